@@ -1,0 +1,190 @@
+# libdet: `make help` lists what can be made. Everything goes to build/<config>/; V=1 shows the commands.
+#
+#   config   what it is
+#   release  optimised, the default
+#   asan     AddressSanitizer + LeakSanitizer     ubsan  UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
+
+CONFIG  ?= release
+PREFIX  ?= /usr/local
+CC      ?= gcc
+AR      ?= ar
+V       ?= 0
+WERROR  ?= 0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+BUILD := build/$(CONFIG)
+OBJ   := $(BUILD)/obj
+
+VERSION := $(shell sed -n 's/^.define DET_VERSION_STRING "\(.*\)"/\1/p' libdet/include/det/version.h)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wvla -Wundef -Wformat=2
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+OPTIMISE_release := -O2
+OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address
+OPTIMISE_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
+OPTIMISE_tsan    := -O1 -fsanitize=thread
+ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
+$(error unknown CONFIG=$(CONFIG): release, asan, ubsan or tsan)
+endif
+SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
+
+CPPFLAGS_ALL := -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
+CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
+                $(WARNINGS) $(CFLAGS)
+LDFLAGS_ALL  := $(SANITIZE) $(LDFLAGS)
+LIBS         := -ljpeg -lpng -lsnappy -lcjson -lz -lm -lpthread
+
+# One file per instruction set: its name ends with it, and only that file is compiled for it.
+ISA_avx2   := -mavx2 -mfma
+ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
+isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+
+LIB_SRC     := $(sort $(wildcard libdet/*/*.c libdet/backend/*/*.c))
+LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o)
+TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
+TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
+TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
+TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
+EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
+EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
+DATA_SRC    := $(sort $(wildcard data/*.c))
+DATA_BIN    := $(if $(DATA_SRC),$(BUILD)/bin/det-demo-data)
+DATA_OBJ    := $(DATA_SRC:%.c=$(OBJ)/%.o)
+TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
+TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
+RUNNER      := $(BUILD)/bin/det-tests
+STATIC_LIB  := $(BUILD)/lib/libdet.a
+SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
+C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null | LC_ALL=C sort)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-6s %s\n'
+endif
+
+NVCC ?= $(shell command -v nvcc 2>/dev/null)
+
+.PHONY: all
+all: lib tools examples ## build the library, tools and examples (the default)
+	@printf '%s\n' "$(if $(NVCC),CUDA: nvcc found.,CUDA: nvcc not found, building for the CPU only.)"
+	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
+
+.PHONY: lib tools examples
+lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so ## static and shared library
+tools: $(TOOLS) $(DATA_BIN) ## det-train, det-eval, det-export, det-detect, ...
+examples: $(EXAMPLES) ## the programs in examples/
+
+# A changed flag rebuilds: the stamp's text changes, its time stamp with it.
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512)
+$(BUILD)/flags.stamp: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@
+.PHONY: FORCE
+FORCE:
+
+$(OBJ)/%.o: %.c $(BUILD)/flags.stamp
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen) $(if $(filter tools/%,$<),-Itools) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
+
+$(STATIC_LIB): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED_LIB): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) -shared -Wl,-soname,libdet.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/lib/libdet.so: $(SHARED_LIB)
+	$(Q)ln -sf libdet.so.$(VERSION) $(BUILD)/lib/libdet.so.$(SOVERSION)
+	$(Q)ln -sf libdet.so.$(SOVERSION) $@
+
+$(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names.
+$(BUILD)/gen/test_groups.inc: $(TEST_SRC) Makefile
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@
+$(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
+$(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
+
+$(RUNNER): $(TEST_OBJ) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: build-tests test asan ubsan tsan
+build-tests: $(RUNNER)
+test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
+	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
+asan: ## tests under AddressSanitizer and LeakSanitizer
+	$(MAKE) CONFIG=asan test
+ubsan: ## tests under UndefinedBehaviorSanitizer
+	$(MAKE) CONFIG=ubsan test
+tsan: ## tests under ThreadSanitizer
+	$(MAKE) CONFIG=tsan test
+
+.PHONY: format format-check lint
+format: ## rewrite the sources in the committed style
+	clang-format -i $(C_FILES)
+format-check: ## fail when a file is not in the committed style
+	clang-format --dry-run -Werror $(C_FILES)
+lint: ## clang-tidy and cppcheck, must be clean
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
+	printf '%s\n' $(filter %.c,$(filter-out tests/%,$(C_FILES))) | xargs -P2 -n4 clang-tidy --quiet --warnings-as-errors='*' --extra-arg=-Wno-unknown-warning-option 2>/dev/null
+
+.PHONY: install uninstall
+install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honoured)
+	install -d $(DESTDIR)$(PREFIX)/include/det $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/bin
+	install -m 644 libdet/include/det/*.h $(DESTDIR)$(PREFIX)/include/det
+	install -m 644 $(STATIC_LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(SHARED_LIB) $(DESTDIR)$(PREFIX)/lib
+	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
+	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
+	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
+	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
+	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc
+uninstall: ## remove what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/include/det
+	rm -f $(DESTDIR)$(PREFIX)/lib/libdet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS)))
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+# Keep object files that only pattern rules name.
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,101 @@
+#include "base/env.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *default_allocate(void *user, size_t bytes, size_t alignment)
+{
+    (void)user;
+    void *memory = NULL;
+    return posix_memalign(&memory, alignment, bytes ? bytes : alignment) == 0 ? memory : NULL;
+}
+
+static void default_release(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+void det_env_default(struct det_env *env)
+{
+    *env = (struct det_env){
+        .allocator = {.allocate = default_allocate, .release = default_release},
+    };
+}
+
+void det_env_fork(struct det_env *env, const struct det_env *from)
+{
+    *env = (struct det_env){.allocator = from->allocator, .logger = from->logger};
+}
+
+void det_env_adopt_error(struct det_env *env, const struct det_env *from)
+{
+    memcpy(env->error, from->error, sizeof env->error);
+}
+
+const char *det_status_text(det_status status)
+{
+    static const char *const texts[] = {
+#define DET_STATUS_TEXT(name, text) text,
+        DET_STATUS_TABLE(DET_STATUS_TEXT)
+#undef DET_STATUS_TEXT
+    };
+    const int index = (int)status;
+    return index >= 0 && index < (int)DET_STATUS_COUNT_ ? texts[index] : "unknown status";
+}
+
+det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
+{
+    /* A fresh buffer, so that the old message may be one of the arguments. */
+    char message[DET_ERROR_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    memcpy(env->error, message, sizeof message);
+    return status;
+}
+
+det_status det_fail_prefix(struct det_env *env, det_status status, const char *format, ...)
+{
+    char prefix[DET_ERROR_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(prefix, sizeof prefix, format, arguments);
+    va_end(arguments);
+    return det_fail(env, status, "%s: %s", prefix, env->error);
+}
+
+det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
+{
+    char what[DET_ERROR_BYTES];
+    char detail[128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    if (strerror_r(error_number, detail, sizeof detail) != 0)
+        snprintf(detail, sizeof detail, "error %d", error_number);
+    det_status status = DET_STATUS_IO;
+    if (error_number == ENOSPC || error_number == EDQUOT)
+        status = DET_STATUS_NO_SPACE;
+    else if (error_number == ENOENT || error_number == ENOTDIR)
+        status = DET_STATUS_NOT_FOUND;
+    else if (error_number == ENOMEM)
+        status = DET_STATUS_OUT_OF_MEMORY;
+    return det_fail(env, status, "%s: %s", what, detail);
+}
+
+void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
+{
+    if (env->logger.write == NULL)
+        return;
+    char message[DET_ERROR_BYTES * 2];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    env->logger.write(env->logger.user, level, message);
+}

@@ -1,0 +1,67 @@
+/* env.h: what every internal function gets instead of globals: allocator, logger and the place of the error message.
+ *
+ * A det_context starts with one; each worker thread that can fail has its own, so no lock is needed, and hands its
+ * message over with det_env_adopt_error().
+ */
+#ifndef DET_BASE_ENV_H
+#define DET_BASE_ENV_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "det/context.h"
+#include "det/status.h"
+
+#define DET_ERROR_BYTES 1024
+
+struct det_env {
+    det_allocator allocator;
+    det_logger logger;
+    char error[DET_ERROR_BYTES];
+};
+
+#define DET_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* An env with the C library's allocator and no logger. */
+void det_env_default(struct det_env *env);
+
+/* A worker's env: same allocator and logger as `from`, an error buffer of its own. */
+void det_env_fork(struct det_env *env, const struct det_env *from);
+void det_env_adopt_error(struct det_env *env, const struct det_env *from);
+
+/* Records the message (truncated at DET_ERROR_BYTES) and returns `status`, so that callers can
+ * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. */
+det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
+    DET_PRINTF(3, 4);
+
+/* Puts "prefix: " before the present message, so that outer layers add file or record. Returns `status`. */
+det_status det_fail_prefix(struct det_env *env, det_status status, const char *format, ...)
+    DET_PRINTF(3, 4);
+
+/* Status for the C library's errno (ENOSPC and EDQUOT -> NO_SPACE, ENOENT -> NOT_FOUND, ENOMEM, else IO) with
+ * "what: strerror" as message. */
+det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
+    DET_PRINTF(3, 4);
+
+void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
+    DET_PRINTF(3, 4);
+
+/* For functions with `det_status status` and one `fail:` label that releases what was taken. */
+#define DET_TRY(expression)                                                                        \
+    do {                                                                                           \
+        status = (expression);                                                                     \
+        if (status != DET_OK)                                                                      \
+            goto fail;                                                                             \
+    } while (0)
+
+/* For functions that own nothing yet. */
+#define DET_TRY_RETURN(expression)                                                                 \
+    do {                                                                                           \
+        const det_status try_status_ = (expression);                                               \
+        if (try_status_ != DET_OK)                                                                 \
+            return try_status_;                                                                    \
+    } while (0)
+
+#endif

@@ -1,0 +1,301 @@
+#include "base/io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define WRITER_BUFFER_BYTES ((size_t)1 << 18)
+
+static const uint8_t empty_file[1] = {0};
+
+det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map)
+{
+    *map = (struct det_file_map){.data = empty_file};
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return det_fail_errno(env, errno, "%s", path);
+    struct stat info;
+    det_status status = DET_OK;
+    if (fstat(descriptor, &info) != 0) {
+        status = det_fail_errno(env, errno, "%s", path);
+    } else if (S_ISDIR(info.st_mode)) {
+        status = det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: is a folder, expected a file", path);
+    } else if (info.st_size > 0) {
+        void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (memory == MAP_FAILED) {
+            status = det_fail_errno(env, errno, "%s: cannot map %lld bytes", path,
+                                    (long long)info.st_size);
+        } else {
+            map->data = memory;
+            map->bytes = (size_t)info.st_size;
+        }
+    }
+    close(descriptor);
+    return status;
+}
+
+void det_file_map_close(struct det_file_map *map)
+{
+    if (map->bytes > 0)
+        munmap((void *)(uintptr_t)map->data, map->bytes);
+    *map = (struct det_file_map){.data = empty_file};
+}
+
+det_status det_writer_open(struct det_env *env, const char *path, struct det_writer *writer)
+{
+    *writer = (struct det_writer){.descriptor = -1};
+    det_status status = DET_OK;
+    DET_TRY(det_strdup(env, &writer->path, path));
+    DET_TRY(det_format(env, &writer->temporary_path, "%s.tmp-%ld", path, (long)getpid()));
+    DET_TRY(det_alloc_raw(env, &writer->buffer, WRITER_BUFFER_BYTES, 1, "write buffer"));
+    writer->descriptor =
+        open(writer->temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (writer->descriptor < 0)
+        DET_TRY(det_fail_errno(env, errno, "%s: cannot create", writer->temporary_path));
+    return DET_OK;
+fail:
+    det_writer_discard(env, writer);
+    return status;
+}
+
+static det_status write_all(struct det_env *env, struct det_writer *writer, const uint8_t *data,
+                            size_t bytes)
+{
+    while (bytes > 0) {
+        const ssize_t written = write(writer->descriptor, data, bytes);
+        if (written < 0) {
+            if (errno == EINTR)
+                continue;
+            return det_fail_errno(env, errno, "%s: cannot write", writer->path);
+        }
+        data += written;
+        bytes -= (size_t)written;
+    }
+    return DET_OK;
+}
+
+static det_status flush(struct det_env *env, struct det_writer *writer)
+{
+    const size_t bytes = writer->used;
+    writer->used = 0;
+    return write_all(env, writer, writer->buffer, bytes);
+}
+
+det_status det_writer_write(struct det_env *env, struct det_writer *writer, const void *data,
+                            size_t bytes)
+{
+    writer->offset += bytes;
+    if (bytes >= WRITER_BUFFER_BYTES) {
+        DET_TRY_RETURN(flush(env, writer));
+        return write_all(env, writer, data, bytes);
+    }
+    if (writer->used + bytes > WRITER_BUFFER_BYTES)
+        DET_TRY_RETURN(flush(env, writer));
+    if (bytes > 0)
+        memcpy(writer->buffer + writer->used, data, bytes);
+    writer->used += bytes;
+    return DET_OK;
+}
+
+/* The new name is only safe on disk when its folder is. */
+static det_status sync_directory_of(struct det_env *env, const char *path)
+{
+    char *directory = NULL;
+    DET_TRY_RETURN(det_path_directory(env, &directory, path));
+    det_status status = DET_OK;
+    const int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        status = det_fail_errno(env, errno, "%s: cannot open", directory);
+    /* EINVAL: the file system cannot sync folders (some network ones), nothing more to be done. */
+    else if (fsync(descriptor) != 0 && errno != EINVAL)
+        status = det_fail_errno(env, errno, "%s: cannot sync", directory);
+    if (descriptor >= 0)
+        close(descriptor);
+    det_free(env, &directory);
+    return status;
+}
+
+det_status det_writer_commit(struct det_env *env, struct det_writer *writer)
+{
+    det_status status = DET_OK;
+    DET_TRY(flush(env, writer));
+    if (fsync(writer->descriptor) != 0)
+        DET_TRY(det_fail_errno(env, errno, "%s: cannot sync", writer->path));
+    const int closed = close(writer->descriptor);
+    writer->descriptor = -1;
+    if (closed != 0)
+        DET_TRY(det_fail_errno(env, errno, "%s: cannot close", writer->path));
+    if (rename(writer->temporary_path, writer->path) != 0)
+        DET_TRY(det_fail_errno(env, errno, "%s: cannot rename to %s", writer->temporary_path,
+                               writer->path));
+    det_free(env, &writer->temporary_path); /* committed: nothing to remove */
+    DET_TRY(sync_directory_of(env, writer->path));
+fail:
+    det_writer_discard(env, writer);
+    return status;
+}
+
+void det_writer_discard(struct det_env *env, struct det_writer *writer)
+{
+    if (writer->descriptor >= 0)
+        close(writer->descriptor);
+    writer->descriptor = -1;
+    if (writer->temporary_path != NULL)
+        unlink(writer->temporary_path);
+    det_free(env, &writer->temporary_path);
+    det_free(env, &writer->path);
+    det_free(env, &writer->buffer);
+}
+
+det_status det_write_file(struct det_env *env, const char *path, const void *data, size_t bytes)
+{
+    struct det_writer writer;
+    DET_TRY_RETURN(det_writer_open(env, path, &writer));
+    const det_status status = det_writer_write(env, &writer, data, bytes);
+    if (status != DET_OK) {
+        det_writer_discard(env, &writer);
+        return status;
+    }
+    return det_writer_commit(env, &writer);
+}
+
+bool det_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool det_is_directory(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+det_status det_make_directories(struct det_env *env, const char *path)
+{
+    char *copy = NULL;
+    DET_TRY_RETURN(det_strdup(env, &copy, path));
+    det_status status = DET_OK;
+    for (char *end = copy + (copy[0] == '/');; end++) {
+        const char at = *end;
+        if (at != '/' && at != '\0')
+            continue;
+        *end = '\0';
+        if (copy[0] != '\0' && mkdir(copy, 0777) != 0 && errno != EEXIST) {
+            status = det_fail_errno(env, errno, "%s: cannot make folder", copy);
+            break;
+        }
+        if (at == '\0')
+            break;
+        *end = '/';
+    }
+    if (status == DET_OK && !det_is_directory(path))
+        status = det_fail(env, DET_STATUS_IO, "%s: exists and is not a folder", path);
+    det_free(env, &copy);
+    return status;
+}
+
+det_status det_path_join(struct det_env *env, char **out, const char *directory, const char *name)
+{
+    if (name[0] == '/' || directory[0] == '\0')
+        return det_strdup(env, out, name);
+    const size_t length = strlen(directory);
+    return det_format(env, out, "%s%s%s", directory, directory[length - 1] == '/' ? "" : "/", name);
+}
+
+det_status det_path_directory(struct det_env *env, char **out, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return det_strdup(env, out, ".");
+    return det_strndup(env, out, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+const char *det_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+void det_path_list_free(struct det_env *env, struct det_path_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        det_free(env, &list->paths[i]);
+    det_free(env, &list->paths);
+    *list = (struct det_path_list){0};
+}
+
+det_status det_path_list_add(struct det_env *env, struct det_path_list *list, const char *path)
+{
+    DET_TRY_RETURN(det_grow(env, &list->paths, &list->capacity, list->count + 1,
+                            sizeof *list->paths, "path list"));
+    DET_TRY_RETURN(det_strdup(env, &list->paths[list->count], path));
+    list->count++;
+    return DET_OK;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+det_status det_list_directory(struct det_env *env, const char *directory,
+                              struct det_path_list *list)
+{
+    DIR *folder = opendir(directory);
+    if (folder == NULL)
+        return det_fail_errno(env, errno, "%s: cannot list", directory);
+    const size_t first = list->count;
+    det_status status = DET_OK;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(folder);
+        if (entry == NULL) {
+            if (errno != 0)
+                status = det_fail_errno(env, errno, "%s: cannot list", directory);
+            break;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        char *path = NULL;
+        DET_TRY(det_path_join(env, &path, directory, entry->d_name));
+        status = det_path_list_add(env, list, path);
+        det_free(env, &path);
+        if (status != DET_OK)
+            break;
+    }
+fail:
+    closedir(folder);
+    if (status == DET_OK && list->count > first)
+        qsort(list->paths + first, list->count - first, sizeof *list->paths, compare_paths);
+    return status;
+}
+
+det_status det_glob(struct det_env *env, const char *pattern, struct det_path_list *list)
+{
+    if (strpbrk(pattern, "*?[") == NULL) {
+        if (!det_file_exists(pattern))
+            return det_fail(env, DET_STATUS_NOT_FOUND, "%s: no such file", pattern);
+        return det_path_list_add(env, list, pattern);
+    }
+    glob_t found = {0};
+    const int result = glob(pattern, 0, NULL, &found);
+    det_status status = DET_OK;
+    if (result == GLOB_NOMATCH)
+        status = det_fail(env, DET_STATUS_NOT_FOUND, "%s: no file matches this pattern", pattern);
+    else if (result != 0)
+        status = det_fail(env, result == GLOB_NOSPACE ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_IO,
+                          "%s: cannot expand this pattern", pattern);
+    for (size_t i = 0; status == DET_OK && i < found.gl_pathc; i++)
+        status = det_path_list_add(env, list, found.gl_pathv[i]);
+    globfree(&found);
+    return status;
+}

@@ -1,0 +1,106 @@
+#include "base/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static det_status reserve(struct det_env *env, struct det_text *text, size_t bytes)
+{
+    size_t need = 0;
+    if (!det_size_add(text->length, bytes, &need) || !det_size_add(need, 1, &need))
+        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "text is too long");
+    return det_grow(env, &text->data, &text->capacity, need, 1, "text");
+}
+
+det_status det_text_append(struct det_env *env, struct det_text *text, const char *data,
+                           size_t bytes)
+{
+    DET_TRY_RETURN(reserve(env, text, bytes));
+    if (bytes > 0)
+        memcpy(text->data + text->length, data, bytes);
+    text->length += bytes;
+    text->data[text->length] = '\0';
+    return DET_OK;
+}
+
+det_status det_text_printf(struct det_env *env, struct det_text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        return det_fail(env, DET_STATUS_INTERNAL, "cannot format \"%s\"", format);
+    DET_TRY_RETURN(reserve(env, text, (size_t)length));
+    va_start(arguments, format);
+    vsnprintf(text->data + text->length, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    text->length += (size_t)length;
+    return DET_OK;
+}
+
+void det_text_free(struct det_env *env, struct det_text *text)
+{
+    det_free(env, &text->data);
+    *text = (struct det_text){0};
+}
+
+int det_edit_distance(const char *a, const char *b)
+{
+    enum { MOST = 63 };
+    const size_t length_a = strnlen(a, MOST), length_b = strnlen(b, MOST);
+    int row[MOST + 1];
+    for (size_t j = 0; j <= length_b; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; i <= length_a; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= length_b; j++) {
+            const int above = row[j];
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[length_b];
+}
+
+char *det_format_double(char buffer[32], double value)
+{
+    if (!isfinite(value)) {
+        snprintf(buffer, 32, "null");
+        return buffer;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(buffer, 32, "%.*g", digits, value);
+        if (strtod(buffer, NULL) == value)
+            break;
+    }
+    /* A host program may have set a locale with a decimal comma. */
+    char *comma = strchr(buffer, ',');
+    if (comma != NULL)
+        *comma = '.';
+    return buffer;
+}
+
+det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (const char *c = value; *c != '\0'; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (byte == '"' || byte == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
+        else if (byte < 0x20)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
+        else
+            DET_TRY_RETURN(det_text_append(env, text, c, 1));
+    }
+    return det_text_append(env, text, "\"", 1);
+}

@@ -1,0 +1,29 @@
+/* text.h: a growing string, and the edit distance behind "did you mean". */
+#ifndef DET_BASE_TEXT_H
+#define DET_BASE_TEXT_H
+
+#include "base/env.h"
+
+struct det_text {
+    char *data; /* NUL-terminated once anything was added; NULL before */
+    size_t length;
+    size_t capacity;
+};
+
+det_status det_text_append(struct det_env *env, struct det_text *text, const char *data,
+                           size_t bytes);
+det_status det_text_printf(struct det_env *env, struct det_text *text, const char *format, ...)
+    DET_PRINTF(3, 4);
+void det_text_free(struct det_env *env, struct det_text *text);
+
+/* Levenshtein distance of two words, compared up to 63 characters. */
+int det_edit_distance(const char *a, const char *b);
+
+/* Writes a double so that it reads back exactly, in the shortest of %.15g, %.16g, %.17g; non-finite values as null,
+ * which is all JSON has. Returns `buffer` (at least 32 bytes). */
+char *det_format_double(char buffer[32], double value);
+
+/* Appends a JSON string literal with quotes. */
+det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
+
+#endif

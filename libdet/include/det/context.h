@@ -1,0 +1,79 @@
+/* det/context.h: the handle that carries everything other libraries keep in globals: allocator, logger,
+ * last error message, CPU threads and the chosen instruction set.
+ *
+ * Thread safety: a context and the objects made with it belong to one thread at a time; use one context per
+ * thread. A det_model is immutable after loading and may be shared by the contexts of several threads.
+ */
+#ifndef DET_CONTEXT_H
+#define DET_CONTEXT_H
+
+#include <stddef.h>
+
+#include "det/export.h"
+#include "det/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_context det_context;
+
+/** Host memory hooks. Both are called from several threads at once and must allow that. */
+typedef struct det_allocator {
+    void *user; /**< passed through */
+    /** Returns memory of at least `bytes`, aligned to `alignment` (a power of two), or NULL. */
+    void *(*allocate)(void *user, size_t bytes, size_t alignment);
+    /** Releases what `allocate` returned; never called with NULL. */
+    void (*release)(void *user, void *memory);
+} det_allocator;
+
+typedef enum det_log_level {
+    DET_LOG_DEBUG = 0,
+    DET_LOG_INFO = 1,
+    DET_LOG_WARNING = 2,
+    DET_LOG_ERROR = 3
+} det_log_level;
+
+/** Receives each message, one line without a newline. May be called from the library's own threads. */
+typedef struct det_logger {
+    void *user;
+    void (*write)(void *user, det_log_level level, const char *message); /**< NULL: drop everything */
+} det_logger;
+
+typedef struct det_context_settings {
+    size_t struct_size;      /**< sizeof(det_context_settings), set by the default function */
+    det_allocator allocator; /**< default: the C library's */
+    det_logger logger;       /**< default: none, the library is silent */
+    int threads;             /**< worker threads, 0 = processors this process may run on; default 0 */
+    const char *cpu;         /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "ref"); default "auto" */
+    const char *device;      /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
+                                  error; default "auto" */
+} det_context_settings;
+
+/** Fills in the defaults. */
+DET_API void det_context_settings_default(det_context_settings *settings);
+
+/**
+ * Creates a context. `settings` may be NULL for the defaults.
+ * On failure *context is NULL and nothing is left allocated; as there is no context to ask, the status alone
+ * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set or device not here, OUT_OF_MEMORY).
+ */
+DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);
+
+/** Releases the context and sets *context to NULL. Objects made with it must be gone before. NULL is allowed. */
+DET_API void det_context_destroy(det_context **context);
+
+/** Detail of the last failure in this context, "" if there was none. Valid until the next call that uses the
+ *  context. */
+DET_API const char *det_context_error(const det_context *context);
+
+/** Worker threads in use. */
+DET_API int det_context_threads(const det_context *context);
+
+/** What computes: "cpu: avx512, 2 threads". Valid as long as the context. */
+DET_API const char *det_context_device(const det_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* det/status.h: the one status type every libdet call returns.
+ *
+ * A call that fails returns a status other than DET_OK and leaves one sentence of detail (file, record or
+ * line, what was found, what was expected) in the context it was given: see det_context_error().
+ * The library never calls exit() or abort() and never prints.
+ */
+#ifndef DET_STATUS_H
+#define DET_STATUS_H
+
+#include "det/export.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(name, text): one table makes both the enum and det_status_text(), so that no code lacks a message. */
+#define DET_STATUS_TABLE(X)                                                                        \
+    X(OK, "ok")                                                                                    \
+    X(INVALID_ARGUMENT, "invalid argument")                                                        \
+    X(OUT_OF_MEMORY, "out of memory")                                                              \
+    X(NOT_FOUND, "not found")                                                                      \
+    X(IO, "input/output error")                                                                    \
+    X(NO_SPACE, "no space left on the device")                                                     \
+    X(CORRUPT, "corrupt data")                                                                     \
+    X(PARSE, "syntax error")                                                                       \
+    X(UNSUPPORTED, "not supported")                                                                \
+    X(MISMATCH, "does not match")                                                                  \
+    X(NON_FINITE, "non-finite value")                                                              \
+    X(CANCELLED, "cancelled")                                                                      \
+    X(FINISHED, "already finished")                                                                \
+    X(DEVICE, "device error")                                                                      \
+    X(INTERNAL, "internal error")
+
+typedef enum det_status {
+#define DET_STATUS_ENUM(name, text) DET_STATUS_##name,
+    DET_STATUS_TABLE(DET_STATUS_ENUM)
+#undef DET_STATUS_ENUM
+        DET_STATUS_COUNT_
+} det_status;
+
+#define DET_OK DET_STATUS_OK
+
+/** Static English text of a status; never NULL, also for a value out of range. Thread-safe. */
+DET_API const char *det_status_text(det_status status);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,176 @@
+/* base/: memory, threads, random numbers, checksums, files, text. */
+#include <unistd.h>
+
+#include "base/crc32c.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "support/test.h"
+
+static void crc32c_known_values(void **state)
+{
+    (void)state;
+    /* RFC 3720 appendix B.4 */
+    const uint8_t zeros[32] = {0};
+    assert_int_equal(det_crc32c(0, "123456789", 9), 0xe3069283u);
+    assert_int_equal(det_crc32c(0, zeros, 32), 0x8a9136aau);
+    const uint32_t first = det_crc32c(0, "1234", 4);
+    assert_int_equal(det_crc32c(first, "56789", 5), 0xe3069283u);
+    assert_int_equal(det_crc32c_unmask(det_crc32c_mask(0xdeadbeefu)), 0xdeadbeefu);
+}
+
+static void rng_known_values(void **state)
+{
+    (void)state;
+    /* The Random123 distribution's known answer for philox4x32-10 with all-zero key and counter. */
+    struct det_rng rng;
+    det_rng_init(&rng, 0, 0, 0);
+    assert_int_equal(det_rng_u32(&rng), 0x6627e8d5u);
+    assert_int_equal(det_rng_u32(&rng), 0xe169c58du);
+    assert_int_equal(det_rng_u32(&rng), 0xbc57ac4cu);
+    assert_int_equal(det_rng_u32(&rng), 0x9b00dbd8u);
+    double sum = 0, squares = 0;
+    for (int i = 0; i < 100000; i++) {
+        const double value = det_rng_normal(&rng);
+        sum += value;
+        squares += value * value;
+    }
+    assert_near(sum / 100000, 0, 0.02);
+    assert_near(squares / 100000, 1, 0.03);
+    for (int i = 0; i < 1000; i++) {
+        assert_true(det_rng_below(&rng, 3) < 3);
+        const float value = det_rng_range(&rng, -2, 5);
+        assert_true(value >= -2 && value < 5);
+    }
+}
+
+static void sizes_are_checked(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    void *p = NULL;
+    assert_fails(&t.env, DET_STATUS_OUT_OF_MEMORY, "tensor",
+                 det_alloc(&t.env, &p, SIZE_MAX / 2, 3, "tensor"));
+    assert_null(p);
+    assert_fails(&t.env, DET_STATUS_OUT_OF_MEMORY, "too large",
+                 det_alloc(&t.env, &p, SIZE_MAX / 2, 1, "tensor"));
+    assert_ok(&t.env, det_alloc(&t.env, &p, 3, 5, "tensor"));
+    assert_int_equal((uintptr_t)p % DET_ALIGNMENT, 0);
+    det_free(&t.env, &p);
+    test_env_check(&t);
+}
+
+static void add_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    int *values = argument;
+    values[task] += task;
+}
+
+static void pool_runs_each_task_once(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    for (int threads = 1; threads <= 4; threads++) {
+        struct det_pool *pool = NULL;
+        assert_ok(&t.env, det_pool_create(&t.env, threads, &pool));
+        assert_int_equal(det_pool_threads(pool), threads);
+        int values[1000] = {0};
+        for (int round = 1; round <= 50; round++)
+            det_pool_run(pool, 1000, add_task, values);
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(values[i], 50 * i);
+        det_pool_run(pool, 0, add_task, values);
+        det_pool_destroy(&t.env, &pool);
+    }
+    struct det_pool *pool = NULL;
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "got -1",
+                 det_pool_create(&t.env, -1, &pool));
+    test_env_check(&t);
+}
+
+static det_status make_pool(struct det_env *env, void *argument)
+{
+    (void)argument;
+    struct det_pool *pool = NULL;
+    const det_status status = det_pool_create(env, 2, &pool);
+    det_pool_destroy(env, &pool);
+    return status;
+}
+
+static void pool_survives_failed_allocations(void **state)
+{
+    (void)state;
+    test_each_allocation_fails(make_pool, NULL);
+}
+
+static void files_are_replaced_whole(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    char directory[256];
+    test_make_directory(directory, "io");
+    char *path = NULL;
+    assert_ok(&t.env, det_path_join(&t.env, &path, directory, "file"));
+    assert_ok(&t.env, det_write_file(&t.env, path, "old", 3));
+    /* A discarded writer leaves the old content and no temporary file. */
+    struct det_writer writer;
+    assert_ok(&t.env, det_writer_open(&t.env, path, &writer));
+    assert_ok(&t.env, det_writer_write(&t.env, &writer, "new content", 11));
+    det_writer_discard(&t.env, &writer);
+    struct det_file_map map;
+    assert_ok(&t.env, det_file_map_open(&t.env, path, &map));
+    assert_int_equal(map.bytes, 3);
+    assert_memory_equal(map.data, "old", 3);
+    det_file_map_close(&map);
+    struct det_path_list list = {0};
+    assert_ok(&t.env, det_list_directory(&t.env, directory, &list));
+    assert_int_equal(list.count, 1);
+    det_path_list_free(&t.env, &list);
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "none*", det_glob(&t.env, "build/none*", &list));
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "build/nothing",
+                 det_file_map_open(&t.env, "build/nothing", &map));
+    if (access("/dev/full", W_OK) == 0)
+        assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "is a folder",
+                     det_file_map_open(&t.env, "build", &map));
+    det_free(&t.env, &path);
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+static void text_and_distance(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct det_text text = {0};
+    assert_ok(&t.env, det_text_printf(&t.env, &text, "%d-%s", 7, "x"));
+    assert_ok(&t.env, det_text_json_string(&t.env, &text, "a\"\\\n"));
+    assert_string_equal(text.data, "7-x\"a\\\"\\\\\\u000a\"");
+    det_text_free(&t.env, &text);
+    assert_int_equal(det_edit_distance("kitten", "sitting"), 3);
+    assert_int_equal(det_edit_distance("", "abc"), 3);
+    char number[32];
+    assert_string_equal(det_format_double(number, 0.1), "0.1");
+    assert_string_equal(det_format_double(number, 1.0 / 0.0), "null");
+    test_env_check(&t);
+}
+
+int test_base(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crc32c_known_values),
+        cmocka_unit_test(rng_known_values),
+        cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(pool_survives_failed_allocations),
+        cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(text_and_distance),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
