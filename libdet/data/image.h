@@ -1,0 +1,32 @@
+/* image.h: decoded images: 8-bit RGB, rows without padding, top row first. */
+#ifndef DET_DATA_IMAGE_H
+#define DET_DATA_IMAGE_H
+
+#include "base/env.h"
+
+struct det_image {
+    int32_t width, height;
+    uint8_t *rgb; /* [height][width][3] */
+};
+
+/* Allocates (or keeps, when the size is the same) the pixels. Sizes outside 1..65500 are INVALID_ARGUMENT. */
+det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
+                                   int32_t height);
+void det_image_free(struct det_env *env, struct det_image *image);
+
+/* Decodes a JPEG or PNG, told apart by content. `name` is for messages. Pixels are the same bits as TensorFlow's
+ * decode_image gives (libjpeg-turbo, JDCT_IFAST, fancy upsampling). Any JPEG that libjpeg reads (grey, YCbCr, CMYK,
+ * YCCK, progressive) and any PNG (palette, grey, alpha, 16 bits) becomes RGB8. */
+det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
+                            size_t bytes, struct det_image *image);
+det_status det_image_read(struct det_env *env, const char *path, struct det_image *image);
+
+/* Encodes into memory that the caller frees with det_free; quality 1..100. */
+det_status det_image_encode_jpeg(struct det_env *env, const struct det_image *image, int quality,
+                                 uint8_t **data, size_t *bytes);
+det_status det_image_encode_png(struct det_env *env, const struct det_image *image, uint8_t **data,
+                                size_t *bytes);
+/* By the extension of `path` (.jpg, .jpeg, .png); atomic. */
+det_status det_image_write(struct det_env *env, const char *path, const struct det_image *image);
+
+#endif

@@ -1,0 +1,37 @@
+/* tfrecord.h: TFRecord files: what tf.io.TFRecordWriter writes.
+ *
+ *   one record:  u64 length | u32 masked crc32c(length) | length bytes | u32 masked crc32c(bytes)     little endian
+ *
+ * A file whose first bytes are a gzip or zlib header is inflated into memory; a plain one is mapped. Offsets are found
+ * once when the file is opened (each length's CRC is checked then), a record's data CRC when it is read.
+ */
+#ifndef DET_FORMATS_TFRECORD_H
+#define DET_FORMATS_TFRECORD_H
+
+#include "base/env.h"
+#include "base/io.h"
+
+/* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns ("x-?????-of-00010",
+ * "x@10") names, in sorted file order. Immutable once open: det_record_set_get may be called by several threads. */
+struct det_record_set {
+    struct det_record_file *files;
+    size_t file_count;
+    size_t file_capacity;
+    size_t record_count;
+};
+
+det_status det_record_set_open(struct det_env *env, const char *const *patterns,
+                               size_t pattern_count, struct det_record_set *set);
+void det_record_set_close(struct det_env *env, struct det_record_set *set);
+
+/* The bytes of record `index` (0..record_count-1), valid until the set is closed; CRC checked. */
+det_status det_record_set_get(struct det_env *env, const struct det_record_set *set, size_t index,
+                              const uint8_t **data, size_t *bytes);
+/* "path: record 12" for messages. Returns `buffer`. */
+const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512]);
+
+/* Appends one record to an open writer (base/io.h). */
+det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
+                              size_t bytes);
+
+#endif
