@@ -98,12 +98,15 @@ struct det_ops {
     void (*accumulate)(const struct det_exec *x, int64_t count, const float *from, float *to,
                        bool accumulate);
 
-    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, 2h, 2w, c]. */
+    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, out_h, out_w, c]; out_h is 2h or 2h - 1, out_w
+     * likewise: what sticks out is cut off. */
     void (*upsample_add_forward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w,
-                                 int32_t c, const float *low, const float *lateral, float *out);
-    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, 2h, 2w, c] */
+                                 int32_t c, int32_t out_h, int32_t out_w, const float *low,
+                                 const float *lateral, float *out);
+    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */
     void (*upsample_backward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c,
-                              const float *dout, float *dlow, bool accumulate);
+                              int32_t out_h, int32_t out_w, const float *dout, float *dlow,
+                              bool accumulate);
 };
 
 /* Plain C, obviously right, portable: the oracle of every other table. */

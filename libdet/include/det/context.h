@@ -56,7 +56,8 @@ DET_API void det_context_settings_default(det_context_settings *settings);
 /**
  * Creates a context. `settings` may be NULL for the defaults.
  * On failure *context is NULL and nothing is left allocated; as there is no context to ask, the status alone
- * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set or device not here, OUT_OF_MEMORY).
+ * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set not here, DEVICE, OUT_OF_MEMORY); the logger, if
+ * one was given, gets the sentence.
  */
 DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);
 
