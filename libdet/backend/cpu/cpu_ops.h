@@ -1,0 +1,28 @@
+/* cpu_ops.h: the fast CPU kernels, one set per instruction set, and what they share.
+ *
+ * One stem per family: dwconv_kernel.h, bn_kernel.h and elementwise_kernel.h hold the code, written
+ * with the vector macros of simd.h; dwconv_sse2.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
+ * Nothing outside a file whose name ends in an instruction set may be compiled for it.
+ *
+ * Same bits for any number of threads: tasks are cut by shape alone, partial sums are added in task
+ * order. NaN: an operation never turns a NaN input into a number. relu6 is min(6, max(0, x)) with x
+ * as the second operand, which is what SSE's min and max return when either is NaN; the gradient
+ * passes where the output is NaN. */
+#ifndef DET_BACKEND_CPU_CPU_OPS_H
+#define DET_BACKEND_CPU_CPU_OPS_H
+
+#include "backend/op_names.h"
+
+DET_DECLARE_DWCONV(sse2);
+DET_DECLARE_BN(sse2);
+DET_DECLARE_ELEMENTWISE(sse2);
+
+DET_DECLARE_DWCONV(avx2);
+DET_DECLARE_BN(avx2);
+DET_DECLARE_ELEMENTWISE(avx2);
+
+DET_DECLARE_DWCONV(avx512);
+DET_DECLARE_BN(avx512);
+DET_DECLARE_ELEMENTWISE(avx512);
+
+#endif

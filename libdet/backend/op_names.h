@@ -1,0 +1,64 @@
+/* op_names.h: declares the functions of a det_ops table for one implementation: detk_<op>__<isa>,
+ * signatures as in backend/backend.h. In families, because not every implementation has all of
+ * them. */
+#ifndef DET_BACKEND_OP_NAMES_H
+#define DET_BACKEND_OP_NAMES_H
+
+#include "backend/backend.h"
+
+/* Part of the declarator: DET_OP(bn_forward, avx2) is detk_bn_forward__avx2. */
+#define DET_OP(op, isa)  DET_OP_(op, isa)
+#define DET_OP_(op, isa) detk_##op##__##isa
+
+#define DET_DECLARE_CONV_FAMILY(prefix, isa)                                                     \
+    void DET_OP(prefix##_forward, isa)(const struct det_exec *x, const struct det_conv_shape *s, \
+                                       const float *in, const float *w, const float *bias,       \
+                                       enum det_activation act, float *out);                     \
+    void DET_OP(prefix##_backward_data, isa)(const struct det_exec *x,                           \
+                                             const struct det_conv_shape *s, const float *dout,  \
+                                             const float *w, float *din, bool accumulate);       \
+    void DET_OP(prefix##_backward_weight, isa)(const struct det_exec *x,                         \
+                                               const struct det_conv_shape *s, const float *in,  \
+                                               const float *dout, float *dw, bool accumulate);   \
+    /* Bytes of workspace of the three above. */                                                 \
+    size_t DET_OP(prefix##_workspace, isa)(const struct det_conv_shape *s, int threads)
+
+#define DET_DECLARE_CONV(isa)   DET_DECLARE_CONV_FAMILY(conv, isa)
+#define DET_DECLARE_DWCONV(isa) DET_DECLARE_CONV_FAMILY(dwconv, isa)
+
+#define DET_DECLARE_BN(isa)                                                                       \
+    void DET_OP(bias_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c,            \
+                                    const float *dout, float *dbias, bool accumulate);            \
+    void DET_OP(bn_forward, isa)(const struct det_exec *x, int64_t rows, int32_t c,               \
+                                 const float *in, const float *gamma, const float *beta,          \
+                                 float epsilon, enum det_activation act, float *out, float *mean, \
+                                 float *variance);                                                \
+    void DET_OP(bn_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c,              \
+                                  const float *in, const float *out, const float *dout,           \
+                                  const float *gamma, const float *mean, const float *variance,   \
+                                  float epsilon, enum det_activation act, float *din,             \
+                                  bool accumulate, float *dgamma, float *dbeta);                  \
+    void DET_OP(bn_frozen_forward, isa)(const struct det_exec *x, int64_t rows, int32_t c,        \
+                                        const float *in, const float *gamma, const float *beta,   \
+                                        const float *mean, const float *variance, float epsilon,  \
+                                        enum det_activation act, float *out);                     \
+    void DET_OP(bn_frozen_backward,                                                               \
+                isa)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,          \
+                     const float *out, const float *dout, const float *gamma, const float *mean,  \
+                     const float *variance, float epsilon, enum det_activation act, float *din,   \
+                     bool accumulate, float *dgamma, float *dbeta);                               \
+    size_t DET_OP(bn_workspace, isa)(int64_t rows, int32_t c, int threads)
+
+#define DET_DECLARE_ELEMENTWISE(isa)                                                               \
+    void DET_OP(add_forward, isa)(const struct det_exec *x, int64_t count, const float *a,         \
+                                  const float *b, float *out);                                     \
+    void DET_OP(accumulate, isa)(const struct det_exec *x, int64_t count, const float *from,       \
+                                 float *to, bool accumulate);                                      \
+    void DET_OP(upsample_add_forward, isa)(const struct det_exec *x, int32_t n, int32_t h,         \
+                                           int32_t w, int32_t c, const float *low,                 \
+                                           const float *lateral, float *out);                      \
+    void DET_OP(upsample_backward, isa)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, \
+                                        int32_t c, const float *dout, float *dlow,                 \
+                                        bool accumulate)
+
+#endif
