@@ -55,10 +55,10 @@
     void DET_OP(accumulate, isa)(const struct det_exec *x, int64_t count, const float *from,       \
                                  float *to, bool accumulate);                                      \
     void DET_OP(upsample_add_forward, isa)(const struct det_exec *x, int32_t n, int32_t h,         \
-                                           int32_t w, int32_t c, const float *low,                 \
-                                           const float *lateral, float *out);                      \
+                                           int32_t w, int32_t c, int32_t out_h, int32_t out_w,     \
+                                           const float *low, const float *lateral, float *out);    \
     void DET_OP(upsample_backward, isa)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, \
-                                        int32_t c, const float *dout, float *dlow,                 \
-                                        bool accumulate)
+                                        int32_t c, int32_t out_h, int32_t out_w,                   \
+                                        const float *dout, float *dlow, bool accumulate)
 
 #endif

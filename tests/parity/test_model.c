@@ -1,0 +1,102 @@
+/* The whole network against TensorFlow's outputs for the formula weights (goldens model320). */
+#include <time.h>
+
+#include "base/mem.h"
+#include "model/net.h"
+#include "support/formula.h"
+#include "support/test.h"
+
+struct fixture {
+    struct test_env t;
+    struct det_graph training, folded;
+    float *params, *folded_params, *image;
+    struct det_pool *pool;
+};
+
+static void make(struct fixture *f)
+{
+    test_env_init(&f->t);
+    struct det_env *env = &f->t.env;
+    struct det_model_spec spec;
+    det_model_spec_default(&spec, 320, 3);
+    assert_ok(env, det_graph_build(env, &spec, false, &f->training));
+    assert_ok(env, det_graph_build(env, &spec, true, &f->folded));
+    assert_ok(env, det_alloc(env, &f->params, f->training.param_floats, 4, "params"));
+    assert_ok(env, det_alloc(env, &f->folded_params, f->folded.param_floats, 4, "params"));
+    assert_ok(env, det_alloc(env, &f->image, 320 * 320 * 3, 4, "image"));
+    formula_params(&f->training, f->params);
+    formula_image(0, 320, 320, f->image);
+    det_graph_fold_params(&f->training, f->params, &f->folded, f->folded_params);
+    assert_ok(env, det_pool_create(env, 0, &f->pool));
+}
+
+static void drop(struct fixture *f)
+{
+    struct det_env *env = &f->t.env;
+    det_pool_destroy(env, &f->pool);
+    det_free(env, &f->params);
+    det_free(env, &f->folded_params);
+    det_free(env, &f->image);
+    det_graph_free(env, &f->training);
+    det_graph_free(env, &f->folded);
+    test_env_check(&f->t);
+}
+
+/* Rows 0, 25, 50, ... of the golden, then the whole of it where the shared folder is. */
+static void compare(const char *name, const float *ours, const char *label)
+{
+    char path[256], file[128];
+    size_t count = 0;
+    snprintf(file, sizeof file, "model320/%s_every25.npy", name);
+    float *golden = test_npy_load_float(test_golden(path, file), &count);
+    double worst = 0;
+    for (size_t row = 0; row < count / 4; row++) {
+        const double error = test_max_abs_error(ours + row * 25 * 4, golden + row * 4, 4);
+        if (!(error <= worst))
+            worst = error;
+    }
+    free(golden);
+    snprintf(file, sizeof file, "goldens/model320/%s.npy", name);
+    if (test_shared(path, file) != NULL) {
+        golden = test_npy_load_float(path, &count);
+        assert_int_equal(count, 12804 * 4);
+        worst = test_max_abs_error(ours, golden, count);
+        free(golden);
+    }
+    print_message("%s: %s: max abs error %.3g (bound 2e-4)\n", label, name, worst);
+    if (!(worst <= 2e-4))
+        fail_msg("%s differs from TensorFlow by %g", name, worst);
+}
+
+static void run(struct fixture *f, const struct det_ops *ops, bool folded, const char *label)
+{
+    struct det_env *env = &f->t.env;
+    struct det_net *net = NULL;
+    assert_ok(env, det_net_create(env, folded ? &f->folded : &f->training, ops, f->pool, 1,
+                                  folded ? DET_NET_INFER : DET_NET_TRAIN_FROZEN, &net));
+    det_net_set_images(net, f->image, 320, 320);
+    det_net_forward(net, folded ? f->folded_params : f->params);
+    compare("box_encodings", det_net_encodings(net), label);
+    compare("class_logits", det_net_logits(net), label);
+    if (!folded)
+        assert_null(det_net_first_non_finite(net));
+    det_net_destroy(env, &net);
+}
+
+static void ref_agrees_with_tensorflow(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    run(&f, det_ops_ref(), false, "ref, batch norms apart");
+    run(&f, det_ops_ref(), true, "ref, folded");
+    drop(&f);
+}
+
+int test_model(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ref_agrees_with_tensorflow),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
