@@ -1,0 +1,206 @@
+#include "model/losses.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+/* Anchors (of all images, in one row) a task sums up. */
+#define CHUNK 1024
+
+struct det_losses {
+    struct det_loss_settings settings;
+    int32_t images_max, anchor_count, class_count;
+    double *localization_partial, *classification_partial;
+};
+
+void det_loss_settings_default(struct det_loss_settings *settings) {
+    *settings = (struct det_loss_settings){
+        .class_loss = DET_CLASS_LOSS_SIGMOID_FOCAL,
+        .focal_gamma = 2,
+        .focal_has_alpha = true,
+        .focal_alpha = 0.25f,
+        .huber_delta = 1,
+        .localization_weight = 1,
+        .classification_weight = 1,
+        .normalize_loss_by_num_matches = true,
+        .normalize_loc_loss_by_codesize = true,
+        .encode_background_as_zeros = true,
+    };
+}
+
+det_status det_losses_create(struct det_env *env, const struct det_loss_settings *settings,
+                             int32_t images_max, int32_t anchor_count, int32_t class_count,
+                             struct det_losses **out) {
+    *out = NULL;
+    if (images_max < 1 || anchor_count < 1 || class_count < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "losses: got %d images, %d anchors, %d classes, expected at least 1 each",
+                        images_max, anchor_count, class_count);
+    if (!(settings->huber_delta > 0) || !(settings->focal_gamma >= 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "losses: got delta %g (expected > 0), gamma %g (expected >= 0)",
+                        (double)settings->huber_delta, (double)settings->focal_gamma);
+    det_status status = DET_OK;
+    struct det_losses *losses = NULL;
+    DET_TRY_RETURN(det_alloc(env, &losses, 1, sizeof *losses, "losses"));
+    losses->settings = *settings;
+    losses->images_max = images_max;
+    losses->anchor_count = anchor_count;
+    losses->class_count = class_count;
+    const size_t rows = (size_t)images_max * (size_t)anchor_count;
+    const size_t chunks = (rows + CHUNK - 1) / CHUNK;
+    if (chunks > INT32_MAX) {
+        status =
+            det_fail(env, DET_STATUS_INVALID_ARGUMENT, "losses: %zu anchors are too many", rows);
+        goto fail;
+    }
+    DET_TRY(det_alloc(env, &losses->localization_partial, chunks, sizeof(double), "losses"));
+    DET_TRY(det_alloc(env, &losses->classification_partial, chunks, sizeof(double), "losses"));
+    *out = losses;
+    return DET_OK;
+fail:
+    det_losses_destroy(env, &losses);
+    return status;
+}
+
+void det_losses_destroy(struct det_env *env, struct det_losses **out) {
+    if (*out == NULL)
+        return;
+    det_free(env, &(*out)->localization_partial);
+    det_free(env, &(*out)->classification_partial);
+    det_free(env, out);
+}
+
+struct job {
+    const struct det_losses *losses;
+    const struct det_targets *targets;
+    const float *logits, *encodings;
+    float *logit_gradients, *encoding_gradients;
+    size_t rows;
+    float localization_scale, classification_scale;
+};
+
+/* One anchor's Huber loss, and the gradient before any weight. */
+static float huber(float delta, const float encoding[4], const float target[4], float gradient[4]) {
+    float sum = 0;
+    for (int k = 0; k < 4; k++) {
+        const float error = isnan(target[k]) ? 0 : encoding[k] - target[k];
+        const float size = fabsf(error);
+        if (size <= delta) {
+            sum += 0.5f * size * size;
+            gradient[k] = error;
+        } else { /* NaN too: it must show */
+            sum += delta * (size - 0.5f * delta);
+            gradient[k] = error > 0 ? delta : error < 0 ? -delta : error;
+        }
+    }
+    return sum;
+}
+
+/* Loss of one logit. With s = -x for target 1, s = x for target 0, p = sigmoid(s):
+ * cross entropy = softplus(s), derivative p; focal = p^gamma softplus(s), derivative
+ * p^gamma (gamma (1 - p) softplus(s) + p); dx = -ds for target 1. exp() only of numbers <= 0:
+ * nothing overflows. */
+static float class_term(const struct det_loss_settings *settings, float x, bool positive,
+                        float *gradient) {
+    const float s = positive ? -x : x;
+    const float e = expf(-fabsf(s)), inverse = 1 / (1 + e);
+    const float p = s >= 0 ? inverse : e * inverse;
+    const float softplus = (s > 0 ? s : 0) + log1pf(e);
+    float loss = softplus, slope = p;
+    if (settings->class_loss == DET_CLASS_LOSS_SIGMOID_FOCAL) {
+        const float gamma = settings->focal_gamma;
+        const float not_p = s >= 0 ? e * inverse : inverse;
+        float factor = gamma == 2 ? p * p : powf(p, gamma);
+        if (settings->focal_has_alpha)
+            factor *= positive ? settings->focal_alpha : 1 - settings->focal_alpha;
+        loss = factor * softplus;
+        slope = factor * (gamma * not_p * softplus + p);
+    }
+    *gradient = positive ? -slope : slope;
+    return loss;
+}
+
+static void loss_task(void *argument, int32_t task, int32_t worker) {
+    (void)worker;
+    const struct job *job = argument;
+    const struct det_losses *losses = job->losses;
+    const struct det_loss_settings *settings = &losses->settings;
+    const struct det_targets *targets = job->targets;
+    const int32_t columns = losses->class_count + 1;
+    const size_t begin = (size_t)task * CHUNK;
+    const size_t end = begin + CHUNK < job->rows ? begin + CHUNK : job->rows;
+    double localization = 0, classification = 0;
+    for (size_t i = begin; i < end; i++) {
+        float slope[4];
+        const float box_weight = targets->box_weight[i];
+        localization += (double)(box_weight * huber(settings->huber_delta, job->encodings + 4 * i,
+                                                    targets->encodings[i], slope));
+        if (job->encoding_gradients != NULL)
+            for (size_t k = 0; k < 4; k++)
+                job->encoding_gradients[4 * i + k] =
+                    box_weight * slope[k] * job->localization_scale;
+        const int32_t class_index = targets->class_index[i];
+        int32_t positive = class_index + 1; /* column of the one-hot target */
+        if (positive == 0 && settings->encode_background_as_zeros)
+            positive = -1;
+        const float class_weight = targets->class_weight[i];
+        const size_t row = i * (size_t)columns;
+        for (int32_t c = 0; c < columns; c++) {
+            float gradient = 0;
+            classification +=
+                (double)(class_weight * class_term(settings, job->logits[row + (size_t)c],
+                                                   c == positive, &gradient));
+            if (job->logit_gradients != NULL)
+                job->logit_gradients[row + (size_t)c] =
+                    class_weight * gradient * job->classification_scale;
+        }
+    }
+    losses->localization_partial[task] = localization;
+    losses->classification_partial[task] = classification;
+}
+
+det_status det_losses_compute(struct det_env *env, struct det_losses *losses, struct det_pool *pool,
+                              const struct det_targets *targets, const float *logits,
+                              const float *encodings, struct det_loss_values *values,
+                              float *logit_gradients, float *encoding_gradients) {
+    *values = (struct det_loss_values){NAN, NAN, NAN};
+    if (targets->anchor_count != losses->anchor_count ||
+        targets->class_count != losses->class_count || targets->images < 1 ||
+        targets->images > losses->images_max)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "losses: targets of %d images, %d anchors, %d classes; made for up to %d, "
+                        "%d, %d",
+                        targets->images, targets->anchor_count, targets->class_count,
+                        losses->images_max, losses->anchor_count, losses->class_count);
+    const struct det_loss_settings *settings = &losses->settings;
+    double normalizer = 1;
+    if (settings->normalize_loss_by_num_matches && targets->box_weight_sum > 1)
+        normalizer = targets->box_weight_sum;
+    const double code_size = settings->normalize_loc_loss_by_codesize ? 4 : 1;
+    const double localization_scale =
+        (double)settings->localization_weight / (normalizer * code_size);
+    const double classification_scale = (double)settings->classification_weight / normalizer;
+    struct job job = {
+        .losses = losses,
+        .targets = targets,
+        .logits = logits,
+        .encodings = encodings,
+        .logit_gradients = logit_gradients,
+        .encoding_gradients = encoding_gradients,
+        .rows = (size_t)targets->images * (size_t)targets->anchor_count,
+        .localization_scale = (float)localization_scale,
+        .classification_scale = (float)classification_scale,
+    };
+    const int32_t tasks = (int32_t)((job.rows + CHUNK - 1) / CHUNK);
+    det_pool_run(pool, tasks, loss_task, &job);
+    double localization = 0, classification = 0;
+    for (int32_t t = 0; t < tasks; t++) {
+        localization += losses->localization_partial[t];
+        classification += losses->classification_partial[t];
+    }
+    values->localization = localization * localization_scale;
+    values->classification = classification * classification_scale;
+    values->normalizer = normalizer;
+    return DET_OK;
+}
