@@ -29,7 +29,7 @@ det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t 
  * TensorFlow's decode_image gives (libjpeg-turbo, JDCT_IFAST, fancy upsampling). Any JPEG that
  * libjpeg reads (grey, YCbCr, CMYK, YCCK, progressive) and any PNG (palette, grey, alpha, 16 bits)
  * becomes RGB8. A truncated file is an error, as it is for TensorFlow; damage that libjpeg can read
- * over is logged as a warning. An EXIF rotation is not applied, as in TensorFlow. After a failure
+ * over is logged at debug level. An EXIF rotation is not applied, as in TensorFlow. After a failure
  * the image is empty. */
 det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
                             size_t bytes, struct det_image *image);

@@ -172,7 +172,7 @@ det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t 
     jpeg_destroy_decompress(&d.info);
     det_free(env, &d.cmyk);
     if (status == DET_OK && d.errors.manager.num_warnings > 0)
-        det_log(env, DET_LOG_WARNING, "%s: JPEG: %s", name, d.errors.warning);
+        det_log(env, DET_LOG_DEBUG, "%s: JPEG: %s", name, d.errors.warning);
     return status;
 }
 
