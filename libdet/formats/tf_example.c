@@ -202,7 +202,7 @@ static det_status walk_feature(struct det_env *env, const struct key *key,
         if (status == DET_OK)
             status = det_wire_expect(env, &field, DET_WIRE_BYTES, kind_names[field.number]);
         if (status == DET_OK && field.number != (uint32_t)key->kind)
-            return det_fail(env, DET_STATUS_CORRUPT, "`%s` is a %s, expected a %s", key->name,
+            return det_fail(env, DET_STATUS_CORRUPT, "`%s` holds %s, expected %s", key->name,
                             kind_names[field.number], kind_names[key->kind]);
         if (status == DET_OK)
             status = walk_list(env, field.payload, sink);
