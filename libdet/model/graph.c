@@ -648,8 +648,8 @@ static void init_one(const struct det_param *param, struct det_rng *rng, float *
         limit = sqrt(6.0 / (fan_in + fan_out));
         break;
     case DET_INIT_VARIANCE_SCALING: {
-        const double fan = init->fan_mode == DET_FAN_IN    ? fan_in
-                           : init->fan_mode == DET_FAN_OUT ? fan_out
+        const double fan = init->fan_mode == DET_INIT_FAN_IN    ? fan_in
+                           : init->fan_mode == DET_INIT_FAN_OUT ? fan_out
                                                            : 0.5 * (fan_in + fan_out);
         const double scale = (double)init->a / fmax(1.0, fan);
         draw = init->uniform ? UNIFORM : TRUNCATED;

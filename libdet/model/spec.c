@@ -14,7 +14,7 @@ void det_model_spec_default(struct det_model_spec *spec, int32_t size, int32_t n
     };
     *spec = (struct det_model_spec){
         .num_classes = num_classes,
-        .resizer = DET_RESIZER_FIXED,
+        .resize_mode = DET_RESIZE_FIXED,
         .input_height = size,
         .input_width = size,
         .pad_to_multiple = 1,

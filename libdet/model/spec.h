@@ -20,12 +20,12 @@ enum det_init_kind {
     DET_INIT_VARIANCE_SCALING, /* factor a, mode and distribution below (slim's formula) */
 };
 
-enum det_fan_mode { DET_FAN_IN, DET_FAN_OUT, DET_FAN_AVG };
+enum det_init_fan { DET_INIT_FAN_IN, DET_INIT_FAN_OUT, DET_INIT_FAN_AVG };
 
 struct det_init_spec {
     enum det_init_kind kind;
     float a, b;
-    enum det_fan_mode fan_mode; /* VARIANCE_SCALING */
+    enum det_init_fan fan_mode; /* VARIANCE_SCALING */
     bool uniform;               /* VARIANCE_SCALING */
 };
 
@@ -37,13 +37,13 @@ struct det_hyper_spec {
     bool bn_scale, bn_center;
 };
 
-enum det_resizer_kind { DET_RESIZER_FIXED, DET_RESIZER_KEEP_ASPECT };
+enum det_resize_mode { DET_RESIZE_FIXED, DET_RESIZE_KEEP_ASPECT };
 
 struct det_model_spec {
     int32_t num_classes; /* K */
 
     /* image_resizer: what the network sees is input_height x input_width (for KEEP_ASPECT the padded maximum) */
-    enum det_resizer_kind resizer;
+    enum det_resize_mode resize_mode;
     int32_t input_height, input_width;
     int32_t min_dimension, max_dimension; /* KEEP_ASPECT */
     bool pad_to_max;                      /* KEEP_ASPECT */

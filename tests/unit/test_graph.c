@@ -96,7 +96,7 @@ static void initial_values_follow_the_config(void **state)
     spec.backbone.init = (struct det_init_spec){.kind = DET_INIT_TRUNCATED_NORMAL, .b = 0.03f};
     spec.fpn.init = (struct det_init_spec){.kind = DET_INIT_VARIANCE_SCALING,
                                            .a = 2.0f,
-                                           .fan_mode = DET_FAN_IN};
+                                           .fan_mode = DET_INIT_FAN_IN};
     struct det_graph graph;
     assert_ok(&t.env, det_graph_build(&t.env, &spec, false, &graph));
     float *params = NULL, *again = NULL;
