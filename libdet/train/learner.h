@@ -1,0 +1,86 @@
+/* learner.h: one training step: forward, targets, losses, backward, weight decay, clipping, update. What a training run
+ * repeats; knows nothing of files, data order or schedules.
+ *
+ * Agrees with model_lib_v2.py eager_train_step() of the TF Object Detection API: the moving averages are updated in the
+ * forward pass, regularization is part of the total and of the gradient, clipping is by the global norm.
+ */
+#ifndef DET_TRAIN_LEARNER_H
+#define DET_TRAIN_LEARNER_H
+
+#include "model/losses.h"
+#include "model/net.h"
+#include "model/optimizer.h"
+
+enum det_update_rule { DET_UPDATE_MOMENTUM, DET_UPDATE_RMSPROP, DET_UPDATE_ADAM };
+
+enum { DET_MOST_SLOTS = 2 };
+
+struct det_learner_settings {
+    int32_t batch_size;
+    struct det_target_settings targets;
+    struct det_loss_settings loss;
+    bool add_regularization_loss;
+    float clip_norm; /* gradient_clipping_by_norm; 0: none */
+    enum det_update_rule rule;
+    float momentum; /* MOMENTUM */
+    struct det_rmsprop rmsprop;
+    float rmsprop_decay; /* see det_rmsprop_rate_factor() */
+    struct det_adam adam;
+};
+
+/* Zoo defaults: batch 8, momentum .9. */
+void det_learner_settings_default(struct det_learner_settings *settings);
+
+struct det_step_result {
+    double localization_loss, classification_loss, regularization_loss, total_loss;
+    double gradient_norm; /* global, before clipping */
+    int64_t matched_anchors;
+};
+
+struct det_learner {
+    struct det_learner_settings settings;
+    struct det_model_spec spec;
+    struct det_graph graph;
+    const struct det_ops *ops; /* borrowed, like the pool */
+    struct det_pool *pool;
+    struct det_net *net;
+    float (*anchors)[4];
+    struct det_targets *targets;
+    struct det_losses *losses;
+    float *params, *gradients;    /* [graph.param_floats] */
+    float *slots[DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment */
+    int32_t slot_count;
+    bool *trainable; /* [graph.param_count], to be cleared for frozen variables */
+    int64_t updates; /* steps done: Adam and RMSProp count them */
+};
+
+/* Parameters are the initial ones drawn from `seed`; the caller overwrites those it restores. */
+det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
+                              const struct det_learner_settings *settings,
+                              const struct det_ops *ops, struct det_pool *pool, uint64_t seed,
+                              struct det_learner **learner);
+void det_learner_destroy(struct det_env *env, struct det_learner **learner);
+
+/* Losses and gradients for a batch, nothing updated. images [N, input_height, input_width, 3] of 0..255; truths [N].
+ * NON_FINITE names the first operation whose output is not finite. */
+det_status det_learner_gradients(struct det_env *env, struct det_learner *learner,
+                                 const float *images, const struct det_ground_truth *truths,
+                                 struct det_step_result *result);
+/* Clips, updates parameters and moving averages. */
+void det_learner_update(struct det_learner *learner, float learning_rate,
+                        const struct det_step_result *result);
+
+/* Both. After NON_FINITE nothing was updated. */
+det_status det_learner_step(struct det_env *env, struct det_learner *learner, const float *images,
+                            const struct det_ground_truth *truths, float learning_rate,
+                            struct det_step_result *result);
+
+/* Sum over regularised parameters, as the API adds to its loss. */
+double det_regularization_loss(const struct det_graph *graph, struct det_pool *pool,
+                               const float *params);
+
+/* Anchors of a spec; caller frees with det_free. */
+det_status det_spec_anchors(struct det_env *env, const struct det_model_spec *spec,
+                            float (**anchors)[4], int32_t *count);
+
+#endif

@@ -1,0 +1,23 @@
+/* training_golden.h: runs a learner along a stored training of the TF Object Detection API and compares every figure. */
+#ifndef DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
+#define DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
+
+#include "train/learner.h"
+
+struct training_golden {
+    const char *name;
+    const char *steps;     /* path: one line a step: lr, localization, classification, regularization, total */
+    const char *gradients; /* path of grads_step0 as "key n mean l2 first last noise" lines */
+    const char *gradients_full; /* path of the .npz, '|' for '/' in its names */
+    const char *variables;      /* path: like gradients, after the last step */
+    int steps_compared;
+    double loss_bound; /* relative */
+    const float *images;
+    const struct det_ground_truth *truths;
+};
+
+/* Asserts the bounds of the design document and prints what was measured. */
+void training_golden_run(struct det_env *env, const struct training_golden *golden,
+                         struct det_learner *learner);
+
+#endif
