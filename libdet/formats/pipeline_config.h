@@ -360,7 +360,7 @@ struct det_augmentation {
             struct det_float_list means; /* 3 */
         } subtract_channel_mean;
         /* ssd_random_crop, _pad, _fixed_aspect_ratio, _pad_fixed_aspect_ratio. One rule is drawn
-         * per image. When the config gives none these are the API's seven built-in ones. */
+         * per image. When the config gives none these are the API's built-in ones. */
         struct {
             size_t count;
             const struct det_crop_rule *operations;
@@ -418,10 +418,10 @@ enum det_jitter_mode {
     DET_JITTER_DEFAULT = 0,
     DET_JITTER_EXPAND = 1,
     DET_JITTER_SHRINK = 2,
-    DET_JITTER_EXPAND_SYMMETRIC = 3,
-    DET_JITTER_SHRINK_SYMMETRIC = 4,
-    DET_JITTER_EXPAND_SYMMETRIC_XY = 5,
-    DET_JITTER_SHRINK_SYMMETRIC_XY = 6
+    DET_JITTER_EXPAND_SYMMETRIC = 4,
+    DET_JITTER_SHRINK_SYMMETRIC = 5,
+    DET_JITTER_EXPAND_SYMMETRIC_XY = 6,
+    DET_JITTER_SHRINK_SYMMETRIC_XY = 7
 };
 
 enum det_resize_image_method {

@@ -63,7 +63,6 @@ const struct det_prototext_field *det_prototext_find(const struct det_prototext_
                                                      const char *name);
 
 /* The values of one field. Each fails with "name:LINE:COL: found X, expected Y" when the field has
- * another type or the value does not fit. `words` is a NULL-terminated list of the enum's names. */
 det_status det_prototext_int(struct det_env *env, const struct det_prototext *document,
                              const struct det_prototext_field *field, int64_t low, int64_t high,
                              int64_t *out);
