@@ -71,7 +71,8 @@ struct det_initializer_config {
 enum det_config_activation {
     DET_CONFIG_ACTIVATION_NONE = 0,
     DET_CONFIG_ACTIVATION_RELU = 1,
-    DET_CONFIG_ACTIVATION_RELU_6 = 2
+    DET_CONFIG_ACTIVATION_RELU_6 = 2,
+    DET_CONFIG_ACTIVATION_SWISH_ = 3 /* refused when read */
 };
 
 struct det_batch_norm_config {
@@ -102,8 +103,7 @@ struct det_feature_extractor_config {
     bool has_conv_hyperparams;
     struct det_hyperparams conv_hyperparams;
     bool override_base_feature_extractor_hyperparams; /* false: the backbone has Keras' own */
-    int32_t pad_to_multiple;
-    bool use_explicit_padding;
+    int32_t pad_to_multiple; /* the input size is a multiple of it: nothing to pad */
     bool use_depthwise;
     struct det_fpn_config fpn;
 };
@@ -158,7 +158,8 @@ struct det_nms_config {
 
 enum det_score_converter {
     DET_SCORE_IDENTITY = 0,
-    DET_SCORE_SIGMOID = 1,
+    DET_SCORE_SIGMOID = 1, /* the only one that is accepted */
+    DET_SCORE_SOFTMAX_ = 2
 };
 
 struct det_post_processing_config {
@@ -512,7 +513,6 @@ struct det_train_config {
     bool merge_multiple_label_boxes;
     bool add_regularization_loss;
     int32_t max_number_of_boxes;
-    bool unpad_groundtruth_tensors;
     uint32_t keep_checkpoint_every_n_hours;
 };
 
@@ -521,7 +521,7 @@ struct det_train_config {
 struct det_eval_config {
     uint32_t batch_size;
     uint32_t num_visualizations;
-    uint32_t num_examples; /* 0: all */
+    uint32_t num_examples; /* as written (5000 if not): the API evaluates all of the input anyway */
     struct det_string_list metrics_set;
     const char *export_path; /* "": none */
     bool use_moving_averages;

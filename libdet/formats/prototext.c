@@ -1,8 +1,8 @@
 /* prototext.c: lexer, parser and typed values of protobuf text format; see prototext.h. */
 #include "formats/prototext.h"
 
-#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"

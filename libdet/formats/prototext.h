@@ -62,7 +62,8 @@ det_status det_prototext_allocate(struct det_env *env, struct det_prototext *doc
 const struct det_prototext_field *det_prototext_find(const struct det_prototext_field *message,
                                                      const char *name);
 
-/* The values of one field. Each fails with "name:LINE:COL: found X, expected Y" when the field has
+/* The values of one field. Each fails with "name:LINE:COL: field `x`: found X, expected Y" when the
+ * field has another type or the value does not fit. */
 det_status det_prototext_int(struct det_env *env, const struct det_prototext *document,
                              const struct det_prototext_field *field, int64_t low, int64_t high,
                              int64_t *out);
