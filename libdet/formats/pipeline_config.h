@@ -128,8 +128,7 @@ struct det_box_predictor_config {
     struct det_hyperparams conv_hyperparams;
     int32_t num_layers_before_predictor;
     int32_t depth;
-    int32_t kernel_size;   /* odd */
-    int32_t box_code_size; /* always 4 */
+    int32_t kernel_size; /* odd */
     float class_prediction_bias_init;
     bool use_dropout; /* before the two final layers, training only */
     float dropout_keep_probability;

@@ -220,7 +220,7 @@ static const struct det_schema_field weight_shared[] = {
     DET_INT(num_layers_before_predictor, 0, 0, 64),
     DET_INT(depth, 0, 0, 4096),
     DET_INT(kernel_size, 3, 1, 15),
-    DET_INT(box_code_size, 4, 4, 4.5),
+    DET_REFUSED(box_code_size, INT, 4, "a box has four numbers"),
     DET_FLOAT(class_prediction_bias_init, 0, 0, 0),
     DET_BOOL(use_dropout, 0),
     DET_FLOAT(dropout_keep_probability, .8, 1e-6, 1),
