@@ -299,7 +299,12 @@ static det_status check_ssd_crop(struct det_env *env, struct det_pipeline_config
     if (step->as.ssd_random_crop.count == 0)
         return fill_ssd_rules(env, config, step);
     const bool aspect = step->kind != DET_AUGMENTATION_SSD_RANDOM_CROP_FIXED_ASPECT_RATIO;
+    /* The list was made by the decoder in the document's own memory. */
+    struct det_crop_rule *rules = NULL;
+    memcpy(&rules, &step->as.ssd_random_crop.operations, sizeof(void *));
     for (size_t i = 0; i < step->as.ssd_random_crop.count; i++) {
+        /* Rules of the config always have a colour, black if it names none. */
+        rules[i].has_pad_color = step->kind == DET_AUGMENTATION_SSD_RANDOM_CROP_PAD;
         const char *fault = crop_rule_fault(&step->as.ssd_random_crop.operations[i], aspect);
         if (fault != NULL)
             return fail_step(env, config, step, fault);
