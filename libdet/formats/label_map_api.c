@@ -1,0 +1,42 @@
+/* label_map_api.c: the public face of label_map.h. */
+#include "det/label_map.h"
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "formats/label_map.h"
+
+det_status det_label_map_load(det_context *context, const char *path, det_label_map **map) {
+    struct det_env *env = det_context_env(context);
+    *map = NULL;
+    DET_TRY_RETURN(det_alloc(env, map, 1, sizeof **map, "label map"));
+    const det_status status = det_label_map_read(env, path, *map);
+    if (status != DET_OK)
+        det_free(env, map);
+    else
+        (*map)->env = env;
+    return status;
+}
+
+void det_label_map_destroy(det_label_map **map) {
+    if (map == NULL || *map == NULL)
+        return;
+    struct det_env *env = (*map)->env;
+    det_label_map_free(env, *map);
+    det_free(env, map);
+}
+
+int32_t det_label_map_count(const det_label_map *map) {
+    return map->count;
+}
+
+const char *det_label_map_name(const det_label_map *map, int32_t class_id) {
+    return class_id >= 1 && class_id <= map->count ? map->names[class_id - 1] : NULL;
+}
+
+const char *det_label_map_display_name(const det_label_map *map, int32_t class_id) {
+    return class_id >= 1 && class_id <= map->count ? map->display_names[class_id - 1] : NULL;
+}
+
+int32_t det_label_map_id(const det_label_map *map, const char *name) {
+    return det_label_map_index(map, name, false) + 1;
+}

@@ -1,0 +1,33 @@
+/* det/label_map.h: the names of the classes, from label_map.pbtxt. */
+#ifndef DET_LABEL_MAP_H
+#define DET_LABEL_MAP_H
+
+#include <stdint.h>
+
+#include "det/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_label_map det_label_map;
+
+/** Reads a label map. Ids must be 1..K, each once; anything else is an error naming line and
+ * column. On failure *map is NULL. The map must be destroyed before the context. */
+DET_API det_status det_label_map_load(det_context *context, const char *path, det_label_map **map);
+/** Releases the map and sets *map to NULL. NULL is allowed. */
+DET_API void det_label_map_destroy(det_label_map **map);
+
+/** Number of classes, K. */
+DET_API int32_t det_label_map_count(const det_label_map *map);
+/** Name of class id 1..K, NULL for any other id. Valid as long as the map. */
+DET_API const char *det_label_map_name(const det_label_map *map, int32_t class_id);
+/** The name for people; the plain name where the file has none. NULL for an unknown id. */
+DET_API const char *det_label_map_display_name(const det_label_map *map, int32_t class_id);
+/** Id of a name, 0 if there is none. */
+DET_API int32_t det_label_map_id(const det_label_map *map, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

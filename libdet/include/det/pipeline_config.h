@@ -1,0 +1,73 @@
+/* det/pipeline_config.h: a pipeline.config of the TF Object Detection API (SSD MobileNetV2 FPN
+ * models), the values a program wants to show, and those it may want to override. */
+#ifndef DET_PIPELINE_CONFIG_H
+#define DET_PIPELINE_CONFIG_H
+
+#include <stdint.h>
+
+#include "det/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_pipeline_config det_pipeline_config;
+
+/** Reads and checks a configuration. A field that is unknown, misspelt or cannot be honoured is an
+ * error naming it with line and column. On failure *config is NULL. The configuration must be
+ * destroyed before the context. */
+DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
+                                            det_pipeline_config **config);
+/** Releases the configuration and sets *config to NULL. NULL is allowed. */
+DET_API void det_pipeline_config_destroy(det_pipeline_config **config);
+
+/* Values. Strings live until the configuration is destroyed or the value is overridden; a missing
+ * one is "". */
+DET_API const char *det_pipeline_config_path(const det_pipeline_config *config);
+DET_API int32_t det_pipeline_config_num_classes(const det_pipeline_config *config);
+DET_API int32_t det_pipeline_config_input_height(const det_pipeline_config *config);
+DET_API int32_t det_pipeline_config_input_width(const det_pipeline_config *config);
+/** 0 when there is no train_config. */
+DET_API uint32_t det_pipeline_config_batch_size(const det_pipeline_config *config);
+/** 0: no end. */
+DET_API uint32_t det_pipeline_config_num_steps(const det_pipeline_config *config);
+/** Base learning rate of the schedule. */
+DET_API float det_pipeline_config_learning_rate(const det_pipeline_config *config);
+DET_API const char *det_pipeline_config_fine_tune_checkpoint(const det_pipeline_config *config);
+/** Label map of the training input, or of the first evaluation input if there is no training input.
+ */
+DET_API const char *det_pipeline_config_label_map_path(const det_pipeline_config *config);
+DET_API size_t det_pipeline_config_train_path_count(const det_pipeline_config *config);
+/** NULL when index is out of range. */
+DET_API const char *det_pipeline_config_train_path(const det_pipeline_config *config, size_t index);
+/** Of the first eval_input_reader. */
+DET_API size_t det_pipeline_config_eval_path_count(const det_pipeline_config *config);
+DET_API const char *det_pipeline_config_eval_path(const det_pipeline_config *config, size_t index);
+
+/* Overrides. Strings are copied. INVALID_ARGUMENT for a value that the file could not have either,
+ * or when the message it belongs to is not in the file. */
+DET_API det_status det_pipeline_config_set_batch_size(det_pipeline_config *config,
+                                                      uint32_t batch_size);
+/** Steps of training; total_steps of a cosine schedule is set as well when `stretch_schedule` is
+ * not 0, and its warm-up is then scaled with it. */
+DET_API det_status det_pipeline_config_set_num_steps(det_pipeline_config *config,
+                                                     uint32_t num_steps, int stretch_schedule);
+/** Multiplies all learning rates of the schedule. */
+DET_API det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float factor);
+/** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is. */
+DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *config,
+                                                                const char *prefix,
+                                                                const char *type);
+/** Of the training input and all evaluation inputs. */
+DET_API det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config,
+                                                          const char *path);
+/** Replaces all paths of the training input by one file or pattern. */
+DET_API det_status det_pipeline_config_set_train_path(det_pipeline_config *config,
+                                                      const char *path);
+/** Replaces all paths of the first evaluation input by one file or pattern. */
+DET_API det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
