@@ -1,0 +1,40 @@
+/* from_config.h: what a pipeline.config means for the network, the training step, the schedule and the augmentation.
+ * The counterparts in the TF Object Detection API are the builders of research/object_detection/builders. */
+#ifndef DET_TRAIN_FROM_CONFIG_H
+#define DET_TRAIN_FROM_CONFIG_H
+
+#include "data/augment.h"
+#include "formats/pipeline_config.h"
+#include "model/schedule.h"
+#include "model/spec.h"
+#include "train/learner.h"
+
+/* UNSUPPORTED or INVALID_ARGUMENT with file, line and column for what cannot be built. */
+det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_config *config,
+                                struct det_model_spec *spec);
+
+/* Losses, targets, optimizer; needs a train_config. */
+det_status det_learner_settings_from_config(struct det_env *env,
+                                            const struct det_pipeline_config *config,
+                                            struct det_learner_settings *settings);
+/* Targets and losses alone, for evaluation. */
+det_status det_loss_settings_from_config(struct det_env *env,
+                                         const struct det_pipeline_config *config,
+                                         struct det_target_settings *targets,
+                                         struct det_loss_settings *loss);
+
+/* The schedule and the arrays it borrows. */
+struct det_config_schedule {
+    struct det_schedule schedule;
+    int64_t *steps;
+    float *rates;
+};
+det_status det_schedule_from_config(struct det_env *env, const struct det_pipeline_config *config,
+                                    struct det_config_schedule *schedule);
+void det_config_schedule_free(struct det_env *env, struct det_config_schedule *schedule);
+
+/* *options: [*count], freed by the caller with det_free. An option that is not built is UNSUPPORTED, by name and line. */
+det_status det_augment_from_config(struct det_env *env, const struct det_pipeline_config *config,
+                                   struct det_augment_option **options, size_t *count);
+
+#endif
