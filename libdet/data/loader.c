@@ -22,7 +22,8 @@ struct slot {
     int32_t (*original_size)[2];
     int32_t count; /* samples of the batch that it holds or will hold */
     int32_t done;  /* of them ready */
-    /* The failure of the sample that comes first in the batch, so that the message does not depend on the threads. */
+    /* The failure of the sample that comes first in the batch, so that the message does not depend
+     * on the threads. */
     int32_t failed_sample;
     det_status status;
     char error[DET_ERROR_BYTES];

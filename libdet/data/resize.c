@@ -114,8 +114,8 @@ static det_status prepare(struct det_env *env, struct det_resizer *r,
     return DET_OK;
 }
 
-/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last pixel of a row is
- * read byte by byte, since nothing need follow it. */
+/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last
+ * pixel of a row is read byte by byte, since nothing need follow it. */
 static void stretch_rgb8(const struct det_resizer *r, const uint8_t *row, int32_t row_bytes,
                          float *out, int32_t out_width)
 {

@@ -68,7 +68,8 @@ static void nothing(png_structp png)
     (void)png;
 }
 
-/* Any colour type; rows hold the pattern by channel (high byte for 16 bits; the index x % 4 for a palette). */
+/* Any colour type; rows hold the pattern by channel (high byte for 16 bits; the index x % 4 for a
+ * palette). */
 static struct bytes make_png(int width, int height, int type, int depth, int interlace)
 {
     struct bytes bytes = {0};
