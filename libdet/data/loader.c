@@ -249,8 +249,20 @@ static det_status check_settings(struct det_env *env, const struct det_loader_se
     return DET_OK;
 }
 
+/* The most objects of any image: room for them is made at once. */
+static int32_t most_objects(const struct det_dataset *dataset)
+{
+    int32_t most = 0;
+    for (size_t i = 0; i < dataset->count; i++) {
+        if (dataset->entries[i].object_count > most)
+            most = dataset->entries[i].object_count;
+    }
+    return most;
+}
+
 static det_status allocate_slots(struct det_env *env, struct det_loader *loader)
 {
+    const int32_t objects = most_objects(loader->settings.dataset);
     const size_t batch = (size_t)loader->settings.batch_size;
     DET_TRY_RETURN(
         det_alloc(env, &loader->slots, (size_t)loader->ring, sizeof *loader->slots, "batch ring"));
@@ -260,6 +272,8 @@ static det_status allocate_slots(struct det_env *env, struct det_loader *loader)
                                      batch * (size_t)loader->height * (size_t)loader->width,
                                      3 * sizeof(float), "images of a batch"));
         DET_TRY_RETURN(det_alloc(env, &slot->truths, batch, sizeof *slot->truths, "batch"));
+        for (size_t k = 0; k < batch; k++)
+            DET_TRY_RETURN(det_ground_truth_reserve(env, &slot->truths[k], objects));
         DET_TRY_RETURN(
             det_alloc(env, &slot->record_index, batch, sizeof *slot->record_index, "batch"));
         DET_TRY_RETURN(
