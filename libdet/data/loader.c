@@ -150,10 +150,11 @@ static det_status make_sample(struct worker *worker, const struct job *job)
 static bool take_job(struct det_loader *loader, struct job *job)
 {
     const struct det_loader_settings *s = &loader->settings;
-    struct slot *slot = NULL;
-    if (loader->batches_begun > 0)
-        slot = &loader->slots[(loader->batches_begun - 1) % (uint64_t)loader->ring];
-    if (slot == NULL || loader->next_in_batch == slot->count) {
+    /* Before the first batch this names a slot by wrapping around; it is not looked at. */
+    struct slot *slot =
+        &loader
+             ->slots[(loader->batches_begun + (uint64_t)loader->ring - 1) % (uint64_t)loader->ring];
+    if (loader->batches_begun == 0 || loader->next_in_batch == slot->count) {
         if (s->end_sample > 0 && loader->next_sample >= s->end_sample)
             return false;
         /* The caller's batch stays until its next call. */

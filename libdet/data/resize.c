@@ -181,7 +181,7 @@ static void resize_rows(struct det_resizer *r, const uint8_t *bytes, const float
     int32_t held[2] = {-1, -1}; /* which window row each buffer holds */
     for (int32_t y = 0; y < out_height; y++) {
         const struct tap tap = tap_at(y, scale, window->height);
-        int place[2];
+        int place[2] = {0, 0};
         for (int i = 0; i < 2; i++) {
             const int32_t wanted = i == 0 ? tap.low : tap.high;
             if (held[0] == wanted || held[1] == wanted) {
