@@ -1,4 +1,5 @@
-/* augment.c: the sample and the list of options; the operations are in augment_crop.c and augment_color.c. */
+/* augment.c: the sample and the list of options; the operations are in augment_crop.c and
+ * augment_color.c. */
 #include "data/augment.h"
 
 #include <math.h>
@@ -54,7 +55,8 @@ det_status det_sample_to_float(struct det_env *env, struct det_sample *sample)
     return DET_OK;
 }
 
-/* Mirrors image and boxes left to right with this probability. The draw is uniform in [0, 1), one for each image. */
+/* Mirrors image and boxes left to right with this probability. The draw is uniform in [0, 1), one
+ * for each image. */
 void det_augment_horizontal_flip(struct det_rng *rng, float probability, struct det_sample *sample)
 {
     if (!(det_rng_uniform(rng) < probability))

@@ -1,9 +1,11 @@
-/* augment.h: the random data augmentation of the TF Object Detection API (core/preprocessor.py), on one sample.
+/* augment.h: the random data augmentation of the TF Object Detection API (core/preprocessor.py), on
+ * one sample.
  *
- * A sample starts as an 8-bit image and its objects. Flips and crops only change the window on the image, which the
- * resize then reads; the first colour operation copies the window into float pixels of 0..255, and later ones work in
- * place. Each function draws from the generator it is given and from nothing else. What an operation does to the
- * objects: flips mirror the boxes, crops drop the objects too little of which is left and clip the boxes of the others.
+ * A sample starts as an 8-bit image and its objects. Flips and crops only change the window on the
+ * image, which the resize then reads; the first colour operation copies the window into float
+ * pixels of 0..255, and later ones work in place. Each function draws from the generator it is
+ * given and from nothing else. What an operation does to the objects: flips mirror the boxes, crops
+ * drop the objects too little of which is left and clip the boxes of the others.
  */
 #ifndef DET_DATA_AUGMENT_H
 #define DET_DATA_AUGMENT_H
@@ -97,7 +99,8 @@ void det_augment_hue(struct det_rng *rng, float max_delta, struct det_sample *sa
 void det_augment_distort_color(struct det_rng *rng, int32_t ordering, struct det_sample *sample);
 void det_augment_pixel_value_scale(struct det_rng *rng, float low, float high,
                                    struct det_sample *sample);
-/* Makes the float pixels grey; whether to do so is drawn in det_augment_apply, so that most samples stay 8-bit. */
+/* Makes the float pixels grey; whether to do so is drawn in det_augment_apply, so that most samples
+ * stay 8-bit. */
 void det_augment_to_gray(struct det_sample *sample);
 
 #endif

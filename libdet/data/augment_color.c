@@ -1,6 +1,7 @@
-/* augment_color.c: random colour operations on float pixels, as core/preprocessor.py random_adjust_* over
- * tf.image.adjust_*: pixels are divided by 255, changed, multiplied by 255 and clipped to 0..255, and only the window that
- * is seen takes part (which matters for the contrast's mean).
+/* augment_color.c: random colour operations on float pixels, as core/preprocessor.py
+ * random_adjust_* over tf.image.adjust_*: pixels are divided by 255, changed, multiplied by 255 and
+ * clipped to 0..255, and only the window that is seen takes part (which matters for the contrast's
+ * mean).
  */
 #include <math.h>
 
@@ -57,8 +58,8 @@ void det_augment_contrast(struct det_rng *rng, float low, float high, struct det
     }
 }
 
-/* Multiplies the saturation (of hue, saturation, value) by one factor, uniform in [low, high), clipped to 1. As hue and
- * value stay, that scales each channel's distance to the largest one. */
+/* Multiplies the saturation (of hue, saturation, value) by one factor, uniform in [low, high),
+ * clipped to 1. As hue and value stay, that scales each channel's distance to the largest one. */
 void det_augment_saturation(struct det_rng *rng, float low, float high, struct det_sample *sample)
 {
     const float factor = det_rng_range(rng, low, high);
@@ -87,7 +88,8 @@ static float hue_of(const float rgb[3], float most, float range)
     return (rgb[0] - rgb[1]) / range + 4.0f;
 }
 
-/* A channel's share of the range at a hue; the three channels are the same trapezium a third of the circle apart. */
+/* A channel's share of the range at a hue; the three channels are the same trapezium a third of the
+ * circle apart. */
 static float trapezium(float hue)
 {
     hue = hue < 0.0f ? hue + 6.0f : hue >= 6.0f ? hue - 6.0f : hue;
@@ -119,8 +121,8 @@ void det_augment_hue(struct det_rng *rng, float max_delta, struct det_sample *sa
     }
 }
 
-/* Brightness (32/255), then saturation (.5 to 1.5), hue (.2), contrast (.5 to 1.5); with ordering 1 contrast, saturation,
- * hue. */
+/* Brightness (32/255), then saturation (.5 to 1.5), hue (.2), contrast (.5 to 1.5); with ordering 1
+ * contrast, saturation, hue. */
 void det_augment_distort_color(struct det_rng *rng, int32_t ordering, struct det_sample *sample)
 {
     det_augment_brightness(rng, 32.0f / 255.0f, sample);

@@ -1,8 +1,8 @@
 /* augment_crop.c: random crops with the distribution of tf.image.sample_distorted_bounding_box
  * (tensorflow/core/kernels/image/sample_distorted_bounding_box_op.cc) and of core/preprocessor.py
- * _strict_random_crop_image, random_crop_image, ssd_random_crop. The rounding is part of the distribution and is the same:
- * window sides from lrintf in single precision, box corners truncated to whole pixels, the offset below (not at) the
- * largest possible one.
+ * _strict_random_crop_image, random_crop_image, ssd_random_crop. The rounding is part of the
+ * distribution and is the same: window sides from lrintf in single precision, box corners truncated
+ * to whole pixels, the offset below (not at) the largest possible one.
  */
 #include <math.h>
 
@@ -39,8 +39,8 @@ static int32_t width_of(int32_t height, float aspect)
     return (int32_t)lrintf((float)height * aspect);
 }
 
-/* One proposal: the height uniform between those of the smallest and largest allowed area at this aspect ratio, the
- * offset uniform. False if none fits. */
+/* One proposal: the height uniform between those of the smallest and largest allowed area at this
+ * aspect ratio, the offset uniform. False if none fits. */
 static bool propose(struct det_rng *rng, const struct det_crop_settings *s, int32_t image_height,
                     int32_t image_width, float aspect, struct rectangle *out)
 {
@@ -83,7 +83,8 @@ static bool propose(struct det_rng *rng, const struct det_crop_settings *s, int3
     return true;
 }
 
-/* Whether at least one object of a pixel or more is covered enough; without objects the image itself counts as one. */
+/* Whether at least one object of a pixel or more is covered enough; without objects the image
+ * itself counts as one. */
 static bool covers_an_object(const struct det_ground_truth *truth, int32_t image_height,
                              int32_t image_width, struct rectangle crop, float min_covered)
 {
@@ -117,8 +118,8 @@ static bool covers_an_object(const struct det_ground_truth *truth, int32_t image
     return false;
 }
 
-/* Drops the objects that the window (normalised) does not touch or covers too little of, and gives the others'
- * coordinates in the window. */
+/* Drops the objects that the window (normalised) does not touch or covers too little of, and gives
+ * the others' coordinates in the window. */
 static void crop_objects(struct det_ground_truth *truth, const float window[4],
                          float overlap_thresh, bool clip)
 {
@@ -146,7 +147,8 @@ static void crop_objects(struct det_ground_truth *truth, const float window[4],
     truth->count = kept;
 }
 
-/* The window that is seen becomes this part of itself; `crop` counts in what is seen, flips included. */
+/* The window that is seen becomes this part of itself; `crop` counts in what is seen, flips
+ * included. */
 static void narrow(struct det_window *window, struct rectangle crop)
 {
     const int32_t height = crop.ymax - crop.ymin, width = crop.xmax - crop.xmin;
@@ -156,10 +158,11 @@ static void narrow(struct det_window *window, struct rectangle crop)
     window->width = width;
 }
 
-/* random_crop_image: with probability random_coef (a uniform draw not above it) nothing happens. Else up to 100 times:
- * aspect ratio uniform in [min_aspect, max_aspect), a window as in propose(); the first one that covers
- * min_object_covered of any object is taken, the whole image if none does. Then objects of whose area less than
- * overlap_thresh is left, or which only touch the window, are dropped, the others clipped to it. */
+/* random_crop_image: with probability random_coef (a uniform draw not above it) nothing happens.
+ * Else up to 100 times: aspect ratio uniform in [min_aspect, max_aspect), a window as in propose();
+ * the first one that covers min_object_covered of any object is taken, the whole image if none
+ * does. Then objects of whose area less than overlap_thresh is left, or which only touch the
+ * window, are dropped, the others clipped to it. */
 void det_augment_crop_image(struct det_rng *rng, const struct det_crop_settings *settings,
                             struct det_sample *sample)
 {
@@ -188,7 +191,8 @@ void det_augment_crop_image(struct det_rng *rng, const struct det_crop_settings 
     narrow(&sample->window, crop);
 }
 
-/* ssd_random_crop: one of the operations, each as likely, then random_crop_image with its settings. */
+/* ssd_random_crop: one of the operations, each as likely, then random_crop_image with its settings.
+ */
 void det_augment_ssd_crop(struct det_rng *rng, const struct det_crop_settings *settings,
                           int32_t count, struct det_sample *sample)
 {

@@ -1,9 +1,9 @@
 /* dataset.h: the examples of a list of TFRecord files, checked once when opened.
  *
- * Opening parses every example: it finds each object's class, checks each box, looks at the first bytes of each image (or
- * finds its file) and counts. Kept in memory are the objects and where each image's bytes are, not the images.
- * What the TF Object Detection API lets pass silently is an error here that names file, record, object and values,
- * unless the settings say otherwise.
+ * Opening parses every example: it finds each object's class, checks each box, looks at the first
+ * bytes of each image (or finds its file) and counts. Kept in memory are the objects and where each
+ * image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
+ * error here that names file, record, object and values, unless the settings say otherwise.
  */
 #ifndef DET_DATA_DATASET_H
 #define DET_DATA_DATASET_H
@@ -14,9 +14,9 @@
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
 
-/* What to do with a box that has a non-finite coordinate, is reversed (min > max) or reaches more than .01 outside the
- * image. In every case values up to .01 outside are clipped, and boxes without area (as they are, or after clipping) are
- * dropped; both are counted. */
+/* What to do with a box that has a non-finite coordinate, is reversed (min > max) or reaches more
+ * than .01 outside the image. In every case values up to .01 outside are clipped, and boxes without
+ * area (as they are, or after clipping) are dropped; both are counted. */
 enum det_box_policy {
     DET_BOX_FAIL, /* error */
     DET_BOX_CLIP, /* clip what reaches outside; non-finite and reversed boxes are dropped */
@@ -27,8 +27,8 @@ struct det_dataset_settings {
     const char *role;            /* "train": begins the log line; NULL = "data" */
     const char *const *patterns; /* paths, globs, shard patterns */
     size_t pattern_count;
-    const char *const *
-        class_names; /* [class_count], class id i + 1; an entry may be NULL; NULL = by number only */
+    const char *const *class_names; /* [class_count], class id i + 1; an entry may be NULL; NULL =
+                                       by number only */
     int32_t class_count;
     const char *const *image_dirs; /* searched for image/filename when image/encoded is empty */
     size_t image_dir_count;
@@ -67,14 +67,15 @@ struct det_dataset {
     size_t *boxes_of_class; /* [class_count] */
 };
 
-/* On failure the dataset is empty. Logs "train: 160 images, 171 boxes, 1 files" and a warning with the counts if
- * anything was clipped or dropped. No image at all is an error. */
+/* On failure the dataset is empty. Logs "train: 160 images, 171 boxes, 1 files" and a warning with
+ * the counts if anything was clipped or dropped. No image at all is an error. */
 det_status det_dataset_open(struct det_env *env, const struct det_dataset_settings *settings,
                             struct det_dataset *dataset);
 void det_dataset_close(struct det_env *env, struct det_dataset *dataset);
 
-/* Decodes the image of a record and copies its objects (area_px is then always known). May be called by several threads
- * with an env each. Nothing is allocated when image and truth have room. Messages begin with the record's name. */
+/* Decodes the image of a record and copies its objects (area_px is then always known). May be
+ * called by several threads with an env each. Nothing is allocated when image and truth have room.
+ * Messages begin with the record's name. */
 det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
                             struct det_image *image, struct det_ground_truth *truth);
 /* The objects alone; area_px then comes from the size in the record, 0 if it says none. */
@@ -83,7 +84,8 @@ det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset 
 
 /* "x.tfrecord: record 12" for messages. Returns `buffer`. */
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512]);
-/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`. */
+/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`.
+ */
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256]);
 
 #endif

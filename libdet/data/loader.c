@@ -22,7 +22,8 @@ struct slot {
     int32_t (*original_size)[2];
     int32_t count; /* samples of the batch that it holds or will hold */
     int32_t done;  /* of them ready */
-    /* The failure of the sample that comes first in the batch, so that the message does not depend on the threads. */
+    /* The failure of the sample that comes first in the batch, so that the message does not depend
+     * on the threads. */
     int32_t failed_sample;
     det_status status;
     char error[DET_ERROR_BYTES];
@@ -149,10 +150,11 @@ static det_status make_sample(struct worker *worker, const struct job *job)
 static bool take_job(struct det_loader *loader, struct job *job)
 {
     const struct det_loader_settings *s = &loader->settings;
-    struct slot *slot = NULL;
-    if (loader->batches_begun > 0)
-        slot = &loader->slots[(loader->batches_begun - 1) % (uint64_t)loader->ring];
-    if (slot == NULL || loader->next_in_batch == slot->count) {
+    /* Before the first batch this names a slot by wrapping around; it is not looked at. */
+    struct slot *slot =
+        &loader
+             ->slots[(loader->batches_begun + (uint64_t)loader->ring - 1) % (uint64_t)loader->ring];
+    if (loader->batches_begun == 0 || loader->next_in_batch == slot->count) {
         if (s->end_sample > 0 && loader->next_sample >= s->end_sample)
             return false;
         /* The caller's batch stays until its next call. */
@@ -248,8 +250,20 @@ static det_status check_settings(struct det_env *env, const struct det_loader_se
     return DET_OK;
 }
 
+/* The most objects of any image: room for them is made at once. */
+static int32_t most_objects(const struct det_dataset *dataset)
+{
+    int32_t most = 0;
+    for (size_t i = 0; i < dataset->count; i++) {
+        if (dataset->entries[i].object_count > most)
+            most = dataset->entries[i].object_count;
+    }
+    return most;
+}
+
 static det_status allocate_slots(struct det_env *env, struct det_loader *loader)
 {
+    const int32_t objects = most_objects(loader->settings.dataset);
     const size_t batch = (size_t)loader->settings.batch_size;
     DET_TRY_RETURN(
         det_alloc(env, &loader->slots, (size_t)loader->ring, sizeof *loader->slots, "batch ring"));
@@ -259,6 +273,8 @@ static det_status allocate_slots(struct det_env *env, struct det_loader *loader)
                                      batch * (size_t)loader->height * (size_t)loader->width,
                                      3 * sizeof(float), "images of a batch"));
         DET_TRY_RETURN(det_alloc(env, &slot->truths, batch, sizeof *slot->truths, "batch"));
+        for (size_t k = 0; k < batch; k++)
+            DET_TRY_RETURN(det_ground_truth_reserve(env, &slot->truths[k], objects));
         DET_TRY_RETURN(
             det_alloc(env, &slot->record_index, batch, sizeof *slot->record_index, "batch"));
         DET_TRY_RETURN(

@@ -1,11 +1,13 @@
 /* loader.h: decoded, augmented, resized batches, made in the background.
  *
- * Sample i of the endless sequence is record order(e)[p] with e = i / images, p = i % images, where order(e) is a
- * permutation drawn from (seed, e), or 0, 1, 2, ... without shuffling. Its augmentation draws from (seed, i). Which thread
- * makes a sample, and how many there are, changes nothing; first_sample continues an interrupted sequence exactly.
+ * Sample i of the endless sequence is record order(e)[p] with e = i / images, p = i % images, where
+ * order(e) is a permutation drawn from (seed, e), or 0, 1, 2, ... without shuffling. Its
+ * augmentation draws from (seed, i). Which thread makes a sample, and how many there are, changes
+ * nothing; first_sample continues an interrupted sequence exactly.
  *
- * A ring of batches lies between the workers and the caller: workers fill the samples of the next batches in order and
- * sleep when the ring is full. Buffers are reused, so once the largest image was seen nothing is allocated any more.
+ * A ring of batches lies between the workers and the caller: workers fill the samples of the next
+ * batches in order and sleep when the ring is full. Buffers are reused, so once the largest image
+ * was seen nothing is allocated any more.
  */
 #ifndef DET_DATA_LOADER_H
 #define DET_DATA_LOADER_H
@@ -19,8 +21,9 @@ struct det_loader_settings {
     const struct det_dataset *dataset; /* must outlive the loader */
     int32_t batch_size;
     int32_t height, width; /* of the network's input: fixed_shape_resizer */
-    /* keep_aspect_ratio_resizer with padding: max_dimension > 0 makes images of max_dimension x max_dimension, the resized
-     * one at the top left, boxes relative to the whole; height and width are then not used. */
+    /* keep_aspect_ratio_resizer with padding: max_dimension > 0 makes images of max_dimension x
+     * max_dimension, the resized one at the top left, boxes relative to the whole; height and width
+     * are then not used. */
     int32_t min_dimension, max_dimension;
     float pad_value[3];                       /* 0..255 */
     const struct det_augment_option *augment; /* copied */
@@ -49,8 +52,9 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 
-/* Waits for the next batch. It is valid until the next call. DET_STATUS_FINISHED behind end_sample; a sample that
- * cannot be loaded makes this and every later call fail with its message, which names the record. */
+/* Waits for the next batch. It is valid until the next call. DET_STATUS_FINISHED behind end_sample;
+ * a sample that cannot be loaded makes this and every later call fail with its message, which names
+ * the record. */
 det_status det_loader_next(struct det_env *env, struct det_loader *loader, struct det_batch *batch);
 
 /* Time that det_loader_next has waited for workers, all calls together. */

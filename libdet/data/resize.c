@@ -114,8 +114,8 @@ static det_status prepare(struct det_env *env, struct det_resizer *r,
     return DET_OK;
 }
 
-/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last pixel of a row is
- * read byte by byte, since nothing need follow it. */
+/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last
+ * pixel of a row is read byte by byte, since nothing need follow it. */
 static void stretch_rgb8(const struct det_resizer *r, const uint8_t *row, int32_t row_bytes,
                          float *out, int32_t out_width)
 {
@@ -181,7 +181,7 @@ static void resize_rows(struct det_resizer *r, const uint8_t *bytes, const float
     int32_t held[2] = {-1, -1}; /* which window row each buffer holds */
     for (int32_t y = 0; y < out_height; y++) {
         const struct tap tap = tap_at(y, scale, window->height);
-        int place[2];
+        int place[2] = {0, 0};
         for (int i = 0; i < 2; i++) {
             const int32_t wanted = i == 0 ? tap.low : tap.high;
             if (held[0] == wanted || held[1] == wanted) {

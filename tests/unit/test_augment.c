@@ -1,5 +1,5 @@
-/* data/augment.h: crops have the API's distribution (tests/golden/augment/crops.json), boxes stay on their objects, colour
- * operations agree with their definitions. */
+/* data/augment.h: crops have the API's distribution (tests/golden/augment/crops.json), boxes stay
+ * on their objects, colour operations agree with their definitions. */
 #include <cjson/cJSON.h>
 #include <math.h>
 
@@ -34,8 +34,9 @@ static int compare_floats(const void *a, const void *b)
 
 enum { TRIALS = 40000, MOST_BOXES = 8 };
 
-/* Our value at quantile q must lie between TensorFlow's neighbours: the share of our trials below TensorFlow's value is q
- * within its own noise (4,000 trials: 5 standard deviations) plus one pixel's step, since the values are discrete. */
+/* Our value at quantile q must lie between TensorFlow's neighbours: the share of our trials below
+ * TensorFlow's value is q within its own noise (4,000 trials: 5 standard deviations) plus one
+ * pixel's step, since the values are discrete. */
 static void check_quantiles(const char *name, const cJSON *figures, const cJSON *shares,
                             float *values, float step)
 {
@@ -220,7 +221,8 @@ static void crops_without_objects_and_degenerate_boxes(void **state)
         assert_ok(&t.env, det_augment_apply(&t.env, &option, 1, &rng, &sample));
         changed += sample.window.width != 50 || sample.window.height != 40;
     }
-    /* No object: the whole image is the object to be covered fully, which only the whole image does. */
+    /* No object: the whole image is the object to be covered fully, which only the whole image
+     * does. */
     assert_int_equal(changed, 0);
     /* A box without area can never be covered, and is dropped. */
     const float boxes[1][4] = {{0.5f, 0.5f, 0.5f, 0.7f}};

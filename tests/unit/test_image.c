@@ -68,7 +68,8 @@ static void nothing(png_structp png)
     (void)png;
 }
 
-/* Any colour type; rows hold the pattern by channel (high byte for 16 bits; the index x % 4 for a palette). */
+/* Any colour type; rows hold the pattern by channel (high byte for 16 bits; the index x % 4 for a
+ * palette). */
 static struct bytes make_png(int width, int height, int type, int depth, int interlace)
 {
     struct bytes bytes = {0};
@@ -93,7 +94,7 @@ static struct bytes make_png(int width, int height, int type, int depth, int int
         for (int x = 0; x < width; x++) {
             for (int c = 0; c < channels; c++) {
                 const int at = (x * channels + c) * sample;
-                rows[y][at] = type == PNG_COLOR_TYPE_PALETTE ? (uint8_t)(x % 4) : pattern(y, x, c);
+                rows[y][at] = (uint8_t)(type == PNG_COLOR_TYPE_PALETTE ? x % 4 : pattern(y, x, c));
                 if (sample == 2)
                     rows[y][at + 1] = 0xf7; /* dropped, not rounded */
             }

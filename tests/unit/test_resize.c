@@ -1,4 +1,5 @@
-/* data/resize.h: fast and reference give the same bits; windows and flips equal a copied crop; known values. */
+/* data/resize.h: fast and reference give the same bits; windows and flips equal a copied crop;
+ * known values. */
 #include <math.h>
 
 #include "base/mem.h"
