@@ -45,6 +45,7 @@ static void make_batch(struct test_env *t, struct batch *b, int32_t a, int32_t b
     assert_ok(&t->env, det_targets_create(&t->env, &settings, (const float(*)[4])b->anchors, a, K,
                                           2, &b->targets));
     assert_ok(&t->env, det_targets_assign(&t->env, b->targets, NULL, b->truths, 2));
+    assert_true((b->targets->matched_count > 0) == (boxes > 0));
 }
 
 static void free_batch(struct test_env *t, struct batch *b) {
