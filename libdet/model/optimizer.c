@@ -94,14 +94,15 @@ static void rmsprop_range(void *argument, size_t begin, size_t end, int32_t task
     const struct update *u = argument;
     for (size_t i = begin; i < end; i++) {
         const float g = u->gradients[i];
-        const float square = u->beta1 * u->second[i] + (1 - u->beta1) * g * g;
-        u->second[i] = square;
         if (u->momentum > 0) {
-            const float m = u->momentum * u->first[i] + u->rate * g / sqrtf(square + u->epsilon);
+            u->second[i] += (g * g - u->second[i]) * (1 - u->beta1);
+            const float m =
+                u->momentum * u->first[i] + u->rate * g / sqrtf(u->second[i] + u->epsilon);
             u->first[i] = m;
             u->weights[i] -= m;
         } else {
-            u->weights[i] -= u->rate * g / (sqrtf(square) + u->epsilon);
+            u->second[i] = u->beta1 * u->second[i] + (1 - u->beta1) * (g * g);
+            u->weights[i] -= u->rate * g / (sqrtf(u->second[i]) + u->epsilon);
         }
     }
 }
