@@ -38,7 +38,7 @@ static void values_and_positions(void **state) {
     assert_ok(&t.env, det_prototext_float(&t.env, &d, c, &real));
     assert_near(real, 1500, 0);
     assert_fails(&t.env, DET_STATUS_PARSE,
-                 "f:2:23: field `c`: found `1.5e3f`, expected a whole number from 0 to 9",
+                 "f:2:22: field `c`: found `1.5e3f`, expected a whole number from 0 to 9",
                  det_prototext_int(&t.env, &d, c, 0, 9, &number));
     const struct det_prototext_field *m = det_prototext_find(&d.root, "m");
     assert_ok(&t.env, det_prototext_string(&t.env, &d, m->first, &text));
