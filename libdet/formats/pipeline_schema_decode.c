@@ -77,10 +77,13 @@ static void set_defaults(const struct det_schema_message *message, uint8_t *base
 
 /* ---- values ---- */
 
+/* The better of two suggestions; of equals the longer one, as letters are left out more often than
+ * added. */
 static const char *nearest(const char *name, const char *best, int *distance,
                            const char *candidate) {
     const int found = det_edit_distance(name, candidate);
-    if (found >= *distance)
+    const bool tie = found == *distance && best != NULL && strlen(candidate) > strlen(best);
+    if (found >= *distance && !tie)
         return best;
     *distance = found;
     return candidate;

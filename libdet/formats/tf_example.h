@@ -26,8 +26,8 @@ struct det_example {
     float *area, *weight;
 };
 
-/* `name` (e.g. "x.tfrecord: record 3") starts each message. Byte fields point into `data`. Reuses
- * nothing: pair with det_example_free. */
+/* `name` (e.g. "x.tfrecord: record 3") starts each message. Byte fields point into `data`. Reuses nothing: pair with
+ * det_example_free. */
 det_status det_example_parse(struct det_env *env, const char *name, const uint8_t *data,
                              size_t bytes, struct det_example *example);
 void det_example_free(struct det_env *env, struct det_example *example);

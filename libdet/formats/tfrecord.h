@@ -1,11 +1,9 @@
 /* tfrecord.h: TFRecord files: what tf.io.TFRecordWriter writes.
  *
- *   one record:  u64 length | u32 masked crc32c(length) | length bytes | u32 masked crc32c(bytes)
- * little endian
+ *   one record:  u64 length | u32 masked crc32c(length) | length bytes | u32 masked crc32c(bytes)     little endian
  *
- * A file whose first bytes are a gzip or zlib header is inflated into memory; a plain one is
- * mapped. Offsets are found once when the file is opened (each length's CRC is checked then), a
- * record's data CRC when it is read.
+ * A file whose first bytes are a gzip or zlib header is inflated into memory; a plain one is mapped. Offsets are found
+ * once when the file is opened (each length's CRC is checked then), a record's data CRC when it is read.
  */
 #ifndef DET_FORMATS_TFRECORD_H
 #define DET_FORMATS_TFRECORD_H
@@ -13,9 +11,8 @@
 #include "base/env.h"
 #include "base/io.h"
 
-/* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns
- * ("x-?????-of-00010", "x@10") names, in sorted file order. Immutable once open: det_record_set_get
- * may be called by several threads. */
+/* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns ("x-?????-of-00010",
+ * "x@10") names, in sorted file order. Immutable once open: det_record_set_get may be called by several threads. */
 struct det_record_set {
     struct det_record_file *files;
     size_t file_count;
