@@ -1,0 +1,432 @@
+#include "formats/coco_json.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+
+/* Where the reader is, for messages: "path: annotations[12]: ...". */
+struct place {
+    struct det_env *env;
+    const char *path;
+    const char *list;
+    size_t index;
+};
+
+/* After det_fail(): adds the place. */
+static det_status at(const struct place *place, det_status status) {
+    return det_fail_prefix(place->env, status, "%s: %s[%zu]", place->path, place->list,
+                           place->index);
+}
+
+static const char *kind_of(const cJSON *value) {
+    if (cJSON_IsNull(value))
+        return "null";
+    if (cJSON_IsBool(value))
+        return "a truth value";
+    if (cJSON_IsNumber(value))
+        return "a number";
+    if (cJSON_IsString(value))
+        return "a string";
+    return cJSON_IsArray(value) ? "a list" : "an object";
+}
+
+static det_status wrong_kind(const struct place *place, const char *key, const cJSON *value,
+                             const char *expected) {
+    if (value == NULL)
+        return at(place, det_fail(place->env, DET_STATUS_PARSE, "no `%s`", key));
+    return at(place, det_fail(place->env, DET_STATUS_PARSE, "`%s` is %s, expected %s", key,
+                              kind_of(value), expected));
+}
+
+static det_status read_integer(const struct place *place, const char *key, const cJSON *value,
+                               int64_t *out) {
+    if (!cJSON_IsNumber(value))
+        return wrong_kind(place, key, value, "an integer");
+    const double number = value->valuedouble;
+    /* cJSON keeps numbers as double: beyond 2^53 two ids may have become one. */
+    if (!(fabs(number) <= 9007199254740992.0) || number != floor(number))
+        return at(place,
+                  det_fail(place->env, DET_STATUS_PARSE,
+                           "`%s` is %.17g, expected an integer of at most 2^53", key, number));
+    *out = (int64_t)number;
+    return DET_OK;
+}
+
+static det_status read_number(const struct place *place, const char *key, const cJSON *value,
+                              double *out) {
+    if (!cJSON_IsNumber(value))
+        return wrong_kind(place, key, value, "a number");
+    if (!isfinite(value->valuedouble))
+        return at(place, det_fail(place->env, DET_STATUS_NON_FINITE, "`%s` is not finite", key));
+    *out = value->valuedouble;
+    return DET_OK;
+}
+
+static det_status read_flag(const struct place *place, const char *key, const cJSON *value,
+                            bool *out) {
+    if (value == NULL)
+        return DET_OK;
+    if (cJSON_IsBool(value)) {
+        *out = cJSON_IsTrue(value);
+        return DET_OK;
+    }
+    int64_t number = 0;
+    DET_TRY_RETURN(read_integer(place, key, value, &number));
+    if (number != 0 && number != 1)
+        return at(place, det_fail(place->env, DET_STATUS_PARSE, "`%s` is %lld, expected 0 or 1",
+                                  key, (long long)number));
+    *out = number == 1;
+    return DET_OK;
+}
+
+static det_status read_box(const struct place *place, const cJSON *value, double box_px[4]) {
+    if (!cJSON_IsArray(value))
+        return wrong_kind(place, "bbox", value, "a list of 4 numbers");
+    const int count = cJSON_GetArraySize(value);
+    if (count != 4)
+        return at(place, det_fail(place->env, DET_STATUS_PARSE, "`bbox` has %d numbers, expected 4",
+                                  count));
+    const cJSON *item = value->child;
+    for (int i = 0; i < 4; i++, item = item->next)
+        DET_TRY_RETURN(read_number(place, "bbox", item, &box_px[i]));
+    return DET_OK;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* An image id: a number, or a name of the sorted list. */
+static det_status read_image_id(const struct place *place, const char *key, const cJSON *value,
+                                const struct det_coco_names *names, int64_t *out) {
+    if (names == NULL || names->count == 0) {
+        if (cJSON_IsString(value))
+            return at(place, det_fail(place->env, DET_STATUS_MISMATCH,
+                                      "`%s` is the string \"%s\", but the ids of the images are "
+                                      "integers",
+                                      key, value->valuestring));
+        return read_integer(place, key, value, out);
+    }
+    if (!cJSON_IsString(value))
+        return wrong_kind(place, key, value, "a string as the ids of the images");
+    char *const *found = bsearch(&value->valuestring, names->names, names->count,
+                                 sizeof *names->names, compare_names);
+    if (found == NULL)
+        return at(place, det_fail(place->env, DET_STATUS_NOT_FOUND,
+                                  "`%s` \"%s\" is not an image of the ground truth", key,
+                                  value->valuestring));
+    *out = (int64_t)(found - names->names) + 1;
+    return DET_OK;
+}
+
+/* Values of the wanted keys of one object, the last of equal keys; NULL where missing. */
+static det_status read_keys(const struct place *place, const cJSON *entry, const char *const *keys,
+                            const cJSON **values, size_t count) {
+    if (!cJSON_IsObject(entry))
+        return at(place, det_fail(place->env, DET_STATUS_PARSE, "is %s, expected an object",
+                                  kind_of(entry)));
+    for (size_t k = 0; k < count; k++)
+        values[k] = NULL;
+    for (const cJSON *child = entry->child; child != NULL; child = child->next) {
+        for (size_t k = 0; k < count; k++) {
+            if (strcmp(child->string, keys[k]) == 0)
+                values[k] = child;
+        }
+    }
+    return DET_OK;
+}
+
+struct id_place {
+    int64_t id;
+    size_t index;
+};
+
+static int compare_id_places(const void *a, const void *b) {
+    const struct id_place *left = a, *right = b;
+    if (left->id != right->id)
+        return left->id < right->id ? -1 : 1;
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+/* ids: sorted here. */
+static det_status check_unique(struct det_env *env, const char *path, const char *list,
+                               struct id_place *ids, size_t count) {
+    qsort(ids, count, sizeof *ids, compare_id_places);
+    for (size_t i = 1; i < count; i++) {
+        if (ids[i].id == ids[i - 1].id)
+            return det_fail(env, DET_STATUS_CORRUPT, "%s: %s[%zu]: id %lld is also that of %s[%zu]",
+                            path, list, ids[i].index, (long long)ids[i].id, list, ids[i - 1].index);
+    }
+    return DET_OK;
+}
+
+/* A list of the top object. *list stays NULL when a list that may be missing is. */
+static det_status find_list(struct det_env *env, const char *path, const cJSON *root,
+                            const char *key, bool required, const cJSON **list, size_t *count) {
+    *list = NULL;
+    *count = 0;
+    for (const cJSON *child = root->child; child != NULL; child = child->next) {
+        if (strcmp(child->string, key) == 0)
+            *list = child;
+    }
+    if (*list == NULL && !required)
+        return DET_OK;
+    if (*list == NULL)
+        return det_fail(env, DET_STATUS_PARSE, "%s: no list `%s`", path, key);
+    if (!cJSON_IsArray(*list))
+        return det_fail(env, DET_STATUS_PARSE, "%s: `%s` is %s, expected a list", path, key,
+                        kind_of(*list));
+    *count = (size_t)cJSON_GetArraySize(*list);
+    return DET_OK;
+}
+
+static det_status collect_names(struct det_env *env, const char *path, const cJSON *list,
+                                size_t count, struct det_coco_names *names) {
+    static const char *const keys[] = {"id"};
+    DET_TRY_RETURN(det_alloc(env, &names->names, count, sizeof *names->names, "image names"));
+    struct place place = {env, path, "images", 0};
+    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+        const cJSON *id = NULL;
+        DET_TRY_RETURN(read_keys(&place, entry, keys, &id, 1));
+        if (!cJSON_IsString(id))
+            return wrong_kind(&place, "id", id, "a string as the first image's");
+        DET_TRY_RETURN(det_strdup(env, &names->names[names->count], id->valuestring));
+        names->count++;
+    }
+    qsort(names->names, names->count, sizeof *names->names, compare_names);
+    return DET_OK;
+}
+
+static det_status read_images(struct det_env *env, const char *path, const cJSON *root,
+                              struct det_coco_dataset *dataset) {
+    static const char *const keys[] = {"id", "width", "height", "file_name"};
+    const cJSON *list = NULL;
+    size_t count = 0;
+    struct id_place *ids = NULL;
+    det_status status = DET_OK;
+    DET_TRY(find_list(env, path, root, "images", true, &list, &count));
+    DET_TRY(det_alloc(env, &dataset->images, count, sizeof *dataset->images, "images"));
+    DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "images"));
+    if (list->child != NULL && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(list->child, "id")))
+        DET_TRY(collect_names(env, path, list, count, &dataset->names));
+    struct place place = {env, path, "images", 0};
+    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+        struct det_coco_image *image = &dataset->images[place.index];
+        const cJSON *values[4];
+        DET_TRY(read_keys(&place, entry, keys, values, 4));
+        DET_TRY(read_image_id(&place, "id", values[0], &dataset->names, &image->id));
+        dataset->image_count++;
+        ids[place.index] = (struct id_place){image->id, place.index};
+        for (int side = 1; side <= 2; side++) {
+            int64_t size = 0;
+            if (values[side] == NULL || cJSON_IsNull(values[side]))
+                continue;
+            DET_TRY(read_integer(&place, keys[side], values[side], &size));
+            if (size < 0 || size > INT32_MAX) {
+                status = at(&place, det_fail(env, DET_STATUS_PARSE, "`%s` is %lld", keys[side],
+                                             (long long)size));
+                goto fail;
+            }
+            *(side == 1 ? &image->width_px : &image->height_px) = (int32_t)size;
+        }
+        if (cJSON_IsString(values[3]))
+            DET_TRY(det_strdup(env, &image->file_name, values[3]->valuestring));
+    }
+    DET_TRY(check_unique(env, path, "images", ids, count));
+fail:
+    det_free(env, &ids);
+    return status;
+}
+
+static det_status read_categories(struct det_env *env, const char *path, const cJSON *root,
+                                  struct det_coco_dataset *dataset) {
+    static const char *const keys[] = {"id", "name"};
+    const cJSON *list = NULL;
+    size_t count = 0;
+    struct id_place *ids = NULL;
+    det_status status = DET_OK;
+    DET_TRY(find_list(env, path, root, "categories", true, &list, &count));
+    DET_TRY(det_alloc(env, &dataset->categories, count, sizeof *dataset->categories, "categories"));
+    DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "categories"));
+    struct place place = {env, path, "categories", 0};
+    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+        struct det_coco_category *category = &dataset->categories[place.index];
+        const cJSON *values[2];
+        DET_TRY(read_keys(&place, entry, keys, values, 2));
+        DET_TRY(read_integer(&place, "id", values[0], &category->id));
+        if (values[1] != NULL && !cJSON_IsString(values[1]))
+            DET_TRY(wrong_kind(&place, "name", values[1], "a string"));
+        dataset->category_count++;
+        DET_TRY(det_strdup(env, &category->name, values[1] != NULL ? values[1]->valuestring : ""));
+        ids[place.index] = (struct id_place){category->id, place.index};
+    }
+    DET_TRY(check_unique(env, path, "categories", ids, count));
+fail:
+    det_free(env, &ids);
+    return status;
+}
+
+static det_status read_annotations(struct det_env *env, const char *path, const cJSON *root,
+                                   struct det_coco_dataset *dataset) {
+    static const char *const keys[] = {"id",   "image_id", "category_id", "bbox",
+                                       "area", "iscrowd",  "ignore"};
+    const cJSON *list = NULL;
+    size_t count = 0;
+    struct id_place *ids = NULL;
+    det_status status = DET_OK;
+    DET_TRY(find_list(env, path, root, "annotations", false, &list, &count));
+    DET_TRY(
+        det_alloc(env, &dataset->annotations, count, sizeof *dataset->annotations, "annotations"));
+    DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "annotations"));
+    struct place place = {env, path, "annotations", 0};
+    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
+         entry = entry->next, place.index++) {
+        struct det_coco_annotation *object = &dataset->annotations[place.index];
+        const cJSON *values[7];
+        DET_TRY(read_keys(&place, entry, keys, values, 7));
+        object->id = (int64_t)place.index + 1;
+        if (values[0] != NULL)
+            DET_TRY(read_integer(&place, "id", values[0], &object->id));
+        DET_TRY(read_image_id(&place, "image_id", values[1], &dataset->names, &object->image_id));
+        DET_TRY(read_integer(&place, "category_id", values[2], &object->category_id));
+        DET_TRY(read_box(&place, values[3], object->box_px));
+        object->area_px2 = object->box_px[2] * object->box_px[3];
+        if (values[4] != NULL)
+            DET_TRY(read_number(&place, "area", values[4], &object->area_px2));
+        DET_TRY(read_flag(&place, "iscrowd", values[5], &object->is_crowd));
+        DET_TRY(read_flag(&place, "ignore", values[6], &object->ignore));
+        dataset->annotation_count++;
+        ids[place.index] = (struct id_place){object->id, place.index};
+    }
+    DET_TRY(check_unique(env, path, "annotations", ids, count));
+fail:
+    det_free(env, &ids);
+    return status;
+}
+
+static det_status parse_text(struct det_env *env, const char *path, const void *data, size_t bytes,
+                             cJSON **root) {
+    const char *text = data, *end = text;
+    *root = bytes > 0 ? cJSON_ParseWithLengthOpts(text, bytes, &end, 0) : NULL;
+    const char *rest = end;
+    while (*root != NULL && rest < text + bytes && strchr(" \t\r\n", *rest) != NULL && *rest != 0)
+        rest++;
+    if (*root != NULL && rest == text + bytes)
+        return DET_OK;
+    const bool trailing = *root != NULL;
+    cJSON_Delete(*root);
+    *root = NULL;
+    const size_t offset = rest < text + bytes ? (size_t)(rest - text) : bytes;
+    size_t line = 1;
+    for (size_t i = 0; i < offset; i++)
+        line += text[i] == '\n';
+    return det_fail(env, DET_STATUS_PARSE, "%s:%zu: %s at byte %zu of %zu", path, line,
+                    trailing ? "text after the end of the JSON value" : "not valid JSON", offset,
+                    bytes);
+}
+
+det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, const void *data,
+                                       size_t bytes, struct det_coco_dataset *dataset) {
+    *dataset = (struct det_coco_dataset){0};
+    cJSON *root = NULL;
+    DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
+    det_status status = DET_OK;
+    if (!cJSON_IsObject(root)) {
+        status = det_fail(env, DET_STATUS_PARSE,
+                          "%s: is %s, expected an object with `images`, `annotations` and "
+                          "`categories`",
+                          path, kind_of(root));
+        goto fail;
+    }
+    DET_TRY(read_images(env, path, root, dataset));
+    DET_TRY(read_categories(env, path, root, dataset));
+    DET_TRY(read_annotations(env, path, root, dataset));
+fail:
+    cJSON_Delete(root);
+    if (status != DET_OK)
+        det_coco_dataset_free(env, dataset);
+    return status;
+}
+
+det_status det_coco_json_read_dataset(struct det_env *env, const char *path,
+                                      struct det_coco_dataset *dataset) {
+    *dataset = (struct det_coco_dataset){0};
+    struct det_file_map map;
+    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    const det_status status = det_coco_json_parse_dataset(env, path, map.data, map.bytes, dataset);
+    det_file_map_close(&map);
+    return status;
+}
+
+void det_coco_names_free(struct det_env *env, struct det_coco_names *names) {
+    for (size_t i = 0; i < names->count; i++)
+        det_free(env, &names->names[i]);
+    det_free(env, &names->names);
+    names->count = 0;
+}
+
+void det_coco_dataset_free(struct det_env *env, struct det_coco_dataset *dataset) {
+    for (size_t i = 0; i < dataset->image_count; i++)
+        det_free(env, &dataset->images[i].file_name);
+    for (size_t i = 0; i < dataset->category_count; i++)
+        det_free(env, &dataset->categories[i].name);
+    det_free(env, &dataset->images);
+    det_free(env, &dataset->categories);
+    det_free(env, &dataset->annotations);
+    det_coco_names_free(env, &dataset->names);
+    *dataset = (struct det_coco_dataset){0};
+}
+
+det_status det_coco_json_parse_detections(struct det_env *env, const char *path, const void *data,
+                                          size_t bytes, const struct det_coco_names *names,
+                                          struct det_coco_detection_list *list) {
+    static const char *const keys[] = {"image_id", "category_id", "bbox", "score"};
+    *list = (struct det_coco_detection_list){0};
+    cJSON *root = NULL;
+    DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
+    det_status status = DET_OK;
+    if (!cJSON_IsArray(root)) {
+        status = det_fail(env, DET_STATUS_PARSE, "%s: is %s, expected a list of detections", path,
+                          kind_of(root));
+        goto fail;
+    }
+    DET_TRY(det_alloc(env, &list->items, (size_t)cJSON_GetArraySize(root), sizeof *list->items,
+                      "detections"));
+    struct place place = {env, path, "detections", 0};
+    for (const cJSON *entry = root->child; entry != NULL; entry = entry->next, place.index++) {
+        struct det_coco_detection *item = &list->items[place.index];
+        const cJSON *values[4];
+        DET_TRY(read_keys(&place, entry, keys, values, 4));
+        DET_TRY(read_image_id(&place, "image_id", values[0], names, &item->image_id));
+        DET_TRY(read_integer(&place, "category_id", values[1], &item->category_id));
+        DET_TRY(read_box(&place, values[2], item->box_px));
+        DET_TRY(read_number(&place, "score", values[3], &item->score));
+        list->count++;
+    }
+fail:
+    cJSON_Delete(root);
+    if (status != DET_OK)
+        det_coco_detection_list_free(env, list);
+    return status;
+}
+
+det_status det_coco_json_read_detections(struct det_env *env, const char *path,
+                                         const struct det_coco_names *names,
+                                         struct det_coco_detection_list *list) {
+    *list = (struct det_coco_detection_list){0};
+    struct det_file_map map;
+    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    const det_status status =
+        det_coco_json_parse_detections(env, path, map.data, map.bytes, names, list);
+    det_file_map_close(&map);
+    return status;
+}
+
+void det_coco_detection_list_free(struct det_env *env, struct det_coco_detection_list *list) {
+    det_free(env, &list->items);
+    list->count = 0;
+}
