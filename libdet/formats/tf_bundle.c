@@ -1,0 +1,398 @@
+#include "formats/tf_bundle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "formats/leveldb_table.h"
+#include "formats/protowire.h"
+
+#define MOST_SHARDS 99999u /* five digits in the file name */
+
+struct shard {
+    struct det_file_map map;
+    bool open;
+};
+
+struct det_tf_bundle {
+    char *prefix;
+    struct det_tf_entry *entries; /* sorted by key */
+    size_t count, capacity;
+    struct shard *shards;
+    uint32_t shard_count;
+    bool has_header;
+};
+
+/* --- the index
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static det_status parse_header(struct det_env *env, struct det_tf_bundle *bundle,
+                               struct det_wire wire) {
+    uint64_t shards = 0, endianness = 0;
+    for (;;) {
+        struct det_wire_field field;
+        DET_TRY_RETURN(det_wire_next(env, &wire, &field));
+        if (field.number == 0)
+            break;
+        if (field.number > 2)
+            continue;
+        DET_TRY_RETURN(det_wire_expect(env, &field, DET_WIRE_VARINT, "bundle header"));
+        *(field.number == 1 ? &shards : &endianness) = field.value;
+    }
+    if (endianness != 0)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "written by a big-endian machine (endianness %llu)",
+                        (unsigned long long)endianness);
+    if (shards == 0 || shards > MOST_SHARDS)
+        return det_fail(env, DET_STATUS_CORRUPT, "header names %llu data files",
+                        (unsigned long long)shards);
+    DET_TRY_RETURN(
+        det_alloc(env, &bundle->shards, (size_t)shards, sizeof *bundle->shards, "data files"));
+    bundle->shard_count = (uint32_t)shards;
+    bundle->has_header = true;
+    return DET_OK;
+}
+
+/* TensorShapeProto: dim = 2 (size = 1), unknown_rank = 3. */
+static det_status parse_shape(struct det_env *env, struct det_tf_entry *entry,
+                              struct det_wire wire) {
+    for (;;) {
+        struct det_wire_field field;
+        DET_TRY_RETURN(det_wire_next(env, &wire, &field));
+        if (field.number == 0)
+            return DET_OK;
+        if (field.number != 2)
+            continue;
+        DET_TRY_RETURN(det_wire_expect(env, &field, DET_WIRE_BYTES, "dimension"));
+        if (entry->dims == DET_TF_MOST_DIMS)
+            return det_fail(env, DET_STATUS_UNSUPPORTED, "more than %d dimensions",
+                            DET_TF_MOST_DIMS);
+        struct det_wire dim = field.payload;
+        uint64_t size = 0;
+        for (;;) {
+            DET_TRY_RETURN(det_wire_next(env, &dim, &field));
+            if (field.number == 0)
+                break;
+            if (field.number != 1)
+                continue;
+            DET_TRY_RETURN(det_wire_expect(env, &field, DET_WIRE_VARINT, "dimension's size"));
+            size = field.value;
+        }
+        size_t count = 0;
+        if (size > INT64_MAX || size > SIZE_MAX ||
+            !det_size_mul(entry->count, (size_t)size, &count))
+            return det_fail(env, DET_STATUS_CORRUPT, "dimension of size %lld", (long long)size);
+        entry->count = count;
+        entry->shape[entry->dims++] = (int64_t)size;
+    }
+}
+
+/* BundleEntryProto: dtype 1, shape 2, shard_id 3, offset 4, size 5, crc32c 6 (fixed32, masked),
+ * slices 7. */
+static det_status parse_entry(struct det_env *env, struct det_tf_entry *entry,
+                              struct det_wire wire) {
+    static const enum det_wire_type types[] = {DET_WIRE_VARINT,  DET_WIRE_VARINT, DET_WIRE_BYTES,
+                                               DET_WIRE_VARINT,  DET_WIRE_VARINT, DET_WIRE_VARINT,
+                                               DET_WIRE_FIXED32, DET_WIRE_BYTES};
+    for (;;) {
+        struct det_wire_field field;
+        DET_TRY_RETURN(det_wire_next(env, &wire, &field));
+        if (field.number == 0)
+            return DET_OK;
+        if (field.number > 7)
+            continue;
+        DET_TRY_RETURN(det_wire_expect(env, &field, types[field.number], "bundle entry"));
+        switch (field.number) {
+        case 1:
+            entry->dtype = (uint32_t)field.value;
+            break;
+        case 2:
+            DET_TRY_RETURN(parse_shape(env, entry, field.payload));
+            break;
+        case 3:
+            entry->shard = (uint32_t)(field.value > UINT32_MAX ? UINT32_MAX : field.value);
+            break;
+        case 4:
+            entry->offset = field.value;
+            break;
+        case 5:
+            entry->bytes = field.value;
+            break;
+        case 6:
+            entry->masked_crc = (uint32_t)field.value;
+            break;
+        default:
+            entry->sliced = true;
+        }
+    }
+}
+
+static det_status take_entry(struct det_env *env, void *argument, const char *key, size_t key_bytes,
+                             const uint8_t *value, size_t value_bytes) {
+    struct det_tf_bundle *bundle = argument;
+    const struct det_wire wire = det_wire_start(value, value_bytes);
+    if (key_bytes == 0) {
+        const det_status status = parse_header(env, bundle, wire);
+        return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "bundle header");
+    }
+    /* "" sorts first: a table without it is no bundle. */
+    if (!bundle->has_header)
+        return det_fail(env, DET_STATUS_CORRUPT, "no bundle header before key `%.200s`", key);
+    if (memchr(key, '\0', key_bytes) != NULL)
+        return det_fail(env, DET_STATUS_CORRUPT, "key `%.200s` holds a NUL byte", key);
+    DET_TRY_RETURN(det_grow(env, &bundle->entries, &bundle->capacity, bundle->count + 1,
+                            sizeof *bundle->entries, "checkpoint entries"));
+    struct det_tf_entry *entry = &bundle->entries[bundle->count];
+    *entry = (struct det_tf_entry){.count = 1};
+    DET_TRY_RETURN(det_strndup(env, &entry->key, key, key_bytes));
+    bundle->count++;
+    const det_status status = parse_entry(env, entry, wire);
+    if (status != DET_OK)
+        return det_fail_prefix(env, status, "`%s`", entry->key);
+    if (entry->shard >= bundle->shard_count)
+        return det_fail(env, DET_STATUS_CORRUPT, "`%s` is in data file %u of %u", entry->key,
+                        entry->shard, bundle->shard_count);
+    return DET_OK;
+}
+
+static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle) {
+    static const char lfs[] = "version https://git-lfs";
+    char *path = NULL;
+    struct det_file_map map = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_format(env, &path, "%s.index", bundle->prefix));
+    DET_TRY(det_file_map_open(env, path, &map));
+    if (map.bytes >= sizeof lfs - 1 && memcmp(map.data, lfs, sizeof lfs - 1) == 0)
+        status = det_fail(env, DET_STATUS_CORRUPT, "is a Git LFS pointer: run `git lfs pull`");
+    else
+        status = det_table_walk(env, map.data, map.bytes, take_entry, bundle);
+    if (status == DET_OK && !bundle->has_header)
+        status = det_fail(env, DET_STATUS_CORRUPT, "holds no entries");
+    if (status != DET_OK)
+        det_fail_prefix(env, status, "%s", path);
+fail:
+    det_file_map_close(&map);
+    det_free(env, &path);
+    return status;
+}
+
+det_status det_tf_bundle_open(struct det_env *env, const char *prefix,
+                              struct det_tf_bundle **bundle) {
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, bundle, 1, sizeof **bundle, "checkpoint"));
+    DET_TRY(det_strdup(env, &(*bundle)->prefix, prefix));
+    DET_TRY(read_index(env, *bundle));
+    return DET_OK;
+fail:
+    det_tf_bundle_close(env, bundle);
+    return status;
+}
+
+void det_tf_bundle_close(struct det_env *env, struct det_tf_bundle **bundle) {
+    struct det_tf_bundle *b = *bundle;
+    if (b == NULL)
+        return;
+    for (size_t i = 0; i < b->count; i++)
+        det_free(env, &b->entries[i].key);
+    for (uint32_t i = 0; i < b->shard_count; i++) {
+        if (b->shards[i].open)
+            det_file_map_close(&b->shards[i].map);
+    }
+    det_free(env, &b->entries);
+    det_free(env, &b->shards);
+    det_free(env, &b->prefix);
+    det_free(env, bundle);
+}
+
+const char *det_tf_bundle_prefix(const struct det_tf_bundle *bundle) {
+    return bundle->prefix;
+}
+
+size_t det_tf_bundle_count(const struct det_tf_bundle *bundle) {
+    return bundle->count;
+}
+
+const struct det_tf_entry *det_tf_bundle_entry(const struct det_tf_bundle *bundle, size_t i) {
+    return i < bundle->count ? &bundle->entries[i] : NULL;
+}
+
+/* Compares `key` with `name` followed by `suffix`. */
+static int compare_key(const char *key, const char *name, const char *suffix) {
+    const size_t length = strlen(name);
+    const int order = strncmp(key, name, length);
+    return order != 0 ? order : strcmp(key + length, suffix);
+}
+
+static const struct det_tf_entry *find(const struct det_tf_bundle *bundle, const char *name,
+                                       const char *suffix) {
+    size_t low = 0, high = bundle->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = compare_key(bundle->entries[middle].key, name, suffix);
+        if (order == 0)
+            return &bundle->entries[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+const struct det_tf_entry *det_tf_bundle_find(const struct det_tf_bundle *bundle, const char *key) {
+    return find(bundle, key, "");
+}
+
+const struct det_tf_entry *det_tf_bundle_find_variable(const struct det_tf_bundle *bundle,
+                                                       const char *name) {
+    return find(bundle, name, DET_TF_VARIABLE_SUFFIX);
+}
+
+/* --- values
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    uint32_t dtype;
+    uint32_t bytes; /* 0: not of a fixed size */
+    const char *name;
+} types[] = {
+    {DET_TF_FLOAT, 4, "float"}, {DET_TF_DOUBLE, 8, "double"}, {DET_TF_INT32, 4, "int32"},
+    {DET_TF_UINT8, 1, "uint8"}, {DET_TF_STRING, 0, "string"}, {DET_TF_INT64, 8, "int64"},
+    {DET_TF_BOOL, 1, "bool"},   {DET_TF_HALF, 2, "half"},     {DET_TF_BFLOAT16, 2, "bfloat16"},
+};
+
+const char *det_tf_type_name(uint32_t dtype, char buffer[16]) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].dtype == dtype)
+            return types[i].name;
+    }
+    snprintf(buffer, 16, "type %u", dtype);
+    return buffer;
+}
+
+static size_t type_bytes(uint32_t dtype) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].dtype == dtype)
+            return types[i].bytes;
+    }
+    return 0;
+}
+
+static det_status open_shard(struct det_env *env, struct det_tf_bundle *bundle,
+                             const struct det_tf_entry *entry, const struct shard **shard) {
+    struct shard *found = &bundle->shards[entry->shard];
+    *shard = found;
+    if (found->open)
+        return DET_OK;
+    char *path = NULL;
+    DET_TRY_RETURN(det_format(env, &path, "%s.data-%05u-of-%05u", bundle->prefix, entry->shard,
+                              bundle->shard_count));
+    const det_status status = det_file_map_open(env, path, &found->map);
+    found->open = status == DET_OK;
+    if (status != DET_OK)
+        det_fail_prefix(env, status, "%s: `%s`", bundle->prefix, entry->key);
+    det_free(env, &path);
+    return status;
+}
+
+/* Finds the entry's bytes and checks their size and CRC. The entry is one of a type of fixed size.
+ */
+static det_status find_bytes(struct det_env *env, struct det_tf_bundle *bundle,
+                             const struct det_tf_entry *entry, const uint8_t **data) {
+    const struct shard *shard = NULL;
+    size_t wanted = 0;
+    if (entry->sliced)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is stored in slices", bundle->prefix,
+                        entry->key);
+    if (!det_size_mul(entry->count, type_bytes(entry->dtype), &wanted) || wanted != entry->bytes)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: `%s` has %llu bytes, its shape needs %zu",
+                        bundle->prefix, entry->key, (unsigned long long)entry->bytes, wanted);
+    DET_TRY_RETURN(open_shard(env, bundle, entry, &shard));
+    if (entry->offset > shard->map.bytes || wanted > shard->map.bytes - entry->offset)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s.data-%05u-of-%05u: truncated: `%s` ends at byte %llu, the file has %zu",
+                        bundle->prefix, entry->shard, bundle->shard_count, entry->key,
+                        (unsigned long long)entry->offset + wanted, shard->map.bytes);
+    *data = shard->map.data + entry->offset;
+    const uint32_t computed = det_crc32c_mask(det_crc32c(0, *data, wanted));
+    if (computed != entry->masked_crc)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s.data-%05u-of-%05u: `%s` at byte %llu: CRC mismatch: stored 0x%08x, "
+                        "computed 0x%08x",
+                        bundle->prefix, entry->shard, bundle->shard_count, entry->key,
+                        (unsigned long long)entry->offset, entry->masked_crc, computed);
+    return DET_OK;
+}
+
+static uint64_t read_bits(const uint8_t *data, size_t bytes) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < bytes; i++)
+        bits |= (uint64_t)data[i] << (8 * i);
+    return bits;
+}
+
+static float from_half(uint32_t half) {
+    const uint32_t sign = half >> 15 << 31;
+    const uint32_t exponent = half >> 10 & 31, mantissa = half & 1023;
+    if (exponent == 31)
+        return det_wire_float(sign | 0x7f800000u | mantissa << 13);
+    if (exponent != 0)
+        return det_wire_float(sign | (exponent + 112) << 23 | mantissa << 13);
+    const float small = (float)mantissa / 16777216.0f; /* subnormal: units of 2^-24 */
+    return sign != 0 ? -small : small;
+}
+
+static double from_double(uint64_t bits) {
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *bundle,
+                                    const struct det_tf_entry *entry, float *out, size_t count) {
+    char name[16];
+    if (count != entry->count)
+        return det_fail(env, DET_STATUS_MISMATCH, "%s: `%s` has %zu values, expected %zu",
+                        bundle->prefix, entry->key, entry->count, count);
+    if (entry->dtype != DET_TF_FLOAT && entry->dtype != DET_TF_DOUBLE &&
+        entry->dtype != DET_TF_HALF && entry->dtype != DET_TF_BFLOAT16)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is a %s, not floating point",
+                        bundle->prefix, entry->key, det_tf_type_name(entry->dtype, name));
+    const uint8_t *data = NULL;
+    DET_TRY_RETURN(find_bytes(env, bundle, entry, &data));
+    const size_t bytes = type_bytes(entry->dtype);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bits = read_bits(data + i * bytes, bytes);
+        if (entry->dtype == DET_TF_FLOAT)
+            out[i] = det_wire_float((uint32_t)bits);
+        else if (entry->dtype == DET_TF_DOUBLE)
+            out[i] = (float)from_double(bits);
+        else if (entry->dtype == DET_TF_HALF)
+            out[i] = from_half((uint32_t)bits);
+        else
+            out[i] = det_wire_float((uint32_t)bits << 16);
+    }
+    return DET_OK;
+}
+
+det_status det_tf_bundle_read_int64(struct det_env *env, struct det_tf_bundle *bundle,
+                                    const struct det_tf_entry *entry, int64_t *value) {
+    char name[16];
+    *value = 0;
+    if ((entry->dtype != DET_TF_INT64 && entry->dtype != DET_TF_INT32) || entry->count != 1)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` holds %zu of %s, expected one int64",
+                        bundle->prefix, entry->key, entry->count,
+                        det_tf_type_name(entry->dtype, name));
+    const uint8_t *data = NULL;
+    DET_TRY_RETURN(find_bytes(env, bundle, entry, &data));
+    if (entry->dtype == DET_TF_INT64)
+        *value = (int64_t)read_bits(data, 8);
+    else
+        *value = (int32_t)(uint32_t)read_bits(data, 4);
+    return DET_OK;
+}
