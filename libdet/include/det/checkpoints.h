@@ -1,0 +1,28 @@
+/* det/checkpoints.h: finds checkpoints in a folder, libdet's own and TensorFlow's. */
+#ifndef DET_CHECKPOINTS_H
+#define DET_CHECKPOINTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "det/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_checkpoint_info {
+    char path[4096];   /**< of a .det file, or a TensorFlow prefix */
+    int64_t step;      /**< the number in its name */
+    int is_tensorflow;
+} det_checkpoint_info;
+
+/** The checkpoint that `path` means: a .det file or a TensorFlow prefix (PREFIX or PREFIX.index) is itself; of a folder
+ *  the one its `checkpoint` file names, else the one with the highest number. NOT_FOUND says what was looked for. */
+DET_API det_status det_checkpoint_find(det_context *context, const char *path,
+                                       det_checkpoint_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,73 @@
+/* det/detector.h: runs a model on images.
+ *
+ * A detector holds all working memory, planned when it is made: no call allocates after the first image of the largest
+ * size. It belongs to its context's thread; several detectors may share one model.
+ */
+#ifndef DET_DETECTOR_H
+#define DET_DETECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "det/context.h"
+#include "det/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_detector det_detector;
+
+typedef enum det_pixel_format {
+    DET_PIXEL_RGB8 = 0,
+    DET_PIXEL_BGR8 = 1,
+    DET_PIXEL_GRAY8 = 2,
+    DET_PIXEL_RGBA8 = 3, /**< alpha is not looked at */
+    DET_PIXEL_BGRA8 = 4
+} det_pixel_format;
+
+/** Pixels of the caller's, only read. */
+typedef struct det_image_view {
+    const uint8_t *pixels; /**< first pixel of the top row */
+    int32_t width, height;
+    ptrdiff_t stride_bytes; /**< from one row to the next; 0: rows without padding */
+    det_pixel_format format;
+} det_image_view;
+
+typedef struct det_detector_settings {
+    size_t struct_size;    /**< sizeof(det_detector_settings), set by the default function */
+    float score_threshold; /**< lowest score that is reported; default .5 */
+    int32_t max_detections; /**< per image; 0, the default: what the model's config says (100) */
+} det_detector_settings;
+
+DET_API void det_detector_settings_default(det_detector_settings *settings);
+
+typedef struct det_detection {
+    int32_t class_id; /**< 1..K */
+    float score;
+    float ymin, xmin, ymax, xmax; /**< normalised to the image, 0..1 */
+} det_detection;
+
+/** `settings` may be NULL. The model must outlive the detector. */
+DET_API det_status det_detector_create(det_context *context, const det_model *model,
+                                       const det_detector_settings *settings,
+                                       det_detector **detector);
+DET_API void det_detector_destroy(det_detector **detector);
+
+/** Detects in one image. *detections, by falling score, belong to the detector and hold until its next call. */
+DET_API det_status det_detector_run(det_detector *detector, const det_image_view *image,
+                                    const det_detection **detections, size_t *count);
+
+/** Nanoseconds of the last run: resize and normalise, network, post-processing. */
+typedef struct det_detector_times {
+    uint64_t preprocess_ns, network_ns, postprocess_ns;
+} det_detector_times;
+DET_API void det_detector_last_times(const det_detector *detector, det_detector_times *times);
+
+/** Bytes of working memory, weights not included. */
+DET_API size_t det_detector_memory_bytes(const det_detector *detector);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

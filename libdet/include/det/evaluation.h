@@ -1,0 +1,55 @@
+/* det/evaluation.h: evaluates a model on the config's evaluation input: COCO figures and losses, as eval_continuously()
+ * of the TF Object Detection API reports them. */
+#ifndef DET_EVALUATION_H
+#define DET_EVALUATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "det/coco.h"
+#include "det/context.h"
+#include "det/model.h"
+#include "det/pipeline_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_evaluation det_evaluation;
+
+typedef struct det_evaluation_settings {
+    size_t struct_size;            /**< sizeof(det_evaluation_settings), set by the default function */
+    const char *const *image_dirs; /**< for records whose image/encoded is empty */
+    size_t image_dir_count;
+    int64_t max_images;        /**< 0, the default: all */
+    const int32_t *max_dets;   /**< NULL: 1, 10, 100 */
+    int32_t max_det_count;
+    /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
+    int (*progress)(void *user, int64_t done, int64_t total);
+    void *progress_user;
+} det_evaluation_settings;
+
+DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);
+
+typedef struct det_evaluation_losses {
+    double localization, classification, regularization, total; /**< means over the images */
+    int available; /**< 0 for an exported model: its regularised weights are gone, no losses are computed */
+} det_evaluation_losses;
+
+/** Evaluates. The result lives until it is destroyed. */
+DET_API det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
+                                      const det_model *model,
+                                      const det_evaluation_settings *settings,
+                                      det_evaluation **evaluation);
+DET_API void det_evaluation_destroy(det_evaluation **evaluation);
+
+DET_API const det_coco_result *det_evaluation_coco(const det_evaluation *evaluation);
+/** The evaluator behind it, for tables, JSON and curves. */
+DET_API det_coco_evaluator *det_evaluation_evaluator(det_evaluation *evaluation);
+DET_API void det_evaluation_get_losses(const det_evaluation *evaluation,
+                                       det_evaluation_losses *losses);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

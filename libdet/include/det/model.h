@@ -1,0 +1,58 @@
+/* det/model.h: a network with its weights and class names: read from a .det file or a TensorFlow checkpoint, written as
+ * a .det file.
+ *
+ * Thread safety: a model is immutable once loaded and may be used by the contexts of several threads at once.
+ */
+#ifndef DET_MODEL_H
+#define DET_MODEL_H
+
+#include <stdint.h>
+
+#include "det/context.h"
+#include "det/pipeline_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_model det_model;
+
+/** Loads a .det file: an exported model (mapped, not copied) or a training checkpoint. On failure *model is NULL. */
+DET_API det_status det_model_load(det_context *context, const char *path, det_model **model);
+
+/**
+ * Loads the weights of a TensorFlow checkpoint (with or without optimizer slots) or of a libdet training checkpoint for
+ * the network that `config` describes. `path` is a checkpoint prefix, a file, or a folder, of which the newest
+ * checkpoint is taken. Every weight must be there with the right shape: MISMATCH names the first that is not and counts.
+ * Class names come from the config's label map when it can be read, else they are "class 1" and so on.
+ */
+DET_API det_status det_model_load_checkpoint(det_context *context,
+                                             const det_pipeline_config *config, const char *path,
+                                             det_model **model);
+
+/** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the context that
+ *  loaded it may be gone. */
+DET_API void det_model_destroy(det_model **model);
+
+/** Writes an inference file: batch norms folded, label map and preprocessing inside; atomic. */
+DET_API det_status det_model_export(det_context *context, const det_model *model, const char *path);
+
+/** K. */
+DET_API int32_t det_model_class_count(const det_model *model);
+/** Name of class id 1..K, NULL for any other. Valid as long as the model. */
+DET_API const char *det_model_class_name(const det_model *model, int32_t class_id);
+DET_API int32_t det_model_input_height(const det_model *model);
+DET_API int32_t det_model_input_width(const det_model *model);
+/** Training step the weights are from, 0 when not known. */
+DET_API int64_t det_model_step(const det_model *model);
+/** Number of weights (batch norm statistics included). */
+DET_API int64_t det_model_parameter_count(const det_model *model);
+/** 1 for an exported (folded) model, 0 for training weights. */
+DET_API int det_model_is_folded(const det_model *model);
+/** Anchors, that is candidate boxes per image. */
+DET_API int32_t det_model_anchor_count(const det_model *model);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

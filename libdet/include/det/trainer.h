@@ -1,0 +1,90 @@
+/* det/trainer.h: training as a handle: one call a step, or one call for all of it.
+ *
+ * A trainer owns the network, its optimizer state and the background loader. Checkpoints are .det files
+ * MODEL_DIR/ckpt-STEP.det with weights, optimizer state, step, random seed and data position: the same steps follow,
+ * bit for bit, whether training was interrupted or not, for any number of threads.
+ */
+#ifndef DET_TRAINER_H
+#define DET_TRAINER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "det/context.h"
+#include "det/model.h"
+#include "det/pipeline_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct det_trainer det_trainer;
+
+typedef struct det_trainer_settings {
+    size_t struct_size;    /**< sizeof(det_trainer_settings), set by the default function */
+    const char *model_dir; /**< where checkpoints go, made if need be; NULL: nothing is written */
+    int64_t num_steps;     /**< 0, the default: the config's */
+    uint64_t seed;         /**< of initial weights, order and augmentation; default 1 */
+    int64_t checkpoint_every_steps;   /**< default 1000; 0: only by time and at the end */
+    double checkpoint_every_seconds;  /**< default 300; 0: not by time */
+    int32_t keep_checkpoints;         /**< newest ones kept; default 5 */
+    int32_t loader_threads;           /**< default 0: as the context */
+    const char *const *image_dirs;    /**< for records whose image/encoded is empty */
+    size_t image_dir_count;
+    int resume;              /**< 1, the default: go on from the newest checkpoint in model_dir */
+} det_trainer_settings;
+
+DET_API void det_trainer_settings_default(det_trainer_settings *settings);
+
+/** What is known after a step. */
+typedef struct det_step_report {
+    int64_t step;      /**< steps done, this one included */
+    int64_t num_steps; /**< at which training ends */
+    double learning_rate;
+    double localization_loss, classification_loss, regularization_loss, total_loss;
+    double gradient_norm;
+    double step_seconds;      /**< this step, waiting for data included */
+    double data_wait_seconds; /**< part of it spent waiting for data */
+    int32_t images;           /**< batch size */
+    int saved;                /**< a checkpoint was written after this step */
+} det_step_report;
+
+/**
+ * Reads config, label map and data, builds the network, restores (the newest checkpoint of model_dir, else the config's
+ * fine_tune_checkpoint, else initial values) and starts the loader. Logs what it found and did.
+ * FINISHED when model_dir already holds the last step.
+ */
+DET_API det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
+                                      const det_trainer_settings *settings, det_trainer **trainer);
+DET_API void det_trainer_destroy(det_trainer **trainer);
+
+/** One step; saves when it is due. FINISHED when all steps are done. NON_FINITE when the loss is not a number:
+ *  nothing was updated, and the last good checkpoint stands. */
+DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
+
+/** Writes a checkpoint now. */
+DET_API det_status det_trainer_save(det_trainer *trainer);
+
+/** Called after each step; return 0 to go on, anything else to stop (then a checkpoint is written and DET_OK comes
+ *  back). */
+typedef int (*det_step_callback)(void *user, const det_step_report *report);
+
+/** Steps until the end or until the callback stops it, and saves at the end. */
+DET_API det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user);
+
+/** Steps done so far, those of earlier runs included. */
+DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);
+
+/** A copy of the present weights as a model (training form, can be exported or evaluated). */
+DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
+
+/** Bytes of memory planned: parameters and optimizer, activations, batches of the loader. */
+typedef struct det_trainer_memory {
+    size_t parameters_bytes, activations_bytes, loader_bytes;
+} det_trainer_memory;
+DET_API void det_trainer_memory_plan(const det_trainer *trainer, det_trainer_memory *memory);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,40 @@
+/* checkpoint.h: training checkpoints: MODEL_DIR/ckpt-STEP.det, the text file MODEL_DIR/checkpoint that names the newest
+ * and all kept ones (same syntax as TensorFlow's), rotation. */
+#ifndef DET_TRAIN_CHECKPOINT_H
+#define DET_TRAIN_CHECKPOINT_H
+
+#include "det/checkpoints.h"
+#include "train/learner.h"
+
+/* What a checkpoint holds besides parameters and optimizer state. */
+struct det_checkpoint_state {
+    int64_t step;         /* steps done */
+    uint64_t seed;
+    uint64_t next_sample; /* data position: samples consumed */
+};
+
+/* Writes path atomically: all stored parameters under their keys, optimizer slot s under "key/.SLOT/s", spec, class
+ * names, state in the meta JSON. */
+det_status det_checkpoint_save(struct det_env *env, const char *path,
+                               const struct det_learner *learner, const char *const *class_names,
+                               const struct det_checkpoint_state *state);
+
+/* Everything back, for a learner of the same spec and optimizer. MISMATCH says what differs. */
+det_status det_checkpoint_load(struct det_env *env, const char *path, struct det_learner *learner,
+                               struct det_checkpoint_state *state);
+
+/* After a save: rewrites `checkpoint` and removes the oldest beyond `keep` (never `path`). */
+det_status det_checkpoint_rotate(struct det_env *env, const char *directory, const char *path,
+                                 int32_t keep);
+
+/* Checkpoints of libdet in a folder, newest first (by number); a torn one is skipped with a warning when
+ * det_checkpoint_load fails on it: see det_checkpoint_load_newest. */
+det_status det_checkpoint_load_newest(struct det_env *env, const char *directory,
+                                      struct det_learner *learner,
+                                      struct det_checkpoint_state *state, bool *found);
+
+/* det_checkpoint_find() for internal callers. */
+det_status det_checkpoint_locate(struct det_env *env, const char *path,
+                                 struct det_checkpoint_info *info);
+
+#endif
