@@ -198,6 +198,11 @@ static det_status collect_names(struct det_env *env, const char *path, const cJS
         names->count++;
     }
     qsort(names->names, names->count, sizeof *names->names, compare_names);
+    for (size_t i = 1; i < names->count; i++) {
+        if (strcmp(names->names[i], names->names[i - 1]) == 0)
+            return det_fail(env, DET_STATUS_CORRUPT, "%s: images: id \"%s\" appears twice", path,
+                            names->names[i]);
+    }
     return DET_OK;
 }
 
