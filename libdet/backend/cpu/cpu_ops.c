@@ -2,25 +2,23 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "backend/cpu/conv_ops.h"
 #include "backend/cpu/cpu_ops.h"
-#include "backend/ref/ref_ops.h"
 
-/* The dense convolution of every table is the reference's until the matrix product of its
- * instruction set exists. */
 #define CPU_TABLE(isa)                                                                     \
     static size_t conv_workspace_##isa(const struct det_conv_shape *shape, bool depthwise, \
                                        int threads)                                        \
     {                                                                                      \
         return depthwise ? DET_OP(dwconv_workspace, isa)(shape, threads)                   \
-                         : detk_conv_workspace__ref(shape, threads);                       \
+                         : DET_OP(conv_workspace, isa)(shape, false, threads);             \
     }                                                                                      \
     static const struct det_ops isa##_ops = {                                              \
         .name = #isa,                                                                      \
         .conv_workspace = conv_workspace_##isa,                                            \
         .bn_workspace = DET_OP(bn_workspace, isa),                                         \
-        .conv_forward = detk_conv_forward__ref,                                            \
-        .conv_backward_data = detk_conv_backward_data__ref,                                \
-        .conv_backward_weight = detk_conv_backward_weight__ref,                            \
+        .conv_forward = DET_OP(conv_forward, isa),                                            \
+        .conv_backward_data = DET_OP(conv_backward_data, isa),                                \
+        .conv_backward_weight = DET_OP(conv_backward_weight, isa),                            \
         .dwconv_forward = DET_OP(dwconv_forward, isa),                                     \
         .dwconv_backward_data = DET_OP(dwconv_backward_data, isa),                         \
         .dwconv_backward_weight = DET_OP(dwconv_backward_weight, isa),                     \
