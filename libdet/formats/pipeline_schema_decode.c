@@ -249,7 +249,7 @@ static det_status decode_list(struct decoder *d, const struct det_schema_field *
     } else {
         DET_TRY_RETURN(det_prototext_allocate(d->env, d->document, &values, count, size));
         memcpy(base + field->offset, &count, sizeof count);
-        memcpy(base + field->offset + sizeof count, &values, sizeof(void *));
+        memcpy(base + field->offset + sizeof count, &values, sizeof values);
     }
     for (const struct det_prototext_field *at = first; at != NULL; at = at->next)
         if (strcmp(at->name, first->name) == 0) {

@@ -257,7 +257,9 @@ static det_status store(struct det_env *env, const struct key *key, const struct
     void *out = member(example, key);
     if (key->list) {
         DET_TRY_RETURN(det_alloc(env, out, feature->count, element_bytes(key->kind), key->name));
-        memcpy(&out, out, sizeof out); /* the pointer to the array, whatever its type */
+        void *array = NULL;
+        memcpy(&array, out, sizeof array); /* whatever the type of its elements */
+        out = array;
     }
     struct sink sink = {.values = out, .capacity = feature->count};
     return walk_feature(env, key, feature, &sink);

@@ -651,7 +651,7 @@ void DET_OP(dwconv_backward_weight, DET_ISA)(const struct det_exec *x,
                          .padded = v_padded(s->in_c),
                          .sums = x->workspace};
     plan_rows(&job, (int64_t)s->n * s->out_h, s->out_w, CHUNKS_MAX);
-    job.partial = (float *)(job.sums + job.tasks * s->kernel_h * s->kernel_w * job.padded);
+    job.partial = (float *)(void *)(job.sums + job.tasks * s->kernel_h * s->kernel_w * job.padded);
     if (job.tile > FLUSH_PIXELS)
         job.tile = FLUSH_PIXELS;
     if (is_fast(s))
