@@ -1,0 +1,45 @@
+/* ops.h: helpers of the tests of det_ops tables: guarded buffers, executors whose workspace is all
+ * NaN, comparison with the reference. */
+#ifndef DET_TESTS_SUPPORT_OPS_H
+#define DET_TESTS_SUPPORT_OPS_H
+
+#include "backend/backend.h"
+#include "support/test.h"
+
+/* The tables this machine can run, the reference not among them; says which are skipped (once). */
+#define OPS_TABLES_MAX 3
+int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
+
+/* `count` values between guard bands, 64-byte aligned; from `values` or all NaN when that is NULL.
+ */
+float *ops_buffer(size_t count, const float *values);
+/* Uniform [-1, 1). */
+float *ops_random(size_t count, uint32_t seed);
+/* Asserts that the guards stand; NULL is allowed. */
+void ops_check(const float *buffer);
+void ops_free(float *buffer); /* with ops_check() */
+size_t ops_count(const float *buffer);
+
+/* Pools of 1 to OPS_THREADS threads, and an executor on one of them with `bytes` of NaN between
+ * guards. */
+#define OPS_THREADS 3
+struct ops_rig {
+    struct test_env t;
+    struct det_pool *pools[OPS_THREADS];
+    float *workspace;
+};
+void ops_rig_open(struct ops_rig *rig);
+void ops_rig_close(struct ops_rig *rig);
+struct det_exec ops_exec(struct ops_rig *rig, int threads, size_t bytes);
+void ops_exec_done(struct ops_rig *rig);
+
+/* |got - want| <= 1e-5 * sqrt(norm2) + 1e-6 * |want|, norm2 being the sum of the squares of the
+ * terms (NULL: 1). NaN must meet NaN. `what` names the case. */
+void ops_compare(const char *what, const float *got, const float *want, const float *norm2);
+/* The same bits. */
+void ops_same(const char *what, const float *got, const float *want);
+
+/* A buffer with the squares. */
+float *ops_squares(const float *values);
+
+#endif
