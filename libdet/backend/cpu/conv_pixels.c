@@ -184,6 +184,40 @@ static void pack_forward(const struct job *job, const struct part *part,
     }
 }
 
+/* to[n][j] = from[j][n] for a block of rows x cols (at most a cache line) of the source, zeros up
+ * to width. */
+static void transpose(const float *from, int64_t from_row, int32_t rows, int32_t cols, float *to,
+                      int32_t width)
+{
+    typedef float four __attribute__((vector_size(16)));
+    typedef int32_t index __attribute__((vector_size(16)));
+    int32_t j = 0;
+    for (; j + 4 <= rows && cols % 4 == 0; j += 4) {
+        const float *line = from + j * from_row;
+        for (int32_t n = 0; n < cols; n += 4) {
+            four v[4];
+            for (int i = 0; i < 4; i++)
+                memcpy(&v[i], line + i * from_row + n, sizeof v[i]);
+            const four low01 = __builtin_shuffle(v[0], v[1], (index){0, 4, 1, 5});
+            const four high01 = __builtin_shuffle(v[0], v[1], (index){2, 6, 3, 7});
+            const four low23 = __builtin_shuffle(v[2], v[3], (index){0, 4, 1, 5});
+            const four high23 = __builtin_shuffle(v[2], v[3], (index){2, 6, 3, 7});
+            v[0] = __builtin_shuffle(low01, low23, (index){0, 1, 4, 5});
+            v[1] = __builtin_shuffle(low01, low23, (index){2, 3, 6, 7});
+            v[2] = __builtin_shuffle(high01, high23, (index){0, 1, 4, 5});
+            v[3] = __builtin_shuffle(high01, high23, (index){2, 3, 6, 7});
+            for (int i = 0; i < 4; i++)
+                memcpy(to + (n + i) * width + j, &v[i], sizeof v[i]);
+        }
+    }
+    for (; j < rows; j++) {
+        for (int32_t n = 0; n < cols; n++)
+            to[n * width + j] = from[j * from_row + n];
+    }
+    for (int32_t n = 0; n < cols && rows < width; n++)
+        memset(to + n * width + rows, 0, (size_t)(width - rows) * sizeof *to);
+}
+
 static void pack_backward(const struct job *job, const struct part *part,
                           const struct detk_panel *panel, float *to)
 {
@@ -194,17 +228,9 @@ static void pack_backward(const struct job *job, const struct part *part,
             const int64_t tap = (int64_t)(part->tap_y + ty * part->tap_step) * s->kernel_w +
                                 part->tap_x + tx * part->tap_step;
             const float *from = job->w + (tap * s->in_c + panel->first) * out_c;
-            /* A transposition by blocks of one cache line of the source. */
             for (int32_t n0 = 0; n0 < out_c; n0 += 16) {
                 const int32_t n1 = n0 + 16 < out_c ? n0 + 16 : out_c;
-                for (int32_t j = 0; j < panel->cols; j++) {
-                    const float *line = from + (int64_t)j * out_c;
-                    for (int32_t n = n0; n < n1; n++)
-                        to[(n - n0) * width + j] = line[n];
-                }
-                for (int32_t n = 0; n < n1 - n0 && panel->cols < width; n++)
-                    memset(to + n * width + panel->cols, 0,
-                           (size_t)(width - panel->cols) * sizeof *to);
+                transpose(from + n0, out_c, panel->cols, n1 - n0, to, width);
                 to += (int64_t)(n1 - n0) * width;
             }
         }
