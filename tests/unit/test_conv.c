@@ -28,7 +28,8 @@ struct isa {
 
 static const struct isa isas[] = {ISA(sse2), ISA(avx2), ISA(avx512)};
 
-static bool supported(const struct isa *isa) {
+static bool supported(const struct isa *isa)
+{
     if (strcmp(isa->name, "avx2") == 0)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (strcmp(isa->name, "avx512") == 0)
@@ -46,7 +47,8 @@ struct guarded {
     size_t count;
 };
 
-static float *guarded_new(struct guarded *g, size_t count, float fill) {
+static float *guarded_new(struct guarded *g, size_t count, float fill)
+{
     /* The block starts on a cache line, as tensors and workspaces do. */
     const size_t bytes = ((count + 2 * GUARD) * sizeof(float) + 63) / 64 * 64;
     g->base = aligned_alloc(64, bytes);
@@ -57,7 +59,8 @@ static float *guarded_new(struct guarded *g, size_t count, float fill) {
     return g->base + GUARD;
 }
 
-static void guarded_free(struct guarded *g, const char *what) {
+static void guarded_free(struct guarded *g, const char *what)
+{
     for (size_t i = 0; i < GUARD; i++) {
         if (g->base[i] != MAGIC || g->base[GUARD + g->count + i] != MAGIC)
             fail_msg("%s: written out of bounds (guard %zu)", what, i);
@@ -71,19 +74,22 @@ struct expected {
     size_t count;
 };
 
-static struct expected expected_new(size_t count) {
+static struct expected expected_new(size_t count)
+{
     struct expected e = {calloc(count, sizeof(double)), calloc(count, sizeof(double)), count};
     assert_non_null(e.sum);
     assert_non_null(e.norm);
     return e;
 }
 
-static void expected_free(struct expected *e) {
+static void expected_free(struct expected *e)
+{
     free(e->sum);
     free(e->norm);
 }
 
-static void expected_add(struct expected *e, size_t i, double term) {
+static void expected_add(struct expected *e, size_t i, double term)
+{
     e->sum[i] += term;
     e->norm[i] += term * term;
 }
@@ -92,7 +98,8 @@ struct sizes {
     size_t in, out, w;
 };
 
-static struct sizes sizes_of(const struct det_conv_shape *s) {
+static struct sizes sizes_of(const struct det_conv_shape *s)
+{
     return (struct sizes){(size_t)s->n * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c,
                           (size_t)s->n * (size_t)s->out_h * (size_t)s->out_w * (size_t)s->out_c,
                           (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_c *
@@ -104,7 +111,8 @@ static const char *const pass_names[PASSES] = {"forward", "backward data", "back
 
 /* All three passes are the same sum over (pixel, tap, in channel, out channel). */
 static void naive(const struct det_conv_shape *s, enum pass pass, const float *in, const float *w,
-                  const float *dout, struct expected *e) {
+                  const float *dout, struct expected *e)
+{
     for (int n = 0; n < s->n; n++)
         for (int y = 0; y < s->out_h; y++)
             for (int x = 0; x < s->out_w; x++)
@@ -136,7 +144,8 @@ static void naive(const struct det_conv_shape *s, enum pass pass, const float *i
 
 static void check(const struct det_conv_shape *s, const char *isa, const char *what,
                   const struct expected *e, const float *before, const float *bias,
-                  enum det_activation act, const float *got) {
+                  enum det_activation act, const float *got)
+{
     for (size_t i = 0; i < e->count; i++) {
         double wanted = e->sum[i], norm = e->norm[i];
         const double other = before != NULL ? (double)before[i]
@@ -159,7 +168,8 @@ static struct det_pool *pools[3]; /* of 1, 2, 3 threads; [0] stays NULL */
 static void run_pass(const struct isa *isa, enum pass pass, const struct det_exec *x,
                      const struct det_conv_shape *s, const float *in, const float *w,
                      const float *dout, const float *bias, enum det_activation act, bool accumulate,
-                     float *to) {
+                     float *to)
+{
     if (pass == FORWARD)
         isa->forward(x, s, in, w, bias, act, to);
     else if (pass == DATA)
@@ -168,7 +178,8 @@ static void run_pass(const struct isa *isa, enum pass pass, const struct det_exe
         isa->backward_weight(x, s, in, dout, to, accumulate);
 }
 
-static void check_shape(const struct det_conv_shape *s) {
+static void check_shape(const struct det_conv_shape *s)
+{
     const struct sizes size = sizes_of(s);
     struct guarded gin, gout, gw, gbias;
     float *in = guarded_new(&gin, size.in, 0), *dout = guarded_new(&gout, size.out, 0);
@@ -228,7 +239,8 @@ static void check_shape(const struct det_conv_shape *s) {
 
 /* det_conv_same() for a kernel that need not be square. */
 static struct det_conv_shape same(int n, int h, int w, int in_c, int out_c, int kernel_h,
-                                  int kernel_w, int stride) {
+                                  int kernel_w, int stride)
+{
     const int oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
     const int ph = (oh - 1) * stride + kernel_h - h, pw = (ow - 1) * stride + kernel_w - w;
     return (struct det_conv_shape){.n = n,
@@ -245,12 +257,14 @@ static struct det_conv_shape same(int n, int h, int w, int in_c, int out_c, int 
                                    .pad_left = pw > 0 ? pw / 2 : 0};
 }
 
-static void check_matrix(int rows, int in_c, int out_c) {
+static void check_matrix(int rows, int in_c, int out_c)
+{
     const struct det_conv_shape s = same(1, 1, rows, in_c, out_c, 1, 1, 1);
     check_shape(&s);
 }
 
-static int set_up(void **state) {
+static int set_up(void **state)
+{
     struct test_env *t = malloc(sizeof *t);
     assert_non_null(t);
     test_env_init(t);
@@ -264,7 +278,8 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
+static int tear_down(void **state)
+{
     struct test_env *t = *state;
     for (int i = 1; i < 3; i++)
         det_pool_destroy(&t->env, &pools[i]);
@@ -274,7 +289,8 @@ static int tear_down(void **state) {
 }
 
 /* Tile heights and panel widths of every table, one less and one more; one; primes. */
-static void matrix_products_at_tile_edges(void **state) {
+static void matrix_products_at_tile_edges(void **state)
+{
     (void)state;
     static const int rows[] = {1, 2, 5, 6, 7, 13, 14, 15, 28, 29, 31, 43};
     static const int channels[] = {1, 3, 4, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48, 67};
@@ -287,7 +303,8 @@ static void matrix_products_at_tile_edges(void **state) {
 }
 
 /* Several row blocks, column blocks, packing tasks, chunks and ranges. */
-static void matrix_products_in_several_tasks(void **state) {
+static void matrix_products_in_several_tasks(void **state)
+{
     (void)state;
     check_matrix(9, 320, 128);
     check_matrix(100, 320, 257);
@@ -300,7 +317,8 @@ static void matrix_products_in_several_tasks(void **state) {
     check_matrix(67, 130, 961);
 }
 
-static void windows(void **state) {
+static void windows(void **state)
+{
     (void)state;
     static const int kernels[] = {1, 2, 3, 5};
     static const int edges[][2] = {{1, 1}, {2, 3}, {5, 4}, {7, 7}, {8, 16}, {17, 15}};
@@ -319,7 +337,8 @@ static void windows(void **state) {
 
 /* Padding that is not SAME's: none, and more than the kernel needs; a stride larger than the
  * kernel. */
-static void windows_with_other_padding(void **state) {
+static void windows_with_other_padding(void **state)
+{
     (void)state;
     for (int pad = 0; pad <= 4; pad++) {
         for (int stride = 1; stride <= 4; stride++) {
@@ -337,7 +356,8 @@ static void windows_with_other_padding(void **state) {
     }
 }
 
-static void windows_in_several_tasks(void **state) {
+static void windows_in_several_tasks(void **state)
+{
     (void)state;
     const struct det_conv_shape stem = same(2, 97, 110, 3, 32, 3, 3, 2);
     check_shape(&stem);
@@ -347,7 +367,8 @@ static void windows_in_several_tasks(void **state) {
     check_shape(&down);
 }
 
-static void relu6_keeps_nan(void **state) {
+static void relu6_keeps_nan(void **state)
+{
     (void)state;
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
         if (!supported(&isas[k]))
@@ -374,7 +395,8 @@ static void relu6_keeps_nan(void **state) {
 }
 
 /* 200,000 terms of one sign: sums have to be staged. */
-static void long_sums_stay_accurate(void **state) {
+static void long_sums_stay_accurate(void **state)
+{
     (void)state;
     enum { ROWS = 200003 };
     const struct det_conv_shape s = same(1, 1, ROWS, 1, 1, 1, 1, 1);
@@ -402,7 +424,8 @@ static void long_sums_stay_accurate(void **state) {
     free(dout);
 }
 
-static void workspace_is_bounded(void **state) {
+static void workspace_is_bounded(void **state)
+{
     (void)state;
     static const int layers[][4] = {/* n, edge, in, out */
                                     {8, 160, 32, 16},  {8, 160, 16, 96},   {8, 80, 144, 24},
@@ -418,7 +441,8 @@ static void workspace_is_bounded(void **state) {
     }
 }
 
-int test_conv(void) {
+int test_conv(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matrix_products_at_tile_edges),
         cmocka_unit_test(matrix_products_in_several_tasks),

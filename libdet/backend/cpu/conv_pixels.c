@@ -19,7 +19,9 @@
 #define NEAR_FLOATS \
     98304 /* packed weights of this size stay in L2: then rows go outside, panels inside */
 #define PACK_TASK_FLOATS 32768
-#define FEW_GROUPS       2 /* so few tiles above each other: packing would cost more than it brings */
+/* 16 MiB: a result that no cache will keep until it is read is stored past them. */
+#define STREAM_FLOATS 4194304
+#define FEW_GROUPS    2 /* so few tiles above each other: packing would cost more than it brings */
 
 struct job {
     const struct detk_gemm *gemm;
@@ -36,7 +38,7 @@ struct job {
     int64_t packed_floats, slab_floats;
     const float *source, *w, *bias;
     float *target, *packed, *slabs;
-    bool accumulate, relu6;
+    bool accumulate, relu6, stream;
     atomic_int packed_tasks;
 };
 
@@ -51,14 +53,16 @@ struct part {
 
 /* Backward: pixels and taps of residue r along one axis. */
 static void residue(int32_t r, int32_t stride, int32_t pad, int32_t size, int32_t kernel,
-                    int32_t *first, int32_t *count, int32_t *taps, int32_t *source0) {
+                    int32_t *first, int32_t *count, int32_t *taps, int32_t *source0)
+{
     *first = ((r - pad) % stride + stride) % stride;
     *count = *first < size ? (size - *first + stride - 1) / stride : 0;
     *taps = r < kernel ? (kernel - r + stride - 1) / stride : 0;
     *source0 = (*first + pad - r) / stride - (*taps - 1);
 }
 
-static struct part part_at(const struct job *job, int32_t index) {
+static struct part part_at(const struct job *job, int32_t index)
+{
     const struct det_conv_shape *s = &job->shape;
     struct part p = {0};
     if (!job->backward) {
@@ -96,7 +100,8 @@ static struct part part_at(const struct job *job, int32_t index) {
 
 /* Everything that follows from the shape alone. */
 static void plan(struct job *job, const struct detk_gemm *gemm, const struct det_conv_shape *s,
-                 bool backward) {
+                 bool backward)
+{
     memset(job, 0, sizeof *job);
     job->gemm = gemm;
     job->shape = *s;
@@ -156,17 +161,20 @@ static void plan(struct job *job, const struct detk_gemm *gemm, const struct det
 }
 
 /* Whether the panel's columns are whole vectors of w. */
-static bool panel_in_place(const struct job *job, const struct detk_panel *panel) {
+static bool panel_in_place(const struct job *job, const struct detk_panel *panel)
+{
     return job->in_place && panel->cols == panel->vectors * job->gemm->lanes;
 }
 
 static float *panel_packed(const struct job *job, const struct part *part,
-                           const struct detk_panel *panel) {
+                           const struct detk_panel *panel)
+{
     return job->packed + part->packed + (job->in_place ? 0 : part->terms * panel->first);
 }
 
 static void pack_forward(const struct job *job, const struct part *part,
-                         const struct detk_panel *panel, float *to) {
+                         const struct detk_panel *panel, float *to)
+{
     const int32_t width = panel->vectors * job->gemm->lanes;
     const float *from = job->w + panel->first;
     for (int64_t k = 0; k < part->terms; k++, from += job->cols, to += width) {
@@ -176,8 +184,43 @@ static void pack_forward(const struct job *job, const struct part *part,
     }
 }
 
+/* to[n][j] = from[j][n] for a block of rows x cols (at most a cache line) of the source, zeros up
+ * to width. */
+static void transpose(const float *from, int64_t from_row, int32_t rows, int32_t cols, float *to,
+                      int32_t width)
+{
+    typedef float four __attribute__((vector_size(16)));
+    typedef int32_t index __attribute__((vector_size(16)));
+    int32_t j = 0;
+    for (; j + 4 <= rows && cols % 4 == 0; j += 4) {
+        const float *line = from + j * from_row;
+        for (int32_t n = 0; n < cols; n += 4) {
+            four v[4];
+            for (int i = 0; i < 4; i++)
+                memcpy(&v[i], line + i * from_row + n, sizeof v[i]);
+            const four low01 = __builtin_shuffle(v[0], v[1], (index){0, 4, 1, 5});
+            const four high01 = __builtin_shuffle(v[0], v[1], (index){2, 6, 3, 7});
+            const four low23 = __builtin_shuffle(v[2], v[3], (index){0, 4, 1, 5});
+            const four high23 = __builtin_shuffle(v[2], v[3], (index){2, 6, 3, 7});
+            v[0] = __builtin_shuffle(low01, low23, (index){0, 1, 4, 5});
+            v[1] = __builtin_shuffle(low01, low23, (index){2, 3, 6, 7});
+            v[2] = __builtin_shuffle(high01, high23, (index){0, 1, 4, 5});
+            v[3] = __builtin_shuffle(high01, high23, (index){2, 3, 6, 7});
+            for (int i = 0; i < 4; i++)
+                memcpy(to + (n + i) * width + j, &v[i], sizeof v[i]);
+        }
+    }
+    for (; j < rows; j++) {
+        for (int32_t n = 0; n < cols; n++)
+            to[n * width + j] = from[j * from_row + n];
+    }
+    for (int32_t n = 0; n < cols && rows < width; n++)
+        memset(to + n * width + rows, 0, (size_t)(width - rows) * sizeof *to);
+}
+
 static void pack_backward(const struct job *job, const struct part *part,
-                          const struct detk_panel *panel, float *to) {
+                          const struct detk_panel *panel, float *to)
+{
     const struct det_conv_shape *s = &job->shape;
     const int32_t width = panel->vectors * job->gemm->lanes, out_c = s->out_c;
     for (int32_t ty = 0; ty < part->view.taps_h; ty++) {
@@ -185,24 +228,17 @@ static void pack_backward(const struct job *job, const struct part *part,
             const int64_t tap = (int64_t)(part->tap_y + ty * part->tap_step) * s->kernel_w +
                                 part->tap_x + tx * part->tap_step;
             const float *from = job->w + (tap * s->in_c + panel->first) * out_c;
-            /* A transposition by blocks of one cache line of the source. */
             for (int32_t n0 = 0; n0 < out_c; n0 += 16) {
                 const int32_t n1 = n0 + 16 < out_c ? n0 + 16 : out_c;
-                for (int32_t j = 0; j < panel->cols; j++) {
-                    const float *line = from + (int64_t)j * out_c;
-                    for (int32_t n = n0; n < n1; n++)
-                        to[(n - n0) * width + j] = line[n];
-                }
-                for (int32_t n = 0; n < n1 - n0 && panel->cols < width; n++)
-                    memset(to + n * width + panel->cols, 0,
-                           (size_t)(width - panel->cols) * sizeof *to);
+                transpose(from + n0, out_c, panel->cols, n1 - n0, to, width);
                 to += (int64_t)(n1 - n0) * width;
             }
         }
     }
 }
 
-static void pack_task(struct job *job, int32_t task) {
+static void pack_task(struct job *job, int32_t task)
+{
     const int64_t units = (int64_t)job->parts * job->panels;
     const int64_t end = detk_cut(units, job->pack_tasks, task + 1);
     for (int64_t unit = detk_cut(units, job->pack_tasks, task); unit < end; unit++) {
@@ -220,7 +256,8 @@ static void pack_task(struct job *job, int32_t task) {
     atomic_fetch_add_explicit(&job->packed_tasks, 1, memory_order_release);
 }
 
-static void wait_for_packing(struct job *job) {
+static void wait_for_packing(struct job *job)
+{
     for (int spin = 0;
          atomic_load_explicit(&job->packed_tasks, memory_order_acquire) < job->pack_tasks; spin++) {
         if (spin > 1000)
@@ -229,7 +266,8 @@ static void wait_for_packing(struct job *job) {
 }
 
 static void set_panel(const struct job *job, const struct part *part, const struct detk_panel *p,
-                      struct detk_tile *tile) {
+                      struct detk_tile *tile)
+{
     if (panel_in_place(job, p)) {
         tile->b = job->w + p->first;
         tile->b_step = job->cols;
@@ -243,7 +281,8 @@ static void set_panel(const struct job *job, const struct part *part, const stru
 
 /* `count` rows from a and c on, in tiles of nearly equal height, times one panel. */
 static void strip(const struct job *job, struct detk_tile *tile, int32_t vectors, int64_t count,
-                  const float *a, float *c) {
+                  const float *a, float *c)
+{
     const int64_t groups = detk_div_up(count, job->gemm->max_rows);
     int64_t row = 0;
     for (int64_t g = 0; g < groups; g++) {
@@ -256,7 +295,8 @@ static void strip(const struct job *job, struct detk_tile *tile, int32_t vectors
 }
 
 static void matrix_task(struct job *job, int32_t block, int32_t first_panel, int32_t end_panel,
-                        struct detk_tile *tile) {
+                        struct detk_tile *tile)
+{
     const struct part part = part_at(job, 0);
     int64_t row = detk_cut(job->rows, job->row_blocks, block);
     const int64_t end = detk_cut(job->rows, job->row_blocks, block + 1);
@@ -272,6 +312,10 @@ static void matrix_task(struct job *job, int32_t block, int32_t first_panel, int
         for (int32_t p = first_panel; p < end_panel; p++) {
             const struct detk_panel panel = detk_panel_at(job->gemm, job->cols, p);
             set_panel(job, &part, &panel, tile);
+            /* While the first panel is at work the rows of the next tile arrive. */
+            const bool more = near && p == first_panel && next < job->rows;
+            tile->ahead = more ? job->source + next * part.terms : job->w;
+            tile->ahead_step = more ? 16 : 0;
             strip(job, tile, panel.vectors, next - row, job->source + row * part.terms,
                   job->target + row * job->cols + panel.first);
         }
@@ -280,7 +324,8 @@ static void matrix_task(struct job *job, int32_t block, int32_t first_panel, int
 }
 
 static void window_task(struct job *job, int32_t unit, int32_t block, int32_t first_panel,
-                        int32_t end_panel, float *slab, struct detk_tile *tile) {
+                        int32_t end_panel, float *slab, struct detk_tile *tile)
+{
     const int32_t image = unit % job->shape.n;
     const struct part part = part_at(job, unit / job->shape.n);
     const struct detk_view *v = &part.view;
@@ -319,7 +364,8 @@ static void window_task(struct job *job, int32_t unit, int32_t block, int32_t fi
     }
 }
 
-static void run_task(void *argument, int32_t task, int32_t worker) {
+static void run_task(void *argument, int32_t task, int32_t worker)
+{
     struct job *job = argument;
     if (task < job->pack_tasks) {
         pack_task(job, task);
@@ -330,15 +376,29 @@ static void run_task(void *argument, int32_t task, int32_t worker) {
     const int32_t first = (int32_t)detk_cut(job->panels, job->col_blocks, task % job->col_blocks);
     const int32_t end = (int32_t)detk_cut(job->panels, job->col_blocks, task % job->col_blocks + 1);
     task /= job->col_blocks;
-    struct detk_tile tile = {.accumulate = job->accumulate, .relu6 = job->relu6};
+    struct detk_tile tile = {
+        .accumulate = job->accumulate, .relu6 = job->relu6, .stream = job->stream, .ahead = job->w};
     if (job->matrix)
         matrix_task(job, task, first, end, &tile);
     else
         window_task(job, task / job->row_blocks, task % job->row_blocks, first, end,
                     job->slabs + worker * job->slab_floats, &tile);
+    if (job->stream)
+        job->gemm->fence();
 }
 
-static void run(struct job *job, const struct det_exec *x) {
+static bool worth_streaming(const struct job *job)
+{
+    const struct det_conv_shape *s = &job->shape;
+    const int64_t pixels =
+        (int64_t)s->n * (job->backward ? (int64_t)s->in_h * s->in_w : (int64_t)s->out_h * s->out_w);
+    return !job->accumulate && pixels * job->cols >= STREAM_FLOATS && job->gemm->fence != NULL &&
+           job->cols % 16 == 0 && (uintptr_t)job->target % 64 == 0;
+}
+
+static void run(struct job *job, const struct det_exec *x)
+{
+    job->stream = worth_streaming(job);
     job->packed = x->workspace;
     job->slabs = job->packed + job->packed_floats;
     atomic_init(&job->packed_tasks, 0);
@@ -348,7 +408,8 @@ static void run(struct job *job, const struct det_exec *x) {
 }
 
 int64_t detk_conv_pixels_floats(const struct detk_gemm *gemm, const struct det_conv_shape *s,
-                                bool backward, int threads) {
+                                bool backward, int threads)
+{
     struct job job;
     plan(&job, gemm, s, backward);
     return job.packed_floats + threads * job.slab_floats;
@@ -356,7 +417,8 @@ int64_t detk_conv_pixels_floats(const struct detk_gemm *gemm, const struct det_c
 
 void detk_conv_pixels_forward(const struct detk_gemm *gemm, const struct det_exec *x,
                               const struct det_conv_shape *s, const float *in, const float *w,
-                              const float *bias, enum det_activation act, float *out) {
+                              const float *bias, enum det_activation act, float *out)
+{
     struct job job;
     plan(&job, gemm, s, false);
     job.source = in;
@@ -369,7 +431,8 @@ void detk_conv_pixels_forward(const struct detk_gemm *gemm, const struct det_exe
 
 void detk_conv_pixels_backward(const struct detk_gemm *gemm, const struct det_exec *x,
                                const struct det_conv_shape *s, const float *dout, const float *w,
-                               float *din, bool accumulate) {
+                               float *din, bool accumulate)
+{
     struct job job;
     plan(&job, gemm, s, true);
     job.source = dout;

@@ -39,24 +39,29 @@ void detk_slab_fill(const struct detk_view *view, const float *source, int32_t i
                     int32_t rows, float *slab);
 
 /* Cuts `count` things into `parts` nearly equal ranges; the first thing of range `part`. */
-static inline int64_t detk_cut(int64_t count, int64_t parts, int64_t part) {
+static inline int64_t detk_cut(int64_t count, int64_t parts, int64_t part)
+{
     return count * part / parts;
 }
 
-static inline int64_t detk_div_up(int64_t a, int64_t b) {
+static inline int64_t detk_div_up(int64_t a, int64_t b)
+{
     return (a + b - 1) / b;
 }
 
-static inline int64_t detk_min(int64_t a, int64_t b) {
+static inline int64_t detk_min(int64_t a, int64_t b)
+{
     return a < b ? a : b;
 }
 
-static inline int64_t detk_max(int64_t a, int64_t b) {
+static inline int64_t detk_max(int64_t a, int64_t b)
+{
     return a > b ? a : b;
 }
 
 /* Whole cache lines of floats, so that no two workers share one. */
-static inline int64_t detk_lines(int64_t floats) {
+static inline int64_t detk_lines(int64_t floats)
+{
     return (floats + 15) / 16 * 16;
 }
 

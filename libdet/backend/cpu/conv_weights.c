@@ -39,7 +39,8 @@ struct job {
     atomic_int finished[MAX_PARTS]; /* chunks of a range */
 };
 
-static void plan(struct job *job, const struct detk_gemm *gemm, const struct det_conv_shape *s) {
+static void plan(struct job *job, const struct detk_gemm *gemm, const struct det_conv_shape *s)
+{
     memset(job, 0, sizeof *job);
     job->gemm = gemm;
     job->shape = *s;
@@ -86,7 +87,8 @@ static void plan(struct job *job, const struct detk_gemm *gemm, const struct det
 }
 
 /* First row of dw of a tile; tiles are counted through all runs. */
-static int64_t tile_row(const struct job *job, int64_t tile) {
+static int64_t tile_row(const struct job *job, int64_t tile)
+{
     return tile / job->run_tiles * job->run +
            detk_cut(job->run, job->run_tiles, tile % job->run_tiles);
 }
@@ -97,9 +99,11 @@ struct block {
     int64_t a_step, a_segment, a_run; /* the latter: from one run to the next */
     int32_t segments, run;
     const float *dout;
+    const float *ahead[2], *ahead_end[2]; /* operands of the next block, to be prefetched */
 };
 
-static struct block block_at(const struct job *job, int64_t index, float *slab) {
+static struct block block_at(const struct job *job, int64_t index, float *slab)
+{
     const struct det_conv_shape *s = &job->shape;
     const struct detk_view *v = &job->view;
     struct block b = {0};
@@ -110,6 +114,14 @@ static struct block block_at(const struct job *job, int64_t index, float *slab) 
         b.segments = 1;
         b.run = (int32_t)(detk_cut(job->pixels, job->blocks, index + 1) - first);
         b.dout = job->dout + first * s->out_c;
+        if (index + 1 < job->blocks) {
+            const int64_t next = first + b.run;
+            const int64_t end = detk_cut(job->pixels, job->blocks, index + 2);
+            b.ahead[0] = job->in + next * s->in_c;
+            b.ahead_end[0] = job->in + end * s->in_c;
+            b.ahead[1] = job->dout + next * s->out_c;
+            b.ahead_end[1] = job->dout + end * s->out_c;
+        }
         return b;
     }
     const int32_t image = (int32_t)(index / job->image_blocks);
@@ -134,7 +146,8 @@ static struct block block_at(const struct job *job, int64_t index, float *slab) 
 }
 
 static void pack_tail(const struct block *b, int32_t out_c, const struct detk_panel *panel,
-                      int32_t width, float *to) {
+                      int32_t width, float *to)
+{
     const float *from = b->dout + panel->first;
     const int64_t pixels = (int64_t)b->segments * b->run;
     for (int64_t i = 0; i < pixels; i++, from += out_c, to += width) {
@@ -144,8 +157,28 @@ static void pack_tail(const struct block *b, int32_t out_c, const struct detk_pa
     }
 }
 
-static void add_block(const struct job *job, const struct block *b, int64_t first_tile,
-                      int64_t end_tile, float *panel_scratch, float *to, bool accumulate) {
+/* Hands the next tile the lines that its steps prefetch. */
+static void look_ahead(struct block *b, struct detk_tile *tile)
+{
+    const int64_t floats = (int64_t)b->run * b->segments * 16;
+    tile->ahead = tile->b;
+    tile->ahead_step = 0;
+    for (int i = 0; i < 2; i++) {
+        if (b->ahead[i] < b->ahead_end[i]) {
+            tile->ahead = b->ahead[i];
+            tile->ahead_step = 16;
+            /* What one tile cannot fetch is left to the next one, what it would fetch too much does
+             * no harm. */
+            b->ahead[i] =
+                b->ahead_end[i] - b->ahead[i] > floats ? b->ahead[i] + floats : b->ahead_end[i];
+            return;
+        }
+    }
+}
+
+static void add_block(const struct job *job, struct block *b, int64_t first_tile, int64_t end_tile,
+                      float *panel_scratch, float *to, bool accumulate)
+{
     const int32_t out_c = job->shape.out_c;
     struct detk_tile tile = {.a_step = b->a_step,
                              .a_segment = b->a_segment,
@@ -170,12 +203,14 @@ static void add_block(const struct job *job, const struct block *b, int64_t firs
             const int64_t row = tile_row(job, t), rows = tile_row(job, t + 1) - row;
             tile.a = b->a + row / job->run * b->a_run + row % job->run;
             tile.c = to + row * out_c + panel.first;
+            look_ahead(b, &tile);
             job->gemm->down[panel.vectors - 1][rows - 1](&tile);
         }
     }
 }
 
-static void add_chunks(const struct job *job, int64_t first, int64_t end) {
+static void add_chunks(const struct job *job, int64_t first, int64_t end)
+{
     /* By pieces that stay in L1 while the chunks go by. */
     for (int64_t i = first; i < end; i += 2048) {
         const int64_t stop = i + 2048 < end ? i + 2048 : end;
@@ -190,7 +225,8 @@ static void add_chunks(const struct job *job, int64_t first, int64_t end) {
     }
 }
 
-static void run_task(void *argument, int32_t task, int32_t worker) {
+static void run_task(void *argument, int32_t task, int32_t worker)
+{
     struct job *job = argument;
     const int32_t chunk = task / job->ranges, range = task % job->ranges;
     const int64_t tiles = (int64_t)job->runs * job->run_tiles;
@@ -201,7 +237,7 @@ static void run_task(void *argument, int32_t task, int32_t worker) {
     bool accumulate = job->chunks == 1 && job->accumulate;
     const int64_t end = detk_cut(job->blocks, job->chunks, chunk + 1);
     for (int64_t i = detk_cut(job->blocks, job->chunks, chunk); i < end; i++) {
-        const struct block block = block_at(job, i, slab);
+        struct block block = block_at(job, i, slab);
         add_block(job, &block, first_tile, end_tile, slab + job->slab_floats, to, accumulate);
         accumulate = true;
     }
@@ -212,7 +248,8 @@ static void run_task(void *argument, int32_t task, int32_t worker) {
 }
 
 int64_t detk_conv_weights_floats(const struct detk_gemm *gemm, const struct det_conv_shape *s,
-                                 int threads) {
+                                 int threads)
+{
     struct job job;
     plan(&job, gemm, s);
     return job.chunks * job.partial_floats + threads * (job.slab_floats + job.panel_floats);
@@ -220,7 +257,8 @@ int64_t detk_conv_weights_floats(const struct detk_gemm *gemm, const struct det_
 
 void detk_conv_weights(const struct detk_gemm *gemm, const struct det_exec *x,
                        const struct det_conv_shape *s, const float *in, const float *dout,
-                       float *dw, bool accumulate) {
+                       float *dw, bool accumulate)
+{
     struct job job;
     plan(&job, gemm, s);
     job.in = in;

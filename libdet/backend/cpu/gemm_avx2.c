@@ -10,6 +10,8 @@
 #define store(p, v)           _mm256_storeu_ps(p, v)
 #define load_part(p, n)       _mm256_maskload_ps(p, first(n))
 #define store_part(p, v, n)   _mm256_maskstore_ps(p, first(n), v)
+#define stream(p, v)          _mm256_stream_ps(p, v)
+#define FENCE                 fence
 #define broadcast(p)          _mm256_broadcast_ss(p)
 #define set1(x)               _mm256_set1_ps(x)
 #define multiply_add(a, b, c) _mm256_fmadd_ps(a, b, c)
@@ -17,8 +19,14 @@
 #define minimum(a, b)         _mm256_min_ps(a, b)
 #define maximum(a, b)         _mm256_max_ps(a, b)
 
-static inline __m256i first(int n) {
+static inline __m256i first(int n)
+{
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static void fence(void)
+{
+    _mm_sfence();
 }
 
 #include "backend/cpu/gemm_kernel.h"

@@ -11,11 +11,18 @@
 #define part(n)               ((__mmask16)((1u << (n)) - 1u))
 #define load_part(p, n)       _mm512_maskz_loadu_ps(part(n), p)
 #define store_part(p, v, n)   _mm512_mask_storeu_ps(p, part(n), v)
+#define stream(p, v)          _mm512_stream_ps(p, v)
+#define FENCE                 fence
 #define broadcast(p)          _mm512_set1_ps(*(p))
 #define set1(x)               _mm512_set1_ps(x)
 #define multiply_add(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define add(a, b)             _mm512_add_ps(a, b)
 #define minimum(a, b)         _mm512_min_ps(a, b)
 #define maximum(a, b)         _mm512_max_ps(a, b)
+
+static void fence(void)
+{
+    _mm_sfence();
+}
 
 #include "backend/cpu/gemm_kernel.h"

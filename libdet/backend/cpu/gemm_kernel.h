@@ -10,7 +10,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-INLINE vec finish(const struct detk_tile *t, vec sum, vec other) {
+INLINE vec finish(const struct detk_tile *t, vec sum, vec other)
+{
     sum = add(sum, other);
     return t->relu6 ? minimum(set1(6), maximum(set1(0), sum)) : sum;
 }
@@ -18,7 +19,8 @@ INLINE vec finish(const struct detk_tile *t, vec sum, vec other) {
 /* The tile's last columns do not fill its vectors: by masks, out of line since it is rare or small.
  */
 static __attribute__((noinline)) void write_part(const struct detk_tile *t, int rows, int vectors,
-                                                 const float *sums) {
+                                                 const float *sums)
+{
     for (int i = 0; i < rows; i++) {
         float *c = t->c + i * t->c_row;
         for (int v = 0; v < vectors && v * LANES < t->cols; v++) {
@@ -30,8 +32,8 @@ static __attribute__((noinline)) void write_part(const struct detk_tile *t, int 
     }
 }
 
-INLINE void multiply(const struct detk_tile *t, const int rows, const int vectors,
-                     const bool down) {
+INLINE void multiply(const struct detk_tile *t, const int rows, const int vectors, const bool down)
+{
     vec sum[MAX_ROWS][2];
     UNROLL
     for (int i = 0; i < rows; i++) {
@@ -42,11 +44,15 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
     const float *b = t->b, *segment = t->a;
     const ptrdiff_t b_step = t->b_step, a_row = down ? 1 : t->a_row, a_step = down ? t->a_step : 1;
     const int32_t run = t->run;
+    const float *ahead = t->ahead;
+    const ptrdiff_t ahead_step = t->ahead_step;
     for (int32_t g = t->segments; g > 0; g--, segment += t->a_segment) {
         /* Three bases reach 15 rows by x86's addressing: base + {0, 1, 2, 3, 4} * a_row. */
         const float *a0 = segment, *a5 = segment + 5 * a_row, *a10 = segment + 10 * a_row;
         for (int32_t s = run; s > 0; s--) {
             vec right[2];
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
             UNROLL
             for (int v = 0; v < vectors; v++)
                 right[v] = load(b + v * LANES);
@@ -107,6 +113,15 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
                 sum[i][v] = minimum(set1(6), maximum(set1(0), sum[i][v]));
         }
     }
+    if (t->stream) {
+        UNROLL
+        for (int i = 0; i < rows; i++) {
+            UNROLL
+            for (int v = 0; v < vectors; v++)
+                stream(c + i * c_row + v * LANES, sum[i][v]);
+        }
+        return;
+    }
     UNROLL
     for (int i = 0; i < rows; i++) {
         UNROLL
@@ -115,18 +130,22 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
     }
 }
 
-#define KERNELS(rows)                                       \
-    static void across1_##rows(const struct detk_tile *t) { \
-        multiply(t, rows, 1, false);                        \
-    }                                                       \
-    static void across2_##rows(const struct detk_tile *t) { \
-        multiply(t, rows, 2, false);                        \
-    }                                                       \
-    static void down1_##rows(const struct detk_tile *t) {   \
-        multiply(t, rows, 1, true);                         \
-    }                                                       \
-    static void down2_##rows(const struct detk_tile *t) {   \
-        multiply(t, rows, 2, true);                         \
+#define KERNELS(rows)                                     \
+    static void across1_##rows(const struct detk_tile *t) \
+    {                                                     \
+        multiply(t, rows, 1, false);                      \
+    }                                                     \
+    static void across2_##rows(const struct detk_tile *t) \
+    {                                                     \
+        multiply(t, rows, 2, false);                      \
+    }                                                     \
+    static void down1_##rows(const struct detk_tile *t)   \
+    {                                                     \
+        multiply(t, rows, 1, true);                       \
+    }                                                     \
+    static void down2_##rows(const struct detk_tile *t)   \
+    {                                                     \
+        multiply(t, rows, 2, true);                       \
     }
 
 KERNELS(1)
@@ -150,13 +169,16 @@ KERNELS(14)
             name##_10, name##_11, name##_12, name##_13, name##_14                                 \
     }
 #else
-#define NAMES(name) \
-    { name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 }
+#define NAMES(name)                                                \
+    {                                                              \
+        name##_1, name##_2, name##_3, name##_4, name##_5, name##_6 \
+    }
 #endif
 
 const struct detk_gemm TABLE = {
     .lanes = LANES,
     .max_rows = MAX_ROWS,
+    .fence = FENCE,
     .across = {NAMES(across1), NAMES(across2)},
     .down = {NAMES(down1), NAMES(down2)},
 };

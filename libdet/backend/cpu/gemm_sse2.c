@@ -26,17 +26,20 @@
 typedef float vec __attribute__((vector_size(16)));
 typedef int32_t vec_mask __attribute__((vector_size(16)));
 
-static inline vec load(const float *p) {
+static inline vec load(const float *p)
+{
     vec v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-static inline void store(float *p, vec v) {
+static inline void store(float *p, vec v)
+{
     memcpy(p, &v, sizeof v);
 }
 
-static inline vec select_vec(vec_mask mask, vec yes, vec no) {
+static inline vec select_vec(vec_mask mask, vec yes, vec no)
+{
     return (vec)((mask & (vec_mask)yes) | (~mask & (vec_mask)no));
 }
 
@@ -48,14 +51,16 @@ static inline vec select_vec(vec_mask mask, vec yes, vec no) {
 
 #endif
 
-static inline vec load_part(const float *p, int n) {
+static inline vec load_part(const float *p, int n)
+{
     float values[LANES] = {0};
     for (int i = 0; i < n; i++)
         values[i] = p[i];
     return load(values);
 }
 
-static inline void store_part(float *p, vec v, int n) {
+static inline void store_part(float *p, vec v, int n)
+{
     float values[LANES];
     store(values, v);
     for (int i = 0; i < n; i++)
@@ -63,5 +68,9 @@ static inline void store_part(float *p, vec v, int n) {
 }
 
 #define broadcast(p) set1(*(p))
+
+/* A panel is half a cache line: streaming it would write every line twice. */
+#define FENCE        NULL
+#define stream(p, v) store(p, v)
 
 #include "backend/cpu/gemm_kernel.h"
