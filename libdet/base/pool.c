@@ -29,7 +29,7 @@ struct det_pool {
     struct det_worker *workers;
 };
 
-static int processors_allowed(void)
+int det_processors(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -78,7 +78,7 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "threads: got %d, expected 0 to 1024",
                         threads);
     if (threads == 0)
-        threads = processors_allowed();
+        threads = det_processors();
     struct det_pool *pool = NULL;
     DET_TRY_RETURN(det_alloc(env, &pool, 1, sizeof *pool, "thread pool"));
     const det_status status =

@@ -15,6 +15,9 @@ struct det_pool;
 /* task: 0..tasks-1, worker: 0..threads-1 (for scratch memory). Tasks cannot fail. */
 typedef void (*det_task_fn)(void *argument, int32_t task, int32_t worker);
 
+/* Processors in this process's affinity mask, at least 1. */
+int det_processors(void);
+
 /* threads 0: processors in this process's affinity mask. The calling thread is worker 0, so threads - 1 are made. */
 det_status det_pool_create(struct det_env *env, int threads, struct det_pool **pool);
 void det_pool_destroy(struct det_env *env, struct det_pool **pool);

@@ -7,16 +7,30 @@
 struct det_image {
     int32_t width, height;
     uint8_t *rgb; /* [height][width][3] */
+    size_t
+        capacity_bytes; /* room behind rgb, kept for the next image; may be 0 for foreign pixels */
 };
 
-/* Allocates (or keeps, when the size is the same) the pixels. Sizes outside 1..65500 are INVALID_ARGUMENT. */
+/* Allocates the pixels, or keeps the block when it is large enough (the content is then undefined).
+ * Sizes outside 1..65500 are INVALID_ARGUMENT. */
 det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
                                    int32_t height);
 void det_image_free(struct det_env *env, struct det_image *image);
 
-/* Decodes a JPEG or PNG, told apart by content. `name` is for messages. Pixels are the same bits as TensorFlow's
- * decode_image gives (libjpeg-turbo, JDCT_IFAST, fancy upsampling). Any JPEG that libjpeg reads (grey, YCbCr, CMYK,
- * YCCK, progressive) and any PNG (palette, grey, alpha, 16 bits) becomes RGB8. */
+/* The kinds told apart by their first bytes. */
+enum det_image_kind { DET_IMAGE_UNKNOWN, DET_IMAGE_JPEG, DET_IMAGE_PNG };
+
+/* Looks at the first bytes only. Anything but JPEG and PNG is an error that says what it is:
+ * UNSUPPORTED for a picture of another format, else CORRUPT. */
+det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
+                           enum det_image_kind *kind);
+
+/* Decodes a JPEG or PNG, told apart by content. `name` is for messages. Pixels are the same bits as
+ * TensorFlow's decode_image gives (libjpeg-turbo, JDCT_IFAST, fancy upsampling). Any JPEG that
+ * libjpeg reads (grey, YCbCr, CMYK, YCCK, progressive) and any PNG (palette, grey, alpha, 16 bits)
+ * becomes RGB8. A truncated file is an error, as it is for TensorFlow; damage that libjpeg can read
+ * over is logged at debug level. An EXIF rotation is not applied, as in TensorFlow. After a failure
+ * the image is empty. */
 det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
                             size_t bytes, struct det_image *image);
 det_status det_image_read(struct det_env *env, const char *path, struct det_image *image);

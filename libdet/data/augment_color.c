@@ -1,0 +1,158 @@
+/* augment_color.c: random colour operations on float pixels, as core/preprocessor.py
+ * random_adjust_* over tf.image.adjust_*: pixels are divided by 255, changed, multiplied by 255 and
+ * clipped to 0..255, and only the window that is seen takes part (which matters for the contrast's
+ * mean).
+ */
+#include <math.h>
+
+#include "data/augment.h"
+
+#define PIXEL_MOST 255.0f
+
+static float clip_pixel(float value)
+{
+    return value < 0.0f ? 0.0f : value > PIXEL_MOST ? PIXEL_MOST : value;
+}
+
+static float *row_of(struct det_sample *sample, int32_t y)
+{
+    return sample->pixels +
+           ((size_t)(sample->window.y + y) * (size_t)sample->stride + (size_t)sample->window.x) * 3;
+}
+
+/* Adds one delta, uniform in [-max_delta, max_delta), to every value (on the scale 0..1). */
+void det_augment_brightness(struct det_rng *rng, float max_delta, struct det_sample *sample)
+{
+    const float delta = det_rng_range(rng, -max_delta, max_delta);
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *row = row_of(sample, y);
+        for (int32_t i = 0; i < sample->window.width * 3; i++)
+            row[i] = clip_pixel((row[i] / PIXEL_MOST + delta) * PIXEL_MOST);
+    }
+}
+
+/* Stretches each channel about its mean over the window by one factor, uniform in [low, high). */
+void det_augment_contrast(struct det_rng *rng, float low, float high, struct det_sample *sample)
+{
+    const float factor = det_rng_range(rng, low, high);
+    const int32_t height = sample->window.height, width = sample->window.width;
+    double sums[3] = {0, 0, 0};
+    for (int32_t y = 0; y < height; y++) {
+        const float *row = row_of(sample, y);
+        for (int32_t x = 0; x < width; x++) {
+            for (int32_t c = 0; c < 3; c++)
+                sums[c] += (double)(row[x * 3 + c] / PIXEL_MOST);
+        }
+    }
+    float means[3];
+    for (int c = 0; c < 3; c++)
+        means[c] = (float)(sums[c] / ((double)height * (double)width));
+    for (int32_t y = 0; y < height; y++) {
+        float *row = row_of(sample, y);
+        for (int32_t x = 0; x < width; x++) {
+            for (int32_t c = 0; c < 3; c++) {
+                const float value = row[x * 3 + c] / PIXEL_MOST;
+                row[x * 3 + c] = clip_pixel(((value - means[c]) * factor + means[c]) * PIXEL_MOST);
+            }
+        }
+    }
+}
+
+/* Multiplies the saturation (of hue, saturation, value) by one factor, uniform in [low, high),
+ * clipped to 1. As hue and value stay, that scales each channel's distance to the largest one. */
+void det_augment_saturation(struct det_rng *rng, float low, float high, struct det_sample *sample)
+{
+    const float factor = det_rng_range(rng, low, high);
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *rgb = row_of(sample, y);
+        for (int32_t x = 0; x < sample->window.width; x++, rgb += 3) {
+            const float most = fmaxf(rgb[0], fmaxf(rgb[1], rgb[2]));
+            const float range = most - fminf(rgb[0], fminf(rgb[1], rgb[2]));
+            if (range <= 0.0f)
+                continue; /* grey stays grey */
+            const float saturation = range / most;
+            const float scale = fminf(saturation * factor, 1.0f) / saturation;
+            for (int c = 0; c < 3; c++)
+                rgb[c] = clip_pixel(most - (most - rgb[c]) * scale);
+        }
+    }
+}
+
+/* Position on the colour circle in sextants, [0, 6): red 0, green 2, blue 4. */
+static float hue_of(const float rgb[3], float most, float range)
+{
+    if (most == rgb[0])
+        return (rgb[1] - rgb[2]) / range + (rgb[1] < rgb[2] ? 6.0f : 0.0f);
+    if (most == rgb[1])
+        return (rgb[2] - rgb[0]) / range + 2.0f;
+    return (rgb[0] - rgb[1]) / range + 4.0f;
+}
+
+/* A channel's share of the range at a hue; the three channels are the same trapezium a third of the
+ * circle apart. */
+static float trapezium(float hue)
+{
+    hue = hue < 0.0f ? hue + 6.0f : hue >= 6.0f ? hue - 6.0f : hue;
+    const float value = fabsf(hue - 3.0f) - 1.0f;
+    return value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
+}
+
+/* Turns the hue by one delta, uniform in [-max_delta, max_delta) of a full turn. */
+void det_augment_hue(struct det_rng *rng, float max_delta, struct det_sample *sample)
+{
+    const float turn = det_rng_range(rng, -max_delta, max_delta) * 6.0f;
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *rgb = row_of(sample, y);
+        for (int32_t x = 0; x < sample->window.width; x++, rgb += 3) {
+            const float most = fmaxf(rgb[0], fmaxf(rgb[1], rgb[2]));
+            const float least = fminf(rgb[0], fminf(rgb[1], rgb[2]));
+            const float range = most - least;
+            if (range <= 0.0f)
+                continue; /* grey has no hue */
+            float hue = hue_of(rgb, most, range) + turn;
+            while (hue < 0.0f)
+                hue += 6.0f;
+            while (hue >= 6.0f)
+                hue -= 6.0f;
+            rgb[0] = clip_pixel(least + range * trapezium(hue));
+            rgb[1] = clip_pixel(least + range * trapezium(hue - 2.0f));
+            rgb[2] = clip_pixel(least + range * trapezium(hue - 4.0f));
+        }
+    }
+}
+
+/* Brightness (32/255), then saturation (.5 to 1.5), hue (.2), contrast (.5 to 1.5); with ordering 1
+ * contrast, saturation, hue. */
+void det_augment_distort_color(struct det_rng *rng, int32_t ordering, struct det_sample *sample)
+{
+    det_augment_brightness(rng, 32.0f / 255.0f, sample);
+    if (ordering == 1)
+        det_augment_contrast(rng, 0.5f, 1.5f, sample);
+    det_augment_saturation(rng, 0.5f, 1.5f, sample);
+    det_augment_hue(rng, 0.2f, sample);
+    if (ordering == 0)
+        det_augment_contrast(rng, 0.5f, 1.5f, sample);
+}
+
+/* Multiplies every value by its own factor, uniform in [low, high). */
+void det_augment_pixel_value_scale(struct det_rng *rng, float low, float high,
+                                   struct det_sample *sample)
+{
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *row = row_of(sample, y);
+        for (int32_t i = 0; i < sample->window.width * 3; i++)
+            row[i] = clip_pixel(row[i] * det_rng_range(rng, low, high));
+    }
+}
+
+/* random_rgb_to_gray with its luma weights. */
+void det_augment_to_gray(struct det_sample *sample)
+{
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *rgb = row_of(sample, y);
+        for (int32_t x = 0; x < sample->window.width; x++, rgb += 3) {
+            const float gray = rgb[0] * 0.2989f + rgb[1] * 0.5870f + rgb[2] * 0.1140f;
+            rgb[0] = rgb[1] = rgb[2] = gray;
+        }
+    }
+}

@@ -1,0 +1,397 @@
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+
+/* How far a coordinate may be outside the image and still be taken for rounding. */
+#define TOLERANCE 0.01f
+
+/* What opening needs at each record. */
+struct opening {
+    const struct det_dataset_settings *settings;
+    struct det_dataset *dataset;
+    const char *name; /* of the record */
+};
+
+static bool same_text(struct det_bytes bytes, const char *text)
+{
+    return text != NULL && strlen(text) == bytes.bytes &&
+           memcmp(text, bytes.data, bytes.bytes) == 0;
+}
+
+/* Length for "%.*s", cut. */
+static int shown(struct det_bytes bytes)
+{
+    return bytes.bytes > 200 ? 200 : (int)bytes.bytes;
+}
+
+/* Text first, then number. *class_index -1: not known and to be dropped. */
+static det_status find_class(struct det_env *env, const struct opening *o,
+                             const struct det_example *example, size_t box, int32_t *class_index)
+{
+    const struct det_dataset_settings *s = o->settings;
+    *class_index = -1;
+    const struct det_bytes text =
+        example->class_text != NULL ? example->class_text[box] : (struct det_bytes){0};
+    if (text.bytes > 0 && s->class_names != NULL) {
+        for (int32_t i = 0; i < s->class_count; i++) {
+            if (same_text(text, s->class_names[i])) {
+                *class_index = i;
+                return DET_OK;
+            }
+        }
+        if (s->drop_unknown_classes)
+            return DET_OK;
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: object %zu: class \"%.*s\" is not in the label map (%d classes)",
+                        o->name, box, shown(text), (const char *)text.data, s->class_count);
+    }
+    if (example->class_label != NULL) {
+        const int64_t label = example->class_label[box];
+        if (label >= 1 && label <= s->class_count) {
+            *class_index = (int32_t)(label - 1);
+            return DET_OK;
+        }
+        if (s->drop_unknown_classes)
+            return DET_OK;
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: object %zu: class number %lld is not in the label map (1 to %d)",
+                        o->name, box, (long long)label, s->class_count);
+    }
+    if (s->drop_unknown_classes)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_MISMATCH,
+                    "%s: object %zu: has neither image/object/class/text nor .../label", o->name,
+                    box);
+}
+
+static det_status box_failure(struct det_env *env, const struct opening *o, size_t box,
+                              const float v[4], const char *rule)
+{
+    return det_fail(env, DET_STATUS_CORRUPT,
+                    "%s: object %zu: box ymin %g, xmin %g, ymax %g, xmax %g %s", o->name, box,
+                    (double)v[0], (double)v[1], (double)v[2], (double)v[3], rule);
+}
+
+/* Applies the rules to one box; *keep says whether it is used. */
+static det_status check_box(struct det_env *env, const struct opening *o, size_t box, float v[4],
+                            bool *keep)
+{
+    struct det_dataset_counts *counts = &o->dataset->counts;
+    const enum det_box_policy policy = o->settings->box_policy;
+    bool beyond = false, outside = false;
+    *keep = false;
+    for (int c = 0; c < 4; c++) {
+        if (!isfinite(v[c])) {
+            counts->non_finite++;
+            return policy == DET_BOX_FAIL ? box_failure(env, o, box, v, "is not finite") : DET_OK;
+        }
+        beyond |= v[c] < 0.0f || v[c] > 1.0f;
+        outside |= v[c] < -TOLERANCE || v[c] > 1.0f + TOLERANCE;
+    }
+    if (v[0] > v[2] || v[1] > v[3]) {
+        counts->reversed++;
+        return policy == DET_BOX_FAIL ? box_failure(env, o, box, v, "is reversed (min > max)")
+                                      : DET_OK;
+    }
+    if (outside) {
+        counts->outside++;
+        if (policy == DET_BOX_FAIL)
+            return box_failure(env, o, box, v,
+                               "is outside the image: coordinates are shares of its size, 0 to 1");
+        if (policy == DET_BOX_DROP)
+            return DET_OK;
+    }
+    for (int c = 0; c < 4; c++)
+        v[c] = v[c] < 0.0f ? 0.0f : v[c] > 1.0f ? 1.0f : v[c];
+    if (!(v[0] < v[2] && v[1] < v[3])) {
+        counts->zero_size++;
+        return DET_OK;
+    }
+    counts->clipped += beyond;
+    *keep = true;
+    return DET_OK;
+}
+
+static det_status add_objects(struct det_env *env, const struct opening *o,
+                              const struct det_example *example, struct det_dataset_entry *entry)
+{
+    struct det_dataset *ds = o->dataset;
+    struct det_ground_truth *all = &ds->objects;
+    entry->first_object = all->count;
+    for (size_t i = 0; i < example->box_count; i++) {
+        float box[4] = {example->ymin[i], example->xmin[i], example->ymax[i], example->xmax[i]};
+        int32_t class_index = -1;
+        bool keep = false;
+        DET_TRY_RETURN(find_class(env, o, example, i, &class_index));
+        if (class_index < 0)
+            ds->counts.unknown_class++;
+        else
+            DET_TRY_RETURN(check_box(env, o, i, box, &keep));
+        if (!keep) {
+            ds->counts.dropped++;
+            continue;
+        }
+        if (all->count == all->capacity) {
+            if (all->count > INT32_MAX / 2)
+                return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: more than %d objects", o->name,
+                                INT32_MAX / 2);
+            DET_TRY_RETURN(
+                det_ground_truth_reserve(env, all, all->count == 0 ? 64 : 2 * all->count));
+        }
+        const int32_t at = all->count++;
+        memcpy(all->boxes[at], box, sizeof box);
+        all->class_index[at] = class_index;
+        all->weight[at] = example->weight != NULL ? example->weight[i] : 1.0f;
+        all->area_px[at] = example->area != NULL ? example->area[i] : 0.0f;
+        all->is_crowd[at] = example->is_crowd != NULL && example->is_crowd[i] != 0;
+        all->difficult[at] = example->difficult != NULL && example->difficult[i] != 0;
+        all->group_of[at] = example->group_of != NULL && example->group_of[i] != 0;
+        if (!isfinite(all->weight[at]) || all->weight[at] < 0.0f)
+            return det_fail(env, DET_STATUS_CORRUPT,
+                            "%s: object %zu: weight %g, expected a finite number of at least 0",
+                            o->name, i, (double)all->weight[at]);
+        ds->boxes_of_class[class_index]++;
+    }
+    entry->object_count = all->count - entry->first_object;
+    ds->counts.boxes += (size_t)entry->object_count;
+    ds->counts.images_without_boxes += entry->object_count == 0;
+    return DET_OK;
+}
+
+/* A name in a record must not lead out of the given folders. */
+static bool stays_inside(const char *name)
+{
+    if (name[0] == '/')
+        return false;
+    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
+        part += part[0] == '/';
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
+            return false;
+    }
+    return true;
+}
+
+/* *path stays NULL when `directory` has no such file. */
+static det_status look_in(struct det_env *env, const char *directory, const char *name, char **path)
+{
+    DET_TRY_RETURN(det_path_join(env, path, directory, name));
+    if (!det_file_exists(*path) || det_is_directory(*path))
+        det_free(env, path);
+    return DET_OK;
+}
+
+/* image/encoded is empty: the file named by image/filename in one of the folders. */
+static det_status find_image_file(struct det_env *env, const struct opening *o,
+                                  const struct det_example *example, char **path)
+{
+    const struct det_dataset_settings *s = o->settings;
+    *path = NULL;
+    if (example->filename.bytes == 0)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: image/encoded is empty and there is no image/filename", o->name);
+    char *name = NULL;
+    DET_TRY_RETURN(
+        det_strndup(env, &name, (const char *)example->filename.data, example->filename.bytes));
+    det_status status = DET_OK;
+    if (s->image_dir_count == 0)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                         "%s: image/encoded is empty (exported without images?): give the folder "
+                         "that holds `%s` with --images DIR",
+                         o->name, name));
+    for (size_t i = 0; i < s->image_dir_count && *path == NULL; i++) {
+        if (stays_inside(name))
+            DET_TRY(look_in(env, s->image_dirs[i], name, path));
+        if (*path == NULL && det_path_name(name)[0] != '\0')
+            DET_TRY(look_in(env, s->image_dirs[i], det_path_name(name), path));
+    }
+    if (*path == NULL)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                         "%s: image/encoded is empty and `%s` is not in %s%s given with --images",
+                         o->name, name, s->image_dirs[0],
+                         s->image_dir_count > 1 ? " or another folder" : ", the folder"));
+fail:
+    det_free(env, &name);
+    return status;
+}
+
+static int32_t known_size(int64_t value)
+{
+    return value > 0 && value <= 65500 ? (int32_t)value : 0;
+}
+
+static det_status add_record(struct det_env *env, struct opening *o, size_t index)
+{
+    struct det_dataset *ds = o->dataset;
+    struct det_dataset_entry *entry = &ds->entries[index];
+    struct det_example example = {0};
+    const uint8_t *data = NULL;
+    size_t bytes = 0;
+    char name[512];
+    det_status status = DET_OK;
+    o->name = det_record_set_name(&ds->records, index, name);
+    DET_TRY(det_record_set_get(env, &ds->records, index, &data, &bytes));
+    DET_TRY(det_example_parse(env, name, data, bytes, &example));
+    *entry = (struct det_dataset_entry){
+        .encoded = example.encoded,
+        .filename = example.filename,
+        .source_id = example.source_id.bytes > 0 ? example.source_id : example.filename,
+        .height_px = known_size(example.height),
+        .width_px = known_size(example.width),
+    };
+    if (example.encoded.bytes == 0) {
+        DET_TRY(find_image_file(env, o, &example, &entry->path));
+        ds->counts.images_from_files++;
+    } else {
+        enum det_image_kind kind;
+        DET_TRY(det_image_sniff(env, name, example.encoded.data, example.encoded.bytes, &kind));
+    }
+    DET_TRY(add_objects(env, o, &example, entry));
+fail:
+    det_example_free(env, &example);
+    return status;
+}
+
+static void log_counts(const struct det_env *env, const char *role,
+                       const struct det_dataset_counts *c)
+{
+    det_log(env, DET_LOG_INFO, "%s: %zu images, %zu boxes, %zu files", role, c->images, c->boxes,
+            c->files);
+    if (c->dropped > 0 || c->clipped > 0)
+        det_log(env, DET_LOG_WARNING,
+                "%s: %zu boxes clipped to the image, %zu dropped (%zu without area, %zu reversed, "
+                "%zu not finite, %zu of an unknown class), %zu reached outside the image",
+                role, c->clipped, c->dropped, c->zero_size, c->reversed, c->non_finite,
+                c->unknown_class, c->outside);
+}
+
+det_status det_dataset_open(struct det_env *env, const struct det_dataset_settings *settings,
+                            struct det_dataset *dataset)
+{
+    struct opening opening = {.settings = settings, .dataset = dataset};
+    const char *role = settings->role != NULL ? settings->role : "data";
+    det_status status = DET_OK;
+    *dataset = (struct det_dataset){.class_count = settings->class_count};
+    if (settings->class_count < 1)
+        DET_TRY(det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: %d classes, expected at least 1",
+                         role, settings->class_count));
+    DET_TRY(det_alloc(env, &dataset->boxes_of_class, (size_t)settings->class_count,
+                      sizeof *dataset->boxes_of_class, "class counts"));
+    DET_TRY(
+        det_record_set_open(env, settings->patterns, settings->pattern_count, &dataset->records));
+    if (dataset->records.record_count == 0)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: %s: there is no record in %zu file%s",
+                         role, settings->pattern_count > 0 ? settings->patterns[0] : "(no input)",
+                         dataset->records.file_count, dataset->records.file_count == 1 ? "" : "s"));
+    DET_TRY(det_grow(env, &dataset->entries, &dataset->entry_capacity,
+                     dataset->records.record_count, sizeof *dataset->entries, "dataset index"));
+    for (size_t i = 0; i < dataset->records.record_count; i++) {
+        dataset->count = i + 1;
+        DET_TRY(add_record(env, &opening, i));
+    }
+    dataset->counts.files = dataset->records.file_count;
+    dataset->counts.images = dataset->count;
+    log_counts(env, role, &dataset->counts);
+    return DET_OK;
+fail:
+    det_dataset_close(env, dataset);
+    return status;
+}
+
+void det_dataset_close(struct det_env *env, struct det_dataset *dataset)
+{
+    for (size_t i = 0; i < dataset->count; i++)
+        det_free(env, &dataset->entries[i].path);
+    det_free(env, &dataset->entries);
+    det_free(env, &dataset->boxes_of_class);
+    det_ground_truth_free(env, &dataset->objects);
+    det_record_set_close(env, &dataset->records);
+    *dataset = (struct det_dataset){0};
+}
+
+static det_status check_index(struct det_env *env, const struct det_dataset *dataset, size_t index)
+{
+    if (index < dataset->count)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "record %zu of %zu does not exist", index,
+                    dataset->count);
+}
+
+/* area_px where the record has none: of the box in an image of this size. */
+static void fill_areas(struct det_ground_truth *truth, int32_t height, int32_t width)
+{
+    for (int32_t i = 0; i < truth->count; i++) {
+        const float *box = truth->boxes[i];
+        if (!(truth->area_px[i] > 0.0f))
+            truth->area_px[i] =
+                (box[2] - box[0]) * (float)height * ((box[3] - box[1]) * (float)width);
+    }
+}
+
+static det_status copy_objects(struct det_env *env, const struct det_dataset *dataset, size_t index,
+                               struct det_ground_truth *truth)
+{
+    DET_TRY_RETURN(check_index(env, dataset, index));
+    const struct det_dataset_entry *entry = &dataset->entries[index];
+    const struct det_ground_truth *all = &dataset->objects;
+    const int32_t first = entry->first_object;
+    /* Only read through. */
+    struct det_ground_truth part = {.count = entry->object_count};
+    if (part.count > 0) {
+        part.boxes = all->boxes + first;
+        part.class_index = all->class_index + first;
+        part.weight = all->weight + first;
+        part.area_px = all->area_px + first;
+        part.is_crowd = all->is_crowd + first;
+        part.difficult = all->difficult + first;
+        part.group_of = all->group_of + first;
+    }
+    return det_ground_truth_copy(env, truth, &part);
+}
+
+det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
+                                  size_t index, struct det_ground_truth *truth)
+{
+    DET_TRY_RETURN(copy_objects(env, dataset, index, truth));
+    const struct det_dataset_entry *entry = &dataset->entries[index];
+    fill_areas(truth, entry->height_px, entry->width_px);
+    return DET_OK;
+}
+
+det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
+                            struct det_image *image, struct det_ground_truth *truth)
+{
+    DET_TRY_RETURN(copy_objects(env, dataset, index, truth));
+    const struct det_dataset_entry *entry = &dataset->entries[index];
+    char name[512];
+    det_dataset_name(dataset, index, name);
+    if (entry->path != NULL) {
+        const det_status status = det_image_read(env, entry->path, image);
+        if (status != DET_OK)
+            return det_fail_prefix(env, status, "%s", name);
+    } else {
+        DET_TRY_RETURN(
+            det_image_decode(env, name, entry->encoded.data, entry->encoded.bytes, image));
+    }
+    fill_areas(truth, image->height, image->width);
+    return DET_OK;
+}
+
+const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512])
+{
+    return det_record_set_name(&dataset->records, index, buffer);
+}
+
+const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256])
+{
+    const struct det_bytes id = dataset->entries[index].source_id;
+    if (id.bytes == 0)
+        snprintf(buffer, 256, "%zu", index);
+    else
+        snprintf(buffer, 256, "%.*s", shown(id), (const char *)id.data);
+    return buffer;
+}

@@ -1,0 +1,66 @@
+/* loader.h: decoded, augmented, resized batches, made in the background.
+ *
+ * Sample i of the endless sequence is record order(e)[p] with e = i / images, p = i % images, where
+ * order(e) is a permutation drawn from (seed, e), or 0, 1, 2, ... without shuffling. Its
+ * augmentation draws from (seed, i). Which thread makes a sample, and how many there are, changes
+ * nothing; first_sample continues an interrupted sequence exactly.
+ *
+ * A ring of batches lies between the workers and the caller: workers fill the samples of the next
+ * batches in order and sleep when the ring is full. Buffers are reused, so once the largest image
+ * was seen nothing is allocated any more.
+ */
+#ifndef DET_DATA_LOADER_H
+#define DET_DATA_LOADER_H
+
+#include "data/augment.h"
+#include "data/dataset.h"
+
+struct det_loader;
+
+struct det_loader_settings {
+    const struct det_dataset *dataset; /* must outlive the loader */
+    int32_t batch_size;
+    int32_t height, width; /* of the network's input: fixed_shape_resizer */
+    /* keep_aspect_ratio_resizer with padding: max_dimension > 0 makes images of max_dimension x
+     * max_dimension, the resized one at the top left, boxes relative to the whole; height and width
+     * are then not used. */
+    int32_t min_dimension, max_dimension;
+    float pad_value[3];                       /* 0..255 */
+    const struct det_augment_option *augment; /* copied */
+    size_t augment_count;
+    uint64_t seed;
+    bool shuffle;
+    int threads;           /* 0 = processors of this process */
+    int ring;              /* batches in memory, the caller's one included; at least 2, 0 = 3 */
+    uint64_t first_sample; /* where to begin */
+    uint64_t end_sample;   /* where to end, the last batch may be smaller; 0 = never */
+};
+
+struct det_batch {
+    int32_t count;         /* N: samples that are filled in */
+    int32_t height, width; /* of each picture */
+    float *images;         /* [batch_size][height][width][3], 0..255, not yet normalised */
+    struct det_ground_truth *truths; /* [batch_size] */
+    int64_t *record_index;           /* [batch_size] in the dataset */
+    int32_t (*original_size)[2];     /* [batch_size] height, width of the decoded image */
+    uint64_t first_sample;           /* number of the first one in the sequence */
+};
+
+/* Checks the settings and starts the workers. */
+det_status det_loader_create(struct det_env *env, const struct det_loader_settings *settings,
+                             struct det_loader **loader);
+/* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
+void det_loader_destroy(struct det_env *env, struct det_loader **loader);
+
+/* Waits for the next batch. It is valid until the next call. DET_STATUS_FINISHED behind end_sample;
+ * a sample that cannot be loaded makes this and every later call fail with its message, which names
+ * the record. */
+det_status det_loader_next(struct det_env *env, struct det_loader *loader, struct det_batch *batch);
+
+/* Time that det_loader_next has waited for workers, all calls together. */
+uint64_t det_loader_wait_ns(const struct det_loader *loader);
+
+/* Bytes of the batches in memory, for a memory plan. */
+size_t det_loader_ring_bytes(const struct det_loader_settings *settings);
+
+#endif

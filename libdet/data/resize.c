@@ -1,0 +1,255 @@
+#include "data/resize.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/mem.h"
+
+struct det_window det_window_whole(int32_t height, int32_t width)
+{
+    return (struct det_window){.height = height, .width = width};
+}
+
+/* Where an output coordinate reads: two places in the window and the share of the second. */
+struct tap {
+    int32_t low, high;
+    float share;
+};
+
+static struct tap tap_at(int32_t out, float scale, int32_t in_size)
+{
+    const float position = (float)out * scale;
+    const float low = floorf(position);
+    struct tap tap = {.low = (int32_t)low, .high = (int32_t)ceilf(position)};
+    tap.share = position - low;
+    /* Rounding of the scale may reach the end. */
+    if (tap.low > in_size - 1)
+        tap.low = in_size - 1;
+    if (tap.high > in_size - 1)
+        tap.high = in_size - 1;
+    return tap;
+}
+
+static int32_t source_row(const struct det_window *window, int32_t y)
+{
+    return window->y + (window->flip_y ? window->height - 1 - y : y);
+}
+
+static int32_t source_column(const struct det_window *window, int32_t x)
+{
+    return window->x + (window->flip_x ? window->width - 1 - x : x);
+}
+
+void det_resize_reference(const struct det_image *image, const struct det_window *window,
+                          float *out, size_t out_stride, int32_t out_height, int32_t out_width)
+{
+    const float y_scale = (float)window->height / (float)out_height;
+    const float x_scale = (float)window->width / (float)out_width;
+    for (int32_t y = 0; y < out_height; y++) {
+        const struct tap ty = tap_at(y, y_scale, window->height);
+        const size_t low = (size_t)source_row(window, ty.low) * (size_t)image->width;
+        const size_t high = (size_t)source_row(window, ty.high) * (size_t)image->width;
+        for (int32_t x = 0; x < out_width; x++) {
+            const struct tap tx = tap_at(x, x_scale, window->width);
+            const size_t left = (size_t)source_column(window, tx.low);
+            const size_t right = (size_t)source_column(window, tx.high);
+            for (size_t c = 0; c < 3; c++) {
+                const float top_left = image->rgb[(low + left) * 3 + c];
+                const float top_right = image->rgb[(low + right) * 3 + c];
+                const float bottom_left = image->rgb[(high + left) * 3 + c];
+                const float bottom_right = image->rgb[(high + right) * 3 + c];
+                const float top = top_left + (top_right - top_left) * tx.share;
+                const float bottom = bottom_left + (bottom_right - bottom_left) * tx.share;
+                out[(size_t)y * out_stride + (size_t)x * 3 + c] = top + (bottom - top) * ty.share;
+            }
+        }
+    }
+}
+
+void det_resizer_free(struct det_env *env, struct det_resizer *resizer)
+{
+    det_free(env, &resizer->left);
+    det_free(env, &resizer->right);
+    det_free(env, &resizer->x_share);
+    det_free(env, &resizer->rows[0]);
+    det_free(env, &resizer->rows[1]);
+    *resizer = (struct det_resizer){0};
+}
+
+static det_status prepare(struct det_env *env, struct det_resizer *r,
+                          const struct det_window *window, int32_t source_height,
+                          int32_t source_width, int32_t out_height, int32_t out_width)
+{
+    if (window->height < 1 || window->width < 1 || window->y < 0 || window->x < 0 ||
+        window->height > source_height - window->y || window->width > source_width - window->x)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "resize: window %d,%d of %d x %d is outside the image of %d x %d pixels",
+                        window->x, window->y, window->width, window->height, source_width,
+                        source_height);
+    if (out_height < 1 || out_width < 1 || out_height > 65500 || out_width > 65500)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "resize: output of %d x %d pixels: each side must be 1 to 65500", out_width,
+                        out_height);
+    const size_t width = (size_t)out_width;
+    DET_TRY_RETURN(
+        det_grow(env, &r->left, &r->left_capacity, width, sizeof *r->left, "resize table"));
+    DET_TRY_RETURN(
+        det_grow(env, &r->right, &r->right_capacity, width, sizeof *r->right, "resize table"));
+    DET_TRY_RETURN(
+        det_grow(env, &r->x_share, &r->share_capacity, width, sizeof *r->x_share, "resize table"));
+    for (int i = 0; i < 2; i++)
+        DET_TRY_RETURN(det_grow(env, &r->rows[i], &r->row_capacity[i], width * 3 + 1, sizeof(float),
+                                "resize row"));
+    const float scale = (float)window->width / (float)out_width;
+    for (int32_t x = 0; x < out_width; x++) {
+        const struct tap tap = tap_at(x, scale, window->width);
+        r->left[x] = 3 * source_column(window, tap.low);
+        r->right[x] = 3 * source_column(window, tap.high);
+        r->x_share[x] = tap.share;
+    }
+    return DET_OK;
+}
+
+/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last
+ * pixel of a row is read byte by byte, since nothing need follow it. */
+static void stretch_rgb8(const struct det_resizer *r, const uint8_t *row, int32_t row_bytes,
+                         float *out, int32_t out_width)
+{
+    for (int32_t x = 0; x < out_width; x++, out += 3) {
+        const int32_t left = r->left[x], right = r->right[x];
+        const float share = r->x_share[x];
+#ifdef __SSE2__
+        if (left + 4 <= row_bytes && right + 4 <= row_bytes) {
+            int32_t left_bytes, right_bytes;
+            memcpy(&left_bytes, row + left, 4);
+            memcpy(&right_bytes, row + right, 4);
+            const __m128i zero = _mm_setzero_si128();
+            const __m128 a = _mm_cvtepi32_ps(
+                _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(left_bytes), zero), zero));
+            const __m128 b = _mm_cvtepi32_ps(
+                _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(right_bytes), zero), zero));
+            /* The fourth value falls into the next pixel's place, which is written later. */
+            _mm_storeu_ps(out, _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), _mm_set1_ps(share))));
+            continue;
+        }
+#else
+        (void)row_bytes;
+#endif
+        for (int c = 0; c < 3; c++) {
+            const float a = row[left + c], b = row[right + c];
+            out[c] = a + (b - a) * share;
+        }
+    }
+}
+
+static void stretch_float(const struct det_resizer *r, const float *row, float *out,
+                          int32_t out_width)
+{
+    for (int32_t x = 0; x < out_width; x++, out += 3) {
+        const float share = r->x_share[x];
+        for (int c = 0; c < 3; c++) {
+            const float a = row[r->left[x] + c], b = row[r->right[x] + c];
+            out[c] = a + (b - a) * share;
+        }
+    }
+}
+
+static void blend_rows(float *out, const float *top, const float *bottom, float share, size_t count)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    const __m128 t = _mm_set1_ps(share);
+    for (; i + 4 <= count; i += 4) {
+        const __m128 a = _mm_loadu_ps(top + i), b = _mm_loadu_ps(bottom + i);
+        _mm_storeu_ps(out + i, _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), t)));
+    }
+#endif
+    for (; i < count; i++)
+        out[i] = top[i] + (bottom[i] - top[i]) * share;
+}
+
+/* Exactly one of `bytes` and `floats` is the source, rows `stride` pixels wide. */
+static void resize_rows(struct det_resizer *r, const uint8_t *bytes, const float *floats,
+                        int32_t stride, const struct det_window *window, float *out,
+                        size_t out_stride, int32_t out_height, int32_t out_width)
+{
+    const float scale = (float)window->height / (float)out_height;
+    int32_t held[2] = {-1, -1}; /* which window row each buffer holds */
+    for (int32_t y = 0; y < out_height; y++) {
+        const struct tap tap = tap_at(y, scale, window->height);
+        int place[2] = {0, 0};
+        for (int i = 0; i < 2; i++) {
+            const int32_t wanted = i == 0 ? tap.low : tap.high;
+            if (held[0] == wanted || held[1] == wanted) {
+                place[i] = held[0] == wanted ? 0 : 1;
+                continue;
+            }
+            /* Do not overwrite the row that this output row needs as well. */
+            place[i] = i == 1 ? 1 - place[0] : held[0] == tap.high ? 1 : 0;
+            held[place[i]] = wanted;
+            const size_t start = (size_t)source_row(window, wanted) * (size_t)stride * 3;
+            if (bytes != NULL)
+                stretch_rgb8(r, bytes + start, stride * 3, r->rows[place[i]], out_width);
+            else
+                stretch_float(r, floats + start, r->rows[place[i]], out_width);
+        }
+        blend_rows(out + (size_t)y * out_stride, r->rows[place[0]], r->rows[place[1]], tap.share,
+                   (size_t)out_width * 3);
+    }
+}
+
+det_status det_resize_rgb8(struct det_env *env, struct det_resizer *resizer,
+                           const struct det_image *image, const struct det_window *window,
+                           float *out, size_t out_stride, int32_t out_height, int32_t out_width)
+{
+    DET_TRY_RETURN(
+        prepare(env, resizer, window, image->height, image->width, out_height, out_width));
+    resize_rows(resizer, image->rgb, NULL, image->width, window, out, out_stride, out_height,
+                out_width);
+    return DET_OK;
+}
+
+det_status det_resize_float(struct det_env *env, struct det_resizer *resizer, const float *pixels,
+                            int32_t stride, const struct det_window *window, float *out,
+                            size_t out_stride, int32_t out_height, int32_t out_width)
+{
+    /* The caller vouches for the rows below the window. */
+    DET_TRY_RETURN(
+        prepare(env, resizer, window, window->y + window->height, stride, out_height, out_width));
+    resize_rows(resizer, NULL, pixels, stride, window, out, out_stride, out_height, out_width);
+    return DET_OK;
+}
+
+void det_keep_aspect_size(int32_t height, int32_t width, int32_t min_dimension,
+                          int32_t max_dimension, int32_t *out_height, int32_t *out_width)
+{
+    const float h = (float)height, w = (float)width;
+    const float large = (float)min_dimension / fminf(h, w);
+    *out_height = (int32_t)rintf(h * large);
+    *out_width = (int32_t)rintf(w * large);
+    if (max_dimension > 0 && (*out_height > max_dimension || *out_width > max_dimension)) {
+        const float small = (float)max_dimension / fmaxf(h, w);
+        *out_height = (int32_t)rintf(h * small);
+        *out_width = (int32_t)rintf(w * small);
+    }
+    /* A very long image: TensorFlow would fail on a side of 0. */
+    *out_height = *out_height < 1 ? 1 : *out_height;
+    *out_width = *out_width < 1 ? 1 : *out_width;
+}
+
+void det_normalize_pixels(float *out, const float *in, size_t count)
+{
+    const float factor = 2.0f / 255.0f;
+    size_t i = 0;
+#ifdef __SSE2__
+    const __m128 f = _mm_set1_ps(factor), one = _mm_set1_ps(1.0f);
+    for (; i + 4 <= count; i += 4)
+        _mm_storeu_ps(out + i, _mm_sub_ps(_mm_mul_ps(f, _mm_loadu_ps(in + i)), one));
+#endif
+    for (; i < count; i++)
+        out[i] = factor * in[i] - 1.0f;
+}

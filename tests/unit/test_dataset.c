@@ -1,0 +1,384 @@
+/* data/dataset.h: counts, classes, box rules, images in folders, and the messages. */
+#include <math.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "data/dataset.h"
+#include "support/records.h"
+#include "support/test.h"
+
+static const char *const names[] = {"cat", "dog"};
+
+/* A log that keeps its last lines. */
+struct log_lines {
+    char info[256], warning[512];
+};
+
+static void keep_line(void *user, det_log_level level, const char *message)
+{
+    struct log_lines *lines = user;
+    if (level == DET_LOG_INFO)
+        snprintf(lines->info, sizeof lines->info, "%s", message);
+    if (level == DET_LOG_WARNING)
+        snprintf(lines->warning, sizeof lines->warning, "%s", message);
+}
+
+static struct det_dataset_settings settings_of(const char *const *pattern)
+{
+    return (struct det_dataset_settings){
+        .role = "train",
+        .patterns = pattern,
+        .pattern_count = 1,
+        .class_names = names,
+        .class_count = 2,
+    };
+}
+
+static void counts_and_loads(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct log_lines lines = {{0}, {0}};
+    test_env_init(&t);
+    t.env.logger = (det_logger){.user = &lines, .write = keep_line};
+    char directory[256], path[300];
+    test_make_directory(directory, "dataset");
+    snprintf(path, sizeof path, "%s/a.tfrecord", directory);
+    test_write_records(&t.env, path, 10);
+    const char *const patterns[] = {path};
+    const struct det_dataset_settings settings = settings_of(patterns);
+    struct det_dataset dataset;
+    assert_ok(&t.env, det_dataset_open(&t.env, &settings, &dataset));
+    assert_string_equal(lines.info, "train: 10 images, 9 boxes, 1 files");
+    assert_string_equal(lines.warning, "");
+    assert_int_equal(dataset.count, 10);
+    assert_int_equal(dataset.counts.images_without_boxes, 4);
+    assert_int_equal(dataset.boxes_of_class[0] + dataset.boxes_of_class[1], 9);
+    struct det_image image = {0};
+    struct det_ground_truth truth = {0};
+    char buffer[512];
+    assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 5, &image, &truth));
+    assert_int_equal(image.width, 45);
+    assert_int_equal(image.height, 30);
+    assert_int_equal(truth.count, 2);
+    assert_int_equal(truth.class_index[0], 0);
+    assert_int_equal(truth.class_index[1], 1);
+    assert_near(truth.boxes[1][3], 1, 0);
+    assert_near(truth.weight[0], 1, 0);
+    assert_near(truth.area_px[0], 0.5 * 45 * 0.5 * 30, 1e-2);
+    assert_string_equal(det_dataset_id(&dataset, 5, buffer), "5.jpg");
+    assert_non_null(strstr(det_dataset_name(&dataset, 5, buffer), "a.tfrecord: record 5"));
+    /* Nothing is allocated once there is room. */
+    assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 4, &image, &truth));
+    assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 6, &image, &truth));
+    assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 9, &image, &truth));
+    const long before = test_env_allocations(&t);
+    for (size_t i = 0; i < 6; i++)
+        assert_ok(&t.env, det_dataset_load(&t.env, &dataset, i, &image, &truth));
+    assert_int_equal(test_env_allocations(&t), before);
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "record 10 of 10",
+                 det_dataset_load(&t.env, &dataset, 10, &image, &truth));
+    det_image_free(&t.env, &image);
+    det_ground_truth_free(&t.env, &truth);
+    det_dataset_close(&t.env, &dataset);
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+/* One record with one box; `change` edits the example. */
+static det_status open_one(struct det_env *env, const struct det_dataset_settings *base,
+                           const struct det_example *example, struct det_dataset *dataset)
+{
+    char directory[256], path[300];
+    test_make_directory(directory, "one");
+    snprintf(path, sizeof path, "%s/one.tfrecord", directory);
+    struct det_writer writer;
+    assert_ok(env, det_writer_open(env, path, &writer));
+    test_write_example(env, &writer, example);
+    assert_ok(env, det_writer_commit(env, &writer));
+    const char *const patterns[] = {path};
+    struct det_dataset_settings settings = *base;
+    settings.patterns = patterns;
+    const det_status status = det_dataset_open(env, &settings, dataset);
+    test_remove_tree(directory);
+    return status;
+}
+
+static void box_rules(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(20, 20, 1, &bytes);
+    const struct {
+        float box[4];     /* ymin xmin ymax xmax */
+        const char *rule; /* message with the default policy, NULL: no error */
+        size_t kept[3];   /* by policy */
+    } cases[] = {
+        {{0.1f, 0.1f, 0.5f, 0.5f}, NULL, {1, 1, 1}},
+        {{-0.005f, 0, 1.005f, 1}, NULL, {1, 1, 1}},
+        {{0.2f, 0.3f, 0.2f, 0.5f}, NULL, {0, 0, 0}},
+        {{1.0f, 0.3f, 1.009f, 0.5f}, NULL, {0, 0, 0}},
+        {{0.5f, 0.1f, 0.4f, 0.5f}, "is reversed (min > max)", {0, 0, 0}},
+        {{NAN, 0.1f, 0.4f, 0.5f}, "is not finite", {0, 0, 0}},
+        {{0.1f, 0.1f, 0.4f, INFINITY}, "is not finite", {0, 0, 0}},
+        {{0.1f, 0.1f, 1.3f, 0.5f}, "is outside the image", {0, 1, 0}},
+        {{20, 30, 50, 60}, "is outside the image", {0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float ymin[2] = {0.1f, cases[i].box[0]}, xmin[2] = {0.1f, cases[i].box[1]};
+        float ymax[2] = {0.9f, cases[i].box[2]}, xmax[2] = {0.9f, cases[i].box[3]};
+        int64_t labels[2] = {2, 1};
+        const struct det_example example = {
+            .encoded = {jpeg, bytes},
+            .box_count = 2,
+            .ymin = ymin,
+            .xmin = xmin,
+            .ymax = ymax,
+            .xmax = xmax,
+            .class_label = labels,
+        };
+        for (int policy = 0; policy < 3; policy++) {
+            struct det_dataset dataset;
+            struct det_dataset_settings settings = settings_of(NULL);
+            settings.box_policy = (enum det_box_policy)policy;
+            const det_status status = open_one(&t.env, &settings, &example, &dataset);
+            if (cases[i].rule != NULL && policy == DET_BOX_FAIL) {
+                assert_int_equal(status, DET_STATUS_CORRUPT);
+                assert_non_null(strstr(t.env.error, "one.tfrecord: record 0: object 1: box ymin"));
+                assert_non_null(strstr(t.env.error, cases[i].rule));
+                assert_int_equal(dataset.count, 0);
+                continue;
+            }
+            assert_ok(&t.env, status);
+            if (dataset.counts.boxes != 1 + cases[i].kept[policy])
+                fail_msg("case %zu policy %d: %zu boxes", i, policy, dataset.counts.boxes);
+            assert_int_equal(dataset.counts.dropped, 1 - cases[i].kept[policy]);
+            for (int32_t k = 0; k < dataset.objects.count; k++) {
+                for (int c = 0; c < 4; c++)
+                    assert_true(dataset.objects.boxes[k][c] >= 0 &&
+                                dataset.objects.boxes[k][c] <= 1);
+            }
+            det_dataset_close(&t.env, &dataset);
+        }
+    }
+    free(jpeg);
+    test_env_check(&t);
+}
+
+static void class_rules(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(20, 20, 1, &bytes);
+    float low[1] = {0.1f}, high[1] = {0.9f};
+    struct det_bytes text[1] = {test_text("dog")};
+    int64_t label[1] = {1};
+    struct det_example example = {
+        .encoded = {jpeg, bytes},
+        .box_count = 1,
+        .ymin = low,
+        .xmin = low,
+        .ymax = high,
+        .xmax = high,
+        .class_text = text,
+        .class_label = label,
+    };
+    struct det_dataset dataset;
+    struct det_dataset_settings settings = settings_of(NULL);
+    /* The text decides, even against the number. */
+    assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
+    assert_int_equal(dataset.objects.class_index[0], 1);
+    det_dataset_close(&t.env, &dataset);
+    /* An empty text leaves it to the number. */
+    text[0] = test_text("");
+    assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
+    assert_int_equal(dataset.objects.class_index[0], 0);
+    det_dataset_close(&t.env, &dataset);
+    text[0] = test_text("zebra");
+    assert_fails(&t.env, DET_STATUS_MISMATCH,
+                 "one.tfrecord: record 0: object 0: class \"zebra\" is not in the label map",
+                 open_one(&t.env, &settings, &example, &dataset));
+    settings.drop_unknown_classes = true;
+    assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
+    assert_int_equal(dataset.counts.unknown_class, 1);
+    assert_int_equal(dataset.counts.boxes, 0);
+    assert_int_equal(dataset.counts.images_without_boxes, 1);
+    det_dataset_close(&t.env, &dataset);
+    settings.drop_unknown_classes = false;
+    example.class_text = NULL;
+    for (label[0] = 0; label[0] <= 3; label[0] += 3)
+        assert_fails(&t.env, DET_STATUS_MISMATCH, "is not in the label map (1 to 2)",
+                     open_one(&t.env, &settings, &example, &dataset));
+    example.class_label = NULL;
+    assert_fails(&t.env, DET_STATUS_MISMATCH, "neither image/object/class/text",
+                 open_one(&t.env, &settings, &example, &dataset));
+    example.encoded = test_text("GIF89a....");
+    assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
+                 "one.tfrecord: record 0: not a JPEG or PNG image (starts with 47 49 46 38: GIF)",
+                 open_one(&t.env, &settings, &example, &dataset));
+    free(jpeg);
+    test_env_check(&t);
+}
+
+static void images_in_folders(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    char directory[256], path[300];
+    test_make_directory(directory, "images");
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(24, 18, 3, &bytes);
+    snprintf(path, sizeof path, "%s/x.jpg", directory);
+    assert_ok(&t.env, det_write_file(&t.env, path, jpeg, bytes));
+    const char *const dirs[] = {"build", directory};
+    struct det_example example = {.filename = test_text("frames/x.jpg")};
+    struct det_dataset dataset;
+    struct det_dataset_settings settings = settings_of(NULL);
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND,
+                 "record 0: image/encoded is empty (exported without images?): give the folder "
+                 "that holds `frames/x.jpg` with --images DIR",
+                 open_one(&t.env, &settings, &example, &dataset));
+    settings.image_dirs = dirs;
+    settings.image_dir_count = 2;
+    assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
+    assert_int_equal(dataset.counts.images_from_files, 1);
+    struct det_image image = {0};
+    struct det_ground_truth truth = {0};
+    assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 0, &image, &truth));
+    assert_int_equal(image.width, 24);
+    assert_ok(&t.env, det_write_file(&t.env, path, jpeg, bytes / 2));
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "x.jpg: truncated JPEG",
+                 det_dataset_load(&t.env, &dataset, 0, &image, &truth));
+    assert_non_null(strstr(t.env.error, "one.tfrecord: record 0: "));
+    det_dataset_close(&t.env, &dataset);
+    settings.image_dir_count = 1;
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "`frames/x.jpg` is not in build",
+                 open_one(&t.env, &settings, &example, &dataset));
+    /* A record cannot point outside the folders. */
+    settings.image_dirs = dirs + 1;
+    example.filename = test_text("../../../Makefile");
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "is not in",
+                 open_one(&t.env, &settings, &example, &dataset));
+    example.filename = test_text("/etc/passwd");
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "is not in",
+                 open_one(&t.env, &settings, &example, &dataset));
+    example.filename = (struct det_bytes){0};
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "there is no image/filename",
+                 open_one(&t.env, &settings, &example, &dataset));
+    det_image_free(&t.env, &image);
+    det_ground_truth_free(&t.env, &truth);
+    free(jpeg);
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+/* The CVAT export without images. */
+static void seed_file_without_images(void **state)
+{
+    (void)state;
+    char path[256];
+    if (test_shared(path, "data/seed_test.tfrecord") == NULL)
+        test_skip_without_shared();
+    struct test_env t;
+    test_env_init(&t);
+    const char *const patterns[] = {path}, *const vehicle[] = {"vehicle"};
+    struct det_dataset_settings settings = settings_of(patterns);
+    settings.class_names = vehicle;
+    settings.class_count = 1;
+    struct det_dataset dataset;
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND,
+                 "seed_test.tfrecord: record 0: image/encoded is empty (exported without images?)",
+                 det_dataset_open(&t.env, &settings, &dataset));
+    print_message("%s\n", t.env.error);
+    test_env_check(&t);
+}
+
+/* Real records with what we do not use (masks), 1-based labels and other keys. */
+static void raccoon_counts(void **state)
+{
+    (void)state;
+    char path[256];
+    if (test_shared(path, "data/raccoon/train.tfrecord") == NULL)
+        test_skip_without_shared();
+    struct test_env t;
+    struct log_lines lines = {{0}, {0}};
+    test_env_init(&t);
+    t.env.logger = (det_logger){.user = &lines, .write = keep_line};
+    const char *const patterns[] = {path}, *const raccoon[] = {"raccoon"};
+    struct det_dataset_settings settings = settings_of(patterns);
+    settings.class_names = raccoon;
+    settings.class_count = 1;
+    struct det_dataset dataset;
+    assert_ok(&t.env, det_dataset_open(&t.env, &settings, &dataset));
+    assert_int_equal(dataset.counts.images, 160);
+    print_message("%s %s\n", lines.info, lines.warning);
+    det_dataset_close(&t.env, &dataset);
+    test_env_check(&t);
+}
+
+static det_status open_path(struct det_env *env, void *argument)
+{
+    const char *const patterns[] = {argument};
+    const struct det_dataset_settings settings = settings_of(patterns);
+    struct det_dataset dataset;
+    struct det_image image = {0};
+    struct det_ground_truth truth = {0};
+    det_status status = det_dataset_open(env, &settings, &dataset);
+    if (status == DET_OK)
+        status = det_dataset_load(env, &dataset, 2, &image, &truth);
+    det_image_free(env, &image);
+    det_ground_truth_free(env, &truth);
+    det_dataset_close(env, &dataset);
+    return status;
+}
+
+static void failed_allocations(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    char directory[256], path[300];
+    test_make_directory(directory, "dataset");
+    snprintf(path, sizeof path, "%s/a.tfrecord", directory);
+    test_write_records(&t.env, path, 4);
+    test_each_allocation_fails(open_path, path);
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+static void no_records(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    char directory[256], path[300];
+    test_make_directory(directory, "dataset");
+    snprintf(path, sizeof path, "%s/empty.tfrecord", directory);
+    assert_ok(&t.env, det_write_file(&t.env, path, "", 0));
+    const char *const patterns[] = {path};
+    struct det_dataset_settings settings = settings_of(patterns);
+    struct det_dataset dataset;
+    assert_true(det_dataset_open(&t.env, &settings, &dataset) != DET_OK);
+    assert_non_null(strstr(t.env.error, "empty.tfrecord"));
+    settings.class_count = 0;
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "train: 0 classes",
+                 det_dataset_open(&t.env, &settings, &dataset));
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+int test_dataset(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_and_loads),   cmocka_unit_test(box_rules),
+        cmocka_unit_test(class_rules),        cmocka_unit_test(images_in_folders),
+        cmocka_unit_test(raccoon_counts),     cmocka_unit_test(seed_file_without_images),
+        cmocka_unit_test(failed_allocations), cmocka_unit_test(no_records),
+    };
+    return cmocka_run_group_tests_name("dataset", tests, NULL, NULL);
+}

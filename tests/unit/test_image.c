@@ -1,0 +1,364 @@
+/* data/image.h: every kind of JPEG and PNG that people have, and what they take for one. */
+#include <stdio.h>
+
+#include <jpeglib.h>
+#include <png.h>
+
+#include "base/mem.h"
+#include "data/image.h"
+#include "support/test.h"
+
+struct bytes {
+    uint8_t *data;
+    size_t count;
+};
+
+static uint8_t pattern(int y, int x, int c)
+{
+    return (uint8_t)(c == 0 ? x * 7 + y : c == 1 ? y * 5 : 255 - x * 3 - y);
+}
+
+/* `components` 1, 3 or 4; 4 is CMYK with the pattern as ink and no black, written as `space`. */
+static struct bytes make_jpeg(int width, int height, int components, J_COLOR_SPACE space,
+                              bool progressive)
+{
+    struct jpeg_compress_struct info;
+    struct jpeg_error_mgr errors;
+    info.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&info);
+    unsigned char *data = NULL;
+    unsigned long count = 0;
+    jpeg_mem_dest(&info, &data, &count);
+    info.image_width = (JDIMENSION)width;
+    info.image_height = (JDIMENSION)height;
+    info.input_components = components;
+    info.in_color_space = components == 1 ? JCS_GRAYSCALE : components == 3 ? JCS_RGB : JCS_CMYK;
+    jpeg_set_defaults(&info);
+    if (components == 4)
+        jpeg_set_colorspace(&info, space);
+    jpeg_set_quality(&info, 98, TRUE);
+    if (progressive)
+        jpeg_simple_progression(&info);
+    jpeg_start_compress(&info, TRUE);
+    uint8_t *row = malloc((size_t)(width * components));
+    for (int y = 0; y < height; y++) {
+        for (int x = 0; x < width; x++) {
+            for (int c = 0; c < components; c++)
+                row[x * components + c] = c < 3 ? pattern(y / 4, x / 4, c) : 200;
+        }
+        JSAMPROW rows = row;
+        jpeg_write_scanlines(&info, &rows, 1);
+    }
+    jpeg_finish_compress(&info);
+    jpeg_destroy_compress(&info);
+    free(row);
+    return (struct bytes){data, count};
+}
+
+static void append(png_structp png, png_bytep from, size_t count)
+{
+    struct bytes *bytes = png_get_io_ptr(png);
+    bytes->data = realloc(bytes->data, bytes->count + count);
+    memcpy(bytes->data + bytes->count, from, count);
+    bytes->count += count;
+}
+
+static void nothing(png_structp png)
+{
+    (void)png;
+}
+
+/* Any colour type; rows hold the pattern by channel (high byte for 16 bits; the index x % 4 for a
+ * palette). */
+static struct bytes make_png(int width, int height, int type, int depth, int interlace)
+{
+    struct bytes bytes = {0};
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    png_set_write_fn(png, &bytes, append, nothing);
+    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, depth, type, interlace,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    const png_color palette[4] = {{1, 2, 3}, {40, 50, 60}, {255, 0, 128}, {9, 8, 7}};
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_PLTE(png, info, palette, 4);
+    png_write_info(png, info);
+    const int channels = type == PNG_COLOR_TYPE_RGB_ALPHA    ? 4
+                         : type == PNG_COLOR_TYPE_RGB        ? 3
+                         : type == PNG_COLOR_TYPE_GRAY_ALPHA ? 2
+                                                             : 1;
+    const int sample = depth == 16 ? 2 : 1;
+    const size_t row_bytes = (size_t)(width * channels * sample);
+    png_bytep *rows = calloc((size_t)height, sizeof *rows);
+    for (int y = 0; y < height; y++) {
+        rows[y] = calloc(row_bytes, 1);
+        for (int x = 0; x < width; x++) {
+            for (int c = 0; c < channels; c++) {
+                const int at = (x * channels + c) * sample;
+                rows[y][at] = (uint8_t)(type == PNG_COLOR_TYPE_PALETTE ? x % 4 : pattern(y, x, c));
+                if (sample == 2)
+                    rows[y][at + 1] = 0xf7; /* dropped, not rounded */
+            }
+        }
+    }
+    png_write_image(png, rows);
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    for (int y = 0; y < height; y++)
+        free(rows[y]);
+    free(rows);
+    return bytes;
+}
+
+static void jpegs_become_rgb(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    const struct {
+        int components;
+        J_COLOR_SPACE space;
+        bool progressive;
+    } cases[] = {
+        {1, JCS_GRAYSCALE, false}, {1, JCS_GRAYSCALE, true}, {3, JCS_YCbCr, false},
+        {3, JCS_YCbCr, true},      {4, JCS_CMYK, false},     {4, JCS_YCCK, true},
+    };
+    struct det_image image = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bytes jpeg =
+            make_jpeg(37, 29, cases[i].components, cases[i].space, cases[i].progressive);
+        assert_ok(&t.env, det_image_decode(&t.env, "x.jpg", jpeg.data, jpeg.count, &image));
+        assert_int_equal(image.width, 37);
+        assert_int_equal(image.height, 29);
+        double error = 0;
+        for (int y = 0; y < 29; y++) {
+            for (int x = 0; x < 37; x++) {
+                for (int c = 0; c < 3; c++) {
+                    const int source = pattern(y / 4, x / 4, cases[i].components == 1 ? 0 : c);
+                    /* libjpeg writes an Adobe marker: the values are 255 - ink, so k * c / 255. */
+                    const int expected = cases[i].components == 4 ? source * 200 / 255 : source;
+                    error += abs(image.rgb[(y * 37 + x) * 3 + c] - expected);
+                }
+            }
+        }
+        error /= 37 * 29 * 3;
+        if (error > 8) /* 4:2:0 blurs colours at the pattern's edges */
+            fail_msg("case %zu: mean error %g", i, error);
+        free(jpeg.data);
+    }
+    det_image_free(&t.env, &image);
+    test_env_check(&t);
+}
+
+/* CMYK without Adobe's marker is plain ink. */
+static void cmyk_without_adobe_marker(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct bytes jpeg = make_jpeg(16, 16, 4, JCS_CMYK, false);
+    size_t at = 0;
+    for (; at + 6 < jpeg.count && memcmp(jpeg.data + at,
+                                         "\xff\xee\0\x0e"
+                                         "Ad",
+                                         6) != 0;
+         at++)
+        continue;
+    assert_true(at + 16 < jpeg.count);
+    struct det_image adobe = {0}, plain = {0};
+    assert_ok(&t.env, det_image_decode(&t.env, "a", jpeg.data, jpeg.count, &adobe));
+    memmove(jpeg.data + at, jpeg.data + at + 16, jpeg.count - at - 16);
+    assert_ok(&t.env, det_image_decode(&t.env, "b", jpeg.data, jpeg.count - 16, &plain));
+    const int first = pattern(0, 0, 2); /* 255 */
+    assert_near(adobe.rgb[2], first * 200 / 255, 4);
+    assert_near(plain.rgb[2], (255 - first) * (255 - 200) / 255, 4);
+    det_image_free(&t.env, &adobe);
+    det_image_free(&t.env, &plain);
+    free(jpeg.data);
+    test_env_check(&t);
+}
+
+static void pngs_become_rgb(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    const struct {
+        int type, depth;
+    } cases[] = {
+        {PNG_COLOR_TYPE_RGB, 8},        {PNG_COLOR_TYPE_RGB, 16},
+        {PNG_COLOR_TYPE_GRAY, 8},       {PNG_COLOR_TYPE_GRAY, 16},
+        {PNG_COLOR_TYPE_RGB_ALPHA, 8},  {PNG_COLOR_TYPE_RGB_ALPHA, 16},
+        {PNG_COLOR_TYPE_GRAY_ALPHA, 8}, {PNG_COLOR_TYPE_PALETTE, 8},
+    };
+    const uint8_t palette[4][3] = {{1, 2, 3}, {40, 50, 60}, {255, 0, 128}, {9, 8, 7}};
+    struct det_image image = {0};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        const int type = cases[i / 2].type;
+        struct bytes png = make_png(19, 11, type, cases[i / 2].depth,
+                                    i % 2 == 0 ? PNG_INTERLACE_NONE : PNG_INTERLACE_ADAM7);
+        assert_ok(&t.env, det_image_decode(&t.env, "x.png", png.data, png.count, &image));
+        assert_int_equal(image.width, 19);
+        assert_int_equal(image.height, 11);
+        for (int y = 0; y < 11; y++) {
+            for (int x = 0; x < 19; x++) {
+                for (int c = 0; c < 3; c++) {
+                    const int expected = type == PNG_COLOR_TYPE_PALETTE  ? palette[x % 4][c]
+                                         : (type & PNG_COLOR_MASK_COLOR) ? pattern(y, x, c)
+                                                                         : pattern(y, x, 0);
+                    assert_int_equal(image.rgb[(y * 19 + x) * 3 + c], expected);
+                }
+            }
+        }
+        free(png.data);
+    }
+    det_image_free(&t.env, &image);
+    test_env_check(&t);
+}
+
+static void other_content_is_named(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct det_image image = {0};
+    const uint8_t gif[] = "GIF89a\1\0\1\0";
+    assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
+                 "cat.jpg: not a JPEG or PNG image (starts with 47 49 46 38: GIF)",
+                 det_image_decode(&t.env, "cat.jpg", gif, sizeof gif, &image));
+    const uint8_t webp[] = "RIFF\1\0\0\0WEBPVP8 ";
+    assert_fails(&t.env, DET_STATUS_UNSUPPORTED, "WebP",
+                 det_image_decode(&t.env, "x", webp, sizeof webp, &image));
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "rec 3: the image is empty (0 bytes)",
+                 det_image_decode(&t.env, "rec 3", gif, 0, &image));
+    const uint8_t zeros[64] = {0};
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "starts with 00 00 00 00)",
+                 det_image_decode(&t.env, "x", zeros, sizeof zeros, &image));
+    const uint8_t pointer[] = "version https://git-lfs.github.com/spec/v1\n";
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "Git LFS pointer",
+                 det_image_decode(&t.env, "x", pointer, sizeof pointer, &image));
+    assert_null(image.rgb);
+    test_env_check(&t);
+}
+
+/* Every cut is an error (TensorFlow's too), every flipped byte ends without a crash or a leak. */
+static void damaged_files(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct det_image image = {0};
+    for (int kind = 0; kind < 3; kind++) {
+        struct bytes file = kind == 2 ? make_png(21, 17, PNG_COLOR_TYPE_RGB, 8, PNG_INTERLACE_NONE)
+                                      : make_jpeg(40, 33, 3, JCS_YCbCr, kind == 1);
+        assert_ok(&t.env, det_image_decode(&t.env, "x", file.data, file.count, &image));
+        for (size_t cut = 0; cut < file.count; cut += 1 + cut / 64) {
+            /* An exact copy, so that a sanitizer sees a read behind the end. */
+            uint8_t *part = malloc(cut ? cut : 1);
+            memcpy(part, file.data, cut);
+            const det_status status = det_image_decode(&t.env, "cut", part, cut, &image);
+            if (status != DET_STATUS_CORRUPT)
+                fail_msg("kind %d cut at %zu of %zu: %s", kind, cut, file.count,
+                         det_status_text(status));
+            assert_null(image.rgb);
+            free(part);
+        }
+        for (size_t at = 0; at < file.count; at++) {
+            for (int bit = 0; bit < 8; bit += 5) {
+                file.data[at] = (uint8_t)(file.data[at] ^ (1 << bit));
+                const det_status status =
+                    det_image_decode(&t.env, "flip", file.data, file.count, &image);
+                assert_true(status == DET_OK || t.env.error[0] != '\0');
+                file.data[at] = (uint8_t)(file.data[at] ^ (1 << bit));
+            }
+        }
+        free(file.data);
+    }
+    struct bytes file = make_jpeg(40, 33, 3, JCS_YCbCr, false);
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "half.jpg: truncated JPEG: the data ends at row",
+                 det_image_decode(&t.env, "half.jpg", file.data, file.count * 2 / 3, &image));
+    free(file.data);
+    det_image_free(&t.env, &image);
+    test_env_check(&t);
+}
+
+static det_status decode_all(struct det_env *env, void *argument)
+{
+    const struct bytes *files = argument;
+    struct det_image image = {0};
+    det_status status = DET_OK;
+    for (int i = 0; i < 3 && status == DET_OK; i++) {
+        status = det_image_decode(env, "x", files[i].data, files[i].count, &image);
+        uint8_t *data = NULL;
+        size_t bytes = 0;
+        if (status == DET_OK)
+            status = i == 0 ? det_image_encode_jpeg(env, &image, 80, &data, &bytes)
+                            : det_image_encode_png(env, &image, &data, &bytes);
+        if ((data == NULL) != (status != DET_OK))
+            status = DET_STATUS_INTERNAL;
+        det_free(env, &data);
+        det_image_free(env, &image);
+    }
+    return status;
+}
+
+static void failed_allocations(void **state)
+{
+    (void)state;
+    struct bytes files[3] = {
+        make_jpeg(20, 10, 3, JCS_YCbCr, false),
+        make_jpeg(20, 10, 4, JCS_YCCK, false),
+        make_png(20, 10, PNG_COLOR_TYPE_RGB, 8, PNG_INTERLACE_NONE),
+    };
+    test_each_allocation_fails(decode_all, files);
+    for (int i = 0; i < 3; i++)
+        free(files[i].data);
+}
+
+static void files_and_buffers(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    char directory[256], path[300];
+    test_make_directory(directory, "image");
+    struct det_image image = {0}, again = {0};
+    assert_ok(&t.env, det_image_resize_buffer(&t.env, &image, 33, 21));
+    for (int i = 0; i < 33 * 21 * 3; i++)
+        image.rgb[i] = (uint8_t)(i * 31 / 7);
+    snprintf(path, sizeof path, "%s/a.PNG", directory);
+    assert_ok(&t.env, det_image_write(&t.env, path, &image));
+    assert_ok(&t.env, det_image_read(&t.env, path, &again));
+    assert_int_equal(again.width, 33);
+    assert_memory_equal(again.rgb, image.rgb, 33 * 21 * 3);
+    snprintf(path, sizeof path, "%s/a.jpeg", directory);
+    assert_ok(&t.env, det_image_write(&t.env, path, &image));
+    /* The block is kept when it is large enough. */
+    const uint8_t *block = again.rgb;
+    assert_ok(&t.env, det_image_read(&t.env, path, &again));
+    assert_ptr_equal(again.rgb, block);
+    assert_ok(&t.env, det_image_resize_buffer(&t.env, &again, 3, 2));
+    assert_ok(&t.env, det_image_resize_buffer(&t.env, &again, 33, 21));
+    assert_ptr_equal(again.rgb, block);
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "a.gif: the name must end in",
+                 det_image_write(&t.env, "a.gif", &image));
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "0 x 5",
+                 det_image_resize_buffer(&t.env, &image, 0, 5));
+    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "build/none.jpg",
+                 det_image_read(&t.env, "build/none.jpg", &again));
+    assert_null(again.rgb);
+    det_image_free(&t.env, &image);
+    det_image_free(&t.env, &again);
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
+int test_image(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jpegs_become_rgb),  cmocka_unit_test(cmyk_without_adobe_marker),
+        cmocka_unit_test(pngs_become_rgb),   cmocka_unit_test(other_content_is_named),
+        cmocka_unit_test(damaged_files),     cmocka_unit_test(failed_allocations),
+        cmocka_unit_test(files_and_buffers),
+    };
+    return cmocka_run_group_tests_name("image", tests, NULL, NULL);
+}
