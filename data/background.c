@@ -7,6 +7,8 @@
 #include "render_parts.h"
 
 static void mix(float rgb[3], const float other[3], float share) {
+    if (share <= 0)
+        return;
     for (int c = 0; c < 3; c++)
         rgb[c] += (other[c] - rgb[c]) * share;
 }
@@ -53,7 +55,7 @@ static float skyline_top(const struct scene *s, float azimuth, uint32_t seed) {
                     0.22F * noise_value(azimuth * 60, 3, seed) +
                     0.1F * noise_value(azimuth * 220, 5, seed));
     if (s->skyline == SKYLINE_CITY) {
-        const int32_t block = noise_floor(azimuth * 26 + 2 * noise_value(azimuth * 5, 1, seed));
+        const int32_t block = floori(azimuth * 26 + 2 * noise_value(azimuth * 5, 1, seed));
         return h * (0.25F + 1.2F * noise_cell(block, 7, seed) * noise_cell(block, 9, seed));
     }
     return h * (0.2F + 1.1F * noise_value(azimuth * 3, 0, seed) +
@@ -65,8 +67,8 @@ static void skyline_pixel(const struct scene *s, float azimuth, float elevation,
     const struct scene_light *light = &s->light;
     float colour[3] = {.05F, .085F, .035F};
     if (s->skyline == SKYLINE_CITY) {
-        const float tone = noise_cell(noise_floor(azimuth * 26), 11, seed);
-        const int32_t wx = noise_floor(azimuth * 260), wy = noise_floor(elevation * 330);
+        const float tone = noise_cell(floori(azimuth * 26), 11, seed);
+        const int32_t wx = floori(azimuth * 260), wy = floori(elevation * 330);
         const float window = noise_cell(wx, wy, seed) > 0.55F ? 0.6F : 1;
         for (int c = 0; c < 3; c++)
             colour[c] = (0.14F + 0.2F * tone) * window;
@@ -90,7 +92,7 @@ struct ground_point {
 /* Texture of a frequency (cells per metre) as -1..1, fading where a pixel holds more than half a
  * cell. */
 static float texture(const struct ground_point *p, float fx, float fy, uint32_t seed) {
-    const float size = fmaxf(p->across * fx, p->along * fy);
+    const float size = maxf(p->across * fx, p->along * fy);
     if (size >= 1)
         return 0;
     return (2 * noise_value(p->x * fx, p->y * fy, seed) - 1) *
@@ -99,13 +101,13 @@ static float texture(const struct ground_point *p, float fx, float fy, uint32_t 
 
 static float line_cover(const struct ground_point *p, float x, float half_width) {
     const float edge = half_width + 0.5F * p->across - fabsf(p->x - x);
-    return clamp01(edge / p->across) * fminf(1, 2 * half_width / p->across);
+    return clamp01(edge / p->across) * minf(1, 2 * half_width / p->across);
 }
 
 /* Dashes of 3 m every 9 m; grey on average where they blur. */
 static float dashes(const struct ground_point *p, uint32_t seed) {
     const float y = p->y + (float)(seed & 7);
-    const float phase = y - 9 * floorf(y / 9);
+    const float phase = 9 * fraction(y / 9);
     const float sharp = clamp01((1.5F + 0.5F * p->along - fabsf(phase - 4.5F)) / p->along);
     const float blurred = clamp01((p->along - 3) / 6);
     return sharp + (0.333F - sharp) * blurred;
@@ -150,21 +152,21 @@ static void asphalt(const struct scene *s, const struct ground_point *p, uint32_
     const float base = road->median / 2;
     const float lateral = road->lanes_in == 0 ? p->x - road->left : fabsf(p->x) - base;
     const float lane = lateral / road->lane_width,
-                in_lane = (lane - floorf(lane) - 0.5F) * road->lane_width;
+                in_lane = (fraction(lane) - 0.5F) * road->lane_width;
     if (p->x > road->left && p->x < road->right && lateral > 0) {
         const float track = fabsf(in_lane) - 0.8F;
         tone *= 1 - (road->worn ? 0.2F : 0.1F) / (1 + 12 * track * track);
         tone *= 1 - 0.08F / (1 + 8 * in_lane * in_lane);
     }
     /* repairs: rectangles of another tone */
-    const int32_t cx = noise_floor(p->x / 2.4F), cy = noise_floor(p->y / 7);
+    const int32_t cx = floori(p->x / 2.4F), cy = floori(p->y / 7);
     const float patch = noise_cell(cx, cy, seed + 5);
     if (patch < (road->worn ? 0.12F : 0.04F))
         tone *= patch < 0.03F ? 1.2F : 0.75F;
     if (road->concrete) {
-        const float joint = p->y / 6 - floorf(p->y / 6);
+        const float joint = fraction(p->y / 6);
         if (joint < 0.012F + p->along / 6)
-            tone *= 1 - 0.5F * fminf(1, 0.08F / p->along);
+            tone *= 1 - 0.5F * minf(1, 0.08F / p->along);
     } else if (road->worn && p->along < 0.3F) { /* cracks along the zero of a noise */
         const float crack = noise_value(p->x * 0.8F + 3 * noise_value(p->x, p->y, seed + 8),
                                         p->y * 0.35F, seed + 7) -
@@ -198,7 +200,7 @@ static void verge(const struct scene *s, const struct ground_point *p, float bey
     for (int c = 0; c < 3; c++)
         rgb[c] = (low[kind][c] + (high[kind][c] - low[kind][c]) * n) * s->road.verge_tint;
     if (kind == VERGE_PAVEMENT) {
-        const float ty = p->y / 0.8F, joint = ty - floorf(ty);
+        const float joint = fraction(p->y / 0.8F);
         if (p->along < 0.4F && joint < 0.08F + p->along)
             for (int c = 0; c < 3; c++)
                 rgb[c] *= 0.85F;
@@ -214,16 +216,16 @@ static void ground_colour(const struct scene *s, const struct ground_point *p, u
                           float rgb[3]) {
     const struct scene_road *road = &s->road;
     const float left = road->left - road->shoulder, right = road->right + road->shoulder;
-    const float ragged =
-        s->road.verge == VERGE_PAVEMENT ? 0 : 0.12F * texture(p, 0.8F, 0.8F, seed + 30);
-    const float outside = fmaxf(left - p->x, p->x - right) + ragged;
+    float outside = maxf(left - p->x, p->x - right);
+    if (road->verge != VERGE_PAVEMENT && fabsf(outside) < 0.5F) /* a ragged edge */
+        outside += 0.12F * texture(p, 0.8F, 0.8F, seed + 30);
     const float inside_median = road->median > 0 ? road->median / 2 - 0.1F - fabsf(p->x) : -1;
     if (outside > 0.5F * p->across || inside_median > 0.5F * p->across) {
-        verge(s, p, fmaxf(outside, inside_median), seed, rgb);
+        verge(s, p, maxf(outside, inside_median), seed, rgb);
         return;
     }
     asphalt(s, p, seed, rgb);
-    const float edge = fmaxf(outside, inside_median) / p->across + 0.5F;
+    const float edge = maxf(outside, inside_median) / p->across + 0.5F;
     if (edge > 0) {
         float other[3];
         verge(s, p, 0, seed, other);
@@ -250,7 +252,7 @@ static void ground_pixel(const struct scene *s, const struct raster *r, const fl
     ground_colour(s, &p, seed, rgb);
     float lamp = 0;
     if (light->kind == LIGHT_NIGHT) { /* pools of light under street lamps */
-        const float y = p.y / 28 - floorf(p.y / 28) - 0.5F;
+        const float y = fraction(p.y / 28) - 0.5F;
         lamp = 0.55F / (1 + 14 * y * y + 0.004F * p.x * p.x);
     }
     const float sun = light->to_sun[2];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "render_parts.h"
+#include "scalar.h"
 
 void body_haze(const struct scene_light *light, float distance, float rgb[3]) {
     const float depth = distance * light->haze_per_m;
@@ -30,7 +31,7 @@ static void turn(struct vehicle_pose pose, const float local[3], float world[3])
 /* `view` is the unit vector from the camera to the point. */
 static void shade(const struct scene_light *light, const struct material *m, const float n[3],
                   const float view[3], float height, float rgb[3]) {
-    const float sun = fmaxf(0, dot(n, light->to_sun)), facing = dot(n, view);
+    const float sun = maxf(0, dot(n, light->to_sun)), facing = dot(n, view);
     float mirrored[3];
     for (int k = 0; k < 3; k++)
         mirrored[k] = view[k] - 2 * facing * n[k];
@@ -40,14 +41,14 @@ static void shade(const struct scene_light *light, const struct material *m, con
     else
         for (int c = 0; c < 3; c++)
             sky[c] = 0.2F * light->bounce[c];
-    const float away = 1 - fminf(1, fabsf(facing));
-    const float share = fminf(0.85F, m->gloss * (0.6F + 2.5F * away * away * away));
-    float spark = fmaxf(0, dot(mirrored, light->to_sun));
+    const float away = 1 - minf(1, fabsf(facing));
+    const float share = minf(0.85F, m->gloss * (0.6F + 2.5F * away * away * away));
+    float spark = maxf(0, dot(mirrored, light->to_sun));
     spark *= spark;
     spark *= spark;
     spark *= spark;
     spark *= spark;
-    const float open = fminf(1, 0.55F + 0.4F * height); /* less light near the ground */
+    const float open = minf(1, 0.55F + 0.4F * height); /* less light near the ground */
     for (int c = 0; c < 3; c++) {
         const float up = 0.5F + 0.5F * n[2];
         const float light_in =
@@ -71,9 +72,9 @@ static void add_glow(const struct raster *r, const struct face *face, const floa
     glow->y = r->centre_y - r->focal * p[1] * inverse;
     glow->near = inverse;
     glow->owner = owner;
-    glow->radius = fminf(60, 0.35F * sqrtf(face->material.glow) * r->focal * inverse + 2);
+    glow->radius = minf(60, 0.35F * sqrtf(face->material.glow) * r->focal * inverse + 2);
     for (int c = 0; c < 3; c++)
-        glow->rgb[c] = face->material.rgb[c] * fminf(1, 0.22F * face->material.glow);
+        glow->rgb[c] = face->material.rgb[c] * minf(1, 0.22F * face->material.glow);
 }
 
 void body_draw(const struct scene *scene, struct raster *r, const struct mesh *mesh,

@@ -34,10 +34,8 @@ void finish_glows(const struct scene *s, const struct raster *r, const struct bo
         if (r->samples[at].near > g->near * 1.02F) /* something is in front */
             continue;
         const float cx = g->x / 2, cy = g->y / 2, radius = g->radius / 2 + 1;
-        const int x0 = (int)fmaxf(0, cx - radius),
-                  x1 = (int)fminf((float)s->width, cx + radius + 1);
-        const int y0 = (int)fmaxf(0, cy - radius),
-                  y1 = (int)fminf((float)s->height, cy + radius + 1);
+        const int x0 = (int)maxf(0, cx - radius), x1 = (int)minf((float)s->width, cx + radius + 1);
+        const int y0 = (int)maxf(0, cy - radius), y1 = (int)minf((float)s->height, cy + radius + 1);
         for (int y = y0; y < y1; y++)
             for (int x = x0; x < x1; x++) {
                 const float dx = (float)x + 0.5F - cx, dy = (float)y + 0.5F - cy;
@@ -62,7 +60,7 @@ static void blur(const struct scene *s, float *planes) {
     float *other = planes + count;
     const int passes = s->finish.blur_px > 0.75F ? 2 : 1;
     const float variance = s->finish.blur_px * s->finish.blur_px / (float)passes;
-    const float side = fminf(variance / 2, 0.33F), middle = 1 - 2 * side;
+    const float side = minf(variance / 2, 0.33F), middle = 1 - 2 * side;
     for (int pass = 0; pass < passes; pass++) {
         for (int y = 0; y < h; y++) {
             const float *in = planes + (size_t)y * row;

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "scalar.h"
+
 static inline uint32_t noise_hash(uint32_t x, uint32_t y, uint32_t seed) {
     uint32_t h = x * 0x9E3779B1U ^ y * 0x85EBCA77U ^ seed * 0xC2B2AE3DU;
     h ^= h >> 15;
@@ -14,19 +16,13 @@ static inline uint32_t noise_hash(uint32_t x, uint32_t y, uint32_t seed) {
     return h ^ h >> 15;
 }
 
-/* floor for |x| < 2^30 */
-static inline int32_t noise_floor(float x) {
-    const int32_t i = (int32_t)x;
-    return i - (x < (float)i);
-}
-
 static inline float noise_cell(int32_t x, int32_t y, uint32_t seed) {
     return (float)(noise_hash((uint32_t)x, (uint32_t)y, seed) >> 8) * (1.0F / 16777216.0F);
 }
 
 /* [0, 1], one lattice cell per unit */
 static inline float noise_value(float x, float y, uint32_t seed) {
-    const int32_t ix = noise_floor(x), iy = noise_floor(y);
+    const int32_t ix = floori(x), iy = floori(y);
     const float fx = x - (float)ix, fy = y - (float)iy;
     const float u = fx * fx * (3 - 2 * fx), v = fy * fy * (3 - 2 * fy);
     const float a = noise_cell(ix, iy, seed), b = noise_cell(ix + 1, iy, seed);

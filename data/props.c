@@ -85,13 +85,15 @@ static void build_prop(const struct scene_prop *p, struct mesh *mesh) {
     }
 }
 
+enum { crown_discs = 34 };
+
 /* The discs of a tree's crown: centre above the ground and radius. */
-static int crown(const struct scene_prop *p, float discs[24][4]) {
+static int crown(const struct scene_prop *p, float discs[crown_discs][4]) {
     const bool bush = p->kind == PROP_BUSH;
     const float h = p->size[0] * (bush ? .25F : 1),
                 spread = p->size[0] * p->size[1] * (bush ? .6F : .62F);
     const bool conifer = !bush && (p->seed & 3) == 0;
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < crown_discs; i++) {
         const float a = noise_cell(i, 1, p->seed) * 6.2831853F,
                     q = sqrtf(noise_cell(i, 2, p->seed));
         float z = noise_cell(i, 3, p->seed);
@@ -99,15 +101,15 @@ static int crown(const struct scene_prop *p, float discs[24][4]) {
         if (conifer)
             reach *= 0.9F * (1 - z);
         else
-            reach *= sqrtf(fmaxf(0.05F, 1 - (2 * z - 1) * (2 * z - 1)));
+            reach *= sqrtf(maxf(0.05F, 1 - (2 * z - 1) * (2 * z - 1)));
         discs[i][0] = reach * cosf(a);
         discs[i][1] = reach * sinf(a);
         z = conifer ? .12F + .85F * z : bush ? .4F + .5F * z : .42F + .5F * z;
         discs[i][2] = h * z;
-        discs[i][3] = spread * (conifer ? .45F * (1.15F - z) : .34F) *
-                      (.7F + .6F * noise_cell(i, 4, p->seed));
+        discs[i][3] =
+            spread * (conifer ? .4F * (1.15F - z) : .27F) * (.7F + .6F * noise_cell(i, 4, p->seed));
     }
-    return 24;
+    return crown_discs;
 }
 
 enum { leaf_corners = 9 };
@@ -125,7 +127,7 @@ static void disc_points(const float centre[3], float radius, const float right[3
 static void draw_tree(const struct scene *s, struct raster *r, const struct scene_prop *p) {
     const struct scene_light *light = &s->light;
     const struct vehicle_pose pose = prop_pose(s, p);
-    float discs[24][4];
+    float discs[crown_discs][4];
     const int count = crown(p, discs);
     const float autumn = noise_cell(0, 6, p->seed) < .15F ? 1.8F : 1,
                 tone = .7F + .6F * noise_cell(1, 6, p->seed);
@@ -147,7 +149,7 @@ static void draw_tree(const struct scene *s, struct raster *r, const struct scen
             float out = 0;
             for (int c = 0; c < 3; c++)
                 out += (points[k][c] - centre[c]) * light->to_sun[c];
-            const float lit = fmaxf(0, .45F + .6F * out / discs[i][3]);
+            const float lit = maxf(0, .45F + .6F * out / discs[i][3]);
             for (int c = 0; c < 3; c++)
                 v[k].rgb[c] = leaf[c] * speckle * depth * (light->ambient[c] + light->sun[c] * lit);
             body_haze(light, distance, v[k].rgb);
@@ -180,7 +182,7 @@ void props_shadow(const struct scene *s, struct raster *r, struct mesh *mesh) {
         if (p->kind != PROP_TREE && p->kind != PROP_BUSH)
             continue;
         const struct vehicle_pose pose = prop_pose(s, p);
-        float discs[24][4];
+        float discs[crown_discs][4];
         const int count = crown(p, discs);
         static const float x_axis[3] = {1, 0, 0}, y_axis[3] = {0, 1, 0};
         for (int k = 0; k < count; k++) {

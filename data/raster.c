@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "scalar.h"
+
 static const float near_plane = 0.4F;
 enum { max_clipped = 20 };
 
@@ -87,26 +89,26 @@ static struct span row_span(const struct screen_vertex *const v[3], int y, int w
         if ((a->y <= cy) == (b->y <= cy))
             continue;
         const float x = a->x + (cy - a->y) * (b->x - a->x) / (b->y - a->y);
-        low = fminf(low, x);
-        high = fmaxf(high, x);
+        low = minf(low, x);
+        high = maxf(high, x);
     }
     const float limit = (float)width;
-    low = fminf(fmaxf(low, 0), limit);
-    high = fminf(fmaxf(high, 0), limit);
+    low = minf(maxf(low, 0), limit);
+    high = minf(maxf(high, 0), limit);
     return (struct span){(int)ceilf(low - 0.5F), (int)ceilf(high - 0.5F)};
 }
 
 static bool triangle_rows(const struct raster *r, const struct screen_vertex *const v[3],
                           int *begin, int *end) {
-    const float top = fminf(v[0]->y, fminf(v[1]->y, v[2]->y));
-    const float bottom = fmaxf(v[0]->y, fmaxf(v[1]->y, v[2]->y));
-    const float left = fminf(v[0]->x, fminf(v[1]->x, v[2]->x));
-    const float right = fmaxf(v[0]->x, fmaxf(v[1]->x, v[2]->x));
+    const float top = minf(v[0]->y, minf(v[1]->y, v[2]->y));
+    const float bottom = maxf(v[0]->y, maxf(v[1]->y, v[2]->y));
+    const float left = minf(v[0]->x, minf(v[1]->x, v[2]->x));
+    const float right = maxf(v[0]->x, maxf(v[1]->x, v[2]->x));
     const float height = (float)r->height;
     if (!(bottom > 0 && top < height && right > 0 && left < (float)r->width))
         return false;
-    *begin = (int)ceilf(fmaxf(top, 0) - 0.5F);
-    *end = (int)ceilf(fminf(bottom, height) - 0.5F);
+    *begin = (int)ceilf(maxf(top, 0) - 0.5F);
+    *end = (int)ceilf(minf(bottom, height) - 0.5F);
     *begin = *begin < 0 ? 0 : *begin;
     *end = *end > r->height ? r->height : *end;
     return true;
@@ -174,10 +176,10 @@ void raster_polygon(struct raster *r, const struct raster_vertex *vertices, int 
     outline->behind_camera |= cut;
     outline->area += area;
     for (int i = 0; i < n; i++) {
-        outline->left = fminf(outline->left, points[i].x);
-        outline->right = fmaxf(outline->right, points[i].x);
-        outline->top = fminf(outline->top, points[i].y);
-        outline->bottom = fmaxf(outline->bottom, points[i].y);
+        outline->left = minf(outline->left, points[i].x);
+        outline->right = maxf(outline->right, points[i].x);
+        outline->top = minf(outline->top, points[i].y);
+        outline->bottom = maxf(outline->bottom, points[i].y);
     }
 }
 

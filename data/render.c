@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "render_parts.h"
+#include "scalar.h"
 
 struct renderer {
     struct raster raster;
@@ -75,7 +76,7 @@ fail:
 }
 
 /* Bounds of the body's corners in the image tell whether it is worth drawing: in front of the
- * camera, in the image and at least 13 pixels, since what is drawn should be labelled. */
+ * camera, in the image and at least 16 pixels, since what is drawn should be labelled. */
 static bool worth_drawing(const struct scene *scene, const struct raster *raster, int vehicle,
                           struct vehicle_pose pose) {
     const struct vehicle_shape *shape = &scene->vehicles[vehicle].shape;
@@ -88,16 +89,16 @@ static bool worth_drawing(const struct scene *scene, const struct raster *raster
                                 i & 4 ? shape->height : 0};
         float p[3];
         raster_to_camera(raster, world, p);
-        if (p[2] < 1.2F)
+        if (p[2] < 4.5F)
             return false;
         const float sx = raster->centre_x + raster->focal * p[0] / p[2];
         const float sy = raster->centre_y - raster->focal * p[1] / p[2];
-        left = fminf(left, sx);
-        right = fmaxf(right, sx);
-        top = fminf(top, sy);
-        bottom = fmaxf(bottom, sy);
+        left = minf(left, sx);
+        right = maxf(right, sx);
+        top = minf(top, sy);
+        bottom = maxf(bottom, sy);
     }
-    const float smallest = 13 * (float)RASTER_SAMPLES;
+    const float smallest = 16 * (float)RASTER_SAMPLES;
     return right > 0 && left < (float)raster->width && bottom > 0 && top < (float)raster->height &&
            right - left >= smallest && bottom - top >= smallest;
 }
@@ -122,10 +123,6 @@ static void apply_shadows(const struct scene *scene, struct raster *raster) {
     }
 }
 
-static float clamp(float x, float low, float high) {
-    return x < low ? low : x > high ? high : x;
-}
-
 static void collect_objects(const struct scene *scene, const struct renderer *r,
                             struct render_frame *frame) {
     int visible[SCENE_MAX_VEHICLES + 1] = {0};
@@ -140,13 +137,14 @@ static void collect_objects(const struct scene *scene, const struct renderer *r,
         const struct raster_outline *o = &r->outlines[i];
         if (!r->drawn[i] || o->behind_camera || o->area == 0)
             continue;
-        const float left = clamp(o->left, 0, width), right = clamp(o->right, 0, width);
-        const float top = clamp(o->top, 0, height), bottom = clamp(o->bottom, 0, height);
+        const float left = clampf(o->left, 0, width), right = clampf(o->right, 0, width);
+        const float top = clampf(o->top, 0, height), bottom = clampf(o->bottom, 0, height);
         const float inside = (right - left) * (bottom - top);
         const float whole = (o->right - o->left) * (o->bottom - o->top);
         const float shown = (float)visible[i + 1] / (float)o->area;
         if (right - left < smallest || bottom - top < smallest || shown < 0.2F ||
-            inside < 0.12F * whole)
+            (inside < 0.25F * whole &&
+             minf(right - left, bottom - top) < 28 * (float)RASTER_SAMPLES))
             continue;
         frame->objects[frame->object_count++] =
             (struct render_object){scene->vehicles[i].shape.class_index,

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "scalar.h"
+
 /* Lanes are loops of this length, so that traffic never ends. */
 static const float loop_begin = -45, loop_end = 135;
 
@@ -135,7 +137,7 @@ static void fill_lane(struct scene *scene, struct det_rng *rng, float x, int dir
         v->start = place;
         v->x = x + det_rng_range(rng, -0.25F, 0.25F);
         v->speed = speed;
-        v->sway = direction == 0 ? 0 : 0.24F * fminf(fminf(gap, gap_behind), 6);
+        v->sway = direction == 0 ? 0 : 0.24F * minf(minf(gap, gap_behind), 6);
         gap_behind = gap;
         v->sway_rate = det_rng_range(rng, 0.2F, 0.6F);
         v->sway_phase = det_rng_range(rng, 0, 6.28F);
@@ -148,7 +150,7 @@ static void fill_lane(struct scene *scene, struct det_rng *rng, float x, int dir
 
 static void random_traffic(struct scene *scene, struct det_rng *rng) {
     const struct scene_road *road = &scene->road;
-    const float mean_gap = det_rng_range(rng, 5, 32);
+    const float mean_gap = det_rng_range(rng, 7, 34);
     scene->vehicle_count = 0;
     const float inner = road->lanes_in > 0 ? road->median / 2 : road->left;
     for (int i = 0; i < road->lanes_out; i++)
@@ -170,11 +172,11 @@ static void random_finish(struct scene *scene, struct det_rng *rng) {
     finish->motion_angle =
         chance(rng, 0.7F) ? det_rng_range(rng, -0.3F, 0.3F) : det_rng_range(rng, 0, 3.14F);
     const bool dark = scene->light.kind == LIGHT_NIGHT || scene->light.kind == LIGHT_DUSK;
-    finish->noise = det_rng_range(rng, 0.004F, dark ? 0.045F : 0.022F);
+    finish->noise = det_rng_range(rng, 0.003F, dark ? 0.03F : 0.018F);
     finish->vignette = chance(rng, 0.5F) ? det_rng_range(rng, 0.05F, 0.3F) : 0;
     for (int c = 0; c < 3; c++)
         finish->cast[c] = det_rng_range(rng, 0.94F, 1.06F);
-    finish->contrast = det_rng_range(rng, 0.85F, 1.15F);
+    finish->contrast = det_rng_range(rng, 0.95F, 1.35F);
     finish->jpeg_quality = 55 + (int)det_rng_below(rng, 41);
 }
 
