@@ -1,0 +1,10 @@
+/* pipeline_text.h: the demo's pipeline.config. */
+#ifndef DEMO_PIPELINE_TEXT_H
+#define DEMO_PIPELINE_TEXT_H
+
+#include <stddef.h>
+
+/* Pieces of the file, NULL at the end. */
+extern const char *const pipeline_text[];
+
+#endif

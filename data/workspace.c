@@ -1,0 +1,169 @@
+#include "workspace.h"
+
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "data/image.h"
+#include "formats/tf_example.h"
+#include "formats/tfrecord.h"
+#include "pipeline_text.h"
+#include "render.h"
+
+struct writing {
+    const struct workspace_options *options;
+    struct workspace_summary *summary;
+    struct renderer *renderer;
+    struct scene *scene;
+    struct render_frame *frame;
+    struct det_image image;
+};
+
+static struct det_bytes bytes_of(const char *text) {
+    return (struct det_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+/* An image without a vehicle teaches little: a few further scenes are tried for the same place in
+ * the set. */
+static det_status draw_scene(struct det_env *env, struct writing *w, uint64_t index) {
+    for (uint64_t attempt = 0; attempt < 4; attempt++) {
+        scene_random(w->scene, w->options->seed, index | attempt << 40);
+        DET_TRY_RETURN(renderer_draw(env, w->renderer, w->scene, 0, &w->image, w->frame));
+        if (w->frame->object_count > 0)
+            break;
+    }
+    return DET_OK;
+}
+
+static det_status write_record(struct det_env *env, struct writing *w, struct det_writer *records,
+                               const char *name, struct det_bytes encoded) {
+    float box[4][SCENE_MAX_VEHICLES];
+    struct det_bytes text[SCENE_MAX_VEHICLES];
+    int64_t label[SCENE_MAX_VEHICLES];
+    const int count = w->frame->object_count;
+    for (int i = 0; i < count; i++) {
+        const struct render_object *object = &w->frame->objects[i];
+        for (int k = 0; k < 4; k++)
+            box[k][i] = object->box_norm[k];
+        text[i] = bytes_of(vehicle_class_names[object->class_index]);
+        label[i] = (int64_t)object->class_index + 1;
+        w->summary->boxes[object->class_index]++;
+    }
+    const struct det_example example = {.encoded = encoded,
+                                        .format = bytes_of("jpeg"),
+                                        .filename = bytes_of(name),
+                                        .source_id = bytes_of(name),
+                                        .height = w->image.height,
+                                        .width = w->image.width,
+                                        .box_count = (size_t)count,
+                                        .ymin = box[0],
+                                        .xmin = box[1],
+                                        .ymax = box[2],
+                                        .xmax = box[3],
+                                        .class_text = text,
+                                        .class_label = label};
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    det_status status;
+    DET_TRY(det_example_serialize(env, &example, &data, &bytes));
+    DET_TRY(det_tfrecord_write(env, records, data, bytes));
+fail:
+    det_free(env, &data);
+    return status;
+}
+
+static det_status write_image(struct det_env *env, struct writing *w, struct det_writer *records,
+                              const char *folder, const char *name) {
+    det_status status;
+    uint8_t *jpeg = NULL;
+    size_t bytes = 0;
+    char *path = NULL;
+    DET_TRY(det_path_join(env, &path, folder, name));
+    DET_TRY(det_image_encode_jpeg(env, &w->image, w->scene->finish.jpeg_quality, &jpeg, &bytes));
+    DET_TRY(det_write_file(env, path, jpeg, bytes));
+    DET_TRY(write_record(env, w, records, name, (struct det_bytes){jpeg, bytes}));
+fail:
+    det_free(env, &jpeg);
+    det_free(env, &path);
+    return status;
+}
+
+/* `first` keeps the scenes of the sets apart. */
+static det_status write_set(struct det_env *env, struct writing *w, const char *set, int32_t count,
+                            uint64_t first) {
+    det_status status;
+    char *folder = NULL, *record_path = NULL;
+    struct det_writer records = {.descriptor = -1};
+    DET_TRY(det_format(env, &folder, "%s/images/%s", w->options->directory, set));
+    DET_TRY(det_make_directories(env, folder));
+    DET_TRY(
+        det_format(env, &record_path, "%s/annotations/%s.tfrecord", w->options->directory, set));
+    DET_TRY(det_writer_open(env, record_path, &records));
+    for (int32_t i = 0; i < count; i++) {
+        char *name = NULL;
+        DET_TRY(draw_scene(env, w, first + (uint64_t)i));
+        DET_TRY(det_format(env, &name, "%s_%05d.jpg", set, (int)i));
+        status = write_image(env, w, &records, folder, name);
+        det_free(env, &name);
+        if (status != DET_OK)
+            goto fail;
+        w->summary->images++;
+    }
+    DET_TRY(det_writer_commit(env, &records));
+fail:
+    if (status != DET_OK)
+        det_writer_discard(env, &records);
+    det_free(env, &record_path);
+    det_free(env, &folder);
+    return status;
+}
+
+static det_status write_text(struct det_env *env, const char *directory, const char *folder,
+                             const char *name, const struct det_text *text) {
+    det_status status;
+    char *parent = NULL, *path = NULL;
+    DET_TRY(det_path_join(env, &parent, directory, folder));
+    DET_TRY(det_make_directories(env, parent));
+    DET_TRY(det_path_join(env, &path, parent, name));
+    DET_TRY(det_write_file(env, path, text->data, text->length));
+fail:
+    det_free(env, &path);
+    det_free(env, &parent);
+    return status;
+}
+
+static det_status write_texts(struct det_env *env, const char *directory) {
+    det_status status;
+    struct det_text map = {0}, config = {0};
+    for (int i = 0; i < VEHICLE_CLASSES; i++)
+        DET_TRY(det_text_printf(env, &map, "item {\n  id: %d\n  name: '%s'\n}\n", i + 1,
+                                vehicle_class_names[i]));
+    DET_TRY(write_text(env, directory, "annotations", "label_map.pbtxt", &map));
+    for (size_t i = 0; pipeline_text[i] != NULL; i++)
+        DET_TRY(det_text_append(env, &config, pipeline_text[i], strlen(pipeline_text[i])));
+    DET_TRY(write_text(env, directory, "models/demo", "pipeline.config", &config));
+fail:
+    det_text_free(env, &config);
+    det_text_free(env, &map);
+    return status;
+}
+
+det_status workspace_write(struct det_env *env, const struct workspace_options *options,
+                           struct workspace_summary *summary) {
+    det_status status;
+    struct writing w = {.options = options, .summary = summary};
+    memset(summary, 0, sizeof *summary);
+    DET_TRY(det_alloc(env, &w.scene, 1, sizeof *w.scene, "scene"));
+    DET_TRY(det_alloc(env, &w.frame, 1, sizeof *w.frame, "frame"));
+    DET_TRY(renderer_create(env, &w.renderer));
+    DET_TRY(write_texts(env, options->directory));
+    DET_TRY(write_set(env, &w, "train", options->train, 0));
+    DET_TRY(write_set(env, &w, "test", options->test, UINT64_C(1) << 32));
+fail:
+    renderer_destroy(env, &w.renderer);
+    det_image_free(env, &w.image);
+    det_free(env, &w.frame);
+    det_free(env, &w.scene);
+    return status;
+}
