@@ -1,0 +1,344 @@
+/* evaluation.c: det/evaluation.h: a pass over the evaluation records: detections into the COCO evaluator, losses on the
+ * side.
+ *
+ * Agrees with model_lib_v2.py eager_eval_loop() and metrics/coco_evaluation.py of the TF Object Detection API: one image
+ * a batch, boxes scaled to pixels of the original image in float32, an object's area from the record or else from its
+ * box, the mean of each image's losses. */
+#include "det/evaluation.h"
+
+#include <math.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "data/loader.h"
+#include "model/model.h"
+#include "model/postprocess.h"
+#include "train/from_config.h"
+#include "train/learner.h"
+
+struct det_evaluation {
+    det_context *context;
+    det_coco_evaluator *evaluator;
+    const det_coco_result *coco;
+    det_evaluation_losses losses;
+};
+
+/* What is needed only while evaluating. */
+struct run {
+    struct det_env *env;
+    const struct det_pipeline_config *config;
+    const det_model *model;
+    struct det_dataset dataset;
+    struct det_loader *loader;
+    struct det_graph graph; /* folded */
+    const float *params;
+    float *folded_params; /* NULL when the model is folded already */
+    struct det_net *net;
+    float (*anchors)[4];
+    struct det_postprocess *postprocess;
+    struct det_targets *targets;
+    struct det_losses *losses;
+    double localization, classification; /* sums over images */
+};
+
+void det_evaluation_settings_default(det_evaluation_settings *settings)
+{
+    *settings = (det_evaluation_settings){.struct_size = sizeof *settings};
+}
+
+static void close_run(struct run *r)
+{
+    struct det_env *env = r->env;
+    det_loader_destroy(env, &r->loader);
+    det_dataset_close(env, &r->dataset);
+    det_net_destroy(env, &r->net);
+    det_postprocess_destroy(env, &r->postprocess);
+    det_targets_destroy(env, &r->targets);
+    det_losses_destroy(env, &r->losses);
+    det_free(env, &r->anchors);
+    det_free(env, &r->folded_params);
+    det_graph_free(env, &r->graph);
+}
+
+static det_status open_data(struct run *r, const det_evaluation_settings *settings)
+{
+    struct det_env *env = r->env;
+    const struct det_pipeline_config *config = r->config;
+    if (config->eval_input_reader_count == 0 ||
+        config->eval_input_readers[0].input_paths.count == 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "%s: has no eval_input_reader with tf_record_input_reader.input_path",
+                        config->path);
+    const struct det_input_reader_config *reader = &config->eval_input_readers[0];
+    struct det_label_map map = {0};
+    char *map_path = NULL;
+    char **paths = NULL;
+    const size_t count = reader->input_paths.count;
+    det_status status = DET_OK;
+    DET_TRY(det_pipeline_config_resolve_path(env, config, reader->label_map_path, &map_path));
+    DET_TRY(det_label_map_read(env, map_path, &map));
+    DET_TRY(det_label_map_check(env, &map, config));
+    DET_TRY(det_alloc(env, &paths, count, sizeof *paths, "input paths"));
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(det_pipeline_config_resolve_path(env, config, reader->input_paths.values[i],
+                                                 &paths[i]));
+    DET_TRY(det_dataset_open(env,
+                             &(struct det_dataset_settings){
+                                 .role = "eval",
+                                 .patterns = (const char *const *)paths,
+                                 .pattern_count = count,
+                                 .class_names = (const char *const *)(reader->use_display_name
+                                                                          ? map.display_names
+                                                                          : map.names),
+                                 .class_count = map.count,
+                                 .image_dirs = settings->image_dirs,
+                                 .image_dir_count = settings->image_dir_count,
+                             },
+                             &r->dataset));
+    uint64_t images = r->dataset.count;
+    if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
+        images = (uint64_t)settings->max_images;
+    const struct det_model_spec *spec = &r->model->spec;
+    const bool keep_aspect = spec->resize_mode == DET_RESIZE_KEEP_ASPECT;
+    const struct det_float_list *pad = &config->ssd.image_resizer.per_channel_pad_value;
+    struct det_loader_settings loading = {
+        .dataset = &r->dataset,
+        .batch_size = 1,
+        .height = spec->input_height,
+        .width = spec->input_width,
+        .min_dimension = keep_aspect ? spec->min_dimension : 0,
+        .max_dimension = keep_aspect ? spec->max_dimension : 0,
+        .end_sample = images,
+        .ring = 8,
+    };
+    for (size_t i = 0; i < 3 && i < pad->count; i++)
+        loading.pad_value[i] = pad->values[i];
+    DET_TRY(det_loader_create(env, &loading, &r->loader));
+fail:
+    for (size_t i = 0; paths != NULL && i < count; i++)
+        det_free(env, &paths[i]);
+    det_free(env, &paths);
+    det_free(env, &map_path);
+    det_label_map_free(env, &map);
+    return status;
+}
+
+static det_status open_network(struct run *r, det_context *context)
+{
+    struct det_env *env = r->env;
+    const det_model *model = r->model;
+    const struct det_model_spec *spec = &model->spec;
+    det_status status = DET_OK;
+    DET_TRY(det_graph_build(env, spec, true, &r->graph));
+    if (model->graph.folded) {
+        r->params = model->params;
+    } else {
+        DET_TRY(det_alloc(env, &r->folded_params, r->graph.param_floats, sizeof(float),
+                          "folded parameters"));
+        det_graph_fold_params(&model->graph, model->params, &r->graph, r->folded_params);
+        r->params = r->folded_params;
+    }
+    DET_TRY(det_net_create(env, &r->graph, context->ops, context->pool, 1, DET_NET_INFER, &r->net));
+    int32_t anchor_count = 0;
+    DET_TRY(det_spec_anchors(env, spec, &r->anchors, &anchor_count));
+    const float(*anchors)[4] = (const float(*)[4])r->anchors;
+    const struct det_postprocess_settings nms = {
+        .score_threshold = spec->score_threshold,
+        .iou_threshold = spec->iou_threshold,
+        .max_detections_per_class = spec->max_per_class,
+        .max_total_detections = spec->max_total,
+        .change_coordinate_frame = true,
+        .coder = {spec->y_scale, spec->x_scale, spec->height_scale, spec->width_scale},
+    };
+    DET_TRY(det_postprocess_create(env, &nms, anchors, anchor_count, spec->num_classes,
+                                   context->pool, &r->postprocess));
+    struct det_target_settings targets;
+    struct det_loss_settings loss;
+    DET_TRY(det_loss_settings_from_config(env, r->config, &targets, &loss));
+    DET_TRY(det_targets_create(env, &targets, anchors, anchor_count, spec->num_classes, 1,
+                               &r->targets));
+    DET_TRY(det_losses_create(env, &loss, 1, anchor_count, spec->num_classes, &r->losses));
+fail:
+    return status;
+}
+
+/* ymin, xmin, ymax, xmax normalised -> x, y, width, height in pixels, with the API's roundings: products and differences
+ * in float32. */
+static void to_coco(const float box[4], int32_t height, int32_t width, double coco[4])
+{
+    const float ymin = box[0] * (float)height, xmin = box[1] * (float)width;
+    const float ymax = box[2] * (float)height, xmax = box[3] * (float)width;
+    coco[0] = (double)xmin;
+    coco[1] = (double)ymin;
+    coco[2] = (double)(xmax - xmin);
+    coco[3] = (double)(ymax - ymin);
+}
+
+static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
+                            const struct det_ground_truth *truth, const float window[4],
+                            int32_t height, int32_t width)
+{
+    DET_TRY_RETURN(det_coco_evaluator_add_image(evaluator, image));
+    for (int32_t g = 0; g < truth->count; g++) {
+        /* From the padded frame of the network back to the image's own. */
+        const float box[4] = {truth->boxes[g][0] / window[2], truth->boxes[g][1] / window[3],
+                              truth->boxes[g][2] / window[2], truth->boxes[g][3] / window[3]};
+        double coco[4];
+        to_coco(box, height, width, coco);
+        const double area =
+            truth->area_px[g] > 0 ? (double)truth->area_px[g] : coco[2] * coco[3];
+        DET_TRY_RETURN(det_coco_evaluator_add_ground_truth(evaluator, image,
+                                                           truth->class_index[g] + 1, coco, area,
+                                                           truth->is_crowd[g], 0));
+    }
+    return DET_OK;
+}
+
+static det_status evaluate_image(struct run *r, det_context *context, det_evaluation *e,
+                                 const struct det_batch *batch)
+{
+    struct det_env *env = r->env;
+    const struct det_model_spec *spec = &r->model->spec;
+    const int64_t image = batch->record_index[0];
+    const int32_t height = batch->original_size[0][0], width = batch->original_size[0][1];
+    float window[4] = {0, 0, 1, 1};
+    if (spec->resize_mode == DET_RESIZE_KEEP_ASPECT) {
+        int32_t scaled_height, scaled_width;
+        det_keep_aspect_size(height, width, spec->min_dimension, spec->max_dimension,
+                             &scaled_height, &scaled_width);
+        window[2] = (float)scaled_height / (float)batch->height;
+        window[3] = (float)scaled_width / (float)batch->width;
+    }
+    DET_TRY_RETURN(
+        add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
+    det_net_set_images(r->net, batch->images, batch->height, batch->width);
+    det_net_forward(r->net, r->params);
+    const float *logits = det_net_logits(r->net), *encodings = det_net_encodings(r->net);
+    DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));
+    struct det_loss_values values;
+    DET_TRY_RETURN(det_losses_compute(env, r->losses, context->pool, r->targets, logits, encodings,
+                                      &values, NULL, NULL));
+    if (!isfinite(values.localization) || !isfinite(values.classification)) {
+        char name[512];
+        return det_fail(env, DET_STATUS_NON_FINITE, "%s: the loss is not finite: broken weights?",
+                        det_dataset_name(&r->dataset, (size_t)image, name));
+    }
+    r->localization += values.localization;
+    r->classification += values.classification;
+    const struct det_detections *found =
+        det_postprocess_run(r->postprocess, logits, encodings, window);
+    for (int32_t i = 0; i < found->count; i++) {
+        double coco[4];
+        to_coco(found->boxes[i], height, width, coco);
+        DET_TRY_RETURN(det_coco_evaluator_add_detection(e->evaluator, image,
+                                                        found->class_index[i] + 1, coco,
+                                                        (double)found->score[i]));
+    }
+    return DET_OK;
+}
+
+static det_status check_model(struct run *r)
+{
+    struct det_model_spec wanted;
+    DET_TRY_RETURN(det_spec_from_config(r->env, r->config, &wanted));
+    const struct det_model_spec *spec = &r->model->spec;
+    if (wanted.num_classes != spec->num_classes || wanted.input_height != spec->input_height ||
+        wanted.input_width != spec->input_width)
+        return det_fail(r->env, DET_STATUS_MISMATCH,
+                        "%s: %d classes at %d x %d, but the model has %d classes at %d x %d",
+                        r->config->path, wanted.num_classes, wanted.input_height,
+                        wanted.input_width, spec->num_classes, spec->input_height,
+                        spec->input_width);
+    return DET_OK;
+}
+
+static det_status evaluate(struct run *r, det_context *context,
+                           const det_evaluation_settings *settings, det_evaluation *e)
+{
+    struct det_env *env = r->env;
+    DET_TRY_RETURN(check_model(r));
+    DET_TRY_RETURN(open_data(r, settings));
+    DET_TRY_RETURN(open_network(r, context));
+    det_coco_settings coco;
+    det_coco_settings_default(&coco);
+    coco.max_dets = settings->max_dets;
+    coco.max_det_count = settings->max_det_count;
+    DET_TRY_RETURN(det_coco_evaluator_create(context, &coco, &e->evaluator));
+    for (int32_t c = 0; c < r->model->class_count; c++)
+        DET_TRY_RETURN(det_coco_evaluator_add_category(e->evaluator, c + 1,
+                                                       r->model->class_names[c]));
+    int64_t total = (int64_t)r->dataset.count, done = 0;
+    if (settings->max_images > 0 && settings->max_images < total)
+        total = settings->max_images;
+    for (;;) {
+        struct det_batch batch;
+        const det_status status = det_loader_next(env, r->loader, &batch);
+        if (status == DET_STATUS_FINISHED)
+            break;
+        if (status != DET_OK)
+            return status;
+        DET_TRY_RETURN(evaluate_image(r, context, e, &batch));
+        done++;
+        if (settings->progress != NULL &&
+            settings->progress(settings->progress_user, done, total) != 0)
+            return det_fail(env, DET_STATUS_CANCELLED, "stopped after %lld of %lld images",
+                            (long long)done, (long long)total);
+    }
+    e->losses.localization = r->localization / (double)done;
+    e->losses.classification = r->classification / (double)done;
+    if (!r->model->graph.folded)
+        e->losses.regularization =
+            det_regularization_loss(&r->model->graph, context->pool, r->model->params);
+    e->losses.total =
+        e->losses.localization + e->losses.classification + e->losses.regularization;
+    return det_coco_evaluator_compute(e->evaluator, &e->coco);
+}
+
+det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
+                              const det_model *model, const det_evaluation_settings *settings,
+                              det_evaluation **out)
+{
+    struct det_env *env = det_context_env(context);
+    det_evaluation_settings defaults;
+    det_evaluation_settings_default(&defaults);
+    if (settings == NULL)
+        settings = &defaults;
+    *out = NULL;
+    if (settings->struct_size != sizeof *settings)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_evaluation_settings: struct_size is %zu, expected %zu",
+                        settings->struct_size, sizeof *settings);
+    det_evaluation *e = NULL;
+    DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
+    e->context = context;
+    struct run run = {.env = env, .config = config, .model = model};
+    const det_status status = evaluate(&run, context, settings, e);
+    close_run(&run);
+    if (status != DET_OK)
+        det_evaluation_destroy(&e);
+    *out = e;
+    return status;
+}
+
+void det_evaluation_destroy(det_evaluation **evaluation)
+{
+    if (evaluation == NULL || *evaluation == NULL)
+        return;
+    det_coco_evaluator_destroy(&(*evaluation)->evaluator);
+    det_free(det_context_env((*evaluation)->context), evaluation);
+}
+
+const det_coco_result *det_evaluation_coco(const det_evaluation *evaluation)
+{
+    return evaluation->coco;
+}
+
+det_coco_evaluator *det_evaluation_evaluator(det_evaluation *evaluation)
+{
+    return evaluation->evaluator;
+}
+
+void det_evaluation_get_losses(const det_evaluation *evaluation, det_evaluation_losses *losses)
+{
+    *losses = evaluation->losses;
+}
