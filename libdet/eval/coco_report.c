@@ -246,3 +246,24 @@ det_status det_coco_report_json(struct det_env *env, const struct det_coco_eval 
     }
     return det_text_append(env, text, "]}\n", 3);
 }
+
+const char *det_coco_stat_name(det_coco_stat stat)
+{
+    /* COCO_METRIC_NAMES_AND_INDEX of metrics/coco_tools.py */
+    static const char *const names[DET_COCO_STAT_COUNT] = {
+        [DET_COCO_AP] = "DetectionBoxes_Precision/mAP",
+        [DET_COCO_AP50] = "DetectionBoxes_Precision/mAP@.50IOU",
+        [DET_COCO_AP75] = "DetectionBoxes_Precision/mAP@.75IOU",
+        [DET_COCO_AP_SMALL] = "DetectionBoxes_Precision/mAP (small)",
+        [DET_COCO_AP_MEDIUM] = "DetectionBoxes_Precision/mAP (medium)",
+        [DET_COCO_AP_LARGE] = "DetectionBoxes_Precision/mAP (large)",
+        [DET_COCO_AR_1] = "DetectionBoxes_Recall/AR@1",
+        [DET_COCO_AR_10] = "DetectionBoxes_Recall/AR@10",
+        [DET_COCO_AR_100] = "DetectionBoxes_Recall/AR@100",
+        [DET_COCO_AR_SMALL] = "DetectionBoxes_Recall/AR@100 (small)",
+        [DET_COCO_AR_MEDIUM] = "DetectionBoxes_Recall/AR@100 (medium)",
+        [DET_COCO_AR_LARGE] = "DetectionBoxes_Recall/AR@100 (large)",
+    };
+    const int index = (int)stat;
+    return index >= 0 && index < (int)DET_COCO_STAT_COUNT ? names[index] : NULL;
+}

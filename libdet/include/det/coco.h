@@ -78,6 +78,10 @@ typedef enum det_coco_stat {
     DET_COCO_STAT_COUNT
 } det_coco_stat;
 
+/** The TF Object Detection API's name of a row: "DetectionBoxes_Precision/mAP", ..., "DetectionBoxes_Recall/AR@100 (large)".
+ * Static text, NULL for a value out of range. */
+DET_API const char *det_coco_stat_name(det_coco_stat stat);
+
 typedef struct det_coco_class {
     int64_t id;                        /**< -1 without categories */
     const char *name;                  /**< never NULL */

@@ -1,0 +1,286 @@
+/* det-eval: evaluates checkpoints on the config's evaluation records, or two COCO JSON files. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/options.h"
+#include "common/tool.h"
+#include "det/det.h"
+
+struct arguments {
+    const char *config, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
+    struct option_list images;
+    bool once;
+    int64_t max_images, max_dets;
+    double wait_interval, timeout;
+};
+
+struct app {
+    struct tool tool;
+    struct arguments arguments;
+    FILE *json;
+};
+
+/* Writes through a temporary name, so that a reader never sees half a report. */
+static int write_json(struct app *app, const char *checkpoint, int64_t step,
+                      const det_evaluation_losses *losses, const char *coco)
+{
+    const char *path = app->arguments.json;
+    if (path == NULL)
+        return 0;
+    const bool to_stdout = strcmp(path, "-") == 0;
+    char temporary[4200];
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    FILE *file = to_stdout ? stdout : fopen(temporary, "w");
+    if (file == NULL)
+        return tool_error(&app->tool, "%s: cannot write", path);
+    fputc('{', file);
+    if (checkpoint != NULL)
+        fprintf(file,
+                "\"checkpoint\": \"%s\", \"step\": %lld, \"losses\": {\"localization_loss\": %.9g, "
+                "\"classification_loss\": %.9g, \"regularization_loss\": %.9g, \"total_loss\": "
+                "%.9g}, ",
+                checkpoint, (long long)step, losses->localization, losses->classification,
+                losses->regularization, losses->total);
+    fprintf(file, "\"coco\": %s}\n", coco);
+    const bool failed = ferror(file) != 0;
+    if (to_stdout)
+        return failed ? tool_error(&app->tool, "cannot write to stdout") : 0;
+    if (fclose(file) != 0 || failed || rename(temporary, path) != 0) {
+        remove(temporary);
+        return tool_error(&app->tool, "%s: cannot write", path);
+    }
+    return 0;
+}
+
+/* The tables of a computed evaluator. */
+static det_status print_tables(det_coco_evaluator *evaluator)
+{
+    const char *text = NULL;
+    det_status status = det_coco_evaluator_table(evaluator, &text);
+    if (status != DET_OK)
+        return status;
+    fputs(text, stdout);
+    status = det_coco_evaluator_class_table(evaluator, &text);
+    if (status == DET_OK)
+        printf("\n%s", text);
+    return status;
+}
+
+static int show_progress(void *user, int64_t done, int64_t total)
+{
+    struct tool *tool = user;
+    tool_progress(tool, "evaluating %lld/%lld", (long long)done, (long long)total);
+    return tool_interrupted();
+}
+
+static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
+                  int64_t step)
+{
+    det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
+    tool_progress_clear(&app->tool);
+    det_status status = print_tables(evaluator);
+    if (status != DET_OK)
+        return tool_fail(&app->tool, status);
+    const det_coco_result *coco = det_evaluation_coco(evaluation);
+    det_evaluation_losses losses;
+    det_evaluation_get_losses(evaluation, &losses);
+    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from->path);
+    for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
+        printf("+ %s: %f\n", det_coco_stat_name((det_coco_stat)i), coco->stats[i]);
+    printf("+ Loss/localization_loss: %f\n", losses.localization);
+    printf("+ Loss/classification_loss: %f\n", losses.classification);
+    printf("+ Loss/regularization_loss: %f\n", losses.regularization);
+    printf("+ Loss/total_loss: %f\n", losses.total);
+    fflush(stdout);
+    const char *text = NULL;
+    status = det_coco_evaluator_json(evaluator, 0, &text);
+    if (status != DET_OK)
+        return tool_fail(&app->tool, status);
+    return write_json(app, from->path, step, &losses, text);
+}
+
+static int evaluate_checkpoint(struct app *app, const det_pipeline_config *config,
+                               const det_checkpoint_info *from)
+{
+    det_context *context = app->tool.context;
+    const struct arguments *a = &app->arguments;
+    det_model *model = NULL;
+    det_evaluation *evaluation = NULL;
+    det_evaluation_settings settings;
+    det_evaluation_settings_default(&settings);
+    settings.image_dirs = a->images.values;
+    settings.image_dir_count = a->images.count;
+    settings.max_images = a->max_images;
+    settings.progress = show_progress;
+    settings.progress_user = &app->tool;
+    const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
+    if (a->max_dets != 100) {
+        settings.max_dets = max_dets;
+        settings.max_det_count = 3;
+    }
+    tool_log(&app->tool, DET_LOG_INFO, "checkpoint %s", from->path);
+    det_status status = det_model_load_checkpoint(context, config, from->path, &model);
+    if (status == DET_OK)
+        status = det_evaluation_run(context, config, model, &settings, &evaluation);
+    int result = 0;
+    if (status == DET_STATUS_CANCELLED)
+        tool_log(&app->tool, DET_LOG_WARNING, "%s", det_context_error(context));
+    else if (status != DET_OK)
+        result = tool_fail(&app->tool, status);
+    else
+        result = report(app, evaluation, from, det_model_step(model));
+    det_evaluation_destroy(&evaluation);
+    det_model_destroy(&model);
+    return result;
+}
+
+static void sleep_a_moment(void)
+{
+    const struct timespec pause = {.tv_nsec = 200000000};
+    nanosleep(&pause, NULL);
+}
+
+/* Each new checkpoint of the folder, until none came for `timeout` seconds. */
+static int watch(struct app *app, const det_pipeline_config *config)
+{
+    const struct arguments *a = &app->arguments;
+    det_checkpoint_info last = {.step = -1};
+    double since = tool_seconds();
+    bool told = false;
+    while (!tool_interrupted()) {
+        det_checkpoint_info found;
+        const det_status status =
+            det_checkpoint_find(app->tool.context, a->checkpoint_dir, &found);
+        if (status == DET_OK && strcmp(found.path, last.path) != 0) {
+            const int result = evaluate_checkpoint(app, config, &found);
+            if (result != 0 || a->once)
+                return result;
+            last = found;
+            since = tool_seconds();
+            told = false;
+        } else if (a->once || (status != DET_OK && status != DET_STATUS_NOT_FOUND)) {
+            return tool_fail(&app->tool, status);
+        }
+        if (!told)
+            tool_log(&app->tool, DET_LOG_INFO, "waiting for a new checkpoint in %s",
+                     a->checkpoint_dir);
+        told = true;
+        const double until = tool_seconds() + a->wait_interval;
+        while (tool_seconds() < until && !tool_interrupted())
+            sleep_a_moment();
+        if (tool_seconds() - since > a->timeout) {
+            tool_log(&app->tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done", a->timeout);
+            break;
+        }
+    }
+    return 0;
+}
+
+static int evaluate_records(struct app *app)
+{
+    const struct arguments *a = &app->arguments;
+    det_pipeline_config *config = NULL;
+    det_status status = det_pipeline_config_load(app->tool.context, a->config, &config);
+    if (status != DET_OK)
+        return tool_fail(&app->tool, status);
+    int result = 0;
+    if (a->checkpoint != NULL) {
+        det_checkpoint_info info;
+        status = det_checkpoint_find(app->tool.context, a->checkpoint, &info);
+        result = status == DET_OK ? evaluate_checkpoint(app, config, &info)
+                                  : tool_fail(&app->tool, status);
+    } else {
+        result = watch(app, config);
+    }
+    det_pipeline_config_destroy(&config);
+    return result;
+}
+
+static int evaluate_files(struct app *app)
+{
+    const struct arguments *a = &app->arguments;
+    det_coco_evaluator *evaluator = NULL;
+    const det_coco_result *coco = NULL;
+    det_coco_settings settings;
+    det_coco_settings_default(&settings);
+    const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
+    if (a->max_dets != 100) {
+        settings.max_dets = max_dets;
+        settings.max_det_count = 3;
+        settings.first_row_follows_max_dets = 1;
+    }
+    const char *text = NULL;
+    det_status status = det_coco_evaluator_create(app->tool.context, &settings, &evaluator);
+    if (status == DET_OK)
+        status = det_coco_evaluator_load_ground_truth(evaluator, a->ground_truth);
+    if (status == DET_OK)
+        status = det_coco_evaluator_load_detections(evaluator, a->detections);
+    if (status == DET_OK)
+        status = det_coco_evaluator_compute(evaluator, &coco);
+    if (status == DET_OK)
+        status = print_tables(evaluator);
+    if (status == DET_OK)
+        status = det_coco_evaluator_json(evaluator, 0, &text);
+    const int result = status == DET_OK ? write_json(app, NULL, 0, NULL, text)
+                                        : tool_fail(&app->tool, status);
+    det_coco_evaluator_destroy(&evaluator);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct app app = {
+        .tool = TOOL_INIT("det-eval"),
+        .arguments = {.max_dets = 100, .wait_interval = 10, .timeout = 3600},
+    };
+    struct arguments *a = &app.arguments;
+    const struct option table[] = {
+        {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
+        {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
+         "folder whose newest checkpoint is evaluated, then each new one"},
+        {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
+        {"checkpoint", OPTION_STRING, &a->checkpoint, "FILE",
+         "evaluate this .det file or TensorFlow checkpoint prefix alone"},
+        {"images", OPTION_LIST, &a->images, "DIR",
+         "folder of the image files, for records without image/encoded; may be repeated"},
+        {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
+        {"max_dets", OPTION_INT, &a->max_dets, "N", "detections per image that count"},
+        {"json", OPTION_STRING, &a->json, "FILE", "write the results as JSON, - for stdout"},
+        {"ground_truth", OPTION_STRING, &a->ground_truth, "FILE",
+         "COCO ground truth JSON, with --detections"},
+        {"detections", OPTION_STRING, &a->detections, "FILE", "COCO detections JSON"},
+        {"wait_interval", OPTION_DOUBLE, &a->wait_interval, "SECONDS",
+         "between looks for a new checkpoint"},
+        {"eval_timeout", OPTION_DOUBLE, &a->timeout, "SECONDS",
+         "end when no new checkpoint came for so long"},
+        TOOL_OPTIONS(&app.tool),
+        {0},
+    };
+    struct options options = {
+        .program = "det-eval",
+        .description = "Evaluates checkpoints (libdet's or TensorFlow's) with COCO's figures, or "
+                       "two COCO JSON files.",
+        .table = table,
+    };
+    int result = 0;
+    if (!options_parse(&options, argc, argv, &result))
+        return result;
+    const bool files = a->ground_truth != NULL || a->detections != NULL;
+    if (files && (a->ground_truth == NULL || a->detections == NULL))
+        result = options_error(&options, "--ground_truth and --detections belong together");
+    else if (!files && a->config == NULL)
+        result = options_error(&options, "--pipeline_config_path is missing");
+    else if (!files && a->checkpoint_dir == NULL && a->checkpoint == NULL)
+        result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
+    else if (a->max_dets < 1 || a->max_dets > 1000000)
+        result = options_error(&options, "--max_dets: expected 1 to 1000000");
+    else if (tool_open(&app.tool, &result)) {
+        tool_catch_signals(NULL);
+        result = files ? evaluate_files(&app) : evaluate_records(&app);
+        tool_close(&app.tool);
+    }
+    options_free(&options);
+    return result;
+}
