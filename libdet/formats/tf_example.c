@@ -254,14 +254,12 @@ static det_status store(struct det_env *env, const struct key *key, const struct
                         struct det_example *example) {
     if (feature->count == 0)
         return DET_OK; /* an empty list is an absent feature */
-    void *out = member(example, key);
+    void *place = member(example, key), *values = place;
     if (key->list) {
-        DET_TRY_RETURN(det_alloc(env, out, feature->count, element_bytes(key->kind), key->name));
-        void *array = NULL;
-        memcpy(&array, out, sizeof array); /* whatever the type of its elements */
-        out = array;
+        DET_TRY_RETURN(det_alloc(env, place, feature->count, element_bytes(key->kind), key->name));
+        memcpy(&values, place, sizeof values); /* the list, whatever its type */
     }
-    struct sink sink = {.values = out, .capacity = feature->count};
+    struct sink sink = {.values = values, .capacity = feature->count};
     return walk_feature(env, key, feature, &sink);
 }
 

@@ -150,13 +150,14 @@ void test_bundle_write(const char *prefix, const struct test_bundle_tensor *tens
                        struct test_bundle_options options) {
     struct writer w = {.options = options};
     struct det_text shards[SHARDS] = {{0}}, header = {0};
-    const struct test_bundle_tensor *order[MOST_TENSORS];
+    const struct test_bundle_tensor *order[MOST_TENSORS] = {NULL};
     char path[512];
     det_env_default(&w.env);
     assert_true(count <= MOST_TENSORS);
     for (size_t i = 0; i < count; i++)
         order[i] = &tensors[i];
-    qsort(order, count, sizeof order[0], by_key);
+    if (count > 0)
+        qsort(order, count, sizeof order[0], by_key);
     assert_ok(&w.env, det_wire_put_varint(&w.env, &header, 1, SHARDS));
     if (options.endianness != 0)
         assert_ok(&w.env, det_wire_put_varint(&w.env, &header, 2, options.endianness));

@@ -324,6 +324,7 @@ static void sealed_damage_never_crashes(void **state) {
                 const uint32_t crc =
                     det_crc32c_mask(det_crc32c(0, text + starts[block], length + 1));
                 memcpy(text + ends[block] + 1, &crc, 4);
+                unlink(path);
                 FILE *file = fopen(path, "wb"); /* without the fsync of det_write_file */
                 assert_non_null(file);
                 assert_int_equal(fwrite(text, 1, bytes, file), bytes);

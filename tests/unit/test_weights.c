@@ -174,6 +174,7 @@ static uint8_t *load(const char *path, size_t *bytes) {
 }
 
 static void save(const char *path, const void *data, size_t bytes) {
+    unlink(path); /* file systems flush a file that is truncated and written anew */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(data, 1, bytes, file), bytes);
