@@ -27,7 +27,7 @@ static void sky_pixel(const struct scene *s, const float d[3], float rgb[3]) {
     const struct scene_light *light = &s->light;
     const uint32_t seed = (uint32_t)s->index * 31U + (uint32_t)s->seed;
     background_sky(light, d[2], rgb);
-    if (light->clouds > 0.15F && d[2] > 0.01F) {
+    if (light->clouds > 0.15F && d[2] > 0.01F && light->kind != LIGHT_NIGHT) {
         const float k = 1.2F / (d[2] + 0.12F), x = d[0] * k, y = d[1] * k;
         const float n = 0.6F * noise_value(x, y, seed) +
                         0.28F * noise_value(x * 2.3F, y * 2.3F, seed + 1) +

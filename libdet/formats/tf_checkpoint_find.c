@@ -64,6 +64,16 @@ static det_status read_state(struct det_env *env, const char *path, struct det_t
     return status;
 }
 
+det_status det_checkpoint_state_read(struct det_env *env, const char *path, char **name) {
+    struct det_text value = {0};
+    *name = NULL;
+    det_status status = read_state(env, path, &value);
+    if (status == DET_OK)
+        status = det_strndup(env, name, value.data, value.length);
+    det_text_free(env, &value);
+    return status;
+}
+
 static det_status find_by_state(struct det_env *env, const char *folder, const char *state_path,
                                 char **prefix) {
     struct det_text value = {0};

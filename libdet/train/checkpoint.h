@@ -1,5 +1,5 @@
-/* checkpoint.h: training checkpoints: MODEL_DIR/ckpt-STEP.det, the text file MODEL_DIR/checkpoint that names the newest
- * and all kept ones (same syntax as TensorFlow's), rotation. */
+/* checkpoint.h: training checkpoints: MODEL_DIR/ckpt-STEP.det, the text file MODEL_DIR/checkpoint
+ * that names the newest and all kept ones (same syntax as TensorFlow's), rotation. */
 #ifndef DET_TRAIN_CHECKPOINT_H
 #define DET_TRAIN_CHECKPOINT_H
 
@@ -8,13 +8,13 @@
 
 /* What a checkpoint holds besides parameters and optimizer state. */
 struct det_checkpoint_state {
-    int64_t step;         /* steps done */
+    int64_t step; /* steps done */
     uint64_t seed;
     uint64_t next_sample; /* data position: samples consumed */
 };
 
-/* Writes path atomically: all stored parameters under their keys, optimizer slot s under "key/.SLOT/s", spec, class
- * names, state in the meta JSON. */
+/* Writes path atomically: all stored parameters under their keys, optimizer slot s under
+ * "key/.SLOT/s", spec, class names, state in the meta JSON. */
 det_status det_checkpoint_save(struct det_env *env, const char *path,
                                const struct det_learner *learner, const char *const *class_names,
                                const struct det_checkpoint_state *state);
@@ -27,8 +27,8 @@ det_status det_checkpoint_load(struct det_env *env, const char *path, struct det
 det_status det_checkpoint_rotate(struct det_env *env, const char *directory, const char *path,
                                  int32_t keep);
 
-/* Checkpoints of libdet in a folder, newest first (by number); a torn one is skipped with a warning when
- * det_checkpoint_load fails on it: see det_checkpoint_load_newest. */
+/* Checkpoints of libdet in a folder, newest first (by number); a torn one is skipped with a warning
+ * when det_checkpoint_load fails on it: see det_checkpoint_load_newest. */
 det_status det_checkpoint_load_newest(struct det_env *env, const char *directory,
                                       struct det_learner *learner,
                                       struct det_checkpoint_state *state, bool *found);
@@ -36,5 +36,8 @@ det_status det_checkpoint_load_newest(struct det_env *env, const char *directory
 /* det_checkpoint_find() for internal callers. */
 det_status det_checkpoint_locate(struct det_env *env, const char *path,
                                  struct det_checkpoint_info *info);
+
+/* N of a path .../ckpt-N.det, -1 for another name. */
+int64_t det_checkpoint_number(const char *path);
 
 #endif

@@ -1,17 +1,34 @@
-/* restore.h: starts a learner from somebody else's weights: a TensorFlow checkpoint or a libdet file.
+/* restore.h: starts a learner from somebody else's weights: a TensorFlow checkpoint or a libdet
+ * file.
  *
- * What is taken follows fine_tune_checkpoint_type as SSDMetaArch.restore_from_objects() of the API defines it. */
+ * What is taken follows fine_tune_checkpoint_type as SSDMetaArch.restore_from_objects()
+ * (meta_architectures/ ssd_meta_arch.py) and load_fine_tune_checkpoint() (model_lib_v2.py) of the
+ * API define it. Like there, what is in scope must be in the file with the right shape
+ * (assert_existing_objects_matched); FITTING is libdet's own, more forgiving scope, which reports
+ * what it left out.
+ */
 #ifndef DET_TRAIN_RESTORE_H
 #define DET_TRAIN_RESTORE_H
 
 #include "model/graph.h"
 
 enum det_restore_scope {
-    DET_RESTORE_ALL,               /* every stored parameter must match ("full" and loading for evaluation) */
-    DET_RESTORE_FEATURE_EXTRACTOR, /* "detection": feature extractor; the head where its shapes fit is NOT taken */
-    DET_RESTORE_BACKBONE,          /* "classification" */
-    DET_RESTORE_FITTING,           /* "fine_tune" and "": everything whose key and shape fit */
+    DET_RESTORE_ALL,               /* "full", and loading for evaluation: every stored parameter */
+    DET_RESTORE_FEATURE_EXTRACTOR, /* "detection": backbone, FPN and coarse levels; the head keeps
+                                      its initial values, whether its shapes fit or not */
+    DET_RESTORE_BACKBONE,          /* "classification": the backbone, under the keys of a detection
+                                      checkpoint or under          "feature_extractor/", as the API's
+                                      classification          checkpoints have them */
+    DET_RESTORE_FITTING, /* "fine_tune" (the API refuses it for SSD): all of the backbone, and of
+                            the rest whatever fits; a head of another class count keeps its initial
+                            class predictor */
 };
+
+/* The scope of train_config.fine_tune_checkpoint_type. "" follows the deprecated
+ * from_detection_checkpoint, as in model_lib_v2.py train_loop(): "detection" if it is set, else
+ * "classification". */
+enum det_restore_scope det_restore_scope_from_type(const char *type,
+                                                   bool from_detection_checkpoint);
 
 struct det_restore_report {
     int32_t restored;    /* parameters taken */
@@ -22,9 +39,10 @@ struct det_restore_report {
     int64_t step;   /* of the file, -1 if it does not say */
 };
 
-/* `path`: TensorFlow prefix, .det file or a folder. Fails with MISMATCH when nothing was restored, when ALL is not
- * complete, or when a parameter of the backbone in scope is missing; the message names the first and counts. Logs the
- * summary table. */
+/* `path`: TensorFlow prefix, .det file or a folder. Fails with MISMATCH when nothing was restored
+ * or the scope is not complete (FITTING: its backbone); the message names the first and counts. An
+ * exported .det file is a MISMATCH too: its batch norms are folded. NON_FINITE names the tensor.
+ * `params` is written when all shapes were found good. Logs the summary table. */
 det_status det_restore_params(struct det_env *env, const char *path, enum det_restore_scope scope,
                               const struct det_graph *graph, float *params,
                               struct det_restore_report *report);

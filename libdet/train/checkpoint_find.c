@@ -1,0 +1,181 @@
+/* checkpoint_find.c: from what a user names, a file, a prefix or a folder, to one checkpoint. A
+ * folder's file `checkpoint` decides, as in the API; if what it names is gone (a copied or cleaned
+ * folder), the highest number does. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "formats/tf_bundle.h"
+#include "train/checkpoint.h"
+
+#define DET_SUFFIX   ".det"
+#define INDEX_SUFFIX ".index"
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    const size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && strcmp(text + length - tail, suffix) == 0;
+}
+
+/* N of "...-N" or "...-N.det", -1 when there is none. */
+static int64_t number_in(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+    if (dash == NULL || dash[1] < '0' || dash[1] > '9')
+        return -1;
+    int64_t number = 0;
+    const char *digit = dash + 1;
+    for (; *digit >= '0' && *digit <= '9' && number < INT64_C(1000000000000000); digit++)
+        number = number * 10 + (*digit - '0');
+    return *digit == '\0' || strcmp(digit, DET_SUFFIX) == 0 || strcmp(digit, INDEX_SUFFIX) == 0
+               ? number
+               : -1;
+}
+
+int64_t det_checkpoint_number(const char *path)
+{
+    const char *name = det_path_name(path);
+    return strncmp(name, "ckpt-", 5) == 0 && ends_with(name, DET_SUFFIX) ? number_in(name) : -1;
+}
+
+static det_status fill(struct det_env *env, const char *path, bool is_tensorflow,
+                       struct det_checkpoint_info *info)
+{
+    if ((size_t)snprintf(info->path, sizeof info->path, "%s", path) >= sizeof info->path)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%.100s...: path is too long", path);
+    const int64_t number = number_in(det_path_name(path));
+    info->step = number > 0 ? number : 0;
+    info->is_tensorflow = is_tensorflow;
+    return DET_OK;
+}
+
+/* `path` names a checkpoint itself: a .det file, with or without its ending, or a TensorFlow
+ * prefix. */
+static det_status try_path(struct det_env *env, const char *path, struct det_checkpoint_info *info,
+                           bool *found)
+{
+    char *with_det = NULL, *with_index = NULL, *prefix = NULL;
+    const size_t length = strlen(path);
+    det_status status = DET_OK;
+    *found = true;
+    DET_TRY(det_format(env, &with_det, "%s" DET_SUFFIX, path));
+    DET_TRY(det_format(env, &with_index, "%s" INDEX_SUFFIX, path));
+    if (ends_with(path, INDEX_SUFFIX) && det_file_exists(path)) {
+        DET_TRY(det_strndup(env, &prefix, path, length - strlen(INDEX_SUFFIX)));
+        status = fill(env, prefix, true, info);
+    } else if (det_file_exists(path) && !det_is_directory(path)) {
+        status = fill(env, path, false, info);
+    } else if (det_file_exists(with_index)) {
+        status = fill(env, path, true, info);
+    } else if (det_file_exists(with_det)) {
+        status = fill(env, with_det, false, info);
+    } else {
+        *found = false;
+    }
+fail:
+    det_free(env, &with_det);
+    det_free(env, &with_index);
+    det_free(env, &prefix);
+    return status;
+}
+
+/* What the folder's file `checkpoint` names; as written, then, for a folder that was moved, inside
+ * it. */
+static det_status find_by_state(struct det_env *env, const char *folder,
+                                struct det_checkpoint_info *info, bool *found)
+{
+    char *state = NULL, *name = NULL, *path = NULL;
+    det_status status = DET_OK;
+    *found = false;
+    DET_TRY(det_path_join(env, &state, folder, "checkpoint"));
+    if (!det_file_exists(state))
+        goto fail;
+    status = det_checkpoint_state_read(env, state, &name);
+    if (status == DET_STATUS_PARSE) {
+        det_log(env, DET_LOG_WARNING, "%s; taking the checkpoint with the highest number",
+                env->error);
+        status = DET_OK;
+        goto fail;
+    }
+    DET_TRY(status);
+    DET_TRY(det_path_join(env, &path, folder, name));
+    DET_TRY(try_path(env, path, info, found));
+    if (!*found) {
+        det_free(env, &path);
+        DET_TRY(det_path_join(env, &path, folder, det_path_name(name)));
+        DET_TRY(try_path(env, path, info, found));
+    }
+    if (!*found)
+        det_log(
+            env, DET_LOG_WARNING,
+            "%s: names \"%s\", which is not there; taking the checkpoint with the highest number",
+            state, name);
+fail:
+    det_free(env, &state);
+    det_free(env, &name);
+    det_free(env, &path);
+    return status;
+}
+
+static det_status find_by_number(struct det_env *env, const char *folder,
+                                 struct det_checkpoint_info *info)
+{
+    struct det_path_list list = {0};
+    int64_t best = -1;
+    const char *best_path = NULL;
+    bool found = false;
+    det_status status = DET_OK;
+    DET_TRY(det_list_directory(env, folder, &list));
+    for (size_t i = 0; i < list.count; i++) {
+        const char *name = det_path_name(list.paths[i]);
+        const int64_t number = strncmp(name, "ckpt-", 5) == 0 && (ends_with(name, DET_SUFFIX) ||
+                                                                  ends_with(name, INDEX_SUFFIX))
+                                   ? number_in(name)
+                                   : -1;
+        if (number > best) {
+            best = number;
+            best_path = list.paths[i];
+        }
+    }
+    if (best < 0)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                         "%s: no checkpoint here: looked for a file `checkpoint`, ckpt-N.det and "
+                         "ckpt-N.index",
+                         folder));
+    DET_TRY(try_path(env, best_path, info, &found));
+    if (!found)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: is gone", best_path));
+fail:
+    det_path_list_free(env, &list);
+    return status;
+}
+
+det_status det_checkpoint_locate(struct det_env *env, const char *path,
+                                 struct det_checkpoint_info *info)
+{
+    bool found = false;
+    *info = (struct det_checkpoint_info){0};
+    DET_TRY_RETURN(try_path(env, path, info, &found));
+    if (found)
+        return DET_OK;
+    if (!det_is_directory(path))
+        return det_fail(env, DET_STATUS_NOT_FOUND,
+                        "%s: no checkpoint: neither a folder nor a .det file, and there is no "
+                        "%s" INDEX_SUFFIX,
+                        path, path);
+    DET_TRY_RETURN(find_by_state(env, path, info, &found));
+    return found ? DET_OK : find_by_number(env, path, info);
+}
+
+det_status det_checkpoint_find(det_context *context, const char *path, det_checkpoint_info *info)
+{
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (path == NULL || info == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_checkpoint_find: an argument is NULL");
+    return det_checkpoint_locate(env, path, info);
+}
