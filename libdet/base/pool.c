@@ -7,26 +7,41 @@
 
 #include "base/mem.h"
 
+#define SPINS 3000
+
 struct det_worker {
     struct det_pool *pool;
     pthread_t thread;
     int32_t index;
 };
 
+/* `generation` is even while a job (or a finished one) may be looked at and odd while the next one is being written. A
+ * worker says that it is `inside`, looks at the generation, and only when that is even and new reads the job's fields and
+ * takes tasks; the caller makes it odd and waits until nobody is inside. One of the two always sees the other, so a
+ * worker that comes late to a finished job finds no task left and nothing torn. A job is done when all its tasks are, not
+ * when all workers have looked at it: a small job need not wait for a sleeping thread.
+ *
+ * A thread that waits looks around for some 50 us before it sleeps: waking one takes about as long, and a network is a few
+ * hundred jobs in a row. An idle pool sleeps. */
 struct det_pool {
-    int32_t threads;       /* the caller included */
-    int32_t started;       /* threads that exist, for clean-up of a half-built pool */
-    pthread_mutex_t mutex; /* guards everything below but next_task */
-    pthread_cond_t wake;   /* a new job, or stop */
-    pthread_cond_t done;   /* `busy` reached zero */
-    uint64_t generation;   /* counts jobs */
-    int32_t busy;          /* workers that have not finished the present job */
-    bool stop;
+    int32_t threads; /* the caller included */
+    int32_t started; /* threads that exist, for clean-up of a half-built pool */
+    int32_t spins;   /* looks before sleeping; 0 when there are more threads than processors */
+    struct det_worker *workers;
+
     det_task_fn function;
     void *argument;
     int32_t tasks;
-    atomic_int next_task;
-    struct det_worker *workers;
+
+    _Alignas(64) atomic_uint generation;
+    _Alignas(64) atomic_int next_task;
+    _Alignas(64) atomic_int finished; /* tasks of the present job that are done */
+    _Alignas(64) atomic_int inside;
+    atomic_bool stop;
+    atomic_int sleepers;        /* workers asleep on `wake` */
+    atomic_bool caller_asleep;  /* on `done` */
+    pthread_mutex_t mutex;      /* for the two conditions */
+    pthread_cond_t wake, done;
 };
 
 int det_processors(void)
@@ -39,36 +54,70 @@ int det_processors(void)
     return count > 0 ? count : 1;
 }
 
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 static void run_tasks(struct det_pool *pool, int32_t worker)
 {
+    int32_t done = 0;
     for (;;) {
-        const int32_t task = atomic_fetch_add_explicit(&pool->next_task, 1, memory_order_relaxed);
+        const int32_t task = atomic_fetch_add(&pool->next_task, 1);
         if (task >= pool->tasks)
-            return;
+            break;
         pool->function(pool->argument, task, worker);
+        done++;
     }
+    if (done > 0 && atomic_fetch_add(&pool->finished, done) + done == pool->tasks &&
+        atomic_load(&pool->caller_asleep)) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_signal(&pool->done);
+        pthread_mutex_unlock(&pool->mutex);
+    }
+}
+
+static bool is_new(struct det_pool *pool, unsigned seen)
+{
+    const unsigned generation = atomic_load(&pool->generation);
+    return generation != seen && generation % 2 == 0;
+}
+
+/* Returns when there is a job after `seen`, or the pool stops. */
+static void wait_for_job(struct det_pool *pool, unsigned seen)
+{
+    for (int32_t i = 0; i < pool->spins; i++) {
+        if (is_new(pool, seen) || atomic_load(&pool->stop))
+            return;
+        relax();
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (!is_new(pool, seen) && !atomic_load(&pool->stop))
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 static void *worker_main(void *argument)
 {
     struct det_worker *self = argument;
     struct det_pool *pool = self->pool;
-    uint64_t seen = 0;
-    pthread_mutex_lock(&pool->mutex);
+    unsigned seen = 0;
     for (;;) {
-        while (!pool->stop && pool->generation == seen)
-            pthread_cond_wait(&pool->wake, &pool->mutex);
-        if (pool->stop)
-            break;
-        seen = pool->generation;
-        pthread_mutex_unlock(&pool->mutex);
-        run_tasks(pool, self->index);
-        pthread_mutex_lock(&pool->mutex);
-        if (--pool->busy == 0)
-            pthread_cond_signal(&pool->done);
+        wait_for_job(pool, seen);
+        if (atomic_load(&pool->stop))
+            return NULL;
+        atomic_fetch_add(&pool->inside, 1);
+        const unsigned generation = atomic_load(&pool->generation);
+        if (generation != seen && generation % 2 == 0) {
+            seen = generation;
+            run_tasks(pool, self->index);
+        }
+        atomic_fetch_sub(&pool->inside, 1);
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
 }
 
 det_status det_pool_create(struct det_env *env, int threads, struct det_pool **out)
@@ -89,6 +138,7 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
     }
     pool->threads = threads;
     pool->started = 1;
+    pool->spins = threads > det_processors() ? 0 : SPINS;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -113,7 +163,7 @@ void det_pool_destroy(struct det_env *env, struct det_pool **out)
     if (pool == NULL)
         return;
     pthread_mutex_lock(&pool->mutex);
-    pool->stop = true;
+    atomic_store(&pool->stop, true);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
     for (int32_t i = 1; i < pool->started; i++)
@@ -137,18 +187,30 @@ void det_pool_run(struct det_pool *pool, int32_t tasks, det_task_fn function, vo
             function(argument, task, 0);
         return;
     }
-    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->generation, 1);
+    while (atomic_load(&pool->inside) != 0) /* stragglers of the last job, on their way out */
+        relax();
     pool->function = function;
     pool->argument = argument;
     pool->tasks = tasks;
-    atomic_store_explicit(&pool->next_task, 0, memory_order_relaxed);
-    pool->busy = pool->threads - 1;
-    pool->generation++;
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+    atomic_store(&pool->finished, 0);
+    atomic_store(&pool->next_task, 0);
+    atomic_fetch_add(&pool->generation, 1);
+    if (atomic_load(&pool->sleepers) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->mutex);
+    }
     run_tasks(pool, 0);
+    for (int32_t i = 0; i < pool->spins; i++) {
+        if (atomic_load(&pool->finished) == tasks)
+            return;
+        relax();
+    }
     pthread_mutex_lock(&pool->mutex);
-    while (pool->busy > 0)
+    atomic_store(&pool->caller_asleep, true);
+    while (atomic_load(&pool->finished) != tasks)
         pthread_cond_wait(&pool->done, &pool->mutex);
+    atomic_store(&pool->caller_asleep, false);
     pthread_mutex_unlock(&pool->mutex);
 }

@@ -84,6 +84,14 @@ static void pool_runs_each_task_once(void **state)
             det_pool_run(pool, 1000, add_task, values);
         for (int i = 0; i < 1000; i++)
             assert_int_equal(values[i], 50 * i);
+        /* Many small jobs in a row, some after a pause that lets the workers fall asleep. */
+        for (int round = 1; round <= 3000; round++) {
+            int small[3] = {0};
+            if (round % 500 == 0)
+                usleep(2000);
+            det_pool_run(pool, 3, add_task, small);
+            assert_true(small[1] == 1 && small[2] == 2);
+        }
         det_pool_run(pool, 0, add_task, values);
         det_pool_destroy(&t.env, &pool);
     }
