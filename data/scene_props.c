@@ -36,8 +36,8 @@ void scene_random_props(struct scene *scene, struct det_rng *rng) {
         const float edge = (side > 0 ? road->right : road->left) + s * road->shoulder;
         if (det_rng_below(rng, 3) == 0) {
             const float set_back = det_rng_range(rng, 0.4F, 1.2F);
-            for (float y = -32; y < 130; y += 8)
-                add(scene, rng, PROP_RAIL, edge + s * set_back, y, 8, 0, 0);
+            for (int i = -4; i < 17; i++)
+                add(scene, rng, PROP_RAIL, edge + s * set_back, 8 * (float)i, 8, 0, 0);
         }
         if (city) {
             const float line = det_rng_range(rng, 5, 14);
@@ -55,19 +55,24 @@ void scene_random_props(struct scene *scene, struct det_rng *rng) {
         for (int i = 0; i < trees; i++) {
             const float far = det_rng_uniform(rng);
             const float x = edge + s * (2.5F + (city ? 3 : 24) * far * far);
-            add(scene, rng, det_rng_below(rng, 3) ? PROP_TREE : PROP_BUSH, x,
-                det_rng_range(rng, -50, 150), det_rng_range(rng, 3.5F, 9),
-                det_rng_range(rng, 0.35F, 0.6F), 0);
+            const enum prop_kind kind = det_rng_below(rng, 3) ? PROP_TREE : PROP_BUSH;
+            const float y = det_rng_range(rng, -50, 150), height = det_rng_range(rng, 3.5F, 9);
+            const float spread = det_rng_range(rng, 0.35F, 0.6F);
+            add(scene, rng, kind, x, y, height, spread, 0);
         }
         if (det_rng_below(rng, 2)) {
             const float spacing = det_rng_range(rng, 22, 38), x = edge + s * 0.9F;
-            for (float y = det_rng_range(rng, -30, 10); y < 130; y += spacing)
-                add(scene, rng, PROP_LAMP, x, y, det_rng_range(rng, 7.5F, 8), -s, 0);
+            const float first = det_rng_range(rng, -30, 10);
+            for (int i = 0; first + spacing * (float)i < 130; i++) {
+                const float height = det_rng_range(rng, 7.5F, 8);
+                add(scene, rng, PROP_LAMP, x, first + spacing * (float)i, height, -s, 0);
+            }
         }
         const int signs = (int)det_rng_below(rng, 4);
-        for (int i = 0; i < signs; i++)
-            add(scene, rng, PROP_SIGN, edge + s * det_rng_range(rng, 0.6F, 2),
-                det_rng_range(rng, 4, 70), det_rng_range(rng, 2, 2.8F),
-                det_rng_range(rng, 0.3F, 0.5F), 0);
+        for (int i = 0; i < signs; i++) {
+            const float x = edge + s * det_rng_range(rng, 0.6F, 2), y = det_rng_range(rng, 4, 70);
+            const float height = det_rng_range(rng, 2, 2.8F), half = det_rng_range(rng, 0.3F, 0.5F);
+            add(scene, rng, PROP_SIGN, x, y, height, half, 0);
+        }
     }
 }
