@@ -7,6 +7,8 @@
  *
  * Numbers: sums in any fixed order that does not depend on the number of threads, so that the same binary on the same
  * instruction set gives the same bits for any thread count. `accumulate` false: the output is written; true: added to.
+ * NaN in an operand reaches every result it takes part in; a dense convolution may also multiply it with the zeros of the
+ * padding, where `ref` skips the tap.
  * Agreement with `ref` (which sums in double): 1e-5 relative to the l2 norm of the terms, see tests/unit/test_ops.c.
  */
 #ifndef DET_BACKEND_BACKEND_H
@@ -73,12 +75,14 @@ struct det_ops {
     void (*bn_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
                        const float *gamma, const float *beta, float epsilon,
                        enum det_activation act, float *out, float *mean, float *variance);
-    /* Gradients of bn_forward. `out` is its result: with RELU6 the gradient passes where 0 < out < 6.
-     * din (+)=; dgamma and dbeta are written. din may be dout when accumulate is false. */
+    /* Gradients of bn_forward. With RELU6 the gradient passes where its result lay between 0 and 6; the result is computed
+     * again, which costs less than reading it. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
+     * false. */
     void (*bn_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                        const float *out, const float *dout, const float *gamma, const float *mean,
-                        const float *variance, float epsilon, enum det_activation act, float *din,
-                        bool accumulate, float *dgamma, float *dbeta);
+                        const float *dout, const float *gamma, const float *beta,
+                        const float *mean, const float *variance, float epsilon,
+                        enum det_activation act, float *din, bool accumulate, float *dgamma,
+                        float *dbeta);
 
     /* Frozen batch norm: mean and variance are given (the moving ones) and constant. */
     void (*bn_frozen_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
@@ -86,7 +90,7 @@ struct det_ops {
                               const float *variance, float epsilon, enum det_activation act,
                               float *out);
     void (*bn_frozen_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                               const float *out, const float *dout, const float *gamma,
+                               const float *dout, const float *gamma, const float *beta,
                                const float *mean, const float *variance, float epsilon,
                                enum det_activation act, float *din, bool accumulate, float *dgamma,
                                float *dbeta);

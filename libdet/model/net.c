@@ -101,8 +101,6 @@ static void plan_values(const struct det_graph *graph, enum det_net_mode mode,
             continue;
         if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV || op->kind == DET_OP_BATCH_NORM)
             use(&values[op->in], backward);
-        if (op->kind == DET_OP_BATCH_NORM)
-            use(&values[op->out], backward);
     }
     for (int32_t l = 0; l < graph->levels; l++) {
         use(&values[graph->box_outputs[l]], operations + 1);
@@ -523,8 +521,8 @@ static void backward_norm(struct det_net *net, const float *params, float *gradi
         frozen ? param_of(net, params, op->variance) : net->statistics[index] + channels;
     (frozen ? net->ops->bn_frozen_backward : net->ops->bn_backward)(
         &net->exec, rows_of(g, op->out, net->batch), channels, net->values[op->in],
-        net->values[op->out], net->gradients[op->out], param_of(net, params, op->gamma), mean,
-        variance, op->epsilon, op->act, net->gradients[op->in], net->accumulate_in[index],
+        net->gradients[op->out], param_of(net, params, op->gamma), param_of(net, params, op->beta),
+        mean, variance, op->epsilon, op->act, net->gradients[op->in], net->accumulate_in[index],
         gradient_of(net, gradients, op->gamma), gradient_of(net, gradients, op->beta));
 }
 

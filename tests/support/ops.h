@@ -34,8 +34,10 @@ struct det_exec ops_exec(struct ops_rig *rig, int threads, size_t bytes);
 void ops_exec_done(struct ops_rig *rig);
 
 /* |got - want| <= 1e-5 * sqrt(norm2) + 1e-6 * |want|, norm2 being the sum of the squares of the
- * terms (NULL: 1). NaN must meet NaN. `what` names the case. */
-void ops_compare(const char *what, const float *got, const float *want, const float *norm2);
+ * terms (NULL: 1). NaN must meet NaN; `nan_may_spread` allows more of them:
+ * 0 * NaN where an implementation multiplies the zeros of the padding that the reference skips. `what` names the case. */
+void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
+                 bool nan_may_spread);
 /* The same bits. */
 void ops_same(const char *what, const float *got, const float *want);
 

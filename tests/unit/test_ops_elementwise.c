@@ -75,8 +75,8 @@ static void check_upsampling(struct ops_rig *rig, int32_t n, int32_t h, int32_t 
             float *out = ops_buffer(high_size, NULL), *dlow = ops_buffer(low_size, low);
             tables[t]->upsample_add_forward(&x, n, h, w, c, out_h, out_w, low, high, out);
             tables[t]->upsample_backward(&x, n, h, w, c, out_h, out_w, high, dlow, accumulate);
-            ops_compare(name, out, want, NULL);
-            ops_compare(name, dlow, want_low, NULL);
+            ops_compare(name, out, want, NULL, false);
+            ops_compare(name, dlow, want_low, NULL, false);
             ops_free(out);
             ops_free(dlow);
             ops_exec_done(rig);

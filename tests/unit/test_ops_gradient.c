@@ -133,16 +133,17 @@ static void bn_forward(const struct gradient_case *k, float *const in[INPUTS_MAX
 static void bn_backward(const struct gradient_case *k, float *const in[INPUTS_MAX],
                         const float *out, const float *dout, float *const din[INPUTS_MAX])
 {
+    (void)out;
     float mean[8], variance[8];
     float *again = ops_buffer(k->out_count, NULL);
     if (k->mean != NULL) {
-        det_ops_ref()->bn_frozen_backward(&plain, k->rows, k->c, in[0], out, dout, in[1], k->mean,
+        det_ops_ref()->bn_frozen_backward(&plain, k->rows, k->c, in[0], dout, in[1], in[2], k->mean,
                                           k->variance, epsilon, k->act, din[0], false, din[1],
                                           din[2]);
     } else {
         det_ops_ref()->bn_forward(&plain, k->rows, k->c, in[0], in[1], in[2], epsilon, k->act,
                                   again, mean, variance);
-        det_ops_ref()->bn_backward(&plain, k->rows, k->c, in[0], out, dout, in[1], mean, variance,
+        det_ops_ref()->bn_backward(&plain, k->rows, k->c, in[0], dout, in[1], in[2], mean, variance,
                                    epsilon, k->act, din[0], false, din[1], din[2]);
     }
     ops_free(again);

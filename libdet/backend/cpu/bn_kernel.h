@@ -33,7 +33,7 @@ struct bn_job {
     int64_t rows, rows_per_task;
     int32_t c, tasks;
     int64_t stride; /* padded c */
-    const float *in, *out, *dout, *gamma, *beta, *mean, *variance;
+    const float *in, *dout, *gamma, *beta, *mean, *variance;
     float epsilon;
     enum det_activation act;
     bool accumulate;
@@ -313,12 +313,12 @@ void DET_OP(bn_forward, DET_ISA)(const struct det_exec *x, int64_t rows, int32_t
     det_pool_run(x->pool, job.tasks, apply_rows, &job);
 }
 
-static float *frozen_scale(const struct bn_job *job)
+/* The factor of (in - mean), the same bits as finish_statistics() writes. */
+static void write_scale(const struct bn_job *job)
 {
     for (int32_t j = 0; j < job->c; j++)
         job->coefficients[j] =
             (float)(job->gamma[j] / sqrt((double)job->variance[j] + job->epsilon));
-    return job->coefficients;
 }
 
 void DET_OP(bn_frozen_forward, DET_ISA)(const struct det_exec *x, int64_t rows, int32_t c,
@@ -335,7 +335,7 @@ void DET_OP(bn_frozen_forward, DET_ISA)(const struct det_exec *x, int64_t rows, 
                          .act = act,
                          .to = out};
     start(x, &job, rows, c);
-    frozen_scale(&job);
+    write_scale(&job);
     det_pool_run(x->pool, job.tasks, apply_rows, &job);
 }
 
@@ -346,17 +346,19 @@ void DET_OP(bn_frozen_forward, DET_ISA)(const struct det_exec *x, int64_t rows, 
 V_INLINE void reduce_group(const struct bn_job *job, int64_t row, int count, bool relu6,
                            bool frozen, float *sum, float *products, int32_t j, int lanes)
 {
-    const v_f32 mean = v_load(job->mean + j, lanes);
+    const v_f32 mean = v_load(job->mean + j, lanes), beta = v_load(job->beta + j, lanes);
+    const v_f32 scale = v_load(job->coefficients + j, lanes);
     v_f32 s = v_zero(), p = v_zero();
     for (int r = 0; r < count; r++) {
         const int64_t i = (row + r) * job->c + j;
+        const v_f32 distance = v_sub(v_load(job->in + i, lanes), mean);
         v_f32 dy = v_load(job->dout + i, lanes);
-        if (relu6)
-            dy = v_passed(dy, v_load(job->out + i, lanes));
+        if (relu6) /* the very operations of apply_group() */
+            dy = v_passed(dy, v_fma(distance, scale, beta));
         s = v_add(s, dy);
-        p = v_fma(dy, v_sub(v_load(job->in + i, lanes), mean), p);
+        p = v_fma(dy, distance, p);
         if (frozen) {
-            dy = v_mul(dy, v_load(job->coefficients + j, lanes));
+            dy = v_mul(dy, scale);
             if (job->accumulate)
                 dy = v_add(dy, v_load(job->to + i, lanes));
             v_store(job->to + i, dy, lanes);
@@ -423,7 +425,7 @@ static void finish_reduction(void *argument, int32_t task, int32_t worker)
         const double scale = job->gamma[j] * inverse, rows = (double)job->rows;
         job->dbeta[j] = (float)sum;
         job->dgamma[j] = (float)(products * inverse);
-        job->coefficients[j] = (float)scale;
+        /* coefficients[j] is the scale already: see write_scale() */
         job->coefficients[job->stride + j] = (float)(-scale * sum / rows);
         job->coefficients[2 * job->stride + j] =
             (float)(-scale * inverse * inverse * products / rows);
@@ -434,15 +436,17 @@ V_INLINE void gradient_group(const struct bn_job *job, int64_t row, int count, b
                              bool accumulate, int32_t j, int lanes)
 {
     const float *coefficients = job->coefficients + j;
-    const v_f32 mean = v_load(job->mean + j, lanes), scale = v_load(coefficients, lanes);
+    const v_f32 mean = v_load(job->mean + j, lanes), beta = v_load(job->beta + j, lanes);
+    const v_f32 scale = v_load(coefficients, lanes);
     const v_f32 constant = v_load(coefficients + job->stride, lanes);
     const v_f32 slope = v_load(coefficients + 2 * job->stride, lanes);
     for (int r = 0; r < count; r++) {
         const int64_t i = (row + r) * job->c + j;
+        const v_f32 distance = v_sub(v_load(job->in + i, lanes), mean);
         v_f32 dy = v_load(job->dout + i, lanes);
         if (relu6)
-            dy = v_passed(dy, v_load(job->out + i, lanes));
-        v_f32 value = v_fma(v_sub(v_load(job->in + i, lanes), mean), slope, constant);
+            dy = v_passed(dy, v_fma(distance, scale, beta));
+        v_f32 value = v_fma(distance, slope, constant);
         value = v_fma(dy, scale, value);
         if (accumulate)
             value = v_add(value, v_load(job->to + i, lanes));
@@ -478,15 +482,15 @@ static void gradient_rows(void *argument, int32_t task, int32_t worker)
 }
 
 void DET_OP(bn_backward, DET_ISA)(const struct det_exec *x, int64_t rows, int32_t c,
-                                  const float *in, const float *out, const float *dout,
-                                  const float *gamma, const float *mean, const float *variance,
+                                  const float *in, const float *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
                                   float epsilon, enum det_activation act, float *din,
                                   bool accumulate, float *dgamma, float *dbeta)
 {
     struct bn_job job = {.in = in,
-                         .out = out,
                          .dout = dout,
                          .gamma = gamma,
+                         .beta = beta,
                          .mean = mean,
                          .variance = variance,
                          .epsilon = epsilon,
@@ -496,6 +500,7 @@ void DET_OP(bn_backward, DET_ISA)(const struct det_exec *x, int64_t rows, int32_
                          .dgamma = dgamma,
                          .dbeta = dbeta};
     start(x, &job, rows, c);
+    write_scale(&job);
     det_pool_run(x->pool, job.tasks, reduce_rows, &job);
     run_channels(x, &job, finish_reduction);
     det_pool_run(x->pool, job.tasks, gradient_rows, &job);
@@ -503,14 +508,14 @@ void DET_OP(bn_backward, DET_ISA)(const struct det_exec *x, int64_t rows, int32_
 
 void DET_OP(bn_frozen_backward,
             DET_ISA)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                     const float *out, const float *dout, const float *gamma, const float *mean,
+                     const float *dout, const float *gamma, const float *beta, const float *mean,
                      const float *variance, float epsilon, enum det_activation act, float *din,
                      bool accumulate, float *dgamma, float *dbeta)
 {
     struct bn_job job = {.in = in,
-                         .out = out,
                          .dout = dout,
                          .gamma = gamma,
+                         .beta = beta,
                          .mean = mean,
                          .variance = variance,
                          .epsilon = epsilon,
@@ -520,7 +525,7 @@ void DET_OP(bn_frozen_backward,
                          .dgamma = dgamma,
                          .dbeta = dbeta};
     start(x, &job, rows, c);
-    frozen_scale(&job);
+    write_scale(&job);
     det_pool_run(x->pool, job.tasks, reduce_rows_frozen, &job);
     run_channels(x, &job, finish_reduction);
 }

@@ -10,7 +10,7 @@
 struct job {
     int64_t rows;
     int32_t c;
-    const float *in, *out, *dout, *gamma, *beta;
+    const float *in, *dout, *gamma, *beta;
     const float *mean, *variance;
     float epsilon;
     enum det_activation act;
@@ -48,6 +48,13 @@ static void statistics(const struct job *job, int32_t first, int32_t count)
     }
 }
 
+/* The normalised value before the activation, rounded as forward returns it. */
+static float normalised(const struct job *job, int64_t row, int32_t channel, double scale)
+{
+    const double distance = (double)job->in[row * job->c + channel] - job->mean[channel];
+    return (float)(distance * scale + job->beta[channel]);
+}
+
 static void forward_channels(void *argument, int32_t task, int32_t worker)
 {
     (void)worker;
@@ -60,10 +67,8 @@ static void forward_channels(void *argument, int32_t task, int32_t worker)
         scale[j] = job->gamma[first + j] / sqrt((double)job->variance[first + j] + job->epsilon);
     for (int64_t row = 0; row < job->rows; row++) {
         for (int32_t j = 0; j < count; j++) {
-            const int64_t at = row * job->c + first + j;
-            const double value =
-                ((double)job->in[at] - job->mean[first + j]) * scale[j] + job->beta[first + j];
-            job->to[at] = (float)det_ref_activate(value, job->act);
+            const double value = normalised(job, row, first + j, scale[j]);
+            job->to[row * job->c + first + j] = (float)det_ref_activate(value, job->act);
         }
     }
 }
@@ -106,6 +111,13 @@ void detk_bn_frozen_forward__ref(const struct det_exec *x, int64_t rows, int32_t
     det_pool_run(x->pool, tasks_for(c), forward_channels, &job);
 }
 
+/* The gradient behind the activation. */
+static double gradient_behind(const struct job *job, int64_t row, int32_t channel, double scale)
+{
+    const float out = normalised(job, row, channel, scale);
+    return det_ref_passes(out, job->act) ? (double)job->dout[row * job->c + channel] : 0.0;
+}
+
 /* With dy the gradient behind the activation and xhat = (in - mean) / sqrt(variance + epsilon):
  * dbeta = sum dy, dgamma = sum dy * xhat, and din is gamma / sqrt(variance + epsilon) times
  * dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
@@ -114,13 +126,16 @@ static void backward_channels(void *argument, int32_t task, int32_t worker)
     (void)worker;
     const struct job *job = argument;
     const int32_t first = task * BLOCK, count = det_ref_min(BLOCK, job->c - first);
-    double inverse[BLOCK], sum[BLOCK] = {0}, sum_xhat[BLOCK] = {0};
-    for (int32_t j = 0; j < count; j++)
-        inverse[j] = 1 / sqrt((double)job->variance[first + j] + job->epsilon);
+    double inverse[BLOCK], scale[BLOCK], sum[BLOCK] = {0}, sum_xhat[BLOCK] = {0};
+    for (int32_t j = 0; j < count; j++) {
+        const double deviation = sqrt((double)job->variance[first + j] + job->epsilon);
+        inverse[j] = 1 / deviation;
+        scale[j] = job->gamma[first + j] / deviation;
+    }
     for (int64_t row = 0; row < job->rows; row++) {
         for (int32_t j = 0; j < count; j++) {
             const int64_t at = row * job->c + first + j;
-            const double dy = det_ref_passes(job->out[at], job->act) ? (double)job->dout[at] : 0.0;
+            const double dy = gradient_behind(job, row, first + j, scale[j]);
             sum[j] += dy;
             sum_xhat[j] += dy * ((double)job->in[at] - job->mean[first + j]) * inverse[j];
         }
@@ -132,19 +147,19 @@ static void backward_channels(void *argument, int32_t task, int32_t worker)
     for (int64_t row = 0; row < job->rows; row++) {
         for (int32_t j = 0; j < count; j++) {
             const int64_t at = row * job->c + first + j;
-            double value = det_ref_passes(job->out[at], job->act) ? (double)job->dout[at] : 0.0;
+            double value = gradient_behind(job, row, first + j, scale[j]);
             if (!job->frozen) {
                 const double xhat = ((double)job->in[at] - job->mean[first + j]) * inverse[j];
                 value -= (sum[j] + xhat * sum_xhat[j]) / (double)job->rows;
             }
-            value *= job->gamma[first + j] * inverse[j];
+            value *= scale[j];
             job->to[at] = (float)(job->accumulate ? job->to[at] + value : value);
         }
     }
 }
 
 void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                           const float *out, const float *dout, const float *gamma,
+                           const float *dout, const float *gamma, const float *beta,
                            const float *mean, const float *variance, float epsilon,
                            enum det_activation act, float *din, bool accumulate, float *dgamma,
                            float *dbeta)
@@ -152,9 +167,9 @@ void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, co
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
-                      .out = out,
                       .dout = dout,
                       .gamma = gamma,
+                      .beta = beta,
                       .mean = mean,
                       .variance = variance,
                       .epsilon = epsilon,
@@ -167,17 +182,17 @@ void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, co
 }
 
 void detk_bn_frozen_backward__ref(const struct det_exec *x, int64_t rows, int32_t c,
-                                  const float *in, const float *out, const float *dout,
-                                  const float *gamma, const float *mean, const float *variance,
+                                  const float *in, const float *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
                                   float epsilon, enum det_activation act, float *din,
                                   bool accumulate, float *dgamma, float *dbeta)
 {
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
-                      .out = out,
                       .dout = dout,
                       .gamma = gamma,
+                      .beta = beta,
                       .mean = mean,
                       .variance = variance,
                       .epsilon = epsilon,
