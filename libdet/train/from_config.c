@@ -137,6 +137,14 @@ det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_c
         return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
                                         PREDICTOR_FIELD ".use_dropout",
                                         "dropout in the box predictor is not supported");
+    if (predictor->has_box_encodings_clip_range)
+        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
+                                        PREDICTOR_FIELD ".box_encodings_clip_range",
+                                        "clipping of box encodings is not supported");
+    if (!ssd->add_background_class)
+        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
+                                        "model.ssd.add_background_class",
+                                        "only add_background_class: true is supported");
     if (nms->use_class_agnostic_nms || nms->soft_nms_sigma != 0.0f)
         return det_pipeline_config_fail(
             env, DET_STATUS_UNSUPPORTED, config, "model.ssd.post_processing",
