@@ -44,7 +44,7 @@ static det_status wrong_kind(const struct place *place, const char *key, const c
 
 static det_status read_integer(const struct place *place, const char *key, const cJSON *value,
                                int64_t *out) {
-    if (!cJSON_IsNumber(value))
+    if (value == NULL || !cJSON_IsNumber(value))
         return wrong_kind(place, key, value, "an integer");
     const double number = value->valuedouble;
     /* cJSON keeps numbers as double: beyond 2^53 two ids may have become one. */
@@ -58,7 +58,7 @@ static det_status read_integer(const struct place *place, const char *key, const
 
 static det_status read_number(const struct place *place, const char *key, const cJSON *value,
                               double *out) {
-    if (!cJSON_IsNumber(value))
+    if (value == NULL || !cJSON_IsNumber(value))
         return wrong_kind(place, key, value, "a number");
     if (!isfinite(value->valuedouble))
         return at(place, det_fail(place->env, DET_STATUS_NON_FINITE, "`%s` is not finite", key));
@@ -84,7 +84,7 @@ static det_status read_flag(const struct place *place, const char *key, const cJ
 }
 
 static det_status read_box(const struct place *place, const cJSON *value, double box_px[4]) {
-    if (!cJSON_IsArray(value))
+    if (value == NULL || !cJSON_IsArray(value))
         return wrong_kind(place, "bbox", value, "a list of 4 numbers");
     const int count = cJSON_GetArraySize(value);
     if (count != 4)
@@ -104,14 +104,14 @@ static int compare_names(const void *a, const void *b) {
 static det_status read_image_id(const struct place *place, const char *key, const cJSON *value,
                                 const struct det_coco_names *names, int64_t *out) {
     if (names == NULL || names->count == 0) {
-        if (cJSON_IsString(value))
+        if (value != NULL && cJSON_IsString(value))
             return at(place, det_fail(place->env, DET_STATUS_MISMATCH,
                                       "`%s` is the string \"%s\", but the ids of the images are "
                                       "integers",
                                       key, value->valuestring));
         return read_integer(place, key, value, out);
     }
-    if (!cJSON_IsString(value))
+    if (value == NULL || !cJSON_IsString(value))
         return wrong_kind(place, key, value, "a string as the ids of the images");
     char *const *found = bsearch(&value->valuestring, names->names, names->count,
                                  sizeof *names->names, compare_names);
@@ -189,7 +189,8 @@ static det_status collect_names(struct det_env *env, const char *path, const cJS
     static const char *const keys[] = {"id"};
     DET_TRY_RETURN(det_alloc(env, &names->names, count, sizeof *names->names, "image names"));
     struct place place = {env, path, "images", 0};
-    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
+         entry = entry->next, place.index++) {
         const cJSON *id = NULL;
         DET_TRY_RETURN(read_keys(&place, entry, keys, &id, 1));
         if (!cJSON_IsString(id))
@@ -198,6 +199,11 @@ static det_status collect_names(struct det_env *env, const char *path, const cJS
         names->count++;
     }
     qsort(names->names, names->count, sizeof *names->names, compare_names);
+    for (size_t i = 1; i < names->count; i++) {
+        if (strcmp(names->names[i], names->names[i - 1]) == 0)
+            return det_fail(env, DET_STATUS_CORRUPT, "%s: images: id \"%s\" appears twice", path,
+                            names->names[i]);
+    }
     return DET_OK;
 }
 
@@ -211,12 +217,14 @@ static det_status read_images(struct det_env *env, const char *path, const cJSON
     DET_TRY(find_list(env, path, root, "images", true, &list, &count));
     DET_TRY(det_alloc(env, &dataset->images, count, sizeof *dataset->images, "images"));
     DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "images"));
-    if (list->child != NULL && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(list->child, "id")))
+    if (list != NULL && list->child != NULL &&
+        cJSON_IsString(cJSON_GetObjectItemCaseSensitive(list->child, "id")))
         DET_TRY(collect_names(env, path, list, count, &dataset->names));
     struct place place = {env, path, "images", 0};
-    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
+         entry = entry->next, place.index++) {
         struct det_coco_image *image = &dataset->images[place.index];
-        const cJSON *values[4];
+        const cJSON *values[4] = {NULL};
         DET_TRY(read_keys(&place, entry, keys, values, 4));
         DET_TRY(read_image_id(&place, "id", values[0], &dataset->names, &image->id));
         dataset->image_count++;
@@ -253,9 +261,10 @@ static det_status read_categories(struct det_env *env, const char *path, const c
     DET_TRY(det_alloc(env, &dataset->categories, count, sizeof *dataset->categories, "categories"));
     DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "categories"));
     struct place place = {env, path, "categories", 0};
-    for (const cJSON *entry = list->child; entry != NULL; entry = entry->next, place.index++) {
+    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
+         entry = entry->next, place.index++) {
         struct det_coco_category *category = &dataset->categories[place.index];
-        const cJSON *values[2];
+        const cJSON *values[2] = {NULL};
         DET_TRY(read_keys(&place, entry, keys, values, 2));
         DET_TRY(read_integer(&place, "id", values[0], &category->id));
         if (values[1] != NULL && !cJSON_IsString(values[1]))
@@ -286,7 +295,7 @@ static det_status read_annotations(struct det_env *env, const char *path, const 
     for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
          entry = entry->next, place.index++) {
         struct det_coco_annotation *object = &dataset->annotations[place.index];
-        const cJSON *values[7];
+        const cJSON *values[7] = {NULL};
         DET_TRY(read_keys(&place, entry, keys, values, 7));
         object->id = (int64_t)place.index + 1;
         if (values[0] != NULL)
@@ -335,7 +344,7 @@ det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, co
     cJSON *root = NULL;
     DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
     det_status status = DET_OK;
-    if (!cJSON_IsObject(root)) {
+    if (root == NULL || !cJSON_IsObject(root)) {
         status = det_fail(env, DET_STATUS_PARSE,
                           "%s: is %s, expected an object with `images`, `annotations` and "
                           "`categories`",
@@ -389,7 +398,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
     cJSON *root = NULL;
     DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
     det_status status = DET_OK;
-    if (!cJSON_IsArray(root)) {
+    if (root == NULL || !cJSON_IsArray(root)) {
         status = det_fail(env, DET_STATUS_PARSE, "%s: is %s, expected a list of detections", path,
                           kind_of(root));
         goto fail;
@@ -399,7 +408,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
     struct place place = {env, path, "detections", 0};
     for (const cJSON *entry = root->child; entry != NULL; entry = entry->next, place.index++) {
         struct det_coco_detection *item = &list->items[place.index];
-        const cJSON *values[4];
+        const cJSON *values[4] = {NULL};
         DET_TRY(read_keys(&place, entry, keys, values, 4));
         DET_TRY(read_image_id(&place, "image_id", values[0], names, &item->image_id));
         DET_TRY(read_integer(&place, "category_id", values[1], &item->category_id));

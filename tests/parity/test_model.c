@@ -93,9 +93,32 @@ static void ref_agrees_with_tensorflow(void **state)
     drop(&f);
 }
 
+static void cpu_agrees_with_tensorflow(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sse2", "avx2", "avx512"};
+    struct fixture f;
+    make(&f);
+    for (size_t i = 0; i < 3; i++) {
+        const char *reason = NULL;
+        const struct det_ops *ops = det_ops_cpu(names[i], &reason);
+        if (ops == NULL) {
+            print_message("skipped %s: %s\n", names[i], reason);
+            continue;
+        }
+        char label[64];
+        snprintf(label, sizeof label, "%s, batch norms apart", names[i]);
+        run(&f, ops, false, label);
+        snprintf(label, sizeof label, "%s, folded", names[i]);
+        run(&f, ops, true, label);
+    }
+    drop(&f);
+}
+
 int test_model(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cpu_agrees_with_tensorflow),
         cmocka_unit_test(ref_agrees_with_tensorflow),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

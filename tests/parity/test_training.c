@@ -76,9 +76,24 @@ static void scene_on_ref(void **state)
     scene(det_ops_ref());
 }
 
+static void scene_on_cpu(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sse2", "avx2", "avx512"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *reason = NULL;
+        const struct det_ops *ops = det_ops_cpu(names[i], &reason);
+        if (ops != NULL)
+            scene(ops);
+        else
+            print_message("skipped %s: %s\n", names[i], reason);
+    }
+}
+
 int test_training(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scene_on_cpu),
         cmocka_unit_test(scene_on_ref),
     };
     return cmocka_run_group_tests_name("training", tests, NULL, NULL);

@@ -21,12 +21,14 @@ struct job {
     float *dgamma, *dbeta;
 };
 
-static int32_t tasks_for(int32_t c) {
+static int32_t tasks_for(int32_t c)
+{
     return (c + BLOCK - 1) / BLOCK;
 }
 
 /* Mean, then mean squared distance from it: no cancellation. */
-static void statistics(const struct job *job, int32_t first, int32_t count) {
+static void statistics(const struct job *job, int32_t first, int32_t count)
+{
     double mean[BLOCK] = {0}, variance[BLOCK] = {0};
     for (int64_t row = 0; row < job->rows; row++) {
         for (int32_t j = 0; j < count; j++)
@@ -46,7 +48,8 @@ static void statistics(const struct job *job, int32_t first, int32_t count) {
     }
 }
 
-static void forward_channels(void *argument, int32_t task, int32_t worker) {
+static void forward_channels(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const int32_t first = task * BLOCK, count = det_ref_min(BLOCK, job->c - first);
@@ -67,7 +70,8 @@ static void forward_channels(void *argument, int32_t task, int32_t worker) {
 
 void detk_bn_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
                           const float *gamma, const float *beta, float epsilon,
-                          enum det_activation act, float *out, float *mean, float *variance) {
+                          enum det_activation act, float *out, float *mean, float *variance)
+{
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
@@ -86,7 +90,8 @@ void detk_bn_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, con
 void detk_bn_frozen_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
                                  const float *gamma, const float *beta, const float *mean,
                                  const float *variance, float epsilon, enum det_activation act,
-                                 float *out) {
+                                 float *out)
+{
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
@@ -104,7 +109,8 @@ void detk_bn_frozen_forward__ref(const struct det_exec *x, int64_t rows, int32_t
 /* With dy the gradient behind the activation and xhat = (in - mean) / sqrt(variance + epsilon):
  * dbeta = sum dy, dgamma = sum dy * xhat, and din is gamma / sqrt(variance + epsilon) times
  * dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
-static void backward_channels(void *argument, int32_t task, int32_t worker) {
+static void backward_channels(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const int32_t first = task * BLOCK, count = det_ref_min(BLOCK, job->c - first);
@@ -141,7 +147,8 @@ void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, co
                            const float *out, const float *dout, const float *gamma,
                            const float *mean, const float *variance, float epsilon,
                            enum det_activation act, float *din, bool accumulate, float *dgamma,
-                           float *dbeta) {
+                           float *dbeta)
+{
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
@@ -163,7 +170,8 @@ void detk_bn_frozen_backward__ref(const struct det_exec *x, int64_t rows, int32_
                                   const float *in, const float *out, const float *dout,
                                   const float *gamma, const float *mean, const float *variance,
                                   float epsilon, enum det_activation act, float *din,
-                                  bool accumulate, float *dgamma, float *dbeta) {
+                                  bool accumulate, float *dgamma, float *dbeta)
+{
     struct job job = {.rows = rows,
                       .c = c,
                       .in = in,
@@ -182,7 +190,8 @@ void detk_bn_frozen_backward__ref(const struct det_exec *x, int64_t rows, int32_
     det_pool_run(x->pool, tasks_for(c), backward_channels, &job);
 }
 
-static void column_sums(void *argument, int32_t task, int32_t worker) {
+static void column_sums(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const int32_t first = task * BLOCK, count = det_ref_min(BLOCK, job->c - first);
@@ -198,12 +207,14 @@ static void column_sums(void *argument, int32_t task, int32_t worker) {
 }
 
 void detk_bias_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
-                             float *dbias, bool accumulate) {
+                             float *dbias, bool accumulate)
+{
     struct job job = {.rows = rows, .c = c, .dout = dout, .to = dbias, .accumulate = accumulate};
     det_pool_run(x->pool, tasks_for(c), column_sums, &job);
 }
 
-size_t detk_bn_workspace__ref(int64_t rows, int32_t c, int threads) {
+size_t detk_bn_workspace__ref(int64_t rows, int32_t c, int threads)
+{
     (void)rows;
     (void)c;
     (void)threads;

@@ -11,7 +11,8 @@ struct job {
 };
 
 /* One row of one output image. */
-static void forward_row(void *argument, int32_t task, int32_t worker) {
+static void forward_row(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -49,13 +50,15 @@ static void forward_row(void *argument, int32_t task, int32_t worker) {
 
 void detk_conv_forward__ref(const struct det_exec *x, const struct det_conv_shape *s,
                             const float *in, const float *w, const float *bias,
-                            enum det_activation act, float *out) {
+                            enum det_activation act, float *out)
+{
     struct job job = {.s = s, .in = in, .w = w, .bias = bias, .act = act, .to = out};
     det_pool_run(x->pool, s->n * s->out_h, forward_row, &job);
 }
 
 /* Four sums, for speed only. */
-static double dot(const float *a, const float *b, int32_t count) {
+static double dot(const float *a, const float *b, int32_t count)
+{
     double sum[4] = {0, 0, 0, 0};
     int32_t i = 0;
     for (; i + 4 <= count; i += 4) {
@@ -68,7 +71,8 @@ static double dot(const float *a, const float *b, int32_t count) {
 }
 
 /* One row of one input image. */
-static void backward_data_row(void *argument, int32_t task, int32_t worker) {
+static void backward_data_row(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -97,13 +101,15 @@ static void backward_data_row(void *argument, int32_t task, int32_t worker) {
 }
 
 void detk_conv_backward_data__ref(const struct det_exec *x, const struct det_conv_shape *s,
-                                  const float *dout, const float *w, float *din, bool accumulate) {
+                                  const float *dout, const float *w, float *din, bool accumulate)
+{
     struct job job = {.s = s, .dout = dout, .w = w, .to = din, .accumulate = accumulate};
     det_pool_run(x->pool, s->n * s->in_h, backward_data_row, &job);
 }
 
 /* The weights [ky, kx, ci, :]. */
-static void backward_weight_channel(void *argument, int32_t task, int32_t worker) {
+static void backward_weight_channel(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -140,13 +146,14 @@ static void backward_weight_channel(void *argument, int32_t task, int32_t worker
 }
 
 void detk_conv_backward_weight__ref(const struct det_exec *x, const struct det_conv_shape *s,
-                                    const float *in, const float *dout, float *dw,
-                                    bool accumulate) {
+                                    const float *in, const float *dout, float *dw, bool accumulate)
+{
     struct job job = {.s = s, .in = in, .dout = dout, .to = dw, .accumulate = accumulate};
     det_pool_run(x->pool, s->kernel_h * s->kernel_w * s->in_c, backward_weight_channel, &job);
 }
 
-size_t detk_conv_workspace__ref(const struct det_conv_shape *s, int threads) {
+size_t detk_conv_workspace__ref(const struct det_conv_shape *s, int threads)
+{
     (void)s;
     (void)threads;
     return 0;

@@ -11,7 +11,8 @@ struct job {
 };
 
 /* One row of one output image. */
-static void forward_row(void *argument, int32_t task, int32_t worker) {
+static void forward_row(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -39,13 +40,15 @@ static void forward_row(void *argument, int32_t task, int32_t worker) {
 
 void detk_dwconv_forward__ref(const struct det_exec *x, const struct det_conv_shape *s,
                               const float *in, const float *w, const float *bias,
-                              enum det_activation act, float *out) {
+                              enum det_activation act, float *out)
+{
     struct job job = {.s = s, .in = in, .w = w, .bias = bias, .act = act, .to = out};
     det_pool_run(x->pool, s->n * s->out_h, forward_row, &job);
 }
 
 /* One row of one input image. */
-static void backward_data_row(void *argument, int32_t task, int32_t worker) {
+static void backward_data_row(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -71,14 +74,15 @@ static void backward_data_row(void *argument, int32_t task, int32_t worker) {
 }
 
 void detk_dwconv_backward_data__ref(const struct det_exec *x, const struct det_conv_shape *s,
-                                    const float *dout, const float *w, float *din,
-                                    bool accumulate) {
+                                    const float *dout, const float *w, float *din, bool accumulate)
+{
     struct job job = {.s = s, .dout = dout, .w = w, .to = din, .accumulate = accumulate};
     det_pool_run(x->pool, s->n * s->in_h, backward_data_row, &job);
 }
 
 /* The weights [ky, kx, :]. */
-static void backward_weight_tap(void *argument, int32_t task, int32_t worker) {
+static void backward_weight_tap(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_conv_shape *s = job->s;
@@ -109,12 +113,14 @@ static void backward_weight_tap(void *argument, int32_t task, int32_t worker) {
 
 void detk_dwconv_backward_weight__ref(const struct det_exec *x, const struct det_conv_shape *s,
                                       const float *in, const float *dout, float *dw,
-                                      bool accumulate) {
+                                      bool accumulate)
+{
     struct job job = {.s = s, .in = in, .dout = dout, .to = dw, .accumulate = accumulate};
     det_pool_run(x->pool, s->kernel_h * s->kernel_w, backward_weight_tap, &job);
 }
 
-size_t detk_dwconv_workspace__ref(const struct det_conv_shape *s, int threads) {
+size_t detk_dwconv_workspace__ref(const struct det_conv_shape *s, int threads)
+{
     (void)s;
     (void)threads;
     return 0;

@@ -2,14 +2,16 @@
 #include "backend/ref/ref_ops.h"
 
 void detk_add_forward__ref(const struct det_exec *x, int64_t count, const float *a, const float *b,
-                           float *out) {
+                           float *out)
+{
     (void)x;
     for (int64_t i = 0; i < count; i++)
         out[i] = a[i] + b[i];
 }
 
 void detk_accumulate__ref(const struct det_exec *x, int64_t count, const float *from, float *to,
-                          bool accumulate) {
+                          bool accumulate)
+{
     (void)x;
     for (int64_t i = 0; i < count; i++)
         to[i] = accumulate ? to[i] + from[i] : from[i];

@@ -1,7 +1,8 @@
 /* The reference's table. */
 #include "backend/ref/ref_ops.h"
 
-static size_t conv_workspace(const struct det_conv_shape *shape, bool depthwise, int threads) {
+static size_t conv_workspace(const struct det_conv_shape *shape, bool depthwise, int threads)
+{
     return depthwise ? detk_dwconv_workspace__ref(shape, threads)
                      : detk_conv_workspace__ref(shape, threads);
 }
@@ -27,6 +28,7 @@ static const struct det_ops ref_ops = {
     .upsample_backward = detk_upsample_backward__ref,
 };
 
-const struct det_ops *det_ops_ref(void) {
+const struct det_ops *det_ops_ref(void)
+{
     return &ref_ops;
 }

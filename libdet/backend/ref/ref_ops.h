@@ -16,19 +16,22 @@ DET_DECLARE_ELEMENTWISE(ref);
 /* Channels summed at once, in doubles on the stack. */
 #define DET_REF_BLOCK 64
 
-static inline int32_t det_ref_min(int32_t a, int32_t b) {
+static inline int32_t det_ref_min(int32_t a, int32_t b)
+{
     return a < b ? a : b;
 }
 
 /* Both comparisons are false for NaN, which so passes through. */
-static inline double det_ref_activate(double value, enum det_activation act) {
+static inline double det_ref_activate(double value, enum det_activation act)
+{
     if (act == DET_ACTIVATION_RELU6)
         return value < 0 ? 0 : value > 6 ? 6 : value;
     return value;
 }
 
 /* Whether relu6 lets the gradient through, from its result; yes for NaN. */
-static inline bool det_ref_passes(float out, enum det_activation act) {
+static inline bool det_ref_passes(float out, enum det_activation act)
+{
     return act != DET_ACTIVATION_RELU6 || !(out <= 0 || out >= 6);
 }
 

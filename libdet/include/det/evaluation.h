@@ -31,9 +31,9 @@ typedef struct det_evaluation_settings {
 
 DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);
 
+/** Means over the images. An exported model has no regularised weights any more: regularization is then 0. */
 typedef struct det_evaluation_losses {
-    double localization, classification, regularization, total; /**< means over the images */
-    int available; /**< 0 for an exported model: its regularised weights are gone, no losses are computed */
+    double localization, classification, regularization, total;
 } det_evaluation_losses;
 
 /** Evaluates. The result lives until it is destroyed. */

@@ -1,0 +1,24 @@
+/* gemm_avx2.c: micro-kernels of 6 x 16 floats: 12 accumulators, 2 vectors of b, 1 broadcast of the
+ * 16 registers. */
+#include <immintrin.h>
+
+#define LANES                 8
+#define MAX_ROWS              6
+#define TABLE                 detk_gemm_avx2
+#define vec                   __m256
+#define load(p)               _mm256_loadu_ps(p)
+#define store(p, v)           _mm256_storeu_ps(p, v)
+#define load_part(p, n)       _mm256_maskload_ps(p, first(n))
+#define store_part(p, v, n)   _mm256_maskstore_ps(p, first(n), v)
+#define broadcast(p)          _mm256_broadcast_ss(p)
+#define set1(x)               _mm256_set1_ps(x)
+#define multiply_add(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define add(a, b)             _mm256_add_ps(a, b)
+#define minimum(a, b)         _mm256_min_ps(a, b)
+#define maximum(a, b)         _mm256_max_ps(a, b)
+
+static inline __m256i first(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+#include "backend/cpu/gemm_kernel.h"

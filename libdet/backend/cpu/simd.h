@@ -1,0 +1,270 @@
+/* simd.h: one vector of floats, as wide as the instruction set that the including file names.
+ *
+ * The file defines DET_ISA as sse2, avx2 or avx512 and DET_ISA_WIDTH as 4, 8 or 16 before it
+ * includes this; the functions below then become that set's instructions. `lanes` is how many of
+ * the V_WIDTH lanes exist in memory: with the constant V_WIDTH the partial forms fold into plain
+ * loads and stores. Loads and stores need no alignment. */
+#ifndef DET_BACKEND_CPU_SIMD_H
+#define DET_BACKEND_CPU_SIMD_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "backend/cpu/cpu_ops.h"
+
+#define V_INLINE static inline __attribute__((always_inline, unused))
+#define V_WIDTH  DET_ISA_WIDTH
+
+#if DET_ISA_WIDTH == 16
+
+typedef __m512 v_f32;
+
+V_INLINE v_f32 v_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+V_INLINE v_f32 v_set(float value)
+{
+    return _mm512_set1_ps(value);
+}
+V_INLINE v_f32 v_load_all(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+V_INLINE void v_store_all(float *to, v_f32 a)
+{
+    _mm512_storeu_ps(to, a);
+}
+V_INLINE v_f32 v_load_some(const float *from, int lanes)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), from);
+}
+V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
+{
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << lanes) - 1), a);
+}
+/* Past the caches; `to` must be aligned to the vector. */
+V_INLINE void v_stream(float *to, v_f32 a)
+{
+    _mm512_stream_ps(to, a);
+}
+V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
+{
+    return _mm512_add_ps(a, b);
+}
+V_INLINE v_f32 v_sub(v_f32 a, v_f32 b)
+{
+    return _mm512_sub_ps(a, b);
+}
+V_INLINE v_f32 v_mul(v_f32 a, v_f32 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+/* a * b + c */
+V_INLINE v_f32 v_fma(v_f32 a, v_f32 b, v_f32 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+V_INLINE v_f32 v_relu6(v_f32 a)
+{
+    return _mm512_min_ps(_mm512_set1_ps(6), _mm512_max_ps(_mm512_setzero_ps(), a));
+}
+/* `gradient` where 0 < out < 6 or out is NaN, else 0. */
+V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
+{
+    const __mmask16 above = _mm512_cmp_ps_mask(out, _mm512_setzero_ps(), _CMP_NLE_UQ);
+    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, out, _mm512_set1_ps(6), _CMP_NGE_UQ),
+                               gradient);
+}
+/* to[0..V_WIDTH) += a */
+V_INLINE void v_add_to_double(double *to, v_f32 a)
+{
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+    const __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+    _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), low));
+    _mm512_storeu_pd(to + 8, _mm512_add_pd(_mm512_loadu_pd(to + 8), high));
+}
+
+#elif DET_ISA_WIDTH == 8
+
+typedef __m256 v_f32;
+
+V_INLINE v_f32 v_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+V_INLINE v_f32 v_set(float value)
+{
+    return _mm256_set1_ps(value);
+}
+V_INLINE v_f32 v_load_all(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+V_INLINE void v_store_all(float *to, v_f32 a)
+{
+    _mm256_storeu_ps(to, a);
+}
+V_INLINE __m256i v_mask(int lanes)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+V_INLINE v_f32 v_load_some(const float *from, int lanes)
+{
+    return _mm256_maskload_ps(from, v_mask(lanes));
+}
+V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
+{
+    _mm256_maskstore_ps(to, v_mask(lanes), a);
+}
+V_INLINE void v_stream(float *to, v_f32 a)
+{
+    _mm256_stream_ps(to, a);
+}
+V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
+{
+    return _mm256_add_ps(a, b);
+}
+V_INLINE v_f32 v_sub(v_f32 a, v_f32 b)
+{
+    return _mm256_sub_ps(a, b);
+}
+V_INLINE v_f32 v_mul(v_f32 a, v_f32 b)
+{
+    return _mm256_mul_ps(a, b);
+}
+V_INLINE v_f32 v_fma(v_f32 a, v_f32 b, v_f32 c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+V_INLINE v_f32 v_relu6(v_f32 a)
+{
+    return _mm256_min_ps(_mm256_set1_ps(6), _mm256_max_ps(_mm256_setzero_ps(), a));
+}
+V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
+{
+    const v_f32 above = _mm256_cmp_ps(out, _mm256_setzero_ps(), _CMP_NLE_UQ);
+    const v_f32 below = _mm256_cmp_ps(out, _mm256_set1_ps(6), _CMP_NGE_UQ);
+    return _mm256_and_ps(gradient, _mm256_and_ps(above, below));
+}
+V_INLINE void v_add_to_double(double *to, v_f32 a)
+{
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+    _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), low));
+    _mm256_storeu_pd(to + 4, _mm256_add_pd(_mm256_loadu_pd(to + 4), high));
+}
+
+#elif DET_ISA_WIDTH == 4
+
+typedef __m128 v_f32;
+
+V_INLINE v_f32 v_zero(void)
+{
+    return _mm_setzero_ps();
+}
+V_INLINE v_f32 v_set(float value)
+{
+    return _mm_set1_ps(value);
+}
+V_INLINE v_f32 v_load_all(const float *from)
+{
+    return _mm_loadu_ps(from);
+}
+V_INLINE void v_store_all(float *to, v_f32 a)
+{
+    _mm_storeu_ps(to, a);
+}
+V_INLINE v_f32 v_load_some(const float *from, int lanes)
+{
+    if (lanes == 1)
+        return _mm_load_ss(from);
+    const v_f32 low = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)(const void *)from);
+    return lanes == 2 ? low : _mm_movelh_ps(low, _mm_load_ss(from + 2));
+}
+V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
+{
+    if (lanes == 1) {
+        _mm_store_ss(to, a);
+        return;
+    }
+    _mm_storel_pi((__m64 *)(void *)to, a);
+    if (lanes == 3)
+        _mm_store_ss(to + 2, _mm_movehl_ps(a, a));
+}
+V_INLINE void v_stream(float *to, v_f32 a)
+{
+    _mm_stream_ps(to, a);
+}
+V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
+{
+    return _mm_add_ps(a, b);
+}
+V_INLINE v_f32 v_sub(v_f32 a, v_f32 b)
+{
+    return _mm_sub_ps(a, b);
+}
+V_INLINE v_f32 v_mul(v_f32 a, v_f32 b)
+{
+    return _mm_mul_ps(a, b);
+}
+/* Rounded twice: SSE2 has no fused form. */
+V_INLINE v_f32 v_fma(v_f32 a, v_f32 b, v_f32 c)
+{
+    return _mm_add_ps(_mm_mul_ps(a, b), c);
+}
+V_INLINE v_f32 v_relu6(v_f32 a)
+{
+    return _mm_min_ps(_mm_set1_ps(6), _mm_max_ps(_mm_setzero_ps(), a));
+}
+V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
+{
+    const v_f32 above = _mm_cmpnle_ps(out, _mm_setzero_ps());
+    const v_f32 below = _mm_cmpnge_ps(out, _mm_set1_ps(6));
+    return _mm_and_ps(gradient, _mm_and_ps(above, below));
+}
+V_INLINE void v_add_to_double(double *to, v_f32 a)
+{
+    const __m128d low = _mm_cvtps_pd(a), high = _mm_cvtps_pd(_mm_movehl_ps(a, a));
+    _mm_storeu_pd(to, _mm_add_pd(_mm_loadu_pd(to), low));
+    _mm_storeu_pd(to + 2, _mm_add_pd(_mm_loadu_pd(to + 2), high));
+}
+
+#endif
+
+/* 1 <= lanes <= V_WIDTH; lanes that do not exist read as zero. */
+V_INLINE v_f32 v_load(const float *from, int lanes)
+{
+    return lanes == V_WIDTH ? v_load_all(from) : v_load_some(from, lanes);
+}
+V_INLINE void v_store(float *to, v_f32 a, int lanes)
+{
+    if (lanes == V_WIDTH)
+        v_store_all(to, a);
+    else
+        v_store_some(to, a, lanes);
+}
+
+/* Runs the call for c channels, as an expression of `j` (the first channel) and `lanes` (how many):
+ * whole vectors first, with the constant V_WIDTH, then what is left. */
+#define V_FOR_CHANNELS(c, call)                    \
+    do {                                           \
+        int32_t j = 0;                             \
+        for (; j + V_WIDTH <= (c); j += V_WIDTH) { \
+            const int lanes = V_WIDTH;             \
+            call;                                  \
+        }                                          \
+        if (j < (c)) {                             \
+            const int lanes = (int)((c)-j);        \
+            call;                                  \
+        }                                          \
+    } while (0)
+
+/* The channel count rounded up to whole vectors of the widest set: the size of per-channel scratch
+ * arrays, which may then be accessed by whole vectors. */
+V_INLINE int64_t v_padded(int32_t c)
+{
+    return ((int64_t)c + 15) / 16 * 16;
+}
+
+#endif
