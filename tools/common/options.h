@@ -1,0 +1,76 @@
+/* options.h: command lines from a table. Every tool of libdet reads its options with this, in the
+ * manner of absl.flags, which the TF Object Detection API's scripts use:
+ *
+ *   --name value   --name=value   --flag   --noflag   --flag=true|false   -name (one dash, as absl)
+ * --  ends options
+ *   --help prints a page made from the table on stdout
+ *
+ * An option given twice keeps the last value; a LIST collects all. What is not an option is
+ * positional.
+ *
+ *     struct tool tool = TOOL_INIT("det-train");
+ *     const char *config = NULL;
+ *     const struct option table[] = {
+ *         {"pipeline_config_path", OPTION_STRING, &config, "FILE", "the pipeline.config"},
+ *         TOOL_OPTIONS(&tool),
+ *         {0},
+ *     };
+ *     struct options options = {.program = "det-train", .description = "Trains a detector.", .table
+ * = table}; int exit_status; if (!options_parse(&options, argc, argv, &exit_status)) return
+ * exit_status;
+ *     ...
+ *     options_free(&options);
+ */
+#ifndef DET_TOOLS_COMMON_OPTIONS_H
+#define DET_TOOLS_COMMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_kind {
+    OPTION_STRING, /* const char *: points into argv */
+    OPTION_INT,    /* int64_t */
+    OPTION_DOUBLE, /* double, finite */
+    OPTION_FLAG,   /* bool */
+    OPTION_LIST,   /* struct option_list: the option may be repeated */
+};
+
+struct option_list {
+    const char **values; /* [count], pointing into argv */
+    size_t count;
+};
+
+struct option {
+    const char *name; /* without dashes; NULL ends the table */
+    enum option_kind kind;
+    void *value;         /* of the kind's type; what it holds before parsing is the default */
+    const char *metavar; /* "FILE", "N", ...; NULL: by the kind */
+    const char *help;
+};
+
+struct options {
+    const char *program;        /* "det-train" */
+    const char *usage;          /* behind "usage: PROGRAM [options]"; NULL: nothing */
+    const char *description;    /* shown by --help below the usage line */
+    const struct option *table; /* ends with {0} */
+    size_t positional_max;      /* more positional arguments are an error; 0: none are taken */
+    struct option_list positional;
+};
+
+/* Exit status for a wrong command line. */
+enum { OPTIONS_EXIT_USAGE = 2 };
+
+/* True: go on. False: the program has to end with *exit_status (0 after --help; 2 after a message
+ * on stderr), and options_free() is not needed. */
+bool options_parse(struct options *options, int argc, char **argv, int *exit_status);
+
+/* "PROGRAM: message" and a hint to --help on stderr; returns OPTIONS_EXIT_USAGE. For what a tool
+ * checks itself. */
+int options_error(const struct options *options, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Releases all lists. */
+void options_free(struct options *options);
+
+#endif

@@ -1,0 +1,75 @@
+/* tool.h: what all tools share besides their options: a det_context whose log goes to stderr, the
+ * options --threads,
+ * --cpu, --device and --verbose, a progress line, the way out after an error, and Ctrl-C as a flag.
+ */
+#ifndef DET_TOOLS_COMMON_TOOL_H
+#define DET_TOOLS_COMMON_TOOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "common/options.h"
+#include "det/det.h"
+
+struct tool {
+    const char *name; /* "det-train" */
+    int64_t threads;
+    const char *cpu, *device;
+    bool verbose;
+    det_context *context;      /* after tool_open() */
+    bool terminal;             /* stderr is one: progress is shown */
+    atomic_bool progress_open; /* a progress line stands on the terminal */
+};
+
+#define TOOL_INIT(program)                                 \
+    {                                                      \
+        .name = (program), .cpu = "auto", .device = "auto" \
+    }
+
+/* Entries of an option table. */
+#define TOOL_OPTIONS(tool)                                                                  \
+    {"threads", OPTION_INT, &(tool)->threads, "N",                                          \
+     "worker threads, 0: as many as processors this process may use"},                      \
+        {"cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                         \
+         "instruction set: auto, sse2, avx2, avx512 or ref"},                               \
+        {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
+         "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
+    {                                                                                       \
+        "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details"                       \
+    }
+
+/* Exit statuses of all tools: 0, 1 after an error, 2 for a wrong command line. */
+enum { TOOL_EXIT_ERROR = 1 };
+
+/* Makes the context; its log lines go to stderr ("warning: " and "error: " in front of those), the
+ * first one says the device. False: *exit_status is set and the cause was printed; tool_close() is
+ * still allowed. */
+bool tool_open(struct tool *tool, int *exit_status);
+void tool_close(struct tool *tool);
+
+/* "NAME: message of the context" on stderr; returns TOOL_EXIT_ERROR. */
+int tool_fail(struct tool *tool, det_status status);
+/* The same with a message of the tool's own. */
+int tool_error(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A log line of the tool's own. */
+void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Replaces the progress line; nothing when stderr is no terminal. Log lines clear it first; before
+ * printing to stdout call tool_progress_clear(). */
+void tool_progress(struct tool *tool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void tool_progress_clear(struct tool *tool);
+
+/* From now on SIGINT and SIGTERM only set a flag and print `notice` (static, with its newline;
+ * NULL: nothing); a second one ends the process as usual. */
+void tool_catch_signals(const char *notice);
+bool tool_interrupted(void);
+
+/* Seconds of a clock that never jumps. */
+double tool_seconds(void);
+/* Largest resident size of this process so far. */
+double tool_peak_mb(void);
+
+#endif
