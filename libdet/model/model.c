@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include "base/mem.h"
+#include "formats/weights.h"
 
 static det_status copy_names(struct det_env *env, struct det_model *model, const char *const *names)
 {
@@ -59,6 +60,7 @@ void det_model_destroy(det_model **out)
     det_free(&env, &model->class_names);
     det_graph_free(&env, &model->graph);
     det_free(&env, &model->owned);
+    det_weights_close(&env, &model->file);
     det_free(&env, out);
 }
 

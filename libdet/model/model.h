@@ -6,7 +6,9 @@
 #include "formats/label_map.h"
 #include "model/graph.h"
 
-struct det_weights_file; /* formats/weights.h */
+struct det_weights; /* formats/weights.h */
+struct det_weights_tensor;
+struct det_weights_writer;
 
 struct det_model {
     struct det_env env; /* a copy of the creating context's hooks: the model may outlive it */
@@ -14,7 +16,7 @@ struct det_model {
     struct det_graph graph; /* graph.folded says which form */
     const float *params;    /* [graph.param_floats], in `owned` or in the mapped file */
     float *owned;
-    struct det_weights_file *file; /* NULL unless mapped */
+    struct det_weights *file; /* NULL unless mapped */
     int32_t class_count;
     char **class_names; /* [class_count] */
     int64_t step;
@@ -37,5 +39,44 @@ det_status det_model_spec_to_json(struct det_env *env, const struct det_model_sp
 struct cJSON;
 det_status det_model_spec_from_json(struct det_env *env, const char *name, const struct cJSON *json,
                                     struct det_model_spec *spec);
+
+/* Appends "FIELD is A instead of B, ..." for the fields that differ; nothing when none does.
+ * Structural fields decide which parameters exist and what the outputs mean; the others may change
+ * between two runs of one training. */
+det_status det_model_spec_difference(struct det_env *env, const struct det_model_spec *a,
+                                     const struct det_model_spec *b, bool structural,
+                                     struct det_text *text);
+
+/* What the meta object of a .det file says (model/model_file.c). */
+struct det_model_meta {
+    bool folded; /* kind "inference"; else "checkpoint" */
+    struct det_model_spec spec;
+    int64_t step;
+    const char *
+        *names; /* [spec.num_classes]; the strings belong to the file or to whoever writes one */
+};
+
+/* `training`: NULL or the text of a JSON object. */
+det_status det_model_meta_to_json(struct det_env *env, const struct det_model_meta *meta,
+                                  const char *training, struct det_text *json);
+/* Valid while the file is open; det_model_meta_free releases the array of names. */
+det_status det_model_meta_read(struct det_env *env, const struct det_weights *file,
+                               struct det_model_meta *meta);
+void det_model_meta_free(struct det_env *env, struct det_model_meta *meta);
+
+/* One parameter as the tensor "key" + suffix: looked up with type and shape; queued for writing
+ * from a block. */
+det_status det_params_require(struct det_env *env, const struct det_weights *file,
+                              const struct det_param *param, const char *suffix,
+                              const struct det_weights_tensor **tensor);
+det_status det_params_add(struct det_env *env, struct det_weights_writer *writer,
+                          const struct det_param *param, const char *suffix, const float *block);
+/* NON_FINITE naming file, parameter and value. */
+det_status det_params_check_finite(struct det_env *env, const char *path,
+                                   const struct det_param *param, const float *values);
+
+/* det_model_load and det_model_export for internal callers. */
+det_status det_model_read(struct det_env *env, const char *path, det_model **model);
+det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path);
 
 #endif

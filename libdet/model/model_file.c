@@ -1,0 +1,299 @@
+/* model_file.c: det_model to and from .det files (formats/weights.h). The meta object of every .det
+ * file:
+ *
+ *   {"format": "libdet", "kind": "inference" or "checkpoint", "libdet": "0.1.0", "step": 600,
+ * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "training": {...}}
+ *
+ * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
+ * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
+ * in the graph's order: in an inference file each then lies as far from the first as in the
+ * parameter block, and the mapped file serves as the block. */
+#include <math.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "det/version.h"
+#include "formats/weights.h"
+#include "model/model.h"
+
+/* --- meta --- */
+
+static det_status add_string(struct det_env *env, struct det_text *json, const char *before,
+                             const char *value)
+{
+    DET_TRY_RETURN(det_text_printf(env, json, "%s", before));
+    return det_text_json_string(env, json, value);
+}
+
+static det_status add_preprocessing(struct det_env *env, const struct det_model_spec *spec,
+                                    struct det_text *json)
+{
+    const bool fixed = spec->resize_mode == DET_RESIZE_FIXED;
+    DET_TRY_RETURN(
+        det_text_printf(env, json,
+                        ",\n  \"preprocessing\": {\"color\": \"RGB\", \"resize\": \"%s\", "
+                        "\"interpolation\": \"bilinear\", \"height\": %d, \"width\": %d",
+                        fixed ? "fixed" : "keep_aspect", spec->input_height, spec->input_width));
+    if (!fixed)
+        DET_TRY_RETURN(det_text_printf(
+            env, json,
+            ", \"min_dimension\": %d, \"max_dimension\": %d, \"pad_to_max_dimension\": %s",
+            spec->min_dimension, spec->max_dimension, spec->pad_to_max ? "true" : "false"));
+    return det_text_printf(env, json,
+                           ", \"pad_to_multiple\": %d, \"normalize\": \"x * 2/255 - 1\"}",
+                           spec->pad_to_multiple);
+}
+
+det_status det_model_meta_to_json(struct det_env *env, const struct det_model_meta *meta,
+                                  const char *training, struct det_text *json)
+{
+    DET_TRY_RETURN(add_string(env, json, "{\n  \"format\": \"libdet\",\n  \"kind\": ",
+                              meta->folded ? "inference" : "checkpoint"));
+    DET_TRY_RETURN(add_string(env, json, ",\n  \"libdet\": ", det_version_string()));
+    DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"step\": %lld,\n  \"classes\": [",
+                                   (long long)meta->step));
+    for (int32_t i = 0; i < meta->spec.num_classes; i++)
+        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ", meta->names[i]));
+    DET_TRY_RETURN(det_text_printf(env, json, "],\n  \"spec\": "));
+    DET_TRY_RETURN(det_model_spec_to_json(env, &meta->spec, json));
+    DET_TRY_RETURN(add_preprocessing(env, &meta->spec, json));
+    if (training != NULL)
+        DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"training\": %s", training));
+    return det_text_printf(env, json, "\n}\n");
+}
+
+static const char *string_of(const cJSON *object, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+static det_status read_names(struct det_env *env, const char *path, const cJSON *classes,
+                             struct det_model_meta *meta)
+{
+    const int count = cJSON_IsArray(classes) ? cJSON_GetArraySize(classes) : -1;
+    if (count != meta->spec.num_classes)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: %d class names for %d classes", path, count,
+                        meta->spec.num_classes);
+    DET_TRY_RETURN(det_alloc(env, &meta->names, (size_t)count, sizeof *meta->names, "class names"));
+    int i = 0;
+    const cJSON *name = NULL;
+    cJSON_ArrayForEach(name, classes)
+    {
+        if (!cJSON_IsString(name))
+            return det_fail(env, DET_STATUS_CORRUPT, "%s: name of class %d is no string", path,
+                            i + 1);
+        meta->names[i++] = name->valuestring;
+    }
+    return DET_OK;
+}
+
+det_status det_model_meta_read(struct det_env *env, const struct det_weights *file,
+                               struct det_model_meta *meta)
+{
+    const char *path = det_weights_path(file);
+    const cJSON *json = det_weights_meta(file);
+    *meta = (struct det_model_meta){0};
+    const char *kind = string_of(json, "kind");
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(json, "step");
+    det_status status = DET_OK;
+    if (strcmp(string_of(json, "format"), "libdet") != 0)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: holds tensors, but no libdet model", path);
+    if (strcmp(kind, "inference") != 0 && strcmp(kind, "checkpoint") != 0)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "%s: is of the kind \"%.40s\", expected \"inference\" or \"checkpoint\"",
+                        path, kind);
+    if (!cJSON_IsNumber(step) || !(step->valuedouble >= 0) || !(step->valuedouble < 9e15))
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: no valid step", path);
+    meta->folded = kind[0] == 'i';
+    meta->step = (int64_t)step->valuedouble;
+    DET_TRY(det_model_spec_from_json(env, path, cJSON_GetObjectItemCaseSensitive(json, "spec"),
+                                     &meta->spec));
+    DET_TRY(read_names(env, path, cJSON_GetObjectItemCaseSensitive(json, "classes"), meta));
+    return DET_OK;
+fail:
+    det_model_meta_free(env, meta);
+    return status;
+}
+
+void det_model_meta_free(struct det_env *env, struct det_model_meta *meta)
+{
+    det_free(env, &meta->names);
+}
+
+/* --- parameters --- */
+
+det_status det_params_check_finite(struct det_env *env, const char *path,
+                                   const struct det_param *param, const float *values)
+{
+    for (size_t i = 0; i < param->count; i++)
+        if (!isfinite(values[i]))
+            return det_fail(env, DET_STATUS_NON_FINITE, "%s: %s: value %zu of %zu is %g", path,
+                            param->key, i, param->count, (double)values[i]);
+    return DET_OK;
+}
+
+det_status det_params_require(struct det_env *env, const struct det_weights *file,
+                              const struct det_param *param, const char *suffix,
+                              const struct det_weights_tensor **tensor)
+{
+    int64_t shape[4];
+    for (int32_t d = 0; d < param->dims; d++)
+        shape[d] = param->shape[d];
+    char *name = NULL;
+    DET_TRY_RETURN(det_format(env, &name, "%s%s", param->key, suffix));
+    const det_status status =
+        det_weights_require(env, file, name, DET_WEIGHTS_F32, shape, param->dims, tensor);
+    det_free(env, &name);
+    return status;
+}
+
+det_status det_params_add(struct det_env *env, struct det_weights_writer *writer,
+                          const struct det_param *param, const char *suffix, const float *values)
+{
+    int64_t shape[4];
+    for (int32_t d = 0; d < param->dims; d++)
+        shape[d] = param->shape[d];
+    char *name = NULL;
+    DET_TRY_RETURN(det_format(env, &name, "%s%s", param->key, suffix));
+    const det_status status = det_weights_writer_add(env, writer, name, DET_WEIGHTS_F32, shape,
+                                                     param->dims, values + param->offset);
+    det_free(env, &name);
+    return status;
+}
+
+/* Each parameter where the block has it, seen from the first. */
+static bool maps_as_block(const struct det_graph *graph, const struct det_weights_tensor *first,
+                          int32_t index, const struct det_weights_tensor *tensor)
+{
+    return (size_t)((const uint8_t *)tensor->data - (const uint8_t *)first->data) ==
+           graph->params[index].offset * sizeof(float);
+}
+
+/* Uses the mapped file as the parameter block where it is laid out like one, else copies. The
+ * padding after the last parameter may lie behind the file's end, but never behind its last page:
+ * everything is aligned to 64 bytes. */
+static det_status take_params(struct det_env *env, struct det_model *model,
+                              struct det_weights **file)
+{
+    const struct det_graph *graph = &model->graph;
+    const struct det_weights_tensor *first = NULL, *tensor = NULL;
+    bool mapped = graph->folded;
+    for (int32_t p = 0; p < graph->param_count; p++) {
+        const struct det_param *param = &graph->params[p];
+        if (!param->stored) {
+            mapped = false;
+            continue;
+        }
+        DET_TRY_RETURN(det_params_require(env, *file, param, "", &tensor));
+        DET_TRY_RETURN(det_params_check_finite(env, det_weights_path(*file), param, tensor->data));
+        first = p == 0 ? tensor : first;
+        mapped = mapped && maps_as_block(graph, first, p, tensor);
+    }
+    if (mapped) {
+        model->params = first->data;
+        model->file = *file;
+        *file = NULL;
+        return DET_OK;
+    }
+    DET_TRY_RETURN(
+        det_alloc(env, &model->owned, graph->param_floats, sizeof *model->owned, "parameters"));
+    model->params = model->owned;
+    for (int32_t p = 0; p < graph->param_count; p++) {
+        const struct det_param *param = &graph->params[p];
+        float *to = model->owned + param->offset;
+        if (param->stored) {
+            DET_TRY_RETURN(det_params_require(env, *file, param, "", &tensor));
+            memcpy(to, tensor->data, tensor->bytes);
+        }
+        for (size_t i = 0; !param->stored && i < param->count; i++)
+            to[i] = param->init.a; /* what the config switches off is a constant */
+    }
+    return DET_OK;
+}
+
+/* --- files --- */
+
+det_status det_model_read(struct det_env *env, const char *path, det_model **out)
+{
+    *out = NULL;
+    struct det_weights *file = NULL;
+    struct det_model_meta meta = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_weights_open(env, path, true, &file));
+    DET_TRY(det_model_meta_read(env, file, &meta));
+    DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
+    (*out)->step = meta.step;
+    DET_TRY(take_params(env, *out, &file));
+fail:
+    det_model_meta_free(env, &meta);
+    det_weights_close(env, &file);
+    if (status != DET_OK)
+        det_model_destroy(out);
+    return status;
+}
+
+/* `model` is folded. */
+static det_status write_folded(struct det_env *env, const struct det_model *model, const char *path)
+{
+    struct det_weights_writer *writer = NULL;
+    struct det_text json = {0};
+    const struct det_model_meta meta = {.folded = true,
+                                        .spec = model->spec,
+                                        .step = model->step,
+                                        .names = (const char **)model->class_names};
+    det_status status = DET_OK;
+    DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
+    DET_TRY(det_weights_writer_create(env, path, &writer));
+    DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
+    for (int32_t p = 0; p < model->graph.param_count; p++) {
+        const struct det_param *param = &model->graph.params[p];
+        DET_TRY(det_params_check_finite(env, path, param, model->params + param->offset));
+        DET_TRY(det_params_add(env, writer, param, "", model->params));
+    }
+    DET_TRY(det_weights_writer_finish(env, &writer));
+fail:
+    det_weights_writer_destroy(env, &writer);
+    det_text_free(env, &json);
+    return status;
+}
+
+det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path)
+{
+    if (model->graph.folded)
+        return write_folded(env, model, path);
+    struct det_model *folded = NULL;
+    DET_TRY_RETURN(det_model_create(env, &model->spec, true,
+                                    (const char *const *)model->class_names, &folded));
+    folded->step = model->step;
+    det_graph_fold_params(&model->graph, model->params, &folded->graph, folded->owned);
+    const det_status status = write_folded(env, folded, path);
+    det_model_destroy(&folded);
+    return status;
+}
+
+det_status det_model_load(det_context *context, const char *path, det_model **model)
+{
+    if (model != NULL)
+        *model = NULL;
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (path == NULL || model == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_model_load: an argument is NULL");
+    return det_model_read(env, path, model);
+}
+
+det_status det_model_export(det_context *context, const det_model *model, const char *path)
+{
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (path == NULL || model == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_model_export: an argument is NULL");
+    return det_model_write(env, model, path);
+}
