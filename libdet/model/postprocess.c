@@ -112,6 +112,17 @@ void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out) 
     det_free(env, out);
 }
 
+size_t det_postprocess_bytes(const struct det_postprocess *p) {
+    const size_t a = (size_t)p->anchor_count, classes = (size_t)p->class_count;
+    const size_t kept = classes * (size_t)p->per_class;
+    const size_t most = (size_t)p->settings.max_total_detections;
+    return sizeof *p + a * sizeof *p->boxes +
+           a * (size_t)det_pool_threads(p->pool) * sizeof *p->heaps +
+           kept * (sizeof *p->kept + sizeof *p->merged) + classes * sizeof *p->kept_count +
+           (most < kept ? most : kept) *
+               (sizeof *p->result.boxes + 2 * sizeof(int32_t) + sizeof(float));
+}
+
 /* Keys: score's bits above, the complement of an index below. Scores are never negative, so that
  * their bits rise with them; of equal scores the lower index makes the larger key. */
 static uint64_t make_key(float score, uint32_t index) {

@@ -53,6 +53,8 @@ det_status det_postprocess_create(struct det_env *env,
                                   int32_t class_count, struct det_pool *pool,
                                   struct det_postprocess **postprocess);
 void det_postprocess_destroy(struct det_env *env, struct det_postprocess **postprocess);
+/* Bytes it has allocated. */
+size_t det_postprocess_bytes(const struct det_postprocess *postprocess);
 
 /* One image. window: what of the network's input is image (0, 0, 1, 1 unless it was padded). The
  * result belongs to `postprocess` and holds until the next run. Same bits for any number of

@@ -1,7 +1,8 @@
 /* det/detector.h: runs a model on images.
  *
- * A detector holds all working memory, planned when it is made: no call allocates after the first image of the largest
- * size. It belongs to its context's thread; several detectors may share one model.
+ * A detector holds all working memory, planned when it is made: no call allocates after the first
+ * image of the largest size. It belongs to its context's thread; several detectors may share one
+ * model.
  */
 #ifndef DET_DETECTOR_H
 #define DET_DETECTOR_H
@@ -35,9 +36,11 @@ typedef struct det_image_view {
 } det_image_view;
 
 typedef struct det_detector_settings {
-    size_t struct_size;    /**< sizeof(det_detector_settings), set by the default function */
-    float score_threshold; /**< lowest score that is reported; default .5 */
-    int32_t max_detections; /**< per image; 0, the default: what the model's config says (100) */
+    size_t struct_size;     /**< sizeof(det_detector_settings), set by the default function */
+    float score_threshold;  /**< lowest score that is reported, 0..1; default .5; never below the
+                               model's own */
+    int32_t max_detections; /**< per image; 0, the default: what the model's config says (100); more
+                               than that also lifts the config's limit per class */
 } det_detector_settings;
 
 DET_API void det_detector_settings_default(det_detector_settings *settings);
@@ -54,7 +57,8 @@ DET_API det_status det_detector_create(det_context *context, const det_model *mo
                                        det_detector **detector);
 DET_API void det_detector_destroy(det_detector **detector);
 
-/** Detects in one image. *detections, by falling score, belong to the detector and hold until its next call. */
+/** Detects in one image. *detections, by falling score, belong to the detector and hold until its
+ *  next run. NON_FINITE when the network's output holds a NaN or infinity. */
 DET_API det_status det_detector_run(det_detector *detector, const det_image_view *image,
                                     const det_detection **detections, size_t *count);
 
@@ -66,6 +70,22 @@ DET_API void det_detector_last_times(const det_detector *detector, det_detector_
 
 /** Bytes of working memory, weights not included. */
 DET_API size_t det_detector_memory_bytes(const det_detector *detector);
+
+/**
+ * One image's detections as one line of JSON (without the newline):
+ * {"image":"a.jpg","width":640,"height":480,"detections":[{"class_id":1,"class":"car","score":0.87,
+ *  "box_px":[ymin,xmin,ymax,xmax],"box":[ymin,xmin,ymax,xmax]}]}, box_px in pixels, box normalised.
+ * Numbers read back as the same floats and do not depend on the locale; a byte of `image` that is
+ * no UTF-8 becomes U+FFFD. `model` gives the class names; NULL: "class N". A value that is not
+ * finite is NON_FINITE. *json is allocated with the context's allocator: release it with
+ * det_json_destroy(); NULL on failure.
+ */
+DET_API det_status det_detections_to_json(det_context *context, const det_model *model,
+                                          const char *image, int32_t width, int32_t height,
+                                          const det_detection *detections, size_t count,
+                                          char **json);
+/** Releases the text and sets *json to NULL. NULL is allowed. */
+DET_API void det_json_destroy(det_context *context, char **json);
 
 #ifdef __cplusplus
 }

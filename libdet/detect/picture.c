@@ -1,0 +1,103 @@
+/* picture.c: det/image.h on data/image.h and detect/draw.h. */
+#include "det/image.h"
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "data/image.h"
+#include "detect/draw.h"
+#include "detect/results.h"
+
+#define LABEL_BYTES 256
+
+struct det_picture {
+    det_context *context;
+    struct det_image image;
+};
+
+static det_status finish(struct det_env *env, det_status status, det_picture *picture,
+                         det_picture **out)
+{
+    if (status != DET_OK)
+        det_free(env, &picture);
+    *out = picture;
+    return status;
+}
+
+det_status det_picture_read(det_context *context, const char *path, det_picture **out)
+{
+    if (context == NULL || out == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    *out = NULL;
+    if (path == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "picture: path is NULL");
+    det_picture *picture = NULL;
+    DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
+    picture->context = context;
+    return finish(env, det_image_read(env, path, &picture->image), picture, out);
+}
+
+det_status det_picture_decode(det_context *context, const char *name, const void *data,
+                              size_t bytes, det_picture **out)
+{
+    if (context == NULL || out == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    *out = NULL;
+    if (name == NULL)
+        name = "image";
+    if (data == NULL && bytes > 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: data is NULL", name);
+    det_picture *picture = NULL;
+    DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
+    picture->context = context;
+    return finish(env, det_image_decode(env, name, data, bytes, &picture->image), picture, out);
+}
+
+det_status det_picture_write(const det_picture *picture, const char *path)
+{
+    if (picture == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(picture->context);
+    if (path == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "picture: path is NULL");
+    return det_image_write(env, path, &picture->image);
+}
+
+void det_picture_destroy(det_picture **out)
+{
+    if (out == NULL || *out == NULL)
+        return;
+    struct det_env *env = det_context_env((*out)->context);
+    det_image_free(env, &(*out)->image);
+    det_free(env, out);
+}
+
+det_image_view det_picture_view(const det_picture *picture)
+{
+    if (picture == NULL)
+        return (det_image_view){0};
+    return (det_image_view){.pixels = picture->image.rgb,
+                            .width = picture->image.width,
+                            .height = picture->image.height,
+                            .format = DET_PIXEL_RGB8};
+}
+
+det_status det_picture_draw(det_picture *picture, const det_model *model,
+                            const det_detection *detections, size_t count)
+{
+    if (picture == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    if (detections == NULL && count > 0)
+        return det_fail(det_context_env(picture->context), DET_STATUS_INVALID_ARGUMENT,
+                        "picture: detections are NULL");
+    /* The surest one last, so that its label is on top. */
+    for (size_t i = count; i-- > 0;) {
+        const det_detection *d = &detections[i];
+        const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
+        char label[LABEL_BYTES];
+        det_results_label(label, sizeof label, model, d);
+        det_draw_box(&picture->image, box, d->class_id - 1, label);
+    }
+    return DET_OK;
+}

@@ -1,0 +1,152 @@
+#include "detect/results.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+
+char *det_format_float(char buffer[32], float value)
+{
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(buffer, 32, "%.*g", digits, (double)value);
+        if (strtof(buffer, NULL) == value)
+            break;
+    }
+    /* A host program may have set a locale with a decimal comma; both calls above follow it. */
+    char *comma = strchr(buffer, ',');
+    if (comma != NULL)
+        *comma = '.';
+    return buffer;
+}
+
+/* Bytes of the UTF-8 character at `text`, 0 when it is not one (overlong forms, surrogates). */
+static size_t utf8_length(const unsigned char *text)
+{
+    const unsigned char first = text[0];
+    const size_t length = first < 0x80                    ? 1
+                          : first >= 0xC2 && first < 0xE0 ? 2
+                          : first >= 0xE0 && first < 0xF0 ? 3
+                          : first >= 0xF0 && first < 0xF5 ? 4
+                                                          : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    if ((first == 0xE0 && text[1] < 0xA0) || (first == 0xED && text[1] > 0x9F) ||
+        (first == 0xF0 && text[1] < 0x90) || (first == 0xF4 && text[1] > 0x8F))
+        return 0;
+    return length;
+}
+
+/* File names are bytes, JSON is UTF-8: a byte that is no part of a character becomes U+FFFD. */
+static det_status append_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    struct det_text clean = {0};
+    det_status status = det_text_append(env, &clean, "", 0);
+    while (status == DET_OK && *value != '\0') {
+        const size_t length = utf8_length((const unsigned char *)value);
+        status = length > 0 ? det_text_append(env, &clean, value, length)
+                            : det_text_append(env, &clean, "\xEF\xBF\xBD", 3);
+        value += length > 0 ? length : 1;
+    }
+    if (status == DET_OK)
+        status = det_text_json_string(env, text, clean.data);
+    det_text_free(env, &clean);
+    return status;
+}
+
+static det_status append_box(struct det_env *env, struct det_text *text, const char *key,
+                             const float box[4])
+{
+    char n[4][32];
+    return det_text_printf(env, text, ",\"%s\":[%s,%s,%s,%s]", key, det_format_float(n[0], box[0]),
+                           det_format_float(n[1], box[1]), det_format_float(n[2], box[2]),
+                           det_format_float(n[3], box[3]));
+}
+
+static det_status append_detection(struct det_env *env, struct det_text *text,
+                                   const det_model *model, int32_t width, int32_t height,
+                                   const det_detection *d)
+{
+    const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
+    const float box_px[4] = {d->ymin * (float)height, d->xmin * (float)width,
+                             d->ymax * (float)height, d->xmax * (float)width};
+    char number[32], fallback[32];
+    const char *name = det_model_class_name(model, d->class_id);
+    snprintf(fallback, sizeof fallback, "class %d", d->class_id);
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"class_id\":%d,\"class\":", d->class_id));
+    DET_TRY_RETURN(append_string(env, text, name != NULL ? name : fallback));
+    DET_TRY_RETURN(det_text_printf(env, text, ",\"score\":%s", det_format_float(number, d->score)));
+    DET_TRY_RETURN(append_box(env, text, "box_px", box_px));
+    DET_TRY_RETURN(append_box(env, text, "box", box));
+    return det_text_append(env, text, "}", 1);
+}
+
+det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,
+                            const char *image, int32_t width, int32_t height,
+                            const det_detection *detections, size_t count)
+{
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"image\":"));
+    DET_TRY_RETURN(append_string(env, text, image));
+    DET_TRY_RETURN(
+        det_text_printf(env, text, ",\"width\":%d,\"height\":%d,\"detections\":[", width, height));
+    for (size_t i = 0; i < count; i++) {
+        const det_detection *d = &detections[i];
+        /* JSON has no NaN, and a box that is one must not pass for a result. */
+        if (!isfinite(d->score) || !isfinite(d->ymin) || !isfinite(d->xmin) || !isfinite(d->ymax) ||
+            !isfinite(d->xmax))
+            return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite", image,
+                            i);
+        if (i > 0)
+            DET_TRY_RETURN(det_text_append(env, text, ",", 1));
+        DET_TRY_RETURN(append_detection(env, text, model, width, height, d));
+    }
+    return det_text_append(env, text, "]}", 2);
+}
+
+void det_results_label(char *buffer, size_t bytes, const det_model *model,
+                       const det_detection *detection)
+{
+    const char *name = det_model_class_name(model, detection->class_id);
+    char fallback[32], percent[16] = "";
+    snprintf(fallback, sizeof fallback, "class %d", detection->class_id);
+    if (name == NULL)
+        name = fallback;
+    if (detection->score >= 0 && detection->score <= 1)
+        snprintf(percent, sizeof percent, " %d%%", (int)(detection->score * 100 + 0.5f));
+    size_t length = strlen(name);
+    const size_t room = bytes - 1 - strlen(percent);
+    if (length > room)
+        for (length = room; length > 0 && ((unsigned char)name[length] & 0xC0) == 0x80;)
+            length--;
+    snprintf(buffer, bytes, "%.*s%s", (int)length, name, percent);
+}
+
+det_status det_detections_to_json(det_context *context, const det_model *model, const char *image,
+                                  int32_t width, int32_t height, const det_detection *detections,
+                                  size_t count, char **json)
+{
+    if (context == NULL || json == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    *json = NULL;
+    if (image == NULL || (detections == NULL && count > 0) || width < 0 || height < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detections to JSON: image name or detections are NULL, or a size is "
+                        "negative");
+    struct det_text text = {0};
+    const det_status status =
+        det_results_json(env, &text, model, image, width, height, detections, count);
+    if (status != DET_OK)
+        det_text_free(env, &text);
+    *json = text.data;
+    return status;
+}
+
+void det_json_destroy(det_context *context, char **json)
+{
+    if (context != NULL && json != NULL)
+        det_free(det_context_env(context), json);
+}

@@ -1,0 +1,22 @@
+/* results.h: detections as text. */
+#ifndef DET_DETECT_RESULTS_H
+#define DET_DETECT_RESULTS_H
+
+#include "base/text.h"
+#include "det/detector.h"
+
+/* Writes a float so that it reads back as the same float, shortest of %.6g to %.9g, with a point
+ * whatever the locale is. The value must be finite. Returns `buffer`. */
+char *det_format_float(char buffer[32], float value);
+
+/* Appends the JSON object of one image, without a newline; see det_detections_to_json(). */
+det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,
+                            const char *image, int32_t width, int32_t height,
+                            const det_detection *detections, size_t count);
+
+/* "car 87%"; a class that the model (or NULL) does not know is "class N". Cut to the buffer at the
+ * start of a UTF-8 character. */
+void det_results_label(char *buffer, size_t bytes, const det_model *model,
+                       const det_detection *detection);
+
+#endif

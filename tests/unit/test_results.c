@@ -1,0 +1,206 @@
+/* Detections as JSON and as labels. */
+#include <cjson/cJSON.h>
+#include <locale.h>
+#include <math.h>
+
+#include "base/context.h"
+#include "detect/results.h"
+#include "model/model.h"
+#include "support/test.h"
+
+struct fixture {
+    struct test_env t;
+    det_context context;
+    det_model *model;
+};
+
+static void make(struct fixture *f)
+{
+    static const char *const names[2] = {"car", "\"odd\\ name\n\xC3\xA9"};
+    *f = (struct fixture){0};
+    test_env_init(&f->t);
+    f->context.env = f->t.env;
+    struct det_model_spec spec;
+    det_model_spec_default(&spec, 64, 2);
+    assert_ok(&f->context.env, det_model_create(&f->context.env, &spec, true, names, &f->model));
+}
+
+static void drop(struct fixture *f)
+{
+    det_model_destroy(&f->model);
+    test_env_check(&f->t);
+}
+
+static void exact_text(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    const det_detection list[2] = {{1, 0.87f, 0.25f, 0.5f, 0.75f, 1},
+                                   {2, 0.5f, 0, 0.1f, 0.125f, 0.2f}};
+    char *json = NULL;
+    assert_ok(&f.context.env, det_detections_to_json(&f.context, f.model, "dir/a \"b\".jpg", 640,
+                                                     480, list, 2, &json));
+    assert_string_equal(
+        json, "{\"image\":\"dir/a \\\"b\\\".jpg\",\"width\":640,\"height\":480,\"detections\":["
+              "{\"class_id\":1,\"class\":\"car\",\"score\":0.87,\"box_px\":[120,320,360,640],"
+              "\"box\":[0.25,0.5,0.75,1]},"
+              "{\"class_id\":2,\"class\":\"\\\"odd\\\\ name\\u000a\xC3\xA9\",\"score\":0.5,"
+              "\"box_px\":[0,64,60,128],\"box\":[0,0.1,0.125,0.2]}]}");
+    assert_null(strchr(json, '\n'));
+    det_json_destroy(&f.context, &json);
+    assert_null(json);
+    det_json_destroy(&f.context, &json);
+    assert_ok(&f.context.env, det_detections_to_json(&f.context, NULL, "", 1, 1, NULL, 0, &json));
+    assert_string_equal(json, "{\"image\":\"\",\"width\":1,\"height\":1,\"detections\":[]}");
+    det_json_destroy(&f.context, &json);
+    drop(&f);
+}
+
+static void every_byte_of_a_name(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    char name[512], *json = NULL;
+    for (int byte = 1; byte < 256; byte++) {
+        snprintf(name, sizeof name, "a%cb", byte);
+        assert_ok(&f.context.env,
+                  det_detections_to_json(&f.context, f.model, name, 1, 1, NULL, 0, &json));
+        cJSON *root = cJSON_Parse(json);
+        assert_non_null(root);
+        const char *image = cJSON_GetStringValue(cJSON_GetObjectItem(root, "image"));
+        assert_string_equal(image, byte < 0x80 ? name
+                                               : "a\xEF\xBF\xBD"
+                                                 "b");
+        cJSON_Delete(root);
+        det_json_destroy(&f.context, &json);
+    }
+    static const struct {
+        const char *name, *wanted;
+    } cases[] = {
+        {"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x9A\x97", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x9A\x97"},
+        {"\xC3", "\xEF\xBF\xBD"},                                 /* cut off */
+        {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},                 /* overlong */
+        {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* surrogate */
+        {"\xE2\x82", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_ok(&f.context.env,
+                  det_detections_to_json(&f.context, NULL, cases[i].name, 1, 1, NULL, 0, &json));
+        cJSON *root = cJSON_Parse(json);
+        assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "image")),
+                            cases[i].wanted);
+        cJSON_Delete(root);
+        det_json_destroy(&f.context, &json);
+    }
+    drop(&f);
+}
+
+static void floats_read_back(void **state)
+{
+    (void)state;
+    char buffer[32];
+    uint32_t bits = 12345;
+    for (int i = 0; i < 200000; i++) {
+        bits = bits * 1664525u + 1013904223u;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (!isfinite(value))
+            continue;
+        det_format_float(buffer, value);
+        if (!(strtof(buffer, NULL) == value))
+            fail_msg("%a became %s", (double)value, buffer);
+    }
+    assert_string_equal(det_format_float(buffer, 0.1f), "0.1");
+    assert_string_equal(det_format_float(buffer, 1e-8f), "1e-08");
+    assert_string_equal(det_format_float(buffer, 16777216.0f), "16777216");
+    assert_string_equal(det_format_float(buffer, -0.0f), "-0");
+}
+
+static void a_decimal_comma_changes_nothing(void **state)
+{
+    (void)state;
+    char old[64];
+    snprintf(old, sizeof old, "%s", setlocale(LC_NUMERIC, NULL));
+    static const char *const names[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "de_DE@euro"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !found; i++)
+        found = setlocale(LC_NUMERIC, names[i]) != NULL;
+    char buffer[32];
+    det_format_float(buffer, 0.87f);
+    setlocale(LC_NUMERIC, old);
+    if (!found)
+        print_message("no locale with a decimal comma is installed here\n");
+    assert_string_equal(buffer, "0.87");
+}
+
+static void what_is_no_number_is_an_error(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int field = 0; field < 5; field++)
+        for (int i = 0; i < 3; i++) {
+            det_detection list[2] = {{1, 1, 0, 0, 1, 1}, {1, 1, 0, 0, 1, 1}};
+            float *const fields[5] = {&list[1].score, &list[1].ymin, &list[1].xmin, &list[1].ymax,
+                                      &list[1].xmax};
+            *fields[field] = bad[i];
+            char *json = (char *)list;
+            assert_fails(
+                &f.context.env, DET_STATUS_NON_FINITE, "x.png: detection 1",
+                det_detections_to_json(&f.context, f.model, "x.png", 1, 1, list, 2, &json));
+            assert_null(json);
+        }
+    char *json = NULL;
+    assert_fails(&f.context.env, DET_STATUS_INVALID_ARGUMENT, "NULL",
+                 det_detections_to_json(&f.context, f.model, NULL, 1, 1, NULL, 0, &json));
+    assert_fails(&f.context.env, DET_STATUS_INVALID_ARGUMENT, "NULL",
+                 det_detections_to_json(&f.context, f.model, "a", 1, 1, NULL, 1, &json));
+    assert_int_equal(det_detections_to_json(NULL, f.model, "a", 1, 1, NULL, 0, &json),
+                     DET_STATUS_INVALID_ARGUMENT);
+    drop(&f);
+}
+
+static void labels(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    const struct {
+        det_detection detection;
+        const char *wanted;
+    } cases[] = {
+        {{.class_id = 1, .score = 0.87f}, "car 87%"},
+        {{.class_id = 1, .score = 1}, "car 100%"},
+        {{.class_id = 1, .score = 0}, "car 0%"},
+        {{.class_id = 3, .score = 0.005f}, "class 3 1%"},
+        {{.class_id = 1, .score = NAN}, "car"},
+        {{.class_id = -1, .score = 2}, "class -1"},
+    };
+    char buffer[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        det_results_label(buffer, sizeof buffer, f.model, &cases[i].detection);
+        assert_string_equal(buffer, cases[i].wanted);
+    }
+    const det_detection odd = {.class_id = 2, .score = 0.5f};
+    det_results_label(buffer, 17, f.model, &odd); /* in the middle of the last character */
+    assert_string_equal(buffer, "\"odd\\ name\n 50%");
+    det_results_label(buffer, 18, f.model, &odd);
+    assert_string_equal(buffer, "\"odd\\ name\n\xC3\xA9 50%");
+    drop(&f);
+}
+
+int test_results(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exact_text),
+        cmocka_unit_test(every_byte_of_a_name),
+        cmocka_unit_test(floats_read_back),
+        cmocka_unit_test(a_decimal_comma_changes_nothing),
+        cmocka_unit_test(what_is_no_number_is_an_error),
+        cmocka_unit_test(labels),
+    };
+    return cmocka_run_group_tests_name("results", tests, NULL, NULL);
+}
