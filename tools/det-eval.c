@@ -11,7 +11,7 @@
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
     struct option_list images;
-    bool once;
+    bool once, moving_statistics;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -113,6 +113,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.image_dirs = a->images.values;
     settings.image_dir_count = a->images.count;
     settings.max_images = a->max_images;
+    settings.moving_statistics = a->moving_statistics;
     settings.progress = show_progress;
     settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
@@ -243,6 +244,9 @@ int main(int argc, char **argv)
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
         {"checkpoint", OPTION_STRING, &a->checkpoint, "FILE",
          "evaluate this .det file or TensorFlow checkpoint prefix alone"},
+        {"moving_statistics", OPTION_FLAG, &a->moving_statistics, NULL,
+         "normalise by the moving averages everywhere, as an exported model does; the API's "
+         "evaluation, which is the default, uses each image's own statistics in the box predictor"},
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},

@@ -30,9 +30,9 @@ struct run {
     const det_model *model;
     struct det_dataset dataset;
     struct det_loader *loader;
-    struct det_graph graph; /* folded */
+    struct det_graph graph;
     const float *params;
-    float *folded_params; /* NULL when the model is folded already */
+    float *folded_params; /* NULL when the model's own parameters are used */
     struct det_net *net;
     float (*anchors)[4];
     struct det_postprocess *postprocess;
@@ -123,22 +123,26 @@ fail:
     return status;
 }
 
-static det_status open_network(struct run *r, det_context *context)
+static det_status open_network(struct run *r, det_context *context,
+                               const det_evaluation_settings *settings)
 {
     struct det_env *env = r->env;
     const det_model *model = r->model;
     const struct det_model_spec *spec = &model->spec;
+    /* As the API evaluates: see DET_NET_EVALUATE. */
+    const bool as_api =
+        !model->graph.folded && !spec->freeze_batchnorm && !settings->moving_statistics;
     det_status status = DET_OK;
-    DET_TRY(det_graph_build(env, spec, true, &r->graph));
-    if (model->graph.folded) {
-        r->params = model->params;
-    } else {
+    DET_TRY(det_graph_build(env, spec, !as_api, &r->graph));
+    r->params = model->params;
+    if (!as_api && !model->graph.folded) {
         DET_TRY(det_alloc(env, &r->folded_params, r->graph.param_floats, sizeof(float),
                           "folded parameters"));
         det_graph_fold_params(&model->graph, model->params, &r->graph, r->folded_params);
         r->params = r->folded_params;
     }
-    DET_TRY(det_net_create(env, &r->graph, context->ops, context->pool, 1, DET_NET_INFER, &r->net));
+    DET_TRY(det_net_create(env, &r->graph, context->ops, context->pool, 1,
+                           as_api ? DET_NET_EVALUATE : DET_NET_INFER, &r->net));
     int32_t anchor_count = 0;
     DET_TRY(det_spec_anchors(env, spec, &r->anchors, &anchor_count));
     const float(*anchors)[4] = (const float(*)[4])r->anchors;
@@ -258,7 +262,7 @@ static det_status evaluate(struct run *r, det_context *context,
     struct det_env *env = r->env;
     DET_TRY_RETURN(check_model(r));
     DET_TRY_RETURN(open_data(r, settings));
-    DET_TRY_RETURN(open_network(r, context));
+    DET_TRY_RETURN(open_network(r, context, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
     coco.max_dets = settings->max_dets;

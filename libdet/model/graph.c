@@ -99,7 +99,7 @@ struct layer {
     float l2;
     bool bias;
     float bias_init;
-    bool backbone;
+    bool backbone, head;
     const struct det_hyper_spec *norm; /* batch norm after it, or NULL */
     const char *norm_prefix;
     enum det_activation act; /* after the batch norm */
@@ -119,6 +119,7 @@ static void add_batch_norm(struct builder *b, const struct layer *l, int32_t in,
         .act = l->act,
         .epsilon = n->bn_epsilon,
         .decay = n->bn_decay,
+        .head = l->head,
     };
     op.gamma = add_vector(b, l->norm_prefix, "gamma", DET_PARAM_GAMMA, channels, 1.0f, n->bn_scale,
                           n->bn_scale, l->backbone);
@@ -415,6 +416,7 @@ static int32_t add_tower(struct builder *b, int32_t in, const char *scope, const
             .out_c = spec->head_depth,
             .init = hyper->init,
             .l2 = hyper->l2,
+            .head = true,
             .norm = hyper,
             .norm_prefix = norm,
             .act = DET_ACTIVATION_RELU6,

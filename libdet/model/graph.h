@@ -56,6 +56,7 @@ struct det_op {
     int32_t kernel, stride;               /* convolutions, SAME padding */
     enum det_activation act;              /* convolutions of the folded form, BATCH_NORM */
     float epsilon, decay;                 /* BATCH_NORM */
+    bool head;                            /* BATCH_NORM of the box predictor */
     const char *name;                     /* for messages: the weight's or gamma's key */
 };
 

@@ -36,7 +36,7 @@ struct net_plan {
 
 static bool is_training(enum det_net_mode mode)
 {
-    return mode != DET_NET_INFER;
+    return mode == DET_NET_TRAIN || mode == DET_NET_TRAIN_FROZEN;
 }
 
 static void plan_free(struct det_env *env, struct net_plan *plan)
@@ -193,7 +193,7 @@ static void plan_workspace(const struct det_graph *graph, const struct det_ops *
         }
         if (need > plan->workspace_bytes)
             plan->workspace_bytes = need;
-        if (is_training(mode)) {
+        if (is_training(mode) || op->kind == DET_OP_BATCH_NORM) {
             need = ops->bn_workspace(rows_of(graph, op->out, batch),
                                      graph->tensors[op->out].channels, threads);
             if (need > plan->workspace_bytes)
@@ -211,7 +211,7 @@ static det_status make_plan(struct det_env *env, const struct det_graph *graph,
     if (batch < 1 || batch > 65536)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "batch size: got %d, expected 1 to 65536",
                         batch);
-    if (is_training(mode) && graph->folded)
+    if (mode != DET_NET_INFER && graph->folded)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "a model exported for inference cannot be trained: start from a checkpoint");
     const size_t tensors = (size_t)graph->tensor_count, operations = (size_t)graph->op_count;
@@ -409,7 +409,7 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
         const float *gamma = param_of(net, params, op->gamma);
         const float *beta = param_of(net, params, op->beta);
         float *mean = net->statistics[index];
-        if (net->mode == DET_NET_TRAIN)
+        if (net->mode == DET_NET_TRAIN || (net->mode == DET_NET_EVALUATE && op->head))
             k->bn_forward(x, rows, channels, in, gamma, beta, op->epsilon, op->act, out, mean,
                           mean + channels);
         else

@@ -1,0 +1,326 @@
+/* checkpoint.c: a training on disk. The "training" object of the meta JSON (model/model_file.c has
+ * the rest):
+ *
+ *   {"optimizer": "momentum", "slots": 1, "updates": "600", "seed": "1", "next_sample": "4800"}
+ *
+ * Numbers of 64 bits are strings, as JSON readers keep 53 bits. */
+#include "train/checkpoint.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "formats/weights.h"
+#include "model/model.h"
+
+static const char *const rule_names[] = {"momentum", "rmsprop", "adam"};
+
+static void slot_suffix(char buffer[24], int32_t slot)
+{
+    snprintf(buffer, 24, "/.SLOT/%d", slot);
+}
+
+/* --- saving --- */
+
+/* A training that went wrong must not push the good checkpoints out of the rotation. */
+static det_status check_finite(struct det_env *env, const char *path,
+                               const struct det_learner *learner)
+{
+    for (int32_t p = 0; p < learner->graph.param_count; p++) {
+        const struct det_param *param = &learner->graph.params[p];
+        DET_TRY_RETURN(det_params_check_finite(env, path, param, learner->params + param->offset));
+        for (int32_t s = 0; s < learner->slot_count; s++)
+            if (det_params_check_finite(env, path, param, learner->slots[s] + param->offset) !=
+                DET_OK)
+                return det_fail_prefix(env, DET_STATUS_NON_FINITE, "optimizer state %d", s);
+    }
+    return DET_OK;
+}
+
+static det_status add_tensors(struct det_env *env, struct det_weights_writer *writer,
+                              const struct det_learner *learner)
+{
+    for (int32_t p = 0; p < learner->graph.param_count; p++) {
+        const struct det_param *param = &learner->graph.params[p];
+        if (param->stored)
+            DET_TRY_RETURN(det_params_add(env, writer, param, "", learner->params));
+    }
+    for (int32_t s = 0; s < learner->slot_count; s++) {
+        char suffix[24];
+        slot_suffix(suffix, s);
+        for (int32_t p = 0; p < learner->graph.param_count; p++) {
+            const struct det_param *param = &learner->graph.params[p];
+            if (param->trainable)
+                DET_TRY_RETURN(det_params_add(env, writer, param, suffix, learner->slots[s]));
+        }
+    }
+    return DET_OK;
+}
+
+det_status det_checkpoint_save(struct det_env *env, const char *path,
+                               const struct det_learner *learner, const char *const *class_names,
+                               const struct det_checkpoint_state *state)
+{
+    struct det_weights_writer *writer = NULL;
+    struct det_text training = {0}, json = {0};
+    det_status status = DET_OK;
+    struct det_model_meta meta = {.spec = learner->spec, .step = state->step};
+    DET_TRY(check_finite(env, path, learner));
+    DET_TRY(det_alloc(env, &meta.names, (size_t)meta.spec.num_classes, sizeof *meta.names,
+                      "class names"));
+    for (int32_t i = 0; i < meta.spec.num_classes; i++)
+        meta.names[i] = class_names[i];
+    DET_TRY(det_text_printf(env, &training,
+                            "{\"optimizer\": \"%s\", \"slots\": %d, \"updates\": \"%llu\", "
+                            "\"seed\": \"%llu\", \"next_sample\": \"%llu\"}",
+                            rule_names[learner->settings.rule], learner->slot_count,
+                            (unsigned long long)learner->updates, (unsigned long long)state->seed,
+                            (unsigned long long)state->next_sample));
+    DET_TRY(det_model_meta_to_json(env, &meta, training.data, &json));
+    DET_TRY(det_weights_writer_create(env, path, &writer));
+    DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
+    DET_TRY(add_tensors(env, writer, learner));
+    DET_TRY(det_weights_writer_finish(env, &writer));
+fail:
+    det_weights_writer_destroy(env, &writer);
+    det_text_free(env, &training);
+    det_text_free(env, &json);
+    det_free(env, &meta.names);
+    return status;
+}
+
+/* --- loading --- */
+
+/* A decimal number without sign. */
+static det_status read_u64(struct det_env *env, const char *path, const cJSON *training,
+                           const char *name, uint64_t *value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(training, name);
+    const char *digit = cJSON_IsString(item) ? item->valuestring : "";
+    bool good = *digit != '\0';
+    *value = 0;
+    for (; good && *digit != '\0'; digit++) {
+        const unsigned next = (unsigned)(*digit - '0');
+        good = next <= 9 && *value <= (UINT64_MAX - next) / 10;
+        *value = *value * 10 + next;
+    }
+    return good
+               ? DET_OK
+               : det_fail(env, DET_STATUS_CORRUPT, "%s: no valid `%s` of the training", path, name);
+}
+
+static det_status check_spec(struct det_env *env, const char *path,
+                             const struct det_model_spec *theirs, const struct det_model_spec *ours)
+{
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_model_spec_difference(env, theirs, ours, true, &text));
+    if (text.length > 0)
+        DET_TRY(det_fail(env, DET_STATUS_MISMATCH,
+                         "%s: was trained for another network than the config describes: %s", path,
+                         text.data));
+    DET_TRY(det_model_spec_difference(env, theirs, ours, false, &text));
+    if (text.length > 0)
+        det_log(env, DET_LOG_WARNING, "%s: the config has changed since: %s", path, text.data);
+fail:
+    det_text_free(env, &text);
+    return status;
+}
+
+static det_status check_optimizer(struct det_env *env, const char *path, const cJSON *training,
+                                  const struct det_learner *learner)
+{
+    const cJSON *rule = cJSON_GetObjectItemCaseSensitive(training, "optimizer");
+    const char *theirs = cJSON_IsString(rule) ? rule->valuestring : NULL;
+    const char *ours = rule_names[learner->settings.rule];
+    if (theirs == NULL)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no training state", path);
+    if (strcmp(theirs, ours) != 0)
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: optimizer is \"%.40s\" instead of the config's \"%s\"", path, theirs,
+                        ours);
+    return DET_OK;
+}
+
+/* With `copy` false only looks everything up, so that a learner is never half overwritten. */
+static det_status visit_tensors(struct det_env *env, const struct det_weights *file,
+                                struct det_learner *learner, bool copy)
+{
+    const char *path = det_weights_path(file);
+    for (int32_t p = 0; p < learner->graph.param_count; p++) {
+        const struct det_param *param = &learner->graph.params[p];
+        for (int32_t s = -1; s < learner->slot_count; s++) {
+            const struct det_weights_tensor *tensor = NULL;
+            char suffix[24] = "";
+            if (s < 0 ? !param->stored : !param->trainable)
+                continue;
+            if (s >= 0)
+                slot_suffix(suffix, s);
+            DET_TRY_RETURN(det_params_require(env, file, param, suffix, &tensor));
+            float *to = (s < 0 ? learner->params : learner->slots[s]) + param->offset;
+            if (copy)
+                memcpy(to, tensor->data, tensor->bytes);
+            else
+                DET_TRY_RETURN(det_params_check_finite(env, path, param, tensor->data));
+        }
+    }
+    return DET_OK;
+}
+
+det_status det_checkpoint_load(struct det_env *env, const char *path, struct det_learner *learner,
+                               struct det_checkpoint_state *state)
+{
+    struct det_weights *file = NULL;
+    struct det_model_meta meta = {0};
+    struct det_checkpoint_state read = {0};
+    uint64_t updates = 0;
+    det_status status = DET_OK;
+    DET_TRY(det_weights_open(env, path, true, &file));
+    DET_TRY(det_model_meta_read(env, file, &meta));
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(det_weights_meta(file), "training");
+    if (meta.folded)
+        DET_TRY(det_fail(env, DET_STATUS_MISMATCH,
+                         "%s: is an exported model, expected a training checkpoint", path));
+    DET_TRY(check_optimizer(env, path, training, learner));
+    DET_TRY(check_spec(env, path, &meta.spec, &learner->spec));
+    DET_TRY(read_u64(env, path, training, "updates", &updates));
+    DET_TRY(read_u64(env, path, training, "seed", &read.seed));
+    DET_TRY(read_u64(env, path, training, "next_sample", &read.next_sample));
+    read.step = meta.step;
+    DET_TRY(visit_tensors(env, file, learner, false));
+    DET_TRY(visit_tensors(env, file, learner, true));
+    learner->updates = (int64_t)(updates & INT64_MAX);
+    *state = read;
+fail:
+    det_model_meta_free(env, &meta);
+    det_weights_close(env, &file);
+    return status;
+}
+
+/* --- folders --- */
+
+static int by_falling_number(const void *a, const void *b)
+{
+    const int64_t x = det_checkpoint_number(*(char *const *)a);
+    const int64_t y = det_checkpoint_number(*(char *const *)b);
+    return x > y ? -1 : x < y;
+}
+
+/* All ckpt-N.det of a folder, the highest number first. */
+static det_status list_checkpoints(struct det_env *env, const char *directory,
+                                   struct det_path_list *list)
+{
+    DET_TRY_RETURN(det_list_directory(env, directory, list));
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        char *path = list->paths[i];
+        list->paths[i] = NULL;
+        if (det_checkpoint_number(path) >= 0)
+            list->paths[kept++] = path;
+        else
+            det_free(env, &path);
+    }
+    list->count = kept;
+    if (kept > 1)
+        qsort(list->paths, kept, sizeof *list->paths, by_falling_number);
+    return DET_OK;
+}
+
+/* What a killed process was writing. */
+static void remove_leftovers(struct det_env *env, const char *directory)
+{
+    struct det_path_list list = {0};
+    if (det_list_directory(env, directory, &list) == DET_OK)
+        for (size_t i = 0; i < list.count; i++) {
+            const char *name = det_path_name(list.paths[i]);
+            if (strncmp(name, "ckpt-", 5) == 0 && strstr(name, ".det.tmp-") != NULL)
+                unlink(list.paths[i]);
+        }
+    det_path_list_free(env, &list);
+}
+
+/* `checkpoint`: the newest, then all that are kept, rising. */
+static det_status write_state(struct det_env *env, const char *directory, const char *newest,
+                              const struct det_path_list *list, size_t kept)
+{
+    struct det_text text = {0};
+    char *path = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &path, directory, "checkpoint"));
+    DET_TRY(det_text_printf(env, &text, "model_checkpoint_path: \"%s\"\n", det_path_name(newest)));
+    for (size_t i = kept; i-- > 0;)
+        DET_TRY(det_text_printf(env, &text, "all_model_checkpoint_paths: \"%s\"\n",
+                                det_path_name(list->paths[i])));
+    DET_TRY(det_write_file(env, path, text.data, text.length));
+fail:
+    det_text_free(env, &text);
+    det_free(env, &path);
+    return status;
+}
+
+det_status det_checkpoint_rotate(struct det_env *env, const char *directory, const char *path,
+                                 int32_t keep)
+{
+    struct det_path_list list = {0};
+    det_status status = DET_OK;
+    DET_TRY(list_checkpoints(env, directory, &list));
+    /* The newest of this run stays even when an older run left higher numbers: it moves to the kept
+     * end. */
+    size_t kept = keep < 1 || (size_t)keep > list.count ? list.count : (size_t)keep;
+    for (size_t i = kept; i < list.count; i++)
+        if (strcmp(det_path_name(list.paths[i]), det_path_name(path)) == 0) {
+            char *last = list.paths[kept - 1];
+            list.paths[kept - 1] = list.paths[i];
+            list.paths[i] = last;
+        }
+    /* First the list, then the files: it never names one that is gone. */
+    DET_TRY(write_state(env, directory, path, &list, kept));
+    for (size_t i = kept; i < list.count; i++)
+        if (unlink(list.paths[i]) != 0 && errno != ENOENT)
+            det_log(env, DET_LOG_WARNING, "%s: cannot remove: %s", list.paths[i], strerror(errno));
+    remove_leftovers(env, directory);
+fail:
+    det_path_list_free(env, &list);
+    return status;
+}
+
+det_status det_checkpoint_load_newest(struct det_env *env, const char *directory,
+                                      struct det_learner *learner,
+                                      struct det_checkpoint_state *state, bool *found)
+{
+    struct det_path_list list = {0};
+    det_status status = DET_OK;
+    *found = false;
+    if (!det_is_directory(directory))
+        return DET_OK;
+    DET_TRY(list_checkpoints(env, directory, &list));
+    for (size_t i = 0; i < list.count && !*found; i++) {
+        status = det_checkpoint_load(env, list.paths[i], learner, state);
+        if (status == DET_OK) {
+            *found = true;
+            break;
+        }
+        /* Damage of this one file; anything else (another network, no memory) would repeat with the
+         * next. */
+        if (status != DET_STATUS_CORRUPT && status != DET_STATUS_NOT_FOUND &&
+            status != DET_STATUS_NON_FINITE && status != DET_STATUS_PARSE)
+            goto fail;
+        det_log(env, DET_LOG_WARNING, "cannot use this checkpoint, %s: %s",
+                i + 1 < list.count ? "trying the one before it" : "and there is none before it",
+                env->error);
+    }
+    if (status != DET_OK)
+        det_fail_prefix(env, status, "%s: none of %zu checkpoints can be used; the oldest",
+                        directory, list.count);
+fail:
+    det_path_list_free(env, &list);
+    return status;
+}

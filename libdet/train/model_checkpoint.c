@@ -1,0 +1,68 @@
+/* model_checkpoint.c: det_model_load_checkpoint: a config's network with the weights of a
+ * checkpoint. */
+#include "base/context.h"
+#include "base/mem.h"
+#include "model/model.h"
+#include "train/from_config.h"
+#include "train/restore.h"
+
+/* The label map's names for people; map->display_names stays NULL when it cannot be read or has
+ * another number of classes, which costs names, not the model. */
+static det_status read_label_map(struct det_env *env, const struct det_pipeline_config *config,
+                                 struct det_label_map *map)
+{
+    const char *path = det_pipeline_config_label_map_path(config);
+    det_status status = path[0] == '\0'
+                            ? det_fail(env, DET_STATUS_NOT_FOUND, "the config names no label map")
+                            : det_label_map_read(env, path, map);
+    if (status == DET_OK)
+        status = det_label_map_check(env, map, config);
+    if (status == DET_OK)
+        return DET_OK;
+    det_label_map_free(env, map);
+    if (status == DET_STATUS_OUT_OF_MEMORY)
+        return status;
+    det_log(env, DET_LOG_WARNING, "classes are named \"class 1\" and so on: %s", env->error);
+    return DET_OK;
+}
+
+static det_status load(struct det_env *env, const struct det_pipeline_config *config,
+                       const char *path, det_model **model)
+{
+    struct det_model_spec spec;
+    struct det_label_map map = {0};
+    struct det_restore_report report;
+    det_status status = DET_OK;
+    DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
+    DET_TRY(read_label_map(env, config, &map));
+    DET_TRY(det_model_create(env, &spec, false, (const char *const *)map.display_names, model));
+    struct det_model *made = *model;
+    /* The file gives every stored parameter; the others are the constants of their initialisation.
+     */
+    for (int32_t p = 0; p < made->graph.param_count; p++) {
+        const struct det_param *param = &made->graph.params[p];
+        for (size_t i = 0; !param->stored && i < param->count; i++)
+            made->owned[param->offset + i] = param->init.a;
+    }
+    DET_TRY(det_restore_params(env, path, DET_RESTORE_ALL, &made->graph, made->owned, &report));
+    made->step = report.step > 0 ? report.step : 0;
+fail:
+    det_label_map_free(env, &map);
+    if (status != DET_OK)
+        det_model_destroy(model);
+    return status;
+}
+
+det_status det_model_load_checkpoint(det_context *context, const det_pipeline_config *config,
+                                     const char *path, det_model **model)
+{
+    if (model != NULL)
+        *model = NULL;
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (config == NULL || path == NULL || model == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_model_load_checkpoint: an argument is NULL");
+    return load(env, config, path, model);
+}

@@ -1,0 +1,228 @@
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "model/model.h"
+
+/* Of a message that names the records of a batch; the rest are counted. */
+enum { NAMED_RECORDS_BYTES = 600 };
+
+uint64_t det_trainer_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+const char *const *det_trainer_class_names(const struct det_trainer *trainer)
+{
+    return (const char *const *)trainer->labels.display_names;
+}
+
+/* --- life --- */
+
+void det_trainer_settings_default(det_trainer_settings *settings)
+{
+    *settings = (det_trainer_settings){
+        .struct_size = sizeof *settings,
+        .seed = 1,
+        .checkpoint_every_steps = 1000,
+        .checkpoint_every_seconds = 300,
+        .keep_checkpoints = 5,
+        .resume = 1,
+    };
+}
+
+det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
+                              const det_trainer_settings *settings, det_trainer **out)
+{
+    struct det_env *env = det_context_env(context);
+    det_trainer_settings defaults;
+    *out = NULL;
+    det_trainer_settings_default(&defaults);
+    if (settings == NULL)
+        settings = &defaults;
+    struct det_trainer *trainer = NULL;
+    DET_TRY_RETURN(det_alloc(env, &trainer, 1, sizeof *trainer, "trainer"));
+    trainer->context = context;
+    trainer->env = env;
+    const det_status status = det_trainer_set_up(trainer, config, settings);
+    if (status != DET_OK)
+        det_trainer_destroy(&trainer);
+    *out = trainer;
+    return status;
+}
+
+void det_trainer_destroy(det_trainer **out)
+{
+    if (out == NULL || *out == NULL)
+        return;
+    struct det_trainer *trainer = *out;
+    struct det_env *env = trainer->env;
+    det_loader_destroy(env, &trainer->loader); /* first: its threads read the dataset */
+    det_dataset_close(env, &trainer->dataset);
+    det_learner_destroy(env, &trainer->learner);
+    det_config_schedule_free(env, &trainer->schedule);
+    det_label_map_free(env, &trainer->labels);
+    det_free(env, &trainer->model_dir);
+    det_free(env, out);
+}
+
+/* --- saving --- */
+
+det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step, char **path)
+{
+    return det_format(trainer->env, path, "%s/ckpt-%lld.det", trainer->model_dir, (long long)step);
+}
+
+det_status det_trainer_save(det_trainer *trainer)
+{
+    struct det_env *env = trainer->env;
+    char *path = NULL;
+    det_status status = DET_OK;
+    if (trainer->model_dir == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "no checkpoint can be written: the trainer has no model_dir");
+    DET_TRY(det_trainer_checkpoint_path(trainer, trainer->state.step, &path));
+    DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
+                                &trainer->state));
+    trainer->saved_step = trainer->state.step;
+    trainer->saved_ns = det_trainer_clock_ns();
+    DET_TRY(det_checkpoint_rotate(env, trainer->model_dir, path, trainer->keep_checkpoints));
+    det_log(env, DET_LOG_DEBUG, "saved %s", path);
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+static bool save_is_due(const struct det_trainer *trainer)
+{
+    if (trainer->model_dir == NULL || trainer->saved_step == trainer->state.step)
+        return false;
+    if (trainer->state.step >= trainer->num_steps)
+        return true;
+    if (trainer->checkpoint_every_steps > 0 &&
+        trainer->state.step % trainer->checkpoint_every_steps == 0)
+        return true;
+    const double age_seconds = (double)(det_trainer_clock_ns() - trainer->saved_ns) * 1e-9;
+    return trainer->checkpoint_every_seconds > 0 &&
+           age_seconds >= trainer->checkpoint_every_seconds;
+}
+
+/* --- stepping --- */
+
+/* Adds step and records to the present message: which data to look at. */
+static det_status name_the_batch(struct det_trainer *trainer, const struct det_batch *batch)
+{
+    struct det_env *env = trainer->env;
+    char cause[256], names[NAMED_RECORDS_BYTES], name[512];
+    size_t used = 0;
+    int32_t named = 0;
+    snprintf(cause, sizeof cause, "%.255s", env->error);
+    names[0] = '\0';
+    for (; named < batch->count; named++) {
+        det_dataset_name(&trainer->dataset, (size_t)batch->record_index[named], name);
+        const size_t length = strlen(name) + 2;
+        if (used + length >= sizeof names)
+            break;
+        snprintf(names + used, sizeof names - used, "%s%s", named > 0 ? ", " : "", name);
+        used += strlen(names + used);
+    }
+    if (named < batch->count)
+        return det_fail(
+            env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s and %d more",
+            (long long)trainer->state.step + 1, cause, names, (int)(batch->count - named));
+    return det_fail(env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s",
+                    (long long)trainer->state.step + 1, cause, names);
+}
+
+static void limit_boxes(const struct det_trainer *trainer, struct det_batch *batch)
+{
+    for (int32_t i = 0; i < batch->count; i++)
+        if (batch->truths[i].count > trainer->max_boxes)
+            batch->truths[i].count = trainer->max_boxes;
+}
+
+det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
+{
+    struct det_env *env = trainer->env;
+    struct det_checkpoint_state *state = &trainer->state;
+    *report = (det_step_report){.step = state->step, .num_steps = trainer->num_steps};
+    if (state->step >= trainer->num_steps)
+        return det_fail(env, DET_STATUS_FINISHED, "all %lld steps are done",
+                        (long long)trainer->num_steps);
+    const uint64_t begin_ns = det_trainer_clock_ns();
+    const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
+    struct det_batch batch;
+    DET_TRY_RETURN(det_loader_next(env, trainer->loader, &batch));
+    const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
+    limit_boxes(trainer, &batch);
+
+    const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
+    struct det_step_result result;
+    const det_status status =
+        det_learner_step(env, trainer->learner, batch.images, batch.truths, rate, &result);
+    if (status == DET_STATUS_NON_FINITE)
+        return name_the_batch(trainer, &batch);
+    if (status != DET_OK)
+        return det_fail_prefix(env, status, "step %lld", (long long)state->step + 1);
+    state->step++;
+    state->next_sample = batch.first_sample + (uint64_t)batch.count;
+    *report = (det_step_report){
+        .step = state->step,
+        .num_steps = trainer->num_steps,
+        .learning_rate = (double)rate,
+        .localization_loss = result.localization_loss,
+        .classification_loss = result.classification_loss,
+        .regularization_loss = result.regularization_loss,
+        .total_loss = result.total_loss,
+        .gradient_norm = result.gradient_norm,
+        .step_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9,
+        .data_wait_seconds = (double)wait_ns * 1e-9,
+        .images = batch.count,
+    };
+    if (save_is_due(trainer)) {
+        DET_TRY_RETURN(det_trainer_save(trainer));
+        report->saved = 1;
+    }
+    return DET_OK;
+}
+
+det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
+{
+    det_step_report report;
+    while (trainer->state.step < trainer->num_steps) {
+        DET_TRY_RETURN(det_trainer_step(trainer, &report));
+        if (callback != NULL && callback(user, &report) != 0)
+            break;
+    }
+    if (trainer->model_dir == NULL || trainer->saved_step == trainer->state.step)
+        return DET_OK;
+    return det_trainer_save(trainer);
+}
+
+/* --- what it knows --- */
+
+int64_t det_trainer_steps_done(const det_trainer *trainer)
+{
+    return trainer->state.step;
+}
+
+det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
+{
+    const struct det_learner *learner = trainer->learner;
+    DET_TRY_RETURN(det_model_create(trainer->env, &learner->spec, false,
+                                    det_trainer_class_names(trainer), out));
+    memcpy((*out)->owned, learner->params, learner->graph.param_floats * sizeof(float));
+    (*out)->step = trainer->state.step;
+    return DET_OK;
+}
+
+void det_trainer_memory_plan(const det_trainer *trainer, det_trainer_memory *memory)
+{
+    *memory = trainer->memory;
+}

@@ -1,0 +1,92 @@
+/* det-info: what this build is, or what a file holds. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/options.h"
+#include "common/tool.h"
+#include "det/det.h"
+
+static void describe_build(struct tool *tool)
+{
+    printf("libdet %s, licence Apache-2.0\n", det_version_string());
+    printf("device: %s\n", det_context_device(tool->context));
+    printf("CUDA: not in this build\n");
+}
+
+static int describe_model(struct tool *tool, const char *path)
+{
+    det_model *model = NULL;
+    const det_status status = det_model_load(tool->context, path, &model);
+    if (status != DET_OK)
+        return tool_fail(tool, status);
+    printf("%s: %s\n", path,
+           det_model_is_folded(model) ? "model for inference" : "training checkpoint");
+    printf("  input %d x %d, %d anchors, %lld weights, step %lld\n", det_model_input_height(model),
+           det_model_input_width(model), det_model_anchor_count(model),
+           (long long)det_model_parameter_count(model), (long long)det_model_step(model));
+    printf("  %d classes:", det_model_class_count(model));
+    for (int32_t id = 1; id <= det_model_class_count(model); id++)
+        printf(" %d %s%s", id, det_model_class_name(model, id),
+               id < det_model_class_count(model) ? "," : "\n");
+    det_model_destroy(&model);
+    return 0;
+}
+
+static int describe_config(struct tool *tool, const char *path)
+{
+    det_pipeline_config *config = NULL;
+    const det_status status = det_pipeline_config_load(tool->context, path, &config);
+    if (status != DET_OK)
+        return tool_fail(tool, status);
+    printf("%s: SSD MobileNetV2 FPN, %d classes, %d x %d\n", path,
+           det_pipeline_config_num_classes(config), det_pipeline_config_input_height(config),
+           det_pipeline_config_input_width(config));
+    printf("  batch size %u, %u steps, learning rate %g\n", det_pipeline_config_batch_size(config),
+           det_pipeline_config_num_steps(config),
+           (double)det_pipeline_config_learning_rate(config));
+    printf("  label map %s\n", det_pipeline_config_label_map_path(config));
+    for (size_t i = 0; i < det_pipeline_config_train_path_count(config); i++)
+        printf("  train %s\n", det_pipeline_config_train_path(config, i));
+    for (size_t i = 0; i < det_pipeline_config_eval_path_count(config); i++)
+        printf("  eval %s\n", det_pipeline_config_eval_path(config, i));
+    printf("  fine-tune checkpoint %s\n", det_pipeline_config_fine_tune_checkpoint(config));
+    det_pipeline_config_destroy(&config);
+    return 0;
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t length = strlen(text), tail = strlen(ending);
+    return length >= tail && strcmp(text + length - tail, ending) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct tool tool = TOOL_INIT("det-info");
+    const struct option table[] = {TOOL_OPTIONS(&tool), {0}};
+    struct options options = {
+        .program = "det-info",
+        .usage = "[FILE...]",
+        .description = "Shows version, device and instruction set, or what .det files and pipeline.configs hold.",
+        .table = table,
+        .positional_max = 1000,
+    };
+    int result = 0;
+    if (!options_parse(&options, argc, argv, &result))
+        return result;
+    if (tool_open(&tool, &result)) {
+        if (options.positional.count == 0)
+            describe_build(&tool);
+        for (size_t i = 0; i < options.positional.count; i++) {
+            const char *path = options.positional.values[i];
+            const int failed = ends_with(path, ".config") || ends_with(path, ".pbtxt")
+                                   ? describe_config(&tool, path)
+                                   : describe_model(&tool, path);
+            if (failed != 0)
+                result = failed;
+        }
+        tool_close(&tool);
+    }
+    options_free(&options);
+    return result;
+}
