@@ -76,7 +76,7 @@ fail:
 }
 
 /* Bounds of the body's corners in the image tell whether it is worth drawing: in front of the
- * camera, in the image and at least 16 pixels, since what is drawn should be labelled. */
+ * camera, in the image and at least 28 pixels, since what is drawn should be labelled. */
 static bool worth_drawing(const struct scene *scene, const struct raster *raster, int vehicle,
                           struct vehicle_pose pose) {
     const struct vehicle_shape *shape = &scene->vehicles[vehicle].shape;
@@ -98,7 +98,7 @@ static bool worth_drawing(const struct scene *scene, const struct raster *raster
         top = minf(top, sy);
         bottom = maxf(bottom, sy);
     }
-    const float smallest = 16 * (float)RASTER_SAMPLES;
+    const float smallest = 28 * (float)RASTER_SAMPLES;
     return right > 0 && left < (float)raster->width && bottom > 0 && top < (float)raster->height &&
            right - left >= smallest && bottom - top >= smallest;
 }

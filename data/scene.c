@@ -150,7 +150,7 @@ static void fill_lane(struct scene *scene, struct det_rng *rng, float x, int dir
 
 static void random_traffic(struct scene *scene, struct det_rng *rng) {
     const struct scene_road *road = &scene->road;
-    const float mean_gap = det_rng_range(rng, 9, 40);
+    const float mean_gap = det_rng_range(rng, 16, 60);
     scene->vehicle_count = 0;
     const float inner = road->lanes_in > 0 ? road->median / 2 : road->left;
     for (int i = 0; i < road->lanes_out; i++)
