@@ -11,10 +11,14 @@
 static det_status read_label_map(struct det_env *env, const struct det_pipeline_config *config,
                                  struct det_label_map *map)
 {
-    const char *path = det_pipeline_config_label_map_path(config);
-    det_status status = path[0] == '\0'
+    const char *named = det_pipeline_config_label_map_path(config);
+    char *path = NULL;
+    det_status status = named[0] == '\0'
                             ? det_fail(env, DET_STATUS_NOT_FOUND, "the config names no label map")
-                            : det_label_map_read(env, path, map);
+                            : det_pipeline_config_resolve_path(env, config, named, &path);
+    if (status == DET_OK)
+        status = det_label_map_read(env, path, map);
+    det_free(env, &path);
     if (status == DET_OK)
         status = det_label_map_check(env, map, config);
     if (status == DET_OK)

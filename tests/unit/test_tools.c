@@ -1,0 +1,161 @@
+/* The four tools one after the other, as a user runs them, on a tiny workspace. */
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "support/records.h"
+#include "support/workspace.h"
+
+/* Runs a command line in the shell, output into `out`; returns the exit status. */
+static int run(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int run(char *out, size_t size, const char *format, ...)
+{
+    char command[2000], line[2600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    const char *folder = getenv("DET_BIN_DIR");
+    snprintf(line, sizeof line, "%s/%s 2>&1", folder != NULL ? folder : "build/release/bin", command);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    const size_t got = fread(out, 1, size - 1, pipe);
+    out[got] = '\0';
+    const int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void expect(const char *out, const char *text)
+{
+    if (strstr(out, text) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", text, out);
+}
+
+static void train_evaluate_export_detect(void **state)
+{
+    (void)state;
+    static char out[100000];
+    struct workspace w;
+    workspace_make(&w, "tools");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s --log_every 4 "
+                         "--num_train_steps 8 --checkpoint_every_n 4",
+                         w.config, w.model_dir),
+                     0);
+    expect(out, "Step 4 per-step time ");
+    expect(out, "Step 8 per-step time ");
+    expect(out, "ckpt-8.det");
+    /* Again: goes on to the config's 12 steps. */
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path=%s --model_dir=%s --log_every=1",
+                         w.config, w.model_dir),
+                     0);
+    expect(out, "Step 9 per-step time ");
+    expect(out, "Step 12 per-step time ");
+    assert_null(strstr(out, "Step 8 "));
+
+    char json[400];
+    snprintf(json, sizeof json, "%s/eval.json", w.directory);
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --once --json %s",
+                         w.config, w.model_dir, json),
+                     0);
+    expect(out, " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = ");
+    expect(out, "+ Loss/total_loss: ");
+    char *text = test_read_text(json);
+    cJSON *tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(tree, "step")), 12);
+    cJSON_Delete(tree);
+    free(text);
+
+    assert_int_equal(run(out, sizeof out,
+                         "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                         "--output_directory %s/exported",
+                         w.config, w.model_dir, w.directory),
+                     0);
+    expect(out, "2 classes, 96 x 96, step 12");
+    assert_int_equal(run(out, sizeof out, "det-info %s/exported/model.det", w.directory), 0);
+    expect(out, "1 cat, 2 dog");
+
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(120, 90, 3, &bytes);
+    char image[400];
+    snprintf(image, sizeof image, "%s/picture.jpg", w.directory);
+    FILE *file = fopen(image, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(jpeg, 1, bytes, file), bytes);
+    fclose(file);
+    free(jpeg);
+    snprintf(json, sizeof json, "%s/detections.jsonl", w.directory);
+    assert_int_equal(run(out, sizeof out,
+                         "det-detect %s/exported/model.det %s --threshold 0.001 --json %s "
+                         "--output %s/annotated",
+                         w.directory, image, json, w.directory),
+                     0);
+    text = test_read_text(json);
+    tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    assert_int_equal((int)cJSON_GetNumberValue(cJSON_GetObjectItem(tree, "width")), 120);
+    assert_true(cJSON_GetArraySize(cJSON_GetObjectItem(tree, "detections")) > 0);
+    cJSON_Delete(tree);
+    free(text);
+    char annotated[400];
+    snprintf(annotated, sizeof annotated, "%s/annotated/picture.jpg", w.directory);
+    assert_int_equal(access(annotated, R_OK), 0);
+    workspace_remove(&w);
+}
+
+static void mistakes_are_answered(void **state)
+{
+    (void)state;
+    static char out[100000];
+    struct workspace w;
+    workspace_make(&w, "mistakes");
+    assert_int_equal(run(out, sizeof out, "det-train --pipeline_config_path %s --modell_dir x",
+                         w.config),
+                     2);
+    expect(out, "model_dir");
+    assert_int_equal(run(out, sizeof out, "det-train --pipeline_config_path none --model_dir x"), 1);
+    expect(out, "det-train: none: No such file");
+    assert_int_equal(run(out, sizeof out, "det-eval --pipeline_config_path %s --checkpoint_dir %s --once",
+                         w.config, w.directory),
+                     1);
+    expect(out, w.directory);
+    assert_int_equal(run(out, sizeof out, "det-detect %s %s", w.config, w.directory), 1);
+    expect(out, "not a libdet file");
+    assert_int_equal(run(out, sizeof out, "det-train --device cuda --pipeline_config_path %s --model_dir x",
+                         w.config),
+                     1);
+    expect(out, "cuda");
+    assert_int_equal(run(out, sizeof out, "det-info --help"), 0);
+    expect(out, "usage: det-info");
+    workspace_remove(&w);
+}
+
+static void coco_files_alone(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char expected[256];
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --ground_truth tests/golden/coco_eval/ties.gt.json --detections "
+                         "tests/golden/coco_eval/ties.dt.json"),
+                     0);
+    snprintf(expected, sizeof expected,
+             " Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ] = 0.238\n");
+    expect(out, expected);
+    assert_int_equal(run(out, sizeof out, "det-eval --ground_truth tests/golden/coco_eval/ties.gt.json"),
+                     2);
+}
+
+int test_tools(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(train_evaluate_export_detect),
+        cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(coco_files_alone),
+    };
+    return cmocka_run_group_tests_name("tools", tests, NULL, NULL);
+}
