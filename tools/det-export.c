@@ -10,6 +10,7 @@
 
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *output;
+    bool weights;
 };
 
 /* mkdir -p, then DIR/NAME. */
@@ -73,7 +74,8 @@ static int export_model(struct tool *tool, const struct arguments *a)
     if (status == DET_OK)
         status = det_model_load_checkpoint(tool->context, config, from.path, &model);
     if (status == DET_OK)
-        status = det_model_export(tool->context, model, model_path);
+        status = a->weights ? det_model_save_half(tool->context, model, model_path)
+                            : det_model_export(tool->context, model, model_path);
     int result = 0;
     if (status != DET_OK) {
         result = tool_fail(tool, status);
@@ -101,6 +103,8 @@ int main(int argc, char **argv)
          "folder whose newest checkpoint is exported, libdet's or TensorFlow's"},
         {"checkpoint", OPTION_STRING, &a.checkpoint, "FILE",
          "export this .det checkpoint or TensorFlow prefix instead"},
+        {"weights", OPTION_FLAG, &a.weights, NULL,
+         "write training weights in half precision instead, to fine-tune from"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "model.det and pipeline.config are written there"},
         TOOL_OPTIONS(&tool),

@@ -6,6 +6,7 @@
 
 #include "base/crc32c.h"
 #include "base/io.h"
+#include "base/half.h"
 #include "base/mem.h"
 #include "formats/leveldb_table.h"
 #include "formats/protowire.h"
@@ -336,17 +337,6 @@ static uint64_t read_bits(const uint8_t *data, size_t bytes) {
     return bits;
 }
 
-static float from_half(uint32_t half) {
-    const uint32_t sign = half >> 15 << 31;
-    const uint32_t exponent = half >> 10 & 31, mantissa = half & 1023;
-    if (exponent == 31)
-        return det_wire_float(sign | 0x7f800000u | mantissa << 13);
-    if (exponent != 0)
-        return det_wire_float(sign | (exponent + 112) << 23 | mantissa << 13);
-    const float small = (float)mantissa / 16777216.0f; /* subnormal: units of 2^-24 */
-    return sign != 0 ? -small : small;
-}
-
 static double from_double(uint64_t bits) {
     double value;
     memcpy(&value, &bits, sizeof value);
@@ -373,7 +363,7 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
         else if (entry->dtype == DET_TF_DOUBLE)
             out[i] = (float)from_double(bits);
         else if (entry->dtype == DET_TF_HALF)
-            out[i] = from_half((uint32_t)bits);
+            out[i] = det_half_to_float((uint16_t)bits);
         else
             out[i] = det_wire_float((uint32_t)bits << 16);
     }

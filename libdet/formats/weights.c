@@ -7,6 +7,7 @@
 
 #include "base/crc32c.h"
 #include "base/io.h"
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "formats/weights_layout.h"
@@ -365,4 +366,29 @@ det_status det_weights_meta_text(struct det_env *env, const struct det_weights *
     const det_status status = det_strdup(env, text, printed);
     cJSON_free(printed);
     return status;
+}
+
+det_status det_weights_read_float(struct det_env *env, const struct det_weights *file,
+                                  const struct det_weights_tensor *tensor, float *out)
+{
+    const uint16_t *halves = tensor->data;
+    switch (tensor->dtype) {
+    case DET_WEIGHTS_F32:
+        memcpy(out, tensor->data, tensor->bytes);
+        return DET_OK;
+    case DET_WEIGHTS_F16:
+        for (size_t i = 0; i < tensor->count; i++)
+            out[i] = det_half_to_float(halves[i]);
+        return DET_OK;
+    case DET_WEIGHTS_BF16:
+        for (size_t i = 0; i < tensor->count; i++) {
+            const uint32_t bits = (uint32_t)halves[i] << 16;
+            memcpy(&out[i], &bits, sizeof bits);
+        }
+        return DET_OK;
+    default:
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is %s, expected f32, f16 or bf16",
+                        det_weights_path(file), tensor->name,
+                        det_weights_type_name(tensor->dtype));
+    }
 }

@@ -104,6 +104,10 @@ det_status det_weights_require(struct det_env *env, const struct det_weights *fi
                                const char *name, enum det_weights_type dtype, const int64_t *shape,
                                int32_t dims, const struct det_weights_tensor **tensor);
 
+/* The values of an f32, f16 or bf16 tensor as floats, [tensor->count]; UNSUPPORTED for another type. */
+det_status det_weights_read_float(struct det_env *env, const struct det_weights *file,
+                                  const struct det_weights_tensor *tensor, float *out);
+
 /* The meta object, for cJSON (cjson/cJSON.h); lives as long as the file is open. */
 const struct cJSON *det_weights_meta(const struct det_weights *file);
 /* The same as text, without white space; the caller frees it with det_free. */

@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/context.h"
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "det/version.h"
@@ -174,6 +175,29 @@ static bool maps_as_block(const struct det_graph *graph, const struct det_weight
            graph->params[index].offset * sizeof(float);
 }
 
+/* A parameter's tensor, in single or half precision. */
+static det_status require_float(struct det_env *env, const struct det_weights *file,
+                                const struct det_param *param,
+                                const struct det_weights_tensor **tensor)
+{
+    *tensor = det_weights_find(file, param->key);
+    if (*tensor == NULL || (*tensor)->dtype != DET_WEIGHTS_F16)
+        return det_params_require(env, file, param, "", tensor);
+    int64_t shape[4];
+    for (int32_t d = 0; d < param->dims; d++)
+        shape[d] = param->shape[d];
+    return det_weights_require(env, file, param->key, DET_WEIGHTS_F16, shape, param->dims, tensor);
+}
+
+static det_status check_all_finite(struct det_env *env, const char *path,
+                                   const struct det_graph *graph, const float *params)
+{
+    for (int32_t p = 0; p < graph->param_count; p++)
+        DET_TRY_RETURN(det_params_check_finite(env, path, &graph->params[p],
+                                               params + graph->params[p].offset));
+    return DET_OK;
+}
+
 /* Uses the mapped file as the parameter block where it is laid out like one, else copies. The
  * padding after the last parameter may lie behind the file's end, but never behind its last page:
  * everything is aligned to 64 bytes. */
@@ -189,13 +213,14 @@ static det_status take_params(struct det_env *env, struct det_model *model,
             mapped = false;
             continue;
         }
-        DET_TRY_RETURN(det_params_require(env, *file, param, "", &tensor));
-        DET_TRY_RETURN(det_params_check_finite(env, det_weights_path(*file), param, tensor->data));
+        DET_TRY_RETURN(require_float(env, *file, param, &tensor));
         first = p == 0 ? tensor : first;
-        mapped = mapped && maps_as_block(graph, first, p, tensor);
+        mapped = mapped && tensor->dtype == DET_WEIGHTS_F32 &&
+                 maps_as_block(graph, first, p, tensor);
     }
     if (mapped) {
         model->params = first->data;
+        DET_TRY_RETURN(check_all_finite(env, det_weights_path(*file), graph, model->params));
         model->file = *file;
         *file = NULL;
         return DET_OK;
@@ -207,13 +232,13 @@ static det_status take_params(struct det_env *env, struct det_model *model,
         const struct det_param *param = &graph->params[p];
         float *to = model->owned + param->offset;
         if (param->stored) {
-            DET_TRY_RETURN(det_params_require(env, *file, param, "", &tensor));
-            memcpy(to, tensor->data, tensor->bytes);
+            DET_TRY_RETURN(require_float(env, *file, param, &tensor));
+            DET_TRY_RETURN(det_weights_read_float(env, *file, tensor, to));
         }
         for (size_t i = 0; !param->stored && i < param->count; i++)
             to[i] = param->init.a; /* what the config switches off is a constant */
     }
-    return DET_OK;
+    return check_all_finite(env, det_weights_path(*file), graph, model->params);
 }
 
 /* --- files --- */
@@ -237,12 +262,14 @@ fail:
     return status;
 }
 
-/* `model` is folded. */
-static det_status write_folded(struct det_env *env, const struct det_model *model, const char *path)
+/* In the model's own form, in single or half precision. */
+static det_status write_model(struct det_env *env, const struct det_model *model, bool half,
+                              const char *path)
 {
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
-    const struct det_model_meta meta = {.folded = true,
+    uint16_t *halves = NULL; /* laid out like the parameters; lives until the file is written */
+    const struct det_model_meta meta = {.folded = model->graph.folded,
                                         .spec = model->spec,
                                         .step = model->step,
                                         .names = (const char **)model->class_names};
@@ -250,13 +277,29 @@ static det_status write_folded(struct det_env *env, const struct det_model *mode
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
+    DET_TRY(check_all_finite(env, path, &model->graph, model->params));
+    if (half)
+        DET_TRY(det_alloc_raw(env, &halves, model->graph.param_floats, sizeof *halves,
+                              "half-precision weights"));
     for (int32_t p = 0; p < model->graph.param_count; p++) {
         const struct det_param *param = &model->graph.params[p];
-        DET_TRY(det_params_check_finite(env, path, param, model->params + param->offset));
-        DET_TRY(det_params_add(env, writer, param, "", model->params));
+        if (!param->stored)
+            continue;
+        if (!half) {
+            DET_TRY(det_params_add(env, writer, param, "", model->params));
+            continue;
+        }
+        int64_t shape[4];
+        for (int32_t d = 0; d < param->dims; d++)
+            shape[d] = param->shape[d];
+        for (size_t i = 0; i < param->count; i++)
+            halves[param->offset + i] = det_float_to_half(model->params[param->offset + i]);
+        DET_TRY(det_weights_writer_add(env, writer, param->key, DET_WEIGHTS_F16, shape, param->dims,
+                                       halves + param->offset));
     }
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
+    det_free(env, &halves);
     det_weights_writer_destroy(env, &writer);
     det_text_free(env, &json);
     return status;
@@ -265,13 +308,13 @@ fail:
 det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path)
 {
     if (model->graph.folded)
-        return write_folded(env, model, path);
+        return write_model(env, model, false, path);
     struct det_model *folded = NULL;
     DET_TRY_RETURN(det_model_create(env, &model->spec, true,
                                     (const char *const *)model->class_names, &folded));
     folded->step = model->step;
     det_graph_fold_params(&model->graph, model->params, &folded->graph, folded->owned);
-    const det_status status = write_folded(env, folded, path);
+    const det_status status = write_model(env, folded, false, path);
     det_model_destroy(&folded);
     return status;
 }
@@ -296,4 +339,15 @@ det_status det_model_export(det_context *context, const det_model *model, const 
     if (path == NULL || model == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_model_export: an argument is NULL");
     return det_model_write(env, model, path);
+}
+
+det_status det_model_save_half(det_context *context, const det_model *model, const char *path)
+{
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (path == NULL || model == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_model_save_half: an argument is NULL");
+    return write_model(env, model, true, path);
 }

@@ -103,11 +103,8 @@ static det_status read_values(struct det_env *env, const struct source *source,
     if (variable.entry != NULL)
         DET_TRY_RETURN(
             det_tf_bundle_read_float(env, source->bundle, variable.entry, values, param->count));
-    else if (variable.tensor->dtype == DET_WEIGHTS_F32)
-        memcpy(values, variable.tensor->data, param->count * sizeof *values);
     else
-        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s is %s, expected f32", source->path,
-                        param->key, det_weights_type_name(variable.tensor->dtype));
+        DET_TRY_RETURN(det_weights_read_float(env, source->file, variable.tensor, values));
     return det_params_check_finite(env, source->path, param, values);
 }
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "base/half.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -169,6 +170,28 @@ static void text_and_distance(void **state)
     test_env_check(&t);
 }
 
+static void halves_round_to_even(void **state)
+{
+    (void)state;
+    /* Every half value comes back; values between two go to the nearer, ties to the even one. */
+    for (uint32_t h = 0; h < 65536; h++) {
+        const float value = det_half_to_float((uint16_t)h);
+        if (value != value)
+            assert_true((det_float_to_half(value) & 0x7fff) > 0x7c00);
+        else
+            assert_int_equal(det_float_to_half(value), h);
+    }
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        const float low = det_half_to_float((uint16_t)h), high = det_half_to_float((uint16_t)(h + 1));
+        const float middle = low + (high - low) / 2;
+        assert_int_equal(det_float_to_half(middle), h + (h & 1));
+        assert_int_equal(det_float_to_half(low + (high - low) / 4), h);
+    }
+    assert_int_equal(det_float_to_half(65519.0f), 0x7bff);
+    assert_int_equal(det_float_to_half(65520.0f), 0x7c00);
+    assert_int_equal(det_float_to_half(-1e30f), 0xfc00);
+}
+
 int test_base(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +202,7 @@ int test_base(void)
         cmocka_unit_test(pool_survives_failed_allocations),
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(text_and_distance),
+        cmocka_unit_test(halves_round_to_even),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

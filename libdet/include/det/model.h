@@ -37,6 +37,11 @@ DET_API void det_model_destroy(det_model **model);
 /** Writes an inference file: batch norms folded, label map and preprocessing inside; atomic. */
 DET_API det_status det_model_export(det_context *context, const det_model *model, const char *path);
 
+/** Writes the weights as they are (training form or folded) in half precision: half the size, and enough to start a
+ *  fine-tuning from. Atomic. */
+DET_API det_status det_model_save_half(det_context *context, const det_model *model,
+                                       const char *path);
+
 /** K. */
 DET_API int32_t det_model_class_count(const det_model *model);
 /** Name of class id 1..K, NULL for any other. Valid as long as the model. */
