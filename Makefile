@@ -144,6 +144,17 @@ $(RUNNER): $(TEST_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
+# The main job on the bundled data: generate, train, evaluate, export, detect.
+DEMO ?= build/demo
+.PHONY: demo
+demo: all ## train, evaluate, export and detect on the bundled demo data (under 10 minutes on 2 cores)
+	$(BUILD)/bin/det-demo-data $(DEMO) --weights data/vehicles.det
+	$(BUILD)/bin/det-train --pipeline_config_path $(DEMO)/models/demo/pipeline.config --model_dir $(DEMO)/models/demo/run
+	$(BUILD)/bin/det-eval --pipeline_config_path $(DEMO)/models/demo/pipeline.config --checkpoint_dir $(DEMO)/models/demo/run --once
+	$(BUILD)/bin/det-export --pipeline_config_path $(DEMO)/models/demo/pipeline.config --trained_checkpoint_dir $(DEMO)/models/demo/run --output_directory $(DEMO)/exported-models/demo
+	$(BUILD)/bin/det-detect $(DEMO)/exported-models/demo/model.det $(DEMO)/images/test --threshold 0.5 --json $(DEMO)/detections.jsonl --output $(DEMO)/annotated
+	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
+
 .PHONY: build-tests test asan ubsan tsan
 build-tests: $(RUNNER)
 test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)

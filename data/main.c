@@ -5,7 +5,7 @@
 
 #include "workspace.h"
 
-static const char usage[] = "usage: det-demo-data DIR [--train N] [--test N] [--seed N]\n"
+static const char usage[] = "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE]\n"
                             "\n"
                             "Draws road scenes with cars, trucks and buses and writes a TF Object "
                             "Detection API workspace:\n"
@@ -15,7 +15,9 @@ static const char usage[] = "usage: det-demo-data DIR [--train N] [--test N] [--
                             "\n"
                             "  --train N   training images (300)\n"
                             "  --test N    test images (60)\n"
-                            "  --seed N    the same seed gives the same bytes (1)\n";
+                            "  --seed N    the same seed gives the same bytes (1)\n"
+                            "  --weights FILE  copied to DIR/pre-trained-models; the config "
+                            "fine-tunes from it\n";
 
 /* Decimal digits only, at most `limit`. */
 static bool parse_number(const char *text, uint64_t limit, uint64_t *value) {
@@ -46,6 +48,12 @@ int main(int argc, char **argv) {
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             fputs(usage, stdout);
             return 0;
+        }
+        if (strcmp(argument, "--weights") == 0) {
+            if (i + 1 >= argc)
+                return fail_usage("a file is expected after ", argument);
+            options.weights = argv[++i];
+            continue;
         }
         const bool train = strcmp(argument, "--train") == 0, test = strcmp(argument, "--test") == 0;
         if (train || test || strcmp(argument, "--seed") == 0) {

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Pieces of the file, NULL at the end. */
+/* Pieces of the file, NULL at the end. @name@ stands for what the writer puts there. */
 extern const char *const pipeline_text[];
 
 #endif

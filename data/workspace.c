@@ -133,7 +133,56 @@ fail:
     return status;
 }
 
-static det_status write_texts(struct det_env *env, const char *directory) {
+/* What the names between @ mean: a long schedule from scratch, a short one from trained weights. */
+static const struct {
+    const char *name, *from_scratch, *from_weights;
+} places[] = {
+    {"rate", "0.04", "0.01"},
+    {"steps", "4000", "300"},
+    {"warmup_rate", "0.004", "0.002"},
+    {"warmup_steps", "200", "20"},
+    {"checkpoint", "",
+     "  fine_tune_checkpoint: \"../../pre-trained-models/vehicles.det\"\n"
+     "  fine_tune_checkpoint_type: \"full\"\n"
+     "  fine_tune_checkpoint_version: V2\n"},
+};
+
+static det_status append_piece(struct det_env *env, struct det_text *text, const char *piece,
+                               bool from_weights)
+{
+    const char *at = strchr(piece, '@');
+    const char *end = at != NULL ? strchr(at + 1, '@') : NULL;
+    if (end == NULL)
+        return det_text_append(env, text, piece, strlen(piece));
+    DET_TRY_RETURN(det_text_append(env, text, piece, (size_t)(at - piece)));
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const size_t length = strlen(places[i].name);
+        if (length == (size_t)(end - at) - 1 && memcmp(at + 1, places[i].name, length) == 0) {
+            const char *value = from_weights ? places[i].from_weights : places[i].from_scratch;
+            DET_TRY_RETURN(det_text_append(env, text, value, strlen(value)));
+        }
+    }
+    return append_piece(env, text, end + 1, from_weights);
+}
+
+static det_status copy_weights(struct det_env *env, const char *from, const char *directory)
+{
+    struct det_file_map map;
+    char *folder = NULL, *path = NULL;
+    DET_TRY_RETURN(det_file_map_open(env, from, &map));
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &folder, directory, "pre-trained-models"));
+    DET_TRY(det_make_directories(env, folder));
+    DET_TRY(det_path_join(env, &path, folder, "vehicles.det"));
+    DET_TRY(det_write_file(env, path, map.data, map.bytes));
+fail:
+    det_free(env, &folder);
+    det_free(env, &path);
+    det_file_map_close(&map);
+    return status;
+}
+
+static det_status write_texts(struct det_env *env, const char *directory, const char *weights) {
     det_status status;
     struct det_text map = {0}, config = {0};
     for (int i = 0; i < VEHICLE_CLASSES; i++)
@@ -141,7 +190,9 @@ static det_status write_texts(struct det_env *env, const char *directory) {
                                 vehicle_class_names[i]));
     DET_TRY(write_text(env, directory, "annotations", "label_map.pbtxt", &map));
     for (size_t i = 0; pipeline_text[i] != NULL; i++)
-        DET_TRY(det_text_append(env, &config, pipeline_text[i], strlen(pipeline_text[i])));
+        DET_TRY(append_piece(env, &config, pipeline_text[i], weights != NULL));
+    if (weights != NULL)
+        DET_TRY(copy_weights(env, weights, directory));
     DET_TRY(write_text(env, directory, "models/demo", "pipeline.config", &config));
 fail:
     det_text_free(env, &config);
@@ -157,7 +208,7 @@ det_status workspace_write(struct det_env *env, const struct workspace_options *
     DET_TRY(det_alloc(env, &w.scene, 1, sizeof *w.scene, "scene"));
     DET_TRY(det_alloc(env, &w.frame, 1, sizeof *w.frame, "frame"));
     DET_TRY(renderer_create(env, &w.renderer));
-    DET_TRY(write_texts(env, options->directory));
+    DET_TRY(write_texts(env, options->directory, options->weights));
     DET_TRY(write_set(env, &w, "train", options->train, 0));
     DET_TRY(write_set(env, &w, "test", options->test, UINT64_C(1) << 32));
 fail:
