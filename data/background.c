@@ -6,24 +6,28 @@
 #include "noise.h"
 #include "render_parts.h"
 
-static void mix(float rgb[3], const float other[3], float share) {
+static void mix(float rgb[3], const float other[3], float share)
+{
     if (share <= 0)
         return;
     for (int c = 0; c < 3; c++)
         rgb[c] += (other[c] - rgb[c]) * share;
 }
 
-static float clamp01(float x) {
+static float clamp01(float x)
+{
     return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-void background_sky(const struct scene_light *light, float up, float rgb[3]) {
+void background_sky(const struct scene_light *light, float up, float rgb[3])
+{
     const float t = clamp01(up * 1.6F), share = t * (2 - t);
     for (int c = 0; c < 3; c++)
         rgb[c] = light->horizon[c] + (light->zenith[c] - light->horizon[c]) * share;
 }
 
-static void sky_pixel(const struct scene *s, const float d[3], float rgb[3]) {
+static void sky_pixel(const struct scene *s, const float d[3], float rgb[3])
+{
     const struct scene_light *light = &s->light;
     const uint32_t seed = (uint32_t)s->index * 31U + (uint32_t)s->seed;
     background_sky(light, d[2], rgb);
@@ -48,7 +52,8 @@ static void sky_pixel(const struct scene *s, const float d[3], float rgb[3]) {
 }
 
 /* Height (tangent of the elevation) of trees, houses or hills at an azimuth. */
-static float skyline_top(const struct scene *s, float azimuth, uint32_t seed) {
+static float skyline_top(const struct scene *s, float azimuth, uint32_t seed)
+{
     const float h = s->skyline_height;
     if (s->skyline == SKYLINE_TREES)
         return h * (0.5F + 0.5F * noise_value(azimuth * 9, 0, seed) +
@@ -63,7 +68,8 @@ static float skyline_top(const struct scene *s, float azimuth, uint32_t seed) {
 }
 
 static void skyline_pixel(const struct scene *s, float azimuth, float elevation, uint32_t seed,
-                          float rgb[3]) {
+                          float rgb[3])
+{
     const struct scene_light *light = &s->light;
     float colour[3] = {.05F, .085F, .035F};
     if (s->skyline == SKYLINE_CITY) {
@@ -91,7 +97,8 @@ struct ground_point {
 
 /* Texture of a frequency (cells per metre) as -1..1, fading where a pixel holds more than half a
  * cell. */
-static float texture(const struct ground_point *p, float fx, float fy, uint32_t seed) {
+static float texture(const struct ground_point *p, float fx, float fy, uint32_t seed)
+{
     const float size = maxf(p->across * fx, p->along * fy);
     if (size >= 1)
         return 0;
@@ -99,13 +106,15 @@ static float texture(const struct ground_point *p, float fx, float fy, uint32_t 
            (size < 0.4F ? 1 : (1 - size) / 0.6F);
 }
 
-static float line_cover(const struct ground_point *p, float x, float half_width) {
+static float line_cover(const struct ground_point *p, float x, float half_width)
+{
     const float edge = half_width + 0.5F * p->across - fabsf(p->x - x);
     return clamp01(edge / p->across) * minf(1, 2 * half_width / p->across);
 }
 
 /* Dashes of 3 m every 9 m; grey on average where they blur. */
-static float dashes(const struct ground_point *p, uint32_t seed) {
+static float dashes(const struct ground_point *p, uint32_t seed)
+{
     const float y = p->y + (float)(seed & 7);
     const float phase = 9 * fraction(y / 9);
     const float sharp = clamp01((1.5F + 0.5F * p->along - fabsf(phase - 4.5F)) / p->along);
@@ -114,7 +123,8 @@ static float dashes(const struct ground_point *p, uint32_t seed) {
 }
 
 static void markings(const struct scene *s, const struct ground_point *p, uint32_t seed,
-                     float rgb[3]) {
+                     float rgb[3])
+{
     const struct scene_road *road = &s->road;
     static const float white[3] = {.62F, .62F, .6F}, yellow[3] = {.58F, .38F, .05F};
     float wear = road->worn ? 0.45F + 0.5F * texture(p, 2.2F, 0.8F, seed + 40) : 0.9F;
@@ -145,7 +155,8 @@ static void markings(const struct scene *s, const struct ground_point *p, uint32
 }
 
 static void asphalt(const struct scene *s, const struct ground_point *p, uint32_t seed,
-                    float rgb[3]) {
+                    float rgb[3])
+{
     const struct scene_road *road = &s->road;
     float tone = 1 + 0.16F * texture(p, 0.3F, 0.06F, seed) +
                  0.10F * texture(p, 1.7F, 0.9F, seed + 1) + 0.16F * texture(p, 13, 13, seed + 2);
@@ -180,7 +191,8 @@ static void asphalt(const struct scene *s, const struct ground_point *p, uint32_
 }
 
 static void verge(const struct scene *s, const struct ground_point *p, float beyond, uint32_t seed,
-                  float rgb[3]) {
+                  float rgb[3])
+{
     static const float low[VERGE_KINDS][3] = {{.05F, .10F, .02F},
                                               {.20F, .15F, .07F},
                                               {.22F, .21F, .2F},
@@ -213,7 +225,8 @@ static void verge(const struct scene *s, const struct ground_point *p, float bey
 
 /* Reflectance of the ground at a point. */
 static void ground_colour(const struct scene *s, const struct ground_point *p, uint32_t seed,
-                          float rgb[3]) {
+                          float rgb[3])
+{
     const struct scene_road *road = &s->road;
     const float left = road->left - road->shoulder, right = road->right + road->shoulder;
     float outside = maxf(left - p->x, p->x - right);
@@ -234,7 +247,8 @@ static void ground_colour(const struct scene *s, const struct ground_point *p, u
 }
 
 static void ground_pixel(const struct scene *s, const struct raster *r, const float d[3],
-                         uint32_t seed, float rgb[3]) {
+                         uint32_t seed, float rgb[3])
+{
     const struct scene_light *light = &s->light;
     const float height = r->position[2], t = height / -d[2]; /* d is a unit vector: t metres away */
     struct ground_point p = {.x = r->position[0] + d[0] * t, .y = r->position[1] + d[1] * t};
@@ -270,7 +284,8 @@ static void ground_pixel(const struct scene *s, const struct raster *r, const fl
     body_haze(light, t, rgb);
 }
 
-void background_draw(const struct scene *s, struct raster *r) {
+void background_draw(const struct scene *s, struct raster *r)
+{
     const uint32_t seed =
         noise_hash((uint32_t)s->index, (uint32_t)(s->index >> 32), (uint32_t)s->seed);
     const int step = RASTER_SAMPLES;

@@ -6,31 +6,36 @@
 #include "render_parts.h"
 #include "scalar.h"
 
-void body_haze(const struct scene_light *light, float distance, float rgb[3]) {
+void body_haze(const struct scene_light *light, float distance, float rgb[3])
+{
     const float depth = distance * light->haze_per_m;
     const float clear = 1 / (1 + depth + 0.5F * depth * depth);
     for (int c = 0; c < 3; c++)
         rgb[c] = light->horizon[c] * 0.9F + (rgb[c] - light->horizon[c] * 0.9F) * clear;
 }
 
-static float dot(const float a[3], const float b[3]) {
+static float dot(const float a[3], const float b[3])
+{
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-static void place(struct vehicle_pose pose, const float local[3], float world[3]) {
+static void place(struct vehicle_pose pose, const float local[3], float world[3])
+{
     world[0] = pose.x + pose.heading_x * local[0] - pose.heading_y * local[1];
     world[1] = pose.y + pose.heading_y * local[0] + pose.heading_x * local[1];
     world[2] = local[2];
 }
 
-static void turn(struct vehicle_pose pose, const float local[3], float world[3]) {
+static void turn(struct vehicle_pose pose, const float local[3], float world[3])
+{
     const struct vehicle_pose direction = {0, 0, pose.heading_x, pose.heading_y};
     place(direction, local, world);
 }
 
 /* `view` is the unit vector from the camera to the point. */
 static void shade(const struct scene_light *light, const struct material *m, const float n[3],
-                  const float view[3], float height, float rgb[3]) {
+                  const float view[3], float height, float rgb[3])
+{
     const float sun = maxf(0, dot(n, light->to_sun)), facing = dot(n, view);
     float mirrored[3];
     for (int k = 0; k < 3; k++)
@@ -61,7 +66,8 @@ static void shade(const struct scene_light *light, const struct material *m, con
 }
 
 static void add_glow(const struct raster *r, const struct face *face, const float centre[3],
-                     uint16_t owner, struct body_glows *glows) {
+                     uint16_t owner, struct body_glows *glows)
+{
     float p[3];
     raster_to_camera(r, centre, p);
     if (p[2] < 1 || glows->count == BODY_MAX_GLOWS)
@@ -79,7 +85,8 @@ static void add_glow(const struct raster *r, const struct face *face, const floa
 
 void body_draw(const struct scene *scene, struct raster *r, const struct mesh *mesh,
                struct vehicle_pose pose, uint16_t owner, struct raster_outline *outline,
-               struct body_glows *glows) {
+               struct body_glows *glows)
+{
     for (int i = 0; i < mesh->count; i++) {
         const struct face *face = &mesh->faces[i];
         float normal[3], world[3], centre[3] = {0, 0, 0};
@@ -111,7 +118,8 @@ void body_draw(const struct scene *scene, struct raster *r, const struct mesh *m
 }
 
 void body_shadow(const struct scene *scene, struct raster *r, const struct mesh *mesh,
-                 struct vehicle_pose pose) {
+                 struct vehicle_pose pose)
+{
     const float *sun = scene->light.to_sun;
     if (scene->light.sun[0] < 0.15F)
         return;
@@ -134,7 +142,8 @@ void body_shadow(const struct scene *scene, struct raster *r, const struct mesh 
     }
 }
 
-void body_contact_shadow(struct raster *r, float length, float width, struct vehicle_pose pose) {
+void body_contact_shadow(struct raster *r, float length, float width, struct vehicle_pose pose)
+{
     static const float margins[2] = {0.45F, 0.05F};
     static const uint8_t bits[2] = {RASTER_SHADOW_NEAR, RASTER_SHADOW_UNDER};
     for (int ring = 0; ring < 2; ring++) {

@@ -7,12 +7,14 @@
 #include "render_parts.h"
 
 /* 1 - exp(-x) nearly, then gamma 2. */
-static float tone(float x) {
+static float tone(float x)
+{
     const float a = x * (x + 2);
     return sqrtf(a / (a + 2));
 }
 
-void finish_resolve(const struct scene *s, const struct raster *r, float *planes) {
+void finish_resolve(const struct scene *s, const struct raster *r, float *planes)
+{
     float *out = planes;
     const float scale = s->light.exposure / (float)(RASTER_SAMPLES * RASTER_SAMPLES);
     for (int y = 0; y < s->height; y++) {
@@ -25,7 +27,8 @@ void finish_resolve(const struct scene *s, const struct raster *r, float *planes
 }
 
 void finish_glows(const struct scene *s, const struct raster *r, const struct body_glows *glows,
-                  float *planes) {
+                  float *planes)
+{
     for (int i = 0; i < glows->count; i++) {
         const struct body_glow *g = &glows->list[i];
         if (!(g->x >= 0 && g->y >= 0 && g->x < (float)r->width && g->y < (float)r->height))
@@ -49,12 +52,14 @@ void finish_glows(const struct scene *s, const struct raster *r, const struct bo
     }
 }
 
-static int clamp_index(int i, int limit) {
+static int clamp_index(int i, int limit)
+{
     return i < 0 ? 0 : i >= limit ? limit - 1 : i;
 }
 
 /* Three taps a direction, weights chosen for the wanted standard deviation. */
-static void blur(const struct scene *s, float *planes) {
+static void blur(const struct scene *s, float *planes)
+{
     const int w = s->width, h = s->height;
     const size_t count = (size_t)w * (size_t)h * 3, row = (size_t)w * 3;
     float *other = planes + count;
@@ -82,7 +87,8 @@ static void blur(const struct scene *s, float *planes) {
 }
 
 /* The camera shook: mean along a short line. */
-static void motion_blur(const struct scene *s, float *planes) {
+static void motion_blur(const struct scene *s, float *planes)
+{
     const int w = s->width, h = s->height;
     const size_t count = (size_t)w * (size_t)h * 3;
     float *other = planes + count;
@@ -109,7 +115,8 @@ static void motion_blur(const struct scene *s, float *planes) {
         }
 }
 
-void finish_image(const struct scene *s, double time, float *planes, uint8_t *rgb) {
+void finish_image(const struct scene *s, double time, float *planes, uint8_t *rgb)
+{
     const struct scene_finish *f = &s->finish;
     if (f->blur_px > 0)
         blur(s, planes);

@@ -5,22 +5,24 @@
 
 #include "workspace.h"
 
-static const char usage[] = "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE]\n"
-                            "\n"
-                            "Draws road scenes with cars, trucks and buses and writes a TF Object "
-                            "Detection API workspace:\n"
-                            "  DIR/annotations/{label_map.pbtxt,train.tfrecord,test.tfrecord}\n"
-                            "  DIR/images/{train,test}/*.jpg\n"
-                            "  DIR/models/demo/pipeline.config\n"
-                            "\n"
-                            "  --train N   training images (300)\n"
-                            "  --test N    test images (60)\n"
-                            "  --seed N    the same seed gives the same bytes (1)\n"
-                            "  --weights FILE  copied to DIR/pre-trained-models; the config "
-                            "fine-tunes from it\n";
+static const char usage[] =
+    "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE]\n"
+    "\n"
+    "Draws road scenes with cars, trucks and buses and writes a TF Object "
+    "Detection API workspace:\n"
+    "  DIR/annotations/{label_map.pbtxt,train.tfrecord,test.tfrecord}\n"
+    "  DIR/images/{train,test}/*.jpg\n"
+    "  DIR/models/demo/pipeline.config\n"
+    "\n"
+    "  --train N   training images (300)\n"
+    "  --test N    test images (60)\n"
+    "  --seed N    the same seed gives the same bytes (1)\n"
+    "  --weights FILE  copied to DIR/pre-trained-models; the config "
+    "fine-tunes from it\n";
 
 /* Decimal digits only, at most `limit`. */
-static bool parse_number(const char *text, uint64_t limit, uint64_t *value) {
+static bool parse_number(const char *text, uint64_t limit, uint64_t *value)
+{
     *value = 0;
     if (text == NULL || *text == '\0')
         return false;
@@ -35,12 +37,14 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *value) {
     return true;
 }
 
-static int fail_usage(const char *what, const char *argument) {
+static int fail_usage(const char *what, const char *argument)
+{
     fprintf(stderr, "det-demo-data: %s%s\n%s", what, argument, usage);
     return 2;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct workspace_options options = {.train = 300, .test = 60, .seed = 1};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];

@@ -4,20 +4,24 @@
 #include <stddef.h>
 #include <string.h>
 
-struct material material_matte(float r, float g, float b) {
+struct material material_matte(float r, float g, float b)
+{
     return (struct material){{r, g, b}, 0.02F, 0};
 }
 
-struct material material_gloss(float r, float g, float b, float gloss) {
+struct material material_gloss(float r, float g, float b, float gloss)
+{
     return (struct material){{r, g, b}, gloss, 0};
 }
 
-struct material material_lamp(float r, float g, float b, float glow) {
+struct material material_lamp(float r, float g, float b, float glow)
+{
     return (struct material){{r, g, b}, 0.25F, glow};
 }
 
 /* Newell's method: sound for any flat polygon, nearly flat ones included. */
-static void polygon_normal(const float (*points)[3], int count, float normal[3]) {
+static void polygon_normal(const float (*points)[3], int count, float normal[3])
+{
     float n[3] = {0, 0, 0};
     for (int i = 0; i < count; i++) {
         const float *a = points[i], *b = points[(i + 1) % count];
@@ -31,7 +35,8 @@ static void polygon_normal(const float (*points)[3], int count, float normal[3])
 }
 
 struct face *mesh_add(struct mesh *mesh, const float (*points)[3], int count,
-                      const float outward[3], struct material material) {
+                      const float outward[3], struct material material)
+{
     struct face *face = &mesh->faces[mesh->count];
     if (mesh->count < mesh->capacity)
         mesh->count++;
@@ -48,7 +53,8 @@ struct face *mesh_add(struct mesh *mesh, const float (*points)[3], int count,
     return face;
 }
 
-static void quad_point(const struct face *quad, float u, float v, float out[3]) {
+static void quad_point(const struct face *quad, float u, float v, float out[3])
+{
     for (int k = 0; k < 3; k++) {
         const float low = quad->points[0][k] + u * (quad->points[1][k] - quad->points[0][k]);
         const float high = quad->points[3][k] + u * (quad->points[2][k] - quad->points[3][k]);
@@ -57,7 +63,8 @@ static void quad_point(const struct face *quad, float u, float v, float out[3]) 
 }
 
 struct face *mesh_inset(struct mesh *mesh, const struct face *quad, float u0, float v0, float u1,
-                        float v1, struct material material) {
+                        float v1, struct material material)
+{
     float points[4][3];
     quad_point(quad, u0, v0, points[0]);
     quad_point(quad, u1, v0, points[1]);
@@ -70,7 +77,8 @@ struct face *mesh_inset(struct mesh *mesh, const struct face *quad, float u0, fl
 }
 
 static void box_faces(struct mesh *mesh, const float c[8][3], struct material material,
-                      struct face *faces[FRUSTUM_FACES]) {
+                      struct face *faces[FRUSTUM_FACES])
+{
     /* corners: bottom 0..3 = (x0,y0) (x1,y0) (x1,y1) (x0,y1), top 4..7 */
     static const int corner[FRUSTUM_FACES][4] = {
         {1, 2, 6, 5}, {0, 3, 7, 4}, {3, 2, 6, 7}, {0, 1, 5, 4}, {4, 5, 6, 7}};
@@ -87,7 +95,8 @@ static void box_faces(struct mesh *mesh, const float c[8][3], struct material ma
 }
 
 void mesh_frustum(struct mesh *mesh, const float bottom[4], const float top[4],
-                  struct material material, struct face *faces[FRUSTUM_FACES]) {
+                  struct material material, struct face *faces[FRUSTUM_FACES])
+{
     const float *b = bottom, *t = top; /* x0, x1, half width, z */
     const float corners[8][3] = {{b[0], -b[2], b[3]}, {b[1], -b[2], b[3]}, {b[1], b[2], b[3]},
                                  {b[0], b[2], b[3]},  {t[0], -t[2], t[3]}, {t[1], -t[2], t[3]},
@@ -96,7 +105,8 @@ void mesh_frustum(struct mesh *mesh, const float bottom[4], const float top[4],
 }
 
 void mesh_box(struct mesh *mesh, const float low[3], const float high[3], struct material material,
-              struct face *faces[FRUSTUM_FACES]) {
+              struct face *faces[FRUSTUM_FACES])
+{
     float corners[8][3];
     static const int at[4][2] = {{0, 0}, {1, 0}, {1, 1}, {0, 1}};
     for (int i = 0; i < 8; i++) {
@@ -108,7 +118,8 @@ void mesh_box(struct mesh *mesh, const float low[3], const float high[3], struct
 }
 
 struct loft_faces mesh_loft(struct mesh *mesh, const struct loft_station *stations, int count,
-                            struct material material) {
+                            struct material material)
+{
     struct loft_faces result;
     const int top = LOFT_LEVELS - 1;
     for (int i = 0; i + 1 < count; i++) {
@@ -148,7 +159,8 @@ struct loft_faces mesh_loft(struct mesh *mesh, const struct loft_station *statio
 
 enum { wheel_points = 14 };
 
-static void circle(float (*points)[3], float x, float y, float z, float radius) {
+static void circle(float (*points)[3], float x, float y, float z, float radius)
+{
     for (int i = 0; i < wheel_points; i++) {
         const float angle = 6.2831853F * ((float)i + 0.5F) / (float)wheel_points;
         points[i][0] = x + radius * cosf(angle);
@@ -158,7 +170,8 @@ static void circle(float (*points)[3], float x, float y, float z, float radius) 
 }
 
 void mesh_wheel(struct mesh *mesh, float x, float y, float side, float radius, float width,
-                struct material rim) {
+                struct material rim)
+{
     const struct material tyre = material_matte(0.025F, 0.025F, 0.028F);
     const float outward[3] = {0, side, 0};
     float outer[wheel_points][3], inner[wheel_points][3];
@@ -185,7 +198,8 @@ void mesh_wheel(struct mesh *mesh, float x, float y, float side, float radius, f
 }
 
 void mesh_cylinder(struct mesh *mesh, float x0, float x1, float z, float radius_y, float radius_z,
-                   struct material material) {
+                   struct material material)
+{
     float ends[2][wheel_points][3];
     for (int end = 0; end < 2; end++)
         for (int i = 0; i < wheel_points; i++) {

@@ -7,7 +7,8 @@
 
 #include "scalar.h"
 
-static inline uint32_t noise_hash(uint32_t x, uint32_t y, uint32_t seed) {
+static inline uint32_t noise_hash(uint32_t x, uint32_t y, uint32_t seed)
+{
     uint32_t h = x * 0x9E3779B1U ^ y * 0x85EBCA77U ^ seed * 0xC2B2AE3DU;
     h ^= h >> 15;
     h *= 0x2C1B3C6DU;
@@ -16,12 +17,14 @@ static inline uint32_t noise_hash(uint32_t x, uint32_t y, uint32_t seed) {
     return h ^ h >> 15;
 }
 
-static inline float noise_cell(int32_t x, int32_t y, uint32_t seed) {
+static inline float noise_cell(int32_t x, int32_t y, uint32_t seed)
+{
     return (float)(noise_hash((uint32_t)x, (uint32_t)y, seed) >> 8) * (1.0F / 16777216.0F);
 }
 
 /* [0, 1], one lattice cell per unit */
-static inline float noise_value(float x, float y, uint32_t seed) {
+static inline float noise_value(float x, float y, uint32_t seed)
+{
     const int32_t ix = floori(x), iy = floori(y);
     const float fx = x - (float)ix, fy = y - (float)iy;
     const float u = fx * fx * (3 - 2 * fx), v = fy * fy * (3 - 2 * fy);

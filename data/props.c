@@ -7,20 +7,23 @@
 #include "noise.h"
 #include "render_parts.h"
 
-static struct vehicle_pose prop_pose(const struct scene *s, const struct scene_prop *p) {
+static struct vehicle_pose prop_pose(const struct scene *s, const struct scene_prop *p)
+{
     const float slope = s->road.curvature * p->y, norm = sqrtf(1 + slope * slope);
     return (struct vehicle_pose){scene_road_middle(&s->road, p->y) + p->x, p->y, slope / norm,
                                  1 / norm};
 }
 
 static void box(struct mesh *mesh, float x0, float x1, float y0, float y1, float z0, float z1,
-                struct material m, struct face **faces) {
+                struct material m, struct face **faces)
+{
     const float low[3] = {x0, y0, z0}, high[3] = {x1, y1, z1};
     mesh_box(mesh, low, high, m, faces);
 }
 
 /* Mesh frame: x along the road, y to its left. size = depth across, length along, height. */
-static void build_building(const struct scene_prop *p, struct mesh *mesh) {
+static void build_building(const struct scene_prop *p, struct mesh *mesh)
+{
     static const float walls[][3] = {{.35F, .30F, .24F}, {.30F, .14F, .09F}, {.42F, .40F, .36F},
                                      {.24F, .24F, .25F}, {.45F, .38F, .22F}, {.30F, .33F, .36F}};
     const float *wall = walls[p->seed % 6];
@@ -53,7 +56,8 @@ static void build_building(const struct scene_prop *p, struct mesh *mesh) {
     }
 }
 
-static void build_prop(const struct scene_prop *p, struct mesh *mesh) {
+static void build_prop(const struct scene_prop *p, struct mesh *mesh)
+{
     const struct material steel = material_gloss(.28F, .29F, .3F, .08F);
     mesh->count = 0;
     if (p->kind == PROP_BUILDING) {
@@ -88,7 +92,8 @@ static void build_prop(const struct scene_prop *p, struct mesh *mesh) {
 enum { crown_discs = 34 };
 
 /* The discs of a tree's crown: centre above the ground and radius. */
-static int crown(const struct scene_prop *p, float discs[crown_discs][4]) {
+static int crown(const struct scene_prop *p, float discs[crown_discs][4])
+{
     const bool bush = p->kind == PROP_BUSH;
     const float h = p->size[0] * (bush ? .25F : 1),
                 spread = p->size[0] * p->size[1] * (bush ? .6F : .62F);
@@ -115,7 +120,8 @@ static int crown(const struct scene_prop *p, float discs[crown_discs][4]) {
 enum { leaf_corners = 9 };
 
 static void disc_points(const float centre[3], float radius, const float right[3],
-                        const float up[3], uint32_t seed, float (*points)[3]) {
+                        const float up[3], uint32_t seed, float (*points)[3])
+{
     for (int k = 0; k < leaf_corners; k++) {
         const float a = 6.2831853F * (float)k / (float)leaf_corners;
         const float r = radius * (0.72F + 0.5F * noise_cell(k, 5, seed));
@@ -124,7 +130,8 @@ static void disc_points(const float centre[3], float radius, const float right[3
     }
 }
 
-static void draw_tree(const struct scene *s, struct raster *r, const struct scene_prop *p) {
+static void draw_tree(const struct scene *s, struct raster *r, const struct scene_prop *p)
+{
     const struct scene_light *light = &s->light;
     const struct vehicle_pose pose = prop_pose(s, p);
     float discs[crown_discs][4];
@@ -159,7 +166,8 @@ static void draw_tree(const struct scene *s, struct raster *r, const struct scen
     }
 }
 
-static bool in_view(const struct scene *s, const struct raster *r, const struct scene_prop *p) {
+static bool in_view(const struct scene *s, const struct raster *r, const struct scene_prop *p)
+{
     const struct vehicle_pose pose = prop_pose(s, p);
     const float world[3] = {pose.x, pose.y, 0};
     float c[3];
@@ -169,7 +177,8 @@ static bool in_view(const struct scene *s, const struct raster *r, const struct 
            fabsf(c[0]) * r->focal < ((float)r->width * 0.5F) * (c[2] + reach) + reach * r->focal;
 }
 
-void props_shadow(const struct scene *s, struct raster *r, struct mesh *mesh) {
+void props_shadow(const struct scene *s, struct raster *r, struct mesh *mesh)
+{
     const float *sun = s->light.to_sun;
     if (s->light.sun[0] < 0.15F)
         return;
@@ -201,7 +210,8 @@ void props_shadow(const struct scene *s, struct raster *r, struct mesh *mesh) {
 }
 
 void props_draw(const struct scene *s, struct raster *r, struct mesh *mesh,
-                struct body_glows *glows) {
+                struct body_glows *glows)
+{
     for (int i = 0; i < s->prop_count; i++) {
         const struct scene_prop *p = &s->props[i];
         if (!in_view(s, r, p))

@@ -9,7 +9,8 @@
 static const float near_plane = 0.4F;
 enum { max_clipped = 20 };
 
-void raster_look(struct raster *r, const float position[3], float yaw, float pitch, float roll) {
+void raster_look(struct raster *r, const float position[3], float yaw, float pitch, float roll)
+{
     const float cy = cosf(yaw), sy = sinf(yaw), cp = cosf(pitch), sp = sinf(pitch);
     const float cr = cosf(roll), sr = sinf(roll);
     const float right[3] = {cy, -sy, 0}, up[3] = {-sy * sp, -cy * sp, cp};
@@ -23,7 +24,8 @@ void raster_look(struct raster *r, const float position[3], float yaw, float pit
     }
 }
 
-void raster_to_camera(const struct raster *r, const float world[3], float camera[3]) {
+void raster_to_camera(const struct raster *r, const float world[3], float camera[3])
+{
     const float d[3] = {world[0] - r->position[0], world[1] - r->position[1],
                         world[2] - r->position[2]};
     camera[0] = d[0] * r->right[0] + d[1] * r->right[1] + d[2] * r->right[2];
@@ -31,7 +33,8 @@ void raster_to_camera(const struct raster *r, const float world[3], float camera
     camera[2] = d[0] * r->forward[0] + d[1] * r->forward[1] + d[2] * r->forward[2];
 }
 
-void raster_clear(struct raster *r) {
+void raster_clear(struct raster *r)
+{
     const size_t count = (size_t)r->width * (size_t)r->height;
     memset(r->owner, 0, count * sizeof *r->owner);
     memset(r->stamp, 0, count * sizeof *r->stamp);
@@ -44,7 +47,8 @@ struct screen_vertex {
 
 /* Cuts at the near plane and projects; returns the number of vertices. */
 static int project(const struct raster *r, const struct raster_vertex *in, int count,
-                   struct screen_vertex *out, bool *cut) {
+                   struct screen_vertex *out, bool *cut)
+{
     int n = 0;
     *cut = false;
     for (int i = 0; i < count && n + 2 <= max_clipped; i++) {
@@ -81,7 +85,8 @@ struct span {
 };
 
 /* Samples of row `y` inside the triangle. */
-static struct span row_span(const struct screen_vertex *const v[3], int y, int width) {
+static struct span row_span(const struct screen_vertex *const v[3], int y, int width)
+{
     const float cy = (float)y + 0.5F;
     float low = 1e9F, high = -1e9F;
     for (int i = 0; i < 3; i++) {
@@ -99,7 +104,8 @@ static struct span row_span(const struct screen_vertex *const v[3], int y, int w
 }
 
 static bool triangle_rows(const struct raster *r, const struct screen_vertex *const v[3],
-                          int *begin, int *end) {
+                          int *begin, int *end)
+{
     const float top = minf(v[0]->y, minf(v[1]->y, v[2]->y));
     const float bottom = maxf(v[0]->y, maxf(v[1]->y, v[2]->y));
     const float left = minf(v[0]->x, minf(v[1]->x, v[2]->x));
@@ -119,7 +125,8 @@ struct gradient {
 };
 
 static struct gradient slope(const struct screen_vertex *const v[3], float inverse_area, float a,
-                             float b, float c) {
+                             float b, float c)
+{
     const float bx = v[1]->x - v[0]->x, by = v[1]->y - v[0]->y;
     const float cx = v[2]->x - v[0]->x, cy = v[2]->y - v[0]->y;
     return (struct gradient){a, ((b - a) * cy - (c - a) * by) * inverse_area,
@@ -127,7 +134,8 @@ static struct gradient slope(const struct screen_vertex *const v[3], float inver
 }
 
 static void fill_triangle(struct raster *r, const struct screen_vertex *const v[3], float closer,
-                          uint16_t owner, int *area) {
+                          uint16_t owner, int *area)
+{
     int y_begin, y_end;
     const float double_area =
         (v[1]->x - v[0]->x) * (v[2]->y - v[0]->y) - (v[2]->x - v[0]->x) * (v[1]->y - v[0]->y);
@@ -162,7 +170,8 @@ static void fill_triangle(struct raster *r, const struct screen_vertex *const v[
 }
 
 void raster_polygon(struct raster *r, const struct raster_vertex *vertices, int count, int layer,
-                    uint16_t owner, struct raster_outline *outline) {
+                    uint16_t owner, struct raster_outline *outline)
+{
     struct screen_vertex points[max_clipped];
     bool cut;
     const int n = project(r, vertices, count, points, &cut);
@@ -183,8 +192,8 @@ void raster_polygon(struct raster *r, const struct raster_vertex *vertices, int 
     }
 }
 
-void raster_shadow(struct raster *r, const struct raster_vertex *vertices, int count,
-                   uint8_t bits) {
+void raster_shadow(struct raster *r, const struct raster_vertex *vertices, int count, uint8_t bits)
+{
     struct screen_vertex points[max_clipped];
     bool cut;
     const int n = project(r, vertices, count, points, &cut);

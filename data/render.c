@@ -17,7 +17,8 @@ struct renderer {
     bool drawn[SCENE_MAX_VEHICLES];
 };
 
-static void release_buffers(struct det_env *env, struct renderer *r) {
+static void release_buffers(struct det_env *env, struct renderer *r)
+{
     det_free(env, &r->raster.samples);
     det_free(env, &r->raster.owner);
     det_free(env, &r->raster.stamp);
@@ -26,7 +27,8 @@ static void release_buffers(struct det_env *env, struct renderer *r) {
     r->sample_capacity = 0;
 }
 
-void renderer_destroy(struct det_env *env, struct renderer **renderer) {
+void renderer_destroy(struct det_env *env, struct renderer **renderer)
+{
     if (*renderer == NULL)
         return;
     release_buffers(env, *renderer);
@@ -34,7 +36,8 @@ void renderer_destroy(struct det_env *env, struct renderer **renderer) {
     det_free(env, renderer);
 }
 
-det_status renderer_create(struct det_env *env, struct renderer **renderer) {
+det_status renderer_create(struct det_env *env, struct renderer **renderer)
+{
     det_status status;
     *renderer = NULL;
     DET_TRY(det_alloc(env, renderer, 1, sizeof **renderer, "renderer"));
@@ -47,7 +50,8 @@ fail:
     return status;
 }
 
-static det_status reserve(struct det_env *env, struct renderer *r, const struct scene *scene) {
+static det_status reserve(struct det_env *env, struct renderer *r, const struct scene *scene)
+{
     det_status status;
     const size_t pixels = (size_t)scene->width * (size_t)scene->height;
     const size_t samples = pixels * RASTER_SAMPLES * RASTER_SAMPLES;
@@ -78,7 +82,8 @@ fail:
 /* Bounds of the body's corners in the image tell whether it is worth drawing: in front of the
  * camera, in the image and at least 28 pixels, since what is drawn should be labelled. */
 static bool worth_drawing(const struct scene *scene, const struct raster *raster, int vehicle,
-                          struct vehicle_pose pose) {
+                          struct vehicle_pose pose)
+{
     const struct vehicle_shape *shape = &scene->vehicles[vehicle].shape;
     float left = 1e9F, right = -1e9F, top = 1e9F, bottom = -1e9F;
     for (int i = 0; i < 8; i++) {
@@ -103,7 +108,8 @@ static bool worth_drawing(const struct scene *scene, const struct raster *raster
            right - left >= smallest && bottom - top >= smallest;
 }
 
-static void apply_shadows(const struct scene *scene, struct raster *raster) {
+static void apply_shadows(const struct scene *scene, struct raster *raster)
+{
     const struct scene_light *light = &scene->light;
     float factor[8][3];
     for (int bits = 0; bits < 8; bits++)
@@ -124,7 +130,8 @@ static void apply_shadows(const struct scene *scene, struct raster *raster) {
 }
 
 static void collect_objects(const struct scene *scene, const struct renderer *r,
-                            struct render_frame *frame) {
+                            struct render_frame *frame)
+{
     int visible[SCENE_MAX_VEHICLES + 1] = {0};
     const struct raster *raster = &r->raster;
     const size_t count = (size_t)raster->width * (size_t)raster->height;
@@ -155,7 +162,8 @@ static void collect_objects(const struct scene *scene, const struct renderer *r,
 }
 
 det_status renderer_draw(struct det_env *env, struct renderer *r, const struct scene *scene,
-                         double time, struct det_image *image, struct render_frame *frame) {
+                         double time, struct det_image *image, struct render_frame *frame)
+{
     frame->object_count = 0;
     DET_TRY_RETURN(det_image_resize_buffer(env, image, scene->width, scene->height));
     DET_TRY_RETURN(reserve(env, r, scene));

@@ -8,11 +8,13 @@
 /* Lanes are loops of this length, so that traffic never ends. */
 static const float loop_begin = -45, loop_end = 135;
 
-float scene_road_middle(const struct scene_road *road, float y) {
+float scene_road_middle(const struct scene_road *road, float y)
+{
     return 0.5F * road->curvature * y * y;
 }
 
-struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, double time) {
+struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, double time)
+{
     const struct scene_vehicle *v = &scene->vehicles[vehicle];
     const double length = (double)(loop_end - loop_begin);
     double place = (double)v->start + (double)v->speed * time +
@@ -25,11 +27,13 @@ struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, d
                                  direction * slope / norm, direction / norm};
 }
 
-static bool chance(struct det_rng *rng, float probability) {
+static bool chance(struct det_rng *rng, float probability)
+{
     return det_rng_uniform(rng) < probability;
 }
 
-static void random_size(struct scene *scene, struct det_rng *rng) {
+static void random_size(struct scene *scene, struct det_rng *rng)
+{
     static const int sizes[][2] = {{480, 360}, {480, 360}, {480, 360}, {480, 360}, {512, 384},
                                    {480, 320}, {560, 315}, {400, 400}, {440, 360}, {360, 440}};
     const uint32_t i = det_rng_below(rng, sizeof sizes / sizeof sizes[0]);
@@ -37,7 +41,8 @@ static void random_size(struct scene *scene, struct det_rng *rng) {
     scene->height = sizes[i][1];
 }
 
-static void random_road(struct scene_road *road, struct det_rng *rng) {
+static void random_road(struct scene_road *road, struct det_rng *rng)
+{
     road->lane_width = det_rng_range(rng, 3.2F, 3.8F);
     const uint32_t layout = det_rng_below(rng, 10);
     road->lanes_out = layout < 4 ? 1 : 2 + (int)det_rng_below(rng, 2);
@@ -68,7 +73,8 @@ static void random_road(struct scene_road *road, struct det_rng *rng) {
 
 /* Four kinds of view: gantry above the lanes, pole beside the road, low behind the traffic, across
  * the road. */
-static void random_camera(struct scene *scene, struct det_rng *rng) {
+static void random_camera(struct scene *scene, struct det_rng *rng)
+{
     struct scene_camera *camera = &scene->camera;
     const struct scene_road *road = &scene->road;
     const float side = chance(rng, 0.5F) ? 1.0F : -1.0F;
@@ -111,14 +117,16 @@ static void random_camera(struct scene *scene, struct det_rng *rng) {
     camera->focal_px = 0.5F * (float)longer / tanf(0.5F * view);
 }
 
-static enum vehicle_class random_class(struct det_rng *rng) {
+static enum vehicle_class random_class(struct det_rng *rng)
+{
     const float u = det_rng_uniform(rng);
     return u < 0.5F ? VEHICLE_CAR : u < 0.77F ? VEHICLE_TRUCK : VEHICLE_BUS;
 }
 
 /* Fills one lane front to back; direction 0 is parked. */
 static void fill_lane(struct scene *scene, struct det_rng *rng, float x, int direction,
-                      float mean_gap) {
+                      float mean_gap)
+{
     const float length = loop_end - loop_begin;
     const float speed = (float)direction * det_rng_range(rng, 6, 24);
     float gap_behind = 2.5F, place = gap_behind + det_rng_range(rng, 0, 20);
@@ -148,7 +156,8 @@ static void fill_lane(struct scene *scene, struct det_rng *rng, float x, int dir
     }
 }
 
-static void random_traffic(struct scene *scene, struct det_rng *rng) {
+static void random_traffic(struct scene *scene, struct det_rng *rng)
+{
     const struct scene_road *road = &scene->road;
     const float mean_gap = det_rng_range(rng, 16, 60);
     scene->vehicle_count = 0;
@@ -165,7 +174,8 @@ static void random_traffic(struct scene *scene, struct det_rng *rng) {
     }
 }
 
-static void random_finish(struct scene *scene, struct det_rng *rng) {
+static void random_finish(struct scene *scene, struct det_rng *rng)
+{
     struct scene_finish *finish = &scene->finish;
     finish->blur_px = chance(rng, 0.4F) ? det_rng_range(rng, 0.3F, 1.1F) : 0;
     finish->motion_px = chance(rng, 0.15F) ? det_rng_range(rng, 1.5F, 4) : 0;
@@ -180,7 +190,8 @@ static void random_finish(struct scene *scene, struct det_rng *rng) {
     finish->jpeg_quality = 55 + (int)det_rng_below(rng, 41);
 }
 
-void scene_random(struct scene *scene, uint64_t seed, uint64_t index) {
+void scene_random(struct scene *scene, uint64_t seed, uint64_t index)
+{
     memset(scene, 0, sizeof *scene);
     scene->seed = seed;
     scene->index = index;

@@ -59,7 +59,8 @@ static const struct light_preset presets[] = {
                    1.0F},
 };
 
-void scene_random_light(struct scene *scene, struct det_rng *rng) {
+void scene_random_light(struct scene *scene, struct det_rng *rng)
+{
     struct scene_light *light = &scene->light;
     float u = det_rng_uniform(rng);
     int kind = 0;

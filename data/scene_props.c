@@ -4,7 +4,8 @@
 #include "scene.h"
 
 static void add(struct scene *scene, struct det_rng *rng, enum prop_kind kind, float x, float y,
-                float a, float b, float c) {
+                float a, float b, float c)
+{
     const uint32_t seed = det_rng_u32(rng);
     if (scene->prop_count == SCENE_MAX_PROPS)
         return;
@@ -26,7 +27,8 @@ static void add(struct scene *scene, struct det_rng *rng, enum prop_kind kind, f
         (struct scene_prop){.kind = kind, .x = x, .y = y, .size = {a, b, c}, .seed = seed};
 }
 
-void scene_random_props(struct scene *scene, struct det_rng *rng) {
+void scene_random_props(struct scene *scene, struct det_rng *rng)
+{
     const struct scene_road *road = &scene->road;
     scene->skyline = (enum skyline)det_rng_below(rng, SKYLINE_KINDS);
     scene->skyline_height = det_rng_range(rng, 0.02F, 0.09F);

@@ -5,7 +5,8 @@
 
 enum { BUS_CITY, BUS_COACH, BUS_DOUBLE, BUS_SCHOOL, BUS_MIDI };
 
-static struct material livery(struct det_rng *rng) {
+static struct material livery(struct det_rng *rng)
+{
     static const float paints[][3] = {
         {.68F, .68F, .66F}, {.50F, .04F, .04F}, {.05F, .16F, .45F}, {.60F, .44F, .05F},
         {.08F, .32F, .14F}, {.55F, .24F, .04F}, {.40F, .55F, .60F}, {.30F, .06F, .26F},
@@ -17,7 +18,8 @@ static struct material livery(struct det_rng *rng) {
 
 /* Panes along u0..u1 at heights v0..v1 of a side. */
 static void window_band(struct mesh *mesh, struct face *side, int panes, float u0, float u1,
-                        float v0, float v1, bool framed, struct material glass) {
+                        float v0, float v1, bool framed, struct material glass)
+{
     const struct material trim = material_matte(.02F, .02F, .022F);
     const float step = (u1 - u0) / (float)panes, pillar = framed ? .12F : .03F;
     if (!framed)
@@ -32,7 +34,8 @@ static void window_band(struct mesh *mesh, struct face *side, int panes, float u
 }
 
 static void build_hood(const struct vehicle_shape *s, struct mesh *mesh, struct material paint,
-                       float cab_front) {
+                       float cab_front)
+{
     const float half = s->width / 2, front = s->length / 2;
     const float b[4] = {cab_front, front, half * .82F, .45F};
     const float t[4] = {cab_front, front - .12F, half * .7F, 1.45F};
@@ -47,7 +50,8 @@ static void build_hood(const struct vehicle_shape *s, struct mesh *mesh, struct 
 
 static void build_ends(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng,
                        struct face *const f[FRUSTUM_FACES], struct material glass, float v0,
-                       float v1) {
+                       float v1)
+{
     const struct material dark = material_matte(.025F, .025F, .027F);
     const struct material lamp = material_lamp(.75F, .75F, .7F, 3.0F);
     const struct material tail = material_lamp(.5F, .02F, .02F, 1.2F);
@@ -79,7 +83,8 @@ static void build_ends(const struct vehicle_shape *s, struct mesh *mesh, struct 
     mesh_inset(mesh, rear, .0F, .0F, 1, .05F, dark);
 }
 
-void vehicle_build_bus(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng) {
+void vehicle_build_bus(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng)
+{
     const struct material glass = vehicle_glass(rng), rim = vehicle_rim(rng);
     const struct material dark = material_matte(.03F, .03F, .032F);
     struct material paint = livery(rng), second = livery(rng);

@@ -5,7 +5,8 @@
 
 enum { TRUCK_BOX, TRUCK_FLATBED, TRUCK_TANKER, TRUCK_TIPPER, TRUCK_SEMI, TRUCK_CONTAINER };
 
-static struct material cab_paint(struct det_rng *rng) {
+static struct material cab_paint(struct det_rng *rng)
+{
     static const float paints[][3] = {
         {.70F, .70F, .70F}, {.68F, .68F, .66F}, {.45F, .04F, .03F}, {.04F, .12F, .40F},
         {.55F, .40F, .04F}, {.06F, .25F, .12F}, {.12F, .13F, .15F}, {.55F, .20F, .03F},
@@ -15,7 +16,8 @@ static struct material cab_paint(struct det_rng *rng) {
     return material_gloss(paint[0], paint[1], paint[2], det_rng_range(rng, .03F, .1F));
 }
 
-static struct material cargo_paint(struct det_rng *rng) {
+static struct material cargo_paint(struct det_rng *rng)
+{
     if (det_rng_below(rng, 2) == 0) {
         const float grey = det_rng_range(rng, .5F, .78F);
         return material_matte(grey, grey, grey * det_rng_range(rng, .92F, 1.04F));
@@ -26,7 +28,8 @@ static struct material cargo_paint(struct det_rng *rng) {
 
 /* Returns the cab's rear x. */
 static float build_cab(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng,
-                       bool hooded, float height, struct material paint) {
+                       bool hooded, float height, struct material paint)
+{
     const struct material glass = vehicle_glass(rng), dark = material_matte(.025F, .025F, .027F);
     const struct material lamp = material_lamp(.75F, .75F, .7F, 3.0F);
     const float front = s->length / 2, half = s->width / 2 * .97F, z0 = .45F;
@@ -67,7 +70,8 @@ static float build_cab(const struct vehicle_shape *s, struct mesh *mesh, struct 
     return rear;
 }
 
-static void build_rear(struct mesh *mesh, float x, float half, struct material dark) {
+static void build_rear(struct mesh *mesh, float x, float half, struct material dark)
+{
     const struct material tail = material_lamp(.5F, .02F, .02F, 1.2F);
     struct face *f[FRUSTUM_FACES];
     const float low[3] = {x, -half, .5F}, high[3] = {x + .12F, half, .78F};
@@ -78,7 +82,8 @@ static void build_rear(struct mesh *mesh, float x, float half, struct material d
 }
 
 static void stripes_on(struct mesh *mesh, const struct face *quad, struct det_rng *rng, int kind,
-                       struct material colour) {
+                       struct material colour)
+{
     (void)rng;
     if (kind == 0)
         mesh_inset(mesh, quad, .0F, .25F, 1, .4F, colour);
@@ -93,7 +98,8 @@ static void stripes_on(struct mesh *mesh, const struct face *quad, struct det_rn
 }
 
 static void build_box(struct mesh *mesh, struct det_rng *rng, float x0, float x1, float half,
-                      float z0, float z1, bool corrugated) {
+                      float z0, float z1, bool corrugated)
+{
     const struct material paint = cargo_paint(rng), other = cargo_paint(rng);
     const struct material line =
         material_matte(paint.rgb[0] * .55F, paint.rgb[1] * .55F, paint.rgb[2] * .55F);
@@ -122,7 +128,8 @@ static void build_box(struct mesh *mesh, struct det_rng *rng, float x0, float x1
 }
 
 static void build_flatbed(struct mesh *mesh, struct det_rng *rng, float x0, float x1, float half,
-                          float z0) {
+                          float z0)
+{
     const struct material bed = cargo_paint(rng), wood = material_matte(.30F, .19F, .09F);
     const float side_height = det_rng_below(rng, 3) ? det_rng_range(rng, .3F, .6F) : .06F;
     const float low[3] = {x0, -half, z0}, high[3] = {x1, half, z0 + side_height};
@@ -151,7 +158,8 @@ static void build_flatbed(struct mesh *mesh, struct det_rng *rng, float x0, floa
     }
 }
 
-void vehicle_build_truck(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng) {
+void vehicle_build_truck(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng)
+{
     const bool semi = s->style == TRUCK_SEMI || s->style == TRUCK_CONTAINER;
     const struct material dark = material_matte(.03F, .03F, .033F), rim = vehicle_rim(rng);
     const struct material paint = cab_paint(rng);

@@ -15,7 +15,8 @@ struct style_size {
 };
 
 void vehicle_choose(struct vehicle_shape *shape, enum vehicle_class class_index,
-                    struct det_rng *rng) {
+                    struct det_rng *rng)
+{
     static const struct style_size cars[CAR_STYLES] = {
         {{4.4F, 4.95F}, {1.76F, 1.88F}, {1.40F, 1.50F}},
         {{3.6F, 4.25F}, {1.66F, 1.8F}, {1.44F, 1.56F}},
@@ -60,18 +61,21 @@ void vehicle_choose(struct vehicle_shape *shape, enum vehicle_class class_index,
     shape->seed = high << 32 | det_rng_u32(rng);
 }
 
-struct material vehicle_glass(struct det_rng *rng) {
+struct material vehicle_glass(struct det_rng *rng)
+{
     const float tint = det_rng_range(rng, 0.015F, 0.05F);
     return material_gloss(tint, tint * 1.1F, tint * 1.25F, det_rng_range(rng, 0.3F, 0.55F));
 }
 
-struct material vehicle_rim(struct det_rng *rng) {
+struct material vehicle_rim(struct det_rng *rng)
+{
     const float grey = det_rng_below(rng, 5) == 0 ? 0.06F : det_rng_range(rng, 0.25F, 0.5F);
     return material_gloss(grey, grey, grey * 1.03F, 0.12F);
 }
 
 void vehicle_mirrors(struct mesh *mesh, float x, float y, float z, float size,
-                     struct material material) {
+                     struct material material)
+{
     for (int side = -1; side <= 1; side += 2) {
         const float a = (float)side * y, b = (float)side * (y + size);
         const float low[3] = {x - size * 0.4F, a < b ? a : b, z};
@@ -80,7 +84,8 @@ void vehicle_mirrors(struct mesh *mesh, float x, float y, float z, float size,
     }
 }
 
-static struct material car_paint(struct det_rng *rng) {
+static struct material car_paint(struct det_rng *rng)
+{
     static const float paints[][3] = {
         {.75F, .75F, .74F}, {.72F, .72F, .72F},   {.42F, .43F, .45F},  {.40F, .41F, .42F},
         {.16F, .17F, .18F}, {.025F, .025F, .03F}, {.03F, .03F, .035F}, {.42F, .03F, .03F},
@@ -110,7 +115,8 @@ static const struct car_profile car_profiles[CAR_STYLES] = {
     {-.40F, .18F, -.15F, .00F, .66F, .66F, .60F, .12F},
 };
 
-static struct loft_station car_station(float x, float half, float share, float z0, float z1) {
+static struct loft_station car_station(float x, float half, float share, float z0, float z1)
+{
     const float w = half * share;
     return (struct loft_station){
         x, {w * .93F, w, w * .97F, w * .86F}, {z0, z0 + .45F * (z1 - z0), z1 - .05F, z1}};
@@ -118,7 +124,8 @@ static struct loft_station car_station(float x, float half, float share, float z
 
 static void car_greenhouse(const struct vehicle_shape *s, const struct car_profile *p,
                            struct mesh *mesh, struct material paint, struct material glass,
-                           struct det_rng *rng) {
+                           struct det_rng *rng)
+{
     const float L = s->length, half = s->width / 2, H = s->height, belt = p->belt * H;
     const float bottom[4] = {p->base_rear * L, p->base_front * L, half * .87F, belt - .02F};
     const float roof[4] = {p->roof_rear * L, p->roof_front * L, half * .70F, H - .05F};
@@ -161,7 +168,8 @@ static void car_greenhouse(const struct vehicle_shape *s, const struct car_profi
     vehicle_mirrors(mesh, p->base_front * L - .35F, half * .95F, belt, .17F, paint);
 }
 
-static void build_car(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng) {
+static void build_car(const struct vehicle_shape *s, struct mesh *mesh, struct det_rng *rng)
+{
     const struct car_profile *p = &car_profiles[s->style];
     const struct material paint = car_paint(rng), glass = vehicle_glass(rng);
     const struct material rim = vehicle_rim(rng), dark = material_matte(.02F, .02F, .022F);
@@ -237,7 +245,8 @@ static void build_car(const struct vehicle_shape *s, struct mesh *mesh, struct d
     }
 }
 
-void vehicle_build(const struct vehicle_shape *shape, struct mesh *mesh) {
+void vehicle_build(const struct vehicle_shape *shape, struct mesh *mesh)
+{
     struct det_rng rng;
     det_rng_init(&rng, shape->seed, 0, 77);
     mesh->count = 0;

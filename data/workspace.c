@@ -20,13 +20,15 @@ struct writing {
     struct det_image image;
 };
 
-static struct det_bytes bytes_of(const char *text) {
+static struct det_bytes bytes_of(const char *text)
+{
     return (struct det_bytes){(const uint8_t *)text, strlen(text)};
 }
 
 /* An image without a vehicle teaches little: a few further scenes are tried for the same place in
  * the set. */
-static det_status draw_scene(struct det_env *env, struct writing *w, uint64_t index) {
+static det_status draw_scene(struct det_env *env, struct writing *w, uint64_t index)
+{
     for (uint64_t attempt = 0; attempt < 4; attempt++) {
         scene_random(w->scene, w->options->seed, index | attempt << 40);
         DET_TRY_RETURN(renderer_draw(env, w->renderer, w->scene, 0, &w->image, w->frame));
@@ -37,7 +39,8 @@ static det_status draw_scene(struct det_env *env, struct writing *w, uint64_t in
 }
 
 static det_status write_record(struct det_env *env, struct writing *w, struct det_writer *records,
-                               const char *name, struct det_bytes encoded) {
+                               const char *name, struct det_bytes encoded)
+{
     float box[4][SCENE_MAX_VEHICLES];
     struct det_bytes text[SCENE_MAX_VEHICLES];
     int64_t label[SCENE_MAX_VEHICLES];
@@ -74,7 +77,8 @@ fail:
 }
 
 static det_status write_image(struct det_env *env, struct writing *w, struct det_writer *records,
-                              const char *folder, const char *name) {
+                              const char *folder, const char *name)
+{
     det_status status;
     uint8_t *jpeg = NULL;
     size_t bytes = 0;
@@ -91,7 +95,8 @@ fail:
 
 /* `first` keeps the scenes of the sets apart. */
 static det_status write_set(struct det_env *env, struct writing *w, const char *set, int32_t count,
-                            uint64_t first) {
+                            uint64_t first)
+{
     det_status status;
     char *folder = NULL, *record_path = NULL;
     struct det_writer records = {.descriptor = -1};
@@ -120,7 +125,8 @@ fail:
 }
 
 static det_status write_text(struct det_env *env, const char *directory, const char *folder,
-                             const char *name, const struct det_text *text) {
+                             const char *name, const struct det_text *text)
+{
     det_status status;
     char *parent = NULL, *path = NULL;
     DET_TRY(det_path_join(env, &parent, directory, folder));
@@ -182,7 +188,8 @@ fail:
     return status;
 }
 
-static det_status write_texts(struct det_env *env, const char *directory, const char *weights) {
+static det_status write_texts(struct det_env *env, const char *directory, const char *weights)
+{
     det_status status;
     struct det_text map = {0}, config = {0};
     for (int i = 0; i < VEHICLE_CLASSES; i++)
@@ -201,7 +208,8 @@ fail:
 }
 
 det_status workspace_write(struct det_env *env, const struct workspace_options *options,
-                           struct workspace_summary *summary) {
+                           struct workspace_summary *summary)
+{
     det_status status;
     struct writing w = {.options = options, .summary = summary};
     memset(summary, 0, sizeof *summary);

@@ -152,8 +152,7 @@ static int watch(struct app *app, const det_pipeline_config *config)
     bool told = false;
     while (!tool_interrupted()) {
         det_checkpoint_info found;
-        const det_status status =
-            det_checkpoint_find(app->tool.context, a->checkpoint_dir, &found);
+        const det_status status = det_checkpoint_find(app->tool.context, a->checkpoint_dir, &found);
         if (status == DET_OK && strcmp(found.path, last.path) != 0) {
             const int result = evaluate_checkpoint(app, config, &found);
             if (result != 0 || a->once)
@@ -224,8 +223,8 @@ static int evaluate_files(struct app *app)
         status = print_tables(evaluator);
     if (status == DET_OK)
         status = det_coco_evaluator_json(evaluator, 0, &text);
-    const int result = status == DET_OK ? write_json(app, NULL, 0, NULL, text)
-                                        : tool_fail(&app->tool, status);
+    const int result =
+        status == DET_OK ? write_json(app, NULL, 0, NULL, text) : tool_fail(&app->tool, status);
     det_coco_evaluator_destroy(&evaluator);
     return result;
 }

@@ -112,13 +112,15 @@ int main(int argc, char **argv)
     };
     struct options options = {
         .program = "det-export",
-        .description = "Turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference.",
+        .description =
+            "Turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference.",
         .table = table,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
         return result;
-    if (a.config == NULL || a.output == NULL || (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
+    if (a.config == NULL || a.output == NULL ||
+        (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
         result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
                                          "--trained_checkpoint_dir and --checkpoint are needed");
     else if (tool_open(&tool, &result)) {

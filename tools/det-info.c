@@ -67,7 +67,8 @@ int main(int argc, char **argv)
     struct options options = {
         .program = "det-info",
         .usage = "[FILE...]",
-        .description = "Shows version, device and instruction set, or what .det files and pipeline.configs hold.",
+        .description = "Shows version, device and instruction set, or what .det files and "
+                       "pipeline.configs hold.",
         .table = table,
         .positional_max = 1000,
     };

@@ -19,8 +19,8 @@ struct arguments {
 struct progress {
     struct tool *tool;
     int64_t log_every;
-    int64_t steps;      /* since the last line */
-    double seconds;     /* of those */
+    int64_t steps;  /* since the last line */
+    double seconds; /* of those */
     int64_t all_steps;
     double all_seconds, all_wait_seconds;
     double rate; /* smoothed seconds a step */
@@ -43,12 +43,13 @@ static void show_progress(struct progress *p, const det_step_report *r)
         format_duration(left, remaining);
     else
         snprintf(left, sizeof left, "no end");
-    tool_progress(p->tool,
-                  "%lld/%lld  %.1f img/s  loss %.3f (loc %.3f cls %.3f reg %.3f)  lr %.5f  data wait "
-                  "%.0f%%  ETA %s",
-                  (long long)r->step, (long long)r->num_steps, r->images / p->rate, r->total_loss,
-                  r->localization_loss, r->classification_loss, r->regularization_loss,
-                  r->learning_rate, 100 * p->all_wait_seconds / p->all_seconds, left);
+    tool_progress(
+        p->tool,
+        "%lld/%lld  %.1f img/s  loss %.3f (loc %.3f cls %.3f reg %.3f)  lr %.5f  data wait "
+        "%.0f%%  ETA %s",
+        (long long)r->step, (long long)r->num_steps, r->images / p->rate, r->total_loss,
+        r->localization_loss, r->classification_loss, r->regularization_loss, r->learning_rate,
+        100 * p->all_wait_seconds / p->all_seconds, left);
 }
 
 static int after_step(void *user, const det_step_report *r)
@@ -80,8 +81,8 @@ static det_status prepare_config(struct tool *tool, const struct arguments *a,
     if (status == DET_OK && a->batch_size > 0)
         status = det_pipeline_config_set_batch_size(*config, (uint32_t)a->batch_size);
     if (status == DET_OK && a->fine_tune_checkpoint != NULL)
-        status = det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint,
-                                                              NULL);
+        status =
+            det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint, NULL);
     return status;
 }
 
@@ -91,13 +92,15 @@ static int finish(struct tool *tool, const struct arguments *a, const struct pro
     tool_progress_clear(tool);
     const long long step = (long long)det_trainer_steps_done(trainer);
     if (tool_interrupted())
-        tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on", step);
+        tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
+                 step);
     tool_log(tool, DET_LOG_INFO, "saved %s/ckpt-%lld.det", a->model_dir, step);
     if (p->all_steps > 0)
-        tool_log(tool, DET_LOG_INFO,
-                 "%lld steps, mean %.3f s a step, %.1f%% of it waiting for data, peak memory %.0f MB",
-                 (long long)p->all_steps, p->all_seconds / (double)p->all_steps,
-                 100 * p->all_wait_seconds / p->all_seconds, tool_peak_mb());
+        tool_log(
+            tool, DET_LOG_INFO,
+            "%lld steps, mean %.3f s a step, %.1f%% of it waiting for data, peak memory %.0f MB",
+            (long long)p->all_steps, p->all_seconds / (double)p->all_steps,
+            100 * p->all_wait_seconds / p->all_seconds, tool_peak_mb());
     return 0;
 }
 
@@ -173,7 +176,8 @@ int main(int argc, char **argv)
     };
     struct options options = {
         .program = "det-train",
-        .description = "Trains the detector that a TF Object Detection API pipeline.config describes.",
+        .description =
+            "Trains the detector that a TF Object Detection API pipeline.config describes.",
         .table = table,
     };
     int result = 0;
@@ -183,10 +187,12 @@ int main(int argc, char **argv)
         result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
              a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.log_every < 1)
-        result = options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
-                                         "--keep and --log_every 1 or more");
+        result =
+            options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
+                                    "--keep and --log_every 1 or more");
     else if (tool_open(&tool, &result)) {
-        tool_catch_signals("\nstopping: finishing this step, then saving; once more to stop at once\n");
+        tool_catch_signals(
+            "\nstopping: finishing this step, then saving; once more to stop at once\n");
         result = train(&tool, &a);
         tool_close(&tool);
     }

@@ -79,10 +79,9 @@ struct det_ops {
      * again, which costs less than reading it. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
      * false. */
     void (*bn_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                        const float *dout, const float *gamma, const float *beta,
-                        const float *mean, const float *variance, float epsilon,
-                        enum det_activation act, float *din, bool accumulate, float *dgamma,
-                        float *dbeta);
+                        const float *dout, const float *gamma, const float *beta, const float *mean,
+                        const float *variance, float epsilon, enum det_activation act, float *din,
+                        bool accumulate, float *dgamma, float *dbeta);
 
     /* Frozen batch norm: mean and variance are given (the moving ones) and constant. */
     void (*bn_frozen_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,

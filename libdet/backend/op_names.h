@@ -34,8 +34,8 @@
                                  float epsilon, enum det_activation act, float *out, float *mean, \
                                  float *variance);                                                \
     void DET_OP(bn_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c,              \
-                                  const float *in, const float *dout, const float *gamma,           \
-                                  const float *beta, const float *mean, const float *variance,   \
+                                  const float *in, const float *dout, const float *gamma,         \
+                                  const float *beta, const float *mean, const float *variance,    \
                                   float epsilon, enum det_activation act, float *din,             \
                                   bool accumulate, float *dgamma, float *dbeta);                  \
     void DET_OP(bn_frozen_forward, isa)(const struct det_exec *x, int64_t rows, int32_t c,        \
@@ -44,10 +44,9 @@
                                         enum det_activation act, float *out);                     \
     void DET_OP(bn_frozen_backward,                                                               \
                 isa)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,          \
-                     const float *dout, const float *gamma, const float *beta,                    \
-                     const float *mean, const float *variance, float epsilon,                     \
-                     enum det_activation act, float *din, bool accumulate, float *dgamma,         \
-                     float *dbeta);                                                               \
+                     const float *dout, const float *gamma, const float *beta, const float *mean, \
+                     const float *variance, float epsilon, enum det_activation act, float *din,   \
+                     bool accumulate, float *dgamma, float *dbeta);                               \
     size_t DET_OP(bn_workspace, isa)(int64_t rows, int32_t c, int threads)
 
 #define DET_DECLARE_ELEMENTWISE(isa)                                                               \

@@ -53,7 +53,8 @@ static det_status choose_device(struct det_env *env, const char *device, const c
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
         if (strncmp(device, "cuda", 4) == 0)
             return det_fail(env, DET_STATUS_DEVICE,
-                            "device \"%s\": this libdet was built without the CUDA backend", device);
+                            "device \"%s\": this libdet was built without the CUDA backend",
+                            device);
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "device \"%s\": expected auto, cpu, cuda or cuda:I", device);
     }

@@ -49,19 +49,19 @@ void det_log(const struct det_env *env, det_log_level level, const char *format,
     DET_PRINTF(3, 4);
 
 /* For functions with `det_status status` and one `fail:` label that releases what was taken. */
-#define DET_TRY(expression)                                                                        \
-    do {                                                                                           \
-        status = (expression);                                                                     \
-        if (status != DET_OK)                                                                      \
-            goto fail;                                                                             \
+#define DET_TRY(expression)    \
+    do {                       \
+        status = (expression); \
+        if (status != DET_OK)  \
+            goto fail;         \
     } while (0)
 
 /* For functions that own nothing yet. */
-#define DET_TRY_RETURN(expression)                                                                 \
-    do {                                                                                           \
-        const det_status try_status_ = (expression);                                               \
-        if (try_status_ != DET_OK)                                                                 \
-            return try_status_;                                                                    \
+#define DET_TRY_RETURN(expression)                   \
+    do {                                             \
+        const det_status try_status_ = (expression); \
+        if (try_status_ != DET_OK)                   \
+            return try_status_;                      \
     } while (0)
 
 #endif

@@ -3,7 +3,8 @@
 #include "base/mem.h"
 
 /* The finaliser of splitmix64: ids that differ in any bit spread over the whole table. */
-static size_t slot_of(int64_t id, size_t slot_count) {
+static size_t slot_of(int64_t id, size_t slot_count)
+{
     uint64_t z = (uint64_t)id + 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -11,14 +12,16 @@ static size_t slot_of(int64_t id, size_t slot_count) {
 }
 
 /* The slot that holds `id`, or the free one where it belongs. */
-static struct det_id_slot *probe(struct det_id_slot *slots, size_t slot_count, int64_t id) {
+static struct det_id_slot *probe(struct det_id_slot *slots, size_t slot_count, int64_t id)
+{
     size_t at = slot_of(id, slot_count);
     while (slots[at].value_plus_1 != 0 && slots[at].id != id)
         at = (at + 1) & (slot_count - 1);
     return &slots[at];
 }
 
-bool det_id_map_find(const struct det_id_map *map, int64_t id, uint32_t *value) {
+bool det_id_map_find(const struct det_id_map *map, int64_t id, uint32_t *value)
+{
     if (map->slot_count == 0)
         return false;
     const struct det_id_slot *slot = probe(map->slots, map->slot_count, id);
@@ -28,7 +31,8 @@ bool det_id_map_find(const struct det_id_map *map, int64_t id, uint32_t *value) 
     return true;
 }
 
-det_status det_id_map_add(struct det_env *env, struct det_id_map *map, int64_t id, uint32_t value) {
+det_status det_id_map_add(struct det_env *env, struct det_id_map *map, int64_t id, uint32_t value)
+{
     if (2 * (map->count + 1) > map->slot_count) {
         const size_t wanted = map->slot_count == 0 ? 16 : 2 * map->slot_count;
         struct det_id_slot *larger = NULL;
@@ -46,7 +50,8 @@ det_status det_id_map_add(struct det_env *env, struct det_id_map *map, int64_t i
     return DET_OK;
 }
 
-void det_id_map_free(struct det_env *env, struct det_id_map *map) {
+void det_id_map_free(struct det_env *env, struct det_id_map *map)
+{
     det_free(env, &map->slots);
     *map = (struct det_id_map){0};
 }

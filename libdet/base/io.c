@@ -28,7 +28,8 @@ det_status det_file_map_open(struct det_env *env, const char *path, struct det_f
     if (fstat(descriptor, &info) != 0) {
         status = det_fail_errno(env, errno, "%s", path);
     } else if (S_ISDIR(info.st_mode)) {
-        status = det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: is a folder, expected a file", path);
+        status =
+            det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: is a folder, expected a file", path);
     } else if (info.st_size > 0) {
         void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
         if (memory == MAP_FAILED) {

@@ -38,9 +38,9 @@ struct det_pool {
     _Alignas(64) atomic_int finished; /* tasks of the present job that are done */
     _Alignas(64) atomic_int inside;
     atomic_bool stop;
-    atomic_int sleepers;        /* workers asleep on `wake` */
-    atomic_bool caller_asleep;  /* on `done` */
-    pthread_mutex_t mutex;      /* for the two conditions */
+    atomic_int sleepers;       /* workers asleep on `wake` */
+    atomic_bool caller_asleep; /* on `done` */
+    pthread_mutex_t mutex;     /* for the two conditions */
     pthread_cond_t wake, done;
 };
 

@@ -4,8 +4,7 @@
 
 static void philox_block(struct det_rng *rng)
 {
-    uint32_t c0 = rng->counter[0], c1 = rng->counter[1], c2 = rng->counter[2],
-             c3 = rng->counter[3];
+    uint32_t c0 = rng->counter[0], c1 = rng->counter[1], c2 = rng->counter[2], c3 = rng->counter[3];
     uint32_t k0 = rng->key[0], k1 = rng->key[1];
     for (int round = 0; round < 10; round++) {
         const uint64_t p0 = (uint64_t)0xD2511F53u * c0;

@@ -5,8 +5,7 @@
 #include "base/mem.h"
 
 /* X(member): every array of the struct, so that no function forgets one. */
-#define ARRAYS(X)                                                                                  \
-    X(boxes) X(class_index) X(weight) X(area_px) X(is_crowd) X(difficult) X(group_of)
+#define ARRAYS(X) X(boxes) X(class_index) X(weight) X(area_px) X(is_crowd) X(difficult) X(group_of)
 
 det_status det_ground_truth_reserve(struct det_env *env, struct det_ground_truth *truth,
                                     int32_t count)
@@ -42,8 +41,8 @@ det_status det_ground_truth_copy(struct det_env *env, struct det_ground_truth *t
                                  const struct det_ground_truth *from)
 {
     DET_TRY_RETURN(det_ground_truth_reserve(env, to, from->count));
-#define COPY(member)                                                                               \
-    if (from->count > 0)                                                                           \
+#define COPY(member)     \
+    if (from->count > 0) \
         memcpy(to->member, from->member, (size_t)from->count * sizeof *to->member);
     ARRAYS(COPY)
 #undef COPY

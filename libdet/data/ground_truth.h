@@ -10,7 +10,7 @@ struct det_ground_truth {
     float (*boxes)[4];    /* ymin, xmin, ymax, xmax, normalised to the image as it is now */
     int32_t *class_index; /* 0..K-1 */
     float *weight;        /* image/object/weight, 1 where absent */
-    float *area_px;       /* image/object/area, or height * width of the box in pixels; 0 = not known */
+    float *area_px; /* image/object/area, or height * width of the box in pixels; 0 = not known */
     uint8_t *is_crowd, *difficult, *group_of;
 };
 

@@ -4,7 +4,8 @@
 
 #include "detect/font.h"
 
-struct det_colour det_palette_colour(int32_t class_index) {
+struct det_colour det_palette_colour(int32_t class_index)
+{
     static const struct det_colour fixed[24] = {
         {52, 209, 75},   {255, 145, 30},  {70, 150, 255},  {235, 64, 86},   {255, 222, 40},
         {178, 102, 255}, {38, 214, 214},  {245, 90, 200},  {190, 230, 60},  {200, 120, 70},
@@ -29,17 +30,20 @@ struct det_colour det_palette_colour(int32_t class_index) {
     return (struct det_colour){(uint8_t)channel[0], (uint8_t)channel[1], (uint8_t)channel[2]};
 }
 
-struct det_colour det_text_colour_on(struct det_colour plate) {
+struct det_colour det_text_colour_on(struct det_colour plate)
+{
     const int luminance = 299 * plate.r + 587 * plate.g + 114 * plate.b;
     return luminance > 128000 ? (struct det_colour){0, 0, 0} : (struct det_colour){255, 255, 255};
 }
 
-static uint8_t mix(uint8_t below, uint8_t above, float share) {
+static uint8_t mix(uint8_t below, uint8_t above, float share)
+{
     return (uint8_t)((float)below + ((float)above - (float)below) * share + 0.5F);
 }
 
 static void blend(struct det_image *image, int32_t x, int32_t y, struct det_colour colour,
-                  float share) {
+                  float share)
+{
     uint8_t *pixel = image->rgb + 3 * ((size_t)y * (size_t)image->width + (size_t)x);
     pixel[0] = mix(pixel[0], colour.r, share);
     pixel[1] = mix(pixel[1], colour.g, share);
@@ -47,32 +51,37 @@ static void blend(struct det_image *image, int32_t x, int32_t y, struct det_colo
 }
 
 /* Length of [low, high] inside pixel i. */
-static float cover(float low, float high, int32_t i) {
+static float cover(float low, float high, int32_t i)
+{
     const float a = fmaxf(low, (float)i), b = fminf(high, (float)i + 1);
     return fmaxf(0, b - a);
 }
 
 /* Pixels 0..limit-1 that [low, high] touches, as first..*end-1. */
-static int32_t pixel_range(float low, float high, int32_t limit, int32_t *end) {
+static int32_t pixel_range(float low, float high, int32_t limit, int32_t *end)
+{
     const float size = (float)limit;
     *end = (int32_t)ceilf(fminf(fmaxf(high, 0), size));
     return (int32_t)floorf(fminf(fmaxf(low, 0), size));
 }
 
-static bool is_box(const float box[4]) {
+static bool is_box(const float box[4])
+{
     for (int i = 0; i < 4; i++)
         if (!isfinite(box[i]))
             return false;
     return box[2] >= box[0] && box[3] >= box[1];
 }
 
-static bool is_drawable(const struct det_image *image) {
+static bool is_drawable(const struct det_image *image)
+{
     return image->rgb != NULL && image->width > 0 && image->height > 0;
 }
 
 /* The area `outer` without `inner`. */
 static void fill_between(struct det_image *image, const float outer[4], const float inner[4],
-                         float opacity, struct det_colour colour) {
+                         float opacity, struct det_colour colour)
+{
     int32_t y_end, x_end;
     const int32_t y_begin = pixel_range(outer[0], outer[2], image->height, &y_end);
     const int32_t x_begin = pixel_range(outer[1], outer[3], image->width, &x_end);
@@ -94,14 +103,16 @@ static void fill_between(struct det_image *image, const float outer[4], const fl
 }
 
 void det_fill_rectangle(struct det_image *image, const float box_px[4], float opacity,
-                        struct det_colour colour) {
+                        struct det_colour colour)
+{
     static const float nothing[4] = {0, 0, 0, 0};
     if (is_drawable(image) && is_box(box_px) && opacity > 0)
         fill_between(image, box_px, nothing, fminf(opacity, 1), colour);
 }
 
 void det_draw_rectangle(struct det_image *image, const float box_px[4], float thickness_px,
-                        struct det_colour colour) {
+                        struct det_colour colour)
+{
     if (!is_drawable(image) || !is_box(box_px) || !(thickness_px > 0))
         return;
     const float half = thickness_px / 2;
@@ -112,7 +123,8 @@ void det_draw_rectangle(struct det_image *image, const float box_px[4], float th
     fill_between(image, outer, inner, 1, colour);
 }
 
-float det_text_width_px(const char *text, float size_px) {
+float det_text_width_px(const char *text, float size_px)
+{
     const float scale = size_px / DET_FONT_LINE_UNITS;
     float width = 0;
     for (unsigned c; (c = det_font_next(&text)) != 0;)
@@ -120,7 +132,8 @@ float det_text_width_px(const char *text, float size_px) {
     return width;
 }
 
-static float segment_distance_squared(const struct det_font_segment *s, float x, float y) {
+static float segment_distance_squared(const struct det_font_segment *s, float x, float y)
+{
     const float dx = s->x1 - s->x0, dy = s->y1 - s->y0, length = dx * dx + dy * dy;
     float t = length > 0 ? ((x - s->x0) * dx + (y - s->y0) * dy) / length : 0;
     t = fminf(1, fmaxf(0, t));
@@ -131,7 +144,8 @@ static float segment_distance_squared(const struct det_font_segment *s, float x,
 /* Coverage from the distance to the nearest stroke: exact enough for strokes of a pixel and more.
  */
 static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, float x_px,
-                       float y_px, float scale, struct det_colour colour) {
+                       float y_px, float scale, struct det_colour colour)
+{
     struct det_font_segment segments[DET_FONT_MAX_SEGMENTS];
     const int count = det_font_segments(glyph, segments);
     const float half_px = fmaxf(0.5F * DET_FONT_STROKE_UNITS * scale, 0.55F);
@@ -155,7 +169,8 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
 }
 
 void det_draw_text(struct det_image *image, float x_px, float y_px, float size_px,
-                   struct det_colour colour, const char *text) {
+                   struct det_colour colour, const char *text)
+{
     if (!is_drawable(image) || text == NULL || !isfinite(x_px) || !isfinite(y_px) ||
         !(size_px >= 1) || !isfinite(size_px))
         return;
@@ -168,20 +183,24 @@ void det_draw_text(struct det_image *image, float x_px, float y_px, float size_p
     }
 }
 
-static float image_scale(const struct det_image *image) {
+static float image_scale(const struct det_image *image)
+{
     return sqrtf((float)image->width * (float)image->height);
 }
 
-float det_draw_thickness_px(const struct det_image *image) {
+float det_draw_thickness_px(const struct det_image *image)
+{
     return fmaxf(1.5F, 0.0035F * image_scale(image));
 }
 
-float det_draw_text_size_px(const struct det_image *image) {
+float det_draw_text_size_px(const struct det_image *image)
+{
     return roundf(fmaxf(13, 0.024F * image_scale(image)));
 }
 
 static void draw_label(struct det_image *image, const float box_px[4], float thickness,
-                       struct det_colour plate, const char *text) {
+                       struct det_colour plate, const char *text)
+{
     const float size = det_draw_text_size_px(image), pad = roundf(0.2F * size);
     const float width = det_text_width_px(text, size) + 2 * pad,
                 height = size + roundf(0.1F * size);
@@ -197,7 +216,8 @@ static void draw_label(struct det_image *image, const float box_px[4], float thi
 }
 
 void det_draw_box(struct det_image *image, const float box_norm[4], int32_t class_index,
-                  const char *text) {
+                  const char *text)
+{
     if (!is_drawable(image) || !is_box(box_norm))
         return;
     const float h = (float)image->height, w = (float)image->width;

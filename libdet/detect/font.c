@@ -100,11 +100,13 @@ static const struct det_glyph glyphs[95] = {
     {8, "~0b08484c8c89"},       /* ~ */
 };
 
-const struct det_glyph *det_font_glyph(unsigned character) {
+const struct det_glyph *det_font_glyph(unsigned character)
+{
     return &glyphs[character >= 32 && character < 127 ? character - 32 : '?' - 32];
 }
 
-static int digit(char c) {
+static int digit(char c)
+{
     return c >= '0' && c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
@@ -114,14 +116,16 @@ struct segment_list {
     float x, y; /* the pen */
 };
 
-static void line_to(struct segment_list *list, float x, float y) {
+static void line_to(struct segment_list *list, float x, float y)
+{
     if (list->count < DET_FONT_MAX_SEGMENTS)
         list->segments[list->count++] = (struct det_font_segment){list->x, list->y, x, y};
     list->x = x;
     list->y = y;
 }
 
-static void curve_to(struct segment_list *list, float cx, float cy, float x, float y) {
+static void curve_to(struct segment_list *list, float cx, float cy, float x, float y)
+{
     enum { pieces = 6 };
     const float x0 = list->x, y0 = list->y;
     for (int i = 1; i <= pieces; i++) {
@@ -131,7 +135,8 @@ static void curve_to(struct segment_list *list, float cx, float cy, float x, flo
     }
 }
 
-int det_font_segments(const struct det_glyph *glyph, struct det_font_segment *segments) {
+int det_font_segments(const struct det_glyph *glyph, struct det_font_segment *segments)
+{
     struct segment_list list = {.segments = segments};
     for (const char *p = glyph->strokes; *p != '\0';) {
         const int smooth = *p == '~';
@@ -162,7 +167,8 @@ int det_font_segments(const struct det_glyph *glyph, struct det_font_segment *se
     return list.count;
 }
 
-unsigned det_font_next(const char **text) {
+unsigned det_font_next(const char **text)
+{
     const unsigned char *p = (const unsigned char *)*text;
     if (*p == '\0')
         return 0;

@@ -30,8 +30,8 @@ struct accumulate_job {
 };
 
 /* Kept detections of class k: all from begin to end. */
-static void class_range(const struct det_coco_layout *layout, int32_t k, size_t *begin,
-                        size_t *end) {
+static void class_range(const struct det_coco_layout *layout, int32_t k, size_t *begin, size_t *end)
+{
     const size_t first = layout->class_cells[k], behind = layout->class_cells[k + 1];
     *begin = *end = 0;
     if (first == behind)
@@ -41,7 +41,8 @@ static void class_range(const struct det_coco_layout *layout, int32_t k, size_t 
     *end = (size_t)last->out_begin + last->out_count;
 }
 
-static void sort_class(void *argument, int32_t k, int32_t worker) {
+static void sort_class(void *argument, int32_t k, int32_t worker)
+{
     (void)worker;
     const struct accumulate_job *job = argument;
     size_t begin = 0, end = 0;
@@ -53,7 +54,8 @@ static void sort_class(void *argument, int32_t k, int32_t worker) {
 }
 
 /* Counts of class k in eval->classes and eval->objects. */
-static void count_class(const struct accumulate_job *job, int32_t k) {
+static void count_class(const struct accumulate_job *job, int32_t k)
+{
     const struct det_coco_rules *rules = &job->eval->rules;
     det_coco_class *class = &job->eval->classes[k];
     int64_t *objects = job->eval->objects + (size_t)(k + 1) * (size_t)rules->area_count;
@@ -79,7 +81,8 @@ struct scan {
 
 /* Collects the true positives of all thresholds in one walk over the class by falling score. */
 static struct scan scan_class(const struct accumulate_job *job, size_t begin, size_t end,
-                              int32_t area, uint32_t most_rank, struct scratch *s) {
+                              int32_t area, uint32_t most_rank, struct scratch *s)
+{
     const struct det_coco_matches *m = job->matches;
     const size_t stride = job->layout->most_class_gt;
     const uint32_t *matched_bits = m->matched + (size_t)area * job->layout->out_count;
@@ -117,7 +120,8 @@ struct cell_view {
 };
 
 static struct cell_view view_of(const struct det_coco_eval *eval, int32_t class_count, int32_t k,
-                                int32_t a, int32_t m) {
+                                int32_t a, int32_t m)
+{
     const size_t areas = (size_t)eval->rules.area_count, dets = (size_t)eval->rules.max_det_count;
     return (struct cell_view){((size_t)k * areas + (size_t)a) * dets + (size_t)m,
                               (size_t)class_count * areas * dets};
@@ -125,7 +129,8 @@ static struct cell_view view_of(const struct det_coco_eval *eval, int32_t class_
 
 /* One threshold's line of precision and scores, and its recall. */
 static void write_curve(const struct accumulate_job *job, const struct scan *scan, int32_t t,
-                        int64_t objects, struct cell_view view, const struct scratch *s) {
+                        int64_t objects, struct cell_view view, const struct scratch *s)
+{
     struct det_coco_eval *eval = job->eval;
     const size_t stride = job->layout->most_class_gt;
     const uint32_t count = scan->true_count[t];
@@ -170,7 +175,8 @@ static void write_curve(const struct accumulate_job *job, const struct scan *sca
     }
 }
 
-static void copy_curves(struct det_coco_eval *eval, struct cell_view to, struct cell_view from) {
+static void copy_curves(struct det_coco_eval *eval, struct cell_view to, struct cell_view from)
+{
     const size_t thresholds = (size_t)eval->rules.iou_count;
     const size_t lines = thresholds * (size_t)eval->rules.recall_count;
     for (size_t i = 0; i < lines; i++) {
@@ -181,7 +187,8 @@ static void copy_curves(struct det_coco_eval *eval, struct cell_view to, struct 
         eval->recall[to.base + t * to.step] = eval->recall[from.base + t * from.step];
 }
 
-static void fill_absent(struct det_coco_eval *eval, struct cell_view view) {
+static void fill_absent(struct det_coco_eval *eval, struct cell_view view)
+{
     const size_t thresholds = (size_t)eval->rules.iou_count;
     const size_t lines = thresholds * (size_t)eval->rules.recall_count;
     for (size_t i = 0; i < lines; i++)
@@ -191,7 +198,8 @@ static void fill_absent(struct det_coco_eval *eval, struct cell_view view) {
 }
 
 /* task = k * A + a */
-static void accumulate_class_area(void *argument, int32_t task, int32_t worker) {
+static void accumulate_class_area(void *argument, int32_t task, int32_t worker)
+{
     struct accumulate_job *job = argument;
     struct det_coco_eval *eval = job->eval;
     const int32_t areas = eval->rules.area_count, class_count = job->layout->class_count;
@@ -223,7 +231,8 @@ static void accumulate_class_area(void *argument, int32_t task, int32_t worker) 
 
 static det_status alloc_scratch(struct det_env *env, const struct det_coco_eval *eval,
                                 const struct det_coco_layout *layout, size_t values,
-                                struct scratch *s) {
+                                struct scratch *s)
+{
     size_t most = 0;
     if (!det_size_mul(layout->most_class_gt, (size_t)eval->rules.iou_count, &most))
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "too many objects");
@@ -235,7 +244,8 @@ static det_status alloc_scratch(struct det_env *env, const struct det_coco_eval 
     return det_alloc_raw(env, &s->values, values, sizeof *s->values, "accumulation");
 }
 
-static void free_scratch(struct det_env *env, struct scratch *s) {
+static void free_scratch(struct det_env *env, struct scratch *s)
+{
     det_free(env, &s->position);
     det_free(env, &s->false_before);
     det_free(env, &s->precision);
@@ -243,7 +253,8 @@ static void free_scratch(struct det_env *env, struct scratch *s) {
 }
 
 /* task < K: the rows of that class; the others: a row over all classes. */
-static void summarize_task(void *argument, int32_t task, int32_t worker) {
+static void summarize_task(void *argument, int32_t task, int32_t worker)
+{
     struct accumulate_job *job = argument;
     struct det_coco_eval *eval = job->eval;
     const int32_t class_count = job->layout->class_count;
@@ -260,7 +271,8 @@ static void summarize_task(void *argument, int32_t task, int32_t worker) {
 
 det_status det_coco_accumulate(struct det_env *env, struct det_coco_eval *eval,
                                const struct det_coco_layout *layout,
-                               const struct det_coco_matches *matches, struct det_pool *pool) {
+                               const struct det_coco_matches *matches, struct det_pool *pool)
+{
     const struct det_coco_rules *rules = &eval->rules;
     struct accumulate_job job = {
         .eval = eval,

@@ -14,7 +14,8 @@ struct det_coco_evaluator {
 };
 
 det_status det_coco_evaluator_create(det_context *context, const det_coco_settings *settings,
-                                     det_coco_evaluator **out) {
+                                     det_coco_evaluator **out)
+{
     struct det_env *env = det_context_env(context);
     det_coco_evaluator *evaluator = NULL;
     *out = NULL;
@@ -27,7 +28,8 @@ det_status det_coco_evaluator_create(det_context *context, const det_coco_settin
     return status;
 }
 
-void det_coco_evaluator_destroy(det_coco_evaluator **evaluator) {
+void det_coco_evaluator_destroy(det_coco_evaluator **evaluator)
+{
     if (*evaluator == NULL)
         return;
     struct det_env *env = det_context_env((*evaluator)->context);
@@ -38,18 +40,21 @@ void det_coco_evaluator_destroy(det_coco_evaluator **evaluator) {
 }
 
 det_status det_coco_evaluator_add_category(det_coco_evaluator *evaluator, int64_t id,
-                                           const char *name) {
+                                           const char *name)
+{
     return det_coco_eval_add_category(det_context_env(evaluator->context), evaluator->eval, id,
                                       name);
 }
 
-det_status det_coco_evaluator_add_image(det_coco_evaluator *evaluator, int64_t id) {
+det_status det_coco_evaluator_add_image(det_coco_evaluator *evaluator, int64_t id)
+{
     return det_coco_eval_add_image(det_context_env(evaluator->context), evaluator->eval, id);
 }
 
 det_status det_coco_evaluator_add_ground_truth(det_coco_evaluator *evaluator, int64_t image_id,
                                                int64_t category_id, const double box_px[4],
-                                               double area_px2, int is_crowd, int ignore) {
+                                               double area_px2, int is_crowd, int ignore)
+{
     const struct det_coco_annotation object = {
         .id = 1,
         .image_id = image_id,
@@ -64,7 +69,8 @@ det_status det_coco_evaluator_add_ground_truth(det_coco_evaluator *evaluator, in
 
 det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator, int64_t image_id,
                                             int64_t category_id, const double box_px[4],
-                                            double score) {
+                                            double score)
+{
     const struct det_coco_detection detection = {
         .image_id = image_id,
         .category_id = category_id,
@@ -75,11 +81,13 @@ det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator, int64
                                        &detection);
 }
 
-void det_coco_evaluator_clear_detections(det_coco_evaluator *evaluator) {
+void det_coco_evaluator_clear_detections(det_coco_evaluator *evaluator)
+{
     det_coco_eval_clear_detections(evaluator->eval);
 }
 
-det_status det_coco_evaluator_load_ground_truth(det_coco_evaluator *evaluator, const char *path) {
+det_status det_coco_evaluator_load_ground_truth(det_coco_evaluator *evaluator, const char *path)
+{
     struct det_env *env = det_context_env(evaluator->context);
     struct det_coco_dataset dataset = {0};
     det_status status = DET_OK;
@@ -104,7 +112,8 @@ fail:
     return status;
 }
 
-det_status det_coco_evaluator_load_detections(det_coco_evaluator *evaluator, const char *path) {
+det_status det_coco_evaluator_load_detections(det_coco_evaluator *evaluator, const char *path)
+{
     struct det_env *env = det_context_env(evaluator->context);
     struct det_coco_detection_list list = {0};
     DET_TRY_RETURN(det_coco_json_read_detections(env, path, &evaluator->names, &list));
@@ -113,7 +122,8 @@ det_status det_coco_evaluator_load_detections(det_coco_evaluator *evaluator, con
     return status;
 }
 
-det_status det_coco_evaluator_save_ground_truth(det_coco_evaluator *evaluator, const char *path) {
+det_status det_coco_evaluator_save_ground_truth(det_coco_evaluator *evaluator, const char *path)
+{
     struct det_env *env = det_context_env(evaluator->context);
     struct det_coco_dataset dataset = {0};
     DET_TRY_RETURN(det_coco_eval_to_dataset(env, evaluator->eval, &dataset));
@@ -124,7 +134,8 @@ det_status det_coco_evaluator_save_ground_truth(det_coco_evaluator *evaluator, c
     return status;
 }
 
-det_status det_coco_evaluator_save_detections(det_coco_evaluator *evaluator, const char *path) {
+det_status det_coco_evaluator_save_detections(det_coco_evaluator *evaluator, const char *path)
+{
     struct det_env *env = det_context_env(evaluator->context);
     struct det_coco_detection_list list = {0};
     DET_TRY_RETURN(det_coco_eval_to_detections(env, evaluator->eval, &list));
@@ -134,25 +145,28 @@ det_status det_coco_evaluator_save_detections(det_coco_evaluator *evaluator, con
     return status;
 }
 
-det_status det_coco_evaluator_compute(det_coco_evaluator *evaluator,
-                                      const det_coco_result **result) {
+det_status det_coco_evaluator_compute(det_coco_evaluator *evaluator, const det_coco_result **result)
+{
     return det_coco_eval_compute(det_context_env(evaluator->context), evaluator->eval,
                                  det_context_pool(evaluator->context), result);
 }
 
-const det_coco_class *det_coco_evaluator_class(const det_coco_evaluator *evaluator, int32_t index) {
+const det_coco_class *det_coco_evaluator_class(const det_coco_evaluator *evaluator, int32_t index)
+{
     const det_coco_result *result = det_coco_eval_result(evaluator->eval);
     return result != NULL && index >= 0 && index < result->class_count ? &result->classes[index]
                                                                        : NULL;
 }
 
 /* Hands the rendered text out, "" after a failure. */
-static det_status hand_out(det_coco_evaluator *evaluator, det_status status, const char **text) {
+static det_status hand_out(det_coco_evaluator *evaluator, det_status status, const char **text)
+{
     *text = status == DET_OK && evaluator->text.data != NULL ? evaluator->text.data : "";
     return status;
 }
 
-det_status det_coco_evaluator_table(det_coco_evaluator *evaluator, const char **text) {
+det_status det_coco_evaluator_table(det_coco_evaluator *evaluator, const char **text)
+{
     evaluator->text.length = 0;
     return hand_out(evaluator,
                     det_coco_report_table(det_context_env(evaluator->context), evaluator->eval,
@@ -160,7 +174,8 @@ det_status det_coco_evaluator_table(det_coco_evaluator *evaluator, const char **
                     text);
 }
 
-det_status det_coco_evaluator_class_table(det_coco_evaluator *evaluator, const char **text) {
+det_status det_coco_evaluator_class_table(det_coco_evaluator *evaluator, const char **text)
+{
     evaluator->text.length = 0;
     return hand_out(evaluator,
                     det_coco_report_classes(det_context_env(evaluator->context), evaluator->eval,
@@ -169,7 +184,8 @@ det_status det_coco_evaluator_class_table(det_coco_evaluator *evaluator, const c
 }
 
 det_status det_coco_evaluator_json(det_coco_evaluator *evaluator, int with_curves,
-                                   const char **text) {
+                                   const char **text)
+{
     evaluator->text.length = 0;
     return hand_out(evaluator,
                     det_coco_report_json(det_context_env(evaluator->context), evaluator->eval,

@@ -13,7 +13,8 @@
 #define MOST_CATEGORIES ((size_t)1 << 24)
 
 det_status det_coco_eval_create(struct det_env *env, const det_coco_settings *settings,
-                                struct det_coco_eval **out) {
+                                struct det_coco_eval **out)
+{
     *out = NULL;
     struct det_coco_eval *eval = NULL;
     DET_TRY_RETURN(det_alloc(env, &eval, 1, sizeof *eval, "COCO evaluator"));
@@ -24,7 +25,8 @@ det_status det_coco_eval_create(struct det_env *env, const det_coco_settings *se
     return status;
 }
 
-static void drop_result(struct det_env *env, struct det_coco_eval *eval) {
+static void drop_result(struct det_env *env, struct det_coco_eval *eval)
+{
     eval->has_result = false;
     eval->result = (det_coco_result){0};
     det_free(env, &eval->classes);
@@ -35,7 +37,8 @@ static void drop_result(struct det_env *env, struct det_coco_eval *eval) {
     det_free(env, &eval->recall);
 }
 
-void det_coco_eval_destroy(struct det_env *env, struct det_coco_eval **out) {
+void det_coco_eval_destroy(struct det_env *env, struct det_coco_eval **out)
+{
     struct det_coco_eval *eval = *out;
     if (eval == NULL)
         return;
@@ -53,7 +56,8 @@ void det_coco_eval_destroy(struct det_env *env, struct det_coco_eval **out) {
 }
 
 det_status det_coco_eval_add_category(struct det_env *env, struct det_coco_eval *eval, int64_t id,
-                                      const char *name) {
+                                      const char *name)
+{
     uint32_t position = 0;
     if (det_id_map_find(&eval->category_map, id, &position))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -75,7 +79,8 @@ det_status det_coco_eval_add_category(struct det_env *env, struct det_coco_eval 
     return DET_OK;
 }
 
-det_status det_coco_eval_add_image(struct det_env *env, struct det_coco_eval *eval, int64_t id) {
+det_status det_coco_eval_add_image(struct det_env *env, struct det_coco_eval *eval, int64_t id)
+{
     uint32_t position = 0;
     if (det_id_map_find(&eval->image_map, id, &position))
         return DET_OK;
@@ -88,14 +93,16 @@ det_status det_coco_eval_add_image(struct det_env *env, struct det_coco_eval *ev
     return DET_OK;
 }
 
-size_t det_coco_eval_image_count(const struct det_coco_eval *eval) {
+size_t det_coco_eval_image_count(const struct det_coco_eval *eval)
+{
     return eval->image_count;
 }
 
 /* Positions of image and category of something called `what`. */
 static det_status find_ids(struct det_env *env, const struct det_coco_eval *eval, const char *what,
                            int64_t image_id, int64_t category_id, uint32_t *image,
-                           uint32_t *category) {
+                           uint32_t *category)
+{
     if (!det_id_map_find(&eval->image_map, image_id, image))
         return det_fail(env, DET_STATUS_NOT_FOUND,
                         "%s: image %lld is not an image of the ground truth", what,
@@ -107,7 +114,8 @@ static det_status find_ids(struct det_env *env, const struct det_coco_eval *eval
 }
 
 static det_status check_box(struct det_env *env, const char *what, int64_t image_id,
-                            const double box_px[4]) {
+                            const double box_px[4])
+{
     for (int i = 0; i < 4; i++) {
         if (!isfinite(box_px[i]))
             return det_fail(env, DET_STATUS_NON_FINITE, "%s in image %lld: box is not finite", what,
@@ -117,7 +125,8 @@ static det_status check_box(struct det_env *env, const char *what, int64_t image
 }
 
 det_status det_coco_eval_add_object(struct det_env *env, struct det_coco_eval *eval,
-                                    const struct det_coco_annotation *object) {
+                                    const struct det_coco_annotation *object)
+{
     struct det_coco_gt gt = {
         .area_px2 = object->area_px2,
         .is_crowd = object->is_crowd,
@@ -139,7 +148,8 @@ det_status det_coco_eval_add_object(struct det_env *env, struct det_coco_eval *e
 }
 
 det_status det_coco_eval_add_detection(struct det_env *env, struct det_coco_eval *eval,
-                                       const struct det_coco_detection *detection) {
+                                       const struct det_coco_detection *detection)
+{
     struct det_coco_dt dt = {.score = detection->score};
     DET_TRY_RETURN(find_ids(env, eval, "detection", detection->image_id, detection->category_id,
                             &dt.image, &dt.category));
@@ -156,12 +166,14 @@ det_status det_coco_eval_add_detection(struct det_env *env, struct det_coco_eval
     return DET_OK;
 }
 
-void det_coco_eval_clear_detections(struct det_coco_eval *eval) {
+void det_coco_eval_clear_detections(struct det_coco_eval *eval)
+{
     eval->dt_count = 0;
 }
 
 det_status det_coco_eval_add_dataset(struct det_env *env, struct det_coco_eval *eval,
-                                     const char *path, const struct det_coco_dataset *dataset) {
+                                     const char *path, const struct det_coco_dataset *dataset)
+{
     uint32_t position = 0;
     size_t dropped = 0;
     for (size_t i = 0; i < dataset->image_count; i++)
@@ -198,7 +210,8 @@ det_status det_coco_eval_add_dataset(struct det_env *env, struct det_coco_eval *
 
 det_status det_coco_eval_add_detections(struct det_env *env, struct det_coco_eval *eval,
                                         const char *path,
-                                        const struct det_coco_detection_list *list) {
+                                        const struct det_coco_detection_list *list)
+{
     uint32_t position = 0;
     size_t dropped = 0;
     for (size_t i = 0; i < list->count; i++) {
@@ -220,7 +233,8 @@ det_status det_coco_eval_add_detections(struct det_env *env, struct det_coco_eva
 }
 
 det_status det_coco_eval_to_dataset(struct det_env *env, const struct det_coco_eval *eval,
-                                    struct det_coco_dataset *dataset) {
+                                    struct det_coco_dataset *dataset)
+{
     *dataset = (struct det_coco_dataset){0};
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &dataset->images, eval->image_count, sizeof *dataset->images, "images"));
@@ -255,7 +269,8 @@ fail:
 }
 
 det_status det_coco_eval_to_detections(struct det_env *env, const struct det_coco_eval *eval,
-                                       struct det_coco_detection_list *list) {
+                                       struct det_coco_detection_list *list)
+{
     *list = (struct det_coco_detection_list){0};
     DET_TRY_RETURN(det_alloc(env, &list->items, eval->dt_count, sizeof *list->items, "detections"));
     list->count = eval->dt_count;
@@ -271,14 +286,16 @@ det_status det_coco_eval_to_detections(struct det_env *env, const struct det_coc
     return DET_OK;
 }
 
-static int compare_entries(const void *a, const void *b) {
+static int compare_entries(const void *a, const void *b)
+{
     const struct det_coco_category_entry *const *left = a, *const *right = b;
     return (*left)->id < (*right)->id ? -1 : (*left)->id > (*right)->id;
 }
 
 /* Room for the result; classes with id and name, and the class of each category. */
 static det_status prepare_classes(struct det_env *env, struct det_coco_eval *eval,
-                                  uint32_t *category_rank) {
+                                  uint32_t *category_rank)
+{
     const struct det_coco_category_entry **sorted = NULL;
     const size_t count = eval->category_count;
     const size_t classes = eval->rules.use_categories ? count : 1;
@@ -317,7 +334,8 @@ fail:
 }
 
 static det_status allocate_curves(struct det_env *env, struct det_coco_eval *eval,
-                                  int32_t class_count) {
+                                  int32_t class_count)
+{
     const struct det_coco_rules *rules = &eval->rules;
     /* The small factors cannot overflow. */
     const size_t inner =
@@ -334,7 +352,8 @@ static det_status allocate_curves(struct det_env *env, struct det_coco_eval *eva
 }
 
 /* Totals and pointers of the result; the stats are there already. */
-static void finish_result(struct det_coco_eval *eval, const struct det_coco_layout *layout) {
+static void finish_result(struct det_coco_eval *eval, const struct det_coco_layout *layout)
+{
     const struct det_coco_rules *rules = &eval->rules;
     det_coco_result *result = &eval->result;
     result->images = (int64_t)eval->image_count;
@@ -366,7 +385,8 @@ static void finish_result(struct det_coco_eval *eval, const struct det_coco_layo
 }
 
 det_status det_coco_eval_compute(struct det_env *env, struct det_coco_eval *eval,
-                                 struct det_pool *pool, const det_coco_result **result) {
+                                 struct det_pool *pool, const det_coco_result **result)
+{
     *result = NULL;
     uint32_t *category_rank = NULL;
     struct det_coco_layout layout = {0};
@@ -398,6 +418,7 @@ fail:
     return status;
 }
 
-const det_coco_result *det_coco_eval_result(const struct det_coco_eval *eval) {
+const det_coco_result *det_coco_eval_result(const struct det_coco_eval *eval)
+{
     return eval->has_result ? &eval->result : NULL;
 }

@@ -12,14 +12,16 @@ struct id_rank {
     uint32_t position;
 };
 
-static int compare_ids(const void *a, const void *b) {
+static int compare_ids(const void *a, const void *b)
+{
     const struct id_rank *left = a, *right = b;
     return left->id < right->id ? -1 : left->id > right->id;
 }
 
 /* rank[position of arrival] = position by rising id. */
 static det_status rank_images(struct det_env *env, const struct det_coco_eval *eval,
-                              uint32_t **rank) {
+                              uint32_t **rank)
+{
     struct id_rank *sorted = NULL;
     const size_t count = eval->image_count;
     det_status status = DET_OK;
@@ -37,7 +39,8 @@ fail:
 
 /* One stable counting pass. from NULL: 0, 1, 2, ... counts: buckets + 1 numbers. */
 static void counting_pass(const uint32_t *key, const uint32_t *from, uint32_t *to, size_t count,
-                          uint32_t *counts, size_t buckets) {
+                          uint32_t *counts, size_t buckets)
+{
     memset(counts, 0, (buckets + 1) * sizeof *counts);
     for (size_t i = 0; i < count; i++)
         counts[key[i] + 1]++;
@@ -53,7 +56,8 @@ static void counting_pass(const uint32_t *key, const uint32_t *from, uint32_t *t
  * matter, as pycocotools then puts the boxes of an image in order of category. */
 static det_status order_boxes(struct det_env *env, size_t count, const uint32_t *image,
                               size_t image_count, const uint32_t *category, size_t category_count,
-                              bool use_categories, uint32_t **order) {
+                              bool use_categories, uint32_t **order)
+{
     uint32_t *first = NULL, *counts = NULL;
     const size_t most = image_count > category_count ? image_count : category_count;
     det_status status = DET_OK;
@@ -79,7 +83,8 @@ struct keys {
 
 /* The run of boxes in `order` from `begin` on that share class and image with the first. */
 static uint32_t run_length(const uint32_t *order, size_t begin, size_t count,
-                           const struct keys *keys, bool use_categories) {
+                           const struct keys *keys, bool use_categories)
+{
     const uint32_t image = keys->image[order[begin]], class = keys->class[order[begin]];
     size_t end = begin + 1;
     while (end < count && keys->image[order[end]] == image &&
@@ -88,13 +93,15 @@ static uint32_t run_length(const uint32_t *order, size_t begin, size_t count,
     return (uint32_t)(end - begin);
 }
 
-static uint32_t most_of(uint32_t a, uint32_t b) {
+static uint32_t most_of(uint32_t a, uint32_t b)
+{
     return a > b ? a : b;
 }
 
 /* Merges the runs of both orders into cells. */
 static void make_cells(const struct det_coco_eval *eval, const struct keys *gt,
-                       const struct keys *dt, struct det_coco_layout *layout) {
+                       const struct keys *dt, struct det_coco_layout *layout)
+{
     const bool by_class = eval->rules.use_categories;
     const uint32_t most_kept = (uint32_t)eval->rules.max_dets[eval->rules.max_det_count - 1];
     size_t g = 0, d = 0, classes_begun = 0, n = 0;
@@ -129,7 +136,8 @@ static void make_cells(const struct det_coco_eval *eval, const struct keys *gt,
     layout->cell_count = n;
 }
 
-static void measure_classes(struct det_coco_layout *layout) {
+static void measure_classes(struct det_coco_layout *layout)
+{
     for (int32_t k = 0; k < layout->class_count; k++) {
         uint32_t gts = 0, outs = 0;
         for (size_t c = layout->class_cells[k]; c < layout->class_cells[k + 1]; c++) {
@@ -142,7 +150,8 @@ static void measure_classes(struct det_coco_layout *layout) {
 }
 
 /* Cuts the cells into tasks of about equal work. */
-static void make_chunks(struct det_coco_layout *layout) {
+static void make_chunks(struct det_coco_layout *layout)
+{
     const uint64_t enough = 8192;
     uint64_t work = enough;
     int32_t n = 0;
@@ -158,13 +167,15 @@ static void make_chunks(struct det_coco_layout *layout) {
     layout->chunk_count = n;
 }
 
-static det_status make_keys(struct det_env *env, struct keys *keys, size_t count) {
+static det_status make_keys(struct det_env *env, struct keys *keys, size_t count)
+{
     DET_TRY_RETURN(det_alloc_raw(env, &keys->image, count, sizeof *keys->image, "evaluation keys"));
     return det_alloc_raw(env, &keys->class, count, sizeof *keys->class, "evaluation keys");
 }
 
 det_status det_coco_layout_make(struct det_env *env, const struct det_coco_eval *eval,
-                                const uint32_t *category_rank, struct det_coco_layout *layout) {
+                                const uint32_t *category_rank, struct det_coco_layout *layout)
+{
     *layout = (struct det_coco_layout){0};
     const bool by_class = eval->rules.use_categories;
     layout->class_count = by_class ? (int32_t)eval->category_count : 1;
@@ -206,7 +217,8 @@ fail:
     return status;
 }
 
-void det_coco_layout_free(struct det_env *env, struct det_coco_layout *layout) {
+void det_coco_layout_free(struct det_env *env, struct det_coco_layout *layout)
+{
     det_free(env, &layout->gt_order);
     det_free(env, &layout->dt_order);
     det_free(env, &layout->cells);

@@ -32,12 +32,14 @@ struct match_job {
 };
 
 static const struct det_coco_gt *cell_gt(const struct match_job *job,
-                                         const struct det_coco_cell *cell, uint32_t g) {
+                                         const struct det_coco_cell *cell, uint32_t g)
+{
     return &job->eval->gts[job->layout->gt_order[cell->gt_begin + g]];
 }
 
 /* maskApi.c, bbIou: for a crowd the denominator is the detection's area. */
-static double box_iou(const double dt[4], const double gt[4], bool is_crowd) {
+static double box_iou(const double dt[4], const double gt[4], bool is_crowd)
+{
     const double w = fmin(dt[2] + dt[0], gt[2] + gt[0]) - fmax(dt[0], gt[0]);
     if (w <= 0)
         return 0;
@@ -51,7 +53,8 @@ static double box_iou(const double dt[4], const double gt[4], bool is_crowd) {
 /* Objects whose IoU with the detection may matter, in their order. A NaN (0 / 0 of boxes too small
  * for a double) compares as nothing does, so then all of them. */
 static uint32_t find_candidates(const struct match_job *job, const struct det_coco_cell *cell,
-                                const struct det_coco_dt *dt, struct scratch *s) {
+                                const struct det_coco_dt *dt, struct scratch *s)
+{
     uint32_t count = 0;
     bool has_nan = false;
     for (uint32_t g = 0; g < cell->gt_count; g++) {
@@ -75,7 +78,8 @@ static uint32_t find_candidates(const struct match_job *job, const struct det_co
 /* The best free candidate among those that are (not) ignored in the area; UINT32_MAX if none. */
 static uint32_t best_candidate(const struct match_job *job, const struct det_coco_cell *cell,
                                const struct scratch *s, uint32_t count, const uint32_t *taken,
-                               int32_t area, int32_t t, bool ignored) {
+                               int32_t area, int32_t t, bool ignored)
+{
     double best = job->threshold[t];
     uint32_t found = UINT32_MAX;
     for (uint32_t c = 0; c < count; c++) {
@@ -95,7 +99,8 @@ static uint32_t best_candidate(const struct match_job *job, const struct det_coc
 /* Bits of one detection in one area. */
 static void match_in_area(const struct match_job *job, const struct det_coco_cell *cell,
                           const struct scratch *s, uint32_t count, uint32_t *taken, int32_t area,
-                          uint32_t *matched, uint32_t *ignored) {
+                          uint32_t *matched, uint32_t *ignored)
+{
     *matched = *ignored = 0;
     for (int32_t t = 0; t < job->eval->rules.iou_count; t++) {
         bool is_ignored = false;
@@ -114,7 +119,8 @@ static void match_in_area(const struct match_job *job, const struct det_coco_cel
 }
 
 static void match_detection(const struct match_job *job, const struct det_coco_cell *cell,
-                            const struct det_coco_dt *dt, uint32_t out, struct scratch *s) {
+                            const struct det_coco_dt *dt, uint32_t out, struct scratch *s)
+{
     const struct det_coco_rules *rules = &job->eval->rules;
     struct det_coco_matches *m = job->matches;
     const size_t stride = job->layout->out_count;
@@ -133,7 +139,8 @@ static void match_detection(const struct match_job *job, const struct det_coco_c
 }
 
 static void match_cell(const struct match_job *job, const struct det_coco_cell *cell,
-                       struct scratch *s) {
+                       struct scratch *s)
+{
     const struct det_coco_rules *rules = &job->eval->rules;
     for (uint32_t g = 0; cell->dt_count > 0 && g < cell->gt_count; g++) {
         s->ignored_in[g] = 0;
@@ -157,14 +164,16 @@ static void match_cell(const struct match_job *job, const struct det_coco_cell *
     }
 }
 
-static void match_chunk(void *argument, int32_t task, int32_t worker) {
+static void match_chunk(void *argument, int32_t task, int32_t worker)
+{
     const struct match_job *job = argument;
     for (size_t c = job->layout->chunks[task]; c < job->layout->chunks[task + 1]; c++)
         match_cell(job, &job->layout->cells[c], &job->scratch[worker]);
 }
 
 static det_status alloc_scratch(struct det_env *env, const struct det_coco_layout *layout,
-                                int32_t area_count, struct scratch *s) {
+                                int32_t area_count, struct scratch *s)
+{
     const size_t gts = layout->most_gt, dts = layout->most_dt;
     DET_TRY_RETURN(det_alloc_raw(env, &s->items, dts, sizeof *s->items, "matching"));
     DET_TRY_RETURN(det_alloc_raw(env, &s->spare, dts, sizeof *s->spare, "matching"));
@@ -174,7 +183,8 @@ static det_status alloc_scratch(struct det_env *env, const struct det_coco_layou
     return det_alloc_raw(env, &s->taken, (size_t)area_count * gts, sizeof *s->taken, "matching");
 }
 
-static void free_scratch(struct det_env *env, struct scratch *s) {
+static void free_scratch(struct det_env *env, struct scratch *s)
+{
     det_free(env, &s->items);
     det_free(env, &s->spare);
     det_free(env, &s->iou);
@@ -184,7 +194,8 @@ static void free_scratch(struct det_env *env, struct scratch *s) {
 }
 
 static det_status alloc_matches(struct det_env *env, size_t count, size_t area_count,
-                                struct det_coco_matches *m) {
+                                struct det_coco_matches *m)
+{
     size_t bits = 0;
     if (!det_size_mul(count, area_count, &bits))
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "too many detections");
@@ -196,7 +207,8 @@ static det_status alloc_matches(struct det_env *env, size_t count, size_t area_c
 
 det_status det_coco_match(struct det_env *env, const struct det_coco_eval *eval,
                           const struct det_coco_layout *layout, struct det_pool *pool,
-                          struct det_coco_matches *matches) {
+                          struct det_coco_matches *matches)
+{
     *matches = (struct det_coco_matches){0};
     const struct det_coco_rules *rules = &eval->rules;
     struct match_job job = {
@@ -226,7 +238,8 @@ fail:
     return status;
 }
 
-void det_coco_matches_free(struct det_env *env, struct det_coco_matches *matches) {
+void det_coco_matches_free(struct det_env *env, struct det_coco_matches *matches)
+{
     det_free(env, &matches->score);
     det_free(env, &matches->rank);
     det_free(env, &matches->matched);

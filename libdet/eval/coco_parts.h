@@ -100,7 +100,8 @@ det_status det_coco_match(struct det_env *env, const struct det_coco_eval *eval,
 void det_coco_matches_free(struct det_env *env, struct det_coco_matches *matches);
 
 static inline bool det_coco_gt_ignored(const struct det_coco_rules *rules,
-                                       const struct det_coco_gt *gt, int32_t area) {
+                                       const struct det_coco_gt *gt, int32_t area)
+{
     return gt->is_crowd || (rules->honour_ignore && gt->ignore) ||
            gt->area_px2 < rules->areas[area].min_px2 || gt->area_px2 > rules->areas[area].max_px2;
 }

@@ -6,7 +6,8 @@
 #include "eval/coco_parts.h"
 
 /* "%.*f" with a point whatever the locale's separator is. Returns buffer. */
-static char *fixed(char buffer[64], double value, int decimals) {
+static char *fixed(char buffer[64], double value, int decimals)
+{
     char raw[64];
     const int length = snprintf(raw, sizeof raw, "%.*f", decimals, value);
     if (length <= 0 || (size_t)length >= sizeof raw) {
@@ -18,19 +19,22 @@ static char *fixed(char buffer[64], double value, int decimals) {
     return buffer;
 }
 
-static det_status no_result(struct det_env *env) {
+static det_status no_result(struct det_env *env)
+{
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "no COCO result: compute it first");
 }
 
 /* "0.50:0.95" */
-static void iou_range(char buffer[160], const struct det_coco_rules *rules) {
+static void iou_range(char buffer[160], const struct det_coco_rules *rules)
+{
     char first[64], last[64];
     snprintf(buffer, 160, "%s:%s", fixed(first, rules->iou_thresholds[0], 2),
              fixed(last, rules->iou_thresholds[rules->iou_count - 1], 2));
 }
 
 det_status det_coco_report_table(struct det_env *env, const struct det_coco_eval *eval,
-                                 struct det_text *text) {
+                                 struct det_text *text)
+{
     if (!eval->has_result)
         return no_result(env);
     char range[160], value[64];
@@ -49,7 +53,8 @@ det_status det_coco_report_table(struct det_env *env, const struct det_coco_eval
 }
 
 /* Position of the area "all", else of the first. */
-static int32_t main_area(const det_coco_result *result) {
+static int32_t main_area(const det_coco_result *result)
+{
     for (int32_t a = 0; a < result->area_count; a++) {
         if (strcmp(result->areas[a].name, "all") == 0)
             return a;
@@ -58,7 +63,8 @@ static int32_t main_area(const det_coco_result *result) {
 }
 
 static det_status put_header(struct det_env *env, const struct det_coco_eval *eval,
-                             struct det_text *text) {
+                             struct det_text *text)
+{
     const det_coco_result *result = &eval->result;
     char range[160];
     iou_range(range, &eval->rules);
@@ -79,21 +85,23 @@ static det_status put_header(struct det_env *env, const struct det_coco_eval *ev
 }
 
 /* Characters of UTF-8 text: bytes that do not continue one. */
-static int width_of(const char *text) {
+static int width_of(const char *text)
+{
     int width = 0;
     for (; *text != '\0'; text++)
         width += ((unsigned char)*text & 0xC0) != 0x80;
     return width;
 }
 
-static det_status put_name(struct det_env *env, struct det_text *text, const char *name,
-                           int width) {
+static det_status put_name(struct det_env *env, struct det_text *text, const char *name, int width)
+{
     const int pad = width - width_of(name);
     return det_text_printf(env, text, "%s%*s", name, pad > 0 ? pad : 0, "");
 }
 
 static det_status put_class(struct det_env *env, const det_coco_class *class, int32_t area,
-                            int width, struct det_text *text) {
+                            int width, struct det_text *text)
+{
     static const det_coco_stat columns[] = {DET_COCO_AP,      DET_COCO_AP50,     DET_COCO_AP75,
                                             DET_COCO_AR_100,  DET_COCO_AP_SMALL, DET_COCO_AP_MEDIUM,
                                             DET_COCO_AP_LARGE};
@@ -112,7 +120,8 @@ static det_status put_class(struct det_env *env, const det_coco_class *class, in
 }
 
 det_status det_coco_report_classes(struct det_env *env, const struct det_coco_eval *eval,
-                                   struct det_text *text) {
+                                   struct det_text *text)
+{
     if (!eval->has_result)
         return no_result(env);
     const det_coco_result *result = &eval->result;
@@ -137,7 +146,8 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
 }
 
 static det_status put_numbers(struct det_env *env, struct det_text *text, const char *key,
-                              const double *values, size_t count, size_t step) {
+                              const double *values, size_t count, size_t step)
+{
     DET_TRY_RETURN(det_text_printf(env, text, "%s[", key));
     for (size_t i = 0; i < count; i++) {
         char number[32];
@@ -148,7 +158,8 @@ static det_status put_numbers(struct det_env *env, struct det_text *text, const 
 }
 
 static det_status put_stats(struct det_env *env, struct det_text *text,
-                            const double stats[DET_COCO_STAT_COUNT]) {
+                            const double stats[DET_COCO_STAT_COUNT])
+{
     static const char *const names[DET_COCO_STAT_COUNT] = {
         "AP",   "AP50",  "AP75",   "AP_small", "AP_medium", "AP_large",
         "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"};
@@ -163,7 +174,8 @@ static det_status put_stats(struct det_env *env, struct det_text *text,
 
 static det_status put_counts(struct det_env *env, struct det_text *text,
                              const det_coco_result *result, const int64_t *objects, int64_t crowds,
-                             int64_t detections, int64_t detections_used) {
+                             int64_t detections, int64_t detections_used)
+{
     DET_TRY_RETURN(det_text_printf(env, text, "\"objects\": {"));
     for (int32_t a = 0; a < result->area_count; a++) {
         DET_TRY_RETURN(det_text_append(env, text, ", ", a > 0 ? 2 : 0));
@@ -179,7 +191,8 @@ static det_status put_counts(struct det_env *env, struct det_text *text,
 /* "precision": [[...], ...] of [T][R] */
 static det_status put_curves(struct det_env *env, struct det_text *text,
                              const det_coco_result *result, int32_t k, const char *key,
-                             const double *values) {
+                             const double *values)
+{
     const size_t dets = (size_t)result->max_det_count;
     const size_t step = (size_t)result->class_count * (size_t)result->area_count * dets;
     const size_t within =
@@ -193,7 +206,8 @@ static det_status put_curves(struct det_env *env, struct det_text *text,
 }
 
 static det_status put_settings(struct det_env *env, const struct det_coco_eval *eval,
-                               struct det_text *text) {
+                               struct det_text *text)
+{
     const det_coco_result *result = &eval->result;
     DET_TRY_RETURN(det_text_printf(env, text, "{\"metric\": \"COCO boxes\""));
     DET_TRY_RETURN(put_numbers(env, text, ",\n\"iou_thresholds\": ", result->iou_thresholds,
@@ -217,7 +231,8 @@ static det_status put_settings(struct det_env *env, const struct det_coco_eval *
 }
 
 det_status det_coco_report_json(struct det_env *env, const struct det_coco_eval *eval,
-                                bool with_curves, struct det_text *text) {
+                                bool with_curves, struct det_text *text)
+{
     if (!eval->has_result)
         return no_result(env);
     const det_coco_result *result = &eval->result;

@@ -6,12 +6,14 @@
 #include "base/mem.h"
 #include "eval/coco_parts.h"
 
-void det_coco_settings_default(det_coco_settings *settings) {
+void det_coco_settings_default(det_coco_settings *settings)
+{
     *settings = (det_coco_settings){.struct_size = sizeof *settings, .use_categories = 1};
 }
 
 /* As numpy.linspace(start, stop, count): start + i * step, the last one exactly stop. */
-static void fill_linspace(double *values, int32_t count, double start, double stop) {
+static void fill_linspace(double *values, int32_t count, double start, double stop)
+{
     const double step = (stop - start) / (count - 1);
     for (int32_t i = 0; i < count; i++)
         values[i] = i * step + start;
@@ -21,7 +23,8 @@ static void fill_linspace(double *values, int32_t count, double start, double st
 /* A copy of `given`, or `default_count` values from start to stop. */
 static det_status copy_thresholds(struct det_env *env, double **out, int32_t *out_count,
                                   const double *given, int32_t given_count, int32_t default_count,
-                                  double start, double stop, const char *what) {
+                                  double start, double stop, const char *what)
+{
     const int32_t count = given != NULL ? given_count : default_count;
     if (count < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: got %d, expected at least 1", what,
@@ -39,13 +42,15 @@ static det_status copy_thresholds(struct det_env *env, double **out, int32_t *ou
     return DET_OK;
 }
 
-static int compare_int32(const void *a, const void *b) {
+static int compare_int32(const void *a, const void *b)
+{
     const int32_t left = *(const int32_t *)a, right = *(const int32_t *)b;
     return left < right ? -1 : left > right;
 }
 
 static det_status copy_max_dets(struct det_env *env, struct det_coco_rules *rules,
-                                const int32_t *given, int32_t given_count) {
+                                const int32_t *given, int32_t given_count)
+{
     static const int32_t defaults[] = {1, 10, 100};
     const int32_t *from = given != NULL ? given : defaults;
     const int32_t count = given != NULL ? given_count : 3;
@@ -65,7 +70,8 @@ static det_status copy_max_dets(struct det_env *env, struct det_coco_rules *rule
 }
 
 static det_status copy_areas(struct det_env *env, struct det_coco_rules *rules,
-                             const det_coco_area *given, int32_t given_count) {
+                             const det_coco_area *given, int32_t given_count)
+{
     static const det_coco_area defaults[] = {{"all", 0, 1e5 * 1e5},
                                              {"small", 0, 32 * 32},
                                              {"medium", 32 * 32, 96 * 96},
@@ -88,7 +94,8 @@ static det_status copy_areas(struct det_env *env, struct det_coco_rules *rules,
 }
 
 static det_status copy_settings(struct det_env *env, struct det_coco_rules *rules,
-                                const det_coco_settings *s) {
+                                const det_coco_settings *s)
+{
     DET_TRY_RETURN(copy_thresholds(env, &rules->iou_thresholds, &rules->iou_count,
                                    s->iou_thresholds, s->iou_threshold_count, 10, .5, .95,
                                    "IoU thresholds"));
@@ -106,7 +113,8 @@ static det_status copy_settings(struct det_env *env, struct det_coco_rules *rule
 }
 
 det_status det_coco_rules_init(struct det_env *env, struct det_coco_rules *rules,
-                               const det_coco_settings *settings) {
+                               const det_coco_settings *settings)
+{
     det_coco_settings all;
     det_coco_settings_default(&all);
     if (settings != NULL && settings->struct_size < sizeof settings->struct_size)
@@ -123,7 +131,8 @@ det_status det_coco_rules_init(struct det_env *env, struct det_coco_rules *rules
     return status;
 }
 
-void det_coco_rules_free(struct det_env *env, struct det_coco_rules *rules) {
+void det_coco_rules_free(struct det_env *env, struct det_coco_rules *rules)
+{
     det_free(env, &rules->iou_thresholds);
     det_free(env, &rules->recall_thresholds);
     for (int32_t i = 0; i < rules->area_count; i++)

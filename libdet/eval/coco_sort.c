@@ -4,7 +4,8 @@
 
 #include "eval/coco_parts.h"
 
-uint64_t det_coco_sort_key(double score) {
+uint64_t det_coco_sort_key(double score)
+{
     const double value = score + 0.0; /* -0 equals 0 */
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -13,7 +14,8 @@ uint64_t det_coco_sort_key(double score) {
     return ~(bits >> 63 ? ~bits : bits | 0x8000000000000000u);
 }
 
-static void sort_by_insertion(struct det_coco_sort_item *items, size_t count) {
+static void sort_by_insertion(struct det_coco_sort_item *items, size_t count)
+{
     for (size_t i = 1; i < count; i++) {
         const struct det_coco_sort_item item = items[i];
         size_t to = i;
@@ -24,7 +26,8 @@ static void sort_by_insertion(struct det_coco_sort_item *items, size_t count) {
 }
 
 void det_coco_sort(struct det_coco_sort_item *items, struct det_coco_sort_item *scratch,
-                   size_t count) {
+                   size_t count)
+{
     enum { FEW = 24 };
     if (count <= FEW) {
         sort_by_insertion(items, count);

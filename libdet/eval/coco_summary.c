@@ -5,7 +5,8 @@
 
 /* As numpy adds up an array: blocks of at most 128 in eight interleaved sums, halves of longer ones
  * added. The means then agree to the last bit. */
-static double pairwise_sum(const double *values, size_t count) {
+static double pairwise_sum(const double *values, size_t count)
+{
     if (count < 8) {
         double sum = 0;
         for (size_t i = 0; i < count; i++)
@@ -30,7 +31,8 @@ static double pairwise_sum(const double *values, size_t count) {
     return sum;
 }
 
-int32_t det_coco_stat_max_dets(const struct det_coco_rules *rules, det_coco_stat stat) {
+int32_t det_coco_stat_max_dets(const struct det_coco_rules *rules, det_coco_stat stat)
+{
     const int32_t count = rules->max_det_count;
     int32_t index = 2;
     if (stat == DET_COCO_AR_1)
@@ -42,7 +44,8 @@ int32_t det_coco_stat_max_dets(const struct det_coco_rules *rules, det_coco_stat
     return rules->max_dets[index < count ? index : count - 1];
 }
 
-const char *det_coco_stat_area(det_coco_stat stat) {
+const char *det_coco_stat_area(det_coco_stat stat)
+{
     switch (stat) {
     case DET_COCO_AP_SMALL:
     case DET_COCO_AR_SMALL:
@@ -59,7 +62,8 @@ const char *det_coco_stat_area(det_coco_stat stat) {
 }
 
 double det_coco_stat_mean(const struct det_coco_eval *eval, int32_t class_count, int32_t only_class,
-                          det_coco_stat stat, double *values) {
+                          det_coco_stat stat, double *values)
+{
     const struct det_coco_rules *rules = &eval->rules;
     int32_t a = 0, m = 0;
     while (a < rules->area_count && strcmp(rules->areas[a].name, det_coco_stat_area(stat)) != 0)

@@ -82,19 +82,19 @@ static det_status open_data(struct run *r, const det_evaluation_settings *settin
     for (size_t i = 0; i < count; i++)
         DET_TRY(det_pipeline_config_resolve_path(env, config, reader->input_paths.values[i],
                                                  &paths[i]));
-    DET_TRY(det_dataset_open(env,
-                             &(struct det_dataset_settings){
-                                 .role = "eval",
-                                 .patterns = (const char *const *)paths,
-                                 .pattern_count = count,
-                                 .class_names = (const char *const *)(reader->use_display_name
-                                                                          ? map.display_names
-                                                                          : map.names),
-                                 .class_count = map.count,
-                                 .image_dirs = settings->image_dirs,
-                                 .image_dir_count = settings->image_dir_count,
-                             },
-                             &r->dataset));
+    DET_TRY(det_dataset_open(
+        env,
+        &(struct det_dataset_settings){
+            .role = "eval",
+            .patterns = (const char *const *)paths,
+            .pattern_count = count,
+            .class_names =
+                (const char *const *)(reader->use_display_name ? map.display_names : map.names),
+            .class_count = map.count,
+            .image_dirs = settings->image_dirs,
+            .image_dir_count = settings->image_dir_count,
+        },
+        &r->dataset));
     uint64_t images = r->dataset.count;
     if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
         images = (uint64_t)settings->max_images;
@@ -189,11 +189,9 @@ static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
                               truth->boxes[g][2] / window[2], truth->boxes[g][3] / window[3]};
         double coco[4];
         to_coco(box, height, width, coco);
-        const double area =
-            truth->area_px[g] > 0 ? (double)truth->area_px[g] : coco[2] * coco[3];
-        DET_TRY_RETURN(det_coco_evaluator_add_ground_truth(evaluator, image,
-                                                           truth->class_index[g] + 1, coco, area,
-                                                           truth->is_crowd[g], 0));
+        const double area = truth->area_px[g] > 0 ? (double)truth->area_px[g] : coco[2] * coco[3];
+        DET_TRY_RETURN(det_coco_evaluator_add_ground_truth(
+            evaluator, image, truth->class_index[g] + 1, coco, area, truth->is_crowd[g], 0));
     }
     return DET_OK;
 }
@@ -213,8 +211,7 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
         window[2] = (float)scaled_height / (float)batch->height;
         window[3] = (float)scaled_width / (float)batch->width;
     }
-    DET_TRY_RETURN(
-        add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
+    DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
     det_net_set_images(r->net, batch->images, batch->height, batch->width);
     det_net_forward(r->net, r->params);
     const float *logits = det_net_logits(r->net), *encodings = det_net_encodings(r->net);
@@ -234,9 +231,8 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     for (int32_t i = 0; i < found->count; i++) {
         double coco[4];
         to_coco(found->boxes[i], height, width, coco);
-        DET_TRY_RETURN(det_coco_evaluator_add_detection(e->evaluator, image,
-                                                        found->class_index[i] + 1, coco,
-                                                        (double)found->score[i]));
+        DET_TRY_RETURN(det_coco_evaluator_add_detection(
+            e->evaluator, image, found->class_index[i] + 1, coco, (double)found->score[i]));
     }
     return DET_OK;
 }
@@ -269,8 +265,8 @@ static det_status evaluate(struct run *r, det_context *context,
     coco.max_det_count = settings->max_det_count;
     DET_TRY_RETURN(det_coco_evaluator_create(context, &coco, &e->evaluator));
     for (int32_t c = 0; c < r->model->class_count; c++)
-        DET_TRY_RETURN(det_coco_evaluator_add_category(e->evaluator, c + 1,
-                                                       r->model->class_names[c]));
+        DET_TRY_RETURN(
+            det_coco_evaluator_add_category(e->evaluator, c + 1, r->model->class_names[c]));
     int64_t total = (int64_t)r->dataset.count, done = 0;
     if (settings->max_images > 0 && settings->max_images < total)
         total = settings->max_images;
@@ -293,8 +289,7 @@ static det_status evaluate(struct run *r, det_context *context,
     if (!r->model->graph.folded)
         e->losses.regularization =
             det_regularization_loss(&r->model->graph, context->pool, r->model->params);
-    e->losses.total =
-        e->losses.localization + e->losses.classification + e->losses.regularization;
+    e->losses.total = e->losses.localization + e->losses.classification + e->losses.regularization;
     return det_coco_evaluator_compute(e->evaluator, &e->coco);
 }
 

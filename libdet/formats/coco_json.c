@@ -17,12 +17,14 @@ struct place {
 };
 
 /* After det_fail(): adds the place. */
-static det_status at(const struct place *place, det_status status) {
+static det_status at(const struct place *place, det_status status)
+{
     return det_fail_prefix(place->env, status, "%s: %s[%zu]", place->path, place->list,
                            place->index);
 }
 
-static const char *kind_of(const cJSON *value) {
+static const char *kind_of(const cJSON *value)
+{
     if (cJSON_IsNull(value))
         return "null";
     if (cJSON_IsBool(value))
@@ -35,7 +37,8 @@ static const char *kind_of(const cJSON *value) {
 }
 
 static det_status wrong_kind(const struct place *place, const char *key, const cJSON *value,
-                             const char *expected) {
+                             const char *expected)
+{
     if (value == NULL)
         return at(place, det_fail(place->env, DET_STATUS_PARSE, "no `%s`", key));
     return at(place, det_fail(place->env, DET_STATUS_PARSE, "`%s` is %s, expected %s", key,
@@ -43,7 +46,8 @@ static det_status wrong_kind(const struct place *place, const char *key, const c
 }
 
 static det_status read_integer(const struct place *place, const char *key, const cJSON *value,
-                               int64_t *out) {
+                               int64_t *out)
+{
     if (value == NULL || !cJSON_IsNumber(value))
         return wrong_kind(place, key, value, "an integer");
     const double number = value->valuedouble;
@@ -57,7 +61,8 @@ static det_status read_integer(const struct place *place, const char *key, const
 }
 
 static det_status read_number(const struct place *place, const char *key, const cJSON *value,
-                              double *out) {
+                              double *out)
+{
     if (value == NULL || !cJSON_IsNumber(value))
         return wrong_kind(place, key, value, "a number");
     if (!isfinite(value->valuedouble))
@@ -67,7 +72,8 @@ static det_status read_number(const struct place *place, const char *key, const 
 }
 
 static det_status read_flag(const struct place *place, const char *key, const cJSON *value,
-                            bool *out) {
+                            bool *out)
+{
     if (value == NULL)
         return DET_OK;
     if (cJSON_IsBool(value)) {
@@ -83,7 +89,8 @@ static det_status read_flag(const struct place *place, const char *key, const cJ
     return DET_OK;
 }
 
-static det_status read_box(const struct place *place, const cJSON *value, double box_px[4]) {
+static det_status read_box(const struct place *place, const cJSON *value, double box_px[4])
+{
     if (value == NULL || !cJSON_IsArray(value))
         return wrong_kind(place, "bbox", value, "a list of 4 numbers");
     const int count = cJSON_GetArraySize(value);
@@ -96,13 +103,15 @@ static det_status read_box(const struct place *place, const cJSON *value, double
     return DET_OK;
 }
 
-static int compare_names(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b)
+{
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* An image id: a number, or a name of the sorted list. */
 static det_status read_image_id(const struct place *place, const char *key, const cJSON *value,
-                                const struct det_coco_names *names, int64_t *out) {
+                                const struct det_coco_names *names, int64_t *out)
+{
     if (names == NULL || names->count == 0) {
         if (value != NULL && cJSON_IsString(value))
             return at(place, det_fail(place->env, DET_STATUS_MISMATCH,
@@ -125,7 +134,8 @@ static det_status read_image_id(const struct place *place, const char *key, cons
 
 /* Values of the wanted keys of one object, the last of equal keys; NULL where missing. */
 static det_status read_keys(const struct place *place, const cJSON *entry, const char *const *keys,
-                            const cJSON **values, size_t count) {
+                            const cJSON **values, size_t count)
+{
     if (!cJSON_IsObject(entry))
         return at(place, det_fail(place->env, DET_STATUS_PARSE, "is %s, expected an object",
                                   kind_of(entry)));
@@ -145,7 +155,8 @@ struct id_place {
     size_t index;
 };
 
-static int compare_id_places(const void *a, const void *b) {
+static int compare_id_places(const void *a, const void *b)
+{
     const struct id_place *left = a, *right = b;
     if (left->id != right->id)
         return left->id < right->id ? -1 : 1;
@@ -154,7 +165,8 @@ static int compare_id_places(const void *a, const void *b) {
 
 /* ids: sorted here. */
 static det_status check_unique(struct det_env *env, const char *path, const char *list,
-                               struct id_place *ids, size_t count) {
+                               struct id_place *ids, size_t count)
+{
     qsort(ids, count, sizeof *ids, compare_id_places);
     for (size_t i = 1; i < count; i++) {
         if (ids[i].id == ids[i - 1].id)
@@ -166,7 +178,8 @@ static det_status check_unique(struct det_env *env, const char *path, const char
 
 /* A list of the top object. *list stays NULL when a list that may be missing is. */
 static det_status find_list(struct det_env *env, const char *path, const cJSON *root,
-                            const char *key, bool required, const cJSON **list, size_t *count) {
+                            const char *key, bool required, const cJSON **list, size_t *count)
+{
     *list = NULL;
     *count = 0;
     for (const cJSON *child = root->child; child != NULL; child = child->next) {
@@ -185,7 +198,8 @@ static det_status find_list(struct det_env *env, const char *path, const cJSON *
 }
 
 static det_status collect_names(struct det_env *env, const char *path, const cJSON *list,
-                                size_t count, struct det_coco_names *names) {
+                                size_t count, struct det_coco_names *names)
+{
     static const char *const keys[] = {"id"};
     DET_TRY_RETURN(det_alloc(env, &names->names, count, sizeof *names->names, "image names"));
     struct place place = {env, path, "images", 0};
@@ -208,7 +222,8 @@ static det_status collect_names(struct det_env *env, const char *path, const cJS
 }
 
 static det_status read_images(struct det_env *env, const char *path, const cJSON *root,
-                              struct det_coco_dataset *dataset) {
+                              struct det_coco_dataset *dataset)
+{
     static const char *const keys[] = {"id", "width", "height", "file_name"};
     const cJSON *list = NULL;
     size_t count = 0;
@@ -251,7 +266,8 @@ fail:
 }
 
 static det_status read_categories(struct det_env *env, const char *path, const cJSON *root,
-                                  struct det_coco_dataset *dataset) {
+                                  struct det_coco_dataset *dataset)
+{
     static const char *const keys[] = {"id", "name"};
     const cJSON *list = NULL;
     size_t count = 0;
@@ -280,7 +296,8 @@ fail:
 }
 
 static det_status read_annotations(struct det_env *env, const char *path, const cJSON *root,
-                                   struct det_coco_dataset *dataset) {
+                                   struct det_coco_dataset *dataset)
+{
     static const char *const keys[] = {"id",   "image_id", "category_id", "bbox",
                                        "area", "iscrowd",  "ignore"};
     const cJSON *list = NULL;
@@ -318,7 +335,8 @@ fail:
 }
 
 static det_status parse_text(struct det_env *env, const char *path, const void *data, size_t bytes,
-                             cJSON **root) {
+                             cJSON **root)
+{
     const char *text = data, *end = text;
     *root = bytes > 0 ? cJSON_ParseWithLengthOpts(text, bytes, &end, 0) : NULL;
     const char *rest = end;
@@ -339,7 +357,8 @@ static det_status parse_text(struct det_env *env, const char *path, const void *
 }
 
 det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, const void *data,
-                                       size_t bytes, struct det_coco_dataset *dataset) {
+                                       size_t bytes, struct det_coco_dataset *dataset)
+{
     *dataset = (struct det_coco_dataset){0};
     cJSON *root = NULL;
     DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
@@ -362,7 +381,8 @@ fail:
 }
 
 det_status det_coco_json_read_dataset(struct det_env *env, const char *path,
-                                      struct det_coco_dataset *dataset) {
+                                      struct det_coco_dataset *dataset)
+{
     *dataset = (struct det_coco_dataset){0};
     struct det_file_map map;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
@@ -371,14 +391,16 @@ det_status det_coco_json_read_dataset(struct det_env *env, const char *path,
     return status;
 }
 
-void det_coco_names_free(struct det_env *env, struct det_coco_names *names) {
+void det_coco_names_free(struct det_env *env, struct det_coco_names *names)
+{
     for (size_t i = 0; i < names->count; i++)
         det_free(env, &names->names[i]);
     det_free(env, &names->names);
     names->count = 0;
 }
 
-void det_coco_dataset_free(struct det_env *env, struct det_coco_dataset *dataset) {
+void det_coco_dataset_free(struct det_env *env, struct det_coco_dataset *dataset)
+{
     for (size_t i = 0; i < dataset->image_count; i++)
         det_free(env, &dataset->images[i].file_name);
     for (size_t i = 0; i < dataset->category_count; i++)
@@ -392,7 +414,8 @@ void det_coco_dataset_free(struct det_env *env, struct det_coco_dataset *dataset
 
 det_status det_coco_json_parse_detections(struct det_env *env, const char *path, const void *data,
                                           size_t bytes, const struct det_coco_names *names,
-                                          struct det_coco_detection_list *list) {
+                                          struct det_coco_detection_list *list)
+{
     static const char *const keys[] = {"image_id", "category_id", "bbox", "score"};
     *list = (struct det_coco_detection_list){0};
     cJSON *root = NULL;
@@ -425,7 +448,8 @@ fail:
 
 det_status det_coco_json_read_detections(struct det_env *env, const char *path,
                                          const struct det_coco_names *names,
-                                         struct det_coco_detection_list *list) {
+                                         struct det_coco_detection_list *list)
+{
     *list = (struct det_coco_detection_list){0};
     struct det_file_map map;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
@@ -435,7 +459,8 @@ det_status det_coco_json_read_detections(struct det_env *env, const char *path,
     return status;
 }
 
-void det_coco_detection_list_free(struct det_env *env, struct det_coco_detection_list *list) {
+void det_coco_detection_list_free(struct det_env *env, struct det_coco_detection_list *list)
+{
     det_free(env, &list->items);
     list->count = 0;
 }

@@ -4,7 +4,8 @@
 #include "formats/coco_json.h"
 
 static det_status put_image_id(struct det_env *env, struct det_text *text, int64_t id,
-                               const struct det_coco_names *names) {
+                               const struct det_coco_names *names)
+{
     if (names == NULL || names->count == 0)
         return det_text_printf(env, text, "%lld", (long long)id);
     if (id < 1 || (uint64_t)id > names->count)
@@ -13,7 +14,8 @@ static det_status put_image_id(struct det_env *env, struct det_text *text, int64
     return det_text_json_string(env, text, names->names[id - 1]);
 }
 
-static det_status put_box(struct det_env *env, struct det_text *text, const double box_px[4]) {
+static det_status put_box(struct det_env *env, struct det_text *text, const double box_px[4])
+{
     char n[4][32];
     return det_text_printf(env, text, "\"bbox\": [%s, %s, %s, %s]",
                            det_format_double(n[0], box_px[0]), det_format_double(n[1], box_px[1]),
@@ -21,8 +23,8 @@ static det_status put_box(struct det_env *env, struct det_text *text, const doub
 }
 
 static det_status put_image(struct det_env *env, struct det_text *text,
-                            const struct det_coco_image *image,
-                            const struct det_coco_names *names) {
+                            const struct det_coco_image *image, const struct det_coco_names *names)
+{
     DET_TRY_RETURN(det_text_printf(env, text, "{\"id\": "));
     DET_TRY_RETURN(put_image_id(env, text, image->id, names));
     if (image->width_px > 0 && image->height_px > 0)
@@ -36,7 +38,8 @@ static det_status put_image(struct det_env *env, struct det_text *text,
 }
 
 static det_status put_category(struct det_env *env, struct det_text *text,
-                               const struct det_coco_category *category) {
+                               const struct det_coco_category *category)
+{
     DET_TRY_RETURN(
         det_text_printf(env, text, "{\"id\": %lld, \"name\": ", (long long)category->id));
     DET_TRY_RETURN(det_text_json_string(env, text, category->name));
@@ -45,7 +48,8 @@ static det_status put_category(struct det_env *env, struct det_text *text,
 
 static det_status put_annotation(struct det_env *env, struct det_text *text,
                                  const struct det_coco_annotation *object,
-                                 const struct det_coco_names *names) {
+                                 const struct det_coco_names *names)
+{
     char area[32];
     DET_TRY_RETURN(
         det_text_printf(env, text, "{\"id\": %lld, \"image_id\": ", (long long)object->id));
@@ -60,7 +64,8 @@ static det_status put_annotation(struct det_env *env, struct det_text *text,
 
 static det_status put_detection(struct det_env *env, struct det_text *text,
                                 const struct det_coco_detection *item,
-                                const struct det_coco_names *names) {
+                                const struct det_coco_names *names)
+{
     char score[32];
     DET_TRY_RETURN(det_text_printf(env, text, "{\"image_id\": "));
     DET_TRY_RETURN(put_image_id(env, text, item->image_id, names));
@@ -71,14 +76,16 @@ static det_status put_detection(struct det_env *env, struct det_text *text,
 }
 
 /* Hands the text over to the writer and empties it. */
-static det_status flush(struct det_env *env, struct det_writer *writer, struct det_text *text) {
+static det_status flush(struct det_env *env, struct det_writer *writer, struct det_text *text)
+{
     DET_TRY_RETURN(det_writer_write(env, writer, text->data, text->length));
     text->length = 0;
     return DET_OK;
 }
 
 det_status det_coco_json_write_dataset(struct det_env *env, const char *path,
-                                       const struct det_coco_dataset *dataset) {
+                                       const struct det_coco_dataset *dataset)
+{
     struct det_writer writer;
     struct det_text text = {0};
     DET_TRY_RETURN(det_writer_open(env, path, &writer));
@@ -112,7 +119,8 @@ fail:
 
 det_status det_coco_json_write_detections(struct det_env *env, const char *path,
                                           const struct det_coco_detection *items, size_t count,
-                                          const struct det_coco_names *names) {
+                                          const struct det_coco_names *names)
+{
     struct det_writer writer;
     struct det_text text = {0};
     DET_TRY_RETURN(det_writer_open(env, path, &writer));

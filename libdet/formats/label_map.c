@@ -63,14 +63,16 @@ static const struct det_schema_message label_map_message =
     DET_TABLE("StringIntLabelMap", label_map);
 #undef BASE
 
-static const struct item *item_at(const struct items *items, size_t index) {
+static const struct item *item_at(const struct items *items, size_t index)
+{
     const struct keypoints *all = (const struct keypoints *)(const void *)items->items;
     return &all[index].item;
 }
 
 /* Position of a field of item number `index`, of the item itself if it lacks it. */
 static struct det_position position_of(const struct det_prototext *document, size_t index,
-                                       const char *field) {
+                                       const char *field)
+{
     const struct det_prototext_field *at = document->root.first;
     for (; index > 0 && at->next != NULL; index--)
         at = at->next;
@@ -80,7 +82,8 @@ static struct det_position position_of(const struct det_prototext *document, siz
 
 /* owner[id - 1] = number of its item + 1. */
 static det_status check_ids(struct det_env *env, const struct det_prototext *document,
-                            const struct items *items, uint32_t *owner) {
+                            const struct items *items, uint32_t *owner)
+{
     const int32_t count = (int32_t)items->count;
     for (size_t i = 0; i < items->count; i++) {
         const struct det_position position = position_of(document, i, "id");
@@ -115,7 +118,8 @@ static det_status check_ids(struct det_env *env, const struct det_prototext *doc
 }
 
 static det_status check_names(struct det_env *env, const struct det_prototext *document,
-                              const struct items *items) {
+                              const struct items *items)
+{
     for (size_t i = 0; i < items->count; i++) {
         const struct item *at = item_at(items, i);
         if (!at->has_name || at->name[0] == '\0')
@@ -132,7 +136,8 @@ static det_status check_names(struct det_env *env, const struct det_prototext *d
 }
 
 det_status det_label_map_parse(struct det_env *env, const char *name, const char *text,
-                               size_t bytes, struct det_label_map *map) {
+                               size_t bytes, struct det_label_map *map)
+{
     det_status status = DET_OK;
     struct det_prototext document = {0};
     struct items items = {0};
@@ -169,7 +174,8 @@ fail:
     return status;
 }
 
-det_status det_label_map_read(struct det_env *env, const char *path, struct det_label_map *map) {
+det_status det_label_map_read(struct det_env *env, const char *path, struct det_label_map *map)
+{
     struct det_file_map file;
     memset(map, 0, sizeof *map);
     DET_TRY_RETURN(det_file_map_open(env, path, &file));
@@ -179,7 +185,8 @@ det_status det_label_map_read(struct det_env *env, const char *path, struct det_
     return status;
 }
 
-void det_label_map_free(struct det_env *env, struct det_label_map *map) {
+void det_label_map_free(struct det_env *env, struct det_label_map *map)
+{
     for (int32_t i = 0; i < map->count; i++) {
         det_free(env, &map->names[i]);
         det_free(env, &map->display_names[i]);
@@ -191,7 +198,8 @@ void det_label_map_free(struct det_env *env, struct det_label_map *map) {
 }
 
 int32_t det_label_map_index(const struct det_label_map *map, const char *name,
-                            bool use_display_name) {
+                            bool use_display_name)
+{
     char *const *names = use_display_name ? map->display_names : map->names;
     for (int32_t i = 0; i < map->count; i++)
         if (strcmp(names[i], name) == 0)
@@ -200,7 +208,8 @@ int32_t det_label_map_index(const struct det_label_map *map, const char *name,
 }
 
 det_status det_label_map_check(struct det_env *env, const struct det_label_map *map,
-                               const struct det_pipeline_config *config) {
+                               const struct det_pipeline_config *config)
+{
     if (map->count == config->ssd.num_classes)
         return DET_OK;
     return det_fail(env, DET_STATUS_MISMATCH, "%s has %d class%s but %s:%d num_classes is %d",

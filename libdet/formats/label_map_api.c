@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "formats/label_map.h"
 
-det_status det_label_map_load(det_context *context, const char *path, det_label_map **map) {
+det_status det_label_map_load(det_context *context, const char *path, det_label_map **map)
+{
     struct det_env *env = det_context_env(context);
     *map = NULL;
     DET_TRY_RETURN(det_alloc(env, map, 1, sizeof **map, "label map"));
@@ -17,7 +18,8 @@ det_status det_label_map_load(det_context *context, const char *path, det_label_
     return status;
 }
 
-void det_label_map_destroy(det_label_map **map) {
+void det_label_map_destroy(det_label_map **map)
+{
     if (map == NULL || *map == NULL)
         return;
     struct det_env *env = (*map)->env;
@@ -25,18 +27,22 @@ void det_label_map_destroy(det_label_map **map) {
     det_free(env, map);
 }
 
-int32_t det_label_map_count(const det_label_map *map) {
+int32_t det_label_map_count(const det_label_map *map)
+{
     return map->count;
 }
 
-const char *det_label_map_name(const det_label_map *map, int32_t class_id) {
+const char *det_label_map_name(const det_label_map *map, int32_t class_id)
+{
     return class_id >= 1 && class_id <= map->count ? map->names[class_id - 1] : NULL;
 }
 
-const char *det_label_map_display_name(const det_label_map *map, int32_t class_id) {
+const char *det_label_map_display_name(const det_label_map *map, int32_t class_id)
+{
     return class_id >= 1 && class_id <= map->count ? map->display_names[class_id - 1] : NULL;
 }
 
-int32_t det_label_map_id(const det_label_map *map, const char *name) {
+int32_t det_label_map_id(const det_label_map *map, const char *name)
+{
     return det_label_map_index(map, name, false) + 1;
 }

@@ -33,17 +33,20 @@ struct block {
     uint8_t *unpacked;
 };
 
-static uint32_t read_u32(const uint8_t *data) {
+static uint32_t read_u32(const uint8_t *data)
+{
     return (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
            (uint32_t)data[3] << 24;
 }
 
-static det_status read_handle(struct det_env *env, struct det_wire *wire, struct handle *handle) {
+static det_status read_handle(struct det_env *env, struct det_wire *wire, struct handle *handle)
+{
     DET_TRY_RETURN(det_wire_read_varint(env, wire, &handle->offset));
     return det_wire_read_varint(env, wire, &handle->bytes);
 }
 
-static det_status unpack(struct det_env *env, const struct handle *handle, struct block *block) {
+static det_status unpack(struct det_env *env, const struct handle *handle, struct block *block)
+{
     size_t bytes = 0;
     const char *packed = (const char *)block->data;
     if (snappy_uncompressed_length(packed, block->bytes, &bytes) != SNAPPY_OK ||
@@ -61,7 +64,8 @@ static det_status unpack(struct det_env *env, const struct handle *handle, struc
 
 /* `block->unpacked` is the caller's to free, also after a failure. */
 static det_status read_block(struct det_env *env, const struct table *table,
-                             const struct handle *handle, struct block *block) {
+                             const struct handle *handle, struct block *block)
+{
     *block = (struct block){0};
     const unsigned long long offset = handle->offset;
     if (handle->offset > table->bytes || handle->bytes > table->bytes - handle->offset ||
@@ -92,7 +96,8 @@ static det_status read_block(struct det_env *env, const struct table *table,
 
 /* Rebuilds the key in *key and finds the value. */
 static det_status read_entry(struct det_env *env, struct det_wire *wire, struct det_text *key,
-                             const uint8_t **value, size_t *value_bytes) {
+                             const uint8_t **value, size_t *value_bytes)
+{
     uint64_t shared = 0, unshared = 0, length = 0;
     DET_TRY_RETURN(det_wire_read_varint(env, wire, &shared));
     DET_TRY_RETURN(det_wire_read_varint(env, wire, &unshared));
@@ -123,14 +128,16 @@ struct walk {
     void *argument;
 };
 
-static int compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
+static int compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
     const size_t common = a_bytes < b_bytes ? a_bytes : b_bytes;
     const int order = common > 0 ? memcmp(a, b, common) : 0;
     return order != 0 ? order : (a_bytes > b_bytes) - (a_bytes < b_bytes);
 }
 
 static det_status give_entry(struct det_env *env, struct walk *walk, const struct det_text *key,
-                             const uint8_t *value, size_t value_bytes) {
+                             const uint8_t *value, size_t value_bytes)
+{
     const struct det_text *last = &walk->last_key;
     if (walk->any && compare(last->data, last->length, key->data, key->length) >= 0)
         return det_fail(env, DET_STATUS_CORRUPT, "key `%.200s` does not rise", key->data);
@@ -141,7 +148,8 @@ static det_status give_entry(struct det_env *env, struct walk *walk, const struc
 }
 
 static det_status walk_data_block(struct det_env *env, struct walk *walk,
-                                  const struct handle *handle) {
+                                  const struct handle *handle)
+{
     struct block block;
     struct det_text key = {0};
     det_status status = DET_OK;
@@ -166,7 +174,8 @@ fail:
 }
 
 static det_status walk_index_block(struct det_env *env, struct walk *walk,
-                                   const struct handle *handle) {
+                                   const struct handle *handle)
+{
     struct block block;
     struct det_text key = {0};
     det_status status = DET_OK;
@@ -188,7 +197,8 @@ fail:
 }
 
 det_status det_table_walk(struct det_env *env, const uint8_t *data, size_t bytes,
-                          det_table_entry_fn function, void *argument) {
+                          det_table_entry_fn function, void *argument)
+{
     if (bytes < FOOTER_BYTES)
         return det_fail(env, DET_STATUS_CORRUPT, "truncated: %zu bytes, the footer alone has %u",
                         bytes, FOOTER_BYTES);

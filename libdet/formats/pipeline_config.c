@@ -12,7 +12,8 @@
 
 #define FIELD_BYTES 200
 
-const char *det_augmentation_name(int32_t kind) {
+const char *det_augmentation_name(int32_t kind)
+{
     static const char *const names[] = {"none",
 #define NAME(name, field) #field,
                                         DET_AUGMENTATION_TABLE(NAME)
@@ -23,7 +24,8 @@ const char *det_augmentation_name(int32_t kind) {
 
 /* The field a path names, or the innermost one on the way that exists (*whole false). */
 static const struct det_prototext_field *walk(const struct det_pipeline_config *config,
-                                              const char *field, bool *whole) {
+                                              const char *field, bool *whole)
+{
     const struct det_prototext_field *at = &config->document.root;
     *whole = true;
     while (*field != '\0') {
@@ -43,12 +45,14 @@ static const struct det_prototext_field *walk(const struct det_pipeline_config *
 }
 
 struct det_position det_pipeline_config_position(const struct det_pipeline_config *config,
-                                                 const char *field) {
+                                                 const char *field)
+{
     bool whole = false;
     return walk(config, field, &whole)->position;
 }
 
-static bool is_set(const struct det_pipeline_config *config, const char *field) {
+static bool is_set(const struct det_pipeline_config *config, const char *field)
+{
     bool whole = false;
     walk(config, field, &whole);
     return whole;
@@ -56,7 +60,8 @@ static bool is_set(const struct det_pipeline_config *config, const char *field) 
 
 det_status det_pipeline_config_fail(struct det_env *env, det_status status,
                                     const struct det_pipeline_config *config, const char *field,
-                                    const char *format, ...) {
+                                    const char *format, ...)
+{
     char detail[DET_ERROR_BYTES];
     va_list arguments;
     va_start(arguments, format);
@@ -69,7 +74,8 @@ det_status det_pipeline_config_fail(struct det_env *env, det_status status,
 /* ---- checks ---- */
 
 static det_status require(struct det_env *env, const struct det_pipeline_config *config,
-                          const char *field) {
+                          const char *field)
+{
     if (is_set(config, field))
         return DET_OK;
     return det_pipeline_config_fail(env, DET_STATUS_PARSE, config, field, "field `%s` is missing",
@@ -78,7 +84,8 @@ static det_status require(struct det_env *env, const struct det_pipeline_config 
 
 static det_status check_finite_list(struct det_env *env, const struct det_pipeline_config *config,
                                     const char *field, const struct det_float_list *list,
-                                    size_t count, double low, double high) {
+                                    size_t count, double low, double high)
+{
     if (list->count != 0 && count != 0 && list->count != count)
         return det_pipeline_config_fail(env, DET_STATUS_PARSE, config, field,
                                         "field `%s`: found %zu values, expected %zu", field,
@@ -91,7 +98,8 @@ static det_status check_finite_list(struct det_env *env, const struct det_pipeli
     return DET_OK;
 }
 
-static det_status check_input(struct det_env *env, const struct det_pipeline_config *config) {
+static det_status check_input(struct det_env *env, const struct det_pipeline_config *config)
+{
     const struct det_resizer_config *resizer = &config->ssd.image_resizer;
     const char *field = "model.ssd.image_resizer.keep_aspect_ratio_resizer.min_dimension";
     if (resizer->kind == DET_RESIZER_NONE)
@@ -127,8 +135,8 @@ static det_status check_input(struct det_env *env, const struct det_pipeline_con
 }
 
 static det_status check_hyperparams(struct det_env *env, const struct det_pipeline_config *config,
-                                    const char *message,
-                                    const struct det_hyperparams *hyperparams) {
+                                    const char *message, const struct det_hyperparams *hyperparams)
+{
     char field[FIELD_BYTES];
     if (hyperparams->activation == DET_CONFIG_ACTIVATION_SWISH_) {
         snprintf(field, sizeof field, "%s.activation", message);
@@ -140,7 +148,8 @@ static det_status check_hyperparams(struct det_env *env, const struct det_pipeli
     return DET_OK;
 }
 
-static det_status check_model(struct det_env *env, const struct det_pipeline_config *config) {
+static det_status check_model(struct det_env *env, const struct det_pipeline_config *config)
+{
     static const char *const required[] = {
         "model",
         "model.ssd",
@@ -233,19 +242,22 @@ static det_status check_model(struct det_env *env, const struct det_pipeline_con
 /* ---- augmentations ---- */
 
 static det_status fail_step(struct det_env *env, const struct det_pipeline_config *config,
-                            const struct det_augmentation *step, const char *text) {
+                            const struct det_augmentation *step, const char *text)
+{
     return det_prototext_fail(env, DET_STATUS_PARSE, &config->document, step->position, "%s: %s",
                               det_augmentation_name(step->kind), text);
 }
 
-static bool is_colour(const struct det_float_list *list) {
+static bool is_colour(const struct det_float_list *list)
+{
     for (size_t i = 0; i < list->count; i++)
         if (!(list->values[i] >= 0 && list->values[i] <= 255))
             return false;
     return list->count == 0 || list->count == 3;
 }
 
-static const char *crop_rule_fault(const struct det_crop_rule *rule, bool aspect) {
+static const char *crop_rule_fault(const struct det_crop_rule *rule, bool aspect)
+{
     if (aspect && !(rule->min_aspect_ratio > 0 && rule->min_aspect_ratio <= rule->max_aspect_ratio))
         return "min_aspect_ratio must be above 0 and at most max_aspect_ratio";
     if (rule->min_area > rule->max_area || !(rule->max_area > 0))
@@ -258,7 +270,8 @@ static const char *crop_rule_fault(const struct det_crop_rule *rule, bool aspect
 
 /* What core/preprocessor.py has as defaults of its ssd_random_crop functions. */
 static det_status fill_ssd_rules(struct det_env *env, struct det_pipeline_config *config,
-                                 struct det_augmentation *step) {
+                                 struct det_augmentation *step)
+{
     static const float overlaps[] = {0, .1f, .3f, .5f, .7f, .9f, 1};
     const size_t skipped = step->kind == DET_AUGMENTATION_SSD_RANDOM_CROP_PAD ? 1 : 0;
     const size_t count = sizeof overlaps / sizeof overlaps[0] - skipped;
@@ -283,7 +296,8 @@ static det_status fill_ssd_rules(struct det_env *env, struct det_pipeline_config
 }
 
 static det_status check_ssd_crop(struct det_env *env, struct det_pipeline_config *config,
-                                 struct det_augmentation *step) {
+                                 struct det_augmentation *step)
+{
     static const float least[] = {1, 1}, most[] = {2, 2};
     struct det_float_list *ratios[2] = {&step->as.ssd_random_crop.min_padded_size_ratio,
                                         &step->as.ssd_random_crop.max_padded_size_ratio};
@@ -313,7 +327,8 @@ static det_status check_ssd_crop(struct det_env *env, struct det_pipeline_config
 }
 
 static det_status check_step(struct det_env *env, struct det_pipeline_config *config,
-                             struct det_augmentation *step) {
+                             struct det_augmentation *step)
+{
     const char *fault = NULL;
     switch (step->kind) {
     case DET_AUGMENTATION_NONE:
@@ -416,7 +431,8 @@ static det_status check_step(struct det_env *env, struct det_pipeline_config *co
 /* ---- train_config, eval_config, readers ---- */
 
 static det_status check_learning_rate(struct det_env *env, const struct det_pipeline_config *config,
-                                      const char *optimizer) {
+                                      const char *optimizer)
+{
     const struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
     char field[FIELD_BYTES];
     snprintf(field, sizeof field, "train_config.optimizer.%s.learning_rate", optimizer);
@@ -445,7 +461,8 @@ static det_status check_learning_rate(struct det_env *env, const struct det_pipe
     return DET_OK;
 }
 
-static det_status check_train(struct det_env *env, struct det_pipeline_config *config) {
+static det_status check_train(struct det_env *env, struct det_pipeline_config *config)
+{
     static const char *const optimizers[] = {"", "rms_prop_optimizer", "momentum_optimizer",
                                              "adam_optimizer"};
     static const char *const checkpoint_types[] = {"", "classification", "detection", "fine_tune",
@@ -475,7 +492,8 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
     return DET_OK;
 }
 
-static det_status check_eval(struct det_env *env, const struct det_pipeline_config *config) {
+static det_status check_eval(struct det_env *env, const struct det_pipeline_config *config)
+{
     for (size_t i = 0; i < config->eval.metrics_set.count; i++)
         if (strcmp(config->eval.metrics_set.values[i], "coco_detection_metrics") != 0)
             return det_pipeline_config_fail(
@@ -488,7 +506,8 @@ static det_status check_eval(struct det_env *env, const struct det_pipeline_conf
 /* ---- public to the library ---- */
 
 det_status det_pipeline_config_parse(struct det_env *env, const char *name, const char *text,
-                                     size_t bytes, struct det_pipeline_config *config) {
+                                     size_t bytes, struct det_pipeline_config *config)
+{
     det_status status = DET_OK;
     memset(config, 0, sizeof *config);
     DET_TRY(det_prototext_parse(env, name, text, bytes, &config->document));
@@ -508,7 +527,8 @@ fail:
 }
 
 det_status det_pipeline_config_read(struct det_env *env, const char *path,
-                                    struct det_pipeline_config *config) {
+                                    struct det_pipeline_config *config)
+{
     struct det_file_map map;
     memset(config, 0, sizeof *config);
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
@@ -518,7 +538,8 @@ det_status det_pipeline_config_read(struct det_env *env, const char *path,
     return status;
 }
 
-void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *config) {
+void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *config)
+{
     det_free(env, &config->path);
     det_free(env, &config->directory);
     det_free(env, &config->text);
@@ -526,8 +547,8 @@ void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *c
     memset(config, 0, sizeof *config);
 }
 
-static det_status exists_as_file_or_checkpoint(struct det_env *env, const char *path,
-                                               bool *exists) {
+static det_status exists_as_file_or_checkpoint(struct det_env *env, const char *path, bool *exists)
+{
     char *index = NULL;
     *exists = det_file_exists(path);
     if (*exists)
@@ -540,7 +561,8 @@ static det_status exists_as_file_or_checkpoint(struct det_env *env, const char *
 
 det_status det_pipeline_config_resolve_path(struct det_env *env,
                                             const struct det_pipeline_config *config,
-                                            const char *path, char **out) {
+                                            const char *path, char **out)
+{
     det_status status = DET_OK;
     char *beside = NULL;
     bool exists = false;
@@ -569,14 +591,16 @@ fail:
 }
 
 void det_pipeline_config_input_size(const struct det_pipeline_config *config, int32_t *height,
-                                    int32_t *width) {
+                                    int32_t *width)
+{
     const struct det_resizer_config *resizer = &config->ssd.image_resizer;
     const bool fixed = resizer->kind == DET_RESIZER_FIXED_SHAPE;
     *height = fixed ? resizer->height : resizer->max_dimension;
     *width = fixed ? resizer->width : resizer->max_dimension;
 }
 
-float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *config) {
+float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *config)
+{
     const struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
     switch (rate->kind) {
     case DET_LEARNING_RATE_CONSTANT:
@@ -592,7 +616,8 @@ float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *c
     }
 }
 
-void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config, float factor) {
+void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config, float factor)
+{
     struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
     struct det_learning_rate_step *steps = NULL;
     switch (rate->kind) {
@@ -621,7 +646,8 @@ void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config,
 
 det_status det_pipeline_config_override_string(struct det_env *env,
                                                struct det_pipeline_config *config,
-                                               const char **field, const char *value) {
+                                               const char **field, const char *value)
+{
     char *copy = NULL;
     const size_t length = strlen(value);
     DET_TRY_RETURN(det_prototext_allocate(env, &config->document, &copy, length + 1, 1));

@@ -9,7 +9,8 @@
 #include "formats/pipeline_config.h"
 
 det_status det_pipeline_config_load(det_context *context, const char *path,
-                                    det_pipeline_config **config) {
+                                    det_pipeline_config **config)
+{
     struct det_env *env = det_context_env(context);
     *config = NULL;
     DET_TRY_RETURN(det_alloc(env, config, 1, sizeof **config, "pipeline configuration"));
@@ -21,7 +22,8 @@ det_status det_pipeline_config_load(det_context *context, const char *path,
     return status;
 }
 
-void det_pipeline_config_destroy(det_pipeline_config **config) {
+void det_pipeline_config_destroy(det_pipeline_config **config)
+{
     if (config == NULL || *config == NULL)
         return;
     struct det_env *env = (*config)->env;
@@ -29,63 +31,76 @@ void det_pipeline_config_destroy(det_pipeline_config **config) {
     det_free(env, config);
 }
 
-const char *det_pipeline_config_path(const det_pipeline_config *config) {
+const char *det_pipeline_config_path(const det_pipeline_config *config)
+{
     return config->path;
 }
 
-int32_t det_pipeline_config_num_classes(const det_pipeline_config *config) {
+int32_t det_pipeline_config_num_classes(const det_pipeline_config *config)
+{
     return config->ssd.num_classes;
 }
 
-int32_t det_pipeline_config_input_height(const det_pipeline_config *config) {
+int32_t det_pipeline_config_input_height(const det_pipeline_config *config)
+{
     int32_t height = 0, width = 0;
     det_pipeline_config_input_size(config, &height, &width);
     return height;
 }
 
-int32_t det_pipeline_config_input_width(const det_pipeline_config *config) {
+int32_t det_pipeline_config_input_width(const det_pipeline_config *config)
+{
     int32_t height = 0, width = 0;
     det_pipeline_config_input_size(config, &height, &width);
     return width;
 }
 
-uint32_t det_pipeline_config_batch_size(const det_pipeline_config *config) {
+uint32_t det_pipeline_config_batch_size(const det_pipeline_config *config)
+{
     return config->has_train_config ? config->train.batch_size : 0;
 }
 
-uint32_t det_pipeline_config_num_steps(const det_pipeline_config *config) {
+uint32_t det_pipeline_config_num_steps(const det_pipeline_config *config)
+{
     return config->train.num_steps;
 }
 
-float det_pipeline_config_learning_rate(const det_pipeline_config *config) {
+float det_pipeline_config_learning_rate(const det_pipeline_config *config)
+{
     return det_pipeline_config_base_learning_rate(config);
 }
 
-const char *det_pipeline_config_fine_tune_checkpoint(const det_pipeline_config *config) {
+const char *det_pipeline_config_fine_tune_checkpoint(const det_pipeline_config *config)
+{
     return config->train.fine_tune_checkpoint;
 }
 
-const char *det_pipeline_config_label_map_path(const det_pipeline_config *config) {
+const char *det_pipeline_config_label_map_path(const det_pipeline_config *config)
+{
     if (config->has_train_input_reader)
         return config->train_input_reader.label_map_path;
     return config->eval_input_reader_count > 0 ? config->eval_input_readers[0].label_map_path : "";
 }
 
-size_t det_pipeline_config_train_path_count(const det_pipeline_config *config) {
+size_t det_pipeline_config_train_path_count(const det_pipeline_config *config)
+{
     return config->train_input_reader.input_paths.count;
 }
 
-const char *det_pipeline_config_train_path(const det_pipeline_config *config, size_t index) {
+const char *det_pipeline_config_train_path(const det_pipeline_config *config, size_t index)
+{
     const struct det_string_list *paths = &config->train_input_reader.input_paths;
     return index < paths->count ? paths->values[index] : NULL;
 }
 
-size_t det_pipeline_config_eval_path_count(const det_pipeline_config *config) {
+size_t det_pipeline_config_eval_path_count(const det_pipeline_config *config)
+{
     return config->eval_input_reader_count > 0 ? config->eval_input_readers[0].input_paths.count
                                                : 0;
 }
 
-const char *det_pipeline_config_eval_path(const det_pipeline_config *config, size_t index) {
+const char *det_pipeline_config_eval_path(const det_pipeline_config *config, size_t index)
+{
     return index < det_pipeline_config_eval_path_count(config)
                ? config->eval_input_readers[0].input_paths.values[index]
                : NULL;
@@ -93,12 +108,14 @@ const char *det_pipeline_config_eval_path(const det_pipeline_config *config, siz
 
 /* ---- overrides ---- */
 
-static det_status missing(const det_pipeline_config *config, const char *message) {
+static det_status missing(const det_pipeline_config *config, const char *message)
+{
     return det_fail(config->env, DET_STATUS_INVALID_ARGUMENT, "%s has no %s", config->path,
                     message);
 }
 
-det_status det_pipeline_config_set_batch_size(det_pipeline_config *config, uint32_t batch_size) {
+det_status det_pipeline_config_set_batch_size(det_pipeline_config *config, uint32_t batch_size)
+{
     if (!config->has_train_config)
         return missing(config, "train_config");
     if (batch_size < 1 || batch_size > 1000000)
@@ -109,7 +126,8 @@ det_status det_pipeline_config_set_batch_size(det_pipeline_config *config, uint3
 }
 
 det_status det_pipeline_config_set_num_steps(det_pipeline_config *config, uint32_t num_steps,
-                                             int stretch_schedule) {
+                                             int stretch_schedule)
+{
     if (!config->has_train_config)
         return missing(config, "train_config");
     struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
@@ -127,7 +145,8 @@ det_status det_pipeline_config_set_num_steps(det_pipeline_config *config, uint32
     return DET_OK;
 }
 
-det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float factor) {
+det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float factor)
+{
     if (!config->has_train_config)
         return missing(config, "train_config");
     if (!(factor > 0) || !isfinite(factor))
@@ -138,7 +157,8 @@ det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float fa
 }
 
 det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *config,
-                                                        const char *prefix, const char *type) {
+                                                        const char *prefix, const char *type)
+{
     if (!config->has_train_config)
         return missing(config, "train_config");
     const char *copy = NULL;
@@ -151,13 +171,15 @@ det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *con
 }
 
 /* The decoder made the list in the configuration's own memory, so that it may be written. */
-static struct det_input_reader_config *eval_readers(const det_pipeline_config *config) {
+static struct det_input_reader_config *eval_readers(const det_pipeline_config *config)
+{
     struct det_input_reader_config *readers = NULL;
     memcpy(&readers, &config->eval_input_readers, sizeof(void *));
     return readers;
 }
 
-det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config, const char *path) {
+det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config, const char *path)
+{
     const char *copy = NULL;
     if (!config->has_train_input_reader && config->eval_input_reader_count == 0)
         return missing(config, "input reader");
@@ -169,7 +191,8 @@ det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config, c
 }
 
 static det_status set_path(det_pipeline_config *config, struct det_input_reader_config *reader,
-                           const char *path) {
+                           const char *path)
+{
     const char **values = NULL;
     DET_TRY_RETURN(
         det_prototext_allocate(config->env, &config->document, &values, 1, sizeof *values));
@@ -178,13 +201,15 @@ static det_status set_path(det_pipeline_config *config, struct det_input_reader_
     return DET_OK;
 }
 
-det_status det_pipeline_config_set_train_path(det_pipeline_config *config, const char *path) {
+det_status det_pipeline_config_set_train_path(det_pipeline_config *config, const char *path)
+{
     if (!config->has_train_input_reader)
         return missing(config, "train_input_reader");
     return set_path(config, &config->train_input_reader, path);
 }
 
-det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const char *path) {
+det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const char *path)
+{
     if (config->eval_input_reader_count == 0)
         return missing(config, "eval_input_reader");
     return set_path(config, &eval_readers(config)[0], path);

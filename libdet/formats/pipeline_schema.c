@@ -442,8 +442,10 @@ static const struct det_schema_message model_message = DET_TABLE("DetectionModel
 /* ---- optimizer.proto ---- */
 
 #define BASE struct det_learning_rate_config
-#define RATE(field, member, value) \
-    { DET_FIELD(field, FLOAT), DET_AT(as.member), .fallback = (value), .low = 0, .high = 1e6 }
+#define RATE(field, member, value)                                                             \
+    {                                                                                          \
+        DET_FIELD(field, FLOAT), DET_AT(as.member), .fallback = (value), .low = 0, .high = 1e6 \
+    }
 #define STEPS(field, member, value, least)                                              \
     {                                                                                   \
         DET_FIELD(field, UINT), DET_AT(as.member), .fallback = (value), .low = (least), \

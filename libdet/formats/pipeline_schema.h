@@ -75,25 +75,41 @@ det_status det_schema_decode(struct det_env *env, struct det_prototext *document
 #define DET_MARK_INT(member, number) \
     .mark = DET_SCHEMA_MARK_INT, .mark_offset = offsetof(BASE, member), .mark_value = (number)
 #define DET_FIELD(field, kind) .name = #field, .type = DET_SCHEMA_##kind
-#define DET_BOOL(field, value) \
-    { DET_FIELD(field, BOOL), DET_AT(field), .fallback = (value) }
-#define DET_NUMBER(kind, field, value, least, most) \
-    { DET_FIELD(field, kind), DET_AT(field), .fallback = (value), .low = (least), .high = (most) }
+#define DET_BOOL(field, value)                                     \
+    {                                                              \
+        DET_FIELD(field, BOOL), DET_AT(field), .fallback = (value) \
+    }
+#define DET_NUMBER(kind, field, value, least, most)                                                \
+    {                                                                                              \
+        DET_FIELD(field, kind), DET_AT(field), .fallback = (value), .low = (least), .high = (most) \
+    }
 #define DET_INT(field, value, least, most)   DET_NUMBER(INT, field, value, least, most)
 #define DET_UINT(field, value, least, most)  DET_NUMBER(UINT, field, value, least, most)
 #define DET_FLOAT(field, value, least, most) DET_NUMBER(FLOAT, field, value, least, most)
-#define DET_STRING(field, value) \
-    { DET_FIELD(field, STRING), DET_AT(field), .text_fallback = (value) }
-#define DET_ENUM(field, list, value) \
-    { DET_FIELD(field, ENUM), DET_AT(field), .words = (list), .fallback = (value) }
-#define DET_MESSAGE(field, table) \
-    { DET_FIELD(field, MESSAGE), DET_AT(field), .message = &(table) }
-#define DET_LIST(field, kind, member) \
-    { DET_FIELD(field, kind), DET_AT(member), .repeated = true }
-#define DET_HARMLESS(field, kind, why) \
-    { DET_FIELD(field, kind), .use = DET_SCHEMA_HARMLESS, .reason = (why) }
-#define DET_REFUSED(field, kind, value, why) \
-    { DET_FIELD(field, kind), .use = DET_SCHEMA_REFUSED, .fallback = (value), .reason = (why) }
+#define DET_STRING(field, value)                                          \
+    {                                                                     \
+        DET_FIELD(field, STRING), DET_AT(field), .text_fallback = (value) \
+    }
+#define DET_ENUM(field, list, value)                                                \
+    {                                                                               \
+        DET_FIELD(field, ENUM), DET_AT(field), .words = (list), .fallback = (value) \
+    }
+#define DET_MESSAGE(field, table)                                     \
+    {                                                                 \
+        DET_FIELD(field, MESSAGE), DET_AT(field), .message = &(table) \
+    }
+#define DET_LIST(field, kind, member)                            \
+    {                                                            \
+        DET_FIELD(field, kind), DET_AT(member), .repeated = true \
+    }
+#define DET_HARMLESS(field, kind, why)                                      \
+    {                                                                       \
+        DET_FIELD(field, kind), .use = DET_SCHEMA_HARMLESS, .reason = (why) \
+    }
+#define DET_REFUSED(field, kind, value, why)                                                    \
+    {                                                                                           \
+        DET_FIELD(field, kind), .use = DET_SCHEMA_REFUSED, .fallback = (value), .reason = (why) \
+    }
 #define DET_TABLE(name_text, table)                                   \
     {                                                                 \
         .name = (name_text), .size = sizeof(BASE), .fields = (table), \

@@ -13,8 +13,10 @@
         DET_FIELD(field, kind), DET_AT(as.member), .fallback = (value), .low = (least), \
                                                    .high = (most)                       \
     }
-#define IN_BOOL(field, member, value) \
-    { DET_FIELD(field, BOOL), DET_AT(as.member), .fallback = (value) }
+#define IN_BOOL(field, member, value)                                  \
+    {                                                                  \
+        DET_FIELD(field, BOOL), DET_AT(as.member), .fallback = (value) \
+    }
 
 static const struct det_schema_field normalize_image[] = {
     IN(FLOAT, original_minval, normalize_image.original_minval, 0, -3e38, 3e38),
@@ -84,7 +86,8 @@ static const struct det_schema_field jitter_boxes[] = {
          .high = 1},                                                                               \
         {DET_FIELD(overlap_thresh, FLOAT), DET_AT(prefix overlap_thresh), .fallback = overlap,     \
          .low = 0, .high = 1},                                                                     \
-        {DET_FIELD(clip_boxes, BOOL), DET_AT(prefix clip_boxes), .fallback = 1}, {                 \
+        {DET_FIELD(clip_boxes, BOOL), DET_AT(prefix clip_boxes), .fallback = 1},                   \
+    {                                                                                              \
         DET_FIELD(random_coef, FLOAT), DET_AT(prefix random_coef), .low = 0, .high = 1             \
     }
 #define PAD_RATIOS(prefix)                                                             \

@@ -22,7 +22,8 @@ struct decoder {
     struct det_prototext *document;
 };
 
-static void print_path(const struct path *path, char buffer[PATH_BYTES]) {
+static void print_path(const struct path *path, char buffer[PATH_BYTES])
+{
     if (path == NULL || path->name[0] == '\0') {
         buffer[0] = '\0';
         return;
@@ -34,7 +35,8 @@ static void print_path(const struct path *path, char buffer[PATH_BYTES]) {
 
 /* ---- defaults ---- */
 
-static void set_number(void *target, uint8_t type, double value) {
+static void set_number(void *target, uint8_t type, double value)
+{
     switch (type) {
     case DET_SCHEMA_BOOL:
         *(bool *)target = value != 0;
@@ -52,7 +54,8 @@ static void set_number(void *target, uint8_t type, double value) {
     }
 }
 
-static void set_defaults(const struct det_schema_message *message, uint8_t *base) {
+static void set_defaults(const struct det_schema_message *message, uint8_t *base)
+{
     for (size_t i = 0; i < message->count; i++) {
         const struct det_schema_field *field = &message->fields[i];
         if (field->use != DET_SCHEMA_HONOURED)
@@ -79,8 +82,8 @@ static void set_defaults(const struct det_schema_message *message, uint8_t *base
 
 /* The better of two suggestions; of equals the longer one, as letters are left out more often than
  * added. */
-static const char *nearest(const char *name, const char *best, int *distance,
-                           const char *candidate) {
+static const char *nearest(const char *name, const char *best, int *distance, const char *candidate)
+{
     const int found = det_edit_distance(name, candidate);
     const bool tie = found == *distance && best != NULL && strlen(candidate) > strlen(best);
     if (found >= *distance && !tie)
@@ -89,13 +92,15 @@ static const char *nearest(const char *name, const char *best, int *distance,
     return candidate;
 }
 
-static int worth_suggesting(const char *name) {
+static int worth_suggesting(const char *name)
+{
     const int length = (int)strlen(name);
     return length < 6 ? 3 : length / 2 < 8 ? length / 2 : 8;
 }
 
 static det_status read_enum(struct decoder *d, const struct det_schema_field *field,
-                            const struct det_prototext_field *tree, double *out) {
+                            const struct det_prototext_field *tree, double *out)
+{
     if (tree->kind == DET_PROTOTEXT_NUMBER) {
         int64_t number = 0;
         DET_TRY_RETURN(det_prototext_int(d->env, d->document, tree, INT32_MIN, INT32_MAX, &number));
@@ -135,7 +140,8 @@ static det_status read_enum(struct decoder *d, const struct det_schema_field *fi
 
 /* Any type but strings and messages; range-checked. */
 static det_status read_number(struct decoder *d, const struct det_schema_field *field,
-                              const struct det_prototext_field *tree, double *out) {
+                              const struct det_prototext_field *tree, double *out)
+{
     int64_t integer = 0;
     float real = 0;
     bool flag = false;
@@ -177,7 +183,8 @@ static det_status read_number(struct decoder *d, const struct det_schema_field *
 }
 
 static det_status refuse(struct decoder *d, const struct det_schema_field *field,
-                         const struct det_prototext_field *tree, const struct path *path) {
+                         const struct det_prototext_field *tree, const struct path *path)
+{
     char where[PATH_BYTES];
     const struct path here = {path, field->name};
     print_path(&here, where);
@@ -187,7 +194,8 @@ static det_status refuse(struct decoder *d, const struct det_schema_field *field
 
 /* Harmless and refused fields. */
 static det_status check_unused(struct decoder *d, const struct det_schema_field *field,
-                               const struct det_prototext_field *tree, const struct path *path) {
+                               const struct det_prototext_field *tree, const struct path *path)
+{
     const bool refused = field->use == DET_SCHEMA_REFUSED;
     if (field->type == DET_SCHEMA_MESSAGE || (field->repeated && refused))
         return refuse(d, field, tree, path);
@@ -211,7 +219,8 @@ static det_status decode_message(struct decoder *d, const struct det_schema_mess
 
 static det_status decode_element(struct decoder *d, const struct det_schema_field *field,
                                  const struct det_prototext_field *tree, const struct path *path,
-                                 uint8_t *target) {
+                                 uint8_t *target)
+{
     if (field->type == DET_SCHEMA_STRING)
         return det_prototext_string(d->env, d->document, tree, (const char **)(void *)target);
     if (field->type == DET_SCHEMA_MESSAGE) {
@@ -233,7 +242,8 @@ static det_status decode_element(struct decoder *d, const struct det_schema_fiel
 /* All elements of a repeated field; `first` is the first of them. */
 static det_status decode_list(struct decoder *d, const struct det_schema_field *field,
                               const struct det_prototext_field *first, const struct path *path,
-                              uint8_t *base) {
+                              uint8_t *base)
+{
     size_t count = 0;
     for (const struct det_prototext_field *at = first; at != NULL; at = at->next)
         count += strcmp(at->name, first->name) == 0;
@@ -260,7 +270,8 @@ static det_status decode_list(struct decoder *d, const struct det_schema_field *
 }
 
 static det_status unknown_field(struct decoder *d, const struct det_schema_message *message,
-                                const struct det_prototext_field *tree) {
+                                const struct det_prototext_field *tree)
+{
     const char *best = NULL;
     int distance = worth_suggesting(tree->name);
     for (size_t i = 0; i < message->count; i++)
@@ -277,7 +288,8 @@ static det_status unknown_field(struct decoder *d, const struct det_schema_messa
 static det_status check_single(struct decoder *d, const struct det_schema_message *message,
                                const struct det_schema_field *field,
                                const struct det_prototext_field *tree,
-                               const struct det_prototext_field *const *seen) {
+                               const struct det_prototext_field *const *seen)
+{
     for (size_t i = 0; i < message->count; i++) {
         const struct det_schema_field *other = &message->fields[i];
         if (seen[i] == NULL)
@@ -297,7 +309,8 @@ static det_status check_single(struct decoder *d, const struct det_schema_messag
 
 static det_status decode_message(struct decoder *d, const struct det_schema_message *message,
                                  const struct det_prototext_field *tree, const struct path *path,
-                                 uint8_t *base) {
+                                 uint8_t *base)
+{
     const struct det_prototext_field *seen[MAX_FIELDS] = {0};
     if (message->count > MAX_FIELDS)
         return det_fail(d->env, DET_STATUS_INTERNAL, "%s has more than %d fields", message->name,
@@ -333,7 +346,8 @@ static det_status decode_message(struct decoder *d, const struct det_schema_mess
 
 det_status det_schema_decode(struct det_env *env, struct det_prototext *document,
                              const struct det_schema_message *message,
-                             const struct det_prototext_field *tree, void *out) {
+                             const struct det_prototext_field *tree, void *out)
+{
     struct decoder decoder = {env, document};
     const struct path root = {NULL, ""};
     set_defaults(message, out);

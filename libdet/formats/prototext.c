@@ -21,7 +21,8 @@ struct det_prototext_block {
 _Static_assert(sizeof(struct det_prototext_block) <= BLOCK_HEADER, "header of a block");
 
 det_status det_prototext_allocate(struct det_env *env, struct det_prototext *document, void *out,
-                                  size_t count, size_t size) {
+                                  size_t count, size_t size)
+{
     void *result = NULL;
     memcpy(out, &result, sizeof result);
     size_t bytes = 0;
@@ -42,7 +43,8 @@ det_status det_prototext_allocate(struct det_env *env, struct det_prototext *doc
     return DET_OK;
 }
 
-void det_prototext_free(struct det_env *env, struct det_prototext *document) {
+void det_prototext_free(struct det_env *env, struct det_prototext *document)
+{
     while (document->blocks != NULL) {
         struct det_prototext_block *next = document->blocks->next;
         det_free(env, &document->blocks);
@@ -52,7 +54,8 @@ void det_prototext_free(struct det_env *env, struct det_prototext *document) {
 }
 
 static det_status fail_at(struct det_env *env, det_status status, const char *name,
-                          struct det_position position, const char *format, va_list arguments) {
+                          struct det_position position, const char *format, va_list arguments)
+{
     char detail[DET_ERROR_BYTES];
     vsnprintf(detail, sizeof detail, format, arguments);
     return det_fail(env, status, "%s:%d:%d: %s", name, (int)position.line, (int)position.column,
@@ -61,7 +64,8 @@ static det_status fail_at(struct det_env *env, det_status status, const char *na
 
 det_status det_prototext_fail(struct det_env *env, det_status status,
                               const struct det_prototext *document, struct det_position position,
-                              const char *format, ...) {
+                              const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     fail_at(env, status, document->name, position, format, arguments);
@@ -71,26 +75,31 @@ det_status det_prototext_fail(struct det_env *env, det_status status,
 
 /* ---- numbers ---- */
 
-static bool is_digit(int c) {
+static bool is_digit(int c)
+{
     return c >= '0' && c <= '9';
 }
 
-static bool is_letter(int c) {
+static bool is_letter(int c)
+{
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-static int lower(int c) {
+static int lower(int c)
+{
     return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
-static int hex_digit(int c) {
+static int hex_digit(int c)
+{
     if (is_digit(c))
         return c - '0';
     c = lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool same_word(const char *text, const char *word) {
+static bool same_word(const char *text, const char *word)
+{
     while (*text != '\0' && lower((unsigned char)*text) == *word)
         text++, word++;
     return *text == '\0' && *word == '\0';
@@ -98,7 +107,8 @@ static bool same_word(const char *text, const char *word) {
 
 /* Unsigned integer in base 10, 8 (leading 0) or 16 (0x); false when it is none or exceeds 64 bits.
  */
-static bool parse_integer(const char *text, uint64_t *out) {
+static bool parse_integer(const char *text, uint64_t *out)
+{
     uint64_t base = 10;
     if (text[0] == '0' && lower((unsigned char)text[1]) == 'x') {
         base = 16;
@@ -122,7 +132,8 @@ static bool parse_integer(const char *text, uint64_t *out) {
 
 /* mantissa * 10^exponent in extended precision, so that the one rounding to double is the only one
  * that counts. */
-static double scale_decimal(uint64_t mantissa, long exponent) {
+static double scale_decimal(uint64_t mantissa, long exponent)
+{
     if (mantissa == 0 || exponent < -400)
         return 0;
     if (exponent > 400)
@@ -139,7 +150,8 @@ static double scale_decimal(uint64_t mantissa, long exponent) {
 }
 
 /* digits [. digits] [e [sign] digits] [f] */
-static bool parse_decimal(const char *text, double *out) {
+static bool parse_decimal(const char *text, double *out)
+{
     uint64_t mantissa = 0;
     long exponent = 0;
     int digits = 0;
@@ -180,7 +192,8 @@ static bool parse_decimal(const char *text, double *out) {
     return *text == '\0';
 }
 
-bool det_parse_double(const char *text, double *out) {
+bool det_parse_double(const char *text, double *out)
+{
     *out = 0;
     const bool negative = *text == '-';
     if (negative)
@@ -220,7 +233,8 @@ struct parser {
 };
 
 static DET_PRINTF(3, 4) det_status
-    parse_fail(struct parser *p, struct det_position position, const char *format, ...) {
+    parse_fail(struct parser *p, struct det_position position, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
     fail_at(p->env, DET_STATUS_PARSE, p->document->name, position, format, arguments);
@@ -228,7 +242,8 @@ static DET_PRINTF(3, 4) det_status
     return DET_STATUS_PARSE;
 }
 
-static void step(struct parser *p) {
+static void step(struct parser *p)
+{
     if (*p->at++ == '\n') {
         p->here.line++;
         p->here.column = 1;
@@ -237,11 +252,13 @@ static void step(struct parser *p) {
     }
 }
 
-static int peek(const struct parser *p) {
+static int peek(const struct parser *p)
+{
     return p->at < p->end ? (unsigned char)*p->at : -1;
 }
 
-static void skip_space(struct parser *p) {
+static void skip_space(struct parser *p)
+{
     for (;;) {
         const int c = peek(p);
         if (c == '#') {
@@ -255,7 +272,8 @@ static void skip_space(struct parser *p) {
     }
 }
 
-static size_t put_utf8(char *out, uint32_t code) {
+static size_t put_utf8(char *out, uint32_t code)
+{
     if (code < 0x80) {
         out[0] = (char)code;
         return 1;
@@ -280,7 +298,8 @@ static size_t put_utf8(char *out, uint32_t code) {
 
 /* After the backslash. An escape never makes the text longer than it is written. */
 static det_status read_escape(struct parser *p, struct det_position position, char *out,
-                              size_t *used) {
+                              size_t *used)
+{
     static const char letters[] = "abfnrtv\\'\"?";
     static const char values[] = "\a\b\f\n\r\t\v\\'\"?";
     const int c = peek(p);
@@ -321,7 +340,8 @@ static det_status read_escape(struct parser *p, struct det_position position, ch
 }
 
 /* One or more adjacent strings. */
-static det_status read_string(struct parser *p) {
+static det_status read_string(struct parser *p)
+{
     /* Find how much room is needed: every string that follows, escapes included. */
     const struct parser saved = *p;
     size_t room = 1;
@@ -370,7 +390,8 @@ static det_status read_string(struct parser *p) {
     return DET_OK;
 }
 
-static det_status read_token(struct parser *p) {
+static det_status read_token(struct parser *p)
+{
     skip_space(p);
     p->position = p->here;
     p->start = p->at;
@@ -418,11 +439,13 @@ static det_status read_token(struct parser *p) {
     return DET_OK;
 }
 
-static bool is_sign(const struct parser *p, char c) {
+static bool is_sign(const struct parser *p, char c)
+{
     return p->kind == TOKEN_SIGN && *p->start == c;
 }
 
-static det_status unexpected(struct parser *p, const char *expected) {
+static det_status unexpected(struct parser *p, const char *expected)
+{
     if (p->kind == TOKEN_END)
         return parse_fail(p, p->position, "the file ends here, expected %s", expected);
     const unsigned char c = (unsigned char)*p->start;
@@ -439,7 +462,8 @@ static det_status parse_fields(struct parser *p, struct det_prototext_field *mes
                                struct det_position opened, int depth);
 
 /* The value that starts at the present token; leaves the token after it. */
-static det_status parse_value(struct parser *p, struct det_prototext_field *field, int depth) {
+static det_status parse_value(struct parser *p, struct det_prototext_field *field, int depth)
+{
     field->value_position = p->position;
     if (is_sign(p, '{') || is_sign(p, '<')) {
         const char closing = *p->start == '{' ? '}' : '>';
@@ -480,7 +504,8 @@ static det_status parse_value(struct parser *p, struct det_prototext_field *fiel
 }
 
 /* [a.b.c] or [domain/a.b.c]; the present token is `[`. */
-static det_status read_extension_name(struct parser *p) {
+static det_status read_extension_name(struct parser *p)
+{
     while (is_letter(peek(p)) || is_digit(peek(p)) || peek(p) == '.' || peek(p) == '/' ||
            peek(p) == '-')
         step(p);
@@ -496,7 +521,8 @@ static det_status read_extension_name(struct parser *p) {
 }
 
 static det_status add_field(struct parser *p, struct det_prototext_field ***tail, const char *name,
-                            struct det_position position, struct det_prototext_field **out) {
+                            struct det_position position, struct det_prototext_field **out)
+{
     DET_TRY_RETURN(det_prototext_allocate(p->env, p->document, out, 1, sizeof **out));
     (*out)->name = name;
     (*out)->position = position;
@@ -506,7 +532,8 @@ static det_status add_field(struct parser *p, struct det_prototext_field ***tail
 }
 
 static det_status parse_list(struct parser *p, struct det_prototext_field ***tail, const char *name,
-                             struct det_position position, int depth) {
+                             struct det_position position, int depth)
+{
     DET_TRY_RETURN(read_token(p));
     if (is_sign(p, ']'))
         return read_token(p);
@@ -523,7 +550,8 @@ static det_status parse_list(struct parser *p, struct det_prototext_field ***tai
 }
 
 static det_status parse_fields(struct parser *p, struct det_prototext_field *message, char closing,
-                               struct det_position opened, int depth) {
+                               struct det_position opened, int depth)
+{
     struct det_prototext_field **tail = &message->first;
     for (;;) {
         if (closing == '\0' && p->kind == TOKEN_END)
@@ -561,7 +589,8 @@ static det_status parse_fields(struct parser *p, struct det_prototext_field *mes
 }
 
 det_status det_prototext_parse(struct det_env *env, const char *name, const char *text,
-                               size_t bytes, struct det_prototext *document) {
+                               size_t bytes, struct det_prototext *document)
+{
     memset(document, 0, sizeof *document);
     if (bytes > MAX_BYTES)
         return det_fail(env, DET_STATUS_PARSE, "%s: %zu bytes, a text configuration has at most %u",
@@ -590,7 +619,8 @@ fail:
 }
 
 const struct det_prototext_field *det_prototext_find(const struct det_prototext_field *message,
-                                                     const char *name) {
+                                                     const char *name)
+{
     if (message->kind != DET_PROTOTEXT_MESSAGE)
         return NULL;
     for (const struct det_prototext_field *field = message->first; field != NULL;
@@ -603,7 +633,8 @@ const struct det_prototext_field *det_prototext_find(const struct det_prototext_
 /* ---- values ---- */
 
 static det_status wrong_type(struct det_env *env, const struct det_prototext *document,
-                             const struct det_prototext_field *field, const char *expected) {
+                             const struct det_prototext_field *field, const char *expected)
+{
     if (field->kind == DET_PROTOTEXT_MESSAGE)
         return det_prototext_fail(env, DET_STATUS_PARSE, document, field->value_position,
                                   "field `%s`: found a message, expected %s", field->name,
@@ -616,7 +647,8 @@ static det_status wrong_type(struct det_env *env, const struct det_prototext *do
 
 det_status det_prototext_int(struct det_env *env, const struct det_prototext *document,
                              const struct det_prototext_field *field, int64_t low, int64_t high,
-                             int64_t *out) {
+                             int64_t *out)
+{
     *out = 0;
     char expected[80];
     snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)low,
@@ -635,7 +667,8 @@ det_status det_prototext_int(struct det_env *env, const struct det_prototext *do
 }
 
 det_status det_prototext_float(struct det_env *env, const struct det_prototext *document,
-                               const struct det_prototext_field *field, float *out) {
+                               const struct det_prototext_field *field, float *out)
+{
     *out = 0;
     double value = 0;
     if ((field->kind != DET_PROTOTEXT_NUMBER && field->kind != DET_PROTOTEXT_WORD) ||
@@ -646,7 +679,8 @@ det_status det_prototext_float(struct det_env *env, const struct det_prototext *
 }
 
 det_status det_prototext_bool(struct det_env *env, const struct det_prototext *document,
-                              const struct det_prototext_field *field, bool *out) {
+                              const struct det_prototext_field *field, bool *out)
+{
     static const char *const words[2][3] = {{"false", "False", "f"}, {"true", "True", "t"}};
     *out = false;
     uint64_t number = 0;
@@ -665,7 +699,8 @@ det_status det_prototext_bool(struct det_env *env, const struct det_prototext *d
 }
 
 det_status det_prototext_string(struct det_env *env, const struct det_prototext *document,
-                                const struct det_prototext_field *field, const char **out) {
+                                const struct det_prototext_field *field, const char **out)
+{
     *out = "";
     if (field->kind != DET_PROTOTEXT_STRING)
         return wrong_type(env, document, field, "a string in quotes");

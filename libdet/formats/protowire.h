@@ -38,7 +38,8 @@ struct det_wire_field {
     struct det_wire payload; /* length-delimited: its bytes, ready to be read as a message */
 };
 
-static inline struct det_wire det_wire_start(const uint8_t *data, size_t bytes) {
+static inline struct det_wire det_wire_start(const uint8_t *data, size_t bytes)
+{
     return (struct det_wire){.data = data, .bytes = bytes};
 }
 

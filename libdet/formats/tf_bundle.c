@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
 #include "base/half.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "formats/leveldb_table.h"
 #include "formats/protowire.h"
@@ -32,7 +32,8 @@ struct det_tf_bundle {
  */
 
 static det_status parse_header(struct det_env *env, struct det_tf_bundle *bundle,
-                               struct det_wire wire) {
+                               struct det_wire wire)
+{
     uint64_t shards = 0, endianness = 0;
     for (;;) {
         struct det_wire_field field;
@@ -59,8 +60,8 @@ static det_status parse_header(struct det_env *env, struct det_tf_bundle *bundle
 }
 
 /* TensorShapeProto: dim = 2 (size = 1), unknown_rank = 3. */
-static det_status parse_shape(struct det_env *env, struct det_tf_entry *entry,
-                              struct det_wire wire) {
+static det_status parse_shape(struct det_env *env, struct det_tf_entry *entry, struct det_wire wire)
+{
     for (;;) {
         struct det_wire_field field;
         DET_TRY_RETURN(det_wire_next(env, &wire, &field));
@@ -94,8 +95,8 @@ static det_status parse_shape(struct det_env *env, struct det_tf_entry *entry,
 
 /* BundleEntryProto: dtype 1, shape 2, shard_id 3, offset 4, size 5, crc32c 6 (fixed32, masked),
  * slices 7. */
-static det_status parse_entry(struct det_env *env, struct det_tf_entry *entry,
-                              struct det_wire wire) {
+static det_status parse_entry(struct det_env *env, struct det_tf_entry *entry, struct det_wire wire)
+{
     static const enum det_wire_type types[] = {DET_WIRE_VARINT,  DET_WIRE_VARINT, DET_WIRE_BYTES,
                                                DET_WIRE_VARINT,  DET_WIRE_VARINT, DET_WIRE_VARINT,
                                                DET_WIRE_FIXED32, DET_WIRE_BYTES};
@@ -133,7 +134,8 @@ static det_status parse_entry(struct det_env *env, struct det_tf_entry *entry,
 }
 
 static det_status take_entry(struct det_env *env, void *argument, const char *key, size_t key_bytes,
-                             const uint8_t *value, size_t value_bytes) {
+                             const uint8_t *value, size_t value_bytes)
+{
     struct det_tf_bundle *bundle = argument;
     const struct det_wire wire = det_wire_start(value, value_bytes);
     if (key_bytes == 0) {
@@ -160,7 +162,8 @@ static det_status take_entry(struct det_env *env, void *argument, const char *ke
     return DET_OK;
 }
 
-static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle) {
+static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle)
+{
     static const char lfs[] = "version https://git-lfs";
     char *path = NULL;
     struct det_file_map map = {0};
@@ -182,7 +185,8 @@ fail:
 }
 
 det_status det_tf_bundle_open(struct det_env *env, const char *prefix,
-                              struct det_tf_bundle **bundle) {
+                              struct det_tf_bundle **bundle)
+{
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, bundle, 1, sizeof **bundle, "checkpoint"));
     DET_TRY(det_strdup(env, &(*bundle)->prefix, prefix));
@@ -193,7 +197,8 @@ fail:
     return status;
 }
 
-void det_tf_bundle_close(struct det_env *env, struct det_tf_bundle **bundle) {
+void det_tf_bundle_close(struct det_env *env, struct det_tf_bundle **bundle)
+{
     struct det_tf_bundle *b = *bundle;
     if (b == NULL)
         return;
@@ -209,27 +214,32 @@ void det_tf_bundle_close(struct det_env *env, struct det_tf_bundle **bundle) {
     det_free(env, bundle);
 }
 
-const char *det_tf_bundle_prefix(const struct det_tf_bundle *bundle) {
+const char *det_tf_bundle_prefix(const struct det_tf_bundle *bundle)
+{
     return bundle->prefix;
 }
 
-size_t det_tf_bundle_count(const struct det_tf_bundle *bundle) {
+size_t det_tf_bundle_count(const struct det_tf_bundle *bundle)
+{
     return bundle->count;
 }
 
-const struct det_tf_entry *det_tf_bundle_entry(const struct det_tf_bundle *bundle, size_t i) {
+const struct det_tf_entry *det_tf_bundle_entry(const struct det_tf_bundle *bundle, size_t i)
+{
     return i < bundle->count ? &bundle->entries[i] : NULL;
 }
 
 /* Compares `key` with `name` followed by `suffix`. */
-static int compare_key(const char *key, const char *name, const char *suffix) {
+static int compare_key(const char *key, const char *name, const char *suffix)
+{
     const size_t length = strlen(name);
     const int order = strncmp(key, name, length);
     return order != 0 ? order : strcmp(key + length, suffix);
 }
 
 static const struct det_tf_entry *find(const struct det_tf_bundle *bundle, const char *name,
-                                       const char *suffix) {
+                                       const char *suffix)
+{
     size_t low = 0, high = bundle->count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -244,12 +254,14 @@ static const struct det_tf_entry *find(const struct det_tf_bundle *bundle, const
     return NULL;
 }
 
-const struct det_tf_entry *det_tf_bundle_find(const struct det_tf_bundle *bundle, const char *key) {
+const struct det_tf_entry *det_tf_bundle_find(const struct det_tf_bundle *bundle, const char *key)
+{
     return find(bundle, key, "");
 }
 
 const struct det_tf_entry *det_tf_bundle_find_variable(const struct det_tf_bundle *bundle,
-                                                       const char *name) {
+                                                       const char *name)
+{
     return find(bundle, name, DET_TF_VARIABLE_SUFFIX);
 }
 
@@ -267,7 +279,8 @@ static const struct {
     {DET_TF_BOOL, 1, "bool"},   {DET_TF_HALF, 2, "half"},     {DET_TF_BFLOAT16, 2, "bfloat16"},
 };
 
-const char *det_tf_type_name(uint32_t dtype, char buffer[16]) {
+const char *det_tf_type_name(uint32_t dtype, char buffer[16])
+{
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (types[i].dtype == dtype)
             return types[i].name;
@@ -276,7 +289,8 @@ const char *det_tf_type_name(uint32_t dtype, char buffer[16]) {
     return buffer;
 }
 
-static size_t type_bytes(uint32_t dtype) {
+static size_t type_bytes(uint32_t dtype)
+{
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (types[i].dtype == dtype)
             return types[i].bytes;
@@ -285,7 +299,8 @@ static size_t type_bytes(uint32_t dtype) {
 }
 
 static det_status open_shard(struct det_env *env, struct det_tf_bundle *bundle,
-                             const struct det_tf_entry *entry, const struct shard **shard) {
+                             const struct det_tf_entry *entry, const struct shard **shard)
+{
     struct shard *found = &bundle->shards[entry->shard];
     *shard = found;
     if (found->open)
@@ -304,7 +319,8 @@ static det_status open_shard(struct det_env *env, struct det_tf_bundle *bundle,
 /* Finds the entry's bytes and checks their size and CRC. The entry is one of a type of fixed size.
  */
 static det_status find_bytes(struct det_env *env, struct det_tf_bundle *bundle,
-                             const struct det_tf_entry *entry, const uint8_t **data) {
+                             const struct det_tf_entry *entry, const uint8_t **data)
+{
     const struct shard *shard = NULL;
     size_t wanted = 0;
     if (entry->sliced)
@@ -330,21 +346,24 @@ static det_status find_bytes(struct det_env *env, struct det_tf_bundle *bundle,
     return DET_OK;
 }
 
-static uint64_t read_bits(const uint8_t *data, size_t bytes) {
+static uint64_t read_bits(const uint8_t *data, size_t bytes)
+{
     uint64_t bits = 0;
     for (size_t i = 0; i < bytes; i++)
         bits |= (uint64_t)data[i] << (8 * i);
     return bits;
 }
 
-static double from_double(uint64_t bits) {
+static double from_double(uint64_t bits)
+{
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
 det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *bundle,
-                                    const struct det_tf_entry *entry, float *out, size_t count) {
+                                    const struct det_tf_entry *entry, float *out, size_t count)
+{
     char name[16];
     if (count != entry->count)
         return det_fail(env, DET_STATUS_MISMATCH, "%s: `%s` has %zu values, expected %zu",
@@ -371,7 +390,8 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
 }
 
 det_status det_tf_bundle_read_int64(struct det_env *env, struct det_tf_bundle *bundle,
-                                    const struct det_tf_entry *entry, int64_t *value) {
+                                    const struct det_tf_entry *entry, int64_t *value)
+{
     char name[16];
     *value = 0;
     if ((entry->dtype != DET_TF_INT64 && entry->dtype != DET_TF_INT32) || entry->count != 1)

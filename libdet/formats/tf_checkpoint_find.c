@@ -10,7 +10,8 @@
 #include "base/text.h"
 #include "formats/tf_bundle.h"
 
-static det_status index_exists(struct det_env *env, const char *prefix, bool *exists) {
+static det_status index_exists(struct det_env *env, const char *prefix, bool *exists)
+{
     char *path = NULL;
     DET_TRY_RETURN(det_format(env, &path, "%s.index", prefix));
     *exists = det_file_exists(path);
@@ -18,14 +19,16 @@ static det_status index_exists(struct det_env *env, const char *prefix, bool *ex
     return DET_OK;
 }
 
-static bool is_blank(char c) {
+static bool is_blank(char c)
+{
     return c == ' ' || c == '\t';
 }
 
 /* Reads the value of `model_checkpoint_path: "..."` in one line; *value stays empty when the line
  * is another. */
 static det_status read_line(struct det_env *env, const char *line, const char *end,
-                            struct det_text *value) {
+                            struct det_text *value)
+{
     static const char key[] = "model_checkpoint_path";
     while (line < end && is_blank(*line))
         line++;
@@ -47,7 +50,8 @@ static det_status read_line(struct det_env *env, const char *line, const char *e
     return DET_OK;
 }
 
-static det_status read_state(struct det_env *env, const char *path, struct det_text *value) {
+static det_status read_state(struct det_env *env, const char *path, struct det_text *value)
+{
     struct det_file_map map;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
     const char *at = (const char *)map.data, *end = at + map.bytes;
@@ -64,7 +68,8 @@ static det_status read_state(struct det_env *env, const char *path, struct det_t
     return status;
 }
 
-det_status det_checkpoint_state_read(struct det_env *env, const char *path, char **name) {
+det_status det_checkpoint_state_read(struct det_env *env, const char *path, char **name)
+{
     struct det_text value = {0};
     *name = NULL;
     det_status status = read_state(env, path, &value);
@@ -75,7 +80,8 @@ det_status det_checkpoint_state_read(struct det_env *env, const char *path, char
 }
 
 static det_status find_by_state(struct det_env *env, const char *folder, const char *state_path,
-                                char **prefix) {
+                                char **prefix)
+{
     struct det_text value = {0};
     bool exists = false;
     det_status status = DET_OK;
@@ -100,7 +106,8 @@ fail:
 }
 
 /* N of "ckpt-N.index", -1 for another name. */
-static int64_t checkpoint_number(const char *name) {
+static int64_t checkpoint_number(const char *name)
+{
     if (strncmp(name, "ckpt-", 5) != 0)
         return -1;
     int64_t number = 0;
@@ -110,7 +117,8 @@ static int64_t checkpoint_number(const char *name) {
     return digit > name + 5 && strcmp(digit, ".index") == 0 ? number : -1;
 }
 
-static det_status find_by_number(struct det_env *env, const char *folder, char **prefix) {
+static det_status find_by_number(struct det_env *env, const char *folder, char **prefix)
+{
     struct det_path_list list = {0};
     int64_t best = -1;
     size_t best_at = 0;
@@ -133,7 +141,8 @@ fail:
     return status;
 }
 
-static det_status find_in_folder(struct det_env *env, const char *folder, char **prefix) {
+static det_status find_in_folder(struct det_env *env, const char *folder, char **prefix)
+{
     char *state_path = NULL;
     DET_TRY_RETURN(det_path_join(env, &state_path, folder, "checkpoint"));
     const det_status status = det_file_exists(state_path)
@@ -143,7 +152,8 @@ static det_status find_in_folder(struct det_env *env, const char *folder, char *
     return status;
 }
 
-det_status det_tf_checkpoint_find(struct det_env *env, const char *path, char **prefix) {
+det_status det_tf_checkpoint_find(struct det_env *env, const char *path, char **prefix)
+{
     static const char suffix[] = ".index";
     bool exists = false;
     *prefix = NULL;

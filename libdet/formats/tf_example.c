@@ -27,10 +27,14 @@ struct key {
     size_t offset;
 };
 
-#define ONE(name, kind, member) \
-    { name, kind, false, offsetof(struct det_example, member) }
-#define LIST(name, kind, member) \
-    { name, kind, true, offsetof(struct det_example, member) }
+#define ONE(name, kind, member)                                 \
+    {                                                           \
+        name, kind, false, offsetof(struct det_example, member) \
+    }
+#define LIST(name, kind, member)                               \
+    {                                                          \
+        name, kind, true, offsetof(struct det_example, member) \
+    }
 static const struct key keys[] = {
     ONE("image/encoded", KIND_BYTES, encoded),
     ONE("image/filename", KIND_BYTES, filename),
@@ -62,15 +66,18 @@ struct feature {
     size_t count;
 };
 
-static void *member(struct det_example *example, const struct key *key) {
+static void *member(struct det_example *example, const struct key *key)
+{
     return (char *)example + key->offset;
 }
 
-static const void *const_member(const struct det_example *example, const struct key *key) {
+static const void *const_member(const struct det_example *example, const struct key *key)
+{
     return (const char *)example + key->offset;
 }
 
-static size_t element_bytes(enum kind kind) {
+static size_t element_bytes(enum kind kind)
+{
     return kind == KIND_BYTES   ? sizeof(struct det_bytes)
            : kind == KIND_FLOAT ? sizeof(float)
                                 : sizeof(int64_t);
@@ -81,7 +88,8 @@ static size_t element_bytes(enum kind kind) {
  */
 
 static det_status parse_entry(struct det_env *env, struct det_wire entry,
-                              struct feature features[KEY_COUNT]) {
+                              struct feature features[KEY_COUNT])
+{
     struct det_wire key = {0}, value = {0};
     for (;;) {
         struct det_wire_field field;
@@ -105,7 +113,8 @@ static det_status parse_entry(struct det_env *env, struct det_wire entry,
 }
 
 static det_status parse_features(struct det_env *env, struct det_wire example,
-                                 struct feature features[KEY_COUNT]) {
+                                 struct feature features[KEY_COUNT])
+{
     for (;;) {
         struct det_wire_field field;
         DET_TRY_RETURN(det_wire_next(env, &example, &field));
@@ -135,7 +144,8 @@ struct sink {
     size_t count;
 };
 
-static det_status put(struct det_env *env, struct sink *sink, const struct det_wire_field *field) {
+static det_status put(struct det_env *env, struct sink *sink, const struct det_wire_field *field)
+{
     const size_t at = sink->count++;
     if (sink->values == NULL)
         return DET_OK;
@@ -153,7 +163,8 @@ static det_status put(struct det_env *env, struct sink *sink, const struct det_w
     return DET_OK;
 }
 
-static det_status walk_packed(struct det_env *env, struct det_wire packed, struct sink *sink) {
+static det_status walk_packed(struct det_env *env, struct det_wire packed, struct sink *sink)
+{
     while (packed.at < packed.bytes) {
         struct det_wire_field element = {0};
         if (sink->kind == KIND_FLOAT) {
@@ -168,7 +179,8 @@ static det_status walk_packed(struct det_env *env, struct det_wire packed, struc
     return DET_OK;
 }
 
-static det_status walk_list(struct det_env *env, struct det_wire list, struct sink *sink) {
+static det_status walk_list(struct det_env *env, struct det_wire list, struct sink *sink)
+{
     static const enum det_wire_type types[] = {DET_WIRE_BYTES, DET_WIRE_BYTES, DET_WIRE_FIXED32,
                                                DET_WIRE_VARINT};
     for (;;) {
@@ -189,7 +201,8 @@ static det_status walk_list(struct det_env *env, struct det_wire list, struct si
 
 /* Several lists of the kind add up; a list of another kind is an error even when it is empty. */
 static det_status walk_feature(struct det_env *env, const struct key *key,
-                               const struct feature *feature, struct sink *sink) {
+                               const struct feature *feature, struct sink *sink)
+{
     struct det_wire wire = feature->value;
     sink->kind = key->kind;
     for (;;) {
@@ -212,7 +225,8 @@ static det_status walk_feature(struct det_env *env, const struct key *key,
 }
 
 /* Counts a feature's values. */
-static det_status measure(struct det_env *env, const struct key *key, struct feature *feature) {
+static det_status measure(struct det_env *env, const struct key *key, struct feature *feature)
+{
     struct sink sink = {0};
     DET_TRY_RETURN(walk_feature(env, key, feature, &sink));
     if (!key->list && sink.count > 1)
@@ -222,7 +236,8 @@ static det_status measure(struct det_env *env, const struct key *key, struct fea
     return DET_OK;
 }
 
-static size_t count_of(const struct feature features[KEY_COUNT], size_t offset) {
+static size_t count_of(const struct feature features[KEY_COUNT], size_t offset)
+{
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (keys[i].offset == offset)
             return features[i].count;
@@ -231,7 +246,8 @@ static size_t count_of(const struct feature features[KEY_COUNT], size_t offset) 
 }
 
 static det_status check_counts(struct det_env *env, const struct feature features[KEY_COUNT],
-                               size_t *box_count) {
+                               size_t *box_count)
+{
     const size_t ymin = count_of(features, offsetof(struct det_example, ymin));
     const size_t xmin = count_of(features, offsetof(struct det_example, xmin));
     const size_t ymax = count_of(features, offsetof(struct det_example, ymax));
@@ -251,7 +267,8 @@ static det_status check_counts(struct det_env *env, const struct feature feature
 }
 
 static det_status store(struct det_env *env, const struct key *key, const struct feature *feature,
-                        struct det_example *example) {
+                        struct det_example *example)
+{
     if (feature->count == 0)
         return DET_OK; /* an empty list is an absent feature */
     void *place = member(example, key), *values = place;
@@ -264,7 +281,8 @@ static det_status store(struct det_env *env, const struct key *key, const struct
 }
 
 static det_status parse(struct det_env *env, const uint8_t *data, size_t bytes,
-                        struct det_example *example) {
+                        struct det_example *example)
+{
     struct feature features[KEY_COUNT] = {0};
     DET_TRY_RETURN(parse_features(env, det_wire_start(data, bytes), features));
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -278,7 +296,8 @@ static det_status parse(struct det_env *env, const uint8_t *data, size_t bytes,
 }
 
 det_status det_example_parse(struct det_env *env, const char *name, const uint8_t *data,
-                             size_t bytes, struct det_example *example) {
+                             size_t bytes, struct det_example *example)
+{
     *example = (struct det_example){0};
     const det_status status = parse(env, data, bytes, example);
     if (status == DET_OK)
@@ -287,7 +306,8 @@ det_status det_example_parse(struct det_env *env, const char *name, const uint8_
     return det_fail_prefix(env, status, "%s", name);
 }
 
-void det_example_free(struct det_env *env, struct det_example *example) {
+void det_example_free(struct det_env *env, struct det_example *example)
+{
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (keys[i].list)
             det_free(env, member(example, &keys[i]));
@@ -301,7 +321,8 @@ void det_example_free(struct det_env *env, struct det_example *example) {
 
 /* Where the values of a key start and how many they are; 0 for what is left out. */
 static size_t values_of(const struct det_example *example, const struct key *key,
-                        const void **values) {
+                        const void **values)
+{
     const void *place = const_member(example, key);
     if (key->list) {
         memcpy(values, place, sizeof *values);
@@ -314,7 +335,8 @@ static size_t values_of(const struct det_example *example, const struct key *key
 }
 
 static det_status put_values(struct det_env *env, struct det_text *out, enum kind kind,
-                             const void *values, size_t count) {
+                             const void *values, size_t count)
+{
     if (kind == KIND_BYTES) {
         const struct det_bytes *bytes = values;
         for (size_t i = 0; i < count; i++)
@@ -334,7 +356,8 @@ static det_status put_values(struct det_env *env, struct det_text *out, enum kin
 }
 
 static det_status put_entry(struct det_env *env, struct det_text *out, const struct key *key,
-                            const void *values, size_t count) {
+                            const void *values, size_t count)
+{
     size_t entry = 0, feature = 0, list = 0;
     DET_TRY_RETURN(det_wire_begin(env, out, 1, &entry));
     DET_TRY_RETURN(det_wire_put_bytes(env, out, 1, key->name, strlen(key->name)));
@@ -347,7 +370,8 @@ static det_status put_entry(struct det_env *env, struct det_text *out, const str
 }
 
 det_status det_example_serialize(struct det_env *env, const struct det_example *example,
-                                 uint8_t **data, size_t *bytes) {
+                                 uint8_t **data, size_t *bytes)
+{
     struct det_text out = {0};
     det_status status = DET_OK;
     size_t features = 0;

@@ -36,12 +36,14 @@ struct det_record_file {
     size_t first_record; /* its number in the set */
 };
 
-static uint32_t read_u32(const uint8_t *data) {
+static uint32_t read_u32(const uint8_t *data)
+{
     return (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
            (uint32_t)data[3] << 24;
 }
 
-static uint64_t read_u64(const uint8_t *data) {
+static uint64_t read_u64(const uint8_t *data)
+{
     return read_u32(data) | (uint64_t)read_u32(data + 4) << 32;
 }
 
@@ -49,7 +51,8 @@ static uint64_t read_u64(const uint8_t *data) {
  * ---------------------------------------------------------------------------------------------------
  */
 
-static bool has_magic(const char *text, size_t bytes) {
+static bool has_magic(const char *text, size_t bytes)
+{
     for (size_t i = 0; i < bytes; i++) {
         if (strchr("*?[", text[i]) != NULL)
             return true;
@@ -64,7 +67,8 @@ struct shard_pattern {
     unsigned total;
 };
 
-static bool read_digits(const char *text, size_t digits, unsigned *value) {
+static bool read_digits(const char *text, size_t digits, unsigned *value)
+{
     *value = 0;
     for (size_t i = 0; i < digits; i++) {
         if (text[i] < '0' || text[i] > '9')
@@ -75,7 +79,8 @@ static bool read_digits(const char *text, size_t digits, unsigned *value) {
 }
 
 /* "x@10", unless a file has that very name. */
-static bool match_at_pattern(const char *pattern, struct shard_pattern *shards) {
+static bool match_at_pattern(const char *pattern, struct shard_pattern *shards)
+{
     const char *at = strrchr(pattern, '@');
     if (at == NULL || at == pattern)
         return false;
@@ -89,7 +94,8 @@ static bool match_at_pattern(const char *pattern, struct shard_pattern *shards) 
 }
 
 /* "x-?????-of-00010" and "x-*-of-00010", whatever follows, without other wildcards. */
-static bool match_of_pattern(const char *pattern, struct shard_pattern *shards) {
+static bool match_of_pattern(const char *pattern, struct shard_pattern *shards)
+{
     /* Written in two pieces: two question marks and a minus are a trigraph. */
     static const char *const wildcards[] = {"-?????"
                                             "-of-",
@@ -110,7 +116,8 @@ static bool match_of_pattern(const char *pattern, struct shard_pattern *shards) 
 }
 
 static det_status add_shards(struct det_env *env, const char *pattern,
-                             const struct shard_pattern *shards, struct det_path_list *list) {
+                             const struct shard_pattern *shards, struct det_path_list *list)
+{
     struct det_text missing = {0};
     char *path = NULL;
     unsigned missing_count = 0;
@@ -141,7 +148,8 @@ fail:
     return status;
 }
 
-static det_status expand(struct det_env *env, const char *pattern, struct det_path_list *list) {
+static det_status expand(struct det_env *env, const char *pattern, struct det_path_list *list)
+{
     struct shard_pattern shards;
     if (match_at_pattern(pattern, &shards) || match_of_pattern(pattern, &shards))
         return add_shards(env, pattern, &shards, list);
@@ -152,7 +160,8 @@ static det_status expand(struct det_env *env, const char *pattern, struct det_pa
  * ---------------------------------------------------------------------------------------------------
  */
 
-static void file_release(struct det_env *env, struct det_record_file *file) {
+static void file_release(struct det_env *env, struct det_record_file *file)
+{
     if (file->map.data != NULL)
         det_file_map_close(&file->map);
     det_free(env, &file->inflated);
@@ -162,7 +171,8 @@ static void file_release(struct det_env *env, struct det_record_file *file) {
 
 /* Only a file that does not begin with a sound record can be a compressed one: a record's length
  * may look like any magic number. */
-static bool looks_compressed(const uint8_t *data, size_t bytes) {
+static bool looks_compressed(const uint8_t *data, size_t bytes)
+{
     if (bytes >= LENGTH_BYTES && det_crc32c_mask(det_crc32c(0, data, 8)) == read_u32(data + 8))
         return false;
     if (bytes < 2)
@@ -175,12 +185,14 @@ static bool looks_compressed(const uint8_t *data, size_t bytes) {
 }
 
 /* zlib counts in unsigned int. */
-static unsigned at_most_uint(size_t bytes) {
+static unsigned at_most_uint(size_t bytes)
+{
     return bytes > (1u << 30) ? 1u << 30 : (unsigned)bytes;
 }
 
 static det_status inflate_stream(struct det_env *env, struct det_record_file *file,
-                                 z_stream *stream) {
+                                 z_stream *stream)
+{
     const struct det_file_map *map = &file->map;
     size_t limit = 0;
     if (!det_size_mul(map->bytes, INFLATE_RATIO, &limit))
@@ -228,7 +240,8 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
     return DET_OK;
 }
 
-static det_status inflate_file(struct det_env *env, struct det_record_file *file) {
+static det_status inflate_file(struct det_env *env, struct det_record_file *file)
+{
     z_stream stream = {0};
     /* +32: gzip or zlib by the header. */
     const int result = inflateInit2(&stream, 15 + 32);
@@ -242,7 +255,8 @@ static det_status inflate_file(struct det_env *env, struct det_record_file *file
     return status;
 }
 
-static det_status index_records(struct det_env *env, struct det_record_file *file) {
+static det_status index_records(struct det_env *env, struct det_record_file *file)
+{
     size_t at = 0;
     while (at < file->bytes) {
         const size_t left = file->bytes - at;
@@ -279,7 +293,8 @@ static det_status index_records(struct det_env *env, struct det_record_file *fil
 }
 
 static det_status file_open(struct det_env *env, const char *path, const char *pattern,
-                            struct det_record_file *file) {
+                            struct det_record_file *file)
+{
     static const char lfs[] = "version https://git-lfs";
     DET_TRY_RETURN(det_strdup(env, &file->path, path));
     DET_TRY_RETURN(det_file_map_open(env, path, &file->map));
@@ -300,8 +315,8 @@ static det_status file_open(struct det_env *env, const char *path, const char *p
  * ----------------------------------------------------------------------------------------------------
  */
 
-static det_status add_pattern(struct det_env *env, const char *pattern,
-                              struct det_record_set *set) {
+static det_status add_pattern(struct det_env *env, const char *pattern, struct det_record_set *set)
+{
     struct det_path_list list = {0};
     det_status status = DET_OK;
     DET_TRY(expand(env, pattern, &list));
@@ -319,7 +334,8 @@ fail:
 }
 
 det_status det_record_set_open(struct det_env *env, const char *const *patterns,
-                               size_t pattern_count, struct det_record_set *set) {
+                               size_t pattern_count, struct det_record_set *set)
+{
     *set = (struct det_record_set){0};
     det_status status = DET_OK;
     for (size_t i = 0; i < pattern_count; i++)
@@ -333,7 +349,8 @@ fail:
     return status;
 }
 
-void det_record_set_close(struct det_env *env, struct det_record_set *set) {
+void det_record_set_close(struct det_env *env, struct det_record_set *set)
+{
     for (size_t i = 0; i < set->file_count; i++)
         file_release(env, &set->files[i]);
     det_free(env, &set->files);
@@ -342,7 +359,8 @@ void det_record_set_close(struct det_env *env, struct det_record_set *set) {
 
 /* The file that holds record `index`, which is below record_count: the last whose first record is
  * not above it. */
-static const struct det_record_file *find_file(const struct det_record_set *set, size_t index) {
+static const struct det_record_file *find_file(const struct det_record_set *set, size_t index)
+{
     size_t low = 0, high = set->file_count;
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
@@ -355,7 +373,8 @@ static const struct det_record_file *find_file(const struct det_record_set *set,
 }
 
 det_status det_record_set_get(struct det_env *env, const struct det_record_set *set, size_t index,
-                              const uint8_t **data, size_t *bytes) {
+                              const uint8_t **data, size_t *bytes)
+{
     *data = NULL;
     *bytes = 0;
     if (index >= set->record_count)
@@ -381,7 +400,8 @@ det_status det_record_set_get(struct det_env *env, const struct det_record_set *
     return DET_OK;
 }
 
-const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512]) {
+const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512])
+{
     if (index >= set->record_count) {
         snprintf(buffer, 512, "record %zu", index);
         return buffer;
@@ -391,13 +411,15 @@ const char *det_record_set_name(const struct det_record_set *set, size_t index, 
     return buffer;
 }
 
-static void write_u32(uint8_t *out, uint32_t value) {
+static void write_u32(uint8_t *out, uint32_t value)
+{
     for (int i = 0; i < 4; i++)
         out[i] = (uint8_t)(value >> (8 * i));
 }
 
 det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
-                              size_t bytes) {
+                              size_t bytes)
+{
     uint8_t head[LENGTH_BYTES], tail[4];
     write_u32(head, (uint32_t)bytes);
     write_u32(head + 4, (uint32_t)((uint64_t)bytes >> 32));

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
 #include "base/half.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "formats/weights_layout.h"
@@ -35,16 +35,19 @@ static const struct {
 #undef TYPE_ROW
 };
 
-const char *det_weights_type_name(enum det_weights_type dtype) {
+const char *det_weights_type_name(enum det_weights_type dtype)
+{
     return (unsigned)dtype < DET_WEIGHTS_TYPE_COUNT ? types[dtype].name : "unknown";
 }
 
-size_t det_weights_type_bytes(enum det_weights_type dtype) {
+size_t det_weights_type_bytes(enum det_weights_type dtype)
+{
     return (unsigned)dtype < DET_WEIGHTS_TYPE_COUNT ? types[dtype].bytes : 0;
 }
 
 bool det_weights_shape_bytes(enum det_weights_type dtype, const int64_t *shape, int32_t dims,
-                             size_t *count, size_t *bytes) {
+                             size_t *count, size_t *bytes)
+{
     *count = 1;
     *bytes = 0;
     for (int32_t d = 0; d < dims; d++) {
@@ -55,7 +58,8 @@ bool det_weights_shape_bytes(enum det_weights_type dtype, const int64_t *shape, 
     return det_size_mul(*count, det_weights_type_bytes(dtype), bytes);
 }
 
-static uint64_t read_number(const uint8_t *data, unsigned bytes) {
+static uint64_t read_number(const uint8_t *data, unsigned bytes)
+{
     uint64_t value = 0;
     for (unsigned i = 0; i < bytes; i++)
         value |= (uint64_t)data[i] << (8 * i);
@@ -65,7 +69,8 @@ static uint64_t read_number(const uint8_t *data, unsigned bytes) {
 /* --- the fixed header
  * -------------------------------------------------------------------------------------------- */
 
-static det_status fail_not_ours(struct det_env *env, const struct det_weights *file) {
+static det_status fail_not_ours(struct det_env *env, const struct det_weights *file)
+{
     char shown[WEIGHTS_MAGIC_BYTES * 4 + 1] = "";
     size_t length = 0;
     static const char lfs[] = "version https://git-lfs";
@@ -84,7 +89,8 @@ static det_status fail_not_ours(struct det_env *env, const struct det_weights *f
 
 /* Checks all but the JSON text, whose place it gives. */
 static det_status check_fixed(struct det_env *env, struct det_weights *file, const char **json,
-                              size_t *json_bytes) {
+                              size_t *json_bytes)
+{
     const uint8_t *data = file->map.data;
     const size_t bytes = file->map.bytes;
     const size_t magic = bytes < WEIGHTS_MAGIC_BYTES ? bytes : WEIGHTS_MAGIC_BYTES;
@@ -130,7 +136,8 @@ static det_status check_fixed(struct det_env *env, struct det_weights *file, con
  */
 
 /* A whole number from 0 to 2^53. */
-static bool read_integer(const cJSON *item, uint64_t *value) {
+static bool read_integer(const cJSON *item, uint64_t *value)
+{
     *value = 0;
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= MOST_INTEGER))
         return false;
@@ -138,15 +145,18 @@ static bool read_integer(const cJSON *item, uint64_t *value) {
     return (double)*value == item->valuedouble;
 }
 
-static bool read_member(const cJSON *object, const char *name, uint64_t *value) {
+static bool read_member(const cJSON *object, const char *name, uint64_t *value)
+{
     return read_integer(cJSON_GetObjectItemCaseSensitive(object, name), value);
 }
 
-static bool read_shape(const cJSON *shape, struct det_weights_tensor *tensor) {
+static bool read_shape(const cJSON *shape, struct det_weights_tensor *tensor)
+{
     if (!cJSON_IsArray(shape))
         return false;
     const cJSON *size = NULL;
-    cJSON_ArrayForEach(size, shape) {
+    cJSON_ArrayForEach(size, shape)
+    {
         uint64_t value = 0;
         if (tensor->dims == DET_WEIGHTS_MOST_DIMS || !read_integer(size, &value))
             return false;
@@ -155,7 +165,8 @@ static bool read_shape(const cJSON *shape, struct det_weights_tensor *tensor) {
     return true;
 }
 
-static bool read_type(const cJSON *dtype, struct det_weights_tensor *tensor) {
+static bool read_type(const cJSON *dtype, struct det_weights_tensor *tensor)
+{
     const char *text = cJSON_GetStringValue(dtype);
     for (int i = 0; text != NULL && i < (int)DET_WEIGHTS_TYPE_COUNT; i++) {
         if (strcmp(types[i].name, text) == 0) {
@@ -168,7 +179,8 @@ static bool read_type(const cJSON *dtype, struct det_weights_tensor *tensor) {
 
 /* `*end` is where the tensor before ends, from the data's beginning; moved to this one's end. */
 static det_status read_tensor(struct det_env *env, const struct det_weights *file,
-                              const cJSON *item, struct det_weights_tensor *tensor, size_t *end) {
+                              const cJSON *item, struct det_weights_tensor *tensor, size_t *end)
+{
     const char *path = file->path;
     tensor->name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
     if (tensor->name == NULL || tensor->name[0] == '\0')
@@ -208,12 +220,14 @@ static det_status read_tensor(struct det_env *env, const struct det_weights *fil
     return DET_OK;
 }
 
-static int compare_names(const void *a, const void *b) {
+static int compare_names(const void *a, const void *b)
+{
     const struct det_weights_tensor *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
 }
 
-static det_status index_names(struct det_env *env, struct det_weights *file) {
+static det_status index_names(struct det_env *env, struct det_weights *file)
+{
     DET_TRY_RETURN(det_alloc(env, &file->by_name, file->count, sizeof(void *), "index of tensors"));
     for (size_t i = 0; i < file->count; i++)
         file->by_name[i] = &file->tensors[i];
@@ -227,7 +241,8 @@ static det_status index_names(struct det_env *env, struct det_weights *file) {
 }
 
 static det_status read_json(struct det_env *env, struct det_weights *file, const char *json,
-                            size_t json_bytes) {
+                            size_t json_bytes)
+{
     file->json = cJSON_ParseWithLength(json, json_bytes);
     if (file->json == NULL)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: header is not JSON", file->path);
@@ -240,7 +255,8 @@ static det_status read_json(struct det_env *env, struct det_weights *file, const
     DET_TRY_RETURN(det_alloc(env, &file->tensors, count, sizeof *file->tensors, "tensor list"));
     size_t end = 0;
     const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, tensors) {
+    cJSON_ArrayForEach(item, tensors)
+    {
         DET_TRY_RETURN(read_tensor(env, file, item, &file->tensors[file->count], &end));
         file->count++;
     }
@@ -252,7 +268,8 @@ static det_status read_json(struct det_env *env, struct det_weights *file, const
  */
 
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
-                            struct det_weights **file) {
+                            struct det_weights **file)
+{
     det_status status = DET_OK;
     const char *json = NULL;
     size_t json_bytes = 0;
@@ -269,7 +286,8 @@ fail:
     return status;
 }
 
-void det_weights_close(struct det_env *env, struct det_weights **file) {
+void det_weights_close(struct det_env *env, struct det_weights **file)
+{
     struct det_weights *f = *file;
     if (f == NULL)
         return;
@@ -282,7 +300,8 @@ void det_weights_close(struct det_env *env, struct det_weights **file) {
 }
 
 det_status det_weights_verify_tensor(struct det_env *env, const struct det_weights *file,
-                                     const struct det_weights_tensor *tensor) {
+                                     const struct det_weights_tensor *tensor)
+{
     const uint32_t computed = det_crc32c(0, tensor->data, tensor->bytes);
     if (computed == tensor->crc)
         return DET_OK;
@@ -291,26 +310,30 @@ det_status det_weights_verify_tensor(struct det_env *env, const struct det_weigh
                     tensor->name, tensor->crc, computed);
 }
 
-det_status det_weights_verify(struct det_env *env, const struct det_weights *file) {
+det_status det_weights_verify(struct det_env *env, const struct det_weights *file)
+{
     for (size_t i = 0; i < file->count; i++)
         DET_TRY_RETURN(det_weights_verify_tensor(env, file, &file->tensors[i]));
     return DET_OK;
 }
 
-const char *det_weights_path(const struct det_weights *file) {
+const char *det_weights_path(const struct det_weights *file)
+{
     return file->path;
 }
 
-size_t det_weights_count(const struct det_weights *file) {
+size_t det_weights_count(const struct det_weights *file)
+{
     return file->count;
 }
 
-const struct det_weights_tensor *det_weights_tensor_at(const struct det_weights *file, size_t i) {
+const struct det_weights_tensor *det_weights_tensor_at(const struct det_weights *file, size_t i)
+{
     return i < file->count ? &file->tensors[i] : NULL;
 }
 
-const struct det_weights_tensor *det_weights_find(const struct det_weights *file,
-                                                  const char *name) {
+const struct det_weights_tensor *det_weights_find(const struct det_weights *file, const char *name)
+{
     size_t low = 0, high = file->count;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -327,7 +350,8 @@ const struct det_weights_tensor *det_weights_find(const struct det_weights *file
 
 /* "f32[3,3,8]" */
 static void show_shape(char out[256], enum det_weights_type dtype, const int64_t *shape,
-                       int32_t dims) {
+                       int32_t dims)
+{
     int length = snprintf(out, 256, "%s[", det_weights_type_name(dtype));
     for (int32_t d = 0; d < dims && d < DET_WEIGHTS_MOST_DIMS; d++)
         length += snprintf(out + length, 256 - (size_t)length, "%s%lld", d > 0 ? "," : "",
@@ -337,7 +361,8 @@ static void show_shape(char out[256], enum det_weights_type dtype, const int64_t
 
 det_status det_weights_require(struct det_env *env, const struct det_weights *file,
                                const char *name, enum det_weights_type dtype, const int64_t *shape,
-                               int32_t dims, const struct det_weights_tensor **tensor) {
+                               int32_t dims, const struct det_weights_tensor **tensor)
+{
     *tensor = NULL;
     const struct det_weights_tensor *found = det_weights_find(file, name);
     if (found == NULL)
@@ -354,11 +379,13 @@ det_status det_weights_require(struct det_env *env, const struct det_weights *fi
     return DET_OK;
 }
 
-const struct cJSON *det_weights_meta(const struct det_weights *file) {
+const struct cJSON *det_weights_meta(const struct det_weights *file)
+{
     return file->meta;
 }
 
-det_status det_weights_meta_text(struct det_env *env, const struct det_weights *file, char **text) {
+det_status det_weights_meta_text(struct det_env *env, const struct det_weights *file, char **text)
+{
     *text = NULL;
     char *printed = cJSON_PrintUnformatted(file->meta);
     if (printed == NULL)
@@ -388,7 +415,6 @@ det_status det_weights_read_float(struct det_env *env, const struct det_weights 
         return DET_OK;
     default:
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is %s, expected f32, f16 or bf16",
-                        det_weights_path(file), tensor->name,
-                        det_weights_type_name(tensor->dtype));
+                        det_weights_path(file), tensor->name, det_weights_type_name(tensor->dtype));
     }
 }

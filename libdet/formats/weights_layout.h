@@ -21,7 +21,8 @@ enum {
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian only");
 
 /* Rounds up to a multiple of WEIGHTS_ALIGN; false when it does not fit. */
-static inline bool weights_align(size_t bytes, size_t *out) {
+static inline bool weights_align(size_t bytes, size_t *out)
+{
     *out = 0;
     if (bytes > SIZE_MAX - (WEIGHTS_ALIGN - 1))
         return false;

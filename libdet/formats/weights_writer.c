@@ -26,7 +26,8 @@ struct det_weights_writer {
 };
 
 det_status det_weights_writer_create(struct det_env *env, const char *path,
-                                     struct det_weights_writer **writer) {
+                                     struct det_weights_writer **writer)
+{
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, writer, 1, sizeof **writer, "weights writer"));
     DET_TRY(det_strdup(env, &(*writer)->path, path));
@@ -37,7 +38,8 @@ fail:
     return status;
 }
 
-void det_weights_writer_destroy(struct det_env *env, struct det_weights_writer **writer) {
+void det_weights_writer_destroy(struct det_env *env, struct det_weights_writer **writer)
+{
     struct det_weights_writer *w = *writer;
     if (w == NULL)
         return;
@@ -51,7 +53,8 @@ void det_weights_writer_destroy(struct det_env *env, struct det_weights_writer *
 
 det_status det_weights_writer_add(struct det_env *env, struct det_weights_writer *writer,
                                   const char *name, enum det_weights_type dtype,
-                                  const int64_t *shape, int32_t dims, const void *data) {
+                                  const int64_t *shape, int32_t dims, const void *data)
+{
     struct pending tensor = {.dtype = dtype, .dims = dims, .data = data};
     size_t count = 0;
     if ((unsigned)dtype >= DET_WEIGHTS_TYPE_COUNT)
@@ -86,7 +89,8 @@ det_status det_weights_writer_add(struct det_env *env, struct det_weights_writer
 }
 
 det_status det_weights_writer_set_meta(struct det_env *env, struct det_weights_writer *writer,
-                                       const char *json) {
+                                       const char *json)
+{
     cJSON *parsed = cJSON_ParseWithOpts(json, NULL, 1);
     const bool object = cJSON_IsObject(parsed);
     cJSON_Delete(parsed);
@@ -101,7 +105,8 @@ det_status det_weights_writer_set_meta(struct det_env *env, struct det_weights_w
 }
 
 static det_status put_tensor_json(struct det_env *env, const struct pending *tensor,
-                                  struct det_text *json) {
+                                  struct det_text *json)
+{
     DET_TRY_RETURN(det_text_printf(env, json, "{\"name\":"));
     DET_TRY_RETURN(det_text_json_string(env, json, tensor->name));
     DET_TRY_RETURN(det_text_printf(env, json, ",\"dtype\":\"%s\",\"shape\":[",
@@ -115,7 +120,8 @@ static det_status put_tensor_json(struct det_env *env, const struct pending *ten
 }
 
 static det_status put_json(struct det_env *env, const struct det_weights_writer *writer,
-                           struct det_text *json) {
+                           struct det_text *json)
+{
     DET_TRY_RETURN(det_text_printf(env, json, "{\"meta\":%s,\n\"tensors\":[", writer->meta));
     for (size_t i = 0; i < writer->count; i++) {
         DET_TRY_RETURN(det_text_printf(env, json, "%s\n", i > 0 ? "," : ""));
@@ -124,13 +130,15 @@ static det_status put_json(struct det_env *env, const struct det_weights_writer 
     return det_text_printf(env, json, "]}\n");
 }
 
-static void put_number(uint8_t *out, uint64_t value, unsigned bytes) {
+static void put_number(uint8_t *out, uint64_t value, unsigned bytes)
+{
     for (unsigned i = 0; i < bytes; i++)
         out[i] = (uint8_t)(value >> (8 * i));
 }
 
 static void make_fixed_header(uint8_t fixed[WEIGHTS_FIXED_BYTES], const struct det_text *json,
-                              size_t file_bytes) {
+                              size_t file_bytes)
+{
     memset(fixed, 0, WEIGHTS_FIXED_BYTES);
     memcpy(fixed, WEIGHTS_MAGIC, WEIGHTS_MAGIC_BYTES);
     put_number(fixed + WEIGHTS_AT_VERSION, DET_WEIGHTS_VERSION, 4);
@@ -142,13 +150,15 @@ static void make_fixed_header(uint8_t fixed[WEIGHTS_FIXED_BYTES], const struct d
 }
 
 /* Zeros up to byte `offset` of the file. */
-static det_status pad_to(struct det_env *env, struct det_writer *out, size_t offset) {
+static det_status pad_to(struct det_env *env, struct det_writer *out, size_t offset)
+{
     static const uint8_t zeros[WEIGHTS_ALIGN];
     return det_writer_write(env, out, zeros, offset - (size_t)out->offset);
 }
 
 static det_status write_file(struct det_env *env, const struct det_weights_writer *writer,
-                             const struct det_text *json) {
+                             const struct det_text *json)
+{
     struct det_writer out = {.descriptor = -1};
     uint8_t fixed[WEIGHTS_FIXED_BYTES];
     size_t data_start = 0, file_bytes = 0;
@@ -179,7 +189,8 @@ fail:
     return status;
 }
 
-det_status det_weights_writer_finish(struct det_env *env, struct det_weights_writer **writer) {
+det_status det_weights_writer_finish(struct det_env *env, struct det_weights_writer **writer)
+{
     struct det_text json = {0};
     det_status status = DET_OK;
     DET_TRY(put_json(env, *writer, &json));

@@ -4,7 +4,8 @@
 
 #include "base/mem.h"
 
-void det_anchor_settings_default(struct det_anchor_settings *settings) {
+void det_anchor_settings_default(struct det_anchor_settings *settings)
+{
     *settings = (struct det_anchor_settings){
         .min_level = 3,
         .max_level = 7,
@@ -16,20 +17,23 @@ void det_anchor_settings_default(struct det_anchor_settings *settings) {
     };
 }
 
-int32_t det_anchor_grid_side(int32_t image_px, int32_t pad_to_multiple, int32_t level) {
+int32_t det_anchor_grid_side(int32_t image_px, int32_t pad_to_multiple, int32_t level)
+{
     const int64_t multiple = pad_to_multiple > 1 ? pad_to_multiple : 1;
     const int64_t padded = (image_px + multiple - 1) / multiple * multiple;
     const int64_t stride = (int64_t)1 << level;
     return (int32_t)((padded + stride - 1) / stride);
 }
 
-int32_t det_anchors_per_cell(const struct det_anchor_settings *settings) {
+int32_t det_anchors_per_cell(const struct det_anchor_settings *settings)
+{
     return settings->aspect_ratio_count * settings->scales_per_octave;
 }
 
 static det_status check(struct det_env *env, const struct det_anchor_settings *settings,
                         const struct det_grid_size *grids, int32_t height, int32_t width,
-                        size_t *count) {
+                        size_t *count)
+{
     if (settings->min_level < 0 || settings->max_level < settings->min_level ||
         settings->max_level >= DET_ANCHOR_LEVELS_MAX)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -74,7 +78,8 @@ static det_status check(struct det_env *env, const struct det_anchor_settings *s
 /* One level's anchors at `out`; returns the place after them. */
 static float (*fill_level(const struct det_anchor_settings *settings, int32_t level,
                           struct det_grid_size grid, int32_t image_height, int32_t image_width,
-                          float (*out)[4]))[4] {
+                          float (*out)[4]))[4]
+{
     const float stride = ldexpf(1, level);
     const float base = stride * settings->anchor_scale;
     const float offset_y = image_height % (1 << level) == 0 ? stride / 2 : 0;
@@ -104,7 +109,8 @@ static float (*fill_level(const struct det_anchor_settings *settings, int32_t le
 
 det_status det_anchors_create(struct det_env *env, const struct det_anchor_settings *settings,
                               const struct det_grid_size *grids, int32_t image_height_px,
-                              int32_t image_width_px, float (**anchors)[4], int32_t *count) {
+                              int32_t image_width_px, float (**anchors)[4], int32_t *count)
+{
     *anchors = NULL;
     *count = 0;
     size_t total = 0;

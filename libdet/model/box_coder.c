@@ -9,13 +9,15 @@ struct center {
     float y, x, height, width;
 };
 
-static struct center center_of(const float box[4]) {
+static struct center center_of(const float box[4])
+{
     const float height = box[2] - box[0], width = box[3] - box[1];
     return (struct center){box[0] + height / 2, box[1] + width / 2, height, width};
 }
 
 void det_box_encode(const struct det_box_coder *coder, const float box[4], const float anchor[4],
-                    float encoding[4]) {
+                    float encoding[4])
+{
     struct center a = center_of(anchor), b = center_of(box);
     a.height += EPSILON;
     a.width += EPSILON;
@@ -28,12 +30,14 @@ void det_box_encode(const struct det_box_coder *coder, const float box[4], const
 }
 
 /* NaN stays NaN. */
-static float size_factor(float log_size) {
+static float size_factor(float log_size)
+{
     return expf(log_size > LOG_SIZE_AT_MOST ? LOG_SIZE_AT_MOST : log_size);
 }
 
 void det_box_decode(const struct det_box_coder *coder, const float encoding[4],
-                    const float anchor[4], float box[4]) {
+                    const float anchor[4], float box[4])
+{
     const struct center a = center_of(anchor);
     const float height = size_factor(encoding[2] / coder->height_scale) * a.height;
     const float width = size_factor(encoding[3] / coder->width_scale) * a.width;

@@ -25,8 +25,8 @@ static int32_t add_tensor(struct builder *b, int32_t height, int32_t width, int3
 {
     struct det_graph *g = b->graph;
     if (b->status == DET_OK)
-        b->status = det_grow(b->env, &g->tensors, &g->tensor_capacity,
-                             (size_t)g->tensor_count + 1, sizeof *g->tensors, "graph tensors");
+        b->status = det_grow(b->env, &g->tensors, &g->tensor_capacity, (size_t)g->tensor_count + 1,
+                             sizeof *g->tensors, "graph tensors");
     if (b->status != DET_OK)
         return -1;
     g->tensors[g->tensor_count] = (struct det_tensor){height, width, channels};
@@ -74,8 +74,8 @@ static int32_t add_param(struct builder *b, const char *prefix, const char *name
 }
 
 static int32_t add_vector(struct builder *b, const char *prefix, const char *name,
-                          enum det_param_role role, int32_t channels, float initial,
-                          bool trainable, bool stored, bool backbone)
+                          enum det_param_role role, int32_t channels, float initial, bool trainable,
+                          bool stored, bool backbone)
 {
     return add_param(b, prefix, name,
                      (struct det_param){
@@ -91,8 +91,8 @@ static int32_t add_vector(struct builder *b, const char *prefix, const char *nam
 
 /* What a convolution layer is: everything but its place. */
 struct layer {
-    const char *prefix;                /* of the kernel's key */
-    const char *kernel_name;           /* "kernel", "depthwise_kernel", "pointwise_kernel" */
+    const char *prefix;      /* of the kernel's key */
+    const char *kernel_name; /* "kernel", "depthwise_kernel", "pointwise_kernel" */
     enum det_param_role role;
     int32_t kernel, stride, out_c;
     struct det_init_spec init;
@@ -140,8 +140,8 @@ static int32_t add_layer(struct builder *b, int32_t in, const struct layer *l)
     const struct det_tensor from = b->graph->tensors[in];
     const bool depthwise = l->role == DET_PARAM_DEPTHWISE;
     const int32_t out_c = depthwise ? from.channels : l->out_c;
-    const struct det_conv_shape s = det_conv_same(1, from.height, from.width, from.channels, out_c,
-                                                  l->kernel, l->stride);
+    const struct det_conv_shape s =
+        det_conv_same(1, from.height, from.width, from.channels, out_c, l->kernel, l->stride);
     const bool fold = b->graph->folded && l->norm != NULL;
     struct det_param kernel = {
         .role = l->role,
@@ -359,9 +359,8 @@ static void add_pyramid(struct builder *b, const int32_t taps[4])
 {
     const struct det_model_spec *spec = b->spec;
     struct det_graph *g = b->graph;
-    const int32_t depth =
-        at_least((int32_t)((double)spec->fpn_depth * (double)spec->depth_multiplier),
-                 spec->min_depth);
+    const int32_t depth = at_least(
+        (int32_t)((double)spec->fpn_depth * (double)spec->depth_multiplier), spec->min_depth);
     char prefix[160];
     int32_t down = add_projection(b, taps[3], FPN "/top_layers/0", depth);
     g->features[5 - spec->min_level] = down;
@@ -491,10 +490,10 @@ static void add_head(struct builder *b)
         const int32_t box_tower =
             add_tower(b, feature, spec->share_tower ? "PredictionTower" : "BoxPredictionTower",
                       "box_encodings", l);
-        const int32_t class_tower =
-            spec->share_tower ? box_tower
-                              : add_tower(b, feature, "ClassPredictionTower",
-                                          "class_predictions_with_background", l);
+        const int32_t class_tower = spec->share_tower
+                                        ? box_tower
+                                        : add_tower(b, feature, "ClassPredictionTower",
+                                                    "class_predictions_with_background", l);
         g->box_outputs[l] =
             add_predictor(b, box_tower, PREDICTOR "/_box_prediction_head/_box_encoder_layers/0",
                           g->anchors_per_cell * 4, 0.0f);
@@ -534,8 +533,9 @@ det_status det_graph_build(struct det_env *env, const struct det_model_spec *spe
     for (int32_t i = 0; b.status == DET_OK && i < graph->op_count; i++) {
         struct det_op *op = &graph->ops[i];
         const int32_t named = op->weight >= 0 ? op->weight : op->gamma;
-        op->name = named >= 0 ? graph->params[named].key
-                              : op->kind == DET_OP_ADD ? "residual add" : "upsample and add";
+        op->name = named >= 0               ? graph->params[named].key
+                   : op->kind == DET_OP_ADD ? "residual add"
+                                            : "upsample and add";
     }
     if (b.status != DET_OK)
         det_graph_free(env, graph);
@@ -580,13 +580,11 @@ static void fold_one(const struct det_graph *training, const float *params,
     /* The output channel runs fastest in both layouts: HWIO, and HWC1 read as HWC. */
     for (size_t i = 0; i < kernel->count; i++) {
         const size_t c = i % (size_t)channels;
-        const double scale =
-            (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
+        const double scale = (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
         folded_w[i] = (float)((double)w[i] * scale);
     }
     for (int32_t c = 0; c < channels; c++) {
-        const double scale =
-            (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
+        const double scale = (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
         folded_b[c] = (float)((double)beta[c] - (double)mean[c] * scale);
     }
 }
@@ -652,7 +650,7 @@ static void init_one(const struct det_param *param, struct det_rng *rng, float *
     case DET_INIT_VARIANCE_SCALING: {
         const double fan = init->fan_mode == DET_INIT_FAN_IN    ? fan_in
                            : init->fan_mode == DET_INIT_FAN_OUT ? fan_out
-                                                           : 0.5 * (fan_in + fan_out);
+                                                                : 0.5 * (fan_in + fan_out);
         const double scale = (double)init->a / fmax(1.0, fan);
         draw = init->uniform ? UNIFORM : TRUNCATED;
         limit = sqrt(3.0 * scale);

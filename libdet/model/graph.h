@@ -34,10 +34,11 @@ struct det_param {
     size_t count;
     size_t offset; /* floats from the start of the parameter block, a multiple of 16 */
     struct det_init_spec init;
-    float l2;       /* 0: not regularised */
-    bool trainable; /* false: moving statistics, and gamma/beta that the config switches off (not stored either) */
-    bool stored;    /* is in a checkpoint */
-    bool backbone;  /* part of the classification backbone */
+    float l2; /* 0: not regularised */
+    bool
+        trainable; /* false: moving statistics, and gamma/beta that the config switches off (not stored either) */
+    bool stored;   /* is in a checkpoint */
+    bool backbone; /* part of the classification backbone */
 };
 
 enum det_op_kind {
@@ -50,14 +51,14 @@ enum det_op_kind {
 
 struct det_op {
     enum det_op_kind kind;
-    int32_t in, in2, out;                 /* tensor indices, -1: none */
-    int32_t weight, bias;                 /* parameter indices, -1: none */
-    int32_t gamma, beta, mean, variance;  /* BATCH_NORM */
-    int32_t kernel, stride;               /* convolutions, SAME padding */
-    enum det_activation act;              /* convolutions of the folded form, BATCH_NORM */
-    float epsilon, decay;                 /* BATCH_NORM */
-    bool head;                            /* BATCH_NORM of the box predictor */
-    const char *name;                     /* for messages: the weight's or gamma's key */
+    int32_t in, in2, out;                /* tensor indices, -1: none */
+    int32_t weight, bias;                /* parameter indices, -1: none */
+    int32_t gamma, beta, mean, variance; /* BATCH_NORM */
+    int32_t kernel, stride;              /* convolutions, SAME padding */
+    enum det_activation act;             /* convolutions of the folded form, BATCH_NORM */
+    float epsilon, decay;                /* BATCH_NORM */
+    bool head;                           /* BATCH_NORM of the box predictor */
+    const char *name;                    /* for messages: the weight's or gamma's key */
 };
 
 struct det_tensor {

@@ -13,7 +13,8 @@ struct det_losses {
     double *localization_partial, *classification_partial;
 };
 
-void det_loss_settings_default(struct det_loss_settings *settings) {
+void det_loss_settings_default(struct det_loss_settings *settings)
+{
     *settings = (struct det_loss_settings){
         .class_loss = DET_CLASS_LOSS_SIGMOID_FOCAL,
         .focal_gamma = 2,
@@ -30,7 +31,8 @@ void det_loss_settings_default(struct det_loss_settings *settings) {
 
 det_status det_losses_create(struct det_env *env, const struct det_loss_settings *settings,
                              int32_t images_max, int32_t anchor_count, int32_t class_count,
-                             struct det_losses **out) {
+                             struct det_losses **out)
+{
     *out = NULL;
     if (images_max < 1 || anchor_count < 1 || class_count < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -63,7 +65,8 @@ fail:
     return status;
 }
 
-void det_losses_destroy(struct det_env *env, struct det_losses **out) {
+void det_losses_destroy(struct det_env *env, struct det_losses **out)
+{
     if (*out == NULL)
         return;
     det_free(env, &(*out)->localization_partial);
@@ -81,7 +84,8 @@ struct job {
 };
 
 /* One anchor's Huber loss, and the gradient before any weight. */
-static float huber(float delta, const float encoding[4], const float target[4], float gradient[4]) {
+static float huber(float delta, const float encoding[4], const float target[4], float gradient[4])
+{
     float sum = 0;
     for (int k = 0; k < 4; k++) {
         const float error = isnan(target[k]) ? 0 : encoding[k] - target[k];
@@ -102,7 +106,8 @@ static float huber(float delta, const float encoding[4], const float target[4], 
  * p^gamma (gamma (1 - p) softplus(s) + p); dx = -ds for target 1. exp() only of numbers <= 0:
  * nothing overflows. */
 static float class_term(const struct det_loss_settings *settings, float x, bool positive,
-                        float *gradient) {
+                        float *gradient)
+{
     const float s = positive ? -x : x;
     const float e = expf(-fabsf(s)), inverse = 1 / (1 + e);
     const float p = s >= 0 ? inverse : e * inverse;
@@ -121,7 +126,8 @@ static float class_term(const struct det_loss_settings *settings, float x, bool 
     return loss;
 }
 
-static void loss_task(void *argument, int32_t task, int32_t worker) {
+static void loss_task(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     const struct det_losses *losses = job->losses;
@@ -163,7 +169,8 @@ static void loss_task(void *argument, int32_t task, int32_t worker) {
 det_status det_losses_compute(struct det_env *env, struct det_losses *losses, struct det_pool *pool,
                               const struct det_targets *targets, const float *logits,
                               const float *encodings, struct det_loss_values *values,
-                              float *logit_gradients, float *encoding_gradients) {
+                              float *logit_gradients, float *encoding_gradients)
+{
     *values = (struct det_loss_values){NAN, NAN, NAN};
     if (targets->anchor_count != losses->anchor_count ||
         targets->class_count != losses->class_count || targets->images < 1 ||

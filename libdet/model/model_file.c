@@ -215,8 +215,8 @@ static det_status take_params(struct det_env *env, struct det_model *model,
         }
         DET_TRY_RETURN(require_float(env, *file, param, &tensor));
         first = p == 0 ? tensor : first;
-        mapped = mapped && tensor->dtype == DET_WEIGHTS_F32 &&
-                 maps_as_block(graph, first, p, tensor);
+        mapped =
+            mapped && tensor->dtype == DET_WEIGHTS_F32 && maps_as_block(graph, first, p, tensor);
     }
     if (mapped) {
         model->params = first->data;

@@ -14,13 +14,14 @@ struct det_net {
     enum det_net_mode mode;
 
     uint8_t *arena;
-    float **values;         /* per tensor */
-    float **gradients;      /* per tensor, NULL where none is kept */
-    bool *accumulate_in;    /* per operation: its gradient for `in` is added */
-    bool *accumulate_in2;   /* ... for `in2` */
-    bool *skip_in2;         /* ... for `in2` is the output's own gradient: the same memory */
-    bool *accumulate_param; /* per operation: its parameter gradients are added (weights shared by levels) */
-    float **statistics;     /* per operation: batch norm's mean [c], variance [c] */
+    float **values;       /* per tensor */
+    float **gradients;    /* per tensor, NULL where none is kept */
+    bool *accumulate_in;  /* per operation: its gradient for `in` is added */
+    bool *accumulate_in2; /* ... for `in2` */
+    bool *skip_in2;       /* ... for `in2` is the output's own gradient: the same memory */
+    bool *
+        accumulate_param; /* per operation: its parameter gradients are added (weights shared by levels) */
+    float **statistics; /* per operation: batch norm's mean [c], variance [c] */
     float *statistics_block;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
     void *workspace;
@@ -212,8 +213,9 @@ static det_status make_plan(struct det_env *env, const struct det_graph *graph,
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "batch size: got %d, expected 1 to 65536",
                         batch);
     if (mode != DET_NET_INFER && graph->folded)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "a model exported for inference cannot be trained: start from a checkpoint");
+        return det_fail(
+            env, DET_STATUS_INVALID_ARGUMENT,
+            "a model exported for inference cannot be trained: start from a checkpoint");
     const size_t tensors = (size_t)graph->tensor_count, operations = (size_t)graph->op_count;
     DET_TRY(det_alloc(env, &plan->blocks, 2 * tensors, sizeof *plan->blocks, "memory plan"));
     DET_TRY(det_alloc(env, &plan->alias, tensors, sizeof *plan->alias, "memory plan"));
@@ -306,8 +308,7 @@ det_status det_net_create(struct det_env *env, const struct det_graph *graph,
 {
     *out = NULL;
     struct net_plan plan;
-    DET_TRY_RETURN(
-        make_plan(env, graph, ops, det_pool_threads(pool), batch, mode, &plan));
+    DET_TRY_RETURN(make_plan(env, graph, ops, det_pool_threads(pool), batch, mode, &plan));
     struct det_net *net = NULL;
     det_status status = det_alloc(env, &net, 1, sizeof *net, "network");
     if (status == DET_OK) {
@@ -486,8 +487,7 @@ static float *gradient_of(const struct det_net *net, float *gradients, int32_t i
     return index < 0 ? NULL : gradients + net->graph->params[index].offset;
 }
 
-static void backward_conv(struct det_net *net, const float *params, float *gradients,
-                          int32_t index)
+static void backward_conv(struct det_net *net, const float *params, float *gradients, int32_t index)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
@@ -509,8 +509,7 @@ static void backward_conv(struct det_net *net, const float *params, float *gradi
             x, &s, dout, weight, net->gradients[op->in], net->accumulate_in[index]);
 }
 
-static void backward_norm(struct det_net *net, const float *params, float *gradients,
-                          int32_t index)
+static void backward_norm(struct det_net *net, const float *params, float *gradients, int32_t index)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
@@ -601,8 +600,8 @@ const char *det_net_first_non_finite(const struct det_net *net)
     const struct det_graph *g = net->graph;
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *op = &g->ops[i];
-        const size_t count = (size_t)rows_of(g, op->out, net->batch) *
-                             (size_t)g->tensors[op->out].channels;
+        const size_t count =
+            (size_t)rows_of(g, op->out, net->batch) * (size_t)g->tensors[op->out].channels;
         const float *out = net->values[op->out];
         /* Infinities and NaN survive a sum of 0 * x. */
         float probe = 0.0f;

@@ -15,7 +15,8 @@ struct range_job {
     size_t count, piece;
 };
 
-static void range_task(void *argument, int32_t task, int32_t worker) {
+static void range_task(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct range_job *job = argument;
     const size_t begin = (size_t)task * job->piece;
@@ -24,7 +25,8 @@ static void range_task(void *argument, int32_t task, int32_t worker) {
 }
 
 /* Returns the number of tasks. */
-static int32_t for_ranges(struct det_pool *pool, size_t count, range_fn function, void *argument) {
+static int32_t for_ranges(struct det_pool *pool, size_t count, range_fn function, void *argument)
+{
     size_t piece = count / TASKS + (count % TASKS != 0);
     if (piece < PIECE)
         piece = PIECE;
@@ -42,7 +44,8 @@ struct update {
     float beta1, beta2, epsilon;
 };
 
-static void sgd_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void sgd_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     (void)task;
     const struct update *u = argument;
     for (size_t i = begin; i < end; i++) {
@@ -53,7 +56,8 @@ static void sgd_range(void *argument, size_t begin, size_t end, int32_t task) {
 }
 
 void det_sgd_update(struct det_pool *pool, float *weights, const float *gradients, float *velocity,
-                    size_t count, float learning_rate, float momentum) {
+                    size_t count, float learning_rate, float momentum)
+{
     struct update u = {.weights = weights,
                        .gradients = gradients,
                        .first = velocity,
@@ -62,7 +66,8 @@ void det_sgd_update(struct det_pool *pool, float *weights, const float *gradient
     for_ranges(pool, count, sgd_range, &u);
 }
 
-static void adam_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void adam_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     (void)task;
     const struct update *u = argument;
     for (size_t i = begin; i < end; i++) {
@@ -75,7 +80,8 @@ static void adam_range(void *argument, size_t begin, size_t end, int32_t task) {
 
 void det_adam_update(struct det_pool *pool, const struct det_adam *adam, float *weights,
                      const float *gradients, float *first_moment, float *second_moment,
-                     size_t count, float learning_rate, int64_t updates_done) {
+                     size_t count, float learning_rate, int64_t updates_done)
+{
     const float t = (float)(updates_done + 1);
     const float correction = sqrtf(1 - powf(adam->beta2, t)) / (1 - powf(adam->beta1, t));
     struct update u = {.weights = weights,
@@ -89,7 +95,8 @@ void det_adam_update(struct det_pool *pool, const struct det_adam *adam, float *
     for_ranges(pool, count, adam_range, &u);
 }
 
-static void rmsprop_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void rmsprop_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     (void)task;
     const struct update *u = argument;
     for (size_t i = begin; i < end; i++) {
@@ -109,7 +116,8 @@ static void rmsprop_range(void *argument, size_t begin, size_t end, int32_t task
 
 void det_rmsprop_update(struct det_pool *pool, const struct det_rmsprop *rmsprop, float *weights,
                         const float *gradients, float *mean_square, float *moment, size_t count,
-                        float learning_rate) {
+                        float learning_rate)
+{
     struct update u = {.weights = weights,
                        .gradients = gradients,
                        .first = moment,
@@ -121,7 +129,8 @@ void det_rmsprop_update(struct det_pool *pool, const struct det_rmsprop *rmsprop
     for_ranges(pool, count, rmsprop_range, &u);
 }
 
-float det_rmsprop_rate_factor(float decay, int64_t updates_done) {
+float det_rmsprop_rate_factor(float decay, int64_t updates_done)
+{
     return decay > 0 ? 1 / (1 + decay * (float)updates_done) : 1;
 }
 
@@ -130,7 +139,8 @@ struct square_sum {
     double partial[TASKS];
 };
 
-static void square_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void square_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     struct square_sum *sum = argument;
     double total[4] = {0}; /* four chains: an addition need not wait for the one before */
     size_t i = begin;
@@ -142,7 +152,8 @@ static void square_range(void *argument, size_t begin, size_t end, int32_t task)
     sum->partial[task] = (total[0] + total[1]) + (total[2] + total[3]);
 }
 
-double det_sum_of_squares(struct det_pool *pool, const float *values, size_t count) {
+double det_sum_of_squares(struct det_pool *pool, const float *values, size_t count)
+{
     struct square_sum sum = {.values = values};
     const int32_t tasks = for_ranges(pool, count, square_range, &sum);
     double total = 0;
@@ -151,7 +162,8 @@ double det_sum_of_squares(struct det_pool *pool, const float *values, size_t cou
     return total;
 }
 
-float det_clip_factor(double norm, float clip_norm) {
+float det_clip_factor(double norm, float clip_norm)
+{
     if (!isfinite(norm))
         return NAN;
     const float of_norm = 1 / (float)norm, of_clip = 1 / clip_norm;
@@ -164,23 +176,27 @@ struct scaling {
     float factor;
 };
 
-static void scale_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void scale_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     (void)task;
     const struct scaling *s = argument;
     for (size_t i = begin; i < end; i++)
         s->values[i] *= s->factor;
 }
 
-void det_scale(struct det_pool *pool, float *values, size_t count, float factor) {
+void det_scale(struct det_pool *pool, float *values, size_t count, float factor)
+{
     struct scaling s = {.values = values, .factor = factor};
     for_ranges(pool, count, scale_range, &s);
 }
 
-double det_l2_loss(struct det_pool *pool, const float *weights, size_t count, float weight) {
+double det_l2_loss(struct det_pool *pool, const float *weights, size_t count, float weight)
+{
     return (double)weight * 0.5 * det_sum_of_squares(pool, weights, count);
 }
 
-static void add_scaled_range(void *argument, size_t begin, size_t end, int32_t task) {
+static void add_scaled_range(void *argument, size_t begin, size_t end, int32_t task)
+{
     (void)task;
     const struct scaling *s = argument;
     for (size_t i = begin; i < end; i++)
@@ -188,7 +204,8 @@ static void add_scaled_range(void *argument, size_t begin, size_t end, int32_t t
 }
 
 void det_l2_add_gradient(struct det_pool *pool, const float *weights, float *gradients,
-                         size_t count, float weight) {
+                         size_t count, float weight)
+{
     struct scaling s = {.values = gradients, .from = weights, .factor = weight};
     for_ranges(pool, count, add_scaled_range, &s);
 }

@@ -22,7 +22,8 @@ struct det_postprocess {
     const float *logits, *encodings; /* of the present run */
 };
 
-void det_postprocess_settings_default(struct det_postprocess_settings *settings) {
+void det_postprocess_settings_default(struct det_postprocess_settings *settings)
+{
     *settings = (struct det_postprocess_settings){
         .score_threshold = 1e-8f,
         .iou_threshold = 0.6f,
@@ -33,7 +34,8 @@ void det_postprocess_settings_default(struct det_postprocess_settings *settings)
     };
 }
 
-float det_sigmoid(float logit) {
+float det_sigmoid(float logit)
+{
     return 1 / (1 + expf(-logit));
 }
 
@@ -41,7 +43,8 @@ det_status det_postprocess_create(struct det_env *env,
                                   const struct det_postprocess_settings *settings,
                                   const float (*anchors)[4], int32_t anchor_count,
                                   int32_t class_count, struct det_pool *pool,
-                                  struct det_postprocess **out) {
+                                  struct det_postprocess **out)
+{
     *out = NULL;
     if (anchor_count < 1 || class_count < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -96,7 +99,8 @@ fail:
     return status;
 }
 
-void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out) {
+void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out)
+{
     struct det_postprocess *p = *out;
     if (p == NULL)
         return;
@@ -112,7 +116,8 @@ void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out) 
     det_free(env, out);
 }
 
-size_t det_postprocess_bytes(const struct det_postprocess *p) {
+size_t det_postprocess_bytes(const struct det_postprocess *p)
+{
     const size_t a = (size_t)p->anchor_count, classes = (size_t)p->class_count;
     const size_t kept = classes * (size_t)p->per_class;
     const size_t most = (size_t)p->settings.max_total_detections;
@@ -125,17 +130,20 @@ size_t det_postprocess_bytes(const struct det_postprocess *p) {
 
 /* Keys: score's bits above, the complement of an index below. Scores are never negative, so that
  * their bits rise with them; of equal scores the lower index makes the larger key. */
-static uint64_t make_key(float score, uint32_t index) {
+static uint64_t make_key(float score, uint32_t index)
+{
     uint32_t bits = 0;
     memcpy(&bits, &score, sizeof bits);
     return (uint64_t)bits << 32 | (UINT32_MAX - index);
 }
 
-static uint32_t key_index(uint64_t key) {
+static uint32_t key_index(uint64_t key)
+{
     return UINT32_MAX - (uint32_t)key;
 }
 
-static float key_score(uint64_t key) {
+static float key_score(uint64_t key)
+{
     const uint32_t bits = (uint32_t)(key >> 32);
     float score = 0;
     memcpy(&score, &bits, sizeof score);
@@ -143,7 +151,8 @@ static float key_score(uint64_t key) {
 }
 
 /* Restores a max-heap of `count` keys whose root `at` may be too small. */
-static void sift_down(uint64_t *heap, size_t count, size_t at) {
+static void sift_down(uint64_t *heap, size_t count, size_t at)
+{
     const uint64_t key = heap[at];
     for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
         if (child + 1 < count && heap[child + 1] > heap[child])
@@ -156,12 +165,14 @@ static void sift_down(uint64_t *heap, size_t count, size_t at) {
     heap[at] = key;
 }
 
-static void make_heap(uint64_t *heap, size_t count) {
+static void make_heap(uint64_t *heap, size_t count)
+{
     for (size_t i = count / 2; i-- > 0;)
         sift_down(heap, count, i);
 }
 
-static uint64_t pop(uint64_t *heap, size_t *count) {
+static uint64_t pop(uint64_t *heap, size_t *count)
+{
     const uint64_t top = heap[0];
     heap[0] = heap[--*count];
     if (*count > 0)
@@ -169,7 +180,8 @@ static uint64_t pop(uint64_t *heap, size_t *count) {
     return top;
 }
 
-static void decode_task(void *argument, int32_t task, int32_t worker) {
+static void decode_task(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     struct det_postprocess *p = argument;
     const int32_t begin = task * CHUNK;
@@ -179,17 +191,20 @@ static void decode_task(void *argument, int32_t task, int32_t worker) {
                        p->boxes[a]);
 }
 
-static float least(float a, float b) {
+static float least(float a, float b)
+{
     return a < b ? a : b;
 }
 
-static float most(float a, float b) {
+static float most(float a, float b)
+{
     return a > b ? a : b;
 }
 
 /* Decoded boxes never have ymin > ymax, so the kernel's reordering of corners is not needed. An IoU
  * that is NaN (areas that overflow) suppresses, as there. */
-static bool overlaps(const float a[4], const float b[4], float threshold) {
+static bool overlaps(const float a[4], const float b[4], float threshold)
+{
     const float area_a = (a[2] - a[0]) * (a[3] - a[1]), area_b = (b[2] - b[0]) * (b[3] - b[1]);
     float iou = 0;
     if (area_a > 0 && area_b > 0) {
@@ -201,7 +216,8 @@ static bool overlaps(const float a[4], const float b[4], float threshold) {
     return !(iou <= threshold);
 }
 
-static void class_task(void *argument, int32_t class_index, int32_t worker) {
+static void class_task(void *argument, int32_t class_index, int32_t worker)
+{
     struct det_postprocess *p = argument;
     uint64_t *heap = p->heaps + (size_t)worker * (size_t)p->anchor_count;
     size_t candidates = 0;
@@ -227,13 +243,15 @@ static void class_task(void *argument, int32_t class_index, int32_t worker) {
     p->kept_count[class_index] = count;
 }
 
-static float clip(float value, float low, float high) {
+static float clip(float value, float low, float high)
+{
     return most(least(value, high), low);
 }
 
 /* False when nothing of the box is left. */
 static bool place_box(const struct det_postprocess *p, const float box[4], const float window[4],
-                      float out[4]) {
+                      float out[4])
+{
     const float clipped[4] = {
         clip(box[0], window[0], window[2]), clip(box[1], window[1], window[3]),
         clip(box[2], window[0], window[2]), clip(box[3], window[1], window[3])};
@@ -251,7 +269,8 @@ static bool place_box(const struct det_postprocess *p, const float box[4], const
 }
 
 const struct det_detections *det_postprocess_run(struct det_postprocess *p, const float *logits,
-                                                 const float *encodings, const float window[4]) {
+                                                 const float *encodings, const float window[4])
+{
     p->logits = logits;
     p->encodings = encodings;
     det_pool_run(p->pool, (p->anchor_count + CHUNK - 1) / CHUNK, decode_task, p);

@@ -4,7 +4,8 @@
 
 #define PI_F 3.14159265358979323846f
 
-static det_status check_manual(struct det_env *env, const struct det_schedule *s) {
+static det_status check_manual(struct det_env *env, const struct det_schedule *s)
+{
     if (s->step_count < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "manual_step_learning_rate: the schedule is empty");
@@ -17,7 +18,8 @@ static det_status check_manual(struct det_env *env, const struct det_schedule *s
     return DET_OK;
 }
 
-det_status det_schedule_check(struct det_env *env, const struct det_schedule *s) {
+det_status det_schedule_check(struct det_env *env, const struct det_schedule *s)
+{
     switch (s->kind) {
     case DET_SCHEDULE_CONSTANT:
         return DET_OK;
@@ -47,7 +49,8 @@ det_status det_schedule_check(struct det_env *env, const struct det_schedule *s)
                     (int)s->kind);
 }
 
-static float exponential_rate(const struct det_schedule *s, int64_t step) {
+static float exponential_rate(const struct det_schedule *s, int64_t step)
+{
     float rate = 0;
     if (step < s->burnin_steps) {
         rate = s->burnin_learning_rate == 0 ? s->learning_rate : s->burnin_learning_rate;
@@ -60,7 +63,8 @@ static float exponential_rate(const struct det_schedule *s, int64_t step) {
     return rate > s->min_learning_rate ? rate : s->min_learning_rate;
 }
 
-static float manual_rate(const struct det_schedule *s, int64_t step) {
+static float manual_rate(const struct det_schedule *s, int64_t step)
+{
     if (step < s->steps[0]) {
         if (!s->warmup)
             return s->learning_rate;
@@ -73,7 +77,8 @@ static float manual_rate(const struct det_schedule *s, int64_t step) {
     return s->rates[i];
 }
 
-static float cosine_rate(const struct det_schedule *s, int64_t step) {
+static float cosine_rate(const struct det_schedule *s, int64_t step)
+{
     if (step > s->total_steps)
         return 0;
     if (step < s->warmup_steps) {
@@ -90,7 +95,8 @@ static float cosine_rate(const struct det_schedule *s, int64_t step) {
     return 0.5f * s->learning_rate * (1 + cosf(PI_F * done / (float)length));
 }
 
-float det_schedule_rate(const struct det_schedule *s, int64_t step) {
+float det_schedule_rate(const struct det_schedule *s, int64_t step)
+{
     switch (s->kind) {
     case DET_SCHEDULE_CONSTANT:
         return s->learning_rate;

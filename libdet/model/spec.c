@@ -92,16 +92,15 @@ det_status det_model_spec_check(struct det_env *env, const struct det_model_spec
     DET_TRY_RETURN(check_int(env, "input width", spec->input_width, 33, 16384));
     DET_TRY_RETURN(check_int(env, "pad_to_multiple", spec->pad_to_multiple, 1, 1024));
     DET_TRY_RETURN(check_positive(env, "depth_multiplier", spec->depth_multiplier));
-    DET_TRY_RETURN(check_int(env, "depth_multiplier * 100", (int32_t)(spec->depth_multiplier * 100),
-                             1, 1000));
+    DET_TRY_RETURN(
+        check_int(env, "depth_multiplier * 100", (int32_t)(spec->depth_multiplier * 100), 1, 1000));
     DET_TRY_RETURN(check_int(env, "min_depth", spec->min_depth, 0, 4096));
     DET_TRY_RETURN(check_int(env, "fpn min_level", spec->min_level, DET_MIN_LEVEL, 5));
-    DET_TRY_RETURN(check_int(env, "fpn max_level", spec->max_level, 5,
-                             spec->min_level + DET_MAX_LEVELS - 1));
+    DET_TRY_RETURN(
+        check_int(env, "fpn max_level", spec->max_level, 5, spec->min_level + DET_MAX_LEVELS - 1));
     DET_TRY_RETURN(check_int(env, "additional_layer_depth", spec->fpn_depth, 1, 4096));
     DET_TRY_RETURN(check_int(env, "box predictor depth", spec->head_depth, 1, 4096));
-    DET_TRY_RETURN(
-        check_int(env, "num_layers_before_predictor", spec->head_layers, 0, 64));
+    DET_TRY_RETURN(check_int(env, "num_layers_before_predictor", spec->head_layers, 0, 64));
     DET_TRY_RETURN(check_int(env, "kernel_size", spec->head_kernel, 1, 15));
     DET_TRY_RETURN(check_int(env, "scales_per_octave", spec->scales_per_octave, 1, 64));
     DET_TRY_RETURN(check_int(env, "aspect_ratios", spec->aspect_count, 1, DET_MAX_ASPECTS));
@@ -112,8 +111,7 @@ det_status det_model_spec_check(struct det_env *env, const struct det_model_spec
     DET_TRY_RETURN(check_positive(env, "x_scale", spec->x_scale));
     DET_TRY_RETURN(check_positive(env, "height_scale", spec->height_scale));
     DET_TRY_RETURN(check_positive(env, "width_scale", spec->width_scale));
-    DET_TRY_RETURN(
-        check_int(env, "max_detections_per_class", spec->max_per_class, 1, 1000000));
+    DET_TRY_RETURN(check_int(env, "max_detections_per_class", spec->max_per_class, 1, 1000000));
     DET_TRY_RETURN(check_int(env, "max_total_detections", spec->max_total, 1, 1000000));
     DET_TRY_RETURN(check_hyper(env, "backbone", &spec->backbone));
     DET_TRY_RETURN(check_hyper(env, "feature extractor", &spec->fpn));

@@ -7,7 +7,8 @@
 /* Anchors a task looks at. The partition depends on A only, never on the number of threads. */
 #define CHUNK 2048
 
-void det_target_settings_default(struct det_target_settings *settings) {
+void det_target_settings_default(struct det_target_settings *settings)
+{
     *settings = (struct det_target_settings){
         .matched_threshold = 0.5f,
         .unmatched_threshold = 0.5f,
@@ -18,19 +19,23 @@ void det_target_settings_default(struct det_target_settings *settings) {
     };
 }
 
-static float area_of(const float box[4]) {
+static float area_of(const float box[4])
+{
     return (box[2] - box[0]) * (box[3] - box[1]);
 }
 
-static float least(float a, float b) {
+static float least(float a, float b)
+{
     return a < b ? a : b;
 }
 
-static float most(float a, float b) {
+static float most(float a, float b)
+{
     return a > b ? a : b;
 }
 
-static float iou_of(const float a[4], float area_a, const float b[4], float area_b) {
+static float iou_of(const float a[4], float area_a, const float b[4], float area_b)
+{
     const float height = least(a[2], b[2]) - most(a[0], b[0]);
     const float width = least(a[3], b[3]) - most(a[1], b[1]);
     if (!(height > 0) || !(width > 0))
@@ -39,15 +44,18 @@ static float iou_of(const float a[4], float area_a, const float b[4], float area
     return shared == 0 ? 0 : shared / (area_a + area_b - shared);
 }
 
-float det_box_iou(const float a[4], const float b[4]) {
+float det_box_iou(const float a[4], const float b[4])
+{
     return iou_of(a, area_of(a), b, area_of(b));
 }
 
-static int32_t chunk_count(const struct det_targets *targets) {
+static int32_t chunk_count(const struct det_targets *targets)
+{
     return (targets->anchor_count + CHUNK - 1) / CHUNK;
 }
 
-static det_status check_settings(struct det_env *env, const struct det_target_settings *settings) {
+static det_status check_settings(struct det_env *env, const struct det_target_settings *settings)
+{
     if (!settings->ignore_thresholds &&
         !(settings->unmatched_threshold <= settings->matched_threshold))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -71,7 +79,8 @@ static det_status check_settings(struct det_env *env, const struct det_target_se
 
 det_status det_targets_create(struct det_env *env, const struct det_target_settings *settings,
                               const float (*anchors)[4], int32_t anchor_count, int32_t class_count,
-                              int32_t images_max, struct det_targets **out) {
+                              int32_t images_max, struct det_targets **out)
+{
     *out = NULL;
     DET_TRY_RETURN(check_settings(env, settings));
     if (anchor_count < 1 || class_count < 1 || images_max < 1)
@@ -102,7 +111,8 @@ fail:
     return status;
 }
 
-void det_targets_destroy(struct det_env *env, struct det_targets **out) {
+void det_targets_destroy(struct det_env *env, struct det_targets **out)
+{
     struct det_targets *targets = *out;
     if (targets == NULL)
         return;
@@ -129,7 +139,8 @@ struct part {
     size_t row; /* of anchor 0 of the image in the [N][A] arrays */
 };
 
-static struct part part_of(const struct job *job, int32_t task) {
+static struct part part_of(const struct job *job, int32_t task)
+{
     const struct det_targets *targets = job->targets;
     const int32_t chunks = chunk_count(targets), image = task / chunks;
     const int32_t begin = task % chunks * CHUNK;
@@ -138,7 +149,8 @@ static struct part part_of(const struct job *job, int32_t task) {
                          (size_t)image * (size_t)targets->anchor_count};
 }
 
-static int32_t match_of(const struct det_target_settings *settings, int32_t gt, float iou) {
+static int32_t match_of(const struct det_target_settings *settings, int32_t gt, float iou)
+{
     if (settings->ignore_thresholds || iou >= settings->matched_threshold)
         return gt;
     const bool below = iou < settings->unmatched_threshold;
@@ -146,7 +158,8 @@ static int32_t match_of(const struct det_target_settings *settings, int32_t gt, 
                                                              : DET_MATCH_IGNORED;
 }
 
-static void match_task(void *argument, int32_t task, int32_t worker) {
+static void match_task(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     struct det_targets *targets = job->targets;
@@ -176,7 +189,8 @@ static void match_task(void *argument, int32_t task, int32_t worker) {
 }
 
 /* From the last box to the first, so that the lowest has the last word. */
-static void force_matches(const struct job *job, int32_t image) {
+static void force_matches(const struct job *job, int32_t image)
+{
     struct det_targets *targets = job->targets;
     const struct det_ground_truth *truth = &job->truths[image];
     const int32_t chunks = chunk_count(targets);
@@ -194,7 +208,8 @@ static void force_matches(const struct job *job, int32_t image) {
     }
 }
 
-static void encode_task(void *argument, int32_t task, int32_t worker) {
+static void encode_task(void *argument, int32_t task, int32_t worker)
+{
     (void)worker;
     const struct job *job = argument;
     struct det_targets *targets = job->targets;
@@ -227,7 +242,8 @@ static void encode_task(void *argument, int32_t task, int32_t worker) {
 }
 
 static det_status check_truth(struct det_env *env, const struct det_targets *targets,
-                              const struct det_ground_truth *truth, int32_t image) {
+                              const struct det_ground_truth *truth, int32_t image)
+{
     for (int32_t g = 0; g < truth->count; g++) {
         const float *box = truth->boxes[g];
         if (truth->class_index[g] < 0 || truth->class_index[g] >= targets->class_count)
@@ -249,7 +265,8 @@ static det_status check_truth(struct det_env *env, const struct det_targets *tar
 
 det_status det_targets_assign(struct det_env *env, struct det_targets *targets,
                               struct det_pool *pool, const struct det_ground_truth *truths,
-                              int32_t images) {
+                              int32_t images)
+{
     targets->images = 0;
     targets->matched_count = 0;
     targets->box_weight_sum = 0;

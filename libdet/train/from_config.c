@@ -20,8 +20,7 @@ static det_status init_from(struct det_env *env, const struct det_pipeline_confi
             .kind = DET_INIT_TRUNCATED_NORMAL, .a = from->mean, .b = from->stddev};
         return DET_OK;
     case DET_INITIALIZER_RANDOM_NORMAL:
-        *init =
-            (struct det_init_spec){.kind = DET_INIT_NORMAL, .a = from->mean, .b = from->stddev};
+        *init = (struct det_init_spec){.kind = DET_INIT_NORMAL, .a = from->mean, .b = from->stddev};
         return DET_OK;
     case DET_INITIALIZER_VARIANCE_SCALING:
         *init = (struct det_init_spec){
@@ -157,9 +156,8 @@ det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_c
                               &extractor->conv_hyperparams, &spec->fpn));
     DET_TRY_RETURN(hyper_from(env, config, PREDICTOR_FIELD ".conv_hyperparams",
                               &predictor->conv_hyperparams, &spec->head));
-    spec->backbone = extractor->override_base_feature_extractor_hyperparams
-                         ? spec->fpn
-                         : keras_backbone_hyper();
+    spec->backbone =
+        extractor->override_base_feature_extractor_hyperparams ? spec->fpn : keras_backbone_hyper();
     return det_model_spec_check(env, spec);
 }
 
@@ -415,8 +413,8 @@ det_status det_augment_from_config(struct det_env *env, const struct det_pipelin
                              det_augmentation_name(from->kind)));
         status = det_augment_check(env, &(*options)[i]);
         if (status != DET_OK)
-            DET_TRY(det_fail_prefix(env, status, "%s:%d:%d", config->path,
-                                    (int)from->position.line, (int)from->position.column));
+            DET_TRY(det_fail_prefix(env, status, "%s:%d:%d", config->path, (int)from->position.line,
+                                    (int)from->position.column));
     }
     return DET_OK;
 fail:

@@ -64,8 +64,7 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
         DET_TRY(det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", anchor_count,
                          l->graph.anchor_count));
     DET_TRY(det_net_create(env, &l->graph, ops, pool, settings->batch_size,
-                           spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-                           &l->net));
+                           spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN, &l->net));
     DET_TRY(det_targets_create(env, &settings->targets, (const float(*)[4])l->anchors, anchor_count,
                                spec->num_classes, settings->batch_size, &l->targets));
     DET_TRY(det_losses_create(env, &settings->loss, settings->batch_size, anchor_count,
@@ -141,13 +140,11 @@ det_status det_learner_gradients(struct det_env *env, struct det_learner *l, con
     *result = (struct det_step_result){0};
     det_net_set_images(l->net, images, l->spec.input_height, l->spec.input_width);
     det_net_forward(l->net, l->params);
-    DET_TRY_RETURN(
-        det_targets_assign(env, l->targets, l->pool, truths, l->settings.batch_size));
+    DET_TRY_RETURN(det_targets_assign(env, l->targets, l->pool, truths, l->settings.batch_size));
     struct det_loss_values values;
-    DET_TRY_RETURN(det_losses_compute(env, l->losses, l->pool, l->targets,
-                                      det_net_logits(l->net), det_net_encodings(l->net), &values,
-                                      det_net_logit_gradients(l->net),
-                                      det_net_encoding_gradients(l->net)));
+    DET_TRY_RETURN(det_losses_compute(
+        env, l->losses, l->pool, l->targets, det_net_logits(l->net), det_net_encodings(l->net),
+        &values, det_net_logit_gradients(l->net), det_net_encoding_gradients(l->net)));
     result->matched_anchors = l->targets->matched_count;
     result->localization_loss = values.localization;
     result->classification_loss = values.classification;

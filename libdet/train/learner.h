@@ -47,8 +47,9 @@ struct det_learner {
     float (*anchors)[4];
     struct det_targets *targets;
     struct det_losses *losses;
-    float *params, *gradients;    /* [graph.param_floats] */
-    float *slots[DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment */
+    float *params, *gradients; /* [graph.param_floats] */
+    float *slots
+        [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment */
     int32_t slot_count;
     bool *trainable; /* [graph.param_count], to be cleared for frozen variables */
     int64_t updates; /* steps done: Adam and RMSProp count them */

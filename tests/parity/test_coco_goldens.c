@@ -12,13 +12,15 @@ struct loaded {
     cJSON *expected;
 };
 
-static const char *golden(char buffer[256], const char *name, const char *suffix) {
+static const char *golden(char buffer[256], const char *name, const char *suffix)
+{
     char file[128];
     snprintf(file, sizeof file, "coco_eval/%s.%s.json", name, suffix);
     return test_golden(buffer, file);
 }
 
-static void load(struct test_env *t, const char *name, struct loaded *c) {
+static void load(struct test_env *t, const char *name, struct loaded *c)
+{
     char path[256];
     struct det_coco_dataset dataset;
     struct det_coco_detection_list list;
@@ -37,13 +39,15 @@ static void load(struct test_env *t, const char *name, struct loaded *c) {
     free(text);
 }
 
-static double number(const cJSON *list, int index) {
+static double number(const cJSON *list, int index)
+{
     const cJSON *item = cJSON_GetArrayItem(list, index);
     assert_true(cJSON_IsNumber(item));
     return item->valuedouble;
 }
 
-static void check_classes(const cJSON *expected, const det_coco_result *result) {
+static void check_classes(const cJSON *expected, const det_coco_result *result)
+{
     const cJSON *classes = cJSON_GetObjectItem(expected, "per_class_ap_ap50");
     assert_int_equal(cJSON_GetArraySize(classes), result->class_count);
     for (int32_t k = 0; k < result->class_count; k++) {
@@ -55,7 +59,8 @@ static void check_classes(const cJSON *expected, const det_coco_result *result) 
     }
 }
 
-static void figures_are_those_of_pycocotools(void **state) {
+static void figures_are_those_of_pycocotools(void **state)
+{
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct test_env t;
@@ -81,7 +86,8 @@ static void figures_are_those_of_pycocotools(void **state) {
     }
 }
 
-int test_coco_goldens(void) {
+int test_coco_goldens(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_those_of_pycocotools),
     };

@@ -12,7 +12,8 @@
 
 #define A 12804
 
-static float (*make_anchors(struct test_env *t))[4] {
+static float (*make_anchors(struct test_env *t))[4]
+{
     struct det_anchor_settings settings;
     det_anchor_settings_default(&settings);
     struct det_grid_size grids[5];
@@ -27,7 +28,8 @@ static float (*make_anchors(struct test_env *t))[4] {
     return anchors;
 }
 
-static void anchors_agree(void **state) {
+static void anchors_agree(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -54,7 +56,8 @@ static void anchors_agree(void **state) {
 }
 
 static void set_truth(struct test_env *t, struct det_ground_truth *truth, const float (*boxes)[4],
-                      const int32_t *classes, int32_t count) {
+                      const int32_t *classes, int32_t count)
+{
     *truth = (struct det_ground_truth){0};
     assert_ok(&t->env, det_ground_truth_reserve(&t->env, truth, count));
     truth->count = count;
@@ -66,7 +69,8 @@ static void set_truth(struct test_env *t, struct det_ground_truth *truth, const 
 }
 
 /* The two images of goldens/targets320, also used by train_scene_focal_frozen_bn. */
-static void set_scene_truth(struct test_env *t, struct det_ground_truth truths[2]) {
+static void set_scene_truth(struct test_env *t, struct det_ground_truth truths[2])
+{
     const float first[3][4] = {
         {0.1f, 0.1f, 0.45f, 0.5f}, {0.5f, 0.3f, 0.95f, 0.8f}, {0.2f, 0.6f, 0.3f, 0.75f}};
     const float second[1][4] = {{0.05f, 0.4f, 0.9f, 0.95f}};
@@ -75,7 +79,8 @@ static void set_scene_truth(struct test_env *t, struct det_ground_truth truths[2
 }
 
 static struct det_targets *assign(struct test_env *t, const float (*anchors)[4], int32_t classes,
-                                  const struct det_ground_truth *truths) {
+                                  const struct det_ground_truth *truths)
+{
     struct det_target_settings settings;
     det_target_settings_default(&settings);
     struct det_targets *targets = NULL;
@@ -84,7 +89,8 @@ static struct det_targets *assign(struct test_env *t, const float (*anchors)[4],
     return targets;
 }
 
-static void targets_agree(void **state) {
+static void targets_agree(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -133,7 +139,8 @@ static void targets_agree(void **state) {
 
 static void compare_losses(struct test_env *t, const char *name, enum det_class_loss kind,
                            const struct det_targets *targets, const float *logits,
-                           const float *encodings, double localization, double classification) {
+                           const float *encodings, double localization, double classification)
+{
     struct det_loss_settings settings;
     det_loss_settings_default(&settings);
     settings.class_loss = kind;
@@ -156,7 +163,8 @@ static void compare_losses(struct test_env *t, const char *name, enum det_class_
 #define SCENE_LOCALIZATION   0.6907917857170105
 #define SCENE_FOCAL          1.1361711025238037
 
-static void raccoon_losses_agree(void **state) {
+static void raccoon_losses_agree(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -193,7 +201,8 @@ static void raccoon_losses_agree(void **state) {
     test_env_check(&t);
 }
 
-static void scene_losses_agree(void **state) {
+static void scene_losses_agree(void **state)
+{
     (void)state;
     char path[256];
     if (test_shared(path, "goldens/train_scene_focal_frozen_bn/box_encodings.npy") == NULL)
@@ -224,7 +233,8 @@ static void scene_losses_agree(void **state) {
 
 static void compare_detections(struct test_env *t, const char *golden, const float (*anchors)[4],
                                const int32_t *anchor_map, int32_t count, const float *logits,
-                               const float *encodings) {
+                               const float *encodings)
+{
     struct det_postprocess_settings settings;
     det_postprocess_settings_default(&settings);
     struct det_postprocess *postprocess = NULL;
@@ -265,7 +275,8 @@ static void compare_detections(struct test_env *t, const char *golden, const flo
     det_postprocess_destroy(&t->env, &postprocess);
 }
 
-static void detections_agree(void **state) {
+static void detections_agree(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -303,7 +314,8 @@ static void detections_agree(void **state) {
 }
 
 /* goldens/train320_focal/lr_schedule.json and the rates of the training runs' steps.json. */
-static void learning_rates_agree(void **state) {
+static void learning_rates_agree(void **state)
+{
     (void)state;
     const double long_run[22] = {0.009999999776482582,
                                  0.027499999850988388,
@@ -360,7 +372,8 @@ static void learning_rates_agree(void **state) {
     }
 }
 
-int test_head_goldens(void) {
+int test_head_goldens(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(anchors_agree),        cmocka_unit_test(targets_agree),
         cmocka_unit_test(raccoon_losses_agree), cmocka_unit_test(scene_losses_agree),

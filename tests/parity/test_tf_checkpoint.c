@@ -7,7 +7,8 @@
 #include "formats/tf_bundle.h"
 #include "support/test.h"
 
-static struct det_tf_bundle *open_shared(struct test_env *t, const char *name) {
+static struct det_tf_bundle *open_shared(struct test_env *t, const char *name)
+{
     char buffer[256], path[256];
     snprintf(path, sizeof path, "%s.index", name);
     const char *index = test_shared(buffer, path);
@@ -22,13 +23,15 @@ static struct det_tf_bundle *open_shared(struct test_env *t, const char *name) {
     return bundle;
 }
 
-static bool ends_with(const char *text, const char *end) {
+static bool ends_with(const char *text, const char *end)
+{
     const size_t a = strlen(text), b = strlen(end);
     return a >= b && strcmp(text + a - b, end) == 0;
 }
 
 /* The rule of goldens/README.md: value of element `i` of variable `name`. */
-static double formula_value(const char *name, const struct det_tf_entry *entry, uint64_t i) {
+static double formula_value(const char *name, const struct det_tf_entry *entry, uint64_t i)
+{
     const double u = test_formula(name, i);
     if (ends_with(name, "/gamma"))
         return 1 + .1 * u;
@@ -48,7 +51,8 @@ static double formula_value(const char *name, const struct det_tf_entry *entry, 
     return u * sqrt(3 * (small ? .1 : 1) / fan_in);
 }
 
-static void formula_checkpoint(void **state) {
+static void formula_checkpoint(void **state)
+{
     (void)state;
     struct test_env t;
     struct det_tf_bundle *bundle = open_shared(&t, "goldens/tf_checkpoint/ckpt-0");
@@ -61,7 +65,8 @@ static void formula_checkpoint(void **state) {
     assert_non_null(variables);
     int checked = 0;
     const cJSON *variable = NULL;
-    cJSON_ArrayForEach(variable, variables) {
+    cJSON_ArrayForEach(variable, variables)
+    {
         const char *name = variable->string;
         const struct det_tf_entry *entry = det_tf_bundle_find_variable(bundle, name);
         if (entry == NULL)
@@ -93,7 +98,8 @@ static void formula_checkpoint(void **state) {
 
 /* Reads every float of a checkpoint (so every CRC is checked) and lists what is no variable of the
  * model. */
-static void read_all(const char *name, size_t expected_floats, size_t expected_slots) {
+static void read_all(const char *name, size_t expected_floats, size_t expected_slots)
+{
     struct test_env t;
     struct det_tf_bundle *bundle = open_shared(&t, name);
     const size_t count = det_tf_bundle_count(bundle);
@@ -125,17 +131,20 @@ static void read_all(const char *name, size_t expected_floats, size_t expected_s
     test_env_check(&t);
 }
 
-static void trained_checkpoint(void **state) {
+static void trained_checkpoint(void **state)
+{
     (void)state;
     read_all("goldens/trained_raccoon/ckpt-2", 618, 232);
 }
 
-static void backbone_checkpoint(void **state) {
+static void backbone_checkpoint(void **state)
+{
     (void)state;
     read_all("data/imagenet_backbone/ckpt-1", 384, 0);
 }
 
-static void zoo_index(void **state) {
+static void zoo_index(void **state)
+{
     (void)state;
     struct test_env t;
     struct det_tf_bundle *bundle = open_shared(&t, "data/zoo/ckpt-0");
@@ -170,7 +179,8 @@ static void zoo_index(void **state) {
     test_env_check(&t);
 }
 
-int test_tf_checkpoint(void) {
+int test_tf_checkpoint(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formula_checkpoint),
         cmocka_unit_test(trained_checkpoint),

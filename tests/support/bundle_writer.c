@@ -21,23 +21,27 @@ struct writer {
     char last_key[512];
 };
 
-static void append(struct writer *w, struct det_text *text, const void *data, size_t bytes) {
+static void append(struct writer *w, struct det_text *text, const void *data, size_t bytes)
+{
     assert_ok(&w->env, det_text_append(&w->env, text, data, bytes));
 }
 
-static void append_varint(struct writer *w, struct det_text *text, uint64_t value) {
+static void append_varint(struct writer *w, struct det_text *text, uint64_t value)
+{
     assert_ok(&w->env, det_wire_append_varint(&w->env, text, value));
 }
 
 /* Little endian, as the machines that run the tests are. */
-static void append_u32(struct writer *w, struct det_text *text, uint32_t value) {
+static void append_u32(struct writer *w, struct det_text *text, uint32_t value)
+{
     append(w, text, &value, 4);
 }
 
 /* Ends `contents` with restart points, writes it as a block and appends its handle to `handle`. */
 static void write_block(struct writer *w, struct det_text *contents,
                         const struct det_text *restarts, uint32_t restart_count,
-                        struct det_text *handle) {
+                        struct det_text *handle)
+{
     append(w, contents, restarts->data != NULL ? restarts->data : "", restarts->length);
     append_u32(w, contents, restart_count);
     const size_t start = w->file.length;
@@ -63,7 +67,8 @@ static void write_block(struct writer *w, struct det_text *contents,
 }
 
 /* A block's worth of entries is over: its last key and its handle go to the index. */
-static void flush(struct writer *w) {
+static void flush(struct writer *w)
+{
     if (w->entries == 0)
         return;
     struct det_text handle = {0};
@@ -79,7 +84,8 @@ static void flush(struct writer *w) {
     w->entries = 0;
 }
 
-static void add_entry(struct writer *w, const char *key, const struct det_text *value) {
+static void add_entry(struct writer *w, const char *key, const struct det_text *value)
+{
     const int restart = w->options.restart > 0 ? w->options.restart : 2;
     size_t shared = 0;
     if (w->entries % restart == 0) {
@@ -100,7 +106,8 @@ static void add_entry(struct writer *w, const char *key, const struct det_text *
 }
 
 static void add_tensor(struct writer *w, const struct test_bundle_tensor *tensor, uint32_t shard,
-                       size_t offset) {
+                       size_t offset)
+{
     struct det_text value = {0};
     struct det_env *env = &w->env;
     size_t shape = 0, dim = 0;
@@ -126,12 +133,14 @@ static void add_tensor(struct writer *w, const struct test_bundle_tensor *tensor
     det_text_free(env, &value);
 }
 
-static int by_key(const void *a, const void *b) {
+static int by_key(const void *a, const void *b)
+{
     const struct test_bundle_tensor *const *x = a, *const *y = b;
     return strcmp((*x)->key, (*y)->key);
 }
 
-static void write_footer(struct writer *w) {
+static void write_footer(struct writer *w)
+{
     static const uint8_t magic[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};
     struct det_text empty = {0}, handles = {0};
     append_u32(w, &w->restarts, 0);
@@ -147,7 +156,8 @@ static void write_footer(struct writer *w) {
 }
 
 void test_bundle_write(const char *prefix, const struct test_bundle_tensor *tensors, size_t count,
-                       struct test_bundle_options options) {
+                       struct test_bundle_options options)
+{
     struct writer w = {.options = options};
     struct det_text shards[SHARDS] = {{0}}, header = {0};
     const struct test_bundle_tensor *order[MOST_TENSORS] = {NULL};

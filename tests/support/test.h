@@ -24,32 +24,32 @@
 #undef X
 
 /* Fails with status text and message when `expression` is not DET_OK. */
-#define assert_ok(env, expression)                                                                 \
-    do {                                                                                           \
-        const det_status ok_ = (expression);                                                       \
-        if (ok_ != DET_OK)                                                                         \
-            fail_msg("%s: %s: %s", #expression, det_status_text(ok_), (env)->error);               \
+#define assert_ok(env, expression)                                                   \
+    do {                                                                             \
+        const det_status ok_ = (expression);                                         \
+        if (ok_ != DET_OK)                                                           \
+            fail_msg("%s: %s: %s", #expression, det_status_text(ok_), (env)->error); \
     } while (0)
 
 /* The status, and a message that contains `text`. */
-#define assert_fails(env, wanted, text, expression)                                                \
-    do {                                                                                           \
-        const det_status got_ = (expression);                                                      \
-        if (got_ != (wanted))                                                                      \
-            fail_msg("%s: got \"%s\" (%s), expected \"%s\"", #expression, det_status_text(got_),   \
-                     (env)->error, det_status_text(wanted));                                       \
-        if (strstr((env)->error, (text)) == NULL)                                                  \
-            fail_msg("%s: message \"%s\" lacks \"%s\"", #expression, (env)->error, (text));        \
+#define assert_fails(env, wanted, text, expression)                                              \
+    do {                                                                                         \
+        const det_status got_ = (expression);                                                    \
+        if (got_ != (wanted))                                                                    \
+            fail_msg("%s: got \"%s\" (%s), expected \"%s\"", #expression, det_status_text(got_), \
+                     (env)->error, det_status_text(wanted));                                     \
+        if (strstr((env)->error, (text)) == NULL)                                                \
+            fail_msg("%s: message \"%s\" lacks \"%s\"", #expression, (env)->error, (text));      \
     } while (0)
 
 /* |a - b| <= tolerance, written so that NaN fails. */
-#define assert_near(a, b, tolerance)                                                               \
-    do {                                                                                           \
-        const double a_ = (double)(a), b_ = (double)(b), t_ = (double)(tolerance);                 \
-        const double d_ = a_ > b_ ? a_ - b_ : b_ - a_;                                             \
-        if (!(d_ <= t_))                                                                           \
-            fail_msg("%s = %.9g, %s = %.9g: differ by %.3g, allowed %.3g", #a, a_, #b, b_, d_,     \
-                     t_);                                                                          \
+#define assert_near(a, b, tolerance)                                                           \
+    do {                                                                                       \
+        const double a_ = (double)(a), b_ = (double)(b), t_ = (double)(tolerance);             \
+        const double d_ = a_ > b_ ? a_ - b_ : b_ - a_;                                         \
+        if (!(d_ <= t_))                                                                       \
+            fail_msg("%s = %.9g, %s = %.9g: differ by %.3g, allowed %.3g", #a, a_, #b, b_, d_, \
+                     t_);                                                                      \
     } while (0)
 
 /* Largest |a[i] - b[i]|; infinity when either holds a NaN or infinity. */
@@ -91,10 +91,10 @@ const char *test_golden(char buffer[256], const char *name);
 /* The path inside the shared folder beside the checkout ($DET_SHARED or ../shared), or NULL when there is none. */
 const char *test_shared(char buffer[256], const char *name);
 /* To be called when test_shared() gave NULL: says so and skips the test. */
-#define test_skip_without_shared()                                                                 \
-    do {                                                                                           \
-        print_message("skipped: the shared folder is not here\n");                                 \
-        skip();                                                                                    \
+#define test_skip_without_shared()                                 \
+    do {                                                           \
+        print_message("skipped: the shared folder is not here\n"); \
+        skip();                                                    \
     } while (0)
 
 /* NumPy .npy files: little-endian C-order f4, f8, i4, i8, u1 converted to float or kept as they are. */

@@ -59,7 +59,8 @@ static void hook_release(void *user, void *memory)
     struct block_header *header = (struct block_header *)(void *)(payload - sizeof *header);
     bool damaged = header->magic != MAGIC;
     for (int i = 0; !damaged && i < GUARD_BYTES; i++)
-        damaged = header->guard[i] != GUARD_VALUE || payload[header->bytes + (size_t)i] != GUARD_VALUE;
+        damaged =
+            header->guard[i] != GUARD_VALUE || payload[header->bytes + (size_t)i] != GUARD_VALUE;
     pthread_mutex_lock(&a->mutex);
     a->live--;
     a->damaged |= damaged;
@@ -72,7 +73,8 @@ static void hook_release(void *user, void *memory)
 
 det_allocator test_env_hooks(struct test_env *t)
 {
-    return (det_allocator){.user = t->allocator, .allocate = hook_allocate, .release = hook_release};
+    return (det_allocator){
+        .user = t->allocator, .allocate = hook_allocate, .release = hook_release};
 }
 
 void test_env_init(struct test_env *t)

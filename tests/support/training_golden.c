@@ -138,8 +138,8 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
                                 &regularization, &total),
                          5);
         struct det_step_result result;
-        assert_ok(env, det_learner_gradients(env, learner, golden->images, golden->truths,
-                                             &result));
+        assert_ok(env,
+                  det_learner_gradients(env, learner, golden->images, golden->truths, &result));
         const double bound = golden->loss_bound;
         check_loss(golden->name, step, "localization loss", result.localization_loss, localization,
                    bound, &worst);

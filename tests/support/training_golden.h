@@ -6,8 +6,9 @@
 
 struct training_golden {
     const char *name;
-    const char *steps;     /* path: one line a step: lr, localization, classification, regularization, total */
-    const char *gradients; /* path of grads_step0 as "key n mean l2 first last noise" lines */
+    const char
+        *steps; /* path: one line a step: lr, localization, classification, regularization, total */
+    const char *gradients;      /* path of grads_step0 as "key n mean l2 first last noise" lines */
     const char *gradients_full; /* path of the .npz, '|' for '/' in its names */
     const char *variables;      /* path: like gradients, after the last step */
     int steps_compared;

@@ -22,13 +22,13 @@ void workspace_edit_config(const struct workspace *w, const char *from, const ch
 det_context *workspace_context(struct test_env *t, int threads);
 
 /* Status and a part of the message of a call on a context. */
-#define assert_context_fails(context, wanted, text, expression)                                    \
-    do {                                                                                           \
-        const det_status got_ = (expression);                                                      \
-        if (got_ != (wanted) || strstr(det_context_error(context), (text)) == NULL)                \
-            fail_msg("%s: got \"%s\" (%s), expected \"%s\" with \"%s\"", #expression,              \
-                     det_status_text(got_), det_context_error(context), det_status_text(wanted),   \
-                     (text));                                                                      \
+#define assert_context_fails(context, wanted, text, expression)                                  \
+    do {                                                                                         \
+        const det_status got_ = (expression);                                                    \
+        if (got_ != (wanted) || strstr(det_context_error(context), (text)) == NULL)              \
+            fail_msg("%s: got \"%s\" (%s), expected \"%s\" with \"%s\"", #expression,            \
+                     det_status_text(got_), det_context_error(context), det_status_text(wanted), \
+                     (text));                                                                    \
     } while (0)
 #define assert_context_ok(context, expression)                                                     \
     do {                                                                                           \

@@ -5,7 +5,8 @@
 #include "model/anchors.h"
 #include "support/test.h"
 
-static void grid_sides(void **state) {
+static void grid_sides(void **state)
+{
     (void)state;
     const int32_t expected[5] = {40, 20, 10, 5, 3};
     for (int32_t level = 3; level <= 7; level++) {
@@ -16,7 +17,8 @@ static void grid_sides(void **state) {
     assert_int_equal(det_anchor_grid_side(1, 1, 7), 1);
 }
 
-static void one_level_by_hand(void **state) {
+static void one_level_by_hand(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -51,7 +53,8 @@ static void one_level_by_hand(void **state) {
     test_env_check(&t);
 }
 
-static void wrong_settings(void **state) {
+static void wrong_settings(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -86,7 +89,8 @@ static void wrong_settings(void **state) {
     test_env_check(&t);
 }
 
-static det_status create_body(struct det_env *env, void *argument) {
+static det_status create_body(struct det_env *env, void *argument)
+{
     (void)argument;
     struct det_anchor_settings settings;
     det_anchor_settings_default(&settings);
@@ -98,12 +102,14 @@ static det_status create_body(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(create_body, NULL);
 }
 
-int test_anchors(void) {
+int test_anchors(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grid_sides),
         cmocka_unit_test(one_level_by_hand),

@@ -97,8 +97,7 @@ static void pool_runs_each_task_once(void **state)
         det_pool_destroy(&t.env, &pool);
     }
     struct det_pool *pool = NULL;
-    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "got -1",
-                 det_pool_create(&t.env, -1, &pool));
+    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "got -1", det_pool_create(&t.env, -1, &pool));
     test_env_check(&t);
 }
 
@@ -182,7 +181,8 @@ static void halves_round_to_even(void **state)
             assert_int_equal(det_float_to_half(value), h);
     }
     for (uint32_t h = 0; h < 0x7bff; h++) {
-        const float low = det_half_to_float((uint16_t)h), high = det_half_to_float((uint16_t)(h + 1));
+        const float low = det_half_to_float((uint16_t)h),
+                    high = det_half_to_float((uint16_t)(h + 1));
         const float middle = low + (high - low) / 2;
         assert_int_equal(det_float_to_half(middle), h + (h & 1));
         assert_int_equal(det_float_to_half(low + (high - low) / 4), h);

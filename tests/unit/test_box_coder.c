@@ -4,7 +4,8 @@
 #include "model/box_coder.h"
 #include "support/test.h"
 
-static void by_hand(void **state) {
+static void by_hand(void **state)
+{
     (void)state;
     const struct det_box_coder coder = DET_BOX_CODER_DEFAULT;
     const float anchor[4] = {0.1f, 0.2f, 0.5f, 0.4f}, box[4] = {0.2f, 0.1f, 0.4f, 0.7f};
@@ -19,7 +20,8 @@ static void by_hand(void **state) {
         assert_near(back[k], box[k], 1e-6);
 }
 
-static void there_and_back(void **state) {
+static void there_and_back(void **state)
+{
     (void)state;
     const struct det_box_coder coder = {3, 7, 2, 11};
     float values[8];
@@ -37,7 +39,8 @@ static void there_and_back(void **state) {
     }
 }
 
-static void extremes_stay_finite(void **state) {
+static void extremes_stay_finite(void **state)
+{
     (void)state;
     const struct det_box_coder coder = DET_BOX_CODER_DEFAULT;
     const float anchor[4] = {0, 0, 0.5f, 0.5f}, empty[4] = {0.3f, 0.3f, 0.3f, 0.3f};
@@ -56,7 +59,8 @@ static void extremes_stay_finite(void **state) {
     assert_true(isnan(box[0]) && isnan(box[2]) && isfinite(box[1]));
 }
 
-int test_box_coder(void) {
+int test_box_coder(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand),
         cmocka_unit_test(there_and_back),

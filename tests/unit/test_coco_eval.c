@@ -15,7 +15,8 @@ struct fixture {
 };
 
 /* Images 1 and 2, categories 1 "cat" and 2 "dog". */
-static void begin(struct fixture *f, const det_coco_settings *settings) {
+static void begin(struct fixture *f, const det_coco_settings *settings)
+{
     test_env_init(&f->t);
     assert_ok(&f->t.env, det_coco_eval_create(&f->t.env, settings, &f->eval));
     assert_ok(&f->t.env, det_coco_eval_add_category(&f->t.env, f->eval, 2, "dog"));
@@ -24,43 +25,50 @@ static void begin(struct fixture *f, const det_coco_settings *settings) {
     assert_ok(&f->t.env, det_coco_eval_add_image(&f->t.env, f->eval, 1));
 }
 
-static void end(struct fixture *f) {
+static void end(struct fixture *f)
+{
     det_coco_eval_destroy(&f->t.env, &f->eval);
     assert_null(f->eval);
     det_coco_eval_destroy(&f->t.env, &f->eval);
     test_env_check(&f->t);
 }
 
-static void add_gt(struct fixture *f, int64_t image, double x, double y, double w, double h) {
+static void add_gt(struct fixture *f, int64_t image, double x, double y, double w, double h)
+{
     const struct det_coco_annotation object = {
         .id = 1, .image_id = image, .category_id = 1, .box_px = {x, y, w, h}, .area_px2 = NAN};
     assert_ok(&f->t.env, det_coco_eval_add_object(&f->t.env, f->eval, &object));
 }
 
 static void add_dt_of(struct fixture *f, int64_t image, int64_t category, double x, double y,
-                      double w, double h, double score) {
+                      double w, double h, double score)
+{
     const struct det_coco_detection detection = {image, category, {x, y, w, h}, score};
     assert_ok(&f->t.env, det_coco_eval_add_detection(&f->t.env, f->eval, &detection));
 }
 
 static void add_dt(struct fixture *f, int64_t image, double x, double y, double w, double h,
-                   double score) {
+                   double score)
+{
     add_dt_of(f, image, 1, x, y, w, h, score);
 }
 
-static const det_coco_result *compute(struct fixture *f) {
+static const det_coco_result *compute(struct fixture *f)
+{
     const det_coco_result *result = NULL;
     assert_ok(&f->t.env, det_coco_eval_compute(&f->t.env, f->eval, NULL, &result));
     assert_ptr_equal(result, det_coco_eval_result(f->eval));
     return result;
 }
 
-static void assert_stats(const det_coco_result *result, const double wanted[DET_COCO_STAT_COUNT]) {
+static void assert_stats(const det_coco_result *result, const double wanted[DET_COCO_STAT_COUNT])
+{
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
         assert_near(result->stats[i], wanted[i], 1e-12);
 }
 
-static void one_object_found(void **state) {
+static void one_object_found(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -88,7 +96,8 @@ static void one_object_found(void **state) {
     end(&f);
 }
 
-static void nothing_to_find_or_nothing_found(void **state) {
+static void nothing_to_find_or_nothing_found(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -110,7 +119,8 @@ static void nothing_to_find_or_nothing_found(void **state) {
     end(&f);
 }
 
-static void crowds_are_matched_many_times(void **state) {
+static void crowds_are_matched_many_times(void **state)
+{
     (void)state;
     for (int is_crowd = 0; is_crowd <= 1; is_crowd++) {
         struct fixture f;
@@ -137,7 +147,8 @@ static void crowds_are_matched_many_times(void **state) {
     }
 }
 
-static void ignore_is_overwritten_unless_honoured(void **state) {
+static void ignore_is_overwritten_unless_honoured(void **state)
+{
     (void)state;
     for (int honour = 0; honour <= 1; honour++) {
         det_coco_settings settings;
@@ -163,7 +174,8 @@ static void ignore_is_overwritten_unless_honoured(void **state) {
     }
 }
 
-static void equal_scores_keep_their_order(void **state) {
+static void equal_scores_keep_their_order(void **state)
+{
     (void)state;
     /* Within an image by arrival. */
     for (int right_first = 0; right_first <= 1; right_first++) {
@@ -187,7 +199,8 @@ static void equal_scores_keep_their_order(void **state) {
     }
 }
 
-static void last_of_equal_objects_wins_and_id_0_does_not_count(void **state) {
+static void last_of_equal_objects_wins_and_id_0_does_not_count(void **state)
+{
     (void)state;
     for (int64_t last_id = 0; last_id <= 1; last_id++) {
         struct fixture f;
@@ -206,7 +219,8 @@ static void last_of_equal_objects_wins_and_id_0_does_not_count(void **state) {
     }
 }
 
-static void unmatched_outside_the_area_do_not_count(void **state) {
+static void unmatched_outside_the_area_do_not_count(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -220,7 +234,8 @@ static void unmatched_outside_the_area_do_not_count(void **state) {
     end(&f);
 }
 
-static void more_detections_than_max_dets(void **state) {
+static void more_detections_than_max_dets(void **state)
+{
     (void)state;
     const int32_t more[] = {200, 1, 10}; /* sorted by the evaluator */
     for (int round = 0; round < 3; round++) {
@@ -255,7 +270,8 @@ static void more_detections_than_max_dets(void **state) {
     }
 }
 
-static void without_categories_classes_compete(void **state) {
+static void without_categories_classes_compete(void **state)
+{
     (void)state;
     for (int use = 0; use <= 1; use++) {
         det_coco_settings settings;
@@ -274,7 +290,8 @@ static void without_categories_classes_compete(void **state) {
     }
 }
 
-static void curves_are_there(void **state) {
+static void curves_are_there(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -296,7 +313,8 @@ static void curves_are_there(void **state) {
     end(&f);
 }
 
-static void wrong_input_is_named(void **state) {
+static void wrong_input_is_named(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -332,7 +350,8 @@ static void wrong_input_is_named(void **state) {
     end(&f);
 }
 
-static void wrong_settings_are_named(void **state) {
+static void wrong_settings_are_named(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -372,7 +391,8 @@ static void wrong_settings_are_named(void **state) {
 }
 
 /* Random boxes around the objects of `images` images; ids fall, scores have ties. */
-static det_status fill(struct det_env *env, struct det_coco_eval *eval, int images, int most_dt) {
+static det_status fill(struct det_env *env, struct det_coco_eval *eval, int images, int most_dt)
+{
     enum { CLASSES = 5 };
     float u[4096];
     test_fill(u, 4096, 7);
@@ -409,7 +429,8 @@ static det_status fill(struct det_env *env, struct det_coco_eval *eval, int imag
     return DET_OK;
 }
 
-static void same_bits_for_any_number_of_threads(void **state) {
+static void same_bits_for_any_number_of_threads(void **state)
+{
     (void)state;
     double *first = NULL;
     size_t count = 0;
@@ -446,7 +467,8 @@ static void same_bits_for_any_number_of_threads(void **state) {
     free(first);
 }
 
-static det_status evaluate(struct det_env *env, void *argument) {
+static det_status evaluate(struct det_env *env, void *argument)
+{
     (void)argument;
     struct det_coco_eval *eval = NULL;
     struct det_pool *pool = NULL;
@@ -473,12 +495,14 @@ fail:
     return status;
 }
 
-static void survives_failed_allocations(void **state) {
+static void survives_failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(evaluate, NULL);
 }
 
-static void reports_say_what_is_missing(void **state) {
+static void reports_say_what_is_missing(void **state)
+{
     (void)state;
     struct fixture f;
     begin(&f, NULL);
@@ -523,7 +547,8 @@ static void reports_say_what_is_missing(void **state) {
     end(&f);
 }
 
-static void sort_is_stable_and_falling(void **state) {
+static void sort_is_stable_and_falling(void **state)
+{
     (void)state;
     enum { MOST = 3000 };
     static float u[MOST];
@@ -548,7 +573,8 @@ static void sort_is_stable_and_falling(void **state) {
     }
 }
 
-static void ids_are_found_again(void **state) {
+static void ids_are_found_again(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -566,7 +592,8 @@ static void ids_are_found_again(void **state) {
     test_env_check(&t);
 }
 
-int test_coco_eval(void) {
+int test_coco_eval(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_object_found),
         cmocka_unit_test(nothing_to_find_or_nothing_found),

@@ -21,7 +21,8 @@ static const char good_detections[] =
     "-1, "
     "\"id\": 5}]";
 
-static det_status parse_truth(struct det_env *env, const char *text, size_t bytes) {
+static det_status parse_truth(struct det_env *env, const char *text, size_t bytes)
+{
     struct det_coco_dataset dataset;
     const det_status status = det_coco_json_parse_dataset(env, "gt.json", text, bytes, &dataset);
     if (status != DET_OK)
@@ -30,7 +31,8 @@ static det_status parse_truth(struct det_env *env, const char *text, size_t byte
     return status;
 }
 
-static det_status parse_detections(struct det_env *env, const char *text, size_t bytes) {
+static det_status parse_detections(struct det_env *env, const char *text, size_t bytes)
+{
     struct det_coco_detection_list list;
     const det_status status =
         det_coco_json_parse_detections(env, "dt.json", text, bytes, NULL, &list);
@@ -40,7 +42,8 @@ static det_status parse_detections(struct det_env *env, const char *text, size_t
     return status;
 }
 
-static void good_files(void **state) {
+static void good_files(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -95,7 +98,8 @@ struct bad {
     "{" IMAGES ", " CATEGORIES ", \"annotations\": [{\"id\": 1, \"image_id\": 1, " \
     "\"category_id\": 1, \"bbox\": [1, 2, 3, 4]}, " annotation "]}"
 
-static void bad_ground_truth_is_named(void **state) {
+static void bad_ground_truth_is_named(void **state)
+{
     (void)state;
     static const struct bad cases[] = {
         {DET_STATUS_PARSE, "gt.json:1: not valid JSON at byte 0 of 0", ""},
@@ -149,7 +153,8 @@ static void bad_ground_truth_is_named(void **state) {
     test_env_check(&t);
 }
 
-static void bad_detections_are_named(void **state) {
+static void bad_detections_are_named(void **state)
+{
     (void)state;
     static const struct bad cases[] = {
         {DET_STATUS_PARSE, "dt.json: is an object, expected a list", "{}"},
@@ -178,7 +183,8 @@ static void bad_detections_are_named(void **state) {
 
 /* Copies of exactly the size, so that a read behind the end is seen by AddressSanitizer. */
 static void try_copy(struct det_env *env, const char *text, size_t bytes, size_t flip, int bit,
-                     bool truth) {
+                     bool truth)
+{
     char *copy = malloc(bytes > 0 ? bytes : 1);
     assert_non_null(copy);
     memcpy(copy, text, bytes);
@@ -191,7 +197,8 @@ static void try_copy(struct det_env *env, const char *text, size_t bytes, size_t
     free(copy);
 }
 
-static void truncated_and_flipped_everywhere(void **state) {
+static void truncated_and_flipped_everywhere(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -223,7 +230,8 @@ static const char named_truth[] = "{\"images\": [{\"id\": \"b\"}, {\"id\": \"a\"
                                   "\"annotations\": [{\"id\": 4, \"image_id\": \"b\", "
                                   "\"category_id\": 1, \"bbox\": [1, 2, 3, 4]}]}";
 
-static void string_ids_and_round_trip(void **state) {
+static void string_ids_and_round_trip(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -277,7 +285,8 @@ static void string_ids_and_round_trip(void **state) {
     test_env_check(&t);
 }
 
-static det_status read_all(struct det_env *env, void *argument) {
+static det_status read_all(struct det_env *env, void *argument)
+{
     const char *directory = argument;
     struct det_coco_dataset d = {0};
     struct det_coco_detection_list list = {0};
@@ -298,7 +307,8 @@ fail:
     return status;
 }
 
-static void survives_failed_allocations(void **state) {
+static void survives_failed_allocations(void **state)
+{
     (void)state;
     char directory[256];
     test_make_directory(directory, "coco-alloc");
@@ -306,7 +316,8 @@ static void survives_failed_allocations(void **state) {
     test_remove_tree(directory);
 }
 
-int test_coco_json(void) {
+int test_coco_json(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_files),
         cmocka_unit_test(bad_ground_truth_is_named),

@@ -12,14 +12,16 @@
 
 enum { train_images = 4, test_images = 2 };
 
-static const char *binary(char buffer[512]) {
+static const char *binary(char buffer[512])
+{
     const char *folder = getenv("DET_BIN_DIR");
     snprintf(buffer, 512, "%s/det-demo-data", folder != NULL ? folder : "build/release/bin");
     return buffer;
 }
 
 /* Exit status of the program with its output thrown away. */
-static int run(const char *const *arguments) {
+static int run(const char *const *arguments)
+{
     char program[512];
     const char *list[10] = {binary(program)};
     for (int i = 0; arguments[i] != NULL; i++)
@@ -41,13 +43,15 @@ static int run(const char *const *arguments) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static int run_demo(const char *directory, const char *seed) {
+static int run_demo(const char *directory, const char *seed)
+{
     const char *arguments[] = {directory, "--train", "4", "--test", "2", "--seed", seed, NULL};
     return run(arguments);
 }
 
 static void check_record(struct test_env *t, const char *name, const uint8_t *data, size_t bytes,
-                         const char *folder, size_t *boxes) {
+                         const char *folder, size_t *boxes)
+{
     static const char *const classes[] = {"car", "truck", "bus"};
     struct det_example example;
     assert_ok(&t->env, det_example_parse(&t->env, name, data, bytes, &example));
@@ -88,7 +92,8 @@ static void check_record(struct test_env *t, const char *name, const uint8_t *da
     det_example_free(&t->env, &example);
 }
 
-static void check_set(struct test_env *t, const char *directory, const char *set, size_t images) {
+static void check_set(struct test_env *t, const char *directory, const char *set, size_t images)
+{
     char *records = NULL, *folder = NULL;
     assert_ok(&t->env, det_format(&t->env, &records, "%s/annotations/%s.tfrecord", directory, set));
     assert_ok(&t->env, det_format(&t->env, &folder, "%s/images/%s", directory, set));
@@ -110,7 +115,8 @@ static void check_set(struct test_env *t, const char *directory, const char *set
     det_free(&t->env, &records);
 }
 
-static bool same_file(struct test_env *t, const char *a, const char *b, const char *name) {
+static bool same_file(struct test_env *t, const char *a, const char *b, const char *name)
+{
     struct det_file_map maps[2];
     const char *folders[2] = {a, b};
     for (int i = 0; i < 2; i++) {
@@ -126,7 +132,8 @@ static bool same_file(struct test_env *t, const char *a, const char *b, const ch
     return same;
 }
 
-static void workspace_is_whole_and_repeatable(void **state) {
+static void workspace_is_whole_and_repeatable(void **state)
+{
     (void)state;
     static const char *const names[] = {"annotations/label_map.pbtxt", "annotations/train.tfrecord",
                                         "annotations/test.tfrecord", "models/demo/pipeline.config",
@@ -160,7 +167,8 @@ static void workspace_is_whole_and_repeatable(void **state) {
     test_env_check(&t);
 }
 
-static void wrong_arguments_are_refused(void **state) {
+static void wrong_arguments_are_refused(void **state)
+{
     (void)state;
     const char *const wrong[][6] = {{NULL},
                                     {"build/none", "--train", NULL},
@@ -180,7 +188,8 @@ static void wrong_arguments_are_refused(void **state) {
     assert_int_equal(run(nowhere), 1);
 }
 
-int test_demo_data(void) {
+int test_demo_data(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workspace_is_whole_and_repeatable),
         cmocka_unit_test(wrong_arguments_are_refused),

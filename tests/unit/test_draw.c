@@ -9,24 +9,28 @@
 #include "support/test.h"
 
 /* data/image.c is not needed here: pixels straight from the guarded allocator. */
-static struct det_image make_image(struct test_env *t, int32_t width, int32_t height) {
+static struct det_image make_image(struct test_env *t, int32_t width, int32_t height)
+{
     struct det_image image = {.width = width, .height = height};
     assert_ok(&t->env, det_alloc(&t->env, &image.rgb, (size_t)width * (size_t)height, 3, "pixels"));
     return image;
 }
 
-static const uint8_t *pixel(const struct det_image *image, int32_t x, int32_t y) {
+static const uint8_t *pixel(const struct det_image *image, int32_t x, int32_t y)
+{
     return image->rgb + 3 * ((size_t)y * (size_t)image->width + (size_t)x);
 }
 
-static size_t count_touched(const struct det_image *image) {
+static size_t count_touched(const struct det_image *image)
+{
     size_t touched = 0;
     for (size_t i = 0; i < (size_t)image->width * (size_t)image->height * 3; i++)
         touched += image->rgb[i] != 0;
     return touched;
 }
 
-static void edges_are_blended_by_area(void **state) {
+static void edges_are_blended_by_area(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -53,7 +57,8 @@ static void edges_are_blended_by_area(void **state) {
     test_env_check(&t);
 }
 
-static void any_box_stays_inside_the_image(void **state) {
+static void any_box_stays_inside_the_image(void **state)
+{
     (void)state;
     static const int32_t sizes[][2] = {{1, 1},   {2, 1},   {1, 3},   {17, 9},
                                        {64, 48}, {200, 3}, {101, 99}};
@@ -75,7 +80,8 @@ static void any_box_stays_inside_the_image(void **state) {
     test_env_check(&t); /* checks the guard bytes on release */
 }
 
-static void odd_boxes(void **state) {
+static void odd_boxes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -100,7 +106,8 @@ static void odd_boxes(void **state) {
     test_env_check(&t);
 }
 
-static void labels_are_kept_inside(void **state) {
+static void labels_are_kept_inside(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -123,7 +130,8 @@ static void labels_are_kept_inside(void **state) {
     test_env_check(&t);
 }
 
-static void text_is_utf8(void **state) {
+static void text_is_utf8(void **state)
+{
     (void)state;
     const char *text = "a\xC3\xA9\xE2\x82\xAC\x80\tz";
     const char wanted[] = "a????z";
@@ -148,7 +156,8 @@ static void text_is_utf8(void **state) {
     }
 }
 
-static void palette_is_distinct(void **state) {
+static void palette_is_distinct(void **state)
+{
     (void)state;
     for (int32_t i = 0; i < 24; i++)
         for (int32_t j = 0; j < i; j++) {
@@ -165,7 +174,8 @@ static void palette_is_distinct(void **state) {
     assert_int_equal(det_text_colour_on((struct det_colour){20, 30, 120}).r, 255);
 }
 
-int test_draw(void) {
+int test_draw(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges_are_blended_by_area),
         cmocka_unit_test(any_box_stays_inside_the_image),

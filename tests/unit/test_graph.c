@@ -19,7 +19,8 @@ static void keys_and_shapes_are_the_checkpoints(void **state)
     char *text = test_read_text(test_golden(path, "model320/variables.txt"));
     int32_t found = 0;
     char *save = NULL;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
         char key[256], shape[64], ours[64] = "";
         assert_int_equal(sscanf(line, "%255s %63s", key, shape), 2);
         const int32_t index = det_graph_find_param(&graph, key);
@@ -94,9 +95,8 @@ static void initial_values_follow_the_config(void **state)
     struct det_model_spec spec;
     det_model_spec_default(&spec, 320, 1);
     spec.backbone.init = (struct det_init_spec){.kind = DET_INIT_TRUNCATED_NORMAL, .b = 0.03f};
-    spec.fpn.init = (struct det_init_spec){.kind = DET_INIT_VARIANCE_SCALING,
-                                           .a = 2.0f,
-                                           .fan_mode = DET_INIT_FAN_IN};
+    spec.fpn.init = (struct det_init_spec){
+        .kind = DET_INIT_VARIANCE_SCALING, .a = 2.0f, .fan_mode = DET_INIT_FAN_IN};
     struct det_graph graph;
     assert_ok(&t.env, det_graph_build(&t.env, &spec, false, &graph));
     float *params = NULL, *again = NULL;

@@ -2,11 +2,13 @@
 #include "formats/label_map.h"
 #include "support/test.h"
 
-static det_status parse(struct det_env *env, const char *text, struct det_label_map *map) {
+static det_status parse(struct det_env *env, const char *text, struct det_label_map *map)
+{
     return det_label_map_parse(env, "map", text, strlen(text), map);
 }
 
-static void reads_any_order(void **state) {
+static void reads_any_order(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -41,7 +43,8 @@ static void reads_any_order(void **state) {
     test_env_check(&t);
 }
 
-static void refuses_with_position(void **state) {
+static void refuses_with_position(void **state)
+{
     (void)state;
     static const struct {
         const char *text, *message;
@@ -80,7 +83,8 @@ static void refuses_with_position(void **state) {
     test_env_check(&t);
 }
 
-static det_status parse_two(struct det_env *env, void *argument) {
+static det_status parse_two(struct det_env *env, void *argument)
+{
     (void)argument;
     struct det_label_map map;
     const det_status status =
@@ -89,12 +93,14 @@ static det_status parse_two(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(parse_two, NULL);
 }
 
-int test_label_map(void) {
+int test_label_map(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_any_order),
         cmocka_unit_test(refuses_with_position),

@@ -17,7 +17,8 @@ struct batch {
     int32_t a;
 };
 
-static void make_batch(struct test_env *t, struct batch *b, int32_t a, int32_t boxes) {
+static void make_batch(struct test_env *t, struct batch *b, int32_t a, int32_t boxes)
+{
     *b = (struct batch){.a = a};
     b->anchors = malloc((size_t)a * sizeof *b->anchors);
     assert_non_null(b->anchors);
@@ -48,20 +49,23 @@ static void make_batch(struct test_env *t, struct batch *b, int32_t a, int32_t b
     assert_true((b->targets->matched_count > 0) == (boxes > 0));
 }
 
-static void free_batch(struct test_env *t, struct batch *b) {
+static void free_batch(struct test_env *t, struct batch *b)
+{
     det_targets_destroy(&t->env, &b->targets);
     for (int n = 0; n < 2; n++)
         det_ground_truth_free(&t->env, &b->truths[n]);
     free(b->anchors);
 }
 
-static double softplus(double x) {
+static double softplus(double x)
+{
     return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
 }
 
 /* The loss of one logit, written from the definition: cross entropy, times (1 - p_t)^gamma, times
  * alpha_t. */
-static double class_loss(const struct det_loss_settings *s, double x, bool positive) {
+static double class_loss(const struct det_loss_settings *s, double x, bool positive)
+{
     const double cross_entropy = positive ? softplus(-x) : softplus(x);
     if (s->class_loss == DET_CLASS_LOSS_SIGMOID)
         return cross_entropy;
@@ -72,17 +76,20 @@ static double class_loss(const struct det_loss_settings *s, double x, bool posit
     return alpha * pow(not_p_t, (double)s->focal_gamma) * cross_entropy;
 }
 
-static double huber(double error, double delta) {
+static double huber(double error, double delta)
+{
     const double size = fabs(error);
     return size <= delta ? size * size / 2 : delta * (size - delta / 2);
 }
 
-static double difference(double high, double low, double step) {
+static double difference(double high, double low, double step)
+{
     return (high - low) / (2 * step);
 }
 
 static void check(struct test_env *t, const struct det_loss_settings *s, const struct batch *b,
-                  float logit_range, float extreme) {
+                  float logit_range, float extreme)
+{
     const size_t rows = 2 * (size_t)b->a;
     float *logits = malloc(rows * COLUMNS * sizeof *logits);
     float *encodings = malloc(rows * 4 * sizeof *encodings);
@@ -148,7 +155,8 @@ static void check(struct test_env *t, const struct det_loss_settings *s, const s
     free(de);
 }
 
-static void gradients(void **state) {
+static void gradients(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -179,7 +187,8 @@ static void gradients(void **state) {
     test_env_check(&t);
 }
 
-static void zero_gamma_is_cross_entropy(void **state) {
+static void zero_gamma_is_cross_entropy(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -193,7 +202,8 @@ static void zero_gamma_is_cross_entropy(void **state) {
     test_env_check(&t);
 }
 
-static void same_bits_for_any_threads(void **state) {
+static void same_bits_for_any_threads(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -237,7 +247,8 @@ static void same_bits_for_any_threads(void **state) {
     test_env_check(&t);
 }
 
-static void nan_shows(void **state) {
+static void nan_shows(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -285,7 +296,8 @@ static void nan_shows(void **state) {
     test_env_check(&t);
 }
 
-static det_status create_body(struct det_env *env, void *argument) {
+static det_status create_body(struct det_env *env, void *argument)
+{
     (void)argument;
     struct det_loss_settings s;
     det_loss_settings_default(&s);
@@ -295,12 +307,14 @@ static det_status create_body(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(create_body, NULL);
 }
 
-int test_losses(void) {
+int test_losses(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients),
         cmocka_unit_test(zero_gamma_is_cross_entropy),

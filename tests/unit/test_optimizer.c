@@ -18,7 +18,8 @@ static const struct det_rmsprop rmsprop = {0.9f, 0.8f, 1e-3f};
 static const struct det_rmsprop rmsprop_plain = {0.9f, 0, 1e-3f};
 
 static void update(enum rule rule, struct det_pool *pool, struct arrays *x, size_t count, float lr,
-                   int64_t step) {
+                   int64_t step)
+{
     switch (rule) {
     case SGD:
         det_sgd_update(pool, x->w, x->g, x->first, count, lr, 0.9f);
@@ -39,7 +40,8 @@ static void update(enum rule rule, struct det_pool *pool, struct arrays *x, size
 
 /* One element, one step, in double. */
 static void expected_update(enum rule rule, double *w, double g, double *first, double *second,
-                            double lr, double t) {
+                            double lr, double t)
+{
     switch (rule) {
     case SGD:
         *first = 0.9 * *first - lr * g;
@@ -66,7 +68,8 @@ static void expected_update(enum rule rule, double *w, double g, double *first, 
     }
 }
 
-static struct arrays make_arrays(size_t count) {
+static struct arrays make_arrays(size_t count)
+{
     struct arrays x = {calloc(count + 1, 4), calloc(count + 1, 4), calloc(count + 1, 4),
                        calloc(count + 1, 4)};
     assert_true(x.w != NULL && x.g != NULL && x.first != NULL && x.second != NULL);
@@ -74,14 +77,16 @@ static struct arrays make_arrays(size_t count) {
     return x;
 }
 
-static void free_arrays(struct arrays *x) {
+static void free_arrays(struct arrays *x)
+{
     free(x->w);
     free(x->g);
     free(x->first);
     free(x->second);
 }
 
-static void follow_the_rules(void **state) {
+static void follow_the_rules(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -118,7 +123,8 @@ static void follow_the_rules(void **state) {
     test_env_check(&t);
 }
 
-static void norms_and_decay(void **state) {
+static void norms_and_decay(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -148,7 +154,8 @@ static void norms_and_decay(void **state) {
     test_env_check(&t);
 }
 
-static void clip_factors(void **state) {
+static void clip_factors(void **state)
+{
     (void)state;
     assert_near(det_clip_factor(20, 10), 0.5, 1e-7);
     assert_near(det_clip_factor(5, 10), 1, 1e-7);
@@ -160,7 +167,8 @@ static void clip_factors(void **state) {
     assert_near(det_rmsprop_rate_factor(0, 10), 1, 0);
 }
 
-int test_optimizer(void) {
+int test_optimizer(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(follow_the_rules),
         cmocka_unit_test(norms_and_decay),

@@ -8,13 +8,15 @@
 #include "formats/pipeline_schema.h"
 #include "support/test.h"
 
-static char *raccoon_text(void) {
+static char *raccoon_text(void)
+{
     char path[256];
     return test_read_text(test_golden(path, "configs/raccoon_320.config"));
 }
 
 /* `text` with the first `from` replaced by `to`; malloc. Empty `from` appends. */
-static char *edited(const char *text, const char *from, const char *to) {
+static char *edited(const char *text, const char *from, const char *to)
+{
     const char *at = from[0] != '\0' ? strstr(text, from) : text + strlen(text);
     assert_non_null(at);
     char *result = malloc(strlen(text) + strlen(to) + 1);
@@ -23,11 +25,13 @@ static char *edited(const char *text, const char *from, const char *to) {
     return result;
 }
 
-static det_status parse(struct det_env *env, const char *text, struct det_pipeline_config *config) {
+static det_status parse(struct det_env *env, const char *text, struct det_pipeline_config *config)
+{
     return det_pipeline_config_parse(env, "dir/c", text, strlen(text), config);
 }
 
-static void reads_the_zoo_config(void **state) {
+static void reads_the_zoo_config(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -118,7 +122,8 @@ static void reads_the_zoo_config(void **state) {
     test_env_check(&t);
 }
 
-static void reads_the_raccoon_config(void **state) {
+static void reads_the_raccoon_config(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -138,7 +143,8 @@ static void reads_the_raccoon_config(void **state) {
     test_env_check(&t);
 }
 
-static void paths_are_found_in_two_places(void **state) {
+static void paths_are_found_in_two_places(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -171,7 +177,8 @@ static void paths_are_found_in_two_places(void **state) {
     test_env_check(&t);
 }
 
-static void errors_name_field_and_position(void **state) {
+static void errors_name_field_and_position(void **state)
+{
     (void)state;
     static const struct {
         det_status status;
@@ -278,7 +285,8 @@ static void errors_name_field_and_position(void **state) {
 }
 
 /* Refused fields with their default value, harmless fields with any. */
-static void accepts_defaults_and_harmless_fields(void **state) {
+static void accepts_defaults_and_harmless_fields(void **state)
+{
     (void)state;
     static const struct {
         const char *from, *to;
@@ -308,7 +316,8 @@ static void accepts_defaults_and_harmless_fields(void **state) {
     test_env_check(&t);
 }
 
-static void every_augmentation_has_its_defaults(void **state) {
+static void every_augmentation_has_its_defaults(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -370,7 +379,8 @@ static void every_augmentation_has_its_defaults(void **state) {
     test_env_check(&t);
 }
 
-static void optimizers_and_schedules(void **state) {
+static void optimizers_and_schedules(void **state)
+{
     (void)state;
     static const struct {
         const char *text;
@@ -423,7 +433,8 @@ static void optimizers_and_schedules(void **state) {
 
 /* Cut at every byte, and with every byte changed: never a crash, a leak or a success with a broken
  * file. */
-static void damaged_files(void **state) {
+static void damaged_files(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -453,7 +464,8 @@ static void damaged_files(void **state) {
     test_env_check(&t);
 }
 
-static det_status parse_text(struct det_env *env, void *argument) {
+static det_status parse_text(struct det_env *env, void *argument)
+{
     struct det_pipeline_config c;
     char *out = NULL;
     det_status status = parse(env, argument, &c);
@@ -464,7 +476,8 @@ static det_status parse_text(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     char *text = raccoon_text();
     char *more = edited(text, "random_horizontal_flip {", "ssd_random_crop {");
@@ -475,7 +488,8 @@ static void failed_allocations(void **state) {
 
 /* The tables themselves: no name twice in a message, a reason for each field that is not honoured.
  */
-static void check_table(const struct det_schema_message *message) {
+static void check_table(const struct det_schema_message *message)
+{
     assert_true(message->count <= 64);
     for (size_t i = 0; i < message->count; i++) {
         const struct det_schema_field *field = &message->fields[i];
@@ -492,12 +506,14 @@ static void check_table(const struct det_schema_message *message) {
     }
 }
 
-static void tables_are_complete(void **state) {
+static void tables_are_complete(void **state)
+{
     (void)state;
     check_table(&det_schema_pipeline);
 }
 
-int test_pipeline_config(void) {
+int test_pipeline_config(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_complete),
         cmocka_unit_test(reads_the_zoo_config),

@@ -11,14 +11,16 @@ struct candidate {
     int32_t class_index, anchor, order;
 };
 
-static int by_score(const void *left, const void *right) {
+static int by_score(const void *left, const void *right)
+{
     const struct candidate *a = left, *b = right;
     if (a->score != b->score)
         return a->score < b->score ? 1 : -1;
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-static float iou(const float a[4], const float b[4]) {
+static float iou(const float a[4], const float b[4])
+{
     const float area_a = (a[2] - a[0]) * (a[3] - a[1]), area_b = (b[2] - b[0]) * (b[3] - b[1]);
     if (area_a <= 0 || area_b <= 0)
         return 0;
@@ -30,7 +32,8 @@ static float iou(const float a[4], const float b[4]) {
 /* Returns the number of detections in `out` (room for all). */
 static int32_t naive(const struct det_postprocess_settings *s, const float (*anchors)[4], int32_t a,
                      int32_t k, const float *logits, const float *encodings, const float window[4],
-                     struct candidate *out) {
+                     struct candidate *out)
+{
     struct candidate *one = malloc((size_t)a * sizeof *one);
     assert_non_null(one);
     int32_t total = 0;
@@ -80,7 +83,8 @@ static int32_t naive(const struct det_postprocess_settings *s, const float (*anc
 enum content { PLAIN, TIES, SATURATED, WITH_NAN, ALL_NAN, ONE_PLACE, HUGE_BOXES, CONTENTS };
 
 static void fill_inputs(enum content content, int32_t a, int32_t k, uint32_t seed,
-                        float (*anchors)[4], float *logits, float *encodings) {
+                        float (*anchors)[4], float *logits, float *encodings)
+{
     test_fill(anchors[0], (size_t)a * 4, seed);
     test_fill(logits, (size_t)a * (size_t)(k + 1), seed + 1);
     test_fill(encodings, (size_t)a * 4, seed + 2);
@@ -109,7 +113,8 @@ static void fill_inputs(enum content content, int32_t a, int32_t k, uint32_t see
 
 static void compare(struct test_env *t, const struct det_postprocess_settings *s,
                     enum content content, int32_t a, int32_t k, const float window[4],
-                    uint32_t seed, int threads) {
+                    uint32_t seed, int threads)
+{
     float(*anchors)[4] = malloc((size_t)a * sizeof *anchors);
     float *logits = malloc((size_t)a * (size_t)(k + 1) * sizeof *logits);
     float *encodings = malloc((size_t)a * 4 * sizeof *encodings);
@@ -146,7 +151,8 @@ static void compare(struct test_env *t, const struct det_postprocess_settings *s
     free(expected);
 }
 
-static void equals_naive(void **state) {
+static void equals_naive(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -176,7 +182,8 @@ static void equals_naive(void **state) {
     test_env_check(&t);
 }
 
-static void iou_at_threshold_is_kept(void **state) {
+static void iou_at_threshold_is_kept(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -199,7 +206,8 @@ static void iou_at_threshold_is_kept(void **state) {
     test_env_check(&t);
 }
 
-static void wrong_settings(void **state) {
+static void wrong_settings(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -222,7 +230,8 @@ static void wrong_settings(void **state) {
     test_env_check(&t);
 }
 
-static det_status create_body(struct det_env *env, void *argument) {
+static det_status create_body(struct det_env *env, void *argument)
+{
     (void)argument;
     const float anchors[1][4] = {{0, 0, 1, 1}};
     struct det_postprocess_settings s;
@@ -233,12 +242,14 @@ static det_status create_body(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(create_body, NULL);
 }
 
-static void sigmoid_values(void **state) {
+static void sigmoid_values(void **state)
+{
     (void)state;
     assert_near(det_sigmoid(0), 0.5, 0);
     assert_near(det_sigmoid(1e4f), 1, 0);
@@ -247,7 +258,8 @@ static void sigmoid_values(void **state) {
     assert_true(isnan(det_sigmoid(NAN)));
 }
 
-int test_postprocess(void) {
+int test_postprocess(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_naive),   cmocka_unit_test(iou_at_threshold_is_kept),
         cmocka_unit_test(wrong_settings), cmocka_unit_test(failed_allocations),

@@ -5,11 +5,13 @@
 #include "formats/prototext.h"
 #include "support/test.h"
 
-static det_status parse(struct test_env *t, const char *text, struct det_prototext *document) {
+static det_status parse(struct test_env *t, const char *text, struct det_prototext *document)
+{
     return det_prototext_parse(&t->env, "f", text, strlen(text), document);
 }
 
-static void values_and_positions(void **state) {
+static void values_and_positions(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -68,7 +70,8 @@ static void values_and_positions(void **state) {
     test_env_check(&t);
 }
 
-static void numbers_do_not_depend_on_the_locale(void **state) {
+static void numbers_do_not_depend_on_the_locale(void **state)
+{
     (void)state;
     static const char *const texts[] = {"0",
                                         "0.07999999821186066",
@@ -101,7 +104,8 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
         assert_false(det_parse_double(bad[i], &value));
 }
 
-static void errors_name_line_and_column(void **state) {
+static void errors_name_line_and_column(void **state)
+{
     (void)state;
     static const struct {
         const char *text, *message;
@@ -142,7 +146,8 @@ static void errors_name_line_and_column(void **state) {
     test_env_check(&t);
 }
 
-static det_status parse_all(struct det_env *env, void *argument) {
+static det_status parse_all(struct det_env *env, void *argument)
+{
     (void)argument;
     static const char text[] = "a { b: 'x' c: -1 [d]: [1, 2] }";
     struct det_prototext d;
@@ -151,12 +156,14 @@ static det_status parse_all(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     test_each_allocation_fails(parse_all, NULL);
 }
 
-int test_prototext(void) {
+int test_prototext(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_and_positions),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),

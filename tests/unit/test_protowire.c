@@ -3,7 +3,8 @@
 #include "formats/protowire.h"
 #include "support/test.h"
 
-static void encodes_known_bytes(void **state) {
+static void encodes_known_bytes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -30,7 +31,8 @@ static void encodes_known_bytes(void **state) {
     test_env_check(&t);
 }
 
-static void reads_what_it_writes(void **state) {
+static void reads_what_it_writes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -76,7 +78,8 @@ static void reads_what_it_writes(void **state) {
     test_env_check(&t);
 }
 
-static void rejects_bad_bytes(void **state) {
+static void rejects_bad_bytes(void **state)
+{
     (void)state;
     static const struct {
         const char *data;
@@ -121,7 +124,8 @@ static void rejects_bad_bytes(void **state) {
 }
 
 /* Random bytes: each read advances or fails. */
-static void random_bytes_end(void **state) {
+static void random_bytes_end(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -146,7 +150,8 @@ static void random_bytes_end(void **state) {
     test_env_check(&t);
 }
 
-static det_status build(struct det_env *env, void *argument) {
+static det_status build(struct det_env *env, void *argument)
+{
     (void)argument;
     struct det_text text = {0};
     det_status status = DET_OK;
@@ -163,12 +168,14 @@ fail:
     return status;
 }
 
-static void allocations_may_fail(void **state) {
+static void allocations_may_fail(void **state)
+{
     (void)state;
     test_each_allocation_fails(build, NULL);
 }
 
-int test_protowire(void) {
+int test_protowire(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_known_bytes),  cmocka_unit_test(reads_what_it_writes),
         cmocka_unit_test(rejects_bad_bytes),    cmocka_unit_test(random_bytes_end),

@@ -2,9 +2,9 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "formats/tf_bundle.h"
 #include "support/bundle_writer.h"
 #include "support/test.h"
-#include "formats/tf_bundle.h"
 #include "train/restore.h"
 
 enum { MOST_TENSORS = 600 };
@@ -66,7 +66,8 @@ static void make(struct fixture *f, int32_t classes)
 
 static void write_bundle(struct fixture *f)
 {
-    test_bundle_write(f->prefix, f->tensors, f->count, (struct test_bundle_options){.snappy = true});
+    test_bundle_write(f->prefix, f->tensors, f->count,
+                      (struct test_bundle_options){.snappy = true});
 }
 
 static void drop(struct fixture *f)
@@ -88,8 +89,8 @@ static void everything_fits(void **state)
     make(&f, 2);
     write_bundle(&f);
     struct det_restore_report report;
-    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params,
-                                           &report));
+    assert_ok(&f.t.env,
+              det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
     assert_int_equal(report.restored, f.graph.param_count);
     assert_int_equal(report.missing + report.wrong_shape + report.unused, 0);
     assert_memory_equal(f.params, f.values, f.graph.param_floats * 4);
@@ -103,9 +104,9 @@ static void another_class_count(void **state)
     make(&f, 5);
     write_bundle(&f);
     struct det_restore_report report;
-    assert_fails(&f.t.env, DET_STATUS_MISMATCH, "class_predictions",
-                 det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params,
-                                    &report));
+    assert_fails(
+        &f.t.env, DET_STATUS_MISMATCH, "class_predictions",
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
     assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph,
                                            f.params, &report));
     assert_int_equal(report.wrong_shape, 2); /* pointwise kernel and bias of the class head */
@@ -136,8 +137,8 @@ static void only_what_was_asked_for(void **state)
     for (int32_t p = 0; p < f.graph.param_count; p++) {
         const struct det_param *param = &f.graph.params[p];
         const bool taken = strstr(param->key, "_feature_extractor") != NULL;
-        const bool same = memcmp(f.params + param->offset, f.values + param->offset,
-                                 param->count * 4) == 0;
+        const bool same =
+            memcmp(f.params + param->offset, f.values + param->offset, param->count * 4) == 0;
         if (param->dims == 4 && same != taken)
             fail_msg("%s: %s", param->key, same ? "was taken" : "was not taken");
     }
@@ -153,23 +154,23 @@ static void damage_is_named(void **state)
     const size_t count = f.count;
     f.count -= 3;
     write_bundle(&f);
-    assert_fails(&f.t.env, DET_STATUS_MISMATCH, "model/",
-                 det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params,
-                                    &report));
+    assert_fails(
+        &f.t.env, DET_STATUS_MISMATCH, "model/",
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
     f.count = count;
     f.values[3] = NAN;
     write_bundle(&f);
-    assert_fails(&f.t.env, DET_STATUS_NON_FINITE, "layer_with_weights-0",
-                 det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params,
-                                    &report));
+    assert_fails(
+        &f.t.env, DET_STATUS_NON_FINITE, "layer_with_weights-0",
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
     /* Somebody else's model. */
     for (size_t i = 0; i < f.count; i++)
         snprintf(f.keys[i], 400, "other/%03zu", i);
     f.values[3] = 0;
     write_bundle(&f);
-    assert_fails(&f.t.env, DET_STATUS_MISMATCH, "ssd_mobilenet_v2_fpn_keras",
-                 det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph, f.params,
-                                    &report));
+    assert_fails(
+        &f.t.env, DET_STATUS_MISMATCH, "ssd_mobilenet_v2_fpn_keras",
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph, f.params, &report));
     drop(&f);
 }
 

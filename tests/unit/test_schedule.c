@@ -5,14 +5,16 @@
 #include "model/schedule.h"
 #include "support/test.h"
 
-static void constant(void **state) {
+static void constant(void **state)
+{
     (void)state;
     const struct det_schedule s = {.kind = DET_SCHEDULE_CONSTANT, .learning_rate = 0.3f};
     assert_near(det_schedule_rate(&s, 0), 0.3f, 0);
     assert_near(det_schedule_rate(&s, 1000000), 0.3f, 0);
 }
 
-static void exponential(void **state) {
+static void exponential(void **state)
+{
     (void)state;
     struct det_schedule s = {.kind = DET_SCHEDULE_EXPONENTIAL_DECAY,
                              .learning_rate = 1,
@@ -36,7 +38,8 @@ static void exponential(void **state) {
     assert_near(det_schedule_rate(&s, 1000), 0.4f, 0);
 }
 
-static void manual(void **state) {
+static void manual(void **state)
+{
     (void)state;
     const int64_t steps[] = {4, 10};
     const float rates[] = {1, 0.125f};
@@ -55,7 +58,8 @@ static void manual(void **state) {
     }
 }
 
-static void cosine(void **state) {
+static void cosine(void **state)
+{
     (void)state;
     struct det_schedule s = {.kind = DET_SCHEDULE_COSINE_DECAY,
                              .learning_rate = 0.8f,
@@ -83,7 +87,8 @@ static void cosine(void **state) {
     assert_near(det_schedule_rate(&s, 101), 0, 0);
 }
 
-static void wrong_settings(void **state) {
+static void wrong_settings(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -121,7 +126,8 @@ static void wrong_settings(void **state) {
     test_env_check(&t);
 }
 
-int test_schedule(void) {
+int test_schedule(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(constant), cmocka_unit_test(exponential),    cmocka_unit_test(manual),
         cmocka_unit_test(cosine),   cmocka_unit_test(wrong_settings),

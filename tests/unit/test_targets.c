@@ -5,7 +5,8 @@
 #include "model/targets.h"
 #include "support/test.h"
 
-static void make_truth(struct test_env *t, struct det_ground_truth *truth, int32_t count) {
+static void make_truth(struct test_env *t, struct det_ground_truth *truth, int32_t count)
+{
     *truth = (struct det_ground_truth){0};
     assert_ok(&t->env, det_ground_truth_reserve(&t->env, truth, count));
     truth->count = count;
@@ -14,7 +15,8 @@ static void make_truth(struct test_env *t, struct det_ground_truth *truth, int32
 }
 
 /* Boxes on a coarse grid, so that equal overlaps are common. */
-static void random_boxes(float (*boxes)[4], int32_t count, uint32_t seed) {
+static void random_boxes(float (*boxes)[4], int32_t count, uint32_t seed)
+{
     float *values = malloc((size_t)count * 4 * sizeof *values + 1);
     assert_non_null(values);
     test_fill(values, (size_t)count * 4, seed);
@@ -29,7 +31,8 @@ static void random_boxes(float (*boxes)[4], int32_t count, uint32_t seed) {
 }
 
 static void naive_match(const struct det_target_settings *s, const float (*anchors)[4], int32_t a,
-                        const struct det_ground_truth *truth, int32_t *match) {
+                        const struct det_ground_truth *truth, int32_t *match)
+{
     const int32_t count = truth->count;
     float *iou = malloc(((size_t)count * (size_t)a + 1) * sizeof *iou);
     assert_non_null(iou);
@@ -69,7 +72,8 @@ static void naive_match(const struct det_target_settings *s, const float (*ancho
 }
 
 static void compare(struct test_env *t, const struct det_target_settings *settings, int32_t a,
-                    const int32_t counts[2], uint32_t seed, struct det_pool *pool) {
+                    const int32_t counts[2], uint32_t seed, struct det_pool *pool)
+{
     float(*anchors)[4] = malloc((size_t)a * sizeof *anchors);
     int32_t *expected = malloc((size_t)a * sizeof *expected);
     assert_non_null(anchors);
@@ -122,7 +126,8 @@ static void compare(struct test_env *t, const struct det_target_settings *settin
     free(expected);
 }
 
-static void agrees_with_matrix(void **state) {
+static void agrees_with_matrix(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -163,7 +168,8 @@ static void agrees_with_matrix(void **state) {
     test_env_check(&t);
 }
 
-static void forcing_order(void **state) {
+static void forcing_order(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -191,7 +197,8 @@ static void forcing_order(void **state) {
     test_env_check(&t);
 }
 
-static void bad_input(void **state) {
+static void bad_input(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -237,7 +244,8 @@ static void bad_input(void **state) {
     test_env_check(&t);
 }
 
-static det_status assign_body(struct det_env *env, void *argument) {
+static det_status assign_body(struct det_env *env, void *argument)
+{
     const float anchors[2][4] = {{0, 0, 1, 1}, {0, 0, 0.5f, 0.5f}};
     struct det_target_settings settings;
     det_target_settings_default(&settings);
@@ -249,7 +257,8 @@ static det_status assign_body(struct det_env *env, void *argument) {
     return status;
 }
 
-static void failed_allocations(void **state) {
+static void failed_allocations(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -260,7 +269,8 @@ static void failed_allocations(void **state) {
     test_env_check(&t);
 }
 
-int test_targets(void) {
+int test_targets(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_matrix),
         cmocka_unit_test(forcing_order),

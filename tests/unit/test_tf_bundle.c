@@ -45,19 +45,22 @@ struct folder {
     char prefix[512];
 };
 
-static void open_folder(struct folder *f) {
+static void open_folder(struct folder *f)
+{
     test_env_init(&f->t);
     test_make_directory(f->path, "bundle");
     snprintf(f->prefix, sizeof f->prefix, "%s/ckpt-3", f->path);
 }
 
-static void close_folder(struct folder *f) {
+static void close_folder(struct folder *f)
+{
     test_remove_tree(f->path);
     test_env_check(&f->t);
 }
 
 static void check_floats(struct det_env *env, struct det_tf_bundle *bundle, const char *name,
-                         const float *expected, size_t count) {
+                         const float *expected, size_t count)
+{
     const struct det_tf_entry *entry = det_tf_bundle_find_variable(bundle, name);
     assert_non_null(entry);
     float out[8];
@@ -66,7 +69,8 @@ static void check_floats(struct det_env *env, struct det_tf_bundle *bundle, cons
     assert_memory_equal(out, expected, count * sizeof(float));
 }
 
-static void check_all(struct det_env *env, const char *prefix) {
+static void check_all(struct det_env *env, const char *prefix)
+{
     struct det_tf_bundle *bundle = NULL;
     assert_ok(env, det_tf_bundle_open(env, prefix, &bundle));
     assert_string_equal(det_tf_bundle_prefix(bundle), prefix);
@@ -105,7 +109,8 @@ static void check_all(struct det_env *env, const char *prefix) {
     det_tf_bundle_close(env, &bundle);
 }
 
-static void reads_each_layout(void **state) {
+static void reads_each_layout(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -125,13 +130,15 @@ static void reads_each_layout(void **state) {
 }
 
 static det_status read_variable(struct det_env *env, struct det_tf_bundle *bundle, const char *name,
-                                size_t count) {
+                                size_t count)
+{
     float out[8];
     return det_tf_bundle_read_float(env, bundle, det_tf_bundle_find_variable(bundle, name), out,
                                     count);
 }
 
-static void messages_name_the_tensor(void **state) {
+static void messages_name_the_tensor(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -196,7 +203,8 @@ static void messages_name_the_tensor(void **state) {
 }
 
 /* The data files: every byte flipped is found when the tensor is read, every cut too. */
-static void damaged_data_is_found(void **state) {
+static void damaged_data_is_found(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -226,7 +234,8 @@ static void damaged_data_is_found(void **state) {
 }
 
 static det_status count_entries(struct det_env *env, void *argument, const char *key,
-                                size_t key_bytes, const uint8_t *value, size_t value_bytes) {
+                                size_t key_bytes, const uint8_t *value, size_t value_bytes)
+{
     (void)env, (void)key, (void)key_bytes, (void)value, (void)value_bytes;
     ++*(int *)argument;
     return DET_OK;
@@ -234,7 +243,8 @@ static det_status count_entries(struct det_env *env, void *argument, const char 
 
 /* The index: each byte of a small one flipped in each bit, and each length, in memory of exact
  * size. Only the unused parts of the footer and the metaindex block may change unseen. */
-static void damaged_index_is_found(void **state) {
+static void damaged_index_is_found(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -278,7 +288,8 @@ static void damaged_index_is_found(void **state) {
     close_folder(&f);
 }
 
-static void use_all(struct det_env *env, const char *prefix) {
+static void use_all(struct det_env *env, const char *prefix)
+{
     struct det_tf_bundle *bundle = NULL;
     const det_status status = det_tf_bundle_open(env, prefix, &bundle);
     if (status != DET_OK)
@@ -296,7 +307,8 @@ static void use_all(struct det_env *env, const char *prefix) {
 
 /* Damage with the block's CRC made right again reaches the parsers behind it. One data block, then
  * 13 bytes of metaindex (8 and a trailer), the index block, the footer. */
-static void sealed_damage_never_crashes(void **state) {
+static void sealed_damage_never_crashes(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -341,18 +353,21 @@ static void sealed_damage_never_crashes(void **state) {
     close_folder(&f);
 }
 
-static void find_gives(struct det_env *env, const char *path, const char *expected) {
+static void find_gives(struct det_env *env, const char *path, const char *expected)
+{
     char *prefix = NULL;
     assert_ok(env, det_tf_checkpoint_find(env, path, &prefix));
     assert_string_equal(prefix, expected);
     det_free(env, &prefix);
 }
 
-static void write_text(struct det_env *env, const char *path, const char *text) {
+static void write_text(struct det_env *env, const char *path, const char *text)
+{
     assert_ok(env, det_write_file(env, path, text, strlen(text)));
 }
 
-static void checkpoints_are_found(void **state) {
+static void checkpoints_are_found(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -415,7 +430,8 @@ static void checkpoints_are_found(void **state) {
     close_folder(&f);
 }
 
-static det_status open_and_read(struct det_env *env, void *argument) {
+static det_status open_and_read(struct det_env *env, void *argument)
+{
     char *prefix = NULL;
     struct det_tf_bundle *bundle = NULL;
     float out[6];
@@ -430,7 +446,8 @@ fail:
     return status;
 }
 
-static void allocations_may_fail(void **state) {
+static void allocations_may_fail(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -443,7 +460,8 @@ static void allocations_may_fail(void **state) {
     close_folder(&f);
 }
 
-int test_tf_bundle(void) {
+int test_tf_bundle(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_each_layout),           cmocka_unit_test(messages_name_the_tensor),
         cmocka_unit_test(damaged_data_is_found),       cmocka_unit_test(damaged_index_is_found),

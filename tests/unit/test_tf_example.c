@@ -13,7 +13,8 @@ static struct det_bytes texts[2];
 static int64_t labels[2] = {1, -3}, flags[2] = {0, 1};
 static float weights[2] = {1, .5f};
 
-static struct det_example full_example(void) {
+static struct det_example full_example(void)
+{
     texts[0] = BYTES("cat");
     texts[1] = BYTES("");
     return (struct det_example){
@@ -38,12 +39,14 @@ static struct det_example full_example(void) {
     };
 }
 
-static bool same_bytes(struct det_bytes a, struct det_bytes b) {
+static bool same_bytes(struct det_bytes a, struct det_bytes b)
+{
     return a.bytes == b.bytes && (a.data == NULL) == (b.data == NULL) &&
            (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
 
-static void assert_same(const struct det_example *a, const struct det_example *b) {
+static void assert_same(const struct det_example *a, const struct det_example *b)
+{
     assert_true(same_bytes(a->encoded, b->encoded) && same_bytes(a->format, b->format));
     assert_true(same_bytes(a->filename, b->filename) && same_bytes(a->source_id, b->source_id));
     assert_int_equal(a->height, b->height);
@@ -64,7 +67,8 @@ static void assert_same(const struct det_example *a, const struct det_example *b
     assert_memory_equal(a->is_crowd, b->is_crowd, n * sizeof(int64_t));
 }
 
-static void serialises_known_bytes(void **state) {
+static void serialises_known_bytes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -85,7 +89,8 @@ static void serialises_known_bytes(void **state) {
     test_env_check(&t);
 }
 
-static void reads_what_it_writes(void **state) {
+static void reads_what_it_writes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -130,46 +135,53 @@ struct builder {
     size_t features, entry, feature, list;
 };
 
-static void start(struct builder *b, struct det_env *env) {
+static void start(struct builder *b, struct det_env *env)
+{
     *b = (struct builder){.env = env};
     assert_ok(env, det_wire_begin(env, &b->text, 1, &b->features));
 }
 
-static void begin_feature(struct builder *b, const char *key, uint32_t kind) {
+static void begin_feature(struct builder *b, const char *key, uint32_t kind)
+{
     assert_ok(b->env, det_wire_begin(b->env, &b->text, 1, &b->entry));
     assert_ok(b->env, det_wire_put_bytes(b->env, &b->text, 1, key, strlen(key)));
     assert_ok(b->env, det_wire_begin(b->env, &b->text, 2, &b->feature));
     assert_ok(b->env, det_wire_begin(b->env, &b->text, kind, &b->list));
 }
 
-static void end_feature(struct builder *b) {
+static void end_feature(struct builder *b)
+{
     assert_ok(b->env, det_wire_end(b->env, &b->text, b->list));
     assert_ok(b->env, det_wire_end(b->env, &b->text, b->feature));
     assert_ok(b->env, det_wire_end(b->env, &b->text, b->entry));
 }
 
-static void add_floats(struct builder *b, const char *key, int count) {
+static void add_floats(struct builder *b, const char *key, int count)
+{
     begin_feature(b, key, 2);
     for (int i = 0; i < count; i++) /* unpacked */
         assert_ok(b->env, det_wire_put_float(b->env, &b->text, 1, (float)i + .5f));
     end_feature(b);
 }
 
-static void add_ints(struct builder *b, const char *key, int count) {
+static void add_ints(struct builder *b, const char *key, int count)
+{
     begin_feature(b, key, 3);
     for (int i = 0; i < count; i++)
         assert_ok(b->env, det_wire_put_varint(b->env, &b->text, 1, (uint64_t)(int64_t)-i));
     end_feature(b);
 }
 
-static void add_texts(struct builder *b, const char *key, int count) {
+static void add_texts(struct builder *b, const char *key, int count)
+{
     begin_feature(b, key, 1);
     for (int i = 0; i < count; i++)
         assert_ok(b->env, det_wire_put_bytes(b->env, &b->text, 1, "t", 1));
     end_feature(b);
 }
 
-static void add_boxes(struct builder *b, int count) {
+static void add_boxes(struct builder *b, int count)
+{
     add_floats(b, "image/object/bbox/ymin", count);
     add_floats(b, "image/object/bbox/xmin", count);
     add_floats(b, "image/object/bbox/ymax", count);
@@ -177,7 +189,8 @@ static void add_boxes(struct builder *b, int count) {
 }
 
 /* Ends the message, parses it and frees it. */
-static det_status finish(struct builder *b, struct det_example *example) {
+static det_status finish(struct builder *b, struct det_example *example)
+{
     assert_ok(b->env, det_wire_end(b->env, &b->text, b->features));
     const det_status status = det_example_parse(
         b->env, "f.tfrecord: record 3", (const uint8_t *)b->text.data, b->text.length, example);
@@ -185,7 +198,8 @@ static det_status finish(struct builder *b, struct det_example *example) {
     return status;
 }
 
-static void unpacked_lists_and_unknown_keys(void **state) {
+static void unpacked_lists_and_unknown_keys(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -206,7 +220,8 @@ static void unpacked_lists_and_unknown_keys(void **state) {
     test_env_check(&t);
 }
 
-static void messages_name_the_key(void **state) {
+static void messages_name_the_key(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -246,7 +261,8 @@ static void messages_name_the_key(void **state) {
     test_env_check(&t);
 }
 
-static void damage_never_crashes(void **state) {
+static void damage_never_crashes(void **state)
+{
     (void)state;
     struct test_env t;
     test_env_init(&t);
@@ -277,7 +293,8 @@ static void damage_never_crashes(void **state) {
     test_env_check(&t);
 }
 
-static det_status round_trip(struct det_env *env, void *argument) {
+static det_status round_trip(struct det_env *env, void *argument)
+{
     (void)argument;
     const struct det_example example = full_example();
     struct det_example read = {0};
@@ -292,12 +309,14 @@ fail:
     return status;
 }
 
-static void allocations_may_fail(void **state) {
+static void allocations_may_fail(void **state)
+{
     (void)state;
     test_each_allocation_fails(round_trip, NULL);
 }
 
-static void reads_the_shared_records(void **state) {
+static void reads_the_shared_records(void **state)
+{
     (void)state;
     static const struct {
         const char *path;
@@ -339,7 +358,8 @@ static void reads_the_shared_records(void **state) {
     test_env_check(&t);
 }
 
-int test_tf_example(void) {
+int test_tf_example(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serialises_known_bytes),
         cmocka_unit_test(reads_what_it_writes),

@@ -20,18 +20,21 @@ struct folder {
     char path[256];
 };
 
-static void open_folder(struct folder *f) {
+static void open_folder(struct folder *f)
+{
     test_env_init(&f->t);
     test_make_directory(f->path, "tfrecord");
 }
 
-static void close_folder(struct folder *f) {
+static void close_folder(struct folder *f)
+{
     test_remove_tree(f->path);
     test_env_check(&f->t);
 }
 
 /* "FOLDER/NAME" in one of a few static buffers. */
-static const char *in(const struct folder *f, const char *name) {
+static const char *in(const struct folder *f, const char *name)
+{
     static char buffers[4][512];
     static int next;
     char *buffer = buffers[next++ % 4];
@@ -40,7 +43,8 @@ static const char *in(const struct folder *f, const char *name) {
 }
 
 /* Without the fsync of det_write_file: for files of one test step. */
-static void save(const char *path, const void *data, size_t bytes) {
+static void save(const char *path, const void *data, size_t bytes)
+{
     unlink(path);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
@@ -49,7 +53,8 @@ static void save(const char *path, const void *data, size_t bytes) {
 }
 
 /* Record i: i * 7 bytes of 'a' + i. */
-static det_status write_records(struct det_env *env, const char *path, int first, int count) {
+static det_status write_records(struct det_env *env, const char *path, int first, int count)
+{
     struct det_writer writer;
     uint8_t data[512];
     DET_TRY_RETURN(det_writer_open(env, path, &writer));
@@ -65,7 +70,8 @@ static det_status write_records(struct det_env *env, const char *path, int first
 }
 
 static void check_record(struct det_env *env, const struct det_record_set *set, size_t index,
-                         int value) {
+                         int value)
+{
     const uint8_t *data = NULL;
     size_t bytes = 0;
     assert_ok(env, det_record_set_get(env, set, index, &data, &bytes));
@@ -74,11 +80,13 @@ static void check_record(struct det_env *env, const struct det_record_set *set, 
         assert_int_equal(data[i], 'a' + value);
 }
 
-static det_status open_one(struct det_env *env, const char *pattern, struct det_record_set *set) {
+static det_status open_one(struct det_env *env, const char *pattern, struct det_record_set *set)
+{
     return det_record_set_open(env, &pattern, 1, set);
 }
 
-static void writes_known_bytes(void **state) {
+static void writes_known_bytes(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -102,7 +110,8 @@ static void writes_known_bytes(void **state) {
     close_folder(&f);
 }
 
-static void reads_files_in_order(void **state) {
+static void reads_files_in_order(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -133,7 +142,8 @@ static void reads_files_in_order(void **state) {
     close_folder(&f);
 }
 
-static void shards_must_be_complete(void **state) {
+static void shards_must_be_complete(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -177,7 +187,8 @@ static void shards_must_be_complete(void **state) {
 }
 
 /* Deflates `bytes` at `data` with a gzip (31) or zlib (15) header. */
-static size_t deflate_to(uint8_t *out, size_t room, const uint8_t *data, size_t bytes, int window) {
+static size_t deflate_to(uint8_t *out, size_t room, const uint8_t *data, size_t bytes, int window)
+{
     z_stream stream = {0};
     assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY), Z_OK);
     stream.next_in = (z_const Bytef *)(uintptr_t)data;
@@ -189,7 +200,8 @@ static size_t deflate_to(uint8_t *out, size_t room, const uint8_t *data, size_t 
     return room - stream.avail_out;
 }
 
-static void compressed_files_are_inflated(void **state) {
+static void compressed_files_are_inflated(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -238,7 +250,8 @@ static void compressed_files_are_inflated(void **state) {
     close_folder(&f);
 }
 
-static void growth_is_limited(void **state) {
+static void growth_is_limited(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -257,7 +270,8 @@ static void growth_is_limited(void **state) {
 }
 
 /* A record whose length begins with gzip's magic number is still a record. */
-static void magic_in_a_length_is_no_magic(void **state) {
+static void magic_in_a_length_is_no_magic(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -276,7 +290,8 @@ static void magic_in_a_length_is_no_magic(void **state) {
     close_folder(&f);
 }
 
-static void messages_name_record_and_byte(void **state) {
+static void messages_name_record_and_byte(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -323,7 +338,8 @@ static void messages_name_record_and_byte(void **state) {
 }
 
 /* Each byte flipped, each length: only errors, or the undamaged records before the damage. */
-static void damage_is_always_found(void **state) {
+static void damage_is_always_found(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -364,7 +380,8 @@ static void damage_is_always_found(void **state) {
     close_folder(&f);
 }
 
-static det_status write_and_open(struct det_env *env, void *argument) {
+static det_status write_and_open(struct det_env *env, void *argument)
+{
     const char *path = argument;
     char pattern[512];
     DET_TRY_RETURN(write_records(env, path, 0, 20));
@@ -376,14 +393,16 @@ static det_status write_and_open(struct det_env *env, void *argument) {
     return DET_OK;
 }
 
-static det_status open_shards(struct det_env *env, void *argument) {
+static det_status open_shards(struct det_env *env, void *argument)
+{
     struct det_record_set set;
     DET_TRY_RETURN(open_one(env, argument, &set));
     det_record_set_close(env, &set);
     return DET_OK;
 }
 
-static void allocations_may_fail(void **state) {
+static void allocations_may_fail(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -397,7 +416,8 @@ static void allocations_may_fail(void **state) {
     close_folder(&f);
 }
 
-static void failed_write_keeps_the_old_file(void **state) {
+static void failed_write_keeps_the_old_file(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -423,7 +443,8 @@ static void failed_write_keeps_the_old_file(void **state) {
     close_folder(&f);
 }
 
-int test_tfrecord(void) {
+int test_tfrecord(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_known_bytes),
         cmocka_unit_test(reads_files_in_order),

@@ -8,7 +8,8 @@
 #include "support/workspace.h"
 
 /* Runs a command line in the shell, output into `out`; returns the exit status. */
-static int run(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int run(char *out, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int run(char *out, size_t size, const char *format, ...)
 {
     char command[2000], line[2600];
@@ -17,7 +18,8 @@ static int run(char *out, size_t size, const char *format, ...)
     vsnprintf(command, sizeof command, format, arguments);
     va_end(arguments);
     const char *folder = getenv("DET_BIN_DIR");
-    snprintf(line, sizeof line, "%s/%s 2>&1", folder != NULL ? folder : "build/release/bin", command);
+    snprintf(line, sizeof line, "%s/%s 2>&1", folder != NULL ? folder : "build/release/bin",
+             command);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);
     const size_t got = fread(out, 1, size - 1, pipe);
@@ -113,19 +115,21 @@ static void mistakes_are_answered(void **state)
     static char out[100000];
     struct workspace w;
     workspace_make(&w, "mistakes");
-    assert_int_equal(run(out, sizeof out, "det-train --pipeline_config_path %s --modell_dir x",
-                         w.config),
-                     2);
+    assert_int_equal(
+        run(out, sizeof out, "det-train --pipeline_config_path %s --modell_dir x", w.config), 2);
     expect(out, "model_dir");
-    assert_int_equal(run(out, sizeof out, "det-train --pipeline_config_path none --model_dir x"), 1);
+    assert_int_equal(run(out, sizeof out, "det-train --pipeline_config_path none --model_dir x"),
+                     1);
     expect(out, "det-train: none: No such file");
-    assert_int_equal(run(out, sizeof out, "det-eval --pipeline_config_path %s --checkpoint_dir %s --once",
-                         w.config, w.directory),
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --once", w.config,
+                         w.directory),
                      1);
     expect(out, w.directory);
     assert_int_equal(run(out, sizeof out, "det-detect %s %s", w.config, w.directory), 1);
     expect(out, "not a libdet file");
-    assert_int_equal(run(out, sizeof out, "det-train --device cuda --pipeline_config_path %s --model_dir x",
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --device cuda --pipeline_config_path %s --model_dir x",
                          w.config),
                      1);
     expect(out, "cuda");
@@ -146,8 +150,8 @@ static void coco_files_alone(void **state)
     snprintf(expected, sizeof expected,
              " Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ] = 0.238\n");
     expect(out, expected);
-    assert_int_equal(run(out, sizeof out, "det-eval --ground_truth tests/golden/coco_eval/ties.gt.json"),
-                     2);
+    assert_int_equal(
+        run(out, sizeof out, "det-eval --ground_truth tests/golden/coco_eval/ties.gt.json"), 2);
 }
 
 int test_tools(void)

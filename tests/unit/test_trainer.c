@@ -99,7 +99,8 @@ static void it_learns(void **state)
             last += report.total_loss;
     }
     assert_true(last < 0.8 * first);
-    assert_context_fails(r.context, DET_STATUS_FINISHED, "60", det_trainer_step(r.trainer, &report));
+    assert_context_fails(r.context, DET_STATUS_FINISHED, "60",
+                         det_trainer_step(r.trainer, &report));
     /* The present weights as a model that runs. */
     det_model *model = NULL;
     assert_context_ok(r.context, det_trainer_snapshot(r.trainer, &model));

@@ -22,18 +22,21 @@ struct folder {
     char file[512];
 };
 
-static void open_folder(struct folder *f) {
+static void open_folder(struct folder *f)
+{
     test_env_init(&f->t);
     test_make_directory(f->path, "weights");
     snprintf(f->file, sizeof f->file, "%s/model.det", f->path);
 }
 
-static void close_folder(struct folder *f) {
+static void close_folder(struct folder *f)
+{
     test_remove_tree(f->path);
     test_env_check(&f->t);
 }
 
-static det_status write_sample(struct det_env *env, const char *path) {
+static det_status write_sample(struct det_env *env, const char *path)
+{
     struct det_weights_writer *writer = NULL;
     det_status status = DET_OK;
     DET_TRY(det_weights_writer_create(env, path, &writer));
@@ -54,7 +57,8 @@ fail:
     return status;
 }
 
-static void check_sample(struct det_env *env, const struct det_weights *file) {
+static void check_sample(struct det_env *env, const struct det_weights *file)
+{
     static const struct {
         const char *name;
         enum det_weights_type dtype;
@@ -90,7 +94,8 @@ static void check_sample(struct det_env *env, const struct det_weights *file) {
     assert_near(lr->valuedouble, .1, 0);
 }
 
-static void reads_what_it_writes(void **state) {
+static void reads_what_it_writes(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -126,7 +131,8 @@ static void reads_what_it_writes(void **state) {
     close_folder(&f);
 }
 
-static void writer_rejects(void **state) {
+static void writer_rejects(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -160,7 +166,8 @@ static void writer_rejects(void **state) {
 }
 
 /* The file's bytes, as fread does it: no fsync and no map. */
-static uint8_t *load(const char *path, size_t *bytes) {
+static uint8_t *load(const char *path, size_t *bytes)
+{
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     fseek(file, 0, SEEK_END);
@@ -173,7 +180,8 @@ static uint8_t *load(const char *path, size_t *bytes) {
     return data;
 }
 
-static void save(const char *path, const void *data, size_t bytes) {
+static void save(const char *path, const void *data, size_t bytes)
+{
     unlink(path); /* file systems flush a file that is truncated and written anew */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
@@ -181,20 +189,23 @@ static void save(const char *path, const void *data, size_t bytes) {
     assert_int_equal(fclose(file), 0);
 }
 
-static uint32_t u32_at(const uint8_t *data) {
+static uint32_t u32_at(const uint8_t *data)
+{
     uint32_t value;
     memcpy(&value, data, 4);
     return value;
 }
 
-static uint64_t u64_at(const uint8_t *data) {
+static uint64_t u64_at(const uint8_t *data)
+{
     uint64_t value;
     memcpy(&value, data, 8);
     return value;
 }
 
 /* Independent of the reader: the layout of weights.h. */
-static void bytes_are_as_documented(void **state) {
+static void bytes_are_as_documented(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -223,7 +234,8 @@ static void bytes_are_as_documented(void **state) {
 }
 
 /* A file with this JSON header and `room` bytes of data, everything else sound. */
-static void save_with_header(const char *path, const char *json, size_t room) {
+static void save_with_header(const char *path, const char *json, size_t room)
+{
     const size_t length = strlen(json), start = (64 + length + 63) / 64 * 64;
     uint8_t *data = calloc(1, start + room);
     assert_non_null(data);
@@ -244,7 +256,8 @@ static void save_with_header(const char *path, const char *json, size_t room) {
     ",\"bytes\":" bytes ",\"crc32c\":0}"
 #define HEADER(tensors) "{\"meta\":{},\"tensors\":[" tensors "]}"
 
-static void structure_is_checked(void **state) {
+static void structure_is_checked(void **state)
+{
     (void)state;
     static const struct {
         const char *json, *message;
@@ -295,7 +308,8 @@ static void structure_is_checked(void **state) {
     close_folder(&f);
 }
 
-static void messages_are_clear(void **state) {
+static void messages_are_clear(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -344,7 +358,8 @@ static void messages_are_clear(void **state) {
 }
 
 /* Each length and each flipped byte: an error, or the very content (the flip hit padding). */
-static void damage_is_always_found(void **state) {
+static void damage_is_always_found(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -379,7 +394,8 @@ static void damage_is_always_found(void **state) {
 }
 
 /* Damage to the JSON text with its CRC made right again reaches the parser behind it. */
-static void sealed_damage_never_crashes(void **state) {
+static void sealed_damage_never_crashes(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -406,7 +422,8 @@ static void sealed_damage_never_crashes(void **state) {
     close_folder(&f);
 }
 
-static det_status write_and_read(struct det_env *env, void *argument) {
+static det_status write_and_read(struct det_env *env, void *argument)
+{
     struct det_weights *file = NULL;
     char *meta = NULL;
     det_status status = DET_OK;
@@ -419,7 +436,8 @@ fail:
     return status;
 }
 
-static void allocations_may_fail(void **state) {
+static void allocations_may_fail(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -427,7 +445,8 @@ static void allocations_may_fail(void **state) {
     close_folder(&f);
 }
 
-static void failed_write_keeps_the_old_file(void **state) {
+static void failed_write_keeps_the_old_file(void **state)
+{
     (void)state;
     struct folder f;
     open_folder(&f);
@@ -453,7 +472,8 @@ static void failed_write_keeps_the_old_file(void **state) {
     close_folder(&f);
 }
 
-int test_weights(void) {
+int test_weights(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_it_writes),
         cmocka_unit_test(writer_rejects),

@@ -16,9 +16,9 @@
         .name = #isa,                                                                      \
         .conv_workspace = conv_workspace_##isa,                                            \
         .bn_workspace = DET_OP(bn_workspace, isa),                                         \
-        .conv_forward = DET_OP(conv_forward, isa),                                            \
-        .conv_backward_data = DET_OP(conv_backward_data, isa),                                \
-        .conv_backward_weight = DET_OP(conv_backward_weight, isa),                            \
+        .conv_forward = DET_OP(conv_forward, isa),                                         \
+        .conv_backward_data = DET_OP(conv_backward_data, isa),                             \
+        .conv_backward_weight = DET_OP(conv_backward_weight, isa),                         \
         .dwconv_forward = DET_OP(dwconv_forward, isa),                                     \
         .dwconv_backward_data = DET_OP(dwconv_backward_data, isa),                         \
         .dwconv_backward_weight = DET_OP(dwconv_backward_weight, isa),                     \

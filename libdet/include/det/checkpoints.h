@@ -12,8 +12,8 @@ extern "C" {
 #endif
 
 typedef struct det_checkpoint_info {
-    char path[4096];   /**< of a .det file, or a TensorFlow prefix */
-    int64_t step;      /**< the number in its name */
+    char path[4096]; /**< of a .det file, or a TensorFlow prefix */
+    int64_t step;    /**< the number in its name */
     int is_tensorflow;
 } det_checkpoint_info;
 

@@ -37,16 +37,19 @@ typedef enum det_log_level {
 /** Receives each message, one line without a newline. May be called from the library's own threads. */
 typedef struct det_logger {
     void *user;
-    void (*write)(void *user, det_log_level level, const char *message); /**< NULL: drop everything */
+    void (*write)(void *user, det_log_level level,
+                  const char *message); /**< NULL: drop everything */
 } det_logger;
 
 typedef struct det_context_settings {
     size_t struct_size;      /**< sizeof(det_context_settings), set by the default function */
     det_allocator allocator; /**< default: the C library's */
     det_logger logger;       /**< default: none, the library is silent */
-    int threads;             /**< worker threads, 0 = processors this process may run on; default 0 */
-    const char *cpu;         /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "ref"); default "auto" */
-    const char *device;      /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
+    int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
+    const char
+        *cpu; /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "ref"); default "auto" */
+    const char
+        *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
                                   error; default "auto" */
 } det_context_settings;
 

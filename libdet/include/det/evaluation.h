@@ -18,15 +18,15 @@ extern "C" {
 typedef struct det_evaluation det_evaluation;
 
 typedef struct det_evaluation_settings {
-    size_t struct_size;            /**< sizeof(det_evaluation_settings), set by the default function */
+    size_t struct_size; /**< sizeof(det_evaluation_settings), set by the default function */
     const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
-    int64_t max_images;        /**< 0, the default: all */
-    int moving_statistics;     /**< 0, the default: the figures that eval_continuously() of the API prints: it normalises
+    int64_t max_images; /**< 0, the default: all */
+    int moving_statistics; /**< 0, the default: the figures that eval_continuously() of the API prints: it normalises
                                     in the box predictor by each image's own statistics. 1: by the moving averages
                                     everywhere, as an exported model does. No difference for an exported model or with
                                     freeze_batchnorm. */
-    const int32_t *max_dets;   /**< NULL: 1, 10, 100 */
+    const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
     /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);

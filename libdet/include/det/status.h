@@ -14,21 +14,21 @@ extern "C" {
 #endif
 
 /* X(name, text): one table makes both the enum and det_status_text(), so that no code lacks a message. */
-#define DET_STATUS_TABLE(X)                                                                        \
-    X(OK, "ok")                                                                                    \
-    X(INVALID_ARGUMENT, "invalid argument")                                                        \
-    X(OUT_OF_MEMORY, "out of memory")                                                              \
-    X(NOT_FOUND, "not found")                                                                      \
-    X(IO, "input/output error")                                                                    \
-    X(NO_SPACE, "no space left on the device")                                                     \
-    X(CORRUPT, "corrupt data")                                                                     \
-    X(PARSE, "syntax error")                                                                       \
-    X(UNSUPPORTED, "not supported")                                                                \
-    X(MISMATCH, "does not match")                                                                  \
-    X(NON_FINITE, "non-finite value")                                                              \
-    X(CANCELLED, "cancelled")                                                                      \
-    X(FINISHED, "already finished")                                                                \
-    X(DEVICE, "device error")                                                                      \
+#define DET_STATUS_TABLE(X)                    \
+    X(OK, "ok")                                \
+    X(INVALID_ARGUMENT, "invalid argument")    \
+    X(OUT_OF_MEMORY, "out of memory")          \
+    X(NOT_FOUND, "not found")                  \
+    X(IO, "input/output error")                \
+    X(NO_SPACE, "no space left on the device") \
+    X(CORRUPT, "corrupt data")                 \
+    X(PARSE, "syntax error")                   \
+    X(UNSUPPORTED, "not supported")            \
+    X(MISMATCH, "does not match")              \
+    X(NON_FINITE, "non-finite value")          \
+    X(CANCELLED, "cancelled")                  \
+    X(FINISHED, "already finished")            \
+    X(DEVICE, "device error")                  \
     X(INTERNAL, "internal error")
 
 typedef enum det_status {

@@ -25,13 +25,13 @@ typedef struct det_trainer_settings {
     const char *model_dir; /**< where checkpoints go, made if need be; NULL: nothing is written */
     int64_t num_steps;     /**< 0, the default: the config's */
     uint64_t seed;         /**< of initial weights, order and augmentation; default 1 */
-    int64_t checkpoint_every_steps;   /**< default 1000; 0: only by time and at the end */
-    double checkpoint_every_seconds;  /**< default 300; 0: not by time */
-    int32_t keep_checkpoints;         /**< newest ones kept; default 5 */
-    int32_t loader_threads;           /**< default 0: as the context */
-    const char *const *image_dirs;    /**< for records whose image/encoded is empty */
+    int64_t checkpoint_every_steps;  /**< default 1000; 0: only by time and at the end */
+    double checkpoint_every_seconds; /**< default 300; 0: not by time */
+    int32_t keep_checkpoints;        /**< newest ones kept; default 5 */
+    int32_t loader_threads;          /**< default 0: as the context */
+    const char *const *image_dirs;   /**< for records whose image/encoded is empty */
     size_t image_dir_count;
-    int resume;              /**< 1, the default: go on from the newest checkpoint in model_dir */
+    int resume; /**< 1, the default: go on from the newest checkpoint in model_dir */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);

@@ -4,11 +4,11 @@
 
 #include "det/export.h"
 
-#define DET_VERSION_MAJOR 0
-#define DET_VERSION_MINOR 1
-#define DET_VERSION_PATCH 0
+#define DET_VERSION_MAJOR  0
+#define DET_VERSION_MINOR  1
+#define DET_VERSION_PATCH  0
 #define DET_VERSION_STRING "0.1.0"
-#define DET_VERSION ((DET_VERSION_MAJOR << 16) | (DET_VERSION_MINOR << 8) | DET_VERSION_PATCH)
+#define DET_VERSION        ((DET_VERSION_MAJOR << 16) | (DET_VERSION_MINOR << 8) | DET_VERSION_PATCH)
 
 #ifdef __cplusplus
 extern "C" {
