@@ -1,0 +1,50 @@
+/* det_evaluation_run on a checkpoint that the TF Object Detection API trained, against what its own evaluation printed
+ * (goldens trained_raccoon). */
+#include "support/workspace.h"
+
+static void equals_the_apis_table(void **state)
+{
+    (void)state;
+    static const double stats[DET_COCO_STAT_COUNT] = {0.332665, 0.841594, 0.207894, -1,
+                                                      0.232195, 0.343344, 0.407143, 0.497619,
+                                                      0.628571, -1.00000, 0.500000, 0.635000};
+    char directory[256], config_path[300], records[256], map[256];
+    if (test_shared(directory, "goldens/trained_raccoon") == NULL)
+        test_skip_without_shared();
+    assert_non_null(test_shared(records, "data/raccoon/test.tfrecord"));
+    assert_non_null(test_shared(map, "data/raccoon/label_map.pbtxt"));
+    snprintf(config_path, sizeof config_path, "%s/pipeline.config", directory);
+    det_context *context = NULL;
+    det_pipeline_config *config = NULL;
+    det_model *model = NULL;
+    det_evaluation *evaluation = NULL;
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
+    assert_context_ok(context, det_pipeline_config_load(context, config_path, &config));
+    assert_context_ok(context, det_pipeline_config_set_eval_path(config, records));
+    assert_context_ok(context, det_pipeline_config_set_label_map_path(config, map));
+    assert_context_ok(context, det_model_load_checkpoint(context, config, directory, &model));
+    assert_int_equal(det_model_step(model), 600);
+    assert_context_ok(context, det_evaluation_run(context, config, model, NULL, &evaluation));
+    const det_coco_result *coco = det_evaluation_coco(evaluation);
+    for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
+        assert_near(coco->stats[i], stats[i], 0.002);
+    det_evaluation_losses losses;
+    det_evaluation_get_losses(evaluation, &losses);
+    print_message("AP %.6f AP50 %.6f, losses %.6f %.6f %.6f\n", coco->stats[0], coco->stats[1],
+                  losses.localization, losses.classification, losses.regularization);
+    assert_near(losses.localization, 0.275501, 2e-5);
+    assert_near(losses.classification, 0.279514, 2e-5);
+    assert_near(losses.regularization, 2.387219, 2e-5);
+    det_evaluation_destroy(&evaluation);
+    det_model_destroy(&model);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+}
+
+int test_evaluation(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_the_apis_table),
+    };
+    return cmocka_run_group_tests_name("evaluation", tests, NULL, NULL);
+}
