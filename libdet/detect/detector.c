@@ -257,7 +257,9 @@ det_status det_detector_run(det_detector *d, const det_image_view *image,
 
 void det_detector_last_times(const det_detector *detector, det_detector_times *times)
 {
-    *times = detector == NULL ? (det_detector_times){0} : detector->times;
+    *times = (det_detector_times){0};
+    if (detector != NULL)
+        *times = detector->times;
 }
 
 size_t det_detector_memory_bytes(const det_detector *detector)

@@ -110,7 +110,7 @@ static det_status read_entry(struct det_env *env, struct det_wire *wire, struct 
                         (unsigned long long)shared, left, key->length);
     if (shared + unshared > MOST_KEY)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "key of %llu bytes (at most %u)",
-                        (unsigned long long)(shared + unshared), MOST_KEY);
+                        (unsigned long long)shared + (unsigned long long)unshared, MOST_KEY);
     key->length = (size_t)shared;
     DET_TRY_RETURN(
         det_text_append(env, key, (const char *)wire->data + wire->at, (size_t)unshared));

@@ -376,7 +376,10 @@ static void nothing_is_allocated_after_the_first_picture(void **state)
     for (int keep = 0; keep < 2; keep++) {
         struct fixture f;
         struct det_model_spec spec;
-        (keep ? keep_aspect_spec : small_spec)(&spec);
+        if (keep)
+            keep_aspect_spec(&spec);
+        else
+            small_spec(&spec);
         make(&f, &spec);
         uint8_t *rgb = make_rgb(300, 200, false), *bgr = NULL;
         det_image_view view = convert(rgb, 300, 200, DET_PIXEL_BGR8, 5, false, &bgr);

@@ -190,7 +190,6 @@ static void transpose(const float *from, int64_t from_row, int32_t rows, int32_t
                       int32_t width)
 {
     typedef float four __attribute__((vector_size(16)));
-    typedef int32_t index __attribute__((vector_size(16)));
     int32_t j = 0;
     for (; j + 4 <= rows && cols % 4 == 0; j += 4) {
         const float *line = from + j * from_row;
@@ -198,14 +197,14 @@ static void transpose(const float *from, int64_t from_row, int32_t rows, int32_t
             four v[4];
             for (int i = 0; i < 4; i++)
                 memcpy(&v[i], line + i * from_row + n, sizeof v[i]);
-            const four low01 = __builtin_shuffle(v[0], v[1], (index){0, 4, 1, 5});
-            const four high01 = __builtin_shuffle(v[0], v[1], (index){2, 6, 3, 7});
-            const four low23 = __builtin_shuffle(v[2], v[3], (index){0, 4, 1, 5});
-            const four high23 = __builtin_shuffle(v[2], v[3], (index){2, 6, 3, 7});
-            v[0] = __builtin_shuffle(low01, low23, (index){0, 1, 4, 5});
-            v[1] = __builtin_shuffle(low01, low23, (index){2, 3, 6, 7});
-            v[2] = __builtin_shuffle(high01, high23, (index){0, 1, 4, 5});
-            v[3] = __builtin_shuffle(high01, high23, (index){2, 3, 6, 7});
+            const four low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
+            const four high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+            const four low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+            const four high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+            v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+            v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+            v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+            v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
             for (int i = 0; i < 4; i++)
                 memcpy(to + (n + i) * width + j, &v[i], sizeof v[i]);
         }
