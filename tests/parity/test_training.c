@@ -112,6 +112,9 @@ static void steps_from_json(const char *json_path, const char *to)
                                              "Loss/classification_loss", "regularization", "total"};
         for (int i = 0; i < 5; i++)
             fprintf(file, "%.9g ", cJSON_GetNumberValue(cJSON_GetObjectItem(item, fields[i])));
+        const cJSON *noise = cJSON_GetObjectItem(item, "noise");
+        for (int i = 1; i < 3; i++)
+            fprintf(file, "%.9g ", cJSON_GetNumberValue(cJSON_GetObjectItem(noise, fields[i])));
         fputc('\n', file);
     }
     fclose(file);
