@@ -138,7 +138,7 @@ static void plan(struct job *job, const struct detk_gemm *gemm, const struct det
         const int64_t fit = detk_max(1, SLAB_FLOATS / detk_max(1, pitch * s->stride));
         units = (int64_t)s->n * job->parts;
         blocks = detk_max(detk_div_up(most, fit), detk_div_up(wanted, units));
-        blocks = detk_min(blocks, detk_max(most, 1));
+        blocks = detk_max(1, detk_min(blocks, detk_max(most, 1)));
         for (int32_t i = 0; i < job->parts && pitch > 0; i++) {
             const struct part p = part_at(job, i);
             if (p.terms > 0 && p.view.out_w > 0 && p.view.out_h > 0)
