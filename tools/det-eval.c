@@ -122,7 +122,10 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
         settings.max_det_count = 3;
     }
     tool_log(&app->tool, DET_LOG_INFO, "checkpoint %s", from->path);
-    det_status status = det_model_load_checkpoint(context, config, from->path, &model);
+    /* A .det file, exported or not, knows its own network. */
+    det_status status = from->is_tensorflow
+                            ? det_model_load_checkpoint(context, config, from->path, &model)
+                            : det_model_load(context, from->path, &model);
     if (status == DET_OK)
         status = det_evaluation_run(context, config, model, &settings, &evaluation);
     int result = 0;

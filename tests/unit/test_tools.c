@@ -1,4 +1,5 @@
 /* The four tools one after the other, as a user runs them, on a tiny workspace. */
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +81,11 @@ static void train_evaluate_export_detect(void **state)
     expect(out, "2 classes, 96 x 96, step 12");
     assert_int_equal(run(out, sizeof out, "det-info %s/exported/model.det", w.directory), 0);
     expect(out, "1 cat, 2 dog");
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det",
+                         w.config, w.directory),
+                     0);
+    expect(out, "10 images");
 
     size_t bytes = 0;
     unsigned char *jpeg = test_make_jpeg(120, 90, 3, &bytes);
@@ -106,6 +112,56 @@ static void train_evaluate_export_detect(void **state)
     char annotated[400];
     snprintf(annotated, sizeof annotated, "%s/annotated/picture.jpg", w.directory);
     assert_int_equal(access(annotated, R_OK), 0);
+
+    /* The examples on the same files. */
+    assert_int_equal(run(out, sizeof out, "../examples/detect_image %s/exported/model.det %s",
+                         w.directory, image),
+                     0);
+    assert_int_equal(run(out, sizeof out, "../examples/evaluate %s %s", w.config, w.model_dir), 0);
+    expect(out, "on 10 images");
+    assert_int_equal(
+        run(out, sizeof out, "../examples/train_loop %s %s/loop 10", w.config, w.directory), 0);
+    expect(out, "step 10 of 10: loss ");
+    expect(out, "loop/model.det");
+    workspace_remove(&w);
+}
+
+static void interrupted_training_saves_and_goes_on(void **state)
+{
+    (void)state;
+    static char out[100000];
+    struct workspace w;
+    workspace_make(&w, "interrupt");
+    workspace_edit_config(&w, "num_steps: 12", "num_steps: 100000");
+    const char *folder = getenv("DET_BIN_DIR");
+    char program[600];
+    snprintf(program, sizeof program, "%s/det-train",
+             folder != NULL ? folder : "build/release/bin");
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
+            _exit(126);
+        execl(program, program, "--pipeline_config_path", w.config, "--model_dir", w.model_dir,
+              (char *)NULL);
+        _exit(127);
+    }
+    /* Long enough to be training; the assertion below does not depend on how far it came. */
+    char copied[400];
+    snprintf(copied, sizeof copied, "%s/pipeline.config", w.model_dir);
+    for (int i = 0; i < 600 && access(copied, R_OK) != 0; i++)
+        usleep(100000);
+    usleep(1000000);
+    assert_int_equal(kill(child, SIGINT), 0);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --once", w.config,
+                         w.model_dir),
+                     0);
+    expect(out, "+ Loss/total_loss: ");
     workspace_remove(&w);
 }
 
@@ -158,6 +214,7 @@ int test_tools(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(train_evaluate_export_detect),
+        cmocka_unit_test(interrupted_training_saves_and_goes_on),
         cmocka_unit_test(mistakes_are_answered),
         cmocka_unit_test(coco_files_alone),
     };
