@@ -424,6 +424,56 @@ static void long_sums_stay_accurate(void **state)
     free(dout);
 }
 
+/* Results of 16 MiB and more are stored past the caches: every 101st pixel is checked, and the bits
+ * of two threads against one. */
+static void large_results(void **state)
+{
+    (void)state;
+    for (int kernel = 1; kernel <= 3; kernel += 2) {
+        enum { OUT_C = 48, EDGE = 299 };
+        const struct det_conv_shape s = same(1, EDGE, EDGE + 1, 2, OUT_C, kernel, kernel, 1);
+        const struct sizes size = sizes_of(&s);
+        float *in = malloc(size.in * sizeof *in), *w = malloc(size.w * sizeof *w);
+        assert_non_null(in);
+        assert_non_null(w);
+        test_fill(in, size.in, 1);
+        test_fill(w, size.w, 2);
+        for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
+            if (!supported(&isas[k]))
+                continue;
+            struct guarded gout[2];
+            float *out[2];
+            for (int i = 0; i < 2; i++) {
+                const size_t bytes = isas[k].workspace(&s, false, i + 1);
+                struct guarded gwork;
+                float *work = guarded_new(&gwork, bytes / sizeof(float), NAN);
+                const struct det_exec x = {pools[i], work, bytes};
+                out[i] = guarded_new(&gout[i], size.out, NAN);
+                isas[k].forward(&x, &s, in, w, NULL, DET_ACTIVATION_NONE, out[i]);
+                guarded_free(&gwork, "workspace");
+            }
+            assert_memory_equal(out[0], out[1], size.out * sizeof(float));
+            for (int p = 0; p < EDGE * (EDGE + 1); p += 101) {
+                for (int j = 0; j < OUT_C; j++) {
+                    double sum = 0;
+                    for (int t = 0; t < kernel * kernel; t++) {
+                        const int y = p / (EDGE + 1) + t / kernel - s.pad_top;
+                        const int x = p % (EDGE + 1) + t % kernel - s.pad_left;
+                        for (int c = 0; c < 2 && y >= 0 && y < EDGE && x >= 0 && x <= EDGE; c++)
+                            sum += (double)in[(y * (EDGE + 1) + x) * 2 + c] *
+                                   (double)w[(t * 2 + c) * OUT_C + j];
+                    }
+                    assert_near(out[0][p * OUT_C + j], sum, 1e-5);
+                }
+            }
+            guarded_free(&gout[0], "out");
+            guarded_free(&gout[1], "out");
+        }
+        free(in);
+        free(w);
+    }
+}
+
 static void workspace_is_bounded(void **state)
 {
     (void)state;
@@ -451,6 +501,7 @@ int test_conv(void)
         cmocka_unit_test(windows_in_several_tasks),
         cmocka_unit_test(relu6_keeps_nan),
         cmocka_unit_test(long_sums_stay_accurate),
+        cmocka_unit_test(large_results),
         cmocka_unit_test(workspace_is_bounded),
     };
     return cmocka_run_group_tests_name("conv", tests, set_up, tear_down);

@@ -1,9 +1,11 @@
 /* gemm_kernel.h: body of the micro-kernels, included once by each gemm_<isa>.c after it has defined
- *   LANES, MAX_ROWS, TABLE (name of the struct detk_gemm)
- *   vec, and on it load(p), store(p, v), load_part(p, n), store_part(p, v, n) with 1 <= n <= LANES,
- * broadcast(p), set1(x), multiply_add(a, b, c) = a * b + c, add(a, b), minimum(a, b), maximum(a, b)
- * (the second operand for NaN). Everything is inlined with constant rows and vectors, so that the
- * accumulators live in registers.
+ *   LANES, MAX_ROWS, TABLE   the last is the name of the struct detk_gemm
+ *   FENCE                    a function or NULL
+ *   vec                      and on it load(p), store(p, v), stream(p, v) to whole cache lines,
+ *                            load_part(p, n), store_part(p, v, n) with 1 <= n <= LANES,
+ *                            broadcast(p), set1(x), multiply_add(a, b, c) = a * b + c, add(a, b),
+ *                            minimum(a, b), maximum(a, b) (the second operand for NaN)
+ * Everything is inlined with constant rows and vectors: the accumulators live in registers.
  */
 #include "backend/cpu/gemm.h"
 
@@ -16,8 +18,7 @@ INLINE vec finish(const struct detk_tile *t, vec sum, vec other)
     return t->relu6 ? minimum(set1(6), maximum(set1(0), sum)) : sum;
 }
 
-/* The tile's last columns do not fill its vectors: by masks, out of line since it is rare or small.
- */
+/* The tile's last columns do not fill its vectors: out of line, since it is rare or small. */
 static __attribute__((noinline)) void write_part(const struct detk_tile *t, int rows, int vectors,
                                                  const float *sums)
 {
