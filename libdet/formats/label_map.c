@@ -8,6 +8,7 @@
 #include "formats/pipeline_schema.h"
 
 #define HIERARCHY "labels have no hierarchy"
+#define MAX_ITEMS 100000 /* as num_classes */
 #define LVIS      "statistics of the LVIS data set"
 
 struct item {
@@ -149,8 +150,9 @@ det_status det_label_map_parse(struct det_env *env, const char *name, const char
         status = det_fail(env, DET_STATUS_PARSE, "%s: no item, expected at least one class", name);
         goto fail;
     }
-    if (items.count > INT32_MAX / 2) {
-        status = det_fail(env, DET_STATUS_PARSE, "%s: too many items", name);
+    if (items.count > MAX_ITEMS) {
+        status = det_fail(env, DET_STATUS_PARSE, "%s: %zu items, expected at most %d", name,
+                          items.count, MAX_ITEMS);
         goto fail;
     }
     DET_TRY(det_prototext_allocate(env, &document, &owner, items.count, sizeof *owner));
