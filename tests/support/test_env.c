@@ -86,19 +86,30 @@ void test_env_init(struct test_env *t)
     t->env.allocator = test_env_hooks(t);
 }
 
+/* The threads of a pool or loader may be allocating while a test asks or sets: under the mutex. */
+static long read_count(const struct test_env *t, const long *count)
+{
+    pthread_mutex_lock(&t->allocator->mutex);
+    const long value = *count;
+    pthread_mutex_unlock(&t->allocator->mutex);
+    return value;
+}
+
 void test_env_fail_at(struct test_env *t, long n)
 {
+    pthread_mutex_lock(&t->allocator->mutex);
     t->allocator->fail_at = n;
+    pthread_mutex_unlock(&t->allocator->mutex);
 }
 
 long test_env_allocations(const struct test_env *t)
 {
-    return t->allocator->allocations;
+    return read_count(t, &t->allocator->allocations);
 }
 
 long test_env_live(const struct test_env *t)
 {
-    return t->allocator->live;
+    return read_count(t, &t->allocator->live);
 }
 
 void test_env_check(struct test_env *t)
