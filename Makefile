@@ -3,6 +3,7 @@
 #   config   what it is
 #   release  optimised, the default
 #   asan     AddressSanitizer + LeakSanitizer     ubsan  UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
+#   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU
 
 CONFIG  ?= release
 PREFIX  ?= /usr/local
@@ -31,8 +32,9 @@ OPTIMISE_release := -O2
 OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address
 OPTIMISE_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
+OPTIMISE_cuda-emu := -O2
 ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
-$(error unknown CONFIG=$(CONFIG): release, asan, ubsan or tsan)
+$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan or cuda-emu)
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
@@ -47,8 +49,11 @@ ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
-LIB_SRC     := $(sort $(wildcard libdet/*/*.c libdet/backend/*/*.c))
-LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o)
+LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/%,$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
+CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
+KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
+include cuda.mk
+LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -64,7 +69,7 @@ TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(O
 RUNNER      := $(BUILD)/bin/det-tests
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
-C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null | LC_ALL=C sort)
+C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
 Q :=

@@ -1,122 +1,123 @@
-/* backend.h: the table of operations that a compute backend fills. One table per backend and instruction set; the
- * network (model/graph.h) is data, the executor (model/net.h) walks it and calls these.
+/* backend.h: what a device does with a whole model: train it, run it. The CPU does it with the operations of ops.h and the
+ * host's own memory (model/, train/); CUDA with kernels/ and memory of its own (backend/cuda/). registry.c knows which exist
+ * in this build.
  *
- * Tensors are float32, NHWC, contiguous, 64-byte aligned; dense weights HWIO, depthwise weights HWC (TensorFlow's
- * [H,W,C,1]). "rows" is N*H*W of an activation, "c" its channels. Operations cannot fail: shapes were checked and the
- * workspace was sized when the network was planned. Outputs never overlap inputs unless said.
- *
- * Numbers: sums in any fixed order that does not depend on the number of threads, so that the same binary on the same
- * instruction set gives the same bits for any thread count. `accumulate` false: the output is written; true: added to.
- * NaN in an operand reaches every result it takes part in; a dense convolution may also multiply it with the zeros of the
- * padding, where `ref` skips the tap.
- * Agreement with `ref` (which sums in double): 1e-5 relative to the l2 norm of the terms, see tests/unit/test_ops.c.
+ * Life cycle: open a device, create a step (training) or runner (inference) for fixed shapes: all memory is taken there; then
+ * run as often as wanted without allocation. All calls on one device come from one thread at a time.
  */
 #ifndef DET_BACKEND_BACKEND_H
 #define DET_BACKEND_BACKEND_H
 
 #include "base/env.h"
-#include "base/pool.h"
 
-/* What every call gets: where to run and where to scribble. One per thread of control. */
-struct det_exec {
-    struct det_pool *pool; /* NULL: calling thread only */
-    void *workspace;       /* 64-byte aligned; contents mean nothing between calls */
-    size_t workspace_bytes;
+struct det_pool;
+struct det_ops;
+struct det_graph;
+struct det_model_spec;
+struct det_learner;
+struct det_step_result;
+struct det_ground_truth;
+struct det_postprocess_settings;
+struct det_detections;
+struct det_frame;
+
+/* Multiplications of dense convolutions; sums, statistics, losses and master weights are float32 in each. */
+enum det_precision {
+    DET_PRECISION_F32,  /* the CPU's only one */
+    DET_PRECISION_TF32, /* float32 storage, tensor cores round operands to 10 bits of mantissa */
+    DET_PRECISION_BF16, /* activations and their gradients stored in bf16 */
 };
 
-/* A 2-D convolution, dense or depthwise (then in_c == out_c). Padding is explicit: top and left as given, bottom and
- * right whatever the output size needs; out-of-image taps read zero. TensorFlow's SAME: det_conv_same(). */
-struct det_conv_shape {
-    int32_t n, in_h, in_w, in_c;
-    int32_t out_h, out_w, out_c;
-    int32_t kernel_h, kernel_w, stride;
-    int32_t pad_top, pad_left;
+struct det_device_settings {
+    int32_t index; /* -1: the first usable one */
+    enum det_precision precision;
+    bool no_graph;      /* launch operations one by one instead of one recorded graph */
+    bool deterministic; /* same input, same bits: library algorithms that may not be are left out */
+    struct det_pool *pool;     /* CPU threads for what stays on the host */
+    const struct det_ops *ops; /* CPU operations */
 };
 
-/* Output size and padding of TensorFlow's SAME: out = ceil(in / stride), the smaller half of the padding first. */
-struct det_conv_shape det_conv_same(int32_t n, int32_t in_h, int32_t in_w, int32_t in_c,
-                                    int32_t out_c, int32_t kernel, int32_t stride);
+struct det_device; /* a backend's own */
+struct det_step;   /* one training step, ready to run */
+struct det_runner; /* inference, ready to run */
 
-enum det_activation { DET_ACTIVATION_NONE = 0, DET_ACTIVATION_RELU6 = 1 };
-
-struct det_ops {
-    const char *name; /* "ref", "sse2", "avx2", "avx512" */
-
-    /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
-    size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
-    size_t (*bn_workspace)(int64_t rows, int32_t c, int threads); /* also serves bias_backward */
-
-    /* out = act(conv(in, w) + bias); bias [out_c] or NULL. 1x1 stride 1 is a matrix product [rows, in_c] x [in_c, out_c]. */
-    void (*conv_forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
-                         const float *w, const float *bias, enum det_activation act, float *out);
-    /* din (+)= gradient of the input */
-    void (*conv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
-                               const float *dout, const float *w, float *din, bool accumulate);
-    /* dw (+)= gradient of the weights */
-    void (*conv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
-                                 const float *in, const float *dout, float *dw, bool accumulate);
-
-    /* The same for depthwise convolutions, multiplier 1, w [kernel_h, kernel_w, c]. */
-    void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
-                           const float *in, const float *w, const float *bias,
-                           enum det_activation act, float *out);
-    void (*dwconv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
-                                 const float *dout, const float *w, float *din, bool accumulate);
-    void (*dwconv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
-                                   const float *in, const float *dout, float *dw, bool accumulate);
-
-    /* dbias (+)= column sums of dout [rows, c] */
-    void (*bias_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
-                          float *dbias, bool accumulate);
-
-    /* Batch norm with the batch's own statistics: mean and biased variance per channel are written,
-     * out = act(gamma * (in - mean) / sqrt(variance + epsilon) + beta). The variance must not suffer from cancellation
-     * (two passes or shifted sums). */
-    void (*bn_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                       const float *gamma, const float *beta, float epsilon,
-                       enum det_activation act, float *out, float *mean, float *variance);
-    /* Gradients of bn_forward. With RELU6 the gradient passes where its result lay between 0 and 6; the result is computed
-     * again, which costs less than reading it. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
-     * false. */
-    void (*bn_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                        const float *dout, const float *gamma, const float *beta, const float *mean,
-                        const float *variance, float epsilon, enum det_activation act, float *din,
-                        bool accumulate, float *dgamma, float *dbeta);
-
-    /* Frozen batch norm: mean and variance are given (the moving ones) and constant. */
-    void (*bn_frozen_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                              const float *gamma, const float *beta, const float *mean,
-                              const float *variance, float epsilon, enum det_activation act,
-                              float *out);
-    void (*bn_frozen_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                               const float *dout, const float *gamma, const float *beta,
-                               const float *mean, const float *variance, float epsilon,
-                               enum det_activation act, float *din, bool accumulate, float *dgamma,
-                               float *dbeta);
-
-    /* out = a + b; out may be a or b. Its backward is copy/add of the gradient: accumulate(). */
-    void (*add_forward)(const struct det_exec *x, int64_t count, const float *a, const float *b,
-                        float *out);
-    /* to (+)= from */
-    void (*accumulate)(const struct det_exec *x, int64_t count, const float *from, float *to,
-                       bool accumulate);
-
-    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, out_h, out_w, c]; out_h is 2h or 2h - 1, out_w
-     * likewise: what sticks out is cut off. */
-    void (*upsample_add_forward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w,
-                                 int32_t c, int32_t out_h, int32_t out_w, const float *low,
-                                 const float *lateral, float *out);
-    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */
-    void (*upsample_backward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c,
-                              int32_t out_h, int32_t out_w, const float *dout, float *dlow,
-                              bool accumulate);
+struct det_runner_settings {
+    const struct det_model_spec *spec;
+    const struct det_graph *graph; /* borrowed */
+    const float *params;           /* copied to the device; the CPU borrows them */
+    bool
+        evaluate; /* DET_NET_EVALUATE on a training graph, float images, logits and encodings wanted;
+                      else DET_NET_INFER on a folded graph */
+    int32_t batch;
+    const struct det_postprocess_settings *postprocess;
+    const float (*anchors)[4];
+    int32_t anchor_count;
 };
 
-/* Plain C, obviously right, portable: the oracle of every other table. */
-const struct det_ops *det_ops_ref(void);
+struct det_backend {
+    const char *name; /* "cpu", "cuda" */
 
-/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512"; "ref" gives the reference). NULL when
- * this processor or operating system lacks it or the name is unknown; then *reason says why (static text). */
-const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
+    det_status (*device_open)(struct det_env *env, const struct det_device_settings *settings,
+                              struct det_device **device);
+    void (*device_close)(struct det_env *env, struct det_device **device);
+    /* "cuda:0: NVIDIA H100 80GB HBM3, bf16", at most `bytes` with the NUL. */
+    void (*device_describe)(const struct det_device *device, char *text, size_t bytes);
+
+    /* A step for the learner's graph, settings and batch size. The learner's host arrays (params, slots, gradients) are what
+     * files are read into and written from; push copies them to the device, pull back. On the CPU they are the arrays
+     * themselves and both do nothing. OUT_OF_MEMORY names the bytes needed, those there and the largest batch that fits. */
+    det_status (*step_create)(struct det_env *env, struct det_device *device,
+                              struct det_learner *learner, struct det_step **step);
+    void (*step_destroy)(struct det_env *env, struct det_step **step);
+    det_status (*step_push)(struct det_env *env, struct det_step *step); /* params and slots */
+    det_status (*step_pull)(struct det_env *env, struct det_step *step); /* params and slots */
+    det_status (*step_pull_gradients)(struct det_env *env, struct det_step *step);
+    /* Losses and gradients, nothing updated; then the update with them. learner->updates is the number of steps done,
+     * counted up by the learner. Images as det_learner_step(). */
+    det_status (*step_gradients)(struct det_env *env, struct det_step *step, const float *images,
+                                 const struct det_ground_truth *truths,
+                                 struct det_step_result *result);
+    det_status (*step_update)(struct det_env *env, struct det_step *step, float learning_rate,
+                              const struct det_step_result *result);
+    /* Both at once. After NON_FINITE nothing was updated. */
+    det_status (*step_run)(struct det_env *env, struct det_step *step, const float *images,
+                           const struct det_ground_truth *truths, float learning_rate,
+                           struct det_step_result *result);
+
+    det_status (*runner_create)(struct det_env *env, struct det_device *device,
+                                const struct det_runner_settings *settings,
+                                struct det_runner **runner);
+    void (*runner_destroy)(struct det_env *env, struct det_runner **runner);
+    /* Place `index` of the batch: a picture of any size (checked view), put into the frame. */
+    det_status (*runner_set_picture)(struct det_env *env, struct det_runner *runner, int32_t index,
+                                     const det_image_view *view, const struct det_frame *frame);
+    /* The whole batch from float pixels [batch, height, width, 3] of 0..255 already resized; windows [batch][4]. */
+    det_status (*runner_set_images)(struct det_env *env, struct det_runner *runner,
+                                    const float *images, int32_t height, int32_t width,
+                                    const float (*windows)[4]);
+    /* Network and post-processing of the pictures set. */
+    det_status (*runner_run)(struct det_env *env, struct det_runner *runner);
+    /* Of the last run; belongs to the runner. NON_FINITE when the image's outputs are not finite. */
+    det_status (*runner_detections)(struct det_env *env, struct det_runner *runner, int32_t index,
+                                    const struct det_detections **detections);
+    /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate`. */
+    det_status (*runner_outputs)(struct det_env *env, struct det_runner *runner,
+                                 const float **logits, const float **encodings);
+    /* Nanoseconds of the last run's preprocessing, network, post-processing; where a device cannot tell them apart, all in
+     * the network's. */
+    void (*runner_times)(const struct det_runner *runner, uint64_t ns[3]);
+    size_t (*runner_bytes)(const struct det_runner *runner);
+};
+
+const struct det_backend *det_backend_cpu(void);
+#ifdef DET_WITH_CUDA
+const struct det_backend *det_backend_cuda(void);
+#endif
+
+/* registry.c: opens the device that "auto", "cpu", "cuda" or "cuda:I" names; auto takes CUDA when built in and a usable GPU is
+ * there, else the CPU. DEVICE with the cause when it cannot be had. */
+det_status det_backend_open(struct det_env *env, const char *device_text,
+                            const struct det_device_settings *settings,
+                            const struct det_backend **backend, struct det_device **device);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef DET_BACKEND_CONV_SHAPE_H
 #define DET_BACKEND_CONV_SHAPE_H
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 
 /* Half-open range. */
 struct det_range {

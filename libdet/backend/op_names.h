@@ -4,7 +4,7 @@
 #ifndef DET_BACKEND_OP_NAMES_H
 #define DET_BACKEND_OP_NAMES_H
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 
 /* Part of the declarator: DET_OP(bn_forward, avx2) is detk_bn_forward__avx2. */
 #define DET_OP(op, isa)  DET_OP_(op, isa)

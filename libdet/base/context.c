@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "det/version.h"

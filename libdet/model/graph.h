@@ -12,7 +12,7 @@
 #ifndef DET_MODEL_GRAPH_H
 #define DET_MODEL_GRAPH_H
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 #include "model/spec.h"
 
 enum det_param_role {

@@ -3,7 +3,7 @@
 #ifndef DET_TESTS_SUPPORT_OPS_H
 #define DET_TESTS_SUPPORT_OPS_H
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 #include "support/test.h"
 
 /* The tables this machine can run, the reference not among them; says which are skipped (once). */

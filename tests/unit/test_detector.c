@@ -3,7 +3,7 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "detect/input.h"

@@ -14,7 +14,7 @@
 #ifndef DET_BACKEND_CPU_CONV_OPS_H
 #define DET_BACKEND_CPU_CONV_OPS_H
 
-#include "backend/backend.h"
+#include "backend/ops.h"
 
 /* workspace: of dense convolutions; 0 when `depthwise`. */
 #define DETK_CONV_OPS(isa)                                                                        \

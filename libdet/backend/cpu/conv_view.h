@@ -9,8 +9,8 @@
 #ifndef DET_BACKEND_CPU_CONV_VIEW_H
 #define DET_BACKEND_CPU_CONV_VIEW_H
 
-#include "backend/backend.h"
 #include "backend/cpu/gemm.h"
+#include "backend/ops.h"
 
 struct detk_view {
     int32_t n, h, w, c; /* source */

@@ -1,0 +1,27 @@
+/* dwconv.h: depthwise convolution, kernel 3x3 (any odd kernel up to 7 by a slower path), stride 1 or 2, multiplier 1, and
+ * its gradients. w [kernel_h, kernel_w, c] float32. Agrees with det_ops.dwconv_* (ref/dwconv). */
+#ifndef DET_KERNELS_DWCONV_H
+#define DET_KERNELS_DWCONV_H
+
+#include "kernel.h"
+
+DETK_BEGIN
+
+/* out = act(conv(in, w) + bias); bias [c] or NULL. */
+cudaError_t detk_dwconv_forward(cudaStream_t stream, enum detk_type type,
+                                const struct det_conv_shape *shape, const void *in, const float *w,
+                                const float *bias, enum det_activation act, void *out);
+/* din (+)= gradient of the input. */
+cudaError_t detk_dwconv_backward_data(cudaStream_t stream, enum detk_type type,
+                                      const struct det_conv_shape *shape, const void *dout,
+                                      const float *w, void *din, bool accumulate);
+/* dw (+)= gradient of the weights, float32. Two stages: blocks' partial sums, then their sum in order. */
+size_t detk_dwconv_backward_weight_workspace(enum detk_type type,
+                                             const struct det_conv_shape *shape);
+cudaError_t detk_dwconv_backward_weight(cudaStream_t stream, enum detk_type type,
+                                        const struct det_conv_shape *shape, const void *in,
+                                        const void *dout, float *dw, bool accumulate,
+                                        void *workspace);
+
+DETK_END
+#endif

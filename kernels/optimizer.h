@@ -1,0 +1,65 @@
+/* optimizer.h: weight decay, gradient norm, clipping and the update of all variables in three launches whatever their
+ * number. Agrees with model/optimizer.h and train/learner.c finish_gradients(), det_learner_update(). */
+#ifndef DET_KERNELS_OPTIMIZER_H
+#define DET_KERNELS_OPTIMIZER_H
+
+#include "kernel.h"
+#include "model/optimizer.h"
+
+DETK_BEGIN
+
+/* A piece of the parameter block [offset, offset + count), count <= DETK_CHUNK, within one variable; offsets are multiples of
+ * 16 floats. Table in device memory, in the order of the variables. */
+#define DETK_CHUNK 4096
+struct detk_chunk {
+    int64_t offset;
+    int32_t count;
+    float l2;          /* weight of the regularization loss, 0: none */
+    int32_t trainable; /* 0: only its regularization loss counts */
+};
+
+/* What changes from step to step and is decided on the host: device memory, uploaded before the step, so that a captured
+ * graph can be replayed. */
+struct detk_hyper {
+    float learning_rate; /* RMSProp: already times det_rmsprop_rate_factor() */
+    float
+        adam_correction1; /* 1 / (1 - beta1^t), 1 / (1 - beta2^t), computed on the host as model/optimizer.c does */
+    float adam_correction2;
+};
+
+/* What a step found: device memory, copied to the host at its end. */
+struct detk_step {
+    double localization_loss, classification_loss, regularization_loss, total_loss;
+    double gradient_norm;
+    int64_t matched_anchors;
+    float clip_factor;
+    int32_t finite; /* 0: total loss or norm is not finite, nothing was updated */
+};
+
+struct detk_loss_values;
+
+size_t detk_gradient_norm_workspace(int32_t chunks);
+/* gradients += l2 * params for trainable chunks with l2 > 0 when `regularize`; norm over trainable chunks; regularization
+ * loss sum l2 / 2 * w^2 over all chunks when `regularize`, else 0; then *step from `losses` and these, clip_factor as
+ * det_clip_factor(norm, clip_norm) (clip_norm 0: 1). Sums in double, in the order of the chunks. */
+cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
+                               int32_t chunk_count, bool regularize, float clip_norm,
+                               const float *params, float *gradients,
+                               const struct detk_loss_values *losses, struct detk_step *step,
+                               void *workspace);
+
+/* Updates of trainable chunks with gradient * step->clip_factor; nothing when step->finite is 0. */
+cudaError_t detk_sgd(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
+                     float momentum, const struct detk_hyper *hyper, const struct detk_step *step,
+                     float *params, const float *gradients, float *velocity);
+cudaError_t detk_rmsprop(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
+                         const struct det_rmsprop *settings, const struct detk_hyper *hyper,
+                         const struct detk_step *step, float *params, const float *gradients,
+                         float *mean_square, float *moment);
+cudaError_t detk_adam(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
+                      const struct det_adam *settings, const struct detk_hyper *hyper,
+                      const struct detk_step *step, float *params, const float *gradients,
+                      float *first_moment, float *second_moment);
+
+DETK_END
+#endif

@@ -1,0 +1,108 @@
+/* ops.h: the table of operations that a compute backend fills. One table per backend and instruction set; the
+ * network (model/graph.h) is data, the executor (model/net.h) walks it and calls these.
+ *
+ * Tensors are float32, NHWC, contiguous, 64-byte aligned; dense weights HWIO, depthwise weights HWC (TensorFlow's
+ * [H,W,C,1]). "rows" is N*H*W of an activation, "c" its channels. Operations cannot fail: shapes were checked and the
+ * workspace was sized when the network was planned. Outputs never overlap inputs unless said.
+ *
+ * Numbers: sums in any fixed order that does not depend on the number of threads, so that the same binary on the same
+ * instruction set gives the same bits for any thread count. `accumulate` false: the output is written; true: added to.
+ * NaN in an operand reaches every result it takes part in; a dense convolution may also multiply it with the zeros of the
+ * padding, where `ref` skips the tap.
+ * Agreement with `ref` (which sums in double): 1e-5 relative to the l2 norm of the terms, see tests/unit/test_ops.c.
+ */
+#ifndef DET_BACKEND_OPS_H
+#define DET_BACKEND_OPS_H
+
+#include "backend/shape.h"
+#include "base/env.h"
+#include "base/pool.h"
+
+/* What every call gets: where to run and where to scribble. One per thread of control. */
+struct det_exec {
+    struct det_pool *pool; /* NULL: calling thread only */
+    void *workspace;       /* 64-byte aligned; contents mean nothing between calls */
+    size_t workspace_bytes;
+};
+
+struct det_ops {
+    const char *name; /* "ref", "sse2", "avx2", "avx512" */
+
+    /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
+    size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
+    size_t (*bn_workspace)(int64_t rows, int32_t c, int threads); /* also serves bias_backward */
+
+    /* out = act(conv(in, w) + bias); bias [out_c] or NULL. 1x1 stride 1 is a matrix product [rows, in_c] x [in_c, out_c]. */
+    void (*conv_forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
+                         const float *w, const float *bias, enum det_activation act, float *out);
+    /* din (+)= gradient of the input */
+    void (*conv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
+                               const float *dout, const float *w, float *din, bool accumulate);
+    /* dw (+)= gradient of the weights */
+    void (*conv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
+                                 const float *in, const float *dout, float *dw, bool accumulate);
+
+    /* The same for depthwise convolutions, multiplier 1, w [kernel_h, kernel_w, c]. */
+    void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
+                           const float *in, const float *w, const float *bias,
+                           enum det_activation act, float *out);
+    void (*dwconv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
+                                 const float *dout, const float *w, float *din, bool accumulate);
+    void (*dwconv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
+                                   const float *in, const float *dout, float *dw, bool accumulate);
+
+    /* dbias (+)= column sums of dout [rows, c] */
+    void (*bias_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
+                          float *dbias, bool accumulate);
+
+    /* Batch norm with the batch's own statistics: mean and biased variance per channel are written,
+     * out = act(gamma * (in - mean) / sqrt(variance + epsilon) + beta). The variance must not suffer from cancellation
+     * (two passes or shifted sums). */
+    void (*bn_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                       const float *gamma, const float *beta, float epsilon,
+                       enum det_activation act, float *out, float *mean, float *variance);
+    /* Gradients of bn_forward. With RELU6 the gradient passes where its result lay between 0 and 6; the result is computed
+     * again, which costs less than reading it. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
+     * false. */
+    void (*bn_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                        const float *dout, const float *gamma, const float *beta, const float *mean,
+                        const float *variance, float epsilon, enum det_activation act, float *din,
+                        bool accumulate, float *dgamma, float *dbeta);
+
+    /* Frozen batch norm: mean and variance are given (the moving ones) and constant. */
+    void (*bn_frozen_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                              const float *gamma, const float *beta, const float *mean,
+                              const float *variance, float epsilon, enum det_activation act,
+                              float *out);
+    void (*bn_frozen_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                               const float *dout, const float *gamma, const float *beta,
+                               const float *mean, const float *variance, float epsilon,
+                               enum det_activation act, float *din, bool accumulate, float *dgamma,
+                               float *dbeta);
+
+    /* out = a + b; out may be a or b. Its backward is copy/add of the gradient: accumulate(). */
+    void (*add_forward)(const struct det_exec *x, int64_t count, const float *a, const float *b,
+                        float *out);
+    /* to (+)= from */
+    void (*accumulate)(const struct det_exec *x, int64_t count, const float *from, float *to,
+                       bool accumulate);
+
+    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, out_h, out_w, c]; out_h is 2h or 2h - 1, out_w
+     * likewise: what sticks out is cut off. */
+    void (*upsample_add_forward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w,
+                                 int32_t c, int32_t out_h, int32_t out_w, const float *low,
+                                 const float *lateral, float *out);
+    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */
+    void (*upsample_backward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c,
+                              int32_t out_h, int32_t out_w, const float *dout, float *dlow,
+                              bool accumulate);
+};
+
+/* Plain C, obviously right, portable: the oracle of every other table. */
+const struct det_ops *det_ops_ref(void);
+
+/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512"; "ref" gives the reference). NULL when
+ * this processor or operating system lacks it or the name is unknown; then *reason says why (static text). */
+const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
+
+#endif
