@@ -52,8 +52,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/%,$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
 CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
-include cuda.mk
-LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
+LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -67,6 +66,7 @@ TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
 TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
 RUNNER      := $(BUILD)/bin/det-tests
+include cuda.mk
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
@@ -106,7 +106,7 @@ FORCE:
 $(OBJ)/%.o: %.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen) $(if $(filter tools/%,$<),-Itools) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/%,$<),-Itools) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
 
 $(STATIC_LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)

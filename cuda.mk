@@ -22,3 +22,26 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
 	$(say) CXX $<
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
 endif
+
+# The tests of kernels and backend (tests/cuda): one runner, like the Makefile's own.
+ifneq ($(CUDA_RUNNER),)
+$(BUILD)/gen-cuda/test_groups.inc: $(CUDA_TEST_SRC) Makefile cuda.mk
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@
+$(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc
+$(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/flags.stamp
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -I$(BUILD)/gen-cuda $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+endif
+
+.PHONY: test-cuda-emu build-cuda-emu
+build-cuda-emu: $(if $(filter cuda-emu,$(CONFIG)),$(CUDA_RUNNER))
+	$(if $(filter cuda-emu,$(CONFIG)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
+test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
+	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
+	build/cuda-emu/bin/det-cuda-emu-tests $(T)
