@@ -1,11 +1,10 @@
-/* dwconv.cuh: what the depthwise convolution and its gradients share: which thread does what, and the loads.
- *
- * A thread owns one vector of N adjacent channels and a few adjacent pixels of a row. x of a block runs along the channels,
- * so that a warp reads adjacent memory, y along the pixels. */
+/* dwconv.cuh: what the depthwise convolution and its gradients share. A thread owns one vector of N adjacent channels and
+ * DWCONV_PIXELS adjacent pixels of a row, one pixel where the kernel is not 3x3. */
 #ifndef DET_KERNELS_DWCONV_CUH
 #define DET_KERNELS_DWCONV_CUH
 
 #include "kernel.h"
+#include "tile.cuh"
 #include "vec.cuh"
 
 #define DWCONV_THREADS 128
@@ -13,26 +12,6 @@
 #define DWCONV_RESIDENT 4
 /* Adjacent pixels of one thread: a 3-wide window then reads 6 columns for 4 results instead of 12. */
 #define DWCONV_PIXELS 4
-
-static inline int64_t dwconv_ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-struct dwconv_tile {
-    dim3 block;             /* x: vectors of channels, y: pixels */
-    int32_t channel_blocks; /* of block.x vectors */
-};
-
-/* Vectors are shared out evenly: 36 of them as 2 x 18, not as 32 + 4. */
-static inline struct dwconv_tile dwconv_tile(int32_t vectors, int32_t most_in_a_block)
-{
-    struct dwconv_tile tile;
-    tile.channel_blocks = (int32_t)dwconv_ceil_div(vectors, most_in_a_block);
-    const int32_t x = (int32_t)dwconv_ceil_div(vectors, tile.channel_blocks);
-    tile.block = dim3((unsigned)x, (unsigned)(DWCONV_THREADS / x));
-    return tile;
-}
 
 /* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are aligned, parameters need not
  * be. NULL is aligned. */
@@ -47,13 +26,7 @@ static inline bool dwconv_is_3x3(const struct det_conv_shape *s)
     return s->kernel_h == 3 && s->kernel_w == 3 && (s->stride == 1 || s->stride == 2);
 }
 
-/* 0 <= index < size in one comparison. */
-__device__ __forceinline__ bool dwconv_inside(int index, int size)
-{
-    return (unsigned)index < (unsigned)size;
-}
-
-/* `count` pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A column outside is
+/* COUNT pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A column outside is
  * replaced by the nearest inside, which is a load without a branch: the caller must not use it. */
 template <typename T, int N, int COUNT>
 __device__ __forceinline__ void dwconv_load_columns(const T *row, int left, int width, int c,

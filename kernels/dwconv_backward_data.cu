@@ -37,8 +37,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 {
     constexpr int columns = (DWCONV_PIXELS + 1) / STRIDE + 1;
     const int c = s.in_c, groups = groups_of<STRIDE>(s);
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
-    const unsigned group = blockIdx.x * blockDim.y + threadIdx.y;
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
     const int row = (int)(group / (unsigned)groups);
     const int image = row / s.in_h;
     if (channel >= c || image >= s.n)
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 #pragma unroll
     for (int ky = 0; ky < 3; ky++) {
         const int position = iy + s.pad_top - ky;
-        if (position % STRIDE != 0 || !dwconv_inside(position / STRIDE, s.out_h))
+        if (position % STRIDE != 0 || !det_inside(position / STRIDE, s.out_h))
             continue;
         const int64_t out_row = (int64_t)image * s.out_h + position / STRIDE;
         float value[columns][N], tap[3][N];
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
 #pragma unroll
         for (int j = 0; j < columns; j++) {
-            if (!dwconv_inside(left + j, s.out_w))
+            if (!det_inside(left + j, s.out_w))
                 continue;
 #pragma unroll
             for (int kx = 0; kx < 3; kx++) {
@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     T *to = din + ((int64_t)row * s.in_w + ix) * c + channel;
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++) {
-        if (dwconv_inside(ix + p, s.in_w))
+        if (det_inside(ix + p, s.in_w))
             store_gradient<T, N>(to + (int64_t)p * c, accumulate, sum[p]);
     }
 }
@@ -84,8 +84,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
                                   T *din, bool accumulate)
 {
     const int c = s.in_c;
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
-    const unsigned pixel = blockIdx.x * blockDim.y + threadIdx.y;
+    const int channel = det_tile_vector() * N;
+    const unsigned pixel = det_tile_pixel();
     const int row = (int)(pixel / (unsigned)s.in_w);
     const int image = row / s.in_h;
     if (channel >= c || image >= s.n)
@@ -96,13 +96,13 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     float sum[N] = {};
     for (int ky = 0; ky < s.kernel_h; ky++) {
         const int y = below - ky;
-        if (y % s.stride != 0 || !dwconv_inside(y / s.stride, s.out_h))
+        if (y % s.stride != 0 || !det_inside(y / s.stride, s.out_h))
             continue;
         const int64_t out_row = (int64_t)image * s.out_h + y / s.stride;
 #pragma unroll 1
         for (int kx = 0; kx < s.kernel_w; kx++) {
             const int x = right - kx;
-            if (x % s.stride != 0 || !dwconv_inside(x / s.stride, s.out_w))
+            if (x % s.stride != 0 || !det_inside(x / s.stride, s.out_w))
                 continue;
             float value[N], tap[N];
             det_load<T, N>(dout + (out_row * s.out_w + x / s.stride) * c + channel, value);
@@ -117,20 +117,19 @@ template <typename T, int N>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
                           const float *w, T *din, bool accumulate)
 {
-    const struct dwconv_tile tile = dwconv_tile(s->in_c / N, DWCONV_THREADS);
+    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
     const int64_t rows = (int64_t)s->n * s->in_h;
-    const auto grid = [&](int64_t items) {
-        return dim3((unsigned)dwconv_ceil_div(items, tile.block.y), (unsigned)tile.channel_blocks);
-    };
     if (!dwconv_is_3x3(s))
-        DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), grid(rows * s->in_w), tile.block, 0,
-                   stream, *s, dout, w, din, accumulate);
+        DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), det_tile_grid(tile, rows * s->in_w),
+                   tile.block, 0, stream, *s, dout, w, din, accumulate);
     else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>), grid(rows * groups_of<1>(*s)),
-                   tile.block, 0, stream, *s, dout, w, din, accumulate);
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
+                   det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
     else
-        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>), grid(rows * groups_of<2>(*s)),
-                   tile.block, 0, stream, *s, dout, w, din, accumulate);
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
+                   det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
     return cudaGetLastError();
 }
 

@@ -16,7 +16,7 @@
 
 /* How the outputs are split: `groups` of adjacent pixels of a row, `strips` of strip_groups of them. */
 struct weight_plan {
-    struct dwconv_tile tile;
+    struct det_tile tile;
     int32_t row_groups; /* groups in a row of the output */
     int32_t groups, strips, strip_groups;
 };
@@ -29,14 +29,14 @@ static int32_t pixels_of_group(const struct det_conv_shape *s)
 static struct weight_plan make_plan(const struct det_conv_shape *s, int vector)
 {
     struct weight_plan plan;
-    plan.tile = dwconv_tile(s->in_c / vector, WEIGHT_LANES);
-    plan.row_groups = (int32_t)dwconv_ceil_div(s->out_w, pixels_of_group(s));
+    plan.tile = det_tile_of(s->in_c / vector, WEIGHT_LANES, DWCONV_THREADS);
+    plan.row_groups = (int32_t)det_ceil_div(s->out_w, pixels_of_group(s));
     plan.groups = s->n * s->out_h * plan.row_groups;
-    const int64_t most = dwconv_ceil_div(plan.groups, (int64_t)plan.tile.block.y * WEIGHT_GROUPS);
-    const int64_t wanted = dwconv_ceil_div(WEIGHT_BLOCKS, plan.tile.channel_blocks);
+    const int64_t most = det_ceil_div(plan.groups, (int64_t)plan.tile.block.y * WEIGHT_GROUPS);
+    const int64_t wanted = det_ceil_div(WEIGHT_BLOCKS, plan.tile.channel_blocks);
     const int64_t strips = most < wanted ? most : wanted;
-    plan.strip_groups = (int32_t)dwconv_ceil_div(plan.groups, strips > 0 ? strips : 1);
-    plan.strips = plan.groups > 0 ? (int32_t)dwconv_ceil_div(plan.groups, plan.strip_groups) : 1;
+    plan.strip_groups = (int32_t)det_ceil_div(plan.groups, strips > 0 ? strips : 1);
+    plan.strips = plan.groups > 0 ? (int32_t)det_ceil_div(plan.groups, plan.strip_groups) : 1;
     return plan;
 }
 
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 {
     constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c;
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
+    const int channel = det_tile_vector() * N;
     const int begin = (int)blockIdx.x * plan.strip_groups;
     const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
 
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, ox, s.out_w, c, gradient);
 #pragma unroll
         for (int ky = 0; ky < 3; ky++) {
-            if (!dwconv_inside(top + ky, s.in_h))
+            if (!det_inside(top + ky, s.in_h))
                 continue;
             const int64_t in_row = (int64_t)at.image * s.in_h + top + ky;
             float value[columns][N];
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 #pragma unroll
                 for (int kx = 0; kx < 3; kx++) {
                     const int j = p * STRIDE + kx;
-                    if (ox + p < s.out_w && dwconv_inside(left + j, s.in_w))
+                    if (ox + p < s.out_w && det_inside(left + j, s.in_w))
                         dwconv_multiply_add<N>(value[j], gradient[p], sum[ky * 3 + kx]);
                 }
             }
@@ -125,7 +125,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
                                     const T *in, const T *dout, float *partial)
 {
     const int c = s.in_c, tap = (int)blockIdx.z;
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
+    const int channel = det_tile_vector() * N;
     const int begin = (int)blockIdx.x * plan.strip_groups;
     const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
 
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
         const struct place at = place_of(s, plan.row_groups, item);
         const int iy = at.oy * s.stride - s.pad_top + tap / s.kernel_w;
         const int ix = at.group * s.stride - s.pad_left + tap % s.kernel_w;
-        if (!dwconv_inside(iy, s.in_h) || !dwconv_inside(ix, s.in_w))
+        if (!det_inside(iy, s.in_h) || !det_inside(ix, s.in_w))
             continue;
         float value[N], gradient[N];
         det_load<T, N>(in + (((int64_t)at.image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
@@ -184,7 +184,7 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
     const cudaError_t error = cudaGetLastError();
     if (error != cudaSuccess)
         return error;
-    DET_LAUNCH(detk_dwconv_add_strips, dim3((unsigned)dwconv_ceil_div(count, REDUCE_X)),
+    DET_LAUNCH(detk_dwconv_add_strips, dim3((unsigned)det_ceil_div(count, REDUCE_X)),
                dim3(REDUCE_X, REDUCE_Y), 0, stream, plan.strips, count, partial, dw, accumulate);
     return cudaGetLastError();
 }

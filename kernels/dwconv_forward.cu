@@ -33,8 +33,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 {
     constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
-    const unsigned group = blockIdx.x * blockDim.y + threadIdx.y;
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
     const int row = (int)(group / (unsigned)groups);
     const int image = row / s.out_h;
     if (channel >= c || image >= s.n)
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         first_sum<N>(bias, channel, sum[p]);
 #pragma unroll
     for (int ky = 0; ky < 3; ky++) {
-        if (!dwconv_inside(top + ky, s.in_h))
+        if (!det_inside(top + ky, s.in_h))
             continue;
         const int64_t in_row = (int64_t)image * s.in_h + top + ky;
         float value[columns][N], tap[3][N];
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
 #pragma unroll
         for (int j = 0; j < columns; j++) {
-            if (!dwconv_inside(left + j, s.in_w))
+            if (!det_inside(left + j, s.in_w))
                 continue;
 #pragma unroll
             for (int p = 0; p < DWCONV_PIXELS; p++) {
@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
                             const float *bias, enum det_activation act, T *out)
 {
     const int c = s.in_c;
-    const int channel = (int)(blockIdx.y * blockDim.x + threadIdx.x) * N;
-    const unsigned pixel = blockIdx.x * blockDim.y + threadIdx.y;
+    const int channel = det_tile_vector() * N;
+    const unsigned pixel = det_tile_pixel();
     const int row = (int)(pixel / (unsigned)s.out_w);
     const int image = row / s.out_h;
     if (channel >= c || image >= s.n)
@@ -93,12 +93,12 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     float sum[N];
     first_sum<N>(bias, channel, sum);
     for (int ky = 0; ky < s.kernel_h; ky++) {
-        if (!dwconv_inside(top + ky, s.in_h))
+        if (!det_inside(top + ky, s.in_h))
             continue;
         const int64_t in_row = (int64_t)image * s.in_h + top + ky;
 #pragma unroll 1
         for (int kx = 0; kx < s.kernel_w; kx++) {
-            if (!dwconv_inside(left + kx, s.in_w))
+            if (!det_inside(left + kx, s.in_w))
                 continue;
             float value[N], tap[N];
             det_load<T, N>(in + (in_row * s.in_w + left + kx) * c + channel, value);
@@ -113,11 +113,11 @@ template <typename T, int N>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
                           const float *w, const float *bias, enum det_activation act, T *out)
 {
-    const struct dwconv_tile tile = dwconv_tile(s->in_c / N, DWCONV_THREADS);
+    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
     const bool fast = dwconv_is_3x3(s);
     const int64_t rows = (int64_t)s->n * s->out_h;
-    const int64_t items = rows * dwconv_ceil_div(s->out_w, fast ? DWCONV_PIXELS : 1);
-    const dim3 grid((unsigned)dwconv_ceil_div(items, tile.block.y), (unsigned)tile.channel_blocks);
+    const int64_t items = rows * det_ceil_div(s->out_w, fast ? DWCONV_PIXELS : 1);
+    const dim3 grid = det_tile_grid(tile, items);
     if (!fast)
         DET_LAUNCH((detk_dwconv_forward_any<T, N>), grid, tile.block, 0, stream, *s, in, w, bias,
                    act, out);
