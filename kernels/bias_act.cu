@@ -15,20 +15,27 @@ __device__ __forceinline__ float relu6(float x)
     return x < 0.0f ? 0.0f : (x > 6.0f ? 6.0f : x);
 }
 
-/* Each thread: N adjacent channels of one row at a time; N divides c. */
+/* Each thread: N adjacent channels of one row at a time; N divides c, and c the values that the grid takes in one round, so that
+ * a thread stays at its channels. */
 template <typename T, int N>
 __global__ void __launch_bounds__(BLOCK)
     detk_bias_act_kernel(int64_t packs, int32_t c, const float *bias, bool clamp, T *values)
 {
+    const int64_t first = (int64_t)blockIdx.x * BLOCK + threadIdx.x;
     const int64_t step = (int64_t)gridDim.x * BLOCK;
-    for (int64_t i = (int64_t)blockIdx.x * BLOCK + threadIdx.x; i < packs; i += step) {
-        const int32_t channel = (int32_t)(i * N % c);
+    const int32_t channel = (int32_t)(first * N % c);
+    float added[N] = {};
+    if (bias != nullptr) {
+#pragma unroll
+        for (int j = 0; j < N; j++)
+            added[j] = bias[channel + j];
+    }
+    for (int64_t i = first; i < packs; i += step) {
         float x[N];
         det_load<T, N>(values + i * N, x);
 #pragma unroll
         for (int j = 0; j < N; j++) {
-            if (bias != nullptr)
-                x[j] += bias[channel + j];
+            x[j] += added[j];
             if (clamp)
                 x[j] = relu6(x[j]);
         }
@@ -36,12 +43,26 @@ __global__ void __launch_bounds__(BLOCK)
     }
 }
 
+/* The least number of blocks whose threads take a multiple of `packs_of_row` packs. */
+int64_t blocks_of_rows(int64_t packs_of_row)
+{
+    int64_t common = BLOCK, rest = packs_of_row;
+    while (rest != 0) {
+        const int64_t next = common % rest;
+        common = rest;
+        rest = next;
+    }
+    return packs_of_row / common;
+}
+
 template <typename T, int N>
 void launch(cudaStream_t stream, int64_t count, int32_t c, const float *bias,
             enum det_activation act, void *values)
 {
     const int64_t packs = count / N, wanted = (packs + BLOCK - 1) / BLOCK;
-    const unsigned blocks = (unsigned)(wanted < MOST_BLOCKS ? wanted : MOST_BLOCKS);
+    const int64_t unit = blocks_of_rows(c / N);
+    const int64_t least = wanted < MOST_BLOCKS ? wanted : MOST_BLOCKS;
+    const unsigned blocks = (unsigned)((least + unit - 1) / unit * unit);
     DET_LAUNCH((detk_bias_act_kernel<T, N>), blocks, BLOCK, 0, stream, packs, c, bias,
                act == DET_ACTIVATION_RELU6, (T *)values);
 }
