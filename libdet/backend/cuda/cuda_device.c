@@ -113,3 +113,31 @@ det_status det_cuda_device_wait(struct det_env *env, const struct det_device *d,
 {
     return det_cuda_check(env, cudaStreamSynchronize(d->stream), what);
 }
+
+det_status det_cuda_enqueue_upload(struct det_env *env, const struct det_device *d, void *to,
+                                   const void *from, size_t bytes, const char *what)
+{
+    return det_cuda_check(env, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->stream),
+                          what);
+}
+
+det_status det_cuda_enqueue_download(struct det_env *env, const struct det_device *d, void *to,
+                                     const void *from, size_t bytes, const char *what)
+{
+    return det_cuda_check(env, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream),
+                          what);
+}
+
+det_status det_cuda_upload(struct det_env *env, const struct det_device *d, void *to,
+                           const void *from, size_t bytes, const char *what)
+{
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, to, from, bytes, what));
+    return det_cuda_device_wait(env, d, what);
+}
+
+det_status det_cuda_download(struct det_env *env, const struct det_device *d, void *to,
+                             const void *from, size_t bytes, const char *what)
+{
+    DET_TRY_RETURN(det_cuda_enqueue_download(env, d, to, from, bytes, what));
+    return det_cuda_device_wait(env, d, what);
+}

@@ -38,6 +38,17 @@ det_status det_cuda_device_use(struct det_env *env, const struct det_device *dev
 det_status det_cuda_device_wait(struct det_env *env, const struct det_device *device,
                                 const char *what);
 
+/* Copies on the stream and waits: for what happens outside of a step, from and to memory of any kind. */
+det_status det_cuda_upload(struct det_env *env, const struct det_device *device, void *to,
+                           const void *from, size_t bytes, const char *what);
+det_status det_cuda_download(struct det_env *env, const struct det_device *device, void *to,
+                             const void *from, size_t bytes, const char *what);
+/* Only enqueues the copy: for pinned memory. */
+det_status det_cuda_enqueue_upload(struct det_env *env, const struct det_device *device, void *to,
+                                   const void *from, size_t bytes, const char *what);
+det_status det_cuda_enqueue_download(struct det_env *env, const struct det_device *device, void *to,
+                                     const void *from, size_t bytes, const char *what);
+
 /* Size of an element of an activation. */
 static inline size_t det_cuda_element_bytes(const struct det_device *device)
 {
