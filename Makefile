@@ -66,9 +66,9 @@ TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
 TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
 RUNNER      := $(BUILD)/bin/det-tests
-include cuda.mk
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
+include cuda.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)

@@ -9,7 +9,7 @@
 #include "det/det.h"
 
 struct arguments {
-    const char *config, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
+    const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
     struct option_list images;
     bool once, moving_statistics;
     int64_t max_images, max_dets;
@@ -19,7 +19,12 @@ struct arguments {
 struct app {
     struct tool tool;
     struct arguments arguments;
-    FILE *json;
+    det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
+};
+
+struct metric {
+    const char *name;
+    double value;
 };
 
 /* Writes through a temporary name, so that a reader never sees half a report. */
@@ -75,9 +80,29 @@ static int show_progress(void *user, int64_t done, int64_t total)
     return tool_interrupted();
 }
 
+/* DIR/eval, as the API has it, of the model_dir, else of the folder of checkpoints; nowhere for a single file alone. */
+static det_status write_summaries(struct app *app, const struct metric *metrics, size_t count,
+                                  int64_t step)
+{
+    const struct arguments *a = &app->arguments;
+    const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
+    det_status status = DET_OK;
+    if (directory == NULL)
+        return DET_OK;
+    if (app->summaries == NULL) {
+        char folder[4200];
+        snprintf(folder, sizeof folder, "%s/eval", directory);
+        status = det_summary_writer_create(app->tool.context, folder, &app->summaries);
+    }
+    for (size_t i = 0; status == DET_OK && i < count; i++)
+        status = det_summary_scalar(app->summaries, metrics[i].name, step, metrics[i].value);
+    return status == DET_OK ? det_summary_flush(app->summaries) : status;
+}
+
 static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
                   int64_t step)
 {
+    enum { LOSSES = 4, METRICS = DET_COCO_STAT_COUNT + LOSSES };
     det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
     tool_progress_clear(&app->tool);
     det_status status = print_tables(evaluator);
@@ -86,16 +111,22 @@ static int report(struct app *app, det_evaluation *evaluation, const det_checkpo
     const det_coco_result *coco = det_evaluation_coco(evaluation);
     det_evaluation_losses losses;
     det_evaluation_get_losses(evaluation, &losses);
-    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from->path);
+    struct metric metrics[METRICS] = {
+        [DET_COCO_STAT_COUNT] = {"Loss/localization_loss", losses.localization},
+        {"Loss/classification_loss", losses.classification},
+        {"Loss/regularization_loss", losses.regularization},
+        {"Loss/total_loss", losses.total},
+    };
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-        printf("+ %s: %f\n", det_coco_stat_name((det_coco_stat)i), coco->stats[i]);
-    printf("+ Loss/localization_loss: %f\n", losses.localization);
-    printf("+ Loss/classification_loss: %f\n", losses.classification);
-    printf("+ Loss/regularization_loss: %f\n", losses.regularization);
-    printf("+ Loss/total_loss: %f\n", losses.total);
+        metrics[i] = (struct metric){det_coco_stat_name((det_coco_stat)i), coco->stats[i]};
+    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from->path);
+    for (size_t i = 0; i < METRICS; i++)
+        printf("+ %s: %f\n", metrics[i].name, metrics[i].value);
     fflush(stdout);
     const char *text = NULL;
-    status = det_coco_evaluator_json(evaluator, 0, &text);
+    status = write_summaries(app, metrics, METRICS, step);
+    if (status == DET_OK)
+        status = det_coco_evaluator_json(evaluator, 0, &text);
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
     return write_json(app, from->path, step, &losses, text);
@@ -197,6 +228,7 @@ static int evaluate_records(struct app *app)
     } else {
         result = watch(app, config);
     }
+    det_summary_writer_destroy(&app->summaries);
     det_pipeline_config_destroy(&config);
     return result;
 }
@@ -241,6 +273,9 @@ int main(int argc, char **argv)
     struct arguments *a = &app.arguments;
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
+        {"model_dir", OPTION_STRING, &a->model_dir, "DIR",
+         "where curves for TensorBoard go, in eval/; else into the checkpoint_dir, if there is "
+         "one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
          "folder whose newest checkpoint is evaluated, then each new one"},
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},

@@ -19,12 +19,43 @@ struct arguments {
 struct progress {
     struct tool *tool;
     int64_t log_every;
-    int64_t steps;  /* since the last line */
-    double seconds; /* of those */
+    int64_t steps;                /* since the last line */
+    double seconds, wait_seconds; /* of those */
     int64_t all_steps;
     double all_seconds, all_wait_seconds;
-    double rate; /* smoothed seconds a step */
+    double rate;                   /* smoothed seconds a step */
+    det_summary_writer *summaries; /* NULL: none, or given up */
 };
+
+/* The API's names; the last two are ours. Returns the first failure. */
+static det_status write_summaries(const struct progress *p, const det_step_report *r)
+{
+    const struct {
+        const char *tag;
+        double value;
+    } scalars[] = {
+        {"Loss/classification_loss", r->classification_loss},
+        {"Loss/localization_loss", r->localization_loss},
+        {"Loss/regularization_loss", r->regularization_loss},
+        {"Loss/total_loss", r->total_loss},
+        {"learning_rate", r->learning_rate},
+        {"steps_per_sec", (double)p->steps / p->seconds},
+        {"gradient_norm", r->gradient_norm},
+        {"data_wait_percent", 100 * p->wait_seconds / p->seconds},
+    };
+    det_status status = DET_OK;
+    for (size_t i = 0; status == DET_OK && i < sizeof scalars / sizeof scalars[0]; i++)
+        status = det_summary_scalar(p->summaries, scalars[i].tag, r->step, scalars[i].value);
+    return status == DET_OK ? det_summary_flush(p->summaries) : status;
+}
+
+/* A full disk must not end a training for the sake of its curves. */
+static void give_up_summaries(struct progress *p)
+{
+    tool_log(p->tool, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
+             det_context_error(p->tool->context));
+    det_summary_writer_destroy(&p->summaries);
+}
 
 static void format_duration(char buffer[32], double seconds)
 {
@@ -57,12 +88,19 @@ static int after_step(void *user, const det_step_report *r)
     struct progress *p = user;
     p->steps++;
     p->seconds += r->step_seconds;
+    p->wait_seconds += r->data_wait_seconds;
     p->all_steps++;
     p->all_seconds += r->step_seconds;
     p->all_wait_seconds += r->data_wait_seconds;
     p->rate = p->all_steps == 1 ? r->step_seconds : 0.95 * p->rate + 0.05 * r->step_seconds;
     show_progress(p, r);
-    if (r->step % p->log_every == 0) {
+    const bool line = r->step % p->log_every == 0, stopping = tool_interrupted() != 0;
+    /* The first step too: a wrong start shows at once. */
+    if (p->summaries != NULL &&
+        (line || stopping || p->all_steps == 1 || r->step == r->num_steps) &&
+        write_summaries(p, r) != DET_OK)
+        give_up_summaries(p);
+    if (line) {
         tool_progress_clear(p->tool);
         /* The API's own line. */
         printf("Step %lld per-step time %.3fs loss=%.3f\n", (long long)r->step,
@@ -70,8 +108,9 @@ static int after_step(void *user, const det_step_report *r)
         fflush(stdout);
         p->steps = 0;
         p->seconds = 0;
+        p->wait_seconds = 0;
     }
-    return tool_interrupted();
+    return stopping;
 }
 
 static det_status prepare_config(struct tool *tool, const struct arguments *a,
@@ -104,6 +143,14 @@ static int finish(struct tool *tool, const struct arguments *a, const struct pro
     return 0;
 }
 
+/* MODEL_DIR/train, as the API has it. Opened with the trainer: a folder that cannot be written is told now. */
+static det_status open_summaries(struct progress *p, const char *model_dir)
+{
+    char folder[4200];
+    snprintf(folder, sizeof folder, "%s/train", model_dir);
+    return det_summary_writer_create(p->tool->context, folder, &p->summaries);
+}
+
 static int train(struct tool *tool, const struct arguments *a)
 {
     det_pipeline_config *config = NULL;
@@ -128,6 +175,8 @@ static int train(struct tool *tool, const struct arguments *a)
         tool_log(tool, DET_LOG_INFO, "%s", det_context_error(tool->context));
     } else {
         if (status == DET_OK)
+            status = open_summaries(&progress, a->model_dir);
+        if (status == DET_OK)
             status = det_trainer_run(trainer, after_step, &progress);
         if (status != DET_OK) {
             tool_progress_clear(tool);
@@ -136,6 +185,7 @@ static int train(struct tool *tool, const struct arguments *a)
             result = finish(tool, a, &progress, trainer);
         }
     }
+    det_summary_writer_destroy(&progress.summaries);
     det_trainer_destroy(&trainer);
     det_pipeline_config_destroy(&config);
     return result;
@@ -155,7 +205,8 @@ int main(int argc, char **argv)
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
         {"model_dir", OPTION_STRING, &a.model_dir, "DIR",
-         "where checkpoints go; training resumes from the newest one there"},
+         "where checkpoints and, in train/, curves for TensorBoard go; training resumes from the "
+         "newest checkpoint there"},
         {"num_train_steps", OPTION_INT, &a.num_steps, "N", "last step, 0: as the config says"},
         {"checkpoint_every_n", OPTION_INT, &a.checkpoint_every, "N",
          "save every N steps, 0: only by time and at the end"},
@@ -168,7 +219,8 @@ int main(int argc, char **argv)
         {"seed", OPTION_INT, &a.seed, "N", "of initial weights, data order and augmentation"},
         {"images", OPTION_LIST, &a.images, "DIR",
          "folder of the image files, for records without image/encoded; may be repeated"},
-        {"log_every", OPTION_INT, &a.log_every, "N", "steps between lines on stdout"},
+        {"log_every", OPTION_INT, &a.log_every, "N",
+         "steps between lines on stdout and between points of the curves in MODEL_DIR/train"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
          "go on from the newest checkpoint in model_dir; --noresume starts anew"},
         TOOL_OPTIONS(&tool),

@@ -98,9 +98,8 @@ static void convert_row(uint8_t *to, const uint8_t *from, int32_t width, struct 
     }
 }
 
-/* The view as packed RGB: itself where it is that, else a converted copy in the buffer. */
-static det_status as_rgb(struct det_env *env, struct det_image *buffer, const det_image_view *view,
-                         struct det_image *image)
+det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
+                             const det_image_view *view, struct det_image *image)
 {
     struct layout layout = {0};
     layout_of(view->format, &layout);
@@ -131,7 +130,7 @@ det_status det_input_fill(struct det_env *env, struct det_input *input, const de
                           int32_t out_width)
 {
     struct det_image image;
-    DET_TRY_RETURN(as_rgb(env, &input->rgb, view, &image));
+    DET_TRY_RETURN(det_image_of_view(env, &input->rgb, view, &image));
     const struct det_window window = det_window_whole(image.height, image.width);
     const size_t stride = (size_t)out_width * 3, used = (size_t)frame->width * 3;
     DET_TRY_RETURN(det_resize_rgb8(env, &input->resizer, &image, &window, out, stride,

@@ -23,6 +23,11 @@ struct det_frame det_frame_of(const struct det_model_spec *spec, int32_t height,
 /* INVALID_ARGUMENT unless pixels, sides (1..65500), format and stride fit together. */
 det_status det_image_view_check(struct det_env *env, const det_image_view *view);
 
+/* A checked view as packed RGB: *image points at the view's own pixels where they are that already, else at a
+ * converted copy in `buffer`. Only to be read; lives as long as the shorter-lived of the two. */
+det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
+                             const det_image_view *view, struct det_image *image);
+
 /* Buffers, kept between images. Start with zeros. */
 struct det_input {
     struct det_image rgb;

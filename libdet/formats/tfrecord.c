@@ -417,14 +417,19 @@ static void write_u32(uint8_t *out, uint32_t value)
         out[i] = (uint8_t)(value >> (8 * i));
 }
 
-det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
-                              size_t bytes)
+void det_tfrecord_frame(const void *data, size_t bytes, uint8_t head[LENGTH_BYTES], uint8_t tail[4])
 {
-    uint8_t head[LENGTH_BYTES], tail[4];
     write_u32(head, (uint32_t)bytes);
     write_u32(head + 4, (uint32_t)((uint64_t)bytes >> 32));
     write_u32(head + 8, det_crc32c_mask(det_crc32c(0, head, 8)));
     write_u32(tail, det_crc32c_mask(det_crc32c(0, data, bytes)));
+}
+
+det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
+                              size_t bytes)
+{
+    uint8_t head[LENGTH_BYTES], tail[4];
+    det_tfrecord_frame(data, bytes, head, tail);
     DET_TRY_RETURN(det_writer_write(env, writer, head, sizeof head));
     DET_TRY_RETURN(det_writer_write(env, writer, data, bytes));
     return det_writer_write(env, writer, tail, sizeof tail);

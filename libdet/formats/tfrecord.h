@@ -30,6 +30,9 @@ det_status det_record_set_get(struct det_env *env, const struct det_record_set *
 /* "path: record 12" for messages. Returns `buffer`. */
 const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512]);
 
+/* What stands before and after a record's bytes. */
+void det_tfrecord_frame(const void *data, size_t bytes, uint8_t head[12], uint8_t tail[4]);
+
 /* Appends one record to an open writer (base/io.h). */
 det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
                               size_t bytes);

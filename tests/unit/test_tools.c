@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "formats/tfrecord.h"
 #include "support/records.h"
 #include "support/workspace.h"
 
@@ -35,6 +36,31 @@ static void expect(const char *out, const char *text)
         fail_msg("\"%s\" is not in:\n%s", text, out);
 }
 
+/* Events below FOLDER/RUN whose bytes hold the tag. */
+static int count_events(const char *folder, const char *run_name, const char *tag)
+{
+    struct test_env t;
+    struct det_record_set set = {0};
+    char pattern[600];
+    int found = 0;
+    test_env_init(&t);
+    snprintf(pattern, sizeof pattern, "%s/%s/events.out.tfevents.*", folder, run_name);
+    const char *const patterns[] = {pattern};
+    assert_ok(&t.env, det_record_set_open(&t.env, patterns, 1, &set));
+    for (size_t i = 0; i < set.record_count; i++) {
+        const uint8_t *data;
+        size_t bytes;
+        assert_ok(&t.env, det_record_set_get(&t.env, &set, i, &data, &bytes));
+        bool holds = false;
+        for (size_t at = 0; at + strlen(tag) <= bytes && !holds; at++)
+            holds = memcmp(data + at, tag, strlen(tag)) == 0;
+        found += holds;
+    }
+    det_record_set_close(&t.env, &set);
+    test_env_check(&t);
+    return found;
+}
+
 static void train_evaluate_export_detect(void **state)
 {
     (void)state;
@@ -57,6 +83,9 @@ static void train_evaluate_export_detect(void **state)
     expect(out, "Step 9 per-step time ");
     expect(out, "Step 12 per-step time ");
     assert_null(strstr(out, "Step 8 "));
+    /* Steps 1, 4 and 8, then 9 to 12. */
+    assert_int_equal(count_events(w.model_dir, "train", "Loss/total_loss"), 7);
+    assert_int_equal(count_events(w.model_dir, "train", "steps_per_sec"), 7);
 
     char json[400];
     snprintf(json, sizeof json, "%s/eval.json", w.directory);
@@ -66,6 +95,8 @@ static void train_evaluate_export_detect(void **state)
                      0);
     expect(out, " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = ");
     expect(out, "+ Loss/total_loss: ");
+    assert_int_equal(count_events(w.model_dir, "eval", "Loss/total_loss"), 1);
+    assert_int_equal(count_events(w.model_dir, "eval", "DetectionBoxes_Precision/mAP@.50IOU"), 1);
     char *text = test_read_text(json);
     cJSON *tree = cJSON_Parse(text);
     assert_non_null(tree);

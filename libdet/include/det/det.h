@@ -21,6 +21,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/status.h"
+#include "det/summary.h"
 #include "det/trainer.h"
 #include "det/version.h"
 

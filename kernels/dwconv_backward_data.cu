@@ -1,0 +1,156 @@
+#include "dwconv.cuh"
+#include "dwconv.h"
+
+template <typename T, int N>
+__device__ __forceinline__ void store_gradient(T *to, bool accumulate, float (&sum)[N])
+{
+    if (accumulate) {
+        float before[N];
+        det_load<T, N>(to, before);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sum[i] += before[i];
+    }
+    det_store<T, N>(to, sum);
+}
+
+/* Where the groups of inputs begin: 0 or `-start`, so that each begins at a tap 0 or 2 of an output and the taps of its
+ * members are known to the compiler. */
+template <int STRIDE>
+__host__ __device__ static inline int first_group(const struct det_conv_shape &s)
+{
+    return -(s.pad_left & (STRIDE - 1));
+}
+
+template <int STRIDE>
+__host__ __device__ static inline int groups_of(const struct det_conv_shape &s)
+{
+    return (s.in_w - first_group<STRIDE>(s) + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
+}
+
+/* DWCONV_PIXELS inputs of a row. Tap ky of input row iy belongs to output row (iy + pad - ky) / stride where that is whole;
+ * likewise for columns. The outputs of such a row are loaded once and used for every input that they belong to. */
+template <typename T, int N, int STRIDE>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
+    detk_dwconv_backward_data_3x3(const struct det_conv_shape s, const T *dout, const float *w,
+                                  T *din, bool accumulate)
+{
+    constexpr int columns = (DWCONV_PIXELS + 1) / STRIDE + 1;
+    const int c = s.in_c, groups = groups_of<STRIDE>(s);
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
+    const int row = (int)(group / (unsigned)groups);
+    const int image = row / s.in_h;
+    if (channel >= c || image >= s.n)
+        return;
+    const int iy = row % s.in_h;
+    const int ix = first_group<STRIDE>(s) + (int)(group % (unsigned)groups) * DWCONV_PIXELS;
+    const int left = (ix + s.pad_left - 2) / STRIDE; /* divides exactly */
+
+    float sum[DWCONV_PIXELS][N] = {};
+#pragma unroll
+    for (int ky = 0; ky < 3; ky++) {
+        const int position = iy + s.pad_top - ky;
+        if (position % STRIDE != 0 || !det_inside(position / STRIDE, s.out_h))
+            continue;
+        const int64_t out_row = (int64_t)image * s.out_h + position / STRIDE;
+        float value[columns][N], tap[3][N];
+        dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, left, s.out_w, c, value);
+        dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
+#pragma unroll
+        for (int j = 0; j < columns; j++) {
+            if (!det_inside(left + j, s.out_w))
+                continue;
+#pragma unroll
+            for (int kx = 0; kx < 3; kx++) {
+                const int p = j * STRIDE + kx - 2;
+                if (p >= 0 && p < DWCONV_PIXELS)
+                    dwconv_multiply_add<N>(value[j], tap[kx], sum[p]);
+            }
+        }
+    }
+    T *to = din + ((int64_t)row * s.in_w + ix) * c + channel;
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++) {
+        if (det_inside(ix + p, s.in_w))
+            store_gradient<T, N>(to + (int64_t)p * c, accumulate, sum[p]);
+    }
+}
+
+/* Any kernel and stride, one input. The taps are not unrolled: ptxas spills for it. */
+template <typename T, int N>
+__global__ void __launch_bounds__(DWCONV_THREADS)
+    detk_dwconv_backward_data_any(const struct det_conv_shape s, const T *dout, const float *w,
+                                  T *din, bool accumulate)
+{
+    const int c = s.in_c;
+    const int channel = det_tile_vector() * N;
+    const unsigned pixel = det_tile_pixel();
+    const int row = (int)(pixel / (unsigned)s.in_w);
+    const int image = row / s.in_h;
+    if (channel >= c || image >= s.n)
+        return;
+    const int below = row % s.in_h + s.pad_top;
+    const int right = (int)(pixel % (unsigned)s.in_w) + s.pad_left;
+
+    float sum[N] = {};
+    for (int ky = 0; ky < s.kernel_h; ky++) {
+        const int y = below - ky;
+        if (y % s.stride != 0 || !det_inside(y / s.stride, s.out_h))
+            continue;
+        const int64_t out_row = (int64_t)image * s.out_h + y / s.stride;
+#pragma unroll 1
+        for (int kx = 0; kx < s.kernel_w; kx++) {
+            const int x = right - kx;
+            if (x % s.stride != 0 || !det_inside(x / s.stride, s.out_w))
+                continue;
+            float value[N], tap[N];
+            det_load<T, N>(dout + (out_row * s.out_w + x / s.stride) * c + channel, value);
+            dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
+            dwconv_multiply_add<N>(value, tap, sum);
+        }
+    }
+    store_gradient<T, N>(din + (int64_t)pixel * c + channel, accumulate, sum);
+}
+
+template <typename T, int N>
+static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
+                          const float *w, T *din, bool accumulate)
+{
+    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
+    const int64_t rows = (int64_t)s->n * s->in_h;
+    if (!dwconv_is_3x3(s))
+        DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), det_tile_grid(tile, rows * s->in_w),
+                   tile.block, 0, stream, *s, dout, w, din, accumulate);
+    else if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
+                   det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
+    else
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
+                   det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
+    return cudaGetLastError();
+}
+
+template <typename T>
+static cudaError_t backward_data(cudaStream_t stream, const struct det_conv_shape *s,
+                                 const void *dout, const float *w, void *din, bool accumulate)
+{
+    const T *from = static_cast<const T *>(dout);
+    T *to = static_cast<T *>(din);
+    constexpr int n = det_vector_of<T>;
+    return dwconv_vectors_fit(s->in_c, n, w, NULL)
+               ? launch<T, n>(stream, s, from, w, to, accumulate)
+               : launch<T, 1>(stream, s, from, w, to, accumulate);
+}
+
+cudaError_t detk_dwconv_backward_data(cudaStream_t stream, enum detk_type type,
+                                      const struct det_conv_shape *shape, const void *dout,
+                                      const float *w, void *din, bool accumulate)
+{
+    if (shape->n == 0)
+        return cudaGetLastError();
+    return type == DETK_F32 ? backward_data<float>(stream, shape, dout, w, din, accumulate)
+                            : backward_data<__nv_bfloat16>(stream, shape, dout, w, din, accumulate);
+}

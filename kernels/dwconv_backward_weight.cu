@@ -1,0 +1,225 @@
+/* Gradient of depthwise weights: dw[ky, kx] is the sum over all outputs of dout * the input under that tap. A block sums a strip
+ * of the outputs for some channels, its threads interleaved along the strip; the strips' sums are added up by a second
+ * kernel. How the outputs are split depends on the shape alone. */
+#include "dwconv.cuh"
+#include "dwconv.h"
+
+/* 9 sums a channel: 4 channels fill half of a thread's registers, for bf16 as well. */
+#define WEIGHT_VECTOR 4
+#define WEIGHT_LANES  32
+/* Blocks wanted: DWCONV_RESIDENT on each of 132 multiprocessors. */
+#define WEIGHT_BLOCKS (132 * DWCONV_RESIDENT)
+/* Groups of pixels a thread sums at least, so that the first stage is worth its second. */
+#define WEIGHT_GROUPS 4
+#define REDUCE_X      32
+#define REDUCE_Y      16
+
+/* How the outputs are split: `groups` of adjacent pixels of a row, `strips` of strip_groups of them. */
+struct weight_plan {
+    struct det_tile tile;
+    int32_t row_groups; /* groups in a row of the output */
+    int32_t groups, strips, strip_groups;
+};
+
+static int32_t pixels_of_group(const struct det_conv_shape *s)
+{
+    return dwconv_is_3x3(s) ? DWCONV_PIXELS : 1;
+}
+
+static struct weight_plan make_plan(const struct det_conv_shape *s, int vector)
+{
+    struct weight_plan plan;
+    plan.tile = det_tile_of(s->in_c / vector, WEIGHT_LANES, DWCONV_THREADS);
+    plan.row_groups = (int32_t)det_ceil_div(s->out_w, pixels_of_group(s));
+    plan.groups = s->n * s->out_h * plan.row_groups;
+    const int64_t most = det_ceil_div(plan.groups, (int64_t)plan.tile.block.y * WEIGHT_GROUPS);
+    const int64_t wanted = det_ceil_div(WEIGHT_BLOCKS, plan.tile.channel_blocks);
+    const int64_t strips = most < wanted ? most : wanted;
+    plan.strip_groups = (int32_t)det_ceil_div(plan.groups, strips > 0 ? strips : 1);
+    plan.strips = plan.groups > 0 ? (int32_t)det_ceil_div(plan.groups, plan.strip_groups) : 1;
+    return plan;
+}
+
+/* The place of a group of outputs. */
+struct place {
+    int image, oy, group;
+};
+
+__device__ __forceinline__ struct place place_of(const struct det_conv_shape &s, int row_groups,
+                                                 int item)
+{
+    const int row = item / row_groups;
+    return {row / s.out_h, row % s.out_h, item % row_groups};
+}
+
+/* Adds up the threads of a block that have the same channels, in order, and writes partial [strip][taps][c] from tap
+ * `first_tap` on. */
+template <int TAPS, int N>
+__device__ __forceinline__ void write_partial(const float (&sum)[TAPS][N], int c, int all_taps,
+                                              int first_tap, float *partial)
+{
+    DET_DYNAMIC_SHARED(float, sums); /* [block.y][TAPS][block.x][N] */
+    const int width = (int)blockDim.x * N;
+#pragma unroll
+    for (int k = 0; k < TAPS; k++) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sums[((int)threadIdx.y * TAPS + k) * width + (int)threadIdx.x * N + i] = sum[k][i];
+    }
+    __syncthreads();
+    const int thread = (int)(threadIdx.y * blockDim.x + threadIdx.x);
+    for (int i = thread; i < TAPS * width; i += (int)(blockDim.x * blockDim.y)) {
+        float total = 0;
+        for (int y = 0; y < (int)blockDim.y; y++)
+            total += sums[y * TAPS * width + i];
+        const int channel = (int)blockIdx.y * width + i % width;
+        if (channel < c)
+            partial[((int64_t)blockIdx.x * all_taps + first_tap + i / width) * c + channel] = total;
+    }
+}
+
+template <typename T, int N, int STRIDE>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
+    detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
+                                    const T *in, const T *dout, float *partial)
+{
+    constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
+    const int c = s.in_c;
+    const int channel = det_tile_vector() * N;
+    const int begin = (int)blockIdx.x * plan.strip_groups;
+    const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
+
+    float sum[9][N] = {};
+    for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
+        const struct place at = place_of(s, plan.row_groups, item);
+        const int ox = at.group * DWCONV_PIXELS;
+        const int top = at.oy * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
+        const int64_t out_row = (int64_t)at.image * s.out_h + at.oy;
+        float gradient[DWCONV_PIXELS][N];
+        dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, ox, s.out_w, c, gradient);
+#pragma unroll
+        for (int ky = 0; ky < 3; ky++) {
+            if (!det_inside(top + ky, s.in_h))
+                continue;
+            const int64_t in_row = (int64_t)at.image * s.in_h + top + ky;
+            float value[columns][N];
+            dwconv_load_columns<T, N>(in + in_row * s.in_w * c + channel, left, s.in_w, c, value);
+#pragma unroll
+            for (int p = 0; p < DWCONV_PIXELS; p++) {
+#pragma unroll
+                for (int kx = 0; kx < 3; kx++) {
+                    const int j = p * STRIDE + kx;
+                    if (ox + p < s.out_w && det_inside(left + j, s.in_w))
+                        dwconv_multiply_add<N>(value[j], gradient[p], sum[ky * 3 + kx]);
+                }
+            }
+        }
+    }
+    write_partial<9, N>(sum, c, 9, 0, partial);
+}
+
+/* Any kernel and stride; blockIdx.z is the tap. */
+template <typename T, int N>
+__global__ void __launch_bounds__(DWCONV_THREADS)
+    detk_dwconv_backward_weight_any(const struct det_conv_shape s, const struct weight_plan plan,
+                                    const T *in, const T *dout, float *partial)
+{
+    const int c = s.in_c, tap = (int)blockIdx.z;
+    const int channel = det_tile_vector() * N;
+    const int begin = (int)blockIdx.x * plan.strip_groups;
+    const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
+
+    float sum[1][N] = {};
+    for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
+        const struct place at = place_of(s, plan.row_groups, item);
+        const int iy = at.oy * s.stride - s.pad_top + tap / s.kernel_w;
+        const int ix = at.group * s.stride - s.pad_left + tap % s.kernel_w;
+        if (!det_inside(iy, s.in_h) || !det_inside(ix, s.in_w))
+            continue;
+        float value[N], gradient[N];
+        det_load<T, N>(in + (((int64_t)at.image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
+        det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
+        dwconv_multiply_add<N>(value, gradient, sum[0]);
+    }
+    write_partial<1, N>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
+}
+
+/* dw (+)= sums of partial [strips][count], first every REDUCE_Y-th strip, then those. */
+__global__ void __launch_bounds__(REDUCE_X *REDUCE_Y)
+    detk_dwconv_add_strips(int strips, int count, const float *partial, float *dw, bool accumulate)
+{
+    DET_SHARED(float, sums, [REDUCE_Y][REDUCE_X]);
+    const int i = (int)(blockIdx.x * REDUCE_X + threadIdx.x);
+    float sum = 0;
+    for (int strip = (int)threadIdx.y; i < count && strip < strips; strip += REDUCE_Y)
+        sum += partial[(int64_t)strip * count + i];
+    sums[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y != 0 || i >= count)
+        return;
+    float total = accumulate ? dw[i] : 0;
+    for (int y = 0; y < REDUCE_Y; y++)
+        total += sums[y][threadIdx.x];
+    dw[i] = total;
+}
+
+template <typename T, int N>
+static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
+                          const T *dout, float *dw, bool accumulate, float *partial)
+{
+    const struct weight_plan plan = make_plan(s, N);
+    const int32_t taps = s->kernel_h * s->kernel_w, count = taps * s->in_c;
+    const dim3 block = plan.tile.block;
+    const size_t values = (size_t)block.x * block.y * N; /* of one tap */
+    const dim3 grid((unsigned)plan.strips, (unsigned)plan.tile.channel_blocks);
+    if (!dwconv_is_3x3(s))
+        DET_LAUNCH((detk_dwconv_backward_weight_any<T, N>), dim3(grid.x, grid.y, (unsigned)taps),
+                   block, values * sizeof(float), stream, *s, plan, in, dout, partial);
+    else if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1>), grid, block,
+                   9 * values * sizeof(float), stream, *s, plan, in, dout, partial);
+    else
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2>), grid, block,
+                   9 * values * sizeof(float), stream, *s, plan, in, dout, partial);
+    const cudaError_t error = cudaGetLastError();
+    if (error != cudaSuccess)
+        return error;
+    DET_LAUNCH(detk_dwconv_add_strips, dim3((unsigned)det_ceil_div(count, REDUCE_X)),
+               dim3(REDUCE_X, REDUCE_Y), 0, stream, plan.strips, count, partial, dw, accumulate);
+    return cudaGetLastError();
+}
+
+static int vector_of(const struct det_conv_shape *s)
+{
+    return s->in_c % WEIGHT_VECTOR == 0 ? WEIGHT_VECTOR : 1;
+}
+
+template <typename T>
+static cudaError_t backward_weight(cudaStream_t stream, const struct det_conv_shape *s,
+                                   const void *in, const void *dout, float *dw, bool accumulate,
+                                   void *workspace)
+{
+    const T *a = static_cast<const T *>(in), *b = static_cast<const T *>(dout);
+    float *partial = static_cast<float *>(workspace);
+    return vector_of(s) == WEIGHT_VECTOR
+               ? launch<T, WEIGHT_VECTOR>(stream, s, a, b, dw, accumulate, partial)
+               : launch<T, 1>(stream, s, a, b, dw, accumulate, partial);
+}
+
+size_t detk_dwconv_backward_weight_workspace(enum detk_type type,
+                                             const struct det_conv_shape *shape)
+{
+    (void)type;
+    const size_t count = (size_t)shape->kernel_h * (size_t)shape->kernel_w * (size_t)shape->in_c;
+    return (size_t)make_plan(shape, vector_of(shape)).strips * count * sizeof(float);
+}
+
+cudaError_t detk_dwconv_backward_weight(cudaStream_t stream, enum detk_type type,
+                                        const struct det_conv_shape *shape, const void *in,
+                                        const void *dout, float *dw, bool accumulate,
+                                        void *workspace)
+{
+    return type == DETK_F32
+               ? backward_weight<float>(stream, shape, in, dout, dw, accumulate, workspace)
+               : backward_weight<__nv_bfloat16>(stream, shape, in, dout, dw, accumulate, workspace);
+}

@@ -1,0 +1,153 @@
+#include "dwconv.cuh"
+#include "dwconv.h"
+
+/* Bias, or zero. */
+template <int N>
+__device__ __forceinline__ void first_sum(const float *bias, int channel, float (&sum)[N])
+{
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        sum[i] = 0;
+    if (bias != NULL)
+        dwconv_load_floats<N>(bias + channel, sum);
+}
+
+/* Both comparisons are false for NaN, which so passes through. */
+template <typename T, int N>
+__device__ __forceinline__ void store_activated(T *to, enum det_activation act, float (&sum)[N])
+{
+    if (act == DET_ACTIVATION_RELU6) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sum[i] = sum[i] < 0 ? 0 : sum[i] > 6 ? 6 : sum[i];
+    }
+    det_store<T, N>(to, sum);
+}
+
+/* DWCONV_PIXELS outputs of a row. Kernel row by kernel row, the columns under it are loaded once and used for every output
+ * that they belong to. */
+template <typename T, int N, int STRIDE>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
+    detk_dwconv_forward_3x3(const struct det_conv_shape s, const T *in, const float *w,
+                            const float *bias, enum det_activation act, T *out)
+{
+    constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
+    const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
+    const int row = (int)(group / (unsigned)groups);
+    const int image = row / s.out_h;
+    if (channel >= c || image >= s.n)
+        return;
+    const int ox = (int)(group % (unsigned)groups) * DWCONV_PIXELS;
+    const int top = row % s.out_h * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
+
+    float sum[DWCONV_PIXELS][N];
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++)
+        first_sum<N>(bias, channel, sum[p]);
+#pragma unroll
+    for (int ky = 0; ky < 3; ky++) {
+        if (!det_inside(top + ky, s.in_h))
+            continue;
+        const int64_t in_row = (int64_t)image * s.in_h + top + ky;
+        float value[columns][N], tap[3][N];
+        dwconv_load_columns<T, N>(in + in_row * s.in_w * c + channel, left, s.in_w, c, value);
+        dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
+#pragma unroll
+        for (int j = 0; j < columns; j++) {
+            if (!det_inside(left + j, s.in_w))
+                continue;
+#pragma unroll
+            for (int p = 0; p < DWCONV_PIXELS; p++) {
+                const int kx = j - p * STRIDE;
+                if (kx >= 0 && kx < 3)
+                    dwconv_multiply_add<N>(value[j], tap[kx], sum[p]);
+            }
+        }
+    }
+    T *to = out + ((int64_t)row * s.out_w + ox) * c + channel;
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++) {
+        if (ox + p < s.out_w)
+            store_activated<T, N>(to + (int64_t)p * c, act, sum[p]);
+    }
+}
+
+/* Any kernel and stride, one output. The taps are not unrolled: ptxas spills for it. */
+template <typename T, int N>
+__global__ void __launch_bounds__(DWCONV_THREADS)
+    detk_dwconv_forward_any(const struct det_conv_shape s, const T *in, const float *w,
+                            const float *bias, enum det_activation act, T *out)
+{
+    const int c = s.in_c;
+    const int channel = det_tile_vector() * N;
+    const unsigned pixel = det_tile_pixel();
+    const int row = (int)(pixel / (unsigned)s.out_w);
+    const int image = row / s.out_h;
+    if (channel >= c || image >= s.n)
+        return;
+    const int top = row % s.out_h * s.stride - s.pad_top;
+    const int left = (int)(pixel % (unsigned)s.out_w) * s.stride - s.pad_left;
+
+    float sum[N];
+    first_sum<N>(bias, channel, sum);
+    for (int ky = 0; ky < s.kernel_h; ky++) {
+        if (!det_inside(top + ky, s.in_h))
+            continue;
+        const int64_t in_row = (int64_t)image * s.in_h + top + ky;
+#pragma unroll 1
+        for (int kx = 0; kx < s.kernel_w; kx++) {
+            if (!det_inside(left + kx, s.in_w))
+                continue;
+            float value[N], tap[N];
+            det_load<T, N>(in + (in_row * s.in_w + left + kx) * c + channel, value);
+            dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
+            dwconv_multiply_add<N>(value, tap, sum);
+        }
+    }
+    store_activated<T, N>(out + (int64_t)pixel * c + channel, act, sum);
+}
+
+template <typename T, int N>
+static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
+                          const float *w, const float *bias, enum det_activation act, T *out)
+{
+    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
+    const bool fast = dwconv_is_3x3(s);
+    const int64_t rows = (int64_t)s->n * s->out_h;
+    const int64_t items = rows * det_ceil_div(s->out_w, fast ? DWCONV_PIXELS : 1);
+    const dim3 grid = det_tile_grid(tile, items);
+    if (!fast)
+        DET_LAUNCH((detk_dwconv_forward_any<T, N>), grid, tile.block, 0, stream, *s, in, w, bias,
+                   act, out);
+    else if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1>), grid, tile.block, 0, stream, *s, in, w, bias,
+                   act, out);
+    else
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2>), grid, tile.block, 0, stream, *s, in, w, bias,
+                   act, out);
+    return cudaGetLastError();
+}
+
+template <typename T>
+static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
+                           const float *w, const float *bias, enum det_activation act, void *out)
+{
+    const T *from = static_cast<const T *>(in);
+    T *to = static_cast<T *>(out);
+    constexpr int n = det_vector_of<T>;
+    return dwconv_vectors_fit(s->in_c, n, w, bias)
+               ? launch<T, n>(stream, s, from, w, bias, act, to)
+               : launch<T, 1>(stream, s, from, w, bias, act, to);
+}
+
+cudaError_t detk_dwconv_forward(cudaStream_t stream, enum detk_type type,
+                                const struct det_conv_shape *shape, const void *in, const float *w,
+                                const float *bias, enum det_activation act, void *out)
+{
+    if (shape->n == 0)
+        return cudaGetLastError();
+    return type == DETK_F32 ? forward<float>(stream, shape, in, w, bias, act, out)
+                            : forward<__nv_bfloat16>(stream, shape, in, w, bias, act, out);
+}

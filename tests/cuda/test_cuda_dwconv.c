@@ -1,0 +1,335 @@
+/* Depthwise convolution and its gradients against the reference. */
+#include <math.h>
+
+#include "backend/ops.h"
+#include "cuda/support/device.h"
+#include "dwconv.h"
+
+struct tensors {
+    size_t inputs, outputs, weights, channels; /* elements */
+    float *in, *w, *bias, *dout, *old_din, *old_dw;
+};
+
+static float *make_values(enum detk_type type, size_t count, uint32_t seed, float scale)
+{
+    float *values = malloc((count + 1) * sizeof *values);
+    assert_non_null(values);
+    test_fill(values, count, seed);
+    for (size_t i = 0; i < count; i++)
+        values[i] *= scale;
+    test_round(type, values, count);
+    return values;
+}
+
+static struct tensors make_tensors(enum detk_type type, const struct det_conv_shape *s)
+{
+    const size_t c = (size_t)s->in_c, n = (size_t)s->n;
+    struct tensors t = {.inputs = n * (size_t)s->in_h * (size_t)s->in_w * c,
+                        .outputs = n * (size_t)s->out_h * (size_t)s->out_w * c,
+                        .weights = (size_t)s->kernel_h * (size_t)s->kernel_w * c,
+                        .channels = c};
+    t.in = make_values(type, t.inputs, 1, 6); /* so that relu6 cuts on both sides */
+    t.w = make_values(DETK_F32, t.weights, 2, 1);
+    t.bias = make_values(DETK_F32, t.channels, 3, 1);
+    t.dout = make_values(type, t.outputs, 4, 1);
+    t.old_din = make_values(type, t.inputs, 5, 1);
+    t.old_dw = make_values(DETK_F32, t.weights, 6, 1);
+    return t;
+}
+
+static void free_tensors(struct tensors *t)
+{
+    free(t->in);
+    free(t->w);
+    free(t->bias);
+    free(t->dout);
+    free(t->old_din);
+    free(t->old_dw);
+}
+
+/* NaN in the same places; the rest within `bound` of the reference. Releases both. */
+static void compare(const char *what, enum detk_type type, const struct det_conv_shape *s,
+                    float *got, float *wanted, size_t count, double bound)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!isnan(wanted[i]))
+            continue;
+        if (!isnan(got[i]))
+            fail_msg("%s: element %zu is %g, expected NaN", what, i, (double)got[i]);
+        got[i] = wanted[i] = 0;
+    }
+    const double error = test_relative_l2(got, wanted, count);
+    if (!(error <= bound))
+        fail_msg("%s, type %d: n %d in %dx%d c %d out %dx%d kernel %d stride %d pad %d,%d: %g",
+                 what, type, s->n, s->in_h, s->in_w, s->in_c, s->out_h, s->out_w, s->kernel_h,
+                 s->stride, s->pad_top, s->pad_left, error);
+    free(got);
+    free(wanted);
+}
+
+static void check_forward(enum detk_type type, const struct det_conv_shape *s,
+                          const struct tensors *t, bool bias, enum det_activation act)
+{
+    const struct det_exec x = {.pool = NULL};
+    float *wanted = make_values(DETK_F32, t->outputs, 7, 1),
+          *got = make_values(type, t->outputs, 8, 1);
+    det_ops_ref()->dwconv_forward(&x, s, t->in, t->w, bias ? t->bias : NULL, act, wanted);
+    void *in = test_device_values(type, t->in, t->inputs);
+    void *w = test_device_copy(t->w, t->weights * sizeof(float));
+    void *b = bias ? test_device_copy(t->bias, t->channels * sizeof(float)) : NULL;
+    void *out = test_device_values(type, got, t->outputs);
+    assert_cuda(detk_dwconv_forward(0, type, s, in, w, b, act, out));
+    test_device_read_values(type, got, out, t->outputs);
+    compare("forward", type, s, got, wanted, t->outputs, test_bound(type));
+    test_device_free(in);
+    test_device_free(w);
+    test_device_free(b);
+    test_device_free(out);
+}
+
+static void check_backward_data(enum detk_type type, const struct det_conv_shape *s,
+                                const struct tensors *t, bool accumulate)
+{
+    const struct det_exec x = {.pool = NULL};
+    float *wanted = make_values(type, t->inputs, 5, 1), *got = make_values(type, t->inputs, 8, 1);
+    det_ops_ref()->dwconv_backward_data(&x, s, t->dout, t->w, wanted, accumulate);
+    void *dout = test_device_values(type, t->dout, t->outputs);
+    void *w = test_device_copy(t->w, t->weights * sizeof(float));
+    void *din = test_device_values(type, t->old_din, t->inputs);
+    assert_cuda(detk_dwconv_backward_data(0, type, s, dout, w, din, accumulate));
+    test_device_read_values(type, got, din, t->inputs);
+    compare("backward data", type, s, got, wanted, t->inputs, test_bound(type));
+    test_device_free(dout);
+    test_device_free(w);
+    test_device_free(din);
+}
+
+/* Its result is float32 for both types. */
+static void check_backward_weight(enum detk_type type, const struct det_conv_shape *s,
+                                  const struct tensors *t, bool accumulate)
+{
+    const struct det_exec x = {.pool = NULL};
+    const size_t bytes = t->weights * sizeof(float);
+    float *wanted = make_values(DETK_F32, t->weights, 6, 1), *got = malloc(bytes);
+    float *again = malloc(bytes);
+    assert_true(got != NULL && again != NULL);
+    det_ops_ref()->dwconv_backward_weight(&x, s, t->in, t->dout, wanted, accumulate);
+    void *in = test_device_values(type, t->in, t->inputs);
+    void *dout = test_device_values(type, t->dout, t->outputs);
+    float *const results[2] = {got, again};
+    for (int run = 0; run < 2; run++) {
+        void *workspace = test_device_alloc(detk_dwconv_backward_weight_workspace(type, s));
+        void *dw = test_device_copy(t->old_dw, bytes);
+        assert_cuda(detk_dwconv_backward_weight(0, type, s, in, dout, dw, accumulate, workspace));
+        test_device_read(results[run], dw, bytes);
+        test_device_free(workspace);
+        test_device_free(dw);
+    }
+    assert_memory_equal(got, again, bytes);
+    compare("backward weight", type, s, got, wanted, t->weights, TEST_BOUND_F32);
+    free(again);
+    test_device_free(in);
+    test_device_free(dout);
+}
+
+/* The three operations, plain and with everything switched on. */
+static void check(const struct det_conv_shape *s)
+{
+    for (int type = DETK_F32; type <= DETK_BF16; type++) {
+        struct tensors t = make_tensors(type, s);
+        check_forward(type, s, &t, false, DET_ACTIVATION_NONE);
+        check_forward(type, s, &t, true, DET_ACTIVATION_RELU6);
+        for (int accumulate = 0; accumulate < 2; accumulate++) {
+            check_backward_data(type, s, &t, accumulate);
+            check_backward_weight(type, s, &t, accumulate);
+        }
+        free_tensors(&t);
+    }
+}
+
+static void check_same(int32_t n, int32_t h, int32_t w, int32_t c, int32_t kernel)
+{
+    for (int32_t stride = 1; stride <= 2; stride++) {
+        const struct det_conv_shape s = det_conv_same(n, h, w, c, c, kernel, stride);
+        check(&s);
+    }
+}
+
+/* Vectors of 4 and 8 and what is none, channels of one block and of several. */
+static void test_channels(void **state)
+{
+    (void)state;
+    static const int32_t channels[] = {1, 3, 4, 7, 8, 16, 24, 33, 96};
+    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
+        check_same(2, 3, 5, channels[i], 3);
+    check_same(1, 2, 3, 136, 3); /* 34 vectors of 4 */
+    check_same(1, 2, 1, 516, 3); /* 129 vectors of 4 */
+}
+
+/* Around the DWCONV_PIXELS 4 of a thread. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const int32_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 10}, heights[] = {1, 2, 3, 6};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        for (size_t k = 0; k < sizeof heights / sizeof *heights; k++)
+            check_same(1, heights[k], widths[i], 8, 3);
+    }
+}
+
+/* Several blocks of pixels, several strips, of which the last is not full. */
+static void test_many_pixels(void **state)
+{
+    (void)state;
+    check_same(3, 17, 19, 4, 3);
+    check_same(2, 21, 12, 33, 3);
+}
+
+static void test_other_kernels(void **state)
+{
+    (void)state;
+    for (int32_t kernel = 1; kernel <= 7; kernel += 2) {
+        check_same(2, 6, 9, 8, kernel);
+        check_same(1, 3, 5, 3, kernel);
+    }
+}
+
+/* Padding that is not SAME's: none, the larger half first, more than the kernel. */
+static void test_paddings(void **state)
+{
+    (void)state;
+    for (int32_t pad = 0; pad < 16; pad++) {
+        for (int32_t stride = 1; stride <= 2; stride++) {
+            const struct det_conv_shape s = {.n = 1,
+                                             .in_h = 6,
+                                             .in_w = 7,
+                                             .in_c = 4,
+                                             .out_h = 4 / stride + pad / 4,
+                                             .out_w = 6 / stride + pad % 4,
+                                             .out_c = 4,
+                                             .kernel_h = 3,
+                                             .kernel_w = 3,
+                                             .stride = stride,
+                                             .pad_top = pad / 4,
+                                             .pad_left = pad % 4};
+            check(&s);
+        }
+    }
+}
+
+static void test_bias_and_activation_alone(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(1, 4, 5, 8, 8, 3, 1);
+    for (int type = DETK_F32; type <= DETK_BF16; type++) {
+        struct tensors t = make_tensors(type, &s);
+        check_forward(type, &s, &t, true, DET_ACTIVATION_NONE);
+        check_forward(type, &s, &t, false, DET_ACTIVATION_RELU6);
+        free_tensors(&t);
+    }
+}
+
+/* Parameters may lie anywhere: here one float beyond an aligned place. */
+static void test_unaligned_parameters(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(1, 4, 5, 8, 8, 3, 1);
+    const struct det_exec x = {.pool = NULL};
+    for (int type = DETK_F32; type <= DETK_BF16; type++) {
+        struct tensors t = make_tensors(type, &s);
+        for (int which = 0; which < 2; which++) {
+            float *wanted = make_values(DETK_F32, t.outputs, 7, 1);
+            float *got = make_values(type, t.outputs, 8, 1);
+            det_ops_ref()->dwconv_forward(&x, &s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
+            void *in = test_device_values(type, t.in, t.inputs);
+            void *out = test_device_alloc(t.outputs * sizeof(float));
+            float *w = test_device_alloc((t.weights + 1) * sizeof(float));
+            float *bias = test_device_alloc((t.channels + 1) * sizeof(float));
+            float *const at_w = w + (which == 0), *const at_bias = bias + (which == 1);
+            assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
+            assert_cuda(
+                cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
+            assert_cuda(
+                detk_dwconv_forward(0, type, &s, in, at_w, at_bias, DET_ACTIVATION_NONE, out));
+            test_device_read_values(type, got, out, t.outputs);
+            compare("unaligned", type, &s, got, wanted, t.outputs, test_bound(type));
+            test_device_free(in);
+            test_device_free(out);
+            test_device_free(w);
+            test_device_free(bias);
+        }
+        free_tensors(&t);
+    }
+}
+
+/* NaN at each place in turn reaches what it takes part in, through ReLU6 too, and nothing else: padding is no operand. */
+static void check_nan(const struct det_conv_shape *s)
+{
+    struct tensors t = make_tensors(DETK_F32, s);
+    for (size_t i = 0; i < t.inputs; i += t.channels) {
+        const float kept = t.in[i];
+        t.in[i] = NAN;
+        check_forward(DETK_F32, s, &t, false, DET_ACTIVATION_RELU6);
+        check_backward_weight(DETK_F32, s, &t, false);
+        t.in[i] = kept;
+    }
+    for (size_t i = 0; i < t.outputs; i += t.channels) {
+        const float kept = t.dout[i];
+        t.dout[i] = NAN;
+        check_backward_data(DETK_F32, s, &t, true);
+        check_backward_weight(DETK_F32, s, &t, true);
+        t.dout[i] = kept;
+    }
+    for (size_t i = 0; i < t.weights; i += t.channels) {
+        const float kept = t.w[i];
+        t.w[i] = NAN;
+        check_forward(DETK_F32, s, &t, true, DET_ACTIVATION_NONE);
+        check_backward_data(DETK_F32, s, &t, false);
+        t.w[i] = kept;
+    }
+    free_tensors(&t);
+}
+
+static void test_nan(void **state)
+{
+    (void)state;
+    for (int32_t stride = 1; stride <= 2; stride++) {
+        const struct det_conv_shape one = det_conv_same(1, 3, 5, 1, 1, 3, stride);
+        const struct det_conv_shape vector = det_conv_same(1, 2, 6, 4, 4, 3, stride);
+        const struct det_conv_shape wide = det_conv_same(1, 3, 4, 4, 4, 5, stride);
+        check_nan(&one);
+        check_nan(&vector);
+        check_nan(&wide);
+    }
+    const struct det_conv_shape s = det_conv_same(1, 3, 5, 8, 8, 3, 1);
+    struct tensors t = make_tensors(DETK_BF16, &s);
+    t.in[17] = t.dout[44] = NAN;
+    check_forward(DETK_BF16, &s, &t, true, DET_ACTIVATION_RELU6);
+    check_backward_data(DETK_BF16, &s, &t, false);
+    check_backward_weight(DETK_BF16, &s, &t, false);
+    free_tensors(&t);
+}
+
+/* No images: nothing but a gradient of the weights that is zero. */
+static void test_nothing(void **state)
+{
+    (void)state;
+    struct det_conv_shape s = det_conv_same(0, 4, 5, 8, 8, 3, 1);
+    check(&s);
+}
+
+int test_cuda_dwconv(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_many_pixels),
+        cmocka_unit_test(test_other_kernels),
+        cmocka_unit_test(test_paddings),
+        cmocka_unit_test(test_bias_and_activation_alone),
+        cmocka_unit_test(test_unaligned_parameters),
+        cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_nothing),
+    };
+    return cmocka_run_group_tests_name("cuda_dwconv", tests, NULL, NULL);
+}

@@ -1,0 +1,38 @@
+/* cuda_emu_counts.h: what the emulation has counted: for tests that claim "one wait a step" or "nothing leaks". */
+#ifndef DET_CUDA_EMU_COUNTS_H
+#define DET_CUDA_EMU_COUNTS_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Totals since the process began; the second line: alive now. */
+struct cuda_emu_counts {
+    long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
+        unpinned_copies;
+    long live_device_blocks, live_pinned_blocks, live_streams, live_events, live_graphs, live_execs,
+        live_handles;
+    size_t live_device_bytes;
+    long reports; /* errors found and reported */
+};
+
+struct cuda_emu_counts cuda_emu_read_counts(void);
+
+/* Device memory there is; cudaMalloc fails beyond it. 0: the default. */
+void cuda_emu_set_memory(size_t bytes);
+/* The n-th cudaMalloc, cudaMallocHost or handle creation from now fails; 0: none. */
+void cuda_emu_fail_at(long n);
+/* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
+void cuda_emu_set_machine(int devices, int driver_version);
+/* The schedule that DET_EMU_SCHEDULE names: "forward", "backward", "random:SEED". */
+void cuda_emu_set_schedule(const char *schedule);
+/* Reports go into a buffer instead of stderr, for tests of the emulation itself; returns the text since the last call. */
+const char *cuda_emu_take_reports(void);
+void cuda_emu_capture_reports(int on);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

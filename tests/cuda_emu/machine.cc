@@ -1,0 +1,220 @@
+/* machine.cc: the device there is, errors, counts, and what the environment sets. */
+#include <stdlib.h>
+
+#include "emu.h"
+
+namespace det_emu
+{
+
+constexpr size_t default_memory = (size_t)4 << 30;
+constexpr int default_driver = CUDART_VERSION;
+
+size_t device_memory = default_memory;
+cuda_emu_counts totals;
+
+static cudaError_t last_error = cudaSuccess;
+static int devices = 1, driver = default_driver, current;
+static long fail_at; /* allocations until the one that fails */
+
+static struct environment {
+    environment()
+    {
+        set_schedule(getenv("DET_EMU_SCHEDULE"));
+        const char *bytes = getenv("DET_EMU_MEMORY");
+        if (bytes != nullptr)
+            device_memory = (size_t)strtoull(bytes, nullptr, 10);
+    }
+} read_environment;
+
+cudaError_t set_error(cudaError_t error)
+{
+    if (error != cudaSuccess)
+        last_error = error;
+    return error;
+}
+
+bool allocation_fails()
+{
+    return fail_at > 0 && --fail_at == 0;
+}
+
+cudaError_t machine_ready()
+{
+    if (driver < CUDART_VERSION / 1000 * 1000)
+        return set_error(cudaErrorInsufficientDriver);
+    return devices == 0 ? set_error(cudaErrorNoDevice) : cudaSuccess;
+}
+
+static cudaError_t check_device(int device)
+{
+    const cudaError_t error = machine_ready();
+    if (error != cudaSuccess)
+        return error;
+    return device < 0 || device >= devices ? set_error(cudaErrorInvalidDevice) : cudaSuccess;
+}
+
+} // namespace det_emu
+
+using namespace det_emu;
+
+extern "C" {
+
+struct cuda_emu_counts cuda_emu_read_counts(void)
+{
+    struct cuda_emu_counts counts = totals;
+    counts.reports = reports;
+    memory_counts(&counts);
+    stream_counts(&counts);
+    graph_counts(&counts);
+    return counts;
+}
+
+void cuda_emu_set_memory(size_t bytes)
+{
+    device_memory = bytes != 0 ? bytes : default_memory;
+}
+
+void cuda_emu_fail_at(long n)
+{
+    fail_at = n;
+}
+
+void cuda_emu_set_machine(int count, int driver_version)
+{
+    devices = count;
+    driver = driver_version;
+    current = 0;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+    const cudaError_t error = last_error;
+    last_error = cudaSuccess;
+    return error;
+}
+
+cudaError_t cudaPeekAtLastError(void)
+{
+    return last_error;
+}
+
+#define DET_EMU_ERRORS(X)                                                                     \
+    X(cudaSuccess, "no error")                                                                \
+    X(cudaErrorInvalidValue, "invalid argument")                                              \
+    X(cudaErrorMemoryAllocation, "out of memory")                                             \
+    X(cudaErrorInvalidConfiguration, "invalid configuration argument")                        \
+    X(cudaErrorInsufficientDriver, "CUDA driver version is insufficient")                     \
+    X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                \
+    X(cudaErrorInvalidDevice, "invalid device ordinal")                                       \
+    X(cudaErrorInvalidResourceHandle, "invalid resource handle")                              \
+    X(cudaErrorNotReady, "device not ready")                                                  \
+    X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                    \
+    X(cudaErrorLaunchFailure, "unspecified launch failure")                                   \
+    X(cudaErrorNotSupported, "operation not supported")                                       \
+    X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")  \
+    X(cudaErrorStreamCaptureInvalidated,                                                      \
+      "operation failed due to a previous error during capture")                              \
+    X(cudaErrorStreamCaptureUnjoined, "capture did not include all streams that were forked") \
+    X(cudaErrorStreamCaptureWrongThread, "capture ended by another thread")
+
+const char *cudaGetErrorName(cudaError_t error)
+{
+    switch (error) {
+#define X(name, text) \
+    case name:        \
+        return #name;
+        DET_EMU_ERRORS(X)
+#undef X
+    }
+    return "unrecognized error code";
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+    switch (error) {
+#define X(name, text) \
+    case name:        \
+        return text;
+        DET_EMU_ERRORS(X)
+#undef X
+    }
+    return "unrecognized error code";
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = driver;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version)
+{
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    *count = devices;
+    return machine_ready();
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    const cudaError_t error = check_device(device);
+    if (error == cudaSuccess)
+        current = device;
+    return error;
+}
+
+cudaError_t cudaGetDevice(int *device)
+{
+    *device = current;
+    return machine_ready();
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device)
+{
+    const cudaError_t error = check_device(device);
+    if (error != cudaSuccess)
+        return error;
+    *properties = {};
+    strcpy(properties->name, "emulated on the CPU");
+    properties->totalGlobalMem = device_memory;
+    properties->sharedMemPerBlock = shared_default_bytes;
+    properties->sharedMemPerBlockOptin = shared_most_bytes;
+    properties->major = 9;
+    properties->multiProcessorCount = 132;
+    properties->warpSize = 32;
+    properties->maxThreadsPerBlock = 1024;
+    properties->l2CacheSize = 50 << 20;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device)
+{
+    cudaDeviceProp properties;
+    const cudaError_t error = cudaGetDeviceProperties(&properties, device);
+    if (error != cudaSuccess)
+        return error;
+    switch (attribute) {
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+        *value = (int)properties.sharedMemPerBlock;
+        return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *value = (int)properties.sharedMemPerBlockOptin;
+        return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount:
+        *value = properties.multiProcessorCount;
+        return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor:
+        *value = properties.major;
+        return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+        *value = properties.minor;
+        return cudaSuccess;
+    }
+    return set_error(cudaErrorInvalidValue);
+}
+
+} // extern "C"
