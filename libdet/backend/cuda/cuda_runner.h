@@ -22,6 +22,7 @@ struct det_runner {
     enum det_cuda_input input;
     struct det_cuda_graph graphs[DET_CUDA_INPUTS];
     int32_t image_height, image_width; /* of the images set last */
+    bool images_under_way;             /* their upload may not have ended */
     uint64_t times[3];
     uint64_t input_ns; /* host time since the last run */
 
