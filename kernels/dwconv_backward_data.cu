@@ -14,8 +14,8 @@ __device__ __forceinline__ void store_gradient(T *to, bool accumulate, float (&s
     det_store<T, N>(to, sum);
 }
 
-/* Where the groups of inputs begin: 0 or `-start`, so that each begins at a tap 0 or 2 of an output and the taps of its
- * members are known to the compiler. */
+/* Where the first group of inputs of a row begins: at -1 where that makes every group begin under tap 2 of an output, so that
+ * the taps of its members are known to the compiler. */
 template <int STRIDE>
 __host__ __device__ static inline int first_group(const struct det_conv_shape &s)
 {

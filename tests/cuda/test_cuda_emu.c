@@ -1,6 +1,7 @@
 /* The emulation itself: what it runs is right under every schedule, and what is wrong it finds. */
 #ifdef DET_CUDA_EMU
 
+#include "cublasLt.h"
 #include "cuda/planted/planted.h"
 #include "cuda/support/device.h"
 #include "cuda_emu_counts.h"
@@ -32,6 +33,7 @@ static void end(struct fixture *f)
     assert_int_equal(after.live_events, f->before.live_events);
     assert_int_equal(after.live_graphs, f->before.live_graphs);
     assert_int_equal(after.live_execs, f->before.live_execs);
+    assert_int_equal(after.live_handles, f->before.live_handles);
     const char *schedule = getenv("DET_EMU_SCHEDULE");
     cuda_emu_set_schedule(schedule);
 }
@@ -369,6 +371,112 @@ static void bad_calls_are_refused(void **state)
     end(&f);
 }
 
+/* Column-major [M, N] = [M, K] x [K, N] + bias[M], in float. */
+enum { M = 5, N = 3, K = 4 };
+
+struct product {
+    cublasLtHandle_t handle;
+    cublasLtMatmulDesc_t operation;
+    cublasLtMatrixLayout_t a, b, d;
+    cublasLtMatmulHeuristicResult_t plan;
+};
+
+static void open_product(struct product *p, const void *bias)
+{
+    const uint64_t workspace = 1 << 20;
+    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    cublasLtMatmulPreference_t preference;
+    int found = 0;
+    assert_int_equal(cublasLtCreate(&p->handle), 0);
+    assert_int_equal(cublasLtMatmulDescCreate(&p->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), 0);
+    assert_int_equal(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
+                                                    &epilogue, sizeof epilogue),
+                     0);
+    assert_int_equal(cublasLtMatmulDescSetAttribute(p->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                    &bias, sizeof bias),
+                     0);
+    assert_int_equal(cublasLtMatrixLayoutCreate(&p->a, CUDA_R_32F, M, K, M), 0);
+    assert_int_equal(cublasLtMatrixLayoutCreate(&p->b, CUDA_R_32F, K, N, K), 0);
+    assert_int_equal(cublasLtMatrixLayoutCreate(&p->d, CUDA_R_32F, M, N, M), 0);
+    assert_int_equal(cublasLtMatmulPreferenceCreate(&preference), 0);
+    assert_int_equal(cublasLtMatmulPreferenceSetAttribute(preference,
+                                                          CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                          &workspace, sizeof workspace),
+                     0);
+    assert_int_equal(cublasLtMatmulAlgoGetHeuristic(p->handle, p->operation, p->a, p->b, p->d, p->d,
+                                                    preference, 1, &p->plan, &found),
+                     0);
+    assert_int_equal(found, 1);
+    assert_int_equal(cublasLtMatmulPreferenceDestroy(preference), 0);
+}
+
+static void close_product(struct product *p)
+{
+    assert_int_equal(cublasLtMatrixLayoutDestroy(p->a), 0);
+    assert_int_equal(cublasLtMatrixLayoutDestroy(p->b), 0);
+    assert_int_equal(cublasLtMatrixLayoutDestroy(p->d), 0);
+    assert_int_equal(cublasLtMatmulDescDestroy(p->operation), 0);
+    assert_int_equal(cublasLtDestroy(p->handle), 0);
+}
+
+static int run_product(const struct product *p, cublasLtMatrixLayout_t d_layout, const float *a,
+                       const float *b, float *d, void *workspace, size_t bytes)
+{
+    const float one = 1, zero = 0;
+    return (int)cublasLtMatmul(p->handle, p->operation, &one, a, p->a, b, p->b, &zero, d, d_layout,
+                               d, d_layout, &p->plan.algo, workspace, bytes, NULL);
+}
+
+static void products_check_their_arguments(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct product p;
+    float a[M * K], b[K * N], bias[M], d[M * N];
+    begin(&f);
+    test_fill(a, M * K, 1);
+    test_fill(b, K * N, 2);
+    test_fill(bias, M, 3);
+    float *device_a = test_device_copy(a, sizeof a), *device_b = test_device_copy(b, sizeof b);
+    float *device_bias = test_device_copy(bias, sizeof bias),
+          *device_d = test_device_alloc(sizeof d);
+    open_product(&p, device_bias);
+    void *workspace = test_device_alloc(p.plan.workspaceSize);
+    const size_t bytes = p.plan.workspaceSize;
+    assert_int_equal(run_product(&p, p.d, device_a, device_b, device_d, workspace, bytes), 0);
+    test_device_read(d, device_d, sizeof d);
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++) {
+            double sum = (double)bias[i];
+            for (int k = 0; k < K; k++)
+                sum += (double)a[k * M + i] * (double)b[j * K + k];
+            assert_near(d[j * M + i], sum, 1e-6);
+        }
+    assert_string_equal(cuda_emu_take_reports(), "");
+    cublasLtMatrixLayout_t narrow;
+    assert_int_equal(cublasLtMatrixLayoutCreate(&narrow, CUDA_R_32F, M, N, M - 1), 0);
+    const int invalid = CUBLAS_STATUS_INVALID_VALUE;
+    assert_int_equal(run_product(&p, narrow, device_a, device_b, device_d, workspace, bytes),
+                     invalid);
+    expect_report(cudaSuccess, cudaSuccess, "leading dimension");
+    assert_int_equal(run_product(&p, p.d, device_a, device_b, device_d, workspace, bytes - 1),
+                     invalid);
+    expect_report(cudaSuccess, cudaSuccess, "workspace");
+    assert_int_equal(run_product(&p, p.d, device_a + 1, device_b, device_d, workspace, bytes),
+                     invalid);
+    expect_report(cudaSuccess, cudaSuccess, "aligned worse");
+    assert_int_equal(run_product(&p, p.d, a, device_b, device_d, workspace, bytes), invalid);
+    expect_report(cudaSuccess, cudaSuccess, "device memory|aligned worse");
+    assert_int_equal(cublasLtMatrixLayoutDestroy(narrow), 0);
+    close_product(&p);
+    test_device_free(workspace);
+    test_device_free(device_a);
+    test_device_free(device_b);
+    test_device_free(device_bias);
+    test_device_free(device_d);
+    end(&f);
+}
+
 int test_cuda_emu(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +487,7 @@ int test_cuda_emu(void)
         cmocka_unit_test(copies_to_the_host_need_a_wait),
         cmocka_unit_test(graphs_replay),
         cmocka_unit_test(bad_calls_are_refused),
+        cmocka_unit_test(products_check_their_arguments),
     };
     return cmocka_run_group_tests_name("cuda_emu", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* machine.cc: the device there is, errors, counts, and what the environment sets. */
 #include <stdlib.h>
 
-#include "emu.h"
+#include "values.h"
 
 namespace det_emu
 {
@@ -66,6 +66,7 @@ struct cuda_emu_counts cuda_emu_read_counts(void)
     memory_counts(&counts);
     stream_counts(&counts);
     graph_counts(&counts);
+    counts.live_handles = live_handles;
     return counts;
 }
 

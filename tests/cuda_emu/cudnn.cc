@@ -1,0 +1,454 @@
+/* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient. */
+#include <set>
+
+#include "include/cudnn.h"
+#include "values.h"
+
+using namespace det_emu;
+
+struct cudnnContext {
+    cudaStream_t stream;
+};
+struct cudnnTensorStruct {
+    bool set;
+    cudnnDataType_t type;
+    int n, c, h, w;
+};
+struct cudnnFilterStruct {
+    bool set;
+    cudnnDataType_t type;
+    int k, c, h, w;
+};
+struct cudnnConvolutionStruct {
+    bool set;
+    int pad_h, pad_w, stride_h, stride_w;
+    cudnnMathType_t math;
+};
+
+namespace det_emu
+{
+
+/* Some, so that a caller who gives none is found. */
+constexpr size_t needed_workspace = 2048;
+
+static std::set<void *> alive;
+
+static cudnnStatus_t refuse(const char *why)
+{
+    report("cuDNN: %s", why);
+    return CUDNN_STATUS_BAD_PARAM;
+}
+
+template <typename T> static cudnnStatus_t create(T **handle)
+{
+    *handle = new T{};
+    alive.insert(*handle);
+    live_handles++;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+template <typename T> static cudnnStatus_t destroy(T *handle)
+{
+    if (alive.erase(handle) == 0)
+        return refuse("a handle is destroyed twice");
+    live_handles--;
+    delete handle;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+/* One convolution, whichever of its three passes is meant. */
+struct convolution {
+    cudnnTensorStruct x, y;
+    cudnnFilterStruct w;
+    cudnnConvolutionStruct c;
+};
+
+static const char *gather(cudnnHandle_t handle, const cudnnTensorStruct *x,
+                          const cudnnFilterStruct *w, const cudnnConvolutionStruct *c,
+                          const cudnnTensorStruct *y, convolution *all)
+{
+    for (const void *one :
+         {(const void *)handle, (const void *)x, (const void *)w, (const void *)c, (const void *)y})
+        if (alive.count((void *)one) == 0)
+            return "a handle or descriptor does not live";
+    *all = {*x, *y, *w, *c};
+    if (!x->set || !w->set || !c->set || !y->set)
+        return "a descriptor was not set";
+    if (x->type != w->type || x->type != y->type)
+        return "the tensors' types differ";
+    if (x->c != w->c || y->c != w->k || x->n != y->n)
+        return "the tensors' channels or batches do not fit";
+    if ((x->h + 2 * c->pad_h - w->h) / c->stride_h + 1 != y->h ||
+        (x->w + 2 * c->pad_w - w->w) / c->stride_w + 1 != y->w)
+        return "the output's size is not what padding and stride make";
+    return nullptr;
+}
+
+static size_t count_of(const cudnnTensorStruct &t)
+{
+    return (size_t)t.n * t.c * t.h * t.w;
+}
+
+static size_t count_of(const cudnnFilterStruct &f)
+{
+    return (size_t)f.k * f.c * f.h * f.w;
+}
+
+static size_t bytes_of(size_t count, cudnnDataType_t type)
+{
+    return count * (type == CUDNN_DATA_BFLOAT16 ? 2 : 4);
+}
+
+static std::vector<float> floats(const void *values, cudnnDataType_t type, size_t count)
+{
+    std::vector<float> out(count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = value_at(values, type == CUDNN_DATA_BFLOAT16, i);
+    return out;
+}
+
+static void store(void *to, cudnnDataType_t type, const std::vector<float> &values, float alpha,
+                  float beta)
+{
+    const bool bf16 = type == CUDNN_DATA_BFLOAT16;
+    for (size_t i = 0; i < values.size(); i++) {
+        float value = alpha * values[i];
+        if (beta != 0)
+            value += beta * value_at(to, bf16, i);
+        set_value(to, bf16, i, value);
+    }
+}
+
+/* Calls `tap` with the first values of each pair of input pixel and output pixel that a filter tap joins. */
+template <typename F> static void each_tap(const convolution &a, F tap)
+{
+    for (int n = 0; n < a.y.n; n++)
+        for (int oy = 0; oy < a.y.h; oy++)
+            for (int ox = 0; ox < a.y.w; ox++)
+                for (int r = 0; r < a.w.h; r++)
+                    for (int s = 0; s < a.w.w; s++) {
+                        const int iy = oy * a.c.stride_h - a.c.pad_h + r,
+                                  ix = ox * a.c.stride_w - a.c.pad_w + s;
+                        if (iy >= 0 && iy < a.x.h && ix >= 0 && ix < a.x.w)
+                            tap((((size_t)n * a.x.h + iy) * a.x.w + ix) * a.x.c,
+                                (((size_t)n * a.y.h + oy) * a.y.w + ox) * a.y.c, r * a.w.w + s);
+                    }
+}
+
+/* Filters as [tap][c][k], so that the inner loops run along k. */
+static size_t turned(const convolution &a, int tap, int c)
+{
+    return ((size_t)tap * a.w.c + c) * a.w.k;
+}
+
+static std::vector<float> turn(const convolution &a, const std::vector<float> &w)
+{
+    std::vector<float> out(w.size());
+    const int taps = a.w.h * a.w.w;
+    for (int k = 0; k < a.w.k; k++)
+        for (int t = 0; t < taps; t++)
+            for (int c = 0; c < a.w.c; c++)
+                out[turned(a, t, c) + k] = w[((size_t)k * taps + t) * a.w.c + c];
+    return out;
+}
+
+static std::vector<float> turn_back(const convolution &a, const std::vector<float> &w)
+{
+    std::vector<float> out(w.size());
+    const int taps = a.w.h * a.w.w;
+    for (int k = 0; k < a.w.k; k++)
+        for (int t = 0; t < taps; t++)
+            for (int c = 0; c < a.w.c; c++)
+                out[((size_t)k * taps + t) * a.w.c + c] = w[turned(a, t, c) + k];
+    return out;
+}
+
+/* The arguments of one pass that every pass checks alike. */
+static const char *check_run(void *workspace, size_t workspace_bytes, const void *x, const void *w,
+                             const void *y, const convolution &a)
+{
+    if (workspace_bytes < needed_workspace || !device_range(workspace, needed_workspace))
+        return "the workspace is smaller than the algorithm's";
+    for (const void *pointer : {x, w, y})
+        if ((uintptr_t)pointer % 16 != 0)
+            return "a tensor is not aligned to 16 bytes";
+    if (!device_range(x, bytes_of(count_of(a.x), a.x.type)) ||
+        !device_range(w, bytes_of(count_of(a.w), a.w.type)) ||
+        !device_range(y, bytes_of(count_of(a.y), a.y.type)))
+        return "a tensor is not in device memory as a whole";
+    return nullptr;
+}
+
+static cudnnStatus_t run(cudnnHandle_t handle, const char *name, std::vector<access> accesses,
+                         void *workspace, std::function<void()> action)
+{
+    accesses.push_back({workspace, needed_workspace, true});
+    const cudaError_t error =
+        issue(handle->stream, name, std::move(accesses), [=, action = std::move(action)] {
+            action();
+            memset(workspace, 0x5A, needed_workspace);
+            return true;
+        });
+    return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
+}
+
+/* The fast and not deterministic algorithm first, as cuDNN often has it. */
+template <typename P, typename A>
+static cudnnStatus_t propose(const char *why, const cudnnConvolutionStruct *c, int requested,
+                             int *returned, P *results, A first, A second, bool first_deterministic)
+{
+    *returned = 0;
+    if (why != nullptr)
+        return refuse(why);
+    const A algorithms[] = {first, second};
+    for (int i = 0; i < 2 && i < requested; i++) {
+        results[i] = {};
+        results[i].algo = algorithms[i];
+        results[i].memory = needed_workspace;
+        results[i].determinism =
+            i == 1 || first_deterministic ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
+        results[i].mathType = c->math;
+        *returned = i + 1;
+    }
+    return CUDNN_STATUS_SUCCESS;
+}
+
+} // namespace det_emu
+
+extern "C" {
+
+const char *cudnnGetErrorString(cudnnStatus_t status)
+{
+    switch (status) {
+    case CUDNN_STATUS_SUCCESS:
+        return "CUDNN_STATUS_SUCCESS";
+    case CUDNN_STATUS_NOT_INITIALIZED:
+        return "CUDNN_STATUS_NOT_INITIALIZED";
+    case CUDNN_STATUS_BAD_PARAM:
+        return "CUDNN_STATUS_BAD_PARAM";
+    case CUDNN_STATUS_NOT_SUPPORTED:
+        return "CUDNN_STATUS_NOT_SUPPORTED";
+    case CUDNN_STATUS_ALLOC_FAILED:
+        return "CUDNN_STATUS_ALLOC_FAILED";
+    case CUDNN_STATUS_EXECUTION_FAILED:
+        return "CUDNN_STATUS_EXECUTION_FAILED";
+    }
+    return "CUDNN_UNKNOWN_STATUS";
+}
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle)
+{
+    if (machine_ready() != cudaSuccess)
+        return CUDNN_STATUS_NOT_INITIALIZED;
+    return allocation_fails() ? CUDNN_STATUS_ALLOC_FAILED : create(handle);
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle)
+{
+    return destroy(handle);
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream)
+{
+    if (alive.count(handle) == 0)
+        return refuse("no such handle");
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *desc)
+{
+    return create(desc);
+}
+
+cudnnStatus_t cudnnDestroyTensorDescriptor(cudnnTensorDescriptor_t desc)
+{
+    return destroy(desc);
+}
+
+cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t desc, cudnnTensorFormat_t format,
+                                         cudnnDataType_t type, int n, int c, int h, int w)
+{
+    if (alive.count(desc) == 0 || format != CUDNN_TENSOR_NHWC || n < 1 || c < 1 || h < 1 || w < 1)
+        return refuse("a tensor's descriptor is wrong");
+    *desc = {true, type, n, c, h, w};
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnCreateFilterDescriptor(cudnnFilterDescriptor_t *desc)
+{
+    return create(desc);
+}
+
+cudnnStatus_t cudnnDestroyFilterDescriptor(cudnnFilterDescriptor_t desc)
+{
+    return destroy(desc);
+}
+
+cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t desc, cudnnDataType_t type,
+                                         cudnnTensorFormat_t format, int k, int c, int h, int w)
+{
+    if (alive.count(desc) == 0 || format != CUDNN_TENSOR_NHWC || k < 1 || c < 1 || h < 1 || w < 1)
+        return refuse("a filter's descriptor is wrong");
+    *desc = {true, type, k, c, h, w};
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *desc)
+{
+    return create(desc);
+}
+
+cudnnStatus_t cudnnDestroyConvolutionDescriptor(cudnnConvolutionDescriptor_t desc)
+{
+    return destroy(desc);
+}
+
+cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t desc, int pad_h,
+                                              int pad_w, int stride_h, int stride_w, int dilation_h,
+                                              int dilation_w, cudnnConvolutionMode_t mode,
+                                              cudnnDataType_t compute)
+{
+    if (alive.count(desc) == 0 || pad_h < 0 || pad_w < 0 || stride_h < 1 || stride_w < 1 ||
+        dilation_h != 1 || dilation_w != 1 || mode != CUDNN_CROSS_CORRELATION ||
+        compute != CUDNN_DATA_FLOAT)
+        return refuse("a convolution's descriptor is wrong");
+    *desc = {true, pad_h, pad_w, stride_h, stride_w, CUDNN_DEFAULT_MATH};
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t desc, cudnnMathType_t math)
+{
+    if (alive.count(desc) == 0 || !desc->set)
+        return refuse("a convolution's descriptor was not set");
+    desc->math = math;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
+    cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,
+    const cudnnConvolutionDescriptor_t c, const cudnnTensorDescriptor_t y, const int requested,
+    int *returned, cudnnConvolutionFwdAlgoPerf_t *results)
+{
+    convolution all;
+    return propose(gather(handle, x, w, c, y, &all), c, requested, returned, results,
+                   CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM,
+                   CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, true);
+}
+
+cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
+    cudnnHandle_t handle, const cudnnFilterDescriptor_t w, const cudnnTensorDescriptor_t dy,
+    const cudnnConvolutionDescriptor_t c, const cudnnTensorDescriptor_t dx, const int requested,
+    int *returned, cudnnConvolutionBwdDataAlgoPerf_t *results)
+{
+    convolution all;
+    return propose(gather(handle, dx, w, c, dy, &all), c, requested, returned, results,
+                   CUDNN_CONVOLUTION_BWD_DATA_ALGO_0, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, false);
+}
+
+cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
+    cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnTensorDescriptor_t dy,
+    const cudnnConvolutionDescriptor_t c, const cudnnFilterDescriptor_t dw, const int requested,
+    int *returned, cudnnConvolutionBwdFilterAlgoPerf_t *results)
+{
+    convolution all;
+    return propose(gather(handle, x, dw, c, dy, &all), c, requested, returned, results,
+                   CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, false);
+}
+
+cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
+                                      const cudnnTensorDescriptor_t x_desc, const void *x,
+                                      const cudnnFilterDescriptor_t w_desc, const void *w,
+                                      const cudnnConvolutionDescriptor_t c_desc,
+                                      cudnnConvolutionFwdAlgo_t, void *workspace,
+                                      size_t workspace_bytes, const void *beta,
+                                      const cudnnTensorDescriptor_t y_desc, void *y)
+{
+    convolution a;
+    const char *why = gather(handle, x_desc, w_desc, c_desc, y_desc, &a);
+    if (why == nullptr)
+        why = check_run(workspace, workspace_bytes, x, w, y, a);
+    if (why != nullptr)
+        return refuse(why);
+    const float factor = *(const float *)alpha, kept = *(const float *)beta;
+    return run(handle, "cudnnConvolutionForward",
+               {{x, bytes_of(count_of(a.x), a.x.type), false},
+                {w, bytes_of(count_of(a.w), a.w.type), false},
+                {y, bytes_of(count_of(a.y), a.y.type), true}},
+               workspace, [=] {
+                   const std::vector<float> in = floats(x, a.x.type, count_of(a.x)),
+                                            filter = turn(a, floats(w, a.w.type, count_of(a.w)));
+                   std::vector<float> out(count_of(a.y));
+                   each_tap(a, [&](size_t from, size_t to, int tap) {
+                       for (int c = 0; c < a.x.c; c++)
+                           add_multiple(&out[to], &filter[turned(a, tap, c)], in[from + c], a.y.c);
+                   });
+                   store(y, a.y.type, out, factor, kept);
+               });
+}
+
+cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alpha,
+                                           const cudnnFilterDescriptor_t w_desc, const void *w,
+                                           const cudnnTensorDescriptor_t dy_desc, const void *dy,
+                                           const cudnnConvolutionDescriptor_t c_desc,
+                                           cudnnConvolutionBwdDataAlgo_t, void *workspace,
+                                           size_t workspace_bytes, const void *beta,
+                                           const cudnnTensorDescriptor_t dx_desc, void *dx)
+{
+    convolution a;
+    const char *why = gather(handle, dx_desc, w_desc, c_desc, dy_desc, &a);
+    if (why == nullptr)
+        why = check_run(workspace, workspace_bytes, dx, w, dy, a);
+    if (why != nullptr)
+        return refuse(why);
+    const float factor = *(const float *)alpha, kept = *(const float *)beta;
+    return run(handle, "cudnnConvolutionBackwardData",
+               {{dy, bytes_of(count_of(a.y), a.y.type), false},
+                {w, bytes_of(count_of(a.w), a.w.type), false},
+                {dx, bytes_of(count_of(a.x), a.x.type), true}},
+               workspace, [=] {
+                   const std::vector<float> out = floats(dy, a.y.type, count_of(a.y)),
+                                            filter = floats(w, a.w.type, count_of(a.w));
+                   const int taps = a.w.h * a.w.w;
+                   std::vector<float> in(count_of(a.x));
+                   each_tap(a, [&](size_t to, size_t from, int tap) {
+                       for (int k = 0; k < a.y.c; k++)
+                           add_multiple(&in[to], &filter[((size_t)k * taps + tap) * a.x.c],
+                                        out[from + k], a.x.c);
+                   });
+                   store(dx, a.x.type, in, factor, kept);
+               });
+}
+
+cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *alpha,
+                                             const cudnnTensorDescriptor_t x_desc, const void *x,
+                                             const cudnnTensorDescriptor_t dy_desc, const void *dy,
+                                             const cudnnConvolutionDescriptor_t c_desc,
+                                             cudnnConvolutionBwdFilterAlgo_t, void *workspace,
+                                             size_t workspace_bytes, const void *beta,
+                                             const cudnnFilterDescriptor_t dw_desc, void *dw)
+{
+    convolution a;
+    const char *why = gather(handle, x_desc, dw_desc, c_desc, dy_desc, &a);
+    if (why == nullptr)
+        why = check_run(workspace, workspace_bytes, x, dw, dy, a);
+    if (why != nullptr)
+        return refuse(why);
+    const float factor = *(const float *)alpha, kept = *(const float *)beta;
+    return run(handle, "cudnnConvolutionBackwardFilter",
+               {{x, bytes_of(count_of(a.x), a.x.type), false},
+                {dy, bytes_of(count_of(a.y), a.y.type), false},
+                {dw, bytes_of(count_of(a.w), a.w.type), true}},
+               workspace, [=] {
+                   const std::vector<float> in = floats(x, a.x.type, count_of(a.x)),
+                                            out = floats(dy, a.y.type, count_of(a.y));
+                   std::vector<float> filter(count_of(a.w));
+                   each_tap(a, [&](size_t from, size_t to, int tap) {
+                       for (int c = 0; c < a.x.c; c++)
+                           add_multiple(&filter[turned(a, tap, c)], &out[to], in[from + c], a.y.c);
+                   });
+                   store(dw, a.w.type, turn_back(a, filter), factor, kept);
+               });
+}
+
+} // extern "C"

@@ -1,0 +1,31 @@
+/* values.h: tensors of float or bf16 as floats, for the libraries' stand-ins. */
+#ifndef DET_EMU_VALUES_H
+#define DET_EMU_VALUES_H
+
+#include "emu.h"
+
+namespace det_emu
+{
+
+inline float value_at(const void *values, bool bf16, size_t i)
+{
+    return bf16 ? __bfloat162float(((const __nv_bfloat16 *)values)[i]) : ((const float *)values)[i];
+}
+
+inline void set_value(void *values, bool bf16, size_t i, float value)
+{
+    if (bf16)
+        ((__nv_bfloat16 *)values)[i] = __float2bfloat16_rn(value);
+    else
+        ((float *)values)[i] = value;
+}
+
+/* out[i] += factor * in[i], the inner loop of all products here. */
+void add_multiple(float *out, const float *in, float factor, size_t count);
+
+/* Library handles alive: counted with cuda_emu_counts. */
+extern long live_handles;
+
+} // namespace det_emu
+
+#endif
