@@ -1,0 +1,121 @@
+#include "cuda/support/tiny.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+void tiny_spec(struct det_model_spec *spec)
+{
+    det_model_spec_default(spec, TINY_SIDE, TINY_CLASSES);
+    spec->depth_multiplier = 0.35f;
+    spec->min_depth = 8;
+}
+
+/* Of various sizes, overlapping, some of no class that another one has. */
+void tiny_boxes(struct tiny *tiny, int32_t count)
+{
+    for (int32_t n = 0; n < TINY_BATCH; n++) {
+        struct det_ground_truth *truth = &tiny->truths[n];
+        const int32_t boxes = count - n;
+        assert_ok(tiny->env, det_ground_truth_reserve(tiny->env, truth, boxes));
+        truth->count = boxes;
+        for (int32_t g = 0; g < boxes; g++) {
+            const float y = 0.07f * (float)(g % 11), x = 0.09f * (float)(g % 7);
+            const float side = 0.15f + 0.1f * (float)(g % 5);
+            const float box[4] = {y, x, fminf(y + side, 1), fminf(x + side * 1.3f, 1)};
+            memcpy(truth->boxes[g], box, sizeof box);
+            truth->class_index[g] = (g + n) % TINY_CLASSES;
+            truth->weight[g] = g % 4 == 3 ? 0.5f : 1;
+        }
+    }
+}
+
+void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
+{
+    *tiny = (struct tiny){.backend = det_backend_cuda()};
+    test_env_init(&tiny->t);
+    tiny->env = &tiny->t.env;
+    struct det_env *env = tiny->env;
+    struct det_model_spec spec;
+    tiny_spec(&spec);
+    spec.freeze_batchnorm = settings->freeze_batchnorm;
+    struct det_learner_settings learning;
+    det_learner_settings_default(&learning);
+    learning.batch_size = TINY_BATCH;
+    learning.rule = settings->rule;
+    learning.clip_norm = settings->clip_norm;
+    assert_ok(env, det_learner_create(env, &spec, &learning, det_ops_ref(), NULL, 7, &tiny->cpu));
+    assert_ok(env, det_learner_create(env, &spec, &learning, det_ops_ref(), NULL, 7, &tiny->gpu));
+    const size_t count = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
+    tiny->images = malloc(count * sizeof *tiny->images);
+    assert_non_null(tiny->images);
+    test_fill(tiny->images, count, 5);
+    for (size_t i = 0; i < count; i++)
+        tiny->images[i] = 127.5f * (tiny->images[i] + 1);
+    tiny_boxes(tiny, settings->boxes > 0 ? settings->boxes : 3);
+    assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
+    assert_ok(env, tiny->backend->step_create(env, tiny->device, tiny->gpu, &tiny->step));
+}
+
+void tiny_close(struct tiny *tiny)
+{
+    struct det_env *env = tiny->env;
+    tiny->backend->step_destroy(env, &tiny->step);
+    tiny->backend->device_close(env, &tiny->device);
+    det_learner_destroy(env, &tiny->cpu);
+    det_learner_destroy(env, &tiny->gpu);
+    for (int32_t n = 0; n < TINY_BATCH; n++)
+        det_ground_truth_free(env, &tiny->truths[n]);
+    free(tiny->images);
+    test_env_check(&tiny->t);
+#ifdef DET_CUDA_EMU
+    const struct cuda_emu_counts counts = cuda_emu_read_counts();
+    assert_int_equal(counts.live_device_blocks + counts.live_pinned_blocks, 0);
+    assert_int_equal(counts.live_streams + counts.live_events, 0);
+    assert_int_equal(counts.live_graphs + counts.live_execs + counts.live_handles, 0);
+#endif
+}
+
+void tiny_steps(struct tiny *tiny, float learning_rate, struct det_step_result *cpu,
+                struct det_step_result *gpu)
+{
+    assert_ok(tiny->env, det_learner_step(tiny->env, tiny->cpu, tiny->images, tiny->truths,
+                                          learning_rate, cpu));
+    assert_ok(tiny->env, tiny->backend->step_run(tiny->env, tiny->step, tiny->images, tiny->truths,
+                                                 learning_rate, gpu));
+    tiny->gpu->updates++;
+}
+
+static void compare(const char *what, double got, double wanted, double bound)
+{
+    const double error = fabs(got - wanted) / fmax(fabs(wanted), 1e-12);
+    if (!(error <= bound))
+        fail_msg("%s: CUDA %.9g, CPU %.9g: relative difference %.3g, bound %.3g", what, got, wanted,
+                 error, bound);
+}
+
+void tiny_compare_results(const struct det_step_result *cpu, const struct det_step_result *gpu,
+                          double bound)
+{
+    compare("localization loss", gpu->localization_loss, cpu->localization_loss, bound);
+    compare("classification loss", gpu->classification_loss, cpu->classification_loss, bound);
+    compare("regularization loss", gpu->regularization_loss, cpu->regularization_loss, bound);
+    compare("total loss", gpu->total_loss, cpu->total_loss, bound);
+    compare("gradient norm", gpu->gradient_norm, cpu->gradient_norm, 10 * bound);
+    assert_int_equal(gpu->matched_anchors, cpu->matched_anchors);
+}
+
+void tiny_compare_params(struct tiny *tiny, double bound)
+{
+    const size_t count = tiny->cpu->graph.param_floats;
+    assert_ok(tiny->env, tiny->backend->step_pull(tiny->env, tiny->step));
+    const double params = test_relative_l2(tiny->gpu->params, tiny->cpu->params, count);
+    if (!(params <= bound))
+        fail_msg("parameters differ by %.3g relative l2, bound %.3g", params, bound);
+    for (int32_t s = 0; s < tiny->cpu->slot_count; s++) {
+        /* Gradients are more sensitive than what they change. */
+        const double slot = test_relative_l2(tiny->gpu->slots[s], tiny->cpu->slots[s], count);
+        if (!(slot <= 30 * bound))
+            fail_msg("slot %d differs by %.3g relative l2, bound %.3g", s, slot, 30 * bound);
+    }
+}
