@@ -5,50 +5,73 @@
 
 enum { STEPS = 4 };
 
-static void agree(const struct tiny_settings *settings, double loss_bound, double param_bound)
+/* How far CUDA may be from the CPU, relative. */
+struct bounds {
+    double losses, norm, params, slots, moving;
+};
+
+static const struct bounds exact = {1e-5, 5e-5, 1e-6, 1e-4, 1e-6};
+/* With the batch's statistics: what depends on the forward pass only is as near, gradients are not. */
+static const struct bounds near = {1e-5, 1e-2, 1e-4, 3e-2, 5e-5};
+/* Activations of eight bits of mantissa: figures agree in their first digits. */
+static const struct bounds rough = {5e-2, 3e-1, 1e-2, 5e-1, 1e-1};
+
+static void agree(const struct tiny_settings *settings, struct bounds bounds)
 {
     struct tiny tiny;
     tiny_open(&tiny, settings);
     for (int i = 0; i < STEPS; i++) {
         struct det_step_result cpu, gpu;
-        tiny_steps(&tiny, settings->rule == DET_UPDATE_ADAM ? 1e-4f : 0.02f, &cpu, &gpu);
-        tiny_compare_results(&cpu, &gpu, loss_bound);
+        tiny_steps(&tiny, settings->rule == DET_UPDATE_ADAM ? 1e-4f : 0.01f, &cpu, &gpu);
+        tiny_compare_results(&cpu, &gpu, bounds.losses, bounds.norm);
+        tiny_compare_params(&tiny, bounds.params, bounds.slots);
+        tiny_compare_moving(&tiny, bounds.moving);
+        if (!settings->freeze_batchnorm)
+            tiny_follow(&tiny);
     }
-    tiny_compare_params(&tiny, param_bound);
     tiny_close(&tiny);
-}
-
-static void momentum(void **state)
-{
-    (void)state;
-    agree(&(struct tiny_settings){0}, 1e-5, 1e-4);
-    agree(&(struct tiny_settings){.clip_norm = 0.5f, .device.no_graph = true}, 1e-5, 1e-4);
-}
-
-static void rmsprop(void **state)
-{
-    (void)state;
-    agree(&(struct tiny_settings){.rule = DET_UPDATE_RMSPROP, .device.deterministic = true}, 1e-5,
-          1e-4);
-}
-
-static void adam(void **state)
-{
-    (void)state;
-    agree(&(struct tiny_settings){.rule = DET_UPDATE_ADAM}, 1e-5, 1e-4);
 }
 
 static void frozen_batch_norms(void **state)
 {
     (void)state;
-    agree(&(struct tiny_settings){.freeze_batchnorm = true}, 1e-5, 1e-4);
+    agree(&(struct tiny_settings){.freeze_batchnorm = true}, exact);
+    agree(&(struct tiny_settings){.freeze_batchnorm = true,
+                                  .clip_norm = 0.5f,
+                                  .device.no_graph = true},
+          exact);
 }
 
-/* Activations have eight bits of mantissa: the run goes the same way, figures agree in their first digits. */
+static void rmsprop(void **state)
+{
+    (void)state;
+    agree(&(struct tiny_settings){.freeze_batchnorm = true,
+                                  .rule = DET_UPDATE_RMSPROP,
+                                  .device.deterministic = true},
+          exact);
+}
+
+static void adam(void **state)
+{
+    (void)state;
+    /* Its first steps are as long for a gradient that is rounding as for any other. */
+    struct bounds bounds = exact;
+    bounds.params = 1e-4;
+    agree(&(struct tiny_settings){.freeze_batchnorm = true, .rule = DET_UPDATE_ADAM}, bounds);
+}
+
+static void batch_statistics(void **state)
+{
+    (void)state;
+    agree(&(struct tiny_settings){0}, near);
+}
+
 static void bf16(void **state)
 {
     (void)state;
-    agree(&(struct tiny_settings){.device.precision = DET_PRECISION_BF16}, 5e-2, 2e-2);
+    agree(&(struct tiny_settings){.device.precision = DET_PRECISION_BF16}, rough);
+    agree(&(struct tiny_settings){.device.precision = DET_PRECISION_BF16, .freeze_batchnorm = true},
+          rough);
 }
 
 /* The halves of a step, and what lies between them. */
@@ -56,12 +79,12 @@ static void gradients_apart(void **state)
 {
     (void)state;
     struct tiny tiny;
-    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
     struct det_step_result cpu, gpu;
     assert_ok(tiny.env, det_learner_gradients(tiny.env, tiny.cpu, tiny.images, tiny.truths, &cpu));
     assert_ok(tiny.env,
               tiny.backend->step_gradients(tiny.env, tiny.step, tiny.images, tiny.truths, &gpu));
-    tiny_compare_results(&cpu, &gpu, 1e-5);
+    tiny_compare_results(&cpu, &gpu, exact.losses, exact.norm);
     assert_ok(tiny.env, tiny.backend->step_pull_gradients(tiny.env, tiny.step));
     for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
         const struct det_param *param = &tiny.cpu->graph.params[p];
@@ -69,13 +92,13 @@ static void gradients_apart(void **state)
             continue;
         const double error = test_relative_l2(tiny.gpu->gradients + param->offset,
                                               tiny.cpu->gradients + param->offset, param->count);
-        if (!(error <= 3e-3))
+        if (!(error <= 1e-4))
             fail_msg("gradient of %s: relative l2 %.3g", param->key, error);
     }
-    tiny_compare_params(&tiny, 0); /* nothing was updated */
-    det_learner_update(tiny.cpu, 0.02f, &cpu);
-    assert_ok(tiny.env, tiny.backend->step_update(tiny.env, tiny.step, 0.02f, &gpu));
-    tiny_compare_params(&tiny, 1e-4);
+    tiny_compare_params(&tiny, 0, 0); /* nothing was updated */
+    det_learner_update(tiny.cpu, 0.01f, &cpu);
+    assert_ok(tiny.env, tiny.backend->step_update(tiny.env, tiny.step, 0.01f, &gpu));
+    tiny_compare_params(&tiny, exact.params, exact.slots);
     tiny_close(&tiny);
 }
 
@@ -115,14 +138,14 @@ static void many_boxes(void **state)
     (void)state;
     struct tiny tiny;
     struct det_step_result cpu, gpu;
-    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
     static const int32_t boxes[] = {3, 120, 1, 301};
     for (int i = 0; i < 4; i++) {
         tiny_boxes(&tiny, boxes[i]);
-        tiny_steps(&tiny, 0.02f, &cpu, &gpu);
-        tiny_compare_results(&cpu, &gpu, 1e-5);
+        tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+        tiny_compare_results(&cpu, &gpu, exact.losses, exact.norm);
     }
-    tiny_compare_params(&tiny, 1e-4);
+    tiny_compare_params(&tiny, exact.params, exact.slots);
     tiny_close(&tiny);
 }
 
@@ -132,25 +155,23 @@ static void push(void **state)
     (void)state;
     struct tiny tiny;
     struct det_step_result cpu, gpu;
-    tiny_open(&tiny, &(struct tiny_settings){0});
-    tiny_steps(&tiny, 0.02f, &cpu, &gpu);
-    tiny_compare_params(&tiny, 1e-4);
-    struct det_learner *const learners[] = {tiny.cpu, tiny.gpu};
-    for (int i = 0; i < 2; i++) {
-        for (size_t k = 0; k < tiny.cpu->graph.param_floats; k++) {
-            learners[i]->params[k] *= 0.9f;
-            learners[i]->slots[0][k] = 0;
-        }
-        for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++)
-            learners[i]->trainable[p] &= !tiny.cpu->graph.params[p].backbone;
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
+    tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+    for (size_t k = 0; k < tiny.cpu->graph.param_floats; k++) {
+        tiny.cpu->params[k] *= 0.9f;
+        tiny.cpu->slots[0][k] *= 0.5f;
     }
-    assert_ok(tiny.env, tiny.backend->step_push(tiny.env, tiny.step));
-    tiny_steps(&tiny, 0.02f, &cpu, &gpu);
-    tiny_compare_results(&cpu, &gpu, 1e-4);
-    tiny_compare_params(&tiny, 1e-4);
+    for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
+        tiny.cpu->trainable[p] &= !tiny.cpu->graph.params[p].backbone;
+        tiny.gpu->trainable[p] = tiny.cpu->trainable[p];
+    }
+    tiny_follow(&tiny);
+    tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+    tiny_compare_results(&cpu, &gpu, exact.losses, exact.norm);
+    tiny_compare_params(&tiny, exact.params, exact.slots);
     for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
         const struct det_param *param = &tiny.cpu->graph.params[p];
-        if (param->backbone && param->trainable)
+        if (param->backbone)
             assert_memory_equal(tiny.gpu->params + param->offset, tiny.cpu->params + param->offset,
                                 param->count * sizeof(float));
     }
@@ -193,10 +214,10 @@ static void non_finite(void **state)
 int test_cuda_step(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(momentum),
+        cmocka_unit_test(frozen_batch_norms),
         cmocka_unit_test(rmsprop),
         cmocka_unit_test(adam),
-        cmocka_unit_test(frozen_batch_norms),
+        cmocka_unit_test(batch_statistics),
         cmocka_unit_test(bf16),
         cmocka_unit_test(gradients_apart),
         cmocka_unit_test(recorded_steps_give_the_same_bits),
