@@ -3,6 +3,7 @@
  * kernel. How the outputs are split depends on the shape alone. */
 #include "dwconv.cuh"
 #include "dwconv.h"
+#include "reduce.cuh"
 
 /* 9 sums a channel: 4 channels fill half of a thread's registers, for bf16 as well. */
 #define WEIGHT_VECTOR 4
@@ -11,8 +12,6 @@
 #define WEIGHT_BLOCKS (132 * DWCONV_RESIDENT)
 /* Groups of pixels a thread sums at least, so that the first stage is worth its second. */
 #define WEIGHT_GROUPS 4
-#define REDUCE_X      32
-#define REDUCE_Y      16
 
 /* How the outputs are split: `groups` of adjacent pixels of a row, `strips` of strip_groups of them. */
 struct weight_plan {
@@ -52,32 +51,6 @@ __device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
     return {row / s.out_h, row % s.out_h, item % row_groups};
 }
 
-/* Adds up the threads of a block that have the same channels, in order, and writes partial [strip][taps][c] from tap
- * `first_tap` on. */
-template <int TAPS, int N>
-__device__ __forceinline__ void write_partial(const float (&sum)[TAPS][N], int c, int all_taps,
-                                              int first_tap, float *partial)
-{
-    DET_DYNAMIC_SHARED(float, sums); /* [block.y][TAPS][block.x][N] */
-    const int width = (int)blockDim.x * N;
-#pragma unroll
-    for (int k = 0; k < TAPS; k++) {
-#pragma unroll
-        for (int i = 0; i < N; i++)
-            sums[((int)threadIdx.y * TAPS + k) * width + (int)threadIdx.x * N + i] = sum[k][i];
-    }
-    __syncthreads();
-    const int thread = (int)(threadIdx.y * blockDim.x + threadIdx.x);
-    for (int i = thread; i < TAPS * width; i += (int)(blockDim.x * blockDim.y)) {
-        float total = 0;
-        for (int y = 0; y < (int)blockDim.y; y++)
-            total += sums[y * TAPS * width + i];
-        const int channel = (int)blockIdx.y * width + i % width;
-        if (channel < c)
-            partial[((int64_t)blockIdx.x * all_taps + first_tap + i / width) * c + channel] = total;
-    }
-}
-
 template <typename T, int N, int STRIDE>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
@@ -115,7 +88,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
             }
         }
     }
-    write_partial<9, N>(sum, c, 9, 0, partial);
+    det_write_strip<9, N>(sum, c, 9, 0, partial);
 }
 
 /* Any kernel and stride; blockIdx.z is the tap. */
@@ -141,26 +114,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
         det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
         dwconv_multiply_add<N>(value, gradient, sum[0]);
     }
-    write_partial<1, N>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
-}
-
-/* dw (+)= sums of partial [strips][count], first every REDUCE_Y-th strip, then those. */
-__global__ void __launch_bounds__(REDUCE_X *REDUCE_Y)
-    detk_dwconv_add_strips(int strips, int count, const float *partial, float *dw, bool accumulate)
-{
-    DET_SHARED(float, sums, [REDUCE_Y][REDUCE_X]);
-    const int i = (int)(blockIdx.x * REDUCE_X + threadIdx.x);
-    float sum = 0;
-    for (int strip = (int)threadIdx.y; i < count && strip < strips; strip += REDUCE_Y)
-        sum += partial[(int64_t)strip * count + i];
-    sums[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    if (threadIdx.y != 0 || i >= count)
-        return;
-    float total = accumulate ? dw[i] : 0;
-    for (int y = 0; y < REDUCE_Y; y++)
-        total += sums[y][threadIdx.x];
-    dw[i] = total;
+    det_write_strip<1, N>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
 }
 
 template <typename T, int N>
@@ -182,11 +136,9 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
         DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2>), grid, block,
                    9 * values * sizeof(float), stream, *s, plan, in, dout, partial);
     const cudaError_t error = cudaGetLastError();
-    if (error != cudaSuccess)
-        return error;
-    DET_LAUNCH(detk_dwconv_add_strips, dim3((unsigned)det_ceil_div(count, REDUCE_X)),
-               dim3(REDUCE_X, REDUCE_Y), 0, stream, plan.strips, count, partial, dw, accumulate);
-    return cudaGetLastError();
+    return error != cudaSuccess ? error
+                                : det_add_strips(stream, plan.strips, count, partial, count, dw,
+                                                 nullptr, accumulate);
 }
 
 static int vector_of(const struct det_conv_shape *s)

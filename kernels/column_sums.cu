@@ -1,0 +1,54 @@
+/* The gradient of a bias. In bn.h with the sums of batch norm, whose split and workspace it shares. */
+#include "bn.cuh"
+
+template <typename T, int N>
+__global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
+    detk_column_sums_strip(const struct det_strips strips, int c, const T *in, float *partial)
+{
+    const int channel = det_tile_vector() * N;
+    const int64_t end = channel < c ? det_strip_end(strips) : 0;
+    float sum[1][N] = {};
+    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
+        float value[N];
+        det_load<T, N>(in + row * c + channel, value);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sum[0][i] += value[i];
+    }
+    det_write_strip<1, N>(sum, c, 1, 0, partial);
+}
+
+template <typename T, int N>
+static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T *in, float *sums,
+                          bool accumulate, float *partial)
+{
+    const struct det_strips strips = bn_strips(rows, c, N);
+    const dim3 block = strips.tile.block;
+    DET_LAUNCH((detk_column_sums_strip<T, N>), det_strips_grid(strips), block,
+               (size_t)block.x * block.y * N * sizeof(float), stream, strips, c, in, partial);
+    const cudaError_t error = cudaGetLastError();
+    return error != cudaSuccess
+               ? error
+               : det_add_strips(stream, strips.strips, c, partial, c, sums, nullptr, accumulate);
+}
+
+template <typename T>
+static cudaError_t column_sums(cudaStream_t stream, int64_t rows, int32_t c, const void *in,
+                               float *sums, bool accumulate, void *workspace)
+{
+    const T *from = static_cast<const T *>(in);
+    float *partial = static_cast<float *>(workspace);
+    return bn_vector<T>(c) > 1
+               ? launch<T, det_vector_of<T>>(stream, rows, c, from, sums, accumulate, partial)
+               : launch<T, 1>(stream, rows, c, from, sums, accumulate, partial);
+}
+
+cudaError_t detk_column_sums(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                             const void *in, float *sums, bool accumulate, void *workspace)
+{
+    if (rows == 0 || c == 0)
+        return cudaSuccess;
+    return type == DETK_F32
+               ? column_sums<float>(stream, rows, c, in, sums, accumulate, workspace)
+               : column_sums<__nv_bfloat16>(stream, rows, c, in, sums, accumulate, workspace);
+}
