@@ -3,18 +3,20 @@
 
 #include "cuda/support/tiny.h"
 
-enum { STEPS = 4 };
+enum { STEPS = 3 };
 
 /* How far CUDA may be from the CPU, relative. */
 struct bounds {
     double losses, norm, params, slots, moving;
 };
 
-static const struct bounds exact = {1e-5, 5e-5, 1e-6, 1e-4, 1e-6};
+static const struct bounds exact = {1e-5, 5e-5, 1e-6, 5e-4, 1e-6};
 /* With the batch's statistics: what depends on the forward pass only is as near, gradients are not. */
 static const struct bounds near = {1e-5, 1e-2, 1e-4, 3e-2, 5e-5};
-/* Activations of eight bits of mantissa: figures agree in their first digits. */
-static const struct bounds rough = {5e-2, 3e-1, 1e-2, 5e-1, 1e-1};
+/* Activations of eight bits of mantissa: figures agree in their first digits, and with the batch's statistics the gradients are
+ * those of another, like network. */
+static const struct bounds rough = {5e-3, 2e-2, 1e-4, 1e-1, 1e-6};
+static const struct bounds rougher = {3e-2, 5e-1, 3e-3, 3, 1e-1};
 
 static void agree(const struct tiny_settings *settings, struct bounds bounds)
 {
@@ -69,9 +71,11 @@ static void batch_statistics(void **state)
 static void bf16(void **state)
 {
     (void)state;
-    agree(&(struct tiny_settings){.device.precision = DET_PRECISION_BF16}, rough);
-    agree(&(struct tiny_settings){.device.precision = DET_PRECISION_BF16, .freeze_batchnorm = true},
-          rough);
+    struct tiny_settings settings = {.device.precision = DET_PRECISION_BF16,
+                                     .freeze_batchnorm = true};
+    agree(&settings, rough);
+    settings.freeze_batchnorm = false;
+    agree(&settings, rougher);
 }
 
 /* The halves of a step, and what lies between them. */
