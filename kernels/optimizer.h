@@ -21,10 +21,8 @@ struct detk_chunk {
 /* What changes from step to step and is decided on the host: device memory, uploaded before the step, so that a captured
  * graph can be replayed. */
 struct detk_hyper {
-    float learning_rate; /* RMSProp: already times det_rmsprop_rate_factor() */
     float
-        adam_correction1; /* 1 / (1 - beta1^t), 1 / (1 - beta2^t), computed on the host as model/optimizer.c does */
-    float adam_correction2;
+        learning_rate; /* RMSProp: times det_rmsprop_rate_factor(); Adam: times det_adam_correction() */
 };
 
 /* What a step found: device memory, copied to the host at its end. */

@@ -78,17 +78,21 @@ static void adam_range(void *argument, size_t begin, size_t end, int32_t task)
     }
 }
 
+float det_adam_correction(const struct det_adam *adam, int64_t updates_done)
+{
+    const float t = (float)(updates_done + 1);
+    return sqrtf(1 - powf(adam->beta2, t)) / (1 - powf(adam->beta1, t));
+}
+
 void det_adam_update(struct det_pool *pool, const struct det_adam *adam, float *weights,
                      const float *gradients, float *first_moment, float *second_moment,
                      size_t count, float learning_rate, int64_t updates_done)
 {
-    const float t = (float)(updates_done + 1);
-    const float correction = sqrtf(1 - powf(adam->beta2, t)) / (1 - powf(adam->beta1, t));
     struct update u = {.weights = weights,
                        .gradients = gradients,
                        .first = first_moment,
                        .second = second_moment,
-                       .rate = learning_rate * correction,
+                       .rate = learning_rate * det_adam_correction(adam, updates_done),
                        .beta1 = adam->beta1,
                        .beta2 = adam->beta2,
                        .epsilon = adam->epsilon};

@@ -25,6 +25,9 @@ struct det_adam {
 };
 #define DET_ADAM_DEFAULT ((struct det_adam){0.9f, 0.999f, 1e-8f})
 
+/* sqrt(1 - beta2^t) / (1 - beta1^t) of update t = updates_done + 1: multiplies the learning rate. */
+float det_adam_correction(const struct det_adam *adam, int64_t updates_done);
+
 /* updates_done: 0 for the first update. */
 void det_adam_update(struct det_pool *pool, const struct det_adam *adam, float *weights,
                      const float *gradients, float *first_moment, float *second_moment,
