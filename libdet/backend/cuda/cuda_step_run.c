@@ -31,19 +31,16 @@ static det_status stage(struct det_env *env, struct det_step *s, const float *im
     return stage_images(env, s, images);
 }
 
-/* What model/optimizer.c computes from the number of updates done before. */
+/* The rate as the rule's kernel wants it: what depends on the number of updates done is in it. */
 static void stage_hyper(struct det_step *s, float learning_rate)
 {
     const struct det_learner *l = s->learner;
     const struct det_learner_settings *settings = &l->settings;
-    const float t = (float)(l->updates + 1);
     if (settings->rule == DET_UPDATE_RMSPROP)
         learning_rate *= det_rmsprop_rate_factor(settings->rmsprop_decay, l->updates);
-    *s->staged_hyper = (struct detk_hyper){
-        .learning_rate = learning_rate,
-        .adam_correction1 = 1 / (1 - powf(settings->adam.beta1, t)),
-        .adam_correction2 = 1 / (1 - powf(settings->adam.beta2, t)),
-    };
+    if (settings->rule == DET_UPDATE_ADAM)
+        learning_rate *= det_adam_correction(&settings->adam, l->updates);
+    s->staged_hyper->learning_rate = learning_rate;
 }
 
 static det_status enqueue_targets_and_losses(struct det_env *env, struct det_step *s)
