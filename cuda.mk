@@ -10,7 +10,8 @@ LIBS         += -lstdc++
 CXXFLAGS_EMU := -std=c++17 -g -fPIC -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 
 CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
-CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/planted/planted.o $(OBJ)/tests/cuda/support/device.o $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
+CUDA_SUPPORT_SRC := $(sort $(wildcard tests/cuda/support/*.c))
+CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/planted/planted.o $(CUDA_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
 CUDA_RUNNER   := $(BUILD)/bin/det-cuda-emu-tests
 
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp

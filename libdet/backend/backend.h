@@ -9,6 +9,7 @@
 #define DET_BACKEND_BACKEND_H
 
 #include "base/env.h"
+#include "det/detector.h"
 
 struct det_pool;
 struct det_ops;

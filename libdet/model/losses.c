@@ -29,6 +29,15 @@ void det_loss_settings_default(struct det_loss_settings *settings)
     };
 }
 
+det_status det_loss_settings_check(struct det_env *env, const struct det_loss_settings *settings)
+{
+    if (!(settings->huber_delta > 0) || !(settings->focal_gamma >= 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "losses: got delta %g (expected > 0), gamma %g (expected >= 0)",
+                        (double)settings->huber_delta, (double)settings->focal_gamma);
+    return DET_OK;
+}
+
 det_status det_losses_create(struct det_env *env, const struct det_loss_settings *settings,
                              int32_t images_max, int32_t anchor_count, int32_t class_count,
                              struct det_losses **out)
@@ -38,10 +47,7 @@ det_status det_losses_create(struct det_env *env, const struct det_loss_settings
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "losses: got %d images, %d anchors, %d classes, expected at least 1 each",
                         images_max, anchor_count, class_count);
-    if (!(settings->huber_delta > 0) || !(settings->focal_gamma >= 0))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "losses: got delta %g (expected > 0), gamma %g (expected >= 0)",
-                        (double)settings->huber_delta, (double)settings->focal_gamma);
+    DET_TRY_RETURN(det_loss_settings_check(env, settings));
     det_status status = DET_OK;
     struct det_losses *losses = NULL;
     DET_TRY_RETURN(det_alloc(env, &losses, 1, sizeof *losses, "losses"));

@@ -39,6 +39,8 @@ struct det_loss_settings {
 /* The zoo's: focal gamma 2 alpha .25, delta 1, weights 1, both normalisations, background as zeros.
  */
 void det_loss_settings_default(struct det_loss_settings *settings);
+/* INVALID_ARGUMENT for what cannot be, as det_losses_create() says it. */
+det_status det_loss_settings_check(struct det_env *env, const struct det_loss_settings *settings);
 
 struct det_loss_values {
     double localization, classification;

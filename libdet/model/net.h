@@ -6,17 +6,7 @@
 #ifndef DET_MODEL_NET_H
 #define DET_MODEL_NET_H
 
-#include "model/graph.h"
-
-enum det_net_mode {
-    DET_NET_INFER, /* forward only, any form; batch norms use the moving statistics */
-    DET_NET_EVALUATE, /* forward only, training form; batch norms of the box predictor use the batch's statistics, the
-                             others the moving ones: what eval_continuously() of the API computes. Its model is built for
-                             training, and Keras finds learning phase 0 in the feature extractor but not in the box
-                             predictor; established on goldens/trained_raccoon: both losses agree to all six digits */
-    DET_NET_TRAIN,        /* training form; batch norms use the batch's statistics */
-    DET_NET_TRAIN_FROZEN, /* training form; batch norms use the moving statistics (freeze_batchnorm) */
-};
+#include "model/net_plan.h"
 
 struct det_net;
 

@@ -39,6 +39,21 @@ float det_sigmoid(float logit)
     return 1 / (1 + expf(-logit));
 }
 
+det_status det_postprocess_settings_check(struct det_env *env,
+                                          const struct det_postprocess_settings *settings)
+{
+    if (settings->max_detections_per_class < 1 || settings->max_total_detections < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "post-processing: got max_detections_per_class %d, max_total_detections "
+                        "%d, expected at least 1",
+                        settings->max_detections_per_class, settings->max_total_detections);
+    if (!(settings->iou_threshold >= 0 && settings->iou_threshold <= 1))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "post-processing: iou_threshold is %g, expected 0 to 1",
+                        (double)settings->iou_threshold);
+    return DET_OK;
+}
+
 det_status det_postprocess_create(struct det_env *env,
                                   const struct det_postprocess_settings *settings,
                                   const float (*anchors)[4], int32_t anchor_count,
@@ -50,15 +65,7 @@ det_status det_postprocess_create(struct det_env *env,
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "post-processing: got %d anchors, %d classes, expected at least 1 each",
                         anchor_count, class_count);
-    if (settings->max_detections_per_class < 1 || settings->max_total_detections < 1)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "post-processing: got max_detections_per_class %d, max_total_detections "
-                        "%d, expected at least 1",
-                        settings->max_detections_per_class, settings->max_total_detections);
-    if (!(settings->iou_threshold >= 0 && settings->iou_threshold <= 1))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "post-processing: iou_threshold is %g, expected 0 to 1",
-                        (double)settings->iou_threshold);
+    DET_TRY_RETURN(det_postprocess_settings_check(env, settings));
     det_status status = DET_OK;
     struct det_postprocess *p = NULL;
     DET_TRY_RETURN(det_alloc(env, &p, 1, sizeof *p, "post-processing"));

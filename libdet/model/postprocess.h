@@ -34,6 +34,9 @@ struct det_postprocess_settings {
 
 /* 1e-8, .6, 100, 100, true, scales 10 10 5 5. */
 void det_postprocess_settings_default(struct det_postprocess_settings *settings);
+/* INVALID_ARGUMENT for what cannot be, as det_postprocess_create() says it. */
+det_status det_postprocess_settings_check(struct det_env *env,
+                                          const struct det_postprocess_settings *settings);
 
 struct det_detections {
     int32_t count; /* the arrays have room for max_total_detections */

@@ -54,7 +54,8 @@ static int32_t chunk_count(const struct det_targets *targets)
     return (targets->anchor_count + CHUNK - 1) / CHUNK;
 }
 
-static det_status check_settings(struct det_env *env, const struct det_target_settings *settings)
+det_status det_target_settings_check(struct det_env *env,
+                                     const struct det_target_settings *settings)
 {
     if (!settings->ignore_thresholds &&
         !(settings->unmatched_threshold <= settings->matched_threshold))
@@ -82,7 +83,7 @@ det_status det_targets_create(struct det_env *env, const struct det_target_setti
                               int32_t images_max, struct det_targets **out)
 {
     *out = NULL;
-    DET_TRY_RETURN(check_settings(env, settings));
+    DET_TRY_RETURN(det_target_settings_check(env, settings));
     if (anchor_count < 1 || class_count < 1 || images_max < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "targets: got %d anchors, %d classes, %d images, expected at least 1 each",
@@ -241,15 +242,15 @@ static void encode_task(void *argument, int32_t task, int32_t worker)
     targets->count_partial[task] = count;
 }
 
-static det_status check_truth(struct det_env *env, const struct det_targets *targets,
-                              const struct det_ground_truth *truth, int32_t image)
+static det_status check_truth(struct det_env *env, const struct det_ground_truth *truth,
+                              int32_t image, int32_t class_count)
 {
     for (int32_t g = 0; g < truth->count; g++) {
         const float *box = truth->boxes[g];
-        if (truth->class_index[g] < 0 || truth->class_index[g] >= targets->class_count)
+        if (truth->class_index[g] < 0 || truth->class_index[g] >= class_count)
             return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                             "image %d of the batch, object %d: class index %d, expected 0 to %d",
-                            image, g, truth->class_index[g], targets->class_count - 1);
+                            image, g, truth->class_index[g], class_count - 1);
         if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
             return det_fail(env, DET_STATUS_NON_FINITE,
                             "image %d of the batch, object %d: box %g %g %g %g is not finite",
@@ -260,6 +261,14 @@ static det_status check_truth(struct det_env *env, const struct det_targets *tar
                             "image %d of the batch, object %d: weight %g, expected 0 or more",
                             image, g, (double)truth->weight[g]);
     }
+    return DET_OK;
+}
+
+det_status det_truths_check(struct det_env *env, const struct det_ground_truth *truths,
+                            int32_t images, int32_t class_count)
+{
+    for (int32_t n = 0; n < images; n++)
+        DET_TRY_RETURN(check_truth(env, &truths[n], n, class_count));
     return DET_OK;
 }
 
@@ -274,8 +283,8 @@ det_status det_targets_assign(struct det_env *env, struct det_targets *targets,
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "targets: got %d images, expected 1 to %d", images, targets->images_max);
     struct job job = {targets, truths, 1};
+    DET_TRY_RETURN(det_truths_check(env, truths, images, targets->class_count));
     for (int32_t n = 0; n < images; n++) {
-        DET_TRY_RETURN(check_truth(env, targets, &truths[n], n));
         if ((size_t)truths[n].count > job.best_stride)
             job.best_stride = (size_t)truths[n].count;
     }

@@ -38,6 +38,13 @@ struct det_target_settings {
 /* .5/.5, negatives lower, force match, weight 1, scales 10 10 5 5. */
 void det_target_settings_default(struct det_target_settings *settings);
 
+/* INVALID_ARGUMENT for what cannot be, as det_targets_create() says it. */
+det_status det_target_settings_check(struct det_env *env,
+                                     const struct det_target_settings *settings);
+/* What det_targets_assign() expects of a batch. */
+det_status det_truths_check(struct det_env *env, const struct det_ground_truth *truths,
+                            int32_t images, int32_t class_count);
+
 struct det_gt_best {
     float iou;
     int32_t anchor;

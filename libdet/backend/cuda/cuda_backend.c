@@ -1,0 +1,32 @@
+/* cuda_backend.c: the table of the CUDA backend. */
+#include "backend/cuda/cuda_device.h"
+#include "backend/cuda/cuda_runner.h"
+#include "backend/cuda/cuda_step.h"
+
+const struct det_backend *det_backend_cuda(void)
+{
+    static const struct det_backend backend = {
+        .name = "cuda",
+        .device_open = det_cuda_device_open,
+        .device_close = det_cuda_device_close,
+        .device_describe = det_cuda_device_describe,
+        .step_create = det_cuda_step_create,
+        .step_destroy = det_cuda_step_destroy,
+        .step_push = det_cuda_step_push,
+        .step_pull = det_cuda_step_pull,
+        .step_pull_gradients = det_cuda_step_pull_gradients,
+        .step_gradients = det_cuda_step_gradients,
+        .step_update = det_cuda_step_update,
+        .step_run = det_cuda_step_run,
+        .runner_create = det_cuda_runner_create,
+        .runner_destroy = det_cuda_runner_destroy,
+        .runner_set_picture = det_cuda_runner_set_picture,
+        .runner_set_images = det_cuda_runner_set_images,
+        .runner_run = det_cuda_runner_run,
+        .runner_detections = det_cuda_runner_detections,
+        .runner_outputs = det_cuda_runner_outputs,
+        .runner_times = det_cuda_runner_times,
+        .runner_bytes = det_cuda_runner_bytes,
+    };
+    return &backend;
+}

@@ -1,0 +1,175 @@
+#include "backend/cuda/cuda_conv.h"
+
+#include "backend/cuda/cuda_error.h"
+#include "bias_act.h"
+#include "im2col.h"
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + DETK_ALIGN - 1) / DETK_ALIGN * DETK_ALIGN;
+}
+
+static int64_t rows_of(const struct det_conv_shape *s)
+{
+    return (int64_t)s->n * s->out_h * s->out_w;
+}
+
+static size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static det_status plan_products(struct det_env *env, struct det_device *device,
+                                const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
+{
+    const struct det_conv_shape *s = &c->shape;
+    struct det_cuda_matmul_shape product = {
+        .rows = rows_of(s),
+        .k = s->kernel_h * s->kernel_w * s->in_c,
+        .n = s->out_c,
+        .in_stride = s->in_c,
+    };
+    if (c->method == DET_CUDA_CONV_COLUMNS) {
+        product.in_stride = detk_im2col_width(device->type, s);
+        c->columns_bytes = round_up((size_t)product.rows * (size_t)product.in_stride *
+                                    det_cuda_element_bytes(device));
+    }
+    DET_TRY_RETURN(
+        det_cuda_matmul_create(env, device, DET_CUDA_FORWARD, &product, uses->bias, &c->forward));
+    if (uses->backward_data)
+        DET_TRY_RETURN(det_cuda_matmul_create(env, device, DET_CUDA_BACKWARD_DATA, &product, false,
+                                              &c->backward_data));
+    if (uses->backward_weight)
+        DET_TRY_RETURN(det_cuda_matmul_create(env, device, DET_CUDA_BACKWARD_WEIGHT, &product,
+                                              false, &c->backward_weight));
+    c->workspace_bytes = c->columns_bytes +
+                         most(c->forward.workspace_bytes, most(c->backward_data.workspace_bytes,
+                                                               c->backward_weight.workspace_bytes));
+    return DET_OK;
+}
+
+/* By cuDNN if it can; false leaves another method to be chosen. */
+static det_status plan_library(struct det_env *env, struct det_device *device,
+                               const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c,
+                               bool *planned)
+{
+    *planned = false;
+    if (!det_cuda_cudnn_expressible(&c->shape))
+        return DET_OK;
+    const det_status status =
+        det_cuda_cudnn_create(env, device, &c->shape, uses->backward_weight, &c->library);
+    if (status == DET_STATUS_UNSUPPORTED)
+        return DET_OK;
+    *planned = status == DET_OK;
+    c->workspace_bytes = det_cuda_cudnn_workspace(&c->library);
+    return status;
+}
+
+det_status det_cuda_conv_create(struct det_env *env, struct det_device *device,
+                                const struct det_conv_shape *shape,
+                                const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
+{
+    *c = (struct det_cuda_conv){.shape = *shape, .method = DET_CUDA_CONV_PRODUCT};
+    det_status status = DET_OK;
+    if (shape->kernel_h != 1 || shape->kernel_w != 1 || shape->stride != 1) {
+        bool by_library = false;
+        c->method = DET_CUDA_CONV_LIBRARY;
+        DET_TRY(plan_library(env, device, uses, c, &by_library));
+        if (by_library)
+            return DET_OK;
+        c->method = DET_CUDA_CONV_COLUMNS;
+    }
+    DET_TRY(plan_products(env, device, uses, c));
+    return DET_OK;
+fail:
+    det_cuda_conv_destroy(c);
+    return status;
+}
+
+void det_cuda_conv_destroy(struct det_cuda_conv *c)
+{
+    det_cuda_matmul_destroy(&c->forward);
+    det_cuda_matmul_destroy(&c->backward_data);
+    det_cuda_matmul_destroy(&c->backward_weight);
+    det_cuda_cudnn_destroy(&c->library);
+    *c = (struct det_cuda_conv){0};
+}
+
+/* What lies in the workspace behind the columns. */
+static void *behind_columns(const struct det_cuda_conv *c, void *workspace)
+{
+    return (uint8_t *)workspace + c->columns_bytes;
+}
+
+/* The matrix whose rows are the patches: the input itself for 1x1. */
+static det_status patches(struct det_env *env, const struct det_device *device,
+                          const struct det_cuda_conv *c, const void *in, void *workspace,
+                          const char *what, const void **matrix)
+{
+    *matrix = in;
+    if (c->method != DET_CUDA_CONV_COLUMNS)
+        return DET_OK;
+    *matrix = workspace;
+    return det_cuda_check(env, detk_im2col(device->stream, device->type, &c->shape, in, workspace),
+                          what);
+}
+
+det_status det_cuda_conv_forward(struct det_env *env, const struct det_device *device,
+                                 const struct det_cuda_conv *c, const void *in,
+                                 struct det_cuda_param weight, struct det_cuda_param bias,
+                                 enum det_activation act, void *out, void *workspace,
+                                 const char *what)
+{
+    const float *bias_left = NULL; /* to be added */
+    if (c->method == DET_CUDA_CONV_LIBRARY) {
+        DET_TRY_RETURN(det_cuda_cudnn_forward(env, device, &c->library, &c->shape, in,
+                                              weight.master, out, workspace, what));
+        bias_left = bias.master;
+    } else {
+        const void *matrix = NULL;
+        DET_TRY_RETURN(patches(env, device, c, in, workspace, what, &matrix));
+        DET_TRY_RETURN(det_cuda_matmul_run(env, device, &c->forward, matrix, weight.typed,
+                                           bias.typed, out, false, behind_columns(c, workspace),
+                                           what));
+    }
+    return det_cuda_check(env,
+                          detk_bias_act(device->stream, device->type, rows_of(&c->shape),
+                                        c->shape.out_c, bias_left, act, out),
+                          what);
+}
+
+det_status det_cuda_conv_backward_data(struct det_env *env, const struct det_device *device,
+                                       const struct det_cuda_conv *c, const void *dout,
+                                       struct det_cuda_param weight, void *din, bool accumulate,
+                                       void *workspace, const char *what)
+{
+    switch (c->method) {
+    case DET_CUDA_CONV_LIBRARY:
+        return det_cuda_cudnn_backward_data(env, device, &c->library, &c->shape, dout,
+                                            weight.master, din, accumulate, workspace, what);
+    case DET_CUDA_CONV_COLUMNS:
+        DET_TRY_RETURN(det_cuda_matmul_run(env, device, &c->backward_data, dout, weight.typed, NULL,
+                                           workspace, false, behind_columns(c, workspace), what));
+        return det_cuda_check(
+            env, detk_col2im(device->stream, device->type, &c->shape, workspace, din, accumulate),
+            what);
+    case DET_CUDA_CONV_PRODUCT:
+        break;
+    }
+    return det_cuda_matmul_run(env, device, &c->backward_data, dout, weight.typed, NULL, din,
+                               accumulate, workspace, what);
+}
+
+det_status det_cuda_conv_backward_weight(struct det_env *env, const struct det_device *device,
+                                         const struct det_cuda_conv *c, const void *in,
+                                         const void *dout, float *dweight, bool accumulate,
+                                         void *workspace, const char *what)
+{
+    if (c->method == DET_CUDA_CONV_LIBRARY)
+        return det_cuda_cudnn_backward_weight(env, device, &c->library, &c->shape, in, dout,
+                                              dweight, accumulate, workspace, what);
+    const void *matrix = NULL;
+    DET_TRY_RETURN(patches(env, device, c, in, workspace, what, &matrix));
+    return det_cuda_matmul_run(env, device, &c->backward_weight, matrix, dout, NULL, dweight,
+                               accumulate, behind_columns(c, workspace), what);
+}

@@ -1,0 +1,53 @@
+/* cuda_conv.h: dense convolutions and their gradients. A 1x1 convolution of stride 1 is a matrix product as it stands; others
+ * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). TensorFlow's SAME
+ * padding of even sizes at stride 2 (the network's first layer) has one row more below than above, which cuDNN's interface
+ * cannot express. */
+#ifndef DET_BACKEND_CUDA_CONV_H
+#define DET_BACKEND_CUDA_CONV_H
+
+#include "backend/cuda/cuda_cudnn.h"
+#include "backend/cuda/cuda_matmul.h"
+
+/* A parameter in both its forms. */
+struct det_cuda_param {
+    const float *master; /* NULL: there is none */
+    const void *typed;   /* of the device's type: the master itself, or its bf16 copy */
+};
+
+enum det_cuda_conv_method { DET_CUDA_CONV_PRODUCT, DET_CUDA_CONV_COLUMNS, DET_CUDA_CONV_LIBRARY };
+
+struct det_cuda_conv {
+    struct det_conv_shape shape;
+    enum det_cuda_conv_method method;
+    struct det_cuda_matmul forward, backward_data, backward_weight; /* PRODUCT, COLUMNS */
+    size_t columns_bytes;                                           /* COLUMNS */
+    struct det_cuda_cudnn library;                                  /* LIBRARY */
+    size_t workspace_bytes;                                         /* of any of the three passes */
+};
+
+/* What a convolution will be asked for. */
+struct det_cuda_conv_uses {
+    bool bias, backward_data, backward_weight;
+};
+
+det_status det_cuda_conv_create(struct det_env *env, struct det_device *device,
+                                const struct det_conv_shape *shape,
+                                const struct det_cuda_conv_uses *uses, struct det_cuda_conv *conv);
+void det_cuda_conv_destroy(struct det_cuda_conv *conv);
+
+/* The workspace is aligned to DETK_ALIGN; `what` is for messages. */
+det_status det_cuda_conv_forward(struct det_env *env, const struct det_device *device,
+                                 const struct det_cuda_conv *conv, const void *in,
+                                 struct det_cuda_param weight, struct det_cuda_param bias,
+                                 enum det_activation act, void *out, void *workspace,
+                                 const char *what);
+det_status det_cuda_conv_backward_data(struct det_env *env, const struct det_device *device,
+                                       const struct det_cuda_conv *conv, const void *dout,
+                                       struct det_cuda_param weight, void *din, bool accumulate,
+                                       void *workspace, const char *what);
+det_status det_cuda_conv_backward_weight(struct det_env *env, const struct det_device *device,
+                                         const struct det_cuda_conv *conv, const void *in,
+                                         const void *dout, float *dweight, bool accumulate,
+                                         void *workspace, const char *what);
+
+#endif

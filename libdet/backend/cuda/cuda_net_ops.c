@@ -1,0 +1,234 @@
+#include "backend/cuda/cuda_net_ops.h"
+
+#include "backend/cuda/cuda_error.h"
+#include "bn.h"
+#include "dwconv.h"
+
+static void *value_of(const struct det_cuda_net *net, int32_t tensor)
+{
+    return net->arena + net->plan.value_offsets[tensor];
+}
+
+static void *gradient_of(const struct det_cuda_net *net, int32_t tensor)
+{
+    return net->arena + net->plan.gradient_offsets[tensor];
+}
+
+static const float *param_of(const struct det_cuda_net *net, int32_t index)
+{
+    return index < 0 ? NULL : net->params + net->graph->params[index].offset;
+}
+
+static float *param_gradient_of(const struct det_cuda_net *net, int32_t index)
+{
+    return net->gradients + net->graph->params[index].offset;
+}
+
+static struct det_cuda_param both_of(const struct det_cuda_net *net, int32_t index)
+{
+    if (index < 0)
+        return (struct det_cuda_param){0};
+    const size_t offset = net->graph->params[index].offset;
+    return (struct det_cuda_param){
+        .master = net->params + offset,
+        .typed = (const uint8_t *)net->typed_params + offset * det_cuda_element_bytes(net->device),
+    };
+}
+
+/* Mean [c] and variance [c] that batch norm `index` applies. */
+struct statistics {
+    float *mean, *variance;
+};
+
+static struct statistics batch_statistics(const struct det_cuda_net *net, int32_t index)
+{
+    float *mean = net->statistics + net->plan.statistics_offsets[index];
+    return (struct statistics){mean,
+                               mean + net->graph->tensors[net->graph->ops[index].out].channels};
+}
+
+static det_status forward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
+    const int32_t channels = net->graph->tensors[op->out].channels;
+    const void *in = value_of(net, op->in);
+    const float *mean = param_of(net, op->mean), *variance = param_of(net, op->variance);
+    if (det_net_uses_batch_statistics(net->mode, op)) {
+        const struct statistics batch = batch_statistics(net, index);
+        DET_TRY_RETURN(
+            det_cuda_check(env,
+                           detk_bn_statistics(d->stream, d->type, rows, channels, in, batch.mean,
+                                              batch.variance, net->workspace),
+                           op->name));
+        mean = batch.mean;
+        variance = batch.variance;
+    }
+    return det_cuda_check(env,
+                          detk_bn_apply(d->stream, d->type, rows, channels, in,
+                                        param_of(net, op->gamma), param_of(net, op->beta), mean,
+                                        variance, op->epsilon, op->act, value_of(net, op->out)),
+                          op->name);
+}
+
+det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
+                                   int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_graph *g = net->graph;
+    const struct det_op *op = &g->ops[index];
+    const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
+    const int64_t count = det_net_rows(g, op->out, net->batch) * out.channels;
+    cudaError_t error = cudaSuccess;
+    switch (op->kind) {
+    case DET_OP_CONV:
+        return det_cuda_conv_forward(env, d, &net->convs[index], value_of(net, op->in),
+                                     both_of(net, op->weight), both_of(net, op->bias), op->act,
+                                     value_of(net, op->out), net->workspace, op->name);
+    case DET_OP_DWCONV: {
+        const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
+        error = detk_dwconv_forward(d->stream, d->type, &shape, value_of(net, op->in),
+                                    param_of(net, op->weight), param_of(net, op->bias), op->act,
+                                    value_of(net, op->out));
+        break;
+    }
+    case DET_OP_BATCH_NORM:
+        return forward_norm(env, net, index);
+    case DET_OP_ADD:
+        error = detk_add(d->stream, d->type, count, value_of(net, op->in), value_of(net, op->in2),
+                         value_of(net, op->out));
+        break;
+    case DET_OP_UPSAMPLE_ADD:
+        error = detk_upsample_add(d->stream, d->type, net->batch, in.height, in.width, in.channels,
+                                  out.height, out.width, value_of(net, op->in),
+                                  value_of(net, op->in2), value_of(net, op->out));
+        break;
+    }
+    return det_cuda_check(env, error, op->name);
+}
+
+static det_status backward_conv(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const struct det_cuda_conv *conv = &net->convs[index];
+    DET_TRY_RETURN(
+        det_cuda_conv_backward_weight(env, d, conv, value_of(net, op->in),
+                                      gradient_of(net, op->out), param_gradient_of(net, op->weight),
+                                      net->plan.accumulate_param[index], net->workspace, op->name));
+    if (op->in == 0)
+        return DET_OK;
+    return det_cuda_conv_backward_data(env, d, conv, gradient_of(net, op->out),
+                                       both_of(net, op->weight), gradient_of(net, op->in),
+                                       net->plan.accumulate_in[index], net->workspace, op->name);
+}
+
+static det_status backward_dwconv(struct det_env *env, const struct det_cuda_net *net,
+                                  int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const struct det_conv_shape shape = det_net_conv_shape(net->graph, op, net->batch);
+    DET_TRY_RETURN(det_cuda_check(
+        env,
+        detk_dwconv_backward_weight(d->stream, d->type, &shape, value_of(net, op->in),
+                                    gradient_of(net, op->out), param_gradient_of(net, op->weight),
+                                    net->plan.accumulate_param[index], net->workspace),
+        op->name));
+    if (op->in == 0)
+        return DET_OK;
+    return det_cuda_check(
+        env,
+        detk_dwconv_backward_data(d->stream, d->type, &shape, gradient_of(net, op->out),
+                                  param_of(net, op->weight), gradient_of(net, op->in),
+                                  net->plan.accumulate_in[index]),
+        op->name);
+}
+
+static det_status backward_bias(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    if (op->bias < 0)
+        return DET_OK;
+    return det_cuda_check(
+        env,
+        detk_column_sums(d->stream, d->type, det_net_rows(net->graph, op->out, net->batch),
+                         net->graph->tensors[op->out].channels, gradient_of(net, op->out),
+                         param_gradient_of(net, op->bias), net->plan.accumulate_param[index],
+                         net->workspace),
+        op->name);
+}
+
+static det_status backward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
+    const int32_t channels = net->graph->tensors[op->out].channels;
+    const struct statistics batch = batch_statistics(net, index);
+    const bool frozen = net->mode == DET_NET_TRAIN_FROZEN;
+    return det_cuda_check(
+        env,
+        (frozen ? detk_bn_frozen_backward : detk_bn_backward)(
+            d->stream, d->type, rows, channels, value_of(net, op->in), gradient_of(net, op->out),
+            param_of(net, op->gamma), param_of(net, op->beta),
+            frozen ? param_of(net, op->mean) : batch.mean,
+            frozen ? param_of(net, op->variance) : batch.variance, op->epsilon, op->act,
+            gradient_of(net, op->in), net->plan.accumulate_in[index],
+            param_gradient_of(net, op->gamma), param_gradient_of(net, op->beta), net->workspace),
+        op->name);
+}
+
+/* ADD and UPSAMPLE_ADD: what `in2` gets, unless it is the same memory. */
+static det_status backward_in2(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t count =
+        det_net_rows(net->graph, op->out, net->batch) * net->graph->tensors[op->out].channels;
+    if (net->plan.skip_in2[index])
+        return DET_OK;
+    return det_cuda_check(env,
+                          detk_accumulate(d->stream, d->type, count, gradient_of(net, op->out),
+                                          gradient_of(net, op->in2),
+                                          net->plan.accumulate_in2[index]),
+                          op->name);
+}
+
+det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_net *net,
+                                    int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_graph *g = net->graph;
+    const struct det_op *op = &g->ops[index];
+    const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
+    const int64_t count = det_net_rows(g, op->out, net->batch) * out.channels;
+    switch (op->kind) {
+    case DET_OP_CONV:
+        DET_TRY_RETURN(backward_bias(env, net, index));
+        return backward_conv(env, net, index);
+    case DET_OP_DWCONV:
+        DET_TRY_RETURN(backward_bias(env, net, index));
+        return backward_dwconv(env, net, index);
+    case DET_OP_BATCH_NORM:
+        return backward_norm(env, net, index);
+    case DET_OP_ADD:
+        DET_TRY_RETURN(det_cuda_check(
+            env,
+            detk_accumulate(d->stream, d->type, count, gradient_of(net, op->out),
+                            gradient_of(net, op->in), net->plan.accumulate_in[index]),
+            op->name));
+        break;
+    case DET_OP_UPSAMPLE_ADD:
+        DET_TRY_RETURN(det_cuda_check(
+            env,
+            detk_upsample_backward(d->stream, d->type, net->batch, in.height, in.width, in.channels,
+                                   out.height, out.width, gradient_of(net, op->out),
+                                   gradient_of(net, op->in), net->plan.accumulate_in[index]),
+            op->name));
+        break;
+    }
+    return backward_in2(env, net, index);
+}

@@ -1,0 +1,13 @@
+/* cuda_net_ops.h: one operation of the graph on the device, forward and backward: what each kind calls. Follows forward_op() and
+ * backward_op() of model/net.c operation by operation. */
+#ifndef DET_BACKEND_CUDA_NET_OPS_H
+#define DET_BACKEND_CUDA_NET_OPS_H
+
+#include "backend/cuda/cuda_net.h"
+
+det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
+                                   int32_t index);
+det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_net *net,
+                                    int32_t index);
+
+#endif

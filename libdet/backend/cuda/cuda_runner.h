@@ -1,0 +1,69 @@
+/* cuda_runner.h: inference on the device: struct det_runner of the backend's interface. Preprocessing, network and
+ * post-processing are one recorded graph; the host gets finished detections. */
+#ifndef DET_BACKEND_CUDA_RUNNER_H
+#define DET_BACKEND_CUDA_RUNNER_H
+
+#include "backend/cuda/cuda_graph.h"
+#include "backend/cuda/cuda_net.h"
+#include "backend/cuda/cuda_pictures.h"
+#include "model/postprocess.h"
+#include "postprocess.h"
+
+/* What the next run takes its input from. */
+enum det_cuda_input { DET_CUDA_PICTURES, DET_CUDA_IMAGES, DET_CUDA_INPUTS };
+
+struct det_runner {
+    struct det_device *device;
+    struct det_runner_settings settings; /* params, spec and graph are the caller's */
+    struct det_postprocess_settings postprocess;
+    struct det_cuda_net net;
+    struct det_cuda_pictures pictures;
+    struct det_cuda_block memory, pinned;
+    enum det_cuda_input input;
+    struct det_cuda_graph graphs[DET_CUDA_INPUTS];
+    int32_t image_height, image_width; /* of the images set last */
+    bool images_under_way;             /* their upload may not have ended */
+    uint64_t times[3];
+    uint64_t input_ns; /* host time since the last run */
+
+    /* Offsets in `memory`: detection arrays lie in one piece, which is copied to the same piece of `pinned`. */
+    struct det_cuda_layout layout;
+    size_t params_at, anchors_at, images_at, table_at, windows_at, workspace_at;
+    size_t found_at, found_bytes, count_at, boxes_at, class_at, score_at, anchor_at, finite_at;
+
+    /* Device memory. */
+    float *params, *images;
+    float (*anchors)[4], (*windows)[4];
+    struct detk_image *table; /* [batch] */
+    struct detk_detections found;
+    void *workspace;
+
+    /* Pinned memory. */
+    float *staged_images;       /* `evaluate` only, like the outputs */
+    float (*staged_windows)[4]; /* [batch] */
+    uint8_t *result;            /* the piece of detections */
+    float *logits, *encodings;
+    struct det_detections detections; /* of the image asked for last */
+};
+
+/* Functions of struct det_backend. cuda_runner.c: life and memory. */
+det_status det_cuda_runner_create(struct det_env *env, struct det_device *device,
+                                  const struct det_runner_settings *settings,
+                                  struct det_runner **runner);
+void det_cuda_runner_destroy(struct det_env *env, struct det_runner **runner);
+size_t det_cuda_runner_bytes(const struct det_runner *runner);
+/* cuda_runner_run.c: running. */
+det_status det_cuda_runner_set_picture(struct det_env *env, struct det_runner *runner,
+                                       int32_t index, const det_image_view *view,
+                                       const struct det_frame *frame);
+det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *runner,
+                                      const float *images, int32_t height, int32_t width,
+                                      const float (*windows)[4]);
+det_status det_cuda_runner_run(struct det_env *env, struct det_runner *runner);
+det_status det_cuda_runner_detections(struct det_env *env, struct det_runner *runner, int32_t index,
+                                      const struct det_detections **detections);
+det_status det_cuda_runner_outputs(struct det_env *env, struct det_runner *runner,
+                                   const float **logits, const float **encodings);
+void det_cuda_runner_times(const struct det_runner *runner, uint64_t ns[3]);
+
+#endif

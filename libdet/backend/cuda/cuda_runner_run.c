@@ -1,0 +1,175 @@
+#include <string.h>
+#include <time.h>
+
+#include "backend/cuda/cuda_error.h"
+#include "backend/cuda/cuda_runner.h"
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+det_status det_cuda_runner_set_picture(struct det_env *env, struct det_runner *r, int32_t index,
+                                       const det_image_view *view, const struct det_frame *frame)
+{
+    const uint64_t start = now_ns();
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    DET_TRY_RETURN(det_cuda_pictures_set(env, r->device, &r->pictures, index, view, frame));
+    memcpy(r->staged_windows[index], frame->window, sizeof frame->window);
+    r->input = DET_CUDA_PICTURES;
+    r->input_ns += now_ns() - start;
+    return DET_OK;
+}
+
+/* Image by image, so that the device fetches one while the host copies the next. */
+static det_status stage_images(struct det_env *env, struct det_runner *r, const float *images)
+{
+    const size_t floats = (size_t)r->image_height * (size_t)r->image_width * 3;
+    for (size_t n = 0; n < (size_t)r->settings.batch; n++) {
+        float *staged = r->staged_images + n * floats;
+        memcpy(staged, images + n * floats, floats * sizeof *staged);
+        DET_TRY_RETURN(det_cuda_enqueue_upload(env, r->device, r->images + n * floats, staged,
+                                               floats * sizeof *staged, "uploading the images"));
+    }
+    return DET_OK;
+}
+
+det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
+                                      const float *images, int32_t height, int32_t width,
+                                      const float (*windows)[4])
+{
+    const uint64_t start = now_ns();
+    const struct det_model_spec *spec = r->settings.spec;
+    if (!r->settings.evaluate || height < 1 || width < 1 || height > spec->input_height ||
+        width > spec->input_width)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "inference: images of %d x %d, expected up to %d x %d and a runner made to "
+                        "evaluate",
+                        height, width, spec->input_height, spec->input_width);
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    if (r->images_under_way)
+        DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "uploading the images"));
+    if (height != r->image_height || width != r->image_width)
+        det_cuda_graph_forget(&r->graphs[DET_CUDA_IMAGES]);
+    r->image_height = height;
+    r->image_width = width;
+    r->images_under_way = true;
+    r->input = DET_CUDA_IMAGES;
+    memcpy(r->staged_windows, windows, (size_t)r->settings.batch * sizeof *windows);
+    DET_TRY_RETURN(stage_images(env, r, images));
+    r->input_ns += now_ns() - start;
+    return DET_OK;
+}
+
+static det_status enqueue_input(struct det_env *env, struct det_runner *r)
+{
+    const struct det_device *d = r->device;
+    const int32_t batch = r->settings.batch;
+    const struct det_tensor input = r->settings.graph->tensors[0];
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, r->windows, r->staged_windows,
+                                           (size_t)batch * sizeof *r->windows,
+                                           "uploading the windows"));
+    if (r->input == DET_CUDA_IMAGES)
+        return det_cuda_check(env,
+                              detk_normalize(d->stream, d->type, r->images, batch, r->image_height,
+                                             r->image_width, input.height, input.width,
+                                             det_cuda_net_input(&r->net)),
+                              "normalising the images");
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, r->table, r->pictures.images,
+                                           (size_t)batch * sizeof *r->table,
+                                           "uploading the pictures' sizes"));
+    return det_cuda_check(env,
+                          detk_preprocess(d->stream, d->type, r->table, batch, input.height,
+                                          input.width, det_cuda_net_input(&r->net)),
+                          "resizing the pictures");
+}
+
+static det_status enqueue_outputs(struct det_env *env, struct det_runner *r)
+{
+    const struct det_runner_settings *s = &r->settings;
+    const size_t anchors = (size_t)s->batch * (size_t)s->anchor_count;
+    DET_TRY_RETURN(det_cuda_enqueue_download(env, r->device, r->result, r->memory.at + r->found_at,
+                                             r->found_bytes, "fetching the detections"));
+    if (!s->evaluate)
+        return DET_OK;
+    DET_TRY_RETURN(det_cuda_enqueue_download(
+        env, r->device, r->logits, r->net.logits,
+        anchors * (size_t)s->graph->class_slots * sizeof(float), "fetching the logits"));
+    return det_cuda_enqueue_download(env, r->device, r->encodings, r->net.encodings,
+                                     anchors * 4 * sizeof(float), "fetching the encodings");
+}
+
+static det_status whole_run(struct det_env *env, void *argument)
+{
+    struct det_runner *r = argument;
+    const struct det_runner_settings *s = &r->settings;
+    DET_TRY_RETURN(enqueue_input(env, r));
+    DET_TRY_RETURN(det_cuda_net_forward(env, &r->net));
+    DET_TRY_RETURN(det_cuda_check(
+        env,
+        detk_postprocess(r->device->stream, &r->postprocess, (const float(*)[4])r->anchors,
+                         s->batch, s->anchor_count, s->spec->num_classes, r->net.logits,
+                         r->net.encodings, (const float(*)[4])r->windows, &r->found, r->workspace),
+        "post-processing"));
+    return enqueue_outputs(env, r);
+}
+
+det_status det_cuda_runner_run(struct det_env *env, struct det_runner *r)
+{
+    const uint64_t start = now_ns();
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    DET_TRY_RETURN(det_cuda_graph_run(env, r->device, &r->graphs[r->input], whole_run, r));
+    DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "inference"));
+    det_cuda_pictures_arrived(&r->pictures);
+    r->images_under_way = false;
+    r->times[0] = r->input_ns;
+    r->times[1] = now_ns() - start;
+    r->input_ns = 0;
+    return DET_OK;
+}
+
+/* Where the array at `offset` of the device's memory has its copy, at element `first` of `size` bytes. */
+static void *fetched(const struct det_runner *r, size_t offset, size_t first, size_t size)
+{
+    return r->result + (offset - r->found_at) + first * size;
+}
+
+det_status det_cuda_runner_detections(struct det_env *env, struct det_runner *r, int32_t index,
+                                      const struct det_detections **detections)
+{
+    const size_t image = (size_t)index;
+    const size_t first = image * (size_t)r->postprocess.max_total_detections;
+    *detections = NULL;
+    if (*(const int32_t *)fetched(r, r->finite_at, image, sizeof(int32_t)) == 0)
+        return det_fail(env, DET_STATUS_NON_FINITE,
+                        "the network's outputs hold NaN or infinity: the model's weights are "
+                        "damaged or its training diverged");
+    r->detections = (struct det_detections){
+        .count = *(const int32_t *)fetched(r, r->count_at, image, sizeof(int32_t)),
+        .boxes = fetched(r, r->boxes_at, first, 4 * sizeof(float)),
+        .class_index = fetched(r, r->class_at, first, sizeof(int32_t)),
+        .score = fetched(r, r->score_at, first, sizeof(float)),
+        .anchor = fetched(r, r->anchor_at, first, sizeof(int32_t)),
+    };
+    *detections = &r->detections;
+    return DET_OK;
+}
+
+det_status det_cuda_runner_outputs(struct det_env *env, struct det_runner *r, const float **logits,
+                                   const float **encodings)
+{
+    *logits = *encodings = NULL;
+    if (!r->settings.evaluate)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "inference: outputs of a runner that was not made to evaluate");
+    *logits = r->logits;
+    *encodings = r->encodings;
+    return DET_OK;
+}
+
+void det_cuda_runner_times(const struct det_runner *r, uint64_t ns[3])
+{
+    memcpy(ns, r->times, sizeof r->times);
+}

@@ -1,0 +1,67 @@
+/* cuda_step.h: a training step on the device: struct det_step of the backend's interface. Follows train/learner.c figure by figure.
+ *
+ * A step copies in (images, boxes, learning rate), computes everything on the device without the host looking at anything, and
+ * copies a few numbers out; the host waits once, at the end. Whether loss and gradients are finite is decided on the device,
+ * where a step that is not updates nothing. */
+#ifndef DET_BACKEND_CUDA_STEP_H
+#define DET_BACKEND_CUDA_STEP_H
+
+#include "backend/cuda/cuda_graph.h"
+#include "backend/cuda/cuda_tables.h"
+#include "backend/cuda/cuda_truths.h"
+#include "losses.h"
+#include "train/learner.h"
+
+struct det_step {
+    struct det_device *device;
+    struct det_learner *learner;
+    int32_t batch;
+    struct det_cuda_net net;
+    struct det_cuda_truths truths;
+    struct det_cuda_block memory, pinned;
+    struct det_cuda_graph graph; /* of the whole step */
+
+    /* Sizes, and offsets of what is placed in `memory`. */
+    int32_t chunk_count, moving_runs, norm_count;
+    size_t image_bytes; /* one image of floats */
+    size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], images_at, anchors_at, targets_at[7],
+        losses_at, found_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
+    struct det_cuda_layout layout;
+
+    /* Device memory. */
+    float *params, *gradients, *slots[DET_MOST_SLOTS];
+    float *images;
+    float (*anchors)[4];
+    struct detk_targets targets;
+    struct detk_loss_values *losses;
+    struct detk_step *found;
+    struct detk_hyper *hyper;
+    struct detk_chunk *chunks;
+    struct detk_bn_moving *moving;
+    int32_t *heads;
+    void *workspace;
+
+    /* Pinned memory. */
+    float *staged_images;
+    struct detk_hyper *staged_hyper;
+    struct detk_step *result;
+};
+
+/* Functions of struct det_backend. cuda_step.c: life and memory. */
+det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
+                                struct det_learner *learner, struct det_step **step);
+void det_cuda_step_destroy(struct det_env *env, struct det_step **step);
+det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
+det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
+det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
+/* cuda_step_run.c: running. */
+det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
+                                   const struct det_ground_truth *truths,
+                                   struct det_step_result *result);
+det_status det_cuda_step_update(struct det_env *env, struct det_step *step, float learning_rate,
+                                const struct det_step_result *result);
+det_status det_cuda_step_run(struct det_env *env, struct det_step *step, const float *images,
+                             const struct det_ground_truth *truths, float learning_rate,
+                             struct det_step_result *result);
+
+#endif

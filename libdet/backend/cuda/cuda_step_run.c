@@ -1,0 +1,193 @@
+#include <math.h>
+#include <string.h>
+
+#include "backend/cuda/cuda_error.h"
+#include "backend/cuda/cuda_step.h"
+#include "preprocess.h"
+
+/* Image by image, so that the device fetches one while the host copies the next. The memory is free: the last step ended with a
+ * wait. */
+static det_status stage_images(struct det_env *env, struct det_step *s, const float *images)
+{
+    const size_t bytes = s->image_bytes;
+    const uint8_t *from = (const uint8_t *)images;
+    uint8_t *staged = (uint8_t *)s->staged_images, *to = (uint8_t *)s->images;
+    for (int32_t n = 0; n < s->batch; n++, from += bytes, staged += bytes, to += bytes) {
+        memcpy(staged, from, bytes);
+        DET_TRY_RETURN(
+            det_cuda_enqueue_upload(env, s->device, to, staged, bytes, "uploading the images"));
+    }
+    return DET_OK;
+}
+
+static det_status stage(struct det_env *env, struct det_step *s, const float *images,
+                        const struct det_ground_truth *truths)
+{
+    bool moved = false;
+    DET_TRY_RETURN(det_truths_check(env, truths, s->batch, s->learner->spec.num_classes));
+    DET_TRY_RETURN(det_cuda_truths_stage(env, &s->truths, truths, &moved));
+    if (moved)
+        det_cuda_graph_forget(&s->graph);
+    return stage_images(env, s, images);
+}
+
+/* The rate as the rule's kernel wants it: what depends on the number of updates done is in it. */
+static void stage_hyper(struct det_step *s, float learning_rate)
+{
+    const struct det_learner *l = s->learner;
+    const struct det_learner_settings *settings = &l->settings;
+    if (settings->rule == DET_UPDATE_RMSPROP)
+        learning_rate *= det_rmsprop_rate_factor(settings->rmsprop_decay, l->updates);
+    if (settings->rule == DET_UPDATE_ADAM)
+        learning_rate *= det_adam_correction(&settings->adam, l->updates);
+    s->staged_hyper->learning_rate = learning_rate;
+}
+
+static det_status enqueue_targets_and_losses(struct det_env *env, struct det_step *s)
+{
+    const struct det_learner *l = s->learner;
+    const cudaStream_t stream = s->device->stream;
+    const int32_t anchors = l->graph.anchor_count;
+    const struct detk_truths truths = det_cuda_truths_of(&s->truths);
+    DET_TRY_RETURN(det_cuda_check(
+        env,
+        detk_targets_assign(stream, &l->settings.targets, (const float(*)[4])s->anchors, anchors,
+                            s->batch, s->truths.capacity, &truths, &s->targets,
+                            det_cuda_truths_workspace(&s->truths)),
+        "assigning the targets"));
+    return det_cuda_check(env,
+                          detk_losses(stream, &l->settings.loss, s->batch, anchors,
+                                      l->spec.num_classes, &s->targets, s->net.logits,
+                                      s->net.encodings, s->net.logit_gradients,
+                                      s->net.encoding_gradients, s->losses, s->workspace),
+                          "computing the losses");
+}
+
+/* From the images and boxes on the device to s->found. */
+static det_status enqueue_gradients(struct det_env *env, struct det_step *s)
+{
+    const struct det_learner *l = s->learner;
+    const struct det_tensor input = l->graph.tensors[0];
+    DET_TRY_RETURN(det_cuda_truths_enqueue(env, s->device, &s->truths));
+    DET_TRY_RETURN(
+        det_cuda_check(env,
+                       detk_normalize(s->device->stream, s->device->type, s->images, s->batch,
+                                      l->spec.input_height, l->spec.input_width, input.height,
+                                      input.width, det_cuda_net_input(&s->net)),
+                       "normalising the images"));
+    DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
+    DET_TRY_RETURN(enqueue_targets_and_losses(env, s));
+    DET_TRY_RETURN(det_cuda_net_backward(env, &s->net));
+    return det_cuda_check(env,
+                          detk_gradient_norm(s->device->stream, s->chunks, s->chunk_count,
+                                             l->settings.add_regularization_loss,
+                                             l->settings.clip_norm, s->params, s->gradients,
+                                             s->losses, s->found, s->workspace),
+                          "measuring the gradients");
+}
+
+static cudaError_t update_params(struct det_step *s)
+{
+    const struct det_learner_settings *settings = &s->learner->settings;
+    const cudaStream_t stream = s->device->stream;
+    switch (settings->rule) {
+    case DET_UPDATE_MOMENTUM:
+        break;
+    case DET_UPDATE_RMSPROP:
+        return detk_rmsprop(stream, s->chunks, s->chunk_count, &settings->rmsprop, s->hyper,
+                            s->found, s->params, s->gradients, s->slots[0], s->slots[1]);
+    case DET_UPDATE_ADAM:
+        return detk_adam(stream, s->chunks, s->chunk_count, &settings->adam, s->hyper, s->found,
+                         s->params, s->gradients, s->slots[0], s->slots[1]);
+    }
+    return detk_sgd(stream, s->chunks, s->chunk_count, settings->momentum, s->hyper, s->found,
+                    s->params, s->gradients, s->slots[0]);
+}
+
+/* Nothing of it happens when s->found says that the step is not finite. */
+static det_status enqueue_update(struct det_env *env, struct det_step *s)
+{
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, s->device, s->hyper, s->staged_hyper,
+                                           sizeof *s->hyper, "uploading the learning rate"));
+    DET_TRY_RETURN(det_cuda_check(env, update_params(s), "updating the parameters"));
+    if (s->net.mode == DET_NET_TRAIN)
+        DET_TRY_RETURN(det_cuda_check(env,
+                                      detk_bn_update_moving(s->device->stream, s->moving, s->heads,
+                                                            s->moving_runs, &s->found->finite),
+                                      "updating the moving statistics"));
+    return det_cuda_net_refresh_params(env, &s->net);
+}
+
+static det_status enqueue_result(struct det_env *env, struct det_step *s)
+{
+    return det_cuda_enqueue_download(env, s->device, s->result, s->found, sizeof *s->result,
+                                     "fetching the result");
+}
+
+static det_status whole_step(struct det_env *env, void *argument)
+{
+    struct det_step *s = argument;
+    DET_TRY_RETURN(enqueue_gradients(env, s));
+    DET_TRY_RETURN(enqueue_update(env, s));
+    return enqueue_result(env, s);
+}
+
+/* The step's figures, and an error when one is not finite, as det_learner_gradients() words it. */
+static det_status take_result(struct det_env *env, struct det_step *s,
+                              struct det_step_result *result)
+{
+    const struct detk_step *found = s->result;
+    *result = (struct det_step_result){
+        .localization_loss = found->localization_loss,
+        .classification_loss = found->classification_loss,
+        .regularization_loss = found->regularization_loss,
+        .total_loss = found->total_loss,
+        .gradient_norm = found->gradient_norm,
+        .matched_anchors = found->matched_anchors,
+    };
+    if (found->finite != 0)
+        return DET_OK;
+    if (isfinite(found->total_loss))
+        return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
+                        found->gradient_norm, found->total_loss);
+    const char *layer = NULL;
+    DET_TRY_RETURN(det_cuda_net_first_non_finite(env, &s->net, &layer));
+    return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
+                    found->total_loss, layer != NULL ? layer : "none, the loss itself");
+}
+
+det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, const float *images,
+                                   const struct det_ground_truth *truths,
+                                   struct det_step_result *result)
+{
+    *result = (struct det_step_result){0};
+    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
+    DET_TRY_RETURN(stage(env, s, images, truths));
+    DET_TRY_RETURN(enqueue_gradients(env, s));
+    DET_TRY_RETURN(enqueue_result(env, s));
+    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, "computing the gradients"));
+    return take_result(env, s, result);
+}
+
+det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float learning_rate,
+                                const struct det_step_result *result)
+{
+    (void)result; /* the device has it */
+    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
+    stage_hyper(s, learning_rate);
+    DET_TRY_RETURN(enqueue_update(env, s));
+    return det_cuda_device_wait(env, s->device, "updating the parameters");
+}
+
+det_status det_cuda_step_run(struct det_env *env, struct det_step *s, const float *images,
+                             const struct det_ground_truth *truths, float learning_rate,
+                             struct det_step_result *result)
+{
+    *result = (struct det_step_result){0};
+    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
+    stage_hyper(s, learning_rate);
+    DET_TRY_RETURN(stage(env, s, images, truths));
+    DET_TRY_RETURN(det_cuda_graph_run(env, s->device, &s->graph, whole_step, s));
+    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, "a training step"));
+    return take_result(env, s, result);
+}

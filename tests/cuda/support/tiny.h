@@ -1,0 +1,60 @@
+/* tiny.h: a small network with a batch of images and boxes, learned by the CPU and by CUDA side by side.
+ *
+ * With frozen batch norms the two stay together for many steps. With the batch's statistics a network this small is chaotic: two
+ * instruction sets of the CPU disagree by 1e-4 in the gradient's norm after one step and by a tenth after three. Tests then let
+ * CUDA follow the CPU after each step. */
+#ifndef DET_TESTS_CUDA_TINY_H
+#define DET_TESTS_CUDA_TINY_H
+
+#include "backend/backend.h"
+#include "support/test.h"
+#include "train/learner.h"
+
+#ifdef DET_CUDA_EMU
+#include "cuda_emu_counts.h"
+#endif
+
+enum { TINY_BATCH = 2, TINY_SIDE = 80, TINY_CLASSES = 3 };
+
+/* What differs between tests; zeros are the usual. */
+struct tiny_settings {
+    struct det_device_settings device;
+    enum det_update_rule rule;
+    bool freeze_batchnorm;
+    float clip_norm;
+    int32_t boxes; /* of the first image; the second has one less; 0: three */
+};
+
+struct tiny {
+    struct test_env t;
+    struct det_env *env;
+    const struct det_backend *backend;
+    struct det_device *device;
+    struct det_learner *cpu, *gpu; /* the same initial parameters */
+    struct det_step *step;         /* of `gpu` */
+    float *images;
+    struct det_ground_truth truths[TINY_BATCH];
+    long alive; /* objects of the device's before */
+};
+
+void tiny_open(struct tiny *tiny, const struct tiny_settings *settings);
+/* Also asserts that nothing is left, on the device neither. */
+void tiny_close(struct tiny *tiny);
+void tiny_spec(struct det_model_spec *spec);
+/* Replaces the boxes. */
+void tiny_boxes(struct tiny *tiny, int32_t count);
+
+/* A step on each, counted in each learner; both must succeed. */
+void tiny_steps(struct tiny *tiny, float learning_rate, struct det_step_result *cpu,
+                struct det_step_result *gpu);
+/* Relative differences of the losses, and of the gradient's norm. */
+void tiny_compare_results(const struct det_step_result *cpu, const struct det_step_result *gpu,
+                          double bound, double norm_bound);
+/* Pulls; all parameters together, each optimizer slot together, in relative l2. */
+void tiny_compare_params(struct tiny *tiny, double bound, double slot_bound);
+/* Each moving mean and variance, as pulled. */
+void tiny_compare_moving(struct tiny *tiny, double bound);
+/* CUDA goes on from the CPU's numbers. */
+void tiny_follow(struct tiny *tiny);
+
+#endif

@@ -1,0 +1,241 @@
+/* Dense convolutions by cublasLt and cuDNN against the reference: each way of computing them, each pass. */
+#include "backend/cuda/cuda_conv.h"
+#include "backend/ops.h"
+#include "cuda/support/device.h"
+
+struct fixture {
+    struct test_env t;
+    struct det_device *device;
+    struct det_conv_shape shape;
+    struct det_cuda_conv conv;
+    size_t inputs, outputs, weights;
+    void *workspace;
+};
+
+static float *random_values(enum detk_type type, size_t count, uint32_t seed)
+{
+    float *values = malloc((count + 1) * sizeof *values);
+    assert_non_null(values);
+    test_fill(values, count, seed);
+    test_round(type, values, count);
+    return values;
+}
+
+static void open_device(struct fixture *f, enum det_precision precision, bool deterministic)
+{
+    *f = (struct fixture){0};
+    test_env_init(&f->t);
+    const struct det_device_settings settings = {
+        .index = 0, .precision = precision, .deterministic = deterministic};
+    assert_ok(&f->t.env, det_cuda_device_open(&f->t.env, &settings, &f->device));
+}
+
+static void close_device(struct fixture *f)
+{
+    det_cuda_device_close(&f->t.env, &f->device);
+    test_env_check(&f->t);
+}
+
+static void open_conv(struct fixture *f, const struct det_conv_shape *s, bool bias,
+                      enum det_cuda_conv_method method)
+{
+    const struct det_cuda_conv_uses uses = {
+        .bias = bias, .backward_data = true, .backward_weight = true};
+    f->shape = *s;
+    f->inputs = (size_t)s->n * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
+    f->outputs = (size_t)s->n * (size_t)s->out_h * (size_t)s->out_w * (size_t)s->out_c;
+    f->weights = (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->in_c * (size_t)s->out_c;
+    assert_ok(&f->t.env, det_cuda_conv_create(&f->t.env, f->device, s, &uses, &f->conv));
+    assert_int_equal(f->conv.method, method);
+    f->workspace = test_device_alloc(f->conv.workspace_bytes);
+}
+
+static void close_conv(struct fixture *f)
+{
+    test_device_free(f->workspace);
+    det_cuda_conv_destroy(&f->conv);
+}
+
+static void compare(const struct fixture *f, const char *pass, const float *got,
+                    const float *wanted, size_t count, double bound)
+{
+    const struct det_conv_shape *s = &f->shape;
+    const double error = test_relative_l2(got, wanted, count);
+    if (!(error <= bound))
+        fail_msg("%s, type %d, method %d: n %d in %dx%dx%d out %dx%dx%d kernel %d stride %d: %g",
+                 pass, f->device->type, f->conv.method, s->n, s->in_h, s->in_w, s->in_c, s->out_h,
+                 s->out_w, s->out_c, s->kernel_h, s->stride, error);
+}
+
+/* A parameter in both forms, of which the bf16 one is exact since the values were rounded. */
+struct param {
+    void *master, *typed;
+};
+
+static struct param make_param(enum detk_type type, const float *values, size_t count)
+{
+    return (struct param){test_device_copy(values, count * sizeof *values),
+                          test_device_values(type, values, count)};
+}
+
+static struct det_cuda_param as_param(struct param p)
+{
+    return (struct det_cuda_param){.master = p.master, .typed = p.typed};
+}
+
+static void free_param(struct param p)
+{
+    test_device_free(p.master);
+    test_device_free(p.typed);
+}
+
+static void check_forward(struct fixture *f, bool bias, enum det_activation act)
+{
+    const enum detk_type type = f->device->type;
+    const struct det_exec exec = {0};
+    const size_t channels = (size_t)f->shape.out_c;
+    float *in = random_values(type, f->inputs, 1), *w = random_values(type, f->weights, 2);
+    float *b = random_values(type, channels, 3), *got = random_values(type, f->outputs, 4);
+    float *wanted = random_values(DETK_F32, f->outputs, 5);
+    det_ops_ref()->conv_forward(&exec, &f->shape, in, w, bias ? b : NULL, act, wanted);
+    void *device_in = test_device_values(type, in, f->inputs);
+    void *out = test_device_values(type, got, f->outputs);
+    const struct param weight = make_param(type, w, f->weights);
+    const struct param bias_param = make_param(type, b, channels);
+    const struct det_cuda_param none = {0};
+    assert_ok(&f->t.env, det_cuda_conv_forward(&f->t.env, f->device, &f->conv, device_in,
+                                               as_param(weight), bias ? as_param(bias_param) : none,
+                                               act, out, f->workspace, "test"));
+    assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
+    test_device_read_values(type, got, out, f->outputs);
+    compare(f, "forward", got, wanted, f->outputs, test_bound(type));
+    test_device_free(device_in);
+    test_device_free(out);
+    free_param(weight);
+    free_param(bias_param);
+    free(in);
+    free(w);
+    free(b);
+    free(got);
+    free(wanted);
+}
+
+static void check_backward_data(struct fixture *f, bool accumulate)
+{
+    const enum detk_type type = f->device->type;
+    const struct det_exec exec = {0};
+    float *dout = random_values(type, f->outputs, 1), *w = random_values(type, f->weights, 2);
+    float *got = random_values(type, f->inputs, 3), *wanted = random_values(type, f->inputs, 3);
+    det_ops_ref()->conv_backward_data(&exec, &f->shape, dout, w, wanted, accumulate);
+    void *device_dout = test_device_values(type, dout, f->outputs);
+    void *din = test_device_values(type, got, f->inputs);
+    const struct param weight = make_param(type, w, f->weights);
+    assert_ok(&f->t.env,
+              det_cuda_conv_backward_data(&f->t.env, f->device, &f->conv, device_dout,
+                                          as_param(weight), din, accumulate, f->workspace, "test"));
+    assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
+    test_device_read_values(type, got, din, f->inputs);
+    compare(f, "backward data", got, wanted, f->inputs, test_bound(type));
+    test_device_free(device_dout);
+    test_device_free(din);
+    free_param(weight);
+    free(dout);
+    free(w);
+    free(got);
+    free(wanted);
+}
+
+static void check_backward_weight(struct fixture *f, bool accumulate)
+{
+    const enum detk_type type = f->device->type;
+    const struct det_exec exec = {0};
+    const size_t bytes = f->weights * sizeof(float);
+    float *in = random_values(type, f->inputs, 1), *dout = random_values(type, f->outputs, 2);
+    float *got = random_values(DETK_F32, f->weights, 3);
+    float *wanted = random_values(DETK_F32, f->weights, 3);
+    det_ops_ref()->conv_backward_weight(&exec, &f->shape, in, dout, wanted, accumulate);
+    void *device_in = test_device_values(type, in, f->inputs);
+    void *device_dout = test_device_values(type, dout, f->outputs);
+    void *dweight = test_device_copy(got, bytes);
+    assert_ok(&f->t.env,
+              det_cuda_conv_backward_weight(&f->t.env, f->device, &f->conv, device_in, device_dout,
+                                            dweight, accumulate, f->workspace, "test"));
+    assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
+    test_device_read(got, dweight, bytes);
+    /* cuDNN's own gradient of bf16 weights is bf16. */
+    compare(f, "backward weight", got, wanted, f->weights,
+            f->conv.method == DET_CUDA_CONV_LIBRARY ? test_bound(type) : TEST_BOUND_F32);
+    test_device_free(device_in);
+    test_device_free(device_dout);
+    test_device_free(dweight);
+    free(in);
+    free(dout);
+    free(got);
+    free(wanted);
+}
+
+static void check(struct fixture *f, const struct det_conv_shape *s,
+                  enum det_cuda_conv_method method)
+{
+    open_conv(f, s, false, method);
+    check_forward(f, false, DET_ACTIVATION_NONE);
+    check_forward(f, false, DET_ACTIVATION_RELU6);
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        check_backward_data(f, accumulate);
+        check_backward_weight(f, accumulate);
+    }
+    close_conv(f);
+    open_conv(f, s, true, method);
+    check_forward(f, true, DET_ACTIVATION_NONE);
+    check_forward(f, true, DET_ACTIVATION_RELU6);
+    close_conv(f);
+}
+
+static void check_all(enum det_precision precision, bool deterministic)
+{
+    static const struct {
+        int32_t n, h, w, in_c, out_c, kernel, stride;
+        enum det_cuda_conv_method method;
+    } cases[] = {
+        {1, 1, 1, 1, 1, 1, 1, DET_CUDA_CONV_PRODUCT},
+        {2, 3, 5, 3, 7, 1, 1, DET_CUDA_CONV_PRODUCT},
+        {2, 8, 8, 16, 24, 1, 1, DET_CUDA_CONV_PRODUCT},
+        {1, 9, 7, 33, 65, 1, 1, DET_CUDA_CONV_PRODUCT},
+        {2, 10, 12, 3, 8, 3, 2, DET_CUDA_CONV_COLUMNS}, /* the network's first layer */
+        {1, 6, 6, 5, 3, 3, 2, DET_CUDA_CONV_COLUMNS},
+        {2, 7, 9, 8, 16, 3, 1, DET_CUDA_CONV_LIBRARY},
+        {1, 7, 9, 5, 3, 3, 2, DET_CUDA_CONV_LIBRARY},
+        {1, 5, 8, 4, 6, 1, 2, DET_CUDA_CONV_LIBRARY},
+    };
+    struct fixture f;
+    open_device(&f, precision, deterministic);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct det_conv_shape s =
+            det_conv_same(cases[i].n, cases[i].h, cases[i].w, cases[i].in_c, cases[i].out_c,
+                          cases[i].kernel, cases[i].stride);
+        check(&f, &s, cases[i].method);
+    }
+    close_device(&f);
+}
+
+static void float32(void **state)
+{
+    (void)state;
+    check_all(DET_PRECISION_F32, false);
+    check_all(DET_PRECISION_F32, true);
+}
+
+static void bf16(void **state)
+{
+    (void)state;
+    check_all(DET_PRECISION_BF16, false);
+}
+
+int test_cuda_conv(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(float32),
+        cmocka_unit_test(bf16),
+    };
+    return cmocka_run_group_tests_name("cuda_conv", tests, NULL, NULL);
+}
