@@ -151,7 +151,7 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
         check_loss(golden->name, step, "total loss", result.total_loss, total, bound, &worst);
         if (step == 0)
             check_gradients(golden, learner);
-        det_learner_update(learner, (float)lr, &result);
+        assert_ok(env, det_learner_update(env, learner, (float)lr, &result));
     }
     free(text);
     print_message("%s: losses of %d steps: worst relative difference of a total %.3g (bound %.0e), "
