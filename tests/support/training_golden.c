@@ -125,6 +125,33 @@ static void check_variables(const struct training_golden *golden, const struct d
                   golden->name, rows, worst);
 }
 
+/* By the learner itself, or by a device's step of it. */
+static void compute_gradients(struct det_env *env, const struct training_golden *golden,
+                              struct det_learner *learner, struct det_step_result *result)
+{
+    const struct det_backend *backend = golden->backend;
+    if (backend == NULL) {
+        assert_ok(env, det_learner_gradients(env, learner, golden->images, golden->truths, result));
+        return;
+    }
+    assert_ok(env,
+              backend->step_gradients(env, golden->step, golden->images, golden->truths, result));
+    assert_ok(env, backend->step_pull_gradients(env, golden->step));
+}
+
+static void update(struct det_env *env, const struct training_golden *golden,
+                   struct det_learner *learner, float rate, const struct det_step_result *result)
+{
+    const struct det_backend *backend = golden->backend;
+    if (backend == NULL) {
+        det_learner_update(learner, rate, result);
+        return;
+    }
+    assert_ok(env, backend->step_update(env, golden->step, rate, result));
+    assert_ok(env, backend->step_pull(env, golden->step));
+    learner->updates++;
+}
+
 void training_golden_run(struct det_env *env, const struct training_golden *golden,
                          struct det_learner *learner)
 {
@@ -139,8 +166,7 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
                            &regularization, &total, &localization_noise,
                            &classification_noise) >= 5);
         struct det_step_result result;
-        assert_ok(env,
-                  det_learner_gradients(env, learner, golden->images, golden->truths, &result));
+        compute_gradients(env, golden, learner, &result);
         const double bound = golden->loss_bound;
         check_loss(golden->name, step, "localization loss", result.localization_loss, localization,
                    fmax(bound, 5 * localization_noise), &worst_part);
@@ -151,11 +177,63 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
         check_loss(golden->name, step, "total loss", result.total_loss, total, bound, &worst);
         if (step == 0)
             check_gradients(golden, learner);
-        det_learner_update(learner, (float)lr, &result);
+        update(env, golden, learner, (float)lr, &result);
     }
     free(text);
     print_message("%s: losses of %d steps: worst relative difference of a total %.3g (bound %.0e), "
                   "of a part %.3g\n",
                   golden->name, golden->steps_compared, worst, golden->loss_bound, worst_part);
     check_variables(golden, learner);
+}
+
+void training_golden_add_box(struct det_env *env, struct det_ground_truth *truth,
+                             int32_t class_index, const float box[4])
+{
+    assert_ok(env, det_ground_truth_reserve(env, truth, truth->count + 1));
+    memcpy(truth->boxes[truth->count], box, 4 * sizeof *box);
+    truth->class_index[truth->count] = class_index;
+    truth->weight[truth->count] = 1;
+    truth->count++;
+}
+
+void training_scene_open(struct det_env *env, struct training_scene *scene)
+{
+    static const float boxes[4][4] = {{.1f, .1f, .45f, .5f},
+                                      {.5f, .3f, .95f, .8f},
+                                      {.2f, .6f, .3f, .75f},
+                                      {.05f, .4f, .9f, .95f}};
+    static const int32_t classes[4] = {0, 1, 2, 1};
+    *scene = (struct training_scene){0};
+    for (int i = 0; i < 4; i++)
+        training_golden_add_box(env, &scene->truths[i == 3], classes[i], boxes[i]);
+    struct test_npy stored = test_npz_load("tests/golden/train_scene/images.npz", "images");
+    assert_non_null(stored.data);
+    assert_int_equal(stored.count, 2 * 320 * 320 * 3);
+    scene->images = malloc(stored.count * sizeof *scene->images);
+    assert_non_null(scene->images);
+    for (size_t i = 0; i < stored.count; i++)
+        scene->images[i] = (float)((const uint8_t *)stored.data)[i];
+    test_npy_free(&stored);
+    det_model_spec_default(&scene->spec, 320, 3);
+    scene->spec.freeze_batchnorm = true;
+    det_learner_settings_default(&scene->settings);
+    scene->settings.batch_size = 2;
+    scene->golden = (struct training_golden){
+        .name = "train_scene",
+        .steps = "tests/golden/train_scene/steps.txt",
+        .gradients = "tests/golden/train_scene/grads_step0.txt",
+        .gradients_full = "tests/golden/train_scene/grads_full.npz",
+        .variables = "tests/golden/train_scene/variables_after_3_steps.txt",
+        .steps_compared = 3,
+        .loss_bound = 1e-5,
+        .images = scene->images,
+        .truths = scene->truths,
+    };
+}
+
+void training_scene_close(struct det_env *env, struct training_scene *scene)
+{
+    for (int i = 0; i < 2; i++)
+        det_ground_truth_free(env, &scene->truths[i]);
+    free(scene->images);
 }
