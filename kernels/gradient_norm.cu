@@ -1,44 +1,20 @@
 /* Weight decay, the gradients' norm and the regularization loss in one pass over the parameters; then one block adds up the
  * chunks and says what the step has found. In optimizer.h. */
+#include "block_sum.cuh"
 #include "losses.h"
 #include "optimizer.cuh"
 
-/* Of a chunk, side by side in the workspace. */
-struct chunk_sums {
-    double squares, regularization;
-};
-
-/* Sums of both over the block in a fixed order, valid in thread 0. */
-static __device__ __forceinline__ struct chunk_sums block_sum(struct chunk_sums mine)
-{
-    DET_SHARED(double, squares, [OPTIMIZER_THREADS]);
-    DET_SHARED(double, regularization, [OPTIMIZER_THREADS]);
-    const int t = (int)threadIdx.x;
-    squares[t] = mine.squares;
-    regularization[t] = mine.regularization;
-    for (int half = OPTIMIZER_THREADS / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (t < half) {
-            squares[t] += squares[t + half];
-            regularization[t] += regularization[t + half];
-        }
-    }
-    if (t != 0)
-        return mine;
-    struct chunk_sums all;
-    all.squares = squares[0];
-    all.regularization = regularization[0];
-    return all;
-}
+/* Of a chunk, in the workspace: first the gradients' squares, second its part of the regularization loss. */
+typedef struct det_two_sums chunk_sums;
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_chunk_norm(const struct detk_chunk *chunks, bool regularize, const float *params,
-                    float *gradients, struct chunk_sums *sums)
+                    float *gradients, chunk_sums *sums)
 {
     const struct detk_chunk chunk = chunks[blockIdx.x];
     const float l2 = regularize ? chunk.l2 : 0.0f;
     const bool trainable = chunk.trainable != 0;
-    struct chunk_sums mine = {0, 0};
+    chunk_sums mine = {0, 0};
     det_each_of_chunk(chunk, [&](int64_t at, int whole) {
         float weight[4] = {}, gradient[4] = {};
         if (l2 > 0)
@@ -49,14 +25,14 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
         for (int i = 0; i < 4; i++) {
             if (trainable && l2 > 0)
                 gradient[i] = __fadd_rn(gradient[i], __fmul_rn(l2, weight[i]));
-            mine.squares += (double)gradient[i] * (double)gradient[i];
-            mine.regularization += (double)weight[i] * (double)weight[i];
+            mine.first += (double)gradient[i] * (double)gradient[i];
+            mine.second += (double)weight[i] * (double)weight[i];
         }
         if (trainable && l2 > 0)
             det_store_four(gradients + at, whole, gradient);
     });
-    mine.regularization *= (double)l2 * 0.5;
-    const struct chunk_sums all = block_sum(mine);
+    mine.second *= (double)l2 * 0.5;
+    const chunk_sums all = det_block_sum<OPTIMIZER_THREADS>(mine);
     if (threadIdx.x == 0)
         sums[blockIdx.x] = all;
 }
@@ -74,23 +50,23 @@ static __device__ __forceinline__ bool is_finite(double value)
 }
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
-    detk_finish_step(int chunk_count, const struct chunk_sums *sums, float clip_norm,
+    detk_finish_step(int chunk_count, const chunk_sums *sums, float clip_norm,
                      const struct detk_loss_values *losses, struct detk_step *step)
 {
-    struct chunk_sums mine = {0, 0};
+    chunk_sums mine = {0, 0};
     for (int k = (int)threadIdx.x; k < chunk_count; k += OPTIMIZER_THREADS) {
-        mine.squares += sums[k].squares;
-        mine.regularization += sums[k].regularization;
+        mine.first += sums[k].first;
+        mine.second += sums[k].second;
     }
-    const struct chunk_sums all = block_sum(mine);
+    const chunk_sums all = det_block_sum<OPTIMIZER_THREADS>(mine);
     if (threadIdx.x != 0)
         return;
     struct detk_step s;
     s.localization_loss = losses->localization;
     s.classification_loss = losses->classification;
-    s.regularization_loss = all.regularization;
+    s.regularization_loss = all.second;
     s.total_loss = s.localization_loss + s.classification_loss + s.regularization_loss;
-    s.gradient_norm = sqrt(all.squares);
+    s.gradient_norm = sqrt(all.first);
     s.matched_anchors = losses->matched;
     s.finite = is_finite(s.total_loss) && is_finite(s.gradient_norm) ? 1 : 0;
     s.clip_factor = clip_norm > 0 && s.finite != 0 ? clip_factor(s.gradient_norm, clip_norm) : 1.0f;
@@ -99,7 +75,7 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
 
 size_t detk_gradient_norm_workspace(int32_t chunks)
 {
-    return (size_t)chunks * sizeof(struct chunk_sums);
+    return (size_t)chunks * sizeof(chunk_sums);
 }
 
 cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
@@ -108,7 +84,7 @@ cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chu
                                const struct detk_loss_values *losses, struct detk_step *step,
                                void *workspace)
 {
-    struct chunk_sums *sums = static_cast<struct chunk_sums *>(workspace);
+    chunk_sums *sums = static_cast<chunk_sums *>(workspace);
     if (chunk_count > 0)
         DET_LAUNCH(detk_chunk_norm, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0, stream,
                    chunks, regularize, params, gradients, sums);
