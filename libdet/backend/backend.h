@@ -10,7 +10,6 @@
 
 #include "base/env.h"
 #include "det/detector.h"
-#include "det/detector.h"
 
 struct det_pool;
 struct det_ops;
@@ -47,7 +46,8 @@ struct det_runner_settings {
     const struct det_model_spec *spec;
     const struct det_graph *graph; /* borrowed */
     const float *params;           /* copied to the device; the CPU borrows them */
-    bool evaluate; /* float images instead of pictures, logits and encodings wanted too. A training graph
+    bool
+        evaluate; /* float images instead of pictures, logits and encodings wanted too. A training graph
                       runs as DET_NET_EVALUATE, a folded one as DET_NET_INFER */
     int32_t batch;
     const struct det_postprocess_settings *postprocess; /* read at creation only */

@@ -108,7 +108,8 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
         .anchors = (const float(*)[4])d->anchors,
         .anchor_count = anchor_count,
     };
-    DET_TRY_RETURN(d->context->backend->runner_create(env, d->context->device, &running, &d->runner));
+    DET_TRY_RETURN(
+        d->context->backend->runner_create(env, d->context->device, &running, &d->runner));
     DET_TRY_RETURN(det_alloc(env, &d->detections, (size_t)post.max_total_detections,
                              sizeof *d->detections, "detections"));
     d->planned_bytes = sizeof *d + (size_t)anchor_count * sizeof *d->anchors +
@@ -207,8 +208,7 @@ void det_detector_last_times(const det_detector *detector, det_detector_times *t
 
 size_t det_detector_memory_bytes(const det_detector *detector)
 {
-    return detector == NULL
-               ? 0
-               : detector->planned_bytes +
-                     detector->context->backend->runner_bytes(detector->runner);
+    return detector == NULL ? 0
+                            : detector->planned_bytes +
+                                  detector->context->backend->runner_bytes(detector->runner);
 }

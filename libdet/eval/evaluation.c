@@ -223,7 +223,7 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
     const float *logits = NULL, *encodings = NULL;
     DET_TRY_RETURN(r->backend->runner_set_images(env, r->runner, batch->images, batch->height,
-                                                 batch->width, (const float(*)[4])&window));
+                                                 batch->width, (const float(*)[4]) & window));
     DET_TRY_RETURN(r->backend->runner_run(env, r->runner));
     DET_TRY_RETURN(r->backend->runner_outputs(env, r->runner, &logits, &encodings));
     DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));

@@ -80,8 +80,8 @@ det_status det_learner_gradients(struct det_env *env, struct det_learner *learne
                                  const float *images, const struct det_ground_truth *truths,
                                  struct det_step_result *result);
 /* Clips, updates parameters and moving averages. */
-det_status det_learner_update(struct det_env *env, struct det_learner *learner,
-                              float learning_rate, const struct det_step_result *result);
+det_status det_learner_update(struct det_env *env, struct det_learner *learner, float learning_rate,
+                              const struct det_step_result *result);
 
 /* Both. After NON_FINITE nothing was updated. */
 det_status det_learner_step(struct det_env *env, struct det_learner *learner, const float *images,

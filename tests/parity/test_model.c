@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "model/net.h"
 #include "support/formula.h"
+#include "support/model_golden.h"
 #include "support/test.h"
 
 struct fixture {
@@ -42,32 +43,6 @@ static void drop(struct fixture *f)
     test_env_check(&f->t);
 }
 
-/* Rows 0, 25, 50, ... of the golden, then the whole of it where the shared folder is. */
-static void compare(const char *name, const float *ours, const char *label)
-{
-    char path[256], file[128];
-    size_t count = 0;
-    snprintf(file, sizeof file, "model320/%s_every25.npy", name);
-    float *golden = test_npy_load_float(test_golden(path, file), &count);
-    double worst = 0;
-    for (size_t row = 0; row < count / 4; row++) {
-        const double error = test_max_abs_error(ours + row * 25 * 4, golden + row * 4, 4);
-        if (!(error <= worst))
-            worst = error;
-    }
-    free(golden);
-    snprintf(file, sizeof file, "goldens/model320/%s.npy", name);
-    if (test_shared(path, file) != NULL) {
-        golden = test_npy_load_float(path, &count);
-        assert_int_equal(count, 12804 * 4);
-        worst = test_max_abs_error(ours, golden, count);
-        free(golden);
-    }
-    print_message("%s: %s: max abs error %.3g (bound 2e-4)\n", label, name, worst);
-    if (!(worst <= 2e-4))
-        fail_msg("%s differs from TensorFlow by %g", name, worst);
-}
-
 static void run(struct fixture *f, const struct det_ops *ops, bool folded, const char *label)
 {
     struct det_env *env = &f->t.env;
@@ -76,8 +51,8 @@ static void run(struct fixture *f, const struct det_ops *ops, bool folded, const
                                   folded ? DET_NET_INFER : DET_NET_TRAIN_FROZEN, &net));
     det_net_set_images(net, f->image, 320, 320);
     det_net_forward(net, folded ? f->folded_params : f->params);
-    compare("box_encodings", det_net_encodings(net), label);
-    compare("class_logits", det_net_logits(net), label);
+    model_golden_compare("box_encodings", det_net_encodings(net), label);
+    model_golden_compare("class_logits", det_net_logits(net), label);
     if (!folded)
         assert_null(det_net_first_non_finite(net));
     det_net_destroy(env, &net);

@@ -2,73 +2,31 @@
 #include <cjson/cJSON.h>
 
 #include "base/mem.h"
+#include "support/cpu_device.h"
 #include "support/formula.h"
 #include "support/test.h"
 #include "support/training_golden.h"
 #include "train/restore.h"
 
-static void add_box(struct det_env *env, struct det_ground_truth *truth, int32_t class_index,
-                    const float box[4])
-{
-    assert_ok(env, det_ground_truth_reserve(env, truth, truth->count + 1));
-    memcpy(truth->boxes[truth->count], box, 4 * sizeof *box);
-    truth->class_index[truth->count] = class_index;
-    truth->weight[truth->count] = 1;
-    truth->count++;
-}
-
-/* Formula weights, three boxes and one, frozen batch norms, K = 3 (goldens train_scene_focal_frozen_bn). */
 static void scene(const struct det_ops *ops)
 {
-    static const float boxes[4][4] = {{.1f, .1f, .45f, .5f},
-                                      {.5f, .3f, .95f, .8f},
-                                      {.2f, .6f, .3f, .75f},
-                                      {.05f, .4f, .9f, .95f}};
-    static const int32_t classes[4] = {0, 1, 2, 1};
     struct test_env t;
     test_env_init(&t);
     struct det_env *env = &t.env;
     struct det_pool *pool = NULL;
     assert_ok(env, det_pool_create(env, 0, &pool));
-    struct det_ground_truth truths[2] = {{0}, {0}};
-    for (int i = 0; i < 4; i++)
-        add_box(env, &truths[i == 3], classes[i], boxes[i]);
-    struct test_npy stored = test_npz_load("tests/golden/train_scene/images.npz", "images");
-    assert_non_null(stored.data);
-    assert_int_equal(stored.count, 2 * 320 * 320 * 3);
-    float *images = malloc(stored.count * sizeof *images);
-    assert_non_null(images);
-    for (size_t i = 0; i < stored.count; i++)
-        images[i] = (float)((const uint8_t *)stored.data)[i];
-    test_npy_free(&stored);
-
-    struct det_model_spec spec;
-    det_model_spec_default(&spec, 320, 3);
-    spec.freeze_batchnorm = true;
-    struct det_learner_settings settings;
-    det_learner_settings_default(&settings);
-    settings.batch_size = 2;
+    struct training_scene scene;
+    training_scene_open(env, &scene);
     struct det_learner *learner = NULL;
-    assert_ok(env, det_learner_create(env, &spec, &settings, ops, pool, 1, &learner));
+    struct det_device *device = test_cpu_device(env, ops, pool);
+    assert_ok(env, det_learner_create(env, &scene.spec, &scene.settings, det_backend_cpu(), device,
+                                      1, &learner));
     formula_params(&learner->graph, learner->params);
-    char label[64];
-    snprintf(label, sizeof label, "train_scene (%s)", ops->name);
-    const struct training_golden golden = {
-        .name = label,
-        .steps = "tests/golden/train_scene/steps.txt",
-        .gradients = "tests/golden/train_scene/grads_step0.txt",
-        .gradients_full = "tests/golden/train_scene/grads_full.npz",
-        .variables = "tests/golden/train_scene/variables_after_3_steps.txt",
-        .steps_compared = 3,
-        .loss_bound = 1e-5,
-        .images = images,
-        .truths = truths,
-    };
-    training_golden_run(env, &golden, learner);
+    scene.golden.name = ops->name;
+    training_golden_run(env, &scene.golden, learner);
     det_learner_destroy(env, &learner);
-    for (int i = 0; i < 2; i++)
-        det_ground_truth_free(env, &truths[i]);
-    free(images);
+    test_cpu_device_close(env, &device);
+    training_scene_close(env, &scene);
     det_pool_destroy(env, &pool);
     test_env_check(&t);
 }
@@ -152,7 +110,7 @@ static void real(const char *name, enum det_class_loss loss, double loss_bound)
     assert_ok(env, det_pool_create(env, 0, &pool));
     struct det_ground_truth truths[2] = {{0}, {0}};
     for (int i = 0; i < 2; i++)
-        add_box(env, &truths[i], 0, boxes[i]);
+        training_golden_add_box(env, &truths[i], 0, boxes[i]);
     struct det_model_spec spec;
     det_model_spec_default(&spec, 320, 1);
     struct det_learner_settings settings;
@@ -161,8 +119,9 @@ static void real(const char *name, enum det_class_loss loss, double loss_bound)
     settings.loss.class_loss = loss;
     const char *reason = NULL;
     struct det_learner *learner = NULL;
-    assert_ok(env, det_learner_create(env, &spec, &settings, det_ops_cpu("auto", &reason), pool, 1,
-                                      &learner));
+    struct det_device *device = test_cpu_device(env, det_ops_cpu("auto", &reason), pool);
+    assert_ok(env,
+              det_learner_create(env, &spec, &settings, det_backend_cpu(), device, 1, &learner));
     char checkpoint[256], full[256];
     assert_non_null(test_shared(checkpoint, "goldens/trained_raccoon/ckpt-2.index"));
     struct det_restore_report report;
@@ -183,6 +142,7 @@ static void real(const char *name, enum det_class_loss loss, double loss_bound)
     };
     training_golden_run(env, &golden, learner);
     det_learner_destroy(env, &learner);
+    test_cpu_device_close(env, &device);
     for (int i = 0; i < 2; i++)
         det_ground_truth_free(env, &truths[i]);
     free(images);

@@ -130,6 +130,7 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
 {
     char *text = test_read_text(golden->steps), *at = text;
     double worst = 0, worst_part = 0;
+    assert_ok(env, det_learner_push(env, learner));
     for (int step = 0; step < golden->steps_compared; step++) {
         double lr, localization, classification, regularization, total;
         double localization_noise = 0, classification_noise = 0;
@@ -157,5 +158,58 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
     print_message("%s: losses of %d steps: worst relative difference of a total %.3g (bound %.0e), "
                   "of a part %.3g\n",
                   golden->name, golden->steps_compared, worst, golden->loss_bound, worst_part);
+    assert_ok(env, det_learner_pull(env, learner));
     check_variables(golden, learner);
+}
+
+void training_golden_add_box(struct det_env *env, struct det_ground_truth *truth,
+                             int32_t class_index, const float box[4])
+{
+    assert_ok(env, det_ground_truth_reserve(env, truth, truth->count + 1));
+    memcpy(truth->boxes[truth->count], box, 4 * sizeof *box);
+    truth->class_index[truth->count] = class_index;
+    truth->weight[truth->count] = 1;
+    truth->count++;
+}
+
+void training_scene_open(struct det_env *env, struct training_scene *scene)
+{
+    static const float boxes[4][4] = {{.1f, .1f, .45f, .5f},
+                                      {.5f, .3f, .95f, .8f},
+                                      {.2f, .6f, .3f, .75f},
+                                      {.05f, .4f, .9f, .95f}};
+    static const int32_t classes[4] = {0, 1, 2, 1};
+    *scene = (struct training_scene){0};
+    for (int i = 0; i < 4; i++)
+        training_golden_add_box(env, &scene->truths[i == 3], classes[i], boxes[i]);
+    struct test_npy stored = test_npz_load("tests/golden/train_scene/images.npz", "images");
+    assert_non_null(stored.data);
+    assert_int_equal(stored.count, 2 * 320 * 320 * 3);
+    scene->images = malloc(stored.count * sizeof *scene->images);
+    assert_non_null(scene->images);
+    for (size_t i = 0; i < stored.count; i++)
+        scene->images[i] = (float)((const uint8_t *)stored.data)[i];
+    test_npy_free(&stored);
+    det_model_spec_default(&scene->spec, 320, 3);
+    scene->spec.freeze_batchnorm = true;
+    det_learner_settings_default(&scene->settings);
+    scene->settings.batch_size = 2;
+    scene->golden = (struct training_golden){
+        .name = "train_scene",
+        .steps = "tests/golden/train_scene/steps.txt",
+        .gradients = "tests/golden/train_scene/grads_step0.txt",
+        .gradients_full = "tests/golden/train_scene/grads_full.npz",
+        .variables = "tests/golden/train_scene/variables_after_3_steps.txt",
+        .steps_compared = 3,
+        .loss_bound = 1e-5,
+        .images = scene->images,
+        .truths = scene->truths,
+    };
+}
+
+void training_scene_close(struct det_env *env, struct training_scene *scene)
+{
+    for (int i = 0; i < 2; i++)
+        det_ground_truth_free(env, &scene->truths[i]);
+    free(scene->images);
 }

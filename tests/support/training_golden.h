@@ -18,7 +18,22 @@ struct training_golden {
     const struct det_ground_truth *truths;
 };
 
-/* Asserts the bounds of the design document and prints what was measured. */
+/* Formula weights, three boxes and one, frozen batch norms, K = 3 (goldens train_scene_focal_frozen_bn). */
+struct training_scene {
+    struct det_model_spec spec;
+    struct det_learner_settings settings;
+    struct training_golden golden; /* of this scene */
+    float *images;
+    struct det_ground_truth truths[2];
+};
+void training_scene_open(struct det_env *env, struct training_scene *scene);
+void training_scene_close(struct det_env *env, struct training_scene *scene);
+
+/* One more object, weight 1. */
+void training_golden_add_box(struct det_env *env, struct det_ground_truth *truth,
+                             int32_t class_index, const float box[4]);
+
+/* Asserts the bounds of the design document and prints what was measured. The learner's host parameters are where it begins. */
 void training_golden_run(struct det_env *env, const struct training_golden *golden,
                          struct det_learner *learner);
 

@@ -21,8 +21,8 @@ struct tool {
     atomic_bool progress_open; /* a progress line stands on the terminal */
 };
 
-#define TOOL_INIT(program)                                 \
-    {                                                      \
+#define TOOL_INIT(program)                                                                     \
+    {                                                                                          \
         .name = (program), .cpu = "auto", .device = "auto", .precision = "auto", .graph = true \
     }
 

@@ -29,8 +29,8 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
     step->learner = l;
     step->pool = device->pool;
-    DET_TRY(det_net_create(env, &l->graph, device->ops, device->pool, batch,
-                           det_learner_mode(l), &step->net));
+    DET_TRY(det_net_create(env, &l->graph, device->ops, device->pool, batch, det_learner_mode(l),
+                           &step->net));
     DET_TRY(det_targets_create(env, &settings->targets, (const float(*)[4])l->anchors, anchors,
                                l->spec.num_classes, batch, &step->targets));
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
@@ -83,10 +83,9 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
     DET_TRY_RETURN(
         det_targets_assign(env, step->targets, step->pool, truths, l->settings.batch_size));
     struct det_loss_values values;
-    DET_TRY_RETURN(det_losses_compute(env, step->losses, step->pool, step->targets,
-                                      det_net_logits(net), det_net_encodings(net), &values,
-                                      det_net_logit_gradients(net),
-                                      det_net_encoding_gradients(net)));
+    DET_TRY_RETURN(det_losses_compute(
+        env, step->losses, step->pool, step->targets, det_net_logits(net), det_net_encodings(net),
+        &values, det_net_logit_gradients(net), det_net_encoding_gradients(net)));
     result->matched_anchors = step->targets->matched_count;
     result->localization_loss = values.localization;
     result->classification_loss = values.classification;

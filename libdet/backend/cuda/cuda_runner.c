@@ -137,8 +137,11 @@ static det_status upload_constants(struct det_env *env, struct det_runner *r)
                                    s->graph->param_floats * sizeof(float),
                                    "uploading the parameters"));
     DET_TRY_RETURN(det_cuda_net_refresh_params(env, &r->net));
-    return det_cuda_upload(env, r->device, r->anchors, s->anchors,
-                           (size_t)s->anchor_count * sizeof *s->anchors, "uploading the anchors");
+    DET_TRY_RETURN(det_cuda_upload(env, r->device, r->anchors, s->anchors,
+                                   (size_t)s->anchor_count * sizeof *s->anchors,
+                                   "uploading the anchors"));
+    det_cuda_pictures_arrived(&r->pictures);
+    return DET_OK;
 }
 
 static det_status make(struct det_env *env, struct det_runner *r)

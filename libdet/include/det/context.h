@@ -51,12 +51,13 @@ typedef struct det_context_settings {
     const char
         *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
                                   error; default "auto" */
-    const char *precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
+    const char *
+        precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
                               bf16, how activations are stored. Master weights, statistics and losses are float32 always.
                               tf32 and bf16 need CUDA (compute capability 8.0); default "auto" */
-    int deterministic;     /**< 1: CUDA takes only library algorithms that give the same bits in each run, somewhat
+    int deterministic; /**< 1: CUDA takes only library algorithms that give the same bits in each run, somewhat
                               slower. The CPU always does, for any number of threads. Default 0 */
-    int no_graph;          /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
+    int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
                               profilers. Default 0 */
 } det_context_settings;
 

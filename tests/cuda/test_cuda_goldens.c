@@ -1,0 +1,99 @@
+/* The CUDA backend against what TensorFlow computed: the network at 320 x 320, and a short training. */
+#include "backend/backend.h"
+#include "base/mem.h"
+#include "model/postprocess.h"
+#include "support/formula.h"
+#include "support/model_golden.h"
+#include "support/test.h"
+#include "support/training_golden.h"
+
+/* Folded, as detectors run it. */
+static void model(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct det_env *env = &t.env;
+    const struct det_backend *backend = det_backend_cuda();
+    struct det_model_spec spec;
+    struct det_graph training, folded;
+    float *params = NULL, *folded_params = NULL, *image = NULL;
+    float(*anchors)[4] = NULL;
+    int32_t anchor_count = 0;
+    det_model_spec_default(&spec, 320, 3);
+    assert_ok(env, det_graph_build(env, &spec, false, &training));
+    assert_ok(env, det_graph_build(env, &spec, true, &folded));
+    assert_ok(env, det_alloc(env, &params, training.param_floats, sizeof(float), "params"));
+    assert_ok(env, det_alloc(env, &folded_params, folded.param_floats, sizeof(float), "params"));
+    assert_ok(env, det_alloc(env, &image, 320 * 320 * 3, sizeof(float), "image"));
+    assert_ok(env, det_spec_anchors(env, &spec, &anchors, &anchor_count));
+    formula_params(&training, params);
+    det_graph_fold_params(&training, params, &folded, folded_params);
+    formula_image(0, 320, 320, image);
+    struct det_postprocess_settings nms;
+    det_postprocess_settings_default(&nms);
+    const struct det_device_settings device_settings = {0};
+    const struct det_runner_settings settings = {
+        .spec = &spec,
+        .graph = &folded,
+        .params = folded_params,
+        .evaluate = true,
+        .batch = 1,
+        .postprocess = &nms,
+        .anchors = (const float(*)[4])anchors,
+        .anchor_count = anchor_count,
+    };
+    const float window[1][4] = {{0, 0, 1, 1}};
+    struct det_device *device = NULL;
+    struct det_runner *runner = NULL;
+    const float *logits = NULL, *encodings = NULL;
+    assert_ok(env, backend->device_open(env, &device_settings, &device));
+    assert_ok(env, backend->runner_create(env, device, &settings, &runner));
+    assert_ok(env, backend->runner_set_images(env, runner, image, 320, 320, window));
+    assert_ok(env, backend->runner_run(env, runner));
+    assert_ok(env, backend->runner_outputs(env, runner, &logits, &encodings));
+    model_golden_compare("box_encodings", encodings, "cuda, folded");
+    model_golden_compare("class_logits", logits, "cuda, folded");
+    backend->runner_destroy(env, &runner);
+    backend->device_close(env, &device);
+    det_free(env, &params);
+    det_free(env, &folded_params);
+    det_free(env, &image);
+    det_free(env, &anchors);
+    det_graph_free(env, &training);
+    det_graph_free(env, &folded);
+    test_env_check(&t);
+}
+
+static void training(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    struct det_env *env = &t.env;
+    const struct det_backend *backend = det_backend_cuda();
+    struct training_scene scene;
+    struct det_learner *learner = NULL;
+    struct det_device *device = NULL;
+    const struct det_device_settings settings = {0};
+    training_scene_open(env, &scene);
+    assert_ok(env, backend->device_open(env, &settings, &device));
+    assert_ok(env,
+              det_learner_create(env, &scene.spec, &scene.settings, backend, device, 1, &learner));
+    formula_params(&learner->graph, learner->params);
+    scene.golden.name = "train_scene (cuda)";
+    training_golden_run(env, &scene.golden, learner);
+    det_learner_destroy(env, &learner);
+    backend->device_close(env, &device);
+    training_scene_close(env, &scene);
+    test_env_check(&t);
+}
+
+int test_cuda_goldens(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model),
+        cmocka_unit_test(training),
+    };
+    return cmocka_run_group_tests_name("cuda_goldens", tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* Inference by the CUDA backend against the CPU's network and post-processing. */
+#include <math.h>
+
+#include "base/mem.h"
+#include "cuda/support/tiny.h"
+#include "detect/input.h"
+#include "model/postprocess.h"
+#include "support/formula.h"
+
+struct fixture {
+    struct test_env t;
+    struct det_env *env;
+    const struct det_backend *backend;
+    struct det_device *device;
+    struct det_runner *runner;
+    struct det_model_spec spec;
+    struct det_graph graph;
+    float *params;
+    float (*anchors)[4];
+    struct det_postprocess_settings nms;
+    struct det_postprocess *postprocess;
+    struct det_net *net; /* the CPU's, of the same batch */
+    struct det_runner_settings settings;
+};
+
+/* A model of the formula's weights, in training form or folded. */
+static void make_model(struct fixture *f, bool folded)
+{
+    struct det_graph training = {0};
+    float *params = NULL;
+    tiny_spec(&f->spec);
+    assert_ok(f->env, det_graph_build(f->env, &f->spec, false, &training));
+    assert_ok(f->env, det_alloc(f->env, &params, training.param_floats, sizeof(float), "params"));
+    formula_params(&training, params);
+    if (!folded) {
+        f->graph = training;
+        f->params = params;
+        return;
+    }
+    assert_ok(f->env, det_graph_build(f->env, &f->spec, true, &f->graph));
+    assert_ok(f->env,
+              det_alloc(f->env, &f->params, f->graph.param_floats, sizeof(float), "params"));
+    det_graph_fold_params(&training, params, &f->graph, f->params);
+    det_free(f->env, &params);
+    det_graph_free(f->env, &training);
+}
+
+static void open_all(struct fixture *f, bool evaluate, const struct det_device_settings *device)
+{
+    *f = (struct fixture){.backend = det_backend_cuda()};
+    test_env_init(&f->t);
+    f->env = &f->t.env;
+    make_model(f, !evaluate);
+    int32_t anchor_count = 0;
+    assert_ok(f->env, det_spec_anchors(f->env, &f->spec, &f->anchors, &anchor_count));
+    det_postprocess_settings_default(&f->nms);
+    f->nms.score_threshold = 0.005f;
+    f->nms.max_total_detections = 40;
+    assert_ok(f->env,
+              det_postprocess_create(f->env, &f->nms, (const float(*)[4])f->anchors, anchor_count,
+                                     f->spec.num_classes, NULL, &f->postprocess));
+    const char *reason = NULL;
+    assert_ok(f->env,
+              det_net_create(f->env, &f->graph, det_ops_cpu("auto", &reason), NULL, TINY_BATCH,
+                             evaluate ? DET_NET_EVALUATE : DET_NET_INFER, &f->net));
+    f->settings = (struct det_runner_settings){
+        .spec = &f->spec,
+        .graph = &f->graph,
+        .params = f->params,
+        .evaluate = evaluate,
+        .batch = TINY_BATCH,
+        .postprocess = &f->nms,
+        .anchors = (const float(*)[4])f->anchors,
+        .anchor_count = anchor_count,
+    };
+    assert_ok(f->env, f->backend->device_open(f->env, device, &f->device));
+    assert_ok(f->env, f->backend->runner_create(f->env, f->device, &f->settings, &f->runner));
+}
+
+static void close_all(struct fixture *f)
+{
+    f->backend->runner_destroy(f->env, &f->runner);
+    f->backend->device_close(f->env, &f->device);
+    det_net_destroy(f->env, &f->net);
+    det_postprocess_destroy(f->env, &f->postprocess);
+    det_free(f->env, &f->anchors);
+    det_free(f->env, &f->params);
+    det_graph_free(f->env, &f->graph);
+    test_env_check(&f->t);
+}
+
+/* The same objects in the same order. */
+static void compare_detections(const struct det_detections *got,
+                               const struct det_detections *wanted, double bound)
+{
+    assert_int_equal(got->count, wanted->count);
+    assert_true(got->count > 0);
+    for (int32_t i = 0; i < got->count; i++) {
+        assert_int_equal(got->anchor[i], wanted->anchor[i]);
+        assert_int_equal(got->class_index[i], wanted->class_index[i]);
+        assert_near(got->score[i], wanted->score[i], bound);
+        for (int c = 0; c < 4; c++)
+            assert_near(got->boxes[i][c], wanted->boxes[i][c], bound);
+    }
+}
+
+static const float windows[TINY_BATCH][4] = {{0, 0, 1, 1}, {0, 0, 0.75f, 0.9f}};
+
+static void evaluate_at(enum det_precision precision, double bound)
+{
+    struct fixture f;
+    const struct det_device_settings device = {.precision = precision};
+    open_all(&f, true, &device);
+    const size_t image = (size_t)TINY_SIDE * TINY_SIDE * 3;
+    const size_t anchors = (size_t)f.settings.anchor_count;
+    const size_t slots = (size_t)f.graph.class_slots;
+    float *images = malloc(TINY_BATCH * image * sizeof *images);
+    assert_non_null(images);
+    for (int run = 0; run < 3; run++) { /* eager, recorded, replayed */
+        const float *logits = NULL, *encodings = NULL;
+        for (int32_t n = 0; n < TINY_BATCH; n++)
+            formula_image(run * TINY_BATCH + n, TINY_SIDE, TINY_SIDE, images + (size_t)n * image);
+        det_net_set_images(f.net, images, TINY_SIDE, TINY_SIDE);
+        det_net_forward(f.net, f.params);
+        assert_ok(f.env, f.backend->runner_set_images(f.env, f.runner, images, TINY_SIDE, TINY_SIDE,
+                                                      windows));
+        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        assert_ok(f.env, f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
+        const double logit_error =
+            test_max_abs_error(logits, det_net_logits(f.net), TINY_BATCH * anchors * slots);
+        const double encoding_error =
+            test_max_abs_error(encodings, det_net_encodings(f.net), TINY_BATCH * anchors * 4);
+        if (!(logit_error <= bound) || !(encoding_error <= bound))
+            fail_msg("logits differ by %g, encodings by %g, bound %g", logit_error, encoding_error,
+                     bound);
+        for (int32_t n = 0; n < TINY_BATCH; n++) {
+            const struct det_detections *got = NULL;
+            assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
+            compare_detections(got,
+                               det_postprocess_run(f.postprocess,
+                                                   logits + (size_t)n * anchors * slots,
+                                                   encodings + (size_t)n * anchors * 4, windows[n]),
+                               1e-5);
+        }
+    }
+    free(images);
+    close_all(&f);
+}
+
+static void evaluation(void **state)
+{
+    (void)state;
+    evaluate_at(DET_PRECISION_F32, 2e-4);
+    evaluate_at(DET_PRECISION_BF16, 0.5);
+}
+
+/* A picture of bytes with padded rows, in memory upside down if the stride is negative. */
+struct picture {
+    uint8_t *bytes;
+    det_image_view view;
+};
+
+static struct picture make_picture(int index, int32_t height, int32_t width,
+                                   det_pixel_format format, bool upside_down)
+{
+    const ptrdiff_t pixel = format == DET_PIXEL_GRAY8                                ? 1
+                            : format == DET_PIXEL_RGBA8 || format == DET_PIXEL_BGRA8 ? 4
+                                                                                     : 3;
+    const ptrdiff_t stride = width * pixel + 5;
+    struct picture p = {.bytes = malloc((size_t)(stride * height))};
+    assert_non_null(p.bytes);
+    for (ptrdiff_t i = 0; i < stride * height; i++)
+        p.bytes[i] = (uint8_t)(128 + 100 * sin(0.37 * (double)(i % stride) / (double)pixel +
+                                               0.05 * (double)(i / stride) * (index + 1)));
+    p.view = (det_image_view){
+        .pixels = upside_down ? p.bytes + (height - 1) * stride : p.bytes,
+        .width = width,
+        .height = height,
+        .stride_bytes = upside_down ? -stride : stride,
+        .format = format,
+    };
+    return p;
+}
+
+/* What det_detector does on the CPU. */
+static const struct det_detections *detect_on_cpu(struct fixture *f, int32_t place,
+                                                  const det_image_view *view)
+{
+    struct det_input input = {0};
+    const struct det_tensor in = f->graph.tensors[0];
+    const size_t floats = (size_t)in.height * (size_t)in.width * 3;
+    const struct det_frame frame = det_frame_of(&f->spec, view->height, view->width);
+    for (size_t n = 0; n < TINY_BATCH; n++) /* forward works in the memory of its input */
+        assert_ok(f->env, det_input_fill(f->env, &input, view, &frame,
+                                         det_net_input(f->net) + n * floats, in.height, in.width));
+    det_input_free(f->env, &input);
+    det_net_forward(f->net, f->params);
+    const size_t anchors = (size_t)place * (size_t)f->settings.anchor_count;
+    return det_postprocess_run(f->postprocess,
+                               det_net_logits(f->net) + anchors * (size_t)f->graph.class_slots,
+                               det_net_encodings(f->net) + anchors * 4, frame.window);
+}
+
+static void pictures(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t height, width;
+        det_pixel_format format;
+        bool upside_down;
+    } cases[][TINY_BATCH] = {
+        {{64, 48, DET_PIXEL_RGB8, false}, {TINY_SIDE, TINY_SIDE, DET_PIXEL_BGR8, false}},
+        {{100, 120, DET_PIXEL_RGBA8, true}, {1, 1, DET_PIXEL_GRAY8, false}},
+        {{33, 90, DET_PIXEL_BGRA8, false}, {200, 31, DET_PIXEL_GRAY8, true}},
+    };
+    struct fixture f;
+    open_all(&f, false, &(struct det_device_settings){0});
+    for (size_t run = 0; run < 3; run++) {
+        struct picture p[TINY_BATCH];
+        for (int32_t n = 0; n < TINY_BATCH; n++) {
+            p[n] = make_picture((int)run * 2 + n, cases[run][n].height, cases[run][n].width,
+                                cases[run][n].format, cases[run][n].upside_down);
+            const struct det_frame frame = det_frame_of(&f.spec, p[n].view.height, p[n].view.width);
+            /* Twice: only the last one counts. */
+            assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[0].view, &frame));
+            assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[n].view, &frame));
+        }
+        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        for (int32_t n = 0; n < TINY_BATCH; n++) {
+            const struct det_detections *got = NULL;
+            assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
+            compare_detections(got, detect_on_cpu(&f, n, &p[n].view), 2e-4);
+        }
+        for (int32_t n = 0; n < TINY_BATCH; n++)
+            free(p[n].bytes);
+    }
+    assert_true(f.backend->runner_bytes(f.runner) > f.graph.param_floats * sizeof(float));
+    uint64_t ns[3] = {0};
+    f.backend->runner_times(f.runner, ns);
+    assert_true(ns[0] > 0 && ns[1] > 0);
+    close_all(&f);
+}
+
+static void non_finite_and_misuse(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct det_detections *found = NULL;
+    const float *logits = NULL, *encodings = NULL, *image = NULL;
+    open_all(&f, false, &(struct det_device_settings){0});
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
+                 f.backend->runner_set_images(f.env, f.runner, image, 8, 8, windows));
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
+                 f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
+    assert_ok(f.env, f.backend->runner_run(f.env, f.runner)); /* black pictures */
+    assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, 1, &found));
+    f.backend->runner_destroy(f.env, &f.runner);
+    f.params[f.graph.params[0].offset] = NAN;
+    assert_ok(f.env, f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));
+    assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+    assert_fails(f.env, DET_STATUS_NON_FINITE, "NaN or infinity",
+                 f.backend->runner_detections(f.env, f.runner, 0, &found));
+    assert_null(found);
+    close_all(&f);
+}
+
+#ifdef DET_CUDA_EMU
+
+/* After its first two runs a run is one launch and one wait; pictures no larger than before take no memory. */
+static void counts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_all(&f, false, &(struct det_device_settings){0});
+    struct picture p = make_picture(0, 50, 60, DET_PIXEL_RGB8, false);
+    const struct det_frame frame = det_frame_of(&f.spec, 50, 60);
+    for (int run = 0; run < 4; run++) {
+        const struct cuda_emu_counts before = cuda_emu_read_counts();
+        for (int32_t n = 0; n < TINY_BATCH; n++)
+            assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p.view, &frame));
+        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        const struct cuda_emu_counts after = cuda_emu_read_counts();
+        assert_int_equal(after.host_waits - before.host_waits, 1);
+        assert_int_equal(after.graph_launches - before.graph_launches, run >= 1);
+        assert_int_equal(after.device_allocations - before.device_allocations,
+                         run == 0 ? TINY_BATCH : 0);
+        assert_int_equal(after.pinned_allocations - before.pinned_allocations,
+                         run == 0 ? TINY_BATCH : 0);
+        assert_int_equal(after.unpinned_copies - before.unpinned_copies, 0);
+        assert_int_equal(after.reports - before.reports, 0);
+    }
+    free(p.bytes);
+    close_all(&f);
+}
+
+static void each_device_allocation_fails(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_all(&f, false, &(struct det_device_settings){0});
+    f.backend->runner_destroy(f.env, &f.runner);
+    const struct cuda_emu_counts before = cuda_emu_read_counts();
+    long failures = 0;
+    for (long n = 1;; n++, failures++) {
+        cuda_emu_fail_at(n);
+        const det_status status = f.backend->runner_create(f.env, f.device, &f.settings, &f.runner);
+        cuda_emu_fail_at(0);
+        if (status == DET_OK)
+            break;
+        assert_true(status == DET_STATUS_OUT_OF_MEMORY || status == DET_STATUS_DEVICE);
+        assert_null(f.runner);
+        const struct cuda_emu_counts after = cuda_emu_read_counts();
+        assert_int_equal(after.live_device_blocks, before.live_device_blocks);
+        assert_int_equal(after.live_pinned_blocks, before.live_pinned_blocks);
+        assert_int_equal(after.live_handles, before.live_handles);
+    }
+    assert_true(failures >= 4);
+    f.backend->runner_destroy(f.env, &f.runner);
+    cuda_emu_set_memory(8 << 20);
+    f.settings.batch = 64;
+    assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "largest batch size that fits is",
+                 f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));
+    cuda_emu_set_memory(0);
+    close_all(&f);
+}
+
+#endif
+
+int test_cuda_runner(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(evaluation),
+        cmocka_unit_test(pictures),
+        cmocka_unit_test(non_finite_and_misuse),
+#ifdef DET_CUDA_EMU
+        cmocka_unit_test(counts),
+        cmocka_unit_test(each_device_allocation_fails),
+#endif
+    };
+    return cmocka_run_group_tests_name("cuda_runner", tests, NULL, NULL);
+}

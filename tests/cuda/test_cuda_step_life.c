@@ -1,0 +1,289 @@
+/* A training step of the CUDA backend as a thing: memory, recording, what changes from step to step, failures. */
+#include <math.h>
+
+#include "cuda/support/tiny.h"
+
+/* Parameters after some steps, recorded or not. */
+static float *trained(bool no_graph, size_t *count)
+{
+    struct tiny tiny;
+    tiny_open(&tiny, &(struct tiny_settings){.device.no_graph = no_graph});
+    for (int i = 0; i < 3; i++) {
+        struct det_step_result result;
+        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths,
+                                                   0.02f / (float)(i + 1), &result));
+        tiny.gpu->updates++;
+    }
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.step));
+    *count = tiny.gpu->graph.param_floats;
+    float *params = malloc(*count * sizeof *params);
+    assert_non_null(params);
+    memcpy(params, tiny.gpu->params, *count * sizeof *params);
+    tiny_close(&tiny);
+    return params;
+}
+
+static void recorded_steps_give_the_same_bits(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    float *recorded = trained(false, &count), *eager = trained(true, &count);
+    assert_memory_equal(recorded, eager, count * sizeof *eager);
+    free(recorded);
+    free(eager);
+}
+
+/* More boxes than there is room for: memory moves, and the recorded step with it. */
+static void many_boxes(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result cpu, gpu;
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
+    static const int32_t boxes[] = {3, 120, 1, 301};
+    for (int i = 0; i < 4; i++) {
+        tiny_boxes(&tiny, boxes[i]);
+        tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+        tiny_compare_results(&cpu, &gpu, 1e-5, 5e-5);
+    }
+    tiny_compare_params(&tiny, 1e-6, 5e-4);
+    tiny_close(&tiny);
+}
+
+/* What the host changes is what the device goes on with: values, and which variables learn. */
+static void push(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result cpu, gpu;
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
+    tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+    for (size_t k = 0; k < tiny.cpu->graph.param_floats; k++) {
+        tiny.cpu->params[k] *= 0.9f;
+        tiny.cpu->slots[0][k] *= 0.5f;
+    }
+    for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
+        tiny.cpu->trainable[p] &= !tiny.cpu->graph.params[p].backbone;
+        tiny.gpu->trainable[p] = tiny.cpu->trainable[p];
+    }
+    tiny_follow(&tiny);
+    tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+    tiny_compare_results(&cpu, &gpu, 1e-5, 5e-5);
+    tiny_compare_params(&tiny, 1e-6, 5e-4);
+    for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
+        const struct det_param *param = &tiny.cpu->graph.params[p];
+        if (param->backbone)
+            assert_memory_equal(tiny.gpu->params + param->offset, tiny.cpu->params + param->offset,
+                                param->count * sizeof(float));
+    }
+    tiny_close(&tiny);
+}
+
+/* A step that is not finite says where it went wrong and changes nothing. */
+static void non_finite(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
+    int32_t bad = 0;
+    while (tiny.gpu->graph.params[bad].role != DET_PARAM_POINTWISE &&
+           !(tiny.gpu->graph.params[bad].role == DET_PARAM_KERNEL && bad > 20))
+        bad++;
+    tiny.gpu->params[tiny.gpu->graph.params[bad].offset] = NAN;
+    assert_ok(tiny.env, tiny.backend->step_push(tiny.env, tiny.step));
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    memcpy(before, tiny.gpu->params, bytes);
+    for (int i = 0; i < 3; i++) { /* eager, recorded, replayed */
+        assert_fails(
+            tiny.env, DET_STATUS_NON_FINITE, tiny.gpu->graph.params[bad].key,
+            tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.02f, &result));
+        assert_true(isnan(result.total_loss));
+    }
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.step));
+    assert_memory_equal(before, tiny.gpu->params, bytes);
+    free(before);
+    tiny.truths[0].class_index[0] = TINY_CLASSES;
+    assert_fails(
+        tiny.env, DET_STATUS_INVALID_ARGUMENT, "image 0 of the batch, object 0",
+        tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.02f, &result));
+    tiny_close(&tiny);
+}
+
+#ifdef DET_CUDA_EMU
+
+/* After its first two runs a step is one launch and one wait, and never takes memory. */
+static void counts(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    const struct cuda_emu_counts created = cuda_emu_read_counts();
+    const long host_allocations = test_env_allocations(&tiny.t);
+    for (int i = 0; i < 4; i++) {
+        const struct cuda_emu_counts before = cuda_emu_read_counts();
+        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths,
+                                                   0.01f, &result));
+        const struct cuda_emu_counts after = cuda_emu_read_counts();
+        assert_int_equal(after.host_waits - before.host_waits, 1);
+        assert_int_equal(after.captures - before.captures, i == 1);
+        assert_int_equal(after.graph_launches - before.graph_launches, i >= 1);
+        assert_int_equal(after.unpinned_copies - before.unpinned_copies, 0);
+        assert_int_equal(after.reports - before.reports, 0);
+    }
+    const struct cuda_emu_counts end = cuda_emu_read_counts();
+    assert_int_equal(end.device_allocations, created.device_allocations);
+    assert_int_equal(end.pinned_allocations, created.pinned_allocations);
+    assert_int_equal(test_env_allocations(&tiny.t), host_allocations);
+    tiny_close(&tiny);
+}
+
+/* The number behind `label` in a message. */
+static long number_behind(const char *message, const char *label)
+{
+    const char *at = strstr(message, label);
+    if (at == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", message, label);
+    return strtol(at + strlen(label), NULL, 10);
+}
+
+/* What fits is said, and is true. */
+static void out_of_memory(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    const size_t bytes_of_two = cuda_emu_read_counts().live_device_bytes;
+    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    struct det_step *step = NULL;
+    cuda_emu_set_memory(bytes_of_two * 2);
+    tiny.gpu->settings.batch_size = 64;
+    assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "with batch size 64 needs",
+                 tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    assert_null(step);
+    const long fits = number_behind(tiny.env->error, "largest batch size that fits is ");
+    assert_in_range(fits, 2, 16);
+    tiny.gpu->settings.batch_size = (int32_t)fits + 1;
+    assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "largest batch size that fits is ",
+                 tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    assert_int_equal(number_behind(tiny.env->error, "largest batch size that fits is "), fits);
+    tiny.gpu->settings.batch_size = (int32_t)fits;
+    assert_ok(tiny.env, tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    tiny.backend->step_destroy(tiny.env, &step);
+    cuda_emu_set_memory(100000);
+    assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "not even batch size 1 fits",
+                 tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    cuda_emu_set_memory(0);
+    tiny_close(&tiny);
+}
+
+/* Each allocation and each handle of the device's fails in turn, also the larger room for boxes: a message, nothing left, and
+ * the backend goes on working. */
+static void each_device_allocation_fails(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    tiny.backend->device_close(tiny.env, &tiny.device);
+    const struct det_device_settings settings = {0};
+    long failures = 0;
+    for (long n = 1;; n++) {
+        cuda_emu_fail_at(n);
+        det_status status = tiny.backend->device_open(tiny.env, &settings, &tiny.device);
+        if (status == DET_OK)
+            status = tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.step);
+        cuda_emu_fail_at(0);
+        if (status == DET_OK)
+            break;
+        assert_true(status == DET_STATUS_OUT_OF_MEMORY || status == DET_STATUS_DEVICE);
+        assert_true(tiny.env->error[0] != '\0');
+        assert_null(tiny.step);
+        tiny.backend->device_close(tiny.env, &tiny.device);
+        failures++;
+    }
+    assert_true(failures >= 5);
+    tiny_boxes(&tiny, 400);
+    for (long n = 1; n <= 2; n++) {
+        cuda_emu_fail_at(n);
+        assert_fails(
+            tiny.env, DET_STATUS_OUT_OF_MEMORY, "ground truth",
+            tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.01f, &result));
+    }
+    cuda_emu_fail_at(0);
+    assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.01f,
+                                               &result));
+    tiny_close(&tiny);
+}
+
+static det_status create_a_step(struct det_env *env, void *argument)
+{
+    struct tiny *tiny = argument;
+    struct det_device *device = NULL;
+    struct det_step *step = NULL;
+    const struct det_device_settings settings = {0};
+    DET_TRY_RETURN(tiny->backend->device_open(env, &settings, &device));
+    const det_status status = tiny->backend->step_create(env, device, tiny->gpu, &step);
+    tiny->backend->step_destroy(env, &step);
+    tiny->backend->device_close(env, &device);
+    return status;
+}
+
+static void each_host_allocation_fails(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    test_each_allocation_fails(create_a_step, &tiny);
+    tiny_close(&tiny);
+}
+
+/* Machines that cannot do it say why. */
+static void no_device(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    const struct det_backend *backend = det_backend_cuda();
+    struct det_device *device = NULL;
+    struct det_device_settings settings = {.index = 1};
+    assert_fails(&t.env, DET_STATUS_DEVICE, "cuda:1: there are 1 GPUs",
+                 backend->device_open(&t.env, &settings, &device));
+    settings.index = -1;
+    cuda_emu_set_machine(0, 13000);
+    assert_fails(&t.env, DET_STATUS_DEVICE, "looking for a GPU",
+                 backend->device_open(&t.env, &settings, &device));
+    assert_null(device);
+    cuda_emu_set_machine(1, 13000);
+    assert_ok(&t.env, backend->device_open(&t.env, &settings, &device));
+    char text[300];
+    backend->device_describe(device, text, sizeof text);
+    assert_non_null(strstr(text, "cuda:0: "));
+    assert_non_null(strstr(text, ", f32"));
+    backend->device_close(&t.env, &device);
+    test_env_check(&t);
+}
+
+#endif
+
+int test_cuda_step_life(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_steps_give_the_same_bits),
+        cmocka_unit_test(many_boxes),
+        cmocka_unit_test(push),
+        cmocka_unit_test(non_finite),
+#ifdef DET_CUDA_EMU
+        cmocka_unit_test(counts),
+        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(each_device_allocation_fails),
+        cmocka_unit_test(each_host_allocation_fails),
+        cmocka_unit_test(no_device),
+#endif
+    };
+    return cmocka_run_group_tests_name("cuda_step_life", tests, NULL, NULL);
+}
