@@ -1,0 +1,175 @@
+/* select.cuh: the largest keys of a list, up to 512 at a time, in falling order: how a block walks down a long list of scored
+ * things when it seldom needs more than the first few, and never knows how many.
+ *
+ * A key is a score's bits above, the complement of an index below. Scores are never negative, so that their bits rise with
+ * them; of equal scores the lower index makes the larger key. Keys are unique, and so the result does not depend on the order
+ * of the list.
+ *
+ * Cost of a round: at most one key in a thread is sorted, and the list is read once more than there are histograms: none
+ * when what is left fits in a round, mostly one or two (16 bins to the octave, then 2048 in each of these), seldom more. */
+#ifndef DET_KERNELS_SELECT_CUH
+#define DET_KERNELS_SELECT_CUH
+
+#include <stdint.h>
+
+#include "launch.cuh"
+
+#define DET_SELECT_THREADS 512 /* of a block, and most keys of a round */
+#define DET_SELECT_WARPS   (DET_SELECT_THREADS / 32)
+#define DET_EVERY_LANE     0xFFFFFFFFU
+
+/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62 bits. */
+#define DET_SELECT_BIN_BITS 11
+#define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
+#define DET_SELECT_OWN_BINS (DET_SELECT_BINS / DET_SELECT_THREADS)
+#define DET_SELECT_KEY_BITS 62
+
+__device__ __forceinline__ uint64_t det_key(float score, uint32_t index)
+{
+    return (uint64_t)__float_as_uint(score) << 32 | (UINT32_MAX - index);
+}
+
+__device__ __forceinline__ uint32_t det_key_index(uint64_t key)
+{
+    return UINT32_MAX - (uint32_t)key;
+}
+
+__device__ __forceinline__ float det_key_score(uint64_t key)
+{
+    return __uint_as_float((uint32_t)(key >> 32));
+}
+
+/* A walk down a list. Every thread of the block has the same one. */
+struct det_walk {
+    const uint64_t *keys;
+    uint32_t count;
+    uint32_t left;  /* keys that have not been returned, */
+    uint64_t below; /* all of them below this */
+};
+
+__device__ __forceinline__ det_walk det_walk_begin(const uint64_t *keys, uint32_t count)
+{
+    return {keys, count, count, UINT64_MAX};
+}
+
+/* The sum of `value` over the threads above this one. */
+__device__ __forceinline__ uint32_t det_sum_above(uint32_t value)
+{
+    DET_SHARED(uint32_t, warp_sums, [DET_SELECT_WARPS]);
+    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    uint32_t sum = value; /* of this lane and those above */
+    for (unsigned by = 1; by < 32; by *= 2) {
+        const uint32_t other = __shfl_down_sync(DET_EVERY_LANE, sum, by);
+        sum += lane + by < 32 ? other : 0;
+    }
+    if (lane == 0)
+        warp_sums[warp] = sum;
+    __syncthreads();
+    for (unsigned above = warp + 1; above < DET_SELECT_WARPS; above++)
+        sum += warp_sums[above];
+    return sum - value;
+}
+
+/* Bins are 2^shift keys wide, from `base` on. */
+struct det_bins {
+    uint64_t base, width; /* width: of all together */
+    int shift;
+};
+
+/* Counts the walk's keys in bins; finds the lowest bin such that it and those above hold no more than `room` keys. There
+ * are more than `room` in all. Returns this bin (one past the last where even the last holds too many), and in *held what
+ * it and those above hold. */
+__device__ __forceinline__ uint32_t det_cut_bins(const det_walk &walk, const det_bins &bins,
+                                                 uint32_t room, uint32_t *held)
+{
+    DET_SHARED(uint32_t, in_bin, [DET_SELECT_BINS]);
+    DET_SHARED(uint32_t, cut, [2]);
+    for (uint32_t bin = threadIdx.x; bin < DET_SELECT_BINS; bin += DET_SELECT_THREADS)
+        in_bin[bin] = 0;
+    __syncthreads();
+    for (size_t i = threadIdx.x; i < walk.count; i += DET_SELECT_THREADS) {
+        const uint64_t key = walk.keys[i], place = key - bins.base; /* huge when below the base */
+        if (key < walk.below && place < bins.width)
+            atomicAdd(&in_bin[place >> bins.shift], 1U);
+    }
+    __syncthreads();
+    uint32_t own = 0;
+    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
+        own += in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+    uint32_t above = det_sum_above(own);
+    if (above <= room && above + own > room) { /* one thread */
+        uint32_t bin = (threadIdx.x + 1) * DET_SELECT_OWN_BINS;
+        for (; above + in_bin[bin - 1] <= room; bin--)
+            above += in_bin[bin - 1];
+        cut[0] = bin;
+        cut[1] = above;
+    }
+    __syncthreads();
+    *held = cut[1];
+    return cut[0];
+}
+
+/* A key such that what is left from it up is all, or a round at least half full. */
+__device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
+{
+    if (walk.left <= DET_SELECT_THREADS)
+        return 0;
+    det_bins bins = {0, (uint64_t)1 << DET_SELECT_KEY_BITS,
+                     DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS};
+    uint32_t taken = 0;
+    for (;;) {
+        uint32_t held;
+        const uint32_t bin = det_cut_bins(walk, bins, DET_SELECT_THREADS - taken, &held);
+        const uint64_t bound = bins.base + ((uint64_t)bin << bins.shift);
+        taken += held;
+        /* Bins of one key end this: they fill the round. */
+        if (taken >= DET_SELECT_THREADS / 2)
+            return bound;
+        bins.width = (uint64_t)1 << bins.shift;
+        bins.base = bound - bins.width; /* the bin below holds too many: divide it */
+        bins.shift = max(bins.shift - DET_SELECT_BIN_BITS, 0);
+    }
+}
+
+/* The walk's next keys in falling order, the first to thread 0, one to each thread; 0 to the threads that are too many.
+ * For all threads of the block together. At least one key, up to DET_SELECT_THREADS, while walk->left > 0. */
+__device__ __forceinline__ uint64_t det_walk_next(det_walk *walk)
+{
+    DET_SHARED(uint64_t, round, [DET_SELECT_THREADS]);
+    DET_SHARED(uint32_t, gathered, [1]);
+    const uint32_t thread = threadIdx.x;
+    const uint64_t bound = det_round_bound(*walk);
+    round[thread] = 0;
+    if (thread == 0)
+        gathered[0] = 0;
+    __syncthreads();
+    for (size_t i = thread; i < walk->count; i += DET_SELECT_THREADS) {
+        const uint64_t key = walk->keys[i];
+        if (bound <= key && key < walk->below)
+            round[atomicAdd(&gathered[0], 1U)] = key;
+    }
+    __syncthreads();
+    const uint32_t taken = gathered[0];
+
+    /* Bitonic sort of as many as are taken, rounded up to a power of two. */
+    for (uint32_t size = 2; size / 2 < taken; size *= 2)
+        for (uint32_t step = size / 2; step > 0; step /= 2) {
+            const uint32_t first = 2 * thread - (thread & (step - 1)), second = first + step;
+            if (second < DET_SELECT_THREADS) {
+                const uint64_t a = round[first], b = round[second];
+                const bool falling = (first & size) == 0;
+                if (falling ? a < b : a > b) {
+                    round[first] = b;
+                    round[second] = a;
+                }
+            }
+            __syncthreads();
+        }
+    const uint64_t key = round[thread];
+    __syncthreads(); /* before the next round is gathered */
+    walk->left -= taken;
+    walk->below = bound;
+    return key;
+}
+
+#endif
