@@ -47,11 +47,11 @@ struct det_runner_settings {
     const struct det_graph *graph; /* borrowed */
     const float *params;           /* copied to the device; the CPU borrows them */
     bool
-        evaluate; /* DET_NET_EVALUATE on a training graph, float images, logits and encodings wanted;
-                      else DET_NET_INFER on a folded graph */
+        evaluate; /* float images instead of pictures, logits and encodings wanted too. A training graph
+                      runs as DET_NET_EVALUATE, a folded one as DET_NET_INFER */
     int32_t batch;
-    const struct det_postprocess_settings *postprocess;
-    const float (*anchors)[4];
+    const struct det_postprocess_settings *postprocess; /* read at creation only */
+    const float (*anchors)[4];                          /* borrowed */
     int32_t anchor_count;
 };
 

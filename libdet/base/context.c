@@ -1,9 +1,9 @@
 #include "base/context.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -35,10 +35,11 @@ void det_context_settings_default(det_context_settings *settings)
         .struct_size = sizeof *settings,
         .cpu = "auto",
         .device = "auto",
+        .precision = "auto",
     };
 }
 
-/* DET_CPU and DET_DEVICE stand in for settings left at "auto", so that any program can be forced from outside. */
+/* DET_CPU, DET_DEVICE and DET_PRECISION stand in for settings left at "auto", so that any program can be forced from outside. */
 static const char *setting(const char *value, const char *variable)
 {
     if (value != NULL && strcmp(value, "auto") != 0)
@@ -47,21 +48,50 @@ static const char *setting(const char *value, const char *variable)
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : "auto";
 }
 
-static det_status choose_device(struct det_env *env, const char *device, const char *cpu,
-                                const struct det_ops **ops)
+static det_status choose_ops(struct det_env *env, const char *cpu, const struct det_ops **ops)
 {
-    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
-        if (strncmp(device, "cuda", 4) == 0)
-            return det_fail(env, DET_STATUS_DEVICE,
-                            "device \"%s\": this libdet was built without the CUDA backend",
-                            device);
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "device \"%s\": expected auto, cpu, cuda or cuda:I", device);
-    }
     const char *reason = NULL;
     *ops = det_ops_cpu(cpu, &reason);
     if (*ops == NULL)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "instruction set \"%s\": %s", cpu, reason);
+    return DET_OK;
+}
+
+/* "auto" is float32: faster and less exact is for the user to ask for. */
+static det_status parse_precision(struct det_env *env, const char *text,
+                                  enum det_precision *precision)
+{
+    static const struct {
+        const char *text;
+        enum det_precision precision;
+    } known[] = {{"auto", DET_PRECISION_F32},
+                 {"f32", DET_PRECISION_F32},
+                 {"tf32", DET_PRECISION_TF32},
+                 {"bf16", DET_PRECISION_BF16}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(text, known[i].text) == 0) {
+            *precision = known[i].precision;
+            return DET_OK;
+        }
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "precision \"%s\": expected auto, f32, tf32 or bf16", text);
+}
+
+static det_status open_device(det_context *context, const det_context_settings *settings)
+{
+    struct det_env *env = &context->env;
+    struct det_device_settings device = {
+        .no_graph = settings->no_graph != 0,
+        .deterministic = settings->deterministic != 0,
+        .pool = context->pool,
+        .ops = context->ops,
+    };
+    DET_TRY_RETURN(
+        parse_precision(env, setting(settings->precision, "DET_PRECISION"), &device.precision));
+    DET_TRY_RETURN(det_backend_open(env, setting(settings->device, "DET_DEVICE"), &device,
+                                    &context->backend, &context->device));
+    context->backend->device_describe(context->device, context->device_text,
+                                      sizeof context->device_text);
     return DET_OK;
 }
 
@@ -88,11 +118,9 @@ det_status det_context_create(det_context **out, const det_context_settings *set
     det_status status = DET_OK;
     DET_TRY(det_alloc(&env, &context, 1, sizeof *context, "context"));
     context->env = env;
-    DET_TRY(choose_device(&context->env, setting(settings->device, "DET_DEVICE"),
-                          setting(settings->cpu, "DET_CPU"), &context->ops));
+    DET_TRY(choose_ops(&context->env, setting(settings->cpu, "DET_CPU"), &context->ops));
     DET_TRY(det_pool_create(&context->env, settings->threads, &context->pool));
-    snprintf(context->device, sizeof context->device, "cpu: %s, %d thread%s", context->ops->name,
-             det_pool_threads(context->pool), det_pool_threads(context->pool) == 1 ? "" : "s");
+    DET_TRY(open_device(context, settings));
     *out = context;
     return DET_OK;
 fail:
@@ -109,6 +137,8 @@ void det_context_destroy(det_context **out)
         return;
     det_context *context = *out;
     struct det_env env = context->env;
+    if (context->device != NULL)
+        context->backend->device_close(&env, &context->device);
     det_pool_destroy(&env, &context->pool);
     det_free(&env, out);
 }
@@ -125,5 +155,5 @@ int det_context_threads(const det_context *context)
 
 const char *det_context_device(const det_context *context)
 {
-    return context == NULL ? "" : context->device;
+    return context == NULL ? "" : context->device_text;
 }

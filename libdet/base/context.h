@@ -6,12 +6,16 @@
 
 struct det_pool;
 struct det_ops;
+struct det_backend;
+struct det_device;
 
 struct det_context {
     struct det_env env;
     struct det_pool *pool;
-    const struct det_ops *ops;
-    char device[64]; /* "cpu: avx512, 2 threads" */
+    const struct det_ops *ops; /* for what stays on the CPU */
+    const struct det_backend *backend;
+    struct det_device *device;
+    char device_text[256]; /* "cpu: avx512, 2 threads" */
 };
 
 struct det_env *det_context_env(det_context *context);

@@ -3,14 +3,12 @@
 #include "det/detector.h"
 
 #include <math.h>
-#include <string.h>
-#include <time.h>
 
+#include "backend/backend.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "detect/input.h"
 #include "model/model.h"
-#include "model/net.h"
 #include "model/postprocess.h"
 #include "train/learner.h"
 
@@ -26,10 +24,8 @@ struct det_detector {
     const struct det_graph *graph;
     const float *params;
 
-    struct det_net *net;
     float (*anchors)[4];
-    struct det_postprocess *postprocess;
-    struct det_input input;
+    struct det_runner *runner;
     det_detection *detections; /* [max_detections] */
     det_detector_times times;
     size_t planned_bytes;
@@ -96,41 +92,27 @@ static struct det_postprocess_settings postprocess_settings(const struct det_mod
     return p;
 }
 
-/* The resizer's tables and rows for the widest output, so that no later image makes them grow. */
-static det_status warm_up_input(struct det_env *env, det_detector *d)
-{
-    const struct det_model_spec *spec = &d->model->spec;
-    const uint8_t pixel[3] = {0};
-    const det_image_view view = {.pixels = pixel, .width = 1, .height = 1};
-    const struct det_frame frame = {spec->input_height, spec->input_width, {0, 0, 1, 1}};
-    const struct det_tensor in = d->graph->tensors[0];
-    return det_input_fill(env, &d->input, &view, &frame, det_net_input(d->net), in.height,
-                          in.width);
-}
-
 static det_status plan(struct det_env *env, det_detector *d, const det_detector_settings *settings)
 {
     const struct det_model_spec *spec = &d->model->spec;
-    struct det_pool *pool = det_context_pool(d->context);
-    const struct det_ops *ops = d->context->ops;
-    DET_TRY_RETURN(take_weights(env, d));
-    DET_TRY_RETURN(det_net_create(env, d->graph, ops, pool, 1, DET_NET_INFER, &d->net));
     int32_t anchor_count = 0;
+    DET_TRY_RETURN(take_weights(env, d));
     DET_TRY_RETURN(det_spec_anchors(env, spec, &d->anchors, &anchor_count));
-    if (anchor_count != d->graph->anchor_count)
-        return det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", anchor_count,
-                        d->graph->anchor_count);
     const struct det_postprocess_settings post = postprocess_settings(spec, settings);
-    DET_TRY_RETURN(det_postprocess_create(env, &post, (const float(*)[4])d->anchors, anchor_count,
-                                          spec->num_classes, pool, &d->postprocess));
+    const struct det_runner_settings running = {
+        .spec = spec,
+        .graph = d->graph,
+        .params = d->params,
+        .batch = 1,
+        .postprocess = &post,
+        .anchors = (const float(*)[4])d->anchors,
+        .anchor_count = anchor_count,
+    };
+    DET_TRY_RETURN(
+        d->context->backend->runner_create(env, d->context->device, &running, &d->runner));
     DET_TRY_RETURN(det_alloc(env, &d->detections, (size_t)post.max_total_detections,
                              sizeof *d->detections, "detections"));
-    DET_TRY_RETURN(warm_up_input(env, d));
-    size_t net_bytes = 0;
-    DET_TRY_RETURN(det_net_memory_bytes(env, d->graph, ops, det_pool_threads(pool), 1,
-                                        DET_NET_INFER, &net_bytes));
-    d->planned_bytes = sizeof *d + net_bytes + (size_t)anchor_count * sizeof *d->anchors +
-                       det_postprocess_bytes(d->postprocess) +
+    d->planned_bytes = sizeof *d + (size_t)anchor_count * sizeof *d->anchors +
                        (size_t)post.max_total_detections * sizeof *d->detections;
     return DET_OK;
 }
@@ -166,47 +148,13 @@ void det_detector_destroy(det_detector **out)
         return;
     det_detector *d = *out;
     struct det_env *env = det_context_env(d->context);
-    det_net_destroy(env, &d->net);
-    det_postprocess_destroy(env, &d->postprocess);
-    det_input_free(env, &d->input);
+    if (d->runner != NULL)
+        d->context->backend->runner_destroy(env, &d->runner);
     det_free(env, &d->anchors);
     det_free(env, &d->detections);
     det_free(env, &d->own_params);
     det_graph_free(env, &d->own_graph);
     det_free(env, out);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
-
-/* The exponent's bits are all set in infinities and NaN only. */
-static bool all_finite(const float *values, size_t count)
-{
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        found |= (bits & 0x7F800000U) == 0x7F800000U;
-    }
-    return found == 0;
-}
-
-static det_status check_outputs(struct det_env *env, const det_detector *d)
-{
-    const size_t anchors = (size_t)d->graph->anchor_count;
-    const bool boxes = all_finite(det_net_encodings(d->net), anchors * 4);
-    const bool classes =
-        all_finite(det_net_logits(d->net), anchors * (size_t)d->graph->class_slots);
-    if (boxes && classes)
-        return DET_OK;
-    return det_fail(env, DET_STATUS_NON_FINITE,
-                    "the network's %s hold NaN or infinity: the model's weights are damaged or its "
-                    "training diverged",
-                    boxes ? "class logits" : "box encodings");
 }
 
 static size_t collect(det_detector *d, const struct det_detections *from)
@@ -236,22 +184,18 @@ det_status det_detector_run(det_detector *d, const det_image_view *image,
     *count = 0;
     d->times = (det_detector_times){0};
     DET_TRY_RETURN(det_image_view_check(env, image));
-    const uint64_t start = now_ns();
-    const struct det_tensor in = d->graph->tensors[0];
+    const struct det_backend *backend = d->context->backend;
     const struct det_frame frame = det_frame_of(&d->model->spec, image->height, image->width);
-    DET_TRY_RETURN(
-        det_input_fill(env, &d->input, image, &frame, det_net_input(d->net), in.height, in.width));
-    const uint64_t filled = now_ns();
-    det_net_forward(d->net, d->params);
-    const uint64_t computed = now_ns();
-    DET_TRY_RETURN(check_outputs(env, d));
-    const struct det_detections *found = det_postprocess_run(
-        d->postprocess, det_net_logits(d->net), det_net_encodings(d->net), frame.window);
+    const struct det_detections *found = NULL;
+    uint64_t times[3];
+    DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, 0, image, &frame));
+    DET_TRY_RETURN(backend->runner_run(env, d->runner));
+    DET_TRY_RETURN(backend->runner_detections(env, d->runner, 0, &found));
     *count = collect(d, found);
     *detections = d->detections;
-    d->times = (det_detector_times){.preprocess_ns = filled - start,
-                                    .network_ns = computed - filled,
-                                    .postprocess_ns = now_ns() - computed};
+    backend->runner_times(d->runner, times);
+    d->times = (det_detector_times){
+        .preprocess_ns = times[0], .network_ns = times[1], .postprocess_ns = times[2]};
     return DET_OK;
 }
 
@@ -264,5 +208,7 @@ void det_detector_last_times(const det_detector *detector, det_detector_times *t
 
 size_t det_detector_memory_bytes(const det_detector *detector)
 {
-    return detector == NULL ? 0 : detector->planned_bytes + det_input_bytes(&detector->input);
+    return detector == NULL ? 0
+                            : detector->planned_bytes +
+                                  detector->context->backend->runner_bytes(detector->runner);
 }

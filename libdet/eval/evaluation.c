@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "backend/backend.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/loader.h"
@@ -33,9 +34,9 @@ struct run {
     struct det_graph graph;
     const float *params;
     float *folded_params; /* NULL when the model's own parameters are used */
-    struct det_net *net;
     float (*anchors)[4];
-    struct det_postprocess *postprocess;
+    const struct det_backend *backend;
+    struct det_runner *runner;
     struct det_targets *targets;
     struct det_losses *losses;
     double localization, classification; /* sums over images */
@@ -51,8 +52,8 @@ static void close_run(struct run *r)
     struct det_env *env = r->env;
     det_loader_destroy(env, &r->loader);
     det_dataset_close(env, &r->dataset);
-    det_net_destroy(env, &r->net);
-    det_postprocess_destroy(env, &r->postprocess);
+    if (r->runner != NULL)
+        r->backend->runner_destroy(env, &r->runner);
     det_targets_destroy(env, &r->targets);
     det_losses_destroy(env, &r->losses);
     det_free(env, &r->anchors);
@@ -141,8 +142,6 @@ static det_status open_network(struct run *r, det_context *context,
         det_graph_fold_params(&model->graph, model->params, &r->graph, r->folded_params);
         r->params = r->folded_params;
     }
-    DET_TRY(det_net_create(env, &r->graph, context->ops, context->pool, 1,
-                           as_api ? DET_NET_EVALUATE : DET_NET_INFER, &r->net));
     int32_t anchor_count = 0;
     DET_TRY(det_spec_anchors(env, spec, &r->anchors, &anchor_count));
     const float(*anchors)[4] = (const float(*)[4])r->anchors;
@@ -154,8 +153,18 @@ static det_status open_network(struct run *r, det_context *context,
         .change_coordinate_frame = true,
         .coder = {spec->y_scale, spec->x_scale, spec->height_scale, spec->width_scale},
     };
-    DET_TRY(det_postprocess_create(env, &nms, anchors, anchor_count, spec->num_classes,
-                                   context->pool, &r->postprocess));
+    const struct det_runner_settings running = {
+        .spec = spec,
+        .graph = &r->graph,
+        .params = r->params,
+        .evaluate = true,
+        .batch = 1,
+        .postprocess = &nms,
+        .anchors = anchors,
+        .anchor_count = anchor_count,
+    };
+    r->backend = context->backend;
+    DET_TRY(r->backend->runner_create(env, context->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
     DET_TRY(det_loss_settings_from_config(env, r->config, &targets, &loss));
@@ -212,9 +221,11 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
         window[3] = (float)scaled_width / (float)batch->width;
     }
     DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
-    det_net_set_images(r->net, batch->images, batch->height, batch->width);
-    det_net_forward(r->net, r->params);
-    const float *logits = det_net_logits(r->net), *encodings = det_net_encodings(r->net);
+    const float *logits = NULL, *encodings = NULL;
+    DET_TRY_RETURN(r->backend->runner_set_images(env, r->runner, batch->images, batch->height,
+                                                 batch->width, (const float(*)[4]) & window));
+    DET_TRY_RETURN(r->backend->runner_run(env, r->runner));
+    DET_TRY_RETURN(r->backend->runner_outputs(env, r->runner, &logits, &encodings));
     DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));
     struct det_loss_values values;
     DET_TRY_RETURN(det_losses_compute(env, r->losses, context->pool, r->targets, logits, encodings,
@@ -226,8 +237,8 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     }
     r->localization += values.localization;
     r->classification += values.classification;
-    const struct det_detections *found =
-        det_postprocess_run(r->postprocess, logits, encodings, window);
+    const struct det_detections *found = NULL;
+    DET_TRY_RETURN(r->backend->runner_detections(env, r->runner, 0, &found));
     for (int32_t i = 0; i < found->count; i++) {
         double coco[4];
         to_coco(found->boxes[i], height, width, coco);

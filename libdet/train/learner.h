@@ -7,9 +7,11 @@
 #ifndef DET_TRAIN_LEARNER_H
 #define DET_TRAIN_LEARNER_H
 
+#include "backend/backend.h"
 #include "model/losses.h"
 #include "model/net.h"
 #include "model/optimizer.h"
+#include "model/targets.h"
 
 enum det_update_rule { DET_UPDATE_MOMENTUM, DET_UPDATE_RMSPROP, DET_UPDATE_ADAM };
 
@@ -41,12 +43,11 @@ struct det_learner {
     struct det_learner_settings settings;
     struct det_model_spec spec;
     struct det_graph graph;
-    const struct det_ops *ops; /* borrowed, like the pool */
-    struct det_pool *pool;
-    struct det_net *net;
     float (*anchors)[4];
-    struct det_targets *targets;
-    struct det_losses *losses;
+    const struct det_backend *backend; /* borrowed, like the device */
+    struct det_device *device;
+    struct det_step *step;
+    /* The host's copy of what a device may have of its own: det_learner_pull() and det_learner_push(). */
     float *params, *gradients; /* [graph.param_floats] */
     float *slots
         [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment */
@@ -55,21 +56,32 @@ struct det_learner {
     int64_t updates; /* steps done: Adam and RMSProp count them */
 };
 
-/* Parameters are the initial ones drawn from `seed`; the caller overwrites those it restores. */
+/* Parameters are the initial ones drawn from `seed`; the caller overwrites those it restores, then pushes. Backend and device
+ * must outlive the learner. */
 det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
                               const struct det_learner_settings *settings,
-                              const struct det_ops *ops, struct det_pool *pool, uint64_t seed,
-                              struct det_learner **learner);
+                              const struct det_backend *backend, struct det_device *device,
+                              uint64_t seed, struct det_learner **learner);
 void det_learner_destroy(struct det_env *env, struct det_learner **learner);
 
+/* Parameters and optimizer state to the device after the host has changed them; back from it before the host reads them. */
+det_status det_learner_push(struct det_env *env, struct det_learner *learner);
+det_status det_learner_pull(struct det_env *env, struct det_learner *learner);
+
+/* How the network runs in a step. */
+static inline enum det_net_mode det_learner_mode(const struct det_learner *learner)
+{
+    return learner->spec.freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN;
+}
+
 /* Losses and gradients for a batch, nothing updated. images [N, input_height, input_width, 3] of 0..255; truths [N].
- * NON_FINITE names the first operation whose output is not finite. */
+ * NON_FINITE names the first operation whose output is not finite. The gradients are in learner->gradients. */
 det_status det_learner_gradients(struct det_env *env, struct det_learner *learner,
                                  const float *images, const struct det_ground_truth *truths,
                                  struct det_step_result *result);
 /* Clips, updates parameters and moving averages. */
-void det_learner_update(struct det_learner *learner, float learning_rate,
-                        const struct det_step_result *result);
+det_status det_learner_update(struct det_env *env, struct det_learner *learner, float learning_rate,
+                              const struct det_step_result *result);
 
 /* Both. After NON_FINITE nothing was updated. */
 det_status det_learner_step(struct det_env *env, struct det_learner *learner, const float *images,

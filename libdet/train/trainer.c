@@ -88,6 +88,7 @@ det_status det_trainer_save(det_trainer *trainer)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "no checkpoint can be written: the trainer has no model_dir");
     DET_TRY(det_trainer_checkpoint_path(trainer, trainer->state.step, &path));
+    DET_TRY(det_learner_pull(env, trainer->learner));
     DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
                                 &trainer->state));
     trainer->saved_step = trainer->state.step;
@@ -214,7 +215,8 @@ int64_t det_trainer_steps_done(const det_trainer *trainer)
 
 det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
 {
-    const struct det_learner *learner = trainer->learner;
+    struct det_learner *learner = trainer->learner;
+    DET_TRY_RETURN(det_learner_pull(trainer->env, learner));
     DET_TRY_RETURN(det_model_create(trainer->env, &learner->spec, false,
                                     det_trainer_class_names(trainer), out));
     memcpy((*out)->owned, learner->params, learner->graph.param_floats * sizeof(float));

@@ -266,8 +266,8 @@ static det_status build_network(struct det_trainer *trainer,
     DET_TRY_RETURN(det_learner_settings_from_config(env, config, &learner));
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
-    DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->ops,
-                                      trainer->context->pool, trainer->state.seed,
+    DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->backend,
+                                      trainer->context->device, trainer->state.seed,
                                       &trainer->learner));
     const struct det_schedule *schedule = &trainer->schedule.schedule;
     if (schedule->kind == DET_SCHEDULE_COSINE_DECAY && trainer->num_steps != INT64_MAX &&
@@ -454,6 +454,7 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(open_data(trainer, config, settings));
     DET_TRY_RETURN(build_network(trainer, config, settings));
     DET_TRY_RETURN(restore(trainer, config, settings));
+    DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
     DET_TRY_RETURN(prepare_model_dir(trainer, config));
     return start_loader(trainer, config, settings);
 }

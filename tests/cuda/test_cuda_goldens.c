@@ -77,18 +77,14 @@ static void training(void **state)
     struct det_device *device = NULL;
     const struct det_device_settings settings = {0};
     training_scene_open(env, &scene);
-    const char *reason = NULL;
-    assert_ok(env, det_learner_create(env, &scene.spec, &scene.settings,
-                                      det_ops_cpu("auto", &reason), NULL, 1, &learner));
-    formula_params(&learner->graph, learner->params);
     assert_ok(env, backend->device_open(env, &settings, &device));
+    assert_ok(env,
+              det_learner_create(env, &scene.spec, &scene.settings, backend, device, 1, &learner));
+    formula_params(&learner->graph, learner->params);
     scene.golden.name = "train_scene (cuda)";
-    scene.golden.backend = backend;
-    assert_ok(env, backend->step_create(env, device, learner, &scene.golden.step));
     training_golden_run(env, &scene.golden, learner);
-    backend->step_destroy(env, &scene.golden.step);
-    backend->device_close(env, &device);
     det_learner_destroy(env, &learner);
+    backend->device_close(env, &device);
     training_scene_close(env, &scene);
     test_env_check(&t);
 }

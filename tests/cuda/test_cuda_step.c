@@ -100,7 +100,7 @@ static void gradients_apart(void **state)
             fail_msg("gradient of %s: relative l2 %.3g", param->key, error);
     }
     tiny_compare_params(&tiny, 0, 0); /* nothing was updated */
-    det_learner_update(tiny.cpu, 0.01f, &cpu);
+    assert_ok(tiny.env, det_learner_update(tiny.env, tiny.cpu, 0.01f, &cpu));
     assert_ok(tiny.env, tiny.backend->step_update(tiny.env, tiny.step, 0.01f, &gpu));
     tiny_compare_params(&tiny, exact.params, exact.slots);
     tiny_close(&tiny);

@@ -2,6 +2,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/mem.h"
+#include "support/cpu_device.h"
 #include "support/formula.h"
 #include "support/test.h"
 #include "support/training_golden.h"
@@ -17,11 +18,14 @@ static void scene(const struct det_ops *ops)
     struct training_scene scene;
     training_scene_open(env, &scene);
     struct det_learner *learner = NULL;
-    assert_ok(env, det_learner_create(env, &scene.spec, &scene.settings, ops, pool, 1, &learner));
+    struct det_device *device = test_cpu_device(env, ops, pool);
+    assert_ok(env, det_learner_create(env, &scene.spec, &scene.settings, det_backend_cpu(), device,
+                                      1, &learner));
     formula_params(&learner->graph, learner->params);
     scene.golden.name = ops->name;
     training_golden_run(env, &scene.golden, learner);
     det_learner_destroy(env, &learner);
+    test_cpu_device_close(env, &device);
     training_scene_close(env, &scene);
     det_pool_destroy(env, &pool);
     test_env_check(&t);
@@ -115,8 +119,9 @@ static void real(const char *name, enum det_class_loss loss, double loss_bound)
     settings.loss.class_loss = loss;
     const char *reason = NULL;
     struct det_learner *learner = NULL;
-    assert_ok(env, det_learner_create(env, &spec, &settings, det_ops_cpu("auto", &reason), pool, 1,
-                                      &learner));
+    struct det_device *device = test_cpu_device(env, det_ops_cpu("auto", &reason), pool);
+    assert_ok(env,
+              det_learner_create(env, &spec, &settings, det_backend_cpu(), device, 1, &learner));
     char checkpoint[256], full[256];
     assert_non_null(test_shared(checkpoint, "goldens/trained_raccoon/ckpt-2.index"));
     struct det_restore_report report;
@@ -137,6 +142,7 @@ static void real(const char *name, enum det_class_loss loss, double loss_bound)
     };
     training_golden_run(env, &golden, learner);
     det_learner_destroy(env, &learner);
+    test_cpu_device_close(env, &device);
     for (int i = 0; i < 2; i++)
         det_ground_truth_free(env, &truths[i]);
     free(images);

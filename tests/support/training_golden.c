@@ -125,38 +125,12 @@ static void check_variables(const struct training_golden *golden, const struct d
                   golden->name, rows, worst);
 }
 
-/* By the learner itself, or by a device's step of it. */
-static void compute_gradients(struct det_env *env, const struct training_golden *golden,
-                              struct det_learner *learner, struct det_step_result *result)
-{
-    const struct det_backend *backend = golden->backend;
-    if (backend == NULL) {
-        assert_ok(env, det_learner_gradients(env, learner, golden->images, golden->truths, result));
-        return;
-    }
-    assert_ok(env,
-              backend->step_gradients(env, golden->step, golden->images, golden->truths, result));
-    assert_ok(env, backend->step_pull_gradients(env, golden->step));
-}
-
-static void update(struct det_env *env, const struct training_golden *golden,
-                   struct det_learner *learner, float rate, const struct det_step_result *result)
-{
-    const struct det_backend *backend = golden->backend;
-    if (backend == NULL) {
-        det_learner_update(learner, rate, result);
-        return;
-    }
-    assert_ok(env, backend->step_update(env, golden->step, rate, result));
-    assert_ok(env, backend->step_pull(env, golden->step));
-    learner->updates++;
-}
-
 void training_golden_run(struct det_env *env, const struct training_golden *golden,
                          struct det_learner *learner)
 {
     char *text = test_read_text(golden->steps), *at = text;
     double worst = 0, worst_part = 0;
+    assert_ok(env, det_learner_push(env, learner));
     for (int step = 0; step < golden->steps_compared; step++) {
         double lr, localization, classification, regularization, total;
         double localization_noise = 0, classification_noise = 0;
@@ -166,7 +140,8 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
                            &regularization, &total, &localization_noise,
                            &classification_noise) >= 5);
         struct det_step_result result;
-        compute_gradients(env, golden, learner, &result);
+        assert_ok(env,
+                  det_learner_gradients(env, learner, golden->images, golden->truths, &result));
         const double bound = golden->loss_bound;
         check_loss(golden->name, step, "localization loss", result.localization_loss, localization,
                    fmax(bound, 5 * localization_noise), &worst_part);
@@ -177,12 +152,13 @@ void training_golden_run(struct det_env *env, const struct training_golden *gold
         check_loss(golden->name, step, "total loss", result.total_loss, total, bound, &worst);
         if (step == 0)
             check_gradients(golden, learner);
-        update(env, golden, learner, (float)lr, &result);
+        assert_ok(env, det_learner_update(env, learner, (float)lr, &result));
     }
     free(text);
     print_message("%s: losses of %d steps: worst relative difference of a total %.3g (bound %.0e), "
                   "of a part %.3g\n",
                   golden->name, golden->steps_compared, worst, golden->loss_bound, worst_part);
+    assert_ok(env, det_learner_pull(env, learner));
     check_variables(golden, learner);
 }
 

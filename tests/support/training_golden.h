@@ -2,7 +2,6 @@
 #ifndef DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
 #define DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
 
-#include "backend/backend.h"
 #include "train/learner.h"
 
 struct training_golden {
@@ -17,8 +16,6 @@ struct training_golden {
     double loss_bound; /* relative; a part may differ by 5 times its stored noise if that is more */
     const float *images;
     const struct det_ground_truth *truths;
-    const struct det_backend *backend; /* NULL: the learner computes */
-    struct det_step *step;             /* of the learner, on the backend's device */
 };
 
 /* Formula weights, three boxes and one, frozen batch norms, K = 3 (goldens train_scene_focal_frozen_bn). */
@@ -36,7 +33,7 @@ void training_scene_close(struct det_env *env, struct training_scene *scene);
 void training_golden_add_box(struct det_env *env, struct det_ground_truth *truth,
                              int32_t class_index, const float box[4]);
 
-/* Asserts the bounds of the design document and prints what was measured. */
+/* Asserts the bounds of the design document and prints what was measured. The learner's host parameters are where it begins. */
 void training_golden_run(struct det_env *env, const struct training_golden *golden,
                          struct det_learner *learner);
 

@@ -73,6 +73,9 @@ bool tool_open(struct tool *tool, int *exit_status)
     settings.threads = (int)tool->threads;
     settings.cpu = tool->cpu;
     settings.device = tool->device;
+    settings.precision = tool->precision;
+    settings.deterministic = tool->deterministic;
+    settings.no_graph = !tool->graph;
     const det_status status = det_context_create(&tool->context, &settings);
     if (status != DET_OK) {
         /* The logger had the sentence. */

@@ -1,6 +1,6 @@
 /* tool.h: what all tools share besides their options: a det_context whose log goes to stderr, the
  * options --threads,
- * --cpu, --device and --verbose, a progress line, the way out after an error, and Ctrl-C as a flag.
+ * --cpu, --device, --precision, --deterministic, --graph and --verbose, a progress line, the way out after an error, and Ctrl-C as a flag.
  */
 #ifndef DET_TOOLS_COMMON_TOOL_H
 #define DET_TOOLS_COMMON_TOOL_H
@@ -14,16 +14,16 @@
 struct tool {
     const char *name; /* "det-train" */
     int64_t threads;
-    const char *cpu, *device;
-    bool verbose;
+    const char *cpu, *device, *precision;
+    bool deterministic, graph, verbose;
     det_context *context;      /* after tool_open() */
     bool terminal;             /* stderr is one: progress is shown */
     atomic_bool progress_open; /* a progress line stands on the terminal */
 };
 
-#define TOOL_INIT(program)                                 \
-    {                                                      \
-        .name = (program), .cpu = "auto", .device = "auto" \
+#define TOOL_INIT(program)                                                                     \
+    {                                                                                          \
+        .name = (program), .cpu = "auto", .device = "auto", .precision = "auto", .graph = true \
     }
 
 /* Entries of an option table. */
@@ -34,6 +34,12 @@ struct tool {
          "instruction set: auto, sse2, avx2, avx512 or ref"},                               \
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
+        {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
+         "f32, tf32 or bf16 (the latter two with CUDA); auto: f32"},                        \
+        {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
+         "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
+        {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
+         "CUDA: run recorded graphs; --nograph launches one by one"},                       \
     {                                                                                       \
         "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details"                       \
     }

@@ -51,6 +51,14 @@ typedef struct det_context_settings {
     const char
         *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
                                   error; default "auto" */
+    const char *
+        precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
+                              bf16, how activations are stored. Master weights, statistics and losses are float32 always.
+                              tf32 and bf16 need CUDA (compute capability 8.0); default "auto" */
+    int deterministic; /**< 1: CUDA takes only library algorithms that give the same bits in each run, somewhat
+                              slower. The CPU always does, for any number of threads. Default 0 */
+    int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
+                              profilers. Default 0 */
 } det_context_settings;
 
 /** Fills in the defaults. */
@@ -59,7 +67,7 @@ DET_API void det_context_settings_default(det_context_settings *settings);
 /**
  * Creates a context. `settings` may be NULL for the defaults.
  * On failure *context is NULL and nothing is left allocated; as there is no context to ask, the status alone
- * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set not here, DEVICE, OUT_OF_MEMORY); the logger, if
+ * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set or precision not here, DEVICE, OUT_OF_MEMORY); the logger, if
  * one was given, gets the sentence.
  */
 DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "support/cpu_device.h"
 #include "support/formula.h"
 
 void tiny_spec(struct det_model_spec *spec)
@@ -59,8 +60,13 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     learning.batch_size = TINY_BATCH;
     learning.rule = settings->rule;
     learning.clip_norm = settings->clip_norm;
-    assert_ok(env, det_learner_create(env, &spec, &learning, ops, NULL, 7, &tiny->cpu));
-    assert_ok(env, det_learner_create(env, &spec, &learning, ops, NULL, 7, &tiny->gpu));
+    tiny->cpu_device = test_cpu_device(env, ops, NULL);
+    assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
+                                      &tiny->cpu));
+    assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
+    assert_ok(
+        env, det_learner_create(env, &spec, &learning, tiny->backend, tiny->device, 7, &tiny->gpu));
+    tiny->step = tiny->gpu->step;
     const size_t count = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
     tiny->images = malloc(count * sizeof *tiny->images);
     assert_non_null(tiny->images);
@@ -69,17 +75,16 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     formula_params(&tiny->cpu->graph, tiny->cpu->params);
     formula_params(&tiny->gpu->graph, tiny->gpu->params);
     tiny_boxes(tiny, settings->boxes > 0 ? settings->boxes : 3);
-    assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
-    assert_ok(env, tiny->backend->step_create(env, tiny->device, tiny->gpu, &tiny->step));
+    assert_ok(env, det_learner_push(env, tiny->gpu));
 }
 
 void tiny_close(struct tiny *tiny)
 {
     struct det_env *env = tiny->env;
-    tiny->backend->step_destroy(env, &tiny->step);
-    tiny->backend->device_close(env, &tiny->device);
     det_learner_destroy(env, &tiny->cpu);
     det_learner_destroy(env, &tiny->gpu);
+    tiny->backend->device_close(env, &tiny->device);
+    test_cpu_device_close(env, &tiny->cpu_device);
     for (int32_t n = 0; n < TINY_BATCH; n++)
         det_ground_truth_free(env, &tiny->truths[n]);
     free(tiny->images);

@@ -1,0 +1,66 @@
+/* cpu_backend.c: the CPU's table. Nothing is copied: what a step pushes and pulls is the learner's own memory. */
+#include <stdio.h>
+
+#include "backend/cpu/cpu_device.h"
+#include "backend/ops.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+static det_status device_open(struct det_env *env, const struct det_device_settings *settings,
+                              struct det_device **out)
+{
+    *out = NULL;
+    if (settings->precision != DET_PRECISION_F32)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "precision: the CPU computes in f32 only, tf32 and bf16 need CUDA");
+    DET_TRY_RETURN(det_alloc(env, out, 1, sizeof **out, "device"));
+    **out = (struct det_device){.ops = settings->ops, .pool = settings->pool};
+    return DET_OK;
+}
+
+static void device_close(struct det_env *env, struct det_device **device)
+{
+    det_free(env, device);
+}
+
+static void device_describe(const struct det_device *device, char *text, size_t bytes)
+{
+    const int threads = det_pool_threads(device->pool);
+    snprintf(text, bytes, "cpu: %s, %d thread%s", device->ops->name, threads,
+             threads == 1 ? "" : "s");
+}
+
+static det_status nothing_to_copy(struct det_env *env, struct det_step *step)
+{
+    (void)env;
+    (void)step;
+    return DET_OK;
+}
+
+const struct det_backend *det_backend_cpu(void)
+{
+    static const struct det_backend backend = {
+        .name = "cpu",
+        .device_open = device_open,
+        .device_close = device_close,
+        .device_describe = device_describe,
+        .step_create = det_cpu_step_create,
+        .step_destroy = det_cpu_step_destroy,
+        .step_push = nothing_to_copy,
+        .step_pull = nothing_to_copy,
+        .step_pull_gradients = nothing_to_copy,
+        .step_gradients = det_cpu_step_gradients,
+        .step_update = det_cpu_step_update,
+        .step_run = det_cpu_step_run,
+        .runner_create = det_cpu_runner_create,
+        .runner_destroy = det_cpu_runner_destroy,
+        .runner_set_picture = det_cpu_runner_set_picture,
+        .runner_set_images = det_cpu_runner_set_images,
+        .runner_run = det_cpu_runner_run,
+        .runner_detections = det_cpu_runner_detections,
+        .runner_outputs = det_cpu_runner_outputs,
+        .runner_times = det_cpu_runner_times,
+        .runner_bytes = det_cpu_runner_bytes,
+    };
+    return &backend;
+}

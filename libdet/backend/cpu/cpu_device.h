@@ -1,0 +1,42 @@
+/* cpu_device.h: the CPU as a device: operations and threads, and the functions of det_backend that cpu_step.c and cpu_runner.c
+ * give to cpu_backend.c's table. */
+#ifndef DET_BACKEND_CPU_DEVICE_H
+#define DET_BACKEND_CPU_DEVICE_H
+
+#include "backend/backend.h"
+
+struct det_device {
+    const struct det_ops *ops; /* borrowed, like the pool */
+    struct det_pool *pool;
+};
+
+det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
+                               struct det_learner *learner, struct det_step **step);
+void det_cpu_step_destroy(struct det_env *env, struct det_step **step);
+det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
+                                  const struct det_ground_truth *truths,
+                                  struct det_step_result *result);
+det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float learning_rate,
+                               const struct det_step_result *result);
+det_status det_cpu_step_run(struct det_env *env, struct det_step *step, const float *images,
+                            const struct det_ground_truth *truths, float learning_rate,
+                            struct det_step_result *result);
+
+det_status det_cpu_runner_create(struct det_env *env, struct det_device *device,
+                                 const struct det_runner_settings *settings,
+                                 struct det_runner **runner);
+void det_cpu_runner_destroy(struct det_env *env, struct det_runner **runner);
+det_status det_cpu_runner_set_picture(struct det_env *env, struct det_runner *runner, int32_t index,
+                                      const det_image_view *view, const struct det_frame *frame);
+det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *runner,
+                                     const float *images, int32_t height, int32_t width,
+                                     const float (*windows)[4]);
+det_status det_cpu_runner_run(struct det_env *env, struct det_runner *runner);
+det_status det_cpu_runner_detections(struct det_env *env, struct det_runner *runner, int32_t index,
+                                     const struct det_detections **detections);
+det_status det_cpu_runner_outputs(struct det_env *env, struct det_runner *runner,
+                                  const float **logits, const float **encodings);
+void det_cpu_runner_times(const struct det_runner *runner, uint64_t ns[3]);
+size_t det_cpu_runner_bytes(const struct det_runner *runner);
+
+#endif

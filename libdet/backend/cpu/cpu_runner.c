@@ -1,0 +1,201 @@
+/* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory planned. */
+#include <string.h>
+#include <time.h>
+
+#include "backend/cpu/cpu_device.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "detect/input.h"
+#include "model/model.h"
+#include "model/net.h"
+#include "model/postprocess.h"
+
+/* One image of the batch. */
+struct place {
+    struct det_postprocess *postprocess;
+    const struct det_detections *found; /* NULL: its outputs were not finite */
+    const char *bad;                    /* which ones, then */
+    float window[4];
+};
+
+struct det_runner {
+    struct det_runner_settings settings;
+    struct det_net *net;
+    struct place *places; /* [batch] */
+    struct det_input input;
+    uint64_t input_ns; /* since the last run */
+    uint64_t times[3];
+    size_t planned_bytes;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
+}
+
+static float *input_of(const struct det_runner *r, int32_t index)
+{
+    const struct det_tensor in = r->settings.graph->tensors[0];
+    return det_net_input(r->net) + (size_t)index * (size_t)in.height * (size_t)in.width * 3;
+}
+
+/* The resizer's tables and rows for the widest output, so that no later picture makes them grow. */
+static det_status warm_up_input(struct det_env *env, struct det_runner *r)
+{
+    const struct det_model_spec *spec = r->settings.spec;
+    const uint8_t pixel[3] = {0};
+    const det_image_view view = {.pixels = pixel, .width = 1, .height = 1};
+    const struct det_frame frame = {spec->input_height, spec->input_width, {0, 0, 1, 1}};
+    return det_cpu_runner_set_picture(env, r, 0, &view, &frame);
+}
+
+static det_status plan(struct det_env *env, const struct det_device *device, struct det_runner *r)
+{
+    const struct det_runner_settings *s = &r->settings;
+    const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
+    size_t net_bytes = 0;
+    if (s->anchor_count != s->graph->anchor_count)
+        return det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", s->anchor_count,
+                        s->graph->anchor_count);
+    DET_TRY_RETURN(
+        det_net_create(env, s->graph, device->ops, device->pool, s->batch, mode, &r->net));
+    DET_TRY_RETURN(det_alloc(env, &r->places, (size_t)s->batch, sizeof *r->places, "runner"));
+    for (int32_t i = 0; i < s->batch; i++)
+        DET_TRY_RETURN(det_postprocess_create(env, s->postprocess, s->anchors, s->anchor_count,
+                                              s->spec->num_classes, device->pool,
+                                              &r->places[i].postprocess));
+    DET_TRY_RETURN(det_net_memory_bytes(env, s->graph, device->ops, det_pool_threads(device->pool),
+                                        s->batch, mode, &net_bytes));
+    r->planned_bytes =
+        sizeof *r + net_bytes +
+        (size_t)s->batch * (sizeof *r->places + det_postprocess_bytes(r->places[0].postprocess));
+    return s->evaluate ? DET_OK : warm_up_input(env, r);
+}
+
+det_status det_cpu_runner_create(struct det_env *env, struct det_device *device,
+                                 const struct det_runner_settings *settings,
+                                 struct det_runner **out)
+{
+    struct det_runner *r = NULL;
+    *out = NULL;
+    DET_TRY_RETURN(det_alloc(env, &r, 1, sizeof *r, "runner"));
+    r->settings = *settings;
+    const det_status status = plan(env, device, r);
+    if (status != DET_OK)
+        det_cpu_runner_destroy(env, &r);
+    *out = r;
+    return status;
+}
+
+void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
+{
+    struct det_runner *r = *out;
+    if (r == NULL)
+        return;
+    det_net_destroy(env, &r->net);
+    for (int32_t i = 0; r->places != NULL && i < r->settings.batch; i++)
+        det_postprocess_destroy(env, &r->places[i].postprocess);
+    det_free(env, &r->places);
+    det_input_free(env, &r->input);
+    det_free(env, out);
+}
+
+det_status det_cpu_runner_set_picture(struct det_env *env, struct det_runner *r, int32_t index,
+                                      const det_image_view *view, const struct det_frame *frame)
+{
+    const uint64_t start = now_ns();
+    const struct det_tensor in = r->settings.graph->tensors[0];
+    DET_TRY_RETURN(
+        det_input_fill(env, &r->input, view, frame, input_of(r, index), in.height, in.width));
+    memcpy(r->places[index].window, frame->window, sizeof frame->window);
+    r->input_ns += now_ns() - start;
+    return DET_OK;
+}
+
+det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *r, const float *images,
+                                     int32_t height, int32_t width, const float (*windows)[4])
+{
+    (void)env;
+    const uint64_t start = now_ns();
+    det_net_set_images(r->net, images, height, width);
+    for (int32_t i = 0; i < r->settings.batch; i++)
+        memcpy(r->places[i].window, windows[i], sizeof r->places[i].window);
+    r->input_ns += now_ns() - start;
+    return DET_OK;
+}
+
+/* The exponent's bits are all set in infinities and NaN only. */
+static bool all_finite(const float *values, size_t count)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        found |= (bits & 0x7F800000U) == 0x7F800000U;
+    }
+    return found == 0;
+}
+
+static void find(struct det_runner *r, int32_t index)
+{
+    const size_t anchors = (size_t)r->settings.anchor_count;
+    const size_t slots = (size_t)r->settings.graph->class_slots;
+    const float *logits = det_net_logits(r->net) + (size_t)index * anchors * slots;
+    const float *encodings = det_net_encodings(r->net) + (size_t)index * anchors * 4;
+    struct place *place = &r->places[index];
+    place->found = NULL;
+    if (!all_finite(encodings, anchors * 4))
+        place->bad = "box encodings";
+    else if (!all_finite(logits, anchors * slots))
+        place->bad = "class logits";
+    else
+        place->found = det_postprocess_run(place->postprocess, logits, encodings, place->window);
+}
+
+det_status det_cpu_runner_run(struct det_env *env, struct det_runner *r)
+{
+    (void)env;
+    const uint64_t start = now_ns();
+    det_net_forward(r->net, r->settings.params);
+    const uint64_t computed = now_ns();
+    for (int32_t i = 0; i < r->settings.batch; i++)
+        find(r, i);
+    r->times[0] = r->input_ns;
+    r->times[1] = computed - start;
+    r->times[2] = now_ns() - computed;
+    r->input_ns = 0;
+    return DET_OK;
+}
+
+det_status det_cpu_runner_detections(struct det_env *env, struct det_runner *r, int32_t index,
+                                     const struct det_detections **detections)
+{
+    *detections = r->places[index].found;
+    if (*detections == NULL)
+        return det_fail(env, DET_STATUS_NON_FINITE,
+                        "the network's %s hold NaN or infinity: the model's weights are damaged or "
+                        "its training diverged",
+                        r->places[index].bad);
+    return DET_OK;
+}
+
+det_status det_cpu_runner_outputs(struct det_env *env, struct det_runner *r, const float **logits,
+                                  const float **encodings)
+{
+    (void)env;
+    *logits = det_net_logits(r->net);
+    *encodings = det_net_encodings(r->net);
+    return DET_OK;
+}
+
+void det_cpu_runner_times(const struct det_runner *r, uint64_t ns[3])
+{
+    memcpy(ns, r->times, sizeof r->times);
+}
+
+size_t det_cpu_runner_bytes(const struct det_runner *r)
+{
+    return r->planned_bytes + det_input_bytes(&r->input);
+}
