@@ -289,6 +289,12 @@ static void counts(void **state)
         assert_int_equal(after.unpinned_copies - before.unpinned_copies, 0);
         assert_int_equal(after.reports - before.reports, 0);
     }
+    /* The memory of a picture on its way must not be written. */
+    const struct cuda_emu_counts before = cuda_emu_read_counts();
+    for (int i = 0; i < 3; i++) {
+        assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, 0, &p.view, &frame));
+        assert_int_equal(cuda_emu_read_counts().host_waits - before.host_waits, i);
+    }
     free(p.bytes);
     close_all(&f);
 }

@@ -54,6 +54,7 @@ static det_status plan(struct det_env *env, struct det_device *device,
     *r = (struct det_runner){
         .device = device,
         .settings = *settings,
+        .spec = *settings->spec,
         .postprocess = *settings->postprocess,
         .input = settings->evaluate ? DET_CUDA_IMAGES : DET_CUDA_PICTURES,
     };

@@ -14,7 +14,9 @@ enum det_cuda_input { DET_CUDA_PICTURES, DET_CUDA_IMAGES, DET_CUDA_INPUTS };
 
 struct det_runner {
     struct det_device *device;
-    struct det_runner_settings settings; /* params, spec and graph are the caller's */
+    struct det_runner_settings
+        settings; /* the graph is the caller's; params and anchors are looked at once */
+    struct det_model_spec spec; /* copies of what the settings point to */
     struct det_postprocess_settings postprocess;
     struct det_cuda_net net;
     struct det_cuda_pictures pictures;
