@@ -157,7 +157,7 @@ static void out_of_memory(void **state)
     struct tiny tiny;
     tiny_open(&tiny, &(struct tiny_settings){0});
     const size_t bytes_of_two = cuda_emu_read_counts().live_device_bytes;
-    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     struct det_step *step = NULL;
     cuda_emu_set_memory(bytes_of_two * 2);
     tiny.gpu->settings.batch_size = 64;
@@ -188,7 +188,7 @@ static void each_device_allocation_fails(void **state)
     struct tiny tiny;
     struct det_step_result result;
     tiny_open(&tiny, &(struct tiny_settings){0});
-    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     tiny.backend->device_close(tiny.env, &tiny.device);
     const struct det_device_settings settings = {0};
     long failures = 0;
@@ -196,17 +196,18 @@ static void each_device_allocation_fails(void **state)
         cuda_emu_fail_at(n);
         det_status status = tiny.backend->device_open(tiny.env, &settings, &tiny.device);
         if (status == DET_OK)
-            status = tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.step);
+            status = tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.gpu->step);
         cuda_emu_fail_at(0);
         if (status == DET_OK)
             break;
         assert_true(status == DET_STATUS_OUT_OF_MEMORY || status == DET_STATUS_DEVICE);
         assert_true(tiny.env->error[0] != '\0');
-        assert_null(tiny.step);
+        assert_null(tiny.gpu->step);
         tiny.backend->device_close(tiny.env, &tiny.device);
         failures++;
     }
     assert_true(failures >= 5);
+    tiny.step = tiny.gpu->step;
     tiny_boxes(&tiny, 400);
     for (long n = 1; n <= 2; n++) {
         cuda_emu_fail_at(n);
