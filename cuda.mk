@@ -19,10 +19,11 @@ ifneq ($(WITH_CUDA),)
 CUDA_ARCHS   ?= $(filter 75 80 86 89 90 100 120,$(subst compute_,,$(shell $(NVCC) --list-gpu-arch)))
 CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o)
 CUDA_INCLUDE := -isystem $(CUDA_HOME)/include -Ikernels
-CUDA_LIBS    := -L$(CUDA_HOME)/lib64 -lcublasLt -lcudnn $(CUDA_HOME)/lib64/libcudart_static.a -ldl -lrt
+# cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
+CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -ldl -lrt
 LIBS         += $(CUDA_LIBS)
 # No C++ library behind the kernels: no exceptions, no guarded statics.
-NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) --threads 2 -Xptxas -v \
+NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
                 -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
                 $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                 -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
@@ -40,9 +41,27 @@ endif
 cuda: ## the CUDA backend for all architectures, and the library linked with it
 	$(Q)$(MAKE) CONFIG=release CUDA=1 all
 
+.PHONY: cuda-check cuda-budget
+ifneq ($(NVCC_FLAGS),)
+# Kernels that promise accesses of 16 bytes.
+VECTOR_KERNELS := bn_apply dwconv_forward elementwise optimizer upsample
+$(BUILD)/kernel-resources.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_resources.sh
+	$(Q)bench/kernel_resources.sh $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
+$(BUILD)/ptx/%.ptx: kernels/%.cu
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) -ptx -arch=sm_90 -std=c++17 -O3 $(CPPFLAGS_ALL) -Ikernels -o $@ $<
+cuda-check: all $(BUILD)/kernel-resources.csv $(VECTOR_KERNELS:%=$(BUILD)/ptx/%.ptx)
+	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(VECTOR_KERNELS:%=$(BUILD)/ptx/%.ptx)
+cuda-budget: $(BUILD)/kernel-resources.csv ## registers of today's kernels become the budget
+	$(Q)cp $< kernels/resources.csv
+else
+cuda-check: ## registers, spills and vector accesses of all kernels against kernels/resources.csv (needs nvcc)
+	$(Q)$(MAKE) CONFIG=release CUDA=1 cuda-check
+endif
+
 ifeq ($(CONFIG),cuda-emu)
 EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
-CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o) $(EMU_SRC:%.cc=$(OBJ)/%.o)
+CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
 CPPFLAGS_ALL += -DDET_CUDA_EMU -DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 LIBS         += -lstdc++

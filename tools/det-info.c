@@ -10,7 +10,7 @@ static void describe_build(struct tool *tool)
 {
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
-    printf("CUDA: not in this build\n");
+    printf("backends in this build: %s\n", det_backends());
 }
 
 static int describe_model(struct tool *tool, const char *path)

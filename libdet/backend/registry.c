@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "det/context.h"
 
 /* "cuda" or "cuda:I"; -1 in *index for the first usable one. */
 static bool is_cuda(const char *text, int32_t *index)
@@ -21,6 +22,11 @@ static bool is_cuda(const char *text, int32_t *index)
 }
 
 #ifdef DET_WITH_CUDA
+const char *det_backends(void)
+{
+    return "cpu cuda";
+}
+
 static det_status open_cuda(struct det_env *env, const struct det_device_settings *settings,
                             const char *device_text, const struct det_backend **backend,
                             struct det_device **device)
@@ -30,6 +36,11 @@ static det_status open_cuda(struct det_env *env, const struct det_device_setting
     return (*backend)->device_open(env, settings, device);
 }
 #else
+const char *det_backends(void)
+{
+    return "cpu";
+}
+
 static det_status open_cuda(struct det_env *env, const struct det_device_settings *settings,
                             const char *device_text, const struct det_backend **backend,
                             struct det_device **device)

@@ -72,6 +72,9 @@ DET_API void det_context_settings_default(det_context_settings *settings);
  */
 DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);
 
+/** Backends in this build, separated by spaces: "cpu" or "cpu cuda". Static. */
+DET_API const char *det_backends(void);
+
 /** Releases the context and sets *context to NULL. Objects made with it must be gone before. NULL is allowed. */
 DET_API void det_context_destroy(det_context **context);
 
