@@ -10,11 +10,11 @@ static float *trained(bool no_graph, size_t *count)
     tiny_open(&tiny, &(struct tiny_settings){.device.no_graph = no_graph});
     for (int i = 0; i < 3; i++) {
         struct det_step_result result;
-        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths,
-                                                   0.02f / (float)(i + 1), &result));
+        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images,
+                                                   tiny.truths, 0.02f / (float)(i + 1), &result));
         tiny.gpu->updates++;
     }
-    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.step));
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     *count = tiny.gpu->graph.param_floats;
     float *params = malloc(*count * sizeof *params);
     assert_non_null(params);
@@ -92,23 +92,23 @@ static void non_finite(void **state)
            !(tiny.gpu->graph.params[bad].role == DET_PARAM_KERNEL && bad > 20))
         bad++;
     tiny.gpu->params[tiny.gpu->graph.params[bad].offset] = NAN;
-    assert_ok(tiny.env, tiny.backend->step_push(tiny.env, tiny.step));
+    assert_ok(tiny.env, tiny.backend->step_push(tiny.env, tiny.gpu->step));
     float *before = malloc(bytes);
     assert_non_null(before);
     memcpy(before, tiny.gpu->params, bytes);
     for (int i = 0; i < 3; i++) { /* eager, recorded, replayed */
-        assert_fails(
-            tiny.env, DET_STATUS_NON_FINITE, tiny.gpu->graph.params[bad].key,
-            tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.02f, &result));
+        assert_fails(tiny.env, DET_STATUS_NON_FINITE, tiny.gpu->graph.params[bad].key,
+                     tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
+                                            0.02f, &result));
         assert_true(isnan(result.total_loss));
     }
-    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.step));
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     assert_memory_equal(before, tiny.gpu->params, bytes);
     free(before);
     tiny.truths[0].class_index[0] = TINY_CLASSES;
     assert_fails(
         tiny.env, DET_STATUS_INVALID_ARGUMENT, "image 0 of the batch, object 0",
-        tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.02f, &result));
+        tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths, 0.02f, &result));
     tiny_close(&tiny);
 }
 
@@ -125,8 +125,8 @@ static void counts(void **state)
     const long host_allocations = test_env_allocations(&tiny.t);
     for (int i = 0; i < 4; i++) {
         const struct cuda_emu_counts before = cuda_emu_read_counts();
-        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths,
-                                                   0.01f, &result));
+        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images,
+                                                   tiny.truths, 0.01f, &result));
         const struct cuda_emu_counts after = cuda_emu_read_counts();
         assert_int_equal(after.host_waits - before.host_waits, 1);
         assert_int_equal(after.captures - before.captures, i == 1);
@@ -157,7 +157,7 @@ static void out_of_memory(void **state)
     struct tiny tiny;
     tiny_open(&tiny, &(struct tiny_settings){0});
     const size_t bytes_of_two = cuda_emu_read_counts().live_device_bytes;
-    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     struct det_step *step = NULL;
     cuda_emu_set_memory(bytes_of_two * 2);
     tiny.gpu->settings.batch_size = 64;
@@ -188,7 +188,7 @@ static void each_device_allocation_fails(void **state)
     struct tiny tiny;
     struct det_step_result result;
     tiny_open(&tiny, &(struct tiny_settings){0});
-    tiny.backend->step_destroy(tiny.env, &tiny.step);
+    tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     tiny.backend->device_close(tiny.env, &tiny.device);
     const struct det_device_settings settings = {0};
     long failures = 0;
@@ -196,13 +196,13 @@ static void each_device_allocation_fails(void **state)
         cuda_emu_fail_at(n);
         det_status status = tiny.backend->device_open(tiny.env, &settings, &tiny.device);
         if (status == DET_OK)
-            status = tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.step);
+            status = tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.gpu->step);
         cuda_emu_fail_at(0);
         if (status == DET_OK)
             break;
         assert_true(status == DET_STATUS_OUT_OF_MEMORY || status == DET_STATUS_DEVICE);
         assert_true(tiny.env->error[0] != '\0');
-        assert_null(tiny.step);
+        assert_null(tiny.gpu->step);
         tiny.backend->device_close(tiny.env, &tiny.device);
         failures++;
     }
@@ -210,13 +210,13 @@ static void each_device_allocation_fails(void **state)
     tiny_boxes(&tiny, 400);
     for (long n = 1; n <= 2; n++) {
         cuda_emu_fail_at(n);
-        assert_fails(
-            tiny.env, DET_STATUS_OUT_OF_MEMORY, "ground truth",
-            tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.01f, &result));
+        assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "ground truth",
+                     tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
+                                            0.01f, &result));
     }
     cuda_emu_fail_at(0);
-    assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.step, tiny.images, tiny.truths, 0.01f,
-                                               &result));
+    assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
+                                               0.01f, &result));
     tiny_close(&tiny);
 }
 
