@@ -70,6 +70,8 @@ struct det_backend {
     det_status (*step_create)(struct det_env *env, struct det_device *device,
                               struct det_learner *learner, struct det_step **step);
     void (*step_destroy)(struct det_env *env, struct det_step **step);
+    size_t (*step_bytes)(
+        const struct det_step *step); /* activations and all else taken on the device */
     det_status (*step_push)(struct det_env *env, struct det_step *step); /* params and slots */
     det_status (*step_pull)(struct det_env *env, struct det_step *step); /* params and slots */
     det_status (*step_pull_gradients)(struct det_env *env, struct det_step *step);

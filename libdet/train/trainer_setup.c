@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backend/backend.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -223,7 +224,20 @@ fail:
 
 /* --- network --- */
 
-/* Said before the memory is taken, so that a run which does not fit has told why. */
+static void log_memory(const struct det_trainer *trainer, int32_t batch_size)
+{
+    const det_trainer_memory *memory = &trainer->memory;
+    const double parameters = (double)memory->parameters_bytes / MB;
+    const double activations = (double)memory->activations_bytes / MB;
+    const double batches = (double)memory->loader_bytes / MB;
+    det_log(trainer->env, DET_LOG_INFO,
+            "memory for batch %d: %.1f MB (parameters and optimizer %.1f, activations %.1f, loader "
+            "%.1f)",
+            (int)batch_size, parameters + activations + batches, parameters, activations, batches);
+}
+
+/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another device's backend says
+ * itself what would fit. */
 static det_status plan_memory(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *s, const struct det_model_spec *spec,
                               const struct det_learner_settings *learner)
@@ -236,20 +250,15 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
     DET_TRY(det_graph_build(env, spec, false, &graph));
     const size_t blocks = learner->rule == DET_UPDATE_MOMENTUM ? 3 : 4; /* gradients too */
     memory->parameters_bytes = graph.param_floats * sizeof(float) * blocks;
-    DET_TRY(det_net_memory_bytes(env, &graph, trainer->context->ops,
-                                 det_context_threads(trainer->context), learner->batch_size,
-                                 spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-                                 &memory->activations_bytes));
     loader_settings(trainer, config, s, &loader);
     memory->loader_bytes = det_loader_ring_bytes(&loader);
-    const double parameters = (double)memory->parameters_bytes / MB;
-    const double activations = (double)memory->activations_bytes / MB;
-    const double batches = (double)memory->loader_bytes / MB;
-    det_log(env, DET_LOG_INFO,
-            "memory for batch %d: %.1f MB (parameters and optimizer %.1f, activations %.1f, loader "
-            "%.1f)",
-            (int)learner->batch_size, parameters + activations + batches, parameters, activations,
-            batches);
+    if (trainer->context->backend == det_backend_cpu()) {
+        DET_TRY(det_net_memory_bytes(env, &graph, trainer->context->ops,
+                                     det_context_threads(trainer->context), learner->batch_size,
+                                     spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
+                                     &memory->activations_bytes));
+        log_memory(trainer, learner->batch_size);
+    }
 fail:
     det_graph_free(env, &graph);
     return status;
@@ -269,6 +278,11 @@ static det_status build_network(struct det_trainer *trainer,
     DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->backend,
                                       trainer->context->device, trainer->state.seed,
                                       &trainer->learner));
+    const struct det_backend *backend = trainer->context->backend;
+    if (backend != det_backend_cpu()) {
+        trainer->memory.activations_bytes = backend->step_bytes(trainer->learner->step);
+        log_memory(trainer, learner.batch_size);
+    }
     const struct det_schedule *schedule = &trainer->schedule.schedule;
     if (schedule->kind == DET_SCHEDULE_COSINE_DECAY && trainer->num_steps != INT64_MAX &&
         trainer->num_steps > schedule->total_steps)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/context.h"
 #include "base/mem.h"
@@ -589,7 +590,10 @@ static det_status create_and_run(struct det_env *env, void *argument)
 {
     const struct sweep *sweep = argument;
     const char *reason = NULL;
-    det_context context = {.env = *env, .ops = det_ops_cpu("auto", &reason)};
+    det_context context = {
+        .env = *env, .ops = det_ops_cpu("auto", &reason), .backend = det_backend_cpu()};
+    const struct det_device_settings settings = {.ops = context.ops};
+    DET_TRY_RETURN(context.backend->device_open(env, &settings, &context.device));
     det_detector *detector = NULL;
     const det_detection *detections = NULL;
     size_t count = 0;
@@ -604,6 +608,7 @@ static det_status create_and_run(struct det_env *env, void *argument)
     det_json_destroy(&context, &json);
     det_detector_destroy(&detector);
     *env = context.env;
+    context.backend->device_close(env, &context.device);
     return status;
 }
 

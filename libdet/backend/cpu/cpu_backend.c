@@ -46,6 +46,7 @@ const struct det_backend *det_backend_cpu(void)
         .device_describe = device_describe,
         .step_create = det_cpu_step_create,
         .step_destroy = det_cpu_step_destroy,
+        .step_bytes = det_cpu_step_bytes,
         .step_push = nothing_to_copy,
         .step_pull = nothing_to_copy,
         .step_pull_gradients = nothing_to_copy,

@@ -13,6 +13,7 @@ struct det_device {
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
                                struct det_learner *learner, struct det_step **step);
 void det_cpu_step_destroy(struct det_env *env, struct det_step **step);
+size_t det_cpu_step_bytes(const struct det_step *step);
 det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                   const struct det_ground_truth *truths,
                                   struct det_step_result *result);

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/cpu_device.h"
 #include "base/mem.h"
+#include "base/pool.h"
 #include "model/losses.h"
 #include "model/net.h"
 #include "model/optimizer.h"
@@ -16,6 +17,7 @@ struct det_step {
     struct det_net *net;
     struct det_targets *targets;
     struct det_losses *losses;
+    size_t net_bytes;
 };
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
@@ -31,6 +33,8 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     step->pool = device->pool;
     DET_TRY(det_net_create(env, &l->graph, device->ops, device->pool, batch, det_learner_mode(l),
                            &step->net));
+    DET_TRY(det_net_memory_bytes(env, &l->graph, device->ops, det_pool_threads(device->pool), batch,
+                                 det_learner_mode(l), &step->net_bytes));
     DET_TRY(det_targets_create(env, &settings->targets, (const float(*)[4])l->anchors, anchors,
                                l->spec.num_classes, batch, &step->targets));
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
@@ -51,6 +55,11 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     det_targets_destroy(env, &step->targets);
     det_losses_destroy(env, &step->losses);
     det_free(env, out);
+}
+
+size_t det_cpu_step_bytes(const struct det_step *step)
+{
+    return step->net_bytes;
 }
 
 /* Adds the gradient of the regularization and measures the whole. */

@@ -12,6 +12,7 @@ const struct det_backend *det_backend_cuda(void)
         .device_describe = det_cuda_device_describe,
         .step_create = det_cuda_step_create,
         .step_destroy = det_cuda_step_destroy,
+        .step_bytes = det_cuda_step_bytes,
         .step_push = det_cuda_step_push,
         .step_pull = det_cuda_step_pull,
         .step_pull_gradients = det_cuda_step_pull_gradients,

@@ -261,3 +261,8 @@ det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *s)
     return det_cuda_download(env, s->device, l->gradients, s->gradients,
                              l->graph.param_floats * sizeof(float), "fetching the gradients");
 }
+
+size_t det_cuda_step_bytes(const struct det_step *step)
+{
+    return bytes_of(step);
+}

@@ -51,6 +51,7 @@ struct det_step {
 det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
                                 struct det_learner *learner, struct det_step **step);
 void det_cuda_step_destroy(struct det_env *env, struct det_step **step);
+size_t det_cuda_step_bytes(const struct det_step *step);
 det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);

@@ -1,0 +1,188 @@
+/* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
+#include "support/workspace.h"
+
+static det_context *context_on(const char *device)
+{
+    det_context_settings settings;
+    det_context *context = NULL;
+    det_context_settings_default(&settings);
+    settings.device = device;
+    settings.threads = 1;
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
+    return context;
+}
+
+/* Steps from where the model folder stands to `until`; *loss is the first step's. */
+static void train(const struct workspace *w, const char *device, int64_t until, double *loss)
+{
+    det_context *context = context_on(device);
+    det_pipeline_config *config = NULL;
+    det_trainer *trainer = NULL;
+    det_trainer_settings settings;
+    det_step_report report;
+    det_trainer_settings_default(&settings);
+    settings.model_dir = w->model_dir;
+    settings.num_steps = until;
+    assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
+    assert_context_ok(context, det_trainer_create(context, config, &settings, &trainer));
+    assert_context_ok(context, det_trainer_step(trainer, &report));
+    *loss = report.total_loss;
+    assert_context_ok(context, det_trainer_run(trainer, NULL, NULL));
+    det_trainer_destroy(&trainer);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+}
+
+/* The file of a step, malloc. */
+static char *checkpoint(const struct workspace *w, int step, size_t *bytes)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/ckpt-%d.det", w->model_dir, step);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    char *data = malloc(8 << 20);
+    assert_non_null(data);
+    *bytes = fread(data, 1, 8 << 20, file);
+    assert_int_equal(fclose(file), 0);
+    return data;
+}
+
+static void training_resumes_bit_for_bit(void **state)
+{
+    (void)state;
+    struct workspace w;
+    size_t whole_bytes, parts_bytes;
+    double first, on_cpu, unused;
+    workspace_make(&w, "cuda-train");
+    train(&w, "cpu", 1, &on_cpu);
+    test_remove_tree(w.model_dir);
+    train(&w, "cuda", 5, &first);
+    assert_near(first, on_cpu, 1e-5 * on_cpu);
+    char *whole = checkpoint(&w, 5, &whole_bytes);
+    test_remove_tree(w.model_dir);
+    train(&w, "cuda", 2, &unused);
+    train(&w, "cuda:0", 5, &unused);
+    char *parts = checkpoint(&w, 5, &parts_bytes);
+    assert_int_equal(whole_bytes, parts_bytes);
+    assert_memory_equal(whole, parts, whole_bytes);
+    free(whole);
+    free(parts);
+    workspace_remove(&w);
+}
+
+struct figures {
+    double coco[DET_COCO_STAT_COUNT];
+    det_evaluation_losses losses;
+    size_t count;
+    det_detection detections[100];
+};
+
+/* Evaluates the newest checkpoint and looks at one picture with it. */
+static void measure(const struct workspace *w, const char *device, int moving_statistics,
+                    struct figures *f)
+{
+    det_context *context = context_on(device);
+    det_pipeline_config *config = NULL;
+    det_model *model = NULL;
+    det_evaluation *evaluation = NULL;
+    det_detector *detector = NULL;
+    det_evaluation_settings evaluating;
+    det_detector_settings detecting;
+    const det_detection *found = NULL;
+    det_checkpoint_info info;
+    uint8_t pixels[40 * 30 * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 7);
+    const det_image_view view = {.pixels = pixels, .width = 40, .height = 30};
+    det_evaluation_settings_default(&evaluating);
+    evaluating.moving_statistics = moving_statistics;
+    det_detector_settings_default(&detecting);
+    detecting.score_threshold = 0;
+    assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
+    assert_context_ok(context, det_checkpoint_find(context, w->model_dir, &info));
+    assert_context_ok(context, det_model_load(context, info.path, &model));
+    assert_context_ok(context,
+                      det_evaluation_run(context, config, model, &evaluating, &evaluation));
+    memcpy(f->coco, det_evaluation_coco(evaluation)->stats, sizeof f->coco);
+    det_evaluation_get_losses(evaluation, &f->losses);
+    assert_context_ok(context, det_detector_create(context, model, &detecting, &detector));
+    assert_context_ok(context, det_detector_run(detector, &view, &found, &f->count));
+    assert_true(f->count > 0 && f->count <= 100);
+    memcpy(f->detections, found, f->count * sizeof *found);
+    det_detector_destroy(&detector);
+    det_evaluation_destroy(&evaluation);
+    det_model_destroy(&model);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+}
+
+static void evaluation_and_detection_agree(void **state)
+{
+    (void)state;
+    struct workspace w;
+    double unused;
+    workspace_make(&w, "cuda-measure");
+    train(&w, "cpu", 12, &unused);
+    for (int moving_statistics = 0; moving_statistics < 2; moving_statistics++) {
+        static struct figures cpu, gpu;
+        measure(&w, "cpu", moving_statistics, &cpu);
+        measure(&w, "cuda", moving_statistics, &gpu);
+        for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
+            assert_near(gpu.coco[i], cpu.coco[i], 1e-3);
+        assert_near(gpu.losses.localization, cpu.losses.localization, 1e-4);
+        assert_near(gpu.losses.classification, cpu.losses.classification, 1e-4);
+        assert_near(gpu.losses.regularization, cpu.losses.regularization, 1e-9);
+        assert_int_equal(gpu.count, cpu.count);
+        assert_near(gpu.detections[0].score, cpu.detections[0].score, 1e-5);
+        assert_near(gpu.detections[0].ymin, cpu.detections[0].ymin, 1e-4);
+        assert_int_equal(gpu.detections[0].class_id, cpu.detections[0].class_id);
+    }
+    workspace_remove(&w);
+}
+
+/* The logger gets the sentence, since there is no context to ask. */
+static char logged[512];
+
+static void write_log(void *user, det_log_level level, const char *message)
+{
+    (void)user;
+    if (level == DET_LOG_ERROR)
+        snprintf(logged, sizeof logged, "%s", message);
+}
+
+static void expect_refusal(const char *device, const char *precision, det_status status,
+                           const char *text)
+{
+    det_context_settings settings;
+    det_context *context = NULL;
+    det_context_settings_default(&settings);
+    settings.logger = (det_logger){.write = write_log};
+    settings.device = device;
+    settings.precision = precision;
+    logged[0] = '\0';
+    assert_int_equal(det_context_create(&context, &settings), status);
+    assert_null(context);
+    if (strstr(logged, text) == NULL)
+        fail_msg("device %s, precision %s: \"%s\" lacks \"%s\"", device, precision, logged, text);
+}
+
+static void what_cannot_be_is_said(void **state)
+{
+    (void)state;
+    expect_refusal("cuda:7", "auto", DET_STATUS_DEVICE, "cuda:7");
+    expect_refusal("cuda:", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
+    expect_refusal("cuda:1x", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
+    expect_refusal("gpu", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
+    expect_refusal("cuda", "f16", DET_STATUS_INVALID_ARGUMENT, "expected auto, f32, tf32 or bf16");
+    expect_refusal("cpu", "bf16", DET_STATUS_UNSUPPORTED, "need CUDA");
+}
+
+int test_cuda_jobs(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(training_resumes_bit_for_bit),
+        cmocka_unit_test(evaluation_and_detection_agree),
+        cmocka_unit_test(what_cannot_be_is_said),
+    };
+    return cmocka_run_group_tests_name("cuda_jobs", tests, NULL, NULL);
+}
