@@ -207,7 +207,6 @@ static void each_device_allocation_fails(void **state)
         failures++;
     }
     assert_true(failures >= 5);
-    tiny.step = tiny.gpu->step;
     tiny_boxes(&tiny, 400);
     for (long n = 1; n <= 2; n++) {
         cuda_emu_fail_at(n);
