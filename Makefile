@@ -79,11 +79,9 @@ Q := @
 say = @printf '  %-6s %s\n'
 endif
 
-NVCC ?= $(shell command -v nvcc 2>/dev/null)
-
 .PHONY: all
 all: lib tools examples ## build the library, tools and examples (the default)
-	@printf '%s\n' "$(if $(NVCC),CUDA: nvcc found.,CUDA: nvcc not found, building for the CPU only.)"
+	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
 
 .PHONY: help
@@ -96,7 +94,7 @@ tools: $(TOOLS) $(DATA_BIN) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512)
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512) $(NVCC_FLAGS) $(LIBS)
 $(BUILD)/flags.stamp: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@

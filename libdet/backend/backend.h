@@ -113,9 +113,7 @@ struct det_backend {
 };
 
 const struct det_backend *det_backend_cpu(void);
-#ifdef DET_WITH_CUDA
-const struct det_backend *det_backend_cuda(void);
-#endif
+const struct det_backend *det_backend_cuda(void); /* only where it was built: registry.c knows */
 
 /* registry.c: opens the device that "auto", "cpu", "cuda" or "cuda:I" names; auto takes CUDA when built in and a usable GPU is
  * there, else the CPU. DEVICE with the cause when it cannot be had. */
