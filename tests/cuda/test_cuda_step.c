@@ -86,10 +86,10 @@ static void gradients_apart(void **state)
     tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true});
     struct det_step_result cpu, gpu;
     assert_ok(tiny.env, det_learner_gradients(tiny.env, tiny.cpu, tiny.images, tiny.truths, &cpu));
-    assert_ok(tiny.env,
-              tiny.backend->step_gradients(tiny.env, tiny.step, tiny.images, tiny.truths, &gpu));
+    assert_ok(tiny.env, tiny.backend->step_gradients(tiny.env, tiny.gpu->step, tiny.images,
+                                                     tiny.truths, &gpu));
     tiny_compare_results(&cpu, &gpu, exact.losses, exact.norm);
-    assert_ok(tiny.env, tiny.backend->step_pull_gradients(tiny.env, tiny.step));
+    assert_ok(tiny.env, tiny.backend->step_pull_gradients(tiny.env, tiny.gpu->step));
     for (int32_t p = 0; p < tiny.cpu->graph.param_count; p++) {
         const struct det_param *param = &tiny.cpu->graph.params[p];
         if (!param->trainable)
@@ -101,7 +101,7 @@ static void gradients_apart(void **state)
     }
     tiny_compare_params(&tiny, 0, 0); /* nothing was updated */
     assert_ok(tiny.env, det_learner_update(tiny.env, tiny.cpu, 0.01f, &cpu));
-    assert_ok(tiny.env, tiny.backend->step_update(tiny.env, tiny.step, 0.01f, &gpu));
+    assert_ok(tiny.env, tiny.backend->step_update(tiny.env, tiny.gpu->step, 0.01f, &gpu));
     tiny_compare_params(&tiny, exact.params, exact.slots);
     tiny_close(&tiny);
 }

@@ -10,7 +10,7 @@ det_status det_cuda_check(struct det_env *env, cudaError_t error, const char *wh
         "%s: CUDA: %s (%s)", what, cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
-/* cublasLt's texts would be its only use of the library's function for them; the numbers are in its documentation. */
+/* By number, as in cublasLt's documentation: its texts say no more than the names there. */
 det_status det_cublas_check(struct det_env *env, cublasStatus_t error, const char *what)
 {
     if (error == CUBLAS_STATUS_SUCCESS)

@@ -58,10 +58,9 @@ static det_status plan(struct det_env *env, struct det_device *device,
         .postprocess = *settings->postprocess,
         .input = settings->evaluate ? DET_CUDA_IMAGES : DET_CUDA_PICTURES,
     };
-    DET_TRY_RETURN(det_cuda_net_plan(
-        env, device, settings->graph, batch,
-        settings->evaluate && !settings->graph->folded ? DET_NET_EVALUATE : DET_NET_INFER,
-        &r->layout, &r->net));
+    DET_TRY_RETURN(det_cuda_net_plan(env, device, settings->graph, batch,
+                                     settings->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE,
+                                     &r->layout, &r->net));
     place(r, batch);
     return DET_OK;
 }

@@ -67,10 +67,8 @@ static det_status plan(struct det_env *env, struct det_device *device, struct de
         .image_bytes = (size_t)learner->spec.input_height * (size_t)learner->spec.input_width * 3 *
                        sizeof(float),
     };
-    DET_TRY_RETURN(
-        det_cuda_net_plan(env, device, &learner->graph, batch,
-                          learner->spec.freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-                          &s->layout, &s->net));
+    DET_TRY_RETURN(det_cuda_net_plan(env, device, &learner->graph, batch, det_learner_mode(learner),
+                                     &s->layout, &s->net));
     place(s);
     return DET_OK;
 }

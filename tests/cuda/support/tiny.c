@@ -66,7 +66,6 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
     assert_ok(
         env, det_learner_create(env, &spec, &learning, tiny->backend, tiny->device, 7, &tiny->gpu));
-    tiny->step = tiny->gpu->step;
     const size_t count = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
     tiny->images = malloc(count * sizeof *tiny->images);
     assert_non_null(tiny->images);
@@ -97,9 +96,8 @@ void tiny_steps(struct tiny *tiny, float learning_rate, struct det_step_result *
 {
     assert_ok(tiny->env, det_learner_step(tiny->env, tiny->cpu, tiny->images, tiny->truths,
                                           learning_rate, cpu));
-    assert_ok(tiny->env, tiny->backend->step_run(tiny->env, tiny->step, tiny->images, tiny->truths,
-                                                 learning_rate, gpu));
-    tiny->gpu->updates++;
+    assert_ok(tiny->env, det_learner_step(tiny->env, tiny->gpu, tiny->images, tiny->truths,
+                                          learning_rate, gpu));
 }
 
 static void compare(const char *what, double got, double wanted, double bound)
@@ -124,7 +122,7 @@ void tiny_compare_results(const struct det_step_result *cpu, const struct det_st
 void tiny_compare_params(struct tiny *tiny, double bound, double slot_bound)
 {
     const size_t count = tiny->cpu->graph.param_floats;
-    assert_ok(tiny->env, tiny->backend->step_pull(tiny->env, tiny->step));
+    assert_ok(tiny->env, tiny->backend->step_pull(tiny->env, tiny->gpu->step));
     const double params = test_relative_l2(tiny->gpu->params, tiny->cpu->params, count);
     if (!(params <= bound))
         fail_msg("parameters differ by %.3g relative l2, bound %.3g", params, bound);
@@ -154,5 +152,5 @@ void tiny_follow(struct tiny *tiny)
     memcpy(tiny->gpu->params, tiny->cpu->params, bytes);
     for (int32_t s = 0; s < tiny->cpu->slot_count; s++)
         memcpy(tiny->gpu->slots[s], tiny->cpu->slots[s], bytes);
-    assert_ok(tiny->env, tiny->backend->step_push(tiny->env, tiny->step));
+    assert_ok(tiny->env, tiny->backend->step_push(tiny->env, tiny->gpu->step));
 }

@@ -31,7 +31,6 @@ struct tiny {
     const struct det_backend *backend;
     struct det_device *device, *cpu_device;
     struct det_learner *cpu, *gpu; /* the same initial parameters */
-    struct det_step *step;         /* gpu's own */
     float *images;
     struct det_ground_truth truths[TINY_BATCH];
     long alive; /* objects of the device's before */
