@@ -190,7 +190,7 @@ __global__ void __launch_bounds__(TILE *TILE_ROWS)
     }
 }
 
-/* The first thread that says true, or BLOCK. Calls must have a barrier between them, this one's `flags` alternating. */
+/* The first thread that says true, or BLOCK. Has one barrier: the next call must use other flags, or come after another. */
 template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool value, Flags flags)
 {
     const unsigned mask = __ballot_sync(DET_EVERY_LANE, value);
@@ -248,7 +248,6 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_suppress(problem p, wo
             count++;
             turn = 1 - turn;
         }
-        turn = 1 - turn;
     }
 
     if (thread == 0)

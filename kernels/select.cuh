@@ -18,6 +18,8 @@
 #define DET_SELECT_WARPS   (DET_SELECT_THREADS / 32)
 #define DET_EVERY_LANE     0xFFFFFFFFU
 
+#define DET_SELECT_LOADS 8 /* of a thread, at a time */
+
 /* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62 bits. */
 #define DET_SELECT_BIN_BITS 11
 #define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
@@ -50,6 +52,25 @@ struct det_walk {
 __device__ __forceinline__ det_walk det_walk_begin(const uint64_t *keys, uint32_t count)
 {
     return {keys, count, count, UINT64_MAX};
+}
+
+/* Calls visit(key) for each of the walk's keys that is left. Loads are issued several at a time, so that their latencies
+ * overlap. */
+template <typename Visit>
+__device__ __forceinline__ void det_visit_left(const det_walk &walk, const Visit &visit)
+{
+    for (size_t i = threadIdx.x; i < walk.count; i += DET_SELECT_LOADS * DET_SELECT_THREADS) {
+        uint64_t key[DET_SELECT_LOADS];
+#pragma unroll
+        for (int k = 0; k < DET_SELECT_LOADS; k++) {
+            const size_t at = i + (size_t)k * DET_SELECT_THREADS;
+            key[k] = at < walk.count ? walk.keys[at] : UINT64_MAX;
+        }
+#pragma unroll
+        for (int k = 0; k < DET_SELECT_LOADS; k++)
+            if (key[k] < walk.below)
+                visit(key[k]);
+    }
 }
 
 /* The sum of `value` over the threads above this one. */
@@ -87,11 +108,11 @@ __device__ __forceinline__ uint32_t det_cut_bins(const det_walk &walk, const det
     for (uint32_t bin = threadIdx.x; bin < DET_SELECT_BINS; bin += DET_SELECT_THREADS)
         in_bin[bin] = 0;
     __syncthreads();
-    for (size_t i = threadIdx.x; i < walk.count; i += DET_SELECT_THREADS) {
-        const uint64_t key = walk.keys[i], place = key - bins.base; /* huge when below the base */
-        if (key < walk.below && place < bins.width)
+    det_visit_left(walk, [&](uint64_t key) {
+        const uint64_t place = key - bins.base; /* huge when below the base */
+        if (place < bins.width)
             atomicAdd(&in_bin[place >> bins.shift], 1U);
-    }
+    });
     __syncthreads();
     uint32_t own = 0;
     for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
@@ -143,11 +164,10 @@ __device__ __forceinline__ uint64_t det_walk_next(det_walk *walk)
     if (thread == 0)
         gathered[0] = 0;
     __syncthreads();
-    for (size_t i = thread; i < walk->count; i += DET_SELECT_THREADS) {
-        const uint64_t key = walk->keys[i];
-        if (bound <= key && key < walk->below)
+    det_visit_left(*walk, [&](uint64_t key) {
+        if (key >= bound)
             round[atomicAdd(&gathered[0], 1U)] = key;
-    }
+    });
     __syncthreads();
     const uint32_t taken = gathered[0];
 
