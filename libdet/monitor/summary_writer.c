@@ -168,7 +168,7 @@ struct open_event {
 static det_status put_metadata(struct det_env *env, struct det_text *text, const char *plugin,
                                int32_t data_class, const struct det_text *content)
 {
-    size_t metadata, data;
+    size_t metadata = 0, data = 0;
     DET_TRY_RETURN(det_wire_begin(env, text, VALUE_METADATA, &metadata));
     DET_TRY_RETURN(det_wire_begin(env, text, METADATA_PLUGIN_DATA, &data));
     DET_TRY_RETURN(det_wire_put_bytes(env, text, PLUGIN_NAME, plugin, strlen(plugin)));
@@ -213,7 +213,7 @@ static det_status put_tensor_head(det_summary_writer *writer, int32_t type, cons
 {
     struct det_env *env = writer->env;
     struct det_text *text = &writer->event;
-    size_t mark, dim;
+    size_t mark = 0, dim = 0;
     DET_TRY_RETURN(det_wire_put_varint(env, text, TENSOR_TYPE, (uint64_t)type));
     DET_TRY_RETURN(det_wire_begin(env, text, TENSOR_SHAPE, &mark));
     for (int32_t i = 0; i < dims; i++) {
@@ -228,8 +228,8 @@ det_status det_summary_scalar(det_summary_writer *writer, const char *tag, int64
                               double value)
 {
     struct det_env *env = writer->env;
-    struct open_event open;
-    size_t floats;
+    struct open_event open = {0};
+    size_t floats = 0;
     DET_TRY_RETURN(begin_event(writer, tag, step, "scalars", CLASS_SCALAR, NULL, &open));
     DET_TRY_RETURN(put_tensor_head(writer, TYPE_FLOAT, NULL, 0));
     DET_TRY_RETURN(det_wire_begin(env, &writer->event, TENSOR_FLOATS, &floats));
@@ -241,7 +241,7 @@ det_status det_summary_scalar(det_summary_writer *writer, const char *tag, int64
 det_status det_summary_text(det_summary_writer *writer, const char *tag, int64_t step,
                             const char *text)
 {
-    struct open_event open;
+    struct open_event open = {0};
     DET_TRY_RETURN(begin_event(writer, tag, step, "text", CLASS_TENSOR, NULL, &open));
     DET_TRY_RETURN(put_tensor_head(writer, TYPE_STRING, NULL, 0));
     DET_TRY_RETURN(
@@ -276,7 +276,7 @@ fail:
 det_status det_summary_images(det_summary_writer *writer, const char *tag, int64_t step,
                               const det_image_view *images, size_t count)
 {
-    struct open_event open;
+    struct open_event open = {0};
     if (count == 0)
         return det_fail(writer->env, DET_STATUS_INVALID_ARGUMENT, "%s: \"%s\": no images",
                         writer->path, tag != NULL ? tag : "");
@@ -297,8 +297,8 @@ det_status det_summary_pr_curve(det_summary_writer *writer, const char *tag, int
     struct det_env *env = writer->env;
     struct det_text *text = &writer->event;
     struct det_text content = {0};
-    struct open_event open;
-    size_t floats;
+    struct open_event open = {0};
+    size_t floats = 0;
     det_status status = DET_OK;
     if (curve->thresholds < 2)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
