@@ -3,7 +3,7 @@
 #   config   what it is
 #   release  optimised, the default
 #   asan     AddressSanitizer + LeakSanitizer     ubsan  UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
-#   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU
+#   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU; cuda-cov counts lines
 
 CONFIG  ?= release
 PREFIX  ?= /usr/local
@@ -33,8 +33,9 @@ OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address
 OPTIMISE_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
+OPTIMISE_cuda-cov := -O2
 ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
-$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan or cuda-emu)
+$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan, cuda-emu or cuda-cov)
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 

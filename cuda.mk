@@ -41,6 +41,21 @@ endif
 cuda: ## the CUDA backend for all architectures, and the library linked with it
 	$(Q)$(MAKE) CONFIG=release CUDA=1 all
 
+.PHONY: roofline
+roofline: $(BUILD)/bin/roofline ## bytes, flops and time bounds of every launch on H100, H200, A100, V100, on paper
+	$(Q)$< $(BUILD)/roofline.csv
+$(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/bench_cuda: $(OBJ)/bench/bench_cuda.o $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+.PHONY: gpu-check build-cuda-tests
+gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, written as JSON
+	$(Q)bench/gpu_check.sh
+
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
 # Kernels that promise accesses of 16 bytes.
@@ -59,31 +74,41 @@ cuda-check: ## registers, spills and vector accesses of all kernels against kern
 	$(Q)$(MAKE) CONFIG=release CUDA=1 cuda-check
 endif
 
-ifeq ($(CONFIG),cuda-emu)
+ifneq ($(filter cuda-emu cuda-cov,$(CONFIG)),)
 EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
 CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
 CPPFLAGS_ALL += -DDET_CUDA_EMU -DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 LIBS         += -lstdc++
 CXXFLAGS_EMU := -std=c++17 -g -fPIC -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
+# cuda-cov counts the lines of kernels/ that the tests reach.
+KERNEL_COVERAGE := $(if $(filter cuda-cov,$(CONFIG)),--coverage)
+LIBS            += $(if $(KERNEL_COVERAGE),-lgcov)
 
-CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
-CUDA_SUPPORT_SRC := $(sort $(wildcard tests/cuda/support/*.c))
-CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/planted/planted.o $(CUDA_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
 CUDA_RUNNER   := $(BUILD)/bin/det-cuda-emu-tests
+PLANTED_OBJ   := $(OBJ)/tests/cuda/planted/planted.o
 
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) EMU $<
-	$(Q)$(CXX) -x c++ $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
+	$(Q)$(CXX) -x c++ $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) $(if $(filter kernels/%,$<),$(KERNEL_COVERAGE)) -MMD -MP -c $< -o $@
 $(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CXX $<
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
 endif
 
-# The tests of kernels and backend (tests/cuda): one runner, like the Makefile's own.
+ifneq ($(NVCC_FLAGS),)
+CUDA_RUNNER := $(BUILD)/bin/det-cuda-tests
+$(OBJ)/tests/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
+endif
+
+# The tests of kernels and backend (tests/cuda): one runner, like the Makefile's own, for the emulation and for a GPU.
 ifneq ($(CUDA_RUNNER),)
+CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
+CUDA_SUPPORT  := $(sort $(wildcard tests/cuda/support/*.c))
+CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
+build-cuda-tests: $(if $(NVCC_FLAGS),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
 $(BUILD)/gen-cuda/test_groups.inc: $(CUDA_TEST_SRC) Makefile cuda.mk
 	@mkdir -p $(@D)
 	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@
@@ -98,9 +123,19 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 endif
 
-.PHONY: test-cuda-emu build-cuda-emu
-build-cuda-emu: $(if $(filter cuda-emu,$(CONFIG)),$(CUDA_RUNNER))
-	$(if $(filter cuda-emu,$(CONFIG)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
+.PHONY: test-cuda-emu build-cuda-emu cuda-coverage
+build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER))
+	$(if $(filter emulated,$(WITH_CUDA)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
+cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 95 %
+ifeq ($(CONFIG),cuda-cov)
+cuda-coverage: $(CUDA_RUNNER)
+	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
+	$(Q)$(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
+	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
+	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
+else
+	$(Q)$(MAKE) CONFIG=cuda-cov cuda-coverage
+endif
 test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
 	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
 	build/cuda-emu/bin/det-cuda-emu-tests $(T)
