@@ -76,6 +76,17 @@ static bool before_norm(const struct det_graph *g, int32_t tensor)
     return false;
 }
 
+/* As find_late_relu6() of backend/cuda/cuda_net.c has it: the activation happens as depthwise convolutions load. */
+static bool activated_late(const struct det_graph *g, int32_t tensor)
+{
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if ((op->in == tensor && op->kind != DET_OP_DWCONV) || op->in2 == tensor)
+            return false;
+    }
+    return true;
+}
+
 static double conv_flops(const struct setting *s, const struct det_op *op)
 {
     const double taps = (double)op->kernel * (double)op->kernel;
@@ -98,7 +109,7 @@ static void forward_op(const struct setting *s, const struct det_op *op)
             launch(s, op->name, "im2col", false, 0, in + columns, -1);
         launch(s, op->name, "convolution", true, conv_flops(s, op),
                (product ? in : columns) + weights + out, in + weights + out);
-        if (op->act != DET_ACTIVATION_NONE)
+        if (op->act != DET_ACTIVATION_NONE && !activated_late(s->graph, op->out))
             launch(s, op->name, "activation", false, 0, 2 * out, -1);
         break;
     case DET_OP_DWCONV:

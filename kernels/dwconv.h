@@ -9,8 +9,9 @@ DETK_BEGIN
 
 /* out = act(conv(in, w) + bias); bias [c] or NULL. */
 cudaError_t detk_dwconv_forward(cudaStream_t stream, enum detk_type type,
-                                const struct det_conv_shape *shape, const void *in, const float *w,
-                                const float *bias, enum det_activation act, void *out);
+                                const struct det_conv_shape *shape, const void *in,
+                                enum det_activation in_act, const float *w, const float *bias,
+                                enum det_activation act, void *out);
 /* din (+)= gradient of the input. */
 cudaError_t detk_dwconv_backward_data(cudaStream_t stream, enum detk_type type,
                                       const struct det_conv_shape *shape, const void *dout,

@@ -13,23 +13,27 @@ __device__ __forceinline__ void first_sum(const float *bias, int channel, float 
 }
 
 /* Both comparisons are false for NaN, which so passes through. */
-template <typename T, int N>
-__device__ __forceinline__ void store_activated(T *to, enum det_activation act, float (&sum)[N])
+template <int N>
+__device__ __forceinline__ void activate(enum det_activation act, float (&values)[N])
 {
-    if (act == DET_ACTIVATION_RELU6) {
+    if (act != DET_ACTIVATION_RELU6)
+        return;
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            sum[i] = sum[i] < 0 ? 0 : sum[i] > 6 ? 6 : sum[i];
-    }
-    det_store<T, N>(to, sum);
+    for (int i = 0; i < N; i++)
+        values[i] = values[i] < 0 ? 0 : values[i] > 6 ? 6 : values[i];
 }
+
+/* The activations on the way in and on the way out. */
+struct activations {
+    enum det_activation in, out;
+};
 
 /* DWCONV_PIXELS outputs of a row. Kernel row by kernel row, the columns under it are loaded once and used for every output
  * that they belong to. */
 template <typename T, int N, int STRIDE>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_forward_3x3(const struct det_conv_shape s, const T *in, const float *w,
-                            const float *bias, enum det_activation act, T *out)
+                            const float *bias, struct activations act, T *out)
 {
     constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
@@ -58,6 +62,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         for (int j = 0; j < columns; j++) {
             if (!det_inside(left + j, s.in_w))
                 continue;
+            activate<N>(act.in, value[j]);
 #pragma unroll
             for (int p = 0; p < DWCONV_PIXELS; p++) {
                 const int kx = j - p * STRIDE;
@@ -69,8 +74,10 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     T *to = out + ((int64_t)row * s.out_w + ox) * c + channel;
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++) {
-        if (ox + p < s.out_w)
-            store_activated<T, N>(to + (int64_t)p * c, act, sum[p]);
+        if (ox + p < s.out_w) {
+            activate<N>(act.out, sum[p]);
+            det_store<T, N>(to + (int64_t)p * c, sum[p]);
+        }
     }
 }
 
@@ -78,7 +85,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 template <typename T, int N>
 __global__ void __launch_bounds__(DWCONV_THREADS)
     detk_dwconv_forward_any(const struct det_conv_shape s, const T *in, const float *w,
-                            const float *bias, enum det_activation act, T *out)
+                            const float *bias, struct activations act, T *out)
 {
     const int c = s.in_c;
     const int channel = det_tile_vector() * N;
@@ -102,16 +109,18 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
                 continue;
             float value[N], tap[N];
             det_load<T, N>(in + (in_row * s.in_w + left + kx) * c + channel, value);
+            activate<N>(act.in, value);
             dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
             dwconv_multiply_add<N>(value, tap, sum);
         }
     }
-    store_activated<T, N>(out + (int64_t)pixel * c + channel, act, sum);
+    activate<N>(act.out, sum);
+    det_store<T, N>(out + (int64_t)pixel * c + channel, sum);
 }
 
 template <typename T, int N>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
-                          const float *w, const float *bias, enum det_activation act, T *out)
+                          const float *w, const float *bias, struct activations act, T *out)
 {
     const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
     const bool fast = dwconv_is_3x3(s);
@@ -132,7 +141,7 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
 
 template <typename T>
 static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
-                           const float *w, const float *bias, enum det_activation act, void *out)
+                           const float *w, const float *bias, struct activations act, void *out)
 {
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
@@ -143,11 +152,13 @@ static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, 
 }
 
 cudaError_t detk_dwconv_forward(cudaStream_t stream, enum detk_type type,
-                                const struct det_conv_shape *shape, const void *in, const float *w,
-                                const float *bias, enum det_activation act, void *out)
+                                const struct det_conv_shape *shape, const void *in,
+                                enum det_activation in_act, const float *w, const float *bias,
+                                enum det_activation act, void *out)
 {
+    const struct activations both = {in_act, act};
     if (shape->n == 0)
         return cudaGetLastError();
-    return type == DETK_F32 ? forward<float>(stream, shape, in, w, bias, act, out)
-                            : forward<__nv_bfloat16>(stream, shape, in, w, bias, act, out);
+    return type == DETK_F32 ? forward<float>(stream, shape, in, w, bias, both, out)
+                            : forward<__nv_bfloat16>(stream, shape, in, w, bias, both, out);
 }

@@ -28,7 +28,7 @@ static struct tensors make_tensors(enum detk_type type, const struct det_conv_sh
                         .outputs = n * (size_t)s->out_h * (size_t)s->out_w * c,
                         .weights = (size_t)s->kernel_h * (size_t)s->kernel_w * c,
                         .channels = c};
-    t.in = make_values(type, t.inputs, 1, 6); /* so that relu6 cuts on both sides */
+    t.in = make_values(type, t.inputs, 1, 8); /* so that relu6 cuts on both sides */
     t.w = make_values(DETK_F32, t.weights, 2, 1);
     t.bias = make_values(DETK_F32, t.channels, 3, 1);
     t.dout = make_values(type, t.outputs, 4, 1);
@@ -73,12 +73,25 @@ static void check_forward(enum detk_type type, const struct det_conv_shape *s,
     const struct det_exec x = {.pool = NULL};
     float *wanted = make_values(DETK_F32, t->outputs, 7, 1),
           *got = make_values(type, t->outputs, 8, 1);
-    det_ops_ref()->dwconv_forward(&x, s, t->in, t->w, bias ? t->bias : NULL, act, wanted);
+    /* The input's activation is another one than the output's, and cuts on both sides. */
+    const enum det_activation in_act =
+        act == DET_ACTIVATION_NONE ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE;
+    float *activated = malloc((t->inputs + 1) * sizeof *activated);
+    assert_non_null(activated);
+    for (size_t i = 0; i < t->inputs; i++) {
+        const float value = t->in[i];
+        activated[i] = in_act == DET_ACTIVATION_NONE ? value
+                       : value < 0                   ? 0
+                       : value > 6                   ? 6
+                                                     : value;
+    }
+    det_ops_ref()->dwconv_forward(&x, s, activated, t->w, bias ? t->bias : NULL, act, wanted);
+    free(activated);
     void *in = test_device_values(type, t->in, t->inputs);
     void *w = test_device_copy(t->w, t->weights * sizeof(float));
     void *b = bias ? test_device_copy(t->bias, t->channels * sizeof(float)) : NULL;
     void *out = test_device_values(type, got, t->outputs);
-    assert_cuda(detk_dwconv_forward(0, type, s, in, w, b, act, out));
+    assert_cuda(detk_dwconv_forward(0, type, s, in, in_act, w, b, act, out));
     test_device_read_values(type, got, out, t->outputs);
     compare("forward", type, s, got, wanted, t->outputs, test_bound(type));
     test_device_free(in);
@@ -249,8 +262,8 @@ static void test_unaligned_parameters(void **state)
             assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
             assert_cuda(
                 cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(
-                detk_dwconv_forward(0, type, &s, in, at_w, at_bias, DET_ACTIVATION_NONE, out));
+            assert_cuda(detk_dwconv_forward(0, type, &s, in, DET_ACTIVATION_NONE, at_w, at_bias,
+                                            DET_ACTIVATION_NONE, out));
             test_device_read_values(type, got, out, t.outputs);
             compare("unaligned", type, &s, got, wanted, t.outputs, test_bound(type));
             test_device_free(in);

@@ -37,6 +37,25 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
     return DET_OK;
 }
 
+/* A dense convolution has no ReLU6 in its library's epilogue; a pass of its own would read and write the tensor once more. Where
+ * only depthwise convolutions read it, they clamp what they load. */
+static void find_late_relu6(struct det_cuda_net *net)
+{
+    const struct det_graph *g = net->graph;
+    for (int32_t i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == DET_OP_CONV && g->ops[i].act == DET_ACTIVATION_RELU6)
+            net->late_relu6[g->ops[i].out] = true;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if (op->kind != DET_OP_DWCONV)
+            net->late_relu6[op->in] = false;
+        if (op->in2 >= 0)
+            net->late_relu6[op->in2] = false;
+    }
+    for (int32_t l = 0; l < g->levels; l++)
+        net->late_relu6[g->box_outputs[l]] = net->late_relu6[g->class_outputs[l]] = false;
+}
+
 static void place(struct det_cuda_net *net, struct det_cuda_layout *layout)
 {
     const struct det_graph *g = net->graph;
@@ -75,6 +94,9 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
     det_status status = DET_OK;
     DET_TRY(det_net_plan_create(env, graph, &settings, &net->plan));
     DET_TRY(det_alloc(env, &net->convs, (size_t)graph->op_count, sizeof *net->convs, "network"));
+    DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
+                      "network"));
+    find_late_relu6(net);
     for (int32_t i = 0; i < graph->op_count; i++)
         DET_TRY(plan_op(env, net, i));
     place(net, layout);
@@ -89,6 +111,7 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net)
     for (int32_t i = 0; net->convs != NULL && i < net->graph->op_count; i++)
         det_cuda_conv_destroy(&net->convs[i]);
     det_free(env, &net->convs);
+    det_free(env, &net->late_relu6);
     det_net_plan_free(env, &net->plan);
 }
 

@@ -18,6 +18,8 @@ struct det_cuda_net {
     enum det_net_mode mode;
     struct det_net_plan plan;
     struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV */
+    bool *
+        late_relu6; /* per tensor: stored before its ReLU6, which its consumers apply as they load */
     size_t workspace_bytes; /* that the owner provides; shared with others between operations */
 
     /* Offsets in the layout. */

@@ -84,13 +84,15 @@ det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_ne
     switch (op->kind) {
     case DET_OP_CONV:
         return det_cuda_conv_forward(env, d, &net->convs[index], value_of(net, op->in),
-                                     both_of(net, op->weight), both_of(net, op->bias), op->act,
+                                     both_of(net, op->weight), both_of(net, op->bias),
+                                     net->late_relu6[op->out] ? DET_ACTIVATION_NONE : op->act,
                                      value_of(net, op->out), net->workspace, op->name);
     case DET_OP_DWCONV: {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
-        error = detk_dwconv_forward(d->stream, d->type, &shape, value_of(net, op->in),
-                                    param_of(net, op->weight), param_of(net, op->bias), op->act,
-                                    value_of(net, op->out));
+        error = detk_dwconv_forward(
+            d->stream, d->type, &shape, value_of(net, op->in),
+            net->late_relu6[op->in] ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE,
+            param_of(net, op->weight), param_of(net, op->bias), op->act, value_of(net, op->out));
         break;
     }
     case DET_OP_BATCH_NORM:
