@@ -1,0 +1,237 @@
+/* postprocess against det_postprocess_run(): the same detections in the same order, ties and windows included. */
+#include <math.h>
+
+#include "base/mem.h"
+#include "cuda/support/device.h"
+#include "postprocess.h"
+
+/* A batch on the host and on the device. */
+struct batch {
+    int32_t n, anchor_count, classes;
+    float (*anchors)[4], *logits, *encodings, (*windows)[4]; /* host */
+    float (*device_anchors)[4];
+};
+
+static float *random_floats(size_t count, uint32_t seed)
+{
+    float *values = malloc((count + 1) * sizeof *values);
+    assert_non_null(values);
+    test_fill(values, count, seed);
+    return values;
+}
+
+/* Anchors a grid of overlapping squares; `coarse` logits have many equal scores. */
+static struct batch make_batch(int32_t n, int32_t side, int32_t classes, float spread, bool coarse)
+{
+    struct batch b = {.n = n, .anchor_count = side * side, .classes = classes};
+    const size_t rows = (size_t)n * (size_t)b.anchor_count;
+    b.anchors = malloc((size_t)b.anchor_count * sizeof *b.anchors);
+    b.windows = malloc((size_t)n * sizeof *b.windows);
+    assert_true(b.anchors != NULL && b.windows != NULL);
+    for (int32_t a = 0; a < b.anchor_count; a++) {
+        const float y = ((float)(a / side) + .5f) / (float)side;
+        const float x = ((float)(a % side) + .5f) / (float)side;
+        const float half = .75f / (float)side;
+        const float anchor[] = {y - half, x - half, y + half, x + half};
+        memcpy(b.anchors[a], anchor, sizeof anchor);
+    }
+    b.logits = random_floats(rows * (size_t)(classes + 1), 1);
+    b.encodings = random_floats(rows * 4, 2);
+    for (size_t i = 0; i < rows * (size_t)(classes + 1); i++)
+        b.logits[i] = coarse ? (float)(int)(b.logits[i] * 3) : b.logits[i] * spread;
+    for (int32_t i = 0; i < n; i++) {
+        const float whole[] = {0, 0, 1, 1}, part[] = {0, 0, .75f, .6f};
+        memcpy(b.windows[i], i % 2 == 0 ? whole : part, sizeof whole);
+    }
+    return b;
+}
+
+static void drop_batch(struct batch *b)
+{
+    free(b->anchors);
+    free(b->windows);
+    free(b->logits);
+    free(b->encodings);
+}
+
+struct results {
+    int32_t *count, *class_index, *anchor, *finite;
+    float (*boxes)[4], *score;
+};
+
+/* Runs on the device; host arrays, malloc. */
+static struct results run(const struct batch *b, const struct det_postprocess_settings *settings)
+{
+    const size_t n = (size_t)b->n, most = n * (size_t)settings->max_total_detections;
+    const size_t rows = n * (size_t)b->anchor_count;
+    struct results r = {malloc(n * sizeof(int32_t)),      malloc(most * sizeof(int32_t)),
+                        malloc(most * sizeof(int32_t)),   malloc(n * sizeof(int32_t)),
+                        malloc(most * 4 * sizeof(float)), malloc(most * sizeof(float))};
+    const struct detk_detections d = {
+        .count = test_device_alloc(n * sizeof(int32_t)),
+        .boxes = test_device_alloc(most * 4 * sizeof(float)),
+        .class_index = test_device_alloc(most * sizeof(int32_t)),
+        .score = test_device_alloc(most * sizeof(float)),
+        .anchor = test_device_alloc(most * sizeof(int32_t)),
+        .finite = test_device_alloc(n * sizeof(int32_t)),
+    };
+    float(*anchors)[4] = test_device_copy(b->anchors, (size_t)b->anchor_count * sizeof *anchors);
+    float(*windows)[4] = test_device_copy(b->windows, n * sizeof *windows);
+    float *logits = test_device_copy(b->logits, rows * (size_t)(b->classes + 1) * sizeof *logits);
+    float *encodings = test_device_copy(b->encodings, rows * 4 * sizeof *encodings);
+    void *workspace =
+        test_device_alloc(detk_postprocess_workspace(settings, b->n, b->anchor_count, b->classes));
+    assert_cuda(detk_postprocess(0, settings, (const float(*)[4])anchors, b->n, b->anchor_count,
+                                 b->classes, logits, encodings, (const float(*)[4])windows, &d,
+                                 workspace));
+    test_device_read(r.count, d.count, n * sizeof(int32_t));
+    test_device_read(r.finite, d.finite, n * sizeof(int32_t));
+    test_device_read(r.boxes, d.boxes, most * 4 * sizeof(float));
+    test_device_read(r.class_index, d.class_index, most * sizeof(int32_t));
+    test_device_read(r.score, d.score, most * sizeof(float));
+    test_device_read(r.anchor, d.anchor, most * sizeof(int32_t));
+    void *const device[] = {d.count, d.boxes, d.class_index, d.score,   d.anchor, d.finite,
+                            anchors, windows, logits,        encodings, workspace};
+    for (size_t i = 0; i < sizeof device / sizeof *device; i++)
+        test_device_free(device[i]);
+    return r;
+}
+
+static void drop_results(struct results *r)
+{
+    free(r->count);
+    free(r->class_index);
+    free(r->anchor);
+    free(r->finite);
+    free(r->boxes);
+    free(r->score);
+}
+
+/* Returns the number of detections of the whole batch. */
+static int64_t compare(const struct batch *b, const struct det_postprocess_settings *settings)
+{
+    struct test_env t;
+    struct det_postprocess *reference = NULL;
+    int64_t all = 0;
+    test_env_init(&t);
+    struct results got = run(b, settings);
+    assert_ok(&t.env, det_postprocess_create(&t.env, settings, (const float(*)[4])b->anchors,
+                                             b->anchor_count, b->classes, NULL, &reference));
+    for (int32_t i = 0; i < b->n; i++) {
+        const size_t rows = (size_t)i * (size_t)b->anchor_count;
+        const size_t first = (size_t)i * (size_t)settings->max_total_detections;
+        const struct det_detections *wanted =
+            det_postprocess_run(reference, b->logits + rows * (size_t)(b->classes + 1),
+                                b->encodings + rows * 4, b->windows[i]);
+        if (got.count[i] != wanted->count)
+            fail_msg("image %d: %d detections, expected %d", i, got.count[i], wanted->count);
+        for (int32_t k = 0; k < wanted->count; k++) {
+            const size_t at = first + (size_t)k;
+            if (got.anchor[at] != wanted->anchor[k] ||
+                got.class_index[at] != wanted->class_index[k])
+                fail_msg("image %d, detection %d: anchor %d class %d, expected %d and %d", i, k,
+                         got.anchor[at], got.class_index[at], wanted->anchor[k],
+                         wanted->class_index[k]);
+            assert_near(got.score[at], wanted->score[k], 3e-7f * wanted->score[k]);
+            for (int c = 0; c < 4; c++)
+                assert_near(got.boxes[at][c], wanted->boxes[k][c], 1e-6);
+        }
+        all += wanted->count;
+    }
+    det_postprocess_destroy(&t.env, &reference);
+    drop_results(&got);
+    test_env_check(&t);
+    return all;
+}
+
+static void detections_are_equal(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t n, side, classes;
+        float spread;
+        bool coarse;
+    } cases[] = {
+        {1, 1, 1, 4, false}, {1, 7, 1, 6, false},  {3, 12, 3, 5, false}, {2, 20, 1, 1, true},
+        {1, 33, 2, 2, true}, {1, 9, 90, 4, false}, {2, 31, 5, 3, false},
+    };
+    static const struct {
+        float score_threshold, iou_threshold;
+        int32_t per_class, total;
+        bool change_frame;
+    } variants[] = {
+        {1e-8f, .6f, 100, 100, true}, {.5f, .3f, 5, 8, false},    {1e-8f, 1, 3, 100, true},
+        {1e-8f, 0, 100, 20, false},   {.999f, .6f, 10, 10, true},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct batch b = make_batch(cases[c].n, cases[c].side, cases[c].classes, cases[c].spread,
+                                    cases[c].coarse);
+        for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
+            struct det_postprocess_settings settings;
+            det_postprocess_settings_default(&settings);
+            settings.score_threshold = variants[v].score_threshold;
+            settings.iou_threshold = variants[v].iou_threshold;
+            settings.max_detections_per_class = variants[v].per_class;
+            settings.max_total_detections = variants[v].total;
+            settings.change_coordinate_frame = variants[v].change_frame;
+            const int64_t found = compare(&b, &settings);
+            if (v == 0)
+                assert_true(found > 0);
+        }
+        drop_batch(&b);
+    }
+}
+
+/* Thousands of boxes on top of each other: suppression must look through many rounds of candidates. */
+static void deep_suppression(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    struct batch b = make_batch(1, 50, 1, 3, false);
+    det_postprocess_settings_default(&settings);
+    settings.iou_threshold = .05f;
+    for (int32_t a = 0; a < b.anchor_count; a++) {
+        const float corner = a % 100 == 99 ? .02f * (float)(a / 100) : .4f;
+        const float anchor[] = {corner, corner, corner + .05f, corner + .05f};
+        memcpy(b.anchors[a], anchor, sizeof anchor);
+        for (int k = 0; k < 4; k++)
+            b.encodings[4 * a + k] *= .1f;
+    }
+    assert_true(compare(&b, &settings) > 3);
+    drop_batch(&b);
+}
+
+/* NaN is no candidate, boxes that are not finite neither; the image's flag tells, and only its own. */
+static void bad_numbers(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    struct batch b = make_batch(3, 10, 2, 4, false);
+    det_postprocess_settings_default(&settings);
+    struct results fine = run(&b, &settings);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(fine.finite[i], 1);
+    drop_results(&fine);
+    b.logits[(100 + 17) * 3 + 1] = NAN;
+    b.logits[(100 + 18) * 3] = INFINITY; /* the background's */
+    b.encodings[(100 + 30) * 4 + 1] = NAN;
+    b.encodings[(100 + 31) * 4] = INFINITY;
+    b.encodings[(100 + 32) * 4 + 2] = -INFINITY;
+    compare(&b, &settings);
+    struct results bad = run(&b, &settings);
+    assert_int_equal(bad.finite[0], 1);
+    assert_int_equal(bad.finite[1], 0);
+    assert_int_equal(bad.finite[2], 1);
+    drop_results(&bad);
+    drop_batch(&b);
+}
+
+int test_cuda_postprocess(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(detections_are_equal),
+        cmocka_unit_test(deep_suppression),
+        cmocka_unit_test(bad_numbers),
+    };
+    return cmocka_run_group_tests_name("cuda_postprocess", tests, NULL, NULL);
+}
