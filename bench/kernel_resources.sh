@@ -20,6 +20,6 @@ BEGIN { most[75] = 1024; most[86] = most[89] = most[120] = 1536 }
     print name "\t" arch "," registers "," stack "," spill "," shared "," int(100 * threads / limit)
 }' | c++filt | awk -F '\t' '{
     name = $1
-    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
+    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); gsub(/\(detk_load_kind\)/, "load", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
     print name "," $2
 }' | LC_ALL=C sort -u

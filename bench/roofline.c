@@ -76,8 +76,8 @@ static bool before_norm(const struct det_graph *g, int32_t tensor)
     return false;
 }
 
-/* As find_late_relu6() of backend/cuda/cuda_net.c has it: the activation happens as depthwise convolutions load. */
-static bool activated_late(const struct det_graph *g, int32_t tensor)
+/* As find_late() of backend/cuda/cuda_net.c has it: depthwise convolutions activate, and in training normalise, what they load. */
+static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 {
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *op = &g->ops[i];
@@ -109,7 +109,7 @@ static void forward_op(const struct setting *s, const struct det_op *op)
             launch(s, op->name, "im2col", false, 0, in + columns, -1);
         launch(s, op->name, "convolution", true, conv_flops(s, op),
                (product ? in : columns) + weights + out, in + weights + out);
-        if (op->act != DET_ACTIVATION_NONE && !activated_late(s->graph, op->out))
+        if (op->act != DET_ACTIVATION_NONE && !only_depthwise_reads(s->graph, op->out))
             launch(s, op->name, "activation", false, 0, 2 * out, -1);
         break;
     case DET_OP_DWCONV:
@@ -119,7 +119,8 @@ static void forward_op(const struct setting *s, const struct det_op *op)
     case DET_OP_BATCH_NORM:
         launch(s, op->name, "statistics", false, 3 * values_of(s, op->in), in, -1);
         launch(s, op->name, "statistics, merging", false, 0, 0, -1);
-        launch(s, op->name, "normalisation", false, 2 * values_of(s, op->in), in + out, -1);
+        if (op->act == DET_ACTIVATION_NONE || !only_depthwise_reads(s->graph, op->out))
+            launch(s, op->name, "normalisation", false, 2 * values_of(s, op->in), in + out, -1);
         break;
     case DET_OP_ADD:
     case DET_OP_UPSAMPLE_ADD:

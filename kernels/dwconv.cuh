@@ -3,7 +3,7 @@
 #ifndef DET_KERNELS_DWCONV_CUH
 #define DET_KERNELS_DWCONV_CUH
 
-#include "kernel.h"
+#include "dwconv.h"
 #include "tile.cuh"
 #include "vec.cuh"
 
@@ -53,6 +53,46 @@ __device__ __forceinline__ void dwconv_load_floats(const float *from, float (&to
             to[i + k] = four[k];
     }
 }
+
+/* Both comparisons are false for NaN, which so passes through. */
+template <int N>
+__device__ __forceinline__ void dwconv_activate(enum det_activation act, float (&values)[N])
+{
+    if (act != DET_ACTIVATION_RELU6)
+        return;
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        values[i] = values[i] < 0 ? 0 : values[i] > 6 ? 6 : values[i];
+}
+
+/* struct detk_load for one thread's channels. The kind is the compiler's to know: a branch on it among the columns spills. */
+template <int N, enum detk_load_kind KIND>
+struct dwconv_load {
+    static constexpr bool norm = KIND == DETK_LOAD_NORM_RELU6;
+    float scale[norm ? N : 1], shift[norm ? N : 1];
+
+    __device__ __forceinline__ dwconv_load(const struct detk_load &load,
+                                           int channel){if constexpr (norm){
+#pragma unroll
+        for (int i = 0; i < N;
+             i++){const int k = channel + i;
+                  scale[i] = load.gamma[k] / sqrtf(load.variance[k] + load.epsilon);
+                  shift[i] = load.beta[k] - load.mean[k] * scale[i];}
+}
+}
+
+__device__ __forceinline__ void apply(float (&values)[N]) const
+{
+    if constexpr (norm) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            values[i] = values[i] * scale[i] + shift[i];
+    }
+    if constexpr (KIND != DETK_LOAD_PLAIN)
+        dwconv_activate<N>(DET_ACTIVATION_RELU6, values);
+}
+}
+;
 
 /* A row of three taps. */
 template <int N>

@@ -51,10 +51,11 @@ __device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
     return {row / s.out_h, row % s.out_h, item % row_groups};
 }
 
-template <typename T, int N, int STRIDE>
+template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
-                                    const T *in, const T *dout, float *partial)
+                                    const T *in, const struct detk_load load, const T *dout,
+                                    float *partial)
 {
     constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c;
@@ -62,6 +63,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const int begin = (int)blockIdx.x * plan.strip_groups;
     const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
 
+    const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
     float sum[9][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
         const struct place at = place_of(s, plan.row_groups, item);
@@ -78,6 +80,9 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
             float value[columns][N];
             dwconv_load_columns<T, N>(in + in_row * s.in_w * c + channel, left, s.in_w, c, value);
 #pragma unroll
+            for (int j = 0; j < columns; j++)
+                loading.apply(value[j]);
+#pragma unroll
             for (int p = 0; p < DWCONV_PIXELS; p++) {
 #pragma unroll
                 for (int kx = 0; kx < 3; kx++) {
@@ -92,16 +97,18 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 }
 
 /* Any kernel and stride; blockIdx.z is the tap. */
-template <typename T, int N>
+template <typename T, int N, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS)
     detk_dwconv_backward_weight_any(const struct det_conv_shape s, const struct weight_plan plan,
-                                    const T *in, const T *dout, float *partial)
+                                    const T *in, const struct detk_load load, const T *dout,
+                                    float *partial)
 {
     const int c = s.in_c, tap = (int)blockIdx.z;
     const int channel = det_tile_vector() * N;
     const int begin = (int)blockIdx.x * plan.strip_groups;
     const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
 
+    const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
     float sum[1][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
         const struct place at = place_of(s, plan.row_groups, item);
@@ -111,15 +118,17 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
             continue;
         float value[N], gradient[N];
         det_load<T, N>(in + (((int64_t)at.image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
+        loading.apply(value);
         det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
         dwconv_multiply_add<N>(value, gradient, sum[0]);
     }
     det_write_strip<1, N>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
 }
 
-template <typename T, int N>
+template <typename T, int N, enum detk_load_kind KIND>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
-                          const T *dout, float *dw, bool accumulate, float *partial)
+                          const struct detk_load &load, const T *dout, float *dw, bool accumulate,
+                          float *partial)
 {
     const struct weight_plan plan = make_plan(s, N);
     const int32_t taps = s->kernel_h * s->kernel_w, count = taps * s->in_c;
@@ -127,14 +136,15 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
     const size_t values = (size_t)block.x * block.y * N; /* of one tap */
     const dim3 grid((unsigned)plan.strips, (unsigned)plan.tile.channel_blocks);
     if (!dwconv_is_3x3(s))
-        DET_LAUNCH((detk_dwconv_backward_weight_any<T, N>), dim3(grid.x, grid.y, (unsigned)taps),
-                   block, values * sizeof(float), stream, *s, plan, in, dout, partial);
+        DET_LAUNCH((detk_dwconv_backward_weight_any<T, N, KIND>),
+                   dim3(grid.x, grid.y, (unsigned)taps), block, values * sizeof(float), stream, *s,
+                   plan, in, load, dout, partial);
     else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1>), grid, block,
-                   9 * values * sizeof(float), stream, *s, plan, in, dout, partial);
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1, KIND>), grid, block,
+                   9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
     else
-        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2>), grid, block,
-                   9 * values * sizeof(float), stream, *s, plan, in, dout, partial);
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2, KIND>), grid, block,
+                   9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
     const cudaError_t error = cudaGetLastError();
     return error != cudaSuccess ? error
                                 : det_add_strips(stream, plan.strips, count, partial, count, dw,
@@ -146,16 +156,35 @@ static int vector_of(const struct det_conv_shape *s)
     return s->in_c % WEIGHT_VECTOR == 0 ? WEIGHT_VECTOR : 1;
 }
 
-template <typename T>
+template <typename T, enum detk_load_kind KIND>
 static cudaError_t backward_weight(cudaStream_t stream, const struct det_conv_shape *s,
-                                   const void *in, const void *dout, float *dw, bool accumulate,
-                                   void *workspace)
+                                   const void *in, const struct detk_load &load, const void *dout,
+                                   float *dw, bool accumulate, void *workspace)
 {
     const T *a = static_cast<const T *>(in), *b = static_cast<const T *>(dout);
     float *partial = static_cast<float *>(workspace);
     return vector_of(s) == WEIGHT_VECTOR
-               ? launch<T, WEIGHT_VECTOR>(stream, s, a, b, dw, accumulate, partial)
-               : launch<T, 1>(stream, s, a, b, dw, accumulate, partial);
+               ? launch<T, WEIGHT_VECTOR, KIND>(stream, s, a, load, b, dw, accumulate, partial)
+               : launch<T, 1, KIND>(stream, s, a, load, b, dw, accumulate, partial);
+}
+
+template <typename T>
+static cudaError_t for_kind(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
+                            const struct detk_load &load, const void *dout, float *dw,
+                            bool accumulate, void *workspace)
+{
+    switch (load.kind) {
+    case DETK_LOAD_PLAIN:
+        return backward_weight<T, DETK_LOAD_PLAIN>(stream, s, in, load, dout, dw, accumulate,
+                                                   workspace);
+    case DETK_LOAD_RELU6:
+        return backward_weight<T, DETK_LOAD_RELU6>(stream, s, in, load, dout, dw, accumulate,
+                                                   workspace);
+    case DETK_LOAD_NORM_RELU6:
+        return backward_weight<T, DETK_LOAD_NORM_RELU6>(stream, s, in, load, dout, dw, accumulate,
+                                                        workspace);
+    }
+    return cudaErrorInvalidValue;
 }
 
 size_t detk_dwconv_backward_weight_workspace(enum detk_type type,
@@ -168,10 +197,10 @@ size_t detk_dwconv_backward_weight_workspace(enum detk_type type,
 
 cudaError_t detk_dwconv_backward_weight(cudaStream_t stream, enum detk_type type,
                                         const struct det_conv_shape *shape, const void *in,
-                                        const void *dout, float *dw, bool accumulate,
-                                        void *workspace)
+                                        const struct detk_load *load, const void *dout, float *dw,
+                                        bool accumulate, void *workspace)
 {
     return type == DETK_F32
-               ? backward_weight<float>(stream, shape, in, dout, dw, accumulate, workspace)
-               : backward_weight<__nv_bfloat16>(stream, shape, in, dout, dw, accumulate, workspace);
+               ? for_kind<float>(stream, shape, in, *load, dout, dw, accumulate, workspace)
+               : for_kind<__nv_bfloat16>(stream, shape, in, *load, dout, dw, accumulate, workspace);
 }

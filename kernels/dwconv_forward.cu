@@ -12,28 +12,12 @@ __device__ __forceinline__ void first_sum(const float *bias, int channel, float 
         dwconv_load_floats<N>(bias + channel, sum);
 }
 
-/* Both comparisons are false for NaN, which so passes through. */
-template <int N>
-__device__ __forceinline__ void activate(enum det_activation act, float (&values)[N])
-{
-    if (act != DET_ACTIVATION_RELU6)
-        return;
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        values[i] = values[i] < 0 ? 0 : values[i] > 6 ? 6 : values[i];
-}
-
-/* The activations on the way in and on the way out. */
-struct activations {
-    enum det_activation in, out;
-};
-
 /* DWCONV_PIXELS outputs of a row. Kernel row by kernel row, the columns under it are loaded once and used for every output
  * that they belong to. */
-template <typename T, int N, int STRIDE>
+template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
-    detk_dwconv_forward_3x3(const struct det_conv_shape s, const T *in, const float *w,
-                            const float *bias, struct activations act, T *out)
+    detk_dwconv_forward_3x3(const struct det_conv_shape s, const T *in, const struct detk_load load,
+                            const float *w, const float *bias, enum det_activation act, T *out)
 {
     constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
@@ -46,6 +30,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const int ox = (int)(group % (unsigned)groups) * DWCONV_PIXELS;
     const int top = row % s.out_h * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
 
+    const dwconv_load<N, KIND> loading(load, channel);
     float sum[DWCONV_PIXELS][N];
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++)
@@ -62,7 +47,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         for (int j = 0; j < columns; j++) {
             if (!det_inside(left + j, s.in_w))
                 continue;
-            activate<N>(act.in, value[j]);
+            loading.apply(value[j]);
 #pragma unroll
             for (int p = 0; p < DWCONV_PIXELS; p++) {
                 const int kx = j - p * STRIDE;
@@ -75,17 +60,17 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++) {
         if (ox + p < s.out_w) {
-            activate<N>(act.out, sum[p]);
+            dwconv_activate<N>(act, sum[p]);
             det_store<T, N>(to + (int64_t)p * c, sum[p]);
         }
     }
 }
 
 /* Any kernel and stride, one output. The taps are not unrolled: ptxas spills for it. */
-template <typename T, int N>
-__global__ void __launch_bounds__(DWCONV_THREADS)
-    detk_dwconv_forward_any(const struct det_conv_shape s, const T *in, const float *w,
-                            const float *bias, struct activations act, T *out)
+template <typename T, int N, enum detk_load_kind KIND>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
+    detk_dwconv_forward_any(const struct det_conv_shape s, const T *in, const struct detk_load load,
+                            const float *w, const float *bias, enum det_activation act, T *out)
 {
     const int c = s.in_c;
     const int channel = det_tile_vector() * N;
@@ -97,6 +82,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     const int top = row % s.out_h * s.stride - s.pad_top;
     const int left = (int)(pixel % (unsigned)s.out_w) * s.stride - s.pad_left;
 
+    const dwconv_load<N, KIND> loading(load, channel);
     float sum[N];
     first_sum<N>(bias, channel, sum);
     for (int ky = 0; ky < s.kernel_h; ky++) {
@@ -109,18 +95,24 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
                 continue;
             float value[N], tap[N];
             det_load<T, N>(in + (in_row * s.in_w + left + kx) * c + channel, value);
-            activate<N>(act.in, value);
+            loading.apply(value);
             dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
             dwconv_multiply_add<N>(value, tap, sum);
         }
     }
-    activate<N>(act.out, sum);
+    dwconv_activate<N>(act, sum);
     det_store<T, N>(out + (int64_t)pixel * c + channel, sum);
 }
 
-template <typename T, int N>
+struct arguments {
+    const struct detk_load *load;
+    const float *w, *bias;
+    enum det_activation act;
+};
+
+template <typename T, int N, enum detk_load_kind KIND>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
-                          const float *w, const float *bias, struct activations act, T *out)
+                          const struct arguments &a, T *out)
 {
     const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
     const bool fast = dwconv_is_3x3(s);
@@ -128,37 +120,52 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
     const int64_t items = rows * det_ceil_div(s->out_w, fast ? DWCONV_PIXELS : 1);
     const dim3 grid = det_tile_grid(tile, items);
     if (!fast)
-        DET_LAUNCH((detk_dwconv_forward_any<T, N>), grid, tile.block, 0, stream, *s, in, w, bias,
-                   act, out);
+        DET_LAUNCH((detk_dwconv_forward_any<T, N, KIND>), grid, tile.block, 0, stream, *s, in,
+                   *a.load, a.w, a.bias, a.act, out);
     else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1>), grid, tile.block, 0, stream, *s, in, w, bias,
-                   act, out);
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1, KIND>), grid, tile.block, 0, stream, *s, in,
+                   *a.load, a.w, a.bias, a.act, out);
     else
-        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2>), grid, tile.block, 0, stream, *s, in, w, bias,
-                   act, out);
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2, KIND>), grid, tile.block, 0, stream, *s, in,
+                   *a.load, a.w, a.bias, a.act, out);
     return cudaGetLastError();
 }
 
-template <typename T>
+/* Vectors of n channels where parameters and channels allow it. */
+template <typename T, int n, enum detk_load_kind KIND>
 static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
-                           const float *w, const float *bias, struct activations act, void *out)
+                           const struct arguments &a, void *out)
 {
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
-    constexpr int n = det_vector_of<T>;
-    return dwconv_vectors_fit(s->in_c, n, w, bias)
-               ? launch<T, n>(stream, s, from, w, bias, act, to)
-               : launch<T, 1>(stream, s, from, w, bias, act, to);
+    return dwconv_vectors_fit(s->in_c, n, a.w, a.bias) ? launch<T, n, KIND>(stream, s, from, a, to)
+                                                       : launch<T, 1, KIND>(stream, s, from, a, to);
+}
+
+/* Eight channels of bf16 and what is done to them are too many for the registers: four. */
+template <typename T>
+static cudaError_t for_kind(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
+                            const struct arguments &a, void *out)
+{
+    switch (a.load->kind) {
+    case DETK_LOAD_PLAIN:
+        return forward<T, det_vector_of<T>, DETK_LOAD_PLAIN>(stream, s, in, a, out);
+    case DETK_LOAD_RELU6:
+        return forward<T, 4, DETK_LOAD_RELU6>(stream, s, in, a, out);
+    case DETK_LOAD_NORM_RELU6:
+        return forward<T, 4, DETK_LOAD_NORM_RELU6>(stream, s, in, a, out);
+    }
+    return cudaErrorInvalidValue;
 }
 
 cudaError_t detk_dwconv_forward(cudaStream_t stream, enum detk_type type,
                                 const struct det_conv_shape *shape, const void *in,
-                                enum det_activation in_act, const float *w, const float *bias,
+                                const struct detk_load *load, const float *w, const float *bias,
                                 enum det_activation act, void *out)
 {
-    const struct activations both = {in_act, act};
+    const struct arguments a = {load, w, bias, act};
     if (shape->n == 0)
         return cudaGetLastError();
-    return type == DETK_F32 ? forward<float>(stream, shape, in, w, bias, both, out)
-                            : forward<__nv_bfloat16>(stream, shape, in, w, bias, both, out);
+    return type == DETK_F32 ? for_kind<float>(stream, shape, in, a, out)
+                            : for_kind<__nv_bfloat16>(stream, shape, in, a, out);
 }

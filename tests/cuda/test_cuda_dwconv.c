@@ -67,37 +67,75 @@ static void compare(const char *what, enum detk_type type, const struct det_conv
     free(wanted);
 }
 
+/* What the kernels do to the input as they load it, done on the host. */
+struct loaded {
+    struct detk_load load;
+    float *values;
+};
+
+static struct loaded load_on_host(const struct det_conv_shape *s, const struct tensors *t,
+                                  enum detk_load_kind kind)
+{
+    const size_t c = (size_t)s->in_c;
+    struct loaded l = {{.kind = kind, .epsilon = 1e-3f}, malloc((t->inputs + 1) * sizeof(float))};
+    float *host[4]; /* gamma, beta, mean, variance */
+    assert_non_null(l.values);
+    memcpy(l.values, t->in, t->inputs * sizeof *l.values);
+    for (uint32_t i = 0; i < 4; i++)
+        host[i] = make_values(DETK_F32, c, 20 + i, 1);
+    for (size_t k = 0; k < c; k++)
+        host[3][k] = .1f + host[3][k] * host[3][k];
+    for (size_t i = 0; kind != DETK_LOAD_PLAIN && i < t->inputs; i++) {
+        const size_t k = i % c;
+        double value = (double)t->in[i];
+        if (kind == DETK_LOAD_NORM_RELU6)
+            value = (value - (double)host[2][k]) * (double)host[0][k] /
+                        sqrt((double)host[3][k] + (double)l.load.epsilon) +
+                    (double)host[1][k];
+        l.values[i] = (float)(value < 0 ? 0 : value > 6 ? 6 : value);
+    }
+    if (kind == DETK_LOAD_NORM_RELU6) {
+        l.load.gamma = test_device_copy(host[0], c * sizeof(float));
+        l.load.beta = test_device_copy(host[1], c * sizeof(float));
+        l.load.mean = test_device_copy(host[2], c * sizeof(float));
+        l.load.variance = test_device_copy(host[3], c * sizeof(float));
+    }
+    for (int i = 0; i < 4; i++)
+        free(host[i]);
+    return l;
+}
+
+static void drop_loaded(struct loaded *l)
+{
+    const float *const device[] = {l->load.gamma, l->load.beta, l->load.mean, l->load.variance};
+    for (int i = 0; i < 4; i++)
+        test_device_free((void *)(uintptr_t)device[i]);
+    free(l->values);
+}
+
 static void check_forward(enum detk_type type, const struct det_conv_shape *s,
                           const struct tensors *t, bool bias, enum det_activation act)
 {
     const struct det_exec x = {.pool = NULL};
     float *wanted = make_values(DETK_F32, t->outputs, 7, 1),
           *got = make_values(type, t->outputs, 8, 1);
-    /* The input's activation is another one than the output's, and cuts on both sides. */
-    const enum det_activation in_act =
-        act == DET_ACTIVATION_NONE ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE;
-    float *activated = malloc((t->inputs + 1) * sizeof *activated);
-    assert_non_null(activated);
-    for (size_t i = 0; i < t->inputs; i++) {
-        const float value = t->in[i];
-        activated[i] = in_act == DET_ACTIVATION_NONE ? value
-                       : value < 0                   ? 0
-                       : value > 6                   ? 6
-                                                     : value;
-    }
-    det_ops_ref()->dwconv_forward(&x, s, activated, t->w, bias ? t->bias : NULL, act, wanted);
-    free(activated);
+    struct loaded loaded = load_on_host(s, t,
+                                        act == DET_ACTIVATION_NONE ? DETK_LOAD_RELU6
+                                        : bias                     ? DETK_LOAD_NORM_RELU6
+                                                                   : DETK_LOAD_PLAIN);
+    det_ops_ref()->dwconv_forward(&x, s, loaded.values, t->w, bias ? t->bias : NULL, act, wanted);
     void *in = test_device_values(type, t->in, t->inputs);
     void *w = test_device_copy(t->w, t->weights * sizeof(float));
     void *b = bias ? test_device_copy(t->bias, t->channels * sizeof(float)) : NULL;
     void *out = test_device_values(type, got, t->outputs);
-    assert_cuda(detk_dwconv_forward(0, type, s, in, in_act, w, b, act, out));
+    assert_cuda(detk_dwconv_forward(0, type, s, in, &loaded.load, w, b, act, out));
     test_device_read_values(type, got, out, t->outputs);
     compare("forward", type, s, got, wanted, t->outputs, test_bound(type));
     test_device_free(in);
     test_device_free(w);
     test_device_free(b);
     test_device_free(out);
+    drop_loaded(&loaded);
 }
 
 static void check_backward_data(enum detk_type type, const struct det_conv_shape *s,
@@ -126,14 +164,17 @@ static void check_backward_weight(enum detk_type type, const struct det_conv_sha
     float *wanted = make_values(DETK_F32, t->weights, 6, 1), *got = malloc(bytes);
     float *again = malloc(bytes);
     assert_true(got != NULL && again != NULL);
-    det_ops_ref()->dwconv_backward_weight(&x, s, t->in, t->dout, wanted, accumulate);
+    static unsigned turn;
+    struct loaded loaded = load_on_host(s, t, (enum detk_load_kind)(turn++ % 3));
+    det_ops_ref()->dwconv_backward_weight(&x, s, loaded.values, t->dout, wanted, accumulate);
     void *in = test_device_values(type, t->in, t->inputs);
     void *dout = test_device_values(type, t->dout, t->outputs);
     float *const results[2] = {got, again};
     for (int run = 0; run < 2; run++) {
         void *workspace = test_device_alloc(detk_dwconv_backward_weight_workspace(type, s));
         void *dw = test_device_copy(t->old_dw, bytes);
-        assert_cuda(detk_dwconv_backward_weight(0, type, s, in, dout, dw, accumulate, workspace));
+        assert_cuda(detk_dwconv_backward_weight(0, type, s, in, &loaded.load, dout, dw, accumulate,
+                                                workspace));
         test_device_read(results[run], dw, bytes);
         test_device_free(workspace);
         test_device_free(dw);
@@ -143,6 +184,7 @@ static void check_backward_weight(enum detk_type type, const struct det_conv_sha
     free(again);
     test_device_free(in);
     test_device_free(dout);
+    drop_loaded(&loaded);
 }
 
 /* The three operations, plain and with everything switched on. */
@@ -248,6 +290,7 @@ static void test_unaligned_parameters(void **state)
     (void)state;
     const struct det_conv_shape s = det_conv_same(1, 4, 5, 8, 8, 3, 1);
     const struct det_exec x = {.pool = NULL};
+    const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
     for (int type = DETK_F32; type <= DETK_BF16; type++) {
         struct tensors t = make_tensors(type, &s);
         for (int which = 0; which < 2; which++) {
@@ -262,7 +305,7 @@ static void test_unaligned_parameters(void **state)
             assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
             assert_cuda(
                 cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(detk_dwconv_forward(0, type, &s, in, DET_ACTIVATION_NONE, at_w, at_bias,
+            assert_cuda(detk_dwconv_forward(0, type, &s, in, &plain, at_w, at_bias,
                                             DET_ACTIVATION_NONE, out));
             test_device_read_values(type, got, out, t.outputs);
             compare("unaligned", type, &s, got, wanted, t.outputs, test_bound(type));

@@ -37,23 +37,37 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
     return DET_OK;
 }
 
-/* A dense convolution has no ReLU6 in its library's epilogue; a pass of its own would read and write the tensor once more. Where
- * only depthwise convolutions read it, they clamp what they load. */
-static void find_late_relu6(struct det_cuda_net *net)
+/* Whether depthwise convolutions alone read a tensor. */
+static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 {
-    const struct det_graph *g = net->graph;
-    for (int32_t i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == DET_OP_CONV && g->ops[i].act == DET_ACTIVATION_RELU6)
-            net->late_relu6[g->ops[i].out] = true;
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *op = &g->ops[i];
-        if (op->kind != DET_OP_DWCONV)
-            net->late_relu6[op->in] = false;
-        if (op->in2 >= 0)
-            net->late_relu6[op->in2] = false;
+        if ((op->in == tensor && op->kind != DET_OP_DWCONV) || op->in2 == tensor)
+            return false;
     }
     for (int32_t l = 0; l < g->levels; l++)
-        net->late_relu6[g->box_outputs[l]] = net->late_relu6[g->class_outputs[l]] = false;
+        if (g->box_outputs[l] == tensor || g->class_outputs[l] == tensor)
+            return false;
+    return true;
+}
+
+/* A depthwise convolution activates and normalises what it loads: the pass that would have stored such a tensor is saved. A dense
+ * convolution's ReLU6 (its library has none in an epilogue) can always wait for that. A batch norm's input is still there
+ * where it is kept for the backward passes; without them another tensor may have its place. */
+static void find_late(struct det_cuda_net *net)
+{
+    const struct det_graph *g = net->graph;
+    for (int32_t t = 0; t < g->tensor_count; t++)
+        net->late_norm[t] = -1;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if (op->act != DET_ACTIVATION_RELU6 || !only_depthwise_reads(g, op->out))
+            continue;
+        if (op->kind == DET_OP_CONV)
+            net->late_relu6[op->out] = true;
+        if (op->kind == DET_OP_BATCH_NORM && det_net_is_training(net->mode))
+            net->late_norm[op->out] = i;
+    }
 }
 
 static void place(struct det_cuda_net *net, struct det_cuda_layout *layout)
@@ -96,7 +110,9 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
     DET_TRY(det_alloc(env, &net->convs, (size_t)graph->op_count, sizeof *net->convs, "network"));
     DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
                       "network"));
-    find_late_relu6(net);
+    DET_TRY(det_alloc(env, &net->late_norm, (size_t)graph->tensor_count, sizeof *net->late_norm,
+                      "network"));
+    find_late(net);
     for (int32_t i = 0; i < graph->op_count; i++)
         DET_TRY(plan_op(env, net, i));
     place(net, layout);
@@ -112,6 +128,7 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net)
         det_cuda_conv_destroy(&net->convs[i]);
     det_free(env, &net->convs);
     det_free(env, &net->late_relu6);
+    det_free(env, &net->late_norm);
     det_net_plan_free(env, &net->plan);
 }
 
@@ -210,6 +227,8 @@ static det_status check_each_op(struct det_env *env, const struct det_cuda_net *
     for (int32_t i = 0; i < g->op_count; i++) {
         const int32_t out = g->ops[i].out;
         DET_TRY_RETURN(det_cuda_net_forward_op(env, net, i));
+        if (net->late_norm[out] >= 0)
+            continue; /* was not stored: what reads it will show */
         DET_TRY_RETURN(det_cuda_check(
             env,
             detk_check_finite(d->stream, d->type,

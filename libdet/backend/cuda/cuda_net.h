@@ -18,8 +18,11 @@ struct det_cuda_net {
     enum det_net_mode mode;
     struct det_net_plan plan;
     struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV */
-    bool *
-        late_relu6; /* per tensor: stored before its ReLU6, which its consumers apply as they load */
+    bool
+        *late_relu6; /* per tensor: stored before its ReLU6, which its readers apply as they load */
+    int32_t *
+        late_norm; /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
+                           normalise that. -1: the tensor is stored */
     size_t workspace_bytes; /* that the owner provides; shared with others between operations */
 
     /* Offsets in the layout. */

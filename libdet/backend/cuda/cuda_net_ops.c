@@ -47,6 +47,37 @@ static struct statistics batch_statistics(const struct det_cuda_net *net, int32_
                                mean + net->graph->tensors[net->graph->ops[index].out].channels};
 }
 
+/* Mean and variance that batch norm `index` applies. */
+static struct statistics statistics_of(const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    if (det_net_uses_batch_statistics(net->mode, op))
+        return batch_statistics(net, index);
+    return (struct statistics){net->params + net->graph->params[op->mean].offset,
+                               net->params + net->graph->params[op->variance].offset};
+}
+
+/* Where a depthwise convolution's input lies, and what is to be done to it. */
+static const void *input_of(const struct det_cuda_net *net, const struct det_op *op,
+                            struct detk_load *load)
+{
+    *load = (struct detk_load){.kind = net->late_relu6[op->in] ? DETK_LOAD_RELU6 : DETK_LOAD_PLAIN};
+    const int32_t index = net->late_norm[op->in];
+    if (index < 0)
+        return value_of(net, op->in);
+    const struct det_op *norm = &net->graph->ops[index];
+    const struct statistics s = statistics_of(net, index);
+    *load = (struct detk_load){
+        .kind = DETK_LOAD_NORM_RELU6,
+        .gamma = param_of(net, norm->gamma),
+        .beta = param_of(net, norm->beta),
+        .mean = s.mean,
+        .variance = s.variance,
+        .epsilon = norm->epsilon,
+    };
+    return value_of(net, norm->in);
+}
+
 static det_status forward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
 {
     const struct det_device *d = net->device;
@@ -54,21 +85,18 @@ static det_status forward_norm(struct det_env *env, const struct det_cuda_net *n
     const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
     const int32_t channels = net->graph->tensors[op->out].channels;
     const void *in = value_of(net, op->in);
-    const float *mean = param_of(net, op->mean), *variance = param_of(net, op->variance);
-    if (det_net_uses_batch_statistics(net->mode, op)) {
-        const struct statistics batch = batch_statistics(net, index);
-        DET_TRY_RETURN(
-            det_cuda_check(env,
-                           detk_bn_statistics(d->stream, d->type, rows, channels, in, batch.mean,
-                                              batch.variance, net->workspace),
-                           op->name));
-        mean = batch.mean;
-        variance = batch.variance;
-    }
+    const struct statistics use = statistics_of(net, index);
+    if (det_net_uses_batch_statistics(net->mode, op))
+        DET_TRY_RETURN(det_cuda_check(env,
+                                      detk_bn_statistics(d->stream, d->type, rows, channels, in,
+                                                         use.mean, use.variance, net->workspace),
+                                      op->name));
+    if (net->late_norm[op->out] >= 0)
+        return DET_OK;
     return det_cuda_check(env,
                           detk_bn_apply(d->stream, d->type, rows, channels, in,
-                                        param_of(net, op->gamma), param_of(net, op->beta), mean,
-                                        variance, op->epsilon, op->act, value_of(net, op->out)),
+                                        param_of(net, op->gamma), param_of(net, op->beta), use.mean,
+                                        use.variance, op->epsilon, op->act, value_of(net, op->out)),
                           op->name);
 }
 
@@ -89,10 +117,11 @@ det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_ne
                                      value_of(net, op->out), net->workspace, op->name);
     case DET_OP_DWCONV: {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
-        error = detk_dwconv_forward(
-            d->stream, d->type, &shape, value_of(net, op->in),
-            net->late_relu6[op->in] ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE,
-            param_of(net, op->weight), param_of(net, op->bias), op->act, value_of(net, op->out));
+        struct detk_load load;
+        const void *from = input_of(net, op, &load);
+        error =
+            detk_dwconv_forward(d->stream, d->type, &shape, from, &load, param_of(net, op->weight),
+                                param_of(net, op->bias), op->act, value_of(net, op->out));
         break;
     }
     case DET_OP_BATCH_NORM:
@@ -132,9 +161,11 @@ static det_status backward_dwconv(struct det_env *env, const struct det_cuda_net
     const struct det_device *d = net->device;
     const struct det_op *op = &net->graph->ops[index];
     const struct det_conv_shape shape = det_net_conv_shape(net->graph, op, net->batch);
+    struct detk_load load;
+    const void *from = input_of(net, op, &load);
     DET_TRY_RETURN(det_cuda_check(
         env,
-        detk_dwconv_backward_weight(d->stream, d->type, &shape, value_of(net, op->in),
+        detk_dwconv_backward_weight(d->stream, d->type, &shape, from, &load,
                                     gradient_of(net, op->out), param_gradient_of(net, op->weight),
                                     net->plan.accumulate_param[index], net->workspace),
         op->name));
