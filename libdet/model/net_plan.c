@@ -183,7 +183,7 @@ static det_status place_tensors(struct det_env *env, const struct det_graph *gra
     for (int32_t t = 0; t < graph->tensor_count; t++) {
         size_t bytes = 0;
         DET_TRY_RETURN(tensor_bytes(env, graph, t, &plan->settings, &bytes));
-        values[t].bytes = bytes;
+        values[t].bytes = plan->settings.unstored != NULL && plan->settings.unstored[t] ? 0 : bytes;
         gradients[t].bytes = gradients[t].last < 0 ? 0 : bytes;
     }
     DET_TRY_RETURN(det_plan_arena(env, work->blocks, 2 * graph->tensor_count, &plan->arena_bytes));
@@ -211,6 +211,7 @@ det_status det_net_plan_create(struct det_env *env, const struct det_graph *grap
     det_status status = allocate(env, graph, &work);
     if (status == DET_OK)
         status = place_tensors(env, graph, &work);
+    plan->settings.unstored = NULL;
     if (status == DET_OK)
         place_statistics(graph, plan);
     else

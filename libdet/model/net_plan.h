@@ -21,6 +21,9 @@ struct det_net_plan_settings {
     enum det_net_mode mode;
     size_t element_bytes; /* of a value of an activation or of its gradient: 4 or 2 */
     size_t alignment;     /* of each tensor's offset, a power of two */
+    const bool *
+        unstored; /* per tensor: nobody writes its value, it gets no memory; NULL: all are stored. Read while
+                             planning only */
 };
 
 struct det_net_plan {

@@ -99,25 +99,32 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
         .batch = batch,
         .mode = mode,
     };
+    bool *unstored = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
+                      "network"));
+    DET_TRY(det_alloc(env, &net->late_norm, (size_t)graph->tensor_count, sizeof *net->late_norm,
+                      "network"));
+    DET_TRY(det_alloc(env, &unstored, (size_t)graph->tensor_count, sizeof *unstored, "network"));
+    find_late(net);
+    for (int32_t t = 0; t < graph->tensor_count; t++)
+        unstored[t] = net->late_norm[t] >= 0;
     const struct det_net_plan_settings settings = {
         .batch = batch,
         .mode = mode,
         .element_bytes = det_cuda_element_bytes(device),
         .alignment = DETK_ALIGN,
+        .unstored = unstored,
     };
-    det_status status = DET_OK;
     DET_TRY(det_net_plan_create(env, graph, &settings, &net->plan));
+    det_free(env, &unstored);
     DET_TRY(det_alloc(env, &net->convs, (size_t)graph->op_count, sizeof *net->convs, "network"));
-    DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
-                      "network"));
-    DET_TRY(det_alloc(env, &net->late_norm, (size_t)graph->tensor_count, sizeof *net->late_norm,
-                      "network"));
-    find_late(net);
     for (int32_t i = 0; i < graph->op_count; i++)
         DET_TRY(plan_op(env, net, i));
     place(net, layout);
     return DET_OK;
 fail:
+    det_free(env, &unstored);
     det_cuda_net_free(env, net);
     return status;
 }
