@@ -69,6 +69,7 @@ TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(O
 RUNNER      := $(BUILD)/bin/det-tests
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
+.DEFAULT_GOAL := all
 include cuda.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
