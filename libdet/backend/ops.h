@@ -25,8 +25,11 @@ struct det_exec {
     size_t workspace_bytes;
 };
 
+struct detk_blocked; /* cpu/blocked.h */
+
 struct det_ops {
-    const char *name; /* "ref", "sse2", "avx2", "avx512" */
+    const char *name;                   /* "ref", "sse2", "avx2", "avx512" */
+    const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
 
     /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
     size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);

@@ -2,6 +2,7 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "backend/cpu/blocked.h"
 #include "backend/cpu/conv_ops.h"
 #include "backend/cpu/cpu_ops.h"
 
@@ -14,6 +15,7 @@
     }                                                                                      \
     static const struct det_ops isa##_ops = {                                              \
         .name = #isa,                                                                      \
+        .blocked = &detk_blocked_##isa,                                                    \
         .conv_workspace = conv_workspace_##isa,                                            \
         .bn_workspace = DET_OP(bn_workspace, isa),                                         \
         .conv_forward = DET_OP(conv_forward, isa),                                         \

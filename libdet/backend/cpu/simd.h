@@ -15,6 +15,11 @@
 #define V_INLINE static inline __attribute__((always_inline, unused))
 #define V_WIDTH  DET_ISA_WIDTH
 
+/* The value stays in a register: GCC prefers to load it again at each use, and the loads, two a cycle, are then what a loop
+ * waits for. */
+#define V_KEEP(vector)          __asm__("" : "+v"(vector))
+#define V_KEEP_POINTER(pointer) __asm__("" : "+r"(pointer))
+
 #if DET_ISA_WIDTH == 16
 
 typedef __m512 v_f32;

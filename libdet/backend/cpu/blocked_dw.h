@@ -1,0 +1,88 @@
+/* blocked_dw.h: body of the 3x3 depthwise convolution of blocked.h, included by blocked_<isa>.c.
+ *
+ * The nine weights of a vector of channels stay in registers. A few neighbouring outputs are summed side by side: each column
+ * that is loaded serves all of them, and their sums do not wait for each other. */
+#ifndef DET_BACKEND_CPU_BLOCKED_DW_H
+#define DET_BACKEND_CPU_BLOCKED_DW_H
+
+#include "backend/cpu/blocked.h"
+#include "backend/cpu/simd.h"
+
+#define DW_OUTPUTS 4
+#define DW_LINES   320 /* of L1 */
+#define DW_UNROLL  _Pragma("GCC unroll 32")
+
+/* `count` outputs (a constant) from the one at `at` on. */
+V_INLINE void dw_outputs(const float *const *rows, ptrdiff_t at, const v_f32 (*k)[3], v_f32 bias,
+                         bool relu6, float *out, const int count, const int stride)
+{
+    v_f32 sum[DW_OUTPUTS];
+    DW_UNROLL for (int o = 0; o < count; o++) sum[o] = bias;
+    DW_UNROLL for (int r = 0; r < 3; r++)
+    {
+        const float *in = rows[r] + at;
+        DW_UNROLL for (int x = 0; x < (count - 1) * stride + 3; x++)
+        {
+            v_f32 column = v_load_all(in + x * DETK_BLOCK);
+            V_KEEP(column);
+            DW_UNROLL for (int o = 0; o < count; o++)
+            {
+                if (x - o * stride >= 0 && x - o * stride < 3)
+                    sum[o] = v_fma(column, k[r][x - o * stride], sum[o]);
+            }
+        }
+    }
+    DW_UNROLL for (int o = 0; o < count; o++)
+        v_store_all(out + o * DETK_BLOCK, relu6 ? v_relu6(sum[o]) : sum[o]);
+}
+
+/* Outputs x..x+count-1 of each row. */
+V_INLINE void dw_vector(const struct detk_dw_rows *job, int v, int32_t x, int32_t count,
+                        const int stride, const bool relu6)
+{
+    v_f32 k[3][3];
+    DW_UNROLL for (int i = 0; i < 9; i++) k[i / 3][i % 3] =
+        v_load_all(job->w + i * DETK_BLOCK + v * V_WIDTH);
+    const v_f32 bias = v_load_all(job->bias + v * V_WIDTH);
+    const float *const *rows = job->rows;
+    float *out_row = job->out + (ptrdiff_t)x * DETK_BLOCK + v * V_WIDTH;
+    for (int32_t y = 0; y < job->out_rows; y++, rows += stride, out_row += job->out_row) {
+        ptrdiff_t at = (ptrdiff_t)x * stride * DETK_BLOCK + v * V_WIDTH;
+        float *out = out_row;
+        int32_t left = count;
+        for (; left >= DW_OUTPUTS; left -= DW_OUTPUTS) {
+            dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, DW_OUTPUTS, stride);
+            at += DW_OUTPUTS * stride * DETK_BLOCK;
+            out += DW_OUTPUTS * DETK_BLOCK;
+        }
+        for (; left >= 2; left -= 2) {
+            dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, 2, stride);
+            at += 2 * stride * DETK_BLOCK;
+            out += 2 * DETK_BLOCK;
+        }
+        if (left > 0)
+            dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, 1, stride);
+    }
+}
+
+V_INLINE void dw_columns(const struct detk_dw_rows *job, int32_t x, int32_t count, const int stride)
+{
+    for (int v = 0; v < DETK_BLOCK / V_WIDTH; v++)
+        job->relu6 ? dw_vector(job, v, x, count, stride, true)
+                   : dw_vector(job, v, x, count, stride, false);
+}
+
+/* Every vector of channels reads the same lines: so few columns at once that these stay in L1. */
+static void dw_rows(const struct detk_dw_rows *job)
+{
+    int32_t at_once = DW_LINES / 3 / job->stride;
+    for (int32_t x = 0; x < job->out_w; x += at_once) {
+        const int32_t count = job->out_w - x < at_once ? job->out_w - x : at_once;
+        if (job->stride == 1)
+            dw_columns(job, x, count, 1);
+        else
+            dw_columns(job, x, count, 2);
+    }
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* prepared.h: inference of a folded graph on the CPU as fast as it goes: weights packed once, tensors in channel blocks
+ * (blocked.h), operations fused (prepared_units.h). The answers are those of model/net.h's DET_NET_INFER within rounding.
+ *
+ * Nothing is allocated after creation. The same bits for any number of threads: work is cut in ways that no result depends
+ * on. One prepared network belongs to one thread of control.
+ */
+#ifndef DET_BACKEND_CPU_PREPARED_H
+#define DET_BACKEND_CPU_PREPARED_H
+
+#include "model/graph.h"
+
+struct det_prepared;
+
+/* `graph` (folded), `ops` (with ops->blocked) and `pool` must outlive it; the weights are copied out of `params`. */
+det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
+                               const float *params, const struct det_ops *ops,
+                               struct det_pool *pool, int32_t batch, struct det_prepared **net);
+void det_prepared_destroy(struct det_env *env, struct det_prepared **net);
+
+/* [N, H, W, 3], normalised pixels as det_net_input(); keeps its contents. */
+float *det_prepared_input(struct det_prepared *net);
+void det_prepared_forward(struct det_prepared *net);
+
+/* [N, A, 4] and [N, A, K + 1], levels in rising order. */
+const float *det_prepared_encodings(const struct det_prepared *net);
+const float *det_prepared_logits(const struct det_prepared *net);
+
+/* All that creation allocated. */
+size_t det_prepared_bytes(const struct det_prepared *net);
+
+#endif

@@ -1,0 +1,351 @@
+/* prepared_block.c: an inverted residual (or the stem, the first depthwise convolution and its projection) as one, so that the
+ * expanded tensor never exists: some rows of one panel of its channels at a time are made in L1 or L2, spread by
+ * the depthwise convolution, and forgotten.
+ *
+ * Large images go by bands of output rows: a band's depthwise results, all channels, stay in L2 for the projection. The
+ * expanded rows that the next band needs again are kept (`halo`). One task does a chunk of bands; only at the top of a
+ * chunk are one or two rows expanded twice, and to the same bits, so chunks may depend on the number of threads.
+ *
+ * Small images, where the weights are most of the memory, go by channels: each task expands and spreads the whole image for
+ * one panel; a second job projects.
+ */
+#include <string.h>
+
+#include "backend/cpu/prepared_steps.h"
+
+#define WHOLE_FLOATS  12288 /* a panel's block of the expanded image: so small ones go by channels */
+#define BAND_FLOATS   65536 /* of what a band touches: half of a small L2 */
+#define MATRIX_FLOATS 65536 /* of a projection's input that stays in L2 while the panels pass */
+
+struct job {
+    const struct detk_block_step *step;
+    const struct detk_run *run;
+    int32_t image; /* by channels */
+};
+
+/* A worker's memory. */
+struct scratch {
+    const float **rows; /* of one block, as the depthwise kernel wants them */
+    float *zeros;       /* a row of them */
+    float *expanded;    /* [panel's blocks][rows][mid_w + 2][16] */
+    float *spread;      /* [blocks][band's pixels][16] */
+    float *halo;        /* [blocks][2][mid_w + 2][16] */
+    float *slab;        /* of the stem */
+};
+
+static int32_t expanded_channels(const struct detk_block_step *s)
+{
+    return s->depthwise.c;
+}
+
+static ptrdiff_t pitch_of(const struct detk_block_step *s)
+{
+    return (ptrdiff_t)(s->mid_w + 2) * DETK_BLOCK;
+}
+
+static int32_t rows_for(const struct detk_block_step *s, int32_t out_rows)
+{
+    return (out_rows - 1) * s->depthwise.stride + 3;
+}
+
+static int32_t rows_at_once(const struct detk_block_step *s)
+{
+    return rows_for(s, s->band > 0 ? s->band : s->out.h);
+}
+
+static bool is_stem(const struct detk_block_step *s)
+{
+    return s->view.c > 0;
+}
+
+static int32_t panel_blocks(const struct detk_block_step *s)
+{
+    if (is_stem(s))
+        return 1;
+    const struct detk_blocked *k = s->expand.kernels;
+    return detk_blocks(k->most_vectors * k->lanes);
+}
+
+static int32_t panel_count(const struct detk_block_step *s)
+{
+    return is_stem(s) ? detk_blocks(s->stem_c) : s->expand.panels;
+}
+
+/* Floats between blocks of the depthwise results. A distance of pages would put all blocks into the same sets of L1. */
+static ptrdiff_t spread_block(const struct detk_block_step *s)
+{
+    const ptrdiff_t floats = (ptrdiff_t)(s->band > 0 ? s->band : s->out.h) * s->out.w * DETK_BLOCK;
+    return floats % 1024 == 0 ? floats + DETK_BLOCK : floats;
+}
+
+/* With memory NULL: only the size. */
+static size_t lay_out(const struct detk_block_step *s, float *memory, struct scratch *to)
+{
+    const size_t pitch = (size_t)pitch_of(s), rows = (size_t)rows_at_once(s);
+    const size_t blocks = (size_t)detk_blocks(expanded_channels(s));
+    const size_t sizes[] = {
+        (size_t)detk_lines((int64_t)(rows * sizeof(float *) / sizeof(float))),
+        pitch,
+        (size_t)panel_blocks(s) * rows * pitch,
+        s->band > 0 ? blocks * (size_t)spread_block(s) : 0,
+        s->band > 0 ? blocks * 2 * pitch : 0,
+        is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, (int32_t)rows)) : 0,
+    };
+    float *at[6] = {NULL};
+    size_t total = 0;
+    for (int i = 0; i < 6; i++) {
+        if (memory != NULL)
+            at[i] = memory + total;
+        total += sizes[i];
+    }
+    *to = (struct scratch){(const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5]};
+    return total;
+}
+
+void detk_block_plan(struct detk_block_step *s, int threads)
+{
+    const int64_t channels = (int64_t)detk_blocks(expanded_channels(s)) * DETK_BLOCK;
+    const int64_t pitch = pitch_of(s);
+    s->band = 0;
+    s->chunks = 1;
+    if ((s->mid_h + 2) * pitch > WHOLE_FLOATS) {
+        /* A row's share: depthwise results, halo, expansion, input. */
+        const int64_t row =
+            s->out.w * channels +
+            s->depthwise.stride * (panel_blocks(s) * pitch + s->in.row * detk_blocks(s->in.c));
+        const int64_t fixed = (3 - s->depthwise.stride) * pitch * detk_blocks(expanded_channels(s));
+        s->band = (int32_t)detk_min(s->out.h, detk_max(1, (BAND_FLOATS - fixed / 2) / row));
+        const int64_t bands = detk_div_up(s->out.h, s->band);
+        s->chunks = (int32_t)detk_min(bands, threads == 1 ? 1 : 2 * (int64_t)threads);
+    }
+    struct scratch unused;
+    s->scratch_floats = lay_out(s, NULL, &unused);
+    s->shared_floats =
+        s->band > 0 ? 0 : (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
+}
+
+/* The stem's rows r..end-1 of block `block`, from a slab that begins with row r. */
+static void run_stem(const struct detk_block_step *s, const float *slab, int32_t block,
+                     int32_t rows, float *to)
+{
+    const struct detk_gemm *g = s->gemm;
+    const int64_t pitch = detk_slab_pitch(&s->view), terms = detk_view_terms(&s->view);
+    const int32_t width = detk_stem_width(g), vectors = width / g->lanes;
+    for (int32_t first = 0; first < DETK_BLOCK; first += width) {
+        const int32_t column = block * DETK_BLOCK + first;
+        if (column >= s->stem_c)
+            break;
+        struct detk_tile t = {
+            .a_row = (ptrdiff_t)s->view.step * s->view.c,
+            .a_segment = pitch,
+            .segments = s->view.taps_h,
+            .run = s->view.taps_w * s->view.c,
+            .b = s->stem + column * terms,
+            .b_step = width,
+            .c_row = DETK_BLOCK,
+            .cols = (int32_t)detk_min(width, s->stem_c - column),
+            .bias = s->stem_bias + column,
+            .relu6 = s->stem_relu6,
+            .ahead = slab,
+        };
+        for (int32_t r = 0; r < rows; r++) {
+            const int64_t groups = detk_div_up(s->mid_w, g->max_rows);
+            int64_t x = 0;
+            for (int64_t i = 0; i < groups; i++) {
+                const int64_t next = detk_cut(s->mid_w, groups, i + 1);
+                t.a = slab + r * s->view.step * pitch + x * t.a_row;
+                t.c = to + r * pitch_of(s) + first + x * DETK_BLOCK;
+                g->across[vectors - 1][next - x - 1](&t);
+                x = next;
+            }
+        }
+    }
+}
+
+/* Zero columns beside the expanded rows, and a zero row. */
+static void clear_edges(const struct detk_block_step *s, const struct scratch *m)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    const int32_t rows = panel_blocks(s) * rows_at_once(s);
+    memset(m->zeros, 0, (size_t)pitch * sizeof(float));
+    for (int32_t r = 0; r < rows; r++) {
+        memset(m->expanded + r * pitch, 0, DETK_BLOCK * sizeof(float));
+        memset(m->expanded + (r + 1) * pitch - DETK_BLOCK, 0, DETK_BLOCK * sizeof(float));
+    }
+}
+
+/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the halo. */
+struct window {
+    int32_t begin, end;
+};
+
+static const float *expanded_row(const struct detk_block_step *s, const struct scratch *m,
+                                 struct window w, int32_t slot, int32_t block, int32_t r)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    if (r < 0 || r >= s->mid_h)
+        return m->zeros;
+    if (r < w.begin)
+        return m->halo + ((ptrdiff_t)block * 2 + r - (w.begin - 2)) * pitch;
+    return m->expanded + ((ptrdiff_t)slot * rows_at_once(s) + r - w.begin) * pitch;
+}
+
+/* Depthwise results of output rows y..end-1 for the blocks of one panel. */
+static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
+                              int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
+                              float *spread)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    const struct detk_depthwise *d = &s->depthwise;
+    int32_t block = panel, end_block = panel + 1;
+    if (is_stem(s)) {
+        run_stem(s, m->slab, block, w.end - w.begin, m->expanded + DETK_BLOCK);
+    } else {
+        const struct detk_panel_span span = detk_panel_span_at(&s->expand, panel);
+        block = span.block;
+        end_block = span.end_block;
+        for (int32_t r = w.begin; r < w.end; r++) {
+            const struct detk_pixels row = {
+                .a = detk_map_at(&s->in, image, 0, r, 0),
+                .a_block = s->in.block,
+                .c = m->expanded + (r - w.begin) * pitch + DETK_BLOCK,
+                .c_pixel = DETK_BLOCK,
+                .c_block = rows_at_once(s) * pitch,
+            };
+            detk_pointwise_pixels(&s->expand, panel, &row, s->mid_w);
+        }
+    }
+    const int32_t top = y * d->stride - d->pad_top;
+    for (int32_t slot = 0; block + slot < end_block; slot++) {
+        const int32_t b = block + slot;
+        for (int32_t i = 0; i < rows_for(s, end - y); i++)
+            m->rows[i] = expanded_row(s, m, w, slot, b, top + i) + (1 - d->pad_left) * DETK_BLOCK;
+        detk_depthwise_run(d, b, m->rows, end - y, s->out.w, spread + b * spread_block(s),
+                           (ptrdiff_t)s->out.w * DETK_BLOCK);
+        for (int32_t i = 0; i < 2 && end < s->out.h; i++) {
+            const int32_t r = w.end - 2 + i;
+            if (r >= 0)
+                memmove(m->halo + ((ptrdiff_t)b * 2 + i) * pitch, expanded_row(s, m, w, slot, b, r),
+                        (size_t)pitch * sizeof(float));
+        }
+    }
+}
+
+/* The expanded rows that output rows y..end-1 see, from `have` on. */
+static struct window window_of(const struct detk_block_step *s, int32_t y, int32_t end,
+                               int32_t have)
+{
+    const struct detk_depthwise *d = &s->depthwise;
+    const int32_t top = y * d->stride - d->pad_top, bottom = top + rows_for(s, end - y);
+    const struct window w = {
+        .begin = have > top ? have
+                 : top < 0  ? 0
+                            : top,
+        .end = bottom < s->mid_h ? bottom : s->mid_h,
+    };
+    return w;
+}
+
+static void project(const struct detk_block_step *s, const float *spread, int32_t image,
+                    int32_t spread_y, int32_t y, int32_t end, int32_t panel, int32_t end_panel)
+{
+    const ptrdiff_t row = (ptrdiff_t)s->out.w * DETK_BLOCK;
+    /* Images are not apart here: their stride is 0. Read only. */
+    const struct detk_map middle = {.first = (float *)(uintptr_t)spread,
+                                    .h = s->out.h,
+                                    .w = s->out.w,
+                                    .c = expanded_channels(s),
+                                    .pixel = DETK_BLOCK,
+                                    .row = row,
+                                    .block = spread_block(s)};
+    for (; panel < end_panel; panel++) {
+        const struct detk_panel_span span = detk_panel_span_at(&s->project, panel);
+        detk_pointwise_run(&s->project, panel, &middle, spread_y, s->residual ? &s->in : NULL,
+                           &s->out, image, y, end);
+        detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
+    }
+}
+
+static struct scratch scratch_of(const struct job *job, int32_t worker)
+{
+    struct scratch m;
+    (void)lay_out(job->step, job->run->scratch + (size_t)worker * job->run->scratch_floats, &m);
+    return m;
+}
+
+/* Rows of one chunk, band by band. */
+static void chunk_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const struct scratch m = scratch_of(job, worker);
+    const int32_t image = task / s->chunks, chunk = task % s->chunks;
+    const int32_t last = (int32_t)detk_cut(s->out.h, s->chunks, chunk + 1);
+    int32_t y = (int32_t)detk_cut(s->out.h, s->chunks, chunk);
+    struct window w = {0, 0};
+    clear_edges(s, &m);
+    while (y < last) {
+        const int32_t end = (int32_t)detk_min(y + s->band, last);
+        w = window_of(s, y, end, w.end);
+        if (is_stem(s) && w.begin < w.end)
+            detk_slab_fill(&s->view, s->in.first, image, w.begin, w.end - w.begin, m.slab);
+        for (int32_t p = 0; p < panel_count(s); p++)
+            expand_and_spread(s, &m, image, p, y, end, w, m.spread);
+        project(s, m.spread, image, 0, y, end, 0, s->project.panels);
+        y = end;
+    }
+}
+
+static void panel_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const struct scratch m = scratch_of(job, worker);
+    clear_edges(s, &m);
+    if (is_stem(s))
+        detk_slab_fill(&s->view, s->in.first, job->image, 0, s->mid_h, m.slab);
+    expand_and_spread(s, &m, job->image, task, 0, s->out.h, window_of(s, 0, s->out.h, 0),
+                      job->run->shared);
+}
+
+/* How the projection after panel_task() is cut: bands of rows and groups of panels. */
+static int32_t bands_of(const struct detk_block_step *s)
+{
+    return (int32_t)detk_min(
+        s->out.h, detk_div_up((int64_t)s->out.h * s->out.w * expanded_channels(s), MATRIX_FLOATS));
+}
+
+static int32_t groups_of(const struct detk_block_step *s)
+{
+    const int64_t wanted =
+        detk_conv_tasks((int64_t)s->out.h * s->out.w * expanded_channels(s) * s->project.out_c);
+    return (int32_t)detk_max(1, detk_min(s->project.panels, detk_div_up(wanted, bands_of(s))));
+}
+
+static void project_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const int32_t groups = groups_of(s), bands = bands_of(s);
+    const int32_t group = task % groups, band = task / groups;
+    const int32_t y = (int32_t)detk_cut(s->out.h, bands, band);
+    const int32_t end = (int32_t)detk_cut(s->out.h, bands, band + 1);
+    project(s, job->run->shared, job->image, y, y, end,
+            (int32_t)detk_cut(s->project.panels, groups, group),
+            (int32_t)detk_cut(s->project.panels, groups, group + 1));
+}
+
+void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
+{
+    struct job job = {s, run, 0};
+    struct det_pool *pool = run->exec.pool;
+    if (s->band > 0) {
+        det_pool_run(pool, run->batch * s->chunks, chunk_task, &job);
+        return;
+    }
+    for (; job.image < run->batch; job.image++) {
+        det_pool_run(pool, panel_count(s), panel_task, &job);
+        det_pool_run(pool, bands_of(s) * groups_of(s), project_task, &job);
+    }
+}

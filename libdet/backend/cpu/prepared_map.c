@@ -1,0 +1,101 @@
+#include "backend/cpu/prepared_map.h"
+
+#include <string.h>
+
+struct detk_map detk_map_blocked(int32_t h, int32_t w, int32_t c, bool framed, int32_t batch,
+                                 size_t *floats)
+{
+    const ptrdiff_t edge = framed ? 2 : 0;
+    struct detk_map map = {.h = h, .w = w, .c = c, .framed = framed, .pixel = DETK_BLOCK};
+    map.row = (w + edge) * DETK_BLOCK;
+    map.block = (h + edge) * map.row;
+    map.image = detk_blocks(c) * map.block;
+    *floats = (size_t)batch * (size_t)map.image;
+    return map;
+}
+
+void detk_map_place(struct detk_map *map, float *memory)
+{
+    map->first = memory + (map->framed ? map->row + map->pixel : 0);
+}
+
+struct detk_map detk_map_plain(float *first, int32_t h, int32_t w, int32_t c, ptrdiff_t image)
+{
+    return (struct detk_map){.first = first,
+                             .h = h,
+                             .w = w,
+                             .c = c,
+                             .plain = true,
+                             .pixel = c,
+                             .row = (ptrdiff_t)w * c,
+                             .block = DETK_BLOCK,
+                             .image = image};
+}
+
+static void zero_row(const struct detk_map *map, int32_t image, int32_t block, int32_t y)
+{
+    memset(detk_map_at(map, image, block, y, -1), 0, (size_t)map->row * sizeof(float));
+}
+
+void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
+                         int32_t end_block, int32_t y, int32_t end)
+{
+    if (!map->framed)
+        return;
+    for (; block < end_block; block++) {
+        if (y == 0)
+            zero_row(map, image, block, -1);
+        for (int32_t i = y; i < end; i++) {
+            memset(detk_map_at(map, image, block, i, -1), 0, DETK_BLOCK * sizeof(float));
+            memset(detk_map_at(map, image, block, i, map->w), 0, DETK_BLOCK * sizeof(float));
+        }
+        if (end == map->h)
+            zero_row(map, image, block, map->h);
+    }
+}
+
+void detk_map_add_upsampled(const struct detk_map *low, const struct detk_map *to, int32_t image,
+                            int32_t block, int32_t end_block, int32_t y, int32_t end)
+{
+    for (; block < end_block; block++) {
+        for (int32_t i = y; i < end; i++) {
+            const float *from = detk_map_at(low, image, block, i / 2, 0);
+            float *out = detk_map_at(to, image, block, i, 0);
+            for (int32_t x = 0; x < to->w; x++) {
+                for (int j = 0; j < DETK_BLOCK; j++)
+                    out[x * DETK_BLOCK + j] += from[x / 2 * DETK_BLOCK + j];
+            }
+        }
+    }
+}
+
+/* Channels of block `block` that exist. */
+static size_t used_bytes(const struct detk_map *map, int32_t block)
+{
+    const int32_t left = map->c - block * DETK_BLOCK;
+    return sizeof(float) * (size_t)(left < DETK_BLOCK ? left : DETK_BLOCK);
+}
+
+void detk_map_read(const struct detk_map *map, int32_t image, float *plain)
+{
+    for (int32_t block = 0; block < detk_blocks(map->c); block++) {
+        for (int32_t y = 0; y < map->h; y++) {
+            for (int32_t x = 0; x < map->w; x++)
+                memcpy(plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK,
+                       detk_map_at(map, image, block, y, x), used_bytes(map, block));
+        }
+    }
+}
+
+void detk_map_write(const struct detk_map *map, int32_t image, const float *plain)
+{
+    for (int32_t block = 0; block < detk_blocks(map->c); block++) {
+        for (int32_t y = 0; y < map->h; y++) {
+            for (int32_t x = 0; x < map->w; x++)
+                memcpy(detk_map_at(map, image, block, y, x),
+                       plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK,
+                       used_bytes(map, block));
+        }
+    }
+    detk_map_zero_frame(map, image, 0, detk_blocks(map->c), 0, map->h);
+}
