@@ -36,20 +36,23 @@ V_INLINE void dw_outputs(const float *const *rows, ptrdiff_t at, const v_f32 (*k
         v_store_all(out + o * DETK_BLOCK, relu6 ? v_relu6(sum[o]) : sum[o]);
 }
 
-/* Outputs x..x+count-1 of each row. */
-V_INLINE void dw_vector(const struct detk_dw_rows *job, int v, int32_t x, int32_t count,
+/* Outputs of some rows and columns. */
+struct dw_part {
+    int32_t y, end_y, x, end_x;
+};
+
+V_INLINE void dw_vector(const struct detk_dw_rows *job, struct dw_part part, int v,
                         const int stride, const bool relu6)
 {
     v_f32 k[3][3];
     DW_UNROLL for (int i = 0; i < 9; i++) k[i / 3][i % 3] =
         v_load_all(job->w + i * DETK_BLOCK + v * V_WIDTH);
     const v_f32 bias = v_load_all(job->bias + v * V_WIDTH);
-    const float *const *rows = job->rows;
-    float *out_row = job->out + (ptrdiff_t)x * DETK_BLOCK + v * V_WIDTH;
-    for (int32_t y = 0; y < job->out_rows; y++, rows += stride, out_row += job->out_row) {
-        ptrdiff_t at = (ptrdiff_t)x * stride * DETK_BLOCK + v * V_WIDTH;
-        float *out = out_row;
-        int32_t left = count;
+    for (int32_t y = part.y; y < part.end_y; y++) {
+        const float *const *rows = job->rows + (ptrdiff_t)y * stride;
+        ptrdiff_t at = (ptrdiff_t)part.x * stride * DETK_BLOCK + v * V_WIDTH;
+        float *out = job->out + y * job->out_row + (ptrdiff_t)part.x * DETK_BLOCK + v * V_WIDTH;
+        int32_t left = part.end_x - part.x;
         for (; left >= DW_OUTPUTS; left -= DW_OUTPUTS) {
             dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, DW_OUTPUTS, stride);
             at += DW_OUTPUTS * stride * DETK_BLOCK;
@@ -65,23 +68,29 @@ V_INLINE void dw_vector(const struct detk_dw_rows *job, int v, int32_t x, int32_
     }
 }
 
-V_INLINE void dw_columns(const struct detk_dw_rows *job, int32_t x, int32_t count, const int stride)
+V_INLINE void dw_all_vectors(const struct detk_dw_rows *job, struct dw_part part, const int stride)
 {
     for (int v = 0; v < DETK_BLOCK / V_WIDTH; v++)
-        job->relu6 ? dw_vector(job, v, x, count, stride, true)
-                   : dw_vector(job, v, x, count, stride, false);
+        job->relu6 ? dw_vector(job, part, v, stride, true) : dw_vector(job, part, v, stride, false);
 }
 
-/* Every vector of channels reads the same lines: so few columns at once that these stay in L1. */
+static int32_t dw_least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Every vector of channels reads the same lines: so few rows, or columns of one row, at once that these stay in L1. */
 static void dw_rows(const struct detk_dw_rows *job)
 {
-    int32_t at_once = DW_LINES / 3 / job->stride;
-    for (int32_t x = 0; x < job->out_w; x += at_once) {
-        const int32_t count = job->out_w - x < at_once ? job->out_w - x : at_once;
-        if (job->stride == 1)
-            dw_columns(job, x, count, 1);
-        else
-            dw_columns(job, x, count, 2);
+    const int32_t stride = job->stride, in_w = job->out_w * stride + 2;
+    const int32_t fit = (DW_LINES / in_w - 2) / stride;
+    const int32_t rows = fit < 1 ? 1 : fit, columns = fit < 1 ? DW_LINES / 3 / stride : job->out_w;
+    for (int32_t y = 0; y < job->out_rows; y += rows) {
+        for (int32_t x = 0; x < job->out_w; x += columns) {
+            const struct dw_part part = {y, dw_least(y + rows, job->out_rows), x,
+                                         dw_least(x + columns, job->out_w)};
+            stride == 1 ? dw_all_vectors(job, part, 1) : dw_all_vectors(job, part, 2);
+        }
     }
 }
 
