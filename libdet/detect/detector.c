@@ -189,7 +189,7 @@ det_status det_detector_run(det_detector *d, const det_image_view *image,
     const struct det_detections *found = NULL;
     uint64_t times[3];
     DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, 0, image, &frame));
-    DET_TRY_RETURN(backend->runner_run(env, d->runner));
+    DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
     DET_TRY_RETURN(backend->runner_detections(env, d->runner, 0, &found));
     *count = collect(d, found);
     *detections = d->detections;
