@@ -5,12 +5,14 @@
 #include "common/options.h"
 #include "common/tool.h"
 #include "det/det.h"
+#include "video/video.h"
 
 static void describe_build(struct tool *tool)
 {
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
     printf("backends in this build: %s\n", det_backends());
+    printf("video: %s\n", video_about());
 }
 
 static int describe_model(struct tool *tool, const char *path)
