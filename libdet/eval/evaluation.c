@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "model/model.h"
 #include "model/postprocess.h"
+#include "monitor/evaluation_summary.h"
 #include "train/from_config.h"
 #include "train/learner.h"
 
@@ -61,7 +62,7 @@ static void close_run(struct run *r)
     det_graph_free(env, &r->graph);
 }
 
-static det_status open_data(struct run *r, const det_evaluation_settings *settings)
+static det_status open_dataset(struct run *r, const det_evaluation_settings *settings)
 {
     struct det_env *env = r->env;
     const struct det_pipeline_config *config = r->config;
@@ -96,6 +97,18 @@ static det_status open_data(struct run *r, const det_evaluation_settings *settin
             .image_dir_count = settings->image_dir_count,
         },
         &r->dataset));
+fail:
+    for (size_t i = 0; paths != NULL && i < count; i++)
+        det_free(env, &paths[i]);
+    det_free(env, &paths);
+    det_free(env, &map_path);
+    det_label_map_free(env, &map);
+    return status;
+}
+
+static det_status start_loader(struct run *r, const det_evaluation_settings *settings)
+{
+    const struct det_pipeline_config *config = r->config;
     uint64_t images = r->dataset.count;
     if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
         images = (uint64_t)settings->max_images;
@@ -114,14 +127,7 @@ static det_status open_data(struct run *r, const det_evaluation_settings *settin
     };
     for (size_t i = 0; i < 3 && i < pad->count; i++)
         loading.pad_value[i] = pad->values[i];
-    DET_TRY(det_loader_create(env, &loading, &r->loader));
-fail:
-    for (size_t i = 0; paths != NULL && i < count; i++)
-        det_free(env, &paths[i]);
-    det_free(env, &paths);
-    det_free(env, &map_path);
-    det_label_map_free(env, &map);
-    return status;
+    return det_loader_create(r->env, &loading, &r->loader);
 }
 
 static det_status open_network(struct run *r, det_context *context,
@@ -268,7 +274,8 @@ static det_status evaluate(struct run *r, det_context *context,
 {
     struct det_env *env = r->env;
     DET_TRY_RETURN(check_model(r));
-    DET_TRY_RETURN(open_data(r, settings));
+    DET_TRY_RETURN(open_dataset(r, settings));
+    DET_TRY_RETURN(start_loader(r, settings));
     DET_TRY_RETURN(open_network(r, context, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
@@ -301,7 +308,34 @@ static det_status evaluate(struct run *r, det_context *context,
         e->losses.regularization =
             det_regularization_loss(&r->model->graph, context->pool, r->model->params);
     e->losses.total = e->losses.localization + e->losses.classification + e->losses.regularization;
-    return det_coco_evaluator_compute(e->evaluator, &e->coco);
+    DET_TRY_RETURN(det_coco_evaluator_compute(e->evaluator, &e->coco));
+    if (settings->summaries != NULL &&
+        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->coco,
+                                     &e->losses) != DET_OK)
+        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
+                env->error);
+    return DET_OK;
+}
+
+/* Of the struct that the caller was compiled with. */
+static det_status check_settings(struct det_env *env, const det_evaluation_settings *settings)
+{
+    if (settings->struct_size == sizeof *settings)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "det_evaluation_settings: struct_size is %zu, expected %zu",
+                    settings->struct_size, sizeof *settings);
+}
+
+det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,
+                                const det_evaluation_settings *settings)
+{
+    struct det_env *env = det_context_env(context);
+    DET_TRY_RETURN(check_settings(env, settings));
+    struct run run = {.env = env, .config = config};
+    const det_status status = open_dataset(&run, settings);
+    close_run(&run);
+    return status;
 }
 
 det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
@@ -314,10 +348,7 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
     if (settings == NULL)
         settings = &defaults;
     *out = NULL;
-    if (settings->struct_size != sizeof *settings)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_evaluation_settings: struct_size is %zu, expected %zu",
-                        settings->struct_size, sizeof *settings);
+    DET_TRY_RETURN(check_settings(env, settings));
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;
