@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/evaluation_report.h"
 #include "common/options.h"
+#include "common/progress.h"
 #include "common/tool.h"
 #include "det/det.h"
 
@@ -20,11 +22,6 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
-};
-
-struct metric {
-    const char *name;
-    double value;
 };
 
 /* Writes through a temporary name, so that a reader never sees half a report. */
@@ -59,74 +56,28 @@ static int write_json(struct app *app, const char *checkpoint, int64_t step,
     return 0;
 }
 
-/* The tables of a computed evaluator. */
-static det_status print_tables(det_coco_evaluator *evaluator)
-{
-    const char *text = NULL;
-    det_status status = det_coco_evaluator_table(evaluator, &text);
-    if (status != DET_OK)
-        return status;
-    fputs(text, stdout);
-    status = det_coco_evaluator_class_table(evaluator, &text);
-    if (status == DET_OK)
-        printf("\n%s", text);
-    return status;
-}
-
-static int show_progress(void *user, int64_t done, int64_t total)
-{
-    struct tool *tool = user;
-    tool_progress(tool, "evaluating %lld/%lld", (long long)done, (long long)total);
-    return tool_interrupted();
-}
-
 /* DIR/eval, as the API has it, of the model_dir, else of the folder of checkpoints; nowhere for a single file alone. */
-static det_status write_summaries(struct app *app, const struct metric *metrics, size_t count,
-                                  int64_t step)
+static det_status open_summaries(struct app *app)
 {
     const struct arguments *a = &app->arguments;
     const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
-    det_status status = DET_OK;
-    if (directory == NULL)
+    char folder[4200];
+    if (directory == NULL || app->summaries != NULL)
         return DET_OK;
-    if (app->summaries == NULL) {
-        char folder[4200];
-        snprintf(folder, sizeof folder, "%s/eval", directory);
-        status = det_summary_writer_create(app->tool.context, folder, &app->summaries);
-    }
-    for (size_t i = 0; status == DET_OK && i < count; i++)
-        status = det_summary_scalar(app->summaries, metrics[i].name, step, metrics[i].value);
-    return status == DET_OK ? det_summary_flush(app->summaries) : status;
+    snprintf(folder, sizeof folder, "%s/eval", directory);
+    return det_summary_writer_create(app->tool.context, folder, &app->summaries);
 }
 
 static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
                   int64_t step)
 {
-    enum { LOSSES = 4, METRICS = DET_COCO_STAT_COUNT + LOSSES };
-    det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
-    tool_progress_clear(&app->tool);
-    det_status status = print_tables(evaluator);
-    if (status != DET_OK)
-        return tool_fail(&app->tool, status);
-    const det_coco_result *coco = det_evaluation_coco(evaluation);
     det_evaluation_losses losses;
-    det_evaluation_get_losses(evaluation, &losses);
-    struct metric metrics[METRICS] = {
-        [DET_COCO_STAT_COUNT] = {"Loss/localization_loss", losses.localization},
-        {"Loss/classification_loss", losses.classification},
-        {"Loss/regularization_loss", losses.regularization},
-        {"Loss/total_loss", losses.total},
-    };
-    for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-        metrics[i] = (struct metric){det_coco_stat_name((det_coco_stat)i), coco->stats[i]};
-    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from->path);
-    for (size_t i = 0; i < METRICS; i++)
-        printf("+ %s: %f\n", metrics[i].name, metrics[i].value);
-    fflush(stdout);
     const char *text = NULL;
-    status = write_summaries(app, metrics, METRICS, step);
+    tool_progress_clear(&app->tool);
+    det_evaluation_get_losses(evaluation, &losses);
+    det_status status = evaluation_print(evaluation, step, from->path);
     if (status == DET_OK)
-        status = det_coco_evaluator_json(evaluator, 0, &text);
+        status = det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &text);
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
     return write_json(app, from->path, step, &losses, text);
@@ -145,7 +96,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.image_dir_count = a->images.count;
     settings.max_images = a->max_images;
     settings.moving_statistics = a->moving_statistics;
-    settings.progress = show_progress;
+    settings.progress = progress_evaluating;
     settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
@@ -157,6 +108,9 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     det_status status = from->is_tensorflow
                             ? det_model_load_checkpoint(context, config, from->path, &model)
                             : det_model_load(context, from->path, &model);
+    if (status == DET_OK)
+        status = open_summaries(app);
+    settings.summaries = app->summaries;
     if (status == DET_OK)
         status = det_evaluation_run(context, config, model, &settings, &evaluation);
     int result = 0;
@@ -255,7 +209,7 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK)
         status = det_coco_evaluator_compute(evaluator, &coco);
     if (status == DET_OK)
-        status = print_tables(evaluator);
+        status = evaluation_print_tables(evaluator);
     if (status == DET_OK)
         status = det_coco_evaluator_json(evaluator, 0, &text);
     const int result =

@@ -61,6 +61,60 @@ static int count_events(const char *folder, const char *run_name, const char *ta
     return found;
 }
 
+static double number_in(const cJSON *tree, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(tree, name);
+    if (!cJSON_IsNumber(item))
+        fail_msg("no number %s", name);
+    return item->valuedouble;
+}
+
+/* The figures of det-bench hang together: a part takes no longer than the whole. */
+static void bench_the_model(const struct workspace *w, const char *image)
+{
+    static const char *const parts[] = {"decode_ms", "resize_ms", "network_ms", "postprocess_ms"};
+    static char out[100000];
+    char json[400];
+    snprintf(json, sizeof json, "%s/bench.json", w->directory);
+    assert_int_equal(run(out, sizeof out,
+                         "det-bench %s/exported/model.det --image %s --size 64x128 --batch 2 "
+                         "--repeat 3 --threads 1 --threshold 0 --json %s",
+                         w->directory, image, json),
+                     0);
+    expect(out, "64 x 128, batch 2; cpu: ");
+    expect(out, "1 thread");
+    expect(out, "images/s: network ");
+    char *text = test_read_text(json);
+    cJSON *tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    const cJSON *whole = cJSON_GetObjectItem(tree, "whole_ms");
+    double sum = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const cJSON *part = cJSON_GetObjectItem(tree, parts[i]);
+        assert_true(number_in(part, "least") > 0);
+        assert_true(number_in(part, "least") <= number_in(part, "p50"));
+        assert_true(number_in(part, "p50") <= number_in(part, "p99"));
+        assert_true(number_in(part, "p99") <= number_in(whole, "p99"));
+        sum += number_in(part, "least");
+    }
+    assert_true(sum <= number_in(whole, "p99"));
+    assert_true(number_in(tree, "load_ms") > 0 && number_in(tree, "first_ms") > 0);
+    assert_true(number_in(tree, "images_per_second") <=
+                number_in(tree, "network_images_per_second"));
+    assert_true(number_in(tree, "picture_width") == 120 && number_in(tree, "height") == 64);
+    assert_true(number_in(tree, "detections") > 0 && number_in(tree, "peak_bytes") > 1e6);
+    cJSON_Delete(tree);
+    free(text);
+    /* Its own picture; JSON instead of the table. */
+    assert_int_equal(
+        run(out, sizeof out, "det-bench %s/exported/model.det --repeat 1 --json -", w->directory),
+        0);
+    tree = cJSON_Parse(strchr(out, '{')); /* behind stderr's line */
+    assert_non_null(tree);
+    assert_true(number_in(tree, "picture_width") == 1280 && number_in(tree, "width") == 96);
+    cJSON_Delete(tree);
+}
+
 static void train_evaluate_export_detect(void **state)
 {
     (void)state;
@@ -144,6 +198,8 @@ static void train_evaluate_export_detect(void **state)
     snprintf(annotated, sizeof annotated, "%s/annotated/picture.jpg", w.directory);
     assert_int_equal(access(annotated, R_OK), 0);
 
+    bench_the_model(&w, image);
+
     /* The examples on the same files. */
     assert_int_equal(run(out, sizeof out, "../examples/detect_image %s/exported/model.det %s",
                          w.directory, image),
@@ -220,6 +276,18 @@ static void mistakes_are_answered(void **state)
                          w.config),
                      1);
     expect(out, "cuda");
+    assert_int_equal(run(out, sizeof out, "det-bench none --size 320x"), 2);
+    expect(out, "--size: got `320x`, expected HxW");
+    assert_int_equal(run(out, sizeof out, "det-bench none --batch 0"), 2);
+    assert_int_equal(run(out, sizeof out, "det-bench"), 2);
+    assert_int_equal(run(out, sizeof out, "det-bench none"), 1);
+    expect(out, "det-bench: none: No such file");
+    assert_int_equal(run(out, sizeof out, "det-info --cpu sse2 --threads 1"), 0);
+    expect(out, "  sse2        can be used\n");
+    expect(out, "  chosen: sse2, by --cpu\n");
+    expect(out, "threads: 1, by --threads\n");
+    assert_int_equal(run(out, sizeof out, "det-info --cpu sse3"), 1);
+    expect(out, "instruction set \"sse3\": unknown instruction set, expected ");
     assert_int_equal(run(out, sizeof out, "det-info --help"), 0);
     expect(out, "usage: det-info");
     workspace_remove(&w);
