@@ -53,7 +53,7 @@ struct det_runner; /* inference, ready to run */
 struct det_runner_settings {
     const struct det_model_spec *spec;
     const struct det_graph *graph; /* borrowed */
-    const float *params;           /* copied to the device; the CPU borrows them */
+    const float *params;           /* copied to the device; the CPU may borrow them */
     bool
         evaluate; /* float images instead of pictures, logits and encodings wanted too. A training graph
                       runs as DET_NET_EVALUATE, a folded one as DET_NET_INFER */

@@ -156,12 +156,12 @@ float *det_net_input(struct det_net *net)
     return net->values[0];
 }
 
-void det_net_set_images(struct det_net *net, const float *images, int32_t height, int32_t width)
+void det_net_fill_input(const struct det_graph *graph, int32_t batch, const float *images,
+                        int32_t height, int32_t width, float *input)
 {
-    const struct det_tensor t = net->graph->tensors[0];
+    const struct det_tensor t = graph->tensors[0];
     const size_t row = (size_t)width * 3, full_row = (size_t)t.width * 3;
-    float *input = net->values[0];
-    for (int32_t n = 0; n < net->batch; n++) {
+    for (int32_t n = 0; n < batch; n++) {
         for (int32_t y = 0; y < t.height; y++, input += full_row) {
             size_t filled = 0;
             if (y < height) {
@@ -172,6 +172,11 @@ void det_net_set_images(struct det_net *net, const float *images, int32_t height
             memset(input + filled, 0, (full_row - filled) * sizeof *input);
         }
     }
+}
+
+void det_net_set_images(struct det_net *net, const float *images, int32_t height, int32_t width)
+{
+    det_net_fill_input(net->graph, net->batch, images, height, width, net->values[0]);
 }
 
 static const float *param_of(const struct det_net *net, const float *params, int32_t index)

@@ -28,6 +28,10 @@ float *det_net_input(struct det_net *net);
  * (preprocess() and pad_to_multiple of the API). */
 void det_net_set_images(struct det_net *net, const float *images, int32_t height, int32_t width);
 
+/* The same into any input [batch, H, W, 3] of the graph. */
+void det_net_fill_input(const struct det_graph *graph, int32_t batch, const float *images,
+                        int32_t height, int32_t width, float *input);
+
 /* Runs forward. `params` is a block laid out as the graph says. */
 void det_net_forward(struct det_net *net, const float *params);
 

@@ -1,6 +1,7 @@
 /* The whole network against TensorFlow's outputs for the formula weights (goldens model320). */
 #include <time.h>
 
+#include "backend/cpu/prepared.h"
 #include "base/mem.h"
 #include "model/net.h"
 #include "support/formula.h"
@@ -58,6 +59,18 @@ static void run(struct fixture *f, const struct det_ops *ops, bool folded, const
     det_net_destroy(env, &net);
 }
 
+static void run_prepared(struct fixture *f, const struct det_ops *ops, const char *label)
+{
+    struct det_env *env = &f->t.env;
+    struct det_prepared *net = NULL;
+    assert_ok(env, det_prepared_create(env, &f->folded, f->folded_params, ops, f->pool, 1, &net));
+    det_net_fill_input(&f->folded, 1, f->image, 320, 320, det_prepared_input(net));
+    det_prepared_forward(net);
+    model_golden_compare("box_encodings", det_prepared_encodings(net), label);
+    model_golden_compare("class_logits", det_prepared_logits(net), label);
+    det_prepared_destroy(env, &net);
+}
+
 static void ref_agrees_with_tensorflow(void **state)
 {
     (void)state;
@@ -86,6 +99,8 @@ static void cpu_agrees_with_tensorflow(void **state)
         run(&f, ops, false, label);
         snprintf(label, sizeof label, "%s, folded", names[i]);
         run(&f, ops, true, label);
+        snprintf(label, sizeof label, "%s, prepared", names[i]);
+        run_prepared(&f, ops, label);
     }
     drop(&f);
 }

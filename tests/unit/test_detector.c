@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "backend/backend.h"
+#include "backend/cpu/prepared.h"
 #include "backend/ops.h"
 #include "base/context.h"
 #include "base/mem.h"
@@ -227,7 +228,7 @@ static void plain_pipeline(struct fixture *f, const struct det_graph *graph, con
 {
     const struct det_model_spec *spec = &f->model->spec;
     const struct det_ops *ops = f->context->ops;
-    struct det_net *net = NULL;
+    struct det_prepared *net = NULL;
     struct det_postprocess *post = NULL;
     float(*anchors)[4] = NULL;
     int32_t count = 0, out_h = spec->input_height, out_w = spec->input_width;
@@ -242,16 +243,16 @@ static void plain_pipeline(struct fixture *f, const struct det_graph *graph, con
     const struct det_image image = {.width = width, .height = height, .rgb = rgb};
     const struct det_window whole = det_window_whole(height, width);
     det_resize_reference(&image, &whole, pixels, (size_t)out_w * 3, out_h, out_w);
-    assert_ok(f->env, det_net_create(f->env, graph, ops, f->context->pool, 1, DET_NET_INFER, &net));
+    assert_ok(f->env, det_prepared_create(f->env, graph, params, ops, f->context->pool, 1, &net));
     assert_ok(f->env, det_spec_anchors(f->env, spec, &anchors, &count));
     struct det_postprocess_settings settings;
     det_postprocess_settings_default(&settings);
     assert_ok(f->env, det_postprocess_create(f->env, &settings, (const float(*)[4])anchors, count,
                                              CLASSES, NULL, &post));
-    det_net_set_images(net, pixels, out_h, out_w);
-    det_net_forward(net, params);
+    det_net_fill_input(graph, 1, pixels, out_h, out_w, det_prepared_input(net));
+    det_prepared_forward(net);
     const struct det_detections *found =
-        det_postprocess_run(post, det_net_logits(net), det_net_encodings(net), window);
+        det_postprocess_run(post, det_prepared_logits(net), det_prepared_encodings(net), window);
     run->count = (size_t)found->count;
     for (size_t i = 0; i < run->count; i++) {
         const float *b = found->boxes[i];
@@ -261,7 +262,7 @@ static void plain_pipeline(struct fixture *f, const struct det_graph *graph, con
     }
     free(pixels);
     det_postprocess_destroy(f->env, &post);
-    det_net_destroy(f->env, &net);
+    det_prepared_destroy(f->env, &net);
     det_free(f->env, &anchors);
 }
 
@@ -573,6 +574,8 @@ static void weights_that_are_not_numbers(void **state)
             assert_int_equal(count, 0);
         }
         *value = good;
+        det_detector_destroy(&f.detector);
+        assert_ok(f.env, det_detector_create(f.context, folded, NULL, &f.detector));
         assert_ok(f.env, det_detector_run(f.detector, &view, &detections, &count));
     }
     det_detector_destroy(&f.detector);

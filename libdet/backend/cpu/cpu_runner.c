@@ -1,8 +1,10 @@
-/* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory planned. */
+/* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory planned. A folded graph runs
+ * as a prepared network, where the operations have kernels for one, else a det_net walks it. */
 #include <string.h>
 #include <time.h>
 
 #include "backend/cpu/cpu_device.h"
+#include "backend/cpu/prepared.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "detect/input.h"
@@ -20,7 +22,10 @@ struct place {
 
 struct det_runner {
     struct det_runner_settings settings;
+    struct det_prepared *prepared; /* one of the two */
     struct det_net *net;
+    float *network_input;
+    const float *logits, *encodings;
     struct place *places; /* [batch] */
     struct det_input input;
     uint64_t input_ns; /* since the last run */
@@ -38,7 +43,7 @@ static uint64_t now_ns(void)
 static float *input_of(const struct det_runner *r, int32_t index)
 {
     const struct det_tensor in = r->settings.graph->tensors[0];
-    return det_net_input(r->net) + (size_t)index * (size_t)in.height * (size_t)in.width * 3;
+    return r->network_input + (size_t)index * (size_t)in.height * (size_t)in.width * 3;
 }
 
 /* The resizer's tables and rows for the widest output, so that no later picture makes them grow. */
@@ -51,23 +56,42 @@ static det_status warm_up_input(struct det_env *env, struct det_runner *r)
     return det_cpu_runner_set_picture(env, r, 0, &view, &frame);
 }
 
-static det_status plan(struct det_env *env, const struct det_device *device, struct det_runner *r)
+static det_status plan_network(struct det_env *env, const struct det_device *device,
+                               struct det_runner *r, size_t *bytes)
 {
     const struct det_runner_settings *s = &r->settings;
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
+    if (s->graph->folded && device->ops->blocked != NULL) {
+        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->params, device->ops, device->pool,
+                                           s->batch, &r->prepared));
+        r->network_input = det_prepared_input(r->prepared);
+        r->logits = det_prepared_logits(r->prepared);
+        r->encodings = det_prepared_encodings(r->prepared);
+        *bytes = det_prepared_bytes(r->prepared);
+        return DET_OK;
+    }
+    DET_TRY_RETURN(
+        det_net_create(env, s->graph, device->ops, device->pool, s->batch, mode, &r->net));
+    r->network_input = det_net_input(r->net);
+    r->logits = det_net_logits(r->net);
+    r->encodings = det_net_encodings(r->net);
+    return det_net_memory_bytes(env, s->graph, device->ops, det_pool_threads(device->pool),
+                                s->batch, mode, bytes);
+}
+
+static det_status plan(struct det_env *env, const struct det_device *device, struct det_runner *r)
+{
+    const struct det_runner_settings *s = &r->settings;
     size_t net_bytes = 0;
     if (s->anchor_count != s->graph->anchor_count)
         return det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", s->anchor_count,
                         s->graph->anchor_count);
-    DET_TRY_RETURN(
-        det_net_create(env, s->graph, device->ops, device->pool, s->batch, mode, &r->net));
+    DET_TRY_RETURN(plan_network(env, device, r, &net_bytes));
     DET_TRY_RETURN(det_alloc(env, &r->places, (size_t)s->batch, sizeof *r->places, "runner"));
     for (int32_t i = 0; i < s->batch; i++)
         DET_TRY_RETURN(det_postprocess_create(env, s->postprocess, s->anchors, s->anchor_count,
                                               s->spec->num_classes, device->pool,
                                               &r->places[i].postprocess));
-    DET_TRY_RETURN(det_net_memory_bytes(env, s->graph, device->ops, det_pool_threads(device->pool),
-                                        s->batch, mode, &net_bytes));
     r->planned_bytes =
         sizeof *r + net_bytes +
         (size_t)s->batch * (sizeof *r->places + det_postprocess_bytes(r->places[0].postprocess));
@@ -94,6 +118,7 @@ void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
     struct det_runner *r = *out;
     if (r == NULL)
         return;
+    det_prepared_destroy(env, &r->prepared);
     det_net_destroy(env, &r->net);
     for (int32_t i = 0; r->places != NULL && i < r->settings.batch; i++)
         det_postprocess_destroy(env, &r->places[i].postprocess);
@@ -119,7 +144,8 @@ det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *r, 
 {
     (void)env;
     const uint64_t start = now_ns();
-    det_net_set_images(r->net, images, height, width);
+    det_net_fill_input(r->settings.graph, r->settings.batch, images, height, width,
+                       r->network_input);
     for (int32_t i = 0; i < r->settings.batch; i++)
         memcpy(r->places[i].window, windows[i], sizeof r->places[i].window);
     r->input_ns += now_ns() - start;
@@ -142,8 +168,8 @@ static void find(struct det_runner *r, int32_t index)
 {
     const size_t anchors = (size_t)r->settings.anchor_count;
     const size_t slots = (size_t)r->settings.graph->class_slots;
-    const float *logits = det_net_logits(r->net) + (size_t)index * anchors * slots;
-    const float *encodings = det_net_encodings(r->net) + (size_t)index * anchors * 4;
+    const float *logits = r->logits + (size_t)index * anchors * slots;
+    const float *encodings = r->encodings + (size_t)index * anchors * 4;
     struct place *place = &r->places[index];
     place->found = NULL;
     if (!all_finite(encodings, anchors * 4))
@@ -165,7 +191,10 @@ det_status det_cpu_runner_end(struct det_env *env, struct det_runner *r)
 {
     (void)env;
     const uint64_t start = now_ns();
-    det_net_forward(r->net, r->settings.params);
+    if (r->prepared != NULL)
+        det_prepared_forward(r->prepared);
+    else
+        det_net_forward(r->net, r->settings.params);
     const uint64_t computed = now_ns();
     for (int32_t i = 0; i < r->settings.batch; i++)
         find(r, i);
@@ -192,8 +221,8 @@ det_status det_cpu_runner_outputs(struct det_env *env, struct det_runner *r, con
                                   const float **encodings)
 {
     (void)env;
-    *logits = det_net_logits(r->net);
-    *encodings = det_net_encodings(r->net);
+    *logits = r->logits;
+    *encodings = r->encodings;
     return DET_OK;
 }
 
