@@ -64,6 +64,8 @@ struct detk_blocked {
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
     void (*dw)(const struct detk_dw_rows *job);
+    /* to[x] += low[x / 2] for w pixels of one block. */
+    void (*add_upsampled)(const float *low, int32_t w, float *to);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 

@@ -1,9 +1,10 @@
-/* blocked_avx2.c: blocked_tile.h and blocked_dw.h for AVX2: 12 accumulators of the 16
+/* blocked_avx2.c: the kernels of blocked.h for AVX2: 12 accumulators of the 16
  * registers. */
 #define DET_ISA       avx2
 #define DET_ISA_WIDTH 8
 #include "backend/cpu/blocked_dw.h"
 #include "backend/cpu/blocked_tile.h"
+#include "backend/cpu/blocked_upsample.h"
 #include "backend/cpu/gemm.h"
 
 TILE(1, 1)
@@ -40,5 +41,6 @@ const struct detk_blocked detk_blocked_avx2 = {
              {tile_2_1, tile_2_2, tile_2_3, tile_2_4, tile_2_5, tile_2_6},
              {tile_3_1, tile_3_2, tile_3_3, tile_3_4}},
     .dw = dw_rows,
+    .add_upsampled = add_upsampled,
     .gemm = &detk_gemm_avx2,
 };

@@ -1,9 +1,10 @@
-/* blocked_avx512.c: blocked_tile.h and blocked_dw.h for AVX512: up to 28 accumulators of
+/* blocked_avx512.c: the kernels of blocked.h for AVX512: up to 28 accumulators of
  * the 32 registers. */
 #define DET_ISA       avx512
 #define DET_ISA_WIDTH 16
 #include "backend/cpu/blocked_dw.h"
 #include "backend/cpu/blocked_tile.h"
+#include "backend/cpu/blocked_upsample.h"
 #include "backend/cpu/gemm.h"
 
 TILE(1, 1)
@@ -57,5 +58,6 @@ const struct detk_blocked detk_blocked_avx512 = {
              {tile_3_1, tile_3_2, tile_3_3, tile_3_4, tile_3_5, tile_3_6, tile_3_7, tile_3_8,
               tile_3_9}},
     .dw = dw_rows,
+    .add_upsampled = add_upsampled,
     .gemm = &detk_gemm_avx512,
 };

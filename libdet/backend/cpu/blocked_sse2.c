@@ -1,9 +1,10 @@
-/* blocked_sse2.c: blocked_tile.h and blocked_dw.h for SSE2: 16 registers, of which
+/* blocked_sse2.c: the kernels of blocked.h for SSE2: 16 registers, of which
  * 8 accumulators, 4 vectors of b, a broadcast and a product. */
 #define DET_ISA       sse2
 #define DET_ISA_WIDTH 4
 #include "backend/cpu/blocked_dw.h"
 #include "backend/cpu/blocked_tile.h"
+#include "backend/cpu/blocked_upsample.h"
 #include "backend/cpu/gemm.h"
 
 TILE(1, 1)
@@ -33,5 +34,6 @@ const struct detk_blocked detk_blocked_sse2 = {
              {tile_3_1, tile_3_2, tile_3_3},
              {tile_4_1, tile_4_2}},
     .dw = dw_rows,
+    .add_upsampled = add_upsampled,
     .gemm = &detk_gemm_sse2,
 };

@@ -14,6 +14,7 @@
 #include "backend/cpu/prepared_steps.h"
 
 #define WHOLE_FLOATS  12288 /* a panel's block of the expanded image: so small ones go by channels */
+#define NEAR_FLOATS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
 #define BAND_FLOATS   65536 /* of what a band touches: half of a small L2 */
 #define MATRIX_FLOATS 65536 /* of a projection's input that stays in L2 while the panels pass */
 
@@ -118,6 +119,7 @@ void detk_block_plan(struct detk_block_step *s, int threads)
         const int64_t bands = detk_div_up(s->out.h, s->band);
         s->chunks = (int32_t)detk_min(bands, threads == 1 ? 1 : 2 * (int64_t)threads);
     }
+    s->near = (int32_t)detk_max(1, (NEAR_FLOATS / pitch - 2) / s->depthwise.stride);
     struct scratch unused;
     s->scratch_floats = lay_out(s, NULL, &unused);
     s->shared_floats =
@@ -190,43 +192,68 @@ static const float *expanded_row(const struct detk_block_step *s, const struct s
     return m->expanded + ((ptrdiff_t)slot * rows_at_once(s) + r - w.begin) * pitch;
 }
 
-/* Depthwise results of output rows y..end-1 for the blocks of one panel. */
+/* Makes the expanded rows begin..end-1 of the window for one panel. */
+static void expand(const struct detk_block_step *s, const struct scratch *m, int32_t image,
+                   int32_t panel, struct window w, int32_t begin, int32_t end)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    float *to = m->expanded + (begin - w.begin) * pitch + DETK_BLOCK;
+    if (begin >= end)
+        return;
+    if (is_stem(s)) {
+        const ptrdiff_t skipped = (begin - w.begin) * s->view.step * detk_slab_pitch(&s->view);
+        run_stem(s, m->slab + skipped, panel, end - begin, to);
+        return;
+    }
+    const struct detk_pixels x = {
+        .rows = end - begin,
+        .count = s->mid_w,
+        .a = detk_map_at(&s->in, image, 0, begin, 0),
+        .a_row = s->in.row,
+        .a_block = s->in.block,
+        .c = to,
+        .c_pixel = DETK_BLOCK,
+        .c_row = pitch,
+        .c_block = rows_at_once(s) * pitch,
+    };
+    detk_pointwise_pixels(&s->expand, panel, &x);
+}
+
+/* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what was just expanded is
+ * still in L1 then. */
 static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
                               int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
                               float *spread)
 {
-    const ptrdiff_t pitch = pitch_of(s);
+    const ptrdiff_t pitch = pitch_of(s), row = (ptrdiff_t)s->out.w * DETK_BLOCK;
     const struct detk_depthwise *d = &s->depthwise;
     int32_t block = panel, end_block = panel + 1;
-    if (is_stem(s)) {
-        run_stem(s, m->slab, block, w.end - w.begin, m->expanded + DETK_BLOCK);
-    } else {
+    if (!is_stem(s)) {
         const struct detk_panel_span span = detk_panel_span_at(&s->expand, panel);
         block = span.block;
         end_block = span.end_block;
-        for (int32_t r = w.begin; r < w.end; r++) {
-            const struct detk_pixels row = {
-                .a = detk_map_at(&s->in, image, 0, r, 0),
-                .a_block = s->in.block,
-                .c = m->expanded + (r - w.begin) * pitch + DETK_BLOCK,
-                .c_pixel = DETK_BLOCK,
-                .c_block = rows_at_once(s) * pitch,
-            };
-            detk_pointwise_pixels(&s->expand, panel, &row, s->mid_w);
+    }
+    int32_t made = w.begin;
+    for (int32_t from = y; from < end; from += s->near) {
+        const int32_t to = from + s->near < end ? from + s->near : end;
+        const int32_t top = from * d->stride - d->pad_top, need = top + rows_for(s, to - from);
+        const int32_t until = need < w.end ? need : w.end;
+        expand(s, m, image, panel, w, made, until);
+        made = until > made ? until : made;
+        for (int32_t b = block; b < end_block; b++) {
+            for (int32_t i = 0; i < rows_for(s, to - from); i++)
+                m->rows[i] =
+                    expanded_row(s, m, w, b - block, b, top + i) + (1 - d->pad_left) * DETK_BLOCK;
+            detk_depthwise_run(d, b, m->rows, to - from, s->out.w,
+                               spread + b * spread_block(s) + (from - y) * row, row);
         }
     }
-    const int32_t top = y * d->stride - d->pad_top;
-    for (int32_t slot = 0; block + slot < end_block; slot++) {
-        const int32_t b = block + slot;
-        for (int32_t i = 0; i < rows_for(s, end - y); i++)
-            m->rows[i] = expanded_row(s, m, w, slot, b, top + i) + (1 - d->pad_left) * DETK_BLOCK;
-        detk_depthwise_run(d, b, m->rows, end - y, s->out.w, spread + b * spread_block(s),
-                           (ptrdiff_t)s->out.w * DETK_BLOCK);
-        for (int32_t i = 0; i < 2 && end < s->out.h; i++) {
+    for (int32_t b = block; b < end_block && end < s->out.h; b++) {
+        for (int32_t i = 0; i < 2; i++) {
             const int32_t r = w.end - 2 + i;
             if (r >= 0)
-                memmove(m->halo + ((ptrdiff_t)b * 2 + i) * pitch, expanded_row(s, m, w, slot, b, r),
-                        (size_t)pitch * sizeof(float));
+                memmove(m->halo + ((ptrdiff_t)b * 2 + i) * pitch,
+                        expanded_row(s, m, w, b - block, b, r), (size_t)pitch * sizeof(float));
         }
     }
 }

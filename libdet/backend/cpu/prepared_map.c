@@ -54,18 +54,14 @@ void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t bloc
     }
 }
 
-void detk_map_add_upsampled(const struct detk_map *low, const struct detk_map *to, int32_t image,
-                            int32_t block, int32_t end_block, int32_t y, int32_t end)
+void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
+                            const struct detk_map *to, int32_t image, int32_t block,
+                            int32_t end_block, int32_t y, int32_t end)
 {
     for (; block < end_block; block++) {
-        for (int32_t i = y; i < end; i++) {
-            const float *from = detk_map_at(low, image, block, i / 2, 0);
-            float *out = detk_map_at(to, image, block, i, 0);
-            for (int32_t x = 0; x < to->w; x++) {
-                for (int j = 0; j < DETK_BLOCK; j++)
-                    out[x * DETK_BLOCK + j] += from[x / 2 * DETK_BLOCK + j];
-            }
-        }
+        for (int32_t i = y; i < end; i++)
+            kernels->add_upsampled(detk_map_at(low, image, block, i / 2, 0), to->w,
+                                   detk_map_at(to, image, block, i, 0));
     }
 }
 

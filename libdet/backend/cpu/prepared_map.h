@@ -42,8 +42,9 @@ void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t bloc
                          int32_t end_block, int32_t y, int32_t end);
 
 /* to[y][x] += low[y / 2][x / 2] for rows y..end-1 of these blocks. */
-void detk_map_add_upsampled(const struct detk_map *low, const struct detk_map *to, int32_t image,
-                            int32_t block, int32_t end_block, int32_t y, int32_t end);
+void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
+                            const struct detk_map *to, int32_t image, int32_t block,
+                            int32_t end_block, int32_t y, int32_t end);
 
 /* Copies an image to and from plain NHWC [h][w][c]. */
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain);

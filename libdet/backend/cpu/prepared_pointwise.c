@@ -2,6 +2,7 @@
  * rows x panels: few rows at the deep end, where the weights are most of the memory. */
 #include "backend/cpu/prepared_steps.h"
 
+#define BAND_PIXELS 100   /* at least, for a panel of weights to serve */
 #define BAND_FLOATS 49152 /* of input: stays in L2 while the panels pass */
 
 struct job {
@@ -17,6 +18,8 @@ void detk_pointwise_plan(struct detk_pointwise_step *step)
     step->bands =
         (int32_t)detk_min(step->out.h, detk_max(1, detk_div_up(row * step->out.h, BAND_FLOATS)));
     step->band = (int32_t)detk_div_up(step->out.h, step->bands);
+    const int64_t least = detk_div_up(BAND_PIXELS, step->out.w);
+    step->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_FLOATS / row));
     step->bands = (int32_t)detk_div_up(step->out.h, step->band);
     step->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, step->bands)));
 }
@@ -37,7 +40,8 @@ static void run_task(void *argument, int32_t task, int32_t worker)
         const struct detk_panel_span span = detk_panel_span_at(p, i);
         detk_pointwise_run(p, i, &s->in, y, NULL, &s->out, image, y, end);
         if (s->low.first != NULL)
-            detk_map_add_upsampled(&s->low, &s->out, image, span.block, span.end_block, y, end);
+            detk_map_add_upsampled(p->kernels, &s->low, &s->out, image, span.block, span.end_block,
+                                   y, end);
         detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
     }
 }

@@ -31,6 +31,7 @@ struct detk_block_step {
     struct detk_map in, out;
     int32_t mid_h, mid_w; /* between expansion and depthwise */
     int32_t band;         /* output rows at a time; 0: the whole image, cut by channels */
+    int32_t near;         /* of them between expansion and depthwise */
     int32_t chunks;       /* of rows, one task each */
     size_t scratch_floats, shared_floats;
 };

@@ -69,55 +69,75 @@ size_t detk_pointwise_floats(const struct detk_pointwise *p)
     return p->packed == NULL ? 0 : padded_columns(p) * (size_t)(p->in_c + 1);
 }
 
-/* Tiles of nearly equal height: of two heights at most. */
-static void tiles(const struct detk_blocked *k, struct detk_pixel_tile *t, int32_t vectors,
-                  int64_t count)
+/* A run of pixels in tiles of nearly equal height: of two heights at most. */
+struct cut {
+    detk_pixel_tile_fn tall, low;
+    int32_t tall_tiles, low_tiles, tall_pixels;
+};
+
+static struct cut cut_of(const struct detk_blocked *k, int32_t vectors, int32_t count)
 {
     const int32_t most = k->max_rows[vectors - 1];
-    const int64_t groups = (count + most - 1) / most;
-    const int64_t rows = (count + groups - 1) / groups;
-    const int64_t tall = count - groups * (rows - 1);
-    t->tiles = tall;
-    k->tile[vectors - 1][rows - 1](t);
-    if (tall == groups)
+    const int32_t groups = (count + most - 1) / most, rows = (count + groups - 1) / groups;
+    struct cut cut = {.tall = k->tile[vectors - 1][rows - 1]};
+    cut.tall_tiles = count - groups * (rows - 1);
+    cut.low_tiles = groups - cut.tall_tiles;
+    cut.tall_pixels = cut.tall_tiles * rows;
+    if (cut.low_tiles > 0)
+        cut.low = k->tile[vectors - 1][rows - 2];
+    return cut;
+}
+
+static void run_cut(const struct cut *cut, struct detk_pixel_tile *t)
+{
+    t->tiles = cut->tall_tiles;
+    cut->tall(t);
+    if (cut->low_tiles == 0)
         return;
-    t->a += tall * rows * DETK_BLOCK;
-    t->c += tall * rows * t->c_pixel;
+    t->a += cut->tall_pixels * DETK_BLOCK;
+    t->c += cut->tall_pixels * t->c_pixel;
     if (t->add != NULL)
-        t->add += tall * rows * DETK_BLOCK;
-    t->tiles = groups - tall;
-    k->tile[vectors - 1][rows - 2](t);
+        t->add += cut->tall_pixels * DETK_BLOCK;
+    t->tiles = cut->low_tiles;
+    cut->low(t);
 }
 
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
-                           const struct detk_pixels *pixels, int64_t count)
+                           const struct detk_pixels *x)
 {
     const struct detk_blocked *k = p->kernels;
     const struct detk_panel_span s = detk_panel_span_at(p, panel);
     const int32_t width = s.vectors * k->lanes, left = p->out_c - s.first;
-    const int32_t cols = pixels->plain && left < width ? left : width;
+    const int32_t cols = x->plain && left < width ? left : width;
     const float *b = p->packed + (size_t)s.first * (size_t)p->in_c;
     /* A part of the columns cannot be read back: such a sum is not cut. */
     const int32_t parts = cols < width ? 1 : (p->in_c + k->most_terms - 1) / k->most_terms;
     const int32_t terms = (detk_blocks(p->in_c) + parts - 1) / parts * DETK_BLOCK;
+    const struct cut cut = cut_of(k, s.vectors, x->count);
     for (int32_t from = 0; from < p->in_c; from += terms) {
         const bool last = from + terms >= p->in_c;
         struct detk_pixel_tile t = {
-            .a = pixels->a + from / DETK_BLOCK * pixels->a_block,
-            .a_block = pixels->a_block,
+            .a_block = x->a_block,
             .terms = last ? p->in_c - from : terms,
             .b = b + (ptrdiff_t)from * width,
             .bias = from == 0 ? p->bias + s.first : NULL,
-            .add = last ? pixels->add : NULL,
-            .add_block = pixels->add_block,
+            .add_block = x->add_block,
             .relu6 = last && p->relu6,
-            .c = pixels->c,
-            .c_pixel = pixels->c_pixel,
-            .c_block = pixels->c_block,
+            .c_pixel = x->c_pixel,
+            .c_block = x->c_block,
             .cols = cols,
-            .ahead = b + (ptrdiff_t)(from + terms) * width,
         };
-        tiles(k, &t, s.vectors, count);
+        const float *a = x->a + from / DETK_BLOCK * x->a_block;
+        /* While these weights are used the next ones arrive, a share with each row. */
+        const float *next = t.b + (ptrdiff_t)t.terms * width;
+        const ptrdiff_t share = (ptrdiff_t)t.terms * width / x->rows / DETK_BLOCK * DETK_BLOCK;
+        for (int32_t row = 0; row < x->rows; row++) {
+            t.a = a + row * x->a_row;
+            t.c = x->c + row * x->c_row;
+            t.add = last && x->add != NULL ? x->add + row * x->add_row : NULL;
+            t.ahead = next + row * share;
+            run_cut(&cut, &t);
+        }
     }
 }
 
@@ -125,23 +145,33 @@ void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const str
                         int32_t in_y, const struct detk_map *add, const struct detk_map *out,
                         int32_t image, int32_t y, int32_t end)
 {
+    if (y >= end)
+        return;
     const int32_t block = detk_panel_span_at(p, panel).block;
     const bool at_once =
         detk_map_seamless(in) && detk_map_seamless(out) && (add == NULL || detk_map_seamless(add));
-    const int32_t rows = at_once ? end - y : 1;
-    for (; y < end; y += rows, in_y += rows) {
-        const struct detk_pixels pixels = {
-            .a = detk_map_at(in, image, 0, in_y, 0),
-            .a_block = in->block,
-            .add = add == NULL ? NULL : detk_map_at(add, image, block, y, 0),
-            .add_block = add == NULL ? 0 : add->block,
-            .c = detk_map_at(out, image, block, y, 0),
-            .c_pixel = out->pixel,
-            .c_block = out->block,
-            .plain = out->plain,
-        };
-        detk_pointwise_pixels(p, panel, &pixels, (int64_t)rows * out->w);
+    struct detk_pixels x = {
+        .rows = end - y,
+        .count = out->w,
+        .a = detk_map_at(in, image, 0, in_y, 0),
+        .a_row = in->row,
+        .a_block = in->block,
+        .c = detk_map_at(out, image, block, y, 0),
+        .c_pixel = out->pixel,
+        .c_row = out->row,
+        .c_block = out->block,
+        .plain = out->plain,
+    };
+    if (add != NULL) {
+        x.add = detk_map_at(add, image, block, y, 0);
+        x.add_row = add->row;
+        x.add_block = add->block;
     }
+    if (at_once) {
+        x.count *= x.rows;
+        x.rows = 1;
+    }
+    detk_pointwise_pixels(p, panel, &x);
 }
 
 det_status detk_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,

@@ -31,18 +31,19 @@ size_t detk_pointwise_floats(const struct detk_pointwise *p);
 void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
                         int32_t in_y, const struct detk_map *add, const struct detk_map *out,
                         int32_t image, int32_t y, int32_t end);
-/* The same for `count` pixels in a row; `a_block`, `c_block`, ... as in blocked.h. */
+/* The same for `rows` times `count` neighbouring pixels, at least one; the strides as in blocked.h. */
 struct detk_pixels {
+    int32_t rows, count;
     const float *a;
-    ptrdiff_t a_block;
+    ptrdiff_t a_row, a_block;
     const float *add;
-    ptrdiff_t add_block;
+    ptrdiff_t add_row, add_block;
     float *c;
-    ptrdiff_t c_pixel, c_block;
+    ptrdiff_t c_pixel, c_row, c_block;
     bool plain; /* c is NHWC: nothing may be written behind its last column */
 };
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
-                           const struct detk_pixels *pixels, int64_t count);
+                           const struct detk_pixels *pixels);
 
 /* Depthwise 3x3: [blocks][9][16] and [blocks][16]. */
 struct detk_depthwise {
