@@ -164,6 +164,9 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 build-tests: $(RUNNER)
 test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
+.PHONY: test-endurance
+test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
+	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
 asan: ## tests under AddressSanitizer and LeakSanitizer
 	$(MAKE) CONFIG=asan test
 ubsan: ## tests under UndefinedBehaviorSanitizer
