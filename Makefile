@@ -57,6 +57,8 @@ LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
+# tools/NAME/*.c belong to det-NAME alone.
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -71,6 +73,7 @@ STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
+include video.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
@@ -83,6 +86,7 @@ endif
 
 .PHONY: all
 all: lib tools examples ## build the library, tools and examples (the default)
+	@printf '%s\n' "$(VIDEO_TEXT)"
 	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
 
@@ -106,7 +110,7 @@ FORCE:
 $(OBJ)/%.o: %.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/%,$<),-Itools) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/%,$<),-Itools) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
 
 $(STATIC_LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -125,12 +129,13 @@ $(BUILD)/lib/libdet.so: $(SHARED_LIB)
 $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
+$(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t): $(call tool_parts,$(t))))
 $(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
 $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -180,7 +185,7 @@ format: ## rewrite the sources in the committed style
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/%,$(C_FILES))))
+TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT),$(C_FILES))))
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<

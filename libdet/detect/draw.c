@@ -231,3 +231,18 @@ void det_draw_box(struct det_image *image, const float box_norm[4], int32_t clas
         box_px[3] >= 0)
         draw_label(image, box_px, thickness, colour, text);
 }
+
+float det_draw_note(struct det_image *image, float x_px, float y_px, struct det_colour plate,
+                    const char *text)
+{
+    if (!is_drawable(image) || text == NULL)
+        return y_px;
+    const float size = det_draw_text_size_px(image), pad = roundf(0.35F * size);
+    const float height = size + roundf(0.2F * size);
+    const float area[4] = {y_px, x_px, y_px + height,
+                           x_px + det_text_width_px(text, size) + 2 * pad};
+    det_fill_rectangle(image, area, 0.8F, plate);
+    det_draw_text(image, x_px + pad, y_px + roundf(0.1F * size), size, det_text_colour_on(plate),
+                  text);
+    return y_px + height;
+}

@@ -41,4 +41,9 @@ float det_draw_text_size_px(const struct det_image *image);
 void det_draw_box(struct det_image *image, const float box_norm[4], int32_t class_index,
                   const char *text);
 
+/* A line of text on a plate in the image's corner or below another: its top left corner is (x_px, y_px). Returns where the
+ * next one begins. */
+float det_draw_note(struct det_image *image, float x_px, float y_px, struct det_colour plate,
+                    const char *text);
+
 #endif
