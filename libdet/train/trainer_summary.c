@@ -20,6 +20,8 @@ det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_tra
         return DET_OK;
     trainer->summary_every_steps = s->summary_every_steps;
     trainer->picture_every_steps = s->picture_every_steps;
+    if (s->picture_every_steps == 0)
+        trainer->eval_settings.pictures = 0;
     det_status status = DET_OK;
     DET_TRY(det_format(env, &folder, "%s/train", trainer->model_dir));
     DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->train_summaries));

@@ -16,6 +16,7 @@
 #include "det/context.h"
 #include "det/detector.h"
 #include "det/evaluation.h"
+#include "det/event_log.h"
 #include "det/image.h"
 #include "det/label_map.h"
 #include "det/model.h"
