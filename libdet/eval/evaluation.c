@@ -124,6 +124,7 @@ static det_status start_loader(struct run *r, const det_evaluation_settings *set
         .max_dimension = keep_aspect ? spec->max_dimension : 0,
         .end_sample = images,
         .ring = 8,
+        .held = r->backend->stages_ahead ? 2 : 1,
     };
     for (size_t i = 0; i < 3 && i < pad->count; i++)
         loading.pad_value[i] = pad->values[i];
@@ -169,7 +170,6 @@ static det_status open_network(struct run *r, det_context *context,
         .anchors = anchors,
         .anchor_count = anchor_count,
     };
-    r->backend = context->backend;
     DET_TRY(r->backend->runner_create(env, context->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
@@ -211,26 +211,52 @@ static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
     return DET_OK;
 }
 
+/* Which part of the network's frame an image fills. */
+static void window_of(const struct det_model_spec *spec, const struct det_batch *batch,
+                      float window[4])
+{
+    window[0] = window[1] = 0;
+    window[2] = window[3] = 1;
+    if (spec->resize_mode != DET_RESIZE_KEEP_ASPECT)
+        return;
+    int32_t scaled_height, scaled_width;
+    det_keep_aspect_size(batch->original_size[0][0], batch->original_size[0][1],
+                         spec->min_dimension, spec->max_dimension, &scaled_height, &scaled_width);
+    window[2] = (float)scaled_height / (float)batch->height;
+    window[3] = (float)scaled_width / (float)batch->width;
+}
+
+/* The next image to the runner; its count is 0 behind the last. */
+static det_status stage_next(struct run *r, struct det_batch *next)
+{
+    float window[1][4];
+    const det_status status = det_loader_next(r->env, r->loader, next);
+    if (status != DET_OK)
+        return status == DET_STATUS_FINISHED ? DET_OK : status;
+    window_of(&r->model->spec, next, window[0]);
+    return r->backend->runner_set_images(r->env, r->runner, next->images, next->height, next->width,
+                                         (const float(*)[4])window);
+}
+
+/* Runs what is staged; where the device can, the next image is staged while it works. */
+static det_status run_staged(struct run *r, struct det_batch *next)
+{
+    DET_TRY_RETURN(r->backend->runner_begin(r->env, r->runner));
+    const det_status staged = r->backend->stages_ahead ? stage_next(r, next) : DET_OK;
+    DET_TRY_RETURN(r->backend->runner_end(r->env, r->runner));
+    return staged;
+}
+
 static det_status evaluate_image(struct run *r, det_context *context, det_evaluation *e,
                                  const struct det_batch *batch)
 {
     struct det_env *env = r->env;
-    const struct det_model_spec *spec = &r->model->spec;
     const int64_t image = batch->record_index[0];
     const int32_t height = batch->original_size[0][0], width = batch->original_size[0][1];
-    float window[4] = {0, 0, 1, 1};
-    if (spec->resize_mode == DET_RESIZE_KEEP_ASPECT) {
-        int32_t scaled_height, scaled_width;
-        det_keep_aspect_size(height, width, spec->min_dimension, spec->max_dimension,
-                             &scaled_height, &scaled_width);
-        window[2] = (float)scaled_height / (float)batch->height;
-        window[3] = (float)scaled_width / (float)batch->width;
-    }
+    float window[4];
+    window_of(&r->model->spec, batch, window);
     DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
     const float *logits = NULL, *encodings = NULL;
-    DET_TRY_RETURN(r->backend->runner_set_images(env, r->runner, batch->images, batch->height,
-                                                 batch->width, (const float(*)[4]) & window));
-    DET_TRY_RETURN(r->backend->runner_run(env, r->runner));
     DET_TRY_RETURN(r->backend->runner_outputs(env, r->runner, &logits, &encodings));
     DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));
     struct det_loss_values values;
@@ -288,14 +314,14 @@ static det_status evaluate(struct run *r, det_context *context,
     int64_t total = (int64_t)r->dataset.count, done = 0;
     if (settings->max_images > 0 && settings->max_images < total)
         total = settings->max_images;
-    for (;;) {
-        struct det_batch batch;
-        const det_status status = det_loader_next(env, r->loader, &batch);
-        if (status == DET_STATUS_FINISHED)
-            break;
-        if (status != DET_OK)
-            return status;
+    struct det_batch next;
+    DET_TRY_RETURN(stage_next(r, &next));
+    while (next.count > 0) {
+        const struct det_batch batch = next;
+        DET_TRY_RETURN(run_staged(r, &next));
         DET_TRY_RETURN(evaluate_image(r, context, e, &batch));
+        if (!r->backend->stages_ahead)
+            DET_TRY_RETURN(stage_next(r, &next));
         done++;
         if (settings->progress != NULL &&
             settings->progress(settings->progress_user, done, total) != 0)
@@ -352,7 +378,7 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;
-    struct run run = {.env = env, .config = config, .model = model};
+    struct run run = {.env = env, .config = config, .model = model, .backend = context->backend};
     const det_status status = evaluate(&run, context, settings, e);
     close_run(&run);
     if (status != DET_OK)

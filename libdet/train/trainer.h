@@ -28,6 +28,9 @@ struct det_trainer {
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
 
+    struct det_batch next; /* taken from the loader for the next step; count 0: none */
+    bool staged;           /* and handed to the learner */
+
     struct det_checkpoint_state state; /* of the weights as they are now */
     int64_t num_steps;                 /* INT64_MAX: no end */
     int64_t saved_step;                /* step of the newest checkpoint, -1: none */

@@ -6,11 +6,12 @@
  *   checkpoints.h      the newest checkpoint of a folder
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
- *   coco.h             COCO figures for any detections
+ *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  */
 #ifndef DET_DET_H
 #define DET_DET_H
 
+#include "det/augmentation.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
