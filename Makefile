@@ -71,6 +71,7 @@ TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(O
 RUNNER      := $(BUILD)/bin/det-tests
 BENCH_SRC   := $(sort $(wildcard bench/cpu/*.c))
 BENCH_OBJ   := $(BENCH_SRC:%.c=$(OBJ)/%.o)
+PARTNER_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard bench/peers/*.c)) bench/cpu/measure.c bench/cpu/batch.c)
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
@@ -112,7 +113,7 @@ FORCE:
 $(OBJ)/%.o: %.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/% bench/%,$<),-Itools) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/% bench/%,$<),-Itools) $(if $(filter bench/%,$<),-Ibench) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
 
 $(STATIC_LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -190,6 +191,13 @@ bench: $(BUILD)/bin/bench $(BUILD)/bin/det-bench ## time kernels and whole jobs 
 	$(BUILD)/bin/bench $(BENCH) --tools $(BUILD)/bin --scratch build/bench --json build/bench/results.json $(if $(COMPARE),--compare $(COMPARE))
 bench-shapes: $(BUILD)/bin/bench ## write bench/shapes.txt anew from the network
 	$(BUILD)/bin/bench --write_shapes > bench/shapes.txt
+.PHONY: peers
+peers: ## install the engines that bench/peers compares with into .peers/ (needs Python and PyPI; nothing else needs them)
+	bench/peers/install.sh
+$(BUILD)/bin/partner: $(PARTNER_OBJ) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
