@@ -24,6 +24,7 @@
 #include "det/pipeline_config.h"
 #include "det/status.h"
 #include "det/summary.h"
+#include "det/tracker.h"
 #include "det/trainer.h"
 #include "det/version.h"
 
