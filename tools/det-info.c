@@ -6,6 +6,7 @@
 #include "common/options.h"
 #include "common/tool.h"
 #include "det/det.h"
+#include "video/video.h"
 
 /* Which CPU code can run here, why not the rest, and what decided. */
 static void describe_cpu(const struct tool *tool)
@@ -31,6 +32,7 @@ static void describe_build(struct tool *tool)
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
     printf("backends in this build: %s\n", det_backends());
+    printf("video: %s\n", video_about());
     describe_cpu(tool);
 }
 

@@ -231,7 +231,7 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
         const struct det_frame frame = det_frame_of(&d->spec, image->height, image->width);
         DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, (int32_t)place, image, &frame));
     }
-    DET_TRY_RETURN(backend->runner_run(env, d->runner));
+    DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
     for (size_t i = 0; i < count; i++) {
         const struct det_detections *found = NULL;
         DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)i, &found));

@@ -175,6 +175,37 @@ static void limit_boxes(const struct det_trainer *trainer, struct det_batch *bat
             batch->truths[i].count = trainer->max_boxes;
 }
 
+/* Takes what the next step learns from and hands it to the learner, unless that has been done. */
+static det_status stage_next(struct det_trainer *trainer)
+{
+    struct det_batch *next = &trainer->next;
+    if (next->count == 0) {
+        DET_TRY_RETURN(det_loader_next(trainer->env, trainer->loader, next));
+        limit_boxes(trainer, next);
+    }
+    if (trainer->staged)
+        return DET_OK;
+    const det_status status =
+        det_learner_stage(trainer->env, trainer->learner, next->images, next->truths);
+    trainer->staged = status == DET_OK;
+    return status == DET_OK ? DET_OK
+                            : det_fail_prefix(trainer->env, status, "step %lld",
+                                              (long long)trainer->state.step + 1);
+}
+
+/* One step on what was staged; where the device can, the next batch is staged while it works. What fails there fails again, and
+ * is told, when its turn comes. */
+static det_status learn(struct det_trainer *trainer, float rate, struct det_step_result *result)
+{
+    struct det_env *env = trainer->env;
+    trainer->next.count = 0;
+    trainer->staged = false;
+    DET_TRY_RETURN(det_learner_begin(env, trainer->learner, rate));
+    if (trainer->learner->backend->stages_ahead && trainer->state.step + 1 < trainer->num_steps)
+        (void)stage_next(trainer);
+    return det_learner_end(env, trainer->learner, result);
+}
+
 det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
 {
     struct det_env *env = trainer->env;
@@ -193,15 +224,13 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
                         (long long)trainer->num_steps);
     const uint64_t begin_ns = det_trainer_clock_ns();
     const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
-    struct det_batch batch;
-    DET_TRY_RETURN(det_loader_next(env, trainer->loader, &batch));
-    const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
-    limit_boxes(trainer, &batch);
-
+    DET_TRY_RETURN(stage_next(trainer));
+    const struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
     struct det_step_result result;
-    const det_status status =
-        det_learner_step(env, trainer->learner, batch.images, batch.truths, rate, &result);
+    det_trainer_summary_batch(trainer, &batch);
+    const det_status status = learn(trainer, rate, &result);
+    const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
     if (status == DET_STATUS_NON_FINITE)
         return name_the_batch(trainer, &batch);
     if (status != DET_OK)
@@ -221,7 +250,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
         .data_wait_seconds = (double)wait_ns * 1e-9,
         .images = batch.count,
     };
-    det_trainer_summary_step(trainer, report, &batch);
+    det_trainer_summary_step(trainer, report);
     if (det_trainer_eval_is_due(trainer))
         DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
     return save_if_due(trainer, report);

@@ -28,6 +28,9 @@ struct det_trainer {
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
 
+    struct det_batch next; /* taken from the loader for the next step; count 0: none */
+    bool staged;           /* and handed to the learner */
+
     struct det_checkpoint_state state; /* of the weights as they are now */
     int64_t num_steps;                 /* INT64_MAX: no end */
     int64_t saved_step;                /* step of the newest checkpoint, -1: none */
@@ -85,8 +88,9 @@ bool det_trainer_is_done(const struct det_trainer *trainer);
 det_status det_trainer_summary_set_up(struct det_trainer *trainer,
                                       const det_trainer_settings *settings);
 void det_trainer_summary_free(struct det_trainer *trainer);
-/* What is due after the step of this batch; a failure is a warning, and the end of the summaries. */
-void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report,
-                              const struct det_batch *batch);
+/* What is due of the batch that the next step learns from, then after that step; a failure is a warning, and the end of the
+ * summaries. */
+void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch);
+void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report);
 
 #endif

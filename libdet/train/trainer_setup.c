@@ -190,6 +190,7 @@ static void loader_settings(const struct det_trainer *trainer,
         .batch_size = (int32_t)config->train.batch_size,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
+        .held = trainer->context->backend->stages_ahead ? 2 : 1,
         .shuffle = config->train_input_reader.shuffle,
         .threads =
             s->loader_threads > 0 ? s->loader_threads : det_context_threads(trainer->context),
