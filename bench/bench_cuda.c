@@ -144,7 +144,7 @@ static det_status time_inference(struct det_env *env, const struct det_backend *
     for (long i = -3; i < repeat; i++) {
         const double start = now();
         DET_TRY(backend->runner_set_picture(env, runner, 0, &view, &frame));
-        DET_TRY(backend->runner_run(env, runner));
+        DET_TRY(det_backend_run(env, backend, runner));
         DET_TRY(backend->runner_detections(env, runner, 0, &found));
         if (i >= 0)
             seconds[i] = now() - start;

@@ -2,16 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/evaluation_report.h"
 #include "common/options.h"
+#include "common/progress.h"
 #include "common/tool.h"
+#include "common/watch.h"
 #include "det/det.h"
 
 struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
     struct option_list images;
-    bool once, moving_statistics;
+    bool once, all, moving_statistics;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -20,11 +22,6 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
-};
-
-struct metric {
-    const char *name;
-    double value;
 };
 
 /* Writes through a temporary name, so that a reader never sees half a report. */
@@ -59,74 +56,28 @@ static int write_json(struct app *app, const char *checkpoint, int64_t step,
     return 0;
 }
 
-/* The tables of a computed evaluator. */
-static det_status print_tables(det_coco_evaluator *evaluator)
-{
-    const char *text = NULL;
-    det_status status = det_coco_evaluator_table(evaluator, &text);
-    if (status != DET_OK)
-        return status;
-    fputs(text, stdout);
-    status = det_coco_evaluator_class_table(evaluator, &text);
-    if (status == DET_OK)
-        printf("\n%s", text);
-    return status;
-}
-
-static int show_progress(void *user, int64_t done, int64_t total)
-{
-    struct tool *tool = user;
-    tool_progress(tool, "evaluating %lld/%lld", (long long)done, (long long)total);
-    return tool_interrupted();
-}
-
 /* DIR/eval, as the API has it, of the model_dir, else of the folder of checkpoints; nowhere for a single file alone. */
-static det_status write_summaries(struct app *app, const struct metric *metrics, size_t count,
-                                  int64_t step)
+static det_status open_summaries(struct app *app)
 {
     const struct arguments *a = &app->arguments;
     const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
-    det_status status = DET_OK;
-    if (directory == NULL)
+    char folder[4200];
+    if (directory == NULL || app->summaries != NULL)
         return DET_OK;
-    if (app->summaries == NULL) {
-        char folder[4200];
-        snprintf(folder, sizeof folder, "%s/eval", directory);
-        status = det_summary_writer_create(app->tool.context, folder, &app->summaries);
-    }
-    for (size_t i = 0; status == DET_OK && i < count; i++)
-        status = det_summary_scalar(app->summaries, metrics[i].name, step, metrics[i].value);
-    return status == DET_OK ? det_summary_flush(app->summaries) : status;
+    snprintf(folder, sizeof folder, "%s/eval", directory);
+    return det_summary_writer_create(app->tool.context, folder, &app->summaries);
 }
 
 static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
                   int64_t step)
 {
-    enum { LOSSES = 4, METRICS = DET_COCO_STAT_COUNT + LOSSES };
-    det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
-    tool_progress_clear(&app->tool);
-    det_status status = print_tables(evaluator);
-    if (status != DET_OK)
-        return tool_fail(&app->tool, status);
-    const det_coco_result *coco = det_evaluation_coco(evaluation);
     det_evaluation_losses losses;
-    det_evaluation_get_losses(evaluation, &losses);
-    struct metric metrics[METRICS] = {
-        [DET_COCO_STAT_COUNT] = {"Loss/localization_loss", losses.localization},
-        {"Loss/classification_loss", losses.classification},
-        {"Loss/regularization_loss", losses.regularization},
-        {"Loss/total_loss", losses.total},
-    };
-    for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-        metrics[i] = (struct metric){det_coco_stat_name((det_coco_stat)i), coco->stats[i]};
-    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from->path);
-    for (size_t i = 0; i < METRICS; i++)
-        printf("+ %s: %f\n", metrics[i].name, metrics[i].value);
-    fflush(stdout);
     const char *text = NULL;
-    status = write_summaries(app, metrics, METRICS, step);
+    tool_progress_clear(&app->tool);
+    det_evaluation_get_losses(evaluation, &losses);
+    det_status status = evaluation_print(evaluation, step, from->path);
     if (status == DET_OK)
-        status = det_coco_evaluator_json(evaluator, 0, &text);
+        status = det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &text);
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
     return write_json(app, from->path, step, &losses, text);
@@ -145,7 +96,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.image_dir_count = a->images.count;
     settings.max_images = a->max_images;
     settings.moving_statistics = a->moving_statistics;
-    settings.progress = show_progress;
+    settings.progress = progress_evaluating;
     settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
@@ -157,6 +108,14 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     det_status status = from->is_tensorflow
                             ? det_model_load_checkpoint(context, config, from->path, &model)
                             : det_model_load(context, from->path, &model);
+    /* The training removes old checkpoints while we are busy with the one before. */
+    if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
+        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", det_context_error(context));
+        return 0;
+    }
+    if (status == DET_OK)
+        status = open_summaries(app);
+    settings.summaries = app->summaries;
     if (status == DET_OK)
         status = det_evaluation_run(context, config, model, &settings, &evaluation);
     int result = 0;
@@ -171,45 +130,15 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     return result;
 }
 
-static void sleep_a_moment(void)
-{
-    const struct timespec pause = {.tv_nsec = 200000000};
-    nanosleep(&pause, NULL);
-}
+struct watched {
+    struct app *app;
+    const det_pipeline_config *config;
+};
 
-/* Each new checkpoint of the folder, until none came for `timeout` seconds. */
-static int watch(struct app *app, const det_pipeline_config *config)
+static int evaluate_watched(void *user, const det_checkpoint_info *found)
 {
-    const struct arguments *a = &app->arguments;
-    det_checkpoint_info last = {.step = -1};
-    double since = tool_seconds();
-    bool told = false;
-    while (!tool_interrupted()) {
-        det_checkpoint_info found;
-        const det_status status = det_checkpoint_find(app->tool.context, a->checkpoint_dir, &found);
-        if (status == DET_OK && strcmp(found.path, last.path) != 0) {
-            const int result = evaluate_checkpoint(app, config, &found);
-            if (result != 0 || a->once)
-                return result;
-            last = found;
-            since = tool_seconds();
-            told = false;
-        } else if (a->once || (status != DET_OK && status != DET_STATUS_NOT_FOUND)) {
-            return tool_fail(&app->tool, status);
-        }
-        if (!told)
-            tool_log(&app->tool, DET_LOG_INFO, "waiting for a new checkpoint in %s",
-                     a->checkpoint_dir);
-        told = true;
-        const double until = tool_seconds() + a->wait_interval;
-        while (tool_seconds() < until && !tool_interrupted())
-            sleep_a_moment();
-        if (tool_seconds() - since > a->timeout) {
-            tool_log(&app->tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done", a->timeout);
-            break;
-        }
-    }
-    return 0;
+    const struct watched *watched = user;
+    return evaluate_checkpoint(watched->app, watched->config, found);
 }
 
 static int evaluate_records(struct app *app)
@@ -226,7 +155,17 @@ static int evaluate_records(struct app *app)
         result = status == DET_OK ? evaluate_checkpoint(app, config, &info)
                                   : tool_fail(&app->tool, status);
     } else {
-        result = watch(app, config);
+        const struct checkpoint_watch watch = {
+            .folder = a->checkpoint_dir,
+            .extent = a->all    ? WATCH_ALL
+                      : a->once ? WATCH_NEWEST
+                                : WATCH_FOLLOW,
+            .interval_seconds = a->wait_interval,
+            .timeout_seconds = a->timeout,
+            .evaluate = evaluate_watched,
+            .user = &(struct watched){app, config},
+        };
+        result = checkpoint_watch(&app->tool, &watch);
     }
     det_summary_writer_destroy(&app->summaries);
     det_pipeline_config_destroy(&config);
@@ -255,7 +194,7 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK)
         status = det_coco_evaluator_compute(evaluator, &coco);
     if (status == DET_OK)
-        status = print_tables(evaluator);
+        status = evaluation_print_tables(evaluator);
     if (status == DET_OK)
         status = det_coco_evaluator_json(evaluator, 0, &text);
     const int result =
@@ -277,8 +216,10 @@ int main(int argc, char **argv)
          "where curves for TensorBoard go, in eval/; else into the checkpoint_dir, if there is "
          "one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
-         "folder whose newest checkpoint is evaluated, then each new one"},
+         "folder whose newest checkpoint is evaluated, then each new one in order"},
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
+        {"all", OPTION_FLAG, &a->all, NULL,
+         "evaluate all checkpoints of the folder, the oldest first, and end"},
         {"checkpoint", OPTION_STRING, &a->checkpoint, "FILE",
          "evaluate this .det file or TensorFlow checkpoint prefix alone"},
         {"moving_statistics", OPTION_FLAG, &a->moving_statistics, NULL,
@@ -315,6 +256,10 @@ int main(int argc, char **argv)
         result = options_error(&options, "--pipeline_config_path is missing");
     else if (!files && a->checkpoint_dir == NULL && a->checkpoint == NULL)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
+    else if (a->once && a->all)
+        result = options_error(&options, "--once and --all exclude each other");
+    else if (a->all && a->checkpoint_dir == NULL)
+        result = options_error(&options, "--all needs --checkpoint_dir");
     else if (a->max_dets < 1 || a->max_dets > 1000000)
         result = options_error(&options, "--max_dets: expected 1 to 1000000");
     else if (tool_open(&app.tool, &result)) {

@@ -1,16 +1,39 @@
 /* det-info: what this build is, or what a file holds. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/options.h"
 #include "common/tool.h"
 #include "det/det.h"
+#include "video/video.h"
+
+/* Which CPU code can run here, why not the rest, and what decided. */
+static void describe_cpu(const struct tool *tool)
+{
+    const char *missing = NULL, *name = NULL, *best = NULL, *forced = getenv("DET_CPU");
+    printf("instruction sets of the CPU:\n");
+    for (int i = 0; (name = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
+        printf("  %-11s %s\n", name, missing != NULL ? missing : "can be used");
+        best = missing == NULL ? name : best;
+    }
+    if (strcmp(tool->cpu, "auto") != 0)
+        printf("  chosen: %s, by --cpu\n", tool->cpu);
+    else if (forced != NULL && forced[0] != '\0' && strcmp(forced, "auto") != 0)
+        printf("  chosen: %s, by the environment variable DET_CPU\n", forced);
+    else
+        printf("  chosen: %s, the best that can be used (--cpu or DET_CPU force another)\n", best);
+    printf("threads: %d, %s\n", det_context_threads(tool->context),
+           tool->threads > 0 ? "by --threads" : "as many as processors this process may use");
+}
 
 static void describe_build(struct tool *tool)
 {
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
     printf("backends in this build: %s\n", det_backends());
+    printf("video: %s\n", video_about());
+    describe_cpu(tool);
 }
 
 static int describe_model(struct tool *tool, const char *path)

@@ -1,116 +1,24 @@
 /* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py has them. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "common/options.h"
+#include "common/progress.h"
 #include "common/tool.h"
 #include "det/det.h"
 
 struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
-    int64_t num_steps, batch_size, checkpoint_every, keep, seed, log_every;
-    double checkpoint_seconds;
+    const char *keep_best;
+    int64_t num_steps, batch_size, checkpoint_every, keep, seed, log_every, pictures_every;
+    int64_t eval_every, eval_max_images, patience;
+    double checkpoint_seconds, min_delta;
     struct option_list images;
-    bool resume;
+    bool resume, summaries, moving_statistics;
 };
 
-/* Sums over the steps since the last line on stdout, and over all for the end. */
-struct progress {
-    struct tool *tool;
-    int64_t log_every;
-    int64_t steps;                /* since the last line */
-    double seconds, wait_seconds; /* of those */
-    int64_t all_steps;
-    double all_seconds, all_wait_seconds;
-    double rate;                   /* smoothed seconds a step */
-    det_summary_writer *summaries; /* NULL: none, or given up */
-};
-
-/* The API's names; the last two are ours. Returns the first failure. */
-static det_status write_summaries(const struct progress *p, const det_step_report *r)
+static int after_step(void *user, const det_step_report *report)
 {
-    const struct {
-        const char *tag;
-        double value;
-    } scalars[] = {
-        {"Loss/classification_loss", r->classification_loss},
-        {"Loss/localization_loss", r->localization_loss},
-        {"Loss/regularization_loss", r->regularization_loss},
-        {"Loss/total_loss", r->total_loss},
-        {"learning_rate", r->learning_rate},
-        {"steps_per_sec", (double)p->steps / p->seconds},
-        {"gradient_norm", r->gradient_norm},
-        {"data_wait_percent", 100 * p->wait_seconds / p->seconds},
-    };
-    det_status status = DET_OK;
-    for (size_t i = 0; status == DET_OK && i < sizeof scalars / sizeof scalars[0]; i++)
-        status = det_summary_scalar(p->summaries, scalars[i].tag, r->step, scalars[i].value);
-    return status == DET_OK ? det_summary_flush(p->summaries) : status;
-}
-
-/* A full disk must not end a training for the sake of its curves. */
-static void give_up_summaries(struct progress *p)
-{
-    tool_log(p->tool, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
-             det_context_error(p->tool->context));
-    det_summary_writer_destroy(&p->summaries);
-}
-
-static void format_duration(char buffer[32], double seconds)
-{
-    const int64_t whole = seconds > 0 ? (int64_t)seconds : 0;
-    if (whole >= 3600)
-        snprintf(buffer, 32, "%" PRId64 "h%02dm", whole / 3600, (int)(whole / 60 % 60));
-    else
-        snprintf(buffer, 32, "%dm%02ds", (int)(whole / 60), (int)(whole % 60));
-}
-
-static void show_progress(struct progress *p, const det_step_report *r)
-{
-    char left[32];
-    const double remaining = p->rate * (double)(r->num_steps - r->step);
-    if (r->num_steps < INT64_MAX)
-        format_duration(left, remaining);
-    else
-        snprintf(left, sizeof left, "no end");
-    tool_progress(
-        p->tool,
-        "%lld/%lld  %.1f img/s  loss %.3f (loc %.3f cls %.3f reg %.3f)  lr %.5f  data wait "
-        "%.0f%%  ETA %s",
-        (long long)r->step, (long long)r->num_steps, r->images / p->rate, r->total_loss,
-        r->localization_loss, r->classification_loss, r->regularization_loss, r->learning_rate,
-        100 * p->all_wait_seconds / p->all_seconds, left);
-}
-
-static int after_step(void *user, const det_step_report *r)
-{
-    struct progress *p = user;
-    p->steps++;
-    p->seconds += r->step_seconds;
-    p->wait_seconds += r->data_wait_seconds;
-    p->all_steps++;
-    p->all_seconds += r->step_seconds;
-    p->all_wait_seconds += r->data_wait_seconds;
-    p->rate = p->all_steps == 1 ? r->step_seconds : 0.95 * p->rate + 0.05 * r->step_seconds;
-    show_progress(p, r);
-    const bool line = r->step % p->log_every == 0, stopping = tool_interrupted() != 0;
-    /* The first step too: a wrong start shows at once. */
-    if (p->summaries != NULL &&
-        (line || stopping || p->all_steps == 1 || r->step == r->num_steps) &&
-        write_summaries(p, r) != DET_OK)
-        give_up_summaries(p);
-    if (line) {
-        tool_progress_clear(p->tool);
-        /* The API's own line. */
-        printf("Step %lld per-step time %.3fs loss=%.3f\n", (long long)r->step,
-               p->seconds / (double)p->steps, r->total_loss);
-        fflush(stdout);
-        p->steps = 0;
-        p->seconds = 0;
-        p->wait_seconds = 0;
-    }
-    return stopping;
+    struct progress *progress = user;
+    progress_step(progress, report);
+    return tool_interrupted() || progress->status != DET_OK;
 }
 
 static det_status prepare_config(struct tool *tool, const struct arguments *a,
@@ -125,30 +33,52 @@ static det_status prepare_config(struct tool *tool, const struct arguments *a,
     return status;
 }
 
-static int finish(struct tool *tool, const struct arguments *a, const struct progress *p,
-                  det_trainer *trainer)
+/* How it ended, and where the best is. */
+static void finish(struct tool *tool, const struct arguments *a, const struct progress *progress,
+                   const det_trainer *trainer)
 {
-    tool_progress_clear(tool);
     const long long step = (long long)det_trainer_steps_done(trainer);
+    det_trainer_best best;
+    det_trainer_get_best(trainer, &best);
+    tool_progress_clear(tool);
     if (tool_interrupted())
         tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
                  step);
-    tool_log(tool, DET_LOG_INFO, "saved %s/ckpt-%lld.det", a->model_dir, step);
-    if (p->all_steps > 0)
-        tool_log(
-            tool, DET_LOG_INFO,
-            "%lld steps, mean %.3f s a step, %.1f%% of it waiting for data, peak memory %.0f MB",
-            (long long)p->all_steps, p->all_seconds / (double)p->all_steps,
-            100 * p->all_wait_seconds / p->all_seconds, tool_peak_mb());
-    return 0;
+    else if (best.stopped_early)
+        tool_log(tool, DET_LOG_INFO,
+                 "stopped early after step %lld: %lld evaluations without a gain", step,
+                 (long long)best.evaluations_since);
+    if (best.known)
+        tool_log(tool, DET_LOG_INFO, "best %s: %.6g at step %lld, in %s/best", best.metric,
+                 best.value, (long long)best.step, a->model_dir);
+    progress_sum(progress);
 }
 
-/* MODEL_DIR/train, as the API has it. Opened with the trainer: a folder that cannot be written is told now. */
-static det_status open_summaries(struct progress *p, const char *model_dir)
+static void trainer_settings(struct tool *tool, const struct arguments *a,
+                             det_trainer_settings *settings)
 {
-    char folder[4200];
-    snprintf(folder, sizeof folder, "%s/train", model_dir);
-    return det_summary_writer_create(p->tool->context, folder, &p->summaries);
+    det_trainer_settings_default(settings);
+    settings->model_dir = a->model_dir;
+    settings->num_steps = a->num_steps;
+    settings->seed = (uint64_t)a->seed;
+    settings->checkpoint_every_steps = a->checkpoint_every;
+    settings->checkpoint_every_seconds = a->checkpoint_seconds;
+    settings->keep_checkpoints = (int32_t)a->keep;
+    settings->image_dirs = a->images.values;
+    settings->image_dir_count = a->images.count;
+    settings->resume = a->resume;
+    settings->eval_every_steps = a->eval_every;
+    settings->evaluation.image_dirs = a->images.values;
+    settings->evaluation.image_dir_count = a->images.count;
+    settings->evaluation.max_images = a->eval_max_images;
+    settings->evaluation.moving_statistics = a->moving_statistics;
+    settings->evaluation.progress = progress_evaluating;
+    settings->evaluation.progress_user = tool;
+    settings->keep_best = a->keep_best;
+    settings->patience = (int32_t)a->patience;
+    settings->min_delta = a->min_delta;
+    settings->summary_every_steps = a->summaries ? a->log_every : 0;
+    settings->picture_every_steps = a->pictures_every;
 }
 
 static int train(struct tool *tool, const struct arguments *a)
@@ -156,18 +86,10 @@ static int train(struct tool *tool, const struct arguments *a)
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
-    det_trainer_settings_default(&settings);
-    settings.model_dir = a->model_dir;
-    settings.num_steps = a->num_steps;
-    settings.seed = (uint64_t)a->seed;
-    settings.checkpoint_every_steps = a->checkpoint_every;
-    settings.checkpoint_every_seconds = a->checkpoint_seconds;
-    settings.keep_checkpoints = (int32_t)a->keep;
-    settings.image_dirs = a->images.values;
-    settings.image_dir_count = a->images.count;
-    settings.resume = a->resume;
-    struct progress progress = {.tool = tool, .log_every = a->log_every};
+    struct progress progress = {
+        .tool = tool, .log_every = a->log_every, .eval_every = a->eval_every};
     int result = 0;
+    trainer_settings(tool, a, &settings);
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
@@ -175,17 +97,16 @@ static int train(struct tool *tool, const struct arguments *a)
         tool_log(tool, DET_LOG_INFO, "%s", det_context_error(tool->context));
     } else {
         if (status == DET_OK)
-            status = open_summaries(&progress, a->model_dir);
-        if (status == DET_OK)
             status = det_trainer_run(trainer, after_step, &progress);
-        if (status != DET_OK) {
+        if (status == DET_OK)
+            status = progress.status;
+        if (status == DET_OK) {
+            finish(tool, a, &progress, trainer);
+        } else {
             tool_progress_clear(tool);
             result = tool_fail(tool, status);
-        } else {
-            result = finish(tool, a, &progress, trainer);
         }
     }
-    det_summary_writer_destroy(&progress.summaries);
     det_trainer_destroy(&trainer);
     det_pipeline_config_destroy(&config);
     return result;
@@ -200,7 +121,9 @@ int main(int argc, char **argv)
         .keep = 5,
         .seed = 1,
         .log_every = 100,
+        .pictures_every = 1000,
         .resume = true,
+        .summaries = true,
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
@@ -221,6 +144,25 @@ int main(int argc, char **argv)
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"log_every", OPTION_INT, &a.log_every, "N",
          "steps between lines on stdout and between points of the curves in MODEL_DIR/train"},
+        {"pictures_every", OPTION_INT, &a.pictures_every, "N",
+         "steps between pictures of the augmented training input for TensorBoard; 0: none, and "
+         "none of "
+         "evaluations"},
+        {"summaries", OPTION_FLAG, &a.summaries, NULL,
+         "write event files for TensorBoard into MODEL_DIR/train and MODEL_DIR/eval"},
+        {"eval_every", OPTION_INT, &a.eval_every, "N",
+         "evaluate on the eval_input_reader every N steps and after the last, in this process; 0: "
+         "not"},
+        {"eval_max_images", OPTION_INT, &a.eval_max_images, "N",
+         "evaluate on the first N images, 0: all"},
+        {"moving_statistics", OPTION_FLAG, &a.moving_statistics, NULL,
+         "evaluate as the exported model will run: see det-eval"},
+        {"keep_best", OPTION_STRING, &a.keep_best, "METRIC",
+         "figure by which the checkpoint in MODEL_DIR/best is chosen: mAP (if not given), "
+         "mAP@.50IOU, AR@100, total_loss, ..."},
+        {"patience", OPTION_INT, &a.patience, "N",
+         "stop after N evaluations without a gain of that figure, 0: never"},
+        {"min_delta", OPTION_DOUBLE, &a.min_delta, "D", "a gain is more than this"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
          "go on from the newest checkpoint in model_dir; --noresume starts anew"},
         TOOL_OPTIONS(&tool),
@@ -238,10 +180,14 @@ int main(int argc, char **argv)
     if (a.config == NULL || a.model_dir == NULL)
         result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
-             a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.log_every < 1)
+             a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.log_every < 1 ||
+             a.pictures_every < 0 || a.eval_every < 0 || a.eval_max_images < 0 || a.patience < 0 ||
+             a.patience > 1000000 || a.min_delta < 0)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");
+    else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
+        result = options_error(&options, "--keep_best and --patience need --eval_every");
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");

@@ -4,6 +4,14 @@
  *
  * Life cycle: open a device, create a step (training) or runner (inference) for fixed shapes: all memory is taken there; then
  * run as often as wanted without allocation. All calls on one device come from one thread at a time.
+ *
+ * A step and a run come in pieces, so that a device that works on its own is never kept waiting for its input:
+ *
+ *     stage(batch 0)
+ *     begin, stage(batch 1), end      the device computes on batch 0 while batch 1 is copied
+ *     begin, stage(batch 2), end
+ *
+ * Only where `stages_ahead` is true may the next input be given between begin and end.
  */
 #ifndef DET_BACKEND_BACKEND_H
 #define DET_BACKEND_BACKEND_H
@@ -57,6 +65,9 @@ struct det_runner_settings {
 
 struct det_backend {
     const char *name; /* "cpu", "cuda" */
+    /* Input that is given is copied at once, and may be given while a step or run is under way: for the one after it. False on
+     * the CPU, which computes in end: a staged batch stays the caller's and must be left alone until then. */
+    bool stages_ahead;
 
     det_status (*device_open)(struct det_env *env, const struct det_device_settings *settings,
                               struct det_device **device);
@@ -82,25 +93,30 @@ struct det_backend {
                                  struct det_step_result *result);
     det_status (*step_update)(struct det_env *env, struct det_step *step, float learning_rate,
                               const struct det_step_result *result);
-    /* Both at once. After NON_FINITE nothing was updated. */
-    det_status (*step_run)(struct det_env *env, struct det_step *step, const float *images,
-                           const struct det_ground_truth *truths, float learning_rate,
+    /* Both at once, in pieces: a batch is handed over (what was staged and not begun is replaced), the step on it begun, its
+     * figures waited for. Whatever end returns, the step is over. After NON_FINITE nothing was updated. */
+    det_status (*step_stage)(struct det_env *env, struct det_step *step, const float *images,
+                             const struct det_ground_truth *truths);
+    det_status (*step_begin)(struct det_env *env, struct det_step *step, float learning_rate);
+    det_status (*step_end)(struct det_env *env, struct det_step *step,
                            struct det_step_result *result);
 
     det_status (*runner_create)(struct det_env *env, struct det_device *device,
                                 const struct det_runner_settings *settings,
                                 struct det_runner **runner);
     void (*runner_destroy)(struct det_env *env, struct det_runner **runner);
-    /* Place `index` of the batch: a picture of any size (checked view), put into the frame. */
+    /* Place `index` of the batch: a picture of any size (checked view), put into the frame. Each place is to be set before each
+     * run. */
     det_status (*runner_set_picture)(struct det_env *env, struct det_runner *runner, int32_t index,
                                      const det_image_view *view, const struct det_frame *frame);
     /* The whole batch from float pixels [batch, height, width, 3] of 0..255 already resized; windows [batch][4]. */
     det_status (*runner_set_images)(struct det_env *env, struct det_runner *runner,
                                     const float *images, int32_t height, int32_t width,
                                     const float (*windows)[4]);
-    /* Network and post-processing of the pictures set. */
-    det_status (*runner_run)(struct det_env *env, struct det_runner *runner);
-    /* Of the last run; belongs to the runner. NON_FINITE when the image's outputs are not finite. */
+    /* Network and post-processing of the pictures set: begun, and waited for. Whatever end returns, the run is over. */
+    det_status (*runner_begin)(struct det_env *env, struct det_runner *runner);
+    det_status (*runner_end)(struct det_env *env, struct det_runner *runner);
+    /* Of the last run, until the next begins; belongs to the runner. NON_FINITE when the image's outputs are not finite. */
     det_status (*runner_detections)(struct det_env *env, struct det_runner *runner, int32_t index,
                                     const struct det_detections **detections);
     /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate`. */
@@ -111,6 +127,14 @@ struct det_backend {
     void (*runner_times)(const struct det_runner *runner, uint64_t ns[3]);
     size_t (*runner_bytes)(const struct det_runner *runner);
 };
+
+/* A run from begin to end. */
+static inline det_status det_backend_run(struct det_env *env, const struct det_backend *backend,
+                                         struct det_runner *runner)
+{
+    DET_TRY_RETURN(backend->runner_begin(env, runner));
+    return backend->runner_end(env, runner);
+}
 
 const struct det_backend *det_backend_cpu(void);
 const struct det_backend *det_backend_cuda(void); /* only where it was built: registry.c knows */

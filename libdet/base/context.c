@@ -57,6 +57,16 @@ static det_status choose_ops(struct det_env *env, const char *cpu, const struct 
     return DET_OK;
 }
 
+const char *det_cpu_instruction_set(int index, const char **missing)
+{
+    static const char *const names[] = {"ref", "sse2", "avx2", "avx512"};
+    *missing = NULL;
+    if (index < 0 || (size_t)index >= sizeof names / sizeof *names)
+        return NULL;
+    det_ops_cpu(names[index], missing);
+    return names[index];
+}
+
 /* "auto" is float32: faster and less exact is for the user to ask for. */
 static det_status parse_precision(struct det_env *env, const char *text,
                                   enum det_precision *precision)

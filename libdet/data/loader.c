@@ -12,8 +12,8 @@
 /* Sub-streams of the seed. */
 enum { STREAM_ORDER = 1, STREAM_AUGMENT = 2 };
 
-#define RING_DEFAULT 3
-#define RING_MOST    64
+#define RING_BEHIND 2 /* batches in memory by default, besides the caller's */
+#define RING_MOST   64
 
 struct slot {
     float *images;
@@ -49,9 +49,10 @@ struct det_loader {
     pthread_mutex_t mutex;   /* guards everything below */
     pthread_cond_t may_work; /* a slot was given back, or stop */
     pthread_cond_t ready;    /* a batch is complete */
-    bool stop, holds_batch;
+    bool stop;
     uint64_t batches_begun; /* whose slot has been prepared */
-    uint64_t batches_taken; /* handed to the caller, the present one included */
+    uint64_t batches_taken; /* handed to the caller */
+    uint64_t batches_over;  /* of them no longer the caller's */
     int32_t next_in_batch;  /* of the last begun batch, to be handed to a worker */
     uint64_t next_sample;
     uint32_t *order; /* of order_epoch */
@@ -95,6 +96,11 @@ static uint32_t record_of(struct det_loader *loader, uint64_t sample)
     return loader->order[sample % count];
 }
 
+void det_loader_sample_rng(struct det_rng *rng, uint64_t seed, uint64_t sample)
+{
+    det_rng_init(rng, seed, sample, STREAM_AUGMENT);
+}
+
 /* What a worker does for one sample, without the mutex. */
 struct job {
     struct slot *slot;
@@ -125,7 +131,7 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     job->slot->original_size[job->place][0] = sample->image.height;
     job->slot->original_size[job->place][1] = sample->image.width;
     det_sample_reset(sample);
-    det_rng_init(&rng, loader->settings.seed, job->sample, STREAM_AUGMENT);
+    det_loader_sample_rng(&rng, loader->settings.seed, job->sample);
     DET_TRY_RETURN(
         det_augment_apply(env, loader->augment, loader->settings.augment_count, &rng, sample));
     int32_t height = loader->height, width = loader->width;
@@ -157,9 +163,7 @@ static bool take_job(struct det_loader *loader, struct job *job)
     if (loader->batches_begun == 0 || loader->next_in_batch == slot->count) {
         if (s->end_sample > 0 && loader->next_sample >= s->end_sample)
             return false;
-        /* The caller's batch stays until its next call. */
-        const uint64_t released = loader->batches_taken - (loader->holds_batch ? 1 : 0);
-        if (loader->batches_begun - released >= (uint64_t)loader->ring)
+        if (loader->batches_begun - loader->batches_over >= (uint64_t)loader->ring)
             return false;
         slot = &loader->slots[loader->batches_begun % (uint64_t)loader->ring];
         loader->batches_begun++;
@@ -210,9 +214,14 @@ static void picture_size(const struct det_loader_settings *s, int32_t *height, i
     *width = s->max_dimension > 0 ? s->max_dimension : s->width;
 }
 
+static int32_t held_by(const struct det_loader_settings *s)
+{
+    return s->held == 0 ? 1 : s->held;
+}
+
 static int32_t ring_of(const struct det_loader_settings *s)
 {
-    return s->ring == 0 ? RING_DEFAULT : s->ring;
+    return s->ring == 0 ? held_by(s) + RING_BEHIND : s->ring;
 }
 
 size_t det_loader_ring_bytes(const struct det_loader_settings *settings)
@@ -242,9 +251,14 @@ static det_status check_settings(struct det_env *env, const struct det_loader_se
     if (s->threads < 0 || s->threads > 1024)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "loader: threads: got %d, expected 0 to 1024", s->threads);
-    if (s->ring != 0 && (s->ring < 2 || s->ring > RING_MOST))
+    if (s->held < 0 || s->held > RING_MOST - RING_BEHIND)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "loader: batches in memory: got %d, expected 2 to %d", s->ring, RING_MOST);
+                        "loader: batches held: got %d, expected 0 to %d", s->held,
+                        RING_MOST - RING_BEHIND);
+    if (s->ring != 0 && (s->ring <= held_by(s) || s->ring > RING_MOST))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "loader: batches in memory: got %d, expected %d to %d", s->ring,
+                        held_by(s) + 1, RING_MOST);
     for (size_t i = 0; i < s->augment_count; i++)
         DET_TRY_RETURN(det_augment_check(env, &s->augment[i]));
     return DET_OK;
@@ -367,8 +381,8 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
     const struct det_loader_settings *s = &loader->settings;
     *batch = (struct det_batch){0};
     pthread_mutex_lock(&loader->mutex);
-    if (loader->holds_batch) {
-        loader->holds_batch = false;
+    if (loader->batches_taken - loader->batches_over >= (uint64_t)held_by(s)) {
+        loader->batches_over++;
         pthread_cond_broadcast(&loader->may_work);
     }
     const uint64_t first = s->first_sample + loader->batches_taken * (uint64_t)s->batch_size;
@@ -387,7 +401,6 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
         det_fail(env, status, "%s", slot->error);
     } else {
         loader->batches_taken++;
-        loader->holds_batch = true;
         *batch = (struct det_batch){
             .count = slot->count,
             .height = loader->height,

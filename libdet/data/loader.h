@@ -30,8 +30,9 @@ struct det_loader_settings {
     size_t augment_count;
     uint64_t seed;
     bool shuffle;
-    int threads;           /* 0 = processors of this process */
-    int ring;              /* batches in memory, the caller's one included; at least 2, 0 = 3 */
+    int threads; /* 0 = processors of this process */
+    int ring;    /* batches in memory, the caller's included; more than `held`, 0 = held + 2 */
+    int held;    /* the last `held` batches handed out stay valid, 0 = 1 */
     uint64_t first_sample; /* where to begin */
     uint64_t end_sample;   /* where to end, the last batch may be smaller; 0 = never */
 };
@@ -52,13 +53,16 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 
-/* Waits for the next batch. It is valid until the next call. DET_STATUS_FINISHED behind end_sample;
+/* Waits for the next batch. It is valid until the next call, with `held` until the held-th from now. DET_STATUS_FINISHED behind end_sample;
  * a sample that cannot be loaded makes this and every later call fail with its message, which names
  * the record. */
 det_status det_loader_next(struct det_env *env, struct det_loader *loader, struct det_batch *batch);
 
 /* Time that det_loader_next has waited for workers, all calls together. */
 uint64_t det_loader_wait_ns(const struct det_loader *loader);
+
+/* The generator that the augmentation of a sample of the sequence draws from. */
+void det_loader_sample_rng(struct det_rng *rng, uint64_t seed, uint64_t sample);
 
 /* Bytes of the batches in memory, for a memory plan. */
 size_t det_loader_ring_bytes(const struct det_loader_settings *settings);

@@ -13,12 +13,16 @@
 #include "train/learner.h"
 
 #define MOST_DETECTIONS 1000000
+#define MOST_IMAGES     4096
 
 struct det_detector {
     det_context *context;
     const det_model *model;
+    struct det_model_spec spec; /* the model's, with the input size of the settings */
+    int32_t batch, most;        /* images, detections of one */
 
-    /* Folded here for a model in training form, else unused: the model's own are taken. */
+    /* Made here for a model in training form and for another input size, else unused: the model's
+     * own are taken. */
     struct det_graph own_graph;
     float *own_params;
     const struct det_graph *graph;
@@ -26,14 +30,15 @@ struct det_detector {
 
     float (*anchors)[4];
     struct det_runner *runner;
-    det_detection *detections; /* [max_detections] */
+    det_detection *detections; /* [batch][most] */
     det_detector_times times;
     size_t planned_bytes;
 };
 
 void det_detector_settings_default(det_detector_settings *settings)
 {
-    *settings = (det_detector_settings){.struct_size = sizeof *settings, .score_threshold = 0.5f};
+    *settings = (det_detector_settings){
+        .struct_size = sizeof *settings, .score_threshold = 0.5f, .batch = 1};
 }
 
 static det_status check_settings(struct det_env *env, const det_detector_settings *settings)
@@ -51,22 +56,55 @@ static det_status check_settings(struct det_env *env, const det_detector_setting
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: max_detections is %d, expected 0 to %d",
                         settings->max_detections, MOST_DETECTIONS);
+    if (settings->batch < 1 || settings->batch > MOST_IMAGES)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: batch is %d, expected 1 to %d",
+                        settings->batch, MOST_IMAGES);
     return DET_OK;
+}
+
+/* The model's spec for another size of the network's input. */
+static det_status set_input_size(struct det_env *env, const det_detector_settings *settings,
+                                 struct det_model_spec *spec)
+{
+    const int32_t height = settings->input_height, width = settings->input_width;
+    if (height == 0 && width == 0)
+        return DET_OK;
+    if (height < 1 || width < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: input size is %d x %d (height x width), expected two positive "
+                        "numbers, or 0 x 0 for the model's own",
+                        height, width);
+    if (spec->resize_mode == DET_RESIZE_KEEP_ASPECT) {
+        if (height != width)
+            return det_fail(env, DET_STATUS_UNSUPPORTED,
+                            "detector: input size is %d x %d (height x width), but the model keeps "
+                            "the images' aspect and pads them to a square",
+                            height, width);
+        const double factor = (double)height / (double)spec->max_dimension;
+        spec->min_dimension = (int32_t)lround(spec->min_dimension * factor);
+        spec->max_dimension = height;
+    }
+    spec->input_height = height;
+    spec->input_width = width;
+    return det_model_spec_check(env, spec);
 }
 
 static det_status take_weights(struct det_env *env, det_detector *d)
 {
     const det_model *model = d->model;
-    if (model->graph.folded) {
-        d->graph = &model->graph;
-        d->params = model->params;
+    const bool same_size = d->spec.input_height == model->spec.input_height &&
+                           d->spec.input_width == model->spec.input_width;
+    d->graph = &model->graph;
+    d->params = model->params;
+    if (model->graph.folded && same_size)
         return DET_OK;
-    }
-    DET_TRY_RETURN(det_graph_build(env, &model->spec, true, &d->own_graph));
+    DET_TRY_RETURN(det_graph_build(env, &d->spec, true, &d->own_graph));
+    d->graph = &d->own_graph;
+    if (model->graph.folded) /* the input's size moves no parameter */
+        return DET_OK;
     DET_TRY_RETURN(det_alloc(env, &d->own_params, d->own_graph.param_floats, sizeof(float),
                              "folded parameters"));
     det_graph_fold_params(&model->graph, model->params, &d->own_graph, d->own_params);
-    d->graph = &d->own_graph;
     d->params = d->own_params;
     return DET_OK;
 }
@@ -94,8 +132,9 @@ static struct det_postprocess_settings postprocess_settings(const struct det_mod
 
 static det_status plan(struct det_env *env, det_detector *d, const det_detector_settings *settings)
 {
-    const struct det_model_spec *spec = &d->model->spec;
+    const struct det_model_spec *spec = &d->spec;
     int32_t anchor_count = 0;
+    DET_TRY_RETURN(set_input_size(env, settings, &d->spec));
     DET_TRY_RETURN(take_weights(env, d));
     DET_TRY_RETURN(det_spec_anchors(env, spec, &d->anchors, &anchor_count));
     const struct det_postprocess_settings post = postprocess_settings(spec, settings);
@@ -103,17 +142,18 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
         .spec = spec,
         .graph = d->graph,
         .params = d->params,
-        .batch = 1,
+        .batch = d->batch,
         .postprocess = &post,
         .anchors = (const float(*)[4])d->anchors,
         .anchor_count = anchor_count,
     };
     DET_TRY_RETURN(
         d->context->backend->runner_create(env, d->context->device, &running, &d->runner));
-    DET_TRY_RETURN(det_alloc(env, &d->detections, (size_t)post.max_total_detections,
-                             sizeof *d->detections, "detections"));
-    d->planned_bytes = sizeof *d + (size_t)anchor_count * sizeof *d->anchors +
-                       (size_t)post.max_total_detections * sizeof *d->detections;
+    d->most = post.max_total_detections;
+    const size_t detections = (size_t)d->batch * (size_t)d->most;
+    DET_TRY_RETURN(det_alloc(env, &d->detections, detections, sizeof *d->detections, "detections"));
+    d->planned_bytes =
+        sizeof *d + (size_t)anchor_count * sizeof *d->anchors + detections * sizeof *d->detections;
     return DET_OK;
 }
 
@@ -135,6 +175,8 @@ det_status det_detector_create(det_context *context, const det_model *model,
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "detector"));
     d->context = context;
     d->model = model;
+    d->spec = model->spec;
+    d->batch = settings->batch;
     const det_status status = plan(env, d, settings);
     if (status != DET_OK)
         det_detector_destroy(&d);
@@ -157,21 +199,69 @@ void det_detector_destroy(det_detector **out)
     det_free(env, out);
 }
 
-static size_t collect(det_detector *d, const struct det_detections *from)
+static det_image_detections collect(const det_detector *d, size_t place,
+                                    const struct det_detections *from)
 {
+    det_detection *to = d->detections + place * (size_t)d->most;
     for (int32_t i = 0; i < from->count; i++) {
         float box[4];
         /* Inside the window already; its rounding may pass 1 by a bit. */
         for (int c = 0; c < 4; c++)
             box[c] = fminf(fmaxf(from->boxes[i][c], 0), 1);
-        d->detections[i] = (det_detection){.class_id = from->class_index[i] + 1,
-                                           .score = from->score[i],
-                                           .ymin = box[0],
-                                           .xmin = box[1],
-                                           .ymax = box[2],
-                                           .xmax = box[3]};
+        to[i] = (det_detection){.class_id = from->class_index[i] + 1,
+                                .score = from->score[i],
+                                .ymin = box[0],
+                                .xmin = box[1],
+                                .ymax = box[2],
+                                .xmax = box[3]};
     }
-    return (size_t)from->count;
+    return (det_image_detections){to, (size_t)from->count};
+}
+
+static det_status run(struct det_env *env, det_detector *d, const det_image_view *images,
+                      size_t count, det_image_detections *results)
+{
+    const struct det_backend *backend = d->context->backend;
+    uint64_t times[3];
+    for (size_t i = 0; i < count; i++)
+        DET_TRY_RETURN(det_image_view_check(env, &images[i]));
+    for (size_t place = 0; place < (size_t)d->batch; place++) {
+        /* A batch that is not full repeats its last image: the network always sees pictures. */
+        const det_image_view *image = &images[place < count ? place : count - 1];
+        const struct det_frame frame = det_frame_of(&d->spec, image->height, image->width);
+        DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, (int32_t)place, image, &frame));
+    }
+    DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
+    for (size_t i = 0; i < count; i++) {
+        const struct det_detections *found = NULL;
+        DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)i, &found));
+        results[i] = collect(d, i, found);
+    }
+    backend->runner_times(d->runner, times);
+    d->times = (det_detector_times){
+        .preprocess_ns = times[0], .network_ns = times[1], .postprocess_ns = times[2]};
+    return DET_OK;
+}
+
+det_status det_detector_run_batch(det_detector *d, const det_image_view *images, size_t count,
+                                  det_image_detections *results)
+{
+    if (d == NULL || results == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(d->context);
+    for (size_t i = 0; i < count; i++)
+        results[i] = (det_image_detections){0};
+    d->times = (det_detector_times){0};
+    if (images == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: images are NULL");
+    if (count < 1 || count > (size_t)d->batch)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: got %zu images, expected 1 to %d (settings.batch)", count,
+                        d->batch);
+    const det_status status = run(env, d, images, count, results);
+    for (size_t i = 0; status != DET_OK && i < count; i++)
+        results[i] = (det_image_detections){0};
+    return status;
 }
 
 det_status det_detector_run(det_detector *d, const det_image_view *image,
@@ -179,23 +269,14 @@ det_status det_detector_run(det_detector *d, const det_image_view *image,
 {
     if (d == NULL || detections == NULL || count == NULL)
         return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(d->context);
+    det_image_detections result = {0};
     *detections = NULL;
     *count = 0;
-    d->times = (det_detector_times){0};
-    DET_TRY_RETURN(det_image_view_check(env, image));
-    const struct det_backend *backend = d->context->backend;
-    const struct det_frame frame = det_frame_of(&d->model->spec, image->height, image->width);
-    const struct det_detections *found = NULL;
-    uint64_t times[3];
-    DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, 0, image, &frame));
-    DET_TRY_RETURN(backend->runner_run(env, d->runner));
-    DET_TRY_RETURN(backend->runner_detections(env, d->runner, 0, &found));
-    *count = collect(d, found);
-    *detections = d->detections;
-    backend->runner_times(d->runner, times);
-    d->times = (det_detector_times){
-        .preprocess_ns = times[0], .network_ns = times[1], .postprocess_ns = times[2]};
+    /* A missing image has its own message. */
+    DET_TRY_RETURN(det_image_view_check(det_context_env(d->context), image));
+    DET_TRY_RETURN(det_detector_run_batch(d, image, 1, &result));
+    *detections = result.detections;
+    *count = result.count;
     return DET_OK;
 }
 

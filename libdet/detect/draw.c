@@ -168,6 +168,29 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
         }
 }
 
+void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_px, float y1_px,
+                   float thickness_px, struct det_colour colour)
+{
+    const struct det_font_segment line = {x0_px, y0_px, x1_px, y1_px};
+    if (!is_drawable(image) || !(thickness_px > 0) || !isfinite(x0_px) || !isfinite(y0_px) ||
+        !isfinite(x1_px) || !isfinite(y1_px))
+        return;
+    const float half = 0.5F * thickness_px, margin = half + 1;
+    int32_t y_end, x_end;
+    const int32_t y_begin = pixel_range(fminf(y0_px, y1_px) - margin, fmaxf(y0_px, y1_px) + margin,
+                                        image->height, &y_end);
+    const int32_t x_begin = pixel_range(fminf(x0_px, x1_px) - margin, fmaxf(x0_px, x1_px) + margin,
+                                        image->width, &x_end);
+    for (int32_t y = y_begin; y < y_end; y++)
+        for (int32_t x = x_begin; x < x_end; x++) {
+            const float share =
+                half + 0.5F -
+                sqrtf(segment_distance_squared(&line, (float)x + 0.5F, (float)y + 0.5F));
+            if (share > 0)
+                blend(image, x, y, colour, fminf(share, 1));
+        }
+}
+
 void det_draw_text(struct det_image *image, float x_px, float y_px, float size_px,
                    struct det_colour colour, const char *text)
 {
@@ -230,4 +253,19 @@ void det_draw_box(struct det_image *image, const float box_norm[4], int32_t clas
     if (text != NULL && text[0] != '\0' && box_px[0] <= h && box_px[1] <= w && box_px[2] >= 0 &&
         box_px[3] >= 0)
         draw_label(image, box_px, thickness, colour, text);
+}
+
+float det_draw_note(struct det_image *image, float x_px, float y_px, struct det_colour plate,
+                    const char *text)
+{
+    if (!is_drawable(image) || text == NULL)
+        return y_px;
+    const float size = det_draw_text_size_px(image), pad = roundf(0.35F * size);
+    const float height = size + roundf(0.2F * size);
+    const float area[4] = {y_px, x_px, y_px + height,
+                           x_px + det_text_width_px(text, size) + 2 * pad};
+    det_fill_rectangle(image, area, 0.8F, plate);
+    det_draw_text(image, x_px + pad, y_px + roundf(0.1F * size), size, det_text_colour_on(plate),
+                  text);
+    return y_px + height;
 }

@@ -68,7 +68,7 @@ static det_status append_box(struct det_env *env, struct det_text *text, const c
 
 static det_status append_detection(struct det_env *env, struct det_text *text,
                                    const det_model *model, int32_t width, int32_t height,
-                                   const det_detection *d)
+                                   const det_detection *d, int64_t track_id)
 {
     const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
     const float box_px[4] = {d->ymin * (float)height, d->xmin * (float)width,
@@ -76,7 +76,10 @@ static det_status append_detection(struct det_env *env, struct det_text *text,
     char number[32], fallback[32];
     const char *name = det_model_class_name(model, d->class_id);
     snprintf(fallback, sizeof fallback, "class %d", d->class_id);
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"class_id\":%d,\"class\":", d->class_id));
+    DET_TRY_RETURN(det_text_append(env, text, "{", 1));
+    if (track_id != 0)
+        DET_TRY_RETURN(det_text_printf(env, text, "\"track_id\":%lld,", (long long)track_id));
+    DET_TRY_RETURN(det_text_printf(env, text, "\"class_id\":%d,\"class\":", d->class_id));
     DET_TRY_RETURN(append_string(env, text, name != NULL ? name : fallback));
     DET_TRY_RETURN(det_text_printf(env, text, ",\"score\":%s", det_format_float(number, d->score)));
     DET_TRY_RETURN(append_box(env, text, "box_px", box_px));
@@ -84,26 +87,40 @@ static det_status append_detection(struct det_env *env, struct det_text *text,
     return det_text_append(env, text, "}", 1);
 }
 
-det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,
-                            const char *image, int32_t width, int32_t height,
-                            const det_detection *detections, size_t count)
+det_status det_results_frame_json(struct det_env *env, struct det_text *text,
+                                  const det_model *model, const struct det_results_frame *frame,
+                                  const det_detection *detections, size_t count)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"image\":"));
-    DET_TRY_RETURN(append_string(env, text, image));
-    DET_TRY_RETURN(
-        det_text_printf(env, text, ",\"width\":%d,\"height\":%d,\"detections\":[", width, height));
+    char time[32];
+    DET_TRY_RETURN(det_text_printf(env, text, frame->of_video ? "{\"video\":" : "{\"image\":"));
+    DET_TRY_RETURN(append_string(env, text, frame->name));
+    if (frame->of_video)
+        DET_TRY_RETURN(det_text_printf(env, text, ",\"frame\":%lld,\"time_s\":%s",
+                                       (long long)frame->frame,
+                                       det_format_double(time, frame->time_s)));
+    DET_TRY_RETURN(det_text_printf(env, text, ",\"width\":%d,\"height\":%d,\"detections\":[",
+                                   frame->width, frame->height));
     for (size_t i = 0; i < count; i++) {
         const det_detection *d = &detections[i];
         /* JSON has no NaN, and a box that is one must not pass for a result. */
         if (!isfinite(d->score) || !isfinite(d->ymin) || !isfinite(d->xmin) || !isfinite(d->ymax) ||
             !isfinite(d->xmax))
-            return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite", image,
-                            i);
+            return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite",
+                            frame->name, i);
         if (i > 0)
             DET_TRY_RETURN(det_text_append(env, text, ",", 1));
-        DET_TRY_RETURN(append_detection(env, text, model, width, height, d));
+        DET_TRY_RETURN(append_detection(env, text, model, frame->width, frame->height, d,
+                                        frame->track_ids != NULL ? frame->track_ids[i] : 0));
     }
     return det_text_append(env, text, "]}", 2);
+}
+
+det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,
+                            const char *image, int32_t width, int32_t height,
+                            const det_detection *detections, size_t count)
+{
+    const struct det_results_frame frame = {.name = image, .width = width, .height = height};
+    return det_results_frame_json(env, text, model, &frame, detections, count);
 }
 
 void det_results_label(char *buffer, size_t bytes, const det_model *model,

@@ -14,6 +14,8 @@
 #include "data/loader.h"
 #include "model/model.h"
 #include "model/postprocess.h"
+#include "monitor/evaluation_pictures.h"
+#include "monitor/evaluation_summary.h"
 #include "train/from_config.h"
 #include "train/learner.h"
 
@@ -39,17 +41,19 @@ struct run {
     struct det_runner *runner;
     struct det_targets *targets;
     struct det_losses *losses;
-    double localization, classification; /* sums over images */
+    double localization, classification;      /* sums over images */
+    struct det_evaluation_pictures *pictures; /* NULL: none, or given up */
 };
 
 void det_evaluation_settings_default(det_evaluation_settings *settings)
 {
-    *settings = (det_evaluation_settings){.struct_size = sizeof *settings};
+    *settings = (det_evaluation_settings){.struct_size = sizeof *settings, .pictures = 1};
 }
 
 static void close_run(struct run *r)
 {
     struct det_env *env = r->env;
+    det_evaluation_pictures_destroy(env, &r->pictures);
     det_loader_destroy(env, &r->loader);
     det_dataset_close(env, &r->dataset);
     if (r->runner != NULL)
@@ -61,7 +65,7 @@ static void close_run(struct run *r)
     det_graph_free(env, &r->graph);
 }
 
-static det_status open_data(struct run *r, const det_evaluation_settings *settings)
+static det_status open_dataset(struct run *r, const det_evaluation_settings *settings)
 {
     struct det_env *env = r->env;
     const struct det_pipeline_config *config = r->config;
@@ -96,6 +100,18 @@ static det_status open_data(struct run *r, const det_evaluation_settings *settin
             .image_dir_count = settings->image_dir_count,
         },
         &r->dataset));
+fail:
+    for (size_t i = 0; paths != NULL && i < count; i++)
+        det_free(env, &paths[i]);
+    det_free(env, &paths);
+    det_free(env, &map_path);
+    det_label_map_free(env, &map);
+    return status;
+}
+
+static det_status start_loader(struct run *r, const det_evaluation_settings *settings)
+{
+    const struct det_pipeline_config *config = r->config;
     uint64_t images = r->dataset.count;
     if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
         images = (uint64_t)settings->max_images;
@@ -111,17 +127,11 @@ static det_status open_data(struct run *r, const det_evaluation_settings *settin
         .max_dimension = keep_aspect ? spec->max_dimension : 0,
         .end_sample = images,
         .ring = 8,
+        .held = r->backend->stages_ahead ? 2 : 1,
     };
     for (size_t i = 0; i < 3 && i < pad->count; i++)
         loading.pad_value[i] = pad->values[i];
-    DET_TRY(det_loader_create(env, &loading, &r->loader));
-fail:
-    for (size_t i = 0; paths != NULL && i < count; i++)
-        det_free(env, &paths[i]);
-    det_free(env, &paths);
-    det_free(env, &map_path);
-    det_label_map_free(env, &map);
-    return status;
+    return det_loader_create(r->env, &loading, &r->loader);
 }
 
 static det_status open_network(struct run *r, det_context *context,
@@ -163,7 +173,6 @@ static det_status open_network(struct run *r, det_context *context,
         .anchors = anchors,
         .anchor_count = anchor_count,
     };
-    r->backend = context->backend;
     DET_TRY(r->backend->runner_create(env, context->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
@@ -205,26 +214,74 @@ static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
     return DET_OK;
 }
 
+/* A full disk must not cost the figures. */
+static void give_up_pictures(struct run *r)
+{
+    det_log(r->env, DET_LOG_WARNING, "%s; no more pictures of this evaluation are written",
+            r->env->error);
+    det_evaluation_pictures_destroy(r->env, &r->pictures);
+}
+
+static det_status open_pictures(struct run *r, const det_evaluation_settings *settings)
+{
+    if (settings->summaries == NULL || !settings->pictures)
+        return DET_OK;
+    const struct det_evaluation_pictures_settings pictures = {
+        .dataset = &r->dataset,
+        .class_names = (const char *const *)r->model->class_names,
+        .config = &r->config->eval,
+        .writer = settings->summaries,
+        .step = r->model->step,
+    };
+    return det_evaluation_pictures_create(r->env, &pictures, &r->pictures);
+}
+
+/* Which part of the network's frame an image fills. */
+static void window_of(const struct det_model_spec *spec, const struct det_batch *batch,
+                      float window[4])
+{
+    window[0] = window[1] = 0;
+    window[2] = window[3] = 1;
+    if (spec->resize_mode != DET_RESIZE_KEEP_ASPECT)
+        return;
+    int32_t scaled_height, scaled_width;
+    det_keep_aspect_size(batch->original_size[0][0], batch->original_size[0][1],
+                         spec->min_dimension, spec->max_dimension, &scaled_height, &scaled_width);
+    window[2] = (float)scaled_height / (float)batch->height;
+    window[3] = (float)scaled_width / (float)batch->width;
+}
+
+/* The next image to the runner; its count is 0 behind the last. */
+static det_status stage_next(struct run *r, struct det_batch *next)
+{
+    float window[1][4];
+    const det_status status = det_loader_next(r->env, r->loader, next);
+    if (status != DET_OK)
+        return status == DET_STATUS_FINISHED ? DET_OK : status;
+    window_of(&r->model->spec, next, window[0]);
+    return r->backend->runner_set_images(r->env, r->runner, next->images, next->height, next->width,
+                                         (const float(*)[4])window);
+}
+
+/* Runs what is staged; where the device can, the next image is staged while it works. */
+static det_status run_staged(struct run *r, struct det_batch *next)
+{
+    DET_TRY_RETURN(r->backend->runner_begin(r->env, r->runner));
+    const det_status staged = r->backend->stages_ahead ? stage_next(r, next) : DET_OK;
+    DET_TRY_RETURN(r->backend->runner_end(r->env, r->runner));
+    return staged;
+}
+
 static det_status evaluate_image(struct run *r, det_context *context, det_evaluation *e,
                                  const struct det_batch *batch)
 {
     struct det_env *env = r->env;
-    const struct det_model_spec *spec = &r->model->spec;
     const int64_t image = batch->record_index[0];
     const int32_t height = batch->original_size[0][0], width = batch->original_size[0][1];
-    float window[4] = {0, 0, 1, 1};
-    if (spec->resize_mode == DET_RESIZE_KEEP_ASPECT) {
-        int32_t scaled_height, scaled_width;
-        det_keep_aspect_size(height, width, spec->min_dimension, spec->max_dimension,
-                             &scaled_height, &scaled_width);
-        window[2] = (float)scaled_height / (float)batch->height;
-        window[3] = (float)scaled_width / (float)batch->width;
-    }
+    float window[4];
+    window_of(&r->model->spec, batch, window);
     DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
     const float *logits = NULL, *encodings = NULL;
-    DET_TRY_RETURN(r->backend->runner_set_images(env, r->runner, batch->images, batch->height,
-                                                 batch->width, (const float(*)[4]) & window));
-    DET_TRY_RETURN(r->backend->runner_run(env, r->runner));
     DET_TRY_RETURN(r->backend->runner_outputs(env, r->runner, &logits, &encodings));
     DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));
     struct det_loss_values values;
@@ -245,6 +302,9 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
         DET_TRY_RETURN(det_coco_evaluator_add_detection(
             e->evaluator, image, found->class_index[i] + 1, coco, (double)found->score[i]));
     }
+    if (r->pictures != NULL &&
+        det_evaluation_pictures_take(env, r->pictures, (size_t)image, found) != DET_OK)
+        give_up_pictures(r);
     return DET_OK;
 }
 
@@ -268,8 +328,10 @@ static det_status evaluate(struct run *r, det_context *context,
 {
     struct det_env *env = r->env;
     DET_TRY_RETURN(check_model(r));
-    DET_TRY_RETURN(open_data(r, settings));
+    DET_TRY_RETURN(open_dataset(r, settings));
+    DET_TRY_RETURN(start_loader(r, settings));
     DET_TRY_RETURN(open_network(r, context, settings));
+    DET_TRY_RETURN(open_pictures(r, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
     coco.max_dets = settings->max_dets;
@@ -281,14 +343,14 @@ static det_status evaluate(struct run *r, det_context *context,
     int64_t total = (int64_t)r->dataset.count, done = 0;
     if (settings->max_images > 0 && settings->max_images < total)
         total = settings->max_images;
-    for (;;) {
-        struct det_batch batch;
-        const det_status status = det_loader_next(env, r->loader, &batch);
-        if (status == DET_STATUS_FINISHED)
-            break;
-        if (status != DET_OK)
-            return status;
+    struct det_batch next;
+    DET_TRY_RETURN(stage_next(r, &next));
+    while (next.count > 0) {
+        const struct det_batch batch = next;
+        DET_TRY_RETURN(run_staged(r, &next));
         DET_TRY_RETURN(evaluate_image(r, context, e, &batch));
+        if (!r->backend->stages_ahead)
+            DET_TRY_RETURN(stage_next(r, &next));
         done++;
         if (settings->progress != NULL &&
             settings->progress(settings->progress_user, done, total) != 0)
@@ -301,7 +363,36 @@ static det_status evaluate(struct run *r, det_context *context,
         e->losses.regularization =
             det_regularization_loss(&r->model->graph, context->pool, r->model->params);
     e->losses.total = e->losses.localization + e->losses.classification + e->losses.regularization;
-    return det_coco_evaluator_compute(e->evaluator, &e->coco);
+    DET_TRY_RETURN(det_coco_evaluator_compute(e->evaluator, &e->coco));
+    if (r->pictures != NULL && det_evaluation_pictures_finish(env, r->pictures) != DET_OK)
+        give_up_pictures(r);
+    if (settings->summaries != NULL &&
+        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->coco,
+                                     &e->losses) != DET_OK)
+        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
+                env->error);
+    return DET_OK;
+}
+
+/* Of the struct that the caller was compiled with. */
+static det_status check_settings(struct det_env *env, const det_evaluation_settings *settings)
+{
+    if (settings->struct_size == sizeof *settings)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "det_evaluation_settings: struct_size is %zu, expected %zu",
+                    settings->struct_size, sizeof *settings);
+}
+
+det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,
+                                const det_evaluation_settings *settings)
+{
+    struct det_env *env = det_context_env(context);
+    DET_TRY_RETURN(check_settings(env, settings));
+    struct run run = {.env = env, .config = config};
+    const det_status status = open_dataset(&run, settings);
+    close_run(&run);
+    return status;
 }
 
 det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
@@ -314,14 +405,11 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
     if (settings == NULL)
         settings = &defaults;
     *out = NULL;
-    if (settings->struct_size != sizeof *settings)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_evaluation_settings: struct_size is %zu, expected %zu",
-                        settings->struct_size, sizeof *settings);
+    DET_TRY_RETURN(check_settings(env, settings));
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;
-    struct run run = {.env = env, .config = config, .model = model};
+    struct run run = {.env = env, .config = config, .model = model, .backend = context->backend};
     const det_status status = evaluate(&run, context, settings, e);
     close_run(&run);
     if (status != DET_OK)

@@ -1,9 +1,12 @@
 /* checkpoint.c: a training on disk. The "training" object of the meta JSON (model/model_file.c has
  * the rest):
  *
- *   {"optimizer": "momentum", "slots": 1, "updates": "600", "seed": "1", "next_sample": "4800"}
+ *   {"optimizer": "momentum", "slots": 1, "updates": "600", "seed": "1", "next_sample": "4800",
+ *    "evaluation": {"metric": "DetectionBoxes_Precision/mAP", "value": 0.41, "step": 500,
+ *                   "reference": 0.41, "evaluated_step": 600, "stale": 1}}
  *
- * Numbers of 64 bits are strings, as JSON readers keep 53 bits. */
+ * Numbers of 64 bits are strings, as JSON readers keep 53 bits. "evaluation" (train/best.h) is only
+ * there when evaluations were made between the steps: the best so far, and how many came since. */
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -80,10 +83,15 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
         meta.names[i] = class_names[i];
     DET_TRY(det_text_printf(env, &training,
                             "{\"optimizer\": \"%s\", \"slots\": %d, \"updates\": \"%llu\", "
-                            "\"seed\": \"%llu\", \"next_sample\": \"%llu\"}",
+                            "\"seed\": \"%llu\", \"next_sample\": \"%llu\"",
                             rule_names[learner->settings.rule], learner->slot_count,
                             (unsigned long long)learner->updates, (unsigned long long)state->seed,
                             (unsigned long long)state->next_sample));
+    if (state->best.metric[0] != '\0') {
+        DET_TRY(det_text_printf(env, &training, ", \"evaluation\": "));
+        DET_TRY(det_best_to_json(env, &state->best, &training));
+    }
+    DET_TRY(det_text_printf(env, &training, "}"));
     DET_TRY(det_model_meta_to_json(env, &meta, training.data, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
@@ -194,6 +202,8 @@ det_status det_checkpoint_load(struct det_env *env, const char *path, struct det
     DET_TRY(read_u64(env, path, training, "updates", &updates));
     DET_TRY(read_u64(env, path, training, "seed", &read.seed));
     DET_TRY(read_u64(env, path, training, "next_sample", &read.next_sample));
+    DET_TRY(det_best_from_json(env, path, cJSON_GetObjectItemCaseSensitive(training, "evaluation"),
+                               &read.best));
     read.step = meta.step;
     DET_TRY(visit_tensors(env, file, learner, false));
     DET_TRY(visit_tensors(env, file, learner, true));

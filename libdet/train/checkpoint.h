@@ -4,6 +4,7 @@
 #define DET_TRAIN_CHECKPOINT_H
 
 #include "det/checkpoints.h"
+#include "train/best.h"
 #include "train/learner.h"
 
 /* What a checkpoint holds besides parameters and optimizer state. */
@@ -11,6 +12,7 @@ struct det_checkpoint_state {
     int64_t step; /* steps done */
     uint64_t seed;
     uint64_t next_sample; /* data position: samples consumed */
+    struct det_best best; /* of the evaluations between steps; no metric: none were made */
 };
 
 /* Writes path atomically: all stored parameters under their keys, optimizer slot s under

@@ -138,7 +138,26 @@ det_status det_learner_step(struct det_env *env, struct det_learner *l, const fl
                             const struct det_ground_truth *truths, float learning_rate,
                             struct det_step_result *result)
 {
-    DET_TRY_RETURN(l->backend->step_run(env, l->step, images, truths, learning_rate, result));
+    DET_TRY_RETURN(det_learner_stage(env, l, images, truths));
+    DET_TRY_RETURN(det_learner_begin(env, l, learning_rate));
+    return det_learner_end(env, l, result);
+}
+
+det_status det_learner_stage(struct det_env *env, struct det_learner *l, const float *images,
+                             const struct det_ground_truth *truths)
+{
+    return l->backend->step_stage(env, l->step, images, truths);
+}
+
+det_status det_learner_begin(struct det_env *env, struct det_learner *l, float learning_rate)
+{
+    return l->backend->step_begin(env, l->step, learning_rate);
+}
+
+det_status det_learner_end(struct det_env *env, struct det_learner *l,
+                           struct det_step_result *result)
+{
+    DET_TRY_RETURN(l->backend->step_end(env, l->step, result));
     l->updates++;
     return DET_OK;
 }

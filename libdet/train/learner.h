@@ -87,6 +87,13 @@ det_status det_learner_update(struct det_env *env, struct det_learner *learner, 
 det_status det_learner_step(struct det_env *env, struct det_learner *learner, const float *images,
                             const struct det_ground_truth *truths, float learning_rate,
                             struct det_step_result *result);
+/* The same in pieces, as backend.h says: where learner->backend->stages_ahead, the next batch may be staged between begin and
+ * end; else a staged batch must be left alone until end. */
+det_status det_learner_stage(struct det_env *env, struct det_learner *learner, const float *images,
+                             const struct det_ground_truth *truths);
+det_status det_learner_begin(struct det_env *env, struct det_learner *learner, float learning_rate);
+det_status det_learner_end(struct det_env *env, struct det_learner *learner,
+                           struct det_step_result *result);
 
 /* Sum over regularised parameters, as the API adds to its loss. */
 double det_regularization_loss(const struct det_graph *graph, struct det_pool *pool,

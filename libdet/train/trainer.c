@@ -34,7 +34,10 @@ void det_trainer_settings_default(det_trainer_settings *settings)
         .checkpoint_every_seconds = 300,
         .keep_checkpoints = 5,
         .resume = 1,
+        .summary_every_steps = 100,
+        .picture_every_steps = 1000,
     };
+    det_evaluation_settings_default(&settings->evaluation);
 }
 
 det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
@@ -63,7 +66,10 @@ void det_trainer_destroy(det_trainer **out)
         return;
     struct det_trainer *trainer = *out;
     struct det_env *env = trainer->env;
-    det_loader_destroy(env, &trainer->loader); /* first: its threads read the dataset */
+    det_evaluation_destroy(&trainer->evaluation);
+    det_trainer_summary_free(trainer);
+    det_loader_destroy(env,
+                       &trainer->loader); /* before the dataset: its threads read the dataset */
     det_dataset_close(env, &trainer->dataset);
     det_learner_destroy(env, &trainer->learner);
     det_config_schedule_free(env, &trainer->schedule);
@@ -92,9 +98,10 @@ det_status det_trainer_save(det_trainer *trainer)
     DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
                                 &trainer->state));
     trainer->saved_step = trainer->state.step;
+    trainer->save_failed = false;
     trainer->saved_ns = det_trainer_clock_ns();
     DET_TRY(det_checkpoint_rotate(env, trainer->model_dir, path, trainer->keep_checkpoints));
-    det_log(env, DET_LOG_DEBUG, "saved %s", path);
+    det_log(env, DET_LOG_INFO, "saved %s", path);
 fail:
     det_free(env, &path);
     return status;
@@ -102,16 +109,36 @@ fail:
 
 static bool save_is_due(const struct det_trainer *trainer)
 {
+    enum { RETRY_SECONDS = 60 };
     if (trainer->model_dir == NULL || trainer->saved_step == trainer->state.step)
         return false;
-    if (trainer->state.step >= trainer->num_steps)
+    if (det_trainer_is_done(trainer))
         return true;
+    if (trainer->save_failed)
+        return (double)(det_trainer_clock_ns() - trainer->saved_ns) * 1e-9 >= RETRY_SECONDS;
     if (trainer->checkpoint_every_steps > 0 &&
         trainer->state.step % trainer->checkpoint_every_steps == 0)
         return true;
     const double age_seconds = (double)(det_trainer_clock_ns() - trainer->saved_ns) * 1e-9;
     return trainer->checkpoint_every_seconds > 0 &&
            age_seconds >= trainer->checkpoint_every_seconds;
+}
+
+/* A full disk must not end a training that still has steps to do: somebody may make room. */
+static det_status save_if_due(struct det_trainer *trainer, det_step_report *report)
+{
+    if (!save_is_due(trainer))
+        return DET_OK;
+    const det_status status = det_trainer_save(trainer);
+    report->saved = status == DET_OK;
+    trainer->save_failed = status == DET_STATUS_IO;
+    if (status != DET_STATUS_IO || det_trainer_is_done(trainer))
+        return status;
+    trainer->saved_ns = det_trainer_clock_ns();
+    det_log(trainer->env, DET_LOG_WARNING,
+            "%s; training goes on and tries again after a minute, the checkpoints before stand",
+            trainer->env->error);
+    return DET_OK;
 }
 
 /* --- stepping --- */
@@ -148,25 +175,62 @@ static void limit_boxes(const struct det_trainer *trainer, struct det_batch *bat
             batch->truths[i].count = trainer->max_boxes;
 }
 
+/* Takes what the next step learns from and hands it to the learner, unless that has been done. */
+static det_status stage_next(struct det_trainer *trainer)
+{
+    struct det_batch *next = &trainer->next;
+    if (next->count == 0) {
+        DET_TRY_RETURN(det_loader_next(trainer->env, trainer->loader, next));
+        limit_boxes(trainer, next);
+    }
+    if (trainer->staged)
+        return DET_OK;
+    const det_status status =
+        det_learner_stage(trainer->env, trainer->learner, next->images, next->truths);
+    trainer->staged = status == DET_OK;
+    return status == DET_OK ? DET_OK
+                            : det_fail_prefix(trainer->env, status, "step %lld",
+                                              (long long)trainer->state.step + 1);
+}
+
+/* One step on what was staged; where the device can, the next batch is staged while it works. What fails there fails again, and
+ * is told, when its turn comes. */
+static det_status learn(struct det_trainer *trainer, float rate, struct det_step_result *result)
+{
+    struct det_env *env = trainer->env;
+    trainer->next.count = 0;
+    trainer->staged = false;
+    DET_TRY_RETURN(det_learner_begin(env, trainer->learner, rate));
+    if (trainer->learner->backend->stages_ahead && trainer->state.step + 1 < trainer->num_steps)
+        (void)stage_next(trainer);
+    return det_learner_end(env, trainer->learner, result);
+}
+
 det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
 {
     struct det_env *env = trainer->env;
     struct det_checkpoint_state *state = &trainer->state;
     *report = (det_step_report){.step = state->step, .num_steps = trainer->num_steps};
+    if (trainer->stopped_early)
+        return det_fail(env, DET_STATUS_FINISHED,
+                        "stopped early after step %lld: no better %s in %lld evaluations",
+                        (long long)state->step, state->best.metric, (long long)state->best.stale);
+    if (det_trainer_eval_is_due(trainer)) { /* an earlier run was ended before it */
+        DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
+        return save_if_due(trainer, report);
+    }
     if (state->step >= trainer->num_steps)
         return det_fail(env, DET_STATUS_FINISHED, "all %lld steps are done",
                         (long long)trainer->num_steps);
     const uint64_t begin_ns = det_trainer_clock_ns();
     const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
-    struct det_batch batch;
-    DET_TRY_RETURN(det_loader_next(env, trainer->loader, &batch));
-    const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
-    limit_boxes(trainer, &batch);
-
+    DET_TRY_RETURN(stage_next(trainer));
+    const struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
     struct det_step_result result;
-    const det_status status =
-        det_learner_step(env, trainer->learner, batch.images, batch.truths, rate, &result);
+    det_trainer_summary_batch(trainer, &batch);
+    const det_status status = learn(trainer, rate, &result);
+    const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
     if (status == DET_STATUS_NON_FINITE)
         return name_the_batch(trainer, &batch);
     if (status != DET_OK)
@@ -186,17 +250,16 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
         .data_wait_seconds = (double)wait_ns * 1e-9,
         .images = batch.count,
     };
-    if (save_is_due(trainer)) {
-        DET_TRY_RETURN(det_trainer_save(trainer));
-        report->saved = 1;
-    }
-    return DET_OK;
+    det_trainer_summary_step(trainer, report);
+    if (det_trainer_eval_is_due(trainer))
+        DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
+    return save_if_due(trainer, report);
 }
 
 det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
 {
     det_step_report report;
-    while (trainer->state.step < trainer->num_steps) {
+    while (!det_trainer_is_done(trainer) || det_trainer_eval_is_due(trainer)) {
         DET_TRY_RETURN(det_trainer_step(trainer, &report));
         if (callback != NULL && callback(user, &report) != 0)
             break;

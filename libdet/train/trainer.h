@@ -1,5 +1,5 @@
 /* trainer.h: what is behind a det_trainer. trainer_setup.c builds it from a config, trainer.c steps
- * and saves. */
+ * and saves, trainer_eval.c evaluates between steps. */
 #ifndef DET_TRAIN_TRAINER_H
 #define DET_TRAIN_TRAINER_H
 
@@ -28,10 +28,28 @@ struct det_trainer {
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
 
+    struct det_batch next; /* taken from the loader for the next step; count 0: none */
+    bool staged;           /* and handed to the learner */
+
     struct det_checkpoint_state state; /* of the weights as they are now */
     int64_t num_steps;                 /* INT64_MAX: no end */
     int64_t saved_step;                /* step of the newest checkpoint, -1: none */
     uint64_t saved_ns;                 /* when it was written, or training began */
+    bool save_failed;                  /* the last try: the disk was full */
+
+    const struct det_pipeline_config *config; /* the caller's; NULL unless there are evaluations */
+    int64_t eval_every_steps;                 /* 0: none */
+    int32_t patience;
+    double min_delta;
+    det_evaluation_settings eval_settings;
+    det_evaluation *evaluation; /* the newest, NULL before the first */
+    bool stopped_early;
+
+    det_summary_writer *train_summaries, *eval_summaries; /* NULL: none, or given up */
+    int64_t summary_every_steps, picture_every_steps;
+    bool summary_begun;
+    int64_t summed_steps; /* since the last point of the curves */
+    double summed_seconds, summed_wait_seconds;
 };
 
 /* Everything but the loop; trainer->env and ->context are set. The caller destroys it after a
@@ -47,5 +65,32 @@ det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_
 const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
 uint64_t det_trainer_clock_ns(void);
+
+/* --- trainer_eval.c --- */
+
+/* Takes the settings over and looks into the evaluation data: its errors are to be told before training. */
+det_status det_trainer_eval_set_up(struct det_trainer *trainer,
+                                   const struct det_pipeline_config *config,
+                                   const det_trainer_settings *settings);
+/* A checkpoint's memory of evaluations that were made by another metric than this run's begins anew. */
+void det_trainer_eval_resume(struct det_trainer *trainer, struct det_checkpoint_state *state);
+bool det_trainer_eval_is_due(const struct det_trainer *trainer);
+/* Evaluates the present weights, keeps the best checkpoint, fills in the evaluation's part of the report. */
+det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report);
+/* Sets stopped_early. */
+void det_trainer_check_patience(struct det_trainer *trainer);
+/* All steps done, or stopped early. */
+bool det_trainer_is_done(const struct det_trainer *trainer);
+
+/* --- trainer_summary.c --- */
+
+/* After det_trainer_eval_set_up() and when the model folder is there. */
+det_status det_trainer_summary_set_up(struct det_trainer *trainer,
+                                      const det_trainer_settings *settings);
+void det_trainer_summary_free(struct det_trainer *trainer);
+/* What is due of the batch that the next step learns from, then after that step; a failure is a warning, and the end of the
+ * summaries. */
+void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch);
+void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report);
 
 #endif

@@ -190,6 +190,7 @@ static void loader_settings(const struct det_trainer *trainer,
         .batch_size = (int32_t)config->train.batch_size,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
+        .held = trainer->context->backend->stages_ahead ? 2 : 1,
         .shuffle = config->train_input_reader.shuffle,
         .threads =
             s->loader_threads > 0 ? s->loader_threads : det_context_threads(trainer->context),
@@ -321,15 +322,24 @@ static det_status resume(struct det_trainer *trainer, bool *resumed)
     if (!*resumed)
         return DET_OK;
     DET_TRY(det_trainer_checkpoint_path(trainer, state.step, &path));
-    if (state.step >= trainer->num_steps)
+    det_trainer_eval_resume(trainer, &state);
+    struct det_checkpoint_state asked = trainer->state;
+    trainer->state = state;
+    det_trainer_check_patience(trainer);
+    if (trainer->stopped_early)
+        DET_TRY(det_fail(env, DET_STATUS_FINISHED,
+                         "schedule already finished: %s was stopped early, no better %s than %g "
+                         "of step %lld in %lld evaluations; a larger patience goes on",
+                         path, state.best.metric, state.best.value, (long long)state.best.step,
+                         (long long)state.best.stale));
+    if (state.step >= trainer->num_steps && !det_trainer_eval_is_due(trainer))
         DET_TRY(det_fail(env, DET_STATUS_FINISHED,
                          "schedule already finished: %s is step %lld of %lld", path,
                          (long long)state.step, (long long)trainer->num_steps));
-    if (state.seed != trainer->state.seed)
+    if (state.seed != asked.seed)
         det_log(env, DET_LOG_INFO, "the checkpoint's seed %llu is used",
                 (unsigned long long)state.seed);
     det_log(env, DET_LOG_INFO, "resumed from %s at step %lld", path, (long long)state.step);
-    trainer->state = state;
     trainer->saved_step = state.step;
     trainer->learner->updates = state.step;
 fail:
@@ -466,9 +476,11 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(set_plain_values(trainer, config, settings));
     DET_TRY_RETURN(read_label_map(trainer, config));
     DET_TRY_RETURN(open_data(trainer, config, settings));
+    DET_TRY_RETURN(det_trainer_eval_set_up(trainer, config, settings));
     DET_TRY_RETURN(build_network(trainer, config, settings));
     DET_TRY_RETURN(restore(trainer, config, settings));
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
     DET_TRY_RETURN(prepare_model_dir(trainer, config));
+    DET_TRY_RETURN(det_trainer_summary_set_up(trainer, settings));
     return start_loader(trainer, config, settings);
 }

@@ -50,7 +50,7 @@ static void model(void **state)
     assert_ok(env, backend->device_open(env, &device_settings, &device));
     assert_ok(env, backend->runner_create(env, device, &settings, &runner));
     assert_ok(env, backend->runner_set_images(env, runner, image, 320, 320, window));
-    assert_ok(env, backend->runner_run(env, runner));
+    assert_ok(env, det_backend_run(env, backend, runner));
     assert_ok(env, backend->runner_outputs(env, runner, &logits, &encodings));
     model_golden_compare("box_encodings", encodings, "cuda, folded");
     model_golden_compare("class_logits", logits, "cuda, folded");

@@ -124,7 +124,7 @@ static void evaluate_at(enum det_precision precision, double bound)
         det_net_forward(f.net, f.params);
         assert_ok(f.env, f.backend->runner_set_images(f.env, f.runner, images, TINY_SIDE, TINY_SIDE,
                                                       windows));
-        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner));
         assert_ok(f.env, f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
         const double logit_error =
             test_max_abs_error(logits, det_net_logits(f.net), TINY_BATCH * anchors * slots);
@@ -225,7 +225,7 @@ static void pictures(void **state)
             assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[0].view, &frame));
             assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[n].view, &frame));
         }
-        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner));
         for (int32_t n = 0; n < TINY_BATCH; n++) {
             const struct det_detections *got = NULL;
             assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
@@ -252,12 +252,12 @@ static void non_finite_and_misuse(void **state)
                  f.backend->runner_set_images(f.env, f.runner, image, 8, 8, windows));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
                  f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
-    assert_ok(f.env, f.backend->runner_run(f.env, f.runner)); /* black pictures */
+    assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner)); /* black pictures */
     assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, 1, &found));
     f.backend->runner_destroy(f.env, &f.runner);
     f.params[f.graph.params[0].offset] = NAN;
     assert_ok(f.env, f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));
-    assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+    assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner));
     assert_fails(f.env, DET_STATUS_NON_FINITE, "NaN or infinity",
                  f.backend->runner_detections(f.env, f.runner, 0, &found));
     assert_null(found);
@@ -278,7 +278,7 @@ static void counts(void **state)
         const struct cuda_emu_counts before = cuda_emu_read_counts();
         for (int32_t n = 0; n < TINY_BATCH; n++)
             assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p.view, &frame));
-        assert_ok(f.env, f.backend->runner_run(f.env, f.runner));
+        assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner));
         const struct cuda_emu_counts after = cuda_emu_read_counts();
         assert_int_equal(after.host_waits - before.host_waits, 1);
         assert_int_equal(after.graph_launches - before.graph_launches, run >= 1);

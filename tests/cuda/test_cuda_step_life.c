@@ -10,9 +10,8 @@ static float *trained(bool no_graph, size_t *count)
     tiny_open(&tiny, &(struct tiny_settings){.device.no_graph = no_graph});
     for (int i = 0; i < 3; i++) {
         struct det_step_result result;
-        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images,
-                                                   tiny.truths, 0.02f / (float)(i + 1), &result));
-        tiny.gpu->updates++;
+        assert_ok(tiny.env, det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths,
+                                             0.02f / (float)(i + 1), &result));
     }
     assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     *count = tiny.gpu->graph.param_floats;
@@ -97,18 +96,17 @@ static void non_finite(void **state)
     assert_non_null(before);
     memcpy(before, tiny.gpu->params, bytes);
     for (int i = 0; i < 3; i++) { /* eager, recorded, replayed */
-        assert_fails(tiny.env, DET_STATUS_NON_FINITE, tiny.gpu->graph.params[bad].key,
-                     tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
-                                            0.02f, &result));
+        assert_fails(
+            tiny.env, DET_STATUS_NON_FINITE, tiny.gpu->graph.params[bad].key,
+            det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.02f, &result));
         assert_true(isnan(result.total_loss));
     }
     assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     assert_memory_equal(before, tiny.gpu->params, bytes);
     free(before);
     tiny.truths[0].class_index[0] = TINY_CLASSES;
-    assert_fails(
-        tiny.env, DET_STATUS_INVALID_ARGUMENT, "image 0 of the batch, object 0",
-        tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths, 0.02f, &result));
+    assert_fails(tiny.env, DET_STATUS_INVALID_ARGUMENT, "image 0 of the batch, object 0",
+                 det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.02f, &result));
     tiny_close(&tiny);
 }
 
@@ -125,8 +123,8 @@ static void counts(void **state)
     const long host_allocations = test_env_allocations(&tiny.t);
     for (int i = 0; i < 4; i++) {
         const struct cuda_emu_counts before = cuda_emu_read_counts();
-        assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images,
-                                                   tiny.truths, 0.01f, &result));
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
         const struct cuda_emu_counts after = cuda_emu_read_counts();
         assert_int_equal(after.host_waits - before.host_waits, 1);
         assert_int_equal(after.captures - before.captures, i == 1);
@@ -210,13 +208,13 @@ static void each_device_allocation_fails(void **state)
     tiny_boxes(&tiny, 400);
     for (long n = 1; n <= 2; n++) {
         cuda_emu_fail_at(n);
-        assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "ground truth",
-                     tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
-                                            0.01f, &result));
+        assert_fails(
+            tiny.env, DET_STATUS_OUT_OF_MEMORY, "ground truth",
+            det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     }
     cuda_emu_fail_at(0);
-    assert_ok(tiny.env, tiny.backend->step_run(tiny.env, tiny.gpu->step, tiny.images, tiny.truths,
-                                               0.01f, &result));
+    assert_ok(tiny.env,
+              det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     tiny_close(&tiny);
 }
 

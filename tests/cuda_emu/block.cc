@@ -388,7 +388,7 @@ cudaError_t launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
     }
     totals.launches++;
     return issue(stream, name, std::move(accesses), [=, run = std::move(run)] {
-        return run_grid(name, grid, block, shared_bytes, run);
+        return traps_now() || run_grid(name, grid, block, shared_bytes, run);
     });
 }
 

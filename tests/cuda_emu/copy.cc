@@ -1,4 +1,5 @@
-/* copy.cc: copies and fills. A copy to the host shows only after a wait, as on a device: until then its place holds a pattern. */
+/* copy.cc: copies and fills. A copy to the host shows only after a wait, as on a device: until then its place holds a pattern. Pinned
+ * memory that is copied to the device must be left alone until a wait: whether it was is looked at then. */
 #include <stdlib.h>
 
 #include "stream.h"
@@ -22,6 +23,73 @@ void copy_to_host_later(void *to, const void *from, size_t bytes)
     memset(to, 0xEE, bytes);
 }
 
+/* Pinned memory that a copy may still be reading, and what was in it. */
+struct read_memory {
+    unsigned stream;
+    uint64_t position;
+    const void *from;
+    size_t bytes;
+    uint64_t sum;
+};
+static std::vector<read_memory> being_read;
+
+static uint64_t sum_of(const void *from, size_t bytes)
+{
+    const char *at = (const char *)from;
+    uint64_t sum = bytes, word = 0;
+    for (size_t i = 0; i < bytes; i += sizeof word) {
+        const size_t count = bytes - i < sizeof word ? bytes - i : sizeof word;
+        memcpy(&word, at + i, count);
+        sum = (sum ^ word) * 0x9E3779B97F4A7C15U;
+        sum ^= sum >> 29;
+    }
+    return sum;
+}
+
+static void note_read(const void *from, size_t bytes)
+{
+    being_read.push_back(
+        {running_stream->number, running_stream->position, from, bytes, sum_of(from, bytes)});
+}
+
+static void check_read(const read_memory &r)
+{
+    if (sum_of(r.from, r.bytes) == r.sum)
+        return;
+    report("the host changed %p (%zu bytes) while it may still have been copied", r.from, r.bytes);
+    set_error(cudaErrorLaunchFailure);
+}
+
+void forget_reads(const void *begin, size_t bytes)
+{
+    for (size_t i = being_read.size(); i-- > 0;) {
+        const uintptr_t offset = (uintptr_t)being_read[i].from - (uintptr_t)begin;
+        if (offset >= bytes)
+            continue;
+        check_read(being_read[i]);
+        being_read.erase(being_read.begin() + (long)i);
+    }
+}
+
+void copies_reset()
+{
+    waiting.clear();
+    being_read.clear();
+}
+
+static void finish_reads(const vector_clock &past)
+{
+    size_t kept = 0;
+    for (const read_memory &r : being_read) {
+        const auto known = past.find(r.stream);
+        if (known != past.end() && known->second >= r.position)
+            check_read(r);
+        else
+            being_read[kept++] = r;
+    }
+    being_read.resize(kept);
+}
+
 static void finish_copies(const vector_clock &past, bool carry_out)
 {
     size_t kept = 0;
@@ -42,11 +110,13 @@ static void finish_copies(const vector_clock &past, bool carry_out)
 void host_knows(const vector_clock &past)
 {
     finish_copies(past, true);
+    finish_reads(past);
 }
 
 void drop_waiting_copies(const vector_clock &past)
 {
     finish_copies(past, false);
+    finish_reads(past);
 }
 
 /* The kind must say what the pointers are, and the ranges must lie in their blocks. */
@@ -79,7 +149,8 @@ static cudaError_t copy(const char *call, void *to, size_t to_pitch, const void 
         !check_side(call, from, from_bytes, from_device))
         return set_error(cudaErrorInvalidValue);
     const void *on_host = to_device ? from : to;
-    if (!now && to_device != from_device && memory_of(on_host, nullptr, nullptr) == memory::foreign)
+    const bool pinned = memory_of(on_host, nullptr, nullptr) == memory::pinned;
+    if (!now && to_device != from_device && !pinned)
         totals.unpinned_copies++;
     std::vector<access> accesses;
     if (to_device)
@@ -94,6 +165,8 @@ static cudaError_t copy(const char *call, void *to, size_t to_pitch, const void 
                 copy_to_host_later(row, source, width);
             else
                 memmove(row, source, width);
+            if (to_device && !from_device && !now && pinned)
+                note_read(source, width);
         }
         return true;
     });

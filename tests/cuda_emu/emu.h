@@ -75,10 +75,20 @@ bool guarded(const std::function<bool()> &action);
 cudaError_t set_error(cudaError_t error); /* remembered for cudaGetLastError; returns it */
 /* False, with the error set, when there is no such device or the driver is too old. */
 cudaError_t machine_ready();
+/* What every call answers once a kernel has trapped, until cudaDeviceReset(). */
+cudaError_t broken();
+/* True when the test wants this kernel to trap: it does nothing, and the error shows in later calls. */
+bool traps_now();
+/* cudaDeviceReset(): all that lives on the device is gone. */
+void memory_reset();
+void streams_reset();
+void graphs_reset();
+void copies_reset();
 /* True when the test wants this allocation to fail. */
 bool allocation_fails();
 extern size_t device_memory;
 extern cuda_emu_counts totals;
+extern bool waits_ignored; /* a planted mistake: streams wait for no event */
 constexpr size_t shared_default_bytes = 48 * 1024, shared_most_bytes = 99 * 1024;
 
 /* --- stream.cc and graph.cc --- */
@@ -91,6 +101,7 @@ cudaError_t issue(cudaStream_t stream, const char *name, std::vector<access> acc
 cudaError_t not_while_capturing(const char *call);
 /* What streams did to memory that is released now is over: releasing waits. */
 void forget_uses(const void *begin, size_t bytes);
+void forget_reads(const void *begin, size_t bytes); /* of pinned memory: copy.cc */
 void stream_counts(cuda_emu_counts *counts);
 void graph_counts(cuda_emu_counts *counts);
 

@@ -18,6 +18,16 @@ void graph_counts(cuda_emu_counts *counts)
     counts->live_execs = (long)execs.size();
 }
 
+void graphs_reset()
+{
+    for (const cudaGraph_t graph : graphs)
+        delete graph;
+    for (const cudaGraphExec_t exec : execs)
+        delete exec;
+    graphs.clear();
+    execs.clear();
+}
+
 /* Every forked stream's last operation must be over for the origin. */
 static bool joined(const CUgraph_st *graph)
 {
@@ -33,6 +43,8 @@ extern "C" {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     CUstream_st *s = stream_of(stream);
     if (stream == nullptr || s == nullptr)
         return set_error(cudaErrorStreamCaptureUnsupported);
@@ -122,6 +134,8 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t 
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     if (graphs.erase(graph) == 0)
         return set_error(cudaErrorInvalidValue);
     delete graph;
@@ -130,6 +144,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     if (execs.erase(exec) == 0)
         return set_error(cudaErrorInvalidValue);
     delete exec;

@@ -11,10 +11,13 @@ constexpr int default_driver = CUDART_VERSION;
 
 size_t device_memory = default_memory;
 cuda_emu_counts totals;
+bool waits_ignored;
 
 static cudaError_t last_error = cudaSuccess;
 static int devices = 1, driver = default_driver, current;
-static long fail_at; /* allocations until the one that fails */
+static long fail_at;                   /* allocations until the one that fails */
+static long trap_at;                   /* kernels until the one that traps */
+static cudaError_t trap = cudaSuccess; /* the error of a kernel that did */
 
 static struct environment {
     environment()
@@ -33,6 +36,18 @@ cudaError_t set_error(cudaError_t error)
     return error;
 }
 
+cudaError_t broken()
+{
+    return trap;
+}
+
+bool traps_now()
+{
+    if (trap_at > 0 && --trap_at == 0)
+        trap = cudaErrorIllegalAddress;
+    return trap != cudaSuccess;
+}
+
 bool allocation_fails()
 {
     return fail_at > 0 && --fail_at == 0;
@@ -42,6 +57,8 @@ cudaError_t machine_ready()
 {
     if (driver < CUDART_VERSION / 1000 * 1000)
         return set_error(cudaErrorInsufficientDriver);
+    if (trap != cudaSuccess)
+        return trap;
     return devices == 0 ? set_error(cudaErrorNoDevice) : cudaSuccess;
 }
 
@@ -84,6 +101,11 @@ void cuda_emu_set_memory(size_t bytes)
     device_memory = bytes != 0 ? bytes : default_memory;
 }
 
+void cuda_emu_ignore_waits(int on)
+{
+    waits_ignored = on != 0;
+}
+
 void cuda_emu_fail_at(long n)
 {
     fail_at = n;
@@ -96,8 +118,29 @@ void cuda_emu_set_machine(int count, int driver_version)
     current = 0;
 }
 
+void cuda_emu_trap_at(long n)
+{
+    trap_at = n;
+}
+
+cudaError_t cudaDeviceReset(void)
+{
+    const cudaError_t error = not_while_capturing("cudaDeviceReset");
+    if (error != cudaSuccess)
+        return error;
+    trap = last_error = cudaSuccess;
+    totals.resets++;
+    graphs_reset();
+    copies_reset();
+    streams_reset();
+    memory_reset();
+    return cudaSuccess;
+}
+
 cudaError_t cudaGetLastError(void)
 {
+    if (trap != cudaSuccess)
+        return trap;
     const cudaError_t error = last_error;
     last_error = cudaSuccess;
     return error;
@@ -105,7 +148,7 @@ cudaError_t cudaGetLastError(void)
 
 cudaError_t cudaPeekAtLastError(void)
 {
-    return last_error;
+    return trap != cudaSuccess ? trap : last_error;
 }
 
 #define DET_EMU_ERRORS(X)                                                                     \

@@ -39,6 +39,8 @@ static cudaError_t allocate(void **pointer, size_t bytes, bool pinned)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t room = round_up(round_up(bytes, alignment), page);
     *pointer = nullptr;
+    if (broken() != cudaSuccess)
+        return broken();
     if (allocation_fails() ||
         (!pinned && (bytes > device_memory || live_bytes > device_memory - bytes)))
         return set_error(cudaErrorMemoryAllocation);
@@ -94,10 +96,20 @@ bool guards_whole(const char *after)
     return whole;
 }
 
+void memory_reset()
+{
+    for (const auto &[at, b] : blocks) {
+        forget_uses((const void *)at, b.bytes);
+        munmap(b.mapping, b.mapping_bytes);
+    }
+    blocks.clear();
+    live_bytes = 0;
+}
+
 static cudaError_t release(void *pointer, bool pinned)
 {
-    if (pointer == nullptr)
-        return cudaSuccess;
+    if (broken() != cudaSuccess || pointer == nullptr)
+        return broken();
     const auto found = blocks.find((uintptr_t)pointer);
     if (found == blocks.end() || found->second.pinned != pinned) {
         report("%s of %p, which is no such block", pinned ? "cudaFreeHost" : "cudaFree", pointer);
@@ -105,6 +117,8 @@ static cudaError_t release(void *pointer, bool pinned)
     }
     const bool whole = guard_whole(found->first, found->second, "before the release");
     forget_uses(pointer, found->second.bytes);
+    if (pinned)
+        forget_reads(pointer, found->second.bytes);
     munmap(found->second.mapping, found->second.mapping_bytes);
     if (!pinned)
         live_bytes -= found->second.bytes;
@@ -255,6 +269,8 @@ extern "C" cudaError_t cudaFreeHost(void *pointer)
 
 extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     *total_bytes = device_memory;
     *free_bytes = device_memory - live_bytes;
     return cudaSuccess;

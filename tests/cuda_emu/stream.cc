@@ -31,6 +31,17 @@ CUstream_st *stream_of(cudaStream_t handle)
     return streams.count(handle) != 0 ? handle : nullptr;
 }
 
+void streams_reset()
+{
+    for (const cudaStream_t s : streams)
+        delete s;
+    for (const cudaEvent_t e : events)
+        delete e;
+    streams.clear();
+    events.clear();
+    process.uses.clear();
+}
+
 void stream_counts(cuda_emu_counts *counts)
 {
     counts->live_streams = (long)streams.size();
@@ -132,6 +143,8 @@ cudaError_t not_while_capturing(const char *call)
 cudaError_t issue(cudaStream_t handle, const char *name, std::vector<access> accesses,
                   std::function<bool()> action)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     CUstream_st *s = stream_of(handle);
     if (s == nullptr) {
         report("%s: no such stream", name);
@@ -159,6 +172,8 @@ cudaError_t issue(cudaStream_t handle, const char *name, std::vector<access> acc
 
 static cudaError_t host_waits(const char *call, const vector_clock &past)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     const cudaError_t error = not_while_capturing(call);
     if (error != cudaSuccess)
         return error;
@@ -210,6 +225,8 @@ cudaError_t cudaStreamCreate(cudaStream_t *stream)
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     if (streams.erase(stream) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
     drop_waiting_copies(stream->past);
@@ -257,6 +274,8 @@ cudaError_t cudaEventCreate(cudaEvent_t *event)
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     if (events.erase(event) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
     delete event;
@@ -265,6 +284,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     CUstream_st *s = stream_of(stream);
     if (s == nullptr || events.count(event) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
@@ -278,9 +299,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int)
 {
+    if (broken() != cudaSuccess)
+        return broken();
     CUstream_st *s = stream_of(stream);
     if (s == nullptr || events.count(event) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
+    if (waits_ignored)
+        return cudaSuccess;
     if (event->capture != nullptr && event->capture != s->capture) {
         const cudaError_t error = join_capture(s, event->capture);
         if (error != cudaSuccess)

@@ -1,5 +1,6 @@
 /* The four tools one after the other, as a user runs them, on a tiny workspace. */
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,60 @@ static int count_events(const char *folder, const char *run_name, const char *ta
     det_record_set_close(&t.env, &set);
     test_env_check(&t);
     return found;
+}
+
+static double number_in(const cJSON *tree, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(tree, name);
+    if (!cJSON_IsNumber(item))
+        fail_msg("no number %s", name);
+    return item->valuedouble;
+}
+
+/* The figures of det-bench hang together: a part takes no longer than the whole. */
+static void bench_the_model(const struct workspace *w, const char *image)
+{
+    static const char *const parts[] = {"decode_ms", "resize_ms", "network_ms", "postprocess_ms"};
+    static char out[100000];
+    char json[400];
+    snprintf(json, sizeof json, "%s/bench.json", w->directory);
+    assert_int_equal(run(out, sizeof out,
+                         "det-bench %s/exported/model.det --image %s --size 64x128 --batch 2 "
+                         "--repeat 3 --threads 1 --threshold 0 --json %s",
+                         w->directory, image, json),
+                     0);
+    expect(out, "64 x 128, batch 2; cpu: ");
+    expect(out, "1 thread");
+    expect(out, "images/s: network ");
+    char *text = test_read_text(json);
+    cJSON *tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    const cJSON *whole = cJSON_GetObjectItem(tree, "whole_ms");
+    double sum = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const cJSON *part = cJSON_GetObjectItem(tree, parts[i]);
+        assert_true(number_in(part, "least") > 0);
+        assert_true(number_in(part, "least") <= number_in(part, "p50"));
+        assert_true(number_in(part, "p50") <= number_in(part, "p99"));
+        assert_true(number_in(part, "p99") <= number_in(whole, "p99"));
+        sum += number_in(part, "least");
+    }
+    assert_true(sum <= number_in(whole, "p99"));
+    assert_true(number_in(tree, "load_ms") > 0 && number_in(tree, "first_ms") > 0);
+    assert_true(number_in(tree, "images_per_second") <=
+                number_in(tree, "network_images_per_second"));
+    assert_true(number_in(tree, "picture_width") == 120 && number_in(tree, "height") == 64);
+    assert_true(number_in(tree, "detections") > 0 && number_in(tree, "peak_bytes") > 1e6);
+    cJSON_Delete(tree);
+    free(text);
+    /* Its own picture; JSON instead of the table. */
+    assert_int_equal(
+        run(out, sizeof out, "det-bench %s/exported/model.det --repeat 1 --json -", w->directory),
+        0);
+    tree = cJSON_Parse(strchr(out, '{')); /* behind stderr's line */
+    assert_non_null(tree);
+    assert_true(number_in(tree, "picture_width") == 1280 && number_in(tree, "width") == 96);
+    cJSON_Delete(tree);
 }
 
 static void train_evaluate_export_detect(void **state)
@@ -144,6 +199,8 @@ static void train_evaluate_export_detect(void **state)
     snprintf(annotated, sizeof annotated, "%s/annotated/picture.jpg", w.directory);
     assert_int_equal(access(annotated, R_OK), 0);
 
+    bench_the_model(&w, image);
+
     /* The examples on the same files. */
     assert_int_equal(run(out, sizeof out, "../examples/detect_image %s/exported/model.det %s",
                          w.directory, image),
@@ -196,6 +253,108 @@ static void interrupted_training_saves_and_goes_on(void **state)
     workspace_remove(&w);
 }
 
+/* Steps of "Eval metrics at step N" in a text, in order, as "4 8 12 ". */
+static void evaluated_steps(const char *out, char *steps, size_t size)
+{
+    size_t used = 0;
+    steps[0] = '\0';
+    for (const char *at = out; (at = strstr(at, "Eval metrics at step ")) != NULL; at++)
+        used += (size_t)snprintf(steps + used, size - used, "%ld ",
+                                 atol(at + strlen("Eval metrics at step ")));
+}
+
+static void evaluation_while_training_and_after(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char steps[200];
+    struct workspace w;
+    workspace_make(&w, "watch");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s --eval_every 4 "
+                         "--checkpoint_every_n 4 --keep_best total_loss --patience 9",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "4 8 12 ");
+    expect(out, "(best so far)");
+    expect(out, "best Loss/total_loss: ");
+    expect(out, "3 evaluations, mean ");
+    assert_int_equal(count_events(w.model_dir, "eval", "DetectionBoxes_Precision/mAP@.50IOU"), 3);
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --all "
+                         "--max_images 2",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "4 8 12 ");
+    /* Watching begins with the newest and gives up in time. */
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --max_images 2 "
+                         "--wait_interval 0 --eval_timeout 0",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "12 ");
+    expect(out, "no new checkpoint for 0 s: done");
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --all", w.config,
+                         w.directory),
+                     1);
+    expect(out, "no checkpoint here");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s "
+                         "--patience 2",
+                         w.config, w.model_dir),
+                     2);
+    expect(out, "need --eval_every");
+    workspace_remove(&w);
+}
+
+/* Checkpoints that come while it watches: each, in order, from those that are there at the second look. */
+static void each_new_checkpoint_is_seen(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char steps[200], watched[400];
+    struct workspace w;
+    workspace_make(&w, "follow");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s --checkpoint_every_n "
+                         "2 --keep 9",
+                         w.config, w.model_dir),
+                     0);
+    snprintf(watched, sizeof watched, "%s/watched", w.directory);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* The folder does not even exist at first. */
+        char from[500], to[500];
+        usleep(300000);
+        if (mkdir(watched, 0777) != 0)
+            _exit(1);
+        for (int step = 2; step <= 12; step += 2) {
+            snprintf(from, sizeof from, "%s/ckpt-%d.det", w.model_dir, step);
+            snprintf(to, sizeof to, "%s/ckpt-%d.det", watched, step);
+            if (rename(from, to) != 0)
+                _exit(1);
+            usleep(step == 2 ? 1500000 : 1000);
+        }
+        _exit(0);
+    }
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --max_images 1 "
+                         "--wait_interval 0.1 --eval_timeout 4",
+                         w.config, watched),
+                     0);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "2 4 6 8 10 12 ");
+    workspace_remove(&w);
+}
+
 static void mistakes_are_answered(void **state)
 {
     (void)state;
@@ -220,6 +379,18 @@ static void mistakes_are_answered(void **state)
                          w.config),
                      1);
     expect(out, "cuda");
+    assert_int_equal(run(out, sizeof out, "det-bench none --size 320x"), 2);
+    expect(out, "--size: got `320x`, expected HxW");
+    assert_int_equal(run(out, sizeof out, "det-bench none --batch 0"), 2);
+    assert_int_equal(run(out, sizeof out, "det-bench"), 2);
+    assert_int_equal(run(out, sizeof out, "det-bench none"), 1);
+    expect(out, "det-bench: none: No such file");
+    assert_int_equal(run(out, sizeof out, "det-info --cpu sse2 --threads 1"), 0);
+    expect(out, "  sse2        can be used\n");
+    expect(out, "  chosen: sse2, by --cpu\n");
+    expect(out, "threads: 1, by --threads\n");
+    assert_int_equal(run(out, sizeof out, "det-info --cpu sse3"), 1);
+    expect(out, "instruction set \"sse3\": unknown instruction set, expected ");
     assert_int_equal(run(out, sizeof out, "det-info --help"), 0);
     expect(out, "usage: det-info");
     workspace_remove(&w);
@@ -246,6 +417,8 @@ int test_tools(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(train_evaluate_export_detect),
         cmocka_unit_test(interrupted_training_saves_and_goes_on),
+        cmocka_unit_test(evaluation_while_training_and_after),
+        cmocka_unit_test(each_new_checkpoint_is_seen),
         cmocka_unit_test(mistakes_are_answered),
         cmocka_unit_test(coco_files_alone),
     };

@@ -19,8 +19,10 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
                                   struct det_step_result *result);
 det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float learning_rate,
                                const struct det_step_result *result);
-det_status det_cpu_step_run(struct det_env *env, struct det_step *step, const float *images,
-                            const struct det_ground_truth *truths, float learning_rate,
+det_status det_cpu_step_stage(struct det_env *env, struct det_step *step, const float *images,
+                              const struct det_ground_truth *truths);
+det_status det_cpu_step_begin(struct det_env *env, struct det_step *step, float learning_rate);
+det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
                             struct det_step_result *result);
 
 det_status det_cpu_runner_create(struct det_env *env, struct det_device *device,
@@ -32,7 +34,8 @@ det_status det_cpu_runner_set_picture(struct det_env *env, struct det_runner *ru
 det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *runner,
                                      const float *images, int32_t height, int32_t width,
                                      const float (*windows)[4]);
-det_status det_cpu_runner_run(struct det_env *env, struct det_runner *runner);
+det_status det_cpu_runner_begin(struct det_env *env, struct det_runner *runner);
+det_status det_cpu_runner_end(struct det_env *env, struct det_runner *runner);
 det_status det_cpu_runner_detections(struct det_env *env, struct det_runner *runner, int32_t index,
                                      const struct det_detections **detections);
 det_status det_cpu_runner_outputs(struct det_env *env, struct det_runner *runner,

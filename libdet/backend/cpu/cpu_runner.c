@@ -154,7 +154,14 @@ static void find(struct det_runner *r, int32_t index)
         place->found = det_postprocess_run(place->postprocess, logits, encodings, place->window);
 }
 
-det_status det_cpu_runner_run(struct det_env *env, struct det_runner *r)
+det_status det_cpu_runner_begin(struct det_env *env, struct det_runner *r)
+{
+    (void)env;
+    (void)r;
+    return DET_OK;
+}
+
+det_status det_cpu_runner_end(struct det_env *env, struct det_runner *r)
 {
     (void)env;
     const uint64_t start = now_ns();

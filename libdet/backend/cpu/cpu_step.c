@@ -18,6 +18,10 @@ struct det_step {
     struct det_targets *targets;
     struct det_losses *losses;
     size_t net_bytes;
+    /* Given by stage and begin, for end. */
+    const float *images;
+    const struct det_ground_truth *truths;
+    float learning_rate;
 };
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
@@ -160,10 +164,25 @@ det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float
     return DET_OK;
 }
 
-det_status det_cpu_step_run(struct det_env *env, struct det_step *step, const float *images,
-                            const struct det_ground_truth *truths, float learning_rate,
+det_status det_cpu_step_stage(struct det_env *env, struct det_step *step, const float *images,
+                              const struct det_ground_truth *truths)
+{
+    (void)env;
+    step->images = images;
+    step->truths = truths;
+    return DET_OK;
+}
+
+det_status det_cpu_step_begin(struct det_env *env, struct det_step *step, float learning_rate)
+{
+    (void)env;
+    step->learning_rate = learning_rate;
+    return DET_OK;
+}
+
+det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
                             struct det_step_result *result)
 {
-    DET_TRY_RETURN(det_cpu_step_gradients(env, step, images, truths, result));
-    return det_cpu_step_update(env, step, learning_rate, result);
+    DET_TRY_RETURN(det_cpu_step_gradients(env, step, step->images, step->truths, result));
+    return det_cpu_step_update(env, step, step->learning_rate, result);
 }

@@ -86,6 +86,8 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
     DET_TRY(det_cuda_device_use(env, d));
     DET_TRY(det_cuda_check(env, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
                            "creating a stream"));
+    DET_TRY(det_cuda_check(env, cudaStreamCreateWithFlags(&d->copies, cudaStreamNonBlocking),
+                           "creating a stream"));
     DET_TRY(det_cublas_check(env, cublasLtCreate(&d->cublas), "starting cublasLt"));
     *out = d;
     return DET_OK;
@@ -94,17 +96,33 @@ fail:
     return status;
 }
 
+/* A kernel that trapped leaves this process's context on the GPU unusable: every call answers its error, and no memory can be
+ * released. Only a reset helps. It takes from others in this process what they have lost already. */
+static void reset_if_broken(void)
+{
+    (void)cudaGetLastError();
+    if (cudaDeviceSynchronize() != cudaSuccess)
+        (void)cudaDeviceReset();
+    (void)cudaGetLastError();
+}
+
 void det_cuda_device_close(struct det_env *env, struct det_device **device)
 {
     struct det_device *d = *device;
     if (d == NULL)
         return;
+    const bool used = d->stream != NULL;
+    (void)cudaSetDevice(d->index);
     if (d->cudnn != NULL)
         (void)cudnnDestroy(d->cudnn);
     if (d->cublas != NULL)
         (void)cublasLtDestroy(d->cublas);
+    if (d->copies != NULL)
+        (void)cudaStreamDestroy(d->copies);
     if (d->stream != NULL)
         (void)cudaStreamDestroy(d->stream);
+    if (used)
+        reset_if_broken();
     det_free(env, device);
 }
 
@@ -150,4 +168,29 @@ det_status det_cuda_download(struct det_env *env, const struct det_device *d, vo
 {
     DET_TRY_RETURN(det_cuda_enqueue_download(env, d, to, from, bytes, what));
     return det_cuda_device_wait(env, d, what);
+}
+
+det_status det_cuda_input_upload(struct det_env *env, const struct det_device *d, void *to,
+                                 const void *from, size_t bytes, const char *what)
+{
+    return det_cuda_check(env, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, d->copies),
+                          what);
+}
+
+det_status det_cuda_input_uploaded(struct det_env *env, const struct det_device *d,
+                                   cudaEvent_t uploaded)
+{
+    return det_cuda_check(env, cudaEventRecord(uploaded, d->copies), "marking an upload");
+}
+
+det_status det_cuda_input_awaited(struct det_env *env, const struct det_device *d,
+                                  cudaEvent_t uploaded)
+{
+    return det_cuda_check(env, cudaStreamWaitEvent(d->stream, uploaded, 0),
+                          "waiting for an upload");
+}
+
+det_status det_cuda_input_wait(struct det_env *env, const struct det_device *d)
+{
+    return det_cuda_check(env, cudaStreamSynchronize(d->copies), "uploading an input");
 }

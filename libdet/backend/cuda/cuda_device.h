@@ -1,10 +1,14 @@
-/* cuda_device.h: an opened GPU: one stream, on which everything that is done for a step or a runner happens in order, and the
- * libraries' handles.
+/* cuda_device.h: an opened GPU: the stream on which everything that is done for a step or a runner happens in order, a second one
+ * that brings their images, and the libraries' handles.
  *
- * One stream, no second one for copies: a step starts with its images and ends with its results, so that there is nothing of
- * the same step to overlap a copy with, and det_backend's calls wait for the result before the next batch is handed over. What
- * can overlap does so without a second stream: the host fills the staging memory image by image while the device fetches what
- * is there. */
+ * Images are most of what is copied, and may be given while the device computes (det_backend's stages_ahead): steps and runners
+ * have two inputs, one being computed on, one being filled. The order is kept from both sides:
+ *
+ *     copies   upload into input 1 .. event |                     upload into input 0 .. event |
+ *     stream         step on input 0        | waits, step on input 1                           | waits, step on input 0
+ *     host                      waits for the end of step 0, and only then fills input 0
+ *
+ * The small rest (boxes, learning rate, sizes of pictures) is copied by the step itself, on its stream. */
 #ifndef DET_BACKEND_CUDA_DEVICE_H
 #define DET_BACKEND_CUDA_DEVICE_H
 
@@ -20,7 +24,7 @@ struct det_device {
     int32_t index, major, minor; /* compute capability major.minor */
     char name[256];
     enum detk_type type; /* of activations and of their gradients */
-    cudaStream_t stream;
+    cudaStream_t stream, copies;
     cublasLtHandle_t cublas;
     cudnnHandle_t cudnn; /* NULL until a network needs it: it costs hundreds of MB */
 };
@@ -28,6 +32,7 @@ struct det_device {
 /* Functions of struct det_backend. DEVICE when there is no GPU, or none of compute capability 7.5 (8.0 for TF32 and BF16). */
 det_status det_cuda_device_open(struct det_env *env, const struct det_device_settings *settings,
                                 struct det_device **device);
+/* After the error of a kernel, which nothing on the GPU survives, this also resets it for the process: it can then be opened again. */
 void det_cuda_device_close(struct det_env *env, struct det_device **device);
 void det_cuda_device_describe(const struct det_device *device, char *text, size_t bytes);
 
@@ -48,6 +53,17 @@ det_status det_cuda_enqueue_upload(struct det_env *env, const struct det_device 
                                    const void *from, size_t bytes, const char *what);
 det_status det_cuda_enqueue_download(struct det_env *env, const struct det_device *device, void *to,
                                      const void *from, size_t bytes, const char *what);
+
+/* Only enqueues the copy of an input, on the stream of copies: from pinned memory. `uploaded` then stands behind it, and what the
+ * device's stream gets after det_cuda_input_awaited() comes after that. */
+det_status det_cuda_input_upload(struct det_env *env, const struct det_device *device, void *to,
+                                 const void *from, size_t bytes, const char *what);
+det_status det_cuda_input_uploaded(struct det_env *env, const struct det_device *device,
+                                   cudaEvent_t uploaded);
+det_status det_cuda_input_awaited(struct det_env *env, const struct det_device *device,
+                                  cudaEvent_t uploaded);
+/* The host waits: for the memory of an input whose upload nobody waited for. */
+det_status det_cuda_input_wait(struct det_env *env, const struct det_device *device);
 
 /* Size of an element of an activation. */
 static inline size_t det_cuda_element_bytes(const struct det_device *device)

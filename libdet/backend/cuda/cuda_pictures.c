@@ -72,7 +72,7 @@ det_status det_cuda_pictures_set(struct det_env *env, const struct det_device *d
     const size_t row = (size_t)view->width * format.bytes, bytes = row * (size_t)view->height;
     const ptrdiff_t stride = view->stride_bytes == 0 ? (ptrdiff_t)row : view->stride_bytes;
     if (picture->under_way)
-        DET_TRY_RETURN(det_cuda_device_wait(env, device, "uploading a picture"));
+        DET_TRY_RETURN(det_cuda_input_wait(env, device));
     DET_TRY_RETURN(make_room(env, &picture->pinned, DET_CUDA_PINNED, bytes));
     DET_TRY_RETURN(make_room(env, &picture->device, DET_CUDA_DEVICE, bytes));
     for (int32_t y = 0; y < view->height; y++)
@@ -87,8 +87,8 @@ det_status det_cuda_pictures_set(struct det_env *env, const struct det_device *d
         .frame_width = frame->width,
     };
     picture->under_way = true;
-    return det_cuda_enqueue_upload(env, device, picture->device.at, picture->pinned.at, bytes,
-                                   "uploading a picture");
+    return det_cuda_input_upload(env, device, picture->device.at, picture->pinned.at, bytes,
+                                 "uploading a picture");
 }
 
 void det_cuda_pictures_arrived(struct det_cuda_pictures *p)

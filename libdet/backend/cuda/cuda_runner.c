@@ -37,10 +37,12 @@ static void place(struct det_runner *r, int32_t batch)
     const size_t images = (size_t)batch;
     r->params_at = det_cuda_layout_add(layout, s->graph->param_floats, sizeof(float));
     r->anchors_at = det_cuda_layout_add(layout, (size_t)s->anchor_count, 4 * sizeof(float));
-    r->windows_at = det_cuda_layout_add(layout, images, 4 * sizeof(float));
-    r->table_at = det_cuda_layout_add(layout, images, sizeof(struct detk_image));
-    if (s->evaluate)
-        r->images_at = det_cuda_layout_add(layout, images, image_bytes(s->spec));
+    for (int i = 0; i < DET_CUDA_INPUTS; i++) {
+        struct det_cuda_input *in = &r->inputs[i];
+        in->windows_at = det_cuda_layout_add(layout, images, 4 * sizeof(float));
+        in->table_at = det_cuda_layout_add(layout, images, sizeof(struct detk_image));
+        in->images_at = det_cuda_layout_add(layout, s->evaluate ? images : 0, image_bytes(s->spec));
+    }
     place_detections(r, batch);
     const size_t post =
         detk_postprocess_workspace(&r->postprocess, batch, s->anchor_count, s->spec->num_classes);
@@ -56,7 +58,6 @@ static det_status plan(struct det_env *env, struct det_device *device,
         .settings = *settings,
         .spec = *settings->spec,
         .postprocess = *settings->postprocess,
-        .input = settings->evaluate ? DET_CUDA_IMAGES : DET_CUDA_PICTURES,
     };
     DET_TRY_RETURN(det_cuda_net_plan(env, device, settings->graph, batch,
                                      settings->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE,
@@ -75,16 +76,43 @@ static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, 
     return DET_OK;
 }
 
+/* Black pictures in whole windows, until others are set. */
+static det_status open_input(struct det_env *env, struct det_runner *r, struct det_cuda_input *in,
+                             struct detk_image *table)
+{
+    in->source = r->settings.evaluate ? DET_CUDA_IMAGES : DET_CUDA_PICTURES;
+    for (int32_t i = 0; i < r->settings.batch; i++) {
+        in->staged_windows[i][0] = in->staged_windows[i][1] = 0;
+        in->staged_windows[i][2] = in->staged_windows[i][3] = 1;
+    }
+    DET_TRY_RETURN(det_cuda_check(
+        env, cudaEventCreateWithFlags(&in->uploaded, cudaEventDisableTiming), "creating an event"));
+    return det_cuda_pictures_create(env, r->device, r->settings.batch, table, &in->pictures);
+}
+
+static void close_input(struct det_env *env, struct det_cuda_input *in)
+{
+    for (int i = 0; i < DET_CUDA_SOURCES; i++)
+        det_cuda_graph_forget(&in->graphs[i]);
+    det_cuda_pictures_destroy(env, &in->pictures);
+    if (in->uploaded != NULL)
+        (void)cudaEventDestroy(in->uploaded);
+    in->uploaded = NULL;
+}
+
 static det_status take_pinned(struct det_env *env, struct det_runner *r)
 {
     const struct det_runner_settings *s = &r->settings;
     const size_t images = (size_t)s->batch, anchors = images * (size_t)s->anchor_count;
     struct det_cuda_layout layout = {0};
     const size_t result_at = det_cuda_layout_add(&layout, r->found_bytes, 1);
-    const size_t windows_at = det_cuda_layout_add(&layout, images, 4 * sizeof(float));
-    const size_t table_at = det_cuda_layout_add(&layout, images, sizeof(struct detk_image));
     const size_t evaluated = s->evaluate ? 1 : 0;
-    const size_t images_at = det_cuda_layout_add(&layout, evaluated * images, image_bytes(s->spec));
+    size_t windows_at[DET_CUDA_INPUTS], table_at[DET_CUDA_INPUTS], images_at[DET_CUDA_INPUTS];
+    for (int i = 0; i < DET_CUDA_INPUTS; i++) {
+        windows_at[i] = det_cuda_layout_add(&layout, images, 4 * sizeof(float));
+        table_at[i] = det_cuda_layout_add(&layout, images, sizeof(struct detk_image));
+        images_at[i] = det_cuda_layout_add(&layout, evaluated * images, image_bytes(s->spec));
+    }
     const size_t logits_at = det_cuda_layout_add(&layout, evaluated * anchors,
                                                  (size_t)s->graph->class_slots * sizeof(float));
     const size_t encodings_at =
@@ -93,17 +121,15 @@ static det_status take_pinned(struct det_env *env, struct det_runner *r)
         det_cuda_block_create(env, DET_CUDA_PINNED, layout.bytes, "inference", &r->pinned));
     uint8_t *at = r->pinned.at;
     r->result = at + result_at;
-    r->staged_windows = (float(*)[4])(void *)(at + windows_at);
-    r->staged_images = (float *)(void *)(at + images_at);
     r->logits = (float *)(void *)(at + logits_at);
     r->encodings = (float *)(void *)(at + encodings_at);
-    for (size_t i = 0; i < images; i++) {
-        const float whole[4] = {0, 0, 1, 1};
-        for (int c = 0; c < 4; c++)
-            r->staged_windows[i][c] = whole[c];
+    for (int i = 0; i < DET_CUDA_INPUTS; i++) {
+        struct det_cuda_input *in = &r->inputs[i];
+        in->staged_windows = (float(*)[4])(void *)(at + windows_at[i]);
+        in->staged_images = (float *)(void *)(at + images_at[i]);
+        DET_TRY_RETURN(open_input(env, r, in, (struct detk_image *)(void *)(at + table_at[i])));
     }
-    return det_cuda_pictures_create(env, r->device, s->batch,
-                                    (struct detk_image *)(void *)(at + table_at), &r->pictures);
+    return DET_OK;
 }
 
 static void *in_memory(const struct det_runner *r, size_t offset)
@@ -115,9 +141,13 @@ static void bind(struct det_runner *r)
 {
     r->params = in_memory(r, r->params_at);
     r->anchors = in_memory(r, r->anchors_at);
-    r->windows = in_memory(r, r->windows_at);
-    r->table = in_memory(r, r->table_at);
-    r->images = in_memory(r, r->images_at);
+    for (int i = 0; i < DET_CUDA_INPUTS; i++) {
+        struct det_cuda_input *in = &r->inputs[i];
+        in->windows = in_memory(r, in->windows_at);
+        in->table = in_memory(r, in->table_at);
+        in->images = in_memory(r, in->images_at);
+    }
+    r->filled = r->computed = &r->inputs[0];
     r->workspace = in_memory(r, r->workspace_at);
     r->found = (struct detk_detections){
         .count = in_memory(r, r->count_at),
@@ -140,7 +170,9 @@ static det_status upload_constants(struct det_env *env, struct det_runner *r)
     DET_TRY_RETURN(det_cuda_upload(env, r->device, r->anchors, s->anchors,
                                    (size_t)s->anchor_count * sizeof *s->anchors,
                                    "uploading the anchors"));
-    det_cuda_pictures_arrived(&r->pictures);
+    DET_TRY_RETURN(det_cuda_input_wait(env, r->device));
+    for (int i = 0; i < DET_CUDA_INPUTS; i++)
+        det_cuda_pictures_arrived(&r->inputs[i].pictures);
     return DET_OK;
 }
 
@@ -179,10 +211,12 @@ void det_cuda_runner_destroy(struct det_env *env, struct det_runner **runner)
     if (r == NULL)
         return;
     (void)cudaSetDevice(r->device->index);
+    /* An input may be on its way. */
+    (void)cudaStreamSynchronize(r->device->copies);
+    (void)cudaStreamSynchronize(r->device->stream);
     for (int i = 0; i < DET_CUDA_INPUTS; i++)
-        det_cuda_graph_forget(&r->graphs[i]);
+        close_input(env, &r->inputs[i]);
     det_cuda_net_free(env, &r->net);
-    det_cuda_pictures_destroy(env, &r->pictures);
     det_cuda_block_destroy(&r->memory);
     det_cuda_block_destroy(&r->pinned);
     det_free(env, runner);
@@ -190,5 +224,8 @@ void det_cuda_runner_destroy(struct det_env *env, struct det_runner **runner)
 
 size_t det_cuda_runner_bytes(const struct det_runner *r)
 {
-    return sizeof *r + r->memory.bytes + r->pinned.bytes + det_cuda_pictures_bytes(&r->pictures);
+    size_t bytes = sizeof *r + r->memory.bytes + r->pinned.bytes;
+    for (int i = 0; i < DET_CUDA_INPUTS; i++)
+        bytes += det_cuda_pictures_bytes(&r->inputs[i].pictures);
+    return bytes;
 }

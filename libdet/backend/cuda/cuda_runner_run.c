@@ -11,27 +11,38 @@ static uint64_t now_ns(void)
     return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
 }
 
+/* The input for the run after the one that is under way, or for the next when none is. */
+static struct det_cuda_input *to_fill(struct det_runner *r)
+{
+    if (r->running && r->filled == r->computed)
+        r->filled = r->computed == &r->inputs[0] ? &r->inputs[1] : &r->inputs[0];
+    return r->filled;
+}
+
 det_status det_cuda_runner_set_picture(struct det_env *env, struct det_runner *r, int32_t index,
                                        const det_image_view *view, const struct det_frame *frame)
 {
     const uint64_t start = now_ns();
+    struct det_cuda_input *in = to_fill(r);
     DET_TRY_RETURN(det_cuda_device_use(env, r->device));
-    DET_TRY_RETURN(det_cuda_pictures_set(env, r->device, &r->pictures, index, view, frame));
-    memcpy(r->staged_windows[index], frame->window, sizeof frame->window);
-    r->input = DET_CUDA_PICTURES;
+    DET_TRY_RETURN(det_cuda_pictures_set(env, r->device, &in->pictures, index, view, frame));
+    memcpy(in->staged_windows[index], frame->window, sizeof frame->window);
+    in->source = DET_CUDA_PICTURES;
+    in->fresh = true;
     r->input_ns += now_ns() - start;
     return DET_OK;
 }
 
 /* Image by image, so that the device fetches one while the host copies the next. */
-static det_status stage_images(struct det_env *env, struct det_runner *r, const float *images)
+static det_status stage_images(struct det_env *env, const struct det_runner *r,
+                               const struct det_cuda_input *in, const float *images)
 {
-    const size_t floats = (size_t)r->image_height * (size_t)r->image_width * 3;
+    const size_t floats = (size_t)in->image_height * (size_t)in->image_width * 3;
     for (size_t n = 0; n < (size_t)r->settings.batch; n++) {
-        float *staged = r->staged_images + n * floats;
+        float *staged = in->staged_images + n * floats;
         memcpy(staged, images + n * floats, floats * sizeof *staged);
-        DET_TRY_RETURN(det_cuda_enqueue_upload(env, r->device, r->images + n * floats, staged,
-                                               floats * sizeof *staged, "uploading the images"));
+        DET_TRY_RETURN(det_cuda_input_upload(env, r->device, in->images + n * floats, staged,
+                                             floats * sizeof *staged, "uploading the images"));
     }
     return DET_OK;
 }
@@ -48,17 +59,19 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
                         "inference: images of %d x %d, expected up to %d x %d and a runner made to "
                         "evaluate",
                         height, width, spec->input_height, spec->input_width);
+    struct det_cuda_input *in = to_fill(r);
     DET_TRY_RETURN(det_cuda_device_use(env, r->device));
-    if (r->images_under_way)
-        DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "uploading the images"));
-    if (height != r->image_height || width != r->image_width)
-        det_cuda_graph_forget(&r->graphs[DET_CUDA_IMAGES]);
-    r->image_height = height;
-    r->image_width = width;
-    r->images_under_way = true;
-    r->input = DET_CUDA_IMAGES;
-    memcpy(r->staged_windows, windows, (size_t)r->settings.batch * sizeof *windows);
-    DET_TRY_RETURN(stage_images(env, r, images));
+    if (in->images_under_way)
+        DET_TRY_RETURN(det_cuda_input_wait(env, r->device));
+    if (height != in->image_height || width != in->image_width)
+        det_cuda_graph_forget(&in->graphs[DET_CUDA_IMAGES]);
+    in->image_height = height;
+    in->image_width = width;
+    in->images_under_way = true;
+    in->source = DET_CUDA_IMAGES;
+    in->fresh = true;
+    memcpy(in->staged_windows, windows, (size_t)r->settings.batch * sizeof *windows);
+    DET_TRY_RETURN(stage_images(env, r, in, images));
     r->input_ns += now_ns() - start;
     return DET_OK;
 }
@@ -66,22 +79,23 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
 static det_status enqueue_input(struct det_env *env, struct det_runner *r)
 {
     const struct det_device *d = r->device;
+    const struct det_cuda_input *in = r->computed;
     const int32_t batch = r->settings.batch;
     const struct det_tensor input = r->settings.graph->tensors[0];
-    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, r->windows, r->staged_windows,
-                                           (size_t)batch * sizeof *r->windows,
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->windows, in->staged_windows,
+                                           (size_t)batch * sizeof *in->windows,
                                            "uploading the windows"));
-    if (r->input == DET_CUDA_IMAGES)
+    if (in->source == DET_CUDA_IMAGES)
         return det_cuda_check(env,
-                              detk_normalize(d->stream, d->type, r->images, batch, r->image_height,
-                                             r->image_width, input.height, input.width,
-                                             det_cuda_net_input(&r->net)),
+                              detk_normalize(d->stream, d->type, in->images, batch,
+                                             in->image_height, in->image_width, input.height,
+                                             input.width, det_cuda_net_input(&r->net)),
                               "normalising the images");
-    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, r->table, r->pictures.images,
-                                           (size_t)batch * sizeof *r->table,
+    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->table, in->pictures.images,
+                                           (size_t)batch * sizeof *in->table,
                                            "uploading the pictures' sizes"));
     return det_cuda_check(env,
-                          detk_preprocess(d->stream, d->type, r->table, batch, input.height,
+                          detk_preprocess(d->stream, d->type, in->table, batch, input.height,
                                           input.width, det_cuda_net_input(&r->net)),
                           "resizing the pictures");
 }
@@ -111,22 +125,48 @@ static det_status whole_run(struct det_env *env, void *argument)
         env,
         detk_postprocess(r->device->stream, &r->postprocess, (const float(*)[4])r->anchors,
                          s->batch, s->anchor_count, s->spec->num_classes, r->net.logits,
-                         r->net.encodings, (const float(*)[4])r->windows, &r->found, r->workspace),
+                         r->net.encodings, (const float(*)[4])r->computed->windows, &r->found,
+                         r->workspace),
         "post-processing"));
     return enqueue_outputs(env, r);
 }
 
-det_status det_cuda_runner_run(struct det_env *env, struct det_runner *r)
+det_status det_cuda_runner_begin(struct det_env *env, struct det_runner *r)
 {
-    const uint64_t start = now_ns();
-    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
-    DET_TRY_RETURN(det_cuda_graph_run(env, r->device, &r->graphs[r->input], whole_run, r));
-    DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "inference"));
-    det_cuda_pictures_arrived(&r->pictures);
-    r->images_under_way = false;
+    if (r->running)
+        return det_fail(env, DET_STATUS_INTERNAL, "inference without the end of the run before");
+    struct det_cuda_input *in = r->filled;
+    r->begun_ns = now_ns();
     r->times[0] = r->input_ns;
-    r->times[1] = now_ns() - start;
     r->input_ns = 0;
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    if (in->fresh) {
+        DET_TRY_RETURN(det_cuda_input_uploaded(env, r->device, in->uploaded));
+        DET_TRY_RETURN(det_cuda_input_awaited(env, r->device, in->uploaded));
+    }
+    in->fresh = false;
+    r->computed = in;
+    r->running = true;
+    const det_status status =
+        det_cuda_graph_run(env, r->device, &in->graphs[in->source], whole_run, r);
+    if (status != DET_OK) {
+        /* Half a run was enqueued: its input may be filled anew when it is over. */
+        (void)cudaStreamSynchronize(r->device->stream);
+        r->running = false;
+    }
+    return status;
+}
+
+det_status det_cuda_runner_end(struct det_env *env, struct det_runner *r)
+{
+    if (!r->running)
+        return det_fail(env, DET_STATUS_INTERNAL, "the end of no run");
+    r->running = false;
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "inference"));
+    det_cuda_pictures_arrived(&r->computed->pictures);
+    r->computed->images_under_way = false;
+    r->times[1] = now_ns() - r->begun_ns;
     return DET_OK;
 }
 

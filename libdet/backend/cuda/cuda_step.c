@@ -39,7 +39,8 @@ static void place(struct det_step *s)
     s->gradients_at = det_cuda_layout_add(layout, g->param_floats, sizeof(float));
     for (int32_t i = 0; i < l->slot_count; i++)
         s->slots_at[i] = det_cuda_layout_add(layout, g->param_floats, sizeof(float));
-    s->images_at = det_cuda_layout_add(layout, (size_t)s->batch, s->image_bytes);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        s->batches[i].images_at = det_cuda_layout_add(layout, (size_t)s->batch, s->image_bytes);
     s->anchors_at = det_cuda_layout_add(layout, (size_t)g->anchor_count, 4 * sizeof(float));
     place_targets(s);
     s->losses_at = det_cuda_layout_add(layout, 1, sizeof *s->losses);
@@ -76,7 +77,8 @@ static det_status plan(struct det_env *env, struct det_device *device, struct de
 static size_t bytes_of(const struct det_step *s)
 {
     const int32_t anchors = s->learner->graph.anchor_count;
-    return s->layout.bytes + det_cuda_truths_bytes(s->batch, anchors, s->batch * BOXES_PER_IMAGE);
+    return s->layout.bytes +
+           DET_CUDA_BATCHES * det_cuda_truths_bytes(s->batch, anchors, s->batch * BOXES_PER_IMAGE);
 }
 
 static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, size_t *bytes)
@@ -92,17 +94,21 @@ static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, 
 static det_status take_memory(struct det_env *env, struct det_step *s)
 {
     const int32_t anchors = s->learner->graph.anchor_count;
-    DET_TRY_RETURN(
-        det_cuda_truths_create(env, s->batch, anchors, s->batch * BOXES_PER_IMAGE, &s->truths));
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        DET_TRY_RETURN(det_cuda_batch_create(env, s->batch, anchors, s->batch * BOXES_PER_IMAGE,
+                                             &s->batches[i]));
     DET_TRY_RETURN(det_cuda_block_create(env, DET_CUDA_DEVICE, s->layout.bytes, "a training step",
                                          &s->memory));
     struct det_cuda_layout pinned = {0};
-    const size_t images_at = det_cuda_layout_add(&pinned, (size_t)s->batch, s->image_bytes);
+    size_t images_at[DET_CUDA_BATCHES];
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        images_at[i] = det_cuda_layout_add(&pinned, (size_t)s->batch, s->image_bytes);
     const size_t hyper_at = det_cuda_layout_add(&pinned, 1, sizeof *s->staged_hyper);
     const size_t result_at = det_cuda_layout_add(&pinned, 1, sizeof *s->result);
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, pinned.bytes, "a training step", &s->pinned));
-    s->staged_images = (float *)(void *)(s->pinned.at + images_at);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        s->batches[i].staged = (float *)(void *)(s->pinned.at + images_at[i]);
     s->staged_hyper = (struct detk_hyper *)(void *)(s->pinned.at + hyper_at);
     s->result = (struct detk_step *)(void *)(s->pinned.at + result_at);
     return DET_OK;
@@ -119,7 +125,9 @@ static void bind(struct det_step *s)
     s->gradients = in_memory(s, s->gradients_at);
     for (int32_t i = 0; i < s->learner->slot_count; i++)
         s->slots[i] = in_memory(s, s->slots_at[i]);
-    s->images = in_memory(s, s->images_at);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        s->batches[i].images = in_memory(s, s->batches[i].images_at);
+    s->filled = s->learned = &s->batches[0];
     s->anchors = in_memory(s, s->anchors_at);
     s->targets = (struct detk_targets){
         .matched = in_memory(s, s->targets_at[MATCHED]),
@@ -205,9 +213,12 @@ void det_cuda_step_destroy(struct det_env *env, struct det_step **step)
     if (s == NULL)
         return;
     (void)cudaSetDevice(s->device->index);
-    det_cuda_graph_forget(&s->graph);
+    /* A staged batch may be on its way. */
+    (void)cudaStreamSynchronize(s->device->copies);
+    (void)cudaStreamSynchronize(s->device->stream);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        det_cuda_batch_destroy(&s->batches[i]);
     det_cuda_net_free(env, &s->net);
-    det_cuda_truths_destroy(&s->truths);
     det_cuda_block_destroy(&s->memory);
     det_cuda_block_destroy(&s->pinned);
     det_free(env, step);

@@ -6,9 +6,9 @@
 #ifndef DET_BACKEND_CUDA_STEP_H
 #define DET_BACKEND_CUDA_STEP_H
 
-#include "backend/cuda/cuda_graph.h"
+#include "backend/cuda/cuda_batch.h"
+#include "backend/cuda/cuda_net.h"
 #include "backend/cuda/cuda_tables.h"
-#include "backend/cuda/cuda_truths.h"
 #include "losses.h"
 #include "train/learner.h"
 
@@ -17,20 +17,24 @@ struct det_step {
     struct det_learner *learner;
     int32_t batch;
     struct det_cuda_net net;
-    struct det_cuda_truths truths;
     struct det_cuda_block memory, pinned;
-    struct det_cuda_graph graph; /* of the whole step */
+
+    struct det_cuda_batch batches[DET_CUDA_BATCHES];
+    struct det_cuda_batch
+        *filled; /* was or is filled next; the other one while a step is under way */
+    struct det_cuda_batch *learned; /* the step that is or was last under way learns from it */
+    bool staged;                    /* `filled` waits for a step */
+    bool running;
 
     /* Sizes, and offsets of what is placed in `memory`. */
     int32_t chunk_count, moving_runs, norm_count;
     size_t image_bytes; /* one image of floats */
-    size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], images_at, anchors_at, targets_at[7],
-        losses_at, found_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
+    size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], anchors_at, targets_at[7], losses_at,
+        found_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
     struct det_cuda_layout layout;
 
     /* Device memory. */
     float *params, *gradients, *slots[DET_MOST_SLOTS];
-    float *images;
     float (*anchors)[4];
     struct detk_targets targets;
     struct detk_loss_values *losses;
@@ -42,7 +46,6 @@ struct det_step {
     void *workspace;
 
     /* Pinned memory. */
-    float *staged_images;
     struct detk_hyper *staged_hyper;
     struct detk_step *result;
 };
@@ -61,8 +64,10 @@ det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, c
                                    struct det_step_result *result);
 det_status det_cuda_step_update(struct det_env *env, struct det_step *step, float learning_rate,
                                 const struct det_step_result *result);
-det_status det_cuda_step_run(struct det_env *env, struct det_step *step, const float *images,
-                             const struct det_ground_truth *truths, float learning_rate,
+det_status det_cuda_step_stage(struct det_env *env, struct det_step *step, const float *images,
+                               const struct det_ground_truth *truths);
+det_status det_cuda_step_begin(struct det_env *env, struct det_step *step, float learning_rate);
+det_status det_cuda_step_end(struct det_env *env, struct det_step *step,
                              struct det_step_result *result);
 
 #endif

@@ -1,34 +1,33 @@
 #include <math.h>
-#include <string.h>
 
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_step.h"
 #include "preprocess.h"
 
-/* Image by image, so that the device fetches one while the host copies the next. The memory is free: the last step ended with a
- * wait. */
-static det_status stage_images(struct det_env *env, struct det_step *s, const float *images)
+/* Batch for the step after the one that is under way, or for the next when none is. */
+det_status det_cuda_step_stage(struct det_env *env, struct det_step *s, const float *images,
+                               const struct det_ground_truth *truths)
 {
-    const size_t bytes = s->image_bytes;
-    const uint8_t *from = (const uint8_t *)images;
-    uint8_t *staged = (uint8_t *)s->staged_images, *to = (uint8_t *)s->images;
-    for (int32_t n = 0; n < s->batch; n++, from += bytes, staged += bytes, to += bytes) {
-        memcpy(staged, from, bytes);
-        DET_TRY_RETURN(
-            det_cuda_enqueue_upload(env, s->device, to, staged, bytes, "uploading the images"));
-    }
+    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
+    DET_TRY_RETURN(det_truths_check(env, truths, s->batch, s->learner->spec.num_classes));
+    if (s->running && s->filled == s->learned)
+        s->filled = s->learned == &s->batches[0] ? &s->batches[1] : &s->batches[0];
+    s->staged = false;
+    DET_TRY_RETURN(
+        det_cuda_batch_fill(env, s->device, s->filled, images, s->batch, s->image_bytes, truths));
+    s->staged = true;
     return DET_OK;
 }
 
-static det_status stage(struct det_env *env, struct det_step *s, const float *images,
-                        const struct det_ground_truth *truths)
+/* What the stream gets from now on has the staged batch. */
+static det_status take_staged(struct det_env *env, struct det_step *s)
 {
-    bool moved = false;
-    DET_TRY_RETURN(det_truths_check(env, truths, s->batch, s->learner->spec.num_classes));
-    DET_TRY_RETURN(det_cuda_truths_stage(env, &s->truths, truths, &moved));
-    if (moved)
-        det_cuda_graph_forget(&s->graph);
-    return stage_images(env, s, images);
+    if (s->running || !s->staged)
+        return det_fail(env, DET_STATUS_INTERNAL, "a training step without %s",
+                        s->running ? "the end of the one before" : "a batch");
+    s->learned = s->filled;
+    s->staged = false;
+    return det_cuda_input_awaited(env, s->device, s->learned->uploaded);
 }
 
 /* The rate as the rule's kernel wants it: what depends on the number of updates done is in it. */
@@ -48,12 +47,13 @@ static det_status enqueue_targets_and_losses(struct det_env *env, struct det_ste
     const struct det_learner *l = s->learner;
     const cudaStream_t stream = s->device->stream;
     const int32_t anchors = l->graph.anchor_count;
-    const struct detk_truths truths = det_cuda_truths_of(&s->truths);
+    struct det_cuda_truths *staged = &s->learned->truths;
+    const struct detk_truths truths = det_cuda_truths_of(staged);
     DET_TRY_RETURN(det_cuda_check(
         env,
         detk_targets_assign(stream, &l->settings.targets, (const float(*)[4])s->anchors, anchors,
-                            s->batch, s->truths.capacity, &truths, &s->targets,
-                            det_cuda_truths_workspace(&s->truths)),
+                            s->batch, staged->capacity, &truths, &s->targets,
+                            det_cuda_truths_workspace(staged)),
         "assigning the targets"));
     return det_cuda_check(env,
                           detk_losses(stream, &l->settings.loss, s->batch, anchors,
@@ -68,12 +68,12 @@ static det_status enqueue_gradients(struct det_env *env, struct det_step *s)
 {
     const struct det_learner *l = s->learner;
     const struct det_tensor input = l->graph.tensors[0];
-    DET_TRY_RETURN(det_cuda_truths_enqueue(env, s->device, &s->truths));
+    DET_TRY_RETURN(det_cuda_truths_enqueue(env, s->device, &s->learned->truths));
     DET_TRY_RETURN(
         det_cuda_check(env,
-                       detk_normalize(s->device->stream, s->device->type, s->images, s->batch,
-                                      l->spec.input_height, l->spec.input_width, input.height,
-                                      input.width, det_cuda_net_input(&s->net)),
+                       detk_normalize(s->device->stream, s->device->type, s->learned->images,
+                                      s->batch, l->spec.input_height, l->spec.input_width,
+                                      input.height, input.width, det_cuda_net_input(&s->net)),
                        "normalising the images"));
     DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
     DET_TRY_RETURN(enqueue_targets_and_losses(env, s));
@@ -156,16 +156,35 @@ static det_status take_result(struct det_env *env, struct det_step *s,
                     found->total_loss, layer != NULL ? layer : "none, the loss itself");
 }
 
+/* After a wait that succeeded the uploads before it are over. */
+static det_status wait(struct det_env *env, struct det_step *s, const char *what)
+{
+    s->running = false;
+    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, what));
+    s->learned->under_way = false;
+    return DET_OK;
+}
+
+/* Half a step was enqueued: its input may be filled anew when it is over. */
+static det_status given_up(struct det_step *s, det_status status)
+{
+    (void)cudaStreamSynchronize(s->device->stream);
+    return status;
+}
+
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result)
 {
     *result = (struct det_step_result){0};
-    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    DET_TRY_RETURN(stage(env, s, images, truths));
-    DET_TRY_RETURN(enqueue_gradients(env, s));
-    DET_TRY_RETURN(enqueue_result(env, s));
-    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, "computing the gradients"));
+    DET_TRY_RETURN(det_cuda_step_stage(env, s, images, truths));
+    DET_TRY_RETURN(take_staged(env, s));
+    det_status status = enqueue_gradients(env, s);
+    if (status == DET_OK)
+        status = enqueue_result(env, s);
+    if (status != DET_OK)
+        return given_up(s, status);
+    DET_TRY_RETURN(wait(env, s, "computing the gradients"));
     return take_result(env, s, result);
 }
 
@@ -179,15 +198,25 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
     return det_cuda_device_wait(env, s->device, "updating the parameters");
 }
 
-det_status det_cuda_step_run(struct det_env *env, struct det_step *s, const float *images,
-                             const struct det_ground_truth *truths, float learning_rate,
+det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float learning_rate)
+{
+    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
+    DET_TRY_RETURN(take_staged(env, s));
+    stage_hyper(s, learning_rate);
+    const det_status status = det_cuda_graph_run(env, s->device, &s->learned->graph, whole_step, s);
+    if (status != DET_OK)
+        return given_up(s, status);
+    s->running = true;
+    return DET_OK;
+}
+
+det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
                              struct det_step_result *result)
 {
     *result = (struct det_step_result){0};
+    if (!s->running)
+        return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    stage_hyper(s, learning_rate);
-    DET_TRY_RETURN(stage(env, s, images, truths));
-    DET_TRY_RETURN(det_cuda_graph_run(env, s->device, &s->graph, whole_step, s));
-    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, "a training step"));
+    DET_TRY_RETURN(wait(env, s, "a training step"));
     return take_result(env, s, result);
 }

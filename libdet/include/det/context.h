@@ -75,6 +75,11 @@ DET_API det_status det_context_create(det_context **context, const det_context_s
 /** Backends in this build, separated by spaces: "cpu" or "cpu cuda". Static. */
 DET_API const char *det_backends(void);
 
+/** Instruction sets of the CPU code that this build knows, slowest first: name `index`, NULL behind the last. *missing is
+ *  NULL where it can be used here, else what the processor or the operating system lacks (static text). "auto" takes the
+ *  last usable one. */
+DET_API const char *det_cpu_instruction_set(int index, const char **missing);
+
 /** Releases the context and sets *context to NULL. Objects made with it must be gone before. NULL is allowed. */
 DET_API void det_context_destroy(det_context **context);
 

@@ -41,6 +41,9 @@ typedef struct det_detector_settings {
                                model's own */
     int32_t max_detections; /**< per image; 0, the default: what the model's config says (100); more
                                than that also lifts the config's limit per class */
+    int32_t input_height, input_width; /* of the network; 0, the default: the model's own. Another
+                               size than it was trained for trades accuracy for time */
+    int32_t batch;                     /* most images of one det_detector_run_batch(); default 1 */
 } det_detector_settings;
 
 DET_API void det_detector_settings_default(det_detector_settings *settings);
@@ -61,6 +64,17 @@ DET_API void det_detector_destroy(det_detector **detector);
  *  next run. NON_FINITE when the network's output holds a NaN or infinity. */
 DET_API det_status det_detector_run(det_detector *detector, const det_image_view *image,
                                     const det_detection **detections, size_t *count);
+
+/** One image's part of a batch. */
+typedef struct det_image_detections {
+    const det_detection *detections; /* by falling score */
+    size_t count;
+} det_image_detections;
+
+/** Detects in 1 to settings.batch images at once; results [count], which hold until the next run.
+ *  Fewer images cost as much time as a whole batch. After a failure all results are empty. */
+DET_API det_status det_detector_run_batch(det_detector *detector, const det_image_view *images,
+                                          size_t count, det_image_detections *results);
 
 /** Nanoseconds of the last run: resize and normalise, network, post-processing. */
 typedef struct det_detector_times {

@@ -10,6 +10,7 @@
 #include "det/context.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/summary.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +29,11 @@ typedef struct det_evaluation_settings {
                                     freeze_batchnorm. */
     const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
+    det_summary_writer *
+        summaries; /**< figures and precision-recall curves go there too, by the API's tags, at the model's
+                                      step; a failing write is a warning. NULL, the default: nowhere */
+    int pictures; /**< 1, the default: pictures go there too: the first eval_config.num_visualizations images with
+                       detections and ground truth side by side, and those that went best and worst */
     /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
@@ -39,6 +45,10 @@ DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);
 typedef struct det_evaluation_losses {
     double localization, classification, regularization, total;
 } det_evaluation_losses;
+
+/** Opens the config's evaluation data and closes it again: what is wrong with it can be told before a long training. */
+DET_API det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,
+                                        const det_evaluation_settings *settings);
 
 /** Evaluates. The result lives until it is destroyed. */
 DET_API det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,

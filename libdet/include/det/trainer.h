@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "det/context.h"
+#include "det/evaluation.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 
@@ -32,6 +33,25 @@ typedef struct det_trainer_settings {
     const char *const *image_dirs;   /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int resume; /**< 1, the default: go on from the newest checkpoint in model_dir */
+
+    int64_t
+        eval_every_steps; /**< evaluate after every so many steps and after the last one, in this process; 0, the
+                                 default: not at all */
+    det_evaluation_settings
+        evaluation; /**< how; what they point to must outlive the trainer, as must the config */
+    const char *
+        keep_best; /**< figure by which MODEL_DIR/best/ckpt-STEP.det is chosen, outside the rotation: a row of
+                              COCO's table as det_coco_stat_name() has it, or Loss/total_loss, ..., or the part behind
+                              the slash; of a loss less is better. NULL, the default: DetectionBoxes_Precision/mAP */
+    int32_t patience; /**< stop after so many evaluations without a gain; 0, the default: never */
+    double min_delta; /**< a gain is more than this; default 0 */
+
+    /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval. */
+    int64_t
+        summary_every_steps; /**< between points of the curves; default 100; 0: no event files */
+    int64_t
+        picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none, and none
+                                    of evaluations */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);
@@ -47,19 +67,29 @@ typedef struct det_step_report {
     double data_wait_seconds; /**< part of it spent waiting for data */
     int32_t images;           /**< batch size */
     int saved;                /**< a checkpoint was written after this step */
+
+    det_evaluation *
+        evaluation; /**< of the weights after this step, NULL: none was due. The trainer's, until the next
+                                   call on it */
+    double eval_seconds; /**< time it took, not part of step_seconds */
+    int is_best;         /**< best so far: saved in MODEL_DIR/best */
 } det_step_report;
 
 /**
  * Reads config, label map and data, builds the network, restores (the newest checkpoint of model_dir, else the config's
  * fine_tune_checkpoint, else initial values) and starts the loader. Logs what it found and did.
- * FINISHED when model_dir already holds the last step.
+ * FINISHED when model_dir already holds the last step, or a training that was stopped early.
  */
 DET_API det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
                                       const det_trainer_settings *settings, det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
 
-/** One step; saves when it is due. FINISHED when all steps are done. NON_FINITE when the loss is not a number:
- *  nothing was updated, and the last good checkpoint stands. */
+/** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was stopped early.
+ *  NON_FINITE when the loss is not a number: nothing was updated, and the last good checkpoint stands.
+ *  A checkpoint that cannot be written for want of space is a warning and tried again after a minute; after the last step
+ *  it is an error. When a run ended between a step and its evaluation, the resumed one makes up for it first: a report with
+ *  `evaluation` and without a step (`images` is 0). An evaluation that settings.evaluation.progress stops counts as not
+ *  made. */
 DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
 
 /** Writes a checkpoint now. */
@@ -71,6 +101,17 @@ typedef int (*det_step_callback)(void *user, const det_step_report *report);
 
 /** Steps until the end or until the callback stops it, and saves at the end. */
 DET_API det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user);
+
+/** The best evaluation so far, those of earlier runs included. */
+typedef struct det_trainer_best {
+    const char *metric; /**< full name, the trainer's; "" without evaluations */
+    int known;          /**< 0: no evaluation gave a value, the next two are 0 */
+    double value;
+    int64_t step;
+    int64_t evaluations_since; /**< without a gain: what is compared with `patience` */
+    int stopped_early;
+} det_trainer_best;
+DET_API void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best);
 
 /** Steps done so far, those of earlier runs included. */
 DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);

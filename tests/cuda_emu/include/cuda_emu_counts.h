@@ -11,7 +11,7 @@ extern "C" {
 /* Totals since the process began; the second line: alive now. */
 struct cuda_emu_counts {
     long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
-        unpinned_copies;
+        unpinned_copies, resets;
     long live_device_blocks, live_pinned_blocks, live_streams, live_events, live_graphs, live_execs,
         live_handles;
     size_t live_device_bytes;
@@ -24,6 +24,11 @@ struct cuda_emu_counts cuda_emu_read_counts(void);
 void cuda_emu_set_memory(size_t bytes);
 /* The n-th cudaMalloc, cudaMallocHost or handle creation from now fails; 0: none. */
 void cuda_emu_fail_at(long n);
+/* The n-th kernel from now traps: it does nothing, and from then on every call answers cudaErrorIllegalAddress, as on a device,
+ * until cudaDeviceReset(). 0: none. */
+void cuda_emu_trap_at(long n);
+/* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
+void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
 void cuda_emu_set_machine(int devices, int driver_version);
 /* The schedule that DET_EMU_SCHEDULE names: "forward", "backward", "random:SEED". */

@@ -1,0 +1,128 @@
+/* bench.h: what the parts of `make bench` share: timing, the roofline of this machine, shapes of the real
+ * network, and the report they all write into. Development code: it uses the library's internal headers, and
+ * ends the program when memory is out. */
+#ifndef DET_BENCH_CPU_BENCH_H
+#define DET_BENCH_CPU_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct cJSON;
+
+/* --- measure.c --- */
+
+/* Seconds of one call, from repeated ones; what lies between low and high COMPARE takes for noise: quartiles, or the
+ * range of repeated measurements where there are few. */
+struct bench_time {
+    double median, low, high;
+    int runs;
+};
+
+double bench_now(void);
+/* Calls `body` once for warming up, then for about `budget_s` seconds and at least three times. Bodies shorter than
+ * 50 us are timed several at a time. */
+struct bench_time bench_measure(void (*body)(void *argument), void *argument, double budget_s);
+/* The same boiled down from given seconds. Sorts. */
+struct bench_time bench_summary(double *seconds, int count);
+
+/* Floats in -1..1 (zero-size allowed), 64-byte aligned, to be freed; ends the program when memory is out. */
+float *bench_floats(size_t count);
+void *bench_bytes(size_t bytes);
+
+/* --- report.c --- */
+
+/* Figures of one run: {"machine": {...}, "results": [{"name", "median", "low", "high", "unit", ...}]}. */
+struct bench_report {
+    struct cJSON *root, *results;
+};
+
+void bench_report_open(struct bench_report *report);
+void bench_report_close(struct bench_report *report);
+/* Unit "ms"; further numbers may be added to what is returned. */
+struct cJSON *bench_report_time(struct bench_report *report, const char *name,
+                                const struct bench_time *time);
+/* One value that has no spread: unit "MB", ... */
+struct cJSON *bench_report_value(struct bench_report *report, const char *name, double value,
+                                 const char *unit);
+/* A fact about the machine. */
+void bench_report_machine(struct bench_report *report, const char *name, double value);
+/* Writes the file (then false: it could not be), or appends the results of one. */
+bool bench_report_write(const struct bench_report *report, const char *path);
+bool bench_report_read(struct bench_report *report, const char *path);
+/* What differs from an older report by more than the noise; returns how many became slower or larger. -1: unreadable. */
+int bench_compare(const char *old_path, const struct bench_report *report);
+
+/* --- roof.c --- */
+
+enum { BENCH_BANDWIDTHS = 6 };
+
+/* What one instruction set reaches at most here, measured. */
+struct bench_roof {
+    const char *isa;
+    int threads;
+    double gflops;                      /* independent chains of multiply-adds in registers */
+    size_t set_bytes[BENCH_BANDWIDTHS]; /* rising working sets of all threads together... */
+    double gigabytes
+        [BENCH_BANDWIDTHS]; /* ...and GB/s in them: the better of reading and a = b + s * c */
+};
+
+/* False when there are no probes for this instruction set, or the machine lacks it. */
+bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof);
+/* The least seconds for this much work on that working set: the longer of computing and moving. */
+double bench_roof_seconds(const struct bench_roof *roof, double flop, double bytes);
+
+/* --- shapes.c --- */
+
+enum bench_op { BENCH_CONV, BENCH_DWCONV, BENCH_BATCH_NORM, BENCH_ADD, BENCH_UPSAMPLE_ADD };
+
+/* One line of shapes.txt: an operation of the network and how often it is there. */
+struct bench_shape {
+    bool train;   /* training form; else folded, for inference */
+    int32_t size; /* of the network's input */
+    enum bench_op op;
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, kernel, stride;
+    int32_t times;
+};
+
+const char *bench_op_name(enum bench_op op);
+/* *shapes is to be freed; false after a message on stderr. */
+bool bench_shapes_read(const char *path, struct bench_shape **shapes, size_t *count);
+/* The file's text from the graph of the network. */
+bool bench_shapes_write(FILE *to);
+
+/* --- batch.c --- */
+
+struct det_env;
+struct det_ground_truth;
+
+struct bench_batch {
+    int count;
+    float *images; /* [count][size][size][3] of 0..255 */
+    size_t floats;
+    struct det_ground_truth *truths; /* [count], class 0 */
+};
+
+void bench_batch_make(struct det_env *env, int size, int batch, struct bench_batch *made);
+void bench_batch_free(struct det_env *env, struct bench_batch *batch);
+
+/* --- the benchmarks --- */
+
+struct bench_options {
+    const char *shapes;  /* shapes.txt */
+    const char *model;   /* a .det */
+    const char *tools;   /* folder of det-bench */
+    const char *scratch; /* folder for files */
+    const char *only;    /* part of a name, NULL: all */
+    int threads;         /* 0: all processors */
+    double budget_s;     /* per kernel */
+};
+
+bool bench_wanted(const struct bench_options *options, const char *name);
+int bench_kernels(const struct bench_options *options, struct bench_report *report);
+int bench_jobs(const struct bench_options *options, struct bench_report *report);
+/* One training step in a process of its own; prints one line of JSON for bench_jobs(). */
+int bench_step(int size, int batch, int threads, int repeat, const char *precision);
+
+#endif

@@ -1,0 +1,343 @@
+/* kernels.c: each CPU operation on each shape of the real network, for every instruction set this machine has,
+ * beside the roofline measured in the same run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "backend/conv_shape.h"
+#include "bench.h"
+#include "det/det.h"
+
+enum { TRAIN_BATCH_320 = 8, TRAIN_BATCH_640 = 2, SWEEPS = 3 };
+
+/* An operation in one direction, with its operands. */
+struct kernel {
+    const struct det_ops *ops;
+    struct det_exec x;
+    struct det_conv_shape shape;
+    int64_t rows;
+    int32_t channels;
+    float *in, *out, *weights, *gradient, *channel; /* channel: [4][channels] */
+    enum det_activation act;
+};
+
+static void conv_forward(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->conv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, k->act, k->out);
+}
+static void conv_backward_data(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->conv_backward_data(&k->x, &k->shape, k->out, k->weights, k->in, false);
+}
+static void conv_backward_weight(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->conv_backward_weight(&k->x, &k->shape, k->in, k->out, k->weights, false);
+}
+static void dwconv_forward(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->dwconv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, k->act, k->out);
+}
+static void dwconv_backward_data(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->dwconv_backward_data(&k->x, &k->shape, k->out, k->weights, k->in, false);
+}
+static void dwconv_backward_weight(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->dwconv_backward_weight(&k->x, &k->shape, k->in, k->out, k->weights, false);
+}
+static void bn_forward(void *argument)
+{
+    struct kernel *k = argument;
+    float *c = k->channel;
+    k->ops->bn_forward(&k->x, k->rows, k->channels, k->in, c, c + k->channels, 1e-3f, k->act,
+                       k->out, c + 2 * k->channels, c + 3 * k->channels);
+}
+static void bn_backward(void *argument)
+{
+    struct kernel *k = argument;
+    float *c = k->channel, *made = c + 4 * k->channels;
+    k->ops->bn_backward(&k->x, k->rows, k->channels, k->in, k->out, c, c + k->channels,
+                        c + 2 * k->channels, c + 3 * k->channels, 1e-3f, k->act, k->gradient, false,
+                        made, made + k->channels);
+}
+static void add_forward(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->add_forward(&k->x, k->rows * k->channels, k->in, k->gradient, k->out);
+}
+static void upsample_add(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_conv_shape *s = &k->shape;
+    k->ops->upsample_add_forward(&k->x, s->n, s->in_h, s->in_w, s->in_c, s->out_h, s->out_w, k->in,
+                                 k->gradient, k->out);
+}
+static void upsample_backward(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_conv_shape *s = &k->shape;
+    k->ops->upsample_backward(&k->x, s->n, s->in_h, s->in_w, s->in_c, s->out_h, s->out_w, k->out,
+                              k->in, false);
+}
+
+/* What can be done with an operation: where its bytes go is the least that any implementation moves. */
+static const struct pass {
+    enum bench_op op;
+    const char *name;
+    bool training_only;
+    void (*body)(void *argument);
+    int ins, outs; /* how often the input and the output are passed over at least */
+} passes[] = {
+    {BENCH_CONV, "conv_forward", false, conv_forward, 1, 1},
+    {BENCH_CONV, "conv_backward_data", true, conv_backward_data, 1, 1},
+    {BENCH_CONV, "conv_backward_weight", true, conv_backward_weight, 1, 1},
+    {BENCH_DWCONV, "dwconv_forward", false, dwconv_forward, 1, 1},
+    {BENCH_DWCONV, "dwconv_backward_data", true, dwconv_backward_data, 1, 1},
+    {BENCH_DWCONV, "dwconv_backward_weight", true, dwconv_backward_weight, 1, 1},
+    {BENCH_BATCH_NORM, "bn_forward", true, bn_forward, 1, 1},
+    {BENCH_BATCH_NORM, "bn_backward", true, bn_backward, 1, 2},
+    {BENCH_ADD, "add_forward", false, add_forward, 2, 1},
+    {BENCH_UPSAMPLE_ADD, "upsample_add", false, upsample_add, 1, 2},
+    {BENCH_UPSAMPLE_ADD, "upsample_backward", true, upsample_backward, 1, 1},
+};
+
+static double weight_count(const struct bench_shape *s)
+{
+    if (s->op == BENCH_CONV)
+        return (double)s->kernel * s->kernel * s->in_c * s->out_c;
+    return s->op == BENCH_DWCONV ? (double)s->kernel * s->kernel * s->in_c : 0;
+}
+
+static int batch_of(const struct bench_shape *s)
+{
+    return !s->train ? 1 : s->size <= 320 ? TRAIN_BATCH_320 : TRAIN_BATCH_640;
+}
+
+static void open_kernel(struct kernel *k, const struct bench_shape *s, const struct det_ops *ops,
+                        struct det_pool *pool, int threads)
+{
+    const int batch = batch_of(s);
+    const size_t in = (size_t)batch * (size_t)(s->in_h * s->in_w * s->in_c);
+    const size_t out = (size_t)batch * (size_t)(s->out_h * s->out_w * s->out_c);
+    *k = (struct kernel){.ops = ops, .x.pool = pool};
+    k->rows = (int64_t)batch * s->out_h * s->out_w;
+    k->channels = s->out_c;
+    k->act = s->train && s->op != BENCH_BATCH_NORM ? DET_ACTIVATION_NONE : DET_ACTIVATION_RELU6;
+    if (s->op == BENCH_CONV || s->op == BENCH_DWCONV) {
+        k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
+        k->x.workspace_bytes = ops->conv_workspace(&k->shape, s->op == BENCH_DWCONV, threads);
+    } else {
+        k->shape = (struct det_conv_shape){.n = batch,
+                                           .in_h = s->in_h,
+                                           .in_w = s->in_w,
+                                           .in_c = s->in_c,
+                                           .out_h = s->out_h,
+                                           .out_w = s->out_w,
+                                           .out_c = s->out_c};
+        k->x.workspace_bytes = ops->bn_workspace(k->rows, s->out_c, threads);
+    }
+    k->x.workspace = bench_bytes(k->x.workspace_bytes);
+    k->in = bench_floats(in);
+    k->out = bench_floats(out);
+    k->gradient = bench_floats(s->op == BENCH_CONV || s->op == BENCH_DWCONV ? 0 : out);
+    k->weights = bench_floats((size_t)weight_count(s));
+    k->channel = bench_floats(6 * (size_t)s->out_c);
+    for (int32_t c = 3 * s->out_c; s->op == BENCH_BATCH_NORM && c < 4 * s->out_c; c++)
+        k->channel[c] = 1; /* variances */
+}
+
+static void close_kernel(struct kernel *k)
+{
+    free(k->x.workspace);
+    free(k->in);
+    free(k->out);
+    free(k->gradient);
+    free(k->weights);
+    free(k->channel);
+}
+
+enum { PASSES = sizeof passes / sizeof *passes };
+
+/* The least work of a pass over a shape. */
+struct work {
+    double flop, bytes;
+};
+
+static struct work work_of(const struct bench_shape *s, const struct pass *pass)
+{
+    const double in = (double)batch_of(s) * s->in_h * s->in_w * s->in_c;
+    const double out = (double)batch_of(s) * s->out_h * s->out_w * s->out_c;
+    return (struct work){2 * weight_count(s) * out / (s->op == BENCH_CONV ? s->out_c : s->in_c),
+                         4 * (pass->ins * in + pass->outs * out + weight_count(s))};
+}
+
+static bool has_pass(const struct bench_options *options, const char *isa,
+                     const struct bench_shape *s, const struct pass *pass, char name[160])
+{
+    if (pass->op != s->op || (pass->training_only && !s->train))
+        return false;
+    snprintf(name, 160, "kernel/%s/%s %d batch %d/%s/%dx%dx%d->%dx%dx%d k%d s%d", isa,
+             s->train ? "train" : "infer", s->size, batch_of(s), pass->name, s->in_h, s->in_w,
+             s->in_c, s->out_h, s->out_w, s->out_c, s->kernel, s->stride);
+    return bench_wanted(options, name);
+}
+
+static bool has_any_pass(const struct bench_options *options, const char *isa,
+                         const struct bench_shape *s)
+{
+    char name[160];
+    bool any = false;
+    for (size_t p = 0; p < PASSES; p++)
+        any = any || has_pass(options, isa, s, &passes[p], name);
+    return any;
+}
+
+static void report_kernel(struct bench_report *report, const char *name,
+                          const struct bench_shape *s, const struct work *work,
+                          const struct bench_roof *roof, const struct bench_time *time)
+{
+    const double share = bench_roof_seconds(roof, work->flop, work->bytes) / time->median;
+    const double gflops = work->flop / time->median * 1e-9;
+    const double gigabytes = work->bytes / time->median * 1e-9;
+    cJSON *result = bench_report_time(report, name, time);
+    cJSON_AddNumberToObject(result, "times", s->times);
+    cJSON_AddNumberToObject(result, "gflops", gflops);
+    cJSON_AddNumberToObject(result, "gigabytes_per_second", gigabytes);
+    cJSON_AddNumberToObject(result, "roofline_share", share);
+    printf("%-96s x%-2d %9.1f us %7.1f GF/s %6.1f GB/s %4.0f %%\n", name + strlen("kernel/"),
+           s->times, time->median * 1e6, gflops, gigabytes, 100 * share);
+}
+
+/* Adds up one pass over all operations of a network and input size: shapes `from` to `to`. */
+static void report_total(struct bench_report *report, const struct bench_roof *roof,
+                         const struct bench_shape *shapes, size_t from, size_t to, size_t p,
+                         struct bench_time (*times)[PASSES])
+{
+    char name[128];
+    struct bench_time total = {0};
+    double least = 0;
+    for (size_t i = from; i < to; i++) {
+        const struct bench_time *time = &times[i][p];
+        if (time->runs == 0)
+            continue;
+        const struct work work = work_of(&shapes[i], &passes[p]);
+        least += shapes[i].times * bench_roof_seconds(roof, work.flop, work.bytes);
+        total.median += shapes[i].times * time->median;
+        total.low += shapes[i].times * time->low;
+        total.high += shapes[i].times * time->high;
+        total.runs = time->runs;
+    }
+    if (total.runs == 0)
+        return;
+    snprintf(name, sizeof name, "kernels of the network/%s/%s %d/%s", roof->isa,
+             shapes[from].train ? "train" : "infer", shapes[from].size, passes[p].name);
+    cJSON *result = bench_report_time(report, name, &total);
+    cJSON_AddNumberToObject(result, "roofline_share", least / total.median);
+    printf("%-96s     %9.2f ms %30.0f %%\n", name, total.median * 1e3, 100 * least / total.median);
+}
+
+static void print_roof(struct bench_report *report, const struct bench_roof *roof)
+{
+    char name[96];
+    printf("\n%s, %d thread%s: %.1f GFLOP/s; GB/s by working set:", roof->isa, roof->threads,
+           roof->threads == 1 ? "" : "s", roof->gflops);
+    snprintf(name, sizeof name, "%s GFLOP/s", roof->isa);
+    bench_report_machine(report, name, roof->gflops);
+    for (int i = 0; i < BENCH_BANDWIDTHS; i++) {
+        printf(" %.1f (%zu KiB)", roof->gigabytes[i], roof->set_bytes[i] >> 10);
+        snprintf(name, sizeof name, "%s GB/s in %zu KiB", roof->isa, roof->set_bytes[i] >> 10);
+        bench_report_machine(report, name, roof->gigabytes[i]);
+    }
+    printf("\n%-96s %3s %12s %12s %11s %s\n", "operation", "", "median", "", "", "of the roofline");
+}
+
+/* Three sweeps over everything, so that what happens on the machine meanwhile shows as noise: the median of the
+ * three, and their range. */
+static struct bench_time merge(const struct bench_time times[SWEEPS])
+{
+    double medians[SWEEPS];
+    for (int i = 0; i < SWEEPS; i++)
+        medians[i] = times[i].median;
+    struct bench_time all = bench_summary(medians, SWEEPS);
+    all.low = medians[0];
+    all.high = medians[SWEEPS - 1];
+    all.runs = 0;
+    for (int i = 0; i < SWEEPS; i++)
+        all.runs += times[i].runs;
+    return all;
+}
+
+static void run_isa(const struct bench_options *options, struct bench_report *report,
+                    const struct det_ops *ops, struct det_pool *pool,
+                    const struct bench_shape *shapes, size_t count)
+{
+    struct bench_roof roof;
+    char name[160];
+    if (!bench_roof_measure(ops->name, det_pool_threads(pool), &roof))
+        return;
+    struct bench_time(*times)[PASSES][SWEEPS] = bench_bytes(count * sizeof *times);
+    struct bench_time(*merged)[PASSES] = bench_bytes(count * sizeof *merged);
+    for (int sweep = 0; sweep < SWEEPS; sweep++)
+        for (size_t i = 0; i < count; i++) {
+            struct kernel kernel;
+            if (!has_any_pass(options, ops->name, &shapes[i]))
+                continue;
+            open_kernel(&kernel, &shapes[i], ops, pool, det_pool_threads(pool));
+            for (size_t p = 0; p < PASSES; p++)
+                if (has_pass(options, ops->name, &shapes[i], &passes[p], name))
+                    times[i][p][sweep] =
+                        bench_measure(passes[p].body, &kernel, options->budget_s / SWEEPS);
+            close_kernel(&kernel);
+        }
+    print_roof(report, &roof);
+    for (size_t i = 0, begin = 0; i < count; i++) {
+        for (size_t p = 0; p < PASSES; p++)
+            if (has_pass(options, ops->name, &shapes[i], &passes[p], name)) {
+                const struct work work = work_of(&shapes[i], &passes[p]);
+                merged[i][p] = merge(times[i][p]);
+                report_kernel(report, name, &shapes[i], &work, &roof, &merged[i][p]);
+            }
+        if (i + 1 < count && shapes[i + 1].train == shapes[i].train &&
+            shapes[i + 1].size == shapes[i].size)
+            continue;
+        for (size_t p = 0; p < PASSES; p++)
+            report_total(report, &roof, shapes, begin, i + 1, p, merged);
+        begin = i + 1;
+    }
+    free(times);
+    free(merged);
+}
+
+int bench_kernels(const struct bench_options *options, struct bench_report *report)
+{
+    struct bench_shape *shapes = NULL;
+    struct det_pool *pool = NULL;
+    struct det_env env;
+    size_t count = 0;
+    const char *isa = NULL, *missing = NULL;
+    det_env_default(&env);
+    if (!bench_shapes_read(options->shapes, &shapes, &count))
+        return 1;
+    /* One thread unless asked: what a kernel does, not what two of them do to the memory. */
+    if (det_pool_create(&env, options->threads == 0 ? 1 : options->threads, &pool) != DET_OK) {
+        fprintf(stderr, "bench: %s\n", env.error);
+        free(shapes);
+        return 1;
+    }
+    for (int i = 0; (isa = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
+        if (missing != NULL)
+            printf("%s: not here: %s\n", isa, missing);
+        else
+            run_isa(options, report, det_ops_cpu(isa, &missing), pool, shapes, count);
+    }
+    det_pool_destroy(&env, &pool);
+    free(shapes);
+    return 0;
+}

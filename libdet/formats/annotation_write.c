@@ -1,0 +1,120 @@
+#include "formats/annotation_write.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* In quotes or between tags. XML 1.0 has no control characters but tab and line ends: they become '?'. */
+static det_status append_escaped(struct det_env *env, struct det_text *text, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        const unsigned char c = (unsigned char)*value;
+        const char *entity = c == '&'   ? "&amp;"
+                             : c == '<' ? "&lt;"
+                             : c == '>' ? "&gt;"
+                             : c == '"' ? "&quot;"
+                             : c < ' '  ? "?"
+                                        : NULL;
+        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
+                                      : det_text_append(env, text, value, 1));
+    }
+    return DET_OK;
+}
+
+/* Two decimals as CVAT writes them, with a point in every locale. */
+static const char *pixels(char buffer[32], float share, int32_t size)
+{
+    const double hundredths = round((double)share * (double)size * 100);
+    snprintf(buffer, 32, "%lld.%02d", (long long)(hundredths / 100),
+             (int)fmod(fabs(hundredths), 100));
+    return buffer;
+}
+
+static det_status flush(struct det_env *env, struct det_writer *writer, det_status status,
+                        struct det_text *text)
+{
+    if (status == DET_OK)
+        status = det_writer_write(env, writer, text->data, text->length);
+    det_text_free(env, text);
+    return status;
+}
+
+det_status det_cvat_xml_begin(struct det_env *env, struct det_writer *writer,
+                              const char *const *labels, size_t label_count)
+{
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_text_printf(env, &text,
+                            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<annotations>\n"
+                            "  <version>1.1</version>\n  <meta>\n    <task>\n      <labels>\n"));
+    for (size_t i = 0; i < label_count; i++) {
+        DET_TRY(det_text_printf(env, &text, "        <label>\n          <name>"));
+        DET_TRY(append_escaped(env, &text, labels[i]));
+        DET_TRY(det_text_printf(
+            env, &text, "</name>\n          <attributes></attributes>\n        </label>\n"));
+    }
+    DET_TRY(det_text_printf(env, &text, "      </labels>\n    </task>\n  </meta>\n"));
+fail:
+    return flush(env, writer, status, &text);
+}
+
+static det_status append_box(struct det_env *env, struct det_text *text,
+                             const struct det_annotated_image *image,
+                             const struct det_annotated_box *box)
+{
+    char n[4][32];
+    DET_TRY_RETURN(det_text_printf(env, text, "    <box label=\""));
+    DET_TRY_RETURN(append_escaped(env, text, box->label));
+    return det_text_printf(
+        env, text,
+        "\" source=\"%s\" occluded=\"0\" xtl=\"%s\" ytl=\"%s\" xbr=\"%s\" ybr=\"%s\" "
+        "z_order=\"0\">\n    </box>\n",
+        box->automatic ? "auto" : "manual", pixels(n[0], box->box_norm[1], image->width),
+        pixels(n[1], box->box_norm[0], image->height), pixels(n[2], box->box_norm[3], image->width),
+        pixels(n[3], box->box_norm[2], image->height));
+}
+
+det_status det_cvat_xml_image(struct det_env *env, struct det_writer *writer,
+                              const struct det_annotated_image *image)
+{
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_text_printf(env, &text, "  <image id=\"%lld\" name=\"", (long long)image->id));
+    DET_TRY(append_escaped(env, &text, image->name));
+    DET_TRY(det_text_printf(env, &text, "\" width=\"%d\" height=\"%d\">\n", image->width,
+                            image->height));
+    for (size_t i = 0; i < image->count; i++)
+        DET_TRY(append_box(env, &text, image, &image->boxes[i]));
+    DET_TRY(det_text_printf(env, &text, "  </image>\n"));
+fail:
+    return flush(env, writer, status, &text);
+}
+
+det_status det_cvat_xml_end(struct det_env *env, struct det_writer *writer)
+{
+    static const char end[] = "</annotations>\n";
+    return det_writer_write(env, writer, end, sizeof end - 1);
+}
+
+/* Six decimals, 0 to 1. */
+static const char *share(char buffer[32], float value)
+{
+    const long millionths = lround((double)value * 1e6);
+    snprintf(buffer, 32, "%ld.%06ld", millionths / 1000000, millionths % 1000000);
+    return buffer;
+}
+
+det_status det_yolo_txt(struct det_env *env, struct det_text *text,
+                        const struct det_annotated_image *image)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "", 0));
+    for (size_t i = 0; i < image->count; i++) {
+        const float *b = image->boxes[i].box_norm;
+        char n[4][32];
+        DET_TRY_RETURN(det_text_printf(env, text, "%d %s %s %s %s\n", image->boxes[i].class_index,
+                                       share(n[0], (b[1] + b[3]) / 2),
+                                       share(n[1], (b[0] + b[2]) / 2), share(n[2], b[3] - b[1]),
+                                       share(n[3], b[2] - b[0])));
+    }
+    return DET_OK;
+}

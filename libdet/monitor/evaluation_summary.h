@@ -1,0 +1,14 @@
+/* evaluation_summary.h: an evaluation's figures for TensorBoard: COCO's table, the losses, each class's row, and precision
+ * over recall at IoU .5. Names as eager_eval_loop() of the TF Object Detection API's model_lib_v2.py and metrics/
+ * coco_evaluation.py write them; ours are PR@.50IOU/CLASS and, of a class, more than the mAP. */
+#ifndef DET_MONITOR_EVALUATION_SUMMARY_H
+#define DET_MONITOR_EVALUATION_SUMMARY_H
+
+#include "det/evaluation.h"
+
+/* Writes and flushes. */
+det_status det_evaluation_summary_write(det_context *context, det_summary_writer *writer,
+                                        int64_t step, const det_coco_result *coco,
+                                        const det_evaluation_losses *losses);
+
+#endif

@@ -1,0 +1,145 @@
+#include "train/best.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#define LOSS_PREFIX "Loss/"
+
+enum { LOSS_COUNT = 4, NAME_COUNT = DET_COCO_STAT_COUNT + LOSS_COUNT };
+
+static const char *const loss_names[LOSS_COUNT] = {
+    LOSS_PREFIX "localization_loss",
+    LOSS_PREFIX "classification_loss",
+    LOSS_PREFIX "regularization_loss",
+    LOSS_PREFIX "total_loss",
+};
+
+static const char *name_at(int i)
+{
+    return i < DET_COCO_STAT_COUNT ? det_coco_stat_name((det_coco_stat)i)
+                                   : loss_names[i - DET_COCO_STAT_COUNT];
+}
+
+/* "AR@100" of "DetectionBoxes_Recall/AR@100". */
+static const char *short_name(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return slash != NULL ? slash + 1 : name;
+}
+
+det_status det_best_metric(struct det_env *env, const char *written,
+                           char name[DET_METRIC_NAME_BYTES])
+{
+    struct det_text all = {0};
+    det_status status = DET_OK;
+    if (written == NULL || written[0] == '\0')
+        written = det_coco_stat_name(DET_COCO_AP);
+    for (int i = 0; i < NAME_COUNT; i++)
+        if (strcmp(written, name_at(i)) == 0 || strcmp(written, short_name(name_at(i))) == 0) {
+            snprintf(name, DET_METRIC_NAME_BYTES, "%s", name_at(i));
+            return DET_OK;
+        }
+    for (int i = 0; i < NAME_COUNT; i++)
+        DET_TRY(det_text_printf(env, &all, "%s%s", i > 0 ? ", " : "", short_name(name_at(i))));
+    status =
+        det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                 "\"%.60s\" is no figure of an evaluation, expected one of: %s", written, all.data);
+fail:
+    det_text_free(env, &all);
+    return status;
+}
+
+double det_best_value(const char *name, const det_coco_result *coco,
+                      const det_evaluation_losses *losses)
+{
+    const double loss[LOSS_COUNT] = {losses->localization, losses->classification,
+                                     losses->regularization, losses->total};
+    for (int i = 0; i < NAME_COUNT; i++)
+        if (strcmp(name, name_at(i)) == 0)
+            return i < DET_COCO_STAT_COUNT ? coco->stats[i] : loss[i - DET_COCO_STAT_COUNT];
+    return NAN;
+}
+
+static bool is_loss(const char *name)
+{
+    return strncmp(name, LOSS_PREFIX, strlen(LOSS_PREFIX)) == 0;
+}
+
+/* By how much `value` is better than `than`; negative: worse. */
+static double gain(const struct det_best *best, double value, double than)
+{
+    return is_loss(best->metric) ? than - value : value - than;
+}
+
+bool det_best_update(struct det_best *best, double value, int64_t step, double min_delta)
+{
+    const bool usable = isfinite(value) && (is_loss(best->metric) || value >= 0);
+    best->evaluated_step = step;
+    if (!usable || (best->known && !(gain(best, value, best->reference) > min_delta)))
+        best->stale++;
+    else {
+        best->stale = 0;
+        best->reference = value;
+    }
+    /* Small gains that together do not reach min_delta still make the best checkpoint. */
+    if (!usable || (best->known && !(gain(best, value, best->value) > 0)))
+        return false;
+    best->known = true;
+    best->value = value;
+    best->step = step;
+    return true;
+}
+
+/* --- in a checkpoint --- */
+
+/* Steps are numbers below 2^53 here; doubles are written so that they read back exactly. */
+det_status det_best_to_json(struct det_env *env, const struct det_best *best, struct det_text *text)
+{
+    char value[32], reference[32];
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"metric\": "));
+    DET_TRY_RETURN(det_text_json_string(env, text, best->metric));
+    if (best->known)
+        DET_TRY_RETURN(det_text_printf(env, text,
+                                       ", \"value\": %s, \"step\": %lld, \"reference\": %s",
+                                       det_format_double(value, best->value), (long long)best->step,
+                                       det_format_double(reference, best->reference)));
+    return det_text_printf(env, text, ", \"evaluated_step\": %lld, \"stale\": %lld}",
+                           (long long)best->evaluated_step, (long long)best->stale);
+}
+
+static bool read_count(const cJSON *json, const char *name, int64_t *value)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+    const double number = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    if (!(number >= 0 && number < 9e15) || number != floor(number))
+        return false;
+    *value = (int64_t)number;
+    return true;
+}
+
+det_status det_best_from_json(struct det_env *env, const char *path, const cJSON *json,
+                              struct det_best *best)
+{
+    *best = (struct det_best){0};
+    if (json == NULL)
+        return DET_OK;
+    const cJSON *metric = cJSON_GetObjectItemCaseSensitive(json, "metric");
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, "value");
+    const cJSON *reference = cJSON_GetObjectItemCaseSensitive(json, "reference");
+    struct det_best read = {.known = value != NULL};
+    if (!cJSON_IsString(metric) || !read_count(json, "evaluated_step", &read.evaluated_step) ||
+        !read_count(json, "stale", &read.stale) ||
+        (read.known && (!cJSON_IsNumber(value) || !cJSON_IsNumber(reference) ||
+                        !read_count(json, "step", &read.step))))
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: no valid `evaluation` of the training", path);
+    DET_TRY_RETURN(det_best_metric(env, metric->valuestring, read.metric));
+    if (read.known) {
+        read.value = value->valuedouble;
+        read.reference = reference->valuedouble;
+    }
+    *best = read;
+    return DET_OK;
+}

@@ -1,0 +1,149 @@
+/* trainer_eval.c: evaluation between steps: when, the best checkpoint, early stop. The weights go through det_trainer_snapshot()
+ * and so through the backend; the step's own memory and state are left as they are.
+ *
+ * The evaluation of a step comes before its checkpoint, which therefore always tells of it. Where a run ended in between, the
+ * checkpoint says that the evaluation is still to be made, and a resumed run makes it first: best checkpoint and early stop
+ * come out as without the interruption. */
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "train/trainer.h"
+
+det_status det_trainer_eval_set_up(struct det_trainer *trainer,
+                                   const struct det_pipeline_config *config,
+                                   const det_trainer_settings *s)
+{
+    struct det_env *env = trainer->env;
+    if (s->eval_every_steps < 0 || s->patience < 0 || !(s->min_delta >= 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "trainer settings: eval_every_steps, patience or min_delta is negative");
+    if (s->eval_every_steps == 0) {
+        if (s->keep_best != NULL || s->patience > 0)
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                            "trainer settings: keep_best and patience need eval_every_steps");
+        return DET_OK;
+    }
+    trainer->config = config;
+    trainer->eval_every_steps = s->eval_every_steps;
+    trainer->patience = s->patience;
+    trainer->min_delta = s->min_delta;
+    trainer->eval_settings = s->evaluation;
+    DET_TRY_RETURN(det_best_metric(env, s->keep_best, trainer->state.best.metric));
+    return det_evaluation_check(trainer->context, config, &trainer->eval_settings);
+}
+
+void det_trainer_eval_resume(struct det_trainer *trainer, struct det_checkpoint_state *state)
+{
+    const struct det_best *asked = &trainer->state.best;
+    if (strcmp(state->best.metric, asked->metric) == 0)
+        return;
+    /* Without evaluations in this run the memory of earlier ones is kept for a later run. */
+    if (asked->metric[0] == '\0')
+        return;
+    if (state->best.known)
+        det_log(trainer->env, DET_LOG_WARNING,
+                "the best checkpoint so far was chosen by %s: the choice by %s begins anew",
+                state->best.metric, asked->metric);
+    state->best = *asked;
+}
+
+bool det_trainer_eval_is_due(const struct det_trainer *trainer)
+{
+    const int64_t step = trainer->state.step;
+    return trainer->eval_every_steps > 0 && step > 0 &&
+           trainer->state.best.evaluated_step != step &&
+           (step % trainer->eval_every_steps == 0 || step == trainer->num_steps);
+}
+
+bool det_trainer_is_done(const struct det_trainer *trainer)
+{
+    return trainer->state.step >= trainer->num_steps || trainer->stopped_early;
+}
+
+/* MODEL_DIR/best/ckpt-STEP.det, alone there, with a `checkpoint` file so that the folder can be given to other programs. */
+static det_status save_best(struct det_trainer *trainer)
+{
+    struct det_env *env = trainer->env;
+    char *folder = NULL, *path = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_format(env, &folder, "%s/best", trainer->model_dir));
+    DET_TRY(det_make_directories(env, folder));
+    DET_TRY(det_format(env, &path, "%s/ckpt-%lld.det", folder, (long long)trainer->state.step));
+    DET_TRY(det_learner_pull(env, trainer->learner));
+    DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
+                                &trainer->state));
+    DET_TRY(det_checkpoint_rotate(env, folder, path, 1));
+fail:
+    det_free(env, &folder);
+    det_free(env, &path);
+    return status;
+}
+
+/* A full disk leaves the best one before in its place: a later better one has another chance. */
+static det_status take_in(struct det_trainer *trainer, det_step_report *report)
+{
+    struct det_best *best = &trainer->state.best;
+    const struct det_best before = *best;
+    det_evaluation_losses losses;
+    det_evaluation_get_losses(trainer->evaluation, &losses);
+    const double value =
+        det_best_value(best->metric, det_evaluation_coco(trainer->evaluation), &losses);
+    report->is_best = det_best_update(best, value, trainer->state.step, trainer->min_delta);
+    det_trainer_check_patience(trainer);
+    if (!report->is_best || trainer->model_dir == NULL)
+        return DET_OK;
+    const det_status status = save_best(trainer);
+    if (status != DET_STATUS_IO)
+        return status;
+    det_log(trainer->env, DET_LOG_WARNING, "the best checkpoint could not be saved: %s",
+            trainer->env->error);
+    best->known = before.known;
+    best->value = before.value;
+    best->step = before.step;
+    report->is_best = 0;
+    return DET_OK;
+}
+
+void det_trainer_check_patience(struct det_trainer *trainer)
+{
+    trainer->stopped_early =
+        trainer->patience > 0 && trainer->state.best.stale >= trainer->patience;
+}
+
+det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report)
+{
+    det_model *model = NULL;
+    det_status status = DET_OK;
+    const uint64_t begin_ns = det_trainer_clock_ns();
+    det_evaluation_destroy(&trainer->evaluation);
+    DET_TRY(det_trainer_snapshot(trainer, &model));
+    DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &trainer->eval_settings,
+                               &trainer->evaluation));
+    DET_TRY(take_in(trainer, report));
+    report->evaluation = trainer->evaluation;
+    trainer->saved_step =
+        -1; /* a checkpoint of this step that is there already does not tell of it */
+fail:
+    det_model_destroy(&model);
+    report->eval_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9;
+    if (status == DET_STATUS_CANCELLED) /* by the progress function: still due after a resume */
+        return DET_OK;
+    return status == DET_OK ? DET_OK
+                            : det_fail_prefix(trainer->env, status, "evaluation after step %lld",
+                                              (long long)trainer->state.step);
+}
+
+void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best)
+{
+    const struct det_best *b = &trainer->state.best;
+    *best = (det_trainer_best){
+        .metric = b->metric,
+        .known = b->known,
+        .value = b->value,
+        .step = b->step,
+        .evaluations_since = b->stale,
+        .stopped_early = trainer->stopped_early,
+    };
+}

@@ -1,0 +1,146 @@
+/* trainer_summary.c: what a training shows in TensorBoard, MODEL_DIR/train: the names of model_lib_v2.py train_loop() of the
+ * TF Object Detection API, and the gradient's norm and the share of time spent waiting for data as "gradient_norm" and
+ * "data_wait_percent". Differs: boxes are drawn into train_input_images, and these are written less often than the curves,
+ * since each is a PNG of some 100 KB. */
+#include "base/mem.h"
+#include "det/summary.h"
+#include "detect/draw.h"
+#include "train/trainer.h"
+
+enum { MOST_PICTURES = 3 }; /* as the API */
+
+det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_trainer_settings *s)
+{
+    struct det_env *env = trainer->env;
+    char *folder = NULL;
+    if (s->summary_every_steps < 0 || s->picture_every_steps < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "trainer settings: summary_every_steps or picture_every_steps is negative");
+    if (trainer->model_dir == NULL || s->summary_every_steps == 0)
+        return DET_OK;
+    trainer->summary_every_steps = s->summary_every_steps;
+    trainer->picture_every_steps = s->picture_every_steps;
+    if (s->picture_every_steps == 0)
+        trainer->eval_settings.pictures = 0;
+    det_status status = DET_OK;
+    DET_TRY(det_format(env, &folder, "%s/train", trainer->model_dir));
+    DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->train_summaries));
+    if (trainer->eval_every_steps == 0 || trainer->eval_settings.summaries != NULL)
+        goto fail; /* status is OK */
+    det_free(env, &folder);
+    DET_TRY(det_format(env, &folder, "%s/eval", trainer->model_dir));
+    DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->eval_summaries));
+    trainer->eval_settings.summaries = trainer->eval_summaries;
+fail:
+    det_free(env, &folder);
+    return status;
+}
+
+void det_trainer_summary_free(struct det_trainer *trainer)
+{
+    det_summary_writer_destroy(&trainer->train_summaries);
+    det_summary_writer_destroy(&trainer->eval_summaries);
+}
+
+static det_status write_scalars(struct det_trainer *trainer, const det_step_report *r)
+{
+    const double seconds = trainer->summed_seconds, steps = (double)trainer->summed_steps;
+    const struct {
+        const char *tag;
+        double value;
+    } scalars[] = {
+        {"Loss/classification_loss", r->classification_loss},
+        {"Loss/localization_loss", r->localization_loss},
+        {"Loss/regularization_loss", r->regularization_loss},
+        {"Loss/total_loss", r->total_loss},
+        {"learning_rate", r->learning_rate},
+        {"steps_per_sec", seconds > 0 ? steps / seconds : 0},
+        {"gradient_norm", r->gradient_norm},
+        {"data_wait_percent", seconds > 0 ? 100 * trainer->summed_wait_seconds / seconds : 0},
+    };
+    for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
+        DET_TRY_RETURN(det_summary_scalar(trainer->train_summaries, scalars[i].tag, r->step,
+                                          scalars[i].value));
+    return DET_OK;
+}
+
+static uint8_t to_byte(float value)
+{
+    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)(value + 0.5f);
+}
+
+/* The first pictures of the batch as the network sees them, with their boxes. */
+static det_status write_pictures(struct det_trainer *trainer, const struct det_batch *batch,
+                                 int64_t step)
+{
+    struct det_env *env = trainer->env;
+    struct det_image images[MOST_PICTURES] = {0};
+    det_image_view views[MOST_PICTURES];
+    const size_t values = (size_t)batch->height * (size_t)batch->width * 3;
+    int32_t count = 0;
+    det_status status = DET_OK;
+    for (; count < batch->count && count < MOST_PICTURES; count++) {
+        struct det_image *image = &images[count];
+        const struct det_ground_truth *truth = &batch->truths[count];
+        const float *pixels = batch->images + (size_t)count * values;
+        DET_TRY(det_image_resize_buffer(env, image, batch->width, batch->height));
+        for (size_t i = 0; i < values; i++)
+            image->rgb[i] = to_byte(pixels[i]);
+        for (int32_t g = 0; g < truth->count; g++)
+            det_draw_box(image, truth->boxes[g], truth->class_index[g],
+                         det_trainer_class_names(trainer)[truth->class_index[g]]);
+        views[count] = (det_image_view){.pixels = image->rgb,
+                                        .width = image->width,
+                                        .height = image->height,
+                                        .format = DET_PIXEL_RGB8};
+    }
+    DET_TRY(det_summary_images(trainer->train_summaries, "train_input_images", step, views,
+                               (size_t)count));
+fail:
+    for (int32_t i = 0; i < MOST_PICTURES; i++)
+        det_image_free(env, &images[i]);
+    return status;
+}
+
+/* A full disk must not end a training for the sake of its curves. */
+static void give_up_after(struct det_trainer *trainer, det_status status)
+{
+    if (status == DET_OK)
+        return;
+    det_log(trainer->env, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
+            trainer->env->error);
+    det_summary_writer_destroy(&trainer->train_summaries);
+}
+
+void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch)
+{
+    const int64_t step = trainer->state.step + 1;
+    if (trainer->train_summaries == NULL || trainer->picture_every_steps == 0 ||
+        (trainer->summary_begun && step % trainer->picture_every_steps != 0))
+        return;
+    give_up_after(trainer, write_pictures(trainer, batch, step));
+}
+
+void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report)
+{
+    if (trainer->train_summaries == NULL)
+        return;
+    /* The first step too: a wrong start shows at once. */
+    const bool first = !trainer->summary_begun;
+    trainer->summary_begun = true;
+    trainer->summed_steps++;
+    trainer->summed_seconds += report->step_seconds;
+    trainer->summed_wait_seconds += report->data_wait_seconds;
+    if (!first && report->step % trainer->summary_every_steps != 0 &&
+        report->step != trainer->num_steps)
+        return;
+    det_status status = write_scalars(trainer, report);
+    if (status == DET_OK)
+        status = det_summary_flush(trainer->train_summaries);
+    if (!first) {
+        trainer->summed_steps = 0;
+        trainer->summed_seconds = 0;
+        trainer->summed_wait_seconds = 0;
+    }
+    give_up_after(trainer, status);
+}

@@ -1,0 +1,169 @@
+#include "detect/classes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+
+#define NOT_WANTED 2.0F
+
+/* Id of a class by name, or by number; 0 when there is none. */
+static int32_t class_id(const det_model *model, const char *name, size_t length)
+{
+    const int32_t count = det_model_class_count(model);
+    for (int32_t id = 1; id <= count; id++) {
+        const char *known = det_model_class_name(model, id);
+        if (known != NULL && strlen(known) == length && memcmp(known, name, length) == 0)
+            return id;
+    }
+    int32_t id = 0;
+    for (size_t i = 0; i < length && id <= count; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return 0;
+        id = id * 10 + (name[i] - '0');
+    }
+    return id <= count ? id : 0;
+}
+
+static det_status unknown_class(struct det_env *env, const det_model *model, const char *option,
+                                const char *name, size_t length)
+{
+    char list[400] = "";
+    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", id > 1 ? ", " : "",
+                 det_model_class_name(model, id));
+    }
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "%s: \"%.*s\" is no class of the model; it has: %s", option, (int)length, name,
+                    list);
+}
+
+static det_status choose_classes(struct det_env *env, const det_model *model, const char *classes,
+                                 bool *wanted)
+{
+    while (*classes != '\0') {
+        const size_t length = strcspn(classes, ",");
+        const int32_t id = class_id(model, classes, length);
+        if (id == 0)
+            return unknown_class(env, model, "--classes", classes, length);
+        wanted[id] = true;
+        classes += length + (classes[length] == ',');
+    }
+    return DET_OK;
+}
+
+/* 0 to 1, and nothing behind it but `end`. */
+static bool parse_score(const char *text, size_t length, float *score)
+{
+    char copy[40], *end = NULL;
+    if (length == 0 || length >= sizeof copy)
+        return false;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    *score = strtof(copy, &end); /* the tools never set a locale */
+    return *end == '\0' && *score >= 0 && *score <= 1;
+}
+
+static det_status read_thresholds(struct det_env *env, const det_model *model, const char *text,
+                                  struct class_filter *filter, bool by_name)
+{
+    while (*text != '\0') {
+        const size_t length = strcspn(text, ",");
+        const char *equals = memchr(text, '=', length);
+        const size_t name = equals != NULL ? (size_t)(equals - text) : 0;
+        const char *number = equals != NULL ? equals + 1 : text;
+        float score = 0;
+        if (!parse_score(number, length - (size_t)(number - text), &score))
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                            "--threshold: got \"%.*s\", expected 0 to 1 or CLASS=0 to 1",
+                            (int)length, text);
+        const int32_t id = equals != NULL ? class_id(model, text, name) : 0;
+        if (equals != NULL && id == 0)
+            return unknown_class(env, model, "--threshold", text, name);
+        if (equals != NULL && by_name)
+            filter->threshold[id] = score;
+        for (int32_t i = 1; equals == NULL && !by_name && i <= filter->count; i++)
+            filter->threshold[i] = score;
+        text += length + (text[length] == ',');
+    }
+    return DET_OK;
+}
+
+static det_status apply_tree(struct det_env *env, const det_model *model, const char *path,
+                             const cJSON *tree, struct class_filter *filter)
+{
+    if (!cJSON_IsObject(tree))
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: expected a JSON object of class names and thresholds", path);
+    for (const cJSON *entry = tree->child; entry != NULL; entry = entry->next) {
+        const int32_t id = class_id(model, entry->string, strlen(entry->string));
+        if (id == 0)
+            return unknown_class(env, model, path, entry->string, strlen(entry->string));
+        for (const cJSON *other = entry->next; other != NULL; other = other->next)
+            if (strcmp(other->string, entry->string) == 0)
+                return det_fail(env, DET_STATUS_CORRUPT, "%s: \"%s\" is there twice", path,
+                                entry->string);
+        if (!cJSON_IsNumber(entry) || !(entry->valuedouble >= 0 && entry->valuedouble <= 1))
+            return det_fail(env, DET_STATUS_CORRUPT,
+                            "%s: \"%s\" has no threshold: expected a number from 0 to 1", path,
+                            entry->string);
+        filter->threshold[id] = (float)entry->valuedouble;
+    }
+    return DET_OK;
+}
+
+static det_status apply_file(struct det_env *env, const det_model *model, const char *path,
+                             struct class_filter *filter)
+{
+    struct det_file_map map;
+    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    cJSON *tree = cJSON_ParseWithLength((const char *)map.data, map.bytes);
+    det_file_map_close(&map);
+    const det_status status = tree != NULL
+                                  ? apply_tree(env, model, path, tree, filter)
+                                  : det_fail(env, DET_STATUS_CORRUPT, "%s: this is no JSON", path);
+    cJSON_Delete(tree);
+    return status;
+}
+
+det_status class_filter_make(struct det_env *env, const det_model *model, const char *classes,
+                             const char *threshold, const char *file, struct class_filter *filter)
+{
+    det_status status = DET_OK;
+    bool *wanted = NULL;
+    filter->count = det_model_class_count(model);
+    const size_t entries = (size_t)filter->count + 1;
+    DET_TRY(det_alloc(env, &wanted, entries, sizeof *wanted, "class list"));
+    DET_TRY(det_alloc(env, &filter->threshold, entries, sizeof *filter->threshold, "thresholds"));
+    for (int32_t id = 0; id <= filter->count; id++) {
+        filter->threshold[id] = id == 0 ? NOT_WANTED : 0.5F;
+        wanted[id] = classes == NULL;
+    }
+    if (classes != NULL)
+        DET_TRY(choose_classes(env, model, classes, wanted));
+    if (threshold != NULL)
+        DET_TRY(read_thresholds(env, model, threshold, filter, false));
+    if (file != NULL)
+        DET_TRY(apply_file(env, model, file, filter));
+    if (threshold != NULL)
+        DET_TRY(read_thresholds(env, model, threshold, filter, true));
+    filter->lowest = 1;
+    for (int32_t id = 1; id <= filter->count; id++) {
+        filter->threshold[id] = wanted[id] ? filter->threshold[id] : NOT_WANTED;
+        filter->lowest = fminf(filter->lowest, filter->threshold[id]);
+    }
+fail:
+    det_free(env, &wanted);
+    return status;
+}
+
+void class_filter_free(struct det_env *env, struct class_filter *filter)
+{
+    det_free(env, &filter->threshold);
+}

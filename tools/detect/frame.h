@@ -1,0 +1,36 @@
+/* frame.h: one picture on its way through det-detect. */
+#ifndef DET_TOOLS_DETECT_FRAME_H
+#define DET_TOOLS_DETECT_FRAME_H
+
+#include "data/image.h"
+#include "det/detector.h"
+#include "video/video.h"
+
+enum stage {
+    STAGE_DECODE,
+    STAGE_PREPROCESS, /* to RGB, upright, to the network's input */
+    STAGE_NETWORK,
+    STAGE_POSTPROCESS,
+    STAGE_DRAW, /* tracking and counting too */
+    STAGE_WRITE,
+    STAGE_COUNT
+};
+
+struct frame {
+    struct det_image image;
+    struct video_frame video; /* not yet converted; empty for image files */
+    const char *source;       /* the image file, or the video */
+    bool of_video;
+    int64_t index; /* in its video, dropped frames counted; of image files: among all */
+    int64_t ticks;
+    double time_s;
+    int64_t number; /* order of work */
+    det_detection *found;
+    int64_t *track_ids; /* of each; 0: not tracked */
+    size_t count, capacity, id_capacity;
+    double ms[STAGE_COUNT];
+    det_status status; /* why there is nothing to show */
+    char message[DET_ERROR_BYTES];
+};
+
+#endif

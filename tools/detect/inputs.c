@@ -1,0 +1,103 @@
+#include "detect/inputs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool has_extension(const char *path, const char *const *list)
+{
+    const char *dot = strrchr(det_path_name(path), '.');
+    for (; dot != NULL && *list != NULL; list++)
+        if (strcasecmp(dot, *list) == 0)
+            return true;
+    return false;
+}
+
+bool is_image_name(const char *path)
+{
+    static const char *const extensions[] = {".jpg", ".jpeg", ".png", NULL};
+    return has_extension(path, extensions);
+}
+
+bool is_video_name(const char *path)
+{
+    static const char *const extensions[] = {".mp4", ".m4v",  ".mov", ".mkv",   ".webm", ".avi",
+                                             ".mpg", ".mpeg", ".ts",  ".m2ts",  ".flv",  ".wmv",
+                                             ".3gp", ".ogv",  ".y4m", ".mjpeg", ".mjpg", NULL};
+    static const char *const schemes[] = {
+        "v4l2:", "rtsp:", "rtsps:", "rtmp:", "http:", "https:", "udp:", "tcp:", "srt:"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncmp(path, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return has_extension(path, extensions);
+}
+
+static det_status add_file(struct det_env *env, struct inputs *inputs, const char *path)
+{
+    return det_path_list_add(env, is_video_name(path) ? &inputs->videos : &inputs->images, path);
+}
+
+static det_status add_folder(struct det_env *env, struct inputs *inputs, const char *folder)
+{
+    struct det_path_list files = {0};
+    size_t taken = 0;
+    det_status status = det_list_directory(env, folder, &files);
+    for (size_t i = 0; status == DET_OK && i < files.count; i++)
+        if ((is_image_name(files.paths[i]) || is_video_name(files.paths[i])) &&
+            !det_is_directory(files.paths[i])) {
+            status = add_file(env, inputs, files.paths[i]);
+            taken++;
+        }
+    det_path_list_free(env, &files);
+    if (status == DET_OK && taken == 0)
+        status = det_fail(env, DET_STATUS_NOT_FOUND,
+                          "%s: the folder holds no image (.jpg, .jpeg, .png) and no video", folder);
+    return status;
+}
+
+det_status inputs_add(struct det_env *env, struct inputs *inputs, const char *argument)
+{
+    struct det_path_list found = {0};
+    if (strstr(argument, "://") != NULL || strncmp(argument, "v4l2:", 5) == 0)
+        return add_file(env, inputs, argument);
+    const bool is_pattern = strpbrk(argument, "*?[") != NULL && !det_file_exists(argument);
+    /* A file need not be there yet: reading it will tell. */
+    det_status status =
+        is_pattern ? det_glob(env, argument, &found) : det_path_list_add(env, &found, argument);
+    for (size_t i = 0; status == DET_OK && i < found.count; i++)
+        status = det_is_directory(found.paths[i]) ? add_folder(env, inputs, found.paths[i])
+                                                  : add_file(env, inputs, found.paths[i]);
+    det_path_list_free(env, &found);
+    return status;
+}
+
+det_status inputs_add_list(struct det_env *env, struct inputs *inputs, const char *path)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "r");
+    char *line = NULL;
+    size_t capacity = 0;
+    det_status status = DET_OK;
+    if (file == NULL)
+        return det_fail_errno(env, errno, "%s", path);
+    for (ssize_t got; status == DET_OK && (got = getline(&line, &capacity, file)) >= 0;) {
+        while (got > 0 && (line[got - 1] == '\n' || line[got - 1] == '\r'))
+            line[--got] = '\0';
+        if (got > 0)
+            status = inputs_add(env, inputs, line);
+    }
+    if (status == DET_OK && ferror(file))
+        status = det_fail(env, DET_STATUS_IO, "%s: cannot be read", path);
+    free(line);
+    if (!standard)
+        fclose(file);
+    return status;
+}
+
+void inputs_free(struct det_env *env, struct inputs *inputs)
+{
+    det_path_list_free(env, &inputs->images);
+    det_path_list_free(env, &inputs->videos);
+}

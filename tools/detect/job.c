@@ -1,0 +1,308 @@
+#include "detect/job.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "detect/classes.h"
+#include "detect/inputs.h"
+#include "detect/overlay.h"
+#include "detect/pictures.h"
+#include "detect/pipeline.h"
+#include "detect/progress.h"
+#include "detect/tracking.h"
+#include "detect/video_file.h"
+
+struct job {
+    struct tool *tool;
+    struct det_env *env;
+    const struct job_options *options;
+    det_model *model;
+    struct class_filter filter;
+    struct inputs inputs;
+    struct pictures pictures;
+    struct outputs *outputs;
+    struct pipeline *pipeline;
+    struct overlay overlay;
+    struct tracking tracking;
+    struct det_text counted;
+    struct progress progress;
+    struct video_writer *writer; /* of the present video */
+    bool draws, writes_pictures, writes_videos;
+    size_t failed; /* inputs */
+    struct pipeline_totals totals;
+    int64_t detections;
+};
+
+/* --- frames --- */
+
+/* Only what is wanted and sure enough. */
+static void filter_frame(const struct class_filter *filter, struct frame *frame)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < frame->count; i++) {
+        const det_detection d = frame->found[i];
+        if (d.score >= filter->threshold[d.class_id]) {
+            frame->track_ids[kept] = 0;
+            frame->found[kept++] = d;
+        }
+    }
+    frame->count = kept;
+}
+
+static det_status paint(void *user, struct det_env *env, struct frame *frame)
+{
+    struct job *job = user;
+    if (job->tracking.on)
+        DET_TRY_RETURN(tracking_frame(env, &job->tracking, frame));
+    else
+        filter_frame(&job->filter, frame);
+    if (job->draws)
+        overlay_draw(&job->overlay, frame);
+    return DET_OK;
+}
+
+static det_status output(void *user, struct det_env *env, struct frame *frame)
+{
+    struct job *job = user;
+    progress_frame(&job->progress, job->tool, frame);
+    if (frame->status != DET_OK) {
+        tool_error(job->tool, "%s", frame->message);
+        return DET_OK;
+    }
+    job->detections += (int64_t)frame->count;
+    DET_TRY_RETURN(outputs_frame(env, job->outputs, frame));
+    if (job->writes_pictures && !frame->of_video) {
+        const det_status status = pictures_write(env, &job->pictures, frame->source, &frame->image);
+        if (status != DET_OK) { /* of this picture alone */
+            tool_fail(job->tool, status);
+            frame->status = status;
+        }
+    }
+    return job->writer != NULL ? video_writer_frame(env, job->writer, &frame->image, frame->ticks)
+                               : DET_OK;
+}
+
+static bool stop(void *user)
+{
+    (void)user;
+    return tool_interrupted();
+}
+
+/* --- sources --- */
+
+static det_status run_source(struct job *job, struct pipeline_source *source)
+{
+    source->paint = paint;
+    source->output = output;
+    source->stop = stop;
+    source->user = job;
+    progress_begin(&job->progress, source, job->options->quiet);
+    const int64_t failed = job->totals.failed;
+    const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
+    job->failed += (size_t)(job->totals.failed - failed);
+    progress_end(&job->progress, job->tool, &job->totals);
+    if (!job->tracking.on || status != DET_OK)
+        return status;
+    const size_t before = job->counted.length;
+    const char *name = source->reader != NULL ? source->video : "images";
+    DET_TRY_RETURN(tracking_json(job->env, &job->tracking, name, &job->counted));
+    if (!job->options->quiet && job->options->counts == NULL)
+        tool_log(job->tool, DET_LOG_INFO, "counted: %.*s", (int)(job->counted.length - before - 1),
+                 job->counted.data + before);
+    return DET_OK;
+}
+
+static void report(struct job *job, det_status status)
+{
+    job->failed++;
+    tool_fail(job->tool, status);
+}
+
+/* Each step is reported: the output is finished whatever happened before. */
+static void run_video(struct job *job, const char *path)
+{
+    struct det_env *env = job->env;
+    struct video_reader *reader = NULL;
+    const size_t failed = job->failed;
+    det_status status =
+        video_reader_open(env, path, (int)job->tool->threads, tool_interrupted, &reader);
+    if (status == DET_OK && job->writes_videos)
+        status = video_file_begin(env, job->tool, reader, path, job->options->output,
+                                  job->options->codec, &job->writer);
+    if (status == DET_OK) {
+        struct pipeline_source source = {.reader = reader,
+                                         .video = path,
+                                         .live = job->options->live ||
+                                                 video_reader_info(reader)->endless};
+        status = run_source(job, &source);
+        if (status != DET_OK)
+            report(job, status);
+        status = video_writer_close(env, &job->writer);
+        if (status != DET_OK && job->failed == failed)
+            report(job, status);
+        status = video_reader_verdict(env, reader);
+    }
+    if (status != DET_OK && job->failed == failed)
+        report(job, status);
+    video_reader_close(env, &reader);
+}
+
+static det_status run_all(struct job *job)
+{
+    const struct inputs *inputs = &job->inputs;
+    if (inputs->images.count > 0) {
+        struct pipeline_source source = {.images = &inputs->images};
+        DET_TRY_RETURN(tracking_begin(job->env, &job->tracking, 1, 1, 0));
+        DET_TRY_RETURN(run_source(job, &source));
+    }
+    for (size_t i = 0; i < inputs->videos.count && !tool_interrupted(); i++)
+        run_video(job, inputs->videos.paths[i]);
+    return DET_OK;
+}
+
+/* --- preparation --- */
+
+static void gather_inputs(struct job *job)
+{
+    const struct job_options *o = job->options;
+    for (size_t i = 0; i < o->inputs.count; i++) {
+        const det_status status = inputs_add(job->env, &job->inputs, o->inputs.values[i]);
+        if (status != DET_OK)
+            report(job, status);
+    }
+    for (size_t i = 0; i < o->lists.count; i++) {
+        const det_status status = inputs_add_list(job->env, &job->inputs, o->lists.values[i]);
+        if (status != DET_OK)
+            report(job, status);
+    }
+    for (size_t i = 0; i < o->videos.count; i++) {
+        const det_status status =
+            det_path_list_add(job->env, &job->inputs.videos, o->videos.values[i]);
+        if (status != DET_OK)
+            report(job, status);
+    }
+}
+
+static bool is_stream(const struct inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->videos.count; i++)
+        if (strstr(inputs->videos.paths[i], "://") != NULL ||
+            strncmp(inputs->videos.paths[i], "v4l2:", 5) == 0)
+            return true;
+    return false;
+}
+
+/* What is written when the options do not say. */
+static void choose_outputs(struct job *job, struct output_paths *files)
+{
+    const struct job_options *o = job->options;
+    const bool any_file = files->json != NULL || files->csv != NULL || files->coco != NULL ||
+                          files->coco_results != NULL || files->cvat != NULL || files->yolo != NULL;
+    const bool streams = is_stream(&job->inputs);
+    job->writes_videos = !o->no_video && (o->output != NULL || !(any_file || streams));
+    job->writes_pictures = o->output != NULL && job->inputs.images.count > 0;
+    job->draws = job->writes_pictures || (job->writes_videos && job->inputs.videos.count > 0);
+    if (!any_file && (job->inputs.images.count > 0 || streams || o->no_video))
+        files->json = "-";
+}
+
+static int32_t worker_count(const struct job *job)
+{
+    const int threads = det_context_threads(job->tool->context);
+    const size_t inputs = job->inputs.images.count + 1000 * job->inputs.videos.count;
+    if (job->options->workers > 0)
+        return (int32_t)job->options->workers;
+    /* One worker with all threads answers soonest; several answer more often. */
+    if (job->options->live || is_stream(&job->inputs) || inputs == 1)
+        return 1;
+    if (strncmp(det_context_device(job->tool->context), "cpu", 3) != 0)
+        return 2; /* one prepares while the device is busy with the other's frame */
+    return threads < (int)inputs || inputs == 0 ? (int32_t)threads : (int32_t)inputs;
+}
+
+static det_status prepare(struct job *job)
+{
+    const struct job_options *o = job->options;
+    struct det_env *env = job->env;
+    struct output_paths files = o->files;
+    DET_TRY_RETURN(det_model_load(job->tool->context, o->model, &job->model));
+    DET_TRY_RETURN(class_filter_make(env, job->model, o->classes, o->threshold, o->threshold_file,
+                                     &job->filter));
+    job->tracking = (struct tracking){
+        .on = o->track, .context = job->tool->context, .model = job->model, .filter = &job->filter};
+    DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
+    gather_inputs(job);
+    choose_outputs(job, &files);
+    struct pipeline_settings settings = {
+        .tool = job->tool, .model = job->model, .workers = worker_count(job)};
+    det_detector_settings_default(&settings.detector);
+    settings.detector.score_threshold =
+        job->tracking.on ? fminf(TRACKING_LOW_SCORE, job->filter.lowest) : job->filter.lowest;
+    settings.detector.max_detections = (int32_t)o->max;
+    DET_TRY_RETURN(pipeline_create(env, &settings, &job->pipeline));
+    if (job->writes_pictures)
+        DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images, &job->pictures));
+    else if (job->writes_videos && o->output != NULL && !is_video_name(o->output))
+        DET_TRY_RETURN(det_make_directories(env, o->output));
+    if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
+        (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "--output %s: is one video, but there are %zu videos and %zu images: give "
+                        "a folder",
+                        o->output, job->inputs.videos.count, job->inputs.images.count);
+    DET_TRY_RETURN(outputs_open(env, job->tool, job->model, &files,
+                                job->inputs.videos.count + (job->inputs.images.count > 0) > 1,
+                                &job->outputs));
+    job->overlay = (struct overlay){.model = job->model,
+                                    .tracking = &job->tracking,
+                                    .show_count = o->count,
+                                    .show_time = o->time};
+    return DET_OK;
+}
+
+static int finish(struct job *job, det_status status)
+{
+    struct tool *tool = job->tool;
+    int exit_status = status != DET_OK ? tool_fail(tool, status) : 0;
+    status = outputs_close(job->env, &job->outputs);
+    if (status == DET_OK && job->options->counts != NULL && job->tracking.on)
+        status =
+            det_write_file(job->env, job->options->counts,
+                           job->counted.data != NULL ? job->counted.data : "", job->counted.length);
+    if (status != DET_OK)
+        exit_status = tool_fail(tool, status);
+    if (exit_status != 0)
+        return exit_status;
+    const size_t all = (size_t)job->totals.frames;
+    if (tool_interrupted())
+        return is_stream(&job->inputs) && job->failed == 0
+                   ? 0 /* the only way to end one */
+                   : tool_error(tool, "interrupted after %zu frames", all);
+    if (job->failed > 0)
+        return tool_error(tool, "%zu input%s failed", job->failed, job->failed == 1 ? "" : "s");
+    return 0;
+}
+
+int job_run(struct tool *tool, const struct job_options *options)
+{
+    struct job job = {.tool = tool, .env = det_context_env(tool->context), .options = options};
+    det_status status = prepare(&job);
+    if (status == DET_OK) {
+        tool_catch_signals("\nstopping after the frames that were read\n");
+        const double start = tool_seconds();
+        status = run_all(&job);
+        if (!options->quiet)
+            progress_summary(tool, &job.totals, job.detections, tool_seconds() - start);
+    }
+    const int exit_status = finish(&job, status);
+    pipeline_destroy(job.env, &job.pipeline);
+    pictures_free(job.env, &job.pictures);
+    inputs_free(job.env, &job.inputs);
+    tracking_free(job.env, &job.tracking);
+    det_text_free(job.env, &job.counted);
+    class_filter_free(job.env, &job.filter);
+    det_model_destroy(&job.model);
+    return exit_status;
+}

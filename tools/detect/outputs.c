@@ -1,0 +1,383 @@
+#include "detect/outputs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "detect/results.h"
+#include "formats/annotation_write.h"
+
+struct sink {
+    struct det_writer writer;
+    bool open, standard;
+};
+
+struct outputs {
+    struct tool *tool;
+    const det_model *model;
+    bool several;
+    struct sink json, csv, coco, coco_results, cvat;
+    FILE *coco_images; /* unnamed: the list of images that comes behind the annotations */
+    const char *yolo;
+    struct det_text text; /* reused */
+    struct det_annotated_box *boxes;
+    size_t box_capacity;
+    int64_t images, annotations;
+};
+
+static det_status sink_open(struct det_env *env, struct sink *sink, const char *path)
+{
+    if (path == NULL)
+        return DET_OK;
+    sink->standard = strcmp(path, "-") == 0;
+    if (!sink->standard)
+        DET_TRY_RETURN(det_writer_open(env, path, &sink->writer));
+    sink->open = true;
+    return DET_OK;
+}
+
+static det_status sink_write(struct det_env *env, struct outputs *o, struct sink *sink,
+                             const char *data, size_t bytes)
+{
+    if (!sink->standard)
+        return det_writer_write(env, &sink->writer, data, bytes);
+    tool_progress_clear(o->tool);
+    /* Flushed, so that a reader at the other end of a pipe sees each image at once. */
+    if (fwrite(data, 1, bytes, stdout) != bytes || fflush(stdout) != 0)
+        return det_fail_errno(env, errno, "standard output: cannot write");
+    return DET_OK;
+}
+
+static det_status sink_text(struct det_env *env, struct outputs *o, struct sink *sink)
+{
+    return sink_write(env, o, sink, o->text.data, o->text.length);
+}
+
+/* --- open --- */
+
+static det_status begin_files(struct det_env *env, struct outputs *o)
+{
+    static const char head[] =
+        "source,frame,time_s,track_id,class_id,class,score,xmin_px,ymin_px,xmax_px,ymax_px,"
+        "width,height\n";
+    static const char coco_head[] = "{\"annotations\": [";
+    if (o->csv.open)
+        DET_TRY_RETURN(sink_write(env, o, &o->csv, head, sizeof head - 1));
+    if (o->coco.open)
+        DET_TRY_RETURN(sink_write(env, o, &o->coco, coco_head, sizeof coco_head - 1));
+    if (o->coco_results.open)
+        DET_TRY_RETURN(sink_write(env, o, &o->coco_results, "[", 1));
+    if (!o->cvat.open)
+        return DET_OK;
+    const size_t classes = (size_t)det_model_class_count(o->model);
+    const char **labels = NULL;
+    DET_TRY_RETURN(det_alloc(env, &labels, classes, sizeof *labels, "labels"));
+    for (size_t i = 0; i < classes; i++)
+        labels[i] = det_model_class_name(o->model, (int32_t)i + 1);
+    const det_status status = det_cvat_xml_begin(env, &o->cvat.writer, labels, classes);
+    det_free(env, &labels);
+    return status;
+}
+
+/* classes.txt, which YOLO's tools want beside the texts. */
+static det_status begin_yolo(struct det_env *env, struct outputs *o)
+{
+    char *path = NULL;
+    det_status status = DET_OK;
+    o->text.length = 0;
+    DET_TRY(det_make_directories(env, o->yolo));
+    for (int32_t id = 1; id <= det_model_class_count(o->model); id++)
+        DET_TRY(det_text_printf(env, &o->text, "%s\n", det_model_class_name(o->model, id)));
+    DET_TRY(det_path_join(env, &path, o->yolo, "classes.txt"));
+    DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+static void discard(struct det_env *env, struct sink *sink)
+{
+    if (sink->open && !sink->standard)
+        det_writer_discard(env, &sink->writer);
+    sink->open = false;
+}
+
+static void outputs_free(struct det_env *env, struct outputs **out)
+{
+    struct outputs *o = *out;
+    discard(env, &o->json);
+    discard(env, &o->csv);
+    discard(env, &o->coco);
+    discard(env, &o->coco_results);
+    discard(env, &o->cvat);
+    if (o->coco_images != NULL)
+        fclose(o->coco_images);
+    det_text_free(env, &o->text);
+    det_free(env, &o->boxes);
+    det_free(env, out);
+}
+
+det_status outputs_open(struct det_env *env, struct tool *tool, const det_model *model,
+                        const struct output_paths *paths, bool several, struct outputs **out)
+{
+    det_status status = DET_OK;
+    struct outputs *o = NULL;
+    *out = NULL;
+    DET_TRY_RETURN(det_alloc(env, &o, 1, sizeof *o, "outputs"));
+    o->tool = tool;
+    o->model = model;
+    o->several = several;
+    o->yolo = paths->yolo;
+    DET_TRY(sink_open(env, &o->json, paths->json));
+    DET_TRY(sink_open(env, &o->csv, paths->csv));
+    DET_TRY(sink_open(env, &o->coco, paths->coco));
+    DET_TRY(sink_open(env, &o->coco_results, paths->coco_results));
+    DET_TRY(sink_open(env, &o->cvat, paths->cvat));
+    if (o->coco.open && (o->coco_images = tmpfile()) == NULL)
+        DET_TRY(det_fail_errno(env, errno, "%s: no temporary file for its images", paths->coco));
+    DET_TRY(begin_files(env, o));
+    if (o->yolo != NULL)
+        DET_TRY(begin_yolo(env, o));
+    *out = o;
+    return DET_OK;
+fail:
+    outputs_free(env, &o);
+    return status;
+}
+
+/* --- frames --- */
+
+det_status frame_name(struct det_env *env, const struct frame *frame, bool several, char **name)
+{
+    const char *file = det_path_name(frame->source);
+    if (!frame->of_video)
+        return det_strdup(env, name, strcmp(file, "-") == 0 ? "stdin" : file);
+    if (!several)
+        return det_format(env, name, "frame_%06lld", (long long)frame->index);
+    const char *dot = strrchr(file, '.');
+    const int stem = dot != NULL && dot != file ? (int)(dot - file) : (int)strlen(file);
+    return det_format(env, name, "%.*s_frame_%06lld", stem, file, (long long)frame->index);
+}
+
+static det_status write_json(struct det_env *env, struct outputs *o, const struct frame *f)
+{
+    const struct det_results_frame frame = {.name = f->source,
+                                            .of_video = f->of_video,
+                                            .frame = f->index,
+                                            .time_s = f->time_s,
+                                            .width = f->image.width,
+                                            .height = f->image.height,
+                                            .track_ids = f->track_ids};
+    o->text.length = 0;
+    DET_TRY_RETURN(det_results_frame_json(env, &o->text, o->model, &frame, f->found, f->count));
+    DET_TRY_RETURN(det_text_append(env, &o->text, "\n", 1));
+    return sink_text(env, o, &o->json);
+}
+
+/* Quoted where it has to be (RFC 4180). */
+static det_status append_csv(struct det_env *env, struct det_text *text, const char *value)
+{
+    if (strpbrk(value, ",\"\r\n") == NULL)
+        return det_text_append(env, text, value, strlen(value));
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (; *value != '\0'; value++)
+        DET_TRY_RETURN(
+            det_text_append(env, text, *value == '"' ? "\"\"" : value, *value == '"' ? 2 : 1));
+    return det_text_append(env, text, "\"", 1);
+}
+
+static det_status write_csv(struct det_env *env, struct outputs *o, const struct frame *f)
+{
+    struct det_text *text = &o->text;
+    const float w = (float)f->image.width, h = (float)f->image.height;
+    text->length = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        const det_detection *d = &f->found[i];
+        char n[6][32];
+        DET_TRY_RETURN(append_csv(env, text, f->source));
+        DET_TRY_RETURN(det_text_printf(env, text, ",%lld,%s,", (long long)f->index,
+                                       f->of_video ? det_format_double(n[5], f->time_s) : ""));
+        if (f->track_ids[i] != 0)
+            DET_TRY_RETURN(det_text_printf(env, text, "%lld", (long long)f->track_ids[i]));
+        DET_TRY_RETURN(det_text_printf(env, text, ",%d,", d->class_id));
+        DET_TRY_RETURN(append_csv(env, text, det_model_class_name(o->model, d->class_id)));
+        DET_TRY_RETURN(det_text_printf(
+            env, text, ",%s,%s,%s,%s,%s,%d,%d\n", det_format_float(n[0], d->score),
+            det_format_float(n[1], d->xmin * w), det_format_float(n[2], d->ymin * h),
+            det_format_float(n[3], d->xmax * w), det_format_float(n[4], d->ymax * h),
+            f->image.width, f->image.height));
+    }
+    return text->length > 0 ? sink_text(env, o, &o->csv) : DET_OK;
+}
+
+/* Both COCO forms: annotations of a data set (with their score), or a list of results. */
+static det_status write_coco(struct det_env *env, struct outputs *o, const struct frame *f,
+                             bool results)
+{
+    struct det_text *text = &o->text;
+    const float w = (float)f->image.width, h = (float)f->image.height;
+    int64_t id = o->annotations;
+    text->length = 0;
+    for (size_t i = 0; i < f->count; i++, id++) {
+        const det_detection *d = &f->found[i];
+        const float width = (d->xmax - d->xmin) * w, height = (d->ymax - d->ymin) * h;
+        char n[6][32];
+        DET_TRY_RETURN(det_text_printf(env, text, "%s\n{", id > 0 ? "," : ""));
+        if (!results)
+            DET_TRY_RETURN(
+                det_text_printf(env, text, "\"id\": %lld, \"iscrowd\": 0, \"area\": %s, ",
+                                (long long)id + 1, det_format_float(n[5], width * height)));
+        if (f->track_ids[i] != 0)
+            DET_TRY_RETURN(
+                det_text_printf(env, text, "\"track_id\": %lld, ", (long long)f->track_ids[i]));
+        DET_TRY_RETURN(det_text_printf(
+            env, text,
+            "\"image_id\": %lld, \"category_id\": %d, \"bbox\": [%s, %s, %s, %s], "
+            "\"score\": %s}",
+            (long long)o->images + 1, d->class_id, det_format_float(n[0], d->xmin * w),
+            det_format_float(n[1], d->ymin * h), det_format_float(n[2], width),
+            det_format_float(n[3], height), det_format_float(n[4], d->score)));
+    }
+    return text->length > 0 ? sink_text(env, o, results ? &o->coco_results : &o->coco) : DET_OK;
+}
+
+static det_status note_coco_image(struct det_env *env, struct outputs *o, const struct frame *f,
+                                  const char *name)
+{
+    struct det_text *text = &o->text;
+    text->length = 0;
+    DET_TRY_RETURN(det_text_printf(env, text,
+                                   "%s\n{\"id\": %lld, \"width\": %d, \"height\": %d, "
+                                   "\"file_name\": ",
+                                   o->images > 0 ? "," : "", (long long)o->images + 1,
+                                   f->image.width, f->image.height));
+    DET_TRY_RETURN(det_text_json_string(env, text, name));
+    if (f->of_video) /* a name for the picture that somebody may make of it */
+        text->length--;
+    DET_TRY_RETURN(det_text_printf(env, text, f->of_video ? ".jpg\"}" : "}"));
+    if (fwrite(text->data, 1, text->length, o->coco_images) != text->length)
+        return det_fail_errno(env, errno, "temporary file of COCO images");
+    return DET_OK;
+}
+
+static det_status write_yolo(struct det_env *env, struct outputs *o,
+                             const struct det_annotated_image *image)
+{
+    const char *dot = strrchr(image->name, '.');
+    const int stem = dot != NULL ? (int)(dot - image->name) : (int)strlen(image->name);
+    char *path = NULL;
+    det_status status = DET_OK;
+    o->text.length = 0;
+    DET_TRY(det_yolo_txt(env, &o->text, image));
+    DET_TRY(det_format(env, &path, "%s/%.*s.txt", o->yolo, stem, image->name));
+    DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+static det_status write_annotations(struct det_env *env, struct outputs *o, const struct frame *f,
+                                    const char *name)
+{
+    DET_TRY_RETURN(det_grow(env, &o->boxes, &o->box_capacity, f->count, sizeof *o->boxes, "boxes"));
+    for (size_t i = 0; i < f->count; i++) {
+        const det_detection *d = &f->found[i];
+        o->boxes[i] = (struct det_annotated_box){d->class_id - 1,
+                                                 det_model_class_name(o->model, d->class_id),
+                                                 {d->ymin, d->xmin, d->ymax, d->xmax},
+                                                 true};
+    }
+    const struct det_annotated_image image = {.id = f->of_video ? f->index : o->images,
+                                              .name = name,
+                                              .width = f->image.width,
+                                              .height = f->image.height,
+                                              .boxes = o->boxes,
+                                              .count = f->count};
+    if (o->cvat.open)
+        DET_TRY_RETURN(det_cvat_xml_image(env, &o->cvat.writer, &image));
+    return o->yolo != NULL ? write_yolo(env, o, &image) : DET_OK;
+}
+
+det_status outputs_frame(struct det_env *env, struct outputs *o, const struct frame *f)
+{
+    det_status status = DET_OK;
+    char *name = NULL;
+    if (o->json.open)
+        DET_TRY_RETURN(write_json(env, o, f));
+    if (o->csv.open)
+        DET_TRY_RETURN(write_csv(env, o, f));
+    if (o->coco.open)
+        DET_TRY_RETURN(write_coco(env, o, f, false));
+    if (o->coco_results.open)
+        DET_TRY_RETURN(write_coco(env, o, f, true));
+    if (o->coco.open || o->cvat.open || o->yolo != NULL) {
+        DET_TRY(frame_name(env, f, o->several, &name));
+        if (o->coco.open)
+            DET_TRY(note_coco_image(env, o, f, name));
+        DET_TRY(write_annotations(env, o, f, name));
+    }
+    o->images++;
+    o->annotations += (int64_t)f->count;
+fail:
+    det_free(env, &name);
+    return status;
+}
+
+/* --- close --- */
+
+/* The images and categories behind the annotations. */
+static det_status end_coco(struct det_env *env, struct outputs *o)
+{
+    char block[65536];
+    static const char images[] = "\n],\n\"images\": [", categories[] = "\n],\n\"categories\": [";
+    DET_TRY_RETURN(sink_write(env, o, &o->coco, images, sizeof images - 1));
+    rewind(o->coco_images);
+    for (size_t got; (got = fread(block, 1, sizeof block, o->coco_images)) > 0;)
+        DET_TRY_RETURN(sink_write(env, o, &o->coco, block, got));
+    if (ferror(o->coco_images))
+        return det_fail(env, DET_STATUS_IO, "temporary file of COCO images: cannot be read");
+    DET_TRY_RETURN(sink_write(env, o, &o->coco, categories, sizeof categories - 1));
+    o->text.length = 0;
+    for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
+        DET_TRY_RETURN(
+            det_text_printf(env, &o->text, "%s\n{\"id\": %d, \"name\": ", id > 1 ? "," : "", id));
+        DET_TRY_RETURN(det_text_json_string(env, &o->text, det_model_class_name(o->model, id)));
+        DET_TRY_RETURN(det_text_append(env, &o->text, "}", 1));
+    }
+    DET_TRY_RETURN(det_text_append(env, &o->text, "\n]}\n", 4));
+    return sink_text(env, o, &o->coco);
+}
+
+static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)
+{
+    struct det_env first = *env;
+    if (ended == DET_OK && sink->open && !sink->standard) {
+        ended = det_writer_commit(env, &sink->writer);
+        sink->open = ended != DET_OK;
+    }
+    if (*status == DET_OK)
+        *status = ended;
+    else
+        det_env_adopt_error(env, &first);
+}
+
+det_status outputs_close(struct det_env *env, struct outputs **out)
+{
+    struct outputs *o = *out;
+    det_status status = DET_OK;
+    if (o == NULL)
+        return DET_OK;
+    keep(env, &o->json, &status, DET_OK);
+    keep(env, &o->csv, &status, DET_OK);
+    if (o->coco.open)
+        keep(env, &o->coco, &status, end_coco(env, o));
+    if (o->coco_results.open)
+        keep(env, &o->coco_results, &status, sink_write(env, o, &o->coco_results, "\n]\n", 3));
+    if (o->cvat.open)
+        keep(env, &o->cvat, &status, det_cvat_xml_end(env, &o->cvat.writer));
+    outputs_free(env, out);
+    return status;
+}

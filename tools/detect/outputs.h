@@ -1,0 +1,28 @@
+/* outputs.h: detections as files: JSON lines, CSV, COCO JSON, CVAT XML, YOLO texts. Each frame is written as it comes, so
+ * memory stays flat; what was written is kept when the run ends early. */
+#ifndef DET_TOOLS_DETECT_OUTPUTS_H
+#define DET_TOOLS_DETECT_OUTPUTS_H
+
+#include "common/tool.h"
+#include "detect/frame.h"
+
+struct output_paths {
+    const char *json;                             /* "-": standard output */
+    const char *csv, *coco, *coco_results, *cvat; /* files; csv "-" too */
+    const char *yolo;                             /* a folder */
+};
+
+struct outputs;
+
+/* several: frames of more than one video, or images too, so that a frame's name needs its video's. */
+det_status outputs_open(struct det_env *env, struct tool *tool, const det_model *model,
+                        const struct output_paths *paths, bool several, struct outputs **outputs);
+det_status outputs_frame(struct det_env *env, struct outputs *outputs, const struct frame *frame);
+/* Ends and keeps all files; the first failure is returned. */
+det_status outputs_close(struct det_env *env, struct outputs **outputs);
+
+/* How a frame is called in annotations: the image file's name, or "frame_000012" as CVAT counts a video's frames, with
+ * the video's name before it where there are several. Caller frees. */
+det_status frame_name(struct det_env *env, const struct frame *frame, bool several, char **name);
+
+#endif

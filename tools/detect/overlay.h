@@ -1,0 +1,17 @@
+/* overlay.h: what is drawn into a frame: boxes, counts, time. */
+#ifndef DET_TOOLS_DETECT_OVERLAY_H
+#define DET_TOOLS_DETECT_OVERLAY_H
+
+#include "det/model.h"
+#include "detect/tracking.h"
+
+struct overlay {
+    const det_model *model;
+    const struct tracking *tracking; /* its lines and zones are drawn */
+    bool show_count;                 /* objects in the frame, by class */
+    bool show_time;
+};
+
+void overlay_draw(const struct overlay *overlay, struct frame *frame);
+
+#endif

@@ -1,0 +1,133 @@
+#include "detect/stages.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+/* --- read --- */
+
+static det_status read_standard_input(struct det_env *env, struct det_image *image)
+{
+    struct det_text bytes = {0};
+    char block[65536];
+    det_status status = DET_OK;
+    for (size_t got; status == DET_OK && (got = fread(block, 1, sizeof block, stdin)) > 0;)
+        status = det_text_append(env, &bytes, block, got);
+    if (status == DET_OK && ferror(stdin))
+        status = det_fail(env, DET_STATUS_IO, "standard input: cannot be read");
+    if (status == DET_OK)
+        status =
+            det_image_decode(env, "standard input",
+                             bytes.data != NULL ? (const uint8_t *)bytes.data : (const uint8_t *)"",
+                             bytes.length, image);
+    det_text_free(env, &bytes);
+    return status;
+}
+
+static void read_image(struct det_env *env, struct reading *reading, struct frame *frame)
+{
+    const char *path = reading->source->images->paths[reading->next];
+    frame->source = path;
+    frame->of_video = false;
+    frame->index = (int64_t)reading->next++;
+    frame->status = strcmp(path, "-") == 0 ? read_standard_input(env, &frame->image)
+                                           : det_image_read(env, path, &frame->image);
+    if (frame->status != DET_OK)
+        memcpy(frame->message, env->error, sizeof frame->message);
+}
+
+/* A file read as if it were a camera. */
+static void wait_until(double time_s)
+{
+    const double wait = time_s - tool_seconds();
+    if (wait > 0)
+        nanosleep(&(struct timespec){(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)},
+                  NULL);
+}
+
+static det_status read_video(struct det_env *env, struct reading *reading, struct frame *frame,
+                             bool *end)
+{
+    const struct pipeline_source *source = reading->source;
+    DET_TRY_RETURN(video_reader_next(env, source->reader, &frame->video, end));
+    frame->source = source->video;
+    frame->of_video = true;
+    frame->index = frame->video.index;
+    frame->ticks = frame->video.ticks;
+    frame->time_s = frame->video.time_s;
+    if (source->live && !*end && !video_reader_info(source->reader)->endless)
+        wait_until(reading->begin_s + frame->time_s);
+    return DET_OK;
+}
+
+det_status stage_read(struct det_env *env, struct reading *reading, struct frame *frame, bool *end)
+{
+    const double start = tool_seconds();
+    det_status status = DET_OK;
+    frame->status = DET_OK;
+    frame->message[0] = '\0';
+    frame->count = 0;
+    memset(frame->ms, 0, sizeof frame->ms);
+    if (reading->source->reader != NULL)
+        status = read_video(env, reading, frame, end);
+    else if (reading->next == reading->source->images->count)
+        *end = true;
+    else
+        read_image(env, reading, frame);
+    frame->ms[STAGE_DECODE] = (tool_seconds() - start) * 1e3;
+    return status;
+}
+
+/* --- detect --- */
+
+det_status frame_reserve(struct det_env *env, struct frame *frame, size_t count)
+{
+    DET_TRY_RETURN(
+        det_grow(env, &frame->found, &frame->capacity, count, sizeof *frame->found, "detections"));
+    return det_grow(env, &frame->track_ids, &frame->id_capacity, count, sizeof *frame->track_ids,
+                    "track ids");
+}
+
+void frame_free(struct det_env *env, struct frame *frame)
+{
+    det_image_free(env, &frame->image);
+    det_free(env, &frame->found);
+    det_free(env, &frame->track_ids);
+}
+
+det_status stage_detect(struct det_env *env, const struct pipeline_source *source,
+                        struct video_converter **converter, det_context *context,
+                        det_detector *detector, struct frame *frame)
+{
+    const double start = tool_seconds();
+    if (source->reader != NULL)
+        DET_TRY_RETURN(
+            video_frame_rgb(env, converter, source->reader, &frame->video, &frame->image));
+    const double converted = tool_seconds();
+    const det_image_view view = {.pixels = frame->image.rgb,
+                                 .width = frame->image.width,
+                                 .height = frame->image.height,
+                                 .format = DET_PIXEL_RGB8};
+    const det_detection *found = NULL;
+    size_t count = 0;
+    const det_status status = det_detector_run(detector, &view, &found, &count);
+    if (status != DET_OK) {
+        snprintf(frame->message, sizeof frame->message, "%s: %s", frame->source,
+                 det_context_error(context));
+        return status;
+    }
+    DET_TRY_RETURN(frame_reserve(env, frame, count));
+    if (count > 0)
+        memcpy(frame->found, found, count * sizeof *found);
+    frame->count = count;
+    det_detector_times times;
+    det_detector_last_times(detector, &times);
+    frame->ms[STAGE_PREPROCESS] = (converted - start) * 1e3 + (double)times.preprocess_ns * 1e-6;
+    frame->ms[STAGE_NETWORK] = (double)times.network_ns * 1e-6;
+    frame->ms[STAGE_POSTPROCESS] = (double)times.postprocess_ns * 1e-6;
+    return DET_OK;
+}

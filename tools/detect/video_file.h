@@ -1,0 +1,14 @@
+/* video_file.h: where an annotated video goes. */
+#ifndef DET_TOOLS_DETECT_VIDEO_FILE_H
+#define DET_TOOLS_DETECT_VIDEO_FILE_H
+
+#include "common/tool.h"
+#include "video/video.h"
+
+/* `output`: a file, a folder (NAME.mp4 in it), NULL: NAME_detected.mp4 in the working folder. Says what it reads and
+ * writes. A file that is the input is refused. */
+det_status video_file_begin(struct det_env *env, struct tool *tool, struct video_reader *reader,
+                            const char *input, const char *output, const char *codec,
+                            struct video_writer **writer);
+
+#endif
