@@ -92,6 +92,21 @@ bool bench_shapes_read(const char *path, struct bench_shape **shapes, size_t *co
 /* The file's text from the graph of the network. */
 bool bench_shapes_write(FILE *to);
 
+/* --- batch.c --- */
+
+struct det_env;
+struct det_ground_truth;
+
+struct bench_batch {
+    int count;
+    float *images; /* [count][size][size][3] of 0..255 */
+    size_t floats;
+    struct det_ground_truth *truths; /* [count], class 0 */
+};
+
+void bench_batch_make(struct det_env *env, int size, int batch, struct bench_batch *made);
+void bench_batch_free(struct det_env *env, struct bench_batch *batch);
+
 /* --- the benchmarks --- */
 
 struct bench_options {

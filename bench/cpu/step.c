@@ -4,32 +4,10 @@
 
 #include "base/context.h"
 #include "bench.h"
-#include "data/ground_truth.h"
 #include "det/det.h"
 #include "train/learner.h"
 
-enum { OBJECTS = 6, CLASSES = 1, WARM_UP = 2 };
-
-/* A few boxes of different sizes in each image. */
-static void draw_truth(struct det_env *env, struct det_ground_truth *truth, int image)
-{
-    if (det_ground_truth_reserve(env, truth, OBJECTS) != DET_OK)
-        exit(1);
-    truth->count = OBJECTS;
-    for (int k = 0; k < OBJECTS; k++) {
-        const int at = image * OBJECTS + k;
-        const float side = 0.06f * (float)(1 + (at * 7) % 8);
-        const float y = (1 - side) * (float)((at * 37) % 100) / 100;
-        const float x = (1 - side) * (float)((at * 61) % 100) / 100;
-        const float box[4] = {y, x, y + side, x + side};
-        for (int c = 0; c < 4; c++)
-            truth->boxes[k][c] = box[c];
-        truth->class_index[k] = 0;
-        truth->weight[k] = 1;
-        truth->area_px[k] = 0;
-        truth->is_crowd[k] = truth->difficult[k] = truth->group_of[k] = 0;
-    }
-}
+enum { CLASSES = 1, WARM_UP = 2 };
 
 static det_status run(det_context *context, int size, int batch, int repeat, double *seconds,
                       double *loss)
@@ -42,28 +20,21 @@ static det_status run(det_context *context, int size, int batch, int repeat, dou
     det_model_spec_default(&spec, size, CLASSES);
     det_learner_settings_default(&settings);
     settings.batch_size = batch;
-    float *images = bench_floats((size_t)batch * (size_t)size * (size_t)size * 3);
-    struct det_ground_truth *truths = bench_bytes((size_t)batch * sizeof *truths);
-    for (size_t i = 0; i < (size_t)batch * (size_t)size * (size_t)size * 3; i++)
-        images[i] = 127.5f * (images[i] + 1);
-    for (int i = 0; i < batch; i++)
-        draw_truth(env, &truths[i], i);
+    struct bench_batch made;
+    bench_batch_make(env, size, batch, &made);
     DET_TRY(
         det_learner_create(env, &spec, &settings, context->backend, context->device, 1, &learner));
     for (int i = 0; i < repeat + WARM_UP; i++) {
         struct det_step_result result;
         const double start = bench_now();
-        DET_TRY(det_learner_step(env, learner, images, truths, 0.001f, &result));
+        DET_TRY(det_learner_step(env, learner, made.images, made.truths, 0.001f, &result));
         if (i >= WARM_UP)
             seconds[i - WARM_UP] = bench_now() - start;
         *loss = result.total_loss;
     }
 fail:
     det_learner_destroy(env, &learner);
-    for (int i = 0; i < batch; i++)
-        det_ground_truth_free(env, &truths[i]);
-    free(truths);
-    free(images);
+    bench_batch_free(env, &made);
     return status;
 }
 

@@ -2,10 +2,12 @@
  * one sample.
  *
  * A sample starts as an 8-bit image and its objects. Flips and crops only change the window on the
- * image, which the resize then reads; the first colour operation copies the window into float
- * pixels of 0..255, and later ones work in place. Each function draws from the generator it is
- * given and from nothing else. What an operation does to the objects: flips mirror the boxes, crops
- * drop the objects too little of which is left and clip the boxes of the others.
+ * image, which the resize then reads; the first operation that changes pixels or the size copies the
+ * window into float pixels of 0..255, and later ones work on those. An operation draws from the
+ * generator it is given and from nothing else. What operations do to the objects: flips mirror the
+ * boxes, crops drop the objects too little of which is left and clip the boxes of the others.
+ *
+ * The operations are in augment_ops.h, their parameters in struct det_augment_option.
  */
 #ifndef DET_DATA_AUGMENT_H
 #define DET_DATA_AUGMENT_H
@@ -22,6 +24,9 @@ struct det_sample {
     float *pixels;            /* [.][stride][3], 0..255 */
     int32_t stride;
     size_t pixels_capacity;
+    float
+        *spare; /* where an operation that cannot work in place writes; then the two are swapped */
+    size_t spare_capacity;
     struct det_ground_truth truth;
 };
 
@@ -31,20 +36,53 @@ void det_sample_reset(struct det_sample *sample);
 det_status det_sample_resize(struct det_env *env, struct det_resizer *resizer,
                              const struct det_sample *sample, float *out, size_t out_stride,
                              int32_t out_height, int32_t out_width);
+/* What is seen as an 8-bit image, rounded and clipped to 0..255. */
+det_status det_sample_to_image(struct det_env *env, const struct det_sample *sample,
+                               struct det_image *image);
 void det_sample_free(struct det_env *env, struct det_sample *sample);
 
+/* X(kind, name in the config) */
+#define DET_AUGMENT_KINDS(X)                                               \
+    X(HORIZONTAL_FLIP, "random_horizontal_flip")                           \
+    X(VERTICAL_FLIP, "random_vertical_flip")                               \
+    X(ROTATION90, "random_rotation90")                                     \
+    X(CROP_IMAGE, "random_crop_image")                                     \
+    X(CROP_PAD_IMAGE, "random_crop_pad_image")                             \
+    X(CROP_TO_ASPECT, "random_crop_to_aspect_ratio")                       \
+    X(SSD_CROP, "ssd_random_crop")                                         \
+    X(SSD_CROP_PAD, "ssd_random_crop_pad")                                 \
+    X(SSD_CROP_FIXED_ASPECT, "ssd_random_crop_fixed_aspect_ratio")         \
+    X(SSD_CROP_PAD_FIXED_ASPECT, "ssd_random_crop_pad_fixed_aspect_ratio") \
+    X(PAD_IMAGE, "random_pad_image")                                       \
+    X(ABSOLUTE_PAD, "random_absolute_pad_image")                           \
+    X(SQUARE_CROP, "random_square_crop_by_scale")                          \
+    X(SCALE_CROP_PAD, "random_scale_crop_and_pad_to_square")               \
+    X(SELF_CONCAT, "random_self_concat_image")                             \
+    X(IMAGE_SCALE, "random_image_scale")                                   \
+    X(DOWNSCALE, "random_downscale_to_target_pixels")                      \
+    X(RESIZE, "resize_image")                                              \
+    X(RESIZE_METHOD, "random_resize_method")                               \
+    X(BRIGHTNESS, "random_adjust_brightness")                              \
+    X(CONTRAST, "random_adjust_contrast")                                  \
+    X(SATURATION, "random_adjust_saturation")                              \
+    X(HUE, "random_adjust_hue")                                            \
+    X(DISTORT_COLOR, "random_distort_color")                               \
+    X(RGB_TO_GRAY, "random_rgb_to_gray")                                   \
+    X(PIXEL_VALUE_SCALE, "random_pixel_value_scale")                       \
+    X(GAMMA, "adjust_gamma")                                               \
+    X(NORMALIZE, "normalize_image")                                        \
+    X(SUBTRACT_MEAN, "subtract_channel_mean")                              \
+    X(BLACK_PATCHES, "random_black_patches")                               \
+    X(PATCH_GAUSSIAN, "random_patch_gaussian")                             \
+    X(JPEG_QUALITY, "random_jpeg_quality")                                 \
+    X(JITTER_BOXES, "random_jitter_boxes")                                 \
+    X(DROP_LABEL, "drop_label_probabilistically")                          \
+    X(REMAP_LABELS, "remap_labels")
+
 enum det_augment_kind {
-    DET_AUGMENT_HORIZONTAL_FLIP,   /* random_horizontal_flip */
-    DET_AUGMENT_VERTICAL_FLIP,     /* random_vertical_flip */
-    DET_AUGMENT_CROP_IMAGE,        /* random_crop_image */
-    DET_AUGMENT_SSD_CROP,          /* ssd_random_crop */
-    DET_AUGMENT_BRIGHTNESS,        /* random_adjust_brightness */
-    DET_AUGMENT_CONTRAST,          /* random_adjust_contrast */
-    DET_AUGMENT_SATURATION,        /* random_adjust_saturation */
-    DET_AUGMENT_HUE,               /* random_adjust_hue */
-    DET_AUGMENT_DISTORT_COLOR,     /* random_distort_color */
-    DET_AUGMENT_RGB_TO_GRAY,       /* random_rgb_to_gray */
-    DET_AUGMENT_PIXEL_VALUE_SCALE, /* random_pixel_value_scale */
+#define DET_AUGMENT_ENUM(kind, name) DET_AUGMENT_##kind,
+    DET_AUGMENT_KINDS(DET_AUGMENT_ENUM)
+#undef DET_AUGMENT_ENUM
 };
 
 struct det_crop_settings {
@@ -54,17 +92,68 @@ struct det_crop_settings {
     float overlap_thresh;         /* share of an object's area that must be left */
     float random_coef;            /* probability of leaving the image as it is */
     bool clip_boxes;
+    /* Of the kinds that also pad: height and width of the result as multiples of the image before
+     * the crop. */
+    float min_padded[2], max_padded[2];
+    bool has_color; /* false: the mean colour of the crop */
+    float color[3]; /* 0..255 */
 };
 
-#define DET_AUGMENT_MOST_CROPS 16
+/* How resize_image and random_resize_method resample; the order of random_resize_method's draw. */
+enum det_resample {
+    DET_RESAMPLE_BILINEAR,
+    DET_RESAMPLE_NEAREST,
+    DET_RESAMPLE_BICUBIC,
+    DET_RESAMPLE_AREA,
+};
 
+/* What random_jitter_boxes does to the sides: moves each by its own draw; only outward; only inward;
+ * moves opposite sides alike, by one draw for each direction (SYMMETRIC) or one for both (_XY). */
+enum det_jitter {
+    DET_JITTER_SIDES,
+    DET_JITTER_SIDES_OUT,
+    DET_JITTER_SIDES_IN,
+    DET_JITTER_SYMMETRIC_OUT,
+    DET_JITTER_SYMMETRIC_IN,
+    DET_JITTER_SYMMETRIC_XY_OUT,
+    DET_JITTER_SYMMETRIC_XY_IN,
+};
+
+#define DET_AUGMENT_MOST_CROPS  16
+#define DET_AUGMENT_MOST_LABELS 64
+
+/* One operation with its parameters; each says which kinds read it. */
 struct det_augment_option {
     enum det_augment_kind kind;
-    float probability;  /* flips, RGB_TO_GRAY */
-    float low, high;    /* range of the draw: CONTRAST, SATURATION, PIXEL_VALUE_SCALE; high alone is
-                          max_delta of BRIGHTNESS, HUE */
-    int32_t ordering;   /* DISTORT_COLOR: 0 or 1 */
-    int32_t crop_count; /* CROP_IMAGE: 1, SSD_CROP: as many as there are operations */
+    float probability;   /* flips, ROTATION90, RGB_TO_GRAY, BLACK_PATCHES (of each), DROP_LABEL,
+                          SELF_CONCAT (one above the other) */
+    float probability_x; /* SELF_CONCAT: side by side */
+    float random_coef;   /* JPEG_QUALITY, DOWNSCALE, PATCH_GAUSSIAN: probability of doing nothing */
+    float low, high;     /* range of the draw: CONTRAST, SATURATION, PIXEL_VALUE_SCALE, IMAGE_SCALE,
+                             SQUARE_CROP, SCALE_CROP_PAD (scales), PATCH_GAUSSIAN (deviation);
+                             NORMALIZE: what becomes target_low and target_high; high alone is
+                             max_delta of BRIGHTNESS, HUE, the ratio of JITTER_BOXES, the size of
+                             BLACK_PATCHES as a share of the image's smaller side */
+    float target_low, target_high; /* NORMALIZE */
+    float gamma, gain;             /* GAMMA */
+    int32_t ordering;              /* DISTORT_COLOR: 0 or 1 */
+    enum det_jitter jitter;        /* JITTER_BOXES */
+    enum det_resample resample;    /* RESIZE */
+    int32_t from, to; /* drawn from `from` up to and without `to`: JPEG_QUALITY, DOWNSCALE (pixels),
+                         PATCH_GAUSSIAN (side); `from` itself when they are equal */
+    int32_t count;    /* BLACK_PATCHES: tries; SQUARE_CROP: scales between low and high */
+    int32_t border_px;             /* SQUARE_CROP */
+    int32_t min_height, min_width; /* PAD_IMAGE, 0: the image's own */
+    int32_t max_height, max_width; /* PAD_IMAGE, 0: twice the image's own; ABSOLUTE_PAD: most to
+                                        add; RESIZE, RESIZE_METHOD, SCALE_CROP_PAD: the new size */
+    bool has_color;                /* pads: false: the image's mean colour */
+    float color[3];                /* pads, SUBTRACT_MEAN; 0..255 */
+    float aspect;                  /* CROP_TO_ASPECT, the two FIXED_ASPECT */
+    int32_t label, label_count;    /* class ids: DROP_LABEL what, REMAP_LABELS to what */
+    int32_t labels[DET_AUGMENT_MOST_LABELS]; /* REMAP_LABELS */
+    int32_t
+        crop_count; /* CROP_IMAGE, CROP_PAD_IMAGE, CROP_TO_ASPECT: 1; SSD_CROP*: as many as there
+                           are operations */
     struct det_crop_settings crops[DET_AUGMENT_MOST_CROPS];
 };
 
@@ -77,30 +166,8 @@ const char *det_augment_name(enum det_augment_kind kind);
 /* Checks ranges; the message names option and field. */
 det_status det_augment_check(struct det_env *env, const struct det_augment_option *option);
 
-/* Applies the options in their order. */
+/* Applies the options in their order. A side that grows beyond 65,500 pixels is INVALID_ARGUMENT. */
 det_status det_augment_apply(struct det_env *env, const struct det_augment_option *options,
                              size_t count, struct det_rng *rng, struct det_sample *sample);
-
-/* The single operations; see their definitions for the distributions. */
-void det_augment_horizontal_flip(struct det_rng *rng, float probability, struct det_sample *sample);
-void det_augment_vertical_flip(struct det_rng *rng, float probability, struct det_sample *sample);
-void det_augment_crop_image(struct det_rng *rng, const struct det_crop_settings *settings,
-                            struct det_sample *sample);
-void det_augment_ssd_crop(struct det_rng *rng, const struct det_crop_settings *settings,
-                          int32_t count, struct det_sample *sample);
-
-/* Copies the window into float pixels; nothing to do when they are in use. */
-det_status det_sample_to_float(struct det_env *env, struct det_sample *sample);
-/* Colour operations, on float pixels. */
-void det_augment_brightness(struct det_rng *rng, float max_delta, struct det_sample *sample);
-void det_augment_contrast(struct det_rng *rng, float low, float high, struct det_sample *sample);
-void det_augment_saturation(struct det_rng *rng, float low, float high, struct det_sample *sample);
-void det_augment_hue(struct det_rng *rng, float max_delta, struct det_sample *sample);
-void det_augment_distort_color(struct det_rng *rng, int32_t ordering, struct det_sample *sample);
-void det_augment_pixel_value_scale(struct det_rng *rng, float low, float high,
-                                   struct det_sample *sample);
-/* Makes the float pixels grey; whether to do so is drawn in det_augment_apply, so that most samples
- * stay 8-bit. */
-void det_augment_to_gray(struct det_sample *sample);
 
 #endif

@@ -5,7 +5,7 @@
  */
 #include <math.h>
 
-#include "data/augment.h"
+#include "data/augment_ops.h"
 
 #define PIXEL_MOST 255.0f
 
@@ -154,5 +154,25 @@ void det_augment_to_gray(struct det_sample *sample)
             const float gray = rgb[0] * 0.2989f + rgb[1] * 0.5870f + rgb[2] * 0.1140f;
             rgb[0] = rgb[1] = rgb[2] = gray;
         }
+    }
+}
+
+/* adjust_gamma: (value / 255)^gamma * gain, back to 0..255 and clipped. */
+void det_augment_gamma(float gamma, float gain, struct det_sample *sample)
+{
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *row = row_of(sample, y);
+        for (int32_t i = 0; i < sample->window.width * 3; i++)
+            row[i] = clip_pixel(gain * powf(fmaxf(row[i], 0.0f) / PIXEL_MOST, gamma) * PIXEL_MOST);
+    }
+}
+
+void det_augment_linear(const float factor[3], const float offset[3], struct det_sample *sample)
+{
+    for (int32_t y = 0; y < sample->window.height; y++) {
+        float *rgb = row_of(sample, y);
+        for (int32_t x = 0; x < sample->window.width; x++, rgb += 3)
+            for (int c = 0; c < 3; c++)
+                rgb[c] = rgb[c] * factor[c] + offset[c];
     }
 }

@@ -6,7 +6,7 @@
  */
 #include <math.h>
 
-#include "data/augment.h"
+#include "data/augment_ops.h"
 
 #define ATTEMPTS 100
 
@@ -197,4 +197,30 @@ void det_augment_ssd_crop(struct det_rng *rng, const struct det_crop_settings *s
                           int32_t count, struct det_sample *sample)
 {
     det_augment_crop_image(rng, &settings[det_rng_below(rng, (uint32_t)count)], sample);
+}
+
+/* random_crop_to_aspect_ratio: the largest window of this aspect ratio (width / height), anywhere in
+ * the image with the same probability. Differs where overlap_thresh is 0 and boxes are not clipped:
+ * an object wholly outside is dropped. */
+void det_augment_crop_to_aspect(struct det_rng *rng, float aspect, float overlap_thresh,
+                                bool clip_boxes, struct det_sample *sample)
+{
+    const int32_t height = sample->window.height, width = sample->window.width;
+    const float present = (float)width / (float)height;
+    int32_t crop_height = height, crop_width = width;
+    if (present < aspect)
+        crop_height = larger(smaller((int32_t)rintf((float)width / aspect), height), 1);
+    if (present > aspect)
+        crop_width = larger(smaller((int32_t)rintf((float)height * aspect), width), 1);
+    const int32_t y = det_draw_integer(rng, 0, height - crop_height + 1);
+    const int32_t x = det_draw_integer(rng, 0, width - crop_width + 1);
+    const struct rectangle crop = {y, x, y + crop_height, x + crop_width};
+    const float window[4] = {
+        (float)crop.ymin / (float)height,
+        (float)crop.xmin / (float)width,
+        (float)crop.ymax / (float)height,
+        (float)crop.xmax / (float)width,
+    };
+    crop_objects(&sample->truth, window, overlap_thresh, clip_boxes);
+    narrow(&sample->window, crop);
 }

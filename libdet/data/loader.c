@@ -96,6 +96,11 @@ static uint32_t record_of(struct det_loader *loader, uint64_t sample)
     return loader->order[sample % count];
 }
 
+void det_loader_sample_rng(struct det_rng *rng, uint64_t seed, uint64_t sample)
+{
+    det_rng_init(rng, seed, sample, STREAM_AUGMENT);
+}
+
 /* What a worker does for one sample, without the mutex. */
 struct job {
     struct slot *slot;
@@ -126,7 +131,7 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     job->slot->original_size[job->place][0] = sample->image.height;
     job->slot->original_size[job->place][1] = sample->image.width;
     det_sample_reset(sample);
-    det_rng_init(&rng, loader->settings.seed, job->sample, STREAM_AUGMENT);
+    det_loader_sample_rng(&rng, loader->settings.seed, job->sample);
     DET_TRY_RETURN(
         det_augment_apply(env, loader->augment, loader->settings.augment_count, &rng, sample));
     int32_t height = loader->height, width = loader->width;

@@ -61,6 +61,9 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
 /* Time that det_loader_next has waited for workers, all calls together. */
 uint64_t det_loader_wait_ns(const struct det_loader *loader);
 
+/* The generator that the augmentation of a sample of the sequence draws from. */
+void det_loader_sample_rng(struct det_rng *rng, uint64_t seed, uint64_t sample);
+
 /* Bytes of the batches in memory, for a memory plan. */
 size_t det_loader_ring_bytes(const struct det_loader_settings *settings);
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "data/augment.h"
+#include "data/augment_ops.h"
 #include "support/test.h"
 
 static void make_sample(struct det_env *env, struct det_sample *sample, int32_t height,
@@ -356,11 +356,15 @@ static void options_are_checked(void **state)
         make_sample(&t.env, &sample, 20, 30);
         struct det_rng rng;
         det_rng_init(&rng, 3, 0, 0);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < 20; i++) {
+            det_sample_reset(&sample);
             assert_ok(&t.env, det_augment_apply(&t.env, &option, 1, &rng, &sample));
-        if (sample.in_float) {
-            for (int32_t i = 0; i < 20 * 30 * 3; i++)
-                assert_true(sample.pixels[i] >= 0 && sample.pixels[i] <= 255);
+        }
+        const struct det_window w = sample.window;
+        for (int32_t y = 0; sample.in_float && y < w.height; y++) {
+            const float *row = sample.pixels + ((w.y + y) * sample.stride + w.x) * 3;
+            for (int32_t i = 0; i < w.width * 3; i++)
+                assert_true(row[i] >= 0 && row[i] <= 255);
         }
     }
     struct det_augment_option option = det_augment_option_default(DET_AUGMENT_SSD_CROP);

@@ -34,7 +34,7 @@ static void close_fixture(struct fixture *f)
     test_env_check(&f->t);
 }
 
-static struct det_augment_option options[3];
+static struct det_augment_option options[6];
 
 static struct det_loader_settings training_settings(const struct fixture *f)
 {
@@ -42,13 +42,16 @@ static struct det_loader_settings training_settings(const struct fixture *f)
     options[1] = det_augment_option_default(DET_AUGMENT_SSD_CROP);
     options[2] = det_augment_option_default(DET_AUGMENT_RGB_TO_GRAY);
     options[2].probability = 0.5f;
+    options[3] = det_augment_option_default(DET_AUGMENT_PAD_IMAGE);
+    options[4] = det_augment_option_default(DET_AUGMENT_PATCH_GAUSSIAN);
+    options[5] = det_augment_option_default(DET_AUGMENT_JITTER_BOXES);
     return (struct det_loader_settings){
         .dataset = &f->dataset,
         .batch_size = 4,
         .height = 24,
         .width = 20,
         .augment = options,
-        .augment_count = 3,
+        .augment_count = 6,
         .seed = 77,
         .shuffle = true,
         .threads = 1,

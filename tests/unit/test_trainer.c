@@ -196,8 +196,10 @@ static void bad_input_is_named(void **state)
         {"batch_size: 4", "batch_sice: 4", DET_STATUS_PARSE, "batch_size"},
         {"batch_size: 4", "batch_size: 4 fine_tune_checkpoint: 'no/ckpt-0'", DET_STATUS_NOT_FOUND,
          "no/ckpt-0"},
-        {"random_horizontal_flip { }", "random_jitter_boxes { }", DET_STATUS_UNSUPPORTED,
-         "random_jitter_boxes"},
+        {"random_horizontal_flip { }", "rgb_to_gray { }", DET_STATUS_UNSUPPORTED,
+         "pipeline.config:41:3: data augmentation `rgb_to_gray` is not supported"},
+        {"random_horizontal_flip { }", "remap_labels { original_labels: 1 new_label: 3 }",
+         DET_STATUS_INVALID_ARGUMENT, "remap_labels: label 3, but the network has 2 classes"},
         {"activation: RELU_6", "activation: RELU", DET_STATUS_UNSUPPORTED, "RELU_6"},
         {"learning_rate_base: 0.1", "learning_rate_base: 9e5", DET_STATUS_OK, ""},
     };

@@ -6,22 +6,25 @@
  *   checkpoints.h      the newest checkpoint of a folder
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
- *   coco.h             COCO figures for any detections
+ *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  */
 #ifndef DET_DET_H
 #define DET_DET_H
 
+#include "det/augmentation.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
 #include "det/detector.h"
 #include "det/evaluation.h"
+#include "det/event_log.h"
 #include "det/image.h"
 #include "det/label_map.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/status.h"
 #include "det/summary.h"
+#include "det/tracker.h"
 #include "det/trainer.h"
 #include "det/version.h"
 

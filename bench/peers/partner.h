@@ -1,0 +1,37 @@
+/* partner.h: libdet's side of a race with a peer: a process that does on command what a script times. Each line on
+ * stdin is a command, each answer one line of JSON on stdout.
+ *
+ *     partner detect MODEL.det SIZE THREADS          partner train SIZE BATCH THREADS
+ *       graph DIR                                      graph DIR
+ *       input FILE       floats of 0..255              steps N
+ *       network N
+ *       outputs FILE     encodings, then logits
+ *       picture FILE N
+ *
+ * `graph` writes graph.json, params.bin and, of training, images.bin and the targets: what a script needs to build the
+ * same network and loss for a peer. All files are little-endian arrays without a header. */
+#ifndef DET_BENCH_PEERS_PARTNER_H
+#define DET_BENCH_PEERS_PARTNER_H
+
+#include <stdbool.h>
+
+#include "cpu/bench.h"
+#include "model/graph.h"
+
+/* malloc'ed. */
+char *partner_graph_json(const struct det_graph *graph);
+
+/* Writes DIR/NAME; false after a message on stderr. */
+bool partner_write(const char *directory, const char *name, const void *data, size_t bytes);
+/* Graph and parameters. */
+bool partner_write_graph(const char *directory, const struct det_graph *graph, const float *params);
+
+/* The next command's words, NULL where there are fewer; false at the end of the input. The words belong to `line`. */
+bool partner_command(char *line, size_t bytes, char *words[3]);
+/* {"ms":[...]} without the closing brace. */
+void partner_print_times(const double *ms, int count);
+
+int partner_detect(const char *model, int size, int threads);
+int partner_train(int size, int batch, int threads);
+
+#endif

@@ -1,0 +1,134 @@
+/* augmenter.c: det/augmentation.h on data/augment.h. */
+#include <string.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "data/loader.h"
+#include "det/augmentation.h"
+#include "detect/input.h"
+#include "train/from_config.h"
+
+struct det_augmenter {
+    struct det_env *env; /* the context's */
+    struct det_augment_option *options;
+    size_t count;
+    struct det_sample sample;
+    struct det_image converted, picture;
+    det_detection *objects;
+    size_t object_capacity;
+};
+
+det_status det_augmenter_create(det_context *context, const det_pipeline_config *config,
+                                det_augmenter **out)
+{
+    if (context == NULL || out == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    struct det_augmenter *augmenter = NULL;
+    det_status status = DET_OK;
+    *out = NULL;
+    if (config == NULL || !config->has_train_config)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "augmentation: there is no train_config to take it from");
+    DET_TRY_RETURN(det_alloc(env, &augmenter, 1, sizeof *augmenter, "augmenter"));
+    augmenter->env = env;
+    DET_TRY(det_augment_from_config(env, config, &augmenter->options, &augmenter->count));
+    *out = augmenter;
+    return DET_OK;
+fail:
+    det_augmenter_destroy(&augmenter);
+    return status;
+}
+
+void det_augmenter_destroy(det_augmenter **out)
+{
+    if (out == NULL || *out == NULL)
+        return;
+    struct det_augmenter *augmenter = *out;
+    struct det_env *env = augmenter->env;
+    det_free(env, &augmenter->options);
+    det_sample_free(env, &augmenter->sample);
+    det_image_free(env, &augmenter->converted);
+    det_image_free(env, &augmenter->picture);
+    det_free(env, &augmenter->objects);
+    det_free(env, out);
+}
+
+size_t det_augmenter_count(const det_augmenter *augmenter)
+{
+    return augmenter->count;
+}
+
+const char *det_augmenter_name(const det_augmenter *augmenter, size_t index)
+{
+    return index < augmenter->count ? det_augment_name(augmenter->options[index].kind) : NULL;
+}
+
+static det_status set_image(struct det_augmenter *augmenter, const det_image_view *view)
+{
+    struct det_env *env = augmenter->env;
+    struct det_image rgb = {0};
+    struct det_image *image = &augmenter->sample.image;
+    DET_TRY_RETURN(det_image_view_check(env, view));
+    DET_TRY_RETURN(det_image_of_view(env, &augmenter->converted, view, &rgb));
+    DET_TRY_RETURN(det_image_resize_buffer(env, image, rgb.width, rgb.height));
+    memcpy(image->rgb, rgb.rgb, (size_t)rgb.width * (size_t)rgb.height * 3);
+    return DET_OK;
+}
+
+static det_status set_objects(struct det_augmenter *augmenter, const det_detection *objects,
+                              size_t count)
+{
+    struct det_env *env = augmenter->env;
+    struct det_ground_truth *truth = &augmenter->sample.truth;
+    if (count > INT32_MAX / 4 || (objects == NULL && count > 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "augmentation: %zu objects%s", count,
+                        objects == NULL ? ", but no array of them" : " are too many");
+    DET_TRY_RETURN(det_ground_truth_reserve(env, truth, (int32_t)count));
+    truth->count = (int32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        const det_detection *from = &objects[i];
+        const float box[4] = {from->ymin, from->xmin, from->ymax, from->xmax};
+        memcpy(truth->boxes[i], box, sizeof box);
+        truth->class_index[i] = from->class_id - 1;
+        truth->weight[i] = 1.0f;
+        truth->area_px[i] = 0.0f;
+        truth->is_crowd[i] = truth->difficult[i] = truth->group_of[i] = 0;
+    }
+    return DET_OK;
+}
+
+det_status det_augmenter_run(det_augmenter *augmenter, const det_image_view *image,
+                             const det_detection *objects, size_t count, uint64_t seed,
+                             uint64_t sample_number, det_augmented *result)
+{
+    if (augmenter == NULL || image == NULL || result == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = augmenter->env;
+    struct det_sample *sample = &augmenter->sample;
+    const struct det_ground_truth *truth = &sample->truth;
+    struct det_rng rng;
+    *result = (det_augmented){0};
+    DET_TRY_RETURN(set_image(augmenter, image));
+    DET_TRY_RETURN(set_objects(augmenter, objects, count));
+    det_sample_reset(sample);
+    det_loader_sample_rng(&rng, seed, sample_number);
+    DET_TRY_RETURN(det_augment_apply(env, augmenter->options, augmenter->count, &rng, sample));
+    DET_TRY_RETURN(det_sample_to_image(env, sample, &augmenter->picture));
+    DET_TRY_RETURN(det_grow(env, &augmenter->objects, &augmenter->object_capacity,
+                            (size_t)truth->count, sizeof *augmenter->objects, "objects"));
+    for (int32_t i = 0; i < truth->count; i++)
+        augmenter->objects[i] = (det_detection){.class_id = truth->class_index[i] + 1,
+                                                .score = 1.0f,
+                                                .ymin = truth->boxes[i][0],
+                                                .xmin = truth->boxes[i][1],
+                                                .ymax = truth->boxes[i][2],
+                                                .xmax = truth->boxes[i][3]};
+    result->image = (det_image_view){.pixels = augmenter->picture.rgb,
+                                     .width = augmenter->picture.width,
+                                     .height = augmenter->picture.height,
+                                     .format = DET_PIXEL_RGB8};
+    result->objects = augmenter->objects;
+    result->count = (size_t)truth->count;
+    return DET_OK;
+}
