@@ -131,8 +131,8 @@ static det_status save_if_due(struct det_trainer *trainer, det_step_report *repo
         return DET_OK;
     const det_status status = det_trainer_save(trainer);
     report->saved = status == DET_OK;
-    trainer->save_failed = status == DET_STATUS_IO;
-    if (status != DET_STATUS_IO || det_trainer_is_done(trainer))
+    trainer->save_failed = det_trainer_disk_failed(status);
+    if (!trainer->save_failed || det_trainer_is_done(trainer))
         return status;
     trainer->saved_ns = det_trainer_clock_ns();
     det_log(trainer->env, DET_LOG_WARNING,

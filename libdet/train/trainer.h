@@ -66,6 +66,12 @@ const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
 uint64_t det_trainer_clock_ns(void);
 
+/* A write that may do better later: no room, or a fault of the device. */
+static inline bool det_trainer_disk_failed(det_status status)
+{
+    return status == DET_STATUS_NO_SPACE || status == DET_STATUS_IO;
+}
+
 /* --- trainer_eval.c --- */
 
 /* Takes the settings over and looks into the evaluation data: its errors are to be told before training. */
