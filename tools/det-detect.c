@@ -47,6 +47,16 @@ int main(int argc, char **argv)
          "COCO results, for det-eval --detections and pycocotools"},
         {"cvat", OPTION_STRING, &job.files.cvat, "FILE", "CVAT for images 1.1, XML"},
         {"yolo", OPTION_STRING, &job.files.yolo, "DIR", "a YOLO text per image or frame"},
+        {"track", OPTION_FLAG, &job.track, NULL,
+         "follow objects from frame to frame: ids in all outputs, objects counted by class"},
+        {"count_line", OPTION_LIST, &job.count_lines, "X0,Y0,X1,Y1",
+         "count tracks that cross it, by direction; in pixels, or in shares when all are at most "
+         "1; "
+         "may be repeated"},
+        {"count_zone", OPTION_LIST, &job.count_zones, "X0,Y0,X1,Y1[,...]",
+         "count tracks that enter this rectangle or polygon; may be repeated"},
+        {"counts", OPTION_STRING, &job.counts, "FILE",
+         "what was counted, a JSON line for each video"},
         {"live", OPTION_FLAG, &job.live, NULL,
          "newest frame wins, others are dropped and counted (cameras and RTSP always)"},
         {"count", OPTION_FLAG, &job.count, NULL, "draw how many of each class are in the frame"},

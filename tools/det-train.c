@@ -145,7 +145,9 @@ int main(int argc, char **argv)
         {"log_every", OPTION_INT, &a.log_every, "N",
          "steps between lines on stdout and between points of the curves in MODEL_DIR/train"},
         {"pictures_every", OPTION_INT, &a.pictures_every, "N",
-         "steps between pictures of the augmented training input for TensorBoard, 0: none"},
+         "steps between pictures of the augmented training input for TensorBoard; 0: none, and "
+         "none of "
+         "evaluations"},
         {"summaries", OPTION_FLAG, &a.summaries, NULL,
          "write event files for TensorBoard into MODEL_DIR/train and MODEL_DIR/eval"},
         {"eval_every", OPTION_INT, &a.eval_every, "N",

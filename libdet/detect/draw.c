@@ -168,6 +168,29 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
         }
 }
 
+void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_px, float y1_px,
+                   float thickness_px, struct det_colour colour)
+{
+    const struct det_font_segment line = {x0_px, y0_px, x1_px, y1_px};
+    if (!is_drawable(image) || !(thickness_px > 0) || !isfinite(x0_px) || !isfinite(y0_px) ||
+        !isfinite(x1_px) || !isfinite(y1_px))
+        return;
+    const float half = 0.5F * thickness_px, margin = half + 1;
+    int32_t y_end, x_end;
+    const int32_t y_begin = pixel_range(fminf(y0_px, y1_px) - margin, fmaxf(y0_px, y1_px) + margin,
+                                        image->height, &y_end);
+    const int32_t x_begin = pixel_range(fminf(x0_px, x1_px) - margin, fmaxf(x0_px, x1_px) + margin,
+                                        image->width, &x_end);
+    for (int32_t y = y_begin; y < y_end; y++)
+        for (int32_t x = x_begin; x < x_end; x++) {
+            const float share =
+                half + 0.5F -
+                sqrtf(segment_distance_squared(&line, (float)x + 0.5F, (float)y + 0.5F));
+            if (share > 0)
+                blend(image, x, y, colour, fminf(share, 1));
+        }
+}
+
 void det_draw_text(struct det_image *image, float x_px, float y_px, float size_px,
                    struct det_colour colour, const char *text)
 {

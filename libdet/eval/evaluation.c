@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "model/model.h"
 #include "model/postprocess.h"
+#include "monitor/evaluation_pictures.h"
 #include "monitor/evaluation_summary.h"
 #include "train/from_config.h"
 #include "train/learner.h"
@@ -40,17 +41,19 @@ struct run {
     struct det_runner *runner;
     struct det_targets *targets;
     struct det_losses *losses;
-    double localization, classification; /* sums over images */
+    double localization, classification;      /* sums over images */
+    struct det_evaluation_pictures *pictures; /* NULL: none, or given up */
 };
 
 void det_evaluation_settings_default(det_evaluation_settings *settings)
 {
-    *settings = (det_evaluation_settings){.struct_size = sizeof *settings};
+    *settings = (det_evaluation_settings){.struct_size = sizeof *settings, .pictures = 1};
 }
 
 static void close_run(struct run *r)
 {
     struct det_env *env = r->env;
+    det_evaluation_pictures_destroy(env, &r->pictures);
     det_loader_destroy(env, &r->loader);
     det_dataset_close(env, &r->dataset);
     if (r->runner != NULL)
@@ -211,6 +214,28 @@ static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
     return DET_OK;
 }
 
+/* A full disk must not cost the figures. */
+static void give_up_pictures(struct run *r)
+{
+    det_log(r->env, DET_LOG_WARNING, "%s; no more pictures of this evaluation are written",
+            r->env->error);
+    det_evaluation_pictures_destroy(r->env, &r->pictures);
+}
+
+static det_status open_pictures(struct run *r, const det_evaluation_settings *settings)
+{
+    if (settings->summaries == NULL || !settings->pictures)
+        return DET_OK;
+    const struct det_evaluation_pictures_settings pictures = {
+        .dataset = &r->dataset,
+        .class_names = (const char *const *)r->model->class_names,
+        .config = &r->config->eval,
+        .writer = settings->summaries,
+        .step = r->model->step,
+    };
+    return det_evaluation_pictures_create(r->env, &pictures, &r->pictures);
+}
+
 /* Which part of the network's frame an image fills. */
 static void window_of(const struct det_model_spec *spec, const struct det_batch *batch,
                       float window[4])
@@ -277,6 +302,9 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
         DET_TRY_RETURN(det_coco_evaluator_add_detection(
             e->evaluator, image, found->class_index[i] + 1, coco, (double)found->score[i]));
     }
+    if (r->pictures != NULL &&
+        det_evaluation_pictures_take(env, r->pictures, (size_t)image, found) != DET_OK)
+        give_up_pictures(r);
     return DET_OK;
 }
 
@@ -303,6 +331,7 @@ static det_status evaluate(struct run *r, det_context *context,
     DET_TRY_RETURN(open_dataset(r, settings));
     DET_TRY_RETURN(start_loader(r, settings));
     DET_TRY_RETURN(open_network(r, context, settings));
+    DET_TRY_RETURN(open_pictures(r, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
     coco.max_dets = settings->max_dets;
@@ -335,6 +364,8 @@ static det_status evaluate(struct run *r, det_context *context,
             det_regularization_loss(&r->model->graph, context->pool, r->model->params);
     e->losses.total = e->losses.localization + e->losses.classification + e->losses.regularization;
     DET_TRY_RETURN(det_coco_evaluator_compute(e->evaluator, &e->coco));
+    if (r->pictures != NULL && det_evaluation_pictures_finish(env, r->pictures) != DET_OK)
+        give_up_pictures(r);
     if (settings->summaries != NULL &&
         det_evaluation_summary_write(context, settings->summaries, r->model->step, e->coco,
                                      &e->losses) != DET_OK)

@@ -228,6 +228,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     const struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
     struct det_step_result result;
+    det_trainer_summary_batch(trainer, &batch);
     const det_status status = learn(trainer, rate, &result);
     const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
     if (status == DET_STATUS_NON_FINITE)
@@ -249,7 +250,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
         .data_wait_seconds = (double)wait_ns * 1e-9,
         .images = batch.count,
     };
-    det_trainer_summary_step(trainer, report, &batch);
+    det_trainer_summary_step(trainer, report);
     if (det_trainer_eval_is_due(trainer))
         DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
     return save_if_due(trainer, report);

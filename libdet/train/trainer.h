@@ -88,8 +88,9 @@ bool det_trainer_is_done(const struct det_trainer *trainer);
 det_status det_trainer_summary_set_up(struct det_trainer *trainer,
                                       const det_trainer_settings *settings);
 void det_trainer_summary_free(struct det_trainer *trainer);
-/* What is due after the step of this batch; a failure is a warning, and the end of the summaries. */
-void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report,
-                              const struct det_batch *batch);
+/* What is due of the batch that the next step learns from, then after that step; a failure is a warning, and the end of the
+ * summaries. */
+void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch);
+void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report);
 
 #endif

@@ -20,6 +20,8 @@ det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_tra
         return DET_OK;
     trainer->summary_every_steps = s->summary_every_steps;
     trainer->picture_every_steps = s->picture_every_steps;
+    if (s->picture_every_steps == 0)
+        trainer->eval_settings.pictures = 0;
     det_status status = DET_OK;
     DET_TRY(det_format(env, &folder, "%s/train", trainer->model_dir));
     DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->train_summaries));
@@ -68,7 +70,8 @@ static uint8_t to_byte(float value)
 }
 
 /* The first pictures of the batch as the network sees them, with their boxes. */
-static det_status write_pictures(struct det_trainer *trainer, const struct det_batch *batch)
+static det_status write_pictures(struct det_trainer *trainer, const struct det_batch *batch,
+                                 int64_t step)
 {
     struct det_env *env = trainer->env;
     struct det_image images[MOST_PICTURES] = {0};
@@ -91,16 +94,34 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
                                         .height = image->height,
                                         .format = DET_PIXEL_RGB8};
     }
-    DET_TRY(det_summary_images(trainer->train_summaries, "train_input_images", trainer->state.step,
-                               views, (size_t)count));
+    DET_TRY(det_summary_images(trainer->train_summaries, "train_input_images", step, views,
+                               (size_t)count));
 fail:
     for (int32_t i = 0; i < MOST_PICTURES; i++)
         det_image_free(env, &images[i]);
     return status;
 }
 
-void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report,
-                              const struct det_batch *batch)
+/* A full disk must not end a training for the sake of its curves. */
+static void give_up_after(struct det_trainer *trainer, det_status status)
+{
+    if (status == DET_OK)
+        return;
+    det_log(trainer->env, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
+            trainer->env->error);
+    det_summary_writer_destroy(&trainer->train_summaries);
+}
+
+void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch)
+{
+    const int64_t step = trainer->state.step + 1;
+    if (trainer->train_summaries == NULL || trainer->picture_every_steps == 0 ||
+        (trainer->summary_begun && step % trainer->picture_every_steps != 0))
+        return;
+    give_up_after(trainer, write_pictures(trainer, batch, step));
+}
+
+void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report)
 {
     if (trainer->train_summaries == NULL)
         return;
@@ -110,26 +131,16 @@ void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report
     trainer->summed_steps++;
     trainer->summed_seconds += report->step_seconds;
     trainer->summed_wait_seconds += report->data_wait_seconds;
-    const bool pictures = trainer->picture_every_steps > 0 &&
-                          (first || report->step % trainer->picture_every_steps == 0);
-    const bool scalars = first || report->step % trainer->summary_every_steps == 0 ||
-                         report->step == trainer->num_steps;
-    det_status status = DET_OK;
-    if (scalars)
-        status = write_scalars(trainer, report);
-    if (status == DET_OK && pictures)
-        status = write_pictures(trainer, batch);
-    if (status == DET_OK && (scalars || pictures))
+    if (!first && report->step % trainer->summary_every_steps != 0 &&
+        report->step != trainer->num_steps)
+        return;
+    det_status status = write_scalars(trainer, report);
+    if (status == DET_OK)
         status = det_summary_flush(trainer->train_summaries);
-    if (scalars && !first) {
+    if (!first) {
         trainer->summed_steps = 0;
         trainer->summed_seconds = 0;
         trainer->summed_wait_seconds = 0;
     }
-    if (status == DET_OK)
-        return;
-    /* A full disk must not end a training for the sake of its curves. */
-    det_log(trainer->env, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
-            trainer->env->error);
-    det_summary_writer_destroy(&trainer->train_summaries);
+    give_up_after(trainer, status);
 }

@@ -1,5 +1,6 @@
 #include "detect/job.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/context.h"
@@ -10,6 +11,7 @@
 #include "detect/pictures.h"
 #include "detect/pipeline.h"
 #include "detect/progress.h"
+#include "detect/tracking.h"
 #include "detect/video_file.h"
 
 struct job {
@@ -23,6 +25,8 @@ struct job {
     struct outputs *outputs;
     struct pipeline *pipeline;
     struct overlay overlay;
+    struct tracking tracking;
+    struct det_text counted;
     struct progress progress;
     struct video_writer *writer; /* of the present video */
     bool draws, writes_pictures, writes_videos;
@@ -33,19 +37,27 @@ struct job {
 
 /* --- frames --- */
 
-static det_status paint(void *user, struct det_env *env, struct frame *frame)
+/* Only what is wanted and sure enough. */
+static void filter_frame(const struct class_filter *filter, struct frame *frame)
 {
-    struct job *job = user;
-    (void)env;
     size_t kept = 0;
     for (size_t i = 0; i < frame->count; i++) {
-        const det_detection *d = &frame->found[i];
-        if (d->score >= job->filter.threshold[d->class_id]) {
+        const det_detection d = frame->found[i];
+        if (d.score >= filter->threshold[d.class_id]) {
             frame->track_ids[kept] = 0;
-            frame->found[kept++] = *d;
+            frame->found[kept++] = d;
         }
     }
     frame->count = kept;
+}
+
+static det_status paint(void *user, struct det_env *env, struct frame *frame)
+{
+    struct job *job = user;
+    if (job->tracking.on)
+        DET_TRY_RETURN(tracking_frame(env, &job->tracking, frame));
+    else
+        filter_frame(&job->filter, frame);
     if (job->draws)
         overlay_draw(&job->overlay, frame);
     return DET_OK;
@@ -91,7 +103,15 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
     job->failed += (size_t)(job->totals.failed - failed);
     progress_end(&job->progress, job->tool, &job->totals);
-    return status;
+    if (!job->tracking.on || status != DET_OK)
+        return status;
+    const size_t before = job->counted.length;
+    const char *name = source->reader != NULL ? source->video : "images";
+    DET_TRY_RETURN(tracking_json(job->env, &job->tracking, name, &job->counted));
+    if (!job->options->quiet && job->options->counts == NULL)
+        tool_log(job->tool, DET_LOG_INFO, "counted: %.*s", (int)(job->counted.length - before - 1),
+                 job->counted.data + before);
+    return DET_OK;
 }
 
 static void report(struct job *job, det_status status)
@@ -134,6 +154,7 @@ static det_status run_all(struct job *job)
     const struct inputs *inputs = &job->inputs;
     if (inputs->images.count > 0) {
         struct pipeline_source source = {.images = &inputs->images};
+        DET_TRY_RETURN(tracking_begin(job->env, &job->tracking, 1, 1, 0));
         DET_TRY_RETURN(run_source(job, &source));
     }
     for (size_t i = 0; i < inputs->videos.count && !tool_interrupted(); i++)
@@ -209,12 +230,16 @@ static det_status prepare(struct job *job)
     DET_TRY_RETURN(det_model_load(job->tool->context, o->model, &job->model));
     DET_TRY_RETURN(class_filter_make(env, job->model, o->classes, o->threshold, o->threshold_file,
                                      &job->filter));
+    job->tracking = (struct tracking){
+        .on = o->track, .context = job->tool->context, .model = job->model, .filter = &job->filter};
+    DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
     gather_inputs(job);
     choose_outputs(job, &files);
     struct pipeline_settings settings = {
         .tool = job->tool, .model = job->model, .workers = worker_count(job)};
     det_detector_settings_default(&settings.detector);
-    settings.detector.score_threshold = job->filter.lowest;
+    settings.detector.score_threshold =
+        job->tracking.on ? fminf(TRACKING_LOW_SCORE, job->filter.lowest) : job->filter.lowest;
     settings.detector.max_detections = (int32_t)o->max;
     DET_TRY_RETURN(pipeline_create(env, &settings, &job->pipeline));
     if (job->writes_pictures)
@@ -230,8 +255,10 @@ static det_status prepare(struct job *job)
     DET_TRY_RETURN(outputs_open(env, job->tool, job->model, &files,
                                 job->inputs.videos.count + (job->inputs.images.count > 0) > 1,
                                 &job->outputs));
-    job->overlay =
-        (struct overlay){.model = job->model, .show_count = o->count, .show_time = o->time};
+    job->overlay = (struct overlay){.model = job->model,
+                                    .tracking = &job->tracking,
+                                    .show_count = o->count,
+                                    .show_time = o->time};
     return DET_OK;
 }
 
@@ -240,6 +267,10 @@ static int finish(struct job *job, det_status status)
     struct tool *tool = job->tool;
     int exit_status = status != DET_OK ? tool_fail(tool, status) : 0;
     status = outputs_close(job->env, &job->outputs);
+    if (status == DET_OK && job->options->counts != NULL && job->tracking.on)
+        status =
+            det_write_file(job->env, job->options->counts,
+                           job->counted.data != NULL ? job->counted.data : "", job->counted.length);
     if (status != DET_OK)
         exit_status = tool_fail(tool, status);
     if (exit_status != 0)
@@ -269,6 +300,8 @@ int job_run(struct tool *tool, const struct job_options *options)
     pipeline_destroy(job.env, &job.pipeline);
     pictures_free(job.env, &job.pictures);
     inputs_free(job.env, &job.inputs);
+    tracking_free(job.env, &job.tracking);
+    det_text_free(job.env, &job.counted);
     class_filter_free(job.env, &job.filter);
     det_model_destroy(&job.model);
     return exit_status;

@@ -1,10 +1,13 @@
 #include "detect/overlay.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "detect/draw.h"
 #include "detect/results.h"
+
+static const struct det_colour dark = {24, 24, 24};
 
 enum { LABEL_BYTES = 256, LINE_BYTES = 128 };
 
@@ -36,15 +39,41 @@ static void draw_count(const struct overlay *overlay, struct frame *frame, float
     }
 }
 
+static void draw_places(const struct tracking *tracking, struct det_image *image)
+{
+    const struct det_colour white = {255, 255, 255};
+    for (size_t i = 0; i < tracking->place_count; i++) {
+        const struct count_place *place = &tracking->places[i];
+        const float w = (float)image->width, h = (float)image->height;
+        const float thickness = det_draw_thickness_px(image);
+        for (size_t k = place->is_line ? 1 : 0; k < place->count; k++) {
+            const float *a = place->shares[k > 0 ? k - 1 : place->count - 1], *b = place->shares[k];
+            det_draw_line(image, a[0] * w, a[1] * h, b[0] * w, b[1] * h, thickness, white);
+        }
+        char line[LINE_BYTES];
+        const det_count count = det_counter_count(place->counter, 0);
+        if (place->is_line)
+            snprintf(line, sizeof line, "%s: %lld | %lld", place->name, (long long)count.forward,
+                     (long long)count.backward);
+        else
+            snprintf(line, sizeof line, "%s: %lld in, %lld now", place->name,
+                     (long long)count.forward, (long long)count.inside);
+        const float x = fmaxf(0, fminf(place->shares[0][0] * w, 0.8F * w));
+        det_draw_note(image, x, fmaxf(0, place->shares[0][1] * h), dark, line);
+    }
+}
+
 void overlay_draw(const struct overlay *overlay, struct frame *frame)
 {
     float y_px = 0;
+    if (overlay->tracking->on)
+        draw_places(overlay->tracking, &frame->image);
     draw_boxes(overlay, frame);
     if (overlay->show_time) {
         char line[LINE_BYTES];
         const int minutes = (int)(frame->time_s / 60);
         snprintf(line, sizeof line, "%d:%06.3f", minutes, frame->time_s - 60.0 * minutes);
-        y_px = det_draw_note(&frame->image, 0, y_px, (struct det_colour){24, 24, 24}, line);
+        y_px = det_draw_note(&frame->image, 0, y_px, dark, line);
     }
     if (overlay->show_count)
         draw_count(overlay, frame, &y_px);

@@ -3,11 +3,12 @@
 #define DET_TOOLS_DETECT_OVERLAY_H
 
 #include "det/model.h"
-#include "detect/frame.h"
+#include "detect/tracking.h"
 
 struct overlay {
     const det_model *model;
-    bool show_count; /* objects in the frame, by class */
+    const struct tracking *tracking; /* its lines and zones are drawn */
+    bool show_count;                 /* objects in the frame, by class */
     bool show_time;
 };
 

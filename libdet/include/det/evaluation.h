@@ -30,8 +30,10 @@ typedef struct det_evaluation_settings {
     const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
     det_summary_writer *
-        summaries; /**< figures, curves and pictures go there too, by the API's tags, at the model's
+        summaries; /**< figures and precision-recall curves go there too, by the API's tags, at the model's
                                       step; a failing write is a warning. NULL, the default: nowhere */
+    int pictures; /**< 1, the default: pictures go there too: the first eval_config.num_visualizations images with
+                       detections and ground truth side by side, and those that went best and worst */
     /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;

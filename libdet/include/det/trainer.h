@@ -50,7 +50,8 @@ typedef struct det_trainer_settings {
     int64_t
         summary_every_steps; /**< between points of the curves; default 100; 0: no event files */
     int64_t
-        picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none */
+        picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none, and none
+                                    of evaluations */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);

@@ -1,0 +1,191 @@
+#include "detect/tracking.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "base/mem.h"
+#include "detect/stages.h"
+
+enum { MOST_POINTS = 64 };
+
+/* --- options --- */
+
+static det_status parse_place(struct det_env *env, struct tracking *t, const char *option,
+                              const char *text, bool is_line)
+{
+    float values[2 * MOST_POINTS];
+    size_t count = 0;
+    for (const char *at = text; count < 2 * MOST_POINTS; at++) {
+        char *end = NULL;
+        values[count] = strtof(at, &end); /* the tools never set a locale */
+        if (end == at || !isfinite(values[count]) || (*end != ',' && *end != '\0'))
+            count = 2 * MOST_POINTS; /* refused below */
+        else
+            count++;
+        at = end;
+        if (*at == '\0')
+            break;
+    }
+    if (count >= 2 * MOST_POINTS || count % 2 != 0 || count < 4 || (is_line && count != 4))
+        return det_fail(
+            env, DET_STATUS_INVALID_ARGUMENT, "%s: got \"%s\", expected %s", option, text,
+            is_line ? "x0,y0,x1,y1" : "x0,y0,x1,y1 of a rectangle, or x,y of 3 to 63 corners");
+    DET_TRY_RETURN(det_grow(env, &t->places, &t->place_capacity, t->place_count + 1,
+                            sizeof *t->places, "lines and zones"));
+    struct count_place *place = &t->places[t->place_count++];
+    place->is_line = is_line;
+    int same = 1;
+    for (size_t i = 0; i + 1 < t->place_count; i++)
+        same += t->places[i].is_line == is_line;
+    snprintf(place->name, sizeof place->name, "%s %d", is_line ? "line" : "zone", same);
+    if (!is_line && count == 4) {
+        const float x0 = values[0], y0 = values[1], x1 = values[2], y1 = values[3];
+        const float corners[8] = {x0, y0, x1, y0, x1, y1, x0, y1};
+        memcpy(values, corners, sizeof corners);
+        count = 8;
+    }
+    place->count = count / 2;
+    DET_TRY_RETURN(det_alloc(env, &place->points, place->count, sizeof *place->points, "points"));
+    DET_TRY_RETURN(det_alloc(env, &place->shares, place->count, sizeof *place->shares, "points"));
+    memcpy(place->points, values, count * sizeof *values);
+    return DET_OK;
+}
+
+det_status tracking_parse(struct det_env *env, struct tracking *t, const struct option_list *lines,
+                          const struct option_list *zones)
+{
+    for (size_t i = 0; i < lines->count; i++)
+        DET_TRY_RETURN(parse_place(env, t, "--count_line", lines->values[i], true));
+    for (size_t i = 0; i < zones->count; i++)
+        DET_TRY_RETURN(parse_place(env, t, "--count_zone", zones->values[i], false));
+    t->on = t->on || t->place_count > 0;
+    return DET_OK;
+}
+
+/* --- a video --- */
+
+static void end_video(struct tracking *t)
+{
+    det_tracker_destroy(&t->tracker);
+    det_counter_destroy(&t->everywhere);
+    for (size_t i = 0; i < t->place_count; i++)
+        det_counter_destroy(&t->places[i].counter);
+}
+
+static void to_shares(struct count_place *place, int32_t width, int32_t height)
+{
+    bool pixels = false;
+    for (size_t i = 0; i < place->count; i++)
+        pixels = pixels || place->points[i][0] > 1 || place->points[i][1] > 1;
+    for (size_t i = 0; i < place->count; i++) {
+        place->shares[i][0] = place->points[i][0] / (pixels ? (float)width : 1);
+        place->shares[i][1] = place->points[i][1] / (pixels ? (float)height : 1);
+    }
+}
+
+det_status tracking_begin(struct det_env *env, struct tracking *t, int32_t width, int32_t height,
+                          double frame_rate)
+{
+    static const float all[4][2] = {{-1, -1}, {2, -1}, {2, 2}, {-1, 2}};
+    const int32_t classes = t->filter->count;
+    det_tracker_settings settings;
+    end_video(t);
+    if (!t->on)
+        return DET_OK;
+    det_tracker_settings_default(&settings);
+    settings.class_score = t->filter->threshold + 1;
+    settings.class_count = classes;
+    settings.low_score = fminf(TRACKING_LOW_SCORE, t->filter->lowest);
+    settings.frame_rate = frame_rate > 0 ? frame_rate : 25;
+    DET_TRY_RETURN(det_tracker_create(t->context, &settings, &t->tracker));
+    DET_TRY_RETURN(det_counter_create(t->context, all, 4, classes, &t->everywhere));
+    for (size_t i = 0; i < t->place_count; i++) {
+        struct count_place *place = &t->places[i];
+        to_shares(place, width, height);
+        const det_status status = det_counter_create(t->context, (const float(*)[2])place->shares,
+                                                     place->count, classes, &place->counter);
+        if (status != DET_OK)
+            return det_fail_prefix(env, status, "%s", place->name);
+    }
+    return DET_OK;
+}
+
+det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame *frame)
+{
+    const det_track *tracks = NULL;
+    const int32_t width = frame->image.width, height = frame->image.height;
+    size_t wanted = 0, count = 0;
+    for (size_t i = 0; i < frame->count; i++) /* classes that are not wanted */
+        if (t->filter->threshold[frame->found[i].class_id] <= 1)
+            frame->found[wanted++] = frame->found[i];
+    det_status status = det_tracker_update(t->tracker, frame->time_s, width, height, frame->found,
+                                           wanted, &tracks, &count);
+    if (status == DET_OK)
+        status = det_counter_update(t->everywhere, frame->time_s, width, height, tracks, count);
+    for (size_t i = 0; i < t->place_count && status == DET_OK; i++)
+        status =
+            det_counter_update(t->places[i].counter, frame->time_s, width, height, tracks, count);
+    if (status != DET_OK) {
+        det_env_adopt_error(env, det_context_env(t->context));
+        return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        frame->found[i] = tracks[i].box;
+        frame->track_ids[i] = tracks[i].id;
+    }
+    frame->count = count;
+    return DET_OK;
+}
+
+/* --- what was counted --- */
+
+static det_status append_count(struct det_env *env, const struct tracking *t,
+                               const det_counter *counter, struct det_text *text, bool is_line,
+                               bool only_entered)
+{
+    const char *names[2] = {is_line ? "forward" : "entered", is_line ? "backward" : "left"};
+    for (int way = 0; way < (only_entered ? 1 : 2); way++) {
+        const det_count all = det_counter_count(counter, 0);
+        DET_TRY_RETURN(det_text_printf(env, text, "%s\"%s\":{\"all\":%lld", way > 0 ? "," : "",
+                                       only_entered ? "objects" : names[way],
+                                       (long long)(way == 0 ? all.forward : all.backward)));
+        for (int32_t id = 1; id <= t->filter->count; id++) {
+            const det_count one = det_counter_count(counter, id);
+            DET_TRY_RETURN(det_text_append(env, text, ",", 1));
+            DET_TRY_RETURN(det_text_json_string(env, text, det_model_class_name(t->model, id)));
+            DET_TRY_RETURN(det_text_printf(env, text, ":%lld",
+                                           (long long)(way == 0 ? one.forward : one.backward)));
+        }
+        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+    }
+    return DET_OK;
+}
+
+det_status tracking_json(struct det_env *env, const struct tracking *t, const char *source,
+                         struct det_text *text)
+{
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"source\":"));
+    DET_TRY_RETURN(det_text_json_string(env, text, source));
+    DET_TRY_RETURN(det_text_append(env, text, ",", 1));
+    DET_TRY_RETURN(append_count(env, t, t->everywhere, text, false, true));
+    for (size_t i = 0; i < t->place_count; i++) {
+        DET_TRY_RETURN(det_text_printf(env, text, ",\"%s\":{", t->places[i].name));
+        DET_TRY_RETURN(
+            append_count(env, t, t->places[i].counter, text, t->places[i].is_line, false));
+        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+    }
+    return det_text_append(env, text, "}\n", 2);
+}
+
+void tracking_free(struct det_env *env, struct tracking *t)
+{
+    end_video(t);
+    for (size_t i = 0; i < t->place_count; i++) {
+        det_free(env, &t->places[i].points);
+        det_free(env, &t->places[i].shares);
+    }
+    det_free(env, &t->places);
+}
