@@ -40,11 +40,22 @@ def generate(options):
             detections.append({"image_id": i, "category_id": category, "bbox": box, "score": round(score, 6)})
     categories = [{"id": c, "name": f"class {c}"} for c in range(1, options.classes + 1)]
     truth = {"images": images, "annotations": annotations, "categories": categories}
-    paths = [os.path.join(options.scratch, name) for name in ("coco_truth.json", "coco_detections.json")]
-    for path, value in zip(paths, (truth, detections)):
-        with open(path, "w") as file:
-            json.dump(value, file)
-    return paths, truth, detections
+    return truth, detections
+
+
+def data(options):
+    """Paths and contents of the two files, which are made once."""
+    stem = os.path.join(options.scratch, f"coco_{options.images}x{options.detections}x{options.classes}_")
+    paths = [stem + "truth.json", stem + "detections.json"]
+    if not all(map(os.path.exists, paths)):
+        for path, value in zip(paths, generate(options)):
+            with open(path, "w") as file:
+                json.dump(value, file)
+    contents = []
+    for path in paths:
+        with open(path) as file:
+            contents.append(json.load(file))
+    return paths, *contents
 
 
 def peer(module, truth, detections):
@@ -81,9 +92,11 @@ def libdet(options, paths):
 
 def main():
     options = arguments(__doc__, images=dict(type=int, default=5000), detections=dict(type=int, default=100),
-                        classes=dict(type=int, default=80), rounds=dict(type=int, default=1))
+                        classes=dict(type=int, default=80), rounds=dict(type=int, default=1), only_make=dict(action="store_true", help="make the files and end"))
     os.sched_setaffinity(0, {int(cores(1))})
-    paths, truth, detections = generate(options)
+    paths, truth, detections = data(options)
+    if options.only_make:
+        return
     times, figures = {"libdet": [], "faster-coco-eval": [], "pycocotools": []}, {}
     for _ in range(options.rounds):
         for name in times:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""From the start of the process to the first detections in one picture: libdet's det-detect against a script for each peer
+"""From the start of the process to the first detections in one picture: libdet's examples/detect_image (and det-detect,
+which also loads FFmpeg's libraries where it was built with them) against a script for each peer
 that does the least it can (import, load, decode with OpenCV, run), and the same without Python's start and imports: what
 the engine itself takes to load and to answer for the first time.
 
@@ -75,17 +76,20 @@ def main():
     scripts = {}
     for name, (imports, load, answer) in PEERS.items():
         scripts[name] = PRELUDE.format(imports=imports, load=load.format(**values), run=answer.format(**values), **values)
-    ours = [os.path.join(options.bin, "det-detect"), options.model, options.image, "--threads", str(options.threads),
-            "--threshold", "0.3", "--quiet"]
+    ours = {"libdet": [os.path.join(options.bin, "../examples/detect_image"), options.model, options.image],
+            "det-detect, with FFmpeg": [os.path.join(options.bin, "det-detect"), options.model, options.image, "--threads",
+                                        str(options.threads), "--threshold", "0.3", "--quiet"]}
     bench = [os.path.join(options.bin, "det-bench"), options.model, "--image", options.image, "--threads",
              str(options.threads), "--size", str(options.size), "--repeat", "1", "--json", "-"]
-    process, inside = {"libdet": []}, {"libdet": []}
+    process, inside = {name: [] for name in ours}, {"libdet": []}
     for turn in range(options.rounds + 1):
-        took, _ = run(ours)
+        for name, command in ours.items():
+            took, _ = run(command)
+            if turn > 0:  # the first turn fills the page cache
+                process[name].append(took)
 
         made = json.loads(run(bench)[1])
-        if turn > 0:  # the first turn fills the page cache
-            process["libdet"].append(took)
+        if turn > 0:
             inside["libdet"].append(made["load_ms"] + made["first_ms"])
         for name, script in scripts.items():
             try:
