@@ -171,7 +171,7 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan ubsan tsan
-build-tests: $(RUNNER)
+build-tests: $(RUNNER) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
 .PHONY: test-endurance
