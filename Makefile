@@ -205,6 +205,10 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+.PHONY: tutorial-check
+tutorial-check: tools ## run the commands of docs/tutorial.md in a short version
+	tests/tutorial.sh $(BUILD)
+
 .PHONY: format format-check lint
 format: ## rewrite the sources in the committed style
 	clang-format -i $(C_FILES)
