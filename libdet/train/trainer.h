@@ -27,6 +27,7 @@ struct det_trainer {
     struct det_config_schedule schedule;
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
+    int32_t batch_size;
     bool use_averages; /* snapshots are made of the moving averages of the weights */
 
     struct det_batch next; /* taken from the loader for the next step; count 0: none */
@@ -58,6 +59,12 @@ struct det_trainer {
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *settings);
 
+/* trainer_advice.c. The share of the boxes that the anchors reach, as a line or a warning; a learning
+ * rate that does not suit the batch, as a warning or, where the settings ask for it, scaled. */
+det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec);
+void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                             const det_trainer_settings *settings);
+
 /* MODEL_DIR/ckpt-STEP.det; freed by the caller. */
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step,
                                        char **path);
@@ -66,6 +73,12 @@ det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_
 const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
 uint64_t det_trainer_clock_ns(void);
+
+/* A write that may do better later: no room, or a fault of the device. */
+static inline bool det_trainer_disk_failed(det_status status)
+{
+    return status == DET_STATUS_NO_SPACE || status == DET_STATUS_IO;
+}
 
 /* --- trainer_eval.c --- */
 

@@ -13,10 +13,9 @@
 #include "base/text.h"
 #include "train/freeze.h"
 #include "train/input_paths.h"
+#include "train/memory_plan.h"
 #include "train/restore.h"
 #include "train/trainer.h"
-
-#define MB (1024.0 * 1024.0)
 
 /* --- settings --- */
 
@@ -29,7 +28,7 @@ static det_status check_settings(struct det_env *env, const struct det_pipeline_
                         "det_trainer_settings_default() first",
                         s->struct_size, sizeof *s);
     if (s->num_steps < 0 || s->checkpoint_every_steps < 0 || !(s->checkpoint_every_seconds >= 0) ||
-        s->loader_threads < 0)
+        s->loader_threads < 0 || (s->batch_size < 0 && s->batch_size != DET_BATCH_SIZE_AUTO))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "trainer settings: a count or a time is negative");
     if (s->keep_checkpoints < 1)
@@ -73,6 +72,7 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->checkpoint_every_steps = s->checkpoint_every_steps;
     trainer->checkpoint_every_seconds = s->checkpoint_every_seconds;
     trainer->keep_checkpoints = s->keep_checkpoints;
+    trainer->batch_size = s->batch_size > 0 ? s->batch_size : (int32_t)config->train.batch_size;
     trainer->max_boxes = config->train.max_number_of_boxes;
     trainer->use_averages =
         config->eval.use_moving_averages && config->train.optimizer.use_moving_average;
@@ -188,11 +188,12 @@ static void loader_settings(const struct det_trainer *trainer,
     const struct det_resizer_config *resizer = &config->ssd.image_resizer;
     *loader = (struct det_loader_settings){
         .dataset = &trainer->dataset,
-        .batch_size = (int32_t)config->train.batch_size,
+        .batch_size = trainer->batch_size,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
         .held = trainer->context->backend->stages_ahead ? 2 : 1,
         .shuffle = config->train_input_reader.shuffle,
+        .fast_decode = s->fast_decode != 0,
         .threads =
             s->loader_threads > 0 ? s->loader_threads : det_context_threads(trainer->context),
     };
@@ -226,47 +227,36 @@ fail:
 
 /* --- network --- */
 
-static void log_memory(const struct det_trainer *trainer, int32_t batch_size)
-{
-    const det_trainer_memory *memory = &trainer->memory;
-    const double parameters = (double)memory->parameters_bytes / MB;
-    const double activations = (double)memory->activations_bytes / MB;
-    const double batches = (double)memory->loader_bytes / MB;
-    det_log(trainer->env, DET_LOG_INFO,
-            "memory for batch %d: %.1f MB (parameters and optimizer %.1f, activations %.1f, loader "
-            "%.1f)",
-            (int)batch_size, parameters + activations + batches, parameters, activations, batches);
-}
-
-/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another device's backend says
- * itself what would fit. */
+/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another
+ * device's backend says itself what would fit. */
 static det_status plan_memory(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *s, const struct det_model_spec *spec,
                               const struct det_learner_settings *learner)
 {
-    struct det_env *env = trainer->env;
-    struct det_graph graph = {0};
     struct det_loader_settings loader;
-    det_trainer_memory *memory = &trainer->memory;
-    det_status status = DET_OK;
-    DET_TRY(det_graph_build(env, spec, false, &graph));
-    /* Values, gradients, their sums, the optimizer's state, averages. */
-    const size_t blocks = 2u + (learner->accumulate > 1 ? 1u : 0u) +
-                          (learner->rule == DET_UPDATE_MOMENTUM ? 1u : 2u) +
-                          (learner->average_decay > 0 ? 1u : 0u);
-    memory->parameters_bytes = graph.param_floats * sizeof(float) * blocks;
     loader_settings(trainer, config, s, &loader);
-    memory->loader_bytes = det_loader_ring_bytes(&loader);
-    if (trainer->context->backend == det_backend_cpu()) {
-        DET_TRY(det_net_memory_bytes(env, &graph, trainer->context->ops,
-                                     det_context_threads(trainer->context), learner->batch_size,
-                                     spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-                                     &memory->activations_bytes));
-        log_memory(trainer, learner->batch_size);
+    const struct det_memory_question question = {spec, learner, &loader, s->memory_limit_bytes};
+    if (s->batch_size == DET_BATCH_SIZE_AUTO) {
+        DET_TRY_RETURN(det_memory_choose_batch(trainer, &question, &trainer->batch_size));
+        det_log(trainer->env, DET_LOG_INFO, "batch size %d chosen by memory",
+                (int)trainer->batch_size);
     }
-fail:
-    det_graph_free(env, &graph);
-    return status;
+    return det_memory_check(trainer, &question, trainer->batch_size);
+}
+
+/* With a batch that was chosen without the device's word, half of it again and again until it fits. */
+static det_status create_learner(struct det_trainer *trainer, const struct det_model_spec *spec,
+                                 struct det_learner_settings *settings, bool may_shrink)
+{
+    for (;;) {
+        settings->batch_size = trainer->batch_size;
+        const det_status status =
+            det_learner_create(trainer->env, spec, settings, trainer->context->backend,
+                               trainer->context->device, trainer->state.seed, &trainer->learner);
+        if (status != DET_STATUS_OUT_OF_MEMORY || !may_shrink || trainer->batch_size == 1)
+            return status;
+        trainer->batch_size /= 2;
+    }
 }
 
 static det_status build_network(struct det_trainer *trainer,
@@ -274,6 +264,7 @@ static det_status build_network(struct det_trainer *trainer,
                                 const det_trainer_settings *s)
 {
     struct det_env *env = trainer->env;
+    const struct det_backend *backend = trainer->context->backend;
     struct det_model_spec spec;
     struct det_learner_settings learner;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
@@ -281,15 +272,16 @@ static det_status build_network(struct det_trainer *trainer,
     learner.accumulate = s->accumulate;
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
-    DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->backend,
-                                      trainer->context->device, trainer->state.seed,
-                                      &trainer->learner));
+    DET_TRY_RETURN(
+        create_learner(trainer, &spec, &learner,
+                       s->batch_size == DET_BATCH_SIZE_AUTO && backend != det_backend_cpu()));
     DET_TRY_RETURN(det_freeze_variables(env, config, trainer->learner));
-    const struct det_backend *backend = trainer->context->backend;
     if (backend != det_backend_cpu()) {
         trainer->memory.activations_bytes = backend->step_bytes(trainer->learner->step);
-        log_memory(trainer, learner.batch_size);
+        det_memory_log(trainer, trainer->batch_size);
     }
+    det_trainer_advise_rate(trainer, config, s);
+    DET_TRY_RETURN(det_trainer_log_coverage(trainer, &spec));
     const struct det_schedule *schedule = &trainer->schedule.schedule;
     if (schedule->kind == DET_SCHEDULE_COSINE_DECAY && trainer->num_steps != INT64_MAX &&
         trainer->num_steps > schedule->total_steps)
