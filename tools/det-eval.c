@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/detection_files.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
 #include "common/progress.h"
@@ -11,7 +12,8 @@
 #include "det/det.h"
 
 struct arguments {
-    const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
+    const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
+        *report_dir;
     struct option_list images;
     bool once, all, moving_statistics;
     int64_t max_images, max_dets;
@@ -76,6 +78,9 @@ static int report(struct app *app, det_evaluation *evaluation, const det_checkpo
     tool_progress_clear(&app->tool);
     det_evaluation_get_losses(evaluation, &losses);
     det_status status = evaluation_print(evaluation, step, from->path);
+    if (status == DET_OK && app->arguments.report_dir != NULL)
+        status = detection_files_write(app->tool.context, det_evaluation_evaluator(evaluation),
+                                       app->arguments.report_dir);
     if (status == DET_OK)
         status = det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &text);
     if (status != DET_OK)
@@ -195,6 +200,8 @@ static int evaluate_files(struct app *app)
         status = det_coco_evaluator_compute(evaluator, &coco);
     if (status == DET_OK)
         status = evaluation_print_tables(evaluator);
+    if (status == DET_OK && a->report_dir != NULL)
+        status = detection_files_write(app->tool.context, evaluator, a->report_dir);
     if (status == DET_OK)
         status = det_coco_evaluator_json(evaluator, 0, &text);
     const int result =
@@ -229,6 +236,10 @@ int main(int argc, char **argv)
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
         {"max_dets", OPTION_INT, &a->max_dets, "N", "detections per image that count"},
+        {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
+         "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
+         "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
+         "detections as COCO JSON; those of a later checkpoint replace them"},
         {"json", OPTION_STRING, &a->json, "FILE", "write the results as JSON, - for stdout"},
         {"ground_truth", OPTION_STRING, &a->ground_truth, "FILE",
          "COCO ground truth JSON, with --detections"},

@@ -30,9 +30,14 @@ typedef struct det_trainer_settings {
     double checkpoint_every_seconds; /**< default 300; 0: not by time */
     int32_t keep_checkpoints;        /**< newest ones kept; default 5 */
     int32_t loader_threads;          /**< default 0: as the context */
-    const char *const *image_dirs;   /**< for records whose image/encoded is empty */
+    int fast_decode; /**< 1: JPEGs that are much larger than the network's input are decoded at a half, a quarter or an
+                          eighth of their size: quicker, but other pixels than TensorFlow's. Default 0 */
+    const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int resume; /**< 1, the default: go on from the newest checkpoint in model_dir */
+    int32_t
+        accumulate; /**< batches whose mean gradient makes one step, as that many replicas in the
+                             API; default 1. More than 1 only on the CPU */
 
     int64_t
         eval_every_steps; /**< evaluate after every so many steps and after the last one, in this process; 0, the
