@@ -15,8 +15,8 @@
 
 #define WHOLE_FLOATS  12288 /* a panel's block of the expanded image: so small ones go by channels */
 #define NEAR_FLOATS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
-#define BAND_FLOATS 131072 /* of what a band touches: half of a small L2 */
-#define MATRIX_FLOATS 65536 /* of a projection's input that stays in L2 while the panels pass */
+#define BAND_FLOATS   131072 /* of what a band touches: half of a small L2 */
+#define MATRIX_FLOATS 65536  /* of a projection's input that stays in L2 while the panels pass */
 
 struct job {
     const struct detk_block_step *step;
