@@ -203,6 +203,10 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+.PHONY: video-proof
+video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p through the bundled model: AP, tracks, counts
+	DET_VIDEO_SECONDS=$${DET_VIDEO_SECONDS:-30} DET_BIN_DIR=$(BUILD)/bin $(RUNNER) video
+
 .PHONY: format format-check lint
 format: ## rewrite the sources in the committed style
 	clang-format -i $(C_FILES)
