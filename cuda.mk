@@ -30,11 +30,13 @@ NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-
 
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 $(OBJ)/libdet/backend/registry.o: CPPFLAGS_ALL += -DDET_WITH_CUDA
-# What ptxas says of registers and spills stays beside the object, for cuda-check.
+# What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
+COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
-	@mkdir -p $(@D)
+	@mkdir -p $(@D) $(COMPILED)
 	$(say) NVCC $<
-	$(Q)$(NVCC) $(CPPFLAGS_ALL) -Ikernels $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
+	$(Q)$(NVCC) $(CPPFLAGS_ALL) -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
+	$(Q)find $(COMPILED) -type f ! -name '*.ptx' ! -name '*.cubin' -delete
 endif
 
 .PHONY: cuda
@@ -44,11 +46,13 @@ cuda: ## the CUDA backend for all architectures, and the library linked with it
 .PHONY: roofline
 roofline: $(BUILD)/bin/roofline ## bytes, flops and time bounds of every launch on H100, H200, A100, V100, on paper
 	$(Q)$< $(BUILD)/roofline.csv
-$(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(STATIC_LIB)
+$(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-$(BUILD)/bin/bench_cuda: $(OBJ)/bench/bench_cuda.o $(STATIC_LIB)
+BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer roofline_plan)
+$(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
@@ -58,19 +62,25 @@ gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, 
 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
-# Kernels that promise accesses of 16 bytes.
+# Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
 VECTOR_KERNELS := bn_apply dwconv_forward elementwise optimizer upsample
+PTX_ARCH  := $(lastword $(CUDA_ARCHS))
+compiled   = $(foreach k,$(1),$(wildcard $(BUILD)/compiled/$(k)/$(k).compute_$(2)))
+KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
+# A disassembler of nvcc's machine code: not all installations have one, and PyPI's nvidia-cuda-nvdisasm is one.
+NVDISASM   ?= $(or $(shell command -v nvdisasm 2>/dev/null),$(wildcard $(CUDA_HOME)/bin/nvdisasm))
+SASS_ARCHS ?= $(filter 75 90,$(CUDA_ARCHS))
 $(BUILD)/kernel-resources.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_resources.sh
-	$(Q)bench/kernel_resources.sh $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
-$(BUILD)/ptx/%.ptx: kernels/%.cu
-	@mkdir -p $(@D)
-	$(Q)$(NVCC) -ptx -arch=sm_90 -std=c++17 -O3 $(CPPFLAGS_ALL) -Ikernels -o $@ $<
-cuda-check: all $(BUILD)/kernel-resources.csv $(VECTOR_KERNELS:%=$(BUILD)/ptx/%.ptx)
-	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(VECTOR_KERNELS:%=$(BUILD)/ptx/%.ptx)
-cuda-budget: $(BUILD)/kernel-resources.csv ## registers of today's kernels become the budget
+	$(Q)bench/kernel_resources.sh $(call compiled,$(KERNEL_NAMES),$(PTX_ARCH).ptx) $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
+$(BUILD)/kernel-sass.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_sass.sh
+	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(call compiled,$(KERNEL_NAMES),$(a).cubin) $(call compiled,$(KERNEL_NAMES),$(a).sm_$(a).cubin)) > $@
+cuda-check: all $(BUILD)/kernel-resources.csv $(if $(NVDISASM),$(BUILD)/kernel-sass.csv)
+	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(call compiled,$(VECTOR_KERNELS),$(PTX_ARCH).ptx)
+	$(Q)$(if $(NVDISASM),bench/cuda_check.sh --sass $(BUILD)/kernel-sass.csv kernels/accesses.csv,echo "skipped: no nvdisasm here (NVDISASM=/path), machine code was not looked at")
+cuda-budget: $(BUILD)/kernel-resources.csv ## registers, shared memory and occupancy of today's kernels become the budget
 	$(Q)cp $< kernels/resources.csv
 else
-cuda-check: ## registers, spills and vector accesses of all kernels against kernels/resources.csv (needs nvcc)
+cuda-check: ## registers, spills, occupancy and machine code of all kernels against the committed budget (needs nvcc)
 	$(Q)$(MAKE) CONFIG=release CUDA=1 cuda-check
 endif
 
@@ -124,11 +134,11 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 endif
 
 .PHONY: test-cuda-emu build-cuda-emu cuda-coverage
-build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER))
+build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
 	$(if $(filter emulated,$(WITH_CUDA)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
 cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 95 %
 ifeq ($(CONFIG),cuda-cov)
-cuda-coverage: $(CUDA_RUNNER)
+cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
 	$(Q)$(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log

@@ -1,5 +1,6 @@
-/* bench_cuda: times whole training steps and batch-1 inference on a GPU, wall clock around calls that end in a wait, medians:
- * `bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 8] [--repeat 50]`. JSON lines on stdout. */
+/* bench_cuda: times training steps and inference on a GPU: whole ones by the wall clock around calls that end in a wait, and each of
+ * their operations alone (cuda_rows.h). JSON objects, one a line, on stdout; bench/gpu_check.sh puts them into one file.
+ * `bench_cuda --help` says the options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/mem.h"
+#include "cuda_rows.h"
 #include "detect/input.h"
 #include "model/postprocess.h"
 #include "train/learner.h"
@@ -18,7 +20,21 @@ struct arguments {
     const char *device;
     long sizes[MOST], batches[MOST];
     int size_count, batch_count;
-    long repeat;
+    long repeat, flush_mb;
+    bool whole_only;
+    const char *precision; /* NULL: each */
+};
+
+/* What the jobs share. */
+struct bench {
+    const struct arguments *arguments;
+    struct det_env *env;
+    const struct det_backend *backend;
+    struct det_device *device;
+    const char *precision;
+    char name[300];  /* of the device */
+    double *seconds; /* [2][repeat] */
+    struct cuda_rows rows;
 };
 
 static double now(void)
@@ -34,15 +50,38 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print(const char *job, const char *device, long size, long batch, double *seconds,
-                  long count, size_t bytes)
+static double median(double *seconds, long count)
 {
     qsort(seconds, (size_t)count, sizeof *seconds, by_value);
-    printf("{\"job\": \"%s\", \"device\": \"%s\", \"size\": %ld, \"batch\": %ld, \"p50_ms\": %.4f, "
-           "\"p99_ms\": %.4f, \"runs\": %ld, \"bytes\": %zu}\n",
-           job, device, size, batch, seconds[count / 2] * 1e3, seconds[count * 99 / 100] * 1e3,
-           count, bytes);
+    return seconds[count / 2];
+}
+
+/* alone: one after the other, from the input to the result. ahead: the next input is staged while the device works. */
+static void print_whole(const struct bench *b, const char *job, long size, long batch, size_t bytes)
+{
+    const long count = b->arguments->repeat;
+    double *alone = b->seconds, *ahead = b->seconds + count;
+    const double p50 = median(alone, count), p99 = alone[count * 99 / 100];
+    printf(
+        "{\"kind\": \"whole\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
+        "\"%s\", \"device\": \"%s\", \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"ahead_p50_ms\": %.4f, "
+        "\"runs\": %ld, \"bytes\": %zu}\n",
+        job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3, median(ahead, count) * 1e3,
+        count, bytes);
     fflush(stdout);
+}
+
+/* What does not fit is no failure. */
+static det_status skip_what_does_not_fit(const struct bench *b, const char *job, long size,
+                                         long batch, det_status status)
+{
+    if (status != DET_STATUS_OUT_OF_MEMORY)
+        return status;
+    printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
+           "\"%s\", \"why\": \"%s\"}\n",
+           job, size, batch, b->precision, b->env->error);
+    fflush(stdout);
+    return DET_OK;
 }
 
 /* Eight boxes an image on grey noise: what is in the pictures does not change the work. */
@@ -65,16 +104,37 @@ static det_status fill(struct det_env *env, float *images, size_t count,
     return DET_OK;
 }
 
-static det_status time_training(struct det_env *env, const struct det_backend *backend,
-                                struct det_device *device, const char *name, long size, long batch,
-                                long repeat, double *seconds)
+static det_status time_steps(struct bench *b, struct det_learner *learner, const float *images,
+                             const struct det_ground_truth *truths)
 {
+    const long repeat = b->arguments->repeat;
+    struct det_step_result result;
+    for (long i = -3; i < repeat; i++) {
+        const double start = now();
+        DET_TRY_RETURN(det_learner_step(b->env, learner, images, truths, 1e-6f, &result));
+        if (i >= 0)
+            b->seconds[i] = now() - start;
+    }
+    DET_TRY_RETURN(det_learner_stage(b->env, learner, images, truths));
+    for (long i = -3; i < repeat; i++) {
+        const double start = now();
+        DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
+        DET_TRY_RETURN(det_learner_stage(b->env, learner, images, truths));
+        DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
+        if (i >= 0)
+            b->seconds[repeat + i] = now() - start;
+    }
+    return DET_OK;
+}
+
+static det_status time_training(struct bench *b, long size, long batch)
+{
+    struct det_env *env = b->env;
     struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
     struct det_ground_truth *truths = NULL;
     float *images = NULL;
-    struct det_step_result result;
     det_status status = DET_OK;
     const size_t count = (size_t)batch * (size_t)size * (size_t)size * 3;
     det_model_spec_default(&spec, (int32_t)size, 1);
@@ -83,35 +143,63 @@ static det_status time_training(struct det_env *env, const struct det_backend *b
     DET_TRY(det_alloc(env, &images, count, sizeof *images, "images"));
     DET_TRY(det_alloc(env, &truths, (size_t)batch, sizeof *truths, "boxes"));
     DET_TRY(fill(env, images, count, truths, batch));
-    DET_TRY(det_learner_create(env, &spec, &settings, backend, device, 1, &learner));
-    for (long i = -3; i < repeat; i++) {
-        const double start = now();
-        DET_TRY(det_learner_step(env, learner, images, truths, 1e-6f, &result));
-        if (i >= 0)
-            seconds[i] = now() - start;
-    }
-    print("training", name, size, batch, seconds, repeat, backend->step_bytes(learner->step));
+    DET_TRY(det_learner_create(env, &spec, &settings, b->backend, b->device, 1, &learner));
+    DET_TRY(time_steps(b, learner, images, truths));
+    print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step));
+    if (!b->arguments->whole_only)
+        DET_TRY(cuda_rows_training(&b->rows, learner, size, batch));
 fail:
     det_learner_destroy(env, &learner);
     for (long n = 0; truths != NULL && n < batch; n++)
         det_ground_truth_free(env, &truths[n]);
     det_free(env, &truths);
     det_free(env, &images);
-    return status;
+    return skip_what_does_not_fit(b, "training", size, batch, status);
 }
 
-/* From a picture of the network's size to its detections. */
-static det_status time_inference(struct det_env *env, const struct det_backend *backend,
-                                 struct det_device *device, const char *name, long size,
-                                 long repeat, double *seconds)
+static det_status set_pictures(struct bench *b, struct det_runner *runner, long batch,
+                               const det_image_view *view, const struct det_frame *frame)
 {
+    for (long n = 0; n < batch; n++)
+        DET_TRY_RETURN(b->backend->runner_set_picture(b->env, runner, (int32_t)n, view, frame));
+    return DET_OK;
+}
+
+/* From pictures of the network's size to their detections. */
+static det_status time_runs(struct bench *b, struct det_runner *runner, long batch,
+                            const det_image_view *view, const struct det_frame *frame)
+{
+    const struct det_detections *found = NULL;
+    const long repeat = b->arguments->repeat;
+    for (long i = -3; i < repeat; i++) {
+        const double start = now();
+        DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
+        DET_TRY_RETURN(det_backend_run(b->env, b->backend, runner));
+        DET_TRY_RETURN(b->backend->runner_detections(b->env, runner, 0, &found));
+        if (i >= 0)
+            b->seconds[i] = now() - start;
+    }
+    DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
+    for (long i = -3; i < repeat; i++) {
+        const double start = now();
+        DET_TRY_RETURN(b->backend->runner_begin(b->env, runner));
+        DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
+        DET_TRY_RETURN(b->backend->runner_end(b->env, runner));
+        if (i >= 0)
+            b->seconds[repeat + i] = now() - start;
+    }
+    return DET_OK;
+}
+
+static det_status time_inference(struct bench *b, long size, long batch)
+{
+    struct det_env *env = b->env;
     struct det_model_spec spec;
     struct det_graph graph = {0};
     float *params = NULL, (*anchors)[4] = NULL;
     uint8_t *pixels = NULL;
     int32_t anchor_count = 0;
     struct det_runner *runner = NULL;
-    const struct det_detections *found = NULL;
     det_status status = DET_OK;
     det_model_spec_default(&spec, (int32_t)size, 1);
     const struct det_postprocess_settings post = {
@@ -133,32 +221,29 @@ static det_status time_inference(struct det_env *env, const struct det_backend *
         .spec = &spec,
         .graph = &graph,
         .params = params,
-        .batch = 1,
+        .batch = (int32_t)batch,
         .postprocess = &post,
         .anchors = (const float(*)[4])anchors,
         .anchor_count = anchor_count,
     };
     const det_image_view view = {.pixels = pixels, .width = (int32_t)size, .height = (int32_t)size};
     const struct det_frame frame = det_frame_of(&spec, (int32_t)size, (int32_t)size);
-    DET_TRY(backend->runner_create(env, device, &settings, &runner));
-    for (long i = -3; i < repeat; i++) {
-        const double start = now();
-        DET_TRY(backend->runner_set_picture(env, runner, 0, &view, &frame));
-        DET_TRY(det_backend_run(env, backend, runner));
-        DET_TRY(backend->runner_detections(env, runner, 0, &found));
-        if (i >= 0)
-            seconds[i] = now() - start;
-    }
-    print("inference", name, size, 1, seconds, repeat, backend->runner_bytes(runner));
+    DET_TRY(b->backend->runner_create(env, b->device, &settings, &runner));
+    DET_TRY(time_runs(b, runner, batch, &view, &frame));
+    print_whole(b, "inference", size, batch, b->backend->runner_bytes(runner));
+    if (!b->arguments->whole_only)
+        DET_TRY(cuda_rows_inference(&b->rows, runner, size, batch));
 fail:
     if (runner != NULL)
-        backend->runner_destroy(env, &runner);
+        b->backend->runner_destroy(env, &runner);
     det_free(env, &pixels);
     det_free(env, &anchors);
     det_free(env, &params);
     det_graph_free(env, &graph);
-    return status;
+    return skip_what_does_not_fit(b, "inference", size, batch, status);
 }
+
+static const char *const names[] = {"f32", "tf32", "bf16"};
 
 static det_status time_all(struct det_env *env, const struct arguments *a,
                            enum det_precision precision, double *seconds)
@@ -166,20 +251,34 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
     const char *reason = NULL;
     const struct det_device_settings settings = {.precision = precision,
                                                  .ops = det_ops_cpu("auto", &reason)};
-    const struct det_backend *backend = NULL;
-    struct det_device *device = NULL;
-    char name[300];
+    struct bench b = {.arguments = a,
+                      .env = env,
+                      .precision = names[precision],
+                      .seconds = seconds,
+                      .rows.env = env};
     det_status status = DET_OK;
-    DET_TRY_RETURN(det_backend_open(env, a->device, &settings, &backend, &device));
-    backend->device_describe(device, name, sizeof name);
-    for (int s = 0; s < a->size_count; s++) {
-        DET_TRY(time_inference(env, backend, device, name, a->sizes[s], a->repeat, seconds));
-        for (int b = 0; b < a->batch_count; b++)
-            DET_TRY(time_training(env, backend, device, name, a->sizes[s], a->batches[b], a->repeat,
-                                  seconds));
+    status = det_backend_open(env, a->device, &settings, &b.backend, &b.device);
+    if (status == DET_STATUS_DEVICE && precision != DET_PRECISION_F32) {
+        printf(
+            "{\"kind\": \"skipped\", \"job\": \"all\", \"size\": 0, \"batch\": 0, \"precision\": "
+            "\"%s\", \"why\": \"%s\"}\n",
+            b.precision, env->error);
+        return DET_OK; /* the GPU is too old for it */
     }
+    DET_TRY_RETURN(status);
+    if (!b.backend->stages_ahead)
+        DET_TRY(det_fail(env, DET_STATUS_DEVICE, "%s is no GPU", a->device));
+    b.backend->device_describe(b.device, b.name, sizeof b.name);
+    DET_TRY(
+        cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20, &b.rows));
+    for (int s = 0; s < a->size_count; s++)
+        for (int n = 0; n < a->batch_count; n++) {
+            DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
+            DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
+        }
 fail:
-    backend->device_close(env, &device);
+    cuda_rows_close(&b.rows);
+    b.backend->device_close(env, &b.device);
     return status;
 }
 
@@ -198,39 +297,58 @@ static int parse_list(const char *text, long *values)
     return 0;
 }
 
+static const char usage[] =
+    "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
+    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n";
+
+/* Pairs of option and value. */
+static bool parse(int argc, char **argv, struct arguments *a)
+{
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (strcmp(argv[i], "--device") == 0)
+            a->device = value;
+        else if (strcmp(argv[i], "--sizes") == 0)
+            a->size_count = parse_list(value, a->sizes);
+        else if (strcmp(argv[i], "--batches") == 0)
+            a->batch_count = parse_list(value, a->batches);
+        else if (strcmp(argv[i], "--repeat") == 0)
+            a->repeat = strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--flush_mb") == 0)
+            a->flush_mb = strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--precision") == 0)
+            a->precision = value;
+        else if (strcmp(argv[i], "--whole_only") == 0)
+            a->whole_only = strcmp(value, "1") == 0;
+        else
+            return false;
+    }
+    int known = a->precision == NULL;
+    for (int p = 0; p < 3; p++)
+        known |= a->precision != NULL && strcmp(a->precision, names[p]) == 0;
+    return known && argc % 2 == 1 && a->repeat > 0 && a->size_count > 0 && a->batch_count > 0 &&
+           a->flush_mb >= 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {.device = "cuda",
                           .sizes = {320, 640},
-                          .batches = {8},
+                          .batches = {1, 8, 64},
                           .size_count = 2,
-                          .batch_count = 1,
+                          .batch_count = 3,
                           .repeat = 50};
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--device") == 0)
-            a.device = argv[i + 1];
-        else if (strcmp(argv[i], "--sizes") == 0)
-            a.size_count = parse_list(argv[i + 1], a.sizes);
-        else if (strcmp(argv[i], "--batches") == 0)
-            a.batch_count = parse_list(argv[i + 1], a.batches);
-        else if (strcmp(argv[i], "--repeat") == 0)
-            a.repeat = strtol(argv[i + 1], NULL, 10);
-        else
-            a.repeat = 0;
-    }
-    if (argc % 2 == 0 || a.repeat < 1 || a.size_count < 1 || a.batch_count < 1) {
-        fprintf(stderr,
-                "usage: bench_cuda [--device D] [--sizes N,N] [--batches N,N] [--repeat N]\n");
+    if (!parse(argc, argv, &a)) {
+        fputs(usage, stderr);
         return 2;
     }
-    static const enum det_precision precisions[] = {DET_PRECISION_F32, DET_PRECISION_TF32,
-                                                    DET_PRECISION_BF16};
     struct det_env env;
-    double *seconds = calloc((size_t)a.repeat, sizeof *seconds);
+    double *seconds = calloc(2 * (size_t)a.repeat, sizeof *seconds);
     det_env_default(&env);
     det_status status = seconds != NULL ? DET_OK : DET_STATUS_OUT_OF_MEMORY;
-    for (size_t p = 0; status == DET_OK && p < 3; p++)
-        status = time_all(&env, &a, precisions[p], seconds);
+    for (int p = DET_PRECISION_F32; status == DET_OK && p <= DET_PRECISION_BF16; p++)
+        if (a.precision == NULL || strcmp(a.precision, names[p]) == 0)
+            status = time_all(&env, &a, (enum det_precision)p, seconds);
     if (status != DET_OK)
         fprintf(stderr, "bench_cuda: %s\n", env.error);
     free(seconds);

@@ -2,18 +2,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/detection_files.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
 #include "common/progress.h"
 #include "common/tool.h"
+#include "common/watch.h"
 #include "det/det.h"
 
 struct arguments {
-    const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json;
+    const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
+        *report_dir;
     struct option_list images;
-    bool once, moving_statistics;
+    bool once, all, moving_statistics;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -76,6 +78,9 @@ static int report(struct app *app, det_evaluation *evaluation, const det_checkpo
     tool_progress_clear(&app->tool);
     det_evaluation_get_losses(evaluation, &losses);
     det_status status = evaluation_print(evaluation, step, from->path);
+    if (status == DET_OK && app->arguments.report_dir != NULL)
+        status = detection_files_write(app->tool.context, det_evaluation_evaluator(evaluation),
+                                       app->arguments.report_dir);
     if (status == DET_OK)
         status = det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &text);
     if (status != DET_OK)
@@ -108,6 +113,11 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     det_status status = from->is_tensorflow
                             ? det_model_load_checkpoint(context, config, from->path, &model)
                             : det_model_load(context, from->path, &model);
+    /* The training removes old checkpoints while we are busy with the one before. */
+    if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
+        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", det_context_error(context));
+        return 0;
+    }
     if (status == DET_OK)
         status = open_summaries(app);
     settings.summaries = app->summaries;
@@ -125,45 +135,15 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     return result;
 }
 
-static void sleep_a_moment(void)
-{
-    const struct timespec pause = {.tv_nsec = 200000000};
-    nanosleep(&pause, NULL);
-}
+struct watched {
+    struct app *app;
+    const det_pipeline_config *config;
+};
 
-/* Each new checkpoint of the folder, until none came for `timeout` seconds. */
-static int watch(struct app *app, const det_pipeline_config *config)
+static int evaluate_watched(void *user, const det_checkpoint_info *found)
 {
-    const struct arguments *a = &app->arguments;
-    det_checkpoint_info last = {.step = -1};
-    double since = tool_seconds();
-    bool told = false;
-    while (!tool_interrupted()) {
-        det_checkpoint_info found;
-        const det_status status = det_checkpoint_find(app->tool.context, a->checkpoint_dir, &found);
-        if (status == DET_OK && strcmp(found.path, last.path) != 0) {
-            const int result = evaluate_checkpoint(app, config, &found);
-            if (result != 0 || a->once)
-                return result;
-            last = found;
-            since = tool_seconds();
-            told = false;
-        } else if (a->once || (status != DET_OK && status != DET_STATUS_NOT_FOUND)) {
-            return tool_fail(&app->tool, status);
-        }
-        if (!told)
-            tool_log(&app->tool, DET_LOG_INFO, "waiting for a new checkpoint in %s",
-                     a->checkpoint_dir);
-        told = true;
-        const double until = tool_seconds() + a->wait_interval;
-        while (tool_seconds() < until && !tool_interrupted())
-            sleep_a_moment();
-        if (tool_seconds() - since > a->timeout) {
-            tool_log(&app->tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done", a->timeout);
-            break;
-        }
-    }
-    return 0;
+    const struct watched *watched = user;
+    return evaluate_checkpoint(watched->app, watched->config, found);
 }
 
 static int evaluate_records(struct app *app)
@@ -180,7 +160,17 @@ static int evaluate_records(struct app *app)
         result = status == DET_OK ? evaluate_checkpoint(app, config, &info)
                                   : tool_fail(&app->tool, status);
     } else {
-        result = watch(app, config);
+        const struct checkpoint_watch watch = {
+            .folder = a->checkpoint_dir,
+            .extent = a->all    ? WATCH_ALL
+                      : a->once ? WATCH_NEWEST
+                                : WATCH_FOLLOW,
+            .interval_seconds = a->wait_interval,
+            .timeout_seconds = a->timeout,
+            .evaluate = evaluate_watched,
+            .user = &(struct watched){app, config},
+        };
+        result = checkpoint_watch(&app->tool, &watch);
     }
     det_summary_writer_destroy(&app->summaries);
     det_pipeline_config_destroy(&config);
@@ -210,6 +200,8 @@ static int evaluate_files(struct app *app)
         status = det_coco_evaluator_compute(evaluator, &coco);
     if (status == DET_OK)
         status = evaluation_print_tables(evaluator);
+    if (status == DET_OK && a->report_dir != NULL)
+        status = detection_files_write(app->tool.context, evaluator, a->report_dir);
     if (status == DET_OK)
         status = det_coco_evaluator_json(evaluator, 0, &text);
     const int result =
@@ -231,8 +223,10 @@ int main(int argc, char **argv)
          "where curves for TensorBoard go, in eval/; else into the checkpoint_dir, if there is "
          "one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
-         "folder whose newest checkpoint is evaluated, then each new one"},
+         "folder whose newest checkpoint is evaluated, then each new one in order"},
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
+        {"all", OPTION_FLAG, &a->all, NULL,
+         "evaluate all checkpoints of the folder, the oldest first, and end"},
         {"checkpoint", OPTION_STRING, &a->checkpoint, "FILE",
          "evaluate this .det file or TensorFlow checkpoint prefix alone"},
         {"moving_statistics", OPTION_FLAG, &a->moving_statistics, NULL,
@@ -242,6 +236,10 @@ int main(int argc, char **argv)
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
         {"max_dets", OPTION_INT, &a->max_dets, "N", "detections per image that count"},
+        {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
+         "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
+         "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
+         "detections as COCO JSON; those of a later checkpoint replace them"},
         {"json", OPTION_STRING, &a->json, "FILE", "write the results as JSON, - for stdout"},
         {"ground_truth", OPTION_STRING, &a->ground_truth, "FILE",
          "COCO ground truth JSON, with --detections"},
@@ -269,6 +267,10 @@ int main(int argc, char **argv)
         result = options_error(&options, "--pipeline_config_path is missing");
     else if (!files && a->checkpoint_dir == NULL && a->checkpoint == NULL)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
+    else if (a->once && a->all)
+        result = options_error(&options, "--once and --all exclude each other");
+    else if (a->all && a->checkpoint_dir == NULL)
+        result = options_error(&options, "--all needs --checkpoint_dir");
     else if (a->max_dets < 1 || a->max_dets > 1000000)
         result = options_error(&options, "--max_dets: expected 1 to 1000000");
     else if (tool_open(&app.tool, &result)) {

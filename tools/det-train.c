@@ -8,7 +8,7 @@ struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
     const char *keep_best;
     int64_t num_steps, batch_size, checkpoint_every, keep, seed, log_every, pictures_every;
-    int64_t eval_every, eval_max_images, patience;
+    int64_t eval_every, eval_max_images, patience, accumulate;
     double checkpoint_seconds, min_delta;
     struct option_list images;
     bool resume, summaries, moving_statistics;
@@ -67,6 +67,7 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->image_dirs = a->images.values;
     settings->image_dir_count = a->images.count;
     settings->resume = a->resume;
+    settings->accumulate = (int32_t)a->accumulate;
     settings->eval_every_steps = a->eval_every;
     settings->evaluation.image_dirs = a->images.values;
     settings->evaluation.image_dir_count = a->images.count;
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
         .checkpoint_every = 1000,
         .checkpoint_seconds = 300,
         .keep = 5,
+        .accumulate = 1,
         .seed = 1,
         .log_every = 100,
         .pictures_every = 1000,
@@ -137,6 +139,8 @@ int main(int argc, char **argv)
          "save when the last checkpoint is older, 0: only by steps"},
         {"keep", OPTION_INT, &a.keep, "N", "checkpoints kept"},
         {"batch_size", OPTION_INT, &a.batch_size, "N", "instead of the config's, 0: the config's"},
+        {"accumulate", OPTION_INT, &a.accumulate, "N",
+         "batches whose mean gradient makes one step: as many replicas of the API"},
         {"fine_tune_checkpoint", OPTION_STRING, &a.fine_tune_checkpoint, "PREFIX",
          "instead of the config's; a TensorFlow prefix or a .det file"},
         {"seed", OPTION_INT, &a.seed, "N", "of initial weights, data order and augmentation"},
@@ -180,9 +184,9 @@ int main(int argc, char **argv)
     if (a.config == NULL || a.model_dir == NULL)
         result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
-             a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.log_every < 1 ||
-             a.pictures_every < 0 || a.eval_every < 0 || a.eval_max_images < 0 || a.patience < 0 ||
-             a.patience > 1000000 || a.min_delta < 0)
+             a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.accumulate < 1 ||
+             a.accumulate > 65536 || a.log_every < 1 || a.pictures_every < 0 || a.eval_every < 0 ||
+             a.eval_max_images < 0 || a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");

@@ -25,6 +25,41 @@ struct det_exec {
     size_t workspace_bytes;
 };
 
+/* Training keeps the result x of a convolution; the batch norm behind it is applied by whoever reads it, and its gradient
+ * likewise, so that neither is stored. Arrays of c values per channel. */
+
+/* value = act((x - mean) * scale + beta), scale = gamma / sqrt(variance + epsilon). */
+struct det_norm {
+    const float *mean, *scale, *beta;
+    enum det_activation act;
+};
+
+/* An activation: x [rows, c] itself, or normalised when there is a norm. */
+struct det_operand {
+    const float *x;
+    const struct det_norm *norm; /* NULL: none */
+};
+
+/* The gradient of a convolution's result x: dy itself; or, when a batch norm reads x and dy is the gradient behind that
+ * norm, dy * scale + constant + slope * (x - mean), dy counting as 0 where the activation of (x - mean) * scale + beta
+ * does not let it pass. */
+struct det_gradient {
+    const float *dy, *x;
+    const struct det_norm *norm;   /* NULL: none */
+    const float *constant, *slope; /* with a norm */
+};
+
+/* Where the gradient of a convolution's input goes. */
+struct det_gradient_to {
+    float *din; /* NULL: nobody wants it */
+    bool accumulate;
+    /* With `sums`, din is complete after the call and lies behind the batch norm `norm` of x: sums[0..c) is the sum over
+     * rows of the gradient that passes the activation, sums[c..2c) that of its product with x - mean. */
+    const float *x;
+    const struct det_norm *norm;
+    double *sums;
+};
+
 struct det_ops {
     const char *name; /* "ref", "sse2", "avx2", "avx512" */
 
@@ -79,6 +114,26 @@ struct det_ops {
                                const float *mean, const float *variance, float epsilon,
                                enum det_activation act, float *din, bool accumulate, float *dgamma,
                                float *dbeta);
+
+    /* The convolutions of training, dense and depthwise. Bytes of workspace of both. */
+    size_t (*norm_conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
+    /* out = conv(in, w) + bias; mean and biased variance of each channel of out are written unless NULL, as exact as
+     * bn_forward()'s. */
+    void (*norm_conv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
+                              bool depthwise, const struct det_operand *in, const float *w,
+                              const float *bias, float *out, float *mean, float *variance);
+    /* Gradients of the input and of the weights: dw (+)=. */
+    void (*norm_conv_backward)(const struct det_exec *x, const struct det_conv_shape *s,
+                               bool depthwise, const struct det_operand *in,
+                               const struct det_gradient *dout, const float *w,
+                               const struct det_gradient_to *to, float *dw, bool accumulate);
+    /* The sums of a gradient to->din [rows, c] that another operation completed; needs to->sums. */
+    size_t (*norm_sums_workspace)(int64_t rows, int32_t c);
+    void (*norm_sums)(const struct det_exec *x, int64_t rows, int32_t c,
+                      const struct det_gradient_to *to);
+    /* out = a + b [rows, c]; b NULL: a alone. */
+    void (*norm_add)(const struct det_exec *x, int64_t rows, int32_t c, const struct det_operand *a,
+                     const struct det_operand *b, float *out);
 
     /* out = a + b; out may be a or b. Its backward is copy/add of the gradient: accumulate(). */
     void (*add_forward)(const struct det_exec *x, int64_t count, const float *a, const float *b,

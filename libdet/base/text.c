@@ -90,6 +90,19 @@ char *det_format_double(char buffer[32], double value)
     return buffer;
 }
 
+char *det_fixed_text(char buffer[64], double value, int decimals)
+{
+    char raw[64];
+    const int length = snprintf(raw, sizeof raw, "%.*f", decimals, value);
+    if (length <= 0 || (size_t)length >= sizeof raw) {
+        snprintf(buffer, 64, "%s", "?");
+        return buffer;
+    }
+    const int whole = (int)strspn(raw, "-0123456789");
+    snprintf(buffer, 64, "%.*s.%s", whole, raw, raw + length - decimals);
+    return buffer;
+}
+
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
 {
     DET_TRY_RETURN(det_text_append(env, text, "\"", 1));

@@ -23,6 +23,9 @@ int det_edit_distance(const char *a, const char *b);
  * which is all JSON has. Returns `buffer` (at least 32 bytes). */
 char *det_format_double(char buffer[32], double value);
 
+/* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
+char *det_fixed_text(char buffer[64], double value, int decimals);
+
 /* Appends a JSON string literal with quotes. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 

@@ -55,16 +55,37 @@ det_status det_coco_evaluator_add_ground_truth(det_coco_evaluator *evaluator, in
                                                int64_t category_id, const double box_px[4],
                                                double area_px2, int is_crowd, int ignore)
 {
-    const struct det_coco_annotation object = {
-        .id = 1,
+    const det_coco_object object = {
         .image_id = image_id,
         .category_id = category_id,
         .box_px = {box_px[0], box_px[1], box_px[2], box_px[3]},
         .area_px2 = area_px2,
-        .is_crowd = is_crowd != 0,
-        .ignore = ignore != 0,
+        .is_crowd = is_crowd,
+        .difficult = ignore,
     };
-    return det_coco_eval_add_object(det_context_env(evaluator->context), evaluator->eval, &object);
+    return det_coco_evaluator_add_object(evaluator, &object);
+}
+
+det_status det_coco_evaluator_add_object(det_coco_evaluator *evaluator,
+                                         const det_coco_object *object)
+{
+    const struct det_coco_annotation annotation = {
+        .id = 1,
+        .image_id = object->image_id,
+        .category_id = object->category_id,
+        .box_px = {object->box_px[0], object->box_px[1], object->box_px[2], object->box_px[3]},
+        .area_px2 = object->area_px2,
+        .is_crowd = object->is_crowd != 0,
+        .ignore = object->difficult != 0,
+        .is_group_of = object->group_of != 0,
+    };
+    return det_coco_eval_add_object(det_context_env(evaluator->context), evaluator->eval,
+                                    &annotation);
+}
+
+const struct det_coco_eval *det_coco_evaluator_eval(const det_coco_evaluator *evaluator)
+{
+    return evaluator->eval;
 }
 
 det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator, int64_t image_id,

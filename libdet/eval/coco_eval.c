@@ -130,6 +130,7 @@ det_status det_coco_eval_add_object(struct det_env *env, struct det_coco_eval *e
     struct det_coco_gt gt = {
         .area_px2 = object->area_px2,
         .is_crowd = object->is_crowd,
+        .is_group_of = object->is_group_of,
         .ignore = object->ignore,
         .id_is_zero = object->id == 0,
     };
@@ -258,6 +259,7 @@ det_status det_coco_eval_to_dataset(struct det_env *env, const struct det_coco_e
             .category_id = eval->categories[gt->category].id,
             .area_px2 = gt->area_px2,
             .is_crowd = gt->is_crowd,
+            .is_group_of = gt->is_group_of,
             .ignore = gt->ignore,
         };
         memcpy(object->box_px, gt->box_px, sizeof object->box_px);

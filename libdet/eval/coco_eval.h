@@ -61,4 +61,7 @@ det_status det_coco_eval_compute(struct det_env *env, struct det_coco_eval *eval
 const det_coco_result *det_coco_eval_result(const struct det_coco_eval *eval);
 size_t det_coco_eval_image_count(const struct det_coco_eval *eval);
 
+/* What is behind a public evaluator. */
+const struct det_coco_eval *det_coco_evaluator_eval(const det_coco_evaluator *evaluator);
+
 #endif

@@ -20,7 +20,7 @@ struct det_coco_gt {
     double box_px[4];
     double area_px2;
     uint32_t image, category;
-    bool is_crowd, ignore, id_is_zero;
+    bool is_crowd, ignore, id_is_zero, is_group_of;
 };
 
 struct det_coco_dt {

@@ -5,20 +5,6 @@
 
 #include "eval/coco_parts.h"
 
-/* "%.*f" with a point whatever the locale's separator is. Returns buffer. */
-static char *fixed(char buffer[64], double value, int decimals)
-{
-    char raw[64];
-    const int length = snprintf(raw, sizeof raw, "%.*f", decimals, value);
-    if (length <= 0 || (size_t)length >= sizeof raw) {
-        snprintf(buffer, 64, "%s", "?");
-        return buffer;
-    }
-    const int whole = (int)strspn(raw, "-0123456789");
-    snprintf(buffer, 64, "%.*s.%s", whole, raw, raw + length - decimals);
-    return buffer;
-}
-
 static det_status no_result(struct det_env *env)
 {
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "no COCO result: compute it first");
@@ -28,8 +14,8 @@ static det_status no_result(struct det_env *env)
 static void iou_range(char buffer[160], const struct det_coco_rules *rules)
 {
     char first[64], last[64];
-    snprintf(buffer, 160, "%s:%s", fixed(first, rules->iou_thresholds[0], 2),
-             fixed(last, rules->iou_thresholds[rules->iou_count - 1], 2));
+    snprintf(buffer, 160, "%s:%s", det_fixed_text(first, rules->iou_thresholds[0], 2),
+             det_fixed_text(last, rules->iou_thresholds[rules->iou_count - 1], 2));
 }
 
 det_status det_coco_report_table(struct det_env *env, const struct det_coco_eval *eval,
@@ -47,7 +33,7 @@ det_status det_coco_report_table(struct det_env *env, const struct det_coco_eval
             env, text, " %-18s %s @[ IoU=%-9s | area=%6s | maxDets=%3d ] = %s\n",
             is_recall ? "Average Recall" : "Average Precision", is_recall ? "(AR)" : "(AP)", iou,
             det_coco_stat_area(stat), (int)det_coco_stat_max_dets(&eval->rules, stat),
-            fixed(value, eval->result.stats[stat], 3)));
+            det_fixed_text(value, eval->result.stats[stat], 3)));
     }
     return DET_OK;
 }
@@ -114,7 +100,7 @@ static det_status put_class(struct det_env *env, const det_coco_class *class, in
         char value[64];
         const double stat = class->stats[columns[i]];
         DET_TRY_RETURN(
-            det_text_printf(env, text, " %6s", stat < 0 ? "n/a" : fixed(value, stat, 3)));
+            det_text_printf(env, text, " %6s", stat < 0 ? "n/a" : det_fixed_text(value, stat, 3)));
     }
     return det_text_append(env, text, "\n", 1);
 }

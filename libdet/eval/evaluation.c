@@ -208,8 +208,16 @@ static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
         double coco[4];
         to_coco(box, height, width, coco);
         const double area = truth->area_px[g] > 0 ? (double)truth->area_px[g] : coco[2] * coco[3];
-        DET_TRY_RETURN(det_coco_evaluator_add_ground_truth(
-            evaluator, image, truth->class_index[g] + 1, coco, area, truth->is_crowd[g], 0));
+        const det_coco_object object = {
+            .image_id = image,
+            .category_id = truth->class_index[g] + 1,
+            .box_px = {coco[0], coco[1], coco[2], coco[3]},
+            .area_px2 = area,
+            .is_crowd = truth->is_crowd[g],
+            .difficult = truth->difficult[g],
+            .group_of = truth->group_of[g],
+        };
+        DET_TRY_RETURN(det_coco_evaluator_add_object(evaluator, &object));
     }
     return DET_OK;
 }
@@ -336,6 +344,8 @@ static det_status evaluate(struct run *r, det_context *context,
     det_coco_settings_default(&coco);
     coco.max_dets = settings->max_dets;
     coco.max_det_count = settings->max_det_count;
+    /* Chosen numbers are for every row; with pycocotools' own the first asks for 100 as it does. */
+    coco.first_row_follows_max_dets = settings->max_dets != NULL;
     DET_TRY_RETURN(det_coco_evaluator_create(context, &coco, &e->evaluator));
     for (int32_t c = 0; c < r->model->class_count; c++)
         DET_TRY_RETURN(

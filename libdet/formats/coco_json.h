@@ -37,6 +37,7 @@ struct det_coco_annotation {
     double area_px2;
     bool is_crowd;
     bool ignore;
+    bool is_group_of; /* not in the files */
 };
 
 struct det_coco_detection {

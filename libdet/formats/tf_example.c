@@ -50,6 +50,7 @@ static const struct key keys[] = {
     LIST("image/object/difficult", KIND_INT64, difficult),
     LIST("image/object/group_of", KIND_INT64, group_of),
     LIST("image/object/is_crowd", KIND_INT64, is_crowd),
+    LIST("image/object/truncated", KIND_INT64, truncated),
     LIST("image/object/weight", KIND_FLOAT, weight),
     ONE("image/source_id", KIND_BYTES, source_id),
     ONE("image/width", KIND_INT64, width),

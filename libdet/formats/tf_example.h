@@ -1,7 +1,8 @@
 /* tf_example.h: the tf.Example message with the keys of the TF Object Detection API
  * (research/object_detection/data_decoders/tf_example_decoder.py):
  * image/{encoded,format,filename,source_id,height,width}, image/object/bbox/{ymin,xmin,ymax,xmax},
- * image/object/class/{text,label}, image/object/{difficult,group_of,is_crowd,area,weight}.
+ * image/object/class/{text,label}, image/object/{difficult,group_of,is_crowd,truncated,area,
+ * weight}.
  */
 #ifndef DET_FORMATS_TF_EXAMPLE_H
 #define DET_FORMATS_TF_EXAMPLE_H
@@ -22,7 +23,7 @@ struct det_example {
     /* Per-object features; NULL when absent, else box_count long (another length is an error). */
     struct det_bytes *class_text;
     int64_t *class_label;
-    int64_t *difficult, *group_of, *is_crowd;
+    int64_t *difficult, *group_of, *is_crowd, *truncated;
     float *area, *weight;
 };
 

@@ -400,6 +400,16 @@ det_status det_record_set_get(struct det_env *env, const struct det_record_set *
     return DET_OK;
 }
 
+const char *det_record_set_path(const struct det_record_set *set, size_t file)
+{
+    return set->files[file].path;
+}
+
+bool det_record_set_is_compressed(const struct det_record_set *set, size_t file)
+{
+    return set->files[file].inflated != NULL;
+}
+
 const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512])
 {
     if (index >= set->record_count) {

@@ -11,6 +11,11 @@ struct det_losses {
     struct det_loss_settings settings;
     int32_t images_max, anchor_count, class_count;
     double *localization_partial, *classification_partial;
+    /* Of each anchor, only with hard examples. */
+    float *localization, *classification, *order_by; /* losses, and the one that decides */
+    float (*boxes)[4];
+    uint8_t *selected;
+    struct det_hard_example_space space;
 };
 
 void det_loss_settings_default(struct det_loss_settings *settings)
@@ -35,7 +40,19 @@ det_status det_loss_settings_check(struct det_env *env, const struct det_loss_se
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "losses: got delta %g (expected > 0), gamma %g (expected >= 0)",
                         (double)settings->huber_delta, (double)settings->focal_gamma);
-    return DET_OK;
+    return det_hard_example_settings_check(env, &settings->hard_examples);
+}
+
+static det_status reserve_hard_examples(struct det_env *env, struct det_losses *l, size_t rows)
+{
+    DET_TRY_RETURN(det_alloc(env, &l->localization, rows, sizeof(float), "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->classification, rows, sizeof(float), "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->order_by, rows, sizeof(float), "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->boxes, rows, sizeof *l->boxes, "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->selected, rows, 1, "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->space.keys, rows, sizeof(uint64_t), "hard examples"));
+    DET_TRY_RETURN(det_alloc(env, &l->space.taken, rows, 4 * sizeof(float), "hard examples"));
+    return det_alloc(env, &l->space.order, rows, sizeof(int32_t), "hard examples");
 }
 
 det_status det_losses_create(struct det_env *env, const struct det_loss_settings *settings,
@@ -64,6 +81,8 @@ det_status det_losses_create(struct det_env *env, const struct det_loss_settings
     }
     DET_TRY(det_alloc(env, &losses->localization_partial, chunks, sizeof(double), "losses"));
     DET_TRY(det_alloc(env, &losses->classification_partial, chunks, sizeof(double), "losses"));
+    if (settings->hard_examples.enabled)
+        DET_TRY(reserve_hard_examples(env, losses, rows));
     *out = losses;
     return DET_OK;
 fail:
@@ -77,6 +96,14 @@ void det_losses_destroy(struct det_env *env, struct det_losses **out)
         return;
     det_free(env, &(*out)->localization_partial);
     det_free(env, &(*out)->classification_partial);
+    det_free(env, &(*out)->localization);
+    det_free(env, &(*out)->classification);
+    det_free(env, &(*out)->order_by);
+    det_free(env, &(*out)->boxes);
+    det_free(env, &(*out)->selected);
+    det_free(env, &(*out)->space.keys);
+    det_free(env, &(*out)->space.taken);
+    det_free(env, &(*out)->space.order);
     det_free(env, out);
 }
 
@@ -146,8 +173,9 @@ static void loss_task(void *argument, int32_t task, int32_t worker)
     for (size_t i = begin; i < end; i++) {
         float slope[4];
         const float box_weight = targets->box_weight[i];
-        localization += (double)(box_weight * huber(settings->huber_delta, job->encodings + 4 * i,
-                                                    targets->encodings[i], slope));
+        const float box_loss = box_weight * huber(settings->huber_delta, job->encodings + 4 * i,
+                                                  targets->encodings[i], slope);
+        localization += (double)box_loss;
         if (job->encoding_gradients != NULL)
             for (size_t k = 0; k < 4; k++)
                 job->encoding_gradients[4 * i + k] =
@@ -158,18 +186,77 @@ static void loss_task(void *argument, int32_t task, int32_t worker)
             positive = -1;
         const float class_weight = targets->class_weight[i];
         const size_t row = i * (size_t)columns;
+        float class_loss = 0;
         for (int32_t c = 0; c < columns; c++) {
             float gradient = 0;
-            classification +=
-                (double)(class_weight * class_term(settings, job->logits[row + (size_t)c],
-                                                   c == positive, &gradient));
+            const float term = class_weight * class_term(settings, job->logits[row + (size_t)c],
+                                                         c == positive, &gradient);
+            classification += (double)term;
+            class_loss += term;
             if (job->logit_gradients != NULL)
                 job->logit_gradients[row + (size_t)c] =
                     class_weight * gradient * job->classification_scale;
         }
+        if (losses->localization != NULL) {
+            losses->localization[i] = box_loss;
+            losses->classification[i] = class_loss;
+        }
     }
     losses->localization_partial[task] = localization;
     losses->classification_partial[task] = classification;
+}
+
+/* Selection of one image. */
+static void mine_task(void *argument, int32_t image, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct det_losses *l = job->losses;
+    const struct det_loss_settings *s = &l->settings;
+    const int32_t anchors = l->anchor_count;
+    const size_t begin = (size_t)image * (size_t)anchors;
+    for (int32_t a = 0; a < anchors; a++) {
+        const size_t i = begin + (size_t)a;
+        const float localization = l->localization[i], classification = l->classification[i];
+        l->order_by[i] =
+            s->hard_examples.by == DET_HARD_EXAMPLES_BY_CLASSIFICATION ? classification
+            : s->hard_examples.by == DET_HARD_EXAMPLES_BY_LOCALIZATION
+                ? localization
+                : classification * s->classification_weight + localization * s->localization_weight;
+        det_box_decode(&job->targets->settings.coder, job->encodings + 4 * i,
+                       job->targets->anchors[a], l->boxes[i]);
+    }
+    struct det_hard_example_space space = {.keys = l->space.keys + begin,
+                                           .taken = l->space.taken + begin,
+                                           .order = l->space.order + begin};
+    det_hard_examples_select(&s->hard_examples, anchors, (const float(*)[4])(l->boxes + begin),
+                             l->order_by + begin, job->targets->matched + begin, &space,
+                             l->selected + begin);
+}
+
+/* Sums the selected anchors of a chunk again and takes the others' gradients back. */
+static void keep_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct det_losses *l = job->losses;
+    const size_t columns = (size_t)l->class_count + 1;
+    const size_t begin = (size_t)task * CHUNK;
+    const size_t end = begin + CHUNK < job->rows ? begin + CHUNK : job->rows;
+    double localization = 0, classification = 0;
+    for (size_t i = begin; i < end; i++) {
+        if (l->selected[i] != 0) {
+            localization += (double)l->localization[i];
+            classification += (double)l->classification[i];
+            continue;
+        }
+        for (size_t k = 0; k < 4 && job->encoding_gradients != NULL; k++)
+            job->encoding_gradients[4 * i + k] = 0;
+        for (size_t c = 0; c < columns && job->logit_gradients != NULL; c++)
+            job->logit_gradients[columns * i + c] = 0;
+    }
+    l->localization_partial[task] = localization;
+    l->classification_partial[task] = classification;
 }
 
 det_status det_losses_compute(struct det_env *env, struct det_losses *losses, struct det_pool *pool,
@@ -207,6 +294,10 @@ det_status det_losses_compute(struct det_env *env, struct det_losses *losses, st
     };
     const int32_t tasks = (int32_t)((job.rows + CHUNK - 1) / CHUNK);
     det_pool_run(pool, tasks, loss_task, &job);
+    if (settings->hard_examples.enabled) {
+        det_pool_run(pool, targets->images, mine_task, &job);
+        det_pool_run(pool, tasks, keep_task, &job);
+    }
     double localization = 0, classification = 0;
     for (int32_t t = 0; t < tasks; t++) {
         localization += losses->localization_partial[t];

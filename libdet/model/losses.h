@@ -12,6 +12,9 @@
  * it is part of the classification loss; without, its target is 1 for background anchors.
  * Columns 1..K are the classes. Detection ignores column 0.
  *
+ * With hard examples, which anchors count is decided per image from these losses (before the factors
+ * in front of the sums); the others get no gradient.
+ *
  * Any finite logit gives a finite loss and gradient. A NaN target counts as met
  * (ignore_nan_targets); a NaN prediction makes the loss NaN. Sums are in double, by fixed chunks in
  * their order: same bits for any number of threads.
@@ -20,6 +23,7 @@
 #define DET_MODEL_LOSSES_H
 
 #include "base/pool.h"
+#include "model/hard_examples.h"
 #include "model/targets.h"
 
 enum det_class_loss { DET_CLASS_LOSS_SIGMOID, DET_CLASS_LOSS_SIGMOID_FOCAL };
@@ -34,6 +38,7 @@ struct det_loss_settings {
     bool normalize_loss_by_num_matches;
     bool normalize_loc_loss_by_codesize;
     bool encode_background_as_zeros;
+    struct det_hard_example_settings hard_examples; /* only these anchors' losses count */
 };
 
 /* The zoo's: focal gamma 2 alpha .25, delta 1, weights 1, both normalisations, background as zeros.

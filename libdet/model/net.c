@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/net_norms.h"
 
 struct det_net {
     const struct det_graph *graph;
@@ -16,13 +17,13 @@ struct det_net {
     float **values;    /* per tensor */
     float **gradients; /* per tensor, NULL where none is kept */
     struct det_net_plan plan;
-    float *statistics; /* where the plan says: batch norms' mean [c], variance [c] */
+    struct det_net_norms norms;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
 /* The most that an operation needs. */
 static size_t workspace_bytes(const struct det_graph *graph, const struct det_ops *ops, int threads,
-                              int32_t batch, enum det_net_mode mode)
+                              int32_t batch)
 {
     size_t most = 0;
     for (int32_t i = 0; i < graph->op_count; i++) {
@@ -30,21 +31,25 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
         size_t need = 0;
         if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV) {
             const struct det_conv_shape s = det_net_conv_shape(graph, op, batch);
-            need = ops->conv_workspace(&s, op->kind == DET_OP_DWCONV, threads);
+            need = (graph->folded ? ops->conv_workspace : ops->norm_conv_workspace)(
+                &s, op->kind == DET_OP_DWCONV, threads);
         }
+        const int64_t rows = det_net_rows(graph, op->out, batch);
+        const int32_t channels = graph->tensors[op->out].channels;
+        if (op->kind == DET_OP_BATCH_NORM)
+            need = ops->norm_sums_workspace(rows, channels);
         if (need > most)
             most = need;
-        if (det_net_is_training(mode) || op->kind == DET_OP_BATCH_NORM) {
-            need = ops->bn_workspace(det_net_rows(graph, op->out, batch),
-                                     graph->tensors[op->out].channels, threads);
-            if (need > most)
-                most = need;
-        }
+        if (op->bias >= 0)
+            need = ops->bn_workspace(rows, channels, threads);
+        if (need > most)
+            most = need;
     }
     return most;
 }
 
-static det_status make_plan(struct det_env *env, const struct det_graph *graph, int32_t batch,
+static det_status make_plan(struct det_env *env, const struct det_graph *graph,
+                            const struct det_net_norms *norms, int32_t batch,
                             enum det_net_mode mode, struct det_net_plan *plan)
 {
     const struct det_net_plan_settings settings = {
@@ -52,6 +57,8 @@ static det_status make_plan(struct det_env *env, const struct det_graph *graph, 
         .mode = mode,
         .element_bytes = sizeof(float),
         .alignment = DET_ALIGNMENT,
+        .unstored = norms->unstored,
+        .late_norm_gradients = true,
     };
     return det_net_plan_create(env, graph, &settings, plan);
 }
@@ -66,14 +73,19 @@ det_status det_net_memory_bytes(struct det_env *env, const struct det_graph *gra
                                 const struct det_ops *ops, int threads, int32_t batch,
                                 enum det_net_mode mode, size_t *bytes)
 {
-    struct det_net_plan plan;
+    struct det_net_plan plan = {0};
+    struct det_net_norms norms;
+    det_status status = DET_OK;
     *bytes = 0;
-    DET_TRY_RETURN(make_plan(env, graph, batch, mode, &plan));
-    *bytes = plan.arena_bytes + workspace_bytes(graph, ops, threads, batch, mode) +
-             sizeof(float) * (plan.statistics_floats +
-                              output_floats(graph, batch) * (det_net_is_training(mode) ? 2 : 1));
+    DET_TRY_RETURN(det_net_norms_create(env, graph, mode, &norms));
+    DET_TRY(make_plan(env, graph, &norms, batch, mode, &plan));
+    *bytes = plan.arena_bytes + workspace_bytes(graph, ops, threads, batch) +
+             det_net_norms_bytes(graph) +
+             sizeof(float) * output_floats(graph, batch) * (det_net_is_training(mode) ? 2 : 1);
     det_net_plan_free(env, &plan);
-    return DET_OK;
+fail:
+    det_net_norms_free(env, &norms);
+    return status;
 }
 
 static det_status allocate(struct det_env *env, struct det_net *net)
@@ -87,8 +99,6 @@ static det_status allocate(struct det_env *env, struct det_net *net)
         det_alloc_raw(env, &net->exec.workspace, net->exec.workspace_bytes, 1, "workspace"));
     DET_TRY_RETURN(det_alloc(env, &net->values, tensors, sizeof(float *), "network"));
     DET_TRY_RETURN(det_alloc(env, &net->gradients, tensors, sizeof(float *), "network"));
-    DET_TRY_RETURN(det_alloc(env, &net->statistics, plan->statistics_floats, sizeof(float),
-                             "batch norm statistics"));
     DET_TRY_RETURN(det_alloc(env, &net->encodings, anchors, 4 * sizeof(float), "box encodings"));
     DET_TRY_RETURN(det_alloc(env, &net->logits, anchors, (size_t)graph->class_slots * sizeof(float),
                              "class logits"));
@@ -116,9 +126,10 @@ det_status det_net_create(struct det_env *env, const struct det_graph *graph,
     DET_TRY_RETURN(det_alloc(env, &net, 1, sizeof *net, "network"));
     *net = (struct det_net){.graph = graph, .ops = ops, .batch = batch, .mode = mode};
     det_status status = DET_OK;
-    DET_TRY(make_plan(env, graph, batch, mode, &net->plan));
+    DET_TRY(det_net_norms_create(env, graph, mode, &net->norms));
+    DET_TRY(make_plan(env, graph, &net->norms, batch, mode, &net->plan));
     net->exec.pool = pool;
-    net->exec.workspace_bytes = workspace_bytes(graph, ops, det_pool_threads(pool), batch, mode);
+    net->exec.workspace_bytes = workspace_bytes(graph, ops, det_pool_threads(pool), batch);
     DET_TRY(allocate(env, net));
     *out = net;
     return DET_OK;
@@ -137,7 +148,7 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, &net->exec.workspace);
     det_free(env, &net->values);
     det_free(env, &net->gradients);
-    det_free(env, &net->statistics);
+    det_net_norms_free(env, &net->norms);
     det_free(env, &net->encodings);
     det_free(env, &net->logits);
     det_free(env, &net->encoding_gradients);
@@ -145,10 +156,19 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, pointer);
 }
 
-/* Batch norm `index`: mean [c], then variance [c]. */
-static float *statistics_of(const struct det_net *net, int32_t index)
+/* The norm with an index of det_net_norms, NULL for -1. */
+static struct det_net_norm *norm_at(const struct det_net *net, int32_t index)
 {
-    return net->statistics + net->plan.statistics_offsets[index];
+    return index < 0 ? NULL : &net->norms.norms[index];
+}
+
+/* A tensor as an operand: what is stored, or how to make it. */
+static struct det_operand operand_of(const struct det_net *net, int32_t tensor)
+{
+    const struct det_net_norm *norm = norm_at(net, net->norms.of_result[tensor]);
+    if (norm == NULL || !net->norms.unstored[tensor])
+        return (struct det_operand){net->values[tensor], NULL};
+    return (struct det_operand){net->values[net->graph->ops[norm->op].in], &norm->norm};
 }
 
 float *det_net_input(struct det_net *net)
@@ -179,50 +199,62 @@ static const float *param_of(const struct det_net *net, const float *params, int
     return index < 0 ? NULL : params + net->graph->params[index].offset;
 }
 
+static void forward_conv(struct det_net *net, const float *params, int32_t index)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    const struct det_ops *k = net->ops;
+    const struct det_conv_shape s = det_net_conv_shape(net->graph, op, net->batch);
+    const float *weight = param_of(net, params, op->weight);
+    const float *bias = param_of(net, params, op->bias);
+    const bool depthwise = op->kind == DET_OP_DWCONV;
+    float *out = net->values[op->out];
+    if (net->graph->folded) {
+        (depthwise ? k->dwconv_forward : k->conv_forward)(&net->exec, &s, net->values[op->in],
+                                                          weight, bias, op->act, out);
+        return;
+    }
+    const struct det_operand in = operand_of(net, op->in);
+    const struct det_net_norm *norm = norm_at(net, net->norms.of_maker[index]);
+    const bool statistics =
+        norm != NULL && det_net_uses_batch_statistics(net->mode, &net->graph->ops[norm->op]);
+    k->norm_conv_forward(&net->exec, &s, depthwise, &in, weight, bias, out,
+                         statistics ? norm->mean : NULL, statistics ? norm->variance : NULL);
+}
+
 static void forward_op(struct det_net *net, const float *params, int32_t index)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
-    const struct det_ops *k = net->ops;
     const struct det_exec *x = &net->exec;
-    const float *in = net->values[op->in];
-    const float *in2 = op->in2 < 0 ? NULL : net->values[op->in2];
     float *out = net->values[op->out];
     const int32_t channels = g->tensors[op->out].channels;
     const int64_t rows = det_net_rows(g, op->out, net->batch);
     switch (op->kind) {
-    case DET_OP_CONV: {
-        const struct det_conv_shape s = det_net_conv_shape(g, op, net->batch);
-        k->conv_forward(x, &s, in, param_of(net, params, op->weight),
-                        param_of(net, params, op->bias), op->act, out);
+    case DET_OP_CONV:
+    case DET_OP_DWCONV:
+        forward_conv(net, params, index);
         break;
-    }
-    case DET_OP_DWCONV: {
-        const struct det_conv_shape s = det_net_conv_shape(g, op, net->batch);
-        k->dwconv_forward(x, &s, in, param_of(net, params, op->weight),
-                          param_of(net, params, op->bias), op->act, out);
-        break;
-    }
     case DET_OP_BATCH_NORM: {
-        const float *gamma = param_of(net, params, op->gamma);
-        const float *beta = param_of(net, params, op->beta);
-        float *mean = statistics_of(net, index);
-        if (det_net_uses_batch_statistics(net->mode, op))
-            k->bn_forward(x, rows, channels, in, gamma, beta, op->epsilon, op->act, out, mean,
-                          mean + channels);
-        else
-            k->bn_frozen_forward(x, rows, channels, in, gamma, beta,
-                                 param_of(net, params, op->mean),
-                                 param_of(net, params, op->variance), op->epsilon, op->act, out);
+        struct det_net_norm *norm = norm_at(net, net->norms.of_result[op->out]);
+        det_net_norm_prepare(g, net->mode, params, norm);
+        const struct det_operand in = {net->values[op->in], &norm->norm};
+        if (!net->norms.unstored[op->out])
+            net->ops->norm_add(x, rows, channels, &in, NULL, out);
         break;
     }
-    case DET_OP_ADD:
-        k->add_forward(x, rows * channels, in, in2, out);
+    case DET_OP_ADD: {
+        const struct det_operand a = operand_of(net, op->in), b = operand_of(net, op->in2);
+        if (g->folded)
+            net->ops->add_forward(x, rows * channels, a.x, b.x, out);
+        else
+            net->ops->norm_add(x, rows, channels, &a, &b, out);
         break;
+    }
     case DET_OP_UPSAMPLE_ADD:
-        k->upsample_add_forward(x, net->batch, g->tensors[op->in].height, g->tensors[op->in].width,
-                                channels, g->tensors[op->out].height, g->tensors[op->out].width, in,
-                                in2, out);
+        net->ops->upsample_add_forward(x, net->batch, g->tensors[op->in].height,
+                                       g->tensors[op->in].width, channels,
+                                       g->tensors[op->out].height, g->tensors[op->out].width,
+                                       net->values[op->in], net->values[op->in2], out);
         break;
     }
 }
@@ -284,43 +316,44 @@ static float *gradient_of(const struct det_net *net, float *gradients, int32_t i
     return index < 0 ? NULL : gradients + net->graph->params[index].offset;
 }
 
+/* A gradient that is complete behind a norm; without one (NULL) just a gradient. */
+static struct det_gradient_to to_norm(const struct det_net *net, const struct det_net_norm *norm,
+                                      float *gradient)
+{
+    struct det_gradient_to to = {.din = gradient};
+    if (norm != NULL) {
+        to.x = net->values[net->graph->ops[norm->op].in];
+        to.norm = &norm->norm;
+        to.sums = norm->sums;
+    }
+    return to;
+}
+
 static void backward_conv(struct det_net *net, const float *params, float *gradients, int32_t index)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
-    const struct det_ops *k = net->ops;
-    const struct det_exec *x = &net->exec;
     const struct det_conv_shape s = det_net_conv_shape(g, op, net->batch);
-    const float *in = net->values[op->in], *dout = net->gradients[op->out];
-    const float *weight = param_of(net, params, op->weight);
-    float *dweight = gradient_of(net, gradients, op->weight);
-    const bool depthwise = op->kind == DET_OP_DWCONV;
     const bool accumulate = net->plan.accumulate_param[index];
+    const struct det_operand in = operand_of(net, op->in);
+    struct det_gradient dout = {.dy = net->gradients[op->out]};
+    const struct det_net_norm *after = norm_at(net, net->norms.of_maker[index]);
+    if (after != NULL) {
+        dout.x = net->values[op->out];
+        dout.norm = &after->norm;
+        dout.constant = after->constant;
+        dout.slope = after->slope;
+    }
+    /* Nobody wants the gradient of the image. */
+    float *din = op->in == 0 ? NULL : net->gradients[op->in];
+    struct det_gradient_to to = to_norm(net, norm_at(net, net->norms.fed_by[index]), din);
+    to.accumulate = net->plan.accumulate_in[index];
     if (op->bias >= 0)
-        k->bias_backward(x, det_net_rows(g, op->out, net->batch), s.out_c, dout,
-                         gradient_of(net, gradients, op->bias), accumulate);
-    (depthwise ? k->dwconv_backward_weight : k->conv_backward_weight)(x, &s, in, dout, dweight,
-                                                                      accumulate);
-    if (op->in != 0)
-        (depthwise ? k->dwconv_backward_data : k->conv_backward_data)(
-            x, &s, dout, weight, net->gradients[op->in], net->plan.accumulate_in[index]);
-}
-
-static void backward_norm(struct det_net *net, const float *params, float *gradients, int32_t index)
-{
-    const struct det_graph *g = net->graph;
-    const struct det_op *op = &g->ops[index];
-    const bool frozen = net->mode == DET_NET_TRAIN_FROZEN;
-    const int32_t channels = g->tensors[op->out].channels;
-    const float *mean = frozen ? param_of(net, params, op->mean) : statistics_of(net, index);
-    const float *variance =
-        frozen ? param_of(net, params, op->variance) : statistics_of(net, index) + channels;
-    (frozen ? net->ops->bn_frozen_backward : net->ops->bn_backward)(
-        &net->exec, det_net_rows(g, op->out, net->batch), channels, net->values[op->in],
-        net->gradients[op->out], param_of(net, params, op->gamma), param_of(net, params, op->beta),
-        mean, variance, op->epsilon, op->act, net->gradients[op->in],
-        net->plan.accumulate_in[index], gradient_of(net, gradients, op->gamma),
-        gradient_of(net, gradients, op->beta));
+        net->ops->bias_backward(&net->exec, det_net_rows(g, op->out, net->batch), s.out_c, dout.dy,
+                                gradient_of(net, gradients, op->bias), accumulate);
+    net->ops->norm_conv_backward(&net->exec, &s, op->kind == DET_OP_DWCONV, &in, &dout,
+                                 param_of(net, params, op->weight), &to,
+                                 gradient_of(net, gradients, op->weight), accumulate);
 }
 
 static void backward_op(struct det_net *net, const float *params, float *gradients, int32_t index)
@@ -335,9 +368,15 @@ static void backward_op(struct det_net *net, const float *params, float *gradien
     case DET_OP_DWCONV:
         backward_conv(net, params, gradients, index);
         return;
-    case DET_OP_BATCH_NORM:
-        backward_norm(net, params, gradients, index);
+    case DET_OP_BATCH_NORM: {
+        struct det_net_norm *norm = norm_at(net, net->norms.of_result[op->out]);
+        const int64_t rows = det_net_rows(g, op->out, net->batch);
+        const struct det_gradient_to to = to_norm(net, norm, net->gradients[op->out]);
+        if (!norm->fed)
+            net->ops->norm_sums(x, rows, norm->channels, &to);
+        det_net_norm_finish(g, net->mode, params, rows, norm, gradients);
         return;
+    }
     case DET_OP_ADD:
         net->ops->accumulate(x, count, dout, net->gradients[op->in],
                              net->plan.accumulate_in[index]);
@@ -369,20 +408,17 @@ void det_net_update_moving(const struct det_net *net, float *params)
     const struct det_graph *g = net->graph;
     if (net->mode != DET_NET_TRAIN)
         return;
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const struct det_op *op = &g->ops[i];
-        if (op->kind != DET_OP_BATCH_NORM)
-            continue;
-        const int32_t channels = g->tensors[op->out].channels;
+    for (int32_t i = 0; i < net->norms.count; i++) {
+        const struct det_net_norm *norm = &net->norms.norms[i];
+        const struct det_op *op = &g->ops[norm->op];
         const double rows = (double)det_net_rows(g, op->out, net->batch);
         const float unbiased = (float)(rows / (rows > 1 ? rows - 1 : 1));
-        const float *mean = statistics_of(net, i), *variance = mean + channels;
         float *moving_mean = params + g->params[op->mean].offset;
         float *moving_variance = params + g->params[op->variance].offset;
         const float rate = 1.0f - op->decay;
-        for (int32_t c = 0; c < channels; c++) {
-            moving_mean[c] -= (moving_mean[c] - mean[c]) * rate;
-            moving_variance[c] -= (moving_variance[c] - variance[c] * unbiased) * rate;
+        for (int32_t c = 0; c < norm->channels; c++) {
+            moving_mean[c] -= (moving_mean[c] - norm->mean[c]) * rate;
+            moving_variance[c] -= (moving_variance[c] - norm->variance[c] * unbiased) * rate;
         }
     }
 }
@@ -395,20 +431,30 @@ const float *det_net_feature(const struct det_net *net, int32_t level_index, siz
     return net->values[tensor];
 }
 
+/* Whether all values of a result are finite; those of a batch norm that nobody stores are made. Infinities and NaN survive
+ * a sum of 0 * x. */
+static bool is_finite(const struct det_net *net, int32_t tensor)
+{
+    const struct det_operand value = operand_of(net, tensor);
+    const struct det_norm *n = value.norm;
+    const int64_t rows = det_net_rows(net->graph, tensor, net->batch);
+    const int32_t channels = net->graph->tensors[tensor].channels;
+    float probe = 0.0f;
+    for (int64_t row = 0; row < rows; row++) {
+        for (int32_t c = 0; c < channels; c++) {
+            const float x = value.x[row * channels + c];
+            probe += 0.0f * (n == NULL ? x : (x - n->mean[c]) * n->scale[c] + n->beta[c]);
+        }
+    }
+    return probe == 0.0f;
+}
+
 const char *det_net_first_non_finite(const struct det_net *net)
 {
     const struct det_graph *g = net->graph;
     for (int32_t i = 0; i < g->op_count; i++) {
-        const struct det_op *op = &g->ops[i];
-        const size_t count =
-            (size_t)det_net_rows(g, op->out, net->batch) * (size_t)g->tensors[op->out].channels;
-        const float *out = net->values[op->out];
-        /* Infinities and NaN survive a sum of 0 * x. */
-        float probe = 0.0f;
-        for (size_t j = 0; j < count; j++)
-            probe += 0.0f * out[j];
-        if (!(probe == 0.0f))
-            return op->name;
+        if (!is_finite(net, g->ops[i].out))
+            return g->ops[i].name;
     }
     return NULL;
 }

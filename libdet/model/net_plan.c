@@ -47,8 +47,32 @@ static void use(struct det_plan_block *block, int32_t time)
         block->last = time;
 }
 
+/* A read of a tensor: of what it is made from when nobody stores it. */
+static void use_value(const struct det_graph *graph, const struct det_net_plan_settings *settings,
+                      struct det_plan_block *values, int32_t tensor, int32_t time)
+{
+    use(&values[tensor], time);
+    if (settings->unstored == NULL || !settings->unstored[tensor])
+        return;
+    for (int32_t i = 0; i < graph->op_count; i++) {
+        if (graph->ops[i].kind == DET_OP_BATCH_NORM && graph->ops[i].out == tensor)
+            use(&values[graph->ops[i].in], time);
+    }
+}
+
+/* When the operation that makes a tensor runs backward. */
+static int32_t backward_of_maker(const struct det_graph *graph, int32_t tensor)
+{
+    int32_t maker = graph->op_count;
+    for (int32_t i = 0; i < graph->op_count; i++) {
+        if (graph->ops[i].out == tensor)
+            maker = i;
+    }
+    return 2 * graph->op_count + 1 - maker;
+}
+
 /* Times: forward of operation i is i + 1, loss is T + 1, backward of operation i is 2T + 1 - i. */
-static void plan_values(const struct det_graph *graph, enum det_net_mode mode,
+static void plan_values(const struct det_graph *graph, const struct det_net_plan_settings *settings,
                         struct det_plan_block *values)
 {
     const int32_t operations = graph->op_count;
@@ -56,14 +80,16 @@ static void plan_values(const struct det_graph *graph, enum det_net_mode mode,
     for (int32_t i = 0; i < operations; i++) {
         const struct det_op *op = &graph->ops[i];
         const int32_t forward = i + 1, backward = 2 * operations + 1 - i;
-        use(&values[op->in], forward);
+        use_value(graph, settings, values, op->in, forward);
         if (op->in2 >= 0)
-            use(&values[op->in2], forward);
+            use_value(graph, settings, values, op->in2, forward);
         use(&values[op->out], forward);
-        if (!det_net_is_training(mode))
+        if (!det_net_is_training(settings->mode))
             continue;
         if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV || op->kind == DET_OP_BATCH_NORM)
-            use(&values[op->in], backward);
+            use_value(graph, settings, values, op->in, backward);
+        if (op->kind == DET_OP_BATCH_NORM && settings->late_norm_gradients)
+            use(&values[op->in], backward_of_maker(graph, op->in));
     }
     for (int32_t l = 0; l < graph->levels; l++) {
         use(&values[graph->box_outputs[l]], operations + 1);
@@ -177,7 +203,7 @@ static det_status place_tensors(struct det_env *env, const struct det_graph *gra
     struct det_plan_block *values = work->blocks, *gradients = work->blocks + tensors;
     for (size_t t = 0; t < 2 * tensors; t++)
         work->blocks[t] = (struct det_plan_block){.first = INT32_MAX, .last = -1};
-    plan_values(graph, plan->settings.mode, values);
+    plan_values(graph, &plan->settings, values);
     if (training)
         DET_TRY_RETURN(plan_gradients(env, graph, work, gradients));
     for (int32_t t = 0; t < graph->tensor_count; t++) {

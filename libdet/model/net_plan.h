@@ -23,7 +23,10 @@ struct det_net_plan_settings {
     size_t alignment;     /* of each tensor's offset, a power of two */
     const bool *
         unstored; /* per tensor: nobody writes its value, it gets no memory; NULL: all are stored. Read while
-                             planning only */
+                             planning only. An unstored result of a batch norm is read from the norm's input */
+    bool
+        late_norm_gradients; /* the gradient behind a batch norm becomes the one before it only where the operation that
+                                 made the norm's input reads it: that result stays until then */
 };
 
 struct det_net_plan {

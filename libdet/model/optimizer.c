@@ -138,6 +138,28 @@ float det_rmsprop_rate_factor(float decay, int64_t updates_done)
     return decay > 0 ? 1 / (1 + decay * (float)updates_done) : 1;
 }
 
+float det_average_rate(float decay, int64_t updates_done)
+{
+    const float t = (float)updates_done;
+    const float early = (1 + t) / (10 + t);
+    return 1 - (early < decay ? early : decay);
+}
+
+static void average_range(void *argument, size_t begin, size_t end, int32_t task)
+{
+    (void)task;
+    const struct update *u = argument;
+    for (size_t i = begin; i < end; i++)
+        u->first[i] -= u->rate * (u->first[i] - u->gradients[i]); /* the weights */
+}
+
+void det_average_update(struct det_pool *pool, const float *weights, float *averages, size_t count,
+                        float rate)
+{
+    struct update u = {.gradients = weights, .first = averages, .rate = rate};
+    for_ranges(pool, count, average_range, &u);
+}
+
 struct square_sum {
     const float *values;
     double partial[TASKS];
@@ -192,6 +214,20 @@ void det_scale(struct det_pool *pool, float *values, size_t count, float factor)
 {
     struct scaling s = {.values = values, .factor = factor};
     for_ranges(pool, count, scale_range, &s);
+}
+
+static void add_range(void *argument, size_t begin, size_t end, int32_t task)
+{
+    (void)task;
+    const struct scaling *s = argument;
+    for (size_t i = begin; i < end; i++)
+        s->values[i] += s->from[i];
+}
+
+void det_add(struct det_pool *pool, float *values, const float *more, size_t count)
+{
+    struct scaling s = {.values = values, .from = more};
+    for_ranges(pool, count, add_range, &s);
 }
 
 double det_l2_loss(struct det_pool *pool, const float *weights, size_t count, float weight)

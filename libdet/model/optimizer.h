@@ -46,6 +46,17 @@ void det_rmsprop_update(struct det_pool *pool, const struct det_rmsprop *rmsprop
                         float learning_rate);
 float det_rmsprop_rate_factor(float decay, int64_t updates_done);
 
+/* Averages of the weights as official/modeling/optimization/ema_optimizer.py (what the API's
+ * use_moving_average wraps the optimizer in) makes them: after update t, counted from 1,
+ * a -= (1 - min(decay, (1 + t) / (10 + t))) * (a - w). Differs: they begin as the weights, not as
+ * zeros, which the small decay of the first updates forgets. */
+float det_average_rate(float decay, int64_t updates_done);
+void det_average_update(struct det_pool *pool, const float *weights, float *averages, size_t count,
+                        float rate);
+
+/* values += more. */
+void det_add(struct det_pool *pool, float *values, const float *more, size_t count);
+
 /* Sum of squares in double. Of several arrays: add the results in a fixed order. */
 double det_sum_of_squares(struct det_pool *pool, const float *values, size_t count);
 

@@ -6,7 +6,8 @@
  *                   "reference": 0.41, "evaluated_step": 600, "stale": 1}}
  *
  * Numbers of 64 bits are strings, as JSON readers keep 53 bits. "evaluation" (train/best.h) is only
- * there when evaluations were made between the steps: the best so far, and how many came since. */
+ * there when evaluations were made between the steps: the best so far, and how many came since;
+ * "average_slot" (a number) when one of the slots holds moving averages of the weights. */
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -87,6 +88,9 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
                             rule_names[learner->settings.rule], learner->slot_count,
                             (unsigned long long)learner->updates, (unsigned long long)state->seed,
                             (unsigned long long)state->next_sample));
+    if (learner->average_slot >= 0)
+        DET_TRY(
+            det_text_printf(env, &training, ", \"average_slot\": %d", (int)learner->average_slot));
     if (state->best.metric[0] != '\0') {
         DET_TRY(det_text_printf(env, &training, ", \"evaluation\": "));
         DET_TRY(det_best_to_json(env, &state->best, &training));
@@ -155,6 +159,12 @@ static det_status check_optimizer(struct det_env *env, const char *path, const c
         return det_fail(env, DET_STATUS_MISMATCH,
                         "%s: optimizer is \"%.40s\" instead of the config's \"%s\"", path, theirs,
                         ours);
+    const cJSON *average = cJSON_GetObjectItemCaseSensitive(training, "average_slot");
+    if (cJSON_IsNumber(average) != (learner->average_slot >= 0))
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: was trained %s use_moving_average, the config says %s", path,
+                        cJSON_IsNumber(average) ? "with" : "without",
+                        learner->average_slot >= 0 ? "true" : "false");
     return DET_OK;
 }
 

@@ -2,6 +2,7 @@
  * folder's file `checkpoint` decides, as in the API; if what it names is gone (a copied or cleaned
  * folder), the highest number does. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/context.h"
@@ -119,6 +120,16 @@ fail:
     return status;
 }
 
+/* N of .../ckpt-N.det and .../ckpt-N.index, else -1. */
+static int64_t listed_number(const char *path)
+{
+    const char *name = det_path_name(path);
+    return strncmp(name, "ckpt-", 5) == 0 &&
+                   (ends_with(name, DET_SUFFIX) || ends_with(name, INDEX_SUFFIX))
+               ? number_in(name)
+               : -1;
+}
+
 static det_status find_by_number(struct det_env *env, const char *folder,
                                  struct det_checkpoint_info *info)
 {
@@ -129,11 +140,7 @@ static det_status find_by_number(struct det_env *env, const char *folder,
     det_status status = DET_OK;
     DET_TRY(det_list_directory(env, folder, &list));
     for (size_t i = 0; i < list.count; i++) {
-        const char *name = det_path_name(list.paths[i]);
-        const int64_t number = strncmp(name, "ckpt-", 5) == 0 && (ends_with(name, DET_SUFFIX) ||
-                                                                  ends_with(name, INDEX_SUFFIX))
-                                   ? number_in(name)
-                                   : -1;
+        const int64_t number = listed_number(list.paths[i]);
         if (number > best) {
             best = number;
             best_path = list.paths[i];
@@ -178,4 +185,58 @@ det_status det_checkpoint_find(det_context *context, const char *path, det_check
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_checkpoint_find: an argument is NULL");
     return det_checkpoint_locate(env, path, info);
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const det_checkpoint_info *x = a, *y = b;
+    if (x->step != y->step)
+        return x->step < y->step ? -1 : 1;
+    return x->is_tensorflow - y->is_tensorflow;
+}
+
+det_status det_checkpoint_list(det_context *context, const char *folder, det_checkpoint_info **out,
+                               size_t *count)
+{
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    struct det_path_list list = {0};
+    det_checkpoint_info *infos = NULL;
+    size_t found = 0, kept = 0;
+    det_status status = DET_OK;
+    *out = NULL;
+    *count = 0;
+    DET_TRY(det_list_directory(env, folder, &list));
+    if (list.count == 0)
+        goto fail; /* status is OK */
+    DET_TRY(det_alloc(env, &infos, list.count, sizeof *infos, "list of checkpoints"));
+    for (size_t i = 0; i < list.count; i++) {
+        char *path = list.paths[i];
+        const bool is_tensorflow = ends_with(path, INDEX_SUFFIX);
+        if (listed_number(path) < 0)
+            continue;
+        if (is_tensorflow)
+            path[strlen(path) - strlen(INDEX_SUFFIX)] = '\0';
+        DET_TRY(fill(env, path, is_tensorflow, &infos[found]));
+        found++;
+    }
+    if (found > 1)
+        qsort(infos, found, sizeof *infos, by_step);
+    for (size_t i = 0; i < found; i++)
+        if (kept == 0 || infos[i].step != infos[kept - 1].step)
+            infos[kept++] = infos[i];
+    *out = infos;
+    *count = kept;
+    infos = NULL;
+fail:
+    det_free(env, &infos);
+    det_path_list_free(env, &list);
+    return status;
+}
+
+void det_checkpoint_list_destroy(det_context *context, det_checkpoint_info **list)
+{
+    if (context != NULL && list != NULL)
+        det_free(det_context_env(context), list);
 }

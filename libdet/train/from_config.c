@@ -163,6 +163,21 @@ det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_c
 
 /* --- losses, optimizer --- */
 
+static struct det_hard_example_settings
+hard_examples_from(const struct det_hard_example_miner_config *from)
+{
+    return (struct det_hard_example_settings){
+        .enabled = true,
+        .count = from->num_hard_examples,
+        .iou_threshold = from->iou_threshold,
+        .by = from->loss_type == DET_MINER_CLASSIFICATION ? DET_HARD_EXAMPLES_BY_CLASSIFICATION
+              : from->loss_type == DET_MINER_LOCALIZATION ? DET_HARD_EXAMPLES_BY_LOCALIZATION
+                                                          : DET_HARD_EXAMPLES_BY_BOTH,
+        .max_negatives_per_positive = from->max_negatives_per_positive,
+        .min_negatives_per_image = from->min_negatives_per_image,
+    };
+}
+
 det_status det_loss_settings_from_config(struct det_env *env,
                                          const struct det_pipeline_config *config,
                                          struct det_target_settings *targets,
@@ -188,10 +203,6 @@ det_status det_loss_settings_from_config(struct det_env *env,
         return det_pipeline_config_fail(
             env, DET_STATUS_UNSUPPORTED, config, "model.ssd.loss.classification_loss",
             "only weighted_sigmoid_focal and weighted_sigmoid are supported");
-    if (from->has_hard_example_miner)
-        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
-                                        "model.ssd.loss.hard_example_miner",
-                                        "hard example mining is not supported");
     *loss = (struct det_loss_settings){
         .class_loss = from->classification.kind == DET_CLASSIFICATION_LOSS_SIGMOID_FOCAL
                           ? DET_CLASS_LOSS_SIGMOID_FOCAL
@@ -206,6 +217,8 @@ det_status det_loss_settings_from_config(struct det_env *env,
         .normalize_loc_loss_by_codesize = ssd->normalize_loc_loss_by_codesize,
         .encode_background_as_zeros = ssd->encode_background_as_zeros,
     };
+    if (from->has_hard_example_miner)
+        loss->hard_examples = hard_examples_from(&from->hard_example_miner);
     return DET_OK;
 }
 
@@ -221,10 +234,8 @@ det_status det_learner_settings_from_config(struct det_env *env,
     settings->batch_size = (int32_t)train->batch_size;
     settings->add_regularization_loss = train->add_regularization_loss;
     settings->clip_norm = train->gradient_clipping_by_norm;
-    if (optimizer->use_moving_average)
-        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
-                                        "train_config.optimizer.use_moving_average",
-                                        "moving averages of the weights are not supported");
+    settings->average_decay =
+        optimizer->use_moving_average ? optimizer->moving_average_decay : 0.0f;
     switch ((enum det_optimizer_kind)optimizer->kind) {
     case DET_OPTIMIZER_MOMENTUM:
         settings->rule = DET_UPDATE_MOMENTUM;

@@ -1,5 +1,7 @@
 #include "train/learner.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "model/anchors.h"
 
@@ -10,6 +12,7 @@ void det_learner_settings_default(struct det_learner_settings *settings)
         .add_regularization_loss = true,
         .rule = DET_UPDATE_MOMENTUM,
         .momentum = 0.9f,
+        .accumulate = 1,
         .adam = DET_ADAM_DEFAULT,
         .rmsprop = {.rho = 0.9f, .momentum = 0.9f, .epsilon = 1.0f},
     };
@@ -39,6 +42,31 @@ det_status det_spec_anchors(struct det_env *env, const struct det_model_spec *sp
                               count);
 }
 
+/* What only the CPU does so far. */
+static det_status check_backend(struct det_env *env, const struct det_learner_settings *s,
+                                const struct det_backend *backend)
+{
+    if (s->accumulate < 1 || s->accumulate > 65536)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "accumulation: got %d batches an update, expected 1 to 65536",
+                        (int)s->accumulate);
+    if (!(s->average_decay >= 0 && s->average_decay <= 1))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "moving averages: got a decay of %g, expected 0 to 1",
+                        (double)s->average_decay);
+    if (backend == det_backend_cpu())
+        return DET_OK;
+    const char *what = s->accumulate > 1               ? "gradient accumulation"
+                       : s->average_decay > 0          ? "use_moving_average"
+                       : s->loss.hard_examples.enabled ? "hard_example_miner"
+                                                       : NULL;
+    return what == NULL ? DET_OK
+                        : det_fail(env, DET_STATUS_UNSUPPORTED,
+                                   "%s is not supported on %s: train with --device cpu or without "
+                                   "it",
+                                   what, backend->name);
+}
+
 det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
                               const struct det_learner_settings *settings,
                               const struct det_backend *backend, struct det_device *device,
@@ -46,6 +74,7 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
 {
     *out = NULL;
     struct det_learner *l = NULL;
+    DET_TRY_RETURN(check_backend(env, settings, backend));
     DET_TRY_RETURN(det_alloc(env, &l, 1, sizeof *l, "learner"));
     *l = (struct det_learner){
         .settings = *settings,
@@ -53,7 +82,10 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
         .backend = backend,
         .device = device,
         .slot_count = settings->rule == DET_UPDATE_MOMENTUM ? 1 : 2,
+        .average_slot = -1,
     };
+    if (settings->average_decay > 0)
+        l->average_slot = l->slot_count++;
     det_status status = DET_OK;
     DET_TRY(det_graph_build(env, spec, false, &l->graph));
     int32_t anchor_count = 0;
@@ -108,6 +140,16 @@ double det_regularization_loss(const struct det_graph *graph, struct det_pool *p
     return sum;
 }
 
+void det_learner_averages(const struct det_learner *l, float *params)
+{
+    for (int32_t p = 0; p < l->graph.param_count && l->average_slot >= 0; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (param->trainable)
+            memcpy(params + param->offset, l->slots[l->average_slot] + param->offset,
+                   param->count * sizeof *params);
+    }
+}
+
 det_status det_learner_push(struct det_env *env, struct det_learner *l)
 {
     return l->backend->step_push(env, l->step);
@@ -157,7 +199,9 @@ det_status det_learner_begin(struct det_env *env, struct det_learner *l, float l
 det_status det_learner_end(struct det_env *env, struct det_learner *l,
                            struct det_step_result *result)
 {
-    DET_TRY_RETURN(l->backend->step_end(env, l->step, result));
-    l->updates++;
-    return DET_OK;
+    const det_status status = l->backend->step_end(env, l->step, result);
+    l->batches_done = status == DET_OK ? (l->batches_done + 1) % l->settings.accumulate : 0;
+    if (status == DET_OK && l->batches_done == 0)
+        l->updates++;
+    return status;
 }

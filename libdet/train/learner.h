@@ -15,7 +15,7 @@
 
 enum det_update_rule { DET_UPDATE_MOMENTUM, DET_UPDATE_RMSPROP, DET_UPDATE_ADAM };
 
-enum { DET_MOST_SLOTS = 2 };
+enum { DET_MOST_SLOTS = 3 };
 
 struct det_learner_settings {
     int32_t batch_size;
@@ -28,6 +28,10 @@ struct det_learner_settings {
     struct det_rmsprop rmsprop;
     float rmsprop_decay; /* see det_rmsprop_rate_factor() */
     struct det_adam adam;
+    float average_decay; /* moving averages of the weights, see det_average_rate(); 0: none */
+    int32_t accumulate;  /* batches whose mean gradient makes one update; 1: each its own. As with
+                            that many replicas in the API: each batch is normalised on its own, batch
+                            norms see one batch at a time and keep their moving statistics after each */
 };
 
 /* Zoo defaults: batch 8, momentum .9. */
@@ -50,10 +54,12 @@ struct det_learner {
     /* The host's copy of what a device may have of its own: det_learner_pull() and det_learner_push(). */
     float *params, *gradients; /* [graph.param_floats] */
     float *slots
-        [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment */
+        [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment; then averages */
     int32_t slot_count;
-    bool *trainable; /* [graph.param_count], to be cleared for frozen variables */
-    int64_t updates; /* steps done: Adam and RMSProp count them */
+    int32_t average_slot; /* -1: none are kept */
+    int32_t batches_done; /* of the update under way */
+    bool *trainable;      /* [graph.param_count], to be cleared for frozen variables */
+    int64_t updates;      /* steps done: Adam and RMSProp count them */
 };
 
 /* Parameters are the initial ones drawn from `seed`; the caller overwrites those it restores, then pushes. Backend and device
@@ -67,6 +73,9 @@ void det_learner_destroy(struct det_env *env, struct det_learner **learner);
 /* Parameters and optimizer state to the device after the host has changed them; back from it before the host reads them. */
 det_status det_learner_push(struct det_env *env, struct det_learner *learner);
 det_status det_learner_pull(struct det_env *env, struct det_learner *learner);
+
+/* Puts the averages of what is trained into a copy of the parameters; pull first. */
+void det_learner_averages(const struct det_learner *learner, float *params);
 
 /* How the network runs in a step. */
 static inline enum det_net_mode det_learner_mode(const struct det_learner *learner)
@@ -94,6 +103,8 @@ det_status det_learner_stage(struct det_env *env, struct det_learner *learner, c
 det_status det_learner_begin(struct det_env *env, struct det_learner *learner, float learning_rate);
 det_status det_learner_end(struct det_env *env, struct det_learner *learner,
                            struct det_step_result *result);
+/* With settings.accumulate each batch is staged, begun and ended; the last one's end updates and gives the means of the losses,
+ * the norm of the mean gradient and all matched anchors. After a failure the update begins anew. */
 
 /* Sum over regularised parameters, as the API adds to its loss. */
 double det_regularization_loss(const struct det_graph *graph, struct det_pool *pool,

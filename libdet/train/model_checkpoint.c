@@ -49,6 +49,8 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
             made->owned[param->offset + i] = param->init.a;
     }
     DET_TRY(det_restore_params(env, path, DET_RESTORE_ALL, &made->graph, made->owned, &report));
+    if (config->eval.use_moving_averages)
+        DET_TRY(det_restore_averages(env, path, &made->graph, made->owned));
     made->step = report.step > 0 ? report.step : 0;
 fail:
     det_label_map_free(env, &map);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "formats/weights.h"
@@ -306,6 +308,57 @@ det_status det_restore_params(struct det_env *env, const char *path, enum det_re
     log_table(env, &source, &tally);
 fail:
     det_free(env, &take);
+    det_tf_bundle_close(env, &source.bundle);
+    det_weights_close(env, &source.file);
+    det_free(env, &info);
+    return status;
+}
+
+/* "/.SLOT/N" or TensorFlow's name of the slot; false: the file has no averages. */
+static bool average_suffix(const struct source *source, char suffix[64])
+{
+    snprintf(suffix, 64, "/.OPTIMIZER_SLOT/optimizer/average");
+    if (source->bundle != NULL)
+        return true;
+    const cJSON *training =
+        cJSON_GetObjectItemCaseSensitive(det_weights_meta(source->file), "training");
+    const cJSON *slot = cJSON_GetObjectItemCaseSensitive(training, "average_slot");
+    snprintf(suffix, 64, "/.SLOT/%d", cJSON_IsNumber(slot) ? slot->valueint : -1);
+    return cJSON_IsNumber(slot);
+}
+
+det_status det_restore_averages(struct det_env *env, const char *path,
+                                const struct det_graph *graph, float *params)
+{
+    struct det_checkpoint_info *info = NULL;
+    struct source source = {.step = -1};
+    char suffix[64], key[320];
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
+    DET_TRY(det_checkpoint_locate(env, path, info));
+    source.path = info->path;
+    DET_TRY(info->is_tensorflow ? open_bundle(env, &source) : open_det(env, &source));
+    const bool any = average_suffix(&source, suffix);
+    for (int32_t p = 0; p < graph->param_count; p++) {
+        const struct det_param *param = &graph->params[p];
+        struct variable variable;
+        if (!param->trainable)
+            continue;
+        snprintf(key, sizeof key, "%s%s", param->key, suffix);
+        if (!any || !find_key(&source, key, &variable) || !same_shape(param, &variable))
+            DET_TRY(det_fail(env, DET_STATUS_MISMATCH,
+                             "%s: has no moving average of %s: it was trained without "
+                             "use_moving_average, set eval_config.use_moving_averages: false",
+                             source.path, param->key));
+        if (variable.entry != NULL)
+            DET_TRY(det_tf_bundle_read_float(env, source.bundle, variable.entry,
+                                             params + param->offset, param->count));
+        else
+            DET_TRY(
+                det_weights_read_float(env, source.file, variable.tensor, params + param->offset));
+    }
+    det_log(env, DET_LOG_INFO, "%s: the moving averages of the weights are used", source.path);
+fail:
     det_tf_bundle_close(env, &source.bundle);
     det_weights_close(env, &source.file);
     det_free(env, &info);

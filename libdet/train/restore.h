@@ -24,6 +24,12 @@ enum det_restore_scope {
                             class predictor */
 };
 
+/* Puts the moving averages of the weights that a training checkpoint of libdet or TensorFlow holds in
+ * the place of what is trained in `params`; for evaluation with eval_config.use_moving_averages.
+ * MISMATCH when it holds none. */
+det_status det_restore_averages(struct det_env *env, const char *path,
+                                const struct det_graph *graph, float *params);
+
 /* The scope of train_config.fine_tune_checkpoint_type. "" follows the deprecated
  * from_detection_checkpoint, as in model_lib_v2.py train_loop(): "detection" if it is set, else
  * "classification". */

@@ -34,6 +34,7 @@ void det_trainer_settings_default(det_trainer_settings *settings)
         .checkpoint_every_seconds = 300,
         .keep_checkpoints = 5,
         .resume = 1,
+        .accumulate = 1,
         .summary_every_steps = 100,
         .picture_every_steps = 1000,
     };
@@ -195,7 +196,8 @@ static det_status stage_next(struct det_trainer *trainer)
 
 /* One step on what was staged; where the device can, the next batch is staged while it works. What fails there fails again, and
  * is told, when its turn comes. */
-static det_status learn(struct det_trainer *trainer, float rate, struct det_step_result *result)
+static det_status learn_batch(struct det_trainer *trainer, float rate,
+                              struct det_step_result *result)
 {
     struct det_env *env = trainer->env;
     trainer->next.count = 0;
@@ -204,6 +206,18 @@ static det_status learn(struct det_trainer *trainer, float rate, struct det_step
     if (trainer->learner->backend->stages_ahead && trainer->state.step + 1 < trainer->num_steps)
         (void)stage_next(trainer);
     return det_learner_end(env, trainer->learner, result);
+}
+
+/* The batches of one update; *batch is the last one tried. */
+static det_status learn(struct det_trainer *trainer, float rate, struct det_batch *batch,
+                        struct det_step_result *result)
+{
+    for (int32_t i = 0; i < trainer->learner->settings.accumulate; i++) {
+        DET_TRY_RETURN(stage_next(trainer));
+        *batch = trainer->next;
+        DET_TRY_RETURN(learn_batch(trainer, rate, result));
+    }
+    return DET_OK;
 }
 
 det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
@@ -225,11 +239,11 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     const uint64_t begin_ns = det_trainer_clock_ns();
     const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
     DET_TRY_RETURN(stage_next(trainer));
-    const struct det_batch batch = trainer->next;
+    struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
     struct det_step_result result;
     det_trainer_summary_batch(trainer, &batch);
-    const det_status status = learn(trainer, rate, &result);
+    const det_status status = learn(trainer, rate, &batch, &result);
     const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
     if (status == DET_STATUS_NON_FINITE)
         return name_the_batch(trainer, &batch);
@@ -248,7 +262,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
         .gradient_norm = result.gradient_norm,
         .step_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9,
         .data_wait_seconds = (double)wait_ns * 1e-9,
-        .images = batch.count,
+        .images = batch.count * trainer->learner->settings.accumulate,
     };
     det_trainer_summary_step(trainer, report);
     if (det_trainer_eval_is_due(trainer))
@@ -283,6 +297,8 @@ det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
     DET_TRY_RETURN(det_model_create(trainer->env, &learner->spec, false,
                                     det_trainer_class_names(trainer), out));
     memcpy((*out)->owned, learner->params, learner->graph.param_floats * sizeof(float));
+    if (trainer->use_averages && learner->updates > 0)
+        det_learner_averages(learner, (*out)->owned);
     (*out)->step = trainer->state.step;
     return DET_OK;
 }

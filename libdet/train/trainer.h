@@ -27,6 +27,7 @@ struct det_trainer {
     struct det_config_schedule schedule;
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
+    bool use_averages; /* snapshots are made of the moving averages of the weights */
 
     struct det_batch next; /* taken from the loader for the next step; count 0: none */
     bool staged;           /* and handed to the learner */

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "train/freeze.h"
 #include "train/input_paths.h"
 #include "train/restore.h"
 #include "train/trainer.h"
@@ -51,8 +52,6 @@ static det_status check_supported(struct det_env *env, const struct det_pipeline
         bool asked;
         const char *field;
     } refused[] = {
-        {train->update_trainable_variables.count > 0, "train_config.update_trainable_variables"},
-        {train->freeze_variables.count > 0, "train_config.freeze_variables"},
         {train->bias_grad_multiplier != 0, "train_config.bias_grad_multiplier"},
         {train->merge_multiple_label_boxes, "train_config.merge_multiple_label_boxes"},
         {config->train_input_reader.sample_1_of_n_examples > 1,
@@ -75,6 +74,8 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->checkpoint_every_seconds = s->checkpoint_every_seconds;
     trainer->keep_checkpoints = s->keep_checkpoints;
     trainer->max_boxes = config->train.max_number_of_boxes;
+    trainer->use_averages =
+        config->eval.use_moving_averages && config->train.optimizer.use_moving_average;
     trainer->num_steps = s->num_steps > 0              ? s->num_steps
                          : config->train.num_steps > 0 ? (int64_t)config->train.num_steps
                                                        : INT64_MAX;
@@ -249,7 +250,10 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
     det_trainer_memory *memory = &trainer->memory;
     det_status status = DET_OK;
     DET_TRY(det_graph_build(env, spec, false, &graph));
-    const size_t blocks = learner->rule == DET_UPDATE_MOMENTUM ? 3 : 4; /* gradients too */
+    /* Values, gradients, their sums, the optimizer's state, averages. */
+    const size_t blocks = 2u + (learner->accumulate > 1 ? 1u : 0u) +
+                          (learner->rule == DET_UPDATE_MOMENTUM ? 1u : 2u) +
+                          (learner->average_decay > 0 ? 1u : 0u);
     memory->parameters_bytes = graph.param_floats * sizeof(float) * blocks;
     loader_settings(trainer, config, s, &loader);
     memory->loader_bytes = det_loader_ring_bytes(&loader);
@@ -274,11 +278,13 @@ static det_status build_network(struct det_trainer *trainer,
     struct det_learner_settings learner;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
     DET_TRY_RETURN(det_learner_settings_from_config(env, config, &learner));
+    learner.accumulate = s->accumulate;
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
     DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->backend,
                                       trainer->context->device, trainer->state.seed,
                                       &trainer->learner));
+    DET_TRY_RETURN(det_freeze_variables(env, config, trainer->learner));
     const struct det_backend *backend = trainer->context->backend;
     if (backend != det_backend_cpu()) {
         trainer->memory.activations_bytes = backend->step_bytes(trainer->learner->step);

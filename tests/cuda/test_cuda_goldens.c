@@ -5,7 +5,7 @@
 #include "support/formula.h"
 #include "support/model_golden.h"
 #include "support/test.h"
-#include "support/training_golden.h"
+#include "support/training_sets.h"
 
 /* Folded, as detectors run it. */
 static void model(void **state)
@@ -89,11 +89,78 @@ static void training(void **state)
     test_env_check(&t);
 }
 
+/* The trainings with batch statistics. The emulation is slow: of those on photographs it takes the first step, a GPU all five. */
+static void real(const char *name, enum det_class_loss loss, double loss_bound)
+{
+    struct test_env t;
+    test_env_init(&t);
+    struct det_env *env = &t.env;
+    const struct det_backend *backend = det_backend_cuda();
+    struct training_real set;
+    struct det_learner *learner = NULL;
+    struct det_device *device = NULL;
+    const struct det_device_settings settings = {0};
+    if (!training_real_open(env, name, loss, loss_bound, &set))
+        test_skip_without_shared();
+#ifdef DET_CUDA_EMU
+    set.golden.steps_compared = 1;
+    set.golden.variables = NULL;
+#endif
+    assert_ok(env, backend->device_open(env, &settings, &device));
+    assert_ok(env, det_learner_create(env, &set.spec, &set.settings, backend, device, 1, &learner));
+    training_real_restore(env, &set, learner);
+    training_golden_run(env, &set.golden, learner);
+    det_learner_destroy(env, &learner);
+    backend->device_close(env, &device);
+    training_real_close(env, &set);
+    test_env_check(&t);
+}
+
+static void real_focal(void **state)
+{
+    (void)state;
+    real("train_real_focal", DET_CLASS_LOSS_SIGMOID_FOCAL, 1e-5);
+}
+
+static void real_sigmoid(void **state)
+{
+    (void)state;
+    real("train_real_sigmoid", DET_CLASS_LOSS_SIGMOID, 3e-5);
+}
+
+static void formula_weights(void **state)
+{
+    (void)state;
+    static const enum det_class_loss losses[] = {DET_CLASS_LOSS_SIGMOID_FOCAL,
+                                                 DET_CLASS_LOSS_SIGMOID};
+    static const char *const names[] = {"train320_focal (cuda)", "train320_sigmoid (cuda)"};
+    for (int i = 0; i < 2; i++) {
+        struct test_env t;
+        test_env_init(&t);
+        struct det_env *env = &t.env;
+        const struct det_backend *backend = det_backend_cuda();
+        struct training_formula set;
+        struct det_learner *learner = NULL;
+        struct det_device *device = NULL;
+        const struct det_device_settings settings = {0};
+        training_formula_open(env, losses[i], &set);
+        assert_ok(env, backend->device_open(env, &settings, &device));
+        assert_ok(env,
+                  det_learner_create(env, &set.spec, &set.settings, backend, device, 1, &learner));
+        training_formula_run(env, &set, names[i], learner);
+        det_learner_destroy(env, &learner);
+        backend->device_close(env, &device);
+        training_formula_close(env, &set);
+        test_env_check(&t);
+    }
+}
+
 int test_cuda_goldens(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(model),
-        cmocka_unit_test(training),
+        cmocka_unit_test(model),           cmocka_unit_test(training),
+        cmocka_unit_test(formula_weights), cmocka_unit_test(real_focal),
+        cmocka_unit_test(real_sigmoid),
     };
     return cmocka_run_group_tests_name("cuda_goldens", tests, NULL, NULL);
 }

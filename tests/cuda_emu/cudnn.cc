@@ -1,19 +1,10 @@
 /* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient. */
 #include <set>
 
-#include "include/cudnn.h"
-#include "values.h"
+#include "cudnn_emu.h"
 
 using namespace det_emu;
 
-struct cudnnContext {
-    cudaStream_t stream;
-};
-struct cudnnTensorStruct {
-    bool set;
-    cudnnDataType_t type;
-    int n, c, h, w;
-};
 struct cudnnFilterStruct {
     bool set;
     cudnnDataType_t type;
@@ -23,6 +14,7 @@ struct cudnnConvolutionStruct {
     bool set;
     int pad_h, pad_w, stride_h, stride_w;
     cudnnMathType_t math;
+    int groups; /* 1, or as many as there are channels: a depthwise convolution */
 };
 
 namespace det_emu
@@ -33,10 +25,20 @@ constexpr size_t needed_workspace = 2048;
 
 static std::set<void *> alive;
 
-static cudnnStatus_t refuse(const char *why)
+cudnnStatus_t cudnn_refuse(const char *why)
 {
     report("cuDNN: %s", why);
     return CUDNN_STATUS_BAD_PARAM;
+}
+
+bool cudnn_lives(const void *handle_or_descriptor)
+{
+    return alive.count((void *)handle_or_descriptor) != 0;
+}
+
+static cudnnStatus_t refuse(const char *why)
+{
+    return cudnn_refuse(why);
 }
 
 template <typename T> static cudnnStatus_t create(T **handle)
@@ -76,7 +78,9 @@ static const char *gather(cudnnHandle_t handle, const cudnnTensorStruct *x,
         return "a descriptor was not set";
     if (x->type != w->type || x->type != y->type)
         return "the tensors' types differ";
-    if (x->c != w->c || y->c != w->k || x->n != y->n)
+    if (c->groups != 1 && (c->groups != x->c || c->groups != y->c))
+        return "groups of more than one channel are not emulated";
+    if (x->c != w->c * c->groups || y->c != w->k || x->n != y->n)
         return "the tensors' channels or batches do not fit";
     if ((x->h + 2 * c->pad_h - w->h) / c->stride_h + 1 != y->h ||
         (x->w + 2 * c->pad_w - w->w) / c->stride_w + 1 != y->w)
@@ -96,7 +100,7 @@ static size_t count_of(const cudnnFilterStruct &f)
 
 static size_t bytes_of(size_t count, cudnnDataType_t type)
 {
-    return count * (type == CUDNN_DATA_BFLOAT16 ? 2 : 4);
+    return cudnn_bytes(count, type);
 }
 
 static std::vector<float> floats(const void *values, cudnnDataType_t type, size_t count)
@@ -313,7 +317,7 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t desc,
         dilation_h != 1 || dilation_w != 1 || mode != CUDNN_CROSS_CORRELATION ||
         compute != CUDNN_DATA_FLOAT)
         return refuse("a convolution's descriptor is wrong");
-    *desc = {true, pad_h, pad_w, stride_h, stride_w, CUDNN_DEFAULT_MATH};
+    *desc = {true, pad_h, pad_w, stride_h, stride_w, CUDNN_DEFAULT_MATH, 1};
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -322,6 +326,14 @@ cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t desc, cud
     if (alive.count(desc) == 0 || !desc->set)
         return refuse("a convolution's descriptor was not set");
     desc->math = math;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t desc, int groups)
+{
+    if (alive.count(desc) == 0 || !desc->set || groups < 1)
+        return refuse("a convolution's descriptor was not set");
+    desc->groups = groups;
     return CUDNN_STATUS_SUCCESS;
 }
 
@@ -380,7 +392,9 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                             filter = turn(a, floats(w, a.w.type, count_of(a.w)));
                    std::vector<float> out(count_of(a.y));
                    each_tap(a, [&](size_t from, size_t to, int tap) {
-                       for (int c = 0; c < a.x.c; c++)
+                       for (int c = 0; a.c.groups > 1 && c < a.x.c; c++)
+                           out[to + c] += filter[turned(a, tap, 0) + c] * in[from + c];
+                       for (int c = 0; a.c.groups == 1 && c < a.x.c; c++)
                            add_multiple(&out[to], &filter[turned(a, tap, c)], in[from + c], a.y.c);
                    });
                    store(y, a.y.type, out, factor, kept);
@@ -412,7 +426,9 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
                    const int taps = a.w.h * a.w.w;
                    std::vector<float> in(count_of(a.x));
                    each_tap(a, [&](size_t to, size_t from, int tap) {
-                       for (int k = 0; k < a.y.c; k++)
+                       for (int k = 0; a.c.groups > 1 && k < a.y.c; k++)
+                           in[to + k] += filter[(size_t)k * taps + tap] * out[from + k];
+                       for (int k = 0; a.c.groups == 1 && k < a.y.c; k++)
                            add_multiple(&in[to], &filter[((size_t)k * taps + tap) * a.x.c],
                                         out[from + k], a.x.c);
                    });
@@ -444,7 +460,9 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *a
                                             out = floats(dy, a.y.type, count_of(a.y));
                    std::vector<float> filter(count_of(a.w));
                    each_tap(a, [&](size_t from, size_t to, int tap) {
-                       for (int c = 0; c < a.x.c; c++)
+                       for (int c = 0; a.c.groups > 1 && c < a.x.c; c++)
+                           filter[turned(a, tap, 0) + c] += out[to + c] * in[from + c];
+                       for (int c = 0; a.c.groups == 1 && c < a.x.c; c++)
                            add_multiple(&filter[turned(a, tap, c)], &out[to], in[from + c], a.y.c);
                    });
                    store(dw, a.w.type, turn_back(a, filter), factor, kept);

@@ -11,7 +11,7 @@ struct training_golden {
                           and where stored the noise of the first two */
     const char *gradients;      /* path of grads_step0 as "key n mean l2 first last noise" lines */
     const char *gradients_full; /* path of the .npz, '|' for '/' in its names */
-    const char *variables;      /* path: like gradients, after the last step */
+    const char *variables;      /* path: like gradients, after the last step; NULL: not compared */
     int steps_compared;
     double loss_bound; /* relative; a part may differ by 5 times its stored noise if that is more */
     const float *images;

@@ -1,5 +1,6 @@
 /* The four tools one after the other, as a user runs them, on a tiny workspace. */
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -252,6 +253,108 @@ static void interrupted_training_saves_and_goes_on(void **state)
     workspace_remove(&w);
 }
 
+/* Steps of "Eval metrics at step N" in a text, in order, as "4 8 12 ". */
+static void evaluated_steps(const char *out, char *steps, size_t size)
+{
+    size_t used = 0;
+    steps[0] = '\0';
+    for (const char *at = out; (at = strstr(at, "Eval metrics at step ")) != NULL; at++)
+        used += (size_t)snprintf(steps + used, size - used, "%ld ",
+                                 atol(at + strlen("Eval metrics at step ")));
+}
+
+static void evaluation_while_training_and_after(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char steps[200];
+    struct workspace w;
+    workspace_make(&w, "watch");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s --eval_every 4 "
+                         "--checkpoint_every_n 4 --keep_best total_loss --patience 9",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "4 8 12 ");
+    expect(out, "(best so far)");
+    expect(out, "best Loss/total_loss: ");
+    expect(out, "3 evaluations, mean ");
+    assert_int_equal(count_events(w.model_dir, "eval", "DetectionBoxes_Precision/mAP@.50IOU"), 3);
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --all "
+                         "--max_images 2",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "4 8 12 ");
+    /* Watching begins with the newest and gives up in time. */
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --max_images 2 "
+                         "--wait_interval 0 --eval_timeout 0",
+                         w.config, w.model_dir),
+                     0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "12 ");
+    expect(out, "no new checkpoint for 0 s: done");
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --all", w.config,
+                         w.directory),
+                     1);
+    expect(out, "no checkpoint here");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s "
+                         "--patience 2",
+                         w.config, w.model_dir),
+                     2);
+    expect(out, "need --eval_every");
+    workspace_remove(&w);
+}
+
+/* Checkpoints that come while it watches: each, in order, from those that are there at the second look. */
+static void each_new_checkpoint_is_seen(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char steps[200], watched[400];
+    struct workspace w;
+    workspace_make(&w, "follow");
+    assert_int_equal(run(out, sizeof out,
+                         "det-train --pipeline_config_path %s --model_dir %s --checkpoint_every_n "
+                         "2 --keep 9",
+                         w.config, w.model_dir),
+                     0);
+    snprintf(watched, sizeof watched, "%s/watched", w.directory);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        /* The folder does not even exist at first. */
+        char from[500], to[500];
+        usleep(300000);
+        if (mkdir(watched, 0777) != 0)
+            _exit(1);
+        for (int step = 2; step <= 12; step += 2) {
+            snprintf(from, sizeof from, "%s/ckpt-%d.det", w.model_dir, step);
+            snprintf(to, sizeof to, "%s/ckpt-%d.det", watched, step);
+            if (rename(from, to) != 0)
+                _exit(1);
+            usleep(step == 2 ? 1500000 : 1000);
+        }
+        _exit(0);
+    }
+    assert_int_equal(run(out, sizeof out,
+                         "det-eval --pipeline_config_path %s --checkpoint_dir %s --max_images 1 "
+                         "--wait_interval 0.1 --eval_timeout 4",
+                         w.config, watched),
+                     0);
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    evaluated_steps(out, steps, sizeof steps);
+    assert_string_equal(steps, "2 4 6 8 10 12 ");
+    workspace_remove(&w);
+}
+
 static void mistakes_are_answered(void **state)
 {
     (void)state;
@@ -314,6 +417,8 @@ int test_tools(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(train_evaluate_export_detect),
         cmocka_unit_test(interrupted_training_saves_and_goes_on),
+        cmocka_unit_test(evaluation_while_training_and_after),
+        cmocka_unit_test(each_new_checkpoint_is_seen),
         cmocka_unit_test(mistakes_are_answered),
         cmocka_unit_test(coco_files_alone),
     };

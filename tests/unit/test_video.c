@@ -218,7 +218,7 @@ static void traffic_is_detected_followed_and_counted(void **state)
     if (wanted != NULL)
         print_message("%s", out);
     assert_int_equal(run_tool(out, sizeof out,
-                              "det-detect %s --video %s --threshold 0.4 --track --count_line "
+                              "det-detect %s --video %s --threshold 0.5 --track --count_line "
                               "0,0.62,1,0.62 --counts %s/counts.json --json %s/lines.jsonl "
                               "--output %s/out.mp4",
                               model, video, folder, folder, folder),

@@ -86,6 +86,13 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
             frame->status = status;
         }
     }
+    if (job->mjpeg != NULL)
+        DET_TRY_RETURN(mjpeg_frame(env, job->mjpeg, &frame->image));
+    if (job->view != NULL && !atomic_load(&job->closed)) {
+        bool closed = false;
+        DET_TRY_RETURN(view_frame(env, job->view, &frame->image, &closed));
+        atomic_store(&job->closed, closed);
+    }
     return job->writer != NULL ? video_writer_frame(env, job->writer, &frame->image, frame->ticks)
                                : DET_OK;
 }

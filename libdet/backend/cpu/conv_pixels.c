@@ -184,39 +184,6 @@ static void pack_forward(const struct job *job, const struct part *part,
     }
 }
 
-/* to[n][j] = from[j][n] for a block of rows x cols (at most a cache line) of the source, zeros up
- * to width. */
-static void transpose(const float *from, int64_t from_row, int32_t rows, int32_t cols, float *to,
-                      int32_t width)
-{
-    typedef float four __attribute__((vector_size(16)));
-    int32_t j = 0;
-    for (; j + 4 <= rows && cols % 4 == 0; j += 4) {
-        const float *line = from + j * from_row;
-        for (int32_t n = 0; n < cols; n += 4) {
-            four v[4];
-            for (int i = 0; i < 4; i++)
-                memcpy(&v[i], line + i * from_row + n, sizeof v[i]);
-            const four low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
-            const four high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
-            const four low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
-            const four high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
-            v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-            v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-            v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-            v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
-            for (int i = 0; i < 4; i++)
-                memcpy(to + (n + i) * width + j, &v[i], sizeof v[i]);
-        }
-    }
-    for (; j < rows; j++) {
-        for (int32_t n = 0; n < cols; n++)
-            to[n * width + j] = from[j * from_row + n];
-    }
-    for (int32_t n = 0; n < cols && rows < width; n++)
-        memset(to + n * width + rows, 0, (size_t)(width - rows) * sizeof *to);
-}
-
 static void pack_backward(const struct job *job, const struct part *part,
                           const struct detk_panel *panel, float *to)
 {
@@ -229,7 +196,7 @@ static void pack_backward(const struct job *job, const struct part *part,
             const float *from = job->w + (tap * s->in_c + panel->first) * out_c;
             for (int32_t n0 = 0; n0 < out_c; n0 += 16) {
                 const int32_t n1 = n0 + 16 < out_c ? n0 + 16 : out_c;
-                transpose(from + n0, out_c, panel->cols, n1 - n0, to, width);
+                detk_transpose(from + n0, out_c, panel->cols, n1 - n0, to, width);
                 to += (int64_t)(n1 - n0) * width;
             }
         }

@@ -88,3 +88,34 @@ struct detk_panel detk_panel_at(const struct detk_gemm *gemm, int32_t cols, int3
     const int32_t mine = left < 2 * gemm->lanes ? left : 2 * gemm->lanes;
     return (struct detk_panel){first, mine, mine > gemm->lanes ? 2 : 1};
 }
+
+void detk_transpose(const float *from, int64_t from_row, int32_t rows, int32_t cols, float *to,
+                    int32_t width)
+{
+    typedef float four __attribute__((vector_size(16)));
+    int32_t j = 0;
+    for (; j + 4 <= rows && cols % 4 == 0; j += 4) {
+        const float *line = from + j * from_row;
+        for (int32_t n = 0; n < cols; n += 4) {
+            four v[4];
+            for (int i = 0; i < 4; i++)
+                memcpy(&v[i], line + i * from_row + n, sizeof v[i]);
+            const four low01 = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
+            const four high01 = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+            const four low23 = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+            const four high23 = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+            v[0] = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+            v[1] = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+            v[2] = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+            v[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+            for (int i = 0; i < 4; i++)
+                memcpy(to + (n + i) * width + j, &v[i], sizeof v[i]);
+        }
+    }
+    for (; j < rows; j++) {
+        for (int32_t n = 0; n < cols; n++)
+            to[n * width + j] = from[j * from_row + n];
+    }
+    for (int32_t n = 0; n < cols && rows < width; n++)
+        memset(to + n * width + rows, 0, (size_t)(width - rows) * sizeof *to);
+}

@@ -27,6 +27,12 @@
         .bn_backward = DET_OP(bn_backward, isa),                                           \
         .bn_frozen_forward = DET_OP(bn_frozen_forward, isa),                               \
         .bn_frozen_backward = DET_OP(bn_frozen_backward, isa),                             \
+        .norm_conv_workspace = DET_OP(norm_conv_workspace, isa),                           \
+        .norm_conv_forward = DET_OP(norm_conv_forward, isa),                               \
+        .norm_conv_backward = DET_OP(norm_conv_backward, isa),                             \
+        .norm_sums_workspace = DET_OP(norm_sums_workspace, isa),                           \
+        .norm_sums = DET_OP(norm_sums, isa),                                               \
+        .norm_add = DET_OP(norm_add, isa),                                                 \
         .add_forward = DET_OP(add_forward, isa),                                           \
         .accumulate = DET_OP(accumulate, isa),                                             \
         .upsample_add_forward = DET_OP(upsample_add_forward, isa),                         \

@@ -1,6 +1,7 @@
 /* cpu_step.c: a training step on the CPU. It reads the learner (train/learner.h), since that is where a step is defined: its
  * graph, settings and arrays. */
 #include <math.h>
+#include <string.h>
 
 #include "backend/cpu/cpu_device.h"
 #include "base/mem.h"
@@ -22,6 +23,9 @@ struct det_step {
     const float *images;
     const struct det_ground_truth *truths;
     float learning_rate;
+    /* With accumulation: of the batches so far. */
+    float *sums; /* [param_floats] */
+    struct det_step_result so_far;
 };
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
@@ -43,6 +47,9 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
                                l->spec.num_classes, batch, &step->targets));
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
                               &step->losses));
+    if (settings->accumulate > 1)
+        DET_TRY(det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float),
+                          "accumulated gradients"));
     *out = step;
     return DET_OK;
 fail:
@@ -58,6 +65,7 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     det_net_destroy(env, &step->net);
     det_targets_destroy(env, &step->targets);
     det_losses_destroy(env, &step->losses);
+    det_free(env, &step->sums);
     det_free(env, out);
 }
 
@@ -142,16 +150,41 @@ static void update_param(const struct det_step *step, const struct det_param *pa
     }
 }
 
-det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float learning_rate,
-                               const struct det_step_result *result)
+/* Averages of the weights after an update. */
+static void update_averages(const struct det_step *step)
 {
-    (void)env;
+    struct det_learner *l = step->learner;
+    float *averages = l->slots[l->average_slot];
+    const float rate = det_average_rate(l->settings.average_decay, l->updates + 1);
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (param->trainable)
+            det_average_update(step->pool, l->params + param->offset, averages + param->offset,
+                               param->count, rate);
+    }
+}
+
+static void begin_averages(struct det_learner *l)
+{
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (param->trainable)
+            memcpy(l->slots[l->average_slot] + param->offset, l->params + param->offset,
+                   param->count * sizeof(float));
+    }
+}
+
+static void update(const struct det_step *step, float learning_rate,
+                   const struct det_step_result *result)
+{
     struct det_learner *l = step->learner;
     const struct det_learner_settings *s = &l->settings;
     const float clip =
         s->clip_norm > 0 ? det_clip_factor(result->gradient_norm, s->clip_norm) : 1.0f;
     if (s->rule == DET_UPDATE_RMSPROP)
         learning_rate *= det_rmsprop_rate_factor(s->rmsprop_decay, l->updates);
+    if (l->average_slot >= 0 && l->updates == 0)
+        begin_averages(l);
     for (int32_t p = 0; p < l->graph.param_count; p++) {
         const struct det_param *param = &l->graph.params[p];
         if (!l->trainable[p])
@@ -160,7 +193,16 @@ det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float
             det_scale(step->pool, l->gradients + param->offset, param->count, clip);
         update_param(step, param, learning_rate);
     }
-    det_net_update_moving(step->net, l->params);
+    if (l->average_slot >= 0)
+        update_averages(step);
+}
+
+det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float learning_rate,
+                               const struct det_step_result *result)
+{
+    (void)env;
+    update(step, learning_rate, result);
+    det_net_update_moving(step->net, step->learner->params);
     return DET_OK;
 }
 
@@ -180,9 +222,51 @@ det_status det_cpu_step_begin(struct det_env *env, struct det_step *step, float 
     return DET_OK;
 }
 
+/* Takes one batch in; with the last one the gradients and the result become the means. */
+static void accumulate(struct det_step *step, struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    struct det_step_result *sum = &step->so_far;
+    const bool first = l->batches_done == 0, last = l->batches_done + 1 == l->settings.accumulate;
+    const double share = 1.0 / l->settings.accumulate;
+    double squares = 0;
+    if (first)
+        *sum = (struct det_step_result){0};
+    sum->localization_loss += result->localization_loss * share;
+    sum->classification_loss += result->classification_loss * share;
+    sum->regularization_loss += result->regularization_loss * share;
+    sum->total_loss += result->total_loss * share;
+    sum->matched_anchors += result->matched_anchors;
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        float *sums = step->sums + param->offset, *gradient = l->gradients + param->offset;
+        if (!l->trainable[p])
+            continue;
+        if (first)
+            memcpy(sums, gradient, param->count * sizeof *sums);
+        else
+            det_add(step->pool, sums, gradient, param->count);
+        if (!last)
+            continue;
+        memcpy(gradient, sums, param->count * sizeof *sums);
+        det_scale(step->pool, gradient, param->count, (float)share);
+        squares += det_sum_of_squares(step->pool, gradient, param->count);
+    }
+    if (last) {
+        *result = *sum;
+        result->gradient_norm = sqrt(squares);
+    }
+}
+
 det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
                             struct det_step_result *result)
 {
+    struct det_learner *l = step->learner;
     DET_TRY_RETURN(det_cpu_step_gradients(env, step, step->images, step->truths, result));
-    return det_cpu_step_update(env, step, step->learning_rate, result);
+    if (l->settings.accumulate > 1)
+        accumulate(step, result);
+    if (l->batches_done + 1 == l->settings.accumulate)
+        update(step, step->learning_rate, result);
+    det_net_update_moving(step->net, l->params);
+    return DET_OK;
 }

@@ -194,11 +194,9 @@ det_status det_cuda_net_refresh_params(struct det_env *env, const struct det_cud
                           "copying the parameters to bf16");
 }
 
-det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *net)
+det_status det_cuda_net_gather(struct det_env *env, const struct det_cuda_net *net)
 {
     const struct det_device *d = net->device;
-    for (int32_t i = 0; i < net->graph->op_count; i++)
-        DET_TRY_RETURN(det_cuda_net_forward_op(env, net, i));
     DET_TRY_RETURN(det_cuda_check(
         env, detk_gather_levels(d->stream, d->type, &net->box_levels, net->encodings),
         "collecting the box encodings"));
@@ -207,17 +205,29 @@ det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *
                           "collecting the class logits");
 }
 
-det_status det_cuda_net_backward(struct det_env *env, const struct det_cuda_net *net)
+det_status det_cuda_net_scatter(struct det_env *env, const struct det_cuda_net *net)
 {
     const struct det_device *d = net->device;
     DET_TRY_RETURN(det_cuda_check(
         env,
         detk_scatter_levels(d->stream, d->type, &net->box_gradient_levels, net->encoding_gradients),
         "spreading the box gradients"));
-    DET_TRY_RETURN(det_cuda_check(
+    return det_cuda_check(
         env,
         detk_scatter_levels(d->stream, d->type, &net->class_gradient_levels, net->logit_gradients),
-        "spreading the class gradients"));
+        "spreading the class gradients");
+}
+
+det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *net)
+{
+    for (int32_t i = 0; i < net->graph->op_count; i++)
+        DET_TRY_RETURN(det_cuda_net_forward_op(env, net, i));
+    return det_cuda_net_gather(env, net);
+}
+
+det_status det_cuda_net_backward(struct det_env *env, const struct det_cuda_net *net)
+{
+    DET_TRY_RETURN(det_cuda_net_scatter(env, net));
     for (int32_t i = net->graph->op_count - 1; i >= 0; i--)
         DET_TRY_RETURN(det_cuda_net_backward_op(env, net, i));
     return DET_OK;

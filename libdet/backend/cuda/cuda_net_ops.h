@@ -10,4 +10,8 @@ det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_ne
 det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_net *net,
                                     int32_t index);
 
+/* What is before and behind the operations, in cuda_net.c: the levels' outputs become one array, its gradients the levels'. */
+det_status det_cuda_net_gather(struct det_env *env, const struct det_cuda_net *net);
+det_status det_cuda_net_scatter(struct det_env *env, const struct det_cuda_net *net);
+
 #endif

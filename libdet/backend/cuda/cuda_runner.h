@@ -74,7 +74,10 @@ det_status det_cuda_runner_create(struct det_env *env, struct det_device *device
                                   struct det_runner **runner);
 void det_cuda_runner_destroy(struct det_env *env, struct det_runner **runner);
 size_t det_cuda_runner_bytes(const struct det_runner *runner);
-/* cuda_runner_run.c: running. */
+/* cuda_runner_run.c: running. Two pieces of a run, each enqueued, that are not the network. */
+det_status det_cuda_runner_enqueue_input(struct det_env *env, const struct det_runner *runner);
+det_status det_cuda_runner_enqueue_postprocess(struct det_env *env,
+                                               const struct det_runner *runner);
 det_status det_cuda_runner_set_picture(struct det_env *env, struct det_runner *runner,
                                        int32_t index, const det_image_view *view,
                                        const struct det_frame *frame);

@@ -76,7 +76,7 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
     return DET_OK;
 }
 
-static det_status enqueue_input(struct det_env *env, struct det_runner *r)
+det_status det_cuda_runner_enqueue_input(struct det_env *env, const struct det_runner *r)
 {
     const struct det_device *d = r->device;
     const struct det_cuda_input *in = r->computed;
@@ -100,7 +100,19 @@ static det_status enqueue_input(struct det_env *env, struct det_runner *r)
                           "resizing the pictures");
 }
 
-static det_status enqueue_outputs(struct det_env *env, struct det_runner *r)
+det_status det_cuda_runner_enqueue_postprocess(struct det_env *env, const struct det_runner *r)
+{
+    const struct det_runner_settings *s = &r->settings;
+    return det_cuda_check(env,
+                          detk_postprocess(r->device->stream, &r->postprocess,
+                                           (const float(*)[4])r->anchors, s->batch, s->anchor_count,
+                                           s->spec->num_classes, r->net.logits, r->net.encodings,
+                                           (const float(*)[4])r->computed->windows, &r->found,
+                                           r->workspace),
+                          "post-processing");
+}
+
+static det_status enqueue_outputs(struct det_env *env, const struct det_runner *r)
 {
     const struct det_runner_settings *s = &r->settings;
     const size_t anchors = (size_t)s->batch * (size_t)s->anchor_count;
@@ -117,17 +129,10 @@ static det_status enqueue_outputs(struct det_env *env, struct det_runner *r)
 
 static det_status whole_run(struct det_env *env, void *argument)
 {
-    struct det_runner *r = argument;
-    const struct det_runner_settings *s = &r->settings;
-    DET_TRY_RETURN(enqueue_input(env, r));
+    const struct det_runner *r = argument;
+    DET_TRY_RETURN(det_cuda_runner_enqueue_input(env, r));
     DET_TRY_RETURN(det_cuda_net_forward(env, &r->net));
-    DET_TRY_RETURN(det_cuda_check(
-        env,
-        detk_postprocess(r->device->stream, &r->postprocess, (const float(*)[4])r->anchors,
-                         s->batch, s->anchor_count, s->spec->num_classes, r->net.logits,
-                         r->net.encodings, (const float(*)[4])r->computed->windows, &r->found,
-                         r->workspace),
-        "post-processing"));
+    DET_TRY_RETURN(det_cuda_runner_enqueue_postprocess(env, r));
     return enqueue_outputs(env, r);
 }
 

@@ -58,7 +58,12 @@ size_t det_cuda_step_bytes(const struct det_step *step);
 det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
-/* cuda_step_run.c: running. */
+/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and normalised images, (the network forward,) targets and losses,
+ * (the network backward,) weight decay and norm, update with what follows from it. */
+det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result);

@@ -42,12 +42,12 @@ static void stage_hyper(struct det_step *s, float learning_rate)
     s->staged_hyper->learning_rate = learning_rate;
 }
 
-static det_status enqueue_targets_and_losses(struct det_env *env, struct det_step *s)
+det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *s)
 {
     const struct det_learner *l = s->learner;
     const cudaStream_t stream = s->device->stream;
     const int32_t anchors = l->graph.anchor_count;
-    struct det_cuda_truths *staged = &s->learned->truths;
+    const struct det_cuda_truths *staged = &s->learned->truths;
     const struct detk_truths truths = det_cuda_truths_of(staged);
     DET_TRY_RETURN(det_cuda_check(
         env,
@@ -63,21 +63,21 @@ static det_status enqueue_targets_and_losses(struct det_env *env, struct det_ste
                           "computing the losses");
 }
 
-/* From the images and boxes on the device to s->found. */
-static det_status enqueue_gradients(struct det_env *env, struct det_step *s)
+det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *s)
 {
     const struct det_learner *l = s->learner;
     const struct det_tensor input = l->graph.tensors[0];
     DET_TRY_RETURN(det_cuda_truths_enqueue(env, s->device, &s->learned->truths));
-    DET_TRY_RETURN(
-        det_cuda_check(env,
-                       detk_normalize(s->device->stream, s->device->type, s->learned->images,
-                                      s->batch, l->spec.input_height, l->spec.input_width,
-                                      input.height, input.width, det_cuda_net_input(&s->net)),
-                       "normalising the images"));
-    DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
-    DET_TRY_RETURN(enqueue_targets_and_losses(env, s));
-    DET_TRY_RETURN(det_cuda_net_backward(env, &s->net));
+    return det_cuda_check(env,
+                          detk_normalize(s->device->stream, s->device->type, s->learned->images,
+                                         s->batch, l->spec.input_height, l->spec.input_width,
+                                         input.height, input.width, det_cuda_net_input(&s->net)),
+                          "normalising the images");
+}
+
+det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *s)
+{
+    const struct det_learner *l = s->learner;
     return det_cuda_check(env,
                           detk_gradient_norm(s->device->stream, s->chunks, s->chunk_count,
                                              l->settings.add_regularization_loss,
@@ -86,7 +86,17 @@ static det_status enqueue_gradients(struct det_env *env, struct det_step *s)
                           "measuring the gradients");
 }
 
-static cudaError_t update_params(struct det_step *s)
+/* From the images and boxes on the device to s->found. */
+static det_status enqueue_gradients(struct det_env *env, const struct det_step *s)
+{
+    DET_TRY_RETURN(det_cuda_step_enqueue_input(env, s));
+    DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
+    DET_TRY_RETURN(det_cuda_step_enqueue_losses(env, s));
+    DET_TRY_RETURN(det_cuda_net_backward(env, &s->net));
+    return det_cuda_step_enqueue_norm(env, s);
+}
+
+static cudaError_t update_params(const struct det_step *s)
 {
     const struct det_learner_settings *settings = &s->learner->settings;
     const cudaStream_t stream = s->device->stream;
@@ -105,7 +115,7 @@ static cudaError_t update_params(struct det_step *s)
 }
 
 /* Nothing of it happens when s->found says that the step is not finite. */
-static det_status enqueue_update(struct det_env *env, struct det_step *s)
+det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *s)
 {
     DET_TRY_RETURN(det_cuda_enqueue_upload(env, s->device, s->hyper, s->staged_hyper,
                                            sizeof *s->hyper, "uploading the learning rate"));
@@ -128,7 +138,7 @@ static det_status whole_step(struct det_env *env, void *argument)
 {
     struct det_step *s = argument;
     DET_TRY_RETURN(enqueue_gradients(env, s));
-    DET_TRY_RETURN(enqueue_update(env, s));
+    DET_TRY_RETURN(det_cuda_step_enqueue_update(env, s));
     return enqueue_result(env, s);
 }
 
@@ -194,7 +204,7 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
     (void)result; /* the device has it */
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     stage_hyper(s, learning_rate);
-    DET_TRY_RETURN(enqueue_update(env, s));
+    DET_TRY_RETURN(det_cuda_step_enqueue_update(env, s));
     return det_cuda_device_wait(env, s->device, "updating the parameters");
 }
 

@@ -12,6 +12,7 @@ DET_DECLARE_CONV(ref);
 DET_DECLARE_DWCONV(ref);
 DET_DECLARE_BN(ref);
 DET_DECLARE_ELEMENTWISE(ref);
+DET_DECLARE_NORM(ref);
 
 /* Channels summed at once, in doubles on the stack. */
 #define DET_REF_BLOCK 64

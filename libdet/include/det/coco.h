@@ -136,6 +136,17 @@ DET_API det_status det_coco_evaluator_add_ground_truth(det_coco_evaluator *evalu
                                                        int64_t image_id, int64_t category_id,
                                                        const double box_px[4], double area_px2,
                                                        int is_crowd, int ignore);
+/** One object with all that annotations say about it. */
+typedef struct det_coco_object {
+    int64_t image_id, category_id;
+    double box_px[4]; /**< x, y, width, height */
+    double area_px2;  /**< NaN: width * height */
+    int is_crowd;
+    int difficult; /**< stored as `ignore`: without honour_ignore COCO's figures do not look at it */
+    int group_of; /**< a box around many; Pascal VOC's AP leaves it out, COCO's figures take it as it is */
+} det_coco_object;
+DET_API det_status det_coco_evaluator_add_object(det_coco_evaluator *evaluator,
+                                                 const det_coco_object *object);
 /** One detection. An image or category that was not added, or a value that is not finite, is an
  * error. */
 DET_API det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator, int64_t image_id,

@@ -15,6 +15,7 @@
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detection_report.h"
 #include "det/detector.h"
 #include "det/evaluation.h"
 #include "det/event_log.h"

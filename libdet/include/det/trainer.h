@@ -33,6 +33,9 @@ typedef struct det_trainer_settings {
     const char *const *image_dirs;   /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int resume; /**< 1, the default: go on from the newest checkpoint in model_dir */
+    int32_t
+        accumulate; /**< batches whose mean gradient makes one step, as that many replicas in the
+                             API; default 1. More than 1 only on the CPU */
 
     int64_t
         eval_every_steps; /**< evaluate after every so many steps and after the last one, in this process; 0, the

@@ -78,6 +78,26 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t desc,
                                               int dilation_w, cudnnConvolutionMode_t mode,
                                               cudnnDataType_t compute);
 cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t desc, cudnnMathType_t math);
+cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t desc, int groups);
+
+/* Batch norm, which only bench_cuda asks for, as a peer. */
+typedef enum {
+    CUDNN_BATCHNORM_SPATIAL = 1,
+    CUDNN_BATCHNORM_SPATIAL_PERSISTENT = 2
+} cudnnBatchNormMode_t;
+cudnnStatus_t cudnnBatchNormalizationForwardTraining(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
+    const cudnnTensorDescriptor_t x_desc, const void *x, const cudnnTensorDescriptor_t y_desc,
+    void *y, const cudnnTensorDescriptor_t parameters_desc, const void *scale, const void *bias,
+    double average_factor, void *moving_mean, void *moving_variance, double epsilon,
+    void *saved_mean, void *saved_inverse);
+cudnnStatus_t cudnnBatchNormalizationBackward(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha_data, const void *beta_data,
+    const void *alpha_parameters, const void *beta_parameters, const cudnnTensorDescriptor_t x_desc,
+    const void *x, const cudnnTensorDescriptor_t dy_desc, const void *dy,
+    const cudnnTensorDescriptor_t dx_desc, void *dx, const cudnnTensorDescriptor_t parameters_desc,
+    const void *scale, void *dscale, void *dbias, double epsilon, const void *saved_mean,
+    const void *saved_inverse);
 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,

@@ -1,0 +1,162 @@
+#include "roofline_plan.h"
+
+const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS] = {
+    {"H100", 3.35e12, 66.9e12, 989e12},  /* SXM5, HBM3 */
+    {"H200", 4.8e12, 66.9e12, 989e12},   /* SXM */
+    {"A100", 2.039e12, 19.5e12, 312e12}, /* SXM4 80 GB */
+    {"V100", 0.9e12, 15.7e12, 0},        /* SXM2 */
+};
+
+double roofline_bound(const struct roofline_gpu *gpu, int32_t element, bool dense, double flops,
+                      double bytes)
+{
+    const double peak = dense && element == 2 ? gpu->bf16 : gpu->f32;
+    const double compute = peak > 0 ? flops / peak : 0, memory = bytes / gpu->bandwidth;
+    return compute > memory ? compute : memory;
+}
+
+static void launch(const struct roofline *s, const char *name, const char *what, bool dense,
+                   double flops, double bytes, double fused)
+{
+    const struct roofline_launch one = {name, what, dense, flops, bytes, fused};
+    s->launch(s->user, &one);
+}
+
+static double values_of(const struct roofline *s, int32_t tensor)
+{
+    return (double)det_net_rows(s->graph, tensor, s->batch) *
+           (double)s->graph->tensors[tensor].channels;
+}
+
+/* Whether a tensor is the output of a batch norm: then its consumer can read the norm's input instead. */
+static bool before_norm(const struct det_graph *g, int32_t tensor)
+{
+    for (int32_t i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == DET_OP_BATCH_NORM && g->ops[i].in == tensor)
+            return true;
+    return false;
+}
+
+/* As find_late() of backend/cuda/cuda_net.c has it: depthwise convolutions activate, and in training normalise, what they load. */
+static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
+{
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if ((op->in == tensor && op->kind != DET_OP_DWCONV) || op->in2 == tensor)
+            return false;
+    }
+    return true;
+}
+
+static double conv_flops(const struct roofline *s, const struct det_op *op)
+{
+    const double taps = (double)op->kernel * (double)op->kernel;
+    const double in = op->kind == DET_OP_CONV ? (double)s->graph->tensors[op->in].channels : 1;
+    return 2 * taps * in * values_of(s, op->out);
+}
+
+void roofline_forward_op(const struct roofline *s, const struct det_op *op)
+{
+    const double e = (double)s->element;
+    const double in = values_of(s, op->in) * e, out = values_of(s, op->out) * e;
+    const double in2 = op->in2 >= 0 ? values_of(s, op->in2) * e : 0;
+    const double weights = op->weight >= 0 ? (double)s->graph->params[op->weight].count * e : 0;
+    const bool product = op->kernel == 1 && op->stride == 1;
+    const double columns = (double)op->kernel * op->kernel * values_of(s, op->in) /
+                           ((double)op->stride * op->stride) * e;
+    switch (op->kind) {
+    case DET_OP_CONV:
+        if (!product)
+            launch(s, op->name, "im2col", false, 0, in + columns, -1);
+        launch(s, op->name, "convolution", true, conv_flops(s, op),
+               (product ? in : columns) + weights + out, in + weights + out);
+        if (op->act != DET_ACTIVATION_NONE && !only_depthwise_reads(s->graph, op->out))
+            launch(s, op->name, "activation", false, 0, 2 * out, -1);
+        break;
+    case DET_OP_DWCONV:
+        launch(s, op->name, "depthwise", false, conv_flops(s, op), in + weights + out,
+               in + weights + out);
+        break;
+    case DET_OP_BATCH_NORM:
+        launch(s, op->name, "statistics", false, 3 * values_of(s, op->in), in, -1);
+        launch(s, op->name, "statistics, merging", false, 0, 0, -1);
+        if (op->act == DET_ACTIVATION_NONE || !only_depthwise_reads(s->graph, op->out))
+            launch(s, op->name, "normalisation", false, 2 * values_of(s, op->in), in + out, -1);
+        break;
+    case DET_OP_ADD:
+    case DET_OP_UPSAMPLE_ADD:
+        launch(s, op->name != NULL ? op->name : "-", "addition", false, values_of(s, op->out),
+               in + in2 + out, in + in2 + out);
+        break;
+    }
+}
+
+void roofline_backward_op(const struct roofline *s, const struct det_op *op)
+{
+    const double e = (double)s->element;
+    const double in = values_of(s, op->in) * e, out = values_of(s, op->out) * e;
+    const double count = op->weight >= 0 ? (double)s->graph->params[op->weight].count : 0;
+    const bool product = op->kernel == 1 && op->stride == 1, dense = op->kind == DET_OP_CONV;
+    const double columns = (double)op->kernel * op->kernel * values_of(s, op->in) /
+                           ((double)op->stride * op->stride) * e;
+    /* Gradient of a normalised output: its own gradient and the norm's input. */
+    const double gradient = before_norm(s->graph, op->out) ? 2 * out : out;
+    switch (op->kind) {
+    case DET_OP_CONV:
+    case DET_OP_DWCONV:
+        if (op->bias >= 0)
+            launch(s, op->name, "bias gradient", false, 0, out, -1);
+        if (dense && !product)
+            launch(s, op->name, "im2col", false, 0, in + columns, -1);
+        launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
+               (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+        if (op->in != 0)
+            launch(s, op->name, "input gradient", dense, conv_flops(s, op), in + out + count * e,
+                   in + gradient + count * e);
+        break;
+    case DET_OP_BATCH_NORM:
+        launch(s, op->name, "sums", false, 6 * values_of(s, op->in), in + out, in);
+        launch(s, op->name, "sums, merging", false, 0, 0, -1);
+        launch(s, op->name, "input gradient", false, 6 * values_of(s, op->in), in + out + in, -1);
+        break;
+    case DET_OP_ADD:
+        launch(s, "-", "gradient", false, 0, out + in, -1);
+        break;
+    case DET_OP_UPSAMPLE_ADD:
+        launch(s, "-", "gradient", false, values_of(s, op->out), out + in, out + in);
+        break;
+    }
+}
+
+void roofline_around(const struct roofline *s)
+{
+    const struct det_graph *g = s->graph;
+    const double e = (double)s->element, params = (double)g->param_floats;
+    const double anchors = (double)s->batch * (double)g->anchor_count;
+    const double outputs = anchors * (double)(g->class_slots + 4);
+    const double pixels = values_of(s, 0);
+    launch(s, "-", s->training ? "images to input" : "picture to input", false, 0,
+           pixels * (s->training ? 4 : 1) + pixels * e,
+           pixels * (s->training ? 4 : 1) + pixels * e);
+    launch(s, "-", "outputs to one array", false, 0, outputs * (e + 4), -1);
+    if (!s->training) {
+        launch(s, "-", "candidates", false, 0, anchors * (double)g->class_slots * 4,
+               anchors * (double)g->class_slots * e);
+        launch(s, "-", "suppression", false, 0, 0, 0);
+        launch(s, "-", "merging", false, 0, 0, 0);
+        return;
+    }
+    const double targets = anchors * 4 * (1 + 1 + 1 + 1 + 4);
+    launch(s, "-", "matching", false, 0, anchors * (16 + 4), anchors * 16);
+    launch(s, "-", "encoding", false, 0, anchors * (16 + 4) + targets, targets);
+    launch(s, "-", "matches, total", false, 0, 0, 0);
+    launch(s, "-", "losses", false, 0, targets + outputs * 8, targets + outputs * 2 * e);
+    launch(s, "-", "losses, total", false, 0, 0, 0);
+    launch(s, "-", "gradients to levels", false, 0, outputs * (e + 4), -1);
+    launch(s, "-", "weight decay and norm", false, 0, params * 12, params * 8);
+    launch(s, "-", "norm, total", false, 0, 0, 0);
+    launch(s, "-", "update", false, 0, params * 20, params * 20);
+    launch(s, "-", "moving statistics", false, 0, 0, 0);
+    if (s->element == 2)
+        launch(s, "-", "bf16 copy of the weights", false, 0, params * 6, params * 2);
+}

@@ -1,0 +1,335 @@
+/* norm_matrix.c: convolutions of training that are matrix products: rows are pixels.
+ *
+ * A task takes a range of pixels, strip by strip. Forward: a strip's operand is normalised into scratch memory, multiplied
+ * with every panel of the packed weights, and the result's sums are taken while it is in the cache. Backward: the strip's
+ * gradient is made in scratch memory, multiplied with the turned weights for din, whose sums are taken; then the operand is
+ * made, and the product of the two is added to the weights' gradient, which each task has of its own; they are added up in
+ * the order of the tasks. Where the weights are many and the pixels few (late layers) such copies would cost more than they
+ * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges.
+ *
+ * Rows of the scratch memory are an odd number of cache lines apart, so that a column of a strip does not fall into few sets
+ * of the first-level cache. */
+#include <string.h>
+
+#include "backend/cpu/norm_conv.h"
+
+#define NEAR_FLOATS    32768 /* weights that stay in L2 with a strip */
+#define STRIP_FLOATS   16384 /* a forward strip's operand and result */
+#define FAR_STRIP      65536 /* the same where the weights pass by each time */
+#define STRIP_MAX      192   /* pixels, forward */
+#define BLOCK_PIXELS   256   /* pixels, backward */
+#define BLOCK_FLOATS   98304 /* a backward strip's two operands */
+#define TASKS_MAX      64
+#define RANGED_WEIGHTS 65536   /* from here on dw is cut into ranges, when ... */
+#define RANGED_FLOATS  8388608 /* ... the operands of all pixels are no more than this */
+#define PARTIAL_FLOATS 8388608 /* of all tasks: 32 MiB */
+#define ADD_UP_FLOATS  4096    /* a task of adding up */
+
+struct job {
+    const struct detk_isa *isa;
+    int64_t pixels, strip, strips;
+    int32_t in_c, out_c, terms, cols; /* of the product that has pixels for rows */
+    int32_t panels, tasks;
+    const struct detk_norm_forward *forward;
+    const struct detk_norm_backward *backward;
+    float *packed, *scratch;
+    void *feeds;
+    /* backward */
+    bool ranged;
+    int64_t in_row, dout_row; /* of the operands in memory */
+    int64_t weights, scratch_floats, partial_floats;
+    int32_t tiles, ranges; /* tiles of rows of dw */
+    float *partials;
+};
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Floats from row to row of scratch memory: an odd number of cache lines. */
+static int64_t scratch_row(int32_t c)
+{
+    const int64_t lines = ((int64_t)c + 15) / 16;
+    return (lines + 1 - lines % 2) * 16;
+}
+
+static void plan(struct job *job, const struct detk_isa *isa, const struct det_conv_shape *s,
+                 bool backward)
+{
+    *job = (struct job){.isa = isa, .in_c = s->in_c, .out_c = s->out_c};
+    job->pixels = (int64_t)s->n * s->out_h * s->out_w;
+    job->terms = backward ? s->out_c : s->in_c;
+    job->cols = backward ? s->in_c : s->out_c;
+    job->panels = detk_panels(isa->gemm, job->cols);
+    job->weights = (int64_t)s->in_c * s->out_c;
+    job->in_row = scratch_row(s->in_c);
+    job->dout_row = scratch_row(s->out_c);
+    const int64_t row = job->in_row + job->dout_row, tall = isa->gemm->max_rows;
+    int64_t tasks = detk_min(TASKS_MAX, detk_conv_tasks(job->pixels * job->weights));
+    if (!backward) {
+        const int64_t floats = job->weights > NEAR_FLOATS ? FAR_STRIP : STRIP_FLOATS;
+        job->strip = detk_div_up(clamp(floats / row, 24, STRIP_MAX), tall) * tall;
+        job->scratch_floats = job->strip * job->in_row;
+    } else {
+        job->ranged = job->weights > RANGED_WEIGHTS && job->pixels * row <= RANGED_FLOATS;
+        job->strip = clamp(BLOCK_FLOATS / row, job->ranged ? 48 : 64, BLOCK_PIXELS);
+        job->tiles = (int32_t)detk_div_up(s->in_c, tall);
+        job->scratch_floats = row * (job->ranged ? job->pixels : job->strip);
+        if (job->ranged) {
+            job->ranges = (int32_t)detk_min(job->tiles, tasks);
+        } else {
+            /* Adding up the tasks' sums should cost little beside making them. */
+            tasks = detk_min(tasks, detk_max(4, job->pixels * row / (4 * job->weights)));
+            tasks = detk_min(tasks, detk_max(1, PARTIAL_FLOATS / job->weights));
+            job->partial_floats = detk_lines(job->weights);
+        }
+    }
+    job->strips = detk_div_up(job->pixels, job->strip);
+    job->tasks = (int32_t)clamp(tasks, 1, job->strips);
+}
+
+static int64_t packed_floats(const struct job *job)
+{
+    return (int64_t)job->terms * detk_div_up(job->cols, job->isa->gemm->lanes) *
+           job->isa->gemm->lanes;
+}
+
+/* Bytes of workspace; and where everything is, when `memory` is given. */
+static size_t lay_out(struct job *job, void *memory, int threads)
+{
+    size_t bytes = 0;
+    const int64_t scratch = job->scratch_floats * (job->ranged ? 1 : threads);
+    const int64_t partials = job->partial_floats * job->tasks;
+    job->packed = detk_place(memory, &bytes, (size_t)packed_floats(job) * sizeof(float));
+    job->scratch = detk_place(memory, &bytes, (size_t)scratch * sizeof(float));
+    job->partials = detk_place(memory, &bytes, (size_t)partials * sizeof(float));
+    job->feeds = detk_place(memory, &bytes, (size_t)job->tasks * detk_feed_bytes(job->cols));
+    return bytes;
+}
+
+static float *panel_at(const struct job *job, const struct detk_panel *panel)
+{
+    return job->packed + (int64_t)job->terms * panel->first;
+}
+
+/* One panel of w, or of its transpose. */
+static void pack(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct detk_panel panel = detk_panel_at(job->isa->gemm, job->cols, task);
+    const int32_t width = panel.vectors * job->isa->gemm->lanes;
+    float *to = panel_at(job, &panel);
+    if (job->backward == NULL) {
+        const float *from = job->forward->w + panel.first;
+        for (int32_t k = 0; k < job->terms; k++, from += job->cols, to += width) {
+            memcpy(to, from, (size_t)panel.cols * sizeof *to);
+            for (int32_t j = panel.cols; j < width; j++)
+                to[j] = 0;
+        }
+        return;
+    }
+    const float *from = job->backward->w + (int64_t)panel.first * job->out_c;
+    for (int32_t n = 0; n < job->out_c; n += 16) {
+        const int32_t count = n + 16 < job->out_c ? 16 : job->out_c - n;
+        detk_transpose(from + n, job->out_c, panel.cols, count, to, width);
+        to += count * width;
+    }
+}
+
+/* target[rows][cols] (+)= a[rows][terms] * packed weights (+ bias) */
+static void multiply(const struct job *job, const float *a, int64_t a_row, int64_t rows,
+                     float *target, const float *bias, bool accumulate)
+{
+    const struct detk_gemm *gemm = job->isa->gemm;
+    struct detk_tile tile = {.a_row = a_row,
+                             .segments = 1,
+                             .run = job->terms,
+                             .c_row = job->cols,
+                             .accumulate = accumulate,
+                             .ahead = a};
+    const int64_t groups = detk_div_up(rows, gemm->max_rows);
+    for (int32_t p = 0; p < job->panels; p++) {
+        const struct detk_panel panel = detk_panel_at(gemm, job->cols, p);
+        tile.b = panel_at(job, &panel);
+        tile.b_step = panel.vectors * gemm->lanes;
+        tile.cols = panel.cols;
+        tile.bias = bias != NULL ? bias + panel.first : NULL;
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t row = detk_cut(rows, groups, g), next = detk_cut(rows, groups, g + 1);
+            tile.a = a + row * a_row;
+            tile.c = target + row * job->cols + panel.first;
+            gemm->across[panel.vectors - 1][next - row - 1](&tile);
+        }
+    }
+}
+
+/* First pixel of the first strip of a task. */
+static int64_t task_begin(const struct job *job, int32_t task)
+{
+    return detk_min(job->pixels, detk_cut(job->strips, job->tasks, task) * job->strip);
+}
+
+static void forward_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_norm_forward *call = job->forward;
+    const struct detk_rows *rows = job->isa->rows;
+    float *scratch = job->scratch + worker * job->scratch_floats;
+    struct detk_feed feed = detk_feed_start(job->feeds, job->cols, task);
+    const int64_t end = task_begin(job, task + 1);
+    for (int64_t pixel = task_begin(job, task); pixel < end; pixel += job->strip) {
+        const int64_t count = detk_min(job->strip, end - pixel);
+        const float *a = call->in.x + pixel * job->in_c;
+        int64_t a_row = job->in_c;
+        if (call->in.norm != NULL) {
+            rows->value(call->in.norm, job->in_c, a, count, scratch, job->in_row);
+            a = scratch;
+            a_row = job->in_row;
+        }
+        float *out = call->out + pixel * job->out_c;
+        multiply(job, a, a_row, count, out, call->bias, false);
+        if (call->mean != NULL)
+            rows->feed_statistics(&feed, out, count);
+    }
+    rows->end_statistics(&feed);
+}
+
+void detk_norm_matrix_forward(const struct detk_isa *isa, const struct det_exec *x,
+                              const struct det_conv_shape *s, const struct detk_norm_forward *call)
+{
+    struct job job;
+    plan(&job, isa, s, false);
+    job.forward = call;
+    lay_out(&job, x->workspace, det_pool_threads(x->pool));
+    struct det_pool *pool = job.tasks > 1 ? x->pool : NULL;
+    det_pool_run(pool, job.panels, pack, &job);
+    det_pool_run(pool, job.tasks, forward_task, &job);
+    if (call->mean != NULL)
+        detk_feeds_statistics(x, job.feeds, s->out_c, job.tasks, call->mean, call->variance);
+}
+
+/* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels. */
+static void add_products(const struct job *job, const float *in, const float *dout, int64_t pixels,
+                         int32_t first_tile, int32_t end_tile, float *dw, bool accumulate)
+{
+    const struct detk_gemm *gemm = job->isa->gemm;
+    struct detk_tile tile = {.a_step = job->in_row,
+                             .segments = 1,
+                             .run = (int32_t)pixels,
+                             .b_step = job->dout_row,
+                             .c_row = job->out_c,
+                             .accumulate = accumulate,
+                             .ahead = in};
+    const int32_t panels = detk_panels(gemm, job->out_c);
+    for (int32_t p = 0; p < panels; p++) {
+        const struct detk_panel panel = detk_panel_at(gemm, job->out_c, p);
+        tile.b = dout + panel.first;
+        tile.cols = panel.cols;
+        for (int32_t t = first_tile; t < end_tile; t++) {
+            const int64_t row = detk_cut(job->in_c, job->tiles, t);
+            const int64_t next = detk_cut(job->in_c, job->tiles, t + 1);
+            tile.a = in + row;
+            tile.c = dw + row * job->out_c + panel.first;
+            gemm->down[panel.vectors - 1][next - row - 1](&tile);
+        }
+    }
+}
+
+static void backward_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_norm_backward *call = job->backward;
+    const struct det_gradient_to *to = &call->to;
+    const struct detk_rows *rows = job->isa->rows;
+    struct detk_feed feed = detk_feed_start(job->feeds, job->in_c, task);
+    float *dw = job->tasks > 1 ? job->partials + task * job->partial_floats : call->dw;
+    bool accumulate = job->tasks == 1 && call->accumulate;
+    const int64_t end = task_begin(job, task + 1);
+    for (int64_t pixel = task_begin(job, task); pixel < end; pixel += job->strip) {
+        const int64_t count = detk_min(job->strip, end - pixel);
+        float *in = job->ranged ? job->scratch + pixel * job->in_row
+                                : job->scratch + worker * job->scratch_floats;
+        float *dout = job->ranged ? job->scratch + job->pixels * job->in_row + pixel * job->dout_row
+                                  : in + job->strip * job->in_row;
+        rows->gradient(&call->dout, job->out_c, pixel, count, dout, job->dout_row);
+        rows->value(call->in.norm, job->in_c, call->in.x + pixel * job->in_c, count, in,
+                    job->in_row);
+        if (to->din != NULL) {
+            float *din = to->din + pixel * job->in_c;
+            multiply(job, dout, job->dout_row, count, din, NULL, to->accumulate);
+            if (to->sums != NULL)
+                rows->feed_gradient(&feed, to->norm, din, to->x + pixel * job->in_c, count);
+        }
+        if (!job->ranged) {
+            add_products(job, in, dout, count, 0, job->tiles, dw, accumulate);
+            accumulate = true;
+        }
+    }
+    rows->end_gradient(&feed);
+}
+
+/* A range of rows of dw, all pixels. */
+static void range_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const int32_t first = (int32_t)detk_cut(job->tiles, job->ranges, task);
+    const int32_t end = (int32_t)detk_cut(job->tiles, job->ranges, task + 1);
+    const int64_t blocks = detk_div_up(job->pixels, BLOCK_PIXELS);
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t pixel = detk_cut(job->pixels, blocks, b);
+        add_products(job, job->scratch + pixel * job->in_row,
+                     job->scratch + job->pixels * job->in_row + pixel * job->dout_row,
+                     detk_cut(job->pixels, blocks, b + 1) - pixel, first, end, job->backward->dw,
+                     b > 0 || job->backward->accumulate);
+    }
+}
+
+static void add_up(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const int64_t first = (int64_t)task * ADD_UP_FLOATS;
+    const int64_t end = detk_min(first + ADD_UP_FLOATS, job->weights);
+    float *dw = job->backward->dw;
+    if (!job->backward->accumulate)
+        memcpy(dw + first, job->partials + first, (size_t)(end - first) * sizeof *dw);
+    for (int32_t t = job->backward->accumulate ? 0 : 1; t < job->tasks; t++) {
+        const float *from = job->partials + t * job->partial_floats;
+        for (int64_t i = first; i < end; i++)
+            dw[i] += from[i];
+    }
+}
+
+void detk_norm_matrix_backward(const struct detk_isa *isa, const struct det_exec *x,
+                               const struct det_conv_shape *s,
+                               const struct detk_norm_backward *call)
+{
+    struct job job;
+    plan(&job, isa, s, true);
+    job.backward = call;
+    lay_out(&job, x->workspace, det_pool_threads(x->pool));
+    struct det_pool *pool = job.tasks > 1 ? x->pool : NULL;
+    if (call->to.din != NULL)
+        det_pool_run(pool, job.panels, pack, &job);
+    det_pool_run(pool, job.tasks, backward_task, &job);
+    if (job.ranged)
+        det_pool_run(pool, job.ranges, range_task, &job);
+    else if (job.tasks > 1)
+        det_pool_run(pool, (int32_t)detk_div_up(job.weights, ADD_UP_FLOATS), add_up, &job);
+    if (call->to.sums != NULL)
+        detk_feeds_gradient(x, job.feeds, s->in_c, job.tasks, call->to.sums);
+}
+
+size_t detk_norm_matrix_bytes(const struct detk_isa *isa, const struct det_conv_shape *s,
+                              int threads)
+{
+    struct job job;
+    plan(&job, isa, s, false);
+    const size_t forward = lay_out(&job, NULL, threads);
+    plan(&job, isa, s, true);
+    const size_t backward = lay_out(&job, NULL, threads);
+    return forward > backward ? forward : backward;
+}

@@ -1,0 +1,245 @@
+#include "convert/annotations.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int64_t hash_name(const char *name)
+{
+    uint64_t hash = 14695981039346656037U; /* FNV-1a */
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char)*name) * 1099511628211U;
+    return (int64_t)hash;
+}
+
+static det_status add_class(struct det_env *env, struct det_annotations *set, const char *name)
+{
+    uint32_t other = 0;
+    DET_TRY_RETURN(det_path_list_add(env, &set->classes, name));
+    /* Of two names with one hash the second is found by comparing all. */
+    if (det_id_map_find(&set->class_map, hash_name(name), &other))
+        return DET_OK;
+    return det_id_map_add(env, &set->class_map, hash_name(name), (uint32_t)set->classes.count - 1);
+}
+
+det_status det_annotations_init(struct det_env *env, struct det_annotations *set,
+                                const struct det_label_map *map)
+{
+    *set = (struct det_annotations){.classes_are_fixed = map != NULL};
+    for (int32_t i = 0; map != NULL && i < map->count; i++) {
+        const det_status status = add_class(env, set, map->names[i]);
+        if (status != DET_OK) {
+            det_annotations_free(env, set);
+            return status;
+        }
+    }
+    return DET_OK;
+}
+
+void det_annotations_free(struct det_env *env, struct det_annotations *set)
+{
+    for (size_t i = 0; i < set->image_count; i++) {
+        det_free(env, &set->images[i].where);
+        det_free(env, &set->images[i].name);
+        det_free(env, &set->images[i].source_id);
+        det_free(env, &set->images[i].path);
+    }
+    for (size_t i = 0; i < set->record_count; i++)
+        det_record_set_close(env, &set->records[i]);
+    det_free(env, &set->records);
+    det_free(env, &set->images);
+    det_free(env, &set->objects);
+    det_path_list_free(env, &set->classes);
+    det_path_list_free(env, &set->splits);
+    det_id_map_free(env, &set->class_map);
+    *set = (struct det_annotations){0};
+}
+
+det_status det_annotations_add_image(struct det_env *env, struct det_annotations *set,
+                                     const char *where, const char *name, bool boxes_px,
+                                     size_t *index)
+{
+    if (set->image_count >= UINT32_MAX)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: more than 2^32 images", where);
+    DET_TRY_RETURN(det_grow(env, &set->images, &set->image_capacity, set->image_count + 1,
+                            sizeof *set->images, "images"));
+    struct det_labelled_image *image = &set->images[set->image_count];
+    *image = (struct det_labelled_image){.boxes_px = boxes_px, .orientation = 1, .turn = 1};
+    *index = set->image_count++;
+    DET_TRY_RETURN(det_strdup(env, &image->where, where));
+    return name != NULL ? det_strdup(env, &image->name, name) : DET_OK;
+}
+
+struct det_labelled_object det_annotations_object(size_t image)
+{
+    return (struct det_labelled_object){
+        .image = (uint32_t)image, .class_index = -1, .weight = 1, .number = UINT32_MAX};
+}
+
+det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
+                                      const struct det_labelled_object *object)
+{
+    DET_TRY_RETURN(det_grow(env, &set->objects, &set->object_capacity, set->object_count + 1,
+                            sizeof *set->objects, "objects"));
+    struct det_labelled_object *at = &set->objects[set->object_count++];
+    *at = *object;
+    size_t *count = &set->images[object->image].object_count;
+    if (at->number == UINT32_MAX)
+        at->number = (uint32_t)*count;
+    ++*count;
+    return DET_OK;
+}
+
+det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
+                                 int32_t *index)
+{
+    uint32_t found = 0;
+    *index = -1;
+    if (det_id_map_find(&set->class_map, hash_name(name), &found)) {
+        if (strcmp(set->classes.paths[found], name) == 0) {
+            *index = (int32_t)found;
+            return DET_OK;
+        }
+        for (size_t i = 0; i < set->classes.count; i++) {
+            if (strcmp(set->classes.paths[i], name) == 0) {
+                *index = (int32_t)i;
+                return DET_OK;
+            }
+        }
+    }
+    if (set->classes_are_fixed)
+        return DET_OK;
+    DET_TRY_RETURN(add_class(env, set, name));
+    *index = (int32_t)set->classes.count - 1;
+    return DET_OK;
+}
+
+det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
+                                       const char *name, int32_t *index)
+{
+    for (size_t i = 0; i < set->splits.count; i++) {
+        if (strcmp(set->splits.paths[i], name) == 0) {
+            *index = (int32_t)i;
+            return DET_OK;
+        }
+    }
+    *index = (int32_t)set->splits.count;
+    return det_path_list_add(env, &set->splits, name);
+}
+
+struct class_key {
+    int64_t label; /* the number that its objects have, 0: none, or not always the same */
+    char *name;
+    int32_t index;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct class_key *)a)->name, ((const struct class_key *)b)->name);
+}
+
+static int by_label(const void *a, const void *b)
+{
+    const struct class_key *x = a, *y = b;
+    return x->label < y->label ? -1 : x->label > y->label;
+}
+
+/* True when the classes' numbers are 1 .. K. */
+static bool find_labels(const struct det_annotations *set, struct class_key *keys)
+{
+    const size_t count = set->classes.count;
+    for (size_t i = 0; i < set->object_count; i++) {
+        const struct det_labelled_object *object = &set->objects[i];
+        if (object->class_index >= 0 && keys[object->class_index].label == 0)
+            keys[object->class_index].label = object->label;
+    }
+    qsort(keys, count, sizeof *keys, by_label);
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].label != (int64_t)i + 1)
+            return false;
+    return true;
+}
+
+static det_status order_classes(struct det_env *env, struct det_annotations *set)
+{
+    const size_t count = set->classes.count;
+    struct class_key *keys = NULL;
+    int32_t *to = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &keys, count, sizeof *keys, "classes"));
+    DET_TRY(det_alloc(env, &to, count, sizeof *to, "classes"));
+    for (size_t i = 0; i < count; i++)
+        keys[i] = (struct class_key){.name = set->classes.paths[i], .index = (int32_t)i};
+    const bool numbered = find_labels(set, keys);
+    if (!numbered)
+        qsort(keys, count, sizeof *keys, by_name);
+    det_id_map_free(env, &set->class_map);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t other = 0;
+        to[keys[i].index] = (int32_t)i;
+        set->classes.paths[i] = keys[i].name;
+        if (!det_id_map_find(&set->class_map, hash_name(keys[i].name), &other))
+            DET_TRY(det_id_map_add(env, &set->class_map, hash_name(keys[i].name), (uint32_t)i));
+    }
+    for (size_t i = 0; i < set->object_count; i++) {
+        struct det_labelled_object *object = &set->objects[i];
+        if (object->class_index >= 0)
+            object->class_index = to[object->class_index];
+        if (!numbered)
+            object->label = 0; /* numbers of a map that is not here */
+    }
+fail:
+    det_free(env, &keys);
+    det_free(env, &to);
+    return status;
+}
+
+/* A counting sort: stable, so that objects keep their order within an image. */
+static det_status order_objects(struct det_env *env, struct det_annotations *set)
+{
+    struct det_labelled_object *sorted = NULL;
+    size_t total = 0;
+    DET_TRY_RETURN(det_alloc(env, &sorted, set->object_count, sizeof *sorted, "objects"));
+    for (size_t i = 0; i < set->image_count; i++) {
+        set->images[i].first_object = total;
+        total += set->images[i].object_count;
+        set->images[i].object_count = 0;
+    }
+    for (size_t i = 0; i < set->object_count; i++) {
+        struct det_labelled_image *image = &set->images[set->objects[i].image];
+        sorted[image->first_object + image->object_count++] = set->objects[i];
+    }
+    det_free(env, &set->objects);
+    set->objects = sorted;
+    set->object_capacity = set->object_count;
+    return DET_OK;
+}
+
+det_status det_annotations_finish(struct det_env *env, struct det_annotations *set)
+{
+    if (set->splits.count == 0)
+        DET_TRY_RETURN(det_path_list_add(env, &set->splits, "data"));
+    if (set->classes_as_met && set->classes.count > 1)
+        DET_TRY_RETURN(order_classes(env, set));
+    return order_objects(env, set);
+}
+
+det_status det_source_bytes_open(struct det_env *env, const struct det_labelled_image *image,
+                                 struct det_source_bytes *source)
+{
+    *source = (struct det_source_bytes){.data = image->encoded.data, .bytes = image->encoded.bytes};
+    if (image->path == NULL)
+        return DET_OK;
+    DET_TRY_RETURN(det_file_map_open(env, image->path, &source->map));
+    source->data = source->map.data;
+    source->bytes = source->map.bytes;
+    return DET_OK;
+}
+
+void det_source_bytes_close(struct det_source_bytes *source)
+{
+    if (source->map.data != NULL)
+        det_file_map_close(&source->map);
+    *source = (struct det_source_bytes){0};
+}

@@ -1,0 +1,103 @@
+/* annotations.h: a labelled data set in memory, whatever file format it came from: what the readers
+ * (readers.h) fill, the checks, repairs and splits work on and the writers (writers.h) write.
+ *
+ * Life: a reader adds images and objects as the source has them, boxes in pixels or normalised, good
+ * or bad; det_annotations_resolve() decodes every image, settles which frame the boxes are in and
+ * normalises them; det_annotations_check() judges; det_annotations_repair() mends. Pixels are never
+ * kept: an image is a file's path, or bytes of a record file that stays mapped.
+ */
+#ifndef DET_CONVERT_ANNOTATIONS_H
+#define DET_CONVERT_ANNOTATIONS_H
+
+#include "base/id_map.h"
+#include "base/io.h"
+#include "data/image.h"
+#include "formats/label_map.h"
+#include "formats/tf_example.h"
+#include "formats/tfrecord.h"
+
+struct det_labelled_object {
+    uint32_t image;      /* position in images */
+    int32_t class_index; /* position in classes, -1: the source names none that is known */
+    int64_t label;       /* its number in a tf.Example, 0: none */
+    double box[4]; /* ymin, xmin, ymax, xmax; in pixels (see boxes_px), once resolved normalised */
+    double area_px2; /* 0: not given */
+    double weight;   /* 1 unless the source says otherwise */
+    bool difficult, group_of, is_crowd, truncated;
+    uint32_t number; /* from 0, among the objects of its image in the source */
+    uint32_t line;   /* in the source's text, 0: none */
+};
+
+struct det_labelled_image {
+    char *where;     /* begins messages: "a.xml", "x.tfrecord: record 3" */
+    char *name;      /* file name with its folders below the images' folder */
+    char *source_id; /* NULL: the name */
+    char *path;      /* file with the pixels, NULL: in `encoded`, or nowhere */
+    struct det_bytes encoded;
+    int32_t width_px,
+        height_px; /* as the source says, 0: it does not; once resolved, of the boxes' frame */
+    int32_t split; /* position in splits */
+    bool boxes_px;
+    bool broken; /* cannot be used: not found, does not decode */
+    /* once resolved */
+    enum det_image_kind kind;
+    int32_t stored_width_px, stored_height_px; /* what the source said */
+    uint8_t orientation;                       /* EXIF, 1 when there is none */
+    uint8_t turn;        /* the orientation that writing bakes into the pixels, 1: none */
+    uint64_t pixel_hash; /* of the decoded pixels as they are in the file */
+    size_t first_object, object_count;
+};
+
+struct det_annotations {
+    struct det_labelled_image *images;
+    size_t image_count, image_capacity;
+    struct det_labelled_object *objects; /* once finished: image by image */
+    size_t object_count, object_capacity;
+    struct det_path_list classes, splits; /* names */
+    struct det_id_map class_map;
+    struct det_record_set *records; /* the files that `encoded` points into */
+    size_t record_count, record_capacity;
+    bool classes_are_fixed; /* by a label map: other names are not added */
+    bool classes_as_met;    /* a source has no order of classes: finishing gives them one */
+};
+
+/* Classes of a label map, in its order; names that it lacks are not added then. map NULL: classes are
+ * added as they come. */
+det_status det_annotations_init(struct det_env *env, struct det_annotations *set,
+                                const struct det_label_map *map);
+void det_annotations_free(struct det_env *env, struct det_annotations *set);
+
+/* Adds an image with boxes in pixels or not; texts are copied, all but `where` may be NULL.
+ * *index: its position. */
+det_status det_annotations_add_image(struct det_env *env, struct det_annotations *set,
+                                     const char *where, const char *name, bool boxes_px,
+                                     size_t *index);
+/* object->class_index and ->image are set by the caller; number is given here when it is UINT32_MAX. */
+det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
+                                      const struct det_labelled_object *object);
+/* A blank object of the image: class -1, weight 1. */
+struct det_labelled_object det_annotations_object(size_t image);
+
+/* Position of a class, added when it is new and classes are not fixed; -1: not known. */
+det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
+                                 int32_t *index);
+/* Position of a split, added when it is new. */
+det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
+                                       const char *name, int32_t *index);
+
+/* Brings the objects into the order of images, and classes that came as they were met into an order
+ * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
+ * 1 .. K, else by name. Called once, after the last reader. */
+det_status det_annotations_finish(struct det_env *env, struct det_annotations *set);
+
+/* The bytes of an image as they are in the source; close with det_source_bytes_close. */
+struct det_source_bytes {
+    struct det_file_map map;
+    const uint8_t *data;
+    size_t bytes;
+};
+det_status det_source_bytes_open(struct det_env *env, const struct det_labelled_image *image,
+                                 struct det_source_bytes *source);
+void det_source_bytes_close(struct det_source_bytes *source);
+
+#endif

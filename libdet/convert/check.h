@@ -1,0 +1,28 @@
+/* check.h: judges a resolved data set, and mends what can be mended without guessing much. */
+#ifndef DET_CONVERT_CHECK_H
+#define DET_CONVERT_CHECK_H
+
+#include "convert/annotations.h"
+#include "convert/findings.h"
+
+/* Findings on classes, boxes, ids and duplicates, in the order of images. Call after
+ * det_annotations_resolve(). */
+det_status det_annotations_check(struct det_env *env, const struct det_annotations *set,
+                                 struct det_findings *findings);
+
+struct det_repairs {
+    size_t images_dropped; /* missing, no JPEG or PNG, do not decode; later ones of equal pixels */
+    size_t images_turned;  /* turned as the boxes need it, their EXIF tag gone */
+    size_t tags_removed;   /* EXIF rotation that the boxes ignore */
+    size_t sizes_corrected;
+    size_t ids_changed;                  /* a source_id that came before: "ID#2" */
+    size_t boxes_clipped, boxes_swapped; /* reversed: min and max exchanged */
+    size_t boxes_dropped;   /* not finite, without area, outside, without a known class, twice */
+    size_t classes_by_text; /* number and text were different classes: the text stands */
+};
+
+/* Drops and changes in place; afterwards det_annotations_check() finds no error. */
+det_status det_annotations_repair(struct det_env *env, struct det_annotations *set,
+                                  struct det_repairs *repairs);
+
+#endif

@@ -1,0 +1,39 @@
+#include "convert/findings.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *name;
+    enum det_severity severity;
+} rules[] = {
+#define DET_RULE_ROW(name, text, severity) {text, DET_SEVERITY_##severity},
+    DET_RULE_TABLE(DET_RULE_ROW)
+#undef DET_RULE_ROW
+};
+
+const char *det_rule_name(enum det_rule rule)
+{
+    return rules[rule].name;
+}
+
+enum det_severity det_rule_severity(enum det_rule rule)
+{
+    return rules[rule].severity;
+}
+
+void det_finding(struct det_findings *findings, enum det_rule rule, const char *format, ...)
+{
+    char message[DET_ERROR_BYTES];
+    findings->counts[rule]++;
+    if (rules[rule].severity == DET_SEVERITY_ERROR)
+        findings->errors++;
+    else
+        findings->warnings++;
+    if (findings->report == NULL)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    findings->report(findings->user, rule, message);
+}

@@ -1,0 +1,163 @@
+/* stats_text.c: the statistics of stats.h as text. */
+#include <math.h>
+#include <string.h>
+
+#include "convert/stats.h"
+#include "convert/writers.h"
+
+static const char *split_name(const struct det_annotations *set, const struct det_set_stats *stats,
+                              size_t s)
+{
+    return s < stats->split_count ? set->splits.paths[s] : "all";
+}
+
+/* With one split alone the line of all would say the same again. */
+static size_t lines_of(const struct det_set_stats *stats)
+{
+    return stats->split_count == 1 ? 1 : stats->split_count + 1;
+}
+
+/* A number rounded to `step`, for people. */
+static const char *rounded(char buffer[32], double value, double step)
+{
+    return det_format_pixels(buffer, floor(value / step + .5) * step);
+}
+
+/* Width of the widest name, at least that of the heading. */
+static int name_width(const struct det_annotations *set, const struct det_set_stats *stats)
+{
+    size_t width = strlen("class");
+    for (size_t s = 0; s < lines_of(stats); s++)
+        width =
+            strlen(split_name(set, stats, s)) > width ? strlen(split_name(set, stats, s)) : width;
+    for (size_t k = 0; k < stats->class_count; k++)
+        width = strlen(set->classes.paths[k]) > width ? strlen(set->classes.paths[k]) : width;
+    return width > 40 ? 40 : (int)width;
+}
+
+static det_status put_splits(struct det_env *env, const struct det_annotations *set,
+                             const struct det_set_stats *stats, int width, struct det_text *text)
+{
+    char n[8][32];
+    DET_TRY_RETURN(det_text_printf(env, text, "%-*s %8s %8s %9s %10s   %-21s %-17s %s\n", width,
+                                   "split", "images", "boxes", "no boxes", "duplicates",
+                                   "boxes/image 50% 95% max", "width 5% 50% 95%",
+                                   "height 5% 50% 95%"));
+    for (size_t s = 0; s < lines_of(stats); s++) {
+        const struct det_split_stats *p = &stats->splits[s];
+        DET_TRY_RETURN(det_text_printf(
+            env, text,
+            "%-*.40s %8zu %8zu %9zu %10zu   %11s %3s %3s %3s   %8s %4s %4s %9s %4s %4s\n", width,
+            split_name(set, stats, s), p->images, p->objects, p->without_objects, p->duplicates, "",
+            rounded(n[0], p->per_image.median, 1), rounded(n[1], p->per_image.q95, 1),
+            rounded(n[7], p->per_image.most, 1), rounded(n[2], p->width_px.q05, 1),
+            rounded(n[3], p->width_px.median, 1), rounded(n[4], p->width_px.q95, 1),
+            rounded(n[5], p->height_px.q05, 1), rounded(n[6], p->height_px.median, 1),
+            rounded((char[32]){0}, p->height_px.q95, 1)));
+    }
+    return DET_OK;
+}
+
+static det_status put_classes(struct det_env *env, const struct det_annotations *set,
+                              const struct det_set_stats *stats, size_t s, int width,
+                              struct det_text *text)
+{
+    char n[6][32];
+    DET_TRY_RETURN(det_text_printf(env, text, "\n%s\n%-*s %8s %8s %7s %7s %7s   %-21s %s\n",
+                                   split_name(set, stats, s), width, "class", "boxes", "images",
+                                   "small", "medium", "large", "side px 5% 50% 95%",
+                                   "width/height 5% 50% 95%"));
+    for (size_t k = 0; k < stats->class_count; k++) {
+        const struct det_class_stats *c = &stats->splits[s].classes[k];
+        DET_TRY_RETURN(det_text_printf(
+            env, text, "%-*.40s %8zu %8zu %7zu %7zu %7zu   %9s %5s %5s   %12s %5s %5s\n", width,
+            set->classes.paths[k], c->objects, c->images, c->small, c->medium, c->large,
+            rounded(n[0], c->side_px.q05, 1), rounded(n[1], c->side_px.median, 1),
+            rounded(n[2], c->side_px.q95, 1), rounded(n[3], c->aspect.q05, .01),
+            rounded(n[4], c->aspect.median, .01), rounded(n[5], c->aspect.q95, .01)));
+    }
+    return DET_OK;
+}
+
+det_status det_set_stats_table(struct det_env *env, const struct det_annotations *set,
+                               const struct det_set_stats *stats, struct det_text *text)
+{
+    const int width = name_width(set, stats);
+    DET_TRY_RETURN(put_splits(env, set, stats, width, text));
+    for (size_t s = 0; s < lines_of(stats); s++)
+        DET_TRY_RETURN(put_classes(env, set, stats, s, width, text));
+    if (stats->across > 0)
+        DET_TRY_RETURN(det_text_printf(
+            env, text,
+            "\n%zu images are in more than one split: evaluation then measures what was "
+            "trained on\n",
+            stats->across));
+    if (stats->broken > 0)
+        DET_TRY_RETURN(det_text_printf(env, text,
+                                       "\n%zu images cannot be used: `det-data check` names them\n",
+                                       stats->broken));
+    return DET_OK;
+}
+
+static det_status put_quantiles(struct det_env *env, struct det_text *text, const char *name,
+                                const struct det_quantiles *q)
+{
+    char n[6][32];
+    return det_text_printf(
+        env, text,
+        ", \"%s\": {\"min\": %s, \"q05\": %s, \"median\": %s, \"q95\": %s, \"max\": %s, "
+        "\"mean\": %s}",
+        name, det_format_double(n[0], q->least), det_format_double(n[1], q->q05),
+        det_format_double(n[2], q->median), det_format_double(n[3], q->q95),
+        det_format_double(n[4], q->most), det_format_double(n[5], q->mean));
+}
+
+static det_status put_split(struct det_env *env, const struct det_annotations *set,
+                            const char *name, const struct det_split_stats *p, size_t class_count,
+                            struct det_text *text)
+{
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"name\": "));
+    DET_TRY_RETURN(det_text_json_string(env, text, name));
+    DET_TRY_RETURN(det_text_printf(
+        env, text,
+        ", \"images\": %zu, \"boxes\": %zu, \"images_without_boxes\": %zu, \"duplicates\": "
+        "%zu, \"difficult\": %zu, \"crowd\": %zu, \"group_of\": %zu",
+        p->images, p->objects, p->without_objects, p->duplicates, p->difficult, p->crowd,
+        p->group_of));
+    DET_TRY_RETURN(put_quantiles(env, text, "boxes_per_image", &p->per_image));
+    DET_TRY_RETURN(put_quantiles(env, text, "width_px", &p->width_px));
+    DET_TRY_RETURN(put_quantiles(env, text, "height_px", &p->height_px));
+    DET_TRY_RETURN(det_text_printf(env, text, ",\n  \"classes\": ["));
+    for (size_t k = 0; k < class_count; k++) {
+        const struct det_class_stats *c = &p->classes[k];
+        DET_TRY_RETURN(
+            det_text_printf(env, text, "%s\n   {\"id\": %zu, \"name\": ", k > 0 ? "," : "", k + 1));
+        DET_TRY_RETURN(det_text_json_string(env, text, set->classes.paths[k]));
+        DET_TRY_RETURN(
+            det_text_printf(env, text,
+                            ", \"boxes\": %zu, \"images\": %zu, \"small\": %zu, \"medium\": %zu, "
+                            "\"large\": %zu",
+                            c->objects, c->images, c->small, c->medium, c->large));
+        DET_TRY_RETURN(put_quantiles(env, text, "side_px", &c->side_px));
+        DET_TRY_RETURN(put_quantiles(env, text, "aspect", &c->aspect));
+        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+    }
+    return det_text_printf(env, text, "]}");
+}
+
+det_status det_set_stats_json(struct det_env *env, const struct det_annotations *set,
+                              const struct det_set_stats *stats, struct det_text *text)
+{
+    DET_TRY_RETURN(det_text_printf(
+        env, text, "{\"broken_images\": %zu, \"images_in_several_splits\": %zu,\n \"splits\": [",
+        stats->broken, stats->across));
+    for (size_t s = 0; s < stats->split_count; s++) {
+        DET_TRY_RETURN(det_text_printf(env, text, s > 0 ? ",\n  " : "\n  "));
+        DET_TRY_RETURN(
+            put_split(env, set, set->splits.paths[s], &stats->splits[s], stats->class_count, text));
+    }
+    DET_TRY_RETURN(det_text_printf(env, text, "],\n \"all\": "));
+    DET_TRY_RETURN(
+        put_split(env, set, "all", &stats->splits[stats->split_count], stats->class_count, text));
+    return det_text_printf(env, text, "}\n");
+}

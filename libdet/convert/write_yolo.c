@@ -1,0 +1,102 @@
+/* write_yolo.c: see writers.h. An image without boxes gets an empty label file. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "convert/writers.h"
+
+static det_status write_labels(struct det_env *env, const struct det_write_settings *settings,
+                               const struct det_annotations *set,
+                               const struct det_labelled_image *image, const char *name)
+{
+    struct det_text text = {0};
+    char *path = NULL;
+    det_status status = DET_OK;
+    for (size_t i = 0; i < image->object_count; i++) {
+        const struct det_labelled_object *object = &set->objects[image->first_object + i];
+        const double *b = object->box;
+        char n[4][32];
+        DET_TRY(det_text_printf(
+            env, &text, "%d %s %s %s %s\n", (int)object->class_index,
+            det_format_share(n[0], (b[1] + b[3]) / 2), det_format_share(n[1], (b[0] + b[2]) / 2),
+            det_format_share(n[2], b[3] - b[1]), det_format_share(n[3], b[2] - b[0])));
+    }
+    DET_TRY(det_format(env, &path, "labels/%s/%.*s.txt", set->splits.paths[image->split],
+                       (int)(strrchr(name, '.') - name), name));
+    DET_TRY(det_write_text_file(env, settings, path, &text));
+fail:
+    det_free(env, &path);
+    det_text_free(env, &text);
+    return status;
+}
+
+static bool split_is_used(const struct det_annotations *set, size_t split)
+{
+    for (size_t i = 0; i < set->image_count; i++)
+        if (!set->images[i].broken && (size_t)set->images[i].split == split)
+            return true;
+    return false;
+}
+
+/* The keys that readers look for: other splits are listed by the nearest of them. */
+static const char *key_of(const char *split)
+{
+    return strncmp(split, "val", 3) == 0    ? "val"
+           : strncmp(split, "test", 4) == 0 ? "test"
+                                            : "train";
+}
+
+static det_status write_yaml(struct det_env *env, const struct det_write_settings *settings,
+                             const struct det_annotations *set)
+{
+    static const char *const keys[] = {"train", "val", "test"};
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_text_printf(env, &text, "path: .\n"));
+    for (size_t k = 0; k < 3; k++) {
+        size_t count = 0;
+        for (size_t split = 0; split < set->splits.count; split++) {
+            if (strcmp(key_of(set->splits.paths[split]), keys[k]) != 0 ||
+                !split_is_used(set, split))
+                continue;
+            DET_TRY(det_text_printf(env, &text, count++ == 0 ? "%s: [images/%s" : "%.0s, images/%s",
+                                    keys[k], set->splits.paths[split]));
+        }
+        DET_TRY(det_text_printf(env, &text, count > 0 ? "]\n" : ""));
+    }
+    DET_TRY(det_text_printf(env, &text, "nc: %zu\nnames:\n", set->classes.count));
+    for (size_t k = 0; k < set->classes.count; k++) {
+        DET_TRY(det_text_printf(env, &text, "  %zu: ", k));
+        DET_TRY(det_text_json_string(env, &text,
+                                     set->classes.paths[k])); /* JSON's strings are YAML's */
+        DET_TRY(det_text_append(env, &text, "\n", 1));
+    }
+    DET_TRY(det_write_text_file(env, settings, "data.yaml", &text));
+fail:
+    det_text_free(env, &text);
+    return status;
+}
+
+det_status det_write_yolo(struct det_env *env, const struct det_write_settings *settings,
+                          const struct det_annotations *set, struct det_write_counts *counts)
+{
+    char **names = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_written_names(env, set, true, &names));
+    for (size_t i = 0; i < set->image_count; i++) {
+        const struct det_labelled_image *image = &set->images[i];
+        char *folder = NULL;
+        if (image->broken)
+            continue;
+        DET_TRY(det_format(env, &folder, "images/%s", set->splits.paths[image->split]));
+        status = det_write_image_file(env, settings, image, folder, names[i], counts);
+        det_free(env, &folder);
+        DET_TRY(status);
+        DET_TRY(write_labels(env, settings, set, image, names[i]));
+        counts->images++;
+        counts->objects += image->object_count;
+    }
+    DET_TRY(write_yaml(env, settings, set));
+fail:
+    det_written_names_free(env, set, &names);
+    return status;
+}

@@ -1,0 +1,89 @@
+/* writers.h: a data set into files of another format. Every file is written atomically; images that
+ * need no change are copied byte for byte.
+ *
+ *   tfrecord  DIR/SPLIT.tfrecord, or DIR/SPLIT.tfrecord-0000i-of-0000n, and DIR/label_map.pbtxt
+ *   coco      DIR/annotations/instances_SPLIT.json, DIR/SPLIT/NAME.jpg
+ *   voc       DIR/Annotations/NAME.xml, DIR/JPEGImages/NAME.jpg, DIR/ImageSets/Main/SPLIT.txt,
+ *             DIR/label_map.pbtxt
+ *   yolo      DIR/data.yaml, DIR/images/SPLIT/NAME.jpg, DIR/labels/SPLIT/NAME.txt
+ *   csv       DIR/SPLIT.csv (read_csv.c has the columns), DIR/images/NAME.jpg
+ *   cvat-xml  DIR/annotations.xml ("CVAT for images 1.1"), DIR/images/SPLIT/NAME.jpg
+ */
+#ifndef DET_CONVERT_WRITERS_H
+#define DET_CONVERT_WRITERS_H
+
+#include "base/text.h"
+#include "convert/annotations.h"
+
+struct det_write_settings {
+    const char *directory;
+    int32_t shards;      /* of each split's records; 1: one file without a number */
+    bool without_images; /* annotations alone; records then have an empty image/encoded */
+    const char *name;    /* of the data set, for formats that say it */
+};
+
+struct det_write_counts {
+    size_t images, objects;
+    size_t copied, encoded; /* image files byte for byte, encoded anew */
+};
+
+/* Broken images are left out. The set must be resolved and free of boxes that are not finite. */
+typedef det_status (*det_writer_of_set)(struct det_env *env,
+                                        const struct det_write_settings *settings,
+                                        const struct det_annotations *set,
+                                        struct det_write_counts *counts);
+
+det_status det_write_tfrecord(struct det_env *env, const struct det_write_settings *settings,
+                              const struct det_annotations *set, struct det_write_counts *counts);
+det_status det_write_coco(struct det_env *env, const struct det_write_settings *settings,
+                          const struct det_annotations *set, struct det_write_counts *counts);
+det_status det_write_voc(struct det_env *env, const struct det_write_settings *settings,
+                         const struct det_annotations *set, struct det_write_counts *counts);
+det_status det_write_yolo(struct det_env *env, const struct det_write_settings *settings,
+                          const struct det_annotations *set, struct det_write_counts *counts);
+det_status det_write_csv(struct det_env *env, const struct det_write_settings *settings,
+                         const struct det_annotations *set, struct det_write_counts *counts);
+det_status det_write_cvat(struct det_env *env, const struct det_write_settings *settings,
+                          const struct det_annotations *set, struct det_write_counts *counts);
+
+/* label_map.pbtxt of the classes. */
+det_status det_write_label_map(struct det_env *env, const struct det_annotations *set,
+                               const char *path);
+
+/* --- for writers --- */
+
+/* What a training has to decode for an image: the source's own bytes, those with the EXIF rotation set
+ * to 1, or the turned pixels encoded anew (JPEG, quality 95, or PNG as the source). */
+struct det_written_image {
+    struct det_source_bytes source;
+    uint8_t *own; /* NULL: the source's bytes */
+    const uint8_t *data;
+    size_t bytes;
+    bool encoded;
+};
+det_status det_written_image_open(struct det_env *env, const struct det_labelled_image *image,
+                                  struct det_written_image *written);
+void det_written_image_close(struct det_env *env, struct det_written_image *written);
+
+/* File names of all images, without folders, each once in its split (`per_split`) or in the set: that
+ * of the source, with the extension of what it holds; a name that is taken gets "_2". */
+det_status det_written_names(struct det_env *env, const struct det_annotations *set, bool per_split,
+                             char ***names);
+void det_written_names_free(struct det_env *env, const struct det_annotations *set, char ***names);
+
+/* Writes the image's bytes to DIRECTORY/FOLDER/NAME, unless the settings want none. */
+det_status det_write_image_file(struct det_env *env, const struct det_write_settings *settings,
+                                const struct det_labelled_image *image, const char *folder,
+                                const char *name, struct det_write_counts *counts);
+/* DIRECTORY/NAME, its folder made. */
+det_status det_write_text_file(struct det_env *env, const struct det_write_settings *settings,
+                               const char *name, const struct det_text *text);
+
+/* Pixels, to a thousandth, without trailing zeros and not the locale's: "12", "12.5". */
+char *det_format_pixels(char buffer[32], double value);
+/* Shares, to 8 decimals. */
+char *det_format_share(char buffer[32], double value);
+/* Text with &, <, >, " and ' escaped. */
+det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
+
+#endif

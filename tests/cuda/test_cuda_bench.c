@@ -1,0 +1,299 @@
+/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises, and bench/gpu_check.sh says what a
+ * machine lacks and what failed; the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this
+ * build in DET_BIN_DIR. */
+#ifdef DET_CUDA_EMU
+
+#include <cjson/cJSON.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/test.h"
+
+static const char *program(char path[300])
+{
+    const char *directory = getenv("DET_BIN_DIR");
+    snprintf(path, 300, "%s/bench_cuda", directory != NULL ? directory : "build/cuda-emu/bin");
+    return access(path, X_OK) == 0 ? path : NULL;
+}
+
+/* Exit status of a shell command; *output is what it printed, malloc. */
+static int run(const char *command, char **output)
+{
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t used = 0, room = 1 << 20;
+    *output = malloc(room);
+    assert_non_null(*output);
+    for (size_t got; (got = fread(*output + used, 1, room - 1 - used, pipe)) > 0;)
+        used += got;
+    (*output)[used] = '\0';
+    const int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void expect(const char *output, const char *text)
+{
+    if (strstr(output, text) == NULL)
+        fail_msg("\"%s\" lacks \"%s\"", output, text);
+}
+
+static const cJSON *item(const cJSON *row, const char *key)
+{
+    const cJSON *found = cJSON_GetObjectItem(row, key);
+    if (found == NULL)
+        fail_msg("no \"%s\" in %s", key, cJSON_PrintUnformatted(row));
+    return found;
+}
+
+static void expect_positive(const cJSON *row, const char *key)
+{
+    assert_true(cJSON_IsNumber(item(row, key)) && item(row, key)->valuedouble > 0);
+}
+
+/* bench_cuda's rows as docs/cuda.md has them; counts them by kind. */
+static void check_row(const cJSON *row, int counts[4])
+{
+    static const char *const kinds[] = {"whole", "launch", "sum", "skipped"};
+    static const char *const common[] = {"kind", "job", "precision"};
+    assert_true(cJSON_IsObject(row));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(cJSON_IsString(item(row, common[i])));
+    assert_true(cJSON_IsNumber(item(row, "size")) && cJSON_IsNumber(item(row, "batch")));
+    int kind = 0;
+    while (kind < 4 && strcmp(kinds[kind], item(row, "kind")->valuestring) != 0)
+        kind++;
+    assert_in_range(kind, 0, 3);
+    counts[kind]++;
+    if (kind == 0) {
+        static const char *const keys[] = {"p50_ms", "p99_ms", "ahead_p50_ms", "runs", "bytes"};
+        for (size_t i = 0; i < 5; i++)
+            expect_positive(row, keys[i]);
+    } else if (kind == 1) {
+        expect_positive(row, "launches");
+        expect_positive(row, "p50_us");
+        expect_positive(row, "runs");
+        assert_true(item(row, "bytes")->valuedouble >= 0 && item(row, "flops")->valuedouble >= 0);
+        assert_true(
+            cJSON_IsNull(item(row, "bound_us"))); /* of the emulation there are no figures */
+        const char *operation = item(row, "operation")->valuestring;
+        const bool has_peer = strcmp(operation, "convolution") == 0 ||
+                              strcmp(operation, "depthwise") == 0 ||
+                              strcmp(operation, "batch_norm") == 0;
+        if (has_peer)
+            expect_positive(row, "cudnn_us");
+        else
+            assert_true(cJSON_IsNull(item(row, "cudnn_us")));
+    } else if (kind == 2) {
+        expect_positive(row, "p50_us");
+        expect_positive(row, "cudnn_us");
+        expect_positive(row, "p50_us_with_cudnn");
+    } else {
+        assert_true(cJSON_IsString(item(row, "why")));
+    }
+}
+
+static void rows(void **state)
+{
+    (void)state;
+    char path[300], command[700], *output = NULL;
+    if (program(path) == NULL) {
+        print_message("skipped: no bench_cuda in this build\n");
+        skip();
+    }
+    snprintf(command, sizeof command,
+             "%s --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --precision bf16 2>&1", path);
+    const int status = run(command, &output);
+    if (status != 0)
+        fail_msg("bench_cuda ended with %d: %s", status, output);
+    int counts[4] = {0};
+    char *at = output;
+    for (char *line; (line = strsep(&at, "\n")) != NULL && *line != '\0';) {
+        cJSON *row = cJSON_Parse(line);
+        if (row == NULL)
+            fail_msg("no JSON: %s", line);
+        check_row(row, counts);
+        cJSON_Delete(row);
+    }
+    assert_int_equal(counts[0], 2); /* two jobs */
+    assert_int_equal(counts[2], 2);
+    assert_true(counts[1] > 400);
+    assert_int_equal(counts[3], 0);
+    free(output);
+    /* What does not fit is said and skipped; what is no option is an error. */
+    snprintf(command, sizeof command,
+             "DET_EMU_MEMORY=4000000 %s --sizes 64 --batches 64 --repeat 1 --flush_mb 1 "
+             "--whole_only 1 2>&1",
+             path);
+    assert_int_equal(run(command, &output), 0);
+    expect(output, "\"kind\": \"skipped\", \"job\": \"training\"");
+    expect(output, "not even batch size 1 fits");
+    free(output);
+    snprintf(command, sizeof command, "%s --device cuda:9 2>&1", path);
+    assert_int_equal(run(command, &output), 1);
+    expect(output, "cuda:9: there are 1 GPUs");
+    free(output);
+    snprintf(command, sizeof command, "%s --batches 0 2>&1", path);
+    assert_int_equal(run(command, &output), 2);
+    expect(output, "usage: bench_cuda");
+    free(output);
+}
+
+static void write_script(const char *directory, const char *name, const char *text)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", text);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* gpu_check.sh with pretended tools in front of PATH; the JSON that it wrote, parsed. */
+static int gpu_check(const char *directory, const char *environment, char **output, cJSON **json)
+{
+    char command[900], path[400];
+    snprintf(path, sizeof path, "%s/gpu-check.json", directory);
+    remove(path);
+    snprintf(command, sizeof command,
+             "PATH=%s:/usr/bin:/bin OUT=%s DET_GPU_BIN=%s %s sh bench/gpu_check.sh 2>&1", directory,
+             directory, directory, environment);
+    const int status = run(command, output);
+    *json = NULL;
+    if (access(path, R_OK) == 0) {
+        char *text = test_read_text(path);
+        *json = cJSON_Parse(text);
+        if (*json == NULL)
+            fail_msg("no JSON: %s", text);
+        free(text);
+    }
+    return status;
+}
+
+static const char *result_of(const cJSON *json, const char *name)
+{
+    return item(item(item(json, "parts"), name), "result")->valuestring;
+}
+
+static void script(void **state)
+{
+    (void)state;
+    char directory[256], *output = NULL;
+    cJSON *json = NULL;
+    test_make_directory(directory, "gpu-check");
+    if (access("/usr/bin/nvidia-smi", X_OK) != 0) {
+        assert_int_equal(gpu_check(directory, "", &output, &json), 2);
+        expect(output, "no GPU here");
+        assert_null(json);
+        free(output);
+    }
+    write_script(directory, "nvidia-smi",
+                 "case $1 in *name*) echo Pretended GPU;; *compute_cap*) echo 9.0;; *) echo 1.2;; "
+                 "esac");
+    write_script(directory, "make", "exit ${MAKE_STATUS:-0}");
+    write_script(directory, "det-cuda-tests", "exit ${TEST_STATUS:-0}");
+    write_script(directory, "bench_cuda",
+                 "echo '{\"kind\": \"whole\"}'; echo '{\"kind\": \"sum\"}'; exit 0");
+    if (access("/usr/bin/compute-sanitizer", X_OK) != 0) {
+        assert_int_equal(gpu_check(directory, "", &output, &json), 0);
+        expect(output, "compute-sanitizer is not installed");
+        expect(output, "Pretended GPU, sm_90, driver 1.2");
+        assert_string_equal(result_of(json, "tests"), "passed");
+        assert_string_equal(result_of(json, "goldens"), "passed");
+        assert_string_equal(result_of(json, "end"), "passed");
+        expect(result_of(json, "sanitizer"), "skipped");
+        assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 2);
+        cJSON_Delete(json);
+        free(output);
+    }
+    /* The sanitizer's errors, a failed test and a failed build are failures, each told. */
+    write_script(directory, "compute-sanitizer", "[ \"$2\" != racecheck ] || exit 9");
+    assert_int_equal(gpu_check(directory, "", &output, &json), 1);
+    assert_string_equal(result_of(json, "memcheck"), "passed");
+    assert_string_equal(result_of(json, "racecheck"), "failed");
+    assert_string_equal(result_of(json, "synccheck"), "passed");
+    assert_string_equal(result_of(json, "end"), "failed");
+    cJSON_Delete(json);
+    free(output);
+    assert_int_equal(gpu_check(directory, "TEST_STATUS=1", &output, &json), 1);
+    assert_string_equal(result_of(json, "tests"), "failed");
+    cJSON_Delete(json);
+    free(output);
+    assert_int_equal(gpu_check(directory, "MAKE_STATUS=2", &output, &json), 1);
+    assert_string_equal(result_of(json, "build"), "failed");
+    expect(result_of(json, "tests"), "skipped");
+    assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 0);
+    cJSON_Delete(json);
+    free(output);
+    test_remove_tree(directory);
+}
+
+/* A gate with one line of a table changed. */
+static void gate(const char *directory, const char *arguments, const char *budget, const char *line,
+                 int wanted, const char *text)
+{
+    char path[2][400], command[1000], *output = NULL;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path[i], sizeof path[i], "%s/table%d", directory, i);
+        FILE *file = fopen(path[i], "w");
+        assert_non_null(file);
+        fprintf(file, "head\n%s\n", i == 0 ? line : budget);
+        assert_int_equal(fclose(file), 0);
+    }
+    snprintf(command, sizeof command, "sh bench/cuda_check.sh %s %s %s 2>&1", arguments, path[0],
+             path[1]);
+    const int status = run(command, &output);
+    if (status != wanted)
+        fail_msg("cuda_check.sh ended with %d: %s", status, output);
+    expect(output, text);
+    free(output);
+}
+
+static void gates(void **state)
+{
+    (void)state;
+    char directory[256];
+    /* kernel, arch, registers, stack, spills, static and dynamic shared memory, threads, occupancy */
+    static const char budget[] = "k<float 4>,90,40,0,0,0,1024,256,75";
+    test_make_directory(directory, "cuda-gates");
+    gate(directory, "", budget, budget, 0, "1 kernels and architectures checked");
+    gate(directory, "", budget, "k<float 4>,90,41,0,0,0,1024,256,75", 1, "41 registers, budget 40");
+    gate(directory, "", budget, "k<float 4>,90,40,8,0,0,1024,256,75", 1, "8 bytes of stack");
+    gate(directory, "", budget, "k<float 4>,90,40,0,16,0,1024,256,75", 1, "16 bytes of spills");
+    gate(directory, "", budget, "k<float 4>,90,40,0,0,4,1024,256,75", 1, "1028 bytes of shared");
+    gate(directory, "", budget, "k<float 4>,90,40,0,0,0,1024,256,62", 1,
+         "occupancy 62 %, budget 75");
+    gate(directory, "", budget, "other,90,40,0,0,0,0,256,75", 1, "not in the budget");
+    gate(directory, "", budget, "", 1, "not in the budget");
+    /* kernel, (arch,) 128-bit loads and stores (, local accesses) */
+    static const char claims[] = "k<float 4>,1,1";
+    gate(directory, "--sass", claims, "k<float 4>,90,3,2,0", 0, "machine code of 1 kernels");
+    gate(directory, "--sass", claims, "k<float 4>,90,0,2,0", 1, "no 128-bit load");
+    gate(directory, "--sass", claims, "k<float 4>,90,3,0,0", 1, "no 128-bit store");
+    gate(directory, "--sass", claims, "k<float 4>,90,3,2,1", 1, "1 accesses of local memory");
+    gate(directory, "--sass", claims, "other,90,3,2,0", 1, "not in the claims");
+    test_remove_tree(directory);
+}
+
+int test_cuda_bench(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows),
+        cmocka_unit_test(script),
+        cmocka_unit_test(gates),
+    };
+    return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
+}
+
+#else
+
+int test_cuda_bench(void);
+
+/* On a GPU gpu_check.sh is what runs. */
+int test_cuda_bench(void)
+{
+    return 0;
+}
+
+#endif

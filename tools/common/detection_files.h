@@ -1,0 +1,12 @@
+/* detection_files.h: what det-eval --report_dir writes and prints beyond the COCO table. */
+#ifndef DET_TOOLS_COMMON_DETECTION_FILES_H
+#define DET_TOOLS_COMMON_DETECTION_FILES_H
+
+#include "det/det.h"
+
+/* Prints the table of thresholds and VOC AP; writes the files of det_detection_report_write(), and
+ * ground_truth.json and detections.json as pycocotools reads them, into the folder. */
+det_status detection_files_write(det_context *context, det_coco_evaluator *evaluator,
+                                 const char *directory);
+
+#endif

@@ -1,0 +1,105 @@
+#include "common/watch.h"
+
+#include <time.h>
+
+static void sleep_a_moment(void)
+{
+    const struct timespec pause = {.tv_nsec = 200000000};
+    nanosleep(&pause, NULL);
+}
+
+/* Evaluates those of a rising list with a step above `after`. */
+static int evaluate_after(const struct checkpoint_watch *watch, const det_checkpoint_info *list,
+                          size_t count, int64_t after)
+{
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0 && !tool_interrupted(); i++)
+        if (list[i].step > after)
+            result = watch->evaluate(watch->user, &list[i]);
+    return result;
+}
+
+static int evaluate_newest(struct tool *tool, const struct checkpoint_watch *watch)
+{
+    det_checkpoint_info found;
+    const det_status status = det_checkpoint_find(tool->context, watch->folder, &found);
+    return status == DET_OK ? watch->evaluate(watch->user, &found) : tool_fail(tool, status);
+}
+
+static int evaluate_all(struct tool *tool, const struct checkpoint_watch *watch)
+{
+    det_checkpoint_info *list = NULL;
+    size_t count = 0;
+    const det_status status = det_checkpoint_list(tool->context, watch->folder, &list, &count);
+    if (status != DET_OK)
+        return tool_fail(tool, status);
+    const int result = count == 0 ? tool_error(tool, "%s: no checkpoint here", watch->folder)
+                                  : evaluate_after(watch, list, count, -1);
+    det_checkpoint_list_destroy(tool->context, &list);
+    return result;
+}
+
+/* One look into the folder. *last: the highest step seen so far, -1 before the first; *found: there was something new. */
+static int look(struct tool *tool, const struct checkpoint_watch *watch, int64_t *last, bool *found)
+{
+    det_checkpoint_info *list = NULL;
+    size_t count = 0;
+    *found = false;
+    const det_status status = det_checkpoint_list(tool->context, watch->folder, &list, &count);
+    if (status != DET_OK) /* a folder that is not there yet will be made by the training */
+        return status == DET_STATUS_NOT_FOUND ? 0 : tool_fail(tool, status);
+    int result = 0;
+    const int64_t newest = count > 0 ? list[count - 1].step : -1;
+    if (newest >= 0 && newest != *last) {
+        /* The first time the newest alone; a lower step than before: a training begun anew. */
+        const int64_t after = *last < 0 ? newest - 1 : newest < *last ? -1 : *last;
+        *last = newest;
+        *found = true;
+        result = evaluate_after(watch, list, count, after);
+    }
+    det_checkpoint_list_destroy(tool->context, &list);
+    return result;
+}
+
+static int follow(struct tool *tool, const struct checkpoint_watch *watch)
+{
+    int64_t last = -1;
+    double since = tool_seconds();
+    bool told = false;
+    while (!tool_interrupted()) {
+        bool found = false;
+        const int result = look(tool, watch, &last, &found);
+        if (result != 0)
+            return result;
+        if (found) {
+            since = tool_seconds();
+            told = false;
+            continue;
+        }
+        if (tool_seconds() - since > watch->timeout_seconds) {
+            tool_log(tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done",
+                     watch->timeout_seconds);
+            break;
+        }
+        if (!told)
+            tool_log(tool, DET_LOG_INFO, "waiting for a new checkpoint in %s", watch->folder);
+        told = true;
+        const double until = tool_seconds() + watch->interval_seconds;
+        while (tool_seconds() < until && !tool_interrupted())
+            sleep_a_moment();
+    }
+    return 0;
+}
+
+int checkpoint_watch(struct tool *tool, const struct checkpoint_watch *watch)
+{
+    switch (watch->extent) {
+    case WATCH_NEWEST:
+        return evaluate_newest(tool, watch);
+    case WATCH_ALL:
+        return evaluate_all(tool, watch);
+    case WATCH_FOLLOW:
+        break;
+    }
+    return follow(tool, watch);
+}

@@ -1,0 +1,334 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/xml.h"
+#include "data/xml_readers.h"
+
+/* One line of ImageSets/Main/SPLIT.txt: a file's name without extension. */
+struct listed {
+    char *stem;
+    int32_t split; /* position in names */
+};
+
+struct reading {
+    struct det_env *env;
+    const struct det_read_settings *settings;
+    struct det_annotations *set;
+    struct listed *listed; /* sorted */
+    size_t listed_count, listed_capacity;
+    struct det_path_list names; /* of the splits listed */
+    char *root;
+};
+
+/* One file while it is parsed. */
+struct file {
+    struct reading *r;
+    const char *path;
+    char *filename, *source_id;
+    int32_t width, height;
+    struct object {
+        char *name;
+        struct det_labelled_object object;
+        unsigned corners; /* bit c: coordinate c was given */
+    } * objects;
+    size_t count, capacity;
+};
+
+static struct object *current(struct file *f)
+{
+    return &f->objects[f->count - 1];
+}
+
+static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
+{
+    struct file *f = user;
+    (void)attributes;
+    if (strcmp(place->path, "annotation") != 0 && strchr(place->path, '/') == NULL)
+        return det_fail(
+            f->r->env, DET_STATUS_PARSE,
+            "%s:%u: the root element is <%.60s>, expected <annotation>: no Pascal VOC file%s",
+            f->path, place->line, place->path,
+            strcmp(place->path, "annotations") == 0 ? " but CVAT's: --from cvat-xml" : "");
+    if (strcmp(place->path, "annotation/object") != 0)
+        return DET_OK;
+    DET_TRY_RETURN(det_grow(f->r->env, &f->objects, &f->capacity, f->count + 1, sizeof *f->objects,
+                            "objects"));
+    f->objects[f->count++] = (struct object){.object = det_annotations_object(0)};
+    current(f)->object.line = place->line;
+    current(f)->object.number = (uint32_t)f->count - 1;
+    return DET_OK;
+}
+
+static det_status bad_number(struct file *f, const struct xml_place *place, const char *text)
+{
+    return det_fail(f->r->env, DET_STATUS_PARSE, "%s:%u: <%s> is `%.60s`, expected a number",
+                    f->path, place->line, strrchr(place->path, '/') + 1, text);
+}
+
+static det_status keep(struct file *f, char **to, const char *text)
+{
+    det_free(f->r->env, to);
+    return det_strdup(f->r->env, to, text);
+}
+
+static det_status end_object(struct file *f, const struct xml_place *place, const char *tail,
+                             const char *text)
+{
+    static const char *const corners[4] = {"bndbox/ymin", "bndbox/xmin", "bndbox/ymax",
+                                           "bndbox/xmax"};
+    struct object *o = current(f);
+    const bool is_set =
+        strcmp(text, "1") == 0 || strcmp(text, "true") == 0 || strcmp(text, "True") == 0;
+    for (unsigned c = 0; c < 4; c++) {
+        if (strcmp(tail, corners[c]) != 0)
+            continue;
+        if (!det_parse_coordinate(text, &o->object.box[c]))
+            return bad_number(f, place, text);
+        o->corners |= 1u << c;
+    }
+    if (strcmp(tail, "name") == 0)
+        return keep(f, &o->name, text);
+    if (strcmp(tail, "difficult") == 0)
+        o->object.difficult = is_set;
+    else if (strcmp(tail, "truncated") == 0)
+        o->object.truncated = is_set;
+    else if (strcmp(tail, "group_of") == 0)
+        o->object.group_of = is_set;
+    else if (strcmp(tail, "iscrowd") == 0)
+        o->object.is_crowd = is_set;
+    return DET_OK;
+}
+
+static det_status on_end(void *user, const struct xml_place *place, const char *text)
+{
+    struct file *f = user;
+    const char *path = place->path;
+    double number = 0;
+    if (strncmp(path, "annotation/object/", 18) == 0)
+        return end_object(f, place, path + 18, text);
+    if (strcmp(path, "annotation/filename") == 0)
+        return keep(f, &f->filename, text);
+    if (strcmp(path, "annotation/source/image") == 0)
+        return keep(f, &f->source_id, text);
+    const bool is_width = strcmp(path, "annotation/size/width") == 0;
+    if (!is_width && strcmp(path, "annotation/size/height") != 0)
+        return DET_OK;
+    if (!det_parse_coordinate(text, &number))
+        return bad_number(f, place, text);
+    *(is_width ? &f->width : &f->height) = number >= 1 && number <= 65500 ? (int32_t)number : 0;
+    return DET_OK;
+}
+
+/* The image that <filename> names; many files were renamed after labelling, so else the one that is
+ * called as the XML file. */
+static det_status find_image(struct file *f, const char *base, size_t index)
+{
+    static const char *const extensions[] = {"jpg", "jpeg", "png", "JPG", "JPEG", "PNG"};
+    struct det_env *env = f->r->env;
+    struct det_findings silent = {0};
+    struct det_read_settings quiet = *f->r->settings;
+    struct det_labelled_image *image = &f->r->set->images[index];
+    quiet.findings = &silent;
+    DET_TRY_RETURN(det_find_image(env, &quiet, base, NULL, image));
+    const char *name = det_path_name(f->path);
+    char *given = image->name;
+    image->name = NULL;
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0] && image->path == NULL; i++) {
+        image->broken = false;
+        det_free(env, &image->name);
+        DET_TRY_RETURN(
+            det_format(env, &image->name, "%.*s.%s", (int)(strlen(name) - 4), name, extensions[i]));
+        DET_TRY_RETURN(det_find_image(env, &quiet, base, NULL, image));
+    }
+    if (image->name == NULL || image->path == NULL) {
+        det_free(env, &image->name);
+        image->name = given;
+    } else {
+        det_free(env, &given);
+    }
+    return image->path != NULL ? DET_OK : det_find_image(env, f->r->settings, base, NULL, image);
+}
+
+static int by_stem(const void *a, const void *b)
+{
+    return strcmp(((const struct listed *)a)->stem, ((const struct listed *)b)->stem);
+}
+
+static det_status set_split(struct file *f, size_t image, const char *base)
+{
+    struct reading *r = f->r;
+    const char *name = det_path_name(f->path);
+    struct listed key = {0};
+    DET_TRY_RETURN(det_strndup(r->env, &key.stem, name, strlen(name) - 4));
+    const struct listed *found =
+        r->listed_count > 0 ? bsearch(&key, r->listed, r->listed_count, sizeof key, by_stem) : NULL;
+    det_free(r->env, &key.stem);
+    const char *folder = det_path_name(base);
+    const bool is_split = strcmp(base, r->root) != 0 && strcmp(folder, "Annotations") != 0;
+    return det_set_split(r->env, r->settings, r->set, image,
+                         found != NULL ? r->names.paths[found->split]
+                         : is_split    ? folder
+                                       : "data");
+}
+
+static det_status add_file(struct file *f)
+{
+    struct reading *r = f->r;
+    char *base = NULL;
+    size_t index = 0;
+    det_status status = DET_OK;
+    DET_TRY(det_path_directory(r->env, &base, f->path));
+    DET_TRY(det_annotations_add_image(r->env, r->set, f->path, f->filename, true, &index));
+    r->set->images[index].width_px = f->width;
+    r->set->images[index].height_px = f->height;
+    r->set->images[index].source_id = f->source_id;
+    f->source_id = NULL;
+    DET_TRY(set_split(f, index, base));
+    DET_TRY(find_image(f, base, index));
+    for (size_t i = 0; i < f->count; i++) {
+        struct object *o = &f->objects[i];
+        char place[600];
+        snprintf(place, sizeof place, "%.500s:%u: object %zu", f->path, o->object.line, i);
+        o->object.image = (uint32_t)index;
+        if (o->corners != 15) {
+            det_finding(r->settings->findings, DET_RULE_UNREADABLE,
+                        "%s: <bndbox> lacks one of xmin, ymin, xmax, ymax", place);
+            continue;
+        }
+        DET_TRY(det_find_class(r->env, r->settings, r->set, place, o->name != NULL ? o->name : "",
+                               &o->object.class_index));
+        DET_TRY(det_annotations_add_object(r->env, r->set, &o->object));
+    }
+fail:
+    det_free(r->env, &base);
+    return status;
+}
+
+static det_status read_file(struct reading *r, const char *path)
+{
+    struct file f = {.r = r, .path = path};
+    const struct xml_handlers handlers = {&f, on_start, on_end};
+    struct det_file_map map;
+    DET_TRY_RETURN(det_file_map_open(r->env, path, &map));
+    det_status status = xml_parse(r->env, path, map.data, map.bytes, &handlers);
+    det_file_map_close(&map);
+    if (status == DET_OK) {
+        status = add_file(&f);
+    } else if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
+        det_finding(r->settings->findings, DET_RULE_UNREADABLE, "%s", r->env->error);
+        status = DET_OK;
+    }
+    for (size_t i = 0; i < f.count; i++)
+        det_free(r->env, &f.objects[i].name);
+    det_free(r->env, &f.objects);
+    det_free(r->env, &f.filename);
+    det_free(r->env, &f.source_id);
+    return status;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+static det_status read_folder(struct reading *r, const char *folder, int depth)
+{
+    struct det_path_list entries = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_list_directory(r->env, folder, &entries));
+    for (size_t i = 0; i < entries.count; i++) {
+        if (ends_with(entries.paths[i], ".xml") && !det_is_directory(entries.paths[i]))
+            DET_TRY(read_file(r, entries.paths[i]));
+        else if (depth > 0 && det_is_directory(entries.paths[i]))
+            DET_TRY(read_folder(r, entries.paths[i], depth - 1));
+    }
+fail:
+    det_path_list_free(r->env, &entries);
+    return status;
+}
+
+/* --- ImageSets/Main --- */
+
+/* "cat_train.txt" lists one class, "trainval.txt" is train and val together. */
+static bool is_split_list(const char *name)
+{
+    return ends_with(name, ".txt") && strchr(name, '_') == NULL &&
+           strcmp(name, "trainval.txt") != 0;
+}
+
+static det_status read_list(struct reading *r, const char *path)
+{
+    char *text = NULL, *line = NULL;
+    const char *name = det_path_name(path);
+    char split[256];
+    det_status status = DET_OK;
+    snprintf(split, sizeof split, "%.*s", (int)(strlen(name) - 4), name);
+    DET_TRY(det_path_list_add(r->env, &r->names, split));
+    DET_TRY(det_read_text(r->env, path, &text));
+    char *at = text;
+    while (det_next_line(&at, &line)) {
+        line = det_trimmed(line);
+        line[strcspn(line, " \t")] = '\0';
+        if (line[0] == '\0')
+            continue;
+        DET_TRY(det_grow(r->env, &r->listed, &r->listed_capacity, r->listed_count + 1,
+                         sizeof *r->listed, "image lists"));
+        r->listed[r->listed_count] = (struct listed){.split = (int32_t)r->names.count - 1};
+        DET_TRY(det_strdup(r->env, &r->listed[r->listed_count++].stem, line));
+    }
+fail:
+    det_free(r->env, &text);
+    return status;
+}
+
+static det_status read_lists(struct reading *r, const char *folder)
+{
+    struct det_path_list files = {0};
+    det_status status = DET_OK;
+    if (!det_is_directory(folder))
+        return DET_OK;
+    DET_TRY(det_list_directory(r->env, folder, &files));
+    for (size_t i = 0; i < files.count; i++)
+        if (is_split_list(det_path_name(files.paths[i])))
+            DET_TRY(read_list(r, files.paths[i]));
+    if (r->listed_count > 0)
+        qsort(r->listed, r->listed_count, sizeof *r->listed, by_stem);
+fail:
+    det_path_list_free(r->env, &files);
+    return status;
+}
+
+det_status det_read_voc(struct det_env *env, const struct det_read_settings *settings,
+                        struct det_annotations *set)
+{
+    struct reading r = {.env = env, .settings = settings, .set = set};
+    char *lists = NULL, *annotations = NULL;
+    det_status status = DET_OK;
+    if (!set->classes_are_fixed)
+        set->classes_as_met = true;
+    DET_TRY(det_strdup(env, &r.root, settings->path));
+    if (!det_is_directory(settings->path)) {
+        DET_TRY(read_file(&r, settings->path));
+        goto fail;
+    }
+    DET_TRY(det_path_join(env, &lists, settings->path, "ImageSets/Main"));
+    DET_TRY(det_path_join(env, &annotations, settings->path, "Annotations"));
+    DET_TRY(read_lists(&r, lists));
+    const size_t before = set->image_count;
+    DET_TRY(read_folder(&r, det_is_directory(annotations) ? annotations : settings->path, 4));
+    if (set->image_count == before)
+        det_finding(settings->findings, DET_RULE_NO_INPUT,
+                    "%s: no annotation was read from its .xml files", settings->path);
+fail:
+    for (size_t i = 0; i < r.listed_count; i++)
+        det_free(env, &r.listed[i].stem);
+    det_free(env, &r.listed);
+    det_path_list_free(env, &r.names);
+    det_free(env, &r.root);
+    det_free(env, &annotations);
+    det_free(env, &lists);
+    return status;
+}

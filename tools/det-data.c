@@ -1,0 +1,158 @@
+/* det-data: data sets: converts, checks, splits, counts and shows them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/context.h"
+#include "data/data.h"
+#include "data/xml.h"
+
+/* Findings of `check` are its output; elsewhere they are messages. */
+static void report(void *user, enum det_rule rule, const char *message)
+{
+    struct data_job *job = user;
+    const bool is_error = det_rule_severity(rule) == DET_SEVERITY_ERROR;
+    tool_progress_clear(&job->tool);
+    if (strcmp(job->command, "check") == 0)
+        printf("%s: %s [%s]\n", is_error ? "error" : "warning", message, det_rule_name(rule));
+    else
+        tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]", message,
+                 det_rule_name(rule));
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct data_job *job);
+    bool needs_output;
+} commands[] = {
+    {"convert", data_convert, true}, {"check", data_check, false}, {"split", data_convert, true},
+    {"stats", data_stats, false},    {"show", data_show, true},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* 0, or the exit status after a message. */
+static int check_arguments(const struct options *options, const struct data_job *job,
+                           size_t command)
+{
+    const struct data_arguments *a = &job->arguments;
+    enum det_exif_policy exif;
+    if (options->positional.count < 2)
+        return options_error(options, "%s: at least one source is missing", job->command);
+    if (a->from != NULL && !data_format_known(a->from))
+        return options_error(options, "--from: got `%s`, expected %s", a->from,
+                             data_format_names());
+    if (a->to != NULL && !data_format_known(a->to))
+        return options_error(options, "--to: got `%s`, expected %s", a->to, data_format_names());
+    if (!data_exif_policy(a->exif, &exif))
+        return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
+    if (a->output == NULL && (commands[command].needs_output || a->fix))
+        return options_error(options, "%s: --output is missing", job->command);
+    if (strcmp(job->command, "convert") == 0 && a->to == NULL)
+        return options_error(options, "convert: --to is missing: %s", data_format_names());
+    if (strcmp(job->command, "split") == 0 && a->split == NULL)
+        return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
+    if (a->augmented && a->config == NULL)
+        return options_error(options, "--augmented: --pipeline_config_path is missing");
+    if (a->shards < 1 || a->shards > 99999)
+        return options_error(options, "--shards: expected 1 to 99999");
+    if (a->count < 1 || a->count > 10000 || a->columns < 1 || a->columns > 1000 ||
+        a->cell_px < 32 || a->cell_px > 4096)
+        return options_error(
+            options, "--count: expected 1 to 10000, --columns 1 to 1000, --cell 32 to 4096");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct data_job job = {
+        .tool = TOOL_INIT("det-data"),
+        .arguments = {.exif = "auto",
+                      .seed = 1,
+                      .shards = 1,
+                      .count = 24,
+                      .columns = 6,
+                      .cell_px = 240,
+                      .copy_images = true},
+        .findings = {.report = report, .user = &job},
+    };
+    struct data_arguments *a = &job.arguments;
+    char description[1600];
+    snprintf(description, sizeof description,
+             "COMMAND is one of\n"
+             "  convert  writes --output in another format (--to), with label map, splits "
+             "(--split) and shards\n"
+             "  check    names every fault by file, record, box and rule; exit status 1 when there "
+             "is an error;\n"
+             "           --fix writes a repaired copy to --output\n"
+             "  split    writes --output in the same format, dealt out into --split\n"
+             "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
+             "  show     draws pictures with their boxes into one --output image\n"
+             "SOURCE is a file, folder or pattern, or SPLIT=SOURCE; its format is seen from it or "
+             "said by --from:\n"
+             "  %s. XML: %s",
+             data_format_names(), xml_about());
+    const struct option table[] = {
+        {"from", OPTION_STRING, &a->from, "FORMAT", "format of the sources"},
+        {"to", OPTION_STRING, &a->to, "FORMAT",
+         "format of --output; split, check --fix: that of the source"},
+        {"output", OPTION_STRING, &a->output, "PATH",
+         "folder that is written; show: the .png or .jpg"},
+        {"label_map", OPTION_STRING, &a->label_map, "FILE",
+         "label_map.pbtxt with the classes in their order; without it the one beside the first "
+         "source, else "
+         "they come from the source"},
+        {"pipeline_config_path", OPTION_STRING, &a->config, "FILE",
+         "check: num_classes against the label map; show --augmented: its augmentations"},
+        {"images", OPTION_LIST, &a->images, "DIR", "folder to look for image files in"},
+        {"exif", OPTION_STRING, &a->exif, "HOW",
+         "boxes of images with an EXIF rotation are for the turned picture (apply), for the pixels "
+         "as stored "
+         "(ignore), or as the stored size says (auto)"},
+        {"split", OPTION_STRING, &a->split, "NAME=SHARE,...",
+         "deal the images out anew, each class evenly and equal pictures together"},
+        {"seed", OPTION_INT, &a->seed, "N", "of --split and of what show chooses"},
+        {"shards", OPTION_INT, &a->shards, "N", "record files of each split"},
+        {"fix", OPTION_FLAG, &a->fix, NULL,
+         "repair what can be, drop the rest; says how many of what"},
+        {"strict", OPTION_FLAG, &a->strict, NULL, "check: warnings too make the exit status 1"},
+        {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
+         "write the images too; --nocopy_images: annotations alone"},
+        {"json", OPTION_STRING, &a->json, "FILE", "check, stats: the figures as JSON"},
+        {"count", OPTION_INT, &a->count, "N", "show: pictures"},
+        {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
+        {"cell", OPTION_INT, &a->cell_px, "PX",
+         "show: side of the square a picture is fitted into"},
+        {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
+        TOOL_OPTIONS(&job.tool),
+        {0},
+    };
+    struct options options = {
+        .program = "det-data",
+        .usage = "COMMAND SOURCE ...",
+        .description = description,
+        .table = table,
+        .positional_max = SIZE_MAX,
+    };
+    int result = 0;
+    if (!options_parse(&options, argc, argv, &result))
+        return result;
+    size_t command = 0;
+    job.command = options.positional.count > 0 ? options.positional.values[0] : "";
+    while (command < COMMANDS && strcmp(commands[command].name, job.command) != 0)
+        command++;
+    if (command == COMMANDS)
+        result = options_error(&options, "got `%s`, expected convert, check, split, stats or show",
+                               job.command);
+    else
+        result = check_arguments(&options, &job, command);
+    if (result == 0 && tool_open(&job.tool, &result)) {
+        job.env = det_context_env(job.tool.context);
+        job.inputs =
+            (struct option_list){options.positional.values + 1, options.positional.count - 1};
+        result = commands[command].run(&job);
+        data_job_close(&job);
+    }
+    tool_close(&job.tool);
+    options_free(&options);
+    return result;
+}
