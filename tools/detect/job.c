@@ -112,10 +112,10 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     source->stop = stop;
     source->user = job;
     progress_begin(&job->progress, source, job->options->quiet);
-    const int64_t failed = job->totals.failed;
+    const int64_t failed = job->totals.failed, dropped = job->totals.dropped;
     const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
     job->failed += (size_t)(job->totals.failed - failed);
-    progress_end(&job->progress, job->tool, &job->totals);
+    progress_end(&job->progress, job->tool, job->totals.dropped - dropped);
     if (!job->tracking.on || status != DET_OK)
         return status;
     const size_t before = job->counted.length;

@@ -1,4 +1,5 @@
 #include <SDL.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "detect/view.h"
@@ -19,6 +20,14 @@ det_status view_open(struct det_env *env, const char *title, struct view **out)
     if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0)
         return det_fail(env, DET_STATUS_DEVICE, "--view: no window can be opened: %s",
                         SDL_GetError());
+    /* SDL takes a driver that shows nothing rather than none. */
+    const char *driver = SDL_GetCurrentVideoDriver();
+    if (SDL_getenv("SDL_VIDEODRIVER") == NULL &&
+        (driver == NULL || strcmp(driver, "offscreen") == 0 || strcmp(driver, "dummy") == 0)) {
+        view_close(env, &view);
+        return det_fail(env, DET_STATUS_DEVICE,
+                        "--view: there is no display; --mjpeg PORT shows the frames in a browser");
+    }
     det_status status = det_alloc(env, &view, 1, sizeof *view, "window");
     if (status == DET_OK)
         status = det_strdup(env, &view->title, title);
