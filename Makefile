@@ -171,7 +171,7 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan ubsan tsan
-build-tests: $(RUNNER)
+build-tests: $(RUNNER) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
 .PHONY: test-endurance
@@ -205,9 +205,15 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+<<<<<<< HEAD
 .PHONY: video-proof
 video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p through the bundled model: AP, tracks, counts
 	DET_VIDEO_SECONDS=$${DET_VIDEO_SECONDS:-30} DET_BIN_DIR=$(BUILD)/bin $(RUNNER) video
+=======
+.PHONY: tutorial-check
+tutorial-check: tools ## run the commands of docs/tutorial.md in a short version
+	tests/tutorial.sh $(BUILD)
+>>>>>>> main
 
 .PHONY: format format-check lint
 format: ## rewrite the sources in the committed style

@@ -67,6 +67,10 @@ int main(int argc, char **argv)
          "show the frames in a browser: http://127.0.0.1:PORT/"},
         {"count", OPTION_FLAG, &job.count, NULL, "draw how many of each class are in the frame"},
         {"time", OPTION_FLAG, &job.time, NULL, "draw the frame's time"},
+        {"fast_decode", OPTION_FLAG, &job.fast_decode, NULL,
+         "decode large JPEGs at a part of their size, never below the network's input: quicker, "
+         "but not "
+         "TensorFlow's pixels; not where annotated pictures are written"},
         {"max", OPTION_INT, &job.max, "N",
          "most detections per image, 0: as the model's config says"},
         {"workers", OPTION_INT, &job.workers, "N",

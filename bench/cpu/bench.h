@@ -121,8 +121,13 @@ struct bench_options {
 
 bool bench_wanted(const struct bench_options *options, const char *name);
 int bench_kernels(const struct bench_options *options, struct bench_report *report);
+int bench_data(const struct bench_options *options, struct bench_report *report);
 int bench_jobs(const struct bench_options *options, struct bench_report *report);
 /* One training step in a process of its own; prints one line of JSON for bench_jobs(). */
 int bench_step(int size, int batch, int threads, int repeat, const char *precision);
+
+/* For the scripts of bench/peers: one line of JSON on stdout. */
+int bench_decode(const char *arguments);
+int bench_coco(const char *arguments, int threads);
 
 #endif

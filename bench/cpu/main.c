@@ -14,7 +14,7 @@ bool bench_wanted(const struct bench_options *options, const char *name)
 static const struct {
     const char *name;
     int (*run)(const struct bench_options *options, struct bench_report *report);
-} parts[] = {{"jobs", bench_jobs}, {"kernels", bench_kernels}};
+} parts[] = {{"jobs", bench_jobs}, {"data", bench_data}, {"kernels", bench_kernels}};
 
 static int run_parts(const struct options *asked, const struct bench_options *options,
                      struct bench_report *report)
@@ -37,7 +37,7 @@ static int check(const struct options *asked, int64_t threads)
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
             known = known || strcmp(asked->positional.values[i], parts[p].name) == 0;
         if (!known)
-            return options_error(asked, "unknown part `%s`, expected kernels or jobs",
+            return options_error(asked, "unknown part `%s`, expected jobs, data or kernels",
                                  asked->positional.values[i]);
     }
     if (threads < 0 || threads > 256)
@@ -52,7 +52,8 @@ int main(int argc, char **argv)
                                   .tools = "build/release/bin",
                                   .scratch = "build/bench",
                                   .budget_s = 0.04};
-    const char *json = NULL, *compare = NULL, *step = NULL, *precision = "auto";
+    const char *json = NULL, *compare = NULL, *step = NULL, *decode = NULL, *coco = NULL,
+               *precision = "auto";
     int64_t threads = 0;
     bool write_shapes = false;
     const struct option table[] = {
@@ -71,10 +72,14 @@ int main(int argc, char **argv)
         {"write_shapes", OPTION_FLAG, &write_shapes, NULL, "prints shapes.txt and ends"},
         {"step", OPTION_STRING, &step, "SIZE,BATCH,REPEAT",
          "times training steps in this process, prints JSON and ends"},
+        {"decode", OPTION_STRING, &decode, "FILE,SIZE,REDUCED,REPEAT[,PIXELS]",
+         "times decode, crop, flip and resize of a picture, prints JSON and ends"},
+        {"coco", OPTION_STRING, &coco, "TRUTH,DETECTIONS",
+         "times the evaluation of two COCO files, prints JSON and ends"},
         {"precision", OPTION_STRING, &precision, "P", "of --step"},
         {0}};
     struct options asked = {.program = "bench",
-                            .usage = "[kernels] [jobs]",
+                            .usage = "[jobs] [data] [kernels]",
                             .description = "Benchmarks of the CPU: all parts without arguments.",
                             .table = table,
                             .positional_max = 4};
@@ -93,6 +98,10 @@ int main(int argc, char **argv)
         if (sscanf(step, "%d,%d,%d", &size, &batch, &repeat) != 3 || repeat < 1)
             return 2;
         return bench_step(size, batch, bench.threads, repeat, precision);
+    }
+    if (decode != NULL || coco != NULL) {
+        options_free(&asked);
+        return decode != NULL ? bench_decode(decode) : bench_coco(coco, bench.threads);
     }
     bench_report_open(&report);
     result = run_parts(&asked, &bench, &report);

@@ -100,11 +100,11 @@ def race(runners, rounds, each):
 def show(title, times, ours="libdet"):
     """A table of medians; returns it as a dictionary with the ratio to the best peer."""
     medians = {name: statistics.median(values) for name, values in times.items()}
-    peers = {name: value for name, value in medians.items() if name != ours}
+    peers = {name: value for name, value in medians.items() if not name.startswith(("libdet", "det-"))} or {name: value for name, value in medians.items() if name != ours}
     best = min(peers, key=peers.get)
     print(f"\n{title}")
     for name, value in sorted(medians.items(), key=lambda item: item[1]):
-        ratio = "" if name == ours else f"   libdet is {value / medians[ours]:5.2f} x as fast"
+        ratio = "" if name.startswith(("libdet", "det-")) else f"   libdet is {value / medians[ours]:5.2f} x as fast"
         print(f"  {name:28s} {value:10.3f} ms{ratio}")
     return {"title": title, "median_ms": medians, "best_peer": best, "ratio_to_best": peers[best] / medians[ours]}
 

@@ -362,23 +362,31 @@ det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset 
     return DET_OK;
 }
 
-det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
-                            struct det_image *image, struct det_ground_truth *truth)
+det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
+                                    size_t index, struct det_image_least least,
+                                    struct det_image *image, struct det_ground_truth *truth)
 {
     DET_TRY_RETURN(copy_objects(env, dataset, index, truth));
     const struct det_dataset_entry *entry = &dataset->entries[index];
     char name[512];
     det_dataset_name(dataset, index, name);
     if (entry->path != NULL) {
-        const det_status status = det_image_read(env, entry->path, image);
+        const det_status status = det_image_read_reduced(env, entry->path, least, image);
         if (status != DET_OK)
             return det_fail_prefix(env, status, "%s", name);
     } else {
-        DET_TRY_RETURN(
-            det_image_decode(env, name, entry->encoded.data, entry->encoded.bytes, image));
+        DET_TRY_RETURN(det_image_decode_reduced(env, name, entry->encoded.data,
+                                                entry->encoded.bytes, least, image));
     }
-    fill_areas(truth, image->height, image->width);
+    fill_areas(truth, image->file_height, image->file_width);
     return DET_OK;
+}
+
+det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
+                            struct det_image *image, struct det_ground_truth *truth)
+{
+    const struct det_image_least whole = {INT32_MAX, INT32_MAX};
+    return det_dataset_load_reduced(env, dataset, index, whole, image, truth);
 }
 
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512])

@@ -78,6 +78,10 @@ void det_dataset_close(struct det_env *env, struct det_dataset *dataset);
  * Messages begin with the record's name. */
 det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
                             struct det_image *image, struct det_ground_truth *truth);
+/* The same with a reduced decoding (data/image.h). */
+det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
+                                    size_t index, struct det_image_least least,
+                                    struct det_image *image, struct det_ground_truth *truth);
 /* The objects alone; area_px then comes from the size in the record, 0 if it says none. */
 det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
                                   size_t index, struct det_ground_truth *truth);

@@ -31,6 +31,8 @@ det_status det_image_resize_buffer(struct det_env *env, struct det_image *image,
     }
     image->width = width;
     image->height = height;
+    image->file_width = width;
+    image->file_height = height;
     return DET_OK;
 }
 
@@ -91,20 +93,31 @@ det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t 
                     start);
 }
 
-det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
-                            size_t bytes, struct det_image *image)
+/* No file is that large: decoded as it is. */
+static const struct det_image_least whole = {INT32_MAX, INT32_MAX};
+
+det_status det_image_decode_reduced(struct det_env *env, const char *name, const uint8_t *data,
+                                    size_t bytes, struct det_image_least least,
+                                    struct det_image *image)
 {
     enum det_image_kind kind = DET_IMAGE_UNKNOWN;
     det_status status = det_image_sniff(env, name, data, bytes, &kind);
     if (status == DET_OK)
-        status = kind == DET_IMAGE_JPEG ? det_jpeg_decode(env, name, data, bytes, image)
+        status = kind == DET_IMAGE_JPEG ? det_jpeg_decode(env, name, data, bytes, least, image)
                                         : det_png_decode(env, name, data, bytes, image);
     if (status != DET_OK)
         det_image_free(env, image);
     return status;
 }
 
-det_status det_image_read(struct det_env *env, const char *path, struct det_image *image)
+det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
+                            size_t bytes, struct det_image *image)
+{
+    return det_image_decode_reduced(env, name, data, bytes, whole, image);
+}
+
+det_status det_image_read_reduced(struct det_env *env, const char *path,
+                                  struct det_image_least least, struct det_image *image)
 {
     struct det_file_map map;
     det_status status = det_file_map_open(env, path, &map);
@@ -112,9 +125,14 @@ det_status det_image_read(struct det_env *env, const char *path, struct det_imag
         det_image_free(env, image);
         return status;
     }
-    status = det_image_decode(env, path, map.data, map.bytes, image);
+    status = det_image_decode_reduced(env, path, map.data, map.bytes, least, image);
     det_file_map_close(&map);
     return status;
+}
+
+det_status det_image_read(struct det_env *env, const char *path, struct det_image *image)
+{
+    return det_image_read_reduced(env, path, whole, image);
 }
 
 det_status det_image_write(struct det_env *env, const char *path, const struct det_image *image)

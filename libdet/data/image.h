@@ -9,6 +9,7 @@ struct det_image {
     uint8_t *rgb; /* [height][width][3] */
     size_t
         capacity_bytes; /* room behind rgb, kept for the next image; may be 0 for foreign pixels */
+    int32_t file_width, file_height; /* as the file has it: larger after a reduced decoding */
 };
 
 /* Allocates the pixels, or keeps the block when it is large enough (the content is then undefined).
@@ -16,6 +17,11 @@ struct det_image {
 det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
                                    int32_t height);
 void det_image_free(struct det_env *env, struct det_image *image);
+
+/* What a reduced decoding must leave at least. */
+struct det_image_least {
+    int32_t height, width;
+};
 
 /* The kinds told apart by their first bytes. */
 enum det_image_kind { DET_IMAGE_UNKNOWN, DET_IMAGE_JPEG, DET_IMAGE_PNG };
@@ -34,6 +40,16 @@ det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t 
 det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
                             size_t bytes, struct det_image *image);
 det_status det_image_read(struct det_env *env, const char *path, struct det_image *image);
+
+/* The same for whoever makes the image smaller anyway: a JPEG is decoded at a half, a quarter or an
+ * eighth of its size, the least that still has `least` rows and columns. That skips most of the
+ * inverse DCT, upsampling and colour conversion and averages instead of sampling: quicker, but not
+ * TensorFlow's pixels. PNGs are decoded as they are. file_width and file_height say the real size. */
+det_status det_image_decode_reduced(struct det_env *env, const char *name, const uint8_t *data,
+                                    size_t bytes, struct det_image_least least,
+                                    struct det_image *image);
+det_status det_image_read_reduced(struct det_env *env, const char *path,
+                                  struct det_image_least least, struct det_image *image);
 
 /* Encodes into memory that the caller frees with det_free; quality 1..100. */
 det_status det_image_encode_jpeg(struct det_env *env, const struct det_image *image, int quality,

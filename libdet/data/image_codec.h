@@ -8,7 +8,7 @@
 #define DET_IMAGE_MOST_BYTES ((size_t)1 << 29)
 
 det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
-                           struct det_image *image);
+                           struct det_image_least least, struct det_image *image);
 det_status det_png_decode(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
                           struct det_image *image);
 

@@ -96,9 +96,21 @@ static void cmyk_row_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int32_t width, bo
     }
 }
 
+/* The smallest of the sizes that libjpeg-turbo has quick inverse DCTs for, 1, 1/2, 1/4 and 1/8, that
+ * is not below `least`. */
+static void choose_scale(struct jpeg_decompress_struct *info, struct det_image_least least)
+{
+    unsigned parts = 8; /* libjpeg rounds each side up */
+    while (parts > 1 && least.height <= (int32_t)((info->image_height * (parts / 2) + 7) / 8) &&
+           least.width <= (int32_t)((info->image_width * (parts / 2) + 7) / 8))
+        parts /= 2;
+    info->scale_num = parts;
+    info->scale_denom = 8;
+}
+
 /* Everything that may jump; what must be released is in the decoder and the image. */
 static det_status decode(struct det_env *env, const char *name, struct decoder *d,
-                         struct det_image *image)
+                         struct det_image_least least, struct det_image *image)
 {
     struct jpeg_decompress_struct *info = &d->info;
     if (jpeg_read_header(info, TRUE) != JPEG_HEADER_OK) {
@@ -109,18 +121,21 @@ static det_status decode(struct det_env *env, const char *name, struct decoder *
     info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     info->dct_method = JDCT_IFAST;
     info->do_fancy_upsampling = TRUE;
+    choose_scale(info, least);
     jpeg_calc_output_dimensions(info);
     const size_t total =
-        (size_t)info->output_width * info->output_height * (size_t)info->num_components;
+        (size_t)info->image_width * info->image_height * (size_t)info->num_components;
     if (total >= DET_IMAGE_MOST_BYTES)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: JPEG of %u x %u pixels is too large",
-                        name, info->output_width, info->output_height);
+                        name, info->image_width, info->image_height);
     if (!jpeg_start_decompress(info)) {
         d->truncated = true;
         return DET_OK;
     }
     const int32_t width = (int32_t)info->output_width, height = (int32_t)info->output_height;
     DET_TRY_RETURN(det_image_resize_buffer(env, image, width, height));
+    image->file_width = (int32_t)info->image_width;
+    image->file_height = (int32_t)info->image_height;
     if (is_cmyk)
         DET_TRY_RETURN(det_alloc_raw(env, &d->cmyk, (size_t)width, 4, "CMYK row"));
     while (info->output_scanline < info->output_height) {
@@ -138,7 +153,7 @@ static det_status decode(struct det_env *env, const char *name, struct decoder *
 }
 
 det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
-                           struct det_image *image)
+                           struct det_image_least least, struct det_image *image)
 {
     struct decoder d = {
         .source =
@@ -158,11 +173,11 @@ det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t 
     if (setjmp(d.errors.jump) == 0) {
         jpeg_create_decompress(&d.info);
         d.info.src = &d.source;
-        status = decode(env, name, &d, image);
+        status = decode(env, name, &d, least, image);
         if (status == DET_OK && d.truncated)
             status = det_fail(env, DET_STATUS_CORRUPT,
                               "%s: truncated JPEG: the data ends at row %u of %u (%zu bytes)", name,
-                              d.info.output_scanline, d.info.image_height, bytes);
+                              d.info.output_scanline, d.info.output_height, bytes);
     } else {
         status = det_fail(env,
                           d.errors.manager.msg_code == JERR_OUT_OF_MEMORY ? DET_STATUS_OUT_OF_MEMORY

@@ -125,11 +125,14 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     struct det_env *env = &worker->env;
     struct det_sample *sample = &worker->sample;
     struct det_rng rng;
-    DET_TRY_RETURN(det_dataset_load(env, loader->settings.dataset, job->record, &sample->image,
-                                    &sample->truth));
+    struct det_image_least least = {INT32_MAX, INT32_MAX};
+    if (loader->settings.fast_decode)
+        least = (struct det_image_least){loader->height, loader->width};
+    DET_TRY_RETURN(det_dataset_load_reduced(env, loader->settings.dataset, job->record, least,
+                                            &sample->image, &sample->truth));
     job->slot->record_index[job->place] = job->record;
-    job->slot->original_size[job->place][0] = sample->image.height;
-    job->slot->original_size[job->place][1] = sample->image.width;
+    job->slot->original_size[job->place][0] = sample->image.file_height;
+    job->slot->original_size[job->place][1] = sample->image.file_width;
     det_sample_reset(sample);
     det_loader_sample_rng(&rng, loader->settings.seed, job->sample);
     DET_TRY_RETURN(

@@ -29,6 +29,7 @@ struct det_loader_settings {
     const struct det_augment_option *augment; /* copied */
     size_t augment_count;
     uint64_t seed;
+    bool fast_decode; /* JPEGs reduced, to no less than the network's input (data/image.h) */
     bool shuffle;
     int threads; /* 0 = processors of this process */
     int ring;    /* batches in memory, the caller's included; more than `held`, 0 = held + 2 */
@@ -43,7 +44,7 @@ struct det_batch {
     float *images;         /* [batch_size][height][width][3], 0..255, not yet normalised */
     struct det_ground_truth *truths; /* [batch_size] */
     int64_t *record_index;           /* [batch_size] in the dataset */
-    int32_t (*original_size)[2];     /* [batch_size] height, width of the decoded image */
+    int32_t (*original_size)[2];     /* [batch_size] height, width of the image file */
     uint64_t first_sample;           /* number of the first one in the sequence */
 };
 

@@ -37,8 +37,9 @@ det_status det_picture_read(det_context *context, const char *path, det_picture 
     return finish(env, det_image_read(env, path, &picture->image), picture, out);
 }
 
-det_status det_picture_decode(det_context *context, const char *name, const void *data,
-                              size_t bytes, det_picture **out)
+det_status det_picture_decode_reduced(det_context *context, const char *name, const void *data,
+                                      size_t bytes, int32_t height, int32_t width,
+                                      det_picture **out)
 {
     if (context == NULL || out == NULL)
         return DET_STATUS_INVALID_ARGUMENT;
@@ -51,7 +52,21 @@ det_status det_picture_decode(det_context *context, const char *name, const void
     det_picture *picture = NULL;
     DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
     picture->context = context;
-    return finish(env, det_image_decode(env, name, data, bytes, &picture->image), picture, out);
+    const struct det_image_least least = {height, width};
+    return finish(env, det_image_decode_reduced(env, name, data, bytes, least, &picture->image),
+                  picture, out);
+}
+
+det_status det_picture_decode(det_context *context, const char *name, const void *data,
+                              size_t bytes, det_picture **out)
+{
+    return det_picture_decode_reduced(context, name, data, bytes, INT32_MAX, INT32_MAX, out);
+}
+
+void det_picture_file_size(const det_picture *picture, int32_t *height, int32_t *width)
+{
+    *height = picture == NULL ? 0 : picture->image.file_height;
+    *width = picture == NULL ? 0 : picture->image.file_width;
 }
 
 det_status det_picture_write(const det_picture *picture, const char *path)

@@ -13,9 +13,12 @@ struct det_postprocess {
     int32_t per_class; /* most detections of a class: min(max_detections_per_class, A) */
     const float (*anchors)[4];
     struct det_pool *pool;
-    float (*boxes)[4]; /* [A] decoded */
-    uint64_t *heaps;   /* [threads][A] candidates of the class at hand */
-    int32_t *kept;     /* [K][per_class] anchors */
+    float logit_floor; /* a logit below it has no score above the threshold */
+    float (*boxes)[4]; /* [A] decoded, of the anchors in `alive` only */
+    int32_t *alive; /* [A]: each chunk's anchors with a logit from the floor up, from its begin */
+    int32_t *alive_count; /* [chunks] */
+    uint64_t *heaps;      /* [threads][A] candidates of the class at hand */
+    int32_t *kept;        /* [K][per_class] anchors */
     int32_t *kept_count;
     uint64_t *merged; /* [K * per_class] */
     struct det_detections result;
@@ -37,6 +40,20 @@ void det_postprocess_settings_default(struct det_postprocess_settings *settings)
 float det_sigmoid(float logit)
 {
     return 1 / (1 + expf(-logit));
+}
+
+/* The logit of a score a little below the threshold: det_sigmoid() is right within a few units in the last place. */
+static float floor_of(float score_threshold)
+{
+    if (!(score_threshold > 0))
+        return -INFINITY;
+    const double t = (1 - 1e-5) * fmin((double)score_threshold, 1);
+    return (float)(log(t) - log1p(-t) - 1e-4);
+}
+
+static int32_t chunks_of(const struct det_postprocess *p)
+{
+    return (p->anchor_count - 1) / CHUNK + 1;
 }
 
 det_status det_postprocess_settings_check(struct det_env *env,
@@ -72,6 +89,7 @@ det_status det_postprocess_create(struct det_env *env,
     p->settings = *settings;
     p->anchors = anchors;
     p->anchor_count = anchor_count;
+    p->logit_floor = floor_of(settings->score_threshold);
     p->class_count = class_count;
     p->pool = pool;
     p->per_class = settings->max_detections_per_class < anchor_count
@@ -90,6 +108,9 @@ det_status det_postprocess_create(struct det_env *env,
                              ? (size_t)settings->max_total_detections
                              : kept;
     DET_TRY(det_alloc(env, &p->boxes, a, sizeof *p->boxes, "post-processing"));
+    DET_TRY(det_alloc(env, &p->alive, a, sizeof *p->alive, "post-processing"));
+    DET_TRY(det_alloc(env, &p->alive_count, (size_t)chunks_of(p), sizeof *p->alive_count,
+                      "post-processing"));
     DET_TRY(det_alloc(env, &p->heaps, a * threads, sizeof *p->heaps, "post-processing"));
     DET_TRY(det_alloc(env, &p->kept, kept, sizeof *p->kept, "post-processing"));
     DET_TRY(det_alloc(env, &p->kept_count, (size_t)class_count, sizeof *p->kept_count,
@@ -112,6 +133,8 @@ void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out)
     if (p == NULL)
         return;
     det_free(env, &p->boxes);
+    det_free(env, &p->alive);
+    det_free(env, &p->alive_count);
     det_free(env, &p->heaps);
     det_free(env, &p->kept);
     det_free(env, &p->kept_count);
@@ -128,7 +151,8 @@ size_t det_postprocess_bytes(const struct det_postprocess *p)
     const size_t a = (size_t)p->anchor_count, classes = (size_t)p->class_count;
     const size_t kept = classes * (size_t)p->per_class;
     const size_t most = (size_t)p->settings.max_total_detections;
-    return sizeof *p + a * sizeof *p->boxes +
+    return sizeof *p + a * (sizeof *p->boxes + sizeof *p->alive) +
+           (size_t)chunks_of(p) * sizeof *p->alive_count +
            a * (size_t)det_pool_threads(p->pool) * sizeof *p->heaps +
            kept * (sizeof *p->kept + sizeof *p->merged) + classes * sizeof *p->kept_count +
            (most < kept ? most : kept) *
@@ -187,15 +211,32 @@ static uint64_t pop(uint64_t *heap, size_t *count)
     return top;
 }
 
+/* Also for a NaN, which is no candidate later. */
+static bool may_pass(const struct det_postprocess *p, int32_t anchor)
+{
+    const float *logits = p->logits + (size_t)anchor * ((size_t)p->class_count + 1) + 1;
+    for (int32_t c = 0; c < p->class_count; c++)
+        if (!(logits[c] < p->logit_floor))
+            return true;
+    return false;
+}
+
+/* Most anchors are background for every class: they are neither decoded nor looked at again. */
 static void decode_task(void *argument, int32_t task, int32_t worker)
 {
     (void)worker;
     struct det_postprocess *p = argument;
     const int32_t begin = task * CHUNK;
     const int32_t end = p->anchor_count - begin > CHUNK ? begin + CHUNK : p->anchor_count;
-    for (int32_t a = begin; a < end; a++)
+    int32_t count = 0;
+    for (int32_t a = begin; a < end; a++) {
+        if (!may_pass(p, a))
+            continue;
+        p->alive[begin + count++] = a;
         det_box_decode(&p->settings.coder, p->encodings + 4 * (size_t)a, p->anchors[a],
                        p->boxes[a]);
+    }
+    p->alive_count[task] = count;
 }
 
 static float least(float a, float b)
@@ -223,19 +264,32 @@ static bool overlaps(const float a[4], const float b[4], float threshold)
     return !(iou <= threshold);
 }
 
-static void class_task(void *argument, int32_t class_index, int32_t worker)
+/* The candidates of a class among a chunk's anchors; how many there are now. */
+static size_t gather(const struct det_postprocess *p, int32_t class_index, int32_t chunk,
+                     uint64_t *heap, size_t candidates)
 {
-    struct det_postprocess *p = argument;
-    uint64_t *heap = p->heaps + (size_t)worker * (size_t)p->anchor_count;
-    size_t candidates = 0;
     const size_t columns = (size_t)p->class_count + 1;
-    for (int32_t a = 0; a < p->anchor_count; a++) {
-        const float score = det_sigmoid(p->logits[(size_t)a * columns + (size_t)class_index + 1]);
+    for (int32_t i = 0; i < p->alive_count[chunk]; i++) {
+        const int32_t a = p->alive[chunk * CHUNK + i];
+        const float logit = p->logits[(size_t)a * columns + (size_t)class_index + 1];
+        if (logit < p->logit_floor)
+            continue;
+        const float score = det_sigmoid(logit);
         const float *box = p->boxes[a];
         if (score > p->settings.score_threshold && isfinite(box[0]) && isfinite(box[1]) &&
             isfinite(box[2]) && isfinite(box[3]))
             heap[candidates++] = make_key(score, (uint32_t)a);
     }
+    return candidates;
+}
+
+static void class_task(void *argument, int32_t class_index, int32_t worker)
+{
+    struct det_postprocess *p = argument;
+    uint64_t *heap = p->heaps + (size_t)worker * (size_t)p->anchor_count;
+    size_t candidates = 0;
+    for (int32_t chunk = 0; chunk < chunks_of(p); chunk++)
+        candidates = gather(p, class_index, chunk, heap, candidates);
     make_heap(heap, candidates);
     int32_t *kept = p->kept + (size_t)class_index * (size_t)p->per_class;
     int32_t count = 0;
@@ -280,7 +334,7 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *p, cons
 {
     p->logits = logits;
     p->encodings = encodings;
-    det_pool_run(p->pool, (p->anchor_count + CHUNK - 1) / CHUNK, decode_task, p);
+    det_pool_run(p->pool, chunks_of(p), decode_task, p);
     det_pool_run(p->pool, p->class_count, class_task, p);
 
     /* Places in `kept` rise with class, then with rank, which is the order of ties. */

@@ -14,7 +14,7 @@
  * window's frame. Differs: an anchor whose decoded box is not finite is no candidate (TensorFlow
  * may keep it in step 2, where it suppresses everything below it, and drops it in step 4).
  *
- * Cost: O(A K) for the scores plus O(log A) for each candidate that is looked at: candidates come
+ * Cost: O(A K) comparisons of logits, a sigmoid only where a score can pass, a box decoded only where one does, plus O(log A) for each candidate that is looked at: candidates come
  * out of a heap in score order and a class stops when it is full. No allocation per call.
  *
  * logits: [A][K+1], column 0 = background, not looked at (see losses.h).

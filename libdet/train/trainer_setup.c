@@ -193,6 +193,7 @@ static void loader_settings(const struct det_trainer *trainer,
         .first_sample = trainer->state.next_sample,
         .held = trainer->context->backend->stages_ahead ? 2 : 1,
         .shuffle = config->train_input_reader.shuffle,
+        .fast_decode = s->fast_decode != 0,
         .threads =
             s->loader_threads > 0 ? s->loader_threads : det_context_threads(trainer->context),
     };

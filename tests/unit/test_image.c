@@ -1,4 +1,5 @@
 /* data/image.h: every kind of JPEG and PNG that people have, and what they take for one. */
+#include <math.h>
 #include <stdio.h>
 
 #include <jpeglib.h>
@@ -6,6 +7,7 @@
 
 #include "base/mem.h"
 #include "data/image.h"
+#include "support/records.h"
 #include "support/test.h"
 
 struct bytes {
@@ -352,13 +354,66 @@ static void files_and_buffers(void **state)
     test_env_check(&t);
 }
 
+/* A half, a quarter, an eighth: the mean of the pixels it stands for, give or take what JPEG does to a picture with
+ * jumps from white to black. */
+static void reduced_decoding_averages(void **state)
+{
+    (void)state;
+    static const struct {
+        struct det_image_least least;
+        int32_t width, height;
+    } cases[] = {
+        {{INT32_MAX, INT32_MAX}, 203, 150},
+        {{76, 100}, 203, 150},
+        {{75, 102}, 102, 75},
+        {{38, 52}, 102, 75},
+        {{38, 51}, 51, 38},
+        {{19, 26}, 26, 19},
+        {{1, 1}, 26, 19},
+    };
+    struct test_env t;
+    test_env_init(&t);
+    size_t bytes = 0;
+    struct det_image full = {0}, image = {0};
+    unsigned char *jpeg = test_make_jpeg(203, 150, 5, &bytes);
+    assert_ok(&t.env, det_image_decode(&t.env, "x", jpeg, bytes, &full));
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        assert_ok(&t.env,
+                  det_image_decode_reduced(&t.env, "x", jpeg, bytes, cases[c].least, &image));
+        assert_int_equal(image.width, cases[c].width);
+        assert_int_equal(image.height, cases[c].height);
+        assert_int_equal(image.file_width, 203);
+        assert_int_equal(image.file_height, 150);
+        const int32_t step = (203 + image.width - 1) / image.width;
+        double error = 0;
+        for (int32_t y = 0; y < image.height; y++)
+            for (int32_t x = 0; x < image.width * 3; x++) {
+                double sum = 0, count = 0;
+                for (int32_t i = y * step; i < (y + 1) * step && i < 150; i++)
+                    for (int32_t k = x / 3 * step; k < (x / 3 + 1) * step && k < 203; k++, count++)
+                        sum += full.rgb[(i * 203 + k) * 3 + x % 3];
+                error += fabs(sum / count - image.rgb[y * image.width * 3 + x]);
+            }
+        error /= image.width * image.height * 3;
+        if (!(step == 1 ? error == 0 : error < 6))
+            fail_msg("case %zu: the pixels are %.2f off", c, error);
+    }
+    /* Cut off: the message counts the rows that were asked for. */
+    assert_fails(&t.env, DET_STATUS_CORRUPT, "of 38 (",
+                 det_image_decode_reduced(&t.env, "x", jpeg, bytes / 2, cases[4].least, &image));
+    free(jpeg);
+    det_image_free(&t.env, &full);
+    det_image_free(&t.env, &image);
+    test_env_check(&t);
+}
+
 int test_image(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jpegs_become_rgb),  cmocka_unit_test(cmyk_without_adobe_marker),
-        cmocka_unit_test(pngs_become_rgb),   cmocka_unit_test(other_content_is_named),
-        cmocka_unit_test(damaged_files),     cmocka_unit_test(failed_allocations),
-        cmocka_unit_test(files_and_buffers),
+        cmocka_unit_test(reduced_decoding_averages), cmocka_unit_test(jpegs_become_rgb),
+        cmocka_unit_test(cmyk_without_adobe_marker), cmocka_unit_test(pngs_become_rgb),
+        cmocka_unit_test(other_content_is_named),    cmocka_unit_test(damaged_files),
+        cmocka_unit_test(failed_allocations),        cmocka_unit_test(files_and_buffers),
     };
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }

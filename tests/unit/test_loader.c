@@ -1,5 +1,7 @@
 /* data/loader.h: same bits for any number of threads, exact continuation, errors, clean shutdown,
  * no allocation when warm. */
+#include <math.h>
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -317,12 +319,50 @@ static void failed_allocations(void **state)
     close_fixture(&f);
 }
 
+/* Other pixels, but the same picture, objects and sizes. */
+static void fast_decoding_shows_the_same(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f, 6);
+    struct det_loader_settings settings = training_settings(&f);
+    struct det_loader *loader[2] = {NULL, NULL};
+    struct det_batch batch[2];
+    settings.augment_count = 0;
+    settings.batch_size = 6;
+    settings.height = settings.width = 12;
+    for (int i = 0; i < 2; i++) {
+        settings.fast_decode = i == 1;
+        assert_ok(&f.t.env, det_loader_create(&f.t.env, &settings, &loader[i]));
+        assert_ok(&f.t.env, det_loader_next(&f.t.env, loader[i], &batch[i]));
+    }
+    const size_t floats = 6 * 12 * 12 * 3;
+    double difference = 0;
+    for (size_t k = 0; k < floats; k++)
+        difference += fabs((double)batch[0].images[k] - (double)batch[1].images[k]);
+    difference /= (double)floats;
+    assert_true(difference > 0.1 && difference < 60);
+    for (int32_t i = 0; i < 6; i++) {
+        assert_memory_equal(batch[0].original_size[i], batch[1].original_size[i],
+                            sizeof batch[0].original_size[i]);
+        assert_int_equal(batch[0].truths[i].count, batch[1].truths[i].count);
+        assert_memory_equal(batch[0].truths[i].boxes, batch[1].truths[i].boxes,
+                            (size_t)batch[0].truths[i].count * sizeof batch[0].truths[i].boxes[0]);
+        assert_memory_equal(batch[0].truths[i].area_px, batch[1].truths[i].area_px,
+                            (size_t)batch[0].truths[i].count * sizeof(float));
+    }
+    for (int i = 0; i < 2; i++)
+        det_loader_destroy(&f.t.env, &loader[i]);
+    close_fixture(&f);
+}
+
 int test_loader(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_continuation_change_nothing),
         cmocka_unit_test(each_epoch_has_every_image_once),
         cmocka_unit_test(one_pass_in_order),
+        cmocka_unit_test(fast_decoding_shows_the_same),
         cmocka_unit_test(errors_name_the_record),
         cmocka_unit_test(warm_loader_does_not_allocate),
         cmocka_unit_test(stops_at_any_time),

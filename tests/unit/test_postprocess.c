@@ -182,6 +182,30 @@ static void equals_naive(void **state)
     test_env_check(&t);
 }
 
+/* The shortcut over logits loses no score that is just above the threshold, and lets none through at it. */
+static void scores_at_the_threshold(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    const float anchors[1][4] = {{0.2f, 0.2f, 0.6f, 0.6f}}, window[4] = {0, 0, 1, 1};
+    const float encodings[4] = {0, 0, 0, 0};
+    for (int i = 0; i < 4000; i++) {
+        const float logits[2] = {0, -21 + 0.01f * (float)i + 1e-6f * (float)(i % 17)};
+        const float score = det_sigmoid(logits[1]);
+        for (int at = 0; at < 2; at++) {
+            struct det_postprocess_settings s;
+            struct det_postprocess *p = NULL;
+            det_postprocess_settings_default(&s);
+            s.score_threshold = at == 1 ? score : nextafterf(score, 0);
+            assert_ok(&t.env, det_postprocess_create(&t.env, &s, anchors, 1, 1, NULL, &p));
+            assert_int_equal(det_postprocess_run(p, logits, encodings, window)->count, 1 - at);
+            det_postprocess_destroy(&t.env, &p);
+        }
+    }
+    test_env_check(&t);
+}
+
 static void iou_at_threshold_is_kept(void **state)
 {
     (void)state;
@@ -261,8 +285,11 @@ static void sigmoid_values(void **state)
 int test_postprocess(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_naive),   cmocka_unit_test(iou_at_threshold_is_kept),
-        cmocka_unit_test(wrong_settings), cmocka_unit_test(failed_allocations),
+        cmocka_unit_test(equals_naive),
+        cmocka_unit_test(scores_at_the_threshold),
+        cmocka_unit_test(iou_at_threshold_is_kept),
+        cmocka_unit_test(wrong_settings),
+        cmocka_unit_test(failed_allocations),
         cmocka_unit_test(sigmoid_values),
     };
     return cmocka_run_group_tests_name("postprocess", tests, NULL, NULL);

@@ -171,7 +171,12 @@ static det_status run_all(struct job *job)
 {
     const struct inputs *inputs = &job->inputs;
     if (inputs->images.count > 0) {
-        struct pipeline_source source = {.images = &inputs->images};
+        struct pipeline_source source = {.images = &inputs->images,
+                                         .least = {INT32_MAX, INT32_MAX}};
+        /* A picture that is drawn in needs all its pixels. */
+        if (job->options->fast_decode && !job->writes_pictures)
+            source.least = (struct det_image_least){det_model_input_height(job->model),
+                                                    det_model_input_width(job->model)};
         DET_TRY_RETURN(tracking_begin(job->env, &job->tracking, 1, 1, 0));
         DET_TRY_RETURN(run_source(job, &source));
     }

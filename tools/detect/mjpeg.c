@@ -112,7 +112,7 @@ static void answer(struct mjpeg *m, int socket)
         "<img src=\"/stream\" alt=\"detections\">\n";
     static const char missing[] =
         "HTTP/1.0 404 Not Found\r\nContent-Type: text/plain\r\n\r\nthere are / and /stream\n";
-    char request[REQUEST_BYTES];
+    char request[REQUEST_BYTES] = "";
     size_t used = 0;
     /* Up to the empty line; only the first line counts. */
     while (used < sizeof request - 1) {

@@ -168,8 +168,8 @@ static det_status write_json(struct det_env *env, struct outputs *o, const struc
                                             .of_video = f->of_video,
                                             .frame = f->index,
                                             .time_s = f->time_s,
-                                            .width = f->image.width,
-                                            .height = f->image.height,
+                                            .width = f->image.file_width,
+                                            .height = f->image.file_height,
                                             .track_ids = f->track_ids};
     o->text.length = 0;
     DET_TRY_RETURN(det_results_frame_json(env, &o->text, o->model, &frame, f->found, f->count));
@@ -192,7 +192,7 @@ static det_status append_csv(struct det_env *env, struct det_text *text, const c
 static det_status write_csv(struct det_env *env, struct outputs *o, const struct frame *f)
 {
     struct det_text *text = &o->text;
-    const float w = (float)f->image.width, h = (float)f->image.height;
+    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
     text->length = 0;
     for (size_t i = 0; i < f->count; i++) {
         const det_detection *d = &f->found[i];
@@ -208,7 +208,7 @@ static det_status write_csv(struct det_env *env, struct outputs *o, const struct
             env, text, ",%s,%s,%s,%s,%s,%d,%d\n", det_format_float(n[0], d->score),
             det_format_float(n[1], d->xmin * w), det_format_float(n[2], d->ymin * h),
             det_format_float(n[3], d->xmax * w), det_format_float(n[4], d->ymax * h),
-            f->image.width, f->image.height));
+            f->image.file_width, f->image.file_height));
     }
     return text->length > 0 ? sink_text(env, o, &o->csv) : DET_OK;
 }
@@ -218,7 +218,7 @@ static det_status write_coco(struct det_env *env, struct outputs *o, const struc
                              bool results)
 {
     struct det_text *text = &o->text;
-    const float w = (float)f->image.width, h = (float)f->image.height;
+    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
     int64_t id = o->annotations;
     text->length = 0;
     for (size_t i = 0; i < f->count; i++, id++) {
@@ -253,7 +253,7 @@ static det_status note_coco_image(struct det_env *env, struct outputs *o, const 
                                    "%s\n{\"id\": %lld, \"width\": %d, \"height\": %d, "
                                    "\"file_name\": ",
                                    o->images > 0 ? "," : "", (long long)o->images + 1,
-                                   f->image.width, f->image.height));
+                                   f->image.file_width, f->image.file_height));
     DET_TRY_RETURN(det_text_json_string(env, text, name));
     if (f->of_video) /* a name for the picture that somebody may make of it */
         text->length--;
@@ -292,8 +292,8 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
     }
     const struct det_annotated_image image = {.id = f->of_video ? f->index : o->images,
                                               .name = name,
-                                              .width = f->image.width,
-                                              .height = f->image.height,
+                                              .width = f->image.file_width,
+                                              .height = f->image.file_height,
                                               .boxes = o->boxes,
                                               .count = f->count};
     if (o->cvat.open)

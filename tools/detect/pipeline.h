@@ -22,6 +22,7 @@ struct pipeline_settings {
 /* One run: either images or a video. */
 struct pipeline_source {
     const struct det_path_list *images;
+    struct det_image_least least; /* of the images' sizes after decoding */
     struct video_reader *reader;
     const char *video;
     bool live; /* the newest frame wins; a file is read at its own speed */

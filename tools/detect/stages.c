@@ -10,7 +10,8 @@
 
 /* --- read --- */
 
-static det_status read_standard_input(struct det_env *env, struct det_image *image)
+static det_status read_standard_input(struct det_env *env, struct det_image_least least,
+                                      struct det_image *image)
 {
     struct det_text bytes = {0};
     char block[65536];
@@ -20,10 +21,10 @@ static det_status read_standard_input(struct det_env *env, struct det_image *ima
     if (status == DET_OK && ferror(stdin))
         status = det_fail(env, DET_STATUS_IO, "standard input: cannot be read");
     if (status == DET_OK)
-        status =
-            det_image_decode(env, "standard input",
-                             bytes.data != NULL ? (const uint8_t *)bytes.data : (const uint8_t *)"",
-                             bytes.length, image);
+        status = det_image_decode_reduced(env, "standard input",
+                                          bytes.data != NULL ? (const uint8_t *)bytes.data
+                                                             : (const uint8_t *)"",
+                                          bytes.length, least, image);
     det_text_free(env, &bytes);
     return status;
 }
@@ -34,8 +35,10 @@ static void read_image(struct det_env *env, struct reading *reading, struct fram
     frame->source = path;
     frame->of_video = false;
     frame->index = (int64_t)reading->next++;
-    frame->status = strcmp(path, "-") == 0 ? read_standard_input(env, &frame->image)
-                                           : det_image_read(env, path, &frame->image);
+    const struct det_image_least least = reading->source->least;
+    frame->status = strcmp(path, "-") == 0
+                        ? read_standard_input(env, least, &frame->image)
+                        : det_image_read_reduced(env, path, least, &frame->image);
     if (frame->status != DET_OK)
         memcpy(frame->message, env->error, sizeof frame->message);
 }

@@ -1,0 +1,199 @@
+/* data.c: what happens around the network: a training image's way, post-processing, COCO evaluation. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "bench.h"
+#include "data/resize.h"
+#include "det/det.h"
+#include "model/postprocess.h"
+#include "train/learner.h"
+
+/* Decode, crop three quarters, mirror, resize. */
+struct way {
+    struct det_env env;
+    const uint8_t *data;
+    size_t bytes;
+    int32_t size;
+    struct det_image_least least;
+    struct det_image image;
+    struct det_resizer resizer;
+    float *out;
+    det_status status;
+};
+
+static void go(void *argument)
+{
+    struct way *w = argument;
+    w->status = det_image_decode_reduced(&w->env, "bench", w->data, w->bytes, w->least, &w->image);
+    if (w->status != DET_OK)
+        return;
+    const struct det_window window = {.y = w->image.height / 8,
+                                      .x = w->image.width / 8,
+                                      .height = w->image.height * 3 / 4,
+                                      .width = w->image.width * 3 / 4,
+                                      .flip_x = true};
+    w->status = det_resize_rgb8(&w->env, &w->resizer, &w->image, &window, w->out,
+                                (size_t)w->size * 3, w->size, w->size);
+}
+
+static void open_way(struct way *w, const uint8_t *data, size_t bytes, int32_t size, bool reduced)
+{
+    *w = (struct way){.data = data, .bytes = bytes, .size = size};
+    det_env_default(&w->env);
+    const int32_t least = reduced ? size : INT32_MAX;
+    w->least = (struct det_image_least){least, least};
+    w->out = bench_floats((size_t)size * (size_t)size * 3);
+}
+
+static void close_way(struct way *w)
+{
+    det_image_free(&w->env, &w->image);
+    det_resizer_free(&w->env, &w->resizer);
+    free(w->out);
+}
+
+int bench_decode(const char *arguments)
+{
+    char path[1000], pixels[1000] = "";
+    int size = 0, reduced = 0, count = 0;
+    struct det_file_map map;
+    struct way way;
+    if (sscanf(arguments, "%999[^,],%d,%d,%d,%999s", path, &size, &reduced, &count, pixels) < 4 ||
+        size < 1 || count < 1)
+        return 2;
+    open_way(&way, NULL, 0, size, reduced != 0);
+    if (det_file_map_open(&way.env, path, &map) == DET_OK) {
+        way.data = map.data;
+        way.bytes = map.bytes;
+        printf("{\"ms\":[");
+        for (int i = 0; i < count && way.status == DET_OK; i++) {
+            const double start = bench_now();
+            go(&way);
+            printf("%s%.4f", i > 0 ? "," : "", (bench_now() - start) * 1e3);
+        }
+        printf("]}\n");
+        det_file_map_close(&map);
+    } else {
+        way.status = DET_STATUS_IO;
+    }
+    if (way.status == DET_OK && pixels[0] != '\0')
+        way.status = det_write_file(&way.env, pixels, way.out, (size_t)size * (size_t)size * 12);
+    if (way.status != DET_OK)
+        fprintf(stderr, "bench: %s\n", way.env.error);
+    close_way(&way);
+    return way.status == DET_OK ? 0 : 1;
+}
+
+/* The drawn picture of det-bench's kind, `width` x `height`. */
+static void draw_jpeg(struct det_env *env, int32_t width, int32_t height, uint8_t **data,
+                      size_t *bytes)
+{
+    struct det_image image = {0};
+    uint32_t noise = 1;
+    if (det_image_resize_buffer(env, &image, width, height) != DET_OK)
+        exit(1);
+    for (int32_t i = 0; i < width * height * 3; i++) {
+        const int32_t x = i / 3 % width, y = i / 3 / width;
+        noise = noise * 1664525U + 1013904223U;
+        image.rgb[i] = (uint8_t)(40 + (x / 90 * 37 + y / 70 * 59 + i % 3 * 11) % 97 +
+                                 y * 90 / height + x * 20 / width + (int32_t)(noise >> 29));
+    }
+    if (det_image_encode_jpeg(env, &image, 90, data, bytes) != DET_OK)
+        exit(1);
+    det_image_free(env, &image);
+}
+
+static void report_time(const struct bench_options *options, struct bench_report *report,
+                        const char *name, void (*body)(void *argument), void *argument)
+{
+    if (!bench_wanted(options, name))
+        return;
+    const struct bench_time time = bench_measure(body, argument, 8 * options->budget_s);
+    bench_report_time(report, name, &time);
+    printf("%-60s %9.3f ms (%.3f to %.3f)\n", name, time.median * 1e3, time.low * 1e3,
+           time.high * 1e3);
+}
+
+static void bench_ways(const struct bench_options *options, struct bench_report *report)
+{
+    static const struct {
+        const char *name;
+        int32_t width, height, size;
+        bool reduced;
+    } cases[] = {
+        {"data/decode, crop, flip, resize/1280x720 to 320", 1280, 720, 320, false},
+        {"data/decode, crop, flip, resize/1280x720 to 640", 1280, 720, 640, false},
+        {"data/decode, crop, flip, resize/2464x1632 to 320", 2464, 1632, 320, false},
+        {"data/decode, crop, flip, resize/2464x1632 to 320 reduced", 2464, 1632, 320, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct way way;
+        uint8_t *data = NULL;
+        size_t bytes = 0;
+        open_way(&way, NULL, 0, cases[i].size, cases[i].reduced);
+        draw_jpeg(&way.env, cases[i].width, cases[i].height, &data, &bytes);
+        way.data = data;
+        way.bytes = bytes;
+        report_time(options, report, cases[i].name, go, &way);
+        close_way(&way);
+        det_free(&way.env, &data);
+    }
+}
+
+struct nms {
+    struct det_postprocess *postprocess;
+    float *logits, *encodings;
+};
+
+static void run_nms(void *argument)
+{
+    const struct nms *n = argument;
+    const float window[4] = {0, 0, 1, 1};
+    det_postprocess_run(n->postprocess, n->logits, n->encodings, window);
+}
+
+/* Logits as of a trained network: few anchors are sure of anything. */
+static void bench_nms(const struct bench_options *options, struct bench_report *report)
+{
+    for (int32_t size = 320; size <= 640; size += 320)
+        for (int32_t classes = 1; classes <= 90; classes += 89)
+            for (int best = 0; best < 2; best++) {
+                struct det_env env;
+                struct det_model_spec spec;
+                struct det_postprocess_settings settings;
+                struct nms nms = {0};
+                float(*anchors)[4] = NULL;
+                int32_t count = 0;
+                char name[120];
+                det_env_default(&env);
+                det_model_spec_default(&spec, size, classes);
+                det_postprocess_settings_default(&settings);
+                settings.score_threshold = best ? 0.5f : 1e-8f;
+                if (det_spec_anchors(&env, &spec, &anchors, &count) != DET_OK ||
+                    det_postprocess_create(&env, &settings, (const float(*)[4])anchors, count,
+                                           classes, NULL, &nms.postprocess) != DET_OK)
+                    exit(1);
+                const size_t logits = (size_t)count * (size_t)(classes + 1);
+                nms.logits = bench_floats(logits);
+                nms.encodings = bench_floats((size_t)count * 4);
+                for (size_t i = 0; i < logits; i++)
+                    nms.logits[i] = nms.logits[i] > 0.99f ? 2 : 2 * nms.logits[i] - 6;
+                snprintf(name, sizeof name, "data/post-processing/%d, %d classes, scores above %g",
+                         size, classes, (double)settings.score_threshold);
+                report_time(options, report, name, run_nms, &nms);
+                free(nms.logits);
+                free(nms.encodings);
+                det_postprocess_destroy(&env, &nms.postprocess);
+                det_free(&env, &anchors);
+            }
+}
+
+int bench_data(const struct bench_options *options, struct bench_report *report)
+{
+    bench_ways(options, report);
+    bench_nms(options, report);
+    return 0;
+}
