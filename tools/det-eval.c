@@ -15,7 +15,7 @@ struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
         *report_dir;
     struct option_list images;
-    bool once, all, moving_statistics;
+    bool once, all, honour_ignore, moving_statistics;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -101,6 +101,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.image_dir_count = a->images.count;
     settings.max_images = a->max_images;
     settings.moving_statistics = a->moving_statistics;
+    settings.honour_ignore = a->honour_ignore;
     settings.progress = progress_evaluating;
     settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
@@ -184,6 +185,7 @@ static int evaluate_files(struct app *app)
     const det_coco_result *coco = NULL;
     det_coco_settings settings;
     det_coco_settings_default(&settings);
+    settings.honour_ignore = a->honour_ignore;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -235,7 +237,10 @@ int main(int argc, char **argv)
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
-        {"max_dets", OPTION_INT, &a->max_dets, "N", "detections per image that count"},
+        {"max_dets", OPTION_INT, &a->max_dets, "N",
+         "detections per image and class that count, in every row of the table"},
+        {"honour_ignore", OPTION_FLAG, &a->honour_ignore, NULL,
+         "leave out objects marked difficult or `ignore`; pycocotools counts them"},
         {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
          "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "

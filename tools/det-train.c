@@ -1,4 +1,7 @@
 /* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py has them. */
+#include <stdio.h>
+#include <string.h>
+
 #include "common/options.h"
 #include "common/progress.h"
 #include "common/tool.h"
@@ -6,12 +9,12 @@
 
 struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
-    const char *keep_best;
-    int64_t num_steps, batch_size, checkpoint_every, keep, seed, log_every, pictures_every;
+    const char *keep_best, *batch_size, *replay;
+    int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate;
     double checkpoint_seconds, min_delta;
     struct option_list images;
-    bool resume, summaries, moving_statistics, fast_decode;
+    bool resume, summaries, moving_statistics, scale_lr, fast_decode;
 };
 
 static int after_step(void *user, const det_step_report *report)
@@ -25,8 +28,6 @@ static det_status prepare_config(struct tool *tool, const struct arguments *a,
                                  det_pipeline_config **config)
 {
     det_status status = det_pipeline_config_load(tool->context, a->config, config);
-    if (status == DET_OK && a->batch_size > 0)
-        status = det_pipeline_config_set_batch_size(*config, (uint32_t)a->batch_size);
     if (status == DET_OK && a->fine_tune_checkpoint != NULL)
         status =
             det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint, NULL);
@@ -68,7 +69,10 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->image_dirs = a->images.values;
     settings->image_dir_count = a->images.count;
     settings->resume = a->resume;
+    settings->batch_size = (int32_t)a->batch;
     settings->accumulate = (int32_t)a->accumulate;
+    settings->scale_learning_rate = a->scale_lr;
+    settings->memory_limit_bytes = (size_t)a->memory_limit << 20;
     settings->eval_every_steps = a->eval_every;
     settings->evaluation.image_dirs = a->images.values;
     settings->evaluation.image_dir_count = a->images.count;
@@ -81,6 +85,42 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->min_delta = a->min_delta;
     settings->summary_every_steps = a->summaries ? a->log_every : 0;
     settings->picture_every_steps = a->pictures_every;
+}
+
+/* 0 when all was finite this time. */
+static int replay(struct tool *tool, const struct arguments *a)
+{
+    det_pipeline_config *config = NULL;
+    det_step_report report;
+    det_status status = prepare_config(tool, a, &config);
+    if (status == DET_OK)
+        status = det_trainer_replay(tool->context, config, a->replay, &report);
+    det_pipeline_config_destroy(&config);
+    if (status != DET_OK)
+        return tool_fail(tool, status);
+    printf("step %lld is finite here: total loss %.6g (localization %.6g, classification %.6g, "
+           "regularization %.6g), norm of the gradient %.6g\n",
+           (long long)report.step, report.total_loss, report.localization_loss,
+           report.classification_loss, report.regularization_loss, report.gradient_norm);
+    return 0;
+}
+
+/* "auto" or a number; false for anything else. */
+static bool read_batch_size(const char *text, int64_t *batch)
+{
+    *batch = 0;
+    if (text != NULL && strcmp(text, "auto") == 0) {
+        *batch = DET_BATCH_SIZE_AUTO;
+        return true;
+    }
+    for (; text != NULL && *text != '\0'; text++) {
+        if (*text < '0' || *text > '9')
+            return false;
+        *batch = *batch * 10 + (*text - '0');
+        if (*batch > 65536)
+            return false;
+    }
+    return true;
 }
 
 static int train(struct tool *tool, const struct arguments *a)
@@ -139,7 +179,16 @@ int main(int argc, char **argv)
         {"checkpoint_every_seconds", OPTION_DOUBLE, &a.checkpoint_seconds, "S",
          "save when the last checkpoint is older, 0: only by steps"},
         {"keep", OPTION_INT, &a.keep, "N", "checkpoints kept"},
-        {"batch_size", OPTION_INT, &a.batch_size, "N", "instead of the config's, 0: the config's"},
+        {"batch_size", OPTION_STRING, &a.batch_size, "N",
+         "instead of the config's; auto: the largest power of two up to 128 that fits in memory"},
+        {"scale_lr", OPTION_FLAG, &a.scale_lr, NULL,
+         "scale the learning rate linearly where it does not suit the batch; else that is a "
+         "warning"},
+        {"memory_limit", OPTION_INT, &a.memory_limit, "MIB",
+         "what training may take on the CPU, 0: what the system says is available"},
+        {"replay", OPTION_STRING, &a.replay, "FILE",
+         "repeat the step that MODEL_DIR/replay-STEP.det was written for, without learning, and "
+         "tell the first layer that is not finite"},
         {"accumulate", OPTION_INT, &a.accumulate, "N",
          "batches whose mean gradient makes one step: as many replicas of the API"},
         {"fine_tune_checkpoint", OPTION_STRING, &a.fine_tune_checkpoint, "PREFIX",
@@ -186,12 +235,13 @@ int main(int argc, char **argv)
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
         return result;
-    if (a.config == NULL || a.model_dir == NULL)
+    if (a.config == NULL || (a.model_dir == NULL && a.replay == NULL))
         result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
-             a.keep > 1000000 || a.batch_size < 0 || a.batch_size > 65536 || a.accumulate < 1 ||
-             a.accumulate > 65536 || a.log_every < 1 || a.pictures_every < 0 || a.eval_every < 0 ||
-             a.eval_max_images < 0 || a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
+             a.keep > 1000000 || !read_batch_size(a.batch_size, &a.batch) || a.memory_limit < 0 ||
+             a.memory_limit > INT64_C(1) << 40 || a.accumulate < 1 || a.accumulate > 65536 ||
+             a.log_every < 1 || a.pictures_every < 0 || a.eval_every < 0 || a.eval_max_images < 0 ||
+             a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");
@@ -200,7 +250,7 @@ int main(int argc, char **argv)
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");
-        result = train(&tool, &a);
+        result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a);
         tool_close(&tool);
     }
     options_free(&options);

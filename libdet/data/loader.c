@@ -111,11 +111,13 @@ struct job {
 
 static void fill_padding(const struct det_loader *loader, float *out, int32_t height, int32_t width)
 {
-    const float *value = loader->settings.pad_value;
+    float value[3]; /* what normalisation makes the wanted one */
+    for (int c = 0; c < 3; c++)
+        value[c] = (loader->settings.pad_value[c] + 1.0f) * 127.5f;
     for (int32_t y = 0; y < loader->height; y++) {
         float *row = out + (size_t)y * (size_t)loader->width * 3;
         for (int32_t x = y < height ? width : 0; x < loader->width; x++)
-            memcpy(row + x * 3, value, 3 * sizeof *value);
+            memcpy(row + x * 3, value, sizeof value);
     }
 }
 

@@ -25,7 +25,7 @@ struct det_loader_settings {
      * max_dimension, the resized one at the top left, boxes relative to the whole; height and width
      * are then not used. */
     int32_t min_dimension, max_dimension;
-    float pad_value[3];                       /* 0..255 */
+    float pad_value[3]; /* after normalisation, as the API pads: 0 is the grey of 127.5 */
     const struct det_augment_option *augment; /* copied */
     size_t augment_count;
     uint64_t seed;

@@ -65,9 +65,15 @@ static det_status put_header(struct det_env *env, const struct det_coco_eval *ev
     for (int32_t a = 0; a < result->area_count; a++)
         DET_TRY_RETURN(det_text_printf(env, text, "%s %lld %s", a > 0 ? "," : "",
                                        (long long)result->objects[a], result->areas[a].name));
-    return det_text_printf(env, text, ", %lld ignored; %lld detections, %lld used\n",
-                           (long long)result->crowds, (long long)result->detections,
-                           (long long)result->detections_used);
+    DET_TRY_RETURN(det_text_printf(env, text, ", %lld ignored; %lld detections, %lld used\n",
+                                   (long long)result->crowds, (long long)result->detections,
+                                   (long long)result->detections_used));
+    if (result->truncated == 0)
+        return DET_OK;
+    return det_text_printf(
+        env, text,
+        "%lld times a class has more than %d detections in an image: those beyond do not count\n",
+        (long long)result->truncated, (int)result->max_dets[result->max_det_count - 1]);
 }
 
 /* Characters of UTF-8 text: bytes that do not continue one. */

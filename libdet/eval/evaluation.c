@@ -344,6 +344,7 @@ static det_status evaluate(struct run *r, det_context *context,
     det_coco_settings_default(&coco);
     coco.max_dets = settings->max_dets;
     coco.max_det_count = settings->max_det_count;
+    coco.honour_ignore = settings->honour_ignore;
     /* Chosen numbers are for every row; with pycocotools' own the first asks for 100 as it does. */
     coco.first_row_follows_max_dets = settings->max_dets != NULL;
     DET_TRY_RETURN(det_coco_evaluator_create(context, &coco, &e->evaluator));

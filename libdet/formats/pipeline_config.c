@@ -120,7 +120,7 @@ static det_status check_input(struct det_env *env, const struct det_pipeline_con
                 "size, set it to true");
         DET_TRY_RETURN(check_finite_list(
             env, config, "model.ssd.image_resizer.keep_aspect_ratio_resizer.per_channel_pad_value",
-            &resizer->per_channel_pad_value, 3, 0, 255));
+            &resizer->per_channel_pad_value, 3, -255, 255));
     }
     int32_t height = 0, width = 0;
     det_pipeline_config_input_size(config, &height, &width);

@@ -73,11 +73,19 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
                                const struct det_learner *learner, const char *const *class_names,
                                const struct det_checkpoint_state *state)
 {
+    DET_TRY_RETURN(check_finite(env, path, learner));
+    return det_checkpoint_write(env, path, learner, class_names, state, NULL, 0);
+}
+
+det_status det_checkpoint_write(struct det_env *env, const char *path,
+                                const struct det_learner *learner, const char *const *class_names,
+                                const struct det_checkpoint_state *state,
+                                const struct det_checkpoint_extra *extra, size_t extra_count)
+{
     struct det_weights_writer *writer = NULL;
     struct det_text training = {0}, json = {0};
     det_status status = DET_OK;
     struct det_model_meta meta = {.spec = learner->spec, .step = state->step};
-    DET_TRY(check_finite(env, path, learner));
     DET_TRY(det_alloc(env, &meta.names, (size_t)meta.spec.num_classes, sizeof *meta.names,
                       "class names"));
     for (int32_t i = 0; i < meta.spec.num_classes; i++)
@@ -100,6 +108,9 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
     DET_TRY(add_tensors(env, writer, learner));
+    for (size_t i = 0; i < extra_count; i++)
+        DET_TRY(det_weights_writer_add(env, writer, extra[i].name, DET_WEIGHTS_F32, extra[i].shape,
+                                       extra[i].dims, extra[i].data));
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
     det_weights_writer_destroy(env, &writer);
@@ -170,7 +181,7 @@ static det_status check_optimizer(struct det_env *env, const char *path, const c
 
 /* With `copy` false only looks everything up, so that a learner is never half overwritten. */
 static det_status visit_tensors(struct det_env *env, const struct det_weights *file,
-                                struct det_learner *learner, bool copy)
+                                struct det_learner *learner, bool copy, bool finite)
 {
     const char *path = det_weights_path(file);
     for (int32_t p = 0; p < learner->graph.param_count; p++) {
@@ -186,15 +197,15 @@ static det_status visit_tensors(struct det_env *env, const struct det_weights *f
             float *to = (s < 0 ? learner->params : learner->slots[s]) + param->offset;
             if (copy)
                 memcpy(to, tensor->data, tensor->bytes);
-            else
+            else if (finite)
                 DET_TRY_RETURN(det_params_check_finite(env, path, param, tensor->data));
         }
     }
     return DET_OK;
 }
 
-det_status det_checkpoint_load(struct det_env *env, const char *path, struct det_learner *learner,
-                               struct det_checkpoint_state *state)
+static det_status load(struct det_env *env, const char *path, struct det_learner *learner,
+                       bool finite, struct det_checkpoint_state *state)
 {
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
@@ -215,14 +226,26 @@ det_status det_checkpoint_load(struct det_env *env, const char *path, struct det
     DET_TRY(det_best_from_json(env, path, cJSON_GetObjectItemCaseSensitive(training, "evaluation"),
                                &read.best));
     read.step = meta.step;
-    DET_TRY(visit_tensors(env, file, learner, false));
-    DET_TRY(visit_tensors(env, file, learner, true));
+    DET_TRY(visit_tensors(env, file, learner, false, finite));
+    DET_TRY(visit_tensors(env, file, learner, true, finite));
     learner->updates = (int64_t)(updates & INT64_MAX);
     *state = read;
 fail:
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
     return status;
+}
+
+det_status det_checkpoint_load(struct det_env *env, const char *path, struct det_learner *learner,
+                               struct det_checkpoint_state *state)
+{
+    return load(env, path, learner, true, state);
+}
+
+det_status det_checkpoint_load_any(struct det_env *env, const char *path,
+                                   struct det_learner *learner, struct det_checkpoint_state *state)
+{
+    return load(env, path, learner, false, state);
 }
 
 /* --- folders --- */

@@ -21,9 +21,26 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
                                const struct det_learner *learner, const char *const *class_names,
                                const struct det_checkpoint_state *state);
 
+/* A tensor of floats beside those of the learner. */
+struct det_checkpoint_extra {
+    const char *name;
+    const int64_t *shape;
+    int32_t dims;
+    const float *data;
+};
+/* The same with more tensors, and whatever the values are: det_checkpoint_save() refuses to write
+ * what is not finite. */
+det_status det_checkpoint_write(struct det_env *env, const char *path,
+                                const struct det_learner *learner, const char *const *class_names,
+                                const struct det_checkpoint_state *state,
+                                const struct det_checkpoint_extra *extra, size_t extra_count);
+
 /* Everything back, for a learner of the same spec and optimizer. MISMATCH says what differs. */
 det_status det_checkpoint_load(struct det_env *env, const char *path, struct det_learner *learner,
                                struct det_checkpoint_state *state);
+/* The same for a file of det_checkpoint_write(): values need not be finite. */
+det_status det_checkpoint_load_any(struct det_env *env, const char *path,
+                                   struct det_learner *learner, struct det_checkpoint_state *state);
 
 /* After a save: rewrites `checkpoint` and removes the oldest beyond `keep` (never `path`). */
 det_status det_checkpoint_rotate(struct det_env *env, const char *directory, const char *path,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "model/model.h"
+#include "train/replay.h"
 
 /* Of a message that names the records of a batch; the rest are counted. */
 enum { NAMED_RECORDS_BYTES = 600 };
@@ -132,8 +133,8 @@ static det_status save_if_due(struct det_trainer *trainer, det_step_report *repo
         return DET_OK;
     const det_status status = det_trainer_save(trainer);
     report->saved = status == DET_OK;
-    trainer->save_failed = status == DET_STATUS_IO;
-    if (status != DET_STATUS_IO || det_trainer_is_done(trainer))
+    trainer->save_failed = det_trainer_disk_failed(status);
+    if (!trainer->save_failed || det_trainer_is_done(trainer))
         return status;
     trainer->saved_ns = det_trainer_clock_ns();
     det_log(trainer->env, DET_LOG_WARNING,
@@ -161,12 +162,39 @@ static det_status name_the_batch(struct det_trainer *trainer, const struct det_b
         snprintf(names + used, sizeof names - used, "%s%s", named > 0 ? ", " : "", name);
         used += strlen(names + used);
     }
+    char rest[40] = "";
     if (named < batch->count)
-        return det_fail(
-            env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s and %d more",
-            (long long)trainer->state.step + 1, cause, names, (int)(batch->count - named));
-    return det_fail(env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s",
-                    (long long)trainer->state.step + 1, cause, names);
+        snprintf(rest, sizeof rest, " and %d more", (int)(batch->count - named));
+    return det_fail(env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s%s",
+                    (long long)trainer->state.step + 1, cause, names, rest);
+}
+
+/* MODEL_DIR/replay-STEP.det, and what to do with it behind the present message. */
+static det_status keep_replay(struct det_trainer *trainer, const struct det_batch *batch)
+{
+    struct det_env *env = trainer->env;
+    char message[DET_ERROR_BYTES], good[80] = "";
+    char *path = NULL;
+    if (trainer->model_dir == NULL)
+        return DET_STATUS_NON_FINITE;
+    memcpy(message, env->error, sizeof message);
+    det_status status = det_format(env, &path, "%s/replay-%lld.det", trainer->model_dir,
+                                   (long long)trainer->state.step + 1);
+    if (status == DET_OK)
+        status = det_learner_pull(env, trainer->learner);
+    if (status == DET_OK)
+        status = det_replay_write(env, path, trainer->learner, det_trainer_class_names(trainer),
+                                  &trainer->state, batch);
+    if (status != DET_OK)
+        det_log(env, DET_LOG_WARNING, "no replay file could be written: %s", env->error);
+    if (trainer->saved_step >= 0)
+        snprintf(good, sizeof good, "; the last good checkpoint is ckpt-%lld.det",
+                 (long long)trainer->saved_step);
+    det_fail(env, DET_STATUS_NON_FINITE, "%s%s%s%s%s", message, good,
+             status == DET_OK ? "; det-train --replay " : "", status == DET_OK ? path : "",
+             status == DET_OK ? " repeats the step" : "");
+    det_free(env, &path);
+    return DET_STATUS_NON_FINITE;
 }
 
 static void limit_boxes(const struct det_trainer *trainer, struct det_batch *batch)
@@ -245,8 +273,10 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     det_trainer_summary_batch(trainer, &batch);
     const det_status status = learn(trainer, rate, &batch, &result);
     const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
-    if (status == DET_STATUS_NON_FINITE)
-        return name_the_batch(trainer, &batch);
+    if (status == DET_STATUS_NON_FINITE) {
+        (void)name_the_batch(trainer, &batch);
+        return keep_replay(trainer, &batch);
+    }
     if (status != DET_OK)
         return det_fail_prefix(env, status, "step %lld", (long long)state->step + 1);
     state->step++;

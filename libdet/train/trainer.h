@@ -27,6 +27,7 @@ struct det_trainer {
     struct det_config_schedule schedule;
     int32_t max_boxes; /* train_config.max_number_of_boxes */
     det_trainer_memory memory;
+    int32_t batch_size;
     bool use_averages; /* snapshots are made of the moving averages of the weights */
 
     struct det_batch next; /* taken from the loader for the next step; count 0: none */
@@ -66,6 +67,12 @@ det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_
 const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
 uint64_t det_trainer_clock_ns(void);
+
+/* A write that may do better later: no room, or a fault of the device. */
+static inline bool det_trainer_disk_failed(det_status status)
+{
+    return status == DET_STATUS_NO_SPACE || status == DET_STATUS_IO;
+}
 
 /* --- trainer_eval.c --- */
 

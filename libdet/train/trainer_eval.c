@@ -95,7 +95,7 @@ static det_status take_in(struct det_trainer *trainer, det_step_report *report)
     if (!report->is_best || trainer->model_dir == NULL)
         return DET_OK;
     const det_status status = save_best(trainer);
-    if (status != DET_STATUS_IO)
+    if (!det_trainer_disk_failed(status))
         return status;
     det_log(trainer->env, DET_LOG_WARNING, "the best checkpoint could not be saved: %s",
             trainer->env->error);

@@ -11,12 +11,19 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "train/coverage.h"
 #include "train/freeze.h"
 #include "train/input_paths.h"
+#include "train/memory_plan.h"
+#include "train/rate_advice.h"
 #include "train/restore.h"
 #include "train/trainer.h"
 
-#define MB (1024.0 * 1024.0)
+/* IoU from which an anchor learns a box unforced (the zoo's matched_threshold), share of the boxes
+ * below which it is worth a warning, and how many boxes are enough to tell. */
+#define COVERAGE_IOU   0.5f
+#define COVERAGE_GOOD  0.9
+#define COVERAGE_BOXES 5000
 
 /* --- settings --- */
 
@@ -29,7 +36,7 @@ static det_status check_settings(struct det_env *env, const struct det_pipeline_
                         "det_trainer_settings_default() first",
                         s->struct_size, sizeof *s);
     if (s->num_steps < 0 || s->checkpoint_every_steps < 0 || !(s->checkpoint_every_seconds >= 0) ||
-        s->loader_threads < 0)
+        s->loader_threads < 0 || (s->batch_size < 0 && s->batch_size != DET_BATCH_SIZE_AUTO))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "trainer settings: a count or a time is negative");
     if (s->keep_checkpoints < 1)
@@ -73,6 +80,7 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->checkpoint_every_steps = s->checkpoint_every_steps;
     trainer->checkpoint_every_seconds = s->checkpoint_every_seconds;
     trainer->keep_checkpoints = s->keep_checkpoints;
+    trainer->batch_size = s->batch_size > 0 ? s->batch_size : (int32_t)config->train.batch_size;
     trainer->max_boxes = config->train.max_number_of_boxes;
     trainer->use_averages =
         config->eval.use_moving_averages && config->train.optimizer.use_moving_average;
@@ -188,7 +196,7 @@ static void loader_settings(const struct det_trainer *trainer,
     const struct det_resizer_config *resizer = &config->ssd.image_resizer;
     *loader = (struct det_loader_settings){
         .dataset = &trainer->dataset,
-        .batch_size = (int32_t)config->train.batch_size,
+        .batch_size = trainer->batch_size,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
         .held = trainer->context->backend->stages_ahead ? 2 : 1,
@@ -227,47 +235,82 @@ fail:
 
 /* --- network --- */
 
-static void log_memory(const struct det_trainer *trainer, int32_t batch_size)
+/* What share of the boxes the anchors reach; nobody need wait for it with a large set. */
+static det_status log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec)
 {
-    const det_trainer_memory *memory = &trainer->memory;
-    const double parameters = (double)memory->parameters_bytes / MB;
-    const double activations = (double)memory->activations_bytes / MB;
-    const double batches = (double)memory->loader_bytes / MB;
-    det_log(trainer->env, DET_LOG_INFO,
-            "memory for batch %d: %.1f MB (parameters and optimizer %.1f, activations %.1f, loader "
-            "%.1f)",
-            (int)batch_size, parameters + activations + batches, parameters, activations, batches);
+    struct det_coverage coverage;
+    DET_TRY_RETURN(det_coverage_measure(trainer->env, trainer->context->pool, spec,
+                                        &trainer->dataset, COVERAGE_IOU, COVERAGE_BOXES,
+                                        &coverage));
+    if (coverage.boxes == 0)
+        return DET_OK;
+    const double share = (double)coverage.covered / (double)coverage.boxes;
+    det_log(trainer->env, share < COVERAGE_GOOD ? DET_LOG_WARNING : DET_LOG_INFO,
+            "anchors: %.1f %% of %zu boxes reach an IoU of %.1f with one (mean of the best %.2f)%s",
+            100 * share, coverage.boxes, (double)COVERAGE_IOU, coverage.mean_iou,
+            share < COVERAGE_GOOD ? "; the others are learnt by one forced anchor each: a larger "
+                                    "input, other aspect_ratios or scales would suit them better"
+                                  : "");
+    return DET_OK;
 }
 
-/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another device's backend says
- * itself what would fit. */
+static void advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                        const det_trainer_settings *s)
+{
+    const int64_t images = (int64_t)trainer->batch_size * s->accumulate;
+    const struct det_rate_advice advice =
+        det_rate_advise(config, (int64_t)config->train.batch_size, images);
+    if (!advice.warn)
+        return;
+    const double base = (double)advice.base, scaled = (double)advice.scaled;
+    if (s->scale_learning_rate) {
+        det_config_schedule_scale(&trainer->schedule, advice.scaled / advice.base);
+        det_log(trainer->env, DET_LOG_INFO,
+                "learning rate %g of batch %lld scaled to %g for %lld images a step", base,
+                (long long)advice.tuned_batch, scaled, (long long)images);
+    } else if (advice.tuned_batch == (int64_t)config->train.batch_size) {
+        det_log(trainer->env, DET_LOG_WARNING,
+                "learning rate %g is the config's for batches of %lld; for the %lld images of a "
+                "step here the linear rule gives %g (--scale_lr takes it)",
+                base, (long long)advice.tuned_batch, (long long)images, scaled);
+    } else {
+        det_log(trainer->env, DET_LOG_WARNING,
+                "learning rate %g is high for batches of %lld: what the model zoo trains with at "
+                "batch %lld would be %g by the linear rule (--scale_lr takes it)",
+                base, (long long)images, (long long)advice.tuned_batch, scaled);
+    }
+}
+
+/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another
+ * device's backend says itself what would fit. */
 static det_status plan_memory(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *s, const struct det_model_spec *spec,
                               const struct det_learner_settings *learner)
 {
-    struct det_env *env = trainer->env;
-    struct det_graph graph = {0};
     struct det_loader_settings loader;
-    det_trainer_memory *memory = &trainer->memory;
-    det_status status = DET_OK;
-    DET_TRY(det_graph_build(env, spec, false, &graph));
-    /* Values, gradients, their sums, the optimizer's state, averages. */
-    const size_t blocks = 2u + (learner->accumulate > 1 ? 1u : 0u) +
-                          (learner->rule == DET_UPDATE_MOMENTUM ? 1u : 2u) +
-                          (learner->average_decay > 0 ? 1u : 0u);
-    memory->parameters_bytes = graph.param_floats * sizeof(float) * blocks;
     loader_settings(trainer, config, s, &loader);
-    memory->loader_bytes = det_loader_ring_bytes(&loader);
-    if (trainer->context->backend == det_backend_cpu()) {
-        DET_TRY(det_net_memory_bytes(env, &graph, trainer->context->ops,
-                                     det_context_threads(trainer->context), learner->batch_size,
-                                     spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-                                     &memory->activations_bytes));
-        log_memory(trainer, learner->batch_size);
+    const struct det_memory_question question = {spec, learner, &loader, s->memory_limit_bytes};
+    if (s->batch_size == DET_BATCH_SIZE_AUTO) {
+        DET_TRY_RETURN(det_memory_choose_batch(trainer, &question, &trainer->batch_size));
+        det_log(trainer->env, DET_LOG_INFO, "batch size %d chosen by memory",
+                (int)trainer->batch_size);
     }
-fail:
-    det_graph_free(env, &graph);
-    return status;
+    return det_memory_check(trainer, &question, trainer->batch_size);
+}
+
+/* With a batch that was chosen without the device's word, half of it again and again until it fits. */
+static det_status create_learner(struct det_trainer *trainer, const struct det_model_spec *spec,
+                                 struct det_learner_settings *settings, bool may_shrink)
+{
+    for (;;) {
+        settings->batch_size = trainer->batch_size;
+        const det_status status =
+            det_learner_create(trainer->env, spec, settings, trainer->context->backend,
+                               trainer->context->device, trainer->state.seed, &trainer->learner);
+        if (status != DET_STATUS_OUT_OF_MEMORY || !may_shrink || trainer->batch_size == 1)
+            return status;
+        trainer->batch_size /= 2;
+    }
 }
 
 static det_status build_network(struct det_trainer *trainer,
@@ -275,6 +318,7 @@ static det_status build_network(struct det_trainer *trainer,
                                 const det_trainer_settings *s)
 {
     struct det_env *env = trainer->env;
+    const struct det_backend *backend = trainer->context->backend;
     struct det_model_spec spec;
     struct det_learner_settings learner;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
@@ -282,15 +326,16 @@ static det_status build_network(struct det_trainer *trainer,
     learner.accumulate = s->accumulate;
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
-    DET_TRY_RETURN(det_learner_create(env, &spec, &learner, trainer->context->backend,
-                                      trainer->context->device, trainer->state.seed,
-                                      &trainer->learner));
+    DET_TRY_RETURN(
+        create_learner(trainer, &spec, &learner,
+                       s->batch_size == DET_BATCH_SIZE_AUTO && backend != det_backend_cpu()));
     DET_TRY_RETURN(det_freeze_variables(env, config, trainer->learner));
-    const struct det_backend *backend = trainer->context->backend;
     if (backend != det_backend_cpu()) {
         trainer->memory.activations_bytes = backend->step_bytes(trainer->learner->step);
-        log_memory(trainer, learner.batch_size);
+        det_memory_log(trainer, trainer->batch_size);
     }
+    advise_rate(trainer, config, s);
+    DET_TRY_RETURN(log_coverage(trainer, &spec));
     const struct det_schedule *schedule = &trainer->schedule.schedule;
     if (schedule->kind == DET_SCHEDULE_COSINE_DECAY && trainer->num_steps != INT64_MAX &&
         trainer->num_steps > schedule->total_steps)

@@ -63,7 +63,10 @@ static void check_row(const cJSON *row, int counts[4])
     int kind = 0;
     while (kind < 4 && strcmp(kinds[kind], item(row, "kind")->valuestring) != 0)
         kind++;
-    assert_in_range(kind, 0, 3);
+    if (kind == 4) {
+        fail_msg("kind \"%s\"", item(row, "kind")->valuestring);
+        return;
+    }
     counts[kind]++;
     if (kind == 0) {
         static const char *const keys[] = {"p50_ms", "p99_ms", "ahead_p50_ms", "runs", "bytes"};

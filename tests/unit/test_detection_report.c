@@ -185,6 +185,10 @@ static void the_area_under_the_curve_is_ap50(void **state)
         assert_context_ok(context, det_coco_evaluator_compute(evaluator, &result));
         assert_context_ok(context, det_detection_report_create(context, evaluator, NULL, &report));
         assert_int_equal(det_detection_report_class_count(report), result->class_count);
+        const char *table = NULL;
+        assert_context_ok(context, det_coco_evaluator_class_table(evaluator, &table));
+        assert_int_equal(result->truncated > 0,
+                         strstr(table, "more than 100 detections in an image") != NULL);
         for (int32_t k = 0; k < result->class_count; k++) {
             const det_class_report *c = det_detection_report_class(report, k);
             assert_int_equal(c->id, result->classes[k].id);
@@ -194,6 +198,32 @@ static void the_area_under_the_curve_is_ap50(void **state)
                 assert_near(ap_of_points(c), result->classes[k].stats[DET_COCO_AP50], .003);
         }
         det_detection_report_destroy(&report);
+        det_coco_evaluator_destroy(&evaluator);
+        det_context_destroy(&context);
+        test_env_check(&t);
+    }
+}
+
+/* honour_ignore takes difficult objects out of COCO's figures. */
+static void difficult_objects_can_be_left_out(void **state)
+{
+    (void)state;
+    for (int honour = 0; honour < 2; honour++) {
+        struct test_env t;
+        det_coco_settings settings;
+        det_coco_evaluator *evaluator = NULL;
+        const det_coco_result *result = NULL;
+        test_env_init(&t);
+        det_context *context = workspace_context(&t, 1);
+        det_coco_settings_default(&settings);
+        settings.honour_ignore = honour;
+        assert_context_ok(context, det_coco_evaluator_create(context, &settings, &evaluator));
+        assert_context_ok(context, det_coco_evaluator_add_category(evaluator, 1, "cat"));
+        assert_context_ok(context, det_coco_evaluator_add_image(evaluator, 1));
+        const det_coco_object object = {1, 1, {0, 0, 10, 10}, NAN, 0, 1, 0};
+        assert_context_ok(context, det_coco_evaluator_add_object(evaluator, &object));
+        assert_context_ok(context, det_coco_evaluator_compute(evaluator, &result));
+        assert_int_equal(result->objects[0], honour ? 0 : 1);
         det_coco_evaluator_destroy(&evaluator);
         det_context_destroy(&context);
         test_env_check(&t);
@@ -336,6 +366,7 @@ int test_detection_report(void)
         cmocka_unit_test(figures_are_those_worked_out_by_hand),
         cmocka_unit_test(edges),
         cmocka_unit_test(the_area_under_the_curve_is_ap50),
+        cmocka_unit_test(difficult_objects_can_be_left_out),
         cmocka_unit_test(files_are_what_they_say),
         cmocka_unit_test(pycocotools_gives_the_same_figures),
         cmocka_unit_test(every_allocation_may_fail),

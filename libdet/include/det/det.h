@@ -23,6 +23,7 @@
 #include "det/label_map.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/plot.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

@@ -29,6 +29,8 @@ typedef struct det_evaluation_settings {
                                     freeze_batchnorm. */
     const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
+    int honour_ignore; /**< 1: `difficult` objects are taken out of COCO's figures, as crowds are; 0, the
+                            default: they count, as in pycocotools and the API */
     det_summary_writer *
         summaries; /**< figures and precision-recall curves go there too, by the API's tags, at the model's
                                       step; a failing write is a warning. NULL, the default: nowhere */

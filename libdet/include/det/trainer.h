@@ -21,6 +21,10 @@ extern "C" {
 
 typedef struct det_trainer det_trainer;
 
+/** The largest power of two up to 128 and the number of training images whose memory is at most four fifths of what is
+ *  available; on another device than the CPU the largest that fits. */
+#define DET_BATCH_SIZE_AUTO (-1)
+
 typedef struct det_trainer_settings {
     size_t struct_size;    /**< sizeof(det_trainer_settings), set by the default function */
     const char *model_dir; /**< where checkpoints go, made if need be; NULL: nothing is written */
@@ -34,7 +38,12 @@ typedef struct det_trainer_settings {
                           eighth of their size: quicker, but other pixels than TensorFlow's. Default 0 */
     const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
-    int resume; /**< 1, the default: go on from the newest checkpoint in model_dir */
+    int resume;         /**< 1, the default: go on from the newest checkpoint in model_dir */
+    int32_t batch_size; /**< 0, the default: the config's; DET_BATCH_SIZE_AUTO: see there */
+    size_t
+        memory_limit_bytes; /**< what training may take on the CPU; 0, the default: what the system says is
+                                    available */
+    int scale_learning_rate; /**< 1: multiply all rates as the warning about rate and batch advises; default 0 */
     int32_t
         accumulate; /**< batches whose mean gradient makes one step, as that many replicas in the
                              API; default 1. More than 1 only on the CPU */
@@ -123,6 +132,15 @@ DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);
 
 /** A copy of the present weights as a model (training form, can be exported or evaluated). */
 DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
+
+/**
+ * Repeats, without updating anything, the step that a replay file (MODEL_DIR/replay-STEP.det, written when a loss or gradient
+ * was not finite) was made of: the same parameters, the same batch. NON_FINITE tells the first layer that goes wrong, as it
+ * did in training; DET_OK when all is finite here (another device or instruction set rounds differently). *report has what
+ * was computed.
+ */
+DET_API det_status det_trainer_replay(det_context *context, const det_pipeline_config *config,
+                                      const char *path, det_step_report *report);
 
 /** Bytes of memory planned: parameters and optimizer, activations, batches of the loader. */
 typedef struct det_trainer_memory {

@@ -1,0 +1,294 @@
+#include "monitor/chart.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Of the drawing, in its own units. */
+enum { WIDTH = 600, HEIGHT = 282, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 44 };
+enum { TICKS = 5, MOST_POINTS = 700, MANY_POINTS = 40, LABELLED_POINTS = 60 };
+
+#define SMOOTHING 0.9 /* share of the old value in each point of the smoothed line */
+
+struct axis {
+    double low, high, step;
+};
+
+struct frame {
+    struct axis x, y;
+};
+
+det_status det_html_append(struct det_env *env, const char *text, struct det_text *html)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        const char *escaped = *at == '&'   ? "&amp;"
+                              : *at == '<' ? "&lt;"
+                              : *at == '>' ? "&gt;"
+                              : *at == '"' ? "&quot;"
+                                           : NULL;
+        DET_TRY_RETURN(escaped != NULL ? det_text_append(env, html, escaped, strlen(escaped))
+                                       : det_text_append(env, html, at, 1));
+    }
+    return DET_OK;
+}
+
+char *det_chart_number(char buffer[32], double value)
+{
+    const double size = fabs(value);
+    if (!isfinite(value))
+        snprintf(buffer, 32, "-");
+    else if (size >= 1e6)
+        snprintf(buffer, 32, "%.4gM", value / 1e6);
+    else if (size >= 1e4)
+        snprintf(buffer, 32, "%.4gk", value / 1e3);
+    else
+        snprintf(buffer, 32, "%.4g", value);
+    for (char *at = buffer; *at != '\0'; at++) /* whatever the locale is */
+        if (*at == ',')
+            *at = '.';
+    return buffer;
+}
+
+/* A coordinate with one decimal, whatever the locale is. Returns `buffer`. */
+static char *coordinate(char buffer[24], double value)
+{
+    const long tenths = lround(fmin(fmax(value, -1e6), 1e6) * 10);
+    snprintf(buffer, 24, "%s%ld.%ld", tenths < 0 ? "-" : "", labs(tenths) / 10, labs(tenths) % 10);
+    return buffer;
+}
+
+/* --- axes --- */
+
+/* Steps of 1, 2 or 5 times a power of ten, about TICKS of them; the ends become multiples where `round_ends`. */
+static struct axis make_axis(double low, double high, bool round_ends)
+{
+    if (!(high > low)) {
+        const double room = fabs(low) > 0 ? fabs(low) * 0.5 : 1;
+        low -= room;
+        high += room;
+    }
+    const double rough = (high - low) / TICKS, power = pow(10, floor(log10(rough)));
+    const double share = rough / power;
+    struct axis axis = {low, high,
+                        power * (share < 1.5   ? 1
+                                 : share < 3.5 ? 2
+                                 : share < 7.5 ? 5
+                                               : 10)};
+    if (round_ends) {
+        axis.low = floor(low / axis.step + 1e-9) * axis.step;
+        axis.high = ceil(high / axis.step - 1e-9) * axis.step;
+    }
+    return axis;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static bool usable(const struct det_chart_series *s, size_t i)
+{
+    return isfinite(s->x[i]) && isfinite(s->y[i]);
+}
+
+/* False: nothing to draw. `values` has room for all points. */
+static bool make_frame(const struct det_chart *chart, double *values, struct frame *frame)
+{
+    double x_low = INFINITY, x_high = -INFINITY;
+    size_t count = 0;
+    for (size_t s = 0; s < chart->series_count; s++)
+        for (size_t i = 0; i < chart->series[s].count; i++)
+            if (usable(&chart->series[s], i)) {
+                x_low = fmin(x_low, chart->series[s].x[i]);
+                x_high = fmax(x_high, chart->series[s].x[i]);
+                values[count++] = chart->series[s].y[i];
+            }
+    if (count == 0)
+        return false;
+    qsort(values, count, sizeof *values, compare_doubles);
+    double low = values[0], high = values[count - 1];
+    /* The first steps of a training may lie far above all others. */
+    if (chart->smooth && count >= MANY_POINTS) {
+        const double usual = values[count - 1 - count / 20];
+        if (high - low > 3 * (usual - low))
+            high = low + 1.4 * (usual - low);
+    }
+    if (chart->from_zero)
+        low = fmin(low, 0);
+    frame->x =
+        make_axis(chart->x_max > 0 ? 0 : x_low, chart->x_max > 0 ? chart->x_max : x_high, false);
+    frame->y = make_axis(low, chart->y_max > 0 ? chart->y_max : high, true);
+    if (chart->y_max > 0)
+        frame->y.high = chart->y_max;
+    return true;
+}
+
+static double place_x(const struct frame *f, double x)
+{
+    return LEFT + (x - f->x.low) / (f->x.high - f->x.low) * (WIDTH - LEFT - RIGHT);
+}
+
+static double place_y(const struct frame *f, double y)
+{
+    return HEIGHT - BOTTOM - (y - f->y.low) / (f->y.high - f->y.low) * (HEIGHT - TOP - BOTTOM);
+}
+
+static det_status append_axes(struct det_env *env, const struct frame *f, const char *x_name,
+                              struct det_text *svg)
+{
+    char number[32];
+    const double first_y = ceil(f->y.low / f->y.step - 1e-9);
+    for (double n = first_y; n * f->y.step <= f->y.high + f->y.step * 1e-6; n++) {
+        const int y = (int)lround(place_y(f, n * f->y.step));
+        DET_TRY_RETURN(det_text_printf(
+            env, svg,
+            "<path class=\"grid\" d=\"M%d %dH%d\"/><text class=\"ty\" x=\"%d\" y=\"%d\">%s</text>",
+            LEFT, y, WIDTH - RIGHT, LEFT - 7, y + 4,
+            det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->y.step)));
+    }
+    const double first_x = ceil(f->x.low / f->x.step - 1e-9);
+    for (double n = first_x; n * f->x.step <= f->x.high + f->x.step * 1e-6; n++) {
+        const int x = (int)lround(place_x(f, n * f->x.step));
+        DET_TRY_RETURN(det_text_printf(
+            env, svg,
+            "<path class=\"tick\" d=\"M%d %dv5\"/><text class=\"tx\" x=\"%d\" y=\"%d\">%s</text>",
+            x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18,
+            det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->x.step)));
+    }
+    DET_TRY_RETURN(det_text_printf(env, svg,
+                                   "<path class=\"axis\" d=\"M%d %dH%d\"/>"
+                                   "<text class=\"tx\" x=\"%d\" y=\"%d\">",
+                                   LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT,
+                                   LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6));
+    DET_TRY_RETURN(det_html_append(env, x_name, svg));
+    return det_text_printf(env, svg, "</text>");
+}
+
+/* --- lines --- */
+
+/* Where there are more points than can be seen, the mean of each bucket; smoothed: what a moving average makes of them,
+ * corrected for its start (as Adam corrects its moments). */
+static det_status append_line(struct det_env *env, const struct frame *f,
+                              const struct det_chart_series *s, bool smoothed, const char *class,
+                              struct det_text *svg)
+{
+    const size_t bucket = s->count / MOST_POINTS + 1;
+    double average = 0, weight = 0;
+    bool begun = false;
+    DET_TRY_RETURN(det_text_printf(env, svg, "<path class=\"%s c%d%s\" d=\"", class,
+                                   s->colour % DET_CHART_COLOURS, s->dashed ? " dashed" : ""));
+    for (size_t first = 0; first < s->count; first += bucket) {
+        double x = 0, y = 0;
+        int count = 0;
+        for (size_t i = first; i < first + bucket && i < s->count; i++) {
+            if (!usable(s, i))
+                continue;
+            average = SMOOTHING * average + (1 - SMOOTHING) * s->y[i];
+            weight = SMOOTHING * weight + (1 - SMOOTHING);
+            x += s->x[i];
+            y += smoothed ? average / weight : s->y[i];
+            count++;
+        }
+        if (count == 0)
+            continue;
+        char place[2][24];
+        DET_TRY_RETURN(det_text_printf(env, svg, "%c%s %s", begun ? 'L' : 'M',
+                                       coordinate(place[0], place_x(f, x / count)),
+                                       coordinate(place[1], place_y(f, y / count))));
+        begun = true;
+    }
+    return det_text_printf(env, svg, "\"/>");
+}
+
+static det_status append_points(struct det_env *env, const struct frame *f,
+                                const struct det_chart *chart, const struct det_chart_series *s,
+                                struct det_text *svg)
+{
+    char x[32], y[32], place[2][24];
+    for (size_t i = 0; i < s->count; i++) {
+        if (!usable(s, i))
+            continue;
+        DET_TRY_RETURN(det_text_printf(
+            env, svg, "<circle class=\"c%d\" cx=\"%s\" cy=\"%s\" r=\"3\"><title>",
+            s->colour % DET_CHART_COLOURS, coordinate(place[0], place_x(f, s->x[i])),
+            coordinate(place[1], place_y(f, s->y[i]))));
+        DET_TRY_RETURN(det_html_append(env, s->name, svg));
+        DET_TRY_RETURN(det_text_printf(env, svg, ": %s at %s ", det_chart_number(y, s->y[i]),
+                                       det_chart_number(x, s->x[i])));
+        DET_TRY_RETURN(det_html_append(env, chart->x_name, svg));
+        DET_TRY_RETURN(det_text_printf(env, svg, "</title></circle>"));
+    }
+    return DET_OK;
+}
+
+static det_status append_series(struct det_env *env, const struct frame *f,
+                                const struct det_chart *chart, const struct det_chart_series *s,
+                                struct det_text *svg)
+{
+    const bool smooth = chart->smooth && s->count >= MANY_POINTS;
+    if (smooth)
+        DET_TRY_RETURN(append_line(env, f, s, false, "line faint", svg));
+    DET_TRY_RETURN(append_line(env, f, s, smooth, "line", svg));
+    return s->count <= LABELLED_POINTS ? append_points(env, f, chart, s, svg) : DET_OK;
+}
+
+static det_status append_legend(struct det_env *env, const struct det_chart *chart,
+                                const struct frame *f, struct det_text *html)
+{
+    char number[32];
+    DET_TRY_RETURN(det_text_printf(env, html, "<p class=\"legend\">"));
+    for (size_t s = 0; s < chart->series_count; s++) {
+        const struct det_chart_series *series = &chart->series[s];
+        if (series->count == 0)
+            continue;
+        DET_TRY_RETURN(det_text_printf(env, html, "<span><i class=\"c%d%s\"></i>",
+                                       series->colour % DET_CHART_COLOURS,
+                                       series->dashed ? " dashed" : ""));
+        DET_TRY_RETURN(det_html_append(env, series->name, html));
+        /* The newest value; next to nothing on this scale is 0. */
+        const double last = series->y[series->count - 1];
+        if (!(chart->x_max > 0))
+            DET_TRY_RETURN(det_text_printf(
+                env, html, " <b>%s</b>",
+                det_chart_number(number, fabs(last) < f->y.step * 1e-3 ? 0 : last)));
+        DET_TRY_RETURN(det_text_printf(env, html, "</span>"));
+    }
+    return det_text_printf(env, html, "</p>");
+}
+
+det_status det_chart_append(struct det_env *env, const struct det_chart *chart,
+                            struct det_text *html)
+{
+    double *values = NULL;
+    struct frame frame;
+    size_t points = 0;
+    det_status status = DET_OK;
+    for (size_t s = 0; s < chart->series_count; s++)
+        points += chart->series[s].count;
+    if (points == 0)
+        return DET_OK;
+    DET_TRY(det_alloc(env, &values, points, sizeof *values, "chart"));
+    if (!make_frame(chart, values, &frame))
+        goto fail; /* status is OK */
+    DET_TRY(det_text_printf(env, html, "<figure><h3>"));
+    DET_TRY(det_html_append(env, chart->title, html));
+    DET_TRY(det_text_printf(env, html, "</h3>"));
+    DET_TRY(append_legend(env, chart, &frame, html));
+    /* A nested svg cuts off what lies outside the axes. */
+    DET_TRY(det_text_printf(env, html, "<svg viewBox=\"0 0 %d %d\" role=\"img\">", WIDTH, HEIGHT));
+    DET_TRY(append_axes(env, &frame, chart->x_name, html));
+    DET_TRY(det_text_printf(
+        env, html, "<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" viewBox=\"%d %d %d %d\">",
+        LEFT - 4, TOP - 6, WIDTH - LEFT - RIGHT + 8, HEIGHT - TOP - BOTTOM + 10, LEFT - 4, TOP - 6,
+        WIDTH - LEFT - RIGHT + 8, HEIGHT - TOP - BOTTOM + 10));
+    for (size_t s = 0; s < chart->series_count; s++)
+        DET_TRY(append_series(env, &frame, chart, &chart->series[s], html));
+    DET_TRY(det_text_printf(env, html, "</svg></svg></figure>\n"));
+fail:
+    det_free(env, &values);
+    return status;
+}

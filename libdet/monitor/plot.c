@@ -1,0 +1,150 @@
+/* plot.c: det/plot.h: the page's frame: what was read, the head with the figures that matter most, the parts in order. */
+#include "det/plot.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "det/version.h"
+#include "monitor/chart.h"
+#include "monitor/plot_parts.h"
+#include "monitor/plot_style.h"
+
+const det_event *det_plot_last(const det_event_log *log, const char *tag)
+{
+    const det_event *events = NULL;
+    const size_t count = log != NULL ? det_event_log_find(log, tag, &events) : 0;
+    return count > 0 ? &events[count - 1] : NULL;
+}
+
+double det_plot_last_value(const det_event_log *log, const char *tag)
+{
+    const det_event *event = det_plot_last(log, tag);
+    return event != NULL && event->kind == DET_EVENT_SCALAR ? (double)event->values[0] : NAN;
+}
+
+/* --- reading --- */
+
+static det_status read_run(struct det_plot *plot, const char *model_dir, const char *run,
+                           det_event_log **log)
+{
+    char *folder = NULL;
+    DET_TRY_RETURN(det_path_join(plot->env, &folder, model_dir, run));
+    const det_status status = det_event_log_read(plot->context, folder, log);
+    det_free(plot->env, &folder);
+    return status == DET_STATUS_NOT_FOUND ? DET_OK : status;
+}
+
+static det_status read_runs(struct det_plot *plot, const char *model_dir)
+{
+    DET_TRY_RETURN(read_run(plot, model_dir, "train", &plot->train));
+    DET_TRY_RETURN(read_run(plot, model_dir, "eval", &plot->eval));
+    if (plot->train == NULL && plot->eval == NULL)
+        return det_fail(plot->env, DET_STATUS_NOT_FOUND,
+                        "%s: no event files in train/ or eval/: det-train --eval_every or det-eval "
+                        "--model_dir write them",
+                        model_dir);
+    return DET_OK;
+}
+
+/* --- head --- */
+
+static det_status append_card(struct det_plot *plot, double value, const char *name, int64_t step)
+{
+    char number[32];
+    if (!isfinite(value))
+        return DET_OK;
+    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<div class=\"card\"><b>%s</b><span>%s",
+                                   det_chart_number(number, value), name));
+    if (step >= 0)
+        DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, ", step %lld", (long long)step));
+    return det_text_printf(plot->env, &plot->html, "</span></div>\n");
+}
+
+/* Three decimals are what can be told apart. */
+static double rounded(double value)
+{
+    return floor(value * 1000 + .5) / 1000;
+}
+
+static det_status append_cards(struct det_plot *plot)
+{
+    static const char ap[] = "DetectionBoxes_Precision/mAP";
+    const det_event *events = NULL, *best = NULL;
+    const size_t count = plot->eval != NULL ? det_event_log_find(plot->eval, ap, &events) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (events[i].kind == DET_EVENT_SCALAR && events[i].values[0] >= 0 &&
+            (best == NULL || events[i].values[0] > best->values[0]))
+            best = &events[i];
+    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<div class=\"cards\">\n"));
+    if (best != NULL) {
+        DET_TRY_RETURN(append_card(plot, rounded((double)best->values[0]), "best AP", best->step));
+        DET_TRY_RETURN(append_card(plot, rounded((double)events[count - 1].values[0]), "newest AP",
+                                   events[count - 1].step));
+        DET_TRY_RETURN(append_card(
+            plot, rounded(det_plot_last_value(plot->eval, "DetectionBoxes_Precision/mAP@.50IOU")),
+            "newest AP at IoU .5", -1));
+    }
+    const det_event *loss = det_plot_last(plot->train, "Loss/total_loss");
+    if (loss != NULL)
+        DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->train, "Loss/total_loss"),
+                                   "training loss", loss->step));
+    DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->eval, "Loss/total_loss"),
+                               "evaluation loss", -1));
+    DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->train, "steps_per_sec"),
+                               "steps per second", -1));
+    return det_text_printf(plot->env, &plot->html, "</div>\n");
+}
+
+static det_status append_head(struct det_plot *plot, const char *model_dir)
+{
+    struct det_env *env = plot->env;
+    struct det_text *html = &plot->html;
+    char date[64] = "";
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (gmtime_r(&now, &parts) != NULL)
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &parts);
+    DET_TRY_RETURN(det_text_printf(
+        env, html,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>"));
+    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_printf(env, html, "</title>\n<style>\n%s</style></head>\n<body><main>",
+                                   det_plot_style));
+    DET_TRY_RETURN(det_text_printf(env, html, "<header><h1>"));
+    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %s</p></header>\n", date));
+    return append_cards(plot);
+}
+
+static det_status write_page(struct det_plot *plot, const char *model_dir, const char *path)
+{
+    DET_TRY_RETURN(read_runs(plot, model_dir));
+    DET_TRY_RETURN(append_head(plot, model_dir));
+    DET_TRY_RETURN(det_plot_append_charts(plot));
+    DET_TRY_RETURN(det_plot_append_classes(plot));
+    DET_TRY_RETURN(det_plot_append_pictures(plot));
+    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
+                                   "<footer>libdet %s</footer></main></body></html>\n",
+                                   det_version_string()));
+    return det_write_file(plot->env, path, plot->html.data, plot->html.length);
+}
+
+det_status det_plot_write(det_context *context, const char *model_dir, const char *path)
+{
+    if (context == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(context);
+    if (model_dir == NULL || path == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_plot_write: an argument is NULL");
+    struct det_plot plot = {.context = context, .env = env};
+    const det_status status = write_page(&plot, model_dir, path);
+    det_event_log_destroy(&plot.train);
+    det_event_log_destroy(&plot.eval);
+    det_text_free(env, &plot.html);
+    return status;
+}

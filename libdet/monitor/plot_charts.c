@@ -1,0 +1,230 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "monitor/chart.h"
+#include "monitor/plot_parts.h"
+
+enum { MOST_SERIES = 12 };
+
+#define CURVE_PREFIX "PR@.50IOU/"
+
+/* A chart while it is put together; the numbers belong to it. */
+struct draft {
+    struct det_chart_series series[MOST_SERIES];
+    double *numbers[MOST_SERIES]; /* x, then y */
+    size_t count;
+};
+
+static void free_draft(struct det_env *env, struct draft *draft)
+{
+    for (size_t i = 0; i < draft->count; i++)
+        det_free(env, &draft->numbers[i]);
+    draft->count = 0;
+}
+
+static det_status add_series(struct det_env *env, struct draft *draft, const char *name,
+                             size_t points, int colour, bool dashed)
+{
+    double **numbers = &draft->numbers[draft->count];
+    DET_TRY_RETURN(det_alloc(env, numbers, 2 * points, sizeof **numbers, "chart"));
+    draft->series[draft->count++] = (struct det_chart_series){
+        .name = name, .x = *numbers, .y = *numbers + points, .colour = colour, .dashed = dashed};
+    return DET_OK;
+}
+
+/* The scalars of a tag; nothing when there are none. Figures of -1 (nothing to find) are left out where `no_negative`. */
+static det_status add_scalars(struct det_env *env, struct draft *draft, const det_event_log *log,
+                              const char *tag, const char *name, int colour, bool dashed,
+                              bool no_negative)
+{
+    const det_event *events = NULL;
+    const size_t count = log != NULL ? det_event_log_find(log, tag, &events) : 0;
+    if (count == 0 || events->kind != DET_EVENT_SCALAR || draft->count == MOST_SERIES)
+        return DET_OK;
+    DET_TRY_RETURN(add_series(env, draft, name, count, colour, dashed));
+    struct det_chart_series *series = &draft->series[draft->count - 1];
+    double *x = draft->numbers[draft->count - 1], *y = x + count;
+    for (size_t i = 0; i < count; i++) {
+        const double value = (double)events[i].values[0];
+        if (!isfinite(value) || (no_negative && value < 0))
+            continue;
+        x[series->count] = (double)events[i].step;
+        y[series->count++] = value;
+    }
+    return DET_OK;
+}
+
+struct line {
+    bool of_eval;
+    const char *tag, *name;
+    int colour;
+};
+
+/* Lines of evaluations among those of training are dashed. */
+static det_status append_scalars(struct det_plot *plot, struct det_chart chart,
+                                 const struct line *lines, size_t count, bool no_negative)
+{
+    struct draft draft = {.count = 0};
+    bool of_train = false;
+    det_status status = DET_OK;
+    for (size_t i = 0; i < count; i++)
+        of_train = of_train || !lines[i].of_eval;
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(add_scalars(plot->env, &draft, lines[i].of_eval ? plot->eval : plot->train,
+                            lines[i].tag, lines[i].name, lines[i].colour,
+                            of_train && lines[i].of_eval, no_negative));
+    chart.x_name = "step";
+    chart.series = draft.series;
+    chart.series_count = draft.count;
+    DET_TRY(det_chart_append(plot->env, &chart, &plot->html));
+fail:
+    free_draft(plot->env, &draft);
+    return status;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static det_status append_training(struct det_plot *plot)
+{
+    static const struct line total[] = {
+        {false, "Loss/total_loss", "training", 0},
+        {true, "Loss/total_loss", "evaluation", 1},
+    };
+    static const struct line parts[] = {
+        {false, "Loss/classification_loss", "classification", 0},
+        {false, "Loss/localization_loss", "localization", 1},
+        {false, "Loss/regularization_loss", "regularization", 2},
+        {true, "Loss/classification_loss", "classification, evaluation", 0},
+        {true, "Loss/localization_loss", "localization, evaluation", 1},
+    };
+    static const struct line rate[] = {{false, "learning_rate", "learning rate", 3}};
+    static const struct line norm[] = {{false, "gradient_norm", "global norm before clipping", 5}};
+    static const struct line speed[] = {{false, "steps_per_sec", "steps per second", 2}};
+    static const struct line wait[] = {{false, "data_wait_percent", "% of a step", 4}};
+    DET_TRY_RETURN(append_scalars(plot, (struct det_chart){.title = "Total loss", .smooth = true},
+                                  total, COUNT(total), false));
+    DET_TRY_RETURN(append_scalars(
+        plot, (struct det_chart){.title = "Parts of the loss", .smooth = true, .from_zero = true},
+        parts, COUNT(parts), false));
+    DET_TRY_RETURN(append_scalars(plot,
+                                  (struct det_chart){.title = "Learning rate", .from_zero = true},
+                                  rate, COUNT(rate), false));
+    DET_TRY_RETURN(append_scalars(
+        plot, (struct det_chart){.title = "Gradient", .smooth = true, .from_zero = true}, norm,
+        COUNT(norm), false));
+    DET_TRY_RETURN(append_scalars(
+        plot, (struct det_chart){.title = "Speed", .smooth = true, .from_zero = true}, speed,
+        COUNT(speed), false));
+    return append_scalars(
+        plot, (struct det_chart){.title = "Waiting for data", .smooth = true, .from_zero = true},
+        wait, COUNT(wait), false);
+}
+
+static det_status append_precision(struct det_plot *plot)
+{
+    static const struct line precision[] = {
+        {true, "DetectionBoxes_Precision/mAP", "AP", 0},
+        {true, "DetectionBoxes_Precision/mAP@.50IOU", "AP at IoU .5", 2},
+        {true, "DetectionBoxes_Precision/mAP@.75IOU", "AP at IoU .75", 1},
+    };
+    static const struct line sizes[] = {
+        {true, "DetectionBoxes_Precision/mAP (small)", "small, to 32\302\262 px", 3},
+        {true, "DetectionBoxes_Precision/mAP (medium)", "medium, to 96\302\262 px", 4},
+        {true, "DetectionBoxes_Precision/mAP (large)", "large", 5},
+    };
+    static const struct line recall[] = {
+        {true, "DetectionBoxes_Recall/AR@1", "1 detection an image", 6},
+        {true, "DetectionBoxes_Recall/AR@10", "10", 4},
+        {true, "DetectionBoxes_Recall/AR@100", "100", 0},
+    };
+    DET_TRY_RETURN(append_scalars(
+        plot, (struct det_chart){.title = "Average precision", .from_zero = true, .y_max = 1},
+        precision, COUNT(precision), true));
+    DET_TRY_RETURN(append_scalars(
+        plot,
+        (struct det_chart){
+            .title = "Average precision by size of the object", .from_zero = true, .y_max = 1},
+        sizes, COUNT(sizes), true));
+    return append_scalars(
+        plot, (struct det_chart){.title = "Average recall", .from_zero = true, .y_max = 1}, recall,
+        COUNT(recall), true);
+}
+
+/* --- precision over recall --- */
+
+static det_status add_curve(struct det_env *env, struct draft *draft, const det_event *curve)
+{
+    const int32_t columns = curve->columns;
+    const float *hits = curve->values, *misses = hits + columns;
+    const float *precision = hits + (size_t)4 * (size_t)columns, *recall = precision + columns;
+    DET_TRY_RETURN(add_series(env, draft, curve->tag + strlen(CURVE_PREFIX), (size_t)columns,
+                              (int)draft->count, draft->count >= DET_CHART_COLOURS));
+    struct det_chart_series *series = &draft->series[draft->count - 1];
+    double *x = draft->numbers[draft->count - 1], *y = x + columns;
+    /* By rising recall: from the highest threshold down; those that nothing reaches say nothing. */
+    for (int32_t t = columns; t-- > 0;) {
+        if (!(hits[t] + misses[t] > 0))
+            continue;
+        x[series->count] = (double)recall[t];
+        y[series->count++] = (double)precision[t];
+    }
+    return DET_OK;
+}
+
+static det_status append_curves(struct det_plot *plot)
+{
+    struct draft draft = {.count = 0};
+    char title[96] = "";
+    size_t left_out = 0;
+    det_status status = DET_OK;
+    const size_t count = plot->eval != NULL ? det_event_log_count(plot->eval) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const det_event *event = det_event_log_at(plot->eval, i);
+        const det_event *next = det_event_log_at(plot->eval, i + 1);
+        const bool newest = next == NULL || strcmp(next->tag, event->tag) != 0;
+        if (!newest || event->kind != DET_EVENT_PR_CURVE ||
+            strncmp(event->tag, CURVE_PREFIX, strlen(CURVE_PREFIX)) != 0)
+            continue;
+        if (draft.count == MOST_SERIES) {
+            left_out++;
+            continue;
+        }
+        DET_TRY(add_curve(plot->env, &draft, event));
+        if (draft.series[draft.count - 1].count > 0)
+            snprintf(title, sizeof title, "Precision over recall at IoU .5, step %lld",
+                     (long long)event->step);
+    }
+    if (left_out > 0)
+        snprintf(title + strlen(title), sizeof title - strlen(title),
+                 ", %zu more classes not shown", left_out);
+    const struct det_chart chart = {.title = title,
+                                    .x_name = "recall",
+                                    .series = draft.series,
+                                    .series_count = draft.count,
+                                    .from_zero = true,
+                                    .x_max = 1,
+                                    .y_max = 1};
+    DET_TRY(det_chart_append(plot->env, &chart, &plot->html));
+fail:
+    free_draft(plot->env, &draft);
+    return status;
+}
+
+det_status det_plot_append_charts(struct det_plot *plot)
+{
+    struct det_env *env = plot->env;
+    struct det_text *html = &plot->html;
+    if (plot->eval != NULL) {
+        DET_TRY_RETURN(det_text_printf(env, html, "<h2>Evaluation</h2><div class=\"grid2\">\n"));
+        DET_TRY_RETURN(append_precision(plot));
+        DET_TRY_RETURN(append_curves(plot));
+        DET_TRY_RETURN(det_text_printf(env, html, "</div>\n"));
+    }
+    if (plot->train == NULL && plot->eval == NULL)
+        return DET_OK;
+    DET_TRY_RETURN(det_text_printf(env, html, "<h2>Training</h2><div class=\"grid2\">\n"));
+    DET_TRY_RETURN(append_training(plot));
+    return det_text_printf(env, html, "</div>\n");
+}

@@ -1,0 +1,107 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/image.h"
+#include "monitor/chart.h"
+#include "monitor/plot_parts.h"
+
+enum { QUALITY = 86, MOST_PICTURES = 12 };
+
+static det_status append_base64(struct det_env *env, const uint8_t *data, size_t bytes,
+                                struct det_text *html)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes; i += 3) {
+        const size_t left = bytes - i;
+        const uint32_t triple = (uint32_t)data[i] << 16 |
+                                (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+                                (left > 2 ? (uint32_t)data[i + 2] : 0);
+        const char four[4] = {digits[triple >> 18], digits[triple >> 12 & 63],
+                              left > 1 ? digits[triple >> 6 & 63] : '=',
+                              left > 2 ? digits[triple & 63] : '='};
+        DET_TRY_RETURN(det_text_append(env, html, four, sizeof four));
+    }
+    return DET_OK;
+}
+
+/* As a JPEG: a tenth of the PNG's size. One that cannot be decoded is left out with a warning. */
+static det_status append_picture(struct det_plot *plot, const det_event *event, size_t blob)
+{
+    struct det_env *env = plot->env;
+    struct det_image image = {0};
+    uint8_t *jpeg = NULL;
+    size_t bytes = 0;
+    det_status status = det_image_decode(env, event->tag, event->blobs[blob].data,
+                                         event->blobs[blob].bytes, &image);
+    if (status == DET_STATUS_CORRUPT || status == DET_STATUS_UNSUPPORTED) {
+        det_log(env, DET_LOG_WARNING, "%s", env->error);
+        return DET_OK;
+    }
+    DET_TRY(status);
+    DET_TRY(det_image_encode_jpeg(env, &image, QUALITY, &jpeg, &bytes));
+    DET_TRY(det_text_printf(env, &plot->html, "<img width=\"%d\" height=\"%d\" alt=\"", image.width,
+                            image.height));
+    DET_TRY(det_html_append(env, event->tag, &plot->html));
+    DET_TRY(det_text_printf(env, &plot->html, "\" src=\"data:image/jpeg;base64,"));
+    DET_TRY(append_base64(env, jpeg, bytes, &plot->html));
+    DET_TRY(det_text_printf(env, &plot->html, "\">\n"));
+fail:
+    det_free(env, &jpeg);
+    det_image_free(env, &image);
+    return status;
+}
+
+/* The newest pictures of the tags PREFIX 0 SUFFIX, PREFIX 1 SUFFIX, ... as a section; *any: there were some. */
+static det_status append_numbered(struct det_plot *plot, const char *prefix, const char *suffix,
+                                  const char *title, const char *note, bool *any)
+{
+    *any = false;
+    for (int i = 0; i < MOST_PICTURES; i++) {
+        char tag[64];
+        snprintf(tag, sizeof tag, "%s%d%s", prefix, i, suffix);
+        const det_event *event = det_plot_last(plot->eval, tag);
+        if (event == NULL || event->kind != DET_EVENT_IMAGES)
+            break;
+        if (!*any)
+            DET_TRY_RETURN(det_text_printf(
+                plot->env, &plot->html,
+                "<h2>%s</h2><p class=\"note\">Step %lld. %s</p><div class=\"pictures\">\n", title,
+                (long long)event->step, note));
+        *any = true;
+        DET_TRY_RETURN(append_picture(plot, event, 0));
+    }
+    return *any ? det_text_printf(plot->env, &plot->html, "</div>\n") : DET_OK;
+}
+
+static det_status append_input(struct det_plot *plot)
+{
+    const det_event *event = det_plot_last(plot->train, "train_input_images");
+    if (event == NULL || event->kind != DET_EVENT_IMAGES)
+        return DET_OK;
+    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
+                                   "<h2>Training input</h2><p class=\"note\">Step %lld, after "
+                                   "augmentation, as the network sees it.</p>"
+                                   "<div class=\"pictures inputs\">\n",
+                                   (long long)event->step));
+    for (size_t i = 0; i < event->blob_count; i++)
+        DET_TRY_RETURN(append_picture(plot, event, i));
+    return det_text_printf(plot->env, &plot->html, "</div>\n");
+}
+
+det_status det_plot_append_pictures(struct det_plot *plot)
+{
+    bool best = false, worst = false;
+    DET_TRY_RETURN(append_numbered(
+        plot, "eval_worst/", "", "Worst detections",
+        "Detections at the left, ground truth at the right; the number says how well the image "
+        "went, from 0 to 1.",
+        &worst));
+    DET_TRY_RETURN(append_numbered(plot, "eval_best/", "", "Best detections",
+                                   "Detections at the left, ground truth at the right.", &best));
+    if (!best && !worst) /* TensorFlow writes these alone */
+        DET_TRY_RETURN(append_numbered(plot, "eval_side_by_side_", "_0", "Detections",
+                                       "Detections at the left, ground truth at the right.",
+                                       &best));
+    return append_input(plot);
+}
