@@ -16,9 +16,12 @@ struct kernel {
     const struct det_ops *ops;
     struct det_exec x;
     struct det_conv_shape shape;
+    bool depthwise;
     int64_t rows;
     int32_t channels;
     float *in, *out, *weights, *gradient, *channel; /* channel: [4][channels] */
+    float *norm_in, *norm_out; /* convolutions of training: [3][in_c], [5][out_c] */
+    double *sums;              /* [2][in_c] */
     enum det_activation act;
 };
 
@@ -51,6 +54,34 @@ static void dwconv_backward_weight(void *argument)
 {
     struct kernel *k = argument;
     k->ops->dwconv_backward_weight(&k->x, &k->shape, k->in, k->out, k->weights, false);
+}
+
+/* A convolution of a training step, between two batch norms. */
+static struct det_norm norm_of(const float *coefficients, int32_t c)
+{
+    return (struct det_norm){coefficients, coefficients + c, coefficients + 2 * c,
+                             DET_ACTIVATION_RELU6};
+}
+static void norm_forward(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_norm norm = norm_of(k->norm_in, k->shape.in_c);
+    const struct det_operand in = {k->in, &norm};
+    k->ops->norm_conv_forward(&k->x, &k->shape, k->depthwise, &in, k->weights, NULL, k->out,
+                              k->channel, k->channel + k->channels);
+}
+static void norm_backward(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_norm norm_in = norm_of(k->norm_in, k->shape.in_c);
+    const struct det_norm norm_out = norm_of(k->norm_out, k->channels);
+    const struct det_operand in = {k->in, &norm_in};
+    const float *constant = k->norm_out + 3 * k->channels;
+    const struct det_gradient dout = {k->out, k->out, &norm_out, constant, constant + k->channels};
+    const struct det_gradient_to to = {
+        .din = k->gradient, .x = k->in, .norm = &norm_in, .sums = k->sums};
+    k->ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to,
+                               k->weights, false);
 }
 static void bn_forward(void *argument)
 {
@@ -94,18 +125,23 @@ static const struct pass {
     bool training_only;
     void (*body)(void *argument);
     int ins, outs; /* how often the input and the output are passed over at least */
+    int products;  /* convolutions: how often all products are taken */
 } passes[] = {
-    {BENCH_CONV, "conv_forward", false, conv_forward, 1, 1},
-    {BENCH_CONV, "conv_backward_data", true, conv_backward_data, 1, 1},
-    {BENCH_CONV, "conv_backward_weight", true, conv_backward_weight, 1, 1},
-    {BENCH_DWCONV, "dwconv_forward", false, dwconv_forward, 1, 1},
-    {BENCH_DWCONV, "dwconv_backward_data", true, dwconv_backward_data, 1, 1},
-    {BENCH_DWCONV, "dwconv_backward_weight", true, dwconv_backward_weight, 1, 1},
-    {BENCH_BATCH_NORM, "bn_forward", true, bn_forward, 1, 1},
-    {BENCH_BATCH_NORM, "bn_backward", true, bn_backward, 1, 2},
-    {BENCH_ADD, "add_forward", false, add_forward, 2, 1},
-    {BENCH_UPSAMPLE_ADD, "upsample_add", false, upsample_add, 1, 2},
-    {BENCH_UPSAMPLE_ADD, "upsample_backward", true, upsample_backward, 1, 1},
+    {BENCH_CONV, "conv_forward", false, conv_forward, 1, 1, 1},
+    {BENCH_CONV, "conv_backward_data", true, conv_backward_data, 1, 1, 1},
+    {BENCH_CONV, "conv_backward_weight", true, conv_backward_weight, 1, 1, 1},
+    {BENCH_CONV, "norm_conv_forward", true, norm_forward, 1, 1, 1},
+    {BENCH_CONV, "norm_conv_backward", true, norm_backward, 2, 2, 2},
+    {BENCH_DWCONV, "norm_dwconv_forward", true, norm_forward, 1, 1, 1},
+    {BENCH_DWCONV, "norm_dwconv_backward", true, norm_backward, 2, 2, 2},
+    {BENCH_DWCONV, "dwconv_forward", false, dwconv_forward, 1, 1, 1},
+    {BENCH_DWCONV, "dwconv_backward_data", true, dwconv_backward_data, 1, 1, 1},
+    {BENCH_DWCONV, "dwconv_backward_weight", true, dwconv_backward_weight, 1, 1, 1},
+    {BENCH_BATCH_NORM, "bn_forward", true, bn_forward, 1, 1, 0},
+    {BENCH_BATCH_NORM, "bn_backward", true, bn_backward, 1, 2, 0},
+    {BENCH_ADD, "add_forward", false, add_forward, 2, 1, 0},
+    {BENCH_UPSAMPLE_ADD, "upsample_add", false, upsample_add, 1, 2, 0},
+    {BENCH_UPSAMPLE_ADD, "upsample_backward", true, upsample_backward, 1, 1, 0},
 };
 
 static double weight_count(const struct bench_shape *s)
@@ -130,9 +166,16 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     k->rows = (int64_t)batch * s->out_h * s->out_w;
     k->channels = s->out_c;
     k->act = s->train && s->op != BENCH_BATCH_NORM ? DET_ACTIVATION_NONE : DET_ACTIVATION_RELU6;
-    if (s->op == BENCH_CONV || s->op == BENCH_DWCONV) {
+    k->depthwise = s->op == BENCH_DWCONV;
+    const bool convolution = s->op == BENCH_CONV || k->depthwise;
+    if (convolution) {
         k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
-        k->x.workspace_bytes = ops->conv_workspace(&k->shape, s->op == BENCH_DWCONV, threads);
+        const size_t plain = ops->conv_workspace(&k->shape, k->depthwise, threads);
+        const size_t norm = ops->norm_conv_workspace(&k->shape, k->depthwise, threads);
+        k->x.workspace_bytes = plain > norm ? plain : norm;
+        k->norm_in = bench_floats(3 * (size_t)s->in_c);
+        k->norm_out = bench_floats(5 * (size_t)s->out_c);
+        k->sums = bench_bytes(2 * (size_t)s->in_c * sizeof *k->sums);
     } else {
         k->shape = (struct det_conv_shape){.n = batch,
                                            .in_h = s->in_h,
@@ -146,7 +189,7 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     k->x.workspace = bench_bytes(k->x.workspace_bytes);
     k->in = bench_floats(in);
     k->out = bench_floats(out);
-    k->gradient = bench_floats(s->op == BENCH_CONV || s->op == BENCH_DWCONV ? 0 : out);
+    k->gradient = bench_floats(convolution ? in : out);
     k->weights = bench_floats((size_t)weight_count(s));
     k->channel = bench_floats(6 * (size_t)s->out_c);
     for (int32_t c = 3 * s->out_c; s->op == BENCH_BATCH_NORM && c < 4 * s->out_c; c++)
@@ -161,6 +204,9 @@ static void close_kernel(struct kernel *k)
     free(k->gradient);
     free(k->weights);
     free(k->channel);
+    free(k->norm_in);
+    free(k->norm_out);
+    free(k->sums);
 }
 
 enum { PASSES = sizeof passes / sizeof *passes };
@@ -174,7 +220,7 @@ static struct work work_of(const struct bench_shape *s, const struct pass *pass)
 {
     const double in = (double)batch_of(s) * s->in_h * s->in_w * s->in_c;
     const double out = (double)batch_of(s) * s->out_h * s->out_w * s->out_c;
-    return (struct work){2 * weight_count(s) * out / (s->op == BENCH_CONV ? s->out_c : s->in_c),
+    return (struct work){2 * pass->products * weight_count(s) * out / s->out_c,
                          4 * (pass->ins * in + pass->outs * out + weight_count(s))};
 }
 

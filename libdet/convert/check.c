@@ -171,19 +171,16 @@ static det_status check_duplicates(struct det_env *env, const struct det_annotat
         const struct det_labelled_image *at = &set->images[order[i]];
         if (set->images[order[first]].pixel_hash != at->pixel_hash)
             first = i;
-        bool leaks = false;
-        for (size_t other = first; other < i && !leaks; other++) {
-            const struct det_labelled_image *before = &set->images[order[other]];
-            leaks = before->split != at->split;
-            if (leaks)
-                det_finding(findings, DET_RULE_SPLIT_LEAK,
-                            "%s: the same picture as %s: it is in split `%s` and in `%s`",
-                            at->where, before->where, set->splits.paths[at->split],
-                            set->splits.paths[before->split]);
-        }
-        if (i > first && !leaks)
+        /* Only against the first of its kind: a thousand equal pictures are not a million pairs. */
+        const struct det_labelled_image *before = &set->images[order[first]];
+        if (at->split != before->split)
+            det_finding(findings, DET_RULE_SPLIT_LEAK,
+                        "%s: the same picture as %s: it is in split `%s` and in `%s`", at->where,
+                        before->where, set->splits.paths[at->split],
+                        set->splits.paths[before->split]);
+        else if (i > first)
             det_finding(findings, DET_RULE_IMAGE_DUPLICATE, "%s: the same picture as %s", at->where,
-                        set->images[order[first]].where);
+                        before->where);
     }
     det_free(env, &order);
     return DET_OK;

@@ -96,23 +96,24 @@ static det_status count_duplicates(struct det_env *env, const struct det_annotat
                                    struct det_set_stats *stats)
 {
     uint32_t *order = NULL;
+    size_t *seen = NULL; /* [split] the last group of equal pictures that had one there, + 1 */
     size_t count = 0;
-    DET_TRY_RETURN(det_images_by_hash(env, set, &order, &count));
+    det_status status = DET_OK;
+    DET_TRY(det_images_by_hash(env, set, &order, &count));
+    DET_TRY(det_alloc(env, &seen, stats->split_count, sizeof *seen, "statistics"));
     for (size_t i = 0, first = 0; i < count; i++) {
         const struct det_labelled_image *at = &set->images[order[i]];
         if (set->images[order[first]].pixel_hash != at->pixel_hash)
             first = i;
-        bool same = false, other = false;
-        for (size_t before = first; before < i; before++) {
-            same |= set->images[order[before]].split == at->split;
-            other |= set->images[order[before]].split != at->split;
-        }
-        stats->splits[at->split].duplicates += same;
+        stats->splits[at->split].duplicates += seen[at->split] == first + 1;
         stats->splits[stats->split_count].duplicates += i > first;
-        stats->across += other;
+        stats->across += at->split != set->images[order[first]].split;
+        seen[at->split] = first + 1;
     }
+fail:
+    det_free(env, &seen);
     det_free(env, &order);
-    return DET_OK;
+    return status;
 }
 
 det_status det_annotations_stats(struct det_env *env, const struct det_annotations *set,

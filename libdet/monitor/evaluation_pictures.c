@@ -1,5 +1,6 @@
 #include "monitor/evaluation_pictures.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -187,7 +188,7 @@ static det_status draw(struct det_env *env, struct det_evaluation_pictures *p, s
     for (int32_t i = shown; i-- > 0;) { /* the surest one last, on top */
         char label[160];
         snprintf(label, sizeof label, "%.140s %d%%", p->settings.class_names[found->class_index[i]],
-                 (int)(found->score[i] * 100 + 0.5f));
+                 (int)lrintf(found->score[i] * 100));
         det_draw_box(&half, found->boxes[i], found->class_index[i], label);
     }
     copy_into(&p->canvas, &half, strip, 0);
@@ -224,7 +225,7 @@ det_status det_evaluation_pictures_take(struct det_env *env, struct det_evaluati
     rank(p->worst, &p->worst_count, -1, index, quality, detections);
     if (p->taken++ >= config->num_visualizations)
         return DET_OK;
-    struct ranked first;
+    struct ranked first = {0};
     int32_t none = 0;
     char tag[64];
     rank(&first, &none, 1, index, quality, detections);

@@ -47,7 +47,7 @@ static det_status append_share(struct det_plot *plot, double value, bool bar)
 {
     if (!(value >= 0 && value <= 1))
         return det_text_printf(plot->env, &plot->html, "<td>n/a</td>");
-    const int thousandths = (int)(value * 1000 + .5);
+    const int thousandths = (int)lround(value * 1000);
     if (bar)
         DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
                                        "<td class=\"bar\" style=\"--p:%d.%d%%\">", thousandths / 10,

@@ -59,6 +59,12 @@ struct det_trainer {
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *settings);
 
+/* trainer_advice.c. The share of the boxes that the anchors reach, as a line or a warning; a learning
+ * rate that does not suit the batch, as a warning or, where the settings ask for it, scaled. */
+det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec);
+void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                             const det_trainer_settings *settings);
+
 /* MODEL_DIR/ckpt-STEP.det; freed by the caller. */
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step,
                                        char **path);

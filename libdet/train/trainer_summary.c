@@ -2,6 +2,8 @@
  * TF Object Detection API, and the gradient's norm and the share of time spent waiting for data as "gradient_norm" and
  * "data_wait_percent". Differs: boxes are drawn into train_input_images, and these are written less often than the curves,
  * since each is a PNG of some 100 KB. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "det/summary.h"
 #include "detect/draw.h"
@@ -66,7 +68,7 @@ static det_status write_scalars(struct det_trainer *trainer, const det_step_repo
 
 static uint8_t to_byte(float value)
 {
-    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)(value + 0.5f);
+    return value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)lrintf(value);
 }
 
 /* The first pictures of the batch as the network sees them, with their boxes. */

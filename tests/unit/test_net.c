@@ -147,7 +147,7 @@ static void check_gradients(const struct det_ops *ops, enum det_net_mode mode)
     const size_t floats = s.graph.param_floats;
     float *params = ops_buffer(floats, NULL), *gradients = ops_buffer(floats, NULL);
     float *input = ops_random(BATCH * H * W * 3, 3);
-    struct projection projection;
+    struct projection projection = {{0}, {0}};
     test_fill(projection.boxes, BATCH * H * W * 4, 4);
     test_fill(projection.classes, BATCH * H * W * 2, 5);
     set_values(&s, params);

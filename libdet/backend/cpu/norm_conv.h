@@ -68,6 +68,14 @@ size_t detk_norm_sums_bytes(int64_t rows, int32_t c);
 void detk_norm_sums(const struct detk_rows *table, const struct det_exec *x, void *feeds,
                     int64_t rows, int32_t c, const struct det_gradient_to *to);
 
+/* Floats from row to row of scratch memory with c of them in each: an odd number of cache lines, so that a column of many
+ * rows does not fall into few sets of the first-level cache. */
+static inline int64_t detk_scratch_row(int32_t c)
+{
+    const int64_t lines = ((int64_t)c + 15) / 16;
+    return (lines + 1 - lines % 2) * 16;
+}
+
 /* The next `bytes` (rounded up to cache lines) of a workspace; NULL while only counting. */
 static inline void *detk_place(void *memory, size_t *used, size_t bytes)
 {

@@ -34,6 +34,7 @@ struct job {
     int32_t rows, bands, tasks; /* rows of an image that are cut into bands */
     /* A slot of the ring: `slot_left` pixels of zeros, then a row of source_w pixels, then zeros. */
     int32_t source_h, source_w, slot_left, slot_w;
+    int64_t pitch;        /* floats from pixel to pixel of what is in the scratch */
     int64_t slot, in_row; /* floats of a slot, of the padded row of the input */
     int64_t scratch_floats, padded;
     float *scratch, *turned, *partial;
@@ -43,7 +44,7 @@ struct job {
 
 static void plan(struct job *job, const struct det_conv_shape *s, bool backward)
 {
-    *job = (struct job){.s = *s, .padded = v_padded(s->in_c)};
+    *job = (struct job){.s = *s, .padded = v_padded(s->in_c), .pitch = detk_scratch_row(s->in_c)};
     const int32_t in_w = (s->out_w - 1) * s->stride + 3; /* padding included */
     job->rows = backward ? s->in_h : s->out_h;
     const int32_t wanted = (BANDS + s->n - 1) / s->n, most = job->rows / BAND_ROWS;
@@ -61,8 +62,8 @@ static void plan(struct job *job, const struct det_conv_shape *s, bool backward)
         job->slot_left = 1;
         job->slot_w = s->out_w + 2;
     }
-    job->slot = (int64_t)job->slot_w * s->in_c;
-    job->in_row = backward ? (int64_t)in_w * s->in_c : 0;
+    job->slot = job->slot_w * job->pitch;
+    job->in_row = backward ? in_w * job->pitch : 0;
     job->scratch_floats = (4 * job->slot + job->in_row + 15) / 16 * 16;
 }
 
@@ -112,12 +113,12 @@ static const float *ring_row(struct ring *ring, int32_t y)
     const int32_t c = job->s.in_c, room = job->slot_w - job->slot_left;
     const int32_t count = job->source_w < room ? job->source_w : room;
     const int64_t first = ((int64_t)ring->image * job->source_h + y) * job->source_w;
-    float *to = slot + job->slot_left * c;
+    float *to = slot + job->slot_left * job->pitch;
     if (job->backward == NULL) {
         const struct det_operand *in = &job->forward->in;
-        ROWS.value(in->norm, c, in->x + first * c, count, to, c);
+        ROWS.value(in->norm, c, in->x + first * c, count, to, job->pitch);
     } else {
-        ROWS.gradient(&job->backward->dout, c, first, count, to, c);
+        ROWS.gradient(&job->backward->dout, c, first, count, to, job->pitch);
     }
     return slot;
 }
@@ -138,9 +139,9 @@ V_INLINE void put(float *to, v_f32 value, bool add, int lanes)
 }
 
 /* `count` outputs from three padded rows. */
-V_INLINE void slide(const float *const *rows, int64_t c, int32_t count, const float *w,
-                    const float *bias, float *out, bool add, int stride, int32_t j, int vectors,
-                    int lanes)
+V_INLINE void slide(const float *const *rows, int64_t pitch, int64_t c, int32_t count,
+                    const float *w, const float *bias, float *out, bool add, int stride, int32_t j,
+                    int vectors, int lanes)
 {
     struct weights k;
     load_weights(&k, w + j, c, 3, 1, vectors, lanes);
@@ -153,17 +154,17 @@ V_INLINE void slide(const float *const *rows, int64_t c, int32_t count, const fl
     }
     load_rows(column, rows, j, 3, vectors, lanes);
     add_column(first, loaded, &k, 0, 3, vectors);
-    int64_t at = c + j;
+    int64_t at = pitch + j;
     out += j;
     if (stride == 1) { /* sums of this output (has 2 columns), the next (1) and the one after */
         load_rows(column, rows, at, 3, vectors, lanes);
         add_column(first, loaded, &k, 1, 3, vectors);
         add_column(second, loaded, &k, 0, 3, vectors);
-        at += c;
+        at += pitch;
     }
     for (int32_t i = 0; i < count; i++) {
         load_rows(column, rows, at, 3, vectors, lanes);
-        at += c;
+        at += pitch;
         if (stride == 1) {
             add_column(first, loaded, &k, 2, 3, vectors);
             add_column(second, loaded, &k, 1, 3, vectors);
@@ -176,7 +177,7 @@ V_INLINE void slide(const float *const *rows, int64_t c, int32_t count, const fl
             UNROLL_V for (int v = 0; v < vectors; v++) second[v] = start[v];
             /* Behind the last output there is no column for the next one. */
             add_column(second, loaded, &k, 0, 3, vectors);
-            at += c;
+            at += pitch;
         }
         UNROLL_V for (int v = 0; v < vectors; v++)
         {
@@ -190,15 +191,15 @@ V_INLINE void slide(const float *const *rows, int64_t c, int32_t count, const fl
 }
 
 /* `bias` may be NULL. */
-static void slide_row(const float *const *rows, int32_t c, int32_t count, const float *w,
-                      const float *bias, float *out, bool add, int stride)
+static void slide_row(const float *const *rows, int64_t pitch, int32_t c, int32_t count,
+                      const float *w, const float *bias, float *out, bool add, int stride)
 {
     if (stride == 2)
-        FOR_BLOCKS(c, slide(rows, c, count, w, bias, out, false, 2, j, vectors, lanes));
+        FOR_BLOCKS(c, slide(rows, pitch, c, count, w, bias, out, false, 2, j, vectors, lanes));
     else if (add)
-        FOR_BLOCKS(c, slide(rows, c, count, w, bias, out, true, 1, j, vectors, lanes));
+        FOR_BLOCKS(c, slide(rows, pitch, c, count, w, bias, out, true, 1, j, vectors, lanes));
     else
-        FOR_BLOCKS(c, slide(rows, c, count, w, bias, out, false, 1, j, vectors, lanes));
+        FOR_BLOCKS(c, slide(rows, pitch, c, count, w, bias, out, false, 1, j, vectors, lanes));
 }
 
 static void band_of(const struct job *job, int32_t task, int32_t *image, int32_t *begin,
@@ -224,7 +225,7 @@ static void forward_band(void *argument, int32_t task, int32_t worker)
         const float *const rows[3] = {ring_row(&ring, top), ring_row(&ring, top + 1),
                                       ring_row(&ring, top + 2)};
         float *out = call->out + ((int64_t)image * s->out_h + oy) * s->out_w * s->in_c;
-        slide_row(rows, s->in_c, s->out_w, call->w, call->bias, out, false, s->stride);
+        slide_row(rows, job->pitch, s->in_c, s->out_w, call->w, call->bias, out, false, s->stride);
         if (call->mean != NULL)
             ROWS.feed_statistics(&feed, out, s->out_w);
     }
@@ -246,18 +247,19 @@ void DET_OP(norm_dwconv_forward, DET_ISA)(const struct det_exec *x, const struct
 /* Stride 2: pixels of a row of din. `rows` has the slots of `count` (a constant, 1 or 2) rows of dout, the lower one first,
  * and w the weights of the first; those of the second are two rows further. Pixel P = ix + pad_left, an even one gets
  * columns 0 and 2 of the kernel from dout columns P / 2 and the one before, an odd one column 1 from P / 2. */
-V_INLINE void spread(const float *const *rows, int count, int64_t c, int32_t begin, int32_t end,
-                     const float *w, float *din, bool add, int32_t j, int vectors, int lanes)
+V_INLINE void spread(const float *const *rows, int count, int64_t pitch, int64_t c, int32_t begin,
+                     int32_t end, const float *w, float *din, bool add, int32_t j, int vectors,
+                     int lanes)
 {
     struct weights k;
     load_weights(&k, w + j, c, count, 2, vectors, lanes);
     v_f32 sum[VECTORS], column[3][VECTORS];
     const v_f32(*const loaded)[VECTORS] = (const v_f32(*)[VECTORS])column;
     for (int32_t p = begin; p < end;) {
-        const int64_t at = (p / 2 + 1) * c + j; /* a slot begins with a pixel of zeros */
+        const int64_t at = (p / 2 + 1) * pitch + j; /* a slot begins with a pixel of zeros */
         UNROLL_V for (int v = 0; v < vectors; v++) sum[v] = v_zero();
         if (p % 2 == 0) {
-            load_rows(column, rows, at - c, count, vectors, lanes);
+            load_rows(column, rows, at - pitch, count, vectors, lanes);
             add_column(sum, loaded, &k, 2, count, vectors);
             load_rows(column, rows, at, count, vectors, lanes);
             add_column(sum, loaded, &k, 0, count, vectors);
@@ -285,16 +287,16 @@ static void spread_row(const struct job *job, const float *const *rows, int coun
     const int32_t c = s->in_c, begin = s->pad_left, end = s->pad_left + s->in_w;
     const bool add = job->backward->to.accumulate;
     if (count == 2)
-        FOR_BLOCKS(c, spread(rows, 2, c, begin, end, w, din, add, j, vectors, lanes));
+        FOR_BLOCKS(c, spread(rows, 2, job->pitch, c, begin, end, w, din, add, j, vectors, lanes));
     else
-        FOR_BLOCKS(c, spread(rows, 1, c, begin, end, w, din, add, j, vectors, lanes));
+        FOR_BLOCKS(c, spread(rows, 1, job->pitch, c, begin, end, w, din, add, j, vectors, lanes));
 }
 
 /* Rows first, first + step, ... (`count` of them, a constant) of partial[9][padded] += the products of a padded row of the
  * input with rows of dout. */
-V_INLINE void gather(const float *in, const float *const *rows, int count, int64_t c, int64_t at,
-                     int32_t pixels, int stride, float *partial, int64_t padded, int step,
-                     int32_t j, int vectors, int lanes)
+V_INLINE void gather(const float *in, const float *const *rows, int count, int64_t pitch,
+                     int64_t at, int32_t pixels, int stride, float *partial, int64_t padded,
+                     int step, int32_t j, int vectors, int lanes)
 {
     v_f32 sum[3][3][VECTORS], column[3][VECTORS], d[3][VECTORS];
     partial += j;
@@ -311,9 +313,9 @@ V_INLINE void gather(const float *in, const float *const *rows, int count, int64
     UNROLL_V for (int v = 0; v < vectors; v++)
     {
         column[0][v] = v_load(in + v * V_WIDTH, lanes);
-        column[1][v] = v_load(in + c + v * V_WIDTH, lanes);
+        column[1][v] = v_load(in + pitch + v * V_WIDTH, lanes);
     }
-    in += 2 * c;
+    in += 2 * pitch;
     for (int32_t i = 0; i < pixels; i++) {
         load_rows(d, rows, at, count, vectors, lanes);
         UNROLL_V for (int v = 0; v < vectors; v++) column[2][v] = v_load(in + v * V_WIDTH, lanes);
@@ -325,8 +327,8 @@ V_INLINE void gather(const float *in, const float *const *rows, int count, int64
                     v_fma(column[k][v], d[r][v], sum[r][k][v]);
             }
         }
-        at += c;
-        in += c;
+        at += pitch;
+        in += pitch;
         UNROLL_V for (int v = 0; v < vectors; v++)
         {
             column[0][v] = stride == 1 ? column[1][v] : column[2][v];
@@ -336,7 +338,7 @@ V_INLINE void gather(const float *in, const float *const *rows, int count, int64
                 column[1][v] = v_load(in + v * V_WIDTH, lanes);
         }
         if (stride == 2)
-            in += c;
+            in += pitch;
     }
     UNROLL_3 for (int r = 0; r < count; r++)
     {
@@ -353,13 +355,13 @@ static void gather_row(const struct job *job, const float *in, const float *cons
 {
     const struct det_conv_shape *s = &job->s;
     const int32_t c = s->in_c, w = s->out_w;
-    const int64_t at = (int64_t)job->slot_left * c, padded = job->padded;
+    const int64_t pitch = job->pitch, at = job->slot_left * pitch, padded = job->padded;
     if (count == 3)
-        FOR_BLOCKS(c, gather(in, rows, 3, c, at, w, 1, partial, padded, 1, j, vectors, lanes));
+        FOR_BLOCKS(c, gather(in, rows, 3, pitch, at, w, 1, partial, padded, 1, j, vectors, lanes));
     else if (count == 2)
-        FOR_BLOCKS(c, gather(in, rows, 2, c, at, w, 2, partial, padded, 2, j, vectors, lanes));
+        FOR_BLOCKS(c, gather(in, rows, 2, pitch, at, w, 2, partial, padded, 2, j, vectors, lanes));
     else
-        FOR_BLOCKS(c, gather(in, rows, 1, c, at, w, 2, partial, padded, 2, j, vectors, lanes));
+        FOR_BLOCKS(c, gather(in, rows, 1, pitch, at, w, 2, partial, padded, 2, j, vectors, lanes));
 }
 
 static void flush(float *partial, double *sums, int64_t count)
@@ -378,7 +380,7 @@ static const float *input_row(const struct job *job, const struct ring *ring, in
     const int32_t room = (s->out_w - 1) * s->stride + 3 - s->pad_left;
     const int64_t first = ((int64_t)ring->image * s->in_h + iy) * s->in_w;
     ROWS.value(job->backward->in.norm, s->in_c, job->backward->in.x + first * s->in_c,
-               s->in_w < room ? s->in_w : room, padded + s->pad_left * s->in_c, s->in_c);
+               s->in_w < room ? s->in_w : room, padded + s->pad_left * job->pitch, job->pitch);
     return padded;
 }
 
@@ -399,14 +401,15 @@ static void backward_band(void *argument, int32_t task, int32_t worker)
     for (int32_t iy = begin; iy < end; iy++) {
         const int32_t p = iy + s->pad_top;
         const int64_t first = ((int64_t)image * s->in_h + iy) * s->in_w;
-        float *din = to->din != NULL ? to->din + first * c : NULL;
         const float *in = input_row(job, &ring, iy);
+        float *din = to->din != NULL ? to->din + first * c : NULL;
         if (s->stride == 1) {
             const float *const rows[3] = {ring_row(&ring, p), ring_row(&ring, p - 1),
                                           ring_row(&ring, p - 2)};
             const float *const reversed[3] = {rows[2], rows[1], rows[0]};
             if (din != NULL)
-                slide_row(reversed, s->in_c, s->in_w, job->turned, NULL, din, to->accumulate, 1);
+                slide_row(reversed, job->pitch, s->in_c, s->in_w, job->turned, NULL, din,
+                          to->accumulate, 1);
             gather_row(job, in, rows, 3, partial);
         } else if (p % 2 == 0) {
             const float *const rows[2] = {ring_row(&ring, p / 2), ring_row(&ring, p / 2 - 1)};

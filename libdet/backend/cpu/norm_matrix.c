@@ -5,10 +5,7 @@
  * gradient is made in scratch memory, multiplied with the turned weights for din, whose sums are taken; then the operand is
  * made, and the product of the two is added to the weights' gradient, which each task has of its own; they are added up in
  * the order of the tasks. Where the weights are many and the pixels few (late layers) such copies would cost more than they
- * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges.
- *
- * Rows of the scratch memory are an odd number of cache lines apart, so that a column of a strip does not fall into few sets
- * of the first-level cache. */
+ * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges. */
 #include <string.h>
 
 #include "backend/cpu/norm_conv.h"
@@ -17,7 +14,7 @@
 #define STRIP_FLOATS   16384 /* a forward strip's operand and result */
 #define FAR_STRIP      65536 /* the same where the weights pass by each time */
 #define STRIP_MAX      192   /* pixels, forward */
-#define BLOCK_PIXELS   256   /* pixels, backward */
+#define BLOCK_PIXELS   128   /* pixels, backward */
 #define BLOCK_FLOATS   98304 /* a backward strip's two operands */
 #define TASKS_MAX      64
 #define RANGED_WEIGHTS 65536   /* from here on dw is cut into ranges, when ... */
@@ -47,13 +44,6 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* Floats from row to row of scratch memory: an odd number of cache lines. */
-static int64_t scratch_row(int32_t c)
-{
-    const int64_t lines = ((int64_t)c + 15) / 16;
-    return (lines + 1 - lines % 2) * 16;
-}
-
 static void plan(struct job *job, const struct detk_isa *isa, const struct det_conv_shape *s,
                  bool backward)
 {
@@ -63,8 +53,8 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
     job->cols = backward ? s->in_c : s->out_c;
     job->panels = detk_panels(isa->gemm, job->cols);
     job->weights = (int64_t)s->in_c * s->out_c;
-    job->in_row = scratch_row(s->in_c);
-    job->dout_row = scratch_row(s->out_c);
+    job->in_row = detk_scratch_row(s->in_c);
+    job->dout_row = detk_scratch_row(s->out_c);
     const int64_t row = job->in_row + job->dout_row, tall = isa->gemm->max_rows;
     int64_t tasks = detk_min(TASKS_MAX, detk_conv_tasks(job->pixels * job->weights));
     if (!backward) {
