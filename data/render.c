@@ -10,6 +10,9 @@
 struct renderer {
     struct raster raster;
     size_t sample_capacity;
+    bool hold, held;
+    struct raster_sample *still; /* background and the shadows on it, when held */
+    uint8_t *still_shadows;
     float *planes;
     struct mesh mesh;
     struct body_glows glows;
@@ -24,6 +27,9 @@ static void release_buffers(struct det_env *env, struct renderer *r)
     det_free(env, &r->raster.stamp);
     det_free(env, &r->raster.shadows);
     det_free(env, &r->planes);
+    det_free(env, &r->still);
+    det_free(env, &r->still_shadows);
+    r->held = false;
     r->sample_capacity = 0;
 }
 
@@ -63,6 +69,10 @@ static det_status reserve(struct det_env *env, struct renderer *r, const struct 
         DET_TRY(det_alloc(env, &raster->stamp, samples, sizeof *raster->stamp, "stamps"));
         DET_TRY(det_alloc(env, &raster->shadows, samples, 1, "shadows"));
         DET_TRY(det_alloc(env, &r->planes, pixels * 6, sizeof *r->planes, "planes"));
+        if (r->hold) {
+            DET_TRY(det_alloc(env, &r->still, samples, sizeof *r->still, "still samples"));
+            DET_TRY(det_alloc(env, &r->still_shadows, samples, 1, "still shadows"));
+        }
         r->sample_capacity = samples;
     }
     raster->width = scene->width * RASTER_SAMPLES;
@@ -103,7 +113,7 @@ static bool worth_drawing(const struct scene *scene, const struct raster *raster
         top = minf(top, sy);
         bottom = maxf(bottom, sy);
     }
-    const float smallest = 28 * (float)RASTER_SAMPLES;
+    const float smallest = 28 * (float)RASTER_SAMPLES * scene->detail;
     return right > 0 && left < (float)raster->width && bottom > 0 && top < (float)raster->height &&
            right - left >= smallest && bottom - top >= smallest;
 }
@@ -138,7 +148,7 @@ static void collect_objects(const struct scene *scene, const struct renderer *r,
     for (size_t i = 0; i < count; i++)
         visible[raster->owner[i]]++;
     const float width = (float)raster->width, height = (float)raster->height;
-    const float smallest = 12 * (float)RASTER_SAMPLES;
+    const float smallest = 12 * (float)RASTER_SAMPLES * scene->detail;
     frame->object_count = 0;
     for (int i = 0; i < scene->vehicle_count; i++) {
         const struct raster_outline *o = &r->outlines[i];
@@ -151,7 +161,7 @@ static void collect_objects(const struct scene *scene, const struct renderer *r,
         const float shown = (float)visible[i + 1] / (float)o->area;
         if (right - left < smallest || bottom - top < smallest || shown < 0.2F ||
             (inside < 0.25F * whole &&
-             minf(right - left, bottom - top) < 28 * (float)RASTER_SAMPLES))
+             minf(right - left, bottom - top) < 28 * (float)RASTER_SAMPLES * scene->detail))
             continue;
         frame->objects[frame->object_count++] =
             (struct render_object){scene->vehicles[i].shape.class_index,
@@ -159,6 +169,29 @@ static void collect_objects(const struct scene *scene, const struct renderer *r,
                                    {top / height, left / width, bottom / height, right / width},
                                    shown};
     }
+}
+
+void renderer_hold_background(struct renderer *renderer)
+{
+    renderer->hold = true;
+}
+
+static void draw_still(const struct scene *scene, struct renderer *r)
+{
+    struct raster *raster = &r->raster;
+    const size_t samples = (size_t)raster->width * (size_t)raster->height;
+    if (r->held) {
+        memcpy(raster->samples, r->still, samples * sizeof *r->still);
+        memcpy(raster->shadows, r->still_shadows, samples);
+        return;
+    }
+    background_draw(scene, raster);
+    props_shadow(scene, raster, &r->mesh);
+    if (!r->hold)
+        return;
+    memcpy(r->still, raster->samples, samples * sizeof *r->still);
+    memcpy(r->still_shadows, raster->shadows, samples);
+    r->held = true;
 }
 
 det_status renderer_draw(struct det_env *env, struct renderer *r, const struct scene *scene,
@@ -170,8 +203,7 @@ det_status renderer_draw(struct det_env *env, struct renderer *r, const struct s
     struct raster *raster = &r->raster;
     struct vehicle_pose poses[SCENE_MAX_VEHICLES];
     r->glows.count = 0;
-    background_draw(scene, raster);
-    props_shadow(scene, raster, &r->mesh);
+    draw_still(scene, r);
     for (int i = 0; i < scene->vehicle_count; i++) {
         poses[i] = scene_vehicle_pose(scene, i, time);
         r->drawn[i] = worth_drawing(scene, raster, i, poses[i]);

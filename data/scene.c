@@ -13,12 +13,25 @@ float scene_road_middle(const struct scene_road *road, float y)
     return 0.5F * road->curvature * y * y;
 }
 
+/* Along the lane, not yet brought back into the loop. */
+static double place_of(const struct scene_vehicle *v, double time)
+{
+    return (double)v->start + (double)v->speed * time +
+           (double)v->sway * sin((double)v->sway_rate * time + (double)v->sway_phase);
+}
+
+int scene_vehicle_lap(const struct scene *scene, int vehicle, double time)
+{
+    const struct scene_vehicle *v = &scene->vehicles[vehicle];
+    const double length = (double)(loop_end - loop_begin);
+    return (int)fabs(floor(place_of(v, time) / length));
+}
+
 struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, double time)
 {
     const struct scene_vehicle *v = &scene->vehicles[vehicle];
     const double length = (double)(loop_end - loop_begin);
-    double place = (double)v->start + (double)v->speed * time +
-                   (double)v->sway * sin((double)v->sway_rate * time + (double)v->sway_phase);
+    double place = place_of(v, time);
     place -= length * floor(place / length);
     const float y = loop_begin + (float)place;
     const float slope = scene->road.curvature * y, norm = sqrtf(1 + slope * slope);
@@ -195,6 +208,7 @@ void scene_random(struct scene *scene, uint64_t seed, uint64_t index)
     memset(scene, 0, sizeof *scene);
     scene->seed = seed;
     scene->index = index;
+    scene->detail = 1;
     struct det_rng rng;
     det_rng_init(&rng, seed, index, 0);
     random_size(scene, &rng);

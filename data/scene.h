@@ -77,6 +77,7 @@ struct scene_finish {
 struct scene {
     uint64_t seed, index;
     int width, height; /* pixels */
+    float detail; /* how many times as large as the usual pictures: sizes in pixels grow with it */
     struct scene_camera camera;
     struct scene_light light;
     struct scene_road road;
@@ -96,6 +97,9 @@ struct vehicle_pose {
     float x, y, heading_x, heading_y;
 };
 struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, double time);
+
+/* How often it has come to the end of its lane's loop and begins anew, as another vehicle so to speak; 0 ... */
+int scene_vehicle_lap(const struct scene *scene, int vehicle, double time);
 
 /* The road's middle line. */
 float scene_road_middle(const struct scene_road *road, float y);

@@ -15,6 +15,9 @@ static int check(const struct options *options, const struct job_options *job)
     if (job->workers < 0 || job->workers > 256)
         return options_error(options, "--workers: got %lld, expected 0 to 256",
                              (long long)job->workers);
+    if (job->mjpeg < 0 || job->mjpeg > 65535)
+        return options_error(options, "--mjpeg: got %lld, expected a port, 1 to 65535",
+                             (long long)job->mjpeg);
     return 0;
 }
 
@@ -59,6 +62,9 @@ int main(int argc, char **argv)
          "what was counted, a JSON line for each video"},
         {"live", OPTION_FLAG, &job.live, NULL,
          "newest frame wins, others are dropped and counted (cameras and RTSP always)"},
+        {"view", OPTION_FLAG, &job.view, NULL, "show the frames in a window; q or Esc ends"},
+        {"mjpeg", OPTION_INT, &job.mjpeg, "PORT",
+         "show the frames in a browser: http://127.0.0.1:PORT/"},
         {"count", OPTION_FLAG, &job.count, NULL, "draw how many of each class are in the frame"},
         {"time", OPTION_FLAG, &job.time, NULL, "draw the frame's time"},
         {"fast_decode", OPTION_FLAG, &job.fast_decode, NULL,

@@ -9,7 +9,7 @@
 
 /* Of the drawing, in its own units. */
 enum { WIDTH = 600, HEIGHT = 282, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 44 };
-enum { TICKS = 5, MOST_POINTS = 700, MANY_POINTS = 40, LABELLED_POINTS = 60 };
+enum { TICKS = 5, MOST_POINTS = 700, MANY_POINTS = 150, LABELLED_POINTS = 60 };
 
 #define SMOOTHING 0.9 /* share of the old value in each point of the smoothed line */
 

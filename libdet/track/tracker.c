@@ -69,7 +69,7 @@ void det_tracker_settings_default(det_tracker_settings *settings)
                                        .low_score = 0.1F,
                                        .match_iou = 0.2F,
                                        .low_match_iou = 0.5F,
-                                       .same_iou = 0.7F,
+                                       .same_iou = 0.6F,
                                        .min_hits = 2,
                                        .lost_s = 1,
                                        .frame_rate = 25};

@@ -19,9 +19,10 @@ static double seconds_left(const struct progress *p, const det_step_report *r)
 {
     const int64_t steps = r->num_steps - r->step;
     double left = p->rate * (double)steps;
-    if (p->eval_every > 0 && p->evaluations > 0)
-        left += (double)(r->num_steps / p->eval_every - r->step / p->eval_every) * p->eval_seconds /
-                (double)p->evaluations;
+    if (p->eval_every > 0 && p->evaluations > 0) {
+        const int64_t evaluations = r->num_steps / p->eval_every - r->step / p->eval_every;
+        left += (double)evaluations * p->eval_seconds / (double)p->evaluations;
+    }
     return left;
 }
 

@@ -1,18 +1,21 @@
 #include "detect/job.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/context.h"
 #include "base/mem.h"
 #include "detect/classes.h"
 #include "detect/inputs.h"
+#include "detect/mjpeg.h"
 #include "detect/overlay.h"
 #include "detect/pictures.h"
 #include "detect/pipeline.h"
 #include "detect/progress.h"
 #include "detect/tracking.h"
 #include "detect/video_file.h"
+#include "detect/view.h"
 
 struct job {
     struct tool *tool;
@@ -29,6 +32,9 @@ struct job {
     struct det_text counted;
     struct progress progress;
     struct video_writer *writer; /* of the present video */
+    struct view *view;
+    struct mjpeg *mjpeg;
+    atomic_bool closed; /* the window: like Ctrl-C, but wanted */
     bool draws, writes_pictures, writes_videos;
     size_t failed; /* inputs */
     struct pipeline_totals totals;
@@ -80,14 +86,21 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
             frame->status = status;
         }
     }
+    if (job->mjpeg != NULL)
+        DET_TRY_RETURN(mjpeg_frame(env, job->mjpeg, &frame->image));
+    if (job->view != NULL && !atomic_load(&job->closed)) {
+        bool closed = false;
+        DET_TRY_RETURN(view_frame(env, job->view, &frame->image, &closed));
+        atomic_store(&job->closed, closed);
+    }
     return job->writer != NULL ? video_writer_frame(env, job->writer, &frame->image, frame->ticks)
                                : DET_OK;
 }
 
 static bool stop(void *user)
 {
-    (void)user;
-    return tool_interrupted();
+    const struct job *job = user;
+    return tool_interrupted() || atomic_load(&job->closed);
 }
 
 /* --- sources --- */
@@ -99,10 +112,10 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     source->stop = stop;
     source->user = job;
     progress_begin(&job->progress, source, job->options->quiet);
-    const int64_t failed = job->totals.failed;
+    const int64_t failed = job->totals.failed, dropped = job->totals.dropped;
     const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
     job->failed += (size_t)(job->totals.failed - failed);
-    progress_end(&job->progress, job->tool, &job->totals);
+    progress_end(&job->progress, job->tool, job->totals.dropped - dropped);
     if (!job->tracking.on || status != DET_OK)
         return status;
     const size_t before = job->counted.length;
@@ -132,6 +145,10 @@ static void run_video(struct job *job, const char *path)
         status = video_file_begin(env, job->tool, reader, path, job->options->output,
                                   job->options->codec, &job->writer);
     if (status == DET_OK) {
+        const struct video_info *info = video_reader_info(reader);
+        status = tracking_begin(env, &job->tracking, info->width, info->height, info->frame_rate);
+    }
+    if (status == DET_OK) {
         struct pipeline_source source = {.reader = reader,
                                          .video = path,
                                          .live = job->options->live ||
@@ -142,7 +159,8 @@ static void run_video(struct job *job, const char *path)
         status = video_writer_close(env, &job->writer);
         if (status != DET_OK && job->failed == failed)
             report(job, status);
-        status = video_reader_verdict(env, reader);
+        if (!atomic_load(&job->closed))
+            status = video_reader_verdict(env, reader);
     }
     if (status != DET_OK && job->failed == failed)
         report(job, status);
@@ -162,7 +180,7 @@ static det_status run_all(struct job *job)
         DET_TRY_RETURN(tracking_begin(job->env, &job->tracking, 1, 1, 0));
         DET_TRY_RETURN(run_source(job, &source));
     }
-    for (size_t i = 0; i < inputs->videos.count && !tool_interrupted(); i++)
+    for (size_t i = 0; i < inputs->videos.count && !stop(job); i++)
         run_video(job, inputs->videos.paths[i]);
     return DET_OK;
 }
@@ -206,10 +224,13 @@ static void choose_outputs(struct job *job, struct output_paths *files)
     const bool any_file = files->json != NULL || files->csv != NULL || files->coco != NULL ||
                           files->coco_results != NULL || files->cvat != NULL || files->yolo != NULL;
     const bool streams = is_stream(&job->inputs);
-    job->writes_videos = !o->no_video && (o->output != NULL || !(any_file || streams));
+    job->writes_videos =
+        !o->no_video && (o->output != NULL || !(any_file || streams || o->view || o->mjpeg > 0));
     job->writes_pictures = o->output != NULL && job->inputs.images.count > 0;
-    job->draws = job->writes_pictures || (job->writes_videos && job->inputs.videos.count > 0);
-    if (!any_file && (job->inputs.images.count > 0 || streams || o->no_video))
+    job->draws = job->writes_pictures || (job->writes_videos && job->inputs.videos.count > 0) ||
+                 o->view || o->mjpeg > 0;
+    if (!any_file &&
+        (job->inputs.images.count > 0 || o->no_video || (streams && !o->view && o->mjpeg == 0)))
         files->json = "-";
 }
 
@@ -240,6 +261,12 @@ static det_status prepare(struct job *job)
     DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
     gather_inputs(job);
     choose_outputs(job, &files);
+    if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
+        (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "--output %s: is one video, but there are %zu videos and %zu images: give "
+                        "a folder",
+                        o->output, job->inputs.videos.count, job->inputs.images.count);
     struct pipeline_settings settings = {
         .tool = job->tool, .model = job->model, .workers = worker_count(job)};
     det_detector_settings_default(&settings.detector);
@@ -251,15 +278,15 @@ static det_status prepare(struct job *job)
         DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images, &job->pictures));
     else if (job->writes_videos && o->output != NULL && !is_video_name(o->output))
         DET_TRY_RETURN(det_make_directories(env, o->output));
-    if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
-        (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "--output %s: is one video, but there are %zu videos and %zu images: give "
-                        "a folder",
-                        o->output, job->inputs.videos.count, job->inputs.images.count);
     DET_TRY_RETURN(outputs_open(env, job->tool, job->model, &files,
                                 job->inputs.videos.count + (job->inputs.images.count > 0) > 1,
                                 &job->outputs));
+    if (o->view)
+        DET_TRY_RETURN(view_open(env, "det-detect", &job->view));
+    if (o->mjpeg > 0) {
+        DET_TRY_RETURN(mjpeg_open(env, (int)o->mjpeg, &job->mjpeg));
+        tool_log(job->tool, DET_LOG_INFO, "look at http://127.0.0.1:%d/", (int)o->mjpeg);
+    }
     job->overlay = (struct overlay){.model = job->model,
                                     .tracking = &job->tracking,
                                     .show_count = o->count,
@@ -302,6 +329,9 @@ int job_run(struct tool *tool, const struct job_options *options)
             progress_summary(tool, &job.totals, job.detections, tool_seconds() - start);
     }
     const int exit_status = finish(&job, status);
+    if (options->view)
+        view_close(job.env, &job.view);
+    mjpeg_close(job.env, &job.mjpeg);
     pipeline_destroy(job.env, &job.pipeline);
     pictures_free(job.env, &job.pictures);
     inputs_free(job.env, &job.inputs);

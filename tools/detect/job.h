@@ -14,7 +14,13 @@ struct job_options {
         *codec; /* output: a folder, or the file of one annotated video; NULL: see job_run() */
     bool no_video;
     struct output_paths files;
-    bool live, count, time, quiet, track, fast_decode;
+    bool view;
+    int64_t mjpeg; /* port, 0: none */
+    bool live;
+    bool count, time; /* drawn */
+    bool quiet;
+    bool track;
+    bool fast_decode;
     struct option_list count_lines, count_zones;
     const char *counts; /* file of what was counted, a JSON line for each video; NULL: the log */
 };

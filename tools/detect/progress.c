@@ -26,12 +26,12 @@ void progress_frame(struct progress *p, struct tool *tool, const struct frame *f
     tool_progress(tool, "%s: frame %lld%s, %.1f a second", frame->source, (long long)at, eta, rate);
 }
 
-void progress_end(struct progress *p, struct tool *tool, const struct pipeline_totals *totals)
+void progress_end(struct progress *p, struct tool *tool, int64_t dropped)
 {
     tool_progress_clear(tool);
     if (!p->quiet && p->source->live)
         tool_log(tool, DET_LOG_INFO, "%s: %lld frames shown, %lld dropped to stay in time",
-                 p->source->video, (long long)p->done, (long long)totals->dropped);
+                 p->source->video, (long long)p->done, (long long)dropped);
 }
 
 void progress_summary(struct tool *tool, const struct pipeline_totals *totals, int64_t detections,

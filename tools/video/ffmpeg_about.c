@@ -9,8 +9,8 @@
 
 const char *video_about(void)
 {
-    return "FFmpeg: libavformat " AV_STRINGIFY(LIBAVFORMAT_VERSION) ", libavcodec " AV_STRINGIFY(
-        LIBAVCODEC_VERSION) ", libavdevice " AV_STRINGIFY(LIBAVDEVICE_VERSION);
+    /* cppcheck-suppress unknownMacro */
+    return "FFmpeg: " LIBAVFORMAT_IDENT ", " LIBAVCODEC_IDENT ", " LIBAVDEVICE_IDENT;
 }
 
 bool video_available(void)

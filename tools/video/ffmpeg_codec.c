@@ -86,12 +86,13 @@ static enum AVPixelFormat pixel_format(const AVCodec *codec, int32_t width, int3
     return codec->pix_fmts[0];
 }
 
-/* The input's, unless container or codec cannot count that finely. */
+/* The input's, unless the codec cannot count that finely, or the container knows one rate only. (AVFMT_VARIABLE_FPS does not
+ * tell: .mp4 lacks it.) */
 static AVRational time_base(const struct video_writer_settings *s, const AVOutputFormat *container,
                             const AVCodec *codec, AVRational rate)
 {
     const AVRational wanted = {s->time_base.num, s->time_base.den};
-    if ((container->flags & AVFMT_VARIABLE_FPS) == 0 || wanted.num < 1 || wanted.den < 1)
+    if (strcmp(container->name, "avi") == 0 || wanted.num < 1 || wanted.den < 1)
         return av_inv_q(rate);
     if (codec->id == AV_CODEC_ID_MPEG4 && wanted.den > 65535)
         return (AVRational){1, 60000};

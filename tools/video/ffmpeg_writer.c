@@ -20,8 +20,8 @@ struct video_writer {
     struct SwsContext *scaler;
     struct video_audio *audio;
     AVRational ticks_base;
-    int64_t last_pts, frames;
-    double frame_s; /* nominal length of a frame */
+    int64_t last_pts, frames, written; /* frames taken, and those that the encoder has given out */
+    double frame_s;                    /* nominal length of a frame */
     bool header_written;
     det_status failure; /* the first one; its message */
     char message[DET_ERROR_BYTES];
@@ -37,7 +37,7 @@ static det_status failed(struct det_env *env, struct video_writer *w, int error)
         status = det_fail(env, DET_STATUS_NO_SPACE,
                           "%s: no space left on the device after %lld frames; the file holds the "
                           "video up to there",
-                          w->path, (long long)w->frames);
+                          w->path, (long long)w->written);
     else if (cause != 0)
         status = det_fail_errno(env, cause, "%s: writing after %lld frames", w->path,
                                 (long long)w->frames);
@@ -158,6 +158,7 @@ static int write_packets(struct video_writer *w)
         error = av_interleaved_write_frame(w->format, packet);
         if (error < 0)
             return error;
+        w->written++;
     }
     return error == AVERROR(EAGAIN) || error == AVERROR_EOF ? 0 : error;
 }

@@ -33,7 +33,7 @@ typedef struct det_tracker_settings {
     int32_t class_count;
     float match_iou; /**< least overlap with the predicted box of a sure detection; default .2 */
     float low_match_iou; /**< of an unsure one; default .5 */
-    float same_iou; /**< boxes that overlap more are one object, whatever their classes; default .7;
+    float same_iou; /**< boxes that overlap more are one object, whatever their classes; default .6;
                             1: never */
     int32_t min_hits;  /**< frames that a track must be seen in to count as an object; default 2 */
     double lost_s;     /**< how long an unseen one is looked for; default 1 */

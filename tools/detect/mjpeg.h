@@ -1,0 +1,18 @@
+/* mjpeg.h: shows frames in a browser: an HTTP server on the loopback address with a page at / and the stream at /stream
+ * (multipart/x-mixed-replace of JPEG). A browser that is slow misses frames and holds nobody up. */
+#ifndef DET_TOOLS_DETECT_MJPEG_H
+#define DET_TOOLS_DETECT_MJPEG_H
+
+#include "base/env.h"
+#include "data/image.h"
+
+struct mjpeg;
+
+/* port 1 to 65535 on 127.0.0.1. */
+det_status mjpeg_open(struct det_env *env, int port, struct mjpeg **mjpeg);
+/* Encodes and hands the frame to all that look; nothing while nobody does. */
+det_status mjpeg_frame(struct det_env *env, struct mjpeg *mjpeg, const struct det_image *image);
+/* Ends all connections. NULL is allowed. */
+void mjpeg_close(struct det_env *env, struct mjpeg **mjpeg);
+
+#endif
