@@ -4,6 +4,7 @@
 #   release  optimised, the default
 #   asan     AddressSanitizer + LeakSanitizer     ubsan  UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
 #   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU; cuda-cov counts lines
+#   isa-emu  the AVX-512 code compiled for AVX2 (tests/isa_emu), to be tested without AVX-512
 
 CONFIG  ?= release
 PREFIX  ?= /usr/local
@@ -34,8 +35,9 @@ OPTIMISE_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
 OPTIMISE_cuda-cov := -O2
+OPTIMISE_isa-emu  := -O2
 ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
-$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan, cuda-emu or cuda-cov)
+$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan, cuda-emu, cuda-cov or isa-emu)
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
@@ -67,7 +69,7 @@ DATA_BIN    := $(if $(DATA_SRC),$(BUILD)/bin/det-demo-data)
 DATA_OBJ    := $(DATA_SRC:%.c=$(OBJ)/%.o)
 TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
 TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
-TEST_OBJ    := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
+TEST_OBJ     = $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
 RUNNER      := $(BUILD)/bin/det-tests
 BENCH_SRC   := $(sort $(wildcard bench/cpu/*.c))
 BENCH_OBJ   := $(BENCH_SRC:%.c=$(OBJ)/%.o)
@@ -78,6 +80,7 @@ SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 include cuda.mk
 include video.mk
 include xml.mk
+include isa_emu.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)

@@ -30,12 +30,8 @@ static const struct isa isas[] = {ISA(sse2), ISA(avx2), ISA(avx512)};
 
 static bool supported(const struct isa *isa)
 {
-    if (strcmp(isa->name, "avx2") == 0)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (strcmp(isa->name, "avx512") == 0)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-    return true;
+    const char *reason;
+    return det_ops_cpu(isa->name, &reason) != NULL;
 }
 
 /* A block of floats between guards, and whether it was left alone outside. */

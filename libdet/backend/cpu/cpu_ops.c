@@ -1,9 +1,9 @@
 /* The fast tables, and which of them this machine can run. */
-#include <cpuid.h>
 #include <string.h>
 
 #include "backend/cpu/blocked.h"
 #include "backend/cpu/conv_ops.h"
+#include "backend/cpu/cpu_features.h"
 #include "backend/cpu/cpu_ops.h"
 
 #define CPU_TABLE(isa)                                                                     \
@@ -45,44 +45,6 @@ CPU_TABLE(sse2);
 CPU_TABLE(avx2);
 CPU_TABLE(avx512);
 
-/* Which register state the operating system saves: XCR0, read by XGETBV when CPUID says OSXSAVE.
- * Intel SDM volume 1, 13.3 and 14.3. */
-#define STATE_YMM 0x06u /* XMM and YMM */
-#define STATE_ZMM 0xe6u /* and opmask, upper halves of ZMM0-15, ZMM16-31 */
-
-static bool system_saves(uint32_t states)
-{
-    uint32_t a, b, c, d;
-    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_OSXSAVE) == 0)
-        return false;
-    uint32_t low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & states) == states;
-}
-
-/* NULL when it can be used, else why not. */
-static const char *why_not_avx2(void)
-{
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        return "this processor has no AVX2 with FMA";
-    if (!system_saves(STATE_YMM))
-        return "the operating system does not save the AVX registers";
-    return NULL;
-}
-
-static const char *why_not_avx512(void)
-{
-    const char *reason = why_not_avx2();
-    if (reason != NULL)
-        return reason;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-        return "this processor has no AVX-512 F, BW, DQ and VL";
-    if (!system_saves(STATE_ZMM))
-        return "the operating system does not save the AVX-512 registers";
-    return NULL;
-}
-
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason)
 {
     *reason = NULL;
@@ -90,18 +52,18 @@ const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reas
         return det_ops_ref();
     __builtin_cpu_init();
     if (strcmp(instruction_set, "auto") == 0) {
-        if (why_not_avx512() == NULL)
+        if (detk_why_not_avx512() == NULL)
             return &avx512_ops;
-        return why_not_avx2() == NULL ? &avx2_ops : &sse2_ops;
+        return detk_why_not_avx2() == NULL ? &avx2_ops : &sse2_ops;
     }
     if (strcmp(instruction_set, "sse2") == 0)
         return &sse2_ops;
     if (strcmp(instruction_set, "avx2") == 0) {
-        *reason = why_not_avx2();
+        *reason = detk_why_not_avx2();
         return *reason == NULL ? &avx2_ops : NULL;
     }
     if (strcmp(instruction_set, "avx512") == 0) {
-        *reason = why_not_avx512();
+        *reason = detk_why_not_avx512();
         return *reason == NULL ? &avx512_ops : NULL;
     }
     *reason = "unknown instruction set, expected auto, sse2, avx2, avx512 or ref";

@@ -16,8 +16,10 @@
 #define V_WIDTH  DET_ISA_WIDTH
 
 /* The value stays in a register: GCC prefers to load it again at each use, and the loads, two a cycle, are then what a loop
- * waits for. */
-#define V_KEEP(vector)          __asm__("" : "+v"(vector))
+ * waits for. Defined already where the set is emulated and no register is as wide. */
+#ifndef V_KEEP
+#define V_KEEP(vector) __asm__("" : "+v"(vector))
+#endif
 #define V_KEEP_POINTER(pointer) __asm__("" : "+r"(pointer))
 
 #if DET_ISA_WIDTH == 16

@@ -1,0 +1,17 @@
+# isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu), by SIMDe's headers. Included by the Makefile.
+
+# The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
+ISA_GROUPS := conv net ops_bn ops_conv ops_elementwise ops_gradient ops_norm prepared model
+
+ifeq ($(CONFIG),isa-emu)
+ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h
+LIB_SRC    := $(filter-out libdet/backend/cpu/cpu_features.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
+TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
+endif
+
+HAVE_SIMDE = $(shell $(CC) $(CPPFLAGS) -include simde/x86/avx512.h -E -x c /dev/null >/dev/null 2>&1 && echo 1)
+.PHONY: test-isa-emu build-isa-emu
+build-isa-emu:
+	$(if $(HAVE_SIMDE),$(Q)$(MAKE) CONFIG=isa-emu build/isa-emu/bin/det-tests)
+test-isa-emu: build-isa-emu ## the AVX-512 code on a processor with AVX2 only (T=name; needs SIMDe's headers: libsimde-dev)
+	$(if $(HAVE_SIMDE),build/isa-emu/bin/det-tests $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")

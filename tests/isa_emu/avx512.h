@@ -1,0 +1,74 @@
+/* avx512.h: AVX-512's intrinsics on a processor that has AVX2 only, by SIMDe (Debian: libsimde-dev). Included before all else in
+ * the _avx512.c files by CONFIG=isa-emu, so that they are tested where no AVX-512 is; nobody ships this. */
+#ifndef DET_TESTS_ISA_EMU_AVX512_H
+#define DET_TESTS_ISA_EMU_AVX512_H
+
+#include <stdint.h>
+
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+
+/* For simd.h: there is no register as wide. */
+#define V_KEEP(vector) (void)(vector)
+
+/* Missing in SIMDe 0.7, or less strict there than a processor: masked lanes are not touched, and what goes past the caches must
+ * be aligned. Loops over memory, so that AddressSanitizer sees each access. */
+static inline simde__m512 emulated_maskz_loadu_ps(uint16_t mask, const float *from)
+{
+    float lanes[16] = {0};
+    for (int i = 0; i < 16; i++) {
+        if ((mask >> i & 1) != 0)
+            lanes[i] = from[i];
+    }
+    return simde_mm512_loadu_ps(lanes);
+}
+
+static inline void emulated_mask_storeu_ps(float *to, uint16_t mask, simde__m512 a)
+{
+    float lanes[16];
+    simde_mm512_storeu_ps(lanes, a);
+    for (int i = 0; i < 16; i++) {
+        if ((mask >> i & 1) != 0)
+            to[i] = lanes[i];
+    }
+}
+
+static inline simde__m512d emulated_cvtps_pd(simde__m256 a)
+{
+    float from[8];
+    double to[8];
+    simde_mm256_storeu_ps(from, a);
+    for (int i = 0; i < 8; i++)
+        to[i] = (double)from[i];
+    return simde_mm512_loadu_pd(to);
+}
+
+static inline simde__m256 emulated_extractf32x8_ps(simde__m512 a, int half)
+{
+    float lanes[16];
+    simde_mm512_storeu_ps(lanes, a);
+    return simde_mm256_loadu_ps(lanes + 8 * half);
+}
+
+static inline void emulated_stream_ps(float *to, simde__m512 a)
+{
+    if ((uintptr_t)to % 64 != 0)
+        __builtin_trap();
+    simde_mm512_store_ps(to, a);
+}
+
+#undef _mm512_maskz_loadu_ps
+#define _mm512_maskz_loadu_ps(mask, from) emulated_maskz_loadu_ps(mask, from)
+#undef _mm512_mask_storeu_ps
+#define _mm512_mask_storeu_ps(to, mask, a) emulated_mask_storeu_ps(to, mask, a)
+#undef _mm512_cvtps_pd
+#define _mm512_cvtps_pd(a) emulated_cvtps_pd(a)
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps(a, half) emulated_extractf32x8_ps(a, half)
+#undef _mm512_mask_cmp_ps_mask
+#define _mm512_mask_cmp_ps_mask(mask, a, b, how) \
+    ((__mmask16)((mask)&simde_mm512_cmp_ps_mask(a, b, how)))
+#undef _mm512_stream_ps
+#define _mm512_stream_ps(to, a) emulated_stream_ps(to, a)
+
+#endif

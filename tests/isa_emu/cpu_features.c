@@ -1,0 +1,17 @@
+/* cpu_features.c: takes the place of libdet/backend/cpu/cpu_features.c in CONFIG=isa-emu, where the code for AVX-512 runs on
+ * AVX2 (avx512.h). */
+#include "backend/cpu/cpu_features.h"
+
+#include <stddef.h>
+
+const char *detk_why_not_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+               ? NULL
+               : "this processor has no AVX2 with FMA";
+}
+
+const char *detk_why_not_avx512(void)
+{
+    return detk_why_not_avx2();
+}
