@@ -249,15 +249,15 @@ det_status det_detector_run_batch(det_detector *d, const det_image_view *images,
     if (d == NULL || results == NULL)
         return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(d->context);
-    for (size_t i = 0; i < count; i++)
-        results[i] = (det_image_detections){0};
     d->times = (det_detector_times){0};
-    if (images == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: images are NULL");
     if (count < 1 || count > (size_t)d->batch)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: got %zu images, expected 1 to %d (settings.batch)", count,
                         d->batch);
+    for (size_t i = 0; i < count; i++)
+        results[i] = (det_image_detections){0};
+    if (images == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: images are NULL");
     const det_status status = run(env, d, images, count, results);
     for (size_t i = 0; status != DET_OK && i < count; i++)
         results[i] = (det_image_detections){0};

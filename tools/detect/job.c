@@ -116,7 +116,7 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
     job->failed += (size_t)(job->totals.failed - failed);
     progress_end(&job->progress, job->tool, job->totals.dropped - dropped);
-    if (!job->tracking.on || status != DET_OK)
+    if (status != DET_OK || !tracking_begun(&job->tracking))
         return status;
     const size_t before = job->counted.length;
     const char *name = source->reader != NULL ? source->video : "images";
@@ -146,7 +146,8 @@ static void run_video(struct job *job, const char *path)
                                   job->options->codec, &job->writer);
     if (status == DET_OK) {
         const struct video_info *info = video_reader_info(reader);
-        status = tracking_begin(env, &job->tracking, info->width, info->height, info->frame_rate);
+        status =
+            tracking_begin_video(env, &job->tracking, info->width, info->height, info->frame_rate);
     }
     if (status == DET_OK) {
         struct pipeline_source source = {.reader = reader,
@@ -177,7 +178,7 @@ static det_status run_all(struct job *job)
         if (job->options->fast_decode && !job->writes_pictures)
             source.least = (struct det_image_least){det_model_input_height(job->model),
                                                     det_model_input_width(job->model)};
-        DET_TRY_RETURN(tracking_begin(job->env, &job->tracking, 1, 1, 0));
+        tracking_begin_images(&job->tracking);
         DET_TRY_RETURN(run_source(job, &source));
     }
     for (size_t i = 0; i < inputs->videos.count && !stop(job); i++)

@@ -9,7 +9,10 @@
 #include "base/mem.h"
 #include "detect/stages.h"
 
-enum { MOST_POINTS = 64 };
+enum {
+    MOST_POINTS = 64,
+    FRAME_RATE = 25 /* of images, and where a video has none */
+};
 
 /* --- options --- */
 
@@ -65,9 +68,9 @@ det_status tracking_parse(struct det_env *env, struct tracking *t, const struct 
     return DET_OK;
 }
 
-/* --- a video --- */
+/* --- a video or the images --- */
 
-static void end_video(struct tracking *t)
+static void end_source(struct tracking *t)
 {
     det_tracker_destroy(&t->tracker);
     det_counter_destroy(&t->everywhere);
@@ -86,31 +89,63 @@ static void to_shares(struct count_place *place, int32_t width, int32_t height)
     }
 }
 
-det_status tracking_begin(struct det_env *env, struct tracking *t, int32_t width, int32_t height,
-                          double frame_rate)
+/* The library's objects leave their message with the context, which may be the caller's own. */
+static det_status adopt(struct det_env *env, const struct tracking *t, det_status status)
+{
+    if (env != det_context_env(t->context))
+        det_env_adopt_error(env, det_context_env(t->context));
+    return status;
+}
+
+static det_status begin_places(struct det_env *env, struct tracking *t, int32_t width,
+                               int32_t height)
+{
+    for (size_t i = 0; i < t->place_count; i++) {
+        struct count_place *place = &t->places[i];
+        to_shares(place, width, height);
+        const det_status status =
+            det_counter_create(t->context, (const float(*)[2])place->shares, place->count,
+                               t->filter->count, &place->counter);
+        if (status != DET_OK)
+            return det_fail_prefix(env, adopt(env, t, status), "%s", place->name);
+    }
+    return DET_OK;
+}
+
+static det_status begin(struct det_env *env, struct tracking *t, int32_t width, int32_t height,
+                        double frame_rate)
 {
     static const float all[4][2] = {{-1, -1}, {2, -1}, {2, 2}, {-1, 2}};
     const int32_t classes = t->filter->count;
     det_tracker_settings settings;
-    end_video(t);
-    if (!t->on)
-        return DET_OK;
     det_tracker_settings_default(&settings);
     settings.class_score = t->filter->threshold + 1;
     settings.class_count = classes;
     settings.low_score = fminf(TRACKING_LOW_SCORE, t->filter->lowest);
-    settings.frame_rate = frame_rate > 0 ? frame_rate : 25;
-    DET_TRY_RETURN(det_tracker_create(t->context, &settings, &t->tracker));
-    DET_TRY_RETURN(det_counter_create(t->context, all, 4, classes, &t->everywhere));
-    for (size_t i = 0; i < t->place_count; i++) {
-        struct count_place *place = &t->places[i];
-        to_shares(place, width, height);
-        const det_status status = det_counter_create(t->context, (const float(*)[2])place->shares,
-                                                     place->count, classes, &place->counter);
-        if (status != DET_OK)
-            return det_fail_prefix(env, status, "%s", place->name);
-    }
-    return DET_OK;
+    settings.frame_rate = frame_rate;
+    det_status status = det_tracker_create(t->context, &settings, &t->tracker);
+    if (status == DET_OK)
+        status = det_counter_create(t->context, all, 4, classes, &t->everywhere);
+    if (status != DET_OK)
+        return adopt(env, t, status);
+    return begin_places(env, t, width, height);
+}
+
+det_status tracking_begin_video(struct det_env *env, struct tracking *t, int32_t width,
+                                int32_t height, double frame_rate)
+{
+    end_source(t);
+    return t->on ? begin(env, t, width, height, frame_rate > 0 ? frame_rate : FRAME_RATE) : DET_OK;
+}
+
+void tracking_begin_images(struct tracking *t)
+{
+    end_source(t);
+}
+
+bool tracking_begun(const struct tracking *t)
+{
+    return t->tracker != NULL;
 }
 
 det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame *frame)
@@ -118,20 +153,20 @@ det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame 
     const det_track *tracks = NULL;
     const int32_t width = frame->image.width, height = frame->image.height;
     size_t wanted = 0, count = 0;
+    if (t->tracker == NULL) /* the first image: only now is its size known */
+        DET_TRY_RETURN(begin(env, t, width, height, FRAME_RATE));
+    const double time_s = frame->of_video ? frame->time_s : (double)frame->index / FRAME_RATE;
     for (size_t i = 0; i < frame->count; i++) /* classes that are not wanted */
         if (t->filter->threshold[frame->found[i].class_id] <= 1)
             frame->found[wanted++] = frame->found[i];
-    det_status status = det_tracker_update(t->tracker, frame->time_s, width, height, frame->found,
-                                           wanted, &tracks, &count);
+    det_status status = det_tracker_update(t->tracker, time_s, width, height, frame->found, wanted,
+                                           &tracks, &count);
     if (status == DET_OK)
-        status = det_counter_update(t->everywhere, frame->time_s, width, height, tracks, count);
+        status = det_counter_update(t->everywhere, time_s, width, height, tracks, count);
     for (size_t i = 0; i < t->place_count && status == DET_OK; i++)
-        status =
-            det_counter_update(t->places[i].counter, frame->time_s, width, height, tracks, count);
-    if (status != DET_OK) {
-        det_env_adopt_error(env, det_context_env(t->context));
-        return status;
-    }
+        status = det_counter_update(t->places[i].counter, time_s, width, height, tracks, count);
+    if (status != DET_OK)
+        return adopt(env, t, status);
     for (size_t i = 0; i < count; i++) {
         frame->found[i] = tracks[i].box;
         frame->track_ids[i] = tracks[i].id;
@@ -182,7 +217,7 @@ det_status tracking_json(struct det_env *env, const struct tracking *t, const ch
 
 void tracking_free(struct det_env *env, struct tracking *t)
 {
-    end_video(t);
+    end_source(t);
     for (size_t i = 0; i < t->place_count; i++) {
         det_free(env, &t->places[i].points);
         det_free(env, &t->places[i].shares);

@@ -16,7 +16,7 @@ struct count_place {
     float (*points)[2]; /* as given: pixels, or shares when all are at most 1 */
     float (*shares)[2];
     size_t count;
-    det_counter *counter; /* of the present video */
+    det_counter *counter; /* of the present video, or the images */
 };
 
 struct tracking {
@@ -34,9 +34,13 @@ struct tracking {
  * tracking on. */
 det_status tracking_parse(struct det_env *env, struct tracking *tracking,
                           const struct option_list *lines, const struct option_list *zones);
-/* A new video (or row of images) of that size: everything counts from 0. */
-det_status tracking_begin(struct det_env *env, struct tracking *tracking, int32_t width,
-                          int32_t height, double frame_rate);
+/* A new video of that size: everything counts from 0. */
+det_status tracking_begin_video(struct det_env *env, struct tracking *tracking, int32_t width,
+                                int32_t height, double frame_rate);
+/* All images, taken for the frames of one sequence in their order; points in pixels are of the first one that can be read. */
+void tracking_begin_images(struct tracking *tracking);
+/* Whether there was a frame: not if no image could be read. */
+bool tracking_begun(const struct tracking *tracking);
 /* Replaces the frame's detections by its tracks. */
 det_status tracking_frame(struct det_env *env, struct tracking *tracking, struct frame *frame);
 /* Appends one line of JSON on what was counted in `source`. */

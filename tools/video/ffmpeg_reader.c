@@ -362,6 +362,9 @@ det_status video_reader_verdict(struct det_env *env, const struct video_reader *
         return DET_OK;
     if (r->read_error != 0)
         return video_fail(env, r->read_error, "%s: reading ended after frame %lld", r->url, read);
+    if (read == 0 && r->damaged == 0)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: its %s video holds no frame", r->url,
+                        info->codec);
     if (read == 0)
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: not one frame could be decoded (%lld damaged "

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
@@ -222,6 +224,14 @@ static det_status finish(struct det_env *env, struct video_writer *w)
     return w->failure == DET_OK ? DET_OK : det_fail(env, w->failure, "%s", w->message);
 }
 
+/* A video without a frame is none that a player opens. */
+static void remove_frameless(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
+        unlink(path);
+}
+
 det_status video_writer_close(struct det_env *env, struct video_writer **out)
 {
     struct video_writer *w = *out;
@@ -238,8 +248,12 @@ det_status video_writer_close(struct det_env *env, struct video_writer **out)
     if (w->format != NULL)
         w->format->pb = NULL;
     avformat_free_context(w->format);
-    if (w->file != NULL && !video_file_close(env, &w->file) && status == DET_OK)
-        status = det_fail_errno(env, errno, "%s: closing", w->path);
+    if (w->file != NULL) {
+        if (!video_file_close(env, &w->file) && status == DET_OK)
+            status = det_fail_errno(env, errno, "%s: closing", w->path);
+        if (w->frames == 0)
+            remove_frameless(w->path);
+    }
     det_free(env, &w->path);
     det_free(env, out);
     return status;

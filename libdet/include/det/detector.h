@@ -72,7 +72,8 @@ typedef struct det_image_detections {
 } det_image_detections;
 
 /** Detects in 1 to settings.batch images at once; results [count], which hold until the next run.
- *  Fewer images cost as much time as a whole batch. After a failure all results are empty. */
+ *  Fewer images cost as much time as a whole batch. A count out of range leaves `results` as they are; after any
+ *  other failure all are empty. */
 DET_API det_status det_detector_run_batch(det_detector *detector, const det_image_view *images,
                                           size_t count, det_image_detections *results);
 
