@@ -37,7 +37,8 @@ function occupancy(arch, registers, bytes, threads, warps, by_registers, by_shar
 }
 FILENAME ~ /\.ptx$/ {
     if ($0 ~ /\.entry /) { mangled = $0; sub(/^.*\.entry /, "", mangled); sub(/\(.*/, "", mangled) }
-    if ($1 == ".maxntid") { gsub(",", ""); block[mangled] = $2 * $3 * $4 }
+    # ".maxntid 256, 1, 1"; the PTX of later architectures leaves out the ones.
+    if ($1 == ".maxntid") { gsub(",", ""); block[mangled] = $2 * (NF > 2 ? $3 : 1) * (NF > 3 ? $4 : 1) }
     if ($0 ~ /det_dynamic_shared_/ && $0 !~ /^\.extern/) dynamic[mangled] = 1
     next
 }
