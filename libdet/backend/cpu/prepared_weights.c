@@ -92,7 +92,7 @@ static void run_cut(const struct cut *cut, struct detk_pixel_tile *t)
 {
     t->tiles = cut->tall_tiles;
     cut->tall(t);
-    if (cut->low_tiles == 0)
+    if (cut->low == NULL)
         return;
     t->a += cut->tall_pixels * DETK_BLOCK;
     t->c += cut->tall_pixels * t->c_pixel;
