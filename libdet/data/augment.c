@@ -42,11 +42,11 @@ det_status det_sample_resize(struct det_env *env, struct det_resizer *resizer,
 static void copy_row(const struct det_sample *sample, int32_t y, float *to)
 {
     const struct det_window *w = &sample->window;
-    const size_t row = (size_t)(w->y + (w->flip_y ? w->height - 1 - y : y));
+    const int32_t row = w->y + (w->flip_y ? w->height - 1 - y : y);
     const size_t stride = (size_t)(sample->in_float ? sample->stride : sample->image.width);
     for (int32_t x = 0; x < w->width; x++) {
-        const size_t column = (size_t)(w->x + (w->flip_x ? w->width - 1 - x : x));
-        const size_t at = (row * stride + column) * 3;
+        const int32_t column = w->x + (w->flip_x ? w->width - 1 - x : x);
+        const size_t at = ((size_t)row * stride + (size_t)column) * 3;
         for (size_t c = 0; c < 3; c++)
             to[(size_t)x * 3 + c] =
                 sample->in_float ? sample->pixels[at + c] : sample->image.rgb[at + c];
