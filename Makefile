@@ -225,7 +225,7 @@ TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% benc
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<
-	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/backend/cuda/%,$<),-DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels) -Itools -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/backend/cuda/%,$<),-DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: cppcheck

@@ -205,7 +205,7 @@ static void compare(const struct source *source, enum det_restore_scope scope,
         if (!param->stored)
             continue;
         const enum group group = group_of(param);
-        struct variable variable;
+        struct variable variable = {0};
         if (!in_scope(scope, param)) {
             tally->groups[group].out_of_scope++;
             tally->total.out_of_scope++;
@@ -341,7 +341,7 @@ det_status det_restore_averages(struct det_env *env, const char *path,
     const bool any = average_suffix(&source, suffix);
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
-        struct variable variable;
+        struct variable variable = {0};
         if (!param->trainable)
             continue;
         snprintf(key, sizeof key, "%s%s", param->key, suffix);
