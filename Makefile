@@ -60,7 +60,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -104,7 +104,7 @@ help: ## list the targets
 
 .PHONY: lib tools examples
 lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so ## static and shared library
-tools: $(TOOLS) $(DATA_BIN) ## det-train, det-eval, det-export, det-detect, ...
+tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
@@ -245,11 +245,12 @@ install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honou
 	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
 	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
 	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	$(if $(PLUGINS),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/libdet)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
 	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
 	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/include/det
+	rm -rf $(DESTDIR)$(PREFIX)/include/det $(DESTDIR)$(PREFIX)/lib/libdet
 	rm -f $(DESTDIR)$(PREFIX)/lib/libdet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS)))
 
 .PHONY: clean
