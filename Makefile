@@ -61,7 +61,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -105,7 +105,7 @@ help: ## list the targets
 
 .PHONY: lib tools examples
 lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so ## static and shared library
-tools: $(TOOLS) $(DATA_BIN) ## det-train, det-eval, det-export, det-detect, ...
+tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
@@ -151,10 +151,12 @@ $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-# One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names.
+# One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names. Every
+# test includes it, so it stays untouched where the names did not change.
 $(BUILD)/gen/test_groups.inc: $(TEST_SRC) Makefile
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@
+	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
 $(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
 $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 
@@ -244,11 +246,12 @@ install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honou
 	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
 	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
 	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	$(if $(PLUGINS),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/libdet)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
 	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
 	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/include/det
+	rm -rf $(DESTDIR)$(PREFIX)/include/det $(DESTDIR)$(PREFIX)/lib/libdet
 	rm -f $(DESTDIR)$(PREFIX)/lib/libdet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS)))
 
 .PHONY: clean

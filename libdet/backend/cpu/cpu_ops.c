@@ -26,7 +26,7 @@ CPU_WORKSPACE(avx512)
         .blocked_bf16 = &detk_blocked_bf16_##set,                      \
         .multiplies_bf16 = native_bf16,                                \
         .conv_workspace = conv_workspace_##isa,                        \
-        .bn_workspace = DET_OP(bn_workspace, isa),                     \
+        .bias_workspace = DET_OP(bias_workspace, isa),                 \
         .conv_forward = DET_OP(conv_forward, isa),                     \
         .conv_backward_data = DET_OP(conv_backward_data, isa),         \
         .conv_backward_weight = DET_OP(conv_backward_weight, isa),     \
@@ -34,10 +34,6 @@ CPU_WORKSPACE(avx512)
         .dwconv_backward_data = DET_OP(dwconv_backward_data, isa),     \
         .dwconv_backward_weight = DET_OP(dwconv_backward_weight, isa), \
         .bias_backward = DET_OP(bias_backward, isa),                   \
-        .bn_forward = DET_OP(bn_forward, isa),                         \
-        .bn_backward = DET_OP(bn_backward, isa),                       \
-        .bn_frozen_forward = DET_OP(bn_frozen_forward, isa),           \
-        .bn_frozen_backward = DET_OP(bn_frozen_backward, isa),         \
         .norm_conv_workspace = DET_OP(norm_conv_workspace, isa),       \
         .norm_conv_forward = DET_OP(norm_conv_forward, isa),           \
         .norm_conv_backward = DET_OP(norm_conv_backward, isa),         \
