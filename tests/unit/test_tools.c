@@ -401,6 +401,7 @@ static void mistakes_are_answered(void **state)
     expect(out, "  sse2        can be used\n");
     expect(out, "  chosen: sse2, by --cpu\n");
     expect(out, "  --precision bf16: the same answers by widening to f32, slower than f32: ");
+    expect(out, "threads: 1, by --threads\n");
     assert_int_equal(run(out, sizeof out, "det-info --cpu ref --precision bf16"), 1);
     expect(out, "precision bf16: instruction set \"ref\" computes in f32 only");
     assert_int_equal(run(out, sizeof out, "det-info --cpu sse2 --precision tf32"), 1);
@@ -411,7 +412,6 @@ static void mistakes_are_answered(void **state)
                          w.config, w.model_dir),
                      1);
     expect(out, "precision bf16: the CPU trains in f32 only");
-    expect(out, "threads: 1, by --threads\n");
     assert_int_equal(run(out, sizeof out, "det-info --cpu sse3"), 1);
     expect(out, "instruction set \"sse3\": unknown instruction set, expected ");
     assert_int_equal(run(out, sizeof out, "det-info --help"), 0);
