@@ -10,7 +10,10 @@
 #include "render.h"
 #include "video/video.h"
 
-enum { LAPS = 64 }; /* how often a vehicle may come by as another one */
+enum {
+    LAPS = 64,            /* how often a vehicle may come by as another one */
+    MOST_SCENES = 1000000 /* one in some hundred is suitable */
+};
 
 struct shooting {
     const struct video_options *options;
@@ -38,15 +41,18 @@ static bool is_suitable(const struct scene *s)
            (s->light.kind == LIGHT_NOON || s->light.kind == LIGHT_OVERCAST);
 }
 
-static void choose_scene(struct shooting *v)
+static det_status choose_scene(struct det_env *env, struct shooting *v)
 {
     const struct video_options *o = v->options;
     struct scene *s = v->scene;
-    for (uint64_t index = 0; index < 1000; index++) {
-        scene_random(s, o->seed, index | UINT64_C(1) << 36);
-        if (is_suitable(s))
-            break;
-    }
+    uint64_t index = 0;
+    do {
+        if (index == MOST_SCENES)
+            return det_fail(env, DET_STATUS_NOT_FOUND,
+                            "seed %llu: none of %d scenes is one for a traffic camera",
+                            (unsigned long long)o->seed, MOST_SCENES);
+        scene_random(s, o->seed, index++ | UINT64_C(1) << 36);
+    } while (!is_suitable(s));
     const int before = s->width > s->height ? s->width : s->height;
     const int longer = o->width > o->height ? o->width : o->height;
     s->camera.focal_px *= (float)longer / (float)before;
@@ -54,6 +60,7 @@ static void choose_scene(struct shooting *v)
     s->height = o->height;
     s->detail = (float)longer / 480;
     s->finish.motion_px = 0;
+    return DET_OK;
 }
 
 static det_status open_writer(struct det_env *env, struct shooting *v)
@@ -186,7 +193,7 @@ det_status video_write(struct det_env *env, const struct video_options *options,
             v.lower_edge[lap][i] = -1;
     DET_TRY(renderer_create(env, &v.renderer));
     renderer_hold_background(v.renderer);
-    choose_scene(&v);
+    DET_TRY(choose_scene(env, &v));
     DET_TRY(open_writer(env, &v));
     DET_TRY(shoot(env, &v));
     DET_TRY(video_writer_close(env, &v.writer));
