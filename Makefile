@@ -50,6 +50,7 @@ LIBS         := -ljpeg -lpng -lsnappy -lcjson -lz -lm -lpthread
 # One file per instruction set: its name ends with it, and only that file is compiled for it.
 ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
 LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/%,$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
@@ -108,7 +109,7 @@ tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-d
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512) $(NVCC_FLAGS) $(LIBS)
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512bf16) $(NVCC_FLAGS) $(LIBS)
 $(BUILD)/flags.stamp: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@

@@ -63,8 +63,10 @@ struct det_gradient_to {
 };
 
 struct det_ops {
-    const char *name;                   /* "ref", "sse2", "avx2", "avx512" */
-    const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
+    const char *name; /* "ref", "sse2", "avx2", "avx512", "avx512bf16" */
+    /* Kernels of the prepared network, in float32 and with bf16; NULL: none. */
+    const struct detk_blocked *blocked, *blocked_bf16;
+    bool multiplies_bf16; /* the instruction set itself, not by widening to float32 */
 
     /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
     size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
@@ -134,7 +136,7 @@ struct det_ops {
 /* Plain C, obviously right, portable: the oracle of every other table. */
 const struct det_ops *det_ops_ref(void);
 
-/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512"; "ref" gives the reference). NULL when
+/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512", "avx512bf16"; "ref" gives the reference). NULL when
  * this processor or operating system lacks it or the name is unknown; then *reason says why (static text). */
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
 
