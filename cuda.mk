@@ -140,7 +140,7 @@ cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 9
 ifeq ($(CONFIG),cuda-cov)
 cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
-	$(Q)$(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
+	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
 	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
 else
