@@ -63,7 +63,7 @@ gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
 # Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
-VECTOR_KERNELS := bn_apply dwconv_forward elementwise optimizer upsample
+VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optimizer upsample
 PTX_ARCH  := $(lastword $(CUDA_ARCHS))
 compiled   = $(foreach k,$(1),$(wildcard $(BUILD)/compiled/$(k)/$(k).compute_$(2)))
 KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
