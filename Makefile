@@ -49,6 +49,7 @@ LIBS         := -ljpeg -lpng -lsnappy -lcjson -lz -lm -lpthread
 # One file per instruction set: its name ends with it, and only that file is compiled for it.
 ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
 LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/%,$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
@@ -59,7 +60,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -103,11 +104,11 @@ help: ## list the targets
 
 .PHONY: lib tools examples
 lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so ## static and shared library
-tools: $(TOOLS) $(DATA_BIN) ## det-train, det-eval, det-export, det-detect, ...
+tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512) $(NVCC_FLAGS) $(LIBS)
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512bf16) $(NVCC_FLAGS) $(LIBS)
 $(BUILD)/flags.stamp: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@
@@ -149,10 +150,12 @@ $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-# One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names.
+# One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names. Every
+# test includes it, so it stays untouched where the names did not change.
 $(BUILD)/gen/test_groups.inc: $(TEST_SRC) Makefile
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@
+	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
 $(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
 $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 
@@ -240,11 +243,12 @@ install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honou
 	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
 	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
 	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	$(if $(PLUGINS),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/libdet)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
 	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
 	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc
 uninstall: ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/include/det
+	rm -rf $(DESTDIR)$(PREFIX)/include/det $(DESTDIR)$(PREFIX)/lib/libdet
 	rm -f $(DESTDIR)$(PREFIX)/lib/libdet.* $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(TOOLS)))
 
 .PHONY: clean

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""From the start of the process to the first detections in one picture: libdet's examples/detect_image (and det-detect,
-which also loads FFmpeg's libraries where it was built with them) against a script for each peer
-that does the least it can (import, load, decode with OpenCV, run), and the same without Python's start and imports: what
-the engine itself takes to load and to answer for the first time.
+"""From the start of the process to the first detections in one picture: libdet's examples/detect_image and det-detect
+against a script for each peer that does the least it can (import, load, decode with OpenCV, run), and the same without
+Python's start and imports: what the engine itself takes to load and to answer for the first time.
 
     bench/peers/start.py --model exported/model.det --image photo.jpg --size 320"""
 import json
@@ -77,7 +76,7 @@ def main():
     for name, (imports, load, answer) in PEERS.items():
         scripts[name] = PRELUDE.format(imports=imports, load=load.format(**values), run=answer.format(**values), **values)
     ours = {"libdet": [os.path.join(options.bin, "../examples/detect_image"), options.model, options.image],
-            "det-detect, with FFmpeg": [os.path.join(options.bin, "det-detect"), options.model, options.image, "--threads",
+            "det-detect": [os.path.join(options.bin, "det-detect"), options.model, options.image, "--threads",
                                         str(options.threads), "--threshold", "0.3", "--quiet"]}
     bench = [os.path.join(options.bin, "det-bench"), options.model, "--image", options.image, "--threads",
              str(options.threads), "--size", str(options.size), "--repeat", "1", "--json", "-"]

@@ -255,12 +255,32 @@ static void build_without_video_says_so(void **state)
     assert_int_not_equal(access("out.mp4", F_OK), 0);
 }
 
+/* A program that was copied without lib/libdet/ works on pictures and names the file that it lacks for a video. */
+static void missing_plugin_is_named(void **state)
+{
+    (void)state;
+    char folder[256];
+    const char *bin = getenv("DET_BIN_DIR");
+    if (bin == NULL || !has_video())
+        skip();
+    test_make_directory(folder, "plugin");
+    assert_int_equal(shell("mkdir %s/bin && cp %s/det-detect %s/bin", folder, bin, folder), 0);
+    assert_int_equal(shell("%s/bin/det-detect %s road.mp4 --output %s/out.mp4 > %s/said 2>&1",
+                           folder, model, folder, folder),
+                     1);
+    assert_int_equal(
+        shell("grep -q 'road.mp4: /.*/%s/lib/libdet/det-video.so: ' %s/said", folder, folder), 0);
+    assert_int_equal(shell("test -e %s/out.mp4", folder), 1);
+    test_remove_tree(folder);
+}
+
 int test_video_errors(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_are_answered), cmocka_unit_test(other_extensions_are_read),
         cmocka_unit_test(changed_size_is_told),     cmocka_unit_test(largest_size_is_told),
         cmocka_unit_test(full_disk_is_told),        cmocka_unit_test(build_without_video_says_so),
+        cmocka_unit_test(missing_plugin_is_named),
     };
     return cmocka_run_group_tests_name("video_errors", tests, NULL, NULL);
 }

@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "detect/view.h"
+#include "det/version.h"
+#include "detect/view_functions.h"
 
 struct view {
     char *title;
@@ -107,3 +108,8 @@ void view_close(struct det_env *env, struct view **out)
     }
     SDL_QuitSubSystem(SDL_INIT_VIDEO);
 }
+
+extern const struct view_functions det_view_functions;
+
+__attribute__((visibility("default"))) const struct view_functions det_view_functions = {
+    .version = DET_VERSION_STRING, .open = view_open, .frame = view_frame, .close = view_close};

@@ -1,5 +1,6 @@
-/* video.h: video in and out for the tools, by FFmpeg's libraries where the build found them (ffmpeg_*.c), else a plain
- * error (none_video.c). One reader or writer belongs to one thread at a time; a frame may go to another thread.
+/* video.h: video in and out for the tools, by FFmpeg's libraries where the build found them (ffmpeg_*.c, in det-video.so,
+ * which load_video.c loads with the first reader or writer), else a plain error. One reader or writer belongs to one thread
+ * at a time; a frame may go to another thread. A new function needs its line in functions.h, ffmpeg_functions.c, load_video.c.
  *
  * Times: `ticks` of a frame count in the reader's time base from the start of the file; the writer is given the same ticks
  * and time base, so that a variable frame rate comes out as it went in. */
@@ -11,7 +12,7 @@
 
 /* "FFmpeg: libavformat 59.27.100, ..." or why there is none. Static. */
 const char *video_about(void);
-/* False where the build has no FFmpeg: every call below then fails with UNSUPPORTED. */
+/* False where the build has no FFmpeg: readers and writers then fail to open with UNSUPPORTED. */
 bool video_available(void);
 
 /* --- in --- */
