@@ -65,7 +65,7 @@ static int check_arguments(const struct options *options, const struct data_job 
 int main(int argc, char **argv)
 {
     struct data_job job = {
-        .tool = TOOL_INIT("det-data"),
+        .tool = TOOL_INIT_WITHOUT_DEVICE("det-data"),
         .arguments = {.exif = "auto",
                       .seed = 1,
                       .shards = 1,
@@ -123,7 +123,8 @@ int main(int argc, char **argv)
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
-        TOOL_OPTIONS(&job.tool),
+        TOOL_CPU_OPTIONS(&job.tool),
+        TOOL_LOG_OPTIONS(&job.tool),
         {0},
     };
     struct options options = {

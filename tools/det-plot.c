@@ -7,12 +7,12 @@
 
 int main(int argc, char **argv)
 {
-    struct tool tool = TOOL_INIT("det-plot");
+    struct tool tool = TOOL_INIT_WITHOUT_DEVICE("det-plot");
     const char *output = NULL;
     const struct option table[] = {
         {"output", OPTION_STRING, &output, "FILE",
          "the page; not given: report.html in the folder"},
-        TOOL_OPTIONS(&tool),
+        TOOL_LOG_OPTIONS(&tool),
         {0},
     };
     struct options options = {

@@ -378,8 +378,8 @@ static det_status evaluate(struct run *r, det_context *context,
     if (r->pictures != NULL && det_evaluation_pictures_finish(env, r->pictures) != DET_OK)
         give_up_pictures(r);
     if (settings->summaries != NULL &&
-        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->coco,
-                                     &e->losses) != DET_OK)
+        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
+                                     e->coco, &e->losses) != DET_OK)
         det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
                 env->error);
     return DET_OK;

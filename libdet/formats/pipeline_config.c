@@ -494,12 +494,17 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
 
 static det_status check_eval(struct det_env *env, const struct det_pipeline_config *config)
 {
-    for (size_t i = 0; i < config->eval.metrics_set.count; i++)
-        if (strcmp(config->eval.metrics_set.values[i], "coco_detection_metrics") != 0)
+    /* Both are always worked out. */
+    for (size_t i = 0; i < config->eval.metrics_set.count; i++) {
+        const char *metrics = config->eval.metrics_set.values[i];
+        if (strcmp(metrics, "coco_detection_metrics") != 0 &&
+            strcmp(metrics, "pascal_voc_detection_metrics") != 0)
             return det_pipeline_config_fail(
                 env, DET_STATUS_UNSUPPORTED, config, "eval_config.metrics_set",
-                "metrics \"%.80s\" are not supported: \"coco_detection_metrics\" are",
-                config->eval.metrics_set.values[i]);
+                "metrics \"%.80s\" are not supported: \"coco_detection_metrics\" and "
+                "\"pascal_voc_detection_metrics\" are",
+                metrics);
+    }
     return DET_OK;
 }
 

@@ -4,6 +4,9 @@
 
 #include "base/context.h"
 #include "base/mem.h"
+#include "det/detection_report.h"
+
+#define CATEGORY "DetectionBoxes_PerformanceByCategory/"
 
 /* COCO's figures and the losses, by the API's names. */
 static det_status write_totals(det_summary_writer *writer, int64_t step,
@@ -26,12 +29,12 @@ static det_status write_totals(det_summary_writer *writer, int64_t step,
     return DET_OK;
 }
 
+/* Tag FIGURE/CLASS. */
 static det_status class_scalar(struct det_env *env, det_summary_writer *writer, int64_t step,
                                const char *figure, const char *name, double value)
 {
     char *tag = NULL;
-    DET_TRY_RETURN(
-        det_format(env, &tag, "DetectionBoxes_PerformanceByCategory/%s/%s", figure, name));
+    DET_TRY_RETURN(det_format(env, &tag, "%s/%s", figure, name));
     const det_status status = det_summary_scalar(writer, tag, step, value);
     det_free(env, &tag);
     return status;
@@ -47,15 +50,39 @@ static det_status write_classes(struct det_env *env, det_summary_writer *writer,
             const char *figure;
             double value;
         } row[] = {
-            {"mAP", class->stats[DET_COCO_AP]},        {"mAP@.50IOU", class->stats[DET_COCO_AP50]},
-            {"AR@100", class->stats[DET_COCO_AR_100]}, {"objects", (double)class->objects[0]},
-            {"detections", (double)class->detections},
+            {CATEGORY "mAP", class->stats[DET_COCO_AP]},
+            {CATEGORY "mAP@.50IOU", class->stats[DET_COCO_AP50]},
+            {CATEGORY "AR@100", class->stats[DET_COCO_AR_100]},
+            {CATEGORY "objects", (double)class->objects[0]},
+            {CATEGORY "detections", (double)class->detections},
         };
         for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
             DET_TRY_RETURN(
                 class_scalar(env, writer, step, row[i].figure, class->name, row[i].value));
     }
     return DET_OK;
+}
+
+/* What the API writes for metrics_set "pascal_voc_detection_metrics". A class without objects has no figure. */
+static det_status write_voc(det_context *context, det_summary_writer *writer, int64_t step,
+                            const det_coco_evaluator *evaluator)
+{
+    det_detection_report *report = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_detection_report_create(context, evaluator, NULL, &report));
+    const double mean = det_detection_report_voc_map(report);
+    if (mean >= 0)
+        DET_TRY(det_summary_scalar(writer, "PascalBoxes_Precision/mAP@0.5IOU", step, mean));
+    for (int32_t c = 0; c < det_detection_report_class_count(report); c++) {
+        const det_class_report *class = det_detection_report_class(report, c);
+        if (class->voc_ap >= 0)
+            DET_TRY(class_scalar(det_context_env(context), writer, step,
+                                 "PascalBoxes_PerformanceByCategory/AP@0.5IOU", class->name,
+                                 class->voc_ap));
+    }
+fail:
+    det_detection_report_destroy(&report);
+    return status;
 }
 
 /* --- precision over recall --- */
@@ -126,12 +153,14 @@ fail:
 }
 
 det_status det_evaluation_summary_write(det_context *context, det_summary_writer *writer,
-                                        int64_t step, const det_coco_result *coco,
+                                        int64_t step, const det_coco_evaluator *evaluator,
+                                        const det_coco_result *coco,
                                         const det_evaluation_losses *losses)
 {
     struct det_env *env = det_context_env(context);
     DET_TRY_RETURN(write_totals(writer, step, coco, losses));
     DET_TRY_RETURN(write_classes(env, writer, step, coco));
+    DET_TRY_RETURN(write_voc(context, writer, step, evaluator));
     DET_TRY_RETURN(write_curves(env, writer, step, coco));
     return det_summary_flush(writer);
 }

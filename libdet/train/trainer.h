@@ -80,6 +80,12 @@ static inline bool det_trainer_disk_failed(det_status status)
     return status == DET_STATUS_NO_SPACE || status == DET_STATUS_IO;
 }
 
+/* --- trainer_model_dir.c --- */
+
+/* Makes the folder and puts the config into it. */
+det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
+                                         const struct det_pipeline_config *config);
+
 /* --- trainer_eval.c --- */
 
 /* Takes the settings over and looks into the evaluation data: its errors are to be told before training. */

@@ -5,7 +5,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "backend/backend.h"
 #include "base/io.h"
@@ -423,48 +422,6 @@ static det_status restore(struct det_trainer *trainer, const struct det_pipeline
     return DET_OK;
 }
 
-/* --- model folder --- */
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat stat_a, stat_b;
-    return stat(a, &stat_a) == 0 && stat(b, &stat_b) == 0 && stat_a.st_dev == stat_b.st_dev &&
-           stat_a.st_ino == stat_b.st_ino;
-}
-
-/* The config as read beside its checkpoints; another one that is there already is kept as
- * pipeline.config.old. */
-static det_status prepare_model_dir(struct det_trainer *trainer,
-                                    const struct det_pipeline_config *config)
-{
-    struct det_env *env = trainer->env;
-    char *path = NULL, *old_path = NULL;
-    struct det_file_map present = {0};
-    det_status status = DET_OK;
-    if (trainer->model_dir == NULL)
-        return DET_OK;
-    DET_TRY(det_make_directories(env, trainer->model_dir));
-    DET_TRY(det_path_join(env, &path, trainer->model_dir, "pipeline.config"));
-    if (same_file(path, config->path))
-        goto fail; /* status is OK */
-    if (det_file_exists(path)) {
-        DET_TRY(det_file_map_open(env, path, &present));
-        const bool same = present.bytes == config->text_bytes &&
-                          memcmp(present.data, config->text, present.bytes) == 0;
-        det_file_map_close(&present);
-        if (same)
-            goto fail;
-        DET_TRY(det_format(env, &old_path, "%s.old", path));
-        if (rename(path, old_path) == 0)
-            det_log(env, DET_LOG_WARNING, "%s was another one, kept as %s", path, old_path);
-    }
-    DET_TRY(det_write_file(env, path, config->text, config->text_bytes));
-fail:
-    det_free(env, &path);
-    det_free(env, &old_path);
-    return status;
-}
-
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *settings)
 {
@@ -478,7 +435,7 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(build_network(trainer, config, settings));
     DET_TRY_RETURN(restore(trainer, config, settings));
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
-    DET_TRY_RETURN(prepare_model_dir(trainer, config));
+    DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));
     DET_TRY_RETURN(det_trainer_summary_set_up(trainer, settings));
     return start_loader(trainer, config, settings);
 }

@@ -336,6 +336,15 @@ static void check_eval_log(struct det_env *env, const det_event_log *log, const 
     assert_true(find(log, "Loss/total_loss", 2)->values[0] > 0);
     (void)find(log, "DetectionBoxes_PerformanceByCategory/mAP/cat", 2);
     (void)find(log, "DetectionBoxes_PerformanceByCategory/AR@100/dog", 2);
+    /* Both classes have objects: the mean of their Pascal VOC figures is the set's. */
+    const det_event *cat = find(log, "PascalBoxes_PerformanceByCategory/AP@0.5IOU/cat", 2),
+                    *dog = find(log, "PascalBoxes_PerformanceByCategory/AP@0.5IOU/dog", 2),
+                    *mean = find(log, "PascalBoxes_Precision/mAP@0.5IOU", 2);
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(mean[k].step, 6 * (k + 1));
+        assert_true(cat[k].values[0] >= 0 && cat[k].values[0] <= 1);
+        assert_near(mean[k].values[0], (cat[k].values[0] + dog[k].values[0]) / 2, 1e-6);
+    }
     const float objects =
         find(log, "DetectionBoxes_PerformanceByCategory/objects/cat", 2)->values[0] +
         find(log, "DetectionBoxes_PerformanceByCategory/objects/dog", 2)->values[0];

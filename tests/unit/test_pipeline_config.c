@@ -260,8 +260,8 @@ static void errors_name_field_and_position(void **state)
         {DET_STATUS_UNSUPPORTED, "fine_tune_checkpoint_type: \"detection\"",
          "fine_tune_checkpoint_type: \"whole\"",
          "fine_tune_checkpoint_type \"whole\" is not supported"},
-        {DET_STATUS_UNSUPPORTED, "coco_detection_metrics", "pascal_voc_detection_metrics",
-         "metrics \"pascal_voc_detection_metrics\" are not supported"},
+        {DET_STATUS_UNSUPPORTED, "coco_detection_metrics", "oid_V2_detection_metrics",
+         "metrics \"oid_V2_detection_metrics\" are not supported"},
         {DET_STATUS_UNSUPPORTED, "train_input_reader {",
          "train_input_reader { load_instance_masks: true",
          "field `train_input_reader.load_instance_masks` is not supported: masks are not "
@@ -299,6 +299,7 @@ static void accepts_defaults_and_harmless_fields(void **state)
         {"batch_norm {", "sync_batch_norm {"},
         {"", "eval_input_reader { label_map_path: 'x' } graph_rewriter { }"},
         {"eval_config {", "eval_config { recall_upper_bound: 1 num_examples: 10 max_evals: 1"},
+        {"eval_config {", "eval_config { metrics_set: 'pascal_voc_detection_metrics'"},
     };
     struct test_env t;
     test_env_init(&t);

@@ -75,6 +75,51 @@ static void resume_is_exact_for_any_thread_count(void **state)
     workspace_remove(&w);
 }
 
+/* The config as read stands beside the checkpoints; what stood there is kept, even an empty file. */
+static void another_config_is_kept(void **state)
+{
+    (void)state;
+    struct workspace w;
+    workspace_make(&w, "other_config");
+    char path[400], old_path[420];
+    snprintf(path, sizeof path, "%s/pipeline.config", w.model_dir);
+    snprintf(old_path, sizeof old_path, "%s.old", path);
+    static const char *const others[] = {"", "model { }"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct test_env t;
+        size_t unused = 0;
+        test_env_init(&t);
+        assert_ok(&t.env, det_make_directories(&t.env, w.model_dir));
+        assert_ok(&t.env, det_write_file(&t.env, path, others[i], strlen(others[i])));
+        free(train_to(&w, 1, 1, &unused));
+        char *kept = test_read_text(old_path), *now = test_read_text(path),
+             *given = test_read_text(w.config);
+        assert_string_equal(kept, others[i]);
+        assert_string_equal(now, given);
+        free(kept);
+        free(now);
+        free(given);
+        test_env_check(&t);
+        test_remove_tree(w.model_dir);
+    }
+    /* A folder in its place is named, and one in the old one's place too. */
+    struct test_env t;
+    test_env_init(&t);
+    struct run r = {.context = workspace_context(&t, 1)};
+    assert_ok(&t.env, det_make_directories(&t.env, path));
+    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "pipeline.config: is a folder",
+                         open_run(&r, &w, 0, 0));
+    close_run(&r);
+    test_remove_tree(path);
+    r = (struct run){.context = workspace_context(&t, 1)};
+    assert_ok(&t.env, det_make_directories(&t.env, old_path));
+    assert_ok(&t.env, det_write_file(&t.env, path, "x", 1));
+    assert_context_fails(r.context, DET_STATUS_IO, "cannot be kept as", open_run(&r, &w, 0, 0));
+    close_run(&r);
+    test_env_check(&t);
+    workspace_remove(&w);
+}
+
 static void it_learns(void **state)
 {
     (void)state;
@@ -254,6 +299,7 @@ int test_trainer(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume_is_exact_for_any_thread_count),
+        cmocka_unit_test(another_config_is_kept),
         cmocka_unit_test(it_learns),
         cmocka_unit_test(checkpoints_rotate_and_torn_ones_are_passed_over),
         cmocka_unit_test(a_callback_stops_and_saves),

@@ -1,7 +1,6 @@
 /* tool.h: what all tools share besides their options: a det_context whose log goes to stderr, the
- * options --threads,
- * --cpu, --device, --precision, --deterministic, --graph and --verbose, a progress line, the way out after an error, and Ctrl-C as a flag.
- */
+ * options --threads, --cpu, --device, --precision, --deterministic, --graph and --verbose, a progress
+ * line, the way out after an error, and Ctrl-C as a flag. */
 #ifndef DET_TOOLS_COMMON_TOOL_H
 #define DET_TOOLS_COMMON_TOOL_H
 
@@ -25,24 +24,35 @@ struct tool {
     {                                                                                          \
         .name = (program), .cpu = "auto", .device = "auto", .precision = "auto", .graph = true \
     }
+/* Of a tool that runs no network. */
+#define TOOL_INIT_WITHOUT_DEVICE(program)                                      \
+    {                                                                          \
+        .name = (program), .cpu = "auto", .device = "cpu", .precision = "auto" \
+    }
 
 /* Entries of an option table. */
+#define TOOL_CPU_OPTIONS(tool)                                             \
+    {"threads", OPTION_INT, &(tool)->threads, "N",                         \
+     "worker threads, 0: as many as processors this process may use"},     \
+    {                                                                      \
+        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                         \
+            "instruction set: auto, sse2, avx2, avx512, avx512bf16 or ref" \
+    }
+#define TOOL_LOG_OPTIONS(tool)                                        \
+    {                                                                 \
+        "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details" \
+    }
 #define TOOL_OPTIONS(tool)                                                                  \
-    {"threads", OPTION_INT, &(tool)->threads, "N",                                          \
-     "worker threads, 0: as many as processors this process may use"},                      \
-        {"cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                         \
-         "instruction set: auto, sse2, avx2, avx512 or ref"},                               \
+    TOOL_CPU_OPTIONS(tool),                                                                 \
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
         {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, tf32 or bf16 (the latter two with CUDA); auto: f32"},                        \
+         "f32, bf16 or tf32 (CUDA only); on the CPU bf16 is for inference; auto: f32"},     \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
          "CUDA: run recorded graphs; --nograph launches one by one"},                       \
-    {                                                                                       \
-        "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details"                       \
-    }
+        TOOL_LOG_OPTIONS(tool)
 
 /* Exit statuses of all tools: 0, 1 after an error, 2 for a wrong command line. */
 enum { TOOL_EXIT_ERROR = 1 };
