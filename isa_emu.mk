@@ -1,10 +1,11 @@
 # isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu), by SIMDe's headers. Included by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
-ISA_GROUPS := conv net ops_bn ops_conv ops_elementwise ops_gradient ops_norm prepared model
+ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm prepared model
 
 ifeq ($(CONFIG),isa-emu)
 ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h
+ISA_avx512bf16 := $(ISA_avx512)
 LIB_SRC    := $(filter-out libdet/backend/cpu/cpu_features.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
 endif

@@ -8,21 +8,37 @@
 #include "det/det.h"
 #include "video/video.h"
 
+/* How the instruction set `chosen` does --precision bf16; `missing`: what AVX512-BF16 lacks here, NULL: nothing. */
+static void describe_bf16(const char *chosen, const char *missing)
+{
+    if (strcmp(chosen, "ref") == 0)
+        printf("  --precision bf16: not by ref\n");
+    else if (strcmp(chosen, "avx512bf16") == 0)
+        printf("  --precision bf16: by the processor's own instructions, faster than f32\n");
+    else
+        printf("  --precision bf16: the same answers by widening to f32, slower than f32: %s\n",
+               missing != NULL ? missing : "another instruction set was forced");
+}
+
 /* Which CPU code can run here, why not the rest, and what decided. */
 static void describe_cpu(const struct tool *tool)
 {
     const char *missing = NULL, *name = NULL, *best = NULL, *forced = getenv("DET_CPU");
+    const char *no_bf16 = NULL, *chosen = NULL;
     printf("instruction sets of the CPU:\n");
     for (int i = 0; (name = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
         printf("  %-11s %s\n", name, missing != NULL ? missing : "can be used");
         best = missing == NULL ? name : best;
+        no_bf16 = missing; /* of the last, avx512bf16 */
     }
     if (strcmp(tool->cpu, "auto") != 0)
-        printf("  chosen: %s, by --cpu\n", tool->cpu);
+        printf("  chosen: %s, by --cpu\n", chosen = tool->cpu);
     else if (forced != NULL && forced[0] != '\0' && strcmp(forced, "auto") != 0)
-        printf("  chosen: %s, by the environment variable DET_CPU\n", forced);
+        printf("  chosen: %s, by the environment variable DET_CPU\n", chosen = forced);
     else
-        printf("  chosen: %s, the best that can be used (--cpu or DET_CPU force another)\n", best);
+        printf("  chosen: %s, the best that can be used (--cpu or DET_CPU force another)\n",
+               chosen = best);
+    describe_bf16(chosen, no_bf16);
     printf("threads: %d, %s\n", det_context_threads(tool->context),
            tool->threads > 0 ? "by --threads" : "as many as processors this process may use");
 }

@@ -83,21 +83,6 @@ static void norm_backward(void *argument)
     k->ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to,
                                k->weights, false);
 }
-static void bn_forward(void *argument)
-{
-    struct kernel *k = argument;
-    float *c = k->channel;
-    k->ops->bn_forward(&k->x, k->rows, k->channels, k->in, c, c + k->channels, 1e-3f, k->act,
-                       k->out, c + 2 * k->channels, c + 3 * k->channels);
-}
-static void bn_backward(void *argument)
-{
-    struct kernel *k = argument;
-    float *c = k->channel, *made = c + 4 * k->channels;
-    k->ops->bn_backward(&k->x, k->rows, k->channels, k->in, k->out, c, c + k->channels,
-                        c + 2 * k->channels, c + 3 * k->channels, 1e-3f, k->act, k->gradient, false,
-                        made, made + k->channels);
-}
 static void add_forward(void *argument)
 {
     struct kernel *k = argument;
@@ -118,7 +103,7 @@ static void upsample_backward(void *argument)
                               k->in, false);
 }
 
-/* What can be done with an operation: where its bytes go is the least that any implementation moves. */
+/* What can be done with an operation (batch norms are part of the convolutions around them): where its bytes go is the least that any implementation moves. */
 static const struct pass {
     enum bench_op op;
     const char *name;
@@ -137,8 +122,6 @@ static const struct pass {
     {BENCH_DWCONV, "dwconv_forward", false, dwconv_forward, 1, 1, 1},
     {BENCH_DWCONV, "dwconv_backward_data", true, dwconv_backward_data, 1, 1, 1},
     {BENCH_DWCONV, "dwconv_backward_weight", true, dwconv_backward_weight, 1, 1, 1},
-    {BENCH_BATCH_NORM, "bn_forward", true, bn_forward, 1, 1, 0},
-    {BENCH_BATCH_NORM, "bn_backward", true, bn_backward, 1, 2, 0},
     {BENCH_ADD, "add_forward", false, add_forward, 2, 1, 0},
     {BENCH_UPSAMPLE_ADD, "upsample_add", false, upsample_add, 1, 2, 0},
     {BENCH_UPSAMPLE_ADD, "upsample_backward", true, upsample_backward, 1, 1, 0},
@@ -165,7 +148,7 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     *k = (struct kernel){.ops = ops, .x.pool = pool};
     k->rows = (int64_t)batch * s->out_h * s->out_w;
     k->channels = s->out_c;
-    k->act = s->train && s->op != BENCH_BATCH_NORM ? DET_ACTIVATION_NONE : DET_ACTIVATION_RELU6;
+    k->act = s->train ? DET_ACTIVATION_NONE : DET_ACTIVATION_RELU6;
     k->depthwise = s->op == BENCH_DWCONV;
     const bool convolution = s->op == BENCH_CONV || k->depthwise;
     if (convolution) {
@@ -184,16 +167,13 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
                                            .out_h = s->out_h,
                                            .out_w = s->out_w,
                                            .out_c = s->out_c};
-        k->x.workspace_bytes = ops->bn_workspace(k->rows, s->out_c, threads);
     }
     k->x.workspace = bench_bytes(k->x.workspace_bytes);
     k->in = bench_floats(in);
     k->out = bench_floats(out);
     k->gradient = bench_floats(convolution ? in : out);
     k->weights = bench_floats((size_t)weight_count(s));
-    k->channel = bench_floats(6 * (size_t)s->out_c);
-    for (int32_t c = 3 * s->out_c; s->op == BENCH_BATCH_NORM && c < 4 * s->out_c; c++)
-        k->channel[c] = 1; /* variances */
+    k->channel = bench_floats(2 * (size_t)s->out_c);
 }
 
 static void close_kernel(struct kernel *k)

@@ -32,9 +32,9 @@ struct det_frame;
 
 /* Multiplications of dense convolutions; sums, statistics, losses and master weights are float32 in each. */
 enum det_precision {
-    DET_PRECISION_F32,  /* the CPU's only one */
+    DET_PRECISION_F32,
     DET_PRECISION_TF32, /* float32 storage, tensor cores round operands to 10 bits of mantissa */
-    DET_PRECISION_BF16, /* activations and their gradients stored in bf16 */
+    DET_PRECISION_BF16, /* activations and their gradients stored in bf16; the CPU: inference only */
 };
 
 struct det_device_settings {

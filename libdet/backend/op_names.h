@@ -6,7 +6,7 @@
 
 #include "backend/ops.h"
 
-/* Part of the declarator: DET_OP(bn_forward, avx2) is detk_bn_forward__avx2. */
+/* Part of the declarator: DET_OP(norm_add, avx2) is detk_norm_add__avx2. */
 #define DET_OP(op, isa)  DET_OP_(op, isa)
 #define DET_OP_(op, isa) detk_##op##__##isa
 
@@ -26,28 +26,10 @@
 #define DET_DECLARE_CONV(isa)   DET_DECLARE_CONV_FAMILY(conv, isa)
 #define DET_DECLARE_DWCONV(isa) DET_DECLARE_CONV_FAMILY(dwconv, isa)
 
-#define DET_DECLARE_BN(isa)                                                                       \
-    void DET_OP(bias_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c,            \
-                                    const float *dout, float *dbias, bool accumulate);            \
-    void DET_OP(bn_forward, isa)(const struct det_exec *x, int64_t rows, int32_t c,               \
-                                 const float *in, const float *gamma, const float *beta,          \
-                                 float epsilon, enum det_activation act, float *out, float *mean, \
-                                 float *variance);                                                \
-    void DET_OP(bn_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c,              \
-                                  const float *in, const float *dout, const float *gamma,         \
-                                  const float *beta, const float *mean, const float *variance,    \
-                                  float epsilon, enum det_activation act, float *din,             \
-                                  bool accumulate, float *dgamma, float *dbeta);                  \
-    void DET_OP(bn_frozen_forward, isa)(const struct det_exec *x, int64_t rows, int32_t c,        \
-                                        const float *in, const float *gamma, const float *beta,   \
-                                        const float *mean, const float *variance, float epsilon,  \
-                                        enum det_activation act, float *out);                     \
-    void DET_OP(bn_frozen_backward,                                                               \
-                isa)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,          \
-                     const float *dout, const float *gamma, const float *beta, const float *mean, \
-                     const float *variance, float epsilon, enum det_activation act, float *din,   \
-                     bool accumulate, float *dgamma, float *dbeta);                               \
-    size_t DET_OP(bn_workspace, isa)(int64_t rows, int32_t c, int threads)
+#define DET_DECLARE_COLUMN_SUMS(isa)                                                   \
+    size_t DET_OP(bias_workspace, isa)(int64_t rows, int32_t c);                       \
+    void DET_OP(bias_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c, \
+                                    const float *dout, float *dbias, bool accumulate)
 
 #define DET_DECLARE_NORM(isa)                                                                     \
     size_t DET_OP(norm_conv_workspace, isa)(const struct det_conv_shape *s, bool depthwise,       \

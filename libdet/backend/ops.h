@@ -63,12 +63,14 @@ struct det_gradient_to {
 };
 
 struct det_ops {
-    const char *name;                   /* "ref", "sse2", "avx2", "avx512" */
-    const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
+    const char *name; /* "ref", "sse2", "avx2", "avx512", "avx512bf16" */
+    /* Kernels of the prepared network, in float32 and with bf16; NULL: none. */
+    const struct detk_blocked *blocked, *blocked_bf16;
+    bool multiplies_bf16; /* the instruction set itself, not by widening to float32 */
 
     /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
     size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
-    size_t (*bn_workspace)(int64_t rows, int32_t c, int threads); /* also serves bias_backward */
+    size_t (*bias_workspace)(int64_t rows, int32_t c); /* of bias_backward */
 
     /* out = act(conv(in, w) + bias); bias [out_c] or NULL. 1x1 stride 1 is a matrix product [rows, in_c] x [in_c, out_c]. */
     void (*conv_forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
@@ -93,35 +95,10 @@ struct det_ops {
     void (*bias_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
                           float *dbias, bool accumulate);
 
-    /* Batch norm with the batch's own statistics: mean and biased variance per channel are written,
-     * out = act(gamma * (in - mean) / sqrt(variance + epsilon) + beta). The variance must not suffer from cancellation
-     * (two passes or shifted sums). */
-    void (*bn_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                       const float *gamma, const float *beta, float epsilon,
-                       enum det_activation act, float *out, float *mean, float *variance);
-    /* Gradients of bn_forward. With RELU6 the gradient passes where its result lay between 0 and 6; the result is computed
-     * again, which costs less than reading it. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
-     * false. */
-    void (*bn_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                        const float *dout, const float *gamma, const float *beta, const float *mean,
-                        const float *variance, float epsilon, enum det_activation act, float *din,
-                        bool accumulate, float *dgamma, float *dbeta);
-
-    /* Frozen batch norm: mean and variance are given (the moving ones) and constant. */
-    void (*bn_frozen_forward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                              const float *gamma, const float *beta, const float *mean,
-                              const float *variance, float epsilon, enum det_activation act,
-                              float *out);
-    void (*bn_frozen_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
-                               const float *dout, const float *gamma, const float *beta,
-                               const float *mean, const float *variance, float epsilon,
-                               enum det_activation act, float *din, bool accumulate, float *dgamma,
-                               float *dbeta);
-
     /* The convolutions of training, dense and depthwise. Bytes of workspace of both. */
     size_t (*norm_conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
-    /* out = conv(in, w) + bias; mean and biased variance of each channel of out are written unless NULL, as exact as
-     * bn_forward()'s. */
+    /* out = conv(in, w) + bias; mean and biased variance of each channel of out are written unless NULL. The variance must
+     * not suffer from cancellation (two passes or shifted sums). */
     void (*norm_conv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
                               bool depthwise, const struct det_operand *in, const float *w,
                               const float *bias, float *out, float *mean, float *variance);
@@ -159,7 +136,7 @@ struct det_ops {
 /* Plain C, obviously right, portable: the oracle of every other table. */
 const struct det_ops *det_ops_ref(void);
 
-/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512"; "ref" gives the reference). NULL when
+/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512", "avx512bf16"; "ref" gives the reference). NULL when
  * this processor or operating system lacks it or the name is unknown; then *reason says why (static text). */
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
 

@@ -59,7 +59,7 @@ static det_status choose_ops(struct det_env *env, const char *cpu, const struct 
 
 const char *det_cpu_instruction_set(int index, const char **missing)
 {
-    static const char *const names[] = {"ref", "sse2", "avx2", "avx512"};
+    static const char *const names[] = {"ref", "sse2", "avx2", "avx512", "avx512bf16"};
     *missing = NULL;
     if (index < 0 || (size_t)index >= sizeof names / sizeof *names)
         return NULL;

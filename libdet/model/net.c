@@ -41,7 +41,7 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
         if (need > most)
             most = need;
         if (op->bias >= 0)
-            need = ops->bn_workspace(rows, channels, threads);
+            need = ops->bias_workspace(rows, channels);
         if (need > most)
             most = need;
     }

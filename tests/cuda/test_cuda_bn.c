@@ -1,7 +1,7 @@
 /* bn: statistics, application, gradients and column sums against ref; moving statistics against their definition. */
 #include <math.h>
 
-#include "backend/ops.h"
+#include "backend/ref/ref_ops.h"
 #include "bn.h"
 #include "cuda/support/device.h"
 
@@ -74,11 +74,10 @@ static void check(const char *what, const struct data *d, const float *got, cons
 static void check_statistics(struct data *d)
 {
     const size_t channels = (size_t)d->c;
-    const struct det_ops *ref = det_ops_ref();
     float *out = malloc(d->count * sizeof *out), *got = malloc(channels * sizeof *got);
     float *mean = malloc(channels * sizeof *mean), *variance = malloc(channels * sizeof *variance);
-    ref->bn_forward(&d->exec, d->rows, d->c, d->in, d->gamma, d->beta, EPSILON, DET_ACTIVATION_NONE,
-                    out, mean, variance);
+    detk_bn_forward__ref(&d->exec, d->rows, d->c, d->in, d->gamma, d->beta, EPSILON,
+                         DET_ACTIVATION_NONE, out, mean, variance);
     assert_cuda(detk_bn_statistics(0, d->type, d->rows, d->c, d->device_in, d->device_mean,
                                    d->device_variance, d->workspace));
     test_device_read(got, d->device_mean, channels * sizeof *got);
@@ -96,12 +95,11 @@ static void check_statistics(struct data *d)
 
 static void check_apply(struct data *d, enum det_activation act, bool in_place)
 {
-    const struct det_ops *ref = det_ops_ref();
     float *wanted = malloc(d->count * sizeof *wanted), *got = malloc(d->count * sizeof *got);
     void *out = in_place ? test_device_values(d->type, d->in, d->count)
                          : test_device_values(d->type, d->dout, d->count);
-    ref->bn_frozen_forward(&d->exec, d->rows, d->c, d->in, d->gamma, d->beta, d->mean, d->variance,
-                           EPSILON, act, wanted);
+    detk_bn_frozen_forward__ref(&d->exec, d->rows, d->c, d->in, d->gamma, d->beta, d->mean,
+                                d->variance, EPSILON, act, wanted);
     assert_cuda(detk_bn_apply(0, d->type, d->rows, d->c, in_place ? out : d->device_in,
                               d->device_gamma, d->device_beta, d->device_mean, d->device_variance,
                               EPSILON, act, out));
@@ -118,7 +116,6 @@ static void check_apply(struct data *d, enum det_activation act, bool in_place)
 static void check_backward(struct data *d, bool frozen, enum det_activation act, bool accumulate,
                            bool in_place)
 {
-    const struct det_ops *ref = det_ops_ref();
     const size_t channels = (size_t)d->c;
     float *wanted = in_place ? fill(d->count, 2, 1, .2f) : fill(d->count, 9, 1, 0);
     float *got = malloc(d->count * sizeof *got), *sums = malloc(4 * channels * sizeof *sums);
@@ -126,7 +123,7 @@ static void check_backward(struct data *d, bool frozen, enum det_activation act,
     void *din = test_device_values(d->type, wanted, d->count);
     float *dgamma = test_device_alloc(channels * sizeof *dgamma);
     float *dbeta = test_device_alloc(channels * sizeof *dbeta);
-    (frozen ? ref->bn_frozen_backward : ref->bn_backward)(
+    (frozen ? detk_bn_frozen_backward__ref : detk_bn_backward__ref)(
         &d->exec, d->rows, d->c, d->in, d->dout, d->gamma, d->beta, d->mean, d->variance, EPSILON,
         act, wanted, accumulate, sums, sums + channels);
     assert_cuda((frozen ? detk_bn_frozen_backward : detk_bn_backward)(

@@ -57,6 +57,83 @@ static inline void emulated_stream_ps(float *to, simde__m512 a)
     simde_mm512_store_ps(to, a);
 }
 
+static inline simde__m512i emulated_cvtepu16_epi32(simde__m256i a)
+{
+    uint16_t from[16];
+    uint32_t to[16];
+    simde_mm256_storeu_si256((simde__m256i *)(void *)from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = from[i];
+    return simde_mm512_loadu_si512(to);
+}
+
+static inline simde__m256i emulated_cvtepi32_epi16(simde__m512i a)
+{
+    uint32_t from[16];
+    uint16_t to[16];
+    simde_mm512_storeu_si512(from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = (uint16_t)from[i];
+    return simde_mm256_loadu_si256((const simde__m256i *)(const void *)to);
+}
+
+/* AVX512-BF16 as Intel's manual has it: denormal numbers count as zero on the way in and out, of a pair the second product is
+ * added first, each sum rounded once. */
+static inline float emulated_flush(float value)
+{
+    return value > -0x1p-126f && value < 0x1p-126f ? 0.0f : value;
+}
+
+static inline float emulated_from_bf16(uint32_t half)
+{
+    const uint32_t bits = half << 16;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return emulated_flush(value);
+}
+
+static inline simde__m256i emulated_cvtneps_pbh(simde__m512 a)
+{
+    float from[16];
+    uint16_t to[16];
+    simde_mm512_storeu_ps(from, a);
+    for (int i = 0; i < 16; i++) {
+        const float value = emulated_flush(from[i]);
+        uint32_t bits;
+        __builtin_memcpy(&bits, &value, sizeof bits);
+        bits += value != value ? 0x400000U & ~bits : 0x7FFFU + (bits >> 16 & 1U);
+        to[i] = (uint16_t)(bits >> 16);
+    }
+    return simde_mm256_loadu_si256((const simde__m256i *)(const void *)to);
+}
+
+static inline simde__m512 emulated_dpbf16_ps(simde__m512 sum, simde__m512 a, simde__m512 b)
+{
+    float sums[16];
+    uint32_t left[16], right[16];
+    simde_mm512_storeu_ps(sums, sum);
+    simde_mm512_storeu_ps(left, a);
+    simde_mm512_storeu_ps(right, b);
+    for (int i = 0; i < 16; i++) {
+        sums[i] = emulated_flush(__builtin_fmaf(emulated_from_bf16(left[i] >> 16),
+                                                emulated_from_bf16(right[i] >> 16),
+                                                emulated_flush(sums[i])));
+        sums[i] = emulated_flush(__builtin_fmaf(emulated_from_bf16(left[i] & 0xFFFFU),
+                                                emulated_from_bf16(right[i] & 0xFFFFU), sums[i]));
+    }
+    return simde_mm512_loadu_ps(sums);
+}
+
+#undef _mm512_cvtepu16_epi32
+#define _mm512_cvtepu16_epi32(a) emulated_cvtepu16_epi32(a)
+#undef _mm512_cvtepi32_epi16
+#define _mm512_cvtepi32_epi16(a) emulated_cvtepi32_epi16(a)
+#undef __m512bh
+#define __m512bh simde__m512
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh(a) emulated_cvtneps_pbh(a)
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps(sum, a, b) emulated_dpbf16_ps(sum, a, b)
 #undef _mm512_maskz_loadu_ps
 #define _mm512_maskz_loadu_ps(mask, from) emulated_maskz_loadu_ps(mask, from)
 #undef _mm512_mask_storeu_ps

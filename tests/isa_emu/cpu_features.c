@@ -15,3 +15,8 @@ const char *detk_why_not_avx512(void)
 {
     return detk_why_not_avx2();
 }
+
+const char *detk_why_not_avx512bf16(void)
+{
+    return detk_why_not_avx2();
+}

@@ -41,10 +41,63 @@ static void equals_the_apis_table(void **state)
     det_context_destroy(&context);
 }
 
+/* The stats of that checkpoint as an exported model, without losses of its own. */
+static void evaluate_exported(const char *precision, double stats[DET_COCO_STAT_COUNT])
+{
+    char directory[256], config_path[300], records[256], map[256];
+    assert_non_null(test_shared(directory, "goldens/trained_raccoon"));
+    assert_non_null(test_shared(records, "data/raccoon/test.tfrecord"));
+    assert_non_null(test_shared(map, "data/raccoon/label_map.pbtxt"));
+    snprintf(config_path, sizeof config_path, "%s/pipeline.config", directory);
+    det_context *context = NULL;
+    det_pipeline_config *config = NULL;
+    det_model *model = NULL;
+    det_evaluation *evaluation = NULL;
+    det_context_settings settings;
+    det_context_settings_default(&settings);
+    settings.device = "cpu";
+    settings.precision = precision;
+    det_evaluation_settings how;
+    det_evaluation_settings_default(&how);
+    how.moving_statistics = 1;
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
+    assert_context_ok(context, det_pipeline_config_load(context, config_path, &config));
+    assert_context_ok(context, det_pipeline_config_set_eval_path(config, records));
+    assert_context_ok(context, det_pipeline_config_set_label_map_path(config, map));
+    assert_context_ok(context, det_model_load_checkpoint(context, config, directory, &model));
+    if (strcmp(precision, "bf16") == 0)
+        assert_context_fails(context, DET_STATUS_UNSUPPORTED, "with folded batch norms",
+                             det_evaluation_run(context, config, model, NULL, &evaluation));
+    assert_context_ok(context, det_evaluation_run(context, config, model, &how, &evaluation));
+    memcpy(stats, det_evaluation_coco(evaluation)->stats, DET_COCO_STAT_COUNT * sizeof *stats);
+    det_evaluation_destroy(&evaluation);
+    det_model_destroy(&model);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+}
+
+/* What bf16 may cost: .005 of AP. */
+static void bf16_keeps_the_ap(void **state)
+{
+    (void)state;
+    char directory[256];
+    double f32[DET_COCO_STAT_COUNT], bf16[DET_COCO_STAT_COUNT];
+    if (test_shared(directory, "goldens/trained_raccoon") == NULL)
+        test_skip_without_shared();
+    evaluate_exported("f32", f32);
+    evaluate_exported("bf16", bf16);
+    print_message("f32: AP %.6f AP50 %.6f; bf16: AP %.6f AP50 %.6f\n", f32[0], f32[1], bf16[0],
+                  bf16[1]);
+    assert_true(f32[0] > 0.1);
+    if (!(bf16[0] >= f32[0] - 0.005))
+        fail_msg("AP falls from %g to %g", f32[0], bf16[0]);
+}
+
 int test_evaluation(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_apis_table),
+        cmocka_unit_test(bf16_keeps_the_ap),
     };
     return cmocka_run_group_tests_name("evaluation", tests, NULL, NULL);
 }

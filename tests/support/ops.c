@@ -106,22 +106,35 @@ void ops_exec_done(struct ops_rig *rig)
     rig->workspace = NULL;
 }
 
-void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
-                 bool nan_may_spread)
+static void compare(const char *what, const float *got, const float *want, const float *norm2,
+                    bool nan_may_spread, double relative)
 {
     const size_t count = ops_count(want);
     assert_int_equal(ops_count(got), count);
     ops_check(got);
     for (size_t i = 0; i < count; i++) {
-        if (isnan(got[i]) && (isnan(want[i]) || nan_may_spread))
+        if ((isnan(got[i]) && (isnan(want[i]) || nan_may_spread)) ||
+            (isinf(want[i]) && got[i] == want[i]))
             continue;
         const double terms = norm2 == NULL || isnan(norm2[i]) ? 1 : sqrt((double)norm2[i]);
-        const double allowed = 1e-5 * terms + 1e-6 * fabs((double)want[i]) + 1e-30;
+        const double allowed = 1e-5 * terms + relative * fabs((double)want[i]) + 1e-30;
         const double error = fabs((double)got[i] - (double)want[i]);
         if (!(error <= allowed))
             fail_msg("%s: value %zu of %zu is %.9g, expected %.9g (off by %.3g, allowed %.3g)",
                      what, i, count, (double)got[i], (double)want[i], error, allowed);
     }
+}
+
+void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
+                 bool nan_may_spread)
+{
+    compare(what, got, want, norm2, nan_may_spread, 1e-6);
+}
+
+void ops_compare_rounded(const char *what, const float *got, const float *want, const float *norm2,
+                         double rounding)
+{
+    compare(what, got, want, norm2, false, 1e-6 + rounding);
 }
 
 void ops_same(const char *what, const float *got, const float *want)

@@ -38,6 +38,9 @@ void ops_exec_done(struct ops_rig *rig);
  * 0 * NaN where an implementation multiplies the zeros of the padding that the reference skips. `what` names the case. */
 void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
                  bool nan_may_spread);
+/* The same for results that were then rounded by at most `rounding` of themselves. */
+void ops_compare_rounded(const char *what, const float *got, const float *want, const float *norm2,
+                         double rounding);
 /* The same bits. */
 void ops_same(const char *what, const float *got, const float *want);
 

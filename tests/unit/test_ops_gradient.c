@@ -2,6 +2,7 @@
  * in double. */
 #include <math.h>
 
+#include "backend/ref/ref_ops.h"
 #include "support/ops.h"
 
 #define INPUTS_MAX 3
@@ -123,11 +124,11 @@ static void bn_forward(const struct gradient_case *k, float *const in[INPUTS_MAX
 {
     float mean[8], variance[8];
     if (k->mean != NULL)
-        det_ops_ref()->bn_frozen_forward(&plain, k->rows, k->c, in[0], in[1], in[2], k->mean,
-                                         k->variance, epsilon, k->act, out);
+        detk_bn_frozen_forward__ref(&plain, k->rows, k->c, in[0], in[1], in[2], k->mean,
+                                    k->variance, epsilon, k->act, out);
     else
-        det_ops_ref()->bn_forward(&plain, k->rows, k->c, in[0], in[1], in[2], epsilon, k->act, out,
-                                  mean, variance);
+        detk_bn_forward__ref(&plain, k->rows, k->c, in[0], in[1], in[2], epsilon, k->act, out, mean,
+                             variance);
 }
 
 static void bn_backward(const struct gradient_case *k, float *const in[INPUTS_MAX],
@@ -137,14 +138,13 @@ static void bn_backward(const struct gradient_case *k, float *const in[INPUTS_MA
     float mean[8], variance[8];
     float *again = ops_buffer(k->out_count, NULL);
     if (k->mean != NULL) {
-        det_ops_ref()->bn_frozen_backward(&plain, k->rows, k->c, in[0], dout, in[1], in[2], k->mean,
-                                          k->variance, epsilon, k->act, din[0], false, din[1],
-                                          din[2]);
+        detk_bn_frozen_backward__ref(&plain, k->rows, k->c, in[0], dout, in[1], in[2], k->mean,
+                                     k->variance, epsilon, k->act, din[0], false, din[1], din[2]);
     } else {
-        det_ops_ref()->bn_forward(&plain, k->rows, k->c, in[0], in[1], in[2], epsilon, k->act,
-                                  again, mean, variance);
-        det_ops_ref()->bn_backward(&plain, k->rows, k->c, in[0], dout, in[1], in[2], mean, variance,
-                                   epsilon, k->act, din[0], false, din[1], din[2]);
+        detk_bn_forward__ref(&plain, k->rows, k->c, in[0], in[1], in[2], epsilon, k->act, again,
+                             mean, variance);
+        detk_bn_backward__ref(&plain, k->rows, k->c, in[0], dout, in[1], in[2], mean, variance,
+                              epsilon, k->act, din[0], false, din[1], din[2]);
     }
     ops_free(again);
 }

@@ -1,6 +1,7 @@
 /* The prepared network: its kernels against plain sums, whole networks against the reference walking the graph. */
 #include <math.h>
 
+#include "backend/cpu/bf16.h"
 #include "backend/cpu/prepared.h"
 #include "backend/cpu/prepared_units.h"
 #include "backend/cpu/prepared_weights.h"
@@ -10,6 +11,50 @@
 #include "support/ops.h"
 #include "support/test.h"
 
+/* The kernels of an instruction set in one of the two forms of blocked.h. */
+struct form {
+    const struct det_ops *ops;
+    const struct detk_blocked *kernels;
+    char name[32];
+};
+#define FORMS_MAX (2 * OPS_TABLES_MAX + 1)
+
+static int forms(struct form list[FORMS_MAX])
+{
+    const struct det_ops *tables[OPS_TABLES_MAX];
+    const int count = ops_tables(tables);
+    int forms = 0;
+    for (int i = 0; i < count; i++) {
+        list[forms++] = (struct form){.ops = tables[i], .kernels = tables[i]->blocked};
+        list[forms++] = (struct form){.ops = tables[i], .kernels = tables[i]->blocked_bf16};
+    }
+    const char *reason = NULL;
+    const struct det_ops *native = det_ops_cpu("avx512bf16", &reason);
+    static bool said;
+    if (native != NULL)
+        list[forms++] = (struct form){.ops = native, .kernels = native->blocked_bf16};
+    else if (!said)
+        print_message("skipped: avx512bf16: %s\n", reason);
+    said = true;
+    for (int i = 0; i < forms; i++)
+        snprintf(list[i].name, sizeof list[i].name, "%s %s", list[i].ops->name,
+                 list[i].kernels->bf16 ? "bf16" : "f32");
+    return forms;
+}
+
+/* What the form makes of values that are stored in it. */
+static void round_to(const struct form *form, float *values)
+{
+    for (size_t i = 0; form->kernels->bf16 && i < ops_count(values); i++)
+        values[i] = detk_from_bf16(detk_to_bf16(values[i]));
+}
+
+/* Half a unit in the last of 8 significant bits: what storing a result in the form may change. */
+static double rounding_of(const struct form *form)
+{
+    return form->kernels->bf16 ? 1.0 / 256 : 0;
+}
+
 /* --- kernels --- */
 
 /* A tensor in blocks between guards; every lane that no channel uses is NaN and must not matter. */
@@ -18,12 +63,14 @@ struct blocks {
     float *memory;
 };
 
-static struct blocks blocks_of(int32_t h, int32_t w, int32_t c, bool framed, const float *plain)
+static struct blocks blocks_of(const struct form *form, int32_t h, int32_t w, int32_t c,
+                               bool framed, const float *plain)
 {
     struct blocks b;
-    size_t floats = 0;
-    b.map = detk_map_blocked(h, w, c, framed, 1, &floats);
-    b.memory = ops_buffer(floats, NULL);
+    size_t words = 0;
+    b.map = detk_map_blocked(form->kernels, h, w, c, framed, 1, &words);
+    b.memory = ops_buffer(words, NULL);
+    memset(b.memory, 0xFF, words * sizeof(float)); /* a NaN in both forms */
     detk_map_place(&b.map, b.memory);
     if (plain != NULL)
         detk_map_write(&b.map, 0, plain);
@@ -67,14 +114,14 @@ static void drop_wanted(struct wanted *want)
 
 enum target { TO_BLOCKS, TO_FRAMED, TO_PLAIN, TARGETS };
 
-static void check_pointwise(struct det_env *env, const struct det_ops *ops, int32_t h, int32_t w,
-                            int32_t in_c, int32_t out_c, int variant, bool nan)
+static void check_pointwise(struct det_env *env, const struct form *form, int32_t h, int32_t w,
+                            int32_t in_c, int32_t out_c, int variant, float special)
 {
     const enum target target = (enum target)(variant % TARGETS);
     const bool relu6 = variant & 1, residual = (variant & 2) != 0 && !relu6 && target != TO_PLAIN;
     char name[128];
-    snprintf(name, sizeof name, "%s pointwise %dx%d %d -> %d variant %d nan %d", ops->name, h, w,
-             in_c, out_c, variant, nan);
+    snprintf(name, sizeof name, "%s pointwise %dx%d %d -> %d variant %d special %g", form->name, h,
+             w, in_c, out_c, variant, (double)special);
     const struct det_conv_shape s = det_conv_same(1, h, w, in_c, out_c, 1, 1);
     const size_t pixels = (size_t)h * (size_t)w, count = pixels * (size_t)out_c;
     float *in = ops_random(pixels * (size_t)in_c, 1);
@@ -82,8 +129,11 @@ static void check_pointwise(struct det_env *env, const struct det_ops *ops, int3
     float *bias = ops_random((size_t)out_c, 3), *added = ops_random(count, 4);
     for (size_t i = 0; i < ops_count(in); i++)
         in[i] *= 4;
-    if (nan)
-        in[ops_count(in) / 2] = NAN;
+    if (special != 0)
+        in[ops_count(in) / 2] = special;
+    round_to(form, in);
+    round_to(form, weights);
+    round_to(form, added);
     struct wanted want =
         convolve(&s, false, in, weights, bias, relu6 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE);
     for (size_t i = 0; i < count && residual; i++) {
@@ -91,10 +141,10 @@ static void check_pointwise(struct det_env *env, const struct det_ops *ops, int3
         want.norm2[i] += added[i] * added[i];
     }
     struct detk_pointwise p;
-    assert_ok(env, detk_pointwise_pack(env, ops->blocked, in_c, out_c, weights, bias, relu6, &p));
-    struct blocks from = blocks_of(h, w, in_c, (variant & 4) != 0, in);
-    struct blocks add = blocks_of(h, w, out_c, false, added);
-    struct blocks to = blocks_of(h, w, out_c, target == TO_FRAMED, NULL);
+    assert_ok(env, detk_pointwise_pack(env, form->kernels, in_c, out_c, weights, bias, relu6, &p));
+    struct blocks from = blocks_of(form, h, w, in_c, (variant & 4) != 0, in);
+    struct blocks add = blocks_of(form, h, w, out_c, false, added);
+    struct blocks to = blocks_of(form, h, w, out_c, target == TO_FRAMED, NULL);
     float *got = ops_buffer(count, NULL);
     const struct detk_map plain = detk_map_plain(got, h, w, out_c, 0);
     for (int32_t i = 0; i < p.panels; i++) { /* in two parts, as tasks would */
@@ -105,7 +155,8 @@ static void check_pointwise(struct det_env *env, const struct det_ops *ops, int3
     }
     if (target != TO_PLAIN)
         detk_map_read(&to.map, 0, got);
-    ops_compare(name, got, want.value, want.norm2, false);
+    ops_compare_rounded(name, got, want.value, want.norm2,
+                        target == TO_PLAIN ? 0 : rounding_of(form));
     detk_pointwise_free(env, &p);
     drop_wanted(&want);
     float *const buffers[] = {in, weights, bias, added, from.memory, add.memory, to.memory, got};
@@ -120,8 +171,9 @@ static void pointwise_equals_plain_sums(void **state)
     static const int32_t ins[] = {1, 8, 15, 16, 17, 24, 255, 256, 257, 530};
     static const int32_t outs[] = {1, 7, 8, 12, 16, 24, 31, 40, 48, 56, 100};
     static const int32_t sizes[][2] = {{1, 1}, {1, 5}, {3, 7}, {2, 14}, {5, 6}};
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
+    static const float special[] = {NAN, 0, 0, INFINITY, 0, 0, -INFINITY};
+    struct form list[FORMS_MAX];
+    const int count = forms(list);
     struct test_env t;
     test_env_init(&t);
     int variant = 0;
@@ -129,23 +181,23 @@ static void pointwise_equals_plain_sums(void **state)
         for (size_t i = 0; i < sizeof ins / sizeof ins[0]; i++) {
             for (size_t j = 0; j < sizeof outs / sizeof outs[0]; j++, variant++) {
                 const int32_t *size = sizes[variant % 5];
-                check_pointwise(&t.env, tables[table], size[0], size[1], ins[i], outs[j], variant,
-                                variant % 7 == 0);
+                check_pointwise(&t.env, &list[table], size[0], size[1], ins[i], outs[j], variant,
+                                special[variant % 7]);
             }
         }
         /* Every height of a tile, of each width. */
         for (int32_t w = 1; w <= 30; w++)
             for (int32_t out = 8; out <= 56; out += 8)
-                check_pointwise(&t.env, tables[table], 1, w, 18, out, w % 8, false);
+                check_pointwise(&t.env, &list[table], 1, w, 17 + out / 8 % 2, out, w % 8, 0);
     }
     test_env_check(&t);
 }
 
-static void check_depthwise(struct det_env *env, const struct det_ops *ops, int32_t h, int32_t w,
+static void check_depthwise(struct det_env *env, const struct form *form, int32_t h, int32_t w,
                             int32_t c, int32_t stride, bool relu6, bool nan)
 {
     char name[128];
-    snprintf(name, sizeof name, "%s depthwise %dx%dx%d stride %d relu6 %d nan %d", ops->name, h, w,
+    snprintf(name, sizeof name, "%s depthwise %dx%dx%d stride %d relu6 %d nan %d", form->name, h, w,
              c, stride, relu6, nan);
     const struct det_conv_shape s = det_conv_same(1, h, w, c, c, 3, stride);
     float *in = ops_random((size_t)h * (size_t)w * (size_t)c, 1);
@@ -154,12 +206,13 @@ static void check_depthwise(struct det_env *env, const struct det_ops *ops, int3
         in[i] *= 4;
     if (nan)
         in[ops_count(in) / 2] = NAN;
+    round_to(form, in);
     struct wanted want =
         convolve(&s, true, in, weights, bias, relu6 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE);
     struct detk_depthwise d;
-    assert_ok(env, detk_depthwise_pack(env, ops->blocked, &s, weights, bias, relu6, &d));
-    struct blocks from = blocks_of(h, w, c, true, in);
-    struct blocks to = blocks_of(s.out_h, s.out_w, c, false, NULL);
+    assert_ok(env, detk_depthwise_pack(env, form->kernels, &s, weights, bias, relu6, &d));
+    struct blocks from = blocks_of(form, h, w, c, true, in);
+    struct blocks to = blocks_of(form, s.out_h, s.out_w, c, false, NULL);
     const float **rows = calloc((size_t)h + 4, sizeof *rows);
     for (int32_t block = 0; block < detk_blocks(c); block++) {
         for (int32_t i = 0; i < (s.out_h - 1) * stride + 3; i++)
@@ -169,7 +222,7 @@ static void check_depthwise(struct det_env *env, const struct det_ops *ops, int3
     }
     float *got = plain_of(&to);
     /* The frame's zeros times a NaN are none: nothing may spread. */
-    ops_compare(name, got, want.value, want.norm2, false);
+    ops_compare_rounded(name, got, want.value, want.norm2, rounding_of(form));
     free(rows);
     detk_depthwise_free(env, &d);
     drop_wanted(&want);
@@ -184,8 +237,8 @@ static void depthwise_equals_plain_sums(void **state)
     static const int32_t sizes[][2] = {{1, 1}, {1, 2}, {2, 1},  {3, 3},   {5, 4},
                                        {4, 7}, {9, 8}, {7, 33}, {3, 171}, {45, 9}};
     static const int32_t channels[] = {1, 8, 16, 20, 33};
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
+    struct form list[FORMS_MAX];
+    const int count = forms(list);
     struct test_env t;
     test_env_init(&t);
     int variant = 0;
@@ -193,7 +246,7 @@ static void depthwise_equals_plain_sums(void **state)
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
             for (size_t j = 0; j < sizeof channels / sizeof channels[0]; j++)
                 for (int32_t stride = 1; stride <= 2; stride++, variant++)
-                    check_depthwise(&t.env, tables[table], sizes[i][0], sizes[i][1], channels[j],
+                    check_depthwise(&t.env, &list[table], sizes[i][0], sizes[i][1], channels[j],
                                     stride, (variant & 2) != 0, variant % 5 == 0);
     test_env_check(&t);
 }
@@ -267,14 +320,15 @@ static void drop(struct fixture *f)
 }
 
 /* Input, forward, twice: the second run must not see the first. Returns encodings, then logits. */
-static float *infer(struct fixture *f, const struct network *n, const struct det_ops *ops,
+static float *infer(struct fixture *f, const struct network *n, const struct form *form,
                     int threads)
 {
     struct det_env *env = &f->t.env;
     struct det_pool *pool = NULL;
     struct det_prepared *net = NULL;
     assert_ok(env, det_pool_create(env, threads, &pool));
-    assert_ok(env, det_prepared_create(env, &f->graph, f->params, ops, pool, n->batch, &net));
+    assert_ok(env, det_prepared_create(env, &f->graph, f->params, form->ops, form->kernels, pool,
+                                       n->batch, &net));
     float *result = ops_buffer(f->encodings + f->logits, NULL);
     const size_t pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
     memcpy(det_prepared_input(net), f->image, pixels * sizeof(float));
@@ -305,11 +359,14 @@ static float *reference(struct fixture *f, const struct network *n)
     return result;
 }
 
+/* Of the largest output. Storing rounds by up to 1/256 of a value, once a layer; measured are .0008 to .006. */
+#define BF16_BOUND 0.012
+
 static void networks_equal_the_reference(void **state)
 {
     (void)state;
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
+    struct form list[FORMS_MAX];
+    const int count = forms(list);
     for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
         const struct network *n = &networks[i];
         struct fixture f;
@@ -319,12 +376,12 @@ static void networks_equal_the_reference(void **state)
         for (size_t j = 0; j < ops_count(want); j++)
             largest = fmax(largest, fabs((double)want[j]));
         for (int t = 0; t < count; t++) {
-            float *got = infer(&f, n, tables[t], 1);
+            float *got = infer(&f, n, &list[t], 1);
             const double error = test_max_abs_error(got, want, ops_count(want));
-            if (!(error <= 2e-5 * largest))
-                fail_msg("%s, %s: differs by %g of %g", n->name, tables[t]->name, error, largest);
+            if (!(error <= (list[t].kernels->bf16 ? BF16_BOUND : 2e-5) * largest))
+                fail_msg("%s, %s: differs by %g of %g", n->name, list[t].name, error, largest);
             for (int threads = 2; threads <= 3; threads++) {
-                float *again = infer(&f, n, tables[t], threads);
+                float *again = infer(&f, n, &list[t], threads);
                 ops_same(n->name, again, got);
                 ops_free(again);
             }
@@ -339,18 +396,18 @@ static void networks_equal_the_reference(void **state)
 static void a_nan_is_not_lost(void **state)
 {
     (void)state;
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
+    struct form list[FORMS_MAX];
+    const int count = forms(list);
     struct fixture f;
     make(&f, &networks[1]);
     f.image[75 * 101 * 3 / 2] = NAN;
     float *want = reference(&f, &networks[1]);
     for (int t = 0; t < count; t++) {
-        float *got = infer(&f, &networks[1], tables[t], 2);
+        float *got = infer(&f, &networks[1], &list[t], 2);
         size_t spread = 0;
         for (size_t j = 0; j < ops_count(want); j++) {
             if (isnan(want[j]) && !isnan(got[j]))
-                fail_msg("%s: output %zu should be NaN", tables[t]->name, j);
+                fail_msg("%s: output %zu should be NaN", list[t].name, j);
             spread += isnan(want[j]) ? 1U : 0U;
         }
         assert_true(spread > 0);
@@ -391,9 +448,10 @@ static det_status create_only(struct det_env *env, void *argument)
 {
     const struct fixture *f = argument;
     const char *reason = NULL;
+    const struct det_ops *ops = det_ops_cpu("auto", &reason);
     struct det_prepared *net = NULL;
     const det_status status =
-        det_prepared_create(env, &f->graph, f->params, det_ops_cpu("auto", &reason), NULL, 1, &net);
+        det_prepared_create(env, &f->graph, f->params, ops, ops->blocked, NULL, 1, &net);
     det_prepared_destroy(env, &net);
     return status;
 }
@@ -409,9 +467,9 @@ static void creation_can_fail(void **state)
     const struct det_ops *ops = det_ops_cpu("auto", &reason);
     test_each_allocation_fails(create_only, &f);
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "batch: got 0",
-                 det_prepared_create(env, &f.graph, f.params, ops, NULL, 0, &net));
+                 det_prepared_create(env, &f.graph, f.params, ops, ops->blocked, NULL, 0, &net));
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "is a batch norm",
-                 det_prepared_create(env, &f.training, f.params, ops, NULL, 1, &net));
+                 det_prepared_create(env, &f.training, f.params, ops, ops->blocked, NULL, 1, &net));
     assert_null(net);
     drop(&f);
 }

@@ -149,6 +149,18 @@ static void train_evaluate_export_detect(void **state)
                  w.directory),
         0);
     assert_contains(out, "10 images");
+    assert_int_equal(
+        run_tool(out, sizeof out,
+                 "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det --cpu sse2 "
+                 "--precision bf16",
+                 w.config, w.directory),
+        0);
+    assert_contains(out, "cpu: sse2, ");
+    assert_contains(out, "bf16 without its instructions, slower than f32");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-bench %s/exported/model.det --repeat 2 --precision bf16",
+                              w.directory),
+                     0);
 
     size_t bytes = 0;
     unsigned char *jpeg = test_make_jpeg(120, 90, 3, &bytes);
@@ -371,7 +383,19 @@ static void mistakes_are_answered(void **state)
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse2 --threads 1"), 0);
     assert_contains(out, "  sse2        can be used\n");
     assert_contains(out, "  chosen: sse2, by --cpu\n");
+    assert_contains(out,
+                    "  --precision bf16: the same answers by widening to f32, slower than f32: ");
     assert_contains(out, "threads: 1, by --threads\n");
+    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu ref --precision bf16"), 1);
+    assert_contains(out, "precision bf16: instruction set \"ref\" computes in f32 only");
+    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse2 --precision tf32"), 1);
+    assert_contains(out, "precision tf32: the CPU computes in f32 or bf16, tf32 needs CUDA");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-train --precision bf16 --device cpu --pipeline_config_path %s "
+                              "--model_dir %s",
+                              w.config, w.model_dir),
+                     1);
+    assert_contains(out, "precision bf16: the CPU trains in f32 only");
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse3"), 1);
     assert_contains(out, "instruction set \"sse3\": unknown instruction set, expected ");
     assert_int_equal(run_tool(out, sizeof out, "det-info --help"), 0);

@@ -31,12 +31,12 @@ struct tool {
     }
 
 /* Entries of an option table. */
-#define TOOL_CPU_OPTIONS(tool)                                         \
-    {"threads", OPTION_INT, &(tool)->threads, "N",                     \
-     "worker threads, 0: as many as processors this process may use"}, \
-    {                                                                  \
-        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                     \
-            "instruction set: auto, sse2, avx2, avx512 or ref"         \
+#define TOOL_CPU_OPTIONS(tool)                                             \
+    {"threads", OPTION_INT, &(tool)->threads, "N",                         \
+     "worker threads, 0: as many as processors this process may use"},     \
+    {                                                                      \
+        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                         \
+            "instruction set: auto, sse2, avx2, avx512, avx512bf16 or ref" \
     }
 #define TOOL_LOG_OPTIONS(tool)                                        \
     {                                                                 \
@@ -47,7 +47,7 @@ struct tool {
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
         {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, tf32 or bf16 (the latter two with CUDA); auto: f32"},                        \
+         "f32, bf16 or tf32 (CUDA only); on the CPU bf16 is for inference; auto: f32"},     \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \

@@ -1,15 +1,14 @@
-/* blocked_dw.h: body of the 3x3 depthwise convolution of blocked.h, included by blocked_<isa>.c.
+/* blocked_dw.h: body of the 3x3 depthwise convolution of blocked.h, included by blocked_table.h.
  *
  * The nine weights of a vector of channels stay in registers. A few neighbouring outputs are summed side by side: each column
  * that is loaded serves all of them, and their sums do not wait for each other. */
 #ifndef DET_BACKEND_CPU_BLOCKED_DW_H
 #define DET_BACKEND_CPU_BLOCKED_DW_H
 
-#include "backend/cpu/blocked.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/blocked_form.h"
 
 #define DW_OUTPUTS 4
-#define DW_LINES   320 /* of L1 */
+#define DW_PIXELS  (320 * DETK_BLOCK / WORDS) /* in L1 */
 #define DW_UNROLL  _Pragma("GCC unroll 32")
 
 /* `count` outputs (a constant) from the one at `at` on. */
@@ -23,7 +22,7 @@ V_INLINE void dw_outputs(const float *const *rows, ptrdiff_t at, const v_f32 (*k
         const float *in = rows[r] + at;
         DW_UNROLL for (int x = 0; x < (count - 1) * stride + 3; x++)
         {
-            v_f32 column = v_load_all(in + x * DETK_BLOCK);
+            v_f32 column = load_channels(in + x * WORDS);
             V_KEEP(column);
             DW_UNROLL for (int o = 0; o < count; o++)
             {
@@ -33,7 +32,7 @@ V_INLINE void dw_outputs(const float *const *rows, ptrdiff_t at, const v_f32 (*k
         }
     }
     DW_UNROLL for (int o = 0; o < count; o++)
-        v_store_all(out + o * DETK_BLOCK, relu6 ? v_relu6(sum[o]) : sum[o]);
+        store_channels(out + o * WORDS, relu6 ? v_relu6(sum[o]) : sum[o]);
 }
 
 /* Outputs of some rows and columns. */
@@ -50,18 +49,19 @@ V_INLINE void dw_vector(const struct detk_dw_rows *job, struct dw_part part, int
     const v_f32 bias = v_load_all(job->bias + v * V_WIDTH);
     for (int32_t y = part.y; y < part.end_y; y++) {
         const float *const *rows = job->rows + (ptrdiff_t)y * stride;
-        ptrdiff_t at = (ptrdiff_t)part.x * stride * DETK_BLOCK + v * V_WIDTH;
-        float *out = job->out + y * job->out_row + (ptrdiff_t)part.x * DETK_BLOCK + v * V_WIDTH;
+        ptrdiff_t at = (ptrdiff_t)part.x * stride * WORDS + WORDS_OF(v * V_WIDTH);
+        float *out =
+            job->out + y * job->out_row + (ptrdiff_t)part.x * WORDS + WORDS_OF(v * V_WIDTH);
         int32_t left = part.end_x - part.x;
         for (; left >= DW_OUTPUTS; left -= DW_OUTPUTS) {
             dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, DW_OUTPUTS, stride);
-            at += DW_OUTPUTS * stride * DETK_BLOCK;
-            out += DW_OUTPUTS * DETK_BLOCK;
+            at += DW_OUTPUTS * stride * WORDS;
+            out += DW_OUTPUTS * WORDS;
         }
         for (; left >= 2; left -= 2) {
             dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, 2, stride);
-            at += 2 * stride * DETK_BLOCK;
-            out += 2 * DETK_BLOCK;
+            at += 2 * stride * WORDS;
+            out += 2 * WORDS;
         }
         if (left > 0)
             dw_outputs(rows, at, (const v_f32(*)[3])k, bias, relu6, out, 1, stride);
@@ -83,8 +83,8 @@ static int32_t dw_least(int32_t a, int32_t b)
 static void dw_rows(const struct detk_dw_rows *job)
 {
     const int32_t stride = job->stride, in_w = job->out_w * stride + 2;
-    const int32_t fit = (DW_LINES / in_w - 2) / stride;
-    const int32_t rows = fit < 1 ? 1 : fit, columns = fit < 1 ? DW_LINES / 3 / stride : job->out_w;
+    const int32_t fit = (DW_PIXELS / in_w - 2) / stride;
+    const int32_t rows = fit < 1 ? 1 : fit, columns = fit < 1 ? DW_PIXELS / 3 / stride : job->out_w;
     for (int32_t y = 0; y < job->out_rows; y += rows) {
         for (int32_t x = 0; x < job->out_w; x += columns) {
             const struct dw_part part = {y, dw_least(y + rows, job->out_rows), x,

@@ -1,19 +1,19 @@
-/* blocked_tile.h: body of the pixel tiles of blocked.h, included by blocked_<isa>.c. Rows and vectors are constants after
+/* blocked_tile.h: body of the pixel tiles of blocked.h, included by blocked_table.h. Rows and vectors are constants after
  * inlining, so the accumulators live in registers; a tile of every height up to the largest, so that a tail costs no wasted
  * work. */
 #ifndef DET_BACKEND_CPU_BLOCKED_TILE_H
 #define DET_BACKEND_CPU_BLOCKED_TILE_H
 
-#include "backend/cpu/blocked.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/blocked_form.h"
 
 #define UNROLL_ALL   _Pragma("GCC unroll 16")
 #define UNROLL_STEPS _Pragma("GCC unroll 4")
 
-/* Floats from the tile's first column to vector v's: panels begin with a block. */
-#define VECTOR_AT(block, v) ((v)*V_WIDTH / DETK_BLOCK * (block) + (v)*V_WIDTH % DETK_BLOCK)
+/* Words from the tile's first column to vector v's: panels begin with a block. */
+#define VECTOR_AT(block, v) \
+    ((v)*V_WIDTH / DETK_BLOCK * (block) + WORDS_OF((v)*V_WIDTH % DETK_BLOCK))
 
-/* The last columns do not fill the vectors. Out of line: only a network's outputs have such. */
+/* The last columns do not fill the vectors, or the result has another form. Out of line: only a network's outputs are so. */
 static __attribute__((noinline)) void write_part(const struct detk_pixel_tile *t, float *c,
                                                  int rows, int width, const float *sums)
 {
@@ -26,16 +26,30 @@ static __attribute__((noinline)) void write_part(const struct detk_pixel_tile *t
     }
 }
 
-/* One term: a row of b times a channel of each pixel. */
-V_INLINE void step(v_f32 (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
-                   const int rows, const int vectors)
+/* One word of each pixel times a row of b, or a part of both; `single`: of a pair of channels only the first exists. */
+V_INLINE void step_part(v_f32 (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
+                        const int rows, const int vectors, const bool single, const int part)
 {
     v_f32 right[DETK_TILE_MAX_VECTORS];
-    UNROLL_ALL for (int v = 0; v < vectors; v++) right[v] = v_load_all(b + v * V_WIDTH);
+    UNROLL_ALL for (int v = 0; v < vectors; v++) right[v] =
+        part_of(v_load_all(b + v * V_WIDTH), part);
     UNROLL_ALL for (int i = 0; i < rows; i++)
     {
-        const v_f32 left = v_set(a[i * DETK_BLOCK]);
-        UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] = v_fma(left, right[v], sum[i][v]);
+        const float *word = a + i * WORDS;
+        const v_f32 left = part_of(single ? set_first(word) : v_set(*word), part);
+        UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] =
+            add_product(left, right[v], sum[i][v]);
+    }
+}
+
+V_INLINE void step(v_f32 (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
+                   const int rows, const int vectors, const bool single)
+{
+    step_part(sum, a, b, rows, vectors, single, 0);
+    if (PARTS > 1 && !single) {
+        /* Words are loaded again: there are no registers to keep them in. */
+        __asm__ volatile("" ::: "memory");
+        step_part(sum, a, b, rows, vectors, single, 1);
     }
 }
 
@@ -63,20 +77,22 @@ V_INLINE const float *one_tile(const struct detk_pixel_tile *t, const float *a, 
     int32_t left = t->terms;
     for (; left >= DETK_BLOCK; left -= DETK_BLOCK) {
         /* The same block of the pixels that come next. */
-        UNROLL_ALL for (int i = 0; i < rows; i++)
-            __builtin_prefetch(a + (rows + i) * DETK_BLOCK, 0, 3);
+        UNROLL_ALL for (int i = 0; i < rows; i += DETK_BLOCK / WORDS)
+            __builtin_prefetch(a + (rows + i) * WORDS, 0, 3);
         __builtin_prefetch(ahead, 0, 2);
         ahead += DETK_BLOCK;
-        UNROLL_STEPS for (int s = 0; s < DETK_BLOCK; s++)
+        UNROLL_STEPS for (int s = 0; s < WORDS; s++)
         {
-            step(sum, a + s, b, rows, vectors);
+            step(sum, a + s, b, rows, vectors, false);
             b += vectors * V_WIDTH;
         }
         a += a_block;
     }
-    for (; left > 0; left--, a++, b += vectors * V_WIDTH)
-        step(sum, a, b, rows, vectors);
-    if (t->cols < vectors * V_WIDTH) {
+    for (; left >= DETK_BLOCK / WORDS; left -= DETK_BLOCK / WORDS, a++, b += vectors * V_WIDTH)
+        step(sum, a, b, rows, vectors, false);
+    if (WORDS < DETK_BLOCK && left > 0)
+        step(sum, a, b, rows, vectors, true);
+    if (t->cols < vectors * V_WIDTH || (WORDS < DETK_BLOCK && t->plain)) {
         _Alignas(64) float sums[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS * V_WIDTH];
         UNROLL_ALL for (int i = 0; i < rows; i++)
         {
@@ -90,7 +106,7 @@ V_INLINE const float *one_tile(const struct detk_pixel_tile *t, const float *a, 
         UNROLL_ALL for (int i = 0; i < rows; i++)
         {
             UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] =
-                v_add(sum[i][v], v_load_all(add + i * DETK_BLOCK + VECTOR_AT(t->add_block, v)));
+                v_add(sum[i][v], load_channels(add + i * WORDS + VECTOR_AT(t->add_block, v)));
         }
     }
     if (t->relu6) {
@@ -102,7 +118,7 @@ V_INLINE const float *one_tile(const struct detk_pixel_tile *t, const float *a, 
     UNROLL_ALL for (int i = 0; i < rows; i++)
     {
         UNROLL_ALL for (int v = 0; v < vectors; v++)
-            v_store_all(c + i * c_pixel + VECTOR_AT(c_block, v), sum[i][v]);
+            store_channels(c + i * c_pixel + VECTOR_AT(c_block, v), sum[i][v]);
     }
     return ahead;
 }
@@ -113,10 +129,10 @@ V_INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int v
     float *c = t->c;
     for (int64_t left = t->tiles; left > 0; left--) {
         ahead = one_tile(t, a, add, c, ahead, rows, vectors);
-        a += rows * DETK_BLOCK;
+        a += rows * WORDS;
         c += rows * t->c_pixel;
         if (add != NULL)
-            add += rows * DETK_BLOCK;
+            add += rows * WORDS;
     }
 }
 

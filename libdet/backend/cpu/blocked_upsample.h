@@ -1,18 +1,17 @@
-/* blocked_upsample.h: body of the addition of an upsampled row of blocked.h, included by blocked_<isa>.c. */
+/* blocked_upsample.h: body of the addition of an upsampled row of blocked.h, included by blocked_table.h. */
 #ifndef DET_BACKEND_CPU_BLOCKED_UPSAMPLE_H
 #define DET_BACKEND_CPU_BLOCKED_UPSAMPLE_H
 
-#include "backend/cpu/blocked.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/blocked_form.h"
 
 static void add_upsampled(const float *low, int32_t w, float *to)
 {
-    for (int32_t x = 0; x < w; x += 2, low += DETK_BLOCK, to += 2 * DETK_BLOCK) {
-        for (int j = 0; j < DETK_BLOCK; j += V_WIDTH) {
-            const v_f32 value = v_load_all(low + j);
-            v_store_all(to + j, v_add(v_load_all(to + j), value));
+    for (int32_t x = 0; x < w; x += 2, low += WORDS, to += 2 * WORDS) {
+        for (int j = 0; j < WORDS; j += WORDS_OF(V_WIDTH)) {
+            const v_f32 value = load_channels(low + j);
+            store_channels(to + j, v_add(load_channels(to + j), value));
             if (x + 1 < w)
-                v_store_all(to + DETK_BLOCK + j, v_add(v_load_all(to + DETK_BLOCK + j), value));
+                store_channels(to + WORDS + j, v_add(load_channels(to + WORDS + j), value));
         }
     }
 }

@@ -10,11 +10,16 @@ static det_status device_open(struct det_env *env, const struct det_device_setti
                               struct det_device **out)
 {
     *out = NULL;
-    if (settings->precision != DET_PRECISION_F32)
+    const struct det_ops *ops = settings->ops;
+    if (settings->precision == DET_PRECISION_TF32)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "precision: the CPU computes in f32 only, tf32 and bf16 need CUDA");
+                        "precision tf32: the CPU computes in f32 or bf16, tf32 needs CUDA");
+    if (settings->precision == DET_PRECISION_BF16 && ops->blocked_bf16 == NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "precision bf16: instruction set \"%s\" computes in f32 only", ops->name);
     DET_TRY_RETURN(det_alloc(env, out, 1, sizeof **out, "device"));
-    **out = (struct det_device){.ops = settings->ops, .pool = settings->pool};
+    **out =
+        (struct det_device){.ops = ops, .pool = settings->pool, .precision = settings->precision};
     return DET_OK;
 }
 
@@ -26,8 +31,12 @@ static void device_close(struct det_env *env, struct det_device **device)
 static void device_describe(const struct det_device *device, char *text, size_t bytes)
 {
     const int threads = det_pool_threads(device->pool);
-    snprintf(text, bytes, "cpu: %s, %d thread%s", device->ops->name, threads,
-             threads == 1 ? "" : "s");
+    const char *precision = device->precision == DET_PRECISION_F32 ? ""
+                            : device->ops->multiplies_bf16
+                                ? ", bf16"
+                                : ", bf16 without its instructions, slower than f32";
+    snprintf(text, bytes, "cpu: %s, %d thread%s%s", device->ops->name, threads,
+             threads == 1 ? "" : "s", precision);
 }
 
 static det_status nothing_to_copy(struct det_env *env, struct det_step *step)

@@ -8,6 +8,7 @@
 struct det_device {
     const struct det_ops *ops; /* borrowed, like the pool */
     struct det_pool *pool;
+    enum det_precision precision; /* F32 or BF16 */
 };
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,

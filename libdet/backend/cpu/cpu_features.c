@@ -42,3 +42,11 @@ const char *detk_why_not_avx512(void)
         return "the operating system does not save the AVX-512 registers";
     return NULL;
 }
+
+const char *detk_why_not_avx512bf16(void)
+{
+    const char *reason = detk_why_not_avx512();
+    if (reason != NULL)
+        return reason;
+    return __builtin_cpu_supports("avx512bf16") ? NULL : "this processor has no AVX512-BF16";
+}

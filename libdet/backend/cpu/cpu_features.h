@@ -6,5 +6,6 @@
 /* NULL when the set can be used, else why not: a constant text. Call __builtin_cpu_init() before. */
 const char *detk_why_not_avx2(void);
 const char *detk_why_not_avx512(void);
+const char *detk_why_not_avx512bf16(void);
 
 #endif

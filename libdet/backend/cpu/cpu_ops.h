@@ -1,6 +1,6 @@
 /* cpu_ops.h: the fast CPU kernels, one set per instruction set, and what they share.
  *
- * One stem per family: dwconv_kernel.h, bn_kernel.h and elementwise_kernel.h hold the code, written
+ * One stem per family: dwconv_kernel.h, column_sums_kernel.h and elementwise_kernel.h hold the code, written
  * with the vector macros of simd.h; dwconv_sse2.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
  * Nothing outside a file whose name ends in an instruction set may be compiled for it.
  *
@@ -14,17 +14,17 @@
 #include "backend/op_names.h"
 
 DET_DECLARE_DWCONV(sse2);
-DET_DECLARE_BN(sse2);
+DET_DECLARE_COLUMN_SUMS(sse2);
 DET_DECLARE_ELEMENTWISE(sse2);
 DET_DECLARE_NORM(sse2);
 
 DET_DECLARE_DWCONV(avx2);
-DET_DECLARE_BN(avx2);
+DET_DECLARE_COLUMN_SUMS(avx2);
 DET_DECLARE_ELEMENTWISE(avx2);
 DET_DECLARE_NORM(avx2);
 
 DET_DECLARE_DWCONV(avx512);
-DET_DECLARE_BN(avx512);
+DET_DECLARE_COLUMN_SUMS(avx512);
 DET_DECLARE_ELEMENTWISE(avx512);
 DET_DECLARE_NORM(avx512);
 

@@ -36,6 +36,9 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     struct det_step *step = NULL;
     det_status status = DET_OK;
     *out = NULL;
+    if (device->precision != DET_PRECISION_F32)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "precision bf16: the CPU trains in f32 only, training in bf16 needs CUDA");
     DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
     step->learner = l;
     step->pool = device->pool;
@@ -164,16 +167,6 @@ static void update_averages(const struct det_step *step)
     }
 }
 
-static void begin_averages(struct det_learner *l)
-{
-    for (int32_t p = 0; p < l->graph.param_count; p++) {
-        const struct det_param *param = &l->graph.params[p];
-        if (param->trainable)
-            memcpy(l->slots[l->average_slot] + param->offset, l->params + param->offset,
-                   param->count * sizeof(float));
-    }
-}
-
 static void update(const struct det_step *step, float learning_rate,
                    const struct det_step_result *result)
 {
@@ -183,8 +176,6 @@ static void update(const struct det_step *step, float learning_rate,
         s->clip_norm > 0 ? det_clip_factor(result->gradient_norm, s->clip_norm) : 1.0f;
     if (s->rule == DET_UPDATE_RMSPROP)
         learning_rate *= det_rmsprop_rate_factor(s->rmsprop_decay, l->updates);
-    if (l->average_slot >= 0 && l->updates == 0)
-        begin_averages(l);
     for (int32_t p = 0; p < l->graph.param_count; p++) {
         const struct det_param *param = &l->graph.params[p];
         if (!l->trainable[p])

@@ -9,6 +9,7 @@
 
 struct det_prepared {
     const struct det_graph *graph;
+    const struct detk_blocked *kernels;
     struct detk_step *steps;
     int32_t step_count;
     struct detk_run run;
@@ -85,7 +86,7 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
         for (const int32_t end = group_end(w, i); i < end; i++) {
             const struct detk_unit *unit = &w->units[i];
             const struct det_tensor t = g->tensors[unit->out];
-            size_t floats = 0;
+            size_t words = 0;
             if (unit->in2 >= 0)
                 use(&w->blocks[unit->in2], time);
             use(&w->blocks[unit->in], time);
@@ -93,9 +94,9 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
             if (is_output(g, unit->out))
                 continue;
             w->maps[unit->out] =
-                detk_map_blocked(t.height, t.width, t.channels, read_by_depthwise(w, unit->out),
-                                 net->run.batch, &floats);
-            if (!det_size_mul(floats, sizeof(float), &w->blocks[unit->out].bytes))
+                detk_map_blocked(net->kernels, t.height, t.width, t.channels,
+                                 read_by_depthwise(w, unit->out), net->run.batch, &words);
+            if (!det_size_mul(words, sizeof(float), &w->blocks[unit->out].bytes))
                 return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "network tensors are too large");
         }
     }
@@ -185,7 +186,8 @@ static det_status check(struct det_env *env, const struct det_graph *g, int32_t 
 
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
                                const float *params, const struct det_ops *ops,
-                               struct det_pool *pool, int32_t batch, struct det_prepared **out)
+                               const struct detk_blocked *kernels, struct det_pool *pool,
+                               int32_t batch, struct det_prepared **out)
 {
     *out = NULL;
     DET_TRY_RETURN(check(env, graph, batch));
@@ -197,6 +199,7 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     const size_t tensors = (size_t)graph->tensor_count;
     DET_TRY(det_alloc(env, &net, 1, sizeof *net, "network"));
     net->graph = graph;
+    net->kernels = kernels;
     net->bytes = sizeof *net;
     net->run.batch = batch;
     net->run.exec.pool = pool;
@@ -211,7 +214,7 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     DET_TRY(detk_units_find(env, graph, w.units, &w.count));
     DET_TRY(plan_tensors(env, net, &w));
     const int threads = det_pool_threads(pool);
-    const struct detk_source source = {graph, params, ops, w.maps, threads};
+    const struct detk_source source = {graph, params, ops, kernels, w.maps, threads};
     DET_TRY(make_steps(env, net, &w, &source));
     DET_TRY(allocate_scratch(env, net, threads));
 fail:

@@ -13,10 +13,10 @@
 
 #include "backend/cpu/prepared_steps.h"
 
-#define WHOLE_FLOATS  12288 /* a panel's block of the expanded image: so small ones go by channels */
-#define NEAR_FLOATS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
-#define BAND_FLOATS   131072 /* of what a band touches: half of a small L2 */
-#define MATRIX_FLOATS 65536  /* of a projection's input that stays in L2 while the panels pass */
+#define WHOLE_WORDS  12288 /* a panel's block of the expanded image: so small ones go by channels */
+#define NEAR_WORDS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
+#define BAND_WORDS   131072 /* of what a band touches: half of a small L2 */
+#define MATRIX_WORDS 65536  /* of a projection's input that stays in L2 while the panels pass */
 
 struct job {
     const struct detk_block_step *step;
@@ -28,10 +28,11 @@ struct job {
 struct scratch {
     const float **rows; /* of one block, as the depthwise kernel wants them */
     float *zeros;       /* a row of them */
-    float *expanded;    /* [panel's blocks][rows][mid_w + 2][16] */
-    float *spread;      /* [blocks][band's pixels][16] */
-    float *halo;        /* [blocks][2][mid_w + 2][16] */
+    float *expanded;    /* [panel's blocks][rows][mid_w + 2] pixels of a block */
+    float *spread;      /* [blocks][band's pixels] */
+    float *halo;        /* [blocks][2][mid_w + 2] */
     float *slab;        /* of the stem */
+    float *narrowed;    /* a row of the stem's results, where blocks are bf16 */
 };
 
 static int32_t expanded_channels(const struct detk_block_step *s)
@@ -39,9 +40,15 @@ static int32_t expanded_channels(const struct detk_block_step *s)
     return s->depthwise.c;
 }
 
+/* Words of a block of one pixel. */
+static ptrdiff_t words_of(const struct detk_block_step *s)
+{
+    return s->depthwise.kernels->words;
+}
+
 static ptrdiff_t pitch_of(const struct detk_block_step *s)
 {
-    return (ptrdiff_t)(s->mid_w + 2) * DETK_BLOCK;
+    return (s->mid_w + 2) * words_of(s);
 }
 
 static int32_t rows_for(const struct detk_block_step *s, int32_t out_rows)
@@ -72,11 +79,11 @@ static int32_t panel_count(const struct detk_block_step *s)
     return is_stem(s) ? detk_blocks(s->stem_c) : s->expand.panels;
 }
 
-/* Floats between blocks of the depthwise results. A distance of pages would put all blocks into the same sets of L1. */
+/* Words between blocks of the depthwise results. A distance of pages would put all blocks into the same sets of L1. */
 static ptrdiff_t spread_block(const struct detk_block_step *s)
 {
-    const ptrdiff_t floats = (ptrdiff_t)(s->band > 0 ? s->band : s->out.h) * s->out.w * DETK_BLOCK;
-    return floats % 1024 == 0 ? floats + DETK_BLOCK : floats;
+    const ptrdiff_t words = (s->band > 0 ? s->band : s->out.h) * s->out.w * words_of(s);
+    return words % 1024 == 0 ? words + DETK_BLOCK : words;
 }
 
 /* With memory NULL: only the size. */
@@ -91,47 +98,47 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
         s->band > 0 ? blocks * (size_t)spread_block(s) : 0,
         s->band > 0 ? blocks * 2 * pitch : 0,
         is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, (int32_t)rows)) : 0,
+        is_stem(s) ? (size_t)s->mid_w * DETK_BLOCK : 0,
     };
-    float *at[6] = {NULL};
+    float *at[7] = {NULL};
     size_t total = 0;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         if (memory != NULL)
             at[i] = memory + total;
         total += sizes[i];
     }
-    *to = (struct scratch){(const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5]};
+    *to = (struct scratch){(const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5], at[6]};
     return total;
 }
 
 void detk_block_plan(struct detk_block_step *s, int threads)
 {
-    const int64_t channels = (int64_t)detk_blocks(expanded_channels(s)) * DETK_BLOCK;
+    const int64_t channels = (int64_t)detk_blocks(expanded_channels(s)) * words_of(s);
     const int64_t pitch = pitch_of(s);
     s->band = 0;
     s->chunks = 1;
-    if ((s->mid_h + 2) * pitch > WHOLE_FLOATS) {
+    if ((s->mid_h + 2) * pitch > WHOLE_WORDS) {
         /* A row's share: depthwise results, halo, expansion, input. */
         const int64_t row =
             s->out.w * channels +
             s->depthwise.stride * (panel_blocks(s) * pitch + s->in.row * detk_blocks(s->in.c));
         const int64_t fixed = (3 - s->depthwise.stride) * pitch * detk_blocks(expanded_channels(s));
-        s->band = (int32_t)detk_min(s->out.h, detk_max(1, (BAND_FLOATS - fixed / 2) / row));
+        s->band = (int32_t)detk_min(s->out.h, detk_max(1, (BAND_WORDS - fixed / 2) / row));
         const int64_t bands = detk_div_up(s->out.h, s->band);
         s->chunks = (int32_t)detk_min(bands, threads == 1 ? 1 : 2 * (int64_t)threads);
     }
-    s->near = (int32_t)detk_max(1, (NEAR_FLOATS / pitch - 2) / s->depthwise.stride);
+    s->near = (int32_t)detk_max(1, (NEAR_WORDS / pitch - 2) / s->depthwise.stride);
     struct scratch unused;
     s->scratch_floats = lay_out(s, NULL, &unused);
     s->shared_floats =
         s->band > 0 ? 0 : (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
 }
 
-/* The stem's rows r..end-1 of block `block`, from a slab that begins with row r. */
-static void run_stem(const struct detk_block_step *s, const float *slab, int32_t block,
-                     int32_t rows, float *to)
+/* One of the stem's rows: 16 channels of block `block`. */
+static void stem_row(const struct detk_block_step *s, const float *slab, int32_t block, float *to)
 {
     const struct detk_gemm *g = s->gemm;
-    const int64_t pitch = detk_slab_pitch(&s->view), terms = detk_view_terms(&s->view);
+    const int64_t terms = detk_view_terms(&s->view);
     const int32_t width = detk_stem_width(g), vectors = width / g->lanes;
     for (int32_t first = 0; first < DETK_BLOCK; first += width) {
         const int32_t column = block * DETK_BLOCK + first;
@@ -139,7 +146,7 @@ static void run_stem(const struct detk_block_step *s, const float *slab, int32_t
             break;
         struct detk_tile t = {
             .a_row = (ptrdiff_t)s->view.step * s->view.c,
-            .a_segment = pitch,
+            .a_segment = detk_slab_pitch(&s->view),
             .segments = s->view.taps_h,
             .run = s->view.taps_w * s->view.c,
             .b = s->stem + column * terms,
@@ -150,17 +157,29 @@ static void run_stem(const struct detk_block_step *s, const float *slab, int32_t
             .relu6 = s->stem_relu6,
             .ahead = slab,
         };
-        for (int32_t r = 0; r < rows; r++) {
-            const int64_t groups = detk_div_up(s->mid_w, g->max_rows);
-            int64_t x = 0;
-            for (int64_t i = 0; i < groups; i++) {
-                const int64_t next = detk_cut(s->mid_w, groups, i + 1);
-                t.a = slab + r * s->view.step * pitch + x * t.a_row;
-                t.c = to + r * pitch_of(s) + first + x * DETK_BLOCK;
-                g->across[vectors - 1][next - x - 1](&t);
-                x = next;
-            }
+        const int64_t groups = detk_div_up(s->mid_w, g->max_rows);
+        int64_t x = 0;
+        for (int64_t i = 0; i < groups; i++) {
+            const int64_t next = detk_cut(s->mid_w, groups, i + 1);
+            t.a = slab + x * t.a_row;
+            t.c = to + first + x * DETK_BLOCK;
+            g->across[vectors - 1][next - x - 1](&t);
+            x = next;
         }
+    }
+}
+
+/* Rows of one block of the stem, from a slab that begins with the first. */
+static void run_stem(const struct detk_block_step *s, const struct scratch *m, const float *slab,
+                     int32_t block, int32_t rows, float *to)
+{
+    const struct detk_blocked *k = s->depthwise.kernels;
+    for (int32_t r = 0; r < rows; r++) {
+        stem_row(s, slab, block, k->narrow == NULL ? to : m->narrowed);
+        if (k->narrow != NULL)
+            k->narrow(m->narrowed, s->mid_w, to);
+        slab += s->view.step * detk_slab_pitch(&s->view);
+        to += pitch_of(s);
     }
 }
 
@@ -169,10 +188,11 @@ static void clear_edges(const struct detk_block_step *s, const struct scratch *m
 {
     const ptrdiff_t pitch = pitch_of(s);
     const int32_t rows = panel_blocks(s) * rows_at_once(s);
+    const size_t pixel = (size_t)words_of(s) * sizeof(float);
     memset(m->zeros, 0, (size_t)pitch * sizeof(float));
     for (int32_t r = 0; r < rows; r++) {
-        memset(m->expanded + r * pitch, 0, DETK_BLOCK * sizeof(float));
-        memset(m->expanded + (r + 1) * pitch - DETK_BLOCK, 0, DETK_BLOCK * sizeof(float));
+        memset(m->expanded + r * pitch, 0, pixel);
+        memset(m->expanded + (r + 1) * pitch - words_of(s), 0, pixel);
     }
 }
 
@@ -197,12 +217,12 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
                    int32_t panel, struct window w, int32_t begin, int32_t end)
 {
     const ptrdiff_t pitch = pitch_of(s);
-    float *to = m->expanded + (begin - w.begin) * pitch + DETK_BLOCK;
+    float *to = m->expanded + (begin - w.begin) * pitch + words_of(s);
     if (begin >= end)
         return;
     if (is_stem(s)) {
         const ptrdiff_t skipped = (begin - w.begin) * s->view.step * detk_slab_pitch(&s->view);
-        run_stem(s, m->slab + skipped, panel, end - begin, to);
+        run_stem(s, m, m->slab + skipped, panel, end - begin, to);
         return;
     }
     const struct detk_pixels x = {
@@ -212,7 +232,7 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         .a_row = s->in.row,
         .a_block = s->in.block,
         .c = to,
-        .c_pixel = DETK_BLOCK,
+        .c_pixel = words_of(s),
         .c_row = pitch,
         .c_block = rows_at_once(s) * pitch,
     };
@@ -225,7 +245,7 @@ static void expand_and_spread(const struct detk_block_step *s, const struct scra
                               int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
                               float *spread)
 {
-    const ptrdiff_t pitch = pitch_of(s), row = (ptrdiff_t)s->out.w * DETK_BLOCK;
+    const ptrdiff_t pitch = pitch_of(s), row = s->out.w * words_of(s);
     const struct detk_depthwise *d = &s->depthwise;
     int32_t block = panel, end_block = panel + 1;
     if (!is_stem(s)) {
@@ -243,7 +263,7 @@ static void expand_and_spread(const struct detk_block_step *s, const struct scra
         for (int32_t b = block; b < end_block; b++) {
             for (int32_t i = 0; i < rows_for(s, to - from); i++)
                 m->rows[i] =
-                    expanded_row(s, m, w, b - block, b, top + i) + (1 - d->pad_left) * DETK_BLOCK;
+                    expanded_row(s, m, w, b - block, b, top + i) + (1 - d->pad_left) * words_of(s);
             detk_depthwise_run(d, b, m->rows, to - from, s->out.w,
                                spread + b * spread_block(s) + (from - y) * row, row);
         }
@@ -276,13 +296,13 @@ static struct window window_of(const struct detk_block_step *s, int32_t y, int32
 static void project(const struct detk_block_step *s, const float *spread, int32_t image,
                     int32_t spread_y, int32_t y, int32_t end, int32_t panel, int32_t end_panel)
 {
-    const ptrdiff_t row = (ptrdiff_t)s->out.w * DETK_BLOCK;
+    const ptrdiff_t row = s->out.w * words_of(s);
     /* Images are not apart here: their stride is 0. Read only. */
     const struct detk_map middle = {.first = (float *)(uintptr_t)spread,
                                     .h = s->out.h,
                                     .w = s->out.w,
                                     .c = expanded_channels(s),
-                                    .pixel = DETK_BLOCK,
+                                    .pixel = words_of(s),
                                     .row = row,
                                     .block = spread_block(s)};
     for (; panel < end_panel; panel++) {
@@ -339,7 +359,7 @@ static void panel_task(void *argument, int32_t task, int32_t worker)
 static int32_t bands_of(const struct detk_block_step *s)
 {
     return (int32_t)detk_min(
-        s->out.h, detk_div_up((int64_t)s->out.h * s->out.w * expanded_channels(s), MATRIX_FLOATS));
+        s->out.h, detk_div_up((int64_t)s->out.h * s->out.w * s->project.rows, MATRIX_WORDS));
 }
 
 static int32_t groups_of(const struct detk_block_step *s)

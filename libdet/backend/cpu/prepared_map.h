@@ -8,8 +8,8 @@
 struct detk_map {
     float *first; /* pixel 0, 0 of channel 0 of image 0 */
     int32_t h, w, c;
-    bool framed, plain;
-    ptrdiff_t pixel, row, block, image; /* strides in floats; block: of 16 channels */
+    bool framed, plain, bf16;
+    ptrdiff_t pixel, row, block, image; /* strides in words (blocked.h); block: of 16 channels */
 };
 
 static inline int32_t detk_blocks(int32_t channels)
@@ -23,9 +23,9 @@ static inline float *detk_map_at(const struct detk_map *map, int32_t image, int3
     return map->first + image * map->image + block * map->block + y * map->row + x * map->pixel;
 }
 
-/* In blocks; *floats is what `batch` images take. `first` is still NULL: detk_map_place() sets it. */
-struct detk_map detk_map_blocked(int32_t h, int32_t w, int32_t c, bool framed, int32_t batch,
-                                 size_t *floats);
+/* In blocks of the kernels' form; *words is what `batch` images take. `first` is still NULL: detk_map_place() sets it. */
+struct detk_map detk_map_blocked(const struct detk_blocked *kernels, int32_t h, int32_t w,
+                                 int32_t c, bool framed, int32_t batch, size_t *words);
 void detk_map_place(struct detk_map *map, float *memory);
 /* Plain NHWC at `first`, images `image` floats apart. */
 struct detk_map detk_map_plain(float *first, int32_t h, int32_t w, int32_t c, ptrdiff_t image);
@@ -46,7 +46,7 @@ void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct det
                             const struct detk_map *to, int32_t image, int32_t block,
                             int32_t end_block, int32_t y, int32_t end);
 
-/* Copies an image to and from plain NHWC [h][w][c]. */
+/* Copies an image to and from plain float32 NHWC [h][w][c]. */
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain);
 void detk_map_write(const struct detk_map *map, int32_t image, const float *plain);
 

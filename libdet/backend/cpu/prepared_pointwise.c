@@ -3,7 +3,7 @@
 #include "backend/cpu/prepared_steps.h"
 
 #define BAND_PIXELS 100   /* at least, for a panel of weights to serve */
-#define BAND_FLOATS 49152 /* of input: stays in L2 while the panels pass */
+#define BAND_WORDS  49152 /* of input: stays in L2 while the panels pass */
 
 struct job {
     const struct detk_pointwise_step *step;
@@ -13,13 +13,13 @@ struct job {
 void detk_pointwise_plan(struct detk_pointwise_step *step)
 {
     const struct detk_pointwise *p = &step->pointwise;
-    const int64_t row = (int64_t)step->out.w * p->in_c;
-    const int64_t wanted = detk_conv_tasks(row * step->out.h * p->out_c);
+    const int64_t terms = (int64_t)step->out.w * p->in_c, row = (int64_t)step->out.w * p->rows;
+    const int64_t wanted = detk_conv_tasks(terms * step->out.h * p->out_c);
     step->bands =
-        (int32_t)detk_min(step->out.h, detk_max(1, detk_div_up(row * step->out.h, BAND_FLOATS)));
+        (int32_t)detk_min(step->out.h, detk_max(1, detk_div_up(row * step->out.h, BAND_WORDS)));
     step->band = (int32_t)detk_div_up(step->out.h, step->bands);
     const int64_t least = detk_div_up(BAND_PIXELS, step->out.w);
-    step->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_FLOATS / row));
+    step->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_WORDS / row));
     step->bands = (int32_t)detk_div_up(step->out.h, step->band);
     step->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, step->bands)));
 }

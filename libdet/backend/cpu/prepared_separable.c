@@ -10,9 +10,15 @@ struct job {
     const struct detk_run *run;
 };
 
+/* Words of a row of a block of the depthwise results. */
+static ptrdiff_t row_of(const struct detk_branch *b)
+{
+    return (ptrdiff_t)b->out.w * b->depthwise.kernels->words;
+}
+
 static size_t scratch_of(const struct detk_branch *b)
 {
-    return (size_t)detk_blocks(b->depthwise.c) * (size_t)b->band * (size_t)b->out.w * DETK_BLOCK;
+    return (size_t)detk_blocks(b->depthwise.c) * (size_t)b->band * (size_t)row_of(b);
 }
 
 void detk_separable_plan(struct detk_separable_step *step)
@@ -32,7 +38,7 @@ void detk_separable_plan(struct detk_separable_step *step)
 static void spread(const struct detk_branch *b, int32_t image, int32_t y, int32_t end, float *to)
 {
     const struct detk_depthwise *d = &b->depthwise;
-    const ptrdiff_t row = (ptrdiff_t)b->out.w * DETK_BLOCK;
+    const ptrdiff_t row = row_of(b);
     const float *rows[2 * BAND_PIXELS + 3];
     const int32_t in_rows = (end - y - 1) * d->stride + 3;
     for (int32_t block = 0; block < detk_blocks(d->c); block++) {
@@ -56,14 +62,14 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const int32_t end = (int32_t)detk_min(y + b->band, b->out.h);
     if (y >= end)
         return;
-    const ptrdiff_t row = (ptrdiff_t)b->out.w * DETK_BLOCK;
+    const ptrdiff_t row = row_of(b);
     const struct detk_map middle = {
         /* image stride 0 */
         .first = job->run->scratch + (size_t)worker * job->run->scratch_floats,
         .h = end - y,
         .w = b->out.w,
         .c = b->depthwise.c,
-        .pixel = DETK_BLOCK,
+        .pixel = b->depthwise.kernels->words,
         .row = row,
         .block = (end - y) * row,
     };

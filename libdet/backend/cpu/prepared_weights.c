@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backend/cpu/bf16.h"
 #include "base/mem.h"
 
 static int32_t panel_width(const struct detk_pointwise *p)
@@ -34,15 +35,29 @@ static size_t padded_columns(const struct detk_pointwise *p)
     return (size_t)last.first + (size_t)last.vectors * (size_t)p->kernels->lanes;
 }
 
+/* to[rows][width] from w [in_c][out_c], `used` columns. */
+static void pack_pairs(const struct detk_pointwise *p, const float *w, int32_t used, int32_t width,
+                       float *to)
+{
+    for (int32_t k = 0; k < p->in_c; k++) {
+        for (int32_t j = 0; j < used; j++) {
+            const uint16_t value = detk_to_bf16(w[(ptrdiff_t)k * p->out_c + j]);
+            char *word = (char *)(to + (ptrdiff_t)(k / 2) * width + j);
+            memcpy(word + (size_t)(k % 2) * sizeof value, &value, sizeof value);
+        }
+    }
+}
+
 det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                int32_t in_c, int32_t out_c, const float *w, const float *bias,
                                bool relu6, struct detk_pointwise *to)
 {
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c, .relu6 = relu6};
+    to->rows = kernels->bf16 ? (in_c + 1) / 2 : in_c;
     to->panels = panel_count(to);
     const size_t columns = padded_columns(to);
     DET_TRY_RETURN(
-        det_alloc(env, &to->packed, columns, (size_t)in_c * sizeof(float), "packed weights"));
+        det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
     DET_TRY_RETURN(det_alloc(env, &to->bias, columns, sizeof(float), "packed weights"));
     if (bias != NULL)
         memcpy(to->bias, bias, (size_t)out_c * sizeof(float));
@@ -50,8 +65,10 @@ det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *k
         const struct detk_panel_span s = detk_panel_span_at(to, i);
         const int32_t width = s.vectors * kernels->lanes;
         const int32_t used = out_c - s.first < width ? out_c - s.first : width;
-        float *panel = to->packed + (size_t)s.first * (size_t)in_c;
-        for (int32_t k = 0; k < in_c; k++)
+        float *panel = to->packed + (size_t)s.first * (size_t)to->rows;
+        if (kernels->bf16)
+            pack_pairs(to, w + s.first, used, width, panel);
+        for (int32_t k = 0; k < in_c && !kernels->bf16; k++)
             memcpy(panel + (ptrdiff_t)k * width, w + (ptrdiff_t)k * out_c + s.first,
                    (size_t)used * sizeof(float));
     }
@@ -66,7 +83,7 @@ void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p)
 
 size_t detk_pointwise_floats(const struct detk_pointwise *p)
 {
-    return p->packed == NULL ? 0 : padded_columns(p) * (size_t)(p->in_c + 1);
+    return p->packed == NULL ? 0 : padded_columns(p) * (size_t)(p->rows + 1);
 }
 
 /* A run of pixels in tiles of nearly equal height: of two heights at most. */
@@ -88,16 +105,16 @@ static struct cut cut_of(const struct detk_blocked *k, int32_t vectors, int32_t 
     return cut;
 }
 
-static void run_cut(const struct cut *cut, struct detk_pixel_tile *t)
+static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile *t)
 {
     t->tiles = cut->tall_tiles;
     cut->tall(t);
     if (cut->low == NULL)
         return;
-    t->a += cut->tall_pixels * DETK_BLOCK;
+    t->a += cut->tall_pixels * words;
     t->c += cut->tall_pixels * t->c_pixel;
     if (t->add != NULL)
-        t->add += cut->tall_pixels * DETK_BLOCK;
+        t->add += cut->tall_pixels * words;
     t->tiles = cut->low_tiles;
     cut->low(t);
 }
@@ -109,9 +126,9 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
     const struct detk_panel_span s = detk_panel_span_at(p, panel);
     const int32_t width = s.vectors * k->lanes, left = p->out_c - s.first;
     const int32_t cols = x->plain && left < width ? left : width;
-    const float *b = p->packed + (size_t)s.first * (size_t)p->in_c;
+    const float *b = p->packed + (size_t)s.first * (size_t)p->rows;
     /* A part of the columns cannot be read back: such a sum is not cut. */
-    const int32_t parts = cols < width ? 1 : (p->in_c + k->most_terms - 1) / k->most_terms;
+    const int32_t parts = cols < width ? 1 : 1 + (p->in_c - 1) / k->most_terms;
     const int32_t terms = (detk_blocks(p->in_c) + parts - 1) / parts * DETK_BLOCK;
     const struct cut cut = cut_of(k, s.vectors, x->count);
     for (int32_t from = 0; from < p->in_c; from += terms) {
@@ -125,18 +142,20 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
             .relu6 = last && p->relu6,
             .c_pixel = x->c_pixel,
             .c_block = x->c_block,
+            .plain = x->plain,
             .cols = cols,
         };
         const float *a = x->a + from / DETK_BLOCK * x->a_block;
         /* While these weights are used the next ones arrive, a share with each row. */
-        const float *next = t.b + (ptrdiff_t)t.terms * width;
-        const ptrdiff_t share = (ptrdiff_t)t.terms * width / x->rows / DETK_BLOCK * DETK_BLOCK;
+        const ptrdiff_t used = (ptrdiff_t)(k->bf16 ? p->rows : t.terms) * width;
+        const float *next = t.b + used;
+        const ptrdiff_t share = used / x->rows / DETK_BLOCK * DETK_BLOCK;
         for (int32_t row = 0; row < x->rows; row++) {
             t.a = a + row * x->a_row;
             t.c = x->c + row * x->c_row;
             t.add = last && x->add != NULL ? x->add + row * x->add_row : NULL;
             t.ahead = next + row * share;
-            run_cut(&cut, &t);
+            run_cut(&cut, k->words, &t);
         }
     }
 }

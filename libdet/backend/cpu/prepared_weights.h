@@ -6,10 +6,11 @@
 #include "backend/cpu/prepared_map.h"
 #include "backend/ops.h"
 
-/* 1x1. Columns in panels, each [in_c][vectors * lanes], zeros behind the last column. */
+/* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an input channel; in bf16 a
+ * pair of them, the last perhaps with a zero. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
-    int32_t in_c, out_c, panels;
+    int32_t in_c, out_c, rows, panels;
     bool relu6;
     float *packed, *bias; /* bias: zeros where there is none */
 };

@@ -228,10 +228,9 @@ void detk_bias_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, 
     det_pool_run(x->pool, tasks_for(c), column_sums, &job);
 }
 
-size_t detk_bn_workspace__ref(int64_t rows, int32_t c, int threads)
+size_t detk_bias_workspace__ref(int64_t rows, int32_t c)
 {
     (void)rows;
     (void)c;
-    (void)threads;
     return 0;
 }

@@ -10,9 +10,34 @@
 
 DET_DECLARE_CONV(ref);
 DET_DECLARE_DWCONV(ref);
-DET_DECLARE_BN(ref);
+DET_DECLARE_COLUMN_SUMS(ref);
 DET_DECLARE_ELEMENTWISE(ref);
 DET_DECLARE_NORM(ref);
+
+/* Batch norm as an operation of its own, for tests: the fast tables have it fused with the convolutions around it.
+ *
+ * With the batch's own statistics: mean and biased variance per channel are written,
+ * out = act(gamma * (in - mean) / sqrt(variance + epsilon) + beta). */
+void detk_bn_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                          const float *gamma, const float *beta, float epsilon,
+                          enum det_activation act, float *out, float *mean, float *variance);
+/* Its gradients. With RELU6 the gradient passes where the result lay between 0 and 6; the result is computed again. din
+ * (+)=; dgamma and dbeta are written. din may be dout when accumulate is false. */
+void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                           const float *dout, const float *gamma, const float *beta,
+                           const float *mean, const float *variance, float epsilon,
+                           enum det_activation act, float *din, bool accumulate, float *dgamma,
+                           float *dbeta);
+/* Mean and variance are given (the moving ones) and constant. */
+void detk_bn_frozen_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
+                                 const float *gamma, const float *beta, const float *mean,
+                                 const float *variance, float epsilon, enum det_activation act,
+                                 float *out);
+void detk_bn_frozen_backward__ref(const struct det_exec *x, int64_t rows, int32_t c,
+                                  const float *in, const float *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
+                                  float epsilon, enum det_activation act, float *din,
+                                  bool accumulate, float *dgamma, float *dbeta);
 
 /* Channels summed at once, in doubles on the stack. */
 #define DET_REF_BLOCK 64

@@ -46,15 +46,17 @@ typedef struct det_context_settings {
     det_allocator allocator; /**< default: the C library's */
     det_logger logger;       /**< default: none, the library is silent */
     int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
-    const char
-        *cpu; /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "ref"); default "auto" */
+    const char *
+        cpu; /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "avx512bf16", "ref"); default "auto" */
     const char
         *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
                                   error; default "auto" */
     const char *
         precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
                               bf16, how activations are stored. Master weights, statistics and losses are float32 always.
-                              tf32 and bf16 need CUDA (compute capability 8.0); default "auto" */
+                              On CUDA tf32 and bf16 need compute capability 8.0. The CPU has no tf32; bf16 there is for
+                              inference with folded batch norms, fast where the instruction set is avx512bf16 and
+                              with the same answers, but slower than f32, on any other ("ref": none). Default "auto" */
     int deterministic; /**< 1: CUDA takes only library algorithms that give the same bits in each run, somewhat
                               slower. The CPU always does, for any number of threads. Default 0 */
     int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
