@@ -2,7 +2,7 @@
 #
 #   config   what it is
 #   release  optimised, the default
-#   asan     AddressSanitizer + LeakSanitizer     ubsan  UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
+#   asan     AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
 #   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU; cuda-cov counts lines
 #   isa-emu  the AVX-512 code compiled for AVX2 (tests/isa_emu), to be tested without AVX-512
 
@@ -30,14 +30,13 @@ WARNINGS += -Werror
 endif
 
 OPTIMISE_release := -O2
-OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address
-OPTIMISE_ubsan   := -O1 -fsanitize=undefined -fno-sanitize-recover=all
+OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
 OPTIMISE_cuda-cov := -O2
 OPTIMISE_isa-emu  := -O2
 ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
-$(error unknown CONFIG=$(CONFIG): release, asan, ubsan, tsan, cuda-emu, cuda-cov or isa-emu)
+$(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov or isa-emu)
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
@@ -176,17 +175,15 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	$(BUILD)/bin/det-detect $(DEMO)/exported-models/demo/model.det $(DEMO)/images/test --threshold 0.5 --json $(DEMO)/detections.jsonl --output $(DEMO)/annotated
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
-.PHONY: build-tests test asan ubsan tsan
+.PHONY: build-tests test asan tsan
 build-tests: $(RUNNER) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
-asan: ## tests under AddressSanitizer and LeakSanitizer
+asan: ## tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) CONFIG=asan test
-ubsan: ## tests under UndefinedBehaviorSanitizer
-	$(MAKE) CONFIG=ubsan test
 tsan: ## tests under ThreadSanitizer
 	$(MAKE) CONFIG=tsan test
 
@@ -212,7 +209,7 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 .PHONY: video-proof
-video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p through the bundled model: AP, tracks, counts
+video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p, DET_VIDEO_SEED (1), through the bundled model: AP, tracks, counts
 	DET_VIDEO_SECONDS=$${DET_VIDEO_SECONDS:-30} DET_BIN_DIR=$(BUILD)/bin $(RUNNER) video
 .PHONY: tutorial-check
 tutorial-check: tools ## run the commands of docs/tutorial.md in a short version

@@ -63,7 +63,7 @@ gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
 # Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
-VECTOR_KERNELS := bn_apply dwconv_forward elementwise optimizer upsample
+VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optimizer upsample
 PTX_ARCH  := $(lastword $(CUDA_ARCHS))
 compiled   = $(foreach k,$(1),$(wildcard $(BUILD)/compiled/$(k)/$(k).compute_$(2)))
 KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
@@ -140,7 +140,7 @@ cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 9
 ifeq ($(CONFIG),cuda-cov)
 cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
-	$(Q)$(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
+	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
 	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
 else

@@ -37,21 +37,9 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
         sums[blockIdx.x] = all;
 }
 
-/* tf.clip_by_global_norm()'s factor, as det_clip_factor() computes it. */
-static __device__ __forceinline__ float clip_factor(double norm, float clip_norm)
-{
-    const float of_norm = __fdiv_rn(1.0f, (float)norm), of_clip = __fdiv_rn(1.0f, clip_norm);
-    return __fmul_rn(clip_norm, of_norm < of_clip ? of_norm : of_clip);
-}
-
-static __device__ __forceinline__ bool is_finite(double value)
-{
-    return value - value == 0;
-}
-
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_finish_step(int chunk_count, const chunk_sums *sums, float clip_norm,
-                     const struct detk_loss_values *losses, struct detk_step *step)
+                     const struct detk_loss_values *losses, struct detk_step_result *step)
 {
     chunk_sums mine = {0, 0};
     for (int k = (int)threadIdx.x; k < chunk_count; k += OPTIMIZER_THREADS) {
@@ -61,15 +49,14 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     const chunk_sums all = det_block_sum<OPTIMIZER_THREADS>(mine);
     if (threadIdx.x != 0)
         return;
-    struct detk_step s;
+    struct detk_step_result s;
     s.localization_loss = losses->localization;
     s.classification_loss = losses->classification;
     s.regularization_loss = all.second;
     s.total_loss = s.localization_loss + s.classification_loss + s.regularization_loss;
     s.gradient_norm = sqrt(all.first);
     s.matched_anchors = losses->matched;
-    s.finite = is_finite(s.total_loss) && is_finite(s.gradient_norm) ? 1 : 0;
-    s.clip_factor = clip_norm > 0 && s.finite != 0 ? clip_factor(s.gradient_norm, clip_norm) : 1.0f;
+    det_judge_step(clip_norm, &s);
     *step = s;
 }
 
@@ -81,7 +68,7 @@ size_t detk_gradient_norm_workspace(int32_t chunks)
 cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
                                int32_t chunk_count, bool regularize, float clip_norm,
                                const float *params, float *gradients,
-                               const struct detk_loss_values *losses, struct detk_step *step,
+                               const struct detk_loss_values *losses, struct detk_step_result *step,
                                void *workspace)
 {
     chunk_sums *sums = static_cast<chunk_sums *>(workspace);

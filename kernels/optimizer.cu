@@ -14,11 +14,11 @@ static __device__ __forceinline__ void load_gradient(const float *gradients, int
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_sgd_chunk(const struct detk_chunk *chunks, float momentum, const struct detk_hyper *hyper,
-                   const struct detk_step *step, float *params, const float *gradients,
+                   const struct detk_step_result *step, float *params, const float *gradients,
                    float *velocity)
 {
     const struct detk_chunk chunk = chunks[blockIdx.x];
-    if (chunk.trainable == 0 || step->finite == 0)
+    if (chunk.trainable == 0 || step->update == 0)
         return;
     const float rate = hyper->learning_rate, clip = step->clip_factor;
     det_each_of_chunk(chunk, [&](int64_t at, int whole) {
@@ -44,11 +44,11 @@ static __device__ __forceinline__ float towards(float value, float target, float
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_rmsprop_chunk(const struct detk_chunk *chunks, const struct det_rmsprop settings,
-                       const struct detk_hyper *hyper, const struct detk_step *step, float *params,
-                       const float *gradients, float *mean_square, float *moment)
+                       const struct detk_hyper *hyper, const struct detk_step_result *step,
+                       float *params, const float *gradients, float *mean_square, float *moment)
 {
     const struct detk_chunk chunk = chunks[blockIdx.x];
-    if (chunk.trainable == 0 || step->finite == 0)
+    if (chunk.trainable == 0 || step->update == 0)
         return;
     const float rate = hyper->learning_rate, clip = step->clip_factor;
     const float rest = __fsub_rn(1.0f, settings.rho);
@@ -83,11 +83,12 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_adam_chunk(const struct detk_chunk *chunks, const struct det_adam settings,
-                    const struct detk_hyper *hyper, const struct detk_step *step, float *params,
-                    const float *gradients, float *first_moment, float *second_moment)
+                    const struct detk_hyper *hyper, const struct detk_step_result *step,
+                    float *params, const float *gradients, float *first_moment,
+                    float *second_moment)
 {
     const struct detk_chunk chunk = chunks[blockIdx.x];
-    if (chunk.trainable == 0 || step->finite == 0)
+    if (chunk.trainable == 0 || step->update == 0)
         return;
     const float rate = hyper->learning_rate, clip = step->clip_factor;
     const float rest1 = __fsub_rn(1.0f, settings.beta1), rest2 = __fsub_rn(1.0f, settings.beta2);
@@ -110,9 +111,29 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     });
 }
 
+static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
+    detk_average_chunk(const struct detk_chunk *chunks, const struct detk_hyper *hyper,
+                       const struct detk_step_result *step, const float *params, float *averages)
+{
+    const struct detk_chunk chunk = chunks[blockIdx.x];
+    if (chunk.trainable == 0 || step->update == 0)
+        return;
+    const float rate = hyper->average_rate;
+    det_each_of_chunk(chunk, [&](int64_t at, int whole) {
+        float w[4], a[4];
+        det_load_four(params + at, whole, w);
+        det_load_four(averages + at, whole, a);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            a[i] = __fsub_rn(a[i], __fmul_rn(rate, __fsub_rn(a[i], w[i])));
+        det_store_four(averages + at, whole, a);
+    });
+}
+
 cudaError_t detk_sgd(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
-                     float momentum, const struct detk_hyper *hyper, const struct detk_step *step,
-                     float *params, const float *gradients, float *velocity)
+                     float momentum, const struct detk_hyper *hyper,
+                     const struct detk_step_result *step, float *params, const float *gradients,
+                     float *velocity)
 {
     if (chunk_count > 0)
         DET_LAUNCH(detk_sgd_chunk, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0, stream,
@@ -122,7 +143,7 @@ cudaError_t detk_sgd(cudaStream_t stream, const struct detk_chunk *chunks, int32
 
 cudaError_t detk_rmsprop(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
                          const struct det_rmsprop *settings, const struct detk_hyper *hyper,
-                         const struct detk_step *step, float *params, const float *gradients,
+                         const struct detk_step_result *step, float *params, const float *gradients,
                          float *mean_square, float *moment)
 {
     if (chunk_count > 0)
@@ -133,11 +154,21 @@ cudaError_t detk_rmsprop(cudaStream_t stream, const struct detk_chunk *chunks, i
 
 cudaError_t detk_adam(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
                       const struct det_adam *settings, const struct detk_hyper *hyper,
-                      const struct detk_step *step, float *params, const float *gradients,
+                      const struct detk_step_result *step, float *params, const float *gradients,
                       float *first_moment, float *second_moment)
 {
     if (chunk_count > 0)
         DET_LAUNCH(detk_adam_chunk, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0, stream,
                    chunks, *settings, hyper, step, params, gradients, first_moment, second_moment);
+    return cudaGetLastError();
+}
+
+cudaError_t detk_average(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
+                         const struct detk_hyper *hyper, const struct detk_step_result *step,
+                         const float *params, float *averages)
+{
+    if (chunk_count > 0)
+        DET_LAUNCH(detk_average_chunk, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0,
+                   stream, chunks, hyper, step, params, averages);
     return cudaGetLastError();
 }

@@ -39,4 +39,26 @@ __device__ __forceinline__ void det_store_four(float *to, int whole, const float
             to[i] = from[i];
 }
 
+/* tf.clip_by_global_norm()'s factor, as det_clip_factor() computes it. */
+__device__ __forceinline__ float det_clip_factor_of(double norm, float clip_norm)
+{
+    const float of_norm = __fdiv_rn(1.0f, (float)norm), of_clip = __fdiv_rn(1.0f, clip_norm);
+    return __fmul_rn(clip_norm, of_norm < of_clip ? of_norm : of_clip);
+}
+
+__device__ __forceinline__ bool det_is_finite(double value)
+{
+    return value - value == 0;
+}
+
+/* What follows from a step's loss and norm: whether it updates, and by what gradients are multiplied. */
+__device__ __forceinline__ void det_judge_step(float clip_norm, struct detk_step_result *step)
+{
+    step->finite = det_is_finite(step->total_loss) && det_is_finite(step->gradient_norm) ? 1 : 0;
+    step->update = step->finite;
+    step->clip_factor = clip_norm > 0 && step->finite != 0
+                            ? det_clip_factor_of(step->gradient_norm, clip_norm)
+                            : 1.0f;
+}
+
 #endif

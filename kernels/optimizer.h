@@ -21,17 +21,20 @@ struct detk_chunk {
 /* What changes from step to step and is decided on the host: device memory, uploaded before the step, so that a captured
  * graph can be replayed. */
 struct detk_hyper {
-    float
-        learning_rate; /* RMSProp: times det_rmsprop_rate_factor(); Adam: times det_adam_correction() */
+    /* RMSProp: times det_rmsprop_rate_factor(); Adam: times det_adam_correction() */
+    float learning_rate;
+    float average_rate;   /* det_average_rate() of this update */
+    int32_t batches_done; /* of the update under way, where several batches make one */
 };
 
 /* What a step found: device memory, copied to the host at its end. */
-struct detk_step {
+struct detk_step_result {
     double localization_loss, classification_loss, regularization_loss, total_loss;
     double gradient_norm;
     int64_t matched_anchors;
     float clip_factor;
-    int32_t finite; /* 0: total loss or norm is not finite, nothing was updated */
+    int32_t finite; /* 0: total loss or norm is not finite */
+    int32_t update; /* 0: nothing is updated: not finite, or more batches of the update follow */
 };
 
 struct detk_loss_values;
@@ -43,21 +46,36 @@ size_t detk_gradient_norm_workspace(int32_t chunks);
 cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
                                int32_t chunk_count, bool regularize, float clip_norm,
                                const float *params, float *gradients,
-                               const struct detk_loss_values *losses, struct detk_step *step,
+                               const struct detk_loss_values *losses, struct detk_step_result *step,
                                void *workspace);
 
-/* Updates of trainable chunks with gradient * step->clip_factor; nothing when step->finite is 0. */
+/* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums` [floats] and *so_far, the
+ * first one (hyper->batches_done 0) in their place. With the last, gradients and *step become the means over the batches, the
+ * norm that of the mean gradient; before, step->update becomes 0. A batch that is not finite leaves all as it was, *step too.
+ * Agrees with accumulate() of backend/cpu/cpu_step.c. Workspace as detk_gradient_norm(). */
+cudaError_t detk_accumulate_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
+                                      int32_t chunk_count, int32_t batches, float clip_norm,
+                                      const struct detk_hyper *hyper, float *gradients, float *sums,
+                                      struct detk_step_result *so_far,
+                                      struct detk_step_result *step, void *workspace);
+
+/* Updates of trainable chunks with gradient * step->clip_factor; nothing when step->update is 0. */
 cudaError_t detk_sgd(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
-                     float momentum, const struct detk_hyper *hyper, const struct detk_step *step,
-                     float *params, const float *gradients, float *velocity);
+                     float momentum, const struct detk_hyper *hyper,
+                     const struct detk_step_result *step, float *params, const float *gradients,
+                     float *velocity);
 cudaError_t detk_rmsprop(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
                          const struct det_rmsprop *settings, const struct detk_hyper *hyper,
-                         const struct detk_step *step, float *params, const float *gradients,
+                         const struct detk_step_result *step, float *params, const float *gradients,
                          float *mean_square, float *moment);
 cudaError_t detk_adam(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
                       const struct det_adam *settings, const struct detk_hyper *hyper,
-                      const struct detk_step *step, float *params, const float *gradients,
+                      const struct detk_step_result *step, float *params, const float *gradients,
                       float *first_moment, float *second_moment);
+/* Moving averages of trainable chunks after such an update, as det_average_update(). */
+cudaError_t detk_average(cudaStream_t stream, const struct detk_chunk *chunks, int32_t chunk_count,
+                         const struct detk_hyper *hyper, const struct detk_step_result *step,
+                         const float *params, float *averages);
 
 DETK_END
 #endif

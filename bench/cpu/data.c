@@ -1,4 +1,4 @@
-/* data.c: what happens around the network: a training image's way, post-processing, COCO evaluation. */
+/* data.c: what happens around the network: a training image's way, post-processing of made-up outputs, losses. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "data/resize.h"
 #include "det/det.h"
+#include "model/losses.h"
 #include "model/postprocess.h"
 #include "train/learner.h"
 
@@ -191,9 +192,68 @@ static void bench_nms(const struct bench_options *options, struct bench_report *
             }
 }
 
+struct loss {
+    struct det_losses *losses;
+    struct det_targets *targets;
+    float *logits, *encodings, *logit_gradients, *encoding_gradients;
+    struct det_env env;
+};
+
+static void run_losses(void *argument)
+{
+    struct loss *l = argument;
+    struct det_loss_values values;
+    if (det_losses_compute(&l->env, l->losses, NULL, l->targets, l->logits, l->encodings, &values,
+                           l->logit_gradients, l->encoding_gradients) != DET_OK)
+        exit(1);
+}
+
+/* Losses and their gradients of a batch of 8 at 320 without objects, one thread. */
+static void bench_losses(const struct bench_options *options, struct bench_report *report)
+{
+    for (int32_t classes = 1; classes <= 90; classes += 89) {
+        enum { BATCH = 8 };
+        struct loss l = {0};
+        struct det_model_spec spec;
+        struct det_loss_settings loss;
+        struct det_target_settings targets;
+        struct det_ground_truth truths[BATCH] = {{0}};
+        float(*anchors)[4] = NULL;
+        int32_t count = 0;
+        char name[120];
+        det_env_default(&l.env);
+        det_model_spec_default(&spec, 320, classes);
+        det_loss_settings_default(&loss);
+        det_target_settings_default(&targets);
+        if (det_spec_anchors(&l.env, &spec, &anchors, &count) != DET_OK ||
+            det_targets_create(&l.env, &targets, (const float(*)[4])anchors, count, classes, BATCH,
+                               &l.targets) != DET_OK ||
+            det_targets_assign(&l.env, l.targets, NULL, truths, BATCH) != DET_OK ||
+            det_losses_create(&l.env, &loss, BATCH, count, classes, &l.losses) != DET_OK)
+            exit(1);
+        const size_t rows = (size_t)BATCH * (size_t)count, logits = rows * (size_t)(classes + 1);
+        l.logits = bench_floats(logits);
+        l.logit_gradients = bench_floats(logits);
+        l.encodings = bench_floats(rows * 4);
+        l.encoding_gradients = bench_floats(rows * 4);
+        for (size_t i = 0; i < logits; i++)
+            l.logits[i] = 2 * l.logits[i] - 5;
+        snprintf(name, sizeof name, "data/losses/320 batch %d, %d classes", BATCH, classes);
+        report_time(options, report, name, run_losses, &l);
+        free(l.logits);
+        free(l.logit_gradients);
+        free(l.encodings);
+        free(l.encoding_gradients);
+        det_losses_destroy(&l.env, &l.losses);
+        det_targets_destroy(&l.env, &l.targets);
+        det_free(&l.env, &anchors);
+    }
+}
+
 int bench_data(const struct bench_options *options, struct bench_report *report)
 {
     bench_ways(options, report);
     bench_nms(options, report);
+    bench_losses(options, report);
     return 0;
 }

@@ -3,9 +3,12 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "model/class_terms.h"
 
 /* Anchors (of all images, in one row) a task sums up. */
 #define CHUNK 1024
+/* Logits whose losses are computed at once. */
+#define TERMS 512
 
 struct det_losses {
     struct det_loss_settings settings;
@@ -159,51 +162,91 @@ static float class_term(const struct det_loss_settings *settings, float x, bool 
     return loss;
 }
 
+/* Losses and slopes of `count` logits as if every target were 0. */
+static void background_terms(const struct det_loss_settings *settings, const float *logits,
+                             int32_t count, float losses[TERMS], float slopes[TERMS])
+{
+    if (det_class_terms_serve(settings)) {
+        det_class_terms(settings, logits, count, losses, slopes);
+        return;
+    }
+    for (int32_t i = 0; i < count; i++)
+        losses[i] = class_term(settings, logits[i], false, &slopes[i]);
+}
+
+/* The column of an anchor's target; -1: there is none. */
+static int32_t target_column(const struct job *job, size_t anchor)
+{
+    const int32_t column = job->targets->class_index[anchor] + 1;
+    return column == 0 && job->losses->settings.encode_background_as_zeros ? -1 : column;
+}
+
+/* Classification of the anchors begin..end-1: their logits as one row, cut into pieces whatever the number of columns. */
+static double classify(const struct job *job, size_t begin, size_t end)
+{
+    const struct det_losses *l = job->losses;
+    const int32_t columns = l->class_count + 1;
+    const size_t last = end * (size_t)columns;
+    float losses[TERMS], slopes[TERMS];
+    double sum = 0;
+    float of_anchor = 0;
+    size_t anchor = begin;
+    int32_t column = 0;
+    for (size_t from = begin * (size_t)columns; from < last; from += TERMS) {
+        const float *logits = job->logits + from;
+        const int32_t count = (int32_t)(last - from < TERMS ? last - from : TERMS);
+        background_terms(&l->settings, logits, count, losses, slopes);
+        for (int32_t i = 0, stop = 0; i < count; i = stop) {
+            const float weight = job->targets->class_weight[anchor];
+            const int32_t target = i + target_column(job, anchor) - column;
+            stop = i + columns - column < count ? i + columns - column : count;
+            if (target >= i && target < stop)
+                losses[target] = class_term(&l->settings, logits[target], true, &slopes[target]);
+            for (int32_t k = i; k < stop; k++) {
+                sum += (double)(weight * losses[k]);
+                of_anchor += weight * losses[k];
+            }
+            if (job->logit_gradients != NULL)
+                for (int32_t k = i; k < stop; k++)
+                    job->logit_gradients[from + (size_t)k] =
+                        weight * slopes[k] * job->classification_scale;
+            column += stop - i;
+            if (column == columns) {
+                if (l->classification != NULL)
+                    l->classification[anchor] = of_anchor;
+                of_anchor = 0;
+                column = 0;
+                anchor++;
+            }
+        }
+    }
+    return sum;
+}
+
 static void loss_task(void *argument, int32_t task, int32_t worker)
 {
     (void)worker;
     const struct job *job = argument;
     const struct det_losses *losses = job->losses;
-    const struct det_loss_settings *settings = &losses->settings;
     const struct det_targets *targets = job->targets;
-    const int32_t columns = losses->class_count + 1;
     const size_t begin = (size_t)task * CHUNK;
     const size_t end = begin + CHUNK < job->rows ? begin + CHUNK : job->rows;
-    double localization = 0, classification = 0;
+    double localization = 0;
     for (size_t i = begin; i < end; i++) {
         float slope[4];
         const float box_weight = targets->box_weight[i];
-        const float box_loss = box_weight * huber(settings->huber_delta, job->encodings + 4 * i,
-                                                  targets->encodings[i], slope);
-        localization += (double)box_loss;
+        const float loss = box_weight * huber(losses->settings.huber_delta, job->encodings + 4 * i,
+                                              targets->encodings[i], slope);
+        localization += (double)loss;
         if (job->encoding_gradients != NULL)
             for (size_t k = 0; k < 4; k++)
                 job->encoding_gradients[4 * i + k] =
                     box_weight * slope[k] * job->localization_scale;
-        const int32_t class_index = targets->class_index[i];
-        int32_t positive = class_index + 1; /* column of the one-hot target */
-        if (positive == 0 && settings->encode_background_as_zeros)
-            positive = -1;
-        const float class_weight = targets->class_weight[i];
-        const size_t row = i * (size_t)columns;
-        float class_loss = 0;
-        for (int32_t c = 0; c < columns; c++) {
-            float gradient = 0;
-            const float term = class_weight * class_term(settings, job->logits[row + (size_t)c],
-                                                         c == positive, &gradient);
-            classification += (double)term;
-            class_loss += term;
-            if (job->logit_gradients != NULL)
-                job->logit_gradients[row + (size_t)c] =
-                    class_weight * gradient * job->classification_scale;
-        }
-        if (losses->localization != NULL) {
-            losses->localization[i] = box_loss;
-            losses->classification[i] = class_loss;
-        }
+        if (losses->localization != NULL)
+            losses->localization[i] = loss;
     }
     losses->localization_partial[task] = localization;
-    losses->classification_partial[task] = classification;
+    losses->classification_partial[task] = classify(job, begin, end);
 }
 
 /* Selection of one image. */

@@ -56,15 +56,23 @@ static det_status check_backend(struct det_env *env, const struct det_learner_se
                         (double)s->average_decay);
     if (backend == det_backend_cpu())
         return DET_OK;
-    const char *what = s->accumulate > 1               ? "gradient accumulation"
-                       : s->average_decay > 0          ? "use_moving_average"
-                       : s->loss.hard_examples.enabled ? "hard_example_miner"
-                                                       : NULL;
-    return what == NULL ? DET_OK
-                        : det_fail(env, DET_STATUS_UNSUPPORTED,
-                                   "%s is not supported on %s: train with --device cpu or without "
-                                   "it",
-                                   what, backend->name);
+    if (s->loss.hard_examples.enabled)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "hard_example_miner is not supported on %s: train with --device cpu or "
+                        "without it",
+                        backend->name);
+    return DET_OK;
+}
+
+/* The averages of what no update has touched yet. */
+static void begin_averages(struct det_learner *l)
+{
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (param->trainable)
+            memcpy(l->slots[l->average_slot] + param->offset, l->params + param->offset,
+                   param->count * sizeof(float));
+    }
 }
 
 det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
@@ -103,6 +111,8 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
     for (int32_t p = 0; p < l->graph.param_count; p++)
         l->trainable[p] = l->graph.params[p].trainable;
     det_graph_init_params(&l->graph, seed, l->params);
+    if (l->average_slot >= 0)
+        begin_averages(l);
     DET_TRY(backend->step_create(env, device, l, &l->step));
     *out = l;
     return DET_OK;
@@ -152,6 +162,8 @@ void det_learner_averages(const struct det_learner *l, float *params)
 
 det_status det_learner_push(struct det_env *env, struct det_learner *l)
 {
+    if (l->average_slot >= 0 && l->updates == 0)
+        begin_averages(l);
     return l->backend->step_push(env, l->step);
 }
 

@@ -70,7 +70,8 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
                               uint64_t seed, struct det_learner **learner);
 void det_learner_destroy(struct det_env *env, struct det_learner **learner);
 
-/* Parameters and optimizer state to the device after the host has changed them; back from it before the host reads them. */
+/* Parameters and optimizer state to the device after the host has changed them; back from it before the host reads them. Moving
+ * averages begin as the parameters pushed before the first update. */
 det_status det_learner_push(struct det_env *env, struct det_learner *learner);
 det_status det_learner_pull(struct det_env *env, struct det_learner *learner);
 

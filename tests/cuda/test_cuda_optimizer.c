@@ -25,7 +25,7 @@ struct rig {
     struct detk_chunk *device_chunks;
     float *device_params, *device_gradients, *device_slots[2];
     struct detk_loss_values *losses;
-    struct detk_step *step;
+    struct detk_step_result *step;
     struct detk_hyper *hyper;
     void *workspace;
 };
@@ -106,9 +106,10 @@ static void upload(float *device, const float *host, size_t floats)
 }
 
 /* What finish_gradients() of train/learner.c does; changes r->gradients. */
-static struct detk_step finish_on_host(struct rig *r, bool regularize)
+static struct detk_step_result finish_on_host(struct rig *r, bool regularize)
 {
-    struct detk_step step = {.localization_loss = .25, .classification_loss = 1.5, .finite = 1};
+    struct detk_step_result step = {
+        .localization_loss = .25, .classification_loss = 1.5, .finite = 1};
     double squares = 0;
     for (int v = 0; v < VARIABLES; v++) {
         const size_t at = r->offsets[v], count = (size_t)variables[v].count;
@@ -125,9 +126,9 @@ static struct detk_step finish_on_host(struct rig *r, bool regularize)
     return step;
 }
 
-static struct detk_step finish_on_device(struct rig *r, bool regularize, float clip_norm)
+static struct detk_step_result finish_on_device(struct rig *r, bool regularize, float clip_norm)
 {
-    struct detk_step step;
+    struct detk_step_result step;
     assert_cuda(detk_gradient_norm(0, r->device_chunks, r->chunk_count, regularize, clip_norm,
                                    r->device_params, r->device_gradients, r->losses, r->step,
                                    r->workspace));
@@ -143,8 +144,8 @@ static void norms_agree(void **state)
         for (size_t c = 0; c < sizeof clips / sizeof *clips; c++) {
             struct rig r = open_rig();
             upload(r.device_gradients, r.gradients, r.floats);
-            const struct detk_step got = finish_on_device(&r, regularize, clips[c]);
-            const struct detk_step wanted = finish_on_host(&r, regularize);
+            const struct detk_step_result got = finish_on_device(&r, regularize, clips[c]);
+            const struct detk_step_result wanted = finish_on_host(&r, regularize);
             assert_near(got.gradient_norm, wanted.gradient_norm, 1e-12 * wanted.gradient_norm);
             assert_near(got.regularization_loss, wanted.regularization_loss, 1e-14);
             assert_near(got.total_loss, wanted.total_loss, 1e-14);
@@ -170,7 +171,8 @@ static const struct det_rmsprop rmsprop[] = {{0.9f, 0.9f, 1.0f}, {0.9f, 0, 1e-3f
 
 static void update_on_device(struct rig *r, enum rule rule, float rate, int64_t done)
 {
-    const struct detk_hyper hyper = {rule == ADAM ? rate * det_adam_correction(&adam, done) : rate};
+    const struct detk_hyper hyper = {
+        .learning_rate = rule == ADAM ? rate * det_adam_correction(&adam, done) : rate};
     assert_cuda(cudaMemcpy(r->hyper, &hyper, sizeof hyper, cudaMemcpyHostToDevice));
     if (rule == SGD)
         assert_cuda(detk_sgd(0, r->device_chunks, r->chunk_count, .9f, r->hyper, r->step,
@@ -232,7 +234,7 @@ static void updates_agree(void **state)
                 test_fill(r.gradients, r.floats, 10 + (uint32_t)done);
                 upload(r.device_gradients, r.gradients, r.floats);
                 const float rate = .08f / (float)(done + 1);
-                const struct detk_step got = finish_on_device(&r, true, clip ? .5f : 0);
+                const struct detk_step_result got = finish_on_device(&r, true, clip ? .5f : 0);
                 (void)finish_on_host(&r, true);
                 update_on_device(&r, (enum rule)rule, rate, done);
                 update_on_host(&r, (enum rule)rule, rate, done, got.clip_factor);
@@ -240,6 +242,105 @@ static void updates_agree(void **state)
             }
             close_rig(&r);
         }
+}
+
+static void averages_agree(void **state)
+{
+    (void)state;
+    struct rig r = open_rig();
+    memcpy(r.slots[0], r.params, r.floats * sizeof(float));
+    upload(r.device_slots[0], r.slots[0], r.floats);
+    for (int64_t done = 0; done < 3; done++) {
+        const struct detk_hyper hyper = {.average_rate = det_average_rate(.4f, done + 1)};
+        /* The second update did not take place. */
+        const struct detk_step_result step = {.finite = 1, .update = done != 1};
+        test_fill(r.params, r.floats, 20 + (uint32_t)done);
+        upload(r.device_params, r.params, r.floats);
+        assert_cuda(cudaMemcpy(r.hyper, &hyper, sizeof hyper, cudaMemcpyHostToDevice));
+        assert_cuda(cudaMemcpy(r.step, &step, sizeof step, cudaMemcpyHostToDevice));
+        assert_cuda(detk_average(0, r.device_chunks, r.chunk_count, r.hyper, r.step,
+                                 r.device_params, r.device_slots[0]));
+        for (int v = 0; v < VARIABLES && step.update; v++)
+            if (variables[v].trainable)
+                det_average_update(NULL, r.params + r.offsets[v], r.slots[0] + r.offsets[v],
+                                   (size_t)variables[v].count, hyper.average_rate);
+        compare(&r, SGD);
+    }
+    close_rig(&r);
+}
+
+/* Takes r->gradients in as batch `done` of `batches` on the device: their sums are in its first slot. */
+static struct detk_step_result accumulate_on_device(struct rig *r, int32_t batches, int32_t done,
+                                                    struct detk_step_result *so_far)
+{
+    const struct detk_hyper hyper = {.batches_done = done};
+    struct detk_step_result step;
+    upload(r->device_gradients, r->gradients, r->floats);
+    assert_cuda(cudaMemcpy(r->hyper, &hyper, sizeof hyper, cudaMemcpyHostToDevice));
+    (void)finish_on_device(r, false, .5f);
+    assert_cuda(detk_accumulate_gradients(0, r->device_chunks, r->chunk_count, batches, .5f,
+                                          r->hyper, r->device_gradients, r->device_slots[0], so_far,
+                                          r->step, r->workspace));
+    test_device_read(&step, r->step, sizeof step);
+    return step;
+}
+
+static void batches_are_accumulated(void **state)
+{
+    (void)state;
+    enum { BATCHES = 3 };
+    struct rig r = open_rig();
+    struct detk_step_result *so_far = test_device_alloc(sizeof *so_far);
+    float *mean = malloc(r.floats * sizeof *mean);
+    assert_non_null(mean);
+    for (int update = 0; update < 2; update++)
+        for (int32_t done = 0; done < BATCHES; done++) {
+            const float share = (float)(1.0 / BATCHES);
+            struct detk_step_result got;
+            test_fill(r.gradients, r.floats, 40 + (uint32_t)done);
+            if (update == 1 && done == 1) { /* leaves no trace */
+                float *bad = &r.gradients[r.offsets[VARIABLES - 1]], kept = *bad;
+                *bad = NAN;
+                got = accumulate_on_device(&r, BATCHES, done, so_far);
+                assert_int_equal(got.finite, 0);
+                assert_int_equal(got.update, 0);
+                *bad = kept;
+            }
+            got = accumulate_on_device(&r, BATCHES, done, so_far);
+            assert_int_equal(got.update, done == BATCHES - 1);
+            double squares = 0;
+            for (int v = 0; v < VARIABLES; v++) {
+                const size_t at = r.offsets[v], count = (size_t)variables[v].count;
+                float *sums = r.slots[0] + at;
+                if (!variables[v].trainable)
+                    continue;
+                if (done == 0)
+                    memcpy(sums, r.gradients + at, count * sizeof *sums);
+                else
+                    det_add(NULL, sums, r.gradients + at, count);
+                memcpy(mean + at, sums, count * sizeof *mean);
+                det_scale(NULL, mean + at, count, share);
+                squares += det_sum_of_squares(NULL, mean + at, count);
+            }
+            compare(&r, SGD);
+            if (done < BATCHES - 1)
+                continue;
+            assert_near(got.total_loss, 1.75, 1e-15);
+            assert_int_equal(got.matched_anchors, 7 * BATCHES);
+            assert_near(got.gradient_norm, sqrt(squares), 1e-12 * sqrt(squares));
+            assert_near(got.clip_factor, det_clip_factor(got.gradient_norm, .5f), 0);
+            float *device = malloc(r.floats * sizeof *device);
+            assert_non_null(device);
+            test_device_read(device, r.device_gradients, r.floats * sizeof *device);
+            for (int v = 0; v < VARIABLES; v++)
+                if (variables[v].trainable)
+                    assert_memory_equal(device + r.offsets[v], mean + r.offsets[v],
+                                        (size_t)variables[v].count * sizeof *mean);
+            free(device);
+        }
+    free(mean);
+    test_device_free(so_far);
+    close_rig(&r);
 }
 
 /* A loss or a gradient that is not finite changes nothing. */
@@ -255,7 +356,7 @@ static void bad_steps_change_nothing(void **state)
             else
                 r.gradients[r.offsets[VARIABLES - 1] + 9000] = NAN;
             upload(r.device_gradients, r.gradients, r.floats);
-            const struct detk_step got = finish_on_device(&r, true, 10);
+            const struct detk_step_result got = finish_on_device(&r, true, 10);
             assert_int_equal(got.finite, 0);
             assert_true(bad == 0 ? isinf(got.total_loss) : isnan(got.gradient_norm));
             update_on_device(&r, (enum rule)rule, .1f, 0);
@@ -269,6 +370,8 @@ int test_cuda_optimizer(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_agree),
         cmocka_unit_test(updates_agree),
+        cmocka_unit_test(averages_agree),
+        cmocka_unit_test(batches_are_accumulated),
         cmocka_unit_test(bad_steps_change_nothing),
     };
     return cmocka_run_group_tests_name("cuda_optimizer", tests, NULL, NULL);

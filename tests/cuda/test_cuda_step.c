@@ -62,10 +62,64 @@ static void adam(void **state)
     agree(&(struct tiny_settings){.freeze_batchnorm = true, .rule = DET_UPDATE_ADAM}, bounds);
 }
 
+static void averages(void **state)
+{
+    (void)state;
+    agree(&(struct tiny_settings){.freeze_batchnorm = true, .average_decay = 0.3f}, exact);
+    agree(&(struct tiny_settings){.freeze_batchnorm = true,
+                                  .average_decay = 0.3f,
+                                  .rule = DET_UPDATE_RMSPROP,
+                                  .device.no_graph = true},
+          exact);
+}
+
+/* Weights stay until the last of the batches, moving statistics go on with each; a batch that fails begins the update anew. */
+static void accumulation(void **state)
+{
+    (void)state;
+    enum { BATCHES = 3 };
+    struct tiny tiny;
+    tiny_open(&tiny, &(struct tiny_settings){.freeze_batchnorm = true,
+                                             .accumulate = BATCHES,
+                                             .clip_norm = 0.5f,
+                                             .average_decay = 0.3f});
+    const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    bool failed = false;
+    for (int i = 0; i < 3 * BATCHES; i++) {
+        struct det_step_result cpu, gpu;
+        memcpy(before, tiny.gpu->params, bytes);
+        tiny_boxes(&tiny, 3 + i % BATCHES);
+        if (i == BATCHES + 1 && !failed) { /* in the middle of the second update */
+            failed = true;
+            const float pixel = tiny.images[5];
+            tiny.images[5] = NAN;
+            for (int k = 0; k < 2; k++)
+                assert_fails(tiny.env, DET_STATUS_NON_FINITE, "loss is",
+                             det_learner_step(tiny.env, k == 0 ? tiny.cpu : tiny.gpu, tiny.images,
+                                              tiny.truths, 0.01f, &gpu));
+            tiny.images[5] = pixel;
+            i = BATCHES;
+        }
+        tiny_steps(&tiny, 0.01f, &cpu, &gpu);
+        tiny_compare_results(&cpu, &gpu, exact.losses, exact.norm);
+        tiny_compare_params(&tiny, exact.params, exact.slots);
+        assert_int_equal(tiny.gpu->updates, tiny.cpu->updates);
+        if (i % BATCHES < BATCHES - 1)
+            assert_memory_equal(before, tiny.gpu->params, bytes);
+        else
+            assert_memory_not_equal(before, tiny.gpu->params, bytes);
+    }
+    free(before);
+    tiny_close(&tiny);
+}
+
 static void batch_statistics(void **state)
 {
     (void)state;
     agree(&(struct tiny_settings){0}, near);
+    agree(&(struct tiny_settings){.accumulate = 2}, near);
 }
 
 static void bf16(void **state)
@@ -112,6 +166,8 @@ int test_cuda_step(void)
         cmocka_unit_test(frozen_batch_norms),
         cmocka_unit_test(rmsprop),
         cmocka_unit_test(adam),
+        cmocka_unit_test(averages),
+        cmocka_unit_test(accumulation),
         cmocka_unit_test(batch_statistics),
         cmocka_unit_test(bf16),
         cmocka_unit_test(gradients_apart),

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "model/class_terms.h"
 #include "model/losses.h"
 #include "support/test.h"
 
@@ -313,9 +314,54 @@ static void failed_allocations(void **state)
     test_each_allocation_fails(create_body, NULL);
 }
 
+/* det_class_terms() against the definition in double, over all sizes of logits, with every length of a rest. */
+static void class_terms_are_exact(void **state)
+{
+    (void)state;
+    enum { MOST = 4000 };
+    static float logits[MOST], losses[MOST + DET_CLASS_TERMS_ROOM],
+        slopes[MOST + DET_CLASS_TERMS_ROOM];
+    struct det_loss_settings s;
+    det_loss_settings_default(&s);
+    for (int focal = 0; focal < 2; focal++) {
+        s.class_loss = focal != 0 ? DET_CLASS_LOSS_SIGMOID_FOCAL : DET_CLASS_LOSS_SIGMOID;
+        assert_true(det_class_terms_serve(&s));
+        for (int i = 0; i < MOST; i++) {
+            const double size = exp((i / 2 - 1500) / 100.0); /* 3e-7 to 150 */
+            logits[i] = (float)(i % 2 == 0 ? size : -size);
+        }
+        logits[7] = 3e38f;
+        logits[8] = -3e38f;
+        logits[9] = 0;
+        det_class_terms(&s, logits, MOST, losses, slopes);
+        for (int i = 0; i < MOST; i++) {
+            const double x = (double)logits[i],
+                         p = x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+            const double not_p = x < 0 ? 1 / (1 + exp(x)) : exp(-x) / (1 + exp(-x));
+            const double entropy = softplus(x), factor = focal != 0 ? 0.75 * p * p : 1;
+            const double slope = focal != 0 ? factor * (2 * not_p * entropy + p) : p;
+            /* e^x is 0 from -87 on. */
+            assert_near(losses[i], factor * entropy, 1e-6 * factor * entropy + 1e-37);
+            assert_near(slopes[i], slope, 1e-6 * slope + 1e-37);
+        }
+        for (int count = 1; count < 10; count++) {
+            float some[12], slope[12];
+            det_class_terms(&s, logits + 20, count, some, slope);
+            assert_memory_equal(some, losses + 20, (size_t)count * sizeof *some);
+            assert_memory_equal(slope, slopes + 20, (size_t)count * sizeof *some);
+        }
+        logits[1] = NAN;
+        det_class_terms(&s, logits, 4, losses, slopes);
+        assert_true(isnan(losses[1]) && isnan(slopes[1]) && !isnan(losses[0]) && !isnan(losses[2]));
+    }
+    s.focal_gamma = 1.5f;
+    assert_false(det_class_terms_serve(&s));
+}
+
 int test_losses(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(class_terms_are_exact),
         cmocka_unit_test(gradients),
         cmocka_unit_test(zero_gamma_is_cross_entropy),
         cmocka_unit_test(same_bits_for_any_threads),

@@ -164,16 +164,6 @@ static void update_averages(const struct det_step *step)
     }
 }
 
-static void begin_averages(struct det_learner *l)
-{
-    for (int32_t p = 0; p < l->graph.param_count; p++) {
-        const struct det_param *param = &l->graph.params[p];
-        if (param->trainable)
-            memcpy(l->slots[l->average_slot] + param->offset, l->params + param->offset,
-                   param->count * sizeof(float));
-    }
-}
-
 static void update(const struct det_step *step, float learning_rate,
                    const struct det_step_result *result)
 {
@@ -183,8 +173,6 @@ static void update(const struct det_step *step, float learning_rate,
         s->clip_norm > 0 ? det_clip_factor(result->gradient_norm, s->clip_norm) : 1.0f;
     if (s->rule == DET_UPDATE_RMSPROP)
         learning_rate *= det_rmsprop_rate_factor(s->rmsprop_decay, l->updates);
-    if (l->average_slot >= 0 && l->updates == 0)
-        begin_averages(l);
     for (int32_t p = 0; p < l->graph.param_count; p++) {
         const struct det_param *param = &l->graph.params[p];
         if (!l->trainable[p])

@@ -45,6 +45,10 @@ static void place(struct det_step *s)
     place_targets(s);
     s->losses_at = det_cuda_layout_add(layout, 1, sizeof *s->losses);
     s->found_at = det_cuda_layout_add(layout, 1, sizeof *s->found);
+    if (l->settings.accumulate > 1) {
+        s->sums_at = det_cuda_layout_add(layout, g->param_floats, sizeof *s->sums);
+        s->so_far_at = det_cuda_layout_add(layout, 1, sizeof *s->so_far);
+    }
     s->hyper_at = det_cuda_layout_add(layout, 1, sizeof *s->hyper);
     s->chunks_at = det_cuda_layout_add(layout, (size_t)s->chunk_count, sizeof *s->chunks);
     s->moving_at = det_cuda_layout_add(layout, (size_t)s->norm_count, sizeof *s->moving);
@@ -110,7 +114,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     for (int i = 0; i < DET_CUDA_BATCHES; i++)
         s->batches[i].staged = (float *)(void *)(s->pinned.at + images_at[i]);
     s->staged_hyper = (struct detk_hyper *)(void *)(s->pinned.at + hyper_at);
-    s->result = (struct detk_step *)(void *)(s->pinned.at + result_at);
+    s->result = (struct detk_step_result *)(void *)(s->pinned.at + result_at);
     return DET_OK;
 }
 
@@ -140,6 +144,10 @@ static void bind(struct det_step *s)
     };
     s->losses = in_memory(s, s->losses_at);
     s->found = in_memory(s, s->found_at);
+    if (s->learner->settings.accumulate > 1) {
+        s->sums = in_memory(s, s->sums_at);
+        s->so_far = in_memory(s, s->so_far_at);
+    }
     s->hyper = in_memory(s, s->hyper_at);
     s->chunks = in_memory(s, s->chunks_at);
     s->moving = in_memory(s, s->moving_at);

@@ -30,7 +30,7 @@ struct det_step {
     int32_t chunk_count, moving_runs, norm_count;
     size_t image_bytes; /* one image of floats */
     size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], anchors_at, targets_at[7], losses_at,
-        found_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
+        found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
     struct det_cuda_layout layout;
 
     /* Device memory. */
@@ -38,7 +38,10 @@ struct det_step {
     float (*anchors)[4];
     struct detk_targets targets;
     struct detk_loss_values *losses;
-    struct detk_step *found;
+    struct detk_step_result *found;
+    /* With accumulation: of the batches so far. */
+    float *sums;
+    struct detk_step_result *so_far;
     struct detk_hyper *hyper;
     struct detk_chunk *chunks;
     struct detk_bn_moving *moving;
@@ -47,7 +50,7 @@ struct det_step {
 
     /* Pinned memory. */
     struct detk_hyper *staged_hyper;
-    struct detk_step *result;
+    struct detk_step_result *result;
 };
 
 /* Functions of struct det_backend. cuda_step.c: life and memory. */

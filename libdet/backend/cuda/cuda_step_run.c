@@ -30,7 +30,7 @@ static det_status take_staged(struct det_env *env, struct det_step *s)
     return det_cuda_input_awaited(env, s->device, s->learned->uploaded);
 }
 
-/* The rate as the rule's kernel wants it: what depends on the number of updates done is in it. */
+/* What the update's kernels want to know: what depends on the number of updates done is in the rates. */
 static void stage_hyper(struct det_step *s, float learning_rate)
 {
     const struct det_learner *l = s->learner;
@@ -39,7 +39,11 @@ static void stage_hyper(struct det_step *s, float learning_rate)
         learning_rate *= det_rmsprop_rate_factor(settings->rmsprop_decay, l->updates);
     if (settings->rule == DET_UPDATE_ADAM)
         learning_rate *= det_adam_correction(&settings->adam, l->updates);
-    s->staged_hyper->learning_rate = learning_rate;
+    *s->staged_hyper = (struct detk_hyper){
+        .learning_rate = learning_rate,
+        .average_rate = det_average_rate(settings->average_decay, l->updates + 1),
+        .batches_done = l->batches_done,
+    };
 }
 
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *s)
@@ -114,12 +118,31 @@ static cudaError_t update_params(const struct det_step *s)
                     s->params, s->gradients, s->slots[0]);
 }
 
-/* Nothing of it happens when s->found says that the step is not finite. */
+static det_status enqueue_hyper(struct det_env *env, const struct det_step *s)
+{
+    return det_cuda_enqueue_upload(env, s->device, s->hyper, s->staged_hyper, sizeof *s->hyper,
+                                   "uploading the learning rate");
+}
+
+static cudaError_t accumulate(const struct det_step *s)
+{
+    const struct det_learner_settings *settings = &s->learner->settings;
+    return detk_accumulate_gradients(s->device->stream, s->chunks, s->chunk_count,
+                                     settings->accumulate, settings->clip_norm, s->hyper,
+                                     s->gradients, s->sums, s->so_far, s->found, s->workspace);
+}
+
+/* Nothing is updated when s->found says that the step is not finite, and no weight before the last of several batches. */
 det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *s)
 {
-    DET_TRY_RETURN(det_cuda_enqueue_upload(env, s->device, s->hyper, s->staged_hyper,
-                                           sizeof *s->hyper, "uploading the learning rate"));
+    const struct det_learner *l = s->learner;
     DET_TRY_RETURN(det_cuda_check(env, update_params(s), "updating the parameters"));
+    if (l->average_slot >= 0)
+        DET_TRY_RETURN(
+            det_cuda_check(env,
+                           detk_average(s->device->stream, s->chunks, s->chunk_count, s->hyper,
+                                        s->found, s->params, s->slots[l->average_slot]),
+                           "updating the moving averages"));
     if (s->net.mode == DET_NET_TRAIN)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_update_moving(s->device->stream, s->moving, s->heads,
@@ -138,6 +161,9 @@ static det_status whole_step(struct det_env *env, void *argument)
 {
     struct det_step *s = argument;
     DET_TRY_RETURN(enqueue_gradients(env, s));
+    DET_TRY_RETURN(enqueue_hyper(env, s));
+    if (s->learner->settings.accumulate > 1)
+        DET_TRY_RETURN(det_cuda_check(env, accumulate(s), "accumulating the gradients"));
     DET_TRY_RETURN(det_cuda_step_enqueue_update(env, s));
     return enqueue_result(env, s);
 }
@@ -146,7 +172,7 @@ static det_status whole_step(struct det_env *env, void *argument)
 static det_status take_result(struct det_env *env, struct det_step *s,
                               struct det_step_result *result)
 {
-    const struct detk_step *found = s->result;
+    const struct detk_step_result *found = s->result;
     *result = (struct det_step_result){
         .localization_loss = found->localization_loss,
         .classification_loss = found->classification_loss,
@@ -204,6 +230,7 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
     (void)result; /* the device has it */
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     stage_hyper(s, learning_rate);
+    DET_TRY_RETURN(enqueue_hyper(env, s));
     DET_TRY_RETURN(det_cuda_step_enqueue_update(env, s));
     return det_cuda_device_wait(env, s->device, "updating the parameters");
 }

@@ -60,6 +60,8 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     learning.batch_size = TINY_BATCH;
     learning.rule = settings->rule;
     learning.clip_norm = settings->clip_norm;
+    learning.average_decay = settings->average_decay;
+    learning.accumulate = settings->accumulate > 0 ? settings->accumulate : 1;
     tiny->cpu_device = test_cpu_device(env, ops, NULL);
     assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
                                       &tiny->cpu));
@@ -74,6 +76,7 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     formula_params(&tiny->cpu->graph, tiny->cpu->params);
     formula_params(&tiny->gpu->graph, tiny->gpu->params);
     tiny_boxes(tiny, settings->boxes > 0 ? settings->boxes : 3);
+    assert_ok(env, det_learner_push(env, tiny->cpu));
     assert_ok(env, det_learner_push(env, tiny->gpu));
 }
 

@@ -21,8 +21,9 @@ struct tiny_settings {
     struct det_device_settings device;
     enum det_update_rule rule;
     bool freeze_batchnorm;
-    float clip_norm;
-    int32_t boxes; /* of the first image; the second has one less; 0: three */
+    float clip_norm, average_decay;
+    int32_t accumulate; /* 0: 1 */
+    int32_t boxes;      /* of the first image; the second has one less; 0: three */
 };
 
 struct tiny {
