@@ -209,7 +209,7 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 .PHONY: video-proof
-video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p through the bundled model: AP, tracks, counts
+video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p, DET_VIDEO_SEED (1), through the bundled model: AP, tracks, counts
 	DET_VIDEO_SECONDS=$${DET_VIDEO_SECONDS:-30} DET_BIN_DIR=$(BUILD)/bin $(RUNNER) video
 .PHONY: tutorial-check
 tutorial-check: tools ## run the commands of docs/tutorial.md in a short version

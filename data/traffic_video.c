@@ -7,10 +7,14 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "raster.h"
 #include "render.h"
 #include "video/video.h"
 
-enum { LAPS = 64 }; /* how often a vehicle may come by as another one */
+enum {
+    LAPS = 64,            /* how often a vehicle may come by as another one */
+    MOST_SCENES = 1000000 /* one in some hundred is suitable */
+};
 
 struct shooting {
     const struct video_options *options;
@@ -25,8 +29,35 @@ struct shooting {
         [SCENE_MAX_VEHICLES]; /* [LAPS] of each vehicle in the frame before; < 0: never seen */
 };
 
-/* What a traffic camera sees: by day, several lanes each way, from above the road, and enough to count that is not too fast
- * for a camera of few frames a second. */
+/* Where an edge of the road crosses a row of the image (a share of its height from the top), as a share of the width. */
+static float edge_at_row(const struct scene *s, float edge, float row)
+{
+    struct raster view;
+    const float here[3] = {edge, 0, 0}, on[3] = {edge, 1, 0};
+    float a[3], b[3];
+    raster_look(&view, s->camera.position, s->camera.yaw, s->camera.pitch, s->camera.roll);
+    raster_to_camera(&view, here, a);
+    raster_to_camera(&view, on, b);
+    const float slope = (0.5F - row) * (float)s->height / s->camera.focal_px;
+    const float along =
+        (slope * a[2] - a[1]) / ((b[1] - a[1]) - slope * (b[2] - a[2])); /* metres of road */
+    const float right = a[0] + along * (b[0] - a[0]), depth = a[2] + along * (b[2] - a[2]);
+    return 0.5F + s->camera.focal_px * right / depth / (float)s->width;
+}
+
+/* Who passes the line is in the picture as a whole then, and for a while before. */
+static bool line_spans_road(const struct scene *s)
+{
+    for (int below = 0; below < 2; below++) {
+        const float row = below ? VIDEO_LINE + 0.1F : VIDEO_LINE;
+        if (edge_at_row(s, s->road.left, row) < 0 || edge_at_row(s, s->road.right, row) > 1)
+            return false;
+    }
+    return true;
+}
+
+/* What a camera that counts traffic sees: by day, several lanes each way, from above the road, and enough to count that is
+ * not too fast for a camera of few frames a second. */
 static bool is_suitable(const struct scene *s)
 {
     for (int i = 0; i < s->vehicle_count; i++)
@@ -35,25 +66,34 @@ static bool is_suitable(const struct scene *s)
     return s->road.lanes_out >= 2 && s->road.lanes_in >= 2 && s->vehicle_count >= 24 &&
            s->camera.position[2] > 6 && fabsf(s->camera.yaw) < 0.15F &&
            s->camera.position[0] > s->road.left && s->camera.position[0] < s->road.right &&
-           (s->light.kind == LIGHT_NOON || s->light.kind == LIGHT_OVERCAST);
+           (s->light.kind == LIGHT_NOON || s->light.kind == LIGHT_OVERCAST) && line_spans_road(s);
 }
 
-static void choose_scene(struct shooting *v)
+static void set_size(struct scene *s, int32_t width, int32_t height)
+{
+    const int before = s->width > s->height ? s->width : s->height;
+    const int longer = width > height ? width : height;
+    s->camera.focal_px *= (float)longer / (float)before;
+    s->width = width;
+    s->height = height;
+    s->detail = (float)longer / 480;
+}
+
+static det_status choose_scene(struct det_env *env, struct shooting *v)
 {
     const struct video_options *o = v->options;
     struct scene *s = v->scene;
-    for (uint64_t index = 0; index < 1000; index++) {
-        scene_random(s, o->seed, index | UINT64_C(1) << 36);
-        if (is_suitable(s))
-            break;
-    }
-    const int before = s->width > s->height ? s->width : s->height;
-    const int longer = o->width > o->height ? o->width : o->height;
-    s->camera.focal_px *= (float)longer / (float)before;
-    s->width = o->width;
-    s->height = o->height;
-    s->detail = (float)longer / 480;
+    uint64_t index = 0;
+    do {
+        if (index == MOST_SCENES)
+            return det_fail(env, DET_STATUS_NOT_FOUND,
+                            "seed %llu: none of %d scenes is one for a traffic camera",
+                            (unsigned long long)o->seed, MOST_SCENES);
+        scene_random(s, o->seed, index++ | UINT64_C(1) << 36);
+        set_size(s, o->width, o->height);
+    } while (!is_suitable(s));
     s->finish.motion_px = 0;
+    return DET_OK;
 }
 
 static det_status open_writer(struct det_env *env, struct shooting *v)
@@ -186,7 +226,7 @@ det_status video_write(struct det_env *env, const struct video_options *options,
             v.lower_edge[lap][i] = -1;
     DET_TRY(renderer_create(env, &v.renderer));
     renderer_hold_background(v.renderer);
-    choose_scene(&v);
+    DET_TRY(choose_scene(env, &v));
     DET_TRY(open_writer(env, &v));
     DET_TRY(shoot(env, &v));
     DET_TRY(video_writer_close(env, &v.writer));

@@ -102,30 +102,33 @@ def make_peers(options, graph, size, threads):
     return peers
 
 
+def opencv_detect(run, size, anchors, bgr, threshold):
+    """What Python users write around such a network: class id, score, x, y, width, height (normalised) of each object."""
+    import cv2
+    image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    x = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32)[None] * (2 / 255) - 1
+    boxes, logits = run(x)
+    boxes, scores = boxes[0], 1 / (1 + np.exp(-logits[0][:, 1:]))
+    found = []
+    for c in range(scores.shape[1]):
+        keep = np.flatnonzero(scores[:, c] > threshold)
+        if keep.size == 0:
+            continue
+        a, e = anchors[keep], boxes[keep]
+        h, w = a[:, 2] - a[:, 0], a[:, 3] - a[:, 1]
+        cy, cx = e[:, 0] / 10 * h + (a[:, 0] + a[:, 2]) / 2, e[:, 1] / 10 * w + (a[:, 1] + a[:, 3]) / 2
+        bh, bw = np.exp(e[:, 2] / 5) * h, np.exp(e[:, 3] / 5) * w
+        rows = np.stack([cx - bw / 2, cy - bh / 2, bw, bh], 1)
+        for i in np.asarray(cv2.dnn.NMSBoxes(rows.tolist(), scores[keep, c].tolist(), threshold, 0.6)).reshape(-1):
+            found.append((c + 1, float(scores[keep[i], c]), *rows[i].tolist()))
+    return found
+
+
 def opencv_path(run, size, anchors, jpeg):
-    """What Python users write around such a network."""
+    """A JPEG's bytes to detections."""
     import cv2
     cv2.setNumThreads(1)
-
-    def whole():
-        image = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-        x = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.float32)[None] * (2 / 255) - 1
-        boxes, logits = run(x)
-        boxes, scores = boxes[0], 1 / (1 + np.exp(-logits[0][:, 1:]))
-        found = []
-        for c in range(scores.shape[1]):
-            keep = np.flatnonzero(scores[:, c] > 0.3)
-            if keep.size == 0:
-                continue
-            a, e = anchors[keep], boxes[keep]
-            h, w = a[:, 2] - a[:, 0], a[:, 3] - a[:, 1]
-            cy, cx = e[:, 0] / 10 * h + (a[:, 0] + a[:, 2]) / 2, e[:, 1] / 10 * w + (a[:, 1] + a[:, 3]) / 2
-            bh, bw = np.exp(e[:, 2] / 5) * h, np.exp(e[:, 3] / 5) * w
-            rows = np.stack([cx - bw / 2, cy - bh / 2, bw, bh], 1)
-            for i in np.asarray(cv2.dnn.NMSBoxes(rows.tolist(), scores[keep, c].tolist(), 0.3, 0.6)).reshape(-1):
-                found.append((c + 1, float(scores[keep[i], c]), *rows[i]))
-        return found
-    return whole
+    return lambda: opencv_detect(run, size, anchors, cv2.imdecode(jpeg, cv2.IMREAD_COLOR), 0.3)
 
 
 def anchor_boxes(graph, size):
@@ -137,8 +140,8 @@ def anchor_boxes(graph, size):
         offset = stride / 2 if size % stride == 0 else 0
         for y in range(h):
             for x in range(w):
-                for octave in (1, 2 ** 0.5):
-                    for aspect in (1.0, 2.0, 0.5):
+                for aspect in (1.0, 2.0, 0.5):
+                    for octave in (1, 2 ** 0.5):
                         bh, bw = 4 * stride * octave / aspect ** 0.5, 4 * stride * octave * aspect ** 0.5
                         cy, cx = y * stride + offset, x * stride + offset
                         out.append((cy - bh / 2, cx - bw / 2, cy + bh / 2, cx + bw / 2))

@@ -194,8 +194,12 @@ det_status det_counter_update(det_counter *c, double time_s, int32_t width, int3
         known->seen_s = time_s;
         known->class_id = box->class_id;
         const float w = (float)width, h = (float)height;
-        const struct place at = {0.5F * (box->xmin + box->xmax) * w, box->ymax * h,
-                                 0.05F * (box->ymax - box->ymin) * h};
+        const float margin = 0.05F * (box->ymax - box->ymin) * h;
+        const struct place at = {0.5F * (box->xmin + box->xmax) * w, box->ymax * h, margin};
+        const struct place first = {tracks[i].first_place[0] * w, tracks[i].first_place[1] * h,
+                                    margin};
+        if (c->point_count == 2 && known->side == 0)
+            pass_line(c, known, &first, w, h, box->class_id);
         if (c->point_count == 2)
             pass_line(c, known, &at, w, h, box->class_id);
         else

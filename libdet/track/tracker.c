@@ -25,7 +25,9 @@ struct track {
     struct det_kalman filter;
     float box_px[4]; /* predicted */
     int32_t hits;
+    float first_place[2]; /* as det_track's */
     double first_s, seen_s;
+    double sure_s;    /* when a sure detection was the last to carry it on */
     size_t detection; /* of this frame, when seen_s is now */
     struct vote votes[VOTES];
 };
@@ -59,6 +61,7 @@ struct det_tracker {
     size_t out_capacity;
     int64_t last_id;
     double time_s;
+    float width, height; /* of the frame */
     bool begun;
 };
 
@@ -230,6 +233,8 @@ static void see(det_tracker *t, struct track *track, struct candidate *c, const 
     c->taken = true;
     track->hits++;
     track->seen_s = t->time_s;
+    if (c->sure)
+        track->sure_s = t->time_s;
     track->detection = c->index;
     vote(track, d);
     if (track->hits > 1)
@@ -243,10 +248,13 @@ static void see(det_tracker *t, struct track *track, struct candidate *c, const 
     }
 }
 
-static bool wanted_track(const struct track *track, enum track_state a, enum track_state b,
-                         double now)
+/* Whether the track is in one of these states, not seen yet in this frame, and, for an unsure detection, sure not long ago: a
+ * shadow or a sign would be followed for ever by detections that never sufficed to start a track. */
+static bool wanted_track(const det_tracker *t, const struct track *track, enum track_state a,
+                         enum track_state b, bool sure)
 {
-    return (track->state == a || track->state == b) && track->seen_s < now;
+    return (track->state == a || track->state == b) && track->seen_s < t->time_s &&
+           (sure || t->time_s - track->sure_s <= t->settings.lost_s);
 }
 
 /* Matches tracks in one of two states that are not seen yet in this frame with candidates that are not taken yet. */
@@ -261,7 +269,7 @@ static det_status match(struct det_env *env, det_tracker *t, enum track_state a,
     DET_TRY_RETURN(det_grow(env, &t->columns, &t->column_capacity, t->candidate_count,
                             sizeof *t->columns, "detections"));
     for (size_t i = 0; i < t->track_count; i++)
-        if (wanted_track(&t->tracks[i], a, b, t->time_s))
+        if (wanted_track(t, &t->tracks[i], a, b, sure))
             t->rows[rows++] = i;
     for (size_t i = 0; i < t->candidate_count; i++)
         if (!t->candidates[i].taken && t->candidates[i].sure == sure)
@@ -298,8 +306,11 @@ static det_status start_tracks(struct det_env *env, det_tracker *t, const det_de
         DET_TRY_RETURN(det_grow(env, &t->tracks, &t->track_capacity, t->track_count + 1,
                                 sizeof *t->tracks, "tracks"));
         struct track *track = &t->tracks[t->track_count++];
-        *track = (struct track){.state = TRACK_NEW, .first_s = t->time_s};
-        see(t, track, c, &all[c->index]);
+        const det_detection *d = &all[c->index];
+        *track = (struct track){.state = TRACK_NEW,
+                                .first_place = {0.5F * (d->xmin + d->xmax), d->ymax},
+                                .first_s = t->time_s};
+        see(t, track, c, d);
     }
     return DET_OK;
 }
@@ -354,6 +365,18 @@ static void sort_out(det_track *out, size_t count)
     }
 }
 
+/* The filter's box in the frame: a detector's edges tremble, and with them who is over a line. */
+static void set_box(const det_tracker *t, const struct track *track, det_detection *box)
+{
+    float at[4];
+    det_kalman_box(&track->filter, at);
+    box->ymin = fminf(fmaxf(at[0] / t->height, 0), 1);
+    box->xmin = fminf(fmaxf(at[1] / t->width, 0), 1);
+    box->ymax = fminf(fmaxf(at[2] / t->height, 0), 1);
+    box->xmax = fminf(fmaxf(at[3] / t->width, 0), 1);
+    box->class_id = elected(track);
+}
+
 static det_status report(struct det_env *env, det_tracker *t, const det_detection *all,
                          const det_track **tracks, size_t *count)
 {
@@ -368,8 +391,9 @@ static det_status report(struct det_env *env, det_tracker *t, const det_detectio
                                     .box = all[track->detection],
                                     .detection = track->detection,
                                     .hits = track->hits,
+                                    .first_place = {track->first_place[0], track->first_place[1]},
                                     .first_time_s = track->first_s};
-        t->out[shown++].box.class_id = elected(track);
+        set_box(t, track, &t->out[shown++].box);
     }
     sort_out(t->out, shown);
     *tracks = t->out;
@@ -395,6 +419,8 @@ det_status det_tracker_update(det_tracker *t, double time_s, int32_t width, int3
                         "tracker: the frame's time is %g s, expected more than %g s", time_s,
                         t->time_s);
     DET_TRY_RETURN(gather(env, t, width, height, detections, count));
+    t->width = (float)width;
+    t->height = (float)height;
     predict(t, time_s);
     DET_TRY_RETURN(match(env, t, TRACK_SEEN, TRACK_LOST, true, t->settings.match_iou, detections));
     DET_TRY_RETURN(

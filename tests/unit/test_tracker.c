@@ -286,7 +286,35 @@ static void traffic_is_followed_and_counted(void **state)
 
 static det_track track_at(int64_t id, float x, float y)
 {
-    return (det_track){.id = id, .box = {1, 0.9F, y - 0.1F, x - 0.05F, y, x + 0.05F}};
+    return (det_track){
+        .id = id, .box = {1, 0.9F, y - 0.1F, x - 0.05F, y, x + 0.05F}, .first_place = {x, y}};
+}
+
+/* Unsure detections carry a track on for lost_s after the last sure one, and no longer. */
+static void unsure_detections_do_not_carry_on_for_ever(void **state)
+{
+    (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    det_context *context = make_context(&t);
+    struct det_env *env = det_context_env(context);
+    det_tracker *tracker = NULL;
+    assert_ok(env, det_tracker_create(context, NULL, &tracker));
+    for (int frame = 0; frame < 80; frame++) {
+        const det_detection d = {1, frame < 25 ? 0.8F : 0.3F, 0.4F, 0.4F, 0.6F, 0.6F};
+        const det_track *tracks = NULL;
+        size_t count = 0;
+        assert_ok(env, det_tracker_update(tracker, frame / 25.0, 100, 100, &d, 1, &tracks, &count));
+        assert_int_equal(count, frame >= 1 && frame <= 24 + 25 ? 1 : 0);
+        if (count > 0) {
+            assert_near(tracks[0].box.ymax, 0.6, 1e-4);
+            assert_near(tracks[0].first_place[0], 0.5, 1e-6);
+            assert_near(tracks[0].first_place[1], 0.6, 1e-6);
+        }
+    }
+    det_tracker_destroy(&tracker);
+    det_context_destroy(&context);
+    test_env_check(&t);
 }
 
 static void a_line_counts_each_track_once(void **state)
@@ -315,6 +343,13 @@ static void a_line_counts_each_track_once(void **state)
     assert_int_equal(det_counter_count(counter, 0).backward, 1);
     assert_int_equal(det_counter_count(counter, 1).forward, 1);
     assert_int_equal(det_counter_count(counter, 2).forward, 0);
+    /* It passed the line before it had an id. */
+    det_track fast = track_at(4, 0.4F, 0.6F);
+    fast.first_place[1] = 0.4F;
+    assert_ok(env, det_counter_update(counter, 5, 1000, 1000, &fast, 1));
+    assert_int_equal(det_counter_count(counter, 0).forward, 2);
+    assert_ok(env, det_counter_update(counter, 6, 1000, 1000, &fast, 1));
+    assert_int_equal(det_counter_count(counter, 0).forward, 2);
     det_counter_destroy(&counter);
     /* A square: entered, left; who is in it; forgotten after a while. */
     static const float square[4][2] = {{0.2F, 0.2F}, {0.6F, 0.2F}, {0.6F, 0.6F}, {0.2F, 0.6F}};
@@ -538,6 +573,7 @@ int test_tracker(void)
         cmocka_unit_test(assignment_is_the_cheapest),
         cmocka_unit_test(traffic_is_followed_and_counted),
         cmocka_unit_test(a_line_counts_each_track_once),
+        cmocka_unit_test(unsure_detections_do_not_carry_on_for_ever),
         cmocka_unit_test(mistakes_are_refused),
         cmocka_unit_test(each_failing_allocation_is_survived),
         cmocka_unit_test(measure_of_a_small_example),

@@ -1,6 +1,6 @@
 /* det-detect on videos, as a user runs it: a generated traffic video with known truth through the bundled model; every kind
- * of file FFmpeg's command can make here; Ctrl-C. DET_VIDEO_SECONDS=30 makes the traffic video
- * that long, at 1280 x 720, and prints the figures (make video-proof). */
+ * of file FFmpeg's command can make here; Ctrl-C. DET_VIDEO_SECONDS=30 makes the traffic video that long, at 1280 x 720,
+ * and prints the figures (make video-proof); DET_VIDEO_SEED: of another scene. */
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -141,7 +141,7 @@ static void traffic_is_detected_followed_and_counted(void **state)
     char folder[256], video[300], truth[300];
     if (!has_video())
         skip();
-    const char *wanted = getenv("DET_VIDEO_SECONDS");
+    const char *wanted = getenv("DET_VIDEO_SECONDS"), *seed = getenv("DET_VIDEO_SEED");
     const double seconds = wanted != NULL ? strtod(wanted, NULL) : 2.5;
     const int rate = wanted != NULL ? 30 : 8;
     const int frames = (int)(seconds * rate);
@@ -149,8 +149,9 @@ static void traffic_is_detected_followed_and_counted(void **state)
     snprintf(video, sizeof video, "%s/traffic.mp4", folder);
     snprintf(truth, sizeof truth, "%s/traffic.truth.json", folder);
     assert_int_equal(run_tool(out, sizeof out,
-                              "det-demo-data --video %s --seconds %g --fps %d --size %s", video,
-                              seconds, rate, wanted != NULL ? "1280x720" : "480x270"),
+                              "det-demo-data --video %s --seconds %g --fps %d --size %s --seed %s",
+                              video, seconds, rate, wanted != NULL ? "1280x720" : "480x270",
+                              seed != NULL ? seed : "1"),
                      0);
     if (wanted != NULL)
         print_message("%s", out);

@@ -4,7 +4,8 @@
  * each object has a Kalman filter of its box with constant speed; sure detections are matched to the predicted boxes first,
  * then unsure ones to what is left, so that an object behind another one is not lost. Differs: time is in seconds, so that
  * dropped frames and variable rates are right; of boxes of two classes that cover each other the surer one is taken; a
- * track's class is the one with the highest sum of scores; a track has an id once it was seen settings.min_hits times.
+ * track's class is the one with the highest sum of scores; a track has an id once it was seen settings.min_hits times;
+ * unsure detections alone carry one on no longer than settings.lost_s.
  *
  * Thread safety: as the context it was made with. After the first frames no call allocates unless there are more objects
  * than ever before.
@@ -36,7 +37,8 @@ typedef struct det_tracker_settings {
     float same_iou; /**< boxes that overlap more are one object, whatever their classes; default .6;
                             1: never */
     int32_t min_hits;  /**< frames that a track must be seen in to count as an object; default 2 */
-    double lost_s;     /**< how long an unseen one is looked for; default 1 */
+    double lost_s;     /**< how long an unseen one is looked for, and followed by unsure detections
+                            alone; default 1 */
     double frame_rate; /**< frames a second the filter's noise is meant for; default 25 */
 } det_tracker_settings;
 
@@ -44,13 +46,14 @@ DET_API void det_tracker_settings_default(det_tracker_settings *settings);
 
 /** An object in the present frame. */
 typedef struct det_track {
-    int64_t id; /**< 1, 2, ...: never given twice */
-    det_detection
-        box; /**< where it was detected in this frame, with this detection's score; the class is the
-                            track's */
-    size_t detection;    /**< index of that detection */
-    int32_t hits;        /**< frames it was seen in so far */
-    double first_time_s; /**< when it was seen first */
+    int64_t id;        /**< 1, 2, ...: never given twice */
+    det_detection box; /**< where the filter has it, cut to the frame; the score is the detection's,
+                            the class the track's */
+    size_t detection;  /**< index of this frame's detection */
+    int32_t hits;      /**< frames it was seen in so far */
+    float first_place[2]; /**< where it was seen first, before it had an id: x, y of the middle of
+                               its box's lower edge, normalised */
+    double first_time_s;  /**< when that was */
 } det_track;
 
 /** `settings` may be NULL. */
