@@ -42,16 +42,18 @@ struct course {
     double first, norm, begin, end;
 };
 
-static struct course train(const char *precision)
+static struct course train(const char *precision, bool frozen, int steps)
 {
     struct workspace w;
     workspace_make(&w, "bf16_course");
+    if (frozen)
+        workspace_edit_config(&w, "num_classes: 2", "num_classes: 2 freeze_batchnorm: true");
     workspace_edit_config(&w, "num_steps: 12", "num_steps: 60");
     workspace_edit_config(&w, "total_steps: 12", "total_steps: 60");
     struct run r;
     struct course course = {0};
-    open_run(&r, &w, precision, 2, STEPS);
-    for (int i = 0; i < STEPS; i++) {
+    open_run(&r, &w, precision, 2, steps);
+    for (int i = 0; i < steps; i++) {
         det_step_report report;
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         if (i == 0) {
@@ -68,19 +70,29 @@ static struct course train(const char *precision)
     return course;
 }
 
+static void print(const char *what, struct course c)
+{
+    print_message("%s: first loss %.6f, gradient norm %.6f, losses %.4f to %.4f\n", what, c.first,
+                  c.norm, c.begin, c.end);
+}
+
+/* With the statistics of a batch norm over four values small changes become large ones, so one step is compared with frozen
+ * norms, a course with the batch's. */
 static void the_loss_follows_float32(void **state)
 {
     (void)state;
-    const struct course f32 = train("f32"), bf16 = train("bf16");
-    print_message("f32: first %.6f norm %.5f, %.4f to %.4f; bf16: %.6f norm %.5f, %.4f to %.4f\n",
-                  f32.first, f32.norm, f32.begin, f32.end, bf16.first, bf16.norm, bf16.begin,
-                  bf16.end);
-    /* Products are rounded for sure. */
-    assert_true(f32.first != bf16.first);
-    assert_near(bf16.first, f32.first, 0.005 * f32.first);
-    assert_near(bf16.norm, f32.norm, 0.03 * f32.norm);
-    assert_true(bf16.end < 0.85 * bf16.begin);
-    assert_near(bf16.end, f32.end, 0.1 * f32.end);
+    const struct course step = train("f32", true, 1), step16 = train("bf16", true, 1);
+    const struct course f32 = train("f32", false, STEPS), bf16 = train("bf16", false, STEPS);
+    print("frozen, f32", step);
+    print("frozen, bf16", step16);
+    print("f32", f32);
+    print("bf16", bf16);
+    assert_true(f32.first != bf16.first); /* rounded for sure */
+    assert_near(step16.first, step.first, 0.005 * step.first);
+    assert_near(step16.norm, step.norm, 0.02 * step.norm);
+    assert_near(bf16.begin, f32.begin, 0.05 * f32.begin);
+    assert_near(bf16.end, f32.end, 0.05 * f32.end);
+    assert_true(bf16.end < 0.8 * bf16.begin);
 }
 
 static char *train_to(const struct workspace *w, int threads, int64_t steps, size_t *bytes)
