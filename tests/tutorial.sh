@@ -40,7 +40,7 @@ expect 'Average Precision  (AP) @\[ IoU=0.50:0.95' output.log
 expect '"car": 0\.' training_demo/report/thresholds.json
 expect '</svg>' training_demo/report/pr_curves.svg
 expect '"detections":\[{' training_demo/detections.jsonl
-for file in training_demo/sheet.png training_demo/augmented.png training_demo/exported-models/my_ssd/model.det; do
+for file in training_demo/models/my_ssd/report.html training_demo/sheet.png training_demo/augmented.png training_demo/exported-models/my_ssd/model.det; do
     [ -s "$file" ] || { echo "tutorial.sh: $file is missing" >&2; exit 1; }
 done
 [ "$(find training_demo/annotated -name '*.jpg' | wc -l)" = 5 ] || { echo "tutorial.sh: annotated pictures are missing" >&2; exit 1; }

@@ -88,6 +88,20 @@ static int report(struct app *app, det_evaluation *evaluation, const det_checkpo
     return write_json(app, from->path, step, &losses, text);
 }
 
+/* An exported model knows its own network; weights in training are the config's, which says too whether their moving averages
+ * are meant. */
+static det_status load_model(det_context *context, const det_pipeline_config *config,
+                             const det_checkpoint_info *from, det_model **model)
+{
+    if (!from->is_tensorflow) {
+        const det_status status = det_model_load(context, from->path, model);
+        if (status != DET_OK || det_model_is_folded(*model))
+            return status;
+        det_model_destroy(model);
+    }
+    return det_model_load_checkpoint(context, config, from->path, model);
+}
+
 static int evaluate_checkpoint(struct app *app, const det_pipeline_config *config,
                                const det_checkpoint_info *from)
 {
@@ -110,10 +124,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
         settings.max_det_count = 3;
     }
     tool_log(&app->tool, DET_LOG_INFO, "checkpoint %s", from->path);
-    /* A .det file, exported or not, knows its own network. */
-    det_status status = from->is_tensorflow
-                            ? det_model_load_checkpoint(context, config, from->path, &model)
-                            : det_model_load(context, from->path, &model);
+    det_status status = load_model(context, config, from, &model);
     /* The training removes old checkpoints while we are busy with the one before. */
     if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
         tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", det_context_error(context));

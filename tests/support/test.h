@@ -42,6 +42,12 @@
             fail_msg("%s: message \"%s\" lacks \"%s\"", #expression, (env)->error, (text));      \
     } while (0)
 
+#define assert_contains(text, part)                            \
+    do {                                                       \
+        if (strstr((text), (part)) == NULL)                    \
+            fail_msg("\"%s\" is not in:\n%s", (part), (text)); \
+    } while (0)
+
 /* |a - b| <= tolerance, written so that NaN fails. */
 #define assert_near(a, b, tolerance)                                                           \
     do {                                                                                       \
@@ -115,5 +121,7 @@ struct test_npy test_npz_load(const char *path, const char *member);
 
 /* A whole text file, NUL-terminated, malloc. Asserts on failure. */
 char *test_read_text(const char *path);
+/* Bytes of a file, with a 0 behind them; malloc. */
+char *test_read_bytes(const char *path, size_t *bytes);
 
 #endif

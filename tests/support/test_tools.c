@@ -88,20 +88,26 @@ const char *test_shared(char buffer[256], const char *name)
     return access(buffer, R_OK) == 0 ? buffer : NULL;
 }
 
-char *test_read_text(const char *path)
+char *test_read_bytes(const char *path, size_t *bytes)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         fail_msg("cannot open %s", path);
     fseek(file, 0, SEEK_END);
-    const long bytes = ftell(file);
+    *bytes = (size_t)ftell(file);
     rewind(file);
-    char *text = malloc((size_t)bytes + 1);
-    assert_non_null(text);
-    assert_int_equal(fread(text, 1, (size_t)bytes, file), (size_t)bytes);
-    text[bytes] = '\0';
+    char *data = malloc(*bytes + 1);
+    assert_non_null(data);
+    assert_int_equal(fread(data, 1, *bytes, file), *bytes);
+    data[*bytes] = '\0';
     fclose(file);
-    return text;
+    return data;
+}
+
+char *test_read_text(const char *path)
+{
+    size_t bytes = 0;
+    return test_read_bytes(path, &bytes);
 }
 
 static struct test_npy parse_npy(const unsigned char *bytes, size_t size, const char *name)
@@ -146,26 +152,11 @@ static struct test_npy parse_npy(const unsigned char *bytes, size_t size, const 
     return array;
 }
 
-static unsigned char *read_bytes(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("cannot open %s", path);
-    fseek(file, 0, SEEK_END);
-    *size = (size_t)ftell(file);
-    rewind(file);
-    unsigned char *bytes = malloc(*size + 1);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, *size, file), *size);
-    fclose(file);
-    return bytes;
-}
-
 struct test_npy test_npy_load(const char *path)
 {
     size_t size = 0;
-    unsigned char *bytes = read_bytes(path, &size);
-    struct test_npy array = parse_npy(bytes, size, path);
+    char *bytes = test_read_bytes(path, &size);
+    struct test_npy array = parse_npy((const unsigned char *)bytes, size, path);
     free(bytes);
     return array;
 }
@@ -213,7 +204,7 @@ static uint32_t le16(const unsigned char *p)
 struct test_npy test_npz_load(const char *path, const char *member)
 {
     size_t size = 0;
-    unsigned char *bytes = read_bytes(path, &size);
+    unsigned char *bytes = (unsigned char *)test_read_bytes(path, &size);
     struct test_npy array = {0};
     /* Walk the central directory, found by its end record (no archive comment in ours). */
     assert_true(size > 22);

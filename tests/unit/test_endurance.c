@@ -82,21 +82,6 @@ struct result {
     size_t last_bytes, best_bytes;
 };
 
-static char *read_bytes(const char *path, size_t *bytes)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("%s is not there", path);
-    fseek(file, 0, SEEK_END);
-    *bytes = (size_t)ftell(file);
-    rewind(file);
-    char *data = malloc(*bytes + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, file), *bytes);
-    fclose(file);
-    return data;
-}
-
 static struct result read_result(const struct workspace *w)
 {
     struct result result = {0};
@@ -106,10 +91,10 @@ static struct result read_result(const struct workspace *w)
     test_env_init(&t);
     det_context *context = workspace_context(&t, 1);
     snprintf(path, sizeof path, "%s/ckpt-12.det", w->model_dir);
-    result.last = read_bytes(path, &result.last_bytes);
+    result.last = test_read_bytes(path, &result.last_bytes);
     snprintf(path, sizeof path, "%s/best", w->model_dir);
     assert_context_ok(context, det_checkpoint_find(context, path, &info));
-    result.best = read_bytes(info.path, &result.best_bytes);
+    result.best = test_read_bytes(info.path, &result.best_bytes);
     det_context_destroy(&context);
     test_env_check(&t);
     return result;

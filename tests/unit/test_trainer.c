@@ -44,16 +44,7 @@ static char *train_to(const struct workspace *w, int threads, int64_t steps, siz
     test_env_check(&t);
     char path[400];
     snprintf(path, sizeof path, "%s/ckpt-%lld.det", w->model_dir, (long long)steps);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    *bytes = (size_t)ftell(file);
-    rewind(file);
-    char *data = malloc(*bytes);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, file), *bytes);
-    fclose(file);
-    return data;
+    return test_read_bytes(path, bytes);
 }
 
 static void resume_is_exact_for_any_thread_count(void **state)

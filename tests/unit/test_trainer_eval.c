@@ -48,17 +48,7 @@ static char *read_file(const char *folder, const char *name, size_t *bytes)
 {
     char path[500];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        fail_msg("%s is not there", path);
-    fseek(file, 0, SEEK_END);
-    *bytes = (size_t)ftell(file);
-    rewind(file);
-    char *data = malloc(*bytes + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, file), *bytes);
-    fclose(file);
-    return data;
+    return test_read_bytes(path, bytes);
 }
 
 static void assert_same_file(const char *folder_a, const char *folder_b, const char *name)

@@ -165,19 +165,9 @@ static void writer_rejects(void **state)
     close_folder(&f);
 }
 
-/* The file's bytes, as fread does it: no fsync and no map. */
 static uint8_t *load(const char *path, size_t *bytes)
 {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    *bytes = (size_t)ftell(file);
-    rewind(file);
-    uint8_t *data = malloc(*bytes);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, *bytes, file), *bytes);
-    fclose(file);
-    return data;
+    return (uint8_t *)test_read_bytes(path, bytes);
 }
 
 static void save(const char *path, const void *data, size_t bytes)
