@@ -116,10 +116,7 @@ static void compare(const char *what, const float *got, const float *want, const
         if ((isnan(got[i]) && (isnan(want[i]) || nan_may_spread)) ||
             (isinf(want[i]) && got[i] == want[i]))
             continue;
-        const double value = fabs((double)want[i]);
-        const double terms = norm2 == NULL     ? 1
-                             : isnan(norm2[i]) ? fmax(1, value) /* a NaN that does not pass */
-                                               : sqrt((double)norm2[i]);
+        const double terms = norm2 == NULL || isnan(norm2[i]) ? 1 : sqrt((double)norm2[i]);
         const double allowed = share * terms + relative * fabs((double)want[i]) + 1e-30;
         const double error = fabs((double)got[i] - (double)want[i]);
         if (!(error <= allowed))
