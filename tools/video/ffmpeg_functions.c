@@ -16,6 +16,5 @@ __attribute__((visibility("default"))) const struct video_functions det_video_fu
     .writer_open = video_writer_open,
     .writer_about = video_writer_about,
     .writer_frame = video_writer_frame,
-    .writer_frames = video_writer_frames,
     .writer_close = video_writer_close,
 };

@@ -142,11 +142,6 @@ const char *video_writer_about(const struct video_writer *writer)
     return writer->about;
 }
 
-int64_t video_writer_frames(const struct video_writer *writer)
-{
-    return writer->frames;
-}
-
 /* Writes what the encoder has ready. */
 static int write_packets(struct video_writer *w)
 {

@@ -20,7 +20,6 @@ struct video_functions {
     __typeof__(video_writer_open) *writer_open;
     __typeof__(video_writer_about) *writer_about;
     __typeof__(video_writer_frame) *writer_frame;
-    __typeof__(video_writer_frames) *writer_frames;
     __typeof__(video_writer_close) *writer_close;
 };
 

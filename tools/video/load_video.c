@@ -93,11 +93,6 @@ det_status video_writer_frame(struct det_env *env, struct video_writer *writer,
     return functions()->writer_frame(env, writer, image, ticks);
 }
 
-int64_t video_writer_frames(const struct video_writer *writer)
-{
-    return functions()->writer_frames(writer);
-}
-
 det_status video_writer_close(struct det_env *env, struct video_writer **writer)
 {
     return *writer != NULL ? functions()->writer_close(env, writer) : DET_OK;

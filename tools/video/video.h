@@ -90,7 +90,6 @@ const char *video_writer_about(const struct video_writer *writer);
 /* Ticks must rise; one that does not is moved up by one. After NO_SPACE the file can still be finished. */
 det_status video_writer_frame(struct det_env *env, struct video_writer *writer,
                               const struct det_image *image, int64_t ticks);
-int64_t video_writer_frames(const struct video_writer *writer);
 /* Flushes the encoder, writes the index, closes. The file is playable also after a failed frame; the failure is
  * returned again. NULL is allowed. */
 det_status video_writer_close(struct det_env *env, struct video_writer **writer);
