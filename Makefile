@@ -211,6 +211,11 @@ $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 .PHONY: video-proof
 video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p, DET_VIDEO_SEED (1), through the bundled model: AP, tracks, counts
 	DET_VIDEO_SECONDS=$${DET_VIDEO_SECONDS:-30} DET_BIN_DIR=$(BUILD)/bin $(RUNNER) video
+.PHONY: video-endurance video-valgrind
+video-endurance: tools ## memory and processor time over a video of DET_VIDEO_FRAMES (10500)
+	tests/video_endurance.sh $(BUILD) $${DET_VIDEO_FRAMES:-10500}
+video-valgrind: tools ## det-detect on a short video, with tracks and an annotated copy, under valgrind
+	tests/video_valgrind.sh $(BUILD)
 .PHONY: tutorial-check
 tutorial-check: tools ## run the commands of docs/tutorial.md in a short version
 	tests/tutorial.sh $(BUILD)

@@ -66,7 +66,7 @@ int main(int argc, char **argv)
         {"mjpeg", OPTION_INT, &job.mjpeg, "PORT",
          "show the frames in a browser: http://127.0.0.1:PORT/"},
         {"count", OPTION_FLAG, &job.count, NULL, "draw how many of each class are in the frame"},
-        {"time", OPTION_FLAG, &job.time, NULL, "draw the frame's time"},
+        {"time", OPTION_FLAG, &job.time, NULL, "draw the time of a video's frame"},
         {"fast_decode", OPTION_FLAG, &job.fast_decode, NULL,
          "decode large JPEGs at a part of their size, never below the network's input: quicker, "
          "but not "

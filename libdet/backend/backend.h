@@ -34,7 +34,8 @@ struct det_frame;
 enum det_precision {
     DET_PRECISION_F32,
     DET_PRECISION_TF32, /* float32 storage, tensor cores round operands to 10 bits of mantissa */
-    DET_PRECISION_BF16, /* activations and their gradients stored in bf16; the CPU: inference only */
+    DET_PRECISION_BF16, /* activations and their gradients stored in bf16; on the CPU only inference stores them so,
+                           training rounds the operands of 1x1 convolutions */
 };
 
 struct det_device_settings {

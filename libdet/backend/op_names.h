@@ -31,22 +31,25 @@
     void DET_OP(bias_backward, isa)(const struct det_exec *x, int64_t rows, int32_t c, \
                                     const float *dout, float *dbias, bool accumulate)
 
-#define DET_DECLARE_NORM(isa)                                                                     \
+#define DET_DECLARE_NORM_CONV(isa)                                                                \
     size_t DET_OP(norm_conv_workspace, isa)(const struct det_conv_shape *s, bool depthwise,       \
                                             int threads);                                         \
     void DET_OP(norm_conv_forward, isa)(const struct det_exec *x, const struct det_conv_shape *s, \
                                         bool depthwise, const struct det_operand *in,             \
                                         const float *w, const float *bias, float *out,            \
                                         float *mean, float *variance);                            \
-    void DET_OP(norm_conv_backward, isa)(                                                         \
-        const struct det_exec *x, const struct det_conv_shape *s, bool depthwise,                 \
-        const struct det_operand *in, const struct det_gradient *dout, const float *w,            \
-        const struct det_gradient_to *to, float *dw, bool accumulate);                            \
-    size_t DET_OP(norm_sums_workspace, isa)(int64_t rows, int32_t c);                             \
-    void DET_OP(norm_sums, isa)(const struct det_exec *x, int64_t rows, int32_t c,                \
-                                const struct det_gradient_to *to);                                \
-    void DET_OP(norm_add, isa)(const struct det_exec *x, int64_t rows, int32_t c,                 \
-                               const struct det_operand *a, const struct det_operand *b,          \
+    void DET_OP(norm_conv_backward,                                                               \
+                isa)(const struct det_exec *x, const struct det_conv_shape *s, bool depthwise,    \
+                     const struct det_operand *in, const struct det_gradient *dout,               \
+                     const float *w, const struct det_gradient_to *to, float *dw, bool accumulate)
+
+#define DET_DECLARE_NORM(isa)                                                            \
+    DET_DECLARE_NORM_CONV(isa);                                                          \
+    size_t DET_OP(norm_sums_workspace, isa)(int64_t rows, int32_t c);                    \
+    void DET_OP(norm_sums, isa)(const struct det_exec *x, int64_t rows, int32_t c,       \
+                                const struct det_gradient_to *to);                       \
+    void DET_OP(norm_add, isa)(const struct det_exec *x, int64_t rows, int32_t c,        \
+                               const struct det_operand *a, const struct det_operand *b, \
                                float *out)
 
 #define DET_DECLARE_ELEMENTWISE(isa)                                                               \

@@ -64,9 +64,11 @@ struct det_gradient_to {
 
 struct det_ops {
     const char *name; /* "ref", "sse2", "avx2", "avx512", "avx512bf16" */
-    /* Kernels of the prepared network, in float32 and with bf16; NULL: none. */
-    const struct detk_blocked *blocked, *blocked_bf16;
-    bool multiplies_bf16; /* the instruction set itself, not by widening to float32 */
+    /* The same with --precision bf16: the prepared network's kernels and 1x1 convolutions of training multiply in bf16
+     * (cpu/blocked.h, cpu/pairs.h), all else is float32. NULL: none. */
+    const struct det_ops *bf16;
+    bool multiplies_bf16;               /* the instruction set itself, not by widening to float32 */
+    const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
 
     /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
     size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);

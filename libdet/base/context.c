@@ -100,6 +100,8 @@ static det_status open_device(det_context *context, const det_context_settings *
         parse_precision(env, setting(settings->precision, "DET_PRECISION"), &device.precision));
     DET_TRY_RETURN(det_backend_open(env, setting(settings->device, "DET_DEVICE"), &device,
                                     &context->backend, &context->device));
+    if (context->backend == det_backend_cpu() && device.precision == DET_PRECISION_BF16)
+        context->ops = context->ops->bf16; /* what is planned here is what the device runs */
     context->backend->device_describe(context->device, context->device_text,
                                       sizeof context->device_text);
     return DET_OK;

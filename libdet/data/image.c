@@ -13,6 +13,8 @@
 
 #define MOST_SIDE     65500
 #define WRITE_QUALITY 95
+/* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole vectors. */
+#define SLACK_BYTES 64
 
 det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
                                    int32_t height)
@@ -26,7 +28,7 @@ det_status det_image_resize_buffer(struct det_env *env, struct det_image *image,
     const size_t room = image->capacity_bytes > present ? image->capacity_bytes : present;
     if (image->rgb == NULL || need > room) {
         det_image_free(env, image);
-        DET_TRY_RETURN(det_alloc_raw(env, &image->rgb, need, 1, "image"));
+        DET_TRY_RETURN(det_alloc_raw(env, &image->rgb, need + SLACK_BYTES, 1, "image"));
         image->capacity_bytes = need;
     }
     image->width = width;

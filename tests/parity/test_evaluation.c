@@ -65,9 +65,6 @@ static void evaluate_exported(const char *precision, double stats[DET_COCO_STAT_
     assert_context_ok(context, det_pipeline_config_set_eval_path(config, records));
     assert_context_ok(context, det_pipeline_config_set_label_map_path(config, map));
     assert_context_ok(context, det_model_load_checkpoint(context, config, directory, &model));
-    if (strcmp(precision, "bf16") == 0)
-        assert_context_fails(context, DET_STATUS_UNSUPPORTED, "with folded batch norms",
-                             det_evaluation_run(context, config, model, NULL, &evaluation));
     assert_context_ok(context, det_evaluation_run(context, config, model, &how, &evaluation));
     memcpy(stats, det_evaluation_coco(evaluation)->stats, DET_COCO_STAT_COUNT * sizeof *stats);
     det_evaluation_destroy(&evaluation);

@@ -62,13 +62,12 @@ static void run(struct fixture *f, const struct det_ops *ops, bool folded, const
 /* bf16 rounds what every layer stores to 8 significant bits; measured are .0042 to .0046. */
 #define BF16_BOUND 0.01
 
-static void run_prepared(struct fixture *f, const struct det_ops *ops,
-                         const struct detk_blocked *kernels, double bound, const char *label)
+static void run_prepared(struct fixture *f, const struct det_ops *ops, double bound,
+                         const char *label)
 {
     struct det_env *env = &f->t.env;
     struct det_prepared *net = NULL;
-    assert_ok(env, det_prepared_create(env, &f->folded, f->folded_params, ops, kernels, f->pool, 1,
-                                       &net));
+    assert_ok(env, det_prepared_create(env, &f->folded, f->folded_params, ops, f->pool, 1, &net));
     det_net_fill_input(&f->folded, 1, f->image, 320, 320, det_prepared_input(net));
     det_prepared_forward(net);
     model_golden_compare_within("box_encodings", det_prepared_encodings(net), bound, label);
@@ -101,7 +100,7 @@ static void cpu_agrees_with_tensorflow(void **state)
         }
         char label[64];
         snprintf(label, sizeof label, "%s, prepared, bf16", names[i]);
-        run_prepared(&f, ops, ops->blocked_bf16, BF16_BOUND, label);
+        run_prepared(&f, ops->bf16, BF16_BOUND, label);
         if (strcmp(names[i], "avx512bf16") == 0) /* in float32 it is avx512 */
             continue;
         snprintf(label, sizeof label, "%s, batch norms apart", names[i]);
@@ -109,7 +108,7 @@ static void cpu_agrees_with_tensorflow(void **state)
         snprintf(label, sizeof label, "%s, folded", names[i]);
         run(&f, ops, true, label);
         snprintf(label, sizeof label, "%s, prepared", names[i]);
-        run_prepared(&f, ops, ops->blocked, 2e-4, label);
+        run_prepared(&f, ops, 2e-4, label);
     }
     drop(&f);
 }

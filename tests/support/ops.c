@@ -107,7 +107,7 @@ void ops_exec_done(struct ops_rig *rig)
 }
 
 static void compare(const char *what, const float *got, const float *want, const float *norm2,
-                    bool nan_may_spread, double relative)
+                    bool nan_may_spread, double share, double relative)
 {
     const size_t count = ops_count(want);
     assert_int_equal(ops_count(got), count);
@@ -117,7 +117,7 @@ static void compare(const char *what, const float *got, const float *want, const
             (isinf(want[i]) && got[i] == want[i]))
             continue;
         const double terms = norm2 == NULL || isnan(norm2[i]) ? 1 : sqrt((double)norm2[i]);
-        const double allowed = 1e-5 * terms + relative * fabs((double)want[i]) + 1e-30;
+        const double allowed = share * terms + relative * fabs((double)want[i]) + 1e-30;
         const double error = fabs((double)got[i] - (double)want[i]);
         if (!(error <= allowed))
             fail_msg("%s: value %zu of %zu is %.9g, expected %.9g (off by %.3g, allowed %.3g)",
@@ -128,13 +128,19 @@ static void compare(const char *what, const float *got, const float *want, const
 void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
                  bool nan_may_spread)
 {
-    compare(what, got, want, norm2, nan_may_spread, 1e-6);
+    compare(what, got, want, norm2, nan_may_spread, 1e-5, 1e-6);
 }
 
 void ops_compare_rounded(const char *what, const float *got, const float *want, const float *norm2,
                          double rounding)
 {
-    compare(what, got, want, norm2, false, 1e-6 + rounding);
+    compare(what, got, want, norm2, false, 1e-5, 1e-6 + rounding);
+}
+
+void ops_compare_terms(const char *what, const float *got, const float *want, const float *norm2,
+                       double terms, bool nan_may_spread)
+{
+    compare(what, got, want, norm2, nan_may_spread, terms, 1e-6);
 }
 
 void ops_same(const char *what, const float *got, const float *want)

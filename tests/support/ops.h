@@ -38,6 +38,9 @@ void ops_exec_done(struct ops_rig *rig);
  * 0 * NaN where an implementation multiplies the zeros of the padding that the reference skips. `what` names the case. */
 void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
                  bool nan_may_spread);
+/* The same for results whose terms were each changed by some `terms` of themselves, 1e-5 or more. */
+void ops_compare_terms(const char *what, const float *got, const float *want, const float *norm2,
+                       double terms, bool nan_may_spread);
 /* The same for results that were then rounded by at most `rounding` of themselves. */
 void ops_compare_rounded(const char *what, const float *got, const float *want, const float *norm2,
                          double rounding);

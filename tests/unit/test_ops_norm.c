@@ -1,7 +1,8 @@
 /* The convolutions of training (norm_conv_*, norm_sums, norm_add) of every table against the reference: values, statistics,
- * gradients, sums; the same bits for any number of threads. */
+ * gradients, sums; the same bits for any number of threads. Dense ones with products in bf16 too. */
 #include <math.h>
 
+#include "backend/cpu/bf16.h"
 #include "support/ops.h"
 
 struct norm_case {
@@ -237,28 +238,71 @@ static void check_norm_sums(const char *name, const struct det_ops *ops, struct 
     free(sums);
 }
 
-static void check_case(struct ops_rig *rig, const struct norm_case *k, uint32_t seed)
+/* What results may differ by, of their terms. Operands that a batch norm makes are rounded to bf16 (by 1/256 at most) only after
+ * it, both of a product perhaps; the others are already. */
+static double share_of(const struct norm_case *k, int result, bool bf16)
+{
+    const bool made = result == OUT   ? k->norm_in
+                      : result == DIN ? k->norm_out
+                                      : k->norm_in || k->norm_out;
+    return bf16 && made ? 1.0 / 64 : 1e-5;
+}
+
+static void round_to_bf16(float *values)
+{
+    for (size_t i = 0; i < ops_count(values); i++)
+        values[i] = detk_from_bf16(detk_to_bf16(values[i]));
+}
+
+static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX + 1])
+{
+    int count = ops_tables(tables);
+    if (!bf16)
+        return count;
+    for (int t = 0; t < count; t++)
+        tables[t] = tables[t]->bf16;
+    const char *reason = NULL;
+    const struct det_ops *native = det_ops_cpu("avx512bf16", &reason);
+    if (native != NULL)
+        tables[count++] = native->bf16;
+    return count;
+}
+
+static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint32_t seed,
+                            bool bf16)
 {
     static const char *const result_names[RESULTS] = {"out", "mean", "variance", "din", "dw"};
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
+    const struct det_ops *tables[OPS_TABLES_MAX + 1];
+    const int count = tables_of(bf16, tables);
     const struct det_conv_shape *s = &k->s;
     struct norm_data d = make_data(k, seed);
-    struct norm_result want = run(det_ops_ref(), rig, 1, k, &d), norm2 = norms(rig, k, &d);
+    if (bf16) {
+        round_to_bf16(d.in);
+        round_to_bf16(d.w);
+        round_to_bf16(d.dy);
+    }
+    /* Of terms without a NaN: it may not pass an activation, and the others are still to be compared. */
+    struct norm_case finite = *k;
+    finite.nan = false;
+    struct norm_data terms = make_data(&finite, seed);
+    struct norm_result want = run(det_ops_ref(), rig, 1, k, &d), norm2 = norms(rig, k, &terms);
+    free_data(&terms);
     for (int t = 0; t < count; t++) {
         char name[240];
         struct norm_result got = run(tables[t], rig, 1, k, &d);
         for (int i = 0; i < RESULTS; i++) {
             snprintf(name, sizeof name,
-                     "%s %s %s %dx%dx%dx%d to %d, kernel %d stride %d pad %d, bias %d accumulate "
+                     "%s%s %s %s %dx%dx%dx%d to %d, kernel %d stride %d pad %d, bias %d accumulate "
                      "%d norms %d %d act %d offset %g",
-                     tables[t]->name, k->depthwise ? "depthwise" : "dense", result_names[i], s->n,
-                     s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h, s->stride, s->pad_top,
-                     k->bias, k->accumulate, k->norm_in, k->norm_out, k->act, (double)k->offset);
+                     tables[t]->name, bf16 ? " bf16" : "", k->depthwise ? "depthwise" : "dense",
+                     result_names[i], s->n, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h,
+                     s->stride, s->pad_top, k->bias, k->accumulate, k->norm_in, k->norm_out, k->act,
+                     (double)k->offset);
             if (i == MEAN || i == VARIANCE)
                 check_statistics(name, k, &got);
             else
-                ops_compare(name, got.values[i], want.values[i], norm2.values[i], k->nan);
+                ops_compare_terms(name, got.values[i], want.values[i], norm2.values[i],
+                                  share_of(k, i, bf16), k->nan);
         }
         if (k->norm_in) {
             check_sums(name, k, &d, &got, got.sums);
@@ -270,6 +314,13 @@ static void check_case(struct ops_rig *rig, const struct norm_case *k, uint32_t 
     free_result(&want);
     free_result(&norm2);
     free_data(&d);
+}
+
+static void check_case(struct ops_rig *rig, const struct norm_case *k, uint32_t seed)
+{
+    check_precision(rig, k, seed, false);
+    if (!k->depthwise)
+        check_precision(rig, k, seed, true);
 }
 
 /* Each combination of flags comes up, one per shape. */

@@ -11,10 +11,10 @@
 #include "support/ops.h"
 #include "support/test.h"
 
-/* The kernels of an instruction set in one of the two forms of blocked.h. */
+/* An instruction set in one of the two forms of blocked.h. */
 struct form {
     const struct det_ops *ops;
-    const struct detk_blocked *kernels;
+    const struct detk_blocked *kernels; /* ops->blocked */
     char name[32];
 };
 #define FORMS_MAX (2 * OPS_TABLES_MAX + 1)
@@ -25,20 +25,22 @@ static int forms(struct form list[FORMS_MAX])
     const int count = ops_tables(tables);
     int forms = 0;
     for (int i = 0; i < count; i++) {
-        list[forms++] = (struct form){.ops = tables[i], .kernels = tables[i]->blocked};
-        list[forms++] = (struct form){.ops = tables[i], .kernels = tables[i]->blocked_bf16};
+        list[forms++].ops = tables[i];
+        list[forms++].ops = tables[i]->bf16;
     }
     const char *reason = NULL;
     const struct det_ops *native = det_ops_cpu("avx512bf16", &reason);
     static bool said;
     if (native != NULL)
-        list[forms++] = (struct form){.ops = native, .kernels = native->blocked_bf16};
+        list[forms++].ops = native->bf16;
     else if (!said)
         print_message("skipped: avx512bf16: %s\n", reason);
     said = true;
-    for (int i = 0; i < forms; i++)
+    for (int i = 0; i < forms; i++) {
+        list[i].kernels = list[i].ops->blocked;
         snprintf(list[i].name, sizeof list[i].name, "%s %s", list[i].ops->name,
                  list[i].kernels->bf16 ? "bf16" : "f32");
+    }
     return forms;
 }
 
@@ -327,8 +329,7 @@ static float *infer(struct fixture *f, const struct network *n, const struct for
     struct det_pool *pool = NULL;
     struct det_prepared *net = NULL;
     assert_ok(env, det_pool_create(env, threads, &pool));
-    assert_ok(env, det_prepared_create(env, &f->graph, f->params, form->ops, form->kernels, pool,
-                                       n->batch, &net));
+    assert_ok(env, det_prepared_create(env, &f->graph, f->params, form->ops, pool, n->batch, &net));
     float *result = ops_buffer(f->encodings + f->logits, NULL);
     const size_t pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
     memcpy(det_prepared_input(net), f->image, pixels * sizeof(float));
@@ -450,8 +451,7 @@ static det_status create_only(struct det_env *env, void *argument)
     const char *reason = NULL;
     const struct det_ops *ops = det_ops_cpu("auto", &reason);
     struct det_prepared *net = NULL;
-    const det_status status =
-        det_prepared_create(env, &f->graph, f->params, ops, ops->blocked, NULL, 1, &net);
+    const det_status status = det_prepared_create(env, &f->graph, f->params, ops, NULL, 1, &net);
     det_prepared_destroy(env, &net);
     return status;
 }
@@ -467,9 +467,9 @@ static void creation_can_fail(void **state)
     const struct det_ops *ops = det_ops_cpu("auto", &reason);
     test_each_allocation_fails(create_only, &f);
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "batch: got 0",
-                 det_prepared_create(env, &f.graph, f.params, ops, ops->blocked, NULL, 0, &net));
+                 det_prepared_create(env, &f.graph, f.params, ops, NULL, 0, &net));
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "is a batch norm",
-                 det_prepared_create(env, &f.training, f.params, ops, ops->blocked, NULL, 1, &net));
+                 det_prepared_create(env, &f.training, f.params, ops, NULL, 1, &net));
     assert_null(net);
     drop(&f);
 }

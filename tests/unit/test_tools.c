@@ -390,12 +390,6 @@ static void mistakes_are_answered(void **state)
     assert_contains(out, "precision bf16: instruction set \"ref\" computes in f32 only");
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse2 --precision tf32"), 1);
     assert_contains(out, "precision tf32: the CPU computes in f32 or bf16, tf32 needs CUDA");
-    assert_int_equal(run_tool(out, sizeof out,
-                              "det-train --precision bf16 --device cpu --pipeline_config_path %s "
-                              "--model_dir %s",
-                              w.config, w.model_dir),
-                     1);
-    assert_contains(out, "precision bf16: the CPU trains in f32 only");
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse3"), 1);
     assert_contains(out, "instruction set \"sse3\": unknown instruction set, expected ");
     assert_int_equal(run_tool(out, sizeof out, "det-info --help"), 0);

@@ -347,32 +347,6 @@ static void interrupted_video_is_finished(void **state)
     test_remove_tree(folder);
 }
 
-static void live_drops_and_counts(void **state)
-{
-    (void)state;
-    static char out[100000];
-    char folder[256], command[900];
-    if (!has_video() || !has_program("ffmpeg"))
-        skip();
-    test_make_directory(folder, "live");
-    assert_int_equal(
-        shell("ffmpeg -v error -y -f lavfi -i testsrc2=s=96x64:r=500:d=0.6 -c:v libx264 -preset "
-              "ultrafast %s/a.mp4",
-              folder),
-        0);
-    assert_int_equal(run_tool(out, sizeof out,
-                              "det-detect %s %s/a.mp4 --live --json %s/lines.jsonl", model, folder,
-                              folder),
-                     0);
-    snprintf(command, sizeof command, "%s/lines.jsonl", folder);
-    const char *at = strstr(out, " frames shown, ");
-    assert_non_null(at);
-    const int dropped = atoi(at + strlen(" frames shown, ")), shown = count_lines(command);
-    assert_true(dropped > 0 && shown > 0);
-    assert_int_equal(dropped + shown, 300);
-    test_remove_tree(folder);
-}
-
 /* --- other outputs --- */
 
 static void every_output_is_written(void **state)
@@ -511,7 +485,6 @@ int test_video(void)
         cmocka_unit_test(every_kind_of_video_is_read),
         cmocka_unit_test(times_and_rotation_are_kept),
         cmocka_unit_test(interrupted_video_is_finished),
-        cmocka_unit_test(live_drops_and_counts),
     };
     return cmocka_run_group_tests_name("video", tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ struct tool {
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
         {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, bf16 or tf32 (CUDA only); on the CPU bf16 is for inference; auto: f32"},     \
+         "f32, bf16 or tf32 (CUDA only); auto: f32"},                                       \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \

@@ -69,7 +69,7 @@ void overlay_draw(const struct overlay *overlay, struct frame *frame)
     if (overlay->tracking->on)
         draw_places(overlay->tracking, &frame->image);
     draw_boxes(overlay, frame);
-    if (overlay->show_time) {
+    if (overlay->show_time && frame->of_video) {
         char line[LINE_BYTES];
         const int minutes = (int)(frame->time_s / 60);
         snprintf(line, sizeof line, "%d:%06.3f", minutes, frame->time_s - 60.0 * minutes);

@@ -101,7 +101,7 @@ void DET_OP(bias_backward, DET_ISA)(const struct det_exec *x, int64_t rows, int3
     struct sums_job job = {.in = dout, .to = dbias, .accumulate = accumulate};
     plan_chunks(&job, rows, c);
     job.totals = x->workspace;
-    job.sums = (float *)(job.totals + job.tasks * job.stride);
+    job.sums = (float *)(void *)(job.totals + job.tasks * job.stride);
     det_pool_run(x->pool, job.tasks, sum_rows, &job);
     det_pool_run(x->pool, (c + CHANNELS_A_TASK - 1) / CHANNELS_A_TASK, finish_sums, &job);
 }

@@ -14,12 +14,15 @@ static det_status device_open(struct det_env *env, const struct det_device_setti
     if (settings->precision == DET_PRECISION_TF32)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
                         "precision tf32: the CPU computes in f32 or bf16, tf32 needs CUDA");
-    if (settings->precision == DET_PRECISION_BF16 && ops->blocked_bf16 == NULL)
+    if (settings->precision == DET_PRECISION_BF16 && ops->bf16 == NULL)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
                         "precision bf16: instruction set \"%s\" computes in f32 only", ops->name);
     DET_TRY_RETURN(det_alloc(env, out, 1, sizeof **out, "device"));
-    **out =
-        (struct det_device){.ops = ops, .pool = settings->pool, .precision = settings->precision};
+    **out = (struct det_device){
+        .ops = settings->precision == DET_PRECISION_BF16 ? ops->bf16 : ops,
+        .pool = settings->pool,
+        .precision = settings->precision,
+    };
     return DET_OK;
 }
 

@@ -61,15 +61,9 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
 {
     const struct det_runner_settings *s = &r->settings;
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
-    const bool bf16 = device->precision == DET_PRECISION_BF16;
-    const struct detk_blocked *kernels = bf16 ? device->ops->blocked_bf16 : device->ops->blocked;
-    if (bf16 && !s->graph->folded)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "precision bf16: on the CPU only with folded batch norms: an exported "
-                        "model, or an evaluation with the moving statistics");
-    if (s->graph->folded && kernels != NULL) {
-        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->params, device->ops, kernels,
-                                           device->pool, s->batch, &r->prepared));
+    if (s->graph->folded && device->ops->blocked != NULL) {
+        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->params, device->ops, device->pool,
+                                           s->batch, &r->prepared));
         r->network_input = det_prepared_input(r->prepared);
         r->logits = det_prepared_logits(r->prepared);
         r->encodings = det_prepared_encodings(r->prepared);

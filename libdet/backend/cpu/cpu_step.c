@@ -36,9 +36,6 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     struct det_step *step = NULL;
     det_status status = DET_OK;
     *out = NULL;
-    if (device->precision != DET_PRECISION_F32)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "precision bf16: the CPU trains in f32 only, training in bf16 needs CUDA");
     DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
     step->learner = l;
     step->pool = device->pool;

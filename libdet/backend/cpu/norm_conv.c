@@ -73,61 +73,67 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
     det_pool_run(x->pool, (int32_t)detk_div_up(rows, add.rows_a_task), add_task, &add);
 }
 
-#define NORM_OPS(name)                                                                             \
-    static size_t plain_workspace_##name(const struct det_conv_shape *s, bool depthwise,           \
-                                         int threads)                                              \
-    {                                                                                              \
-        return depthwise ? DET_OP(dwconv_workspace, name)(s, threads)                              \
-                         : DET_OP(conv_workspace, name)(s, false, threads);                        \
-    }                                                                                              \
-    static const struct detk_isa isa_##name = {                                                    \
-        .gemm = &detk_gemm_##name,                                                                 \
-        .rows = &detk_rows_##name,                                                                 \
-        .plain_workspace = plain_workspace_##name,                                                 \
-        .dwconv_forward = DET_OP(dwconv_forward, name),                                            \
-        .dwconv_backward_data = DET_OP(dwconv_backward_data, name),                                \
-        .dwconv_backward_weight = DET_OP(dwconv_backward_weight, name),                            \
-        .norm_dwconv_workspace = DET_OP(norm_dwconv_workspace, name),                              \
-        .norm_dwconv_forward = DET_OP(norm_dwconv_forward, name),                                  \
-        .norm_dwconv_backward = DET_OP(norm_dwconv_backward, name),                                \
-    };                                                                                             \
-    size_t DET_OP(norm_conv_workspace, name)(const struct det_conv_shape *s, bool depthwise,       \
-                                             int threads)                                          \
-    {                                                                                              \
-        return workspace(&isa_##name, s, depthwise, threads);                                      \
-    }                                                                                              \
-    void DET_OP(norm_conv_forward, name)(const struct det_exec *x, const struct det_conv_shape *s, \
-                                         bool depthwise, const struct det_operand *in,             \
-                                         const float *w, const float *bias, float *out,            \
-                                         float *mean, float *variance)                             \
-    {                                                                                              \
-        const struct detk_norm_forward call = {*in, w, bias, out, mean, variance};                 \
-        forward(&isa_##name, x, s, depthwise, &call);                                              \
-    }                                                                                              \
-    void DET_OP(norm_conv_backward, name)(                                                         \
-        const struct det_exec *x, const struct det_conv_shape *s, bool depthwise,                  \
-        const struct det_operand *in, const struct det_gradient *dout, const float *w,             \
-        const struct det_gradient_to *to, float *dw, bool accumulate)                              \
-    {                                                                                              \
-        const struct detk_norm_backward call = {*in, *dout, w, *to, dw, accumulate};               \
-        backward(&isa_##name, x, s, depthwise, &call);                                             \
-    }                                                                                              \
-    size_t DET_OP(norm_sums_workspace, name)(int64_t rows, int32_t c)                              \
-    {                                                                                              \
-        return detk_norm_sums_bytes(rows, c);                                                      \
-    }                                                                                              \
-    void DET_OP(norm_sums, name)(const struct det_exec *x, int64_t rows, int32_t c,                \
-                                 const struct det_gradient_to *to)                                 \
-    {                                                                                              \
-        detk_norm_sums(&detk_rows_##name, x, x->workspace, rows, c, to);                           \
-    }                                                                                              \
-    void DET_OP(norm_add, name)(const struct det_exec *x, int64_t rows, int32_t c,                 \
-                                const struct det_operand *a, const struct det_operand *b,          \
-                                float *out)                                                        \
-    {                                                                                              \
-        run_add(&detk_rows_##name, x, rows, c, a, b, out);                                         \
+/* The parts of isa `name`, with products in float32 or with `pairs`. */
+#define ISA_PARTS(name)                                                                        \
+    .gemm = &detk_gemm_##name, .rows = &detk_rows_##name,                                      \
+    .plain_workspace = plain_workspace_##name, .dwconv_forward = DET_OP(dwconv_forward, name), \
+    .dwconv_backward_data = DET_OP(dwconv_backward_data, name),                                \
+    .dwconv_backward_weight = DET_OP(dwconv_backward_weight, name),                            \
+    .norm_dwconv_workspace = DET_OP(norm_dwconv_workspace, name),                              \
+    .norm_dwconv_forward = DET_OP(norm_dwconv_forward, name),                                  \
+    .norm_dwconv_backward = DET_OP(norm_dwconv_backward, name)
+
+/* The convolutions, under the name `table`. */
+#define NORM_CONV(table, ...)                                                                    \
+    static const struct detk_isa isa_##table = {__VA_ARGS__};                                    \
+    size_t DET_OP(norm_conv_workspace, table)(const struct det_conv_shape *s, bool depthwise,    \
+                                              int threads)                                       \
+    {                                                                                            \
+        return workspace(&isa_##table, s, depthwise, threads);                                   \
+    }                                                                                            \
+    void DET_OP(norm_conv_forward,                                                               \
+                table)(const struct det_exec *x, const struct det_conv_shape *s, bool depthwise, \
+                       const struct det_operand *in, const float *w, const float *bias,          \
+                       float *out, float *mean, float *variance)                                 \
+    {                                                                                            \
+        const struct detk_norm_forward call = {*in, w, bias, out, mean, variance};               \
+        forward(&isa_##table, x, s, depthwise, &call);                                           \
+    }                                                                                            \
+    void DET_OP(norm_conv_backward, table)(                                                      \
+        const struct det_exec *x, const struct det_conv_shape *s, bool depthwise,                \
+        const struct det_operand *in, const struct det_gradient *dout, const float *w,           \
+        const struct det_gradient_to *to, float *dw, bool accumulate)                            \
+    {                                                                                            \
+        const struct detk_norm_backward call = {*in, *dout, w, *to, dw, accumulate};             \
+        backward(&isa_##table, x, s, depthwise, &call);                                          \
+    }
+
+#define NORM_OPS(name)                                                                    \
+    static size_t plain_workspace_##name(const struct det_conv_shape *s, bool depthwise,  \
+                                         int threads)                                     \
+    {                                                                                     \
+        return depthwise ? DET_OP(dwconv_workspace, name)(s, threads)                     \
+                         : DET_OP(conv_workspace, name)(s, false, threads);               \
+    }                                                                                     \
+    NORM_CONV(name, ISA_PARTS(name))                                                      \
+    NORM_CONV(bf16_##name, ISA_PARTS(name), .pairs = &detk_pairs_##name)                  \
+    size_t DET_OP(norm_sums_workspace, name)(int64_t rows, int32_t c)                     \
+    {                                                                                     \
+        return detk_norm_sums_bytes(rows, c);                                             \
+    }                                                                                     \
+    void DET_OP(norm_sums, name)(const struct det_exec *x, int64_t rows, int32_t c,       \
+                                 const struct det_gradient_to *to)                        \
+    {                                                                                     \
+        detk_norm_sums(&detk_rows_##name, x, x->workspace, rows, c, to);                  \
+    }                                                                                     \
+    void DET_OP(norm_add, name)(const struct det_exec *x, int64_t rows, int32_t c,        \
+                                const struct det_operand *a, const struct det_operand *b, \
+                                float *out)                                               \
+    {                                                                                     \
+        run_add(&detk_rows_##name, x, rows, c, a, b, out);                                \
     }
 
 NORM_OPS(sse2)
 NORM_OPS(avx2)
 NORM_OPS(avx512)
+NORM_CONV(bf16_avx512bf16, ISA_PARTS(avx512), .pairs = &detk_pairs_avx512bf16)

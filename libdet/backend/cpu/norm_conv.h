@@ -9,6 +9,7 @@
 #define DET_BACKEND_CPU_NORM_CONV_H
 
 #include "backend/cpu/conv_view.h"
+#include "backend/cpu/pairs.h"
 #include "backend/cpu/rows.h"
 
 /* What a call is about. */
@@ -31,6 +32,7 @@ struct detk_norm_backward {
 struct detk_isa {
     const struct detk_gemm *gemm;
     const struct detk_rows *rows;
+    const struct detk_pairs *pairs; /* norm_matrix.c multiplies in bf16; NULL: in float32 */
     size_t (*plain_workspace)(const struct det_conv_shape *s, bool depthwise, int threads);
     void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
                            const float *in, const float *w, const float *bias,

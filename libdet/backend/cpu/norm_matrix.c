@@ -5,7 +5,11 @@
  * gradient is made in scratch memory, multiplied with the turned weights for din, whose sums are taken; then the operand is
  * made, and the product of the two is added to the weights' gradient, which each task has of its own; they are added up in
  * the order of the tasks. Where the weights are many and the pixels few (late layers) such copies would cost more than they
- * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges. */
+ * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges.
+ *
+ * With products in bf16 (isa->pairs) what a strip's products read is turned into words of two bf16 first: neighbouring channels
+ * where the sum runs over channels, neighbouring pixels for the weights' gradient. Batch norm, sums and results are
+ * float32. */
 #include <string.h>
 
 #include "backend/cpu/norm_conv.h"
@@ -24,8 +28,12 @@
 
 struct job {
     const struct detk_isa *isa;
+    const struct detk_pairs *pairs; /* NULL: products in float32 */
+    const struct detk_gemm *gemm;
     int64_t pixels, strip, strips;
     int32_t in_c, out_c, terms, cols; /* of the product that has pixels for rows */
+    int32_t steps;                    /* of its sums: terms, or pairs of them */
+    int64_t word_row;                 /* pairs: of its operand */
     int32_t panels, tasks;
     const struct detk_norm_forward *forward;
     const struct detk_norm_backward *backward;
@@ -35,8 +43,9 @@ struct job {
     bool ranged;
     int64_t in_row, dout_row; /* of the operands in memory */
     int64_t weights, scratch_floats, partial_floats;
+    int64_t kept_rows;     /* ranged: operands of all pixels, or of pairs of them */
     int32_t tiles, ranges; /* tiles of rows of dw */
-    float *partials;
+    float *partials, *kept;
 };
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
@@ -51,22 +60,31 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
     job->pixels = (int64_t)s->n * s->out_h * s->out_w;
     job->terms = backward ? s->out_c : s->in_c;
     job->cols = backward ? s->in_c : s->out_c;
-    job->panels = detk_panels(isa->gemm, job->cols);
+    job->pairs = isa->pairs;
+    job->gemm = isa->pairs != NULL ? isa->pairs->gemm : isa->gemm;
+    job->steps = isa->pairs != NULL ? (job->terms + 1) / 2 : job->terms;
+    job->word_row = isa->pairs != NULL ? detk_scratch_row(job->steps) : 0;
+    job->panels = detk_panels(job->gemm, job->cols);
     job->weights = (int64_t)s->in_c * s->out_c;
     job->in_row = detk_scratch_row(s->in_c);
     job->dout_row = detk_scratch_row(s->out_c);
-    const int64_t row = job->in_row + job->dout_row, tall = isa->gemm->max_rows;
+    const int64_t row = job->in_row + job->dout_row, tall = job->gemm->max_rows;
     int64_t tasks = detk_min(TASKS_MAX, detk_conv_tasks(job->pixels * job->weights));
     if (!backward) {
         const int64_t floats = job->weights > NEAR_FLOATS ? FAR_STRIP : STRIP_FLOATS;
         job->strip = detk_div_up(clamp(floats / row, 24, STRIP_MAX), tall) * tall;
-        job->scratch_floats = job->strip * job->in_row;
+        job->scratch_floats = job->strip * (job->in_row + job->word_row);
     } else {
         job->ranged = job->weights > RANGED_WEIGHTS && job->pixels * row <= RANGED_FLOATS;
-        job->strip = clamp(BLOCK_FLOATS / row, job->ranged ? 48 : 64, BLOCK_PIXELS);
+        job->strip = clamp(BLOCK_FLOATS / row, job->ranged ? 48 : 64, BLOCK_PIXELS) / 2 * 2;
         job->tiles = (int32_t)detk_div_up(s->in_c, tall);
-        job->scratch_floats = row * (job->ranged ? job->pixels : job->strip);
+        if (job->pairs != NULL)
+            job->scratch_floats =
+                job->strip * (row + job->word_row) + (job->ranged ? 0 : job->strip / 2 * row);
+        else
+            job->scratch_floats = job->ranged ? 0 : job->strip * row;
         if (job->ranged) {
+            job->kept_rows = job->pairs != NULL ? (job->pixels + 1) / 2 : job->pixels;
             job->ranges = (int32_t)detk_min(job->tiles, tasks);
         } else {
             /* Adding up the tasks' sums should cost little beside making them. */
@@ -81,18 +99,19 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
 
 static int64_t packed_floats(const struct job *job)
 {
-    return (int64_t)job->terms * detk_div_up(job->cols, job->isa->gemm->lanes) *
-           job->isa->gemm->lanes;
+    return (int64_t)job->steps * detk_div_up(job->cols, job->gemm->lanes) * job->gemm->lanes;
 }
 
 /* Bytes of workspace; and where everything is, when `memory` is given. */
 static size_t lay_out(struct job *job, void *memory, int threads)
 {
     size_t bytes = 0;
-    const int64_t scratch = job->scratch_floats * (job->ranged ? 1 : threads);
+    const int64_t kept = job->kept_rows * (job->in_row + job->dout_row);
     const int64_t partials = job->partial_floats * job->tasks;
     job->packed = detk_place(memory, &bytes, (size_t)packed_floats(job) * sizeof(float));
-    job->scratch = detk_place(memory, &bytes, (size_t)scratch * sizeof(float));
+    job->scratch =
+        detk_place(memory, &bytes, (size_t)(job->scratch_floats * threads) * sizeof(float));
+    job->kept = detk_place(memory, &bytes, (size_t)kept * sizeof(float));
     job->partials = detk_place(memory, &bytes, (size_t)partials * sizeof(float));
     job->feeds = detk_place(memory, &bytes, (size_t)job->tasks * detk_feed_bytes(job->cols));
     return bytes;
@@ -100,7 +119,34 @@ static size_t lay_out(struct job *job, void *memory, int threads)
 
 static float *panel_at(const struct job *job, const struct detk_panel *panel)
 {
-    return job->packed + (int64_t)job->terms * panel->first;
+    return job->packed + (int64_t)job->steps * panel->first;
+}
+
+/* One panel of w in pairs of rows. */
+static void pack_pairs(const struct job *job, const struct detk_panel *panel, int32_t width,
+                       float *to)
+{
+    job->pairs->of_rows(job->forward->w + panel->first, job->cols, job->terms, panel->cols, to,
+                        width);
+    for (int32_t k = 0; k < job->steps; k++, to += width) {
+        for (int32_t j = panel->cols; j < width; j++)
+            to[j] = 0;
+    }
+}
+
+/* One panel of w's transpose in pairs of rows. */
+static void pack_turned_pairs(const struct job *job, const struct detk_panel *panel, int32_t width,
+                              float *to)
+{
+    _Alignas(64) float words[DETK_GEMM_MAX_VECTORS * 16 * 16];
+    const float *from = job->backward->w + (int64_t)panel->first * job->out_c;
+    for (int32_t n = 0; n < job->steps; n += 16) {
+        const int32_t channels = job->out_c - 2 * n < 32 ? job->out_c - 2 * n : 32;
+        const int32_t count = (channels + 1) / 2;
+        job->pairs->of_channels(from + 2 * n, job->out_c, panel->cols, channels, words, 16);
+        detk_transpose(words, 16, panel->cols, count, to, width);
+        to += count * width;
+    }
 }
 
 /* One panel of w, or of its transpose. */
@@ -108,9 +154,13 @@ static void pack(void *argument, int32_t task, int32_t worker)
 {
     (void)worker;
     const struct job *job = argument;
-    const struct detk_panel panel = detk_panel_at(job->isa->gemm, job->cols, task);
-    const int32_t width = panel.vectors * job->isa->gemm->lanes;
+    const struct detk_panel panel = detk_panel_at(job->gemm, job->cols, task);
+    const int32_t width = panel.vectors * job->gemm->lanes;
     float *to = panel_at(job, &panel);
+    if (job->pairs != NULL) {
+        (job->backward == NULL ? pack_pairs : pack_turned_pairs)(job, &panel, width, to);
+        return;
+    }
     if (job->backward == NULL) {
         const float *from = job->forward->w + panel.first;
         for (int32_t k = 0; k < job->terms; k++, from += job->cols, to += width) {
@@ -132,10 +182,10 @@ static void pack(void *argument, int32_t task, int32_t worker)
 static void multiply(const struct job *job, const float *a, int64_t a_row, int64_t rows,
                      float *target, const float *bias, bool accumulate)
 {
-    const struct detk_gemm *gemm = job->isa->gemm;
+    const struct detk_gemm *gemm = job->gemm;
     struct detk_tile tile = {.a_row = a_row,
                              .segments = 1,
-                             .run = job->terms,
+                             .run = job->steps,
                              .c_row = job->cols,
                              .accumulate = accumulate,
                              .ahead = a};
@@ -178,6 +228,12 @@ static void forward_task(void *argument, int32_t task, int32_t worker)
             a = scratch;
             a_row = job->in_row;
         }
+        if (job->pairs != NULL) {
+            float *words = scratch + job->strip * job->in_row;
+            job->pairs->of_channels(a, a_row, count, job->in_c, words, job->word_row);
+            a = words;
+            a_row = job->word_row;
+        }
         float *out = call->out + pixel * job->out_c;
         multiply(job, a, a_row, count, out, call->bias, false);
         if (call->mean != NULL)
@@ -200,11 +256,11 @@ void detk_norm_matrix_forward(const struct detk_isa *isa, const struct det_exec 
         detk_feeds_statistics(x, job.feeds, s->out_c, job.tasks, call->mean, call->variance);
 }
 
-/* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels. */
+/* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels, or pairs of them. */
 static void add_products(const struct job *job, const float *in, const float *dout, int64_t pixels,
                          int32_t first_tile, int32_t end_tile, float *dw, bool accumulate)
 {
-    const struct detk_gemm *gemm = job->isa->gemm;
+    const struct detk_gemm *gemm = job->gemm;
     struct detk_tile tile = {.a_step = job->in_row,
                              .segments = 1,
                              .run = (int32_t)pixels,
@@ -227,6 +283,22 @@ static void add_products(const struct job *job, const float *in, const float *do
     }
 }
 
+/* The two operands of a strip; of all pixels when they are kept, row `row` of them then. */
+struct operands {
+    float *in, *dout;
+};
+
+static struct operands kept_from(const struct job *job, int64_t row)
+{
+    return (struct operands){job->kept + row * job->in_row,
+                             job->kept + job->kept_rows * job->in_row + row * job->dout_row};
+}
+
+static struct operands operands_at(const struct job *job, float *memory, int64_t rows)
+{
+    return (struct operands){memory, memory + rows * job->in_row};
+}
+
 static void backward_task(void *argument, int32_t task, int32_t worker)
 {
     const struct job *job = argument;
@@ -236,24 +308,40 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
     struct detk_feed feed = detk_feed_start(job->feeds, job->in_c, task);
     float *dw = job->tasks > 1 ? job->partials + task * job->partial_floats : call->dw;
     bool accumulate = job->tasks == 1 && call->accumulate;
+    float *own = job->scratch + worker * job->scratch_floats;
+    float *words = own + job->strip * (job->in_row + job->dout_row);
     const int64_t end = task_begin(job, task + 1);
     for (int64_t pixel = task_begin(job, task); pixel < end; pixel += job->strip) {
         const int64_t count = detk_min(job->strip, end - pixel);
-        float *in = job->ranged ? job->scratch + pixel * job->in_row
-                                : job->scratch + worker * job->scratch_floats;
-        float *dout = job->ranged ? job->scratch + job->pixels * job->in_row + pixel * job->dout_row
-                                  : in + job->strip * job->in_row;
-        rows->gradient(&call->dout, job->out_c, pixel, count, dout, job->dout_row);
-        rows->value(call->in.norm, job->in_c, call->in.x + pixel * job->in_c, count, in,
+        const struct operands made = job->ranged && job->pairs == NULL
+                                         ? kept_from(job, pixel)
+                                         : operands_at(job, own, job->strip);
+        rows->gradient(&call->dout, job->out_c, pixel, count, made.dout, job->dout_row);
+        rows->value(call->in.norm, job->in_c, call->in.x + pixel * job->in_c, count, made.in,
                     job->in_row);
         if (to->din != NULL) {
             float *din = to->din + pixel * job->in_c;
-            multiply(job, dout, job->dout_row, count, din, NULL, to->accumulate);
+            if (job->pairs != NULL)
+                job->pairs->of_channels(made.dout, job->dout_row, count, job->out_c, words,
+                                        job->word_row);
+            multiply(job, job->pairs != NULL ? words : made.dout,
+                     job->pairs != NULL ? job->word_row : job->dout_row, count, din, NULL,
+                     to->accumulate);
             if (to->sums != NULL)
                 rows->feed_gradient(&feed, to->norm, din, to->x + pixel * job->in_c, count);
         }
+        struct operands used = made;
+        if (job->pairs != NULL) {
+            used = job->ranged
+                       ? kept_from(job, pixel / 2)
+                       : operands_at(job, words + job->strip * job->word_row, job->strip / 2);
+            job->pairs->of_rows(made.in, job->in_row, count, job->in_c, used.in, job->in_row);
+            job->pairs->of_rows(made.dout, job->dout_row, count, job->out_c, used.dout,
+                                job->dout_row);
+        }
         if (!job->ranged) {
-            add_products(job, in, dout, count, 0, job->tiles, dw, accumulate);
+            add_products(job, used.in, used.dout, job->pairs != NULL ? (count + 1) / 2 : count, 0,
+                         job->tiles, dw, accumulate);
             accumulate = true;
         }
     }
@@ -267,13 +355,12 @@ static void range_task(void *argument, int32_t task, int32_t worker)
     const struct job *job = argument;
     const int32_t first = (int32_t)detk_cut(job->tiles, job->ranges, task);
     const int32_t end = (int32_t)detk_cut(job->tiles, job->ranges, task + 1);
-    const int64_t blocks = detk_div_up(job->pixels, BLOCK_PIXELS);
+    const int64_t blocks = detk_div_up(job->kept_rows, BLOCK_PIXELS);
     for (int64_t b = 0; b < blocks; b++) {
-        const int64_t pixel = detk_cut(job->pixels, blocks, b);
-        add_products(job, job->scratch + pixel * job->in_row,
-                     job->scratch + job->pixels * job->in_row + pixel * job->dout_row,
-                     detk_cut(job->pixels, blocks, b + 1) - pixel, first, end, job->backward->dw,
-                     b > 0 || job->backward->accumulate);
+        const int64_t row = detk_cut(job->kept_rows, blocks, b);
+        const struct operands kept = kept_from(job, row);
+        add_products(job, kept.in, kept.dout, detk_cut(job->kept_rows, blocks, b + 1) - row, first,
+                     end, job->backward->dw, b > 0 || job->backward->accumulate);
     }
 }
 

@@ -186,8 +186,7 @@ static det_status check(struct det_env *env, const struct det_graph *g, int32_t 
 
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
                                const float *params, const struct det_ops *ops,
-                               const struct detk_blocked *kernels, struct det_pool *pool,
-                               int32_t batch, struct det_prepared **out)
+                               struct det_pool *pool, int32_t batch, struct det_prepared **out)
 {
     *out = NULL;
     DET_TRY_RETURN(check(env, graph, batch));
@@ -199,7 +198,7 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     const size_t tensors = (size_t)graph->tensor_count;
     DET_TRY(det_alloc(env, &net, 1, sizeof *net, "network"));
     net->graph = graph;
-    net->kernels = kernels;
+    net->kernels = ops->blocked;
     net->bytes = sizeof *net;
     net->run.batch = batch;
     net->run.exec.pool = pool;
@@ -214,7 +213,7 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     DET_TRY(detk_units_find(env, graph, w.units, &w.count));
     DET_TRY(plan_tensors(env, net, &w));
     const int threads = det_pool_threads(pool);
-    const struct detk_source source = {graph, params, ops, kernels, w.maps, threads};
+    const struct detk_source source = {graph, params, ops, w.maps, threads};
     DET_TRY(make_steps(env, net, &w, &source));
     DET_TRY(allocate_scratch(env, net, threads));
 fail:

@@ -10,15 +10,13 @@
 #include "model/graph.h"
 
 struct det_prepared;
-struct detk_blocked;
 
-/* `graph` (folded), `ops` and `pool` must outlive it; the weights are copied out of `params`. `kernels` is ops->blocked or
- * ops->blocked_bf16: with these tensors are stored and dense 1x1 convolutions multiplied in bf16 (blocked.h), all else is
+/* `graph` (folded), `ops` (with ops->blocked) and `pool` must outlive it; the weights are copied out of `params`. With the
+ * table of --precision bf16 tensors are stored and dense 1x1 convolutions multiplied in bf16 (blocked.h), all else is
  * float32, operations that have no fused form included. */
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
                                const float *params, const struct det_ops *ops,
-                               const struct detk_blocked *kernels, struct det_pool *pool,
-                               int32_t batch, struct det_prepared **net);
+                               struct det_pool *pool, int32_t batch, struct det_prepared **net);
 void det_prepared_destroy(struct det_env *env, struct det_prepared **net);
 
 /* [N, H, W, 3], normalised pixels as det_net_input(); keeps its contents. */

@@ -14,7 +14,7 @@ static det_status make_pointwise(struct det_env *env, const struct detk_source *
                                  struct detk_pointwise *to)
 {
     const struct det_op *op = &s->graph->ops[index];
-    return detk_pointwise_pack(env, s->kernels, s->graph->tensors[op->in].channels,
+    return detk_pointwise_pack(env, s->ops->blocked, s->graph->tensors[op->in].channels,
                                s->graph->tensors[op->out].channels, param(s, op->weight),
                                param(s, op->bias), op->act == DET_ACTIVATION_RELU6, to);
 }
@@ -24,8 +24,8 @@ static det_status make_depthwise(struct det_env *env, const struct detk_source *
 {
     const struct det_op *op = &s->graph->ops[index];
     const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, 1);
-    return detk_depthwise_pack(env, s->kernels, &shape, param(s, op->weight), param(s, op->bias),
-                               op->act == DET_ACTIVATION_RELU6, to);
+    return detk_depthwise_pack(env, s->ops->blocked, &shape, param(s, op->weight),
+                               param(s, op->bias), op->act == DET_ACTIVATION_RELU6, to);
 }
 
 static size_t stem_floats(const struct detk_block_step *to)
@@ -40,7 +40,7 @@ static det_status make_stem(struct det_env *env, const struct detk_source *s, in
     const struct det_op *op = &s->graph->ops[index];
     const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, batch);
     const float *w = param(s, op->weight), *bias = param(s, op->bias);
-    to->gemm = s->kernels->gemm;
+    to->gemm = s->ops->blocked->gemm;
     to->view = detk_view_of(&shape);
     to->stem_c = shape.out_c;
     to->stem_relu6 = op->act == DET_ACTIVATION_RELU6;

@@ -9,8 +9,7 @@ struct detk_source {
     const struct det_graph *graph;
     const float *params;
     const struct det_ops *ops;
-    const struct detk_blocked *kernels; /* of one of its two forms */
-    const struct detk_map *maps;        /* per tensor */
+    const struct detk_map *maps; /* per tensor */
     int threads;
 };
 

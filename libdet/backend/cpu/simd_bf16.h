@@ -10,7 +10,7 @@
 #include "backend/cpu/simd.h"
 
 /* v_bf16_load(): V_WIDTH values from V_WIDTH / 2 words; v_bf16_store() narrows as many.
- * v_bf16_low() and v_bf16_high(): the first, the second value of each word. */
+ * v_bf16_low() and v_bf16_high(): the first, the second value of each word; v_bf16_pair() makes words of the two. */
 
 #if DET_ISA_WIDTH == 16
 
@@ -33,22 +33,38 @@ V_INLINE void v_bf16_store(float *to, v_f32 a)
 {
     _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(a));
 }
+V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
+{
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
+    return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
 /* sum + the two products of each word */
 V_INLINE v_f32 v_bf16_dot(v_f32 a, v_f32 b, v_f32 sum)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 #else
-V_INLINE void v_bf16_store(float *to, v_f32 a)
+/* Rounded, in the upper halves; the lower ones hold anything. */
+V_INLINE __m512i v_bf16_upper(v_f32 a)
 {
     const __m512i bits = _mm512_castps_si512(a);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    const __m512i rounded = _mm512_mask_mov_epi32(_mm512_add_epi32(bits, half),
-                                                  _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), quiet);
+    return _mm512_mask_mov_epi32(_mm512_add_epi32(bits, half),
+                                 _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), quiet);
+}
+V_INLINE void v_bf16_store(float *to, v_f32 a)
+{
     _mm256_storeu_si256((__m256i *)(void *)to,
-                        _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+                        _mm512_cvtepi32_epi16(_mm512_srli_epi32(v_bf16_upper(a), 16)));
+}
+V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
+{
+    const v_f32 high = v_bf16_high(_mm512_castsi512_ps(v_bf16_upper(second)));
+    return _mm512_castsi512_ps(
+        _mm512_or_si512(_mm512_srli_epi32(v_bf16_upper(first), 16), _mm512_castps_si512(high)));
 }
 #endif
 
@@ -67,7 +83,7 @@ V_INLINE v_f32 v_bf16_load(const float *from)
     const __m128i halves = _mm_loadu_si128((const __m128i *)(const void *)from);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
-V_INLINE void v_bf16_store(float *to, v_f32 a)
+V_INLINE __m256i v_bf16_upper(v_f32 a)
 {
     const __m256i bits = _mm256_castps_si256(a);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -76,9 +92,18 @@ V_INLINE void v_bf16_store(float *to, v_f32 a)
     const __m256 rounded =
         _mm256_blendv_ps(_mm256_castsi256_ps(_mm256_add_epi32(bits, half)),
                          _mm256_castsi256_ps(quiet), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
-    const __m256i upper = _mm256_srai_epi32(_mm256_castps_si256(rounded), 16);
+    return _mm256_castps_si256(rounded);
+}
+V_INLINE void v_bf16_store(float *to, v_f32 a)
+{
+    const __m256i upper = _mm256_srai_epi32(v_bf16_upper(a), 16);
     _mm_storeu_si128((__m128i *)(void *)to, _mm_packs_epi32(_mm256_castsi256_si128(upper),
                                                             _mm256_extracti128_si256(upper, 1)));
+}
+V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
+{
+    const v_f32 high = v_bf16_high(_mm256_castsi256_ps(v_bf16_upper(second)));
+    return _mm256_or_ps(_mm256_castsi256_ps(_mm256_srli_epi32(v_bf16_upper(first), 16)), high);
 }
 
 #elif DET_ISA_WIDTH == 4
@@ -96,16 +121,24 @@ V_INLINE v_f32 v_bf16_load(const float *from)
     const __m128i halves = _mm_loadl_epi64((const __m128i *)(const void *)from);
     return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves));
 }
-V_INLINE void v_bf16_store(float *to, v_f32 a)
+V_INLINE __m128i v_bf16_upper(v_f32 a)
 {
     const __m128i bits = _mm_castps_si128(a);
     const __m128i odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
     const __m128i rounded = _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7FFF)));
     const __m128i quiet = _mm_or_si128(bits, _mm_set1_epi32(0x400000));
     const __m128i nan = _mm_castps_si128(_mm_cmpunord_ps(a, a));
-    const __m128i chosen = _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded));
-    const __m128i upper = _mm_srai_epi32(chosen, 16);
+    return _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded));
+}
+V_INLINE void v_bf16_store(float *to, v_f32 a)
+{
+    const __m128i upper = _mm_srai_epi32(v_bf16_upper(a), 16);
     _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi32(upper, upper));
+}
+V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
+{
+    const v_f32 high = v_bf16_high(_mm_castsi128_ps(v_bf16_upper(second)));
+    return _mm_or_ps(_mm_castsi128_ps(_mm_srli_epi32(v_bf16_upper(first), 16)), high);
 }
 
 #endif

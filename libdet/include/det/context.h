@@ -54,9 +54,10 @@ typedef struct det_context_settings {
     const char *
         precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
                               bf16, how activations are stored. Master weights, statistics and losses are float32 always.
-                              On CUDA tf32 and bf16 need compute capability 8.0. The CPU has no tf32; bf16 there is for
-                              inference with folded batch norms, fast where the instruction set is avx512bf16 and
-                              with the same answers, but slower than f32, on any other ("ref": none). Default "auto" */
+                              On CUDA tf32 and bf16 need compute capability 8.0. The CPU has no tf32; bf16 there is
+                              fast where the instruction set is avx512bf16, on any other the answers are the same but
+                              slower than f32 ("ref": none). Only 1x1 convolutions multiply in it, and training
+                              stores activations in float32. Default "auto" */
     int deterministic; /**< 1: CUDA takes only library algorithms that give the same bits in each run, somewhat
                               slower. The CPU always does, for any number of threads. Default 0 */
     int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
