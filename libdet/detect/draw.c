@@ -132,12 +132,26 @@ float det_text_width_px(const char *text, float size_px)
     return width;
 }
 
-static float segment_distance_squared(const struct det_font_segment *s, float x, float y)
+/* A segment as a pixel's distance from it is computed: once for each pixel and stroke of a text. */
+struct stroke {
+    float x0, y0, dx, dy;
+    float share_x, share_y; /* dx and dy by the squared length; 0 for a point */
+};
+
+static struct stroke stroke_of(const struct det_font_segment *s)
 {
     const float dx = s->x1 - s->x0, dy = s->y1 - s->y0, length = dx * dx + dy * dy;
-    float t = length > 0 ? ((x - s->x0) * dx + (y - s->y0) * dy) / length : 0;
-    t = fminf(1, fmaxf(0, t));
-    const float ex = x - s->x0 - t * dx, ey = y - s->y0 - t * dy;
+    const float inverse = length > 0 ? 1 / length : 0;
+    return (struct stroke){s->x0, s->y0, dx, dy, dx * inverse, dy * inverse};
+}
+
+static float distance_squared(const struct stroke *s, float x, float y)
+{
+    const float from_x = x - s->x0, from_y = y - s->y0;
+    float t = from_x * s->share_x + from_y * s->share_y;
+    /* Not fminf() and fmaxf(): calls, for the sake of a NaN. */
+    t = t > 0 ? (t < 1 ? t : 1) : 0;
+    const float ex = from_x - t * s->dx, ey = from_y - t * s->dy;
     return ex * ex + ey * ey;
 }
 
@@ -147,7 +161,10 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
                        float y_px, float scale, struct det_colour colour)
 {
     struct det_font_segment segments[DET_FONT_MAX_SEGMENTS];
+    struct stroke strokes[DET_FONT_MAX_SEGMENTS];
     const int count = det_font_segments(glyph, segments);
+    for (int i = 0; i < count; i++)
+        strokes[i] = stroke_of(&segments[i]);
     const float half_px = fmaxf(0.5F * DET_FONT_STROKE_UNITS * scale, 0.55F);
     const float margin = half_px + 1;
     int32_t y_end, x_end;
@@ -160,8 +177,10 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
             const float gx = ((float)x + 0.5F - x_px) / scale,
                         gy = ((float)y + 0.5F - y_px) / scale;
             float nearest = 1e9F;
-            for (int i = 0; i < count; i++)
-                nearest = fminf(nearest, segment_distance_squared(&segments[i], gx, gy));
+            for (int i = 0; i < count; i++) {
+                const float distance = distance_squared(&strokes[i], gx, gy);
+                nearest = distance < nearest ? distance : nearest;
+            }
             const float share = half_px + 0.5F - sqrtf(nearest) * scale;
             if (share > 0)
                 blend(image, x, y, colour, fminf(share, 1));
@@ -171,7 +190,7 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
 void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_px, float y1_px,
                    float thickness_px, struct det_colour colour)
 {
-    const struct det_font_segment line = {x0_px, y0_px, x1_px, y1_px};
+    const struct stroke line = stroke_of(&(struct det_font_segment){x0_px, y0_px, x1_px, y1_px});
     if (!is_drawable(image) || !(thickness_px > 0) || !isfinite(x0_px) || !isfinite(y0_px) ||
         !isfinite(x1_px) || !isfinite(y1_px))
         return;
@@ -184,8 +203,7 @@ void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_p
     for (int32_t y = y_begin; y < y_end; y++)
         for (int32_t x = x_begin; x < x_end; x++) {
             const float share =
-                half + 0.5F -
-                sqrtf(segment_distance_squared(&line, (float)x + 0.5F, (float)y + 0.5F));
+                half + 0.5F - sqrtf(distance_squared(&line, (float)x + 0.5F, (float)y + 0.5F));
             if (share > 0)
                 blend(image, x, y, colour, fminf(share, 1));
         }

@@ -174,7 +174,7 @@ static void what_cannot_be_is_said(void **state)
     expect_refusal("cuda:1x", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
     expect_refusal("gpu", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
     expect_refusal("cuda", "f16", DET_STATUS_INVALID_ARGUMENT, "expected auto, f32, tf32 or bf16");
-    expect_refusal("cpu", "bf16", DET_STATUS_UNSUPPORTED, "need CUDA");
+    expect_refusal("cpu", "tf32", DET_STATUS_UNSUPPORTED, "tf32 needs CUDA");
 }
 
 int test_cuda_jobs(void)

@@ -186,6 +186,7 @@ det_status video_writer_frame(struct det_env *env, struct video_writer *w,
     w->last_pts = pts;
     w->picture->pts = pts;
     w->picture->pict_type = AV_PICTURE_TYPE_NONE;
+    w->picture->quality = w->encoder->global_quality; /* MPEG-4 and MJPEG read it here */
     error = avcodec_send_frame(w->encoder, w->picture);
     if (error >= 0)
         error = write_packets(w);
