@@ -35,12 +35,16 @@ static pid_t start(const struct workspace *w, const char *log, int threads)
     snprintf(program, sizeof program, "%s/det-train",
              folder != NULL ? folder : "build/release/bin");
     snprintf(count, sizeof count, "%d", threads);
+    /* Emptied before there is anybody to be killed: it must not tell of the run before. */
+    const int out = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    assert_true(out >= 0);
     const pid_t child = fork();
     assert_true(child >= 0);
-    if (child > 0)
+    if (child > 0) {
+        close(out);
         return child;
-    const int out = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
+    }
+    if (dup2(out, 1) < 0 || dup2(out, 2) < 0)
         _exit(126);
     execl(program, program, "--pipeline_config_path", w->config, "--model_dir", w->model_dir,
           "--threads", count, "--checkpoint_every_n", "2", "--keep", "3", "--log_every", "1",
