@@ -29,6 +29,7 @@ det_status det_image_resize_buffer(struct det_env *env, struct det_image *image,
     if (image->rgb == NULL || need > room) {
         det_image_free(env, image);
         DET_TRY_RETURN(det_alloc_raw(env, &image->rgb, need + SLACK_BYTES, 1, "image"));
+        memset(image->rgb + need, 0, SLACK_BYTES); /* read, whatever comes of it */
         image->capacity_bytes = need;
     }
     image->width = width;
