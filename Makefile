@@ -199,6 +199,9 @@ bench-shapes: $(BUILD)/bin/bench ## write bench/shapes.txt anew from the network
 .PHONY: peers
 peers: ## install the engines that bench/peers compares with into .peers/ (needs Python and PyPI; nothing else needs them)
 	bench/peers/install.sh
+.PHONY: races
+races: tools examples $(BUILD)/bin/partner $(BUILD)/bin/bench ## every race with a goal against the peers, one table (after `make peers`; RACES="--only bf16" takes a part)
+	bench/peers/races.py --bin $(BUILD)/bin --json build/bench/races.json $(RACES)
 $(BUILD)/bin/partner: $(PARTNER_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@

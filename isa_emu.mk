@@ -1,7 +1,7 @@
 # isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu), by SIMDe's headers. Included by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
-ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm prepared model
+ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm prepared prepared_kernels model
 
 ifeq ($(CONFIG),isa-emu)
 ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h

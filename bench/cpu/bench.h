@@ -10,6 +10,8 @@
 #include <stdio.h>
 
 struct cJSON;
+struct det_ops;
+struct det_pool;
 
 /* --- measure.c --- */
 
@@ -63,6 +65,7 @@ struct bench_roof {
     const char *isa;
     int threads;
     double gflops;                      /* independent chains of multiply-adds in registers */
+    double bf16_gflops;                 /* of bf16; the same where it is widened to float32 */
     size_t set_bytes[BENCH_BANDWIDTHS]; /* rising working sets of all threads together... */
     double gigabytes
         [BENCH_BANDWIDTHS]; /* ...and GB/s in them: the better of reading and a = b + s * c */
@@ -70,8 +73,12 @@ struct bench_roof {
 
 /* False when there are no probes for this instruction set, or the machine lacks it. */
 bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof);
-/* The least seconds for this much work on that working set: the longer of computing and moving. */
-double bench_roof_seconds(const struct bench_roof *roof, double flop, double bytes);
+/* The least that an operation has to do: in float32, in bf16, and to move. */
+struct bench_work {
+    double flop, bf16_flop, bytes;
+};
+/* The least seconds that takes, all of it being the working set: the longer of computing and moving. */
+double bench_roof_seconds(const struct bench_roof *roof, const struct bench_work *work);
 
 /* --- shapes.c --- */
 
@@ -91,6 +98,20 @@ const char *bench_op_name(enum bench_op op);
 bool bench_shapes_read(const char *path, struct bench_shape **shapes, size_t *count);
 /* The file's text from the graph of the network. */
 bool bench_shapes_write(FILE *to);
+
+/* --- kernel_report.c: a table of operations beside the roofline --- */
+
+enum { BENCH_SWEEPS = 3 };
+/* The median of the sweeps' medians, and their range: what happens on the machine meanwhile shows as noise. */
+struct bench_time bench_merge_sweeps(const struct bench_time times[BENCH_SWEEPS]);
+void bench_report_roof(struct bench_report *report, const struct bench_roof *roof);
+/* One operation, `times` of which are in the network. */
+void bench_report_kernel(struct bench_report *report, const char *name, int times,
+                         const struct bench_work *work, const struct bench_roof *roof,
+                         const struct bench_time *time);
+/* All operations of one kind together; `least`: what the roofline allows, in seconds. */
+void bench_report_total(struct bench_report *report, const char *name, double least,
+                        const struct bench_time *time);
 
 /* --- batch.c --- */
 
@@ -121,6 +142,9 @@ struct bench_options {
 
 bool bench_wanted(const struct bench_options *options, const char *name);
 int bench_kernels(const struct bench_options *options, struct bench_report *report);
+/* The steps of prepared networks (backend/cpu/prepared.h), part of bench_kernels(). `ops`: float32's, or the bf16 twin. */
+int bench_prepared(const struct bench_options *options, struct bench_report *report,
+                   const struct bench_roof *roof, const struct det_ops *ops, struct det_pool *pool);
 int bench_data(const struct bench_options *options, struct bench_report *report);
 int bench_jobs(const struct bench_options *options, struct bench_report *report);
 /* One training step in a process of its own; prints one line of JSON for bench_jobs(). */

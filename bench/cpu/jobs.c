@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "backend/ops.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "det/det.h"
@@ -51,6 +52,12 @@ static int export_model(const struct bench_options *options, char *path, size_t 
     return status == DET_OK ? 0 : 1;
 }
 
+/* Of a job's name; f32 has none. */
+static const char *suffix(const char *precision)
+{
+    return strcmp(precision, "bf16") == 0 ? ", bf16" : "";
+}
+
 /* Median and range over the processes. */
 static struct bench_time summary(double ms[PROCESSES])
 {
@@ -68,19 +75,20 @@ static const char *const figure_names[FIGURES] = {"load",        "first",     "n
                                                   "network p99", "whole p50", "whole p99"};
 
 static int detect(const struct bench_options *options, struct bench_report *report,
-                  const char *model, int size, int batch, int threads)
+                  const char *model, int size, int batch, int threads, const char *precision)
 {
     char command[1200], job[100], name[160];
     double ms[FIGURES][PROCESSES], peak = 0;
     struct bench_time times[FIGURES];
-    snprintf(job, sizeof job, "detect/%d batch %d, %d thread%s", size, batch, threads,
-             threads == 1 ? "" : "s");
+    snprintf(job, sizeof job, "detect/%d batch %d, %d thread%s%s", size, batch, threads,
+             threads == 1 ? "" : "s", suffix(precision));
     if (!bench_wanted(options, job))
         return 0;
     snprintf(command, sizeof command,
              "'%s/det-bench' '%s' --size %d --batch %d --threads %d --repeat %d --device cpu "
-             "--json - 2>/dev/null",
-             options->tools, model, size, batch, threads, size > 400 || batch > 1 ? 10 : 40);
+             "--precision %s --json - 2>/dev/null",
+             options->tools, model, size, batch, threads, size > 400 || batch > 1 ? 10 : 40,
+             precision);
     for (int i = 0; i < PROCESSES; i++) {
         cJSON *tree = run(command);
         if (tree == NULL)
@@ -112,16 +120,16 @@ static int detect(const struct bench_options *options, struct bench_report *repo
 }
 
 static int train(const struct bench_options *options, struct bench_report *report, int size,
-                 int batch, int threads)
+                 int batch, int threads, const char *precision)
 {
     char command[1200], job[100], name[160], self[1000];
-    snprintf(job, sizeof job, "training step/%d batch %d, %d thread%s", size, batch, threads,
-             threads == 1 ? "" : "s");
+    snprintf(job, sizeof job, "training step/%d batch %d, %d thread%s%s", size, batch, threads,
+             threads == 1 ? "" : "s", suffix(precision));
     if (!bench_wanted(options, job))
         return 0;
     snprintf(self, sizeof self, "%s/bench", options->tools);
-    snprintf(command, sizeof command, "'%s' --step %d,%d,7 --threads %d", self, size, batch,
-             threads);
+    snprintf(command, sizeof command, "'%s' --step %d,%d,7 --threads %d --precision %s", self, size,
+             batch, threads, precision);
     cJSON *tree = run(command);
     if (tree == NULL)
         return 1;
@@ -139,23 +147,37 @@ static int train(const struct bench_options *options, struct bench_report *repor
     return 0;
 }
 
-int bench_jobs(const struct bench_options *options, struct bench_report *report)
+static int all_jobs(const struct bench_options *options, struct bench_report *report,
+                    const char *model, const char *precision)
 {
-    char model[1000];
     const int all = options->threads > 0 ? options->threads : det_processors();
     const int least = options->threads > 0 ? options->threads : 1;
-    int result = export_model(options, model, sizeof model);
-    printf("%-36s %8s %8s %8s %8s %8s %8s %8s %6s\n", "ms", "load", "first", "network", "p99",
-           "whole", "p99", "images/s", "MB");
+    int result = 0;
     for (int size = 320; size <= 640 && result == 0; size += 320)
         for (int threads = least; threads <= all && result == 0;
              threads += all > least ? all - least : 1)
-            result = detect(options, report, model, size, 1, threads);
+            result = detect(options, report, model, size, 1, threads, precision);
     if (result == 0)
-        result = detect(options, report, model, 320, 8, all);
+        result = detect(options, report, model, 320, 8, all, precision);
     if (result == 0)
-        result = train(options, report, 320, 8, all);
+        result = train(options, report, 320, 8, all, precision);
     if (result == 0)
-        result = train(options, report, 640, 2, all);
+        result = train(options, report, 640, 2, all, precision);
+    return result;
+}
+
+int bench_jobs(const struct bench_options *options, struct bench_report *report)
+{
+    char model[1000];
+    const char *reason = NULL;
+    int result = export_model(options, model, sizeof model);
+    printf("%-36s %8s %8s %8s %8s %8s %8s %8s %6s\n", "ms", "load", "first", "network", "p99",
+           "whole", "p99", "images/s", "MB");
+    if (result == 0)
+        result = all_jobs(options, report, model, "f32");
+    if (result == 0 && det_ops_cpu("avx512bf16", &reason) != NULL)
+        result = all_jobs(options, report, model, "bf16");
+    else if (result == 0)
+        printf("jobs in bf16: not here, it would be slower than f32: %s\n", reason);
     return result;
 }

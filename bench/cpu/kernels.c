@@ -3,13 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "backend/conv_shape.h"
 #include "bench.h"
 #include "det/det.h"
 
-enum { TRAIN_BATCH_320 = 8, TRAIN_BATCH_640 = 2, SWEEPS = 3 };
+enum { TRAIN_BATCH_320 = 8, TRAIN_BATCH_640 = 2 };
 
 /* An operation in one direction, with its operands. */
 struct kernel {
@@ -22,38 +20,19 @@ struct kernel {
     float *in, *out, *weights, *gradient, *channel; /* channel: [4][channels] */
     float *norm_in, *norm_out; /* convolutions of training: [3][in_c], [5][out_c] */
     double *sums;              /* [2][in_c] */
-    enum det_activation act;
 };
 
 static void conv_forward(void *argument)
 {
     struct kernel *k = argument;
-    k->ops->conv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, k->act, k->out);
-}
-static void conv_backward_data(void *argument)
-{
-    struct kernel *k = argument;
-    k->ops->conv_backward_data(&k->x, &k->shape, k->out, k->weights, k->in, false);
-}
-static void conv_backward_weight(void *argument)
-{
-    struct kernel *k = argument;
-    k->ops->conv_backward_weight(&k->x, &k->shape, k->in, k->out, k->weights, false);
+    k->ops->conv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, DET_ACTIVATION_RELU6,
+                         k->out);
 }
 static void dwconv_forward(void *argument)
 {
     struct kernel *k = argument;
-    k->ops->dwconv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, k->act, k->out);
-}
-static void dwconv_backward_data(void *argument)
-{
-    struct kernel *k = argument;
-    k->ops->dwconv_backward_data(&k->x, &k->shape, k->out, k->weights, k->in, false);
-}
-static void dwconv_backward_weight(void *argument)
-{
-    struct kernel *k = argument;
-    k->ops->dwconv_backward_weight(&k->x, &k->shape, k->in, k->out, k->weights, false);
+    k->ops->dwconv_forward(&k->x, &k->shape, k->in, k->weights, k->channel, DET_ACTIVATION_RELU6,
+                           k->out);
 }
 
 /* A convolution of a training step, between two batch norms. */
@@ -62,17 +41,15 @@ static struct det_norm norm_of(const float *coefficients, int32_t c)
     return (struct det_norm){coefficients, coefficients + c, coefficients + 2 * c,
                              DET_ACTIVATION_RELU6};
 }
-static void norm_forward(void *argument)
+static void forward_by(const struct det_ops *ops, const struct kernel *k)
 {
-    struct kernel *k = argument;
     const struct det_norm norm = norm_of(k->norm_in, k->shape.in_c);
     const struct det_operand in = {k->in, &norm};
-    k->ops->norm_conv_forward(&k->x, &k->shape, k->depthwise, &in, k->weights, NULL, k->out,
-                              k->channel, k->channel + k->channels);
+    ops->norm_conv_forward(&k->x, &k->shape, k->depthwise, &in, k->weights, NULL, k->out,
+                           k->channel, k->channel + k->channels);
 }
-static void norm_backward(void *argument)
+static void backward_by(const struct det_ops *ops, const struct kernel *k)
 {
-    struct kernel *k = argument;
     const struct det_norm norm_in = norm_of(k->norm_in, k->shape.in_c);
     const struct det_norm norm_out = norm_of(k->norm_out, k->channels);
     const struct det_operand in = {k->in, &norm_in};
@@ -80,8 +57,28 @@ static void norm_backward(void *argument)
     const struct det_gradient dout = {k->out, k->out, &norm_out, constant, constant + k->channels};
     const struct det_gradient_to to = {
         .din = k->gradient, .x = k->in, .norm = &norm_in, .sums = k->sums};
-    k->ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to,
-                               k->weights, false);
+    ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to, k->weights,
+                            false);
+}
+static void norm_forward(void *argument)
+{
+    const struct kernel *k = argument;
+    forward_by(k->ops, k);
+}
+static void norm_backward(void *argument)
+{
+    const struct kernel *k = argument;
+    backward_by(k->ops, k);
+}
+static void bf16_norm_forward(void *argument)
+{
+    const struct kernel *k = argument;
+    forward_by(k->ops->bf16, k);
+}
+static void bf16_norm_backward(void *argument)
+{
+    const struct kernel *k = argument;
+    backward_by(k->ops->bf16, k);
 }
 static void add_forward(void *argument)
 {
@@ -103,28 +100,30 @@ static void upsample_backward(void *argument)
                               k->in, false);
 }
 
-/* What can be done with an operation (batch norms are part of the convolutions around them): where its bytes go is the least that any implementation moves. */
+/* Which jobs do it. Training in bf16 has functions of its own for 1x1 convolutions of stride 1 alone. */
+enum where { IN_BOTH, IN_INFERENCE, IN_TRAINING, IN_BF16_TRAINING };
+
+/* What can be done with an operation (batch norms are part of the convolutions around them): where its bytes go is the least
+ * that any implementation moves. */
 static const struct pass {
     enum bench_op op;
     const char *name;
-    bool training_only;
+    enum where where;
     void (*body)(void *argument);
     int ins, outs; /* how often the input and the output are passed over at least */
     int products;  /* convolutions: how often all products are taken */
 } passes[] = {
-    {BENCH_CONV, "conv_forward", false, conv_forward, 1, 1, 1},
-    {BENCH_CONV, "conv_backward_data", true, conv_backward_data, 1, 1, 1},
-    {BENCH_CONV, "conv_backward_weight", true, conv_backward_weight, 1, 1, 1},
-    {BENCH_CONV, "norm_conv_forward", true, norm_forward, 1, 1, 1},
-    {BENCH_CONV, "norm_conv_backward", true, norm_backward, 2, 2, 2},
-    {BENCH_DWCONV, "norm_dwconv_forward", true, norm_forward, 1, 1, 1},
-    {BENCH_DWCONV, "norm_dwconv_backward", true, norm_backward, 2, 2, 2},
-    {BENCH_DWCONV, "dwconv_forward", false, dwconv_forward, 1, 1, 1},
-    {BENCH_DWCONV, "dwconv_backward_data", true, dwconv_backward_data, 1, 1, 1},
-    {BENCH_DWCONV, "dwconv_backward_weight", true, dwconv_backward_weight, 1, 1, 1},
-    {BENCH_ADD, "add_forward", false, add_forward, 2, 1, 0},
-    {BENCH_UPSAMPLE_ADD, "upsample_add", false, upsample_add, 1, 2, 0},
-    {BENCH_UPSAMPLE_ADD, "upsample_backward", true, upsample_backward, 1, 1, 0},
+    {BENCH_CONV, "conv_forward", IN_INFERENCE, conv_forward, 1, 1, 1},
+    {BENCH_CONV, "norm_conv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {BENCH_CONV, "norm_conv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {BENCH_CONV, "bf16 norm_conv_forward", IN_BF16_TRAINING, bf16_norm_forward, 1, 1, 1},
+    {BENCH_CONV, "bf16 norm_conv_backward", IN_BF16_TRAINING, bf16_norm_backward, 2, 2, 2},
+    {BENCH_DWCONV, "norm_dwconv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {BENCH_DWCONV, "norm_dwconv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {BENCH_DWCONV, "dwconv_forward", IN_INFERENCE, dwconv_forward, 1, 1, 1},
+    {BENCH_ADD, "add_forward", IN_BOTH, add_forward, 2, 1, 0},
+    {BENCH_UPSAMPLE_ADD, "upsample_add", IN_BOTH, upsample_add, 1, 2, 0},
+    {BENCH_UPSAMPLE_ADD, "upsample_backward", IN_TRAINING, upsample_backward, 1, 1, 0},
 };
 
 static double weight_count(const struct bench_shape *s)
@@ -148,14 +147,16 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     *k = (struct kernel){.ops = ops, .x.pool = pool};
     k->rows = (int64_t)batch * s->out_h * s->out_w;
     k->channels = s->out_c;
-    k->act = s->train ? DET_ACTIVATION_NONE : DET_ACTIVATION_RELU6;
     k->depthwise = s->op == BENCH_DWCONV;
     const bool convolution = s->op == BENCH_CONV || k->depthwise;
     if (convolution) {
         k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
         const size_t plain = ops->conv_workspace(&k->shape, k->depthwise, threads);
         const size_t norm = ops->norm_conv_workspace(&k->shape, k->depthwise, threads);
+        const size_t bf16 = ops->bf16->norm_conv_workspace(&k->shape, k->depthwise, threads);
         k->x.workspace_bytes = plain > norm ? plain : norm;
+        if (k->x.workspace_bytes < bf16)
+            k->x.workspace_bytes = bf16;
         k->norm_in = bench_floats(3 * (size_t)s->in_c);
         k->norm_out = bench_floats(5 * (size_t)s->out_c);
         k->sums = bench_bytes(2 * (size_t)s->in_c * sizeof *k->sums);
@@ -192,53 +193,39 @@ static void close_kernel(struct kernel *k)
 enum { PASSES = sizeof passes / sizeof *passes };
 
 /* The least work of a pass over a shape. */
-struct work {
-    double flop, bytes;
-};
-
-static struct work work_of(const struct bench_shape *s, const struct pass *pass)
+static struct bench_work work_of(const struct bench_shape *s, const struct pass *pass)
 {
     const double in = (double)batch_of(s) * s->in_h * s->in_w * s->in_c;
     const double out = (double)batch_of(s) * s->out_h * s->out_w * s->out_c;
-    return (struct work){2 * pass->products * weight_count(s) * out / s->out_c,
-                         4 * (pass->ins * in + pass->outs * out + weight_count(s))};
+    const double flop = 2 * pass->products * weight_count(s) * out / s->out_c;
+    const bool bf16 = pass->where == IN_BF16_TRAINING;
+    return (struct bench_work){.flop = bf16 ? 0 : flop,
+                               .bf16_flop = bf16 ? flop : 0,
+                               .bytes = 4 * (pass->ins * in + pass->outs * out + weight_count(s))};
 }
 
-static bool has_pass(const struct bench_options *options, const char *isa,
+static bool has_pass(const struct bench_options *options, const struct det_ops *ops,
                      const struct bench_shape *s, const struct pass *pass, char name[160])
 {
-    if (pass->op != s->op || (pass->training_only && !s->train))
+    if (pass->op != s->op || (pass->where != IN_BOTH && s->train == (pass->where == IN_INFERENCE)))
         return false;
-    snprintf(name, 160, "kernel/%s/%s %d batch %d/%s/%dx%dx%d->%dx%dx%d k%d s%d", isa,
+    /* AVX512-BF16 has the float32 functions of AVX-512. */
+    if (pass->where == IN_BF16_TRAINING ? s->kernel != 1 || s->stride != 1 : ops->multiplies_bf16)
+        return false;
+    snprintf(name, 160, "kernel/%s/%s %d batch %d/%s/%dx%dx%d->%dx%dx%d k%d s%d", ops->name,
              s->train ? "train" : "infer", s->size, batch_of(s), pass->name, s->in_h, s->in_w,
              s->in_c, s->out_h, s->out_w, s->out_c, s->kernel, s->stride);
     return bench_wanted(options, name);
 }
 
-static bool has_any_pass(const struct bench_options *options, const char *isa,
+static bool has_any_pass(const struct bench_options *options, const struct det_ops *ops,
                          const struct bench_shape *s)
 {
     char name[160];
     bool any = false;
     for (size_t p = 0; p < PASSES; p++)
-        any = any || has_pass(options, isa, s, &passes[p], name);
+        any = any || has_pass(options, ops, s, &passes[p], name);
     return any;
-}
-
-static void report_kernel(struct bench_report *report, const char *name,
-                          const struct bench_shape *s, const struct work *work,
-                          const struct bench_roof *roof, const struct bench_time *time)
-{
-    const double share = bench_roof_seconds(roof, work->flop, work->bytes) / time->median;
-    const double gflops = work->flop / time->median * 1e-9;
-    const double gigabytes = work->bytes / time->median * 1e-9;
-    cJSON *result = bench_report_time(report, name, time);
-    cJSON_AddNumberToObject(result, "times", s->times);
-    cJSON_AddNumberToObject(result, "gflops", gflops);
-    cJSON_AddNumberToObject(result, "gigabytes_per_second", gigabytes);
-    cJSON_AddNumberToObject(result, "roofline_share", share);
-    printf("%-96s x%-2d %9.1f us %7.1f GF/s %6.1f GB/s %4.0f %%\n", name + strlen("kernel/"),
-           s->times, time->median * 1e6, gflops, gigabytes, 100 * share);
 }
 
 /* Adds up one pass over all operations of a network and input size: shapes `from` to `to`. */
@@ -253,8 +240,8 @@ static void report_total(struct bench_report *report, const struct bench_roof *r
         const struct bench_time *time = &times[i][p];
         if (time->runs == 0)
             continue;
-        const struct work work = work_of(&shapes[i], &passes[p]);
-        least += shapes[i].times * bench_roof_seconds(roof, work.flop, work.bytes);
+        const struct bench_work work = work_of(&shapes[i], &passes[p]);
+        least += shapes[i].times * bench_roof_seconds(roof, &work);
         total.median += shapes[i].times * time->median;
         total.low += shapes[i].times * time->low;
         total.high += shapes[i].times * time->high;
@@ -264,81 +251,57 @@ static void report_total(struct bench_report *report, const struct bench_roof *r
         return;
     snprintf(name, sizeof name, "kernels of the network/%s/%s %d/%s", roof->isa,
              shapes[from].train ? "train" : "infer", shapes[from].size, passes[p].name);
-    cJSON *result = bench_report_time(report, name, &total);
-    cJSON_AddNumberToObject(result, "roofline_share", least / total.median);
-    printf("%-96s     %9.2f ms %30.0f %%\n", name, total.median * 1e3, 100 * least / total.median);
+    bench_report_total(report, name, least, &total);
 }
 
-static void print_roof(struct bench_report *report, const struct bench_roof *roof)
+static void run_shapes(const struct bench_options *options, struct bench_report *report,
+                       const struct bench_roof *roof, const struct det_ops *ops,
+                       struct det_pool *pool, const struct bench_shape *shapes, size_t count)
 {
-    char name[96];
-    printf("\n%s, %d thread%s: %.1f GFLOP/s; GB/s by working set:", roof->isa, roof->threads,
-           roof->threads == 1 ? "" : "s", roof->gflops);
-    snprintf(name, sizeof name, "%s GFLOP/s", roof->isa);
-    bench_report_machine(report, name, roof->gflops);
-    for (int i = 0; i < BENCH_BANDWIDTHS; i++) {
-        printf(" %.1f (%zu KiB)", roof->gigabytes[i], roof->set_bytes[i] >> 10);
-        snprintf(name, sizeof name, "%s GB/s in %zu KiB", roof->isa, roof->set_bytes[i] >> 10);
-        bench_report_machine(report, name, roof->gigabytes[i]);
-    }
-    printf("\n%-96s %3s %12s %12s %11s %s\n", "operation", "", "median", "", "", "of the roofline");
-}
-
-/* Three sweeps over everything, so that what happens on the machine meanwhile shows as noise: the median of the
- * three, and their range. */
-static struct bench_time merge(const struct bench_time times[SWEEPS])
-{
-    double medians[SWEEPS];
-    for (int i = 0; i < SWEEPS; i++)
-        medians[i] = times[i].median;
-    struct bench_time all = bench_summary(medians, SWEEPS);
-    all.low = medians[0];
-    all.high = medians[SWEEPS - 1];
-    all.runs = 0;
-    for (int i = 0; i < SWEEPS; i++)
-        all.runs += times[i].runs;
-    return all;
-}
-
-static void run_isa(const struct bench_options *options, struct bench_report *report,
-                    const struct det_ops *ops, struct det_pool *pool,
-                    const struct bench_shape *shapes, size_t count)
-{
-    struct bench_roof roof;
     char name[160];
-    if (!bench_roof_measure(ops->name, det_pool_threads(pool), &roof))
-        return;
-    struct bench_time(*times)[PASSES][SWEEPS] = bench_bytes(count * sizeof *times);
+    struct bench_time(*times)[PASSES][BENCH_SWEEPS] = bench_bytes(count * sizeof *times);
     struct bench_time(*merged)[PASSES] = bench_bytes(count * sizeof *merged);
-    for (int sweep = 0; sweep < SWEEPS; sweep++)
+    for (int sweep = 0; sweep < BENCH_SWEEPS; sweep++)
         for (size_t i = 0; i < count; i++) {
             struct kernel kernel;
-            if (!has_any_pass(options, ops->name, &shapes[i]))
+            if (!has_any_pass(options, ops, &shapes[i]))
                 continue;
             open_kernel(&kernel, &shapes[i], ops, pool, det_pool_threads(pool));
             for (size_t p = 0; p < PASSES; p++)
-                if (has_pass(options, ops->name, &shapes[i], &passes[p], name))
+                if (has_pass(options, ops, &shapes[i], &passes[p], name))
                     times[i][p][sweep] =
-                        bench_measure(passes[p].body, &kernel, options->budget_s / SWEEPS);
+                        bench_measure(passes[p].body, &kernel, options->budget_s / BENCH_SWEEPS);
             close_kernel(&kernel);
         }
-    print_roof(report, &roof);
     for (size_t i = 0, begin = 0; i < count; i++) {
         for (size_t p = 0; p < PASSES; p++)
-            if (has_pass(options, ops->name, &shapes[i], &passes[p], name)) {
-                const struct work work = work_of(&shapes[i], &passes[p]);
-                merged[i][p] = merge(times[i][p]);
-                report_kernel(report, name, &shapes[i], &work, &roof, &merged[i][p]);
+            if (has_pass(options, ops, &shapes[i], &passes[p], name)) {
+                const struct bench_work work = work_of(&shapes[i], &passes[p]);
+                merged[i][p] = bench_merge_sweeps(times[i][p]);
+                bench_report_kernel(report, name, shapes[i].times, &work, roof, &merged[i][p]);
             }
         if (i + 1 < count && shapes[i + 1].train == shapes[i].train &&
             shapes[i + 1].size == shapes[i].size)
             continue;
         for (size_t p = 0; p < PASSES; p++)
-            report_total(report, &roof, shapes, begin, i + 1, p, merged);
+            report_total(report, roof, shapes, begin, i + 1, p, merged);
         begin = i + 1;
     }
     free(times);
     free(merged);
+}
+
+static int run_isa(const struct bench_options *options, struct bench_report *report,
+                   const struct det_ops *ops, struct det_pool *pool,
+                   const struct bench_shape *shapes, size_t count)
+{
+    struct bench_roof roof;
+    if (!bench_roof_measure(ops->name, det_pool_threads(pool), &roof))
+        return 0;
+    bench_report_roof(report, &roof);
+    run_shapes(options, report, &roof, ops, pool, shapes, count);
+    const int result = ops->multiplies_bf16 ? 0 : bench_prepared(options, report, &roof, ops, pool);
+    return result != 0 ? result : bench_prepared(options, report, &roof, ops->bf16, pool);
 }
 
 int bench_kernels(const struct bench_options *options, struct bench_report *report)
@@ -357,13 +320,14 @@ int bench_kernels(const struct bench_options *options, struct bench_report *repo
         free(shapes);
         return 1;
     }
-    for (int i = 0; (isa = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
+    int result = 0;
+    for (int i = 0; result == 0 && (isa = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
         if (missing != NULL)
             printf("%s: not here: %s\n", isa, missing);
         else
-            run_isa(options, report, det_ops_cpu(isa, &missing), pool, shapes, count);
+            result = run_isa(options, report, det_ops_cpu(isa, &missing), pool, shapes, count);
     }
     det_pool_destroy(&env, &pool);
     free(shapes);
-    return 0;
+    return result;
 }

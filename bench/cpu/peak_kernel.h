@@ -16,8 +16,7 @@ double PROBE(peak_fma)(long steps)
 #pragma GCC unroll 32
         for (int i = 0; i < CHAINS; i++)
             chain[i] = FMA(chain[i], factor, term);
-        /* Values that the compiler cannot foresee, so that it keeps all multiply-adds. */
-        __asm__ volatile("" : "+x"(chain[0]));
+        V_KEEP(chain[0]);
     }
     float sum[LANES], total = 0;
 #pragma GCC unroll 32

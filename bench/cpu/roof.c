@@ -13,13 +13,14 @@ struct probes {
     double (*fma)(long steps);
     void (*triad)(float *a, const float *b, const float *c, size_t count);
     float (*read)(const float *a, size_t count);
+    double (*bf16)(long steps); /* NULL: the set has no such instruction */
 };
 
-#define PROBES(isa)                                                \
-    {                                                              \
-#isa, peak_fma__##isa, peak_triad__##isa, peak_read__##isa \
-    }
-static const struct probes all_probes[] = {PROBES(sse2), PROBES(avx2), PROBES(avx512)};
+#define PROBES(isa) peak_fma__##isa, peak_triad__##isa, peak_read__##isa
+static const struct probes all_probes[] = {{"sse2", PROBES(sse2), NULL},
+                                           {"avx2", PROBES(avx2), NULL},
+                                           {"avx512", PROBES(avx512), NULL},
+                                           {"avx512bf16", PROBES(avx512), peak_bf16__avx512bf16}};
 
 static const size_t sets[BENCH_BANDWIDTHS] = {24 << 10, 192 << 10, 1 << 20,
                                               6 << 20,  24 << 20,  192 << 20};
@@ -116,6 +117,12 @@ bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof)
         return false;
     *roof = (struct bench_roof){.isa = isa, .threads = threads};
     roof->gflops = run(probes, threads, 0);
+    roof->bf16_gflops = roof->gflops;
+    if (probes->bf16 != NULL) {
+        struct probes bf16 = *probes;
+        bf16.fma = probes->bf16;
+        roof->bf16_gflops = run(&bf16, threads, 0);
+    }
     for (int i = 0; i < BENCH_BANDWIDTHS; i++) {
         roof->set_bytes[i] =
             sets[i] * (size_t)(i < 2 ? threads : 1); /* caches of each core's own */
@@ -124,12 +131,14 @@ bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof)
     return true;
 }
 
-double bench_roof_seconds(const struct bench_roof *roof, double flop, double bytes)
+double bench_roof_seconds(const struct bench_roof *roof, const struct bench_work *work)
 {
     /* The roof must not be too low: the largest measured set that is no larger than the work's. */
     double gigabytes = roof->gigabytes[0];
-    for (int i = 0; i < BENCH_BANDWIDTHS && (double)roof->set_bytes[i] <= bytes; i++)
+    for (int i = 0; i < BENCH_BANDWIDTHS && (double)roof->set_bytes[i] <= work->bytes; i++)
         gigabytes = roof->gigabytes[i];
-    const double computing = flop * 1e-9 / roof->gflops, moving = bytes * 1e-9 / gigabytes;
+    const double computing =
+        (work->flop / roof->gflops + work->bf16_flop / roof->bf16_gflops) * 1e-9;
+    const double moving = work->bytes * 1e-9 / gigabytes;
     return computing > moving ? computing : moving;
 }

@@ -28,9 +28,9 @@ def arguments(description, **extra):
 class Partner:
     """libdet in a process of its own, which does on command what is timed (partner.h)."""
 
-    def __init__(self, options, *words, threads):
+    def __init__(self, options, *words, threads, precision="f32"):
         command = ["taskset", "-c", cores(threads)] if threads else []
-        command += [os.path.join(options.bin, "partner"), *map(str, words), str(threads)]
+        command += [os.path.join(options.bin, "partner"), *map(str, words), str(threads), precision]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.device = self.answer()["device"]
 
@@ -53,6 +53,15 @@ class Partner:
 def cores(threads):
     """The first `threads` processors that this process may use, for taskset."""
     return ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
+
+
+def without_bf16():
+    """Why this processor has no use for bf16, None where it multiplies in it."""
+    with open("/proc/cpuinfo") as file:
+        flags = next((line.split() for line in file if line.startswith("flags")), [])
+    if "avx512_bf16" in flags:
+        return None
+    return "this processor has no avx512_bf16: libdet would widen to float32, slower than f32"
 
 
 class Graph:

@@ -48,10 +48,12 @@ void partner_print_times(const double *ms, int count)
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && strcmp(argv[1], "detect") == 0)
-        return partner_detect(argv[2], atoi(argv[3]), atoi(argv[4]));
-    if (argc == 5 && strcmp(argv[1], "train") == 0)
-        return partner_train(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
-    fprintf(stderr, "usage: partner detect MODEL.det SIZE THREADS | train SIZE BATCH THREADS\n");
+    const char *precision = argc == 6 ? argv[5] : "f32";
+    if ((argc == 5 || argc == 6) && strcmp(argv[1], "detect") == 0)
+        return partner_detect(argv[2], atoi(argv[3]), atoi(argv[4]), precision);
+    if ((argc == 5 || argc == 6) && strcmp(argv[1], "train") == 0)
+        return partner_train(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), precision);
+    fprintf(stderr, "usage: partner detect MODEL.det SIZE THREADS [PRECISION] | "
+                    "train SIZE BATCH THREADS [PRECISION]\n");
     return 2;
 }

@@ -1,14 +1,15 @@
 /* partner.h: libdet's side of a race with a peer: a process that does on command what a script times. Each line on
  * stdin is a command, each answer one line of JSON on stdout.
  *
- *     partner detect MODEL.det SIZE THREADS          partner train SIZE BATCH THREADS
+ *     partner detect MODEL.det SIZE THREADS [P]      partner train SIZE BATCH THREADS [P]
  *       graph DIR                                      graph DIR
- *       input FILE       floats of 0..255              steps N
+ *       export FILE      the model for inference       steps N
+ *       input FILE       floats of 0..255
  *       network N
  *       outputs FILE     encodings, then logits
  *       picture FILE N
  *
- * `graph` writes graph.json, params.bin and, of training, images.bin and the targets: what a script needs to build the
+ * P is f32 (the default) or bf16. `graph` writes graph.json, params.bin and, of training, images.bin and the targets: what a script needs to build the
  * same network and loss for a peer. All files are little-endian arrays without a header. */
 #ifndef DET_BENCH_PEERS_PARTNER_H
 #define DET_BENCH_PEERS_PARTNER_H
@@ -31,7 +32,7 @@ bool partner_command(char *line, size_t bytes, char *words[3]);
 /* {"ms":[...]} without the closing brace. */
 void partner_print_times(const double *ms, int count);
 
-int partner_detect(const char *model, int size, int threads);
-int partner_train(int size, int batch, int threads);
+int partner_detect(const char *model, int size, int threads, const char *precision);
+int partner_train(int size, int batch, int threads, const char *precision);
 
 #endif

@@ -52,13 +52,15 @@ static det_status open_runner(struct partner *p)
     return p->context->backend->runner_create(p->env, p->context->device, &settings, &p->runner);
 }
 
-static det_status open_partner(struct partner *p, const char *path, int size, int threads)
+static det_status open_partner(struct partner *p, const char *path, int size, int threads,
+                               const char *precision)
 {
     det_context_settings settings;
     det_detector_settings detecting;
     det_context_settings_default(&settings);
     settings.threads = threads;
     settings.device = "cpu";
+    settings.precision = precision;
     DET_TRY_RETURN(det_context_create(&p->context, &settings));
     p->env = det_context_env(p->context);
     DET_TRY_RETURN(det_model_load(p->context, path, &p->model));
@@ -189,6 +191,11 @@ static det_status obey(struct partner *p, char *words[3])
         return write_outputs(p, argument);
     if (strcmp(words[0], "picture") == 0)
         return run_pictures(p, argument, runs(words[2]));
+    if (strcmp(words[0], "export") == 0) {
+        DET_TRY_RETURN(det_model_export(p->context, p->model, argument));
+        printf("{}\n");
+        return DET_OK;
+    }
     if (strcmp(words[0], "graph") == 0 && partner_write_graph(argument, &p->graph, p->params)) {
         printf("{}\n");
         return DET_OK;
@@ -196,11 +203,11 @@ static det_status obey(struct partner *p, char *words[3])
     return det_fail(p->env, DET_STATUS_INVALID_ARGUMENT, "command %s %s", words[0], argument);
 }
 
-int partner_detect(const char *model, int size, int threads)
+int partner_detect(const char *model, int size, int threads, const char *precision)
 {
     struct partner p = {0};
     char line[2000], *words[3];
-    det_status status = open_partner(&p, model, size, threads);
+    det_status status = open_partner(&p, model, size, threads, precision);
     if (status == DET_OK)
         printf("{\"device\":\"%s\"}\n", det_context_device(p.context));
     while (status == DET_OK && partner_command(line, sizeof line, words))

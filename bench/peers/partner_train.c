@@ -20,13 +20,15 @@ struct partner {
     struct bench_batch batch;
 };
 
-static det_status open_partner(struct partner *p, int size, int batch, int threads)
+static det_status open_partner(struct partner *p, int size, int batch, int threads,
+                               const char *precision)
 {
     det_context_settings settings;
     struct det_model_spec spec;
     det_context_settings_default(&settings);
     settings.threads = threads;
     settings.device = "cpu";
+    settings.precision = precision;
     DET_TRY_RETURN(det_context_create(&p->context, &settings));
     p->env = det_context_env(p->context);
     det_model_spec_default(&spec, size, CLASSES);
@@ -80,11 +82,11 @@ static det_status run_steps(struct partner *p, int count)
     return DET_OK;
 }
 
-int partner_train(int size, int batch, int threads)
+int partner_train(int size, int batch, int threads, const char *precision)
 {
     struct partner p = {0};
     char line[2000], *words[3];
-    det_status status = open_partner(&p, size, batch, threads);
+    det_status status = open_partner(&p, size, batch, threads, precision);
     if (status == DET_OK)
         printf("{\"device\":\"%s\"}\n", det_context_device(p.context));
     while (status == DET_OK && partner_command(line, sizeof line, words)) {

@@ -42,6 +42,7 @@ PEERS = {
                          "i = Interpreter({tflite!r}, num_threads={threads}); i.allocate_tensors()",
                          "i.set_tensor(i.get_input_details()[0]['index'], x); i.invoke()\n"
                          "o = sorted(i.get_output_details(), key=lambda o: -o['shape'][-1])\n"
+                         "if i.get_signature_list(): o = [v for _, v in sorted(i.get_signature_runner().get_output_details().items())]\n"
                          "boxes, logits = (i.get_tensor(k['index']) for k in o)"),
     "ncnn": ("import ncnn",
              "n = ncnn.Net(); n.opt.num_threads = {threads}; n.load_param({stem!r} + '.param'); n.load_model({stem!r} + '.bin')",

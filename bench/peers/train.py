@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 
-from common import Graph, Partner, arguments, cores, finish, milliseconds, np, race, show
+from common import Graph, Partner, arguments, cores, finish, milliseconds, np, race, show, without_bf16
 import networks
 
 LEARNING_RATE, MOMENTUM, CHECKED_STEPS = 0.001, 0.9, 3
@@ -135,12 +135,37 @@ def keras_steps(graph, batch, threads, jit):
     return lambda: tuple(float(v) for v in run())
 
 
+def bf16(options):
+    """libdet's step in bf16 against the one in f32, from the same start."""
+    if without_bf16() and not options.anyway:
+        print(f"skipped: {without_bf16()}")
+        return {"skipped": without_bf16()}
+    sides = {name: Partner(options, "train", options.size, options.batch, threads=options.threads, precision=precision)
+             for name, precision in (("libdet", "bf16"), ("f32 by libdet", "f32"))}
+    losses = [np.array(side("steps", CHECKED_STEPS)["loss"]) for side in sides.values()]
+    worst = float(np.abs((losses[0] - losses[1]) / np.maximum(np.abs(losses[1]), 1e-3)).max())
+    print(f"{options.size} x {options.size}, batch {options.batch}: losses of {CHECKED_STEPS} steps, "
+          f"largest relative difference between bf16 and f32: {worst:.2e}")
+    if not worst < 0.05:
+        sys.exit("the losses differ")
+    runners = {name: (lambda count, side=side: side("steps", count)["ms"]) for name, side in sides.items()}
+    figures = show(f"training step, {options.size} batch {options.batch}, {options.threads} thread(s), bf16",
+                   race(runners, options.rounds, options.each))
+    for side in sides.values():
+        side.close()
+    return figures
+
+
 def main():
     options = arguments(__doc__, size=dict(type=int, default=320), batch=dict(type=int, default=8),
                         threads=dict(type=int, default=2), rounds=dict(type=int, default=3),
                         each=dict(type=int, default=2), compiled=dict(action="store_true", help="torch.compile and XLA too: "
-                                                                 "minutes of compilation"), only=dict(action="append", help="a peer's name (may be repeated)"))
+                                                                 "minutes of compilation"), only=dict(action="append", help="a peer's name (may be repeated)"),
+                        precision=dict(default="f32", choices=["f32", "bf16"], help="bf16: libdet's steps in bf16 against its own in f32, no peers"),
+                        anyway=dict(action="store_true", help="bf16 on a processor that has no instructions for it"))
     os.sched_setaffinity(0, {int(c) for c in cores(options.threads).split(",")})
+    if options.precision == "bf16":
+        return finish(options, [bf16(options)])
     libdet = Partner(options, "train", options.size, options.batch, threads=options.threads)
     libdet("graph", options.scratch)
     graph = Graph(options.scratch)

