@@ -429,6 +429,16 @@ static void depthwise_agrees(void **state)
             check_shape(&rig, t, true, &serial);
         }
     }
+    /* Rows so long that they are cut. */
+    for (int32_t wide = 64; wide <= 67; wide++) {
+        for (int32_t pad = 0; pad <= 1; pad++) {
+            const struct det_conv_shape s = {1, 3, wide, 260, 3, wide, 260, 3, 3, 1, 1, 2 * pad};
+            const struct det_conv_shape t = {1,   3, wide, 260, 2, (wide + pad) / 2,
+                                             260, 3, 3,    2,   0, pad};
+            check_shape(&rig, s, true, &serial);
+            check_shape(&rig, t, true, &serial);
+        }
+    }
     ops_rig_close(&rig);
 }
 

@@ -30,7 +30,7 @@ static inline void detk_ahead_spread(struct detk_ahead *ahead, int64_t steps)
     ahead->step = (ptrdiff_t)detk_min(16, detk_div_up(ahead->floats, detk_max(1, steps)));
 }
 
-/* The share of one tile. */
+/* The share of one call. */
 static inline void detk_ahead_take(struct detk_ahead *ahead, struct detk_tile *tile)
 {
     tile->ahead = tile->b;
@@ -40,7 +40,7 @@ static inline void detk_ahead_take(struct detk_ahead *ahead, struct detk_tile *t
     if (ahead->now == ahead->parts)
         return;
     const float *at = ahead->part[ahead->now].at, *end = ahead->part[ahead->now].end;
-    const int64_t floats = ahead->step * tile->segments * tile->run;
+    const int64_t floats = ahead->step * tile->segments * tile->run * detk_max(1, tile->tiles);
     tile->ahead = at;
     tile->ahead_step = ahead->step;
     ahead->part[ahead->now].at = end - at > floats ? at + floats : end;

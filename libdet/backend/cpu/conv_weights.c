@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "backend/cpu/conv_view.h"
+#include "backend/cpu/ahead.h"
 
 #define BLOCK_PIXELS   256
 #define BLOCK_FLOATS   98304   /* of both operands: a block stays in L2 */
@@ -99,7 +99,7 @@ struct block {
     int64_t a_step, a_segment, a_run; /* the latter: from one run to the next */
     int32_t segments, run;
     const float *dout;
-    const float *ahead[2], *ahead_end[2]; /* operands of the next block, to be prefetched */
+    struct detk_ahead ahead; /* operands of the next block */
 };
 
 static struct block block_at(const struct job *job, int64_t index, float *slab)
@@ -117,10 +117,8 @@ static struct block block_at(const struct job *job, int64_t index, float *slab)
         if (index + 1 < job->blocks) {
             const int64_t next = first + b.run;
             const int64_t end = detk_cut(job->pixels, job->blocks, index + 2);
-            b.ahead[0] = job->in + next * s->in_c;
-            b.ahead_end[0] = job->in + end * s->in_c;
-            b.ahead[1] = job->dout + next * s->out_c;
-            b.ahead_end[1] = job->dout + end * s->out_c;
+            detk_ahead_add(&b.ahead, job->in + next * s->in_c, (end - next) * s->in_c);
+            detk_ahead_add(&b.ahead, job->dout + next * s->out_c, (end - next) * s->out_c);
         }
         return b;
     }
@@ -157,25 +155,6 @@ static void pack_tail(const struct block *b, int32_t out_c, const struct detk_pa
     }
 }
 
-/* Hands the next tile the lines that its steps prefetch. */
-static void look_ahead(struct block *b, struct detk_tile *tile)
-{
-    const int64_t floats = (int64_t)b->run * b->segments * 16;
-    tile->ahead = tile->b;
-    tile->ahead_step = 0;
-    for (int i = 0; i < 2; i++) {
-        if (b->ahead[i] < b->ahead_end[i]) {
-            tile->ahead = b->ahead[i];
-            tile->ahead_step = 16;
-            /* What one tile cannot fetch is left to the next one, what it would fetch too much does
-             * no harm. */
-            b->ahead[i] =
-                b->ahead_end[i] - b->ahead[i] > floats ? b->ahead[i] + floats : b->ahead_end[i];
-            return;
-        }
-    }
-}
-
 static void add_block(const struct job *job, struct block *b, int64_t first_tile, int64_t end_tile,
                       float *panel_scratch, float *to, bool accumulate)
 {
@@ -187,6 +166,7 @@ static void add_block(const struct job *job, struct block *b, int64_t first_tile
                              .c_row = out_c,
                              .accumulate = accumulate};
     const int32_t panels = detk_panels(job->gemm, out_c);
+    detk_ahead_spread(&b->ahead, panels * (end_tile - first_tile) * b->segments * b->run);
     for (int32_t p = 0; p < panels; p++) {
         const struct detk_panel panel = detk_panel_at(job->gemm, out_c, p);
         const int32_t width = panel.vectors * job->gemm->lanes;
@@ -203,7 +183,7 @@ static void add_block(const struct job *job, struct block *b, int64_t first_tile
             const int64_t row = tile_row(job, t), rows = tile_row(job, t + 1) - row;
             tile.a = b->a + row / job->run * b->a_run + row % job->run;
             tile.c = to + row * out_c + panel.first;
-            look_ahead(b, &tile);
+            detk_ahead_take(&b->ahead, &tile);
             job->gemm->down[panel.vectors - 1][rows - 1](&tile);
         }
     }

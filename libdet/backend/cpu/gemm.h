@@ -40,8 +40,10 @@ struct detk_tile {
     ptrdiff_t b_step;
     float *c;
     ptrdiff_t c_row;
-    int32_t cols;      /* 1 .. lanes * vectors */
-    const float *bias; /* of the first column, or NULL; ignored when accumulate */
+    int32_t cols;             /* 1 .. lanes * vectors */
+    const float *bias;        /* of the first column, or NULL; ignored when accumulate */
+    int32_t tiles;            /* one after the other with the same b; 0: one */
+    ptrdiff_t a_tile, c_tile; /* from tile to tile */
     bool accumulate, relu6;
     bool stream; /* store past the caches: c and c_row are whole cache lines, not accumulate */
     const float *ahead;   /* each step prefetches a line here and moves on; any address will do */

@@ -19,11 +19,10 @@ INLINE vec finish(const struct detk_tile *t, vec sum, vec other)
 }
 
 /* The tile's last columns do not fill its vectors: out of line, since it is rare or small. */
-static __attribute__((noinline)) void write_part(const struct detk_tile *t, int rows, int vectors,
-                                                 const float *sums)
+static __attribute__((noinline)) void write_part(const struct detk_tile *t, float *c, int rows,
+                                                 int vectors, const float *sums)
 {
-    for (int i = 0; i < rows; i++) {
-        float *c = t->c + i * t->c_row;
+    for (int i = 0; i < rows; i++, c += t->c_row) {
         for (int v = 0; v < vectors && v * LANES < t->cols; v++) {
             const int left = t->cols - v * LANES, n = left < LANES ? left : LANES;
             const float *from = t->accumulate ? c : t->bias;
@@ -33,7 +32,9 @@ static __attribute__((noinline)) void write_part(const struct detk_tile *t, int 
     }
 }
 
-INLINE void multiply(const struct detk_tile *t, const int rows, const int vectors, const bool down)
+/* One tile; returns where the next one looks ahead. */
+INLINE const float *one_tile(const struct detk_tile *t, const float *a, float *c,
+                             const float *ahead, const int rows, const int vectors, const bool down)
 {
     vec sum[MAX_ROWS][2];
     UNROLL
@@ -42,10 +43,9 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
         for (int v = 0; v < vectors; v++)
             sum[i][v] = set1(0);
     }
-    const float *b = t->b, *segment = t->a;
+    const float *b = t->b, *segment = a;
     const ptrdiff_t b_step = t->b_step, a_row = down ? 1 : t->a_row, a_step = down ? t->a_step : 1;
     const int32_t run = t->run;
-    const float *ahead = t->ahead;
     const ptrdiff_t ahead_step = t->ahead_step;
     for (int32_t g = t->segments; g > 0; g--, segment += t->a_segment) {
         /* Three bases reach 15 rows by x86's addressing: base + {0, 1, 2, 3, 4} * a_row. */
@@ -81,10 +81,9 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
             for (int v = 0; v < vectors; v++)
                 store(sums + (i * vectors + v) * LANES, sum[i][v]);
         }
-        write_part(t, rows, vectors, sums);
-        return;
+        write_part(t, c, rows, vectors, sums);
+        return ahead;
     }
-    float *c = t->c;
     const ptrdiff_t c_row = t->c_row;
     if (t->accumulate) {
         UNROLL
@@ -95,7 +94,7 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
                 store(to, add(sum[i][v], load(to)));
             }
         }
-        return;
+        return ahead;
     }
     if (t->bias != NULL) {
         UNROLL
@@ -121,7 +120,7 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
             for (int v = 0; v < vectors; v++)
                 stream(c + i * c_row + v * LANES, sum[i][v]);
         }
-        return;
+        return ahead;
     }
     UNROLL
     for (int i = 0; i < rows; i++) {
@@ -129,6 +128,19 @@ INLINE void multiply(const struct detk_tile *t, const int rows, const int vector
         for (int v = 0; v < vectors; v++)
             store(c + i * c_row + v * LANES, sum[i][v]);
     }
+    return ahead;
+}
+
+INLINE void multiply(const struct detk_tile *t, const int rows, const int vectors, const bool down)
+{
+    const float *a = t->a, *ahead = t->ahead;
+    float *c = t->c;
+    int32_t left = t->tiles;
+    do {
+        ahead = one_tile(t, a, c, ahead, rows, vectors, down);
+        a += t->a_tile;
+        c += t->c_tile;
+    } while (--left > 0);
 }
 
 #define KERNELS(rows)                                     \

@@ -24,6 +24,7 @@
 #define STRIP_MAX      192   /* pixels, forward */
 #define BLOCK_PIXELS   128   /* pixels, backward */
 #define BLOCK_FLOATS   98304 /* a backward strip's two operands */
+#define TILES_A_CALL   6     /* few: each call fetches from one place (ahead.h) */
 #define TASKS_MAX      64
 #define RANGED_WEIGHTS 65536   /* from here on dw is cut into ranges, when ... */
 #define RANGED_FLOATS  8388608 /* ... the operands of all pixels are no more than this */
@@ -201,19 +202,23 @@ static void multiply(const struct job *job, const float *a, int64_t a_row, int64
                              .run = job->steps,
                              .c_row = job->cols,
                              .accumulate = accumulate};
-    const int64_t groups = detk_div_up(rows, gemm->max_rows);
+    const int64_t tall = gemm->max_rows, whole = rows / tall;
+    tile.a_tile = tall * a_row;
+    tile.c_tile = tall * job->cols;
     for (int32_t p = 0; p < job->panels; p++) {
         const struct detk_panel panel = detk_panel_at(gemm, job->cols, p);
+        const detk_tile_fn *kernels = gemm->across[panel.vectors - 1];
         tile.b = panel_at(job, &panel);
         tile.b_step = panel.vectors * gemm->lanes;
         tile.cols = panel.cols;
         tile.bias = bias != NULL ? bias + panel.first : NULL;
-        for (int64_t g = 0; g < groups; g++) {
-            const int64_t row = detk_cut(rows, groups, g), next = detk_cut(rows, groups, g + 1);
+        for (int64_t row = 0; row < rows; row += tile.tiles * tall) {
+            const int64_t left = whole - row / tall;
+            tile.tiles = (int32_t)clamp(left, 1, TILES_A_CALL);
             tile.a = a + row * a_row;
             tile.c = target + row * job->cols + panel.first;
             detk_ahead_take(ahead, &tile);
-            gemm->across[panel.vectors - 1][next - row - 1](&tile);
+            kernels[left > 0 ? tall - 1 : rows - row - 1](&tile);
         }
     }
 }
