@@ -4,7 +4,7 @@
 #   release  optimised, the default
 #   asan     AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer     tsan  ThreadSanitizer
 #   cuda-emu the CUDA backend and its kernels compiled for the CPU (tests/cuda_emu), to be tested without a GPU; cuda-cov counts lines
-#   isa-emu  the AVX-512 code compiled for AVX2 (tests/isa_emu), to be tested without AVX-512
+#   isa-emu  the AVX-512 code compiled for AVX2 (tests/isa_emu), to be tested without AVX-512; isa-emu-asan with asan's sanitizers
 
 CONFIG  ?= release
 PREFIX  ?= /usr/local
@@ -35,8 +35,9 @@ OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
 OPTIMISE_cuda-cov := -O2
 OPTIMISE_isa-emu  := -O2
+OPTIMISE_isa-emu-asan := $(OPTIMISE_asan)
 ifeq ($(origin OPTIMISE_$(CONFIG)),undefined)
-$(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov or isa-emu)
+$(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov, isa-emu or isa-emu-asan)
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 

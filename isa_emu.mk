@@ -1,9 +1,10 @@
-# isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu), by SIMDe's headers. Included by the Makefile.
+# isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu, isa-emu-asan), by SIMDe's headers. Included
+# by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
 ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm prepared prepared_kernels model
 
-ifeq ($(CONFIG),isa-emu)
+ifneq ($(filter isa-emu%,$(CONFIG)),)
 ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h
 ISA_avx512bf16 := $(ISA_avx512)
 LIB_SRC    := $(filter-out libdet/backend/cpu/cpu_features.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
@@ -11,8 +12,12 @@ TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/
 endif
 
 HAVE_SIMDE = $(shell $(CC) $(CPPFLAGS) -include simde/x86/avx512.h -E -x c /dev/null >/dev/null 2>&1 && echo 1)
-.PHONY: test-isa-emu build-isa-emu
+.PHONY: test-isa-emu test-isa-emu-asan build-isa-emu build-isa-emu-asan
 build-isa-emu:
 	$(if $(HAVE_SIMDE),$(Q)$(MAKE) CONFIG=isa-emu build/isa-emu/bin/det-tests)
+build-isa-emu-asan:
+	$(if $(HAVE_SIMDE),$(Q)$(MAKE) CONFIG=isa-emu-asan build/isa-emu-asan/bin/det-tests)
 test-isa-emu: build-isa-emu ## the AVX-512 code on a processor with AVX2 only (T=name; needs SIMDe's headers: libsimde-dev)
 	$(if $(HAVE_SIMDE),build/isa-emu/bin/det-tests $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")
+test-isa-emu-asan: build-isa-emu-asan ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(if $(HAVE_SIMDE),build/isa-emu-asan/bin/det-tests $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")

@@ -117,3 +117,20 @@ det_status det_text_json_string(struct det_env *env, struct det_text *text, cons
     }
     return det_text_append(env, text, "\"", 1);
 }
+
+det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        const unsigned char c = (unsigned char)*value;
+        const char *entity = c == '&'    ? "&amp;"
+                             : c == '<'  ? "&lt;"
+                             : c == '>'  ? "&gt;"
+                             : c == '"'  ? "&quot;"
+                             : c == '\'' ? "&apos;"
+                             : c < ' '   ? "?"
+                                         : NULL;
+        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
+                                      : det_text_append(env, text, value, 1));
+    }
+    return DET_OK;
+}

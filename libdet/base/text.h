@@ -29,4 +29,8 @@ char *det_fixed_text(char buffer[64], double value, int decimals);
 /* Appends a JSON string literal with quotes. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
+/* Appends text for between tags or in quotes of XML. XML 1.0 has no control characters but tab and line ends: any of them becomes
+ * '?'. */
+det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
+
 #endif

@@ -46,24 +46,6 @@ char *det_format_share(char buffer[32], double value)
     return format_fixed(buffer, value, 8);
 }
 
-det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
-{
-    for (;;) {
-        const size_t plain = strcspn(value, "&<>\"'");
-        DET_TRY_RETURN(det_text_append(env, text, value, plain));
-        value += plain;
-        if (*value == '\0')
-            return DET_OK;
-        DET_TRY_RETURN(det_text_printf(env, text, "%s",
-                                       *value == '&'   ? "&amp;"
-                                       : *value == '<' ? "&lt;"
-                                       : *value == '>' ? "&gt;"
-                                       : *value == '"' ? "&quot;"
-                                                       : "&apos;"));
-        value++;
-    }
-}
-
 /* --- files --- */
 
 det_status det_write_text_file(struct det_env *env, const struct det_write_settings *settings,

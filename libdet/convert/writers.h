@@ -83,7 +83,5 @@ det_status det_write_text_file(struct det_env *env, const struct det_write_setti
 char *det_format_pixels(char buffer[32], double value);
 /* Shares, to 8 decimals. */
 char *det_format_share(char buffer[32], double value);
-/* Text with &, <, >, " and ' escaped. */
-det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
 
 #endif

@@ -1,33 +1,13 @@
 #include "formats/annotation_write.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-/* In quotes or between tags. XML 1.0 has no control characters but tab and line ends: they become '?'. */
-static det_status append_escaped(struct det_env *env, struct det_text *text, const char *value)
-{
-    for (; *value != '\0'; value++) {
-        const unsigned char c = (unsigned char)*value;
-        const char *entity = c == '&'   ? "&amp;"
-                             : c == '<' ? "&lt;"
-                             : c == '>' ? "&gt;"
-                             : c == '"' ? "&quot;"
-                             : c < ' '  ? "?"
-                                        : NULL;
-        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
-                                      : det_text_append(env, text, value, 1));
-    }
-    return DET_OK;
-}
+/* As CVAT writes pixels, and as YOLO's files write shares. */
+enum { PIXEL_DECIMALS = 2, SHARE_DECIMALS = 6 };
 
-/* Two decimals as CVAT writes them, with a point in every locale. */
-static const char *pixels(char buffer[32], float share, int32_t size)
+static const char *pixels(char buffer[64], float share, int32_t size)
 {
-    const double hundredths = round((double)share * (double)size * 100);
-    snprintf(buffer, 32, "%lld.%02d", (long long)(hundredths / 100),
-             (int)fmod(fabs(hundredths), 100));
-    return buffer;
+    return det_fixed_text(buffer, (double)share * (double)size, PIXEL_DECIMALS);
 }
 
 static det_status flush(struct det_env *env, struct det_writer *writer, det_status status,
@@ -49,7 +29,7 @@ det_status det_cvat_xml_begin(struct det_env *env, struct det_writer *writer,
                             "  <version>1.1</version>\n  <meta>\n    <task>\n      <labels>\n"));
     for (size_t i = 0; i < label_count; i++) {
         DET_TRY(det_text_printf(env, &text, "        <label>\n          <name>"));
-        DET_TRY(append_escaped(env, &text, labels[i]));
+        DET_TRY(det_text_xml(env, &text, labels[i]));
         DET_TRY(det_text_printf(
             env, &text, "</name>\n          <attributes></attributes>\n        </label>\n"));
     }
@@ -62,9 +42,9 @@ static det_status append_box(struct det_env *env, struct det_text *text,
                              const struct det_annotated_image *image,
                              const struct det_annotated_box *box)
 {
-    char n[4][32];
+    char n[4][64];
     DET_TRY_RETURN(det_text_printf(env, text, "    <box label=\""));
-    DET_TRY_RETURN(append_escaped(env, text, box->label));
+    DET_TRY_RETURN(det_text_xml(env, text, box->label));
     return det_text_printf(
         env, text,
         "\" source=\"%s\" occluded=\"0\" xtl=\"%s\" ytl=\"%s\" xbr=\"%s\" ybr=\"%s\" "
@@ -80,7 +60,7 @@ det_status det_cvat_xml_image(struct det_env *env, struct det_writer *writer,
     struct det_text text = {0};
     det_status status = DET_OK;
     DET_TRY(det_text_printf(env, &text, "  <image id=\"%lld\" name=\"", (long long)image->id));
-    DET_TRY(append_escaped(env, &text, image->name));
+    DET_TRY(det_text_xml(env, &text, image->name));
     DET_TRY(det_text_printf(env, &text, "\" width=\"%d\" height=\"%d\">\n", image->width,
                             image->height));
     for (size_t i = 0; i < image->count; i++)
@@ -96,12 +76,9 @@ det_status det_cvat_xml_end(struct det_env *env, struct det_writer *writer)
     return det_writer_write(env, writer, end, sizeof end - 1);
 }
 
-/* Six decimals, 0 to 1. */
-static const char *share(char buffer[32], float value)
+static const char *share(char buffer[64], float value)
 {
-    const long millionths = lround((double)value * 1e6);
-    snprintf(buffer, 32, "%ld.%06ld", millionths / 1000000, millionths % 1000000);
-    return buffer;
+    return det_fixed_text(buffer, (double)value, SHARE_DECIMALS);
 }
 
 det_status det_yolo_txt(struct det_env *env, struct det_text *text,
@@ -110,7 +87,7 @@ det_status det_yolo_txt(struct det_env *env, struct det_text *text,
     DET_TRY_RETURN(det_text_append(env, text, "", 0));
     for (size_t i = 0; i < image->count; i++) {
         const float *b = image->boxes[i].box_norm;
-        char n[4][32];
+        char n[4][64];
         DET_TRY_RETURN(det_text_printf(env, text, "%d %s %s %s %s\n", image->boxes[i].class_index,
                                        share(n[0], (b[1] + b[3]) / 2),
                                        share(n[1], (b[0] + b[2]) / 2), share(n[2], b[3] - b[1]),

@@ -161,6 +161,12 @@ static void text_and_distance(void **state)
     assert_ok(&t.env, det_text_json_string(&t.env, &text, "a\"\\\n"));
     assert_string_equal(text.data, "7-x\"a\\\"\\\\\\u000a\"");
     det_text_free(&t.env, &text);
+    assert_ok(&t.env, det_text_xml(&t.env, &text, "a<b>&\"'\x01\n\xc3\xa9"));
+    assert_string_equal(text.data, "a&lt;b&gt;&amp;&quot;&apos;??\xc3\xa9");
+    det_text_free(&t.env, &text);
+    char fixed[64];
+    assert_string_equal(det_fixed_text(fixed, -1.25e-3, 2), "-0.00");
+    assert_string_equal(det_fixed_text(fixed, 12.345678, 2), "12.35");
     assert_int_equal(det_edit_distance("kitten", "sitting"), 3);
     assert_int_equal(det_edit_distance("", "abc"), 3);
     char number[32];
