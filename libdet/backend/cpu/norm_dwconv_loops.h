@@ -80,18 +80,18 @@ V_INLINE void fetch_next(struct fetch *f)
 
 /* Filling a row. */
 
-/* Fetches a line for each that is filled. */
-V_INLINE void fetch_group(struct fetch *f, int count)
+/* Fetches a line for each that is filled; f may be NULL. */
+V_INLINE void fetch_group(struct fetch *f)
 {
     UNROLL
-    for (int i = 0; count == TOGETHER && i < TOGETHER * V_WIDTH; i += LINE)
+    for (int i = 0; f != NULL && i < TOGETHER * V_WIDTH; i += LINE)
         fetch_next(f);
 }
 
 V_INLINE void fill_value(const struct det_norm *n, const float *x, int32_t c, float *to, int count,
                          bool norm, bool relu6, struct fetch *f, int32_t j, int lanes)
 {
-    fetch_group(f, count);
+    fetch_group(f);
     v_f32 mean = v_zero(), scale = v_zero(), beta = v_zero();
     if (norm) {
         mean = v_load(n->mean + j, lanes);
@@ -135,7 +135,7 @@ V_INLINE void fill_gradient(const struct det_gradient *g, const float *dy, const
                             int32_t c, float *to, int count, bool relu6, struct fetch *f, int32_t j,
                             int lanes)
 {
-    fetch_group(f, count);
+    fetch_group(f);
     const struct det_norm *n = g->norm;
     const v_f32 mean = v_load(n->mean + j, lanes), scale = v_load(n->scale + j, lanes);
     const v_f32 slope = v_load(g->slope + j, lanes), constant = v_load(g->constant + j, lanes);
