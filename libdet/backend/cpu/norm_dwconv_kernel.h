@@ -19,8 +19,11 @@
 
 #include "backend/cpu/norm_dwconv_loops.h"
 
-#define BANDS        32 /* of all images, about: more for larger batches */
-#define BAND_ROWS    10 /* at least: the next band makes two of them again */
+/* Bands of all images: of at least so many rows, as the next band makes two of them again, until there are BANDS. */
+#define BANDS        32
+#define BANDS_FEW    16 /* with less, ... */
+#define BAND_ROWS    20
+#define FEW_ROWS     10 /* ... bands may be so short */
 #define FLUSH_PIXELS 256
 #define SLOT_FLOATS  8192 /* about, ... */
 #define TILE_PIXELS  32   /* ... but the next tile makes two of so many pixels again */
@@ -99,8 +102,8 @@ static void plan(struct job *job, const struct det_conv_shape *s, bool back)
     *job = (struct job){.s = *s, .back = back};
     const int64_t padded = v_padded(s->in_c);
     job->rows = back ? s->in_h : s->out_h;
-    const int32_t wanted = (BANDS + s->n - 1) / s->n, most = job->rows / BAND_ROWS;
-    job->bands = wanted < most ? wanted : most > 0 ? most : 1;
+    const int64_t few = detk_min(detk_div_up(BANDS_FEW, s->n), detk_max(1, job->rows / FEW_ROWS));
+    job->bands = (int32_t)detk_max(few, detk_min(detk_div_up(BANDS, s->n), job->rows / BAND_ROWS));
     job->tasks = s->n * job->bands;
     job->source_h = back ? s->out_h : s->in_h;
     job->source_w = back ? s->out_w : s->in_w;
