@@ -2,7 +2,7 @@
 # by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
-ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm prepared prepared_kernels model
+ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm pairs prepared prepared_kernels model
 
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h

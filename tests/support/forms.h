@@ -20,4 +20,11 @@ void form_round(const struct form *form, float *values);
 /* Half a unit in the last of 8 significant bits: what storing a result in the form may change. */
 double form_rounding(const struct form *form);
 
+/* Values at which narrowing to bf16 can go wrong, and others. */
+float bf16_hostile(size_t i);
+/* What an instruction set makes of one: the processor's own instructions count denormal numbers as zero. */
+uint16_t bf16_wanted(const struct det_ops *ops, float value);
+/* Half `index` of words, the lower one of a word first. */
+uint16_t bf16_half(const float *words, size_t index);
+
 #endif

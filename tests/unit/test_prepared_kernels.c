@@ -205,37 +205,6 @@ static void depthwise_equals_plain_sums(void **state)
     test_env_check(&t);
 }
 
-/* Values at which narrowing can go wrong, and others. */
-static float hostile(size_t i)
-{
-    static const uint32_t bits[] = {
-        0x00000000, 0x80000000, 0x3F800000, 0x3F807FFF, 0x3F808000,
-        0x3F808001,                                                 /* around a tie */
-        0x3F817FFF, 0x3F818000, 0x3F818001, 0xBF818000, 0x3FFF8000, /* ... and a carry */
-        0x7F7F7FFF, 0x7F7F8000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000,
-        0xFF800000,                                                 /* around infinity */
-        0x7F800001, 0x7FFFFFFF, 0xFF80FFFF, 0x7FC00000, 0xFFC12345, /* not a number */
-        0x00800000, 0x80808000, 0x00000001, 0x007FFFFF, 0x80012345, /* around denormal */
-    };
-    const size_t count = sizeof bits / sizeof bits[0];
-    uint32_t value = (uint32_t)i * 2654435761U;
-    float result;
-    if (i < count)
-        value = bits[i];
-    else if ((value & 0x7F800000U) == 0) /* the only denormal ones are those above */
-        value |= 0x3F800000U;
-    memcpy(&result, &value, sizeof result);
-    return result;
-}
-
-/* Half `index` of words. */
-static uint16_t half_of(const float *words, size_t index)
-{
-    uint16_t half;
-    memcpy(&half, (const char *)words + index * sizeof half, sizeof half);
-    return half;
-}
-
 static void narrowing_rounds_to_nearest(void **state)
 {
     (void)state;
@@ -248,16 +217,13 @@ static void narrowing_rounds_to_nearest(void **state)
             const size_t values = (size_t)pixels[p] * DETK_BLOCK;
             float *from = ops_buffer(values, NULL), *to = ops_buffer(values / 2, NULL);
             for (size_t i = 0; i < values; i++)
-                from[i] = hostile(i);
+                from[i] = bf16_hostile(i);
             list[t].kernels->narrow(from, pixels[p], to);
             for (size_t i = 0; i < values; i++) {
-                uint16_t want = detk_to_bf16(from[i]);
-                /* The processor's instructions count denormal numbers as zero. */
-                if (list[t].ops->multiplies_bf16 && fabsf(from[i]) < FLT_MIN)
-                    want &= 0x8000;
-                if (half_of(to, i) != want)
+                const uint16_t want = bf16_wanted(list[t].ops, from[i]);
+                if (bf16_half(to, i) != want)
                     fail_msg("%s: %a of %d pixels is narrowed to %04x, not %04x", list[t].name,
-                             (double)from[i], pixels[p], half_of(to, i), want);
+                             (double)from[i], pixels[p], bf16_half(to, i), want);
             }
             ops_free(from);
             ops_free(to);
@@ -268,7 +234,7 @@ static void narrowing_rounds_to_nearest(void **state)
 /* Value `index` of words. */
 static float value_of(const struct form *form, const float *words, size_t index)
 {
-    return form->kernels->bf16 ? detk_from_bf16(half_of(words, index)) : words[index];
+    return form->kernels->bf16 ? detk_from_bf16(bf16_half(words, index)) : words[index];
 }
 
 static void check_upsampled(const struct form *form, int32_t w)
