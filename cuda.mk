@@ -119,9 +119,10 @@ CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
 CUDA_SUPPORT  := $(sort $(wildcard tests/cuda/support/*.c))
 CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
 build-cuda-tests: $(if $(NVCC_FLAGS),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
-$(BUILD)/gen-cuda/test_groups.inc: $(CUDA_TEST_SRC) Makefile cuda.mk
+$(BUILD)/gen-cuda/test_groups.inc: FORCE
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@
+	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
 $(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc
 $(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
