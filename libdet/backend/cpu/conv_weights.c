@@ -183,7 +183,7 @@ static void add_block(const struct job *job, struct block *b, int64_t first_tile
             const int64_t row = tile_row(job, t), rows = tile_row(job, t + 1) - row;
             tile.a = b->a + row / job->run * b->a_run + row % job->run;
             tile.c = to + row * out_c + panel.first;
-            detk_ahead_take(&b->ahead, &tile);
+            detk_ahead_tile(&b->ahead, &tile);
             job->gemm->down[panel.vectors - 1][rows - 1](&tile);
         }
     }

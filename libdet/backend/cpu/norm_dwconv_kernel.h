@@ -161,7 +161,7 @@ struct band {
     int32_t held[3]; /* which row of the source a slot holds */
     float *slots, *in;
     struct detk_feed feed;
-    struct ahead ahead;
+    struct detk_ahead ahead;
 };
 
 static struct band band_start(const struct job *job, int32_t task, int32_t worker)
@@ -235,21 +235,21 @@ static void ring_ahead(struct band *band, int32_t y)
     const int64_t at =
         c * (((int64_t)band->image * job->source_h + y) * job->source_w + t->first + span.left);
     if (!job->back) {
-        ahead_add(&band->ahead, job->forward->in.x + at, floats);
+        detk_ahead_add(&band->ahead, job->forward->in.x + at, floats);
         return;
     }
     const struct det_gradient *dout = &job->backward->dout;
-    ahead_add(&band->ahead, dout->dy + at, floats);
+    detk_ahead_add(&band->ahead, dout->dy + at, floats);
     if (dout->norm != NULL)
-        ahead_add(&band->ahead, dout->x + at, floats);
+        detk_ahead_add(&band->ahead, dout->x + at, floats);
 }
 
 V_INLINE void slide(const float *const *rows, int64_t at, int32_t count, const float *w,
-                    v_f32 start, float *out, int64_t c, bool add, int stride, struct ahead *ahead,
-                    int lanes)
+                    v_f32 start, float *out, int64_t c, bool add, int stride,
+                    struct detk_ahead *ahead, int lanes)
 {
     const float *const from[3] = {rows[0] + at, rows[1] + at, rows[2] + at};
-    const struct fetch f = ahead_take(ahead, stride == 1 ? count / 3 * 2 : count, w);
+    const struct detk_fetch f = detk_ahead_take(ahead, stride == 1 ? count / 3 * 2 : count, w);
     if (stride == 1)
         slide_1(from, count, w, start, out, c, add, f, lanes);
     else
@@ -264,8 +264,8 @@ static void forward_row(struct band *band, int32_t oy)
     const int32_t top = oy * s->stride - s->pad_top, c = s->in_c;
     float *out =
         job->forward->out + (((int64_t)band->image * s->out_h + oy) * s->out_w + t->begin) * c;
-    band->ahead.count = band->ahead.next = 0;
-    ahead_add(&band->ahead, out, (int64_t)t->count * c);
+    band->ahead = (struct detk_ahead){.step = DETK_AHEAD_LINE};
+    detk_ahead_add(&band->ahead, out, (int64_t)t->count * c);
     if (oy + 1 < band->end) {
         for (int32_t y = 0; y < s->stride; y++)
             ring_ahead(band, top + 3 + y);
@@ -315,8 +315,8 @@ void DET_OP(norm_dwconv_forward, DET_ISA)(const struct det_exec *x, const struct
 /* A vector of channels of a row of din and of the weights' gradient. `rows` are the dout rows (P - ky) / stride, the one of
  * the lowest ky, thus the lowest in the image, first. */
 V_INLINE void backward_1(const struct band *band, const float *const *rows, float *din, bool add,
-                         float *partial, struct ahead *ahead, int64_t at, int64_t in_at, int32_t j,
-                         int lanes)
+                         float *partial, struct detk_ahead *ahead, int64_t at, int64_t in_at,
+                         int32_t j, int lanes)
 {
     const struct tile *t = &band->tile;
     const float *w = band->job->packed + 9 * j;
@@ -327,11 +327,11 @@ V_INLINE void backward_1(const struct band *band, const float *const *rows, floa
     const int64_t own = at + t->pixel * LINE;
     const float *const from[3] = {rows[0] + own, rows[1] + own, rows[2] + own};
     gather_1(band->in + in_at, from, t->pixels, partial + 9 * j,
-             ahead_take(ahead, t->pixels / 2, w));
+             detk_ahead_take(ahead, t->pixels / 2, w));
 }
 
 V_INLINE void backward_2(const struct band *band, const float *const *rows, int count, int ky,
-                         float *din, bool add, float *partial, struct ahead *ahead, int64_t at,
+                         float *din, bool add, float *partial, struct detk_ahead *ahead, int64_t at,
                          int64_t in_at, int32_t j, int lanes)
 {
     const struct tile *t = &band->tile;
@@ -340,9 +340,9 @@ V_INLINE void backward_2(const struct band *band, const float *const *rows, int 
     const int32_t skip = t->begin - t->in_first;
     if (din != NULL)
         spread(from, count, skip, skip + t->count, w, din + j, band->job->s.in_c, add,
-               ahead_take(ahead, t->count, w), lanes);
+               detk_ahead_take(ahead, t->count, w), lanes);
     gather_2(band->in + in_at, from, count, t->in_width / 2, partial + 9 * j + 3 * ky * V_WIDTH,
-             ahead_take(ahead, t->in_width / 2, w));
+             detk_ahead_take(ahead, t->in_width / 2, w));
 }
 
 static void flush(float *partial, double *sums, int64_t count)
@@ -380,14 +380,14 @@ static void backward_row(struct band *band, int32_t iy, float *partial)
     const int64_t floats = (int64_t)t->count * c, next = first + (int64_t)s->in_w * c;
     float *din = to->din != NULL ? to->din + first : NULL;
     const bool add = to->accumulate, more = iy + 1 < band->end;
-    struct ahead *ahead = &band->ahead;
-    ahead->count = ahead->next = 0;
+    struct detk_ahead *ahead = &band->ahead;
+    *ahead = (struct detk_ahead){.step = DETK_AHEAD_LINE};
     if (din != NULL)
-        ahead_add(ahead, din, floats);
+        detk_ahead_add(ahead, din, floats);
     if (more) {
         if ((p + 1) % s->stride == 0)
             ring_ahead(band, (p + 1) / s->stride);
-        ahead_add(ahead, job->backward->in.x + next, floats);
+        detk_ahead_add(ahead, job->backward->in.x + next, floats);
     }
     fill_input(band, iy);
     if (s->stride == 1) {

@@ -10,53 +10,18 @@
 #ifndef DET_BACKEND_CPU_NORM_DWCONV_LOOPS_H
 #define DET_BACKEND_CPU_NORM_DWCONV_LOOPS_H
 
+#include "backend/cpu/ahead.h"
 #include "backend/cpu/norm_dwconv.h"
 #include "backend/cpu/simd.h"
 
 #include <string.h>
 
-/* The very operations of a value decide what passes backward. */
-V_INLINE v_f32 v_normalised(v_f32 distance, v_f32 scale, v_f32 beta)
-{
-    return v_fma(distance, scale, beta);
-}
-
-#define LINE     16 /* floats of a cache line: channels of a block */
+#define LINE     DETK_AHEAD_LINE /* floats of a cache line: channels of a block */
 #define TOGETHER 2 /* pixels for each load of the norm's values: memory wants to be read in order */
 #define UNROLL   _Pragma("GCC unroll 4")
 #define NINE     (9 * V_WIDTH)
 
-/* Memory that the next row needs: ranges of floats, fetched one after the other. */
-struct ahead {
-    int32_t count, next;
-    const float *at[4], *end[4];
-};
-
-static void ahead_add(struct ahead *a, const float *at, int64_t floats)
-{
-    a->at[a->count] = at;
-    a->end[a->count++] = at + floats;
-}
-
-/* What one loop of `lines` lines fetches: from `at` on, `step` floats further each time. */
-struct fetch {
-    const float *at;
-    int64_t step;
-};
-
-static struct fetch ahead_take(struct ahead *a, int64_t lines, const float *nothing)
-{
-    for (; a->next < a->count; a->next++) {
-        const float *at = a->at[a->next];
-        if (at >= a->end[a->next])
-            continue;
-        a->at[a->next] = a->end[a->next] - at > lines * LINE ? at + lines * LINE : a->end[a->next];
-        return (struct fetch){at, LINE};
-    }
-    return (struct fetch){nothing, 0};
-}
-
-V_INLINE void fetch_next(struct fetch *f)
+V_INLINE void fetch_next(struct detk_fetch *f)
 {
     __builtin_prefetch(f->at, 0, 2);
     f->at += f->step;
@@ -81,7 +46,7 @@ V_INLINE void fetch_next(struct fetch *f)
 /* Filling a row. */
 
 /* Fetches a line for each that is filled; f may be NULL. */
-V_INLINE void fetch_group(struct fetch *f)
+V_INLINE void fetch_group(struct detk_fetch *f)
 {
     UNROLL
     for (int i = 0; f != NULL && i < TOGETHER * V_WIDTH; i += LINE)
@@ -89,7 +54,7 @@ V_INLINE void fetch_group(struct fetch *f)
 }
 
 V_INLINE void fill_value(const struct det_norm *n, const float *x, int32_t c, float *to, int count,
-                         bool norm, bool relu6, struct fetch *f, int32_t j, int lanes)
+                         bool norm, bool relu6, struct detk_fetch *f, int32_t j, int lanes)
 {
     fetch_group(f);
     v_f32 mean = v_zero(), scale = v_zero(), beta = v_zero();
@@ -108,11 +73,12 @@ V_INLINE void fill_value(const struct det_norm *n, const float *x, int32_t c, fl
 }
 
 V_INLINE void fill_values_as(const struct det_norm *n, const float *x, int32_t c, int32_t count,
-                             float *to, int64_t block, bool norm, bool relu6, struct ahead *ahead)
+                             float *to, int64_t block, bool norm, bool relu6,
+                             struct detk_ahead *ahead)
 {
     for (; count >= TOGETHER;
          count -= TOGETHER, x += (int64_t)TOGETHER * c, to += TOGETHER * LINE) {
-        struct fetch f = ahead_take(ahead, TOGETHER * (int64_t)c / LINE, x);
+        struct detk_fetch f = detk_ahead_take(ahead, TOGETHER * (int64_t)c / LINE, x);
         FOR_VECTORS(c, block, fill_value(n, x, c, to + at, TOGETHER, norm, relu6, &f, j, lanes));
     }
     for (; count > 0; count--, x += c, to += LINE)
@@ -121,7 +87,7 @@ V_INLINE void fill_values_as(const struct det_norm *n, const float *x, int32_t c
 
 /* Values of `count` pixels that begin at x. */
 static void fill_values(const struct det_norm *n, const float *x, int32_t c, int32_t count,
-                        float *to, int64_t block, struct ahead *ahead)
+                        float *to, int64_t block, struct detk_ahead *ahead)
 {
     if (n == NULL)
         fill_values_as(n, x, c, count, to, block, false, false, ahead);
@@ -132,8 +98,8 @@ static void fill_values(const struct det_norm *n, const float *x, int32_t c, int
 }
 
 V_INLINE void fill_gradient(const struct det_gradient *g, const float *dy, const float *x,
-                            int32_t c, float *to, int count, bool relu6, struct fetch *f, int32_t j,
-                            int lanes)
+                            int32_t c, float *to, int count, bool relu6, struct detk_fetch *f,
+                            int32_t j, int lanes)
 {
     fetch_group(f);
     const struct det_norm *n = g->norm;
@@ -152,11 +118,11 @@ V_INLINE void fill_gradient(const struct det_gradient *g, const float *dy, const
 
 V_INLINE void fill_gradients_as(const struct det_gradient *g, const float *dy, const float *x,
                                 int32_t c, int32_t count, float *to, int64_t block, bool relu6,
-                                struct ahead *ahead)
+                                struct detk_ahead *ahead)
 {
     const int64_t step = (int64_t)TOGETHER * c;
     for (; count >= TOGETHER; count -= TOGETHER, x += step, dy += step, to += TOGETHER * LINE) {
-        struct fetch f = ahead_take(ahead, TOGETHER * (int64_t)c / LINE, x);
+        struct detk_fetch f = detk_ahead_take(ahead, TOGETHER * (int64_t)c / LINE, x);
         FOR_VECTORS(c, block, fill_gradient(g, dy, x, c, to + at, TOGETHER, relu6, &f, j, lanes));
     }
     for (; count > 0; count--, x += c, dy += c, to += LINE)
@@ -165,7 +131,7 @@ V_INLINE void fill_gradients_as(const struct det_gradient *g, const float *dy, c
 
 /* Gradients of `count` pixels from pixel `first` on. */
 static void fill_gradients(const struct det_gradient *g, int32_t c, int64_t first, int32_t count,
-                           float *to, int64_t block, struct ahead *ahead)
+                           float *to, int64_t block, struct detk_ahead *ahead)
 {
     const float *dy = g->dy + first * c;
     if (g->norm == NULL)
@@ -232,7 +198,7 @@ V_INLINE void slide_column(v_f32 *first, v_f32 *second, v_f32 *third, const floa
 
 /* `count` outputs, `c` floats apart, from three rows. */
 V_INLINE void slide_1(const float *const *rows, int32_t count, const float *w, v_f32 start,
-                      float *out, int64_t c, bool add, struct fetch f, int lanes)
+                      float *out, int64_t c, bool add, struct detk_fetch f, int lanes)
 {
     v_f32 k[3][3], column[3], first = start, second = start, third;
     load_weights(k, w, 3, 1);
@@ -260,7 +226,7 @@ V_INLINE void slide_1(const float *const *rows, int32_t count, const float *w, v
 
 /* The same with stride 2. */
 V_INLINE void slide_2(const float *const *rows, int32_t count, const float *w, v_f32 start,
-                      float *out, int64_t c, struct fetch f, int lanes)
+                      float *out, int64_t c, struct detk_fetch f, int lanes)
 {
     v_f32 k[3][3], column[3], sum = start;
     load_weights(k, w, 3, 1);
@@ -282,7 +248,8 @@ V_INLINE void slide_2(const float *const *rows, int32_t count, const float *w, v
  * rows `w`, w + 2. Pixel P = ix + pad_left, of which those from begin to end are made: an even one gets columns 0 and 2 of the
  * kernel from dout columns P / 2 and the one before, an odd one column 1 from P / 2. Rows begin with dout column -1. */
 V_INLINE void spread(const float *const *rows, int count, int32_t begin, int32_t end,
-                     const float *w, float *din, int64_t c, bool add, struct fetch f, int lanes)
+                     const float *w, float *din, int64_t c, bool add, struct detk_fetch f,
+                     int lanes)
 {
     v_f32 k[2][3], before[2], column[2];
     load_weights(k, w, count, 2);
@@ -331,7 +298,7 @@ V_INLINE void store_sums(float *to, v_f32 (*sum)[3], int count, int step)
 /* Stride 1: sums += products of `count` pixels of three rows of dout with a row of the input, which begins where the first
  * one's window does. */
 V_INLINE void gather_1(const float *in, const float *const *rows, int32_t count, float *sums,
-                       struct fetch f)
+                       struct detk_fetch f)
 {
     v_f32 sum[3][3], column[3], d[3];
     load_sums(sum, sums, 3, 1);
@@ -357,7 +324,7 @@ V_INLINE void gather_1(const float *in, const float *const *rows, int32_t count,
 /* Stride 2: sums += products of `pairs` pairs of pixels of the input with `count` (1 or 2) rows of dout, which begin one
  * column earlier. */
 V_INLINE void gather_2(const float *in, const float *const *rows, int count, int32_t pairs,
-                       float *sums, struct fetch f)
+                       float *sums, struct detk_fetch f)
 {
     v_f32 sum[2][3], before[2], d[2];
     load_sums(sum, sums, count, 2);

@@ -217,7 +217,7 @@ static void multiply(const struct job *job, const float *a, int64_t a_row, int64
             tile.tiles = (int32_t)clamp(left, 1, TILES_A_CALL);
             tile.a = a + row * a_row;
             tile.c = target + row * job->cols + panel.first;
-            detk_ahead_take(ahead, &tile);
+            detk_ahead_tile(ahead, &tile);
             kernels[left > 0 ? tall - 1 : rows - row - 1](&tile);
         }
     }
@@ -337,7 +337,7 @@ static void add_products(const struct job *job, const float *in, const float *do
             const int64_t next = detk_cut(job->in_c, job->tiles, t + 1);
             tile.a = in + row;
             tile.c = dw + row * job->out_c + panel.first;
-            detk_ahead_take(ahead, &tile);
+            detk_ahead_tile(ahead, &tile);
             gemm->down[panel.vectors - 1][next - row - 1](&tile);
         }
     }

@@ -26,18 +26,12 @@
         }                                         \
     } while (0)
 
-/* The very operations of normalised() decide what passes backward. */
-V_INLINE v_f32 normalised(v_f32 distance, v_f32 scale, v_f32 beta)
-{
-    return v_fma(distance, scale, beta);
-}
-
 V_INLINE void value_lanes(const struct det_norm *n, const float *x, float *to, bool relu6,
                           int32_t j, int lanes)
 {
     const v_f32 distance = v_sub(v_load(x + j, lanes), v_load(n->mean + j, lanes));
     const v_f32 result =
-        normalised(distance, v_load(n->scale + j, lanes), v_load(n->beta + j, lanes));
+        v_normalised(distance, v_load(n->scale + j, lanes), v_load(n->beta + j, lanes));
     v_store(to + j, relu6 ? v_relu6(result) : result, lanes);
 }
 
@@ -62,7 +56,7 @@ V_INLINE void gradient_lanes(const struct det_gradient *g, const float *dy, cons
     const v_f32 distance = v_sub(v_load(x + j, lanes), v_load(n->mean + j, lanes));
     v_f32 d = v_load(dy + j, lanes);
     if (relu6)
-        d = v_passed(d, normalised(distance, scale, v_load(n->beta + j, lanes)));
+        d = v_passed(d, v_normalised(distance, scale, v_load(n->beta + j, lanes)));
     const v_f32 rest = v_fma(distance, v_load(g->slope + j, lanes), v_load(g->constant + j, lanes));
     v_store(to + j, v_fma(d, scale, rest), lanes);
 }
@@ -90,8 +84,8 @@ V_INLINE v_f32 operand(const struct det_operand *a, int64_t at, int32_t j, int l
     const struct det_norm *n = a->norm;
     if (n == NULL)
         return x;
-    const v_f32 result = normalised(v_sub(x, v_load(n->mean + j, lanes)),
-                                    v_load(n->scale + j, lanes), v_load(n->beta + j, lanes));
+    const v_f32 result = v_normalised(v_sub(x, v_load(n->mean + j, lanes)),
+                                      v_load(n->scale + j, lanes), v_load(n->beta + j, lanes));
     return n->act == DET_ACTIVATION_RELU6 ? v_relu6(result) : result;
 }
 
@@ -191,7 +185,7 @@ V_INLINE void add_gradient(const struct detk_feed *f, const struct det_norm *n, 
         const v_f32 distance = v_sub(v_load(x + r * c + j, lanes), mean);
         v_f32 d = v_load(dy + r * c + j, lanes);
         if (relu6)
-            d = v_passed(d, normalised(distance, scale, beta));
+            d = v_passed(d, v_normalised(distance, scale, beta));
         if (r % 2 == 0) {
             s = v_add(s, d);
             p = v_fma(d, distance, p);

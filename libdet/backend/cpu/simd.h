@@ -252,6 +252,13 @@ V_INLINE void v_store(float *to, v_f32 a, int lanes)
         v_store_some(to, a, lanes);
 }
 
+/* Batch norm's value before the activation, of x - mean. Whether a gradient passes the activation is decided by these very
+ * operations too. */
+V_INLINE v_f32 v_normalised(v_f32 distance, v_f32 scale, v_f32 beta)
+{
+    return v_fma(distance, scale, beta);
+}
+
 /* Runs the call for c channels, as an expression of `j` (the first channel) and `lanes` (how many):
  * whole vectors first, with the constant V_WIDTH, then what is left. */
 #define V_FOR_CHANNELS(c, call)                    \
