@@ -28,15 +28,16 @@
 #define TASKS_MAX      64
 #define RANGED_WEIGHTS 65536   /* from here on dw is cut into ranges, when ... */
 #define RANGED_FLOATS  8388608 /* ... the operands of all pixels are no more than this */
-#define PARTIAL_FLOATS 8388608 /* of all tasks: 32 MiB */
+#define PARTIAL_FLOATS 8388608 /* of all tasks, about: 32 MiB */
 #define ADD_UP_FLOATS  4096    /* a task of adding up */
 
 struct job {
     const struct detk_isa *isa;
     const struct detk_pairs *pairs; /* NULL: products in float32 */
     const struct detk_gemm *gemm;
-    int64_t pixels, units,
-        strip; /* units: of max_rows pixels, the last may have fewer; strip: at most */
+    int64_t pixels;
+    int64_t units; /* of max_rows pixels, an even number: pairs of pixels stay together */
+    int64_t strip; /* pixels, at most: whole units */
     int32_t in_c, out_c, terms, cols; /* of the product that has pixels for rows */
     int32_t steps;                    /* of its sums: terms, or pairs of them */
     int64_t word_row;                 /* pairs: of its operand */
