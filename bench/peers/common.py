@@ -55,11 +55,16 @@ def cores(threads):
     return ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
 
 
+def processor():
+    """What /proc/cpuinfo says of the first processor."""
+    with open("/proc/cpuinfo") as file:
+        facts = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in facts.items()}
+
+
 def without_bf16():
     """Why this processor has no use for bf16, None where it multiplies in it."""
-    with open("/proc/cpuinfo") as file:
-        flags = next((line.split() for line in file if line.startswith("flags")), [])
-    if "avx512_bf16" in flags:
+    if "avx512_bf16" in processor().get("flags", "").split():
         return None
     return "this processor has no avx512_bf16: libdet would widen to float32, slower than f32"
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from common import Partner, ROOT, arguments, finish
+from common import Partner, ROOT, arguments, finish, processor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "tensorflow-cpu", "keras", "torch", "opencv-python-headless",
@@ -20,9 +20,7 @@ PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "tensorflow-cpu
 
 
 def machine():
-    with open("/proc/cpuinfo") as file:
-        facts = dict(line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line)
-    facts = {key.strip(): value.strip() for key, value in facts.items()}
+    facts = processor()
     wanted = ("sse", "avx", "fma", "amx", "f16c", "bf16")
     return {"processor": facts.get("model name", platform.machine()), "processors": len(os.sched_getaffinity(0)),
             "flags": sorted(flag for flag in facts.get("flags", "").split() if flag.startswith(wanted)),
@@ -65,7 +63,7 @@ def against(figures, goal, peer=None, ours="libdet", job=None):
 
 def step_time(figures, seconds):
     """A time that is asked for of processors with AVX-512."""
-    has = "avx512f" in machine()["flags"] and len(os.sched_getaffinity(0)) >= 2
+    has = "avx512f" in processor().get("flags", "").split() and len(os.sched_getaffinity(0)) >= 2
     return Row(figures["title"] + ", by itself", seconds * 1e3, None, figures["median_ms"]["libdet"],
                missing=None if has else "asked for two cores with AVX-512")
 
