@@ -312,11 +312,16 @@ void DET_OP(norm_dwconv_forward, DET_ISA)(const struct det_exec *x, const struct
         detk_feeds_statistics(x, job.feeds, s->in_c, job.tasks, call->mean, call->variance);
 }
 
+/* Channel j of the row of the input. */
+V_INLINE const float *input_at(const struct band *band, int32_t j)
+{
+    return band->in + j / LINE * band->job->in_block + j % LINE;
+}
+
 /* A vector of channels of a row of din and of the weights' gradient. `rows` are the dout rows (P - ky) / stride, the one of
  * the lowest ky, thus the lowest in the image, first. */
 V_INLINE void backward_1(const struct band *band, const float *const *rows, float *din, bool add,
-                         float *partial, struct detk_ahead *ahead, int64_t at, int64_t in_at,
-                         int32_t j, int lanes)
+                         float *partial, struct detk_ahead *ahead, int64_t at, int32_t j, int lanes)
 {
     const struct tile *t = &band->tile;
     const float *w = band->job->packed + 9 * j;
@@ -326,13 +331,13 @@ V_INLINE void backward_1(const struct band *band, const float *const *rows, floa
               1, ahead, lanes);
     const int64_t own = at + t->pixel * LINE;
     const float *const from[3] = {rows[0] + own, rows[1] + own, rows[2] + own};
-    gather_1(band->in + in_at, from, t->pixels, partial + 9 * j,
+    gather_1(input_at(band, j), from, t->pixels, partial + 9 * j,
              detk_ahead_take(ahead, t->pixels / 2, w));
 }
 
 V_INLINE void backward_2(const struct band *band, const float *const *rows, int count, int ky,
                          float *din, bool add, float *partial, struct detk_ahead *ahead, int64_t at,
-                         int64_t in_at, int32_t j, int lanes)
+                         int32_t j, int lanes)
 {
     const struct tile *t = &band->tile;
     const float *w = band->job->packed + 9 * j + 3 * ky * V_WIDTH;
@@ -341,7 +346,7 @@ V_INLINE void backward_2(const struct band *band, const float *const *rows, int 
     if (din != NULL)
         spread(from, count, skip, skip + t->count, w, din + j, band->job->s.in_c, add,
                detk_ahead_take(ahead, t->count, w), lanes);
-    gather_2(band->in + in_at, from, count, t->in_width / 2, partial + 9 * j + 3 * ky * V_WIDTH,
+    gather_2(input_at(band, j), from, count, t->in_width / 2, partial + 9 * j + 3 * ky * V_WIDTH,
              detk_ahead_take(ahead, t->in_width / 2, w));
 }
 
@@ -393,36 +398,20 @@ static void backward_row(struct band *band, int32_t iy, float *partial)
     if (s->stride == 1) {
         const float *const rows[3] = {ring_row(band, p), ring_row(band, p - 1),
                                       ring_row(band, p - 2)};
-        for (int32_t j = 0; j < c; j += V_WIDTH) {
-            const int64_t at = j / LINE * job->slot_block + j % LINE;
-            const int64_t in_at = j / LINE * job->in_block + j % LINE;
-            if (j + V_WIDTH > c)
-                backward_1(band, rows, din, add, partial, ahead, at, in_at, j, c - j);
-            else if (add)
-                backward_1(band, rows, din, true, partial, ahead, at, in_at, j, V_WIDTH);
-            else
-                backward_1(band, rows, din, false, partial, ahead, at, in_at, j, V_WIDTH);
-        }
+        if (add)
+            FOR_VECTORS(c, job->slot_block,
+                        backward_1(band, rows, din, true, partial, ahead, at, j, lanes));
+        else
+            FOR_VECTORS(c, job->slot_block,
+                        backward_1(band, rows, din, false, partial, ahead, at, j, lanes));
     } else if (p % 2 == 0) {
         const float *const rows[2] = {ring_row(band, p / 2), ring_row(band, p / 2 - 1)};
-        for (int32_t j = 0; j < c; j += V_WIDTH) {
-            const int64_t at = j / LINE * job->slot_block + j % LINE;
-            const int64_t in_at = j / LINE * job->in_block + j % LINE;
-            if (j + V_WIDTH > c)
-                backward_2(band, rows, 2, 0, din, add, partial, ahead, at, in_at, j, c - j);
-            else
-                backward_2(band, rows, 2, 0, din, add, partial, ahead, at, in_at, j, V_WIDTH);
-        }
+        FOR_VECTORS(c, job->slot_block,
+                    backward_2(band, rows, 2, 0, din, add, partial, ahead, at, j, lanes));
     } else {
         const float *const rows[1] = {ring_row(band, p / 2)};
-        for (int32_t j = 0; j < c; j += V_WIDTH) {
-            const int64_t at = j / LINE * job->slot_block + j % LINE;
-            const int64_t in_at = j / LINE * job->in_block + j % LINE;
-            if (j + V_WIDTH > c)
-                backward_2(band, rows, 1, 1, din, add, partial, ahead, at, in_at, j, c - j);
-            else
-                backward_2(band, rows, 1, 1, din, add, partial, ahead, at, in_at, j, V_WIDTH);
-        }
+        FOR_VECTORS(c, job->slot_block,
+                    backward_2(band, rows, 1, 1, din, add, partial, ahead, at, j, lanes));
     }
     if (to->sums != NULL)
         ROWS.feed_gradient(&band->feed, to->norm, din, to->x + first, t->count);
