@@ -1,4 +1,6 @@
 /* base/: memory, threads, random numbers, checksums, files, text. */
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/crc32c.h"
@@ -69,6 +71,56 @@ static void add_task(void *argument, int32_t task, int32_t worker)
     (void)worker;
     int *values = argument;
     values[task] += task;
+}
+
+/* The flags of the mapping that holds `address`, "" where the kernel does not tell. */
+static void mapping_flags(const void *address, char flags[256])
+{
+    const uintptr_t wanted = (uintptr_t)address;
+    bool inside = false;
+    char line[256];
+    flags[0] = '\0';
+    FILE *file = fopen("/proc/self/smaps", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        unsigned long first, end;
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+            inside = first <= wanted && wanted < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            snprintf(flags, sizeof line, "%s", line);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+static void large_blocks_ask_for_huge_pages(void **state)
+{
+    (void)state;
+    struct det_env env;
+    char flags[256];
+    det_env_default(&env);
+    const size_t bytes = ((size_t)9 << 20) + 100;
+    uint8_t *block = NULL, *small = NULL;
+    assert_ok(&env, det_alloc(&env, &block, bytes, 1, "block"));
+    assert_ok(&env, det_alloc(&env, &small, (size_t)1 << 20, 1, "small block"));
+    assert_int_equal((uintptr_t)block % DET_ALIGNMENT, 0);
+    assert_int_equal((uintptr_t)small % DET_ALIGNMENT, 0);
+    for (size_t i = 0; i < bytes; i += 4096)
+        assert_int_equal(block[i], 0);
+    block[bytes - 1] = 1;
+    mapping_flags(block, flags);
+    const bool told = flags[0] != '\0' && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+    if (told) {
+        assert_non_null(strstr(flags, " hg"));
+        mapping_flags(small, flags);
+        assert_null(strstr(flags, " hg"));
+    }
+    det_free(&env, &small);
+    det_free(&env, &block);
+    if (!told) {
+        print_message(
+            "skipped: this kernel does not tell a mapping's flags or has no huge pages\n");
+        skip();
+    }
 }
 
 static void pool_runs_each_task_once(void **state)
@@ -204,6 +256,7 @@ int test_base(void)
         cmocka_unit_test(crc32c_known_values),
         cmocka_unit_test(rng_known_values),
         cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(large_blocks_ask_for_huge_pages),
         cmocka_unit_test(pool_runs_each_task_once),
         cmocka_unit_test(pool_survives_failed_allocations),
         cmocka_unit_test(files_are_replaced_whole),
