@@ -8,6 +8,7 @@
 #include "bench.h"
 #include "data/resize.h"
 #include "det/det.h"
+#include "detect/input.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
 #include "train/learner.h"
@@ -144,6 +145,61 @@ static void bench_ways(const struct bench_options *options, struct bench_report 
     }
 }
 
+/* From a caller's pixels to the network's input. */
+struct input {
+    struct det_env env;
+    det_image_view view;
+    struct det_frame frame;
+    struct det_pool *pool;
+    struct det_resizer resizer;
+    float *out;
+};
+
+static void fill_input(void *argument)
+{
+    struct input *i = argument;
+    if (det_input_fill(&i->env, &i->resizer, i->pool, &i->view, &i->frame, i->out, i->frame.height,
+                       i->frame.width) != DET_OK)
+        exit(1);
+}
+
+static void bench_inputs(const struct bench_options *options, struct bench_report *report)
+{
+    static const struct {
+        const char *name;
+        det_pixel_format format;
+        int32_t bytes, size;
+    } cases[] = {
+        {"RGB", DET_PIXEL_RGB8, 3, 320},   {"BGR", DET_PIXEL_BGR8, 3, 320},
+        {"grey", DET_PIXEL_GRAY8, 1, 320}, {"BGRA", DET_PIXEL_BGRA8, 4, 320},
+        {"RGB", DET_PIXEL_RGB8, 3, 640},
+    };
+    enum { WIDTH = 1280, HEIGHT = 720 };
+    const int threads = options->threads > 0 ? options->threads : 1;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const size_t bytes = (size_t)WIDTH * HEIGHT * (size_t)cases[c].bytes;
+        const int32_t size = cases[c].size;
+        uint8_t *pixels = malloc(bytes);
+        struct input input = {.frame = {.height = size, .width = size}};
+        char name[120];
+        det_env_default(&input.env);
+        if (pixels == NULL || det_pool_create(&input.env, threads, &input.pool) != DET_OK)
+            exit(1);
+        for (size_t i = 0; i < bytes; i++)
+            pixels[i] = (uint8_t)(i * 2654435761U >> 24);
+        input.view = (det_image_view){
+            .pixels = pixels, .width = WIDTH, .height = HEIGHT, .format = cases[c].format};
+        input.out = bench_floats((size_t)size * (size_t)size * 3);
+        snprintf(name, sizeof name, "data/network's input/%dx%d %s to %d, %d thread%s", WIDTH,
+                 HEIGHT, cases[c].name, size, threads, threads == 1 ? "" : "s");
+        report_time(options, report, name, fill_input, &input);
+        det_pool_destroy(&input.env, &input.pool);
+        det_resizer_free(&input.env, &input.resizer);
+        free(input.out);
+        free(pixels);
+    }
+}
+
 struct nms {
     struct det_postprocess *postprocess;
     float *logits, *encodings;
@@ -253,6 +309,7 @@ static void bench_losses(const struct bench_options *options, struct bench_repor
 int bench_data(const struct bench_options *options, struct bench_report *report)
 {
     bench_ways(options, report);
+    bench_inputs(options, report);
     bench_nms(options, report);
     bench_losses(options, report);
     return 0;

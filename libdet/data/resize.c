@@ -70,19 +70,43 @@ void det_resize_reference(const struct det_image *image, const struct det_window
     }
 }
 
+struct det_pixels det_pixels_of_image(const struct det_image *image)
+{
+    return (struct det_pixels){.first = image->rgb,
+                               .stride = (ptrdiff_t)image->width * 3,
+                               .height = image->height,
+                               .width = image->width,
+                               .bytes = 3,
+                               .green = 1,
+                               .blue = 2};
+}
+
 void det_resizer_free(struct det_env *env, struct det_resizer *resizer)
 {
     det_free(env, &resizer->left);
     det_free(env, &resizer->right);
     det_free(env, &resizer->x_share);
-    det_free(env, &resizer->rows[0]);
-    det_free(env, &resizer->rows[1]);
+    det_free(env, &resizer->rows);
     *resizer = (struct det_resizer){0};
 }
 
+size_t det_resizer_bytes(const struct det_resizer *r)
+{
+    return r->left_capacity * sizeof *r->left + r->right_capacity * sizeof *r->right +
+           r->share_capacity * sizeof *r->x_share + r->row_capacity * sizeof *r->rows;
+}
+
+/* Floats of a row buffer: four are written at a time, one more than a pixel has. */
+static size_t row_floats(const struct det_resizer *r)
+{
+    return (size_t)r->out_width * 3 + 1;
+}
+
+/* The tables for a source whose pixels are `step` elements apart. */
 static det_status prepare(struct det_env *env, struct det_resizer *r,
                           const struct det_window *window, int32_t source_height,
-                          int32_t source_width, int32_t out_height, int32_t out_width)
+                          int32_t source_width, int32_t step, int32_t out_height, int32_t out_width,
+                          int32_t workers)
 {
     if (window->height < 1 || window->width < 1 || window->y < 0 || window->x < 0 ||
         window->height > source_height - window->y || window->width > source_width - window->x)
@@ -95,67 +119,107 @@ static det_status prepare(struct det_env *env, struct det_resizer *r,
                         "resize: output of %d x %d pixels: each side must be 1 to 65500", out_width,
                         out_height);
     const size_t width = (size_t)out_width;
+    r->window = *window;
+    r->out_height = out_height;
+    r->out_width = out_width;
     DET_TRY_RETURN(
         det_grow(env, &r->left, &r->left_capacity, width, sizeof *r->left, "resize table"));
     DET_TRY_RETURN(
         det_grow(env, &r->right, &r->right_capacity, width, sizeof *r->right, "resize table"));
     DET_TRY_RETURN(
         det_grow(env, &r->x_share, &r->share_capacity, width, sizeof *r->x_share, "resize table"));
-    for (int i = 0; i < 2; i++)
-        DET_TRY_RETURN(det_grow(env, &r->rows[i], &r->row_capacity[i], width * 3 + 1, sizeof(float),
-                                "resize row"));
+    DET_TRY_RETURN(det_grow(env, &r->rows, &r->row_capacity, (size_t)workers * 2 * row_floats(r),
+                            sizeof *r->rows, "resize rows"));
     const float scale = (float)window->width / (float)out_width;
     for (int32_t x = 0; x < out_width; x++) {
         const struct tap tap = tap_at(x, scale, window->width);
-        r->left[x] = 3 * source_column(window, tap.low);
-        r->right[x] = 3 * source_column(window, tap.high);
+        r->left[x] = step * source_column(window, tap.low);
+        r->right[x] = step * source_column(window, tap.high);
         r->x_share[x] = tap.share;
     }
     return DET_OK;
 }
 
-/* One source row stretched to the output's width. `row_bytes` bounds the four-byte loads: the last
- * pixel of a row is read byte by byte, since nothing need follow it. */
-static void stretch_rgb8(const struct det_resizer *r, const uint8_t *row, int32_t row_bytes,
-                         float *out, int32_t out_width)
+static void stretch_grey(const struct det_resizer *r, const uint8_t *row, float *out)
 {
-    for (int32_t x = 0; x < out_width; x++, out += 3) {
-        const int32_t left = r->left[x], right = r->right[x];
-        const float share = r->x_share[x];
-#ifdef __SSE2__
-        if (left + 4 <= row_bytes && right + 4 <= row_bytes) {
-            int32_t left_bytes, right_bytes;
-            memcpy(&left_bytes, row + left, 4);
-            memcpy(&right_bytes, row + right, 4);
-            const __m128i zero = _mm_setzero_si128();
-            const __m128 a = _mm_cvtepi32_ps(
-                _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(left_bytes), zero), zero));
-            const __m128 b = _mm_cvtepi32_ps(
-                _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(right_bytes), zero), zero));
-            /* The fourth value falls into the next pixel's place, which is written later. */
-            _mm_storeu_ps(out, _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), _mm_set1_ps(share))));
-            continue;
-        }
-#else
-        (void)row_bytes;
-#endif
-        for (int c = 0; c < 3; c++) {
-            const float a = row[left + c], b = row[right + c];
-            out[c] = a + (b - a) * share;
-        }
+    for (int32_t x = 0; x < r->out_width; x++, out += 3) {
+        const float a = row[r->left[x]], b = row[r->right[x]];
+        out[0] = out[1] = out[2] = a + (b - a) * r->x_share[x];
     }
 }
 
-static void stretch_float(const struct det_resizer *r, const float *row, float *out,
-                          int32_t out_width)
+static void stretch_pixel(const struct det_resizer *r, const uint8_t *row, int32_t x, float *out)
 {
-    for (int32_t x = 0; x < out_width; x++, out += 3) {
+    const int32_t places[3] = {r->pixels.red, r->pixels.green, r->pixels.blue};
+    for (int c = 0; c < 3; c++) {
+        const float a = row[r->left[x] + places[c]], b = row[r->right[x] + places[c]];
+        out[c] = a + (b - a) * r->x_share[x];
+    }
+}
+
+#ifdef __SSE2__
+static inline __m128 four_floats(const uint8_t *from)
+{
+    int32_t bytes;
+    memcpy(&bytes, from, 4);
+    const __m128i zero = _mm_setzero_si128();
+    return _mm_cvtepi32_ps(
+        _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero), zero));
+}
+#endif
+
+/* A row of pixels of three or four bytes. The last pixel of a row of three is read byte by byte: nothing need
+ * follow it. */
+static inline void stretch_color(const struct det_resizer *r, const uint8_t *row, bool reversed,
+                                 float *out)
+{
+    const int32_t last = r->pixels.width * r->pixels.bytes - 4, width = r->out_width;
+    const int32_t *const lefts = r->left, *const rights = r->right;
+    const float *const shares = r->x_share;
+    for (int32_t x = 0; x < width; x++, out += 3) {
+#ifdef __SSE2__
+        const int32_t left = lefts[x], right = rights[x];
+        if (left <= last && right <= last) {
+            const __m128 a = four_floats(row + left), b = four_floats(row + right);
+            const __m128 share = _mm_set1_ps(shares[x]);
+            __m128 value = _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), share));
+            if (reversed)
+                value = _mm_shuffle_ps(value, value, _MM_SHUFFLE(3, 0, 1, 2));
+            /* The fourth value falls into the next pixel's place, which is written later. */
+            _mm_storeu_ps(out, value);
+            continue;
+        }
+#endif
+        stretch_pixel(r, row, x, out);
+    }
+}
+
+static void stretch_floats(const struct det_resizer *r, const float *row, float *out)
+{
+    for (int32_t x = 0; x < r->out_width; x++, out += 3) {
         const float share = r->x_share[x];
         for (int c = 0; c < 3; c++) {
             const float a = row[r->left[x] + c], b = row[r->right[x] + c];
             out[c] = a + (b - a) * share;
         }
     }
+}
+
+/* Row `y` of the window stretched to the output's width. */
+static void stretch(const struct det_resizer *r, int32_t y, float *out)
+{
+    const int32_t at = source_row(&r->window, y);
+    if (r->floats != NULL) {
+        stretch_floats(r, r->floats + (size_t)at * (size_t)r->floats_stride * 3, out);
+        return;
+    }
+    const uint8_t *row = r->pixels.first + at * r->pixels.stride;
+    if (r->pixels.bytes == 1)
+        stretch_grey(r, row, out);
+    else if (r->pixels.red > r->pixels.blue)
+        stretch_color(r, row, true, out);
+    else
+        stretch_color(r, row, false, out);
 }
 
 static void blend_rows(float *out, const float *top, const float *bottom, float share, size_t count)
@@ -172,15 +236,15 @@ static void blend_rows(float *out, const float *top, const float *bottom, float 
         out[i] = top[i] + (bottom[i] - top[i]) * share;
 }
 
-/* Exactly one of `bytes` and `floats` is the source, rows `stride` pixels wide. */
-static void resize_rows(struct det_resizer *r, const uint8_t *bytes, const float *floats,
-                        int32_t stride, const struct det_window *window, float *out,
-                        size_t out_stride, int32_t out_height, int32_t out_width)
+void det_resizer_rows(const struct det_resizer *r, int32_t worker, int32_t y, int32_t count,
+                      float *out, size_t out_stride)
 {
-    const float scale = (float)window->height / (float)out_height;
+    const float scale = (float)r->window.height / (float)r->out_height;
+    float *const first = r->rows + (size_t)worker * 2 * row_floats(r);
+    float *const rows[2] = {first, first + row_floats(r)};
     int32_t held[2] = {-1, -1}; /* which window row each buffer holds */
-    for (int32_t y = 0; y < out_height; y++) {
-        const struct tap tap = tap_at(y, scale, window->height);
+    for (const int32_t end = y + count; y < end; y++, out += out_stride) {
+        const struct tap tap = tap_at(y, scale, r->window.height);
         int place[2] = {0, 0};
         for (int i = 0; i < 2; i++) {
             const int32_t wanted = i == 0 ? tap.low : tap.high;
@@ -191,36 +255,42 @@ static void resize_rows(struct det_resizer *r, const uint8_t *bytes, const float
             /* Do not overwrite the row that this output row needs as well. */
             place[i] = i == 1 ? 1 - place[0] : held[0] == tap.high ? 1 : 0;
             held[place[i]] = wanted;
-            const size_t start = (size_t)source_row(window, wanted) * (size_t)stride * 3;
-            if (bytes != NULL)
-                stretch_rgb8(r, bytes + start, stride * 3, r->rows[place[i]], out_width);
-            else
-                stretch_float(r, floats + start, r->rows[place[i]], out_width);
+            stretch(r, wanted, rows[place[i]]);
         }
-        blend_rows(out + (size_t)y * out_stride, r->rows[place[0]], r->rows[place[1]], tap.share,
-                   (size_t)out_width * 3);
+        blend_rows(out, rows[place[0]], rows[place[1]], tap.share, (size_t)r->out_width * 3);
     }
 }
 
-det_status det_resize_rgb8(struct det_env *env, struct det_resizer *resizer,
+det_status det_resizer_set(struct det_env *env, struct det_resizer *r,
+                           const struct det_pixels *pixels, const struct det_window *window,
+                           int32_t out_height, int32_t out_width, int32_t workers)
+{
+    r->pixels = *pixels;
+    r->floats = NULL;
+    return prepare(env, r, window, pixels->height, pixels->width, pixels->bytes, out_height,
+                   out_width, workers);
+}
+
+det_status det_resize_rgb8(struct det_env *env, struct det_resizer *r,
                            const struct det_image *image, const struct det_window *window,
                            float *out, size_t out_stride, int32_t out_height, int32_t out_width)
 {
-    DET_TRY_RETURN(
-        prepare(env, resizer, window, image->height, image->width, out_height, out_width));
-    resize_rows(resizer, image->rgb, NULL, image->width, window, out, out_stride, out_height,
-                out_width);
+    const struct det_pixels pixels = det_pixels_of_image(image);
+    DET_TRY_RETURN(det_resizer_set(env, r, &pixels, window, out_height, out_width, 1));
+    det_resizer_rows(r, 0, 0, out_height, out, out_stride);
     return DET_OK;
 }
 
-det_status det_resize_float(struct det_env *env, struct det_resizer *resizer, const float *pixels,
+det_status det_resize_float(struct det_env *env, struct det_resizer *r, const float *pixels,
                             int32_t stride, const struct det_window *window, float *out,
                             size_t out_stride, int32_t out_height, int32_t out_width)
 {
+    r->floats = pixels;
+    r->floats_stride = stride;
     /* The caller vouches for the rows below the window. */
     DET_TRY_RETURN(
-        prepare(env, resizer, window, window->y + window->height, stride, out_height, out_width));
-    resize_rows(resizer, NULL, pixels, stride, window, out, out_stride, out_height, out_width);
+        prepare(env, r, window, window->y + window->height, stride, 3, out_height, out_width, 1));
+    det_resizer_rows(r, 0, 0, out_height, out, out_stride);
     return DET_OK;
 }
 

@@ -20,18 +20,47 @@ struct det_window {
 
 struct det_window det_window_whole(int32_t height, int32_t width);
 
-/* Tables and row buffers, kept between images; one for each thread. Start with zeros. */
+/* Pixels of 8 bits as whoever owns them has them. */
+struct det_pixels {
+    const uint8_t *first; /* of the top row */
+    ptrdiff_t stride;     /* bytes from one row to the next, negative where rows go upwards */
+    int32_t height, width;
+    int32_t bytes;            /* of a pixel: 1, 3 or 4 */
+    int32_t red, green, blue; /* where in a pixel: 0 1 2, 2 1 0, or 0 0 0 of one byte */
+};
+
+struct det_pixels det_pixels_of_image(const struct det_image *image);
+
+/* Tables and row buffers, kept between images. Start with zeros. */
 struct det_resizer {
-    int32_t *left, *right; /* [out_width] element offsets of the two pixels in a source row */
+    int32_t *left, *right; /* [out_width] offsets of the two pixels in a source row */
     float *x_share;        /* [out_width] t */
-    float *rows[2];        /* [out_width * 3 + 1] horizontally interpolated source rows */
-    size_t left_capacity, right_capacity, share_capacity, row_capacity[2];
+    float *rows;           /* [workers][2][out_width * 3 + 1] horizontally interpolated rows */
+    size_t left_capacity, right_capacity, share_capacity, row_capacity;
+
+    /* What det_resizer_set() said: one of the two sources. */
+    struct det_pixels pixels;
+    const float *floats;
+    int32_t floats_stride;
+    struct det_window window;
+    int32_t out_height, out_width;
 };
 
 void det_resizer_free(struct det_env *env, struct det_resizer *resizer);
+size_t det_resizer_bytes(const struct det_resizer *resizer);
 
-/* Resizes the window of an 8-bit image into [out_height][out_width][3] floats of 0..255; rows of
- * `out` are `out_stride` floats apart. */
+/* Chooses what det_resizer_rows() resizes: the window of an image, to out_height x out_width. The pixels must
+ * stay while that is called, by as many as `workers` threads. */
+det_status det_resizer_set(struct det_env *env, struct det_resizer *resizer,
+                           const struct det_pixels *pixels, const struct det_window *window,
+                           int32_t out_height, int32_t out_width, int32_t workers);
+
+/* Output rows y .. y + count as floats of 0..255, [count][out_width][3], rows of `out` `out_stride` floats apart.
+ * Threads may call it at the same time, each with a worker number of its own. */
+void det_resizer_rows(const struct det_resizer *resizer, int32_t worker, int32_t y, int32_t count,
+                      float *out, size_t out_stride);
+
+/* All rows at once. */
 det_status det_resize_rgb8(struct det_env *env, struct det_resizer *resizer,
                            const struct det_image *image, const struct det_window *window,
                            float *out, size_t out_stride, int32_t out_height, int32_t out_width);

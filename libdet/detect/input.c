@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/pool.h"
 
 #define MOST_SIDE 65500 /* as det_image_resize_buffer() */
 
@@ -23,47 +24,50 @@ struct det_frame det_frame_of(const struct det_model_spec *spec, int32_t height,
     return frame;
 }
 
-/* Bytes of a pixel and where its red, green and blue are. */
-struct layout {
-    int32_t bytes, red, green, blue;
-};
-
-static bool layout_of(det_pixel_format format, struct layout *layout)
+/* The format's part of `pixels`. */
+static bool set_format(struct det_pixels *pixels, det_pixel_format format)
 {
-    switch (format) {
-    case DET_PIXEL_RGB8:
-        *layout = (struct layout){3, 0, 1, 2};
-        return true;
-    case DET_PIXEL_BGR8:
-        *layout = (struct layout){3, 2, 1, 0};
-        return true;
-    case DET_PIXEL_GRAY8:
-        *layout = (struct layout){1, 0, 0, 0};
-        return true;
-    case DET_PIXEL_RGBA8:
-        *layout = (struct layout){4, 0, 1, 2};
-        return true;
-    case DET_PIXEL_BGRA8:
-        *layout = (struct layout){4, 2, 1, 0};
-        return true;
-    }
-    return false;
+    static const struct {
+        int32_t bytes, red, green, blue;
+    } formats[] = {
+        [DET_PIXEL_RGB8] = {3, 0, 1, 2},  [DET_PIXEL_BGR8] = {3, 2, 1, 0},
+        [DET_PIXEL_GRAY8] = {1, 0, 0, 0}, [DET_PIXEL_RGBA8] = {4, 0, 1, 2},
+        [DET_PIXEL_BGRA8] = {4, 2, 1, 0},
+    };
+    if ((size_t)format >= sizeof formats / sizeof formats[0])
+        return false;
+    pixels->bytes = formats[format].bytes;
+    pixels->red = formats[format].red;
+    pixels->green = formats[format].green;
+    pixels->blue = formats[format].blue;
+    return true;
+}
+
+/* A checked view's. */
+static struct det_pixels pixels_of(const det_image_view *view)
+{
+    struct det_pixels pixels = {
+        .first = view->pixels, .height = view->height, .width = view->width};
+    set_format(&pixels, view->format);
+    pixels.stride =
+        view->stride_bytes == 0 ? (ptrdiff_t)view->width * pixels.bytes : view->stride_bytes;
+    return pixels;
 }
 
 det_status det_image_view_check(struct det_env *env, const det_image_view *view)
 {
-    struct layout layout;
+    struct det_pixels pixels;
     if (view == NULL || view->pixels == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "image: pixels are NULL");
     if (view->width < 1 || view->height < 1 || view->width > MOST_SIDE || view->height > MOST_SIDE)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "image of %d x %d pixels: each side must be 1 to %d", view->width,
                         view->height, MOST_SIDE);
-    if (!layout_of(view->format, &layout))
+    if (!set_format(&pixels, view->format))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "image: format is %d, expected one of det_pixel_format, 0 to 4",
                         (int)view->format);
-    const ptrdiff_t row = (ptrdiff_t)view->width * layout.bytes, stride = view->stride_bytes;
+    const ptrdiff_t row = (ptrdiff_t)view->width * pixels.bytes, stride = view->stride_bytes;
     /* A negative stride goes up from the last row in memory; -stride must not overflow. */
     if (stride != 0 && stride < row && stride > -row)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -75,37 +79,21 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
     return DET_OK;
 }
 
-void det_input_free(struct det_env *env, struct det_input *input)
+static void convert_row(uint8_t *to, const uint8_t *from, const struct det_pixels *pixels)
 {
-    det_image_free(env, &input->rgb);
-    det_resizer_free(env, &input->resizer);
-}
-
-size_t det_input_bytes(const struct det_input *input)
-{
-    const struct det_resizer *r = &input->resizer;
-    return input->rgb.capacity_bytes + r->left_capacity * sizeof *r->left +
-           r->right_capacity * sizeof *r->right + r->share_capacity * sizeof *r->x_share +
-           (r->row_capacity[0] + r->row_capacity[1]) * sizeof *r->rows[0];
-}
-
-static void convert_row(uint8_t *to, const uint8_t *from, int32_t width, struct layout layout)
-{
-    for (int32_t x = 0; x < width; x++, to += 3, from += layout.bytes) {
-        to[0] = from[layout.red];
-        to[1] = from[layout.green];
-        to[2] = from[layout.blue];
+    for (int32_t x = 0; x < pixels->width; x++, to += 3, from += pixels->bytes) {
+        to[0] = from[pixels->red];
+        to[1] = from[pixels->green];
+        to[2] = from[pixels->blue];
     }
 }
 
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image)
 {
-    struct layout layout = {0};
-    layout_of(view->format, &layout);
-    const ptrdiff_t row = (ptrdiff_t)view->width * layout.bytes;
-    const ptrdiff_t stride = view->stride_bytes == 0 ? row : view->stride_bytes;
-    if (view->format == DET_PIXEL_RGB8 && stride == row) {
+    const struct det_pixels pixels = pixels_of(view);
+    const size_t row = (size_t)view->width * 3;
+    if (view->format == DET_PIXEL_RGB8 && pixels.stride == (ptrdiff_t)row) {
         /* Only read from here on. */
         *image = (struct det_image){.width = view->width,
                                     .height = view->height,
@@ -113,32 +101,52 @@ det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
         return DET_OK;
     }
     DET_TRY_RETURN(det_image_resize_buffer(env, buffer, view->width, view->height));
-    uint8_t *to = buffer->rgb;
-    for (int32_t y = 0; y < view->height; y++, to += (size_t)view->width * 3) {
-        const uint8_t *from = view->pixels + (ptrdiff_t)y * stride;
-        if (view->format == DET_PIXEL_RGB8)
-            memcpy(to, from, (size_t)row);
-        else
-            convert_row(to, from, view->width, layout);
-    }
+    for (int32_t y = 0; y < view->height; y++)
+        convert_row(buffer->rgb + (size_t)y * row, pixels.first + y * pixels.stride, &pixels);
     *image = *buffer;
     return DET_OK;
 }
 
-det_status det_input_fill(struct det_env *env, struct det_input *input, const det_image_view *view,
-                          const struct det_frame *frame, float *out, int32_t out_height,
-                          int32_t out_width)
+/* Bands of rows, so that all threads can work. */
+struct filling {
+    const struct det_resizer *resizer;
+    float *out;
+    int32_t out_height, out_width;
+    int32_t band; /* rows of a task */
+};
+
+static void fill_band(void *argument, int32_t task, int32_t worker)
 {
-    struct det_image image;
-    DET_TRY_RETURN(det_image_of_view(env, &input->rgb, view, &image));
-    const struct det_window window = det_window_whole(image.height, image.width);
-    const size_t stride = (size_t)out_width * 3, used = (size_t)frame->width * 3;
-    DET_TRY_RETURN(det_resize_rgb8(env, &input->resizer, &image, &window, out, stride,
-                                   frame->height, frame->width));
-    for (int32_t y = 0; y < out_height; y++, out += stride) {
-        const size_t filled = y < frame->height ? used : 0;
+    const struct filling *f = argument;
+    const size_t stride = (size_t)f->out_width * 3, used = (size_t)f->resizer->out_width * 3;
+    const int32_t first = task * f->band;
+    const int32_t end = first + f->band < f->out_height ? first + f->band : f->out_height;
+    float *out = f->out + (size_t)first * stride;
+    const int32_t left = f->resizer->out_height - first; /* rows of the picture from here on */
+    if (left > 0)
+        det_resizer_rows(f->resizer, worker, first, left < end - first ? left : end - first, out,
+                         stride);
+    for (int32_t y = 0; y < end - first; y++, out += stride) {
+        const size_t filled = y < left ? used : 0;
         det_normalize_pixels(out, out, filled);
         memset(out + filled, 0, (stride - filled) * sizeof *out);
     }
+}
+
+det_status det_input_fill(struct det_env *env, struct det_resizer *resizer, struct det_pool *pool,
+                          const det_image_view *view, const struct det_frame *frame, float *out,
+                          int32_t out_height, int32_t out_width)
+{
+    enum { LEAST_ROWS = 16 }; /* fewer are not worth a task */
+    const struct det_pixels pixels = pixels_of(view);
+    const struct det_window window = det_window_whole(view->height, view->width);
+    const int32_t threads = det_pool_threads(pool);
+    DET_TRY_RETURN(
+        det_resizer_set(env, resizer, &pixels, &window, frame->height, frame->width, threads));
+    int32_t band = out_height / (2 * threads) + 1;
+    if (band < LEAST_ROWS)
+        band = LEAST_ROWS;
+    struct filling filling = {resizer, out, out_height, out_width, band};
+    det_pool_run(pool, (out_height + band - 1) / band, fill_band, &filling);
     return DET_OK;
 }

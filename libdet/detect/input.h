@@ -8,6 +8,7 @@
 #ifndef DET_DETECT_INPUT_H
 #define DET_DETECT_INPUT_H
 
+#include "base/pool.h"
 #include "data/resize.h"
 #include "det/detector.h"
 #include "model/spec.h"
@@ -28,18 +29,10 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image);
 
-/* Buffers, kept between images. Start with zeros. */
-struct det_input {
-    struct det_image rgb;
-    struct det_resizer resizer;
-};
-
-void det_input_free(struct det_env *env, struct det_input *input);
-size_t det_input_bytes(const struct det_input *input);
-
-/* Resizes and normalises a checked view into `out` [out_height][out_width][3], zeros around it. */
-det_status det_input_fill(struct det_env *env, struct det_input *input, const det_image_view *view,
-                          const struct det_frame *frame, float *out, int32_t out_height,
-                          int32_t out_width);
+/* Resizes and normalises a checked view into `out` [out_height][out_width][3], zeros around it, on the pool's threads
+ * (NULL: this one). The resizer is kept between images. */
+det_status det_input_fill(struct det_env *env, struct det_resizer *resizer, struct det_pool *pool,
+                          const det_image_view *view, const struct det_frame *frame, float *out,
+                          int32_t out_height, int32_t out_width);
 
 #endif

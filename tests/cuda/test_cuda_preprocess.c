@@ -55,7 +55,7 @@ static void compare(enum detk_type type, const struct source *sources, int32_t n
     assert_true(wanted != NULL && got != NULL && n <= MOST_IMAGES);
     struct detk_image images[MOST_IMAGES];
     uint8_t *memory[MOST_IMAGES];
-    struct det_input input = {0};
+    struct det_resizer resizer = {0};
     for (int32_t i = 0; i < n; i++) {
         const struct source *s = &sources[i];
         const ptrdiff_t row = (ptrdiff_t)s->width * formats[s->format].bytes;
@@ -71,8 +71,8 @@ static void compare(enum detk_type type, const struct source *sources, int32_t n
                                      .stride_bytes = s->upside_down ? -stride : stride,
                                      .format = s->format};
         assert_ok(&t.env, det_image_view_check(&t.env, &view));
-        assert_ok(&t.env, det_input_fill(&t.env, &input, &view, &frame, wanted + (size_t)i * one,
-                                         out_h, out_w));
+        assert_ok(&t.env, det_input_fill(&t.env, &resizer, NULL, &view, &frame,
+                                         wanted + (size_t)i * one, out_h, out_w));
         images[i] = (struct detk_image){.pixels = memory[i] + start,
                                         .stride = view.stride_bytes,
                                         .height = s->height,
@@ -94,7 +94,7 @@ static void compare(enum detk_type type, const struct source *sources, int32_t n
         test_device_free(memory[i]);
     test_device_free(table);
     test_device_free(out);
-    det_input_free(&t.env, &input);
+    det_resizer_free(&t.env, &resizer);
     free(wanted);
     free(got);
     test_env_check(&t);

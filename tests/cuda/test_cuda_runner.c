@@ -186,14 +186,14 @@ static struct picture make_picture(int index, int32_t height, int32_t width,
 static const struct det_detections *detect_on_cpu(struct fixture *f, int32_t place,
                                                   const det_image_view *view)
 {
-    struct det_input input = {0};
+    struct det_resizer resizer = {0};
     const struct det_tensor in = f->graph.tensors[0];
     const size_t floats = (size_t)in.height * (size_t)in.width * 3;
     const struct det_frame frame = det_frame_of(&f->spec, view->height, view->width);
     for (size_t n = 0; n < TINY_BATCH; n++) /* forward works in the memory of its input */
-        assert_ok(f->env, det_input_fill(f->env, &input, view, &frame,
+        assert_ok(f->env, det_input_fill(f->env, &resizer, NULL, view, &frame,
                                          det_net_input(f->net) + n * floats, in.height, in.width));
-    det_input_free(f->env, &input);
+    det_resizer_free(f->env, &resizer);
     det_net_forward(f->net, f->params);
     const size_t anchors = (size_t)place * (size_t)f->settings.anchor_count;
     return det_postprocess_run(f->postprocess,

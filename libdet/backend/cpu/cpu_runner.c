@@ -27,7 +27,8 @@ struct det_runner {
     float *network_input;
     const float *logits, *encodings;
     struct place *places; /* [batch] */
-    struct det_input input;
+    struct det_pool *pool;
+    struct det_resizer resizer;
     uint64_t input_ns; /* since the last run */
     uint64_t times[3];
     size_t planned_bytes;
@@ -106,6 +107,7 @@ det_status det_cpu_runner_create(struct det_env *env, struct det_device *device,
     *out = NULL;
     DET_TRY_RETURN(det_alloc(env, &r, 1, sizeof *r, "runner"));
     r->settings = *settings;
+    r->pool = device->pool;
     const det_status status = plan(env, device, r);
     if (status != DET_OK)
         det_cpu_runner_destroy(env, &r);
@@ -123,7 +125,7 @@ void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
     for (int32_t i = 0; r->places != NULL && i < r->settings.batch; i++)
         det_postprocess_destroy(env, &r->places[i].postprocess);
     det_free(env, &r->places);
-    det_input_free(env, &r->input);
+    det_resizer_free(env, &r->resizer);
     det_free(env, out);
 }
 
@@ -132,8 +134,8 @@ det_status det_cpu_runner_set_picture(struct det_env *env, struct det_runner *r,
 {
     const uint64_t start = now_ns();
     const struct det_tensor in = r->settings.graph->tensors[0];
-    DET_TRY_RETURN(
-        det_input_fill(env, &r->input, view, frame, input_of(r, index), in.height, in.width));
+    DET_TRY_RETURN(det_input_fill(env, &r->resizer, r->pool, view, frame, input_of(r, index),
+                                  in.height, in.width));
     memcpy(r->places[index].window, frame->window, sizeof frame->window);
     r->input_ns += now_ns() - start;
     return DET_OK;
@@ -233,5 +235,5 @@ void det_cpu_runner_times(const struct det_runner *r, uint64_t ns[3])
 
 size_t det_cpu_runner_bytes(const struct det_runner *r)
 {
-    return r->planned_bytes + det_input_bytes(&r->input);
+    return r->planned_bytes + det_resizer_bytes(&r->resizer);
 }
