@@ -20,7 +20,9 @@ for tool in bochs busybox xorriso cpio script ldd; do
 done
 syslinux=/usr/lib/syslinux/modules/bios/ldlinux.c32
 isolinux=/usr/lib/ISOLINUX/isolinux.bin
-[ -f $isolinux ] && [ -f $syslinux ] || fail "isolinux is not installed"
+if [ ! -f $isolinux ] || [ ! -f $syslinux ]; then
+    fail "isolinux is not installed"
+fi
 if ldd "$(command -v busybox)" > /dev/null 2>&1; then
     fail "busybox is linked with libraries: install busybox-static"
 fi
