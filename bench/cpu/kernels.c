@@ -18,8 +18,9 @@ struct kernel {
     int64_t rows;
     int32_t channels;
     float *in, *out, *weights, *gradient, *channel; /* channel: [4][channels] */
-    float *norm_in, *norm_out; /* convolutions of training: [3][in_c], [5][out_c] */
-    double *sums;              /* [2][in_c] */
+    float *dout;                                    /* convolutions of training, as all below */
+    float *norm_in, *norm_out;                      /* [3][in_c], [5][out_c] */
+    double *sums;                                   /* [2][in_c] */
 };
 
 static void conv_forward(void *argument)
@@ -54,9 +55,11 @@ static void backward_by(const struct det_ops *ops, const struct kernel *k)
     const struct det_norm norm_out = norm_of(k->norm_out, k->channels);
     const struct det_operand in = {k->in, &norm_in};
     const float *constant = k->norm_out + 3 * k->channels;
-    const struct det_gradient dout = {k->out, k->out, &norm_out, constant, constant + k->channels};
-    const struct det_gradient_to to = {
-        .din = k->gradient, .x = k->in, .norm = &norm_in, .sums = k->sums};
+    const struct det_gradient dout = {k->dout, k->out, &norm_out, constant, constant + k->channels};
+    struct det_gradient_to to = {.norm = NULL};
+    if (k->gradient != NULL)
+        to = (struct det_gradient_to){
+            .din = k->gradient, .x = k->in, .norm = &norm_in, .sums = k->sums};
     ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to, k->weights,
                             false);
 }
@@ -133,6 +136,12 @@ static double weight_count(const struct bench_shape *s)
     return s->op == BENCH_DWCONV ? (double)s->kernel * s->kernel * s->in_c : 0;
 }
 
+/* The network's first layer: nothing asks for its input's gradient. */
+static bool is_first(const struct bench_shape *s)
+{
+    return s->op == BENCH_CONV && s->in_h == s->size;
+}
+
 static int batch_of(const struct bench_shape *s)
 {
     return !s->train ? 1 : s->size <= 320 ? TRAIN_BATCH_320 : TRAIN_BATCH_640;
@@ -172,7 +181,10 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     k->x.workspace = bench_bytes(k->x.workspace_bytes);
     k->in = bench_floats(in);
     k->out = bench_floats(out);
-    k->gradient = bench_floats(convolution ? in : out);
+    if (!is_first(s))
+        k->gradient = bench_floats(convolution ? in : out);
+    if (convolution)
+        k->dout = bench_floats(out);
     k->weights = bench_floats((size_t)weight_count(s));
     k->channel = bench_floats(2 * (size_t)s->out_c);
 }
@@ -183,6 +195,7 @@ static void close_kernel(struct kernel *k)
     free(k->in);
     free(k->out);
     free(k->gradient);
+    free(k->dout);
     free(k->weights);
     free(k->channel);
     free(k->norm_in);
@@ -197,11 +210,13 @@ static struct bench_work work_of(const struct bench_shape *s, const struct pass 
 {
     const double in = (double)batch_of(s) * s->in_h * s->in_w * s->in_c;
     const double out = (double)batch_of(s) * s->out_h * s->out_w * s->out_c;
-    const double flop = 2 * pass->products * weight_count(s) * out / s->out_c;
+    /* Only backward passes have two of each. */
+    const int products = is_first(s) ? 1 : pass->products, ins = is_first(s) ? 1 : pass->ins;
+    const double flop = 2 * products * weight_count(s) * out / s->out_c;
     const bool bf16 = pass->where == IN_BF16_TRAINING;
     return (struct bench_work){.flop = bf16 ? 0 : flop,
                                .bf16_flop = bf16 ? flop : 0,
-                               .bytes = 4 * (pass->ins * in + pass->outs * out + weight_count(s))};
+                               .bytes = 4 * (ins * in + pass->outs * out + weight_count(s))};
 }
 
 static bool has_pass(const struct bench_options *options, const struct det_ops *ops,
