@@ -186,7 +186,7 @@ test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come
 # T="test_ops_norm test_prepared" asks for other groups; some seconds of a test are hours there.
 BOOT_TESTS := test_pairs test_losses test_ops_bias test_ops_elementwise test_net test_prepared_kernels test_detector_batch test_hard_examples
 .PHONY: test-avx512
-test-avx512: all $(RUNNER) ## the release build's AVX-512 code on an emulated processor (needs Bochs, see tests/isa_emu/boot.sh; a quarter of an hour)
+test-avx512: all $(RUNNER) ## the release build's AVX-512 code on an emulated processor (needs Bochs, see tests/isa_emu/boot.sh; some minutes)
 	@mkdir -p $(BUILD)/avx512
 	tests/isa_emu/boot.sh $(BUILD)/bin $(abspath $(BUILD)/avx512) $(or $(T),$(BOOT_TESTS))
 asan: ## tests under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer

@@ -166,6 +166,7 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
         k->x.workspace_bytes = plain > norm ? plain : norm;
         if (k->x.workspace_bytes < bf16)
             k->x.workspace_bytes = bf16;
+        k->dout = bench_floats(out);
         k->norm_in = bench_floats(3 * (size_t)s->in_c);
         k->norm_out = bench_floats(5 * (size_t)s->out_c);
         k->sums = bench_bytes(2 * (size_t)s->in_c * sizeof *k->sums);
@@ -183,8 +184,6 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     k->out = bench_floats(out);
     if (!is_first(s))
         k->gradient = bench_floats(convolution ? in : out);
-    if (convolution)
-        k->dout = bench_floats(out);
     k->weights = bench_floats((size_t)weight_count(s));
     k->channel = bench_floats(2 * (size_t)s->out_c);
 }

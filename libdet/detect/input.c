@@ -24,31 +24,30 @@ struct det_frame det_frame_of(const struct det_model_spec *spec, int32_t height,
     return frame;
 }
 
-/* The format's part of `pixels`. */
+/* A pixel of the format, nothing else yet. */
 static bool set_format(struct det_pixels *pixels, det_pixel_format format)
 {
-    static const struct {
-        int32_t bytes, red, green, blue;
-    } formats[] = {
-        [DET_PIXEL_RGB8] = {3, 0, 1, 2},  [DET_PIXEL_BGR8] = {3, 2, 1, 0},
-        [DET_PIXEL_GRAY8] = {1, 0, 0, 0}, [DET_PIXEL_RGBA8] = {4, 0, 1, 2},
-        [DET_PIXEL_BGRA8] = {4, 2, 1, 0},
+    static const struct det_pixels formats[] = {
+        [DET_PIXEL_RGB8] = {.bytes = 3, .green = 1, .blue = 2},
+        [DET_PIXEL_BGR8] = {.bytes = 3, .red = 2, .green = 1},
+        [DET_PIXEL_GRAY8] = {.bytes = 1},
+        [DET_PIXEL_RGBA8] = {.bytes = 4, .green = 1, .blue = 2},
+        [DET_PIXEL_BGRA8] = {.bytes = 4, .red = 2, .green = 1},
     };
     if ((size_t)format >= sizeof formats / sizeof formats[0])
         return false;
-    pixels->bytes = formats[format].bytes;
-    pixels->red = formats[format].red;
-    pixels->green = formats[format].green;
-    pixels->blue = formats[format].blue;
+    *pixels = formats[format];
     return true;
 }
 
 /* A checked view's. */
 static struct det_pixels pixels_of(const det_image_view *view)
 {
-    struct det_pixels pixels = {
-        .first = view->pixels, .height = view->height, .width = view->width};
+    struct det_pixels pixels = {0};
     set_format(&pixels, view->format);
+    pixels.first = view->pixels;
+    pixels.height = view->height;
+    pixels.width = view->width;
     pixels.stride =
         view->stride_bytes == 0 ? (ptrdiff_t)view->width * pixels.bytes : view->stride_bytes;
     return pixels;

@@ -13,6 +13,7 @@
 #include "model/net.h"
 #include "model/postprocess.h"
 #include "support/formula.h"
+#include "support/pixels.h"
 #include "support/test.h"
 #include "train/learner.h"
 
@@ -110,28 +111,19 @@ static det_image_view rgb_view(const uint8_t *rgb, int32_t width, int32_t height
 static det_image_view convert(const uint8_t *rgb, int32_t width, int32_t height,
                               det_pixel_format format, int32_t pad, bool upwards, uint8_t **memory)
 {
-    const int32_t bytes = format == DET_PIXEL_GRAY8 ? 1 : format <= DET_PIXEL_BGR8 ? 3 : 4;
     const bool reversed = format == DET_PIXEL_BGR8 || format == DET_PIXEL_BGRA8;
-    const ptrdiff_t stride = (ptrdiff_t)width * bytes + pad;
-    /* Without the last row's padding: nobody may read it. */
-    uint8_t *to = malloc((size_t)(stride * height - pad));
-    assert_non_null(to);
-    for (int32_t y = 0; y < height; y++)
-        for (int32_t x = 0; x < width; x++) {
-            uint8_t *pixel = to + (upwards ? height - 1 - y : y) * stride + x * bytes;
-            const uint8_t *from = rgb + (y * width + x) * 3;
-            for (int32_t c = 0; c < 3 && c < bytes; c++)
-                pixel[c] = from[reversed ? 2 - c : c];
-            if (bytes == 4)
-                pixel[3] = (uint8_t)(x + y);
-        }
-    *memory = to;
-    return (det_image_view){.pixels = upwards ? to + (height - 1) * stride : to,
+    struct det_pixels pixels = {.height = height, .width = width};
+    pixels.bytes = format == DET_PIXEL_GRAY8 ? 1 : format <= DET_PIXEL_BGR8 ? 3 : 4;
+    if (pixels.bytes > 1) {
+        pixels.red = reversed ? 2 : 0;
+        pixels.green = 1;
+        pixels.blue = reversed ? 0 : 2;
+    }
+    *memory = test_pixels_copy(rgb, &pixels, pad, upwards);
+    return (det_image_view){.pixels = pixels.first,
                             .width = width,
                             .height = height,
-                            .stride_bytes = upwards    ? -stride
-                                            : pad == 0 ? 0
-                                                       : stride,
+                            .stride_bytes = pad == 0 && !upwards ? 0 : pixels.stride,
                             .format = format};
 }
 

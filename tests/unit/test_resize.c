@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/resize.h"
+#include "support/pixels.h"
 #include "support/test.h"
 
 static void random_image(struct det_env *env, struct det_image *image, int32_t height,
@@ -72,32 +73,6 @@ static void same_bits_as_reference(void **state)
     test_env_check(&t);
 }
 
-/* A copy of the image in another format, rows `padding` bytes apart or more, perhaps upside down in memory; behind the last pixel
- * nothing is readable (the sanitizers' runs tell). */
-static uint8_t *as_format(const struct det_image *image, struct det_pixels *pixels, int32_t padding,
-                          bool upwards)
-{
-    const size_t row = (size_t)image->width * (size_t)pixels->bytes, stride = row + (size_t)padding;
-    const size_t rows = (size_t)image->height;
-    uint8_t *memory = malloc(stride * (rows - 1) + row);
-    assert_non_null(memory);
-    pixels->height = image->height;
-    pixels->width = image->width;
-    pixels->stride = upwards ? -(ptrdiff_t)stride : (ptrdiff_t)stride;
-    pixels->first = upwards ? memory + stride * (rows - 1) : memory;
-    memset(memory, 0xAA, stride * (rows - 1) + row);
-    for (size_t y = 0; y < rows; y++)
-        for (size_t x = 0; x < (size_t)image->width; x++) {
-            const uint8_t *from = image->rgb + (y * (size_t)image->width + x) * 3;
-            uint8_t *to =
-                memory + (upwards ? rows - 1 - y : y) * stride + x * (size_t)pixels->bytes;
-            to[pixels->red] = from[0];
-            to[pixels->green] = from[1];
-            to[pixels->blue] = from[2];
-        }
-    return memory;
-}
-
 /* Every format, row distance and cut into bands gives the packed image's bits. */
 static void formats_and_bands_agree(void **state)
 {
@@ -124,8 +99,11 @@ static void formats_and_bands_agree(void **state)
         struct det_pixels pixels = formats[round % FORMATS];
         for (int32_t i = 0; pixels.bytes == 1 && i < height * width * 3; i++)
             image.rgb[i] = image.rgb[i / 3 * 3];
-        uint8_t *memory = as_format(&image, &pixels, (int32_t)det_rng_below(&rng, 6),
-                                    det_rng_below(&rng, 2) == 1);
+        pixels.height = height;
+        pixels.width = width;
+        const int32_t padding = (int32_t)det_rng_below(&rng, 6);
+        uint8_t *memory =
+            test_pixels_copy(image.rgb, &pixels, padding, det_rng_below(&rng, 2) == 1);
         struct det_window window = det_window_whole(height, width);
         window.flip_x = det_rng_below(&rng, 2) == 1;
         window.flip_y = det_rng_below(&rng, 2) == 1;
