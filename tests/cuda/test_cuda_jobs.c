@@ -78,7 +78,7 @@ struct figures {
 };
 
 /* Evaluates the newest checkpoint and looks at one picture with it. */
-static void measure(const struct workspace *w, const char *device, int moving_statistics,
+static void measure(const struct workspace *w, const char *device, int as_exported,
                     struct figures *f)
 {
     det_context *context = context_on(device);
@@ -95,7 +95,7 @@ static void measure(const struct workspace *w, const char *device, int moving_st
         pixels[i] = (uint8_t)(i * 7);
     const det_image_view view = {.pixels = pixels, .width = 40, .height = 30};
     det_evaluation_settings_default(&evaluating);
-    evaluating.moving_statistics = moving_statistics;
+    evaluating.as_exported = as_exported;
     det_detector_settings_default(&detecting);
     detecting.score_threshold = 0;
     assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
@@ -123,10 +123,10 @@ static void evaluation_and_detection_agree(void **state)
     double unused;
     workspace_make(&w, "cuda-measure");
     train(&w, "cpu", 12, &unused);
-    for (int moving_statistics = 0; moving_statistics < 2; moving_statistics++) {
+    for (int as_exported = 0; as_exported < 2; as_exported++) {
         static struct figures cpu, gpu;
-        measure(&w, "cpu", moving_statistics, &cpu);
-        measure(&w, "cuda", moving_statistics, &gpu);
+        measure(&w, "cpu", as_exported, &cpu);
+        measure(&w, "cuda", as_exported, &gpu);
         for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
             assert_near(gpu.coco[i], cpu.coco[i], 1e-3);
         assert_near(gpu.losses.localization, cpu.losses.localization, 1e-4);
