@@ -100,8 +100,8 @@ static void advise(struct tool *tool, const det_model *model)
         tool_log(tool, DET_LOG_WARNING,
                  "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms "
                  "began with after %lld steps: the exported model is worse than the trained one; "
-                 "--recalibrate TRAIN_RECORDS takes them anew, a training with decay: %g has none "
-                 "of it left",
+                 "--recalibrate TRAIN_RECORDS takes them anew; a training with decay: %g would not "
+                 "need it",
                  advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
 }
 

@@ -121,6 +121,9 @@ struct det_backend {
     /* Of the last run, until the next begins; belongs to the runner. NON_FINITE when the image's outputs are not finite. */
     det_status (*runner_detections)(struct det_env *env, struct det_runner *runner, int32_t index,
                                     const struct det_detections **detections);
+    /* Of the last run: the highest score of an image and its class, above the threshold or not. NON_FINITE as above. */
+    det_status (*runner_top_score)(struct det_env *env, struct det_runner *runner, int32_t index,
+                                   float *score, int32_t *class_index);
     /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate`. */
     det_status (*runner_outputs)(struct det_env *env, struct det_runner *runner,
                                  const float **logits, const float **encodings);

@@ -30,6 +30,7 @@ const struct det_backend *det_backend_cuda(void)
         .runner_begin = det_cuda_runner_begin,
         .runner_end = det_cuda_runner_end,
         .runner_detections = det_cuda_runner_detections,
+        .runner_top_score = det_cuda_runner_top_score,
         .runner_outputs = det_cuda_runner_outputs,
         .runner_times = det_cuda_runner_times,
         .runner_bytes = det_cuda_runner_bytes,
