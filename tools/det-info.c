@@ -63,6 +63,9 @@ static int describe_model(struct tool *tool, const char *path)
     printf("  input %d x %d, %d anchors, %lld weights, step %lld\n", det_model_input_height(model),
            det_model_input_width(model), det_model_anchor_count(model),
            (long long)det_model_parameter_count(model), (long long)det_model_step(model));
+    if (det_model_recalibrated_images(model) > 0)
+        printf("  batch norm statistics taken anew over %lld pictures\n",
+               (long long)det_model_recalibrated_images(model));
     printf("  %d classes:", det_model_class_count(model));
     for (int32_t id = 1; id <= det_model_class_count(model); id++)
         printf(" %d %s%s", id, det_model_class_name(model, id),

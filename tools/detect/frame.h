@@ -28,6 +28,8 @@ struct frame {
     det_detection *found;
     int64_t *track_ids; /* of each; 0: not tracked */
     size_t count, capacity, id_capacity;
+    float top_score; /* of anything, below the threshold too */
+    int32_t top_class;
     double ms[STAGE_COUNT];
     det_status status; /* why there is nothing to show */
     char message[DET_ERROR_BYTES];

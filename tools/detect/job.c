@@ -39,6 +39,8 @@ struct job {
     size_t failed; /* inputs */
     struct pipeline_totals totals;
     int64_t detections;
+    float top_score; /* seen anywhere; 0: nothing was looked at */
+    int32_t top_class;
 };
 
 /* --- frames --- */
@@ -78,6 +80,10 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
         return DET_OK;
     }
     job->detections += (int64_t)frame->count;
+    if (frame->top_score > job->top_score) {
+        job->top_score = frame->top_score;
+        job->top_class = frame->top_class;
+    }
     DET_TRY_RETURN(outputs_frame(env, job->outputs, frame));
     if (job->writes_pictures && !frame->of_video) {
         const det_status status = pictures_write(env, &job->pictures, frame->source, &frame->image);
@@ -318,6 +324,16 @@ static int finish(struct job *job, det_status status)
     return 0;
 }
 
+/* Whether the threshold or the model is to be looked at. */
+static void tell_of_nothing(const struct job *job)
+{
+    if (job->detections == 0 && job->top_score > 0)
+        tool_log(job->tool, DET_LOG_INFO,
+                 "nothing was found: the highest score anywhere was %.3f, of %s%s",
+                 (double)job->top_score, det_model_class_name(job->model, job->top_class),
+                 job->top_score < job->filter.lowest ? "; --threshold lets lower scores pass" : "");
+}
+
 int job_run(struct tool *tool, const struct job_options *options)
 {
     struct job job = {.tool = tool, .env = det_context_env(tool->context), .options = options};
@@ -326,8 +342,10 @@ int job_run(struct tool *tool, const struct job_options *options)
         tool_catch_signals("\nstopping after the frames that were read\n");
         const double start = tool_seconds();
         status = run_all(&job);
-        if (!options->quiet)
+        if (!options->quiet) {
             progress_summary(tool, &job.totals, job.detections, tool_seconds() - start);
+            tell_of_nothing(&job);
+        }
     }
     const int exit_status = finish(&job, status);
     if (options->view)

@@ -127,6 +127,12 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
     if (count > 0)
         memcpy(frame->found, found, count * sizeof *found);
     frame->count = count;
+    if (count > 0) {
+        frame->top_score = found[0].score;
+        frame->top_class = found[0].class_id;
+    } else {
+        DET_TRY_RETURN(det_detector_top_score(detector, 0, &frame->top_score, &frame->top_class));
+    }
     det_detector_times times;
     det_detector_last_times(detector, &times);
     frame->ms[STAGE_PREPROCESS] = (converted - start) * 1e3 + (double)times.preprocess_ns * 1e-6;
