@@ -48,6 +48,7 @@ static void describe_build(struct tool *tool)
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
     printf("backends in this build: %s\n", det_backends());
+    printf("pictures: %s\n", det_image_formats());
     printf("video: %s\n", video_about());
     describe_cpu(tool);
 }

@@ -13,6 +13,7 @@
 #include "data/exif.h"
 #include "data/xml.h"
 #include "data/xml_readers.h"
+#include "support/pictures.h"
 #include "support/records.h"
 #include "support/test.h"
 
@@ -342,7 +343,7 @@ static void write_bad_records(struct det_env *env, const char *path)
     e.filename = test_text("c.jpg");
     e.encoded.bytes = cut / 2;
     test_write_example(env, &writer, &e); /* 3: cut off */
-    e.encoded = test_text("GIF89a");
+    e.encoded = test_text("%PDF-1.4");
     test_write_example(env, &writer, &e); /* 4 */
     e.encoded = (struct det_bytes){0};
     test_write_example(env, &writer, &e);                            /* 5: no image */
@@ -411,7 +412,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
 
     struct det_repairs repairs;
     assert_ok(&t.env, det_annotations_repair(&t.env, &set, &repairs));
-    assert_int_equal(repairs.images_dropped, 4); /* twice, cut off, GIF, missing */
+    assert_int_equal(repairs.images_dropped, 4); /* twice, cut off, PDF, missing */
     assert_int_equal(repairs.sizes_corrected, 1);
     assert_int_equal(repairs.boxes_swapped, 1);
     assert_int_equal(repairs.boxes_clipped, 2);
@@ -439,26 +440,6 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
 
 /* --- EXIF --- */
 
-/* A JPEG with the orientation in an APP1 segment behind SOI. */
-static uint8_t *with_orientation(const uint8_t *jpeg, size_t bytes, int orientation, bool big,
-                                 size_t *out)
-{
-    static const uint8_t little[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0,    0, 'I', 'I',
-                                     42,   0,    8, 0,  0,   0,   1,   0,   0x12, 1, 3,   0,
-                                     1,    0,    0, 0,  0,   0,   0,   0,   0,    0, 0,   0};
-    static const uint8_t large[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,    'M', 'M',
-                                    0,    42,   0, 0,  0,   8,   0,   1,   1, 0x12, 0,   3,
-                                    0,    0,    0, 1,  0,   0,   0,   0,   0, 0,    0,   0};
-    uint8_t *data = malloc(bytes + sizeof little);
-    assert_non_null(data);
-    memcpy(data, jpeg, 2);
-    memcpy(data + 2, big ? large : little, sizeof little);
-    data[2 + (big ? 29 : 28)] = (uint8_t)orientation;
-    memcpy(data + 2 + sizeof little, jpeg + 2, bytes - 2);
-    *out = bytes + sizeof little;
-    return data;
-}
-
 static void exif_orientation_is_found_and_undone(void **state)
 {
     (void)state;
@@ -469,7 +450,7 @@ static void exif_orientation_is_found_and_undone(void **state)
     assert_int_equal(det_exif_orientation(jpeg, bytes, &at), 1);
     for (int orientation = 1; orientation <= 9; orientation++) {
         for (int big = 0; big < 2; big++) {
-            uint8_t *data = with_orientation(jpeg, bytes, orientation, big != 0, &marked);
+            uint8_t *data = test_put_orientation(jpeg, bytes, orientation, big != 0, &marked);
             assert_int_equal(det_exif_orientation(data, marked, &at),
                              orientation <= 8 ? orientation : 1);
             if (orientation <= 8)
@@ -520,7 +501,7 @@ static void exif_rotation_is_baked_in(void **state)
     test_env_init(&t);
     test_make_directory(folder, "exif");
     unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes);
-    uint8_t *data = with_orientation(jpeg, bytes, 6, false, &marked);
+    uint8_t *data = test_put_orientation(jpeg, bytes, 6, false, &marked);
     snprintf(path, sizeof path, "%s/a.jpg", folder);
     write_bytes(path, data, marked);
     for (int stored = 0; stored < 2; stored++) {

@@ -216,9 +216,10 @@ static void class_rules(void **state)
     example.class_label = NULL;
     assert_fails(&t.env, DET_STATUS_MISMATCH, "neither image/object/class/text",
                  open_one(&t.env, &settings, &example, &dataset));
-    example.encoded = test_text("GIF89a....");
+    example.encoded = test_text("%PDF-1.4....");
     assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
-                 "one.tfrecord: record 0: not a JPEG or PNG image (starts with 47 49 46 38: GIF)",
+                 "one.tfrecord: record 0: not a JPEG, PNG, BMP, GIF or WebP image (starts with 25 "
+                 "50 44 46: PDF)",
                  open_one(&t.env, &settings, &example, &dataset));
     free(jpeg);
     test_env_check(&t);
