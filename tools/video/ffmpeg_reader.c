@@ -1,12 +1,12 @@
 /* ffmpeg_reader.c: files, cameras and network streams to frames. */
 #include <libavdevice/avdevice.h>
-#include <libavutil/display.h>
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "data/exif.h"
 #include "video/ffmpeg_parts.h"
 
 struct kept_packet {
@@ -122,26 +122,27 @@ static det_status open_decoder(struct det_env *env, struct video_reader *r, int 
     return DET_OK;
 }
 
-/* Clockwise degrees that make the picture upright, a multiple of 90. */
-static int rotation_of(const AVStream *stream)
+/* The display matrix as an EXIF orientation: where the axes point, to the nearest quarter turn. */
+static int orientation_of(const AVStream *stream)
 {
     const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
     if (matrix == NULL)
-        return 0;
-    int32_t entries[9];
-    memcpy(entries, matrix, sizeof entries);
-    const double counterclockwise = av_display_rotation_get(entries);
-    if (isnan(counterclockwise))
-        return 0;
-    return (((int)lrint(-counterclockwise / 90) * 90) % 360 + 360) % 360;
+        return 1;
+    int32_t m[9]; /* 16.16: x' = m0 x + m3 y, y' = m1 x + m4 y */
+    memcpy(m, matrix, sizeof m);
+    const double straight = fabs((double)m[0]) + fabs((double)m[4]);
+    const double crossed = fabs((double)m[1]) + fabs((double)m[3]);
+    if (crossed > straight)
+        return m[1] > 0 ? (m[3] > 0 ? 5 : 6) : (m[3] > 0 ? 8 : 7);
+    return m[0] >= 0 ? (m[4] >= 0 ? 1 : 4) : (m[4] >= 0 ? 2 : 3);
 }
 
 static void describe(struct video_reader *r)
 {
     AVStream *stream = r->format->streams[r->stream];
     struct video_info *info = &r->info;
-    info->rotation = rotation_of(stream);
-    const bool turned = info->rotation % 180 != 0;
+    info->orientation = orientation_of(stream);
+    const bool turned = det_exif_swaps_sides(info->orientation);
     info->width = turned ? r->decoder->height : r->decoder->width;
     info->height = turned ? r->decoder->width : r->decoder->height;
     const AVRational rate = av_guess_frame_rate(r->format, stream, NULL);
@@ -329,7 +330,7 @@ det_status video_reader_next(struct det_env *env, struct video_reader *r, struct
             r->damaged++;
         }
     }
-    const bool turned = r->info.rotation % 180 != 0;
+    const bool turned = det_exif_swaps_sides(r->info.orientation);
     const int32_t width = turned ? picture->height : picture->width;
     const int32_t height = turned ? picture->width : picture->height;
     if ((width != r->info.width || height != r->info.height) && r->other_size[0] == 0) {
