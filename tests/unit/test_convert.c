@@ -491,6 +491,61 @@ static void exif_orientation_is_found_and_undone(void **state)
     test_env_check(&t);
 }
 
+/* BMP and GIF: copied into folders, PNG in records, where TensorFlow's users expect that or JPEG; the same pixels in both. */
+static void other_kinds_are_written(void **state)
+{
+    (void)state;
+    static const uint8_t colours[12] = {0, 1, 2, 3, 0, 1, 2, 3, 3, 2, 1, 0}, pixels[36] = {255};
+    const struct test_gif gif = {4, 3, 0, 0, 4, 3, 2, false, false, -1, colours};
+    const struct test_bmp bmp = {40, 4, 3, 24, 0, NULL, 0, pixels, 36};
+    struct test_bytes files[2] = {test_make_bmp(&bmp), test_make_gif(&gif)};
+    struct test_env t;
+    char folder[256], path[300], out[300];
+    test_env_init(&t);
+    test_make_directory(folder, "kinds");
+    snprintf(path, sizeof path, "%s/a.bmp", folder);
+    write_bytes(path, files[0].data, files[0].count);
+    snprintf(path, sizeof path, "%s/b.gif", folder);
+    write_bytes(path, files[1].data, files[1].count);
+    write_text(folder, "a.csv",
+               "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+               "a.bmp,4,3,cat,0,0,2,2\nb.gif,4,3,cat,1,1,3,3\n");
+    snprintf(path, sizeof path, "%s/a.csv", folder);
+    struct det_annotations set, back;
+    struct det_findings findings = {0};
+    assert_ok(&t.env, load(&t.env, det_read_csv, path, &set, &findings));
+    assert_int_equal(findings.errors + findings.warnings, 0);
+    for (int record = 0; record < 2; record++) {
+        struct det_write_counts counts = {0};
+        snprintf(out, sizeof out, "%s/out%d", folder, record);
+        const struct det_write_settings settings = {.directory = out, .shards = 1};
+        assert_ok(&t.env, record ? det_write_tfrecord(&t.env, &settings, &set, &counts)
+                                 : det_write_csv(&t.env, &settings, &set, &counts));
+        assert_int_equal(counts.encoded, record ? 2 : 0);
+        if (!record)
+            continue;
+        assert_ok(&t.env, load(&t.env, det_read_tfrecord, out, &back, &findings));
+        assert_int_equal(findings.errors + findings.warnings, 0);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(back.images[i].kind, DET_IMAGE_PNG);
+            assert_int_equal(back.images[i].pixel_hash, set.images[i].pixel_hash);
+        }
+        det_annotations_free(&t.env, &back);
+    }
+    for (int i = 0; i < 2; i++) {
+        size_t bytes = 0;
+        snprintf(path, sizeof path, "%s/out0/images/%s", folder, i == 0 ? "a.bmp" : "b.gif");
+        char *copy = test_read_bytes(path, &bytes);
+        assert_int_equal(bytes, files[i].count);
+        assert_memory_equal(copy, files[i].data, bytes);
+        free(copy);
+        free(files[i].data);
+    }
+    det_annotations_free(&t.env, &set);
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 /* A portrait picture stored lying: VOC's size says for which the boxes are. */
 static void exif_rotation_is_baked_in(void **state)
 {
@@ -793,6 +848,7 @@ int test_convert(void)
         cmocka_unit_test(every_rule_finds_its_fault_and_repairs_mend_them),
         cmocka_unit_test(exif_orientation_is_found_and_undone),
         cmocka_unit_test(exif_rotation_is_baked_in),
+        cmocka_unit_test(other_kinds_are_written),
         cmocka_unit_test(splits_are_even_and_keep_duplicates_together),
         cmocka_unit_test(numbers_are_read_without_a_locale),
         cmocka_unit_test(mistakes_in_texts_are_named_by_line),
