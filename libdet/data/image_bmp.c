@@ -190,7 +190,10 @@ static det_status convert_row(struct det_env *env, const struct bmp *b, const ui
             for (int c = 0; c < 3; c++) {
                 const struct channel *k = &b->channels[c];
                 const uint64_t value = (pixel & k->mask) >> k->shift;
-                rgb[c] = k->most == 0 ? 0 : (uint8_t)((value * 255 + k->most / 2) / k->most);
+                if (k->most == 0)
+                    rgb[c] = 0;
+                else
+                    rgb[c] = (uint8_t)((value * 255 + k->most / 2) / k->most);
             }
         }
     }
@@ -228,7 +231,8 @@ static det_status put_run(struct det_env *env, const struct bmp *b, struct det_i
 /* The n-th index of a run's bytes. */
 static uint32_t run_index(const struct bmp *b, const uint8_t *bytes, uint32_t n)
 {
-    return b->bits == 8 ? bytes[n] : bytes[n / 2] >> (n % 2 == 0 ? 4 : 0) & 15U;
+    const uint32_t pair = bytes[n / 2];
+    return b->bits == 8 ? bytes[n] : (n % 2 == 0 ? pair >> 4 : pair & 15);
 }
 
 /* Pairs of a count and what is repeated; a count of 0 escapes: 0 end of the row, 1 end of the picture, 2 moves by the two

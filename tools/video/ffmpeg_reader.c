@@ -21,6 +21,7 @@ struct video_reader {
     AVCodecContext *decoder;
     AVPacket *packet;
     int stream;
+    unsigned stream_count; /* when it was opened; a transport stream may get more */
     struct video_info info;
     bool (*stop)(void);
     int64_t start_ticks; /* of the video stream's time base: what time 0 is */
@@ -118,7 +119,8 @@ static det_status find_stream(struct det_env *env, struct video_reader *r)
     }
     for (unsigned i = 0; i < r->format->nb_streams; i++)
         r->format->streams[i]->discard = of_interest(r, (int)i) ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-    return det_alloc(env, &r->keep, r->format->nb_streams, sizeof *r->keep, "stream list");
+    r->stream_count = r->format->nb_streams;
+    return det_alloc(env, &r->keep, r->stream_count, sizeof *r->keep, "stream list");
 }
 
 static det_status open_decoder(struct det_env *env, struct video_reader *r, int threads)
@@ -209,7 +211,7 @@ static void describe(struct video_reader *r)
                                : (struct video_rational){shape.num, shape.den};
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(r->decoder->codec_id));
     if (r->format->start_time != AV_NOPTS_VALUE && !info->endless &&
-        llabs(r->format->start_time) < (int64_t)1 << 60) {
+        llabs(r->format->start_time) < (int64_t)1 << 52) {
         r->start_known = true;
         r->start_ticks = av_rescale_q(r->format->start_time, AV_TIME_BASE_Q, stream->time_base);
     }
@@ -339,6 +341,8 @@ static void feed(struct video_reader *r)
         r->at_end = error == AVERROR_EOF && !should_stop(r);
         r->draining = true;
         avcodec_send_packet(r->decoder, NULL);
+    } else if ((unsigned)r->packet->stream_index >= r->stream_count) {
+        av_packet_unref(r->packet); /* of a stream that began later, which nobody knows */
     } else if (r->packet->stream_index == r->stream) {
         r->packets++;
         correct_times(r);

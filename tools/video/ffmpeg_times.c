@@ -7,15 +7,17 @@
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
 
-enum {
-    SEGMENTS = 16
-}; /* the newest ones, for streams that come late and for times that were wrong only once */
+/* The newest ones are kept, for streams that come late and for times that were wrong only once. */
+enum { SEGMENTS = 16 };
 
+/* FFmpeg's command has the same bounds: .1 s back is a step in any file, 10 s on in one whose format may have steps, 30 hours
+ * in any other. */
 #define STEP_BACK_US (AV_TIME_BASE / 10)
 #define LEAP_US      (10 * (int64_t)AV_TIME_BASE)
+#define GAP_US       (30 * 3600 * (int64_t)AV_TIME_BASE)
 #define NEAR_US      ((int64_t)AV_TIME_BASE)
-/* 36,000 years: a time beyond is none, and sums of a few cannot overflow. */
-#define MOST_US ((int64_t)1 << 60)
+/* 142 years, so that a camera may count since 1970: a time beyond is none, and sums cannot overflow. */
+#define MOST_US ((int64_t)1 << 52)
 
 struct stream_times {
     bool known, shown; /* the first times, the last one */
@@ -81,8 +83,9 @@ static int64_t end_us(const struct video_times *t, const struct stream_times *st
 
 static bool steps(const struct video_times *t, const struct stream_times *stream, int64_t us)
 {
-    const bool may_leap = (t->format->iformat->flags & AVFMT_TS_DISCONT) != 0;
-    return us + STEP_BACK_US < stream->last_us || (may_leap && us - stream->next_us > LEAP_US);
+    const bool has_steps = (t->format->iformat->flags & AVFMT_TS_DISCONT) != 0;
+    return us + STEP_BACK_US < stream->last_us ||
+           us - stream->next_us > (has_steps ? LEAP_US : GAP_US);
 }
 
 /* The segment in which a packet that steps out of its stream's goes on: the newest one, where another stream is already; one
@@ -132,11 +135,24 @@ static void guess_time(struct stream_times *stream, const AVStream *of, AVPacket
         stream->end_us = stream->next_us;
 }
 
+static int64_t moved(int64_t ticks, int64_t us, int64_t offset)
+{
+    int64_t sum = 0;
+    return us == AV_NOPTS_VALUE || offset == AV_NOPTS_VALUE ||
+                   __builtin_add_overflow(ticks, offset, &sum)
+               ? AV_NOPTS_VALUE
+               : sum;
+}
+
+/* By how much a packet is shown later than it is decoded, as far as that makes sense. */
+static int64_t shown_later(int64_t raw_us, int64_t pts_us)
+{
+    return pts_us != AV_NOPTS_VALUE && distance(pts_us, raw_us) <= LEAP_US ? pts_us - raw_us : 0;
+}
+
 int64_t video_times_correct(struct video_times *t, AVPacket *packet)
 {
     const AVStream *of = t->format->streams[packet->stream_index];
-    if ((size_t)packet->stream_index >= t->stream_count) /* one that came later; nobody keeps it */
-        return 0;
     struct stream_times *stream = &t->streams[packet->stream_index];
     const int64_t dts_us = to_us(packet->dts, of->time_base);
     const int64_t pts_us = to_us(packet->pts, of->time_base);
@@ -152,16 +168,15 @@ int64_t video_times_correct(struct video_times *t, AVPacket *packet)
     }
     if (stream->known && ordered && steps(t, stream, us)) {
         step_us = us - stream->next_us;
-        stream->segment =
-            segment_for(t, stream, raw_us, pts_us != AV_NOPTS_VALUE ? pts_us : raw_us);
+        stream->segment = segment_for(t, stream, raw_us, raw_us + shown_later(raw_us, pts_us));
         us = raw_us + *offset_of(t, stream->segment);
     }
     const int64_t offset =
         av_rescale_q(*offset_of(t, stream->segment), AV_TIME_BASE_Q, of->time_base);
-    packet->dts = dts_us != AV_NOPTS_VALUE ? packet->dts + offset : AV_NOPTS_VALUE;
-    packet->pts = pts_us != AV_NOPTS_VALUE ? packet->pts + offset : AV_NOPTS_VALUE;
+    packet->dts = moved(packet->dts, dts_us, offset);
+    packet->pts = moved(packet->pts, pts_us, offset);
     const int64_t length = length_us(packet, of->time_base);
-    const int64_t shown_us = us + (pts_us != AV_NOPTS_VALUE ? pts_us - raw_us : 0);
+    const int64_t shown_us = us + shown_later(raw_us, pts_us);
     if (!stream->shown || shown_us + length > stream->end_us)
         stream->end_us = shown_us + length;
     stream->shown = true;
