@@ -182,7 +182,7 @@ static det_status put_pixel(struct det_env *env, const struct gif *g, struct det
                         "%s: GIF: a pixel has colour %d of a palette of %d", g->name, colour,
                         g->palette_count);
     if (colour != g->transparent) {
-        const size_t y = (size_t)(g->top + to->y), x = (size_t)(g->left + to->x);
+        const size_t y = (size_t)g->top + (size_t)to->y, x = (size_t)g->left + (size_t)to->x;
         memcpy(image->rgb + (y * (size_t)image->width + x) * 3, g->palette + colour * 3, 3);
     }
     to->done++;

@@ -260,7 +260,8 @@ static det_status note_coco_image(struct det_env *env, struct outputs *o, const 
     if (f->of_video) { /* a name for the picture that somebody may make of it */
         text->length--;
         DET_TRY_RETURN(det_text_printf(env, text, ".jpg\""));
-    } else if (strcmp(name, det_path_name(f->source)) != 0) { /* numbered: what it is */
+    } else if (strcmp(name, det_path_name(f->source)) != 0 &&
+               strcmp(f->source, "-") != 0) { /* numbered */
         DET_TRY_RETURN(det_text_printf(env, text, ", \"path\": "));
         DET_TRY_RETURN(det_text_json_string(env, text, f->source));
     }
