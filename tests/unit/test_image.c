@@ -346,7 +346,30 @@ static det_status encode_noise(struct det_env *env, void *argument)
 static void failed_growth_of_a_jpeg(void **state)
 {
     (void)state;
+    struct test_env t;
+    test_env_init(&t);
+    assert_ok(&t.env, encode_noise(&t.env, NULL));
+    assert_true(test_env_allocations(&t) >= 4); /* the picture, and blocks that grow */
+    test_env_check(&t);
     test_each_allocation_fails(encode_noise, NULL);
+}
+
+/* A program's hooks see what a PNG takes, and can refuse it. */
+static void pngs_take_their_memory_from_the_env(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_image image = {0};
+    test_env_init(&t);
+    struct bytes file = make_png(19, 11, PNG_COLOR_TYPE_RGB, 8, PNG_INTERLACE_NONE);
+    assert_ok(&t.env, det_image_decode(&t.env, "x", file.data, file.count, &image));
+    const long before = test_env_allocations(&t), live = test_env_live(&t);
+    assert_ok(&t.env, det_image_decode(&t.env, "x", file.data, file.count, &image));
+    assert_true(test_env_allocations(&t) - before > 3);
+    assert_int_equal(test_env_live(&t), live);
+    free(file.data);
+    det_image_free(&t.env, &image);
+    test_env_check(&t);
 }
 
 /* libjpeg's memory is its own; what it cannot have is no fault of the file. */
@@ -637,6 +660,7 @@ int test_image(void)
         cmocka_unit_test(files_and_buffers),
         cmocka_unit_test(libjpeg_without_memory),
         cmocka_unit_test(failed_growth_of_a_jpeg),
+        cmocka_unit_test(pngs_take_their_memory_from_the_env),
         cmocka_unit_test(scans_are_limited),
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(other_chunks_of_a_png_cost_nothing),
