@@ -354,6 +354,7 @@ int main(int argc, char **argv)
          "between looks for a new checkpoint"},
         {"eval_timeout", OPTION_DOUBLE, &a->timeout, "SECONDS",
          "end when no new checkpoint came for so long"},
+        TOOL_IMAGE_OPTIONS(&app.tool),
         TOOL_OPTIONS(&app.tool),
         {0},
     };

@@ -230,6 +230,7 @@ int main(int argc, char **argv)
         {"min_delta", OPTION_DOUBLE, &a.min_delta, "D", "a gain is more than this"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
          "go on from the newest checkpoint in model_dir; --noresume starts anew"},
+        TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
     };
