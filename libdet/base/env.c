@@ -41,7 +41,8 @@ void det_env_default(struct det_env *env)
 
 void det_env_fork(struct det_env *env, const struct det_env *from)
 {
-    *env = (struct det_env){.allocator = from->allocator, .logger = from->logger};
+    *env = (struct det_env){
+        .allocator = from->allocator, .logger = from->logger, .limits = from->limits};
 }
 
 void det_env_adopt_error(struct det_env *env, const struct det_env *from)
@@ -100,6 +101,11 @@ det_status det_fail_errno(struct det_env *env, int error_number, const char *for
     else if (error_number == ENOMEM)
         status = DET_STATUS_OUT_OF_MEMORY;
     return det_fail(env, status, "%s: %s", what, detail);
+}
+
+void det_forget_error(struct det_env *env)
+{
+    env->error[0] = '\0';
 }
 
 void det_log(const struct det_env *env, det_log_level level, const char *format, ...)

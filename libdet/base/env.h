@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "det/context.h"
 #include "det/status.h"
 
@@ -19,6 +20,8 @@
 struct det_env {
     det_allocator allocator;
     det_logger logger;
+    struct det_limits limits;
+    struct det_budget budget;
     char error[DET_ERROR_BYTES];
 };
 
@@ -27,7 +30,7 @@ struct det_env {
 /* An env with the C library's allocator and no logger. */
 void det_env_default(struct det_env *env);
 
-/* A worker's env: same allocator and logger as `from`, an error buffer of its own. */
+/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own. */
 void det_env_fork(struct det_env *env, const struct det_env *from);
 void det_env_adopt_error(struct det_env *env, const struct det_env *from);
 
@@ -44,6 +47,9 @@ det_status det_fail_prefix(struct det_env *env, det_status status, const char *f
  * "what: strerror" as message. */
 det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
     DET_PRINTF(3, 4);
+
+/* A failure that was handled: it must not be what det_context_error() shows after a call that succeeds. */
+void det_forget_error(struct det_env *env);
 
 void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
     DET_PRINTF(3, 4);

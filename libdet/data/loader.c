@@ -33,6 +33,7 @@ struct worker {
     struct det_loader *loader;
     pthread_t thread;
     struct det_env env;
+    struct det_record record;
     struct det_sample sample;
     struct det_resizer resizer;
 };
@@ -131,7 +132,7 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     if (loader->settings.fast_decode)
         least = (struct det_image_least){loader->height, loader->width};
     DET_TRY_RETURN(det_dataset_load_reduced(env, loader->settings.dataset, job->record, least,
-                                            &sample->image, &sample->truth));
+                                            &worker->record, &sample->image, &sample->truth));
     job->slot->record_index[job->place] = job->record;
     job->slot->original_size[job->place][0] = sample->image.file_height;
     job->slot->original_size[job->place][1] = sample->image.file_width;
@@ -359,6 +360,7 @@ void det_loader_destroy(struct det_env *env, struct det_loader **out)
     for (int32_t i = 0; i < loader->started; i++)
         pthread_join(loader->workers[i].thread, NULL);
     for (int32_t i = 0; i < loader->started; i++) {
+        det_record_free(env, &loader->workers[i].record);
         det_sample_free(env, &loader->workers[i].sample);
         det_resizer_free(env, &loader->workers[i].resizer);
     }

@@ -2,6 +2,7 @@
 #ifndef DET_MODEL_MODEL_H
 #define DET_MODEL_MODEL_H
 
+#include "base/json.h"
 #include "det/model.h"
 #include "formats/label_map.h"
 #include "model/graph.h"
@@ -36,8 +37,7 @@ det_status det_model_prepare(struct det_env *env, const struct det_model_spec *s
 struct det_text;
 det_status det_model_spec_to_json(struct det_env *env, const struct det_model_spec *spec,
                                   struct det_text *json);
-struct cJSON;
-det_status det_model_spec_from_json(struct det_env *env, const char *name, const struct cJSON *json,
+det_status det_model_spec_from_json(struct det_env *env, const char *name, struct det_json json,
                                     struct det_model_spec *spec);
 
 /* Appends "FIELD is A instead of B, ..." for the fields that differ; nothing when none does.
@@ -52,14 +52,14 @@ struct det_model_meta {
     bool folded; /* kind "inference"; else "checkpoint" */
     struct det_model_spec spec;
     int64_t step;
-    const char *
-        *names; /* [spec.num_classes]; the strings belong to the file or to whoever writes one */
+    const char *const *names; /* [spec.num_classes] */
+    char **own_names;         /* the same when the meta was read, else NULL */
 };
 
 /* `training`: NULL or the text of a JSON object. */
 det_status det_model_meta_to_json(struct det_env *env, const struct det_model_meta *meta,
                                   const char *training, struct det_text *json);
-/* Valid while the file is open; det_model_meta_free releases the array of names. */
+/* det_model_meta_free releases the names. */
 det_status det_model_meta_read(struct det_env *env, const struct det_weights *file,
                                struct det_model_meta *meta);
 void det_model_meta_free(struct det_env *env, struct det_model_meta *meta);

@@ -11,8 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/context.h"
 #include "base/half.h"
 #include "base/mem.h"
@@ -67,28 +65,24 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
     return det_text_printf(env, json, "\n}\n");
 }
 
-static const char *string_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
-static det_status read_names(struct det_env *env, const char *path, const cJSON *classes,
+static det_status read_names(struct det_env *env, const char *path, struct det_json classes,
                              struct det_model_meta *meta)
 {
-    const int count = cJSON_IsArray(classes) ? cJSON_GetArraySize(classes) : -1;
-    if (count != meta->spec.num_classes)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: %d class names for %d classes", path, count,
-                        meta->spec.num_classes);
-    DET_TRY_RETURN(det_alloc(env, &meta->names, (size_t)count, sizeof *meta->names, "class names"));
+    const size_t count =
+        det_json_kind(classes) == DET_JSON_LIST ? det_json_count(classes) : SIZE_MAX;
+    if (count != (size_t)meta->spec.num_classes)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: %lld class names for %d classes", path,
+                        (long long)count, meta->spec.num_classes);
+    DET_TRY_RETURN(det_alloc(env, &meta->own_names, count, sizeof *meta->own_names, "class names"));
+    meta->names = (const char *const *)meta->own_names;
+    struct det_json_entry name;
     int i = 0;
-    const cJSON *name = NULL;
-    cJSON_ArrayForEach(name, classes)
-    {
-        if (!cJSON_IsString(name))
-            return det_fail(env, DET_STATUS_CORRUPT, "%s: name of class %d is no string", path,
-                            i + 1);
-        meta->names[i++] = name->valuestring;
+    for (bool more = det_json_first(classes, &name); more; more = det_json_next(&name), i++) {
+        if (det_json_kind(name.value) != DET_JSON_STRING)
+            return det_fail(env, DET_STATUS_CORRUPT,
+                            "%s: name of class %d is %s, expected a string", path, i + 1,
+                            det_json_kind_text(name.value));
+        DET_TRY_RETURN(det_json_string(env, name.value, &meta->own_names[i]));
     }
     return DET_OK;
 }
@@ -97,24 +91,26 @@ det_status det_model_meta_read(struct det_env *env, const struct det_weights *fi
                                struct det_model_meta *meta)
 {
     const char *path = det_weights_path(file);
-    const cJSON *json = det_weights_meta(file);
+    const struct det_json json = det_weights_meta(file);
     *meta = (struct det_model_meta){0};
-    const char *kind = string_of(json, "kind");
-    const cJSON *step = cJSON_GetObjectItemCaseSensitive(json, "step");
+    const struct det_json kind = det_json_get(json, "kind");
+    double step = 0;
     det_status status = DET_OK;
-    if (strcmp(string_of(json, "format"), "libdet") != 0)
+    meta->folded = det_json_equals(kind, "inference");
+    if (!det_json_equals(det_json_get(json, "format"), "libdet"))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: holds tensors, but no libdet model", path);
-    if (strcmp(kind, "inference") != 0 && strcmp(kind, "checkpoint") != 0)
+    if (!meta->folded && !det_json_equals(kind, "checkpoint")) {
+        size_t bytes = 0;
+        const char *text = det_json_source(kind, &bytes);
         return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "%s: is of the kind \"%.40s\", expected \"inference\" or \"checkpoint\"",
-                        path, kind);
-    if (!cJSON_IsNumber(step) || !(step->valuedouble >= 0) || !(step->valuedouble < 9e15))
+                        "%s: is of the kind %.*s, expected \"inference\" or \"checkpoint\"", path,
+                        (int)(bytes < 40 ? bytes : 40), text != NULL ? text : "");
+    }
+    if (!det_json_number(det_json_get(json, "step"), &step) || !(step >= 0) || !(step < 9e15))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: no valid step", path);
-    meta->folded = kind[0] == 'i';
-    meta->step = (int64_t)step->valuedouble;
-    DET_TRY(det_model_spec_from_json(env, path, cJSON_GetObjectItemCaseSensitive(json, "spec"),
-                                     &meta->spec));
-    DET_TRY(read_names(env, path, cJSON_GetObjectItemCaseSensitive(json, "classes"), meta));
+    meta->step = (int64_t)step;
+    DET_TRY(det_model_spec_from_json(env, path, det_json_get(json, "spec"), &meta->spec));
+    DET_TRY(read_names(env, path, det_json_get(json, "classes"), meta));
     return DET_OK;
 fail:
     det_model_meta_free(env, meta);
@@ -123,7 +119,10 @@ fail:
 
 void det_model_meta_free(struct det_env *env, struct det_model_meta *meta)
 {
-    det_free(env, &meta->names);
+    for (int32_t i = 0; meta->own_names != NULL && i < meta->spec.num_classes; i++)
+        det_free(env, &meta->own_names[i]);
+    det_free(env, &meta->own_names);
+    meta->names = NULL;
 }
 
 /* --- parameters --- */
@@ -249,12 +248,14 @@ det_status det_model_read(struct det_env *env, const char *path, det_model **out
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, path);
     DET_TRY(det_weights_open(env, path, true, &file));
     DET_TRY(det_model_meta_read(env, file, &meta));
     DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
     (*out)->step = meta.step;
     DET_TRY(take_params(env, *out, &file));
 fail:
+    det_budget_close(env, before);
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
     if (status != DET_OK)
@@ -272,7 +273,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     const struct det_model_meta meta = {.folded = model->graph.folded,
                                         .spec = model->spec,
                                         .step = model->step,
-                                        .names = (const char **)model->class_names};
+                                        .names = (const char *const *)model->class_names};
     det_status status = DET_OK;
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));

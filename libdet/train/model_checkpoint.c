@@ -70,5 +70,8 @@ det_status det_model_load_checkpoint(det_context *context, const det_pipeline_co
     if (config == NULL || path == NULL || model == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_model_load_checkpoint: an argument is NULL");
-    return load(env, config, path, model);
+    const struct det_budget before = det_budget_open(env, path);
+    const det_status status = load(env, config, path, model);
+    det_budget_close(env, before);
+    return status;
 }

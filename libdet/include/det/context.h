@@ -62,6 +62,11 @@ typedef struct det_context_settings {
                               slower. The CPU always does, for any number of threads. Default 0 */
     int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
                               profilers. Default 0 */
+    size_t
+        max_file_memory_bytes; /**< most memory that one file may make the library take: a model with its detector, a
+                              checkpoint, a compressed record file, a record, a COCO file. What asks for more fails with
+                              OUT_OF_MEMORY before it is tried. 0: what the machine, or its control group, has available
+                              at that moment. Default 0 */
 } det_context_settings;
 
 /** Fills in the defaults. */
