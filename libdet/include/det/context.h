@@ -3,6 +3,12 @@
  *
  * Thread safety: a context and the objects made with it belong to one thread at a time; use one context per
  * thread. A det_model is immutable after loading and may be shared by the contexts of several threads.
+ *
+ * After fork(): a child has its parent's memory and none of its threads. It may use and must in the end destroy what it
+ * inherited like anything else (or leave it to _exit() or exec()): models and detectors work as before, on the one thread
+ * that the child has, with the same results; an inherited trainer answers UNSUPPORTED instead of a step, as the threads
+ * that bring it images are gone; with CUDA every call answers DEVICE. A context of its own, made after the fork, has all
+ * threads again. What another thread of the parent was inside of at the moment of the fork may only be destroyed.
  */
 #ifndef DET_CONTEXT_H
 #define DET_CONTEXT_H
