@@ -48,8 +48,10 @@ det_status det_fail_prefix(struct det_env *env, det_status status, const char *f
 det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
     DET_PRINTF(3, 4);
 
-/* A failure that was handled: it must not be what det_context_error() shows after a call that succeeds. */
+/* For a failure that was handled: a call that succeeds must not leave its message for det_context_error(). */
 void det_forget_error(struct det_env *env);
+/* DET_OK instead of the status `handled`, whose message is forgotten; any other as it is. */
+det_status det_forgive(struct det_env *env, det_status status, det_status handled);
 
 void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
     DET_PRINTF(3, 4);

@@ -141,10 +141,13 @@ void det_summary_writer_destroy(det_summary_writer **out)
     if (out == NULL || *out == NULL)
         return;
     det_summary_writer *writer = *out;
-    struct det_env *env = writer->env;
+    struct det_env *env = writer->env, own;
     if (writer->descriptor >= 0) {
+        /* Nobody asks for this failure, perhaps for one before. */
+        det_env_fork(&own, env);
+        writer->env = &own;
         if (det_summary_flush(writer) != DET_OK)
-            det_log(env, DET_LOG_WARNING, "%s", env->error);
+            det_log(env, DET_LOG_WARNING, "%s", own.error);
         close(writer->descriptor);
     }
     det_text_free(env, &writer->pending);

@@ -356,7 +356,9 @@ det_status det_checkpoint_load_newest(struct det_env *env, const char *directory
                 i + 1 < list.count ? "trying the one before it" : "and there is none before it",
                 env->error);
     }
-    if (status != DET_OK)
+    if (*found)
+        det_forget_error(env);
+    else if (status != DET_OK)
         det_fail_prefix(env, status, "%s: none of %zu checkpoints can be used; the oldest",
                         directory, list.count);
 fail:

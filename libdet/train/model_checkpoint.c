@@ -27,6 +27,7 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     if (status == DET_STATUS_OUT_OF_MEMORY)
         return status;
     det_log(env, DET_LOG_WARNING, "classes are named \"class 1\" and so on: %s", env->error);
+    det_forget_error(env);
     return DET_OK;
 }
 

@@ -97,8 +97,9 @@ DET_API const char *det_cpu_instruction_set(int index, const char **missing);
 /** Releases the context and sets *context to NULL. Objects made with it must be gone before. NULL is allowed. */
 DET_API void det_context_destroy(det_context **context);
 
-/** Detail of the last failure in this context, "" if there was none. Valid until the next call that uses the
- *  context. */
+/** Detail of the last call that failed in this context, "" if none did. A call that succeeds never leaves the text of a
+ *  failure that it handled (a label map that cannot be read costs names, not the model: that is a warning in the log).
+ *  Valid until the next call that uses the context. */
 DET_API const char *det_context_error(const det_context *context);
 
 /** Worker threads in use. */
