@@ -28,11 +28,12 @@ static void numbers_are_exact(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "0", "-0", "0.0", "1", "-1", "0.1", "1e22", "1e23", "123456789012345678", "9007199254740993",
-        "9007199254740992.5", "0.1e-6", "1e-400", "4.9406564584124654e-324", "2.4703282292062328e-324",
-        "2.4703282292062327e-324", "1.7976931348623157e308", "1.7976931348623159e308", "1e309",
-        "-1e999999999999999999999", "1e-999999999999999999999", "000000000000000000000000000001",
-        "0.000000000000000000000000000000000000001", "100000000000000000000000000000000000000000",
+        "0", "-0", "0.0", "1", "-1", "0.1", "1e22", "1e23", "123456789012345678",
+        "9007199254740993", "9007199254740992.5", "0.1e-6", "1e-400", "4.9406564584124654e-324",
+        "2.4703282292062328e-324", "2.4703282292062327e-324", "1.7976931348623157e308",
+        "1.7976931348623159e308", "1e309", "-1e999999999999999999999", "1e-999999999999999999999",
+        "000000000000000000000000000001", "0.000000000000000000000000000000000000001",
+        "100000000000000000000000000000000000000000",
         /* exactly between two doubles, and a little more */
         "1.00000000000000011102230246251565404236316680908203125",
         "1.00000000000000011102230246251565404236316680908203126",
@@ -73,9 +74,9 @@ static void no_digit_is_lost(void **state)
 static void what_is_no_number(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",    "-",   "+1",  ".5",   "1.", "1,5",  "e5", "1e",
-                                        "1e+", "0x1", "inf", "nan",  "1 ", " 1",   "1.5.2",
-                                        "--1", "1e5.", "1f"};
+    static const char *const texts[] = {"",   "-",  "+1",    ".5",  "1.",   "1,5",
+                                        "e5", "1e", "1e+",   "0x1", "inf",  "nan",
+                                        "1 ", " 1", "1.5.2", "--1", "1e5.", "1f"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         double value = 1;
         if (det_parse_decimal(texts[i], strlen(texts[i]), &value) || value != 0)
@@ -86,11 +87,21 @@ static void what_is_no_number(void **state)
 static void any_separator_becomes_a_point(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {
-        {"1,5", "1.5"},   {"-0\xd9\xab" "12", "-0.12"}, {"1\xd9\xab" "5e-08", "1.5e-08"},
-        {"12", "12"},     {"1e+20", "1e+20"},           {"nan", "nan"},
-        {"-inf", "-inf"}, {"12k", "12k"},               {"1,25M", "1.25M"},
-        {"", ""},         {"1.5", "1.5"}};
+    static const char *const pairs[][2] = {{"1,5", "1.5"},
+                                           {"-0\xd9\xab"
+                                            "12",
+                                            "-0.12"},
+                                           {"1\xd9\xab"
+                                            "5e-08",
+                                            "1.5e-08"},
+                                           {"12", "12"},
+                                           {"1e+20", "1e+20"},
+                                           {"nan", "nan"},
+                                           {"-inf", "-inf"},
+                                           {"12k", "12k"},
+                                           {"1,25M", "1.25M"},
+                                           {"", ""},
+                                           {"1.5", "1.5"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         char text[32];
         snprintf(text, sizeof text, "%s", pairs[i][0]);
@@ -132,8 +143,8 @@ static void values_are_found(void **state)
     assert_int_equal(det_json_kind(det_json_get(list, "a")), DET_JSON_NONE);
     /* The last of equal keys. */
     const struct det_json last = det_json_get(root, "b");
-    assert_true(
-        det_json_number(det_json_get(det_json_get(last, "deep"), "er"), &number) && number == 7);
+    assert_true(det_json_number(det_json_get(det_json_get(last, "deep"), "er"), &number) &&
+                number == 7);
     size_t bytes = 0;
     assert_memory_equal(det_json_source(last, &bytes), "{\"deep\": {\"er\": 7}}", 19);
     assert_int_equal(bytes, 19);
@@ -154,9 +165,11 @@ static void strings_are_decoded(void **state)
         {"\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\"", "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
         {"\"\\ud83d\"", "\xef\xbf\xbd"},
         {"\"\\ud83dx\"", "\xef\xbf\xbdx"},
-        {"\"\\ud83d\\u0041\"", "\xef\xbf\xbd" "A"},
+        {"\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
+                               "A"},
         {"\"\\ude00\"", "\xef\xbf\xbd"},
-        {"\"a\\u0000b\"", "a\xef\xbf\xbd" "b"},
+        {"\"a\\u0000b\"", "a\xef\xbf\xbd"
+                          "b"},
         {"\"\xff\xc3\xa9\"", "\xff\xc3\xa9"}};
     struct test_env t;
     test_env_init(&t);
@@ -255,7 +268,8 @@ static size_t walk(struct test_env *t, struct det_json value)
 static void damage_never_reads_outside(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\":[1,-2.5e+1,true,{\"b\\u00e9\":null,\"c\":\"\\ud83d\\ude00\"}]}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e+1,true,{\"b\\u00e9\":null,\"c\":\"\\ud83d\\ude00\"}]}";
     static const char bytes[] = "\"\\{}[],:0e-. tnu\n";
     struct test_env t;
     struct det_json root;

@@ -22,7 +22,7 @@ static char *keep(const char *text)
 
 static void drop(struct outcome *o)
 {
-    char *const texts[] = {o->detections, o->results, o->coco, o->table,
+    char *const texts[] = {o->detections, o->results, o->coco,   o->table,
                            o->model,      o->rate,    o->numbers};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);

@@ -144,10 +144,11 @@ void det_cuda_device_describe(const struct det_device *d, char *text, size_t byt
 det_status det_cuda_device_use(struct det_env *env, const struct det_device *d)
 {
     if (d->forks != det_forks())
-        return det_fail(env, DET_STATUS_DEVICE,
-                        "cuda:%d: this process is the child of a fork, in which CUDA cannot be used: "
-                        "make the context after the fork, in a process that has not used CUDA",
-                        d->index);
+        return det_fail(
+            env, DET_STATUS_DEVICE,
+            "cuda:%d: this process is the child of a fork, in which CUDA cannot be used: "
+            "make the context after the fork, in a process that has not used CUDA",
+            d->index);
     return det_cuda_check(env, cudaSetDevice(d->index), "choosing the GPU");
 }
 

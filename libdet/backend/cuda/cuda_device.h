@@ -22,7 +22,7 @@
 struct det_device {
     struct det_device_settings settings;
     int32_t index, major, minor; /* compute capability major.minor */
-    unsigned forks;              /* det_forks() of the process that opened it: CUDA does not survive a fork */
+    unsigned forks; /* det_forks() of the process that opened it: CUDA does not survive a fork */
     char name[256];
     enum detk_type type; /* of activations and of their gradients */
     cudaStream_t stream, copies;
