@@ -348,8 +348,11 @@ static det_status load_bytes(struct det_env *env, struct det_tf_bundle *bundle,
                        bundle->shard_count));
     DET_TRY(open_shard(env, bundle, entry, path, shard));
     /* Not before it is known that the file has them. */
+    const struct det_budget before = det_budget_open(env, bundle->prefix);
     if (wanted <= shard->file.bytes)
-        DET_TRY(det_alloc_raw(env, data, wanted, 1, "values of a checkpoint"));
+        status = det_alloc_raw(env, data, wanted, 1, "values of a checkpoint");
+    det_budget_close(env, before);
+    DET_TRY(status);
     DET_TRY(read_entry(env, entry, path, shard, *data, wanted));
 fail:
     det_free(env, &path);
@@ -399,6 +402,7 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
             out[i] = det_wire_float((uint32_t)bits << 16);
     }
     det_free(env, &data);
+    det_budget_return(env, count * bytes);
     return DET_OK;
 }
 
