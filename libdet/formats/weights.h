@@ -77,12 +77,12 @@ struct det_weights_tensor {
     int64_t shape[DET_WEIGHTS_MOST_DIMS];
     size_t count; /* elements */
     size_t bytes;
-    const void *data; /* into the map, 64-byte aligned */
+    const void *data; /* 64-byte aligned, as long as the file is open */
     uint32_t crc;
 };
 
-/* Maps the file and checks all of its structure; with `verify` each tensor's CRC too (reads the
- * whole file). Immutable once open. *file is NULL after a failure. */
+/* Reads the file and checks all of its structure, with `verify` each tensor's CRC too. Immutable once
+ * open, whatever becomes of the file. *file is NULL after a failure. */
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file);
 void det_weights_close(struct det_env *env, struct det_weights **file);

@@ -15,9 +15,9 @@ struct det_model {
     struct det_env env; /* a copy of the creating context's hooks: the model may outlive it */
     struct det_model_spec spec;
     struct det_graph graph; /* graph.folded says which form */
-    const float *params;    /* [graph.param_floats], in `owned` or in the mapped file */
+    const float *params;    /* [graph.param_floats], in `owned` or in `file` */
     float *owned;
-    struct det_weights *file; /* NULL unless mapped */
+    struct det_weights *file; /* NULL unless params are in it */
     int32_t class_count;
     char **class_names; /* [class_count] */
     int64_t step;
@@ -28,7 +28,7 @@ struct det_model {
 det_status det_model_create(struct det_env *env, const struct det_model_spec *spec, bool folded,
                             const char *const *names, det_model **model);
 
-/* The same without the parameter block, for whoever maps one. */
+/* The same without the parameter block, for whoever has one. */
 det_status det_model_prepare(struct det_env *env, const struct det_model_spec *spec, bool folded,
                              const char *const *names, det_model **model);
 

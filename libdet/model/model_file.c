@@ -7,7 +7,7 @@
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
- * parameter block, and the mapped file serves as the block. */
+ * parameter block, and the file as it was read serves as the block. */
 #include <math.h>
 #include <string.h>
 
@@ -127,14 +127,32 @@ void det_model_meta_free(struct det_env *env, struct det_model_meta *meta)
 
 /* --- parameters --- */
 
+/* Whether all are. Blocks of a fixed size without a way out: the compiler makes vectors of them. */
+static bool all_finite(const float *values, size_t count)
+{
+    enum { BLOCK = 16 };
+    const uint32_t infinity = 0x7F800000;
+    uint32_t bits[BLOCK], bad = 0;
+    for (; count >= BLOCK; count -= BLOCK, values += BLOCK) {
+        memcpy(bits, values, sizeof bits);
+        for (int i = 0; i < BLOCK; i++)
+            bad |= (bits[i] & infinity) == infinity;
+    }
+    for (size_t i = 0; i < count; i++)
+        bad |= isfinite(values[i]) ? 0U : 1U;
+    return bad == 0;
+}
+
 det_status det_params_check_finite(struct det_env *env, const char *path,
                                    const struct det_param *param, const float *values)
 {
-    for (size_t i = 0; i < param->count; i++)
-        if (!isfinite(values[i]))
-            return det_fail(env, DET_STATUS_NON_FINITE, "%s: %s: value %zu of %zu is %g", path,
-                            param->key, i, param->count, (double)values[i]);
-    return DET_OK;
+    if (all_finite(values, param->count))
+        return DET_OK;
+    size_t i = 0;
+    while (isfinite(values[i]))
+        i++;
+    return det_fail(env, DET_STATUS_NON_FINITE, "%s: %s: value %zu of %zu is %g", path, param->key,
+                    i, param->count, (double)values[i]);
 }
 
 det_status det_params_require(struct det_env *env, const struct det_weights *file,
@@ -167,7 +185,7 @@ det_status det_params_add(struct det_env *env, struct det_weights_writer *writer
 }
 
 /* Each parameter where the block has it, seen from the first. */
-static bool maps_as_block(const struct det_graph *graph, const struct det_weights_tensor *first,
+static bool lies_as_block(const struct det_graph *graph, const struct det_weights_tensor *first,
                           int32_t index, const struct det_weights_tensor *tensor)
 {
     return (size_t)((const uint8_t *)tensor->data - (const uint8_t *)first->data) ==
@@ -197,27 +215,26 @@ static det_status check_all_finite(struct det_env *env, const char *path,
     return DET_OK;
 }
 
-/* Uses the mapped file as the parameter block where it is laid out like one, else copies. The
- * padding after the last parameter may lie behind the file's end, but never behind its last page:
- * everything is aligned to 64 bytes. */
+/* Uses the file as the parameter block where it is laid out like one, else copies out of it. The
+ * padding after the last parameter may lie behind the file's end, where zeros are (base/io.h). */
 static det_status take_params(struct det_env *env, struct det_model *model,
                               struct det_weights **file)
 {
     const struct det_graph *graph = &model->graph;
     const struct det_weights_tensor *first = NULL, *tensor = NULL;
-    bool mapped = graph->folded;
+    bool as_block = graph->folded;
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
         if (!param->stored) {
-            mapped = false;
+            as_block = false;
             continue;
         }
         DET_TRY_RETURN(require_float(env, *file, param, &tensor));
         first = p == 0 ? tensor : first;
-        mapped =
-            mapped && tensor->dtype == DET_WEIGHTS_F32 && maps_as_block(graph, first, p, tensor);
+        as_block =
+            as_block && tensor->dtype == DET_WEIGHTS_F32 && lies_as_block(graph, first, p, tensor);
     }
-    if (mapped) {
+    if (as_block) {
         model->params = first->data;
         DET_TRY_RETURN(check_all_finite(env, det_weights_path(*file), graph, model->params));
         model->file = *file;
