@@ -82,6 +82,7 @@ include cuda.mk
 include video.mk
 include xml.mk
 include isa_emu.mk
+include fuzz.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)

@@ -342,6 +342,7 @@ det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, co
     struct det_json root;
     DET_TRY_RETURN(det_json_parse(env, path, data, bytes, &root));
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, path);
     if (det_json_kind(root) != DET_JSON_OBJECT)
         DET_TRY(det_fail(env, DET_STATUS_PARSE,
                          "%s: is %s, expected an object with `images`, `annotations` and "
@@ -351,6 +352,7 @@ det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, co
     DET_TRY(read_categories(env, path, root, dataset));
     DET_TRY(read_annotations(env, path, root, dataset));
 fail:
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_coco_dataset_free(env, dataset);
     return status;
@@ -397,6 +399,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
     struct det_json root;
     DET_TRY_RETURN(det_json_parse(env, path, data, bytes, &root));
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, path);
     if (det_json_kind(root) != DET_JSON_LIST)
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: is %s, expected a list of detections", path,
                          det_json_kind_text(root)));
@@ -415,6 +418,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
         list->count++;
     }
 fail:
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_coco_detection_list_free(env, list);
     return status;

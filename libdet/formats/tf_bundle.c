@@ -188,12 +188,14 @@ det_status det_tf_bundle_open(struct det_env *env, const char *prefix,
                               struct det_tf_bundle **bundle)
 {
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, prefix);
     DET_TRY(det_alloc(env, bundle, 1, sizeof **bundle, "checkpoint"));
     DET_TRY(det_strdup(env, &(*bundle)->prefix, prefix));
     DET_TRY(read_index(env, *bundle));
-    return DET_OK;
 fail:
-    det_tf_bundle_close(env, bundle);
+    det_budget_close(env, before);
+    if (status != DET_OK)
+        det_tf_bundle_close(env, bundle);
     return status;
 }
 

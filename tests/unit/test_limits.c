@@ -9,6 +9,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/detector.h"
+#include "formats/coco_json.h"
+#include "formats/prototext.h"
 #include "formats/tf_bundle.h"
 #include "formats/tfrecord.h"
 #include "model/model.h"
@@ -304,6 +306,36 @@ static void tensors_of_a_checkpoint(void **state)
     close_folder(&f);
 }
 
+/* Texts whose entries take more room than they have letters. */
+static void texts_of_nothing(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 100000 };
+    struct folder f;
+    struct det_coco_dataset dataset;
+    struct det_coco_detection_list list;
+    struct det_prototext document;
+    char *text = malloc(5 * ENTRIES + 100);
+    assert_non_null(text);
+    open_folder(&f, MB);
+    strcpy(text, "{\"categories\": [], \"images\": [{}");
+    for (size_t i = 0, at = strlen(text); i < ENTRIES; i++, at += 3)
+        memcpy(text + at, ",{}", 4);
+    strcat(text, "]}");
+    assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "x.json: images asks for",
+                 det_coco_json_parse_dataset(f.env, "x.json", text, strlen(text), &dataset));
+    const char *entries = strstr(text, "[{}");
+    assert_fails(
+        f.env, DET_STATUS_OUT_OF_MEMORY, "x.json: detections asks for",
+        det_coco_json_parse_detections(f.env, "x.json", entries, strlen(entries) - 1, NULL, &list));
+    for (size_t i = 0; i < ENTRIES; i++)
+        memcpy(text + 4 * i, "a:1 ", 5);
+    assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "x.config: text configuration asks for",
+                 det_prototext_parse(f.env, "x.config", text, strlen(text), &document));
+    free(text);
+    close_folder(&f);
+}
+
 int test_limits(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +346,7 @@ int test_limits(void)
         cmocka_unit_test(records_without_end),
         cmocka_unit_test(compressed_records),
         cmocka_unit_test(tensors_of_a_checkpoint),
+        cmocka_unit_test(texts_of_nothing),
     };
     return cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }
