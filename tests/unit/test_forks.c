@@ -228,12 +228,51 @@ static void a_trainer_says_so(void **state)
     workspace_remove(&r.w);
 }
 
+/* --- an event file --- */
+
+struct events {
+    det_context *context;
+    det_summary_writer *writer;
+};
+
+static bool write_in_child(void *argument)
+{
+    struct events *e = argument;
+    const bool refused = det_summary_flush(e->writer) == DET_STATUS_UNSUPPORTED;
+    det_summary_writer_destroy(&e->writer);
+    det_context_destroy(&e->context);
+    return refused;
+}
+
+static void what_is_pending_is_written_once(void **state)
+{
+    (void)state;
+    struct events e = {0};
+    char directory[256];
+    size_t before = 0, after = 0;
+    test_make_directory(directory, "fork-events");
+    assert_int_equal(det_context_create(&e.context, NULL), DET_OK);
+    assert_context_ok(e.context, det_summary_writer_create(e.context, directory, &e.writer));
+    assert_context_ok(e.context, det_summary_scalar(e.writer, "x", 1, 2));
+    free(test_read_bytes(det_summary_writer_path(e.writer), &before));
+    in_child(write_in_child, &e);
+    free(test_read_bytes(det_summary_writer_path(e.writer), &after));
+    assert_int_equal(before, after);
+    assert_context_ok(e.context, det_summary_flush(e.writer));
+    free(test_read_bytes(det_summary_writer_path(e.writer), &after));
+    assert_true(after > before);
+    det_summary_writer_destroy(&e.writer);
+    det_context_destroy(&e.context);
+    test_remove_tree(directory);
+}
+
 int test_forks(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_has_what_its_parent_had),
         cmocka_unit_test(whatever_the_threads_were_doing),
         cmocka_unit_test(a_trainer_says_so),
+        cmocka_unit_test(what_is_pending_is_written_once),
     };
     return cmocka_run_group_tests_name("forks", tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@
  * After fork(): a child has its parent's memory and none of its threads. It may use and must in the end destroy what it
  * inherited like anything else (or leave it to _exit() or exec()): models and detectors work as before, on the one thread
  * that the child has, with the same results; an inherited trainer answers UNSUPPORTED instead of a step, as the threads
- * that bring it images are gone; with CUDA every call answers DEVICE. A context of its own, made after the fork, has all
+ * that bring it images are gone, and so does a summary writer, whose file is the parent's; with CUDA every call answers
+ * DEVICE. A context of its own, made after the fork, has all
  * threads again. What another thread of the parent was inside of at the moment of the fork may only be destroyed.
  */
 #ifndef DET_CONTEXT_H
