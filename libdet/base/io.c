@@ -59,7 +59,7 @@ det_status det_file_read_at(struct det_env *env, const char *path, const struct 
                             "%s: was cut off while it was in use: it had %llu bytes, now it ends "
                             "before byte %llu",
                             path, (unsigned long long)file->bytes,
-                            (unsigned long long)(offset + bytes));
+                            (unsigned long long)offset + bytes);
         done += got > 0 ? (size_t)got : 0;
     }
     return DET_OK;

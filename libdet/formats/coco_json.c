@@ -237,7 +237,7 @@ static det_status read_images(struct det_env *env, const char *path, struct det_
     for (bool more = det_json_first(list, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_image *image = &dataset->images[place.index];
-        struct det_json values[4];
+        struct det_json values[4] = {{0}};
         DET_TRY(read_keys(&place, entry.value, keys, values, 4));
         DET_TRY(read_image_id(&place, "id", values[0], &dataset->names, &image->id));
         dataset->image_count++;
@@ -278,7 +278,7 @@ static det_status read_categories(struct det_env *env, const char *path, struct 
     for (bool more = det_json_first(list, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_category *category = &dataset->categories[place.index];
-        struct det_json values[2];
+        struct det_json values[2] = {{0}};
         DET_TRY(read_keys(&place, entry.value, keys, values, 2));
         DET_TRY(read_integer(&place, "id", values[0], &category->id));
         const enum det_json_kind name = det_json_kind(values[1]);
@@ -313,7 +313,7 @@ static det_status read_annotations(struct det_env *env, const char *path, struct
     for (bool more = det_json_first(list, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_annotation *object = &dataset->annotations[place.index];
-        struct det_json values[7];
+        struct det_json values[7] = {{0}};
         DET_TRY(read_keys(&place, entry.value, keys, values, 7));
         object->id = (int64_t)place.index + 1;
         if (det_json_kind(values[0]) != DET_JSON_NONE)
@@ -409,7 +409,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
     for (bool more = det_json_first(root, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_detection *item = &list->items[place.index];
-        struct det_json values[4];
+        struct det_json values[4] = {{0}};
         DET_TRY(read_keys(&place, entry.value, keys, values, 4));
         DET_TRY(read_image_id(&place, "image_id", values[0], names, &item->image_id));
         DET_TRY(read_integer(&place, "category_id", values[1], &item->category_id));
