@@ -340,6 +340,13 @@ fail:
     return status;
 }
 
+/* A folder that cannot be read matches nothing; one for which there is no memory must not. */
+static int stop_without_memory(const char *path, int error)
+{
+    (void)path;
+    return error == ENOMEM;
+}
+
 det_status det_glob(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     if (strpbrk(pattern, "*?[") == NULL) {
@@ -348,13 +355,13 @@ det_status det_glob(struct det_env *env, const char *pattern, struct det_path_li
         return det_path_list_add(env, list, pattern);
     }
     glob_t found = {0};
-    const int result = glob(pattern, 0, NULL, &found);
+    const int result = glob(pattern, 0, stop_without_memory, &found);
     det_status status = DET_OK;
     if (result == GLOB_NOMATCH)
         status = det_fail(env, DET_STATUS_NOT_FOUND, "%s: no file matches this pattern", pattern);
     else if (result != 0)
-        status = det_fail(env, result == GLOB_NOSPACE ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_IO,
-                          "%s: cannot expand this pattern", pattern);
+        status = det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory to expand this pattern",
+                          pattern);
     for (size_t i = 0; status == DET_OK && i < found.gl_pathc; i++)
         status = det_path_list_add(env, list, found.gl_pathv[i]);
     globfree(&found);

@@ -12,6 +12,9 @@ void *__libc_calloc(size_t count, size_t bytes);       /* NOLINT */
 void *__libc_realloc(void *memory, size_t bytes);      /* NOLINT */
 void *__libc_memalign(size_t alignment, size_t bytes); /* NOLINT */
 
+/* Seen by libraries although the rest of the program is hidden. */
+#define SEEN __attribute__((visibility("default")))
+
 /* Allocations of this thread until one fails; 0: none will. */
 static _Thread_local long countdown;
 
@@ -23,22 +26,22 @@ static bool fails(void)
     return true;
 }
 
-void *malloc(size_t bytes)
+SEEN void *malloc(size_t bytes)
 {
     return fails() ? NULL : __libc_malloc(bytes);
 }
 
-void *calloc(size_t count, size_t bytes)
+SEEN void *calloc(size_t count, size_t bytes)
 {
     return fails() ? NULL : __libc_calloc(count, bytes);
 }
 
-void *realloc(void *memory, size_t bytes)
+SEEN void *realloc(void *memory, size_t bytes)
 {
     return fails() ? NULL : __libc_realloc(memory, bytes);
 }
 
-int posix_memalign(void **memory, size_t alignment, size_t bytes)
+SEEN int posix_memalign(void **memory, size_t alignment, size_t bytes)
 {
     void *made = fails() ? NULL : __libc_memalign(alignment, bytes);
     if (made == NULL)
