@@ -1,8 +1,8 @@
-/* io.h: files. Reading maps, writing is atomic: a reader never sees half a file, a full disk never costs the old one. */
+/* io.h: files and folders. Reading maps, writing (writer.h) replaces a file whole. */
 #ifndef DET_BASE_IO_H
 #define DET_BASE_IO_H
 
-#include "base/env.h"
+#include "base/writer.h"
 
 /* A whole file mapped read-only. data is never NULL (an empty file has bytes == 0). */
 struct det_file_map {
@@ -12,26 +12,6 @@ struct det_file_map {
 
 det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map);
 void det_file_map_close(struct det_file_map *map);
-
-/* Writes `path` through `path.tmp-PID`: data + fsync, rename, fsync of the folder. Until det_writer_commit() the old
- * file stands; det_writer_discard() (also after a failure) removes the temporary one. */
-struct det_writer {
-    int descriptor; /* -1 when closed */
-    char *path;
-    char *temporary_path;
-    uint8_t *buffer;
-    size_t used;
-    uint64_t offset; /* bytes written so far, buffered ones included */
-};
-
-det_status det_writer_open(struct det_env *env, const char *path, struct det_writer *writer);
-det_status det_writer_write(struct det_env *env, struct det_writer *writer, const void *data,
-                            size_t bytes);
-det_status det_writer_commit(struct det_env *env, struct det_writer *writer);
-void det_writer_discard(struct det_env *env, struct det_writer *writer);
-
-/* All of it at once. */
-det_status det_write_file(struct det_env *env, const char *path, const void *data, size_t bytes);
 
 bool det_file_exists(const char *path);
 bool det_is_directory(const char *path);

@@ -112,11 +112,11 @@ static det_status append_head(struct det_plot *plot, const char *model_dir)
         env, html,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>"));
-    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
     DET_TRY_RETURN(det_text_printf(env, html, "</title>\n<style>\n%s</style></head>\n<body><main>",
                                    det_plot_style));
     DET_TRY_RETURN(det_text_printf(env, html, "<header><h1>"));
-    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
     DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %s</p></header>\n", date));
     return append_cards(plot);
 }
