@@ -1,11 +1,13 @@
 /* det-eval: evaluates checkpoints on the config's evaluation records, or two COCO JSON files. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "base/context.h"
+#include "base/text.h"
+#include "common/console.h"
 #include "common/detection_files.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/progress.h"
 #include "common/tool.h"
 #include "common/watch.h"
@@ -26,36 +28,68 @@ struct app {
     det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
 };
 
-/* Writes through a temporary name, so that a reader never sees half a report. */
+/* checkpoint NULL: of two files. */
+static det_status append_json(struct det_env *env, const char *checkpoint, int64_t step,
+                              const det_evaluation_losses *losses, const char *coco,
+                              struct det_text *text)
+{
+    char n[4][32];
+    DET_TRY_RETURN(det_text_append(env, text, "{", 1));
+    if (checkpoint != NULL) {
+        DET_TRY_RETURN(det_text_printf(env, text, "\"checkpoint\": "));
+        DET_TRY_RETURN(det_text_json_string(env, text, checkpoint));
+        DET_TRY_RETURN(det_text_printf(
+            env, text,
+            ", \"step\": %lld, \"losses\": {\"localization_loss\": %s, "
+            "\"classification_loss\": %s, \"regularization_loss\": %s, \"total_loss\": %s}, ",
+            (long long)step, det_format_double(n[0], losses->localization),
+            det_format_double(n[1], losses->classification),
+            det_format_double(n[2], losses->regularization),
+            det_format_double(n[3], losses->total)));
+    }
+    return det_text_printf(env, text, "\"coco\": %s}\n", coco);
+}
+
 static int write_json(struct app *app, const char *checkpoint, int64_t step,
                       const det_evaluation_losses *losses, const char *coco)
 {
-    const char *path = app->arguments.json;
-    if (path == NULL)
+    struct det_env *env = det_context_env(app->tool.context);
+    struct det_text text = {0};
+    if (app->arguments.json == NULL)
         return 0;
-    const bool to_stdout = strcmp(path, "-") == 0;
-    char temporary[4200];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    FILE *file = to_stdout ? stdout : fopen(temporary, "w");
-    if (file == NULL)
-        return tool_error(&app->tool, "%s: cannot write", path);
-    fputc('{', file);
-    if (checkpoint != NULL)
-        fprintf(file,
-                "\"checkpoint\": \"%s\", \"step\": %lld, \"losses\": {\"localization_loss\": %.9g, "
-                "\"classification_loss\": %.9g, \"regularization_loss\": %.9g, \"total_loss\": "
-                "%.9g}, ",
-                checkpoint, (long long)step, losses->localization, losses->classification,
-                losses->regularization, losses->total);
-    fprintf(file, "\"coco\": %s}\n", coco);
-    const bool failed = ferror(file) != 0;
-    if (to_stdout)
-        return failed ? tool_error(&app->tool, "cannot write to stdout") : 0;
-    if (fclose(file) != 0 || failed || rename(temporary, path) != 0) {
-        remove(temporary);
-        return tool_error(&app->tool, "%s: cannot write", path);
-    }
-    return 0;
+    det_status status = append_json(env, checkpoint, step, losses, coco, &text);
+    if (status == DET_OK)
+        status = output_write(env, app->arguments.json, text.data, text.length);
+    det_text_free(env, &text);
+    return status == DET_OK ? 0 : tool_fail(&app->tool, status);
+}
+
+static det_status announce_checkpoints(struct tool *tool, const char *folder)
+{
+    det_checkpoint_info *list = NULL;
+    size_t count = 0;
+    det_status status = DET_OK;
+    if (det_checkpoint_list(tool->context, folder, &list, &count) != DET_OK)
+        return DET_OK; /* it may be made yet */
+    for (size_t i = 0; i < count && status == DET_OK; i++)
+        status = tool_reads_checkpoint(tool, &list[i]);
+    det_checkpoint_list_destroy(tool->context, &list);
+    return status;
+}
+
+static det_status announce(struct app *app)
+{
+    const struct arguments *a = &app->arguments;
+    struct tool *tool = &app->tool;
+    DET_TRY_RETURN(tool_reads(tool, a->config));
+    DET_TRY_RETURN(tool_reads(tool, a->checkpoint));
+    if (a->checkpoint_dir != NULL)
+        DET_TRY_RETURN(announce_checkpoints(tool, a->checkpoint_dir));
+    DET_TRY_RETURN(tool_reads(tool, a->ground_truth));
+    DET_TRY_RETURN(tool_reads(tool, a->detections));
+    DET_TRY_RETURN(tool_writes(tool, "--json", a->json));
+    return a->report_dir != NULL ? detection_files_announce(tool, "--report_dir", a->report_dir)
+                                 : DET_OK;
 }
 
 /* DIR/eval, as the API has it, of the model_dir, else of the folder of checkpoints; nowhere for a single file alone. */
@@ -75,7 +109,6 @@ static int report(struct app *app, det_evaluation *evaluation, const det_checkpo
 {
     det_evaluation_losses losses;
     const char *text = NULL;
-    tool_progress_clear(&app->tool);
     det_evaluation_get_losses(evaluation, &losses);
     det_status status = evaluation_print(evaluation, step, from->path);
     if (status == DET_OK && app->arguments.report_dir != NULL)
@@ -117,7 +150,6 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.moving_statistics = a->moving_statistics;
     settings.honour_ignore = a->honour_ignore;
     settings.progress = progress_evaluating;
-    settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -225,6 +257,7 @@ static int evaluate_files(struct app *app)
 
 int main(int argc, char **argv)
 {
+    console_begin("det-eval");
     struct app app = {
         .tool = TOOL_INIT("det-eval"),
         .arguments = {.max_dets = 100, .wait_interval = 10, .timeout = 3600},
@@ -256,7 +289,10 @@ int main(int argc, char **argv)
          "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
          "detections as COCO JSON; those of a later checkpoint replace them"},
-        {"json", OPTION_STRING, &a->json, "FILE", "write the results as JSON, - for stdout"},
+        {"json", OPTION_STRING, &a->json, "FILE",
+         "write the results as JSON, those of a later checkpoint replace them; -: standard output, "
+         "the tables then go to "
+         "standard error"},
         {"ground_truth", OPTION_STRING, &a->ground_truth, "FILE",
          "COCO ground truth JSON, with --detections"},
         {"detections", OPTION_STRING, &a->detections, "FILE", "COCO detections JSON"},
@@ -275,7 +311,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     const bool files = a->ground_truth != NULL || a->detections != NULL;
     if (files && (a->ground_truth == NULL || a->detections == NULL))
         result = options_error(&options, "--ground_truth and --detections belong together");
@@ -291,9 +327,13 @@ int main(int argc, char **argv)
         result = options_error(&options, "--max_dets: expected 1 to 1000000");
     else if (tool_open(&app.tool, &result)) {
         tool_catch_signals(NULL);
-        result = files ? evaluate_files(&app) : evaluate_records(&app);
+        const det_status status = announce(&app);
+        if (status != DET_OK)
+            result = tool_fail(&app.tool, status);
+        else
+            result = files ? evaluate_files(&app) : evaluate_records(&app);
         tool_close(&app.tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

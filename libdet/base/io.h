@@ -15,6 +15,8 @@ void det_file_map_close(struct det_file_map *map);
 
 bool det_file_exists(const char *path);
 bool det_is_directory(const char *path);
+/* Both are there and are one file, by whatever names. */
+bool det_same_file(const char *a, const char *b);
 /* mkdir -p. */
 det_status det_make_directories(struct det_env *env, const char *path);
 

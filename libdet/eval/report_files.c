@@ -278,17 +278,23 @@ static det_status thresholds_json(struct det_env *env, const det_detection_repor
     return det_text_printf(env, text, "\n}\n");
 }
 
+static const struct {
+    const char *name;
+    det_status (*put)(struct det_env *env, const det_detection_report *report,
+                      struct det_text *text);
+} files[] = {
+    {"pr_curves.csv", curves_csv},        {"pr_curves.json", curves_json},
+    {"pr_curves.svg", curves_svg},        {"confusion.csv", confusion_csv},
+    {"thresholds.json", thresholds_json},
+};
+
+const char *det_detection_report_file(size_t index)
+{
+    return index < sizeof files / sizeof files[0] ? files[index].name : NULL;
+}
+
 det_status det_detection_report_write(const det_detection_report *report, const char *directory)
 {
-    static const struct {
-        const char *name;
-        det_status (*put)(struct det_env *env, const det_detection_report *report,
-                          struct det_text *text);
-    } files[] = {
-        {"pr_curves.csv", curves_csv},        {"pr_curves.json", curves_json},
-        {"pr_curves.svg", curves_svg},        {"confusion.csv", confusion_csv},
-        {"thresholds.json", thresholds_json},
-    };
     struct det_env *env = det_context_env(report->context);
     DET_TRY_RETURN(det_make_directories(env, directory));
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

@@ -3,18 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "train/trainer.h"
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat stat_a, stat_b;
-    return stat(a, &stat_a) == 0 && stat(b, &stat_b) == 0 && stat_a.st_dev == stat_b.st_dev &&
-           stat_a.st_ino == stat_b.st_ino;
-}
 
 /* Moves another config than ours out of the way, as PATH.old. Whether there is one is found out by opening and renaming
  * it, not by looking before: a second process may be at the same folder. */
@@ -54,7 +46,7 @@ det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
         return DET_OK;
     DET_TRY(det_make_directories(env, trainer->model_dir));
     DET_TRY(det_path_join(env, &path, trainer->model_dir, "pipeline.config"));
-    if (!same_file(path, config->path))
+    if (!det_same_file(path, config->path))
         DET_TRY(keep_other_config(env, path, config, &same));
     else
         same = true;
