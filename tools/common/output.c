@@ -1,6 +1,10 @@
 #include "common/output.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/context.h"
@@ -88,11 +92,34 @@ const char *output_path(const char *path)
     return is_standard(path) ? "/dev/stdout" : path;
 }
 
+/* Opening a FIFO waits for a reader, which a caught signal would not end: *reached is one that has it, -1 for other files. */
+static det_status wait_for_reader(struct det_env *env, const char *path, int *reached)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    struct stat info;
+    *reached = -1;
+    while (stat(path, &info) == 0 && S_ISFIFO(info.st_mode)) {
+        *reached = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (*reached >= 0 || errno != ENXIO)
+            break;
+        if (tool_interrupted())
+            return det_fail(env, DET_STATUS_CANCELLED, "%s: interrupted before anybody read it",
+                            path);
+        nanosleep(&pause, NULL);
+    }
+    return DET_OK;
+}
+
 det_status output_open(struct det_env *env, const char *path, struct det_writer *writer)
 {
-    return is_standard(path)
-               ? det_writer_open_descriptor(env, STDOUT_FILENO, "standard output", writer)
-               : det_writer_open(env, path, writer);
+    int reached = -1;
+    if (is_standard(path))
+        return det_writer_open_descriptor(env, STDOUT_FILENO, "standard output", writer);
+    DET_TRY_RETURN(wait_for_reader(env, path, &reached));
+    const det_status status = det_writer_open(env, path, writer);
+    if (reached >= 0)
+        close(reached);
+    return status;
 }
 
 det_status output_write(struct det_env *env, const char *path, const void *data, size_t bytes)
