@@ -1,10 +1,12 @@
 /* det-eval: evaluates checkpoints on the config's evaluation records, or two COCO JSON files. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/context.h"
 #include "base/text.h"
 #include "common/console.h"
 #include "common/detection_files.h"
+#include "common/eval_run.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
 #include "common/output.h"
@@ -25,7 +27,7 @@ struct arguments {
 struct app {
     struct tool tool;
     struct arguments arguments;
-    det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
+    struct eval_run run;
 };
 
 /* checkpoint NULL: of two files. */
@@ -92,18 +94,6 @@ static det_status announce(struct app *app)
                                  : DET_OK;
 }
 
-/* DIR/eval, as the API has it, of the model_dir, else of the folder of checkpoints; nowhere for a single file alone. */
-static det_status open_summaries(struct app *app)
-{
-    const struct arguments *a = &app->arguments;
-    const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
-    char folder[4200];
-    if (directory == NULL || app->summaries != NULL)
-        return DET_OK;
-    snprintf(folder, sizeof folder, "%s/eval", directory);
-    return det_summary_writer_create(app->tool.context, folder, &app->summaries);
-}
-
 static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
                   int64_t step)
 {
@@ -163,8 +153,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
         return 0;
     }
     if (status == DET_OK)
-        status = open_summaries(app);
-    settings.summaries = app->summaries;
+        status = eval_run_open(&app->tool, &app->run, config, model, &settings);
     if (status == DET_OK)
         status = det_evaluation_run(context, config, model, &settings, &evaluation);
     int result = 0;
@@ -198,6 +187,8 @@ static int evaluate_records(struct app *app)
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
     int result = 0;
+    app->run = (struct eval_run){
+        .directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir, .all = a->all};
     if (a->checkpoint != NULL) {
         det_checkpoint_info info;
         status = det_checkpoint_find(app->tool.context, a->checkpoint, &info);
@@ -211,12 +202,13 @@ static int evaluate_records(struct app *app)
                                 : WATCH_FOLLOW,
             .interval_seconds = a->wait_interval,
             .timeout_seconds = a->timeout,
+            .last_step = det_pipeline_config_num_steps(config),
             .evaluate = evaluate_watched,
             .user = &(struct watched){app, config},
         };
         result = checkpoint_watch(&app->tool, &watch);
     }
-    det_summary_writer_destroy(&app->summaries);
+    eval_run_close(&app->run);
     det_pipeline_config_destroy(&config);
     return result;
 }
@@ -260,16 +252,17 @@ int main(int argc, char **argv)
     console_begin("det-eval");
     struct app app = {
         .tool = TOOL_INIT("det-eval"),
-        .arguments = {.max_dets = 100, .wait_interval = 10, .timeout = 3600},
+        .arguments = {.max_dets = 100, .wait_interval = 10, .timeout = NAN},
     };
     struct arguments *a = &app.arguments;
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
         {"model_dir", OPTION_STRING, &a->model_dir, "DIR",
-         "where curves for TensorBoard go, in eval/; else into the checkpoint_dir, if there is "
-         "one"},
+         "where curves for TensorBoard go, in eval/ or, with other settings or data than the "
+         "training's, in a run beside it; else into the checkpoint_dir, if there is one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
-         "folder whose newest checkpoint is evaluated, then each new one in order"},
+         "folder whose newest checkpoint is evaluated, then each new one in order while a training "
+         "runs there"},
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
         {"all", OPTION_FLAG, &a->all, NULL,
          "evaluate all checkpoints of the folder, the oldest first, and end"},
@@ -299,7 +292,9 @@ int main(int argc, char **argv)
         {"wait_interval", OPTION_DOUBLE, &a->wait_interval, "SECONDS",
          "between looks for a new checkpoint"},
         {"eval_timeout", OPTION_DOUBLE, &a->timeout, "SECONDS",
-         "end when no new checkpoint came for so long"},
+         "end when no new checkpoint came for so long; not given: when no training runs in the "
+         "folder, at the latest "
+         "after 3600 s"},
         TOOL_OPTIONS(&app.tool),
         {0},
     };

@@ -133,6 +133,13 @@ det_status det_text_json_string(struct det_env *env, struct det_text *text, cons
     return det_text_append(env, text, "\"", 1);
 }
 
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
+{
+    while (*value != '\0')
+        DET_TRY_RETURN(append_character(env, text, &value));
+    return DET_OK;
+}
+
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
 {
     while (*value != '\0') {

@@ -29,6 +29,9 @@ char *det_fixed_text(char buffer[64], double value, int decimals);
 /* Appends a JSON string literal with quotes. JSON is UTF-8: a byte that is none becomes U+FFFD. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
+/* Appends text as UTF-8: a byte that is none becomes U+FFFD. */
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
+
 /* Appends text for between tags or in quotes of XML and HTML, well-formed whatever `value` holds: control characters, tab and
  * line ends among them, become '?', a byte that is no UTF-8 U+FFFD. */
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);

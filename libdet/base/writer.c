@@ -73,7 +73,7 @@ ssize_t det_write_some(int descriptor, const void *data, size_t bytes)
 det_status det_fail_write(struct det_env *env, int error_number, const char *name)
 {
     if (error_number == EFBIG)
-        return det_fail(env, DET_STATUS_NO_SPACE,
+        return det_fail(env, DET_STATUS_IO,
                         "%s: cannot write: the limit on the size of a file (ulimit -f, or the "
                         "file system's) is reached",
                         name);

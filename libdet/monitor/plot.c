@@ -41,7 +41,15 @@ static det_status read_run(struct det_plot *plot, const char *model_dir, const c
 static det_status read_runs(struct det_plot *plot, const char *model_dir)
 {
     DET_TRY_RETURN(read_run(plot, model_dir, "train", &plot->train));
-    DET_TRY_RETURN(read_run(plot, model_dir, "eval", &plot->eval));
+    DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run = "eval", &plot->eval));
+    /* Evaluations that were all made in another way (monitor/evaluation_summary.h). */
+    if (plot->eval == NULL && det_is_directory(model_dir))
+        DET_TRY_RETURN(det_list_directory(plot->env, model_dir, &plot->runs));
+    for (size_t i = 0; i < plot->runs.count && plot->eval == NULL; i++) {
+        plot->eval_run = det_path_name(plot->runs.paths[i]);
+        if (strncmp(plot->eval_run, "eval_", 5) == 0 && det_is_directory(plot->runs.paths[i]))
+            DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run, &plot->eval));
+    }
     if (plot->train == NULL && plot->eval == NULL)
         return det_fail(plot->env, DET_STATUS_NOT_FOUND,
                         "%s: no event files in train/ or eval/: det-train --eval_every or det-eval "
@@ -145,6 +153,7 @@ det_status det_plot_write(det_context *context, const char *model_dir, const cha
     const det_status status = write_page(&plot, model_dir, path);
     det_event_log_destroy(&plot.train);
     det_event_log_destroy(&plot.eval);
+    det_path_list_free(env, &plot.runs);
     det_text_free(env, &plot.html);
     return status;
 }

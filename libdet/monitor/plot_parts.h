@@ -2,6 +2,7 @@
 #ifndef DET_MONITOR_PLOT_PARTS_H
 #define DET_MONITOR_PLOT_PARTS_H
 
+#include "base/io.h"
 #include "base/text.h"
 #include "det/event_log.h"
 
@@ -9,6 +10,8 @@ struct det_plot {
     det_context *context;
     struct det_env *env;
     det_event_log *train, *eval; /* NULL: no such folder or no event files in it */
+    const char *eval_run;        /* name of the run behind `eval`; in `runs` */
+    struct det_path_list runs;
     struct det_text html;
 };
 

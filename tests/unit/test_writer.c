@@ -455,7 +455,7 @@ static int write_beyond_the_limit(struct folder *f)
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return 77;
     const det_status status = det_write_file(&f->t.env, in(f, "out"), content, sizeof content);
-    return status == DET_STATUS_NO_SPACE && strstr(f->t.env.error, "ulimit -f") != NULL ? 0 : 1;
+    return status == DET_STATUS_IO && strstr(f->t.env.error, "ulimit -f") != NULL ? 0 : 1;
 }
 
 static void a_limit_on_size_is_an_error(void **state)

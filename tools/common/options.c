@@ -83,7 +83,8 @@ static void put_option(struct page *page, const struct option *option)
         snprintf(value, sizeof value, "%lld", (long long)*(const int64_t *)option->value);
         break;
     case OPTION_DOUBLE:
-        snprintf(value, sizeof value, "%g", *(const double *)option->value);
+        if (!isnan(*(const double *)option->value))
+            snprintf(value, sizeof value, "%g", *(const double *)option->value);
         break;
     case OPTION_FLAG:
         snprintf(value, sizeof value, "%s", *(const bool *)option->value ? "true" : "false");
