@@ -154,8 +154,8 @@ int main(int argc, char **argv)
         job.env = det_context_env(job.tool.context);
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
-        result = data_announce(&job) == DET_OK ? commands[command].run(&job)
-                                               : tool_fail(&job.tool, DET_STATUS_INVALID_ARGUMENT);
+        const det_status status = data_announce(&job);
+        result = status == DET_OK ? commands[command].run(&job) : tool_fail(&job.tool, status);
         data_job_close(&job);
     }
     tool_close(&job.tool);

@@ -89,9 +89,9 @@ static det_status announce(struct app *app)
         DET_TRY_RETURN(announce_checkpoints(tool, a->checkpoint_dir));
     DET_TRY_RETURN(tool_reads(tool, a->ground_truth));
     DET_TRY_RETURN(tool_reads(tool, a->detections));
-    DET_TRY_RETURN(tool_writes(tool, "--json", a->json));
-    return a->report_dir != NULL ? detection_files_announce(tool, "--report_dir", a->report_dir)
-                                 : DET_OK;
+    if (a->report_dir != NULL) /* makes the folder, which the other may be in */
+        DET_TRY_RETURN(detection_files_announce(tool, "--report_dir", a->report_dir));
+    return tool_writes(tool, "--json", a->json);
 }
 
 static int report(struct app *app, det_evaluation *evaluation, const det_checkpoint_info *from,
