@@ -188,26 +188,40 @@ static det_status make_place(struct det_env *env, const char *directory, char **
     return det_make_directories(env, *place);
 }
 
+/* `path` keeps its name and no summary: a TensorBoard that reads it would never look at another one if it were gone. */
+static det_status move_content(struct det_env *env, const char *path, const char *place)
+{
+    size_t taken = 0;
+    char *to = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &to, place, det_path_name(path)));
+    if (link(path, to) == 0)
+        DET_TRY(cut_file(env, path, 0, &taken)); /* makes another file of this name */
+    else if (rename(path, to) != 0)
+        DET_TRY(det_fail_errno(env, errno, "%s: cannot be kept as %s", path, to));
+fail:
+    det_free(env, &to);
+    return status;
+}
+
 det_status det_event_run_set_aside(struct det_env *env, const char *directory)
 {
     struct det_path_list files = {0};
-    char *place = NULL, *to = NULL;
+    char *place = NULL;
+    int64_t last = -1;
     det_status status = DET_OK;
-    DET_TRY(det_event_files(env, directory, &files));
-    if (files.count == 0)
+    DET_TRY(det_event_run_last_step(env, directory, &last));
+    if (last < 0)
         goto fail; /* status is OK */
+    DET_TRY(det_event_files(env, directory, &files));
     DET_TRY(make_place(env, directory, &place));
-    for (size_t i = 0; i < files.count; i++) {
-        det_free(env, &to);
-        DET_TRY(det_path_join(env, &to, place, det_path_name(files.paths[i])));
-        if (!is_held(files.paths[i]) && rename(files.paths[i], to) != 0)
-            DET_TRY(det_fail_errno(env, errno, "%s: cannot be moved to %s", files.paths[i], to));
-    }
+    for (size_t i = 0; i < files.count; i++)
+        if (!is_held(files.paths[i]))
+            DET_TRY(move_content(env, files.paths[i], place));
     det_log(env, DET_LOG_INFO, "%s holds curves of an earlier training: they are kept in %s",
             directory, place);
 fail:
     det_path_list_free(env, &files);
     det_free(env, &place);
-    det_free(env, &to);
     return status;
 }

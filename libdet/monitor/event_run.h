@@ -16,8 +16,7 @@ det_status det_event_run_last_step(struct det_env *env, const char *directory, i
 /* Takes out the summaries of first_step and later; says how many there were. */
 det_status det_event_run_cut(struct det_env *env, const char *directory, int64_t first_step);
 
-/* Moves the event files to DIRECTORY.old, .old-2, ...: a run begins that has nothing to do with them. Nothing when there are
- * none. */
+/* Moves all summaries to DIRECTORY.old, .old-2, ...: a run begins that has nothing to do with them. Nothing when there are none. */
 det_status det_event_run_set_aside(struct det_env *env, const char *directory);
 
 /* Somebody writes one of its files now. */

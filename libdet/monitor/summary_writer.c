@@ -144,8 +144,9 @@ static det_status add_version(det_summary_writer *writer)
     return add_record(writer);
 }
 
-/* SessionLog START: all that was written before of this step and later is void. */
-static det_status add_start(det_summary_writer *writer, int64_t step)
+/* SessionLog START: all that was written before of this step and later is void. Twice: TensorBoard takes the first one of a run
+ * for the beginning of that, where nothing was before (plugin_event_accumulator.py), and files of TensorFlow have none. */
+static det_status add_starts(det_summary_writer *writer, int64_t step)
 {
     struct det_env *env = writer->env;
     struct det_text *text = &writer->event;
@@ -156,6 +157,7 @@ static det_status add_start(det_summary_writer *writer, int64_t step)
     DET_TRY_RETURN(det_wire_begin(env, text, DET_EVENT_SESSION_LOG, &session));
     DET_TRY_RETURN(det_wire_put_varint(env, text, DET_SESSION_LOG_STATUS, DET_SESSION_START));
     DET_TRY_RETURN(det_wire_end(env, text, session));
+    DET_TRY_RETURN(add_record(writer));
     return add_record(writer);
 }
 
@@ -174,7 +176,7 @@ static det_status open_writer(det_context *context, const char *directory, int64
     DET_TRY(create_file(writer, directory));
     DET_TRY(add_version(writer));
     if (first_step >= 0)
-        DET_TRY(add_start(writer, first_step));
+        DET_TRY(add_starts(writer, first_step));
     DET_TRY(det_summary_flush(writer));
     *out = writer;
     return DET_OK;

@@ -24,12 +24,9 @@ static det_status open_run(struct det_trainer *trainer, const char *run, int64_t
     char *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(det_path_join(env, &folder, trainer->model_dir, run));
-    if (trainer->state.step > 0) {
-        DET_TRY(det_summary_writer_resume(trainer->context, folder, first, writer));
-    } else {
+    if (trainer->state.step == 0)
         DET_TRY(det_event_run_set_aside(env, folder));
-        DET_TRY(det_summary_writer_create(trainer->context, folder, writer));
-    }
+    DET_TRY(det_summary_writer_resume(trainer->context, folder, first, writer));
 fail:
     det_free(env, &folder);
     return status;

@@ -303,6 +303,30 @@ static void evaluations_do_not_falsify_each_other(void **state)
     assert_int_equal(count_evaluations(&w, "eval"), 2);
     evaluate(&w, "--all");
     assert_int_equal(count_evaluations(&w, "eval"), 2);
+    /* Somebody else is at it. */
+    struct test_env t;
+    test_env_init(&t);
+    det_context *context = workspace_context(&t, 1);
+    det_summary_writer *writer = NULL;
+    char folder[400];
+    snprintf(folder, sizeof folder, "%s/eval", w.model_dir);
+    assert_context_ok(context, det_summary_writer_create(context, folder, &writer));
+    evaluate(&w, "--once");
+    assert_contains(out, "another process writes the curves there");
+    det_summary_writer_destroy(&writer);
+    det_context_destroy(&context);
+    test_env_check(&t);
+    assert_int_equal(count_evaluations(&w, "eval"), 2);
+    /* A folder that may only be read. */
+    test_remove_tree(folder);
+    assert_int_equal(chmod(w.model_dir, 0555), 0);
+    if (geteuid() != 0) {
+        evaluate(&w, "--once");
+        assert_contains(out, "no curves are written");
+    }
+    assert_int_equal(chmod(w.model_dir, 0777), 0);
+    evaluate(&w, "--all");
+    assert_int_equal(count_evaluations(&w, "eval"), 2);
     /* Other data. */
     char command[700];
     snprintf(command, sizeof command,

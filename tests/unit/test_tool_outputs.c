@@ -162,6 +162,10 @@ static void what_cannot_be_printed_is_an_error(void **state)
     snprintf(path, sizeof path, "%s/result.json", folder);
     read_into(out, sizeof out, path);
     assert_json_alone(out);
+    snprintf(command, sizeof command, "{ sleep 1; @det-eval %s --json /dev/stdout; } | true",
+             coco_files); /* and no waiting for a reader */
+    assert_int_equal(tool(folder, command), 0);
+    assert_contains(err, "cannot write: Broken pipe");
     /* Nobody reads on: an error, not a death. */
     assert_int_equal(tool(folder,
                           "{ @det-detect data/vehicles.det %/a.png %/a.png %/a.png %/a.png --csv "

@@ -89,8 +89,9 @@ static det_status may_begin(struct tool *tool, const struct eval_run *run, const
     return DET_OK;
 }
 
-det_status eval_run_open(struct tool *tool, struct eval_run *run, const det_pipeline_config *config,
-                         const det_model *model, det_evaluation_settings *settings)
+static det_status open_run(struct tool *tool, struct eval_run *run,
+                           const det_pipeline_config *config, const det_model *model,
+                           const det_evaluation_settings *settings)
 {
     struct det_env *env = det_context_env(tool->context);
     const int64_t step = det_model_step(model);
@@ -99,20 +100,32 @@ det_status eval_run_open(struct tool *tool, struct eval_run *run, const det_pipe
     bool may = false;
     char *folder = NULL;
     det_status status = DET_OK;
-    if (run->directory == NULL)
-        return DET_OK;
-    if (!open || again) {
-        eval_run_close(run);
-        DET_TRY(find_folder(tool, run, config, model, settings, &folder));
-        DET_TRY(may_begin(tool, run, folder, step, again, &may));
-        if (may)
-            DET_TRY(det_summary_writer_resume(tool->context, folder, step, &run->writer));
-    }
     run->step = step;
-    settings->summaries = run->writer;
+    if (open && !again)
+        return DET_OK;
+    eval_run_close(run);
+    DET_TRY(find_folder(tool, run, config, model, settings, &folder));
+    DET_TRY(may_begin(tool, run, folder, step, again, &may));
+    if (may)
+        DET_TRY(det_summary_writer_resume(tool->context, folder, step, &run->writer));
 fail:
     det_free(env, &folder);
     return status;
+}
+
+det_status eval_run_open(struct tool *tool, struct eval_run *run, const det_pipeline_config *config,
+                         const det_model *model, det_evaluation_settings *settings)
+{
+    if (run->directory == NULL)
+        return DET_OK;
+    const det_status status = open_run(tool, run, config, model, settings);
+    settings->summaries = run->writer;
+    if (status != DET_STATUS_IO && status != DET_STATUS_NO_SPACE)
+        return status;
+    /* Another's folder, or a full disk: no reason not to evaluate. */
+    tool_log(tool, DET_LOG_WARNING, "%s; no curves are written", det_context_error(tool->context));
+    run->directory = NULL;
+    return DET_OK;
 }
 
 void eval_run_close(struct eval_run *run)

@@ -10,6 +10,7 @@
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/target.h"
 #include "common/console.h"
 
 static bool is_standard(const char *path)
@@ -96,18 +97,22 @@ const char *output_path(const char *path)
 static det_status wait_for_reader(struct det_env *env, const char *path, int *reached)
 {
     const struct timespec pause = {.tv_nsec = 20000000};
-    struct stat info;
+    struct det_target target;
     *reached = -1;
-    while (stat(path, &info) == 0 && S_ISFIFO(info.st_mode)) {
-        *reached = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    DET_TRY_RETURN(det_target_find(env, path, &target));
+    const bool is_fifo = target.kind == DET_TARGET_NODE && S_ISFIFO(target.info.st_mode);
+    det_status status = DET_OK;
+    while (is_fifo && status == DET_OK) {
+        *reached = open(target.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
         if (*reached >= 0 || errno != ENXIO)
             break;
         if (tool_interrupted())
-            return det_fail(env, DET_STATUS_CANCELLED, "%s: interrupted before anybody read it",
-                            path);
+            status =
+                det_fail(env, DET_STATUS_CANCELLED, "%s: interrupted before anybody read it", path);
         nanosleep(&pause, NULL);
     }
-    return DET_OK;
+    det_target_free(env, &target);
+    return status;
 }
 
 det_status output_open(struct det_env *env, const char *path, struct det_writer *writer)
