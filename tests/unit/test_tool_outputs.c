@@ -282,6 +282,8 @@ static void inputs_are_not_overwritten(void **state)
                    "is the same file as --json");
     assert_refused(folder, "@det-detect %/m.det %/a.png --json - --csv -",
                    "is the same file as --json");
+    assert_refused(folder, "@det-bench %/m.det --json %/table > %/table",
+                   "is where standard output goes");
     assert_refused(folder, "@det-bench %/m.det --json %/m.det", overwritten);
     assert_refused(folder,
                    "@det-eval --ground_truth %/gt.json --detections %/dt.json --json %/dt.json",

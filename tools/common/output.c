@@ -64,6 +64,21 @@ det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *c
     return status;
 }
 
+/* `tool --json x > x`: one of the two would be lost. */
+static det_status check_printed(struct det_env *env, const char *option, const char *path)
+{
+    struct det_target target;
+    struct stat printed;
+    DET_TRY_RETURN(det_target_find(env, path, &target));
+    const bool same = target.kind == DET_TARGET_FILE && target.exists &&
+                      fstat(STDOUT_FILENO, &printed) == 0 && printed.st_dev == target.info.st_dev &&
+                      printed.st_ino == target.info.st_ino;
+    det_target_free(env, &target);
+    return same ? det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s %s: is where standard output goes",
+                           option, path)
+                : DET_OK;
+}
+
 det_status tool_writes(struct tool *tool, const char *option, const char *path)
 {
     struct det_env *env = guarded_env(tool);
@@ -71,6 +86,8 @@ det_status tool_writes(struct tool *tool, const char *option, const char *path)
         return DET_OK;
     if (is_standard(path))
         console_give_output();
+    else
+        DET_TRY_RETURN(check_printed(env, option, path));
     return det_guard_output(env, &tool->guard, option, output_path(path));
 }
 
