@@ -114,7 +114,7 @@ fail:
     return status;
 }
 
-/* --- */
+/* --- what a path stands for --- */
 
 /* Looked at by the kernel first: it knows which links may be followed. */
 static det_status inspect(struct det_env *env, const char *path, struct det_target *target)

@@ -148,25 +148,21 @@ static det_status create_temporary(struct det_env *env, struct det_writer *write
 {
     /* For nobody else until it has the old file's mode. */
     const mode_t mode = target->exists ? 0600 : 0666;
-    for (int i = 0; i < MOST_TRIES; i++) {
-        char *name = NULL;
-        DET_TRY_RETURN(temporary_name(env, writer, &name));
-        writer->descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        const int error = errno;
-        if (writer->descriptor >= 0)
-            writer->temporary_path = name;
-        else
-            det_free(env, &name);
-        if (writer->descriptor >= 0 || error != EEXIST) {
-            if (writer->descriptor < 0)
-                return det_fail_errno(env, error, "%s: cannot make a file in its folder",
-                                      writer->path);
-            if (target->exists)
-                take_after(writer->descriptor, &target->info);
-            return DET_OK;
-        }
+    int error = EEXIST;
+    for (int i = 0; i < MOST_TRIES && error == EEXIST; i++) {
+        det_free(env, &writer->temporary_path);
+        DET_TRY_RETURN(temporary_name(env, writer, &writer->temporary_path));
+        writer->descriptor = open(writer->temporary_path,
+                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        error = writer->descriptor < 0 ? errno : 0;
     }
-    return det_fail_errno(env, EEXIST, "%s: cannot make a file in its folder", writer->path);
+    if (error != 0) {
+        det_free(env, &writer->temporary_path); /* not ours to remove */
+        return det_fail_errno(env, error, "%s: cannot make a file in its folder", writer->path);
+    }
+    if (target->exists)
+        take_after(writer->descriptor, &target->info);
+    return DET_OK;
 }
 
 /* --- life --- */

@@ -150,6 +150,7 @@ det_status det_event_run_cut(struct det_env *env, const char *directory, int64_t
     struct det_path_list files = {0};
     size_t taken = 0;
     det_status status = DET_OK;
+    det_writer_remove_leftovers(env, directory, DET_EVENT_FILE_BEGIN);
     DET_TRY(det_event_files(env, directory, &files));
     for (size_t i = 0; i < files.count; i++) {
         size_t here = 0;

@@ -317,6 +317,7 @@ det_status det_checkpoint_rotate(struct det_env *env, const char *directory, con
         if (unlink(list.paths[i]) != 0 && errno != ENOENT)
             det_log(env, DET_LOG_WARNING, "%s: cannot remove: %s", list.paths[i], strerror(errno));
     det_writer_remove_leftovers(env, directory, "ckpt-");
+    det_writer_remove_leftovers(env, directory, "checkpoint");
 fail:
     det_path_list_free(env, &list);
     return status;

@@ -59,7 +59,7 @@ static void one_at_a_time(void **state)
     (void)state;
     struct folder f;
     struct det_dir_lock first, second;
-    char host[256] = "", names[400];
+    char host[256] = "", names[700];
     open_folder(&f);
     gethostname(host, sizeof host - 1);
     assert_false(in_use(&f));
