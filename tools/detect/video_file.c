@@ -27,14 +27,16 @@ static det_status path_of_output(struct det_env *env, const char *input, const c
 det_status video_file_announce(struct det_env *env, struct tool *tool, const char *input,
                                const char *output)
 {
-    char *path = NULL;
+    char *path = NULL, *what = NULL;
     det_status status = DET_OK;
     if (output != NULL && !is_video_name(output))
         DET_TRY_RETURN(det_make_directories(env, output));
     DET_TRY(path_of_output(env, input, output, &path));
-    DET_TRY(tool_writes(tool, "--output", path));
+    DET_TRY(det_format(env, &what, "%s, annotated as", input));
+    DET_TRY(tool_writes(tool, what, path));
 fail:
     det_free(env, &path);
+    det_free(env, &what);
     return status;
 }
 
