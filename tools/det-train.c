@@ -129,6 +129,7 @@ static int train(struct tool *tool, const struct arguments *a)
     struct progress progress = {
         .tool = tool, .log_every = a->log_every, .eval_every = a->eval_every};
     int result = 0;
+    console_outlive_output();
     trainer_settings(a, &settings);
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
@@ -246,7 +247,6 @@ int main(int argc, char **argv)
     else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
     else if (tool_open(&tool, &result)) {
-        console_outlive_output();
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");
         result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a);
