@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,12 +121,13 @@ static void read_record(int descriptor, char record[DET_LOCK_RECORD_BYTES])
 
 /* --- whether an owner lives --- */
 
-/* On these a lock of the kernel's is all there is: no other machine writes there. */
+/* On these file systems (linux/magic.h) a lock of the kernel's is all there is: no other machine writes there. */
 static bool is_local(int descriptor)
 {
-    static const unsigned long types[] = {
-        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
-        F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, MSDOS_SUPER_MAGIC, 0x2fc12fc1 /* ZFS */};
+    static const unsigned long types[] = {0xef53 /* ext2, 3, 4 */,  0x58465342 /* XFS */,
+                                          0x9123683e /* Btrfs */,   0xf2f52010 /* F2FS */,
+                                          0x2fc12fc1 /* ZFS */,     0x01021994 /* tmpfs */,
+                                          0x794c7630 /* overlay */, 0x4d44 /* FAT */};
     struct statfs info;
     if (fstatfs(descriptor, &info) != 0)
         return false;
