@@ -138,7 +138,7 @@ $(BUILD)/lib/libdet.so: $(SHARED_LIB)
 	$(Q)ln -sf libdet.so.$(VERSION) $(BUILD)/lib/libdet.so.$(SOVERSION)
 	$(Q)ln -sf libdet.so.$(SOVERSION) $@
 
-$(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(STATIC_LIB)
+$(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guard.h"
+#include "common/console.h"
 #include "traffic_video.h"
 #include "workspace.h"
+
+static const char program[] = "det-demo-data";
 
 static const char usage[] =
     "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE]\n"
@@ -49,7 +53,8 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *value)
 
 static int fail_usage(const char *what, const char *argument)
 {
-    fprintf(stderr, "det-demo-data: %s%s\n%s", what, argument, usage);
+    console_message(program, "%s%s", what, argument);
+    console_message(NULL, "Try `%s --help`.", program);
     return 2;
 }
 
@@ -108,10 +113,12 @@ static det_status make_video(struct det_env *env, const struct video_options *op
 {
     struct video_summary s;
     DET_TRY_RETURN(video_write(env, options, &s));
-    printf("%s: %lld frames, %lld boxes of %lld vehicles; %lld pass the line downwards, %lld "
-           "upwards\n",
-           options->path, (long long)s.frames, (long long)s.boxes, (long long)s.vehicles,
-           (long long)s.forward[0], (long long)s.backward[0]);
+    char name[CONSOLE_NAME_BYTES];
+    console_print(
+        "%s: %lld frames, %lld boxes of %lld vehicles; %lld pass the line downwards, %lld "
+        "upwards\n",
+        console_name(name, options->path), (long long)s.frames, (long long)s.boxes,
+        (long long)s.vehicles, (long long)s.forward[0], (long long)s.backward[0]);
     return DET_OK;
 }
 
@@ -119,22 +126,24 @@ static det_status make_workspace(struct det_env *env, const struct workspace_opt
 {
     struct workspace_summary s;
     DET_TRY_RETURN(workspace_write(env, options, &s));
-    printf("%s: %d images (%d train, %d test), %zu cars, %zu trucks, %zu buses\n",
-           options->directory, (int)s.images, (int)options->train, (int)options->test, s.boxes[0],
-           s.boxes[1], s.boxes[2]);
+    char name[CONSOLE_NAME_BYTES];
+    console_print("%s: %d images (%d train, %d test), %zu cars, %zu trucks, %zu buses\n",
+                  console_name(name, options->directory), (int)s.images, (int)options->train,
+                  (int)options->test, s.boxes[0], s.boxes[1], s.boxes[2]);
     return DET_OK;
 }
 
 int main(int argc, char **argv)
 {
+    console_begin(program);
     struct arguments a = {
         .workspace = {.train = 300, .test = 60, .seed = 1},
         .video = {.seconds = 30, .frame_rate = 30, .width = 1280, .height = 720, .seed = 1}};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
-            fputs(usage, stdout);
-            return 0;
+            console_print_text(usage);
+            return console_end(0);
         }
         if (is_option(argument)) {
             if (!take_option(&a, argument, i + 1 < argc ? argv[i + 1] : NULL))
@@ -149,10 +158,13 @@ int main(int argc, char **argv)
     if ((a.workspace.directory == NULL) == (a.video.path == NULL))
         return fail_usage("either a folder or --video is expected", "");
     struct det_env env;
+    struct det_guard guard = {0}; /* the weights are not copied onto themselves */
     det_env_default(&env);
+    env.guard = &guard;
     const det_status status =
         a.video.path != NULL ? make_video(&env, &a.video) : make_workspace(&env, &a.workspace);
     if (status != DET_OK)
-        fprintf(stderr, "det-demo-data: %s: %s\n", det_status_text(status), env.error);
-    return status == DET_OK ? 0 : 1;
+        console_message(program, "%s: %s", det_status_text(status), env.error);
+    det_guard_free(&env, &guard);
+    return console_end(status == DET_OK ? 0 : 1);
 }

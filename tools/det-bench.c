@@ -1,7 +1,6 @@
 /* det-bench: how fast a model runs here: loading, the first image, and then the network alone and the whole
  * path from the bytes of a JPEG to detections. Nothing is left out of a time: `first` is what a user waits
  * for after loading. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "common/console.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/samples.h"
 #include "common/tool.h"
 #include "data/image.h"
@@ -150,22 +151,23 @@ static double images_per_second(const struct bench *b, double ms)
 
 static void print_table(const struct bench *b, const struct samples_summary parts[PARTS])
 {
-    printf("%s: %d x %d, batch %lld; %s\n", b->model_path, b->height, b->width, (long long)b->batch,
-           det_context_device(b->tool.context));
-    printf("picture: %s, %d x %d, %.0f KiB, %zu detections\n",
-           b->image_path != NULL ? b->image_path : "drawn JPEG", b->image_width, b->image_height,
-           (double)b->file_bytes / 1024, b->found);
-    printf("load   %9.2f ms   model, weights and all memory made ready\n", b->load_ms);
-    printf("first  %9.2f ms   the first batch, whole path\n\n", b->first_ms);
-    printf("%-14s %9s %9s %9s %9s  (%lld runs)\n", "ms per batch", "p50", "p99", "least", "mean",
-           (long long)b->repeat);
+    char name[CONSOLE_NAME_BYTES];
+    console_print("%s: %d x %d, batch %lld; %s\n", console_name(name, b->model_path), b->height,
+                  b->width, (long long)b->batch, det_context_device(b->tool.context));
+    console_print("picture: %s, %d x %d, %.0f KiB, %zu detections\n",
+                  b->image_path != NULL ? console_name(name, b->image_path) : "drawn JPEG",
+                  b->image_width, b->image_height, (double)b->file_bytes / 1024, b->found);
+    console_print("load   %9.2f ms   model, weights and all memory made ready\n", b->load_ms);
+    console_print("first  %9.2f ms   the first batch, whole path\n\n", b->first_ms);
+    console_print("%-14s %9s %9s %9s %9s  (%lld runs)\n", "ms per batch", "p50", "p99", "least",
+                  "mean", (long long)b->repeat);
     for (int p = 0; p < PARTS; p++)
-        printf("%-14s %9.3f %9.3f %9.3f %9.3f\n", part_names[p], parts[p].p50, parts[p].p99,
-               parts[p].least, parts[p].mean);
-    printf("\nimages/s: network %.1f, whole path %.1f\n", images_per_second(b, parts[NETWORK].p50),
-           images_per_second(b, parts[WHOLE].p50));
-    printf("memory: detector %.1f MB, process at its peak %.1f MB\n",
-           (double)det_detector_memory_bytes(b->detector) / 1e6, tool_peak_mb() * 1.048576);
+        console_print("%-14s %9.3f %9.3f %9.3f %9.3f\n", part_names[p], parts[p].p50, parts[p].p99,
+                      parts[p].least, parts[p].mean);
+    console_print("\nimages/s: network %.1f, whole path %.1f\n",
+                  images_per_second(b, parts[NETWORK].p50), images_per_second(b, parts[WHOLE].p50));
+    console_print("memory: detector %.1f MB, process at its peak %.1f MB\n",
+                  (double)det_detector_memory_bytes(b->detector) / 1e6, tool_peak_mb() * 1.048576);
 }
 
 static det_status make_json(struct det_env *env, const struct bench *b,
@@ -199,17 +201,13 @@ static det_status make_json(struct det_env *env, const struct bench *b,
 static int report(struct bench *b, const struct samples_summary parts[PARTS])
 {
     struct det_env *env = det_context_env(b->tool.context);
-    const bool to_stdout = b->json != NULL && strcmp(b->json, "-") == 0;
-    if (!to_stdout)
-        print_table(b, parts);
+    print_table(b, parts);
     if (b->json == NULL)
         return 0;
     struct det_text text = {0};
     det_status status = make_json(env, b, parts, &text);
-    if (status == DET_OK && to_stdout)
-        printf("%s", text.data);
-    else if (status == DET_OK)
-        status = det_write_file(env, b->json, text.data, text.length);
+    if (status == DET_OK)
+        status = output_write(env, b->json, text.data, text.length);
     det_text_free(env, &text);
     return status == DET_OK ? 0 : tool_fail(&b->tool, status);
 }
@@ -267,8 +265,16 @@ static int check(const struct options *options, struct bench *b)
     return 0;
 }
 
+static det_status announce(struct bench *b)
+{
+    DET_TRY_RETURN(tool_reads(&b->tool, b->model_path));
+    DET_TRY_RETURN(tool_reads(&b->tool, b->image_path));
+    return tool_writes(&b->tool, "--json", b->json);
+}
+
 int main(int argc, char **argv)
 {
+    console_begin("det-bench");
     struct bench b = {.tool = TOOL_INIT("det-bench"), .batch = 1, .repeat = 100, .threshold = 0.5};
     const struct option table[] = {
         {"size", OPTION_STRING, &b.size, "HxW",
@@ -281,7 +287,8 @@ int main(int argc, char **argv)
          "decode a large JPEG at a part of its size (other pixels than TensorFlow's)"},
         {"threshold", OPTION_DOUBLE, &b.threshold, "X", "lowest score of a detection"},
         {"json", OPTION_STRING, &b.json, "FILE",
-         "writes the figures as one JSON object; -: on stdout instead of the table"},
+         "writes the figures as one JSON object; -: standard output, the table then goes to "
+         "standard error"},
         TOOL_IMAGE_OPTIONS(&b.tool),
         TOOL_OPTIONS(&b.tool),
         {0}};
@@ -296,11 +303,13 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     result = check(&options, &b);
     if (result == 0 && tool_open(&b.tool, &result)) {
+        det_status status = announce(&b);
         const double start = tool_seconds();
-        det_status status = load(&b);
+        if (status == DET_OK)
+            status = load(&b);
         b.load_ms = (tool_seconds() - start) * 1e3;
         if (status == DET_OK)
             status = read_picture(&b);
@@ -312,5 +321,5 @@ int main(int argc, char **argv)
         tool_close(&b.tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

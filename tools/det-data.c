@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "common/console.h"
 #include "data/data.h"
 #include "data/xml.h"
 
@@ -11,9 +12,9 @@ static void report(void *user, enum det_rule rule, const char *message)
 {
     struct data_job *job = user;
     const bool is_error = det_rule_severity(rule) == DET_SEVERITY_ERROR;
-    tool_progress_clear(&job->tool);
     if (strcmp(job->command, "check") == 0)
-        printf("%s: %s [%s]\n", is_error ? "error" : "warning", message, det_rule_name(rule));
+        console_print("%s: %s [%s]\n", is_error ? "error" : "warning", message,
+                      det_rule_name(rule));
     else
         tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]", message,
                  det_rule_name(rule));
@@ -64,6 +65,7 @@ static int check_arguments(const struct options *options, const struct data_job 
 
 int main(int argc, char **argv)
 {
+    console_begin("det-data");
     struct data_job job = {
         .tool = TOOL_INIT_WITHOUT_DEVICE("det-data"),
         .arguments = {.exif = "auto",
@@ -117,7 +119,9 @@ int main(int argc, char **argv)
         {"strict", OPTION_FLAG, &a->strict, NULL, "check: warnings too make the exit status 1"},
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
-        {"json", OPTION_STRING, &a->json, "FILE", "check, stats: the figures as JSON"},
+        {"json", OPTION_STRING, &a->json, "FILE",
+         "check, stats: the figures as JSON; -: standard output, all else then goes to "
+         "standard error"},
         {"count", OPTION_INT, &a->count, "N", "show: pictures"},
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
@@ -137,7 +141,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     size_t command = 0;
     job.command = options.positional.count > 0 ? options.positional.values[0] : "";
     while (command < COMMANDS && strcmp(commands[command].name, job.command) != 0)
@@ -151,10 +155,11 @@ int main(int argc, char **argv)
         job.env = det_context_env(job.tool.context);
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
-        result = commands[command].run(&job);
+        const det_status status = data_announce(&job);
+        result = status == DET_OK ? commands[command].run(&job) : tool_fail(&job.tool, status);
         data_job_close(&job);
     }
     tool_close(&job.tool);
     options_free(&options);
-    return result;
+    return console_end(result);
 }

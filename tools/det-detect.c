@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/console.h"
 #include "detect/job.h"
 
 static int check(const struct options *options, const struct job_options *job)
@@ -10,6 +11,8 @@ static int check(const struct options *options, const struct job_options *job)
         return options_error(options, "expected a model");
     if (job->inputs.count + job->videos.count + job->lists.count == 0)
         return options_error(options, "expected an image, folder, video, camera, URL or --list");
+    if (job->output != NULL && strcmp(job->output, "-") == 0)
+        return options_error(options, "--output -: expected a folder or the file of one video");
     if (job->max < 0 || job->max > 1000000)
         return options_error(options, "--max: got %lld, expected 0 to 1000000",
                              (long long)job->max);
@@ -26,6 +29,7 @@ static int check(const struct options *options, const struct job_options *job)
 
 int main(int argc, char **argv)
 {
+    console_begin("det-detect");
     struct tool tool = TOOL_INIT("det-detect");
     struct job_options job = {.exif = "apply"};
     const struct option table[] = {
@@ -46,8 +50,8 @@ int main(int argc, char **argv)
          "of annotated videos: h264, hevc, vp9, av1, mjpeg, mpeg4 or an encoder of FFmpeg's"},
         {"no_video", OPTION_FLAG, &job.no_video, NULL, "write no annotated video"},
         {"json", OPTION_STRING, &job.files.json, "FILE",
-         "JSON lines, one per image or frame; -: standard output"},
-        {"csv", OPTION_STRING, &job.files.csv, "FILE", "a line per detection; -: standard output"},
+         "JSON lines, one per image or frame; -: standard output, for this and the next four"},
+        {"csv", OPTION_STRING, &job.files.csv, "FILE", "a line per detection"},
         {"coco", OPTION_STRING, &job.files.coco, "FILE", "COCO data set with scores"},
         {"coco_results", OPTION_STRING, &job.files.coco_results, "FILE",
          "COCO results, for det-eval --detections and pycocotools"},
@@ -62,7 +66,7 @@ int main(int argc, char **argv)
         {"count_zone", OPTION_LIST, &job.count_zones, "X0,Y0,X1,Y1[,...]",
          "count tracks that enter this rectangle or polygon; may be repeated"},
         {"counts", OPTION_STRING, &job.counts, "FILE",
-         "what was counted, a JSON line for each video"},
+         "what was counted, a JSON line for each video; -: standard output"},
         {"live", OPTION_FLAG, &job.live, NULL,
          "newest frame wins, others are dropped and counted (cameras and RTSP always)"},
         {"view", OPTION_FLAG, &job.view, NULL, "show the frames in a window; q or Esc ends"},
@@ -101,7 +105,7 @@ int main(int argc, char **argv)
     };
     int exit_status = 0;
     if (!options_parse(&options, argc, argv, &exit_status))
-        return exit_status;
+        return console_end(exit_status);
     if (options.positional.count > 0) {
         job.model = options.positional.values[0];
         job.inputs =
@@ -112,5 +116,5 @@ int main(int argc, char **argv)
         exit_status = job_run(&tool, &job);
     tool_close(&tool);
     options_free(&options);
-    return exit_status;
+    return console_end(exit_status);
 }

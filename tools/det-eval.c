@@ -1,11 +1,16 @@
 /* det-eval: evaluates checkpoints on the config's evaluation records, or two COCO JSON files. */
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/context.h"
+#include "base/text.h"
+#include "common/console.h"
 #include "common/detection_files.h"
+#include "common/eval_run.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/progress.h"
 #include "common/tool.h"
 #include "common/watch.h"
@@ -33,8 +38,7 @@ struct evaluations {
 struct app {
     struct tool tool;
     struct arguments arguments;
-    det_summary_writer
-        *summaries[FORMS]; /* made for the first checkpoint evaluated, kept for all */
+    struct eval_run runs[FORMS];
 };
 
 static bool both(const struct evaluations *e)
@@ -48,87 +52,84 @@ static det_evaluation *main_one(const struct evaluations *e)
     return e->of[EXPORTED] != NULL ? e->of[EXPORTED] : e->of[API];
 }
 
-static det_status json_of_evaluation(FILE *file, det_evaluation *evaluation)
+static det_status append_evaluation(struct det_env *env, det_evaluation *evaluation,
+                                    struct det_text *text)
 {
     det_evaluation_losses losses;
     const char *coco = NULL;
-    const det_status status =
-        det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco);
-    if (status != DET_OK)
-        return status;
+    char n[4][32];
+    DET_TRY_RETURN(det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco));
     det_evaluation_get_losses(evaluation, &losses);
-    fprintf(file,
-            "\"losses\": {\"localization_loss\": %.9g, \"classification_loss\": %.9g, "
-            "\"regularization_loss\": %.9g, \"total_loss\": %.9g}, \"coco\": %s",
-            losses.localization, losses.classification, losses.regularization, losses.total, coco);
-    return DET_OK;
+    return det_text_printf(env, text,
+                           "\"losses\": {\"localization_loss\": %s, \"classification_loss\": %s, "
+                           "\"regularization_loss\": %s, \"total_loss\": %s}, \"coco\": %s",
+                           det_format_double(n[0], losses.localization),
+                           det_format_double(n[1], losses.classification),
+                           det_format_double(n[2], losses.regularization),
+                           det_format_double(n[3], losses.total), coco);
 }
 
-static det_status json_of_checkpoint(FILE *file, const char *checkpoint,
-                                     const struct evaluations *e)
+static det_status append_checkpoint(struct det_env *env, const char *checkpoint,
+                                    const struct evaluations *e, struct det_text *text)
 {
-    det_evaluation *first = e->of[API] != NULL ? e->of[API] : e->of[EXPORTED];
-    fprintf(file, "{\"checkpoint\": \"%s\", \"step\": %lld, \"form\": \"%s\", ", checkpoint,
-            (long long)e->step, e->of[API] != NULL ? "api" : "exported");
-    det_status status = json_of_evaluation(file, first);
-    if (status == DET_OK && both(e)) {
-        fprintf(file, ", \"exported\": {\"recalibrated_images\": %lld, ",
-                (long long)e->recalibrated_images);
-        status = json_of_evaluation(file, e->of[EXPORTED]);
-        fputc('}', file);
+    const bool api = e->of[API] != NULL;
+    DET_TRY_RETURN(det_text_printf(env, text, "{\"checkpoint\": "));
+    DET_TRY_RETURN(det_text_json_string(env, text, checkpoint));
+    DET_TRY_RETURN(det_text_printf(env, text, ", \"step\": %lld, \"form\": \"%s\", ",
+                                   (long long)e->step, api ? "api" : "exported"));
+    DET_TRY_RETURN(append_evaluation(env, e->of[api ? API : EXPORTED], text));
+    if (both(e)) {
+        DET_TRY_RETURN(det_text_printf(env, text,
+                                       ", \"exported\": {\"recalibrated_images\": %lld, ",
+                                       (long long)e->recalibrated_images));
+        DET_TRY_RETURN(append_evaluation(env, e->of[EXPORTED], text));
+        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
     }
-    fputs("}\n", file);
+    return det_text_append(env, text, "}\n", 2);
+}
+
+static int write_json(struct app *app, det_status status, struct det_text *text)
+{
+    struct det_env *env = det_context_env(app->tool.context);
+    if (status == DET_OK)
+        status = output_write(env, app->arguments.json, text->data, text->length);
+    det_text_free(env, text);
+    return status == DET_OK ? 0 : tool_fail(&app->tool, status);
+}
+
+static det_status announce_checkpoints(struct tool *tool, const char *folder)
+{
+    det_checkpoint_info *list = NULL;
+    size_t count = 0;
+    det_status status = DET_OK;
+    if (det_checkpoint_list(tool->context, folder, &list, &count) != DET_OK)
+        return DET_OK; /* it may be made yet */
+    for (size_t i = 0; i < count && status == DET_OK; i++)
+        status = tool_reads_checkpoint(tool, &list[i]);
+    det_checkpoint_list_destroy(tool->context, &list);
     return status;
 }
 
-/* Writes through a temporary name, so that a reader never sees half a report. With `checkpoint` NULL `coco` is all there is. */
-static int write_json(struct app *app, const char *checkpoint, const struct evaluations *e,
-                      const char *coco)
-{
-    const char *path = app->arguments.json;
-    if (path == NULL)
-        return 0;
-    const bool to_stdout = strcmp(path, "-") == 0;
-    char temporary[4200];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    FILE *file = to_stdout ? stdout : fopen(temporary, "w");
-    det_status status = DET_OK;
-    if (file == NULL)
-        return tool_error(&app->tool, "%s: cannot write", path);
-    if (checkpoint != NULL)
-        status = json_of_checkpoint(file, checkpoint, e);
-    else
-        fprintf(file, "{\"coco\": %s}\n", coco);
-    const bool failed = ferror(file) != 0;
-    if (to_stdout)
-        return status != DET_OK ? tool_fail(&app->tool, status)
-               : failed         ? tool_error(&app->tool, "cannot write to stdout")
-                                : 0;
-    if (fclose(file) != 0 || failed || status != DET_OK || rename(temporary, path) != 0) {
-        remove(temporary);
-        return status != DET_OK ? tool_fail(&app->tool, status)
-                                : tool_error(&app->tool, "%s: cannot write", path);
-    }
-    return 0;
-}
-
-/* DIR/eval, as the API has it, or DIR/eval_exported, of the model_dir, else of the folder of checkpoints; nowhere for a single
- * file alone. */
-static det_status open_summaries(struct app *app, enum form form)
+static det_status announce(struct app *app)
 {
     const struct arguments *a = &app->arguments;
-    const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
-    char folder[4200];
-    if (directory == NULL || app->summaries[form] != NULL)
-        return DET_OK;
-    snprintf(folder, sizeof folder, "%s/%s", directory, form == API ? "eval" : "eval_exported");
-    return det_summary_writer_create(app->tool.context, folder, &app->summaries[form]);
+    struct tool *tool = &app->tool;
+    DET_TRY_RETURN(tool_reads(tool, a->config));
+    DET_TRY_RETURN(tool_reads(tool, a->checkpoint));
+    if (a->checkpoint_dir != NULL)
+        DET_TRY_RETURN(announce_checkpoints(tool, a->checkpoint_dir));
+    DET_TRY_RETURN(tool_reads(tool, a->ground_truth));
+    DET_TRY_RETURN(tool_reads(tool, a->detections));
+    if (a->report_dir != NULL) /* makes the folder, which the other may be in */
+        DET_TRY_RETURN(detection_files_announce(tool, "--report_dir", a->report_dir));
+    return tool_writes(tool, "--json", a->json);
 }
 
 static int report(struct app *app, const struct evaluations *e, const char *from)
 {
+    struct det_env *env = det_context_env(app->tool.context);
+    struct det_text text = {0};
     det_status status = DET_OK;
-    tool_progress_clear(&app->tool);
     if (e->of[API] != NULL)
         status =
             evaluation_print(e->of[API], both(e) ? EVALUATION_API : EVALUATION_ONLY, e->step, from);
@@ -137,7 +138,12 @@ static int report(struct app *app, const struct evaluations *e, const char *from
     if (status == DET_OK && app->arguments.report_dir != NULL)
         status = detection_files_write(app->tool.context, det_evaluation_evaluator(main_one(e)),
                                        app->arguments.report_dir);
-    return status == DET_OK ? write_json(app, from, e, NULL) : tool_fail(&app->tool, status);
+    if (status != DET_OK)
+        return tool_fail(&app->tool, status);
+    if (app->arguments.json == NULL)
+        return 0;
+    status = append_checkpoint(env, from, e, &text);
+    return write_json(app, status, &text);
 }
 
 /* An exported model knows its own network; weights in training are the config's, which says too whether their moving averages
@@ -168,16 +174,12 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.honour_ignore = a->honour_ignore;
     settings.pictures = pictures;
     settings.progress = progress_evaluating;
-    settings.progress_user = &app->tool;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
         settings.max_det_count = 3;
     }
-    const det_status status = open_summaries(app, form);
-    if (status != DET_OK)
-        return status;
-    settings.summaries = app->summaries[form];
+    DET_TRY_RETURN(eval_run_open(&app->tool, &app->runs[form], config, model, &settings));
     return det_evaluation_run(app->tool.context, config, model, &settings, &e->of[form]);
 }
 
@@ -254,6 +256,9 @@ static int evaluate_records(struct app *app)
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
     int result = 0;
+    for (int form = 0; form < FORMS; form++)
+        app->runs[form] = (struct eval_run){
+            .directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir, .all = a->all};
     if (a->checkpoint != NULL) {
         det_checkpoint_info info;
         status = det_checkpoint_find(app->tool.context, a->checkpoint, &info);
@@ -267,13 +272,14 @@ static int evaluate_records(struct app *app)
                                 : WATCH_FOLLOW,
             .interval_seconds = a->wait_interval,
             .timeout_seconds = a->timeout,
+            .last_step = det_pipeline_config_num_steps(config),
             .evaluate = evaluate_watched,
             .user = &(struct watched){app, config},
         };
         result = checkpoint_watch(&app->tool, &watch);
     }
     for (int form = 0; form < FORMS; form++)
-        det_summary_writer_destroy(&app->summaries[form]);
+        eval_run_close(&app->runs[form]);
     det_pipeline_config_destroy(&config);
     return result;
 }
@@ -292,7 +298,8 @@ static int evaluate_files(struct app *app)
         settings.max_det_count = 3;
         settings.first_row_follows_max_dets = 1;
     }
-    const char *text = NULL;
+    const char *coco_json = NULL;
+    struct det_text text = {0};
     det_status status = det_coco_evaluator_create(app->tool.context, &settings, &evaluator);
     if (status == DET_OK)
         status = det_coco_evaluator_load_ground_truth(evaluator, a->ground_truth);
@@ -304,28 +311,34 @@ static int evaluate_files(struct app *app)
         status = evaluation_print_tables(evaluator);
     if (status == DET_OK && a->report_dir != NULL)
         status = detection_files_write(app->tool.context, evaluator, a->report_dir);
-    if (status == DET_OK)
-        status = det_coco_evaluator_json(evaluator, 0, &text);
-    const int result =
-        status == DET_OK ? write_json(app, NULL, NULL, text) : tool_fail(&app->tool, status);
+    if (status == DET_OK && a->json != NULL)
+        status = det_coco_evaluator_json(evaluator, 0, &coco_json);
+    if (coco_json != NULL)
+        status = det_text_printf(det_context_env(app->tool.context), &text, "{\"coco\": %s}\n",
+                                 coco_json);
+    const int result = coco_json != NULL  ? write_json(app, status, &text)
+                       : status != DET_OK ? tool_fail(&app->tool, status)
+                                          : 0;
     det_coco_evaluator_destroy(&evaluator);
     return result;
 }
 
 int main(int argc, char **argv)
 {
+    console_begin("det-eval");
     struct app app = {
         .tool = TOOL_INIT("det-eval"),
-        .arguments = {.form = "both", .max_dets = 100, .wait_interval = 10, .timeout = 3600},
+        .arguments = {.form = "both", .max_dets = 100, .wait_interval = 10, .timeout = NAN},
     };
     struct arguments *a = &app.arguments;
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
         {"model_dir", OPTION_STRING, &a->model_dir, "DIR",
-         "where curves for TensorBoard go, in eval/; else into the checkpoint_dir, if there is "
-         "one"},
+         "where curves for TensorBoard go, in eval/ or, with other settings or data than the "
+         "training's, in a run beside it; else into the checkpoint_dir, if there is one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
-         "folder whose newest checkpoint is evaluated, then each new one in order"},
+         "folder whose newest checkpoint is evaluated, then each new one in order while a training "
+         "runs there"},
         {"once", OPTION_FLAG, &a->once, NULL, "evaluate the newest checkpoint and end"},
         {"all", OPTION_FLAG, &a->all, NULL,
          "evaluate all checkpoints of the folder, the oldest first, and end"},
@@ -346,14 +359,19 @@ int main(int argc, char **argv)
          "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
          "detections as COCO JSON; those of a later checkpoint replace them"},
-        {"json", OPTION_STRING, &a->json, "FILE", "write the results as JSON, - for stdout"},
+        {"json", OPTION_STRING, &a->json, "FILE",
+         "write the results as JSON, those of a later checkpoint replace them; -: standard output, "
+         "the tables then go to "
+         "standard error"},
         {"ground_truth", OPTION_STRING, &a->ground_truth, "FILE",
          "COCO ground truth JSON, with --detections"},
         {"detections", OPTION_STRING, &a->detections, "FILE", "COCO detections JSON"},
         {"wait_interval", OPTION_DOUBLE, &a->wait_interval, "SECONDS",
          "between looks for a new checkpoint"},
         {"eval_timeout", OPTION_DOUBLE, &a->timeout, "SECONDS",
-         "end when no new checkpoint came for so long"},
+         "end when no new checkpoint came for so long; not given: when no training runs in the "
+         "folder, at the latest "
+         "after 3600 s"},
         TOOL_IMAGE_OPTIONS(&app.tool),
         TOOL_OPTIONS(&app.tool),
         {0},
@@ -366,7 +384,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     const bool files = a->ground_truth != NULL || a->detections != NULL;
     if (files && (a->ground_truth == NULL || a->detections == NULL))
         result = options_error(&options, "--ground_truth and --detections belong together");
@@ -385,9 +403,13 @@ int main(int argc, char **argv)
         result = options_error(&options, "--max_dets: expected 1 to 1000000");
     else if (tool_open(&app.tool, &result)) {
         tool_catch_signals(NULL);
-        result = files ? evaluate_files(&app) : evaluate_records(&app);
+        const det_status status = announce(&app);
+        if (status != DET_OK)
+            result = tool_fail(&app.tool, status);
+        else
+            result = files ? evaluate_files(&app) : evaluate_records(&app);
         tool_close(&app.tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

@@ -1,10 +1,12 @@
 /* det-export: turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "common/console.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/tool.h"
 #include "det/det.h"
 
@@ -15,54 +17,22 @@ struct arguments {
     bool weights;
 };
 
-/* mkdir -p, then DIR/NAME. */
-static bool output_path(struct tool *tool, const char *directory, const char *name, char path[4096])
+/* The config beside the model, unless it is the one that lies there. */
+static det_status copy_config(struct det_env *env, const char *from, const char *to)
 {
-    if ((size_t)snprintf(path, 4096, "%s/%s", directory, name) >= 4096) {
-        tool_error(tool, "%s: path is too long", directory);
-        return false;
-    }
-    for (char *at = path + 1; *at != '\0'; at++) {
-        if (*at != '/')
-            continue;
-        *at = '\0';
-        mkdir(path, 0777); /* a failure shows when the file is written */
-        *at = '/';
-    }
-    return true;
+    struct det_file_map map;
+    if (det_same_file(from, to))
+        return DET_OK;
+    DET_TRY_RETURN(det_file_map_open(env, from, &map));
+    const det_status status = det_write_file(env, to, map.data, map.bytes);
+    det_file_map_close(&map);
+    return status;
 }
 
-static int copy_config(struct tool *tool, const char *from, const char *to)
+static int recalibrating(void *user, int64_t done, int64_t total)
 {
-    char resolved_from[4096], resolved_to[4096];
-    if (realpath(from, resolved_from) != NULL && realpath(to, resolved_to) != NULL &&
-        strcmp(resolved_from, resolved_to) == 0)
-        return 0;
-    char temporary[4200];
-    snprintf(temporary, sizeof temporary, "%s.tmp", to);
-    FILE *in = fopen(from, "rb"), *out = in != NULL ? fopen(temporary, "wb") : NULL;
-    bool good = out != NULL;
-    char buffer[4096];
-    size_t bytes = 0;
-    while (good && (bytes = fread(buffer, 1, sizeof buffer, in)) > 0)
-        good = fwrite(buffer, 1, bytes, out) == bytes;
-    if (in != NULL)
-        good = !ferror(in) && good;
-    if (in != NULL)
-        fclose(in);
-    if (out != NULL)
-        good = fclose(out) == 0 && good;
-    if (good)
-        good = rename(temporary, to) == 0;
-    if (good)
-        return 0;
-    remove(temporary);
-    return tool_error(tool, "%s: cannot copy to %s", from, to);
-}
-
-static int recalibrating(void *tool, int64_t done, int64_t total)
-{
-    tool_progress(tool, "recalibrating %lld/%lld", (long long)done, (long long)total);
+    (void)user;
+    console_progress("recalibrating %lld/%lld", (long long)done, (long long)total);
     return tool_interrupted();
 }
 
@@ -79,10 +49,9 @@ static det_status recalibrate(struct tool *tool, const struct arguments *a,
     settings.image_dir_count = a->images.count;
     settings.images = a->recalibrate_images;
     settings.progress = recalibrating;
-    settings.progress_user = tool;
     const det_status status =
         det_model_recalibrate(tool->context, config, *model, &settings, &recalibrated);
-    tool_progress_clear(tool);
+    console_progress_clear();
     if (status != DET_OK)
         return status;
     tool_log(tool, DET_LOG_INFO, "batch norm statistics taken anew over %lld pictures",
@@ -105,47 +74,50 @@ static void advise(struct tool *tool, const det_model *model)
                  advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
 }
 
-static int export_model(struct tool *tool, const struct arguments *a)
+static det_status export_model(struct tool *tool, const struct arguments *a)
 {
+    static const char model_name[] = "model.det", config_name[] = "pipeline.config";
+    struct det_env *env = det_context_env(tool->context);
     det_pipeline_config *config = NULL;
     det_model *model = NULL;
     det_checkpoint_info from;
-    char model_path[4096], config_path[4096];
-    if (!output_path(tool, a->output, "model.det", model_path) ||
-        !output_path(tool, a->output, "pipeline.config", config_path))
-        return TOOL_EXIT_ERROR;
-    const char *source = a->checkpoint != NULL ? a->checkpoint : a->checkpoint_dir;
-    det_status status = det_pipeline_config_load(tool->context, a->config, &config);
-    if (status == DET_OK)
-        status = det_checkpoint_find(tool->context, source, &from);
-    if (status == DET_OK)
-        status = det_model_load_checkpoint(tool->context, config, from.path, &model);
-    if (status == DET_OK && a->recalibrate.count > 0)
-        status = recalibrate(tool, a, config, &model);
-    if (status == DET_OK && !a->weights)
+    struct stat info;
+    char *model_path = NULL, *config_path = NULL, names[2][CONSOLE_NAME_BYTES];
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &model_path, a->output, model_name));
+    DET_TRY(det_path_join(env, &config_path, a->output, config_name));
+    DET_TRY(det_checkpoint_find(tool->context,
+                                a->checkpoint != NULL ? a->checkpoint : a->checkpoint_dir, &from));
+    DET_TRY(tool_reads_checkpoint(tool, &from));
+    DET_TRY(tool_writes_in(tool, "--output_directory", a->output, model_name));
+    if (!det_same_file(a->config, config_path))
+        DET_TRY(tool_writes_in(tool, "--output_directory", a->output, config_name));
+    DET_TRY(det_pipeline_config_load(tool->context, a->config, &config));
+    DET_TRY(det_model_load_checkpoint(tool->context, config, from.path, &model));
+    if (a->recalibrate.count > 0)
+        DET_TRY(recalibrate(tool, a, config, &model));
+    if (!a->weights)
         advise(tool, model);
-    if (status == DET_OK)
-        status = a->weights ? det_model_save_half(tool->context, model, model_path)
-                            : det_model_export(tool->context, model, model_path);
-    int result = 0;
-    if (status != DET_OK) {
-        result = tool_fail(tool, status);
-    } else {
-        result = copy_config(tool, a->config, config_path);
-        struct stat info;
-        if (result == 0 && stat(model_path, &info) == 0)
-            printf("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n", model_path,
-                   det_model_class_count(model), det_model_input_height(model),
-                   det_model_input_width(model), (long long)det_model_step(model),
-                   (double)info.st_size / 1e6, from.path);
-    }
+    DET_TRY(a->weights ? det_model_save_half(tool->context, model, model_path)
+                       : det_model_export(tool->context, model, model_path));
+    DET_TRY(copy_config(env, a->config, config_path));
+    if (stat(model_path, &info) == 0)
+        console_print("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n",
+                      console_name(names[0], model_path), det_model_class_count(model),
+                      det_model_input_height(model), det_model_input_width(model),
+                      (long long)det_model_step(model), (double)info.st_size / 1e6,
+                      console_name(names[1], from.path));
+fail:
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
-    return result;
+    det_free(env, &model_path);
+    det_free(env, &config_path);
+    return status;
 }
 
 int main(int argc, char **argv)
 {
+    console_begin("det-export");
     struct tool tool = TOOL_INIT("det-export");
     struct arguments a = {.recalibrate_images = DET_RECALIBRATION_IMAGES};
     const struct option table[] = {
@@ -178,7 +150,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     if (a.config == NULL || a.output == NULL ||
         (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
         result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
@@ -190,9 +162,10 @@ int main(int argc, char **argv)
         result = options_error(&options, "--recalibrate_images: expected at least 0");
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(NULL);
-        result = export_model(&tool, &a);
+        const det_status status = export_model(&tool, &a);
+        result = status == DET_OK ? 0 : tool_fail(&tool, status);
         tool_close(&tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

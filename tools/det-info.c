@@ -1,8 +1,10 @@
 /* det-info: what this build is, or what a file holds. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/context.h"
+#include "base/text.h"
+#include "common/console.h"
 #include "common/options.h"
 #include "common/tool.h"
 #include "data/image_codec.h"
@@ -13,12 +15,13 @@
 static void describe_bf16(const char *chosen, const char *missing)
 {
     if (strcmp(chosen, "ref") == 0)
-        printf("  --precision bf16: not by ref\n");
+        console_print("  --precision bf16: not by ref\n");
     else if (strcmp(chosen, "avx512bf16") == 0)
-        printf("  --precision bf16: by the processor's own instructions, faster than f32\n");
+        console_print("  --precision bf16: by the processor's own instructions, faster than f32\n");
     else
-        printf("  --precision bf16: the same answers by widening to f32, slower than f32: %s\n",
-               missing != NULL ? missing : "another instruction set was forced");
+        console_print(
+            "  --precision bf16: the same answers by widening to f32, slower than f32: %s\n",
+            missing != NULL ? missing : "another instruction set was forced");
 }
 
 /* Which CPU code can run here, why not the rest, and what decided. */
@@ -26,56 +29,73 @@ static void describe_cpu(const struct tool *tool)
 {
     const char *missing = NULL, *name = NULL, *best = NULL, *forced = getenv("DET_CPU");
     const char *no_bf16 = NULL, *chosen = NULL;
-    printf("instruction sets of the CPU:\n");
+    console_print("instruction sets of the CPU:\n");
     for (int i = 0; (name = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
-        printf("  %-11s %s\n", name, missing != NULL ? missing : "can be used");
+        console_print("  %-11s %s\n", name, missing != NULL ? missing : "can be used");
         best = missing == NULL ? name : best;
         no_bf16 = missing; /* of the last, avx512bf16 */
     }
     if (strcmp(tool->cpu, "auto") != 0)
-        printf("  chosen: %s, by --cpu\n", chosen = tool->cpu);
+        console_print("  chosen: %s, by --cpu\n", chosen = tool->cpu);
     else if (forced != NULL && forced[0] != '\0' && strcmp(forced, "auto") != 0)
-        printf("  chosen: %s, by the environment variable DET_CPU\n", chosen = forced);
+        console_print("  chosen: %s, by the environment variable DET_CPU\n", chosen = forced);
     else
-        printf("  chosen: %s, the best that can be used (--cpu or DET_CPU force another)\n",
-               chosen = best);
+        console_print("  chosen: %s, the best that can be used (--cpu or DET_CPU force another)\n",
+                      chosen = best);
     describe_bf16(chosen, no_bf16);
-    printf("threads: %d, %s\n", det_context_threads(tool->context),
-           tool->threads > 0 ? "by --threads" : "as many as processors this process may use");
+    console_print("threads: %d, %s\n", det_context_threads(tool->context),
+                  tool->threads > 0 ? "by --threads"
+                                    : "as many as processors this process may use");
 }
 
 static void describe_build(struct tool *tool)
 {
-    printf("libdet %s, licence Apache-2.0\n", det_version_string());
-    printf("device: %s\n", det_context_device(tool->context));
-    printf("backends in this build: %s\n", det_backends());
-    printf("pictures: %s%s%s\n", det_image_formats(),
-           det_webp_missing() != NULL ? "; no WebP: " : "",
-           det_webp_missing() != NULL ? det_webp_missing() : "");
-    printf("video: %s\n", video_about());
+    console_print("libdet %s, licence Apache-2.0\n", det_version_string());
+    console_print("device: %s\n", det_context_device(tool->context));
+    console_print("backends in this build: %s\n", det_backends());
+    console_print("pictures: %s%s%s\n", det_image_formats(),
+                  det_webp_missing() != NULL ? "; no WebP: " : "",
+                  det_webp_missing() != NULL ? det_webp_missing() : "");
+    console_print("video: %s\n", video_about());
     describe_cpu(tool);
+}
+
+static det_status print_classes(struct det_env *env, const det_model *model)
+{
+    struct det_text text = {0};
+    const int32_t count = det_model_class_count(model);
+    det_status status = DET_OK;
+    DET_TRY(det_text_printf(env, &text, "  %d classes:", count));
+    for (int32_t id = 1; id <= count; id++) {
+        DET_TRY(det_text_printf(env, &text, " %d ", id));
+        DET_TRY(det_text_shown(env, &text, det_model_class_name(model, id)));
+        DET_TRY(det_text_append(env, &text, id < count ? "," : "\n", 1));
+    }
+    console_print_text(text.data);
+fail:
+    det_text_free(env, &text);
+    return status;
 }
 
 static int describe_model(struct tool *tool, const char *path)
 {
     det_model *model = NULL;
-    const det_status status = det_model_load(tool->context, path, &model);
+    det_status status = det_model_load(tool->context, path, &model);
     if (status != DET_OK)
         return tool_fail(tool, status);
-    printf("%s: %s\n", path,
-           det_model_is_folded(model) ? "model for inference" : "training checkpoint");
-    printf("  input %d x %d, %d anchors, %lld weights, step %lld\n", det_model_input_height(model),
-           det_model_input_width(model), det_model_anchor_count(model),
-           (long long)det_model_parameter_count(model), (long long)det_model_step(model));
+    char name[CONSOLE_NAME_BYTES];
+    console_print("%s: %s\n", console_name(name, path),
+                  det_model_is_folded(model) ? "model for inference" : "training checkpoint");
+    console_print("  input %d x %d, %d anchors, %lld weights, step %lld\n",
+                  det_model_input_height(model), det_model_input_width(model),
+                  det_model_anchor_count(model), (long long)det_model_parameter_count(model),
+                  (long long)det_model_step(model));
     if (det_model_recalibrated_images(model) > 0)
-        printf("  batch norm statistics taken anew over %lld pictures\n",
-               (long long)det_model_recalibrated_images(model));
-    printf("  %d classes:", det_model_class_count(model));
-    for (int32_t id = 1; id <= det_model_class_count(model); id++)
-        printf(" %d %s%s", id, det_model_class_name(model, id),
-               id < det_model_class_count(model) ? "," : "\n");
+        console_print("  batch norm statistics taken anew over %lld pictures\n",
+                      (long long)det_model_recalibrated_images(model));
+    status = print_classes(det_context_env(tool->context), model);
     det_model_destroy(&model);
-    return 0;
+    return status == DET_OK ? 0 : tool_fail(tool, status);
 }
 
 static int describe_config(struct tool *tool, const char *path)
@@ -84,18 +104,22 @@ static int describe_config(struct tool *tool, const char *path)
     const det_status status = det_pipeline_config_load(tool->context, path, &config);
     if (status != DET_OK)
         return tool_fail(tool, status);
-    printf("%s: SSD MobileNetV2 FPN, %d classes, %d x %d\n", path,
-           det_pipeline_config_num_classes(config), det_pipeline_config_input_height(config),
-           det_pipeline_config_input_width(config));
-    printf("  batch size %u, %u steps, learning rate %g\n", det_pipeline_config_batch_size(config),
-           det_pipeline_config_num_steps(config),
-           (double)det_pipeline_config_learning_rate(config));
-    printf("  label map %s\n", det_pipeline_config_label_map_path(config));
+    char name[CONSOLE_NAME_BYTES];
+    console_print("%s: SSD MobileNetV2 FPN, %d classes, %d x %d\n", console_name(name, path),
+                  det_pipeline_config_num_classes(config), det_pipeline_config_input_height(config),
+                  det_pipeline_config_input_width(config));
+    console_print("  batch size %u, %u steps, learning rate %g\n",
+                  det_pipeline_config_batch_size(config), det_pipeline_config_num_steps(config),
+                  (double)det_pipeline_config_learning_rate(config));
+    console_print("  label map %s\n",
+                  console_name(name, det_pipeline_config_label_map_path(config)));
     for (size_t i = 0; i < det_pipeline_config_train_path_count(config); i++)
-        printf("  train %s\n", det_pipeline_config_train_path(config, i));
+        console_print("  train %s\n",
+                      console_name(name, det_pipeline_config_train_path(config, i)));
     for (size_t i = 0; i < det_pipeline_config_eval_path_count(config); i++)
-        printf("  eval %s\n", det_pipeline_config_eval_path(config, i));
-    printf("  fine-tune checkpoint %s\n", det_pipeline_config_fine_tune_checkpoint(config));
+        console_print("  eval %s\n", console_name(name, det_pipeline_config_eval_path(config, i)));
+    console_print("  fine-tune checkpoint %s\n",
+                  console_name(name, det_pipeline_config_fine_tune_checkpoint(config)));
     det_pipeline_config_destroy(&config);
     return 0;
 }
@@ -108,6 +132,7 @@ static bool ends_with(const char *text, const char *ending)
 
 int main(int argc, char **argv)
 {
+    console_begin("det-info");
     struct tool tool = TOOL_INIT("det-info");
     const struct option table[] = {TOOL_OPTIONS(&tool), {0}};
     struct options options = {
@@ -120,7 +145,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     if (tool_open(&tool, &result)) {
         if (options.positional.count == 0)
             describe_build(&tool);
@@ -135,5 +160,5 @@ int main(int argc, char **argv)
         tool_close(&tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

@@ -1,17 +1,53 @@
 /* det-plot: a training's curves, figures and pictures as one HTML page. */
-#include <stdio.h>
+#include <string.h>
 
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "common/console.h"
 #include "common/options.h"
-#include "common/tool.h"
+#include "common/output.h"
 #include "det/det.h"
+
+/* The folder's runs are its inputs. */
+static det_status announce(struct tool *tool, const char *folder, const char *page)
+{
+    static const char *const events[] = {"train/events.out.", "eval/events.out."};
+    struct det_env *env = det_context_env(tool->context);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        char *beginning = NULL;
+        DET_TRY_RETURN(det_path_join(env, &beginning, folder, events[i]));
+        const det_status status = tool_reads_all(tool, beginning);
+        det_free(env, &beginning);
+        DET_TRY_RETURN(status);
+    }
+    return tool_writes(tool, "--output", page);
+}
+
+static int plot(struct tool *tool, const char *folder, const char *output)
+{
+    struct det_env *env = det_context_env(tool->context);
+    char name[CONSOLE_NAME_BYTES], *page = NULL;
+    det_status status = DET_OK;
+    DET_TRY(output != NULL ? det_strdup(env, &page, output)
+                           : det_path_join(env, &page, folder, "report.html"));
+    DET_TRY(announce(tool, folder, page));
+    DET_TRY(det_plot_write(tool->context, folder, output_path(page)));
+    if (strcmp(page, "-") != 0)
+        console_print("%s\n", console_name(name, page));
+fail:
+    det_free(env, &page);
+    return status == DET_OK ? 0 : tool_fail(tool, status);
+}
 
 int main(int argc, char **argv)
 {
+    console_begin("det-plot");
     struct tool tool = TOOL_INIT_WITHOUT_DEVICE("det-plot");
     const char *output = NULL;
     const struct option table[] = {
         {"output", OPTION_STRING, &output, "FILE",
-         "the page; not given: report.html in the folder"},
+         "the page; not given: report.html in the folder; -: standard output"},
         TOOL_IMAGE_OPTIONS(&tool),
         TOOL_LOG_OPTIONS(&tool),
         {0},
@@ -29,21 +65,13 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     if (options.positional.count != 1) {
         result = options_error(&options, "a folder is needed");
     } else if (tool_open(&tool, &result)) {
-        const char *folder = options.positional.values[0];
-        char beside[4200];
-        snprintf(beside, sizeof beside, "%s/report.html", folder);
-        const char *path = output != NULL ? output : beside;
-        const det_status status = det_plot_write(tool.context, folder, path);
-        if (status != DET_OK)
-            result = tool_fail(&tool, status);
-        else
-            printf("%s\n", path);
+        result = plot(&tool, options.positional.values[0], output);
         tool_close(&tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

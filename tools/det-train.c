@@ -1,7 +1,7 @@
 /* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py has them. */
-#include <stdio.h>
 #include <string.h>
 
+#include "common/console.h"
 #include "common/options.h"
 #include "common/progress.h"
 #include "common/tool.h"
@@ -41,7 +41,6 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
     const long long step = (long long)det_trainer_steps_done(trainer);
     det_trainer_best best;
     det_trainer_get_best(trainer, &best);
-    tool_progress_clear(tool);
     if (tool_interrupted())
         tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
                  step);
@@ -55,8 +54,7 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
     progress_sum(progress);
 }
 
-static void trainer_settings(struct tool *tool, const struct arguments *a,
-                             det_trainer_settings *settings)
+static void trainer_settings(const struct arguments *a, det_trainer_settings *settings)
 {
     det_trainer_settings_default(settings);
     settings->model_dir = a->model_dir;
@@ -78,7 +76,6 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->evaluation.image_dir_count = a->images.count;
     settings->evaluation.max_images = a->eval_max_images;
     settings->evaluation.progress = progress_evaluating;
-    settings->evaluation.progress_user = tool;
     settings->keep_best = a->keep_best;
     settings->patience = (int32_t)a->patience;
     settings->min_delta = a->min_delta;
@@ -99,10 +96,11 @@ static int replay(struct tool *tool, const struct arguments *a)
     det_pipeline_config_destroy(&config);
     if (status != DET_OK)
         return tool_fail(tool, status);
-    printf("step %lld is finite here: total loss %.6g (localization %.6g, classification %.6g, "
-           "regularization %.6g), norm of the gradient %.6g\n",
-           (long long)report.step, report.total_loss, report.localization_loss,
-           report.classification_loss, report.regularization_loss, report.gradient_norm);
+    console_print(
+        "step %lld is finite here: total loss %.6g (localization %.6g, classification %.6g, "
+        "regularization %.6g), norm of the gradient %.6g\n",
+        (long long)report.step, report.total_loss, report.localization_loss,
+        report.classification_loss, report.regularization_loss, report.gradient_norm);
     return 0;
 }
 
@@ -132,7 +130,8 @@ static int train(struct tool *tool, const struct arguments *a)
     struct progress progress = {
         .tool = tool, .log_every = a->log_every, .eval_every = a->eval_every};
     int result = 0;
-    trainer_settings(tool, a, &settings);
+    console_outlive_output();
+    trainer_settings(a, &settings);
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
@@ -146,7 +145,6 @@ static int train(struct tool *tool, const struct arguments *a)
         if (status == DET_OK) {
             finish(tool, a, &progress, trainer);
         } else {
-            tool_progress_clear(tool);
             result = tool_fail(tool, status);
         }
     }
@@ -157,6 +155,7 @@ static int train(struct tool *tool, const struct arguments *a)
 
 int main(int argc, char **argv)
 {
+    console_begin("det-train");
     struct tool tool = TOOL_INIT("det-train");
     struct arguments a = {
         .checkpoint_every = 1000,
@@ -242,7 +241,7 @@ int main(int argc, char **argv)
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
-        return result;
+        return console_end(result);
     if (a.config == NULL || (a.model_dir == NULL && a.replay == NULL))
         result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
@@ -262,5 +261,5 @@ int main(int argc, char **argv)
         tool_close(&tool);
     }
     options_free(&options);
-    return result;
+    return console_end(result);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/utf8.h"
+
 /* A training step reads and writes hundreds of megabytes a few times each: with pages of 4 KB the
  * processor spends some percents of its time on finding them. */
 #define HUGE_PAGE ((size_t)2 << 20)
@@ -63,15 +65,18 @@ const char *det_status_text(det_status status)
     return index >= 0 && index < (int)DET_STATUS_COUNT_ ? texts[index] : "unknown status";
 }
 
+/* Longer than what is kept of it, so that it is not cut within a character. */
+enum { RAW_BYTES = 4 * DET_ERROR_BYTES };
+
 det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
 {
     /* A fresh buffer, so that the old message may be one of the arguments. */
-    char message[DET_ERROR_BYTES];
+    char message[RAW_BYTES];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    memcpy(env->error, message, sizeof message);
+    det_utf8_shown(env->error, sizeof env->error, message, false);
     return status;
 }
 
@@ -122,10 +127,11 @@ void det_log(const struct det_env *env, det_log_level level, const char *format,
 {
     if (env->logger.write == NULL)
         return;
-    char message[DET_ERROR_BYTES * 2];
+    char message[RAW_BYTES], shown[DET_ERROR_BYTES * 2];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    env->logger.write(env->logger.user, level, message);
+    det_utf8_shown(shown, sizeof shown, message, false);
+    env->logger.write(env->logger.user, level, shown);
 }

@@ -17,12 +17,15 @@
 
 #define DET_ERROR_BYTES 1024
 
+struct det_guard;
+
 struct det_env {
     det_allocator allocator;
     det_logger logger;
     struct det_limits limits;
     struct det_budget budget;
     char error[DET_ERROR_BYTES];
+    struct det_guard *guard; /* base/guard.h; NULL: nothing is guarded */
 };
 
 #define DET_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
@@ -30,12 +33,13 @@ struct det_env {
 /* An env with the C library's allocator, no logger and the default limits. */
 void det_env_default(struct det_env *env);
 
-/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own. */
+/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own, no guard. */
 void det_env_fork(struct det_env *env, const struct det_env *from);
 void det_env_adopt_error(struct det_env *env, const struct det_env *from);
 
 /* Records the message (truncated at DET_ERROR_BYTES) and returns `status`, so that callers can
- * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. */
+ * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. A message is one line that is fit to be shown: what a name in
+ * it holds of control characters comes out escaped (base/utf8.h); that of a log line too. */
 det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
     DET_PRINTF(3, 4);
 

@@ -10,9 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
-
-#define WRITER_BUFFER_BYTES ((size_t)1 << 18)
 
 static const uint8_t empty_file[DET_ALIGNMENT];
 
@@ -96,6 +95,7 @@ det_status det_file_map_open(struct det_env *env, const char *path, struct det_f
 {
     struct det_file file;
     *map = (struct det_file_map){.data = empty_file};
+    DET_TRY_RETURN(det_guard_reading(env, path));
     DET_TRY_RETURN(det_file_open(env, path, &file));
     const struct det_budget before = det_budget_open(env, path);
     const det_status status = file.bytes > 0 ? read_whole(env, path, &file, map) : DET_OK;
@@ -111,124 +111,6 @@ void det_file_map_close(struct det_file_map *map)
     *map = (struct det_file_map){.data = empty_file};
 }
 
-det_status det_writer_open(struct det_env *env, const char *path, struct det_writer *writer)
-{
-    *writer = (struct det_writer){.descriptor = -1};
-    det_status status = DET_OK;
-    DET_TRY(det_strdup(env, &writer->path, path));
-    DET_TRY(det_format(env, &writer->temporary_path, "%s.tmp-%ld", path, (long)getpid()));
-    DET_TRY(det_alloc_raw(env, &writer->buffer, WRITER_BUFFER_BYTES, 1, "write buffer"));
-    writer->descriptor =
-        open(writer->temporary_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (writer->descriptor < 0)
-        DET_TRY(det_fail_errno(env, errno, "%s: cannot create", writer->temporary_path));
-    return DET_OK;
-fail:
-    det_writer_discard(env, writer);
-    return status;
-}
-
-static det_status write_all(struct det_env *env, struct det_writer *writer, const uint8_t *data,
-                            size_t bytes)
-{
-    while (bytes > 0) {
-        const ssize_t written = write(writer->descriptor, data, bytes);
-        if (written < 0) {
-            if (errno == EINTR)
-                continue;
-            return det_fail_errno(env, errno, "%s: cannot write", writer->path);
-        }
-        data += written;
-        bytes -= (size_t)written;
-    }
-    return DET_OK;
-}
-
-static det_status flush(struct det_env *env, struct det_writer *writer)
-{
-    const size_t bytes = writer->used;
-    writer->used = 0;
-    return write_all(env, writer, writer->buffer, bytes);
-}
-
-det_status det_writer_write(struct det_env *env, struct det_writer *writer, const void *data,
-                            size_t bytes)
-{
-    writer->offset += bytes;
-    if (bytes >= WRITER_BUFFER_BYTES) {
-        DET_TRY_RETURN(flush(env, writer));
-        return write_all(env, writer, data, bytes);
-    }
-    if (writer->used + bytes > WRITER_BUFFER_BYTES)
-        DET_TRY_RETURN(flush(env, writer));
-    if (bytes > 0)
-        memcpy(writer->buffer + writer->used, data, bytes);
-    writer->used += bytes;
-    return DET_OK;
-}
-
-/* The new name is only safe on disk when its folder is. */
-static det_status sync_directory_of(struct det_env *env, const char *path)
-{
-    char *directory = NULL;
-    DET_TRY_RETURN(det_path_directory(env, &directory, path));
-    det_status status = DET_OK;
-    const int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0)
-        status = det_fail_errno(env, errno, "%s: cannot open", directory);
-    /* EINVAL: the file system cannot sync folders (some network ones), nothing more to be done. */
-    else if (fsync(descriptor) != 0 && errno != EINVAL)
-        status = det_fail_errno(env, errno, "%s: cannot sync", directory);
-    if (descriptor >= 0)
-        close(descriptor);
-    det_free(env, &directory);
-    return status;
-}
-
-det_status det_writer_commit(struct det_env *env, struct det_writer *writer)
-{
-    det_status status = DET_OK;
-    DET_TRY(flush(env, writer));
-    if (fsync(writer->descriptor) != 0)
-        DET_TRY(det_fail_errno(env, errno, "%s: cannot sync", writer->path));
-    const int closed = close(writer->descriptor);
-    writer->descriptor = -1;
-    if (closed != 0)
-        DET_TRY(det_fail_errno(env, errno, "%s: cannot close", writer->path));
-    if (rename(writer->temporary_path, writer->path) != 0)
-        DET_TRY(det_fail_errno(env, errno, "%s: cannot rename to %s", writer->temporary_path,
-                               writer->path));
-    det_free(env, &writer->temporary_path); /* committed: nothing to remove */
-    DET_TRY(sync_directory_of(env, writer->path));
-fail:
-    det_writer_discard(env, writer);
-    return status;
-}
-
-void det_writer_discard(struct det_env *env, struct det_writer *writer)
-{
-    if (writer->descriptor >= 0)
-        close(writer->descriptor);
-    writer->descriptor = -1;
-    if (writer->temporary_path != NULL)
-        unlink(writer->temporary_path);
-    det_free(env, &writer->temporary_path);
-    det_free(env, &writer->path);
-    det_free(env, &writer->buffer);
-}
-
-det_status det_write_file(struct det_env *env, const char *path, const void *data, size_t bytes)
-{
-    struct det_writer writer;
-    DET_TRY_RETURN(det_writer_open(env, path, &writer));
-    const det_status status = det_writer_write(env, &writer, data, bytes);
-    if (status != DET_OK) {
-        det_writer_discard(env, &writer);
-        return status;
-    }
-    return det_writer_commit(env, &writer);
-}
-
 bool det_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -240,9 +122,18 @@ bool det_is_directory(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool det_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
 det_status det_make_directories(struct det_env *env, const char *path)
 {
     char *copy = NULL;
+    if (det_guard_rehearses(env))
+        return DET_OK;
     DET_TRY_RETURN(det_strdup(env, &copy, path));
     det_status status = DET_OK;
     for (char *end = copy + (copy[0] == '/');; end++) {

@@ -1,8 +1,8 @@
-/* io.h: files. Reading copies, writing is atomic: a reader never sees half a file, a full disk never costs the old one. */
+/* io.h: files and folders. Reading copies, writing (writer.h) replaces a file whole. */
 #ifndef DET_BASE_IO_H
 #define DET_BASE_IO_H
 
-#include "base/env.h"
+#include "base/writer.h"
 
 /* A whole file in memory. data is never NULL (an empty file has bytes == 0), and zeros lie behind it up to the next
  * multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped file or writes to it in place ends the
@@ -30,28 +30,10 @@ det_status det_file_read_at(struct det_env *env, const char *path, const struct 
                             uint64_t offset, void *to, size_t bytes);
 void det_file_close(struct det_file *file);
 
-/* Writes `path` through `path.tmp-PID`: data + fsync, rename, fsync of the folder. Until det_writer_commit() the old
- * file stands; det_writer_discard() (also after a failure) removes the temporary one. */
-struct det_writer {
-    int descriptor; /* -1 when closed */
-    char *path;
-    char *temporary_path;
-    uint8_t *buffer;
-    size_t used;
-    uint64_t offset; /* bytes written so far, buffered ones included */
-};
-
-det_status det_writer_open(struct det_env *env, const char *path, struct det_writer *writer);
-det_status det_writer_write(struct det_env *env, struct det_writer *writer, const void *data,
-                            size_t bytes);
-det_status det_writer_commit(struct det_env *env, struct det_writer *writer);
-void det_writer_discard(struct det_env *env, struct det_writer *writer);
-
-/* All of it at once. */
-det_status det_write_file(struct det_env *env, const char *path, const void *data, size_t bytes);
-
 bool det_file_exists(const char *path);
 bool det_is_directory(const char *path);
+/* Both are there and are one file, by whatever names. */
+bool det_same_file(const char *a, const char *b);
 /* mkdir -p. */
 det_status det_make_directories(struct det_env *env, const char *path);
 

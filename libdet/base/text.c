@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/utf8.h"
 
 static det_status reserve(struct det_env *env, struct det_text *text, size_t bytes)
 {
@@ -95,24 +96,45 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return det_use_point(buffer);
 }
 
+/* The character's own bytes, U+FFFD for a byte that is none. Moves *text on. */
+static det_status append_character(struct det_env *env, struct det_text *text, const char **value)
+{
+    uint32_t code = 0;
+    const size_t bytes = det_utf8_next(*value, &code);
+    const det_status status = bytes > 0 ? det_text_append(env, text, *value, bytes)
+                                        : det_text_append(env, text, "\xef\xbf\xbd", 3);
+    *value += bytes > 0 ? bytes : 1;
+    return status;
+}
+
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
 {
     DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    for (const char *c = value; *c != '\0'; c++) {
-        const unsigned char byte = (unsigned char)*c;
+    while (*value != '\0') {
+        const unsigned char byte = (unsigned char)*value;
         if (byte == '"' || byte == '\\')
             DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
         else if (byte < 0x20)
             DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
-        else
-            DET_TRY_RETURN(det_text_append(env, text, c, 1));
+        else {
+            DET_TRY_RETURN(append_character(env, text, &value));
+            continue;
+        }
+        value++;
     }
     return det_text_append(env, text, "\"", 1);
 }
 
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
+{
+    while (*value != '\0')
+        DET_TRY_RETURN(append_character(env, text, &value));
+    return DET_OK;
+}
+
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
 {
-    for (; *value != '\0'; value++) {
+    while (*value != '\0') {
         const unsigned char c = (unsigned char)*value;
         const char *entity = c == '&'    ? "&amp;"
                              : c == '<'  ? "&lt;"
@@ -121,8 +143,50 @@ det_status det_text_xml(struct det_env *env, struct det_text *text, const char *
                              : c == '\'' ? "&apos;"
                              : c < ' '   ? "?"
                                          : NULL;
-        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
-                                      : det_text_append(env, text, value, 1));
+        /* The two characters of Unicode that XML has not. */
+        if (strncmp(value, "\xef\xbf\xbe", 3) == 0 || strncmp(value, "\xef\xbf\xbf", 3) == 0) {
+            entity = "?";
+            value += 2;
+        }
+        if (entity == NULL) {
+            DET_TRY_RETURN(append_character(env, text, &value));
+            continue;
+        }
+        DET_TRY_RETURN(det_text_append(env, text, entity, strlen(entity)));
+        value++;
     }
     return DET_OK;
+}
+
+det_status det_text_shown(struct det_env *env, struct det_text *text, const char *value)
+{
+    size_t most = 0;
+    if (!det_size_mul(strlen(value), DET_UTF8_SHOWN_BYTES, &most))
+        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "text is too long");
+    DET_TRY_RETURN(reserve(env, text, most));
+    text->length += det_utf8_shown(text->data + text->length, most + 1, value, false);
+    return DET_OK;
+}
+
+det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const char *value)
+{
+    struct det_text shown = {0};
+    det_status status = det_text_shown(env, &shown, value);
+    if (status == DET_OK)
+        status = det_text_xml(env, text, shown.data);
+    det_text_free(env, &shown);
+    return status;
+}
+
+det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,
+                           size_t width)
+{
+    size_t at = text->length, used = 0;
+    uint32_t code = 0;
+    DET_TRY_RETURN(det_text_shown(env, text, value));
+    for (; used < width && text->data[at] != '\0'; used++)
+        at += det_utf8_next(text->data + at, &code);
+    text->length = at;
+    text->data[at] = '\0';
+    return det_text_printf(env, text, "%*s", (int)(width - used), "");
 }

@@ -26,11 +26,24 @@ char *det_format_double(char buffer[32], double value);
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
 
-/* Appends a JSON string literal with quotes. */
+/* Appends a JSON string literal with quotes. JSON is UTF-8: a byte that is none becomes U+FFFD. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
-/* Appends text for between tags or in quotes of XML. XML 1.0 has no control characters but tab and line ends: any of them becomes
- * '?'. */
+/* Appends text as UTF-8: a byte that is none becomes U+FFFD. */
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
+
+/* Appends text for between tags or in quotes of XML and HTML, well-formed whatever `value` holds: control characters, tab and
+ * line ends among them, become '?', a byte that is no UTF-8 U+FFFD. */
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
+
+/* Appends what a text from outside looks like to people (base/utf8.h): for messages and tables. */
+det_status det_text_shown(struct det_env *env, struct det_text *text, const char *value);
+/* The same in XML and HTML, for pages and pictures. */
+det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const char *value);
+/* The same as a column of a table: cut or filled up with blanks to `width` characters. A table's column of names is as wide as
+ * the widest by det_utf8_shown_length(), at most DET_WIDEST_NAME. */
+enum { DET_WIDEST_NAME = 40 };
+det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,
+                           size_t width);
 
 #endif

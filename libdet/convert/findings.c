@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 static const struct {
     const char *name;
     enum det_severity severity;
@@ -23,7 +25,7 @@ enum det_severity det_rule_severity(enum det_rule rule)
 
 void det_finding(struct det_findings *findings, enum det_rule rule, const char *format, ...)
 {
-    char message[DET_ERROR_BYTES];
+    char raw[2 * DET_ERROR_BYTES], message[DET_ERROR_BYTES];
     findings->counts[rule]++;
     if (rules[rule].severity == DET_SEVERITY_ERROR)
         findings->errors++;
@@ -33,7 +35,8 @@ void det_finding(struct det_findings *findings, enum det_rule rule, const char *
         return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    vsnprintf(raw, sizeof raw, format, arguments);
     va_end(arguments);
+    det_utf8_shown(message, sizeof message, raw, false);
     findings->report(findings->user, rule, message);
 }

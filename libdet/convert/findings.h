@@ -52,7 +52,7 @@ enum det_severity det_rule_severity(enum det_rule rule);
 struct det_findings {
     size_t counts[DET_RULE_COUNT];
     size_t errors, warnings;
-    /* Gets each finding: `message` begins with file, record and box. NULL: only counted. */
+    /* Gets each finding: `message`, one line fit to be shown, begins with file, record and box. NULL: only counted. */
     void (*report)(void *user, enum det_rule rule, const char *message);
     void *user;
 };

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "convert/stats.h"
 #include "convert/writers.h"
 
@@ -23,32 +24,37 @@ static const char *rounded(char buffer[32], double value, double step)
     return det_format_pixels(buffer, floor(value / step + .5) * step);
 }
 
+static size_t wider(size_t width, const char *name)
+{
+    const size_t length = det_utf8_shown_length(name);
+    return length > width ? length : width;
+}
+
 /* Width of the widest name, at least that of the heading. */
-static int name_width(const struct det_annotations *set, const struct det_set_stats *stats)
+static size_t name_width(const struct det_annotations *set, const struct det_set_stats *stats)
 {
     size_t width = strlen("class");
     for (size_t s = 0; s < lines_of(stats); s++)
-        width =
-            strlen(split_name(set, stats, s)) > width ? strlen(split_name(set, stats, s)) : width;
+        width = wider(width, split_name(set, stats, s));
     for (size_t k = 0; k < stats->class_count; k++)
-        width = strlen(set->classes.paths[k]) > width ? strlen(set->classes.paths[k]) : width;
-    return width > 40 ? 40 : (int)width;
+        width = wider(width, set->classes.paths[k]);
+    return width > DET_WIDEST_NAME ? DET_WIDEST_NAME : width;
 }
 
 static det_status put_splits(struct det_env *env, const struct det_annotations *set,
-                             const struct det_set_stats *stats, int width, struct det_text *text)
+                             const struct det_set_stats *stats, size_t width, struct det_text *text)
 {
     char n[8][32];
-    DET_TRY_RETURN(det_text_printf(env, text, "%-*s %8s %8s %9s %10s   %-21s %-17s %s\n", width,
-                                   "split", "images", "boxes", "no boxes", "duplicates",
-                                   "boxes/image 50% 95% max", "width 5% 50% 95%",
-                                   "height 5% 50% 95%"));
+    DET_TRY_RETURN(det_text_column(env, text, "split", width));
+    DET_TRY_RETURN(det_text_printf(env, text, " %8s %8s %9s %10s   %-21s %-17s %s\n", "images",
+                                   "boxes", "no boxes", "duplicates", "boxes/image 50% 95% max",
+                                   "width 5% 50% 95%", "height 5% 50% 95%"));
     for (size_t s = 0; s < lines_of(stats); s++) {
         const struct det_split_stats *p = &stats->splits[s];
+        DET_TRY_RETURN(det_text_column(env, text, split_name(set, stats, s), width));
         DET_TRY_RETURN(det_text_printf(
-            env, text,
-            "%-*.40s %8zu %8zu %9zu %10zu   %11s %3s %3s %3s   %8s %4s %4s %9s %4s %4s\n", width,
-            split_name(set, stats, s), p->images, p->objects, p->without_objects, p->duplicates, "",
+            env, text, " %8zu %8zu %9zu %10zu   %11s %3s %3s %3s   %8s %4s %4s %9s %4s %4s\n",
+            p->images, p->objects, p->without_objects, p->duplicates, "",
             rounded(n[0], p->per_image.median, 1), rounded(n[1], p->per_image.q95, 1),
             rounded(n[7], p->per_image.most, 1), rounded(n[2], p->width_px.q05, 1),
             rounded(n[3], p->width_px.median, 1), rounded(n[4], p->width_px.q95, 1),
@@ -59,22 +65,26 @@ static det_status put_splits(struct det_env *env, const struct det_annotations *
 }
 
 static det_status put_classes(struct det_env *env, const struct det_annotations *set,
-                              const struct det_set_stats *stats, size_t s, int width,
+                              const struct det_set_stats *stats, size_t s, size_t width,
                               struct det_text *text)
 {
     char n[6][32];
-    DET_TRY_RETURN(det_text_printf(env, text, "\n%s\n%-*s %8s %8s %7s %7s %7s   %-21s %s\n",
-                                   split_name(set, stats, s), width, "class", "boxes", "images",
-                                   "small", "medium", "large", "side px 5% 50% 95%",
+    DET_TRY_RETURN(det_text_append(env, text, "\n", 1));
+    DET_TRY_RETURN(det_text_shown(env, text, split_name(set, stats, s)));
+    DET_TRY_RETURN(det_text_append(env, text, "\n", 1));
+    DET_TRY_RETURN(det_text_column(env, text, "class", width));
+    DET_TRY_RETURN(det_text_printf(env, text, " %8s %8s %7s %7s %7s   %-21s %s\n", "boxes",
+                                   "images", "small", "medium", "large", "side px 5% 50% 95%",
                                    "width/height 5% 50% 95%"));
     for (size_t k = 0; k < stats->class_count; k++) {
         const struct det_class_stats *c = &stats->splits[s].classes[k];
+        DET_TRY_RETURN(det_text_column(env, text, set->classes.paths[k], width));
         DET_TRY_RETURN(det_text_printf(
-            env, text, "%-*.40s %8zu %8zu %7zu %7zu %7zu   %9s %5s %5s   %12s %5s %5s\n", width,
-            set->classes.paths[k], c->objects, c->images, c->small, c->medium, c->large,
-            rounded(n[0], c->side_px.q05, 1), rounded(n[1], c->side_px.median, 1),
-            rounded(n[2], c->side_px.q95, 1), rounded(n[3], c->aspect.q05, .01),
-            rounded(n[4], c->aspect.median, .01), rounded(n[5], c->aspect.q95, .01)));
+            env, text, " %8zu %8zu %7zu %7zu %7zu   %9s %5s %5s   %12s %5s %5s\n", c->objects,
+            c->images, c->small, c->medium, c->large, rounded(n[0], c->side_px.q05, 1),
+            rounded(n[1], c->side_px.median, 1), rounded(n[2], c->side_px.q95, 1),
+            rounded(n[3], c->aspect.q05, .01), rounded(n[4], c->aspect.median, .01),
+            rounded(n[5], c->aspect.q95, .01)));
     }
     return DET_OK;
 }
@@ -82,7 +92,7 @@ static det_status put_classes(struct det_env *env, const struct det_annotations 
 det_status det_set_stats_table(struct det_env *env, const struct det_annotations *set,
                                const struct det_set_stats *stats, struct det_text *text)
 {
-    const int width = name_width(set, stats);
+    const size_t width = name_width(set, stats);
     DET_TRY_RETURN(put_splits(env, set, stats, width, text));
     for (size_t s = 0; s < lines_of(stats); s++)
         DET_TRY_RETURN(put_classes(env, set, stats, s, width, text));

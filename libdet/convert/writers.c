@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "data/exif.h"
 
@@ -156,7 +157,8 @@ det_status det_write_image_file(struct det_env *env, const struct det_write_sett
     DET_TRY(det_path_join(env, &directory, settings->directory, folder));
     DET_TRY(det_make_directories(env, directory));
     DET_TRY(det_path_join(env, &path, directory, name));
-    DET_TRY(det_written_image_open(env, image, false, &written));
+    if (!det_guard_rehearses(env))
+        DET_TRY(det_written_image_open(env, image, false, &written));
     DET_TRY(det_write_file(env, path, written.data, written.bytes));
     if (written.encoded)
         counts->encoded++;

@@ -19,41 +19,6 @@ char *det_format_float(char buffer[32], float value)
     return det_use_point(buffer);
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 when it is not one (overlong forms, surrogates). */
-static size_t utf8_length(const unsigned char *text)
-{
-    const unsigned char first = text[0];
-    const size_t length = first < 0x80                    ? 1
-                          : first >= 0xC2 && first < 0xE0 ? 2
-                          : first >= 0xE0 && first < 0xF0 ? 3
-                          : first >= 0xF0 && first < 0xF5 ? 4
-                                                          : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    if ((first == 0xE0 && text[1] < 0xA0) || (first == 0xED && text[1] > 0x9F) ||
-        (first == 0xF0 && text[1] < 0x90) || (first == 0xF4 && text[1] > 0x8F))
-        return 0;
-    return length;
-}
-
-/* File names are bytes, JSON is UTF-8: a byte that is no part of a character becomes U+FFFD. */
-static det_status append_string(struct det_env *env, struct det_text *text, const char *value)
-{
-    struct det_text clean = {0};
-    det_status status = det_text_append(env, &clean, "", 0);
-    while (status == DET_OK && *value != '\0') {
-        const size_t length = utf8_length((const unsigned char *)value);
-        status = length > 0 ? det_text_append(env, &clean, value, length)
-                            : det_text_append(env, &clean, "\xEF\xBF\xBD", 3);
-        value += length > 0 ? length : 1;
-    }
-    if (status == DET_OK)
-        status = det_text_json_string(env, text, clean.data);
-    det_text_free(env, &clean);
-    return status;
-}
-
 static det_status append_box(struct det_env *env, struct det_text *text, const char *key,
                              const float box[4])
 {
@@ -77,7 +42,7 @@ static det_status append_detection(struct det_env *env, struct det_text *text,
     if (track_id != 0)
         DET_TRY_RETURN(det_text_printf(env, text, "\"track_id\":%lld,", (long long)track_id));
     DET_TRY_RETURN(det_text_printf(env, text, "\"class_id\":%d,\"class\":", d->class_id));
-    DET_TRY_RETURN(append_string(env, text, name != NULL ? name : fallback));
+    DET_TRY_RETURN(det_text_json_string(env, text, name != NULL ? name : fallback));
     DET_TRY_RETURN(det_text_printf(env, text, ",\"score\":%s", det_format_float(number, d->score)));
     DET_TRY_RETURN(append_box(env, text, "box_px", box_px));
     DET_TRY_RETURN(append_box(env, text, "box", box));
@@ -90,7 +55,7 @@ det_status det_results_frame_json(struct det_env *env, struct det_text *text,
 {
     char time[32];
     DET_TRY_RETURN(det_text_printf(env, text, frame->of_video ? "{\"video\":" : "{\"image\":"));
-    DET_TRY_RETURN(append_string(env, text, frame->name));
+    DET_TRY_RETURN(det_text_json_string(env, text, frame->name));
     if (frame->of_video)
         DET_TRY_RETURN(det_text_printf(env, text, ",\"frame\":%lld,\"time_s\":%s",
                                        (long long)frame->frame,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "eval/coco_parts.h"
 
 static det_status no_result(struct det_env *env)
@@ -76,28 +77,13 @@ static det_status put_header(struct det_env *env, const struct det_coco_eval *ev
         (long long)result->truncated, (int)result->max_dets[result->max_det_count - 1]);
 }
 
-/* Characters of UTF-8 text: bytes that do not continue one. */
-static int width_of(const char *text)
-{
-    int width = 0;
-    for (; *text != '\0'; text++)
-        width += ((unsigned char)*text & 0xC0) != 0x80;
-    return width;
-}
-
-static det_status put_name(struct det_env *env, struct det_text *text, const char *name, int width)
-{
-    const int pad = width - width_of(name);
-    return det_text_printf(env, text, "%s%*s", name, pad > 0 ? pad : 0, "");
-}
-
 static det_status put_class(struct det_env *env, const det_coco_class *class, int32_t area,
-                            int width, struct det_text *text)
+                            size_t width, struct det_text *text)
 {
     static const det_coco_stat columns[] = {DET_COCO_AP,      DET_COCO_AP50,     DET_COCO_AP75,
                                             DET_COCO_AR_100,  DET_COCO_AP_SMALL, DET_COCO_AP_MEDIUM,
                                             DET_COCO_AP_LARGE};
-    DET_TRY_RETURN(put_name(env, text, class->name, width));
+    DET_TRY_RETURN(det_text_column(env, text, class->name, width));
     DET_TRY_RETURN(det_text_printf(env, text, " %6lld %8lld %10lld", (long long)class->id,
                                    (long long)class->objects[area], (long long)class->detections));
     if (class->objects[area] == 0)
@@ -118,13 +104,13 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
         return no_result(env);
     const det_coco_result *result = &eval->result;
     DET_TRY_RETURN(put_header(env, eval, text));
-    int width = 5;
+    size_t width = strlen("class");
     for (int32_t k = 0; k < result->class_count; k++) {
-        const int here = width_of(result->classes[k].name);
+        const size_t here = det_utf8_shown_length(result->classes[k].name);
         if (here > width)
-            width = here < 40 ? here : 40;
+            width = here < DET_WIDEST_NAME ? here : DET_WIDEST_NAME;
     }
-    DET_TRY_RETURN(put_name(env, text, "class", width));
+    DET_TRY_RETURN(det_text_column(env, text, "class", width));
     char recall[32];
     snprintf(recall, sizeof recall, "AR%d",
              (int)det_coco_stat_max_dets(&eval->rules, DET_COCO_AR_100));

@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "detect/draw.h"
 #include "eval/detection_report.h"
 
@@ -25,12 +26,13 @@ static const char *figure(char buffer[64], double value)
     return value < 0 ? "n/a" : det_fixed_text(buffer, value, 3);
 }
 
-static det_status put_row(struct det_env *env, struct det_text *text, int width,
+static det_status put_row(struct det_env *env, struct det_text *text, size_t width,
                           const det_class_report *c)
 {
     char n[6][64], number[32];
-    return det_text_printf(env, text, "%-*.40s %8lld %10lld %6s %10s %7s %7s %7s %9s\n", width,
-                           name_of(c, number), (long long)c->objects, (long long)c->detections,
+    DET_TRY_RETURN(det_text_column(env, text, name_of(c, number), width));
+    return det_text_printf(env, text, " %8lld %10lld %6s %10s %7s %7s %7s %9s\n",
+                           (long long)c->objects, (long long)c->detections,
                            figure(n[0], c->best_f1),
                            c->objects > 0 ? det_fixed_text(n[1], c->best_threshold, 4) : "n/a",
                            figure(n[2], c->best_precision), figure(n[3], c->best_recall),
@@ -45,10 +47,10 @@ det_status det_detection_report_table(det_detection_report *report, const char *
     *text = "";
     report->text.length = 0;
     for (size_t k = 0; k < report->class_count; k++) {
-        const size_t length = strlen(name_of(&report->classes[k], number));
+        const size_t length = det_utf8_shown_length(name_of(&report->classes[k], number));
         width = length > width ? length : width;
     }
-    width = width > 40 ? 40 : width;
+    width = width > DET_WIDEST_NAME ? DET_WIDEST_NAME : width;
     DET_TRY_RETURN(det_text_printf(env, &report->text,
                                    "At IoU %s: best F1 with its threshold, Pascal VOC AP\n",
                                    det_fixed_text(iou, report->settings.iou_threshold, 2)));
@@ -56,7 +58,7 @@ det_status det_detection_report_table(det_detection_report *report, const char *
                                    (int)width, "class", "objects", "detections", "F1", "threshold",
                                    "prec.", "recall", "VOC AP", "11-point"));
     for (size_t k = 0; k < report->class_count; k++)
-        DET_TRY_RETURN(put_row(env, &report->text, (int)width, &report->classes[k]));
+        DET_TRY_RETURN(put_row(env, &report->text, width, &report->classes[k]));
     DET_TRY_RETURN(det_text_printf(env, &report->text, "%-*s %8s %10s %6s %10s %7s %7s %7s %9s\n",
                                    (int)width, "mean", "", "", "", "", "", "",
                                    figure(a, report->voc_map), figure(b, report->voc_map_11)));
@@ -153,19 +155,6 @@ enum {
     MOST_POINTS = 400
 };
 
-static det_status put_escaped(struct det_env *env, struct det_text *text, const char *value)
-{
-    for (; *value != '\0'; value++) {
-        const char *entity = *value == '&'   ? "&amp;"
-                             : *value == '<' ? "&lt;"
-                             : *value == '>' ? "&gt;"
-                                             : NULL;
-        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
-                                      : det_text_append(env, text, value, 1));
-    }
-    return DET_OK;
-}
-
 static det_status put_line(struct det_env *env, struct det_text *text, const det_class_report *c,
                            size_t k)
 {
@@ -199,7 +188,7 @@ static det_status put_legend(struct det_env *env, struct det_text *text, const d
                                    "fill=\"#%02x%02x%02x\"/><text x=\"%d\" y=\"%d\">",
                                    LEGEND_X, y - 10, colour.r, colour.g, colour.b, LEGEND_X + 18,
                                    y));
-    DET_TRY_RETURN(put_escaped(env, text, name_of(c, number)));
+    DET_TRY_RETURN(det_text_xml_shown(env, text, name_of(c, number)));
     return det_text_printf(env, text, ": F1 %s at %s</text>\n", figure(a, c->best_f1),
                            det_fixed_text(b, c->best_threshold, 3));
 }
@@ -289,17 +278,23 @@ static det_status thresholds_json(struct det_env *env, const det_detection_repor
     return det_text_printf(env, text, "\n}\n");
 }
 
+static const struct {
+    const char *name;
+    det_status (*put)(struct det_env *env, const det_detection_report *report,
+                      struct det_text *text);
+} files[] = {
+    {"pr_curves.csv", curves_csv},        {"pr_curves.json", curves_json},
+    {"pr_curves.svg", curves_svg},        {"confusion.csv", confusion_csv},
+    {"thresholds.json", thresholds_json},
+};
+
+const char *det_detection_report_file(size_t index)
+{
+    return index < sizeof files / sizeof files[0] ? files[index].name : NULL;
+}
+
 det_status det_detection_report_write(const det_detection_report *report, const char *directory)
 {
-    static const struct {
-        const char *name;
-        det_status (*put)(struct det_env *env, const det_detection_report *report,
-                          struct det_text *text);
-    } files[] = {
-        {"pr_curves.csv", curves_csv},        {"pr_curves.json", curves_json},
-        {"pr_curves.svg", curves_svg},        {"confusion.csv", confusion_csv},
-        {"thresholds.json", thresholds_json},
-    };
     struct det_env *env = det_context_env(report->context);
     DET_TRY_RETURN(det_make_directories(env, directory));
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

@@ -22,20 +22,6 @@ struct frame {
     struct axis x, y;
 };
 
-det_status det_html_append(struct det_env *env, const char *text, struct det_text *html)
-{
-    for (const char *at = text; *at != '\0'; at++) {
-        const char *escaped = *at == '&'   ? "&amp;"
-                              : *at == '<' ? "&lt;"
-                              : *at == '>' ? "&gt;"
-                              : *at == '"' ? "&quot;"
-                                           : NULL;
-        DET_TRY_RETURN(escaped != NULL ? det_text_append(env, html, escaped, strlen(escaped))
-                                       : det_text_append(env, html, at, 1));
-    }
-    return DET_OK;
-}
-
 char *det_chart_number(char buffer[32], double value)
 {
     const double size = fabs(value);
@@ -162,7 +148,7 @@ static det_status append_axes(struct det_env *env, const struct frame *f, const 
                                    "<text class=\"tx\" x=\"%d\" y=\"%d\">",
                                    LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT,
                                    LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6));
-    DET_TRY_RETURN(det_html_append(env, x_name, svg));
+    DET_TRY_RETURN(det_text_xml_shown(env, svg, x_name));
     return det_text_printf(env, svg, "</text>");
 }
 
@@ -214,10 +200,10 @@ static det_status append_points(struct det_env *env, const struct frame *f,
             env, svg, "<circle class=\"c%d\" cx=\"%s\" cy=\"%s\" r=\"3\"><title>",
             s->colour % DET_CHART_COLOURS, coordinate(place[0], place_x(f, s->x[i])),
             coordinate(place[1], place_y(f, s->y[i]))));
-        DET_TRY_RETURN(det_html_append(env, s->name, svg));
+        DET_TRY_RETURN(det_text_xml_shown(env, svg, s->name));
         DET_TRY_RETURN(det_text_printf(env, svg, ": %s at %s ", det_chart_number(y, s->y[i]),
                                        det_chart_number(x, s->x[i])));
-        DET_TRY_RETURN(det_html_append(env, chart->x_name, svg));
+        DET_TRY_RETURN(det_text_xml_shown(env, svg, chart->x_name));
         DET_TRY_RETURN(det_text_printf(env, svg, "</title></circle>"));
     }
     return DET_OK;
@@ -246,7 +232,7 @@ static det_status append_legend(struct det_env *env, const struct det_chart *cha
         DET_TRY_RETURN(det_text_printf(env, html, "<span><i class=\"c%d%s\"></i>",
                                        series->colour % DET_CHART_COLOURS,
                                        series->dashed ? " dashed" : ""));
-        DET_TRY_RETURN(det_html_append(env, series->name, html));
+        DET_TRY_RETURN(det_text_xml_shown(env, html, series->name));
         /* The newest value; next to nothing on this scale is 0. */
         const double last = series->y[series->count - 1];
         if (!(chart->x_max > 0))
@@ -273,7 +259,7 @@ det_status det_chart_append(struct det_env *env, const struct det_chart *chart,
     if (!make_frame(chart, values, &frame))
         goto fail; /* status is OK */
     DET_TRY(det_text_printf(env, html, "<figure><h3>"));
-    DET_TRY(det_html_append(env, chart->title, html));
+    DET_TRY(det_text_xml_shown(env, html, chart->title));
     DET_TRY(det_text_printf(env, html, "</h3>"));
     DET_TRY(append_legend(env, chart, &frame, html));
     /* A nested svg cuts off what lies outside the axes. */

@@ -29,9 +29,6 @@ struct det_chart {
 det_status det_chart_append(struct det_env *env, const struct det_chart *chart,
                             struct det_text *html);
 
-/* Appends text with &, <, > and quotes escaped. */
-det_status det_html_append(struct det_env *env, const char *text, struct det_text *html);
-
 /* At most 4 significant digits, large numbers as 12k, 3M. Returns `buffer`. */
 char *det_chart_number(char buffer[32], double value);
 

@@ -164,3 +164,22 @@ det_status det_evaluation_summary_write(det_context *context, det_summary_writer
     DET_TRY_RETURN(write_curves(env, writer, step, coco));
     return det_summary_flush(writer);
 }
+
+det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_settings *settings,
+                                   struct det_text *name)
+{
+    DET_TRY_RETURN(det_text_printf(env, name, "eval"));
+    if (settings->as_exported)
+        DET_TRY_RETURN(det_text_printf(env, name, "_exported"));
+    if (settings->honour_ignore)
+        DET_TRY_RETURN(det_text_printf(env, name, "_honour_ignore"));
+    if (settings->max_images > 0)
+        DET_TRY_RETURN(
+            det_text_printf(env, name, "_max_images_%lld", (long long)settings->max_images));
+    if (settings->max_dets == NULL)
+        return DET_OK;
+    DET_TRY_RETURN(det_text_printf(env, name, "_max_dets"));
+    for (int32_t i = 0; i < settings->max_det_count; i++)
+        DET_TRY_RETURN(det_text_printf(env, name, "_%d", (int)settings->max_dets[i]));
+    return DET_OK;
+}

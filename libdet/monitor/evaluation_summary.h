@@ -4,6 +4,7 @@
 #ifndef DET_MONITOR_EVALUATION_SUMMARY_H
 #define DET_MONITOR_EVALUATION_SUMMARY_H
 
+#include "base/text.h"
 #include "det/evaluation.h"
 
 /* Writes and flushes. `coco` is what `evaluator` made. */
@@ -11,5 +12,11 @@ det_status det_evaluation_summary_write(det_context *context, det_summary_writer
                                         int64_t step, const det_coco_evaluator *evaluator,
                                         const det_coco_result *coco,
                                         const det_evaluation_losses *losses);
+
+/* Appends the name of the run that the figures belong to: "eval" for those that eval_continuously() of the API would give. What
+ * was made in another way cannot be compared with them and gets a run of its own: "eval_exported",
+ * "eval_exported_max_images_100". */
+det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_settings *settings,
+                                   struct det_text *name);
 
 #endif

@@ -6,19 +6,16 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/crc32c.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "formats/protowire.h"
+#include "monitor/event_records.h"
 
-enum { EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_SUMMARY = 5 };
 enum { SUMMARY_VALUE = 1 };
 enum { VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
 enum { METADATA_PLUGIN_DATA = 1, PLUGIN_NAME = 1 };
 enum { TENSOR_TYPE = 1, TENSOR_CONTENT = 4, TENSOR_FLOATS = 5, TENSOR_STRINGS = 8 };
 enum { TYPE_FLOAT = 1, TYPE_STRING = 7 };
-
-#define NAME_BEGIN "events.out.tfevents."
 
 /* An event while it is read: where its values begin, since the arrays still grow. */
 struct entry {
@@ -36,6 +33,7 @@ struct det_event_log {
     size_t file_count, file_capacity;
     struct entry *entries; /* while reading */
     size_t entry_count, entry_capacity;
+    size_t values_read;
     float *values;
     size_t value_count, value_capacity;
     det_event_blob *blobs;
@@ -169,7 +167,7 @@ static det_status read_value(det_event_log *log, struct det_wire value, int64_t 
             DET_TRY_RETURN(read_plugin(env, field.payload, &plugin));
         }
     }
-    entry.order = log->entry_count;
+    entry.order = log->values_read++;
     if (entry.tag_bytes == 0 || memchr(entry.tag, '\0', entry.tag_bytes) != NULL ||
         !classify(&plugin, log, &entry))
         return DET_OK;
@@ -179,6 +177,28 @@ static det_status read_value(det_event_log *log, struct det_wire value, int64_t 
     return DET_OK;
 }
 
+/* A session began at `step`: what was read of it and later was of one that was killed. */
+static void drop_orphans(det_event_log *log, int64_t step)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < log->entry_count; i++)
+        if (log->entries[i].event.step < step)
+            log->entries[kept++] = log->entries[i];
+    log->entry_count = kept;
+}
+
+static det_status begins_session(struct det_env *env, struct det_wire session, bool *begins)
+{
+    struct det_wire_field field;
+    for (;;) {
+        DET_TRY_RETURN(det_wire_next(env, &session, &field));
+        if (field.number == 0)
+            return DET_OK;
+        if (field.number == DET_SESSION_LOG_STATUS && field.type == DET_WIRE_VARINT)
+            *begins = field.value == DET_SESSION_START;
+    }
+}
+
 static det_status read_event(det_event_log *log, const uint8_t *data, size_t bytes)
 {
     struct det_env *env = log->env;
@@ -186,6 +206,7 @@ static det_status read_event(det_event_log *log, const uint8_t *data, size_t byt
     struct det_wire_field field, value;
     int64_t step = 0;
     double wall_time = 0;
+    bool begins = false;
     /* Twice: step and time may stand behind the summary. */
     for (int pass = 0; pass < 2; pass++) {
         event.at = 0;
@@ -193,11 +214,13 @@ static det_status read_event(det_event_log *log, const uint8_t *data, size_t byt
             DET_TRY_RETURN(det_wire_next(env, &event, &field));
             if (field.number == 0)
                 break;
-            if (field.number == EVENT_STEP && field.type == DET_WIRE_VARINT)
+            if (field.number == DET_EVENT_STEP && field.type == DET_WIRE_VARINT)
                 step = (int64_t)field.value;
-            else if (field.number == EVENT_WALL_TIME && field.type == DET_WIRE_FIXED64)
+            else if (field.number == DET_EVENT_WALL_TIME && field.type == DET_WIRE_FIXED64)
                 memcpy(&wall_time, &field.value, sizeof wall_time);
-            if (pass == 0 || field.number != EVENT_SUMMARY || field.type != DET_WIRE_BYTES)
+            else if (field.number == DET_EVENT_SESSION_LOG && field.type == DET_WIRE_BYTES)
+                DET_TRY_RETURN(begins_session(env, field.payload, &begins));
+            if (pass == 0 || field.number != DET_EVENT_SUMMARY || field.type != DET_WIRE_BYTES)
                 continue;
             summary = field.payload;
             for (;;) {
@@ -209,52 +232,32 @@ static det_status read_event(det_event_log *log, const uint8_t *data, size_t byt
             }
         }
     }
+    if (begins)
+        drop_orphans(log, step);
     return DET_OK;
 }
 
 /* --- files --- */
 
-static uint64_t read_little(const uint8_t *data, int bytes)
-{
-    uint64_t value = 0;
-    for (int i = bytes - 1; i >= 0; i--)
-        value = value << 8 | data[i];
-    return value;
-}
-
-/* The TFRecord framing of formats/tfrecord.h, read up to where it is whole: a file that is being written is no error. */
 static det_status read_records(det_event_log *log, const char *path, const struct det_file_map *map)
 {
-    enum { HEAD = 12, TAIL = 4 };
     struct det_env *env = log->env;
-    size_t at = 0;
-    while (map->bytes - at >= HEAD + TAIL) {
-        const uint8_t *head = map->data + at;
-        const uint64_t bytes = read_little(head, 8);
-        if (det_crc32c_mask(det_crc32c(0, head, 8)) != (uint32_t)read_little(head + 8, 4)) {
-            det_log(env, DET_LOG_WARNING, "%s: byte %zu: damaged; what is behind is not read", path,
-                    at);
-            return DET_OK;
-        }
-        if (bytes > map->bytes - at - HEAD - TAIL)
-            return DET_OK;
-        const uint8_t *data = head + HEAD;
-        if (det_crc32c_mask(det_crc32c(0, data, (size_t)bytes)) !=
-            (uint32_t)read_little(data + bytes, 4)) {
-            det_log(env, DET_LOG_WARNING, "%s: byte %zu: damaged; what is behind is not read", path,
-                    at);
-            return DET_OK;
-        }
-        const det_status status = read_event(log, data, (size_t)bytes);
+    struct det_event_records records = {.map = map};
+    const uint8_t *data = NULL;
+    size_t bytes = 0, begin = 0;
+    for (; det_event_records_next(&records, &data, &bytes); begin = records.at) {
+        const det_status status = read_event(log, data, bytes);
         if (status == DET_STATUS_CORRUPT) {
             det_log(env, DET_LOG_WARNING, "%s: record at byte %zu: %s; what is behind is not read",
-                    path, at, env->error);
+                    path, begin, env->error);
             det_forget_error(env);
             return DET_OK;
         }
         DET_TRY_RETURN(status);
-        at += HEAD + (size_t)bytes + TAIL;
     }
+    if (records.damaged)
+        det_log(env, DET_LOG_WARNING, "%s: byte %zu: damaged; what is behind is not read", path,
+                records.at);
     return DET_OK;
 }
 
@@ -332,13 +335,12 @@ det_status det_event_log_read(det_context *context, const char *directory, det_e
     *out = NULL;
     DET_TRY_RETURN(det_alloc(env, &log, 1, sizeof *log, "event log"));
     log->env = env;
-    DET_TRY(det_list_directory(env, directory, &list));
+    DET_TRY(det_event_files(env, directory, &list));
     for (size_t i = 0; i < list.count; i++)
-        if (strncmp(det_path_name(list.paths[i]), NAME_BEGIN, strlen(NAME_BEGIN)) == 0)
-            DET_TRY(read_file(log, list.paths[i]));
+        DET_TRY(read_file(log, list.paths[i]));
     if (log->file_count == 0)
-        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: no event file (" NAME_BEGIN "*) here",
-                         directory));
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                         "%s: no event file (" DET_EVENT_FILE_BEGIN "*) here", directory));
     DET_TRY(settle(log));
     *out = log;
     log = NULL;

@@ -41,9 +41,19 @@ static det_status read_run(struct det_plot *plot, const char *model_dir, const c
 static det_status read_runs(struct det_plot *plot, const char *model_dir)
 {
     DET_TRY_RETURN(read_run(plot, model_dir, "train", &plot->train));
-    DET_TRY_RETURN(read_run(plot, model_dir, "eval_exported", &plot->eval));
-    DET_TRY_RETURN(
-        read_run(plot, model_dir, "eval", plot->eval != NULL ? &plot->api : &plot->eval));
+    DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run = "eval_exported", &plot->eval));
+    if (plot->eval != NULL)
+        DET_TRY_RETURN(read_run(plot, model_dir, "eval", &plot->api));
+    else
+        DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run = "eval", &plot->eval));
+    /* Evaluations that were all made in another way (monitor/evaluation_summary.h). */
+    if (plot->eval == NULL && det_is_directory(model_dir))
+        DET_TRY_RETURN(det_list_directory(plot->env, model_dir, &plot->runs));
+    for (size_t i = 0; i < plot->runs.count && plot->eval == NULL; i++) {
+        plot->eval_run = det_path_name(plot->runs.paths[i]);
+        if (strncmp(plot->eval_run, "eval_", 5) == 0 && det_is_directory(plot->runs.paths[i]))
+            DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run, &plot->eval));
+    }
     if (plot->train == NULL && plot->eval == NULL)
         return det_fail(plot->env, DET_STATUS_NOT_FOUND,
                         "%s: no event files in train/ or eval/: det-train --eval_every or det-eval "
@@ -114,11 +124,11 @@ static det_status append_head(struct det_plot *plot, const char *model_dir)
         env, html,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
         "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>"));
-    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
     DET_TRY_RETURN(det_text_printf(env, html, "</title>\n<style>\n%s</style></head>\n<body><main>",
                                    det_plot_style));
     DET_TRY_RETURN(det_text_printf(env, html, "<header><h1>"));
-    DET_TRY_RETURN(det_html_append(env, model_dir, html));
+    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
     DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %s</p></header>\n", date));
     return append_cards(plot);
 }
@@ -148,6 +158,7 @@ det_status det_plot_write(det_context *context, const char *model_dir, const cha
     det_event_log_destroy(&plot.train);
     det_event_log_destroy(&plot.eval);
     det_event_log_destroy(&plot.api);
+    det_path_list_free(env, &plot.runs);
     det_text_free(env, &plot.html);
     return status;
 }

@@ -226,7 +226,12 @@ det_status det_plot_append_charts(struct det_plot *plot)
     struct det_env *env = plot->env;
     struct det_text *html = &plot->html;
     if (plot->eval != NULL) {
-        DET_TRY_RETURN(det_text_printf(env, html, "<h2>Evaluation</h2><div class=\"grid2\">\n"));
+        DET_TRY_RETURN(det_text_printf(env, html, "<h2>Evaluation"));
+        if (strcmp(plot->eval_run, "eval") != 0) {
+            DET_TRY_RETURN(det_text_printf(env, html, ", "));
+            DET_TRY_RETURN(det_text_xml_shown(env, html, plot->eval_run));
+        }
+        DET_TRY_RETURN(det_text_printf(env, html, "</h2><div class=\"grid2\">\n"));
         DET_TRY_RETURN(append_precision(plot));
         DET_TRY_RETURN(append_curves(plot));
         DET_TRY_RETURN(det_text_printf(env, html, "</div>\n"));

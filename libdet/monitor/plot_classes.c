@@ -73,7 +73,7 @@ static det_status append_row(struct det_plot *plot, const char *name)
     } shares[] = {{"mAP", true}, {"mAP@.50IOU", true}, {"AR@100", true}};
     double value = NAN, f1 = NAN, threshold = NAN;
     DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<tr><td>"));
-    DET_TRY_RETURN(det_html_append(plot->env, name, &plot->html));
+    DET_TRY_RETURN(det_text_xml_shown(plot->env, &plot->html, name));
     DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "</td>"));
     DET_TRY_RETURN(class_value(plot, "objects", name, &value));
     DET_TRY_RETURN(append_count(plot, value));

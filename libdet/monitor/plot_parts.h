@@ -2,6 +2,7 @@
 #ifndef DET_MONITOR_PLOT_PARTS_H
 #define DET_MONITOR_PLOT_PARTS_H
 
+#include "base/io.h"
 #include "base/text.h"
 #include "det/event_log.h"
 
@@ -11,6 +12,8 @@ struct det_plot {
     /* NULL: no such folder or no event files in it. `eval` is of the exported form where both were made, `api` then as
      * eval_continuously() evaluates, else NULL. */
     det_event_log *train, *eval, *api;
+    const char *eval_run; /* name of the run behind `eval`; in `runs` */
+    struct det_path_list runs;
     struct det_text html;
 };
 

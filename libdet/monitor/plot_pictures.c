@@ -43,7 +43,7 @@ static det_status append_picture(struct det_plot *plot, const det_event *event, 
     DET_TRY(det_image_encode_jpeg(env, &image, QUALITY, &jpeg, &bytes));
     DET_TRY(det_text_printf(env, &plot->html, "<img width=\"%d\" height=\"%d\" alt=\"", image.width,
                             image.height));
-    DET_TRY(det_html_append(env, event->tag, &plot->html));
+    DET_TRY(det_text_xml_shown(env, &plot->html, event->tag));
     DET_TRY(det_text_printf(env, &plot->html, "\" src=\"data:image/jpeg;base64,"));
     DET_TRY(append_base64(env, jpeg, bytes, &plot->html));
     DET_TRY(det_text_printf(env, &plot->html, "\">\n"));

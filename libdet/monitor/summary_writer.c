@@ -2,9 +2,11 @@
  * framework/tensor.proto; plugins and their data as tensorboard/plugins/NAME/metadata.py of TensorBoard describes them. */
 #include "det/summary.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,11 +19,12 @@
 #include "detect/input.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
+#include "monitor/event_records.h"
+#include "monitor/event_run.h"
 
 #define FLUSH_BYTES ((size_t)64 * 1024)
 
 /* Field numbers. */
-enum { EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_FILE_VERSION = 3, EVENT_SUMMARY = 5 };
 enum { SUMMARY_VALUE = 1 };
 enum { VALUE_TAG = 1, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
 enum { METADATA_PLUGIN_DATA = 1, METADATA_DATA_CLASS = 4 };
@@ -53,12 +56,10 @@ det_status det_summary_flush(det_summary_writer *writer)
                         "%s: this process is the child of a fork, its parent writes the file",
                         writer->path);
     while (done < writer->pending.length) {
-        const ssize_t written =
-            write(writer->descriptor, writer->pending.data + done, writer->pending.length - done);
-        if (written < 0 && errno == EINTR)
-            continue;
+        const ssize_t written = det_write_some(writer->descriptor, writer->pending.data + done,
+                                               writer->pending.length - done);
         if (written < 0) {
-            const det_status status = det_fail_errno(writer->env, errno, "%s", writer->path);
+            const det_status status = det_fail_write(writer->env, errno, writer->path);
             /* What is left stays pending: after making room on the disk a later flush goes on. */
             memmove(writer->pending.data, writer->pending.data + done,
                     writer->pending.length - done);
@@ -95,21 +96,43 @@ static double wall_time(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* Seconds since 1970 for the name of a file that TensorBoard is to read behind all that are there: it goes by the name, also
+ * when clocks went back or the last file is of this very second. */
+static long long time_of_name(const char *directory)
+{
+    const size_t begin = strlen(DET_EVENT_FILE_BEGIN);
+    long long seconds = (long long)time(NULL);
+    DIR *folder = opendir(directory);
+    const struct dirent *entry = NULL;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        const char *number = entry->d_name + begin;
+        if (strncmp(entry->d_name, DET_EVENT_FILE_BEGIN, begin) == 0 &&
+            strspn(number, "0123456789") == 10 && atoll(number) >= seconds)
+            seconds = atoll(number) + 1;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return seconds;
+}
+
 /* Several writers of one process in one second differ by N. */
 static det_status create_file(det_summary_writer *writer, const char *directory)
 {
     enum { MOST_TRIES = 1000 };
     char host[256] = "";
+    const long long seconds = time_of_name(directory);
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0' || strchr(host, '/') != NULL)
         snprintf(host, sizeof host, "localhost");
     for (int n = 0; n < MOST_TRIES; n++) {
         DET_TRY_RETURN(det_format(writer->env, &writer->path,
-                                  "%s/events.out.tfevents.%010lld.%s.%ld.%d.v2", directory,
-                                  (long long)time(NULL), host, (long)getpid(), n));
+                                  "%s/" DET_EVENT_FILE_BEGIN "%010lld.%s.%ld.%d.v2", directory,
+                                  seconds, host, (long)getpid(), n));
         writer->descriptor =
             open(writer->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-        if (writer->descriptor >= 0)
+        if (writer->descriptor >= 0) {
+            det_event_file_hold(writer->descriptor);
             return DET_OK;
+        }
         if (errno != EEXIST)
             return det_fail_errno(writer->env, errno, "%s", writer->path);
         det_free(writer->env, &writer->path);
@@ -117,8 +140,36 @@ static det_status create_file(det_summary_writer *writer, const char *directory)
     return det_fail(writer->env, DET_STATUS_IO, "%s: no free name for an event file", directory);
 }
 
-det_status det_summary_writer_create(det_context *context, const char *directory,
-                                     det_summary_writer **out)
+static det_status add_version(det_summary_writer *writer)
+{
+    static const char version[] = "brain.Event:2";
+    DET_TRY_RETURN(
+        det_wire_put_double(writer->env, &writer->event, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_bytes(writer->env, &writer->event, DET_EVENT_FILE_VERSION, version,
+                                      sizeof version - 1));
+    return add_record(writer);
+}
+
+/* SessionLog START: all that was written before of this step and later is void. Twice: TensorBoard takes the first one of a run
+ * for the beginning of that, where nothing was before (plugin_event_accumulator.py), and files of TensorFlow have none. */
+static det_status add_starts(det_summary_writer *writer, int64_t step)
+{
+    struct det_env *env = writer->env;
+    struct det_text *text = &writer->event;
+    size_t session = 0;
+    text->length = 0;
+    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_varint(env, text, DET_EVENT_STEP, (uint64_t)step));
+    DET_TRY_RETURN(det_wire_begin(env, text, DET_EVENT_SESSION_LOG, &session));
+    DET_TRY_RETURN(det_wire_put_varint(env, text, DET_SESSION_LOG_STATUS, DET_SESSION_START));
+    DET_TRY_RETURN(det_wire_end(env, text, session));
+    DET_TRY_RETURN(add_record(writer));
+    return add_record(writer);
+}
+
+/* first_step -1: not said. */
+static det_status open_writer(det_context *context, const char *directory, int64_t first_step,
+                              det_summary_writer **out)
 {
     struct det_env *env = det_context_env(context);
     det_summary_writer *writer = NULL;
@@ -131,17 +182,38 @@ det_status det_summary_writer_create(det_context *context, const char *directory
     DET_TRY(det_forks_watch(env));
     DET_TRY(det_make_directories(env, directory));
     DET_TRY(create_file(writer, directory));
-    DET_TRY(det_wire_put_double(env, &writer->event, EVENT_WALL_TIME, wall_time()));
-    static const char version[] = "brain.Event:2";
-    DET_TRY(
-        det_wire_put_bytes(env, &writer->event, EVENT_FILE_VERSION, version, sizeof version - 1));
-    DET_TRY(add_record(writer));
+    DET_TRY(add_version(writer));
+    if (first_step >= 0)
+        DET_TRY(add_starts(writer, first_step));
     DET_TRY(det_summary_flush(writer));
     *out = writer;
     return DET_OK;
 fail:
     det_summary_writer_destroy(&writer);
     return status;
+}
+
+det_status det_summary_writer_create(det_context *context, const char *directory,
+                                     det_summary_writer **writer)
+{
+    return open_writer(context, directory, -1, writer);
+}
+
+det_status det_summary_writer_resume(det_context *context, const char *directory,
+                                     int64_t first_step, det_summary_writer **writer)
+{
+    struct det_env *env = det_context_env(context);
+    *writer = NULL;
+    if (first_step < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: first step %lld is negative",
+                        directory, (long long)first_step);
+    struct det_path_list files = {0};
+    DET_TRY_RETURN(det_event_files(env, directory, &files));
+    const bool begun = files.count > 0;
+    det_path_list_free(env, &files);
+    if (begun)
+        DET_TRY_RETURN(det_event_run_cut(env, directory, first_step));
+    return open_writer(context, directory, begun ? first_step : -1, writer);
 }
 
 void det_summary_writer_destroy(det_summary_writer **out)
@@ -191,6 +263,18 @@ static det_status put_metadata(struct det_env *env, struct det_text *text, const
     return det_wire_end(env, text, metadata);
 }
 
+/* Protobuf's strings are UTF-8: one name that is not would keep TensorBoard from reading the whole file. */
+static det_status put_tag(struct det_env *env, struct det_text *text, const char *tag)
+{
+    struct det_text clean = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_text_utf8(env, &clean, tag));
+    DET_TRY(det_wire_put_bytes(env, text, VALUE_TAG, clean.data, clean.length));
+fail:
+    det_text_free(env, &clean);
+    return status;
+}
+
 static det_status begin_event(det_summary_writer *writer, const char *tag, int64_t step,
                               const char *plugin, int32_t data_class,
                               const struct det_text *content, struct open_event *open)
@@ -201,11 +285,11 @@ static det_status begin_event(det_summary_writer *writer, const char *tag, int64
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: a summary needs a tag",
                         writer->path);
     text->length = 0;
-    DET_TRY_RETURN(det_wire_put_double(env, text, EVENT_WALL_TIME, wall_time()));
-    DET_TRY_RETURN(det_wire_put_varint(env, text, EVENT_STEP, (uint64_t)step));
-    DET_TRY_RETURN(det_wire_begin(env, text, EVENT_SUMMARY, &open->summary));
+    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_varint(env, text, DET_EVENT_STEP, (uint64_t)step));
+    DET_TRY_RETURN(det_wire_begin(env, text, DET_EVENT_SUMMARY, &open->summary));
     DET_TRY_RETURN(det_wire_begin(env, text, SUMMARY_VALUE, &open->value));
-    DET_TRY_RETURN(det_wire_put_bytes(env, text, VALUE_TAG, tag, strlen(tag)));
+    DET_TRY_RETURN(put_tag(env, text, tag));
     DET_TRY_RETURN(put_metadata(env, text, plugin, data_class, content));
     return det_wire_begin(env, text, VALUE_TENSOR, &open->tensor);
 }

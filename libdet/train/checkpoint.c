@@ -280,19 +280,6 @@ static det_status list_checkpoints(struct det_env *env, const char *directory,
     return DET_OK;
 }
 
-/* What a killed process was writing. */
-static void remove_leftovers(struct det_env *env, const char *directory)
-{
-    struct det_path_list list = {0};
-    if (det_list_directory(env, directory, &list) == DET_OK)
-        for (size_t i = 0; i < list.count; i++) {
-            const char *name = det_path_name(list.paths[i]);
-            if (strncmp(name, "ckpt-", 5) == 0 && strstr(name, ".det.tmp-") != NULL)
-                unlink(list.paths[i]);
-        }
-    det_path_list_free(env, &list);
-}
-
 /* `checkpoint`: the newest, then all that are kept, rising. */
 static det_status write_state(struct det_env *env, const char *directory, const char *newest,
                               const struct det_path_list *list, size_t kept)
@@ -332,7 +319,8 @@ det_status det_checkpoint_rotate(struct det_env *env, const char *directory, con
     for (size_t i = kept; i < list.count; i++)
         if (unlink(list.paths[i]) != 0 && errno != ENOENT)
             det_log(env, DET_LOG_WARNING, "%s: cannot remove: %s", list.paths[i], strerror(errno));
-    remove_leftovers(env, directory);
+    det_writer_remove_leftovers(env, directory, "ckpt-");
+    det_writer_remove_leftovers(env, directory, "checkpoint");
 fail:
     det_path_list_free(env, &list);
     return status;

@@ -57,6 +57,7 @@ det_status det_trainer_create(det_context *context, const det_pipeline_config *c
     DET_TRY_RETURN(det_alloc(env, &trainer, 1, sizeof *trainer, "trainer"));
     trainer->context = context;
     trainer->env = env;
+    trainer->lock = (struct det_dir_lock)DET_DIR_LOCK_NONE;
     const det_status status = det_trainer_set_up(trainer, config, settings);
     if (status != DET_OK)
         det_trainer_destroy(&trainer);
@@ -80,6 +81,7 @@ void det_trainer_destroy(det_trainer **out)
     det_learner_destroy(env, &trainer->learner);
     det_config_schedule_free(env, &trainer->schedule);
     det_label_map_free(env, &trainer->labels);
+    det_dir_lock_release(env, &trainer->lock);
     det_free(env, &trainer->model_dir);
     det_free(env, out);
 }
@@ -112,6 +114,7 @@ det_status det_trainer_save(det_trainer *trainer)
     if (trainer->model_dir == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "no checkpoint can be written: the trainer has no model_dir");
+    DET_TRY(det_dir_lock_beat(env, &trainer->lock, true));
     if (det_trainer_is_done(trainer)) {
         status = det_trainer_recalibrate(trainer);
         if (status != DET_STATUS_CANCELLED)
@@ -262,6 +265,7 @@ static det_status learn(struct det_trainer *trainer, float rate, struct det_batc
                         struct det_step_result *result)
 {
     for (int32_t i = 0; i < trainer->learner->settings.accumulate; i++) {
+        DET_TRY_RETURN(det_dir_lock_beat(trainer->env, &trainer->lock, false));
         DET_TRY_RETURN(stage_next(trainer));
         *batch = trainer->next;
         DET_TRY_RETURN(learn_batch(trainer, rate, result));

@@ -8,6 +8,7 @@
 #include "det/trainer.h"
 #include "formats/label_map.h"
 #include "train/checkpoint.h"
+#include "train/dir_lock.h"
 #include "train/from_config.h"
 #include "train/learner.h"
 
@@ -16,6 +17,7 @@ struct det_trainer {
     struct det_env *env; /* the context's */
 
     char *model_dir; /* NULL: nothing is written */
+    struct det_dir_lock lock;
     int64_t checkpoint_every_steps;
     double checkpoint_every_seconds;
     int32_t keep_checkpoints;
@@ -95,7 +97,9 @@ static inline bool det_trainer_disk_failed(det_status status)
 
 /* --- trainer_model_dir.c --- */
 
-/* Makes the folder and puts the config into it. */
+/* Takes the folder for this training, where it is there already (`make`: makes it); nothing when it is taken. */
+det_status det_trainer_lock_model_dir(struct det_trainer *trainer, bool make);
+/* Puts the config into it. */
 det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
                                          const struct det_pipeline_config *config);
 

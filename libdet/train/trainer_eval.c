@@ -70,6 +70,7 @@ static det_status save_best(struct det_trainer *trainer)
     struct det_env *env = trainer->env;
     char *folder = NULL, *path = NULL;
     det_status status = DET_OK;
+    DET_TRY(det_dir_lock_beat(env, &trainer->lock, true));
     DET_TRY(det_format(env, &folder, "%s/best", trainer->model_dir));
     DET_TRY(det_make_directories(env, folder));
     DET_TRY(det_format(env, &path, "%s/ckpt-%lld.det", folder, (long long)trainer->state.step));
@@ -113,10 +114,20 @@ void det_trainer_check_patience(struct det_trainer *trainer)
         trainer->patience > 0 && trainer->state.best.stale >= trainer->patience;
 }
 
-/* Where that is another thing; pictures are of the exported form alone. */
-static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *model)
+/* An evaluation may take longer than a folder's lock stands without a sign of life. That it is lost is told by the next step. */
+static int report_progress(void *user, int64_t done, int64_t total)
 {
-    det_evaluation_settings settings = trainer->eval_settings;
+    struct det_trainer *trainer = user;
+    const det_evaluation_settings *s = &trainer->eval_settings;
+    if (det_dir_lock_beat(trainer->env, &trainer->lock, false) != DET_OK)
+        return 1;
+    return s->progress != NULL ? s->progress(s->progress_user, done, total) : 0;
+}
+
+/* Where that is another thing; pictures are of the exported form alone. */
+static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *model,
+                                  det_evaluation_settings settings)
+{
     if (!trainer->wants_api_evaluation || !det_evaluation_forms_differ(model))
         return DET_OK;
     settings.as_exported = 0;
@@ -131,12 +142,15 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
     det_model *model = NULL;
     det_status status = DET_OK;
     const uint64_t begin_ns = det_trainer_clock_ns();
+    det_evaluation_settings settings = trainer->eval_settings;
+    settings.progress = report_progress;
+    settings.progress_user = trainer;
     det_evaluation_destroy(&trainer->evaluation);
     det_evaluation_destroy(&trainer->api_evaluation);
     DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
-    DET_TRY(evaluate_as_api(trainer, model));
-    DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &trainer->eval_settings,
+    DET_TRY(evaluate_as_api(trainer, model, settings));
+    DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &settings,
                                &trainer->evaluation));
     DET_TRY(take_in(trainer, report));
     report->evaluation = trainer->evaluation;

@@ -1,23 +1,25 @@
-/* trainer_model_dir.c: the folder of a training and, beside its checkpoints, the config as it was read. Another one that is
- * there already is kept as pipeline.config.old. */
+/* trainer_model_dir.c: the folder of a training: its lock and, beside its checkpoints, the config as it was read. Another one
+ * that is there already is kept as pipeline.config.old. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "train/trainer.h"
 
-static bool same_file(const char *a, const char *b)
+/* PATH.old, PATH.old-2, ...: the first that is free. */
+static det_status free_name(struct det_env *env, const char *path, char **name)
 {
-    struct stat stat_a, stat_b;
-    return stat(a, &stat_a) == 0 && stat(b, &stat_b) == 0 && stat_a.st_dev == stat_b.st_dev &&
-           stat_a.st_ino == stat_b.st_ino;
+    DET_TRY_RETURN(det_format(env, name, "%s.old", path));
+    for (int n = 2; det_file_exists(*name); n++) {
+        det_free(env, name);
+        DET_TRY_RETURN(det_format(env, name, "%s.old-%d", path, n));
+    }
+    return DET_OK;
 }
 
-/* Moves another config than ours out of the way, as PATH.old. Whether there is one is found out by opening and renaming
- * it, not by looking before: a second process may be at the same folder. */
+/* Moves another config than ours out of the way. */
 static det_status keep_other_config(struct det_env *env, const char *path,
                                     const struct det_pipeline_config *config, bool *same)
 {
@@ -33,7 +35,7 @@ static det_status keep_other_config(struct det_env *env, const char *path,
     det_file_map_close(&present);
     if (*same)
         return DET_OK;
-    DET_TRY_RETURN(det_format(env, &old_path, "%s.old", path));
+    DET_TRY_RETURN(free_name(env, path, &old_path));
     if (rename(path, old_path) == 0)
         det_log(env, DET_LOG_WARNING, "%s was another one, kept as %s", path, old_path);
     else if (errno != ENOENT)
@@ -41,6 +43,16 @@ static det_status keep_other_config(struct det_env *env, const char *path,
                                 old_path);
     det_free(env, &old_path);
     return status;
+}
+
+det_status det_trainer_lock_model_dir(struct det_trainer *trainer, bool make)
+{
+    struct det_env *env = trainer->env;
+    if (trainer->model_dir == NULL || det_dir_lock_held(&trainer->lock) ||
+        (!make && !det_is_directory(trainer->model_dir)))
+        return DET_OK;
+    DET_TRY_RETURN(det_make_directories(env, trainer->model_dir));
+    return det_dir_lock_take(env, trainer->model_dir, &trainer->lock);
 }
 
 det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
@@ -52,9 +64,8 @@ det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
     det_status status = DET_OK;
     if (trainer->model_dir == NULL)
         return DET_OK;
-    DET_TRY(det_make_directories(env, trainer->model_dir));
     DET_TRY(det_path_join(env, &path, trainer->model_dir, "pipeline.config"));
-    if (!same_file(path, config->path))
+    if (!det_same_file(path, config->path))
         DET_TRY(keep_other_config(env, path, config, &same));
     else
         same = true;

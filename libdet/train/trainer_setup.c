@@ -422,12 +422,14 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(check_supported(env, config));
     DET_TRY_RETURN(set_plain_values(trainer, config, settings));
     DET_TRY_RETURN(read_label_map(trainer, config));
+    DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, false));
     DET_TRY_RETURN(open_data(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_eval_set_up(trainer, config, settings));
     DET_TRY_RETURN(build_network(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_recalibrate_set_up(trainer, config, settings));
     DET_TRY_RETURN(restore(trainer, config, settings));
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
+    DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, true));
     DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));
     DET_TRY_RETURN(det_trainer_summary_set_up(trainer, settings));
     return start_loader(trainer, config, settings);

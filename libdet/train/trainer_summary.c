@@ -3,23 +3,66 @@
  * "data_wait_percent". Differs: boxes are drawn into train_input_images, and these are written less often than the curves,
  * since each is a PNG of some 100 KB. */
 #include <math.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/summary.h"
 #include "detect/draw.h"
+#include "monitor/evaluation_summary.h"
+#include "monitor/event_run.h"
 #include "train/trainer.h"
 
 enum { MOST_PICTURES = 3 }; /* as the API */
 
-/* A folder of event files, a "run" of TensorBoard's. */
-static det_status open_run(struct det_trainer *trainer, const char *name,
+/* In MODEL_DIR/RUN, what a killed training has told of step `first` and later goes, what is of another training is kept in another
+ * folder. */
+static det_status open_run(struct det_trainer *trainer, const char *run, int64_t first,
                            det_summary_writer **writer)
 {
+    struct det_env *env = trainer->env;
     char *folder = NULL;
-    DET_TRY_RETURN(det_path_join(trainer->env, &folder, trainer->model_dir, name));
-    const det_status status = det_summary_writer_create(trainer->context, folder, writer);
-    det_free(trainer->env, &folder);
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &folder, trainer->model_dir, run));
+    if (trainer->state.step == 0)
+        DET_TRY(det_event_run_set_aside(env, folder));
+    DET_TRY(det_summary_writer_resume(trainer->context, folder, first, writer));
+fail:
+    det_free(env, &folder);
+    return status;
+}
+
+/* Evaluations by another process, det-eval: all runs that are called eval or eval_... */
+static det_status begin_eval_runs(struct det_trainer *trainer, int64_t first)
+{
+    struct det_env *env = trainer->env;
+    struct det_path_list entries = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_list_directory(env, trainer->model_dir, &entries));
+    for (size_t i = 0; i < entries.count; i++) {
+        const char *name = det_path_name(entries.paths[i]);
+        if (strncmp(name, "eval", 4) != 0 || (name[4] != '\0' && name[4] != '_') ||
+            strstr(name, ".old") != NULL)
+            continue;
+        DET_TRY(trainer->state.step > 0 ? det_event_run_cut(env, entries.paths[i], first)
+                                        : det_event_run_set_aside(env, entries.paths[i]));
+    }
+fail:
+    det_path_list_free(env, &entries);
+    return status;
+}
+
+/* The run of evaluations that are made so. */
+static det_status open_eval_run(struct det_trainer *trainer, bool as_exported, int64_t first,
+                                det_summary_writer **writer)
+{
+    det_evaluation_settings settings = trainer->eval_settings;
+    struct det_text name = {0};
+    settings.as_exported = as_exported;
+    det_status status = det_evaluation_run_name(trainer->env, &settings, &name);
+    if (status == DET_OK)
+        status = open_run(trainer, name.data, first, writer);
+    det_text_free(trainer->env, &name);
     return status;
 }
 
@@ -35,17 +78,19 @@ det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_tra
     trainer->picture_every_steps = s->picture_every_steps;
     if (s->picture_every_steps == 0)
         trainer->eval_settings.pictures = 0;
-    DET_TRY_RETURN(open_run(trainer, "train", &trainer->train_summaries));
+    /* An evaluation of the very step that is gone on from may still be due. */
+    const int64_t step = trainer->state.step;
+    const int64_t first_evaluation = det_trainer_eval_is_due(trainer) ? step : step + 1;
+    DET_TRY_RETURN(open_run(trainer, "train", step + 1, &trainer->train_summaries));
+    DET_TRY_RETURN(begin_eval_runs(trainer, first_evaluation));
     if (trainer->eval_every_steps == 0)
         return DET_OK;
-    const bool both = trainer->wants_api_evaluation && !trainer->learner->spec.freeze_batchnorm;
-    if (both)
-        DET_TRY_RETURN(open_run(trainer, "eval", &trainer->api_summaries));
+    const bool differ = !trainer->learner->spec.freeze_batchnorm;
+    if (differ && trainer->wants_api_evaluation)
+        DET_TRY_RETURN(open_eval_run(trainer, false, first_evaluation, &trainer->api_summaries));
     if (trainer->eval_settings.summaries != NULL)
         return DET_OK;
-    DET_TRY_RETURN(open_run(trainer,
-                            trainer->learner->spec.freeze_batchnorm ? "eval" : "eval_exported",
-                            &trainer->eval_summaries));
+    DET_TRY_RETURN(open_eval_run(trainer, differ, first_evaluation, &trainer->eval_summaries));
     trainer->eval_settings.summaries = trainer->eval_summaries;
     return DET_OK;
 }

@@ -37,23 +37,31 @@ static void tell(void)
     disk.busy = false;
 }
 
+/* `path` from the working folder on, where it lies in it. */
+static const char *from_here(const char *path)
+{
+    char cwd[PATH_MAX];
+    const size_t skip = getcwd(cwd, sizeof cwd) != NULL ? strlen(cwd) : 0;
+    return skip > 0 && strncmp(path, cwd, skip) == 0 && path[skip] == '/' ? path + skip + 1 : path;
+}
+
 static bool is_ours(const char *path)
 {
     const size_t length = strlen(disk.folder);
+    path = from_here(path);
     return disk.watching && !disk.busy && strncmp(path, disk.folder, length) == 0 &&
            path[length] == '/' && strchr(path + length + 1, '/') == NULL;
 }
 
-/* A descriptor's path, "" when it has none. */
+/* A descriptor's path from the working folder on, "" when it has none. */
 static void path_of(int descriptor, char path[PATH_MAX])
 {
-    char link[64], cwd[PATH_MAX];
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
     const ssize_t length = readlink(link, path, PATH_MAX - 1);
     path[length > 0 ? length : 0] = '\0';
-    const size_t skip = getcwd(cwd, sizeof cwd) != NULL ? strlen(cwd) : 0;
-    if (skip > 0 && strncmp(path, cwd, skip) == 0 && path[skip] == '/')
-        memmove(path, path + skip + 1, strlen(path + skip + 1) + 1);
+    const char *rest = from_here(path);
+    memmove(path, rest, strlen(rest) + 1);
 }
 
 static off_t synced_bytes(ino_t inode)

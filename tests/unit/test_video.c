@@ -322,9 +322,11 @@ static void interrupted_video_is_finished(void **state)
         execl(program, program, model, "--video", video, "--output", output, (char *)NULL);
         _exit(127);
     }
-    struct stat info = {0};
-    for (int i = 0; i < 600 && (stat(output, &info) != 0 || info.st_size == 0); i++)
+    /* Under its temporary name until it is finished. */
+    for (int i = 0; i < 600 && shell("find %s -name '.out.mp4.tmp-*' -size +0 | grep -q .", folder);
+         i++)
         usleep(50000);
+    assert_int_not_equal(access(output, F_OK), 0);
     usleep(200000);
     assert_int_equal(kill(child, SIGINT), 0);
     int status = 0;

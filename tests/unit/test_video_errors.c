@@ -64,7 +64,7 @@ static void wrong_files_are_answered(void **state)
         {"--video @/good.mp4 --codec none --output @/out.mp4", "no encoder \"none\""},
         {"--video @/good.mp4 --codec h264 --output @/out.webm",
          "cannot go into a file of format webm"},
-        {"--video @/good.mp4 --output @/good.mp4", "is the input"},
+        {"--video @/good.mp4 --output @/good.mp4", "is an input, which would be overwritten"},
         {"--video @/good.mp4 --threshold 2", "--threshold: got \"2\""},
         {"--video @/good.mp4 --threshold lorry=.5",
          "\"lorry\" is no class of the model; it has: car, truck, bus"},

@@ -1,16 +1,36 @@
 #include "common/detection_files.h"
 
-#include <stdio.h>
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "common/console.h"
+#include "common/output.h"
+#include "eval/detection_report.h"
 
-static det_status write_coco(det_coco_evaluator *evaluator, const char *directory)
+static const char ground_truth[] = "ground_truth.json", detections[] = "detections.json";
+
+static det_status write_coco(struct det_env *env, det_coco_evaluator *evaluator,
+                             const char *directory)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/ground_truth.json", directory);
-    const det_status status = det_coco_evaluator_save_ground_truth(evaluator, path);
-    if (status != DET_OK)
-        return status;
-    snprintf(path, sizeof path, "%s/detections.json", directory);
-    return det_coco_evaluator_save_detections(evaluator, path);
+    char *path = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &path, directory, ground_truth));
+    DET_TRY(det_coco_evaluator_save_ground_truth(evaluator, path));
+    det_free(env, &path);
+    DET_TRY(det_path_join(env, &path, directory, detections));
+    DET_TRY(det_coco_evaluator_save_detections(evaluator, path));
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+det_status detection_files_announce(struct tool *tool, const char *option, const char *directory)
+{
+    const char *name = NULL;
+    for (size_t i = 0; (name = det_detection_report_file(i)) != NULL; i++)
+        DET_TRY_RETURN(tool_writes_in(tool, option, directory, name));
+    DET_TRY_RETURN(tool_writes_in(tool, option, directory, ground_truth));
+    return tool_writes_in(tool, option, directory, detections);
 }
 
 det_status detection_files_write(det_context *context, det_coco_evaluator *evaluator,
@@ -21,10 +41,12 @@ det_status detection_files_write(det_context *context, det_coco_evaluator *evalu
     det_status status = det_detection_report_create(context, evaluator, NULL, &report);
     if (status == DET_OK)
         status = det_detection_report_table(report, &text);
-    if (status == DET_OK)
-        printf("\n%s", text);
+    if (status == DET_OK) {
+        console_print("\n");
+        console_print_text(text);
+    }
     if (status == DET_OK)
         status = det_detection_report_write(report, directory);
     det_detection_report_destroy(&report);
-    return status == DET_OK ? write_coco(evaluator, directory) : status;
+    return status == DET_OK ? write_coco(det_context_env(context), evaluator, directory) : status;
 }

@@ -2,7 +2,10 @@
 #ifndef DET_TOOLS_COMMON_DETECTION_FILES_H
 #define DET_TOOLS_COMMON_DETECTION_FILES_H
 
-#include "det/det.h"
+#include "common/tool.h"
+
+/* Names the files as outputs of `option` (output.h); the folder is made. */
+det_status detection_files_announce(struct tool *tool, const char *option, const char *directory);
 
 /* Prints the table of thresholds and VOC AP; writes the files of det_detection_report_write(), and
  * ground_truth.json and detections.json as pycocotools reads them, into the folder. */

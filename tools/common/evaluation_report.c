@@ -1,13 +1,13 @@
 #include "common/evaluation_report.h"
 
-#include <stdio.h>
+#include "common/console.h"
 
 static det_status print_table(det_coco_evaluator *evaluator)
 {
     const char *text = NULL;
     const det_status status = det_coco_evaluator_table(evaluator, &text);
     if (status == DET_OK)
-        fputs(text, stdout);
+        console_print_text(text);
     return status;
 }
 
@@ -17,8 +17,10 @@ det_status evaluation_print_tables(det_coco_evaluator *evaluator)
     det_status status = print_table(evaluator);
     if (status == DET_OK)
         status = det_coco_evaluator_class_table(evaluator, &text);
-    if (status == DET_OK)
-        printf("\n%s", text);
+    if (status == DET_OK) {
+        console_print("\n");
+        console_print_text(text);
+    }
     return status;
 }
 
@@ -31,7 +33,7 @@ det_status evaluation_print(det_evaluation *evaluation, enum evaluation_form for
         [EVALUATION_EXPORTED] = "\nAs the exported model computes:\n",
     };
     det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
-    fputs(headings[form], stdout);
+    console_print_text(headings[form]);
     const det_status status =
         form == EVALUATION_API ? print_table(evaluator) : evaluation_print_tables(evaluator);
     if (status != DET_OK)
@@ -39,13 +41,14 @@ det_status evaluation_print(det_evaluation *evaluation, enum evaluation_form for
     const det_coco_result *coco = det_evaluation_coco(evaluation);
     det_evaluation_losses losses;
     det_evaluation_get_losses(evaluation, &losses);
-    printf("\nEval metrics %sat step %lld (%s)\n",
-           form == EVALUATION_EXPORTED ? "of the exported form " : "", (long long)step, from);
+    char name[CONSOLE_NAME_BYTES];
+    console_print("\nEval metrics %sat step %lld (%s)\n",
+                  form == EVALUATION_EXPORTED ? "of the exported form " : "", (long long)step,
+                  console_name(name, from));
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-        printf("+ %s: %f\n", det_coco_stat_name((det_coco_stat)i), coco->stats[i]);
-    printf("+ Loss/localization_loss: %f\n+ Loss/classification_loss: %f\n"
-           "+ Loss/regularization_loss: %f\n+ Loss/total_loss: %f\n",
-           losses.localization, losses.classification, losses.regularization, losses.total);
-    fflush(stdout);
+        console_print("+ %s: %f\n", det_coco_stat_name((det_coco_stat)i), coco->stats[i]);
+    console_print("+ Loss/localization_loss: %f\n+ Loss/classification_loss: %f\n"
+                  "+ Loss/regularization_loss: %f\n+ Loss/total_loss: %f\n",
+                  losses.localization, losses.classification, losses.regularization, losses.total);
     return DET_OK;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "common/console.h"
 
 enum { HELP_COLUMN = 34, HELP_WIDTH = 100, FARTHEST_SUGGESTION = 5 };
 
@@ -15,14 +16,31 @@ int options_error(const struct options *options, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "%s: ", options->program);
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\nTry `%s --help`.\n", options->program);
+    console_vmessage(options->program, format, arguments);
     va_end(arguments);
+    console_message(NULL, "Try `%s --help`.", options->program);
     return OPTIONS_EXIT_USAGE;
 }
 
 /* --- help page --- */
+
+struct page {
+    struct det_env env;
+    struct det_text text;
+};
+
+static void put(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Without memory for it the page is cut short: there is nobody to tell. */
+static void put(struct page *page, const char *format, ...)
+{
+    char piece[4096];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(piece, sizeof piece, format, arguments);
+    va_end(arguments);
+    (void)det_text_append(&page->env, &page->text, piece, strlen(piece));
+}
 
 static const char *metavar(const struct option *option)
 {
@@ -31,27 +49,27 @@ static const char *metavar(const struct option *option)
 }
 
 /* Words of `text` from HELP_COLUMN on, wrapped. */
-static void print_wrapped(const char *text, int column)
+static void put_wrapped(struct page *page, const char *text, int column)
 {
     while (*text != '\0') {
         const int word = (int)strcspn(text, " ");
         if (column > HELP_COLUMN && column + 1 + word > HELP_WIDTH) {
-            printf("\n%*s", HELP_COLUMN, "");
+            put(page, "\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
         }
         if (column > HELP_COLUMN) {
-            putchar(' ');
+            put(page, " ");
             column++;
         }
-        printf("%.*s", word, text);
+        put(page, "%.*s", word, text);
         column += word;
         text += word;
         text += strspn(text, " ");
     }
-    putchar('\n');
+    put(page, "\n");
 }
 
-static void print_option(const struct option *option)
+static void put_option(struct page *page, const struct option *option)
 {
     char left[128], text[1024], value[256] = "";
     switch (option->kind) {
@@ -65,7 +83,8 @@ static void print_option(const struct option *option)
         snprintf(value, sizeof value, "%lld", (long long)*(const int64_t *)option->value);
         break;
     case OPTION_DOUBLE:
-        snprintf(value, sizeof value, "%g", *(const double *)option->value);
+        if (!isnan(*(const double *)option->value))
+            snprintf(value, sizeof value, "%g", *(const double *)option->value);
         break;
     case OPTION_FLAG:
         snprintf(value, sizeof value, "%s", *(const bool *)option->value ? "true" : "false");
@@ -83,22 +102,26 @@ static void print_option(const struct option *option)
         snprintf(text, sizeof text, "%s (default: %s)", option->help, value);
     else
         snprintf(text, sizeof text, "%s", option->help);
-    printf("%-*s", HELP_COLUMN, left);
+    put(page, "%-*s", HELP_COLUMN, left);
     if (strlen(left) >= HELP_COLUMN)
-        printf("\n%*s", HELP_COLUMN, "");
-    print_wrapped(text, HELP_COLUMN);
+        put(page, "\n%*s", HELP_COLUMN, "");
+    put_wrapped(page, text, HELP_COLUMN);
 }
 
 static void print_help(const struct options *options)
 {
-    printf("usage: %s [options]%s%s\n", options->program, options->usage != NULL ? " " : "",
-           options->usage != NULL ? options->usage : "");
+    struct page whole = {.text = {0}}, *page = &whole;
+    det_env_default(&whole.env);
+    put(page, "usage: %s [options]%s%s\n", options->program, options->usage != NULL ? " " : "",
+        options->usage != NULL ? options->usage : "");
     if (options->description != NULL)
-        printf("\n%s\n", options->description);
-    printf("\noptions:\n");
+        put(page, "\n%s\n", options->description);
+    put(page, "\noptions:\n");
     for (const struct option *option = options->table; option->name != NULL; option++)
-        print_option(option);
-    printf("%-*sthis page\n", HELP_COLUMN, "  --help");
+        put_option(page, option);
+    put(page, "%-*sthis page\n", HELP_COLUMN, "  --help");
+    console_print_text(whole.text.data != NULL ? whole.text.data : "");
+    det_text_free(&whole.env, &whole.text);
 }
 
 /* --- parsing --- */

@@ -31,7 +31,7 @@
 enum option_kind {
     OPTION_STRING, /* const char *: points into argv */
     OPTION_INT,    /* int64_t */
-    OPTION_DOUBLE, /* double, finite */
+    OPTION_DOUBLE, /* double, finite; NaN before parsing: no default */
     OPTION_FLAG,   /* bool */
     OPTION_LIST,   /* struct option_list: the option may be repeated */
 };

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "common/console.h"
 #include "common/evaluation_report.h"
 
 static void format_duration(char buffer[32], double seconds)
@@ -33,8 +34,7 @@ static void show_progress(const struct progress *p, const det_step_report *r)
         format_duration(left, seconds_left(p, r));
     else
         snprintf(left, sizeof left, "no end");
-    tool_progress(
-        p->tool,
+    console_progress(
         "%lld/%lld  %.1f img/s  loss %.3f (loc %.3f cls %.3f reg %.3f)  lr %.5f  data wait "
         "%.0f%%  ETA %s",
         (long long)r->step, (long long)r->num_steps, r->images / p->rate, r->total_loss,
@@ -53,18 +53,15 @@ static void take_in_step(struct progress *p, const det_step_report *r)
     show_progress(p, r);
     if (r->step % p->log_every != 0)
         return;
-    tool_progress_clear(p->tool);
     /* The API's own line. */
-    printf("Step %lld per-step time %.3fs loss=%.3f\n", (long long)r->step,
-           p->seconds / (double)p->steps, r->total_loss);
-    fflush(stdout);
+    console_print("Step %lld per-step time %.3fs loss=%.3f\n", (long long)r->step,
+                  p->seconds / (double)p->steps, r->total_loss);
     p->steps = 0;
     p->seconds = 0;
 }
 
 static void take_in_evaluation(struct progress *p, const det_step_report *r)
 {
-    tool_progress_clear(p->tool);
     p->evaluations++;
     p->eval_seconds += r->eval_seconds;
     det_status status = DET_OK;
@@ -99,8 +96,9 @@ void progress_sum(const struct progress *p)
                  p->eval_seconds / (double)p->evaluations);
 }
 
-int progress_evaluating(void *tool, int64_t done, int64_t total)
+int progress_evaluating(void *user, int64_t done, int64_t total)
 {
-    tool_progress(tool, "pictures %lld/%lld", (long long)done, (long long)total);
+    (void)user;
+    console_progress("pictures %lld/%lld", (long long)done, (long long)total);
     return tool_interrupted();
 }

@@ -23,7 +23,7 @@ struct progress {
 void progress_step(struct progress *progress, const det_step_report *report);
 /* One line about the whole run. */
 void progress_sum(const struct progress *progress);
-/* For det_evaluation_settings.progress, with the tool as its user: stops on Ctrl-C. */
-int progress_evaluating(void *tool, int64_t done, int64_t total);
+/* For det_evaluation_settings.progress: stops on Ctrl-C. */
+int progress_evaluating(void *user, int64_t done, int64_t total);
 
 #endif

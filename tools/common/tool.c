@@ -1,65 +1,48 @@
 #include "common/tool.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/context.h"
 #include "base/limits.h"
+#include "common/console.h"
 
-enum { LINE_BYTES = 4096 };
+/* --- log --- */
 
-/* --- log and progress --- */
-
-void tool_progress_clear(struct tool *tool)
+static bool is_told(const struct tool *tool, det_log_level level)
 {
-    if (atomic_exchange(&tool->progress_open, false))
-        fputs("\r\033[K", stderr);
+    return level != DET_LOG_DEBUG || tool->verbose;
 }
 
-/* May be called from the library's threads: one stdio call writes the line. */
+static const char *prefix_of(det_log_level level)
+{
+    return level == DET_LOG_WARNING ? "warning" : level == DET_LOG_ERROR ? "error" : NULL;
+}
+
+/* May be called from the library's threads. */
 static void write_log(void *user, det_log_level level, const char *message)
 {
-    struct tool *tool = user;
-    if (level == DET_LOG_DEBUG && !tool->verbose)
-        return;
-    const char *clear = atomic_exchange(&tool->progress_open, false) ? "\r\033[K" : "";
-    const char *prefix = level == DET_LOG_WARNING ? "warning: "
-                         : level == DET_LOG_ERROR ? "error: "
-                                                  : "";
-    fprintf(stderr, "%s%s%s\n", clear, prefix, message);
+    if (is_told(user, level))
+        console_message(prefix_of(level), "%s", message);
 }
 
 void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
 {
-    char line[LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    if (is_told(tool, level))
+        console_vmessage(prefix_of(level), format, arguments);
     va_end(arguments);
-    write_log(tool, level, line);
-}
-
-void tool_progress(struct tool *tool, const char *format, ...)
-{
-    if (!tool->terminal)
-        return;
-    char line[LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "\r%s\033[K", line);
-    fflush(stderr);
-    atomic_store(&tool->progress_open, true);
 }
 
 /* --- life --- */
 
-static bool read_limits(const struct tool *tool, det_context_settings *settings, int *exit_status)
+static bool read_limits(struct tool *tool, det_context_settings *settings, int *exit_status)
 {
     const struct {
         const char *name;
@@ -68,9 +51,8 @@ static bool read_limits(const struct tool *tool, det_context_settings *settings,
                   {"max_jpeg_scans", tool->max_jpeg_scans, INT32_MAX}};
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         if (limits[i].value < 0 || limits[i].value > limits[i].most) {
-            fprintf(stderr, "%s: --%s: got %lld, expected 1 to %lld, or 0 for the default\n",
-                    tool->name, limits[i].name, (long long)limits[i].value,
-                    (long long)limits[i].most);
+            tool_error(tool, "--%s: got %lld, expected 1 to %lld, or 0 for the default",
+                       limits[i].name, (long long)limits[i].value, (long long)limits[i].most);
             *exit_status = OPTIONS_EXIT_USAGE;
             return false;
         }
@@ -82,10 +64,8 @@ static bool read_limits(const struct tool *tool, det_context_settings *settings,
 bool tool_open(struct tool *tool, int *exit_status)
 {
     *exit_status = TOOL_EXIT_ERROR;
-    tool->terminal = isatty(STDERR_FILENO) != 0;
     if (tool->threads < 0 || tool->threads > 4096) {
-        fprintf(stderr, "%s: --threads: got %lld, expected 0 to 4096\n", tool->name,
-                (long long)tool->threads);
+        tool_error(tool, "--threads: got %lld, expected 0 to 4096", (long long)tool->threads);
         *exit_status = OPTIONS_EXIT_USAGE;
         return false;
     }
@@ -103,7 +83,7 @@ bool tool_open(struct tool *tool, int *exit_status)
     const det_status status = det_context_create(&tool->context, &settings);
     if (status != DET_OK) {
         /* The logger had the sentence. */
-        fprintf(stderr, "%s: cannot start: %s\n", tool->name, det_status_text(status));
+        tool_error(tool, "cannot start: %s", det_status_text(status));
         return false;
     }
     tool_log(tool, DET_LOG_INFO, "libdet %s, %s", det_version_string(),
@@ -114,7 +94,10 @@ bool tool_open(struct tool *tool, int *exit_status)
 
 void tool_close(struct tool *tool)
 {
-    tool_progress_clear(tool);
+    if (tool->context == NULL)
+        return;
+    console_progress_clear();
+    det_guard_free(det_context_env(tool->context), &tool->guard);
     det_context_destroy(&tool->context);
 }
 
@@ -126,32 +109,41 @@ int tool_fail(struct tool *tool, det_status status)
 
 int tool_error(struct tool *tool, const char *format, ...)
 {
-    tool_progress_clear(tool);
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "%s: ", tool->name);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    console_vmessage(tool->name, format, arguments);
     va_end(arguments);
     return TOOL_EXIT_ERROR;
 }
 
 /* --- signals --- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* by this signal, 0: not */
 static const char *interrupt_notice;
+
+/* The second of a person's, not the next of those that come together when a session ends. */
+static bool is_repeated(int number)
+{
+    return number == SIGINT || (number == SIGTERM && interrupted != SIGHUP);
+}
 
 static void on_signal(int number)
 {
     if (interrupted) {
-        signal(number, SIG_DFL);
-        raise(number);
+        if (is_repeated(number)) {
+            signal(number, SIG_DFL);
+            raise(number);
+        }
+        if (number != SIGHUP)
+            interrupted = number;
         return;
     }
-    interrupted = 1;
+    interrupted = number;
     if (interrupt_notice != NULL) {
+        const int error = errno;
         const ssize_t written = write(STDERR_FILENO, interrupt_notice, strlen(interrupt_notice));
         (void)written;
+        errno = error;
     }
 }
 
@@ -165,6 +157,9 @@ void tool_catch_signals(const char *notice)
     action.sa_flags = SA_RESTART;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* else nohup */
+        sigaction(SIGHUP, &action, NULL);
 }
 
 bool tool_interrupted(void)

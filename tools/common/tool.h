@@ -1,12 +1,12 @@
-/* tool.h: what all tools share besides their options: a det_context whose log goes to stderr, the
- * options --threads, --cpu, --device, --precision, --deterministic, --graph and --verbose, a progress
- * line, the way out after an error, and Ctrl-C as a flag. */
+/* tool.h: what all tools share besides their options and what they print (console.h): a det_context whose log goes to
+ * stderr, the options --threads, --cpu, --device, --precision, --deterministic, --graph and --verbose, the way out after an
+ * error, and Ctrl-C as a flag. */
 #ifndef DET_TOOLS_COMMON_TOOL_H
 #define DET_TOOLS_COMMON_TOOL_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/guard.h"
 #include "common/options.h"
 #include "det/det.h"
 
@@ -17,8 +17,7 @@ struct tool {
     bool deterministic, graph, verbose;
     int64_t max_image_pixels, max_jpeg_scans; /* 0: the library's defaults */
     det_context *context;                     /* after tool_open() */
-    bool terminal;                            /* stderr is one: progress is shown */
-    atomic_bool progress_open;                /* a progress line stands on the terminal */
+    struct det_guard guard;                   /* output.h */
 };
 
 #define TOOL_INIT(program)                                                                     \
@@ -82,14 +81,9 @@ int tool_error(struct tool *tool, const char *format, ...) __attribute__((format
 void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Replaces the progress line; nothing when stderr is no terminal. Log lines clear it first; before
- * printing to stdout call tool_progress_clear(). */
-void tool_progress(struct tool *tool, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void tool_progress_clear(struct tool *tool);
-
-/* From now on SIGINT and SIGTERM only set a flag and print `notice` (static, with its newline;
- * NULL: nothing); a second one ends the process as usual. */
+/* From now on SIGINT, SIGTERM and SIGHUP (a closed terminal or connection; not under nohup) only set a flag and print
+ * `notice` (static, with its newline; NULL: nothing). A second SIGINT or SIGTERM ends the process as usual; not a SIGHUP
+ * or the SIGTERM behind it, which come together when a session ends. */
 void tool_catch_signals(const char *notice);
 bool tool_interrupted(void);
 

@@ -1,6 +1,10 @@
 #include "common/watch.h"
 
+#include <math.h>
 #include <time.h>
+
+#include "base/context.h"
+#include "train/dir_lock.h"
 
 static void sleep_a_moment(void)
 {
@@ -61,13 +65,31 @@ static int look(struct tool *tool, const struct checkpoint_watch *watch, int64_t
     return result;
 }
 
+/* Nothing is to be waited for: a training of libdet's owns its folder (train/dir_lock.h), so its checkpoints without an owner are
+ * those of one that has ended or was ended; TensorFlow's have no owner and may go on until the last step. Before the first
+ * checkpoint the training is still to begin. */
+static bool is_over(struct tool *tool, const struct checkpoint_watch *watch)
+{
+    struct det_env *env = det_context_env(tool->context);
+    det_checkpoint_info newest;
+    bool in_use = false;
+    if (!isnan(watch->timeout_seconds) ||
+        det_dir_lock_look(env, watch->folder, &in_use) != DET_OK || in_use ||
+        det_checkpoint_find(tool->context, watch->folder, &newest) != DET_OK)
+        return false;
+    return !newest.is_tensorflow || (watch->last_step > 0 && newest.step >= watch->last_step);
+}
+
 static int follow(struct tool *tool, const struct checkpoint_watch *watch)
 {
+    const double timeout =
+        isnan(watch->timeout_seconds) ? WATCH_TIMEOUT_SECONDS : watch->timeout_seconds;
     int64_t last = -1;
     double since = tool_seconds();
     bool told = false;
     while (!tool_interrupted()) {
         bool found = false;
+        const bool over = is_over(tool, watch); /* asked before the look: nothing comes behind it */
         const int result = look(tool, watch, &last, &found);
         if (result != 0)
             return result;
@@ -76,9 +98,12 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
             told = false;
             continue;
         }
-        if (tool_seconds() - since > watch->timeout_seconds) {
-            tool_log(tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done",
-                     watch->timeout_seconds);
+        if (over) {
+            tool_log(tool, DET_LOG_INFO, "no training is running in %s: done", watch->folder);
+            break;
+        }
+        if (tool_seconds() - since > timeout) {
+            tool_log(tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done", timeout);
             break;
         }
         if (!told)

@@ -1,9 +1,10 @@
 /* commands.c: det-data convert, check, split, stats, show. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/context.h"
 #include "base/mem.h"
+#include "common/console.h"
+#include "common/output.h"
 #include "convert/check.h"
 #include "convert/readers.h"
 #include "convert/sheet.h"
@@ -128,7 +129,7 @@ static det_status write_findings(struct data_job *job)
                                 det_rule_name((enum det_rule)rule), job->findings.counts[rule]));
     DET_TRY(det_text_printf(job->env, &text, "}, \"images\": %zu, \"boxes\": %zu}\n",
                             job->set.image_count, job->set.object_count));
-    DET_TRY(det_write_file(job->env, job->arguments.json, text.data, text.length));
+    DET_TRY(output_write(job->env, job->arguments.json, text.data, text.length));
 fail:
     det_text_free(job->env, &text);
     return status;
@@ -149,8 +150,8 @@ int data_check(struct data_job *job)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     if (status != DET_OK)
         return failed(job, status);
-    printf("%zu errors, %zu warnings in %zu images with %zu boxes\n", job->findings.errors,
-           job->findings.warnings, job->set.image_count, job->set.object_count);
+    console_print("%zu errors, %zu warnings in %zu images with %zu boxes\n", job->findings.errors,
+                  job->findings.warnings, job->set.image_count, job->set.object_count);
     const size_t bad = job->findings.errors + (a->strict ? job->findings.warnings : 0);
     return bad > 0 && !a->fix ? TOOL_EXIT_ERROR : 0;
 }
@@ -163,11 +164,11 @@ int data_stats(struct data_job *job)
     DET_TRY(data_read(job));
     DET_TRY(det_annotations_stats(job->env, &job->set, &stats));
     DET_TRY(det_set_stats_table(job->env, &job->set, &stats, &text));
-    fputs(text.data, stdout);
+    console_print_text(text.data);
     text.length = 0;
     if (job->arguments.json != NULL) {
         DET_TRY(det_set_stats_json(job->env, &job->set, &stats, &text));
-        DET_TRY(det_write_file(job->env, job->arguments.json, text.data, text.length));
+        DET_TRY(output_write(job->env, job->arguments.json, text.data, text.length));
     }
 fail:
     det_text_free(job->env, &text);
@@ -187,7 +188,9 @@ int data_show(struct data_job *job)
     struct det_augment_option *augmentations = NULL;
     struct det_image sheet = {0};
     det_status status = DET_OK;
+    DET_TRY(tool_writes(&job->tool, "--output", a->output));
     DET_TRY(data_read(job));
+    DET_TRY(data_announce_images(job));
     if (a->augmented)
         DET_TRY(det_augment_from_config(job->env, job->config, &augmentations,
                                         &settings.augmentation_count));

@@ -35,11 +35,16 @@ bool data_format_known(const char *name);
 /* "tfrecord, coco, ..." */
 const char *data_format_names(void);
 
+/* Names what is read and written (common/output.h); an --output that is a source is refused. */
+det_status data_announce(struct data_job *job);
+/* The set's images are inputs too. */
+det_status data_announce_images(struct data_job *job);
+
 /* Label map, all sources, images. Findings are printed as they come. */
 det_status data_read(struct data_job *job);
 void data_job_close(struct data_job *job);
 
-/* The set to --output in the format; counts are logged. */
+/* The set to --output in the format, after a rehearsal (base/guard.h): no source is overwritten. Counts are logged. */
 det_status data_write(struct data_job *job, const char *format, const char *directory);
 
 /* "train=0.8,val=0.2" into splits. */

@@ -4,6 +4,7 @@
 
 #include "base/context.h"
 #include "base/mem.h"
+#include "common/output.h"
 #include "convert/writers.h"
 #include "data/data.h"
 #include "data/xml_readers.h"
@@ -211,6 +212,35 @@ fail:
     return status;
 }
 
+det_status data_announce(struct data_job *job)
+{
+    const struct data_arguments *a = &job->arguments;
+    struct tool *tool = &job->tool;
+    for (size_t i = 0; i < job->inputs.count; i++) {
+        char *split = NULL;
+        const char *path = path_of(job->inputs.values[i], &split, job->env);
+        det_status status = tool_reads(tool, path);
+        if (status == DET_OK && a->output != NULL && det_same_file(path, a->output))
+            status =
+                det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                         "--output %s: is a source, which would be overwritten: choose another "
+                         "name",
+                         a->output);
+        det_free(job->env, &split);
+        DET_TRY_RETURN(status);
+    }
+    DET_TRY_RETURN(tool_reads(tool, a->label_map));
+    DET_TRY_RETURN(tool_reads(tool, a->config));
+    return tool_writes(tool, "--json", a->json);
+}
+
+det_status data_announce_images(struct data_job *job)
+{
+    for (size_t i = 0; i < job->set.image_count; i++)
+        DET_TRY_RETURN(tool_reads(&job->tool, job->set.images[i].path));
+    return DET_OK;
+}
+
 /* Without --label_map: the label_map.pbtxt that lies with the first source, if there is one. */
 static det_status find_label_map(struct data_job *job)
 {
@@ -291,6 +321,7 @@ void data_job_close(struct data_job *job)
 
 det_status data_write(struct data_job *job, const char *format, const char *directory)
 {
+    const det_writer_of_set write = find_format(format)->write;
     struct det_write_counts counts = {0};
     const struct det_write_settings settings = {
         .directory = directory,
@@ -298,7 +329,13 @@ det_status data_write(struct data_job *job, const char *format, const char *dire
         .without_images = !job->arguments.copy_images,
         .name = det_path_name(directory),
     };
-    DET_TRY_RETURN(find_format(format)->write(job->env, &settings, &job->set, &counts));
+    DET_TRY_RETURN(data_announce_images(job));
+    job->tool.guard.rehearsing = true;
+    const det_status status = write(job->env, &settings, &job->set, &counts);
+    job->tool.guard.rehearsing = false;
+    DET_TRY_RETURN(status);
+    counts = (struct det_write_counts){0};
+    DET_TRY_RETURN(write(job->env, &settings, &job->set, &counts));
     tool_log(
         &job->tool, DET_LOG_INFO,
         "%s: %zu images, %zu boxes in %zu classes; %zu images copied as they are, %zu encoded anew",

@@ -6,6 +6,7 @@
 
 #include "base/context.h"
 #include "base/mem.h"
+#include "common/output.h"
 #include "detect/classes.h"
 #include "detect/inputs.h"
 #include "detect/mjpeg.h"
@@ -88,7 +89,7 @@ static void say_turned(struct job *job, const struct frame *frame)
 static det_status output(void *user, struct det_env *env, struct frame *frame)
 {
     struct job *job = user;
-    progress_frame(&job->progress, job->tool, frame);
+    progress_frame(&job->progress, frame);
     if (frame->status != DET_OK) {
         tool_error(job->tool, "%s", frame->message);
         return DET_OK;
@@ -275,6 +276,33 @@ static det_status choose_names(struct job *job, const struct output_paths *files
     return DET_OK;
 }
 
+/* What is read and written, as far as the options say it; what the pictures' names make of it is seen when they are
+ * written. */
+static det_status announce(struct job *job, const struct output_paths *files)
+{
+    const struct job_options *o = job->options;
+    struct tool *tool = job->tool;
+    const struct {
+        const char *option, *path;
+    } outputs[] = {{"--json", files->json}, {"--csv", files->csv},
+                   {"--coco", files->coco}, {"--coco_results", files->coco_results},
+                   {"--cvat", files->cvat}, {"--counts", o->counts}};
+    DET_TRY_RETURN(tool_reads(tool, o->model));
+    DET_TRY_RETURN(tool_reads(tool, o->threshold_file));
+    for (size_t i = 0; i < o->lists.count; i++)
+        DET_TRY_RETURN(tool_reads(tool, o->lists.values[i]));
+    for (size_t i = 0; i < job->inputs.images.count; i++)
+        DET_TRY_RETURN(tool_reads(tool, job->inputs.images.paths[i]));
+    for (size_t i = 0; i < job->inputs.videos.count; i++)
+        DET_TRY_RETURN(tool_reads(tool, job->inputs.videos.paths[i]));
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
+        DET_TRY_RETURN(tool_writes(tool, outputs[i].option, outputs[i].path));
+    for (size_t i = 0; i < job->inputs.videos.count && job->writes_videos; i++)
+        DET_TRY_RETURN(video_file_announce(job->env, tool, job->inputs.videos.paths[i],
+                                           job->names.videos[i], o->output));
+    return DET_OK;
+}
+
 static int32_t worker_count(const struct job *job)
 {
     const int threads = det_context_threads(job->tool->context);
@@ -294,15 +322,16 @@ static det_status prepare(struct job *job)
     const struct job_options *o = job->options;
     struct det_env *env = job->env;
     struct output_paths files = o->files;
+    gather_inputs(job);
+    choose_outputs(job, &files);
+    DET_TRY_RETURN(choose_names(job, &files));
+    DET_TRY_RETURN(announce(job, &files));
     DET_TRY_RETURN(det_model_load(job->tool->context, o->model, &job->model));
     DET_TRY_RETURN(class_filter_make(env, job->model, o->classes, o->threshold, o->threshold_file,
                                      &job->filter));
     job->tracking = (struct tracking){
         .on = o->track, .context = job->tool->context, .model = job->model, .filter = &job->filter};
     DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
-    gather_inputs(job);
-    choose_outputs(job, &files);
-    DET_TRY_RETURN(choose_names(job, &files));
     if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
         (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -343,8 +372,8 @@ static int finish(struct job *job, det_status status)
     status = outputs_close(job->env, &job->outputs);
     if (status == DET_OK && job->options->counts != NULL && job->tracking.on)
         status =
-            det_write_file(job->env, job->options->counts,
-                           job->counted.data != NULL ? job->counted.data : "", job->counted.length);
+            output_write(job->env, job->options->counts,
+                         job->counted.data != NULL ? job->counted.data : "", job->counted.length);
     if (status != DET_OK)
         exit_status = tool_fail(tool, status);
     if (exit_status != 0)

@@ -7,13 +7,15 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "common/console.h"
+#include "common/output.h"
 #include "detect/names.h"
 #include "detect/results.h"
 #include "formats/annotation_write.h"
 
 struct sink {
     struct det_writer writer;
-    bool open, standard;
+    bool open;
 };
 
 struct outputs {
@@ -33,28 +35,21 @@ static det_status sink_open(struct det_env *env, struct sink *sink, const char *
 {
     if (path == NULL)
         return DET_OK;
-    sink->standard = strcmp(path, "-") == 0;
-    if (!sink->standard)
-        DET_TRY_RETURN(det_writer_open(env, path, &sink->writer));
+    DET_TRY_RETURN(output_open(env, path, &sink->writer));
     sink->open = true;
     return DET_OK;
 }
 
-static det_status sink_write(struct det_env *env, struct outputs *o, struct sink *sink,
-                             const char *data, size_t bytes)
+/* A reader at the other end of a pipe sees each image at once. */
+static det_status sink_write(struct det_env *env, struct sink *sink, const char *data, size_t bytes)
 {
-    if (!sink->standard)
-        return det_writer_write(env, &sink->writer, data, bytes);
-    tool_progress_clear(o->tool);
-    /* Flushed, so that a reader at the other end of a pipe sees each image at once. */
-    if (fwrite(data, 1, bytes, stdout) != bytes || fflush(stdout) != 0)
-        return det_fail_errno(env, errno, "standard output: cannot write");
-    return DET_OK;
+    return det_writer_streams(&sink->writer) ? console_send(env, &sink->writer, data, bytes)
+                                             : det_writer_write(env, &sink->writer, data, bytes);
 }
 
 static det_status sink_text(struct det_env *env, struct outputs *o, struct sink *sink)
 {
-    return sink_write(env, o, sink, o->text.data, o->text.length);
+    return sink_write(env, sink, o->text.data, o->text.length);
 }
 
 /* --- open --- */
@@ -66,11 +61,11 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
         "width,height\n";
     static const char coco_head[] = "{\"annotations\": [";
     if (o->csv.open)
-        DET_TRY_RETURN(sink_write(env, o, &o->csv, head, sizeof head - 1));
+        DET_TRY_RETURN(sink_write(env, &o->csv, head, sizeof head - 1));
     if (o->coco.open)
-        DET_TRY_RETURN(sink_write(env, o, &o->coco, coco_head, sizeof coco_head - 1));
+        DET_TRY_RETURN(sink_write(env, &o->coco, coco_head, sizeof coco_head - 1));
     if (o->coco_results.open)
-        DET_TRY_RETURN(sink_write(env, o, &o->coco_results, "[", 1));
+        DET_TRY_RETURN(sink_write(env, &o->coco_results, "[", 1));
     if (!o->cvat.open)
         return DET_OK;
     const size_t classes = (size_t)det_model_class_count(o->model);
@@ -101,7 +96,7 @@ fail:
 
 static void discard(struct det_env *env, struct sink *sink)
 {
-    if (sink->open && !sink->standard)
+    if (sink->open)
         det_writer_discard(env, &sink->writer);
     sink->open = false;
 }
@@ -302,8 +297,10 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
                                               .height = f->image.file_height,
                                               .boxes = o->boxes,
                                               .count = f->count};
-    if (o->cvat.open)
+    if (o->cvat.open) {
         DET_TRY_RETURN(det_cvat_xml_image(env, &o->cvat.writer, &image));
+        DET_TRY_RETURN(sink_write(env, &o->cvat, "", 0));
+    }
     if (o->yolo == NULL)
         return DET_OK;
     /* A frame's name has no extension, its video's may hold a point. */
@@ -342,13 +339,13 @@ static det_status end_coco(struct det_env *env, struct outputs *o)
 {
     char block[65536];
     static const char images[] = "\n],\n\"images\": [", categories[] = "\n],\n\"categories\": [";
-    DET_TRY_RETURN(sink_write(env, o, &o->coco, images, sizeof images - 1));
+    DET_TRY_RETURN(sink_write(env, &o->coco, images, sizeof images - 1));
     rewind(o->coco_images);
     for (size_t got; (got = fread(block, 1, sizeof block, o->coco_images)) > 0;)
-        DET_TRY_RETURN(sink_write(env, o, &o->coco, block, got));
+        DET_TRY_RETURN(sink_write(env, &o->coco, block, got));
     if (ferror(o->coco_images))
         return det_fail(env, DET_STATUS_IO, "temporary file of COCO images: cannot be read");
-    DET_TRY_RETURN(sink_write(env, o, &o->coco, categories, sizeof categories - 1));
+    DET_TRY_RETURN(sink_write(env, &o->coco, categories, sizeof categories - 1));
     o->text.length = 0;
     for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
         DET_TRY_RETURN(
@@ -363,7 +360,7 @@ static det_status end_coco(struct det_env *env, struct outputs *o)
 static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)
 {
     struct det_env first = *env;
-    if (ended == DET_OK && sink->open && !sink->standard) {
+    if (ended == DET_OK && sink->open) {
         ended = det_writer_commit(env, &sink->writer);
         sink->open = ended != DET_OK;
     }
@@ -384,7 +381,7 @@ det_status outputs_close(struct det_env *env, struct outputs **out)
     if (o->coco.open)
         keep(env, &o->coco, &status, end_coco(env, o));
     if (o->coco_results.open)
-        keep(env, &o->coco_results, &status, sink_write(env, o, &o->coco_results, "\n]\n", 3));
+        keep(env, &o->coco_results, &status, sink_write(env, &o->coco_results, "\n]\n", 3));
     if (o->cvat.open)
         keep(env, &o->cvat, &status, det_cvat_xml_end(env, &o->cvat.writer));
     outputs_free(env, out);

@@ -1,5 +1,6 @@
 /* outputs.h: detections as files: JSON lines, CSV, COCO JSON, CVAT XML, YOLO texts. Each frame is written as it comes, so
- * memory stays flat; what was written is kept when the run ends early. */
+ * memory stays flat; what was written is kept when the run ends early. Standard output, FIFOs and devices get each frame at
+ * once; a regular file is there, whole, when the run has ended (base/writer.h). */
 #ifndef DET_TOOLS_DETECT_OUTPUTS_H
 #define DET_TOOLS_DETECT_OUTPUTS_H
 
@@ -7,9 +8,8 @@
 #include "detect/frame.h"
 
 struct output_paths {
-    const char *json;                             /* "-": standard output */
-    const char *csv, *coco, *coco_results, *cvat; /* files; csv "-" too */
-    const char *yolo;                             /* a folder */
+    const char *json, *csv, *coco, *coco_results, *cvat; /* files; "-": standard output */
+    const char *yolo;                                    /* a folder */
 };
 
 struct outputs;

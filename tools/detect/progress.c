@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "common/console.h"
+
 void progress_begin(struct progress *p, const struct pipeline_source *source, bool quiet)
 {
     *p = (struct progress){.source = source, .quiet = quiet, .begin_s = tool_seconds()};
@@ -9,7 +11,7 @@ void progress_begin(struct progress *p, const struct pipeline_source *source, bo
                                       : (int64_t)source->images->count;
 }
 
-void progress_frame(struct progress *p, struct tool *tool, const struct frame *frame)
+void progress_frame(struct progress *p, const struct frame *frame)
 {
     const double now = tool_seconds();
     p->done++;
@@ -23,12 +25,12 @@ void progress_frame(struct progress *p, struct tool *tool, const struct frame *f
         const int left = (int)((now - p->begin_s) / (double)at * (double)(p->total - at) + 0.5);
         snprintf(eta, sizeof eta, "/%lld, %d:%02d left", (long long)p->total, left / 60, left % 60);
     }
-    tool_progress(tool, "%s: frame %lld%s, %.1f a second", frame->source, (long long)at, eta, rate);
+    console_progress("%s: frame %lld%s, %.1f a second", frame->source, (long long)at, eta, rate);
 }
 
 void progress_end(struct progress *p, struct tool *tool, int64_t dropped)
 {
-    tool_progress_clear(tool);
+    console_progress_clear();
     if (!p->quiet && p->source->live)
         tool_log(tool, DET_LOG_INFO, "%s: %lld frames shown, %lld dropped to stay in time",
                  p->source->video, (long long)p->done, (long long)dropped);

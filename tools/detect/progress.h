@@ -12,7 +12,7 @@ struct progress {
 };
 
 void progress_begin(struct progress *progress, const struct pipeline_source *source, bool quiet);
-void progress_frame(struct progress *progress, struct tool *tool, const struct frame *frame);
+void progress_frame(struct progress *progress, const struct frame *frame);
 void progress_end(struct progress *progress, struct tool *tool, int64_t dropped);
 /* Frames a second, and what each stage took of each frame. */
 void progress_summary(struct tool *tool, const struct pipeline_totals *totals, int64_t detections,

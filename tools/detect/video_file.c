@@ -1,14 +1,14 @@
 #include "detect/video_file.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "common/output.h"
 #include "detect/names.h"
 
-static det_status output_path(struct det_env *env, const char *name, const char *output,
-                              char **path)
+static det_status path_of_output(struct det_env *env, const char *name, const char *output,
+                                 char **path)
 {
     if (output == NULL)
         return det_format(env, path, "%.*s_detected.mp4", names_stem(name), name);
@@ -17,13 +17,20 @@ static det_status output_path(struct det_env *env, const char *name, const char 
     return det_format(env, path, "%s/%.*s.mp4", output, names_stem(name), name);
 }
 
-static det_status refuse_input(struct det_env *env, const char *input, const char *path)
+det_status video_file_announce(struct det_env *env, struct tool *tool, const char *input,
+                               const char *name, const char *output)
 {
-    struct stat a, b;
-    if (stat(input, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "--output %s: is the input, which would be overwritten", path);
-    return DET_OK;
+    char *path = NULL, *what = NULL;
+    det_status status = DET_OK;
+    if (output != NULL && !is_video_name(output))
+        DET_TRY_RETURN(det_make_directories(env, output));
+    DET_TRY(path_of_output(env, name, output, &path));
+    DET_TRY(det_format(env, &what, "%s, annotated as", input));
+    DET_TRY(tool_writes(tool, what, path));
+fail:
+    det_free(env, &path);
+    det_free(env, &what);
+    return status;
 }
 
 det_status video_file_begin(struct det_env *env, struct tool *tool, struct video_reader *reader,
@@ -33,8 +40,7 @@ det_status video_file_begin(struct det_env *env, struct tool *tool, struct video
     const struct video_info *info = video_reader_info(reader);
     char *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(output_path(env, name, output, &path));
-    DET_TRY(refuse_input(env, input, path));
+    DET_TRY(path_of_output(env, name, output, &path));
     const struct video_writer_settings settings = {.path = path,
                                                    .codec = codec,
                                                    .width = info->width,

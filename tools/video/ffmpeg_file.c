@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
 
@@ -14,7 +15,8 @@
 
 struct video_file {
     AVIOContext *io;
-    int descriptor, reserve; /* reserve: an unnamed file that holds space; -1: none (left) */
+    struct det_writer writer;
+    int reserve; /* reserve: an unnamed file that holds space; -1: none (left) */
     int error;
     bool full;
 };
@@ -46,16 +48,17 @@ static int write_bytes(void *user, uint8_t *data, int bytes)
     struct video_file *file = user;
     int done = 0;
     while (done < bytes) {
-        const ssize_t written = write(file->descriptor, data + done, (size_t)(bytes - done));
+        const ssize_t written =
+            det_write_some(file->writer.descriptor, data + done, (size_t)(bytes - done));
         if (written > 0) {
             done += (int)written;
         } else if ((errno == ENOSPC || errno == EDQUOT) && file->reserve >= 0) {
             close(file->reserve);
             file->reserve = -1;
             file->full = true;
-        } else if (errno != EINTR) {
-            file->error = errno;
-            return AVERROR(errno);
+        } else {
+            file->error = written < 0 ? errno : EIO;
+            return AVERROR(file->error);
         }
     }
     return bytes;
@@ -66,8 +69,8 @@ static int64_t seek(void *user, int64_t offset, int whence)
     struct video_file *file = user;
     struct stat info;
     if (whence == AVSEEK_SIZE)
-        return fstat(file->descriptor, &info) == 0 ? (int64_t)info.st_size : AVERROR(errno);
-    const off_t at = lseek(file->descriptor, (off_t)offset, whence & ~AVSEEK_FORCE);
+        return fstat(file->writer.descriptor, &info) == 0 ? (int64_t)info.st_size : AVERROR(errno);
+    const off_t at = lseek(file->writer.descriptor, (off_t)offset, whence & ~AVSEEK_FORCE);
     return at >= 0 ? (int64_t)at : AVERROR(errno);
 }
 
@@ -77,20 +80,21 @@ det_status video_file_open(struct det_env *env, const char *path, struct video_f
     DET_TRY_RETURN(det_alloc(env, &file, 1, sizeof *file, "video file"));
     *out = file;
     file->reserve = -1;
-    file->descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->descriptor < 0) {
-        const int error = errno;
+    det_status status = det_writer_open(env, path, &file->writer);
+    if (status != DET_OK) {
         det_free(env, out);
-        return det_fail_errno(env, error, "%s", path);
+        return status;
     }
-    file->reserve = open_reserve(env, path);
+    const bool streams = det_writer_streams(&file->writer);
+    file->reserve = streams ? -1 : open_reserve(env, path);
     uint8_t *buffer = av_malloc(BUFFER_BYTES);
     if (buffer != NULL)
-        file->io = avio_alloc_context(buffer, BUFFER_BYTES, 1, file, NULL, write_bytes, seek);
+        file->io = avio_alloc_context(buffer, BUFFER_BYTES, 1, file, NULL, write_bytes,
+                                      streams ? NULL : seek);
     if (file->io != NULL)
         return DET_OK;
     av_free(buffer);
-    video_file_close(env, out);
+    (void)video_file_close(env, out, false);
     return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory for its buffer", path);
 }
 
@@ -109,9 +113,10 @@ int video_file_error(const struct video_file *file)
     return file->error;
 }
 
-bool video_file_close(struct det_env *env, struct video_file **out)
+det_status video_file_close(struct det_env *env, struct video_file **out, bool keep)
 {
     struct video_file *file = *out;
+    det_status status = DET_OK;
     if (file->io != NULL) {
         avio_flush(file->io);
         av_freep(&file->io->buffer);
@@ -119,9 +124,18 @@ bool video_file_close(struct det_env *env, struct video_file **out)
     }
     if (file->reserve >= 0)
         close(file->reserve);
-    const bool closed = close(file->descriptor) == 0 && file->error == 0;
     if (file->error != 0)
-        errno = file->error;
+        status = det_fail_write(env, file->error, file->writer.path);
+    if (keep) {
+        const struct det_env first = *env;
+        const det_status kept = det_writer_commit(env, &file->writer);
+        if (status != DET_OK)
+            det_env_adopt_error(env, &first);
+        else
+            status = kept;
+    } else {
+        det_writer_discard(env, &file->writer);
+    }
     det_free(env, out);
-    return closed;
+    return status;
 }

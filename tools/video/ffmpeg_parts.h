@@ -59,7 +59,7 @@ det_status video_choose_encoder(struct det_env *env, const struct video_writer_s
                                 const AVOutputFormat *container, AVCodecContext **encoder,
                                 AVDictionary **options);
 
-/* --- ffmpeg_file.c: an output file that can still be finished when the disk is full --- */
+/* --- ffmpeg_file.c: an output file (base/writer.h) that can still be finished when the disk is full --- */
 
 struct video_file;
 det_status video_file_open(struct det_env *env, const char *path, struct video_file **file);
@@ -68,8 +68,8 @@ AVIOContext *video_file_io(struct video_file *file);
 bool video_file_full(const struct video_file *file);
 /* What failed, errno; 0: nothing. */
 int video_file_error(const struct video_file *file);
-/* False: closing failed, errno tells. */
-bool video_file_close(struct det_env *env, struct video_file **file);
+/* keep: puts it in place, with what was written, where the writing failed too; else the file that was there before stands. */
+det_status video_file_close(struct det_env *env, struct video_file **file, bool keep);
 
 /* --- ffmpeg_audio.c: the audio of a written file --- */
 

@@ -1,12 +1,9 @@
 /* ffmpeg_writer.c: frames to a video file. */
-#include <errno.h>
 #include <libavutil/imgutils.h>
 #include <libswscale/swscale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
@@ -220,14 +217,6 @@ static det_status finish(struct det_env *env, struct video_writer *w)
     return w->failure == DET_OK ? DET_OK : det_fail(env, w->failure, "%s", w->message);
 }
 
-/* A video without a frame is none that a player opens. */
-static void remove_frameless(const char *path)
-{
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode))
-        unlink(path);
-}
-
 det_status video_writer_close(struct det_env *env, struct video_writer **out)
 {
     struct video_writer *w = *out;
@@ -245,10 +234,13 @@ det_status video_writer_close(struct det_env *env, struct video_writer **out)
         w->format->pb = NULL;
     avformat_free_context(w->format);
     if (w->file != NULL) {
-        if (!video_file_close(env, &w->file) && status == DET_OK)
-            status = det_fail_errno(env, errno, "%s: closing", w->path);
-        if (w->frames == 0)
-            remove_frameless(w->path);
+        /* A video without a frame is none that a player opens. */
+        const struct det_env first = *env;
+        const det_status closed = video_file_close(env, &w->file, w->frames > 0);
+        if (status != DET_OK)
+            det_env_adopt_error(env, &first);
+        else
+            status = closed;
     }
     det_free(env, &w->path);
     det_free(env, out);

@@ -29,7 +29,8 @@ extern "C" {
     X(CANCELLED, "cancelled")                  \
     X(FINISHED, "already finished")            \
     X(DEVICE, "device error")                  \
-    X(INTERNAL, "internal error")
+    X(INTERNAL, "internal error")              \
+    X(IN_USE, "in use by another process")
 
 typedef enum det_status {
 #define DET_STATUS_ENUM(name, text) DET_STATUS_##name,

@@ -1,8 +1,8 @@
 /* det/summary.h: event files for TensorBoard, as tf.summary of TensorFlow 2 writes them.
  *
  * A writer makes one file DIR/events.out.tfevents.SECONDS.HOST.PID.N.v2 and appends to it: TensorBoard shows what was flushed
- * while training goes on, and a crash costs at most what was not yet flushed. A resumed training gets a file of its own;
- * TensorBoard joins the files of a folder. Belongs to its context's thread.
+ * while training goes on, and a crash costs at most what was not yet flushed. A resumed training gets a file of its own
+ * (det_summary_writer_resume); TensorBoard joins the files of a folder, by their names. Belongs to its context's thread.
  */
 #ifndef DET_SUMMARY_H
 #define DET_SUMMARY_H
@@ -22,6 +22,11 @@ typedef struct det_summary_writer det_summary_writer;
 /** Makes the folder if need be, and the file. */
 DET_API det_status det_summary_writer_create(det_context *context, const char *directory,
                                              det_summary_writer **writer);
+/** The same for a run that goes on: what the folder's files tell of first_step (>= 0) and later, as a training does that was
+ *  killed after its last checkpoint, is taken out, and a SessionLog START tells a TensorBoard that has read it already. A file
+ *  that another writer still writes is left as it is. */
+DET_API det_status det_summary_writer_resume(det_context *context, const char *directory,
+                                             int64_t first_step, det_summary_writer **writer);
 /** Flushes and closes; a failing flush is logged. NULL is allowed. */
 DET_API void det_summary_writer_destroy(det_summary_writer **writer);
 

@@ -105,7 +105,10 @@ typedef struct det_step_report {
 /**
  * Reads config, label map and data, builds the network, restores (the newest checkpoint of model_dir, else the config's
  * fine_tune_checkpoint, else initial values) and starts the loader. Logs what it found and did.
- * FINISHED when model_dir already holds the last step, or a training that was stopped early.
+ * FINISHED when model_dir already holds the last step, or a training that was stopped early. IN_USE when another training
+ * runs in model_dir, on this machine or on another one that shares the disk: model_dir/training.lock says whose it is until the
+ * trainer is destroyed (a lock whose owner is gone is taken over); a trainer whose lock was taken over, because its machine slept
+ * for ten minutes, gets IN_USE from its next step or save and writes nothing more.
  */
 DET_API det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
                                       const det_trainer_settings *settings, det_trainer **trainer);

@@ -1,0 +1,157 @@
+#include "common/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/context.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/target.h"
+#include "common/console.h"
+
+static bool is_standard(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+static struct det_env *guarded_env(struct tool *tool)
+{
+    struct det_env *env = det_context_env(tool->context);
+    env->guard = &tool->guard;
+    return env;
+}
+
+det_status tool_reads(struct tool *tool, const char *path)
+{
+    struct det_env *env = guarded_env(tool);
+    return path != NULL
+               ? det_guard_input(env, &tool->guard, is_standard(path) ? "/dev/stdin" : path)
+               : DET_OK;
+}
+
+det_status tool_reads_all(struct tool *tool, const char *beginning)
+{
+    struct det_env *env = guarded_env(tool);
+    struct det_path_list files = {0};
+    const char *name = det_path_name(beginning);
+    char *folder = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_path_directory(env, &folder, beginning));
+    if (det_list_directory(env, folder, &files) != DET_OK) /* reading it will tell */
+        goto fail;
+    for (size_t i = 0; i < files.count; i++)
+        if (strncmp(det_path_name(files.paths[i]), name, strlen(name)) == 0)
+            DET_TRY(tool_reads(tool, files.paths[i]));
+fail:
+    det_path_list_free(env, &files);
+    det_free(env, &folder);
+    return status;
+}
+
+det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *checkpoint)
+{
+    struct det_env *env = guarded_env(tool);
+    char *beginning = NULL;
+    if (!checkpoint->is_tensorflow)
+        return tool_reads(tool, checkpoint->path);
+    DET_TRY_RETURN(det_format(env, &beginning, "%s.", checkpoint->path));
+    const det_status status = tool_reads_all(tool, beginning);
+    det_free(env, &beginning);
+    return status;
+}
+
+/* `tool --json x > x`: one of the two would be lost. */
+static det_status check_printed(struct det_env *env, const char *option, const char *path)
+{
+    struct det_target target;
+    struct stat printed;
+    DET_TRY_RETURN(det_target_find(env, path, &target));
+    const bool same = target.kind == DET_TARGET_FILE && target.exists &&
+                      fstat(STDOUT_FILENO, &printed) == 0 && printed.st_dev == target.info.st_dev &&
+                      printed.st_ino == target.info.st_ino;
+    det_target_free(env, &target);
+    return same ? det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s %s: is where standard output goes",
+                           option, path)
+                : DET_OK;
+}
+
+det_status tool_writes(struct tool *tool, const char *option, const char *path)
+{
+    struct det_env *env = guarded_env(tool);
+    if (path == NULL)
+        return DET_OK;
+    if (is_standard(path))
+        console_give_output();
+    else
+        DET_TRY_RETURN(check_printed(env, option, path));
+    return det_guard_output(env, &tool->guard, option, output_path(path));
+}
+
+det_status tool_writes_in(struct tool *tool, const char *option, const char *folder,
+                          const char *name)
+{
+    struct det_env *env = guarded_env(tool);
+    char *path = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_make_directories(env, folder));
+    DET_TRY(det_path_join(env, &path, folder, name));
+    DET_TRY(det_guard_output(env, &tool->guard, option, path));
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+const char *output_path(const char *path)
+{
+    return is_standard(path) ? "/dev/stdout" : path;
+}
+
+/* Opening a FIFO waits for a reader, which a caught signal would not end: *reached is one that has it, -1 for other files. */
+static det_status wait_for_reader(struct det_env *env, const char *path, int *reached)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    struct det_target target;
+    *reached = -1;
+    DET_TRY_RETURN(det_target_find(env, path, &target));
+    const bool is_fifo = target.kind == DET_TARGET_NODE && S_ISFIFO(target.info.st_mode);
+    det_status status = DET_OK;
+    while (is_fifo && status == DET_OK) {
+        *reached = open(target.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (*reached >= 0 || errno != ENXIO)
+            break;
+        if (tool_interrupted())
+            status =
+                det_fail(env, DET_STATUS_CANCELLED, "%s: interrupted before anybody read it", path);
+        nanosleep(&pause, NULL);
+    }
+    det_target_free(env, &target);
+    return status;
+}
+
+det_status output_open(struct det_env *env, const char *path, struct det_writer *writer)
+{
+    int reached = -1;
+    if (is_standard(path))
+        return det_writer_open_descriptor(env, STDOUT_FILENO, "standard output", writer);
+    DET_TRY_RETURN(wait_for_reader(env, path, &reached));
+    const det_status status = det_writer_open(env, path, writer);
+    if (reached >= 0)
+        close(reached);
+    return status;
+}
+
+det_status output_write(struct det_env *env, const char *path, const void *data, size_t bytes)
+{
+    struct det_writer writer;
+    DET_TRY_RETURN(output_open(env, path, &writer));
+    const det_status status = console_send(env, &writer, data, bytes);
+    if (status != DET_OK) {
+        det_writer_discard(env, &writer);
+        return status;
+    }
+    return det_writer_commit(env, &writer);
+}
