@@ -52,6 +52,25 @@ static void describe_build(struct tool *tool)
     describe_cpu(tool);
 }
 
+static void describe_classes(const det_model *model)
+{
+    const int32_t count = det_model_class_count(model);
+    int32_t used = 0;
+    for (int32_t id = 1; id <= count; id++)
+        used += det_model_class_is_used(model, id);
+    printf("  %d classes", used);
+    if (used < count)
+        printf(" of %d ids", count);
+    const char *before = ": ";
+    for (int32_t id = 1; id <= count; id++) {
+        if (!det_model_class_is_used(model, id))
+            continue;
+        printf("%s%d %s", before, id, det_model_class_name(model, id));
+        before = ", ";
+    }
+    printf("\n");
+}
+
 static int describe_model(struct tool *tool, const char *path)
 {
     det_model *model = NULL;
@@ -63,10 +82,7 @@ static int describe_model(struct tool *tool, const char *path)
     printf("  input %d x %d, %d anchors, %lld weights, step %lld\n", det_model_input_height(model),
            det_model_input_width(model), det_model_anchor_count(model),
            (long long)det_model_parameter_count(model), (long long)det_model_step(model));
-    printf("  %d classes:", det_model_class_count(model));
-    for (int32_t id = 1; id <= det_model_class_count(model); id++)
-        printf(" %d %s%s", id, det_model_class_name(model, id),
-               id < det_model_class_count(model) ? "," : "\n");
+    describe_classes(model);
     det_model_destroy(&model);
     return 0;
 }

@@ -18,12 +18,13 @@ struct det_model {
     float *owned;
     struct det_weights *file; /* NULL unless mapped */
     int32_t class_count;
-    char **class_names; /* [class_count] */
+    char **class_names; /* [class_count]; "class N" where there is no other */
+    bool *class_unused; /* [class_count] ids that the label map has no item for */
     int64_t step;
 };
 
 /* An empty model of this spec with its own parameter block (zeros) and names copied from `names`
- * ("class N" if NULL). */
+ * ("class N" if NULL); an entry that is NULL or "" is an id without a class. */
 det_status det_model_create(struct det_env *env, const struct det_model_spec *spec, bool folded,
                             const char *const *names, det_model **model);
 
@@ -52,8 +53,8 @@ struct det_model_meta {
     bool folded; /* kind "inference"; else "checkpoint" */
     struct det_model_spec spec;
     int64_t step;
-    const char *
-        *names; /* [spec.num_classes]; the strings belong to the file or to whoever writes one */
+    const char **names; /* [spec.num_classes], NULL or "": an id without a class; the strings belong
+                           to the file or to whoever writes one */
 };
 
 /* `training`: NULL or the text of a JSON object. */

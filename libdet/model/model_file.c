@@ -4,6 +4,7 @@
  *   {"format": "libdet", "kind": "inference" or "checkpoint", "libdet": "0.1.0", "step": 600,
  * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "training": {...}}
  *
+ * "classes" are by id, 1 first; "" is an id that the label map has no item for.
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
@@ -58,7 +59,8 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
     DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"step\": %lld,\n  \"classes\": [",
                                    (long long)meta->step));
     for (int32_t i = 0; i < meta->spec.num_classes; i++)
-        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ", meta->names[i]));
+        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ",
+                                  meta->names[i] != NULL ? meta->names[i] : ""));
     DET_TRY_RETURN(det_text_printf(env, json, "],\n  \"spec\": "));
     DET_TRY_RETURN(det_model_spec_to_json(env, &meta->spec, json));
     DET_TRY_RETURN(add_preprocessing(env, &meta->spec, json));
@@ -262,6 +264,17 @@ fail:
     return status;
 }
 
+/* The model's names as a file has them. */
+static det_status copy_names(struct det_env *env, const struct det_model *model,
+                             struct det_model_meta *meta)
+{
+    DET_TRY_RETURN(det_alloc(env, &meta->names, (size_t)model->class_count, sizeof *meta->names,
+                             "class names"));
+    for (int32_t i = 0; i < model->class_count; i++)
+        meta->names[i] = model->class_unused[i] ? NULL : model->class_names[i];
+    return DET_OK;
+}
+
 /* In the model's own form, in single or half precision. */
 static det_status write_model(struct det_env *env, const struct det_model *model, bool half,
                               const char *path)
@@ -269,11 +282,10 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
     uint16_t *halves = NULL; /* laid out like the parameters; lives until the file is written */
-    const struct det_model_meta meta = {.folded = model->graph.folded,
-                                        .spec = model->spec,
-                                        .step = model->step,
-                                        .names = (const char **)model->class_names};
+    struct det_model_meta meta = {
+        .folded = model->graph.folded, .spec = model->spec, .step = model->step};
     det_status status = DET_OK;
+    DET_TRY(copy_names(env, model, &meta));
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
@@ -299,6 +311,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     }
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
+    det_model_meta_free(env, &meta);
     det_free(env, &halves);
     det_weights_writer_destroy(env, &writer);
     det_text_free(env, &json);
@@ -310,12 +323,16 @@ det_status det_model_write(struct det_env *env, const struct det_model *model, c
     if (model->graph.folded)
         return write_model(env, model, false, path);
     struct det_model *folded = NULL;
-    DET_TRY_RETURN(det_model_create(env, &model->spec, true,
-                                    (const char *const *)model->class_names, &folded));
+    struct det_model_meta meta = {.spec = model->spec};
+    det_status status = DET_OK;
+    DET_TRY(copy_names(env, model, &meta));
+    DET_TRY(det_model_create(env, &model->spec, true, meta.names, &folded));
     folded->step = model->step;
     det_graph_fold_params(&model->graph, model->params, &folded->graph, folded->owned);
-    const det_status status = write_model(env, folded, false, path);
+    status = write_model(env, folded, false, path);
+fail:
     det_model_destroy(&folded);
+    det_model_meta_free(env, &meta);
     return status;
 }
 

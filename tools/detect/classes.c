@@ -18,7 +18,8 @@ static int32_t class_id(const det_model *model, const char *name, size_t length)
     const int32_t count = det_model_class_count(model);
     for (int32_t id = 1; id <= count; id++) {
         const char *known = det_model_class_name(model, id);
-        if (known != NULL && strlen(known) == length && memcmp(known, name, length) == 0)
+        if (det_model_class_is_used(model, id) && strlen(known) == length &&
+            memcmp(known, name, length) == 0)
             return id;
     }
     int32_t id = 0;
@@ -27,7 +28,7 @@ static int32_t class_id(const det_model *model, const char *name, size_t length)
             return 0;
         id = id * 10 + (name[i] - '0');
     }
-    return id <= count ? id : 0;
+    return det_model_class_is_used(model, id) ? id : 0;
 }
 
 static det_status unknown_class(struct det_env *env, const det_model *model, const char *option,
@@ -36,8 +37,9 @@ static det_status unknown_class(struct det_env *env, const det_model *model, con
     char list[400] = "";
     for (int32_t id = 1; id <= det_model_class_count(model); id++) {
         const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", id > 1 ? ", " : "",
-                 det_model_class_name(model, id));
+        if (det_model_class_is_used(model, id))
+            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+                     det_model_class_name(model, id));
     }
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                     "%s: \"%.*s\" is no class of the model; it has: %s", option, (int)length, name,
@@ -96,7 +98,7 @@ static det_status read_thresholds(struct det_env *env, const det_model *model, c
 }
 
 static det_status apply_tree(struct det_env *env, const det_model *model, const char *path,
-                             const cJSON *tree, struct class_filter *filter)
+                             const cJSON *tree, struct class_filter *filter, bool *given)
 {
     if (!cJSON_IsObject(tree))
         return det_fail(env, DET_STATUS_CORRUPT,
@@ -114,21 +116,44 @@ static det_status apply_tree(struct det_env *env, const det_model *model, const 
                             "%s: \"%s\" has no threshold: expected a number from 0 to 1", path,
                             entry->string);
         filter->threshold[id] = (float)entry->valuedouble;
+        given[id] = true;
     }
     return DET_OK;
+}
+
+/* Classes that the file leaves as they are: of an evaluation without an object of theirs, or of
+ * another model. */
+static void tell_missing(const struct det_env *env, const det_model *model, const char *path,
+                         const bool *given)
+{
+    char list[300] = "";
+    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
+        const size_t used = strlen(list);
+        if (det_model_class_is_used(model, id) && !given[id])
+            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+                     det_model_class_name(model, id));
+    }
+    if (list[0] != '\0')
+        det_log(env, DET_LOG_INFO, "%s has no threshold for %s: theirs stays", path, list);
 }
 
 static det_status apply_file(struct det_env *env, const det_model *model, const char *path,
                              struct class_filter *filter)
 {
     struct det_file_map map;
+    bool *given = NULL;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
     cJSON *tree = cJSON_ParseWithLength((const char *)map.data, map.bytes);
     det_file_map_close(&map);
-    const det_status status = tree != NULL
-                                  ? apply_tree(env, model, path, tree, filter)
-                                  : det_fail(env, DET_STATUS_CORRUPT, "%s: this is no JSON", path);
+    det_status status = DET_OK;
+    if (tree == NULL)
+        DET_TRY(det_fail(env, DET_STATUS_CORRUPT, "%s: this is no JSON", path));
+    DET_TRY(det_alloc(env, &given, (size_t)filter->count + 1, sizeof *given, "thresholds"));
+    DET_TRY(apply_tree(env, model, path, tree, filter, given));
+    tell_missing(env, model, path, given);
+fail:
     cJSON_Delete(tree);
+    det_free(env, &given);
     return status;
 }
 
@@ -143,7 +168,7 @@ det_status class_filter_make(struct det_env *env, const det_model *model, const 
     DET_TRY(det_alloc(env, &filter->threshold, entries, sizeof *filter->threshold, "thresholds"));
     for (int32_t id = 0; id <= filter->count; id++) {
         filter->threshold[id] = id == 0 ? NOT_WANTED : 0.5F;
-        wanted[id] = classes == NULL;
+        wanted[id] = classes == NULL && det_model_class_is_used(model, id);
     }
     if (classes != NULL)
         DET_TRY(choose_classes(env, model, classes, wanted));
