@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/class_options.h"
 #include "common/detection_files.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
@@ -15,7 +16,8 @@ struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
         *report_dir;
     struct option_list images;
-    bool once, all, honour_ignore, moving_statistics;
+    struct class_options classes;
+    bool once, all, honour_ignore, moving_statistics, strict;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -24,6 +26,7 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     det_summary_writer *summaries; /* made for the first checkpoint evaluated, kept for all */
+    bool told;                     /* what there is to say of the data */
 };
 
 /* Writes through a temporary name, so that a reader never sees half a report. */
@@ -118,6 +121,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.honour_ignore = a->honour_ignore;
     settings.progress = progress_evaluating;
     settings.progress_user = &app->tool;
+    settings.quiet = app->told;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -135,6 +139,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     settings.summaries = app->summaries;
     if (status == DET_OK)
         status = det_evaluation_run(context, config, model, &settings, &evaluation);
+    app->told = app->told || status == DET_OK;
     int result = 0;
     if (status == DET_STATUS_CANCELLED)
         tool_log(&app->tool, DET_LOG_WARNING, "%s", det_context_error(context));
@@ -163,8 +168,13 @@ static int evaluate_records(struct app *app)
     const struct arguments *a = &app->arguments;
     det_pipeline_config *config = NULL;
     det_status status = det_pipeline_config_load(app->tool.context, a->config, &config);
-    if (status != DET_OK)
+    if (status == DET_OK)
+        status = class_options_apply(&a->classes, config);
+    if (status != DET_OK) {
+        det_pipeline_config_destroy(&config);
         return tool_fail(&app->tool, status);
+    }
+    det_pipeline_config_set_strict(config, a->strict);
     int result = 0;
     if (a->checkpoint != NULL) {
         det_checkpoint_info info;
@@ -252,6 +262,8 @@ int main(int argc, char **argv)
          "detections per image and class that count, in every row of the table"},
         {"honour_ignore", OPTION_FLAG, &a->honour_ignore, NULL,
          "leave out objects marked difficult or `ignore`; pycocotools counts them"},
+        STRICT_OPTION(&a->strict),
+        CLASS_OPTIONS(&a->classes),
         {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
          "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
@@ -283,6 +295,8 @@ int main(int argc, char **argv)
         result = options_error(&options, "--pipeline_config_path is missing");
     else if (!files && a->checkpoint_dir == NULL && a->checkpoint == NULL)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
+    else if (class_options_fault(&a->classes) != NULL)
+        result = options_error(&options, "%s", class_options_fault(&a->classes));
     else if (a->once && a->all)
         result = options_error(&options, "--once and --all exclude each other");
     else if (a->all && a->checkpoint_dir == NULL)

@@ -4,12 +4,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/class_options.h"
 #include "common/options.h"
 #include "common/tool.h"
 #include "det/det.h"
 
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *output;
+    struct class_options classes;
     bool weights;
 };
 
@@ -70,6 +72,8 @@ static int export_model(struct tool *tool, const struct arguments *a)
     const char *source = a->checkpoint != NULL ? a->checkpoint : a->checkpoint_dir;
     det_status status = det_pipeline_config_load(tool->context, a->config, &config);
     if (status == DET_OK)
+        status = class_options_apply(&a->classes, config);
+    if (status == DET_OK)
         status = det_checkpoint_find(tool->context, source, &from);
     if (status == DET_OK)
         status = det_model_load_checkpoint(tool->context, config, from.path, &model);
@@ -82,11 +86,13 @@ static int export_model(struct tool *tool, const struct arguments *a)
     } else {
         result = copy_config(tool, a->config, config_path);
         struct stat info;
+        int32_t classes = 0;
+        for (int32_t id = 1; id <= det_model_class_count(model); id++)
+            classes += det_model_class_is_used(model, id);
         if (result == 0 && stat(model_path, &info) == 0)
-            printf("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n", model_path,
-                   det_model_class_count(model), det_model_input_height(model),
-                   det_model_input_width(model), (long long)det_model_step(model),
-                   (double)info.st_size / 1e6, from.path);
+            printf("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n", model_path, classes,
+                   det_model_input_height(model), det_model_input_width(model),
+                   (long long)det_model_step(model), (double)info.st_size / 1e6, from.path);
     }
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
@@ -107,6 +113,7 @@ int main(int argc, char **argv)
          "write training weights in half precision instead, to fine-tune from"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "model.det and pipeline.config are written there"},
+        CLASS_OPTIONS(&a.classes),
         TOOL_OPTIONS(&tool),
         {0},
     };
@@ -123,6 +130,8 @@ int main(int argc, char **argv)
         (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
         result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
                                          "--trained_checkpoint_dir and --checkpoint are needed");
+    else if (class_options_fault(&a.classes) != NULL)
+        result = options_error(&options, "%s", class_options_fault(&a.classes));
     else if (tool_open(&tool, &result)) {
         result = export_model(&tool, &a);
         tool_close(&tool);
