@@ -66,6 +66,7 @@ typedef struct det_trainer_settings {
     int64_t
         picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none, and none
                                     of evaluations */
+    int allow_no_boxes; /**< 1: data without a single box is trained on; 0, the default: it is an error */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);
