@@ -12,11 +12,11 @@ struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
     const char *keep_best, *batch_size, *replay;
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
-    int64_t eval_every, eval_max_images, patience, accumulate;
+    int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
     struct option_list images;
     struct class_options classes;
-    bool resume, summaries, moving_statistics, scale_lr, fast_decode, strict, allow_no_boxes;
+    bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
 
 static int after_step(void *user, const det_step_report *report)
@@ -83,7 +83,6 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->evaluation.image_dirs = a->images.values;
     settings->evaluation.image_dir_count = a->images.count;
     settings->evaluation.max_images = a->eval_max_images;
-    settings->evaluation.moving_statistics = a->moving_statistics;
     settings->evaluation.progress = progress_evaluating;
     settings->evaluation.progress_user = tool;
     settings->keep_best = a->keep_best;
@@ -92,6 +91,8 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->summary_every_steps = a->summaries ? a->log_every : 0;
     settings->picture_every_steps = a->pictures_every;
     settings->allow_no_boxes = a->allow_no_boxes;
+    settings->recalibrate_images = a->recalibrate_images;
+    settings->api_evaluation = a->eval_api;
 }
 
 /* 0 when all was finite this time. */
@@ -174,6 +175,8 @@ int main(int argc, char **argv)
         .pictures_every = 1000,
         .resume = true,
         .summaries = true,
+        .eval_api = true,
+        .recalibrate_images = DET_RECALIBRATION_IMAGES,
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
@@ -220,8 +223,12 @@ int main(int argc, char **argv)
          "not"},
         {"eval_max_images", OPTION_INT, &a.eval_max_images, "N",
          "evaluate on the first N images, 0: all"},
-        {"moving_statistics", OPTION_FLAG, &a.moving_statistics, NULL,
-         "evaluate as the exported model will run: see det-eval"},
+        {"eval_api", OPTION_FLAG, &a.eval_api, NULL,
+         "evaluate as the API does too, not only as the exported model will run: see det-eval "
+         "--form"},
+        {"recalibrate_images", OPTION_INT, &a.recalibrate_images, "N",
+         "training pictures over which the exported form's batch norm statistics are taken anew, "
+         "before evaluations and after the last step; 0: its are the moving averages"},
         {"keep_best", OPTION_STRING, &a.keep_best, "METRIC",
          "figure by which the checkpoint in MODEL_DIR/best is chosen: mAP (if not given), "
          "mAP@.50IOU, AR@100, total_loss, ..."},
@@ -230,12 +237,12 @@ int main(int argc, char **argv)
         {"min_delta", OPTION_DOUBLE, &a.min_delta, "D", "a gain is more than this"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
          "go on from the newest checkpoint in model_dir, libdet's or TensorFlow's; --noresume "
-         "starts "
-         "anew"},
+         "starts anew"},
         STRICT_OPTION(&a.strict),
         {"allow_no_boxes", OPTION_FLAG, &a.allow_no_boxes, NULL,
          "train even when the data has not a single box"},
         CLASS_OPTIONS(&a.classes),
+        TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
     };

@@ -3,7 +3,6 @@
  * same. */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "convert/readers.h"
@@ -17,13 +16,6 @@ struct reading {
     const struct det_yolo_layout *layout;
     int32_t *classes; /* number in the files -> class index */
 };
-
-static bool has_image_extension(const char *path)
-{
-    const char *dot = strrchr(det_path_name(path), '.');
-    return dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ||
-                           strcasecmp(dot, ".png") == 0);
-}
 
 /* PATH with its last folder `images` changed to `labels` and the extension to .txt; without such a
  * folder, or when that file is not there, the file beside the image. */
@@ -172,7 +164,7 @@ static det_status add_folder(struct det_env *env, struct reading *r, const char 
         if (det_is_directory(entries.paths[i])) {
             if (depth > 0)
                 DET_TRY(add_folder(env, r, split, entries.paths[i], depth - 1));
-        } else if (has_image_extension(entries.paths[i])) {
+        } else if (det_image_extension(entries.paths[i]) != NULL) {
             DET_TRY(add_image(env, r, split, entries.paths[i]));
         }
     }

@@ -36,6 +36,7 @@ struct det_dataset_settings {
     bool strict; /* an object of a class that is not known is an error. Else it is left out as the
                     API does (utils/ops.py filter_unrecognized_classes), and one warning counts them
                     by text, with the class that may be meant */
+    bool images_only; /* objects are not looked at, no image has any */
 };
 
 struct det_dataset_counts {

@@ -66,6 +66,7 @@ void det_model_destroy(det_model **out)
     det_free(&env, &model->class_unused);
     det_graph_free(&env, &model->graph);
     det_free(&env, &model->owned);
+    det_free(&env, &model->recalibrated);
     det_weights_close(&env, &model->file);
     det_free(&env, out);
 }
@@ -86,6 +87,15 @@ int det_model_class_is_used(const det_model *model, int32_t class_id)
 {
     return model != NULL && class_id >= 1 && class_id <= model->class_count &&
            !model->class_unused[class_id - 1];
+}
+
+det_status det_model_names(struct det_env *env, const struct det_model *model, const char ***names)
+{
+    const size_t count = (size_t)model->class_count;
+    DET_TRY_RETURN(det_alloc(env, names, count, sizeof **names, "class names"));
+    for (size_t i = 0; i < count; i++)
+        (*names)[i] = model->class_unused[i] ? NULL : model->class_names[i];
+    return DET_OK;
 }
 
 int32_t det_model_input_height(const det_model *model)

@@ -37,9 +37,10 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     return DET_OK;
 }
 
-/* Of a .det file, for a config without a label map; *file is open as long as they are needed. */
-static det_status read_names(struct det_env *env, const char *path, int32_t count,
-                             struct det_weights **file, struct det_model_meta *meta)
+/* Of a .det file; *file stays NULL for a checkpoint of TensorFlow. The caller closes and frees both,
+ * the names belong to the file. */
+static det_status open_own(struct det_env *env, const char *path, bool verify,
+                           struct det_weights **file, struct det_model_meta *meta)
 {
     struct det_checkpoint_info *info = NULL;
     det_status status = DET_OK;
@@ -47,12 +48,34 @@ static det_status read_names(struct det_env *env, const char *path, int32_t coun
     DET_TRY(det_checkpoint_locate(env, path, info));
     if (info->is_tensorflow)
         goto fail; /* status is OK */
-    DET_TRY(det_weights_open(env, info->path, false, file));
+    DET_TRY(det_weights_open(env, info->path, verify, file));
     DET_TRY(det_model_meta_read(env, *file, meta));
-    if (meta->spec.num_classes != count)
-        det_model_meta_free(env, meta); /* which is told when the weights are read */
 fail:
     det_free(env, &info);
+    return status;
+}
+
+/* For a config without a label map. */
+static det_status read_names(struct det_env *env, const char *path, int32_t count,
+                             struct det_weights **file, struct det_model_meta *meta)
+{
+    DET_TRY_RETURN(open_own(env, path, false, file, meta));
+    if (meta->spec.num_classes != count)
+        det_model_meta_free(env, meta); /* which is told when the weights are read */
+    return DET_OK;
+}
+
+/* Statistics that the training took anew, of these weights. */
+static det_status take_recalibrated(struct det_env *env, const char *path, bool averages,
+                                    struct det_model *model)
+{
+    struct det_weights *file = NULL;
+    struct det_model_meta meta = {0};
+    det_status status = open_own(env, path, true, &file, &meta);
+    if (status == DET_OK && file != NULL)
+        status = det_model_take_recalibrated(env, file, &meta, averages, model);
+    det_model_meta_free(env, &meta);
+    det_weights_close(env, &file);
     return status;
 }
 
@@ -88,6 +111,7 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
     if (config->eval.use_moving_averages)
         DET_TRY(det_restore_averages(env, path, &made->graph, &classes, made->owned));
     made->step = report.step > 0 ? report.step : 0;
+    DET_TRY(take_recalibrated(env, path, config->eval.use_moving_averages, made));
 fail:
     det_label_map_free(env, &map);
     det_model_meta_free(env, &meta);

@@ -125,7 +125,8 @@ static det_status on_end(void *user, const struct xml_place *place, const char *
  * called as the XML file. */
 static det_status find_image(struct file *f, const char *base, size_t index)
 {
-    static const char *const extensions[] = {"jpg", "jpeg", "png", "JPG", "JPEG", "PNG"};
+    static const char *const extensions[] = {"jpg", "jpeg", "png", "bmp", "gif", "webp",
+                                             "JPG", "JPEG", "PNG", "BMP", "GIF", "WEBP"};
     struct det_env *env = f->r->env;
     struct det_findings silent = {0};
     struct det_read_settings quiet = *f->r->settings;
