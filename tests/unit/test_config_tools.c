@@ -79,8 +79,8 @@ static void ids_without_a_class_are_in_no_list(void **state)
     free(text);
     assert_int_equal(run_tool(out, sizeof out,
                               "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
-                              "--output_directory %s/exported",
-                              w.config, w.model_dir, w.directory),
+                              "--output_directory %s/exported --recalibrate %s/train.tfrecord",
+                              w.config, w.model_dir, w.directory, w.directory),
                      0);
     assert_contains(out, ": 2 classes, 96 x 96");
     assert_int_equal(run_tool(out, sizeof out, "det-info %s/exported/model.det", w.directory), 0);
