@@ -232,7 +232,19 @@ det_status det_annotations_finish(struct det_env *env, struct det_annotations *s
 det_status det_source_bytes_open(struct det_env *env, const struct det_labelled_image *image,
                                  struct det_source_bytes *source)
 {
-    *source = (struct det_source_bytes){.data = image->encoded.data, .bytes = image->encoded.bytes};
+    const struct det_record_part *part = &image->encoded;
+    *source = (struct det_source_bytes){0};
+    if (image->path == NULL && part->bytes > 0) {
+        struct det_record record = {0};
+        const det_status status = det_record_read(env, part->record, &record);
+        if (record.own != NULL)
+            source->map = (struct det_file_map){record.own, record.bytes, env->allocator};
+        source->data = status == DET_OK ? record.data + part->offset : NULL;
+        source->bytes = part->bytes;
+        if (status != DET_OK)
+            det_source_bytes_close(source);
+        return status;
+    }
     if (image->path == NULL)
         return DET_OK;
     DET_TRY_RETURN(det_file_map_open(env, image->path, &source->map));

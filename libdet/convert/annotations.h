@@ -28,12 +28,18 @@ struct det_labelled_object {
     uint32_t line;   /* in the source's text, 0: none */
 };
 
+/* Bytes in a record of one of the set's record files; 0: none. */
+struct det_record_part {
+    struct det_record_place record;
+    size_t offset, bytes;
+};
+
 struct det_labelled_image {
     char *where;     /* begins messages: "a.xml", "x.tfrecord: record 3" */
     char *name;      /* file name with its folders below the images' folder */
     char *source_id; /* NULL: the name */
     char *path;      /* file with the pixels, NULL: in `encoded`, or nowhere */
-    struct det_bytes encoded;
+    struct det_record_part encoded;
     int32_t width_px,
         height_px; /* as the source says, 0: it does not; once resolved, of the boxes' frame */
     int32_t split; /* position in splits */
@@ -55,7 +61,7 @@ struct det_annotations {
     size_t object_count, object_capacity;
     struct det_path_list classes, splits; /* names */
     struct det_id_map class_map;
-    struct det_record_set *records; /* the files that `encoded` points into */
+    struct det_record_set *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
     bool classes_are_fixed; /* by a label map: other names are not added */
     bool classes_as_met;    /* a source has no order of classes: finishing gives them one */

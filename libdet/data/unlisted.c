@@ -9,6 +9,8 @@
 #define MOST_LABELS 256
 #define MOST_NAMED  6
 #define SHOWN_BYTES 60
+/* Longer texts are told apart by so much of them. */
+#define KEPT_BYTES 200
 
 static bool same_label(const struct det_object_label *a, const struct det_object_label *b)
 {
@@ -20,8 +22,11 @@ static bool same_label(const struct det_object_label *a, const struct det_object
 det_status det_unlisted_add(struct det_env *env, struct det_unlisted *unlisted,
                             const struct det_object_label *label, bool learnt)
 {
+    struct det_unlisted_label added = {.label = *label, .learnt = learnt, .count = 1};
+    struct det_bytes *text = &added.label.text;
+    text->bytes = text->bytes < KEPT_BYTES ? text->bytes : KEPT_BYTES;
     for (size_t i = 0; i < unlisted->count; i++)
-        if (same_label(&unlisted->labels[i].label, label)) {
+        if (same_label(&unlisted->labels[i].label, &added.label)) {
             unlisted->labels[i].count++;
             return DET_OK;
         }
@@ -31,12 +36,18 @@ det_status det_unlisted_add(struct det_env *env, struct det_unlisted *unlisted,
     }
     DET_TRY_RETURN(det_grow(env, &unlisted->labels, &unlisted->capacity, unlisted->count + 1,
                             sizeof *unlisted->labels, "unknown classes"));
-    unlisted->labels[unlisted->count++] = (struct det_unlisted_label){*label, learnt, 1};
+    if (text->bytes > 0) {
+        DET_TRY_RETURN(det_strndup(env, &added.text, (const char *)text->data, text->bytes));
+        text->data = (const uint8_t *)added.text;
+    }
+    unlisted->labels[unlisted->count++] = added;
     return DET_OK;
 }
 
 void det_unlisted_free(struct det_env *env, struct det_unlisted *unlisted)
 {
+    for (size_t i = 0; i < unlisted->count; i++)
+        det_free(env, &unlisted->labels[i].text);
     det_free(env, &unlisted->labels);
     *unlisted = (struct det_unlisted){0};
 }

@@ -14,7 +14,8 @@ struct det_object_label {
 };
 
 struct det_unlisted_label {
-    struct det_object_label label; /* its text lies in the records */
+    struct det_object_label label; /* its text is `text`, cut */
+    char *text;
     bool learnt;
     size_t count;
 };

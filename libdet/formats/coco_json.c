@@ -1,11 +1,11 @@
 #include "formats/coco_json.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 /* Where the reader is, for messages: "path: annotations[12]: ...". */
@@ -23,35 +23,22 @@ static det_status at(const struct place *place, det_status status)
                            place->index);
 }
 
-static const char *kind_of(const cJSON *value)
-{
-    if (cJSON_IsNull(value))
-        return "null";
-    if (cJSON_IsBool(value))
-        return "a truth value";
-    if (cJSON_IsNumber(value))
-        return "a number";
-    if (cJSON_IsString(value))
-        return "a string";
-    return cJSON_IsArray(value) ? "a list" : "an object";
-}
-
-static det_status wrong_kind(const struct place *place, const char *key, const cJSON *value,
+static det_status wrong_kind(const struct place *place, const char *key, struct det_json value,
                              const char *expected)
 {
-    if (value == NULL)
+    if (det_json_kind(value) == DET_JSON_NONE)
         return at(place, det_fail(place->env, DET_STATUS_PARSE, "no `%s`", key));
     return at(place, det_fail(place->env, DET_STATUS_PARSE, "`%s` is %s, expected %s", key,
-                              kind_of(value), expected));
+                              det_json_kind_text(value), expected));
 }
 
-static det_status read_integer(const struct place *place, const char *key, const cJSON *value,
+static det_status read_integer(const struct place *place, const char *key, struct det_json value,
                                int64_t *out)
 {
-    if (value == NULL || !cJSON_IsNumber(value))
+    double number = 0;
+    if (!det_json_number(value, &number))
         return wrong_kind(place, key, value, "an integer");
-    const double number = value->valuedouble;
-    /* cJSON keeps numbers as double: beyond 2^53 two ids may have become one. */
+    /* Numbers are read as double: beyond 2^53 two ids may have become one. */
     if (!(fabs(number) <= 9007199254740992.0) || number != floor(number))
         return at(place,
                   det_fail(place->env, DET_STATUS_PARSE,
@@ -60,24 +47,23 @@ static det_status read_integer(const struct place *place, const char *key, const
     return DET_OK;
 }
 
-static det_status read_number(const struct place *place, const char *key, const cJSON *value,
+static det_status read_number(const struct place *place, const char *key, struct det_json value,
                               double *out)
 {
-    if (value == NULL || !cJSON_IsNumber(value))
+    if (!det_json_number(value, out))
         return wrong_kind(place, key, value, "a number");
-    if (!isfinite(value->valuedouble))
+    if (!isfinite(*out))
         return at(place, det_fail(place->env, DET_STATUS_NON_FINITE, "`%s` is not finite", key));
-    *out = value->valuedouble;
     return DET_OK;
 }
 
-static det_status read_flag(const struct place *place, const char *key, const cJSON *value,
+static det_status read_flag(const struct place *place, const char *key, struct det_json value,
                             bool *out)
 {
-    if (value == NULL)
+    if (det_json_kind(value) == DET_JSON_NONE)
         return DET_OK;
-    if (cJSON_IsBool(value)) {
-        *out = cJSON_IsTrue(value);
+    if (det_json_kind(value) == DET_JSON_BOOL) {
+        *out = det_json_is_true(value);
         return DET_OK;
     }
     int64_t number = 0;
@@ -89,17 +75,18 @@ static det_status read_flag(const struct place *place, const char *key, const cJ
     return DET_OK;
 }
 
-static det_status read_box(const struct place *place, const cJSON *value, double box_px[4])
+static det_status read_box(const struct place *place, struct det_json value, double box_px[4])
 {
-    if (value == NULL || !cJSON_IsArray(value))
+    if (det_json_kind(value) != DET_JSON_LIST)
         return wrong_kind(place, "bbox", value, "a list of 4 numbers");
-    const int count = cJSON_GetArraySize(value);
+    const size_t count = det_json_count(value);
     if (count != 4)
-        return at(place, det_fail(place->env, DET_STATUS_PARSE, "`bbox` has %d numbers, expected 4",
-                                  count));
-    const cJSON *item = value->child;
-    for (int i = 0; i < 4; i++, item = item->next)
-        DET_TRY_RETURN(read_number(place, "bbox", item, &box_px[i]));
+        return at(place, det_fail(place->env, DET_STATUS_PARSE,
+                                  "`bbox` has %zu numbers, expected 4", count));
+    struct det_json_entry item;
+    det_json_first(value, &item);
+    for (int i = 0; i < 4; i++, det_json_next(&item))
+        DET_TRY_RETURN(read_number(place, "bbox", item.value, &box_px[i]));
     return DET_OK;
 }
 
@@ -108,43 +95,55 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* An image id: a number, or a name of the sorted list. */
-static det_status read_image_id(const struct place *place, const char *key, const cJSON *value,
-                                const struct det_coco_names *names, int64_t *out)
+/* *text must be freed, also after a failure. */
+static det_status find_name(const struct place *place, const char *key, struct det_json value,
+                            const struct det_coco_names *names, char **text, int64_t *out)
 {
-    if (names == NULL || names->count == 0) {
-        if (value != NULL && cJSON_IsString(value))
-            return at(place, det_fail(place->env, DET_STATUS_MISMATCH,
-                                      "`%s` is the string \"%s\", but the ids of the images are "
-                                      "integers",
-                                      key, value->valuestring));
-        return read_integer(place, key, value, out);
-    }
-    if (value == NULL || !cJSON_IsString(value))
-        return wrong_kind(place, key, value, "a string as the ids of the images");
-    char *const *found = bsearch(&value->valuestring, names->names, names->count,
-                                 sizeof *names->names, compare_names);
+    DET_TRY_RETURN(det_json_string(place->env, value, text));
+    char *const *found =
+        names != NULL && names->count > 0
+            ? bsearch(text, names->names, names->count, sizeof *names->names, compare_names)
+            : NULL;
+    if (names == NULL || names->count == 0)
+        return at(place, det_fail(place->env, DET_STATUS_MISMATCH,
+                                  "`%s` is the string \"%s\", but the ids of the images are "
+                                  "integers",
+                                  key, *text));
     if (found == NULL)
         return at(place, det_fail(place->env, DET_STATUS_NOT_FOUND,
-                                  "`%s` \"%s\" is not an image of the ground truth", key,
-                                  value->valuestring));
+                                  "`%s` \"%s\" is not an image of the ground truth", key, *text));
     *out = (int64_t)(found - names->names) + 1;
     return DET_OK;
 }
 
-/* Values of the wanted keys of one object, the last of equal keys; NULL where missing. */
-static det_status read_keys(const struct place *place, const cJSON *entry, const char *const *keys,
-                            const cJSON **values, size_t count)
+/* An image id: a number, or a name of the sorted list. */
+static det_status read_image_id(const struct place *place, const char *key, struct det_json value,
+                                const struct det_coco_names *names, int64_t *out)
 {
-    if (!cJSON_IsObject(entry))
+    const bool by_name = names != NULL && names->count > 0;
+    if (det_json_kind(value) != DET_JSON_STRING)
+        return by_name ? wrong_kind(place, key, value, "a string as the ids of the images")
+                       : read_integer(place, key, value, out);
+    char *text = NULL;
+    const det_status status = find_name(place, key, value, names, &text, out);
+    det_free(place->env, &text);
+    return status;
+}
+
+/* Values of the wanted keys of one object, the last of equal keys; NONE where missing. */
+static det_status read_keys(const struct place *place, struct det_json entry,
+                            const char *const *keys, struct det_json *values, size_t count)
+{
+    if (det_json_kind(entry) != DET_JSON_OBJECT)
         return at(place, det_fail(place->env, DET_STATUS_PARSE, "is %s, expected an object",
-                                  kind_of(entry)));
+                                  det_json_kind_text(entry)));
     for (size_t k = 0; k < count; k++)
-        values[k] = NULL;
-    for (const cJSON *child = entry->child; child != NULL; child = child->next) {
+        values[k] = (struct det_json){0};
+    struct det_json_entry child;
+    for (bool more = det_json_first(entry, &child); more; more = det_json_next(&child)) {
         for (size_t k = 0; k < count; k++) {
-            if (strcmp(child->string, keys[k]) == 0)
-                values[k] = child;
+            if (det_json_equals(child.key, keys[k]))
+                values[k] = child.value;
         }
     }
     return DET_OK;
@@ -176,40 +175,37 @@ static det_status check_unique(struct det_env *env, const char *path, const char
     return DET_OK;
 }
 
-/* A list of the top object. *list stays NULL when a list that may be missing is. */
-static det_status find_list(struct det_env *env, const char *path, const cJSON *root,
-                            const char *key, bool required, const cJSON **list, size_t *count)
+/* A list of the top object. *list stays NONE when a list that may be missing is. */
+static det_status find_list(struct det_env *env, const char *path, struct det_json root,
+                            const char *key, bool required, struct det_json *list, size_t *count)
 {
-    *list = NULL;
+    *list = det_json_get(root, key);
     *count = 0;
-    for (const cJSON *child = root->child; child != NULL; child = child->next) {
-        if (strcmp(child->string, key) == 0)
-            *list = child;
-    }
-    if (*list == NULL && !required)
+    if (det_json_kind(*list) == DET_JSON_NONE && !required)
         return DET_OK;
-    if (*list == NULL)
+    if (det_json_kind(*list) == DET_JSON_NONE)
         return det_fail(env, DET_STATUS_PARSE, "%s: no list `%s`", path, key);
-    if (!cJSON_IsArray(*list))
+    if (det_json_kind(*list) != DET_JSON_LIST)
         return det_fail(env, DET_STATUS_PARSE, "%s: `%s` is %s, expected a list", path, key,
-                        kind_of(*list));
-    *count = (size_t)cJSON_GetArraySize(*list);
+                        det_json_kind_text(*list));
+    *count = det_json_count(*list);
     return DET_OK;
 }
 
-static det_status collect_names(struct det_env *env, const char *path, const cJSON *list,
+static det_status collect_names(struct det_env *env, const char *path, struct det_json list,
                                 size_t count, struct det_coco_names *names)
 {
     static const char *const keys[] = {"id"};
     DET_TRY_RETURN(det_alloc(env, &names->names, count, sizeof *names->names, "image names"));
     struct place place = {env, path, "images", 0};
-    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
-         entry = entry->next, place.index++) {
-        const cJSON *id = NULL;
-        DET_TRY_RETURN(read_keys(&place, entry, keys, &id, 1));
-        if (!cJSON_IsString(id))
+    struct det_json_entry entry;
+    for (bool more = det_json_first(list, &entry); more;
+         more = det_json_next(&entry), place.index++) {
+        struct det_json id = {0};
+        DET_TRY_RETURN(read_keys(&place, entry.value, keys, &id, 1));
+        if (det_json_kind(id) != DET_JSON_STRING)
             return wrong_kind(&place, "id", id, "a string as the first image's");
-        DET_TRY_RETURN(det_strdup(env, &names->names[names->count], id->valuestring));
+        DET_TRY_RETURN(det_json_string(env, id, &names->names[names->count]));
         names->count++;
     }
     qsort(names->names, names->count, sizeof *names->names, compare_names);
@@ -221,32 +217,34 @@ static det_status collect_names(struct det_env *env, const char *path, const cJS
     return DET_OK;
 }
 
-static det_status read_images(struct det_env *env, const char *path, const cJSON *root,
+static det_status read_images(struct det_env *env, const char *path, struct det_json root,
                               struct det_coco_dataset *dataset)
 {
     static const char *const keys[] = {"id", "width", "height", "file_name"};
-    const cJSON *list = NULL;
+    struct det_json list = {0};
     size_t count = 0;
     struct id_place *ids = NULL;
     det_status status = DET_OK;
     DET_TRY(find_list(env, path, root, "images", true, &list, &count));
     DET_TRY(det_alloc(env, &dataset->images, count, sizeof *dataset->images, "images"));
     DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "images"));
-    if (list != NULL && list->child != NULL &&
-        cJSON_IsString(cJSON_GetObjectItemCaseSensitive(list->child, "id")))
+    struct det_json_entry first;
+    if (det_json_first(list, &first) &&
+        det_json_kind(det_json_get(first.value, "id")) == DET_JSON_STRING)
         DET_TRY(collect_names(env, path, list, count, &dataset->names));
     struct place place = {env, path, "images", 0};
-    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
-         entry = entry->next, place.index++) {
+    struct det_json_entry entry;
+    for (bool more = det_json_first(list, &entry); more;
+         more = det_json_next(&entry), place.index++) {
         struct det_coco_image *image = &dataset->images[place.index];
-        const cJSON *values[4] = {NULL};
-        DET_TRY(read_keys(&place, entry, keys, values, 4));
+        struct det_json values[4] = {{0}};
+        DET_TRY(read_keys(&place, entry.value, keys, values, 4));
         DET_TRY(read_image_id(&place, "id", values[0], &dataset->names, &image->id));
         dataset->image_count++;
         ids[place.index] = (struct id_place){image->id, place.index};
         for (int side = 1; side <= 2; side++) {
             int64_t size = 0;
-            if (values[side] == NULL || cJSON_IsNull(values[side]))
+            if (det_json_kind(values[side]) <= DET_JSON_NULL)
                 continue;
             DET_TRY(read_integer(&place, keys[side], values[side], &size));
             if (size < 0 || size > INT32_MAX) {
@@ -256,8 +254,7 @@ static det_status read_images(struct det_env *env, const char *path, const cJSON
             }
             *(side == 1 ? &image->width_px : &image->height_px) = (int32_t)size;
         }
-        if (cJSON_IsString(values[3]))
-            DET_TRY(det_strdup(env, &image->file_name, values[3]->valuestring));
+        DET_TRY(det_json_string(env, values[3], &image->file_name));
     }
     DET_TRY(check_unique(env, path, "images", ids, count));
 fail:
@@ -265,11 +262,11 @@ fail:
     return status;
 }
 
-static det_status read_categories(struct det_env *env, const char *path, const cJSON *root,
+static det_status read_categories(struct det_env *env, const char *path, struct det_json root,
                                   struct det_coco_dataset *dataset)
 {
     static const char *const keys[] = {"id", "name"};
-    const cJSON *list = NULL;
+    struct det_json list = {0};
     size_t count = 0;
     struct id_place *ids = NULL;
     det_status status = DET_OK;
@@ -277,16 +274,19 @@ static det_status read_categories(struct det_env *env, const char *path, const c
     DET_TRY(det_alloc(env, &dataset->categories, count, sizeof *dataset->categories, "categories"));
     DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "categories"));
     struct place place = {env, path, "categories", 0};
-    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
-         entry = entry->next, place.index++) {
+    struct det_json_entry entry;
+    for (bool more = det_json_first(list, &entry); more;
+         more = det_json_next(&entry), place.index++) {
         struct det_coco_category *category = &dataset->categories[place.index];
-        const cJSON *values[2] = {NULL};
-        DET_TRY(read_keys(&place, entry, keys, values, 2));
+        struct det_json values[2] = {{0}};
+        DET_TRY(read_keys(&place, entry.value, keys, values, 2));
         DET_TRY(read_integer(&place, "id", values[0], &category->id));
-        if (values[1] != NULL && !cJSON_IsString(values[1]))
+        const enum det_json_kind name = det_json_kind(values[1]);
+        if (name != DET_JSON_NONE && name != DET_JSON_STRING)
             DET_TRY(wrong_kind(&place, "name", values[1], "a string"));
         dataset->category_count++;
-        DET_TRY(det_strdup(env, &category->name, values[1] != NULL ? values[1]->valuestring : ""));
+        DET_TRY(name == DET_JSON_STRING ? det_json_string(env, values[1], &category->name)
+                                        : det_strdup(env, &category->name, ""));
         ids[place.index] = (struct id_place){category->id, place.index};
     }
     DET_TRY(check_unique(env, path, "categories", ids, count));
@@ -295,12 +295,12 @@ fail:
     return status;
 }
 
-static det_status read_annotations(struct det_env *env, const char *path, const cJSON *root,
+static det_status read_annotations(struct det_env *env, const char *path, struct det_json root,
                                    struct det_coco_dataset *dataset)
 {
     static const char *const keys[] = {"id",   "image_id", "category_id", "bbox",
                                        "area", "iscrowd",  "ignore"};
-    const cJSON *list = NULL;
+    struct det_json list = {0};
     size_t count = 0;
     struct id_place *ids = NULL;
     det_status status = DET_OK;
@@ -309,19 +309,20 @@ static det_status read_annotations(struct det_env *env, const char *path, const 
         det_alloc(env, &dataset->annotations, count, sizeof *dataset->annotations, "annotations"));
     DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "annotations"));
     struct place place = {env, path, "annotations", 0};
-    for (const cJSON *entry = list != NULL ? list->child : NULL; entry != NULL;
-         entry = entry->next, place.index++) {
+    struct det_json_entry entry;
+    for (bool more = det_json_first(list, &entry); more;
+         more = det_json_next(&entry), place.index++) {
         struct det_coco_annotation *object = &dataset->annotations[place.index];
-        const cJSON *values[7] = {NULL};
-        DET_TRY(read_keys(&place, entry, keys, values, 7));
+        struct det_json values[7] = {{0}};
+        DET_TRY(read_keys(&place, entry.value, keys, values, 7));
         object->id = (int64_t)place.index + 1;
-        if (values[0] != NULL)
+        if (det_json_kind(values[0]) != DET_JSON_NONE)
             DET_TRY(read_integer(&place, "id", values[0], &object->id));
         DET_TRY(read_image_id(&place, "image_id", values[1], &dataset->names, &object->image_id));
         DET_TRY(read_integer(&place, "category_id", values[2], &object->category_id));
         DET_TRY(read_box(&place, values[3], object->box_px));
         object->area_px2 = object->box_px[2] * object->box_px[3];
-        if (values[4] != NULL)
+        if (det_json_kind(values[4]) != DET_JSON_NONE)
             DET_TRY(read_number(&place, "area", values[4], &object->area_px2));
         DET_TRY(read_flag(&place, "iscrowd", values[5], &object->is_crowd));
         DET_TRY(read_flag(&place, "ignore", values[6], &object->ignore));
@@ -334,47 +335,24 @@ fail:
     return status;
 }
 
-static det_status parse_text(struct det_env *env, const char *path, const void *data, size_t bytes,
-                             cJSON **root)
-{
-    const char *text = data, *end = text;
-    *root = bytes > 0 ? cJSON_ParseWithLengthOpts(text, bytes, &end, 0) : NULL;
-    const char *rest = end;
-    while (*root != NULL && rest < text + bytes && strchr(" \t\r\n", *rest) != NULL && *rest != 0)
-        rest++;
-    if (*root != NULL && rest == text + bytes)
-        return DET_OK;
-    const bool trailing = *root != NULL;
-    cJSON_Delete(*root);
-    *root = NULL;
-    const size_t offset = rest < text + bytes ? (size_t)(rest - text) : bytes;
-    size_t line = 1;
-    for (size_t i = 0; i < offset; i++)
-        line += text[i] == '\n';
-    return det_fail(env, DET_STATUS_PARSE, "%s:%zu: %s at byte %zu of %zu", path, line,
-                    trailing ? "text after the end of the JSON value" : "not valid JSON", offset,
-                    bytes);
-}
-
 det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, const void *data,
                                        size_t bytes, struct det_coco_dataset *dataset)
 {
     *dataset = (struct det_coco_dataset){0};
-    cJSON *root = NULL;
-    DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
+    struct det_json root;
+    DET_TRY_RETURN(det_json_parse(env, path, data, bytes, &root));
     det_status status = DET_OK;
-    if (root == NULL || !cJSON_IsObject(root)) {
-        status = det_fail(env, DET_STATUS_PARSE,
-                          "%s: is %s, expected an object with `images`, `annotations` and "
-                          "`categories`",
-                          path, kind_of(root));
-        goto fail;
-    }
+    const struct det_budget before = det_budget_open(env, path);
+    if (det_json_kind(root) != DET_JSON_OBJECT)
+        DET_TRY(det_fail(env, DET_STATUS_PARSE,
+                         "%s: is %s, expected an object with `images`, `annotations` and "
+                         "`categories`",
+                         path, det_json_kind_text(root)));
     DET_TRY(read_images(env, path, root, dataset));
     DET_TRY(read_categories(env, path, root, dataset));
     DET_TRY(read_annotations(env, path, root, dataset));
 fail:
-    cJSON_Delete(root);
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_coco_dataset_free(env, dataset);
     return status;
@@ -418,21 +396,21 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
 {
     static const char *const keys[] = {"image_id", "category_id", "bbox", "score"};
     *list = (struct det_coco_detection_list){0};
-    cJSON *root = NULL;
-    DET_TRY_RETURN(parse_text(env, path, data, bytes, &root));
+    struct det_json root;
+    DET_TRY_RETURN(det_json_parse(env, path, data, bytes, &root));
     det_status status = DET_OK;
-    if (root == NULL || !cJSON_IsArray(root)) {
-        status = det_fail(env, DET_STATUS_PARSE, "%s: is %s, expected a list of detections", path,
-                          kind_of(root));
-        goto fail;
-    }
-    DET_TRY(det_alloc(env, &list->items, (size_t)cJSON_GetArraySize(root), sizeof *list->items,
-                      "detections"));
+    const struct det_budget before = det_budget_open(env, path);
+    if (det_json_kind(root) != DET_JSON_LIST)
+        DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: is %s, expected a list of detections", path,
+                         det_json_kind_text(root)));
+    DET_TRY(det_alloc(env, &list->items, det_json_count(root), sizeof *list->items, "detections"));
     struct place place = {env, path, "detections", 0};
-    for (const cJSON *entry = root->child; entry != NULL; entry = entry->next, place.index++) {
+    struct det_json_entry entry;
+    for (bool more = det_json_first(root, &entry); more;
+         more = det_json_next(&entry), place.index++) {
         struct det_coco_detection *item = &list->items[place.index];
-        const cJSON *values[4] = {NULL};
-        DET_TRY(read_keys(&place, entry, keys, values, 4));
+        struct det_json values[4] = {{0}};
+        DET_TRY(read_keys(&place, entry.value, keys, values, 4));
         DET_TRY(read_image_id(&place, "image_id", values[0], names, &item->image_id));
         DET_TRY(read_integer(&place, "category_id", values[1], &item->category_id));
         DET_TRY(read_box(&place, values[2], item->box_px));
@@ -440,7 +418,7 @@ det_status det_coco_json_parse_detections(struct det_env *env, const char *path,
         list->count++;
     }
 fail:
-    cJSON_Delete(root);
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_coco_detection_list_free(env, list);
     return status;

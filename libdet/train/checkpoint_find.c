@@ -115,7 +115,7 @@ static det_status read_state(struct det_env *env, const char *state, char **name
     if (status != DET_STATUS_PARSE)
         return status;
     det_log(env, DET_LOG_WARNING, "%s; taking the checkpoint with the highest number", env->error);
-    return DET_OK;
+    return det_forgive(env, status, DET_STATUS_PARSE);
 }
 
 det_status det_checkpoint_own_state(struct det_env *env, const char *folder, char **path,

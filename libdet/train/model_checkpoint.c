@@ -30,64 +30,58 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     if (status == DET_OK)
         return DET_OK;
     det_label_map_free(env, map);
-    det_env_adopt_error(env, &silent);
-    if (status == DET_STATUS_OUT_OF_MEMORY)
+    if (status == DET_STATUS_OUT_OF_MEMORY) {
+        det_env_adopt_error(env, &silent);
         return status;
+    }
     det_log(env, DET_LOG_WARNING, "classes have no names of a label map: %s", silent.error);
     return DET_OK;
 }
 
-/* Of a .det file; *file stays NULL for a checkpoint of TensorFlow. The caller closes and frees both,
- * the names belong to the file. */
-static det_status open_own(struct det_env *env, const char *path, bool verify,
-                           struct det_weights **file, struct det_model_meta *meta)
+/* For a config without a label map; the names are the meta's. */
+static det_status read_names(struct det_env *env, const struct det_checkpoint_info *from,
+                             int32_t count, struct det_model_meta *meta)
 {
-    struct det_checkpoint_info *info = NULL;
+    struct det_weights *file = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
-    DET_TRY(det_checkpoint_locate(env, path, info));
-    if (info->is_tensorflow)
-        goto fail; /* status is OK */
-    DET_TRY(det_weights_open(env, info->path, verify, file));
-    DET_TRY(det_model_meta_read(env, *file, meta));
+    if (from->is_tensorflow)
+        return DET_OK;
+    DET_TRY(det_weights_open(env, from->path, false, &file));
+    DET_TRY(det_model_meta_read(env, file, meta));
+    if (meta->spec.num_classes != count)
+        det_model_meta_free(env, meta); /* which is told when the weights are read */
 fail:
-    det_free(env, &info);
+    det_weights_close(env, &file);
     return status;
 }
 
-/* For a config without a label map. */
-static det_status read_names(struct det_env *env, const char *path, int32_t count,
-                             struct det_weights **file, struct det_model_meta *meta)
-{
-    DET_TRY_RETURN(open_own(env, path, false, file, meta));
-    if (meta->spec.num_classes != count)
-        det_model_meta_free(env, meta); /* which is told when the weights are read */
-    return DET_OK;
-}
-
 /* Statistics that the training took anew, of these weights. */
-static det_status take_recalibrated(struct det_env *env, const char *path, bool averages,
-                                    struct det_model *model)
+static det_status take_recalibrated(struct det_env *env, const struct det_checkpoint_info *from,
+                                    bool averages, struct det_model *model)
 {
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
-    det_status status = open_own(env, path, true, &file, &meta);
-    if (status == DET_OK && file != NULL)
-        status = det_model_take_recalibrated(env, file, &meta, averages, model);
+    det_status status = DET_OK;
+    if (from->is_tensorflow)
+        return DET_OK;
+    DET_TRY(det_weights_open(env, from->path, true, &file));
+    DET_TRY(det_model_meta_read(env, file, &meta));
+    DET_TRY(det_model_take_recalibrated(env, file, &meta, averages, model));
+fail:
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
     return status;
 }
 
 static det_status load(struct det_env *env, const struct det_pipeline_config *config,
-                       const char *path, det_model **model)
+                       const struct det_checkpoint_info *from, det_model **model)
 {
     struct det_model_spec spec;
     struct det_label_map map = {0};
-    struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
     struct det_restore_report report;
     struct det_restore_classes classes = {.match = config->class_match};
+    const bool averages = config->eval.use_moving_averages;
     det_status status = DET_OK;
     DET_TRY_RETURN(det_pipeline_config_check_stage(env, config, DET_STAGE_INFERENCE));
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
@@ -95,7 +89,7 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
     if (map.count > 0)
         classes.labels = &map;
     else
-        DET_TRY(read_names(env, path, spec.num_classes, &file, &meta));
+        DET_TRY(read_names(env, from, spec.num_classes, &meta));
     DET_TRY(
         det_model_create(env, &spec, false, map.count > 0 ? map.display_names : meta.names, model));
     struct det_model *made = *model;
@@ -106,16 +100,15 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
         for (size_t i = 0; !param->stored && i < param->count; i++)
             made->owned[param->offset + i] = param->init.a;
     }
-    DET_TRY(det_restore_params(env, path, DET_RESTORE_ALL, &made->graph, &classes, made->owned,
-                               &report));
-    if (config->eval.use_moving_averages)
-        DET_TRY(det_restore_averages(env, path, &made->graph, &classes, made->owned));
+    DET_TRY(det_restore_params(env, from->path, DET_RESTORE_ALL, &made->graph, &classes,
+                               made->owned, &report));
+    if (averages)
+        DET_TRY(det_restore_averages(env, from->path, &made->graph, &classes, made->owned));
     made->step = report.step > 0 ? report.step : 0;
-    DET_TRY(take_recalibrated(env, path, config->eval.use_moving_averages, made));
+    DET_TRY(take_recalibrated(env, from, averages, made));
 fail:
     det_label_map_free(env, &map);
     det_model_meta_free(env, &meta);
-    det_weights_close(env, &file);
     if (status != DET_OK)
         det_model_destroy(model);
     return status;
@@ -132,5 +125,14 @@ det_status det_model_load_checkpoint(det_context *context, const det_pipeline_co
     if (config == NULL || path == NULL || model == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_model_load_checkpoint: an argument is NULL");
-    return load(env, config, path, model);
+    const struct det_budget before = det_budget_open(env, path);
+    struct det_checkpoint_info *from = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &from, 1, sizeof *from, "checkpoint path"));
+    DET_TRY(det_checkpoint_locate(env, path, from));
+    DET_TRY(load(env, config, from, model));
+fail:
+    det_free(env, &from);
+    det_budget_close(env, before);
+    return status;
 }

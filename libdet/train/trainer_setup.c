@@ -274,6 +274,7 @@ static det_status create_learner(struct det_trainer *trainer, const struct det_m
                                trainer->context->device, trainer->state.seed, &trainer->learner);
         if (status != DET_STATUS_OUT_OF_MEMORY || !may_shrink || trainer->batch_size == 1)
             return status;
+        det_forget_error(trainer->env);
         trainer->batch_size /= 2;
     }
 }

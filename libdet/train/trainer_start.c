@@ -19,9 +19,8 @@ det_status det_trainer_find_latest(struct det_trainer *trainer, det_checkpoint_i
     if (trainer->model_dir == NULL || !det_is_directory(trainer->model_dir))
         return DET_OK;
     const det_status status = det_checkpoint_locate(trainer->env, trainer->model_dir, info);
-    if (status == DET_STATUS_NOT_FOUND)
-        return DET_OK;
-    DET_TRY_RETURN(status);
+    if (status != DET_OK)
+        return det_forgive(trainer->env, status, DET_STATUS_NOT_FOUND);
     *latest = DET_LATEST_OWN;
     if (!info->is_tensorflow)
         return DET_OK;

@@ -102,9 +102,9 @@ static void bad_ground_truth_is_named(void **state)
 {
     (void)state;
     static const struct bad cases[] = {
-        {DET_STATUS_PARSE, "gt.json:1: not valid JSON at byte 0 of 0", ""},
-        {DET_STATUS_PARSE, "gt.json:2: not valid JSON", "{\n\"images\": [nope]}"},
-        {DET_STATUS_PARSE, "gt.json:1: text after the end of the JSON value at byte 3", "{} x"},
+        {DET_STATUS_PARSE, "gt.json:1:1: the text ends, expected a JSON value", ""},
+        {DET_STATUS_PARSE, "gt.json:2:12: found `nope`", "{\n\"images\": [nope]}"},
+        {DET_STATUS_PARSE, "gt.json:1:4: found `x`, expected nothing behind", "{} x"},
         {DET_STATUS_PARSE, "gt.json: is a list, expected an object", "[]"},
         {DET_STATUS_PARSE, "gt.json: no list `images`", "{}"},
         {DET_STATUS_PARSE, "gt.json: `images` is an object", "{\"images\": {}}"},
@@ -167,7 +167,7 @@ static void bad_detections_are_named(void **state)
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4]}]"},
         {DET_STATUS_PARSE, "dt.json: detections[0]: `score` is a truth value",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": true}]"},
-        {DET_STATUS_PARSE, "dt.json:1: not valid JSON",
+        {DET_STATUS_PARSE, "dt.json:1:67: found `NaN`, expected a finite number",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": NaN}]"},
     };
     struct test_env t;
