@@ -5,6 +5,7 @@
 
 #include "base/context.h"
 #include "base/text.h"
+#include "common/class_options.h"
 #include "common/console.h"
 #include "common/detection_files.h"
 #include "common/eval_run.h"
@@ -20,7 +21,8 @@ struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
         *report_dir, *form;
     struct option_list images;
-    bool once, all, honour_ignore;
+    struct class_options classes;
+    bool once, all, honour_ignore, strict;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
 };
@@ -39,6 +41,7 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     struct eval_run runs[FORMS];
+    bool told; /* what there is to say of the data */
 };
 
 static bool both(const struct evaluations *e)
@@ -174,13 +177,16 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.honour_ignore = a->honour_ignore;
     settings.pictures = pictures;
     settings.progress = progress_evaluating;
+    settings.quiet = app->told;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
         settings.max_det_count = 3;
     }
     DET_TRY_RETURN(eval_run_open(&app->tool, &app->runs[form], config, model, &settings));
-    return det_evaluation_run(app->tool.context, config, model, &settings, &e->of[form]);
+    DET_TRY_RETURN(det_evaluation_run(app->tool.context, config, model, &settings, &e->of[form]));
+    app->told = true;
+    return DET_OK;
 }
 
 /* In each way that was asked for and is another one; pictures are of the exported form. */
@@ -253,8 +259,13 @@ static int evaluate_records(struct app *app)
     const struct arguments *a = &app->arguments;
     det_pipeline_config *config = NULL;
     det_status status = det_pipeline_config_load(app->tool.context, a->config, &config);
-    if (status != DET_OK)
+    if (status == DET_OK)
+        status = class_options_apply(&a->classes, config);
+    if (status != DET_OK) {
+        det_pipeline_config_destroy(&config);
         return tool_fail(&app->tool, status);
+    }
+    det_pipeline_config_set_strict(config, a->strict);
     int result = 0;
     for (int form = 0; form < FORMS; form++)
         app->runs[form] = (struct eval_run){
@@ -355,6 +366,8 @@ int main(int argc, char **argv)
          "detections per image and class that count, in every row of the table"},
         {"honour_ignore", OPTION_FLAG, &a->honour_ignore, NULL,
          "leave out objects marked difficult or `ignore`; pycocotools counts them"},
+        STRICT_OPTION(&a->strict),
+        CLASS_OPTIONS(&a->classes),
         {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
          "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
@@ -392,6 +405,8 @@ int main(int argc, char **argv)
         result = options_error(&options, "--pipeline_config_path is missing");
     else if (!files && a->checkpoint_dir == NULL && a->checkpoint == NULL)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
+    else if (class_options_fault(&a->classes) != NULL)
+        result = options_error(&options, "%s", class_options_fault(&a->classes));
     else if (a->once && a->all)
         result = options_error(&options, "--once and --all exclude each other");
     else if (a->all && a->checkpoint_dir == NULL)

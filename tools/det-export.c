@@ -4,6 +4,7 @@
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "common/class_options.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
@@ -12,6 +13,7 @@
 
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *output;
+    struct class_options classes;
     struct option_list recalibrate, images;
     int64_t recalibrate_images;
     bool weights;
@@ -74,6 +76,14 @@ static void advise(struct tool *tool, const det_model *model)
                  advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
 }
 
+static int32_t used_classes(const det_model *model)
+{
+    int32_t used = 0;
+    for (int32_t id = 1; id <= det_model_class_count(model); id++)
+        used += det_model_class_is_used(model, id);
+    return used;
+}
+
 static det_status export_model(struct tool *tool, const struct arguments *a)
 {
     static const char model_name[] = "model.det", config_name[] = "pipeline.config";
@@ -93,6 +103,7 @@ static det_status export_model(struct tool *tool, const struct arguments *a)
     if (!det_same_file(a->config, config_path))
         DET_TRY(tool_writes_in(tool, "--output_directory", a->output, config_name));
     DET_TRY(det_pipeline_config_load(tool->context, a->config, &config));
+    DET_TRY(class_options_apply(&a->classes, config));
     DET_TRY(det_model_load_checkpoint(tool->context, config, from.path, &model));
     if (a->recalibrate.count > 0)
         DET_TRY(recalibrate(tool, a, config, &model));
@@ -103,7 +114,7 @@ static det_status export_model(struct tool *tool, const struct arguments *a)
     DET_TRY(copy_config(env, a->config, config_path));
     if (stat(model_path, &info) == 0)
         console_print("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n",
-                      console_name(names[0], model_path), det_model_class_count(model),
+                      console_name(names[0], model_path), used_classes(model),
                       det_model_input_height(model), det_model_input_width(model),
                       (long long)det_model_step(model), (double)info.st_size / 1e6,
                       console_name(names[1], from.path));
@@ -139,6 +150,7 @@ int main(int argc, char **argv)
          "repeated"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "model.det and pipeline.config are written there"},
+        CLASS_OPTIONS(&a.classes),
         TOOL_OPTIONS(&tool),
         {0},
     };
@@ -155,6 +167,8 @@ int main(int argc, char **argv)
         (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
         result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
                                          "--trained_checkpoint_dir and --checkpoint are needed");
+    else if (class_options_fault(&a.classes) != NULL)
+        result = options_error(&options, "%s", class_options_fault(&a.classes));
     else if (a.weights && a.recalibrate.count > 0)
         result = options_error(&options, "--recalibrate is for the exported form, --weights writes "
                                          "the training's");

@@ -64,13 +64,22 @@ static det_status print_classes(struct det_env *env, const det_model *model)
 {
     struct det_text text = {0};
     const int32_t count = det_model_class_count(model);
+    int32_t used = 0;
+    const char *before = ": ";
     det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "  %d classes:", count));
+    for (int32_t id = 1; id <= count; id++)
+        used += det_model_class_is_used(model, id);
+    DET_TRY(det_text_printf(env, &text, "  %d classes", used));
+    if (used < count)
+        DET_TRY(det_text_printf(env, &text, " of %d ids", count));
     for (int32_t id = 1; id <= count; id++) {
-        DET_TRY(det_text_printf(env, &text, " %d ", id));
+        if (!det_model_class_is_used(model, id))
+            continue;
+        DET_TRY(det_text_printf(env, &text, "%s%d ", before, id));
         DET_TRY(det_text_shown(env, &text, det_model_class_name(model, id)));
-        DET_TRY(det_text_append(env, &text, id < count ? "," : "\n", 1));
+        before = ", ";
     }
+    DET_TRY(det_text_append(env, &text, "\n", 1));
     console_print_text(text.data);
 fail:
     det_text_free(env, &text);

@@ -1,6 +1,7 @@
 /* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py has them. */
 #include <string.h>
 
+#include "common/class_options.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/progress.h"
@@ -14,7 +15,8 @@ struct arguments {
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
     struct option_list images;
-    bool resume, summaries, eval_api, scale_lr, fast_decode;
+    struct class_options classes;
+    bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
 
 static int after_step(void *user, const det_step_report *report)
@@ -31,6 +33,10 @@ static det_status prepare_config(struct tool *tool, const struct arguments *a,
     if (status == DET_OK && a->fine_tune_checkpoint != NULL)
         status =
             det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint, NULL);
+    if (status == DET_OK)
+        status = class_options_apply(&a->classes, *config);
+    if (status == DET_OK)
+        det_pipeline_config_set_strict(*config, a->strict);
     return status;
 }
 
@@ -81,6 +87,7 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     settings->min_delta = a->min_delta;
     settings->summary_every_steps = a->summaries ? a->log_every : 0;
     settings->picture_every_steps = a->pictures_every;
+    settings->allow_no_boxes = a->allow_no_boxes;
     settings->recalibrate_images = a->recalibrate_images;
     settings->api_evaluation = a->eval_api;
 }
@@ -228,7 +235,12 @@ int main(int argc, char **argv)
          "stop after N evaluations without a gain of that figure, 0: never"},
         {"min_delta", OPTION_DOUBLE, &a.min_delta, "D", "a gain is more than this"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
-         "go on from the newest checkpoint in model_dir; --noresume starts anew"},
+         "go on from the newest checkpoint in model_dir, libdet's or TensorFlow's; --noresume "
+         "starts anew"},
+        STRICT_OPTION(&a.strict),
+        {"allow_no_boxes", OPTION_FLAG, &a.allow_no_boxes, NULL,
+         "train even when the data has not a single box"},
+        CLASS_OPTIONS(&a.classes),
         TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
@@ -252,6 +264,8 @@ int main(int argc, char **argv)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");
+    else if (class_options_fault(&a.classes) != NULL)
+        result = options_error(&options, "%s", class_options_fault(&a.classes));
     else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
     else if (tool_open(&tool, &result)) {

@@ -1,5 +1,6 @@
 #include "convert/annotations.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,10 @@ det_status det_annotations_init(struct det_env *env, struct det_annotations *set
 {
     *set = (struct det_annotations){.classes_are_fixed = map != NULL};
     for (int32_t i = 0; map != NULL && i < map->count; i++) {
-        const det_status status = add_class(env, set, map->names[i]);
+        char number[24];
+        snprintf(number, sizeof number, "class %d", (int)i + 1); /* an id without an item */
+        const det_status status =
+            add_class(env, set, map->names[i] != NULL ? map->names[i] : number);
         if (status != DET_OK) {
             det_annotations_free(env, set);
             return status;

@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "data/unlisted.h"
 
 /* How far a coordinate may be outside the image and still be taken for rounding. */
 #define TOLERANCE 0.01f
@@ -15,59 +16,41 @@ struct opening {
     const struct det_dataset_settings *settings;
     struct det_dataset *dataset;
     const char *name; /* of the record */
+    struct det_unlisted unlisted;
     struct det_record record;
 };
 
-static bool same_text(struct det_bytes bytes, const char *text)
-{
-    return text != NULL && strlen(text) == bytes.bytes &&
-           memcmp(text, bytes.data, bytes.bytes) == 0;
-}
-
-/* Length for "%.*s", cut. */
-static int shown(struct det_bytes bytes)
-{
-    return bytes.bytes > 200 ? 200 : (int)bytes.bytes;
-}
-
-/* Text first, then number. *class_index -1: not known and to be dropped. */
-static det_status find_class(struct det_env *env, const struct opening *o,
+/* Text first, then number. *class_index -1: an object to be left out. */
+static det_status find_class(struct det_env *env, struct opening *o,
                              const struct det_example *example, size_t box, int32_t *class_index)
 {
     const struct det_dataset_settings *s = o->settings;
+    const struct det_label_map *labels = s->labels;
+    struct det_object_label label = {0};
     *class_index = -1;
-    const struct det_bytes text =
-        example->class_text != NULL ? example->class_text[box] : (struct det_bytes){0};
-    if (text.bytes > 0 && s->class_names != NULL) {
-        for (int32_t i = 0; i < s->class_count; i++) {
-            if (same_text(text, s->class_names[i])) {
-                *class_index = i;
-                return DET_OK;
-            }
-        }
-        if (s->drop_unknown_classes)
-            return DET_OK;
-        return det_fail(env, DET_STATUS_MISMATCH,
-                        "%s: object %zu: class \"%.*s\" is not in the label map (%d classes)",
-                        o->name, box, shown(text), (const char *)text.data, s->class_count);
-    }
-    if (example->class_label != NULL) {
-        const int64_t label = example->class_label[box];
-        if (label >= 1 && label <= s->class_count) {
-            *class_index = (int32_t)(label - 1);
+    if (example->class_text != NULL && labels != NULL)
+        label.text = example->class_text[box];
+    if (label.text.bytes > 0) {
+        const int32_t id =
+            det_label_map_find(labels, (const char *)label.text.data, label.text.bytes);
+        if (id > 0) {
+            *class_index = id - 1;
             return DET_OK;
         }
-        if (s->drop_unknown_classes)
+        label.is_background = id == 0;
+    } else if (example->class_label != NULL) {
+        label.has_number = true;
+        label.number = example->class_label[box];
+        if (label.number >= 1 && label.number <= s->class_count) {
+            *class_index = (int32_t)(label.number - 1);
+            if (labels != NULL && labels->names[*class_index] == NULL)
+                return det_unlisted_add(env, &o->unlisted, &label, true);
             return DET_OK;
-        return det_fail(env, DET_STATUS_MISMATCH,
-                        "%s: object %zu: class number %lld is not in the label map (1 to %d)",
-                        o->name, box, (long long)label, s->class_count);
+        }
     }
-    if (s->drop_unknown_classes)
-        return DET_OK;
-    return det_fail(env, DET_STATUS_MISMATCH,
-                    "%s: object %zu: has neither image/object/class/text nor .../label", o->name,
-                    box);
+    if (s->strict && !label.is_background)
+        return det_unlisted_fail(env, labels, s->class_count, o->name, box, &label);
+    return det_unlisted_add(env, &o->unlisted, &label, false);
 }
 
 static det_status box_failure(struct det_env *env, const struct opening *o, size_t box,
@@ -118,7 +101,7 @@ static det_status check_box(struct det_env *env, const struct opening *o, size_t
     return DET_OK;
 }
 
-static det_status add_objects(struct det_env *env, const struct opening *o,
+static det_status add_objects(struct det_env *env, struct opening *o,
                               const struct det_example *example, struct det_dataset_entry *entry)
 {
     struct det_dataset *ds = o->dataset;
@@ -264,12 +247,12 @@ static void log_counts(const struct det_env *env, const char *role,
 {
     det_log(env, DET_LOG_INFO, "%s: %zu images, %zu boxes, %zu files", role, c->images, c->boxes,
             c->files);
-    if (c->dropped > 0 || c->clipped > 0)
+    const size_t dropped = c->dropped - c->unknown_class; /* which have a warning of their own */
+    if (dropped > 0 || c->clipped > 0)
         det_log(env, DET_LOG_WARNING,
                 "%s: %zu boxes clipped to the image, %zu dropped (%zu without area, %zu reversed, "
-                "%zu not finite, %zu of an unknown class), %zu reached outside the image",
-                role, c->clipped, c->dropped, c->zero_size, c->reversed, c->non_finite,
-                c->unknown_class, c->outside);
+                "%zu not finite), %zu reached outside the image",
+                role, c->clipped, dropped, c->zero_size, c->reversed, c->non_finite, c->outside);
 }
 
 det_status det_dataset_open(struct det_env *env, const struct det_dataset_settings *settings,
@@ -298,13 +281,17 @@ det_status det_dataset_open(struct det_env *env, const struct det_dataset_settin
     }
     dataset->counts.files = dataset->records.file_count;
     dataset->counts.images = dataset->count;
-    if (settings->images_only)
+    if (settings->images_only) {
         det_log(env, DET_LOG_INFO, "%s: %zu images, %zu files", role, dataset->counts.images,
                 dataset->counts.files);
-    else
+    } else {
         log_counts(env, role, &dataset->counts);
+        DET_TRY(
+            det_unlisted_tell(env, settings->labels, role, &dataset->counts, &opening.unlisted));
+    }
 fail:
     det_record_free(env, &opening.record);
+    det_unlisted_free(env, &opening.unlisted);
     if (status != DET_OK)
         det_dataset_close(env, dataset);
     return status;

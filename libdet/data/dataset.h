@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "data/ground_truth.h"
 #include "data/image.h"
+#include "formats/label_map.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
 
@@ -27,14 +28,15 @@ struct det_dataset_settings {
     const char *role;            /* "train": begins the log line; NULL = "data" */
     const char *const *patterns; /* paths, globs, shard patterns */
     size_t pattern_count;
-    const char *const *class_names; /* [class_count], class id i + 1; an entry may be NULL; NULL =
-                                       by number only */
-    int32_t class_count;
+    const struct det_label_map *labels; /* which text means which class; NULL = by number only */
+    int32_t class_count;                /* K: with labels theirs */
     const char *const *image_dirs; /* searched for image/filename when image/encoded is empty */
     size_t image_dir_count;
     enum det_box_policy box_policy;
-    bool drop_unknown_classes; /* else an error */
-    bool images_only;          /* objects are not looked at, no image has any */
+    bool strict; /* an object of a class that is not known is an error. Else it is left out as the
+                    API does (utils/ops.py filter_unrecognized_classes), and one warning counts them
+                    by text, with the class that may be meant */
+    bool images_only; /* objects are not looked at, no image has any */
 };
 
 struct det_dataset_counts {
@@ -67,8 +69,10 @@ struct det_dataset {
     size_t *boxes_of_class; /* [class_count] */
 };
 
-/* On failure the dataset is empty. Logs "train: 160 images, 171 boxes, 1 files" and a warning with
- * the counts if anything was clipped or dropped. No image at all is an error. */
+/* An object's class is its text's, as the label map has it; an object without a text has its
+ * number, 1..K, whether the map has an item for it or not. On failure the dataset is empty. Logs
+ * "train: 160 images, 171 boxes, 1 files" and a warning with the counts if anything was clipped or
+ * dropped. No image at all is an error. */
 det_status det_dataset_open(struct det_env *env, const struct det_dataset_settings *settings,
                             struct det_dataset *dataset);
 void det_dataset_close(struct det_env *env, struct det_dataset *dataset);

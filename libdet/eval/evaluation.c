@@ -12,6 +12,7 @@
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/loader.h"
+#include "eval/evaluation_data.h"
 #include "model/model.h"
 #include "model/postprocess.h"
 #include "monitor/evaluation_pictures.h"
@@ -31,7 +32,7 @@ struct run {
     struct det_env *env;
     const struct det_pipeline_config *config;
     const det_model *model;
-    struct det_dataset dataset;
+    struct det_evaluation_data data;
     struct det_loader *loader;
     struct det_graph graph;
     const float *params;
@@ -60,7 +61,7 @@ static void close_run(struct run *r)
     struct det_env *env = r->env;
     det_evaluation_pictures_destroy(env, &r->pictures);
     det_loader_destroy(env, &r->loader);
-    det_dataset_close(env, &r->dataset);
+    det_evaluation_data_close(env, &r->data);
     if (r->runner != NULL)
         r->backend->runner_destroy(env, &r->runner);
     det_targets_destroy(env, &r->targets);
@@ -70,57 +71,13 @@ static void close_run(struct run *r)
     det_graph_free(env, &r->graph);
 }
 
-static det_status open_dataset(struct run *r, const det_evaluation_settings *settings)
-{
-    struct det_env *env = r->env;
-    const struct det_pipeline_config *config = r->config;
-    if (config->eval_input_reader_count == 0 ||
-        config->eval_input_readers[0].input_paths.count == 0)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: has no eval_input_reader with tf_record_input_reader.input_path",
-                        config->path);
-    const struct det_input_reader_config *reader = &config->eval_input_readers[0];
-    struct det_label_map map = {0};
-    char *map_path = NULL;
-    char **paths = NULL;
-    const size_t count = reader->input_paths.count;
-    det_status status = DET_OK;
-    DET_TRY(det_pipeline_config_resolve_path(env, config, reader->label_map_path, &map_path));
-    DET_TRY(det_label_map_read(env, map_path, &map));
-    DET_TRY(det_label_map_check(env, &map, config));
-    DET_TRY(det_alloc(env, &paths, count, sizeof *paths, "input paths"));
-    for (size_t i = 0; i < count; i++)
-        DET_TRY(det_pipeline_config_resolve_path(env, config, reader->input_paths.values[i],
-                                                 &paths[i]));
-    DET_TRY(det_dataset_open(
-        env,
-        &(struct det_dataset_settings){
-            .role = "eval",
-            .patterns = (const char *const *)paths,
-            .pattern_count = count,
-            .class_names =
-                (const char *const *)(reader->use_display_name ? map.display_names : map.names),
-            .class_count = map.count,
-            .image_dirs = settings->image_dirs,
-            .image_dir_count = settings->image_dir_count,
-        },
-        &r->dataset));
-fail:
-    for (size_t i = 0; paths != NULL && i < count; i++)
-        det_free(env, &paths[i]);
-    det_free(env, &paths);
-    det_free(env, &map_path);
-    det_label_map_free(env, &map);
-    return status;
-}
-
 static det_status start_loader(struct run *r, const det_evaluation_settings *settings)
 {
-    uint64_t images = r->dataset.count;
+    uint64_t images = r->data.dataset.count;
     if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
         images = (uint64_t)settings->max_images;
     struct det_loader_settings loading = {
-        .dataset = &r->dataset,
+        .dataset = &r->data.dataset,
         .batch_size = 1,
         .end_sample = images,
         .ring = 8,
@@ -172,7 +129,7 @@ static det_status open_network(struct run *r, det_context *context,
     DET_TRY(r->backend->runner_create(env, context->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
-    DET_TRY(det_loss_settings_from_config(env, r->config, &targets, &loss));
+    det_loss_settings_from_config(r->config, &targets, &loss);
     DET_TRY(det_targets_create(env, &targets, anchors, anchor_count, spec->num_classes, 1,
                                &r->targets));
     DET_TRY(det_losses_create(env, &loss, 1, anchor_count, spec->num_classes, &r->losses));
@@ -192,12 +149,14 @@ static void to_coco(const float box[4], int32_t height, int32_t width, double co
     coco[3] = (double)(ymax - ymin);
 }
 
-static det_status add_truth(det_coco_evaluator *evaluator, int64_t image,
+static det_status add_truth(const struct run *r, det_coco_evaluator *evaluator, int64_t image,
                             const struct det_ground_truth *truth, const float window[4],
                             int32_t height, int32_t width)
 {
     DET_TRY_RETURN(det_coco_evaluator_add_image(evaluator, image));
     for (int32_t g = 0; g < truth->count; g++) {
+        if (!r->data.is_category[truth->class_index[g]])
+            continue;
         /* From the padded frame of the network back to the image's own. */
         const float box[4] = {truth->boxes[g][0] / window[2], truth->boxes[g][1] / window[3],
                               truth->boxes[g][2] / window[2], truth->boxes[g][3] / window[3]};
@@ -232,8 +191,8 @@ static det_status open_pictures(struct run *r, const det_evaluation_settings *se
     if (settings->summaries == NULL || !settings->pictures)
         return DET_OK;
     const struct det_evaluation_pictures_settings pictures = {
-        .dataset = &r->dataset,
-        .class_names = (const char *const *)r->model->class_names,
+        .dataset = &r->data.dataset,
+        .class_names = r->data.class_names,
         .config = &r->config->eval,
         .writer = settings->summaries,
         .step = r->model->step,
@@ -285,7 +244,7 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     const int32_t height = batch->original_size[0][0], width = batch->original_size[0][1];
     float window[4];
     window_of(&r->model->spec, batch, window);
-    DET_TRY_RETURN(add_truth(e->evaluator, image, &batch->truths[0], window, height, width));
+    DET_TRY_RETURN(add_truth(r, e->evaluator, image, &batch->truths[0], window, height, width));
     const float *logits = NULL, *encodings = NULL;
     DET_TRY_RETURN(r->backend->runner_outputs(env, r->runner, &logits, &encodings));
     DET_TRY_RETURN(det_targets_assign(env, r->targets, context->pool, batch->truths, 1));
@@ -295,7 +254,7 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     if (!isfinite(values.localization) || !isfinite(values.classification)) {
         char name[512];
         return det_fail(env, DET_STATUS_NON_FINITE, "%s: the loss is not finite: broken weights?",
-                        det_dataset_name(&r->dataset, (size_t)image, name));
+                        det_dataset_name(&r->data.dataset, (size_t)image, name));
     }
     r->localization += values.localization;
     r->classification += values.classification;
@@ -303,6 +262,8 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     DET_TRY_RETURN(r->backend->runner_detections(env, r->runner, 0, &found));
     for (int32_t i = 0; i < found->count; i++) {
         double coco[4];
+        if (!r->data.is_category[found->class_index[i]])
+            continue;
         to_coco(found->boxes[i], height, width, coco);
         DET_TRY_RETURN(det_coco_evaluator_add_detection(
             e->evaluator, image, found->class_index[i] + 1, coco, (double)found->score[i]));
@@ -318,7 +279,9 @@ static det_status check_model(struct run *r)
     struct det_model_spec wanted;
     DET_TRY_RETURN(det_spec_from_config(r->env, r->config, &wanted));
     const struct det_model_spec *spec = &r->model->spec;
-    if (wanted.num_classes != spec->num_classes || wanted.input_height != spec->input_height ||
+    const bool other_count =
+        wanted.num_classes != spec->num_classes && r->config->class_match != DET_CLASSES_REMAP;
+    if (other_count || wanted.input_height != spec->input_height ||
         wanted.input_width != spec->input_width)
         return det_fail(r->env, DET_STATUS_MISMATCH,
                         "%s: %d classes at %d x %d, but the model has %d classes at %d x %d",
@@ -333,7 +296,8 @@ static det_status evaluate(struct run *r, det_context *context,
 {
     struct det_env *env = r->env;
     DET_TRY_RETURN(check_model(r));
-    DET_TRY_RETURN(open_dataset(r, settings));
+    DET_TRY_RETURN(det_evaluation_data_open(env, r->config, settings, &r->data));
+    DET_TRY_RETURN(det_evaluation_data_match(env, r->config, r->model, &r->data));
     DET_TRY_RETURN(start_loader(r, settings));
     DET_TRY_RETURN(open_network(r, context, settings));
     DET_TRY_RETURN(open_pictures(r, settings));
@@ -346,9 +310,10 @@ static det_status evaluate(struct run *r, det_context *context,
     coco.first_row_follows_max_dets = settings->max_dets != NULL;
     DET_TRY_RETURN(det_coco_evaluator_create(context, &coco, &e->evaluator));
     for (int32_t c = 0; c < r->model->class_count; c++)
-        DET_TRY_RETURN(
-            det_coco_evaluator_add_category(e->evaluator, c + 1, r->model->class_names[c]));
-    int64_t total = (int64_t)r->dataset.count, done = 0;
+        if (r->data.is_category[c])
+            DET_TRY_RETURN(
+                det_coco_evaluator_add_category(e->evaluator, c + 1, r->data.class_names[c]));
+    int64_t total = (int64_t)r->data.dataset.count, done = 0;
     if (settings->max_images > 0 && settings->max_images < total)
         total = settings->max_images;
     struct det_batch next;
@@ -399,9 +364,9 @@ det_status det_evaluation_check(det_context *context, const det_pipeline_config 
 {
     struct det_env *env = det_context_env(context);
     DET_TRY_RETURN(check_settings(env, settings));
-    struct run run = {.env = env, .config = config};
-    const det_status status = open_dataset(&run, settings);
-    close_run(&run);
+    struct det_evaluation_data data = {0};
+    const det_status status = det_evaluation_data_open(env, config, settings, &data);
+    det_evaluation_data_close(env, &data);
     return status;
 }
 

@@ -1,6 +1,8 @@
 /* label_map_api.c: the public face of label_map.h. */
 #include "det/label_map.h"
 
+#include <string.h>
+
 #include "base/context.h"
 #include "base/mem.h"
 #include "formats/label_map.h"
@@ -44,5 +46,6 @@ const char *det_label_map_display_name(const det_label_map *map, int32_t class_i
 
 int32_t det_label_map_id(const det_label_map *map, const char *name)
 {
-    return det_label_map_index(map, name, false) + 1;
+    const int32_t id = det_label_map_find(map, name, strlen(name));
+    return id > 0 ? id : 0;
 }

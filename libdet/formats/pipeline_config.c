@@ -8,6 +8,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "formats/pipeline_architecture.h"
+#include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
 
 #define FIELD_BYTES 200
@@ -49,6 +51,26 @@ struct det_position det_pipeline_config_position(const struct det_pipeline_confi
 {
     bool whole = false;
     return walk(config, field, &whole)->position;
+}
+
+/* The field that holds this very string, NULL for one from elsewhere. */
+static const struct det_prototext_field *holder(const struct det_prototext_field *tree,
+                                                const char *value)
+{
+    for (const struct det_prototext_field *at = tree->first; at != NULL; at = at->next) {
+        const struct det_prototext_field *found =
+            at->kind == DET_PROTOTEXT_MESSAGE ? holder(at, value) : NULL;
+        if (found != NULL || at->text == value)
+            return found != NULL ? found : at;
+    }
+    return NULL;
+}
+
+struct det_position det_pipeline_config_value_position(const struct det_pipeline_config *config,
+                                                       const char *value)
+{
+    const struct det_prototext_field *at = holder(&config->document.root, value);
+    return at != NULL ? at->position : (struct det_position){0, 0};
 }
 
 static bool is_set(const struct det_pipeline_config *config, const char *field)
@@ -170,11 +192,6 @@ static det_status check_model(struct det_env *env, const struct det_pipeline_con
     const struct det_ssd_config *ssd = &config->ssd;
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
         DET_TRY_RETURN(require(env, config, required[i]));
-    if (strcmp(ssd->feature_extractor.type, "ssd_mobilenet_v2_fpn_keras") != 0)
-        return det_pipeline_config_fail(
-            env, DET_STATUS_UNSUPPORTED, config, "model.ssd.feature_extractor.type",
-            "feature extractor \"%.80s\" is not supported: \"ssd_mobilenet_v2_fpn_keras\" is",
-            ssd->feature_extractor.type);
     DET_TRY_RETURN(check_input(env, config));
     DET_TRY_RETURN(check_hyperparams(env, config, "model.ssd.feature_extractor.conv_hyperparams",
                                      &ssd->feature_extractor.conv_hyperparams));
@@ -221,16 +238,11 @@ static det_status check_model(struct det_env *env, const struct det_pipeline_con
         return det_pipeline_config_fail(
             env, DET_STATUS_UNSUPPORTED, config, "model.ssd.encode_background_as_zeros",
             "field `encode_background_as_zeros: false` is not supported: set it to true");
-    if (ssd->post_processing.score_converter != DET_SCORE_SIGMOID)
-        return det_pipeline_config_fail(
-            env, DET_STATUS_UNSUPPORTED, config, "model.ssd.post_processing.score_converter",
-            "field `model.ssd.post_processing.score_converter` must be SIGMOID, others are not "
-            "supported");
     if (ssd->loss.localization.kind == DET_LOCALIZATION_LOSS_NONE)
         return det_pipeline_config_fail(env, DET_STATUS_PARSE, config,
                                         "model.ssd.loss.localization_loss",
                                         "no localization loss is chosen: expected "
-                                        "weighted_smooth_l1 or weighted_l2");
+                                        "weighted_smooth_l1");
     if (ssd->loss.classification.kind == DET_CLASSIFICATION_LOSS_NONE)
         return det_pipeline_config_fail(env, DET_STATUS_PARSE, config,
                                         "model.ssd.loss.classification_loss",
@@ -492,22 +504,6 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
     return DET_OK;
 }
 
-static det_status check_eval(struct det_env *env, const struct det_pipeline_config *config)
-{
-    /* Both are always worked out. */
-    for (size_t i = 0; i < config->eval.metrics_set.count; i++) {
-        const char *metrics = config->eval.metrics_set.values[i];
-        if (strcmp(metrics, "coco_detection_metrics") != 0 &&
-            strcmp(metrics, "pascal_voc_detection_metrics") != 0)
-            return det_pipeline_config_fail(
-                env, DET_STATUS_UNSUPPORTED, config, "eval_config.metrics_set",
-                "metrics \"%.80s\" are not supported: \"coco_detection_metrics\" and "
-                "\"pascal_voc_detection_metrics\" are",
-                metrics);
-    }
-    return DET_OK;
-}
-
 /* ---- public to the library ---- */
 
 det_status det_pipeline_config_parse(struct det_env *env, const char *name, const char *text,
@@ -520,11 +516,13 @@ det_status det_pipeline_config_parse(struct det_env *env, const char *name, cons
     DET_TRY(det_path_directory(env, &config->directory, name));
     DET_TRY(det_strndup(env, &config->text, text, bytes));
     config->text_bytes = bytes;
+    det_schema_merge(env, &config->document, &det_schema_pipeline, &config->document.root);
+    DET_TRY(det_pipeline_config_check_architecture(env, config));
     DET_TRY(det_schema_decode(env, &config->document, &det_schema_pipeline, &config->document.root,
-                              config));
+                              &config->refusals, config));
     DET_TRY(check_model(env, config));
     DET_TRY(check_train(env, config));
-    DET_TRY(check_eval(env, config));
+    DET_TRY(det_pipeline_paths_bring_over(env, config));
     return DET_OK;
 fail:
     det_pipeline_config_free(env, config);
@@ -552,47 +550,19 @@ void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *c
     memset(config, 0, sizeof *config);
 }
 
-static det_status exists_as_file_or_checkpoint(struct det_env *env, const char *path, bool *exists)
+det_status det_pipeline_config_check_stage(struct det_env *env,
+                                           const struct det_pipeline_config *config,
+                                           enum det_pipeline_stage stage)
 {
-    char *index = NULL;
-    *exists = det_file_exists(path);
-    if (*exists)
-        return DET_OK;
-    DET_TRY_RETURN(det_format(env, &index, "%s.index", path));
-    *exists = det_file_exists(index);
-    det_free(env, &index);
+    const char *const field = "model.ssd.post_processing.score_converter";
+    for (int at = DET_STAGE_INFERENCE; at <= (int)stage; at++)
+        if (config->refusals.messages[at] != NULL)
+            return det_fail(env, DET_STATUS_UNSUPPORTED, "%s", config->refusals.messages[at]);
+    if (stage != DET_STAGE_ALL && config->ssd.post_processing.score_converter != DET_SCORE_SIGMOID)
+        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config, field,
+                                        "field `%s` must be SIGMOID, others are not supported",
+                                        field);
     return DET_OK;
-}
-
-det_status det_pipeline_config_resolve_path(struct det_env *env,
-                                            const struct det_pipeline_config *config,
-                                            const char *path, char **out)
-{
-    det_status status = DET_OK;
-    char *beside = NULL;
-    bool exists = false;
-    *out = NULL;
-    if (path[0] == '\0')
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: a path is empty", config->path);
-    DET_TRY_RETURN(exists_as_file_or_checkpoint(env, path, &exists));
-    if (exists)
-        return det_strdup(env, out, path);
-    DET_TRY_RETURN(det_path_join(env, &beside, config->directory, path));
-    DET_TRY(exists_as_file_or_checkpoint(env, beside, &exists));
-    if (exists) {
-        *out = beside;
-        return DET_OK;
-    }
-    if (strcmp(beside, path) == 0)
-        status =
-            det_fail(env, DET_STATUS_NOT_FOUND, "%s: \"%s\" does not exist", config->path, path);
-    else
-        status = det_fail(env, DET_STATUS_NOT_FOUND,
-                          "%s: \"%s\" does not exist, neither as \"%s\" here nor as \"%s\"",
-                          config->path, path, path, beside);
-fail:
-    det_free(env, &beside);
-    return status;
 }
 
 void det_pipeline_config_input_size(const struct det_pipeline_config *config, int32_t *height,

@@ -2,12 +2,17 @@
  * SSD models as plain C.
  *
  * Names and defaults are those of research/object_detection/protos; a message that is absent has
- * its defaults. Every field of the messages involved is in the table (pipeline_schema.c) as one of
+ * its defaults. Every field of the messages involved is in the tables (pipeline_schema*.c) as one
+ * of
  *   honoured      stored below
  *   harmless      cannot change a result on one machine: read, checked and dropped (the table gives
- * the reason) not honoured  an error naming field, line and column, unless it has its default value
- * An unknown field is an error too. What protobuf's Merge lets pass, a scalar set twice, is an
- * error here.
+ *                 the reason)
+ *   told          the same with a warning, where somebody might count on it
+ *   refused       an error naming field, line and column, unless it has its default value; of what
+ *                 training does not read (post_processing, eval_config, eval_input_reader) not
+ *                 before inference or evaluation is asked for
+ * docs/config_fields.md lists them all. An unknown field is an error. What is there more than once
+ * is merged as protobuf does it (det_schema_merge).
  *
  * All memory belongs to the config: strings and lists live until det_pipeline_config_free.
  */
@@ -15,6 +20,8 @@
 #define DET_FORMATS_PIPELINE_CONFIG_H
 
 #include "base/env.h"
+#include "det/pipeline_config.h"
+#include "formats/pipeline_stage.h"
 #include "formats/prototext.h"
 
 struct det_float_list {
@@ -81,7 +88,6 @@ struct det_batch_norm_config {
     bool center;
     bool scale;
     float epsilon;
-    bool train; /* false: moving averages are used and kept, also in training */
 };
 
 struct det_hyperparams {
@@ -127,6 +133,7 @@ struct det_clip_range {
 struct det_box_predictor_config {
     bool has_conv_hyperparams;
     struct det_hyperparams conv_hyperparams;
+    bool apply_conv_hyperparams_to_heads; /* also to the separable layers that predict */
     int32_t num_layers_before_predictor;
     int32_t depth;
     int32_t kernel_size; /* odd */
@@ -151,28 +158,20 @@ struct det_nms_config {
     float iou_threshold;
     int32_t max_detections_per_class;
     int32_t max_total_detections;
-    bool use_class_agnostic_nms;
-    int32_t max_classes_per_detection; /* for the class-agnostic kind */
-    float soft_nms_sigma;              /* 0: plain */
 };
 
 enum det_score_converter {
     DET_SCORE_IDENTITY = 0,
-    DET_SCORE_SIGMOID = 1, /* the only one that is accepted */
+    DET_SCORE_SIGMOID = 1, /* the only one that inference knows */
     DET_SCORE_SOFTMAX_ = 2
 };
 
 struct det_post_processing_config {
     struct det_nms_config nms;
     int32_t score_converter; /* enum det_score_converter */
-    float logit_scale;       /* logits are divided by it before the converter */
 };
 
-enum det_localization_loss_kind {
-    DET_LOCALIZATION_LOSS_NONE,
-    DET_LOCALIZATION_LOSS_L2,
-    DET_LOCALIZATION_LOSS_SMOOTH_L1
-};
+enum det_localization_loss_kind { DET_LOCALIZATION_LOSS_NONE, DET_LOCALIZATION_LOSS_SMOOTH_L1 };
 
 enum det_classification_loss_kind {
     DET_CLASSIFICATION_LOSS_NONE,
@@ -505,35 +504,20 @@ struct det_train_config {
     const char *fine_tune_checkpoint;      /* "" : none */
     const char *fine_tune_checkpoint_type; /* "": see from_detection_checkpoint */
     bool from_detection_checkpoint;
-    bool load_all_detection_checkpoint_vars;
     uint32_t num_steps;                                /* 0: no end */
-    float bias_grad_multiplier;                        /* 0: none */
     struct det_string_list update_trainable_variables; /* regular expressions on variable names */
     struct det_string_list freeze_variables;
-    bool merge_multiple_label_boxes;
     bool add_regularization_loss;
-    int32_t max_number_of_boxes;
-    uint32_t keep_checkpoint_every_n_hours;
 };
 
 /* ---- eval_config, input readers ---- */
 
 struct det_eval_config {
-    uint32_t batch_size;
     uint32_t num_visualizations;
-    uint32_t num_examples; /* as written (5000 if not): the API evaluates all of the input anyway */
     struct det_string_list metrics_set;
-    const char *export_path; /* "": none */
     bool use_moving_averages;
     float min_score_threshold; /* of visualised boxes */
     int32_t max_num_boxes_to_visualize;
-    bool skip_scores, skip_labels;
-    bool visualize_groundtruth_boxes;
-    const char *groundtruth_box_visualization_color;
-    const char *visualization_export_dir; /* "": TensorBoard only */
-    bool keep_image_id_for_visualization_export;
-    bool include_metrics_per_category;
-    bool all_metrics_per_category;
 };
 
 struct det_input_reader_config {
@@ -541,13 +525,8 @@ struct det_input_reader_config {
     const char *name;
     const char *label_map_path;
     bool shuffle;
-    uint32_t shuffle_buffer_size;
-    uint32_t filenames_shuffle_buffer_size;
-    uint32_t num_epochs; /* 0: for ever */
-    uint32_t sample_1_of_n_examples;
-    int32_t max_number_of_boxes;
-    bool use_display_name;
-    struct det_string_list input_paths; /* files or glob patterns, as written */
+    int32_t max_number_of_boxes;        /* of an image that are learnt */
+    struct det_string_list input_paths; /* files or patterns, as written */
 };
 
 /* ---- all ---- */
@@ -566,6 +545,11 @@ struct det_pipeline_config {
     struct det_eval_config eval;
     size_t eval_input_reader_count;
     const struct det_input_reader_config *eval_input_readers;
+    struct det_stage_refusals refusals; /* see det_pipeline_config_check_stage */
+
+    /* Not of the file: det/pipeline_config.h. */
+    det_class_match class_match;
+    bool strict;
 
     struct det_prototext document; /* the tree, owner of all strings and lists */
     struct det_env *env;           /* set only for public handles */
@@ -584,17 +568,21 @@ void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *c
 struct det_position det_pipeline_config_position(const struct det_pipeline_config *config,
                                                  const char *field);
 
+/* Where the string `value` of this config stands in the file, told from equal ones by its address;
+ * line 0 for one that is not from the file. */
+struct det_position det_pipeline_config_value_position(const struct det_pipeline_config *config,
+                                                       const char *value);
+
 /* det_fail with "path:LINE:COL: " of that field in front. */
 det_status det_pipeline_config_fail(struct det_env *env, det_status status,
                                     const struct det_pipeline_config *config, const char *field,
                                     const char *format, ...) DET_PRINTF(5, 6);
 
-/* Finds a file that the config names: as given if that exists, else inside the config's folder. A
- * checkpoint prefix exists when `<prefix>.index` does. NOT_FOUND names both places. Caller frees
- * *out. */
-det_status det_pipeline_config_resolve_path(struct det_env *env,
-                                            const struct det_pipeline_config *config,
-                                            const char *path, char **out);
+/* UNSUPPORTED when that stage, or one before it, reads something that cannot be honoured: the
+ * message names field, line and column. */
+det_status det_pipeline_config_check_stage(struct det_env *env,
+                                           const struct det_pipeline_config *config,
+                                           enum det_pipeline_stage stage);
 
 /* The network's input size: of the fixed shape, or max_dimension both ways. */
 void det_pipeline_config_input_size(const struct det_pipeline_config *config, int32_t *height,

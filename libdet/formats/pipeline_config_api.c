@@ -214,3 +214,17 @@ det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const 
         return missing(config, "eval_input_reader");
     return set_path(config, &eval_readers(config)[0], path);
 }
+
+det_status det_pipeline_config_set_class_match(det_pipeline_config *config, det_class_match match)
+{
+    if (match < DET_CLASSES_CHECK || match > DET_CLASSES_RENAME)
+        return det_fail(config->env, DET_STATUS_INVALID_ARGUMENT, "class match %d does not exist",
+                        (int)match);
+    config->class_match = match;
+    return DET_OK;
+}
+
+void det_pipeline_config_set_strict(det_pipeline_config *config, int strict)
+{
+    config->strict = strict != 0;
+}

@@ -1,11 +1,14 @@
-/* pipeline_schema.h: the messages of pipeline.config as tables, and the decoder that fills C
- * structs from a tree by them. The tables (pipeline_schema.c, pipeline_schema_augmentation.c) hold
- * name, type, default, range and destination of each field, or the reason why it is dropped or
- * refused. */
+/* pipeline_schema.h: the messages of pipeline.config as tables, the pass that brings a tree to what
+ * protobuf's Merge makes of it, and the decoder that fills C structs from it. The tables
+ * (pipeline_schema*.c) hold name, type, default, range and destination of each field, or the reason
+ * why it is dropped or refused. */
 #ifndef DET_FORMATS_PIPELINE_SCHEMA_H
 #define DET_FORMATS_PIPELINE_SCHEMA_H
 
+#include "formats/pipeline_stage.h"
 #include "formats/prototext.h"
+
+#define DET_SCHEMA_MOST_FIELDS 64 /* of one message */
 
 enum det_schema_type {
     DET_SCHEMA_BOOL,
@@ -20,6 +23,7 @@ enum det_schema_type {
 enum det_schema_use {
     DET_SCHEMA_HONOURED,
     DET_SCHEMA_HARMLESS, /* type checked, value dropped */
+    DET_SCHEMA_TOLD,     /* the same, with a warning unless it has its default value */
     DET_SCHEMA_REFUSED   /* UNSUPPORTED unless it has its default value */
 };
 
@@ -38,6 +42,7 @@ struct det_schema_field {
     bool repeated;
     uint8_t inline_count; /* repeated floats of exactly this number, stored in place; 0: a list */
     uint8_t oneof;        /* members of the same number exclude each other; 0: none */
+    uint8_t stage;        /* of a message: enum det_pipeline_stage */
     uint8_t mark;         /* what to set when the field is present */
     int32_t mark_value;   /* for MARK_INT */
     size_t mark_offset;
@@ -59,15 +64,33 @@ struct det_schema_message {
     bool has_position;
 };
 
-/* TrainEvalPipelineConfig into struct det_pipeline_config, PreprocessingStep into struct
- * det_augmentation. */
+/* TrainEvalPipelineConfig into struct det_pipeline_config, its parts, and PreprocessingStep into
+ * struct det_augmentation. */
 extern const struct det_schema_message det_schema_pipeline;
+extern const struct det_schema_message det_schema_train;
+extern const struct det_schema_message det_schema_eval;
+extern const struct det_schema_message det_schema_input_reader;
 extern const struct det_schema_message det_schema_augmentation;
+/* StringIntLabelMap (label_map.c). */
+extern const struct det_schema_message det_schema_label_map;
 
-/* Writes all defaults, then what the tree gives. `out` must be zeroed. */
+/* NULL when the message has no such field. */
+const struct det_schema_field *det_schema_find(const struct det_schema_message *message,
+                                               const char *name);
+
+/* What text_format.Merge makes of fields that are there more than once, in the tree itself: of a
+ * scalar the last one stays, a member of a oneof replaces the others, messages become one, elements
+ * of lists stay as they are. Each case is a warning that names both lines; a value written twice
+ * alike is none. Whatever the tables do not know is left for the decoder. */
+void det_schema_merge(struct det_env *env, const struct det_prototext *document,
+                      const struct det_schema_message *message, struct det_prototext_field *tree);
+
+/* Writes all defaults, then what the merged tree gives. `out` must be zeroed. Without `refusals`
+ * every stage fails at once. */
 det_status det_schema_decode(struct det_env *env, struct det_prototext *document,
                              const struct det_schema_message *message,
-                             const struct det_prototext_field *tree, void *out);
+                             const struct det_prototext_field *tree,
+                             struct det_stage_refusals *refusals, void *out);
 
 /* Table-writing helpers; BASE is the C struct of the message at hand. */
 #define DET_AT(member)        .offset = offsetof(BASE, member)
@@ -109,6 +132,14 @@ det_status det_schema_decode(struct det_env *env, struct det_prototext *document
 #define DET_REFUSED(field, kind, value, why)                                                    \
     {                                                                                           \
         DET_FIELD(field, kind), .use = DET_SCHEMA_REFUSED, .fallback = (value), .reason = (why) \
+    }
+#define DET_TOLD(field, kind, value, why)                                                    \
+    {                                                                                        \
+        DET_FIELD(field, kind), .use = DET_SCHEMA_TOLD, .fallback = (value), .reason = (why) \
+    }
+#define DET_REFUSED_ONEOF(field, why)                                                     \
+    {                                                                                     \
+        DET_FIELD(field, MESSAGE), .oneof = 1, .use = DET_SCHEMA_REFUSED, .reason = (why) \
     }
 #define DET_TABLE(name_text, table)                                   \
     {                                                                 \

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "formats/pipeline_schema.h"
 
-#define MAX_FIELDS 64 /* of one message */
 #define PATH_BYTES 256
 
 /* Names from the root down to the message at hand, for error texts. */
@@ -20,7 +19,18 @@ struct path {
 struct decoder {
     struct det_env *env;
     struct det_prototext *document;
+    struct det_stage_refusals *refusals; /* NULL: every stage fails at once */
+    uint8_t stage;                       /* of the message at hand */
 };
+
+const struct det_schema_field *det_schema_find(const struct det_schema_message *message,
+                                               const char *name)
+{
+    for (size_t i = 0; i < message->count; i++)
+        if (strcmp(message->fields[i].name, name) == 0)
+            return &message->fields[i];
+    return NULL;
+}
 
 static void print_path(const struct path *path, char buffer[PATH_BYTES])
 {
@@ -138,6 +148,24 @@ static det_status read_enum(struct decoder *d, const struct det_schema_field *fi
                               tree->text, all);
 }
 
+/* `failed`, whose message is the env's: of a part that only a later stage reads it is put down for
+ * that one instead. */
+static det_status later(struct decoder *d, det_status failed)
+{
+    if (d->refusals == NULL || d->stage == DET_STAGE_ALL)
+        return failed;
+    const char **message = &d->refusals->messages[d->stage];
+    char *copy = NULL;
+    if (*message == NULL) {
+        const size_t bytes = strlen(d->env->error) + 1;
+        DET_TRY_RETURN(det_prototext_allocate(d->env, d->document, &copy, bytes, 1));
+        memcpy(copy, d->env->error, bytes);
+        *message = copy;
+    }
+    det_forget_error(d->env);
+    return DET_OK;
+}
+
 /* Any type but strings and messages; range-checked. */
 static det_status read_number(struct decoder *d, const struct det_schema_field *field,
                               const struct det_prototext_field *tree, double *out)
@@ -175,10 +203,13 @@ static det_status read_number(struct decoder *d, const struct det_schema_field *
      * it. */
     const double low = field->type == DET_SCHEMA_FLOAT ? (double)(float)field->low : field->low;
     const double high = field->type == DET_SCHEMA_FLOAT ? (double)(float)field->high : field->high;
-    if (low < high && !(*out >= low && *out <= high))
-        return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->value_position,
-                                  "field `%s`: found %.60s, expected %.10g to %.10g", field->name,
-                                  tree->text, field->low, field->high);
+    if (low < high && !(*out >= low && *out <= high)) {
+        *out = field->fallback;
+        return later(d,
+                     det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->value_position,
+                                        "field `%s`: found %.60s, expected %.10g to %.10g",
+                                        field->name, tree->text, field->low, field->high));
+    }
     return DET_OK;
 }
 
@@ -188,27 +219,55 @@ static det_status refuse(struct decoder *d, const struct det_schema_field *field
     char where[PATH_BYTES];
     const struct path here = {path, field->name};
     print_path(&here, where);
-    return det_prototext_fail(d->env, DET_STATUS_UNSUPPORTED, d->document, tree->position,
-                              "field `%s` is not supported: %s", where, field->reason);
+    return later(d, det_prototext_fail(d->env, DET_STATUS_UNSUPPORTED, d->document, tree->position,
+                                       "field `%s` is not supported: %s", where, field->reason));
 }
 
-/* Harmless and refused fields. */
-static det_status check_unused(struct decoder *d, const struct det_schema_field *field,
-                               const struct det_prototext_field *tree, const struct path *path)
+static det_status require_message(struct decoder *d, const struct det_prototext_field *tree)
 {
-    const bool refused = field->use == DET_SCHEMA_REFUSED;
-    if (field->type == DET_SCHEMA_MESSAGE || (field->repeated && refused))
-        return refuse(d, field, tree, path);
-    if (field->type == DET_SCHEMA_STRING) {
-        const char *text = NULL;
-        DET_TRY_RETURN(det_prototext_string(d->env, d->document, tree, &text));
-        return refused && text[0] != '\0' ? refuse(d, field, tree, path) : DET_OK;
-    }
+    if (tree->kind == DET_PROTOTEXT_MESSAGE)
+        return DET_OK;
+    return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->value_position,
+                              "field `%s`: found `%.60s`, expected a message in { }", tree->name,
+                              tree->text);
+}
+
+/* For TOLD and REFUSED fields: whether the value says no more than leaving the field out would. */
+static det_status is_default(struct decoder *d, const struct det_schema_field *field,
+                             const struct det_prototext_field *tree, bool *is)
+{
+    const char *text = "";
     double value = 0;
+    *is = false;
+    if (field->type == DET_SCHEMA_MESSAGE)
+        return require_message(d, tree);
+    if (field->type == DET_SCHEMA_STRING) {
+        DET_TRY_RETURN(det_prototext_string(d->env, d->document, tree, &text));
+        *is = !field->repeated && text[0] == '\0';
+        return DET_OK;
+    }
     DET_TRY_RETURN(read_number(d, field, tree, &value));
     const double expected =
         field->type == DET_SCHEMA_FLOAT ? (double)(float)field->fallback : field->fallback;
-    return refused && value != expected ? refuse(d, field, tree, path) : DET_OK;
+    *is = !field->repeated && value == expected;
+    return DET_OK;
+}
+
+/* Fields whose value is not kept; elements of a list are told of once. */
+static det_status check_unused(struct decoder *d, const struct det_schema_field *field,
+                               const struct det_prototext_field *tree, const struct path *path,
+                               bool again)
+{
+    bool is = false;
+    DET_TRY_RETURN(is_default(d, field, tree, &is));
+    if (is || field->use == DET_SCHEMA_HARMLESS)
+        return DET_OK;
+    if (field->use == DET_SCHEMA_REFUSED)
+        return refuse(d, field, tree, path);
+    if (!again)
+        det_log(d->env, DET_LOG_WARNING, "%s:%d:%d: `%s` does nothing here: %s", d->document->name,
+                (int)tree->position.line, (int)tree->position.column, field->name, field->reason);
+    return DET_OK;
 }
 
 /* ---- messages ---- */
@@ -224,14 +283,16 @@ static det_status decode_element(struct decoder *d, const struct det_schema_fiel
     if (field->type == DET_SCHEMA_STRING)
         return det_prototext_string(d->env, d->document, tree, (const char **)(void *)target);
     if (field->type == DET_SCHEMA_MESSAGE) {
-        if (tree->kind != DET_PROTOTEXT_MESSAGE)
-            return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->value_position,
-                                      "field `%s`: found `%.60s`, expected a message in { }",
-                                      field->name, tree->text);
+        DET_TRY_RETURN(require_message(d, tree));
         const struct path here = {path, field->name};
+        const uint8_t stage = d->stage;
         if (field->oneof != 0 || field->repeated)
             set_defaults(field->message, target);
-        return decode_message(d, field->message, tree, &here, target);
+        if (field->stage != DET_STAGE_ALL)
+            d->stage = field->stage;
+        const det_status status = decode_message(d, field->message, tree, &here, target);
+        d->stage = stage;
+        return status;
     }
     double value = 0;
     DET_TRY_RETURN(read_number(d, field, tree, &value));
@@ -284,58 +345,25 @@ static det_status unknown_field(struct decoder *d, const struct det_schema_messa
                               "unknown field `%.80s` in %s", tree->name, message->name);
 }
 
-/* Fails if this field, or another member of its oneof, was there before. */
-static det_status check_single(struct decoder *d, const struct det_schema_message *message,
-                               const struct det_schema_field *field,
-                               const struct det_prototext_field *tree,
-                               const struct det_prototext_field *const *seen)
-{
-    for (size_t i = 0; i < message->count; i++) {
-        const struct det_schema_field *other = &message->fields[i];
-        if (seen[i] == NULL)
-            continue;
-        if (other == field)
-            return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->position,
-                                      "field `%s` is set a second time, first in line %d",
-                                      field->name, (int)seen[i]->position.line);
-        if (field->oneof != 0 && other->oneof == field->oneof)
-            return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->position,
-                                      "field `%s` cannot stand beside `%s` of line %d: only one of "
-                                      "them may be set",
-                                      field->name, other->name, (int)seen[i]->position.line);
-    }
-    return DET_OK;
-}
-
 static det_status decode_message(struct decoder *d, const struct det_schema_message *message,
                                  const struct det_prototext_field *tree, const struct path *path,
                                  uint8_t *base)
 {
-    const struct det_prototext_field *seen[MAX_FIELDS] = {0};
-    if (message->count > MAX_FIELDS)
-        return det_fail(d->env, DET_STATUS_INTERNAL, "%s has more than %d fields", message->name,
-                        MAX_FIELDS);
+    bool seen[DET_SCHEMA_MOST_FIELDS] = {0};
     if (message->has_position)
         memcpy(base + message->position_offset, &tree->position, sizeof tree->position);
     for (const struct det_prototext_field *at = tree->first; at != NULL; at = at->next) {
-        size_t i = 0;
-        while (i < message->count && strcmp(message->fields[i].name, at->name) != 0)
-            i++;
-        if (i == message->count)
+        const struct det_schema_field *field = det_schema_find(message, at->name);
+        if (field == NULL)
             return unknown_field(d, message, at);
-        const struct det_schema_field *field = &message->fields[i];
-        if (field->repeated && field->use == DET_SCHEMA_HONOURED) {
-            if (seen[i] == NULL)
-                DET_TRY_RETURN(decode_list(d, field, at, path, base));
-        } else {
-            if (!field->repeated)
-                DET_TRY_RETURN(check_single(d, message, field, at, seen));
-            if (field->use != DET_SCHEMA_HONOURED)
-                DET_TRY_RETURN(check_unused(d, field, at, path));
-            else
-                DET_TRY_RETURN(decode_element(d, field, at, path, base + field->offset));
-        }
-        seen[i] = at;
+        const size_t i = (size_t)(field - message->fields);
+        if (field->use != DET_SCHEMA_HONOURED)
+            DET_TRY_RETURN(check_unused(d, field, at, path, seen[i]));
+        else if (!field->repeated)
+            DET_TRY_RETURN(decode_element(d, field, at, path, base + field->offset));
+        else if (!seen[i])
+            DET_TRY_RETURN(decode_list(d, field, at, path, base));
+        seen[i] = true;
         if (field->mark == DET_SCHEMA_MARK_BOOL)
             *(bool *)(base + field->mark_offset) = true;
         else if (field->mark == DET_SCHEMA_MARK_INT)
@@ -346,9 +374,10 @@ static det_status decode_message(struct decoder *d, const struct det_schema_mess
 
 det_status det_schema_decode(struct det_env *env, struct det_prototext *document,
                              const struct det_schema_message *message,
-                             const struct det_prototext_field *tree, void *out)
+                             const struct det_prototext_field *tree,
+                             struct det_stage_refusals *refusals, void *out)
 {
-    struct decoder decoder = {env, document};
+    struct decoder decoder = {env, document, refusals, DET_STAGE_ALL};
     const struct path root = {NULL, ""};
     set_defaults(message, out);
     return decode_message(&decoder, message, tree, &root, out);

@@ -296,28 +296,28 @@ static size_t put_utf8(char *out, uint32_t code)
     return 4;
 }
 
-/* After the backslash. An escape never makes the text longer than it is written. */
-static det_status read_escape(struct parser *p, struct det_position position, char *out,
-                              size_t *used)
+/* After the backslash; the bytes in `out`. What is no escape of the language stays as it is
+ * written, the backslash first, as Python's reader leaves it: people write C:\work in it. An escape
+ * never makes the text longer than it is written. */
+static size_t read_escape(struct parser *p, char out[4])
 {
     static const char letters[] = "abfnrtv\\'\"?";
     static const char values[] = "\a\b\f\n\r\t\v\\'\"?";
+    const struct parser written = *p;
     const int c = peek(p);
-    if (c == -1)
-        return parse_fail(p, position, "the file ends inside a string");
-    const char *simple = c == 0 ? NULL : strchr(letters, c);
+    const char *simple = c <= 0 ? NULL : strchr(letters, c);
     if (simple != NULL) {
         step(p);
-        out[(*used)++] = values[simple - letters];
-        return DET_OK;
+        out[0] = values[simple - letters];
+        return 1;
     }
     int most = 0, base = 16;
     if (c >= '0' && c <= '7') {
         most = 3;
         base = 8;
-    } else {
+    } else if (c == 'x' || c == 'X' || c == 'u' || c == 'U') {
         step(p);
-        most = c == 'x' || c == 'X' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+        most = c == 'u' ? 4 : c == 'U' ? 8 : 2;
     }
     uint32_t code = 0;
     int count = 0;
@@ -328,15 +328,15 @@ static det_status read_escape(struct parser *p, struct det_position position, ch
         code = code * (uint32_t)base + (uint32_t)digit;
         step(p);
     }
-    if (count == 0 || (most >= 4 && count != most) || code > 0x10ffff || (most < 4 && code > 255))
-        return parse_fail(p, position,
-                          "found an escape that does not exist in a string, expected \\n, \\t, "
-                          "\\\\, \\\", \\', \\ooo, \\xhh or \\uhhhh (write / or \\\\ in paths)");
+    if (count == 0 || (most >= 4 && count != most) || code > 0x10ffff || (most < 4 && code > 255)) {
+        *p = written;
+        out[0] = '\\';
+        return 1;
+    }
     if (most >= 4)
-        *used += put_utf8(out + *used, code);
-    else
-        out[(*used)++] = (char)code;
-    return DET_OK;
+        return put_utf8(out, code);
+    out[0] = (char)code;
+    return 1;
 }
 
 /* One or more adjacent strings. */
@@ -353,19 +353,21 @@ static det_status read_string(struct parser *p)
         for (;;) {
             const int quote = peek(p);
             const struct det_position opened = p->here;
+            bool escaped_quote = false;
             step(p);
             while (peek(p) != quote) {
-                const struct det_position position = p->here;
                 const int c = peek(p);
                 if (c == -1 || c == '\n')
                     return parse_fail(p, opened,
-                                      "the string that starts here is not closed on "
-                                      "its line");
+                                      "the string that starts here is not closed on its line%s",
+                                      escaped_quote ? ": a backslash before a quote takes it in, "
+                                                      "write / or \\\\ in paths"
+                                                    : "");
                 step(p);
                 if (c == '\\') {
+                    escaped_quote = escaped_quote || peek(p) == quote;
                     char bytes[4];
-                    size_t count = 0;
-                    DET_TRY_RETURN(read_escape(p, position, bytes, &count));
+                    const size_t count = read_escape(p, bytes);
                     if (pass == 1)
                         memcpy(p->text + used, bytes, count);
                     used += count;
@@ -609,6 +611,11 @@ det_status det_prototext_parse(struct det_env *env, const char *name, const char
         text += 3;
         bytes -= 3;
     }
+    if (bytes >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+        DET_TRY(det_fail(env, DET_STATUS_PARSE,
+                         "%s: is UTF-16, as Windows' editors and PowerShell's > write it: save it "
+                         "as UTF-8",
+                         name));
     p.at = text;
     p.end = text + bytes;
     DET_TRY(read_token(&p));

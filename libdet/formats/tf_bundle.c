@@ -281,6 +281,21 @@ static const struct {
     {DET_TF_BOOL, 1, "bool"},   {DET_TF_HALF, 2, "half"},     {DET_TF_BFLOAT16, 2, "bfloat16"},
 };
 
+det_status det_tf_bundle_step(struct det_env *env, struct det_tf_bundle *bundle, int64_t *step)
+{
+    const struct det_tf_entry *entry = det_tf_bundle_find_variable(bundle, "step");
+    *step = -1;
+    if (entry == NULL)
+        return DET_OK;
+    DET_TRY_RETURN(det_tf_bundle_read_int64(env, bundle, entry, step));
+    if (*step >= 0 && *step <= INT64_C(1) << 53)
+        return DET_OK;
+    const int64_t found = *step;
+    *step = -1;
+    return det_fail(env, DET_STATUS_CORRUPT, "%s: step is %lld", det_tf_bundle_prefix(bundle),
+                    (long long)found);
+}
+
 const char *det_tf_type_name(uint32_t dtype, char buffer[16])
 {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {

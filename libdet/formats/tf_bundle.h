@@ -67,6 +67,9 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
 det_status det_tf_bundle_read_int64(struct det_env *env, struct det_tf_bundle *bundle,
                                     const struct det_tf_entry *entry, int64_t *value);
 
+/* The steps done as the API's training saves them, in the variable `step`; -1: there is none. */
+det_status det_tf_bundle_step(struct det_env *env, struct det_tf_bundle *bundle, int64_t *step);
+
 /* "float", "string", ... or "type 23" in the buffer. */
 const char *det_tf_type_name(uint32_t dtype, char buffer[16]);
 

@@ -159,6 +159,8 @@ fail:
 static det_status expand(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     struct shard_pattern shards;
+    if (det_file_exists(pattern)) /* whatever characters its name has */
+        return det_path_list_add(env, list, pattern);
     if (match_at_pattern(pattern, &shards) || match_of_pattern(pattern, &shards))
         return add_shards(env, pattern, &shards, list);
     return det_glob(env, pattern, list);

@@ -6,12 +6,17 @@
 static det_status copy_names(struct det_env *env, struct det_model *model, const char *const *names)
 {
     const int32_t count = model->spec.num_classes;
+    DET_TRY_RETURN(det_alloc(env, &model->class_unused, (size_t)count, sizeof *model->class_unused,
+                             "class names"));
     DET_TRY_RETURN(det_alloc(env, &model->class_names, (size_t)count, sizeof *model->class_names,
                              "class names"));
     model->class_count = count;
-    for (int32_t i = 0; i < count; i++)
-        DET_TRY_RETURN(names != NULL ? det_strdup(env, &model->class_names[i], names[i])
-                                     : det_format(env, &model->class_names[i], "class %d", i + 1));
+    for (int32_t i = 0; i < count; i++) {
+        model->class_unused[i] = names != NULL && (names[i] == NULL || names[i][0] == '\0');
+        DET_TRY_RETURN(names != NULL && !model->class_unused[i]
+                           ? det_strdup(env, &model->class_names[i], names[i])
+                           : det_format(env, &model->class_names[i], "class %d", i + 1));
+    }
     return DET_OK;
 }
 
@@ -58,6 +63,7 @@ void det_model_destroy(det_model **out)
     for (int32_t i = 0; i < model->class_count; i++)
         det_free(&env, &model->class_names[i]);
     det_free(&env, &model->class_names);
+    det_free(&env, &model->class_unused);
     det_graph_free(&env, &model->graph);
     det_free(&env, &model->owned);
     det_free(&env, &model->recalibrated);
@@ -75,6 +81,21 @@ const char *det_model_class_name(const det_model *model, int32_t class_id)
     if (model == NULL || class_id < 1 || class_id > model->class_count)
         return NULL;
     return model->class_names[class_id - 1];
+}
+
+int det_model_class_is_used(const det_model *model, int32_t class_id)
+{
+    return model != NULL && class_id >= 1 && class_id <= model->class_count &&
+           !model->class_unused[class_id - 1];
+}
+
+det_status det_model_names(struct det_env *env, const struct det_model *model, const char ***names)
+{
+    const size_t count = (size_t)model->class_count;
+    DET_TRY_RETURN(det_alloc(env, names, count, sizeof **names, "class names"));
+    for (size_t i = 0; i < count; i++)
+        (*names)[i] = model->class_unused[i] ? NULL : model->class_names[i];
+    return DET_OK;
 }
 
 int32_t det_model_input_height(const det_model *model)

@@ -23,18 +23,23 @@ struct det_model {
         recalibrated_images; /* over how many pictures; of an exported model, over how many before */
     struct det_weights *file; /* NULL unless params are in it */
     int32_t class_count;
-    char **class_names; /* [class_count] */
+    char **class_names; /* [class_count]; "class N" where there is no other */
+    bool *class_unused; /* [class_count] ids that the label map has no item for */
     int64_t step;
 };
 
 /* An empty model of this spec with its own parameter block (zeros) and names copied from `names`
- * ("class N" if NULL). */
+ * ("class N" if NULL); an entry that is NULL or "" is an id without a class. */
 det_status det_model_create(struct det_env *env, const struct det_model_spec *spec, bool folded,
                             const char *const *names, det_model **model);
 
 /* The same without the parameter block, for whoever has one. */
 det_status det_model_prepare(struct det_env *env, const struct det_model_spec *spec, bool folded,
                              const char *const *names, det_model **model);
+
+/* The model's names as det_model_create takes them: [class_count], NULL for an id without a class.
+ * The caller frees the list, the strings are the model's. */
+det_status det_model_names(struct det_env *env, const struct det_model *model, const char ***names);
 
 /* What an export folds and an evaluation of the exported form runs. */
 static inline const float *det_model_export_params(const struct det_model *model)
@@ -62,7 +67,7 @@ struct det_model_meta {
     bool folded; /* kind "inference"; else "checkpoint" */
     struct det_model_spec spec;
     int64_t step;
-    const char *const *names;        /* [spec.num_classes] */
+    const char *const *names;        /* [spec.num_classes], NULL or "": an id without a class */
     char **own_names;                /* the same when the meta was read, else NULL */
     int64_t recalibrated_images;     /* 0: the statistics are moving averages */
     bool recalibrated_with_averages; /* ... of the averages of the weights, not the weights */

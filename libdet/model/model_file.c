@@ -4,6 +4,7 @@
  *   {"format": "libdet", "kind": "inference" or "checkpoint", "libdet": "0.1.0", "step": 600,
  * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "recalibration": {...}, "training": {...}}
  *
+ * "classes" are by id, 1 first; "" is an id that the label map has no item for.
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
  * "recalibration" is there when batch norm statistics were taken anew (model/recalibrated.c).
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
@@ -57,7 +58,8 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
     DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"step\": %lld,\n  \"classes\": [",
                                    (long long)meta->step));
     for (int32_t i = 0; i < meta->spec.num_classes; i++)
-        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ", meta->names[i]));
+        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ",
+                                  meta->names[i] != NULL ? meta->names[i] : ""));
     DET_TRY_RETURN(det_text_printf(env, json, "],\n  \"spec\": "));
     DET_TRY_RETURN(det_model_spec_to_json(env, &meta->spec, json));
     DET_TRY_RETURN(add_preprocessing(env, &meta->spec, json));
@@ -313,13 +315,15 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
     uint16_t *halves = NULL; /* laid out like the parameters; lives until the file is written */
-    const struct det_model_meta meta = {.folded = model->graph.folded,
-                                        .spec = model->spec,
-                                        .step = model->step,
-                                        .names = (const char *const *)model->class_names,
-                                        .recalibrated_images =
-                                            model->graph.folded ? model->recalibrated_images : 0};
+    struct det_model_meta meta = {.folded = model->graph.folded,
+                                  .spec = model->spec,
+                                  .step = model->step,
+                                  .recalibrated_images =
+                                      model->graph.folded ? model->recalibrated_images : 0};
+    const char **names = NULL;
     det_status status = DET_OK;
+    DET_TRY(det_model_names(env, model, &names));
+    meta.names = names;
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
@@ -345,6 +349,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     }
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
+    det_free(env, &names);
     det_free(env, &halves);
     det_weights_writer_destroy(env, &writer);
     det_text_free(env, &json);
@@ -356,14 +361,18 @@ det_status det_model_write(struct det_env *env, const struct det_model *model, c
     if (model->graph.folded)
         return write_model(env, model, false, path);
     struct det_model *folded = NULL;
-    DET_TRY_RETURN(det_model_create(env, &model->spec, true,
-                                    (const char *const *)model->class_names, &folded));
+    const char **names = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_model_names(env, model, &names));
+    DET_TRY(det_model_create(env, &model->spec, true, names, &folded));
     folded->step = model->step;
     folded->recalibrated_images = model->recalibrated_images;
     det_graph_fold_params(&model->graph, det_model_export_params(model), &folded->graph,
                           folded->owned);
-    const det_status status = write_model(env, folded, false, path);
+    status = write_model(env, folded, false, path);
+fail:
     det_model_destroy(&folded);
+    det_free(env, &names);
     return status;
 }
 

@@ -280,14 +280,15 @@ static det_status list_checkpoints(struct det_env *env, const char *directory,
     return DET_OK;
 }
 
-/* `checkpoint`: the newest, then all that are kept, rising. */
+/* The newest, then all that are kept, rising. */
 static det_status write_state(struct det_env *env, const char *directory, const char *newest,
                               const struct det_path_list *list, size_t kept)
 {
     struct det_text text = {0};
     char *path = NULL;
+    bool foreign = false;
     det_status status = DET_OK;
-    DET_TRY(det_path_join(env, &path, directory, "checkpoint"));
+    DET_TRY(det_checkpoint_own_state(env, directory, &path, &foreign));
     DET_TRY(det_text_printf(env, &text, "model_checkpoint_path: \"%s\"\n", det_path_name(newest)));
     for (size_t i = kept; i-- > 0;)
         DET_TRY(det_text_printf(env, &text, "all_model_checkpoint_paths: \"%s\"\n",

@@ -1,5 +1,7 @@
 /* checkpoint.h: training checkpoints: MODEL_DIR/ckpt-STEP.det, the text file MODEL_DIR/checkpoint
- * that names the newest and all kept ones (same syntax as TensorFlow's), rotation. */
+ * that names the newest and all kept ones (same syntax as TensorFlow's), rotation. Where
+ * `checkpoint` is TensorFlow's, which trained in the folder before, it is left alone: ours is
+ * checkpoint.libdet then. */
 #ifndef DET_TRAIN_CHECKPOINT_H
 #define DET_TRAIN_CHECKPOINT_H
 
@@ -55,6 +57,11 @@ det_status det_checkpoint_rotate(struct det_env *env, const char *directory, con
 det_status det_checkpoint_load_newest(struct det_env *env, const char *directory,
                                       struct det_learner *learner,
                                       struct det_checkpoint_state *state, bool *found);
+
+/* The file that names libdet's newest checkpoint, whether it is there or not: `checkpoint`, or
+ * checkpoint.libdet if that is somebody else's. *foreign: it is. The caller frees *path. */
+det_status det_checkpoint_own_state(struct det_env *env, const char *folder, char **path,
+                                    bool *foreign);
 
 /* det_checkpoint_find() for internal callers. */
 det_status det_checkpoint_locate(struct det_env *env, const char *path,

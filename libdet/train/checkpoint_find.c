@@ -1,6 +1,8 @@
-/* checkpoint_find.c: from what a user names, a file, a prefix or a folder, to one checkpoint. A
- * folder's file `checkpoint` decides, as in the API; if what it names is gone (a copied or cleaned
- * folder), the highest number does. */
+/* checkpoint_find.c: from what a user names, a file, a prefix or a folder, to one checkpoint. In a
+ * folder of one kind its state file decides, `checkpoint`, as in the API; if what it names is gone
+ * (a copied or cleaned folder), the highest number does. In a folder where both TensorFlow and
+ * libdet trained, each has a state file and the one with more steps counts; TensorFlow numbers its
+ * checkpoints from 1 on, whatever the step, which is a variable in them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,27 @@ int64_t det_checkpoint_number(const char *path)
     return strncmp(name, "ckpt-", 5) == 0 && ends_with(name, DET_SUFFIX) ? number_in(name) : -1;
 }
 
+/* What a bundle says; none in it: no training saved it, 0. *step stays for a damaged one, whose
+ * fault is told when it is read. */
+static det_status step_of(struct det_env *env, const char *prefix, int64_t *step)
+{
+    struct det_env quiet;
+    struct det_tf_bundle *bundle = NULL;
+    int64_t said = -1;
+    det_env_fork(&quiet, env);
+    det_status status = det_tf_bundle_open(&quiet, prefix, &bundle);
+    if (status == DET_OK)
+        status = det_tf_bundle_step(&quiet, bundle, &said);
+    det_tf_bundle_close(&quiet, &bundle);
+    if (status == DET_STATUS_OUT_OF_MEMORY) {
+        det_env_adopt_error(env, &quiet);
+        return status;
+    }
+    if (status == DET_OK)
+        *step = said >= 0 ? said : 0;
+    return DET_OK;
+}
+
 static det_status fill(struct det_env *env, const char *path, bool is_tensorflow,
                        struct det_checkpoint_info *info)
 {
@@ -49,7 +72,7 @@ static det_status fill(struct det_env *env, const char *path, bool is_tensorflow
     const int64_t number = number_in(det_path_name(path));
     info->step = number > 0 ? number : 0;
     info->is_tensorflow = is_tensorflow;
-    return DET_OK;
+    return is_tensorflow ? step_of(env, info->path, &info->step) : DET_OK;
 }
 
 /* `path` names a checkpoint itself: a .det file, with or without its ending, or a TensorFlow
@@ -82,25 +105,55 @@ fail:
     return status;
 }
 
-/* What the folder's file `checkpoint` names; as written, then, for a folder that was moved, inside
- * it. */
-static det_status find_by_state(struct det_env *env, const char *folder,
+/* The checkpoint that a state file names; *name stays NULL when there is no such file (the model
+ * zoo's checkpoints come in a folder called so) or it names nothing, which is then told. */
+static det_status read_state(struct det_env *env, const char *state, char **name)
+{
+    if (!det_file_exists(state) || det_is_directory(state))
+        return DET_OK;
+    const det_status status = det_checkpoint_state_read(env, state, name);
+    if (status != DET_STATUS_PARSE)
+        return status;
+    det_log(env, DET_LOG_WARNING, "%s; taking the checkpoint with the highest number", env->error);
+    return det_forgive(env, status, DET_STATUS_PARSE);
+}
+
+det_status det_checkpoint_own_state(struct det_env *env, const char *folder, char **path,
+                                    bool *foreign)
+{
+    struct det_env quiet;
+    char *name = NULL;
+    det_status status = DET_STATUS_PARSE;
+    *foreign = false;
+    DET_TRY_RETURN(det_path_join(env, path, folder, "checkpoint"));
+    if (!det_file_exists(*path))
+        return DET_OK;
+    det_env_fork(&quiet, env);
+    if (!det_is_directory(*path))
+        status = det_checkpoint_state_read(&quiet, *path, &name);
+    if (status != DET_OK && status != DET_STATUS_PARSE) {
+        det_env_adopt_error(env, &quiet);
+        det_free(env, path);
+        return status;
+    }
+    *foreign = status == DET_STATUS_PARSE || !ends_with(name, DET_SUFFIX);
+    det_free(env, &name);
+    if (!*foreign)
+        return DET_OK;
+    det_free(env, path);
+    return det_path_join(env, path, folder, "checkpoint.libdet");
+}
+
+/* What a state file names; as written, then, for a folder that was moved, inside it. */
+static det_status find_by_state(struct det_env *env, const char *folder, const char *state,
                                 struct det_checkpoint_info *info, bool *found)
 {
-    char *state = NULL, *name = NULL, *path = NULL;
+    char *name = NULL, *path = NULL;
     det_status status = DET_OK;
     *found = false;
-    DET_TRY(det_path_join(env, &state, folder, "checkpoint"));
-    if (!det_file_exists(state))
-        goto fail;
-    status = det_checkpoint_state_read(env, state, &name);
-    if (status == DET_STATUS_PARSE) {
-        det_log(env, DET_LOG_WARNING, "%s; taking the checkpoint with the highest number",
-                env->error);
-        status = det_forgive(env, status, DET_STATUS_PARSE);
-        goto fail;
-    }
-    DET_TRY(status);
+    DET_TRY(read_state(env, state, &name));
+    if (name == NULL)
+        goto fail; /* status is OK */
     DET_TRY(det_path_join(env, &path, folder, name));
     DET_TRY(try_path(env, path, info, found));
     if (!*found) {
@@ -114,7 +167,6 @@ static det_status find_by_state(struct det_env *env, const char *folder,
             "%s: names \"%s\", which is not there; taking the checkpoint with the highest number",
             state, name);
 fail:
-    det_free(env, &state);
     det_free(env, &name);
     det_free(env, &path);
     return status;
@@ -130,32 +182,58 @@ static int64_t listed_number(const char *path)
                : -1;
 }
 
-static det_status find_by_number(struct det_env *env, const char *folder,
-                                 struct det_checkpoint_info *info)
+/* The one of this kind with the highest number. */
+static det_status find_by_number(struct det_env *env, const char *folder, const char *suffix,
+                                 struct det_checkpoint_info *info, bool *found)
 {
     struct det_path_list list = {0};
     int64_t best = -1;
     const char *best_path = NULL;
-    bool found = false;
     det_status status = DET_OK;
+    *found = false;
     DET_TRY(det_list_directory(env, folder, &list));
     for (size_t i = 0; i < list.count; i++) {
         const int64_t number = listed_number(list.paths[i]);
-        if (number > best) {
+        if (number > best && ends_with(list.paths[i], suffix)) {
             best = number;
             best_path = list.paths[i];
         }
     }
-    if (best < 0)
-        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
-                         "%s: no checkpoint here: looked for a file `checkpoint`, ckpt-N.det and "
-                         "ckpt-N.index",
-                         folder));
-    DET_TRY(try_path(env, best_path, info, &found));
-    if (!found)
-        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: is gone", best_path));
+    if (best_path != NULL)
+        DET_TRY(try_path(env, best_path, info, found));
 fail:
     det_path_list_free(env, &list);
+    return status;
+}
+
+/* Of a folder: libdet's newest, and TensorFlow's; while `checkpoint` is libdet's, TensorFlow's are
+ * nobody's newest. */
+static det_status find_in_folder(struct det_env *env, const char *folder,
+                                 struct det_checkpoint_info *info, bool *found)
+{
+    struct det_checkpoint_info *theirs = NULL;
+    char *own = NULL, *state = NULL;
+    bool foreign = false, has_theirs = false;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &theirs, 1, sizeof *theirs, "checkpoint path"));
+    DET_TRY(det_checkpoint_own_state(env, folder, &own, &foreign));
+    DET_TRY(find_by_state(env, folder, own, info, found));
+    const bool named = *found;
+    if (!*found)
+        DET_TRY(find_by_number(env, folder, DET_SUFFIX, info, found));
+    DET_TRY(det_path_join(env, &state, folder, "checkpoint"));
+    if (foreign)
+        DET_TRY(find_by_state(env, folder, state, theirs, &has_theirs));
+    if (!has_theirs && (foreign || !named))
+        DET_TRY(find_by_number(env, folder, INDEX_SUFFIX, theirs, &has_theirs));
+    if (has_theirs && (!*found || theirs->step > info->step)) {
+        *info = *theirs;
+        *found = true;
+    }
+fail:
+    det_free(env, &theirs);
+    det_free(env, &own);
+    det_free(env, &state);
     return status;
 }
 
@@ -172,8 +250,13 @@ det_status det_checkpoint_locate(struct det_env *env, const char *path,
                         "%s: no checkpoint: neither a folder nor a .det file, and there is no "
                         "%s" INDEX_SUFFIX,
                         path, path);
-    DET_TRY_RETURN(find_by_state(env, path, info, &found));
-    return found ? DET_OK : find_by_number(env, path, info);
+    DET_TRY_RETURN(find_in_folder(env, path, info, &found));
+    return found
+               ? DET_OK
+               : det_fail(env, DET_STATUS_NOT_FOUND,
+                          "%s: no checkpoint here: looked for a file `checkpoint`, ckpt-N.det and "
+                          "ckpt-N.index",
+                          path);
 }
 
 det_status det_checkpoint_find(det_context *context, const char *path, det_checkpoint_info *info)

@@ -1,12 +1,14 @@
-/* freeze.h: train_config.update_trainable_variables and freeze_variables: which variables are learnt.
+/* freeze.h: train_config.update_trainable_variables and freeze_variables: which variables are
+ * learnt.
  *
- * A variable is learnt when any pattern of the first list is found in its name (or that list is empty)
- * and none of the second is: tf.contrib.framework.filter_variables() as model_lib.py calls it; the
- * API's TF2 loop reads neither. Names are the checkpoint keys, as
- * "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"; patterns are POSIX
- * extended regular expressions, which agree with Python's but for classes like \d and lazy
- * quantifiers, which are refused. Batch norms of frozen layers keep their moving statistics up:
- * freeze_batchnorm is another thing. */
+ * A variable is learnt when any pattern of the first list is found in its name (or that list is
+ * empty) and none of the second is: tf.contrib.framework.filter_variables() as model_lib.py calls
+ * it; the API's TF2 loop reads neither. Names are the checkpoint keys, as
+ * "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"; patterns are
+ * POSIX extended regular expressions, which agree with Python's but for classes like \d and lazy
+ * quantifiers, which are refused. They are limited in length, nesting and repetition, so that a
+ * pattern from a foreign config costs neither the stack nor minutes. Batch norms of frozen layers
+ * keep their moving statistics up: freeze_batchnorm is another thing. */
 #ifndef DET_TRAIN_FREEZE_H
 #define DET_TRAIN_FREEZE_H
 

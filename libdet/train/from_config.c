@@ -103,6 +103,7 @@ det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_c
         .head_kernel = predictor->kernel_size,
         .head_depthwise = predictor->use_depthwise,
         .share_tower = predictor->share_prediction_tower,
+        .hyper_on_heads = predictor->apply_conv_hyperparams_to_heads,
         .class_bias_init = predictor->class_prediction_bias_init,
         .anchor_scale = anchors->anchor_scale,
         .scales_per_octave = anchors->scales_per_octave,
@@ -144,14 +145,6 @@ det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_c
         return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
                                         "model.ssd.add_background_class",
                                         "only add_background_class: true is supported");
-    if (nms->use_class_agnostic_nms || nms->soft_nms_sigma != 0.0f)
-        return det_pipeline_config_fail(
-            env, DET_STATUS_UNSUPPORTED, config, "model.ssd.post_processing",
-            "class-agnostic and soft non-maximum suppression are not supported");
-    if (ssd->post_processing.logit_scale != 1.0f)
-        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
-                                        "model.ssd.post_processing.logit_scale",
-                                        "only logit_scale: 1 is supported");
     DET_TRY_RETURN(hyper_from(env, config, EXTRACTOR_FIELD ".conv_hyperparams",
                               &extractor->conv_hyperparams, &spec->fpn));
     DET_TRY_RETURN(hyper_from(env, config, PREDICTOR_FIELD ".conv_hyperparams",
@@ -178,10 +171,9 @@ hard_examples_from(const struct det_hard_example_miner_config *from)
     };
 }
 
-det_status det_loss_settings_from_config(struct det_env *env,
-                                         const struct det_pipeline_config *config,
-                                         struct det_target_settings *targets,
-                                         struct det_loss_settings *loss)
+void det_loss_settings_from_config(const struct det_pipeline_config *config,
+                                   struct det_target_settings *targets,
+                                   struct det_loss_settings *loss)
 {
     const struct det_ssd_config *ssd = &config->ssd;
     const struct det_loss_config *from = &ssd->loss;
@@ -195,14 +187,6 @@ det_status det_loss_settings_from_config(struct det_env *env,
         .coder = {ssd->box_coder.y_scale, ssd->box_coder.x_scale, ssd->box_coder.height_scale,
                   ssd->box_coder.width_scale},
     };
-    if (from->localization.kind != DET_LOCALIZATION_LOSS_SMOOTH_L1)
-        return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
-                                        "model.ssd.loss.localization_loss",
-                                        "only weighted_smooth_l1 is supported");
-    if (from->classification.kind == DET_CLASSIFICATION_LOSS_NONE)
-        return det_pipeline_config_fail(
-            env, DET_STATUS_UNSUPPORTED, config, "model.ssd.loss.classification_loss",
-            "only weighted_sigmoid_focal and weighted_sigmoid are supported");
     *loss = (struct det_loss_settings){
         .class_loss = from->classification.kind == DET_CLASSIFICATION_LOSS_SIGMOID_FOCAL
                           ? DET_CLASS_LOSS_SIGMOID_FOCAL
@@ -219,7 +203,6 @@ det_status det_loss_settings_from_config(struct det_env *env,
     };
     if (from->has_hard_example_miner)
         loss->hard_examples = hard_examples_from(&from->hard_example_miner);
-    return DET_OK;
 }
 
 det_status det_learner_settings_from_config(struct det_env *env,
@@ -257,7 +240,8 @@ det_status det_learner_settings_from_config(struct det_env *env,
         return det_pipeline_config_fail(env, DET_STATUS_INVALID_ARGUMENT, config,
                                         "train_config.optimizer", "no optimizer is given");
     }
-    return det_loss_settings_from_config(env, config, &settings->targets, &settings->loss);
+    det_loss_settings_from_config(config, &settings->targets, &settings->loss);
+    return DET_OK;
 }
 
 det_status det_schedule_from_config(struct det_env *env, const struct det_pipeline_config *config,

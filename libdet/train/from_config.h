@@ -18,10 +18,9 @@ det_status det_learner_settings_from_config(struct det_env *env,
                                             const struct det_pipeline_config *config,
                                             struct det_learner_settings *settings);
 /* Targets and losses alone, for evaluation. */
-det_status det_loss_settings_from_config(struct det_env *env,
-                                         const struct det_pipeline_config *config,
-                                         struct det_target_settings *targets,
-                                         struct det_loss_settings *loss);
+void det_loss_settings_from_config(const struct det_pipeline_config *config,
+                                   struct det_target_settings *targets,
+                                   struct det_loss_settings *loss);
 
 /* The schedule and the arrays it borrows. */
 struct det_config_schedule {

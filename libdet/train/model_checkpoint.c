@@ -2,35 +2,57 @@
  * checkpoint. */
 #include "base/context.h"
 #include "base/mem.h"
+#include "formats/pipeline_paths.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "train/checkpoint.h"
 #include "train/from_config.h"
 #include "train/restore.h"
 
-/* The label map's names for people; map->display_names stays NULL when it cannot be read or has
- * another number of classes, which costs names, not the model. */
+/* map->count stays 0 when it cannot be read or has a class too many, which costs names, not the
+ * model. What there is to say about the map itself was said when it was trained with. */
 static det_status read_label_map(struct det_env *env, const struct det_pipeline_config *config,
                                  struct det_label_map *map)
 {
     const char *named = det_pipeline_config_label_map_path(config);
+    struct det_env silent;
     char *path = NULL;
-    det_status status = named[0] == '\0'
-                            ? det_fail(env, DET_STATUS_NOT_FOUND, "the config names no label map")
-                            : det_pipeline_config_resolve_path(env, config, named, &path);
+    det_env_fork(&silent, env);
+    silent.logger.write = NULL;
+    det_status status =
+        named[0] == '\0' ? det_fail(&silent, DET_STATUS_NOT_FOUND, "the config names no label map")
+                         : det_pipeline_path_find(&silent, config, named, DET_PATH_FILE, &path);
     if (status == DET_OK)
-        status = det_label_map_read(env, path, map);
+        status = det_label_map_read(&silent, path, map);
     det_free(env, &path);
     if (status == DET_OK)
-        status = det_label_map_check(env, map, config);
+        status = det_label_map_fit(&silent, map, config);
     if (status == DET_OK)
         return DET_OK;
     det_label_map_free(env, map);
-    if (status == DET_STATUS_OUT_OF_MEMORY)
+    if (status == DET_STATUS_OUT_OF_MEMORY) {
+        det_env_adopt_error(env, &silent);
         return status;
-    det_log(env, DET_LOG_WARNING, "classes are named \"class 1\" and so on: %s", env->error);
-    det_forget_error(env);
+    }
+    det_log(env, DET_LOG_WARNING, "classes have no names of a label map: %s", silent.error);
     return DET_OK;
+}
+
+/* For a config without a label map; the names are the meta's. */
+static det_status read_names(struct det_env *env, const struct det_checkpoint_info *from,
+                             int32_t count, struct det_model_meta *meta)
+{
+    struct det_weights *file = NULL;
+    det_status status = DET_OK;
+    if (from->is_tensorflow)
+        return DET_OK;
+    DET_TRY(det_weights_open(env, from->path, false, &file));
+    DET_TRY(det_model_meta_read(env, file, meta));
+    if (meta->spec.num_classes != count)
+        det_model_meta_free(env, meta); /* which is told when the weights are read */
+fail:
+    det_weights_close(env, &file);
+    return status;
 }
 
 /* Statistics that the training took anew, of these weights. */
@@ -56,12 +78,20 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
 {
     struct det_model_spec spec;
     struct det_label_map map = {0};
+    struct det_model_meta meta = {0};
     struct det_restore_report report;
+    struct det_restore_classes classes = {.match = config->class_match};
     const bool averages = config->eval.use_moving_averages;
     det_status status = DET_OK;
+    DET_TRY_RETURN(det_pipeline_config_check_stage(env, config, DET_STAGE_INFERENCE));
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
     DET_TRY(read_label_map(env, config, &map));
-    DET_TRY(det_model_create(env, &spec, false, (const char *const *)map.display_names, model));
+    if (map.count > 0)
+        classes.labels = &map;
+    else
+        DET_TRY(read_names(env, from, spec.num_classes, &meta));
+    DET_TRY(
+        det_model_create(env, &spec, false, map.count > 0 ? map.display_names : meta.names, model));
     struct det_model *made = *model;
     /* The file gives every stored parameter; the others are the constants of their initialisation.
      */
@@ -70,14 +100,15 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
         for (size_t i = 0; !param->stored && i < param->count; i++)
             made->owned[param->offset + i] = param->init.a;
     }
-    DET_TRY(
-        det_restore_params(env, from->path, DET_RESTORE_ALL, &made->graph, made->owned, &report));
+    DET_TRY(det_restore_params(env, from->path, DET_RESTORE_ALL, &made->graph, &classes,
+                               made->owned, &report));
     if (averages)
-        DET_TRY(det_restore_averages(env, from->path, &made->graph, made->owned));
+        DET_TRY(det_restore_averages(env, from->path, &made->graph, &classes, made->owned));
     made->step = report.step > 0 ? report.step : 0;
     DET_TRY(take_recalibrated(env, from, averages, made));
 fail:
     det_label_map_free(env, &map);
+    det_model_meta_free(env, &meta);
     if (status != DET_OK)
         det_model_destroy(model);
     return status;

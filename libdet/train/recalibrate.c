@@ -6,11 +6,11 @@
 #include "backend/backend.h"
 #include "base/mem.h"
 #include "data/loader.h"
+#include "formats/pipeline_paths.h"
 #include "model/model.h"
 #include "model/net.h"
 #include "model/population.h"
 #include "train/from_config.h"
-#include "train/input_paths.h"
 
 enum {
     MOST_BATCH = 16,
@@ -168,7 +168,7 @@ static det_status open_dataset(struct det_env *env, const struct det_pipeline_co
                         "%s: has no train_input_reader whose pictures could be taken",
                         config->path);
     if (!given)
-        DET_TRY(det_input_paths_resolve(env, config, &config->train_input_reader, &paths));
+        DET_TRY(det_pipeline_path_records(env, config, &config->train_input_reader, &paths));
     DET_TRY(det_dataset_open(env,
                              &(struct det_dataset_settings){
                                  .role = "recalibration",
@@ -187,8 +187,11 @@ fail:
 
 static det_status copy_model(struct det_env *env, const struct det_model *model, det_model **copy)
 {
-    DET_TRY_RETURN(
-        det_model_create(env, &model->spec, false, (const char *const *)model->class_names, copy));
+    const char **names = NULL;
+    DET_TRY_RETURN(det_model_names(env, model, &names));
+    const det_status status = det_model_create(env, &model->spec, false, names, copy);
+    det_free(env, &names);
+    DET_TRY_RETURN(status);
     const size_t floats = model->graph.param_floats;
     memcpy((*copy)->owned, model->params, floats * sizeof *model->params);
     (*copy)->step = model->step;

@@ -17,7 +17,10 @@ struct source {
     const char *path;
     struct det_tf_bundle *bundle;
     struct det_weights *file;
+    struct det_model_meta meta; /* of a .det file */
     int64_t step;
+    bool by_name; /* the class predictor is, in this order: */
+    struct det_class_order order;
 };
 
 /* One variable of a source. */
@@ -30,13 +33,10 @@ struct variable {
 
 static det_status open_det(struct det_env *env, struct source *source)
 {
-    struct det_model_meta meta = {0};
     DET_TRY_RETURN(det_weights_open(env, source->path, true, &source->file));
-    DET_TRY_RETURN(det_model_meta_read(env, source->file, &meta));
-    source->step = meta.step;
-    const bool folded = meta.folded;
-    det_model_meta_free(env, &meta);
-    if (folded)
+    DET_TRY_RETURN(det_model_meta_read(env, source->file, &source->meta));
+    source->step = source->meta.step;
+    if (source->meta.folded)
         return det_fail(env, DET_STATUS_MISMATCH,
                         "%s: is an exported model: its batch norms are folded into the "
                         "convolutions, nothing can be trained from it; use the checkpoint it was "
@@ -48,10 +48,57 @@ static det_status open_det(struct det_env *env, struct source *source)
 static det_status open_bundle(struct det_env *env, struct source *source)
 {
     DET_TRY_RETURN(det_tf_bundle_open(env, source->path, &source->bundle));
-    const struct det_tf_entry *step = det_tf_bundle_find_variable(source->bundle, "step");
-    source->step = -1;
-    return step == NULL ? DET_OK
-                        : det_tf_bundle_read_int64(env, source->bundle, step, &source->step);
+    return det_tf_bundle_step(env, source->bundle, &source->step);
+}
+
+static void close_source(struct det_env *env, struct source *source)
+{
+    det_tf_bundle_close(env, &source->bundle);
+    det_model_meta_free(env, &source->meta);
+    det_weights_close(env, &source->file);
+    det_free(env, &source->order.from);
+}
+
+static struct det_known_classes classes_of(const struct source *source)
+{
+    return (struct det_known_classes){source->path, source->meta.names,
+                                      source->meta.spec.num_classes};
+}
+
+/* Decides whether the class predictor is taken by name. */
+static det_status match_classes(struct det_env *env, struct source *source,
+                                const struct det_restore_classes *classes)
+{
+    if (source->file == NULL || classes == NULL || classes->labels == NULL ||
+        classes->match == DET_CLASSES_RENAME)
+        return DET_OK;
+    const struct det_known_classes theirs = classes_of(source);
+    const struct det_label_map *ours = classes->labels;
+    const bool remap = classes->match == DET_CLASSES_REMAP;
+    DET_TRY_RETURN(det_class_order_make(env, &theirs, ours, &source->order));
+    const bool as_it_is = source->order.same && (theirs.count == ours->count || !remap);
+    const bool another_head = classes->start && theirs.count != ours->count && !remap;
+    if (as_it_is || another_head)
+        return DET_OK;
+    if (!classes->start && !remap)
+        return det_class_order_fail(env, &theirs, ours,
+                                    "--remap_classes takes the classes by name, --rename_classes "
+                                    "gives its ids the names of the label map");
+    if (!classes->start)
+        DET_TRY_RETURN(det_class_order_require_all(env, &theirs, ours, &source->order));
+    source->by_name = true;
+    det_log(env, DET_LOG_INFO, "%s has other classes than %s: %d of %d are taken by name%s",
+            source->path, ours->path, (int)source->order.found, (int)ours->item_count,
+            source->order.found < ours->item_count ? ", the others start from their initial values"
+                                                   : "");
+    return DET_OK;
+}
+
+/* Of the layer that predicts the classes: how many columns our and their parameter has. */
+static int64_t their_columns(const struct source *source, const struct det_param *param)
+{
+    return (int64_t)param->shape[param->dims - 1] / (source->order.count + 1) *
+           (source->meta.spec.num_classes + 1);
 }
 
 static bool find_key(const struct source *source, const char *key, struct variable *variable)
@@ -87,12 +134,44 @@ static bool find_param(const struct source *source, const struct det_param *para
     return find_key(source, key, variable);
 }
 
-static bool same_shape(const struct det_param *param, const struct variable *variable)
+static bool fits(const struct source *source, const struct det_param *param,
+                 const struct variable *variable)
 {
+    const bool by_name = source->by_name && det_param_is_by_class(param);
     bool same = param->dims == variable->dims;
     for (int32_t d = 0; same && d < param->dims; d++)
-        same = param->shape[d] == variable->shape[d];
+        same = variable->shape[d] == (by_name && d == param->dims - 1 ? their_columns(source, param)
+                                                                      : (int64_t)param->shape[d]);
     return same;
+}
+
+static det_status read_by_name(struct det_env *env, const struct source *source,
+                               const struct det_param *param, const struct variable *variable,
+                               float *values)
+{
+    const int32_t theirs = source->meta.spec.num_classes;
+    float *all = NULL;
+    DET_TRY_RETURN(
+        det_alloc_raw(env, &all, variable->tensor->count, sizeof *all, "class predictor"));
+    const det_status status = det_weights_read_float(env, source->file, variable->tensor, all);
+    if (status == DET_OK)
+        det_class_columns_take(param, &source->order, theirs, all, values);
+    det_free(env, &all);
+    return status;
+}
+
+static det_status read_variable(struct det_env *env, const struct source *source,
+                                const struct det_param *param, const struct variable *variable,
+                                float *values)
+{
+    if (variable->entry != NULL)
+        DET_TRY_RETURN(
+            det_tf_bundle_read_float(env, source->bundle, variable->entry, values, param->count));
+    else if (source->by_name && det_param_is_by_class(param))
+        DET_TRY_RETURN(read_by_name(env, source, param, variable, values));
+    else
+        DET_TRY_RETURN(det_weights_read_float(env, source->file, variable->tensor, values));
+    return det_params_check_finite(env, source->path, param, values);
 }
 
 static det_status read_values(struct det_env *env, const struct source *source,
@@ -100,12 +179,7 @@ static det_status read_values(struct det_env *env, const struct source *source,
 {
     struct variable variable;
     (void)find_param(source, param, &variable); /* found before */
-    if (variable.entry != NULL)
-        DET_TRY_RETURN(
-            det_tf_bundle_read_float(env, source->bundle, variable.entry, values, param->count));
-    else
-        DET_TRY_RETURN(det_weights_read_float(env, source->file, variable.tensor, values));
-    return det_params_check_finite(env, source->path, param, values);
+    return read_variable(env, source, param, &variable, values);
 }
 
 static bool ends_with(const char *text, const char *suffix)
@@ -207,6 +281,9 @@ static void compare(const struct source *source, enum det_restore_scope scope,
         if (!in_scope(scope, param)) {
             tally->groups[group].out_of_scope++;
             tally->total.out_of_scope++;
+            tally->total.left_out += group <= GROUP_COARSE &&
+                                     find_param(source, param, &variable) &&
+                                     fits(source, param, &variable);
             continue;
         }
         tally->in_scope++;
@@ -215,7 +292,7 @@ static void compare(const struct source *source, enum det_restore_scope scope,
             tally->total.missing++;
             if (tally->first_missing[0] == '\0')
                 snprintf(tally->first_missing, sizeof tally->first_missing, "%s", param->key);
-        } else if (!same_shape(param, &variable)) {
+        } else if (!fits(source, param, &variable)) {
             tally->groups[group].wrong_shape++;
             tally->total.wrong_shape++;
             note_wrong_shape(tally, param, &variable);
@@ -282,10 +359,20 @@ static det_status judge(struct det_env *env, const struct source *source,
     return DET_OK;
 }
 
+static det_status open_source(struct det_env *env, const struct det_checkpoint_info *info,
+                              const struct det_restore_classes *classes, struct source *source)
+{
+    source->path = info->path;
+    DET_TRY_RETURN(info->is_tensorflow ? open_bundle(env, source) : open_det(env, source));
+    return match_classes(env, source, classes);
+}
+
 det_status det_restore_params(struct det_env *env, const char *path, enum det_restore_scope scope,
-                              const struct det_graph *graph, float *params,
+                              const struct det_graph *graph,
+                              const struct det_restore_classes *classes, float *params,
                               struct det_restore_report *report)
 {
+    const bool head = scope == DET_RESTORE_ALL || scope == DET_RESTORE_FITTING;
     struct det_checkpoint_info *info = NULL;
     struct source source = {.step = -1};
     struct tally tally = {0};
@@ -294,8 +381,7 @@ det_status det_restore_params(struct det_env *env, const char *path, enum det_re
     *report = (struct det_restore_report){.step = -1};
     DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
     DET_TRY(det_checkpoint_locate(env, path, info));
-    source.path = info->path;
-    DET_TRY(info->is_tensorflow ? open_bundle(env, &source) : open_det(env, &source));
+    DET_TRY(open_source(env, info, head ? classes : NULL, &source));
     DET_TRY(det_alloc(env, &take, (size_t)graph->param_count, sizeof *take, "restored variables"));
     compare(&source, scope, graph, take, &tally);
     *report = tally.total;
@@ -306,9 +392,29 @@ det_status det_restore_params(struct det_env *env, const char *path, enum det_re
     log_table(env, &source, &tally);
 fail:
     det_free(env, &take);
-    det_tf_bundle_close(env, &source.bundle);
-    det_weights_close(env, &source.file);
+    close_source(env, &source);
     det_free(env, &info);
+    return status;
+}
+
+det_status det_restore_check_classes(struct det_env *env, const char *path,
+                                     const struct det_restore_classes *classes)
+{
+    struct source source = {.path = path};
+    det_status status = DET_OK;
+    if (classes->match == DET_CLASSES_RENAME)
+        return DET_OK;
+    DET_TRY(open_det(env, &source));
+    const struct det_known_classes theirs = classes_of(&source);
+    DET_TRY(det_class_order_make(env, &theirs, classes->labels, &source.order));
+    if (!source.order.same)
+        DET_TRY(det_class_order_fail(
+            env, &theirs, classes->labels,
+            "a training goes on with the classes it began with: start one in another folder with "
+            "this as its fine_tune_checkpoint; --rename_classes gives its ids the names of the "
+            "label map"));
+fail:
+    close_source(env, &source);
     return status;
 }
 
@@ -327,7 +433,8 @@ static bool average_suffix(const struct source *source, char suffix[64])
 }
 
 det_status det_restore_averages(struct det_env *env, const char *path,
-                                const struct det_graph *graph, float *params)
+                                const struct det_graph *graph,
+                                const struct det_restore_classes *classes, float *params)
 {
     struct det_checkpoint_info *info = NULL;
     struct source source = {.step = -1};
@@ -335,8 +442,7 @@ det_status det_restore_averages(struct det_env *env, const char *path,
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
     DET_TRY(det_checkpoint_locate(env, path, info));
-    source.path = info->path;
-    DET_TRY(info->is_tensorflow ? open_bundle(env, &source) : open_det(env, &source));
+    DET_TRY(open_source(env, info, classes, &source));
     const bool any = average_suffix(&source, suffix);
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
@@ -344,32 +450,16 @@ det_status det_restore_averages(struct det_env *env, const char *path,
         if (!param->trainable)
             continue;
         snprintf(key, sizeof key, "%s%s", param->key, suffix);
-        if (!any || !find_key(&source, key, &variable) || !same_shape(param, &variable))
+        if (!any || !find_key(&source, key, &variable) || !fits(&source, param, &variable))
             DET_TRY(det_fail(env, DET_STATUS_MISMATCH,
                              "%s: has no moving average of %s: it was trained without "
                              "use_moving_average, set eval_config.use_moving_averages: false",
                              source.path, param->key));
-        if (variable.entry != NULL)
-            DET_TRY(det_tf_bundle_read_float(env, source.bundle, variable.entry,
-                                             params + param->offset, param->count));
-        else
-            DET_TRY(
-                det_weights_read_float(env, source.file, variable.tensor, params + param->offset));
+        DET_TRY(read_variable(env, &source, param, &variable, params + param->offset));
     }
     det_log(env, DET_LOG_INFO, "%s: the moving averages of the weights are used", source.path);
 fail:
-    det_tf_bundle_close(env, &source.bundle);
-    det_weights_close(env, &source.file);
+    close_source(env, &source);
     det_free(env, &info);
     return status;
-}
-
-enum det_restore_scope det_restore_scope_from_type(const char *type, bool from_detection_checkpoint)
-{
-    if (strcmp(type, "") == 0)
-        type = from_detection_checkpoint ? "detection" : "classification";
-    return strcmp(type, "full") == 0             ? DET_RESTORE_ALL
-           : strcmp(type, "detection") == 0      ? DET_RESTORE_FEATURE_EXTRACTOR
-           : strcmp(type, "classification") == 0 ? DET_RESTORE_BACKBONE
-                                                 : DET_RESTORE_FITTING;
 }

@@ -10,7 +10,7 @@
 #ifndef DET_TRAIN_RESTORE_H
 #define DET_TRAIN_RESTORE_H
 
-#include "model/graph.h"
+#include "train/class_match.h"
 
 enum det_restore_scope {
     DET_RESTORE_ALL,               /* "full", and loading for evaluation: every stored parameter */
@@ -24,23 +24,36 @@ enum det_restore_scope {
                             class predictor */
 };
 
+/* The classes that the parameters are for; a .det file has names for its own (class_match.h), a
+ * TensorFlow checkpoint has none. Where names stand at other ids the class predictor is taken by
+ * name, which needs to be asked for (DET_CLASSES_REMAP) unless a training starts;
+ * DET_CLASSES_RENAME takes everything by id. A start initialises what has no name in the file,
+ * anything else needs them all. */
+struct det_restore_classes {
+    const struct det_label_map *labels; /* NULL: nothing is compared */
+    det_class_match match;
+    bool start; /* of a training on other classes */
+};
+
 /* Puts the moving averages of the weights that a training checkpoint of libdet or TensorFlow holds in
  * the place of what is trained in `params`; for evaluation with eval_config.use_moving_averages.
  * MISMATCH when it holds none. */
 det_status det_restore_averages(struct det_env *env, const char *path,
-                                const struct det_graph *graph, float *params);
+                                const struct det_graph *graph,
+                                const struct det_restore_classes *classes, float *params);
 
-/* The scope of train_config.fine_tune_checkpoint_type. "" follows the deprecated
- * from_detection_checkpoint, as in model_lib_v2.py train_loop(): "detection" if it is set, else
- * "classification". */
-enum det_restore_scope det_restore_scope_from_type(const char *type,
-                                                   bool from_detection_checkpoint);
+/* MISMATCH when a .det file has other classes than the map, unless they are to be renamed: for a
+ * training that goes on, whose optimizer state stays as it is. */
+det_status det_restore_check_classes(struct det_env *env, const char *path,
+                                     const struct det_restore_classes *classes);
 
 struct det_restore_report {
     int32_t restored;    /* parameters taken */
     int32_t wrong_shape; /* present with another shape, left at their initial value */
     int32_t missing;     /* in scope but not in the file */
     int32_t out_of_scope;
+    int32_t
+        left_out; /* of BACKBONE: variables of the other feature extractor's layers that would fit */
     int32_t unused; /* variables in the file that nothing took (optimizer slots not counted) */
     int64_t step;   /* of the file, -1 if it does not say */
 };
@@ -48,9 +61,11 @@ struct det_restore_report {
 /* `path`: TensorFlow prefix, .det file or a folder. Fails with MISMATCH when nothing was restored
  * or the scope is not complete (FITTING: its backbone); the message names the first and counts. An
  * exported .det file is a MISMATCH too: its batch norms are folded. NON_FINITE names the tensor.
- * `params` is written when all shapes were found good. Logs the summary table. */
+ * `params` is written when all shapes were found good. `classes` may be NULL. Logs the summary
+ * table. */
 det_status det_restore_params(struct det_env *env, const char *path, enum det_restore_scope scope,
-                              const struct det_graph *graph, float *params,
+                              const struct det_graph *graph,
+                              const struct det_restore_classes *classes, float *params,
                               struct det_restore_report *report);
 
 #endif

@@ -21,7 +21,7 @@ uint64_t det_trainer_clock_ns(void)
 
 const char *const *det_trainer_class_names(const struct det_trainer *trainer)
 {
-    return (const char *const *)trainer->labels.display_names;
+    return trainer->labels.display_names;
 }
 
 /* --- life --- */

@@ -1,5 +1,5 @@
-/* trainer.h: what is behind a det_trainer. trainer_setup.c builds it from a config, trainer.c steps
- * and saves, trainer_eval.c evaluates between steps. */
+/* trainer.h: what is behind a det_trainer. trainer_setup.c builds it from a config, trainer_start.c
+ * gives it its weights, trainer.c steps and saves, trainer_eval.c evaluates between steps. */
 #ifndef DET_TRAIN_TRAINER_H
 #define DET_TRAIN_TRAINER_H
 
@@ -27,7 +27,7 @@ struct det_trainer {
     struct det_loader *loader;
     struct det_learner *learner;
     struct det_config_schedule schedule;
-    int32_t max_boxes; /* train_config.max_number_of_boxes */
+    int32_t max_boxes; /* train_input_reader.max_number_of_boxes */
     det_trainer_memory memory;
     int32_t batch_size;
     bool use_averages; /* snapshots are made of the moving averages of the weights */
@@ -71,11 +71,36 @@ struct det_trainer {
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *settings);
 
-/* trainer_advice.c. The share of the boxes that the anchors reach, as a line or a warning; a learning
+/* --- trainer_start.c --- */
+
+/* The newest checkpoint of the model folder. */
+enum det_trainer_latest {
+    DET_LATEST_NONE,
+    DET_LATEST_OWN,
+    DET_LATEST_TENSORFLOW,
+    DET_LATEST_UNBEGUN, /* TensorFlow's, from before it had weights */
+    DET_LATEST_ZOO      /* TensorFlow's, of no training */
+};
+det_status det_trainer_find_latest(struct det_trainer *trainer, det_checkpoint_info *info,
+                                   enum det_trainer_latest *latest);
+bool det_trainer_is_fine_tuned(const struct det_pipeline_config *config);
+/* Weights, optimizer state and step into the learner, to be pushed then. FINISHED when there is
+ * nothing left to do. */
+det_status det_trainer_restore(struct det_trainer *trainer,
+                               const struct det_pipeline_config *config,
+                               const det_trainer_settings *settings);
+
+/* --- trainer_advice.c --- */
+
+/* The share of the boxes that the anchors reach, as a line or a warning; a learning
  * rate that does not suit the batch, as a warning or, where the settings ask for it, scaled. */
 det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec);
 void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
                              const det_trainer_settings *settings);
+/* Steps beside the schedule and the batch beside the data, as warnings. */
+void det_trainer_advise_length(struct det_trainer *trainer);
+/* Says that training starts from initial values, and whether it should. */
+void det_trainer_advise_start(struct det_trainer *trainer);
 
 /* The present state as a checkpoint, with the recalibrated statistics where they are of these weights. */
 det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path);
@@ -84,7 +109,8 @@ det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char 
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step,
                                        char **path);
 
-/* Names of the classes as they go into checkpoints and models: [K]. */
+/* Names of the classes as they go into checkpoints and models: [K], NULL for an id without an
+ * item. */
 const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
 uint64_t det_trainer_clock_ns(void);

@@ -9,6 +9,9 @@
 #define COVERAGE_GOOD  0.9
 #define COVERAGE_BOXES 5000
 
+/* Images with which a network may well be trained from nothing: COCO has 118,000. */
+#define ENOUGH_IMAGES 10000
+
 /* What share of the boxes the anchors reach; nobody need wait for it with a large set. */
 det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec)
 {
@@ -53,4 +56,44 @@ void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipel
                 "batch %lld would be %g by the linear rule (--scale_lr takes it)",
                 base, (long long)images, (long long)advice.tuned_batch, scaled);
     }
+}
+
+void det_trainer_advise_length(struct det_trainer *trainer)
+{
+    const struct det_env *env = trainer->env;
+    const struct det_schedule *schedule = &trainer->schedule.schedule;
+    const bool endless = trainer->num_steps == INT64_MAX;
+    const bool falls_to_zero = schedule->kind == DET_SCHEDULE_COSINE_DECAY;
+    const long long total = (long long)schedule->total_steps;
+    if (endless && falls_to_zero)
+        det_log(env, DET_LOG_WARNING,
+                "the learning rate is 0 from step %lld on (total_steps), training has no end "
+                "(num_steps: 0): set num_steps to %lld",
+                total, total);
+    else if (endless)
+        det_log(env, DET_LOG_WARNING,
+                "training has no end (num_steps: 0) but Ctrl-C: set num_steps");
+    else if (falls_to_zero && trainer->num_steps > total)
+        det_log(env, DET_LOG_WARNING,
+                "the learning rate is 0 from step %lld on (total_steps), training goes to step "
+                "%lld: make them the same",
+                total, (long long)trainer->num_steps);
+    if ((size_t)trainer->batch_size > trainer->dataset.count)
+        det_log(env, DET_LOG_WARNING,
+                "a batch of %d is more than the %zu images there are, some come more than once in "
+                "a step: lower batch_size, and the learning rate with it",
+                (int)trainer->batch_size, trainer->dataset.count);
+}
+
+void det_trainer_advise_start(struct det_trainer *trainer)
+{
+    const struct det_env *env = trainer->env;
+    det_log(env, DET_LOG_INFO, "starting from initial values, seed %llu",
+            (unsigned long long)trainer->state.seed);
+    if (trainer->dataset.count < ENOUGH_IMAGES)
+        det_log(
+            env, DET_LOG_WARNING,
+            "%zu images are few to learn everything from: set fine_tune_checkpoint to a trained "
+            "detector, such as one of TensorFlow's model zoo",
+            trainer->dataset.count);
 }

@@ -19,10 +19,10 @@ det_status det_trainer_recalibrate_set_up(struct det_trainer *trainer,
     if (learner->spec.freeze_batchnorm)
         return DET_OK;
     trainer->recalibrate_images = s->recalibrate_images;
-    const det_decay_advice advice = trainer->num_steps == INT64_MAX
-                                        ? (det_decay_advice){0}
-                                        : det_decay_advise(&learner->graph, trainer->num_steps);
-    if (advice.warn)
+    const bool endless = trainer->num_steps == INT64_MAX;
+    const det_decay_advice advice =
+        det_decay_advise(&learner->graph, endless ? 0 : trainer->num_steps);
+    if (!endless && advice.warn)
         det_log(
             trainer->env, DET_LOG_WARNING,
             "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms begin "

@@ -1,7 +1,5 @@
 /* trainer_setup.c: from a config to a trainer that can step, in the order of train_loop() of the TF
- * Object Detection API's model_lib_v2.py: data, network, fine-tune checkpoint, latest checkpoint.
- * Differs: an interrupted run does not read the fine-tune checkpoint again, and files of TensorFlow
- * in the model folder are not gone on from (their data order and random state are not in them). */
+ * Object Detection API's model_lib_v2.py: data, network, weights (trainer_start.c). */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +8,10 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "formats/pipeline_paths.h"
+#include "train/class_match.h"
 #include "train/freeze.h"
-#include "train/input_paths.h"
 #include "train/memory_plan.h"
-#include "train/restore.h"
 #include "train/trainer.h"
 
 /* --- settings --- */
@@ -42,28 +40,6 @@ static det_status check_settings(struct det_env *env, const struct det_pipeline_
     return DET_OK;
 }
 
-/* What the config asks for and no part of libdet does. */
-static det_status check_supported(struct det_env *env, const struct det_pipeline_config *config)
-{
-    const struct det_train_config *train = &config->train;
-    const struct {
-        bool asked;
-        const char *field;
-    } refused[] = {
-        {train->bias_grad_multiplier != 0, "train_config.bias_grad_multiplier"},
-        {train->merge_multiple_label_boxes, "train_config.merge_multiple_label_boxes"},
-        {config->train_input_reader.sample_1_of_n_examples > 1,
-         "train_input_reader.sample_1_of_n_examples"},
-    };
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-        if (refused[i].asked)
-            return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config, refused[i].field,
-                                            "`%s` is not supported in training",
-                                            strrchr(refused[i].field, '.') + 1);
-    return DET_OK;
-}
-
-/* num_epochs of the reader means nothing here: train_loop() repeats the input for ever. */
 static det_status set_plain_values(struct det_trainer *trainer,
                                    const struct det_pipeline_config *config,
                                    const det_trainer_settings *s)
@@ -72,7 +48,7 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->checkpoint_every_seconds = s->checkpoint_every_seconds;
     trainer->keep_checkpoints = s->keep_checkpoints;
     trainer->batch_size = s->batch_size > 0 ? s->batch_size : (int32_t)config->train.batch_size;
-    trainer->max_boxes = config->train.max_number_of_boxes;
+    trainer->max_boxes = config->train_input_reader.max_number_of_boxes;
     trainer->use_averages =
         config->eval.use_moving_averages && config->train.optimizer.use_moving_average;
     trainer->num_steps = s->num_steps > 0              ? s->num_steps
@@ -104,9 +80,17 @@ static det_status read_label_map(struct det_trainer *trainer,
     if (written == NULL || written[0] == '\0')
         return det_pipeline_config_fail(env, DET_STATUS_INVALID_ARGUMENT, config,
                                         "train_input_reader", "no label_map_path is given");
-    DET_TRY(det_pipeline_config_resolve_path(env, config, written, &path));
+    DET_TRY(det_pipeline_path_find(env, config, written, DET_PATH_FILE, &path));
     DET_TRY(det_label_map_read(env, path, &trainer->labels));
-    DET_TRY(det_label_map_check(env, &trainer->labels, config));
+    const int32_t highest = trainer->labels.count;
+    DET_TRY(det_label_map_fit(env, &trainer->labels, config));
+    if (highest < trainer->labels.count)
+        det_log(env, DET_LOG_WARNING,
+                "%s:%d: num_classes is %d, but %s has ids up to %d: the other classes learn "
+                "nothing, num_classes: %d would do",
+                config->path,
+                (int)det_pipeline_config_position(config, "model.ssd.num_classes").line,
+                (int)trainer->labels.count, path, (int)highest, (int)highest);
 fail:
     det_free(env, &path);
     return status;
@@ -121,9 +105,14 @@ static det_status log_classes(const struct det_trainer *trainer)
     det_status status = DET_OK;
     for (int32_t c = 0; c < data->class_count; c++) {
         const char *name = det_trainer_class_names(trainer)[c];
-        DET_TRY(det_text_printf(env, &all, "%s%s %zu", c > 0 ? ", " : "", name,
-                                data->boxes_of_class[c]));
-        if (data->boxes_of_class[c] == 0)
+        const size_t boxes = data->boxes_of_class[c];
+        if (name != NULL)
+            DET_TRY(
+                det_text_printf(env, &all, "%s%s %zu", all.length > 0 ? ", " : "", name, boxes));
+        else if (boxes > 0)
+            DET_TRY(det_text_printf(env, &all, "%sclass %d %zu", all.length > 0 ? ", " : "",
+                                    (int)c + 1, boxes));
+        if (name != NULL && boxes == 0)
             DET_TRY(det_text_printf(env, &none, "%s%s", none.length > 0 ? ", " : "", name));
     }
     det_log(env, DET_LOG_INFO, "boxes by class: %s", all.data != NULL ? all.data : "");
@@ -148,7 +137,7 @@ static void warn_of_cut_boxes(const struct det_trainer *trainer)
     if (images > 0)
         det_log(trainer->env, DET_LOG_WARNING,
                 "%zu image%s more than %d boxes, up to %zu boxes are not learnt from: raise "
-                "train_config.max_number_of_boxes",
+                "train_input_reader.max_number_of_boxes",
                 images, images == 1 ? " has" : "s have", (int)trainer->max_boxes, boxes);
 }
 
@@ -159,24 +148,64 @@ static det_status open_data(struct det_trainer *trainer, const struct det_pipeli
     const struct det_input_reader_config *reader = &config->train_input_reader;
     struct det_path_list patterns = {0};
     det_status status = DET_OK;
-    DET_TRY(det_input_paths_resolve(env, config, reader, &patterns));
+    DET_TRY(det_pipeline_path_records(env, config, reader, &patterns));
     const struct det_dataset_settings settings = {
         .role = "train",
         .patterns = (const char *const *)patterns.paths,
         .pattern_count = patterns.count,
-        .class_names =
-            (const char *const *)(reader->use_display_name ? trainer->labels.display_names
-                                                           : trainer->labels.names),
+        .labels = &trainer->labels,
         .class_count = trainer->labels.count,
         .image_dirs = s->image_dirs,
         .image_dir_count = s->image_dir_count,
         .box_policy = DET_BOX_FAIL,
+        .strict = config->strict,
     };
     DET_TRY(det_dataset_open(env, &settings, &trainer->dataset));
+    const struct det_dataset_counts *counts = &trainer->dataset.counts;
+    if (counts->boxes == 0 && counts->unknown_class == 0 && !s->allow_no_boxes)
+        DET_TRY(det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                         "train: %zu images without a single box, there is nothing to learn (were "
+                         "the records made without annotations?); --allow_no_boxes trains on them",
+                         counts->images));
     DET_TRY(log_classes(trainer));
     warn_of_cut_boxes(trainer);
 fail:
     det_path_list_free(env, &patterns);
+    return status;
+}
+
+/* Evaluations between the steps are of the model that is trained here: their label map is told to
+ * have other classes before the training, not after its first part. */
+static det_status check_eval_classes(struct det_trainer *trainer,
+                                     const struct det_pipeline_config *config)
+{
+    struct det_env *env = trainer->env;
+    struct det_env
+        silent; /* what there is to say of the map was said when its data was looked into */
+    const struct det_known_classes ours = {trainer->labels.path, trainer->labels.display_names,
+                                           trainer->labels.count};
+    struct det_label_map map = {0};
+    struct det_class_order order = {0};
+    char *path = NULL;
+    det_status status = DET_OK;
+    if (trainer->eval_every_steps == 0 || config->class_match != DET_CLASSES_CHECK)
+        return DET_OK;
+    det_env_fork(&silent, env);
+    silent.logger.write = NULL;
+    DET_TRY(det_pipeline_path_find(&silent, config, config->eval_input_readers[0].label_map_path,
+                                   DET_PATH_FILE, &path));
+    DET_TRY(det_label_map_read(&silent, path, &map));
+    DET_TRY(det_class_order_make(&silent, &ours, &map, &order));
+    if (!order.same)
+        DET_TRY(det_class_order_fail(&silent, &ours, &map,
+                                     "training and evaluation need the same; --remap_classes "
+                                     "evaluates by name"));
+fail:
+    if (status != DET_OK)
+        det_env_adopt_error(env, &silent);
+    det_free(env, &order.from);
+    det_label_map_free(env, &map);
+    det_free(env, &path);
     return status;
 }
 
@@ -273,145 +302,24 @@ static det_status build_network(struct det_trainer *trainer,
     }
     det_trainer_advise_rate(trainer, config, s);
     DET_TRY_RETURN(det_trainer_log_coverage(trainer, &spec));
-    const struct det_schedule *schedule = &trainer->schedule.schedule;
-    if (schedule->kind == DET_SCHEDULE_COSINE_DECAY && trainer->num_steps != INT64_MAX &&
-        trainer->num_steps > schedule->total_steps)
-        det_log(env, DET_LOG_WARNING,
-                "the learning rate is 0 from step %lld on (total_steps), training goes to step "
-                "%lld",
-                (long long)schedule->total_steps, (long long)trainer->num_steps);
+    det_trainer_advise_length(trainer);
     return DET_OK;
 }
 
-/* --- where to begin --- */
-
-/* What is in the model folder besides checkpoints that could be loaded. */
-static det_status look_into_model_dir(struct det_trainer *trainer, det_checkpoint_info *info,
-                                      bool *found)
+/* All that is going to be read is there: told before the first of it is read. */
+static det_status check_files(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                              const det_trainer_settings *s)
 {
-    *found = false;
-    if (!det_is_directory(trainer->model_dir))
-        return DET_OK;
-    const det_status status = det_checkpoint_locate(trainer->env, trainer->model_dir, info);
-    *found = status == DET_OK;
-    return det_forgive(trainer->env, status, DET_STATUS_NOT_FOUND);
-}
-
-static det_status resume(struct det_trainer *trainer, bool *resumed)
-{
-    struct det_env *env = trainer->env;
-    struct det_checkpoint_state state = {0};
-    char *path = NULL;
-    det_status status = DET_OK;
-    *resumed = false;
-    if (!det_is_directory(trainer->model_dir))
-        return DET_OK;
-    DET_TRY_RETURN(
-        det_checkpoint_load_newest(env, trainer->model_dir, trainer->learner, &state, resumed));
-    if (!*resumed)
-        return DET_OK;
-    DET_TRY(det_trainer_checkpoint_path(trainer, state.step, &path));
-    det_trainer_eval_resume(trainer, &state);
-    struct det_checkpoint_state asked = trainer->state;
-    trainer->state = state;
-    det_trainer_check_patience(trainer);
-    if (trainer->stopped_early)
-        DET_TRY(det_fail(env, DET_STATUS_FINISHED,
-                         "schedule already finished: %s was stopped early, no better %s than %g "
-                         "of step %lld in %lld evaluations; a larger patience goes on",
-                         path, state.best.metric, state.best.value, (long long)state.best.step,
-                         (long long)state.best.stale));
-    if (state.step >= trainer->num_steps && !det_trainer_eval_is_due(trainer))
-        DET_TRY(det_fail(env, DET_STATUS_FINISHED,
-                         "schedule already finished: %s is step %lld of %lld", path,
-                         (long long)state.step, (long long)trainer->num_steps));
-    if (state.seed != asked.seed)
-        det_log(env, DET_LOG_INFO, "the checkpoint's seed %llu is used",
-                (unsigned long long)state.seed);
-    det_log(env, DET_LOG_INFO, "resumed from %s at step %lld", path, (long long)state.step);
-    trainer->saved_step = state.step;
-    trainer->learner->updates = state.step;
-fail:
-    det_free(env, &path);
-    return status;
-}
-
-/* model_lib_v2.py: an empty type follows the older field from_detection_checkpoint. */
-static const char *fine_tune_type(const struct det_train_config *train)
-{
-    if (train->fine_tune_checkpoint_type != NULL && train->fine_tune_checkpoint_type[0] != '\0')
-        return train->fine_tune_checkpoint_type;
-    return train->from_detection_checkpoint ? "detection" : "classification";
-}
-
-static det_status fine_tune(struct det_trainer *trainer, const struct det_pipeline_config *config)
-{
-    static const struct {
-        const char *type;
-        enum det_restore_scope scope;
-    } scopes[] = {{"full", DET_RESTORE_ALL},
-                  {"detection", DET_RESTORE_FEATURE_EXTRACTOR},
-                  {"classification", DET_RESTORE_BACKBONE},
-                  {"fine_tune", DET_RESTORE_FITTING}};
-    struct det_env *env = trainer->env;
-    const char *type = fine_tune_type(&config->train);
-    for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
-        if (strcmp(type, scopes[i].type) != 0)
-            continue;
-        struct det_restore_report report;
-        char *path = NULL;
-        det_status status = det_pipeline_config_resolve_path(
-            env, config, config->train.fine_tune_checkpoint, &path);
-        if (status == DET_OK) {
-            det_log(env, DET_LOG_INFO, "fine-tuning from %s (%s)", path, type);
-            status = det_restore_params(env, path, scopes[i].scope, &trainer->learner->graph,
-                                        trainer->learner->params, &report);
-        }
-        det_free(env, &path);
-        return status;
-    }
-    return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
-                                    "train_config.fine_tune_checkpoint_type",
-                                    "fine_tune_checkpoint_type \"%s\" is not supported", type);
-}
-
-static det_status restore(struct det_trainer *trainer, const struct det_pipeline_config *config,
-                          const det_trainer_settings *s)
-{
-    struct det_env *env = trainer->env;
-    const char *start = config->train.fine_tune_checkpoint;
-    const bool fine_tuned = start != NULL && start[0] != '\0';
-    if (trainer->model_dir != NULL) {
-        det_checkpoint_info info;
-        bool resumed = false, found = false;
-        if (s->resume)
-            DET_TRY_RETURN(resume(trainer, &resumed));
-        if (resumed)
-            return DET_OK;
-        DET_TRY_RETURN(look_into_model_dir(trainer, &info, &found));
-        if (found && !info.is_tensorflow && s->resume)
-            return det_fail(env, DET_STATUS_CORRUPT,
-                            "%s: none of the checkpoints there can be loaded (%s): remove them or "
-                            "choose another folder",
-                            trainer->model_dir, det_path_name(info.path));
-        if (found && !info.is_tensorflow)
-            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                            "%s already holds checkpoints (%s): go on from them or choose another "
-                            "folder",
-                            trainer->model_dir, det_path_name(info.path));
-        if (found && !fine_tuned && s->resume)
-            return det_fail(
-                env, DET_STATUS_UNSUPPORTED,
-                "%s holds checkpoints of TensorFlow (%s), which training cannot be resumed from: "
-                "to start with their weights set fine_tune_checkpoint: \"%s\" and "
-                "fine_tune_checkpoint_type: \"full\" in %s; to start anew choose another folder",
-                trainer->model_dir, det_path_name(info.path), info.path, config->path);
-    }
-    if (fine_tuned)
-        return fine_tune(trainer, config);
-    det_log(env, DET_LOG_INFO, "starting from initial values, seed %llu",
-            (unsigned long long)trainer->state.seed);
-    return DET_OK;
+    det_checkpoint_info info;
+    enum det_trainer_latest latest;
+    DET_TRY_RETURN(det_trainer_find_latest(trainer, &info, &latest));
+    const bool goes_on = latest == DET_LATEST_OWN || latest == DET_LATEST_TENSORFLOW;
+    const struct det_pipeline_reading reading = {
+        .train_input = true,
+        .eval_input = s->eval_every_steps > 0,
+        .fine_tune_checkpoint = det_trainer_is_fine_tuned(config) && !(goes_on && s->resume),
+    };
+    return det_pipeline_paths_check(trainer->env, config, reading);
 }
 
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
@@ -419,15 +327,17 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
 {
     struct det_env *env = trainer->env;
     DET_TRY_RETURN(check_settings(env, config, settings));
-    DET_TRY_RETURN(check_supported(env, config));
     DET_TRY_RETURN(set_plain_values(trainer, config, settings));
+    DET_TRY_RETURN(check_files(trainer, config, settings));
     DET_TRY_RETURN(read_label_map(trainer, config));
     DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, false));
     DET_TRY_RETURN(open_data(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_eval_set_up(trainer, config, settings));
+    trainer->eval_settings.quiet = 1; /* it has told what there is to say of the data */
+    DET_TRY_RETURN(check_eval_classes(trainer, config));
     DET_TRY_RETURN(build_network(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_recalibrate_set_up(trainer, config, settings));
-    DET_TRY_RETURN(restore(trainer, config, settings));
+    DET_TRY_RETURN(det_trainer_restore(trainer, config, settings));
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
     DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, true));
     DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));

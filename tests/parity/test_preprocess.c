@@ -38,9 +38,8 @@ static void equals_tensorflow(void **state)
     struct test_env t;
     test_env_init(&t);
     const char *const patterns[] = {data_path};
-    const char *const names[] = {"raccoon"};
     const struct det_dataset_settings settings = {
-        .patterns = patterns, .pattern_count = 1, .class_names = names, .class_count = 1};
+        .patterns = patterns, .pattern_count = 1, .class_count = 1};
     struct det_dataset dataset;
     assert_ok(&t.env, det_dataset_open(&t.env, &settings, &dataset));
     assert_int_equal(dataset.counts.images, 40);

@@ -7,6 +7,18 @@
 #include "formats/tfrecord.h"
 #include "support/test.h"
 
+const struct det_label_map *test_labels(void)
+{
+    static const char text[] = "item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }";
+    static struct det_label_map map;
+    static struct det_env env;
+    if (map.count == 0) {
+        det_env_default(&env);
+        assert_ok(&env, det_label_map_parse(&env, "labels", text, sizeof text - 1, &map));
+    }
+    return &map;
+}
+
 struct det_bytes test_text(const char *text)
 {
     return (struct det_bytes){(const uint8_t *)text, strlen(text)};

@@ -104,7 +104,7 @@ void training_real_restore(struct det_env *env, const struct training_real *r,
                            struct det_learner *learner)
 {
     struct det_restore_report report;
-    assert_ok(env, det_restore_params(env, r->checkpoint, DET_RESTORE_ALL, &learner->graph,
+    assert_ok(env, det_restore_params(env, r->checkpoint, DET_RESTORE_ALL, &learner->graph, NULL,
                                       learner->params, &report));
 }
 

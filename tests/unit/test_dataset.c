@@ -8,8 +8,6 @@
 #include "support/records.h"
 #include "support/test.h"
 
-static const char *const names[] = {"cat", "dog"};
-
 /* A log that keeps its last lines. */
 struct log_lines {
     char info[256], warning[512];
@@ -30,7 +28,7 @@ static struct det_dataset_settings settings_of(const char *const *pattern)
         .role = "train",
         .patterns = pattern,
         .pattern_count = 1,
-        .class_names = names,
+        .labels = test_labels(),
         .class_count = 2,
     };
 }
@@ -204,19 +202,22 @@ static void class_rules(void **state)
     assert_int_equal(dataset.objects.class_index[0], 0);
     det_dataset_close(&t.env, &dataset);
     text[0] = test_text("zebra");
-    assert_fails(&t.env, DET_STATUS_MISMATCH,
-                 "one.tfrecord: record 0: object 0: class \"zebra\" is not in the label map",
-                 open_one(&t.env, &settings, &example, &dataset));
-    settings.drop_unknown_classes = true;
+    settings.strict = true;
+    assert_fails(
+        &t.env, DET_STATUS_MISMATCH,
+        "one.tfrecord: record 0: object 0: class \"zebra\" is not in the label map labels, "
+        "which lists: cat, dog",
+        open_one(&t.env, &settings, &example, &dataset));
+    settings.strict = false;
     assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
     assert_int_equal(dataset.counts.unknown_class, 1);
     assert_int_equal(dataset.counts.boxes, 0);
     assert_int_equal(dataset.counts.images_without_boxes, 1);
     det_dataset_close(&t.env, &dataset);
-    settings.drop_unknown_classes = false;
+    settings.strict = true;
     example.class_text = NULL;
     for (label[0] = 0; label[0] <= 3; label[0] += 3)
-        assert_fails(&t.env, DET_STATUS_MISMATCH, "is not in the label map (1 to 2)",
+        assert_fails(&t.env, DET_STATUS_MISMATCH, "is not one of the 2 classes",
                      open_one(&t.env, &settings, &example, &dataset));
     example.class_label = NULL;
     assert_fails(&t.env, DET_STATUS_MISMATCH, "neither image/object/class/text",
@@ -227,6 +228,113 @@ static void class_rules(void **state)
                  "50 44 46: PDF)",
                  open_one(&t.env, &settings, &example, &dataset));
     free(jpeg);
+    test_env_check(&t);
+}
+
+/* One record with one object for each label. */
+static void open_labelled(struct det_env *env, const struct det_label_map *map, bool strict,
+                          const char *const *texts, const int64_t *numbers, size_t count,
+                          struct det_dataset *dataset)
+{
+    enum { MOST = 8 };
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(16, 12, 1, &bytes);
+    float low[MOST], high[MOST];
+    struct det_bytes text[MOST] = {{0}};
+    int64_t label[MOST] = {0};
+    assert_true(count <= MOST);
+    for (size_t i = 0; i < count; i++) {
+        low[i] = .25f;
+        high[i] = .75f;
+        text[i] = test_text(texts != NULL && texts[i] != NULL ? texts[i] : "");
+        label[i] = numbers != NULL ? numbers[i] : 0;
+    }
+    const struct det_example example = {
+        .encoded = {jpeg, bytes},
+        .box_count = count,
+        .ymin = low,
+        .xmin = low,
+        .ymax = high,
+        .xmax = high,
+        .class_text = texts != NULL ? text : NULL,
+        .class_label = numbers != NULL ? label : NULL,
+    };
+    const struct det_dataset_settings settings = {
+        .role = "train",
+        .pattern_count = 1,
+        .labels = map,
+        .class_count = map->count,
+        .strict = strict,
+    };
+    assert_ok(env, open_one(env, &settings, &example, dataset));
+    free(jpeg);
+}
+
+/* What _ClassTensorHandler and filter_unrecognized_classes of the API do with real label maps, and
+ * the one warning that the API does not give. */
+static void classes_of_real_label_maps(void **state)
+{
+    (void)state;
+    static const char text[] = "item { id: 1 name: '/m/0k4j' display_name: 'car' }\n"
+                               "item { id: 2 name: 'pedestrian' }\n"
+                               "item { id: 4 name: 'cyclist' }\n"
+                               "item { id: 0 name: 'background' }\n";
+    struct test_env t;
+    struct log_lines lines = {{0}, {0}};
+    test_env_init(&t);
+    t.env.logger = (det_logger){.user = &lines, .write = keep_line};
+    struct det_label_map map;
+    struct det_dataset dataset;
+    assert_ok(&t.env, det_label_map_parse(&t.env, "lm.pbtxt", text, sizeof text - 1, &map));
+    /* Name and display name, with a gap. */
+    open_labelled(&t.env, &map, true, (const char *const[]){"car", "/m/0k4j", "cyclist"}, NULL, 3,
+                  &dataset);
+    assert_int_equal(dataset.counts.boxes, 3);
+    assert_int_equal(dataset.objects.class_index[0], 0);
+    assert_int_equal(dataset.objects.class_index[1], 0);
+    assert_int_equal(dataset.objects.class_index[2], 3);
+    assert_string_equal(lines.warning, "");
+    det_dataset_close(&t.env, &dataset);
+    /* The background is never an object, and no error. */
+    open_labelled(&t.env, &map, true, (const char *const[]){"background", "car"}, NULL, 2,
+                  &dataset);
+    assert_int_equal(dataset.counts.boxes, 1);
+    det_dataset_close(&t.env, &dataset);
+    /* Unlisted ones: one line with counts, the list and what was meant. */
+    open_labelled(&t.env, &map, false,
+                  (const char *const[]){"zebra", "Car", "car", "zebra", "pedestrain"}, NULL, 5,
+                  &dataset);
+    assert_int_equal(dataset.counts.boxes, 1);
+    assert_int_equal(dataset.counts.unknown_class, 4);
+    assert_string_equal(
+        lines.warning,
+        "train: 4 of 5 objects are left out, as TensorFlow does, because lm.pbtxt does not list "
+        "their class: \"zebra\" 2, \"Car\" (did you mean \"car\"?) 1, \"pedestrain\" (did you mean "
+        "\"pedestrian\"?) 1; it lists: car, pedestrian, cyclist");
+    det_dataset_close(&t.env, &dataset);
+    open_labelled(&t.env, &map, false, (const char *const[]){"zebra"}, NULL, 1, &dataset);
+    assert_contains(lines.warning, "; no object is left");
+    det_dataset_close(&t.env, &dataset);
+    /* Numbers alone: 3 is an output of the network that no item names. */
+    open_labelled(&t.env, &map, false, NULL, (const int64_t[]){4, 3, 3, 1}, 4, &dataset);
+    assert_int_equal(dataset.counts.boxes, 4);
+    assert_int_equal(dataset.objects.class_index[1], 2);
+    assert_string_equal(lines.warning,
+                        "train: 2 objects have a class without an item in lm.pbtxt: they are "
+                        "learnt, but not evaluated, as TensorFlow does: number 3 2");
+    det_dataset_close(&t.env, &dataset);
+    open_labelled(&t.env, &map, false, NULL, (const int64_t[]){5, -1, 0, 1}, 4, &dataset);
+    assert_int_equal(dataset.counts.boxes, 1);
+    assert_contains(lines.warning, "3 of 4 objects are left out");
+    assert_contains(lines.warning, "number -1 1, number 0 1, number 5 1");
+    det_dataset_close(&t.env, &dataset);
+    /* A text decides over a number, an empty one leaves it to the number. */
+    open_labelled(&t.env, &map, false, (const char *const[]){"cyclist", ""},
+                  (const int64_t[]){1, 2}, 2, &dataset);
+    assert_int_equal(dataset.objects.class_index[0], 3);
+    assert_int_equal(dataset.objects.class_index[1], 1);
+    det_dataset_close(&t.env, &dataset);
+    det_label_map_free(&t.env, &map);
     test_env_check(&t);
 }
 
@@ -331,9 +439,9 @@ static void seed_file_without_images(void **state)
         test_skip_without_shared();
     struct test_env t;
     test_env_init(&t);
-    const char *const patterns[] = {path}, *const vehicle[] = {"vehicle"};
+    const char *const patterns[] = {path};
     struct det_dataset_settings settings = settings_of(patterns);
-    settings.class_names = vehicle;
+    settings.labels = NULL;
     settings.class_count = 1;
     struct det_dataset dataset;
     assert_fails(&t.env, DET_STATUS_NOT_FOUND,
@@ -354,9 +462,9 @@ static void raccoon_counts(void **state)
     struct log_lines lines = {{0}, {0}};
     test_env_init(&t);
     t.env.logger = (det_logger){.user = &lines, .write = keep_line};
-    const char *const patterns[] = {path}, *const raccoon[] = {"raccoon"};
+    const char *const patterns[] = {path};
     struct det_dataset_settings settings = settings_of(patterns);
-    settings.class_names = raccoon;
+    settings.labels = NULL;
     settings.class_count = 1;
     struct det_dataset dataset;
     assert_ok(&t.env, det_dataset_open(&t.env, &settings, &dataset));
@@ -420,15 +528,11 @@ static void no_records(void **state)
 int test_dataset(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_and_loads),
-        cmocka_unit_test(box_rules),
-        cmocka_unit_test(class_rules),
-        cmocka_unit_test(images_in_folders),
-        cmocka_unit_test(records_hold_other_kinds),
-        cmocka_unit_test(raccoon_counts),
-        cmocka_unit_test(seed_file_without_images),
-        cmocka_unit_test(failed_allocations),
-        cmocka_unit_test(no_records),
+        cmocka_unit_test(counts_and_loads),   cmocka_unit_test(box_rules),
+        cmocka_unit_test(class_rules),        cmocka_unit_test(classes_of_real_label_maps),
+        cmocka_unit_test(images_in_folders),  cmocka_unit_test(records_hold_other_kinds),
+        cmocka_unit_test(raccoon_counts),     cmocka_unit_test(seed_file_without_images),
+        cmocka_unit_test(failed_allocations), cmocka_unit_test(no_records),
     };
     return cmocka_run_group_tests_name("dataset", tests, NULL, NULL);
 }

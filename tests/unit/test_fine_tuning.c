@@ -109,6 +109,43 @@ static void frozen_variables_stay(void **state)
     workspace_remove(&w);
 }
 
+/* What costs regcomp() the stack or minutes: a limit says so at once, in pattern after pattern. */
+static void hostile_patterns_are_refused(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"a", "*", "(", "x{9}"};
+    struct run r;
+    struct workspace w;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const size_t length = strlen(parts[i]), count = 20000;
+        char *edit = malloc(length * count + 200);
+        assert_non_null(edit);
+        char *at = edit + sprintf(edit, "batch_size: 4 freeze_variables: 'm");
+        for (size_t n = 0; n < count; n++, at += length)
+            memcpy(at, parts[i], length);
+        strcpy(at, "' ");
+        workspace_make(&w, "hostile_patterns");
+        workspace_edit_config(&w, "batch_size: 4 ", edit);
+        assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "is longer than 1000 bytes",
+                             open_run(&r, &w, 3, 1));
+        close_run(&r);
+        workspace_remove(&w);
+        free(edit);
+    }
+    char *edit = malloc(100000);
+    assert_non_null(edit);
+    char *at = edit + sprintf(edit, "batch_size: 4 ");
+    for (int i = 0; i < 1000; i++)
+        at += sprintf(at, "freeze_variables: 'classification_backbone' ");
+    workspace_make(&w, "many_patterns");
+    workspace_edit_config(&w, "batch_size: 4 ", edit);
+    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "are too many or too long",
+                         open_run(&r, &w, 3, 1));
+    close_run(&r);
+    workspace_remove(&w);
+    free(edit);
+}
+
 static void bad_patterns_are_named(void **state)
 {
     (void)state;
@@ -118,6 +155,14 @@ static void bad_patterns_are_named(void **state)
         {"freeze_variables: 'layer_\\\\d' ", "not part of POSIX"},
         {"freeze_variables: '.' ", "there is nothing to learn"},
         {"update_trainable_variables: 'x*?' ", "not part of POSIX"},
+        {"freeze_variables: 'model' freeze_variables: '(?:x)' ",
+         "pipeline.config:40:43: train_config.freeze_variables: pattern \"(?:x)\": (? is not part"},
+        {"freeze_variables: 'a**' ", "a quantifier stands behind a quantifier"},
+        {"freeze_variables: '(a{255}){255}' ", "asks for too many repetitions"},
+        {"freeze_variables: 'a{99999999999999999999}' ", "asks for too many repetitions"},
+        {"freeze_variables: '((((((((((((((((((((((x))))))))))))))))))))))' ", "nested too deep"},
+        {"freeze_variables: '(a)\\\\1' ", "references to groups are not supported"},
+        {"freeze_variables: '[(?*' ", "pattern \"[(?*\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct workspace w;
@@ -304,9 +349,13 @@ static void everything_at_once_resumes(void **state)
 int test_fine_tuning(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(frozen_variables_stay),       cmocka_unit_test(bad_patterns_are_named),
-        cmocka_unit_test(averages_follow_the_weights), cmocka_unit_test(missing_averages_are_named),
-        cmocka_unit_test(accumulation_takes_the_mean), cmocka_unit_test(everything_at_once_resumes),
+        cmocka_unit_test(frozen_variables_stay),
+        cmocka_unit_test(bad_patterns_are_named),
+        cmocka_unit_test(hostile_patterns_are_refused),
+        cmocka_unit_test(averages_follow_the_weights),
+        cmocka_unit_test(missing_averages_are_named),
+        cmocka_unit_test(accumulation_takes_the_mean),
+        cmocka_unit_test(everything_at_once_resumes),
     };
     return cmocka_run_group_tests_name("fine_tuning", tests, NULL, NULL);
 }

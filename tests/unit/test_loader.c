@@ -9,8 +9,6 @@
 #include "support/records.h"
 #include "support/test.h"
 
-static const char *const names[] = {"cat", "dog"};
-
 struct fixture {
     struct test_env t;
     char directory[256], path[300];
@@ -25,7 +23,7 @@ static void open_fixture(struct fixture *f, int images)
     test_write_records(&f->t.env, f->path, images);
     const char *const patterns[] = {f->path};
     const struct det_dataset_settings settings = {
-        .patterns = patterns, .pattern_count = 1, .class_names = names, .class_count = 2};
+        .patterns = patterns, .pattern_count = 1, .labels = test_labels(), .class_count = 2};
     assert_ok(&f->t.env, det_dataset_open(&f->t.env, &settings, &f->dataset));
 }
 
@@ -227,7 +225,7 @@ static void errors_name_the_record(void **state)
     assert_ok(&f.t.env, det_writer_commit(&f.t.env, &writer));
     const char *const patterns[] = {f.path};
     const struct det_dataset_settings dataset_settings = {
-        .patterns = patterns, .pattern_count = 1, .class_names = names, .class_count = 2};
+        .patterns = patterns, .pattern_count = 1, .labels = test_labels(), .class_count = 2};
     assert_ok(&f.t.env, det_dataset_open(&f.t.env, &dataset_settings, &f.dataset));
     struct det_loader_settings settings = {
         .dataset = &f.dataset, .batch_size = 3, .height = 8, .width = 8, .threads = 3};

@@ -4,7 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "formats/pipeline_config.h"
+#include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
 #include "support/test.h"
 
@@ -61,8 +61,7 @@ static void reads_the_zoo_config(void **state)
     assert_int_equal(h->initializer.kind, DET_INITIALIZER_RANDOM_NORMAL);
     assert_near(h->initializer.stddev, .01f, 0);
     assert_int_equal(h->activation, DET_CONFIG_ACTIVATION_RELU_6);
-    assert_true(h->has_batch_norm && h->batch_norm.scale && h->batch_norm.center &&
-                h->batch_norm.train);
+    assert_true(h->has_batch_norm && h->batch_norm.scale && h->batch_norm.center);
     assert_near(h->batch_norm.decay, .997f, 0);
     assert_near(h->batch_norm.epsilon, .001f, 0);
     assert_near(c.ssd.box_coder.width_scale, 5, 0);
@@ -104,12 +103,12 @@ static void reads_the_zoo_config(void **state)
     assert_string_equal(c.train.fine_tune_checkpoint_type, "detection");
     assert_string_equal(c.train_input_reader.label_map_path, "annotations/label_map.pbtxt");
     assert_true(c.train_input_reader.shuffle);
-    assert_int_equal(c.train_input_reader.shuffle_buffer_size, 2048);
+    assert_int_equal(c.train_input_reader.max_number_of_boxes, 100);
     assert_int_equal(c.eval_input_reader_count, 1);
     assert_false(c.eval_input_readers[0].shuffle);
     assert_string_equal(c.eval_input_readers[0].input_paths.values[0], "annotations/test.record");
     assert_string_equal(c.eval.metrics_set.values[0], "coco_detection_metrics");
-    assert_int_equal(c.eval.batch_size, 1);
+    assert_int_equal(c.eval.num_visualizations, 10);
     const struct det_position at = det_pipeline_config_position(
         &c, "train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate."
             "learning_rate_base");
@@ -143,40 +142,6 @@ static void reads_the_raccoon_config(void **state)
     test_env_check(&t);
 }
 
-static void paths_are_found_in_two_places(void **state)
-{
-    (void)state;
-    struct test_env t;
-    test_env_init(&t);
-    struct det_pipeline_config c;
-    char directory[256], name[300];
-    char *text = raccoon_text(), *out = NULL;
-    test_make_directory(directory, "pipeline");
-    snprintf(name, sizeof name, "%s/ckpt-3.index", directory);
-    assert_ok(&t.env, det_write_file(&t.env, name, "x", 1));
-    snprintf(name, sizeof name, "%s/pipeline.config", directory);
-    assert_ok(&t.env, det_write_file(&t.env, name, text, strlen(text)));
-    assert_ok(&t.env, det_pipeline_config_read(&t.env, name, &c));
-    assert_ok(&t.env, det_pipeline_config_resolve_path(&t.env, &c, "ckpt-3", &out));
-    assert_int_equal(strncmp(out, directory, strlen(directory)), 0);
-    det_free(&t.env, &out);
-    assert_ok(&t.env, det_pipeline_config_resolve_path(&t.env, &c, "Makefile", &out));
-    assert_string_equal(out, "Makefile");
-    det_free(&t.env, &out);
-    assert_fails(&t.env, DET_STATUS_NOT_FOUND,
-                 "\"a/b\" does not exist, neither as \"a/b\" here nor as",
-                 det_pipeline_config_resolve_path(&t.env, &c, "a/b", &out));
-    assert_null(out);
-    assert_fails(&t.env, DET_STATUS_NOT_FOUND, "\"/no/b\" does not exist",
-                 det_pipeline_config_resolve_path(&t.env, &c, "/no/b", &out));
-    assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "a path is empty",
-                 det_pipeline_config_resolve_path(&t.env, &c, "", &out));
-    det_pipeline_config_free(&t.env, &c);
-    test_remove_tree(directory);
-    free(text);
-    test_env_check(&t);
-}
-
 static void errors_name_field_and_position(void **state)
 {
     (void)state;
@@ -193,8 +158,6 @@ static void errors_name_field_and_position(void **state)
         {DET_STATUS_PARSE, "num_classes: 1", "",
          "dir/c:2:3: field `model.ssd.num_classes` is missing"},
         {DET_STATUS_PARSE, "num_classes: 1", "num_classes: 1.5", "expected a whole number"},
-        {DET_STATUS_PARSE, "num_classes: 1", "num_classes: 1 num_classes: 2",
-         "dir/c:3:20: field `num_classes` is set a second time, first in line 3"},
         {DET_STATUS_PARSE, "num_classes: 1", "num_classes { }",
          "field `num_classes`: found a message, expected a whole number"},
         {DET_STATUS_PARSE, "model {", "model: 3 x {",
@@ -208,30 +171,22 @@ static void errors_name_field_and_position(void **state)
         {DET_STATUS_UNSUPPORTED, "activation: RELU_6", "activation: SWISH",
          "dir/c:26:9: field `model.ssd.feature_extractor.conv_hyperparams.activation` is not "
          "supported as SWISH"},
-        {DET_STATUS_PARSE, "weighted_smooth_l1 {", "weighted_l2 { } weighted_smooth_l1 {",
-         "field `weighted_smooth_l1` cannot stand beside `weighted_l2` of line"},
         {DET_STATUS_UNSUPPORTED, "weighted_smooth_l1 {", "weighted_iou {",
          "field `model.ssd.loss.localization_loss.weighted_iou` is not supported: "
-         "weighted_smooth_l1 and weighted_l2 are"},
+         "weighted_smooth_l1 is"},
         {DET_STATUS_PARSE, "weighted_smooth_l1 {\n        }", "", "no localization loss is chosen"},
         {DET_STATUS_UNSUPPORTED, "ssd_mobilenet_v2_fpn_keras", "ssd_resnet50_v1_fpn_keras",
          "dir/c:11:7: feature extractor \"ssd_resnet50_v1_fpn_keras\" is not supported: "
-         "\"ssd_mobilenet_v2_fpn_keras\" is"},
-        {DET_STATUS_UNSUPPORTED, "ssd {", "faster_rcnn { } ssd {",
-         "dir/c:2:3: field `model.faster_rcnn` is not supported: ssd is"},
-        {DET_STATUS_UNSUPPORTED, "fixed_shape_resizer {",
-         "identity_resizer { } fixed_shape_resizer {",
+         "\"ssd_mobilenet_v2_fpn_keras\" is (this is SSD ResNet (RetinaNet); libdet does SSD "
+         "MobileNet V2 FPN and FPNLite)"},
+        {DET_STATUS_UNSUPPORTED, "fixed_shape_resizer {", "identity_resizer {",
          "field `model.ssd.image_resizer.identity_resizer` is not supported"},
         {DET_STATUS_UNSUPPORTED, "height: 320", "height: 320 resize_method: AREA",
          "resize_method` is not supported: only BILINEAR is"},
-        {DET_STATUS_UNSUPPORTED, "score_converter: SIGMOID", "",
-         "field `model.ssd.post_processing.score_converter` must be SIGMOID"},
         {DET_STATUS_UNSUPPORTED, "min_depth: 16", "pad_to_multiple: 128",
          "the input of 320 x 320 is not a multiple of it"},
         {DET_STATUS_UNSUPPORTED, "encode_background_as_zeros: true", "",
          "field `encode_background_as_zeros: false` is not supported"},
-        {DET_STATUS_PARSE, "scales_per_octave: 2\n", "scales_per_octave: 2 max_level: 7\n",
-         "field `max_level` is set a second time"},
         {DET_STATUS_PARSE, "aspect_ratios: 0.5", "aspect_ratios: -1",
          "aspect_ratios`: found -1, expected 0.001 to 1000"},
         {DET_STATUS_PARSE, "gamma: 2.0", "gamma: nan",
@@ -243,8 +198,6 @@ static void errors_name_field_and_position(void **state)
          "`random_horizontal_flip`?"},
         {DET_STATUS_PARSE, "random_horizontal_flip {\n    }", "",
          "data_augmentation_options is empty, expected one option"},
-        {DET_STATUS_PARSE, "random_horizontal_flip {\n", "rgb_to_gray{} random_horizontal_flip {\n",
-         "field `random_horizontal_flip` cannot stand beside `rgb_to_gray`"},
         {DET_STATUS_PARSE, "min_aspect_ratio: 0.75", "min_aspect_ratio: 4",
          "random_crop_image: min_aspect_ratio must be above 0 and at most max_aspect_ratio"},
         {DET_STATUS_PARSE, "random_horizontal_flip {", "random_pad_image { pad_color: 3",
@@ -260,14 +213,16 @@ static void errors_name_field_and_position(void **state)
         {DET_STATUS_UNSUPPORTED, "fine_tune_checkpoint_type: \"detection\"",
          "fine_tune_checkpoint_type: \"whole\"",
          "fine_tune_checkpoint_type \"whole\" is not supported"},
-        {DET_STATUS_UNSUPPORTED, "coco_detection_metrics", "oid_V2_detection_metrics",
-         "metrics \"oid_V2_detection_metrics\" are not supported"},
         {DET_STATUS_UNSUPPORTED, "train_input_reader {",
-         "train_input_reader { load_instance_masks: true",
-         "field `train_input_reader.load_instance_masks` is not supported: masks are not "
-         "predicted"},
-        {DET_STATUS_UNSUPPORTED, "", "graph_rewriter { quantization { } }",
-         "field `graph_rewriter.quantization` is not supported"},
+         "train_input_reader { num_additional_channels: 1",
+         "field `train_input_reader.num_additional_channels` is not supported: images have three "
+         "channels"},
+        {DET_STATUS_UNSUPPORTED, "train_input_reader {",
+         "train_input_reader { sample_from_datasets_weights: 0",
+         "field `train_input_reader.sample_from_datasets_weights` is not supported"},
+        {DET_STATUS_UNSUPPORTED, "train_input_reader {",
+         "train_input_reader { sample_1_of_n_examples: 2", "all records are read"},
+        {DET_STATUS_PARSE, "", "graph_rewriter: 3", "found `3`, expected a message in { }"},
         {DET_STATUS_PARSE, "", "[x.y]: 1", "unknown field `[x.y]` in TrainEvalPipelineConfig"},
     };
     struct test_env t;
@@ -292,14 +247,23 @@ static void accepts_defaults_and_harmless_fields(void **state)
         const char *from, *to;
     } cases[] = {
         {"train_input_reader {",
-         "train_input_reader { load_instance_masks: false num_keypoints: 0 input_type: TF_EXAMPLE "
-         "frame_index: -1 num_readers: 3 num_prefetch_batches: -1 mask_type: PNG_MASKS"},
+         "train_input_reader { load_instance_masks: true num_keypoints: 17 input_type: TF_EXAMPLE "
+         "frame_index: 3 num_readers: 3 num_prefetch_batches: -1 mask_type: PNG_MASKS "
+         "drop_remainder: false load_context_image_ids: true use_keypoint_label_map: true "
+         "use_display_name: true shuffle_buffer_size: 0 sample_1_of_n_examples: 1"},
+        {"batch_size: 8", "batch_size: 8 keep_checkpoint_every_n_hours: 1.5 "
+                          "run_fine_tune_checkpoint_dummy_computation: false"},
+        {"momentum_optimizer {", "momentum_optimizer {"},
         {"height: 320", "height: 320 resize_method: BILINEAR convert_to_grayscale: false"},
         {"min_depth: 16", "min_depth: 16 pad_to_multiple: 32 num_layers: 6"},
         {"batch_norm {", "sync_batch_norm {"},
-        {"", "eval_input_reader { label_map_path: 'x' } graph_rewriter { }"},
+        {"", "eval_input_reader { label_map_path: 'x' } graph_rewriter { quantization { delay: 9 "
+             "weight_bits: 8 } }"},
         {"eval_config {", "eval_config { recall_upper_bound: 1 num_examples: 10 max_evals: 1"},
-        {"eval_config {", "eval_config { metrics_set: 'pascal_voc_detection_metrics'"},
+        {"eval_config {",
+         "eval_config { metrics_set: 'pascal_voc_detection_metrics' "
+         "image_classes_field_map_empty_to_ones: false keypoint_edge { start: 1 }"},
+        {"coco_detection_metrics", "oid_V2_detection_metrics"},
     };
     struct test_env t;
     test_env_init(&t);
@@ -309,11 +273,198 @@ static void accepts_defaults_and_harmless_fields(void **state)
         char *good = edited(text, cases[i].from, cases[i].to);
         assert_ok(&t.env, parse(&t.env, good, &c));
         assert_true(c.ssd.feature_extractor.conv_hyperparams.has_batch_norm);
-        assert_int_equal(c.eval_input_reader_count, i == 4 ? 2 : 1);
+        assert_int_equal(c.eval_input_reader_count,
+                         strstr(cases[i].to, "graph_rewriter") != NULL ? 2 : 1);
+        assert_ok(&t.env, det_pipeline_config_check_stage(&t.env, &c, DET_STAGE_EVALUATION));
         det_pipeline_config_free(&t.env, &c);
         free(good);
     }
     free(text);
+    test_env_check(&t);
+}
+
+struct warnings {
+    char text[4096];
+    int count;
+};
+
+static void keep_warning(void *user, det_log_level level, const char *message)
+{
+    struct warnings *warnings = user;
+    const size_t used = strlen(warnings->text);
+    if (level != DET_LOG_WARNING)
+        return;
+    snprintf(warnings->text + used, sizeof warnings->text - used, "%s\n", message);
+    warnings->count++;
+}
+
+/* What is there twice: as text_format.Merge of protobuf reads it (checked with protobuf 4.25.3 on
+ * the API's messages), and one warning with both lines. */
+static void fields_twice_are_merged(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct warnings warnings = {{0}, 0};
+    struct det_pipeline_config c;
+    test_env_init(&t);
+    t.env.logger = (det_logger){.user = &warnings, .write = keep_warning};
+    char *text = raccoon_text();
+    /* The last scalar; the same again is none. */
+    char *two = edited(text, "num_classes: 1", "num_classes: 7\nnum_classes: 2 num_classes: 2");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    assert_int_equal(c.ssd.num_classes, 2);
+    assert_string_equal(warnings.text,
+                        "dir/c:4:1: `num_classes` counts instead of that of line 3, as TensorFlow "
+                        "reads it\n");
+    assert_int_equal(det_pipeline_config_position(&c, "model.ssd.num_classes").line, 4);
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    /* The last member of a oneof, whatever was refused of the ones before; back again it is new. */
+    warnings = (struct warnings){{0}, 0};
+    two = edited(text, "random_horizontal_flip {",
+                 "rgb_to_gray { }\nrandom_vertical_flip { probability: 0.25 } "
+                 "random_horizontal_flip { probability: 0.75 }\nrandom_vertical_flip {");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    assert_int_equal(c.train.augmentation_count, 2);
+    assert_int_equal(c.train.augmentations[0].kind, DET_AUGMENTATION_RANDOM_VERTICAL_FLIP);
+    assert_near(c.train.augmentations[0].as.flip.probability, .5, 0);
+    assert_int_equal(warnings.count, 3);
+    assert_contains(warnings.text, "`random_vertical_flip` replaces `random_horizontal_flip` of "
+                                   "line 138: only one of them can be set");
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    two = edited(text, "fixed_shape_resizer {", "identity_resizer { } fixed_shape_resizer {");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    assert_int_equal(c.ssd.image_resizer.kind, DET_RESIZER_FIXED_SHAPE);
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    two = edited(text, "ssd {", "faster_rcnn { } ssd {");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    /* Messages become one, in a oneof too. */
+    warnings = (struct warnings){{0}, 0};
+    two = edited(text, "",
+                 "train_config { num_steps: 3 optimizer { momentum_optimizer { "
+                 "momentum_optimizer_value: 0.5 } } }\n"
+                 "eval_config { min_score_threshold: 0.25 }\n"
+                 "eval_config { metrics_set: 'x' }\n");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    assert_int_equal(c.train.num_steps, 3);
+    assert_int_equal(c.train.batch_size, 8);
+    assert_near(c.train.optimizer.momentum_optimizer_value, .5, 0);
+    assert_int_equal(c.train.optimizer.learning_rate.kind, DET_LEARNING_RATE_COSINE_DECAY);
+    assert_int_equal(c.train.augmentation_count, 2);
+    assert_near(c.eval.min_score_threshold, .25, 0);
+    assert_int_equal(c.eval.metrics_set.count, 2);
+    assert_contains(warnings.text, "`train_config` is merged with that of line 134");
+    assert_contains(warnings.text, "`eval_config` is merged with that of line");
+    assert_contains(warnings.text, "`momentum_optimizer_value` counts instead of that of line");
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    /* Two readers of evaluation stay two, as the field is a list. */
+    two = edited(text, "", "eval_input_reader { } eval_input_reader { }");
+    assert_ok(&t.env, parse(&t.env, two, &c));
+    assert_int_equal(c.eval_input_reader_count, 3);
+    det_pipeline_config_free(&t.env, &c);
+    free(two);
+    /* However many there are, it stays quick and the log short. */
+    warnings = (struct warnings){{0}, 0};
+    struct det_text many = {0};
+    assert_ok(&t.env, det_text_append(&t.env, &many, text, strlen(text)));
+    for (int i = 0; i < 20000; i++)
+        assert_ok(&t.env,
+                  det_text_printf(&t.env, &many,
+                                  "eval_config { metrics_set: 'm' num_examples: %d }\n", i));
+    assert_ok(&t.env, parse(&t.env, many.data, &c));
+    assert_int_equal(c.eval.metrics_set.count, 20001);
+    assert_int_equal(warnings.count, 11);
+    assert_contains(warnings.text, "more fields are there more than once");
+    det_pipeline_config_free(&t.env, &c);
+    det_text_free(&t.env, &many);
+    free(text);
+    test_env_check(&t);
+}
+
+/* Fields that training does not read stop what reads them, and only that. */
+static void refusals_wait_for_their_stage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *message;
+        enum det_pipeline_stage stage;
+    } cases[] = {
+        {"score_converter: SIGMOID", "",
+         "field `model.ssd.post_processing.score_converter` must be SIGMOID", DET_STAGE_INFERENCE},
+        {"score_converter: SIGMOID", "score_converter: SIGMOID logit_scale: 2",
+         "field `model.ssd.post_processing.logit_scale` is not supported", DET_STAGE_INFERENCE},
+        {"batch_non_max_suppression {", "batch_non_max_suppression { use_combined_nms: true",
+         "batch_non_max_suppression.use_combined_nms` is not supported", DET_STAGE_INFERENCE},
+        {"max_detections_per_class: 100", "max_detections_per_class: -1",
+         "field `max_detections_per_class`: found -1, expected 1 to 1000000", DET_STAGE_INFERENCE},
+        {"eval_config {", "eval_config { eval_instance_masks: true",
+         "field `eval_config.eval_instance_masks` is not supported", DET_STAGE_EVALUATION},
+        {"eval_config {", "eval_config { max_num_boxes_to_visualize: -1",
+         "field `max_num_boxes_to_visualize`: found -1", DET_STAGE_EVALUATION},
+        {"eval_input_reader {", "eval_input_reader { sample_1_of_n_examples: 10",
+         "field `eval_input_reader.sample_1_of_n_examples` is not supported: all records are read",
+         DET_STAGE_EVALUATION},
+    };
+    struct test_env t;
+    test_env_init(&t);
+    char *text = raccoon_text();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct det_pipeline_config c;
+        char *late = edited(text, cases[i].from, cases[i].to);
+        t.env.error[0] = '\0';
+        assert_ok(&t.env, parse(&t.env, late, &c));
+        assert_string_equal(t.env.error, "");
+        for (int stage = 0; stage < DET_STAGE_COUNT; stage++)
+            if (stage < (int)cases[i].stage)
+                assert_ok(&t.env, det_pipeline_config_check_stage(&t.env, &c, stage));
+            else
+                assert_fails(&t.env, DET_STATUS_UNSUPPORTED, cases[i].message,
+                             det_pipeline_config_check_stage(&t.env, &c, stage));
+        det_pipeline_config_free(&t.env, &c);
+        free(late);
+    }
+    free(text);
+    test_env_check(&t);
+}
+
+/* The network is told first, not the first field of it that libdet does not have. */
+static void other_networks_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"model { ssd { feature_extractor { type: 'ssd_efficientnet-b0_bifpn_keras' "
+         "conv_hyperparams { "
+         "force_use_bias: true } bifpn { } } } }",
+         "(this is EfficientDet; libdet does SSD MobileNet V2 FPN and FPNLite)"},
+        {"model { ssd { nonsense: 1 feature_extractor { type: 'ssd_mobilenet_v2_keras' } } }",
+         "(this is SSD MobileNet V2 without FPN;"},
+        {"model { ssd { feature_extractor { type: 'ssd_mobilenet_v2_fpn' } } }",
+         "(this is the TensorFlow 1 form of it;"},
+        {"model { ssd { feature_extractor { type: 'ssd_mobilenet_v1_fpn_keras' } } }",
+         "(this is SSD MobileNet V1 FPN;"},
+        {"model { ssd { feature_extractor { type: 'ssd_resnet101_v1_fpn_keras' } } }",
+         "(this is SSD ResNet (RetinaNet);"},
+        {"model { ssd { feature_extractor { type: 'my_own' } } }",
+         "\"my_own\" is not supported: \"ssd_mobilenet_v2_fpn_keras\" is"},
+        {"model {\n faster_rcnn { first_stage_nms_iou_threshold: 0.7 } }",
+         "dir/c:2:2: field `model.faster_rcnn` is not supported: this is Faster R-CNN; libdet does "
+         "SSD MobileNet V2 FPN and FPNLite"},
+        {"model { center_net { } }", "this is CenterNet;"},
+    };
+    struct test_env t;
+    test_env_init(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct det_pipeline_config c;
+        assert_fails(&t.env, DET_STATUS_UNSUPPORTED, cases[i].message,
+                     parse(&t.env, cases[i].text, &c));
+    }
     test_env_check(&t);
 }
 
@@ -471,10 +622,12 @@ static det_status parse_text(struct det_env *env, void *argument)
     char *out = NULL;
     det_status status = parse(env, argument, &c);
     if (status == DET_OK)
-        status = det_pipeline_config_resolve_path(env, &c, "Makefile", &out);
+        status = det_pipeline_path_find(env, &c, "Makefile", DET_PATH_FILE, &out);
+    if (status == DET_OK)
+        status = det_pipeline_paths_check(env, &c, (struct det_pipeline_reading){true, true, true});
     det_free(env, &out);
     det_pipeline_config_free(env, &c);
-    return status;
+    return status == DET_STATUS_NOT_FOUND ? DET_OK : status; /* its files are not here */
 }
 
 static void failed_allocations(void **state)
@@ -491,7 +644,7 @@ static void failed_allocations(void **state)
  */
 static void check_table(const struct det_schema_message *message)
 {
-    assert_true(message->count <= 64);
+    assert_true(message->count <= DET_SCHEMA_MOST_FIELDS);
     for (size_t i = 0; i < message->count; i++) {
         const struct det_schema_field *field = &message->fields[i];
         for (size_t other = 0; other < i; other++)
@@ -500,6 +653,8 @@ static void check_table(const struct det_schema_message *message)
             assert_non_null(field->reason);
         if (field->type == DET_SCHEMA_ENUM)
             assert_non_null(field->words);
+        if (field->repeated) /* one stays, of many */
+            assert_int_equal(field->oneof, 0);
         if (field->type == DET_SCHEMA_MESSAGE && field->use == DET_SCHEMA_HONOURED) {
             assert_non_null(field->message);
             check_table(field->message);
@@ -519,9 +674,11 @@ int test_pipeline_config(void)
         cmocka_unit_test(tables_are_complete),
         cmocka_unit_test(reads_the_zoo_config),
         cmocka_unit_test(reads_the_raccoon_config),
-        cmocka_unit_test(paths_are_found_in_two_places),
         cmocka_unit_test(errors_name_field_and_position),
         cmocka_unit_test(accepts_defaults_and_harmless_fields),
+        cmocka_unit_test(fields_twice_are_merged),
+        cmocka_unit_test(refusals_wait_for_their_stage),
+        cmocka_unit_test(other_networks_are_named),
         cmocka_unit_test(every_augmentation_has_its_defaults),
         cmocka_unit_test(optimizers_and_schedules),
         cmocka_unit_test(damaged_files),

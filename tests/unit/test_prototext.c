@@ -70,6 +70,36 @@ static void values_and_positions(void **state)
     test_env_check(&t);
 }
 
+/* As Python's text_format reads them (checked with protobuf 4.25.3), but for \x, \u and \U without
+ * their digits, which it refuses. */
+static void strings_with_backslashes(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"annotations\\label_map.pbtxt", "annotations\\label_map.pbtxt"},
+        {"annotations\\\\train", "annotations\\train"},
+        {"annotations\\train", "annotations\train"},
+        {"a\\q\\8\\?", "a\\q\\8?"},
+        {"C:\\Users\\me\\x", "C:\\Users\\me\\x"},
+        {"\\101\\x42\\u0043", "ABC"},
+        {"\\777", "\\777"},
+        {"\\U00110000", "\\U00110000"},
+    };
+    struct test_env t;
+    test_env_init(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct det_prototext d;
+        char text[100];
+        const char *read = NULL;
+        snprintf(text, sizeof text, "a: \"%s\"", cases[i][0]);
+        assert_ok(&t.env, parse(&t, text, &d));
+        assert_ok(&t.env, det_prototext_string(&t.env, &d, d.root.first, &read));
+        assert_string_equal(read, cases[i][1]);
+        det_prototext_free(&t.env, &d);
+    }
+    test_env_check(&t);
+}
+
 static void numbers_do_not_depend_on_the_locale(void **state)
 {
     (void)state;
@@ -117,9 +147,12 @@ static void errors_name_line_and_column(void **state)
         {"}", "f:1:1: found `}`, expected a field name"},
         {"a: \"x\ny\"", "f:1:4: the string that starts here is not closed on its line"},
         {"a: 'x", "f:1:4: the string that starts here is not closed on its line"},
-        {"a: 'C:\\Users'", "f:1:7: found an escape that does not exist"},
-        {"a: '\\", "f:1:5: the file ends inside a string"},
+        {"a: 'C:\\work\\'",
+         "f:1:4: the string that starts here is not closed on its line: a backslash "
+         "before a quote takes it in"},
+        {"a: '\\", "f:1:4: the string that starts here is not closed on its line"},
         {"a: 1.2.3", "f:1:4: found `1.2.3`, which is not a number"},
+        {"\xff\xfe:", "f: is UTF-16"},
         {"a: -b", "f:1:5: found `b`, expected a number after `-`"},
         {"a: [1 2]", "f:1:7: found `2`, expected `,` or `]`"},
         {"a: [1, ", "f:1:8: the file ends here, expected a value"},
@@ -166,6 +199,7 @@ int test_prototext(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_and_positions),
+        cmocka_unit_test(strings_with_backslashes),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
         cmocka_unit_test(errors_name_line_and_column),
         cmocka_unit_test(failed_allocations),

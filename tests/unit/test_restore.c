@@ -89,8 +89,8 @@ static void everything_fits(void **state)
     make(&f, 2);
     write_bundle(&f);
     struct det_restore_report report;
-    assert_ok(&f.t.env,
-              det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
+    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, NULL,
+                                           f.params, &report));
     assert_int_equal(report.restored, f.graph.param_count);
     assert_int_equal(report.missing + report.wrong_shape + report.unused, 0);
     assert_memory_equal(f.params, f.values, f.graph.param_floats * 4);
@@ -106,8 +106,8 @@ static void another_class_count(void **state)
     struct det_restore_report report;
     assert_fails(
         &f.t.env, DET_STATUS_MISMATCH, "class_predictions",
-        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
-    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph,
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, NULL, f.params, &report));
+    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph, NULL,
                                            f.params, &report));
     assert_int_equal(report.wrong_shape, 2); /* pointwise kernel and bias of the class head */
     assert_int_equal(report.restored, f.graph.param_count - 2);
@@ -128,11 +128,11 @@ static void only_what_was_asked_for(void **state)
     const size_t fpn_at = f.graph.params[fpn].offset;
     const float before = f.params[fpn_at];
     struct det_restore_report report;
-    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_BACKBONE, &f.graph,
+    assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_BACKBONE, &f.graph, NULL,
                                            f.params, &report));
     assert_true(f.params[fpn_at] == before);
     assert_ok(&f.t.env, det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FEATURE_EXTRACTOR,
-                                           &f.graph, f.params, &report));
+                                           &f.graph, NULL, f.params, &report));
     assert_true(f.params[fpn_at] != before);
     for (int32_t p = 0; p < f.graph.param_count; p++) {
         const struct det_param *param = &f.graph.params[p];
@@ -156,21 +156,21 @@ static void damage_is_named(void **state)
     write_bundle(&f);
     assert_fails(
         &f.t.env, DET_STATUS_MISMATCH, "model/",
-        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, NULL, f.params, &report));
     f.count = count;
     f.values[3] = NAN;
     write_bundle(&f);
     assert_fails(
         &f.t.env, DET_STATUS_NON_FINITE, "layer_with_weights-0",
-        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, f.params, &report));
+        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_ALL, &f.graph, NULL, f.params, &report));
     /* Somebody else's model. */
     for (size_t i = 0; i < f.count; i++)
         snprintf(f.keys[i], 400, "other/%03zu", i);
     f.values[3] = 0;
     write_bundle(&f);
-    assert_fails(
-        &f.t.env, DET_STATUS_MISMATCH, "ssd_mobilenet_v2_fpn_keras",
-        det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph, f.params, &report));
+    assert_fails(&f.t.env, DET_STATUS_MISMATCH, "ssd_mobilenet_v2_fpn_keras",
+                 det_restore_params(&f.t.env, f.prefix, DET_RESTORE_FITTING, &f.graph, NULL,
+                                    f.params, &report));
     drop(&f);
 }
 

@@ -182,6 +182,10 @@ static void shards_must_be_complete(void **state)
     assert_ok(env, open_one(env, in(&f, "x@10"), &set));
     assert_int_equal(set.record_count, 1);
     det_record_set_close(env, &set);
+    assert_ok(env, write_records(env, in(&f, "x [1]*.tfrecord"), 2, 1));
+    assert_ok(env, open_one(env, in(&f, "x [1]*.tfrecord"), &set));
+    assert_int_equal(set.record_count, 1);
+    det_record_set_close(env, &set);
     close_folder(&f);
 }
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "support/records.h"
 #include "support/workspace.h"
 
 struct run {
@@ -229,7 +230,7 @@ static void bad_input_is_named(void **state)
         det_status status;
         const char *message;
     } cases[] = {
-        {"num_classes: 2", "num_classes: 3", DET_STATUS_MISMATCH, "num_classes"},
+        {"num_classes: 2", "num_classes: 1", DET_STATUS_MISMATCH, "num_classes is 1"},
         {"'train.tfrecord'", "'none-*.tfrecord'", DET_STATUS_NOT_FOUND, "none-*.tfrecord"},
         {"label_map_path: 'label_map.pbtxt'", "label_map_path: 'gone.pbtxt'", DET_STATUS_NOT_FOUND,
          "gone.pbtxt"},
@@ -266,6 +267,90 @@ static void bad_input_is_named(void **state)
     test_env_check(&t);
 }
 
+static char warnings[4096];
+
+static void keep_warning(void *user, det_log_level level, const char *message)
+{
+    (void)user;
+    const size_t used = strlen(warnings);
+    if (level == DET_LOG_WARNING)
+        snprintf(warnings + used, sizeof warnings - used, "%s\n", message);
+}
+
+/* What is legal, as in the API, and not what anybody means: a warning each, with what to do. */
+static void slips_are_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to, *message;
+    } cases[] = {
+        {"num_steps: 12", "num_steps: 0",
+         "the learning rate is 0 from step 12 on (total_steps), training has no end (num_steps: "
+         "0): "
+         "set num_steps to 12"},
+        {"num_steps: 12", "num_steps: 13",
+         "the learning rate is 0 from step 12 on (total_steps), training goes to step 13: make "
+         "them "
+         "the same"},
+        {"batch_size: 4", "batch_size: 11", "a batch of 11 is more than the 10 images there are"},
+        {"batch_size: 4", "batch_size: 4",
+         "10 images are few to learn everything from: set fine_tune_checkpoint"},
+        {"num_classes: 2", "num_classes: 90", "pipeline.config:2: num_classes is 90, but "},
+        {"batch_size: 4", "batch_size: 4 bias_grad_multiplier: 2",
+         "pipeline.config:40:17: `bias_grad_multiplier` does nothing here"},
+        {"eval_config {", "graph_rewriter { quantization { delay: 48000 } } eval_config {",
+         "`graph_rewriter` does nothing here: quantised training is not done"},
+        {"batch_size: 4", "batch_size: 4 batch_size: 5",
+         "pipeline.config:40:17: `batch_size` counts instead of that of line 40"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct workspace w;
+        struct test_env t;
+        test_env_init(&t);
+        workspace_make(&w, "slips");
+        workspace_edit_config(&w, cases[i].from, cases[i].to);
+        det_context_settings settings;
+        det_context_settings_default(&settings);
+        settings.allocator = test_env_hooks(&t);
+        settings.logger = (det_logger){.write = keep_warning};
+        settings.threads = 1;
+        settings.cpu = "ref";
+        struct run r = {0};
+        warnings[0] = '\0';
+        assert_int_equal(det_context_create(&r.context, &settings), DET_OK);
+        assert_context_ok(r.context, open_run(&r, &w, 0, 0));
+        assert_contains(warnings, cases[i].message);
+        const char *once = strstr(warnings, cases[i].message);
+        assert_null(strstr(once + 1, cases[i].message));
+        close_run(&r);
+        workspace_remove(&w);
+        test_env_check(&t);
+    }
+}
+
+/* Records without annotations: nothing to learn, unless that is meant. */
+static void data_without_boxes_is_an_error(void **state)
+{
+    (void)state;
+    struct workspace w;
+    struct test_env t;
+    char path[400];
+    test_env_init(&t);
+    workspace_make(&w, "no_boxes");
+    snprintf(path, sizeof path, "%s/train.tfrecord", w.directory);
+    test_write_records(&t.env, path, 1); /* picture 0 has no box */
+    struct run r = {.context = workspace_context(&t, 1)};
+    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "1 images without a single box",
+                         open_run(&r, &w, 0, 0));
+    det_trainer_settings settings;
+    det_trainer_settings_default(&settings);
+    settings.allow_no_boxes = 1;
+    assert_context_ok(r.context, det_trainer_create(r.context, r.config, &settings, &r.trainer));
+    close_run(&r);
+    workspace_remove(&w);
+    test_env_check(&t);
+}
+
 static void failed_allocations_leave_nothing(void **state)
 {
     (void)state;
@@ -299,6 +384,8 @@ int test_trainer(void)
         cmocka_unit_test(checkpoints_rotate_and_torn_ones_are_passed_over),
         cmocka_unit_test(a_callback_stops_and_saves),
         cmocka_unit_test(bad_input_is_named),
+        cmocka_unit_test(slips_are_warned_of),
+        cmocka_unit_test(data_without_boxes_is_an_error),
         cmocka_unit_test(failed_allocations_leave_nothing),
     };
     return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);

@@ -287,7 +287,7 @@ static det_status check_config(struct data_job *job)
     if (a->config == NULL)
         return DET_OK;
     DET_TRY_RETURN(det_pipeline_config_load(job->tool.context, a->config, &job->config));
-    if (job->map.count > 0 && det_label_map_check(job->env, &job->map, job->config) != DET_OK)
+    if (job->map.count > 0 && det_label_map_fit(job->env, &job->map, job->config) != DET_OK)
         det_finding(&job->findings, DET_RULE_CLASS_COUNT, "%s", job->env->error);
     return DET_OK;
 }

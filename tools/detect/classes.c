@@ -17,7 +17,8 @@ static int32_t class_id(const det_model *model, const char *name, size_t length)
     const int32_t count = det_model_class_count(model);
     for (int32_t id = 1; id <= count; id++) {
         const char *known = det_model_class_name(model, id);
-        if (known != NULL && strlen(known) == length && memcmp(known, name, length) == 0)
+        if (det_model_class_is_used(model, id) && strlen(known) == length &&
+            memcmp(known, name, length) == 0)
             return id;
     }
     int32_t id = 0;
@@ -26,7 +27,7 @@ static int32_t class_id(const det_model *model, const char *name, size_t length)
             return 0;
         id = id * 10 + (name[i] - '0');
     }
-    return id <= count ? id : 0;
+    return det_model_class_is_used(model, id) ? id : 0;
 }
 
 static det_status unknown_class(struct det_env *env, const det_model *model, const char *option,
@@ -35,8 +36,9 @@ static det_status unknown_class(struct det_env *env, const det_model *model, con
     char list[400] = "";
     for (int32_t id = 1; id <= det_model_class_count(model); id++) {
         const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", id > 1 ? ", " : "",
-                 det_model_class_name(model, id));
+        if (det_model_class_is_used(model, id))
+            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+                     det_model_class_name(model, id));
     }
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                     "%s: \"%.*s\" is no class of the model; it has: %s", option, (int)length, name,
@@ -96,7 +98,7 @@ static det_status read_thresholds(struct det_env *env, const det_model *model, c
 
 static det_status apply_entry(struct det_env *env, const det_model *model, const char *path,
                               const struct det_json_entry *entry, const char *name,
-                              struct class_filter *filter)
+                              struct class_filter *filter, bool *given)
 {
     const int32_t id = class_id(model, name, strlen(name));
     struct det_json_entry other = *entry;
@@ -110,11 +112,12 @@ static det_status apply_entry(struct det_env *env, const det_model *model, const
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: \"%s\" has no threshold: expected a number from 0 to 1", path, name);
     filter->threshold[id] = (float)threshold;
+    given[id] = true;
     return DET_OK;
 }
 
 static det_status apply_tree(struct det_env *env, const det_model *model, const char *path,
-                             struct det_json tree, struct class_filter *filter)
+                             struct det_json tree, struct class_filter *filter, bool *given)
 {
     struct det_json_entry entry;
     if (det_json_kind(tree) != DET_JSON_OBJECT)
@@ -123,11 +126,27 @@ static det_status apply_tree(struct det_env *env, const det_model *model, const 
     for (bool more = det_json_first(tree, &entry); more; more = det_json_next(&entry)) {
         char *name = NULL;
         DET_TRY_RETURN(det_json_string(env, entry.key, &name));
-        const det_status status = apply_entry(env, model, path, &entry, name, filter);
+        const det_status status = apply_entry(env, model, path, &entry, name, filter, given);
         det_free(env, &name);
         DET_TRY_RETURN(status);
     }
     return DET_OK;
+}
+
+/* Classes that the file leaves as they are: of an evaluation without an object of theirs, or of
+ * another model. */
+static void tell_missing(const struct det_env *env, const det_model *model, const char *path,
+                         const bool *given)
+{
+    char list[300] = "";
+    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
+        const size_t used = strlen(list);
+        if (det_model_class_is_used(model, id) && !given[id])
+            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "",
+                     det_model_class_name(model, id));
+    }
+    if (list[0] != '\0')
+        det_log(env, DET_LOG_INFO, "%s has no threshold for %s: theirs stays", path, list);
 }
 
 static det_status apply_file(struct det_env *env, const det_model *model, const char *path,
@@ -135,11 +154,16 @@ static det_status apply_file(struct det_env *env, const det_model *model, const 
 {
     struct det_file_map map;
     struct det_json tree;
+    bool *given = NULL;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
-    det_status status = det_json_parse(env, path, map.data, map.bytes, &tree);
-    if (status == DET_OK)
-        status = apply_tree(env, model, path, tree, filter);
+    det_status status = DET_OK;
+    DET_TRY(det_json_parse(env, path, map.data, map.bytes, &tree));
+    DET_TRY(det_alloc(env, &given, (size_t)filter->count + 1, sizeof *given, "thresholds"));
+    DET_TRY(apply_tree(env, model, path, tree, filter, given));
+    tell_missing(env, model, path, given);
+fail:
     det_file_map_close(&map);
+    det_free(env, &given);
     return status;
 }
 
@@ -154,7 +178,7 @@ det_status class_filter_make(struct det_env *env, const det_model *model, const 
     DET_TRY(det_alloc(env, &filter->threshold, entries, sizeof *filter->threshold, "thresholds"));
     for (int32_t id = 0; id <= filter->count; id++) {
         filter->threshold[id] = id == 0 ? NOT_WANTED : 0.5F;
-        wanted[id] = classes == NULL;
+        wanted[id] = classes == NULL && det_model_class_is_used(model, id);
     }
     if (classes != NULL)
         DET_TRY(choose_classes(env, model, classes, wanted));

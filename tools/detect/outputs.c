@@ -68,12 +68,14 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
         DET_TRY_RETURN(sink_write(env, &o->coco_results, "[", 1));
     if (!o->cvat.open)
         return DET_OK;
-    const size_t classes = (size_t)det_model_class_count(o->model);
+    const int32_t classes = det_model_class_count(o->model);
     const char **labels = NULL;
-    DET_TRY_RETURN(det_alloc(env, &labels, classes, sizeof *labels, "labels"));
-    for (size_t i = 0; i < classes; i++)
-        labels[i] = det_model_class_name(o->model, (int32_t)i + 1);
-    const det_status status = det_cvat_xml_begin(env, &o->cvat.writer, labels, classes);
+    size_t used = 0;
+    DET_TRY_RETURN(det_alloc(env, &labels, (size_t)classes, sizeof *labels, "labels"));
+    for (int32_t id = 1; id <= classes; id++)
+        if (det_model_class_is_used(o->model, id))
+            labels[used++] = det_model_class_name(o->model, id);
+    const det_status status = det_cvat_xml_begin(env, &o->cvat.writer, labels, used);
     det_free(env, &labels);
     return status;
 }
@@ -348,8 +350,10 @@ static det_status end_coco(struct det_env *env, struct outputs *o)
     DET_TRY_RETURN(sink_write(env, &o->coco, categories, sizeof categories - 1));
     o->text.length = 0;
     for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
-        DET_TRY_RETURN(
-            det_text_printf(env, &o->text, "%s\n{\"id\": %d, \"name\": ", id > 1 ? "," : "", id));
+        if (!det_model_class_is_used(o->model, id))
+            continue;
+        DET_TRY_RETURN(det_text_printf(
+            env, &o->text, "%s\n{\"id\": %d, \"name\": ", o->text.length > 0 ? "," : "", id));
         DET_TRY_RETURN(det_text_json_string(env, &o->text, det_model_class_name(o->model, id)));
         DET_TRY_RETURN(det_text_append(env, &o->text, "}", 1));
     }

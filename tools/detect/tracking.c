@@ -188,6 +188,8 @@ static det_status append_count(struct det_env *env, const struct tracking *t,
                                        only_entered ? "objects" : names[way],
                                        (long long)(way == 0 ? all.forward : all.backward)));
         for (int32_t id = 1; id <= t->filter->count; id++) {
+            if (!det_model_class_is_used(t->model, id))
+                continue;
             const det_count one = det_counter_count(counter, id);
             DET_TRY_RETURN(det_text_append(env, text, ",", 1));
             DET_TRY_RETURN(det_text_json_string(env, text, det_model_class_name(t->model, id)));

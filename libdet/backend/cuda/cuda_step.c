@@ -4,7 +4,8 @@
 #include "backend/cuda/cuda_fit.h"
 #include "base/mem.h"
 
-/* Boxes of an image that there is room for from the start: train_config.max_number_of_boxes of the API. */
+/* Boxes of an image that there is room for from the start: train_input_reader.max_number_of_boxes
+ * of the API. */
 #define BOXES_PER_IMAGE 100
 
 static size_t most(size_t a, size_t b)

@@ -13,12 +13,14 @@ extern "C" {
 
 typedef struct det_checkpoint_info {
     char path[4096]; /**< of a .det file, or a TensorFlow prefix */
-    int64_t step;    /**< the number in its name */
+    int64_t step;    /**< of TensorFlow's what is saved in it, else the number in its name */
     int is_tensorflow;
 } det_checkpoint_info;
 
 /** The checkpoint that `path` means: a .det file or a TensorFlow prefix (PREFIX or PREFIX.index) is itself; of a folder
- *  the one its `checkpoint` file names, else the one with the highest number. NOT_FOUND says what was looked for. */
+ *  the one its `checkpoint` file names, else the one with the highest number; where TensorFlow and libdet both trained
+ *  (TensorFlow's `checkpoint` is left alone then, libdet's is checkpoint.libdet) the one with more steps. NOT_FOUND says
+ *  what was looked for. */
 DET_API det_status det_checkpoint_find(det_context *context, const char *path,
                                        det_checkpoint_info *info);
 

@@ -38,6 +38,8 @@ typedef struct det_evaluation_settings {
     /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
+    int quiet; /**< 1: what there is to say of the data is not said, for an evaluation of data that was told of before (by
+                    det_evaluation_check() or another evaluation); default 0 */
 } det_evaluation_settings;
 
 DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);

@@ -46,8 +46,12 @@ DET_API det_status det_model_save_half(det_context *context, const det_model *mo
 
 /** K. */
 DET_API int32_t det_model_class_count(const det_model *model);
-/** Name of class id 1..K, NULL for any other. Valid as long as the model. */
+/** Name of class id 1..K, "class N" where the label map has none; NULL for any other. Valid as long
+ * as the model. */
 DET_API const char *det_model_class_name(const det_model *model, int32_t class_id);
+/** 0 for an id of 1..K that the label map has no item for (COCO's has 80 for ids up to 90): the network has an output for
+ *  it, but nothing was learnt of it, so that lists of classes leave it out. 1 for the others. */
+DET_API int det_model_class_is_used(const det_model *model, int32_t class_id);
 DET_API int32_t det_model_input_height(const det_model *model);
 DET_API int32_t det_model_input_width(const det_model *model);
 /** Training step the weights are from, 0 when not known. */

@@ -77,6 +77,7 @@ typedef struct det_trainer_settings {
                              is made as the API makes it too: MODEL_DIR/eval then holds its curves, MODEL_DIR/eval_exported
                              those of the exported form, which chooses the best checkpoint. evaluation.as_exported is not
                              looked at */
+    int allow_no_boxes; /**< 1: data without a single box is trained on; 0, the default: it is an error */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);
