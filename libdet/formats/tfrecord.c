@@ -25,6 +25,7 @@
 struct det_record_file {
     char *path;
     struct det_file_map map; /* closed once inflated */
+    bool is_lent;            /* the map is the caller's memory */
     uint8_t *inflated;
     size_t inflated_capacity;
     const uint8_t *data; /* the map or `inflated` */
@@ -33,6 +34,7 @@ struct det_record_file {
         *offsets; /* of each record's length field; checked to lie inside with all of the record */
     size_t offset_capacity;
     size_t record_count;
+    size_t end;          /* of the last record */
     size_t first_record; /* its number in the set */
 };
 
@@ -148,7 +150,7 @@ fail:
     return status;
 }
 
-static det_status expand(struct det_env *env, const char *pattern, struct det_path_list *list)
+det_status det_record_paths(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     struct shard_pattern shards;
     if (match_at_pattern(pattern, &shards) || match_of_pattern(pattern, &shards))
@@ -160,10 +162,16 @@ static det_status expand(struct det_env *env, const char *pattern, struct det_pa
  * ---------------------------------------------------------------------------------------------------
  */
 
+/* A lent map is not closed. */
+static void close_map(struct det_record_file *file)
+{
+    if (file->map.data != NULL && !file->is_lent)
+        det_file_map_close(&file->map);
+}
+
 static void file_release(struct det_env *env, struct det_record_file *file)
 {
-    if (file->map.data != NULL)
-        det_file_map_close(&file->map);
+    close_map(file);
     det_free(env, &file->inflated);
     det_free(env, &file->offsets);
     det_free(env, &file->path);
@@ -251,7 +259,7 @@ static det_status inflate_file(struct det_env *env, struct det_record_file *file
     const det_status status = inflate_stream(env, file, &stream);
     inflateEnd(&stream);
     if (status == DET_OK)
-        det_file_map_close(&file->map);
+        close_map(file);
     return status;
 }
 
@@ -288,16 +296,16 @@ static det_status index_records(struct det_env *env, struct det_record_file *fil
                                 sizeof *file->offsets, "record index"));
         file->offsets[file->record_count++] = at;
         at += (size_t)length + FRAME_BYTES;
+        file->end = at;
     }
     return DET_OK;
 }
 
-static det_status file_open(struct det_env *env, const char *path, const char *pattern,
-                            struct det_record_file *file)
+/* The bytes are in `map`. */
+static det_status file_read(struct det_env *env, const char *pattern, struct det_record_file *file)
 {
     static const char lfs[] = "version https://git-lfs";
-    DET_TRY_RETURN(det_strdup(env, &file->path, path));
-    DET_TRY_RETURN(det_file_map_open(env, path, &file->map));
+    const char *path = file->path;
     file->data = file->map.data;
     file->bytes = file->map.bytes;
     if (file->bytes >= sizeof lfs - 1 && memcmp(file->data, lfs, sizeof lfs - 1) == 0)
@@ -311,6 +319,14 @@ static det_status file_open(struct det_env *env, const char *path, const char *p
     return index_records(env, file);
 }
 
+static det_status file_open(struct det_env *env, const char *path, const char *pattern,
+                            struct det_record_file *file)
+{
+    DET_TRY_RETURN(det_strdup(env, &file->path, path));
+    DET_TRY_RETURN(det_file_map_open(env, path, &file->map));
+    return file_read(env, pattern, file);
+}
+
 /* --- the set
  * ----------------------------------------------------------------------------------------------------
  */
@@ -319,7 +335,7 @@ static det_status add_pattern(struct det_env *env, const char *pattern, struct d
 {
     struct det_path_list list = {0};
     det_status status = DET_OK;
-    DET_TRY(expand(env, pattern, &list));
+    DET_TRY(det_record_paths(env, pattern, &list));
     for (size_t i = 0; i < list.count; i++) {
         DET_TRY(det_grow(env, &set->files, &set->file_capacity, set->file_count + 1,
                          sizeof *set->files, "record files"));
@@ -343,6 +359,28 @@ det_status det_record_set_open(struct det_env *env, const char *const *patterns,
     if (set->record_count == 0)
         DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s",
                          pattern_count == 0 ? "no record file was named" : patterns[0]));
+    return DET_OK;
+fail:
+    det_record_set_close(env, set);
+    return status;
+}
+
+det_status det_record_set_open_bytes(struct det_env *env, const char *path, const void *data,
+                                     size_t bytes, struct det_record_set *set, det_status *damage)
+{
+    *set = (struct det_record_set){0};
+    *damage = DET_OK;
+    det_status status = DET_OK;
+    DET_TRY(det_grow(env, &set->files, &set->file_capacity, 1, sizeof *set->files, "record files"));
+    struct det_record_file *file = &set->files[set->file_count++];
+    file->map = (struct det_file_map){data, bytes};
+    file->is_lent = true;
+    DET_TRY(det_strdup(env, &file->path, path));
+    status = file_read(env, path, file);
+    set->record_count = file->record_count;
+    if (status != DET_STATUS_CORRUPT || file->record_count == 0)
+        DET_TRY(status);
+    *damage = status;
     return DET_OK;
 fail:
     det_record_set_close(env, set);
@@ -386,7 +424,7 @@ det_status det_record_set_get(struct det_env *env, const struct det_record_set *
     const uint8_t *frame = file->data + at;
     /* Not the length field: whoever writes to the mapped file must not move us out of it. */
     const size_t end =
-        number + 1 < file->record_count ? (size_t)file->offsets[number + 1] : file->bytes;
+        number + 1 < file->record_count ? (size_t)file->offsets[number + 1] : file->end;
     const size_t length = end - at - FRAME_BYTES;
     const uint32_t stored = read_u32(frame + LENGTH_BYTES + length);
     const uint32_t computed = det_crc32c_mask(det_crc32c(0, frame + LENGTH_BYTES, length));

@@ -142,6 +142,10 @@ static void bad_ground_truth_is_named(void **state)
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"iscrowd\": 2}")},
         {DET_STATUS_PARSE, "gt.json: annotations[1]: `area` is a string",
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"area\": \"9\"}")},
+        {DET_STATUS_PARSE, "gt.json:3: `-Infinity` at byte 42",
+         "{\"info\": \"NaN \\\" NaN\",\n\"images\": [\n{\"id\": -Infinity}]}"},
+        {DET_STATUS_PARSE, "gt.json: annotations[1]: no `bbox`, and no outline",
+         TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [], \"segmentation\": [[1]]}")},
         {DET_STATUS_CORRUPT, "gt.json: annotations[1]: id 1 is also that of annotations[0]",
          TRUTH("{\"id\": 1, \"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4]}")},
     };
@@ -167,7 +171,8 @@ static void bad_detections_are_named(void **state)
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4]}]"},
         {DET_STATUS_PARSE, "dt.json: detections[0]: `score` is a truth value",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": true}]"},
-        {DET_STATUS_PARSE, "dt.json:1: not valid JSON",
+        {DET_STATUS_PARSE,
+         "dt.json:1: `NaN` at byte 66, which Python writes and JSON does not have",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": NaN}]"},
     };
     struct test_env t;
