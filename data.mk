@@ -1,11 +1,16 @@
-# What det-data takes from expat: the readers of XML annotations. The library does not link it. Where pkg-config does not find it
-# (or with XML=0), tools/data/none_xml.c stands in for tools/data/expat_xml.c and says so.
+# What det-data takes from libraries that libdet does not link: XML annotations (expat), YOLO's data.yaml (libyaml), data sets in zip
+# archives (libzip). Where pkg-config does not find one (or with XML=0, YAML=0, ZIP=0), tools/data/none_*.c stands in and says so.
 
-WITH_EXPAT := $(if $(filter 0,$(XML)),,$(shell pkg-config --exists expat 2>/dev/null && echo 1))
-EXPAT_LIBS := $(if $(WITH_EXPAT),$(shell pkg-config --libs expat))
-XML_TEXT   := $(if $(WITH_EXPAT),With XML annotations (expat).,Without XML annotations: expat's development files were not found.)
-XML_LEFT_OUT := tools/data/$(if $(WITH_EXPAT),none,expat)_xml.c
-# What the tests take of it: the readers.
-XML_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(XML_LEFT_OUT),$(wildcard tools/data/*xml*.c tools/data/read_*.c)))
+has_library = $(if $(filter 0,$($(1))),,$(shell pkg-config --exists $(2) 2>/dev/null && echo 1))
+WITH_EXPAT := $(call has_library,XML,expat)
+WITH_YAML  := $(call has_library,YAML,yaml-0.1)
+WITH_ZIP   := $(call has_library,ZIP,libzip)
 
-$(BUILD)/bin/det-data: TOOL_LIBS = $(EXPAT_LIBS)
+DATA_PACKAGES := $(if $(WITH_EXPAT),expat) $(if $(WITH_YAML),yaml-0.1) $(if $(WITH_ZIP),libzip)
+DATA_LIBS := $(if $(strip $(DATA_PACKAGES)),$(shell pkg-config --libs $(DATA_PACKAGES)))
+DATA_TEXT := det-data: $(if $(WITH_EXPAT),with,without) XML annotations (expat), $(if $(WITH_YAML),with,without) YOLO's data.yaml (libyaml), $(if $(WITH_ZIP),with,without) zip archives (libzip).
+DATA_LEFT_OUT := tools/data/$(if $(WITH_EXPAT),none,expat)_xml.c tools/data/$(if $(WITH_YAML),none,libyaml)_yaml.c tools/data/$(if $(WITH_ZIP),none,libzip)_zip.c
+# What the tests take of it: all but the commands.
+DATA_READER_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(DATA_LEFT_OUT) tools/data/commands.c tools/data/sources.c,$(wildcard tools/data/*.c)))
+
+$(BUILD)/bin/det-data: TOOL_LIBS = $(DATA_LIBS)

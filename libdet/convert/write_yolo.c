@@ -45,6 +45,17 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
+/* "images/SPLIT" as a string: a split may be called "a, b". */
+static det_status put_folder(struct det_env *env, struct det_text *text, const char *split)
+{
+    char *folder = NULL;
+    DET_TRY_RETURN(det_format(env, &folder, "images/%s", split));
+    const det_status status =
+        det_text_json_string(env, text, folder); /* JSON's strings are YAML's */
+    det_free(env, &folder);
+    return status;
+}
+
 static det_status write_yaml(struct det_env *env, const struct det_write_settings *settings,
                              const struct det_annotations *set)
 {
@@ -58,16 +69,15 @@ static det_status write_yaml(struct det_env *env, const struct det_write_setting
             if (strcmp(key_of(set->splits.paths[split]), keys[k]) != 0 ||
                 !split_is_used(set, split))
                 continue;
-            DET_TRY(det_text_printf(env, &text, count++ == 0 ? "%s: [images/%s" : "%.0s, images/%s",
-                                    keys[k], set->splits.paths[split]));
+            DET_TRY(det_text_printf(env, &text, count++ == 0 ? "%s: [" : "%.0s, ", keys[k]));
+            DET_TRY(put_folder(env, &text, set->splits.paths[split]));
         }
         DET_TRY(det_text_printf(env, &text, count > 0 ? "]\n" : ""));
     }
     DET_TRY(det_text_printf(env, &text, "nc: %zu\nnames:\n", set->classes.count));
     for (size_t k = 0; k < set->classes.count; k++) {
         DET_TRY(det_text_printf(env, &text, "  %zu: ", k));
-        DET_TRY(det_text_json_string(env, &text,
-                                     set->classes.paths[k])); /* JSON's strings are YAML's */
+        DET_TRY(det_text_json_string(env, &text, set->classes.paths[k]));
         DET_TRY(det_text_append(env, &text, "\n", 1));
     }
     DET_TRY(det_write_text_file(env, settings, "data.yaml", &text));
@@ -81,14 +91,14 @@ det_status det_write_yolo(struct det_env *env, const struct det_write_settings *
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names));
+    DET_TRY(det_written_names(env, set, true, &names, counts));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
         char *folder = NULL;
         if (image->broken)
             continue;
         DET_TRY(det_format(env, &folder, "images/%s", set->splits.paths[image->split]));
-        status = det_write_image_file(env, settings, image, folder, names[i], counts);
+        status = det_write_image_file(env, settings, set, image, folder, names[i], counts);
         det_free(env, &folder);
         DET_TRY(status);
         DET_TRY(write_labels(env, settings, set, image, names[i]));
