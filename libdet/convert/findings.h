@@ -14,7 +14,7 @@
     X(EMPTY_RECORD, "empty-record", ERROR)   /* a record of 0 bytes */                             \
     X(COMPRESSED, "compressed", WARNING)     /* gzip or zlib, which TensorFlow must be told */     \
     X(NO_INPUT, "no-input", FATAL)           /* nothing there, or no image in it */                \
-    X(NO_BOX, "no-box", FATAL)               /* images, and not one box */                         \
+    X(NO_BOX, "no-box", ERROR)               /* images, and not one box */                         \
     X(LABEL_MAP, "label-map", FATAL)         /* ids, names, syntax */                              \
     X(CLASS_COUNT, "class-count", FATAL)     /* the config's num_classes is another */             \
     X(PATH_STALE, "path-stale", WARNING)     /* a path leads nowhere: another was taken */         \

@@ -99,6 +99,7 @@ det_status det_split_of_path(struct det_env *env, const char *path, char **split
 {
     const char *name = det_path_name(path);
     static const char *const prefixes[] = {"instances_", "annotations_"};
+    static const char *const extensions[] = {".tfrecord", ".record", ".json", ".csv"};
     if (strncmp(name, "_annotations.", 13) == 0) /* Roboflow: each split in a folder of its own */
         return split_of_folder(env, path, split);
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
@@ -106,7 +107,17 @@ det_status det_split_of_path(struct det_env *env, const char *path, char **split
         if (strncmp(name, prefixes[i], length) == 0 && strlen(name) > length)
             name += length;
     }
-    size_t length = strcspn(name, ".?*[@");
+    size_t length = strlen(name);
+    const char *extension = strchr(name, '.');
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++) {
+        const char *found = strstr(name, extensions[i]);
+        if (found != NULL) {
+            extension = found;
+            break;
+        }
+    }
+    if (extension != NULL)
+        length = (size_t)(extension - name);
     /* train-00000-of-00010 */
     const char *shard = strstr(name, "-of-");
     if (shard != NULL && shard - name > 6 && (size_t)(shard - name) <= length && shard[-6] == '-')

@@ -125,7 +125,7 @@ det_status det_write_coco(struct det_env *env, const struct det_write_settings *
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names, counts));
+    DET_TRY(det_written_names(env, set, det_scope_of_split, &names, counts));
     for (int32_t split = 0; split < (int32_t)set->splits.count; split++) {
         struct split_writing w = {.set = set, .split = split};
         DET_TRY(look_at(env, &w));

@@ -63,7 +63,7 @@ det_status det_write_csv(struct det_env *env, const struct det_write_settings *s
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, false, &names, counts));
+    DET_TRY(det_written_names(env, set, NULL, &names, counts));
     for (int32_t split = 0; split < (int32_t)set->splits.count; split++)
         DET_TRY(write_split(env, settings, set, split, names, counts));
 fail:

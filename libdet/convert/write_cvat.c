@@ -82,7 +82,7 @@ det_status det_write_cvat(struct det_env *env, const struct det_write_settings *
     struct det_text text = {0};
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names, counts));
+    DET_TRY(det_written_names(env, set, det_scope_of_split, &names, counts));
     DET_TRY(put_meta(env, &text, set, settings->name));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];

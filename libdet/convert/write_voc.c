@@ -83,7 +83,7 @@ det_status det_write_voc(struct det_env *env, const struct det_write_settings *s
 {
     char **names = NULL, **stems = NULL, *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, false, &names, counts));
+    DET_TRY(det_written_names(env, set, NULL, &names, counts));
     DET_TRY(det_alloc(env, &stems, set->image_count, sizeof *stems, "file names"));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];

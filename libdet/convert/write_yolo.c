@@ -45,6 +45,12 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
+/* Splits of one key are read as one. */
+static uint64_t scope_of_key(const struct det_annotations *set, int32_t split)
+{
+    return (uint64_t)key_of(set->splits.paths[split])[0];
+}
+
 /* "images/SPLIT" as a string: a split may be called "a, b". */
 static det_status put_folder(struct det_env *env, struct det_text *text, const char *split)
 {
@@ -91,7 +97,7 @@ det_status det_write_yolo(struct det_env *env, const struct det_write_settings *
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names, counts));
+    DET_TRY(det_written_names(env, set, scope_of_key, &names, counts));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
         char *folder = NULL;

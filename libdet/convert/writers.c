@@ -198,8 +198,14 @@ fail:
     return status;
 }
 
-det_status det_written_names(struct det_env *env, const struct det_annotations *set, bool per_split,
-                             char ***names, struct det_write_counts *counts)
+uint64_t det_scope_of_split(const struct det_annotations *set, int32_t split)
+{
+    (void)set;
+    return (uint64_t)split;
+}
+
+det_status det_written_names(struct det_env *env, const struct det_annotations *set,
+                             det_name_scope scope, char ***names, struct det_write_counts *counts)
 {
     struct det_name_set taken = {0};
     det_status status = DET_OK;
@@ -209,7 +215,7 @@ det_status det_written_names(struct det_env *env, const struct det_annotations *
         const struct det_labelled_image *image = &set->images[i];
         if (image->broken)
             continue;
-        DET_TRY(write_name(env, &taken, image, i + 1, per_split ? (uint64_t)image->split : 0,
+        DET_TRY(write_name(env, &taken, image, i + 1, scope != NULL ? scope(set, image->split) : 0,
                            &(*names)[i]));
         counts->renamed +=
             image->name == NULL || strcmp(det_path_name(image->name), (*names)[i]) != 0;

@@ -67,12 +67,17 @@ det_status det_written_image_open(struct det_env *env, const struct det_annotati
                                   struct det_written_image *written);
 void det_written_image_close(struct det_env *env, struct det_written_image *written);
 
-/* File names of all images, without folders, each once in its split (`per_split`) or in the set: that
+/* Splits whose images lie in one folder, or are read as one split, have the same scope. */
+typedef uint64_t (*det_name_scope)(const struct det_annotations *set, int32_t split);
+/* Each split for itself. */
+uint64_t det_scope_of_split(const struct det_annotations *set, int32_t split);
+
+/* File names of all images, without folders, each once in its scope (NULL: one for the set): that
  * of the source as a safe name (base/safe_name.h), with the extension of what it holds; a name that is
  * taken, or differs from one in its extension or in capitals alone, gets "_2". Those that are changed are
  * counted. */
-det_status det_written_names(struct det_env *env, const struct det_annotations *set, bool per_split,
-                             char ***names, struct det_write_counts *counts);
+det_status det_written_names(struct det_env *env, const struct det_annotations *set,
+                             det_name_scope scope, char ***names, struct det_write_counts *counts);
 void det_written_names_free(struct det_env *env, const struct det_annotations *set, char ***names);
 /* How annotations call an image: as it is written; as in the source where images are not. */
 char *det_name_to_write(const struct det_write_settings *settings,

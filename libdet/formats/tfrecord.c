@@ -153,6 +153,8 @@ fail:
 det_status det_record_paths(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     struct shard_pattern shards;
+    if (det_file_exists(pattern)) /* also one with "[" in its name */
+        return det_path_list_add(env, list, pattern);
     if (match_at_pattern(pattern, &shards) || match_of_pattern(pattern, &shards))
         return add_shards(env, pattern, &shards, list);
     return det_glob(env, pattern, list);

@@ -8,12 +8,20 @@
 /* The bytes of file `index` of a list; to be freed. */
 static unsigned char *content_of(const struct data_file *file, unsigned index, size_t *bytes)
 {
+    struct det_env env;
+    struct det_file_map map = {(const uint8_t *)file->text, 0};
+    det_env_default(&env);
     if (file->text == NULL)
         return test_make_jpeg(40, 30, index + 1, bytes);
-    *bytes = strlen(file->text);
+    const bool is_file = file->text[0] == '@';
+    if (is_file)
+        assert_ok(&env, det_file_map_open(&env, file->text + 1, &map));
+    *bytes = is_file ? map.bytes : strlen(file->text);
     unsigned char *copy = malloc(*bytes + 1);
     assert_non_null(copy);
-    memcpy(copy, file->text, *bytes);
+    memcpy(copy, map.data, *bytes);
+    if (is_file)
+        det_file_map_close(&map);
     return copy;
 }
 

@@ -4,7 +4,8 @@
 
 #include "support/test.h"
 
-/* A text, or with NULL a picture of 40 x 30 pixels that no other file of the list has. A list ends with a NULL path. */
+/* A text; "@PATH" is the bytes of that file; NULL a picture of 40 x 30 pixels that no other file of the list has. A list ends with a
+ * NULL path. */
 struct data_file {
     const char *path; /* below the folder */
     const char *text;

@@ -53,6 +53,19 @@ static det_status repair(struct data_job *job)
 
 /* --- splits --- */
 
+det_status data_check_split(struct data_job *job, const char *option, const char *name)
+{
+    char *safe = NULL;
+    DET_TRY_RETURN(det_safe_name(job->env, name, &safe));
+    const bool is_safe = strcmp(safe, name) == 0;
+    det_free(job->env, &safe);
+    return is_safe
+               ? DET_OK
+               : det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                          "%s: `%s` is no name of a file, which the split's would become part of",
+                          option, name);
+}
+
 det_status data_split(struct data_job *job, const char *text)
 {
     struct det_env *env = job->env;
@@ -76,6 +89,7 @@ det_status data_split(struct data_job *job, const char *text)
         *equals = '\0';
         names[settings.count] = det_trimmed(part);
         shares[settings.count++] = share;
+        DET_TRY(data_check_split(job, "--split", names[settings.count - 1]));
     }
     DET_TRY(det_annotations_split(env, &job->set, &settings));
 fail:

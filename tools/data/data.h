@@ -42,6 +42,8 @@ void data_job_close(struct data_job *job);
 /* The set to --output in the format; counts are logged. */
 det_status data_write(struct data_job *job, const char *format, const char *directory);
 
+/* A split that the user names must be a safe name of a file (base/safe_name.h). */
+det_status data_check_split(struct data_job *job, const char *option, const char *name);
 /* "train=0.8,val=0.2" into splits. */
 det_status data_split(struct data_job *job, const char *text);
 

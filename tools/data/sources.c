@@ -66,6 +66,8 @@ static det_status read_source(struct data_job *job, const char *input)
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
     DET_TRY(parse_input(job, input, &path, &split));
+    if (split != NULL)
+        DET_TRY(data_check_split(job, input, split));
     DET_TRY(mount(job, path));
     DET_TRY(data_sources_find(env, &job->files, path, from, &sources));
     job->format = sources.format->name;
