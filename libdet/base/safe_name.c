@@ -19,7 +19,7 @@ static det_status append_safe(struct det_env *env, struct det_text *out, const c
 {
     while (*name != '\0') {
         uint32_t code = 0;
-        const size_t bytes = det_utf8_character(name, &code);
+        const size_t bytes = det_utf8_next(name, &code);
         if (bytes == 0)
             DET_TRY_RETURN(det_text_printf(env, out, "%%%02X", (unsigned char)*name));
         else if (is_control(code) || code == '/' || code == '\\')

@@ -13,7 +13,7 @@ enum { DET_SAFE_NAME_BYTES = 200 };
 
 /* `name` as one component of a path that leads nowhere else and that other systems can unpack. A sound name stays as it is;
  * otherwise
- *   - separators (/ and \) and control characters become "_", bytes that are no UTF-8 "%E9" (base/utf8.h)
+ *   - separators (/ and \) and control characters become "_", bytes that are no UTF-8 "%E9" (det_text_utf8())
  *   - so does a "." or "-" at the beginning (hidden files, "..", options) and a "." or blank at the end
  *   - a name of a device of Windows (con, nul, com1.txt) gets "_" in front, and "" is "_"
  *   - what is longer than DET_SAFE_NAME_BYTES loses its middle: the beginning and an extension stay.

@@ -104,52 +104,48 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return buffer;
 }
 
-/* What YAML and terminals take for commands, or nobody for a character: JSON may write all of them as \\u. */
-static bool needs_escape(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xfeff || code == 0xfffe ||
-           code == 0xffff;
-}
-
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
 {
     DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    while (*value != '\0') {
-        uint32_t code = 0;
-        const size_t bytes = det_utf8_character(value, &code);
-        if (bytes == 0)
-            DET_TRY_RETURN(det_text_printf(env, text, "%%%02X", (unsigned char)*value));
-        else if (code == '"' || code == '\\')
-            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", (int)code));
-        else if (needs_escape(code))
-            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", code));
+    for (const char *c = value; *c != '\0'; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (byte == '"' || byte == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
+        else if (byte < 0x20)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
         else
-            DET_TRY_RETURN(det_text_append(env, text, value, bytes));
-        value += bytes > 0 ? bytes : 1;
+            DET_TRY_RETURN(det_text_append(env, text, c, 1));
     }
     return det_text_append(env, text, "\"", 1);
 }
 
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
 {
-    while (*value != '\0') {
-        uint32_t code = 0;
-        const size_t bytes = det_utf8_character(value, &code);
-        const char *entity = code == '&'                                         ? "&amp;"
-                             : code == '<'                                       ? "&lt;"
-                             : code == '>'                                       ? "&gt;"
-                             : code == '"'                                       ? "&quot;"
-                             : code == '\''                                      ? "&apos;"
-                             : bytes > 0 && (code < ' ' || (code | 1) == 0xffff) ? "?"
-                                                                                 : NULL;
-        if (bytes == 0)
-            DET_TRY_RETURN(det_text_printf(env, text, "%%%02X", (unsigned char)*value));
-        else
-            DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
-                                          : det_text_append(env, text, value, bytes));
-        value += bytes > 0 ? bytes : 1;
+    for (; *value != '\0'; value++) {
+        const unsigned char c = (unsigned char)*value;
+        const char *entity = c == '&'    ? "&amp;"
+                             : c == '<'  ? "&lt;"
+                             : c == '>'  ? "&gt;"
+                             : c == '"'  ? "&quot;"
+                             : c == '\'' ? "&apos;"
+                             : c < ' '   ? "?"
+                                         : NULL;
+        DET_TRY_RETURN(entity != NULL ? det_text_append(env, text, entity, strlen(entity))
+                                      : det_text_append(env, text, value, 1));
     }
     return DET_OK;
+}
+
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
+{
+    uint32_t code = 0;
+    while (*value != '\0') {
+        const size_t bytes = det_utf8_next(value, &code);
+        DET_TRY_RETURN(bytes > 0 ? det_text_append(env, text, value, bytes)
+                                 : det_text_printf(env, text, "%%%02X", (unsigned char)*value));
+        value += bytes > 0 ? bytes : 1;
+    }
+    return det_text_append(env, text, "", 0);
 }
 
 /* A spreadsheet takes a cell that begins with one of these for a formula. */

@@ -26,12 +26,16 @@ char *det_format_double(char buffer[32], double value);
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
 
-/* Appends a JSON string literal with quotes, which is a YAML one too. Bytes that are no UTF-8: base/utf8.h. */
+/* Appends a JSON string literal with quotes. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends text for between tags or in quotes of XML. XML 1.0 has no control characters but tab and line ends: any of them becomes
- * '?'. Bytes that are no UTF-8: base/utf8.h. */
+ * '?'. */
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
+
+/* Appends a name as UTF-8, which JSON, XML, YAML and label maps have to be: each byte that belongs to no character as "%" and two
+ * hexadecimal digits. "caf\xe9" becomes "caf%E9": different names stay different. */
+det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them. A name that a spreadsheet would take for a
  * formula (behind any apostrophes there is one of = + - @ tab CR) gets an apostrophe in front, which det_csv_value() takes off. */

@@ -4,7 +4,19 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
+
+/* The caller frees. */
+static det_status copy_utf8(struct det_env *env, char **out, const char *name)
+{
+    struct det_text text = {0};
+    const det_status status = det_text_utf8(env, &text, name);
+    if (status != DET_OK)
+        det_text_free(env, &text);
+    *out = text.data;
+    return status;
+}
 
 /* Of a name that is UTF-8. */
 static det_status add_class(struct det_env *env, struct det_annotations *set, const char *name)
@@ -37,7 +49,7 @@ det_status det_annotations_init(struct det_env *env, struct det_annotations *set
     *set = (struct det_annotations){.classes_are_fixed = map != NULL};
     for (int32_t i = 0; map != NULL && i < map->count; i++) {
         char *name = NULL;
-        det_status status = det_utf8_copy(env, &name, map->names[i]);
+        det_status status = copy_utf8(env, &name, map->names[i]);
         if (status == DET_OK)
             status = add_class(env, set, name);
         det_free(env, &name);
@@ -111,7 +123,7 @@ det_status det_annotations_class(struct det_env *env, struct det_annotations *se
     char *utf8 = NULL;
     det_status status = DET_OK;
     *index = DET_CLASS_UNLISTED;
-    DET_TRY(det_utf8_copy(env, &utf8, name));
+    DET_TRY(copy_utf8(env, &utf8, name));
     *index = find_class(set, utf8);
     if (*index >= 0 || set->classes_are_fixed)
         goto fail;
@@ -252,9 +264,9 @@ const char *det_image_id(const struct det_labelled_image *image)
 static det_status make_utf8(struct det_env *env, char **name, size_t *changed)
 {
     char *utf8 = NULL;
-    if (*name == NULL || det_utf8_is(*name))
+    if (*name == NULL || det_utf8_valid(*name))
         return DET_OK;
-    DET_TRY_RETURN(det_utf8_copy(env, &utf8, *name));
+    DET_TRY_RETURN(copy_utf8(env, &utf8, *name));
     det_free(env, name);
     *name = utf8;
     ++*changed;

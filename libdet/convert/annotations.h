@@ -58,7 +58,7 @@ struct det_labelled_image {
 
 /* A record file that `encoded` points into. */
 struct det_record_source {
-    struct det_source_bytes source;
+    struct det_source_bytes source; /* its bytes, where an archive holds it */
     struct det_record_set records;
 };
 
@@ -97,7 +97,7 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
 struct det_labelled_object det_annotations_object(size_t image);
 
 /* Position of a class, added when it is new and classes are not fixed, else DET_CLASS_UNLISTED. A name that is not UTF-8 is made
- * so (base/utf8.h). */
+ * so (det_text_utf8()). */
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index);
 /* Position of a split, added when it is new, under a safe file name that no other has (base/safe_name.h). */
@@ -108,7 +108,7 @@ void det_annotations_forget_splits(struct det_env *env, struct det_annotations *
 
 /* Brings the objects into the order of images, and classes that came as they were met into an order
  * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
- * 1 .. K, else by name. Names and ids of images become UTF-8 (base/utf8.h), with a finding. Called
+ * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding. Called
  * once, after the last reader. */
 det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
                                   struct det_findings *findings);

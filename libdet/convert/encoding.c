@@ -47,9 +47,11 @@ static det_status append_utf8(struct det_env *env, const char *name, const char 
                               struct det_text *text)
 {
     const size_t start = text->length;
+    uint32_t code = 0;
     DET_TRY_RETURN(det_text_append(env, text, data, bytes));
     for (size_t at = start; at < text->length;) {
-        const size_t length = det_utf8_character(text->data + at, NULL);
+        const bool is_zero = text->data[at] == '\0'; /* a character too */
+        const size_t length = is_zero ? 1 : det_utf8_next(text->data + at, &code);
         if (length == 0)
             return det_fail(env, DET_STATUS_PARSE,
                             "%s:%u: byte 0x%02x is no UTF-8: say what the file is with "

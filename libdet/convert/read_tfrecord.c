@@ -141,9 +141,12 @@ static det_status read_file(struct det_env *env, struct reading *r, const char *
     DET_TRY_RETURN(det_grow(env, &set->records, &set->record_capacity, set->record_count + 1,
                             sizeof *set->records, "record files"));
     struct det_record_source *kept = &set->records[set->record_count++];
-    DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
-    const det_status status = det_record_set_open_bytes(
-        env, path, kept->source.data, kept->source.bytes, &kept->records, &damage);
+    const bool archived = det_files_archive_of(r->settings->files, path) != NULL;
+    if (archived)
+        DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
+    const struct det_file_map bytes = {kept->source.data, kept->source.bytes};
+    const det_status status =
+        det_record_set_open_file(env, path, archived ? &bytes : NULL, &kept->records, &damage);
     if (status != DET_OK)
         return det_source_fault(env, r->settings, status);
     if (damage != DET_OK)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "convert/writers.h"
 
 static det_status write_labels(struct det_env *env, const struct det_write_settings *settings,
@@ -45,6 +46,23 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
+/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped. */
+static det_status put_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    uint32_t code = 0;
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (size_t bytes = 0; (bytes = det_utf8_next(value, &code)) > 0; value += bytes) {
+        const bool printable = code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0xfeff &&
+                               code != 0xfffe && code != 0xffff;
+        if (code == '"' || code == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", (int)code));
+        else
+            DET_TRY_RETURN(printable ? det_text_append(env, text, value, bytes)
+                                     : det_text_printf(env, text, "\\u%04x", (unsigned)code));
+    }
+    return det_text_append(env, text, "\"", 1);
+}
+
 /* Splits of one key are read as one. */
 static uint64_t scope_of_key(const struct det_annotations *set, int32_t split)
 {
@@ -83,7 +101,7 @@ static det_status write_yaml(struct det_env *env, const struct det_write_setting
     DET_TRY(det_text_printf(env, &text, "nc: %zu\nnames:\n", set->classes.count));
     for (size_t k = 0; k < set->classes.count; k++) {
         DET_TRY(det_text_printf(env, &text, "  %zu: ", k));
-        DET_TRY(det_text_json_string(env, &text, set->classes.paths[k]));
+        DET_TRY(put_string(env, &text, set->classes.paths[k]));
         DET_TRY(det_text_append(env, &text, "\n", 1));
     }
     DET_TRY(det_write_text_file(env, settings, "data.yaml", &text));

@@ -367,18 +367,23 @@ fail:
     return status;
 }
 
-det_status det_record_set_open_bytes(struct det_env *env, const char *path, const void *data,
-                                     size_t bytes, struct det_record_set *set, det_status *damage)
+det_status det_record_set_open_file(struct det_env *env, const char *path,
+                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    det_status *damage)
 {
     *set = (struct det_record_set){0};
     *damage = DET_OK;
     det_status status = DET_OK;
     DET_TRY(det_grow(env, &set->files, &set->file_capacity, 1, sizeof *set->files, "record files"));
     struct det_record_file *file = &set->files[set->file_count++];
-    file->map = (struct det_file_map){data, bytes};
-    file->is_lent = true;
-    DET_TRY(det_strdup(env, &file->path, path));
-    status = file_read(env, path, file);
+    if (lent != NULL) {
+        file->map = *lent;
+        file->is_lent = true;
+        DET_TRY(det_strdup(env, &file->path, path));
+        status = file_read(env, path, file);
+    } else {
+        status = file_open(env, path, path, file);
+    }
     set->record_count = file->record_count;
     if (status != DET_STATUS_CORRUPT || file->record_count == 0)
         DET_TRY(status);

@@ -22,10 +22,11 @@ struct det_record_set {
 
 det_status det_record_set_open(struct det_env *env, const char *const *patterns,
                                size_t pattern_count, struct det_record_set *set);
-/* One file that is in memory, which must outlive the set. Where its framing is damaged, *damage says so (with the message) and
- * the set holds the records before; without any it is a failure. */
-det_status det_record_set_open_bytes(struct det_env *env, const char *path, const void *data,
-                                     size_t bytes, struct det_record_set *set, det_status *damage);
+/* One file; `lent`: its bytes in memory, which must outlive the set, NULL: it is opened. Where its framing is damaged, *damage says
+ * so (with the message) and the set holds the records before; without any it is a failure. */
+det_status det_record_set_open_file(struct det_env *env, const char *path,
+                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    det_status *damage);
 void det_record_set_close(struct det_env *env, struct det_record_set *set);
 
 /* The files that one pattern names, added to a list. No match, or a missing shard, is NOT_FOUND. */

@@ -1,6 +1,7 @@
 /* Names that lead out, collide or are no text, and faulty entries: what det-data writes then, and what it keeps. */
 #define _XOPEN_SOURCE 700
 #include <ftw.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -8,6 +9,7 @@
 #include "data/xml.h"
 #include "data/yaml.h"
 #include "support/data_files.h"
+#include "support/records.h"
 #include "support/run_tool.h"
 
 static const char *const formats[] = {"tfrecord", "coco", "yolo", "csv", "voc", "cvat-xml"};
@@ -203,7 +205,7 @@ static void files_are_valid_whatever_the_names(void **state)
                  : f == 5 ? "annotations.xml"
                           : "label_map.pbtxt");
         char *text = test_read_text(path);
-        assert_true(det_utf8_is(text));
+        assert_true(det_utf8_valid(text));
         if (f == 3) /* a name that a spreadsheet would run */
             assert_contains(text, ",'=1+1,");
         if (f == 1) {
@@ -306,6 +308,31 @@ static const struct faults cvat_faults = {
      {"b.jpg", NULL},
      {"c.jpg", NULL},
      {"d.jpg", NULL}}};
+
+/* The framing of records is lost with one of them: --fix keeps those before, and it is said. */
+static void records_before_damage_are_kept(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char folder[256], path[400];
+    struct test_env t;
+    struct stat info;
+    test_env_init(&t);
+    test_make_directory(folder, "cut_records");
+    snprintf(path, sizeof path, "%s/a.tfrecord", folder);
+    test_write_records(&t.env, path, 5);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(truncate(path, info.st_size - 100), 0);
+    assert_int_equal(
+        run_tool(out, sizeof out, "det-data convert %s --to csv --output %s/o", path, folder), 1);
+    assert_int_equal(
+        run_tool(out, sizeof out, "det-data convert %s --fix --to csv --output %s/o", path, folder),
+        0);
+    assert_contains(out, "nothing from there on is read; 4 records before it are");
+    assert_contains(out, "4 images, 3 boxes in 2 classes");
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
 
 static void run_faults(const struct faults *faults)
 {
@@ -417,6 +444,7 @@ int test_data_hostile(void)
         cmocka_unit_test(annotations_without_images_keep_their_names),
         cmocka_unit_test(files_are_valid_whatever_the_names),
         cmocka_unit_test(a_fault_hides_no_other_and_drops_no_other),
+        cmocka_unit_test(records_before_damage_are_kept),
         cmocka_unit_test(what_was_not_read_is_not_dropped),
         cmocka_unit_test(unlisted_classes_make_background),
     };
