@@ -128,7 +128,8 @@ int main(int argc, char **argv)
          "repair what can be, drop the rest; says how many of what. An image all of whose boxes "
          "had faults is dropped"},
         {"strict", OPTION_FLAG, &a->strict, NULL, "warnings are errors, leaks between splits too"},
-        {"allow_empty", OPTION_FLAG, &a->allow_empty, NULL, "data without a single box is fine"},
+        {"allow_no_boxes", OPTION_FLAG, &a->allow_no_boxes, NULL,
+         "data without a single box is fine"},
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
         {"json", OPTION_STRING, &a->json, "FILE", "check, stats: the figures as JSON"},
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
         result = check_arguments(&options, &job, command);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = det_context_env(job.tool.context);
-        job.findings.allowed[DET_RULE_NO_BOX] = a->allow_empty;
+        job.findings.allowed[DET_RULE_NO_BOX] = a->allow_no_boxes;
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
         result = commands[command].run(&job);

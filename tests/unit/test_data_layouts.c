@@ -401,7 +401,7 @@ static const struct layout empty[] = {
      {"nothing was written"},
      {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},
     {"no box, asked for",
-     "convert @ --allow_empty --to csv --output @/out",
+     "convert @ --allow_no_boxes --to csv --output @/out",
      0,
      {"1 images, 0 boxes in 1 classes"},
      {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},

@@ -121,11 +121,12 @@ static det_status check_rest(struct data_job *job)
     if (images == 0)
         return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
                         "nothing was written: no image is left");
-    if (job->set.object_count == 0 && !job->arguments.allow_empty)
-        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
-                        "nothing was written: %zu images are left and not one box: --allow_empty "
-                        "writes them all the same",
-                        images);
+    if (job->set.object_count == 0 && !job->arguments.allow_no_boxes)
+        return det_fail(
+            job->env, DET_STATUS_INVALID_ARGUMENT,
+            "nothing was written: %zu images are left and not one box: --allow_no_boxes "
+            "writes them all the same",
+            images);
     if (job->set.classes.count == 0)
         return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
                         "nothing was written: there is no class: give a --label_map");

@@ -13,7 +13,7 @@ struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images;
     int64_t seed, shards, count, columns, cell_px;
-    bool fix, strict, allow_empty, copy_images, augmented;
+    bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
 struct data_job {

@@ -243,7 +243,8 @@ static det_status find_data_root(struct det_env *env, const struct det_read_sett
 {
     char *joined = NULL;
     const bool archived = det_files_archive_of(settings->files, layout->root) != NULL;
-    if (path == NULL || path[0] == '\0' || (path[0] == '/' && archived))
+    if (path == NULL || strcmp(path, ".") == 0 || strcmp(path, "./") == 0 || path[0] == '\0' ||
+        (path[0] == '/' && archived))
         return DET_OK;
     DET_TRY_RETURN(det_path_join(env, &joined, layout->root, path));
     if (det_files_is_directory(settings->files, joined))
