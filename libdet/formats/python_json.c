@@ -22,10 +22,12 @@ det_status det_python_json_replace(struct det_env *env, const char *data, size_t
     *found = (struct det_python_json){.word = ""};
     for (size_t at = 0; at < bytes; at++) {
         line += data[at] == '\n';
+        if (data[at] == '\\') { /* outside strings there is none */
+            at++;
+            continue;
+        }
         if (data[at] == '"')
             in_string = !in_string;
-        else if (data[at] == '\\')
-            at++; /* outside strings there is none */
         if (in_string || (data[at] != 'N' && data[at] != 'I' && data[at] != '-'))
             continue;
         const char *word = word_at(data + at, bytes - at);

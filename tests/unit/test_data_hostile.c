@@ -224,7 +224,7 @@ struct faults {
     const char *name;
     const char *says[4]; /* of convert --fix */
     size_t images, boxes;
-    struct data_file files[7];
+    struct data_file files[8];
 };
 
 #define OBJECT(x, name)                                                                    \
