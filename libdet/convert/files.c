@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "data/image.h"
@@ -321,6 +322,56 @@ det_status det_files_list(struct det_env *env, const struct det_files *files, co
     }
     list->count = kept;
     return DET_OK;
+}
+
+struct walk {
+    const struct det_files *files;
+    det_file_visitor visit;
+    void *user;
+    struct det_id_map seen; /* folders on disk */
+};
+
+/* True for the first call with a folder, under whatever name. */
+static det_status is_new_folder(struct det_env *env, struct walk *w, const char *directory,
+                                bool *is_new)
+{
+    struct stat info;
+    uint32_t other = 0;
+    *is_new = true;
+    if (det_files_archive_of(w->files, directory) != NULL || stat(directory, &info) != 0)
+        return DET_OK;
+    const uint64_t id = (uint64_t)info.st_dev * 0x9e3779b97f4a7c15U ^ (uint64_t)info.st_ino;
+    *is_new = !det_id_map_find(&w->seen, (int64_t)id, &other);
+    return *is_new ? det_id_map_add(env, &w->seen, (int64_t)id, 0) : DET_OK;
+}
+
+static det_status walk(struct det_env *env, struct walk *w, const char *directory, int depth)
+{
+    struct det_path_list entries = {0};
+    bool is_new = false;
+    det_status status = DET_OK;
+    DET_TRY(is_new_folder(env, w, directory, &is_new));
+    if (!is_new)
+        return DET_OK;
+    DET_TRY(det_files_list(env, w->files, directory, &entries));
+    for (size_t i = 0; i < entries.count; i++)
+        if (!det_files_is_directory(w->files, entries.paths[i]))
+            DET_TRY(w->visit(env, w->user, entries.paths[i]));
+    for (size_t i = 0; i < entries.count && depth > 1; i++)
+        if (det_files_is_directory(w->files, entries.paths[i]))
+            DET_TRY(walk(env, w, entries.paths[i], depth - 1));
+fail:
+    det_path_list_free(env, &entries);
+    return status;
+}
+
+det_status det_files_walk(struct det_env *env, const struct det_files *files, const char *directory,
+                          int depth, det_file_visitor visit, void *user)
+{
+    struct walk w = {.files = files, .visit = visit, .user = user};
+    const det_status status = walk(env, &w, directory, depth);
+    det_id_map_free(env, &w.seen);
+    return status;
 }
 
 /* --- images by their stems --- */

@@ -45,6 +45,11 @@ bool det_files_is_directory(const struct det_files *files, const char *path);
 /* Full paths, sorted, junk left out. */
 det_status det_files_list(struct det_env *env, const struct det_files *files, const char *directory,
                           struct det_path_list *list);
+/* Calls `visit` for each file in a folder, then for those in the folders in it, `depth` levels in all. A folder that links lead to
+ * several times is gone through once. */
+typedef det_status (*det_file_visitor)(struct det_env *env, void *user, const char *path);
+det_status det_files_walk(struct det_env *env, const struct det_files *files, const char *directory,
+                          int depth, det_file_visitor visit, void *user);
 /* Whether a name in a listing is one of those that are left out. */
 bool det_files_is_junk(const char *name);
 

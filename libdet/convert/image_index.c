@@ -8,30 +8,16 @@
 
 enum { MOST_DEPTH = 16 };
 
-static det_status add_folder(struct det_env *env, struct det_image_index *index,
-                             const struct det_files *files, const char *directory, int depth)
+static det_status add_image(struct det_env *env, void *user, const char *path)
 {
-    struct det_path_list entries = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_files_list(env, files, directory, &entries));
-    for (size_t i = 0; i < entries.count; i++) {
-        const char *path = entries.paths[i];
-        if (det_files_is_directory(files, path)) {
-            if (depth > 1)
-                DET_TRY(add_folder(env, index, files, path, depth - 1));
-        } else if (det_image_extension(path) != NULL) {
-            DET_TRY(det_path_list_add(env, &index->paths, path));
-        }
-    }
-fail:
-    det_path_list_free(env, &entries);
-    return status;
+    struct det_image_index *index = user;
+    return det_image_extension(path) != NULL ? det_path_list_add(env, &index->paths, path) : DET_OK;
 }
 
 det_status det_image_index_add(struct det_env *env, struct det_image_index *index,
                                const struct det_files *files, const char *directory)
 {
-    return add_folder(env, index, files, directory, MOST_DEPTH);
+    return det_files_walk(env, files, directory, MOST_DEPTH, add_image, index);
 }
 
 static size_t stem_length(const char *name)

@@ -181,45 +181,51 @@ fail:
 
 /* --- folders --- */
 
-static det_status look_at_file(struct det_env *env, const struct det_files *files,
-                               struct data_folder *folder, const char *path, bool *has_voc)
+struct look {
+    const struct det_files *files;
+    struct data_folder *folder;
+    char *voc; /* the folder that has Pascal VOC's files */
+};
+
+/* One of a thousand such files beside each other tells for all. */
+static det_status note_voc(struct det_env *env, struct look *l, const char *path)
 {
-    enum data_format_id format = named_format(path);
-    const enum data_format_id named = format;
-    /* One of a thousand files beside each other tells for all. */
-    if (named == DATA_VOC && *has_voc && strcmp(det_path_name(path), "annotations.xml") != 0)
-        return DET_OK;
-    if (named == DATA_FORMATS)
-        return ends_with(path, ".txt") ? look_for_label(env, files, folder, path) : DET_OK;
-    DET_TRY_RETURN(look_inside(env, files, path, &format));
-    *has_voc |= format == DATA_VOC;
-    return det_path_list_add(
-        env, format != DATA_FORMATS ? &folder->files[format] : &folder->others[named], path);
+    det_free(env, &l->voc);
+    return det_path_directory(env, &l->voc, path);
 }
 
-static det_status look(struct det_env *env, const struct det_files *files,
-                       struct data_folder *folder, const char *path, int depth)
+static bool is_beside(const char *folder, const char *path)
 {
-    struct det_path_list entries = {0};
-    bool has_voc = false;
-    det_status status = DET_OK;
-    DET_TRY(det_files_list(env, files, path, &entries));
-    for (size_t i = 0; i < entries.count; i++)
-        if (!det_files_is_directory(files, entries.paths[i]))
-            DET_TRY(look_at_file(env, files, folder, entries.paths[i], &has_voc));
-    for (size_t i = 0; i < entries.count && depth > 1; i++)
-        if (det_files_is_directory(files, entries.paths[i]))
-            DET_TRY(look(env, files, folder, entries.paths[i], depth - 1));
-fail:
-    det_path_list_free(env, &entries);
-    return status;
+    const size_t length = (size_t)(det_path_name(path) - path);
+    return folder != NULL && strlen(folder) + 1 == length && strncmp(folder, path, length - 1) == 0;
+}
+
+static det_status look_at_file(struct det_env *env, void *user, const char *path)
+{
+    struct look *l = user;
+    struct data_folder *folder = l->folder;
+    enum data_format_id format = named_format(path);
+    const enum data_format_id named = format;
+    if (named == DATA_VOC && is_beside(l->voc, path) &&
+        strcmp(det_path_name(path), "annotations.xml") != 0)
+        return DET_OK;
+    if (named == DATA_FORMATS)
+        return ends_with(path, ".txt") ? look_for_label(env, l->files, folder, path) : DET_OK;
+    DET_TRY_RETURN(look_inside(env, l->files, path, &format));
+    if (format == DATA_VOC)
+        DET_TRY_RETURN(note_voc(env, l, path));
+    return det_path_list_add(
+        env, format != DATA_FORMATS ? &folder->files[format] : &folder->others[named], path);
 }
 
 det_status data_folder_look(struct det_env *env, const struct det_files *files, const char *path,
                             struct data_folder *folder)
 {
+    struct look l = {files, folder, NULL};
     *folder = (struct data_folder){.path = path};
-    return look(env, files, folder, path, MOST_DEPTH);
+    const det_status status = det_files_walk(env, files, path, MOST_DEPTH, look_at_file, &l);
+    det_free(env, &l.voc);
+    return status;
 }
 
 void data_folder_free(struct det_env *env, struct data_folder *folder)

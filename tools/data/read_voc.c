@@ -7,6 +7,8 @@
 #include "data/readers.h"
 #include "data/xml.h"
 
+enum { MOST_DEPTH = 5 };
+
 /* <source><image> is where a picture came from ("flickr", "Unknown"), no id. */
 
 /* One line of ImageSets/Main/SPLIT.txt: a file's name without extension. */
@@ -276,21 +278,10 @@ static bool is_xml(const char *path)
     return ends_with(path, ".xml") || ends_with(path, ".XML");
 }
 
-static det_status read_folder(struct reading *r, const char *folder, int depth)
+static det_status visit(struct det_env *env, void *user, const char *path)
 {
-    struct det_path_list entries = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_files_list(r->env, r->settings->files, folder, &entries));
-    for (size_t i = 0; i < entries.count; i++) {
-        const bool is_folder = det_files_is_directory(r->settings->files, entries.paths[i]);
-        if (!is_folder && is_xml(entries.paths[i]))
-            DET_TRY(read_file(r, entries.paths[i]));
-        else if (depth > 0 && is_folder)
-            DET_TRY(read_folder(r, entries.paths[i], depth - 1));
-    }
-fail:
-    det_path_list_free(r->env, &entries);
-    return status;
+    (void)env;
+    return is_xml(path) ? read_file(user, path) : DET_OK;
 }
 
 /* --- ImageSets/Main --- */
@@ -387,9 +378,9 @@ det_status det_read_voc(struct det_env *env, const struct det_read_settings *set
     DET_TRY(det_path_join(env, &annotations, settings->path, "Annotations"));
     DET_TRY(read_lists(&r, lists));
     const size_t before = set->image_count;
-    DET_TRY(read_folder(
-        &r, det_files_is_directory(settings->files, annotations) ? annotations : settings->path,
-        4));
+    const bool has_folder = det_files_is_directory(settings->files, annotations);
+    DET_TRY(det_files_walk(env, settings->files, has_folder ? annotations : settings->path,
+                           MOST_DEPTH, visit, &r));
     if (set->image_count == before)
         det_finding(settings->findings, DET_RULE_NO_INPUT,
                     "%s: no annotation was read from its .xml files", settings->path);

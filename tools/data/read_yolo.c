@@ -16,6 +16,7 @@ struct reading {
     const struct det_read_settings *settings;
     struct det_annotations *set;
     const struct yolo_layout *layout;
+    const char *split;        /* of the part that is read */
     int32_t *classes;         /* number in the files -> class index */
     struct det_id_map labels; /* paths of the label files that were read */
     bool told_of_keypoints;
@@ -161,33 +162,32 @@ static det_status add_labels(struct det_env *env, struct reading *r, size_t imag
 }
 
 /* `name` is what the image is looked for by where it is not at `path`. */
-static det_status add_image(struct det_env *env, struct reading *r, const char *split,
-                            const char *path, const char *name, const char *labels)
+static det_status add_image(struct det_env *env, struct reading *r, const char *path,
+                            const char *name, const char *labels)
 {
     const struct det_files *files = r->settings->files;
     size_t index = 0;
     DET_TRY_RETURN(det_annotations_add_image(
         env, r->set, det_files_exists(files, labels) ? labels : path, name, false, &index));
-    DET_TRY_RETURN(det_set_split(env, r->settings, r->set, index, split));
+    DET_TRY_RETURN(det_set_split(env, r->settings, r->set, index, r->split));
     if (path[0] != '\0' && det_files_exists(files, path)) {
         DET_TRY_RETURN(det_strdup(env, &r->set->images[index].path, path));
     } else {
         char *folder = NULL;
         DET_TRY_RETURN(det_path_directory(env, &folder, labels));
         const det_status status =
-            det_find_image(env, r->settings, folder, split, &r->set->images[index]);
+            det_find_image(env, r->settings, folder, r->split, &r->set->images[index]);
         det_free(env, &folder);
         DET_TRY_RETURN(status);
     }
     return add_labels(env, r, index, labels);
 }
 
-static det_status add_image_file(struct det_env *env, struct reading *r, const char *split,
-                                 const char *path)
+static det_status add_image_file(struct det_env *env, struct reading *r, const char *path)
 {
     char *labels = NULL;
     DET_TRY_RETURN(yolo_label_path(env, r->settings->files, path, &labels));
-    const det_status status = add_image(env, r, split, path, det_path_name(path), labels);
+    const det_status status = add_image(env, r, path, det_path_name(path), labels);
     det_free(env, &labels);
     return status;
 }
@@ -210,8 +210,8 @@ static bool looks_like_labels(char *text)
 }
 
 /* A .txt file that no image has asked for: its image is elsewhere. Beside images other texts lie about. */
-static det_status add_lone_labels(struct det_env *env, struct reading *r, const char *split,
-                                  const char *path, bool is_label_folder)
+static det_status add_lone_labels(struct det_env *env, struct reading *r, const char *path,
+                                  bool is_label_folder)
 {
     const size_t length = strlen(path);
     uint32_t other = 0;
@@ -231,60 +231,41 @@ static det_status add_lone_labels(struct det_env *env, struct reading *r, const 
     const char *name = det_path_name(path);
     DET_TRY_RETURN(det_strndup(env, &stem, name, strlen(name) - 4));
     if (strcmp(stem, "classes") != 0)
-        status = add_image(env, r, split, "", stem, path);
+        status = add_image(env, r, "", stem, path);
     det_free(env, &stem);
     return status;
 }
 
 /* --- splits --- */
 
-enum pass { IMAGES, LABELS };
-
-/* All images, or all other labels, in a folder and the folders in it. */
-static det_status add_folder(struct det_env *env, struct reading *r, const char *split,
-                             const char *folder, enum pass pass, bool is_label_folder, int depth)
+static det_status visit_image(struct det_env *env, void *user, const char *path)
 {
-    const struct det_files *files = r->settings->files;
-    struct det_path_list entries = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_files_list(env, files, folder, &entries));
-    for (size_t i = 0; i < entries.count; i++) {
-        const char *path = entries.paths[i];
-        if (det_files_is_directory(files, path)) {
-            if (depth > 1)
-                DET_TRY(add_folder(env, r, split, path, pass,
-                                   is_label_folder || strcmp(det_path_name(path), "labels") == 0,
-                                   depth - 1));
-        } else if (pass == LABELS) {
-            DET_TRY(add_lone_labels(env, r, split, path, is_label_folder));
-        } else if (det_image_extension(path) != NULL) {
-            DET_TRY(add_image_file(env, r, split, path));
-        }
-    }
-fail:
-    det_path_list_free(env, &entries);
-    return status;
+    return det_image_extension(path) != NULL ? add_image_file(env, user, path) : DET_OK;
 }
 
-static det_status add_folders(struct det_env *env, struct reading *r, const char *split,
-                              const char *folder)
+static det_status visit_label(struct det_env *env, void *user, const char *path)
+{
+    return add_lone_labels(env, user, path, strstr(path, "/labels/") != NULL);
+}
+
+static det_status add_folders(struct det_env *env, struct reading *r, const char *folder)
 {
     const struct det_files *files = r->settings->files;
     char *labels = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_label_folder(env, folder, &labels));
     if (det_files_is_directory(files, folder))
-        DET_TRY(add_folder(env, r, split, folder, IMAGES, false, MOST_DEPTH));
+        DET_TRY(det_files_walk(env, files, folder, MOST_DEPTH, visit_image, r));
     if (det_files_is_directory(files, labels))
-        DET_TRY(add_folder(env, r, split, labels, LABELS, strcmp(labels, folder) != 0, MOST_DEPTH));
+        DET_TRY(det_files_walk(env, files, labels, MOST_DEPTH, visit_label, r));
 fail:
     det_free(env, &labels);
     return status;
 }
 
 /* An image of a list; where it is not there, its labels may be. */
-static det_status add_listed(struct det_env *env, struct reading *r, const char *split,
-                             const char *folder, const char *line)
+static det_status add_listed(struct det_env *env, struct reading *r, const char *folder,
+                             const char *line)
 {
     struct yolo_places places = yolo_places_of(r->layout);
     enum yolo_found found = YOLO_NOT_FOUND;
@@ -295,7 +276,7 @@ static det_status add_listed(struct det_env *env, struct reading *r, const char 
     DET_TRY(yolo_label_path(env, r->settings->files, path, &labels));
     DET_TRY(det_strdup(env, &name,
                        det_files_exists(r->settings->files, path) ? det_path_name(path) : line));
-    DET_TRY(add_image(env, r, split, path, name, labels));
+    DET_TRY(add_image(env, r, path, name, labels));
 fail:
     det_free(env, &name);
     det_free(env, &labels);
@@ -304,8 +285,7 @@ fail:
 }
 
 /* A text file with an image path a line. */
-static det_status add_list(struct det_env *env, struct reading *r, const char *split,
-                           const char *list)
+static det_status add_list(struct det_env *env, struct reading *r, const char *list)
 {
     char *text = NULL, *line = NULL, *folder = NULL;
     det_status status = DET_OK;
@@ -315,7 +295,7 @@ static det_status add_list(struct det_env *env, struct reading *r, const char *s
     while (det_next_line(&at, &line)) {
         line = det_trimmed(line);
         if (line[0] != '\0')
-            DET_TRY(add_listed(env, r, split, folder, line));
+            DET_TRY(add_listed(env, r, folder, line));
     }
 fail:
     det_free(env, &folder);
@@ -326,9 +306,10 @@ fail:
 static det_status add_part(struct det_env *env, struct reading *r, const struct yolo_part *part)
 {
     const struct det_files *files = r->settings->files;
+    r->split = part->split;
     return det_files_exists(files, part->path) && !det_files_is_directory(files, part->path)
-               ? add_list(env, r, part->split, part->path)
-               : add_folders(env, r, part->split, part->path);
+               ? add_list(env, r, part->path)
+               : add_folders(env, r, part->path);
 }
 
 det_status det_read_yolo(struct det_env *env, const struct det_read_settings *settings,
