@@ -94,25 +94,35 @@ fail:
 
 /* --- label map --- */
 
-/* label_map.pbtxt, or Roboflow's NAME_label_map.pbtxt, in a folder. */
+/* label_map.pbtxt in a folder; else NAME_label_map.pbtxt beside NAME.tfrecord, as Roboflow writes it. */
 static det_status look_for_map(struct data_job *job, const char *folder)
 {
-    static const char end[] = "label_map.pbtxt";
+    static const char own[] = "label_map.pbtxt", end[] = "_label_map.pbtxt";
+    struct det_env *env = job->env;
     struct det_path_list files = {0};
+    char *path = NULL, *records = NULL;
     det_status status = DET_OK;
     if (job->label_map != NULL || !det_files_is_directory(&job->files, folder))
         return DET_OK;
-    DET_TRY(det_files_list(job->env, &job->files, folder, &files));
-    for (size_t i = 0; i < files.count; i++) {
+    DET_TRY(det_path_join(env, &path, folder, own));
+    if (det_files_exists(&job->files, path)) {
+        job->label_map = path;
+        return DET_OK;
+    }
+    DET_TRY(det_files_list(env, &job->files, folder, &files));
+    for (size_t i = 0; i < files.count && job->label_map == NULL; i++) {
         const size_t length = strlen(files.paths[i]), tail = sizeof end - 1;
-        const char *name = files.paths[i] + (length > tail ? length - tail : 0);
-        if (strcmp(name, end) != 0 || (job->label_map != NULL && name[-1] != '/'))
+        if (length <= tail || strcmp(files.paths[i] + length - tail, end) != 0)
             continue;
-        det_free(job->env, &job->label_map);
-        DET_TRY(det_strdup(job->env, &job->label_map, files.paths[i]));
+        DET_TRY(det_format(env, &records, "%.*s.tfrecord", (int)(length - tail), files.paths[i]));
+        if (det_files_exists(&job->files, records))
+            DET_TRY(det_strdup(env, &job->label_map, files.paths[i]));
+        det_free(env, &records);
     }
 fail:
-    det_path_list_free(job->env, &files);
+    det_free(env, &records);
+    det_free(env, &path);
+    det_path_list_free(env, &files);
     return status;
 }
 
