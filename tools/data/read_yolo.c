@@ -16,9 +16,10 @@ struct reading {
     const struct det_read_settings *settings;
     struct det_annotations *set;
     const struct yolo_layout *layout;
-    const char *split;        /* of the part that is read */
-    int32_t *classes;         /* number in the files -> class index */
-    struct det_id_map labels; /* paths of the label files that were read */
+    const char *split, *folder; /* of the part that is read */
+    bool is_label_folder;       /* all texts below it are labels */
+    int32_t *classes;           /* number in the files -> class index */
+    struct det_id_map labels;   /* paths of the label files that were read */
     bool told_of_keypoints;
     double *values; /* numbers of a line */
     size_t value_capacity;
@@ -183,11 +184,17 @@ static det_status add_image(struct det_env *env, struct reading *r, const char *
     return add_labels(env, r, index, labels);
 }
 
+/* With the folders below that of the part: many sets have a 0001.jpg of each camera. */
+static const char *name_in_part(const struct reading *r, const char *path)
+{
+    return path + strlen(r->folder) + 1;
+}
+
 static det_status add_image_file(struct det_env *env, struct reading *r, const char *path)
 {
     char *labels = NULL;
     DET_TRY_RETURN(yolo_label_path(env, r->settings->files, path, &labels));
-    const det_status status = add_image(env, r, path, det_path_name(path), labels);
+    const det_status status = add_image(env, r, path, name_in_part(r, path), labels);
     det_free(env, &labels);
     return status;
 }
@@ -210,9 +217,11 @@ static bool looks_like_labels(char *text)
 }
 
 /* A .txt file that no image has asked for: its image is elsewhere. Beside images other texts lie about. */
-static det_status add_lone_labels(struct det_env *env, struct reading *r, const char *path,
-                                  bool is_label_folder)
+static det_status add_lone_labels(struct det_env *env, struct reading *r, const char *path)
 {
+    const char *name = name_in_part(r, path);
+    const bool is_labels =
+        r->is_label_folder || strncmp(name, "labels/", 7) == 0 || strstr(name, "/labels/") != NULL;
     const size_t length = strlen(path);
     uint32_t other = 0;
     char *text = NULL, *stem = NULL;
@@ -221,16 +230,15 @@ static det_status add_lone_labels(struct det_env *env, struct reading *r, const 
         strcmp(path, r->layout->source) == 0 ||
         det_id_map_find(&r->labels, det_id_of_text(path), &other))
         return DET_OK;
-    if (!is_label_folder) {
+    if (!is_labels) {
         status = det_read_text(env, r->settings, path, &text);
-        const bool is_labels = status == DET_OK && looks_like_labels(text);
+        const bool are_labels = status == DET_OK && looks_like_labels(text);
         det_free(env, &text);
-        if (!is_labels)
+        if (!are_labels)
             return status == DET_STATUS_OUT_OF_MEMORY ? status : DET_OK;
     }
-    const char *name = det_path_name(path);
     DET_TRY_RETURN(det_strndup(env, &stem, name, strlen(name) - 4));
-    if (strcmp(stem, "classes") != 0)
+    if (strcmp(det_path_name(stem), "classes") != 0)
         status = add_image(env, r, "", stem, path);
     det_free(env, &stem);
     return status;
@@ -245,7 +253,7 @@ static det_status visit_image(struct det_env *env, void *user, const char *path)
 
 static det_status visit_label(struct det_env *env, void *user, const char *path)
 {
-    return add_lone_labels(env, user, path, strstr(path, "/labels/") != NULL);
+    return add_lone_labels(env, user, path);
 }
 
 static det_status add_folders(struct det_env *env, struct reading *r, const char *folder)
@@ -254,13 +262,29 @@ static det_status add_folders(struct det_env *env, struct reading *r, const char
     char *labels = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_label_folder(env, folder, &labels));
+    r->folder = folder;
     if (det_files_is_directory(files, folder))
         DET_TRY(det_files_walk(env, files, folder, MOST_DEPTH, visit_image, r));
+    r->folder = labels;
+    r->is_label_folder = strcmp(labels, folder) != 0;
     if (det_files_is_directory(files, labels))
         DET_TRY(det_files_walk(env, files, labels, MOST_DEPTH, visit_label, r));
 fail:
     det_free(env, &labels);
     return status;
+}
+
+/* The part of a listed path that tells images apart: behind images/ or CVAT's obj_train_data/ in the set's folder; the file's name
+ * where it lies elsewhere. */
+static const char *name_in_set(const struct reading *r, const char *path)
+{
+    const size_t length = strlen(r->layout->root);
+    if (strncmp(path, r->layout->root, length) != 0 || path[length] != '/')
+        return det_path_name(path);
+    const char *name = path + length + 1, *slash = strchr(name, '/');
+    if (slash != NULL && (strncmp(name, "images/", 7) == 0 || strncmp(name, "obj_", 4) == 0))
+        return slash + 1;
+    return name;
 }
 
 /* An image of a list; where it is not there, its labels may be. */
@@ -275,7 +299,7 @@ static det_status add_listed(struct det_env *env, struct reading *r, const char 
     DET_TRY(yolo_resolve(env, r->settings->files, &places, line, &path, &found));
     DET_TRY(yolo_label_path(env, r->settings->files, path, &labels));
     DET_TRY(det_strdup(env, &name,
-                       det_files_exists(r->settings->files, path) ? det_path_name(path) : line));
+                       det_files_exists(r->settings->files, path) ? name_in_set(r, path) : line));
     DET_TRY(add_image(env, r, path, name, labels));
 fail:
     det_free(env, &name);

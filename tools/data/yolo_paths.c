@@ -125,6 +125,8 @@ det_status yolo_resolve(struct det_env *env, const struct det_files *files,
     char *name = NULL;
     det_status status = DET_OK;
     *out = NULL;
+    while (strncmp(written, "./", 2) == 0)
+        written += 2;
     DET_TRY(det_strdup(env, &name, written));
     for (char *at = name; *at != '\0'; at++) /* Windows */
         if (*at == '\\')
