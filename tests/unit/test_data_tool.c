@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "data/xml.h"
+#include "data/yaml.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
@@ -15,6 +16,7 @@ static void data_sets_go_around(void **state)
     (void)state;
     static char out[100000];
     static const char *const formats[] = {"coco", "yolo", "csv", "voc", "cvat-xml"};
+    const bool has_yaml = strncmp(yaml_about(), "no ", 3) != 0;
     const size_t count = strncmp(xml_about(), "no ", 3) == 0 ? 3 : 5;
     struct workspace w;
     workspace_make(&w, "data_tool");
@@ -24,6 +26,8 @@ static void data_sets_go_around(void **state)
                                   w.directory, formats[i], w.directory, formats[i]),
                          0);
         assert_contains(out, "10 images, ");
+        if (strcmp(formats[i], "yolo") == 0 && !has_yaml)
+            continue;
         /* The format is seen from the folder. */
         assert_int_equal(
             run_tool(out, sizeof out,
