@@ -96,11 +96,12 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
 /* A blank object of the image: class -1, weight 1. */
 struct det_labelled_object det_annotations_object(size_t image);
 
-/* Position of a class, added when it is new and classes are not fixed, else DET_CLASS_UNLISTED. A name that is not UTF-8 is made
- * so (det_text_utf8()). */
+/* Position of a class, added when it is new and classes are not fixed, else DET_CLASS_UNLISTED. A
+ * name that is not UTF-8 is made so (det_text_utf8()). */
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index);
-/* Position of a split, added when it is new, under a safe file name that no other has (base/safe_name.h). */
+/* Position of a split, added when it is new, under a safe file name that no other has
+ * (base/safe_name.h). */
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
                                        const char *name, int32_t *index);
 /* There are no splits any more; images keep numbers that mean nothing. */
@@ -108,8 +109,8 @@ void det_annotations_forget_splits(struct det_env *env, struct det_annotations *
 
 /* Brings the objects into the order of images, and classes that came as they were met into an order
  * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
- * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding. Called
- * once, after the last reader. */
+ * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding.
+ * Called once, after the last reader. */
 det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
                                   struct det_findings *findings);
 

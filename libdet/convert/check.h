@@ -10,10 +10,10 @@
 det_status det_annotations_check(struct det_env *env, const struct det_annotations *set,
                                  struct det_findings *findings);
 
-/* What becomes of an object that cannot be kept: its image stays with the others that it has, and is
- * dropped when none is left, so that what has lost its objects is not taken for background. Objects of a
- * class that the label map does not list are no fault of the labelling: without them an image may be
- * background. */
+/* What becomes of an object that cannot be kept: its image stays with the others that it has, and
+ * is dropped when none is left, so that what has lost its objects is not taken for background.
+ * Objects of a class that the label map does not list are no fault of the labelling: without them
+ * an image may be background. */
 struct det_repairs {
     size_t images_dropped; /* missing, no image, do not decode; all but one of equal pixels */
     size_t images_emptied; /* dropped too: all of their objects had a fault */
@@ -29,8 +29,8 @@ struct det_repairs {
     size_t classes_by_text; /* number and text were different classes: the text stands */
 };
 
-/* Drops and changes in place; afterwards det_annotations_check() finds no error but fatal ones, and that
- * nothing is left. */
+/* Drops and changes in place; afterwards det_annotations_check() finds no error but fatal ones, and
+ * that nothing is left. */
 det_status det_annotations_repair(struct det_env *env, struct det_annotations *set,
                                   struct det_repairs *repairs);
 

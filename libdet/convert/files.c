@@ -41,7 +41,7 @@ bool det_files_is_archive(const char *path)
     return length > 4 && strcasecmp(path + length - 4, ".zip") == 0;
 }
 
-/* Takes "", "." and ".." out of a relative path. False: it leads above where it began, or is too long. */
+/* Takes "", "." and ".." out of a relative path. False: it leads above its root, or is too long. */
 static bool normalise(const char *path, char out[MOST_PATH])
 {
     size_t used = 0;
@@ -176,7 +176,7 @@ void det_files_close(struct det_env *env, struct det_files *files)
     *files = (struct det_files){.ops = files->ops};
 }
 
-/* The archive of a path, and the path in it; NULL: on disk. *inner is NULL where the path leads out. */
+/* The archive of a path, NULL: on disk; *inner: the path in it, NULL where it leads out. */
 static const struct det_mounted_archive *mounted_at(const struct det_files *files, const char *path,
                                                     char buffer[MOST_PATH], const char **inner)
 {

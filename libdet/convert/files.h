@@ -1,8 +1,9 @@
-/* files.h: the files of a data set, on disk or in an archive that is read where it is. A path below an archive begins with the
- * archive's own: "export.zip/train/a.jpg". Nothing outside an archive is reached through such a path: ".." ends at its root.
+/* files.h: the files of a data set, on disk or in an archive that is read where it is. A path below
+ * an archive begins with the archive's own: "export.zip/train/a.jpg". Nothing outside an archive is
+ * reached through such a path: ".." ends at its root.
  *
- * What systems leave beside files is never listed: names that begin with "." (macOS's "._a.jpg", .DS_Store,
- * .ipynb_checkpoints), __MACOSX, Thumbs.db and desktop.ini. */
+ * What systems leave beside files is never listed: names that begin with "." (macOS's "._a.jpg",
+ * .DS_Store, .ipynb_checkpoints), __MACOSX, Thumbs.db and desktop.ini. */
 #ifndef DET_CONVERT_FILES_H
 #define DET_CONVERT_FILES_H
 
@@ -34,7 +35,8 @@ void det_files_close(struct det_env *env, struct det_files *files);
 
 /* By its name: "x.zip". */
 bool det_files_is_archive(const char *path);
-/* From now on the archive is a folder. Entries that lead out of it, or two with one name, are CORRUPT. */
+/* From now on the archive is a folder. Entries that lead out of it, or two with one name, are
+ * CORRUPT. */
 det_status det_files_mount(struct det_env *env, struct det_files *files, const char *path);
 /* The archive that a path leads into, NULL: none. */
 const char *det_files_archive_of(const struct det_files *files, const char *path);
@@ -45,16 +47,16 @@ bool det_files_is_directory(const struct det_files *files, const char *path);
 /* Full paths, sorted, junk left out. */
 det_status det_files_list(struct det_env *env, const struct det_files *files, const char *directory,
                           struct det_path_list *list);
-/* Calls `visit` for each file in a folder, then for those in the folders in it, `depth` levels in all. A folder that links lead to
- * several times is gone through once. */
+/* Calls `visit` for each file in a folder, then for those in the folders in it, `depth` levels in
+ * all. A folder that links lead to several times is gone through once. */
 typedef det_status (*det_file_visitor)(struct det_env *env, void *user, const char *path);
 det_status det_files_walk(struct det_env *env, const struct det_files *files, const char *directory,
                           int depth, det_file_visitor visit, void *user);
 /* Whether a name in a listing is one of those that are left out. */
 bool det_files_is_junk(const char *name);
 
-/* The image in a folder that is called STEM with the extension of an image; *path: NULL when there is none, the first of several.
- * The caller frees. */
+/* The image in a folder that is called STEM with the extension of an image; *path: NULL when there
+ * is none, the first of several. The caller frees. */
 det_status det_files_find_stem(struct det_env *env, struct det_files *files, const char *directory,
                                const char *stem, char **path);
 

@@ -5,8 +5,8 @@
 
 #include "base/env.h"
 
-/* X(name, text, severity): an error makes `det-data check` fail; a warning does not. What is fatal no repair mends: what is
- * missing there was never read. */
+/* X(name, text, severity): an error makes `det-data check` fail; a warning does not. What is fatal
+ * no repair mends: what is missing there was never read. */
 #define DET_RULE_TABLE(X)                                                                          \
     X(UNREADABLE, "unreadable", ERROR)       /* an entry, record or image's file of them */        \
     X(SOURCE, "source", FATAL)               /* a file of many images: nothing of it was read */   \

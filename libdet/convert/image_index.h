@@ -1,4 +1,5 @@
-/* image_index.h: the image files in folders and in the folders below, to be found by the names that annotations give. */
+/* image_index.h: the image files in folders and in the folders below, to be found by the names that
+ * annotations give. */
 #ifndef DET_CONVERT_IMAGE_INDEX_H
 #define DET_CONVERT_IMAGE_INDEX_H
 
@@ -21,9 +22,9 @@ struct det_image_match {
     const char *other; /* not NULL: as good as `path`, so it cannot be said which is meant */
 };
 
-/* The file that is called as `name`. Of several the one that lies in more of the folders that `name` has. `exact`: only files of
- * just this name; else also those with the extension of another kind of image or other capitals, or with an extension where
- * `name` has none. */
+/* The file that is called as `name`. Of several the one that lies in more of the folders that
+ * `name` has. `exact`: only files of just this name; else also those with the extension of another
+ * kind of image or other capitals, or with an extension where `name` has none. */
 struct det_image_match det_image_index_find(const struct det_image_index *index, const char *name,
                                             bool exact);
 

@@ -1,18 +1,18 @@
 /* read_csv.c: tables of boxes. RFC 4180: fields in quotes may hold commas, quotes (doubled) and line
- * breaks; semicolons or tabs may stand for the commas where the first line has them. That line names the
- * columns, in any order and case; of several names for one thing the first here counts:
+ * breaks; semicolons or tabs may stand for the commas where the first line has them. That line
+ * names the columns, in any order and case; of several names for one thing the first here counts:
  *
- *   filename | file_name | image | image_path | image_name | file | path | imageid | image_id    required
- *   class | label | name | class_name | labelname | label_name | category                        required
- *   xmin | x1 | left | x_min, ymin | y1 | top | y_min, ... xmax right, ymax bottom               required
- *   width, height                                                                                of the image
- *   split | subset | set, difficult, isgroupof | group_of, iscrowd | is_crowd, istruncated | truncated
+ *   required:   filename | file_name | image | image_path | image_name | file | path | imageid |
+ *               image_id
+ *               class | label | name | class_name | labelname | label_name | category
+ *               xmin | x1 | left | x_min, ymin | y1 | top | y_min, ... xmax right, ymax bottom
+ *   the image:  width, height, split | subset | set
+ *   the object: difficult, isgroupof | group_of, iscrowd | is_crowd, istruncated | truncated
  *
- * Other columns are not looked at. Without such a line the table may be keras-retinanet's: path, x1, y1,
- * x2, y2, class. A line with an empty class and empty coordinates is an image without boxes. Coordinates
- * are pixels when one of the file's is above 1.5, else shares of the image. An apostrophe in front of a
- * name that looks like a formula is no part of it (det_text_csv()).
- */
+ * Other columns are not looked at. Without such a line the table may be keras-retinanet's: path,
+ * x1, y1, x2, y2, class. A line with an empty class and empty coordinates is an image without
+ * boxes. Coordinates are pixels when one of the file's is above 1.5, else shares of the image. An
+ * apostrophe in front of a name that looks like a formula is no part of it (det_text_csv()). */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -174,8 +174,8 @@ static bool is_headless(struct reading *r)
     return true;
 }
 
-/* Looks at the first record. COLUMNS: it names all columns that must be there, or there is no header (*headless: the record is not
- * used up), else the column that is missing. */
+/* Looks at the first record. COLUMNS: it names all columns that must be there, or there is no
+ * header (*headless: the record is not used up), else the column that is missing. */
 static enum column find_columns(struct reading *r, bool *headless)
 {
     *headless = false;

@@ -43,16 +43,16 @@ bool det_csv_holds_boxes(char *text);
 
 /* --- for readers --- */
 
-/* Finds the file of an image by its name: in the folders given, then below them (image_index.h), then in
- * `base` (the folder of the source), its images/, JPEGImages/ and `split` folders and its parent's; with
- * the folders in the name, then without. Where no file has just this name, one with the extension of
- * another kind of image is taken. A name never leads out of these. An image without a file is broken,
- * with a finding. */
+/* Finds the file of an image by its name: in the folders given, then below them (image_index.h),
+ * then in `base` (the folder of the source), its images/, JPEGImages/ and `split` folders and its
+ * parent's; with the folders in the name, then without. Where no file has just this name, one with
+ * the extension of another kind of image is taken. A name never leads out of these. An image
+ * without a file is broken, with a finding. */
 det_status det_find_image(struct det_env *env, const struct det_read_settings *settings,
                           const char *base, const char *split, struct det_labelled_image *image);
 
-/* The class of an object by name, DET_CLASS_NONE, or DET_CLASS_UNLISTED when the label map lacks it; both
- * are findings, which begin with `place`. */
+/* The class of an object by name, DET_CLASS_NONE, or DET_CLASS_UNLISTED when the label map lacks
+ * it; both are findings, which begin with `place`. */
 det_status det_find_class(struct det_env *env, const struct det_read_settings *settings,
                           struct det_annotations *set, const char *place, const char *name,
                           int32_t *class_index);
@@ -66,8 +66,8 @@ void det_tell_class(const struct det_read_settings *settings, const struct det_a
 det_status det_set_split(struct det_env *env, const struct det_read_settings *settings,
                          struct det_annotations *set, size_t image, const char *name);
 
-/* What a file of many images that cannot be read comes to: a finding for what is wrong with its content (PARSE, CORRUPT, MISMATCH,
- * NON_FINITE), else the status. */
+/* What a file of many images that cannot be read comes to: a finding for what is wrong with its
+ * content (PARSE, CORRUPT, MISMATCH, NON_FINITE), else the status. */
 det_status det_source_fault(struct det_env *env, const struct det_read_settings *settings,
                             det_status status);
 
@@ -82,7 +82,8 @@ det_status det_split_of_path(struct det_env *env, const char *path, char **split
  * the locale's. */
 bool det_parse_coordinate(const char *text, double *value);
 
-/* Widens a box (ymin, xmin, ymax, xmax) by a corner of an outline; DET_NO_BOX is where that begins. */
+/* Widens a box (ymin, xmin, ymax, xmax) by a corner of an outline; DET_NO_BOX is where that
+ * begins. */
 void det_box_include(double box[4], double y, double x);
 #define DET_NO_BOX                               \
     {                                            \

@@ -27,7 +27,8 @@ struct det_image_least {
 enum det_image_kind { DET_IMAGE_UNKNOWN, DET_IMAGE_JPEG, DET_IMAGE_PNG };
 /* ".jpg", ...; not of UNKNOWN. */
 const char *det_image_kind_extension(enum det_image_kind kind);
-/* Where the extension of a picture's name begins (of any kind there is, in capitals or not); NULL: it has none. */
+/* Where the extension of a picture's name begins (of any kind there is, in capitals or not); NULL:
+ * it has none. */
 const char *det_image_extension(const char *path);
 
 /* Looks at the first bytes only. Anything but JPEG and PNG is an error that says what it is:

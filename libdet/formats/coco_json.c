@@ -222,8 +222,8 @@ static det_status check_unique(const struct place *place, struct id_place *ids, 
     return DET_OK;
 }
 
-/* Entries that share an id cannot be told apart: all of them are marked, unless they are called the same
- * (`name_of` an array's element): then the first stays. */
+/* Entries that share an id cannot be told apart: all of them are marked, unless they are called the
+ * same (`name_of` an array's element): then the first stays. */
 static det_status mark_doubles(const struct place *place, struct id_place *ids, size_t count,
                                const void *array, const char *(*name_of)(const void *, size_t),
                                bool *marks)
@@ -527,8 +527,8 @@ static bool is_json(const char *text, size_t bytes, cJSON **root, const char **r
     return *root != NULL && *rest == text + bytes;
 }
 
-/* What Python writes is told from what nobody reads. *root: with NULL faults a failure, else with infinity in the place of each
- * such word. */
+/* What Python writes is told from what nobody reads. *root: with NULL faults a failure, else with
+ * infinity in the place of each such word. */
 static det_status parse_python(struct det_env *env, const char *path, const char *text,
                                size_t bytes, const struct det_coco_faults *faults, cJSON **root)
 {

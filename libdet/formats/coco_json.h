@@ -1,18 +1,19 @@
 /* coco_json.h: COCO's JSON files (cocodataset.org/#format-data, #format-results), read with
  * libcjson.
  *
- *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}], "annotations": [{"id",
- * "image_id", "category_id", "bbox": [x, y, width, height], "area", "iscrowd", "ignore"}]}
+ *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}],
+ *                  "annotations": [{"id", "image_id", "category_id", "bbox": [x, y, width, height],
+ *                                   "area", "iscrowd", "ignore"}]}
  *   detections:   [{"image_id", "category_id", "bbox", "score"}]
  *
- * Other keys (info, licenses, ...) are skipped. As in Python, the last of two equal keys
- * counts. More lenient than pycocotools: `bbox` may be missing, null or [] where `segmentation` has an
- * outline, whose box is taken; `area` defaults to width * height, `iscrowd` and `ignore`
- * to 0, `id` of an annotation to its position
- * + 1, also where they are null; `annotations` may be missing, an empty list of detections is fine, and image ids may be
- * strings: name i of the sorted names then has id i + 1, so that the images keep the order in which
- * Python would sort them. Stricter: an id that appears twice is an error (pycocotools counts one of
- * the two twice or drops one), and so are NaN and Infinity.
+ * Other keys (info, licenses, ...) are skipped. As in Python, the last of two equal keys counts.
+ * More lenient than pycocotools: `bbox` may be missing, null or [] where `segmentation` has an
+ * outline, whose box is taken; `area` defaults to width * height, `iscrowd` and `ignore` to 0, `id`
+ * of an annotation to its position + 1, also where they are null; `annotations` may be missing, an
+ * empty list of detections is fine, and image ids may be strings: name i of the sorted names then
+ * has id i + 1, so that the images keep the order in which Python would sort them. Stricter: an id
+ * that appears twice is an error (pycocotools counts one of the two twice or drops one), and so are
+ * NaN and Infinity.
  */
 #ifndef DET_FORMATS_COCO_JSON_H
 #define DET_FORMATS_COCO_JSON_H
@@ -86,8 +87,9 @@ struct det_coco_faults {
     void (*note)(void *user, const char *message); /* nothing is left out for it */
 };
 
-/* All entries that can be read. Besides, numbers may be strings, ids of annotations may be double, NaN and Infinity are faults
- * of the entries that use them; images or categories that share an id are all left out, unless they have one name. */
+/* All entries that can be read. Besides, numbers may be strings, ids of annotations may be double,
+ * NaN and Infinity are faults of the entries that use them; images or categories that share an id
+ * are all left out, unless they have one name. */
 det_status det_coco_json_parse_sound(struct det_env *env, const char *path, const void *data,
                                      size_t bytes, const struct det_coco_faults *faults,
                                      struct det_coco_dataset *dataset);

@@ -57,8 +57,8 @@ static bool add_run(struct mask *mask, double length)
     return true;
 }
 
-/* Groups of 5 bits, least first, in characters from '0' on; 32 says that more follow, 16 of the last is the sign. From the third
- * on a run is given as the difference to the last but one. */
+/* Groups of 5 bits, least first, in characters from '0' on; 32 says that more follow, 16 of the
+ * last is the sign. From the third on a run is given as the difference to the last but one. */
 static bool add_text(struct mask *mask, const char *text)
 {
     int64_t before[2] = {0, 0};

@@ -1,5 +1,6 @@
-/* coco_segmentation.h: the box around a COCO `segmentation`: polygons [[x, y, x, y, ...], ...], or a mask as run lengths
- * {"counts": [...] or "...", "size": [height, width]} (cocodataset.org/#format-data; the text form is pycocotools'). */
+/* coco_segmentation.h: the box around a COCO `segmentation`: polygons [[x, y, x, y, ...], ...], or
+ * a mask as run lengths {"counts": [...] or "...", "size": [height, width]}
+ * (cocodataset.org/#format-data; the text form is pycocotools'). */
 #ifndef DET_FORMATS_COCO_SEGMENTATION_H
 #define DET_FORMATS_COCO_SEGMENTATION_H
 

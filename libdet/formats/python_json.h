@@ -1,4 +1,5 @@
-/* python_json.h: Python's json module writes NaN, Infinity and -Infinity, which JSON does not have (RFC 8259, 6). */
+/* python_json.h: Python's json module writes NaN, Infinity and -Infinity, which JSON does not have
+ * (RFC 8259, 6). */
 #ifndef DET_FORMATS_PYTHON_JSON_H
 #define DET_FORMATS_PYTHON_JSON_H
 
@@ -10,7 +11,8 @@ struct det_python_json {
     size_t line, byte; /* where it stands: from 1, from 0 */
 };
 
-/* Appends the text with a number beyond double's range for each of the words: what reads it finds infinity there. */
+/* Appends the text with a number beyond double's range for each of the words: what reads it finds
+ * infinity there. */
 det_status det_python_json_replace(struct det_env *env, const char *data, size_t bytes,
                                    struct det_text *json, struct det_python_json *found);
 

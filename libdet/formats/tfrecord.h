@@ -22,8 +22,9 @@ struct det_record_set {
 
 det_status det_record_set_open(struct det_env *env, const char *const *patterns,
                                size_t pattern_count, struct det_record_set *set);
-/* One file; `lent`: its bytes in memory, which must outlive the set, NULL: it is opened. Where its framing is damaged, *damage says
- * so (with the message) and the set holds the records before; without any it is a failure. */
+/* One file; `lent`: its bytes in memory, which must outlive the set, NULL: it is opened. Where its
+ * framing is damaged, *damage says so (with the message) and the set holds the records before;
+ * without any it is a failure. */
 det_status det_record_set_open_file(struct det_env *env, const char *path,
                                     const struct det_file_map *lent, struct det_record_set *set,
                                     det_status *damage);

@@ -1,11 +1,12 @@
-/* data_files.h: data sets as exporters lay them out, made from a list of files, in a folder or in a zip archive. */
+/* data_files.h: data sets as exporters lay them out, made from a list of files, in a folder or in a
+ * zip archive. */
 #ifndef DET_TESTS_SUPPORT_DATA_FILES_H
 #define DET_TESTS_SUPPORT_DATA_FILES_H
 
 #include "support/test.h"
 
-/* A text; "@PATH" is the bytes of that file; NULL a picture of 40 x 30 pixels that no other file of the list has. A list ends with a
- * NULL path. */
+/* A text; "@PATH" is the bytes of that file; NULL a picture of 40 x 30 pixels that no other file of
+ * the list has. A list ends with a NULL path. */
 struct data_file {
     const char *path; /* below the folder */
     const char *text;

@@ -1,4 +1,5 @@
-/* Names that lead out, collide or are no text, and faulty entries: what det-data writes then, and what it keeps. */
+/* Names that lead out, collide or are no text, and faulty entries: what det-data writes then, and
+ * what it keeps. */
 #define _XOPEN_SOURCE 700
 #include <ftw.h>
 #include <unistd.h>
@@ -413,7 +414,8 @@ static void what_was_not_read_is_not_dropped(void **state)
     }
 }
 
-/* Boxes of classes that the label map does not list are no faults: their images may be background. */
+/* Boxes of classes that the label map does not list are no faults: their images may be
+ * background. */
 static void unlisted_classes_make_background(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* Data sets as exporters lay them out, through det-data: what is read of them and what is said. Each file is as the exporter
- * writes it (Roboflow, CVAT, Label Studio, labelImg, VoTT, keras-retinanet, Ultralytics), but for the size. */
+/* Data sets as exporters lay them out, through det-data: what is read of them and what is said.
+ * Each file is as the exporter writes it (Roboflow, CVAT, Label Studio, labelImg, VoTT,
+ * keras-retinanet, Ultralytics), but for the size. */
 #include "data/xml.h"
 #include "data/yaml.h"
 #include "support/data_files.h"

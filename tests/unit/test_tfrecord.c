@@ -337,7 +337,8 @@ static void messages_name_record_and_byte(void **state)
     close_folder(&f);
 }
 
-/* From memory and from disk: cut anywhere, the whole records before are there, each with its own bytes. */
+/* From memory and from disk: cut anywhere, the whole records before are there, each with its own
+ * bytes. */
 static void records_before_damage_are_read(void **state)
 {
     (void)state;

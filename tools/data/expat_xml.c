@@ -97,7 +97,8 @@ static void XMLCALL on_entity(void *user, const XML_Char *name, int is_parameter
 
 /* --- encodings --- */
 
-/* What the declaration <?xml ... encoding="X"?> says; false: nothing. A name that does not fit is none. */
+/* What the declaration <?xml ... encoding="X"?> says; false: nothing. A name that does not fit is
+ * none. */
 static bool declared_encoding(const char *data, size_t bytes, char encoding[40])
 {
     char head[256];
@@ -123,7 +124,8 @@ static bool declared_encoding(const char *data, size_t bytes, char encoding[40])
     return true;
 }
 
-/* The text as UTF-8: of the encoding that the file declares; where its bytes are not of that, of `encoding` or UTF-8. */
+/* The text as UTF-8: of the encoding that the file declares; where its bytes are not of that, of
+ * `encoding` or UTF-8. */
 static det_status decode(struct det_env *env, const char *name, const void *data, size_t bytes,
                          const char *encoding, struct det_text *text)
 {

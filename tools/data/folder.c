@@ -269,8 +269,8 @@ fail:
     return status;
 }
 
-/* Pascal VOC: the folders that have an Annotations/ with files in it; without any the folder itself, which is read with all
- * below it. */
+/* Pascal VOC: the folders that have an Annotations/ with files in it; without any the folder
+ * itself, which is read with all below it. */
 static det_status voc_roots(struct det_env *env, const struct data_folder *folder,
                             struct det_path_list *roots)
 {
@@ -305,7 +305,8 @@ static int name_rank(const char *path)
                                                                : 2;
 }
 
-/* YOLO: of the files with class names in each folder the best one, which stands for the folders below. */
+/* YOLO: of the files with class names in each folder the best one, which stands for the folders
+ * below. */
 static det_status yolo_roots(struct det_env *env, const struct data_folder *folder,
                              struct det_path_list *roots)
 {

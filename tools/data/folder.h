@@ -1,5 +1,6 @@
-/* folder.h: what the files in a folder are. A file counts for a format when it holds boxes in it: names alone do not tell (a folder of
- * labelImg has a classes.txt beside its XML, and a README in JSON is no COCO). */
+/* folder.h: what the files in a folder are. A file counts for a format when it holds boxes in it:
+ * names alone do not tell (a folder of labelImg has a classes.txt beside its XML, and a README in
+ * JSON is no COCO). */
 #ifndef DET_TOOLS_DATA_FOLDER_H
 #define DET_TOOLS_DATA_FOLDER_H
 
@@ -33,8 +34,8 @@ bool data_folder_holds(const struct data_folder *folder, enum data_format_id for
 /* One of the files. */
 const char *data_folder_example(const struct data_folder *folder, enum data_format_id format);
 
-/* Turns files[format] into what the format's reader takes: the folders of Pascal VOC and YOLO, not every file in them; where no
- * file holds what it should, those that are called so. */
+/* Turns files[format] into what the format's reader takes: the folders of Pascal VOC and YOLO, not
+ * every file in them; where no file holds what it should, those that are called so. */
 det_status data_folder_roots(struct det_env *env, enum data_format_id format,
                              struct data_folder *folder);
 

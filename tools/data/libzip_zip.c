@@ -83,7 +83,8 @@ static det_status open_archive(struct det_env *env, const char *path, void **arc
     int code = 0;
     det_status status = DET_OK;
     *archive = NULL;
-    /* libzip would wait for a FIFO, and makes no file of what is not there only as long as it is told so. */
+    /* libzip would wait for a FIFO, and makes no file of what is not there only as long as it is
+     * told so. */
     if (stat(path, &info) != 0)
         return det_fail(env, DET_STATUS_NOT_FOUND, "%s: there is no such file", path);
     if (!S_ISREG(info.st_mode))

@@ -1,6 +1,7 @@
-/* read_cvat.c: CVAT's XML. "For images" lists every image with its shapes; "for video" lists tracks, whose shapes name their frame:
- * the image of frame 12 is frame_000012 with some extension, as CVAT exports it. Frames without a shape are images without boxes,
- * where their files are there. */
+/* read_cvat.c: CVAT's XML. "For images" lists every image with its shapes; "for video" lists
+ * tracks, whose shapes name their frame: the image of frame 12 is frame_000012 with some extension,
+ * as CVAT exports it. Frames without a shape are images without boxes, where their files are
+ * there. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,7 +320,8 @@ fail:
 
 /* --- the file --- */
 
-/* A file that ends before its end: images before that are whole, but a track may be missing in any frame. */
+/* A file that ends before its end: images before that are whole, but a track may be missing in any
+ * frame. */
 static det_status settle(struct reading *r, det_status status)
 {
     const size_t whole = r->set->image_count - r->first_image - r->in_image;

@@ -167,8 +167,8 @@ static int by_stem(const void *a, const void *b)
     return strcmp(((const struct listed *)a)->stem, ((const struct listed *)b)->stem);
 }
 
-/* The folder that a file's split may be called by: the innermost that is not named for what it holds. *length: of its name, 0:
- * none below the root. */
+/* The folder that a file's split may be called by: the innermost that is not named for what it
+ * holds. *length: of its name, 0: none below the root. */
 static const char *split_folder(const struct reading *r, const char *base, size_t *length)
 {
     static const char *const plain[] = {"Annotations", "annotations", "labels",    "xml",
@@ -286,7 +286,8 @@ static det_status visit(struct det_env *env, void *user, const char *path)
 
 /* --- ImageSets/Main --- */
 
-/* "NAME 1", "NAME 0" or "NAME -1" says whether a class is in the image: such a list is of a class. */
+/* "NAME 1", "NAME 0" or "NAME -1" says whether a class is in the image: such a list is of a
+ * class. */
 static bool lists_a_class(const char *text)
 {
     char line[300];

@@ -1,6 +1,6 @@
-/* read_yolo.c: see readers.h: lists of images, class names and label files. The ways of saying where they are (yolo_layout.c)
- * become a list of splits with image paths; from there on all are the same. Label files without an image are read too: their images
- * may be elsewhere. */
+/* read_yolo.c: see readers.h: lists of images, class names and label files. The ways of saying
+ * where they are (yolo_layout.c) become a list of splits with image paths; from there on all are
+ * the same. Label files without an image are read too: their images may be elsewhere. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -216,7 +216,8 @@ static bool looks_like_labels(char *text)
     return count >= 5;
 }
 
-/* A .txt file that no image has asked for: its image is elsewhere. Beside images other texts lie about. */
+/* A .txt file that no image has asked for: its image is elsewhere. Beside images other texts lie
+ * about. */
 static det_status add_lone_labels(struct det_env *env, struct reading *r, const char *path)
 {
     const char *name = name_in_part(r, path);
@@ -274,8 +275,8 @@ fail:
     return status;
 }
 
-/* The part of a listed path that tells images apart: behind images/ or CVAT's obj_train_data/ in the set's folder; the file's name
- * where it lies elsewhere. */
+/* The part of a listed path that tells images apart: behind images/ or CVAT's obj_train_data/ in
+ * the set's folder; the file's name where it lies elsewhere. */
 static const char *name_in_set(const struct reading *r, const char *path)
 {
     const size_t length = strlen(r->layout->root);

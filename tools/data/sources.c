@@ -94,7 +94,8 @@ fail:
 
 /* --- label map --- */
 
-/* label_map.pbtxt in a folder; else NAME_label_map.pbtxt beside NAME.tfrecord, as Roboflow writes it. */
+/* label_map.pbtxt in a folder; else NAME_label_map.pbtxt beside NAME.tfrecord, as Roboflow writes
+ * it. */
 static det_status look_for_map(struct data_job *job, const char *folder)
 {
     static const char own[] = "label_map.pbtxt", end[] = "_label_map.pbtxt";
@@ -126,7 +127,8 @@ fail:
     return status;
 }
 
-/* Without --label_map: the one that lies with the first source, or in its train/, if there is one. */
+/* Without --label_map: the one that lies with the first source, or in its train/, if there is
+ * one. */
 static det_status find_label_map(struct data_job *job)
 {
     struct det_env *env = job->env;

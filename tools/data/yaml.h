@@ -1,5 +1,5 @@
-/* yaml.h: the top of a YAML file as a row of calls, for the data.yaml of YOLO. libyaml does it (libyaml_yaml.c); a build without
- * it has none_yaml.c, which says so. */
+/* yaml.h: the top of a YAML file as a row of calls, for the data.yaml of YOLO. libyaml does it
+ * (libyaml_yaml.c); a build without it has none_yaml.c, which says so. */
 #ifndef DET_TOOLS_DATA_YAML_H
 #define DET_TOOLS_DATA_YAML_H
 
@@ -10,8 +10,9 @@ struct yaml_handlers {
     void *user;
     /* A key of the top mapping; again when the file has it twice: then the last counts. */
     det_status (*key)(void *user, const char *key);
-    /* A scalar that is the key's value, or one of its list ("- a", "[a]"), or of its mapping ("0: a", "{0: a}"), whose key
-     * is `inner`; else `inner` is NULL. Anything deeper is left out. */
+    /* A scalar that is the key's value, or one of its list ("- a", "[a]"), or of its mapping
+     * ("0: a", "{0: a}"), whose key is `inner`; else `inner` is NULL. Anything deeper is left out.
+     */
     det_status (*value)(void *user, const char *inner, const char *value, uint32_t line);
 };
 

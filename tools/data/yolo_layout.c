@@ -87,7 +87,8 @@ fail:
     return status;
 }
 
-/* Where nothing says where the images are: images/train, train/images, train, ...; else images; else the folder. */
+/* Where nothing says where the images are: images/train, train/images, train, ...; else images;
+ * else the folder. */
 static det_status add_usual(struct det_env *env, const struct det_read_settings *settings,
                             struct yolo_layout *layout)
 {
