@@ -109,6 +109,8 @@ static void damage(struct packed *entry, unsigned index, enum zip_fault fault, u
         entry->bytes += 5;
     if (fault == ZIP_BOMB && index == 0)
         entry->bytes = 0xf0000000u;
+    if (fault == ZIP_BOMBS)
+        entry->bytes = 60 << 20;
     if (fault == ZIP_OVERLAPPING)
         entry->packed = file_bytes;
 }

@@ -23,7 +23,8 @@ enum zip_fault {
     ZIP_UNKNOWN_METHOD,
     ZIP_WRONG_CRC,
     ZIP_TOO_SHORT,   /* the first entry has fewer bytes than it says */
-    ZIP_BOMB,        /* it claims 8 GiB */
+    ZIP_BOMB,        /* it claims 3.75 GiB */
+    ZIP_BOMBS,       /* each claims 60 MiB */
     ZIP_OVERLAPPING, /* all entries claim the whole file */
     ZIP_CUT,         /* the directory is cut off */
 };

@@ -627,6 +627,32 @@ static void splits_are_even_and_keep_duplicates_together(void **state)
     test_env_check(&t);
 }
 
+/* --- names --- */
+
+/* tf.Examples and label maps may hold any bytes. */
+static void classes_become_utf8(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_annotations set;
+    char *names[] = {"cat", "caf\xe9"};
+    const struct det_label_map map = {.count = 2, .names = names};
+    int32_t index = -1;
+    test_env_init(&t);
+    assert_ok(&t.env, det_annotations_init(&t.env, &set, &map));
+    assert_string_equal(set.classes.paths[1], "caf%E9");
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe9", &index));
+    assert_int_equal(index, 1);
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe8", &index));
+    assert_int_equal(index, DET_CLASS_UNLISTED);
+    det_annotations_free(&t.env, &set);
+    assert_ok(&t.env, det_annotations_init(&t.env, &set, NULL));
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe9", &index));
+    assert_string_equal(set.classes.paths[index], "caf%E9");
+    det_annotations_free(&t.env, &set);
+    test_env_check(&t);
+}
+
 /* --- the readers' own rules --- */
 
 struct lines {
@@ -848,6 +874,7 @@ int test_convert(void)
         cmocka_unit_test(exif_orientation_is_found_and_undone),
         cmocka_unit_test(exif_rotation_is_baked_in),
         cmocka_unit_test(splits_are_even_and_keep_duplicates_together),
+        cmocka_unit_test(classes_become_utf8),
         cmocka_unit_test(numbers_are_read_without_a_locale),
         cmocka_unit_test(mistakes_in_texts_are_named_by_line),
         cmocka_unit_test(statistics_count),

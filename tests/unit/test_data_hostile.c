@@ -437,6 +437,52 @@ static void unlisted_classes_make_background(void **state)
     test_remove_tree(folder);
 }
 
+/* Of one picture under several names the one with the most boxes stays. */
+static void equal_pictures_keep_the_most_boxes(void **state)
+{
+    (void)state;
+    static char out[100000];
+    char folder[256], first[300];
+    test_make_directory(folder, "equal");
+    snprintf(first, sizeof first, "@%s/a.jpg", folder);
+    const struct data_file files[] = {
+        {"a.jpg", NULL},
+        {"b.jpg", first},
+        {"c.jpg", first},
+        {"a.csv", HEAD "a.jpg,cat,1,2,30,20,\nb.jpg,cat,1,2,30,20,\nb.jpg,cat,5,5,9,9,\n"
+                       "c.jpg,cat,1,2,30,20,\n"},
+        {NULL, NULL}};
+    data_files_write(folder, files);
+    assert_int_equal(run_tool(out, sizeof out, "det-data convert %s --fix --to csv --output %s/o",
+                              folder, folder),
+                     0);
+    assert_contains(out, "2 images dropped (missing, damaged or there twice)");
+    assert_contains(out, "1 images, 2 boxes in 1 classes");
+    test_remove_tree(folder);
+}
+
+/* A link to a folder above, as data sets assembled from others have them. */
+static void links_lead_in_no_circle(void **state)
+{
+    (void)state;
+    static const struct data_file files[] = {
+        {"Annotations/a.xml",
+         "<annotation><filename>a.jpg</filename>" OBJECT("1", "cat") "</annotation>"},
+        {"JPEGImages/a.jpg", NULL},
+        {NULL, NULL}};
+    static char out[100000];
+    char folder[256], path[300];
+    if (!is_built(xml_about()))
+        return;
+    test_make_directory(folder, "circle");
+    data_files_write(folder, files);
+    snprintf(path, sizeof path, "%s/Annotations/all", folder);
+    assert_int_equal(symlink("..", path), 0);
+    assert_int_equal(run_tool(out, sizeof out, "det-data check %s", folder), 0);
+    assert_contains(out, "0 errors, 0 warnings in 1 images with 1 boxes");
+    test_remove_tree(folder);
+}
+
 int test_data_hostile(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +495,8 @@ int test_data_hostile(void)
         cmocka_unit_test(records_before_damage_are_kept),
         cmocka_unit_test(what_was_not_read_is_not_dropped),
         cmocka_unit_test(unlisted_classes_make_background),
+        cmocka_unit_test(equal_pictures_keep_the_most_boxes),
+        cmocka_unit_test(links_lead_in_no_circle),
     };
     return cmocka_run_group_tests_name("data_hostile", tests, NULL, NULL);
 }

@@ -17,6 +17,8 @@ static const struct data_file yolo[] = {
     {"valid/images/b.jpg", NULL},
     {"valid/labels/b.txt", "0 .5 .5 .4 .4\n"},
     {"README.roboflow.txt", "x"},
+    {"__MACOSX/train/images/._a.jpg", "Mac OS X"},
+    {"train/images/.DS_Store", "Mac OS X"},
     {NULL, NULL},
 };
 
@@ -141,6 +143,16 @@ static void what_is_no_sound_archive_is_refused(void **state)
         if (status != 1 || strstr(out, cases[i].says) == NULL)
             fail_msg("case %zu: status %d, \"%s\" is not in:\n%s", i, status, cases[i].says, out);
     }
+    /* Each entry claims no more than may be, all of them do. */
+    struct data_file many[21] = {{NULL, NULL}};
+    char names[20][8];
+    for (int i = 0; i < 20; i++) {
+        snprintf(names[i], sizeof names[i], "%d.txt", i);
+        many[i] = (struct data_file){names[i], "x"};
+    }
+    data_files_zip(path, "", many, ZIP_BOMBS);
+    assert_int_equal(run_tool(out, sizeof out, "det-data check %s", path), 1);
+    assert_contains(out, "bytes claim to inflate to 1258291200: refused");
     /* Two entries with one name. */
     const struct data_file twice[] = {csv[0], csv[1], csv[1], {NULL, NULL}};
     data_files_zip(path, "", twice, ZIP_SOUND);
