@@ -18,7 +18,7 @@ static const struct data_file yolo[] = {
     {"valid/labels/b.txt", "0 .5 .5 .4 .4\n"},
     {"README.roboflow.txt", "x"},
     {"__MACOSX/train/images/._a.jpg", "Mac OS X"},
-    {"train/images/.DS_Store", "Mac OS X"},
+    {"train/images/._a.jpg", "Mac OS X"},
     {NULL, NULL},
 };
 
