@@ -46,6 +46,7 @@ CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMI
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lcjson -lz -lm -lpthread
+include image.mk
 
 # One file per instruction set: its name ends with it, and only that file is compiled for it.
 ISA_avx2   := -mavx2 -mfma
@@ -53,7 +54,7 @@ ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
-LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/%,$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
+LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
 CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
@@ -96,6 +97,7 @@ endif
 all: lib tools examples ## build the library, tools and examples (the default)
 	@printf '%s\n' "$(VIDEO_TEXT)"
 	@printf '%s\n' "$(DATA_TEXT)"
+	@printf '%s\n' "$(IMAGE_TEXT)"
 	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
 
@@ -236,7 +238,7 @@ format: ## rewrite the sources in the committed style
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT),$(C_FILES))))
+TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT),$(C_FILES))))
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<

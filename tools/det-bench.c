@@ -282,6 +282,7 @@ int main(int argc, char **argv)
         {"threshold", OPTION_DOUBLE, &b.threshold, "X", "lowest score of a detection"},
         {"json", OPTION_STRING, &b.json, "FILE",
          "writes the figures as one JSON object; -: on stdout instead of the table"},
+        TOOL_IMAGE_OPTIONS(&b.tool),
         TOOL_OPTIONS(&b.tool),
         {0}};
     struct options options = {

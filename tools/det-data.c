@@ -138,6 +138,7 @@ int main(int argc, char **argv)
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
+        TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),
         TOOL_LOG_OPTIONS(&job.tool),
         {0},

@@ -1,5 +1,6 @@
 /* det-detect: detects in images, videos, cameras and streams; results as files, annotated pictures and videos. */
 #include <stdint.h>
+#include <string.h>
 
 #include "detect/job.h"
 
@@ -18,13 +19,15 @@ static int check(const struct options *options, const struct job_options *job)
     if (job->mjpeg < 0 || job->mjpeg > 65535)
         return options_error(options, "--mjpeg: got %lld, expected a port, 1 to 65535",
                              (long long)job->mjpeg);
+    if (strcmp(job->exif, "apply") != 0 && strcmp(job->exif, "ignore") != 0)
+        return options_error(options, "--exif: got \"%s\", expected apply or ignore", job->exif);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct tool tool = TOOL_INIT("det-detect");
-    struct job_options job = {0};
+    struct job_options job = {.exif = "apply"};
     const struct option table[] = {
         {"video", OPTION_LIST, &job.videos, "VIDEO",
          "a video file, v4l2:/dev/video0, rtsp:// or http:// URL, - for standard input; may be "
@@ -71,11 +74,15 @@ int main(int argc, char **argv)
          "decode large JPEGs at a part of their size, never below the network's input: quicker, "
          "but not "
          "TensorFlow's pixels; not where annotated pictures are written"},
+        {"exif", OPTION_STRING, &job.exif, "HOW",
+         "pictures that a camera has marked as lying: apply (turned upright, as viewers show them) "
+         "or ignore (the pixels as stored)"},
         {"max", OPTION_INT, &job.max, "N",
          "most detections per image, 0: as the model's config says"},
         {"workers", OPTION_INT, &job.workers, "N",
          "frames in the network at a time, one thread each; 0: as many as threads, 1 with --live"},
         {"quiet", OPTION_FLAG, &job.quiet, NULL, "no progress and no summary, only errors"},
+        TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
     };
@@ -83,7 +90,8 @@ int main(int argc, char **argv)
         .program = "det-detect",
         .usage = "MODEL.det INPUT ...",
         .description =
-            "Detects objects in images (JPEG, PNG), folders, patterns, videos, cameras and "
+            "Detects objects in images (JPEG, PNG, BMP, GIF, WebP), folders, patterns, videos, "
+            "cameras and "
             "streams.\n"
             "Results of images go to standard output as JSON lines, a video becomes "
             "NAME_detected.mp4, unless options say otherwise.\n"

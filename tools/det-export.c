@@ -10,6 +10,8 @@
 
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *output;
+    struct option_list recalibrate, images;
+    int64_t recalibrate_images;
     bool weights;
 };
 
@@ -58,6 +60,51 @@ static int copy_config(struct tool *tool, const char *from, const char *to)
     return tool_error(tool, "%s: cannot copy to %s", from, to);
 }
 
+static int recalibrating(void *tool, int64_t done, int64_t total)
+{
+    tool_progress(tool, "recalibrating %lld/%lld", (long long)done, (long long)total);
+    return tool_interrupted();
+}
+
+/* Puts a model with new statistics in the place of *model. */
+static det_status recalibrate(struct tool *tool, const struct arguments *a,
+                              const det_pipeline_config *config, det_model **model)
+{
+    det_recalibration_settings settings;
+    det_model *recalibrated = NULL;
+    det_recalibration_settings_default(&settings);
+    settings.records = a->recalibrate.values;
+    settings.record_count = a->recalibrate.count;
+    settings.image_dirs = a->images.values;
+    settings.image_dir_count = a->images.count;
+    settings.images = a->recalibrate_images;
+    settings.progress = recalibrating;
+    settings.progress_user = tool;
+    const det_status status =
+        det_model_recalibrate(tool->context, config, *model, &settings, &recalibrated);
+    tool_progress_clear(tool);
+    if (status != DET_OK)
+        return status;
+    tool_log(tool, DET_LOG_INFO, "batch norm statistics taken anew over %lld pictures",
+             (long long)det_model_recalibrated_images(recalibrated));
+    det_model_destroy(model);
+    *model = recalibrated;
+    return DET_OK;
+}
+
+/* What an export of moving averages would lose. */
+static void advise(struct tool *tool, const det_model *model)
+{
+    const det_decay_advice advice = det_model_decay_advice(model);
+    if (advice.warn)
+        tool_log(tool, DET_LOG_WARNING,
+                 "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms "
+                 "began with after %lld steps: the exported model is worse than the trained one; "
+                 "--recalibrate TRAIN_RECORDS takes them anew; a training with decay: %g would not "
+                 "need it",
+                 advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
+}
+
 static int export_model(struct tool *tool, const struct arguments *a)
 {
     det_pipeline_config *config = NULL;
@@ -73,6 +120,10 @@ static int export_model(struct tool *tool, const struct arguments *a)
         status = det_checkpoint_find(tool->context, source, &from);
     if (status == DET_OK)
         status = det_model_load_checkpoint(tool->context, config, from.path, &model);
+    if (status == DET_OK && a->recalibrate.count > 0)
+        status = recalibrate(tool, a, config, &model);
+    if (status == DET_OK && !a->weights)
+        advise(tool, model);
     if (status == DET_OK)
         status = a->weights ? det_model_save_half(tool->context, model, model_path)
                             : det_model_export(tool->context, model, model_path);
@@ -96,7 +147,7 @@ static int export_model(struct tool *tool, const struct arguments *a)
 int main(int argc, char **argv)
 {
     struct tool tool = TOOL_INIT("det-export");
-    struct arguments a = {0};
+    struct arguments a = {.recalibrate_images = DET_RECALIBRATION_IMAGES};
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
         {"trained_checkpoint_dir", OPTION_STRING, &a.checkpoint_dir, "DIR",
@@ -105,6 +156,15 @@ int main(int argc, char **argv)
          "export this .det checkpoint or TensorFlow prefix instead"},
         {"weights", OPTION_FLAG, &a.weights, NULL,
          "write training weights in half precision instead, to fine-tune from"},
+        {"recalibrate", OPTION_LIST, &a.recalibrate, "RECORDS",
+         "take the batch norms' statistics anew over the pictures of these training records: after "
+         "a short training the moving averages are not what the network was trained with; may be "
+         "repeated. det-train does it at the end of a run"},
+        {"recalibrate_images", OPTION_INT, &a.recalibrate_images, "N",
+         "pictures of --recalibrate, 0: all"},
+        {"images", OPTION_LIST, &a.images, "DIR",
+         "folder of the image files, for records of --recalibrate without image/encoded; may be "
+         "repeated"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "model.det and pipeline.config are written there"},
         TOOL_OPTIONS(&tool),
@@ -123,7 +183,13 @@ int main(int argc, char **argv)
         (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
         result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
                                          "--trained_checkpoint_dir and --checkpoint are needed");
+    else if (a.weights && a.recalibrate.count > 0)
+        result = options_error(&options, "--recalibrate is for the exported form, --weights writes "
+                                         "the training's");
+    else if (a.recalibrate_images < 0)
+        result = options_error(&options, "--recalibrate_images: expected at least 0");
     else if (tool_open(&tool, &result)) {
+        tool_catch_signals(NULL);
         result = export_model(&tool, &a);
         tool_close(&tool);
     }

@@ -5,6 +5,7 @@
 
 #include "common/options.h"
 #include "common/tool.h"
+#include "data/image_codec.h"
 #include "det/det.h"
 #include "video/video.h"
 
@@ -48,6 +49,9 @@ static void describe_build(struct tool *tool)
     printf("libdet %s, licence Apache-2.0\n", det_version_string());
     printf("device: %s\n", det_context_device(tool->context));
     printf("backends in this build: %s\n", det_backends());
+    printf("pictures: %s%s%s\n", det_image_formats(),
+           det_webp_missing() != NULL ? "; no WebP: " : "",
+           det_webp_missing() != NULL ? det_webp_missing() : "");
     printf("video: %s\n", video_about());
     describe_cpu(tool);
 }
@@ -63,6 +67,9 @@ static int describe_model(struct tool *tool, const char *path)
     printf("  input %d x %d, %d anchors, %lld weights, step %lld\n", det_model_input_height(model),
            det_model_input_width(model), det_model_anchor_count(model),
            (long long)det_model_parameter_count(model), (long long)det_model_step(model));
+    if (det_model_recalibrated_images(model) > 0)
+        printf("  batch norm statistics taken anew over %lld pictures\n",
+               (long long)det_model_recalibrated_images(model));
     printf("  %d classes:", det_model_class_count(model));
     for (int32_t id = 1; id <= det_model_class_count(model); id++)
         printf(" %d %s%s", id, det_model_class_name(model, id),

@@ -12,6 +12,7 @@ int main(int argc, char **argv)
     const struct option table[] = {
         {"output", OPTION_STRING, &output, "FILE",
          "the page; not given: report.html in the folder"},
+        TOOL_IMAGE_OPTIONS(&tool),
         TOOL_LOG_OPTIONS(&tool),
         {0},
     };

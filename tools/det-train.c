@@ -11,10 +11,10 @@ struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
     const char *keep_best, *batch_size, *replay;
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
-    int64_t eval_every, eval_max_images, patience, accumulate;
+    int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
     struct option_list images;
-    bool resume, summaries, moving_statistics, scale_lr, fast_decode;
+    bool resume, summaries, eval_api, scale_lr, fast_decode;
 };
 
 static int after_step(void *user, const det_step_report *report)
@@ -77,7 +77,6 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->evaluation.image_dirs = a->images.values;
     settings->evaluation.image_dir_count = a->images.count;
     settings->evaluation.max_images = a->eval_max_images;
-    settings->evaluation.moving_statistics = a->moving_statistics;
     settings->evaluation.progress = progress_evaluating;
     settings->evaluation.progress_user = tool;
     settings->keep_best = a->keep_best;
@@ -85,6 +84,8 @@ static void trainer_settings(struct tool *tool, const struct arguments *a,
     settings->min_delta = a->min_delta;
     settings->summary_every_steps = a->summaries ? a->log_every : 0;
     settings->picture_every_steps = a->pictures_every;
+    settings->recalibrate_images = a->recalibrate_images;
+    settings->api_evaluation = a->eval_api;
 }
 
 /* 0 when all was finite this time. */
@@ -167,6 +168,8 @@ int main(int argc, char **argv)
         .pictures_every = 1000,
         .resume = true,
         .summaries = true,
+        .eval_api = true,
+        .recalibrate_images = DET_RECALIBRATION_IMAGES,
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
@@ -213,8 +216,12 @@ int main(int argc, char **argv)
          "not"},
         {"eval_max_images", OPTION_INT, &a.eval_max_images, "N",
          "evaluate on the first N images, 0: all"},
-        {"moving_statistics", OPTION_FLAG, &a.moving_statistics, NULL,
-         "evaluate as the exported model will run: see det-eval"},
+        {"eval_api", OPTION_FLAG, &a.eval_api, NULL,
+         "evaluate as the API does too, not only as the exported model will run: see det-eval "
+         "--form"},
+        {"recalibrate_images", OPTION_INT, &a.recalibrate_images, "N",
+         "training pictures over which the exported form's batch norm statistics are taken anew, "
+         "before evaluations and after the last step; 0: its are the moving averages"},
         {"keep_best", OPTION_STRING, &a.keep_best, "METRIC",
          "figure by which the checkpoint in MODEL_DIR/best is chosen: mAP (if not given), "
          "mAP@.50IOU, AR@100, total_loss, ..."},
@@ -223,6 +230,7 @@ int main(int argc, char **argv)
         {"min_delta", OPTION_DOUBLE, &a.min_delta, "D", "a gain is more than this"},
         {"resume", OPTION_FLAG, &a.resume, NULL,
          "go on from the newest checkpoint in model_dir; --noresume starts anew"},
+        TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
     };

@@ -47,9 +47,10 @@ struct det_device_settings {
     const struct det_ops *ops; /* CPU operations */
 };
 
-struct det_device; /* a backend's own */
-struct det_step;   /* one training step, ready to run */
-struct det_runner; /* inference, ready to run */
+struct det_device;   /* a backend's own */
+struct det_step;     /* one training step, ready to run */
+struct det_runner;   /* inference, ready to run */
+struct det_measurer; /* statistics of batches for batch norms, ready to run */
 
 struct det_runner_settings {
     const struct det_model_spec *spec;
@@ -120,6 +121,9 @@ struct det_backend {
     /* Of the last run, until the next begins; belongs to the runner. NON_FINITE when the image's outputs are not finite. */
     det_status (*runner_detections)(struct det_env *env, struct det_runner *runner, int32_t index,
                                     const struct det_detections **detections);
+    /* Of the last run: the highest score of an image and its class, above the threshold or not. NON_FINITE as above. */
+    det_status (*runner_top_score)(struct det_env *env, struct det_runner *runner, int32_t index,
+                                   float *score, int32_t *class_index);
     /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate`. */
     det_status (*runner_outputs)(struct det_env *env, struct det_runner *runner,
                                  const float **logits, const float **encodings);
@@ -127,6 +131,21 @@ struct det_backend {
      * the network's. */
     void (*runner_times)(const struct det_runner *runner, uint64_t ns[3]);
     size_t (*runner_bytes)(const struct det_runner *runner);
+
+    /* A training graph forward only, each batch norm with the batch's own statistics, which are what is wanted. `params` are
+     * copied to the device; the CPU may borrow them. `idle`: NULL, or a step for this graph in mode TRAIN that is not under
+     * way while the measurer lives: where memory is shared with the host its own serves for both, and `batch` must be the
+     * step's. */
+    det_status (*measurer_create)(struct det_env *env, struct det_device *device,
+                                  const struct det_graph *graph, const float *params, int32_t batch,
+                                  struct det_step *idle, struct det_measurer **measurer);
+    void (*measurer_destroy)(struct det_env *env, struct det_measurer **measurer);
+    /* Float pixels [batch, height, width, 3] of 0..255 already resized; waits for the end. */
+    det_status (*measurer_run)(struct det_env *env, struct det_measurer *measurer,
+                               const float *images, int32_t height, int32_t width);
+    /* Of the last run, until the next: mean and variance [c] over the batch of what batch norm `op` of the graph normalised. */
+    void (*measurer_statistics)(const struct det_measurer *measurer, int32_t op, const float **mean,
+                                const float **variance);
 };
 
 /* A run from begin to end. */

@@ -36,6 +36,8 @@ void det_context_settings_default(det_context_settings *settings)
         .cpu = "auto",
         .device = "auto",
         .precision = "auto",
+        .max_image_pixels = DET_DEFAULT_IMAGE_PIXELS,
+        .max_jpeg_scans = DET_DEFAULT_JPEG_SCANS,
     };
 }
 
@@ -118,6 +120,8 @@ det_status det_context_create(det_context **out, const det_context_settings *set
         settings = &defaults;
     if (settings->struct_size != sizeof *settings)
         return DET_STATUS_INVALID_ARGUMENT;
+    if (settings->max_image_pixels > DET_MOST_IMAGE_PIXELS || settings->max_jpeg_scans < 0)
+        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env env;
     det_env_default(&env);
     if (settings->allocator.allocate != NULL) {
@@ -126,6 +130,10 @@ det_status det_context_create(det_context **out, const det_context_settings *set
         env.allocator = settings->allocator;
     }
     env.logger = settings->logger;
+    if (settings->max_image_pixels > 0)
+        env.limits.max_image_pixels = settings->max_image_pixels;
+    if (settings->max_jpeg_scans > 0)
+        env.limits.max_jpeg_scans = settings->max_jpeg_scans;
     det_context *context = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(&env, &context, 1, sizeof *context, "context"));

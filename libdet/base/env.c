@@ -36,12 +36,15 @@ void det_env_default(struct det_env *env)
 {
     *env = (struct det_env){
         .allocator = {.allocate = default_allocate, .release = default_release},
+        .limits = {.max_image_pixels = DET_DEFAULT_IMAGE_PIXELS,
+                   .max_jpeg_scans = DET_DEFAULT_JPEG_SCANS},
     };
 }
 
 void det_env_fork(struct det_env *env, const struct det_env *from)
 {
-    *env = (struct det_env){.allocator = from->allocator, .logger = from->logger};
+    *env = (struct det_env){
+        .allocator = from->allocator, .logger = from->logger, .limits = from->limits};
 }
 
 void det_env_adopt_error(struct det_env *env, const struct det_env *from)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "det/context.h"
 #include "det/status.h"
 
@@ -19,15 +20,16 @@
 struct det_env {
     det_allocator allocator;
     det_logger logger;
+    struct det_limits limits;
     char error[DET_ERROR_BYTES];
 };
 
 #define DET_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
-/* An env with the C library's allocator and no logger. */
+/* An env with the C library's allocator, no logger and the default limits. */
 void det_env_default(struct det_env *env);
 
-/* A worker's env: same allocator and logger as `from`, an error buffer of its own. */
+/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own. */
 void det_env_fork(struct det_env *env, const struct det_env *from);
 void det_env_adopt_error(struct det_env *env, const struct det_env *from);
 

@@ -91,8 +91,7 @@ static det_status write_image(struct det_env *env, const struct det_write_settin
     det_status status = DET_OK;
     const char *name = image->name != NULL ? image->name : "";
     struct det_example e = {
-        .format = bytes_of(
-            image->kind == DET_IMAGE_JPEG ? "jpeg" : det_image_kind_extension(image->kind) + 1),
+        .format = bytes_of(det_written_kind(image, true) == DET_IMAGE_PNG ? "png" : "jpeg"),
         .filename = bytes_of(name),
         .source_id = bytes_of(image->source_id != NULL ? image->source_id : name),
         .height = image->height_px,
@@ -101,7 +100,7 @@ static det_status write_image(struct det_env *env, const struct det_write_settin
     DET_TRY(reserve(env, lists, image->object_count));
     fill(set, image, lists, &e);
     if (!settings->without_images) {
-        DET_TRY(det_written_image_open(env, set, image, &written));
+        DET_TRY(det_written_image_open(env, set, image, true, &written));
         e.encoded = (struct det_bytes){written.data, written.bytes};
         if (written.encoded)
             counts->encoded++;

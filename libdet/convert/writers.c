@@ -89,8 +89,14 @@ fail:
 
 /* --- images --- */
 
-static det_status encode_turned(struct det_env *env, const struct det_labelled_image *image,
-                                struct det_written_image *written)
+enum det_image_kind det_written_kind(const struct det_labelled_image *image, bool in_record)
+{
+    const bool encodable = image->kind == DET_IMAGE_JPEG || image->kind == DET_IMAGE_PNG;
+    return encodable || (image->turn == 1 && !in_record) ? image->kind : DET_IMAGE_PNG;
+}
+
+static det_status encode(struct det_env *env, const struct det_labelled_image *image,
+                         enum det_image_kind kind, struct det_written_image *written)
 {
     struct det_image pixels = {0};
     det_status status = DET_OK;
@@ -98,7 +104,7 @@ static det_status encode_turned(struct det_env *env, const struct det_labelled_i
         det_image_decode(env, image->where, written->source.data, written->source.bytes, &pixels));
     DET_TRY(det_exif_turn(env, &pixels, image->turn));
     DET_TRY(
-        image->kind == DET_IMAGE_PNG
+        kind == DET_IMAGE_PNG
             ? det_image_encode_png(env, &pixels, &written->own, &written->bytes)
             : det_image_encode_jpeg(env, &pixels, JPEG_QUALITY, &written->own, &written->bytes));
     written->encoded = true;
@@ -108,18 +114,20 @@ fail:
 }
 
 det_status det_written_image_open(struct det_env *env, const struct det_annotations *set,
-                                  const struct det_labelled_image *image,
+                                  const struct det_labelled_image *image, bool in_record,
                                   struct det_written_image *written)
 {
+    const enum det_image_kind kind = det_written_kind(image, in_record);
     det_status status = DET_OK;
     size_t at = 0;
     *written = (struct det_written_image){0};
     DET_TRY_RETURN(det_image_bytes_open(env, set, image, &written->source));
     const uint8_t *data = written->source.data;
     written->bytes = written->source.bytes;
-    if (image->turn != 1) {
-        DET_TRY(encode_turned(env, image, written));
-    } else if (det_exif_orientation(data, written->source.bytes, &at) != 1 && at != 0) {
+    const bool tagged = det_exif_orientation(data, written->source.bytes, &at) != 1;
+    if (image->turn != 1 || kind != image->kind || (tagged && at == 0)) {
+        DET_TRY(encode(env, image, kind, written));
+    } else if (tagged) {
         DET_TRY(det_alloc_raw(env, &written->own, written->source.bytes, 1, "image"));
         memcpy(written->own, data, written->source.bytes);
         written->own[at] = 1;
@@ -151,7 +159,7 @@ det_status det_write_image_file(struct det_env *env, const struct det_write_sett
     DET_TRY(det_path_join(env, &directory, settings->directory, folder));
     DET_TRY(det_make_directories(env, directory));
     DET_TRY(det_path_join(env, &path, directory, name));
-    DET_TRY(det_written_image_open(env, set, image, &written));
+    DET_TRY(det_written_image_open(env, set, image, false, &written));
     DET_TRY(det_write_file(env, path, written.data, written.bytes));
     if (written.encoded)
         counts->encoded++;
@@ -169,12 +177,10 @@ fail:
 /* The source's extension where it is right, so that a data set keeps its names. */
 static const char *extension_of(const struct det_labelled_image *image, const char *present)
 {
-    const char *usual = det_image_kind_extension(image->kind);
-    if (present == NULL)
-        return usual;
-    const bool is_right = strcasecmp(present, usual) == 0 ||
-                          (image->kind == DET_IMAGE_JPEG && strcasecmp(present, ".jpeg") == 0);
-    return is_right ? present : usual;
+    const enum det_image_kind kind = det_written_kind(image, false);
+    return present != NULL && det_image_kind_of_name(present) == kind
+               ? present
+               : det_image_kind_extension(kind);
 }
 
 static det_status write_name(struct det_env *env, struct det_name_set *taken,

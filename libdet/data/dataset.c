@@ -250,7 +250,8 @@ static det_status add_record(struct det_env *env, struct opening *o, size_t inde
         enum det_image_kind kind;
         DET_TRY(det_image_sniff(env, name, example.encoded.data, example.encoded.bytes, &kind));
     }
-    DET_TRY(add_objects(env, o, &example, entry));
+    if (!o->settings->images_only)
+        DET_TRY(add_objects(env, o, &example, entry));
 fail:
     det_example_free(env, &example);
     return status;
@@ -295,7 +296,11 @@ det_status det_dataset_open(struct det_env *env, const struct det_dataset_settin
     }
     dataset->counts.files = dataset->records.file_count;
     dataset->counts.images = dataset->count;
-    log_counts(env, role, &dataset->counts);
+    if (settings->images_only)
+        det_log(env, DET_LOG_INFO, "%s: %zu images, %zu files", role, dataset->counts.images,
+                dataset->counts.files);
+    else
+        log_counts(env, role, &dataset->counts);
     return DET_OK;
 fail:
     det_dataset_close(env, dataset);

@@ -34,6 +34,7 @@ struct det_dataset_settings {
     size_t image_dir_count;
     enum det_box_policy box_policy;
     bool drop_unknown_classes; /* else an error */
+    bool images_only;          /* objects are not looked at, no image has any */
 };
 
 struct det_dataset_counts {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/io.h"
 
 enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, ENTRY_BYTES = 12 };
 
@@ -46,12 +46,15 @@ static size_t find_tag(struct tiff *t)
     return 0;
 }
 
-int det_exif_orientation(const uint8_t *data, size_t bytes, size_t *value_at)
+/* The TIFF block of one EXIF block, which some writers begin as in a JPEG. */
+static struct tiff tiff_of(const uint8_t *data, size_t at, size_t bytes)
 {
-    if (value_at != NULL)
-        *value_at = 0;
-    if (bytes < 4 || data[0] != 0xff || data[1] != 0xd8)
-        return 1;
+    const size_t head = bytes >= 6 && memcmp(data + at, "Exif\0\0", 6) == 0 ? 6 : 0;
+    return (struct tiff){.data = data + at + head, .bytes = bytes - head};
+}
+
+static struct tiff find_in_jpeg(const uint8_t *data, size_t bytes)
+{
     size_t at = 2;
     while (bytes - at >= 4 && data[at] == 0xff) {
         const int marker = data[at + 1];
@@ -60,23 +63,70 @@ int det_exif_orientation(const uint8_t *data, size_t bytes, size_t *value_at)
             continue;
         }
         if (marker == 0xda || marker == 0xd9) /* pixels, or the end */
-            return 1;
+            break;
         const size_t length = (size_t)data[at + 2] << 8 | data[at + 3];
         if (length < 2 || length > bytes - at - 2)
-            return 1;
-        if (marker == 0xe1 && length >= 8 && memcmp(data + at + 4, "Exif\0\0", 6) == 0) {
-            struct tiff tiff = {.data = data + at + 10, .bytes = length - 8};
-            const size_t value = find_tag(&tiff);
-            const uint32_t orientation = value != 0 ? read_u16(&tiff, value) : 1;
-            if (orientation < 1 || orientation > 8)
-                return 1;
-            if (value != 0 && value_at != NULL)
-                *value_at = at + 10 + value + (tiff.big_endian ? 1 : 0);
-            return (int)orientation;
-        }
+            break;
+        if (marker == 0xe1 && length >= 8 && memcmp(data + at + 4, "Exif\0\0", 6) == 0)
+            return tiff_of(data, at + 4, length - 2);
         at += 2 + length;
     }
-    return 1;
+    return (struct tiff){0};
+}
+
+/* Chunks: u32 length, four letters, so many bytes, u32 checksum, all the high byte first. */
+static struct tiff find_in_png(const uint8_t *data, size_t bytes)
+{
+    const struct tiff file = {.data = data, .bytes = bytes, .big_endian = true};
+    for (size_t at = 8; bytes - at >= 12;) {
+        const size_t length = read_u32(&file, at);
+        if (length > bytes - at - 12)
+            break;
+        if (memcmp(data + at + 4, "eXIf", 4) == 0)
+            return tiff_of(data, at + 8, length);
+        at += 12 + length;
+    }
+    return (struct tiff){0};
+}
+
+/* Chunks: four letters, u32 length, so many bytes and one more where that is odd, the low byte first. */
+static struct tiff find_in_webp(const uint8_t *data, size_t bytes)
+{
+    const struct tiff file = {.data = data, .bytes = bytes};
+    for (size_t at = 12; bytes - at >= 8;) {
+        const size_t length = read_u32(&file, at + 4), padded = length + length % 2;
+        if (length > bytes - at - 8)
+            break;
+        if (memcmp(data + at, "EXIF", 4) == 0)
+            return tiff_of(data, at + 8, length);
+        if (padded > bytes - at - 8)
+            break;
+        at += 8 + padded;
+    }
+    return (struct tiff){0};
+}
+
+int det_exif_orientation(const uint8_t *data, size_t bytes, size_t *value_at)
+{
+    struct tiff tiff = {0};
+    bool checked = false; /* a checksum covers the value */
+    if (value_at != NULL)
+        *value_at = 0;
+    if (bytes >= 4 && memcmp(data, "\xff\xd8", 2) == 0) {
+        tiff = find_in_jpeg(data, bytes);
+    } else if (bytes >= 8 && memcmp(data, "\x89PNG", 4) == 0) {
+        tiff = find_in_png(data, bytes);
+        checked = true;
+    } else if (bytes >= 12 && memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0) {
+        tiff = find_in_webp(data, bytes);
+    }
+    const size_t value = find_tag(&tiff);
+    const uint32_t orientation = value != 0 ? read_u16(&tiff, value) : 1;
+    if (orientation < 1 || orientation > 8)
+        return 1;
+    if (value != 0 && value_at != NULL && !checked)
+        *value_at = (size_t)(tiff.data - data) + value + (tiff.big_endian ? 1 : 0);
+    return (int)orientation;
 }
 
 bool det_exif_swaps_sides(int orientation)
@@ -84,38 +134,73 @@ bool det_exif_swaps_sides(int orientation)
     return orientation >= 5;
 }
 
-/* Where the upright pixel (x, y) of a w x h image comes from. */
-static void source_of(int orientation, int32_t w, int32_t h, int32_t x, int32_t y, int32_t *sx,
-                      int32_t *sy)
+void det_exif_turn_into(const struct det_image *from, int orientation, struct det_image *to)
 {
-    const bool swap = det_exif_swaps_sides(orientation);
     /* 2: mirrored, 3: half a turn, 4: flipped; 5 to 8: the same after exchanging the axes */
+    const bool swap = det_exif_swaps_sides(orientation);
     const bool mirror_x =
         orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     const bool mirror_y =
         orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    const int32_t u = swap ? y : x, v = swap ? x : y;
-    *sx = mirror_x ? w - 1 - u : u;
-    *sy = mirror_y ? h - 1 - v : v;
+    const ptrdiff_t row = (ptrdiff_t)from->width * 3;
+    const ptrdiff_t step_x = mirror_x ? -3 : 3, step_y = mirror_y ? -row : row;
+    const ptrdiff_t right = swap ? step_y : step_x, down = swap ? step_x : step_y;
+    /* Where the upright picture's first pixel comes from. */
+    const uint8_t *line =
+        from->rgb + (mirror_x ? row - 3 : 0) + (mirror_y ? (ptrdiff_t)(from->height - 1) * row : 0);
+    uint8_t *pixel = to->rgb;
+    for (int32_t y = 0; y < to->height; y++, line += down) {
+        ptrdiff_t at = 0;
+        for (int32_t x = 0; x < to->width; x++, at += right, pixel += 3) {
+            pixel[0] = line[at];
+            pixel[1] = line[at + 1];
+            pixel[2] = line[at + 2];
+        }
+    }
 }
 
 det_status det_exif_turn(struct det_env *env, struct det_image *image, int orientation)
 {
     if (orientation < 2 || orientation > 8)
         return DET_OK;
-    const int32_t w = image->width, h = image->height;
     const bool swap = det_exif_swaps_sides(orientation);
     struct det_image turned = {0};
-    DET_TRY_RETURN(det_image_resize_buffer(env, &turned, swap ? h : w, swap ? w : h));
-    for (int32_t y = 0; y < turned.height; y++) {
-        uint8_t *to = turned.rgb + (size_t)y * (size_t)turned.width * 3;
-        for (int32_t x = 0; x < turned.width; x++, to += 3) {
-            int32_t sx, sy;
-            source_of(orientation, w, h, x, y, &sx, &sy);
-            memcpy(to, image->rgb + ((size_t)sy * (size_t)w + (size_t)sx) * 3, 3);
-        }
-    }
+    DET_TRY_RETURN(det_image_resize_buffer(env, &turned, swap ? image->height : image->width,
+                                           swap ? image->width : image->height));
+    turned.file_width = swap ? image->file_height : image->file_width;
+    turned.file_height = swap ? image->file_width : image->file_height;
+    det_exif_turn_into(image, orientation, &turned);
     det_image_free(env, image);
     *image = turned;
     return DET_OK;
+}
+
+det_status det_image_decode_upright(struct det_env *env, const char *name, const uint8_t *data,
+                                    size_t bytes, struct det_image_least least,
+                                    struct det_image *image, int *orientation)
+{
+    *orientation = det_exif_orientation(data, bytes, NULL);
+    if (det_exif_swaps_sides(*orientation))
+        least = (struct det_image_least){.height = least.width, .width = least.height};
+    DET_TRY_RETURN(det_image_decode_reduced(env, name, data, bytes, least, image));
+    const det_status status = det_exif_turn(env, image, *orientation);
+    if (status != DET_OK)
+        det_image_free(env, image);
+    return status;
+}
+
+det_status det_image_read_upright(struct det_env *env, const char *path,
+                                  struct det_image_least least, struct det_image *image,
+                                  int *orientation)
+{
+    struct det_file_map map;
+    *orientation = 1;
+    det_status status = det_file_map_open(env, path, &map);
+    if (status != DET_OK) {
+        det_image_free(env, image);
+        return status;
+    }
+    status = det_image_decode_upright(env, path, map.data, map.bytes, least, image, orientation);
+    det_file_map_close(&map);
+    return status;
 }

@@ -1,9 +1,6 @@
-/* image.c: pixel buffers, telling formats apart, files. The codecs are in image_jpeg.c and
- * image_png.c. */
+/* image.c: pixel buffers and files. The codecs are in files of their own, see image_codec.h. */
 #include "data/image.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -45,60 +42,22 @@ void det_image_free(struct det_env *env, struct det_image *image)
     *image = (struct det_image){0};
 }
 
-/* What else people put into datasets, so that the message can name it. */
-static const struct {
-    const char *name;
-    const char *magic;
-    size_t offset, bytes;
-} other_formats[] = {
-    {"GIF", "GIF8", 0, 4},
-    {"BMP", "BM", 0, 2},
-    {"TIFF", "II*\0", 0, 4},
-    {"TIFF", "MM\0*", 0, 4},
-    {"WebP", "WEBP", 8, 4},
-    {"an MP4 video", "ftypisom", 4, 8},
-    {"an MP4 video", "ftypmp4", 4, 7},
-    {"a QuickTime video", "ftypqt", 4, 6},
-    {"HEIC, AVIF or a video", "ftyp", 4, 4},
-    {"a Matroska or WebM video", "\x1a\x45\xdf\xa3", 0, 4},
-    {"an AVI video", "AVI ", 8, 4},
-    {"JPEG 2000", "\0\0\0\x0cjP", 0, 6},
-    {"JPEG XL", "\xff\x0a", 0, 2},
-    {"PDF", "%PDF", 0, 4},
-};
-
-det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
-                           enum det_image_kind *kind)
+det_status det_image_size_check(struct det_env *env, const char *name, enum det_image_kind kind,
+                                uint32_t width, uint32_t height)
 {
-    *kind = DET_IMAGE_UNKNOWN;
-    if (bytes == 0)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s: the image is empty (0 bytes), expected a JPEG or PNG", name);
-    if (bytes >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0) {
-        *kind = DET_IMAGE_JPEG;
-        return DET_OK;
-    }
-    if (bytes >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) {
-        *kind = DET_IMAGE_PNG;
-        return DET_OK;
-    }
-    char start[3 * 8 + 1] = "";
-    for (size_t i = 0; i < bytes && i < 4; i++)
-        snprintf(start + 3 * i, 4, " %02X", data[i]);
-    for (size_t i = 0; i < sizeof other_formats / sizeof other_formats[0]; i++) {
-        const size_t end = other_formats[i].offset + other_formats[i].bytes;
-        if (bytes >= end && memcmp(data + other_formats[i].offset, other_formats[i].magic,
-                                   other_formats[i].bytes) == 0)
-            return det_fail(env, DET_STATUS_UNSUPPORTED,
-                            "%s: not a JPEG or PNG image (starts with%s: %s)", name, start,
-                            other_formats[i].name);
-    }
-    if (bytes >= 23 && memcmp(data, "version https://git-lfs", 23) == 0)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s: not a JPEG or PNG image but a Git LFS pointer: run git lfs pull",
-                        name);
-    return det_fail(env, DET_STATUS_CORRUPT, "%s: not a JPEG or PNG image (starts with%s)", name,
-                    start);
+    const char *format = det_image_kind_name(kind);
+    if (width == 0 || height == 0)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: %s of %u x %u pixels: it has no pixel", name,
+                        format, width, height);
+    if (width > MOST_SIDE || height > MOST_SIDE)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "%s: %s of %u x %u pixels: a side may have %d at most", name, format, width,
+                        height, MOST_SIDE);
+    if ((uint64_t)width * height > env->limits.max_image_pixels)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "%s: %s of %u x %u pixels is too large: max_image_pixels allows %llu", name,
+                        format, width, height, (unsigned long long)env->limits.max_image_pixels);
+    return DET_OK;
 }
 
 /* No file is that large: decoded as it is. */
@@ -111,8 +70,11 @@ det_status det_image_decode_reduced(struct det_env *env, const char *name, const
     enum det_image_kind kind = DET_IMAGE_UNKNOWN;
     det_status status = det_image_sniff(env, name, data, bytes, &kind);
     if (status == DET_OK)
-        status = kind == DET_IMAGE_JPEG ? det_jpeg_decode(env, name, data, bytes, least, image)
-                                        : det_png_decode(env, name, data, bytes, image);
+        status = kind == DET_IMAGE_JPEG  ? det_jpeg_decode(env, name, data, bytes, least, image)
+                 : kind == DET_IMAGE_PNG ? det_png_decode(env, name, data, bytes, image)
+                 : kind == DET_IMAGE_BMP ? det_bmp_decode(env, name, data, bytes, image)
+                 : kind == DET_IMAGE_GIF ? det_gif_decode(env, name, data, bytes, image)
+                                         : det_webp_decode(env, name, data, bytes, image);
     if (status != DET_OK)
         det_image_free(env, image);
     return status;

@@ -7,7 +7,6 @@
  */
 #include <setjmp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
@@ -16,6 +15,9 @@
 
 #include "base/mem.h"
 #include "data/image_codec.h"
+
+/* A pass over the largest picture takes a tenth of a second where the file makes the most of it. */
+#define MOST_PASSES 20
 
 struct errors {
     struct jpeg_error_mgr manager; /* first: libjpeg hands back its address */
@@ -29,6 +31,13 @@ static void on_error(j_common_ptr common)
     struct errors *errors = (struct errors *)(void *)common->err;
     common->err->format_message(common, errors->message);
     longjmp(errors->jump, 1);
+}
+
+/* Also what libjpeg would keep in a file, which this one cannot, where the variable JPEGMEM bounds its memory. */
+static bool lacked_memory(const struct errors *errors)
+{
+    const int code = errors->manager.msg_code;
+    return code == JERR_OUT_OF_MEMORY || code == JERR_NO_BACKING_STORE;
 }
 
 static void on_message(j_common_ptr common, int level)
@@ -81,10 +90,29 @@ static void source_skip(j_decompress_ptr info, long bytes)
 struct decoder {
     struct jpeg_decompress_struct info;
     struct jpeg_source_mgr source;
+    struct jpeg_progress_mgr progress;
     struct errors errors;
+    int most_scans;
+    bool too_many_scans;
     uint8_t *cmyk; /* one row */
     bool truncated;
 };
+
+/* libjpeg calls this before each row of blocks of each scan. */
+static void watch_scans(j_common_ptr common)
+{
+    struct decoder *d = common->client_data;
+    if (d->info.input_scan_number <= d->most_scans)
+        return;
+    d->too_many_scans = true;
+    longjmp(d->errors.jump, 1);
+}
+
+static int most_scans(const struct det_limits *limits, uint64_t pixels)
+{
+    const uint64_t within = MOST_PASSES * limits->max_image_pixels / pixels;
+    return within < (uint64_t)limits->max_jpeg_scans ? (int)within : limits->max_jpeg_scans;
+}
 
 static void cmyk_row_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int32_t width, bool inverted)
 {
@@ -117,17 +145,15 @@ static det_status decode(struct det_env *env, const char *name, struct decoder *
         d->truncated = true;
         return DET_OK;
     }
+    DET_TRY_RETURN(
+        det_image_size_check(env, name, DET_IMAGE_JPEG, info->image_width, info->image_height));
     const bool is_cmyk = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
     info->out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
     info->dct_method = JDCT_IFAST;
     info->do_fancy_upsampling = TRUE;
     choose_scale(info, least);
     jpeg_calc_output_dimensions(info);
-    const size_t total =
-        (size_t)info->image_width * info->image_height * (size_t)info->num_components;
-    if (total >= DET_IMAGE_MOST_BYTES)
-        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: JPEG of %u x %u pixels is too large",
-                        name, info->image_width, info->image_height);
+    d->most_scans = most_scans(&env->limits, (uint64_t)info->image_width * info->image_height);
     if (!jpeg_start_decompress(info)) {
         d->truncated = true;
         return DET_OK;
@@ -166,6 +192,7 @@ det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t 
                 .resync_to_restart = jpeg_resync_to_restart,
                 .term_source = source_init,
             },
+        .progress = {.progress_monitor = watch_scans},
     };
     det_status status = DET_OK;
     errors_init(&d.errors);
@@ -173,16 +200,22 @@ det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t 
     if (setjmp(d.errors.jump) == 0) {
         jpeg_create_decompress(&d.info);
         d.info.src = &d.source;
+        d.info.progress = &d.progress;
+        d.info.client_data = &d;
         status = decode(env, name, &d, least, image);
         if (status == DET_OK && d.truncated)
             status = det_fail(env, DET_STATUS_CORRUPT,
                               "%s: truncated JPEG: the data ends at row %u of %u (%zu bytes)", name,
                               d.info.output_scanline, d.info.output_height, bytes);
+    } else if (d.too_many_scans) {
+        status = det_fail(env, DET_STATUS_UNSUPPORTED,
+                          "%s: progressive JPEG of %u x %u pixels with more than %d scans: "
+                          "max_jpeg_scans and max_image_pixels allow no more",
+                          name, d.info.image_width, d.info.image_height, d.most_scans);
     } else {
-        status = det_fail(env,
-                          d.errors.manager.msg_code == JERR_OUT_OF_MEMORY ? DET_STATUS_OUT_OF_MEMORY
-                                                                          : DET_STATUS_CORRUPT,
-                          "%s: JPEG: %s", name, d.errors.message);
+        status =
+            det_fail(env, lacked_memory(&d.errors) ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_CORRUPT,
+                     "%s: JPEG: %s", name, d.errors.message);
     }
     jpeg_destroy_decompress(&d.info);
     det_free(env, &d.cmyk);
@@ -191,18 +224,52 @@ det_status det_jpeg_decode(struct det_env *env, const char *name, const uint8_t 
     return status;
 }
 
+/* --- encoding --- */
+
 struct encoder {
     struct jpeg_compress_struct info;
+    struct jpeg_destination_mgr destination;
     struct errors errors;
-    unsigned char *data; /* malloc by libjpeg */
-    unsigned long bytes;
+    struct det_env *env;
+    uint8_t *data;
+    size_t capacity;
 };
+
+/* The rest of the block, twice as large as before, is what libjpeg writes next. */
+static void make_room(struct encoder *e, size_t used)
+{
+    enum { FIRST_BYTES = 65536 };
+    const size_t need = used > 0 ? used + 1 : FIRST_BYTES;
+    if (det_grow(e->env, &e->data, &e->capacity, need, 1, "JPEG data") != DET_OK)
+        ERREXIT1(&e->info, JERR_OUT_OF_MEMORY, 0);
+    e->destination.next_output_byte = e->data + used;
+    e->destination.free_in_buffer = e->capacity - used;
+}
+
+static void destination_init(j_compress_ptr info)
+{
+    make_room(info->client_data, 0);
+}
+
+/* libjpeg takes the whole block for used, whatever free_in_buffer says. */
+static boolean destination_empty(j_compress_ptr info)
+{
+    struct encoder *e = info->client_data;
+    make_room(e, e->capacity);
+    return TRUE;
+}
+
+static void destination_term(j_compress_ptr info)
+{
+    (void)info;
+}
 
 static void encode(struct encoder *e, const struct det_image *image, int quality)
 {
     struct jpeg_compress_struct *info = &e->info;
     jpeg_create_compress(info);
-    jpeg_mem_dest(info, &e->data, &e->bytes);
+    info->dest = &e->destination;
+    info->client_data = e;
     info->image_width = (JDIMENSION)image->width;
     info->image_height = (JDIMENSION)image->height;
     info->input_components = 3;
@@ -225,24 +292,28 @@ det_status det_image_encode_jpeg(struct det_env *env, const struct det_image *im
     if (image->rgb == NULL || quality < 1 || quality > 100)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "JPEG: needs an image and a quality of 1 to 100, got %d", quality);
-    struct encoder e = {.data = NULL};
+    struct encoder e = {
+        .destination =
+            {
+                .init_destination = destination_init,
+                .empty_output_buffer = destination_empty,
+                .term_destination = destination_term,
+            },
+        .env = env,
+    };
     det_status status = DET_OK;
     errors_init(&e.errors);
     e.info.err = &e.errors.manager;
     if (setjmp(e.errors.jump) == 0) {
         encode(&e, image, quality);
-        status = det_alloc_raw(env, data, e.bytes, 1, "JPEG data");
-        if (status == DET_OK) {
-            memcpy(*data, e.data, e.bytes);
-            *bytes = e.bytes;
-        }
+        *data = e.data;
+        *bytes = e.capacity - e.destination.free_in_buffer;
     } else {
-        status = det_fail(env,
-                          e.errors.manager.msg_code == JERR_OUT_OF_MEMORY ? DET_STATUS_OUT_OF_MEMORY
-                                                                          : DET_STATUS_INTERNAL,
-                          "cannot write JPEG: %s", e.errors.message);
+        status =
+            det_fail(env, lacked_memory(&e.errors) ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_INTERNAL,
+                     "cannot write JPEG: %s", e.errors.message);
+        det_free(env, &e.data);
     }
     jpeg_destroy_compress(&e.info);
-    free(e.data);
     return status;
 }

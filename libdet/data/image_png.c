@@ -23,9 +23,24 @@ struct state {
     size_t left;
     uint8_t *out; /* writing */
     size_t out_bytes, out_capacity;
-    det_status status; /* of an own failure inside a callback; then the message is in env */
+    bool no_memory; /* an allocation failed; libpng may have gone on without it */
     char message[256];
 };
+
+/* libpng's memory and zlib's. */
+static png_voidp allocate(png_structp png, png_alloc_size_t bytes)
+{
+    struct state *s = png_get_mem_ptr(png);
+    uint8_t *memory = NULL;
+    s->no_memory |= det_alloc_raw(s->env, &memory, bytes, 1, "PNG") != DET_OK;
+    return memory;
+}
+
+static void release(png_structp png, png_voidp memory)
+{
+    struct state *s = png_get_mem_ptr(png);
+    det_free(s->env, &memory);
+}
 
 static void on_error(png_structp png, png_const_charp message)
 {
@@ -53,9 +68,11 @@ static void read_bytes(png_structp png, png_bytep to, size_t bytes)
 static void write_bytes(png_structp png, png_bytep from, size_t bytes)
 {
     struct state *s = png_get_io_ptr(png);
-    s->status = det_grow(s->env, &s->out, &s->out_capacity, s->out_bytes + bytes, 1, "PNG data");
-    if (s->status != DET_OK)
+    if (det_grow(s->env, &s->out, &s->out_capacity, s->out_bytes + bytes, 1, "PNG data") !=
+        DET_OK) {
+        s->no_memory = true;
         png_error(png, "out of memory");
+    }
     memcpy(s->out + s->out_bytes, from, bytes);
     s->out_bytes += bytes;
 }
@@ -71,13 +88,14 @@ static det_status decode(struct state *s, struct det_image *image)
     png_structp png = s->png;
     png_infop info = s->info;
     png_set_read_fn(png, s, read_bytes);
+    /* Profiles, texts and the like change no pixel here; unpacked they may take gigabytes. */
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* checked below */
     png_read_info(png, info);
     const png_uint_32 width = png_get_image_width(png, info);
     const png_uint_32 height = png_get_image_height(png, info);
     const int type = png_get_color_type(png, info);
-    if ((size_t)width * height * 3 >= DET_IMAGE_MOST_BYTES)
-        return det_fail(s->env, DET_STATUS_UNSUPPORTED, "%s: PNG of %u x %u pixels is too large",
-                        s->name, (unsigned)width, (unsigned)height);
+    DET_TRY_RETURN(det_image_size_check(s->env, s->name, DET_IMAGE_PNG, width, height));
     if (type == PNG_COLOR_TYPE_PALETTE)
         png_set_palette_to_rgb(png);
     if (type == PNG_COLOR_TYPE_GRAY)
@@ -104,19 +122,19 @@ det_status det_png_decode(struct det_env *env, const char *name, const uint8_t *
                           struct det_image *image)
 {
     struct state s = {.env = env, .name = name, .data = data, .left = bytes};
-    s.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
+    det_status status = DET_OK;
+    s.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning, &s, allocate,
+                                     release);
     if (s.png != NULL)
         s.info = png_create_info_struct(s.png);
-    if (s.info == NULL) {
-        png_destroy_read_struct(&s.png, NULL, NULL);
-        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: libpng cannot allocate", name);
-    }
-    png_set_user_limits(s.png, 65500, 65500);
-    det_status status = DET_OK;
-    if (setjmp(png_jmpbuf(s.png)) == 0)
+    if (s.info == NULL)
+        s.no_memory = true;
+    else if (setjmp(png_jmpbuf(s.png)) == 0)
         status = decode(&s, image);
     else
         status = det_fail(env, DET_STATUS_CORRUPT, "%s: PNG: %s", name, s.message);
+    if (s.no_memory)
+        status = det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: PNG: no memory to decode it", name);
     png_destroy_read_struct(&s.png, &s.info, NULL);
     return status;
 }
@@ -142,20 +160,19 @@ det_status det_image_encode_png(struct det_env *env, const struct det_image *ima
     if (image->rgb == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "PNG: there is no image to write");
     struct state s = {.env = env, .name = "PNG"};
-    s.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
+    det_status status = DET_OK;
+    s.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning, &s, allocate,
+                                      release);
     if (s.png != NULL)
         s.info = png_create_info_struct(s.png);
-    if (s.info == NULL) {
-        png_destroy_write_struct(&s.png, NULL);
-        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "PNG: libpng cannot allocate");
-    }
-    det_status status = DET_OK;
-    if (setjmp(png_jmpbuf(s.png)) == 0)
+    if (s.info == NULL)
+        s.no_memory = true;
+    else if (setjmp(png_jmpbuf(s.png)) == 0)
         encode(&s, image);
-    else if (s.status != DET_OK)
-        status = s.status;
     else
         status = det_fail(env, DET_STATUS_INTERNAL, "cannot write PNG: %s", s.message);
+    if (s.no_memory)
+        status = det_fail(env, DET_STATUS_OUT_OF_MEMORY, "cannot write PNG: no memory for it");
     png_destroy_write_struct(&s.png, &s.info);
     if (status != DET_OK) {
         det_free(env, &s.out);

@@ -104,7 +104,8 @@ static det_status take_weights(struct det_env *env, det_detector *d)
         return DET_OK;
     DET_TRY_RETURN(det_alloc(env, &d->own_params, d->own_graph.param_floats, sizeof(float),
                              "folded parameters"));
-    det_graph_fold_params(&model->graph, model->params, &d->own_graph, d->own_params);
+    det_graph_fold_params(&model->graph, det_model_export_params(model), &d->own_graph,
+                          d->own_params);
     d->params = d->own_params;
     return DET_OK;
 }
@@ -285,6 +286,26 @@ void det_detector_last_times(const det_detector *detector, det_detector_times *t
     *times = (det_detector_times){0};
     if (detector != NULL)
         *times = detector->times;
+}
+
+det_status det_detector_top_score(det_detector *d, size_t index, float *score, int32_t *class_id)
+{
+    int32_t class_index = 0;
+    if (score != NULL)
+        *score = 0;
+    if (class_id != NULL)
+        *class_id = 0;
+    if (d == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = det_context_env(d->context);
+    if (score == NULL || class_id == NULL || index >= (size_t)d->batch)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: top score of image %zu of %d, or an argument is NULL", index,
+                        d->batch);
+    DET_TRY_RETURN(
+        d->context->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
+    *class_id = class_index + 1;
+    return DET_OK;
 }
 
 size_t det_detector_memory_bytes(const det_detector *detector)

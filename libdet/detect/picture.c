@@ -1,9 +1,9 @@
-/* picture.c: det/image.h on data/image.h and detect/draw.h. */
+/* picture.c: det/image.h on data/exif.h and detect/draw.h. */
 #include "det/image.h"
 
 #include "base/context.h"
 #include "base/mem.h"
-#include "data/image.h"
+#include "data/exif.h"
 #include "detect/draw.h"
 #include "detect/results.h"
 
@@ -12,6 +12,8 @@
 struct det_picture {
     det_context *context;
     struct det_image image;
+    int orientation; /* as the file says */
+    bool turned;     /* by it */
 };
 
 static det_status finish(struct det_env *env, det_status status, det_picture *picture,
@@ -34,7 +36,11 @@ det_status det_picture_read(det_context *context, const char *path, det_picture 
     det_picture *picture = NULL;
     DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
     picture->context = context;
-    return finish(env, det_image_read(env, path, &picture->image), picture, out);
+    picture->turned = true;
+    const struct det_image_least whole = {INT32_MAX, INT32_MAX};
+    return finish(env,
+                  det_image_read_upright(env, path, whole, &picture->image, &picture->orientation),
+                  picture, out);
 }
 
 det_status det_picture_decode_reduced(det_context *context, const char *name, const void *data,
@@ -52,8 +58,11 @@ det_status det_picture_decode_reduced(det_context *context, const char *name, co
     det_picture *picture = NULL;
     DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
     picture->context = context;
+    picture->turned = true;
     const struct det_image_least least = {height, width};
-    return finish(env, det_image_decode_reduced(env, name, data, bytes, least, &picture->image),
+    return finish(env,
+                  det_image_decode_upright(env, name, data, bytes, least, &picture->image,
+                                           &picture->orientation),
                   picture, out);
 }
 
@@ -61,6 +70,27 @@ det_status det_picture_decode(det_context *context, const char *name, const void
                               size_t bytes, det_picture **out)
 {
     return det_picture_decode_reduced(context, name, data, bytes, INT32_MAX, INT32_MAX, out);
+}
+
+int det_picture_orientation(const det_picture *picture)
+{
+    return picture == NULL ? 1 : picture->orientation;
+}
+
+det_status det_picture_as_stored(det_picture *picture)
+{
+    if (picture == NULL)
+        return DET_STATUS_INVALID_ARGUMENT;
+    if (!picture->turned)
+        return DET_OK;
+    /* A quarter turn is undone by the other one, all else by itself. */
+    const int back = picture->orientation == 6   ? 8
+                     : picture->orientation == 8 ? 6
+                                                 : picture->orientation;
+    const det_status status =
+        det_exif_turn(det_context_env(picture->context), &picture->image, back);
+    picture->turned = status != DET_OK;
+    return status;
 }
 
 void det_picture_file_size(const det_picture *picture, int32_t *height, int32_t *width)

@@ -50,6 +50,11 @@ void det_evaluation_settings_default(det_evaluation_settings *settings)
     *settings = (det_evaluation_settings){.struct_size = sizeof *settings, .pictures = 1};
 }
 
+int det_evaluation_forms_differ(const det_model *model)
+{
+    return model != NULL && !model->graph.folded && !model->spec.freeze_batchnorm;
+}
+
 static void close_run(struct run *r)
 {
     struct det_env *env = r->env;
@@ -111,26 +116,17 @@ fail:
 
 static det_status start_loader(struct run *r, const det_evaluation_settings *settings)
 {
-    const struct det_pipeline_config *config = r->config;
     uint64_t images = r->dataset.count;
     if (settings->max_images > 0 && (uint64_t)settings->max_images < images)
         images = (uint64_t)settings->max_images;
-    const struct det_model_spec *spec = &r->model->spec;
-    const bool keep_aspect = spec->resize_mode == DET_RESIZE_KEEP_ASPECT;
-    const struct det_float_list *pad = &config->ssd.image_resizer.per_channel_pad_value;
     struct det_loader_settings loading = {
         .dataset = &r->dataset,
         .batch_size = 1,
-        .height = spec->input_height,
-        .width = spec->input_width,
-        .min_dimension = keep_aspect ? spec->min_dimension : 0,
-        .max_dimension = keep_aspect ? spec->max_dimension : 0,
         .end_sample = images,
         .ring = 8,
         .held = r->backend->stages_ahead ? 2 : 1,
     };
-    for (size_t i = 0; i < 3 && i < pad->count; i++)
-        loading.pad_value[i] = pad->values[i];
+    det_config_resize(r->config, &r->model->spec, &loading);
     return det_loader_create(r->env, &loading, &r->loader);
 }
 
@@ -141,15 +137,15 @@ static det_status open_network(struct run *r, det_context *context,
     const det_model *model = r->model;
     const struct det_model_spec *spec = &model->spec;
     /* As the API evaluates: see DET_NET_EVALUATE. */
-    const bool as_api =
-        !model->graph.folded && !spec->freeze_batchnorm && !settings->moving_statistics;
+    const bool as_api = det_evaluation_forms_differ(model) && !settings->as_exported;
     det_status status = DET_OK;
     DET_TRY(det_graph_build(env, spec, !as_api, &r->graph));
     r->params = model->params;
     if (!as_api && !model->graph.folded) {
         DET_TRY(det_alloc(env, &r->folded_params, r->graph.param_floats, sizeof(float),
                           "folded parameters"));
-        det_graph_fold_params(&model->graph, model->params, &r->graph, r->folded_params);
+        det_graph_fold_params(&model->graph, det_model_export_params(model), &r->graph,
+                              r->folded_params);
         r->params = r->folded_params;
     }
     int32_t anchor_count = 0;

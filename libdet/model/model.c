@@ -60,6 +60,7 @@ void det_model_destroy(det_model **out)
     det_free(&env, &model->class_names);
     det_graph_free(&env, &model->graph);
     det_free(&env, &model->owned);
+    det_free(&env, &model->recalibrated);
     det_weights_close(&env, &model->file);
     det_free(&env, out);
 }

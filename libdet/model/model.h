@@ -16,6 +16,10 @@ struct det_model {
     struct det_graph graph; /* graph.folded says which form */
     const float *params;    /* [graph.param_floats], in `owned` or in the mapped file */
     float *owned;
+    float *
+        recalibrated; /* NULL, or of a training form the parameters with batch norm statistics taken anew: what is folded */
+    int64_t
+        recalibrated_images; /* over how many pictures; of an exported model, over how many before */
     struct det_weights *file; /* NULL unless mapped */
     int32_t class_count;
     char **class_names; /* [class_count] */
@@ -30,6 +34,12 @@ det_status det_model_create(struct det_env *env, const struct det_model_spec *sp
 /* The same without the parameter block, for whoever maps one. */
 det_status det_model_prepare(struct det_env *env, const struct det_model_spec *spec, bool folded,
                              const char *const *names, det_model **model);
+
+/* What an export folds and an evaluation of the exported form runs. */
+static inline const float *det_model_export_params(const struct det_model *model)
+{
+    return model->recalibrated != NULL ? model->recalibrated : model->params;
+}
 
 /* The spec as a JSON object and back (model/spec_json.c): every field of det_model_spec; a missing
  * or wrong one is CORRUPT naming it. */
@@ -54,6 +64,8 @@ struct det_model_meta {
     int64_t step;
     const char *
         *names; /* [spec.num_classes]; the strings belong to the file or to whoever writes one */
+    int64_t recalibrated_images;     /* 0: the statistics are moving averages */
+    bool recalibrated_with_averages; /* ... of the averages of the weights, not the weights */
 };
 
 /* `training`: NULL or the text of a JSON object. */
@@ -74,6 +86,18 @@ det_status det_params_add(struct det_env *env, struct det_weights_writer *writer
 /* NON_FINITE naming file, parameter and value. */
 det_status det_params_check_finite(struct det_env *env, const char *path,
                                    const struct det_param *param, const float *values);
+
+/* Statistics taken anew beside the moving ones of a training file: tensors "key/.RECALIBRATED". Queued for writing from a block;
+ * read into one. */
+det_status det_recalibrated_add(struct det_env *env, struct det_weights_writer *writer,
+                                const struct det_graph *graph, const float *recalibrated);
+det_status det_recalibrated_read(struct det_env *env, const struct det_weights *file,
+                                 const struct det_graph *graph, float *recalibrated);
+/* Those of `file`, if it has any that are of these weights (the averages or not), as model->recalibrated of a training form
+ * whose parameters are known. */
+det_status det_model_take_recalibrated(struct det_env *env, const struct det_weights *file,
+                                       const struct det_model_meta *meta, bool averages,
+                                       struct det_model *model);
 
 /* det_model_load and det_model_export for internal callers. */
 det_status det_model_read(struct det_env *env, const char *path, det_model **model);

@@ -2,9 +2,10 @@
  * file:
  *
  *   {"format": "libdet", "kind": "inference" or "checkpoint", "libdet": "0.1.0", "step": 600,
- * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "training": {...}}
+ * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "recalibration": {...}, "training": {...}}
  *
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
+ * "recalibration" is there when batch norm statistics were taken anew (model/recalibrated.c).
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
  * parameter block, and the mapped file serves as the block. */
@@ -62,9 +63,30 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
     DET_TRY_RETURN(det_text_printf(env, json, "],\n  \"spec\": "));
     DET_TRY_RETURN(det_model_spec_to_json(env, &meta->spec, json));
     DET_TRY_RETURN(add_preprocessing(env, &meta->spec, json));
+    if (meta->recalibrated_images > 0)
+        DET_TRY_RETURN(det_text_printf(
+            env, json, ",\n  \"recalibration\": {\"images\": %lld, \"averages\": %s}",
+            (long long)meta->recalibrated_images,
+            meta->recalibrated_with_averages ? "true" : "false"));
     if (training != NULL)
         DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"training\": %s", training));
     return det_text_printf(env, json, "\n}\n");
+}
+
+/* {"images": 160, "averages": false}, or nothing. */
+static det_status read_recalibration(struct det_env *env, const char *path, const cJSON *json,
+                                     struct det_model_meta *meta)
+{
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(json, "images");
+    if (json == NULL)
+        return DET_OK;
+    if (!cJSON_IsNumber(images) || !(images->valuedouble >= 1) || !(images->valuedouble < 9e15))
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: no valid number of images of the recalibration", path);
+    meta->recalibrated_images = (int64_t)images->valuedouble;
+    meta->recalibrated_with_averages =
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "averages"));
+    return DET_OK;
 }
 
 static const char *string_of(const cJSON *object, const char *name)
@@ -115,6 +137,8 @@ det_status det_model_meta_read(struct det_env *env, const struct det_weights *fi
     DET_TRY(det_model_spec_from_json(env, path, cJSON_GetObjectItemCaseSensitive(json, "spec"),
                                      &meta->spec));
     DET_TRY(read_names(env, path, cJSON_GetObjectItemCaseSensitive(json, "classes"), meta));
+    DET_TRY(read_recalibration(env, path, cJSON_GetObjectItemCaseSensitive(json, "recalibration"),
+                               meta));
     return DET_OK;
 fail:
     det_model_meta_free(env, meta);
@@ -253,7 +277,10 @@ det_status det_model_read(struct det_env *env, const char *path, det_model **out
     DET_TRY(det_model_meta_read(env, file, &meta));
     DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
     (*out)->step = meta.step;
+    (*out)->recalibrated_images = meta.folded ? meta.recalibrated_images : 0;
     DET_TRY(take_params(env, *out, &file));
+    if (!meta.folded)
+        DET_TRY(det_model_take_recalibrated(env, file, &meta, false, *out));
 fail:
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
@@ -272,7 +299,9 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     const struct det_model_meta meta = {.folded = model->graph.folded,
                                         .spec = model->spec,
                                         .step = model->step,
-                                        .names = (const char **)model->class_names};
+                                        .names = (const char **)model->class_names,
+                                        .recalibrated_images =
+                                            model->graph.folded ? model->recalibrated_images : 0};
     det_status status = DET_OK;
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
@@ -313,7 +342,9 @@ det_status det_model_write(struct det_env *env, const struct det_model *model, c
     DET_TRY_RETURN(det_model_create(env, &model->spec, true,
                                     (const char *const *)model->class_names, &folded));
     folded->step = model->step;
-    det_graph_fold_params(&model->graph, model->params, &folded->graph, folded->owned);
+    folded->recalibrated_images = model->recalibrated_images;
+    det_graph_fold_params(&model->graph, det_model_export_params(model), &folded->graph,
+                          folded->owned);
     const det_status status = write_model(env, folded, false, path);
     det_model_destroy(&folded);
     return status;

@@ -428,6 +428,14 @@ void det_net_update_moving(const struct det_net *net, float *params)
     }
 }
 
+void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
+                        const float **variance)
+{
+    const struct det_net_norm *norm = norm_at(net, net->norms.of_result[net->graph->ops[op].out]);
+    *mean = norm->mean;
+    *variance = norm->variance;
+}
+
 const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count)
 {
     const int32_t tensor = net->graph->features[level_index];

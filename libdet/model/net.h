@@ -51,6 +51,11 @@ void det_net_backward(struct det_net *net, const float *params, float *gradients
  * the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization, fused.) */
 void det_net_update_moving(const struct det_net *net, float *params);
 
+/* Mean and (biased) variance [c] over the batch of what batch norm `op` of the graph normalised; after forward in a mode
+ * where it took them, until the next forward. */
+void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
+                        const float **variance);
+
 /* The values of feature map `level_index` [N, h, w, c]; meaningful after forward in a training mode. */
 const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count);
 

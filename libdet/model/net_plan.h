@@ -14,6 +14,7 @@ enum det_net_mode {
                              predictor; established on goldens/trained_raccoon: both losses agree to all six digits */
     DET_NET_TRAIN,        /* training form; batch norms use the batch's statistics */
     DET_NET_TRAIN_FROZEN, /* training form; batch norms use the moving statistics (freeze_batchnorm) */
+    DET_NET_MEASURE, /* forward only, training form; batch norms use the batch's statistics, which are what is wanted */
 };
 
 struct det_net_plan_settings {
@@ -60,7 +61,8 @@ static inline bool det_net_is_training(enum det_net_mode mode)
 /* Whether batch norm `op` takes the batch's own statistics. */
 static inline bool det_net_uses_batch_statistics(enum det_net_mode mode, const struct det_op *op)
 {
-    return mode == DET_NET_TRAIN || (mode == DET_NET_EVALUATE && op->head);
+    return mode == DET_NET_TRAIN || mode == DET_NET_MEASURE ||
+           (mode == DET_NET_EVALUATE && op->head);
 }
 
 /* Shape of a convolution of the graph. */

@@ -363,3 +363,20 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *p, cons
     }
     return result;
 }
+
+void det_top_score(const float *logits, int32_t anchor_count, int32_t class_count, float *score,
+                   int32_t *class_index)
+{
+    float top = -INFINITY;
+    *class_index = 0;
+    for (int32_t a = 0; a < anchor_count; a++) {
+        const float *row = logits + (size_t)a * ((size_t)class_count + 1) + 1;
+        for (int32_t c = 0; c < class_count; c++) {
+            if (row[c] > top) {
+                top = row[c];
+                *class_index = c;
+            }
+        }
+    }
+    *score = det_sigmoid(top);
+}

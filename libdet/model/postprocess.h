@@ -66,6 +66,10 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *postpro
                                                  const float *logits, const float *encodings,
                                                  const float window[4]);
 
+/* The highest of an image's scores, and its class, above the threshold or not; of equal ones the first. */
+void det_top_score(const float *logits, int32_t anchor_count, int32_t class_count, float *score,
+                   int32_t *class_index);
+
 /* 1 / (1 + exp(-logit)). */
 float det_sigmoid(float logit);
 

@@ -41,7 +41,9 @@ static det_status read_run(struct det_plot *plot, const char *model_dir, const c
 static det_status read_runs(struct det_plot *plot, const char *model_dir)
 {
     DET_TRY_RETURN(read_run(plot, model_dir, "train", &plot->train));
-    DET_TRY_RETURN(read_run(plot, model_dir, "eval", &plot->eval));
+    DET_TRY_RETURN(read_run(plot, model_dir, "eval_exported", &plot->eval));
+    DET_TRY_RETURN(
+        read_run(plot, model_dir, "eval", plot->eval != NULL ? &plot->api : &plot->eval));
     if (plot->train == NULL && plot->eval == NULL)
         return det_fail(plot->env, DET_STATUS_NOT_FOUND,
                         "%s: no event files in train/ or eval/: det-train --eval_every or det-eval "
@@ -145,6 +147,7 @@ det_status det_plot_write(det_context *context, const char *model_dir, const cha
     const det_status status = write_page(&plot, model_dir, path);
     det_event_log_destroy(&plot.train);
     det_event_log_destroy(&plot.eval);
+    det_event_log_destroy(&plot.api);
     det_text_free(env, &plot.html);
     return status;
 }

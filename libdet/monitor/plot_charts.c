@@ -56,13 +56,20 @@ static det_status add_scalars(struct det_env *env, struct draft *draft, const de
     return DET_OK;
 }
 
+enum run { TRAIN, EVAL, API };
+
 struct line {
-    bool of_eval;
+    enum run run;
     const char *tag, *name;
     int colour;
 };
 
-/* Lines of evaluations among those of training are dashed. */
+static const det_event_log *log_of(const struct det_plot *plot, enum run run)
+{
+    return run == TRAIN ? plot->train : run == EVAL ? plot->eval : plot->api;
+}
+
+/* Lines of evaluations among those of training are dashed, and those of the API's way among the exported form's. */
 static det_status append_scalars(struct det_plot *plot, struct det_chart chart,
                                  const struct line *lines, size_t count, bool no_negative)
 {
@@ -70,11 +77,12 @@ static det_status append_scalars(struct det_plot *plot, struct det_chart chart,
     bool of_train = false;
     det_status status = DET_OK;
     for (size_t i = 0; i < count; i++)
-        of_train = of_train || !lines[i].of_eval;
+        of_train = of_train || lines[i].run == TRAIN;
     for (size_t i = 0; i < count; i++)
-        DET_TRY(add_scalars(plot->env, &draft, lines[i].of_eval ? plot->eval : plot->train,
-                            lines[i].tag, lines[i].name, lines[i].colour,
-                            of_train && lines[i].of_eval, no_negative));
+        DET_TRY(add_scalars(plot->env, &draft, log_of(plot, lines[i].run), lines[i].tag,
+                            lines[i].name, lines[i].colour,
+                            lines[i].run == API || (of_train && lines[i].run == EVAL),
+                            no_negative));
     chart.x_name = "step";
     chart.series = draft.series;
     chart.series_count = draft.count;
@@ -89,20 +97,20 @@ fail:
 static det_status append_training(struct det_plot *plot)
 {
     static const struct line total[] = {
-        {false, "Loss/total_loss", "training", 0},
-        {true, "Loss/total_loss", "evaluation", 1},
+        {TRAIN, "Loss/total_loss", "training", 0},
+        {EVAL, "Loss/total_loss", "evaluation", 1},
     };
     static const struct line parts[] = {
-        {false, "Loss/classification_loss", "classification", 0},
-        {false, "Loss/localization_loss", "localization", 1},
-        {false, "Loss/regularization_loss", "regularization", 2},
-        {true, "Loss/classification_loss", "classification, evaluation", 0},
-        {true, "Loss/localization_loss", "localization, evaluation", 1},
+        {TRAIN, "Loss/classification_loss", "classification", 0},
+        {TRAIN, "Loss/localization_loss", "localization", 1},
+        {TRAIN, "Loss/regularization_loss", "regularization", 2},
+        {EVAL, "Loss/classification_loss", "classification, evaluation", 0},
+        {EVAL, "Loss/localization_loss", "localization, evaluation", 1},
     };
-    static const struct line rate[] = {{false, "learning_rate", "learning rate", 3}};
-    static const struct line norm[] = {{false, "gradient_norm", "global norm before clipping", 5}};
-    static const struct line speed[] = {{false, "steps_per_sec", "steps per second", 2}};
-    static const struct line wait[] = {{false, "data_wait_percent", "% of a step", 4}};
+    static const struct line rate[] = {{TRAIN, "learning_rate", "learning rate", 3}};
+    static const struct line norm[] = {{TRAIN, "gradient_norm", "global norm before clipping", 5}};
+    static const struct line speed[] = {{TRAIN, "steps_per_sec", "steps per second", 2}};
+    static const struct line wait[] = {{TRAIN, "data_wait_percent", "% of a step", 4}};
     DET_TRY_RETURN(append_scalars(plot, (struct det_chart){.title = "Total loss", .smooth = true},
                                   total, COUNT(total), false));
     DET_TRY_RETURN(append_scalars(
@@ -125,19 +133,20 @@ static det_status append_training(struct det_plot *plot)
 static det_status append_precision(struct det_plot *plot)
 {
     static const struct line precision[] = {
-        {true, "DetectionBoxes_Precision/mAP", "AP", 0},
-        {true, "DetectionBoxes_Precision/mAP@.50IOU", "AP at IoU .5", 2},
-        {true, "DetectionBoxes_Precision/mAP@.75IOU", "AP at IoU .75", 1},
+        {EVAL, "DetectionBoxes_Precision/mAP", "AP", 0},
+        {EVAL, "DetectionBoxes_Precision/mAP@.50IOU", "AP at IoU .5", 2},
+        {EVAL, "DetectionBoxes_Precision/mAP@.75IOU", "AP at IoU .75", 1},
+        {API, "DetectionBoxes_Precision/mAP", "AP as eval_continuously() evaluates", 0},
     };
     static const struct line sizes[] = {
-        {true, "DetectionBoxes_Precision/mAP (small)", "small, to 32\302\262 px", 3},
-        {true, "DetectionBoxes_Precision/mAP (medium)", "medium, to 96\302\262 px", 4},
-        {true, "DetectionBoxes_Precision/mAP (large)", "large", 5},
+        {EVAL, "DetectionBoxes_Precision/mAP (small)", "small, to 32\302\262 px", 3},
+        {EVAL, "DetectionBoxes_Precision/mAP (medium)", "medium, to 96\302\262 px", 4},
+        {EVAL, "DetectionBoxes_Precision/mAP (large)", "large", 5},
     };
     static const struct line recall[] = {
-        {true, "DetectionBoxes_Recall/AR@1", "1 detection an image", 6},
-        {true, "DetectionBoxes_Recall/AR@10", "10", 4},
-        {true, "DetectionBoxes_Recall/AR@100", "100", 0},
+        {EVAL, "DetectionBoxes_Recall/AR@1", "1 detection an image", 6},
+        {EVAL, "DetectionBoxes_Recall/AR@10", "10", 4},
+        {EVAL, "DetectionBoxes_Recall/AR@100", "100", 0},
     };
     DET_TRY_RETURN(append_scalars(
         plot, (struct det_chart){.title = "Average precision", .from_zero = true, .y_max = 1},

@@ -8,7 +8,9 @@
 struct det_plot {
     det_context *context;
     struct det_env *env;
-    det_event_log *train, *eval; /* NULL: no such folder or no event files in it */
+    /* NULL: no such folder or no event files in it. `eval` is of the exported form where both were made, `api` then as
+     * eval_continuously() evaluates, else NULL. */
+    det_event_log *train, *eval, *api;
     struct det_text html;
 };
 

@@ -85,7 +85,12 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
     struct det_weights_writer *writer = NULL;
     struct det_text training = {0}, json = {0};
     det_status status = DET_OK;
-    struct det_model_meta meta = {.spec = learner->spec, .step = state->step};
+    struct det_model_meta meta = {
+        .spec = learner->spec,
+        .step = state->step,
+        .recalibrated_images = state->recalibrated != NULL ? state->recalibrated_images : 0,
+        .recalibrated_with_averages = state->recalibrated_with_averages,
+    };
     DET_TRY(det_alloc(env, &meta.names, (size_t)meta.spec.num_classes, sizeof *meta.names,
                       "class names"));
     for (int32_t i = 0; i < meta.spec.num_classes; i++)
@@ -108,6 +113,8 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
     DET_TRY(add_tensors(env, writer, learner));
+    if (state->recalibrated != NULL)
+        DET_TRY(det_recalibrated_add(env, writer, &learner->graph, state->recalibrated));
     for (size_t i = 0; i < extra_count; i++)
         DET_TRY(det_weights_writer_add(env, writer, extra[i].name, DET_WEIGHTS_F32, extra[i].shape,
                                        extra[i].dims, extra[i].data));

@@ -13,6 +13,10 @@ struct det_checkpoint_state {
     uint64_t seed;
     uint64_t next_sample; /* data position: samples consumed */
     struct det_best best; /* of the evaluations between steps; no metric: none were made */
+    /* Written beside the moving statistics, not read back. */
+    const float *recalibrated; /* NULL, or a block of parameters with statistics taken anew */
+    int64_t recalibrated_images;
+    bool recalibrated_with_averages; /* of the averages of the weights, not the weights */
 };
 
 /* Writes path atomically: all stored parameters under their keys, optimizer slot s under

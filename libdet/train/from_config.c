@@ -329,3 +329,16 @@ void det_config_schedule_free(struct det_env *env, struct det_config_schedule *s
     det_free(env, &schedule->rates);
     *schedule = (struct det_config_schedule){0};
 }
+
+void det_config_resize(const struct det_pipeline_config *config, const struct det_model_spec *spec,
+                       struct det_loader_settings *loader)
+{
+    const struct det_float_list *pad = &config->ssd.image_resizer.per_channel_pad_value;
+    const bool keep_aspect = spec->resize_mode == DET_RESIZE_KEEP_ASPECT;
+    loader->height = spec->input_height;
+    loader->width = spec->input_width;
+    loader->min_dimension = keep_aspect ? spec->min_dimension : 0;
+    loader->max_dimension = keep_aspect ? spec->max_dimension : 0;
+    for (size_t i = 0; i < 3; i++)
+        loader->pad_value[i] = i < pad->count ? pad->values[i] : 0;
+}

@@ -3,7 +3,7 @@
 #ifndef DET_TRAIN_FROM_CONFIG_H
 #define DET_TRAIN_FROM_CONFIG_H
 
-#include "data/augment.h"
+#include "data/loader.h"
 #include "formats/pipeline_config.h"
 #include "model/schedule.h"
 #include "model/spec.h"
@@ -32,6 +32,10 @@ struct det_config_schedule {
 det_status det_schedule_from_config(struct det_env *env, const struct det_pipeline_config *config,
                                     struct det_config_schedule *schedule);
 void det_config_schedule_free(struct det_env *env, struct det_config_schedule *schedule);
+
+/* How a loader makes the network's input of an image: the resizer of the spec, the padding of the config. */
+void det_config_resize(const struct det_pipeline_config *config, const struct det_model_spec *spec,
+                       struct det_loader_settings *loader);
 
 /* *options: [*count], freed by the caller with det_free. An option that is not built is UNSUPPORTED, by name and line. */
 det_status det_augment_from_config(struct det_env *env, const struct det_pipeline_config *config,

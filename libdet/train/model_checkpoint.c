@@ -2,7 +2,9 @@
  * checkpoint. */
 #include "base/context.h"
 #include "base/mem.h"
+#include "formats/weights.h"
 #include "model/model.h"
+#include "train/checkpoint.h"
 #include "train/from_config.h"
 #include "train/restore.h"
 
@@ -30,6 +32,28 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     return DET_OK;
 }
 
+/* Statistics that the training took anew, of these weights. */
+static det_status take_recalibrated(struct det_env *env, const char *path, bool averages,
+                                    struct det_model *model)
+{
+    struct det_checkpoint_info *info = NULL;
+    struct det_weights *file = NULL;
+    struct det_model_meta meta = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
+    DET_TRY(det_checkpoint_locate(env, path, info));
+    if (info->is_tensorflow)
+        goto fail;
+    DET_TRY(det_weights_open(env, info->path, true, &file));
+    DET_TRY(det_model_meta_read(env, file, &meta));
+    DET_TRY(det_model_take_recalibrated(env, file, &meta, averages, model));
+fail:
+    det_model_meta_free(env, &meta);
+    det_weights_close(env, &file);
+    det_free(env, &info);
+    return status;
+}
+
 static det_status load(struct det_env *env, const struct det_pipeline_config *config,
                        const char *path, det_model **model)
 {
@@ -52,6 +76,7 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
     if (config->eval.use_moving_averages)
         DET_TRY(det_restore_averages(env, path, &made->graph, made->owned));
     made->step = report.step > 0 ? report.step : 0;
+    DET_TRY(take_recalibrated(env, path, config->eval.use_moving_averages, made));
 fail:
     det_label_map_free(env, &map);
     if (status != DET_OK)

@@ -127,7 +127,7 @@ static int32_t count_variables(const struct source *source)
                  strncmp(key, "save_counter/", 13) != 0;
     }
     for (size_t i = 0; source->file != NULL && i < det_weights_count(source->file); i++)
-        count += strstr(det_weights_tensor_at(source->file, i)->name, "/.SLOT/") == NULL;
+        count += strstr(det_weights_tensor_at(source->file, i)->name, "/.") == NULL;
     return count;
 }
 

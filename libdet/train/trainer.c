@@ -38,6 +38,8 @@ void det_trainer_settings_default(det_trainer_settings *settings)
         .accumulate = 1,
         .summary_every_steps = 100,
         .picture_every_steps = 1000,
+        .recalibrate_images = DET_RECALIBRATION_IMAGES,
+        .api_evaluation = 1,
     };
     det_evaluation_settings_default(&settings->evaluation);
 }
@@ -69,7 +71,9 @@ void det_trainer_destroy(det_trainer **out)
     struct det_trainer *trainer = *out;
     struct det_env *env = trainer->env;
     det_evaluation_destroy(&trainer->evaluation);
+    det_evaluation_destroy(&trainer->api_evaluation);
     det_trainer_summary_free(trainer);
+    det_trainer_recalibrate_free(trainer);
     det_loader_destroy(env,
                        &trainer->loader); /* before the dataset: its threads read the dataset */
     det_dataset_close(env, &trainer->dataset);
@@ -87,6 +91,19 @@ det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_
     return det_format(trainer->env, path, "%s/ckpt-%lld.det", trainer->model_dir, (long long)step);
 }
 
+det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path)
+{
+    struct det_checkpoint_state state = trainer->state;
+    if (det_trainer_is_recalibrated(trainer)) {
+        state.recalibrated = trainer->recalibrated;
+        state.recalibrated_images = trainer->recalibrated_count;
+        state.recalibrated_with_averages = trainer->use_averages;
+    }
+    DET_TRY_RETURN(det_learner_pull(trainer->env, trainer->learner));
+    return det_checkpoint_save(trainer->env, path, trainer->learner,
+                               det_trainer_class_names(trainer), &state);
+}
+
 det_status det_trainer_save(det_trainer *trainer)
 {
     struct det_env *env = trainer->env;
@@ -95,10 +112,13 @@ det_status det_trainer_save(det_trainer *trainer)
     if (trainer->model_dir == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "no checkpoint can be written: the trainer has no model_dir");
+    if (det_trainer_is_done(trainer)) {
+        status = det_trainer_recalibrate(trainer);
+        if (status != DET_STATUS_CANCELLED)
+            DET_TRY(status);
+    }
     DET_TRY(det_trainer_checkpoint_path(trainer, trainer->state.step, &path));
-    DET_TRY(det_learner_pull(env, trainer->learner));
-    DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
-                                &trainer->state));
+    DET_TRY(det_trainer_write_checkpoint(trainer, path));
     trainer->saved_step = trainer->state.step;
     trainer->save_failed = false;
     trainer->saved_ns = det_trainer_clock_ns();
@@ -330,6 +350,17 @@ det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
     if (trainer->use_averages && learner->updates > 0)
         det_learner_averages(learner, (*out)->owned);
     (*out)->step = trainer->state.step;
+    if (!det_trainer_is_recalibrated(trainer))
+        return DET_OK;
+    const size_t bytes = learner->graph.param_floats * sizeof(float);
+    const det_status status =
+        det_alloc_raw(trainer->env, &(*out)->recalibrated, bytes, 1, "recalibrated parameters");
+    if (status != DET_OK) {
+        det_model_destroy(out);
+        return status;
+    }
+    memcpy((*out)->recalibrated, trainer->recalibrated, bytes);
+    (*out)->recalibrated_images = trainer->recalibrated_count;
     return DET_OK;
 }
 

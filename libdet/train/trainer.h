@@ -44,10 +44,20 @@ struct det_trainer {
     int32_t patience;
     double min_delta;
     det_evaluation_settings eval_settings;
-    det_evaluation *evaluation; /* the newest, NULL before the first */
+    det_evaluation *evaluation;     /* the newest, NULL before the first */
+    det_evaluation *api_evaluation; /* ... as the API evaluates; NULL unless wanted and different */
+    bool wants_api_evaluation;
     bool stopped_early;
 
+    int64_t recalibrate_images; /* 0: the exported form's statistics are the moving ones */
+    float *recalibrated; /* NULL before the first, or the parameters with statistics taken anew */
+    int64_t recalibrated_count;        /* over how many pictures */
+    int64_t recalibrated_step;         /* after which step */
+    struct det_loader_settings resize; /* how an image becomes the network's input */
+
     det_summary_writer *train_summaries, *eval_summaries; /* NULL: none, or given up */
+    det_summary_writer
+        *api_summaries; /* of the API's way, where it is made beside the exported form */
     int64_t summary_every_steps, picture_every_steps;
     bool summary_begun;
     int64_t summed_steps; /* since the last point of the curves */
@@ -64,6 +74,9 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
 det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct det_model_spec *spec);
 void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
                              const det_trainer_settings *settings);
+
+/* The present state as a checkpoint, with the recalibrated statistics where they are of these weights. */
+det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path);
 
 /* MODEL_DIR/ckpt-STEP.det; freed by the caller. */
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step,
@@ -101,6 +114,19 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
 void det_trainer_check_patience(struct det_trainer *trainer);
 /* All steps done, or stopped early. */
 bool det_trainer_is_done(const struct det_trainer *trainer);
+
+/* --- trainer_recalibrate.c --- */
+
+/* Takes the setting over; warns where moving averages alone would not do for an export. */
+det_status det_trainer_recalibrate_set_up(struct det_trainer *trainer,
+                                          const struct det_pipeline_config *config,
+                                          const det_trainer_settings *settings);
+void det_trainer_recalibrate_free(struct det_trainer *trainer);
+/* Statistics of the present weights, unless they are there or not wanted. What fails is a warning, and then there are none; only
+ * CANCELLED, by the evaluations' progress function, is returned. */
+det_status det_trainer_recalibrate(struct det_trainer *trainer);
+/* They are there, of the present weights. */
+bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
 
 /* --- trainer_summary.c --- */
 

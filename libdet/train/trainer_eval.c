@@ -30,6 +30,8 @@ det_status det_trainer_eval_set_up(struct det_trainer *trainer,
     trainer->patience = s->patience;
     trainer->min_delta = s->min_delta;
     trainer->eval_settings = s->evaluation;
+    trainer->eval_settings.as_exported = 1;
+    trainer->wants_api_evaluation = s->api_evaluation != 0;
     DET_TRY_RETURN(det_best_metric(env, s->keep_best, trainer->state.best.metric));
     return det_evaluation_check(trainer->context, config, &trainer->eval_settings);
 }
@@ -71,9 +73,7 @@ static det_status save_best(struct det_trainer *trainer)
     DET_TRY(det_format(env, &folder, "%s/best", trainer->model_dir));
     DET_TRY(det_make_directories(env, folder));
     DET_TRY(det_format(env, &path, "%s/ckpt-%lld.det", folder, (long long)trainer->state.step));
-    DET_TRY(det_learner_pull(env, trainer->learner));
-    DET_TRY(det_checkpoint_save(env, path, trainer->learner, det_trainer_class_names(trainer),
-                                &trainer->state));
+    DET_TRY(det_trainer_write_checkpoint(trainer, path));
     DET_TRY(det_checkpoint_rotate(env, folder, path, 1));
 fail:
     det_free(env, &folder);
@@ -112,17 +112,34 @@ void det_trainer_check_patience(struct det_trainer *trainer)
         trainer->patience > 0 && trainer->state.best.stale >= trainer->patience;
 }
 
+/* Where that is another thing; pictures are of the exported form alone. */
+static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *model)
+{
+    det_evaluation_settings settings = trainer->eval_settings;
+    if (!trainer->wants_api_evaluation || !det_evaluation_forms_differ(model))
+        return DET_OK;
+    settings.as_exported = 0;
+    settings.summaries = trainer->api_summaries;
+    settings.pictures = 0;
+    return det_evaluation_run(trainer->context, trainer->config, model, &settings,
+                              &trainer->api_evaluation);
+}
+
 det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report)
 {
     det_model *model = NULL;
     det_status status = DET_OK;
     const uint64_t begin_ns = det_trainer_clock_ns();
     det_evaluation_destroy(&trainer->evaluation);
+    det_evaluation_destroy(&trainer->api_evaluation);
+    DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
+    DET_TRY(evaluate_as_api(trainer, model));
     DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &trainer->eval_settings,
                                &trainer->evaluation));
     DET_TRY(take_in(trainer, report));
     report->evaluation = trainer->evaluation;
+    report->api_evaluation = trainer->api_evaluation;
     trainer->saved_step =
         -1; /* a checkpoint of this step that is there already does not tell of it */
 fail:

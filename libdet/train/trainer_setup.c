@@ -182,9 +182,8 @@ fail:
 
 static void loader_settings(const struct det_trainer *trainer,
                             const struct det_pipeline_config *config, const det_trainer_settings *s,
-                            struct det_loader_settings *loader)
+                            const struct det_model_spec *spec, struct det_loader_settings *loader)
 {
-    const struct det_resizer_config *resizer = &config->ssd.image_resizer;
     *loader = (struct det_loader_settings){
         .dataset = &trainer->dataset,
         .batch_size = trainer->batch_size,
@@ -196,15 +195,7 @@ static void loader_settings(const struct det_trainer *trainer,
         .threads =
             s->loader_threads > 0 ? s->loader_threads : det_context_threads(trainer->context),
     };
-    if (resizer->kind == DET_RESIZER_KEEP_ASPECT_RATIO) {
-        loader->min_dimension = resizer->min_dimension;
-        loader->max_dimension = resizer->max_dimension;
-        for (size_t i = 0; i < 3 && i < resizer->per_channel_pad_value.count; i++)
-            loader->pad_value[i] = resizer->per_channel_pad_value.values[i];
-    } else {
-        loader->height = resizer->height;
-        loader->width = resizer->width;
-    }
+    det_config_resize(config, spec, loader);
 }
 
 static det_status start_loader(struct det_trainer *trainer,
@@ -215,7 +206,7 @@ static det_status start_loader(struct det_trainer *trainer,
     struct det_augment_option *augment = NULL;
     struct det_loader_settings loader;
     det_status status = DET_OK;
-    loader_settings(trainer, config, s, &loader);
+    loader_settings(trainer, config, s, &trainer->learner->spec, &loader);
     DET_TRY(det_augment_from_config(env, config, &augment, &loader.augment_count));
     loader.augment = augment;
     DET_TRY(det_loader_create(env, &loader, &trainer->loader));
@@ -233,7 +224,7 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
                               const struct det_learner_settings *learner)
 {
     struct det_loader_settings loader;
-    loader_settings(trainer, config, s, &loader);
+    loader_settings(trainer, config, s, spec, &loader);
     const struct det_memory_question question = {spec, learner, &loader, s->memory_limit_bytes};
     if (s->batch_size == DET_BATCH_SIZE_AUTO) {
         DET_TRY_RETURN(det_memory_choose_batch(trainer, &question, &trainer->batch_size));
@@ -433,6 +424,7 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(open_data(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_eval_set_up(trainer, config, settings));
     DET_TRY_RETURN(build_network(trainer, config, settings));
+    DET_TRY_RETURN(det_trainer_recalibrate_set_up(trainer, config, settings));
     DET_TRY_RETURN(restore(trainer, config, settings));
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
     DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));

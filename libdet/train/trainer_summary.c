@@ -4,6 +4,7 @@
  * since each is a PNG of some 100 KB. */
 #include <math.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "det/summary.h"
 #include "detect/draw.h"
@@ -11,10 +12,20 @@
 
 enum { MOST_PICTURES = 3 }; /* as the API */
 
+/* A folder of event files, a "run" of TensorBoard's. */
+static det_status open_run(struct det_trainer *trainer, const char *name,
+                           det_summary_writer **writer)
+{
+    char *folder = NULL;
+    DET_TRY_RETURN(det_path_join(trainer->env, &folder, trainer->model_dir, name));
+    const det_status status = det_summary_writer_create(trainer->context, folder, writer);
+    det_free(trainer->env, &folder);
+    return status;
+}
+
 det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_trainer_settings *s)
 {
     struct det_env *env = trainer->env;
-    char *folder = NULL;
     if (s->summary_every_steps < 0 || s->picture_every_steps < 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "trainer settings: summary_every_steps or picture_every_steps is negative");
@@ -24,24 +35,26 @@ det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_tra
     trainer->picture_every_steps = s->picture_every_steps;
     if (s->picture_every_steps == 0)
         trainer->eval_settings.pictures = 0;
-    det_status status = DET_OK;
-    DET_TRY(det_format(env, &folder, "%s/train", trainer->model_dir));
-    DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->train_summaries));
-    if (trainer->eval_every_steps == 0 || trainer->eval_settings.summaries != NULL)
-        goto fail; /* status is OK */
-    det_free(env, &folder);
-    DET_TRY(det_format(env, &folder, "%s/eval", trainer->model_dir));
-    DET_TRY(det_summary_writer_create(trainer->context, folder, &trainer->eval_summaries));
+    DET_TRY_RETURN(open_run(trainer, "train", &trainer->train_summaries));
+    if (trainer->eval_every_steps == 0)
+        return DET_OK;
+    const bool both = trainer->wants_api_evaluation && !trainer->learner->spec.freeze_batchnorm;
+    if (both)
+        DET_TRY_RETURN(open_run(trainer, "eval", &trainer->api_summaries));
+    if (trainer->eval_settings.summaries != NULL)
+        return DET_OK;
+    DET_TRY_RETURN(open_run(trainer,
+                            trainer->learner->spec.freeze_batchnorm ? "eval" : "eval_exported",
+                            &trainer->eval_summaries));
     trainer->eval_settings.summaries = trainer->eval_summaries;
-fail:
-    det_free(env, &folder);
-    return status;
+    return DET_OK;
 }
 
 void det_trainer_summary_free(struct det_trainer *trainer)
 {
     det_summary_writer_destroy(&trainer->train_summaries);
     det_summary_writer_destroy(&trainer->eval_summaries);
+    det_summary_writer_destroy(&trainer->api_summaries);
 }
 
 static det_status write_scalars(struct det_trainer *trainer, const det_step_report *r)

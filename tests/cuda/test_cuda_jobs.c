@@ -1,4 +1,7 @@
 /* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
+#include <math.h>
+
+#include "model/model.h"
 #include "support/workspace.h"
 
 static det_context *context_on(const char *device)
@@ -75,10 +78,12 @@ struct figures {
     det_evaluation_losses losses;
     size_t count;
     det_detection detections[100];
+    float top_score;
+    int32_t top_class;
 };
 
 /* Evaluates the newest checkpoint and looks at one picture with it. */
-static void measure(const struct workspace *w, const char *device, int moving_statistics,
+static void measure(const struct workspace *w, const char *device, int as_exported,
                     struct figures *f)
 {
     det_context *context = context_on(device);
@@ -95,7 +100,7 @@ static void measure(const struct workspace *w, const char *device, int moving_st
         pixels[i] = (uint8_t)(i * 7);
     const det_image_view view = {.pixels = pixels, .width = 40, .height = 30};
     det_evaluation_settings_default(&evaluating);
-    evaluating.moving_statistics = moving_statistics;
+    evaluating.as_exported = as_exported;
     det_detector_settings_default(&detecting);
     detecting.score_threshold = 0;
     assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
@@ -108,6 +113,7 @@ static void measure(const struct workspace *w, const char *device, int moving_st
     assert_context_ok(context, det_detector_create(context, model, &detecting, &detector));
     assert_context_ok(context, det_detector_run(detector, &view, &found, &f->count));
     assert_true(f->count > 0 && f->count <= 100);
+    assert_context_ok(context, det_detector_top_score(detector, 0, &f->top_score, &f->top_class));
     memcpy(f->detections, found, f->count * sizeof *found);
     det_detector_destroy(&detector);
     det_evaluation_destroy(&evaluation);
@@ -123,16 +129,19 @@ static void evaluation_and_detection_agree(void **state)
     double unused;
     workspace_make(&w, "cuda-measure");
     train(&w, "cpu", 12, &unused);
-    for (int moving_statistics = 0; moving_statistics < 2; moving_statistics++) {
+    for (int as_exported = 0; as_exported < 2; as_exported++) {
         static struct figures cpu, gpu;
-        measure(&w, "cpu", moving_statistics, &cpu);
-        measure(&w, "cuda", moving_statistics, &gpu);
+        measure(&w, "cpu", as_exported, &cpu);
+        measure(&w, "cuda", as_exported, &gpu);
         for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
             assert_near(gpu.coco[i], cpu.coco[i], 1e-3);
         assert_near(gpu.losses.localization, cpu.losses.localization, 1e-4);
         assert_near(gpu.losses.classification, cpu.losses.classification, 1e-4);
         assert_near(gpu.losses.regularization, cpu.losses.regularization, 1e-9);
         assert_int_equal(gpu.count, cpu.count);
+        assert_near(gpu.top_score, cpu.top_score, 1e-5);
+        assert_near(cpu.top_score, cpu.detections[0].score, 1e-6);
+        assert_int_equal(gpu.top_class, cpu.top_class);
         assert_near(gpu.detections[0].score, cpu.detections[0].score, 1e-5);
         assert_near(gpu.detections[0].ymin, cpu.detections[0].ymin, 1e-4);
         assert_int_equal(gpu.detections[0].class_id, cpu.detections[0].class_id);
@@ -177,11 +186,59 @@ static void what_cannot_be_is_said(void **state)
     expect_refusal("cpu", "tf32", DET_STATUS_UNSUPPORTED, "tf32 needs CUDA");
 }
 
+/* Statistics taken anew over the same pictures on either device. */
+static void recalibration_agrees(void **state)
+{
+    (void)state;
+    struct workspace w;
+    double unused;
+    det_context *contexts[2] = {context_on("cpu"), context_on("cuda")};
+    det_model *models[2] = {NULL};
+    workspace_make(&w, "cuda-recalibrate");
+    train(&w, "cpu", 12, &unused);
+    for (int i = 0; i < 2; i++) {
+        det_pipeline_config *config = NULL;
+        det_model *model = NULL;
+        assert_context_ok(contexts[i], det_pipeline_config_load(contexts[i], w.config, &config));
+        assert_context_ok(contexts[i],
+                          det_model_load_checkpoint(contexts[i], config, w.model_dir, &model));
+        assert_context_ok(contexts[i],
+                          det_model_recalibrate(contexts[i], config, model, NULL, &models[i]));
+        assert_int_equal(det_model_recalibrated_images(models[i]), 10);
+        det_model_destroy(&model);
+        det_pipeline_config_destroy(&config);
+    }
+    /* What the differences change in a normalised value, over all channels. */
+    const struct det_graph *graph = &models[0]->graph;
+    double off = 0, whole = 0;
+    for (int32_t i = 0; i < graph->op_count; i++) {
+        const struct det_op *op = &graph->ops[i];
+        if (op->kind != DET_OP_BATCH_NORM)
+            continue;
+        const size_t mean = graph->params[op->mean].offset;
+        const size_t variance = graph->params[op->variance].offset;
+        for (size_t c = 0; c < graph->params[op->mean].count; c++, whole++) {
+            const float *cpu = models[0]->recalibrated, *gpu = models[1]->recalibrated;
+            const double deviation = sqrt((double)(cpu[variance + c] + op->epsilon));
+            const double shift = (double)(gpu[mean + c] - cpu[mean + c]) / deviation;
+            const double scale = sqrt((double)(gpu[variance + c] + op->epsilon)) / deviation - 1;
+            off += shift * shift + scale * scale;
+        }
+    }
+    assert_near(sqrt(off / whole), 0, 1e-3);
+    for (int i = 0; i < 2; i++) {
+        det_model_destroy(&models[i]);
+        det_context_destroy(&contexts[i]);
+    }
+    workspace_remove(&w);
+}
+
 int test_cuda_jobs(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_resumes_bit_for_bit),
         cmocka_unit_test(evaluation_and_detection_agree),
+        cmocka_unit_test(recalibration_agrees),
         cmocka_unit_test(what_cannot_be_is_said),
     };
     return cmocka_run_group_tests_name("cuda_jobs", tests, NULL, NULL);

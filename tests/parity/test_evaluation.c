@@ -70,7 +70,7 @@ static void evaluate_exported(const char *precision, double stats[DET_COCO_STAT_
     settings.precision = precision;
     det_evaluation_settings how;
     det_evaluation_settings_default(&how);
-    how.moving_statistics = 1;
+    how.as_exported = 1;
     evaluate(&r, &settings, &how);
     memcpy(stats, det_evaluation_coco(r.evaluation)->stats, DET_COCO_STAT_COUNT * sizeof *stats);
     close_raccoon(&r);

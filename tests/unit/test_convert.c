@@ -14,6 +14,7 @@
 #include "data/readers.h"
 #include "data/xml.h"
 #include "data/yaml.h"
+#include "support/pictures.h"
 #include "support/records.h"
 #include "support/test.h"
 
@@ -350,7 +351,7 @@ static void write_bad_records(struct det_env *env, const char *path)
     e.filename = test_text("c.jpg");
     e.encoded.bytes = cut / 2;
     test_write_example(env, &writer, &e); /* 3: cut off */
-    e.encoded = test_text("GIF89a");
+    e.encoded = test_text("%PDF-1.4");
     test_write_example(env, &writer, &e); /* 4 */
     e.encoded = (struct det_bytes){0};
     test_write_example(env, &writer, &e);                            /* 5: no image */
@@ -422,7 +423,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
 
     struct det_repairs repairs;
     assert_ok(&t.env, det_annotations_repair(&t.env, &set, &repairs));
-    assert_int_equal(repairs.images_dropped, 4); /* twice, cut off, GIF, missing */
+    assert_int_equal(repairs.images_dropped, 4); /* twice, cut off, PDF, missing */
     assert_int_equal(repairs.sizes_corrected, 1);
     assert_int_equal(repairs.boxes_swapped, 1);
     assert_int_equal(repairs.boxes_clipped, 2);
@@ -454,26 +455,6 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
 
 /* --- EXIF --- */
 
-/* A JPEG with the orientation in an APP1 segment behind SOI. */
-static uint8_t *with_orientation(const uint8_t *jpeg, size_t bytes, int orientation, bool big,
-                                 size_t *out)
-{
-    static const uint8_t little[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0,    0, 'I', 'I',
-                                     42,   0,    8, 0,  0,   0,   1,   0,   0x12, 1, 3,   0,
-                                     1,    0,    0, 0,  0,   0,   0,   0,   0,    0, 0,   0};
-    static const uint8_t large[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,    'M', 'M',
-                                    0,    42,   0, 0,  0,   8,   0,   1,   1, 0x12, 0,   3,
-                                    0,    0,    0, 1,  0,   0,   0,   0,   0, 0,    0,   0};
-    uint8_t *data = malloc(bytes + sizeof little);
-    assert_non_null(data);
-    memcpy(data, jpeg, 2);
-    memcpy(data + 2, big ? large : little, sizeof little);
-    data[2 + (big ? 29 : 28)] = (uint8_t)orientation;
-    memcpy(data + 2 + sizeof little, jpeg + 2, bytes - 2);
-    *out = bytes + sizeof little;
-    return data;
-}
-
 static void exif_orientation_is_found_and_undone(void **state)
 {
     (void)state;
@@ -484,7 +465,7 @@ static void exif_orientation_is_found_and_undone(void **state)
     assert_int_equal(det_exif_orientation(jpeg, bytes, &at), 1);
     for (int orientation = 1; orientation <= 9; orientation++) {
         for (int big = 0; big < 2; big++) {
-            uint8_t *data = with_orientation(jpeg, bytes, orientation, big != 0, &marked);
+            uint8_t *data = test_put_orientation(jpeg, bytes, orientation, big != 0, &marked);
             assert_int_equal(det_exif_orientation(data, marked, &at),
                              orientation <= 8 ? orientation : 1);
             if (orientation <= 8)
@@ -525,6 +506,62 @@ static void exif_orientation_is_found_and_undone(void **state)
     test_env_check(&t);
 }
 
+/* BMP and GIF: copied into folders, PNG in records, where TensorFlow's users expect that or JPEG; the same pixels in both. */
+static void other_kinds_are_written(void **state)
+{
+    (void)state;
+    static const uint8_t colours[12] = {0, 1, 2, 3, 0, 1, 2, 3, 3, 2, 1, 0}, pixels[36] = {255};
+    const struct test_gif gif = {4, 3, 0, 0, 4, 3, 2, false, false, -1, colours};
+    const struct test_bmp bmp = {40, 4, 3, 24, 0, NULL, 0, pixels, 36};
+    struct test_bytes files[2] = {test_make_bmp(&bmp), test_make_gif(&gif)};
+    struct test_env t;
+    char folder[256], path[300], out[300];
+    test_env_init(&t);
+    test_make_directory(folder, "kinds");
+    snprintf(path, sizeof path, "%s/a.bmp", folder);
+    write_bytes(path, files[0].data, files[0].count);
+    snprintf(path, sizeof path, "%s/b.gif", folder);
+    write_bytes(path, files[1].data, files[1].count);
+    write_text(folder, "a.csv",
+               "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+               "a.bmp,4,3,cat,0,0,2,2\nb.gif,4,3,cat,1,1,3,3\n");
+    snprintf(path, sizeof path, "%s/a.csv", folder);
+    struct det_annotations set, back;
+    struct det_findings findings = {0};
+    assert_ok(&t.env, load(&t.env, det_read_csv, path, &set, &findings));
+    assert_int_equal(findings.errors + findings.warnings, 0);
+    for (int record = 0; record < 2; record++) {
+        struct det_write_counts counts = {0};
+        snprintf(out, sizeof out, "%s/out%d", folder, record);
+        const struct det_write_settings settings = {.directory = out, .shards = 1};
+        assert_ok(&t.env, record ? det_write_tfrecord(&t.env, &settings, &set, &counts)
+                                 : det_write_csv(&t.env, &settings, &set, &counts));
+        assert_int_equal(counts.encoded, record ? 2 : 0);
+        if (!record)
+            continue;
+        snprintf(path, sizeof path, "%s/out%d/a.tfrecord", folder, record);
+        assert_ok(&t.env, load(&t.env, det_read_tfrecord, path, &back, &findings));
+        assert_int_equal(findings.errors + findings.warnings, 0);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(back.images[i].kind, DET_IMAGE_PNG);
+            assert_int_equal(back.images[i].pixel_hash, set.images[i].pixel_hash);
+        }
+        det_annotations_free(&t.env, &back);
+    }
+    for (int i = 0; i < 2; i++) {
+        size_t bytes = 0;
+        snprintf(path, sizeof path, "%s/out0/images/%s", folder, i == 0 ? "a.bmp" : "b.gif");
+        char *copy = test_read_bytes(path, &bytes);
+        assert_int_equal(bytes, files[i].count);
+        assert_memory_equal(copy, files[i].data, bytes);
+        free(copy);
+        free(files[i].data);
+    }
+    det_annotations_free(&t.env, &set);
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 /* A portrait picture stored lying: VOC's size says for which the boxes are. */
 static void exif_rotation_is_baked_in(void **state)
 {
@@ -535,7 +572,7 @@ static void exif_rotation_is_baked_in(void **state)
     test_env_init(&t);
     test_make_directory(folder, "exif");
     unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes);
-    uint8_t *data = with_orientation(jpeg, bytes, 6, false, &marked);
+    uint8_t *data = test_put_orientation(jpeg, bytes, 6, false, &marked);
     snprintf(path, sizeof path, "%s/a.jpg", folder);
     write_bytes(path, data, marked);
     for (int stored = 0; stored < 2; stored++) {
@@ -873,6 +910,7 @@ int test_convert(void)
         cmocka_unit_test(every_rule_finds_its_fault_and_repairs_mend_them),
         cmocka_unit_test(exif_orientation_is_found_and_undone),
         cmocka_unit_test(exif_rotation_is_baked_in),
+        cmocka_unit_test(other_kinds_are_written),
         cmocka_unit_test(splits_are_even_and_keep_duplicates_together),
         cmocka_unit_test(classes_become_utf8),
         cmocka_unit_test(numbers_are_read_without_a_locale),

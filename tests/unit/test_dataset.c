@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "data/dataset.h"
+#include "support/pictures.h"
 #include "support/records.h"
 #include "support/test.h"
 
@@ -216,11 +217,51 @@ static void class_rules(void **state)
     example.class_label = NULL;
     assert_fails(&t.env, DET_STATUS_MISMATCH, "neither image/object/class/text",
                  open_one(&t.env, &settings, &example, &dataset));
-    example.encoded = test_text("GIF89a....");
+    example.encoded = test_text("%PDF-1.4....");
     assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
-                 "one.tfrecord: record 0: not a JPEG or PNG image (starts with 47 49 46 38: GIF)",
+                 "one.tfrecord: record 0: not a JPEG, PNG, BMP, GIF or WebP image (starts with 25 "
+                 "50 44 46: PDF)",
                  open_one(&t.env, &settings, &example, &dataset));
     free(jpeg);
+    test_env_check(&t);
+}
+
+/* Whatever the record calls it: TensorFlow looks at the bytes alone too. */
+static void records_hold_other_kinds(void **state)
+{
+    (void)state;
+    static const uint8_t colours[12] = {0, 1, 2, 3, 0, 1, 2, 3, 3, 2, 1, 0};
+    static const uint8_t pixels[36] = {10, 20, 30};
+    const struct test_gif gif = {4, 3, 0, 0, 4, 3, 2, false, false, -1, colours};
+    const struct test_bmp bmp = {40, 4, -3, 24, 0, NULL, 0, pixels, 36};
+    static const uint8_t first[2][3] = {{30, 20, 10}, {0, 255, 0}};
+    struct test_bytes files[2] = {test_make_bmp(&bmp), test_make_gif(&gif)};
+    struct test_env t;
+    test_env_init(&t);
+    for (int i = 0; i < 2; i++) {
+        float zero = 0, half = 0.5f;
+        struct det_bytes cat = test_text("cat");
+        const struct det_example example = {.encoded = {files[i].data, files[i].count},
+                                            .format = test_text("jpeg"),
+                                            .box_count = 1,
+                                            .ymin = &zero,
+                                            .xmin = &zero,
+                                            .ymax = &half,
+                                            .xmax = &half,
+                                            .class_text = &cat};
+        const struct det_dataset_settings settings = settings_of(NULL);
+        struct det_dataset dataset;
+        struct det_image image = {0};
+        struct det_ground_truth truth = {0};
+        assert_ok(&t.env, open_one(&t.env, &settings, &example, &dataset));
+        assert_ok(&t.env, det_dataset_load(&t.env, &dataset, 0, &image, &truth));
+        assert_true(image.width == 4 && image.height == 3 && truth.count == 1);
+        assert_memory_equal(image.rgb, first[i], 3);
+        det_image_free(&t.env, &image);
+        det_ground_truth_free(&t.env, &truth);
+        det_dataset_close(&t.env, &dataset);
+        free(files[i].data);
+    }
     test_env_check(&t);
 }
 
@@ -375,10 +416,15 @@ static void no_records(void **state)
 int test_dataset(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_and_loads),   cmocka_unit_test(box_rules),
-        cmocka_unit_test(class_rules),        cmocka_unit_test(images_in_folders),
-        cmocka_unit_test(raccoon_counts),     cmocka_unit_test(seed_file_without_images),
-        cmocka_unit_test(failed_allocations), cmocka_unit_test(no_records),
+        cmocka_unit_test(counts_and_loads),
+        cmocka_unit_test(box_rules),
+        cmocka_unit_test(class_rules),
+        cmocka_unit_test(images_in_folders),
+        cmocka_unit_test(records_hold_other_kinds),
+        cmocka_unit_test(raccoon_counts),
+        cmocka_unit_test(seed_file_without_images),
+        cmocka_unit_test(failed_allocations),
+        cmocka_unit_test(no_records),
     };
     return cmocka_run_group_tests_name("dataset", tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static void failures_are_named(void **state)
     assert_fails(env, DET_STATUS_NOT_FOUND, "/nowhere/a.jpg",
                  det_picture_read(&context, "/nowhere/a.jpg", &picture));
     assert_null(picture);
-    assert_fails(env, DET_STATUS_CORRUPT, "b.png: not a JPEG or PNG",
+    assert_fails(env, DET_STATUS_CORRUPT, "b.png: not a JPEG, PNG, BMP, GIF or WebP image",
                  det_picture_decode(&context, "b.png", "hello", 5, &picture));
     assert_fails(env, DET_STATUS_CORRUPT, "image: the image is empty",
                  det_picture_decode(&context, NULL, "", 0, &picture));

@@ -79,10 +79,13 @@ static void evaluations_come_between_the_steps(void **state)
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         assert_int_equal(report.step, step);
         assert_int_equal(report.evaluation != NULL, step % 4 == 0);
+        assert_int_equal(report.api_evaluation != NULL, step % 4 == 0);
         if (report.evaluation == NULL)
             continue;
-        det_evaluation_losses losses;
+        det_evaluation_losses losses, api;
         det_evaluation_get_losses(report.evaluation, &losses);
+        det_evaluation_get_losses(report.api_evaluation, &api);
+        assert_true(fabs(losses.localization - api.localization) > 1e-4);
         assert_int_equal(det_evaluation_coco(report.evaluation)->images, 4);
         assert_int_equal(report.is_best, losses.localization < lowest);
         assert_true(report.eval_seconds > 0);
@@ -106,6 +109,7 @@ static void evaluations_come_between_the_steps(void **state)
     assert_context_ok(r.context, det_checkpoint_find(r.context, folder, &info));
     assert_int_equal(info.step, lowest_step);
     assert_context_ok(r.context, det_model_load(r.context, info.path, &model));
+    settings.evaluation.as_exported = 1;
     assert_context_ok(r.context, det_evaluation_run(r.context, r.config, model,
                                                     &settings.evaluation, &evaluation));
     det_evaluation_get_losses(evaluation, &losses);

@@ -58,7 +58,7 @@ static void wrong_files_are_answered(void **state)
         {"--video @/headless.mp4", "headless.mp4: cannot be opened as video"},
         {"--video @/none.y4m --output @/out.mp4", "none.y4m: its rawvideo video holds no frame"},
         {"--video @/none.avi --output @/out.mp4", "none.avi: its mjpeg video holds no frame"},
-        {"@/video.jpg", "video.jpg: not a JPEG or PNG image (starts with"},
+        {"@/video.jpg", "video.jpg: not a JPEG, PNG, BMP, GIF or WebP image (starts with"},
         {"@/video.jpg", ": an MP4 video)"},
         {"--video v4l2:/dev/no_such_camera", "no_such_camera: cannot be opened as a camera"},
         {"--video @/good.mp4 --codec none --output @/out.mp4", "no encoder \"none\""},

@@ -2,28 +2,45 @@
 
 #include <stdio.h>
 
+static det_status print_table(det_coco_evaluator *evaluator)
+{
+    const char *text = NULL;
+    const det_status status = det_coco_evaluator_table(evaluator, &text);
+    if (status == DET_OK)
+        fputs(text, stdout);
+    return status;
+}
+
 det_status evaluation_print_tables(det_coco_evaluator *evaluator)
 {
     const char *text = NULL;
-    det_status status = det_coco_evaluator_table(evaluator, &text);
-    if (status != DET_OK)
-        return status;
-    fputs(text, stdout);
-    status = det_coco_evaluator_class_table(evaluator, &text);
+    det_status status = print_table(evaluator);
+    if (status == DET_OK)
+        status = det_coco_evaluator_class_table(evaluator, &text);
     if (status == DET_OK)
         printf("\n%s", text);
     return status;
 }
 
-det_status evaluation_print(det_evaluation *evaluation, int64_t step, const char *from)
+det_status evaluation_print(det_evaluation *evaluation, enum evaluation_form form, int64_t step,
+                            const char *from)
 {
-    const det_status status = evaluation_print_tables(det_evaluation_evaluator(evaluation));
+    static const char *const headings[] = {
+        [EVALUATION_ONLY] = "",
+        [EVALUATION_API] = "As eval_continuously() of the TF Object Detection API evaluates:\n",
+        [EVALUATION_EXPORTED] = "\nAs the exported model computes:\n",
+    };
+    det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
+    fputs(headings[form], stdout);
+    const det_status status =
+        form == EVALUATION_API ? print_table(evaluator) : evaluation_print_tables(evaluator);
     if (status != DET_OK)
         return status;
     const det_coco_result *coco = det_evaluation_coco(evaluation);
     det_evaluation_losses losses;
     det_evaluation_get_losses(evaluation, &losses);
-    printf("\nEval metrics at step %lld (%s)\n", (long long)step, from);
+    printf("\nEval metrics %sat step %lld (%s)\n",
+           form == EVALUATION_EXPORTED ? "of the exported form " : "", (long long)step, from);
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
         printf("+ %s: %f\n", det_coco_stat_name((det_coco_stat)i), coco->stats[i]);
     printf("+ Loss/localization_loss: %f\n+ Loss/classification_loss: %f\n"

@@ -67,8 +67,13 @@ static void take_in_evaluation(struct progress *p, const det_step_report *r)
     tool_progress_clear(p->tool);
     p->evaluations++;
     p->eval_seconds += r->eval_seconds;
-    const det_status status =
-        evaluation_print(r->evaluation, r->step, r->is_best ? "best so far" : "between steps");
+    det_status status = DET_OK;
+    if (r->api_evaluation != NULL)
+        status = evaluation_print(r->api_evaluation, EVALUATION_API, r->step, "between steps");
+    if (status == DET_OK)
+        status = evaluation_print(r->evaluation,
+                                  r->api_evaluation != NULL ? EVALUATION_EXPORTED : EVALUATION_ONLY,
+                                  r->step, r->is_best ? "best so far" : "between steps");
     if (p->status == DET_OK)
         p->status = status;
 }
@@ -96,6 +101,6 @@ void progress_sum(const struct progress *p)
 
 int progress_evaluating(void *tool, int64_t done, int64_t total)
 {
-    tool_progress(tool, "evaluating %lld/%lld", (long long)done, (long long)total);
+    tool_progress(tool, "pictures %lld/%lld", (long long)done, (long long)total);
     return tool_interrupted();
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 enum { LINE_BYTES = 4096 };
 
 /* --- log and progress --- */
@@ -57,6 +59,26 @@ void tool_progress(struct tool *tool, const char *format, ...)
 
 /* --- life --- */
 
+static bool read_limits(const struct tool *tool, det_context_settings *settings, int *exit_status)
+{
+    const struct {
+        const char *name;
+        int64_t value, most;
+    } limits[] = {{"max_image_pixels", tool->max_image_pixels, DET_MOST_IMAGE_PIXELS},
+                  {"max_jpeg_scans", tool->max_jpeg_scans, INT32_MAX}};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        if (limits[i].value < 0 || limits[i].value > limits[i].most) {
+            fprintf(stderr, "%s: --%s: got %lld, expected 1 to %lld, or 0 for the default\n",
+                    tool->name, limits[i].name, (long long)limits[i].value,
+                    (long long)limits[i].most);
+            *exit_status = OPTIONS_EXIT_USAGE;
+            return false;
+        }
+    settings->max_image_pixels = (uint64_t)tool->max_image_pixels;
+    settings->max_jpeg_scans = (int32_t)tool->max_jpeg_scans;
+    return true;
+}
+
 bool tool_open(struct tool *tool, int *exit_status)
 {
     *exit_status = TOOL_EXIT_ERROR;
@@ -69,6 +91,8 @@ bool tool_open(struct tool *tool, int *exit_status)
     }
     det_context_settings settings;
     det_context_settings_default(&settings);
+    if (!read_limits(tool, &settings, exit_status))
+        return false;
     settings.logger = (det_logger){.user = tool, .write = write_log};
     settings.threads = (int)tool->threads;
     settings.cpu = tool->cpu;

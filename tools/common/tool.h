@@ -15,9 +15,10 @@ struct tool {
     int64_t threads;
     const char *cpu, *device, *precision;
     bool deterministic, graph, verbose;
-    det_context *context;      /* after tool_open() */
-    bool terminal;             /* stderr is one: progress is shown */
-    atomic_bool progress_open; /* a progress line stands on the terminal */
+    int64_t max_image_pixels, max_jpeg_scans; /* 0: the library's defaults */
+    det_context *context;                     /* after tool_open() */
+    bool terminal;                            /* stderr is one: progress is shown */
+    atomic_bool progress_open;                /* a progress line stands on the terminal */
 };
 
 #define TOOL_INIT(program)                                                                     \
@@ -53,6 +54,15 @@ struct tool {
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
          "CUDA: run recorded graphs; --nograph launches one by one"},                       \
         TOOL_LOG_OPTIONS(tool)
+
+/* Of a tool that decodes pictures. */
+#define TOOL_IMAGE_OPTIONS(tool)                                      \
+    {"max_image_pixels", OPTION_INT, &(tool)->max_image_pixels, "N",  \
+     "largest picture that is decoded, width x height (120000000)"},  \
+    {                                                                 \
+        "max_jpeg_scans", OPTION_INT, &(tool)->max_jpeg_scans, "N",   \
+            "most scans of a progressive JPEG that are decoded (100)" \
+    }
 
 /* Exit statuses of all tools: 0, 1 after an error, 2 for a wrong command line. */
 enum { TOOL_EXIT_ERROR = 1 };

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "data/image.h"
+
 static bool has_extension(const char *path, const char *const *list)
 {
     const char *dot = strrchr(det_path_name(path), '.');
@@ -13,12 +15,6 @@ static bool has_extension(const char *path, const char *const *list)
         if (strcasecmp(dot, *list) == 0)
             return true;
     return false;
-}
-
-bool is_image_name(const char *path)
-{
-    static const char *const extensions[] = {".jpg", ".jpeg", ".png", NULL};
-    return has_extension(path, extensions);
 }
 
 bool is_video_name(const char *path)
@@ -46,15 +42,17 @@ static det_status add_folder(struct det_env *env, struct inputs *inputs, const c
     det_status status = det_list_directory(env, folder, &files);
     for (size_t i = 0; status == DET_OK && i < files.count; i++)
         if (det_path_name(files.paths[i])[0] != '.' && /* "._a.jpg" of macOS is no picture */
-            (is_image_name(files.paths[i]) || is_video_name(files.paths[i])) &&
+            (det_image_extension(files.paths[i]) != NULL || is_video_name(files.paths[i])) &&
             !det_is_directory(files.paths[i])) {
             status = add_file(env, inputs, files.paths[i]);
             taken++;
         }
     det_path_list_free(env, &files);
     if (status == DET_OK && taken == 0)
-        status = det_fail(env, DET_STATUS_NOT_FOUND,
-                          "%s: the folder holds no image (.jpg, .jpeg, .png) and no video", folder);
+        status = det_fail(
+            env, DET_STATUS_NOT_FOUND,
+            "%s: the folder holds no image (.jpg, .jpeg, .png, .bmp, .gif, .webp) and no video",
+            folder);
     return status;
 }
 

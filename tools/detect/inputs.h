@@ -10,7 +10,6 @@ struct inputs {
     struct det_path_list videos;
 };
 
-bool is_image_name(const char *path);
 /* By its extension, or because it is a camera or a URL. */
 bool is_video_name(const char *path);
 

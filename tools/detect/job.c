@@ -9,6 +9,7 @@
 #include "detect/classes.h"
 #include "detect/inputs.h"
 #include "detect/mjpeg.h"
+#include "detect/names.h"
 #include "detect/overlay.h"
 #include "detect/pictures.h"
 #include "detect/pipeline.h"
@@ -24,7 +25,7 @@ struct job {
     det_model *model;
     struct class_filter filter;
     struct inputs inputs;
-    struct pictures pictures;
+    struct names names;
     struct outputs *outputs;
     struct pipeline *pipeline;
     struct overlay overlay;
@@ -36,9 +37,12 @@ struct job {
     struct mjpeg *mjpeg;
     atomic_bool closed; /* the window: like Ctrl-C, but wanted */
     bool draws, writes_pictures, writes_videos;
-    size_t failed; /* inputs */
+    bool turned_said; /* that images are turned upright */
+    size_t failed;    /* inputs */
     struct pipeline_totals totals;
     int64_t detections;
+    float top_score; /* seen anywhere; 0: nothing was looked at */
+    int32_t top_class;
 };
 
 /* --- frames --- */
@@ -69,6 +73,18 @@ static det_status paint(void *user, struct det_env *env, struct frame *frame)
     return DET_OK;
 }
 
+/* Once: a folder of a phone's pictures holds hundreds of them. */
+static void say_turned(struct job *job, const struct frame *frame)
+{
+    if (frame->orientation == 1 || job->turned_said || job->options->quiet)
+        return;
+    job->turned_said = true;
+    tool_log(job->tool, DET_LOG_INFO,
+             "%s: EXIF orientation %d: such pictures are turned upright, and boxes are in the "
+             "upright picture (--exif ignore takes the pixels as stored)",
+             frame->source, frame->orientation);
+}
+
 static det_status output(void *user, struct det_env *env, struct frame *frame)
 {
     struct job *job = user;
@@ -77,10 +93,16 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
         tool_error(job->tool, "%s", frame->message);
         return DET_OK;
     }
+    say_turned(job, frame);
     job->detections += (int64_t)frame->count;
+    if (frame->top_score > job->top_score) {
+        job->top_score = frame->top_score;
+        job->top_class = frame->top_class;
+    }
     DET_TRY_RETURN(outputs_frame(env, job->outputs, frame));
     if (job->writes_pictures && !frame->of_video) {
-        const det_status status = pictures_write(env, &job->pictures, frame->source, &frame->image);
+        const det_status status =
+            pictures_write(env, job->options->output, frame->name, &frame->image);
         if (status != DET_OK) { /* of this picture alone */
             tool_fail(job->tool, status);
             frame->status = status;
@@ -134,7 +156,7 @@ static void report(struct job *job, det_status status)
 }
 
 /* Each step is reported: the output is finished whatever happened before. */
-static void run_video(struct job *job, const char *path)
+static void run_video(struct job *job, const char *path, const char *name)
 {
     struct det_env *env = job->env;
     struct video_reader *reader = NULL;
@@ -142,7 +164,7 @@ static void run_video(struct job *job, const char *path)
     det_status status =
         video_reader_open(env, path, (int)job->tool->threads, tool_interrupted, &reader);
     if (status == DET_OK && job->writes_videos)
-        status = video_file_begin(env, job->tool, reader, path, job->options->output,
+        status = video_file_begin(env, job->tool, reader, path, name, job->options->output,
                                   job->options->codec, &job->writer);
     if (status == DET_OK) {
         const struct video_info *info = video_reader_info(reader);
@@ -152,6 +174,7 @@ static void run_video(struct job *job, const char *path)
     if (status == DET_OK) {
         struct pipeline_source source = {.reader = reader,
                                          .video = path,
+                                         .video_name = name,
                                          .live = job->options->live ||
                                                  video_reader_info(reader)->endless};
         status = run_source(job, &source);
@@ -173,7 +196,9 @@ static det_status run_all(struct job *job)
     const struct inputs *inputs = &job->inputs;
     if (inputs->images.count > 0) {
         struct pipeline_source source = {.images = &inputs->images,
-                                         .least = {INT32_MAX, INT32_MAX}};
+                                         .image_names = job->names.images,
+                                         .least = {INT32_MAX, INT32_MAX},
+                                         .as_stored = strcmp(job->options->exif, "ignore") == 0};
         /* A picture that is drawn in needs all its pixels. */
         if (job->options->fast_decode && !job->writes_pictures)
             source.least = (struct det_image_least){det_model_input_height(job->model),
@@ -182,7 +207,7 @@ static det_status run_all(struct job *job)
         DET_TRY_RETURN(run_source(job, &source));
     }
     for (size_t i = 0; i < inputs->videos.count && !stop(job); i++)
-        run_video(job, inputs->videos.paths[i]);
+        run_video(job, inputs->videos.paths[i], job->names.videos[i]);
     return DET_OK;
 }
 
@@ -235,6 +260,21 @@ static void choose_outputs(struct job *job, struct output_paths *files)
         files->json = "-";
 }
 
+/* Names matter where something is called by them. */
+static det_status choose_names(struct job *job, const struct output_paths *files)
+{
+    DET_TRY_RETURN(names_make(job->env, &job->inputs, &job->names));
+    const size_t changed = job->names.changed;
+    if (changed > 0 && (job->writes_pictures || job->writes_videos || files->coco != NULL ||
+                        files->cvat != NULL || files->yolo != NULL))
+        tool_log(job->tool, DET_LOG_WARNING,
+                 "%zu input%s called otherwise in the outputs, since another one has the name: "
+                 "%s%s",
+                 changed, changed == 1 ? " is" : "s are", job->names.told.data,
+                 changed > 3 ? ", ..." : "");
+    return DET_OK;
+}
+
 static int32_t worker_count(const struct job *job)
 {
     const int threads = det_context_threads(job->tool->context);
@@ -262,6 +302,7 @@ static det_status prepare(struct job *job)
     DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
     gather_inputs(job);
     choose_outputs(job, &files);
+    DET_TRY_RETURN(choose_names(job, &files));
     if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
         (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -276,7 +317,7 @@ static det_status prepare(struct job *job)
     settings.detector.max_detections = (int32_t)o->max;
     DET_TRY_RETURN(pipeline_create(env, &settings, &job->pipeline));
     if (job->writes_pictures)
-        DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images, &job->pictures));
+        DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images));
     else if (job->writes_videos && o->output != NULL && !is_video_name(o->output))
         DET_TRY_RETURN(det_make_directories(env, o->output));
     DET_TRY_RETURN(outputs_open(env, job->tool, job->model, &files,
@@ -318,6 +359,16 @@ static int finish(struct job *job, det_status status)
     return 0;
 }
 
+/* Whether the threshold or the model is to be looked at. */
+static void tell_of_nothing(const struct job *job)
+{
+    if (job->detections == 0 && job->top_score > 0)
+        tool_log(job->tool, DET_LOG_INFO,
+                 "nothing was found: the highest score anywhere was %.3f, of %s%s",
+                 (double)job->top_score, det_model_class_name(job->model, job->top_class),
+                 job->top_score < job->filter.lowest ? "; --threshold lets lower scores pass" : "");
+}
+
 int job_run(struct tool *tool, const struct job_options *options)
 {
     struct job job = {.tool = tool, .env = det_context_env(tool->context), .options = options};
@@ -326,15 +377,17 @@ int job_run(struct tool *tool, const struct job_options *options)
         tool_catch_signals("\nstopping after the frames that were read\n");
         const double start = tool_seconds();
         status = run_all(&job);
-        if (!options->quiet)
+        if (!options->quiet) {
             progress_summary(tool, &job.totals, job.detections, tool_seconds() - start);
+            tell_of_nothing(&job);
+        }
     }
     const int exit_status = finish(&job, status);
     if (options->view)
         view_close(job.env, &job.view);
     mjpeg_close(job.env, &job.mjpeg);
     pipeline_destroy(job.env, &job.pipeline);
-    pictures_free(job.env, &job.pictures);
+    names_free(job.env, &job.names);
     inputs_free(job.env, &job.inputs);
     tracking_free(job.env, &job.tracking);
     det_text_free(job.env, &job.counted);

@@ -21,6 +21,7 @@ struct job_options {
     bool quiet;
     bool track;
     bool fast_decode;
+    const char *exif; /* "apply": images are turned upright; "ignore" */
     struct option_list count_lines, count_zones;
     const char *counts; /* file of what was counted, a JSON line for each video; NULL: the log */
 };

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "detect/names.h"
 #include "detect/results.h"
 #include "formats/annotation_write.h"
 
@@ -150,16 +151,17 @@ fail:
 
 /* --- frames --- */
 
-det_status frame_name(struct det_env *env, const struct frame *frame, bool several, char **name)
+/* How a frame is called in annotations: as the image, or "frame_000012" as CVAT counts a video's frames, with the video's
+ * name before it where there are several. */
+static det_status frame_name(struct det_env *env, const struct outputs *o,
+                             const struct frame *frame, char **name)
 {
-    const char *file = det_path_name(frame->source);
     if (!frame->of_video)
-        return det_strdup(env, name, strcmp(file, "-") == 0 ? "stdin" : file);
-    if (!several)
+        return det_strdup(env, name, frame->name);
+    if (!o->several)
         return det_format(env, name, "frame_%06lld", (long long)frame->index);
-    const char *dot = strrchr(file, '.');
-    const int stem = dot != NULL && dot != file ? (int)(dot - file) : (int)strlen(file);
-    return det_format(env, name, "%.*s_frame_%06lld", stem, file, (long long)frame->index);
+    return det_format(env, name, "%.*s_frame_%06lld", names_stem(frame->name), frame->name,
+                      (long long)frame->index);
 }
 
 static det_status write_json(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -243,19 +245,23 @@ static det_status note_coco_image(struct det_env *env, struct outputs *o, const 
                                    o->images > 0 ? "," : "", (long long)o->images + 1,
                                    f->image.file_width, f->image.file_height));
     DET_TRY_RETURN(det_text_json_string(env, text, name));
-    if (f->of_video) /* a name for the picture that somebody may make of it */
+    if (f->of_video) { /* a name for the picture that somebody may make of it */
         text->length--;
-    DET_TRY_RETURN(det_text_printf(env, text, f->of_video ? ".jpg\"}" : "}"));
+        DET_TRY_RETURN(det_text_printf(env, text, ".jpg\""));
+    } else if (strcmp(name, det_path_name(f->source)) != 0 &&
+               strcmp(f->source, "-") != 0) { /* numbered */
+        DET_TRY_RETURN(det_text_printf(env, text, ", \"path\": "));
+        DET_TRY_RETURN(det_text_json_string(env, text, f->source));
+    }
+    DET_TRY_RETURN(det_text_append(env, text, "}", 1));
     if (fwrite(text->data, 1, text->length, o->coco_images) != text->length)
         return det_fail_errno(env, errno, "temporary file of COCO images");
     return DET_OK;
 }
 
 static det_status write_yolo(struct det_env *env, struct outputs *o,
-                             const struct det_annotated_image *image)
+                             const struct det_annotated_image *image, int stem)
 {
-    const char *dot = strrchr(image->name, '.');
-    const int stem = dot != NULL ? (int)(dot - image->name) : (int)strlen(image->name);
     char *path = NULL;
     det_status status = DET_OK;
     o->text.length = 0;
@@ -286,7 +292,10 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
                                               .count = f->count};
     if (o->cvat.open)
         DET_TRY_RETURN(det_cvat_xml_image(env, &o->cvat.writer, &image));
-    return o->yolo != NULL ? write_yolo(env, o, &image) : DET_OK;
+    if (o->yolo == NULL)
+        return DET_OK;
+    /* A frame's name has no extension, its video's may hold a point. */
+    return write_yolo(env, o, &image, f->of_video ? (int)strlen(name) : names_stem(name));
 }
 
 det_status outputs_frame(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -302,7 +311,7 @@ det_status outputs_frame(struct det_env *env, struct outputs *o, const struct fr
     if (o->coco_results.open)
         DET_TRY_RETURN(write_coco(env, o, f, true));
     if (o->coco.open || o->cvat.open || o->yolo != NULL) {
-        DET_TRY(frame_name(env, f, o->several, &name));
+        DET_TRY(frame_name(env, o, f, &name));
         if (o->coco.open)
             DET_TRY(note_coco_image(env, o, f, name));
         DET_TRY(write_annotations(env, o, f, name));

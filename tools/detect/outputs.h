@@ -21,8 +21,4 @@ det_status outputs_frame(struct det_env *env, struct outputs *outputs, const str
 /* Ends and keeps all files; the first failure is returned. */
 det_status outputs_close(struct det_env *env, struct outputs **outputs);
 
-/* How a frame is called in annotations: the image file's name, or "frame_000012" as CVAT counts a video's frames, with
- * the video's name before it where there are several. Caller frees. */
-det_status frame_name(struct det_env *env, const struct frame *frame, bool several, char **name);
-
 #endif

@@ -22,9 +22,11 @@ struct pipeline_settings {
 /* One run: either images or a video. */
 struct pipeline_source {
     const struct det_path_list *images;
+    char *const *image_names;     /* one each, for outputs */
     struct det_image_least least; /* of the images' sizes after decoding */
+    bool as_stored;               /* images are not turned upright */
     struct video_reader *reader;
-    const char *video;
+    const char *video, *video_name;
     bool live; /* the newest frame wins; a file is read at its own speed */
     /* In the painter's thread, frames in order. A failure ends the run. */
     det_status (*paint)(void *user, struct det_env *env, struct frame *frame);

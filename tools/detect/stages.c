@@ -10,22 +10,52 @@
 
 /* --- read --- */
 
-static det_status read_standard_input(struct det_env *env, struct det_image_least least,
-                                      struct det_image *image)
+static det_status decode(struct det_env *env, const struct pipeline_source *source,
+                         const char *name, const uint8_t *data, size_t bytes, struct frame *frame)
 {
+    frame->orientation = 1;
+    return source->as_stored
+               ? det_image_decode_reduced(env, name, data, bytes, source->least, &frame->image)
+               : det_image_decode_upright(env, name, data, bytes, source->least, &frame->image,
+                                          &frame->orientation);
+}
+
+/* No picture within the limits takes more: 8 bytes a pixel of a PNG with alpha and 16 bits that is not packed. */
+static uint64_t most_bytes(const struct det_env *env)
+{
+    return env->limits.max_image_pixels * 9 + (1 << 20);
+}
+
+static det_status read_standard_input(struct det_env *env, const struct pipeline_source *source,
+                                      struct frame *frame)
+{
+    static const char name[] = "standard input";
     struct det_text bytes = {0};
     char block[65536];
     det_status status = DET_OK;
     for (size_t got; status == DET_OK && (got = fread(block, 1, sizeof block, stdin)) > 0;)
-        status = det_text_append(env, &bytes, block, got);
+        status = bytes.length + got <= most_bytes(env)
+                     ? det_text_append(env, &bytes, block, got)
+                     : det_fail(env, DET_STATUS_UNSUPPORTED,
+                                "%s: more than %zu bytes are no picture that max_image_pixels "
+                                "allows",
+                                name, bytes.length);
     if (status == DET_OK && ferror(stdin))
-        status = det_fail(env, DET_STATUS_IO, "standard input: cannot be read");
+        status = det_fail(env, DET_STATUS_IO, "%s: cannot be read", name);
     if (status == DET_OK)
-        status = det_image_decode_reduced(env, "standard input",
-                                          bytes.data != NULL ? (const uint8_t *)bytes.data
-                                                             : (const uint8_t *)"",
-                                          bytes.length, least, image);
+        status = decode(env, source, name, (const uint8_t *)(bytes.data != NULL ? bytes.data : ""),
+                        bytes.length, frame);
     det_text_free(env, &bytes);
+    return status;
+}
+
+static det_status read_file(struct det_env *env, const struct pipeline_source *source,
+                            const char *path, struct frame *frame)
+{
+    struct det_file_map map;
+    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    const det_status status = decode(env, source, path, map.data, map.bytes, frame);
+    det_file_map_close(&map);
     return status;
 }
 
@@ -33,12 +63,11 @@ static void read_image(struct det_env *env, struct reading *reading, struct fram
 {
     const char *path = reading->source->images->paths[reading->next];
     frame->source = path;
+    frame->name = reading->source->image_names[reading->next];
     frame->of_video = false;
     frame->index = (int64_t)reading->next++;
-    const struct det_image_least least = reading->source->least;
-    frame->status = strcmp(path, "-") == 0
-                        ? read_standard_input(env, least, &frame->image)
-                        : det_image_read_reduced(env, path, least, &frame->image);
+    frame->status = strcmp(path, "-") == 0 ? read_standard_input(env, reading->source, frame)
+                                           : read_file(env, reading->source, path, frame);
     if (frame->status != DET_OK)
         memcpy(frame->message, env->error, sizeof frame->message);
 }
@@ -58,7 +87,9 @@ static det_status read_video(struct det_env *env, struct reading *reading, struc
     const struct pipeline_source *source = reading->source;
     DET_TRY_RETURN(video_reader_next(env, source->reader, &frame->video, end));
     frame->source = source->video;
+    frame->name = source->video_name;
     frame->of_video = true;
+    frame->orientation = 1;
     frame->index = frame->video.index;
     frame->ticks = frame->video.ticks;
     frame->time_s = frame->video.time_s;
@@ -127,6 +158,12 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
     if (count > 0)
         memcpy(frame->found, found, count * sizeof *found);
     frame->count = count;
+    if (count > 0) {
+        frame->top_score = found[0].score;
+        frame->top_class = found[0].class_id;
+    } else {
+        DET_TRY_RETURN(det_detector_top_score(detector, 0, &frame->top_score, &frame->top_class));
+    }
     det_detector_times times;
     det_detector_last_times(detector, &times);
     frame->ms[STAGE_PREPROCESS] = (converted - start) * 1e3 + (double)times.preprocess_ns * 1e-6;

@@ -5,23 +5,16 @@
 
 #include "base/io.h"
 #include "base/mem.h"
-#include "detect/inputs.h"
+#include "detect/names.h"
 
-static det_status output_path(struct det_env *env, const char *input, const char *output,
+static det_status output_path(struct det_env *env, const char *name, const char *output,
                               char **path)
 {
-    const char *name = strcmp(input, "-") == 0 ? "stdin" : det_path_name(input);
-    if (strncmp(input, "v4l2:", 5) == 0)
-        name = det_path_name(input + 5);
-    const char *dot = strrchr(name, '.');
-    const int stem = dot != NULL && dot != name ? (int)(dot - name) : (int)strlen(name);
     if (output == NULL)
-        return det_format(env, path, "%.*s_detected.mp4", stem > 0 ? stem : 5,
-                          stem > 0 ? name : "video");
+        return det_format(env, path, "%.*s_detected.mp4", names_stem(name), name);
     if (is_video_name(output))
         return det_strdup(env, path, output);
-    return det_format(env, path, "%s/%.*s.mp4", output, stem > 0 ? stem : 5,
-                      stem > 0 ? name : "video");
+    return det_format(env, path, "%s/%.*s.mp4", output, names_stem(name), name);
 }
 
 static det_status refuse_input(struct det_env *env, const char *input, const char *path)
@@ -34,13 +27,13 @@ static det_status refuse_input(struct det_env *env, const char *input, const cha
 }
 
 det_status video_file_begin(struct det_env *env, struct tool *tool, struct video_reader *reader,
-                            const char *input, const char *output, const char *codec,
-                            struct video_writer **writer)
+                            const char *input, const char *name, const char *output,
+                            const char *codec, struct video_writer **writer)
 {
     const struct video_info *info = video_reader_info(reader);
     char *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(output_path(env, input, output, &path));
+    DET_TRY(output_path(env, name, output, &path));
     DET_TRY(refuse_input(env, input, path));
     const struct video_writer_settings settings = {.path = path,
                                                    .codec = codec,
@@ -52,7 +45,7 @@ det_status video_file_begin(struct det_env *env, struct tool *tool, struct video
                                                    .audio_from = reader};
     DET_TRY(video_writer_open(env, &settings, writer));
     tool_log(tool, DET_LOG_INFO, "%s: %s, %d x %d%s, %.3g frames a second; to %s: %s", input,
-             info->codec, info->width, info->height, info->rotation != 0 ? " (turned)" : "",
+             info->codec, info->width, info->height, info->orientation != 1 ? " (turned)" : "",
              info->frame_rate, path, video_writer_about(*writer));
 fail:
     det_free(env, &path);

@@ -5,10 +5,10 @@
 #include "common/tool.h"
 #include "video/video.h"
 
-/* `output`: a file, a folder (NAME.mp4 in it), NULL: NAME_detected.mp4 in the working folder. Says what it reads and
+/* `output`: a file, a folder (NAME.mp4 in it), NULL: NAME_detected.mp4 in the working folder; `name` as names.h has it. Says what it reads and
  * writes. A file that is the input is refused. */
 det_status video_file_begin(struct det_env *env, struct tool *tool, struct video_reader *reader,
-                            const char *input, const char *output, const char *codec,
-                            struct video_writer **writer);
+                            const char *input, const char *name, const char *output,
+                            const char *codec, struct video_writer **writer);
 
 #endif

@@ -11,6 +11,7 @@ struct video_audio {
     /* Copied: input stream i goes to output stream map[i] - 1; 0: is left out. */
     struct video_reader *from;
     int *map;
+    int64_t *last_dts; /* of the packets written, by input stream */
     AVPacket *packet;
     /* Generated. */
     AVCodecContext *tone;
@@ -24,8 +25,10 @@ static det_status copy_streams(struct det_env *env, const struct video_writer_se
                                struct video_audio *audio, int *copied)
 {
     const AVFormatContext *input = video_reader_format(s->audio_from);
+    const size_t streams = input->nb_streams + 1;
+    DET_TRY_RETURN(det_alloc(env, &audio->map, streams, sizeof *audio->map, "audio streams"));
     DET_TRY_RETURN(
-        det_alloc(env, &audio->map, input->nb_streams + 1, sizeof *audio->map, "audio streams"));
+        det_alloc(env, &audio->last_dts, streams, sizeof *audio->last_dts, "audio streams"));
     for (unsigned i = 0; i < input->nb_streams; i++) {
         const AVCodecParameters *from = input->streams[i]->codecpar;
         if (from->codec_type != AVMEDIA_TYPE_AUDIO)
@@ -44,6 +47,7 @@ static det_status copy_streams(struct det_env *env, const struct video_writer_se
         stream->codecpar->codec_tag = 0; /* the new container's own */
         stream->time_base = input->streams[i]->time_base;
         audio->map[i] = stream->index + 1;
+        audio->last_dts[i] = INT64_MIN;
         video_reader_keep_stream(s->audio_from, (int)i);
         snprintf(about + said, about_bytes - said, ", audio %s copied", name);
         ++*copied;
@@ -118,11 +122,17 @@ static int write_copied(struct video_audio *audio, AVFormatContext *format, doub
     AVPacket *packet = audio->packet;
     int error = 0;
     while (error >= 0 && video_reader_take_packet(audio->from, until_s, packet)) {
-        const AVRational from = input->streams[packet->stream_index]->time_base;
-        packet->stream_index = audio->map[packet->stream_index] - 1;
+        const int of = packet->stream_index;
+        packet->stream_index = audio->map[of] - 1;
         packet->pos = -1;
-        av_packet_rescale_ts(packet, from, format->streams[packet->stream_index]->time_base);
-        error = av_interleaved_write_frame(format, packet);
+        av_packet_rescale_ts(packet, input->streams[of]->time_base,
+                             format->streams[packet->stream_index]->time_base);
+        /* Where parts of a recording overlap: a file's times must rise. */
+        if (packet->dts == AV_NOPTS_VALUE || packet->dts > audio->last_dts[of]) {
+            if (packet->dts != AV_NOPTS_VALUE)
+                audio->last_dts[of] = packet->dts;
+            error = av_interleaved_write_frame(format, packet);
+        }
         av_packet_unref(packet);
     }
     return error;
@@ -174,6 +184,9 @@ int video_audio_write(struct video_audio *audio, AVFormatContext *format, double
 
 int video_audio_finish(struct video_audio *audio, AVFormatContext *format, double until_s)
 {
+    /* What outlasts the picture stays, unless the picture was left before its end. */
+    if (audio != NULL && audio->from != NULL && video_reader_at_end(audio->from))
+        until_s = INFINITY;
     const int error = video_audio_write(audio, format, until_s);
     if (audio == NULL || audio->tone == NULL || error < 0)
         return error;
@@ -187,6 +200,7 @@ void video_audio_free(struct det_env *env, struct video_audio **out)
     if (audio == NULL)
         return;
     det_free(env, &audio->map);
+    det_free(env, &audio->last_dts);
     av_packet_free(&audio->packet);
     av_frame_free(&audio->frame);
     avcodec_free_context(&audio->tone);

@@ -2,6 +2,7 @@
 #include <libswscale/swscale.h>
 
 #include "base/mem.h"
+#include "data/exif.h"
 #include "video/ffmpeg_parts.h"
 
 struct video_converter {
@@ -44,26 +45,6 @@ static det_status scale(struct det_env *env, struct video_converter *c, const AV
                : video_fail(env, rows < 0 ? rows : AVERROR_EXTERNAL, "video: conversion to RGB");
 }
 
-/* Clockwise by 90, 180 or 270 degrees. */
-static void turn(const struct det_image *from, int degrees, struct det_image *to)
-{
-    const ptrdiff_t row = (ptrdiff_t)from->width * 3;
-    const ptrdiff_t last = (from->height - 1) * row;
-    /* Where pixel (0, 0) of the result comes from, and the steps to the right and down there. */
-    const ptrdiff_t first = degrees == 90 ? last : degrees == 180 ? last + row - 3 : row - 3;
-    const ptrdiff_t right = degrees == 90 ? -row : degrees == 180 ? -3 : row;
-    const ptrdiff_t down = degrees == 90 ? 3 : degrees == 180 ? -row : -3;
-    uint8_t *pixel = to->rgb;
-    for (int32_t y = 0; y < to->height; y++) {
-        ptrdiff_t at = first + y * down;
-        for (int32_t x = 0; x < to->width; x++, at += right, pixel += 3) {
-            pixel[0] = from->rgb[at];
-            pixel[1] = from->rgb[at + 1];
-            pixel[2] = from->rgb[at + 2];
-        }
-    }
-}
-
 det_status video_frame_rgb(struct det_env *env, struct video_converter **converter,
                            const struct video_reader *reader, const struct video_frame *frame,
                            struct det_image *image)
@@ -73,13 +54,13 @@ det_status video_frame_rgb(struct det_env *env, struct video_converter **convert
         DET_TRY_RETURN(det_alloc(env, converter, 1, sizeof **converter, "video converter"));
     struct video_converter *c = *converter;
     DET_TRY_RETURN(det_image_resize_buffer(env, image, info->width, info->height));
-    if (info->rotation == 0)
+    if (info->orientation == 1)
         return scale(env, c, frame->picture, image);
-    const bool turned = info->rotation % 180 != 0;
+    const bool turned = det_exif_swaps_sides(info->orientation);
     DET_TRY_RETURN(det_image_resize_buffer(env, &c->lying, turned ? info->height : info->width,
                                            turned ? info->width : info->height));
     DET_TRY_RETURN(scale(env, c, frame->picture, &c->lying));
-    turn(&c->lying, info->rotation, image);
+    det_exif_turn_into(&c->lying, info->orientation, image);
     return DET_OK;
 }
 

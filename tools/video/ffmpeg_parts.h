@@ -14,10 +14,29 @@ void video_capture_log(void);
 /* Status and sentence of an AVERROR: "WHAT: FFmpeg's last message (meaning of the code)". */
 det_status video_fail(struct det_env *env, int error, const char *format, ...) DET_PRINTF(3, 4);
 
+/* --- ffmpeg_times.c --- */
+
+struct video_times;
+det_status video_times_open(struct det_env *env, const AVFormatContext *format,
+                            struct video_times **times);
+void video_times_free(struct det_env *env, struct video_times **times);
+/* Gives a packet, as it was read, times that continue its stream's and fit the other streams'; an audio packet without a time
+ * gets one. Returns by how much its own step out of line, in microseconds; 0: not at all. */
+int64_t video_times_correct(struct video_times *times, AVPacket *packet);
+/* Where the last packets of all streams end, corrected; 0 when there was none. */
+int64_t video_times_end_us(const struct video_times *times);
+
+/* --- ffmpeg_whole.c --- */
+
+/* How many bytes a file lacks by what its head says; 0: none, or it does not say. */
+int64_t video_missing_bytes(const AVFormatContext *format);
+
 /* --- ffmpeg_reader.c --- */
 
 /* The file's streams, to copy parameters from. */
 AVFormatContext *video_reader_format(struct video_reader *reader);
+/* Everything was read, to the end of the file. */
+bool video_reader_at_end(const struct video_reader *reader);
 /* From now on the packets of that stream are kept for video_reader_take_packet(). */
 void video_reader_keep_stream(struct video_reader *reader, int stream);
 /* Moves the oldest kept packet to `packet` when it begins by `limit_s` (seconds from the file's start); its times are
@@ -62,7 +81,7 @@ det_status video_audio_open(struct det_env *env, const struct video_writer_setti
                             struct video_audio **audio);
 /* Writes what belongs before `until_s`. Returns 0 or an AVERROR. */
 int video_audio_write(struct video_audio *audio, AVFormatContext *format, double until_s);
-/* The same, and what the encoder still has. */
+/* The same, and what the encoder still has; all audio of an input that was read to its end. */
 int video_audio_finish(struct video_audio *audio, AVFormatContext *format, double until_s);
 void video_audio_free(struct det_env *env, struct video_audio **audio);
 

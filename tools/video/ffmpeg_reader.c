@@ -1,12 +1,13 @@
 /* ffmpeg_reader.c: files, cameras and network streams to frames. */
 #include <libavdevice/avdevice.h>
-#include <libavutil/display.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "data/exif.h"
 #include "video/ffmpeg_parts.h"
 
 struct kept_packet {
@@ -20,12 +21,20 @@ struct video_reader {
     AVCodecContext *decoder;
     AVPacket *packet;
     int stream;
+    unsigned stream_count; /* when it was opened; a transport stream may get more */
     struct video_info info;
     bool (*stop)(void);
     int64_t start_ticks; /* of the video stream's time base: what time 0 is */
     bool start_known;
     int64_t last_ticks, next_index;
-    bool draining;
+    struct video_times *times;
+    int64_t step_us, step_at_us; /* the first step of the timestamps, 0: none; and when it is */
+    bool step_said;
+    int64_t packets;       /* of the video stream, those included that an edit list hides */
+    int64_t whole_packets; /* how many a whole file has at least; 0: not known */
+    bool own_duration;     /* info.duration_s is the video stream's */
+    int64_t missing_bytes; /* as the file says; 0: none that is known */
+    bool draining, at_end;
     int64_t damaged;       /* packets */
     int32_t other_size[2]; /* of the first frame with another size; 0: none */
     int read_error;        /* AVERROR that ended reading before the end; 0 */
@@ -37,6 +46,13 @@ struct video_reader {
 static double seconds_of(int64_t ticks, AVRational base)
 {
     return (double)ticks * av_q2d(base);
+}
+
+/* Of a time that counts as the file's timestamps do. */
+static double since_start_s(const struct video_reader *r, int64_t us)
+{
+    return (double)us / AV_TIME_BASE -
+           seconds_of(r->start_ticks, r->format->streams[r->stream]->time_base);
 }
 
 /* FFmpeg asks this while it waits. */
@@ -84,6 +100,14 @@ static det_status open_input(struct det_env *env, struct video_reader *r)
     return DET_OK;
 }
 
+/* Audio is read also when nobody keeps it: where it ends tells whether a file is whole. */
+static bool of_interest(const struct video_reader *r, int stream)
+{
+    return stream == r->stream ||
+           (!r->info.endless &&
+            r->format->streams[stream]->codecpar->codec_type == AVMEDIA_TYPE_AUDIO);
+}
+
 static det_status find_stream(struct det_env *env, struct video_reader *r)
 {
     r->stream = av_find_best_stream(r->format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
@@ -94,8 +118,9 @@ static det_status find_stream(struct det_env *env, struct video_reader *r)
                         audio ? "only audio" : "nor audio");
     }
     for (unsigned i = 0; i < r->format->nb_streams; i++)
-        r->format->streams[i]->discard = (int)i == r->stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-    return det_alloc(env, &r->keep, r->format->nb_streams, sizeof *r->keep, "stream list");
+        r->format->streams[i]->discard = of_interest(r, (int)i) ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    r->stream_count = r->format->nb_streams;
+    return det_alloc(env, &r->keep, r->stream_count, sizeof *r->keep, "stream list");
 }
 
 static det_status open_decoder(struct det_env *env, struct video_reader *r, int threads)
@@ -122,26 +147,41 @@ static det_status open_decoder(struct det_env *env, struct video_reader *r, int 
     return DET_OK;
 }
 
-/* Clockwise degrees that make the picture upright, a multiple of 90. */
-static int rotation_of(const AVStream *stream)
+/* The display matrix as an EXIF orientation: where the axes point, to the nearest quarter turn. */
+static int orientation_of(const AVStream *stream)
 {
     const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
     if (matrix == NULL)
-        return 0;
-    int32_t entries[9];
-    memcpy(entries, matrix, sizeof entries);
-    const double counterclockwise = av_display_rotation_get(entries);
-    if (isnan(counterclockwise))
-        return 0;
-    return (((int)lrint(-counterclockwise / 90) * 90) % 360 + 360) % 360;
+        return 1;
+    int32_t m[9]; /* 16.16: x' = m0 x + m3 y, y' = m1 x + m4 y */
+    memcpy(m, matrix, sizeof m);
+    const double straight = fabs((double)m[0]) + fabs((double)m[4]);
+    const double crossed = fabs((double)m[1]) + fabs((double)m[3]);
+    if (crossed > straight)
+        return m[1] > 0 ? (m[3] > 0 ? 5 : 6) : (m[3] > 0 ? 8 : 7);
+    return m[0] >= 0 ? (m[4] >= 0 ? 1 : 4) : (m[4] >= 0 ? 2 : 3);
+}
+
+/* An MP4 that was trimmed without being encoded anew still counts all frames; its edit list leaves some out and hides those
+ * that are only needed to decode others. The index has what is left. */
+static void count_edited(struct video_reader *r)
+{
+    AVStream *stream = r->format->streams[r->stream];
+    const int entries = avformat_index_get_entries_count(stream);
+    if (strncmp(r->format->iformat->name, "mov,", 4) != 0 || !r->info.frames_exact ||
+        entries == 0 || entries > stream->nb_frames)
+        return;
+    r->whole_packets = r->info.frames = entries;
+    for (int i = 0; i < entries; i++)
+        r->info.frames -= (avformat_index_get_entry(stream, i)->flags & AVINDEX_DISCARD_FRAME) != 0;
 }
 
 static void describe(struct video_reader *r)
 {
     AVStream *stream = r->format->streams[r->stream];
     struct video_info *info = &r->info;
-    info->rotation = rotation_of(stream);
-    const bool turned = info->rotation % 180 != 0;
+    info->orientation = orientation_of(stream);
+    const bool turned = det_exif_swaps_sides(info->orientation);
     info->width = turned ? r->decoder->height : r->decoder->width;
     info->height = turned ? r->decoder->width : r->decoder->height;
     const AVRational rate = av_guess_frame_rate(r->format, stream, NULL);
@@ -151,13 +191,17 @@ static void describe(struct video_reader *r)
     if (stream->avg_frame_rate.num > 0 && stream->avg_frame_rate.den > 0 && !info->endless)
         info->frame_rate = av_q2d(stream->avg_frame_rate);
     if (!info->endless) {
-        info->duration_s = stream->duration > 0 ? seconds_of(stream->duration, stream->time_base)
+        r->own_duration = stream->duration > 0;
+        info->duration_s = r->own_duration ? seconds_of(stream->duration, stream->time_base)
                            : r->format->duration > 0
                                ? (double)r->format->duration / (double)AV_TIME_BASE
                                : 0;
         info->frames_exact = stream->nb_frames > 0;
         info->frames = info->frames_exact ? stream->nb_frames
                                           : (int64_t)llrint(info->duration_s * info->frame_rate);
+        r->whole_packets = info->frames_exact ? (int64_t)(0.98 * (double)info->frames) - 2 : 0;
+        r->missing_bytes = video_missing_bytes(r->format);
+        count_edited(r);
     }
     info->time_base = (struct video_rational){stream->time_base.num, stream->time_base.den};
     AVRational shape = av_guess_sample_aspect_ratio(r->format, stream, NULL);
@@ -166,7 +210,8 @@ static void describe(struct video_reader *r)
     info->pixel_shape = turned ? (struct video_rational){shape.den, shape.num}
                                : (struct video_rational){shape.num, shape.den};
     snprintf(info->codec, sizeof info->codec, "%s", avcodec_get_name(r->decoder->codec_id));
-    if (r->format->start_time != AV_NOPTS_VALUE && !info->endless) {
+    if (r->format->start_time != AV_NOPTS_VALUE && !info->endless &&
+        llabs(r->format->start_time) < (int64_t)1 << 52) {
         r->start_known = true;
         r->start_ticks = av_rescale_q(r->format->start_time, AV_TIME_BASE_Q, stream->time_base);
     }
@@ -188,6 +233,7 @@ det_status video_reader_open(struct det_env *env, const char *url, int threads, 
     DET_TRY(open_input(env, r));
     DET_TRY(find_stream(env, r));
     DET_TRY(open_decoder(env, r, threads));
+    DET_TRY(video_times_open(env, r->format, &r->times));
     describe(r);
     *out = r;
     return DET_OK;
@@ -204,6 +250,11 @@ const struct video_info *video_reader_info(const struct video_reader *reader)
 AVFormatContext *video_reader_format(struct video_reader *reader)
 {
     return reader->format;
+}
+
+bool video_reader_at_end(const struct video_reader *reader)
+{
+    return reader->at_end;
 }
 
 void video_reader_keep_stream(struct video_reader *reader, int stream)
@@ -231,6 +282,13 @@ static void keep_packet(struct video_reader *r)
         kept->packet->pts -= start;
     if (kept->packet->dts != AV_NOPTS_VALUE)
         kept->packet->dts -= start;
+    /* Hidden by an edit list, or before the beginning. */
+    if ((kept->packet->flags & AV_PKT_FLAG_DISCARD) != 0 ||
+        (kept->packet->pts != AV_NOPTS_VALUE && kept->packet->pts + kept->packet->duration <= 0)) {
+        av_packet_free(&kept->packet);
+        av_free(kept);
+        return;
+    }
     pthread_mutex_lock(&r->lock);
     *r->last = kept;
     r->last = &kept->next;
@@ -262,6 +320,15 @@ bool video_reader_take_packet(struct video_reader *r, double limit_s, AVPacket *
     return true;
 }
 
+static void correct_times(struct video_reader *r)
+{
+    const int64_t step_us = video_times_correct(r->times, r->packet);
+    if (r->step_us != 0 || step_us == 0)
+        return;
+    r->step_us = step_us;
+    r->step_at_us = video_times_end_us(r->times);
+}
+
 /* Gives the decoder its next packet, or tells it that there is none. */
 static void feed(struct video_reader *r)
 {
@@ -271,15 +338,21 @@ static void feed(struct video_reader *r)
     } else if (error < 0) {
         if (error != AVERROR_EOF && error != AVERROR_EXIT)
             r->read_error = error;
+        r->at_end = error == AVERROR_EOF && !should_stop(r);
         r->draining = true;
         avcodec_send_packet(r->decoder, NULL);
+    } else if ((unsigned)r->packet->stream_index >= r->stream_count) {
+        av_packet_unref(r->packet); /* of a stream that began later, which nobody knows */
     } else if (r->packet->stream_index == r->stream) {
+        r->packets++;
+        correct_times(r);
         if (avcodec_send_packet(r->decoder, r->packet) < 0)
             r->damaged++;
         av_packet_unref(r->packet);
-    } else if (r->keep[r->packet->stream_index]) {
-        keep_packet(r);
     } else {
+        correct_times(r);
+        if (r->keep[r->packet->stream_index])
+            keep_packet(r);
         av_packet_unref(r->packet);
     }
 }
@@ -329,7 +402,7 @@ det_status video_reader_next(struct det_env *env, struct video_reader *r, struct
             r->damaged++;
         }
     }
-    const bool turned = r->info.rotation % 180 != 0;
+    const bool turned = det_exif_swaps_sides(r->info.orientation);
     const int32_t width = turned ? picture->height : picture->width;
     const int32_t height = turned ? picture->width : picture->height;
     if ((width != r->info.width || height != r->info.height) && r->other_size[0] == 0) {
@@ -339,6 +412,14 @@ det_status video_reader_next(struct det_env *env, struct video_reader *r, struct
                 "%s: frame %lld has %d x %d pixels, not %d x %d as the video began: frames of "
                 "another size are scaled to that",
                 r->url, (long long)r->next_index, width, height, r->info.width, r->info.height);
+    }
+    if (r->step_us != 0 && !r->step_said) {
+        r->step_said = true;
+        det_log(
+            env, DET_LOG_INFO,
+            "%s: its timestamps step by %.3f s at %.2f s: what follows is moved to go on without "
+            "a gap",
+            r->url, (double)r->step_us * 1e-6, since_start_s(r, r->step_at_us));
     }
     if (picture->decode_error_flags != 0 && !r->info.endless)
         r->damaged++;
@@ -352,6 +433,17 @@ void video_frame_release(struct video_frame *frame)
     AVFrame *picture = frame->picture;
     av_frame_free(&picture);
     *frame = (struct video_frame){0};
+}
+
+/* By its count of frames, else by its duration: its own, or the file's, which may be that of audio. */
+static bool is_whole(const struct video_reader *r, double last_s)
+{
+    const double end_s = r->own_duration ? last_s : since_start_s(r, video_times_end_us(r->times));
+    if (r->info.frames_exact)
+        return r->packets >= r->whole_packets;
+    /* A duration that FFmpeg has made out of timestamps or the bit rate is nothing that the file says. */
+    return r->format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM ||
+           r->info.duration_s <= 0 || end_s + 1.5 >= r->info.duration_s;
 }
 
 det_status video_reader_verdict(struct det_env *env, const struct video_reader *r)
@@ -370,20 +462,21 @@ det_status video_reader_verdict(struct det_env *env, const struct video_reader *
                         "%s: not one frame could be decoded (%lld damaged "
                         "packets)",
                         r->url, (long long)r->damaged);
-    if (r->damaged > 0)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s: %lld damaged packet%s could not be decoded; %lld frames were", r->url,
-                        (long long)r->damaged, r->damaged == 1 ? "" : "s", read);
-    if (info->endless)
-        return DET_OK;
-    /* An edit list may leave out a few frames that the file counts. */
     const double last_s = (double)r->last_ticks * info->time_base.num / info->time_base.den;
-    if ((info->frames_exact && (double)read < 0.98 * (double)info->frames - 2) ||
-        (!info->frames_exact && info->duration_s > 0 && last_s + 1.5 < info->duration_s))
+    if (!info->endless && r->missing_bytes > 0)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: ended after frame %lld at %.2f s: the file is cut short, it says that "
+                        "%lld more bytes follow",
+                        r->url, read, last_s, (long long)r->missing_bytes);
+    if (!info->endless && !is_whole(r, last_s))
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: ended after frame %lld at %.2f s, but says it has %lld frames and "
                         "%.2f s: truncated?",
                         r->url, read, last_s, (long long)info->frames, info->duration_s);
+    if (r->damaged > 0)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: %lld damaged packet%s could not be decoded; %lld frames were", r->url,
+                        (long long)r->damaged, r->damaged == 1 ? "" : "s", read);
     return DET_OK;
 }
 
@@ -400,6 +493,7 @@ void video_reader_close(struct det_env *env, struct video_reader **out)
     }
     av_packet_free(&r->packet);
     avcodec_free_context(&r->decoder);
+    video_times_free(env, &r->times);
     avformat_close_input(&r->format);
     pthread_mutex_destroy(&r->lock);
     det_free(env, &r->keep);

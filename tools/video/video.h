@@ -30,7 +30,7 @@ struct video_info {
     bool endless;                      /* a camera or a stream without an end */
     struct video_rational time_base;   /* seconds of one tick */
     struct video_rational pixel_shape; /* width : height of a pixel; 1 : 1 mostly */
-    int rotation; /* degrees clockwise that the pictures are turned by, for the log */
+    int orientation; /* how the file's pictures lie, 1 to 8 as in EXIF (data/exif.h); 1: upright */
     char codec[32];
 };
 

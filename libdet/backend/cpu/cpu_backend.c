@@ -74,9 +74,14 @@ const struct det_backend *det_backend_cpu(void)
         .runner_begin = det_cpu_runner_begin,
         .runner_end = det_cpu_runner_end,
         .runner_detections = det_cpu_runner_detections,
+        .runner_top_score = det_cpu_runner_top_score,
         .runner_outputs = det_cpu_runner_outputs,
         .runner_times = det_cpu_runner_times,
         .runner_bytes = det_cpu_runner_bytes,
+        .measurer_create = det_cpu_measurer_create,
+        .measurer_destroy = det_cpu_measurer_destroy,
+        .measurer_run = det_cpu_measurer_run,
+        .measurer_statistics = det_cpu_measurer_statistics,
     };
     return &backend;
 }

@@ -1,5 +1,5 @@
-/* cpu_device.h: the CPU as a device: operations and threads, and the functions of det_backend that cpu_step.c and cpu_runner.c
- * give to cpu_backend.c's table. */
+/* cpu_device.h: the CPU as a device: operations and threads, and the functions of det_backend that cpu_step.c, cpu_runner.c and
+ * cpu_measurer.c give to cpu_backend.c's table. */
 #ifndef DET_BACKEND_CPU_DEVICE_H
 #define DET_BACKEND_CPU_DEVICE_H
 
@@ -39,9 +39,24 @@ det_status det_cpu_runner_begin(struct det_env *env, struct det_runner *runner);
 det_status det_cpu_runner_end(struct det_env *env, struct det_runner *runner);
 det_status det_cpu_runner_detections(struct det_env *env, struct det_runner *runner, int32_t index,
                                      const struct det_detections **detections);
+det_status det_cpu_runner_top_score(struct det_env *env, struct det_runner *runner, int32_t index,
+                                    float *score, int32_t *class_index);
 det_status det_cpu_runner_outputs(struct det_env *env, struct det_runner *runner,
                                   const float **logits, const float **encodings);
 void det_cpu_runner_times(const struct det_runner *runner, uint64_t ns[3]);
 size_t det_cpu_runner_bytes(const struct det_runner *runner);
+
+/* The step's network, for whoever uses it while the step is not under way. */
+struct det_net *det_cpu_step_net(struct det_step *step);
+
+det_status det_cpu_measurer_create(struct det_env *env, struct det_device *device,
+                                   const struct det_graph *graph, const float *params,
+                                   int32_t batch, struct det_step *idle,
+                                   struct det_measurer **measurer);
+void det_cpu_measurer_destroy(struct det_env *env, struct det_measurer **measurer);
+det_status det_cpu_measurer_run(struct det_env *env, struct det_measurer *measurer,
+                                const float *images, int32_t height, int32_t width);
+void det_cpu_measurer_statistics(const struct det_measurer *measurer, int32_t op,
+                                 const float **mean, const float **variance);
 
 #endif

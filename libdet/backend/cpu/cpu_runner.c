@@ -166,11 +166,17 @@ static bool all_finite(const float *values, size_t count)
     return found == 0;
 }
 
+static const float *logits_of(const struct det_runner *r, int32_t index)
+{
+    return r->logits + (size_t)index * (size_t)r->settings.anchor_count *
+                           (size_t)r->settings.graph->class_slots;
+}
+
 static void find(struct det_runner *r, int32_t index)
 {
     const size_t anchors = (size_t)r->settings.anchor_count;
     const size_t slots = (size_t)r->settings.graph->class_slots;
-    const float *logits = r->logits + (size_t)index * anchors * slots;
+    const float *logits = logits_of(r, index);
     const float *encodings = r->encodings + (size_t)index * anchors * 4;
     struct place *place = &r->places[index];
     place->found = NULL;
@@ -216,6 +222,16 @@ det_status det_cpu_runner_detections(struct det_env *env, struct det_runner *r, 
                         "the network's %s hold NaN or infinity: the model's weights are damaged or "
                         "its training diverged",
                         r->places[index].bad);
+    return DET_OK;
+}
+
+det_status det_cpu_runner_top_score(struct det_env *env, struct det_runner *r, int32_t index,
+                                    float *score, int32_t *class_index)
+{
+    const struct det_detections *found = NULL;
+    DET_TRY_RETURN(det_cpu_runner_detections(env, r, index, &found));
+    det_top_score(logits_of(r, index), r->settings.anchor_count, r->settings.spec->num_classes,
+                  score, class_index);
     return DET_OK;
 }
 

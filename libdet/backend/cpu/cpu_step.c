@@ -69,6 +69,11 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     det_free(env, out);
 }
 
+struct det_net *det_cpu_step_net(struct det_step *step)
+{
+    return step->net;
+}
+
 size_t det_cpu_step_bytes(const struct det_step *step)
 {
     return step->net_bytes;

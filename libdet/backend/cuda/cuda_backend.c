@@ -1,5 +1,6 @@
 /* cuda_backend.c: the table of the CUDA backend. */
 #include "backend/cuda/cuda_device.h"
+#include "backend/cuda/cuda_measurer.h"
 #include "backend/cuda/cuda_runner.h"
 #include "backend/cuda/cuda_step.h"
 
@@ -29,9 +30,14 @@ const struct det_backend *det_backend_cuda(void)
         .runner_begin = det_cuda_runner_begin,
         .runner_end = det_cuda_runner_end,
         .runner_detections = det_cuda_runner_detections,
+        .runner_top_score = det_cuda_runner_top_score,
         .runner_outputs = det_cuda_runner_outputs,
         .runner_times = det_cuda_runner_times,
         .runner_bytes = det_cuda_runner_bytes,
+        .measurer_create = det_cuda_measurer_create,
+        .measurer_destroy = det_cuda_measurer_destroy,
+        .measurer_run = det_cuda_measurer_run,
+        .measurer_statistics = det_cuda_measurer_statistics,
     };
     return &backend;
 }

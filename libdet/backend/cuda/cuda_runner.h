@@ -88,6 +88,8 @@ det_status det_cuda_runner_begin(struct det_env *env, struct det_runner *runner)
 det_status det_cuda_runner_end(struct det_env *env, struct det_runner *runner);
 det_status det_cuda_runner_detections(struct det_env *env, struct det_runner *runner, int32_t index,
                                       const struct det_detections **detections);
+det_status det_cuda_runner_top_score(struct det_env *env, struct det_runner *runner, int32_t index,
+                                     float *score, int32_t *class_index);
 det_status det_cuda_runner_outputs(struct det_env *env, struct det_runner *runner,
                                    const float **logits, const float **encodings);
 void det_cuda_runner_times(const struct det_runner *runner, uint64_t ns[3]);

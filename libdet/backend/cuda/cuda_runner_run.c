@@ -3,6 +3,7 @@
 
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_runner.h"
+#include "base/mem.h"
 
 static uint64_t now_ns(void)
 {
@@ -200,6 +201,26 @@ det_status det_cuda_runner_detections(struct det_env *env, struct det_runner *r,
     };
     *detections = &r->detections;
     return DET_OK;
+}
+
+/* Seldom asked for: the logits are fetched for it. */
+det_status det_cuda_runner_top_score(struct det_env *env, struct det_runner *r, int32_t index,
+                                     float *score, int32_t *class_index)
+{
+    const struct det_runner_settings *s = &r->settings;
+    const size_t values = (size_t)s->anchor_count * (size_t)s->graph->class_slots;
+    const struct det_detections *found = NULL;
+    float *logits = NULL;
+    det_status status = DET_OK;
+    DET_TRY_RETURN(det_cuda_runner_detections(env, r, index, &found));
+    DET_TRY_RETURN(det_cuda_device_use(env, r->device));
+    DET_TRY_RETURN(det_alloc_raw(env, &logits, values, sizeof *logits, "logits"));
+    DET_TRY(det_cuda_download(env, r->device, logits, r->net.logits + (size_t)index * values,
+                              values * sizeof *logits, "fetching the logits"));
+    det_top_score(logits, s->anchor_count, r->spec.num_classes, score, class_index);
+fail:
+    det_free(env, &logits);
+    return status;
 }
 
 det_status det_cuda_runner_outputs(struct det_env *env, struct det_runner *r, const float **logits,

@@ -8,6 +8,7 @@
 #define DET_CONTEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "det/export.h"
 #include "det/status.h"
@@ -62,6 +63,11 @@ typedef struct det_context_settings {
                               slower. The CPU always does, for any number of threads. Default 0 */
     int no_graph; /**< 1: CUDA launches operations one by one instead of one recorded graph: for comparison and for
                               profilers. Default 0 */
+    /* What a picture's file may ask for; more is UNSUPPORTED, with a message that names the setting. 0: the default. */
+    uint64_t max_image_pixels; /**< width x height, from 1 to 715,827,882; default 120,000,000 */
+    int32_t
+        max_jpeg_scans; /**< of a progressive JPEG; scans x pixels stay within 20 x max_image_pixels
+                             besides; default 100 */
 } det_context_settings;
 
 /** Fills in the defaults. */

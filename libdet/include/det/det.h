@@ -7,6 +7,7 @@
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
+ *   recalibration.h    an exported model's batch norm statistics, taken anew
  */
 #ifndef DET_DET_H
 #define DET_DET_H
@@ -24,6 +25,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"
+#include "det/recalibration.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

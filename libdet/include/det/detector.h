@@ -77,6 +77,11 @@ typedef struct det_image_detections {
 DET_API det_status det_detector_run_batch(det_detector *detector, const det_image_view *images,
                                           size_t count, det_image_detections *results);
 
+/** The highest score that the network gave image `index` of the last run, to any class and anywhere in it, also below the threshold:
+ *  what to say when nothing was found. NON_FINITE as the run. */
+DET_API det_status det_detector_top_score(det_detector *detector, size_t index, float *score,
+                                          int32_t *class_id);
+
 /** Nanoseconds of the last run: resize and normalise, network, post-processing. */
 typedef struct det_detector_times {
     uint64_t preprocess_ns, network_ns, postprocess_ns;

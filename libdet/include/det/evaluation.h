@@ -23,10 +23,9 @@ typedef struct det_evaluation_settings {
     const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int64_t max_images; /**< 0, the default: all */
-    int moving_statistics; /**< 0, the default: the figures that eval_continuously() of the API prints: it normalises
-                                    in the box predictor by each image's own statistics. 1: by the moving averages
-                                    everywhere, as an exported model does. No difference for an exported model or with
-                                    freeze_batchnorm. */
+    int as_exported; /**< 1: as the exported model computes, with the statistics that det_model_export() folds. 0, the
+                          default: the figures that eval_continuously() of the API prints, which normalises in the box
+                          predictor by each image's own statistics. See det_evaluation_forms_differ() */
     const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
     int honour_ignore; /**< 1: `difficult` objects are taken out of COCO's figures, as crowds are; 0, the
@@ -47,6 +46,10 @@ DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);
 typedef struct det_evaluation_losses {
     double localization, classification, regularization, total;
 } det_evaluation_losses;
+
+/** Whether the API's way of evaluating and the exported form can give other figures: not for an exported model, and not with
+ *  freeze_batchnorm. */
+DET_API int det_evaluation_forms_differ(const det_model *model);
 
 /** Opens the config's evaluation data and closes it again: what is wrong with it can be told before a long training. */
 DET_API det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,

@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 /**
- * Reads the event files in MODEL_DIR/train and MODEL_DIR/eval (libdet's or TensorFlow's; one of the two is enough) and
- * writes one self-contained page, atomically: losses, learning rate, AP over steps, precision over recall, a table of the
+ * Reads the event files in MODEL_DIR/train, MODEL_DIR/eval and MODEL_DIR/eval_exported (libdet's or TensorFlow's; one is
+ * enough; figures are of the exported form where both were evaluated) and writes one self-contained page, atomically: losses, learning rate, AP over steps, precision over recall, a table of the
  * classes, pictures of the best and worst detections and of the augmented input. It holds no script and asks for nothing
  * from the network. NOT_FOUND when there are no event files.
  */

@@ -14,6 +14,7 @@
 #include "det/evaluation.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/recalibration.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -66,6 +67,16 @@ typedef struct det_trainer_settings {
     int64_t
         picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none, and none
                                     of evaluations */
+
+    int64_t
+        recalibrate_images; /**< before each evaluation and after the last step the exported form's batch norm statistics
+                                   are taken anew over so many training pictures (det/recalibration.h) and written into
+                                   the checkpoint beside the moving ones, for exports; default DET_RECALIBRATION_IMAGES,
+                                   0: never. Weights do not depend on it */
+    int api_evaluation; /**< 1, the default: where the two forms can differ (det_evaluation_forms_differ()), each evaluation
+                             is made as the API makes it too: MODEL_DIR/eval then holds its curves, MODEL_DIR/eval_exported
+                             those of the exported form, which chooses the best checkpoint. evaluation.as_exported is not
+                             looked at */
 } det_trainer_settings;
 
 DET_API void det_trainer_settings_default(det_trainer_settings *settings);
@@ -83,10 +94,12 @@ typedef struct det_step_report {
     int saved;                /**< a checkpoint was written after this step */
 
     det_evaluation *
-        evaluation; /**< of the weights after this step, NULL: none was due. The trainer's, until the next
-                                   call on it */
+        evaluation; /**< of the weights after this step as they would be exported, NULL: none was due. The trainer's,
+                                   until the next call on it */
     double eval_seconds; /**< time it took, not part of step_seconds */
     int is_best;         /**< best so far: saved in MODEL_DIR/best */
+    det_evaluation *
+        api_evaluation; /**< as the API evaluates; NULL: not asked for, or `evaluation` is that too. Owned alike */
 } det_step_report;
 
 /**
@@ -130,7 +143,8 @@ DET_API void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *
 /** Steps done so far, those of earlier runs included. */
 DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);
 
-/** A copy of the present weights as a model (training form, can be exported or evaluated). */
+/** A copy of the present weights as a model (training form, can be exported or evaluated), with recalibrated statistics when
+ *  they were taken after this step. */
 DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
 
 /**
