@@ -152,7 +152,7 @@ det_status det_text_utf8(struct det_env *env, struct det_text *text, const char 
 static bool is_formula(const char *cell)
 {
     cell += strspn(cell, "'");
-    return *cell != '\0' && strchr("=+-@\t\r", *cell) != NULL;
+    return *cell != '\0' && strchr("=+-@\t\r\n", *cell) != NULL;
 }
 
 det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value)

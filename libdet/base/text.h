@@ -39,8 +39,8 @@ det_status det_text_xml(struct det_env *env, struct det_text *text, const char *
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them. A name that a
- * spreadsheet would take for a formula (behind any apostrophes there is one of = + - @ tab CR) gets
- * an apostrophe in front, which det_csv_value() takes off. */
+ * spreadsheet would take for a formula (behind any apostrophes there is one of = + - @ tab CR LF)
+ * gets an apostrophe in front, which det_csv_value() takes off. */
 det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value);
 /* The name in an unquoted cell; points into it. */
 const char *det_csv_value(const char *cell);

@@ -162,6 +162,7 @@ static void cells_are_no_formulas_and_come_back(void **state)
         {"@x", "'@x"},
         {"\tx", "'\tx"},
         {"\rx", "\"'\rx\""},
+        {"\nx", "\"'\nx\""},
         {"'=1", "''=1"},
         {"''+", "'''+"},
         {"'quoted'", "'quoted'"},
