@@ -45,7 +45,7 @@ CPPFLAGS_ALL := -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=200809L -D_DEFAULT_S
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(SANITIZE) $(LDFLAGS)
-LIBS         := -ljpeg -lpng -lsnappy -lcjson -lz -lm -lpthread
+LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread
 include image.mk
 
 # One file per instruction set: its name ends with it, and only that file is compiled for it.
@@ -83,6 +83,7 @@ include cuda.mk
 include video.mk
 include data.mk
 include isa_emu.mk
+include fuzz.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
@@ -165,7 +166,7 @@ $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 $(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(LIBS) -lcmocka -lcjson
 
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
@@ -214,11 +215,11 @@ races: tools examples $(BUILD)/bin/partner $(BUILD)/bin/bench ## every race with
 $(BUILD)/bin/partner: $(PARTNER_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcjson
 $(BUILD)/bin/bench: $(BENCH_OBJ) $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcjson
 
 .PHONY: video-proof
 video-proof: all $(RUNNER) ## a traffic video of DET_VIDEO_SECONDS (30) at 720p, DET_VIDEO_SEED (1), through the bundled model: AP, tracks, counts

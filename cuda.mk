@@ -131,7 +131,7 @@ $(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(B
 $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka -lcjson
 endif
 
 .PHONY: test-cuda-emu build-cuda-emu cuda-coverage

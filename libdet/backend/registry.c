@@ -72,7 +72,7 @@ det_status det_backend_open(struct det_env *env, const char *device_text,
         if (open_cuda(env, &settings, device_text, backend, device) == DET_OK)
             return DET_OK;
         det_log(env, DET_LOG_DEBUG, "the CPU computes: %s", env->error);
-        env->error[0] = '\0';
+        det_forget_error(env);
         return open_cpu(env, &settings, backend, device);
     }
     if (!is_cuda(device_text, &settings.index))

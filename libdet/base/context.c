@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/pool.h"
 #include "det/version.h"
 
@@ -48,6 +49,20 @@ static const char *setting(const char *value, const char *variable)
         return value;
     const char *from_environment = getenv(variable);
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : "auto";
+}
+
+/* DET_MAX_FILE_MEMORY stands in for a limit that is not set. */
+static det_status read_limits(struct det_env *env)
+{
+    const char *text = getenv("DET_MAX_FILE_MEMORY");
+    double bytes = 0;
+    if (env->limits.max_file_memory_bytes > 0 || text == NULL || text[0] == '\0')
+        return DET_OK;
+    if (!det_parse_decimal(text, strlen(text), &bytes) || !(bytes >= 1 && bytes <= 0x1p60))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "DET_MAX_FILE_MEMORY is \"%.40s\", expected a number of bytes", text);
+    env->limits.max_file_memory_bytes = (size_t)bytes;
+    return DET_OK;
 }
 
 static det_status choose_ops(struct det_env *env, const char *cpu, const struct det_ops **ops)
@@ -134,10 +149,12 @@ det_status det_context_create(det_context **out, const det_context_settings *set
         env.limits.max_image_pixels = settings->max_image_pixels;
     if (settings->max_jpeg_scans > 0)
         env.limits.max_jpeg_scans = settings->max_jpeg_scans;
+    env.limits.max_file_memory_bytes = settings->max_file_memory_bytes;
     det_context *context = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(&env, &context, 1, sizeof *context, "context"));
     context->env = env;
+    DET_TRY(read_limits(&context->env));
     DET_TRY(choose_ops(&context->env, setting(settings->cpu, "DET_CPU"), &context->ops));
     DET_TRY(det_pool_create(&context->env, settings->threads, &context->pool));
     DET_TRY(open_device(context, settings));

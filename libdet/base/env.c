@@ -105,6 +105,19 @@ det_status det_fail_errno(struct det_env *env, int error_number, const char *for
     return det_fail(env, status, "%s: %s", what, detail);
 }
 
+void det_forget_error(struct det_env *env)
+{
+    env->error[0] = '\0';
+}
+
+det_status det_forgive(struct det_env *env, det_status status, det_status handled)
+{
+    if (status != handled)
+        return status;
+    det_forget_error(env);
+    return DET_OK;
+}
+
 void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
 {
     if (env->logger.write == NULL)

@@ -21,6 +21,7 @@ struct det_env {
     det_allocator allocator;
     det_logger logger;
     struct det_limits limits;
+    struct det_budget budget;
     char error[DET_ERROR_BYTES];
 };
 
@@ -46,6 +47,11 @@ det_status det_fail_prefix(struct det_env *env, det_status status, const char *f
  * "what: strerror" as message. */
 det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
     DET_PRINTF(3, 4);
+
+/* For a failure that was handled: a call that succeeds must not leave its message for det_context_error(). */
+void det_forget_error(struct det_env *env);
+/* DET_OK instead of the status `handled`, whose message is forgotten; any other as it is. */
+det_status det_forgive(struct det_env *env, det_status status, det_status handled);
 
 void det_log(const struct det_env *env, det_log_level level, const char *format, ...)
     DET_PRINTF(3, 4);

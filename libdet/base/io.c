@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,39 +14,100 @@
 
 #define WRITER_BUFFER_BYTES ((size_t)1 << 18)
 
-static const uint8_t empty_file[1] = {0};
+static const uint8_t empty_file[DET_ALIGNMENT];
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISDIR(mode)    ? "a folder"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
+}
+
+det_status det_file_open(struct det_env *env, const char *path, struct det_file *file)
+{
+    struct stat info;
+    det_status status = DET_OK;
+    *file = (struct det_file){.descriptor = -1};
+    /* O_NONBLOCK: opening a pipe without a writer would wait for one. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0)
+        return det_fail_errno(env, errno, "%s", path);
+    if (fstat(descriptor, &info) != 0)
+        status = det_fail_errno(env, errno, "%s", path);
+    else if (!S_ISREG(info.st_mode))
+        status = det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: is %s, expected a file", path,
+                          kind_of(info.st_mode));
+    if (status != DET_OK) {
+        close(descriptor);
+        return status;
+    }
+    *file = (struct det_file){.descriptor = descriptor, .bytes = (uint64_t)info.st_size};
+    return DET_OK;
+}
+
+det_status det_file_read_at(struct det_env *env, const char *path, const struct det_file *file,
+                            uint64_t offset, void *to, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t got =
+            pread(file->descriptor, (uint8_t *)to + done, bytes - done, (off_t)(offset + done));
+        if (got < 0 && errno != EINTR)
+            return det_fail_errno(env, errno, "%s: cannot read", path);
+        if (got == 0)
+            return det_fail(env, DET_STATUS_IO,
+                            "%s: was cut off while it was in use: it had %llu bytes, now it ends "
+                            "before byte %llu",
+                            path, (unsigned long long)file->bytes,
+                            (unsigned long long)offset + bytes);
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return DET_OK;
+}
+
+void det_file_close(struct det_file *file)
+{
+    if (file->descriptor >= 0)
+        close(file->descriptor);
+    *file = (struct det_file){.descriptor = -1};
+}
+
+static det_status read_whole(struct det_env *env, const char *path, const struct det_file *file,
+                             struct det_file_map *map)
+{
+    uint8_t *data = NULL;
+    if (file->bytes > PTRDIFF_MAX - DET_ALIGNMENT)
+        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: %llu bytes are too many", path,
+                        (unsigned long long)file->bytes);
+    const size_t bytes = (size_t)file->bytes;
+    const size_t room = (bytes + DET_ALIGNMENT - 1) / DET_ALIGNMENT * DET_ALIGNMENT;
+    DET_TRY_RETURN(det_alloc_raw(env, &data, room, 1, "the file"));
+    const det_status status = det_file_read_at(env, path, file, 0, data, bytes);
+    if (status != DET_OK) {
+        det_free(env, &data);
+        return status;
+    }
+    memset(data + bytes, 0, room - bytes);
+    *map = (struct det_file_map){data, bytes, env->allocator};
+    return DET_OK;
+}
 
 det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map)
 {
+    struct det_file file;
     *map = (struct det_file_map){.data = empty_file};
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return det_fail_errno(env, errno, "%s", path);
-    struct stat info;
-    det_status status = DET_OK;
-    if (fstat(descriptor, &info) != 0) {
-        status = det_fail_errno(env, errno, "%s", path);
-    } else if (S_ISDIR(info.st_mode)) {
-        status =
-            det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: is a folder, expected a file", path);
-    } else if (info.st_size > 0) {
-        void *memory = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (memory == MAP_FAILED) {
-            status = det_fail_errno(env, errno, "%s: cannot map %lld bytes", path,
-                                    (long long)info.st_size);
-        } else {
-            map->data = memory;
-            map->bytes = (size_t)info.st_size;
-        }
-    }
-    close(descriptor);
+    DET_TRY_RETURN(det_file_open(env, path, &file));
+    const struct det_budget before = det_budget_open(env, path);
+    const det_status status = file.bytes > 0 ? read_whole(env, path, &file, map) : DET_OK;
+    det_budget_close(env, before);
+    det_file_close(&file);
     return status;
 }
 
 void det_file_map_close(struct det_file_map *map)
 {
-    if (map->bytes > 0)
-        munmap((void *)(uintptr_t)map->data, map->bytes);
+    if (map->allocator.release != NULL)
+        map->allocator.release(map->allocator.user, (void *)(uintptr_t)map->data);
     *map = (struct det_file_map){.data = empty_file};
 }
 
@@ -280,6 +340,13 @@ fail:
     return status;
 }
 
+/* A folder that cannot be read matches nothing; one for which there is no memory must not. */
+static int stop_without_memory(const char *path, int error)
+{
+    (void)path;
+    return error == ENOMEM;
+}
+
 det_status det_glob(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     if (strpbrk(pattern, "*?[") == NULL) {
@@ -288,13 +355,13 @@ det_status det_glob(struct det_env *env, const char *pattern, struct det_path_li
         return det_path_list_add(env, list, pattern);
     }
     glob_t found = {0};
-    const int result = glob(pattern, 0, NULL, &found);
+    const int result = glob(pattern, 0, stop_without_memory, &found);
     det_status status = DET_OK;
     if (result == GLOB_NOMATCH)
         status = det_fail(env, DET_STATUS_NOT_FOUND, "%s: no file matches this pattern", pattern);
     else if (result != 0)
-        status = det_fail(env, result == GLOB_NOSPACE ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_IO,
-                          "%s: cannot expand this pattern", pattern);
+        status = det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory to expand this pattern",
+                          pattern);
     for (size_t i = 0; status == DET_OK && i < found.gl_pathc; i++)
         status = det_path_list_add(env, list, found.gl_pathv[i]);
     globfree(&found);

@@ -1,17 +1,34 @@
-/* io.h: files. Reading maps, writing is atomic: a reader never sees half a file, a full disk never costs the old one. */
+/* io.h: files. Reading copies, writing is atomic: a reader never sees half a file, a full disk never costs the old one. */
 #ifndef DET_BASE_IO_H
 #define DET_BASE_IO_H
 
 #include "base/env.h"
 
-/* A whole file mapped read-only. data is never NULL (an empty file has bytes == 0). */
+/* A whole file in memory. data is never NULL (an empty file has bytes == 0), and zeros lie behind it up to the next
+ * multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped file or writes to it in place ends the
+ * process or changes what was checked, and copying is as fast for what is read once. */
 struct det_file_map {
     const uint8_t *data;
     size_t bytes;
+    det_allocator allocator; /* that gave data; unset when there is none */
 };
 
+/* Regular files only: a FIFO or a device would wait for somebody. */
 det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map);
 void det_file_map_close(struct det_file_map *map);
+
+/* A file of which only parts are wanted at a time, however large it is. */
+struct det_file {
+    int descriptor; /* -1 when closed */
+    uint64_t bytes; /* when it was opened */
+};
+
+/* Regular files only. `path` is needed for messages again. */
+det_status det_file_open(struct det_env *env, const char *path, struct det_file *file);
+/* `bytes` bytes at `offset`, both inside the file; IO when it has become shorter. From several threads at once, if need be. */
+det_status det_file_read_at(struct det_env *env, const char *path, const struct det_file *file,
+                            uint64_t offset, void *to, size_t bytes);
+void det_file_close(struct det_file *file);
 
 /* Writes `path` through `path.tmp-PID`: data + fsync, rename, fsync of the folder. Until det_writer_commit() the old
  * file stands; det_writer_discard() (also after a failure) removes the temporary one. */

@@ -35,6 +35,7 @@ static det_status allocate(struct det_env *env, void *out, size_t count, size_t 
     if (!det_size_mul(count, size, &bytes) || bytes > PTRDIFF_MAX - DET_ALIGNMENT)
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: %zu x %zu bytes is too large", what,
                         count, size);
+    DET_TRY_RETURN(det_budget_take(env, bytes, what));
     void *memory = env->allocator.allocate(env->allocator.user, bytes ? bytes : 1, DET_ALIGNMENT);
     if (memory == NULL)
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: cannot allocate %zu bytes", what,
@@ -80,6 +81,7 @@ det_status det_grow(struct det_env *env, void *pointer, size_t *capacity, size_t
     if (old != NULL)
         memcpy(larger, old, *capacity * size);
     det_free(env, pointer);
+    det_budget_return(env, *capacity * size);
     store_pointer(pointer, larger);
     *capacity = wanted;
     return DET_OK;

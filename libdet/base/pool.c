@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "base/control_group.h"
+#include "base/forks.h"
 #include "base/mem.h"
 
 #define SPINS 3000
@@ -27,6 +29,7 @@ struct det_pool {
     int32_t threads; /* the caller included */
     int32_t started; /* threads that exist, for clean-up of a half-built pool */
     int32_t spins;   /* looks before sleeping; 0 when there are more threads than processors */
+    unsigned forks;  /* det_forks() of the process that has the threads */
     struct det_worker *workers;
 
     det_task_fn function;
@@ -48,9 +51,10 @@ int det_processors(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    const int count = CPU_COUNT(&set);
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    const int quota = det_group_processors("");
+    if (quota > 0 && quota < count)
+        count = quota;
     return count > 0 ? count : 1;
 }
 
@@ -126,9 +130,11 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
     if (threads < 0 || threads > 1024)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "threads: got %d, expected 0 to 1024",
                         threads);
+    const int processors = det_processors();
     if (threads == 0)
-        threads = det_processors();
+        threads = processors;
     struct det_pool *pool = NULL;
+    DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &pool, 1, sizeof *pool, "thread pool"));
     const det_status status =
         det_alloc(env, &pool->workers, (size_t)threads, sizeof *pool->workers, "thread pool");
@@ -138,7 +144,8 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
     }
     pool->threads = threads;
     pool->started = 1;
-    pool->spins = threads > det_processors() ? 0 : SPINS;
+    pool->forks = det_forks();
+    pool->spins = threads > processors ? 0 : SPINS;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -157,11 +164,8 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
     return DET_OK;
 }
 
-void det_pool_destroy(struct det_env *env, struct det_pool **out)
+static void stop_workers(struct det_pool *pool)
 {
-    struct det_pool *pool = *out;
-    if (pool == NULL)
-        return;
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->stop, true);
     pthread_cond_broadcast(&pool->wake);
@@ -171,6 +175,16 @@ void det_pool_destroy(struct det_env *env, struct det_pool **out)
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
+}
+
+void det_pool_destroy(struct det_env *env, struct det_pool **out)
+{
+    struct det_pool *pool = *out;
+    if (pool == NULL)
+        return;
+    /* A fork's child has neither the threads nor, if one of them held it, ever the mutex. */
+    if (pool->forks == det_forks())
+        stop_workers(pool);
     det_free(env, &pool->workers);
     det_free(env, out);
 }
@@ -182,7 +196,7 @@ int det_pool_threads(const struct det_pool *pool)
 
 void det_pool_run(struct det_pool *pool, int32_t tasks, det_task_fn function, void *argument)
 {
-    if (pool == NULL || pool->threads == 1 || tasks <= 1) {
+    if (pool == NULL || pool->threads == 1 || tasks <= 1 || pool->forks != det_forks()) {
         for (int32_t task = 0; task < tasks; task++)
             function(argument, task, 0);
         return;

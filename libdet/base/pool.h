@@ -4,6 +4,8 @@
  * must therefore not depend on which worker runs a task: a reduction writes one partial result per task and adds
  * them up in task order afterwards. That keeps every figure the same, bit for bit, for any number of threads.
  * Idle workers sleep on a condition variable; they look for the next job for some 50 us first.
+ *
+ * In the child of a fork the pool has no workers: the calling thread does all tasks, with the same results.
  */
 #ifndef DET_BASE_POOL_H
 #define DET_BASE_POOL_H
@@ -15,10 +17,11 @@ struct det_pool;
 /* task: 0..tasks-1, worker: 0..threads-1 (for scratch memory). Tasks cannot fail. */
 typedef void (*det_task_fn)(void *argument, int32_t task, int32_t worker);
 
-/* Processors in this process's affinity mask, at least 1. */
+/* Processors that this process may keep busy, at least 1: those in its affinity mask, or as many as the quota of its control
+ * group is worth. */
 int det_processors(void);
 
-/* threads 0: processors in this process's affinity mask. The calling thread is worker 0, so threads - 1 are made. */
+/* threads 0: det_processors(). The calling thread is worker 0, so threads - 1 are made. */
 det_status det_pool_create(struct det_env *env, int threads, struct det_pool **pool);
 void det_pool_destroy(struct det_env *env, struct det_pool **pool);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/utf8.h"
 
 static det_status reserve(struct det_env *env, struct det_text *text, size_t bytes)
@@ -84,24 +85,15 @@ char *det_format_double(char buffer[32], double value)
         if (strtod(buffer, NULL) == value)
             break;
     }
-    /* A host program may have set a locale with a decimal comma. */
-    char *comma = strchr(buffer, ',');
-    if (comma != NULL)
-        *comma = '.';
-    return buffer;
+    return det_use_point(buffer);
 }
 
 char *det_fixed_text(char buffer[64], double value, int decimals)
 {
-    char raw[64];
-    const int length = snprintf(raw, sizeof raw, "%.*f", decimals, value);
-    if (length <= 0 || (size_t)length >= sizeof raw) {
+    const int length = snprintf(buffer, 64, "%.*f", decimals, value);
+    if (length <= 0 || length >= 64)
         snprintf(buffer, 64, "%s", "?");
-        return buffer;
-    }
-    const int whole = (int)strspn(raw, "-0123456789");
-    snprintf(buffer, 64, "%.*s.%s", whole, raw, raw + length - decimals);
-    return buffer;
+    return det_use_point(buffer);
 }
 
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)

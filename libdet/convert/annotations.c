@@ -299,6 +299,18 @@ det_status det_image_bytes_open(struct det_env *env, const struct det_annotation
                                 const struct det_labelled_image *image,
                                 struct det_source_bytes *source)
 {
-    *source = (struct det_source_bytes){.data = image->encoded.data, .bytes = image->encoded.bytes};
-    return image->path != NULL ? det_files_open(env, set->files, image->path, source) : DET_OK;
+    const struct det_record_part *part = &image->encoded;
+    *source = (struct det_source_bytes){0};
+    if (image->path != NULL)
+        return det_files_open(env, set->files, image->path, source);
+    if (part->bytes == 0)
+        return DET_OK;
+    struct det_record record = {0};
+    const det_status status = det_record_read(env, part->record, &record);
+    source->own = record.own;
+    source->data = status == DET_OK ? record.data + part->offset : NULL;
+    source->bytes = part->bytes;
+    if (status != DET_OK)
+        det_source_bytes_close(env, source);
+    return status;
 }

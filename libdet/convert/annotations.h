@@ -4,7 +4,7 @@
  * Life: a reader adds images and objects as the source has them, boxes in pixels or normalised, good
  * or bad; det_annotations_resolve() decodes every image, settles which frame the boxes are in and
  * normalises them; det_annotations_check() judges; det_annotations_repair() mends. Pixels are never
- * kept: an image is a file's path, or bytes of a record file that stays mapped.
+ * kept: an image is a file's path, or a part of a record.
  */
 #ifndef DET_CONVERT_ANNOTATIONS_H
 #define DET_CONVERT_ANNOTATIONS_H
@@ -35,12 +35,18 @@ struct det_labelled_object {
     uint32_t line;   /* in the source's text, 0: none */
 };
 
+/* Bytes in a record of one of the set's record files; 0: none. */
+struct det_record_part {
+    struct det_record_place record;
+    size_t offset, bytes;
+};
+
 struct det_labelled_image {
     char *where;     /* begins messages: "a.xml", "x.tfrecord: record 3" */
     char *name;      /* file name with its folders below the images' folder */
     char *source_id; /* NULL: the name */
     char *path;      /* file with the pixels, NULL: in `encoded`, or nowhere */
-    struct det_bytes encoded;
+    struct det_record_part encoded;
     int32_t width_px,
         height_px; /* as the source says, 0: it does not; once resolved, of the boxes' frame */
     int32_t split; /* position in splits */
@@ -56,7 +62,7 @@ struct det_labelled_image {
     size_t first_object, object_count;
 };
 
-/* A record file that `encoded` points into. */
+/* A record file. */
 struct det_record_source {
     struct det_source_bytes source; /* its bytes, where an archive holds it */
     struct det_record_set records;
@@ -73,7 +79,7 @@ struct det_annotations {
     struct det_name_set split_names;
     struct det_id_map split_map; /* split_sources -> position */
     struct det_id_map class_map;
-    struct det_record_source *records;
+    struct det_record_source *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
     bool classes_are_fixed; /* by a label map: other names are not added */
     bool classes_as_met;    /* a source has no order of classes: finishing gives them one */

@@ -446,10 +446,12 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
     const struct entry *entry = inner != NULL ? find_entry(mounted, inner) : NULL;
     if (entry == NULL)
         return det_fail(env, DET_STATUS_NOT_FOUND, "%s: there is no such file", path);
-    DET_TRY_RETURN(
-        files->ops->read(env, mounted->archive, entry->number, path, &source->own, &source->bytes));
+    const struct det_budget before = det_budget_open(env, path);
+    const det_status status =
+        files->ops->read(env, mounted->archive, entry->number, path, &source->own, &source->bytes);
+    det_budget_close(env, before);
     source->data = source->own;
-    return DET_OK;
+    return status;
 }
 
 void det_source_bytes_close(struct det_env *env, struct det_source_bytes *source)

@@ -67,7 +67,7 @@ static int32_t known_size(int64_t value)
 }
 
 static det_status add_example(struct det_env *env, struct reading *r, const char *where,
-                              const struct det_example *e)
+                              const struct det_example *e, const struct det_record_part *encoded)
 {
     size_t index = 0;
     DET_TRY_RETURN(det_annotations_add_image(env, r->set, where, NULL, false, &index));
@@ -76,7 +76,7 @@ static det_status add_example(struct det_env *env, struct reading *r, const char
     DET_TRY_RETURN(copy_text(env, e->source_id, &image->source_id));
     image->width_px = known_size(e->width);
     image->height_px = known_size(e->height);
-    image->encoded = e->encoded;
+    image->encoded = *encoded;
     DET_TRY_RETURN(det_set_split(env, r->settings, r->set, index, r->split));
     if (e->encoded.bytes == 0) {
         char *base = NULL;
@@ -108,27 +108,28 @@ static det_status add_record(struct det_env *env, struct reading *r,
                              const struct det_record_set *records, size_t index)
 {
     struct det_example example = {0};
-    const uint8_t *data = NULL;
-    size_t bytes = 0;
+    struct det_record record = {0};
     char where[512];
     det_record_set_name(records, index, where);
-    det_status status = det_record_set_get(env, records, index, &data, &bytes);
-    if (status == DET_OK && bytes == 0) {
+    det_status status = det_record_set_get(env, records, index, &record);
+    if (status == DET_OK && record.bytes == 0)
         det_finding(r->settings->findings, DET_RULE_EMPTY_RECORD, "%s: the record has 0 bytes",
                     where);
-        return DET_OK;
-    }
-    if (status == DET_OK)
-        status = det_example_parse(env, where, data, bytes, &example);
-    if (status == DET_STATUS_OUT_OF_MEMORY)
-        return status;
-    if (status != DET_OK) {
+    else if (status == DET_OK)
+        status = det_example_parse(env, where, record.data, record.bytes, &example);
+    if (status != DET_OK && status != DET_STATUS_OUT_OF_MEMORY) {
         det_finding(r->settings->findings, DET_RULE_UNREADABLE, "%s", env->error);
-        return DET_OK;
+        status = DET_OK;
+    } else if (status == DET_OK && record.bytes > 0) {
+        struct det_record_part part = {.record = det_record_set_place(records, index),
+                                       .bytes = example.encoded.bytes};
+        if (part.bytes > 0)
+            part.offset = (size_t)(example.encoded.data - record.data);
+        name_record(records, index, &example, where);
+        status = add_example(env, r, where, &example, &part);
     }
-    name_record(records, index, &example, where);
-    status = add_example(env, r, where, &example);
     det_example_free(env, &example);
+    det_record_free(env, &record);
     return status;
 }
 
@@ -144,7 +145,7 @@ static det_status read_file(struct det_env *env, struct reading *r, const char *
     const bool archived = det_files_archive_of(r->settings->files, path) != NULL;
     if (archived)
         DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
-    const struct det_file_map bytes = {kept->source.data, kept->source.bytes};
+    const struct det_file_map bytes = {.data = kept->source.data, .bytes = kept->source.bytes};
     const det_status status =
         det_record_set_open_file(env, path, archived ? &bytes : NULL, &kept->records, &damage);
     if (status != DET_OK)

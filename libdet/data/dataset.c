@@ -15,6 +15,7 @@ struct opening {
     const struct det_dataset_settings *settings;
     struct det_dataset *dataset;
     const char *name; /* of the record */
+    struct det_record record;
 };
 
 static bool same_text(struct det_bytes bytes, const char *text)
@@ -229,20 +230,21 @@ static det_status add_record(struct det_env *env, struct opening *o, size_t inde
     struct det_dataset *ds = o->dataset;
     struct det_dataset_entry *entry = &ds->entries[index];
     struct det_example example = {0};
-    const uint8_t *data = NULL;
-    size_t bytes = 0;
     char name[512];
     det_status status = DET_OK;
     o->name = det_record_set_name(&ds->records, index, name);
-    DET_TRY(det_record_set_get(env, &ds->records, index, &data, &bytes));
-    DET_TRY(det_example_parse(env, name, data, bytes, &example));
+    DET_TRY(det_record_set_get(env, &ds->records, index, &o->record));
+    DET_TRY(det_example_parse(env, name, o->record.data, o->record.bytes, &example));
     *entry = (struct det_dataset_entry){
-        .encoded = example.encoded,
-        .filename = example.filename,
-        .source_id = example.source_id.bytes > 0 ? example.source_id : example.filename,
+        .encoded_bytes = example.encoded.bytes,
         .height_px = known_size(example.height),
         .width_px = known_size(example.width),
     };
+    if (example.encoded.bytes > 0)
+        entry->encoded_offset = (size_t)(example.encoded.data - o->record.data);
+    const struct det_bytes id = example.source_id.bytes > 0 ? example.source_id : example.filename;
+    if (id.bytes > 0)
+        DET_TRY(det_strndup(env, &entry->id, (const char *)id.data, id.bytes));
     if (example.encoded.bytes == 0) {
         DET_TRY(find_image_file(env, o, &example, &entry->path));
         ds->counts.images_from_files++;
@@ -301,16 +303,19 @@ det_status det_dataset_open(struct det_env *env, const struct det_dataset_settin
                 dataset->counts.files);
     else
         log_counts(env, role, &dataset->counts);
-    return DET_OK;
 fail:
-    det_dataset_close(env, dataset);
+    det_record_free(env, &opening.record);
+    if (status != DET_OK)
+        det_dataset_close(env, dataset);
     return status;
 }
 
 void det_dataset_close(struct det_env *env, struct det_dataset *dataset)
 {
-    for (size_t i = 0; i < dataset->count; i++)
+    for (size_t i = 0; i < dataset->count; i++) {
         det_free(env, &dataset->entries[i].path);
+        det_free(env, &dataset->entries[i].id);
+    }
     det_free(env, &dataset->entries);
     det_free(env, &dataset->boxes_of_class);
     det_ground_truth_free(env, &dataset->objects);
@@ -369,7 +374,8 @@ det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset 
 
 det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
                                     size_t index, struct det_image_least least,
-                                    struct det_image *image, struct det_ground_truth *truth)
+                                    struct det_record *record, struct det_image *image,
+                                    struct det_ground_truth *truth)
 {
     DET_TRY_RETURN(copy_objects(env, dataset, index, truth));
     const struct det_dataset_entry *entry = &dataset->entries[index];
@@ -380,8 +386,9 @@ det_status det_dataset_load_reduced(struct det_env *env, const struct det_datase
         if (status != DET_OK)
             return det_fail_prefix(env, status, "%s", name);
     } else {
-        DET_TRY_RETURN(det_image_decode_reduced(env, name, entry->encoded.data,
-                                                entry->encoded.bytes, least, image));
+        DET_TRY_RETURN(det_record_set_get(env, &dataset->records, index, record));
+        DET_TRY_RETURN(det_image_decode_reduced(env, name, record->data + entry->encoded_offset,
+                                                entry->encoded_bytes, least, image));
     }
     fill_areas(truth, image->file_height, image->file_width);
     return DET_OK;
@@ -391,7 +398,11 @@ det_status det_dataset_load(struct det_env *env, const struct det_dataset *datas
                             struct det_image *image, struct det_ground_truth *truth)
 {
     const struct det_image_least whole = {INT32_MAX, INT32_MAX};
-    return det_dataset_load_reduced(env, dataset, index, whole, image, truth);
+    struct det_record record = {0};
+    const det_status status =
+        det_dataset_load_reduced(env, dataset, index, whole, &record, image, truth);
+    det_record_free(env, &record);
+    return status;
 }
 
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512])
@@ -401,10 +412,10 @@ const char *det_dataset_name(const struct det_dataset *dataset, size_t index, ch
 
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256])
 {
-    const struct det_bytes id = dataset->entries[index].source_id;
-    if (id.bytes == 0)
+    const char *id = dataset->entries[index].id;
+    if (id == NULL)
         snprintf(buffer, 256, "%zu", index);
     else
-        snprintf(buffer, 256, "%.*s", shown(id), (const char *)id.data);
+        snprintf(buffer, 256, "%.200s", id);
     return buffer;
 }

@@ -1,8 +1,8 @@
 /* dataset.h: the examples of a list of TFRecord files, checked once when opened.
  *
  * Opening parses every example: it finds each object's class, checks each box, looks at the first
- * bytes of each image (or finds its file) and counts. Kept in memory are the objects and where each
- * image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
+ * bytes of each image (or finds its file) and counts. Kept in memory are the objects, the images' ids and
+ * where in its record each image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
  * error here that names file, record, object and values, unless the settings say otherwise.
  */
 #ifndef DET_DATA_DATASET_H
@@ -48,10 +48,9 @@ struct det_dataset_counts {
 };
 
 struct det_dataset_entry {
-    struct det_bytes encoded; /* empty: the image is in `path` */
+    size_t encoded_offset, encoded_bytes; /* in the record; 0 bytes: the image is in `path` */
     char *path;
-    struct det_bytes source_id;  /* image/source_id, else image/filename, may be empty */
-    struct det_bytes filename;   /* may be empty */
+    char *id;                    /* image/source_id, else image/filename, NULL: neither */
     int32_t height_px, width_px; /* as the record says, 0 = it does not */
     int32_t first_object, object_count;
 };
@@ -75,22 +74,23 @@ det_status det_dataset_open(struct det_env *env, const struct det_dataset_settin
 void det_dataset_close(struct det_env *env, struct det_dataset *dataset);
 
 /* Decodes the image of a record and copies its objects (area_px is then always known). May be
- * called by several threads with an env each. Nothing is allocated when image and truth have room.
+ * called by several threads with an env each.
  * Messages begin with the record's name. */
 det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
                             struct det_image *image, struct det_ground_truth *truth);
-/* The same with a reduced decoding (data/image.h). */
+/* The same with a reduced decoding (data/image.h), the record read into `record`. Nothing is allocated when all
+ * three have room. */
 det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
                                     size_t index, struct det_image_least least,
-                                    struct det_image *image, struct det_ground_truth *truth);
+                                    struct det_record *record, struct det_image *image,
+                                    struct det_ground_truth *truth);
 /* The objects alone; area_px then comes from the size in the record, 0 if it says none. */
 det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
                                   size_t index, struct det_ground_truth *truth);
 
 /* "x.tfrecord: record 12" for messages. Returns `buffer`. */
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512]);
-/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`.
- */
+/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`. */
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256]);
 
 #endif

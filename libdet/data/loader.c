@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/forks.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
@@ -33,6 +34,7 @@ struct worker {
     struct det_loader *loader;
     pthread_t thread;
     struct det_env env;
+    struct det_record record;
     struct det_sample sample;
     struct det_resizer resizer;
 };
@@ -45,6 +47,7 @@ struct det_loader {
     int32_t ring;
     struct worker *workers;
     int32_t worker_count, started;
+    unsigned forks; /* det_forks() of the process that has the threads */
 
     pthread_mutex_t mutex;   /* guards everything below */
     pthread_cond_t may_work; /* a slot was given back, or stop */
@@ -131,7 +134,7 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     if (loader->settings.fast_decode)
         least = (struct det_image_least){loader->height, loader->width};
     DET_TRY_RETURN(det_dataset_load_reduced(env, loader->settings.dataset, job->record, least,
-                                            &sample->image, &sample->truth));
+                                            &worker->record, &sample->image, &sample->truth));
     job->slot->record_index[job->place] = job->record;
     job->slot->original_size[job->place][0] = sample->image.file_height;
     job->slot->original_size[job->place][1] = sample->image.file_width;
@@ -309,7 +312,9 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
     DET_TRY_RETURN(check_settings(env, settings));
     struct det_loader *loader = NULL;
     det_status status = DET_OK;
+    DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &loader, 1, sizeof *loader, "loader"));
+    loader->forks = det_forks();
     pthread_mutex_init(&loader->mutex, NULL);
     pthread_cond_init(&loader->may_work, NULL);
     pthread_cond_init(&loader->ready, NULL);
@@ -347,18 +352,29 @@ fail:
     return status;
 }
 
-void det_loader_destroy(struct det_env *env, struct det_loader **out)
+static void stop_workers(struct det_loader *loader)
 {
-    struct det_loader *loader = *out;
-    if (loader == NULL)
-        return;
     pthread_mutex_lock(&loader->mutex);
     loader->stop = true;
     pthread_cond_broadcast(&loader->may_work);
     pthread_mutex_unlock(&loader->mutex);
     for (int32_t i = 0; i < loader->started; i++)
         pthread_join(loader->workers[i].thread, NULL);
+    pthread_cond_destroy(&loader->ready);
+    pthread_cond_destroy(&loader->may_work);
+    pthread_mutex_destroy(&loader->mutex);
+}
+
+void det_loader_destroy(struct det_env *env, struct det_loader **out)
+{
+    struct det_loader *loader = *out;
+    if (loader == NULL)
+        return;
+    /* A fork's child has neither the threads nor, if one of them held it, ever the mutex. */
+    if (loader->forks == det_forks())
+        stop_workers(loader);
     for (int32_t i = 0; i < loader->started; i++) {
+        det_record_free(env, &loader->workers[i].record);
         det_sample_free(env, &loader->workers[i].sample);
         det_resizer_free(env, &loader->workers[i].resizer);
     }
@@ -371,9 +387,6 @@ void det_loader_destroy(struct det_env *env, struct det_loader **out)
         det_free(env, &slot->record_index);
         det_free(env, &slot->original_size);
     }
-    pthread_cond_destroy(&loader->ready);
-    pthread_cond_destroy(&loader->may_work);
-    pthread_mutex_destroy(&loader->mutex);
     det_free(env, &loader->workers);
     det_free(env, &loader->slots);
     det_free(env, &loader->order);
@@ -385,6 +398,10 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
 {
     const struct det_loader_settings *s = &loader->settings;
     *batch = (struct det_batch){0};
+    if (loader->forks != det_forks())
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "loader: this process is the child of a fork, the threads that bring the "
+                        "images are its parent's: make the trainer after the fork");
     pthread_mutex_lock(&loader->mutex);
     if (loader->batches_taken - loader->batches_over >= (uint64_t)held_by(s)) {
         loader->batches_over++;

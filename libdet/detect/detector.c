@@ -3,6 +3,7 @@
 #include "det/detector.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "backend/backend.h"
 #include "base/context.h"
@@ -81,7 +82,7 @@ static det_status set_input_size(struct det_env *env, const det_detector_setting
                             "the images' aspect and pads them to a square",
                             height, width);
         const double factor = (double)height / (double)spec->max_dimension;
-        spec->min_dimension = (int32_t)lround(spec->min_dimension * factor);
+        spec->min_dimension = (int32_t)fmax(1, round(spec->min_dimension * factor));
         spec->max_dimension = height;
     }
     spec->input_height = height;
@@ -178,7 +179,14 @@ det_status det_detector_create(det_context *context, const det_model *model,
     d->model = model;
     d->spec = model->spec;
     d->batch = settings->batch;
+    char name[80];
+    snprintf(name, sizeof name, "detector for %d x %d pixels, %d at once",
+             settings->input_width > 0 ? settings->input_width : model->spec.input_width,
+             settings->input_height > 0 ? settings->input_height : model->spec.input_height,
+             settings->batch);
+    const struct det_budget before = det_budget_open(env, name);
     const det_status status = plan(env, d, settings);
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_detector_destroy(&d);
     *out = d;

@@ -7,6 +7,7 @@
 
 #include "base/context.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 char *det_format_float(char buffer[32], float value)
 {
@@ -15,11 +16,7 @@ char *det_format_float(char buffer[32], float value)
         if (strtof(buffer, NULL) == value)
             break;
     }
-    /* A host program may have set a locale with a decimal comma; both calls above follow it. */
-    char *comma = strchr(buffer, ',');
-    if (comma != NULL)
-        *comma = '.';
-    return buffer;
+    return det_use_point(buffer);
 }
 
 /* Bytes of the UTF-8 character at `text`, 0 when it is not one (overlong forms, surrogates). */

@@ -223,6 +223,7 @@ static void give_up_pictures(struct run *r)
 {
     det_log(r->env, DET_LOG_WARNING, "%s; no more pictures of this evaluation are written",
             r->env->error);
+    det_forget_error(r->env);
     det_evaluation_pictures_destroy(r->env, &r->pictures);
 }
 
@@ -261,7 +262,7 @@ static det_status stage_next(struct run *r, struct det_batch *next)
     float window[1][4];
     const det_status status = det_loader_next(r->env, r->loader, next);
     if (status != DET_OK)
-        return status == DET_STATUS_FINISHED ? DET_OK : status;
+        return det_forgive(r->env, status, DET_STATUS_FINISHED);
     window_of(&r->model->spec, next, window[0]);
     return r->backend->runner_set_images(r->env, r->runner, next->images, next->height, next->width,
                                          (const float(*)[4])window);
@@ -375,9 +376,11 @@ static det_status evaluate(struct run *r, det_context *context,
         give_up_pictures(r);
     if (settings->summaries != NULL &&
         det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
-                                     e->coco, &e->losses) != DET_OK)
+                                     e->coco, &e->losses) != DET_OK) {
         det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
                 env->error);
+        det_forget_error(env);
+    }
     return DET_OK;
 }
 

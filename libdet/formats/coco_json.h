@@ -1,5 +1,5 @@
 /* coco_json.h: COCO's JSON files (cocodataset.org/#format-data, #format-results), read with
- * libcjson.
+ * base/json.h.
  *
  *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}],
  *                  "annotations": [{"id", "image_id", "category_id", "bbox": [x, y, width, height],

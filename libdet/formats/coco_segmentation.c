@@ -4,21 +4,21 @@
 #include <stdint.h>
 #include <string.h>
 
-static bool polygons_box(const cJSON *polygons, double box_px[4])
+#include "base/mem.h"
+
+static bool polygons_box(struct det_json polygons, double box_px[4])
 {
-    double least[2] = {INFINITY, INFINITY}, most[2] = {-INFINITY, -INFINITY};
-    const cJSON *polygon = NULL, *number = NULL;
-    cJSON_ArrayForEach(polygon, polygons)
-    {
+    double least[2] = {INFINITY, INFINITY}, most[2] = {-INFINITY, -INFINITY}, value = 0;
+    struct det_json_entry polygon, number;
+    for (bool more = det_json_first(polygons, &polygon); more; more = det_json_next(&polygon)) {
         int axis = 0;
-        if (!cJSON_IsArray(polygon) || cJSON_GetArraySize(polygon) % 2 != 0)
+        if (det_json_kind(polygon.value) != DET_JSON_LIST || det_json_count(polygon.value) % 2 != 0)
             return false;
-        cJSON_ArrayForEach(number, polygon)
-        {
-            if (!cJSON_IsNumber(number) || !isfinite(number->valuedouble))
+        for (bool on = det_json_first(polygon.value, &number); on; on = det_json_next(&number)) {
+            if (!det_json_number(number.value, &value) || !isfinite(value))
                 return false;
-            least[axis] = fmin(least[axis], number->valuedouble);
-            most[axis] = fmax(most[axis], number->valuedouble);
+            least[axis] = fmin(least[axis], value);
+            most[axis] = fmax(most[axis], value);
             axis = 1 - axis;
         }
     }
@@ -84,38 +84,55 @@ static bool add_text(struct mask *mask, const char *text)
     return true;
 }
 
-static bool mask_box(const cJSON *rle, double box_px[4])
+static bool add_list(struct mask *mask, struct det_json counts)
 {
-    const cJSON *size = cJSON_GetObjectItemCaseSensitive(rle, "size");
-    const cJSON *counts = cJSON_GetObjectItemCaseSensitive(rle, "counts"), *run = NULL;
-    const cJSON *height = cJSON_GetArrayItem(size, 0), *width = cJSON_GetArrayItem(size, 1);
-    if (!cJSON_IsNumber(height) || !cJSON_IsNumber(width) || height->valuedouble < 1 ||
-        height->valuedouble > 65500 || width->valuedouble < 1 || width->valuedouble > 65500)
-        return false;
-    struct mask mask = {.height = (int64_t)height->valuedouble,
-                        .pixels = (int64_t)height->valuedouble * (int64_t)width->valuedouble,
+    struct det_json_entry run;
+    double length = 0;
+    for (bool more = det_json_first(counts, &run); more; more = det_json_next(&run))
+        if (!det_json_number(run.value, &length) || !add_run(mask, length))
+            return false;
+    return true;
+}
+
+/* [height, width] */
+static bool read_size(struct det_json size, double sides[2])
+{
+    struct det_json_entry side;
+    bool more = det_json_first(size, &side);
+    for (int i = 0; i < 2; i++, more = more && det_json_next(&side))
+        if (!more || !det_json_number(side.value, &sides[i]) || sides[i] < 1 || sides[i] > 65500)
+            return false;
+    return true;
+}
+
+static det_status mask_box(struct det_env *env, struct det_json rle, double box_px[4], bool *found)
+{
+    const struct det_json counts = det_json_get(rle, "counts");
+    double sides[2];
+    char *text = NULL;
+    if (!read_size(det_json_get(rle, "size"), sides))
+        return DET_OK;
+    struct mask mask = {.height = (int64_t)sides[0],
+                        .pixels = (int64_t)sides[0] * (int64_t)sides[1],
                         .least = {INT64_MAX, INT64_MAX},
                         .most = {-1, -1}};
-    if (cJSON_IsString(counts)) {
-        if (!add_text(&mask, counts->valuestring))
-            return false;
-    } else {
-        cJSON_ArrayForEach(run, counts)
-        {
-            if (!cJSON_IsNumber(run) || !add_run(&mask, run->valuedouble))
-                return false;
-        }
-    }
+    DET_TRY_RETURN(det_json_string(env, counts, &text));
+    const bool is_sound = text != NULL ? add_text(&mask, text) : add_list(&mask, counts);
+    det_free(env, &text);
     for (int axis = 0; axis < 2; axis++) {
         box_px[axis] = (double)mask.least[axis];
         box_px[2 + axis] = (double)(mask.most[axis] + 1 - mask.least[axis]);
     }
-    return mask.most[0] >= 0;
+    *found = is_sound && mask.most[0] >= 0;
+    return DET_OK;
 }
 
-bool det_coco_segmentation_box(const cJSON *segmentation, double box_px[4])
+det_status det_coco_segmentation_box(struct det_env *env, struct det_json segmentation,
+                                     double box_px[4], bool *found)
 {
-    return cJSON_IsArray(segmentation)    ? polygons_box(segmentation, box_px)
-           : cJSON_IsObject(segmentation) ? mask_box(segmentation, box_px)
-                                          : false;
+    *found = false;
+    if (det_json_kind(segmentation) == DET_JSON_OBJECT)
+        return mask_box(env, segmentation, box_px, found);
+    *found = det_json_kind(segmentation) == DET_JSON_LIST && polygons_box(segmentation, box_px);
+    return DET_OK;
 }

@@ -4,10 +4,10 @@
 #ifndef DET_FORMATS_COCO_SEGMENTATION_H
 #define DET_FORMATS_COCO_SEGMENTATION_H
 
-#include <cjson/cJSON.h>
-#include <stdbool.h>
+#include "base/json.h"
 
-/* x, y, width, height. False: there is no outline in it, or it is none. */
-bool det_coco_segmentation_box(const cJSON *segmentation, double box_px[4]);
+/* x, y, width, height. *found is false where there is no outline in it, or it is none. */
+det_status det_coco_segmentation_box(struct det_env *env, struct det_json segmentation,
+                                     double box_px[4], bool *found);
 
 #endif

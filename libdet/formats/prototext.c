@@ -597,6 +597,7 @@ det_status det_prototext_parse(struct det_env *env, const char *name, const char
                         name, bytes, MAX_BYTES);
     const size_t length = strlen(name);
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, name);
     struct parser p = {.env = env, .document = document, .here = {1, 1}};
     DET_TRY(det_prototext_allocate(env, document, &document->name, length + 1, 1));
     memcpy(document->name, name, length);
@@ -612,9 +613,10 @@ det_status det_prototext_parse(struct det_env *env, const char *name, const char
     p.end = text + bytes;
     DET_TRY(read_token(&p));
     DET_TRY(parse_fields(&p, &document->root, '\0', p.here, 0));
-    return DET_OK;
 fail:
-    det_prototext_free(env, document);
+    det_budget_close(env, before);
+    if (status != DET_OK)
+        det_prototext_free(env, document);
     return status;
 }
 

@@ -15,13 +15,12 @@ static const char *word_at(const char *data, size_t bytes)
 }
 
 det_status det_python_json_replace(struct det_env *env, const char *data, size_t bytes,
-                                   struct det_text *json, struct det_python_json *found)
+                                   struct det_text *json, size_t *count)
 {
-    size_t line = 1, copied = 0;
+    size_t copied = 0;
     bool in_string = false;
-    *found = (struct det_python_json){.word = ""};
+    *count = 0;
     for (size_t at = 0; at < bytes; at++) {
-        line += data[at] == '\n';
         if (data[at] == '\\') { /* outside strings there is none */
             at++;
             continue;
@@ -33,8 +32,7 @@ det_status det_python_json_replace(struct det_env *env, const char *data, size_t
         const char *word = word_at(data + at, bytes - at);
         if (word == NULL)
             continue;
-        if (found->count++ == 0)
-            *found = (struct det_python_json){1, word, line, at};
+        ++*count;
         DET_TRY_RETURN(det_text_append(env, json, data + copied, at - copied));
         DET_TRY_RETURN(det_text_printf(env, json, word[0] == '-' ? "-1e999" : "1e999"));
         copied = at + strlen(word);

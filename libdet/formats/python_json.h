@@ -5,15 +5,9 @@
 
 #include "base/text.h"
 
-struct det_python_json {
-    size_t count;      /* of such words outside strings */
-    const char *word;  /* the first, "" when there is none */
-    size_t line, byte; /* where it stands: from 1, from 0 */
-};
-
 /* Appends the text with a number beyond double's range for each of the words: what reads it finds
- * infinity there. */
+ * infinity there. *count: of such words outside strings. */
 det_status det_python_json_replace(struct det_env *env, const char *data, size_t bytes,
-                                   struct det_text *json, struct det_python_json *found);
+                                   struct det_text *json, size_t *count);
 
 #endif

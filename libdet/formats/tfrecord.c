@@ -19,22 +19,30 @@
 #define INFLATE_RATIO 100u
 #define INFLATE_START ((size_t)1 << 16)
 
+/* Files of a set beyond these are opened anew for each record: a process has only so many descriptors, 1024 as a rule. */
+#define MOST_OPEN 256
+
 #define SHARD_DIGITS 5
 #define NAMED_SHARDS 5 /* missing shards that a message lists */
 
+/* Where a record's length field is, and the checksum of its data that stood behind it then: it, not the file, is what the
+ * data must agree with whenever it is read. */
+struct record {
+    uint64_t offset;
+    uint32_t masked_crc;
+};
+
 struct det_record_file {
     char *path;
-    struct det_file_map map; /* closed once inflated */
-    bool is_lent;            /* the map is the caller's memory */
-    uint8_t *inflated;
+    struct det_file file; /* open, unless there are too many files, or it was compressed */
+    uint8_t *inflated;    /* what a compressed file holds */
     size_t inflated_capacity;
-    const uint8_t *data; /* the map or `inflated` */
-    size_t bytes;
-    uint64_t
-        *offsets; /* of each record's length field; checked to lie inside with all of the record */
-    size_t offset_capacity;
+    const uint8_t
+        *memory; /* all of it: `inflated`, or lent by the caller; NULL: it is read from the file */
+    uint64_t bytes; /* of records and their frames */
+    struct record *records;
+    size_t record_capacity;
     size_t record_count;
-    size_t end;          /* of the last record */
     size_t first_record; /* its number in the set */
 };
 
@@ -164,18 +172,11 @@ det_status det_record_paths(struct det_env *env, const char *pattern, struct det
  * ---------------------------------------------------------------------------------------------------
  */
 
-/* A lent map is not closed. */
-static void close_map(struct det_record_file *file)
-{
-    if (file->map.data != NULL && !file->is_lent)
-        det_file_map_close(&file->map);
-}
-
 static void file_release(struct det_env *env, struct det_record_file *file)
 {
-    close_map(file);
+    det_file_close(&file->file);
     det_free(env, &file->inflated);
-    det_free(env, &file->offsets);
+    det_free(env, &file->records);
     det_free(env, &file->path);
 }
 
@@ -201,9 +202,8 @@ static unsigned at_most_uint(size_t bytes)
 }
 
 static det_status inflate_stream(struct det_env *env, struct det_record_file *file,
-                                 z_stream *stream)
+                                 const struct det_file_map *map, z_stream *stream)
 {
-    const struct det_file_map *map = &file->map;
     size_t limit = 0;
     if (!det_size_mul(map->bytes, INFLATE_RATIO, &limit))
         limit = SIZE_MAX;
@@ -245,88 +245,125 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
                             consumed, stream->msg != NULL ? stream->msg : "bad stream");
         }
     }
-    file->data = file->inflated;
     file->bytes = used;
+    file->memory = file->inflated;
     return DET_OK;
 }
 
-static det_status inflate_file(struct det_env *env, struct det_record_file *file)
+/* `lent`: see det_record_set_open_file(). */
+static det_status inflate_file(struct det_env *env, const struct det_file_map *lent,
+                               struct det_record_file *file)
 {
+    struct det_file_map map = {0};
     z_stream stream = {0};
+    if (lent == NULL)
+        DET_TRY_RETURN(det_file_map_open(env, file->path, &map));
     /* +32: gzip or zlib by the header. */
     const int result = inflateInit2(&stream, 15 + 32);
-    if (result != Z_OK)
-        return det_fail(env, result == Z_MEM_ERROR ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_INTERNAL,
-                        "%s: cannot start zlib (%d)", file->path, result);
-    const det_status status = inflate_stream(env, file, &stream);
-    inflateEnd(&stream);
-    if (status == DET_OK)
-        close_map(file);
+    det_status status = DET_OK;
+    if (result == Z_OK) {
+        status = inflate_stream(env, file, lent != NULL ? lent : &map, &stream);
+        inflateEnd(&stream);
+    } else {
+        status =
+            det_fail(env, result == Z_MEM_ERROR ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_INTERNAL,
+                     "%s: cannot start zlib (%d)", file->path, result);
+    }
+    det_file_map_close(&map);
+    det_file_close(&file->file);
     return status;
 }
 
-static det_status index_records(struct det_env *env, struct det_record_file *file)
+static det_status read_at(struct det_env *env, const struct det_record_file *file, uint64_t offset,
+                          void *to, size_t bytes)
 {
-    size_t at = 0;
-    while (at < file->bytes) {
-        const size_t left = file->bytes - at;
-        const size_t number = file->record_count;
-        if (left < FRAME_BYTES)
-            return det_fail(env, DET_STATUS_CORRUPT,
-                            "%s: record %zu at byte %zu: truncated: needs at least %u bytes, "
-                            "%zu are left",
-                            file->path, number, at, FRAME_BYTES, left);
-        const uint8_t *frame = file->data + at;
-        const uint32_t stored = read_u32(frame + 8);
-        const uint32_t computed = det_crc32c_mask(det_crc32c(0, frame, 8));
-        if (stored != computed)
-            return det_fail(env, DET_STATUS_CORRUPT,
-                            "%s: record %zu at byte %zu: length CRC mismatch: stored 0x%08x, "
-                            "computed 0x%08x%s",
-                            file->path, number, at, stored, computed,
-                            number == 0 ? " (not a TFRecord file?)" : "");
-        const uint64_t length = read_u64(frame);
-        if (length > left - FRAME_BYTES)
-            return det_fail(env, DET_STATUS_CORRUPT,
-                            "%s: record %zu at byte %zu: truncated: needs %llu bytes, %zu are left",
-                            file->path, number, at,
-                            (unsigned long long)(length > UINT64_MAX - FRAME_BYTES
-                                                     ? UINT64_MAX
-                                                     : length + FRAME_BYTES),
-                            left);
-        DET_TRY_RETURN(det_grow(env, &file->offsets, &file->offset_capacity, number + 1,
-                                sizeof *file->offsets, "record index"));
-        file->offsets[file->record_count++] = at;
-        at += (size_t)length + FRAME_BYTES;
-        file->end = at;
-    }
+    if (file->memory == NULL)
+        return det_file_read_at(env, file->path, &file->file, offset, to, bytes);
+    memcpy(to, file->memory + offset, bytes);
     return DET_OK;
 }
 
-/* The bytes are in `map`. */
-static det_status file_read(struct det_env *env, const char *pattern, struct det_record_file *file)
+/* Reads the frame of the record at `at` and adds it. */
+static det_status index_record(struct det_env *env, struct det_record_file *file, uint64_t *at)
+{
+    const uint64_t left = file->bytes - *at;
+    const size_t number = file->record_count;
+    uint8_t head[LENGTH_BYTES], tail[FRAME_BYTES - LENGTH_BYTES];
+    if (left < FRAME_BYTES)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: record %zu at byte %llu: truncated: needs at least %u bytes, "
+                        "%llu are left",
+                        file->path, number, (unsigned long long)*at, FRAME_BYTES,
+                        (unsigned long long)left);
+    DET_TRY_RETURN(read_at(env, file, *at, head, sizeof head));
+    const uint32_t stored = read_u32(head + 8);
+    const uint32_t computed = det_crc32c_mask(det_crc32c(0, head, 8));
+    if (stored != computed)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: record %zu at byte %llu: length CRC mismatch: stored 0x%08x, "
+                        "computed 0x%08x%s",
+                        file->path, number, (unsigned long long)*at, stored, computed,
+                        number == 0 ? " (not a TFRecord file?)" : "");
+    const uint64_t length = read_u64(head);
+    if (length > left - FRAME_BYTES)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: record %zu at byte %llu: truncated: needs %llu bytes, %llu are left",
+                        file->path, number, (unsigned long long)*at,
+                        (unsigned long long)(length > UINT64_MAX - FRAME_BYTES
+                                                 ? UINT64_MAX
+                                                 : length + FRAME_BYTES),
+                        (unsigned long long)left);
+    DET_TRY_RETURN(read_at(env, file, *at + LENGTH_BYTES + length, tail, sizeof tail));
+    DET_TRY_RETURN(det_grow(env, &file->records, &file->record_capacity, number + 1,
+                            sizeof *file->records, "record index"));
+    file->records[file->record_count++] = (struct record){*at, read_u32(tail)};
+    *at += length + FRAME_BYTES;
+    return DET_OK;
+}
+
+/* The records before damage are there, also after a failure. */
+static det_status index_records(struct det_env *env, struct det_record_file *file)
+{
+    uint64_t at = 0;
+    det_status status = DET_OK;
+    while (status == DET_OK && at < file->bytes)
+        status = index_record(env, file, &at);
+    file->bytes = at;
+    return status;
+}
+
+static det_status open_here(struct det_env *env, const char *pattern,
+                            const struct det_file_map *lent, struct det_record_file *file)
 {
     static const char lfs[] = "version https://git-lfs";
-    const char *path = file->path;
-    file->data = file->map.data;
-    file->bytes = file->map.bytes;
-    if (file->bytes >= sizeof lfs - 1 && memcmp(file->data, lfs, sizeof lfs - 1) == 0)
+    uint8_t start[32] = {0};
+    if (lent == NULL)
+        DET_TRY_RETURN(det_file_open(env, file->path, &file->file));
+    file->memory = lent != NULL ? lent->data : NULL;
+    file->bytes = lent != NULL ? lent->bytes : file->file.bytes;
+    const size_t known = file->bytes < sizeof start ? (size_t)file->bytes : sizeof start;
+    DET_TRY_RETURN(read_at(env, file, 0, start, known));
+    if (memcmp(start, lfs, sizeof lfs - 1) == 0)
         return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s: is a Git LFS pointer, not the records: run `git lfs pull`", path);
-    if (looks_compressed(file->data, file->bytes))
-        DET_TRY_RETURN(inflate_file(env, file));
+                        "%s: is a Git LFS pointer, not the records: run `git lfs pull`",
+                        file->path);
+    if (looks_compressed(start, known))
+        DET_TRY_RETURN(inflate_file(env, lent, file));
     if (file->bytes == 0)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no records (named by `%s`)", path,
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no records (named by `%s`)", file->path,
                         pattern);
     return index_records(env, file);
 }
 
 static det_status file_open(struct det_env *env, const char *path, const char *pattern,
-                            struct det_record_file *file)
+                            const struct det_file_map *lent, struct det_record_file *file)
 {
+    file->file.descriptor = -1;
     DET_TRY_RETURN(det_strdup(env, &file->path, path));
-    DET_TRY_RETURN(det_file_map_open(env, path, &file->map));
-    return file_read(env, pattern, file);
+    const struct det_budget before = det_budget_open(env, path);
+    const det_status status = open_here(env, pattern, lent, file);
+    det_budget_close(env, before);
+    return status;
 }
 
 /* --- the set
@@ -343,8 +380,10 @@ static det_status add_pattern(struct det_env *env, const char *pattern, struct d
                          sizeof *set->files, "record files"));
         struct det_record_file *file = &set->files[set->file_count++];
         file->first_record = set->record_count;
-        DET_TRY(file_open(env, list.paths[i], pattern, file));
+        DET_TRY(file_open(env, list.paths[i], pattern, NULL, file));
         set->record_count += file->record_count;
+        if (set->file_count > MOST_OPEN)
+            det_file_close(&file->file);
     }
 fail:
     det_path_list_free(env, &list);
@@ -376,14 +415,8 @@ det_status det_record_set_open_file(struct det_env *env, const char *path,
     det_status status = DET_OK;
     DET_TRY(det_grow(env, &set->files, &set->file_capacity, 1, sizeof *set->files, "record files"));
     struct det_record_file *file = &set->files[set->file_count++];
-    if (lent != NULL) {
-        file->map = *lent;
-        file->is_lent = true;
-        DET_TRY(det_strdup(env, &file->path, path));
-        status = file_read(env, path, file);
-    } else {
-        status = file_open(env, path, path, file);
-    }
+    status = file_open(env, path, path, lent, file);
+    det_file_close(&file->file);
     set->record_count = file->record_count;
     if (status != DET_STATUS_CORRUPT || file->record_count == 0)
         DET_TRY(status);
@@ -417,32 +450,80 @@ static const struct det_record_file *find_file(const struct det_record_set *set,
     return &set->files[low];
 }
 
-det_status det_record_set_get(struct det_env *env, const struct det_record_set *set, size_t index,
-                              const uint8_t **data, size_t *bytes)
+void det_record_free(struct det_env *env, struct det_record *record)
 {
-    *data = NULL;
-    *bytes = 0;
+    det_free(env, &record->own);
+    *record = (struct det_record){0};
+}
+
+/* Brings a record's data into memory. */
+static det_status load_record(struct det_env *env, const struct det_record_file *file,
+                              uint64_t offset, size_t length, struct det_record *record)
+{
+    struct det_file opened = file->file;
+    if (file->memory != NULL) {
+        record->data = file->memory + offset;
+        return DET_OK;
+    }
+    if (length > record->room || record->own == NULL) {
+        det_record_free(env, record);
+        DET_TRY_RETURN(det_alloc_raw(env, &record->own, length, 1, "a record"));
+        record->room = length;
+    }
+    record->data = record->own;
+    if (opened.descriptor < 0)
+        DET_TRY_RETURN(det_file_open(env, file->path, &opened));
+    const det_status status =
+        det_file_read_at(env, file->path, &opened, offset, record->own, length);
+    if (file->file.descriptor < 0)
+        det_file_close(&opened);
+    return status;
+}
+
+static det_status read_record(struct det_env *env, const struct det_record_file *file,
+                              size_t number, struct det_record *record)
+{
+    const struct record place = file->records[number];
+    /* Not what the length field says now: the index was checked. */
+    const uint64_t end =
+        number + 1 < file->record_count ? file->records[number + 1].offset : file->bytes;
+    const size_t length = (size_t)(end - place.offset - FRAME_BYTES);
+    DET_TRY_RETURN(load_record(env, file, place.offset + LENGTH_BYTES, length, record));
+    const uint32_t computed = det_crc32c_mask(det_crc32c(0, record->data, length));
+    if (place.masked_crc != computed)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: record %zu at byte %llu: data CRC mismatch: stored 0x%08x, computed "
+                        "0x%08x (damaged, or changed since it was opened)",
+                        file->path, number, (unsigned long long)place.offset, place.masked_crc,
+                        computed);
+    record->bytes = length;
+    return DET_OK;
+}
+
+struct det_record_place det_record_set_place(const struct det_record_set *set, size_t index)
+{
+    const struct det_record_file *file = find_file(set, index);
+    return (struct det_record_place){file, index - file->first_record};
+}
+
+det_status det_record_read(struct det_env *env, struct det_record_place place,
+                           struct det_record *record)
+{
+    record->bytes = 0;
+    const struct det_budget before = det_budget_open(env, place.file->path);
+    const det_status status = read_record(env, place.file, place.number, record);
+    det_budget_close(env, before);
+    return status;
+}
+
+det_status det_record_set_get(struct det_env *env, const struct det_record_set *set, size_t index,
+                              struct det_record *record)
+{
+    record->bytes = 0;
     if (index >= set->record_count)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "record %zu: there are %zu", index,
                         set->record_count);
-    const struct det_record_file *file = find_file(set, index);
-    const size_t number = index - file->first_record;
-    const size_t at = (size_t)file->offsets[number];
-    const uint8_t *frame = file->data + at;
-    /* Not the length field: whoever writes to the mapped file must not move us out of it. */
-    const size_t end =
-        number + 1 < file->record_count ? (size_t)file->offsets[number + 1] : file->end;
-    const size_t length = end - at - FRAME_BYTES;
-    const uint32_t stored = read_u32(frame + LENGTH_BYTES + length);
-    const uint32_t computed = det_crc32c_mask(det_crc32c(0, frame + LENGTH_BYTES, length));
-    if (stored != computed)
-        return det_fail(env, DET_STATUS_CORRUPT,
-                        "%s: record %zu at byte %zu: data CRC mismatch: stored 0x%08x, "
-                        "computed 0x%08x",
-                        file->path, number, at, stored, computed);
-    *data = frame + LENGTH_BYTES;
-    *bytes = length;
-    return DET_OK;
+    return det_record_read(env, det_record_set_place(set, index), record);
 }
 
 const char *det_record_set_path(const struct det_record_set *set, size_t file)

@@ -1,6 +1,5 @@
 #include "formats/weights.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +17,7 @@
 struct det_weights {
     char *path;
     struct det_file_map map;
-    cJSON *json;
-    const cJSON *meta;
+    struct det_json meta;
     struct det_weights_tensor *tensors;
     const struct det_weights_tensor **by_name; /* sorted */
     size_t count;
@@ -136,40 +134,39 @@ static det_status check_fixed(struct det_env *env, struct det_weights *file, con
  */
 
 /* A whole number from 0 to 2^53. */
-static bool read_integer(const cJSON *item, uint64_t *value)
+static bool read_integer(struct det_json item, uint64_t *value)
 {
+    double number = 0;
     *value = 0;
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= MOST_INTEGER))
+    if (!det_json_number(item, &number) || !(number >= 0 && number <= MOST_INTEGER))
         return false;
-    *value = (uint64_t)item->valuedouble;
-    return (double)*value == item->valuedouble;
+    *value = (uint64_t)number;
+    return (double)*value == number;
 }
 
-static bool read_member(const cJSON *object, const char *name, uint64_t *value)
+static bool read_member(struct det_json object, const char *name, uint64_t *value)
 {
-    return read_integer(cJSON_GetObjectItemCaseSensitive(object, name), value);
+    return read_integer(det_json_get(object, name), value);
 }
 
-static bool read_shape(const cJSON *shape, struct det_weights_tensor *tensor)
+static bool read_shape(struct det_json shape, struct det_weights_tensor *tensor)
 {
-    if (!cJSON_IsArray(shape))
+    if (det_json_kind(shape) != DET_JSON_LIST)
         return false;
-    const cJSON *size = NULL;
-    cJSON_ArrayForEach(size, shape)
-    {
+    struct det_json_entry size;
+    for (bool more = det_json_first(shape, &size); more; more = det_json_next(&size)) {
         uint64_t value = 0;
-        if (tensor->dims == DET_WEIGHTS_MOST_DIMS || !read_integer(size, &value))
+        if (tensor->dims == DET_WEIGHTS_MOST_DIMS || !read_integer(size.value, &value))
             return false;
         tensor->shape[tensor->dims++] = (int64_t)value;
     }
     return true;
 }
 
-static bool read_type(const cJSON *dtype, struct det_weights_tensor *tensor)
+static bool read_type(struct det_json dtype, struct det_weights_tensor *tensor)
 {
-    const char *text = cJSON_GetStringValue(dtype);
-    for (int i = 0; text != NULL && i < (int)DET_WEIGHTS_TYPE_COUNT; i++) {
-        if (strcmp(types[i].name, text) == 0) {
+    for (int i = 0; i < (int)DET_WEIGHTS_TYPE_COUNT; i++) {
+        if (det_json_equals(dtype, types[i].name)) {
             tensor->dtype = (enum det_weights_type)i;
             return true;
         }
@@ -179,16 +176,16 @@ static bool read_type(const cJSON *dtype, struct det_weights_tensor *tensor)
 
 /* `*end` is where the tensor before ends, from the data's beginning; moved to this one's end. */
 static det_status read_tensor(struct det_env *env, const struct det_weights *file,
-                              const cJSON *item, struct det_weights_tensor *tensor, size_t *end)
+                              struct det_json item, struct det_weights_tensor *tensor, size_t *end)
 {
     const char *path = file->path;
-    tensor->name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
+    DET_TRY_RETURN(det_json_string(env, det_json_get(item, "name"), &tensor->name));
     if (tensor->name == NULL || tensor->name[0] == '\0')
         return det_fail(env, DET_STATUS_CORRUPT, "%s: header: a tensor has no name", path);
     const char *name = tensor->name;
-    if (!read_type(cJSON_GetObjectItemCaseSensitive(item, "dtype"), tensor))
+    if (!read_type(det_json_get(item, "dtype"), tensor))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: tensor `%s`: unknown dtype", path, name);
-    if (!read_shape(cJSON_GetObjectItemCaseSensitive(item, "shape"), tensor))
+    if (!read_shape(det_json_get(item, "shape"), tensor))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: tensor `%s`: bad shape", path, name);
     uint64_t offset = 0, bytes = 0, crc = 0;
     if (!read_member(item, "offset", &offset) || !read_member(item, "bytes", &bytes) ||
@@ -243,22 +240,21 @@ static det_status index_names(struct det_env *env, struct det_weights *file)
 static det_status read_json(struct det_env *env, struct det_weights *file, const char *json,
                             size_t json_bytes)
 {
-    file->json = cJSON_ParseWithLength(json, json_bytes);
-    if (file->json == NULL)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: header is not JSON", file->path);
-    file->meta = cJSON_GetObjectItemCaseSensitive(file->json, "meta");
-    const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(file->json, "tensors");
-    if (!cJSON_IsObject(file->meta) || !cJSON_IsArray(tensors))
+    struct det_json root;
+    if (det_json_parse(env, "header", json, json_bytes, &root) != DET_OK)
+        return det_fail_prefix(env, DET_STATUS_CORRUPT, "%s", file->path);
+    file->meta = det_json_get(root, "meta");
+    const struct det_json tensors = det_json_get(root, "tensors");
+    if (det_json_kind(file->meta) != DET_JSON_OBJECT || det_json_kind(tensors) != DET_JSON_LIST)
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: header lacks the object `meta` or the list `tensors`", file->path);
-    const size_t count = (size_t)cJSON_GetArraySize(tensors);
-    DET_TRY_RETURN(det_alloc(env, &file->tensors, count, sizeof *file->tensors, "tensor list"));
+    DET_TRY_RETURN(det_alloc(env, &file->tensors, det_json_count(tensors), sizeof *file->tensors,
+                             "tensor list"));
     size_t end = 0;
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, tensors)
-    {
-        DET_TRY_RETURN(read_tensor(env, file, item, &file->tensors[file->count], &end));
-        file->count++;
+    struct det_json_entry item;
+    for (bool more = det_json_first(tensors, &item); more; more = det_json_next(&item)) {
+        struct det_weights_tensor *tensor = &file->tensors[file->count++];
+        DET_TRY_RETURN(read_tensor(env, file, item.value, tensor, &end));
     }
     return index_names(env, file);
 }
@@ -292,7 +288,8 @@ void det_weights_close(struct det_env *env, struct det_weights **file)
     if (f == NULL)
         return;
     det_file_map_close(&f->map);
-    cJSON_Delete(f->json);
+    for (size_t i = 0; i < f->count; i++)
+        det_free(env, &f->tensors[i].name);
     det_free(env, &f->by_name);
     det_free(env, &f->tensors);
     det_free(env, &f->path);
@@ -379,20 +376,9 @@ det_status det_weights_require(struct det_env *env, const struct det_weights *fi
     return DET_OK;
 }
 
-const struct cJSON *det_weights_meta(const struct det_weights *file)
+struct det_json det_weights_meta(const struct det_weights *file)
 {
     return file->meta;
-}
-
-det_status det_weights_meta_text(struct det_env *env, const struct det_weights *file, char **text)
-{
-    *text = NULL;
-    char *printed = cJSON_PrintUnformatted(file->meta);
-    if (printed == NULL)
-        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: meta data: out of memory", file->path);
-    const det_status status = det_strdup(env, text, printed);
-    cJSON_free(printed);
-    return status;
 }
 
 det_status det_weights_read_float(struct det_env *env, const struct det_weights *file,

@@ -18,7 +18,7 @@
 #ifndef DET_FORMATS_WEIGHTS_H
 #define DET_FORMATS_WEIGHTS_H
 
-#include "base/env.h"
+#include "base/json.h"
 
 #define DET_WEIGHTS_VERSION   1
 #define DET_WEIGHTS_MOST_DIMS 8
@@ -69,21 +69,20 @@ void det_weights_writer_destroy(struct det_env *env, struct det_weights_writer *
  */
 
 struct det_weights;
-struct cJSON;
 
 struct det_weights_tensor {
-    const char *name;
+    char *name;
     enum det_weights_type dtype;
     int32_t dims;
     int64_t shape[DET_WEIGHTS_MOST_DIMS];
     size_t count; /* elements */
     size_t bytes;
-    const void *data; /* into the map, 64-byte aligned */
+    const void *data; /* 64-byte aligned, as long as the file is open */
     uint32_t crc;
 };
 
-/* Maps the file and checks all of its structure; with `verify` each tensor's CRC too (reads the
- * whole file). Immutable once open. *file is NULL after a failure. */
+/* Reads the file and checks all of its structure, with `verify` each tensor's CRC too. Immutable once
+ * open, whatever becomes of the file. *file is NULL after a failure. */
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file);
 void det_weights_close(struct det_env *env, struct det_weights **file);
@@ -108,9 +107,7 @@ det_status det_weights_require(struct det_env *env, const struct det_weights *fi
 det_status det_weights_read_float(struct det_env *env, const struct det_weights *file,
                                   const struct det_weights_tensor *tensor, float *out);
 
-/* The meta object, for cJSON (cjson/cJSON.h); lives as long as the file is open. */
-const struct cJSON *det_weights_meta(const struct det_weights *file);
-/* The same as text, without white space; the caller frees it with det_free. */
-det_status det_weights_meta_text(struct det_env *env, const struct det_weights *file, char **text);
+/* The meta object; lives as long as the file is open. */
+struct det_json det_weights_meta(const struct det_weights *file);
 
 #endif

@@ -17,7 +17,7 @@ enum {
     WEIGHTS_AT_FILE_BYTES = 24,
 };
 
-/* Tensors are used where they are mapped. */
+/* Tensors are used as they lie in the file. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian only");
 
 /* Rounds up to a multiple of WEIGHTS_ALIGN; false when it does not fit. */

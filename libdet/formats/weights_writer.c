@@ -1,4 +1,3 @@
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,12 +90,12 @@ det_status det_weights_writer_add(struct det_env *env, struct det_weights_writer
 det_status det_weights_writer_set_meta(struct det_env *env, struct det_weights_writer *writer,
                                        const char *json)
 {
-    cJSON *parsed = cJSON_ParseWithOpts(json, NULL, 1);
-    const bool object = cJSON_IsObject(parsed);
-    cJSON_Delete(parsed);
-    if (!object)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: meta data is not a JSON object: %.60s", writer->path, json);
+    struct det_json root;
+    if (det_json_parse(env, "meta data", json, strlen(json), &root) != DET_OK)
+        return det_fail_prefix(env, DET_STATUS_INVALID_ARGUMENT, "%s", writer->path);
+    if (det_json_kind(root) != DET_JSON_OBJECT)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: meta data is %s, expected an object",
+                        writer->path, det_json_kind_text(root));
     char *copy = NULL;
     DET_TRY_RETURN(det_strdup(env, &copy, json));
     det_free(env, &writer->meta);

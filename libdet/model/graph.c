@@ -24,6 +24,10 @@ struct builder {
 static int32_t add_tensor(struct builder *b, int32_t height, int32_t width, int32_t channels)
 {
     struct det_graph *g = b->graph;
+    if (b->status == DET_OK && (int64_t)height * width > DET_MOST_VALUES / channels)
+        b->status = det_fail(b->env, DET_STATUS_UNSUPPORTED,
+                             "model: a tensor of %d x %d x %d values, at most %d are supported",
+                             height, width, channels, DET_MOST_VALUES);
     if (b->status == DET_OK)
         b->status = det_grow(b->env, &g->tensors, &g->tensor_capacity, (size_t)g->tensor_count + 1,
                              sizeof *g->tensors, "graph tensors");
@@ -359,8 +363,7 @@ static void add_pyramid(struct builder *b, const int32_t taps[4])
 {
     const struct det_model_spec *spec = b->spec;
     struct det_graph *g = b->graph;
-    const int32_t depth = at_least(
-        (int32_t)((double)spec->fpn_depth * (double)spec->depth_multiplier), spec->min_depth);
+    const int32_t depth = det_model_spec_pyramid_depth(spec);
     char prefix[160];
     int32_t down = add_projection(b, taps[3], FPN "/top_layers/0", depth);
     g->features[5 - spec->min_level] = down;

@@ -2,6 +2,7 @@
 #ifndef DET_MODEL_MODEL_H
 #define DET_MODEL_MODEL_H
 
+#include "base/json.h"
 #include "det/model.h"
 #include "formats/label_map.h"
 #include "model/graph.h"
@@ -14,13 +15,13 @@ struct det_model {
     struct det_env env; /* a copy of the creating context's hooks: the model may outlive it */
     struct det_model_spec spec;
     struct det_graph graph; /* graph.folded says which form */
-    const float *params;    /* [graph.param_floats], in `owned` or in the mapped file */
+    const float *params;    /* [graph.param_floats], in `owned` or in `file` */
     float *owned;
     float *
         recalibrated; /* NULL, or of a training form the parameters with batch norm statistics taken anew: what is folded */
     int64_t
         recalibrated_images; /* over how many pictures; of an exported model, over how many before */
-    struct det_weights *file; /* NULL unless mapped */
+    struct det_weights *file; /* NULL unless params are in it */
     int32_t class_count;
     char **class_names; /* [class_count] */
     int64_t step;
@@ -31,7 +32,7 @@ struct det_model {
 det_status det_model_create(struct det_env *env, const struct det_model_spec *spec, bool folded,
                             const char *const *names, det_model **model);
 
-/* The same without the parameter block, for whoever maps one. */
+/* The same without the parameter block, for whoever has one. */
 det_status det_model_prepare(struct det_env *env, const struct det_model_spec *spec, bool folded,
                              const char *const *names, det_model **model);
 
@@ -46,8 +47,7 @@ static inline const float *det_model_export_params(const struct det_model *model
 struct det_text;
 det_status det_model_spec_to_json(struct det_env *env, const struct det_model_spec *spec,
                                   struct det_text *json);
-struct cJSON;
-det_status det_model_spec_from_json(struct det_env *env, const char *name, const struct cJSON *json,
+det_status det_model_spec_from_json(struct det_env *env, const char *name, struct det_json json,
                                     struct det_model_spec *spec);
 
 /* Appends "FIELD is A instead of B, ..." for the fields that differ; nothing when none does.
@@ -62,8 +62,8 @@ struct det_model_meta {
     bool folded; /* kind "inference"; else "checkpoint" */
     struct det_model_spec spec;
     int64_t step;
-    const char *
-        *names; /* [spec.num_classes]; the strings belong to the file or to whoever writes one */
+    const char *const *names;        /* [spec.num_classes] */
+    char **own_names;                /* the same when the meta was read, else NULL */
     int64_t recalibrated_images;     /* 0: the statistics are moving averages */
     bool recalibrated_with_averages; /* ... of the averages of the weights, not the weights */
 };
@@ -71,7 +71,7 @@ struct det_model_meta {
 /* `training`: NULL or the text of a JSON object. */
 det_status det_model_meta_to_json(struct det_env *env, const struct det_model_meta *meta,
                                   const char *training, struct det_text *json);
-/* Valid while the file is open; det_model_meta_free releases the array of names. */
+/* det_model_meta_free releases the names. */
 det_status det_model_meta_read(struct det_env *env, const struct det_weights *file,
                                struct det_model_meta *meta);
 void det_model_meta_free(struct det_env *env, struct det_model_meta *meta);

@@ -8,11 +8,9 @@
  * "recalibration" is there when batch norm statistics were taken anew (model/recalibrated.c).
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
- * parameter block, and the mapped file serves as the block. */
+ * parameter block, and the file as it was read serves as the block. */
 #include <math.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "base/context.h"
 #include "base/half.h"
@@ -74,43 +72,39 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
 }
 
 /* {"images": 160, "averages": false}, or nothing. */
-static det_status read_recalibration(struct det_env *env, const char *path, const cJSON *json,
+static det_status read_recalibration(struct det_env *env, const char *path, struct det_json json,
                                      struct det_model_meta *meta)
 {
-    const cJSON *images = cJSON_GetObjectItemCaseSensitive(json, "images");
-    if (json == NULL)
+    double images = 0;
+    if (det_json_kind(json) == DET_JSON_NONE)
         return DET_OK;
-    if (!cJSON_IsNumber(images) || !(images->valuedouble >= 1) || !(images->valuedouble < 9e15))
+    if (!det_json_number(det_json_get(json, "images"), &images) || !(images >= 1) ||
+        !(images < 9e15))
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: no valid number of images of the recalibration", path);
-    meta->recalibrated_images = (int64_t)images->valuedouble;
-    meta->recalibrated_with_averages =
-        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "averages"));
+    meta->recalibrated_images = (int64_t)images;
+    meta->recalibrated_with_averages = det_json_is_true(det_json_get(json, "averages"));
     return DET_OK;
 }
 
-static const char *string_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
-static det_status read_names(struct det_env *env, const char *path, const cJSON *classes,
+static det_status read_names(struct det_env *env, const char *path, struct det_json classes,
                              struct det_model_meta *meta)
 {
-    const int count = cJSON_IsArray(classes) ? cJSON_GetArraySize(classes) : -1;
-    if (count != meta->spec.num_classes)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: %d class names for %d classes", path, count,
-                        meta->spec.num_classes);
-    DET_TRY_RETURN(det_alloc(env, &meta->names, (size_t)count, sizeof *meta->names, "class names"));
+    const size_t count =
+        det_json_kind(classes) == DET_JSON_LIST ? det_json_count(classes) : SIZE_MAX;
+    if (count != (size_t)meta->spec.num_classes)
+        return det_fail(env, DET_STATUS_CORRUPT, "%s: %lld class names for %d classes", path,
+                        (long long)count, meta->spec.num_classes);
+    DET_TRY_RETURN(det_alloc(env, &meta->own_names, count, sizeof *meta->own_names, "class names"));
+    meta->names = (const char *const *)meta->own_names;
+    struct det_json_entry name;
     int i = 0;
-    const cJSON *name = NULL;
-    cJSON_ArrayForEach(name, classes)
-    {
-        if (!cJSON_IsString(name))
-            return det_fail(env, DET_STATUS_CORRUPT, "%s: name of class %d is no string", path,
-                            i + 1);
-        meta->names[i++] = name->valuestring;
+    for (bool more = det_json_first(classes, &name); more; more = det_json_next(&name), i++) {
+        if (det_json_kind(name.value) != DET_JSON_STRING)
+            return det_fail(env, DET_STATUS_CORRUPT,
+                            "%s: name of class %d is %s, expected a string", path, i + 1,
+                            det_json_kind_text(name.value));
+        DET_TRY_RETURN(det_json_string(env, name.value, &meta->own_names[i]));
     }
     return DET_OK;
 }
@@ -119,26 +113,27 @@ det_status det_model_meta_read(struct det_env *env, const struct det_weights *fi
                                struct det_model_meta *meta)
 {
     const char *path = det_weights_path(file);
-    const cJSON *json = det_weights_meta(file);
+    const struct det_json json = det_weights_meta(file);
     *meta = (struct det_model_meta){0};
-    const char *kind = string_of(json, "kind");
-    const cJSON *step = cJSON_GetObjectItemCaseSensitive(json, "step");
+    const struct det_json kind = det_json_get(json, "kind");
+    double step = 0;
     det_status status = DET_OK;
-    if (strcmp(string_of(json, "format"), "libdet") != 0)
+    meta->folded = det_json_equals(kind, "inference");
+    if (!det_json_equals(det_json_get(json, "format"), "libdet"))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: holds tensors, but no libdet model", path);
-    if (strcmp(kind, "inference") != 0 && strcmp(kind, "checkpoint") != 0)
+    if (!meta->folded && !det_json_equals(kind, "checkpoint")) {
+        size_t bytes = 0;
+        const char *text = det_json_source(kind, &bytes);
         return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "%s: is of the kind \"%.40s\", expected \"inference\" or \"checkpoint\"",
-                        path, kind);
-    if (!cJSON_IsNumber(step) || !(step->valuedouble >= 0) || !(step->valuedouble < 9e15))
+                        "%s: is of the kind %.*s, expected \"inference\" or \"checkpoint\"", path,
+                        (int)(bytes < 40 ? bytes : 40), text != NULL ? text : "");
+    }
+    if (!det_json_number(det_json_get(json, "step"), &step) || !(step >= 0) || !(step < 9e15))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: no valid step", path);
-    meta->folded = kind[0] == 'i';
-    meta->step = (int64_t)step->valuedouble;
-    DET_TRY(det_model_spec_from_json(env, path, cJSON_GetObjectItemCaseSensitive(json, "spec"),
-                                     &meta->spec));
-    DET_TRY(read_names(env, path, cJSON_GetObjectItemCaseSensitive(json, "classes"), meta));
-    DET_TRY(read_recalibration(env, path, cJSON_GetObjectItemCaseSensitive(json, "recalibration"),
-                               meta));
+    meta->step = (int64_t)step;
+    DET_TRY(det_model_spec_from_json(env, path, det_json_get(json, "spec"), &meta->spec));
+    DET_TRY(read_names(env, path, det_json_get(json, "classes"), meta));
+    DET_TRY(read_recalibration(env, path, det_json_get(json, "recalibration"), meta));
     return DET_OK;
 fail:
     det_model_meta_free(env, meta);
@@ -147,19 +142,40 @@ fail:
 
 void det_model_meta_free(struct det_env *env, struct det_model_meta *meta)
 {
-    det_free(env, &meta->names);
+    for (int32_t i = 0; meta->own_names != NULL && i < meta->spec.num_classes; i++)
+        det_free(env, &meta->own_names[i]);
+    det_free(env, &meta->own_names);
+    meta->names = NULL;
 }
 
 /* --- parameters --- */
 
+/* Whether all are. Blocks of a fixed size without a way out: the compiler makes vectors of them. */
+static bool all_finite(const float *values, size_t count)
+{
+    enum { BLOCK = 16 };
+    const uint32_t infinity = 0x7F800000;
+    uint32_t bits[BLOCK], bad = 0;
+    for (; count >= BLOCK; count -= BLOCK, values += BLOCK) {
+        memcpy(bits, values, sizeof bits);
+        for (int i = 0; i < BLOCK; i++)
+            bad |= (bits[i] & infinity) == infinity;
+    }
+    for (size_t i = 0; i < count; i++)
+        bad |= isfinite(values[i]) ? 0U : 1U;
+    return bad == 0;
+}
+
 det_status det_params_check_finite(struct det_env *env, const char *path,
                                    const struct det_param *param, const float *values)
 {
-    for (size_t i = 0; i < param->count; i++)
-        if (!isfinite(values[i]))
-            return det_fail(env, DET_STATUS_NON_FINITE, "%s: %s: value %zu of %zu is %g", path,
-                            param->key, i, param->count, (double)values[i]);
-    return DET_OK;
+    if (all_finite(values, param->count))
+        return DET_OK;
+    size_t i = 0;
+    while (isfinite(values[i]))
+        i++;
+    return det_fail(env, DET_STATUS_NON_FINITE, "%s: %s: value %zu of %zu is %g", path, param->key,
+                    i, param->count, (double)values[i]);
 }
 
 det_status det_params_require(struct det_env *env, const struct det_weights *file,
@@ -192,7 +208,7 @@ det_status det_params_add(struct det_env *env, struct det_weights_writer *writer
 }
 
 /* Each parameter where the block has it, seen from the first. */
-static bool maps_as_block(const struct det_graph *graph, const struct det_weights_tensor *first,
+static bool lies_as_block(const struct det_graph *graph, const struct det_weights_tensor *first,
                           int32_t index, const struct det_weights_tensor *tensor)
 {
     return (size_t)((const uint8_t *)tensor->data - (const uint8_t *)first->data) ==
@@ -222,27 +238,26 @@ static det_status check_all_finite(struct det_env *env, const char *path,
     return DET_OK;
 }
 
-/* Uses the mapped file as the parameter block where it is laid out like one, else copies. The
- * padding after the last parameter may lie behind the file's end, but never behind its last page:
- * everything is aligned to 64 bytes. */
+/* Uses the file as the parameter block where it is laid out like one, else copies out of it. The
+ * padding after the last parameter may lie behind the file's end, where zeros are (base/io.h). */
 static det_status take_params(struct det_env *env, struct det_model *model,
                               struct det_weights **file)
 {
     const struct det_graph *graph = &model->graph;
     const struct det_weights_tensor *first = NULL, *tensor = NULL;
-    bool mapped = graph->folded;
+    bool as_block = graph->folded;
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
         if (!param->stored) {
-            mapped = false;
+            as_block = false;
             continue;
         }
         DET_TRY_RETURN(require_float(env, *file, param, &tensor));
         first = p == 0 ? tensor : first;
-        mapped =
-            mapped && tensor->dtype == DET_WEIGHTS_F32 && maps_as_block(graph, first, p, tensor);
+        as_block =
+            as_block && tensor->dtype == DET_WEIGHTS_F32 && lies_as_block(graph, first, p, tensor);
     }
-    if (mapped) {
+    if (as_block) {
         model->params = first->data;
         DET_TRY_RETURN(check_all_finite(env, det_weights_path(*file), graph, model->params));
         model->file = *file;
@@ -273,6 +288,7 @@ det_status det_model_read(struct det_env *env, const char *path, det_model **out
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
     det_status status = DET_OK;
+    const struct det_budget before = det_budget_open(env, path);
     DET_TRY(det_weights_open(env, path, true, &file));
     DET_TRY(det_model_meta_read(env, file, &meta));
     DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
@@ -282,6 +298,7 @@ det_status det_model_read(struct det_env *env, const char *path, det_model **out
     if (!meta.folded)
         DET_TRY(det_model_take_recalibrated(env, file, &meta, false, *out));
 fail:
+    det_budget_close(env, before);
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
     if (status != DET_OK)
@@ -299,7 +316,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     const struct det_model_meta meta = {.folded = model->graph.folded,
                                         .spec = model->spec,
                                         .step = model->step,
-                                        .names = (const char **)model->class_names,
+                                        .names = (const char *const *)model->class_names,
                                         .recalibrated_images =
                                             model->graph.folded ? model->recalibrated_images : 0};
     det_status status = DET_OK;

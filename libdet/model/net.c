@@ -94,6 +94,8 @@ static det_status allocate(struct det_env *env, struct det_net *net)
     const struct det_net_plan *plan = &net->plan;
     const size_t tensors = (size_t)graph->tensor_count;
     const size_t anchors = (size_t)net->batch * (size_t)graph->anchor_count;
+    DET_TRY_RETURN(det_budget_ask(env, plan->arena_bytes + net->exec.workspace_bytes,
+                                  "network tensors and workspace"));
     DET_TRY_RETURN(det_alloc_raw(env, &net->arena, plan->arena_bytes, 1, "network tensors"));
     DET_TRY_RETURN(
         det_alloc_raw(env, &net->exec.workspace, net->exec.workspace_bytes, 1, "workspace"));

@@ -10,6 +10,9 @@ enum {
     DET_MIN_LEVEL = 2, /* block_2 output, stride 4 */
     DET_MAX_LEVELS = 8,
     DET_MAX_ASPECTS = 8,
+    /* Of any tensor: what a row, a pixel or an image has of them is counted in int32_t in places. */
+    DET_MOST_CHANNELS = 1 << 20,
+    DET_MOST_VALUES = INT32_MAX, /* of one image */
 };
 
 enum det_init_kind {
@@ -82,8 +85,13 @@ struct det_model_spec {
 /* A valid spec of the zoo's FPNLite at `size` x `size` for K classes; what tests and files start from. */
 void det_model_spec_default(struct det_model_spec *spec, int32_t size, int32_t num_classes);
 
-/* INVALID_ARGUMENT naming the first value that cannot be built. */
+/* Whatever a spec comes from: INVALID_ARGUMENT naming the first value that cannot be built, UNSUPPORTED for what is
+ * sound but too large for this library. With det_graph_build(), which checks the size of each tensor, the one place
+ * that keeps products and quotients of these numbers sound. */
 det_status det_model_spec_check(struct det_env *env, const struct det_model_spec *spec);
+
+/* Channels of the feature pyramid: fpn_depth times the depth multiplier, at least min_depth. */
+int32_t det_model_spec_pyramid_depth(const struct det_model_spec *spec);
 
 /* Anchors per feature map cell. */
 int32_t det_model_spec_anchors_per_cell(const struct det_model_spec *spec);

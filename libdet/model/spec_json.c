@@ -1,10 +1,9 @@
 /* spec_json.c: det_model_spec as JSON. One table of fields serves writing, reading and comparing,
  * so that they cannot disagree; a field added to the struct is added here once. */
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "base/text.h"
 #include "model/model.h"
@@ -143,52 +142,52 @@ det_status det_model_spec_to_json(struct det_env *env, const struct det_model_sp
 
 /* --- reading --- */
 
-static bool read_int(const cJSON *value, int32_t *number)
+static bool read_int(struct det_json value, int32_t *number)
 {
-    if (!cJSON_IsNumber(value) || !(value->valuedouble >= INT_MIN) ||
-        !(value->valuedouble <= INT_MAX) || value->valuedouble != floor(value->valuedouble))
+    double read = 0;
+    if (!det_json_number(value, &read) || !(read >= INT_MIN) || !(read <= INT_MAX) ||
+        read != floor(read))
         return false;
-    *number = (int32_t)value->valuedouble;
+    *number = (int32_t)read;
     return true;
 }
 
-static bool read_float(const cJSON *value, float *number)
+static bool read_float(struct det_json value, float *number)
 {
-    if (!cJSON_IsNumber(value) || !isfinite((float)value->valuedouble))
+    double read = 0;
+    if (!det_json_number(value, &read) || !(fabs(read) <= (double)FLT_MAX))
         return false;
-    *number = (float)value->valuedouble;
+    *number = (float)read;
     return true;
 }
 
-static bool read_choice(const cJSON *value, const char *const *choices, int32_t *number)
+static bool read_choice(struct det_json value, const char *const *choices, int32_t *number)
 {
-    if (!cJSON_IsString(value))
-        return false;
     for (int32_t i = 0; choices[i] != NULL; i++) {
         *number = i;
-        if (strcmp(choices[i], value->valuestring) == 0)
+        if (det_json_equals(value, choices[i]))
             return true;
     }
     return false;
 }
 
-static bool read_floats(const cJSON *value, struct det_model_spec *spec)
+static bool read_floats(struct det_json value, struct det_model_spec *spec)
 {
-    if (!cJSON_IsArray(value))
+    if (det_json_kind(value) != DET_JSON_LIST)
         return false;
     spec->aspect_count = 0;
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, value)
-    {
+    struct det_json_entry item;
+    for (bool more = det_json_first(value, &item); more; more = det_json_next(&item)) {
         if (spec->aspect_count == DET_MAX_ASPECTS ||
-            !read_float(item, &spec->aspects[spec->aspect_count]))
+            !read_float(item.value, &spec->aspects[spec->aspect_count]))
             return false;
         spec->aspect_count++;
     }
     return true;
 }
 
-static bool read_value(const cJSON *value, const struct field *field, struct det_model_spec *spec)
+static bool read_value(struct det_json value, const struct field *field,
+                       struct det_model_spec *spec)
 {
     char *at = (char *)spec + field->offset;
     int32_t number = 0;
@@ -202,8 +201,8 @@ static bool read_value(const cJSON *value, const struct field *field, struct det
         memcpy(at, &number, sizeof number);
         break;
     case FIELD_BOOL:
-        good = cJSON_IsBool(value);
-        *(bool *)at = cJSON_IsTrue(value);
+        good = det_json_kind(value) == DET_JSON_BOOL;
+        *(bool *)at = det_json_is_true(value);
         break;
     case FIELD_FLOAT:
         good = read_float(value, &real);
@@ -216,24 +215,26 @@ static bool read_value(const cJSON *value, const struct field *field, struct det
     return good;
 }
 
-det_status det_model_spec_from_json(struct det_env *env, const char *name, const cJSON *json,
+det_status det_model_spec_from_json(struct det_env *env, const char *name, struct det_json json,
                                     struct det_model_spec *spec)
 {
     *spec = (struct det_model_spec){0};
-    if (!cJSON_IsObject(json))
+    if (det_json_kind(json) != DET_JSON_OBJECT)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no model spec", name);
     for (int i = 0; i < FIELD_COUNT; i++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, fields[i].name);
-        if (value == NULL)
+        const struct det_json value = det_json_get(json, fields[i].name);
+        if (det_json_kind(value) == DET_JSON_NONE)
             return det_fail(env, DET_STATUS_CORRUPT, "%s: model spec lacks `%s`", name,
                             fields[i].name);
         if (!read_value(value, &fields[i], spec))
             return det_fail(env, DET_STATUS_CORRUPT, "%s: model spec: bad value of `%s`", name,
                             fields[i].name);
     }
-    if (det_model_spec_check(env, spec) != DET_OK)
-        return det_fail_prefix(env, DET_STATUS_CORRUPT, "%s", name);
-    return DET_OK;
+    const det_status status = det_model_spec_check(env, spec);
+    if (status == DET_OK)
+        return DET_OK;
+    return det_fail_prefix(env, status == DET_STATUS_INVALID_ARGUMENT ? DET_STATUS_CORRUPT : status,
+                           "%s", name);
 }
 
 /* --- comparing --- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 
 /* Of the drawing, in its own units. */
 enum { WIDTH = 600, HEIGHT = 282, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 44 };
@@ -46,10 +47,7 @@ char *det_chart_number(char buffer[32], double value)
         snprintf(buffer, 32, "%.4gk", value / 1e3);
     else
         snprintf(buffer, 32, "%.4g", value);
-    for (char *at = buffer; *at != '\0'; at++) /* whatever the locale is */
-        if (*at == ',')
-            *at = '.';
-    return buffer;
+    return det_use_point(buffer);
 }
 
 /* A coordinate with one decimal, whatever the locale is. Returns `buffer`. */

@@ -249,6 +249,7 @@ static det_status read_records(det_event_log *log, const char *path, const struc
         if (status == DET_STATUS_CORRUPT) {
             det_log(env, DET_LOG_WARNING, "%s: record at byte %zu: %s; what is behind is not read",
                     path, at, env->error);
+            det_forget_error(env);
             return DET_OK;
         }
         DET_TRY_RETURN(status);

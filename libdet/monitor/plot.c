@@ -35,7 +35,7 @@ static det_status read_run(struct det_plot *plot, const char *model_dir, const c
     DET_TRY_RETURN(det_path_join(plot->env, &folder, model_dir, run));
     const det_status status = det_event_log_read(plot->context, folder, log);
     det_free(plot->env, &folder);
-    return status == DET_STATUS_NOT_FOUND ? DET_OK : status;
+    return det_forgive(plot->env, status, DET_STATUS_NOT_FOUND);
 }
 
 static det_status read_runs(struct det_plot *plot, const char *model_dir)

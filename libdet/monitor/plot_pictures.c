@@ -36,6 +36,7 @@ static det_status append_picture(struct det_plot *plot, const det_event *event, 
                                          event->blobs[blob].bytes, &image);
     if (status == DET_STATUS_CORRUPT || status == DET_STATUS_UNSUPPORTED) {
         det_log(env, DET_LOG_WARNING, "%s", env->error);
+        det_forget_error(env);
         return DET_OK;
     }
     DET_TRY(status);

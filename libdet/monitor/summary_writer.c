@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/context.h"
+#include "base/forks.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "data/image.h"
@@ -36,6 +37,7 @@ enum { CLASS_SCALAR = 1, CLASS_TENSOR = 2, CLASS_BLOB_SEQUENCE = 3 };
 struct det_summary_writer {
     struct det_env *env;
     int descriptor;
+    unsigned forks; /* det_forks() of the process that writes */
     char *path;
     struct det_text pending; /* framed records, not yet handed over */
     struct det_text event;   /* the one being built */
@@ -46,6 +48,10 @@ struct det_summary_writer {
 det_status det_summary_flush(det_summary_writer *writer)
 {
     size_t done = 0;
+    if (writer->forks != det_forks())
+        return det_fail(writer->env, DET_STATUS_UNSUPPORTED,
+                        "%s: this process is the child of a fork, its parent writes the file",
+                        writer->path);
     while (done < writer->pending.length) {
         const ssize_t written =
             write(writer->descriptor, writer->pending.data + done, writer->pending.length - done);
@@ -121,6 +127,8 @@ det_status det_summary_writer_create(det_context *context, const char *directory
     DET_TRY_RETURN(det_alloc(env, &writer, 1, sizeof *writer, "summary writer"));
     writer->env = env;
     writer->descriptor = -1;
+    writer->forks = det_forks();
+    DET_TRY(det_forks_watch(env));
     DET_TRY(det_make_directories(env, directory));
     DET_TRY(create_file(writer, directory));
     DET_TRY(det_wire_put_double(env, &writer->event, EVENT_WALL_TIME, wall_time()));
@@ -141,10 +149,13 @@ void det_summary_writer_destroy(det_summary_writer **out)
     if (out == NULL || *out == NULL)
         return;
     det_summary_writer *writer = *out;
-    struct det_env *env = writer->env;
+    struct det_env *env = writer->env, own;
     if (writer->descriptor >= 0) {
-        if (det_summary_flush(writer) != DET_OK)
-            det_log(env, DET_LOG_WARNING, "%s", env->error);
+        /* Nobody asks for this failure, perhaps for one before. */
+        det_env_fork(&own, env);
+        writer->env = &own;
+        if (writer->forks == det_forks() && det_summary_flush(writer) != DET_OK)
+            det_log(env, DET_LOG_WARNING, "%s", own.error);
         close(writer->descriptor);
     }
     det_text_free(env, &writer->pending);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
+#include "base/mem.h"
 
 #define LOSS_PREFIX "Loss/"
 
@@ -110,36 +110,39 @@ det_status det_best_to_json(struct det_env *env, const struct det_best *best, st
                            (long long)best->evaluated_step, (long long)best->stale);
 }
 
-static bool read_count(const cJSON *json, const char *name, int64_t *value)
+static bool read_count(struct det_json json, const char *name, int64_t *value)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-    const double number = cJSON_IsNumber(item) ? item->valuedouble : -1;
-    if (!(number >= 0 && number < 9e15) || number != floor(number))
+    double number = 0;
+    if (!det_json_number(det_json_get(json, name), &number) || !(number >= 0 && number < 9e15) ||
+        number != floor(number))
         return false;
     *value = (int64_t)number;
     return true;
 }
 
-det_status det_best_from_json(struct det_env *env, const char *path, const cJSON *json,
+det_status det_best_from_json(struct det_env *env, const char *path, struct det_json json,
                               struct det_best *best)
 {
     *best = (struct det_best){0};
-    if (json == NULL)
+    if (det_json_kind(json) == DET_JSON_NONE)
         return DET_OK;
-    const cJSON *metric = cJSON_GetObjectItemCaseSensitive(json, "metric");
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, "value");
-    const cJSON *reference = cJSON_GetObjectItemCaseSensitive(json, "reference");
-    struct det_best read = {.known = value != NULL};
-    if (!cJSON_IsString(metric) || !read_count(json, "evaluated_step", &read.evaluated_step) ||
+    const struct det_json value = det_json_get(json, "value");
+    struct det_best read = {.known = det_json_kind(value) != DET_JSON_NONE};
+    char *metric = NULL;
+    DET_TRY_RETURN(det_json_string(env, det_json_get(json, "metric"), &metric));
+    det_status status = DET_OK;
+    if (metric == NULL || !read_count(json, "evaluated_step", &read.evaluated_step) ||
         !read_count(json, "stale", &read.stale) ||
-        (read.known && (!cJSON_IsNumber(value) || !cJSON_IsNumber(reference) ||
+        (read.known && (!det_json_number(value, &read.value) ||
+                        !det_json_number(det_json_get(json, "reference"), &read.reference) ||
+                        !isfinite(read.value) || !isfinite(read.reference) ||
                         !read_count(json, "step", &read.step))))
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: no valid `evaluation` of the training", path);
-    DET_TRY_RETURN(det_best_metric(env, metric->valuestring, read.metric));
-    if (read.known) {
-        read.value = value->valuedouble;
-        read.reference = reference->valuedouble;
-    }
-    *best = read;
-    return DET_OK;
+        status =
+            det_fail(env, DET_STATUS_CORRUPT, "%s: no valid `evaluation` of the training", path);
+    else
+        status = det_best_metric(env, metric, read.metric);
+    det_free(env, &metric);
+    if (status == DET_OK)
+        *best = read;
+    return status;
 }

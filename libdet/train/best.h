@@ -3,10 +3,9 @@
 #ifndef DET_TRAIN_BEST_H
 #define DET_TRAIN_BEST_H
 
+#include "base/json.h"
 #include "base/text.h"
 #include "det/evaluation.h"
-
-struct cJSON;
 
 enum { DET_METRIC_NAME_BYTES = 64 };
 
@@ -32,10 +31,10 @@ double det_best_value(const char *name, const det_coco_result *coco,
 /* Takes in an evaluation; true: it is the best so far. Figures that are not known (-1: nothing to find; NaN) never are. */
 bool det_best_update(struct det_best *best, double value, int64_t step, double min_delta);
 
-/* As a JSON object, and back; CORRUPT names `path`. A checkpoint without one (`json` NULL) gives an empty `best`. */
+/* As a JSON object, and back; CORRUPT names `path`. A checkpoint without one (`json` NONE) gives an empty `best`. */
 det_status det_best_to_json(struct det_env *env, const struct det_best *best,
                             struct det_text *text);
-det_status det_best_from_json(struct det_env *env, const char *path, const struct cJSON *json,
+det_status det_best_from_json(struct det_env *env, const char *path, struct det_json json,
                               struct det_best *best);
 
 #endif

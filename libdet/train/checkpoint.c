@@ -17,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -85,16 +83,13 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
     struct det_weights_writer *writer = NULL;
     struct det_text training = {0}, json = {0};
     det_status status = DET_OK;
-    struct det_model_meta meta = {
+    const struct det_model_meta meta = {
         .spec = learner->spec,
         .step = state->step,
+        .names = class_names,
         .recalibrated_images = state->recalibrated != NULL ? state->recalibrated_images : 0,
         .recalibrated_with_averages = state->recalibrated_with_averages,
     };
-    DET_TRY(det_alloc(env, &meta.names, (size_t)meta.spec.num_classes, sizeof *meta.names,
-                      "class names"));
-    for (int32_t i = 0; i < meta.spec.num_classes; i++)
-        meta.names[i] = class_names[i];
     DET_TRY(det_text_printf(env, &training,
                             "{\"optimizer\": \"%s\", \"slots\": %d, \"updates\": \"%llu\", "
                             "\"seed\": \"%llu\", \"next_sample\": \"%llu\"",
@@ -123,18 +118,18 @@ fail:
     det_weights_writer_destroy(env, &writer);
     det_text_free(env, &training);
     det_text_free(env, &json);
-    det_free(env, &meta.names);
     return status;
 }
 
 /* --- loading --- */
 
 /* A decimal number without sign. */
-static det_status read_u64(struct det_env *env, const char *path, const cJSON *training,
+static det_status read_u64(struct det_env *env, const char *path, struct det_json training,
                            const char *name, uint64_t *value)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(training, name);
-    const char *digit = cJSON_IsString(item) ? item->valuestring : "";
+    char *text = NULL;
+    DET_TRY_RETURN(det_json_string(env, det_json_get(training, name), &text));
+    const char *digit = text != NULL ? text : "";
     bool good = *digit != '\0';
     *value = 0;
     for (; good && *digit != '\0'; digit++) {
@@ -142,6 +137,7 @@ static det_status read_u64(struct det_env *env, const char *path, const cJSON *t
         good = next <= 9 && *value <= (UINT64_MAX - next) / 10;
         *value = *value * 10 + next;
     }
+    det_free(env, &text);
     return good
                ? DET_OK
                : det_fail(env, DET_STATUS_CORRUPT, "%s: no valid `%s` of the training", path, name);
@@ -165,24 +161,25 @@ fail:
     return status;
 }
 
-static det_status check_optimizer(struct det_env *env, const char *path, const cJSON *training,
+static det_status check_optimizer(struct det_env *env, const char *path, struct det_json training,
                                   const struct det_learner *learner)
 {
-    const cJSON *rule = cJSON_GetObjectItemCaseSensitive(training, "optimizer");
-    const char *theirs = cJSON_IsString(rule) ? rule->valuestring : NULL;
+    const struct det_json theirs = det_json_get(training, "optimizer");
     const char *ours = rule_names[learner->settings.rule];
-    if (theirs == NULL)
+    if (det_json_kind(theirs) != DET_JSON_STRING)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no training state", path);
-    if (strcmp(theirs, ours) != 0)
+    if (!det_json_equals(theirs, ours)) {
+        size_t bytes = 0;
+        const char *text = det_json_source(theirs, &bytes);
         return det_fail(env, DET_STATUS_MISMATCH,
-                        "%s: optimizer is \"%.40s\" instead of the config's \"%s\"", path, theirs,
-                        ours);
-    const cJSON *average = cJSON_GetObjectItemCaseSensitive(training, "average_slot");
-    if (cJSON_IsNumber(average) != (learner->average_slot >= 0))
-        return det_fail(env, DET_STATUS_MISMATCH,
-                        "%s: was trained %s use_moving_average, the config says %s", path,
-                        cJSON_IsNumber(average) ? "with" : "without",
-                        learner->average_slot >= 0 ? "true" : "false");
+                        "%s: optimizer is %.*s instead of the config's \"%s\"", path,
+                        (int)(bytes < 40 ? bytes : 40), text, ours);
+    }
+    const bool averages = det_json_kind(det_json_get(training, "average_slot")) == DET_JSON_NUMBER;
+    if (averages != (learner->average_slot >= 0))
+        return det_fail(
+            env, DET_STATUS_MISMATCH, "%s: was trained %s use_moving_average, the config says %s",
+            path, averages ? "with" : "without", learner->average_slot >= 0 ? "true" : "false");
     return DET_OK;
 }
 
@@ -221,7 +218,7 @@ static det_status load(struct det_env *env, const char *path, struct det_learner
     det_status status = DET_OK;
     DET_TRY(det_weights_open(env, path, true, &file));
     DET_TRY(det_model_meta_read(env, file, &meta));
-    const cJSON *training = cJSON_GetObjectItemCaseSensitive(det_weights_meta(file), "training");
+    const struct det_json training = det_json_get(det_weights_meta(file), "training");
     if (meta.folded)
         DET_TRY(det_fail(env, DET_STATUS_MISMATCH,
                          "%s: is an exported model, expected a training checkpoint", path));
@@ -230,8 +227,7 @@ static det_status load(struct det_env *env, const char *path, struct det_learner
     DET_TRY(read_u64(env, path, training, "updates", &updates));
     DET_TRY(read_u64(env, path, training, "seed", &read.seed));
     DET_TRY(read_u64(env, path, training, "next_sample", &read.next_sample));
-    DET_TRY(det_best_from_json(env, path, cJSON_GetObjectItemCaseSensitive(training, "evaluation"),
-                               &read.best));
+    DET_TRY(det_best_from_json(env, path, det_json_get(training, "evaluation"), &read.best));
     read.step = meta.step;
     DET_TRY(visit_tensors(env, file, learner, false, finite));
     DET_TRY(visit_tensors(env, file, learner, true, finite));
@@ -367,7 +363,9 @@ det_status det_checkpoint_load_newest(struct det_env *env, const char *directory
                 i + 1 < list.count ? "trying the one before it" : "and there is none before it",
                 env->error);
     }
-    if (status != DET_OK)
+    if (*found)
+        det_forget_error(env);
+    else if (status != DET_OK)
         det_fail_prefix(env, status, "%s: none of %zu checkpoints can be used; the oldest",
                         directory, list.count);
 fail:

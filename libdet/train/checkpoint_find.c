@@ -97,7 +97,7 @@ static det_status find_by_state(struct det_env *env, const char *folder,
     if (status == DET_STATUS_PARSE) {
         det_log(env, DET_LOG_WARNING, "%s; taking the checkpoint with the highest number",
                 env->error);
-        status = DET_OK;
+        status = det_forgive(env, status, DET_STATUS_PARSE);
         goto fail;
     }
     DET_TRY(status);

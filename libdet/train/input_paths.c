@@ -31,8 +31,7 @@ static det_status pattern_matches(struct det_env *env, const char *pattern, bool
         DET_TRY(det_format(env, &probe, "%.*s-*-of-*", (int)prefix, pattern));
     status = det_glob(env, probe != NULL ? probe : pattern, &found);
     *matches = status == DET_OK;
-    if (status == DET_STATUS_NOT_FOUND)
-        status = DET_OK;
+    status = det_forgive(env, status, DET_STATUS_NOT_FOUND);
 fail:
     det_path_list_free(env, &found);
     det_free(env, &probe);

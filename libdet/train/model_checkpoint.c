@@ -29,6 +29,7 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     if (status == DET_STATUS_OUT_OF_MEMORY)
         return status;
     det_log(env, DET_LOG_WARNING, "classes are named \"class 1\" and so on: %s", env->error);
+    det_forget_error(env);
     return DET_OK;
 }
 
@@ -95,5 +96,8 @@ det_status det_model_load_checkpoint(det_context *context, const det_pipeline_co
     if (config == NULL || path == NULL || model == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_model_load_checkpoint: an argument is NULL");
-    return load(env, config, path, model);
+    const struct det_budget before = det_budget_open(env, path);
+    const det_status status = load(env, config, path, model);
+    det_budget_close(env, before);
+    return status;
 }

@@ -182,6 +182,7 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     *report = (det_step_report){0};
     if (config == NULL || path == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "replay: an argument is NULL");
+    const struct det_budget before = det_budget_open(env, path);
     DET_TRY(det_spec_from_config(env, config, &spec));
     DET_TRY(det_learner_settings_from_config(env, config, &settings));
     DET_TRY(det_replay_read(env, path, &replay));
@@ -196,6 +197,7 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     if (status != DET_OK)
         det_fail_prefix(env, status, "step %lld", (long long)state.step + 1);
 fail:
+    det_budget_close(env, before);
     det_learner_destroy(env, &learner);
     det_replay_free(env, &replay);
     return status;

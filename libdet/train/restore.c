@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "formats/weights.h"
@@ -320,11 +318,12 @@ static bool average_suffix(const struct source *source, char suffix[64])
     snprintf(suffix, 64, "/.OPTIMIZER_SLOT/optimizer/average");
     if (source->bundle != NULL)
         return true;
-    const cJSON *training =
-        cJSON_GetObjectItemCaseSensitive(det_weights_meta(source->file), "training");
-    const cJSON *slot = cJSON_GetObjectItemCaseSensitive(training, "average_slot");
-    snprintf(suffix, 64, "/.SLOT/%d", cJSON_IsNumber(slot) ? slot->valueint : -1);
-    return cJSON_IsNumber(slot);
+    const struct det_json training = det_json_get(det_weights_meta(source->file), "training");
+    double slot = 0;
+    if (!det_json_number(det_json_get(training, "average_slot"), &slot))
+        return false;
+    snprintf(suffix, 64, "/.SLOT/%.0f", slot);
+    return true;
 }
 
 det_status det_restore_averages(struct det_env *env, const char *path,

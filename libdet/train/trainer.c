@@ -160,6 +160,7 @@ static det_status save_if_due(struct det_trainer *trainer, det_step_report *repo
     det_log(trainer->env, DET_LOG_WARNING,
             "%s; training goes on and tries again after a minute, the checkpoints before stand",
             trainer->env->error);
+    det_forget_error(trainer->env);
     return DET_OK;
 }
 

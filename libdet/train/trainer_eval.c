@@ -99,6 +99,7 @@ static det_status take_in(struct det_trainer *trainer, det_step_report *report)
         return status;
     det_log(trainer->env, DET_LOG_WARNING, "the best checkpoint could not be saved: %s",
             trainer->env->error);
+    det_forget_error(trainer->env);
     best->known = before.known;
     best->value = before.value;
     best->step = before.step;
@@ -145,8 +146,8 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
 fail:
     det_model_destroy(&model);
     report->eval_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9;
-    if (status == DET_STATUS_CANCELLED) /* by the progress function: still due after a resume */
-        return DET_OK;
+    /* By the progress function: still due after a resume. */
+    status = det_forgive(trainer->env, status, DET_STATUS_CANCELLED);
     return status == DET_OK ? DET_OK
                             : det_fail_prefix(trainer->env, status, "evaluation after step %lld",
                                               (long long)trainer->state.step);

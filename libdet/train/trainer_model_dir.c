@@ -26,7 +26,7 @@ static det_status keep_other_config(struct det_env *env, const char *path,
     det_status status = det_file_map_open(env, path, &present);
     *same = false;
     if (status == DET_STATUS_NOT_FOUND)
-        return DET_OK;
+        return det_forgive(env, status, DET_STATUS_NOT_FOUND);
     DET_TRY_RETURN(status);
     *same = present.bytes == config->text_bytes &&
             memcmp(present.data, config->text, present.bytes) == 0;

@@ -245,6 +245,7 @@ static det_status create_learner(struct det_trainer *trainer, const struct det_m
                                trainer->context->device, trainer->state.seed, &trainer->learner);
         if (status != DET_STATUS_OUT_OF_MEMORY || !may_shrink || trainer->batch_size == 1)
             return status;
+        det_forget_error(trainer->env);
         trainer->batch_size /= 2;
     }
 }
@@ -293,7 +294,7 @@ static det_status look_into_model_dir(struct det_trainer *trainer, det_checkpoin
         return DET_OK;
     const det_status status = det_checkpoint_locate(trainer->env, trainer->model_dir, info);
     *found = status == DET_OK;
-    return status == DET_STATUS_NOT_FOUND ? DET_OK : status;
+    return det_forgive(trainer->env, status, DET_STATUS_NOT_FOUND);
 }
 
 static det_status resume(struct det_trainer *trainer, bool *resumed)

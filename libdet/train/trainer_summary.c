@@ -124,6 +124,7 @@ static void give_up_after(struct det_trainer *trainer, det_status status)
         return;
     det_log(trainer->env, DET_LOG_WARNING, "%s; no more summaries for TensorBoard are written",
             trainer->env->error);
+    det_forget_error(trainer->env);
     det_summary_writer_destroy(&trainer->train_summaries);
 }
 

@@ -9,7 +9,7 @@
 static unsigned char *content_of(const struct data_file *file, unsigned index, size_t *bytes)
 {
     struct det_env env;
-    struct det_file_map map = {(const uint8_t *)file->text, 0};
+    struct det_file_map map = {.data = (const uint8_t *)file->text};
     det_env_default(&env);
     if (file->text == NULL)
         return test_make_jpeg(40, 30, index + 1, bytes);

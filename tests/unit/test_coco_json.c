@@ -103,9 +103,9 @@ static void bad_ground_truth_is_named(void **state)
 {
     (void)state;
     static const struct bad cases[] = {
-        {DET_STATUS_PARSE, "gt.json:1: not valid JSON at byte 0 of 0", ""},
-        {DET_STATUS_PARSE, "gt.json:2: not valid JSON", "{\n\"images\": [nope]}"},
-        {DET_STATUS_PARSE, "gt.json:1: text after the end of the JSON value at byte 3", "{} x"},
+        {DET_STATUS_PARSE, "gt.json:1:1: the text ends, expected a JSON value", ""},
+        {DET_STATUS_PARSE, "gt.json:2:12: found `nope`", "{\n\"images\": [nope]}"},
+        {DET_STATUS_PARSE, "gt.json:1:4: found `x`, expected nothing behind", "{} x"},
         {DET_STATUS_PARSE, "gt.json: is a list, expected an object", "[]"},
         {DET_STATUS_PARSE, "gt.json: no list `images`", "{}"},
         {DET_STATUS_PARSE, "gt.json: `images` is an object", "{\"images\": {}}"},
@@ -143,7 +143,7 @@ static void bad_ground_truth_is_named(void **state)
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"iscrowd\": 2}")},
         {DET_STATUS_PARSE, "gt.json: annotations[1]: `area` is a string",
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"area\": \"9\"}")},
-        {DET_STATUS_PARSE, "gt.json:3: `-Infinity` at byte 42",
+        {DET_STATUS_PARSE, "gt.json:3:8: found `-Infinity`, expected a finite number",
          "{\"info\": \"NaN \\\" NaN\",\n\"images\": [\n{\"id\": -Infinity}]}"},
         {DET_STATUS_PARSE, "gt.json: annotations[1]: no `bbox`, and no outline",
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [], \"segmentation\": [[1]]}")},
@@ -172,8 +172,7 @@ static void bad_detections_are_named(void **state)
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4]}]"},
         {DET_STATUS_PARSE, "dt.json: detections[0]: `score` is a truth value",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": true}]"},
-        {DET_STATUS_PARSE,
-         "dt.json:1: `NaN` at byte 66, which Python writes and JSON does not have",
+        {DET_STATUS_PARSE, "dt.json:1:67: found `NaN`, expected a finite number",
          "[{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"score\": NaN}]"},
     };
     struct test_env t;
@@ -322,6 +321,14 @@ static void survives_failed_allocations(void **state)
     test_remove_tree(directory);
 }
 
+static det_status segmentation_box(struct det_env *env, const char *text, double box_px[4],
+                                   bool *found)
+{
+    struct det_json root;
+    DET_TRY_RETURN(det_json_parse(env, "mask", text, strlen(text), &root));
+    return det_coco_segmentation_box(env, root, box_px, found);
+}
+
 /* What pycocotools' frPyObjects() and toBbox() make of the same runs. */
 static void boxes_of_masks_are_those_of_pycocotools(void **state)
 {
@@ -355,30 +362,29 @@ static void boxes_of_masks_are_those_of_pycocotools(void **state)
         "{\"size\": [30, 40], \"counts\": \"~~~~~~~~~~~~\"}",
         "{\"size\": [30, 40], \"counts\": \"ooooooooooooooooooooooo\"}",
         "{\"size\": [30], \"counts\": [0, 1]}"};
+    struct test_env t;
+    test_env_init(&t);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int text = 0; text < 2; text++) {
             char json[300];
             double box[4];
+            bool found = false;
             snprintf(json, sizeof json, "{\"size\": [30, 40], \"counts\": %s%s%s}",
                      text ? "\"" : "", text ? cases[i].text : cases[i].runs, text ? "\"" : "");
-            cJSON *tree = cJSON_Parse(json);
-            assert_non_null(tree);
-            assert_true(det_coco_segmentation_box(tree, box));
+            assert_ok(&t.env, segmentation_box(&t.env, json, box, &found));
+            assert_true(found);
             for (int c = 0; c < 4; c++)
                 assert_near(box[c], cases[i].box[c], 0);
-            cJSON_Delete(tree);
         }
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         double box[4];
-        cJSON *tree = cJSON_Parse(bad[i]);
-        assert_non_null(tree);
-        if (det_coco_segmentation_box(tree, box))
+        bool found = true;
+        assert_ok(&t.env, segmentation_box(&t.env, bad[i], box, &found));
+        if (found)
             fail_msg("%s has a box", bad[i]);
-        cJSON_Delete(tree);
     }
-    double box[4];
-    assert_false(det_coco_segmentation_box(NULL, box));
+    test_env_check(&t);
 }
 
 struct told {

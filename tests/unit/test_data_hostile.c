@@ -379,7 +379,7 @@ static void what_was_not_read_is_not_dropped(void **state)
         const char *says;
         struct data_file files[4];
     } cases[] = {
-        {"b.json:1: not valid JSON",
+        {"b.json:1:50: found `}`",
          {{"a.json",
            "{\"images\": [{\"id\": 1, \"file_name\": \"a.jpg\"}], \"categories\": [{\"id\": 1, "
            "\"name\": \"cat\"}], \"annotations\": [" COCO_BOX("1", "[1, 2, 3, 4]") "]}"},

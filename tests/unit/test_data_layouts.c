@@ -280,7 +280,7 @@ static const struct layout others[] = {
     {"COCO of Python: NaN, null, numbers in quotes",
      "check @/a.json",
      0,
-     {"a.json:1: `NaN` at byte", "[not-json]", "0 errors"},
+     {"found `NaN`, expected a finite number: JSON has no NaN", "[not-json]", "0 errors"},
      {{"a.json",
        "{\"images\": [{\"id\": \"7\", \"file_name\": \"a.jpg\", \"height\": null}], "
        "\"categories\": "

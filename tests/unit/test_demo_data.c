@@ -103,11 +103,12 @@ static void check_set(struct test_env *t, const char *directory, const char *set
     assert_int_equal(list.record_count, images);
     size_t boxes = 0;
     for (size_t i = 0; i < list.record_count; i++) {
-        const uint8_t *data = NULL;
-        size_t bytes = 0;
+        struct det_record record = {0};
         char name[512];
-        assert_ok(&t->env, det_record_set_get(&t->env, &list, i, &data, &bytes));
-        check_record(t, det_record_set_name(&list, i, name), data, bytes, folder, &boxes);
+        assert_ok(&t->env, det_record_set_get(&t->env, &list, i, &record));
+        check_record(t, det_record_set_name(&list, i, name), record.data, record.bytes, folder,
+                     &boxes);
+        det_record_free(&t->env, &record);
     }
     assert_true(boxes >= images / 2);
     det_record_set_close(&t->env, &list);

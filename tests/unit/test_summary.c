@@ -40,6 +40,7 @@ static void close_fixture(struct fixture *f)
 /* --- a reader --- */
 
 struct value {
+    struct det_record record; /* that all pointers lead into */
     char tag[64], plugin[32], version[32];
     int64_t step;
     double wall_time;
@@ -129,12 +130,10 @@ static void read_value(struct det_env *env, struct det_wire summary, struct valu
 static void read_event(struct det_env *env, const struct det_record_set *set, size_t index,
                        struct value *v)
 {
-    const uint8_t *data;
-    size_t bytes;
     struct det_wire_field field;
-    *v = (struct value){0};
-    assert_ok(env, det_record_set_get(env, set, index, &data, &bytes));
-    struct det_wire event = det_wire_start(data, bytes);
+    *v = (struct value){.record = v->record};
+    assert_ok(env, det_record_set_get(env, set, index, &v->record));
+    struct det_wire event = det_wire_start(v->record.data, v->record.bytes);
     while (next(env, &event, &field)) {
         if (field.number == 1)
             memcpy(&v->wall_time, &field.value, sizeof v->wall_time);
@@ -184,7 +183,7 @@ static void each_kind_reads_back(void **state)
     (void)state;
     struct fixture f;
     struct det_record_set set;
-    struct value v;
+    struct value v = {0};
     det_summary_writer *writer = NULL;
     open_fixture(&f);
     assert_ok(f.env, det_summary_writer_create(f.context, f.folder, &writer));
@@ -236,6 +235,7 @@ static void each_kind_reads_back(void **state)
     assert_near(v.floats[6], 0, 0); /* true negatives */
     assert_near(v.floats[13], .75, 0);
 
+    det_record_free(f.env, &v.record);
     det_record_set_close(f.env, &set);
     det_summary_writer_destroy(&writer);
     assert_null(writer);
@@ -265,9 +265,10 @@ static void files_are_whole(void **state)
     for (int i = 0; i < 2; i++)
         det_summary_writer_destroy(&writers[i]);
     open_events(&f, paths[1], &set, 1 + MANY);
-    struct value v;
+    struct value v = {0};
     read_event(f.env, &set, MANY, &v);
     assert_near(v.floats[0], MANY - 1, 0);
+    det_record_free(f.env, &v.record);
     det_record_set_close(f.env, &set);
     close_fixture(&f);
 }

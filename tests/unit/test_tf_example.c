@@ -339,17 +339,17 @@ static void reads_the_shared_records(void **state)
         assert_ok(&t.env, det_record_set_open(&t.env, &path, 1, &set));
         size_t boxes = 0;
         for (size_t k = 0; k < set.record_count; k++) {
-            const uint8_t *data;
-            size_t bytes;
-            assert_ok(&t.env, det_record_set_get(&t.env, &set, k, &data, &bytes));
+            struct det_record record = {0};
+            assert_ok(&t.env, det_record_set_get(&t.env, &set, k, &record));
             struct det_example example;
-            assert_ok(&t.env, det_example_parse(&t.env, det_record_set_name(&set, k, name), data,
-                                                bytes, &example));
+            assert_ok(&t.env, det_example_parse(&t.env, det_record_set_name(&set, k, name),
+                                                record.data, record.bytes, &example));
             assert_int_equal(example.encoded.bytes > 0, files[i].images);
             assert_true(example.filename.bytes > 0 && example.height > 0 && example.width > 0);
             assert_true(example.box_count == 0 || example.class_text != NULL);
             boxes += example.box_count;
             det_example_free(&t.env, &example);
+            det_record_free(&t.env, &record);
         }
         assert_int_equal(set.record_count, files[i].records);
         assert_int_equal(boxes, files[i].boxes);

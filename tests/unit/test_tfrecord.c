@@ -72,12 +72,12 @@ static det_status write_records(struct det_env *env, const char *path, int first
 static void check_record(struct det_env *env, const struct det_record_set *set, size_t index,
                          int value)
 {
-    const uint8_t *data = NULL;
-    size_t bytes = 0;
-    assert_ok(env, det_record_set_get(env, set, index, &data, &bytes));
-    assert_int_equal(bytes, value * 7);
-    for (size_t i = 0; i < bytes; i++)
-        assert_int_equal(data[i], 'a' + value);
+    struct det_record record = {0};
+    assert_ok(env, det_record_set_get(env, set, index, &record));
+    assert_int_equal(record.bytes, value * 7);
+    for (size_t i = 0; i < record.bytes; i++)
+        assert_int_equal(record.data[i], 'a' + value);
+    det_record_free(env, &record);
 }
 
 static det_status open_one(struct det_env *env, const char *pattern, struct det_record_set *set)
@@ -130,10 +130,9 @@ static void reads_files_in_order(void **state)
     char name[512], expected[512];
     snprintf(expected, sizeof expected, "%s: record 2", in(&f, "b.tfrecord"));
     assert_string_equal(det_record_set_name(&set, 5, name), expected);
-    const uint8_t *data;
-    size_t bytes;
+    struct det_record record = {0};
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "there are 8",
-                 det_record_set_get(env, &set, 8, &data, &bytes));
+                 det_record_set_get(env, &set, 8, &record));
     det_record_set_close(env, &set);
     det_record_set_close(env, &set);
     assert_fails(env, DET_STATUS_NOT_FOUND, "none*", open_one(env, in(&f, "none*"), &set));
@@ -320,11 +319,11 @@ static void messages_name_record_and_byte(void **state)
     copy[39 + 12] ^= 1;
     save(in(&f, "x"), copy, 106);
     assert_ok(env, open_one(env, in(&f, "x"), &set));
-    const uint8_t *data;
-    size_t bytes;
+    struct det_record record = {0};
     assert_fails(env, DET_STATUS_CORRUPT, "x: record 2 at byte 39: data CRC mismatch: stored 0x",
-                 det_record_set_get(env, &set, 2, &data, &bytes));
-    assert_null(data);
+                 det_record_set_get(env, &set, 2, &record));
+    assert_int_equal(record.bytes, 0);
+    det_record_free(env, &record);
     check_record(env, &set, 3, 3);
     det_record_set_close(env, &set);
     static const char lfs[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\n";
@@ -351,7 +350,7 @@ static void records_before_damage_are_read(void **state)
     assert_ok(env, write_records(env, in(&f, "a[1]"), 0, 4));
     assert_ok(env, det_file_map_open(env, in(&f, "a[1]"), &map));
     for (size_t cut = 0; cut <= map.bytes; cut++) {
-        const struct det_file_map part = {map.data, cut};
+        const struct det_file_map part = {.data = map.data, .bytes = cut};
         size_t whole = 0;
         while (whole < 4 && starts[whole + 1] <= cut)
             whole++;
@@ -398,9 +397,9 @@ static void damage_is_always_found(void **state)
             if (open_one(env, in(&f, "x"), &set) == DET_OK) {
                 int errors = 0;
                 for (size_t i = 0; i < set.record_count; i++) {
-                    const uint8_t *data;
-                    size_t bytes;
-                    errors += det_record_set_get(env, &set, i, &data, &bytes) != DET_OK;
+                    struct det_record record = {0};
+                    errors += det_record_set_get(env, &set, i, &record) != DET_OK;
+                    det_record_free(env, &record);
                 }
                 assert_int_equal(errors, 1);
                 det_record_set_close(env, &set);

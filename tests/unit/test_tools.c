@@ -23,13 +23,13 @@ static int count_events(const char *folder, const char *run_name, const char *ta
     const char *const patterns[] = {pattern};
     assert_ok(&t.env, det_record_set_open(&t.env, patterns, 1, &set));
     for (size_t i = 0; i < set.record_count; i++) {
-        const uint8_t *data;
-        size_t bytes;
-        assert_ok(&t.env, det_record_set_get(&t.env, &set, i, &data, &bytes));
+        struct det_record event = {0};
+        assert_ok(&t.env, det_record_set_get(&t.env, &set, i, &event));
         bool holds = false;
-        for (size_t at = 0; at + strlen(tag) <= bytes && !holds; at++)
-            holds = memcmp(data + at, tag, strlen(tag)) == 0;
+        for (size_t at = 0; at + strlen(tag) <= event.bytes && !holds; at++)
+            holds = memcmp(event.data + at, tag, strlen(tag)) == 0;
         found += holds;
+        det_record_free(&t.env, &event);
     }
     det_record_set_close(&t.env, &set);
     test_env_check(&t);

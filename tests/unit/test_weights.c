@@ -1,5 +1,4 @@
 /* formats/weights: round trips, the bytes on disk, what damaged files say, failed writes. */
-#include <cjson/cJSON.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -57,7 +56,7 @@ fail:
     return status;
 }
 
-static void check_sample(struct det_env *env, const struct det_weights *file)
+static void check_sample(const struct det_weights *file)
 {
     static const struct {
         const char *name;
@@ -86,12 +85,13 @@ static void check_sample(struct det_env *env, const struct det_weights *file)
     assert_null(det_weights_tensor_at(file, 5));
     assert_null(det_weights_find(file, "a/kerne"));
     assert_null(det_weights_find(file, ""));
-    char *meta = NULL;
-    assert_ok(env, det_weights_meta_text(env, file, &meta));
-    assert_string_equal(meta, "{\"model\":{\"alpha\":1,\"name\":\"x\"},\"lr\":0.1}");
-    det_free(env, &meta);
-    const cJSON *lr = cJSON_GetObjectItemCaseSensitive(det_weights_meta(file), "lr");
-    assert_near(lr->valuedouble, .1, 0);
+    const struct det_json meta = det_weights_meta(file);
+    double number = 0;
+    assert_true(det_json_equals(det_json_get(det_json_get(meta, "model"), "name"), "x"));
+    assert_true(det_json_number(det_json_get(det_json_get(meta, "model"), "alpha"), &number));
+    assert_near(number, 1, 0);
+    assert_true(det_json_number(det_json_get(meta, "lr"), &number));
+    assert_near(number, .1, 0);
 }
 
 static void reads_what_it_writes(void **state)
@@ -105,7 +105,7 @@ static void reads_what_it_writes(void **state)
         assert_ok(env, write_sample(env, f.file));
         assert_ok(env, det_weights_open(env, f.file, round == 1, &file));
         assert_string_equal(det_weights_path(file), f.file);
-        check_sample(env, file);
+        check_sample(file);
         assert_ok(env, det_weights_verify(env, file));
         const struct det_weights_tensor *tensor = NULL;
         assert_ok(env, det_weights_require(env, file, "a/kernel", DET_WEIGHTS_F32,
@@ -157,7 +157,7 @@ static void writer_rejects(void **state)
                  det_weights_writer_add(env, w, "y", DET_WEIGHTS_TYPE_COUNT, one, 1, kernel));
     static const char *const bad[] = {"", "[1]", "{", "{} x", "1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "not a JSON object",
+        assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "meta data",
                      det_weights_writer_set_meta(env, w, bad[i]));
     det_weights_writer_destroy(env, &w);
     det_weights_writer_destroy(env, &w);
@@ -252,8 +252,8 @@ static void structure_is_checked(void **state)
     static const struct {
         const char *json, *message;
     } cases[] = {
-        {"{", "header is not JSON"},
-        {"", "header is not JSON"},
+        {"{", "header:1:"},
+        {"", "header:1:"},
         {"[]", "lacks the object `meta`"},
         {"{\"meta\":{}}", "or the list `tensors`"},
         {"{\"meta\":1,\"tensors\":[]}", "lacks the object `meta`"},
@@ -372,7 +372,7 @@ static void damage_is_always_found(void **state)
             data[at] ^= masks[m];
             if (status == DET_OK) {
                 assert_int_equal(data[at], 0);
-                check_sample(env, file);
+                check_sample(file);
                 det_weights_close(env, &file);
             } else {
                 assert_true(status == DET_STATUS_CORRUPT || (at >= 8 && at < 12));
@@ -415,13 +415,10 @@ static void sealed_damage_never_crashes(void **state)
 static det_status write_and_read(struct det_env *env, void *argument)
 {
     struct det_weights *file = NULL;
-    char *meta = NULL;
     det_status status = DET_OK;
     DET_TRY(write_sample(env, argument));
     DET_TRY(det_weights_open(env, argument, true, &file));
-    DET_TRY(det_weights_meta_text(env, file, &meta));
 fail:
-    det_free(env, &meta);
     det_weights_close(env, &file);
     return status;
 }
@@ -453,7 +450,7 @@ static void failed_write_keeps_the_old_file(void **state)
     assert_int_not_equal(status, DET_OK);
     struct det_weights *file = NULL;
     assert_ok(env, det_weights_open(env, f.file, true, &file));
-    check_sample(env, file);
+    check_sample(file);
     det_weights_close(env, &file);
     struct det_path_list list = {0};
     assert_ok(env, det_list_directory(env, f.path, &list));

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/io.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #define NOT_WANTED 2.0F
@@ -95,25 +94,38 @@ static det_status read_thresholds(struct det_env *env, const det_model *model, c
     return DET_OK;
 }
 
-static det_status apply_tree(struct det_env *env, const det_model *model, const char *path,
-                             const cJSON *tree, struct class_filter *filter)
+static det_status apply_entry(struct det_env *env, const det_model *model, const char *path,
+                              const struct det_json_entry *entry, const char *name,
+                              struct class_filter *filter)
 {
-    if (!cJSON_IsObject(tree))
+    const int32_t id = class_id(model, name, strlen(name));
+    struct det_json_entry other = *entry;
+    double threshold = 0;
+    if (id == 0)
+        return unknown_class(env, model, path, name, strlen(name));
+    while (det_json_next(&other))
+        if (det_json_equals(other.key, name))
+            return det_fail(env, DET_STATUS_CORRUPT, "%s: \"%s\" is there twice", path, name);
+    if (!det_json_number(entry->value, &threshold) || !(threshold >= 0 && threshold <= 1))
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: \"%s\" has no threshold: expected a number from 0 to 1", path, name);
+    filter->threshold[id] = (float)threshold;
+    return DET_OK;
+}
+
+static det_status apply_tree(struct det_env *env, const det_model *model, const char *path,
+                             struct det_json tree, struct class_filter *filter)
+{
+    struct det_json_entry entry;
+    if (det_json_kind(tree) != DET_JSON_OBJECT)
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: expected a JSON object of class names and thresholds", path);
-    for (const cJSON *entry = tree->child; entry != NULL; entry = entry->next) {
-        const int32_t id = class_id(model, entry->string, strlen(entry->string));
-        if (id == 0)
-            return unknown_class(env, model, path, entry->string, strlen(entry->string));
-        for (const cJSON *other = entry->next; other != NULL; other = other->next)
-            if (strcmp(other->string, entry->string) == 0)
-                return det_fail(env, DET_STATUS_CORRUPT, "%s: \"%s\" is there twice", path,
-                                entry->string);
-        if (!cJSON_IsNumber(entry) || !(entry->valuedouble >= 0 && entry->valuedouble <= 1))
-            return det_fail(env, DET_STATUS_CORRUPT,
-                            "%s: \"%s\" has no threshold: expected a number from 0 to 1", path,
-                            entry->string);
-        filter->threshold[id] = (float)entry->valuedouble;
+    for (bool more = det_json_first(tree, &entry); more; more = det_json_next(&entry)) {
+        char *name = NULL;
+        DET_TRY_RETURN(det_json_string(env, entry.key, &name));
+        const det_status status = apply_entry(env, model, path, &entry, name, filter);
+        det_free(env, &name);
+        DET_TRY_RETURN(status);
     }
     return DET_OK;
 }
@@ -122,13 +134,12 @@ static det_status apply_file(struct det_env *env, const det_model *model, const 
                              struct class_filter *filter)
 {
     struct det_file_map map;
+    struct det_json tree;
     DET_TRY_RETURN(det_file_map_open(env, path, &map));
-    cJSON *tree = cJSON_ParseWithLength((const char *)map.data, map.bytes);
+    det_status status = det_json_parse(env, path, map.data, map.bytes, &tree);
+    if (status == DET_OK)
+        status = apply_tree(env, model, path, tree, filter);
     det_file_map_close(&map);
-    const det_status status = tree != NULL
-                                  ? apply_tree(env, model, path, tree, filter)
-                                  : det_fail(env, DET_STATUS_CORRUPT, "%s: this is no JSON", path);
-    cJSON_Delete(tree);
     return status;
 }
 

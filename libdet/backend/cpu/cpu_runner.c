@@ -108,7 +108,9 @@ det_status det_cpu_runner_create(struct det_env *env, struct det_device *device,
     DET_TRY_RETURN(det_alloc(env, &r, 1, sizeof *r, "runner"));
     r->settings = *settings;
     r->pool = device->pool;
+    const struct det_budget before = det_budget_open(env, "network");
     const det_status status = plan(env, device, r);
+    det_budget_close(env, before);
     if (status != DET_OK)
         det_cpu_runner_destroy(env, &r);
     *out = r;

@@ -76,6 +76,34 @@ static void map_outputs(const struct det_graph *g, const int32_t *outputs, int32
     }
 }
 
+static det_status allocate(struct det_env *env, void *out, struct det_prepared *net, size_t count,
+                           size_t size, const char *what)
+{
+    DET_TRY_RETURN(det_alloc(env, out, count, size, what));
+    net->bytes += count * size;
+    return DET_OK;
+}
+
+/* Input, encodings, logits and arena at once, after asking for their sum. */
+static det_status allocate_tensors(struct det_env *env, struct det_prepared *net,
+                                   size_t arena_bytes)
+{
+    const struct det_tensor in = net->graph->tensors[0];
+    const size_t batch = (size_t)net->run.batch;
+    const size_t pixels = batch * (size_t)in.height * (size_t)in.width;
+    const size_t anchors = batch * (size_t)net->graph->anchor_count;
+    const size_t slots = (size_t)net->graph->class_slots;
+    const size_t floats = pixels * (size_t)in.channels + anchors * (4 + slots);
+    DET_TRY_RETURN(det_budget_ask(env, arena_bytes + floats * sizeof(float), "network tensors"));
+    DET_TRY_RETURN(allocate(env, &net->input, net, pixels, (size_t)in.channels * sizeof(float),
+                            "network input"));
+    DET_TRY_RETURN(
+        allocate(env, &net->encodings, net, anchors, 4 * sizeof(float), "box encodings"));
+    DET_TRY_RETURN(
+        allocate(env, &net->logits, net, anchors, slots * sizeof(float), "class logits"));
+    return allocate(env, &net->arena, net, arena_bytes, 1, "network tensors");
+}
+
 static det_status plan_tensors(struct det_env *env, struct det_prepared *net, struct work *w)
 {
     const struct det_graph *g = net->graph;
@@ -103,8 +131,7 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
         }
     }
     DET_TRY_RETURN(det_plan_arena(env, w->blocks, g->tensor_count, &arena_bytes));
-    DET_TRY_RETURN(det_alloc(env, &net->arena, arena_bytes, 1, "network tensors"));
-    net->bytes += arena_bytes;
+    DET_TRY_RETURN(allocate_tensors(env, net, arena_bytes));
     for (int32_t t = 0; t < g->tensor_count; t++) {
         if (w->blocks[t].bytes > 0)
             detk_map_place(&w->maps[t], net->arena + w->blocks[t].offset / sizeof(float));
@@ -113,14 +140,6 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
                                 (ptrdiff_t)in.height * in.width * in.channels);
     map_outputs(g, g->box_outputs, 4, net->encodings, w->maps);
     map_outputs(g, g->class_outputs, g->class_slots, net->logits, w->maps);
-    return DET_OK;
-}
-
-static det_status allocate(struct det_env *env, void *out, struct det_prepared *net, size_t count,
-                           size_t size, const char *what)
-{
-    DET_TRY_RETURN(det_alloc(env, out, count, size, what));
-    net->bytes += count * size;
     return DET_OK;
 }
 
@@ -198,8 +217,6 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     struct det_prepared *net = NULL;
     struct work w = {0};
     det_status status = DET_OK;
-    const size_t anchors = (size_t)batch * (size_t)graph->anchor_count;
-    const struct det_tensor in = graph->tensors[0];
     const size_t tensors = (size_t)graph->tensor_count;
     DET_TRY(det_alloc(env, &net, 1, sizeof *net, "network"));
     net->graph = graph;
@@ -207,11 +224,6 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     net->bytes = sizeof *net;
     net->run.batch = batch;
     net->run.exec.pool = pool;
-    DET_TRY(allocate(env, &net->input, net, (size_t)batch * (size_t)in.height * (size_t)in.width,
-                     (size_t)in.channels * sizeof(float), "network input"));
-    DET_TRY(allocate(env, &net->encodings, net, anchors, 4 * sizeof(float), "box encodings"));
-    DET_TRY(allocate(env, &net->logits, net, anchors, (size_t)graph->class_slots * sizeof(float),
-                     "class logits"));
     DET_TRY(allocate(env, &net->units, net, (size_t)graph->op_count, sizeof *net->units,
                      "inference plan"));
     w.units = net->units;

@@ -4,6 +4,7 @@
 
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_libraries.h"
+#include "base/forks.h"
 #include "base/mem.h"
 
 static const char *precision_name(enum det_precision precision)
@@ -77,7 +78,9 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
 {
     *out = NULL;
     struct det_device *d = NULL;
+    DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "device"));
+    d->forks = det_forks();
     d->settings = *settings;
     d->type = settings->precision == DET_PRECISION_BF16 ? DETK_BF16 : DETK_F32;
     det_status status = DET_OK;
@@ -106,11 +109,8 @@ static void reset_if_broken(void)
     (void)cudaGetLastError();
 }
 
-void det_cuda_device_close(struct det_env *env, struct det_device **device)
+static void close_libraries(struct det_device *d)
 {
-    struct det_device *d = *device;
-    if (d == NULL)
-        return;
     const bool used = d->stream != NULL;
     (void)cudaSetDevice(d->index);
     if (d->cudnn != NULL)
@@ -123,6 +123,15 @@ void det_cuda_device_close(struct det_env *env, struct det_device **device)
         (void)cudaStreamDestroy(d->stream);
     if (used)
         reset_if_broken();
+}
+
+void det_cuda_device_close(struct det_env *env, struct det_device **device)
+{
+    struct det_device *d = *device;
+    if (d == NULL)
+        return;
+    if (d->forks == det_forks())
+        close_libraries(d);
     det_free(env, device);
 }
 
@@ -134,6 +143,12 @@ void det_cuda_device_describe(const struct det_device *d, char *text, size_t byt
 
 det_status det_cuda_device_use(struct det_env *env, const struct det_device *d)
 {
+    if (d->forks != det_forks())
+        return det_fail(
+            env, DET_STATUS_DEVICE,
+            "cuda:%d: this process is the child of a fork, in which CUDA cannot be used: "
+            "make the context after the fork, in a process that has not used CUDA",
+            d->index);
     return det_cuda_check(env, cudaSetDevice(d->index), "choosing the GPU");
 }
 

@@ -22,6 +22,7 @@
 struct det_device {
     struct det_device_settings settings;
     int32_t index, major, minor; /* compute capability major.minor */
+    unsigned forks; /* det_forks() of the process that opened it: CUDA does not survive a fork */
     char name[256];
     enum detk_type type; /* of activations and of their gradients */
     cudaStream_t stream, copies;
@@ -36,7 +37,8 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
 void det_cuda_device_close(struct det_env *env, struct det_device **device);
 void det_cuda_device_describe(const struct det_device *device, char *text, size_t bytes);
 
-/* CUDA's notion of a current device is each host thread's own: every entry of the backend begins with this. */
+/* CUDA's notion of a current device is each host thread's own: every entry of the backend begins with this. DEVICE in the child of a
+ * fork. */
 det_status det_cuda_device_use(struct det_env *env, const struct det_device *device);
 
 /* The one place where the host waits for the device; errors of anything launched before show here. */

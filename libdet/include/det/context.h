@@ -3,6 +3,13 @@
  *
  * Thread safety: a context and the objects made with it belong to one thread at a time; use one context per
  * thread. A det_model is immutable after loading and may be shared by the contexts of several threads.
+ *
+ * After fork(): a child has its parent's memory and none of its threads. It may use and must in the end destroy what it
+ * inherited like anything else (or leave it to _exit() or exec()): models and detectors work as before, on the one thread
+ * that the child has, with the same results; an inherited trainer answers UNSUPPORTED instead of a step, as the threads
+ * that bring it images are gone, and so does a summary writer, whose file is the parent's; with CUDA every call answers
+ * DEVICE. A context of its own, made after the fork, has all
+ * threads again. What another thread of the parent was inside of at the moment of the fork may only be destroyed.
  */
 #ifndef DET_CONTEXT_H
 #define DET_CONTEXT_H
@@ -68,6 +75,11 @@ typedef struct det_context_settings {
     int32_t
         max_jpeg_scans; /**< of a progressive JPEG; scans x pixels stay within 20 x max_image_pixels
                              besides; default 100 */
+    size_t
+        max_file_memory_bytes; /**< most memory that one file may make the library take: a model with its detector, a
+                              checkpoint, a compressed record file, a record, a COCO file. What asks for more fails with
+                              OUT_OF_MEMORY before it is tried. 0: what the machine, or its control group, has available
+                              at that moment. Default 0 */
 } det_context_settings;
 
 /** Fills in the defaults. */
@@ -92,8 +104,9 @@ DET_API const char *det_cpu_instruction_set(int index, const char **missing);
 /** Releases the context and sets *context to NULL. Objects made with it must be gone before. NULL is allowed. */
 DET_API void det_context_destroy(det_context **context);
 
-/** Detail of the last failure in this context, "" if there was none. Valid until the next call that uses the
- *  context. */
+/** Detail of the last call that failed in this context, "" if none did. A call that succeeds never leaves the text of a
+ *  failure that it handled (a label map that cannot be read costs names, not the model: that is a warning in the log).
+ *  Valid until the next call that uses the context. */
 DET_API const char *det_context_error(const det_context *context);
 
 /** Worker threads in use. */

@@ -17,7 +17,9 @@ extern "C" {
 
 typedef struct det_model det_model;
 
-/** Loads a .det file: an exported model (mapped, not copied) or a training checkpoint. On failure *model is NULL. */
+/** Loads a .det file: an exported model or a training checkpoint. All of it is read and checked; afterwards the file is not
+ *  needed and may be replaced, written to or removed. On failure *model is NULL. OUT_OF_MEMORY also for a file that asks for
+ *  more than max_file_memory_bytes of the context's settings. */
 DET_API det_status det_model_load(det_context *context, const char *path, det_model **model);
 
 /**
