@@ -34,33 +34,30 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
 }
 
 /* Statistics that the training took anew, of these weights. */
-static det_status take_recalibrated(struct det_env *env, const char *path, bool averages,
-                                    struct det_model *model)
+static det_status take_recalibrated(struct det_env *env, const struct det_checkpoint_info *from,
+                                    bool averages, struct det_model *model)
 {
-    struct det_checkpoint_info *info = NULL;
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
     det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &info, 1, sizeof *info, "checkpoint path"));
-    DET_TRY(det_checkpoint_locate(env, path, info));
-    if (info->is_tensorflow)
-        goto fail;
-    DET_TRY(det_weights_open(env, info->path, true, &file));
+    if (from->is_tensorflow)
+        return DET_OK;
+    DET_TRY(det_weights_open(env, from->path, true, &file));
     DET_TRY(det_model_meta_read(env, file, &meta));
     DET_TRY(det_model_take_recalibrated(env, file, &meta, averages, model));
 fail:
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
-    det_free(env, &info);
     return status;
 }
 
 static det_status load(struct det_env *env, const struct det_pipeline_config *config,
-                       const char *path, det_model **model)
+                       const struct det_checkpoint_info *from, det_model **model)
 {
     struct det_model_spec spec;
     struct det_label_map map = {0};
     struct det_restore_report report;
+    const bool averages = config->eval.use_moving_averages;
     det_status status = DET_OK;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
     DET_TRY(read_label_map(env, config, &map));
@@ -73,11 +70,12 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
         for (size_t i = 0; !param->stored && i < param->count; i++)
             made->owned[param->offset + i] = param->init.a;
     }
-    DET_TRY(det_restore_params(env, path, DET_RESTORE_ALL, &made->graph, made->owned, &report));
-    if (config->eval.use_moving_averages)
-        DET_TRY(det_restore_averages(env, path, &made->graph, made->owned));
+    DET_TRY(
+        det_restore_params(env, from->path, DET_RESTORE_ALL, &made->graph, made->owned, &report));
+    if (averages)
+        DET_TRY(det_restore_averages(env, from->path, &made->graph, made->owned));
     made->step = report.step > 0 ? report.step : 0;
-    DET_TRY(take_recalibrated(env, path, config->eval.use_moving_averages, made));
+    DET_TRY(take_recalibrated(env, from, averages, made));
 fail:
     det_label_map_free(env, &map);
     if (status != DET_OK)
@@ -97,7 +95,13 @@ det_status det_model_load_checkpoint(det_context *context, const det_pipeline_co
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_model_load_checkpoint: an argument is NULL");
     const struct det_budget before = det_budget_open(env, path);
-    const det_status status = load(env, config, path, model);
+    struct det_checkpoint_info *from = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &from, 1, sizeof *from, "checkpoint path"));
+    DET_TRY(det_checkpoint_locate(env, path, from));
+    DET_TRY(load(env, config, from, model));
+fail:
+    det_free(env, &from);
     det_budget_close(env, before);
     return status;
 }

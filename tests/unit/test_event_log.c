@@ -433,7 +433,7 @@ static void a_training_tells_everything(void **state)
     det_context *context = workspace_context(&t, 1);
     for (int run = 0; run < 2; run++) {
         det_event_log *log = NULL;
-        snprintf(folder, sizeof folder, "%s/%s", w.model_dir, run == 0 ? "train" : "eval");
+        snprintf(folder, sizeof folder, "%s/%s", w.model_dir, run == 0 ? "train" : "eval_exported");
         assert_context_ok(context, det_event_log_read(context, folder, &log));
         if (run == 0)
             check_train_log(det_context_env(context), log, &steps);
