@@ -62,7 +62,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(XML_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(DATA_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -81,7 +81,7 @@ SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
 include video.mk
-include xml.mk
+include data.mk
 include isa_emu.mk
 include fuzz.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
@@ -97,7 +97,7 @@ endif
 .PHONY: all
 all: lib tools examples ## build the library, tools and examples (the default)
 	@printf '%s\n' "$(VIDEO_TEXT)"
-	@printf '%s\n' "$(XML_TEXT)"
+	@printf '%s\n' "$(DATA_TEXT)"
 	@printf '%s\n' "$(IMAGE_TEXT)"
 	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
@@ -163,10 +163,10 @@ $(BUILD)/gen/test_groups.inc: FORCE
 $(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
 $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 
-$(RUNNER): $(TEST_OBJ) $(XML_OBJ) $(STATIC_LIB)
+$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(EXPAT_LIBS) $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(LIBS) -lcmocka -lcjson
 
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
@@ -239,7 +239,7 @@ format: ## rewrite the sources in the committed style
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(XML_LEFT_OUT) $(IMAGE_LEFT_OUT),$(C_FILES))))
+TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT),$(C_FILES))))
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<

@@ -2,18 +2,18 @@
 # comes with clang). What is fuzzed is compiled for it; kernels, which read no files, come from the release build.
 FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 20
-FUZZ_READERS := json coco det spec records example table config labels
+FUZZ_READERS := json coco det spec records example table config labels csv voc cvat yaml zip
 FUZZ_FLAGS   := -std=c11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(wildcard libdet/base/*.c libdet/formats/*.c libdet/model/*.c))
+FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(wildcard libdet/base/*.c libdet/formats/*.c libdet/model/*.c libdet/convert/*.c)) $(DATA_READER_SRC)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 
 build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -Itools $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 build/fuzz/det-fuzz: $(FUZZ_OBJ) $(STATIC_LIB)
 	$(say) LD $@
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(DATA_LIBS) $(LIBS)
 
 # An empty folder is no beginning: tests/fuzz/seeds.sh lays files of each kind into it.
 .PHONY: fuzz

@@ -4,14 +4,18 @@
 
 #include "base/context.h"
 #include "common/console.h"
+#include "convert/encoding.h"
 #include "data/data.h"
+#include "data/formats.h"
 #include "data/xml.h"
+#include "data/yaml.h"
+#include "data/zip.h"
 
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, enum det_rule rule, const char *message)
 {
     struct data_job *job = user;
-    const bool is_error = det_rule_severity(rule) == DET_SEVERITY_ERROR;
+    const bool is_error = det_rule_severity(rule) >= DET_SEVERITY_ERROR;
     if (strcmp(job->command, "check") == 0)
         console_print("%s: %s [%s]\n", is_error ? "error" : "warning", message,
                       det_rule_name(rule));
@@ -39,13 +43,15 @@ static int check_arguments(const struct options *options, const struct data_job 
     enum det_exif_policy exif;
     if (options->positional.count < 2)
         return options_error(options, "%s: at least one source is missing", job->command);
-    if (a->from != NULL && !data_format_known(a->from))
+    if (a->from != NULL && data_format_find(a->from) == NULL)
         return options_error(options, "--from: got `%s`, expected %s", a->from,
                              data_format_names());
-    if (a->to != NULL && !data_format_known(a->to))
+    if (a->to != NULL && data_format_find(a->to) == NULL)
         return options_error(options, "--to: got `%s`, expected %s", a->to, data_format_names());
     if (!data_exif_policy(a->exif, &exif))
         return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
+    if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
+        return options_error(options, "--encoding: `%s` is not known on this machine", a->encoding);
     if (a->output == NULL && (commands[command].needs_output || a->fix))
         return options_error(options, "%s: --output is missing", job->command);
     if (strcmp(job->command, "convert") == 0 && a->to == NULL)
@@ -78,21 +84,24 @@ int main(int argc, char **argv)
         .findings = {.report = report, .user = &job},
     };
     struct data_arguments *a = &job.arguments;
-    char description[1600];
+    char description[3000];
     snprintf(description, sizeof description,
              "COMMAND is one of\n"
              "  convert  writes --output in another format (--to), with label map, splits "
              "(--split) and shards\n"
-             "  check    names every fault by file, record, box and rule; exit status 1 when there "
-             "is an error;\n"
-             "           --fix writes a repaired copy to --output\n"
+             "  check    names every fault by file, record, box and rule; --fix writes a repaired "
+             "copy to --output\n"
              "  split    writes --output in the same format, dealt out into --split\n"
              "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
              "  show     draws pictures with their boxes into one --output image\n"
-             "SOURCE is a file, folder or pattern, or SPLIT=SOURCE; its format is seen from it or "
-             "said by --from:\n"
-             "  %s. XML: %s",
-             data_format_names(), xml_about());
+             "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
+             "what holds boxes in it or\nsaid by --from:\n"
+             "  %s.\n"
+             "  XML: %s; YAML: %s; zip: %s\n"
+             "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
+             "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
+             "Data without a single box is an error.",
+             data_format_names(), xml_about(), yaml_about(), zip_about());
     const struct option table[] = {
         {"from", OPTION_STRING, &a->from, "FORMAT", "format of the sources"},
         {"to", OPTION_STRING, &a->to, "FORMAT",
@@ -105,7 +114,10 @@ int main(int argc, char **argv)
          "they come from the source"},
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE",
          "check: num_classes against the label map; show --augmented: its augmentations"},
-        {"images", OPTION_LIST, &a->images, "DIR", "folder to look for image files in"},
+        {"images", OPTION_LIST, &a->images, "DIR",
+         "folder or .zip to look for image files in, with the folders below"},
+        {"encoding", OPTION_STRING, &a->encoding, "NAME",
+         "of text that is not UTF-8 and does not say what it is, such as GB18030 or ISO-8859-1"},
         {"exif", OPTION_STRING, &a->exif, "HOW",
          "boxes of images with an EXIF rotation are for the turned picture (apply), for the pixels "
          "as stored "
@@ -115,8 +127,11 @@ int main(int argc, char **argv)
         {"seed", OPTION_INT, &a->seed, "N", "of --split and of what show chooses"},
         {"shards", OPTION_INT, &a->shards, "N", "record files of each split"},
         {"fix", OPTION_FLAG, &a->fix, NULL,
-         "repair what can be, drop the rest; says how many of what"},
-        {"strict", OPTION_FLAG, &a->strict, NULL, "check: warnings too make the exit status 1"},
+         "repair what can be, drop the rest; says how many of what. An image all of whose boxes "
+         "had faults is dropped"},
+        {"strict", OPTION_FLAG, &a->strict, NULL, "warnings are errors, leaks between splits too"},
+        {"allow_no_boxes", OPTION_FLAG, &a->allow_no_boxes, NULL,
+         "data without a single box is fine"},
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
         {"json", OPTION_STRING, &a->json, "FILE",
@@ -153,6 +168,7 @@ int main(int argc, char **argv)
         result = check_arguments(&options, &job, command);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = det_context_env(job.tool.context);
+        job.findings.allowed[DET_RULE_NO_BOX] = a->allow_no_boxes;
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
         const det_status status = data_announce(&job);

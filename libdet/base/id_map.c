@@ -50,6 +50,14 @@ det_status det_id_map_add(struct det_env *env, struct det_id_map *map, int64_t i
     return DET_OK;
 }
 
+int64_t det_id_of_text(const char *text)
+{
+    uint64_t hash = 14695981039346656037U;
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211U;
+    return (int64_t)hash;
+}
+
 void det_id_map_free(struct det_env *env, struct det_id_map *map)
 {
     det_free(env, &map->slots);

@@ -20,6 +20,8 @@ struct det_id_map {
 bool det_id_map_find(const struct det_id_map *map, int64_t id, uint32_t *value);
 /* The id must not be there yet; value < UINT32_MAX. */
 det_status det_id_map_add(struct det_env *env, struct det_id_map *map, int64_t id, uint32_t value);
+/* An id for a text: 64 bits of FNV-1a. Two texts may have the same one. */
+int64_t det_id_of_text(const char *text);
 void det_id_map_free(struct det_env *env, struct det_id_map *map);
 
 #endif

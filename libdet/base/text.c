@@ -127,9 +127,14 @@ det_status det_text_json_string(struct det_env *env, struct det_text *text, cons
 
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
 {
-    while (*value != '\0')
-        DET_TRY_RETURN(append_character(env, text, &value));
-    return DET_OK;
+    uint32_t code = 0;
+    while (*value != '\0') {
+        const size_t bytes = det_utf8_next(value, &code);
+        DET_TRY_RETURN(bytes > 0 ? det_text_append(env, text, value, bytes)
+                                 : det_text_printf(env, text, "%%%02X", (unsigned char)*value));
+        value += bytes > 0 ? bytes : 1;
+    }
+    return det_text_append(env, text, "", 0);
 }
 
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value)
@@ -189,4 +194,28 @@ det_status det_text_column(struct det_env *env, struct det_text *text, const cha
     text->length = at;
     text->data[at] = '\0';
     return det_text_printf(env, text, "%*s", (int)(width - used), "");
+}
+
+/* A spreadsheet takes a cell that begins with one of these for a formula. */
+static bool is_formula(const char *cell)
+{
+    cell += strspn(cell, "'");
+    return *cell != '\0' && strchr("=+-@\t\r\n", *cell) != NULL;
+}
+
+det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value)
+{
+    const char *mark = is_formula(value) ? "'" : "";
+    if (strpbrk(value, ",\"\r\n") == NULL)
+        return det_text_printf(env, text, "%s%s", mark, value);
+    DET_TRY_RETURN(det_text_printf(env, text, "\"%s", mark));
+    for (; *value != '\0'; value++)
+        DET_TRY_RETURN(*value == '"' ? det_text_append(env, text, "\"\"", 2)
+                                     : det_text_append(env, text, value, 1));
+    return det_text_append(env, text, "\"", 1);
+}
+
+const char *det_csv_value(const char *cell)
+{
+    return cell[0] == '\'' && is_formula(cell) ? cell + 1 : cell;
 }

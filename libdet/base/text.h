@@ -29,7 +29,9 @@ char *det_fixed_text(char buffer[64], double value, int decimals);
 /* Appends a JSON string literal with quotes. JSON is UTF-8: a byte that is none becomes U+FFFD. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
-/* Appends text as UTF-8: a byte that is none becomes U+FFFD. */
+/* Appends a name as UTF-8, which JSON, XML, YAML and label maps have to be: each byte that belongs
+ * to no character as "%" and two hexadecimal digits. "caf\xe9" becomes "caf%E9": different names
+ * stay different. */
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends text for between tags or in quotes of XML and HTML, well-formed whatever `value` holds: control characters, tab and
@@ -45,5 +47,12 @@ det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const 
 enum { DET_WIDEST_NAME = 40 };
 det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,
                            size_t width);
+
+/* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them. A name that a
+ * spreadsheet would take for a formula (behind any apostrophes there is one of = + - @ tab CR LF)
+ * gets an apostrophe in front, which det_csv_value() takes off. */
+det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value);
+/* The name in an unquoted cell; points into it. */
+const char *det_csv_value(const char *cell);
 
 #endif

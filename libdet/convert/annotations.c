@@ -5,23 +5,43 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
+#include "base/utf8.h"
 
-static int64_t hash_name(const char *name)
+/* The caller frees. */
+static det_status copy_utf8(struct det_env *env, char **out, const char *name)
 {
-    uint64_t hash = 14695981039346656037U; /* FNV-1a */
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 1099511628211U;
-    return (int64_t)hash;
+    struct det_text text = {0};
+    const det_status status = det_text_utf8(env, &text, name);
+    if (status != DET_OK)
+        det_text_free(env, &text);
+    *out = text.data;
+    return status;
 }
 
+/* Of a name that is UTF-8. */
 static det_status add_class(struct det_env *env, struct det_annotations *set, const char *name)
 {
     uint32_t other = 0;
     DET_TRY_RETURN(det_path_list_add(env, &set->classes, name));
     /* Of two names with one hash the second is found by comparing all. */
-    if (det_id_map_find(&set->class_map, hash_name(name), &other))
+    if (det_id_map_find(&set->class_map, det_id_of_text(name), &other))
         return DET_OK;
-    return det_id_map_add(env, &set->class_map, hash_name(name), (uint32_t)set->classes.count - 1);
+    return det_id_map_add(env, &set->class_map, det_id_of_text(name),
+                          (uint32_t)set->classes.count - 1);
+}
+
+static int32_t find_class(const struct det_annotations *set, const char *name)
+{
+    uint32_t found = 0;
+    if (!det_id_map_find(&set->class_map, det_id_of_text(name), &found))
+        return DET_CLASS_UNLISTED;
+    if (strcmp(set->classes.paths[found], name) == 0)
+        return (int32_t)found;
+    for (size_t i = 0; i < set->classes.count; i++)
+        if (strcmp(set->classes.paths[i], name) == 0)
+            return (int32_t)i;
+    return DET_CLASS_UNLISTED;
 }
 
 det_status det_annotations_init(struct det_env *env, struct det_annotations *set,
@@ -29,10 +49,12 @@ det_status det_annotations_init(struct det_env *env, struct det_annotations *set
 {
     *set = (struct det_annotations){.classes_are_fixed = map != NULL};
     for (int32_t i = 0; map != NULL && i < map->count; i++) {
-        char number[24];
+        char *name = NULL, number[24];
         snprintf(number, sizeof number, "class %d", (int)i + 1); /* an id without an item */
-        const det_status status =
-            add_class(env, set, map->names[i] != NULL ? map->names[i] : number);
+        det_status status = copy_utf8(env, &name, map->names[i] != NULL ? map->names[i] : number);
+        if (status == DET_OK)
+            status = add_class(env, set, name);
+        det_free(env, &name);
         if (status != DET_OK) {
             det_annotations_free(env, set);
             return status;
@@ -49,13 +71,15 @@ void det_annotations_free(struct det_env *env, struct det_annotations *set)
         det_free(env, &set->images[i].source_id);
         det_free(env, &set->images[i].path);
     }
-    for (size_t i = 0; i < set->record_count; i++)
-        det_record_set_close(env, &set->records[i]);
+    for (size_t i = 0; i < set->record_count; i++) {
+        det_record_set_close(env, &set->records[i].records);
+        det_source_bytes_close(env, &set->records[i].source);
+    }
     det_free(env, &set->records);
     det_free(env, &set->images);
     det_free(env, &set->objects);
     det_path_list_free(env, &set->classes);
-    det_path_list_free(env, &set->splits);
+    det_annotations_forget_splits(env, set);
     det_id_map_free(env, &set->class_map);
     *set = (struct det_annotations){0};
 }
@@ -78,7 +102,7 @@ det_status det_annotations_add_image(struct det_env *env, struct det_annotations
 struct det_labelled_object det_annotations_object(size_t image)
 {
     return (struct det_labelled_object){
-        .image = (uint32_t)image, .class_index = -1, .weight = 1, .number = UINT32_MAX};
+        .image = (uint32_t)image, .class_index = DET_CLASS_NONE, .weight = 1, .number = UINT32_MAX};
 }
 
 det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
@@ -90,7 +114,7 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
     *at = *object;
     size_t *count = &set->images[object->image].object_count;
     if (at->number == UINT32_MAX)
-        at->number = (uint32_t)*count;
+        at->number = (uint32_t)*count + set->images[object->image].lost_objects;
     ++*count;
     return DET_OK;
 }
@@ -98,38 +122,50 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index)
 {
-    uint32_t found = 0;
-    *index = -1;
-    if (det_id_map_find(&set->class_map, hash_name(name), &found)) {
-        if (strcmp(set->classes.paths[found], name) == 0) {
-            *index = (int32_t)found;
-            return DET_OK;
-        }
-        for (size_t i = 0; i < set->classes.count; i++) {
-            if (strcmp(set->classes.paths[i], name) == 0) {
-                *index = (int32_t)i;
-                return DET_OK;
-            }
-        }
-    }
-    if (set->classes_are_fixed)
-        return DET_OK;
-    DET_TRY_RETURN(add_class(env, set, name));
+    char *utf8 = NULL;
+    det_status status = DET_OK;
+    *index = DET_CLASS_UNLISTED;
+    DET_TRY(copy_utf8(env, &utf8, name));
+    *index = find_class(set, utf8);
+    if (*index >= 0 || set->classes_are_fixed)
+        goto fail;
+    DET_TRY(add_class(env, set, utf8));
     *index = (int32_t)set->classes.count - 1;
-    return DET_OK;
+fail:
+    det_free(env, &utf8);
+    return status;
 }
 
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
                                        const char *name, int32_t *index)
 {
-    for (size_t i = 0; i < set->splits.count; i++) {
-        if (strcmp(set->splits.paths[i], name) == 0) {
-            *index = (int32_t)i;
-            return DET_OK;
-        }
-    }
+    const int64_t id = det_id_of_text(name);
+    char *safe = NULL, *unique = NULL;
+    uint32_t found = 0;
+    det_status status = DET_OK;
+    const bool known = det_id_map_find(&set->split_map, id, &found);
+    *index = (int32_t)found;
+    if (known && strcmp(set->split_sources.paths[found], name) == 0)
+        return DET_OK;
     *index = (int32_t)set->splits.count;
-    return det_path_list_add(env, &set->splits, name);
+    DET_TRY(det_safe_name(env, name, &safe));
+    DET_TRY(det_name_set_unique(env, &set->split_names, 0, safe, &unique));
+    DET_TRY(det_path_list_add(env, &set->split_sources, name));
+    DET_TRY(det_path_list_add(env, &set->splits, unique));
+    if (!known)
+        DET_TRY(det_id_map_add(env, &set->split_map, id, (uint32_t)*index));
+fail:
+    det_free(env, &unique);
+    det_free(env, &safe);
+    return status;
+}
+
+void det_annotations_forget_splits(struct det_env *env, struct det_annotations *set)
+{
+    det_path_list_free(env, &set->splits);
+    det_path_list_free(env, &set->split_sources);
+    det_name_set_free(env, &set->split_names);
+    det_id_map_free(env, &set->split_map);
 }
 
 struct class_key {
@@ -183,8 +219,9 @@ static det_status order_classes(struct det_env *env, struct det_annotations *set
         uint32_t other = 0;
         to[keys[i].index] = (int32_t)i;
         set->classes.paths[i] = keys[i].name;
-        if (!det_id_map_find(&set->class_map, hash_name(keys[i].name), &other))
-            DET_TRY(det_id_map_add(env, &set->class_map, hash_name(keys[i].name), (uint32_t)i));
+        if (!det_id_map_find(&set->class_map, det_id_of_text(keys[i].name), &other))
+            DET_TRY(
+                det_id_map_add(env, &set->class_map, det_id_of_text(keys[i].name), (uint32_t)i));
     }
     for (size_t i = 0; i < set->object_count; i++) {
         struct det_labelled_object *object = &set->objects[i];
@@ -220,42 +257,62 @@ static det_status order_objects(struct det_env *env, struct det_annotations *set
     return DET_OK;
 }
 
-det_status det_annotations_finish(struct det_env *env, struct det_annotations *set)
+const char *det_image_id(const struct det_labelled_image *image)
 {
+    return image->source_id != NULL ? image->source_id : image->name != NULL ? image->name : "";
+}
+
+/* *changed counts. */
+static det_status make_utf8(struct det_env *env, char **name, size_t *changed)
+{
+    char *utf8 = NULL;
+    if (*name == NULL || det_utf8_valid(*name))
+        return DET_OK;
+    DET_TRY_RETURN(copy_utf8(env, &utf8, *name));
+    det_free(env, name);
+    *name = utf8;
+    ++*changed;
+    return DET_OK;
+}
+
+det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
+                                  struct det_findings *findings)
+{
+    int32_t index = 0;
+    size_t changed = 0, first = 0;
     if (set->splits.count == 0)
-        DET_TRY_RETURN(det_path_list_add(env, &set->splits, "data"));
+        DET_TRY_RETURN(det_annotations_split_index(env, set, "data", &index));
+    for (size_t i = 0; i < set->image_count; i++) {
+        first = changed == 0 ? i : first;
+        DET_TRY_RETURN(make_utf8(env, &set->images[i].name, &changed));
+        DET_TRY_RETURN(make_utf8(env, &set->images[i].source_id, &changed));
+    }
+    if (changed > 0)
+        det_finding(findings, DET_RULE_NAME_CHANGED,
+                    "%s: the name `%.200s` was not UTF-8 (%zu such names and ids): a byte that is "
+                    "none is written as %% and its two digits",
+                    set->images[first].where, det_image_id(&set->images[first]), changed);
     if (set->classes_as_met && set->classes.count > 1)
         DET_TRY_RETURN(order_classes(env, set));
     return order_objects(env, set);
 }
 
-det_status det_source_bytes_open(struct det_env *env, const struct det_labelled_image *image,
-                                 struct det_source_bytes *source)
+det_status det_image_bytes_open(struct det_env *env, const struct det_annotations *set,
+                                const struct det_labelled_image *image,
+                                struct det_source_bytes *source)
 {
     const struct det_record_part *part = &image->encoded;
     *source = (struct det_source_bytes){0};
-    if (image->path == NULL && part->bytes > 0) {
-        struct det_record record = {0};
-        const det_status status = det_record_read(env, part->record, &record);
-        if (record.own != NULL)
-            source->map = (struct det_file_map){record.own, record.bytes, env->allocator};
-        source->data = status == DET_OK ? record.data + part->offset : NULL;
-        source->bytes = part->bytes;
-        if (status != DET_OK)
-            det_source_bytes_close(source);
-        return status;
-    }
-    if (image->path == NULL)
+    if (image->path != NULL)
+        return det_files_open(env, set->files, image->path, source);
+    if (part->bytes == 0)
         return DET_OK;
-    DET_TRY_RETURN(det_file_map_open(env, image->path, &source->map));
-    source->data = source->map.data;
-    source->bytes = source->map.bytes;
-    return DET_OK;
-}
-
-void det_source_bytes_close(struct det_source_bytes *source)
-{
-    if (source->map.data != NULL)
-        det_file_map_close(&source->map);
-    *source = (struct det_source_bytes){0};
+    struct det_record record = {0};
+    const det_status status = det_record_read(env, part->record, &record);
+    source->own = record.own;
+    source->data = status == DET_OK ? record.data + part->offset : NULL;
+    source->bytes = part->bytes;
+    if (status != DET_OK)
+        det_source_bytes_close(env, source);
+    return status;
 }

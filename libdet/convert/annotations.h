@@ -4,21 +4,28 @@
  * Life: a reader adds images and objects as the source has them, boxes in pixels or normalised, good
  * or bad; det_annotations_resolve() decodes every image, settles which frame the boxes are in and
  * normalises them; det_annotations_check() judges; det_annotations_repair() mends. Pixels are never
- * kept: an image is a file's path, or bytes of a record file that stays mapped.
+ * kept: an image is a file's path, or a part of a record.
  */
 #ifndef DET_CONVERT_ANNOTATIONS_H
 #define DET_CONVERT_ANNOTATIONS_H
 
-#include "base/id_map.h"
-#include "base/io.h"
+#include "base/safe_name.h"
+#include "convert/files.h"
+#include "convert/findings.h"
 #include "data/image.h"
 #include "formats/label_map.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
 
+/* Instead of a class's position. */
+enum {
+    DET_CLASS_NONE = -1,     /* the source names none */
+    DET_CLASS_UNLISTED = -2, /* it names one that the label map lacks */
+};
+
 struct det_labelled_object {
     uint32_t image;      /* position in images */
-    int32_t class_index; /* position in classes, -1: the source names none that is known */
+    int32_t class_index; /* position in classes, or one of the above */
     int64_t label;       /* its number in a tf.Example, 0: none */
     double box[4]; /* ymin, xmin, ymax, xmax; in pixels (see boxes_px), once resolved normalised */
     double area_px2; /* 0: not given */
@@ -44,7 +51,8 @@ struct det_labelled_image {
         height_px; /* as the source says, 0: it does not; once resolved, of the boxes' frame */
     int32_t split; /* position in splits */
     bool boxes_px;
-    bool broken; /* cannot be used: not found, does not decode */
+    bool broken;           /* cannot be used: not found, does not decode */
+    uint32_t lost_objects; /* entries of the source that could not be read */
     /* once resolved */
     enum det_image_kind kind;
     int32_t stored_width_px, stored_height_px; /* what the source said */
@@ -54,14 +62,24 @@ struct det_labelled_image {
     size_t first_object, object_count;
 };
 
+/* A record file. */
+struct det_record_source {
+    struct det_source_bytes source; /* its bytes, where an archive holds it */
+    struct det_record_set records;
+};
+
 struct det_annotations {
+    const struct det_files *files; /* that paths lead into; lent */
     struct det_labelled_image *images;
     size_t image_count, image_capacity;
     struct det_labelled_object *objects; /* once finished: image by image */
     size_t object_count, object_capacity;
-    struct det_path_list classes, splits; /* names */
+    struct det_path_list classes, splits; /* names; those of splits are safe file names */
+    struct det_path_list split_sources;   /* what the sources call each split */
+    struct det_name_set split_names;
+    struct det_id_map split_map; /* split_sources -> position */
     struct det_id_map class_map;
-    struct det_record_set *records; /* the files that `encoded` is in */
+    struct det_record_source *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
     bool classes_are_fixed; /* by a label map: other names are not added */
     bool classes_as_met;    /* a source has no order of classes: finishing gives them one */
@@ -84,26 +102,30 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
 /* A blank object of the image: class -1, weight 1. */
 struct det_labelled_object det_annotations_object(size_t image);
 
-/* Position of a class, added when it is new and classes are not fixed; -1: not known. */
+/* Position of a class, added when it is new and classes are not fixed, else DET_CLASS_UNLISTED. A
+ * name that is not UTF-8 is made so (det_text_utf8()). */
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index);
-/* Position of a split, added when it is new. */
+/* Position of a split, added when it is new, under a safe file name that no other has
+ * (base/safe_name.h). */
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
                                        const char *name, int32_t *index);
+/* There are no splits any more; images keep numbers that mean nothing. */
+void det_annotations_forget_splits(struct det_env *env, struct det_annotations *set);
 
 /* Brings the objects into the order of images, and classes that came as they were met into an order
  * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
- * 1 .. K, else by name. Called once, after the last reader. */
-det_status det_annotations_finish(struct det_env *env, struct det_annotations *set);
+ * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding.
+ * Called once, after the last reader. */
+det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
+                                  struct det_findings *findings);
+
+/* The id of an image: source_id, else name, else "". */
+const char *det_image_id(const struct det_labelled_image *image);
 
 /* The bytes of an image as they are in the source; close with det_source_bytes_close. */
-struct det_source_bytes {
-    struct det_file_map map;
-    const uint8_t *data;
-    size_t bytes;
-};
-det_status det_source_bytes_open(struct det_env *env, const struct det_labelled_image *image,
-                                 struct det_source_bytes *source);
-void det_source_bytes_close(struct det_source_bytes *source);
+det_status det_image_bytes_open(struct det_env *env, const struct det_annotations *set,
+                                const struct det_labelled_image *image,
+                                struct det_source_bytes *source);
 
 #endif

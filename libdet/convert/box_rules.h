@@ -44,8 +44,6 @@ det_status det_images_by_hash(struct det_env *env, const struct det_annotations 
 /* The same by split and source_id. */
 det_status det_images_by_id(struct det_env *env, const struct det_annotations *set,
                             uint32_t **order, size_t *count);
-/* The id of an image: source_id, else name, else "". */
-const char *det_image_id(const struct det_labelled_image *image);
 /* Same class and the same coordinates to 1e-6. */
 bool det_same_object(const struct det_labelled_object *a, const struct det_labelled_object *b);
 

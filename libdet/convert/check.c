@@ -36,11 +36,6 @@ static int by_id(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-const char *det_image_id(const struct det_labelled_image *image)
-{
-    return image->source_id != NULL ? image->source_id : image->name != NULL ? image->name : "";
-}
-
 static det_status sorted(struct det_env *env, const struct det_annotations *set,
                          int (*compare)(const void *, const void *), uint32_t **order,
                          size_t *count)
@@ -228,6 +223,9 @@ det_status det_annotations_check(struct det_env *env, const struct det_annotatio
 {
     if (set->image_count == 0)
         det_finding(findings, DET_RULE_NO_INPUT, "the input holds no image");
+    else if (set->object_count == 0)
+        det_finding(findings, DET_RULE_NO_BOX, "%zu image%s, and not one box", set->image_count,
+                    set->image_count == 1 ? "" : "s");
     for (size_t i = 0; i < set->image_count; i++) {
         if (!set->images[i].broken)
             check_image(set, &set->images[i], findings);

@@ -26,11 +26,14 @@ enum det_severity det_rule_severity(enum det_rule rule)
 void det_finding(struct det_findings *findings, enum det_rule rule, const char *format, ...)
 {
     char raw[2 * DET_ERROR_BYTES], message[DET_ERROR_BYTES];
+    if (findings->allowed[rule])
+        return;
     findings->counts[rule]++;
-    if (rules[rule].severity == DET_SEVERITY_ERROR)
+    if (rules[rule].severity >= DET_SEVERITY_ERROR)
         findings->errors++;
     else
         findings->warnings++;
+    findings->fatal += rules[rule].severity == DET_SEVERITY_FATAL;
     if (findings->report == NULL)
         return;
     va_list arguments;

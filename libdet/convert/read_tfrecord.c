@@ -8,7 +8,8 @@
 struct reading {
     const struct det_read_settings *settings;
     struct det_annotations *set;
-    const char *split;
+    const char *path; /* of the file that is read */
+    char *split;
 };
 
 static det_status copy_text(struct det_env *env, struct det_bytes bytes, char **text)
@@ -44,14 +45,16 @@ static det_status add_object(struct det_env *env, struct reading *r, size_t imag
     else if (name == NULL && e->class_label != NULL)
         DET_TRY(det_format(env, &name, "class %lld", (long long)object.label));
     if (e->class_label != NULL &&
-        (object.label < 1 || (r->set->classes_are_fixed && object.label > known)))
+        (object.label < 1 || (r->set->classes_are_fixed && object.label > known))) {
+        object.class_index = object.label < 1 ? DET_CLASS_NONE : DET_CLASS_UNLISTED;
         det_finding(r->settings->findings, DET_RULE_CLASS_UNKNOWN,
                     "%s: class number %lld, expected %s%lld", place, (long long)object.label,
                     r->set->classes_are_fixed ? "1 to " : "at least ",
                     r->set->classes_are_fixed ? (long long)known : 1LL);
-    else
+    } else {
         DET_TRY(det_find_class(env, r->settings, r->set, place, name != NULL ? name : "",
                                &object.class_index));
+    }
     DET_TRY(det_annotations_add_object(env, r->set, &object));
 fail:
     det_free(env, &name);
@@ -77,7 +80,7 @@ static det_status add_example(struct det_env *env, struct reading *r, const char
     DET_TRY_RETURN(det_set_split(env, r->settings, r->set, index, r->split));
     if (e->encoded.bytes == 0) {
         char *base = NULL;
-        DET_TRY_RETURN(det_path_directory(env, &base, where));
+        DET_TRY_RETURN(det_path_directory(env, &base, r->path));
         const det_status status = det_find_image(env, r->settings, base, r->split, image);
         det_free(env, &base);
         DET_TRY_RETURN(status);
@@ -85,6 +88,20 @@ static det_status add_example(struct det_env *env, struct reading *r, const char
     for (size_t box = 0; box < e->box_count; box++)
         DET_TRY_RETURN(add_object(env, r, index, e, box));
     return DET_OK;
+}
+
+/* "x.tfrecord: record 3 (a.jpg)" */
+static void name_record(const struct det_record_set *records, size_t index,
+                        const struct det_example *e, char where[512])
+{
+    char record[512];
+    det_record_set_name(records, index, record);
+    if (e->filename.bytes > 0)
+        snprintf(where, 512, "%.330s (%.*s)", record,
+                 e->filename.bytes < 150 ? (int)e->filename.bytes : 150,
+                 (const char *)e->filename.data);
+    else
+        snprintf(where, 512, "%s", record);
 }
 
 static det_status add_record(struct det_env *env, struct reading *r,
@@ -108,6 +125,7 @@ static det_status add_record(struct det_env *env, struct reading *r,
                                        .bytes = example.encoded.bytes};
         if (part.bytes > 0)
             part.offset = (size_t)(example.encoded.data - record.data);
+        name_record(records, index, &example, where);
         status = add_example(env, r, where, &example, &part);
     }
     det_example_free(env, &example);
@@ -115,92 +133,63 @@ static det_status add_record(struct det_env *env, struct reading *r,
     return status;
 }
 
-/* The set takes the records over. */
-static det_status add_records(struct det_env *env, struct reading *r,
-                              struct det_record_set *records)
+/* All records of one file, which the set keeps. */
+static det_status read_file(struct det_env *env, struct reading *r, const char *path)
 {
     struct det_annotations *set = r->set;
-    const det_status status = det_grow(env, &set->records, &set->record_capacity,
-                                       set->record_count + 1, sizeof *set->records, "record files");
-    if (status != DET_OK) {
-        det_record_set_close(env, records);
-        return status;
-    }
-    set->records[set->record_count++] = *records;
-    const struct det_record_set *kept = &set->records[set->record_count - 1];
-    for (size_t f = 0; f < kept->file_count; f++) {
-        if (det_record_set_is_compressed(kept, f))
-            det_finding(r->settings->findings, DET_RULE_COMPRESSED,
-                        "%s: compressed: libdet reads it, TensorFlow only when it is told the "
-                        "compression_type",
-                        det_record_set_path(kept, f));
-    }
-    if (kept->record_count == 0)
-        det_finding(r->settings->findings, DET_RULE_NO_INPUT, "%s: there is no record in it",
-                    det_record_set_path(kept, 0));
-    for (size_t i = 0; i < records->record_count; i++) {
-        char *split = NULL;
-        char where[512];
-        DET_TRY_RETURN(det_split_of_path(
-            env, det_record_set_name(&set->records[set->record_count - 1], i, where), &split));
-        r->split = split;
-        const det_status added = add_record(env, r, &set->records[set->record_count - 1], i);
-        det_free(env, &split);
-        DET_TRY_RETURN(added);
-    }
-    return DET_OK;
-}
-
-static det_status read_pattern(struct det_env *env, struct reading *r, const char *pattern)
-{
-    struct det_record_set records = {0};
-    const char *const one[] = {pattern};
-    det_status status = det_record_set_open(env, one, 1, &records);
-    if (status == DET_OK)
-        return add_records(env, r, &records);
-    if (status == DET_STATUS_OUT_OF_MEMORY)
-        return status;
-    det_finding(r->settings->findings, DET_RULE_UNREADABLE, "%s", env->error);
-    /* One file of several is bad: the others are read. */
-    struct det_path_list files = {0};
-    if (det_glob(env, pattern, &files) == DET_OK && files.count > 1) {
-        status = DET_OK;
-        for (size_t i = 0; i < files.count && status == DET_OK; i++) {
-            const char *const file[] = {files.paths[i]};
-            const det_status opened = det_record_set_open(env, file, 1, &records);
-            status = opened == DET_OK                     ? add_records(env, r, &records)
-                     : opened == DET_STATUS_OUT_OF_MEMORY ? opened
-                                                          : DET_OK; /* told above */
-        }
-    } else {
-        status = DET_OK;
-    }
-    det_path_list_free(env, &files);
-    return status;
+    struct det_findings *findings = r->settings->findings;
+    det_status damage = DET_OK;
+    DET_TRY_RETURN(det_grow(env, &set->records, &set->record_capacity, set->record_count + 1,
+                            sizeof *set->records, "record files"));
+    struct det_record_source *kept = &set->records[set->record_count++];
+    const bool archived = det_files_archive_of(r->settings->files, path) != NULL;
+    if (archived)
+        DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
+    const struct det_file_map bytes = {.data = kept->source.data, .bytes = kept->source.bytes};
+    const det_status status =
+        det_record_set_open_file(env, path, archived ? &bytes : NULL, &kept->records, &damage);
+    if (status != DET_OK)
+        return det_source_fault(env, r->settings, status);
+    if (damage != DET_OK)
+        det_finding(findings, DET_RULE_UNREADABLE,
+                    "%s: nothing from there on is read; %zu records before it are", env->error,
+                    kept->records.record_count);
+    if (det_record_set_is_compressed(&kept->records, 0))
+        det_finding(findings, DET_RULE_COMPRESSED,
+                    "%s: compressed: libdet reads it, TensorFlow only when it is told the "
+                    "compression_type",
+                    path);
+    if (kept->records.record_count == 0)
+        det_finding(findings, DET_RULE_NO_INPUT, "%s: there is no record in it", path);
+    r->path = path;
+    DET_TRY_RETURN(det_split_of_path(env, path, &r->split));
+    det_status added = DET_OK;
+    for (size_t i = 0; i < kept->records.record_count && added == DET_OK; i++)
+        added = add_record(env, r, &set->records[set->record_count - 1].records, i);
+    det_free(env, &r->split);
+    return added;
 }
 
 det_status det_read_tfrecord(struct det_env *env, const struct det_read_settings *settings,
                              struct det_annotations *set)
 {
     struct reading r = {.settings = settings, .set = set};
+    struct det_path_list files = {0};
+    det_status status = DET_OK;
     if (!set->classes_are_fixed)
         set->classes_as_met = true;
-    if (!det_is_directory(settings->path))
-        return read_pattern(env, &r, settings->path);
-    struct det_path_list files = {0};
-    size_t found = 0;
-    det_status status = DET_OK;
-    DET_TRY(det_list_directory(env, settings->path, &files));
-    for (size_t i = 0; i < files.count; i++) {
-        const char *name = det_path_name(files.paths[i]);
-        if (strstr(name, ".tfrecord") == NULL && strstr(name, ".record") == NULL)
-            continue;
-        found++;
-        DET_TRY(read_pattern(env, &r, files.paths[i]));
+    if (det_files_archive_of(settings->files, settings->path) != NULL) {
+        DET_TRY(det_path_list_add(env, &files, settings->path));
+    } else {
+        status = det_record_paths(env, settings->path, &files);
+        if (status == DET_STATUS_NOT_FOUND) {
+            det_finding(settings->findings, DET_RULE_NO_INPUT, "%s", env->error);
+            status = DET_OK;
+        }
+        DET_TRY(status);
     }
-    if (found == 0)
-        det_finding(settings->findings, DET_RULE_NO_INPUT,
-                    "%s: the folder holds no .tfrecord or .record file", settings->path);
+    for (size_t i = 0; i < files.count; i++)
+        DET_TRY(read_file(env, &r, files.paths[i]));
 fail:
     det_path_list_free(env, &files);
     return status;

@@ -56,37 +56,57 @@ static bool mend_box(struct det_labelled_object *object, const struct det_labell
     return true;
 }
 
-static size_t mend_objects(struct det_annotations *set, const struct det_labelled_image *image,
+static bool is_repeated(const struct det_labelled_object *kept, size_t count,
+                        const struct det_labelled_object *object)
+{
+    for (size_t i = 0; i < count; i++)
+        if (det_same_object(&kept[i], object))
+            return true;
+    return false;
+}
+
+/* The objects that can be kept to `to`; 0 also for an image that lost all it had. */
+static size_t mend_objects(struct det_annotations *set, struct det_labelled_image *image,
                            struct det_labelled_object *to, struct det_repairs *repairs)
 {
-    size_t kept = 0;
+    size_t kept = 0, lost = image->lost_objects;
     for (size_t i = 0; i < image->object_count; i++) {
         struct det_labelled_object object = set->objects[image->first_object + i];
-        bool keep = object.class_index >= 0 && mend_box(&object, image, repairs);
-        for (size_t other = 0; keep && other < kept; other++)
-            keep = !det_same_object(&to[other], &object);
-        if (!keep) {
-            repairs->boxes_dropped++;
-            continue;
+        if (object.class_index == DET_CLASS_UNLISTED) {
+            repairs->boxes_unlisted++;
+        } else if (object.class_index < 0 || !mend_box(&object, image, repairs)) {
+            lost++;
+        } else if (is_repeated(to, kept, &object)) {
+            repairs->boxes_repeated++;
+        } else {
+            repairs->classes_by_text += object.label != 0 && object.label != object.class_index + 1;
+            object.label = object.class_index + 1;
+            to[kept++] = object;
         }
-        repairs->classes_by_text += object.label != 0 && object.label != object.class_index + 1;
-        object.label = object.class_index + 1;
-        to[kept++] = object;
+    }
+    repairs->boxes_dropped += lost;
+    repairs->images_thinned += lost > 0 && kept > 0;
+    if (lost > 0 && kept == 0) {
+        repairs->images_emptied++;
+        image->broken = true;
     }
     return kept;
 }
 
-/* Of equal pictures the first stays. */
+/* Of equal pictures the one with the most objects stays, of such the first. */
 static det_status drop_duplicates(struct det_env *env, struct det_annotations *set)
 {
     uint32_t *order = NULL;
     size_t count = 0;
     DET_TRY_RETURN(det_images_by_hash(env, set, &order, &count));
-    for (size_t i = 1, first = 0; i < count; i++) {
-        if (set->images[order[first]].pixel_hash == set->images[order[i]].pixel_hash)
-            set->images[order[i]].broken = true;
-        else
-            first = i;
+    for (size_t i = 1, kept = 0; i < count; i++) {
+        struct det_labelled_image *best = &set->images[order[kept]], *at = &set->images[order[i]];
+        const bool is_same = best->pixel_hash == at->pixel_hash;
+        const bool is_better = at->object_count > best->object_count;
+        if (is_same)
+            (is_better ? best : at)->broken = true;
+        if (!is_same || is_better)
+            kept = i;
     }
     det_free(env, &order);
     return DET_OK;

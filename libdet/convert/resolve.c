@@ -62,7 +62,7 @@ static void look_at(void *argument, int32_t task, int32_t worker)
     out->orientation = 1;
     if (image->broken)
         return;
-    if (det_source_bytes_open(env, image, &source) != DET_OK) {
+    if (det_image_bytes_open(env, job->set, image, &source) != DET_OK) {
         det_fail_prefix(env, DET_STATUS_IO, "%s", image->where);
         keep(env, out, DET_RULE_IMAGE_MISSING);
         return;
@@ -78,7 +78,7 @@ static void look_at(void *argument, int32_t task, int32_t worker)
         out->height_px = pixels->height;
         out->hash = hash_pixels(pixels);
     }
-    det_source_bytes_close(&source);
+    det_source_bytes_close(env, &source);
 }
 
 /* True: the boxes are meant for the turned image. */

@@ -26,10 +26,10 @@ static det_status load_sample(struct det_env *env, struct drawing *d,
 {
     struct det_sample *sample = &d->sample;
     struct det_source_bytes source;
-    DET_TRY_RETURN(det_source_bytes_open(env, image, &source));
+    DET_TRY_RETURN(det_image_bytes_open(env, d->set, image, &source));
     const det_status status =
         det_image_decode(env, image->where, source.data, source.bytes, &sample->image);
-    det_source_bytes_close(&source);
+    det_source_bytes_close(env, &source);
     DET_TRY_RETURN(status);
     DET_TRY_RETURN(det_exif_turn(env, &sample->image, image->turn));
     struct det_ground_truth *truth = &sample->truth;

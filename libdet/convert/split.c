@@ -162,9 +162,11 @@ static det_status prepare(struct det_env *env, struct dealing *d)
 static det_status rename_splits(struct det_env *env, struct det_annotations *set,
                                 const struct det_split_settings *settings)
 {
-    det_path_list_free(env, &set->splits);
-    for (size_t s = 0; s < settings->count; s++)
-        DET_TRY_RETURN(det_path_list_add(env, &set->splits, settings->names[s]));
+    det_annotations_forget_splits(env, set);
+    for (size_t s = 0; s < settings->count; s++) {
+        int32_t index = 0;
+        DET_TRY_RETURN(det_annotations_split_index(env, set, settings->names[s], &index));
+    }
     for (size_t i = 0; i < set->image_count; i++)
         if (set->images[i].broken)
             set->images[i].split = 0;

@@ -91,17 +91,18 @@ static det_status write_split(struct det_env *env, const struct det_write_settin
             continue;
         const int64_t id =
             w->ids_are_numbers ? number_of(image->source_id) : (int64_t)data.image_count + 1;
-        data.images[data.image_count++] = (struct det_coco_image){.id = id,
-                                                                  .width_px = image->width_px,
-                                                                  .height_px = image->height_px,
-                                                                  .file_name = names[i]};
+        data.images[data.image_count++] =
+            (struct det_coco_image){.id = id,
+                                    .width_px = image->width_px,
+                                    .height_px = image->height_px,
+                                    .file_name = det_name_to_write(settings, image, names[i])};
         for (size_t o = 0; o < image->object_count; o++) {
             const int64_t annotation = (int64_t)data.annotation_count + 1;
             data.annotations[data.annotation_count++] =
                 annotation_of(image, &set->objects[image->first_object + o], annotation, id);
         }
-        DET_TRY(det_write_image_file(env, settings, image, set->splits.paths[w->split], names[i],
-                                     counts));
+        DET_TRY(det_write_image_file(env, settings, set, image, set->splits.paths[w->split],
+                                     names[i], counts));
     }
     counts->images += data.image_count;
     counts->objects += data.annotation_count;
@@ -124,7 +125,7 @@ det_status det_write_coco(struct det_env *env, const struct det_write_settings *
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names));
+    DET_TRY(det_written_names(env, set, det_scope_of_split, &names, counts));
     for (int32_t split = 0; split < (int32_t)set->splits.count; split++) {
         struct split_writing w = {.set = set, .split = split};
         DET_TRY(look_at(env, &w));

@@ -4,34 +4,20 @@
 #include "base/mem.h"
 #include "convert/writers.h"
 
-/* In quotes where RFC 4180 wants them. */
-static det_status put_field(struct det_env *env, struct det_text *text, const char *value)
-{
-    if (strpbrk(value, ",\"\r\n") == NULL)
-        return det_text_append(env, text, value, strlen(value));
-    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    for (; *value != '\0'; value++) {
-        if (*value == '"')
-            DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-        DET_TRY_RETURN(det_text_append(env, text, value, 1));
-    }
-    return det_text_append(env, text, "\"", 1);
-}
-
 static det_status put_image(struct det_env *env, struct det_text *text,
                             const struct det_annotations *set,
                             const struct det_labelled_image *image, const char *name)
 {
     const double w = image->width_px, h = image->height_px;
     for (size_t i = 0; i < image->object_count || i == 0; i++) {
-        DET_TRY_RETURN(put_field(env, text, name));
+        DET_TRY_RETURN(det_text_csv(env, text, name));
         DET_TRY_RETURN(det_text_printf(env, text, ",%d,%d,", image->width_px, image->height_px));
         if (image->object_count == 0)
             return det_text_printf(env, text, ",,,,,,,,\n");
         const struct det_labelled_object *object = &set->objects[image->first_object + i];
         const double *b = object->box;
         char n[4][32];
-        DET_TRY_RETURN(put_field(env, text, set->classes.paths[object->class_index]));
+        DET_TRY_RETURN(det_text_csv(env, text, set->classes.paths[object->class_index]));
         DET_TRY_RETURN(det_text_printf(
             env, text, ",%s,%s,%s,%s,%d,%d,%d,%d\n", det_format_pixels(n[0], b[1] * w),
             det_format_pixels(n[1], b[0] * h), det_format_pixels(n[2], b[3] * w),
@@ -56,8 +42,8 @@ static det_status write_split(struct det_env *env, const struct det_write_settin
         const struct det_labelled_image *image = &set->images[i];
         if (image->broken || image->split != split)
             continue;
-        DET_TRY(det_write_image_file(env, settings, image, "images", names[i], counts));
-        DET_TRY(put_image(env, &text, set, image, names[i]));
+        DET_TRY(det_write_image_file(env, settings, set, image, "images", names[i], counts));
+        DET_TRY(put_image(env, &text, set, image, det_name_to_write(settings, image, names[i])));
         images++;
         counts->objects += image->object_count;
     }
@@ -77,7 +63,7 @@ det_status det_write_csv(struct det_env *env, const struct det_write_settings *s
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, false, &names));
+    DET_TRY(det_written_names(env, set, NULL, &names, counts));
     for (int32_t split = 0; split < (int32_t)set->splits.count; split++)
         DET_TRY(write_split(env, settings, set, split, names, counts));
 fail:

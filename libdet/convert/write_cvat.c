@@ -82,7 +82,7 @@ det_status det_write_cvat(struct det_env *env, const struct det_write_settings *
     struct det_text text = {0};
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names));
+    DET_TRY(det_written_names(env, set, det_scope_of_split, &names, counts));
     DET_TRY(put_meta(env, &text, set, settings->name));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
@@ -90,10 +90,11 @@ det_status det_write_cvat(struct det_env *env, const struct det_write_settings *
         if (image->broken)
             continue;
         DET_TRY(det_format(env, &folder, "images/%s", set->splits.paths[image->split]));
-        status = det_write_image_file(env, settings, image, folder, names[i], counts);
+        status = det_write_image_file(env, settings, set, image, folder, names[i], counts);
         det_free(env, &folder);
         DET_TRY(status);
-        DET_TRY(put_image(env, &text, set, image, names[i], counts->images));
+        DET_TRY(put_image(env, &text, set, image, det_name_to_write(settings, image, names[i]),
+                          counts->images));
         counts->images++;
         counts->objects += image->object_count;
     }

@@ -101,7 +101,7 @@ static det_status write_image(struct det_env *env, const struct det_write_settin
     DET_TRY(reserve(env, lists, image->object_count));
     fill(set, image, lists, &e);
     if (!settings->without_images && !det_guard_rehearses(env)) {
-        DET_TRY(det_written_image_open(env, image, true, &written));
+        DET_TRY(det_written_image_open(env, set, image, true, &written));
         e.encoded = (struct det_bytes){written.data, written.bytes};
         if (written.encoded)
             counts->encoded++;

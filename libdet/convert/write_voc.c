@@ -32,21 +32,15 @@ static det_status put_object(struct det_env *env, struct det_text *text,
 
 static det_status write_image(struct det_env *env, const struct det_write_settings *settings,
                               const struct det_annotations *set,
-                              const struct det_labelled_image *image, const char *name,
-                              const char *stem)
+                              const struct det_labelled_image *image, char *name, const char *stem)
 {
     struct det_text text = {0};
     char *path = NULL;
     det_status status = DET_OK;
     DET_TRY(
         det_text_printf(env, &text, "<annotation>\n\t<folder>JPEGImages</folder>\n\t<filename>"));
-    DET_TRY(det_text_xml(env, &text, name));
+    DET_TRY(det_text_xml(env, &text, det_name_to_write(settings, image, name)));
     DET_TRY(det_text_printf(env, &text, "</filename>\n"));
-    if (image->source_id != NULL) {
-        DET_TRY(det_text_printf(env, &text, "\t<source>\n\t\t<image>"));
-        DET_TRY(det_text_xml(env, &text, image->source_id));
-        DET_TRY(det_text_printf(env, &text, "</image>\n\t</source>\n"));
-    }
     DET_TRY(det_text_printf(env, &text,
                             "\t<size>\n\t\t<width>%d</width>\n\t\t<height>%d</height>\n"
                             "\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n",
@@ -89,14 +83,14 @@ det_status det_write_voc(struct det_env *env, const struct det_write_settings *s
 {
     char **names = NULL, **stems = NULL, *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, false, &names));
+    DET_TRY(det_written_names(env, set, NULL, &names, counts));
     DET_TRY(det_alloc(env, &stems, set->image_count, sizeof *stems, "file names"));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
         if (image->broken)
             continue;
         DET_TRY(det_strndup(env, &stems[i], names[i], (size_t)(strrchr(names[i], '.') - names[i])));
-        DET_TRY(det_write_image_file(env, settings, image, "JPEGImages", names[i], counts));
+        DET_TRY(det_write_image_file(env, settings, set, image, "JPEGImages", names[i], counts));
         DET_TRY(write_image(env, settings, set, image, names[i], stems[i]));
         counts->images++;
         counts->objects += image->object_count;

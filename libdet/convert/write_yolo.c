@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "convert/writers.h"
 
 static det_status write_labels(struct det_env *env, const struct det_write_settings *settings,
@@ -45,6 +46,40 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
+/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped. */
+static det_status put_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    uint32_t code = 0;
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (size_t bytes = 0; (bytes = det_utf8_next(value, &code)) > 0; value += bytes) {
+        const bool printable = code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0xfeff &&
+                               code != 0xfffe && code != 0xffff;
+        if (code == '"' || code == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", (int)code));
+        else
+            DET_TRY_RETURN(printable ? det_text_append(env, text, value, bytes)
+                                     : det_text_printf(env, text, "\\u%04x", (unsigned)code));
+    }
+    return det_text_append(env, text, "\"", 1);
+}
+
+/* Splits of one key are read as one. */
+static uint64_t scope_of_key(const struct det_annotations *set, int32_t split)
+{
+    return (uint64_t)key_of(set->splits.paths[split])[0];
+}
+
+/* "images/SPLIT" as a string: a split may be called "a, b". */
+static det_status put_folder(struct det_env *env, struct det_text *text, const char *split)
+{
+    char *folder = NULL;
+    DET_TRY_RETURN(det_format(env, &folder, "images/%s", split));
+    const det_status status =
+        det_text_json_string(env, text, folder); /* JSON's strings are YAML's */
+    det_free(env, &folder);
+    return status;
+}
+
 static det_status write_yaml(struct det_env *env, const struct det_write_settings *settings,
                              const struct det_annotations *set)
 {
@@ -58,16 +93,15 @@ static det_status write_yaml(struct det_env *env, const struct det_write_setting
             if (strcmp(key_of(set->splits.paths[split]), keys[k]) != 0 ||
                 !split_is_used(set, split))
                 continue;
-            DET_TRY(det_text_printf(env, &text, count++ == 0 ? "%s: [images/%s" : "%.0s, images/%s",
-                                    keys[k], set->splits.paths[split]));
+            DET_TRY(det_text_printf(env, &text, count++ == 0 ? "%s: [" : "%.0s, ", keys[k]));
+            DET_TRY(put_folder(env, &text, set->splits.paths[split]));
         }
         DET_TRY(det_text_printf(env, &text, count > 0 ? "]\n" : ""));
     }
     DET_TRY(det_text_printf(env, &text, "nc: %zu\nnames:\n", set->classes.count));
     for (size_t k = 0; k < set->classes.count; k++) {
         DET_TRY(det_text_printf(env, &text, "  %zu: ", k));
-        DET_TRY(det_text_json_string(env, &text,
-                                     set->classes.paths[k])); /* JSON's strings are YAML's */
+        DET_TRY(put_string(env, &text, set->classes.paths[k]));
         DET_TRY(det_text_append(env, &text, "\n", 1));
     }
     DET_TRY(det_write_text_file(env, settings, "data.yaml", &text));
@@ -81,14 +115,14 @@ det_status det_write_yolo(struct det_env *env, const struct det_write_settings *
 {
     char **names = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_written_names(env, set, true, &names));
+    DET_TRY(det_written_names(env, set, scope_of_key, &names, counts));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
         char *folder = NULL;
         if (image->broken)
             continue;
         DET_TRY(det_format(env, &folder, "images/%s", set->splits.paths[image->split]));
-        status = det_write_image_file(env, settings, image, folder, names[i], counts);
+        status = det_write_image_file(env, settings, set, image, folder, names[i], counts);
         det_free(env, &folder);
         DET_TRY(status);
         DET_TRY(write_labels(env, settings, set, image, names[i]));

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/guard.h"
 #include "base/mem.h"
@@ -72,8 +73,8 @@ det_status det_write_label_map(struct det_env *env, const struct det_annotations
     for (size_t k = 0; k < set->classes.count; k++) {
         DET_TRY(det_text_printf(env, &text, "item {\n  id: %zu\n  name: \"", k + 1));
         for (const char *c = set->classes.paths[k]; *c != '\0'; c++) {
-            if (*c == '\n')
-                DET_TRY(det_text_append(env, &text, "\\n", 2));
+            if ((unsigned char)*c < ' ' || *c == 0x7f)
+                DET_TRY(det_text_printf(env, &text, "\\%03o", (unsigned char)*c));
             else if (*c == '"' || *c == '\\')
                 DET_TRY(det_text_printf(env, &text, "\\%c", *c));
             else
@@ -113,14 +114,15 @@ fail:
     return status;
 }
 
-det_status det_written_image_open(struct det_env *env, const struct det_labelled_image *image,
-                                  bool in_record, struct det_written_image *written)
+det_status det_written_image_open(struct det_env *env, const struct det_annotations *set,
+                                  const struct det_labelled_image *image, bool in_record,
+                                  struct det_written_image *written)
 {
     const enum det_image_kind kind = det_written_kind(image, in_record);
     det_status status = DET_OK;
     size_t at = 0;
     *written = (struct det_written_image){0};
-    DET_TRY_RETURN(det_source_bytes_open(env, image, &written->source));
+    DET_TRY_RETURN(det_image_bytes_open(env, set, image, &written->source));
     const uint8_t *data = written->source.data;
     written->bytes = written->source.bytes;
     const bool tagged = det_exif_orientation(data, written->source.bytes, &at) != 1;
@@ -140,12 +142,13 @@ fail:
 
 void det_written_image_close(struct det_env *env, struct det_written_image *written)
 {
-    det_source_bytes_close(&written->source);
+    det_source_bytes_close(env, &written->source);
     det_free(env, &written->own);
     *written = (struct det_written_image){0};
 }
 
 det_status det_write_image_file(struct det_env *env, const struct det_write_settings *settings,
+                                const struct det_annotations *set,
                                 const struct det_labelled_image *image, const char *folder,
                                 const char *name, struct det_write_counts *counts)
 {
@@ -158,7 +161,7 @@ det_status det_write_image_file(struct det_env *env, const struct det_write_sett
     DET_TRY(det_make_directories(env, directory));
     DET_TRY(det_path_join(env, &path, directory, name));
     if (!det_guard_rehearses(env))
-        DET_TRY(det_written_image_open(env, image, false, &written));
+        DET_TRY(det_written_image_open(env, set, image, false, &written));
     DET_TRY(det_write_file(env, path, written.data, written.bytes));
     if (written.encoded)
         counts->encoded++;
@@ -173,66 +176,60 @@ fail:
 
 /* --- names --- */
 
-static int64_t hash_name(const char *name, int32_t split)
-{
-    uint64_t hash = 14695981039346656037U + (uint64_t)split; /* FNV-1a */
-    for (; *name != '\0'; name++)
-        hash = (hash ^ (unsigned char)*name) * 1099511628211U;
-    return (int64_t)hash;
-}
-
-/* Length of a name without an image's extension. */
-static size_t stem_length(const char *name)
-{
-    const char *extension = det_image_extension(name);
-    return extension != NULL ? (size_t)(extension - name) : strlen(name);
-}
-
 /* The source's extension where it is right, so that a data set keeps its names. */
-static const char *extension_of(const struct det_labelled_image *image, const char *name)
+static const char *extension_of(const struct det_labelled_image *image, const char *present)
 {
-    const char *present = det_image_extension(name);
     const enum det_image_kind kind = det_written_kind(image, false);
-    return present != NULL && det_image_kind_of_name(name) == kind ? present
-                                                                   : det_image_kind_extension(kind);
+    return present != NULL && det_image_kind_of_name(present) == kind
+               ? present
+               : det_image_kind_extension(kind);
 }
 
-det_status det_written_names(struct det_env *env, const struct det_annotations *set, bool per_split,
-                             char ***names)
+static det_status write_name(struct det_env *env, struct det_name_set *taken,
+                             const struct det_labelled_image *image, size_t number, uint64_t scope,
+                             char **name)
 {
-    struct det_id_map taken = {0};
+    const char *given = image->name != NULL ? det_path_name(image->name) : "";
+    const char *present = det_image_extension(given);
+    const size_t length = present != NULL ? (size_t)(present - given) : strlen(given);
+    char *stem = NULL, *safe = NULL, *unique = NULL;
+    det_status status = DET_OK;
+    DET_TRY(length > 0 ? det_strndup(env, &stem, given, length)
+                       : det_format(env, &stem, "image_%06zu", number));
+    DET_TRY(det_safe_name(env, stem, &safe));
+    DET_TRY(det_name_set_unique(env, taken, scope, safe, &unique));
+    DET_TRY(det_format(env, name, "%s%s", unique, extension_of(image, present)));
+fail:
+    det_free(env, &unique);
+    det_free(env, &safe);
+    det_free(env, &stem);
+    return status;
+}
+
+uint64_t det_scope_of_split(const struct det_annotations *set, int32_t split)
+{
+    (void)set;
+    return (uint64_t)split;
+}
+
+det_status det_written_names(struct det_env *env, const struct det_annotations *set,
+                             det_name_scope scope, char ***names, struct det_write_counts *counts)
+{
+    struct det_name_set taken = {0};
     det_status status = DET_OK;
     *names = NULL;
     DET_TRY(det_alloc(env, names, set->image_count, sizeof **names, "file names"));
     for (size_t i = 0; i < set->image_count; i++) {
         const struct det_labelled_image *image = &set->images[i];
-        const char *name = image->name != NULL ? det_path_name(image->name) : "";
-        const char *extension = extension_of(image, name);
-        const int32_t split = per_split ? image->split : 0;
-        const int stem = (int)stem_length(name);
-        uint32_t other = 0;
         if (image->broken)
             continue;
-        for (int n = 1; (*names)[i] == NULL; n++) {
-            if (stem == 0 || name[0] == '.')
-                DET_TRY(det_format(env, &(*names)[i], "image_%06zu%s", i + (size_t)n, extension));
-            else if (n == 1)
-                DET_TRY(det_format(env, &(*names)[i], "%.*s%s", stem, name, extension));
-            else
-                DET_TRY(det_format(env, &(*names)[i], "%.*s_%d%s", stem, name, n, extension));
-            /* Names differ in their stems: labels and XML files have no extension of the image's. */
-            char *key = NULL;
-            DET_TRY(det_strndup(env, &key, (*names)[i], stem_length((*names)[i])));
-            const int64_t hash = hash_name(key, split);
-            det_free(env, &key);
-            if (det_id_map_find(&taken, hash, &other))
-                det_free(env, &(*names)[i]);
-            else
-                DET_TRY(det_id_map_add(env, &taken, hash, 0));
-        }
+        DET_TRY(write_name(env, &taken, image, i + 1, scope != NULL ? scope(set, image->split) : 0,
+                           &(*names)[i]));
+        counts->renamed +=
+            image->name == NULL || strcmp(det_path_name(image->name), (*names)[i]) != 0;
     }
 fail:
-    det_id_map_free(env, &taken);
+    det_name_set_free(env, &taken);
     if (status != DET_OK)
         det_written_names_free(env, set, names);
     return status;
@@ -243,4 +240,10 @@ void det_written_names_free(struct det_env *env, const struct det_annotations *s
     for (size_t i = 0; *names != NULL && i < set->image_count; i++)
         det_free(env, &(*names)[i]);
     det_free(env, names);
+}
+
+char *det_name_to_write(const struct det_write_settings *settings,
+                        const struct det_labelled_image *image, char *written)
+{
+    return settings->without_images && image->name != NULL ? image->name : written;
 }

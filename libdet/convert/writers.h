@@ -25,6 +25,7 @@ struct det_write_settings {
 struct det_write_counts {
     size_t images, objects;
     size_t copied, encoded; /* image files byte for byte, encoded anew */
+    size_t renamed;         /* images that are called otherwise than in the source */
 };
 
 /* Broken images are left out. The set must be resolved and free of boxes that are not finite. */
@@ -65,18 +66,30 @@ struct det_written_image {
     size_t bytes;
     bool encoded;
 };
-det_status det_written_image_open(struct det_env *env, const struct det_labelled_image *image,
-                                  bool in_record, struct det_written_image *written);
+det_status det_written_image_open(struct det_env *env, const struct det_annotations *set,
+                                  const struct det_labelled_image *image, bool in_record,
+                                  struct det_written_image *written);
 void det_written_image_close(struct det_env *env, struct det_written_image *written);
 
-/* File names of all images, without folders, each once in its split (`per_split`) or in the set: that
- * of the source, with the extension of what it holds; a name that is taken gets "_2". */
-det_status det_written_names(struct det_env *env, const struct det_annotations *set, bool per_split,
-                             char ***names);
+/* Splits whose images lie in one folder, or are read as one split, have the same scope. */
+typedef uint64_t (*det_name_scope)(const struct det_annotations *set, int32_t split);
+/* Each split for itself. */
+uint64_t det_scope_of_split(const struct det_annotations *set, int32_t split);
+
+/* File names of all images, without folders, each once in its scope (NULL: one for the set): that
+ * of the source as a safe name (base/safe_name.h), with the extension of what it holds; a name that
+ * is taken, or differs from one in its extension or in capitals alone, gets "_2". Those that are
+ * changed are counted. */
+det_status det_written_names(struct det_env *env, const struct det_annotations *set,
+                             det_name_scope scope, char ***names, struct det_write_counts *counts);
 void det_written_names_free(struct det_env *env, const struct det_annotations *set, char ***names);
+/* How annotations call an image: as it is written; as in the source where images are not. */
+char *det_name_to_write(const struct det_write_settings *settings,
+                        const struct det_labelled_image *image, char *written);
 
 /* Writes the image's bytes to DIRECTORY/FOLDER/NAME, unless the settings want none. */
 det_status det_write_image_file(struct det_env *env, const struct det_write_settings *settings,
+                                const struct det_annotations *set,
                                 const struct det_labelled_image *image, const char *folder,
                                 const char *name, struct det_write_counts *counts);
 /* DIRECTORY/NAME, its folder made. */

@@ -68,17 +68,6 @@ det_status det_detection_report_table(det_detection_report *report, const char *
 
 /* --- curves --- */
 
-static det_status put_csv_field(struct det_env *env, struct det_text *text, const char *value)
-{
-    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    for (; *value != '\0'; value++) {
-        if (*value == '"')
-            DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-        DET_TRY_RETURN(det_text_append(env, text, value, 1));
-    }
-    return det_text_append(env, text, "\"", 1);
-}
-
 static det_status curves_csv(struct det_env *env, const det_detection_report *report,
                              struct det_text *text)
 {
@@ -89,7 +78,7 @@ static det_status curves_csv(struct det_env *env, const det_detection_report *re
         const det_class_report *c = &report->classes[k];
         for (size_t i = 0; i < c->point_count; i++) {
             const det_curve_point *p = &c->points[i];
-            DET_TRY_RETURN(put_csv_field(env, text, name_of(c, number)));
+            DET_TRY_RETURN(det_text_csv(env, text, name_of(c, number)));
             DET_TRY_RETURN(det_text_printf(
                 env, text, ",%s,%s,%s,%lld,%lld\n", det_format_double(n[0], p->score),
                 det_format_double(n[1], p->precision), det_format_double(n[2], p->recall),
@@ -243,14 +232,14 @@ static det_status confusion_csv(struct det_env *env, const det_detection_report 
     DET_TRY_RETURN(det_text_printf(env, text, "\"object \\ detected as\""));
     for (size_t k = 0; k < report->class_count; k++) {
         DET_TRY_RETURN(det_text_append(env, text, ",", 1));
-        DET_TRY_RETURN(put_csv_field(env, text, name_of(&report->classes[k], number)));
+        DET_TRY_RETURN(det_text_csv(env, text, name_of(&report->classes[k], number)));
     }
     DET_TRY_RETURN(det_text_printf(env, text, ",(missed)\n"));
     for (size_t row = 0; row < side; row++) {
-        DET_TRY_RETURN(put_csv_field(env, text,
-                                     row < report->class_count
-                                         ? name_of(&report->classes[row], number)
-                                         : "(nothing there)"));
+        DET_TRY_RETURN(det_text_csv(env, text,
+                                    row < report->class_count
+                                        ? name_of(&report->classes[row], number)
+                                        : "(nothing there)"));
         for (size_t column = 0; column < side; column++)
             DET_TRY_RETURN(det_text_printf(env, text, ",%lld",
                                            (long long)report->confusion[row * side + column]));

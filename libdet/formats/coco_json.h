@@ -1,17 +1,19 @@
 /* coco_json.h: COCO's JSON files (cocodataset.org/#format-data, #format-results), read with
  * base/json.h.
  *
- *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}], "annotations": [{"id",
- * "image_id", "category_id", "bbox": [x, y, width, height], "area", "iscrowd", "ignore"}]}
+ *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}],
+ *                  "annotations": [{"id", "image_id", "category_id", "bbox": [x, y, width, height],
+ *                                   "area", "iscrowd", "ignore"}]}
  *   detections:   [{"image_id", "category_id", "bbox", "score"}]
  *
- * Other keys (segmentation, info, ...) are skipped. As in Python, the last of two equal keys
- * counts. More lenient than pycocotools: `area` defaults to width * height, `iscrowd` and `ignore`
- * to 0, `id` of an annotation to its position
- * + 1, `annotations` may be missing, an empty list of detections is fine, and image ids may be
- * strings: name i of the sorted names then has id i + 1, so that the images keep the order in which
- * Python would sort them. Stricter: an id that appears twice is an error (pycocotools counts one of
- * the two twice or drops one).
+ * Other keys (info, licenses, ...) are skipped. As in Python, the last of two equal keys counts.
+ * More lenient than pycocotools: `bbox` may be missing, null or [] where `segmentation` has an
+ * outline, whose box is taken; `area` defaults to width * height, `iscrowd` and `ignore` to 0, `id`
+ * of an annotation to its position + 1, also where they are null; `annotations` may be missing, an
+ * empty list of detections is fine, and image ids may be strings: name i of the sorted names then
+ * has id i + 1, so that the images keep the order in which Python would sort them. Stricter: an id
+ * that appears twice is an error (pycocotools counts one of the two twice or drops one), and so are
+ * NaN and Infinity.
  */
 #ifndef DET_FORMATS_COCO_JSON_H
 #define DET_FORMATS_COCO_JSON_H
@@ -26,7 +28,8 @@ struct det_coco_image {
 
 struct det_coco_category {
     int64_t id;
-    char *name; /* "" if not given */
+    char *name;          /* "" if not given */
+    char *supercategory; /* "" if not given; not written */
 };
 
 struct det_coco_annotation {
@@ -38,6 +41,7 @@ struct det_coco_annotation {
     bool is_crowd;
     bool ignore;
     bool is_group_of; /* not in the files */
+    bool is_outline;  /* there was no `bbox`: it is the box around the outline; not written */
 };
 
 struct det_coco_detection {
@@ -74,6 +78,21 @@ det_status det_coco_json_read_dataset(struct det_env *env, const char *path,
                                       struct det_coco_dataset *dataset);
 det_status det_coco_json_parse_dataset(struct det_env *env, const char *path, const void *data,
                                        size_t bytes, struct det_coco_dataset *dataset);
+
+/* Where the reader tells what is wrong with an entry and goes on without it. */
+struct det_coco_faults {
+    void *user;
+    /* image_id: of an annotation whose image is known, else NULL. */
+    void (*entry)(void *user, const int64_t *image_id, const char *message);
+    void (*note)(void *user, const char *message); /* nothing is left out for it */
+};
+
+/* All entries that can be read. Besides, numbers may be strings, ids of annotations may be double,
+ * NaN and Infinity are faults of the entries that use them; images or categories that share an id
+ * are all left out, unless they have one name. */
+det_status det_coco_json_parse_sound(struct det_env *env, const char *path, const void *data,
+                                     size_t bytes, const struct det_coco_faults *faults,
+                                     struct det_coco_dataset *dataset);
 void det_coco_dataset_free(struct det_env *env, struct det_coco_dataset *dataset);
 void det_coco_names_free(struct det_env *env, struct det_coco_names *names);
 

@@ -37,6 +37,8 @@ struct det_record_file {
     struct det_file file; /* open, unless there are too many files, or it was compressed */
     uint8_t *inflated;    /* what a compressed file holds */
     size_t inflated_capacity;
+    const uint8_t
+        *memory; /* all of it: `inflated`, or lent by the caller; NULL: it is read from the file */
     uint64_t bytes; /* of records and their frames */
     struct record *records;
     size_t record_capacity;
@@ -156,7 +158,7 @@ fail:
     return status;
 }
 
-static det_status expand(struct det_env *env, const char *pattern, struct det_path_list *list)
+det_status det_record_paths(struct det_env *env, const char *pattern, struct det_path_list *list)
 {
     struct shard_pattern shards;
     if (det_file_exists(pattern)) /* whatever characters its name has */
@@ -244,19 +246,23 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
         }
     }
     file->bytes = used;
+    file->memory = file->inflated;
     return DET_OK;
 }
 
-static det_status inflate_file(struct det_env *env, struct det_record_file *file)
+/* `lent`: see det_record_set_open_file(). */
+static det_status inflate_file(struct det_env *env, const struct det_file_map *lent,
+                               struct det_record_file *file)
 {
-    struct det_file_map map;
+    struct det_file_map map = {0};
     z_stream stream = {0};
-    DET_TRY_RETURN(det_file_map_open(env, file->path, &map));
+    if (lent == NULL)
+        DET_TRY_RETURN(det_file_map_open(env, file->path, &map));
     /* +32: gzip or zlib by the header. */
     const int result = inflateInit2(&stream, 15 + 32);
     det_status status = DET_OK;
     if (result == Z_OK) {
-        status = inflate_stream(env, file, &map, &stream);
+        status = inflate_stream(env, file, lent != NULL ? lent : &map, &stream);
         inflateEnd(&stream);
     } else {
         status =
@@ -271,9 +277,9 @@ static det_status inflate_file(struct det_env *env, struct det_record_file *file
 static det_status read_at(struct det_env *env, const struct det_record_file *file, uint64_t offset,
                           void *to, size_t bytes)
 {
-    if (file->inflated == NULL)
+    if (file->memory == NULL)
         return det_file_read_at(env, file->path, &file->file, offset, to, bytes);
-    memcpy(to, file->inflated + offset, bytes);
+    memcpy(to, file->memory + offset, bytes);
     return DET_OK;
 }
 
@@ -315,12 +321,26 @@ static det_status index_record(struct det_env *env, struct det_record_file *file
     return DET_OK;
 }
 
-static det_status open_here(struct det_env *env, const char *pattern, struct det_record_file *file)
+/* The records before damage are there, also after a failure. */
+static det_status index_records(struct det_env *env, struct det_record_file *file)
+{
+    uint64_t at = 0;
+    det_status status = DET_OK;
+    while (status == DET_OK && at < file->bytes)
+        status = index_record(env, file, &at);
+    file->bytes = at;
+    return status;
+}
+
+static det_status open_here(struct det_env *env, const char *pattern,
+                            const struct det_file_map *lent, struct det_record_file *file)
 {
     static const char lfs[] = "version https://git-lfs";
     uint8_t start[32] = {0};
-    DET_TRY_RETURN(det_file_open(env, file->path, &file->file));
-    file->bytes = file->file.bytes;
+    if (lent == NULL)
+        DET_TRY_RETURN(det_file_open(env, file->path, &file->file));
+    file->memory = lent != NULL ? lent->data : NULL;
+    file->bytes = lent != NULL ? lent->bytes : file->file.bytes;
     const size_t known = file->bytes < sizeof start ? (size_t)file->bytes : sizeof start;
     DET_TRY_RETURN(read_at(env, file, 0, start, known));
     if (memcmp(start, lfs, sizeof lfs - 1) == 0)
@@ -328,22 +348,20 @@ static det_status open_here(struct det_env *env, const char *pattern, struct det
                         "%s: is a Git LFS pointer, not the records: run `git lfs pull`",
                         file->path);
     if (looks_compressed(start, known))
-        DET_TRY_RETURN(inflate_file(env, file));
+        DET_TRY_RETURN(inflate_file(env, lent, file));
     if (file->bytes == 0)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: holds no records (named by `%s`)", file->path,
                         pattern);
-    for (uint64_t at = 0; at < file->bytes;)
-        DET_TRY_RETURN(index_record(env, file, &at));
-    return DET_OK;
+    return index_records(env, file);
 }
 
 static det_status file_open(struct det_env *env, const char *path, const char *pattern,
-                            struct det_record_file *file)
+                            const struct det_file_map *lent, struct det_record_file *file)
 {
     file->file.descriptor = -1;
     DET_TRY_RETURN(det_strdup(env, &file->path, path));
     const struct det_budget before = det_budget_open(env, path);
-    const det_status status = open_here(env, pattern, file);
+    const det_status status = open_here(env, pattern, lent, file);
     det_budget_close(env, before);
     return status;
 }
@@ -356,13 +374,13 @@ static det_status add_pattern(struct det_env *env, const char *pattern, struct d
 {
     struct det_path_list list = {0};
     det_status status = DET_OK;
-    DET_TRY(expand(env, pattern, &list));
+    DET_TRY(det_record_paths(env, pattern, &list));
     for (size_t i = 0; i < list.count; i++) {
         DET_TRY(det_grow(env, &set->files, &set->file_capacity, set->file_count + 1,
                          sizeof *set->files, "record files"));
         struct det_record_file *file = &set->files[set->file_count++];
         file->first_record = set->record_count;
-        DET_TRY(file_open(env, list.paths[i], pattern, file));
+        DET_TRY(file_open(env, list.paths[i], pattern, NULL, file));
         set->record_count += file->record_count;
         if (set->file_count > MOST_OPEN)
             det_file_close(&file->file);
@@ -382,6 +400,27 @@ det_status det_record_set_open(struct det_env *env, const char *const *patterns,
     if (set->record_count == 0)
         DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s",
                          pattern_count == 0 ? "no record file was named" : patterns[0]));
+    return DET_OK;
+fail:
+    det_record_set_close(env, set);
+    return status;
+}
+
+det_status det_record_set_open_file(struct det_env *env, const char *path,
+                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    det_status *damage)
+{
+    *set = (struct det_record_set){0};
+    *damage = DET_OK;
+    det_status status = DET_OK;
+    DET_TRY(det_grow(env, &set->files, &set->file_capacity, 1, sizeof *set->files, "record files"));
+    struct det_record_file *file = &set->files[set->file_count++];
+    status = file_open(env, path, path, lent, file);
+    det_file_close(&file->file);
+    set->record_count = file->record_count;
+    if (status != DET_STATUS_CORRUPT || file->record_count == 0)
+        DET_TRY(status);
+    *damage = status;
     return DET_OK;
 fail:
     det_record_set_close(env, set);
@@ -422,8 +461,8 @@ static det_status load_record(struct det_env *env, const struct det_record_file 
                               uint64_t offset, size_t length, struct det_record *record)
 {
     struct det_file opened = file->file;
-    if (file->inflated != NULL) {
-        record->data = file->inflated + offset;
+    if (file->memory != NULL) {
+        record->data = file->memory + offset;
         return DET_OK;
     }
     if (length > record->room || record->own == NULL) {

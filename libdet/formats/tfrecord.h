@@ -24,11 +24,21 @@ struct det_record_set {
 
 det_status det_record_set_open(struct det_env *env, const char *const *patterns,
                                size_t pattern_count, struct det_record_set *set);
+/* One file, which is opened anew for each record: a data set may have more of them than a process may
+ * have open. `lent`: its bytes in memory, which must outlive the set, NULL: on disk. Where its framing
+ * is damaged, *damage says so (with the message) and the set holds the records before; without any it
+ * is a failure. */
+det_status det_record_set_open_file(struct det_env *env, const char *path,
+                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    det_status *damage);
 void det_record_set_close(struct det_env *env, struct det_record_set *set);
+
+/* The files that one pattern names, added to a list. No match, or a missing shard, is NOT_FOUND. */
+det_status det_record_paths(struct det_env *env, const char *pattern, struct det_path_list *list);
 
 /* The bytes of a record, in memory that the next one is read into again. Start with zeros. */
 struct det_record {
-    const uint8_t *data; /* in `own`, or in the set where a file was compressed */
+    const uint8_t *data; /* in `own`, or in the set where a file was compressed, or lent */
     size_t bytes;
     uint8_t *own;
     size_t room;

@@ -14,6 +14,10 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "convert/readers.h"
+#include "data/readers.h"
+#include "data/yaml.h"
+#include "data/zip.h"
 #include "formats/coco_json.h"
 #include "formats/label_map.h"
 #include "formats/leveldb_table.h"
@@ -75,6 +79,16 @@ static void fuzz_json(struct det_env *env, const uint8_t *data, size_t bytes)
         abort();
 }
 
+static void note_fault(void *user, const int64_t *image_id, const char *message)
+{
+    *(size_t *)user += (image_id != NULL) + strlen(message);
+}
+
+static void note(void *user, const char *message)
+{
+    *(size_t *)user += strlen(message);
+}
+
 static void fuzz_coco(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     struct det_coco_dataset dataset;
@@ -82,6 +96,10 @@ static void fuzz_coco(struct det_env *env, const uint8_t *data, size_t bytes)
     det_coco_json_parse_dataset(env, "x", data, bytes, &dataset);
     det_coco_json_parse_detections(env, "x", data, bytes, &dataset.names, &list);
     det_coco_detection_list_free(env, &list);
+    det_coco_dataset_free(env, &dataset);
+    size_t told = 0;
+    const struct det_coco_faults faults = {&told, note_fault, note};
+    det_coco_json_parse_sound(env, "x", data, bytes, &faults, &dataset);
     det_coco_dataset_free(env, &dataset);
 }
 
@@ -154,10 +172,100 @@ static void fuzz_records(struct det_env *env, const uint8_t *data, size_t bytes)
     if (det_record_set_open(env, patterns, 1, &set) == DET_OK)
         for (size_t i = 0; i < set.record_count; i++)
             det_record_set_get(env, &set, i, &record);
+    det_record_set_close(env, &set);
+    /* From memory, up to damage. */
+    const struct det_file_map lent = {.data = copy, .bytes = bytes};
+    det_status damage = DET_OK;
+    if (det_record_set_open_file(env, "x", &lent, &set, &damage) == DET_OK)
+        for (size_t i = 0; i < set.record_count; i++)
+            det_record_set_get(env, &set, i, &record);
     det_record_free(env, &record);
     det_record_set_close(env, &set);
     close(descriptor);
     free(copy);
+}
+
+/* A whole reader of data sets: what it keeps must be in order. */
+static void fuzz_reader(struct det_env *env, const uint8_t *data, size_t bytes, det_reader read)
+{
+    char path[64];
+    struct det_annotations set;
+    struct det_findings findings = {0};
+    struct det_files files = {0};
+    const int descriptor = make_file(data, bytes, path);
+    const struct det_read_settings settings = {
+        .path = path, .files = &files, .findings = &findings};
+    if (det_annotations_init(env, &set, NULL) != DET_OK)
+        abort();
+    set.files = &files;
+    if (read(env, &settings, &set) == DET_OK &&
+        det_annotations_finish(env, &set, &findings) == DET_OK)
+        for (size_t i = 0; i < set.image_count; i++)
+            if (set.images[i].first_object + set.images[i].object_count > set.object_count ||
+                (size_t)set.images[i].split >= set.splits.count)
+                abort();
+    det_annotations_free(env, &set);
+    det_files_close(env, &files);
+    close(descriptor);
+}
+
+static void fuzz_csv(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    fuzz_reader(env, data, bytes, det_read_csv);
+}
+
+static void fuzz_voc(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    fuzz_reader(env, data, bytes, det_read_voc);
+}
+
+static void fuzz_cvat(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    fuzz_reader(env, data, bytes, det_read_cvat);
+}
+
+static det_status note_key(void *user, const char *key)
+{
+    *(size_t *)user += strlen(key);
+    return DET_OK;
+}
+
+static det_status note_value(void *user, const char *inner, const char *value, uint32_t line)
+{
+    *(size_t *)user += (inner != NULL ? strlen(inner) : 0) + strlen(value) + line;
+    return DET_OK;
+}
+
+static void fuzz_yaml(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    size_t seen = 0;
+    const struct yaml_handlers handlers = {&seen, note_key, note_value};
+    char *text = malloc(bytes + 1);
+    if (text == NULL)
+        return;
+    memcpy(text, data, bytes);
+    text[bytes] = '\0';
+    yaml_parse(env, "x", text, &handlers);
+    free(text);
+}
+
+static det_status open_entry(struct det_env *env, void *user, const char *path)
+{
+    struct det_source_bytes source = {0};
+    det_files_open(env, user, path, &source);
+    det_source_bytes_close(env, &source);
+    return DET_OK;
+}
+
+static void fuzz_zip(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    char path[64];
+    struct det_files files = {.ops = &zip_archive_ops};
+    const int descriptor = make_file(data, bytes, path);
+    if (det_files_mount(env, &files, path) == DET_OK)
+        det_files_walk(env, &files, path, 8, open_entry, &files);
+    det_files_close(env, &files);
+    close(descriptor);
 }
 
 static void fuzz_example(struct det_env *env, const uint8_t *data, size_t bytes)
@@ -262,6 +370,8 @@ static const struct {
     {"json", fuzz_json},   {"coco", fuzz_coco},       {"det", fuzz_det},
     {"spec", fuzz_spec},   {"records", fuzz_records}, {"example", fuzz_example},
     {"table", fuzz_table}, {"config", fuzz_config},   {"labels", fuzz_labels},
+    {"csv", fuzz_csv},     {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
+    {"yaml", fuzz_yaml},   {"zip", fuzz_zip},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "formats/coco_json.h"
+#include "formats/coco_segmentation.h"
 #include "support/test.h"
 
 static const char good_truth[] =
@@ -142,6 +143,10 @@ static void bad_ground_truth_is_named(void **state)
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"iscrowd\": 2}")},
         {DET_STATUS_PARSE, "gt.json: annotations[1]: `area` is a string",
          TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"area\": \"9\"}")},
+        {DET_STATUS_PARSE, "gt.json:3:8: found `-Infinity`, expected a finite number",
+         "{\"info\": \"NaN \\\" NaN\",\n\"images\": [\n{\"id\": -Infinity}]}"},
+        {DET_STATUS_PARSE, "gt.json: annotations[1]: no `bbox`, and no outline",
+         TRUTH("{\"image_id\": 1, \"category_id\": 1, \"bbox\": [], \"segmentation\": [[1]]}")},
         {DET_STATUS_CORRUPT, "gt.json: annotations[1]: id 1 is also that of annotations[0]",
          TRUTH("{\"id\": 1, \"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4]}")},
     };
@@ -316,6 +321,146 @@ static void survives_failed_allocations(void **state)
     test_remove_tree(directory);
 }
 
+static det_status segmentation_box(struct det_env *env, const char *text, double box_px[4],
+                                   bool *found)
+{
+    struct det_json root;
+    DET_TRY_RETURN(det_json_parse(env, "mask", text, strlen(text), &root));
+    return det_coco_segmentation_box(env, root, box_px, found);
+}
+
+/* What pycocotools' frPyObjects() and toBbox() make of the same runs. */
+static void boxes_of_masks_are_those_of_pycocotools(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *runs, *text;
+        double box[4];
+    } cases[] = {
+        {"[65, 3, 27, 3, 1102]", "Q23k00cQ1", {2, 5, 2, 3}},
+        {"[65, 100, 27, 3, 10, 2, 993]", "Q2T3k0oL_OOgn0", {2, 0, 5, 30}},
+        {"[0, 1200]", "0`U1", {0, 0, 40, 30}},
+        {"[34, 145, 195, 16, 65, 30, 126, 194, 115, 120, 97, 26, 6, 31]",
+         "R1a4S6oKnK>m1T5EfM^ORMUM5",
+         {1, 0, 39, 30}},
+        {"[7, 99, 110, 155, 195, 196, 0, 178, 114, 68, 29, 37, 1, 5, 0, 0, 0, 5, 0, 1]",
+         "7S3^3h1e2Y1mI^Ob3bL[MQOTOPOOK050L",
+         {0, 0, 40, 30}},
+        {"[175, 55, 108, 185, 7, 135, 56, 195, 112, 126, 35, 3, 5, 1, 2]",
+         "_5g1\\\\3R4kL^Na1l1h1kMcMULRONM",
+         {5, 0, 35, 30}},
+    };
+    static const char *const bad[] = {
+        "null",
+        "[]",
+        "[[1]]",
+        "[[1, null]]",
+        "{}",
+        "{\"size\": [30, 40], \"counts\": [1200]}",
+        "{\"size\": [30, 40], \"counts\": [3, 1199]}",
+        "{\"size\": [0, 40], \"counts\": [0, 1]}",
+        "{\"size\": [30, 40], \"counts\": \"~~~~~~~~~~~~\"}",
+        "{\"size\": [30, 40], \"counts\": \"ooooooooooooooooooooooo\"}",
+        "{\"size\": [30], \"counts\": [0, 1]}"};
+    struct test_env t;
+    test_env_init(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int text = 0; text < 2; text++) {
+            char json[300];
+            double box[4];
+            bool found = false;
+            snprintf(json, sizeof json, "{\"size\": [30, 40], \"counts\": %s%s%s}",
+                     text ? "\"" : "", text ? cases[i].text : cases[i].runs, text ? "\"" : "");
+            assert_ok(&t.env, segmentation_box(&t.env, json, box, &found));
+            assert_true(found);
+            for (int c = 0; c < 4; c++)
+                assert_near(box[c], cases[i].box[c], 0);
+        }
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        double box[4];
+        bool found = true;
+        assert_ok(&t.env, segmentation_box(&t.env, bad[i], box, &found));
+        if (found)
+            fail_msg("%s has a box", bad[i]);
+    }
+    test_env_check(&t);
+}
+
+struct told {
+    size_t entries, notes, of_image;
+    char text[2000];
+};
+
+static void tell_entry(void *user, const int64_t *image_id, const char *message)
+{
+    struct told *told = user;
+    told->entries++;
+    told->of_image += image_id != NULL && *image_id == 2;
+    strncat(told->text, message, sizeof told->text - strlen(told->text) - 1);
+}
+
+static void tell_note(void *user, const char *message)
+{
+    struct told *told = user;
+    (void)message;
+    told->notes++;
+}
+
+/* Two of each kind of entry are sound. */
+static const char half_truth[] =
+    "{\"images\": [{\"id\": 1}, {\"id\": \"2\", \"file_name\": \"b\"}, {\"id\": 1.5}, 7, {\"id\": "
+    "3, "
+    "\"file_name\": \"c\"}, {\"id\": 3, \"file_name\": \"d\"}, {\"id\": 2, \"file_name\": \"b\"}], "
+    "\"categories\": [{\"id\": 1, \"name\": \"a\"}, {\"id\": 1, \"name\": \"a\"}, {\"id\": null}, "
+    "{\"id\": 4, \"name\": \"x\"}, {\"id\": 4, \"name\": \"y\"}, {\"id\": 5}], "
+    "\"annotations\": [{\"id\": 1, \"image_id\": 2, \"category_id\": 1, \"bbox\": [1, 2, 3, NaN]}, "
+    "{\"id\": 1, \"image_id\": \"2\", \"category_id\": \"1\", \"bbox\": [1, 2, \"3\", 4]}, {}, "
+    "{\"id\": 1, \"image_id\": 2, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"iscrowd\": 3}, "
+    "{\"image_id\": 1, \"category_id\": 1, \"bbox\": [1, 2, 3, 4], \"iscrowd\": null}]}";
+
+static void sound_entries_are_read_past_bad_ones(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct told told = {0};
+    const struct det_coco_faults faults = {&told, tell_entry, tell_note};
+    struct det_coco_dataset d;
+    test_env_init(&t);
+    assert_ok(&t.env, det_coco_json_parse_sound(&t.env, "gt.json", half_truth,
+                                                sizeof half_truth - 1, &faults, &d));
+    assert_int_equal(d.image_count, 2);
+    assert_int_equal(d.category_count, 2);
+    assert_int_equal(d.annotation_count, 2);
+    assert_near(d.annotations[0].box_px[2], 3, 0);
+    assert_int_equal(told.notes, 1);
+    assert_int_equal(told.entries, 4 + 3 + 3);
+    assert_int_equal(told.of_image, 2);
+    assert_contains(told.text, "gt.json: images[4]: id 3 is also that of images[5]");
+    assert_contains(told.text, "gt.json: annotations[0]: `bbox` is not finite");
+    assert_contains(told.text, "gt.json: annotations[3]: `iscrowd` is 3");
+    det_coco_dataset_free(&t.env, &d);
+    test_env_check(&t);
+}
+
+static det_status parse_half(struct det_env *env, void *argument)
+{
+    struct told told = {0};
+    const struct det_coco_faults faults = {&told, tell_entry, tell_note};
+    struct det_coco_dataset d;
+    (void)argument;
+    DET_TRY_RETURN(
+        det_coco_json_parse_sound(env, "gt.json", half_truth, sizeof half_truth - 1, &faults, &d));
+    det_coco_dataset_free(env, &d);
+    return DET_OK;
+}
+
+static void every_allocation_past_bad_entries_may_fail(void **state)
+{
+    (void)state;
+    test_each_allocation_fails(parse_half, NULL);
+}
+
 int test_coco_json(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +470,9 @@ int test_coco_json(void)
         cmocka_unit_test(truncated_and_flipped_everywhere),
         cmocka_unit_test(string_ids_and_round_trip),
         cmocka_unit_test(survives_failed_allocations),
+        cmocka_unit_test(boxes_of_masks_are_those_of_pycocotools),
+        cmocka_unit_test(sound_entries_are_read_past_bad_ones),
+        cmocka_unit_test(every_allocation_past_bad_entries_may_fail),
     };
     return cmocka_run_group_tests_name("coco_json", tests, NULL, NULL);
 }

@@ -11,8 +11,9 @@
 #include "convert/stats.h"
 #include "convert/writers.h"
 #include "data/exif.h"
+#include "data/readers.h"
 #include "data/xml.h"
-#include "data/xml_readers.h"
+#include "data/yaml.h"
 #include "support/pictures.h"
 #include "support/records.h"
 #include "support/test.h"
@@ -23,38 +24,45 @@ struct format {
     det_writer_of_set write;
     const char *source; /* below the folder that was written */
     const char *victim; /* the file to damage */
-    bool xml, flags;    /* flags: difficult and crowd come back */
+    bool xml, yaml;
+    bool flags; /* difficult and crowd come back */
 };
 
 static const struct format formats[] = {
-    {"tfrecord", det_read_tfrecord, det_write_tfrecord, "", "a.tfrecord", false, true},
-    {"voc", det_read_voc, det_write_voc, "", "Annotations/1.xml", true, true},
+    {"tfrecord", det_read_tfrecord, det_write_tfrecord, "a.tfrecord", "a.tfrecord", .flags = true},
+    {"voc", det_read_voc, det_write_voc, "", "Annotations/1.xml", .xml = true, .flags = true},
     {"coco", det_read_coco, det_write_coco, "annotations/instances_a.json",
-     "annotations/instances_a.json", false, true},
-    {"yolo", det_read_yolo, det_write_yolo, "", "labels/a/1.txt", false, false},
-    {"yolo.yaml", det_read_yolo, det_write_yolo, "", "data.yaml", false, false},
-    {"csv", det_read_csv, det_write_csv, "a.csv", "a.csv", false, true},
-    {"cvat", det_read_cvat, det_write_cvat, "", "annotations.xml", true, true},
+     "annotations/instances_a.json", .flags = true},
+    {"yolo", det_read_yolo, det_write_yolo, "", "labels/a/1.txt", .yaml = true},
+    {"yolo.yaml", det_read_yolo, det_write_yolo, "", "data.yaml", .yaml = true},
+    {"csv", det_read_csv, det_write_csv, "a.csv", "a.csv", .flags = true},
+    {"cvat", det_read_cvat, det_write_cvat, "annotations.xml", "annotations.xml", .xml = true,
+     .flags = true},
 };
 
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
-static bool has_xml(void)
+/* What the readers of a format need is in this build. */
+static bool is_readable(const struct format *format)
 {
-    return strncmp(xml_about(), "no XML", 6) != 0;
+    return (!format->xml || strncmp(xml_about(), "no ", 3) != 0) &&
+           (!format->yaml || strncmp(yaml_about(), "no ", 3) != 0);
 }
 
 static det_status load(struct det_env *env, det_reader read, const char *path,
                        struct det_annotations *set, struct det_findings *findings)
 {
-    const struct det_read_settings settings = {.path = path, .split = "a", .findings = findings};
+    static struct det_files files; /* on disk: it holds nothing but listings of folders */
+    const struct det_read_settings settings = {
+        .path = path, .files = &files, .split = "a", .findings = findings};
     det_status status = det_annotations_init(env, set, NULL);
     if (status == DET_OK)
         status = read(env, &settings, set);
     if (status == DET_OK)
-        status = det_annotations_finish(env, set);
+        status = det_annotations_finish(env, set, findings);
     if (status == DET_OK)
         status = det_annotations_resolve(env, set, DET_EXIF_AUTO, NULL, findings);
+    det_files_close(env, &files);
     return status;
 }
 
@@ -121,7 +129,7 @@ static void every_format_gives_back_what_it_was_given(void **state)
         struct det_annotations set, back;
         struct det_findings findings = {0};
         struct det_write_counts counts = {0};
-        if (formats[f].xml && !has_xml())
+        if (!is_readable(&formats[f]))
             continue;
         test_env_init(&t);
         snprintf(path, sizeof path, "%s/a.tfrecord", folder);
@@ -182,7 +190,7 @@ static void damaged_files_are_survived(void **state)
         struct det_annotations set;
         struct det_write_counts counts = {0};
         size_t bytes = 0, bad = 0;
-        if (formats[f].xml && !has_xml())
+        if (!is_readable(&formats[f]))
             continue;
         test_env_init(&t);
         snprintf(path, sizeof path, "%s/a.tfrecord", folder);
@@ -385,19 +393,22 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     write_bad_records(&t.env, path);
     assert_ok(&t.env, det_label_map_parse(&t.env, "map", map_text, sizeof map_text - 1, &map));
     assert_ok(&t.env, det_annotations_init(&t.env, &set, &map));
-    const struct det_read_settings settings = {.path = path, .findings = &findings};
+    struct det_files files = {0};
+    const struct det_read_settings settings = {
+        .path = path, .files = &files, .findings = &findings};
     assert_ok(&t.env, det_read_tfrecord(&t.env, &settings, &set));
-    assert_ok(&t.env, det_annotations_finish(&t.env, &set));
+    assert_ok(&t.env, det_annotations_finish(&t.env, &set, &findings));
+    det_files_close(&t.env, &files);
     assert_ok(&t.env, det_annotations_resolve(&t.env, &set, DET_EXIF_AUTO, NULL, &findings));
     assert_ok(&t.env, det_annotations_check(&t.env, &set, &findings));
     size_t expected = 0;
     for (size_t i = 0; i < BAD_BOXES; i++) {
         const enum det_rule rule = bad_boxes[i].rule;
-        char object[32];
+        char object[48];
         if (rule == DET_RULE_COUNT)
             continue;
         assert_int_equal(findings.counts[rule], 1);
-        snprintf(object, sizeof object, "record 0: object %zu", i);
+        snprintf(object, sizeof object, "record 0 (a.jpg): object %zu", i);
         if (strstr(seen.text[rule], object) == NULL ||
             strstr(seen.text[rule], "bad.tfrecord") == NULL)
             fail_msg("%s: \"%s\" lacks \"%s\"", det_rule_name(rule), seen.text[rule], object);
@@ -416,7 +427,10 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_int_equal(repairs.sizes_corrected, 1);
     assert_int_equal(repairs.boxes_swapped, 1);
     assert_int_equal(repairs.boxes_clipped, 2);
-    assert_int_equal(repairs.boxes_dropped, 4); /* NaN, no area, twice, unknown class */
+    assert_int_equal(repairs.boxes_dropped, 2); /* NaN, no area */
+    assert_int_equal(repairs.boxes_repeated, 1);
+    assert_int_equal(repairs.boxes_unlisted, 1);
+    assert_int_equal(repairs.images_thinned, 1);
     assert_int_equal(repairs.classes_by_text, 1);
     char fixed[300];
     snprintf(fixed, sizeof fixed, "%s/fixed", folder);
@@ -425,7 +439,8 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_ok(&t.env, det_write_tfrecord(&t.env, &out, &set, &counts));
     det_annotations_free(&t.env, &set);
     struct det_findings after = {0};
-    assert_ok(&t.env, load(&t.env, det_read_tfrecord, fixed, &set, &after));
+    snprintf(path, sizeof path, "%s/fixed/bad.tfrecord", folder);
+    assert_ok(&t.env, load(&t.env, det_read_tfrecord, path, &set, &after));
     assert_ok(&t.env, det_annotations_check(&t.env, &set, &after));
     assert_int_equal(after.errors, 0);
     assert_int_equal(set.image_count, 2);
@@ -524,7 +539,8 @@ static void other_kinds_are_written(void **state)
         assert_int_equal(counts.encoded, record ? 2 : 0);
         if (!record)
             continue;
-        assert_ok(&t.env, load(&t.env, det_read_tfrecord, out, &back, &findings));
+        snprintf(path, sizeof path, "%s/out%d/a.tfrecord", folder, record);
+        assert_ok(&t.env, load(&t.env, det_read_tfrecord, path, &back, &findings));
         assert_int_equal(findings.errors + findings.warnings, 0);
         for (int i = 0; i < 2; i++) {
             assert_int_equal(back.images[i].kind, DET_IMAGE_PNG);
@@ -579,7 +595,8 @@ static void exif_rotation_is_baked_in(void **state)
         assert_ok(&t.env, det_write_tfrecord(&t.env, &settings, &set, &counts));
         assert_int_equal(counts.encoded, stored ? 0 : 1);
         struct det_findings none = {0};
-        assert_ok(&t.env, load(&t.env, det_read_tfrecord, out, &back, &none));
+        snprintf(path, sizeof path, "%s/out%d/a.tfrecord", folder, stored);
+        assert_ok(&t.env, load(&t.env, det_read_tfrecord, path, &back, &none));
         assert_int_equal(none.errors + none.warnings, 0); /* no rotation any more */
         assert_int_equal(back.images[0].width_px, stored ? 40 : 30);
         assert_near(back.objects[0].box[3], stored ? 15. / 40 : 15. / 30, 1e-6);
@@ -602,6 +619,7 @@ static void splits_are_even_and_keep_duplicates_together(void **state)
     enum { IMAGES = 200 };
     struct test_env t;
     struct det_annotations set[2];
+    struct det_findings findings = {0};
     static const char *const names[] = {"train", "val", "test"};
     static const double shares[] = {7, 2, 1};
     test_env_init(&t);
@@ -620,7 +638,7 @@ static void splits_are_even_and_keep_duplicates_together(void **state)
             if (i % 3 != 0)
                 assert_ok(&t.env, det_annotations_add_object(&t.env, &set[round], &object));
         }
-        assert_ok(&t.env, det_annotations_finish(&t.env, &set[round]));
+        assert_ok(&t.env, det_annotations_finish(&t.env, &set[round], &findings));
         const struct det_split_settings settings = {names, shares, 3, 5};
         assert_ok(&t.env, det_annotations_split(&t.env, &set[round], &settings));
     }
@@ -643,6 +661,32 @@ static void splits_are_even_and_keep_duplicates_together(void **state)
                  det_annotations_split(&t.env, &set[0], &wrong));
     det_annotations_free(&t.env, &set[0]);
     det_annotations_free(&t.env, &set[1]);
+    test_env_check(&t);
+}
+
+/* --- names --- */
+
+/* tf.Examples and label maps may hold any bytes. */
+static void classes_become_utf8(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_annotations set;
+    const char *names[] = {"cat", "caf\xe9"};
+    const struct det_label_map map = {.count = 2, .names = names};
+    int32_t index = -1;
+    test_env_init(&t);
+    assert_ok(&t.env, det_annotations_init(&t.env, &set, &map));
+    assert_string_equal(set.classes.paths[1], "caf%E9");
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe9", &index));
+    assert_int_equal(index, 1);
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe8", &index));
+    assert_int_equal(index, DET_CLASS_UNLISTED);
+    det_annotations_free(&t.env, &set);
+    assert_ok(&t.env, det_annotations_init(&t.env, &set, NULL));
+    assert_ok(&t.env, det_annotations_class(&t.env, &set, "caf\xe9", &index));
+    assert_string_equal(set.classes.paths[index], "caf%E9");
+    det_annotations_free(&t.env, &set);
     test_env_check(&t);
 }
 
@@ -724,26 +768,32 @@ static void mistakes_in_texts_are_named_by_line(void **state)
     static const struct lines csv[] = {
         {"class,\"filename\",xmin,ymin,xmax,ymax\n\"ca\"\"t\",a.jpg,1,2,3,4\n,a.jpg,,,,\n",
          DET_RULE_COUNT, NULL},
-        {"filename,class,xmin,ymin,xmax\n", DET_RULE_UNREADABLE,
-         "a.csv:1: there is no column `ymax`"},
-        {"", DET_RULE_UNREADABLE, "is empty"},
+        {"filename,class,xmin,ymin,xmax\n", DET_RULE_SOURCE, "a.csv:1: there is no column `ymax`"},
+        {"", DET_RULE_SOURCE, "is empty"},
         {"filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n\na.jpg,cat,1,2,3,four\n",
-         DET_RULE_UNREADABLE, "a.csv:4: ymax is `four`"},
+         DET_RULE_UNREADABLE, "a.csv:4 (a.jpg): ymax is `four`"},
+        {"filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\na.jpg,\"cat,1,2,3,4\n",
+         DET_RULE_UNREADABLE, "a.csv:3: a quote that never closes"},
+        {"image_id;class_name;x_min;y_min;x_max;y_max\na;cat;1;2;3;4\n", DET_RULE_COUNT, NULL},
+        {"a.jpg,1,2,3,4,cat\na.jpg,,,,,\n", DET_RULE_COUNT, NULL},
+        {"filename,class,xmin,ymin,xmax,ymax\na.jpg,caf\xe9,1,2,3,4\n", DET_RULE_SOURCE,
+         "a.csv:2: byte 0xe9 is no UTF-8"},
         {"filename,class,xmin,ymin,xmax,ymax\nb.jpg,cat,1,2,3,4\n", DET_RULE_IMAGE_MISSING,
          "image `b.jpg`"},
         {"filename,class,xmin,ymin,xmax,ymax\n../../../etc/passwd,cat,1,2,3,4\n",
          DET_RULE_IMAGE_MISSING, "passwd"},
         {"filename,class,xmin,ymin,xmax,ymax\na.jpg,,1,2,3,4\n", DET_RULE_CLASS_MISSING,
-         "a.csv:2: has no class"},
+         "a.csv:2 (a.jpg): has no class"},
     };
     static const struct lines yaml[] = {
         {"names: [cat, 'dog, big'] # two\ntrain: .\n", DET_RULE_COUNT, NULL},
         {"path: .\nnames:\n  0: cat\n  1: dog\nval: .\nnc: 2\n", DET_RULE_COUNT, NULL},
         {"names:\n- cat\n- dog\ntrain:\n- .\n", DET_RULE_COUNT, NULL},
-        {"names:\n  0: cat\n  2: dog\n", DET_RULE_UNREADABLE,
-         "a.yaml:3: name number 2, expected 1"},
-        {"names: [cat\n", DET_RULE_UNREADABLE, "a.yaml:1: no `]`"},
-        {"train: .\n", DET_RULE_UNREADABLE, "no `names:`"},
+        {"names: ['cat',\n  \"d\\u00f6g\"]\ntrain: # none yet\n  - .\ndownload: |\n  a: b\n",
+         DET_RULE_COUNT, NULL},
+        {"names:\n  0: cat\n  2: dog\n", DET_RULE_SOURCE, "a.yaml:3: name number 2, expected 1"},
+        {"names: [cat\n", DET_RULE_SOURCE, "a.yaml:2: while parsing a flow sequence"},
+        {"train: .\n", DET_RULE_SOURCE, "no `names:`"},
         {"names: [cat]\ntrain: nowhere\n", DET_RULE_NO_INPUT, "nowhere"},
     };
     static const struct lines coco[] = {
@@ -757,7 +807,7 @@ static void mistakes_in_texts_are_named_by_line(void **state)
          "\"annotations\": [{\"id\": 3, \"image_id\": 1, \"category_id\": 8, \"bbox\": [1, 2, 3, "
          "4]}]}",
          DET_RULE_CLASS_UNKNOWN, "no category 8"},
-        {"[]", DET_RULE_UNREADABLE, "a.json"},
+        {"[]", DET_RULE_SOURCE, "a.json"},
     };
     static const struct lines voc[] = {
         {"<annotation><filename>a.jpg</filename><object><name>cat</name><bndbox><xmin>1</"
@@ -774,6 +824,15 @@ static void mistakes_in_texts_are_named_by_line(void **state)
         {"<!DOCTYPE a [<!ENTITY x \"boom\">]><annotation>&x;</annotation>", DET_RULE_UNREADABLE,
          "entity `x`"},
         {"<annotations/>", DET_RULE_UNREADABLE, "--from cvat-xml"},
+        {"<?xml version='1.0' "
+         "encoding='gb2312'?><annotation><filename>a.jpg</filename><object><name>"
+         "\xc3\xa8</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+         "</object></annotation>",
+         DET_RULE_COUNT, NULL},
+        {"<annotation><filename>\xc3(.jpg</filename></annotation>", DET_RULE_UNREADABLE,
+         "a.xml:1: byte 0xc3 is no UTF-8"},
+        {"<?xml version='1.0' encoding='klingon'?><annotation>\xff</annotation>",
+         DET_RULE_UNREADABLE, "the encoding `klingon` is not known"},
     };
     static const struct lines cvat[] = {
         {"<annotations><image id='0' name='a.jpg' width='40' height='30'><box label='cat' xtl='1' "
@@ -783,23 +842,26 @@ static void mistakes_in_texts_are_named_by_line(void **state)
         {"<annotations>\n<image id='0' name='a.jpg' width='40' height='30'>\n<box label='cat' "
          "xtl='1' ytl='2' "
          "xbr='9'/></image></annotations>",
-         DET_RULE_UNREADABLE, "a.xml:3: ybr is `(missing)`"},
+         DET_RULE_UNREADABLE, "a.xml:3: image `a.jpg`: ybr is `(missing)`"},
         {"<annotations><image id='0' name='a.jpg' width='40' height='30'><polygon label='cat' "
          "points='1,2;9,2;5,8'/></image></annotations>",
          DET_RULE_SHAPE_BOXED, "<polygon>"},
         {"<annotations><image id='0' name='a.jpg' width='40' height='30'><points label='cat' "
          "points='1,2'/></image></annotations>",
          DET_RULE_SHAPE_SKIPPED, "<points>"},
-        {"<annotations><track/></annotations>", DET_RULE_UNREADABLE, "CVAT for video"},
+        {"<annotations><track task_id='1'/><track task_id='2'/></annotations>", DET_RULE_SOURCE,
+         "tracks of task 1 and of task 2"},
+        {"<annotation/>", DET_RULE_SOURCE, "--from voc"},
     };
 #define EXPECT(reader, name, list)                              \
     for (size_t i = 0; i < sizeof(list) / sizeof(list)[0]; i++) \
         expect_finding(reader, name, &(list)[i]);
     EXPECT(det_read_yolo, "a.txt", yolo)
     EXPECT(det_read_csv, "a.csv", csv)
-    EXPECT(det_read_yolo, "a.yaml", yaml)
+    if (strncmp(yaml_about(), "no ", 3) != 0)
+        EXPECT(det_read_yolo, "a.yaml", yaml)
     EXPECT(det_read_coco, "a.json", coco)
-    if (!has_xml()) {
+    if (strncmp(xml_about(), "no ", 3) == 0) {
         print_message("skipped: XML (built without expat)\n");
         return;
     }
@@ -850,6 +912,7 @@ int test_convert(void)
         cmocka_unit_test(exif_rotation_is_baked_in),
         cmocka_unit_test(other_kinds_are_written),
         cmocka_unit_test(splits_are_even_and_keep_duplicates_together),
+        cmocka_unit_test(classes_become_utf8),
         cmocka_unit_test(numbers_are_read_without_a_locale),
         cmocka_unit_test(mistakes_in_texts_are_named_by_line),
         cmocka_unit_test(statistics_count),

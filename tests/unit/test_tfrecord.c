@@ -340,6 +340,45 @@ static void messages_name_record_and_byte(void **state)
     close_folder(&f);
 }
 
+/* From memory and from disk: cut anywhere, the whole records before are there, each with its own
+ * bytes. */
+static void records_before_damage_are_read(void **state)
+{
+    (void)state;
+    static const size_t starts[] = {0, 16, 39, 69, 106};
+    struct folder f;
+    open_folder(&f);
+    struct det_env *env = &f.t.env;
+    struct det_record_set set;
+    struct det_file_map map;
+    assert_ok(env, write_records(env, in(&f, "a[1]"), 0, 4));
+    assert_ok(env, det_file_map_open(env, in(&f, "a[1]"), &map));
+    for (size_t cut = 0; cut <= map.bytes; cut++) {
+        const struct det_file_map part = {.data = map.data, .bytes = cut};
+        size_t whole = 0;
+        while (whole < 4 && starts[whole + 1] <= cut)
+            whole++;
+        save(in(&f, "cut"), map.data, cut);
+        for (int lent = 0; lent < 2; lent++) {
+            det_status damage = DET_OK;
+            const det_status status =
+                det_record_set_open_file(env, in(&f, "cut"), lent ? &part : NULL, &set, &damage);
+            assert_int_equal(status == DET_OK, whole > 0);
+            assert_int_equal(damage == DET_OK, whole == 0 || starts[whole] == cut);
+            assert_int_equal(set.record_count, whole);
+            for (size_t i = 0; i < whole; i++)
+                check_record(env, &set, i, (int)i);
+            det_record_set_close(env, &set);
+        }
+    }
+    det_file_map_close(&map);
+    /* A file that is called so is meant, whatever the brackets say. */
+    assert_ok(env, open_one(env, in(&f, "a[1]"), &set));
+    assert_int_equal(set.record_count, 4);
+    det_record_set_close(env, &set);
+    close_folder(&f);
+}
+
 /* Each byte flipped, each length: only errors, or the undamaged records before the damage. */
 static void damage_is_always_found(void **state)
 {
@@ -456,6 +495,7 @@ int test_tfrecord(void)
         cmocka_unit_test(growth_is_limited),
         cmocka_unit_test(magic_in_a_length_is_no_magic),
         cmocka_unit_test(messages_name_record_and_byte),
+        cmocka_unit_test(records_before_damage_are_read),
         cmocka_unit_test(damage_is_always_found),
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(failed_write_keeps_the_old_file),

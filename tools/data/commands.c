@@ -32,6 +32,8 @@ static det_status repair(struct data_job *job)
         const char *what;
     } rows[] = {
         {r.images_dropped, "images dropped (missing, damaged or there twice)"},
+        {r.images_emptied, "images dropped whose boxes all had faults"},
+        {r.images_thinned, "images kept that lost some of their boxes by faults"},
         {r.images_turned, "images turned upright (EXIF)"},
         {r.tags_removed, "EXIF rotations taken off that the boxes ignore"},
         {r.sizes_corrected, "sizes corrected"},
@@ -39,7 +41,9 @@ static det_status repair(struct data_job *job)
         {r.boxes_swapped, "boxes with min and max exchanged"},
         {r.boxes_clipped, "boxes clipped to the image"},
         {r.boxes_dropped,
-         "boxes dropped (not finite, no area, outside, no known class, there twice)"},
+         "boxes dropped (not readable, not finite, no area, outside, without a class)"},
+        {r.boxes_repeated, "boxes dropped that were there twice"},
+        {r.boxes_unlisted, "boxes dropped of classes that the label map lacks"},
         {r.classes_by_text, "class numbers made to agree with their names"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -49,6 +53,19 @@ static det_status repair(struct data_job *job)
 }
 
 /* --- splits --- */
+
+det_status data_check_split(struct data_job *job, const char *option, const char *name)
+{
+    char *safe = NULL;
+    DET_TRY_RETURN(det_safe_name(job->env, name, &safe));
+    const bool is_safe = strcmp(safe, name) == 0;
+    det_free(job->env, &safe);
+    return is_safe
+               ? DET_OK
+               : det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                          "%s: `%s` is no name of a file, which the split's would become part of",
+                          option, name);
+}
 
 det_status data_split(struct data_job *job, const char *text)
 {
@@ -73,6 +90,7 @@ det_status data_split(struct data_job *job, const char *text)
         *equals = '\0';
         names[settings.count] = det_trimmed(part);
         shares[settings.count++] = share;
+        DET_TRY(data_check_split(job, "--split", names[settings.count - 1]));
     }
     DET_TRY(det_annotations_split(env, &job->set, &settings));
 fail:
@@ -88,8 +106,43 @@ static void summarise(struct data_job *job)
         if (job->findings.counts[rule] > 0)
             tool_log(&job->tool, DET_LOG_INFO, "%8zu %s %s", job->findings.counts[rule],
                      det_rule_name((enum det_rule)rule),
-                     det_rule_severity((enum det_rule)rule) == DET_SEVERITY_ERROR ? "(error)"
+                     det_rule_severity((enum det_rule)rule) >= DET_SEVERITY_ERROR ? "(error)"
                                                                                   : "(warning)");
+}
+
+/* What no repair mends, and what is left of a set that is about to be written. */
+static det_status check_rest(struct data_job *job)
+{
+    size_t images = 0;
+    if (job->findings.fatal > 0)
+        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                        "nothing was written: --fix repairs entries, not what was not read");
+    for (size_t i = 0; i < job->set.image_count; i++)
+        images += !job->set.images[i].broken;
+    if (images == 0)
+        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                        "nothing was written: no image is left");
+    if (job->set.object_count == 0 && !job->arguments.allow_no_boxes)
+        return det_fail(
+            job->env, DET_STATUS_INVALID_ARGUMENT,
+            "nothing was written: %zu images are left and not one box: --allow_no_boxes "
+            "writes them all the same",
+            images);
+    if (job->set.classes.count == 0)
+        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                        "nothing was written: there is no class: give a --label_map");
+    return DET_OK;
+}
+
+static size_t count_bad(const struct data_job *job)
+{
+    const struct det_findings *findings = &job->findings;
+    if (!job->arguments.strict)
+        return findings->errors;
+    /* A leak between the old splits is mended by dealing out anew. */
+    const bool deals = job->arguments.split != NULL;
+    return findings->errors + findings->warnings -
+           (deals ? findings->counts[DET_RULE_SPLIT_LEAK] : 0);
 }
 
 int data_convert(struct data_job *job)
@@ -100,17 +153,18 @@ int data_convert(struct data_job *job)
         status = det_annotations_check(job->env, &job->set, &job->findings);
     if (status != DET_OK)
         return failed(job, status);
-    /* A leak between the old splits is mended by dealing out anew. */
-    const size_t leaks = a->split != NULL ? job->findings.counts[DET_RULE_SPLIT_LEAK] : 0;
-    if (job->findings.errors > leaks && !a->fix) {
+    const size_t bad = count_bad(job);
+    if (bad > 0 && !a->fix) {
         summarise(job);
         return tool_error(
             &job->tool,
-            "%zu error%s: nothing was written; --fix repairs what can be and drops the rest",
-            job->findings.errors, job->findings.errors == 1 ? "" : "s");
+            "%zu error%s: nothing was written; --fix repairs what can be and drops the rest", bad,
+            bad == 1 ? "" : "s");
     }
     if (a->fix)
         status = repair(job);
+    if (status == DET_OK)
+        status = check_rest(job);
     if (status == DET_OK && a->split != NULL)
         status = data_split(job, a->split);
     if (status == DET_OK)
@@ -147,13 +201,23 @@ int data_check(struct data_job *job)
     if (status == DET_OK && a->fix)
         status = repair(job);
     if (status == DET_OK && a->fix)
+        status = check_rest(job);
+    if (status == DET_OK && a->fix)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     if (status != DET_OK)
         return failed(job, status);
     console_print("%zu errors, %zu warnings in %zu images with %zu boxes\n", job->findings.errors,
                   job->findings.warnings, job->set.image_count, job->set.object_count);
-    const size_t bad = job->findings.errors + (a->strict ? job->findings.warnings : 0);
-    return bad > 0 && !a->fix ? TOOL_EXIT_ERROR : 0;
+    return count_bad(job) > 0 && !a->fix ? TOOL_EXIT_ERROR : 0;
+}
+
+/* Figures and pictures of nothing are none. */
+static det_status need_images(struct data_job *job)
+{
+    for (size_t i = 0; i < job->set.image_count; i++)
+        if (!job->set.images[i].broken)
+            return DET_OK;
+    return det_fail(job->env, DET_STATUS_NOT_FOUND, "no image was read");
 }
 
 int data_stats(struct data_job *job)
@@ -162,6 +226,7 @@ int data_stats(struct data_job *job)
     struct det_text text = {0};
     det_status status = DET_OK;
     DET_TRY(data_read(job));
+    DET_TRY(need_images(job));
     DET_TRY(det_annotations_stats(job->env, &job->set, &stats));
     DET_TRY(det_set_stats_table(job->env, &job->set, &stats, &text));
     console_print_text(text.data);
@@ -191,6 +256,7 @@ int data_show(struct data_job *job)
     DET_TRY(tool_writes(&job->tool, "--output", a->output));
     DET_TRY(data_read(job));
     DET_TRY(data_announce_images(job));
+    DET_TRY(need_images(job));
     if (a->augmented)
         DET_TRY(det_augment_from_config(job->env, job->config, &augmentations,
                                         &settings.augmentation_count));

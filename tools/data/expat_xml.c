@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "convert/encoding.h"
 #include "data/xml.h"
 
 struct parsing {
@@ -94,36 +95,99 @@ static void XMLCALL on_entity(void *user, const XML_Char *name, int is_parameter
                      place_of(p).line, name));
 }
 
-det_status xml_parse(struct det_env *env, const char *name, const void *data, size_t bytes,
-                     const struct xml_handlers *handlers)
+/* --- encodings --- */
+
+/* What the declaration <?xml ... encoding="X"?> says; false: nothing. A name that does not fit is
+ * none. */
+static bool declared_encoding(const char *data, size_t bytes, char encoding[40])
 {
-    struct parsing p = {.env = env, .name = name, .handlers = handlers};
-    p.parser = XML_ParserCreate(NULL);
-    if (p.parser == NULL)
-        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory for the XML parser", name);
-    XML_SetUserData(p.parser, &p);
-    XML_SetElementHandler(p.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(p.parser, on_text);
-    XML_SetEntityDeclHandler(p.parser, on_entity);
-    const char *at = data;
+    char head[256];
+    const size_t length = bytes < sizeof head - 1 ? bytes : sizeof head - 1;
+    memcpy(head, data, length);
+    head[length] = '\0';
+    const char *start = strncmp(head, "\xef\xbb\xbf", 3) == 0 ? head + 3 : head;
+    char *end = strstr(head, "?>");
+    if (strncmp(start, "<?xml", 5) != 0 || end == NULL)
+        return false;
+    *end = '\0';
+    const char *at = strstr(start, "encoding");
+    if (at == NULL)
+        return false;
+    at += strlen("encoding");
+    at += strspn(at, " \t\r\n=");
+    const char quote = *at;
+    const size_t name = quote == '"' || quote == '\'' ? strcspn(at + 1, "\"'") : 0;
+    if (name == 0 || name >= 40 || at[1 + name] != quote)
+        return false;
+    memcpy(encoding, at + 1, name);
+    encoding[name] = '\0';
+    return true;
+}
+
+/* The text as UTF-8: of the encoding that the file declares; where its bytes are not of that, of
+ * `encoding` or UTF-8. */
+static det_status decode(struct det_env *env, const char *name, const void *data, size_t bytes,
+                         const char *encoding, struct det_text *text)
+{
+    char declared[40], message[DET_ERROR_BYTES];
+    if (!declared_encoding(data, bytes, declared))
+        return det_decode_text(env, name, data, bytes, encoding, text);
+    det_status status = det_decode_text(env, name, data, bytes, declared, text);
+    if (status != DET_STATUS_PARSE)
+        return status;
+    memcpy(message, env->error, sizeof message);
+    text->length = 0;
+    const det_status again = det_decode_text(env, name, data, bytes, encoding, text);
+    if (again == DET_OK)
+        det_log(env, DET_LOG_WARNING, "%s: says that it is %s and is not: read as %s", name,
+                declared, encoding != NULL ? encoding : "UTF-8");
+    if (again == DET_OK || again == DET_STATUS_OUT_OF_MEMORY)
+        return again;
+    return det_fail(env, status, "%s", message);
+}
+
+/* --- parsing --- */
+
+static det_status parse(struct parsing *p, const char *data, size_t bytes)
+{
     enum XML_Status parsed = XML_STATUS_OK;
     size_t left = bytes;
     do { /* expat counts in int */
         const size_t part = left > (1u << 26) ? 1u << 26 : left;
         left -= part;
-        parsed = XML_Parse(p.parser, at, (int)part, left == 0);
-        at += part;
+        parsed = XML_Parse(p->parser, data, (int)part, left == 0);
+        data += part;
     } while (parsed == XML_STATUS_OK && left > 0);
-    if (parsed != XML_STATUS_OK && p.status == DET_OK) {
-        const enum XML_Error error = XML_GetErrorCode(p.parser);
-        p.status = det_fail(
-            env, error == XML_ERROR_NO_MEMORY ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_PARSE,
-            "%s:%u: %s", name, place_of(&p).line, XML_ErrorString(error));
+    if (parsed != XML_STATUS_OK && p->status == DET_OK) {
+        const enum XML_Error error = XML_GetErrorCode(p->parser);
+        p->status = det_fail(
+            p->env, error == XML_ERROR_NO_MEMORY ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_PARSE,
+            "%s:%u: %s", p->name, place_of(p).line, XML_ErrorString(error));
     }
+    return p->status;
+}
+
+det_status xml_parse(struct det_env *env, const char *name, const void *data, size_t bytes,
+                     const char *encoding, const struct xml_handlers *handlers)
+{
+    struct parsing p = {.env = env, .name = name, .handlers = handlers};
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(decode(env, name, data, bytes, encoding, &text));
+    p.parser = XML_ParserCreate("UTF-8"); /* whatever the file declares */
+    if (p.parser == NULL)
+        DET_TRY(det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory for the XML parser", name));
+    XML_SetUserData(p.parser, &p);
+    XML_SetElementHandler(p.parser, on_start, on_end);
+    XML_SetCharacterDataHandler(p.parser, on_text);
+    XML_SetEntityDeclHandler(p.parser, on_entity);
+    DET_TRY(parse(&p, text.data, text.length));
+fail:
     for (int i = 0; i <= XML_MOST_DEPTH; i++)
         det_text_free(env, &p.texts[i]);
     XML_ParserFree(p.parser);
-    return p.status;
+    det_text_free(env, &text);
+    return status;
 }
 
 const char *xml_about(void)

@@ -1,10 +1,17 @@
+/* read_cvat.c: CVAT's XML. "For images" lists every image with its shapes; "for video" lists
+ * tracks, whose shapes name their frame: the image of frame 12 is frame_000012 with some extension,
+ * as CVAT exports it. Frames without a shape are images without boxes, where their files are
+ * there. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/cvat_shape.h"
+#include "data/image.h"
+#include "data/readers.h"
 #include "data/xml.h"
-#include "data/xml_readers.h"
 
 struct reading {
     struct det_env *env;
@@ -12,27 +19,38 @@ struct reading {
     struct det_annotations *set;
     const char *path; /* annotations.xml */
     char *base;
-    size_t image;
+    size_t image, first_image;
     bool in_image;
     struct det_labelled_object object; /* the shape that is open */
     bool in_shape;
     char attribute[32]; /* name of the open <attribute> */
     char *label_name;   /* of the open <label> */
     bool label_has_boxes;
+    /* for video */
+    char *track_label;        /* of the open <track> */
+    char *task;               /* its task_id, the same for all */
+    struct det_id_map frames; /* number -> image */
+    bool has_tracks;
+    int32_t original[2]; /* width and height */
 };
 
-static det_status bad(struct reading *r, const struct xml_place *place, const char *name,
-                      const char *value)
+static int32_t size_of(double value)
 {
-    return det_fail(r->env, DET_STATUS_PARSE, "%s:%u: %s is `%.60s`, expected a number", r->path,
-                    place->line, name, value != NULL ? value : "(missing)");
+    return value >= 1 && value <= 65500 ? (int32_t)value : 0;
 }
 
-static det_status number(struct reading *r, const struct xml_place *place,
-                         const char *const *attributes, const char *name, double *value)
+/* --- images --- */
+
+/* A size that is none is told; the pixels say it too. */
+static int32_t read_size(struct reading *r, const struct xml_place *place,
+                         const char *const *attributes, const char *name)
 {
     const char *text = xml_attribute(attributes, name);
-    return text != NULL && det_parse_coordinate(text, value) ? DET_OK : bad(r, place, name, text);
+    double value = 0;
+    if (text != NULL && !det_parse_coordinate(text, &value))
+        det_finding(r->settings->findings, DET_RULE_UNREADABLE,
+                    "%s:%u: %s is `%.60s`, expected a number", r->path, place->line, name, text);
+    return size_of(value);
 }
 
 static det_status start_image(struct reading *r, const struct xml_place *place,
@@ -41,125 +59,65 @@ static det_status start_image(struct reading *r, const struct xml_place *place,
     const char *name = xml_attribute(attributes, "name"),
                *subset = xml_attribute(attributes, "subset");
     const char *split = subset != NULL && subset[0] != '\0' ? subset : "data";
-    double width = 0, height = 0;
     char where[600];
     snprintf(where, sizeof where, "%.300s:%u: image `%.200s`", r->path, place->line,
              name != NULL ? name : "");
-    DET_TRY_RETURN(number(r, place, attributes, "width", &width));
-    DET_TRY_RETURN(number(r, place, attributes, "height", &height));
     DET_TRY_RETURN(det_annotations_add_image(r->env, r->set, where, name, true, &r->image));
     struct det_labelled_image *image = &r->set->images[r->image];
-    image->width_px = width >= 1 && width <= 65500 ? (int32_t)width : 0;
-    image->height_px = height >= 1 && height <= 65500 ? (int32_t)height : 0;
+    image->width_px = read_size(r, place, attributes, "width");
+    image->height_px = read_size(r, place, attributes, "height");
     r->in_image = true;
     DET_TRY_RETURN(det_set_split(r->env, r->settings, r->set, r->image, split));
     return det_find_image(r->env, r->settings, r->base, split, &r->set->images[r->image]);
 }
 
-static void include(double box[4], double x, double y)
+static det_status add_frame(struct reading *r, int64_t frame, size_t *index)
 {
-    box[0] = fmin(box[0], y);
-    box[1] = fmin(box[1], x);
-    box[2] = fmax(box[2], y);
-    box[3] = fmax(box[3], x);
+    char where[600], name[32];
+    snprintf(name, sizeof name, "frame_%06lld", (long long)frame);
+    snprintf(where, sizeof where, "%.500s: %s", r->path, name);
+    DET_TRY_RETURN(det_annotations_add_image(r->env, r->set, where, name, true, index));
+    r->set->images[*index].width_px = r->original[0];
+    r->set->images[*index].height_px = r->original[1];
+    DET_TRY_RETURN(det_id_map_add(r->env, &r->frames, frame, (uint32_t)*index));
+    DET_TRY_RETURN(det_set_split(r->env, r->settings, r->set, *index, "data"));
+    return det_find_image(r->env, r->settings, r->base, NULL, &r->set->images[*index]);
 }
 
-/* A box turned by `degrees` about its middle: what stands upright around it. */
-static void turn(double box[4], double degrees)
+/* --- shapes --- */
+
+static void tell_fault(struct reading *r, const struct xml_place *place,
+                       const struct cvat_fault *fault)
 {
-    const double angle = degrees * 3.14159265358979323846 / 180, c = cos(angle), s = sin(angle);
-    const double cy = (box[0] + box[2]) / 2, cx = (box[1] + box[3]) / 2;
-    const double h = (box[2] - box[0]) / 2, w = (box[3] - box[1]) / 2;
-    const double half_w = fabs(w * c) + fabs(h * s), half_h = fabs(w * s) + fabs(h * c);
-    box[0] = cy - half_h;
-    box[1] = cx - half_w;
-    box[2] = cy + half_h;
-    box[3] = cx + half_w;
+    const char *name = r->set->images[r->image].name;
+    det_lose_object(r->set, r->image);
+    det_finding(r->settings->findings, DET_RULE_UNREADABLE,
+                "%s:%u: image `%.200s`: %s is `%s`, expected a number", r->path, place->line,
+                name != NULL ? name : "", fault->attribute, fault->value);
 }
 
-/* "1.5,2;3,4;..." */
-static det_status outline(struct reading *r, const struct xml_place *place, const char *points,
-                          double box[4])
+/* A shape of the image r->image. */
+static det_status start_shape(struct reading *r, const struct xml_place *place, const char *element,
+                              const char *const *attributes, const char *label)
 {
-    box[0] = box[1] = INFINITY;
-    box[2] = box[3] = -INFINITY;
-    while (points != NULL && *points != '\0') {
-        char pair[96];
-        const size_t length = strcspn(points, ";");
-        double x = 0, y = 0;
-        snprintf(pair, sizeof pair, "%.*s", length < 95 ? (int)length : 95, points);
-        char *comma = strchr(pair, ',');
-        if (comma == NULL)
-            return bad(r, place, "points", pair);
-        *comma = '\0';
-        if (!det_parse_coordinate(pair, &x) || !det_parse_coordinate(comma + 1, &y))
-            return bad(r, place, "points", pair);
-        include(box, x, y);
-        points += length + (points[length] == ';');
-    }
-    return isfinite(box[0]) ? DET_OK : bad(r, place, "points", "");
-}
-
-static det_status shape_box(struct reading *r, const struct xml_place *place, const char *kind,
-                            const char *const *attributes, bool *as_it_is)
-{
-    double *box = r->object.box, rotation = 0, a = 0, b = 0;
-    const char *text = xml_attribute(attributes, "rotation");
-    if (text != NULL && !det_parse_coordinate(text, &rotation))
-        return bad(r, place, "rotation", text);
-    *as_it_is = strcmp(kind, "box") == 0 && rotation == 0;
-    if (strcmp(kind, "box") == 0) {
-        DET_TRY_RETURN(number(r, place, attributes, "ytl", &box[0]));
-        DET_TRY_RETURN(number(r, place, attributes, "xtl", &box[1]));
-        DET_TRY_RETURN(number(r, place, attributes, "ybr", &box[2]));
-        DET_TRY_RETURN(number(r, place, attributes, "xbr", &box[3]));
-    } else if (strcmp(kind, "polygon") == 0) {
-        DET_TRY_RETURN(outline(r, place, xml_attribute(attributes, "points"), box));
-    } else if (strcmp(kind, "mask") == 0) {
-        DET_TRY_RETURN(number(r, place, attributes, "top", &box[0]));
-        DET_TRY_RETURN(number(r, place, attributes, "left", &box[1]));
-        DET_TRY_RETURN(number(r, place, attributes, "height", &a));
-        DET_TRY_RETURN(number(r, place, attributes, "width", &b));
-        box[2] = box[0] + a;
-        box[3] = box[1] + b;
-    } else { /* ellipse */
-        double cx = 0, cy = 0;
-        DET_TRY_RETURN(number(r, place, attributes, "cx", &cx));
-        DET_TRY_RETURN(number(r, place, attributes, "cy", &cy));
-        DET_TRY_RETURN(number(r, place, attributes, "rx", &a));
-        DET_TRY_RETURN(number(r, place, attributes, "ry", &b));
-        box[0] = cy - b;
-        box[1] = cx - a;
-        box[2] = cy + b;
-        box[3] = cx + a;
-    }
-    if (rotation != 0)
-        turn(box, rotation);
-    return DET_OK;
-}
-
-static det_status start_shape(struct reading *r, const struct xml_place *place, const char *kind,
-                              const char *const *attributes)
-{
-    static const char *const boxed[] = {"box", "polygon", "mask", "ellipse"};
+    struct cvat_fault fault = {0};
     char where[600];
-    bool known = false, as_it_is = false;
-    if (strcmp(kind, "tag") == 0)
-        return DET_OK;
-    for (size_t i = 0; i < sizeof boxed / sizeof boxed[0]; i++)
-        known |= strcmp(kind, boxed[i]) == 0;
-    if (!known) {
+    bool as_it_is = false;
+    const enum cvat_kind kind = cvat_kind_of(element);
+    if (kind == CVAT_POINTS)
         det_finding(r->settings->findings, DET_RULE_SHAPE_SKIPPED,
-                    "%s:%u: <%.40s> has no box: left out", r->path, place->line, kind);
+                    "%s:%u: <%.40s> has no box: left out", r->path, place->line, element);
+    if (kind != CVAT_BOXED)
         return DET_OK;
-    }
     r->object = det_annotations_object(r->image);
     r->object.line = place->line;
-    DET_TRY_RETURN(shape_box(r, place, kind, attributes, &as_it_is));
+    if (!cvat_shape_box(element, attributes, r->object.box, &as_it_is, &fault)) {
+        tell_fault(r, place, &fault);
+        return DET_OK;
+    }
     if (!as_it_is)
         det_finding(r->settings->findings, DET_RULE_SHAPE_BOXED,
-                    "%s:%u: <%s>: its bounding box is taken", r->path, place->line, kind);
-    const char *label = xml_attribute(attributes, "label");
+                    "%s:%u: <%s>: its bounding box is taken", r->path, place->line, element);
     snprintf(where, sizeof where, "%.500s:%u", r->path, place->line);
     DET_TRY_RETURN(det_find_class(r->env, r->settings, r->set, where, label != NULL ? label : "",
                                   &r->object.class_index));
@@ -167,54 +125,45 @@ static det_status start_shape(struct reading *r, const struct xml_place *place, 
     return DET_OK;
 }
 
-static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
+static det_status start_track(struct reading *r, const struct xml_place *place,
+                              const char *const *attributes)
 {
-    struct reading *r = user;
-    const char *path = place->path, *last = strrchr(path, '/');
-    if (last == NULL)
-        return strcmp(path, "annotations") == 0
-                   ? DET_OK
-                   : det_fail(r->env, DET_STATUS_PARSE,
-                              "%s:%u: the root element is <%.60s>, expected <annotations>: no "
-                              "\"CVAT for images\" "
-                              "file%s",
-                              r->path, place->line, path,
-                              strcmp(path, "annotation") == 0 ? " but Pascal VOC's: --from voc"
-                                                              : "");
-    if (strcmp(path, "annotations/track") == 0)
-        return det_fail(r->env, DET_STATUS_PARSE,
-                        "%s:%u: <track>: this is \"CVAT for video\": export the task as \"CVAT for "
-                        "images 1.1\"",
-                        r->path, place->line);
-    if (strcmp(path, "annotations/image") == 0)
-        return start_image(r, place, attributes);
-    if (r->in_image && r->in_shape && strcmp(last, "/attribute") == 0) {
-        const char *name = xml_attribute(attributes, "name");
-        snprintf(r->attribute, sizeof r->attribute, "%.31s", name != NULL ? name : "");
+    const char *label = xml_attribute(attributes, "label"),
+               *task = xml_attribute(attributes, "task_id");
+    r->has_tracks = true;
+    if (task != NULL && r->task != NULL && strcmp(task, r->task) != 0)
+        return det_fail(
+            r->env, DET_STATUS_PARSE,
+            "%s:%u: tracks of task %.40s and of task %.40s: which frame is meant cannot "
+            "be told: export each task for itself, or as \"CVAT for images 1.1\"",
+            r->path, place->line, r->task, task);
+    if (task != NULL && r->task == NULL)
+        DET_TRY_RETURN(det_strdup(r->env, &r->task, task));
+    det_free(r->env, &r->track_label);
+    return det_strdup(r->env, &r->track_label, label != NULL ? label : "");
+}
+
+static det_status start_track_shape(struct reading *r, const struct xml_place *place,
+                                    const char *element, const char *const *attributes)
+{
+    const char *text = xml_attribute(attributes, "frame"),
+               *outside = xml_attribute(attributes, "outside");
+    double frame = 0;
+    uint32_t found = 0;
+    if (outside != NULL && strcmp(outside, "1") == 0)
+        return DET_OK; /* the object is not to be seen */
+    if (text == NULL || !det_parse_coordinate(text, &frame) || !(frame >= 0 && frame <= 1e9) ||
+        frame != floor(frame)) {
+        det_finding(r->settings->findings, DET_RULE_UNREADABLE,
+                    "%s:%u: frame is `%.60s`, expected a number", r->path, place->line,
+                    text != NULL ? text : "(missing)");
         return DET_OK;
     }
-    if (strncmp(path, "annotations/image/", 18) == 0 && strchr(path + 18, '/') == NULL)
-        return start_shape(r, place, path + 18, attributes);
-    if (strcmp(last, "/label") == 0)
-        r->label_has_boxes = true;
-    return DET_OK;
-}
-
-static det_status end_label(struct reading *r)
-{
-    int32_t index = -1;
-    det_status status = DET_OK;
-    /* A map that lacks one of CVAT's labels is told when an object has it. */
-    if (r->label_name != NULL && r->label_has_boxes)
-        status = det_annotations_class(r->env, r->set, r->label_name, &index);
-    det_free(r->env, &r->label_name);
-    return status;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
+    if (det_id_map_find(&r->frames, (int64_t)frame, &found))
+        r->image = found;
+    else
+        DET_TRY_RETURN(add_frame(r, (int64_t)frame, &r->image));
+    return start_shape(r, place, element, attributes, r->track_label);
 }
 
 static void set_flag(struct reading *r, const char *text)
@@ -231,22 +180,68 @@ static void set_flag(struct reading *r, const char *text)
         r->object.truncated = is;
 }
 
-static det_status on_end(void *user, const struct xml_place *place, const char *text)
+/* --- elements --- */
+
+/* What an element right in an image or a track is called; NULL: it is elsewhere. */
+static const char *shape_element(const char *path)
+{
+    static const char *const parents[] = {"annotations/image/", "annotations/track/"};
+    for (size_t i = 0; i < 2; i++)
+        if (strncmp(path, parents[i], 18) == 0 && strchr(path + 18, '/') == NULL)
+            return path + 18;
+    return NULL;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
 {
     struct reading *r = user;
-    const char *path = place->path;
-    if (strncmp(path, "annotations/image", 17) == 0) {
-        if (r->in_shape && ends_with(path, "/attribute")) {
-            set_flag(r, text);
-        } else if (r->in_shape && strncmp(path, "annotations/image/", 18) == 0 &&
-                   strchr(path + 18, '/') == NULL) {
-            r->in_shape = false;
-            return det_annotations_add_object(r->env, r->set, &r->object);
-        } else if (path[17] == '\0') {
-            r->in_image = false;
-        }
-        return DET_OK;
+    const char *path = place->path, *element = shape_element(path);
+    if (strchr(path, '/') == NULL)
+        return strcmp(path, "annotations") == 0
+                   ? DET_OK
+                   : det_fail(r->env, DET_STATUS_PARSE,
+                              "%s:%u: the root element is <%.60s>, expected <annotations>: no CVAT "
+                              "file%s",
+                              r->path, place->line, path,
+                              strcmp(path, "annotation") == 0 ? " but Pascal VOC's: --from voc"
+                                                              : "");
+    if (strcmp(path, "annotations/track") == 0)
+        return start_track(r, place, attributes);
+    if (strcmp(path, "annotations/image") == 0)
+        return start_image(r, place, attributes);
+    if (element != NULL && r->in_image)
+        return start_shape(r, place, element, attributes, xml_attribute(attributes, "label"));
+    if (element != NULL)
+        return start_track_shape(r, place, element, attributes);
+    if (r->in_shape && ends_with(path, "/attribute")) {
+        const char *name = xml_attribute(attributes, "name");
+        snprintf(r->attribute, sizeof r->attribute, "%.31s", name != NULL ? name : "");
     }
+    if (ends_with(path, "/label"))
+        r->label_has_boxes = true;
+    return DET_OK;
+}
+
+static det_status end_label(struct reading *r)
+{
+    int32_t index = -1;
+    det_status status = DET_OK;
+    /* A map that lacks one of CVAT's labels is told when an object has it. */
+    if (r->label_name != NULL && r->label_name[0] != '\0' && r->label_has_boxes)
+        status = det_annotations_class(r->env, r->set, r->label_name, &index);
+    det_free(r->env, &r->label_name);
+    return status;
+}
+
+static det_status end_meta(struct reading *r, const char *path, const char *text)
+{
+    double value = 0;
     if (ends_with(path, "/labels/label/name")) {
         det_free(r->env, &r->label_name);
         return det_strdup(r->env, &r->label_name, text);
@@ -256,32 +251,114 @@ static det_status on_end(void *user, const struct xml_place *place, const char *
                              strcmp(text, "polyline") != 0 && strcmp(text, "skeleton") != 0;
     if (ends_with(path, "/labels/label"))
         return end_label(r);
+    for (int side = 0; side < 2; side++)
+        if (ends_with(path, side == 0 ? "/original_size/width" : "/original_size/height") &&
+            det_parse_coordinate(text, &value))
+            r->original[side] = size_of(value);
+    return DET_OK;
+}
+
+static det_status on_end(void *user, const struct xml_place *place, const char *text)
+{
+    struct reading *r = user;
+    const char *path = place->path;
+    if (strncmp(path, "annotations/meta/", 17) == 0)
+        return end_meta(r, path, text);
+    if (r->in_shape && ends_with(path, "/attribute")) {
+        set_flag(r, text);
+    } else if (r->in_shape && shape_element(path) != NULL) {
+        r->in_shape = false;
+        return det_annotations_add_object(r->env, r->set, &r->object);
+    } else if (strcmp(path, "annotations/image") == 0) {
+        r->in_image = false;
+    }
+    return DET_OK;
+}
+
+/* --- frames without a shape --- */
+
+/* "frame_000012" -> 12, -1: another name. */
+static int64_t frame_of(const char *name)
+{
+    const char *extension = det_image_extension(name);
+    int64_t frame = 0;
+    if (extension == NULL || strncmp(name, "frame_", 6) != 0 || extension - name < 12 ||
+        extension - name > 15)
+        return -1;
+    for (const char *digit = name + 6; digit < extension; digit++) {
+        if (*digit < '0' || *digit > '9')
+            return -1;
+        frame = frame * 10 + (*digit - '0');
+    }
+    return frame;
+}
+
+/* Those that lie with the first one that was found. */
+static det_status add_other_frames(struct reading *r)
+{
+    struct det_path_list files = {0};
+    char *folder = NULL;
+    size_t first = r->first_image, index = 0;
+    det_status status = DET_OK;
+    while (first < r->set->image_count && r->set->images[first].path == NULL)
+        first++;
+    if (first == r->set->image_count)
+        return DET_OK;
+    DET_TRY(det_path_directory(r->env, &folder, r->set->images[first].path));
+    DET_TRY(det_files_list(r->env, r->settings->files, folder, &files));
+    for (size_t i = 0; i < files.count; i++) {
+        const int64_t frame = frame_of(det_path_name(files.paths[i]));
+        uint32_t found = 0;
+        if (frame >= 0 && !det_id_map_find(&r->frames, frame, &found))
+            DET_TRY(add_frame(r, frame, &index));
+    }
+fail:
+    det_free(r->env, &folder);
+    det_path_list_free(r->env, &files);
+    return status;
+}
+
+/* --- the file --- */
+
+/* A file that ends before its end: images before that are whole, but a track may be missing in any
+ * frame. */
+static det_status settle(struct reading *r, det_status status)
+{
+    const size_t whole = r->set->image_count - r->first_image - r->in_image;
+    if ((status != DET_STATUS_PARSE && status != DET_STATUS_CORRUPT) || r->has_tracks || whole == 0)
+        return status;
+    if (r->in_image)
+        r->set->images[r->image].broken = true;
+    det_finding(r->settings->findings, DET_RULE_UNREADABLE,
+                "%s: nothing from there on is read; %zu images before it are", r->env->error,
+                whole);
     return DET_OK;
 }
 
 det_status det_read_cvat(struct det_env *env, const struct det_read_settings *settings,
                          struct det_annotations *set)
 {
-    struct reading r = {.env = env, .settings = settings, .set = set};
+    struct reading r = {.env = env,
+                        .settings = settings,
+                        .set = set,
+                        .path = settings->path,
+                        .first_image = set->image_count};
     const struct xml_handlers handlers = {&r, on_start, on_end};
-    struct det_file_map map = {0};
-    char *path = NULL;
+    struct det_source_bytes source = {0};
     det_status status = DET_OK;
-    DET_TRY(det_is_directory(settings->path)
-                ? det_path_join(env, &path, settings->path, "annotations.xml")
-                : det_strdup(env, &path, settings->path));
-    r.path = path;
-    DET_TRY(det_path_directory(env, &r.base, path));
-    DET_TRY(det_file_map_open(env, path, &map));
-    status = xml_parse(env, path, map.data, map.bytes, &handlers);
-    det_file_map_close(&map);
-    if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
-        det_finding(settings->findings, DET_RULE_UNREADABLE, "%s", env->error);
-        status = DET_OK;
-    }
+    DET_TRY(det_path_directory(env, &r.base, settings->path));
+    DET_TRY(det_files_open(env, settings->files, settings->path, &source));
+    status =
+        xml_parse(env, settings->path, source.data, source.bytes, settings->encoding, &handlers);
+    DET_TRY(settle(&r, status));
+    if (r.has_tracks)
+        DET_TRY(add_other_frames(&r));
 fail:
+    det_source_bytes_close(env, &source);
+    det_id_map_free(env, &r.frames);
     det_free(env, &r.label_name);
+    det_free(env, &r.track_label);
+    det_free(env, &r.task);
     det_free(env, &r.base);
-    det_free(env, &path);
-    return status;
+    return det_source_fault(env, settings, status);
 }

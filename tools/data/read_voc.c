@@ -3,8 +3,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/image.h"
+#include "data/readers.h"
 #include "data/xml.h"
-#include "data/xml_readers.h"
+
+enum { MOST_DEPTH = 5 };
+
+/* <source><image> is where a picture came from ("flickr", "Unknown"), no id. */
 
 /* One line of ImageSets/Main/SPLIT.txt: a file's name without extension. */
 struct listed {
@@ -26,12 +31,13 @@ struct reading {
 struct file {
     struct reading *r;
     const char *path;
-    char *filename, *source_id;
+    char *filename;
     int32_t width, height;
     struct object {
         char *name;
         struct det_labelled_object object;
         unsigned corners; /* bit c: coordinate c was given */
+        bool bad;         /* a number is none, told */
     } * objects;
     size_t count, capacity;
 };
@@ -61,10 +67,11 @@ static det_status on_start(void *user, const struct xml_place *place, const char
     return DET_OK;
 }
 
-static det_status bad_number(struct file *f, const struct xml_place *place, const char *text)
+static void tell_number(struct file *f, const struct xml_place *place, const char *text)
 {
-    return det_fail(f->r->env, DET_STATUS_PARSE, "%s:%u: <%s> is `%.60s`, expected a number",
-                    f->path, place->line, strrchr(place->path, '/') + 1, text);
+    det_finding(f->r->settings->findings, DET_RULE_UNREADABLE,
+                "%s:%u: <%s> is `%.60s`, expected a number", f->path, place->line,
+                strrchr(place->path, '/') + 1, text);
 }
 
 static det_status keep(struct file *f, char **to, const char *text)
@@ -84,8 +91,10 @@ static det_status end_object(struct file *f, const struct xml_place *place, cons
     for (unsigned c = 0; c < 4; c++) {
         if (strcmp(tail, corners[c]) != 0)
             continue;
-        if (!det_parse_coordinate(text, &o->object.box[c]))
-            return bad_number(f, place, text);
+        if (!det_parse_coordinate(text, &o->object.box[c])) {
+            tell_number(f, place, text);
+            o->bad = true;
+        }
         o->corners |= 1u << c;
     }
     if (strcmp(tail, "name") == 0)
@@ -110,13 +119,11 @@ static det_status on_end(void *user, const struct xml_place *place, const char *
         return end_object(f, place, path + 18, text);
     if (strcmp(path, "annotation/filename") == 0)
         return keep(f, &f->filename, text);
-    if (strcmp(path, "annotation/source/image") == 0)
-        return keep(f, &f->source_id, text);
     const bool is_width = strcmp(path, "annotation/size/width") == 0;
     if (!is_width && strcmp(path, "annotation/size/height") != 0)
         return DET_OK;
     if (!det_parse_coordinate(text, &number))
-        return bad_number(f, place, text);
+        tell_number(f, place, text);
     *(is_width ? &f->width : &f->height) = number >= 1 && number <= 65500 ? (int32_t)number : 0;
     return DET_OK;
 }
@@ -125,31 +132,34 @@ static det_status on_end(void *user, const struct xml_place *place, const char *
  * called as the XML file. */
 static det_status find_image(struct file *f, const char *base, size_t index)
 {
-    static const char *const extensions[] = {"jpg", "jpeg", "png", "bmp", "gif", "webp",
-                                             "JPG", "JPEG", "PNG", "BMP", "GIF", "WEBP"};
     struct det_env *env = f->r->env;
     struct det_findings silent = {0};
     struct det_read_settings quiet = *f->r->settings;
     struct det_labelled_image *image = &f->r->set->images[index];
     quiet.findings = &silent;
     DET_TRY_RETURN(det_find_image(env, &quiet, base, NULL, image));
+    if (!image->broken)
+        return DET_OK;
+    char *given = image->name, *stem = NULL;
     const char *name = det_path_name(f->path);
-    char *given = image->name;
+    det_status status = DET_OK;
     image->name = NULL;
-    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0] && image->path == NULL; i++) {
-        image->broken = false;
+    DET_TRY(det_strndup(env, &stem, name, strlen(name) - 4));
+    DET_TRY(det_strdup(env, &image->name, stem));
+    DET_TRY(det_find_image(env, &quiet, base, NULL, image));
+    if (image->path != NULL) { /* with its extension */
         det_free(env, &image->name);
-        DET_TRY_RETURN(
-            det_format(env, &image->name, "%.*s.%s", (int)(strlen(name) - 4), name, extensions[i]));
-        DET_TRY_RETURN(det_find_image(env, &quiet, base, NULL, image));
+        DET_TRY(det_strdup(env, &image->name, det_path_name(image->path)));
     }
-    if (image->name == NULL || image->path == NULL) {
-        det_free(env, &image->name);
-        image->name = given;
-    } else {
+fail:
+    det_free(env, &stem);
+    if (status == DET_OK && !image->broken) {
         det_free(env, &given);
+        return DET_OK;
     }
-    return image->path != NULL ? DET_OK : det_find_image(env, f->r->settings, base, NULL, image);
+    det_free(env, &image->name);
+    image->name = given;
+    return status == DET_OK ? det_find_image(env, f->r->settings, base, NULL, image) : status;
 }
 
 static int by_stem(const void *a, const void *b)
@@ -157,21 +167,49 @@ static int by_stem(const void *a, const void *b)
     return strcmp(((const struct listed *)a)->stem, ((const struct listed *)b)->stem);
 }
 
+/* The folder that a file's split may be called by: the innermost that is not named for what it
+ * holds. *length: of its name, 0: none below the root. */
+static const char *split_folder(const struct reading *r, const char *base, size_t *length)
+{
+    static const char *const plain[] = {"Annotations", "annotations", "labels",    "xml",
+                                        "xmls",        "images",      "JPEGImages"};
+    const char *end = base + strlen(base), *first = base + strlen(r->root);
+    *length = 0;
+    while (end > first) {
+        const char *name = end;
+        while (name > first && name[-1] != '/')
+            name--;
+        *length = (size_t)(end - name);
+        bool is_plain = *length == 0;
+        for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+            is_plain |= strlen(plain[i]) == *length && memcmp(plain[i], name, *length) == 0;
+        if (!is_plain)
+            return name;
+        *length = 0;
+        end = name > first ? name - 1 : first;
+    }
+    return base;
+}
+
 static det_status set_split(struct file *f, size_t image, const char *base)
 {
     struct reading *r = f->r;
     const char *name = det_path_name(f->path);
     struct listed key = {0};
+    char *split = NULL;
+    size_t length = 0;
     DET_TRY_RETURN(det_strndup(r->env, &key.stem, name, strlen(name) - 4));
     const struct listed *found =
         r->listed_count > 0 ? bsearch(&key, r->listed, r->listed_count, sizeof key, by_stem) : NULL;
     det_free(r->env, &key.stem);
-    const char *folder = det_path_name(base);
-    const bool is_split = strcmp(base, r->root) != 0 && strcmp(folder, "Annotations") != 0;
-    return det_set_split(r->env, r->settings, r->set, image,
-                         found != NULL ? r->names.paths[found->split]
-                         : is_split    ? folder
-                                       : "data");
+    if (found != NULL)
+        return det_set_split(r->env, r->settings, r->set, image, r->names.paths[found->split]);
+    const char *folder = split_folder(r, base, &length);
+    DET_TRY_RETURN(length > 0 ? det_strndup(r->env, &split, folder, length)
+                              : det_strdup(r->env, &split, "data"));
+    const det_status status = det_set_split(r->env, r->settings, r->set, image, split);
+    det_free(r->env, &split);
+    return status;
 }
 
 static det_status add_file(struct file *f)
@@ -184,8 +222,6 @@ static det_status add_file(struct file *f)
     DET_TRY(det_annotations_add_image(r->env, r->set, f->path, f->filename, true, &index));
     r->set->images[index].width_px = f->width;
     r->set->images[index].height_px = f->height;
-    r->set->images[index].source_id = f->source_id;
-    f->source_id = NULL;
     DET_TRY(set_split(f, index, base));
     DET_TRY(find_image(f, base, index));
     for (size_t i = 0; i < f->count; i++) {
@@ -193,9 +229,11 @@ static det_status add_file(struct file *f)
         char place[600];
         snprintf(place, sizeof place, "%.500s:%u: object %zu", f->path, o->object.line, i);
         o->object.image = (uint32_t)index;
-        if (o->corners != 15) {
+        if (o->corners != 15 && !o->bad)
             det_finding(r->settings->findings, DET_RULE_UNREADABLE,
                         "%s: <bndbox> lacks one of xmin, ymin, xmax, ymax", place);
+        if (o->corners != 15 || o->bad) {
+            det_lose_object(r->set, index);
             continue;
         }
         DET_TRY(det_find_class(r->env, r->settings, r->set, place, o->name != NULL ? o->name : "",
@@ -211,10 +249,11 @@ static det_status read_file(struct reading *r, const char *path)
 {
     struct file f = {.r = r, .path = path};
     const struct xml_handlers handlers = {&f, on_start, on_end};
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(r->env, path, &map));
-    det_status status = xml_parse(r->env, path, map.data, map.bytes, &handlers);
-    det_file_map_close(&map);
+    struct det_source_bytes source;
+    DET_TRY_RETURN(det_files_open(r->env, r->settings->files, path, &source));
+    det_status status =
+        xml_parse(r->env, path, source.data, source.bytes, r->settings->encoding, &handlers);
+    det_source_bytes_close(r->env, &source);
     if (status == DET_OK) {
         status = add_file(&f);
     } else if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
@@ -225,7 +264,6 @@ static det_status read_file(struct reading *r, const char *path)
         det_free(r->env, &f.objects[i].name);
     det_free(r->env, &f.objects);
     det_free(r->env, &f.filename);
-    det_free(r->env, &f.source_id);
     return status;
 }
 
@@ -235,44 +273,58 @@ static bool ends_with(const char *text, const char *end)
     return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
-static det_status read_folder(struct reading *r, const char *folder, int depth)
+static bool is_xml(const char *path)
 {
-    struct det_path_list entries = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_list_directory(r->env, folder, &entries));
-    for (size_t i = 0; i < entries.count; i++) {
-        if (ends_with(entries.paths[i], ".xml") && !det_is_directory(entries.paths[i]))
-            DET_TRY(read_file(r, entries.paths[i]));
-        else if (depth > 0 && det_is_directory(entries.paths[i]))
-            DET_TRY(read_folder(r, entries.paths[i], depth - 1));
-    }
-fail:
-    det_path_list_free(r->env, &entries);
-    return status;
+    return ends_with(path, ".xml") || ends_with(path, ".XML");
+}
+
+static det_status visit(struct det_env *env, void *user, const char *path)
+{
+    (void)env;
+    return is_xml(path) ? read_file(user, path) : DET_OK;
 }
 
 /* --- ImageSets/Main --- */
 
-/* "cat_train.txt" lists one class, "trainval.txt" is train and val together. */
-static bool is_split_list(const char *name)
+/* "NAME 1", "NAME 0" or "NAME -1" says whether a class is in the image: such a list is of a
+ * class. */
+static bool lists_a_class(const char *text)
 {
-    return ends_with(name, ".txt") && strchr(name, '_') == NULL &&
-           strcmp(name, "trainval.txt") != 0;
+    char line[300];
+    text += strspn(text, "\r\n");
+    const size_t length = strcspn(text, "\r\n");
+    snprintf(line, sizeof line, "%.*s", length < 299 ? (int)length : 299, text);
+    const char *content = det_trimmed(line), *last = strrchr(content, ' ');
+    return last != NULL &&
+           (strcmp(last, " 1") == 0 || strcmp(last, " 0") == 0 || strcmp(last, " -1") == 0);
+}
+
+/* The name in a line of a list: without the folders that it may have, and quotes. */
+static char *listed_name(char *line)
+{
+    line = det_trimmed(line);
+    const size_t length = strlen(line);
+    if (length > 1 && line[0] == '"' && line[length - 1] == '"') {
+        line[length - 1] = '\0';
+        line++;
+    }
+    char *slash = strrchr(line, '/');
+    return slash != NULL ? slash + 1 : line;
 }
 
 static det_status read_list(struct reading *r, const char *path)
 {
-    char *text = NULL, *line = NULL;
+    char *text = NULL, *line = NULL, *split = NULL;
     const char *name = det_path_name(path);
-    char split[256];
     det_status status = DET_OK;
-    snprintf(split, sizeof split, "%.*s", (int)(strlen(name) - 4), name);
+    DET_TRY(det_read_text(r->env, r->settings, path, &text));
+    if (lists_a_class(text))
+        goto fail;
+    DET_TRY(det_strndup(r->env, &split, name, strlen(name) - 4));
     DET_TRY(det_path_list_add(r->env, &r->names, split));
-    DET_TRY(det_read_text(r->env, path, &text));
     char *at = text;
     while (det_next_line(&at, &line)) {
-        line = det_trimmed(line);
-        line[strcspn(line, " \t")] = '\0';
+        line = listed_name(line);
         if (line[0] == '\0')
             continue;
         DET_TRY(det_grow(r->env, &r->listed, &r->listed_capacity, r->listed_count + 1,
@@ -281,6 +333,7 @@ static det_status read_list(struct reading *r, const char *path)
         DET_TRY(det_strdup(r->env, &r->listed[r->listed_count++].stem, line));
     }
 fail:
+    det_free(r->env, &split);
     det_free(r->env, &text);
     return status;
 }
@@ -289,11 +342,16 @@ static det_status read_lists(struct reading *r, const char *folder)
 {
     struct det_path_list files = {0};
     det_status status = DET_OK;
-    if (!det_is_directory(folder))
+    if (!det_files_is_directory(r->settings->files, folder))
         return DET_OK;
-    DET_TRY(det_list_directory(r->env, folder, &files));
+    DET_TRY(det_files_list(r->env, r->settings->files, folder, &files));
+    bool has_train = false;
     for (size_t i = 0; i < files.count; i++)
-        if (is_split_list(det_path_name(files.paths[i])))
+        has_train |= strcmp(det_path_name(files.paths[i]), "train.txt") == 0;
+    /* trainval.txt is train and val together */
+    for (size_t i = 0; i < files.count; i++)
+        if (ends_with(files.paths[i], ".txt") &&
+            !(has_train && strcmp(det_path_name(files.paths[i]), "trainval.txt") == 0))
             DET_TRY(read_list(r, files.paths[i]));
     if (r->listed_count > 0)
         qsort(r->listed, r->listed_count, sizeof *r->listed, by_stem);
@@ -310,8 +368,10 @@ det_status det_read_voc(struct det_env *env, const struct det_read_settings *set
     det_status status = DET_OK;
     if (!set->classes_are_fixed)
         set->classes_as_met = true;
-    DET_TRY(det_strdup(env, &r.root, settings->path));
-    if (!det_is_directory(settings->path)) {
+    DET_TRY(det_files_is_directory(settings->files, settings->path)
+                ? det_strdup(env, &r.root, settings->path)
+                : det_path_directory(env, &r.root, settings->path));
+    if (!det_files_is_directory(settings->files, settings->path)) {
         DET_TRY(read_file(&r, settings->path));
         goto fail;
     }
@@ -319,7 +379,9 @@ det_status det_read_voc(struct det_env *env, const struct det_read_settings *set
     DET_TRY(det_path_join(env, &annotations, settings->path, "Annotations"));
     DET_TRY(read_lists(&r, lists));
     const size_t before = set->image_count;
-    DET_TRY(read_folder(&r, det_is_directory(annotations) ? annotations : settings->path, 4));
+    const bool has_folder = det_files_is_directory(settings->files, annotations);
+    DET_TRY(det_files_walk(env, settings->files, has_folder ? annotations : settings->path,
+                           MOST_DEPTH, visit, &r));
     if (set->image_count == before)
         det_finding(settings->findings, DET_RULE_NO_INPUT,
                     "%s: no annotation was read from its .xml files", settings->path);

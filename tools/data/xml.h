@@ -22,9 +22,11 @@ struct xml_handlers {
     det_status (*end)(void *user, const struct xml_place *place, const char *text);
 };
 
-/* `name` begins messages, which name the line. Entities that a file defines are not expanded. */
+/* `name` begins messages, which name the line. Any encoding that iconv knows is read
+ * (convert/encoding.h): `encoding` is that of a file that does not say its own, NULL: UTF-8.
+ * Entities that a file defines are not expanded. */
 det_status xml_parse(struct det_env *env, const char *name, const void *data, size_t bytes,
-                     const struct xml_handlers *handlers);
+                     const char *encoding, const struct xml_handlers *handlers);
 
 /* Value of an attribute, NULL when there is none. */
 const char *xml_attribute(const char *const *attributes, const char *name);

@@ -41,7 +41,8 @@ static det_status add_folder(struct det_env *env, struct inputs *inputs, const c
     size_t taken = 0;
     det_status status = det_list_directory(env, folder, &files);
     for (size_t i = 0; status == DET_OK && i < files.count; i++)
-        if ((det_image_extension(files.paths[i]) != NULL || is_video_name(files.paths[i])) &&
+        if (det_path_name(files.paths[i])[0] != '.' && /* "._a.jpg" of macOS is no picture */
+            (det_image_extension(files.paths[i]) != NULL || is_video_name(files.paths[i])) &&
             !det_is_directory(files.paths[i])) {
             status = add_file(env, inputs, files.paths[i]);
             taken++;
@@ -71,20 +72,29 @@ det_status inputs_add(struct det_env *env, struct inputs *inputs, const char *ar
     return status;
 }
 
+/* Editors of Windows put a mark in front of UTF-8, which is no part of the first name. */
+static const char *without_mark(const char *line)
+{
+    return strncmp(line, "\xef\xbb\xbf", 3) == 0 ? line + 3 : line;
+}
+
 det_status inputs_add_list(struct det_env *env, struct inputs *inputs, const char *path)
 {
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "r");
     char *line = NULL;
     size_t capacity = 0;
+    bool is_first = true;
     det_status status = DET_OK;
     if (file == NULL)
         return det_fail_errno(env, errno, "%s", path);
     for (ssize_t got; status == DET_OK && (got = getline(&line, &capacity, file)) >= 0;) {
         while (got > 0 && (line[got - 1] == '\n' || line[got - 1] == '\r'))
             line[--got] = '\0';
-        if (got > 0)
-            status = inputs_add(env, inputs, line);
+        const char *name = is_first ? without_mark(line) : line;
+        is_first = false;
+        if (name[0] != '\0')
+            status = inputs_add(env, inputs, name);
     }
     if (status == DET_OK && ferror(file))
         status = det_fail(env, DET_STATUS_IO, "%s: cannot be read", path);

@@ -176,18 +176,6 @@ static det_status write_json(struct det_env *env, struct outputs *o, const struc
     return sink_text(env, o, &o->json);
 }
 
-/* Quoted where it has to be (RFC 4180). */
-static det_status append_csv(struct det_env *env, struct det_text *text, const char *value)
-{
-    if (strpbrk(value, ",\"\r\n") == NULL)
-        return det_text_append(env, text, value, strlen(value));
-    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    for (; *value != '\0'; value++)
-        DET_TRY_RETURN(
-            det_text_append(env, text, *value == '"' ? "\"\"" : value, *value == '"' ? 2 : 1));
-    return det_text_append(env, text, "\"", 1);
-}
-
 static det_status write_csv(struct det_env *env, struct outputs *o, const struct frame *f)
 {
     struct det_text *text = &o->text;
@@ -196,13 +184,13 @@ static det_status write_csv(struct det_env *env, struct outputs *o, const struct
     for (size_t i = 0; i < f->count; i++) {
         const det_detection *d = &f->found[i];
         char n[6][32];
-        DET_TRY_RETURN(append_csv(env, text, f->source));
+        DET_TRY_RETURN(det_text_csv(env, text, f->source));
         DET_TRY_RETURN(det_text_printf(env, text, ",%lld,%s,", (long long)f->index,
                                        f->of_video ? det_format_double(n[5], f->time_s) : ""));
         if (f->track_ids[i] != 0)
             DET_TRY_RETURN(det_text_printf(env, text, "%lld", (long long)f->track_ids[i]));
         DET_TRY_RETURN(det_text_printf(env, text, ",%d,", d->class_id));
-        DET_TRY_RETURN(append_csv(env, text, det_model_class_name(o->model, d->class_id)));
+        DET_TRY_RETURN(det_text_csv(env, text, det_model_class_name(o->model, d->class_id)));
         DET_TRY_RETURN(det_text_printf(
             env, text, ",%s,%s,%s,%s,%s,%d,%d\n", det_format_float(n[0], d->score),
             det_format_float(n[1], d->xmin * w), det_format_float(n[2], d->ymin * h),

@@ -1,0 +1,523 @@
+/* Data sets as exporters lay them out, through det-data: what is read of them and what is said.
+ * Each file is as the exporter writes it (Roboflow, CVAT, Label Studio, labelImg, VoTT,
+ * keras-retinanet, Ultralytics), but for the size. */
+#include "data/xml.h"
+#include "data/yaml.h"
+#include "support/data_files.h"
+#include "support/run_tool.h"
+
+#define BOX  "0 0.5 0.5 0.4 0.4\n"
+#define BOX2 "1 0.25 0.25 0.2 0.2\n"
+#define VOC(file, name)                                                                        \
+    "<annotation><folder>x</folder><filename>" file "</filename><path>C:\\x\\" file "</path>"  \
+    "<source><database>Unknown</database><annotation>Unknown</annotation>"                     \
+    "<image>flickr</image></source><size><width>40</width><height>30</height><depth>3</depth>" \
+    "</size><object><name>" name "</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>20</xmax>"  \
+    "<ymax>21</ymax></bndbox></object></annotation>\n"
+#define COCO(file, image)                                                                       \
+    "{\"info\": {}, \"categories\": [{\"id\": 0, \"name\": \"pets\", \"supercategory\": "       \
+    "\"none\"}, {\"id\": 1, \"name\": \"cat\", \"supercategory\": \"pets\"}], \"images\": "     \
+    "[{\"id\": " image ", \"file_name\": \"" file "\", \"width\": 40, \"height\": 30}], "       \
+    "\"annotations\": [{\"id\": 0, \"image_id\": " image ", \"category_id\": 1, \"bbox\": [2, " \
+    "3, 10, 12], \"area\": 120, \"segmentation\": [], \"iscrowd\": 0}]}"
+#define CSV_HEAD "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+
+enum { MOST_FILES = 14 };
+
+struct layout {
+    const char *name;
+    const char *arguments; /* behind the command; @ is the folder */
+    int status;
+    const char *says[5]; /* parts of what it prints; [3], [4]: a file that it writes, and a part */
+    struct data_file files[MOST_FILES];
+};
+
+static const struct layout yolo[] = {
+    {"Roboflow YOLO",
+     "check @",
+     0,
+     {"2 images, 2 boxes, 2 classes, 2 splits",
+      "0 errors, 1 warnings"}, /* a class without object */
+     {{"data.yaml", "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: "
+                    "2\nnames: ['cat', "
+                    "\"dog's\"]\n\nroboflow:\n  workspace: w\n  version: 1\n"},
+      {"train/images/a_jpg.rf.0a1b.jpg", NULL},
+      {"train/labels/a_jpg.rf.0a1b.txt", BOX},
+      {"valid/images/b_jpg.rf.0a1b.jpg", NULL},
+      {"valid/labels/b_jpg.rf.0a1b.txt", BOX},
+      {"test/images/README.txt", "none"},
+      {"README.roboflow.txt", "1 2 3"}}},
+    {"Roboflow YOLO without a test part",
+     "check @",
+     1,
+     {"data.yaml:2: split `test`: `../test/images` is neither there nor near"},
+     {{"data.yaml", "train: ../train/images\ntest: ../test/images\nnames: {0: cat}\n"},
+      {"train/images/a.jpg", NULL},
+      {"train/labels/a.txt", BOX}}},
+    {"paths of another machine",
+     "check @",
+     0,
+     {"2 images, 2 boxes, 1 classes, 2 splits",
+      "data.yaml:1: split `train`: `C:\\Users\\me\\set\\train\\images` is not there:",
+      "data.yaml:2: split `val`: `/content/set/valid/images` is not there:"},
+     {{"data.yaml", "train: C:\\Users\\me\\set\\train\\images\nval: "
+                    "/content/set/valid/images\nnames:\n  - cat\n"},
+      {"train/images/a.jpg", NULL},
+      {"train/labels/a.txt", BOX},
+      {"valid/images/b.jpg", NULL},
+      {"valid/labels/b.txt", BOX}}},
+    {"two dead paths that would become one folder",
+     "check @",
+     1,
+     {"split `val`: `/x/b/images` is neither there nor near this file"},
+     {{"data.yaml", "train: /x/a/images\nval: /x/b/images\nnames: [cat]\n"},
+      {"images/a.jpg", NULL},
+      {"labels/a.txt", BOX}}},
+    {"a dead path: in data.yaml",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"data.yaml",
+       "path: e:\\data\\set\ntrain: images/train # 1 image\nval:\nnames: ['cat'\n  ]\n"},
+      {"images/train/a.jpg", NULL},
+      {"labels/train/a.txt", BOX}}},
+    {"../train/images beside another data set",
+     "check @/mine",
+     0,
+     {"mine/data.yaml:1: `../train/images` is taken as written"},
+     {{"mine/data.yaml", "train: ../train/images\nnames: [cat]\n"},
+      {"mine/train/images/a.jpg", NULL},
+      {"mine/train/labels/a.txt", BOX},
+      {"train/images/b.jpg", NULL},
+      {"train/labels/b.txt", BOX}}},
+    {"Roboflow Darknet",
+     "check @",
+     0,
+     {"2 images, 2 boxes, 2 classes, 2 splits"},
+     {{"train/_darknet.labels", "cat\ndog\n"},
+      {"train/a.jpg", NULL},
+      {"train/a.txt", BOX},
+      {"valid/_darknet.labels", "cat\ndog\n"},
+      {"valid/b.jpg", NULL},
+      {"valid/b.txt", BOX2}}},
+    {"CVAT YOLO 1.1 without images",
+     "check @/export --images @/pictures",
+     0,
+     {"2 images, 2 boxes, 1 classes, 1 split", "0 errors, 0 warnings"},
+     {{"export/obj.data",
+       "classes = 1\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n"},
+      {"export/obj.names", "cat\n"},
+      {"export/train.txt", "data/obj_train_data/frame_000000.jpg\ndata/obj_train_data/b.jpg\n"},
+      {"export/obj_train_data/frame_000000.txt", BOX},
+      {"export/obj_train_data/b.txt", BOX},
+      {"pictures/deep/frame_000000.JPG", NULL},
+      {"pictures/deep/er/b.jpg", NULL}}},
+    {"the same with no list at all",
+     "check @/export --images @/pictures",
+     0,
+     {"1 images, 1 boxes", "obj.data:2: split `train`: `/home/me/train.txt` is not there:",
+      "obj.data:3: names = `/home/me/obj.names` is not there:"},
+     {{"export/obj.data",
+       "classes = 1\r\ntrain = /home/me/train.txt\r\nnames = /home/me/obj.names\r\n"},
+      {"export/obj.names", "\xef\xbb\xbf"
+                           "cat\r\n"},
+      {"export/obj_train_data/a.txt", BOX},
+      {"pictures/a.jpg", NULL}}},
+    {"CVAT Ultralytics YOLO",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"data.yaml", "path: ./\ntrain: train.txt\nnames:\n  0: cat\n"},
+      {"train.txt", "data/images/train/a.jpg\n"},
+      {"images/train/a.jpg", NULL},
+      {"labels/train/a.txt", BOX}}},
+    {"makesense.ai: labels alone",
+     "check @/labels --from yolo --images @/pictures",
+     0,
+     {"1 images, 1 boxes"},
+     {{"labels/classes.txt", "cat\n"}, {"labels/a.txt", BOX}, {"pictures/a.jpg", NULL}}},
+    {"Label Studio YOLO",
+     "check @",
+     0,
+     {"2 images, 1 boxes, 2 classes, 1 split"},
+     {{"classes.txt", "cat\ndog\n"},
+      {"notes.json", "{\"categories\": [{\"id\": 0, \"name\": \"cat\"}], \"info\": {}}"},
+      {"images/a.jpg", NULL},
+      {"images/b.jpg", NULL},
+      {"labels/a.txt", BOX},
+      {"labels/b.txt", ""}}},
+    {"labelImg YOLO with the names among the labels",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"labels/classes.txt", "cat\n"}, {"images/a.jpg", NULL}, {"labels/a.txt", BOX}}},
+    {"keypoints",
+     "convert @ --to csv --nocopy_images --output @/out",
+     0,
+     {"1 images, 1 boxes", "boxes have keypoints (kpt_shape, 4 numbers): they are left out",
+      [3] = "out/train.csv", [4] = "a.jpg,40,30,cat,16,12,24,18,"},
+     {{"data.yaml", "train: images\nkpt_shape: [2, 2]\nnames: [cat]\n"},
+      {"images/a.jpg", NULL},
+      {"labels/a.txt", "0 0.5 0.5 0.2 0.2 0.1 0.1 0.9 0.9\n"}}},
+    {"keypoints that data.yaml does not tell of",
+     "check @",
+     1,
+     {"a.txt:1: 8 numbers, expected 5 (class cx cy w h) or a class and an outline: with "
+      "keypoints, "
+      "data.yaml needs their kpt_shape"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"},
+      {"images/a.jpg", NULL},
+      {"labels/a.txt", "0 0.5 0.5 0.2 0.2 0.1 0.1 2\n"}}},
+    {"turned boxes",
+     "convert @ --to csv --nocopy_images --output @/out",
+     0,
+     {"1 images, 1 boxes", "a.txt:1: an outline, its bounding box is taken", [3] = "out/train.csv",
+      [4] = "a.jpg,40,30,cat,8,6,32,24,"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"},
+      {"images/a.jpg", NULL},
+      {"labels/a.txt", "0 0.5 0.2 0.8 0.5 0.5 0.8 0.2 0.5\n"}}},
+    {"pictures of two cameras with one name",
+     "check @ --strict",
+     0,
+     {"2 images, 2 boxes", "0 errors, 0 warnings"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"},
+      {"images/1/0001.jpg", NULL},
+      {"images/2/0001.jpg", NULL},
+      {"labels/1/0001.txt", BOX},
+      {"labels/2/0001.txt", BOX}}},
+    {"the same in a list",
+     "check @ --strict",
+     0,
+     {"2 images, 2 boxes", "0 errors, 0 warnings"},
+     {{"data.yaml", "train: list.txt\nnames: [cat]\n"},
+      {"list.txt", "./images/1/0001.jpg\n./images/2/0001.jpg\n"},
+      {"images/1/0001.jpg", NULL},
+      {"images/2/0001.jpg", NULL},
+      {"labels/1/0001.txt", BOX},
+      {"labels/2/0001.txt", BOX}}},
+    {"the same without pictures, which are elsewhere",
+     "check @/set --strict --images @/pictures",
+     0,
+     {"2 images, 2 boxes", "0 errors, 0 warnings"},
+     {{"set/data.yaml", "train: images\nnames: [cat]\n"},
+      {"set/labels/1/0001.txt", BOX},
+      {"set/labels/2/0001.txt", BOX},
+      {"pictures/x/1/0001.jpg", NULL},
+      {"pictures/x/2/0001.jpg", NULL}}},
+    {"copies of macOS and of notebooks",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"},
+      {"images/a.jpg", NULL},
+      {"images/._a.jpg", "Mac OS X"},
+      {"images/.ipynb_checkpoints/a-checkpoint.jpg", NULL},
+      {"images/Thumbs.db", "x"},
+      {"__MACOSX/images/._a.jpg", "Mac OS X"},
+      {"labels/a.txt", BOX}}},
+};
+
+static const struct layout others[] = {
+    {"Roboflow COCO",
+     "check @",
+     0,
+     {"2 images, 2 boxes, 1 classes, 2 splits", "0 errors, 0 warnings"},
+     {{"train/_annotations.coco.json", COCO("a.jpg", "0")},
+      {"train/a.jpg", NULL},
+      {"valid/_annotations.coco.json", COCO("b.jpg", "0")},
+      {"valid/b.jpg", NULL},
+      {"README.dataset.txt", "x"}}},
+    {"the same, a file named by hand",
+     "stats @/train/_annotations.coco.json",
+     0,
+     {"train        1 "},
+     {{"train/_annotations.coco.json", COCO("a.jpg", "0")}, {"train/a.jpg", NULL}}},
+    {"Roboflow CSV",
+     "stats @",
+     0,
+     {"train        1 ", "valid        1 "},
+     {{"train/_annotations.csv", CSV_HEAD "a.jpg,40,30,cat,1,2,30,20\n"},
+      {"train/a.jpg", NULL},
+      {"valid/_annotations.csv", CSV_HEAD "b.jpg,40,30,cat,1,2,30,20\n"},
+      {"valid/b.jpg", NULL}}},
+    {"Roboflow for keras-retinanet",
+     "check @",
+     0,
+     {"2 images, 1 boxes, 1 classes, 1 split"},
+     {{"train/_annotations.csv", "a.jpg,1,2,30,20,cat\r\nb.jpg,,,,,\r\n"},
+      {"train/_classes.csv", "cat,0\r\n"},
+      {"train/a.jpg", NULL},
+      {"train/b.jpg", NULL}}},
+    {"VoTT CSV",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"vott-csv-export/x-export.csv", "\"image\",\"xmin\",\"ymin\",\"xmax\",\"ymax\","
+                                       "\"label\"\n\"a.jpg\",1.5,2.25,30,20.125,\"cat\"\n"},
+      {"vott-csv-export/a.jpg", NULL}}},
+    {"Excel's CSV: a mark, CR LF, semicolons",
+     "check @/a.csv",
+     0,
+     {"1 images, 1 boxes"},
+     {{"a.csv", "\xef\xbb\xbf"
+                "filename;class;xmin;ymin;xmax;ymax\r\na.jpg;cat;1;2;30;20\r\n"},
+      {"a.jpg", NULL}}},
+    {"a table in another encoding",
+     "convert @ --encoding GBK --to yolo --output @/out",
+     0,
+     {"1 images, 1 boxes"},
+     {{"a.csv", CSV_HEAD "a.jpg,40,30,\xc3\xa8,1,2,30,20\n"}, {"a.jpg", NULL}}},
+    {"the same, not said",
+     "check @",
+     1,
+     {"a.csv:2: byte 0xc3 is no UTF-8: say what the file is with --encoding"},
+     {{"a.csv", CSV_HEAD "a.jpg,40,30,\xc3(,1,2,30,20\n"}, {"a.jpg", NULL}}},
+    {"Label Studio COCO of Windows",
+     "check @",
+     0,
+     {"1 images, 1 boxes"},
+     {{"result.json", COCO("images\\\\1a2b-a.jpg", "0")}, {"images/1a2b-a.jpg", NULL}}},
+    {"COCO of Python: NaN, null, numbers in quotes",
+     "check @/a.json",
+     0,
+     {"found `NaN`, expected a finite number: JSON has no NaN", "[not-json]", "0 errors"},
+     {{"a.json",
+       "{\"images\": [{\"id\": \"7\", \"file_name\": \"a.jpg\", \"height\": null}], "
+       "\"categories\": "
+       "[{\"id\": 1, \"name\": \"cat\"}], \"annotations\": [{\"id\": 1, \"image_id\": \"7\", "
+       "\"category_id\": 1, \"bbox\": [1, 2, \"30\", 20], \"area\": null, \"iscrowd\": null, "
+       "\"score\": NaN}]}"},
+      {"a.jpg", NULL}}},
+    {"COCO outlines: polygons and both kinds of masks",
+     "convert @/a.json --to csv --nocopy_images --output @/out",
+     0,
+     {"1 images, 3 boxes", "no bbox: that around its segmentation is taken", [3] = "out/a.csv",
+      [4] = "a.jpg,40,30,cat,1,2,22,9,0,0,0,0\na.jpg,40,30,cat,2,5,4,8,0,0,0,0\n"
+            "a.jpg,40,30,cat,2,5,4,8,0,0,0,0\n"},
+     {{"a.json",
+       "{\"images\": [{\"id\": 1, \"file_name\": \"a.jpg\"}], \"categories\": [{\"id\": 1, "
+       "\"name\": "
+       "\"cat\"}], \"annotations\": [{\"image_id\": 1, \"category_id\": 1, \"segmentation\": [[1, "
+       "2, 5, "
+       "2, 5, 9], [20, 3, 22, 3, 22, 4]]}, {\"image_id\": 1, \"category_id\": 1, \"bbox\": [], "
+       "\"segmentation\": {\"size\": [30, 40], \"counts\": [65, 3, 27, 3, 1102]}}, {\"image_id\": "
+       "1, "
+       "\"category_id\": 1, \"bbox\": null, \"segmentation\": {\"size\": [30, 40], \"counts\": "
+       "\"Q23k00cQ1\"}}]}"},
+      {"a.jpg", NULL}}},
+};
+
+static const struct layout xml[] = {
+    {"labelImg VOC with a classes.txt",
+     "check @",
+     0,
+     {"2 images, 2 boxes, 1 classes, 1 split", "0 errors, 0 warnings"},
+     {{"classes.txt", "dog\nperson\n"},
+      {"a.xml", VOC("a.jpg", "cat")},
+      {"a.jpg", NULL},
+      {"b.xml", VOC("b.jpg", "cat")},
+      {"b.jpg", NULL}}},
+    {"XML and YOLO labels beside each other",
+     "check @",
+     1,
+     {": holds voc (", "a.xml) and yolo (", "say with --from which is meant"},
+     {{"classes.txt", "cat\n"},
+      {"a.xml", VOC("a.jpg", "cat")},
+      {"a.jpg", NULL},
+      {"b.txt", BOX},
+      {"b.jpg", NULL}}},
+    {"the same, said",
+     "check @ --from yolo",
+     0,
+     {"2 images, 1 boxes"},
+     {{"classes.txt", "cat\n"},
+      {"a.xml", VOC("a.jpg", "cat")},
+      {"a.jpg", NULL},
+      {"b.txt", BOX},
+      {"b.jpg", NULL}}},
+    {"Roboflow VOC",
+     "stats @",
+     0,
+     {"train        1 ", "valid        1 "},
+     {{"train/a.xml", VOC("a.jpg", "cat")},
+      {"train/a.jpg", NULL},
+      {"valid/b.xml", VOC("b.jpg", "cat")},
+      {"valid/b.jpg", NULL}}},
+    {"Label Studio VOC: file names without an extension",
+     "check @",
+     0,
+     {"1 images, 1 boxes", "0 errors"},
+     {{"Annotations/1a.xml", VOC("1a", "cat")}, {"images/1a.jpg", NULL}}},
+    {"CVAT VOC: names with blanks and folders, lists of classes",
+     "stats @",
+     0,
+     {"default        2 "},
+     {{"Annotations/my a.xml", VOC("my a.jpg", "cat")},
+      {"Annotations/b.xml", VOC("sub/b.jpg", "cat")},
+      {"ImageSets/Main/default.txt", "\"my a\"\nsub/b\n"},
+      {"ImageSets/Main/cat_default.txt", "b  1\n"},
+      {"JPEGImages/my a.jpg", NULL},
+      {"JPEGImages/sub/b.jpg", NULL},
+      {"labelmap.txt", "# label:color_rgb:parts:actions\ncat:::\n"}}},
+    {"VOC in GB2312",
+     "convert @ --to csv --output @/out",
+     0,
+     {"1 images, 1 boxes", [3] = "out/data.csv", [4] = "a.jpg,40,30,\xe7\x8c\xab,2,3,20,21"},
+     {{"a.xml", "<?xml version=\"1.0\" encoding=\"GB2312\"?>" VOC("a.jpg", "\xc3\xa8")},
+      {"a.jpg", NULL}}},
+    {"a folder in the folder",
+     "stats @",
+     0,
+     {"train        1 "},
+     {{"VOC/Annotations/a.xml", VOC("a.jpg", "cat")},
+      {"VOC/ImageSets/Main/train.txt", "a\n"},
+      {"VOC/JPEGImages/a.jpg", NULL}}},
+    {"CVAT for images, of a video",
+     "check @",
+     0,
+     {"2 images, 1 boxes", "0 errors"},
+     {{"annotations.xml",
+       "<annotations><version>1.1</version><meta><task><labels><label><name>cat</name></label></"
+       "labels>"
+       "</task></meta><image id=\"0\" name=\"frame_000000\" width=\"40\" height=\"30\"><box "
+       "label=\"cat\" occluded=\"0\" xtl=\"1\" ytl=\"2\" xbr=\"30\" ybr=\"20\" z_order=\"0\"></box>"
+       "</image><image id=\"1\" name=\"frame_000001\" width=\"40\" "
+       "height=\"30\"></image></annotations>"},
+      {"images/frame_000000.PNG", NULL},
+      {"images/frame_000001.PNG", NULL}}},
+    {"CVAT for video",
+     "check @",
+     0,
+     {"3 images, 3 boxes, 1 classes, 1 split", "0 errors"},
+     {{"annotations.xml",
+       "<annotations><version>1.1</version><meta><task><original_size><width>40</width>"
+       "<height>30</height></original_size></task></meta><track id=\"0\" label=\"cat\"><box "
+       "frame=\"0\" outside=\"0\" keyframe=\"1\" xtl=\"1\" ytl=\"2\" xbr=\"30\" ybr=\"20\"/><box "
+       "frame=\"1\" outside=\"0\" keyframe=\"0\" xtl=\"2\" ytl=\"2\" xbr=\"30\" ybr=\"20\"/><box "
+       "frame=\"2\" outside=\"1\" keyframe=\"1\" xtl=\"2\" ytl=\"2\" xbr=\"30\" "
+       "ybr=\"20\"/></track>"
+       "<track id=\"1\" label=\"cat\"><box frame=\"1\" outside=\"0\" keyframe=\"1\" xtl=\"5\" "
+       "ytl=\"5\" xbr=\"9\" ybr=\"9\"/></track></annotations>"},
+      {"images/frame_000000.jpg", NULL},
+      {"images/frame_000001.jpg", NULL},
+      {"images/frame_000002.jpg", NULL}}},
+    {"images in folders below --images",
+     "check @/a.xml --images @/pictures",
+     0,
+     {"1 images, 1 boxes"},
+     {{"a.xml", VOC("a.jpg", "cat")}, {"pictures/2024/may/a.jpg", NULL}}},
+    {"two images that may be meant",
+     "check @/a.xml --images @/pictures",
+     1,
+     {"image `a.jpg` may be", "[image-ambiguous]"},
+     {{"a.xml", VOC("a.jpg", "cat")}, {"pictures/1/a.jpg", NULL}, {"pictures/2/a.jpg", NULL}}},
+};
+
+static const struct layout empty[] = {
+    {"no box",
+     "check @",
+     1,
+     {"1 image, and not one box [no-box]"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},
+    {"no box: convert",
+     "convert @ --to csv --output @/out",
+     1,
+     {"nothing was written"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},
+    {"no box: convert --fix",
+     "convert @ --fix --to csv --output @/out",
+     1,
+     {"nothing was written"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},
+    {"no box, asked for",
+     "convert @ --allow_no_boxes --to csv --output @/out",
+     0,
+     {"1 images, 0 boxes in 1 classes"},
+     {{"data.yaml", "train: images\nnames: [cat]\n"}, {"images/a.jpg", NULL}}},
+    {"no class",
+     "convert @/a.csv --allow_no_boxes --to tfrecord --output @/out",
+     1,
+     {"there is no class: give a --label_map"},
+     {{"a.csv", CSV_HEAD "a.jpg,40,30,,,,,\n"}, {"a.jpg", NULL}}},
+    {"no image: stats", "stats @/a.csv", 1, {"no image was read"}, {{"a.csv", CSV_HEAD}}},
+    {"nothing known", "check @", 1, {"nothing in this folder holds boxes"}, {{"a.txt", "hello"}}},
+    {"a file of no known kind", "check @/a.txt", 1, {"not plain from its name"}, {{"a.txt", "x"}}},
+};
+
+static void run_layout(const struct layout *layout)
+{
+    static char out[100000];
+    char folder[256], command[1200] = "";
+    test_make_directory(folder, "layout");
+    data_files_write(folder, layout->files);
+    for (const char *c = layout->arguments; *c != '\0'; c++) {
+        const size_t used = strlen(command);
+        snprintf(command + used, sizeof command - used, *c == '@' ? "%s" : "%.1s",
+                 *c == '@' ? folder : c);
+    }
+    const int status = run_tool(out, sizeof out, "det-data %s", command);
+    if (status != layout->status)
+        fail_msg("%s: exit status %d, expected %d:\n%s", layout->name, status, layout->status, out);
+    for (int i = 0; i < 3 && layout->says[i] != NULL; i++)
+        if (strstr(out, layout->says[i]) == NULL)
+            fail_msg("%s: \"%s\" is not in:\n%s", layout->name, layout->says[i], out);
+    if (layout->says[3] != NULL) {
+        char path[600];
+        snprintf(path, sizeof path, "%s/%s", folder, layout->says[3]);
+        char *text = test_read_text(path);
+        if (strstr(text, layout->says[4]) == NULL)
+            fail_msg("%s: \"%s\" is not in %s:\n%s", layout->name, layout->says[4], path, text);
+        free(text);
+    }
+    test_remove_tree(folder);
+}
+
+#define RUN(list)                                               \
+    for (size_t i = 0; i < sizeof(list) / sizeof(list)[0]; i++) \
+    run_layout(&(list)[i])
+
+static bool is_missing(const char *about)
+{
+    const bool missing = strncmp(about, "no ", 3) == 0;
+    if (missing)
+        print_message("skipped: %s\n", about);
+    return missing;
+}
+
+static void yolo_is_read_as_it_is_exported(void **state)
+{
+    (void)state;
+    if (!is_missing(yaml_about()))
+        RUN(yolo);
+}
+
+static void tables_and_json_are_read_as_they_are_exported(void **state)
+{
+    (void)state;
+    RUN(others);
+}
+
+static void xml_is_read_as_it_is_exported(void **state)
+{
+    (void)state;
+    if (!is_missing(xml_about()))
+        RUN(xml);
+}
+
+static void data_without_a_box_stops(void **state)
+{
+    (void)state;
+    if (!is_missing(yaml_about()))
+        RUN(empty);
+}
+
+int test_data_layouts(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(yolo_is_read_as_it_is_exported),
+        cmocka_unit_test(tables_and_json_are_read_as_they_are_exported),
+        cmocka_unit_test(xml_is_read_as_it_is_exported),
+        cmocka_unit_test(data_without_a_box_stops),
+    };
+    return cmocka_run_group_tests_name("data_layouts", tests, NULL, NULL);
+}

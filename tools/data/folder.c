@@ -1,0 +1,360 @@
+#include "data/folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "convert/encoding.h"
+#include "convert/readers.h"
+
+enum { MOST_DEPTH = 4, MOST_TEXTS = 5000, HEAD_BYTES = 1 << 16 };
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcasecmp(text + length - tail, end) == 0;
+}
+
+/* --- files --- */
+
+/* What a file may be by its name alone. */
+static enum data_format_id named_format(const char *path)
+{
+    static const struct {
+        const char *end;
+        enum data_format_id format;
+    } ends[] = {{".json", DATA_COCO},  {".csv", DATA_CSV},       {".xml", DATA_VOC},
+                {".yaml", DATA_YOLO},  {".yml", DATA_YOLO},      {".data", DATA_YOLO},
+                {".names", DATA_YOLO}, {".tfrec", DATA_TFRECORD}};
+    const char *name = det_path_name(path);
+    if (strstr(name, ".tfrecord") != NULL || strstr(name, ".record") != NULL)
+        return DATA_TFRECORD;
+    if (strcmp(name, "classes.txt") == 0 || strcmp(name, "_darknet.labels") == 0)
+        return DATA_YOLO;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ends_with(name, ends[i].end))
+            return ends[i].format;
+    return DATA_FORMATS;
+}
+
+static bool holds(const struct det_source_bytes *source, const char *word)
+{
+    const size_t length = strlen(word);
+    const uint8_t *at = source->data, *end = at + source->bytes;
+    while ((size_t)(end - at) >= length) {
+        at = memchr(at, word[0], (size_t)(end - at) - length + 1);
+        if (at == NULL)
+            return false;
+        if (memcmp(at, word, length) == 0)
+            return true;
+        at++;
+    }
+    return false;
+}
+
+/* COCO's captions have no categories, its results no images. */
+static bool is_coco(const struct det_source_bytes *source)
+{
+    return holds(source, "\"images\"") && holds(source, "\"annotations\"") &&
+           holds(source, "\"categories\"");
+}
+
+/* The beginning as text, whatever its encoding; *text is empty where it is none. */
+static det_status head_of(struct det_env *env, const char *path,
+                          const struct det_source_bytes *source, struct det_text *text)
+{
+    const size_t bytes = source->bytes < HEAD_BYTES ? source->bytes : HEAD_BYTES;
+    /* Not UTF-8: the names of columns and elements are ASCII in any encoding. */
+    det_status status = det_decode_text(env, path, source->data, bytes, NULL, text);
+    if (status != DET_OK && status != DET_STATUS_OUT_OF_MEMORY) {
+        text->length = 0;
+        status = det_decode_text(env, path, source->data, bytes, "ISO-8859-1", text);
+    }
+    if (status != DET_OK && status != DET_STATUS_OUT_OF_MEMORY) {
+        text->length = 0;
+        status = det_text_append(env, text, "", 0);
+    }
+    return status;
+}
+
+/* CVAT's root element is <annotations>, VOC's <annotation>. */
+static enum data_format_id xml_format(const char *text)
+{
+    const char *root = strstr(text, "<annotation");
+    if (root == NULL)
+        return DATA_FORMATS;
+    return strncmp(root, "<annotations", 12) == 0 ? DATA_CVAT : DATA_VOC;
+}
+
+/* `names:` at the top of a YAML file. */
+static bool has_yaml_names(const char *text)
+{
+    for (const char *at = strstr(text, "names"); at != NULL; at = strstr(at + 1, "names")) {
+        const char before = at > text ? at[-1] : '\n', behind = at[5];
+        if ((before == '\n' || before == '{' || before == '"' || before == '\'') &&
+            (behind == ':' || behind == ' ' || behind == '"' || behind == '\''))
+            return true;
+    }
+    return false;
+}
+
+/* What a file that may be of `format` is. */
+static det_status look_inside(struct det_env *env, const struct det_files *files, const char *path,
+                              enum data_format_id *format)
+{
+    struct det_source_bytes source = {0};
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    if (*format == DATA_TFRECORD || *format == DATA_FORMATS)
+        return DET_OK;
+    DET_TRY(det_files_open(env, files, path, &source));
+    if (*format == DATA_COCO) {
+        if (!is_coco(&source))
+            *format = DATA_FORMATS;
+        goto fail;
+    }
+    DET_TRY(head_of(env, path, &source, &text));
+    if (*format == DATA_VOC)
+        *format = xml_format(text.data);
+    else if (*format == DATA_CSV && !det_csv_holds_boxes(text.data))
+        *format = DATA_FORMATS;
+    else if (*format == DATA_YOLO && (ends_with(path, ".yaml") || ends_with(path, ".yml")) &&
+             !has_yaml_names(text.data))
+        *format = DATA_FORMATS;
+fail:
+    det_source_bytes_close(env, &source);
+    det_text_free(env, &text);
+    return status;
+}
+
+det_status data_file_format(struct det_env *env, const struct det_files *files, const char *path,
+                            enum data_format_id *format)
+{
+    *format = named_format(path);
+    /* A file of that name is taken for it: its reader says what is wrong with it. */
+    if (!ends_with(path, ".xml") || !det_files_exists(files, path))
+        return DET_OK;
+    DET_TRY_RETURN(look_inside(env, files, path, format));
+    if (*format == DATA_FORMATS)
+        *format = DATA_VOC;
+    return DET_OK;
+}
+
+/* --- labels of YOLO --- */
+
+/* "0 .5 .5 .2 .2" */
+static bool is_label_line(char *line)
+{
+    char *save = NULL;
+    int count = 0;
+    double value = 0;
+    for (char *word = strtok_r(line, " \t", &save); word != NULL && count < 5;
+         word = strtok_r(NULL, " \t", &save), count++)
+        if (!det_parse_coordinate(word, &value) || (count > 0 && !(value >= -1 && value <= 2)))
+            return false;
+    return count == 5;
+}
+
+static det_status look_for_label(struct det_env *env, const struct det_files *files,
+                                 struct data_folder *folder, const char *path)
+{
+    struct det_source_bytes source = {0};
+    struct det_text text = {0};
+    char *line = NULL;
+    det_status status = DET_OK;
+    if (folder->label != NULL || folder->texts_looked >= MOST_TEXTS)
+        return DET_OK;
+    folder->texts_looked++;
+    DET_TRY(det_files_open(env, files, path, &source));
+    DET_TRY(head_of(env, path, &source, &text));
+    char *at = text.data;
+    while (det_next_line(&at, &line) && det_trimmed(line)[0] == '\0')
+        ;
+    if (line != NULL && is_label_line(line))
+        DET_TRY(det_strdup(env, &folder->label, path));
+fail:
+    det_source_bytes_close(env, &source);
+    det_text_free(env, &text);
+    return status;
+}
+
+/* --- folders --- */
+
+struct look {
+    const struct det_files *files;
+    struct data_folder *folder;
+    char *voc; /* the folder that has Pascal VOC's files */
+};
+
+/* One of a thousand such files beside each other tells for all. */
+static det_status note_voc(struct det_env *env, struct look *l, const char *path)
+{
+    det_free(env, &l->voc);
+    return det_path_directory(env, &l->voc, path);
+}
+
+static bool is_beside(const char *folder, const char *path)
+{
+    const size_t length = (size_t)(det_path_name(path) - path);
+    return folder != NULL && strlen(folder) + 1 == length && strncmp(folder, path, length - 1) == 0;
+}
+
+static det_status look_at_file(struct det_env *env, void *user, const char *path)
+{
+    struct look *l = user;
+    struct data_folder *folder = l->folder;
+    enum data_format_id format = named_format(path);
+    const enum data_format_id named = format;
+    if (named == DATA_VOC && is_beside(l->voc, path) &&
+        strcmp(det_path_name(path), "annotations.xml") != 0)
+        return DET_OK;
+    if (named == DATA_FORMATS)
+        return ends_with(path, ".txt") ? look_for_label(env, l->files, folder, path) : DET_OK;
+    DET_TRY_RETURN(look_inside(env, l->files, path, &format));
+    if (format == DATA_VOC)
+        DET_TRY_RETURN(note_voc(env, l, path));
+    return det_path_list_add(
+        env, format != DATA_FORMATS ? &folder->files[format] : &folder->others[named], path);
+}
+
+det_status data_folder_look(struct det_env *env, const struct det_files *files, const char *path,
+                            struct data_folder *folder)
+{
+    struct look l = {files, folder, NULL};
+    *folder = (struct data_folder){.path = path};
+    const det_status status = det_files_walk(env, files, path, MOST_DEPTH, look_at_file, &l);
+    det_free(env, &l.voc);
+    return status;
+}
+
+void data_folder_free(struct det_env *env, struct data_folder *folder)
+{
+    for (int f = 0; f < DATA_FORMATS; f++) {
+        det_path_list_free(env, &folder->files[f]);
+        det_path_list_free(env, &folder->others[f]);
+    }
+    det_free(env, &folder->label);
+}
+
+bool data_folder_holds(const struct data_folder *folder, enum data_format_id format)
+{
+    return folder->files[format].count > 0 && (format != DATA_YOLO || folder->label != NULL);
+}
+
+const char *data_folder_example(const struct data_folder *folder, enum data_format_id format)
+{
+    return format == DATA_YOLO ? folder->label : folder->files[format].paths[0];
+}
+
+/* --- what readers take --- */
+
+/* Adds the folder that a file lies in, `above` levels higher, once. */
+static det_status add_folder_of(struct det_env *env, struct det_path_list *list, const char *path,
+                                int above)
+{
+    char *folder = NULL, *higher = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_path_directory(env, &folder, path));
+    for (; above > 0; above--) {
+        DET_TRY(det_path_directory(env, &higher, folder));
+        det_free(env, &folder);
+        folder = higher;
+        higher = NULL;
+    }
+    if (list->count == 0 || strcmp(list->paths[list->count - 1], folder) != 0)
+        DET_TRY(det_path_list_add(env, list, folder));
+fail:
+    det_free(env, &folder);
+    return status;
+}
+
+/* Pascal VOC: the folders that have an Annotations/ with files in it; without any the folder
+ * itself, which is read with all below it. */
+static det_status voc_roots(struct det_env *env, const struct data_folder *folder,
+                            struct det_path_list *roots)
+{
+    static const char inner[] = "/Annotations/";
+    bool all = folder->files[DATA_VOC].count > 0;
+    for (size_t i = 0; i < folder->files[DATA_VOC].count; i++)
+        all &= strstr(folder->files[DATA_VOC].paths[i] + strlen(folder->path), inner) != NULL;
+    if (!all)
+        return det_path_list_add(env, roots, folder->path);
+    for (size_t i = 0; i < folder->files[DATA_VOC].count; i++) {
+        const char *path = folder->files[DATA_VOC].paths[i];
+        const char *at = strstr(path + strlen(folder->path), inner);
+        int above = 0;
+        for (const char *c = at + 1; *c != '\0'; c++)
+            above += *c == '/';
+        DET_TRY_RETURN(add_folder_of(env, roots, path, above));
+    }
+    return DET_OK;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    const size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* Data files before lists of names, those higher up before those below. */
+static int name_rank(const char *path)
+{
+    return ends_with(path, ".yaml") || ends_with(path, ".yml") ? 0
+           : ends_with(path, ".data")                          ? 1
+                                                               : 2;
+}
+
+/* YOLO: of the files with class names in each folder the best one, which stands for the folders
+ * below. */
+static det_status yolo_roots(struct det_env *env, const struct data_folder *folder,
+                             struct det_path_list *roots)
+{
+    const struct det_path_list *names = &folder->files[DATA_YOLO];
+    for (size_t i = 0; i < names->count; i++) {
+        char *own = NULL;
+        bool is_best = true;
+        DET_TRY_RETURN(det_path_directory(env, &own, names->paths[i]));
+        for (size_t k = 0; k < names->count && is_best; k++) {
+            char *other = NULL;
+            if (k == i)
+                continue;
+            const det_status status = det_path_directory(env, &other, names->paths[k]);
+            if (status == DET_OK) {
+                const bool same = strcmp(own, other) == 0;
+                const int mine = name_rank(names->paths[i]), its = name_rank(names->paths[k]);
+                is_best = same ? mine < its || (mine == its && i < k) : !is_below(own, other);
+            }
+            det_free(env, &other);
+            if (status != DET_OK) {
+                det_free(env, &own);
+                return status;
+            }
+        }
+        det_free(env, &own);
+        if (is_best)
+            DET_TRY_RETURN(det_path_list_add(env, roots, names->paths[i]));
+    }
+    return DET_OK;
+}
+
+det_status data_folder_roots(struct det_env *env, enum data_format_id format,
+                             struct data_folder *folder)
+{
+    struct det_path_list roots = {0};
+    struct det_path_list *found = &folder->files[format];
+    det_status status = DET_OK;
+    if (found->count == 0) {
+        *found = folder->others[format];
+        folder->others[format] = (struct det_path_list){0};
+    }
+    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO))
+        return DET_OK;
+    DET_TRY(format == DATA_VOC ? voc_roots(env, folder, &roots) : yolo_roots(env, folder, &roots));
+    det_path_list_free(env, found);
+    *found = roots;
+    return DET_OK;
+fail:
+    det_path_list_free(env, &roots);
+    return status;
+}
