@@ -15,9 +15,10 @@ struct tool {
     int64_t threads;
     const char *cpu, *device, *precision;
     bool deterministic, graph, verbose;
-    det_context *context;      /* after tool_open() */
-    bool terminal;             /* stderr is one: progress is shown */
-    atomic_bool progress_open; /* a progress line stands on the terminal */
+    det_context *context; /* after tool_open() */
+    bool terminal;        /* stderr is one: progress is shown */
+    /* A progress line stands on the terminal. No bool: RISC-V's compiler calls a library to exchange a single byte. */
+    atomic_int progress_open;
 };
 
 #define TOOL_INIT(program)                                                                     \
@@ -31,12 +32,12 @@ struct tool {
     }
 
 /* Entries of an option table. */
-#define TOOL_CPU_OPTIONS(tool)                                             \
-    {"threads", OPTION_INT, &(tool)->threads, "N",                         \
-     "worker threads, 0: as many as processors this process may use"},     \
-    {                                                                      \
-        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                         \
-            "instruction set: auto, sse2, avx2, avx512, avx512bf16 or ref" \
+#define TOOL_CPU_OPTIONS(tool)                                                                  \
+    {"threads", OPTION_INT, &(tool)->threads, "N",                                              \
+     "worker threads, 0: as many as processors this process may use"},                          \
+    {                                                                                           \
+        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                              \
+            "instruction set: auto, ref, generic or, on x86-64, sse2, avx2, avx512, avx512bf16" \
     }
 #define TOOL_LOG_OPTIONS(tool)                                        \
     {                                                                 \
