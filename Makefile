@@ -34,7 +34,7 @@ WARNINGS += -Werror
 endif
 
 OPTIMISE_release := -O2
-OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
 OPTIMISE_cuda-cov := -O2

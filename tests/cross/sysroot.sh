@@ -5,8 +5,8 @@
 #
 #   tests/cross/sysroot.sh TARGET DIR        TARGET: aarch64-linux-gnu, riscv64-linux-gnu
 #
-# MIRROR and SUITE (this machine's release; the first with riscv64 is trixie) choose the Debian. A folder that is there already and was
-# made by this script is left as it is.
+# MIRROR (where this machine gets its own packages) and SUITE (its release; the first with riscv64 is trixie) choose the Debian. A
+# folder that this script made already is left as it is.
 set -eu
 
 target=$1 dir=$2
@@ -14,27 +14,30 @@ case $target in
     aarch64-linux-gnu) architecture=arm64 ;;
     *) architecture=${target%-linux-gnu} ;;
 esac
-if [ -z "${SUITE:-}" ]; then
-    SUITE=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    if [ "$architecture-$SUITE" = riscv64-bookworm ]; then
-        SUITE=trixie
-    fi
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Identifier: Packages' | sed -n "s/ $release main\$//p" | head -n 1)}
+mirror=${mirror:-http://deb.debian.org/debian}
+suite=${SUITE:-$release}
+if [ "$architecture-$suite" = riscv64-bookworm ]; then
+    suite=trixie
 fi
-mirror=${MIRROR:-http://deb.debian.org/debian}
 packages="libc6-dev libjpeg62-turbo-dev zlib1g-dev libpng-dev libsnappy-dev libcjson-dev libexpat1-dev libcmocka-dev"
 
-made="$mirror $SUITE $architecture $packages"
-if [ "$(cat "$dir/made" 2> /dev/null)" = "$made" ]; then
+made="$mirror $suite $architecture $packages"
+mark=$dir/made-by-sysroot.sh
+if [ "$(cat "$mark" 2> /dev/null)" = "$made" ]; then
     exit 0
 fi
-if [ -e "$dir" ] && [ ! -e "$dir/apt" ]; then
+if [ -e "$dir" ] && [ ! -e "$mark" ]; then
     echo "sysroot.sh: $dir is there already and was not made by this script" >&2
     exit 1
 fi
 rm -rf "$dir"
 mkdir -p "$dir/apt/state/lists/partial" "$dir/apt/cache/archives/partial"
 dir=$(cd "$dir" && pwd)
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main" > "$dir/apt/sources.list"
+mark=$dir/made-by-sysroot.sh
+: > "$mark"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" > "$dir/apt/sources.list"
 : > "$dir/apt/status"
 get() {
     apt-get -qq -o APT::Architecture="$architecture" -o APT::Architectures="$architecture" -o APT::Install-Recommends=false \
@@ -55,4 +58,4 @@ find "$dir/usr" -type l -lname '/*' | while read -r link; do
     ln -sfn "$dir$(readlink "$link")" "$link"
 done
 rm -rf "$dir/apt/cache" "$dir/apt/state"
-echo "$made" > "$dir/made"
+echo "$made" > "$mark"
