@@ -19,10 +19,9 @@ ifeq ($(origin AR),default)
 AR := $(CROSS:%=%-)ar
 endif
 
-include cross.mk
-
 BUILD := build/$(CROSS:%=%/)$(CONFIG)
 OBJ   := $(BUILD)/obj
+include cross.mk
 
 VERSION := $(shell sed -n 's/^.define DET_VERSION_STRING "\(.*\)"/\1/p' libdet/include/det/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
