@@ -150,10 +150,11 @@ static void train_evaluate_export_detect(void **state)
         0);
     assert_contains(out, "10 images");
     assert_int_equal(
-        run_tool(out, sizeof out,
-                 "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det --cpu generic "
-                 "--precision bf16",
-                 w.config, w.directory),
+        run_tool(
+            out, sizeof out,
+            "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det --cpu generic "
+            "--precision bf16",
+            w.config, w.directory),
         0);
     const char *missing = NULL;
     char device[64];
