@@ -8,17 +8,20 @@
 
 CONFIG  ?= release
 PREFIX  ?= /usr/local
-CC      ?= gcc
-AR      ?= ar
 V       ?= 0
 WERROR  ?= 0
 
+# CROSS=aarch64-linux-gnu builds for another machine (cross.mk).
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(CROSS:%=%-)gcc
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS:%=%-)ar
 endif
 
-BUILD := build/$(CONFIG)
+BUILD := build/$(CROSS:%=%/)$(CONFIG)
 OBJ   := $(BUILD)/obj
+include cross.mk
 
 VERSION := $(shell sed -n 's/^.define DET_VERSION_STRING "\(.*\)"/\1/p' libdet/include/det/version.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -30,7 +33,7 @@ WARNINGS += -Werror
 endif
 
 OPTIMISE_release := -O2
-OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPTIMISE_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 OPTIMISE_tsan    := -O1 -fsanitize=thread
 OPTIMISE_cuda-emu := -O2
 OPTIMISE_cuda-cov := -O2
@@ -41,20 +44,25 @@ $(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov, isa-e
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
-CPPFLAGS_ALL := -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
+CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
-LDFLAGS_ALL  := $(SANITIZE) $(LDFLAGS)
+LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread
 include image.mk
 
-# One file per instruction set: its name ends with it, and only that file is compiled for it.
+# One file per instruction set: its name ends with it, and only that file is compiled for it; where the architecture is another,
+# it is left out. NAME_generic.c is for any (libdet/backend/cpu/isas.h).
+ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ISAS_x86_64 := x86 avx2 avx512 avx512bf16
+OTHER_ISAS  := $(filter-out $(ISAS_$(ARCH)),$(ISAS_x86_64))
+OTHER_SRC   := $(addprefix %_,$(addsuffix .c,$(OTHER_ISAS)))
 ISA_avx2   := -mavx2 -mfma
 ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
-LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
+LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
 CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
@@ -73,7 +81,7 @@ TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
 TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 TEST_OBJ     = $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
 RUNNER      := $(BUILD)/bin/det-tests
-BENCH_SRC   := $(sort $(wildcard bench/cpu/*.c))
+BENCH_SRC   := $(sort $(filter-out $(OTHER_SRC),$(wildcard bench/cpu/*.c)))
 BENCH_OBJ   := $(BENCH_SRC:%.c=$(OBJ)/%.o)
 PARTNER_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard bench/peers/*.c)) bench/cpu/measure.c bench/cpu/batch.c)
 STATIC_LIB  := $(BUILD)/lib/libdet.a
@@ -239,7 +247,7 @@ format: ## rewrite the sources in the committed style
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT),$(C_FILES))))
+TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<

@@ -3,11 +3,11 @@
 CXX  ?= g++
 NVCC ?= $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
 
-# CUDA=auto builds the backend where nvcc, cublasLt and cuDNN are all there; 1 insists; 0 leaves it out. Only in CONFIG=release.
+# CUDA=auto builds the backend where nvcc, cublasLt and cuDNN are all there; 1 insists; 0 leaves it out. Only in CONFIG=release, not crossed.
 CUDA ?= auto
-ifeq ($(CONFIG)-$(filter-out 0,$(CUDA)),release-$(CUDA))
+ifeq ($(CROSS)$(CONFIG)-$(filter-out 0,$(CUDA)),release-$(CUDA))
 CUDA_HOME    := $(if $(NVCC),$(patsubst %/bin/nvcc,%,$(realpath $(NVCC))))
-CUDA_HEADERS := $(and $(wildcard $(CUDA_HOME)/include/cublasLt.h),$(wildcard $(CUDA_HOME)/include/cudnn.h /usr/include/cudnn.h /usr/include/x86_64-linux-gnu/cudnn.h /usr/local/include/cudnn.h))
+CUDA_HEADERS := $(and $(wildcard $(CUDA_HOME)/include/cublasLt.h),$(wildcard $(CUDA_HOME)/include/cudnn.h /usr/include/cudnn.h /usr/include/$(ARCH)-linux-gnu/cudnn.h /usr/local/include/cudnn.h))
 WITH_CUDA    := $(and $(CUDA_HOME),$(CUDA_HEADERS))
 ifeq ($(CUDA)-$(WITH_CUDA),1-)
 $(error CUDA=1, but nvcc, cublasLt.h or cudnn.h is missing (NVCC=$(NVCC)))

@@ -3,10 +3,10 @@
 # and tools/*/none_*.c say so. VIDEO=0, VIEW=0 leave it out.
 
 FFMPEG_PACKAGES := libavformat libavcodec libavutil libswscale libavdevice
-have = $(shell pkg-config --exists $(1) 2>/dev/null && echo 1)
+have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
 WITH_FFMPEG := $(if $(filter 0,$(VIDEO)),,$(call have,$(FFMPEG_PACKAGES)))
 WITH_SDL    := $(if $(filter 0,$(VIEW)),,$(call have,sdl2))
-VIDEO_CFLAGS := $(if $(WITH_FFMPEG),$(shell pkg-config --cflags $(FFMPEG_PACKAGES))) $(if $(WITH_SDL),$(shell pkg-config --cflags sdl2))
+VIDEO_CFLAGS := $(if $(WITH_FFMPEG),$(shell $(PKG_CONFIG) --cflags $(FFMPEG_PACKAGES))) $(if $(WITH_SDL),$(shell $(PKG_CONFIG) --cflags sdl2))
 VIDEO_TEXT  := $(if $(WITH_FFMPEG),With video (FFmpeg).,Without video: FFmpeg's development files were not found.) \
                $(if $(WITH_SDL),With a window (SDL2).,Without a window: SDL2 was not found.)
 
@@ -23,9 +23,9 @@ $(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: TOOL_LIBS = -ldl
 
 plugin_parts = $(patsubst %.c,$(OBJ)/%.o,$(filter $(1)%,$(PLUGIN_SRC)))
 $(BUILD)/lib/libdet/det-video.so: $(call plugin_parts,tools/video/)
-$(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell pkg-config --libs $(FFMPEG_PACKAGES))
+$(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(FFMPEG_PACKAGES))
 $(BUILD)/lib/libdet/det-view.so: $(call plugin_parts,tools/detect/)
-$(BUILD)/lib/libdet/det-view.so: TOOL_LIBS = $(shell pkg-config --libs sdl2)
+$(BUILD)/lib/libdet/det-view.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs sdl2)
 $(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@

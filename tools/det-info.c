@@ -28,12 +28,13 @@ static void describe_bf16(const char *chosen, const char *missing)
 static void describe_cpu(const struct tool *tool)
 {
     const char *missing = NULL, *name = NULL, *best = NULL, *forced = getenv("DET_CPU");
-    const char *no_bf16 = NULL, *chosen = NULL;
+    const char *no_bf16 = "no instruction set of this build has products of bf16", *chosen = NULL;
     console_print("instruction sets of the CPU:\n");
     for (int i = 0; (name = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
         console_print("  %-11s %s\n", name, missing != NULL ? missing : "can be used");
         best = missing == NULL ? name : best;
-        no_bf16 = missing; /* of the last, avx512bf16 */
+        if (strcmp(name, "avx512bf16") == 0)
+            no_bf16 = missing;
     }
     if (strcmp(tool->cpu, "auto") != 0)
         console_print("  chosen: %s, by --cpu\n", chosen = tool->cpu);

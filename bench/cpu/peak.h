@@ -4,10 +4,12 @@
 
 #include <stddef.h>
 
+#include "backend/cpu/isas.h"
+
 #define PEAK_PROBES(isa)                                                            \
     double peak_fma__##isa(long steps);                                             \
     void peak_triad__##isa(float *a, const float *b, const float *c, size_t count); \
-    float peak_read__##isa(const float *a, size_t count)
+    float peak_read__##isa(const float *a, size_t count);
 
 /* A value that the compiler cannot foresee from here on, so that it keeps all multiply-adds. A build that emulates an instruction
  * set brings its own. */
@@ -15,9 +17,7 @@
 #define V_KEEP(vector) __asm__ volatile("" : "+x"(vector))
 #endif
 
-PEAK_PROBES(sse2);
-PEAK_PROBES(avx2);
-PEAK_PROBES(avx512);
+DETK_ISAS(PEAK_PROBES)
 
 /* `steps` rounds of independent multiply-adds of bf16 pairs in registers; returns the flop: four a word. */
 double peak_bf16__avx512bf16(long steps);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cpu/isas.h"
 #include "backend/ops.h"
 #include "bench.h"
 #include "peak.h"
@@ -16,11 +17,11 @@ struct probes {
     double (*bf16)(long steps); /* NULL: the set has no such instruction */
 };
 
-#define PROBES(isa) peak_fma__##isa, peak_triad__##isa, peak_read__##isa
-static const struct probes all_probes[] = {{"sse2", PROBES(sse2), NULL},
-                                           {"avx2", PROBES(avx2), NULL},
-                                           {"avx512", PROBES(avx512), NULL},
-                                           {"avx512bf16", PROBES(avx512), peak_bf16__avx512bf16}};
+#define BF16_true(set)  peak_bf16__##set
+#define BF16_false(set) NULL
+#define PROBES(name, set, isa, native_bf16) \
+    {name, peak_fma__##isa, peak_triad__##isa, peak_read__##isa, BF16_##native_bf16(set)},
+static const struct probes all_probes[] = {DETK_SETS(PROBES)};
 
 static const size_t sets[BENCH_BANDWIDTHS] = {24 << 10, 192 << 10, 1 << 20,
                                               6 << 20,  24 << 20,  192 << 20};

@@ -63,7 +63,7 @@ struct det_gradient_to {
 };
 
 struct det_ops {
-    const char *name; /* "ref", "sse2", "avx2", "avx512", "avx512bf16" */
+    const char *name; /* det_ops_cpu_name() */
     /* The same with --precision bf16: the prepared network's kernels and 1x1 convolutions of training multiply in bf16
      * (cpu/blocked.h, cpu/pairs.h), all else is float32. NULL: none. */
     const struct det_ops *bf16;
@@ -138,8 +138,13 @@ struct det_ops {
 /* Plain C, obviously right, portable: the oracle of every other table. */
 const struct det_ops *det_ops_ref(void);
 
-/* The fast CPU table for an instruction set ("auto", "sse2", "avx2", "avx512", "avx512bf16"; "ref" gives the reference). NULL when
- * this processor or operating system lacks it or the name is unknown; then *reason says why (static text). */
+/* The CPU table of an instruction set: a name of det_ops_cpu_name(), "auto" for the last of them that can be used, or "generic" for
+ * what any machine of this architecture has. NULL when this processor or operating system lacks it or the name is unknown; then
+ * *reason says why (static text). */
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
+
+/* The tables of this build, slowest first: "ref", then on x86-64 "sse2", "avx2", "avx512", "avx512bf16", elsewhere "generic". NULL
+ * behind the last. */
+const char *det_ops_cpu_name(int index);
 
 #endif

@@ -76,12 +76,11 @@ static det_status choose_ops(struct det_env *env, const char *cpu, const struct 
 
 const char *det_cpu_instruction_set(int index, const char **missing)
 {
-    static const char *const names[] = {"ref", "sse2", "avx2", "avx512", "avx512bf16"};
+    const char *name = det_ops_cpu_name(index);
     *missing = NULL;
-    if (index < 0 || (size_t)index >= sizeof names / sizeof *names)
-        return NULL;
-    det_ops_cpu(names[index], missing);
-    return names[index];
+    if (name != NULL)
+        det_ops_cpu(name, missing);
+    return name;
 }
 
 /* "auto" is float32: faster and less exact is for the user to ask for. */

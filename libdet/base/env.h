@@ -6,6 +6,10 @@
 #ifndef DET_BASE_ENV_H
 #define DET_BASE_ENV_H
 
+#if __SIZEOF_POINTER__ != 8 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "libdet is for 64-bit little-endian machines: its files are used as they lie in memory"
+#endif
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -62,6 +62,8 @@ static void relax(void)
 {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb"); /* takes about as long; most processors do not wait at a "yield" */
 #endif
 }
 

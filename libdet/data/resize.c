@@ -3,11 +3,20 @@
 #include <math.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "base/mem.h"
+
+/* The compiler's own vectors, which it turns into what the machine has. */
+typedef float four_floats __attribute__((vector_size(16)));
+typedef int32_t four_ints __attribute__((vector_size(16)));
+typedef uint16_t eight_halves __attribute__((vector_size(16)));
+typedef uint8_t sixteen_bytes __attribute__((vector_size(16)));
+
+static inline four_floats load_floats(const float *from)
+{
+    four_floats a;
+    memcpy(&a, from, sizeof a);
+    return a;
+}
 
 struct det_window det_window_whole(int32_t height, int32_t width)
 {
@@ -157,16 +166,19 @@ static void stretch_pixel(const struct det_resizer *r, const uint8_t *row, int32
     }
 }
 
-#ifdef __SSE2__
-static inline __m128 four_floats(const uint8_t *from)
+static inline four_floats load_bytes(const uint8_t *from)
 {
-    int32_t bytes;
-    memcpy(&bytes, from, 4);
-    const __m128i zero = _mm_setzero_si128();
-    return _mm_cvtepi32_ps(
-        _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), zero), zero));
+    int32_t word;
+    memcpy(&word, from, sizeof word);
+    const sixteen_bytes bytes = (sixteen_bytes)(four_ints){word}, no_bytes = {0};
+    const eight_halves no_halves = {0};
+    /* Zeros between the bytes, then between pairs of them: two instructions where there are vectors. */
+    const eight_halves halves = (eight_halves)__builtin_shufflevector(
+        bytes, no_bytes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const four_ints ints =
+        (four_ints)__builtin_shufflevector(halves, no_halves, 0, 8, 1, 9, 2, 10, 3, 11);
+    return __builtin_convertvector(ints, four_floats);
 }
-#endif
 
 /* A row of pixels of three or four bytes. The last pixel of a row of three is read byte by byte: nothing need
  * follow it. */
@@ -177,19 +189,16 @@ static inline void stretch_color(const struct det_resizer *r, const uint8_t *row
     const int32_t *const lefts = r->left, *const rights = r->right;
     const float *const shares = r->x_share;
     for (int32_t x = 0; x < width; x++, out += 3) {
-#ifdef __SSE2__
         const int32_t left = lefts[x], right = rights[x];
         if (left <= last && right <= last) {
-            const __m128 a = four_floats(row + left), b = four_floats(row + right);
-            const __m128 share = _mm_set1_ps(shares[x]);
-            __m128 value = _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), share));
+            const four_floats a = load_bytes(row + left), b = load_bytes(row + right);
+            four_floats value = a + (b - a) * shares[x];
             if (reversed)
-                value = _mm_shuffle_ps(value, value, _MM_SHUFFLE(3, 0, 1, 2));
+                value = __builtin_shufflevector(value, value, 2, 1, 0, 3);
             /* The fourth value falls into the next pixel's place, which is written later. */
-            _mm_storeu_ps(out, value);
+            memcpy(out, &value, sizeof value);
             continue;
         }
-#endif
         stretch_pixel(r, row, x, out);
     }
 }
@@ -225,13 +234,11 @@ static void stretch(const struct det_resizer *r, int32_t y, float *out)
 static void blend_rows(float *out, const float *top, const float *bottom, float share, size_t count)
 {
     size_t i = 0;
-#ifdef __SSE2__
-    const __m128 t = _mm_set1_ps(share);
     for (; i + 4 <= count; i += 4) {
-        const __m128 a = _mm_loadu_ps(top + i), b = _mm_loadu_ps(bottom + i);
-        _mm_storeu_ps(out + i, _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), t)));
+        const four_floats a = load_floats(top + i), b = load_floats(bottom + i);
+        const four_floats value = a + (b - a) * share;
+        memcpy(out + i, &value, sizeof value);
     }
-#endif
     for (; i < count; i++)
         out[i] = top[i] + (bottom[i] - top[i]) * share;
 }
@@ -315,11 +322,10 @@ void det_normalize_pixels(float *out, const float *in, size_t count)
 {
     const float factor = 2.0f / 255.0f;
     size_t i = 0;
-#ifdef __SSE2__
-    const __m128 f = _mm_set1_ps(factor), one = _mm_set1_ps(1.0f);
-    for (; i + 4 <= count; i += 4)
-        _mm_storeu_ps(out + i, _mm_sub_ps(_mm_mul_ps(f, _mm_loadu_ps(in + i)), one));
-#endif
+    for (; i + 4 <= count; i += 4) {
+        const four_floats value = factor * load_floats(in + i) - 1.0f;
+        memcpy(out + i, &value, sizeof value);
+    }
     for (; i < count; i++)
         out[i] = factor * in[i] - 1.0f;
 }

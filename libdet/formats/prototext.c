@@ -53,6 +53,7 @@ void det_prototext_free(struct det_env *env, struct det_prototext *document)
     memset(document, 0, sizeof *document);
 }
 
+DET_PRINTF(5, 0)
 static det_status fail_at(struct det_env *env, det_status status, const char *name,
                           struct det_position position, const char *format, va_list arguments)
 {

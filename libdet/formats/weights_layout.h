@@ -17,9 +17,6 @@ enum {
     WEIGHTS_AT_FILE_BYTES = 24,
 };
 
-/* Tensors are used as they lie in the file. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian only");
-
 /* Rounds up to a multiple of WEIGHTS_ALIGN; false when it does not fit. */
 static inline bool weights_align(size_t bytes, size_t *out)
 {

@@ -78,8 +78,10 @@ void det_hard_examples_select(const struct det_hard_example_settings *settings, 
                               const float (*boxes)[4], const float *losses, const int32_t *matched,
                               struct det_hard_example_space *space, uint8_t *selected)
 {
-    for (int32_t i = 0; i < anchors; i++)
+    for (int32_t i = 0; i < anchors; i++) {
         space->keys[i] = key_of(losses[i], i);
+        selected[i] = 0;
+    }
     qsort(space->keys, (size_t)anchors, sizeof *space->keys, by_key);
     const int32_t count = take(settings, anchors, boxes, space);
     int64_t positives = 0, negatives = 0;
@@ -90,7 +92,6 @@ void det_hard_examples_select(const struct det_hard_example_settings *settings, 
         most = settings->min_negatives_per_image;
     if (settings->max_negatives_per_positive == 0)
         most = INT64_MAX;
-    memset(selected, 0, (size_t)anchors);
     for (int32_t i = 0; i < count; i++) {
         const int32_t anchor = space->order[i];
         negatives += matched[anchor] == DET_MATCH_BACKGROUND;

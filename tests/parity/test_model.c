@@ -6,6 +6,7 @@
 #include "model/net.h"
 #include "support/formula.h"
 #include "support/model_golden.h"
+#include "support/ops.h"
 #include "support/test.h"
 
 struct fixture {
@@ -88,27 +89,23 @@ static void ref_agrees_with_tensorflow(void **state)
 static void cpu_agrees_with_tensorflow(void **state)
 {
     (void)state;
-    static const char *const names[] = {"sse2", "avx2", "avx512", "avx512bf16"};
+    const struct det_ops *tables[OPS_TABLES_MAX];
     struct fixture f;
+    char label[64];
     make(&f);
-    for (size_t i = 0; i < 4; i++) {
-        const char *reason = NULL;
-        const struct det_ops *ops = det_ops_cpu(names[i], &reason);
-        if (ops == NULL) {
-            print_message("skipped %s: %s\n", names[i], reason);
-            continue;
-        }
-        char label[64];
-        snprintf(label, sizeof label, "%s, prepared, bf16", names[i]);
-        run_prepared(&f, ops->bf16, BF16_BOUND, label);
-        if (strcmp(names[i], "avx512bf16") == 0) /* in float32 it is avx512 */
-            continue;
-        snprintf(label, sizeof label, "%s, batch norms apart", names[i]);
-        run(&f, ops, false, label);
-        snprintf(label, sizeof label, "%s, folded", names[i]);
-        run(&f, ops, true, label);
-        snprintf(label, sizeof label, "%s, prepared", names[i]);
-        run_prepared(&f, ops, 2e-4, label);
+    const int count = ops_tables(tables);
+    for (int i = 0; i < count; i++) {
+        snprintf(label, sizeof label, "%s, batch norms apart", tables[i]->name);
+        run(&f, tables[i], false, label);
+        snprintf(label, sizeof label, "%s, folded", tables[i]->name);
+        run(&f, tables[i], true, label);
+        snprintf(label, sizeof label, "%s, prepared", tables[i]->name);
+        run_prepared(&f, tables[i], 2e-4, label);
+    }
+    const int bf16_count = ops_bf16_tables(tables);
+    for (int i = 0; i < bf16_count; i++) {
+        snprintf(label, sizeof label, "%s, prepared, bf16", tables[i]->name);
+        run_prepared(&f, tables[i], BF16_BOUND, label);
     }
     drop(&f);
 }

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "support/cpu_device.h"
 #include "support/formula.h"
+#include "support/ops.h"
 #include "support/test.h"
 #include "support/training_sets.h"
 
@@ -104,15 +105,10 @@ static void scene_on_ref(void **state)
 static void scene_on_cpu(void **state)
 {
     (void)state;
-    static const char *const names[] = {"sse2", "avx2", "avx512"};
-    for (size_t i = 0; i < 3; i++) {
-        const char *reason = NULL;
-        const struct det_ops *ops = det_ops_cpu(names[i], &reason);
-        if (ops != NULL)
-            scene(ops);
-        else
-            print_message("skipped %s: %s\n", names[i], reason);
-    }
+    const struct det_ops *tables[OPS_TABLES_MAX];
+    const int count = ops_tables(tables);
+    for (int i = 0; i < count; i++)
+        scene(tables[i]);
 }
 
 int test_training(void)

@@ -8,27 +8,15 @@
 
 int forms(struct form list[FORMS_MAX])
 {
-    const struct det_ops *tables[OPS_TABLES_MAX];
-    const int count = ops_tables(tables);
-    int forms = 0;
+    const struct det_ops *tables[FORMS_MAX];
+    const int plain = ops_tables(tables), count = plain + ops_bf16_tables(tables + plain);
     for (int i = 0; i < count; i++) {
-        list[forms++].ops = tables[i];
-        list[forms++].ops = tables[i]->bf16;
-    }
-    const char *reason = NULL;
-    const struct det_ops *native = det_ops_cpu("avx512bf16", &reason);
-    static bool said;
-    if (native != NULL)
-        list[forms++].ops = native->bf16;
-    else if (!said)
-        print_message("skipped: avx512bf16: %s\n", reason);
-    said = true;
-    for (int i = 0; i < forms; i++) {
-        list[i].kernels = list[i].ops->blocked;
+        list[i].ops = tables[i];
+        list[i].kernels = tables[i]->blocked;
         snprintf(list[i].name, sizeof list[i].name, "%s %s", list[i].ops->name,
                  list[i].kernels->bf16 ? "bf16" : "f32");
     }
-    return forms;
+    return count;
 }
 
 void form_round(const struct form *form, float *values)

@@ -11,9 +11,9 @@ struct form {
     const struct detk_blocked *kernels; /* ops->blocked */
     char name[32];
 };
-#define FORMS_MAX (2 * OPS_TABLES_MAX + 1)
+#define FORMS_MAX (2 * OPS_TABLES_MAX)
 
-/* Returns how many; says which are skipped (once). */
+/* Returns how many. */
 int forms(struct form list[FORMS_MAX]);
 /* What the form makes of values that are stored in it. */
 void form_round(const struct form *form, float *values);

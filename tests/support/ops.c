@@ -8,21 +8,35 @@
 #define GUARD       64 /* floats */
 #define GUARD_VALUE 12345.678f
 
-int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX])
+static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX])
 {
-    static const char *const names[OPS_TABLES_MAX] = {"sse2", "avx2", "avx512"};
     static bool said;
+    const char *name, *missing;
     int count = 0;
-    for (int i = 0; i < OPS_TABLES_MAX; i++) {
-        const char *reason;
-        const struct det_ops *ops = det_ops_cpu(names[i], &reason);
-        if (ops != NULL)
-            tables[count++] = ops;
-        else if (!said)
-            print_message("skipped: %s: %s\n", names[i], reason);
+    for (int i = 1; (name = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
+        if (missing != NULL) {
+            if (!said)
+                print_message("skipped: %s: %s\n", name, missing);
+            continue;
+        }
+        const struct det_ops *ops = det_ops_cpu(name, &missing);
+        if (!bf16 && ops->multiplies_bf16)
+            continue;
+        assert_true(count < OPS_TABLES_MAX);
+        tables[count++] = bf16 ? ops->bf16 : ops;
     }
     said = true;
     return count;
+}
+
+int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX])
+{
+    return tables_of(false, tables);
+}
+
+int ops_bf16_tables(const struct det_ops *tables[OPS_TABLES_MAX])
+{
+    return tables_of(true, tables);
 }
 
 float *ops_buffer(size_t count, const float *values)

@@ -6,9 +6,12 @@
 #include "backend/ops.h"
 #include "support/test.h"
 
-/* The tables this machine can run, the reference not among them; says which are skipped (once). */
-#define OPS_TABLES_MAX 3
+/* The tables this machine can run, slowest first, the reference not among them; which are skipped is said once. For float32: a set
+ * that differs from another by its products of bf16 alone is left out. */
+#define OPS_TABLES_MAX 4
 int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
+/* For bf16: of all sets. */
+int ops_bf16_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 
 /* `count` values between guard bands, 64-byte aligned; from `values` or all NaN when that is NULL.
  */

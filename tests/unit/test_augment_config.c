@@ -64,9 +64,9 @@ static void describe(struct test_env *t, struct det_text *text,
     for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++)
         say(t, text, float_names[i], floats[i]);
     const int32_t integers[] = {
-        option->ordering,  (int32_t)option->jitter, option->resample,  option->from,
-        option->to,        option->count,           option->border_px, option->min_height,
-        option->min_width, option->max_height,      option->max_width, option->label,
+        option->ordering,  (int32_t)option->jitter, (int32_t)option->resample, option->from,
+        option->to,        option->count,           option->border_px,         option->min_height,
+        option->min_width, option->max_height,      option->max_width,         option->label,
         option->has_color, option->crop_count};
     static const char *const integer_names[] = {"ordering", "jitter", "resample", "from",  "to",
                                                 "count",    "border", "min_h",    "min_w", "max_h",

@@ -407,19 +407,19 @@ static det_status fill(struct det_env *env, struct det_coco_eval *eval, int imag
         for (int g = (int)(NEXT * 6); g > 0; g--) {
             for (int j = 0; j < 4; j++)
                 box[j] = 1 + 120 * NEXT;
+            const int category = 1 + (int)(NEXT * CLASSES * .99);
             const struct det_coco_annotation object = {.id = 1,
                                                        .image_id = i,
-                                                       .category_id =
-                                                           1 + (int)(NEXT * CLASSES * .99),
+                                                       .category_id = category,
                                                        .box_px = {box[0], box[1], box[2], box[3]},
                                                        .area_px2 = NAN,
                                                        .is_crowd = NEXT < .1};
             DET_TRY_RETURN(det_coco_eval_add_object(env, eval, &object));
         }
         for (int d = (int)(NEXT * most_dt); d > 0; d--) {
-            struct det_coco_detection item = {.image_id = i,
-                                              .category_id = 1 + (int)(NEXT * CLASSES * .99),
-                                              .score = floor(NEXT * 50) / 50};
+            const int category = 1 + (int)(NEXT * CLASSES * .99);
+            struct det_coco_detection item = {
+                .image_id = i, .category_id = category, .score = floor(NEXT * 50) / 50};
             for (int j = 0; j < 4; j++)
                 item.box_px[j] = box[j] * (.9 + .2 * NEXT);
             DET_TRY_RETURN(det_coco_eval_add_detection(env, eval, &item));

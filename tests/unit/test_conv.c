@@ -20,13 +20,15 @@ struct isa {
                             const float *in, const float *dout, float *dw, bool accumulate);
 };
 
-#define ISA(isa)                                                                      \
-    {                                                                                 \
-#isa, &detk_gemm_##isa, detk_conv_workspace__##isa, detk_conv_forward__##isa, \
-            detk_conv_backward_data__##isa, detk_conv_backward_weight__##isa          \
-    }
+#define ISA(isa)                     \
+    {#isa,                           \
+     &detk_gemm_##isa,               \
+     detk_conv_workspace__##isa,     \
+     detk_conv_forward__##isa,       \
+     detk_conv_backward_data__##isa, \
+     detk_conv_backward_weight__##isa},
 
-static const struct isa isas[] = {ISA(sse2), ISA(avx2), ISA(avx512)};
+static const struct isa isas[] = {DETK_ISAS(ISA)};
 
 static bool supported(const struct isa *isa)
 {

@@ -282,7 +282,10 @@ static void tables_are_found_by_name(void **state)
     const struct det_ops *best = det_ops_cpu("auto", &reason);
     assert_non_null(best);
     assert_ptr_equal(det_ops_cpu(best->name, &reason), best);
-    assert_non_null(det_ops_cpu("sse2", &reason));
+    assert_ptr_equal(det_ops_cpu("generic", &reason), det_ops_cpu(det_ops_cpu_name(1), &reason));
+    assert_non_null(det_ops_cpu("generic", &reason));
+    assert_string_equal(det_ops_cpu_name(0), "ref");
+    assert_null(det_ops_cpu_name(-1));
     assert_null(det_ops_cpu("mmx", &reason));
     assert_non_null(strstr(reason, "unknown"));
 }

@@ -254,26 +254,12 @@ static void round_to_bf16(float *values)
         values[i] = detk_from_bf16(detk_to_bf16(values[i]));
 }
 
-static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX + 1])
-{
-    int count = ops_tables(tables);
-    if (!bf16)
-        return count;
-    for (int t = 0; t < count; t++)
-        tables[t] = tables[t]->bf16;
-    const char *reason = NULL;
-    const struct det_ops *native = det_ops_cpu("avx512bf16", &reason);
-    if (native != NULL)
-        tables[count++] = native->bf16;
-    return count;
-}
-
 static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint32_t seed,
                             bool bf16)
 {
     static const char *const result_names[RESULTS] = {"out", "mean", "variance", "din", "dw"};
-    const struct det_ops *tables[OPS_TABLES_MAX + 1];
-    const int count = tables_of(bf16, tables);
+    const struct det_ops *tables[OPS_TABLES_MAX];
+    const int count = bf16 ? ops_bf16_tables(tables) : ops_tables(tables);
     const struct det_conv_shape *s = &k->s;
     struct norm_data d = make_data(k, seed);
     if (bf16) {

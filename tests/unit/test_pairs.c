@@ -1,16 +1,15 @@
 /* What makes words of two bf16 of float32, for the products of training (pairs.h): value by value, at odd lengths too. */
+#include "backend/cpu/isas.h"
 #include "backend/cpu/pairs.h"
 #include "support/forms.h"
 #include "support/ops.h"
 #include "support/test.h"
 
+#define TABLE(name, set, isa, native_bf16) {name, &detk_pairs_##set},
 static const struct {
     const char *isa;
     const struct detk_pairs *pairs;
-} tables[] = {{"sse2", &detk_pairs_sse2},
-              {"avx2", &detk_pairs_avx2},
-              {"avx512", &detk_pairs_avx512},
-              {"avx512bf16", &detk_pairs_avx512bf16}};
+} tables[] = {DETK_SETS(TABLE)};
 
 /* Narrowing of single values behind the last whole vector keeps denormal numbers, vectors of AVX512-BF16 do not: both are right. */
 static void check_half(const struct det_ops *ops, const char *what, int32_t rows, int32_t c,

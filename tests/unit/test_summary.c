@@ -347,8 +347,8 @@ static void tensorboard_reads_it(void **state)
     static const char *const expected[] = {
         "Loss/total_loss 7 scalars scalar 1.25\n", "config 8 text scalar 8\n",
         "input 9 images 4 1 1 ",
-        "curve 1099511627776 pr_curves 6x3 4 2 1 4 2 1 0 0 0 4 2 1 0.5 "
-        "0.75 1 0.5 0.75 1\n"};
+        ("curve 1099511627776 pr_curves 6x3 4 2 1 4 2 1 0 0 0 4 2 1 0.5 "
+         "0.75 1 0.5 0.75 1\n")};
     size_t lines = 0;
     while (fgets(line, sizeof line, output) != NULL) {
         assert_true(lines < 4);

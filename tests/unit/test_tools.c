@@ -150,12 +150,16 @@ static void train_evaluate_export_detect(void **state)
         0);
     assert_contains(out, "10 images");
     assert_int_equal(
-        run_tool(out, sizeof out,
-                 "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det --cpu sse2 "
-                 "--precision bf16",
-                 w.config, w.directory),
+        run_tool(
+            out, sizeof out,
+            "det-eval --pipeline_config_path %s --checkpoint %s/exported/model.det --cpu generic "
+            "--precision bf16",
+            w.config, w.directory),
         0);
-    assert_contains(out, "cpu: sse2, ");
+    const char *missing = NULL;
+    char device[64];
+    snprintf(device, sizeof device, "cpu: %s, ", det_cpu_instruction_set(1, &missing));
+    assert_contains(out, device);
     assert_contains(out, "bf16 without its instructions, slower than f32");
     assert_int_equal(run_tool(out, sizeof out,
                               "det-bench %s/exported/model.det --repeat 2 --precision bf16",
@@ -380,15 +384,18 @@ static void mistakes_are_answered(void **state)
     assert_int_equal(run_tool(out, sizeof out, "det-bench"), 2);
     assert_int_equal(run_tool(out, sizeof out, "det-bench none"), 1);
     assert_contains(out, "det-bench: none: No such file");
-    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse2 --threads 1"), 0);
-    assert_contains(out, "  sse2        can be used\n");
-    assert_contains(out, "  chosen: sse2, by --cpu\n");
+    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu generic --threads 1"), 0);
+    const char *missing = NULL;
+    char listed[64];
+    snprintf(listed, sizeof listed, "  %-11s can be used\n", det_cpu_instruction_set(1, &missing));
+    assert_contains(out, listed);
+    assert_contains(out, "  chosen: generic, by --cpu\n");
     assert_contains(out,
                     "  --precision bf16: the same answers by widening to f32, slower than f32: ");
     assert_contains(out, "threads: 1, by --threads\n");
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu ref --precision bf16"), 1);
     assert_contains(out, "precision bf16: instruction set \"ref\" computes in f32 only");
-    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse2 --precision tf32"), 1);
+    assert_int_equal(run_tool(out, sizeof out, "det-info --cpu generic --precision tf32"), 1);
     assert_contains(out, "precision tf32: the CPU computes in f32 or bf16, tf32 needs CUDA");
     assert_int_equal(run_tool(out, sizeof out, "det-info --cpu sse3"), 1);
     assert_contains(out, "instruction set \"sse3\": unknown instruction set, expected ");

@@ -26,7 +26,11 @@ static void fail(struct parsing *p, det_status status)
 
 static struct xml_place place_of(const struct parsing *p)
 {
+#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9 /* which deprecates the other */
+    return (struct xml_place){p->path, (uint32_t)XML_GetCurrentLineNumber64(p->parser)};
+#else
     return (struct xml_place){p->path, (uint32_t)XML_GetCurrentLineNumber(p->parser)};
+#endif
 }
 
 static void XMLCALL on_start(void *user, const XML_Char *name, const XML_Char **attributes)

@@ -31,7 +31,7 @@ static det_status read_standard_input(struct det_env *env, const struct pipeline
 {
     static const char name[] = "standard input";
     struct det_text bytes = {0};
-    char block[65536];
+    char block[16384]; /* a thread of musl has a stack of 128 KB */
     det_status status = DET_OK;
     for (size_t got; status == DET_OK && (got = fread(block, 1, sizeof block, stdin)) > 0;)
         status = bytes.length + got <= most_bytes(env)

@@ -9,7 +9,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char last_message[400];
 
-static void capture(void *object, int level, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void capture(void *object, int level,
+                                                          const char *format, va_list arguments)
 {
     (void)object;
     if (level > AV_LOG_ERROR)

@@ -81,12 +81,12 @@ struct detk_blocked {
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 
-extern const struct detk_blocked detk_blocked_sse2;   /* 2 x 16 */
-extern const struct detk_blocked detk_blocked_avx2;   /* 6 x 16 */
-extern const struct detk_blocked detk_blocked_avx512; /* 14 x 32 */
+extern const struct detk_blocked detk_blocked_generic; /* 2 x 16 */
+extern const struct detk_blocked detk_blocked_avx2;    /* 6 x 16 */
+extern const struct detk_blocked detk_blocked_avx512;  /* 14 x 32 */
 
 /* The bf16 form. The first three multiply in float32 what they widen: the answers of AVX512-BF16 without its speed. */
-extern const struct detk_blocked detk_blocked_bf16_sse2;
+extern const struct detk_blocked detk_blocked_bf16_generic;
 extern const struct detk_blocked detk_blocked_bf16_avx2;
 extern const struct detk_blocked detk_blocked_bf16_avx512;
 extern const struct detk_blocked detk_blocked_bf16_avx512bf16;

@@ -38,6 +38,4 @@ static size_t workspace(const struct detk_gemm *gemm, const struct det_conv_shap
         detk_conv_weights(&detk_gemm_##isa, x, s, in, dout, dw, accumulate);                      \
     }
 
-CONV_OPS(sse2)
-CONV_OPS(avx2)
-CONV_OPS(avx512)
+DETK_ISAS(CONV_OPS)

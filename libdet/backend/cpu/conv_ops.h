@@ -14,6 +14,7 @@
 #ifndef DET_BACKEND_CPU_CONV_OPS_H
 #define DET_BACKEND_CPU_CONV_OPS_H
 
+#include "backend/cpu/isas.h"
 #include "backend/ops.h"
 
 /* workspace: of dense convolutions; 0 when `depthwise`. */
@@ -30,9 +31,7 @@
                                           const struct det_conv_shape *s, const float *in,        \
                                           const float *dout, float *dw, bool accumulate);
 
-DETK_CONV_OPS(sse2)
-DETK_CONV_OPS(avx2)
-DETK_CONV_OPS(avx512)
+DETK_ISAS(DETK_CONV_OPS)
 #undef DETK_CONV_OPS
 
 #endif

@@ -1,9 +1,15 @@
-/* cpu_features.h: which instruction sets this processor and its operating system let a program use.
- * Apart from cpu_ops.c, because a build that emulates an instruction set (isa_emu.mk) answers otherwise. */
+/* cpu_features.h: which instruction sets this processor and its operating system let a program use. Each is NULL when the set can
+ * be used, else why not: a constant text. cpu_features_ARCHITECTURE.c; a build that emulates an instruction set (isa_emu.mk) answers
+ * otherwise. */
 #ifndef DET_BACKEND_CPU_CPU_FEATURES_H
 #define DET_BACKEND_CPU_CPU_FEATURES_H
 
-/* NULL when the set can be used, else why not: a constant text. Call __builtin_cpu_init() before. */
+#include <stddef.h>
+
+static inline const char *detk_why_not_generic(void)
+{
+    return NULL;
+}
 const char *detk_why_not_avx2(void);
 const char *detk_why_not_avx512(void);
 const char *detk_why_not_avx512bf16(void);

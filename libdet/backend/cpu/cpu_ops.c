@@ -14,13 +14,11 @@
                          : DET_OP(conv_workspace, isa)(shape, false, threads);             \
     }
 
-CPU_WORKSPACE(sse2)
-CPU_WORKSPACE(avx2)
-CPU_WORKSPACE(avx512)
+DETK_ISAS(CPU_WORKSPACE)
 
-/* What the tables of instruction set `set` share, by the functions of `isa`. */
-#define CPU_PARTS(set, isa, native_bf16)                                                          \
-    .name = #set, .multiplies_bf16 = native_bf16, .conv_workspace = conv_workspace_##isa,         \
+/* What the two tables of a set share, by the functions of `isa`. */
+#define CPU_PARTS(text, isa, native_bf16)                                                         \
+    .name = text, .multiplies_bf16 = native_bf16, .conv_workspace = conv_workspace_##isa,         \
     .bias_workspace = DET_OP(bias_workspace, isa), .conv_forward = DET_OP(conv_forward, isa),     \
     .conv_backward_data = DET_OP(conv_backward_data, isa),                                        \
     .conv_backward_weight = DET_OP(conv_backward_weight, isa),                                    \
@@ -34,55 +32,58 @@ CPU_WORKSPACE(avx512)
     .upsample_add_forward = DET_OP(upsample_add_forward, isa),                                    \
     .upsample_backward = DET_OP(upsample_backward, isa)
 
-#define CPU_TABLE(set, isa, native_bf16)                                \
+#define CPU_TABLE(text, set, isa, native_bf16)                          \
     static const struct det_ops set##_bf16_ops = {                      \
-        CPU_PARTS(set, isa, native_bf16),                               \
+        CPU_PARTS(text, isa, native_bf16),                              \
         .blocked = &detk_blocked_bf16_##set,                            \
         .norm_conv_workspace = DET_OP(norm_conv_workspace, bf16_##set), \
         .norm_conv_forward = DET_OP(norm_conv_forward, bf16_##set),     \
         .norm_conv_backward = DET_OP(norm_conv_backward, bf16_##set),   \
     };                                                                  \
     static const struct det_ops set##_ops = {                           \
-        CPU_PARTS(set, isa, native_bf16),                               \
+        CPU_PARTS(text, isa, native_bf16),                              \
         .bf16 = &set##_bf16_ops,                                        \
         .blocked = &detk_blocked_##isa,                                 \
         .norm_conv_workspace = DET_OP(norm_conv_workspace, isa),        \
         .norm_conv_forward = DET_OP(norm_conv_forward, isa),            \
         .norm_conv_backward = DET_OP(norm_conv_backward, isa),          \
-    }
+    };
 
-CPU_TABLE(sse2, sse2, false);
-CPU_TABLE(avx2, avx2, false);
-CPU_TABLE(avx512, avx512, false);
-CPU_TABLE(avx512bf16, avx512, true);
+DETK_SETS(CPU_TABLE)
+
+/* Slowest first. */
+#define CPU_SET(text, set, isa, native_bf16) {&set##_ops, detk_why_not_##set},
+static const struct {
+    const struct det_ops *ops;
+    const char *(*why_not)(void);
+} sets[] = {DETK_SETS(CPU_SET)};
+
+enum { SETS = sizeof sets / sizeof *sets };
 
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason)
 {
+    int i = SETS - 1;
     *reason = NULL;
     if (strcmp(instruction_set, "ref") == 0)
         return det_ops_ref();
-    __builtin_cpu_init();
+    if (strcmp(instruction_set, "generic") == 0)
+        return sets[0].ops;
     if (strcmp(instruction_set, "auto") == 0) {
-        if (detk_why_not_avx512bf16() == NULL)
-            return &avx512bf16_ops;
-        if (detk_why_not_avx512() == NULL)
-            return &avx512_ops;
-        return detk_why_not_avx2() == NULL ? &avx2_ops : &sse2_ops;
+        while (sets[i].why_not() != NULL)
+            i--;
+        return sets[i].ops;
     }
-    if (strcmp(instruction_set, "sse2") == 0)
-        return &sse2_ops;
-    if (strcmp(instruction_set, "avx2") == 0) {
-        *reason = detk_why_not_avx2();
-        return *reason == NULL ? &avx2_ops : NULL;
-    }
-    if (strcmp(instruction_set, "avx512") == 0) {
-        *reason = detk_why_not_avx512();
-        return *reason == NULL ? &avx512_ops : NULL;
-    }
-    if (strcmp(instruction_set, "avx512bf16") == 0) {
-        *reason = detk_why_not_avx512bf16();
-        return *reason == NULL ? &avx512bf16_ops : NULL;
-    }
-    *reason = "unknown instruction set, expected auto, sse2, avx2, avx512, avx512bf16 or ref";
-    return NULL;
+    while (i >= 0 && strcmp(instruction_set, sets[i].ops->name) != 0)
+        i--;
+#define CPU_NAME(text, set, isa, native_bf16) ", " text
+    *reason = i < 0 ? "unknown instruction set, expected auto, ref" DETK_SETS(CPU_NAME)
+                    : sets[i].why_not();
+    return *reason == NULL ? sets[i].ops : NULL;
+}
+
+const char *det_ops_cpu_name(int index)
+{
+    if (index == 0)
+        return det_ops_ref()->name;
+    return index > 0 && index <= SETS ? sets[index - 1].ops->name : NULL;
 }

@@ -1,7 +1,7 @@
 /* cpu_ops.h: the fast CPU kernels, one set per instruction set, and what they share.
  *
  * One stem per family: dwconv_kernel.h, column_sums_kernel.h and elementwise_kernel.h hold the code, written
- * with the vector macros of simd.h; dwconv_sse2.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
+ * with the vector macros of simd.h; dwconv_generic.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
  * Nothing outside a file whose name ends in an instruction set may be compiled for it.
  *
  * Same bits for any number of threads: tasks are cut by shape alone, partial sums are added in task
@@ -11,27 +11,18 @@
 #ifndef DET_BACKEND_CPU_CPU_OPS_H
 #define DET_BACKEND_CPU_CPU_OPS_H
 
+#include "backend/cpu/isas.h"
 #include "backend/op_names.h"
 
-DET_DECLARE_DWCONV(sse2);
-DET_DECLARE_COLUMN_SUMS(sse2);
-DET_DECLARE_ELEMENTWISE(sse2);
-DET_DECLARE_NORM(sse2);
-
-DET_DECLARE_DWCONV(avx2);
-DET_DECLARE_COLUMN_SUMS(avx2);
-DET_DECLARE_ELEMENTWISE(avx2);
-DET_DECLARE_NORM(avx2);
-
-DET_DECLARE_DWCONV(avx512);
-DET_DECLARE_COLUMN_SUMS(avx512);
-DET_DECLARE_ELEMENTWISE(avx512);
-DET_DECLARE_NORM(avx512);
+#define DETK_DECLARE_OPS(isa)     \
+    DET_DECLARE_DWCONV(isa);      \
+    DET_DECLARE_COLUMN_SUMS(isa); \
+    DET_DECLARE_ELEMENTWISE(isa); \
+    DET_DECLARE_NORM(isa);
+DETK_ISAS(DETK_DECLARE_OPS)
 
 /* With products in bf16 (pairs.h). */
-DET_DECLARE_NORM_CONV(bf16_sse2);
-DET_DECLARE_NORM_CONV(bf16_avx2);
-DET_DECLARE_NORM_CONV(bf16_avx512);
-DET_DECLARE_NORM_CONV(bf16_avx512bf16);
+#define DETK_DECLARE_BF16_OPS(name, set, isa, native_bf16) DET_DECLARE_NORM_CONV(bf16_##set);
+DETK_SETS(DETK_DECLARE_BF16_OPS)
 
 #endif

@@ -63,8 +63,8 @@ struct detk_gemm {
     detk_tile_fn down[DETK_GEMM_MAX_VECTORS][DETK_GEMM_MAX_ROWS];
 };
 
-extern const struct detk_gemm detk_gemm_sse2;   /* 6 x 8 */
-extern const struct detk_gemm detk_gemm_avx2;   /* 6 x 16 */
-extern const struct detk_gemm detk_gemm_avx512; /* 14 x 32 */
+extern const struct detk_gemm detk_gemm_generic; /* 6 x 8 */
+extern const struct detk_gemm detk_gemm_avx2;    /* 6 x 16 */
+extern const struct detk_gemm detk_gemm_avx512;  /* 14 x 32 */
 
 #endif

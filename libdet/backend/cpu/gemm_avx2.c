@@ -16,8 +16,7 @@
 #define set1(x)               _mm256_set1_ps(x)
 #define multiply_add(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define add(a, b)             _mm256_add_ps(a, b)
-#define minimum(a, b)         _mm256_min_ps(a, b)
-#define maximum(a, b)         _mm256_max_ps(a, b)
+#define clamp(v)              _mm256_min_ps(set1(6), _mm256_max_ps(set1(0), v))
 
 static inline __m256i first(int n)
 {

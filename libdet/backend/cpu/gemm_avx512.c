@@ -17,8 +17,7 @@
 #define set1(x)               _mm512_set1_ps(x)
 #define multiply_add(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define add(a, b)             _mm512_add_ps(a, b)
-#define minimum(a, b)         _mm512_min_ps(a, b)
-#define maximum(a, b)         _mm512_max_ps(a, b)
+#define clamp(v)              _mm512_min_ps(set1(6), _mm512_max_ps(set1(0), v))
 
 static void fence(void)
 {

@@ -4,7 +4,7 @@
  *   vec                      and on it load(p), store(p, v), stream(p, v) to whole cache lines,
  *                            load_part(p, n), store_part(p, v, n) with 1 <= n <= LANES,
  *                            broadcast(p), set1(x), multiply_add(a, b, c) = a * b + c, add(a, b),
- *                            minimum(a, b), maximum(a, b) (the second operand for NaN)
+ *                            clamp(v) to [0, 6], where a NaN stays one
  * Everything is inlined with constant rows and vectors: the accumulators live in registers.
  */
 #include "backend/cpu/gemm.h"
@@ -15,7 +15,7 @@
 INLINE vec finish(const struct detk_tile *t, vec sum, vec other)
 {
     sum = add(sum, other);
-    return t->relu6 ? minimum(set1(6), maximum(set1(0), sum)) : sum;
+    return t->relu6 ? clamp(sum) : sum;
 }
 
 /* The tile's last columns do not fill its vectors: out of line, since it is rare or small. */
@@ -110,7 +110,7 @@ INLINE const float *one_tile(const struct detk_tile *t, const float *a, float *c
         for (int i = 0; i < rows; i++) {
             UNROLL
             for (int v = 0; v < vectors; v++)
-                sum[i][v] = minimum(set1(6), maximum(set1(0), sum[i][v]));
+                sum[i][v] = clamp(sum[i][v]);
         }
     }
     if (t->stream) {

@@ -116,7 +116,6 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
                          : DET_OP(conv_workspace, name)(s, false, threads);               \
     }                                                                                     \
     NORM_CONV(name, ISA_PARTS(name))                                                      \
-    NORM_CONV(bf16_##name, ISA_PARTS(name), .pairs = &detk_pairs_##name)                  \
     size_t DET_OP(norm_sums_workspace, name)(int64_t rows, int32_t c)                     \
     {                                                                                     \
         return detk_norm_sums_bytes(rows, c);                                             \
@@ -133,7 +132,8 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
         run_add(&detk_rows_##name, x, rows, c, a, b, out);                                \
     }
 
-NORM_OPS(sse2)
-NORM_OPS(avx2)
-NORM_OPS(avx512)
-NORM_CONV(bf16_avx512bf16, ISA_PARTS(avx512), .pairs = &detk_pairs_avx512bf16)
+#define NORM_BF16(name, set, isa, native_bf16) \
+    NORM_CONV(bf16_##set, ISA_PARTS(isa), .pairs = &detk_pairs_##set)
+
+DETK_ISAS(NORM_OPS)
+DETK_SETS(NORM_BF16)

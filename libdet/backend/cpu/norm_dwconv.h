@@ -12,11 +12,9 @@
                                           const struct detk_norm_forward *call);            \
     void DET_OP(norm_dwconv_backward, isa)(const struct det_exec *x,                        \
                                            const struct det_conv_shape *s,                  \
-                                           const struct detk_norm_backward *call)
+                                           const struct detk_norm_backward *call);
 
-DETK_DECLARE_NORM_DWCONV(sse2);
-DETK_DECLARE_NORM_DWCONV(avx2);
-DETK_DECLARE_NORM_DWCONV(avx512);
+DETK_ISAS(DETK_DECLARE_NORM_DWCONV)
 
 /* 3x3, stride 1 or 2, padding and sizes such that a padded row holds all taps: SAME in any case. */
 static inline bool detk_norm_dwconv_serves(const struct det_conv_shape *s)

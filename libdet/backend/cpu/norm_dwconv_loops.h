@@ -48,8 +48,10 @@ V_INLINE void fetch_next(struct detk_fetch *f)
 /* Fetches a line for each that is filled; f may be NULL. */
 V_INLINE void fetch_group(struct detk_fetch *f)
 {
+    if (f == NULL)
+        return;
     UNROLL
-    for (int i = 0; f != NULL && i < TOGETHER * V_WIDTH; i += LINE)
+    for (int i = 0; i < TOGETHER * V_WIDTH; i += LINE)
         fetch_next(f);
 }
 

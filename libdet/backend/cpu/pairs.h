@@ -17,9 +17,9 @@ struct detk_pairs {
                     int64_t to_row);
 };
 
-extern const struct detk_gemm detk_gemm_words_sse2, detk_gemm_words_avx2, detk_gemm_words_avx512;
+extern const struct detk_gemm detk_gemm_words_generic, detk_gemm_words_avx2, detk_gemm_words_avx512;
 extern const struct detk_gemm detk_gemm_words_avx512bf16;
-extern const struct detk_pairs detk_pairs_sse2;
+extern const struct detk_pairs detk_pairs_generic;
 extern const struct detk_pairs detk_pairs_avx2;
 extern const struct detk_pairs detk_pairs_avx512;
 extern const struct detk_pairs detk_pairs_avx512bf16;

@@ -1,28 +1,10 @@
 /* pairs_kernel.h: body of pairs.h, included by pairs_<isa>.c after it has defined DET_ISA, DET_ISA_WIDTH and the names PAIRS and
  * TABLE (the micro-kernels). */
 #include "backend/cpu/bf16.h"
+#include "backend/cpu/gemm_simd.h"
 #include "backend/cpu/pairs.h"
 #include "backend/cpu/simd_bf16.h"
 
-#define LANES V_WIDTH
-#if DET_ISA_WIDTH == 16
-#define MAX_ROWS 14
-#else
-#define MAX_ROWS 6
-#endif
-#define FENCE               NULL
-#define vec                 v_f32
-#define load(p)             v_load_all(p)
-#define store(p, v)         v_store_all(p, v)
-#define load_part(p, n)     v_load(p, n)
-#define store_part(p, v, n) v_store(p, v, n)
-#define stream(p, v)        v_store_all(p, v)
-#define broadcast(p)        v_set(*(p))
-#define set1(x)             v_set(x)
-#define add(a, b)           v_add(a, b)
-/* gemm_kernel.h has them only together, for the clamp to [0, 6]. */
-#define minimum(six, v)  v_relu6(v)
-#define maximum(zero, v) (v)
 #ifdef DET_ISA_BF16
 #define multiply_add(a, b, c) v_bf16_dot(a, b, c)
 #else

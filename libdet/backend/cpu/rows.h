@@ -47,7 +47,7 @@ struct detk_rows {
     void (*end_gradient)(struct detk_feed *feed);
 };
 
-extern const struct detk_rows detk_rows_sse2;
+extern const struct detk_rows detk_rows_generic;
 extern const struct detk_rows detk_rows_avx2;
 extern const struct detk_rows detk_rows_avx512;
 

@@ -1,14 +1,20 @@
 /* simd.h: one vector of floats, as wide as the instruction set that the including file names.
  *
- * The file defines DET_ISA as sse2, avx2 or avx512 and DET_ISA_WIDTH as 4, 8 or 16 before it
- * includes this; the functions below then become that set's instructions. `lanes` is how many of
+ * The file defines DET_ISA as generic, avx2 or avx512 and DET_ISA_WIDTH as 4, 8 or 16 before it
+ * includes this; the functions below then become that set's instructions. `generic` is for any machine: it becomes SSE2 on
+ * x86-64, NEON on aarch64. `lanes` is how many of
  * the V_WIDTH lanes exist in memory: with the constant V_WIDTH the partial forms fold into plain
  * loads and stores. Loads and stores need no alignment. */
 #ifndef DET_BACKEND_CPU_SIMD_H
 #define DET_BACKEND_CPU_SIMD_H
 
-#include <immintrin.h>
 #include <stdint.h>
+#include <string.h>
+#if DET_ISA_WIDTH > 4
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h> /* v_fma() */
+#endif
 
 #include "backend/cpu/cpu_ops.h"
 
@@ -17,8 +23,13 @@
 
 /* The value stays in a register: GCC prefers to load it again at each use, and the loads, two a cycle, are then what a loop
  * waits for. Defined already where the set is emulated and no register is as wide. */
-#ifndef V_KEEP
+#ifdef V_KEEP
+#elif defined(__x86_64__)
 #define V_KEEP(vector) __asm__("" : "+v"(vector))
+#elif defined(__aarch64__)
+#define V_KEEP(vector) __asm__("" : "+w"(vector))
+#else
+#define V_KEEP(vector) (void)(vector)
 #endif
 #define V_KEEP_POINTER(pointer) __asm__("" : "+r"(pointer))
 
@@ -49,11 +60,6 @@ V_INLINE v_f32 v_load_some(const float *from, int lanes)
 V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
 {
     _mm512_mask_storeu_ps(to, (__mmask16)((1u << lanes) - 1), a);
-}
-/* Past the caches; `to` must be aligned to the vector. */
-V_INLINE void v_stream(float *to, v_f32 a)
-{
-    _mm512_stream_ps(to, a);
 }
 V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
 {
@@ -124,10 +130,6 @@ V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
 {
     _mm256_maskstore_ps(to, v_mask(lanes), a);
 }
-V_INLINE void v_stream(float *to, v_f32 a)
-{
-    _mm256_stream_ps(to, a);
-}
 V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
 {
     return _mm256_add_ps(a, b);
@@ -162,79 +164,90 @@ V_INLINE void v_add_to_double(double *to, v_f32 a)
     _mm256_storeu_pd(to + 4, _mm256_add_pd(_mm256_loadu_pd(to + 4), high));
 }
 
-#elif DET_ISA_WIDTH == 4
+#elif DET_ISA_WIDTH == \
+    4 /* generic: the compiler's own vectors, of which it makes what the machine has */
 
-typedef __m128 v_f32;
+typedef float v_f32 __attribute__((vector_size(16)));
+typedef uint32_t v_bits __attribute__((vector_size(16)));
 
 V_INLINE v_f32 v_zero(void)
 {
-    return _mm_setzero_ps();
+    return (v_f32){0};
 }
 V_INLINE v_f32 v_set(float value)
 {
-    return _mm_set1_ps(value);
+    return (v_f32){value, value, value, value};
 }
 V_INLINE v_f32 v_load_all(const float *from)
 {
-    return _mm_loadu_ps(from);
+    v_f32 a;
+    memcpy(&a, from, sizeof a);
+    return a;
 }
 V_INLINE void v_store_all(float *to, v_f32 a)
 {
-    _mm_storeu_ps(to, a);
+    memcpy(to, &a, sizeof a);
 }
 V_INLINE v_f32 v_load_some(const float *from, int lanes)
 {
-    if (lanes == 1)
-        return _mm_load_ss(from);
-    const v_f32 low = _mm_loadl_pi(_mm_setzero_ps(), (const __m64 *)(const void *)from);
-    return lanes == 2 ? low : _mm_movelh_ps(low, _mm_load_ss(from + 2));
+    v_f32 a = {from[0]};
+    if (lanes > 1)
+        a[1] = from[1];
+    if (lanes > 2)
+        a[2] = from[2];
+    return a;
 }
 V_INLINE void v_store_some(float *to, v_f32 a, int lanes)
 {
-    if (lanes == 1) {
-        _mm_store_ss(to, a);
-        return;
-    }
-    _mm_storel_pi((__m64 *)(void *)to, a);
-    if (lanes == 3)
-        _mm_store_ss(to + 2, _mm_movehl_ps(a, a));
-}
-V_INLINE void v_stream(float *to, v_f32 a)
-{
-    _mm_stream_ps(to, a);
+    to[0] = a[0];
+    if (lanes > 1)
+        to[1] = a[1];
+    if (lanes > 2)
+        to[2] = a[2];
 }
 V_INLINE v_f32 v_add(v_f32 a, v_f32 b)
 {
-    return _mm_add_ps(a, b);
+    return a + b;
 }
 V_INLINE v_f32 v_sub(v_f32 a, v_f32 b)
 {
-    return _mm_sub_ps(a, b);
+    return a - b;
 }
 V_INLINE v_f32 v_mul(v_f32 a, v_f32 b)
 {
-    return _mm_mul_ps(a, b);
+    return a * b;
 }
-/* Rounded twice: SSE2 has no fused form. */
+/* Rounded twice, but where all machines have a fused form for vectors. */
 V_INLINE v_f32 v_fma(v_f32 a, v_f32 b, v_f32 c)
 {
-    return _mm_add_ps(_mm_mul_ps(a, b), c);
+#ifdef __aarch64__
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+V_INLINE v_f32 v_select(v_bits where, v_f32 yes, v_f32 no)
+{
+    return (v_f32)((where & (v_bits)yes) | (~where & (v_bits)no));
 }
 V_INLINE v_f32 v_relu6(v_f32 a)
 {
-    return _mm_min_ps(_mm_set1_ps(6), _mm_max_ps(_mm_setzero_ps(), a));
+#ifdef __SSE__ /* GCC finds no minimum in a selection */
+    return __builtin_ia32_minps(v_set(6), __builtin_ia32_maxps(v_zero(), a));
+#else
+    const v_f32 positive = v_select((v_bits)(v_zero() > a), v_zero(), a);
+    return v_select((v_bits)(v_set(6) < positive), v_set(6), positive);
+#endif
 }
 V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
 {
-    const v_f32 above = _mm_cmpnle_ps(out, _mm_setzero_ps());
-    const v_f32 below = _mm_cmpnge_ps(out, _mm_set1_ps(6));
-    return _mm_and_ps(gradient, _mm_and_ps(above, below));
+    const v_bits stopped = (v_bits)(out <= v_zero()) | (v_bits)(out >= v_set(6));
+    return (v_f32)((v_bits)gradient & ~stopped);
 }
 V_INLINE void v_add_to_double(double *to, v_f32 a)
 {
-    const __m128d low = _mm_cvtps_pd(a), high = _mm_cvtps_pd(_mm_movehl_ps(a, a));
-    _mm_storeu_pd(to, _mm_add_pd(_mm_loadu_pd(to), low));
-    _mm_storeu_pd(to + 2, _mm_add_pd(_mm_loadu_pd(to + 2), high));
+    for (int i = 0; i < V_WIDTH; i++)
+        to[i] += (double)a[i];
 }
 
 #endif

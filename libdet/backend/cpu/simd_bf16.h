@@ -108,37 +108,39 @@ V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
 
 #elif DET_ISA_WIDTH == 4
 
+typedef uint16_t v_halves __attribute__((vector_size(16)));
+typedef uint16_t v_few_halves __attribute__((vector_size(8)));
+
 V_INLINE v_f32 v_bf16_low(v_f32 words)
 {
-    return _mm_castsi128_ps(_mm_slli_epi32(_mm_castps_si128(words), 16));
+    return (v_f32)((v_bits)words << 16);
 }
 V_INLINE v_f32 v_bf16_high(v_f32 words)
 {
-    return _mm_and_ps(words, _mm_castsi128_ps(_mm_set1_epi32((int)0xFFFF0000U)));
+    return (v_f32)((v_bits)words & 0xFFFF0000U);
 }
 V_INLINE v_f32 v_bf16_load(const float *from)
 {
-    const __m128i halves = _mm_loadl_epi64((const __m128i *)(const void *)from);
-    return _mm_castsi128_ps(_mm_unpacklo_epi16(_mm_setzero_si128(), halves));
+    const v_few_halves zero = {0};
+    v_few_halves halves;
+    memcpy(&halves, from, sizeof halves);
+    return (v_f32)__builtin_shufflevector(zero, halves, 0, 4, 1, 5, 2, 6, 3, 7);
 }
-V_INLINE __m128i v_bf16_upper(v_f32 a)
+V_INLINE v_f32 v_bf16_upper(v_f32 a)
 {
-    const __m128i bits = _mm_castps_si128(a);
-    const __m128i odd = _mm_and_si128(_mm_srli_epi32(bits, 16), _mm_set1_epi32(1));
-    const __m128i rounded = _mm_add_epi32(bits, _mm_add_epi32(odd, _mm_set1_epi32(0x7FFF)));
-    const __m128i quiet = _mm_or_si128(bits, _mm_set1_epi32(0x400000));
-    const __m128i nan = _mm_castps_si128(_mm_cmpunord_ps(a, a));
-    return _mm_or_si128(_mm_and_si128(nan, quiet), _mm_andnot_si128(nan, rounded));
+    const v_bits bits = (v_bits)a, rounded = bits + (bits >> 16 & 1) + 0x7FFF;
+    return v_select((v_bits)(a == a), (v_f32)rounded, (v_f32)(bits | 0x400000));
 }
 V_INLINE void v_bf16_store(float *to, v_f32 a)
 {
-    const __m128i upper = _mm_srai_epi32(v_bf16_upper(a), 16);
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_packs_epi32(upper, upper));
+    const v_halves halves = (v_halves)v_bf16_upper(a);
+    const v_few_halves upper = __builtin_shufflevector(halves, halves, 1, 3, 5, 7);
+    memcpy(to, &upper, sizeof upper);
 }
 V_INLINE v_f32 v_bf16_pair(v_f32 first, v_f32 second)
 {
-    const v_f32 high = v_bf16_high(_mm_castsi128_ps(v_bf16_upper(second)));
-    return _mm_or_ps(_mm_castsi128_ps(_mm_srli_epi32(v_bf16_upper(first), 16)), high);
+    const v_bits high = (v_bits)v_bf16_high(v_bf16_upper(second));
+    return (v_f32)((v_bits)v_bf16_upper(first) >> 16 | high);
 }
 
 #endif

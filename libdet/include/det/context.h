@@ -55,7 +55,8 @@ typedef struct det_context_settings {
     det_logger logger;       /**< default: none, the library is silent */
     int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
     const char *
-        cpu; /**< "auto" or an instruction set ("sse2", "avx2", "avx512", "avx512bf16", "ref"); default "auto" */
+        cpu; /**< "auto" or an instruction set: on x86-64 "sse2", "avx2", "avx512", "avx512bf16"; on any machine "generic", which all
+                  of its kind can run (on x86-64 that is sse2), and "ref"; default "auto" */
     const char
         *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
                                   error; default "auto" */

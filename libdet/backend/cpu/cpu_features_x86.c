@@ -3,7 +3,6 @@
 
 #include <cpuid.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* Which register state the operating system saves: XCR0, read by XGETBV when CPUID says OSXSAVE.
@@ -23,6 +22,7 @@ static bool system_saves(uint32_t states)
 
 const char *detk_why_not_avx2(void)
 {
+    __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
         return "this processor has no AVX2 with FMA";
     if (!system_saves(STATE_YMM))

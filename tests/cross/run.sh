@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs groups of the tests of a build for another machine here, under qemu-user; without names all of them.
+#
+#   tests/cross/run.sh TARGET SYSROOT BUILD [GROUP...]        as in: aarch64-linux-gnu build/aarch64-linux-gnu/sysroot build/aarch64-linux-gnu/release
+set -eu
+
+target=$1 sysroot=$(realpath "$2") build=$(realpath "$3")
+shift 3
+machine=${target%%-*}
+qemu=$(command -v "qemu-$machine" || command -v "qemu-$machine-static") || {
+    echo "run.sh: no qemu-$machine here: install qemu-user-static" >&2
+    exit 1
+}
+
+# The tests start the programs by their names: a script for each that starts it under qemu.
+for folder in bin examples; do
+    mkdir -p "$build/qemu/$folder"
+    for program in "$build/$folder"/*; do
+        script=$build/qemu/$folder/${program##*/}
+        printf '#!/bin/sh\nexec %s -L %s %s "$@"\n' "$qemu" "$sysroot" "$program" > "$script"
+        chmod +x "$script"
+    done
+done
+DET_EMULATED=1 DET_BIN_DIR=$build/qemu/bin DET_EXAMPLES_DIR=$build/qemu/examples exec "$qemu" -L "$sysroot" "$build/bin/det-tests" "$@"
