@@ -96,13 +96,14 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return det_use_point(buffer);
 }
 
-/* The character's own bytes, U+FFFD for a byte that is none. Moves *text on. */
+/* The character's own bytes; a byte that is none as "%" and two digits. Moves *value on. */
 static det_status append_character(struct det_env *env, struct det_text *text, const char **value)
 {
     uint32_t code = 0;
     const size_t bytes = det_utf8_next(*value, &code);
-    const det_status status = bytes > 0 ? det_text_append(env, text, *value, bytes)
-                                        : det_text_append(env, text, "\xef\xbf\xbd", 3);
+    const det_status status = bytes > 0
+                                  ? det_text_append(env, text, *value, bytes)
+                                  : det_text_printf(env, text, "%%%02X", (unsigned char)**value);
     *value += bytes > 0 ? bytes : 1;
     return status;
 }
@@ -127,13 +128,8 @@ det_status det_text_json_string(struct det_env *env, struct det_text *text, cons
 
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
 {
-    uint32_t code = 0;
-    while (*value != '\0') {
-        const size_t bytes = det_utf8_next(value, &code);
-        DET_TRY_RETURN(bytes > 0 ? det_text_append(env, text, value, bytes)
-                                 : det_text_printf(env, text, "%%%02X", (unsigned char)*value));
-        value += bytes > 0 ? bytes : 1;
-    }
+    while (*value != '\0')
+        DET_TRY_RETURN(append_character(env, text, &value));
     return det_text_append(env, text, "", 0);
 }
 

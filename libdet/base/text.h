@@ -26,7 +26,7 @@ char *det_format_double(char buffer[32], double value);
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
 
-/* Appends a JSON string literal with quotes. JSON is UTF-8: a byte that is none becomes U+FFFD. */
+/* Appends a JSON string literal with quotes. A byte that is no UTF-8 as in det_text_utf8(). */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends a name as UTF-8, which JSON, XML, YAML and label maps have to be: each byte that belongs
@@ -35,7 +35,7 @@ det_status det_text_json_string(struct det_env *env, struct det_text *text, cons
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends text for between tags or in quotes of XML and HTML, well-formed whatever `value` holds: control characters, tab and
- * line ends among them, become '?', a byte that is no UTF-8 U+FFFD. */
+ * line ends among them, become '?', bytes that are no UTF-8 as in det_text_utf8(). */
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
 
 /* Appends what a text from outside looks like to people (base/utf8.h): for messages and tables. */

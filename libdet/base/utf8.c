@@ -25,6 +25,24 @@ size_t det_utf8_next(const char *text, uint32_t *code)
     return value < least[bytes] || value > 0x10ffff || surrogate ? 0 : bytes;
 }
 
+bool det_utf8_made_of(const char *made, const char *text)
+{
+    uint32_t code = 0;
+    while (*text != '\0') {
+        char piece[8];
+        size_t bytes = det_utf8_next(text, &code), length = bytes;
+        if (bytes > 0)
+            memcpy(piece, text, bytes);
+        else
+            length = (size_t)snprintf(piece, sizeof piece, "%%%02X", (unsigned char)*text);
+        if (strncmp(made, piece, length) != 0)
+            return false;
+        made += length;
+        text += bytes > 0 ? bytes : 1;
+    }
+    return *made == '\0';
+}
+
 bool det_utf8_valid(const char *text)
 {
     uint32_t code = 0;

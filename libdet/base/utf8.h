@@ -14,6 +14,9 @@
  * 0 where it begins with none, or is empty. */
 size_t det_utf8_next(const char *text, uint32_t *code);
 
+/* Whether `made` is what det_text_utf8() makes of `text`. */
+bool det_utf8_made_of(const char *made, const char *text);
+
 /* The whole string is UTF-8. */
 bool det_utf8_valid(const char *text);
 

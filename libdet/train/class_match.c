@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #define MOST_DIFFERENCES 4
 
@@ -16,10 +17,16 @@ static bool is_named(const struct det_known_classes *theirs, int32_t c)
     return strcmp(theirs->names[c], number) != 0;
 }
 
+/* A file holds names as UTF-8, a label map any bytes. */
+static bool is_same(const char *theirs, const char *ours)
+{
+    return strcmp(theirs, ours) == 0 || det_utf8_made_of(theirs, ours);
+}
+
 /* What people read, or the plain name: a map may have got display names since. */
 static bool is_called(const struct det_label_map *ours, int32_t c, const char *name)
 {
-    return strcmp(ours->display_names[c], name) == 0 || strcmp(ours->names[c], name) == 0;
+    return is_same(name, ours->display_names[c]) || is_same(name, ours->names[c]);
 }
 
 static bool is_listed(const struct det_label_map *ours, int32_t c)

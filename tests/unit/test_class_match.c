@@ -59,6 +59,7 @@ static void orders(void **state)
     (void)state;
     static const char *const cat_dog[] = {"cat", "dog"}, *const gap[] = {"car", "", "truck"};
     static const char *const unnamed[] = {"class 1", "class 2"}, *const twice[] = {"a", "a"};
+    static const char *const latin[] = {"caf%E9", "%E9t%E9"};
     check_order(cat_dog, 2, "item { id: 1 name: 'cat' } item { id: 2 name: 'dog' }", true, 2,
                 (const int32_t[]){0, 1});
     check_order(cat_dog, 2, swapped, false, 2, (const int32_t[]){1, 0});
@@ -82,6 +83,11 @@ static void orders(void **state)
     check_order(unnamed, 2, swapped, true, 2, (const int32_t[]){0, 1});
     check_order(twice, 2, "item { id: 1 name: 'a' } item { id: 2 name: 'a' }", true, 2,
                 (const int32_t[]){0, 1});
+    /* A map in another encoding: files hold UTF-8. */
+    check_order(latin, 2, "item { id: 1 name: 'caf\xe9' } item { id: 2 name: '\xe9t\xe9' }", true,
+                2, (const int32_t[]){0, 1});
+    check_order(latin, 2, "item { id: 1 name: 'caf\xe8' } item { id: 2 name: '\xe9t' }", false, 0,
+                (const int32_t[]){-1, -1});
 }
 
 /* --- where models meet maps --- */

@@ -70,9 +70,9 @@ static void every_byte_of_a_name(void **state)
         cJSON *root = cJSON_Parse(json);
         assert_non_null(root);
         const char *image = cJSON_GetStringValue(cJSON_GetObjectItem(root, "image"));
-        assert_string_equal(image, byte < 0x80 ? name
-                                               : "a\xEF\xBF\xBD"
-                                                 "b");
+        char wanted[16];
+        snprintf(wanted, sizeof wanted, byte < 0x80 ? "a%cb" : "a%%%02Xb", byte);
+        assert_string_equal(image, wanted);
         cJSON_Delete(root);
         det_json_destroy(&f.context, &json);
     }
@@ -80,10 +80,10 @@ static void every_byte_of_a_name(void **state)
         const char *name, *wanted;
     } cases[] = {
         {"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x9A\x97", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x9A\x97"},
-        {"\xC3", "\xEF\xBF\xBD"},                                 /* cut off */
-        {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},                 /* overlong */
-        {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* surrogate */
-        {"\xE2\x82", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+        {"\xC3", "%C3"},               /* cut off */
+        {"\xC0\x80", "%C0%80"},        /* overlong */
+        {"\xED\xA0\x80", "%ED%A0%80"}, /* surrogate */
+        {"\xE2\x82", "%E2%82"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_ok(&f.context.env,

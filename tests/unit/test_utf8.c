@@ -175,13 +175,13 @@ static void markup_and_json_are_well_formed(void **state)
         }
     text.length = 0;
     assert_ok(&t.env, det_text_xml(&t.env, &text, "\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd\xe9"));
-    assert_string_equal(text.data, "??\xef\xbf\xbd\xef\xbf\xbd");
+    assert_string_equal(text.data, "??\xef\xbf\xbd%E9");
     text.length = 0;
     assert_ok(&t.env, det_text_xml_shown(&t.env, &text, "<\x1b>\xe9"));
     assert_string_equal(text.data, "&lt;\\x1b&gt;\\xe9");
     text.length = 0;
     assert_ok(&t.env, det_text_json_string(&t.env, &text, "caf\xe9\xc3\xa9\x1b"));
-    assert_string_equal(text.data, "\"caf\xef\xbf\xbd\xc3\xa9\\u001b\"");
+    assert_string_equal(text.data, "\"caf%E9\xc3\xa9\\u001b\"");
     det_text_free(&t.env, &text);
     test_env_check(&t);
 }

@@ -96,7 +96,7 @@ DET_API size_t det_detector_memory_bytes(const det_detector *detector);
  * {"image":"a.jpg","width":640,"height":480,"detections":[{"class_id":1,"class":"car","score":0.87,
  *  "box_px":[ymin,xmin,ymax,xmax],"box":[ymin,xmin,ymax,xmax]}]}, box_px in pixels, box normalised.
  * Numbers read back as the same floats and do not depend on the locale; a byte of `image` that is
- * no UTF-8 becomes U+FFFD. `model` gives the class names; NULL: "class N". A value that is not
+ * no UTF-8 becomes "%" and two hexadecimal digits. `model` gives the class names; NULL: "class N". A value that is not
  * finite is NON_FINITE. *json is allocated with the context's allocator: release it with
  * det_json_destroy(); NULL on failure.
  */
