@@ -16,8 +16,9 @@ endif
 PKG_CONFIG ?= pkg-config
 
 # All groups but those that take long under emulation: readers, kernels, goldens of the network, detector, and the tools from a training to
-# detections. Some 4 minutes of two processors with the build; T="test_training" asks for others, T=test_ for all (an hour).
-CROSS_SLOW   := test_bf16_training test_durability test_endurance test_evaluation test_fine_tuning test_trainer test_trainer_eval test_training test_video
+# detections. Some 5 minutes of two processors with the build; T="test_training" asks for others, T=test_ for all (an hour).
+CROSS_SLOW   := test_bf16_training test_class_match test_durability test_endurance test_evaluation test_fine_tuning test_forks test_recalibration test_spec \
+                test_tf_resume test_tool_outputs test_trainer test_trainer_eval test_training test_video
 CROSS_GROUPS  = $(filter-out $(CROSS_SLOW),$(basename $(notdir $(TEST_SRC))))
 CROSS_TARGET := $(or $(CROSS),aarch64-linux-gnu)
 CROSS_ROOT   := $(or $(SYSROOT),build/$(CROSS_TARGET)/sysroot)
