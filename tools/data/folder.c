@@ -87,15 +87,26 @@ static enum data_format_id xml_format(const char *text)
     return strncmp(root, "<annotations", 12) == 0 ? DATA_CVAT : DATA_VOC;
 }
 
+/* Whether a key at `at`, behind its quote if it has one, is of the top: at the beginning of a line, or
+ * behind the brace or a comma where the file is one mapping in braces. */
+static bool is_top_key(const char *text, const char *at, bool in_braces)
+{
+    if (at > text && (at[-1] == '"' || at[-1] == '\''))
+        at--;
+    if (!in_braces)
+        return at == text || at[-1] == '\n';
+    while (at > text && strchr(" \t\r\n", at[-1]) != NULL)
+        at--;
+    return at > text && (at[-1] == '{' || at[-1] == ',');
+}
+
 /* `names:` at the top of a YAML file. */
 static bool has_yaml_names(const char *text)
 {
-    for (const char *at = strstr(text, "names"); at != NULL; at = strstr(at + 1, "names")) {
-        const char before = at > text ? at[-1] : '\n', behind = at[5];
-        if ((before == '\n' || before == '{' || before == '"' || before == '\'') &&
-            (behind == ':' || behind == ' ' || behind == '"' || behind == '\''))
+    const bool in_braces = text[strspn(text, " \t\r\n")] == '{';
+    for (const char *at = strstr(text, "names"); at != NULL; at = strstr(at + 1, "names"))
+        if (strchr(": \"'", at[5]) != NULL && at[5] != '\0' && is_top_key(text, at, in_braces))
             return true;
-    }
     return false;
 }
 

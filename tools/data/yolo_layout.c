@@ -70,7 +70,9 @@ static det_status add_entry(struct det_env *env, const struct det_read_settings 
     if (found == YOLO_NEAR && is_taken(layout, path, entry))
         found = YOLO_NOT_FOUND;
     if (found == YOLO_NOT_FOUND) {
-        det_finding(settings->findings, DET_RULE_NO_INPUT,
+        /* Roboflow names a test part whether there is one or not; training needs none. */
+        det_finding(settings->findings,
+                    strcmp(split, "test") == 0 ? DET_RULE_PATH_STALE : DET_RULE_NO_INPUT,
                     "%s:%u: split `%s`: `%.300s` is neither there nor near this file",
                     layout->source, line, split, entry);
         goto fail;
