@@ -272,6 +272,22 @@ static const struct layout others[] = {
      0,
      {"train        1 "},
      {{"train/_annotations.coco.json", COCO("a.jpg", "0")}, {"train/a.jpg", NULL}}},
+    {"an image in two splits of a table",
+     "check @/a.csv",
+     0,
+     {"a.csv:3 (a.jpg): split `val`, but an earlier line of the image has `train`, which counts "
+      "[split-leak]",
+      "1 images, 2 boxes, 1 classes, 1 split"},
+     {{"a.csv", "filename,class,xmin,ymin,xmax,ymax,split\n"
+                "a.jpg,cat,1,2,30,20,train\na.jpg,cat,5,2,30,20,val\n"},
+      {"a.jpg", NULL}}},
+    {"the same with the split said",
+     "check all=@/a.csv --strict",
+     0,
+     {"1 images, 2 boxes, 1 classes, 1 split"},
+     {{"a.csv", "filename,class,xmin,ymin,xmax,ymax,split\n"
+                "a.jpg,cat,1,2,30,20,train\na.jpg,cat,5,2,30,20,val\n"},
+      {"a.jpg", NULL}}},
     {"Roboflow CSV",
      "stats @",
      0,
