@@ -333,6 +333,20 @@ static const struct layout others[] = {
      0,
      {"1 images, 1 boxes"},
      {{"result.json", COCO("images\\\\1a2b-a.jpg", "0")}, {"images/1a2b-a.jpg", NULL}}},
+    {"COCO of pandas: NaN for what is not there",
+     "convert @ --to csv --output @/out",
+     0,
+     {"[not-json]", "2 images, 2 boxes in 1 classes", NULL, "out/a.csv",
+      "b.jpg,40,30,cat,5,5,20,25,"},
+     {{"a.json", "{\"categories\": [{\"id\": 1, \"name\": \"cat\", \"supercategory\": NaN}], "
+                 "\"images\": [{\"id\": 1, \"file_name\": \"a.jpg\", \"width\": NaN}, "
+                 "{\"id\": 2, \"file_name\": \"b.jpg\"}], \"annotations\": ["
+                 "{\"id\": NaN, \"image_id\": 1, \"category_id\": 1, \"bbox\": [2, 3, 10, 12], "
+                 "\"area\": NaN, \"iscrowd\": NaN, \"segmentation\": NaN}, "
+                 "{\"id\": 2, \"image_id\": 2, \"category_id\": 1, \"bbox\": NaN, "
+                 "\"segmentation\": [[5, 5, 20, 5, 20, 25]]}]}"},
+      {"a.jpg", NULL},
+      {"b.jpg", NULL}}},
     {"COCO of Python: NaN, null, numbers in quotes",
      "check @/a.json",
      0,
