@@ -58,6 +58,16 @@ static det_status warn_of_twins(struct det_env *env, const struct det_read_setti
     return DET_OK;
 }
 
+static void tell_of_lost(const struct det_read_settings *settings, const struct yolo_layout *layout,
+                         const char *split, const char *entry, uint32_t line)
+{
+    /* Roboflow names a test part whether there is one or not; training needs none. */
+    det_finding(settings->findings,
+                strcmp(split, "test") == 0 ? DET_RULE_PATH_STALE : DET_RULE_NO_INPUT,
+                "%s:%u: split `%s`: `%.300s` is neither there nor near this file", layout->source,
+                line, split, entry);
+}
+
 static det_status add_entry(struct det_env *env, const struct det_read_settings *settings,
                             struct yolo_layout *layout, const char *split, const char *entry,
                             uint32_t line)
@@ -70,11 +80,7 @@ static det_status add_entry(struct det_env *env, const struct det_read_settings 
     if (found == YOLO_NEAR && is_taken(layout, path, entry))
         found = YOLO_NOT_FOUND;
     if (found == YOLO_NOT_FOUND) {
-        /* Roboflow names a test part whether there is one or not; training needs none. */
-        det_finding(settings->findings,
-                    strcmp(split, "test") == 0 ? DET_RULE_PATH_STALE : DET_RULE_NO_INPUT,
-                    "%s:%u: split `%s`: `%.300s` is neither there nor near this file",
-                    layout->source, line, split, entry);
+        tell_of_lost(settings, layout, split, entry, line);
         goto fail;
     }
     if (found == YOLO_NEAR)
@@ -171,6 +177,17 @@ static void free_entries(struct det_env *env, struct entries *entries)
     entries->line_capacity = 0;
 }
 
+static det_status push_entry(struct det_env *env, struct entries *entries, const char *value,
+                             uint32_t line)
+{
+    if (value[0] == '\0')
+        return DET_OK; /* "test: # optional" */
+    DET_TRY_RETURN(det_grow(env, &entries->lines, &entries->line_capacity, entries->texts.count + 1,
+                            sizeof *entries->lines, "splits"));
+    entries->lines[entries->texts.count] = line;
+    return det_path_list_add(env, &entries->texts, value);
+}
+
 static det_status on_key(void *user, const char *key)
 {
     struct yaml *y = user;
@@ -195,17 +212,6 @@ static det_status on_key(void *user, const char *key)
     return DET_OK;
 }
 
-static det_status add_split(struct yaml *y, const char *value, uint32_t line)
-{
-    struct entries *entries = y->split;
-    if (value[0] == '\0')
-        return DET_OK; /* "test: # optional" */
-    DET_TRY_RETURN(det_grow(y->env, &entries->lines, &entries->line_capacity,
-                            entries->texts.count + 1, sizeof *entries->lines, "splits"));
-    entries->lines[entries->texts.count] = line;
-    return det_path_list_add(y->env, &entries->texts, value);
-}
-
 static det_status add_name(struct yaml *y, const char *inner, const char *value, uint32_t line)
 {
     double number = 0;
@@ -223,7 +229,7 @@ static det_status on_value(void *user, const char *inner, const char *value, uin
     double number = 0;
     switch (y->open) {
     case SPLIT:
-        return add_split(y, value, line);
+        return push_entry(y->env, y->split, value, line);
     case NAMES:
         return add_name(y, inner, value, line);
     case PATH:
@@ -297,29 +303,60 @@ fail:
 
 /* --- obj.data --- */
 
-/* Where the list is gone CVAT's folder for it may be there: obj_train_data. */
+/* What obj.data calls its lists. */
+static const struct list_key {
+    const char *key, *split;
+} list_keys[] = {{"train", "train"}, {"valid", "val"}, {"val", "val"}, {"test", "test"}};
+
+enum { LIST_KEYS = sizeof list_keys / sizeof list_keys[0] };
+
+/* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to `lost`. */
 static det_status add_list(struct det_env *env, const struct det_read_settings *settings,
-                           struct yolo_layout *layout, const char *key, const char *split,
-                           const char *value, uint32_t line)
+                           struct yolo_layout *layout, const struct list_key *list,
+                           const char *value, uint32_t line, struct entries *lost)
 {
     const struct yolo_places places = yolo_places_of(layout);
     enum yolo_found found = YOLO_NOT_FOUND;
     char *path = NULL, *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
-    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, key));
-    if (found == YOLO_NOT_FOUND && det_files_is_directory(settings->files, folder)) {
+    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, list->key));
+    if (found != YOLO_NOT_FOUND) {
+        DET_TRY(add_entry(env, settings, layout, list->split, value, line));
+    } else if (det_files_is_directory(settings->files, folder)) {
         det_finding(settings->findings, DET_RULE_PATH_STALE,
                     "%s:%u: split `%s`: `%.300s` is not there: %s is taken", layout->source, line,
-                    split, value, folder);
-        DET_TRY(add_part(env, layout, split, value, &folder));
-        goto fail;
+                    list->split, value, folder);
+        DET_TRY(add_part(env, layout, list->split, value, &folder));
+    } else {
+        DET_TRY(push_entry(env, lost, value, line));
     }
-    DET_TRY(add_entry(env, settings, layout, split, value, line));
 fail:
     det_free(env, &folder);
     det_free(env, &path);
     return status;
+}
+
+/* With no list left, what lies beside the file is what it is about. */
+static det_status settle_lost(struct det_env *env, const struct det_read_settings *settings,
+                              struct yolo_layout *layout, const struct entries lost[LIST_KEYS])
+{
+    const bool nothing_else = layout->part_count == 0;
+    size_t count = 0;
+    for (size_t k = 0; k < LIST_KEYS; k++) {
+        const struct det_path_list *texts = &lost[k].texts;
+        for (size_t i = 0; i < texts->count; i++, count++) {
+            if (nothing_else)
+                det_finding(settings->findings, DET_RULE_PATH_STALE,
+                            "%s:%u: split `%s`: `%.300s` is not there: what lies beside this file "
+                            "is taken",
+                            layout->source, lost[k].lines[i], list_keys[k].split, texts->paths[i]);
+            else
+                tell_of_lost(settings, layout, list_keys[k].split, texts->paths[i],
+                             lost[k].lines[i]);
+        }
+    }
+    return count > 0 && nothing_else ? add_usual(env, settings, layout) : DET_OK;
 }
 
 static det_status read_listed_names(struct det_env *env, const struct det_read_settings *settings,
@@ -353,9 +390,7 @@ fail:
 static det_status read_obj_data(struct det_env *env, const struct det_read_settings *settings,
                                 struct yolo_layout *layout)
 {
-    static const struct {
-        const char *key, *split;
-    } lists[] = {{"train", "train"}, {"valid", "val"}, {"val", "val"}, {"test", "test"}};
+    struct entries lost[LIST_KEYS] = {0};
     char *text = NULL, *line = NULL;
     uint32_t number = 0;
     det_status status = DET_OK;
@@ -372,15 +407,18 @@ static det_status read_obj_data(struct det_env *env, const struct det_read_setti
                              layout->source, number, line));
         *equals = '\0';
         const char *key = det_trimmed(line), *value = det_trimmed(equals + 1);
-        for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-            if (strcmp(key, lists[i].key) == 0 && value[0] != '\0')
-                DET_TRY(add_list(env, settings, layout, key, lists[i].split, value, number));
+        for (size_t k = 0; k < LIST_KEYS; k++)
+            if (strcmp(key, list_keys[k].key) == 0 && value[0] != '\0')
+                DET_TRY(add_list(env, settings, layout, &list_keys[k], value, number, &lost[k]));
         if (strcmp(key, "names") == 0 && layout->names.count == 0)
             DET_TRY(read_listed_names(env, settings, layout, value, number));
     }
     if (layout->names.count == 0)
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names = FILE`", layout->source));
+    DET_TRY(settle_lost(env, settings, layout, lost));
 fail:
+    for (size_t k = 0; k < LIST_KEYS; k++)
+        free_entries(env, &lost[k]);
     det_free(env, &text);
     return status;
 }
