@@ -1,11 +1,14 @@
 #include "data/yolo_layout.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "data/yaml.h"
 #include "data/yolo_paths.h"
+
+enum { MOST_NAMES = 100000 };
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -162,8 +165,10 @@ struct yaml {
     struct det_env *env;
     const char *file;
     struct entries train, val, test;
-    struct det_path_list names; /* by number */
-    char *path;                 /* `path:` */
+    struct det_path_list names; /* as they come */
+    uint32_t *numbers;          /* of the names */
+    size_t number_capacity;
+    char *path; /* `path:` */
     double keypoints[2];
     size_t keypoint_count;
     enum { OTHER, PATH, NAMES, KEYPOINTS, SPLIT } open; /* what the values are */
@@ -214,13 +219,37 @@ static det_status on_key(void *user, const char *key)
 
 static det_status add_name(struct yaml *y, const char *inner, const char *value, uint32_t line)
 {
-    double number = 0;
-    if (inner != NULL &&
-        (!det_parse_coordinate(inner, &number) || number != (double)y->names.count))
-        return det_fail(y->env, DET_STATUS_PARSE,
-                        "%s:%u: name number %.40s, expected %zu: they must rise by one", y->file,
-                        line, inner, y->names.count);
+    double number = (double)y->names.count;
+    if (inner != NULL && (!det_parse_coordinate(inner, &number) || number != floor(number) ||
+                          !(number >= 0 && number < MOST_NAMES)))
+        return det_fail(y->env, DET_STATUS_PARSE, "%s:%u: number %.40s of a name, expected 0 to %d",
+                        y->file, line, inner, MOST_NAMES - 1);
+    DET_TRY_RETURN(det_grow(y->env, &y->numbers, &y->number_capacity, y->names.count + 1,
+                            sizeof *y->numbers, "class names"));
+    y->numbers[y->names.count] = (uint32_t)number;
     return det_path_list_add(y->env, &y->names, value);
+}
+
+/* The names by their numbers, which come in any order (a dump sorts "10" before "2") and are 0 to K - 1. */
+static det_status order_names(struct yaml *y, struct det_path_list *names)
+{
+    const size_t count = y->names.count;
+    size_t *place = NULL; /* 1 + that of each number among the names */
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(y->env, &place, count, sizeof *place, "class names"));
+    for (size_t i = 0; i < count; i++) {
+        const size_t number = y->numbers[i];
+        if (number >= count || place[number] != 0)
+            DET_TRY(det_fail(y->env, DET_STATUS_PARSE,
+                             "%s: `names:` has number %zu%s, expected 0 to %zu, each once", y->file,
+                             number, number < count ? " twice" : "", count - 1));
+        place[number] = i + 1;
+    }
+    for (size_t n = 0; n < count; n++)
+        DET_TRY(det_path_list_add(y->env, names, y->names.paths[place[n] - 1]));
+fail:
+    det_free(y->env, &place);
+    return status;
 }
 
 static det_status on_value(void *user, const char *inner, const char *value, uint32_t line)
@@ -289,13 +318,13 @@ static det_status read_yaml(struct det_env *env, const struct det_read_settings 
     }
     if (said == 0)
         DET_TRY(add_usual(env, settings, layout));
-    layout->names = y.names;
-    y.names = (struct det_path_list){0};
+    DET_TRY(order_names(&y, &layout->names));
 fail:
     free_entries(env, &y.train);
     free_entries(env, &y.val);
     free_entries(env, &y.test);
     det_path_list_free(env, &y.names);
+    det_free(env, &y.numbers);
     det_free(env, &y.path);
     det_free(env, &text);
     return status;
