@@ -302,6 +302,29 @@ static det_status voc_roots(struct det_env *env, const struct data_folder *folde
     return DET_OK;
 }
 
+/* COCO's own annotations/ has the people of instances_X.json once more, with their keypoints, in
+ * person_keypoints_X.json. */
+static det_status coco_roots(struct det_env *env, const struct data_folder *folder,
+                             struct det_path_list *roots)
+{
+    static const char beginning[] = "person_keypoints_";
+    const struct det_path_list *found = &folder->files[DATA_COCO];
+    for (size_t i = 0; i < found->count; i++) {
+        const char *path = found->paths[i], *name = det_path_name(path);
+        char *twin = NULL;
+        bool has_twin = false;
+        if (strncmp(name, beginning, sizeof beginning - 1) == 0)
+            DET_TRY_RETURN(det_format(env, &twin, "%.*sinstances_%s", (int)(name - path), path,
+                                      name + sizeof beginning - 1));
+        for (size_t k = 0; k < found->count && twin != NULL; k++)
+            has_twin |= strcmp(found->paths[k], twin) == 0;
+        det_free(env, &twin);
+        if (!has_twin)
+            DET_TRY_RETURN(det_path_list_add(env, roots, path));
+    }
+    return DET_OK;
+}
+
 static bool is_below(const char *path, const char *folder)
 {
     const size_t length = strlen(folder);
@@ -359,9 +382,11 @@ det_status data_folder_roots(struct det_env *env, enum data_format_id format,
         *found = folder->others[format];
         folder->others[format] = (struct det_path_list){0};
     }
-    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO))
+    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO && format != DATA_COCO))
         return DET_OK;
-    DET_TRY(format == DATA_VOC ? voc_roots(env, folder, &roots) : yolo_roots(env, folder, &roots));
+    DET_TRY(format == DATA_VOC    ? voc_roots(env, folder, &roots)
+            : format == DATA_YOLO ? yolo_roots(env, folder, &roots)
+                                  : coco_roots(env, folder, &roots));
     det_path_list_free(env, found);
     *found = roots;
     return DET_OK;
