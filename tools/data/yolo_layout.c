@@ -166,7 +166,9 @@ struct yaml {
     const char *file;
     struct entries train, val, test;
     struct det_path_list names; /* as they come */
-    uint32_t *numbers;          /* of the names */
+    struct name_number {
+        uint32_t number, line;
+    } * numbers; /* of the names */
     size_t number_capacity;
     char *path; /* `path:` */
     double keypoints[2];
@@ -222,11 +224,11 @@ static det_status add_name(struct yaml *y, const char *inner, const char *value,
     double number = (double)y->names.count;
     if (inner != NULL && (!det_parse_coordinate(inner, &number) || number != floor(number) ||
                           !(number >= 0 && number < MOST_NAMES)))
-        return det_fail(y->env, DET_STATUS_PARSE, "%s:%u: number %.40s of a name, expected 0 to %d",
+        return det_fail(y->env, DET_STATUS_PARSE, "%s:%u: name number %.40s, expected 0 to %d",
                         y->file, line, inner, MOST_NAMES - 1);
     DET_TRY_RETURN(det_grow(y->env, &y->numbers, &y->number_capacity, y->names.count + 1,
                             sizeof *y->numbers, "class names"));
-    y->numbers[y->names.count] = (uint32_t)number;
+    y->numbers[y->names.count] = (struct name_number){(uint32_t)number, line};
     return det_path_list_add(y->env, &y->names, value);
 }
 
@@ -238,11 +240,11 @@ static det_status order_names(struct yaml *y, struct det_path_list *names)
     det_status status = DET_OK;
     DET_TRY(det_alloc(y->env, &place, count, sizeof *place, "class names"));
     for (size_t i = 0; i < count; i++) {
-        const size_t number = y->numbers[i];
+        const size_t number = y->numbers[i].number;
         if (number >= count || place[number] != 0)
-            DET_TRY(det_fail(y->env, DET_STATUS_PARSE,
-                             "%s: `names:` has number %zu%s, expected 0 to %zu, each once", y->file,
-                             number, number < count ? " twice" : "", count - 1));
+            DET_TRY(det_fail(
+                y->env, DET_STATUS_PARSE, "%s:%u: name number %zu%s, expected 0 to %zu, each once",
+                y->file, y->numbers[i].line, number, number < count ? " twice" : "", count - 1));
         place[number] = i + 1;
     }
     for (size_t n = 0; n < count; n++)
