@@ -668,6 +668,27 @@ static void data_without_a_box_stops(void **state)
         RUN(empty);
 }
 
+/* Windows' shell writes what a program prints so. */
+static void utf16_is_told_by_what_it_holds(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {{"a.json", COCO("a.jpg", "0")},
+                                           {"a.csv", CSV_HEAD "a.jpg,40,30,cat,2,3,12,15\n"}};
+    static char out[10000];
+    for (int i = 0; i < 4; i++) {
+        const struct data_file files[] = {{"a.jpg", NULL}, {NULL, NULL}};
+        char folder[256], path[300];
+        test_make_directory(folder, "layout");
+        data_files_write(folder, files);
+        snprintf(path, sizeof path, "%s/%s", folder, texts[i / 2][0]);
+        data_file_write_utf16(path, texts[i / 2][1], i % 2 == 1);
+        if (run_tool(out, sizeof out, "det-data check %s", folder) != 0)
+            fail_msg("%s: %s", path, out);
+        assert_non_null(strstr(out, "1 images, 1 boxes, 1 classes, 1 split"));
+        test_remove_tree(folder);
+    }
+}
+
 int test_data_layouts(void)
 {
     const struct CMUnitTest tests[] = {
@@ -675,6 +696,7 @@ int test_data_layouts(void)
         cmocka_unit_test(tables_and_json_are_read_as_they_are_exported),
         cmocka_unit_test(xml_is_read_as_it_is_exported),
         cmocka_unit_test(data_without_a_box_stops),
+        cmocka_unit_test(utf16_is_told_by_what_it_holds),
     };
     return cmocka_run_group_tests_name("data_layouts", tests, NULL, NULL);
 }

@@ -30,19 +30,6 @@ static void lists_of_windows_and_folders_of_macos(void **state)
     test_remove_tree(folder);
 }
 
-/* A text of ASCII behind a byte order mark. */
-static void write_utf16(const char *path, const char *text, bool big_endian)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(big_endian ? "\xfe\xff" : "\xff\xfe", file);
-    for (; *text != '\0'; text++) {
-        fputc(big_endian ? 0 : *text, file);
-        fputc(big_endian ? *text : 0, file);
-    }
-    assert_int_equal(fclose(file), 0);
-}
-
 static void lists_in_utf16(void **state)
 {
     (void)state;
@@ -54,7 +41,7 @@ static void lists_in_utf16(void **state)
     const struct data_file files[] = {{"a.jpg", NULL}, {"b.jpg", NULL}, {NULL, NULL}};
     data_files_write(folder, files);
     for (int big_endian = 0; big_endian < 2; big_endian++) {
-        write_utf16(path, list, big_endian);
+        data_file_write_utf16(path, list, big_endian);
         assert_int_equal(
             run_tool(out, sizeof out,
                      "det-detect data/vehicles.det --list - --quiet < %s | grep -c '\"image\"'",

@@ -38,10 +38,10 @@ static enum data_format_id named_format(const char *path)
     return DATA_FORMATS;
 }
 
-static bool holds(const struct det_source_bytes *source, const char *word)
+static bool holds(const void *data, size_t bytes, const char *word)
 {
     const size_t length = strlen(word);
-    const uint8_t *at = source->data, *end = at + source->bytes;
+    const uint8_t *at = data, *end = at + bytes;
     while ((size_t)(end - at) >= length) {
         at = memchr(at, word[0], (size_t)(end - at) - length + 1);
         if (at == NULL)
@@ -54,10 +54,30 @@ static bool holds(const struct det_source_bytes *source, const char *word)
 }
 
 /* COCO's captions have no categories, its results no images. */
-static bool is_coco(const struct det_source_bytes *source)
+static bool is_coco(const void *data, size_t bytes)
 {
-    return holds(source, "\"images\"") && holds(source, "\"annotations\"") &&
-           holds(source, "\"categories\"");
+    return holds(data, bytes, "\"images\"") && holds(data, bytes, "\"annotations\"") &&
+           holds(data, bytes, "\"categories\"");
+}
+
+/* In UTF-16 no word is found before it is decoded: all of it, since lists come in any order. */
+static det_status look_for_coco(struct det_env *env, const char *path,
+                                const struct det_source_bytes *source, bool *found)
+{
+    struct det_text text = {0};
+    const bool is_wide = source->bytes >= 2 && (memcmp(source->data, "\xff\xfe", 2) == 0 ||
+                                                memcmp(source->data, "\xfe\xff", 2) == 0 ||
+                                                source->data[0] == 0 || source->data[1] == 0);
+    *found = is_coco(source->data, source->bytes);
+    if (!is_wide)
+        return DET_OK;
+    const det_status status = det_decode_text(env, path, source->data, source->bytes, NULL, &text);
+    *found = status == DET_OK && is_coco(text.data, text.length);
+    det_text_free(env, &text);
+    if (status == DET_STATUS_OUT_OF_MEMORY)
+        return status;
+    det_forget_error(env);
+    return DET_OK;
 }
 
 /* The beginning as text, whatever its encoding; *text is empty where it is none. */
@@ -116,13 +136,14 @@ static det_status look_inside(struct det_env *env, const struct det_files *files
 {
     struct det_source_bytes source = {0};
     struct det_text text = {0};
+    bool is_found = false;
     det_status status = DET_OK;
     if (*format == DATA_TFRECORD || *format == DATA_FORMATS)
         return DET_OK;
     DET_TRY(det_files_open(env, files, path, &source));
     if (*format == DATA_COCO) {
-        if (!is_coco(&source))
-            *format = DATA_FORMATS;
+        DET_TRY(look_for_coco(env, path, &source, &is_found));
+        *format = is_found ? DATA_COCO : DATA_FORMATS;
         goto fail;
     }
     DET_TRY(head_of(env, path, &source, &text));
