@@ -173,6 +173,7 @@ struct yaml {
     char *path; /* `path:` */
     double keypoints[2];
     size_t keypoint_count;
+    uint32_t keypoint_line;
     enum { OTHER, PATH, NAMES, KEYPOINTS, SPLIT } open; /* what the values are */
     struct entries *split;
 };
@@ -254,10 +255,25 @@ fail:
     return status;
 }
 
+/* Taken for outlines, boxes with keypoints would be wrong without a word: no shape is guessed. */
+static det_status add_keypoints(struct yaml *y, const char *value, uint32_t line)
+{
+    double number = 0;
+    if (value[0] == '\0' || strcmp(value, "null") == 0)
+        return DET_OK;
+    y->keypoint_line = line;
+    if (y->keypoint_count == 2 || !det_parse_coordinate(value, &number) ||
+        !(number >= 1 && number <= 10000) || number != floor(number))
+        return det_fail(y->env, DET_STATUS_PARSE,
+                        "%s:%u: kpt_shape has `%.40s`, expected [points, 2 or 3]", y->file, line,
+                        value);
+    y->keypoints[y->keypoint_count++] = number;
+    return DET_OK;
+}
+
 static det_status on_value(void *user, const char *inner, const char *value, uint32_t line)
 {
     struct yaml *y = user;
-    double number = 0;
     switch (y->open) {
     case SPLIT:
         return push_entry(y->env, y->split, value, line);
@@ -267,10 +283,7 @@ static det_status on_value(void *user, const char *inner, const char *value, uin
         det_free(y->env, &y->path);
         return det_strdup(y->env, &y->path, value);
     case KEYPOINTS:
-        if (y->keypoint_count < 2 && det_parse_coordinate(value, &number) && number >= 0 &&
-            number <= 10000)
-            y->keypoints[y->keypoint_count++] = number;
-        break;
+        return add_keypoints(y, value, line);
     case OTHER:
         break;
     }
@@ -310,6 +323,10 @@ static det_status read_yaml(struct det_env *env, const struct det_read_settings 
     DET_TRY(yaml_parse(env, layout->source, text, &handlers));
     if (y.names.count == 0)
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names:`", layout->source));
+    if (y.keypoint_count == 1)
+        DET_TRY(det_fail(env, DET_STATUS_PARSE,
+                         "%s:%u: kpt_shape has one number, expected [points, 2 or 3]",
+                         layout->source, y.keypoint_line));
     layout->keypoints = (size_t)(y.keypoints[0] * y.keypoints[1]);
     DET_TRY(find_data_root(env, settings, layout, y.path));
     for (size_t p = 0; p < 3; p++) {
