@@ -240,6 +240,7 @@ static det_status add_record(struct det_env *env, struct opening *o, size_t inde
     if (!o->settings->images_only)
         DET_TRY(add_objects(env, o, &example, entry));
 fail:
+    o->name = NULL;
     det_example_free(env, &example);
     return status;
 }
