@@ -1,14 +1,11 @@
 #include "data/yolo_layout.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "data/yaml.h"
 #include "data/yolo_paths.h"
-
-enum { MOST_NAMES = 100000 };
+#include "data/yolo_yaml.h"
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -155,141 +152,6 @@ static det_status read_names(struct det_env *env, const struct det_read_settings
 
 /* --- data.yaml --- */
 
-struct entries {
-    struct det_path_list texts;
-    uint32_t *lines;
-    size_t line_capacity;
-};
-
-struct yaml {
-    struct det_env *env;
-    const char *file;
-    struct entries train, val, test;
-    struct det_path_list names; /* as they come */
-    struct name_number {
-        uint32_t number, line;
-    } * numbers; /* of the names */
-    size_t number_capacity;
-    char *path; /* `path:` */
-    double keypoints[2];
-    size_t keypoint_count;
-    uint32_t keypoint_line;
-    enum { OTHER, PATH, NAMES, KEYPOINTS, SPLIT } open; /* what the values are */
-    struct entries *split;
-};
-
-static void free_entries(struct det_env *env, struct entries *entries)
-{
-    det_path_list_free(env, &entries->texts);
-    det_free(env, &entries->lines);
-    entries->line_capacity = 0;
-}
-
-static det_status push_entry(struct det_env *env, struct entries *entries, const char *value,
-                             uint32_t line)
-{
-    if (value[0] == '\0')
-        return DET_OK; /* "test: # optional" */
-    DET_TRY_RETURN(det_grow(env, &entries->lines, &entries->line_capacity, entries->texts.count + 1,
-                            sizeof *entries->lines, "splits"));
-    entries->lines[entries->texts.count] = line;
-    return det_path_list_add(env, &entries->texts, value);
-}
-
-static det_status on_key(void *user, const char *key)
-{
-    struct yaml *y = user;
-    y->split =
-        strcmp(key, "train") == 0 ? &y->train
-        : strcmp(key, "val") == 0 || strcmp(key, "valid") == 0 || strcmp(key, "validation") == 0
-            ? &y->val
-        : strcmp(key, "test") == 0 ? &y->test
-                                   : NULL;
-    y->open = y->split != NULL                ? SPLIT
-              : strcmp(key, "path") == 0      ? PATH
-              : strcmp(key, "names") == 0     ? NAMES
-              : strcmp(key, "kpt_shape") == 0 ? KEYPOINTS
-                                              : OTHER;
-    /* Of a key that comes twice the last counts. */
-    if (y->open == SPLIT)
-        free_entries(y->env, y->split);
-    else if (y->open == NAMES)
-        det_path_list_free(y->env, &y->names);
-    else if (y->open == KEYPOINTS)
-        y->keypoint_count = 0;
-    return DET_OK;
-}
-
-static det_status add_name(struct yaml *y, const char *inner, const char *value, uint32_t line)
-{
-    double number = (double)y->names.count;
-    if (inner != NULL && (!det_parse_coordinate(inner, &number) || number != floor(number) ||
-                          !(number >= 0 && number < MOST_NAMES)))
-        return det_fail(y->env, DET_STATUS_PARSE, "%s:%u: name number %.40s, expected 0 to %d",
-                        y->file, line, inner, MOST_NAMES - 1);
-    DET_TRY_RETURN(det_grow(y->env, &y->numbers, &y->number_capacity, y->names.count + 1,
-                            sizeof *y->numbers, "class names"));
-    y->numbers[y->names.count] = (struct name_number){(uint32_t)number, line};
-    return det_path_list_add(y->env, &y->names, value);
-}
-
-/* The names by their numbers, which come in any order (a dump sorts "10" before "2") and are 0 to K - 1. */
-static det_status order_names(struct yaml *y, struct det_path_list *names)
-{
-    const size_t count = y->names.count;
-    size_t *place = NULL; /* 1 + that of each number among the names */
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(y->env, &place, count, sizeof *place, "class names"));
-    for (size_t i = 0; i < count; i++) {
-        const size_t number = y->numbers[i].number;
-        if (number >= count || place[number] != 0)
-            DET_TRY(det_fail(
-                y->env, DET_STATUS_PARSE, "%s:%u: name number %zu%s, expected 0 to %zu, each once",
-                y->file, y->numbers[i].line, number, number < count ? " twice" : "", count - 1));
-        place[number] = i + 1;
-    }
-    for (size_t n = 0; n < count; n++)
-        DET_TRY(det_path_list_add(y->env, names, y->names.paths[place[n] - 1]));
-fail:
-    det_free(y->env, &place);
-    return status;
-}
-
-/* Taken for outlines, boxes with keypoints would be wrong without a word: no shape is guessed. */
-static det_status add_keypoints(struct yaml *y, const char *value, uint32_t line)
-{
-    double number = 0;
-    if (value[0] == '\0' || strcmp(value, "null") == 0)
-        return DET_OK;
-    y->keypoint_line = line;
-    if (y->keypoint_count == 2 || !det_parse_coordinate(value, &number) ||
-        !(number >= 1 && number <= 10000) || number != floor(number))
-        return det_fail(y->env, DET_STATUS_PARSE,
-                        "%s:%u: kpt_shape has `%.40s`, expected [points, 2 or 3]", y->file, line,
-                        value);
-    y->keypoints[y->keypoint_count++] = number;
-    return DET_OK;
-}
-
-static det_status on_value(void *user, const char *inner, const char *value, uint32_t line)
-{
-    struct yaml *y = user;
-    switch (y->open) {
-    case SPLIT:
-        return push_entry(y->env, y->split, value, line);
-    case NAMES:
-        return add_name(y, inner, value, line);
-    case PATH:
-        det_free(y->env, &y->path);
-        return det_strdup(y->env, &y->path, value);
-    case KEYPOINTS:
-        return add_keypoints(y, value, line);
-    case OTHER:
-        break;
-    }
-    return DET_OK;
-}
-
 /* `path:` against the file's folder, where it leads somewhere. */
 static det_status find_data_root(struct det_env *env, const struct det_read_settings *settings,
                                  struct yolo_layout *layout, const char *path)
@@ -310,24 +172,17 @@ static det_status find_data_root(struct det_env *env, const struct det_read_sett
 static det_status read_yaml(struct det_env *env, const struct det_read_settings *settings,
                             struct yolo_layout *layout)
 {
-    struct yaml y = {.env = env, .file = layout->source};
-    const struct yaml_handlers handlers = {&y, on_key, on_value};
+    struct yolo_yaml y = {0};
     const struct {
         const char *split;
-        const struct entries *entries;
+        const struct yolo_entries *entries;
     } parts[] = {{"train", &y.train}, {"val", &y.val}, {"test", &y.test}};
     size_t said = 0;
     char *text = NULL;
     det_status status = DET_OK;
     DET_TRY(det_read_text(env, settings, layout->source, &text));
-    DET_TRY(yaml_parse(env, layout->source, text, &handlers));
-    if (y.names.count == 0)
-        DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names:`", layout->source));
-    if (y.keypoint_count == 1)
-        DET_TRY(det_fail(env, DET_STATUS_PARSE,
-                         "%s:%u: kpt_shape has one number, expected [points, 2 or 3]",
-                         layout->source, y.keypoint_line));
-    layout->keypoints = (size_t)(y.keypoints[0] * y.keypoints[1]);
+    DET_TRY(yolo_yaml_parse(env, layout->source, text, &y));
+    layout->keypoints = y.keypoints;
     DET_TRY(find_data_root(env, settings, layout, y.path));
     for (size_t p = 0; p < 3; p++) {
         said += parts[p].entries->texts.count;
@@ -337,14 +192,10 @@ static det_status read_yaml(struct det_env *env, const struct det_read_settings 
     }
     if (said == 0)
         DET_TRY(add_usual(env, settings, layout));
-    DET_TRY(order_names(&y, &layout->names));
+    layout->names = y.names;
+    y.names = (struct det_path_list){0};
 fail:
-    free_entries(env, &y.train);
-    free_entries(env, &y.val);
-    free_entries(env, &y.test);
-    det_path_list_free(env, &y.names);
-    det_free(env, &y.numbers);
-    det_free(env, &y.path);
+    yolo_yaml_free(env, &y);
     det_free(env, &text);
     return status;
 }
@@ -361,7 +212,7 @@ enum { LIST_KEYS = sizeof list_keys / sizeof list_keys[0] };
 /* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to `lost`. */
 static det_status add_list(struct det_env *env, const struct det_read_settings *settings,
                            struct yolo_layout *layout, const struct list_key *list,
-                           const char *value, uint32_t line, struct entries *lost)
+                           const char *value, uint32_t line, struct yolo_entries *lost)
 {
     const struct yolo_places places = yolo_places_of(layout);
     enum yolo_found found = YOLO_NOT_FOUND;
@@ -377,7 +228,7 @@ static det_status add_list(struct det_env *env, const struct det_read_settings *
                     list->split, value, folder);
         DET_TRY(add_part(env, layout, list->split, value, &folder));
     } else {
-        DET_TRY(push_entry(env, lost, value, line));
+        DET_TRY(yolo_entries_add(env, lost, value, line));
     }
 fail:
     det_free(env, &folder);
@@ -387,7 +238,7 @@ fail:
 
 /* With no list left, what lies beside the file is what it is about. */
 static det_status settle_lost(struct det_env *env, const struct det_read_settings *settings,
-                              struct yolo_layout *layout, const struct entries lost[LIST_KEYS])
+                              struct yolo_layout *layout, const struct yolo_entries lost[LIST_KEYS])
 {
     const bool nothing_else = layout->part_count == 0;
     size_t count = 0;
@@ -438,7 +289,7 @@ fail:
 static det_status read_obj_data(struct det_env *env, const struct det_read_settings *settings,
                                 struct yolo_layout *layout)
 {
-    struct entries lost[LIST_KEYS] = {0};
+    struct yolo_entries lost[LIST_KEYS] = {0};
     char *text = NULL, *line = NULL;
     uint32_t number = 0;
     det_status status = DET_OK;
@@ -466,7 +317,7 @@ static det_status read_obj_data(struct det_env *env, const struct det_read_setti
     DET_TRY(settle_lost(env, settings, layout, lost));
 fail:
     for (size_t k = 0; k < LIST_KEYS; k++)
-        free_entries(env, &lost[k]);
+        yolo_entries_free(env, &lost[k]);
     det_free(env, &text);
     return status;
 }
