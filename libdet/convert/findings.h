@@ -17,7 +17,7 @@
     X(NO_BOX, "no-box", ERROR)               /* images, and not one box */                         \
     X(LABEL_MAP, "label-map", FATAL)         /* ids, names, syntax */                              \
     X(CLASS_COUNT, "class-count", FATAL)     /* the config's num_classes is another */             \
-    X(PATH_STALE, "path-stale", WARNING)     /* a path leads nowhere: another was taken */         \
+    X(PATH_STALE, "path-stale", WARNING)     /* a path leads nowhere */                            \
     X(NAME_CHANGED, "name-changed", WARNING) /* no file name, not UTF-8: written as another */     \
     X(CLASS_UNUSED, "class-unused", WARNING) /* no object has it */                                \
     X(IMAGE_MISSING, "image-missing", ERROR) /* no bytes, no file */                               \

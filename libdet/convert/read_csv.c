@@ -209,6 +209,19 @@ bool det_csv_holds_boxes(char *text)
     return next_record(&r.table) && find_columns(&r, &headless) == COLUMNS;
 }
 
+/* A line of an image that an earlier line has put into another split. */
+static void compare_split(struct reading *r, const struct det_labelled_image *image)
+{
+    const char *split = name_in(r, SPLIT), *first = r->set->split_sources.paths[image->split];
+    if (r->settings->split != NULL || split[0] == '\0' || strcmp(split, first) == 0)
+        return;
+    det_finding(
+        r->settings->findings, DET_RULE_SPLIT_LEAK,
+        "%s:%u (%.150s): split `%.60s`, but an earlier line of the image has `%.60s`, which "
+        "counts",
+        r->settings->path, r->table.line, image->name, split, first);
+}
+
 static det_status find_or_add(struct det_env *env, struct reading *r, const char *name,
                               size_t *image)
 {
@@ -217,6 +230,7 @@ static det_status find_or_add(struct det_env *env, struct reading *r, const char
     const bool known = det_id_map_find(&r->images, hash, &found);
     if (known && strcmp(r->set->images[found].name, name) == 0) {
         *image = found;
+        compare_split(r, &r->set->images[found]);
         return DET_OK;
     }
     char where[600];

@@ -90,33 +90,19 @@ static det_status add_example(struct det_env *env, struct reading *r, const char
     return DET_OK;
 }
 
-/* "x.tfrecord: record 3 (a.jpg)" */
-static void name_record(const struct det_record_set *records, size_t index,
-                        const struct det_example *e, char where[512])
-{
-    char record[512];
-    det_record_set_name(records, index, record);
-    if (e->filename.bytes > 0)
-        snprintf(where, 512, "%.330s (%.*s)", record,
-                 e->filename.bytes < 150 ? (int)e->filename.bytes : 150,
-                 (const char *)e->filename.data);
-    else
-        snprintf(where, 512, "%s", record);
-}
-
 static det_status add_record(struct det_env *env, struct reading *r,
                              const struct det_record_set *records, size_t index)
 {
     struct det_example example = {0};
     struct det_record record = {0};
-    char where[512];
-    det_record_set_name(records, index, where);
+    char name[512], where[512];
+    det_record_set_name(records, index, name);
     det_status status = det_record_set_get(env, records, index, &record);
     if (status == DET_OK && record.bytes == 0)
         det_finding(r->settings->findings, DET_RULE_EMPTY_RECORD, "%s: the record has 0 bytes",
-                    where);
+                    name);
     else if (status == DET_OK)
-        status = det_example_parse(env, where, record.data, record.bytes, &example);
+        status = det_example_parse(env, name, record.data, record.bytes, &example);
     if (status != DET_OK && status != DET_STATUS_OUT_OF_MEMORY) {
         det_finding(r->settings->findings, DET_RULE_UNREADABLE, "%s", env->error);
         status = DET_OK;
@@ -125,7 +111,7 @@ static det_status add_record(struct det_env *env, struct reading *r,
                                        .bytes = example.encoded.bytes};
         if (part.bytes > 0)
             part.offset = (size_t)(example.encoded.data - record.data);
-        name_record(records, index, &example, where);
+        det_example_name(&example, name, where);
         status = add_example(env, r, where, &example, &part);
     }
     det_example_free(env, &example);

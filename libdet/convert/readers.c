@@ -98,7 +98,7 @@ static det_status split_of_folder(struct det_env *env, const char *path, char **
 det_status det_split_of_path(struct det_env *env, const char *path, char **split)
 {
     const char *name = det_path_name(path);
-    static const char *const prefixes[] = {"instances_", "annotations_"};
+    static const char *const prefixes[] = {"instances_", "person_keypoints_", "annotations_"};
     static const char *const extensions[] = {".tfrecord", ".record", ".json", ".csv"};
     if (strncmp(name, "_annotations.", 13) == 0) /* Roboflow: each split in a folder of its own */
         return split_of_folder(env, path, split);

@@ -213,11 +213,13 @@ static det_status add_record(struct det_env *env, struct opening *o, size_t inde
     struct det_dataset *ds = o->dataset;
     struct det_dataset_entry *entry = &ds->entries[index];
     struct det_example example = {0};
-    char name[512];
+    char record[512], name[512];
     det_status status = DET_OK;
-    o->name = det_record_set_name(&ds->records, index, name);
+    det_record_set_name(&ds->records, index, record);
     DET_TRY(det_record_set_get(env, &ds->records, index, &o->record));
-    DET_TRY(det_example_parse(env, name, o->record.data, o->record.bytes, &example));
+    DET_TRY(det_example_parse(env, record, o->record.data, o->record.bytes, &example));
+    det_example_name(&example, record, name);
+    o->name = name;
     *entry = (struct det_dataset_entry){
         .encoded_bytes = example.encoded.bytes,
         .height_px = known_size(example.height),
@@ -238,6 +240,7 @@ static det_status add_record(struct det_env *env, struct opening *o, size_t inde
     if (!o->settings->images_only)
         DET_TRY(add_objects(env, o, &example, entry));
 fail:
+    o->name = NULL;
     det_example_free(env, &example);
     return status;
 }
@@ -394,7 +397,14 @@ det_status det_dataset_load(struct det_env *env, const struct det_dataset *datas
 
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512])
 {
-    return det_record_set_name(&dataset->records, index, buffer);
+    const char *id = dataset->entries[index].id;
+    char record[512];
+    det_record_set_name(&dataset->records, index, record);
+    if (id != NULL)
+        snprintf(buffer, 512, "%.330s (%.150s)", record, id);
+    else
+        snprintf(buffer, 512, "%.511s", record);
+    return buffer;
 }
 
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256])

@@ -92,7 +92,7 @@ det_status det_dataset_load_reduced(struct det_env *env, const struct det_datase
 det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
                                   size_t index, struct det_ground_truth *truth);
 
-/* "x.tfrecord: record 12" for messages. Returns `buffer`. */
+/* "x.tfrecord: record 12 (a.jpg)" for messages, with the image's id if it has one. Returns `buffer`. */
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512]);
 /* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`. */
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256]);

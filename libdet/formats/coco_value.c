@@ -32,6 +32,13 @@ det_status det_coco_wrong_kind(const struct det_coco_place *place, const char *k
                                        det_json_kind_text(value), expected));
 }
 
+/* NaN for what is not there, as pandas has it; told where the text was read (python_json.h). */
+static bool is_nothing(const struct det_coco_place *place, struct det_json value)
+{
+    double number = 0;
+    return place->faults != NULL && det_json_number(value, &number) && !isfinite(number);
+}
+
 det_status det_coco_keys(const struct det_coco_place *place, struct det_json entry,
                          const char *const *keys, struct det_json *values, size_t count)
 {
@@ -44,7 +51,7 @@ det_status det_coco_keys(const struct det_coco_place *place, struct det_json ent
     for (bool more = det_json_first(entry, &child); more; more = det_json_next(&child)) {
         for (size_t k = 0; k < count; k++) {
             if (det_json_equals(child.key, keys[k]))
-                values[k] = child.value;
+                values[k] = is_nothing(place, child.value) ? (struct det_json){0} : child.value;
         }
     }
     return DET_OK;

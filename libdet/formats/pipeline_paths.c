@@ -292,6 +292,10 @@ det_status det_pipeline_paths_check(struct det_env *env, const struct det_pipeli
     char rest[40] = "";
     det_status status = DET_OK;
     DET_TRY(visit_paths(env, writable, reading, note_if_missing, &missing));
+    /* Where nothing can be trained, what evaluation will lack is told with it. */
+    if (missing.count > 0 && reading.train_input && !reading.eval_input)
+        DET_TRY(visit_paths(env, writable, (struct det_pipeline_reading){.eval_input = true},
+                            note_if_missing, &missing));
     if (missing.unnamed > 0)
         snprintf(rest, sizeof rest, "; and %d more", (int)missing.unnamed);
     if (missing.count > 0)

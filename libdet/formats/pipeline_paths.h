@@ -34,7 +34,8 @@ struct det_pipeline_reading {
     bool train_input, eval_input, fine_tune_checkpoint;
 };
 
-/* NOT_FOUND names all files that are missing, each with field and line, before any is read. */
+/* NOT_FOUND names all files that are missing, each with field and line, before any is read; in a
+ * training that lacks one those of the eval_input_reader too. */
 det_status det_pipeline_paths_check(struct det_env *env, const struct det_pipeline_config *config,
                                     struct det_pipeline_reading reading);
 

@@ -7,6 +7,7 @@
  */
 #include "formats/tf_example.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -308,6 +309,16 @@ void det_example_free(struct det_env *env, struct det_example *example)
             det_free(env, member(example, &keys[i]));
     }
     *example = (struct det_example){0};
+}
+
+void det_example_name(const struct det_example *example, const char *record, char name[512])
+{
+    const struct det_bytes *file = &example->filename;
+    if (file->bytes > 0)
+        snprintf(name, 512, "%.330s (%.*s)", record, file->bytes < 150 ? (int)file->bytes : 150,
+                 (const char *)file->data);
+    else
+        snprintf(name, 512, "%.511s", record);
 }
 
 /* --- writing

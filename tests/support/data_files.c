@@ -46,6 +46,18 @@ void data_files_write(const char *folder, const struct data_file *files)
     }
 }
 
+void data_file_write_utf16(const char *path, const char *text, bool big_endian)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(big_endian ? "\xfe\xff" : "\xff\xfe", file);
+    for (; *text != '\0'; text++) {
+        fputc(big_endian ? 0 : *text, file);
+        fputc(big_endian ? *text : 0, file);
+    }
+    assert_int_equal(fclose(file), 0);
+}
+
 /* --- zip (PKWARE's APPNOTE.TXT, 4.3) --- */
 
 static void put(FILE *file, uint64_t value, int bytes)

@@ -15,6 +15,9 @@ struct data_file {
 /* Writes the files, their folders made. */
 void data_files_write(const char *folder, const struct data_file *files);
 
+/* One file of ASCII as UTF-16 behind a byte order mark. */
+void data_file_write_utf16(const char *path, const char *text, bool big_endian);
+
 /* What is wrong with an archive. */
 enum zip_fault {
     ZIP_SOUND,

@@ -66,7 +66,7 @@ static void counts_and_loads(void **state)
     assert_near(truth.weight[0], 1, 0);
     assert_near(truth.area_px[0], 0.5 * 45 * 0.5 * 30, 1e-2);
     assert_string_equal(det_dataset_id(&dataset, 5, buffer), "5.jpg");
-    assert_non_null(strstr(det_dataset_name(&dataset, 5, buffer), "a.tfrecord: record 5"));
+    assert_non_null(strstr(det_dataset_name(&dataset, 5, buffer), "a.tfrecord: record 5 (5.jpg)"));
     /* Nothing is allocated once there is room. */
     const struct det_image_least whole = {INT32_MAX, INT32_MAX};
     struct det_record record = {0};
@@ -140,6 +140,7 @@ static void box_rules(void **state)
             .xmin = xmin,
             .ymax = ymax,
             .xmax = xmax,
+            .filename = {(const uint8_t *)"x.jpg", 5},
             .class_label = labels,
         };
         for (int policy = 0; policy < 3; policy++) {
@@ -149,7 +150,8 @@ static void box_rules(void **state)
             const det_status status = open_one(&t.env, &settings, &example, &dataset);
             if (cases[i].rule != NULL && policy == DET_BOX_FAIL) {
                 assert_int_equal(status, DET_STATUS_CORRUPT);
-                assert_non_null(strstr(t.env.error, "one.tfrecord: record 0: object 1: box ymin"));
+                assert_non_null(
+                    strstr(t.env.error, "one.tfrecord: record 0 (x.jpg): object 1: box ymin"));
                 assert_non_null(strstr(t.env.error, cases[i].rule));
                 assert_int_equal(dataset.count, 0);
                 continue;
@@ -393,7 +395,8 @@ static void images_in_folders(void **state)
     struct det_dataset dataset;
     struct det_dataset_settings settings = settings_of(NULL);
     assert_fails(&t.env, DET_STATUS_NOT_FOUND,
-                 "record 0: image/encoded is empty (exported without images?): give the folder "
+                 "record 0 (frames/x.jpg): image/encoded is empty (exported without images?): give "
+                 "the folder "
                  "that holds `frames/x.jpg` with --images DIR",
                  open_one(&t.env, &settings, &example, &dataset));
     settings.image_dirs = dirs;
@@ -407,7 +410,7 @@ static void images_in_folders(void **state)
     assert_ok(&t.env, det_write_file(&t.env, path, jpeg, bytes / 2));
     assert_fails(&t.env, DET_STATUS_CORRUPT, "x.jpg: truncated JPEG",
                  det_dataset_load(&t.env, &dataset, 0, &image, &truth));
-    assert_non_null(strstr(t.env.error, "one.tfrecord: record 0: "));
+    assert_non_null(strstr(t.env.error, "one.tfrecord: record 0 (frames/x.jpg): "));
     det_dataset_close(&t.env, &dataset);
     settings.image_dir_count = 1;
     assert_fails(&t.env, DET_STATUS_NOT_FOUND, "`frames/x.jpg` is not in build",
@@ -444,9 +447,10 @@ static void seed_file_without_images(void **state)
     settings.labels = NULL;
     settings.class_count = 1;
     struct det_dataset dataset;
-    assert_fails(&t.env, DET_STATUS_NOT_FOUND,
-                 "seed_test.tfrecord: record 0: image/encoded is empty (exported without images?)",
-                 det_dataset_open(&t.env, &settings, &dataset));
+    assert_fails(
+        &t.env, DET_STATUS_NOT_FOUND,
+        "seed_test.tfrecord: record 0 (z.jpg): image/encoded is empty (exported without images?)",
+        det_dataset_open(&t.env, &settings, &dataset));
     print_message("%s\n", t.env.error);
     test_env_check(&t);
 }

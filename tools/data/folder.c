@@ -38,10 +38,10 @@ static enum data_format_id named_format(const char *path)
     return DATA_FORMATS;
 }
 
-static bool holds(const struct det_source_bytes *source, const char *word)
+static bool holds(const void *data, size_t bytes, const char *word)
 {
     const size_t length = strlen(word);
-    const uint8_t *at = source->data, *end = at + source->bytes;
+    const uint8_t *at = data, *end = at + bytes;
     while ((size_t)(end - at) >= length) {
         at = memchr(at, word[0], (size_t)(end - at) - length + 1);
         if (at == NULL)
@@ -54,10 +54,30 @@ static bool holds(const struct det_source_bytes *source, const char *word)
 }
 
 /* COCO's captions have no categories, its results no images. */
-static bool is_coco(const struct det_source_bytes *source)
+static bool is_coco(const void *data, size_t bytes)
 {
-    return holds(source, "\"images\"") && holds(source, "\"annotations\"") &&
-           holds(source, "\"categories\"");
+    return holds(data, bytes, "\"images\"") && holds(data, bytes, "\"annotations\"") &&
+           holds(data, bytes, "\"categories\"");
+}
+
+/* In UTF-16 no word is found before it is decoded: all of it, since lists come in any order. */
+static det_status look_for_coco(struct det_env *env, const char *path,
+                                const struct det_source_bytes *source, bool *found)
+{
+    struct det_text text = {0};
+    const bool is_wide = source->bytes >= 2 && (memcmp(source->data, "\xff\xfe", 2) == 0 ||
+                                                memcmp(source->data, "\xfe\xff", 2) == 0 ||
+                                                source->data[0] == 0 || source->data[1] == 0);
+    *found = is_coco(source->data, source->bytes);
+    if (!is_wide)
+        return DET_OK;
+    const det_status status = det_decode_text(env, path, source->data, source->bytes, NULL, &text);
+    *found = status == DET_OK && is_coco(text.data, text.length);
+    det_text_free(env, &text);
+    if (status == DET_STATUS_OUT_OF_MEMORY)
+        return status;
+    det_forget_error(env);
+    return DET_OK;
 }
 
 /* The beginning as text, whatever its encoding; *text is empty where it is none. */
@@ -87,15 +107,26 @@ static enum data_format_id xml_format(const char *text)
     return strncmp(root, "<annotations", 12) == 0 ? DATA_CVAT : DATA_VOC;
 }
 
+/* Whether a key at `at`, behind its quote if it has one, is of the top: at the beginning of a line, or
+ * behind the brace or a comma where the file is one mapping in braces. */
+static bool is_top_key(const char *text, const char *at, bool in_braces)
+{
+    if (at > text && (at[-1] == '"' || at[-1] == '\''))
+        at--;
+    if (!in_braces)
+        return at == text || at[-1] == '\n';
+    while (at > text && strchr(" \t\r\n", at[-1]) != NULL)
+        at--;
+    return at > text && (at[-1] == '{' || at[-1] == ',');
+}
+
 /* `names:` at the top of a YAML file. */
 static bool has_yaml_names(const char *text)
 {
-    for (const char *at = strstr(text, "names"); at != NULL; at = strstr(at + 1, "names")) {
-        const char before = at > text ? at[-1] : '\n', behind = at[5];
-        if ((before == '\n' || before == '{' || before == '"' || before == '\'') &&
-            (behind == ':' || behind == ' ' || behind == '"' || behind == '\''))
+    const bool in_braces = text[strspn(text, " \t\r\n")] == '{';
+    for (const char *at = strstr(text, "names"); at != NULL; at = strstr(at + 1, "names"))
+        if (strchr(": \"'", at[5]) != NULL && at[5] != '\0' && is_top_key(text, at, in_braces))
             return true;
-    }
     return false;
 }
 
@@ -105,13 +136,14 @@ static det_status look_inside(struct det_env *env, const struct det_files *files
 {
     struct det_source_bytes source = {0};
     struct det_text text = {0};
+    bool is_found = false;
     det_status status = DET_OK;
     if (*format == DATA_TFRECORD || *format == DATA_FORMATS)
         return DET_OK;
     DET_TRY(det_files_open(env, files, path, &source));
     if (*format == DATA_COCO) {
-        if (!is_coco(&source))
-            *format = DATA_FORMATS;
+        DET_TRY(look_for_coco(env, path, &source, &is_found));
+        *format = is_found ? DATA_COCO : DATA_FORMATS;
         goto fail;
     }
     DET_TRY(head_of(env, path, &source, &text));
@@ -291,6 +323,29 @@ static det_status voc_roots(struct det_env *env, const struct data_folder *folde
     return DET_OK;
 }
 
+/* COCO's own annotations/ has the people of instances_X.json once more, with their keypoints, in
+ * person_keypoints_X.json. */
+static det_status coco_roots(struct det_env *env, const struct data_folder *folder,
+                             struct det_path_list *roots)
+{
+    static const char beginning[] = "person_keypoints_";
+    const struct det_path_list *found = &folder->files[DATA_COCO];
+    for (size_t i = 0; i < found->count; i++) {
+        const char *path = found->paths[i], *name = det_path_name(path);
+        char *twin = NULL;
+        bool has_twin = false;
+        if (strncmp(name, beginning, sizeof beginning - 1) == 0)
+            DET_TRY_RETURN(det_format(env, &twin, "%.*sinstances_%s", (int)(name - path), path,
+                                      name + sizeof beginning - 1));
+        for (size_t k = 0; k < found->count && twin != NULL; k++)
+            has_twin |= strcmp(found->paths[k], twin) == 0;
+        det_free(env, &twin);
+        if (!has_twin)
+            DET_TRY_RETURN(det_path_list_add(env, roots, path));
+    }
+    return DET_OK;
+}
+
 static bool is_below(const char *path, const char *folder)
 {
     const size_t length = strlen(folder);
@@ -348,9 +403,11 @@ det_status data_folder_roots(struct det_env *env, enum data_format_id format,
         *found = folder->others[format];
         folder->others[format] = (struct det_path_list){0};
     }
-    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO))
+    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO && format != DATA_COCO))
         return DET_OK;
-    DET_TRY(format == DATA_VOC ? voc_roots(env, folder, &roots) : yolo_roots(env, folder, &roots));
+    DET_TRY(format == DATA_VOC    ? voc_roots(env, folder, &roots)
+            : format == DATA_YOLO ? yolo_roots(env, folder, &roots)
+                                  : coco_roots(env, folder, &roots));
     det_path_list_free(env, found);
     *found = roots;
     return DET_OK;

@@ -87,6 +87,24 @@ static det_status fail_two(struct det_env *env, const char *path, const struct d
                     examples[0], names[1], examples[1]);
 }
 
+/* No file of the format; of YOLO the labels may be there, but not what the classes are called. */
+static det_status fail_none(struct det_env *env, const char *path, const struct data_folder *folder,
+                            const struct data_format *format)
+{
+    if (folder->label != NULL && (format == NULL || format == &formats[DATA_YOLO]))
+        return det_fail(env, DET_STATUS_NOT_FOUND,
+                        "%s: %s holds boxes of YOLO, but no data.yaml, obj.data, classes.txt, "
+                        "obj.names or _darknet.labels says what the classes are called",
+                        path, folder->label);
+    if (format != NULL)
+        return det_fail(env, DET_STATUS_NOT_FOUND, "%s: the folder holds no file of format %s",
+                        path, format->name);
+    return det_fail(env, DET_STATUS_NOT_FOUND,
+                    "%s: nothing in this folder holds boxes in a format that is known: say "
+                    "with --from whether it is %s",
+                    path, data_format_names());
+}
+
 /* The one format that the folder holds boxes of. */
 static det_status choose(struct det_env *env, const char *path, const struct data_folder *folder,
                          const struct data_format **format)
@@ -102,12 +120,7 @@ static det_status choose(struct det_env *env, const char *path, const struct dat
     /* class names, and not one label: the reader says what is missing */
     if (count == 0 && folder->files[DATA_YOLO].count > 0)
         *format = &formats[DATA_YOLO];
-    if (*format == NULL)
-        return det_fail(env, DET_STATUS_NOT_FOUND,
-                        "%s: nothing in this folder holds boxes in a format that is known: say "
-                        "with --from whether it is %s",
-                        path, data_format_names());
-    return DET_OK;
+    return *format != NULL ? DET_OK : fail_none(env, path, folder, NULL);
 }
 
 static det_status find_in_folder(struct det_env *env, const struct det_files *files,
@@ -130,8 +143,7 @@ static det_status find_in_folder(struct det_env *env, const struct det_files *fi
         DET_TRY(add_source(env, sources, found->paths[i], split));
     }
     if (found->count == 0)
-        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: the folder holds no file of format %s",
-                         path, sources->format->name));
+        DET_TRY(fail_none(env, path, &folder, sources->format));
 fail:
     det_free(env, &split);
     data_folder_free(env, &folder);

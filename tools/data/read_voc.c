@@ -15,13 +15,14 @@ enum { MOST_DEPTH = 5 };
 struct listed {
     char *stem;
     int32_t split; /* position in names */
+    bool is_read;  /* its file was there */
 };
 
 struct reading {
     struct det_env *env;
     const struct det_read_settings *settings;
     struct det_annotations *set;
-    struct listed *listed; /* sorted */
+    struct listed *listed; /* sorted, each name once */
     size_t listed_count, listed_capacity;
     struct det_path_list names; /* of the splits listed */
     char *root;
@@ -164,7 +165,14 @@ fail:
 
 static int by_stem(const void *a, const void *b)
 {
-    return strcmp(((const struct listed *)a)->stem, ((const struct listed *)b)->stem);
+    const struct listed *x = a, *y = b;
+    const int order = strcmp(x->stem, y->stem);
+    return order != 0 ? order : (x->split > y->split) - (x->split < y->split);
+}
+
+static int find_stem(const void *key, const void *listed)
+{
+    return strcmp(key, ((const struct listed *)listed)->stem);
 }
 
 /* The folder that a file's split may be called by: the innermost that is not named for what it
@@ -195,15 +203,17 @@ static det_status set_split(struct file *f, size_t image, const char *base)
 {
     struct reading *r = f->r;
     const char *name = det_path_name(f->path);
-    struct listed key = {0};
-    char *split = NULL;
+    char *split = NULL, *stem = NULL;
     size_t length = 0;
-    DET_TRY_RETURN(det_strndup(r->env, &key.stem, name, strlen(name) - 4));
-    const struct listed *found =
-        r->listed_count > 0 ? bsearch(&key, r->listed, r->listed_count, sizeof key, by_stem) : NULL;
-    det_free(r->env, &key.stem);
-    if (found != NULL)
+    DET_TRY_RETURN(det_strndup(r->env, &stem, name, strlen(name) - 4));
+    struct listed *found = r->listed_count > 0 ? bsearch(stem, r->listed, r->listed_count,
+                                                         sizeof *r->listed, find_stem)
+                                               : NULL;
+    det_free(r->env, &stem);
+    if (found != NULL) {
+        found->is_read = true;
         return det_set_split(r->env, r->settings, r->set, image, r->names.paths[found->split]);
+    }
     const char *folder = split_folder(r, base, &length);
     DET_TRY_RETURN(length > 0 ? det_strndup(r->env, &split, folder, length)
                               : det_strdup(r->env, &split, "data"));
@@ -338,6 +348,47 @@ fail:
     return status;
 }
 
+/* An image is in one split: the first list that names it counts. */
+static void keep_first(struct reading *r, const char *folder)
+{
+    size_t kept = 0, twice = 0, example = 0;
+    int32_t other = 0;
+    for (size_t i = 0; i < r->listed_count; i++) {
+        struct listed *at = &r->listed[i];
+        if (kept == 0 || strcmp(r->listed[kept - 1].stem, at->stem) != 0) {
+            r->listed[kept++] = *at;
+            continue;
+        }
+        if (r->listed[kept - 1].split != at->split && twice++ == 0) {
+            example = kept - 1;
+            other = at->split;
+        }
+        det_free(r->env, &at->stem);
+    }
+    r->listed_count = kept;
+    if (twice > 0)
+        det_finding(r->settings->findings, DET_RULE_SPLIT_LEAK,
+                    "%s: image `%.200s` is in %s.txt and in %s.txt (%zu such names): each is taken "
+                    "for the first",
+                    folder, r->listed[example].stem, r->names.paths[r->listed[example].split],
+                    r->names.paths[other], twice);
+}
+
+static void tell_of_unread(struct reading *r, const char *folder)
+{
+    const struct listed *first = NULL;
+    size_t unread = 0;
+    for (size_t i = r->listed_count; i-- > 0;)
+        if (!r->listed[i].is_read) {
+            first = &r->listed[i];
+            unread++;
+        }
+    if (unread > 0)
+        det_finding(r->settings->findings, DET_RULE_PATH_STALE,
+                    "%s: %s.txt names `%.200s`, but there is no such .xml file (%zu such names)",
+                    folder, r->names.paths[first->split], first->stem, unread);
+}
+
 static det_status read_lists(struct reading *r, const char *folder)
 {
     struct det_path_list files = {0};
@@ -355,6 +406,7 @@ static det_status read_lists(struct reading *r, const char *folder)
             DET_TRY(read_list(r, files.paths[i]));
     if (r->listed_count > 0)
         qsort(r->listed, r->listed_count, sizeof *r->listed, by_stem);
+    keep_first(r, folder);
 fail:
     det_path_list_free(r->env, &files);
     return status;
@@ -382,6 +434,7 @@ det_status det_read_voc(struct det_env *env, const struct det_read_settings *set
     const bool has_folder = det_files_is_directory(settings->files, annotations);
     DET_TRY(det_files_walk(env, settings->files, has_folder ? annotations : settings->path,
                            MOST_DEPTH, visit, &r));
+    tell_of_unread(&r, lists);
     if (set->image_count == before)
         det_finding(settings->findings, DET_RULE_NO_INPUT,
                     "%s: no annotation was read from its .xml files", settings->path);

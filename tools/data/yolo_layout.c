@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "data/yaml.h"
 #include "data/yolo_paths.h"
+#include "data/yolo_yaml.h"
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -58,6 +58,16 @@ static det_status warn_of_twins(struct det_env *env, const struct det_read_setti
     return DET_OK;
 }
 
+static void tell_of_lost(const struct det_read_settings *settings, const struct yolo_layout *layout,
+                         const char *split, const char *entry, uint32_t line)
+{
+    /* Roboflow names a test part whether there is one or not; training needs none. */
+    det_finding(settings->findings,
+                strcmp(split, "test") == 0 ? DET_RULE_PATH_STALE : DET_RULE_NO_INPUT,
+                "%s:%u: split `%s`: `%.300s` is neither there nor near this file", layout->source,
+                line, split, entry);
+}
+
 static det_status add_entry(struct det_env *env, const struct det_read_settings *settings,
                             struct yolo_layout *layout, const char *split, const char *entry,
                             uint32_t line)
@@ -70,9 +80,7 @@ static det_status add_entry(struct det_env *env, const struct det_read_settings 
     if (found == YOLO_NEAR && is_taken(layout, path, entry))
         found = YOLO_NOT_FOUND;
     if (found == YOLO_NOT_FOUND) {
-        det_finding(settings->findings, DET_RULE_NO_INPUT,
-                    "%s:%u: split `%s`: `%.300s` is neither there nor near this file",
-                    layout->source, line, split, entry);
+        tell_of_lost(settings, layout, split, entry, line);
         goto fail;
     }
     if (found == YOLO_NEAR)
@@ -144,100 +152,6 @@ static det_status read_names(struct det_env *env, const struct det_read_settings
 
 /* --- data.yaml --- */
 
-struct entries {
-    struct det_path_list texts;
-    uint32_t *lines;
-    size_t line_capacity;
-};
-
-struct yaml {
-    struct det_env *env;
-    const char *file;
-    struct entries train, val, test;
-    struct det_path_list names; /* by number */
-    char *path;                 /* `path:` */
-    double keypoints[2];
-    size_t keypoint_count;
-    enum { OTHER, PATH, NAMES, KEYPOINTS, SPLIT } open; /* what the values are */
-    struct entries *split;
-};
-
-static void free_entries(struct det_env *env, struct entries *entries)
-{
-    det_path_list_free(env, &entries->texts);
-    det_free(env, &entries->lines);
-    entries->line_capacity = 0;
-}
-
-static det_status on_key(void *user, const char *key)
-{
-    struct yaml *y = user;
-    y->split =
-        strcmp(key, "train") == 0 ? &y->train
-        : strcmp(key, "val") == 0 || strcmp(key, "valid") == 0 || strcmp(key, "validation") == 0
-            ? &y->val
-        : strcmp(key, "test") == 0 ? &y->test
-                                   : NULL;
-    y->open = y->split != NULL                ? SPLIT
-              : strcmp(key, "path") == 0      ? PATH
-              : strcmp(key, "names") == 0     ? NAMES
-              : strcmp(key, "kpt_shape") == 0 ? KEYPOINTS
-                                              : OTHER;
-    /* Of a key that comes twice the last counts. */
-    if (y->open == SPLIT)
-        free_entries(y->env, y->split);
-    else if (y->open == NAMES)
-        det_path_list_free(y->env, &y->names);
-    else if (y->open == KEYPOINTS)
-        y->keypoint_count = 0;
-    return DET_OK;
-}
-
-static det_status add_split(struct yaml *y, const char *value, uint32_t line)
-{
-    struct entries *entries = y->split;
-    if (value[0] == '\0')
-        return DET_OK; /* "test: # optional" */
-    DET_TRY_RETURN(det_grow(y->env, &entries->lines, &entries->line_capacity,
-                            entries->texts.count + 1, sizeof *entries->lines, "splits"));
-    entries->lines[entries->texts.count] = line;
-    return det_path_list_add(y->env, &entries->texts, value);
-}
-
-static det_status add_name(struct yaml *y, const char *inner, const char *value, uint32_t line)
-{
-    double number = 0;
-    if (inner != NULL &&
-        (!det_parse_coordinate(inner, &number) || number != (double)y->names.count))
-        return det_fail(y->env, DET_STATUS_PARSE,
-                        "%s:%u: name number %.40s, expected %zu: they must rise by one", y->file,
-                        line, inner, y->names.count);
-    return det_path_list_add(y->env, &y->names, value);
-}
-
-static det_status on_value(void *user, const char *inner, const char *value, uint32_t line)
-{
-    struct yaml *y = user;
-    double number = 0;
-    switch (y->open) {
-    case SPLIT:
-        return add_split(y, value, line);
-    case NAMES:
-        return add_name(y, inner, value, line);
-    case PATH:
-        det_free(y->env, &y->path);
-        return det_strdup(y->env, &y->path, value);
-    case KEYPOINTS:
-        if (y->keypoint_count < 2 && det_parse_coordinate(value, &number) && number >= 0 &&
-            number <= 10000)
-            y->keypoints[y->keypoint_count++] = number;
-        break;
-    case OTHER:
-        break;
-    }
-    return DET_OK;
-}
-
 /* `path:` against the file's folder, where it leads somewhere. */
 static det_status find_data_root(struct det_env *env, const struct det_read_settings *settings,
                                  struct yolo_layout *layout, const char *path)
@@ -258,20 +172,17 @@ static det_status find_data_root(struct det_env *env, const struct det_read_sett
 static det_status read_yaml(struct det_env *env, const struct det_read_settings *settings,
                             struct yolo_layout *layout)
 {
-    struct yaml y = {.env = env, .file = layout->source};
-    const struct yaml_handlers handlers = {&y, on_key, on_value};
+    struct yolo_yaml y = {0};
     const struct {
         const char *split;
-        const struct entries *entries;
+        const struct yolo_entries *entries;
     } parts[] = {{"train", &y.train}, {"val", &y.val}, {"test", &y.test}};
     size_t said = 0;
     char *text = NULL;
     det_status status = DET_OK;
     DET_TRY(det_read_text(env, settings, layout->source, &text));
-    DET_TRY(yaml_parse(env, layout->source, text, &handlers));
-    if (y.names.count == 0)
-        DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names:`", layout->source));
-    layout->keypoints = (size_t)(y.keypoints[0] * y.keypoints[1]);
+    DET_TRY(yolo_yaml_parse(env, layout->source, text, &y));
+    layout->keypoints = y.keypoints;
     DET_TRY(find_data_root(env, settings, layout, y.path));
     for (size_t p = 0; p < 3; p++) {
         said += parts[p].entries->texts.count;
@@ -284,40 +195,67 @@ static det_status read_yaml(struct det_env *env, const struct det_read_settings 
     layout->names = y.names;
     y.names = (struct det_path_list){0};
 fail:
-    free_entries(env, &y.train);
-    free_entries(env, &y.val);
-    free_entries(env, &y.test);
-    det_path_list_free(env, &y.names);
-    det_free(env, &y.path);
+    yolo_yaml_free(env, &y);
     det_free(env, &text);
     return status;
 }
 
 /* --- obj.data --- */
 
-/* Where the list is gone CVAT's folder for it may be there: obj_train_data. */
+/* What obj.data calls its lists. */
+static const struct list_key {
+    const char *key, *split;
+} list_keys[] = {{"train", "train"}, {"valid", "val"}, {"val", "val"}, {"test", "test"}};
+
+enum { LIST_KEYS = sizeof list_keys / sizeof list_keys[0] };
+
+/* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to `lost`. */
 static det_status add_list(struct det_env *env, const struct det_read_settings *settings,
-                           struct yolo_layout *layout, const char *key, const char *split,
-                           const char *value, uint32_t line)
+                           struct yolo_layout *layout, const struct list_key *list,
+                           const char *value, uint32_t line, struct yolo_entries *lost)
 {
     const struct yolo_places places = yolo_places_of(layout);
     enum yolo_found found = YOLO_NOT_FOUND;
     char *path = NULL, *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
-    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, key));
-    if (found == YOLO_NOT_FOUND && det_files_is_directory(settings->files, folder)) {
+    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, list->key));
+    if (found != YOLO_NOT_FOUND) {
+        DET_TRY(add_entry(env, settings, layout, list->split, value, line));
+    } else if (det_files_is_directory(settings->files, folder)) {
         det_finding(settings->findings, DET_RULE_PATH_STALE,
                     "%s:%u: split `%s`: `%.300s` is not there: %s is taken", layout->source, line,
-                    split, value, folder);
-        DET_TRY(add_part(env, layout, split, value, &folder));
-        goto fail;
+                    list->split, value, folder);
+        DET_TRY(add_part(env, layout, list->split, value, &folder));
+    } else {
+        DET_TRY(yolo_entries_add(env, lost, value, line));
     }
-    DET_TRY(add_entry(env, settings, layout, split, value, line));
 fail:
     det_free(env, &folder);
     det_free(env, &path);
     return status;
+}
+
+/* With no list left, what lies beside the file is what it is about. */
+static det_status settle_lost(struct det_env *env, const struct det_read_settings *settings,
+                              struct yolo_layout *layout, const struct yolo_entries lost[LIST_KEYS])
+{
+    const bool nothing_else = layout->part_count == 0;
+    size_t count = 0;
+    for (size_t k = 0; k < LIST_KEYS; k++) {
+        const struct det_path_list *texts = &lost[k].texts;
+        for (size_t i = 0; i < texts->count; i++, count++) {
+            if (nothing_else)
+                det_finding(settings->findings, DET_RULE_PATH_STALE,
+                            "%s:%u: split `%s`: `%.300s` is not there: what lies beside this file "
+                            "is taken",
+                            layout->source, lost[k].lines[i], list_keys[k].split, texts->paths[i]);
+            else
+                tell_of_lost(settings, layout, list_keys[k].split, texts->paths[i],
+                             lost[k].lines[i]);
+        }
+    }
+    return count > 0 && nothing_else ? add_usual(env, settings, layout) : DET_OK;
 }
 
 static det_status read_listed_names(struct det_env *env, const struct det_read_settings *settings,
@@ -351,9 +289,7 @@ fail:
 static det_status read_obj_data(struct det_env *env, const struct det_read_settings *settings,
                                 struct yolo_layout *layout)
 {
-    static const struct {
-        const char *key, *split;
-    } lists[] = {{"train", "train"}, {"valid", "val"}, {"val", "val"}, {"test", "test"}};
+    struct yolo_entries lost[LIST_KEYS] = {0};
     char *text = NULL, *line = NULL;
     uint32_t number = 0;
     det_status status = DET_OK;
@@ -370,15 +306,18 @@ static det_status read_obj_data(struct det_env *env, const struct det_read_setti
                              layout->source, number, line));
         *equals = '\0';
         const char *key = det_trimmed(line), *value = det_trimmed(equals + 1);
-        for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-            if (strcmp(key, lists[i].key) == 0 && value[0] != '\0')
-                DET_TRY(add_list(env, settings, layout, key, lists[i].split, value, number));
+        for (size_t k = 0; k < LIST_KEYS; k++)
+            if (strcmp(key, list_keys[k].key) == 0 && value[0] != '\0')
+                DET_TRY(add_list(env, settings, layout, &list_keys[k], value, number, &lost[k]));
         if (strcmp(key, "names") == 0 && layout->names.count == 0)
             DET_TRY(read_listed_names(env, settings, layout, value, number));
     }
     if (layout->names.count == 0)
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names = FILE`", layout->source));
+    DET_TRY(settle_lost(env, settings, layout, lost));
 fail:
+    for (size_t k = 0; k < LIST_KEYS; k++)
+        yolo_entries_free(env, &lost[k]);
     det_free(env, &text);
     return status;
 }

@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "convert/encoding.h"
+#include "convert/readers.h"
 #include "data/image.h"
 
 static bool has_extension(const char *path, const char *const *list)
@@ -72,33 +73,51 @@ det_status inputs_add(struct det_env *env, struct inputs *inputs, const char *ar
     return status;
 }
 
-/* Editors of Windows put a mark in front of UTF-8, which is no part of the first name. */
-static const char *without_mark(const char *line)
+static det_status read_stream(struct det_env *env, FILE *file, const char *path,
+                              struct det_text *text)
 {
-    return strncmp(line, "\xef\xbb\xbf", 3) == 0 ? line + 3 : line;
+    char part[4096];
+    size_t got;
+    DET_TRY_RETURN(det_text_append(env, text, "", 0));
+    while ((got = fread(part, 1, sizeof part, file)) > 0)
+        DET_TRY_RETURN(det_text_append(env, text, part, got));
+    return ferror(file) ? det_fail(env, DET_STATUS_IO, "%s: cannot be read", path) : DET_OK;
+}
+
+/* Windows puts a mark in front of UTF-8, which is no part of the first name, and its shells write UTF-16.
+ * Other bytes are names as they are: those of files need not be UTF-8. */
+static det_status decode_list(struct det_env *env, const char *path, struct det_text *text)
+{
+    struct det_text decoded = {0};
+    if (strncmp(text->data, "\xef\xbb\xbf", 3) != 0 && strncmp(text->data, "\xff\xfe", 2) != 0 &&
+        strncmp(text->data, "\xfe\xff", 2) != 0)
+        return DET_OK;
+    const bool is_utf8 = text->data[0] == '\xef';
+    const det_status status =
+        is_utf8 ? det_text_append(env, &decoded, text->data + 3, text->length - 3)
+                : det_decode_text(env, path, text->data, text->length, NULL, &decoded);
+    det_text_free(env, text);
+    *text = decoded;
+    return status;
 }
 
 det_status inputs_add_list(struct det_env *env, struct inputs *inputs, const char *path)
 {
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "r");
+    struct det_text text = {0};
     char *line = NULL;
-    size_t capacity = 0;
-    bool is_first = true;
     det_status status = DET_OK;
     if (file == NULL)
         return det_fail_errno(env, errno, "%s", path);
-    for (ssize_t got; status == DET_OK && (got = getline(&line, &capacity, file)) >= 0;) {
-        while (got > 0 && (line[got - 1] == '\n' || line[got - 1] == '\r'))
-            line[--got] = '\0';
-        const char *name = is_first ? without_mark(line) : line;
-        is_first = false;
-        if (name[0] != '\0')
-            status = inputs_add(env, inputs, name);
-    }
-    if (status == DET_OK && ferror(file))
-        status = det_fail(env, DET_STATUS_IO, "%s: cannot be read", path);
-    free(line);
+    DET_TRY(read_stream(env, file, path, &text));
+    DET_TRY(decode_list(env, path, &text));
+    char *at = text.data;
+    while (det_next_line(&at, &line))
+        if (line[0] != '\0')
+            DET_TRY(inputs_add(env, inputs, line));
+fail:
+    det_text_free(env, &text);
     if (!standard)
         fclose(file);
     return status;
