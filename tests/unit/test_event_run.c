@@ -271,8 +271,7 @@ static void names_of_runs(void **state)
     s.max_det_count = 3;
     name.length = 0;
     assert_ok(f.env, det_evaluation_run_name(f.env, &s, &name));
-    assert_string_equal(name.data,
-                        "eval_exported_honour_ignore_max_images_20_max_dets_1_10_300");
+    assert_string_equal(name.data, "eval_exported_honour_ignore_max_images_20_max_dets_1_10_300");
     det_text_free(f.env, &name);
     close_fixture(&f);
 }
