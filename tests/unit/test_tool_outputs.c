@@ -312,6 +312,28 @@ static void inputs_are_not_overwritten(void **state)
     test_remove_tree(folder);
 }
 
+static void what_a_config_names_is_not_overwritten(void **state)
+{
+    (void)state;
+    static const char *const named[] = {"test.tfrecord", "label_map.pbtxt", "pipeline.config"};
+    struct workspace w;
+    workspace_make(&w, "named");
+    assert_int_equal(tool(w.directory, "@det-train --pipeline_config_path %/pipeline.config "
+                                       "--model_dir %/run --num_train_steps 1 --nosummaries && (cd "
+                                       "% && sha256sum *.* > sums.txt)"),
+                     0);
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        char command[300];
+        snprintf(command, sizeof command,
+                 "@det-eval --pipeline_config_path %%/pipeline.config --checkpoint_dir %%/run "
+                 "--once --json %%/%s",
+                 named[i]);
+        assert_refused(w.directory, command, "is an input, which would be overwritten");
+    }
+    assert_int_equal(tool(w.directory, "cd % && sha256sum -c --quiet sums.txt"), 0);
+    workspace_remove(&w);
+}
+
 static void export_and_plot_keep_their_sources(void **state)
 {
     (void)state;
@@ -418,6 +440,7 @@ int test_tool_outputs(void)
         cmocka_unit_test(what_cannot_be_printed_is_an_error),
         cmocka_unit_test(nodes_and_links_stay),
         cmocka_unit_test(inputs_are_not_overwritten),
+        cmocka_unit_test(what_a_config_names_is_not_overwritten),
         cmocka_unit_test(export_and_plot_keep_their_sources),
         cmocka_unit_test(names_do_no_harm),
     };
