@@ -114,11 +114,13 @@ static void json_alone_on_standard_output(void **state)
     assert_json_alone(out);
     assert_int_equal(tool(folder, "@det-detect data/vehicles.det %/a.png --cvat -"), 0);
     assert_contains(out, "</annotations>\n");
-    /* A file's content goes where the name says; the table stays. */
-    snprintf(command, sizeof command, "@det-eval %s --json /dev/stdout", coco_files);
-    assert_int_equal(tool(folder, command), 0);
-    assert_contains(out, "Average Precision");
-    assert_contains(out, "\n{\"coco\": ");
+    static const char *const names[] = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(command, sizeof command, "@det-eval %s --json %s", coco_files, names[i]);
+        assert_int_equal(tool(folder, command), 0);
+        assert_json_alone(out);
+        assert_contains(err, "Average Precision");
+    }
     assert_int_not_equal(access("-", F_OK), 0);
     test_remove_tree(folder);
 }
