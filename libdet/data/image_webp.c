@@ -30,7 +30,7 @@ struct webp {
     struct det_env *env;
     const char *name;    /* the picture's, for messages */
     void *codec, *demux; /* what dlopen() gave; demux only for an animation */
-#define MEMBER(function) __typeof__(function) *function;
+#define MEMBER(name) __typeof__(name) *name;
     EACH_OF_WEBP(MEMBER)
     EACH_OF_DEMUX(MEMBER)
 #undef MEMBER
@@ -55,21 +55,29 @@ static det_status open_library(struct webp *webp, const char *library, const cha
     return DET_OK;
 }
 
-/* *function = the symbol; POSIX has functions and objects share a representation. */
-static det_status find(struct webp *webp, void *library, const char *symbol, void *function)
+typedef void (*any_function)(void);
+
+/* POSIX has functions and objects share a representation. */
+static det_status find(struct webp *webp, void *library, const char *symbol, any_function *function)
 {
-    void *found = dlsym(library, symbol);
-    if (found == NULL)
+    const union {
+        void *object;
+        any_function function;
+    } found = {dlsym(library, symbol)};
+    *function = found.function;
+    if (found.object == NULL)
         return det_fail(webp->env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", webp->name,
                         dlerror());
-    *(void **)function = found;
     return DET_OK;
 }
 
 static det_status open_codec(struct webp *webp)
 {
+    any_function function = NULL;
     DET_TRY_RETURN(open_library(webp, "libwebp.so.7", "libwebp7", &webp->codec));
-#define FIND(function) DET_TRY_RETURN(find(webp, webp->codec, #function, &webp->function));
+#define FIND(name)                                             \
+    DET_TRY_RETURN(find(webp, webp->codec, #name, &function)); \
+    webp->name = (__typeof__(name) *)function;
     EACH_OF_WEBP(FIND)
 #undef FIND
     return DET_OK;
@@ -77,8 +85,11 @@ static det_status open_codec(struct webp *webp)
 
 static det_status open_demux(struct webp *webp)
 {
+    any_function function = NULL;
     DET_TRY_RETURN(open_library(webp, "libwebpdemux.so.2", "libwebpdemux2", &webp->demux));
-#define FIND(function) DET_TRY_RETURN(find(webp, webp->demux, #function, &webp->function));
+#define FIND(name)                                             \
+    DET_TRY_RETURN(find(webp, webp->demux, #name, &function)); \
+    webp->name = (__typeof__(name) *)function;
     EACH_OF_DEMUX(FIND)
 #undef FIND
     return DET_OK;
