@@ -174,6 +174,10 @@ int main(int argc, char **argv)
                                          "the training's");
     else if (a.recalibrate_images < 0)
         result = options_error(&options, "--recalibrate_images: expected at least 0");
+    else if (a.recalibrate.count == 0 &&
+             (a.images.count > 0 || a.recalibrate_images != DET_RECALIBRATION_IMAGES))
+        result = options_error(&options, "--recalibrate_images and --images are for --recalibrate "
+                                         "RECORDS, which is not given");
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(NULL);
         const det_status status = export_model(&tool, &a);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/target.h"
 
@@ -75,6 +76,13 @@ void det_guard_free(struct det_env *env, struct det_guard *guard)
     *guard = (struct det_guard){0};
 }
 
+static det_status refuse_as_input(struct det_env *env, const char *what, const char *path)
+{
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "%s%s%s: is an input, which would be overwritten: choose another name",
+                    what != NULL ? what : "", what != NULL ? " " : "", path);
+}
+
 det_status det_guard_input(struct det_env *env, struct det_guard *guard, const char *path)
 {
     struct stat info;
@@ -82,8 +90,11 @@ det_status det_guard_input(struct det_env *env, struct det_guard *guard, const c
     if (stat(path, &info) != 0 || S_ISCHR(info.st_mode))
         return DET_OK;
     const int64_t id = identity(&info, path);
-    if (find(guard, id) != NULL)
+    const struct det_guarded *other = find(guard, id);
+    if (other != NULL && other->is_input)
         return DET_OK;
+    if (other != NULL && det_same_file(other->path, path))
+        return refuse_as_input(env, other->what, other->path);
     DET_TRY_RETURN(add(env, guard, id, path, &file));
     file->is_input = true;
     return DET_OK;
@@ -93,11 +104,9 @@ static det_status refuse(struct det_env *env, const char *what, const char *path
                          const struct det_guarded *other)
 {
     const char *gap = what != NULL ? " " : "";
-    what = what != NULL ? what : "";
     if (other->is_input)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s%s%s: is an input, which would be overwritten: choose another name",
-                        what, gap, path);
+        return refuse_as_input(env, what, path);
+    what = what != NULL ? what : "";
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s%s%s: is the same file as %s%s%s", what,
                     gap, path, other->what != NULL ? other->what : "",
                     other->what != NULL ? " " : "", other->path);

@@ -1,7 +1,7 @@
 /* guard.h: what a job reads is not replaced by what it writes, and no two of its outputs are one file.
  *
  * A tool makes a guard, names its inputs and outputs before it reads or writes anything, and puts it into its env. While it is
- * there, a file that is read (det_file_map_open) becomes an input too, and a writer refuses to replace an input. Files are told
+ * there, a file that is read (det_file_open, det_file_map_open) becomes an input too, and a writer refuses to replace an input. Files are told
  * apart by what they are, not by what they are called: links of both kinds, "." and ".." make no difference.
  *
  * Where the names of outputs come from the data, the job is rehearsed: while `rehearsing`, folders are not made and writers only
@@ -23,7 +23,8 @@ struct det_guard {
 
 void det_guard_free(struct det_env *env, struct det_guard *guard);
 
-/* A file that is read; one that is not there is no input. */
+/* A file that is read; one that is not there is no input. INVALID_ARGUMENT: it was named as an output, which would replace
+ * it. */
 det_status det_guard_input(struct det_env *env, struct det_guard *guard, const char *path);
 /* A file that will be written, by the option `what` ("--json"; NULL: by none). INVALID_ARGUMENT: it is an input, or an output
  * named before. Also what det_target_find() finds wrong with it, so that a job need not come to its end to learn it.

@@ -28,6 +28,7 @@ det_status det_file_open(struct det_env *env, const char *path, struct det_file 
     struct stat info;
     det_status status = DET_OK;
     *file = (struct det_file){.descriptor = -1};
+    DET_TRY_RETURN(det_guard_reading(env, path));
     /* O_NONBLOCK: opening a pipe without a writer would wait for one. */
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (descriptor < 0)
@@ -95,7 +96,6 @@ det_status det_file_map_open(struct det_env *env, const char *path, struct det_f
 {
     struct det_file file;
     *map = (struct det_file_map){.data = empty_file};
-    DET_TRY_RETURN(det_guard_reading(env, path));
     DET_TRY_RETURN(det_file_open(env, path, &file));
     const struct det_budget before = det_budget_open(env, path);
     const det_status status = file.bytes > 0 ? read_whole(env, path, &file, map) : DET_OK;

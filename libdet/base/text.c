@@ -202,13 +202,14 @@ static bool is_formula(const char *cell)
 det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value)
 {
     const char *mark = is_formula(value) ? "'" : "";
-    if (strpbrk(value, ",\"\r\n") == NULL)
-        return det_text_printf(env, text, "%s%s", mark, value);
-    DET_TRY_RETURN(det_text_printf(env, text, "\"%s", mark));
-    for (; *value != '\0'; value++)
-        DET_TRY_RETURN(*value == '"' ? det_text_append(env, text, "\"\"", 2)
-                                     : det_text_append(env, text, value, 1));
-    return det_text_append(env, text, "\"", 1);
+    const char *quote = strpbrk(value, ",\"\r\n") != NULL ? "\"" : "";
+    DET_TRY_RETURN(det_text_printf(env, text, "%s%s", quote, mark));
+    while (*value != '\0') {
+        if (*value == '"')
+            DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+        DET_TRY_RETURN(append_character(env, text, &value));
+    }
+    return det_text_printf(env, text, "%s", quote);
 }
 
 const char *det_csv_value(const char *cell)

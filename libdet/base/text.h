@@ -29,7 +29,7 @@ char *det_fixed_text(char buffer[64], double value, int decimals);
 /* Appends a JSON string literal with quotes. A byte that is no UTF-8 as in det_text_utf8(). */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 
-/* Appends a name as UTF-8, which JSON, XML, YAML and label maps have to be: each byte that belongs
+/* Appends a name as UTF-8, which JSON, XML, YAML, label maps and tables have to be: each byte that belongs
  * to no character as "%" and two hexadecimal digits. "caf\xe9" becomes "caf%E9": different names
  * stay different. */
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value);
@@ -50,7 +50,8 @@ det_status det_text_column(struct det_env *env, struct det_text *text, const cha
 
 /* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them. A name that a
  * spreadsheet would take for a formula (behind any apostrophes there is one of = + - @ tab CR LF)
- * gets an apostrophe in front, which det_csv_value() takes off. */
+ * gets an apostrophe in front, which det_csv_value() takes off. Bytes that are no UTF-8 as in
+ * det_text_utf8(). */
 det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value);
 /* The name in an unquoted cell; points into it. */
 const char *det_csv_value(const char *cell);

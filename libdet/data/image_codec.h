@@ -1,5 +1,5 @@
 /* image_codec.h: the decoders behind data/image.h, one file each: image_jpeg.c, image_png.c, image_bmp.c, image_gif.c,
- * image_webp.c (or none_webp.c, where the build found no libwebp). */
+ * image_webp.c (or none_webp.c, where the build found no headers of libwebp). */
 #ifndef DET_DATA_IMAGE_CODEC_H
 #define DET_DATA_IMAGE_CODEC_H
 

@@ -1,7 +1,12 @@
 /* image_webp.c: WebP by libwebp to RGB8; alpha is dropped, as of a PNG. Of an animation its first frame, black where that
  * does not reach (animations have no colour of their own there that decoders agree on).
  *
+ * The build needs libwebp's headers only: the library is loaded for each picture and closed after it, so a program links
+ * nothing for a kind of picture that it may never meet, and libdet keeps no state for it.
+ *
  * libwebp takes its memory from malloc; what it cannot get is OUT_OF_MEMORY. */
+#include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 
 #include <webp/decode.h>
@@ -9,14 +14,101 @@
 
 #include "data/image_codec.h"
 
+/* X(name) for each function; the headers wrap those that end with Internal. */
+#define EACH_OF_WEBP(X)              \
+    X(WebPInitDecoderConfigInternal) \
+    X(WebPGetFeaturesInternal)       \
+    X(WebPDecode)                    \
+    X(WebPFreeDecBuffer)
+#define EACH_OF_DEMUX(X)        \
+    X(WebPDemuxInternal)        \
+    X(WebPDemuxGetFrame)        \
+    X(WebPDemuxReleaseIterator) \
+    X(WebPDemuxDelete)
+
+struct webp {
+    struct det_env *env;
+    const char *name;    /* the picture's, for messages */
+    void *codec, *demux; /* what dlopen() gave; demux only for an animation */
+#define MEMBER(name) __typeof__(name) *name;
+    EACH_OF_WEBP(MEMBER)
+    EACH_OF_DEMUX(MEMBER)
+#undef MEMBER
+};
+
 const char *det_webp_missing(void)
 {
     return NULL;
 }
 
-static det_status failed(struct det_env *env, const char *name, VP8StatusCode code)
+static det_status open_library(struct webp *webp, const char *library, const char *package,
+                               void **handle)
 {
-    if (code == VP8_STATUS_OUT_OF_MEMORY)
+    errno = 0;
+    *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (*handle == NULL)
+        return det_fail(webp->env,
+                        errno == ENOMEM ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_UNSUPPORTED,
+                        "%s: a WebP image: %s; install libwebp (Debian's package %s)", webp->name,
+                        dlerror(), package);
+    errno = 0;
+    return DET_OK;
+}
+
+typedef void (*any_function)(void);
+
+/* POSIX has functions and objects share a representation. */
+static det_status find(struct webp *webp, void *library, const char *symbol, any_function *function)
+{
+    const union {
+        void *object;
+        any_function function;
+    } found = {dlsym(library, symbol)};
+    *function = found.function;
+    if (found.object == NULL)
+        return det_fail(webp->env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", webp->name,
+                        dlerror());
+    return DET_OK;
+}
+
+static det_status open_codec(struct webp *webp)
+{
+    any_function function = NULL;
+    DET_TRY_RETURN(open_library(webp, "libwebp.so.7", "libwebp7", &webp->codec));
+#define FIND(name)                                             \
+    DET_TRY_RETURN(find(webp, webp->codec, #name, &function)); \
+    webp->name = (__typeof__(name) *)function;
+    EACH_OF_WEBP(FIND)
+#undef FIND
+    return DET_OK;
+}
+
+static det_status open_demux(struct webp *webp)
+{
+    any_function function = NULL;
+    DET_TRY_RETURN(open_library(webp, "libwebpdemux.so.2", "libwebpdemux2", &webp->demux));
+#define FIND(name)                                             \
+    DET_TRY_RETURN(find(webp, webp->demux, #name, &function)); \
+    webp->name = (__typeof__(name) *)function;
+    EACH_OF_DEMUX(FIND)
+#undef FIND
+    return DET_OK;
+}
+
+static void close_libraries(struct webp *webp)
+{
+    if (webp->demux != NULL)
+        dlclose(webp->demux);
+    if (webp->codec != NULL)
+        dlclose(webp->codec);
+}
+
+/* Of some of its allocations libwebp says only that the data are damaged: errno, 0 since the library was opened, tells. */
+static det_status failed(const struct webp *webp, VP8StatusCode code)
+{
+    struct det_env *env = webp->env;
+    const char *name = webp->name;
+    if (code == VP8_STATUS_OUT_OF_MEMORY || errno == ENOMEM)
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: WebP: no memory to decode it", name);
     if (code == VP8_STATUS_NOT_ENOUGH_DATA || code == VP8_STATUS_SUSPENDED)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: truncated WebP", name);
@@ -25,16 +117,19 @@ static det_status failed(struct det_env *env, const char *name, VP8StatusCode co
 }
 
 /* One bitstream into the picture at (left, top), where it must fit. */
-static det_status decode_frame(struct det_env *env, const char *name, const uint8_t *data,
-                               size_t bytes, int left, int top, const struct det_image *image)
+static det_status decode_frame(const struct webp *webp, const uint8_t *data, size_t bytes, int left,
+                               int top, const struct det_image *image)
 {
+    struct det_env *env = webp->env;
+    const char *name = webp->name;
     WebPDecoderConfig config;
-    if (!WebPInitDecoderConfig(&config))
+    if (!webp->WebPInitDecoderConfigInternal(&config, WEBP_DECODER_ABI_VERSION))
         return det_fail(env, DET_STATUS_INTERNAL, "%s: another libwebp than it was built for",
                         name);
-    const VP8StatusCode code = WebPGetFeatures(data, bytes, &config.input);
+    const VP8StatusCode code =
+        webp->WebPGetFeaturesInternal(data, bytes, &config.input, WEBP_DECODER_ABI_VERSION);
     if (code != VP8_STATUS_OK)
-        return failed(env, name, code);
+        return failed(webp, code);
     if (left < 0 || top < 0 || config.input.width > image->width - left ||
         config.input.height > image->height - top)
         return det_fail(
@@ -47,44 +142,56 @@ static det_status decode_frame(struct det_env *env, const char *name, const uint
     config.output.u.RGBA.rgba = image->rgb + offset;
     config.output.u.RGBA.stride = (int)stride;
     config.output.u.RGBA.size = (size_t)image->height * stride - offset;
-    const VP8StatusCode decoded = WebPDecode(data, bytes, &config);
-    WebPFreeDecBuffer(&config.output);
-    return decoded == VP8_STATUS_OK ? DET_OK : failed(env, name, decoded);
+    const VP8StatusCode decoded = webp->WebPDecode(data, bytes, &config);
+    webp->WebPFreeDecBuffer(&config.output);
+    return decoded == VP8_STATUS_OK ? DET_OK : failed(webp, decoded);
 }
 
-static det_status decode_animation(struct det_env *env, const char *name, const uint8_t *data,
-                                   size_t bytes, const struct det_image *image)
+static det_status decode_animation(struct webp *webp, const uint8_t *data, size_t bytes,
+                                   const struct det_image *image)
 {
     const WebPData all = {.bytes = data, .size = bytes};
     WebPDemuxState state = WEBP_DEMUX_PARSE_ERROR;
-    WebPDemuxer *demuxer = WebPDemuxPartial(&all, &state);
     WebPIterator frame;
     det_status status = DET_OK;
+    DET_TRY_RETURN(open_demux(webp));
+    WebPDemuxer *demuxer = webp->WebPDemuxInternal(&all, 1, &state, WEBP_DEMUX_ABI_VERSION);
     if (demuxer == NULL)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: WebP: damaged animation", name);
+        return failed(webp, VP8_STATUS_BITSTREAM_ERROR);
     memset(image->rgb, 0, (size_t)image->width * (size_t)image->height * 3);
-    if (WebPDemuxGetFrame(demuxer, 1, &frame)) {
-        status = frame.complete ? decode_frame(env, name, frame.fragment.bytes, frame.fragment.size,
+    if (webp->WebPDemuxGetFrame(demuxer, 1, &frame)) {
+        status = frame.complete ? decode_frame(webp, frame.fragment.bytes, frame.fragment.size,
                                                frame.x_offset, frame.y_offset, image)
-                                : failed(env, name, VP8_STATUS_NOT_ENOUGH_DATA);
-        WebPDemuxReleaseIterator(&frame);
+                                : failed(webp, VP8_STATUS_NOT_ENOUGH_DATA);
+        webp->WebPDemuxReleaseIterator(&frame);
     } else {
-        status = det_fail(env, DET_STATUS_CORRUPT, "%s: WebP animation without a frame", name);
+        status = failed(webp, VP8_STATUS_BITSTREAM_ERROR);
     }
-    WebPDemuxDelete(demuxer);
+    webp->WebPDemuxDelete(demuxer);
     return status;
+}
+
+static det_status decode(struct webp *webp, const uint8_t *data, size_t bytes,
+                         struct det_image *image)
+{
+    WebPBitstreamFeatures features;
+    DET_TRY_RETURN(open_codec(webp));
+    const VP8StatusCode code =
+        webp->WebPGetFeaturesInternal(data, bytes, &features, WEBP_DECODER_ABI_VERSION);
+    if (code != VP8_STATUS_OK)
+        return failed(webp, code);
+    const uint32_t width = (uint32_t)features.width, height = (uint32_t)features.height;
+    DET_TRY_RETURN(det_image_size_check(webp->env, webp->name, DET_IMAGE_WEBP, width, height));
+    DET_TRY_RETURN(det_image_resize_buffer(webp->env, image, features.width, features.height));
+    return features.has_animation ? decode_animation(webp, data, bytes, image)
+                                  : decode_frame(webp, data, bytes, 0, 0, image);
 }
 
 det_status det_webp_decode(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
                            struct det_image *image)
 {
-    WebPBitstreamFeatures features;
-    const VP8StatusCode code = WebPGetFeatures(data, bytes, &features);
-    if (code != VP8_STATUS_OK)
-        return failed(env, name, code);
-    const uint32_t width = (uint32_t)features.width, height = (uint32_t)features.height;
-    DET_TRY_RETURN(det_image_size_check(env, name, DET_IMAGE_WEBP, width, height));
-    DET_TRY_RETURN(det_image_resize_buffer(env, image, features.width, features.height));
-    return features.has_animation ? decode_animation(env, name, data, bytes, image)
-                                  : decode_frame(env, name, data, bytes, 0, 0, image);
+    struct webp webp = {.env = env, .name = name};
+    const det_status status = decode(&webp, data, bytes, image);
+    close_libraries(&webp);
+    return status;
 }

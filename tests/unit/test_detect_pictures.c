@@ -222,6 +222,9 @@ static void same_names_are_numbered_alike(void **state)
     assert_null(strstr(strstr(told, "otherwise") + 1, "otherwise"));
     assert_contains(told, "a/classes.jpg is called classes_2.jpg");
     assert_contains(told, "b/x.jpg is called x_3.jpg");
+    /* Where nothing is called by a name, nothing is called otherwise. */
+    assert_int_equal(run_tool(out, sizeof out, "det-detect %s%s", model, arguments), 0);
+    assert_null(strstr(out, "otherwise"));
     char *coco = read_in(folder, "coco.json"), *cvat = read_in(folder, "cvat.xml");
     for (int i = 0; i < INPUTS; i++) {
         snprintf(part, sizeof part, "seen/%s", inputs[i].called);

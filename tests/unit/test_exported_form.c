@@ -171,6 +171,10 @@ static void an_export_is_warned_of_and_mended(void **state)
                               "--recalibrate ", w.directory, "/train.tfrecord --weights"),
                      2);
     assert_int_equal(run_tool(out, sizeof out, export, w.config, w.model_dir, w.directory,
+                              "--recalibrate_images 4", "", ""),
+                     2);
+    assert_contains(out, "are for --recalibrate RECORDS, which is not given");
+    assert_int_equal(run_tool(out, sizeof out, export, w.config, w.model_dir, w.directory,
                               "--recalibrate ", w.directory, "/none.tfrecord"),
                      1);
     assert_contains(out, "none.tfrecord");

@@ -1,9 +1,14 @@
 /* data/image_bmp.c, image_gif.c, image_webp.c: each kind of file that has this extension, pixel by pixel, and what is none. The
  * builders' files were compared with PIL, FFmpeg and TensorFlow's decode_image. */
+#include <unistd.h>
+
+#include "base/io.h"
 #include "base/mem.h"
 #include "data/image.h"
 #include "det/image.h"
+#include "support/fail_malloc.h"
 #include "support/pictures.h"
+#include "support/run_tool.h"
 
 static const uint8_t *colour_of(uint32_t index)
 {
@@ -411,6 +416,84 @@ static void webps_become_rgb(void **state)
     test_env_check(&t);
 }
 
+/* Two lossy frames, red and blue, of 4 x 2 pixels, by img2webp. (Lossless ones let libwebp 1.2.4 itself crash without memory.) */
+static const uint8_t lossy[] = {
+    0x52, 0x49, 0x46, 0x46, 0xc0, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x58,
+    0x0a, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00, 0x41, 0x4e,
+    0x49, 0x4d, 0x06, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46,
+    0x46, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00,
+    0x64, 0x00, 0x00, 0x02, 0x56, 0x50, 0x38, 0x20, 0x2e, 0x00, 0x00, 0x00, 0x90, 0x01, 0x00, 0x9d,
+    0x01, 0x2a, 0x04, 0x00, 0x02, 0x00, 0x02, 0xc0, 0x4c, 0x25, 0xa0, 0x02, 0x74, 0xba, 0x00, 0x03,
+    0x98, 0x00, 0xfe, 0xee, 0x76, 0x7f, 0xf1, 0x6d, 0x23, 0xa1, 0x53, 0xab, 0xff, 0xb6, 0x87, 0xff,
+    0xad, 0x0f, 0xff, 0x5a, 0x1f, 0xf4, 0xa0, 0x00, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46, 0x46, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00, 0x64, 0x00,
+    0x00, 0x00, 0x56, 0x50, 0x38, 0x20, 0x2e, 0x00, 0x00, 0x00, 0xb4, 0x01, 0x00, 0x9d, 0x01, 0x2a,
+    0x04, 0x00, 0x02, 0x00, 0x00, 0x00, 0x4c, 0x25, 0xa0, 0x02, 0x74, 0x01, 0x0e, 0xfe, 0x02, 0xec,
+    0x00, 0xfe, 0xf8, 0x47, 0x2a, 0x3f, 0xf6, 0xd0, 0xff, 0xff, 0x6d, 0x0f, 0xff, 0xf6, 0xd0, 0xff,
+    0xa8, 0xef, 0x06, 0xc9, 0x14, 0xe4, 0x80, 0x00,
+};
+
+static det_status decode_lossy(struct det_env *env, void *argument)
+{
+    (void)argument;
+    struct det_image image = {0};
+    const det_status status = det_image_decode(env, "x", lossy, sizeof lossy, &image);
+    assert_true(status != DET_OK || (image.rgb[0] > 200 && image.rgb[2] < 50));
+    det_image_free(env, &image);
+    return status;
+}
+
+static void no_memory_for_webp(void **state)
+{
+    (void)state;
+    if (has_webp())
+        test_each_malloc_fails(decode_lossy, NULL);
+}
+
+/* libwebp is loaded for the picture: where it is not, is damaged or another, only such pictures cannot be read. */
+static void webps_without_libwebp(void **state)
+{
+    (void)state;
+    static char out[20000];
+    char directory[256], picture[300], library[300];
+    struct test_env t;
+    test_env_init(&t);
+    if (!has_webp()) {
+        test_env_check(&t);
+        return;
+    }
+    test_make_directory(directory, "image_kinds");
+    snprintf(picture, sizeof picture, "%s/a.webp", directory);
+    assert_ok(&t.env, det_write_file(&t.env, picture, moving, sizeof moving));
+    assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 0);
+    setenv("LD_LIBRARY_PATH", directory, 1);
+    static const char *const missing[2][2] = {{"libwebpdemux.so.2", "libwebpdemux2"},
+                                              {"libwebp.so.7", "libwebp7"}};
+    for (int i = 0; i < 2; i++) {
+        char message[200];
+        snprintf(library, sizeof library, "%s/%s", directory, missing[i][0]);
+        assert_ok(&t.env, det_write_file(&t.env, library, "", 0));
+        assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 1);
+        assert_non_null(strstr(out, "a.webp: a WebP image: "));
+        assert_non_null(strstr(out, missing[i][0]));
+        snprintf(message, sizeof message, "; install libwebp (Debian's package %s)", missing[i][1]);
+        assert_non_null(strstr(out, message));
+    }
+    assert_int_equal(unlink(library), 0);
+    const char *bin = getenv("DET_BIN_DIR");
+    char path[600];
+    snprintf(path, sizeof path, "%s/../lib/libdet.so", bin != NULL ? bin : "build/release/bin");
+    char *other = realpath(path, NULL);
+    assert_non_null(other);
+    assert_int_equal(symlink(other, library), 0);
+    free(other);
+    assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 1);
+    assert_non_null(strstr(out, "undefined symbol: WebP"));
+    unsetenv("LD_LIBRARY_PATH");
+    test_remove_tree(directory);
+    test_env_check(&t);
+}
+
 /* --- all --- */
 
 static det_status decode_all(struct det_env *env, void *argument)
@@ -465,6 +548,7 @@ int test_image_kinds(void)
         cmocka_unit_test(bmps_become_rgb),       cmocka_unit_test(bmp_run_lengths),
         cmocka_unit_test(bmps_that_are_refused), cmocka_unit_test(gifs_become_rgb),
         cmocka_unit_test(gifs_that_are_refused), cmocka_unit_test(webps_become_rgb),
+        cmocka_unit_test(no_memory_for_webp),    cmocka_unit_test(webps_without_libwebp),
         cmocka_unit_test(failed_allocations),    cmocka_unit_test(names_tell_kinds),
     };
     return cmocka_run_group_tests_name("image_kinds", tests, NULL, NULL);

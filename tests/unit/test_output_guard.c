@@ -116,6 +116,19 @@ static void what_was_read_is_not_replaced(void **state)
     assert_ok(&f.t.env, det_file_map_open(&f.t.env, in(&f, "model"), &map));
     det_file_map_close(&map);
     assert_fails(&f.t.env, DET_STATUS_INVALID_ARGUMENT, "model: is an input", put(&f, "model"));
+    /* In parts as well, and where it was named as an output before. */
+    struct det_file file;
+    assert_ok(&f.t.env, det_file_open(&f.t.env, in(&f, "other"), &file));
+    det_file_close(&file);
+    assert_fails(&f.t.env, DET_STATUS_INVALID_ARGUMENT, "other: is an input", put(&f, "other"));
+    assert_ok(&f.t.env, put(&f, "records"));
+    assert_ok(&f.t.env, output(&f, "--csv", "records"));
+    assert_int_equal(link(in(&f, "records"), in(&f, "train")), 0);
+    char message[800];
+    snprintf(message, sizeof message, "--csv %s: is an input, which would be overwritten",
+             in(&f, "records"));
+    assert_fails(&f.t.env, DET_STATUS_INVALID_ARGUMENT, message,
+                 det_file_open(&f.t.env, in(&f, "train"), &file));
     for (int i = 0; i < 2; i++) { /* its own outputs may be written again */
         assert_ok(&f.t.env, put(&f, "result"));
         assert_ok(&f.t.env, put(&f, "another"));

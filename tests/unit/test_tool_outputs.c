@@ -114,11 +114,13 @@ static void json_alone_on_standard_output(void **state)
     assert_json_alone(out);
     assert_int_equal(tool(folder, "@det-detect data/vehicles.det %/a.png --cvat -"), 0);
     assert_contains(out, "</annotations>\n");
-    /* A file's content goes where the name says; the table stays. */
-    snprintf(command, sizeof command, "@det-eval %s --json /dev/stdout", coco_files);
-    assert_int_equal(tool(folder, command), 0);
-    assert_contains(out, "Average Precision");
-    assert_contains(out, "\n{\"coco\": ");
+    static const char *const names[] = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(command, sizeof command, "@det-eval %s --json %s", coco_files, names[i]);
+        assert_int_equal(tool(folder, command), 0);
+        assert_json_alone(out);
+        assert_contains(err, "Average Precision");
+    }
     assert_int_not_equal(access("-", F_OK), 0);
     test_remove_tree(folder);
 }
@@ -312,6 +314,28 @@ static void inputs_are_not_overwritten(void **state)
     test_remove_tree(folder);
 }
 
+static void what_a_config_names_is_not_overwritten(void **state)
+{
+    (void)state;
+    static const char *const named[] = {"test.tfrecord", "label_map.pbtxt", "pipeline.config"};
+    struct workspace w;
+    workspace_make(&w, "named");
+    assert_int_equal(tool(w.directory, "@det-train --pipeline_config_path %/pipeline.config "
+                                       "--model_dir %/run --num_train_steps 1 --nosummaries && (cd "
+                                       "% && sha256sum *.* > sums.txt)"),
+                     0);
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        char command[300];
+        snprintf(command, sizeof command,
+                 "@det-eval --pipeline_config_path %%/pipeline.config --checkpoint_dir %%/run "
+                 "--once --json %%/%s",
+                 named[i]);
+        assert_refused(w.directory, command, "is an input, which would be overwritten");
+    }
+    assert_int_equal(tool(w.directory, "cd % && sha256sum -c --quiet sums.txt"), 0);
+    workspace_remove(&w);
+}
+
 static void export_and_plot_keep_their_sources(void **state)
 {
     (void)state;
@@ -418,6 +442,7 @@ int test_tool_outputs(void)
         cmocka_unit_test(what_cannot_be_printed_is_an_error),
         cmocka_unit_test(nodes_and_links_stay),
         cmocka_unit_test(inputs_are_not_overwritten),
+        cmocka_unit_test(what_a_config_names_is_not_overwritten),
         cmocka_unit_test(export_and_plot_keep_their_sources),
         cmocka_unit_test(names_do_no_harm),
     };

@@ -64,8 +64,8 @@ det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *c
     return status;
 }
 
-/* `tool --json x > x`: one of the two would be lost. */
-static det_status check_printed(struct det_env *env, const char *option, const char *path)
+/* `tool --json x > x`: one of the two would be lost. `tool --json /dev/stdout` is another way to say "-". */
+static det_status meet_standard_output(struct det_env *env, const char *option, const char *path)
 {
     struct det_target target;
     struct stat printed;
@@ -73,6 +73,8 @@ static det_status check_printed(struct det_env *env, const char *option, const c
     const bool same = target.kind == DET_TARGET_FILE && target.exists &&
                       fstat(STDOUT_FILENO, &printed) == 0 && printed.st_dev == target.info.st_dev &&
                       printed.st_ino == target.info.st_ino;
+    if (target.kind == DET_TARGET_DESCRIPTOR && target.descriptor == STDOUT_FILENO)
+        console_give_output();
     det_target_free(env, &target);
     return same ? det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s %s: is where standard output goes",
                            option, path)
@@ -87,7 +89,7 @@ det_status tool_writes(struct tool *tool, const char *option, const char *path)
     if (is_standard(path))
         console_give_output();
     else
-        DET_TRY_RETURN(check_printed(env, option, path));
+        DET_TRY_RETURN(meet_standard_output(env, option, path));
     return det_guard_output(env, &tool->guard, option, output_path(path));
 }
 

@@ -1,4 +1,4 @@
-/* output.h: the files that a tool's options name. "-" is standard output; what a tool tells people then goes to standard error.
+/* output.h: the files that a tool's options name. "-" is standard output, as is /dev/stdout; what a tool tells people then goes to standard error.
  *
  * A tool names what it reads and writes before it does either: an output that is an input, two outputs of one file and an
  * output that cannot be written are refused then (base/guard.h). */

@@ -266,7 +266,8 @@ static det_status choose_names(struct job *job, const struct output_paths *files
 {
     DET_TRY_RETURN(names_make(job->env, &job->inputs, &job->names));
     const size_t changed = job->names.changed;
-    if (changed > 0 && (job->writes_pictures || job->writes_videos || files->coco != NULL ||
+    const bool video = job->writes_videos && job->inputs.videos.count > 0;
+    if (changed > 0 && (job->writes_pictures || video || files->coco != NULL ||
                         files->cvat != NULL || files->yolo != NULL))
         tool_log(job->tool, DET_LOG_WARNING,
                  "%zu input%s called otherwise in the outputs, since another one has the name: "

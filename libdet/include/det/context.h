@@ -79,8 +79,9 @@ typedef struct det_context_settings {
     size_t
         max_file_memory_bytes; /**< most memory that one file may make the library take: a model with its detector, a
                               checkpoint, a compressed record file, a record, a COCO file. What asks for more fails with
-                              OUT_OF_MEMORY before it is tried. 0: what the machine, or its control group, has available
-                              at that moment. Default 0 */
+                              OUT_OF_MEMORY before it is tried. 0: as the environment variable DET_MAX_FILE_MEMORY says, in
+                              bytes; without it what the machine, or its control group, has available at that moment.
+                              Default 0 */
 } det_context_settings;
 
 /** Fills in the defaults. */

@@ -16,7 +16,8 @@ extern "C" {
 typedef struct det_picture det_picture;
 
 /** Kinds of pictures that this build reads, separated by spaces: "JPEG PNG BMP GIF WebP", or without the last where it
- *  was built without libwebp. Static. */
+ *  was built without libwebp's headers. libwebp is loaded when a picture needs it (UNSUPPORTED where it is not installed).
+ *  Static. */
 DET_API const char *det_image_formats(void);
 
 /** Reads a picture of one of det_image_formats(), told apart by content; grey, palettes, CMYK, 16 bits become RGB, alpha is
