@@ -217,10 +217,11 @@ static void too_little_memory_is_an_error(void **state)
     workspace_make(&w, "memory");
     int refused = 0;
     for (int mb = 20; mb <= 260; mb += 40) {
-        char path[700];
+        char path[1000];
         const char *bin = getenv("DET_BIN_DIR");
         snprintf(path, sizeof path,
-                 "ulimit -v %d; %s/det-train --pipeline_config_path %s --model_dir %s --threads 1",
+                 "ulimit -v %d; bin=%s; $bin/det-train --help >/dev/null 2>&1 || exit 127; "
+                 "$bin/det-train --pipeline_config_path %s --model_dir %s --threads 1",
                  mb * 1024, bin != NULL ? bin : "build/release/bin", w.config, w.model_dir);
         FILE *script = fopen("build/test-tmp/memory.sh", "w");
         assert_non_null(script);
