@@ -12,7 +12,7 @@ qemu=$(command -v "qemu-$machine" || command -v "qemu-$machine-static") || {
     exit 1
 }
 
-# The tests start the programs by their names: a script for each that starts it under qemu.
+# The tests start the programs by their names: a script for each that starts it under qemu. They look for the library beside these.
 for folder in bin examples; do
     mkdir -p "$build/qemu/$folder"
     for program in "$build/$folder"/*; do
@@ -21,4 +21,5 @@ for folder in bin examples; do
         chmod +x "$script"
     done
 done
+ln -sfn ../lib "$build/qemu/lib"
 DET_EMULATED=1 DET_BIN_DIR=$build/qemu/bin DET_EXAMPLES_DIR=$build/qemu/examples exec "$qemu" -L "$sysroot" "$build/bin/det-tests" "$@"
