@@ -26,7 +26,7 @@ CROSS_ROOT   := $(or $(SYSROOT),build/$(CROSS_TARGET)/sysroot)
 test-cross: ## build for CROSS (aarch64-linux-gnu) and run tests of it under qemu-user (T=name; needs gcc-CROSS and qemu-user-static)
 	$(if $(SYSROOT),,$(Q)tests/cross/sysroot.sh $(CROSS_TARGET) $(CROSS_ROOT))
 	$(Q)$(MAKE) CROSS=$(CROSS_TARGET) SYSROOT=$(CROSS_ROOT) all build/$(CROSS_TARGET)/$(CONFIG)/bin/det-tests
-	tests/cross/run.sh $(CROSS_TARGET) $(CROSS_ROOT) build/$(CROSS_TARGET)/$(CONFIG) $(or $(T),$(CROSS_GROUPS))
+	tests/cross/run.sh $(CROSS_TARGET) $(CROSS_ROOT) build/$(CROSS_TARGET)/$(CONFIG) $(or $(T),$(addprefix =,$(CROSS_GROUPS)))
 
 # musl: its headers alone, since the libraries here are built for another C library. What stands in a header of this machine's own is
 # an error: musl-gcc would find it behind musl's.

@@ -27,9 +27,9 @@ export DET_EMULATED=1 DET_BIN_DIR="$build/qemu/bin" DET_EXAMPLES_DIR="$build/qem
 # A process for each group, as many at once as there are processors; a log of each beside the programs, shown when it fails.
 [ $# -gt 0 ] || set -- test_
 printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 sh -c '
-    log=$1/$4.log
+    log=$1/${4#=}.log
     if "$2" -L "$3" "$1/../bin/det-tests" "$4" > "$log" 2>&1; then
-        tail -n 1 "$log" | sed "s/^/$4: /"
+        tail -n 1 "$log" | sed "s/^/${4#=}: /"
     else
         tail -n 40 "$log"
         exit 1

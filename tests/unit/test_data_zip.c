@@ -145,7 +145,7 @@ static void what_is_no_sound_archive_is_refused(void **state)
     }
     /* Each entry claims no more than may be, all of them do. */
     struct data_file many[21] = {{NULL, NULL}};
-    char names[20][8];
+    char names[20][16];
     for (int i = 0; i < 20; i++) {
         snprintf(names[i], sizeof names[i], "%d.txt", i);
         many[i] = (struct data_file){names[i], "x"};
