@@ -62,6 +62,7 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     settings.checkpoint_every_steps = 0;
     settings.summary_every_steps = 0;
     settings.resume = resume;
+    settings.recalibrate_images = 4; /* the reference kernels take long for more */
     warnings[0] = '\0';
     assert_int_equal(det_context_create(&context, &c), DET_OK);
     det_status status = det_pipeline_config_load(context, w->config, &config);
