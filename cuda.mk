@@ -57,8 +57,18 @@ $(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 .PHONY: gpu-check build-cuda-tests
-gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, written as JSON
-	$(Q)bench/gpu_check.sh
+gpu-check: ## whole jobs, tests, compute-sanitizer and operations on the machine's GPU, as JSON (GPU_CHECK="--only step,tests"; DET_GPU_BIN=.gpu/bin builds nothing)
+	$(Q)bench/gpu_check.sh $(GPU_CHECK)
+
+# What gpu-check needs on a machine without compiler, headers or network, in a folder to carry along (bench/gpu_bundle.sh). The programs
+# look for their libraries beside themselves; the old tag of the path holds for what those libraries need, too.
+GPU_BUNDLE   := .gpu
+GPU_ARCHS    := $(if $(filter command environment,$(firstword $(origin CUDA_ARCHS))),$(CUDA_ARCHS),90)
+GPU_PROGRAMS := $(addprefix build/gpu/bin/,det-cuda-tests bench_cuda partner)
+.PHONY: gpu-bundle
+gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ (CUDA_ARCHS=90; needs nvcc here)
+	$(Q)$(MAKE) BUILD=build/gpu CONFIG=release CUDA=1 CUDA_ARCHS="$(GPU_ARCHS)" LDFLAGS='-Wl,--disable-new-dtags,-rpath,\$$$$ORIGIN/../lib' $(GPU_PROGRAMS)
+	$(Q)bench/gpu_bundle.sh $(GPU_BUNDLE) "$(GPU_ARCHS)" $(GPU_PROGRAMS)
 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)

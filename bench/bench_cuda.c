@@ -23,6 +23,7 @@ struct arguments {
     long repeat, flush_mb;
     bool whole_only;
     const char *precision; /* NULL: each */
+    const char *job;       /* NULL: both */
 };
 
 /* What the jobs share. */
@@ -68,7 +69,6 @@ static void print_whole(const struct bench *b, const char *job, long size, long 
         "\"runs\": %ld, \"bytes\": %zu}\n",
         job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3, median(ahead, count) * 1e3,
         count, bytes);
-    fflush(stdout);
 }
 
 /* What does not fit is no failure. */
@@ -80,7 +80,6 @@ static det_status skip_what_does_not_fit(const struct bench *b, const char *job,
     printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
            "\"%s\", \"why\": \"%s\"}\n",
            job, size, batch, b->precision, b->env->error);
-    fflush(stdout);
     return DET_OK;
 }
 
@@ -245,6 +244,11 @@ fail:
 
 static const char *const names[] = {"f32", "tf32", "bf16"};
 
+static bool wants(const struct arguments *a, const char *job)
+{
+    return a->job == NULL || strcmp(a->job, job) == 0;
+}
+
 static det_status time_all(struct det_env *env, const struct arguments *a,
                            enum det_precision precision, double *seconds)
 {
@@ -273,8 +277,10 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
         cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20, &b.rows));
     for (int s = 0; s < a->size_count; s++)
         for (int n = 0; n < a->batch_count; n++) {
-            DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
-            DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
+            if (wants(a, "inference"))
+                DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
+            if (wants(a, "training"))
+                DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
         }
 fail:
     cuda_rows_close(&b.rows);
@@ -299,7 +305,8 @@ static int parse_list(const char *text, long *values)
 
 static const char usage[] =
     "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
-    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n";
+    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n"
+    "                  [--job training|inference]\n";
 
 /* Pairs of option and value. */
 static bool parse(int argc, char **argv, struct arguments *a)
@@ -320,12 +327,15 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->precision = value;
         else if (strcmp(argv[i], "--whole_only") == 0)
             a->whole_only = strcmp(value, "1") == 0;
+        else if (strcmp(argv[i], "--job") == 0)
+            a->job = value;
         else
             return false;
     }
     int known = a->precision == NULL;
     for (int p = 0; p < 3; p++)
         known |= a->precision != NULL && strcmp(a->precision, names[p]) == 0;
+    known &= wants(a, "training") || wants(a, "inference");
     return known && argc % 2 == 1 && a->repeat > 0 && a->size_count > 0 && a->batch_count > 0 &&
            a->flush_mb >= 0;
 }
@@ -345,6 +355,8 @@ int main(int argc, char **argv)
     struct det_env env;
     double *seconds = calloc(2 * (size_t)a.repeat, sizeof *seconds);
     det_env_default(&env);
+    /* A run that is cut off keeps the rows it has. */
+    (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     det_status status = seconds != NULL ? DET_OK : DET_STATUS_OUT_OF_MEMORY;
     for (int p = DET_PRECISION_F32; status == DET_OK && p <= DET_PRECISION_BF16; p++)
         if (a.precision == NULL || strcmp(a.precision, names[p]) == 0)

@@ -1,10 +1,9 @@
-/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises, and bench/gpu_check.sh says what a
- * machine lacks and what failed; the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this
- * build in DET_BIN_DIR. */
+/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises (tests/unit/test_gpu_check.c has the
+ * script around it); the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this build in
+ * DET_BIN_DIR. */
 #ifdef DET_CUDA_EMU
 
 #include <cjson/cJSON.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,96 +141,6 @@ static void rows(void **state)
     free(output);
 }
 
-static void write_script(const char *directory, const char *name, const char *text)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "#!/bin/sh\n%s\n", text);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0755), 0);
-}
-
-/* gpu_check.sh with pretended tools in front of PATH; the JSON that it wrote, parsed. */
-static int gpu_check(const char *directory, const char *environment, char **output, cJSON **json)
-{
-    char command[900], path[400];
-    snprintf(path, sizeof path, "%s/gpu-check.json", directory);
-    remove(path);
-    snprintf(command, sizeof command,
-             "PATH=%s:/usr/bin:/bin OUT=%s DET_GPU_BIN=%s %s sh bench/gpu_check.sh 2>&1", directory,
-             directory, directory, environment);
-    const int status = run(command, output);
-    *json = NULL;
-    if (access(path, R_OK) == 0) {
-        char *text = test_read_text(path);
-        *json = cJSON_Parse(text);
-        if (*json == NULL)
-            fail_msg("no JSON: %s", text);
-        free(text);
-    }
-    return status;
-}
-
-static const char *result_of(const cJSON *json, const char *name)
-{
-    return item(item(item(json, "parts"), name), "result")->valuestring;
-}
-
-static void script(void **state)
-{
-    (void)state;
-    char directory[256], *output = NULL;
-    cJSON *json = NULL;
-    test_make_directory(directory, "gpu-check");
-    if (access("/usr/bin/nvidia-smi", X_OK) != 0) {
-        assert_int_equal(gpu_check(directory, "", &output, &json), 2);
-        expect(output, "no GPU here");
-        assert_null(json);
-        free(output);
-    }
-    write_script(directory, "nvidia-smi",
-                 "case $1 in *name*) echo Pretended GPU;; *compute_cap*) echo 9.0;; *) echo 1.2;; "
-                 "esac");
-    write_script(directory, "make", "exit ${MAKE_STATUS:-0}");
-    write_script(directory, "det-cuda-tests", "exit ${TEST_STATUS:-0}");
-    write_script(directory, "bench_cuda",
-                 "echo '{\"kind\": \"whole\"}'; echo '{\"kind\": \"sum\"}'; exit 0");
-    if (access("/usr/bin/compute-sanitizer", X_OK) != 0) {
-        assert_int_equal(gpu_check(directory, "", &output, &json), 0);
-        expect(output, "compute-sanitizer is not installed");
-        expect(output, "Pretended GPU, sm_90, driver 1.2");
-        assert_string_equal(result_of(json, "tests"), "passed");
-        assert_string_equal(result_of(json, "goldens"), "passed");
-        assert_string_equal(result_of(json, "end"), "passed");
-        expect(result_of(json, "sanitizer"), "skipped");
-        assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 2);
-        cJSON_Delete(json);
-        free(output);
-    }
-    /* The sanitizer's errors, a failed test and a failed build are failures, each told. */
-    write_script(directory, "compute-sanitizer", "[ \"$2\" != racecheck ] || exit 9");
-    assert_int_equal(gpu_check(directory, "", &output, &json), 1);
-    assert_string_equal(result_of(json, "memcheck"), "passed");
-    assert_string_equal(result_of(json, "racecheck"), "failed");
-    assert_string_equal(result_of(json, "synccheck"), "passed");
-    assert_string_equal(result_of(json, "end"), "failed");
-    cJSON_Delete(json);
-    free(output);
-    assert_int_equal(gpu_check(directory, "TEST_STATUS=1", &output, &json), 1);
-    assert_string_equal(result_of(json, "tests"), "failed");
-    cJSON_Delete(json);
-    free(output);
-    assert_int_equal(gpu_check(directory, "MAKE_STATUS=2", &output, &json), 1);
-    assert_string_equal(result_of(json, "build"), "failed");
-    expect(result_of(json, "tests"), "skipped");
-    assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 0);
-    cJSON_Delete(json);
-    free(output);
-    test_remove_tree(directory);
-}
-
 /* A gate with one line of a table changed. */
 static void gate(const char *directory, const char *arguments, const char *budget, const char *line,
                  int wanted, const char *text)
@@ -283,7 +192,6 @@ int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
-        cmocka_unit_test(script),
         cmocka_unit_test(gates),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
@@ -293,7 +201,7 @@ int test_cuda_bench(void)
 
 int test_cuda_bench(void);
 
-/* On a GPU gpu_check.sh is what runs. */
+/* On a GPU gpu_check.sh is what runs bench_cuda. */
 int test_cuda_bench(void)
 {
     return 0;
