@@ -8,6 +8,10 @@ cd "$(dirname "$0")/.."
 folder=$1 architectures=$2
 shift 2
 new=build/gpu-bundle.new
+[ ! -e "$folder" ] || [ -e "$folder/architectures" ] || {
+    echo "gpu_bundle.sh: $folder is something else than an earlier bundle" >&2
+    exit 1
+}
 rm -rf "$new"
 mkdir -p "$new/bin" "$new/lib" "$new/bench/peers" "$new/tests"
 for program; do strip -o "$new/bin/${program##*/}" "$program"; done
@@ -35,6 +39,7 @@ done
 chmod -R u+w "$new"
 echo "$architectures" > "$new/architectures"
 git describe --always --dirty > "$new/commit" 2>/dev/null || echo unknown > "$new/commit"
+if [ -d "$folder/bench/results" ]; then cp -r "$folder/bench/results" "$new/bench"; fi # measured with the earlier one
 rm -rf "$folder"
 mv "$new" "$folder"
 

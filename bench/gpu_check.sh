@@ -2,8 +2,9 @@
 # gpu_check.sh [--only PART[,PART]] [--seconds N] [--limit N]: what only a machine with a GPU can tell, most wanted first, in a run that
 # may be cut off at any moment: whole jobs, PyTorch beside them, the tests once, compute-sanitizer, single operations (docs/cuda.md).
 # With DET_GPU_BIN, a folder of programs (`make gpu-bundle`), it builds nothing; without, it builds for the machine's GPU first.
-# Writes bench/results/DATE-GPU.json and build/gpu-check.log, or gpu-check.json and gpu-check.log to $OUT. Each part has a time limit of
-# its own, or --limit, all of them together --seconds (345); the JSON is written anew every second and after every part.
+# Writes bench/results/DATE-GPU.json and build/gpu-check.log, or gpu-check.json and gpu-check.log to $OUT (beside an earlier one with a
+# number). Each part has a time limit of its own, or --limit, all of them together --seconds (345); the JSON is written anew every
+# second and after every part.
 # Exit status: 0 nothing failed, 1 something failed or ran out of time, 2 no GPU or an unknown option.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -64,9 +65,12 @@ programs=${DET_GPU_BIN:-build/release/bin}
 tests=$programs/det-cuda-tests
 commit=$(cat "$programs/../commit" 2>/dev/null || git describe --always --dirty 2>/dev/null)
 if [ -d "$programs/../shared" ]; then export DET_SHARED="${DET_SHARED:-$programs/../shared}"; fi
-file=${OUT:+$OUT/gpu-check.json}
-[ -n "$file" ] || file="bench/results/$(date +%F)-$(echo "$gpu" | tr -c 'A-Za-z0-9.\n' '-').json"
-log=${OUT:-build}/gpu-check.log
+file=${OUT:+$OUT/gpu-check}
+[ -n "$file" ] || file="bench/results/$(date +%F)-$(echo "$gpu" | tr -c 'A-Za-z0-9.\n' '-')"
+number="" # of a run whose file another has already: -2, -3, ...
+while [ -e "$file$number.json" ]; do number=$((${number:--1} - 1)); done
+file=$file$number.json
+log=${OUT:-build}/gpu-check$number.log
 mkdir -p "${file%/*}" "${log%/*}" || exit 1
 scratch=$(mktemp -d) || exit 1
 rows=$scratch/rows
@@ -123,8 +127,9 @@ watch() {
     writer=watch
     while sleep 1 && kill -0 $$ 2>/dev/null; do at_work $(($(date +%s) - start)); done
 }
+# Not by a signal that could be caught: one that comes before the new process has forgotten this one's traps is lost.
 stop_watching() {
-    [ -z "$watcher" ] || { kill "$watcher" && wait "$watcher"; } 2>/dev/null
+    [ -z "$watcher" ] || { kill -KILL "$watcher" && wait "$watcher"; } 2>/dev/null
     watcher=""
 }
 

@@ -97,7 +97,7 @@ static void run_at(struct machine *m, const char *script, const char *variables,
 {
     char path[600];
     machine_forget(m);
-    assert_int_equal(shell("rm -f %s/gpu-check.json* %s/compiled", m->folder, m->folder), 0);
+    assert_int_equal(shell("rm -f %s/gpu-check*.json* %s/compiled", m->folder, m->folder), 0);
     m->status = shell(
         "export OUT=%s TMPDIR=%s PYTHON=\"$(python3 -c 'import sys; print(sys.executable)')\" "
         "PYTHONPATH=%s/site %s; PATH=%s:%s/tools; "
@@ -226,6 +226,10 @@ static void options(void **state)
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(m.json, "parts")), 5);
     expect_part(&m, "rows-tf32", "passed");
     expect_part(&m, "synccheck", "passed");
+    /* An earlier run's file stays. */
+    run(&m, "; echo '{\"parts\": {}}' > $OUT/gpu-check.json", "--only step-f32");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(m.json, "parts")), 0);
+    assert_int_equal(shell("grep -q step-f32 %s/gpu-check-2.json", m.folder), 0);
     machine_close(&m);
 }
 
@@ -407,6 +411,16 @@ static void bundle(void **state)
             "commit",
             m.folder),
         0);
+    /* Anew: what was measured with it stays; another folder is left alone. */
+    assert_int_equal(
+        shell("mkdir %s/.gpu/bench/results && touch %s/.gpu/bench/results/a.json && "
+              "DET_SHARED=/nowhere bench/gpu_bundle.sh %s/.gpu 90 %s > %s/said.again && "
+              "test -e %s/.gpu/bench/results/a.json",
+              m.folder, m.folder, m.folder, path, m.folder, m.folder),
+        0);
+    assert_int_not_equal(
+        shell("bench/gpu_bundle.sh %s/site 90 %s 2> %s/said.other", m.folder, path, m.folder), 0);
+    assert_int_equal(shell("test -d %s/site/nvidia", m.folder), 0);
     assert_true(number_of("stat -c %%s %s/.gpu/bin/det-info", m.folder) <
                 number_of("stat -c %%s %s", path));
     assert_true(number_of("grep -c 'sm_80 90: .* MiB of programs' %s/said", m.folder) == 1);
