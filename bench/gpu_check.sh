@@ -141,9 +141,16 @@ finish() {
     rm -rf "$scratch" "$file.watch"
     echo "gpu-check: wrote $file"
 }
-# leave_out REASON: none of the parts can be done.
+# leave_out "PARTS" REASON
 leave_out() {
-    for name in $parts; do over "skipped: $1"; done
+    for name in $1; do
+        case " $parts " in *" $name "*) over "skipped: $2" ;; esac
+    done
+}
+# give_up REASON: none of the parts can be done.
+give_up() {
+    failed=1
+    leave_out "$parts" "$1"
     finish
     exit 1
 }
@@ -205,7 +212,7 @@ sanitize() {
         # shellcheck disable=SC2086
         part "$1" 60 bench/gpu_groups.sh $((${each:-60} / 3)) "$tests" $kernels -- compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20
     else
-        part "$1" 60 sh -c 'echo "compute-sanitizer is not installed" >&2; exit 4'
+        leave_out "$1" "compute-sanitizer is not installed"
     fi
 }
 
@@ -215,8 +222,7 @@ fits() {
         if [ "$made" -le "$arch" ] && [ "${made%?}" = "${arch%?}" ]; then return; fi
     done
     if [ "$made" -le "$arch" ]; then return; fi
-    failed=1
-    leave_out "the programs are for sm_$1, this GPU is sm_$arch: make gpu-bundle CUDA_ARCHS=$arch"
+    give_up "the programs are for sm_$1, this GPU is sm_$arch: make gpu-bundle CUDA_ARCHS=$arch"
 }
 
 # What the programs load at run time: pip's folders of this machine's Python, then the loader's.
@@ -232,7 +238,7 @@ for folder in sys.path:
 # find_library NAME: says where it is and has the loader look there.
 find_library() {
     soname=$(grep -aoh "$1\.so\.[0-9][0-9]*" "$programs/bench_cuda" 2>/dev/null | head -1)
-    where=$(places | while read -r folder; do
+    where=$(echo "$searched" | while read -r folder; do
         for found in "$folder/${soname:-$1.so.}"*; do
             if [ -n "$folder" ] && [ -e "$found" ]; then echo "$folder"; fi
         done
@@ -245,7 +251,7 @@ find_library() {
         *) export LD_LIBRARY_PATH="$where${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" ;;
         esac
     else
-        echo "gpu-check: no ${soname:-$1} in $(places | grep . | tr '\n' ' ')"
+        echo "gpu-check: no ${soname:-$1} in $(echo "$searched" | grep . | tr '\n' ' ')"
         libraries="$libraries\"$1\": null, "
     fi
 }
@@ -254,9 +260,10 @@ if [ -z "${DET_GPU_BIN:-}" ]; then
     deadline=$(($(date +%s) + 3600))
     # shellcheck disable=SC2016
     part build 3600 sh -c 'make -s -j"$(nproc)" CUDA=1 CUDA_ARCHS="$0" all build-cuda-tests >&2' "$arch"
-    [ "$failed" = 0 ] || leave_out "the build failed"
+    [ "$failed" = 0 ] || give_up "the build failed"
 fi
 if [ -r "$programs/../architectures" ]; then fits "$(cat "$programs/../architectures")"; fi
+searched=$(places)
 find_library libcublasLt
 find_library libcudnn
 
@@ -267,7 +274,11 @@ done
 for p in bf16 tf32 f32; do
     part inference-$p 20 "$programs/bench_cuda" --job inference --whole_only 1 --sizes 320,640 --batches 1 --precision $p
 done
-part torch 50 python3 bench/peers/gpu_torch.py --bin "$programs" --scratch "$scratch"
+if command -v python3 >/dev/null; then
+    part torch 50 python3 bench/peers/gpu_torch.py --bin "$programs" --scratch "$scratch"
+else
+    leave_out torch "python3 is not installed"
+fi
 # shellcheck disable=SC2046
 part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list)
 sanitize memcheck
