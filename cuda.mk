@@ -28,6 +28,9 @@ NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-
                 $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                 -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 
+# Device code with its line numbers is a seventh so large (nvcc of CUDA 12.8 and newer).
+NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
+
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 $(OBJ)/libdet/backend/registry.o: CPPFLAGS_ALL += -DDET_WITH_CUDA
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cuda_rows.h"
 #include "detect/input.h"
 #include "model/postprocess.h"
@@ -71,16 +72,25 @@ static void print_whole(const struct bench *b, const char *job, long size, long 
         count, bytes);
 }
 
+static det_status print_skipped(const struct bench *b, const char *job, long size, long batch,
+                                const char *why)
+{
+    struct det_text text = {0};
+    const det_status status = det_text_json_string(b->env, &text, why);
+    if (status == DET_OK)
+        printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, "
+               "\"precision\": \"%s\", \"why\": %s}\n",
+               job, size, batch, b->precision, text.data);
+    det_text_free(b->env, &text);
+    return status;
+}
+
 /* What does not fit is no failure. */
 static det_status skip_what_does_not_fit(const struct bench *b, const char *job, long size,
                                          long batch, det_status status)
 {
-    if (status != DET_STATUS_OUT_OF_MEMORY)
-        return status;
-    printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
-           "\"%s\", \"why\": \"%s\"}\n",
-           job, size, batch, b->precision, b->env->error);
-    return DET_OK;
+    return status == DET_STATUS_OUT_OF_MEMORY ? print_skipped(b, job, size, batch, b->env->error)
+                                              : status;
 }
 
 /* Eight boxes an image on grey noise: what is in the pictures does not change the work. */
@@ -249,6 +259,18 @@ static bool wants(const struct arguments *a, const char *job)
     return a->job == NULL || strcmp(a->job, job) == 0;
 }
 
+/* A GPU that can be had in float32 is only too old for this precision; where there is none, that is the failure. */
+static det_status skip_precision(struct bench *b, struct det_device_settings settings)
+{
+    char why[sizeof b->env->error];
+    memcpy(why, b->env->error, sizeof why);
+    settings.precision = DET_PRECISION_F32;
+    DET_TRY_RETURN(
+        det_backend_open(b->env, b->arguments->device, &settings, &b->backend, &b->device));
+    b->backend->device_close(b->env, &b->device);
+    return print_skipped(b, "all", 0, 0, why);
+}
+
 static det_status time_all(struct det_env *env, const struct arguments *a,
                            enum det_precision precision, double *seconds)
 {
@@ -262,13 +284,8 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
                       .rows.env = env};
     det_status status = DET_OK;
     status = det_backend_open(env, a->device, &settings, &b.backend, &b.device);
-    if (status == DET_STATUS_DEVICE && precision != DET_PRECISION_F32) {
-        printf(
-            "{\"kind\": \"skipped\", \"job\": \"all\", \"size\": 0, \"batch\": 0, \"precision\": "
-            "\"%s\", \"why\": \"%s\"}\n",
-            b.precision, env->error);
-        return DET_OK; /* the GPU is too old for it */
-    }
+    if (status == DET_STATUS_DEVICE && precision != DET_PRECISION_F32)
+        return skip_precision(&b, settings);
     DET_TRY_RETURN(status);
     if (!b.backend->stages_ahead)
         DET_TRY(det_fail(env, DET_STATUS_DEVICE, "%s is no GPU", a->device));

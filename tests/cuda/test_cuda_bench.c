@@ -131,14 +131,41 @@ static void rows(void **state)
     expect(output, "\"kind\": \"skipped\", \"job\": \"training\"");
     expect(output, "not even batch size 1 fits");
     free(output);
-    snprintf(command, sizeof command, "%s --device cuda:9 2>&1", path);
+    snprintf(command, sizeof command, "%s --device cuda:9 --precision bf16 2>&1", path);
     assert_int_equal(run(command, &output), 1);
     expect(output, "cuda:9: there are 1 GPUs");
     free(output);
-    snprintf(command, sizeof command, "%s --batches 0 2>&1", path);
-    assert_int_equal(run(command, &output), 2);
-    expect(output, "usage: bench_cuda");
+    static const char *const wrong[] = {"--batches 0", "--job evaluation"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s %s 2>&1", path, wrong[i]);
+        assert_int_equal(run(command, &output), 2);
+        expect(output, "usage: bench_cuda");
+        free(output);
+    }
+}
+
+/* One job of the two, and each row as soon as it is measured: who is killed has written the rows before. */
+static void killed(void **state)
+{
+    (void)state;
+    char path[300], directory[256], command[1500], *output = NULL;
+    if (program(path) == NULL) {
+        print_message("skipped: no bench_cuda in this build\n");
+        skip();
+    }
+    test_make_directory(directory, "cuda-bench");
+    snprintf(command, sizeof command,
+             "%s --job training --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --whole_only 1 > "
+             "%s/rows & "
+             "while [ ! -s %s/rows ]; do sleep .02; done; kill -KILL $!; wait $!; "
+             "echo status $?; cat %s/rows",
+             path, directory, directory, directory);
+    assert_int_equal(run(command, &output), 0);
+    expect(output, "status 137");
+    expect(output, "\"job\": \"training\"");
+    assert_null(strstr(output, "inference"));
     free(output);
+    test_remove_tree(directory);
 }
 
 /* A gate with one line of a table changed. */
@@ -192,6 +219,7 @@ int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
+        cmocka_unit_test(killed),
         cmocka_unit_test(gates),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
