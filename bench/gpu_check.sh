@@ -256,6 +256,7 @@ find_library() {
     fi
 }
 
+write_json unfinished
 if [ -z "${DET_GPU_BIN:-}" ]; then
     deadline=$(($(date +%s) + 3600))
     # shellcheck disable=SC2016

@@ -321,7 +321,7 @@ static void time_limits(void **state)
     /* A group that hangs is cut off alone; what is left of the time goes to the next, and what has none is named. */
     pretend(&m, "runner", "case $1 in =slow) exec sleep 30;; esac");
     snprintf(path, sizeof path, "%s/sum", m.folder);
-    assert_int_equal(shell("bench/gpu_groups.sh 1 %s/runner slow quick > %s/rows 2> %s", m.folder,
+    assert_int_equal(shell("bench/gpu_groups.sh 3 %s/runner slow quick > %s/rows 2> %s", m.folder,
                            m.folder, path),
                      3);
     text = test_read_text(path);
