@@ -28,6 +28,9 @@ NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-
                 $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                 -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 
+# Device code with its line numbers is a seventh so large (nvcc of CUDA 12.8 and newer).
+NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
+
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 $(OBJ)/libdet/backend/registry.o: CPPFLAGS_ALL += -DDET_WITH_CUDA
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
@@ -57,8 +60,18 @@ $(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(STATIC_LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 .PHONY: gpu-check build-cuda-tests
-gpu-check: ## build, tests, compute-sanitizer and timings on the machine's GPU, written as JSON
-	$(Q)bench/gpu_check.sh
+gpu-check: ## whole jobs, tests, compute-sanitizer and operations on the machine's GPU, as JSON (GPU_CHECK="--only step,tests"; DET_GPU_BIN=.gpu/bin builds nothing)
+	$(Q)bench/gpu_check.sh $(GPU_CHECK)
+
+# What gpu-check needs on a machine without compiler, headers or network, in a folder to carry along (bench/gpu_bundle.sh). The programs
+# look for their libraries beside themselves; the old tag of the path holds for what those libraries need, too.
+GPU_BUNDLE   := .gpu
+GPU_ARCHS    := $(if $(filter command environment,$(firstword $(origin CUDA_ARCHS))),$(CUDA_ARCHS),90)
+GPU_PROGRAMS := $(addprefix build/gpu/bin/,det-cuda-tests bench_cuda partner)
+.PHONY: gpu-bundle
+gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ (CUDA_ARCHS=90; needs nvcc here)
+	$(Q)$(MAKE) BUILD=build/gpu CONFIG=release CUDA=1 CUDA_ARCHS="$(GPU_ARCHS)" LDFLAGS='-Wl,--disable-new-dtags,-rpath,\$$$$ORIGIN/../lib' $(GPU_PROGRAMS)
+	$(Q)bench/gpu_bundle.sh $(GPU_BUNDLE) "$(GPU_ARCHS)" $(GPU_PROGRAMS)
 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cuda_rows.h"
 #include "detect/input.h"
 #include "model/postprocess.h"
@@ -23,6 +24,7 @@ struct arguments {
     long repeat, flush_mb;
     bool whole_only;
     const char *precision; /* NULL: each */
+    const char *job;       /* NULL: both */
 };
 
 /* What the jobs share. */
@@ -68,20 +70,27 @@ static void print_whole(const struct bench *b, const char *job, long size, long 
         "\"runs\": %ld, \"bytes\": %zu}\n",
         job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3, median(ahead, count) * 1e3,
         count, bytes);
-    fflush(stdout);
+}
+
+static det_status print_skipped(const struct bench *b, const char *job, long size, long batch,
+                                const char *why)
+{
+    struct det_text text = {0};
+    const det_status status = det_text_json_string(b->env, &text, why);
+    if (status == DET_OK)
+        printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, "
+               "\"precision\": \"%s\", \"why\": %s}\n",
+               job, size, batch, b->precision, text.data);
+    det_text_free(b->env, &text);
+    return status;
 }
 
 /* What does not fit is no failure. */
 static det_status skip_what_does_not_fit(const struct bench *b, const char *job, long size,
                                          long batch, det_status status)
 {
-    if (status != DET_STATUS_OUT_OF_MEMORY)
-        return status;
-    printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
-           "\"%s\", \"why\": \"%s\"}\n",
-           job, size, batch, b->precision, b->env->error);
-    fflush(stdout);
-    return DET_OK;
+    return status == DET_STATUS_OUT_OF_MEMORY ? print_skipped(b, job, size, batch, b->env->error)
+                                              : status;
 }
 
 /* Eight boxes an image on grey noise: what is in the pictures does not change the work. */
@@ -245,6 +254,23 @@ fail:
 
 static const char *const names[] = {"f32", "tf32", "bf16"};
 
+static bool wants(const struct arguments *a, const char *job)
+{
+    return a->job == NULL || strcmp(a->job, job) == 0;
+}
+
+/* A GPU that can be had in float32 is only too old for this precision; where there is none, that is the failure. */
+static det_status skip_precision(struct bench *b, struct det_device_settings settings)
+{
+    char why[sizeof b->env->error];
+    memcpy(why, b->env->error, sizeof why);
+    settings.precision = DET_PRECISION_F32;
+    DET_TRY_RETURN(
+        det_backend_open(b->env, b->arguments->device, &settings, &b->backend, &b->device));
+    b->backend->device_close(b->env, &b->device);
+    return print_skipped(b, "all", 0, 0, why);
+}
+
 static det_status time_all(struct det_env *env, const struct arguments *a,
                            enum det_precision precision, double *seconds)
 {
@@ -258,13 +284,8 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
                       .rows.env = env};
     det_status status = DET_OK;
     status = det_backend_open(env, a->device, &settings, &b.backend, &b.device);
-    if (status == DET_STATUS_DEVICE && precision != DET_PRECISION_F32) {
-        printf(
-            "{\"kind\": \"skipped\", \"job\": \"all\", \"size\": 0, \"batch\": 0, \"precision\": "
-            "\"%s\", \"why\": \"%s\"}\n",
-            b.precision, env->error);
-        return DET_OK; /* the GPU is too old for it */
-    }
+    if (status == DET_STATUS_DEVICE && precision != DET_PRECISION_F32)
+        return skip_precision(&b, settings);
     DET_TRY_RETURN(status);
     if (!b.backend->stages_ahead)
         DET_TRY(det_fail(env, DET_STATUS_DEVICE, "%s is no GPU", a->device));
@@ -273,8 +294,10 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
         cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20, &b.rows));
     for (int s = 0; s < a->size_count; s++)
         for (int n = 0; n < a->batch_count; n++) {
-            DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
-            DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
+            if (wants(a, "inference"))
+                DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
+            if (wants(a, "training"))
+                DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
         }
 fail:
     cuda_rows_close(&b.rows);
@@ -299,7 +322,8 @@ static int parse_list(const char *text, long *values)
 
 static const char usage[] =
     "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
-    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n";
+    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n"
+    "                  [--job training|inference]\n";
 
 /* Pairs of option and value. */
 static bool parse(int argc, char **argv, struct arguments *a)
@@ -320,12 +344,15 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->precision = value;
         else if (strcmp(argv[i], "--whole_only") == 0)
             a->whole_only = strcmp(value, "1") == 0;
+        else if (strcmp(argv[i], "--job") == 0)
+            a->job = value;
         else
             return false;
     }
     int known = a->precision == NULL;
     for (int p = 0; p < 3; p++)
         known |= a->precision != NULL && strcmp(a->precision, names[p]) == 0;
+    known &= wants(a, "training") || wants(a, "inference");
     return known && argc % 2 == 1 && a->repeat > 0 && a->size_count > 0 && a->batch_count > 0 &&
            a->flush_mb >= 0;
 }
@@ -345,6 +372,8 @@ int main(int argc, char **argv)
     struct det_env env;
     double *seconds = calloc(2 * (size_t)a.repeat, sizeof *seconds);
     det_env_default(&env);
+    /* A run that is cut off keeps the rows it has. */
+    (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     det_status status = seconds != NULL ? DET_OK : DET_STATUS_OUT_OF_MEMORY;
     for (int p = DET_PRECISION_F32; status == DET_OK && p <= DET_PRECISION_BF16; p++)
         if (a.precision == NULL || strcmp(a.precision, names[p]) == 0)

@@ -138,7 +138,6 @@ static void print_sum(struct cuda_rows *r)
     print_number("p50_us_with_cudnn", r->with_peer);
     print_number("cudnn_us", r->peer);
     printf("}\n");
-    fflush(stdout);
 }
 
 static void begin_job(struct cuda_rows *r, const char *job, long size, long batch)

@@ -1,4 +1,5 @@
-/* The one test runner: every group, or those whose name contains one of the arguments ("=NAME": is it).
+/* The one test runner: every group, or those whose name contains one of the arguments; =NAME is the group of exactly that name,
+ * --list prints all names.
  * Ends with 'N passed, N failed' over all groups; cmocka prints each group's own totals. */
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,11 @@ static int selected(const char *name, int count, char **words)
 int main(int argc, char **argv)
 {
     int passed = 0, failed = 0;
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+            puts(groups[i].name);
+        return 0;
+    }
     /* What "auto" means must not depend on the machine's GPU; tests of CUDA name their device. */
     setenv("DET_DEVICE", "cpu", 0);
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {

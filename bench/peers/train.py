@@ -34,69 +34,11 @@ class Batch:
 
 def torch_steps(graph, batch, threads, compiled):
     import torch
-    import torch.nn.functional as F
+    import torch_network
     torch.set_num_threads(threads)
-    weights, decayed = {}, []
-    for i, p in enumerate(graph.params):
-        value = graph.param(i)
-        if p["role"] in ("kernel", "pointwise"):
-            value = value.transpose(3, 2, 0, 1)
-        elif p["role"] == "depthwise":
-            value = value.transpose(2, 3, 0, 1)
-        weights[i] = torch.tensor(np.ascontiguousarray(value), requires_grad=p["trainable"])
-        if weights[i].dim() == 4:
-            weights[i] = weights[i].detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-        if p["l2"] > 0:
-            decayed.append((weights[i], p["l2"]))
-    sgd = torch.optim.SGD([w for w in weights.values() if w.requires_grad], lr=LEARNING_RATE, momentum=MOMENTUM, foreach=True)
-
-    def forward(x):
-        t = {0: x}
-        for op in graph.ops:
-            y = t[op["in"]]
-            if op["kind"] in ("conv", "dwconv"):
-                (top, bottom), (left, right) = graph.pads(op)
-                padding = (top, left)
-                if top != bottom or left != right:
-                    y, padding = F.pad(y, (left, right, top, bottom)), 0
-                w = weights[op["weight"]]
-                y = F.conv2d(y, w, weights.get(op["bias"]), op["stride"], padding,
-                             groups=y.shape[1] if op["kind"] == "dwconv" else 1)
-            elif op["kind"] == "batch_norm":
-                y = F.batch_norm(y, weights[op["mean"]], weights[op["variance"]], weights[op["gamma"]],
-                                 weights[op["beta"]], True, 1 - op["decay"], op["epsilon"])
-            elif op["kind"] == "add":
-                y = y + t[op["in2"]]
-            else:
-                y = F.interpolate(y, scale_factor=2, mode="nearest") + t[op["in2"]]
-            t[op["out"]] = F.hardtanh(y, 0.0, 6.0) if op["relu6"] else y
-        def gather(chosen, columns):
-            return torch.cat([t[k].permute(0, 2, 3, 1).reshape(x.shape[0], -1, columns) for k in chosen], 1)
-        return gather(graph.box_outputs, 4), gather(graph.class_outputs, graph.class_slots)
-
-    images = torch.tensor(batch.images).permute(0, 3, 1, 2)
-    classes, boxes = torch.tensor(batch.classes), torch.tensor(batch.boxes)
-    class_weight, box_weight = torch.tensor(batch.class_weight)[..., None], torch.tensor(batch.box_weight)
-
-    def losses(x):
-        encodings, logits = forward(x)
-        loc = (F.huber_loss(encodings, boxes, reduction="none", delta=1.0).sum(-1) * box_weight).sum() / batch.normalizer / 4
-        cross = F.binary_cross_entropy_with_logits(logits, classes, reduction="none")
-        p = torch.sigmoid(logits)
-        factor = torch.where(classes > 0, 0.25 * (1 - p) ** 2, 0.75 * p ** 2)
-        return loc, (cross * factor * class_weight).sum() / batch.normalizer
-
-    if compiled:
-        losses = torch.compile(losses)
-
-    def step():
-        loc, cls = losses(images)
-        decay = sum(l2 / 2 * (w * w).sum() for w, l2 in decayed)
-        sgd.zero_grad(set_to_none=True)
-        (loc + cls + decay).backward()
-        sgd.step()
-        return float(loc.detach()), float(cls.detach()), float(decay.detach())
-    return step
+    network = torch_network.Training(graph, batch, "cpu", LEARNING_RATE, MOMENTUM, compiled)
+    images = torch.tensor(batch.images)
+    return lambda: tuple(network.step(images).tolist())
 
 
 def keras_steps(graph, batch, threads, jit):

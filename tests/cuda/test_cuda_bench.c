@@ -1,10 +1,9 @@
-/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises, and bench/gpu_check.sh says what a
- * machine lacks and what failed; the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this
- * build in DET_BIN_DIR. */
+/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises (tests/unit/test_gpu_check.c has the
+ * script around it); the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this build in
+ * DET_BIN_DIR. */
 #ifdef DET_CUDA_EMU
 
 #include <cjson/cJSON.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,102 +131,39 @@ static void rows(void **state)
     expect(output, "\"kind\": \"skipped\", \"job\": \"training\"");
     expect(output, "not even batch size 1 fits");
     free(output);
-    snprintf(command, sizeof command, "%s --device cuda:9 2>&1", path);
+    snprintf(command, sizeof command, "%s --device cuda:9 --precision bf16 2>&1", path);
     assert_int_equal(run(command, &output), 1);
     expect(output, "cuda:9: there are 1 GPUs");
     free(output);
-    snprintf(command, sizeof command, "%s --batches 0 2>&1", path);
-    assert_int_equal(run(command, &output), 2);
-    expect(output, "usage: bench_cuda");
-    free(output);
-}
-
-static void write_script(const char *directory, const char *name, const char *text)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "#!/bin/sh\n%s\n", text);
-    assert_int_equal(fclose(file), 0);
-    assert_int_equal(chmod(path, 0755), 0);
-}
-
-/* gpu_check.sh with pretended tools in front of PATH; the JSON that it wrote, parsed. */
-static int gpu_check(const char *directory, const char *environment, char **output, cJSON **json)
-{
-    char command[900], path[400];
-    snprintf(path, sizeof path, "%s/gpu-check.json", directory);
-    remove(path);
-    snprintf(command, sizeof command,
-             "PATH=%s:/usr/bin:/bin OUT=%s DET_GPU_BIN=%s %s sh bench/gpu_check.sh 2>&1", directory,
-             directory, directory, environment);
-    const int status = run(command, output);
-    *json = NULL;
-    if (access(path, R_OK) == 0) {
-        char *text = test_read_text(path);
-        *json = cJSON_Parse(text);
-        if (*json == NULL)
-            fail_msg("no JSON: %s", text);
-        free(text);
+    static const char *const wrong[] = {"--batches 0", "--job evaluation"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s %s 2>&1", path, wrong[i]);
+        assert_int_equal(run(command, &output), 2);
+        expect(output, "usage: bench_cuda");
+        free(output);
     }
-    return status;
 }
 
-static const char *result_of(const cJSON *json, const char *name)
-{
-    return item(item(item(json, "parts"), name), "result")->valuestring;
-}
-
-static void script(void **state)
+/* One job of the two, and each row as soon as it is measured: who is killed has written the rows before. */
+static void killed(void **state)
 {
     (void)state;
-    char directory[256], *output = NULL;
-    cJSON *json = NULL;
-    test_make_directory(directory, "gpu-check");
-    if (access("/usr/bin/nvidia-smi", X_OK) != 0) {
-        assert_int_equal(gpu_check(directory, "", &output, &json), 2);
-        expect(output, "no GPU here");
-        assert_null(json);
-        free(output);
+    char path[300], directory[256], command[1500], *output = NULL;
+    if (program(path) == NULL) {
+        print_message("skipped: no bench_cuda in this build\n");
+        skip();
     }
-    write_script(directory, "nvidia-smi",
-                 "case $1 in *name*) echo Pretended GPU;; *compute_cap*) echo 9.0;; *) echo 1.2;; "
-                 "esac");
-    write_script(directory, "make", "exit ${MAKE_STATUS:-0}");
-    write_script(directory, "det-cuda-tests", "exit ${TEST_STATUS:-0}");
-    write_script(directory, "bench_cuda",
-                 "echo '{\"kind\": \"whole\"}'; echo '{\"kind\": \"sum\"}'; exit 0");
-    if (access("/usr/bin/compute-sanitizer", X_OK) != 0) {
-        assert_int_equal(gpu_check(directory, "", &output, &json), 0);
-        expect(output, "compute-sanitizer is not installed");
-        expect(output, "Pretended GPU, sm_90, driver 1.2");
-        assert_string_equal(result_of(json, "tests"), "passed");
-        assert_string_equal(result_of(json, "goldens"), "passed");
-        assert_string_equal(result_of(json, "end"), "passed");
-        expect(result_of(json, "sanitizer"), "skipped");
-        assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 2);
-        cJSON_Delete(json);
-        free(output);
-    }
-    /* The sanitizer's errors, a failed test and a failed build are failures, each told. */
-    write_script(directory, "compute-sanitizer", "[ \"$2\" != racecheck ] || exit 9");
-    assert_int_equal(gpu_check(directory, "", &output, &json), 1);
-    assert_string_equal(result_of(json, "memcheck"), "passed");
-    assert_string_equal(result_of(json, "racecheck"), "failed");
-    assert_string_equal(result_of(json, "synccheck"), "passed");
-    assert_string_equal(result_of(json, "end"), "failed");
-    cJSON_Delete(json);
-    free(output);
-    assert_int_equal(gpu_check(directory, "TEST_STATUS=1", &output, &json), 1);
-    assert_string_equal(result_of(json, "tests"), "failed");
-    cJSON_Delete(json);
-    free(output);
-    assert_int_equal(gpu_check(directory, "MAKE_STATUS=2", &output, &json), 1);
-    assert_string_equal(result_of(json, "build"), "failed");
-    expect(result_of(json, "tests"), "skipped");
-    assert_int_equal(cJSON_GetArraySize(item(json, "timings")), 0);
-    cJSON_Delete(json);
+    test_make_directory(directory, "cuda-bench");
+    snprintf(command, sizeof command,
+             "%s --job training --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --whole_only 1 > "
+             "%s/rows & "
+             "while [ ! -s %s/rows ]; do sleep .02; done; kill -KILL $!; wait $!; "
+             "echo status $?; cat %s/rows",
+             path, directory, directory, directory);
+    assert_int_equal(run(command, &output), 0);
+    expect(output, "status 137");
+    expect(output, "\"job\": \"training\"");
+    assert_null(strstr(output, "inference"));
     free(output);
     test_remove_tree(directory);
 }
@@ -283,7 +219,7 @@ int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
-        cmocka_unit_test(script),
+        cmocka_unit_test(killed),
         cmocka_unit_test(gates),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
@@ -293,7 +229,7 @@ int test_cuda_bench(void)
 
 int test_cuda_bench(void);
 
-/* On a GPU gpu_check.sh is what runs. */
+/* On a GPU gpu_check.sh is what runs bench_cuda. */
 int test_cuda_bench(void)
 {
     return 0;
