@@ -135,11 +135,11 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 endif
 
 .PHONY: test-cuda-emu build-cuda-emu cuda-coverage
-build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
+build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline)
 	$(if $(filter emulated,$(WITH_CUDA)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
 cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 95 %
 ifeq ($(CONFIG),cuda-cov)
-cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
+cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
 	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log

@@ -10,11 +10,14 @@
 
 #include "support/test.h"
 
-static const char *program(char path[300])
+static void program(char path[300], const char *name)
 {
     const char *directory = getenv("DET_BIN_DIR");
-    snprintf(path, 300, "%s/bench_cuda", directory != NULL ? directory : "build/cuda-emu/bin");
-    return access(path, X_OK) == 0 ? path : NULL;
+    snprintf(path, 300, "%s/%s", directory != NULL ? directory : "build/cuda-emu/bin", name);
+    if (access(path, X_OK) != 0) {
+        print_message("skipped: no %s in this build\n", name);
+        skip();
+    }
 }
 
 /* Exit status of a shell command; *output is what it printed, malloc. */
@@ -100,10 +103,7 @@ static void rows(void **state)
 {
     (void)state;
     char path[300], command[700], *output = NULL;
-    if (program(path) == NULL) {
-        print_message("skipped: no bench_cuda in this build\n");
-        skip();
-    }
+    program(path, "bench_cuda");
     snprintf(command, sizeof command,
              "%s --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --precision bf16 2>&1", path);
     const int status = run(command, &output);
@@ -139,6 +139,65 @@ static void rows(void **state)
     snprintf(command, sizeof command, "%s --batches 0 2>&1", path);
     assert_int_equal(run(command, &output), 2);
     expect(output, "usage: bench_cuda");
+    free(output);
+}
+
+/* The next field of a row, as RFC 4180 has it; *at moves behind its comma, to NULL behind the row's last. */
+static void read_field(char **at, char field[200])
+{
+    char *c = *at;
+    size_t length = 0;
+    const bool quoted = *c == '"';
+    for (c += quoted; *c != '\0' && (quoted || (*c != ',' && *c != '\n')); c++) {
+        if (quoted && *c == '"' && *++c != '"')
+            break;
+        if (!quoted && *c == '"')
+            fail_msg("a quote inside of a field: %s", *at);
+        assert_true(length < 199);
+        field[length++] = *c;
+    }
+    field[length] = '\0';
+    if (*c != ',' && *c != '\n')
+        fail_msg("'%c' behind a field: %s", *c, *at);
+    *at = *c == ',' ? c + 1 : NULL;
+}
+
+/* The roofline's file: nine fields a row, whatever commas the names have. */
+static void roofline_file(void **state)
+{
+    (void)state;
+    static const char *const head[] = {"size",   "batch", "precision", "job",        "operation",
+                                       "launch", "flops", "bytes",     "fused_bytes"};
+    char path[300], command[700], directory[256], table[300], *output = NULL;
+    program(path, "roofline");
+    test_make_directory(directory, "roofline");
+    snprintf(table, sizeof table, "%s/roofline.csv", directory);
+    snprintf(command, sizeof command, "%s %s 2>&1", path, table);
+    assert_int_equal(run(command, &output), 0);
+    free(output);
+    char *text = test_read_text(table), *line = text;
+    int rows = 0, commas = 0;
+    for (char *next; *line != '\0'; line = next, rows++) {
+        next = strchr(line, '\n') + 1;
+        for (int i = 0; i < 9; i++) {
+            char field[200], *end = NULL;
+            assert_non_null(line);
+            read_field(&line, field);
+            commas += strchr(field, ',') != NULL;
+            if (rows == 0)
+                assert_string_equal(field, head[i]);
+            else if (i != 4 && (i < 2 || i > 5))
+                assert_true(strtod(field, &end) >= 0 && *end == '\0' && end != field);
+        }
+        assert_null(line);
+    }
+    assert_true(rows > 10000);
+    assert_true(commas > 1000);
+    free(text);
+    test_remove_tree(directory);
+    snprintf(command, sizeof command, "%s /nowhere/roofline.csv 2>&1", path);
+    assert_int_equal(run(command, &output), 1);
+    expect(output, "roofline: /nowhere");
     free(output);
 }
 
@@ -283,6 +342,7 @@ int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
+        cmocka_unit_test(roofline_file),
         cmocka_unit_test(script),
         cmocka_unit_test(gates),
     };
