@@ -12,6 +12,15 @@ WITH_CUDA    := $(and $(CUDA_HOME),$(CUDA_HEADERS))
 ifeq ($(CUDA)-$(WITH_CUDA),1-)
 $(error CUDA=1, but nvcc, cublasLt.h or cudnn.h is missing (NVCC=$(NVCC)))
 endif
+# 12.0 is the first whose cudaGraphInstantiate takes three arguments (cuda_graph.c).
+ifneq ($(WITH_CUDA),)
+CUDART_VERSION := $(shell sed -n 's/^.define CUDART_VERSION *//p' $(CUDA_HOME)/include/cuda_runtime_api.h)
+ifneq ($(shell test '$(CUDART_VERSION)' -lt 12000 2>/dev/null && echo old),)
+CUDA_TOO_OLD := CUDA in $(CUDA_HOME) is version $(CUDART_VERSION), 12000 (CUDA 12.0) or newer is needed
+$(if $(filter 1,$(CUDA)),$(error CUDA=1, but $(CUDA_TOO_OLD)),$(warning $(CUDA_TOO_OLD): building for the CPU only))
+WITH_CUDA    :=
+endif
+endif
 endif
 
 ifneq ($(WITH_CUDA),)

@@ -338,13 +338,57 @@ static void gates(void **state)
     test_remove_tree(directory);
 }
 
+/* What an installation of CUDA of this version makes of `make CUDA=...`; the exit status. */
+static int make_with(const char *directory, int version, int insists, char **output)
+{
+    static const char *const headers[] = {"cublasLt.h", "cudnn.h", "cuda_runtime_api.h"};
+    char path[400], command[900];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/include/%s", directory, headers[i]);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fprintf(file, "#define CUDART_VERSION %d\n", version);
+        assert_int_equal(fclose(file), 0);
+    }
+    snprintf(command, sizeof command,
+             "make -s CONFIG=release CROSS= %s NVCC=%s/bin/nvcc BUILD=%s/build help 2>&1",
+             insists ? "CUDA=1" : "CUDA=auto", directory, directory);
+    return run(command, output);
+}
+
+/* CUDA 11 is refused with the reason where CUDA is asked for, and left out where it is not. */
+static void old_cuda(void **state)
+{
+    (void)state;
+    static const char reason[] = "is version 11080, 12000 (CUDA 12.0) or newer is needed";
+    char directory[256], path[400], *output = NULL;
+    test_make_directory(directory, "old-cuda");
+    snprintf(path, sizeof path, "%s/bin", directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    write_script(path, "nvcc", "echo compute_75; echo compute_80");
+    snprintf(path, sizeof path, "%s/include", directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_not_equal(make_with(directory, 11080, true, &output), 0);
+    expect(output, reason);
+    free(output);
+    assert_int_equal(make_with(directory, 11080, false, &output), 0);
+    expect(output, reason);
+    expect(output, "building for the CPU only");
+    free(output);
+    for (int insists = 0; insists < 2; insists++) {
+        assert_int_equal(make_with(directory, 12000, insists, &output), 0);
+        if (strstr(output, "is needed") != NULL)
+            fail_msg("CUDA 12.0: %s", output);
+        free(output);
+    }
+    test_remove_tree(directory);
+}
+
 int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows),
-        cmocka_unit_test(roofline_file),
-        cmocka_unit_test(script),
-        cmocka_unit_test(gates),
+        cmocka_unit_test(rows),  cmocka_unit_test(roofline_file), cmocka_unit_test(script),
+        cmocka_unit_test(gates), cmocka_unit_test(old_cuda),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
 }
