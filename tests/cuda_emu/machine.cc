@@ -3,6 +3,10 @@
 
 #include "values.h"
 
+extern "C" {
+#include "backend/cuda/cuda_libraries.h"
+}
+
 namespace det_emu
 {
 
@@ -13,6 +17,7 @@ size_t device_memory = default_memory;
 cuda_emu_counts totals;
 bool waits_ignored;
 
+static bool cudnn_hidden;
 static cudaError_t last_error = cudaSuccess;
 static int devices = 1, driver = default_driver, current;
 static long fail_at;                   /* allocations until the one that fails */
@@ -76,13 +81,22 @@ using namespace det_emu;
 
 extern "C" {
 
-/* The libraries' stand-ins are linked in: nothing is to be loaded (backend/cuda/cuda_libraries.h). */
-bool det_cuda_libraries_load(char *why, size_t bytes);
-bool det_cuda_libraries_load(char *why, size_t bytes)
+/* The libraries' stand-ins are linked in: nothing is loaded, but who asks is counted. */
+det_status det_cuda_cublas_load(struct det_env *)
 {
-    if (bytes > 0)
-        why[0] = '\0';
-    return true;
+    totals.cublas_loads++;
+    return DET_OK;
+}
+
+det_status det_cuda_cudnn_load(struct det_env *env)
+{
+    totals.cudnn_loads++;
+    return cudnn_hidden ? det_fail(env, DET_STATUS_DEVICE, "libcudnn.so.9 was not found") : DET_OK;
+}
+
+void cuda_emu_hide_cudnn(int on)
+{
+    cudnn_hidden = on != 0;
 }
 
 struct cuda_emu_counts cuda_emu_read_counts(void)

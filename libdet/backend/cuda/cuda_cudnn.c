@@ -1,6 +1,7 @@
 #include "backend/cuda/cuda_cudnn.h"
 
 #include "backend/cuda/cuda_error.h"
+#include "backend/cuda/cuda_libraries.h"
 #include "filter_layout.h"
 
 /* More than this a convolution of this network does not need; algorithms that want more are passed over. */
@@ -26,8 +27,10 @@ bool det_cuda_cudnn_expressible(const struct det_conv_shape *s)
 
 static det_status open_library(struct det_env *env, struct det_device *device)
 {
-    if (device->cudnn == NULL)
+    if (device->cudnn == NULL) {
+        DET_TRY_RETURN(det_cuda_cudnn_load(env));
         DET_TRY_RETURN(check(env, cudnnCreate(&device->cudnn), "starting cuDNN"));
+    }
     return check(env, cudnnSetStream(device->cudnn, device->stream), "starting cuDNN");
 }
 

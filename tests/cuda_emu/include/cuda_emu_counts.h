@@ -11,7 +11,7 @@ extern "C" {
 /* Totals since the process began; the second line: alive now. */
 struct cuda_emu_counts {
     long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
-        unpinned_copies, resets;
+        unpinned_copies, resets, cublas_loads, cudnn_loads;
     long live_device_blocks, live_pinned_blocks, live_streams, live_events, live_graphs, live_execs,
         live_handles;
     size_t live_device_bytes;
@@ -27,6 +27,8 @@ void cuda_emu_fail_at(long n);
 /* The n-th kernel from now traps: it does nothing, and from then on every call answers cudaErrorIllegalAddress, as on a device,
  * until cudaDeviceReset(). 0: none. */
 void cuda_emu_trap_at(long n);
+/* A machine without cuDNN. */
+void cuda_emu_hide_cudnn(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
 void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
