@@ -58,7 +58,9 @@ static double conv_flops(const struct roofline *s, const struct det_op *op)
 void roofline_forward_op(const struct roofline *s, const struct det_op *op)
 {
     const double e = (double)s->element;
-    const double in = values_of(s, op->in) * e, out = values_of(s, op->out) * e;
+    /* The network's outputs are float32. */
+    const double in = values_of(s, op->in) * e;
+    const double out = values_of(s, op->out) * (det_graph_is_output(s->graph, op->out) ? 4 : e);
     const double in2 = op->in2 >= 0 ? values_of(s, op->in2) * e : 0;
     const double weights = op->weight >= 0 ? (double)s->graph->params[op->weight].count * e : 0;
     const bool product = op->kernel == 1 && op->stride == 1;
@@ -138,10 +140,10 @@ void roofline_around(const struct roofline *s)
     launch(s, NULL, s->training ? "images to input" : "picture to input", false, 0,
            pixels * (s->training ? 4 : 1) + pixels * e,
            pixels * (s->training ? 4 : 1) + pixels * e);
-    launch(s, NULL, "outputs to one array", false, 0, outputs * (e + 4), -1);
+    launch(s, NULL, "outputs to one array", false, 0, outputs * 8, -1);
     if (!s->training) {
         launch(s, NULL, "candidates", false, 0, anchors * (double)g->class_slots * 4,
-               anchors * (double)g->class_slots * e);
+               anchors * (double)g->class_slots * 4);
         launch(s, NULL, "suppression", false, 0, 0, 0);
         launch(s, NULL, "merging", false, 0, 0, 0);
         return;
@@ -150,7 +152,7 @@ void roofline_around(const struct roofline *s)
     launch(s, NULL, "matching", false, 0, anchors * (16 + 4), anchors * 16);
     launch(s, NULL, "encoding", false, 0, anchors * (16 + 4) + targets, targets);
     launch(s, NULL, "matches, total", false, 0, 0, 0);
-    launch(s, NULL, "losses", false, 0, targets + outputs * 8, targets + outputs * 2 * e);
+    launch(s, NULL, "losses", false, 0, targets + outputs * 8, targets + outputs * (4 + e));
     launch(s, NULL, "losses, total", false, 0, 0, 0);
     launch(s, NULL, "gradients to levels", false, 0, outputs * (e + 4), -1);
     launch(s, NULL, "weight decay and norm", false, 0, params * 12, params * 8);

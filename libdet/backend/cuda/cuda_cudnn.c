@@ -149,8 +149,8 @@ static det_status choose_backward_weight(struct det_env *env, const struct det_d
 }
 
 det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
-                                 const struct det_conv_shape *s, bool training,
-                                 struct det_cuda_cudnn *p)
+                                 const struct det_conv_shape *s,
+                                 const struct det_cuda_cudnn_uses *uses, struct det_cuda_cudnn *p)
 {
     *p = (struct det_cuda_cudnn){0};
     det_status status = DET_OK;
@@ -160,10 +160,10 @@ det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
     DET_TRY(open_library(env, device));
     DET_TRY(describe(env, device, s, p));
     DET_TRY(choose_forward(env, device, p));
-    if (training) {
+    if (uses->backward_data)
         DET_TRY(choose_backward_data(env, device, p));
+    if (uses->backward_weight)
         DET_TRY(choose_backward_weight(env, device, p));
-    }
     return DET_OK;
 fail:
     det_cuda_cudnn_destroy(p);
