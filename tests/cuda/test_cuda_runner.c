@@ -1,6 +1,7 @@
 /* Inference by the CUDA backend against the CPU's network and post-processing. */
 #include <math.h>
 
+#include "backend/cuda/cuda_fit.h"
 #include "cuda/support/inference.h"
 #include "detect/input.h"
 #include "support/formula.h"
@@ -238,7 +239,7 @@ static void each_device_allocation_fails(void **state)
     }
     assert_true(failures >= 4);
     f.backend->runner_destroy(f.env, &f.runner);
-    cuda_emu_set_memory(8 << 20);
+    cuda_emu_set_memory(DET_CUDA_MARGIN + (8 << 20));
     f.settings.batch = 64;
     assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "largest batch size that fits is",
                  f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));

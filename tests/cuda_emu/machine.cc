@@ -15,12 +15,15 @@ constexpr int default_driver = CUDART_VERSION;
 
 size_t device_memory = default_memory;
 cuda_emu_counts totals;
-bool waits_ignored;
+bool waits_ignored, dry;
+uint64_t edge_blocks;
+size_t kernel_bytes;
 
 static bool cudnn_hidden;
 static cudaError_t last_error = cudaSuccess;
 static int devices = 1, driver = default_driver, current;
 static long fail_at;                   /* allocations until the one that fails */
+static long operation_fails_at;        /* operations until the one that fails */
 static long trap_at;                   /* kernels until the one that traps */
 static cudaError_t trap = cudaSuccess; /* the error of a kernel that did */
 
@@ -56,6 +59,13 @@ bool traps_now()
 bool allocation_fails()
 {
     return fail_at > 0 && --fail_at == 0;
+}
+
+cudaError_t enqueued()
+{
+    totals.operations++;
+    const bool fails = operation_fails_at > 0 && --operation_fails_at == 0;
+    return fails ? set_error(cudaErrorLaunchOutOfResources) : cudaSuccess;
 }
 
 cudaError_t machine_ready()
@@ -113,6 +123,27 @@ struct cuda_emu_counts cuda_emu_read_counts(void)
 void cuda_emu_set_memory(size_t bytes)
 {
     device_memory = bytes != 0 ? bytes : default_memory;
+}
+
+void cuda_emu_fail_operation_at(long n)
+{
+    operation_fails_at = n;
+}
+
+void cuda_emu_set_dry(int on)
+{
+    dry = on != 0;
+}
+
+void cuda_emu_set_edge_blocks(unsigned count)
+{
+    edge_blocks = count;
+}
+
+void cuda_emu_set_kernel_bytes(size_t bytes)
+{
+    kernel_bytes = bytes;
+    forget_kernels();
 }
 
 void cuda_emu_ignore_waits(int on)
@@ -176,6 +207,7 @@ cudaError_t cudaPeekAtLastError(void)
     X(cudaErrorInvalidResourceHandle, "invalid resource handle")                              \
     X(cudaErrorNotReady, "device not ready")                                                  \
     X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                    \
+    X(cudaErrorLaunchOutOfResources, "too many resources requested for launch")               \
     X(cudaErrorLaunchFailure, "unspecified launch failure")                                   \
     X(cudaErrorNotSupported, "operation not supported")                                       \
     X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")  \
