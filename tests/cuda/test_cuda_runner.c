@@ -71,6 +71,59 @@ static void evaluation(void **state)
     evaluate_at(DET_PRECISION_BF16, 0.5);
 }
 
+/* Images of other sizes from run to run, also given while a run is under way: a recording knows the size that it was made for. */
+static void other_sizes(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{80, 80}, {80, 80}, {80, 80}, {48, 64}, {48, 64}, {48, 64},
+                                       {64, 48}, {80, 80}, {80, 80}, {33, 80}, {80, 33}, {80, 80}};
+    enum { RUNS = sizeof sizes / sizeof *sizes };
+    for (int ahead = 0; ahead < 2; ahead++) {
+        struct inference f;
+        inference_open(&f, &(struct inference_settings){.evaluate = true});
+        const size_t anchors = TINY_BATCH * (size_t)f.settings.anchor_count;
+        const size_t count = anchors * (size_t)f.graph.class_slots;
+        const size_t floats = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
+        float *images[RUNS];
+        for (int run = 0; run < RUNS; run++) {
+            images[run] = malloc(floats * sizeof(float));
+            assert_non_null(images[run]);
+            for (int32_t n = 0; n < TINY_BATCH; n++)
+                formula_image(run * TINY_BATCH + n, sizes[run][0], sizes[run][1],
+                              images[run] + (ptrdiff_t)n * sizes[run][0] * sizes[run][1] * 3);
+        }
+        for (int run = 0; run < RUNS; run++) {
+            const int next = ahead ? run + 1 : run;
+            const float *logits = NULL, *encodings = NULL;
+            if (ahead && run == 0)
+                assert_ok(f.env, f.backend->runner_set_images(f.env, f.runner, images[0],
+                                                              sizes[0][0], sizes[0][1], windows));
+            if (ahead)
+                assert_ok(f.env, f.backend->runner_begin(f.env, f.runner));
+            if (next < RUNS)
+                assert_ok(f.env,
+                          f.backend->runner_set_images(f.env, f.runner, images[next],
+                                                       sizes[next][0], sizes[next][1], windows));
+            if (!ahead)
+                assert_ok(f.env, f.backend->runner_begin(f.env, f.runner));
+            assert_ok(f.env, f.backend->runner_end(f.env, f.runner));
+            assert_ok(f.env, f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
+            det_net_set_images(f.net, images[run], sizes[run][0], sizes[run][1]);
+            det_net_forward(f.net, f.params);
+            const double error = test_max_abs_error(logits, det_net_logits(f.net), count);
+            const double encoding_error =
+                test_max_abs_error(encodings, det_net_encodings(f.net), anchors * 4);
+            if (!(error <= 2e-4) || !(encoding_error <= 2e-4))
+                fail_msg("run %d, %d x %d%s: logits differ by %g, encodings by %g", run,
+                         sizes[run][0], sizes[run][1], ahead ? ", staged ahead" : "", error,
+                         encoding_error);
+        }
+        for (int run = 0; run < RUNS; run++)
+            free(images[run]);
+        inference_close(&f);
+    }
+}
+
 /* A picture of bytes with padded rows, in memory upside down if the stride is negative. */
 struct picture {
     uint8_t *bytes;
@@ -252,12 +305,10 @@ static void each_device_allocation_fails(void **state)
 int test_cuda_runner(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evaluation),
-        cmocka_unit_test(pictures),
-        cmocka_unit_test(non_finite_and_misuse),
+        cmocka_unit_test(evaluation), cmocka_unit_test(other_sizes),
+        cmocka_unit_test(pictures),   cmocka_unit_test(non_finite_and_misuse),
 #ifdef DET_CUDA_EMU
-        cmocka_unit_test(counts),
-        cmocka_unit_test(each_device_allocation_fails),
+        cmocka_unit_test(counts),     cmocka_unit_test(each_device_allocation_fails),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_runner", tests, NULL, NULL);

@@ -347,7 +347,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                 memset(workspace, 0x5A, made.workspace);
             return true;
         });
-    return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
+    return library_status(error, CUBLAS_STATUS_SUCCESS, CUBLAS_STATUS_EXECUTION_FAILED);
 }
 
 } // extern "C"

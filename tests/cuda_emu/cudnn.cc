@@ -201,7 +201,7 @@ static cudnnStatus_t run(cudnnHandle_t handle, const char *name, std::vector<acc
             memset(workspace, 0x5A, needed_workspace);
             return true;
         });
-    return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
+    return library_status(error, CUDNN_STATUS_SUCCESS, CUDNN_STATUS_EXECUTION_FAILED);
 }
 
 /* The fast and not deterministic algorithm first, as cuDNN often has it. */
