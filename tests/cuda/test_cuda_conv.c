@@ -4,7 +4,7 @@
 #include "cuda/support/device.h"
 
 /* Operands of 10 bits of mantissa. */
-#define TF32_BOUND 1e-3
+#define TF32_BOUND 2e-3
 
 struct fixture {
     struct test_env t;
