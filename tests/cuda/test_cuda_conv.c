@@ -252,6 +252,7 @@ static float *gradient(struct fixture *f, enum pass pass, size_t *count)
     void *device_dout = test_device_values(type, dout, f->outputs);
     const struct param other = make_param(type, from, from_count);
     void *to = test_device_alloc(*count * sizeof *got);
+    assert_cuda(cudaDeviceSynchronize());
     assert_ok(&f->t.env,
               pass == DATA
                   ? det_cuda_conv_backward_data(&f->t.env, f->device, &f->conv, device_dout,
