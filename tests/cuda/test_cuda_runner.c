@@ -75,8 +75,9 @@ static void evaluation(void **state)
 static void other_sizes(void **state)
 {
     (void)state;
-    static const int32_t sizes[][2] = {{80, 80}, {80, 80}, {80, 80}, {48, 64}, {48, 64}, {48, 64},
-                                       {64, 48}, {80, 80}, {80, 80}, {33, 80}, {80, 33}, {80, 80}};
+    static const int32_t sizes[][2] = {{80, 80}, {80, 80}, {80, 80}, {80, 64}, {80, 64},
+                                       {80, 64}, {48, 64}, {48, 64}, {48, 64}, {64, 48},
+                                       {80, 80}, {80, 80}, {33, 80}, {80, 33}, {80, 80}};
     enum { RUNS = sizeof sizes / sizeof *sizes };
     for (int ahead = 0; ahead < 2; ahead++) {
         struct inference f;
