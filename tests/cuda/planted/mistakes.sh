@@ -28,7 +28,7 @@ while IFS='|' read -r file group expression; do
     else
         said=noticed
     fi
-    echo "$said: $file, $group:$expression"
+    printf "%s: %s, %s:%s\n" "$said" "$file" "$group" "$expression"
     cp "$file" "$copy/$file"
 done < "$lines"
 echo "$(wc -l < "$lines") mistakes planted"
