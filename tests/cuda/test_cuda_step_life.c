@@ -199,8 +199,8 @@ static void code_is_loaded_later(void **state)
     const size_t bytes = cuda_emu_read_counts().live_device_bytes;
     tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     cuda_emu_set_kernel_bytes(2 << 20);
-    for (size_t memory = bytes;; memory += 64 << 10) { /* the least with which it is made */
-        cuda_emu_set_memory(DET_CUDA_MARGIN + memory);
+    for (size_t memory = bytes;; memory += 8 << 20) { /* about the least with which it is made */
+        cuda_emu_set_memory(memory);
         const det_status status =
             tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.gpu->step);
         if (status == DET_OK)
