@@ -12,6 +12,15 @@ WITH_CUDA    := $(and $(CUDA_HOME),$(CUDA_HEADERS))
 ifeq ($(CUDA)-$(WITH_CUDA),1-)
 $(error CUDA=1, but nvcc, cublasLt.h or cudnn.h is missing (NVCC=$(NVCC)))
 endif
+# 12.0 is the first whose cudaGraphInstantiate takes three arguments (cuda_graph.c).
+ifneq ($(WITH_CUDA),)
+CUDART_VERSION := $(shell sed -n 's/^.define CUDART_VERSION *//p' $(CUDA_HOME)/include/cuda_runtime_api.h)
+ifneq ($(shell test '$(CUDART_VERSION)' -lt 12000 2>/dev/null && echo old),)
+CUDA_TOO_OLD := CUDA in $(CUDA_HOME) is version $(CUDART_VERSION), 12000 (CUDA 12.0) or newer is needed
+$(if $(filter 1,$(CUDA)),$(error CUDA=1, but $(CUDA_TOO_OLD)),$(warning $(CUDA_TOO_OLD): building for the CPU only))
+WITH_CUDA    :=
+endif
+endif
 endif
 
 ifneq ($(WITH_CUDA),)
@@ -148,11 +157,11 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 endif
 
 .PHONY: test-cuda-emu build-cuda-emu cuda-coverage
-build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
+build-cuda-emu: $(if $(filter emulated,$(WITH_CUDA)),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline)
 	$(if $(filter emulated,$(WITH_CUDA)),,$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu)
 cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 95 %
 ifeq ($(CONFIG),cuda-cov)
-cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
+cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
 	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
@@ -160,6 +169,9 @@ cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda
 else
 	$(Q)$(MAKE) CONFIG=cuda-cov cuda-coverage
 endif
+.PHONY: planted
+planted: ## plant each mistake of tests/cuda/planted/mistakes.txt in a copy: the emulated tests must notice it (P=word takes a part; many minutes)
+	$(Q)tests/cuda/planted/mistakes.sh $(P)
 test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
 	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
 	build/cuda-emu/bin/det-cuda-emu-tests $(T)

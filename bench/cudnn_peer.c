@@ -1,5 +1,7 @@
 #include "cudnn_peer.h"
 
+#include "backend/cuda/cuda_libraries.h"
+
 #ifndef DET_CUDA_EMU
 #include <dlfcn.h>
 #endif
@@ -25,6 +27,7 @@ static struct functions find(void)
 #else
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
+/* open() has loaded it: its name is enough, wherever it lies. */
 static struct functions find(void)
 {
     struct functions f = {0};
@@ -74,6 +77,7 @@ static det_status take_memory(struct det_env *env, struct cudnn_peer *p, size_t 
 static det_status open(struct det_env *env, const struct det_device *device, struct cudnn_peer *p)
 {
     *p = (struct cudnn_peer){.device = device};
+    DET_TRY_RETURN(det_cuda_cudnn_load(env));
     DET_TRY_RETURN(check(env, cudnnCreate(&p->cudnn)));
     DET_TRY_RETURN(check(env, cudnnSetStream(p->cudnn, device->stream)));
     DET_TRY_RETURN(check(env, cudnnCreateTensorDescriptor(&p->in)));

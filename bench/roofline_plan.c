@@ -58,7 +58,9 @@ static double conv_flops(const struct roofline *s, const struct det_op *op)
 void roofline_forward_op(const struct roofline *s, const struct det_op *op)
 {
     const double e = (double)s->element;
-    const double in = values_of(s, op->in) * e, out = values_of(s, op->out) * e;
+    /* The network's outputs are float32. */
+    const double in = values_of(s, op->in) * e;
+    const double out = values_of(s, op->out) * (det_graph_is_output(s->graph, op->out) ? 4 : e);
     const double in2 = op->in2 >= 0 ? values_of(s, op->in2) * e : 0;
     const double weights = op->weight >= 0 ? (double)s->graph->params[op->weight].count * e : 0;
     const bool product = op->kernel == 1 && op->stride == 1;
@@ -85,8 +87,8 @@ void roofline_forward_op(const struct roofline *s, const struct det_op *op)
         break;
     case DET_OP_ADD:
     case DET_OP_UPSAMPLE_ADD:
-        launch(s, op->name != NULL ? op->name : "-", "addition", false, values_of(s, op->out),
-               in + in2 + out, in + in2 + out);
+        launch(s, op->name, "addition", false, values_of(s, op->out), in + in2 + out,
+               in + in2 + out);
         break;
     }
 }
@@ -120,10 +122,10 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
         launch(s, op->name, "input gradient", false, 6 * values_of(s, op->in), in + out + in, -1);
         break;
     case DET_OP_ADD:
-        launch(s, "-", "gradient", false, 0, out + in, -1);
+        launch(s, NULL, "gradient", false, 0, out + in, -1);
         break;
     case DET_OP_UPSAMPLE_ADD:
-        launch(s, "-", "gradient", false, values_of(s, op->out), out + in, out + in);
+        launch(s, NULL, "gradient", false, values_of(s, op->out), out + in, out + in);
         break;
     }
 }
@@ -135,28 +137,28 @@ void roofline_around(const struct roofline *s)
     const double anchors = (double)s->batch * (double)g->anchor_count;
     const double outputs = anchors * (double)(g->class_slots + 4);
     const double pixels = values_of(s, 0);
-    launch(s, "-", s->training ? "images to input" : "picture to input", false, 0,
+    launch(s, NULL, s->training ? "images to input" : "picture to input", false, 0,
            pixels * (s->training ? 4 : 1) + pixels * e,
            pixels * (s->training ? 4 : 1) + pixels * e);
-    launch(s, "-", "outputs to one array", false, 0, outputs * (e + 4), -1);
+    launch(s, NULL, "outputs to one array", false, 0, outputs * 8, -1);
     if (!s->training) {
-        launch(s, "-", "candidates", false, 0, anchors * (double)g->class_slots * 4,
-               anchors * (double)g->class_slots * e);
-        launch(s, "-", "suppression", false, 0, 0, 0);
-        launch(s, "-", "merging", false, 0, 0, 0);
+        launch(s, NULL, "candidates", false, 0, anchors * (double)g->class_slots * 4,
+               anchors * (double)g->class_slots * 4);
+        launch(s, NULL, "suppression", false, 0, 0, 0);
+        launch(s, NULL, "merging", false, 0, 0, 0);
         return;
     }
     const double targets = anchors * 4 * (1 + 1 + 1 + 1 + 4);
-    launch(s, "-", "matching", false, 0, anchors * (16 + 4), anchors * 16);
-    launch(s, "-", "encoding", false, 0, anchors * (16 + 4) + targets, targets);
-    launch(s, "-", "matches, total", false, 0, 0, 0);
-    launch(s, "-", "losses", false, 0, targets + outputs * 8, targets + outputs * 2 * e);
-    launch(s, "-", "losses, total", false, 0, 0, 0);
-    launch(s, "-", "gradients to levels", false, 0, outputs * (e + 4), -1);
-    launch(s, "-", "weight decay and norm", false, 0, params * 12, params * 8);
-    launch(s, "-", "norm, total", false, 0, 0, 0);
-    launch(s, "-", "update", false, 0, params * 20, params * 20);
-    launch(s, "-", "moving statistics", false, 0, 0, 0);
+    launch(s, NULL, "matching", false, 0, anchors * (16 + 4), anchors * 16);
+    launch(s, NULL, "encoding", false, 0, anchors * (16 + 4) + targets, targets);
+    launch(s, NULL, "matches, total", false, 0, 0, 0);
+    launch(s, NULL, "losses", false, 0, targets + outputs * 8, targets + outputs * (4 + e));
+    launch(s, NULL, "losses, total", false, 0, 0, 0);
+    launch(s, NULL, "gradients to levels", false, 0, outputs * (e + 4), -1);
+    launch(s, NULL, "weight decay and norm", false, 0, params * 12, params * 8);
+    launch(s, NULL, "norm, total", false, 0, 0, 0);
+    launch(s, NULL, "update", false, 0, params * 20, params * 20);
+    launch(s, NULL, "moving statistics", false, 0, 0, 0);
     if (s->element == 2)
-        launch(s, "-", "bf16 copy of the weights", false, 0, params * 6, params * 2);
+        launch(s, NULL, "bf16 copy of the weights", false, 0, params * 6, params * 2);
 }

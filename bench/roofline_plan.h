@@ -20,7 +20,7 @@ enum { ROOFLINE_GPUS = 4 };
 extern const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS];
 
 struct roofline_launch {
-    const char *name, *what; /* of the graph's operation or "-"; which launch of it */
+    const char *name, *what; /* of the graph's operation or NULL; which launch of it */
     bool dense;              /* its flops may run in tensor cores */
     double flops, bytes;
     double fused; /* bytes in the fused plan, < 0: it has no such launch */

@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(BLOCK)
     if (bias != nullptr) {
 #pragma unroll
         for (int j = 0; j < N; j++)
-            added[j] = bias[channel + j];
+            added[j] = det_load_one(bias + channel + j);
     }
     for (int64_t i = first; i < packs; i += step) {
         float x[N];

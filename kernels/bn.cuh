@@ -31,7 +31,7 @@ __device__ __forceinline__ void bn_load(const float *from, int channel, float (&
 {
 #pragma unroll
     for (int i = 0; i < N; i++)
-        to[i] = from[channel + i];
+        to[i] = det_load_one(from + channel + i);
 }
 
 /* One thread's channels of a batch norm. */
@@ -48,8 +48,8 @@ bn_load_channels(const float *gamma, const float *beta, const float *mean, const
     bn_load<N>(beta, channel, p.beta);
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        p.inverse[i] = 1.0f / sqrtf(variance[channel + i] + epsilon);
-        p.scale[i] = gamma[channel + i] * p.inverse[i];
+        p.inverse[i] = 1.0f / sqrtf(det_load_one(variance + channel + i) + epsilon);
+        p.scale[i] = det_load_one(gamma + channel + i) * p.inverse[i];
     }
 }
 

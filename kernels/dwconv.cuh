@@ -76,8 +76,9 @@ struct dwconv_load {
 #pragma unroll
         for (int i = 0; i < N;
              i++){const int k = channel + i;
-                  scale[i] = load.gamma[k] / sqrtf(load.variance[k] + load.epsilon);
-                  shift[i] = load.beta[k] - load.mean[k] * scale[i];}
+                  scale[i] = det_load_one(load.gamma + k) /
+                             sqrtf(det_load_one(load.variance + k) + load.epsilon);
+                  shift[i] = det_load_one(load.beta + k) - det_load_one(load.mean + k) * scale[i];}
 }
 }
 

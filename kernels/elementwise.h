@@ -32,12 +32,11 @@ struct detk_levels {
     int64_t anchors;                  /* of one image: sum of cells * per_cell */
     int32_t width;                    /* values of one anchor: 4, or K + 1 */
     int64_t values[DETK_MOST_LEVELS]; /* of one image: cells * per_cell * width */
-    void *tensor[DETK_MOST_LEVELS];   /* [n, h, w, per_cell * width] of `type` */
+    void *tensor[DETK_MOST_LEVELS];   /* [n, h, w, per_cell * width] */
 };
-/* flat [n, anchors, width] float32 <- the levels' tensors, one launch. */
-cudaError_t detk_gather_levels(cudaStream_t stream, enum detk_type type,
-                               const struct detk_levels *levels, float *flat);
-/* The levels' tensors <- flat. */
+/* flat [n, anchors, width] <- the levels' tensors, both float32, one launch. */
+cudaError_t detk_gather_levels(cudaStream_t stream, const struct detk_levels *levels, float *flat);
+/* The levels' tensors, of `type` <- flat. */
 cudaError_t detk_scatter_levels(cudaStream_t stream, enum detk_type type,
                                 const struct detk_levels *levels, const float *flat);
 /* *flag (int32) becomes 0 when a value is NaN or infinite, else stays as it is. */

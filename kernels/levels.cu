@@ -17,15 +17,13 @@ __device__ __forceinline__ T *level_value(const struct detk_levels &l, int n, in
 }
 
 /* blockIdx.y is the image. */
-template <typename T>
-__global__ void __launch_bounds__(LEVELS_THREADS)
+static __global__ void __launch_bounds__(LEVELS_THREADS)
     detk_gather_values(const struct detk_levels levels, float *flat)
 {
     const int64_t of_image = levels.anchors * levels.width;
     const int64_t i = (int64_t)blockIdx.x * LEVELS_THREADS + threadIdx.x;
     if (i < of_image)
-        flat[(int64_t)blockIdx.y * of_image + i] =
-            det_to_float(*level_value<T>(levels, (int)blockIdx.y, i));
+        flat[(int64_t)blockIdx.y * of_image + i] = *level_value<float>(levels, (int)blockIdx.y, i);
 }
 
 template <typename T>
@@ -45,17 +43,11 @@ static dim3 grid_of(const struct detk_levels *levels)
                 (unsigned)levels->n);
 }
 
-cudaError_t detk_gather_levels(cudaStream_t stream, enum detk_type type,
-                               const struct detk_levels *levels, float *flat)
+cudaError_t detk_gather_levels(cudaStream_t stream, const struct detk_levels *levels, float *flat)
 {
     if (levels->n == 0 || levels->anchors == 0)
         return cudaSuccess;
-    if (type == DETK_F32)
-        DET_LAUNCH((detk_gather_values<float>), grid_of(levels), dim3(LEVELS_THREADS), 0, stream,
-                   *levels, flat);
-    else
-        DET_LAUNCH((detk_gather_values<__nv_bfloat16>), grid_of(levels), dim3(LEVELS_THREADS), 0,
-                   stream, *levels, flat);
+    DET_LAUNCH(detk_gather_values, grid_of(levels), dim3(LEVELS_THREADS), 0, stream, *levels, flat);
     return cudaGetLastError();
 }
 

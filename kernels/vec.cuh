@@ -46,6 +46,13 @@ __device__ __forceinline__ void det_load(const T *from, float (&values)[N])
         values[i] = det_to_float(pack.at[i]);
 }
 
+/* One float that is looked at like a vector: of parameters, which may lie anywhere. */
+__device__ __forceinline__ float det_load_one(const float *from)
+{
+    DET_CHECK_ACCESS(from, sizeof(float));
+    return *from;
+}
+
 template <typename T, int N>
 __device__ __forceinline__ void det_store(T *to, const float (&values)[N])
 {

@@ -80,9 +80,8 @@ static void add_tensor(const struct subject *s, int32_t index, struct bench_work
 {
     if (index < 0)
         return;
-    bool plain = index == 0; /* the network's input and outputs are float32 */
-    for (int32_t l = 0; l < s->graph->levels; l++)
-        plain = plain || index == s->graph->box_outputs[l] || index == s->graph->class_outputs[l];
+    /* The network's input and outputs are float32. */
+    const bool plain = index == 0 || det_graph_is_output(s->graph, index);
     const struct det_tensor t = s->graph->tensors[index];
     work->bytes += (double)t.height * t.width * t.channels * (s->bf16 && !plain ? 2 : 4);
 }

@@ -555,6 +555,14 @@ void det_graph_free(struct det_env *env, struct det_graph *graph)
     *graph = (struct det_graph){0};
 }
 
+bool det_graph_is_output(const struct det_graph *graph, int32_t tensor)
+{
+    for (int32_t l = 0; l < graph->levels; l++)
+        if (graph->box_outputs[l] == tensor || graph->class_outputs[l] == tensor)
+            return true;
+    return false;
+}
+
 int32_t det_graph_find_param(const struct det_graph *graph, const char *key)
 {
     for (int32_t i = 0; i < graph->param_count; i++) {

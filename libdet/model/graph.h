@@ -92,6 +92,9 @@ void det_graph_free(struct det_env *env, struct det_graph *graph);
 /* Index of the parameter with this key, -1 if there is none. */
 int32_t det_graph_find_param(const struct det_graph *graph, const char *key);
 
+/* Whether a tensor is one of the box_outputs or class_outputs. */
+bool det_graph_is_output(const struct det_graph *graph, int32_t tensor);
+
 /* Values of the folded form's block from the training form's: w' = w * gamma / sqrt(variance + epsilon),
  * b' = beta - mean * gamma / sqrt(variance + epsilon), in double. */
 void det_graph_fold_params(const struct det_graph *training, const float *params,

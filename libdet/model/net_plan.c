@@ -25,10 +25,11 @@ int64_t det_net_rows(const struct det_graph *graph, int32_t tensor, int32_t batc
 
 /* Rounded up to the alignment, so that the offsets, sums of sizes, are multiples of it too. */
 static det_status tensor_bytes(struct det_env *env, const struct det_graph *graph, int32_t tensor,
-                               const struct det_net_plan_settings *settings, size_t *bytes)
+                               const struct det_net_plan_settings *settings, size_t element_bytes,
+                               size_t *bytes)
 {
     const struct det_tensor t = graph->tensors[tensor];
-    size_t n = settings->element_bytes;
+    size_t n = element_bytes;
     if (!det_size_mul(n, (size_t)settings->batch, &n) || !det_size_mul(n, (size_t)t.height, &n) ||
         !det_size_mul(n, (size_t)t.width, &n) || !det_size_mul(n, (size_t)t.channels, &n) ||
         !det_size_add(n, settings->alignment - 1, &n))
@@ -207,10 +208,14 @@ static det_status place_tensors(struct det_env *env, const struct det_graph *gra
     if (training)
         DET_TRY_RETURN(plan_gradients(env, graph, work, gradients));
     for (int32_t t = 0; t < graph->tensor_count; t++) {
-        size_t bytes = 0;
-        DET_TRY_RETURN(tensor_bytes(env, graph, t, &plan->settings, &bytes));
-        values[t].bytes = plan->settings.unstored != NULL && plan->settings.unstored[t] ? 0 : bytes;
-        gradients[t].bytes = gradients[t].last < 0 ? 0 : bytes;
+        const struct det_net_plan_settings *s = &plan->settings;
+        const bool output = det_graph_is_output(graph, t);
+        size_t value = 0, gradient = 0;
+        DET_TRY_RETURN(
+            tensor_bytes(env, graph, t, s, output ? s->output_bytes : s->element_bytes, &value));
+        DET_TRY_RETURN(tensor_bytes(env, graph, t, s, s->element_bytes, &gradient));
+        values[t].bytes = s->unstored != NULL && s->unstored[t] ? 0 : value;
+        gradients[t].bytes = gradients[t].last < 0 ? 0 : gradient;
     }
     DET_TRY_RETURN(det_plan_arena(env, work->blocks, 2 * graph->tensor_count, &plan->arena_bytes));
     for (size_t t = 0; t < tensors; t++) {

@@ -21,6 +21,7 @@ struct det_net_plan_settings {
     int32_t batch;
     enum det_net_mode mode;
     size_t element_bytes; /* of a value of an activation or of its gradient: 4 or 2 */
+    size_t output_bytes;  /* of a value, not of its gradient, of the graph's outputs */
     size_t alignment;     /* of each tensor's offset, a power of two */
     const bool *
         unstored; /* per tensor: nobody writes its value, it gets no memory; NULL: all are stored. Read while

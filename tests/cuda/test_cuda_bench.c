@@ -9,11 +9,14 @@
 
 #include "support/test.h"
 
-static const char *program(char path[300])
+static void program(char path[300], const char *name)
 {
     const char *directory = getenv("DET_BIN_DIR");
-    snprintf(path, 300, "%s/bench_cuda", directory != NULL ? directory : "build/cuda-emu/bin");
-    return access(path, X_OK) == 0 ? path : NULL;
+    snprintf(path, 300, "%s/%s", directory != NULL ? directory : "build/cuda-emu/bin", name);
+    if (access(path, X_OK) != 0) {
+        print_message("skipped: no %s in this build\n", name);
+        skip();
+    }
 }
 
 /* Exit status of a shell command; *output is what it printed, malloc. */
@@ -99,10 +102,7 @@ static void rows(void **state)
 {
     (void)state;
     char path[300], command[700], *output = NULL;
-    if (program(path) == NULL) {
-        print_message("skipped: no bench_cuda in this build\n");
-        skip();
-    }
+    program(path, "bench_cuda");
     snprintf(command, sizeof command,
              "%s --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --precision bf16 2>&1", path);
     const int status = run(command, &output);
@@ -142,6 +142,65 @@ static void rows(void **state)
         expect(output, "usage: bench_cuda");
         free(output);
     }
+}
+
+/* The next field of a row, as RFC 4180 has it; *at moves behind its comma, to NULL behind the row's last. */
+static void read_field(char **at, char field[200])
+{
+    char *c = *at;
+    size_t length = 0;
+    const bool quoted = *c == '"';
+    for (c += quoted; *c != '\0' && (quoted || (*c != ',' && *c != '\n')); c++) {
+        if (quoted && *c == '"' && *++c != '"')
+            break;
+        if (!quoted && *c == '"')
+            fail_msg("a quote inside of a field: %s", *at);
+        assert_true(length < 199);
+        field[length++] = *c;
+    }
+    field[length] = '\0';
+    if (*c != ',' && *c != '\n')
+        fail_msg("'%c' behind a field: %s", *c, *at);
+    *at = *c == ',' ? c + 1 : NULL;
+}
+
+/* The roofline's file: nine fields a row, whatever commas the names have. */
+static void roofline_file(void **state)
+{
+    (void)state;
+    static const char *const head[] = {"size",   "batch", "precision", "job",        "operation",
+                                       "launch", "flops", "bytes",     "fused_bytes"};
+    char path[300], command[700], directory[256], table[300], *output = NULL;
+    program(path, "roofline");
+    test_make_directory(directory, "roofline");
+    snprintf(table, sizeof table, "%s/roofline.csv", directory);
+    snprintf(command, sizeof command, "%s %s 2>&1", path, table);
+    assert_int_equal(run(command, &output), 0);
+    free(output);
+    char *text = test_read_text(table), *line = text;
+    int rows = 0, commas = 0;
+    for (char *next; *line != '\0'; line = next, rows++) {
+        next = strchr(line, '\n') + 1;
+        for (int i = 0; i < 9; i++) {
+            char field[200], *end = NULL;
+            assert_non_null(line);
+            read_field(&line, field);
+            commas += strchr(field, ',') != NULL;
+            if (rows == 0)
+                assert_string_equal(field, head[i]);
+            else if (i != 4 && (i < 2 || i > 5))
+                assert_true(strtod(field, &end) >= 0 && *end == '\0' && end != field);
+        }
+        assert_null(line);
+    }
+    assert_true(rows > 10000);
+    assert_true(commas > 1000);
+    free(text);
+    test_remove_tree(directory);
+    snprintf(command, sizeof command, "%s /nowhere/roofline.csv 2>&1", path);
+    assert_int_equal(run(command, &output), 1);
+    expect(output, "roofline: /nowhere");
+    free(output);
 }
 
 /* One job of the two, and each row as soon as it is measured: who is killed has written the rows before. */
@@ -215,12 +274,57 @@ static void gates(void **state)
     test_remove_tree(directory);
 }
 
+/* What an installation of CUDA of this version makes of `make CUDA=...`; the exit status. */
+static int make_with(const char *directory, int version, int insists, char **output)
+{
+    static const char *const headers[] = {"cublasLt.h", "cudnn.h", "cuda_runtime_api.h"};
+    char path[400], command[900];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/include/%s", directory, headers[i]);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fprintf(file, "#define CUDART_VERSION %d\n", version);
+        assert_int_equal(fclose(file), 0);
+    }
+    snprintf(command, sizeof command,
+             "make -s CONFIG=release CROSS= %s NVCC=%s/bin/nvcc BUILD=%s/build help 2>&1",
+             insists ? "CUDA=1" : "CUDA=auto", directory, directory);
+    return run(command, output);
+}
+
+/* CUDA 11 is refused with the reason where CUDA is asked for, and left out where it is not. */
+static void old_cuda(void **state)
+{
+    (void)state;
+    static const char reason[] = "is version 11080, 12000 (CUDA 12.0) or newer is needed";
+    char directory[256], path[400], *output = NULL;
+    test_make_directory(directory, "old-cuda");
+    snprintf(path, sizeof path, "%s/bin", directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    write_script(path, "nvcc", "echo compute_75; echo compute_80");
+    snprintf(path, sizeof path, "%s/include", directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_not_equal(make_with(directory, 11080, true, &output), 0);
+    expect(output, reason);
+    free(output);
+    assert_int_equal(make_with(directory, 11080, false, &output), 0);
+    expect(output, reason);
+    expect(output, "building for the CPU only");
+    free(output);
+    for (int insists = 0; insists < 2; insists++) {
+        assert_int_equal(make_with(directory, 12000, insists, &output), 0);
+        if (strstr(output, "is needed") != NULL)
+            fail_msg("CUDA 12.0: %s", output);
+        free(output);
+    }
+    test_remove_tree(directory);
+}
+
 int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows),
-        cmocka_unit_test(killed),
-        cmocka_unit_test(gates),
+        cmocka_unit_test(rows),  cmocka_unit_test(killed),   cmocka_unit_test(roofline_file),
+        cmocka_unit_test(gates), cmocka_unit_test(old_cuda),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
 }

@@ -3,9 +3,13 @@
 #include "backend/ops.h"
 #include "cuda/support/device.h"
 
+/* Operands of 10 bits of mantissa. */
+#define TF32_BOUND 2e-3
+
 struct fixture {
     struct test_env t;
     struct det_device *device;
+    double bound, float_bound; /* of results of the device's type, and of float32 ones */
     struct det_conv_shape shape;
     struct det_cuda_conv conv;
     size_t inputs, outputs, weights;
@@ -28,6 +32,8 @@ static void open_device(struct fixture *f, enum det_precision precision, bool de
     const struct det_device_settings settings = {
         .index = 0, .precision = precision, .deterministic = deterministic};
     assert_ok(&f->t.env, det_cuda_device_open(&f->t.env, &settings, &f->device));
+    f->bound = precision == DET_PRECISION_TF32 ? TF32_BOUND : test_bound(f->device->type);
+    f->float_bound = precision == DET_PRECISION_TF32 ? TF32_BOUND : TEST_BOUND_F32;
 }
 
 static void close_device(struct fixture *f)
@@ -36,11 +42,11 @@ static void close_device(struct fixture *f)
     test_env_check(&f->t);
 }
 
-static void open_conv(struct fixture *f, const struct det_conv_shape *s, bool bias,
+static void open_conv(struct fixture *f, const struct det_conv_shape *s, bool bias, bool float_out,
                       enum det_cuda_conv_method method)
 {
     const struct det_cuda_conv_uses uses = {
-        .bias = bias, .backward_data = true, .backward_weight = true};
+        .bias = bias, .backward_data = true, .backward_weight = true, .float_out = float_out};
     f->shape = *s;
     f->inputs = (size_t)s->n * (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
     f->outputs = (size_t)s->n * (size_t)s->out_h * (size_t)s->out_w * (size_t)s->out_c;
@@ -91,15 +97,15 @@ static void free_param(struct param p)
 
 static void check_forward(struct fixture *f, bool bias, enum det_activation act)
 {
-    const enum detk_type type = f->device->type;
+    const enum detk_type type = f->device->type, out_type = f->conv.out_type;
     const struct det_exec exec = {0};
     const size_t channels = (size_t)f->shape.out_c;
     float *in = random_values(type, f->inputs, 1), *w = random_values(type, f->weights, 2);
-    float *b = random_values(type, channels, 3), *got = random_values(type, f->outputs, 4);
+    float *b = random_values(type, channels, 3), *got = random_values(out_type, f->outputs, 4);
     float *wanted = random_values(DETK_F32, f->outputs, 5);
     det_ops_ref()->conv_forward(&exec, &f->shape, in, w, bias ? b : NULL, act, wanted);
     void *device_in = test_device_values(type, in, f->inputs);
-    void *out = test_device_values(type, got, f->outputs);
+    void *out = test_device_values(out_type, got, f->outputs);
     const struct param weight = make_param(type, w, f->weights);
     const struct param bias_param = make_param(type, b, channels);
     const struct det_cuda_param none = {0};
@@ -107,8 +113,8 @@ static void check_forward(struct fixture *f, bool bias, enum det_activation act)
                                                as_param(weight), bias ? as_param(bias_param) : none,
                                                act, out, f->workspace, "test"));
     assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
-    test_device_read_values(type, got, out, f->outputs);
-    compare(f, "forward", got, wanted, f->outputs, test_bound(type));
+    test_device_read_values(out_type, got, out, f->outputs);
+    compare(f, "forward", got, wanted, f->outputs, out_type == type ? f->bound : f->float_bound);
     test_device_free(device_in);
     test_device_free(out);
     free_param(weight);
@@ -135,7 +141,7 @@ static void check_backward_data(struct fixture *f, bool accumulate)
                                           as_param(weight), din, accumulate, f->workspace, "test"));
     assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
     test_device_read_values(type, got, din, f->inputs);
-    compare(f, "backward data", got, wanted, f->inputs, test_bound(type));
+    compare(f, "backward data", got, wanted, f->inputs, f->bound);
     test_device_free(device_dout);
     test_device_free(din);
     free_param(weight);
@@ -162,9 +168,7 @@ static void check_backward_weight(struct fixture *f, bool accumulate)
                                             dweight, accumulate, f->workspace, "test"));
     assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
     test_device_read(got, dweight, bytes);
-    /* cuDNN's own gradient of bf16 weights is bf16. */
-    compare(f, "backward weight", got, wanted, f->weights,
-            f->conv.method == DET_CUDA_CONV_LIBRARY ? test_bound(type) : TEST_BOUND_F32);
+    compare(f, "backward weight", got, wanted, f->weights, f->float_bound);
     test_device_free(device_in);
     test_device_free(device_dout);
     test_device_free(dweight);
@@ -177,7 +181,7 @@ static void check_backward_weight(struct fixture *f, bool accumulate)
 static void check(struct fixture *f, const struct det_conv_shape *s,
                   enum det_cuda_conv_method method)
 {
-    open_conv(f, s, false, method);
+    open_conv(f, s, false, false, method);
     check_forward(f, false, DET_ACTIVATION_NONE);
     check_forward(f, false, DET_ACTIVATION_RELU6);
     for (int accumulate = 0; accumulate < 2; accumulate++) {
@@ -185,9 +189,18 @@ static void check(struct fixture *f, const struct det_conv_shape *s,
         check_backward_weight(f, accumulate);
     }
     close_conv(f);
-    open_conv(f, s, true, method);
+    open_conv(f, s, true, false, method);
     check_forward(f, true, DET_ACTIVATION_NONE);
     check_forward(f, true, DET_ACTIVATION_RELU6);
+    close_conv(f);
+    /* An output of the network, which is float32, with a gradient that is not. */
+    const bool rounds = f->device->type == DETK_BF16;
+    open_conv(f, s, true, true,
+              rounds && method == DET_CUDA_CONV_LIBRARY ? DET_CUDA_CONV_COLUMNS : method);
+    check_forward(f, true, DET_ACTIVATION_NONE);
+    check_forward(f, true, DET_ACTIVATION_RELU6);
+    check_backward_data(f, false);
+    check_backward_weight(f, false);
     close_conv(f);
 }
 
@@ -225,6 +238,126 @@ static void float32(void **state)
     check_all(DET_PRECISION_F32, true);
 }
 
+enum pass { DATA, WEIGHT };
+
+/* A gradient of one convolution, malloc; *count values. */
+static float *gradient(struct fixture *f, enum pass pass, size_t *count)
+{
+    const enum detk_type type = f->device->type, to_type = pass == DATA ? type : DETK_F32;
+    *count = pass == DATA ? f->inputs : f->weights;
+    const size_t from_count = pass == DATA ? f->weights : f->inputs;
+    float *dout = random_values(type, f->outputs, 2), *from = random_values(type, from_count, 1);
+    float *got = malloc(*count * sizeof *got);
+    assert_non_null(got);
+    void *device_dout = test_device_values(type, dout, f->outputs);
+    const struct param other = make_param(type, from, from_count);
+    void *to = test_device_alloc(*count * sizeof *got);
+    assert_cuda(cudaDeviceSynchronize());
+    assert_ok(&f->t.env,
+              pass == DATA
+                  ? det_cuda_conv_backward_data(&f->t.env, f->device, &f->conv, device_dout,
+                                                as_param(other), to, false, f->workspace, "test")
+                  : det_cuda_conv_backward_weight(&f->t.env, f->device, &f->conv, other.typed,
+                                                  device_dout, to, false, f->workspace, "test"));
+    assert_ok(&f->t.env, det_cuda_device_wait(&f->t.env, f->device, "test"));
+    test_device_read_values(to_type, got, to, *count);
+    test_device_free(device_dout);
+    test_device_free(to);
+    free_param(other);
+    free(dout);
+    free(from);
+    return got;
+}
+
+/* Whether many runs give the same bits. */
+static bool repeats(enum det_precision precision, bool deterministic, enum pass pass,
+                    const struct det_conv_shape *s, enum det_cuda_conv_method method)
+{
+    struct fixture f;
+    bool same = true;
+    size_t count = 0;
+    open_device(&f, precision, deterministic);
+    open_conv(&f, s, false, false, method);
+    float *first = gradient(&f, pass, &count);
+    for (int run = 0; run < 8; run++) {
+        float *next = gradient(&f, pass, &count);
+        same = same && memcmp(first, next, count * sizeof *next) == 0;
+        free(next);
+    }
+    free(first);
+    close_conv(&f);
+    close_device(&f);
+    return same;
+}
+
+/* Long sums by cublasLt and by cuDNN, whose fastest algorithms need not repeat themselves. */
+static void deterministic(void **state)
+{
+    (void)state;
+    const struct det_conv_shape pixels = det_conv_same(1, 60, 60, 8, 16, 1, 1);
+    const struct det_conv_shape channels = det_conv_same(1, 4, 4, 8, 320, 1, 1);
+    const struct det_conv_shape dense = det_conv_same(1, 30, 30, 8, 16, 3, 1);
+    const struct det_conv_shape first = det_conv_same(1, 60, 60, 3, 8, 3, 2);
+    for (int p = DET_PRECISION_F32; p <= DET_PRECISION_BF16; p++) {
+        const enum det_precision precision = (enum det_precision)p;
+        assert_true(repeats(precision, true, WEIGHT, &pixels, DET_CUDA_CONV_PRODUCT));
+        assert_true(repeats(precision, true, DATA, &channels, DET_CUDA_CONV_PRODUCT));
+        assert_true(repeats(precision, true, WEIGHT, &dense, DET_CUDA_CONV_LIBRARY));
+        assert_true(repeats(precision, true, DATA, &dense, DET_CUDA_CONV_LIBRARY));
+        assert_true(repeats(precision, true, WEIGHT, &first, DET_CUDA_CONV_COLUMNS));
+    }
+#ifdef DET_CUDA_EMU
+    /* That the emulation tells the difference. */
+    const enum det_precision f32 = DET_PRECISION_F32;
+    assert_false(repeats(f32, false, WEIGHT, &pixels, DET_CUDA_CONV_PRODUCT));
+    assert_false(repeats(f32, false, DATA, &channels, DET_CUDA_CONV_PRODUCT));
+    assert_false(repeats(f32, false, WEIGHT, &dense, DET_CUDA_CONV_LIBRARY));
+    assert_false(repeats(f32, false, DATA, &dense, DET_CUDA_CONV_LIBRARY));
+#endif
+}
+
+#ifdef DET_CUDA_EMU
+
+/* Relative difference between a gradient in TF32 and in float32. */
+static double tf32_error(enum pass pass, const struct det_conv_shape *s,
+                         enum det_cuda_conv_method method)
+{
+    float *got[2] = {NULL};
+    size_t count = 0;
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        open_device(&f, i == 0 ? DET_PRECISION_F32 : DET_PRECISION_TF32, true);
+        open_conv(&f, s, false, false, method);
+        got[i] = gradient(&f, pass, &count);
+        close_conv(&f);
+        close_device(&f);
+    }
+    const double error = test_relative_l2(got[1], got[0], count);
+    free(got[0]);
+    free(got[1]);
+    return error;
+}
+
+/* Both libraries are asked for it. */
+static void tf32_is_used(void **state)
+{
+    (void)state;
+    const struct det_conv_shape product = det_conv_same(1, 9, 9, 8, 16, 1, 1);
+    const struct det_conv_shape dense = det_conv_same(1, 9, 9, 8, 16, 3, 1);
+    for (int pass = DATA; pass <= WEIGHT; pass++) {
+        assert_true(tf32_error((enum pass)pass, &product, DET_CUDA_CONV_PRODUCT) > 1e-5);
+        assert_true(tf32_error((enum pass)pass, &dense, DET_CUDA_CONV_LIBRARY) > 1e-5);
+    }
+}
+
+#endif
+
+static void tf32(void **state)
+{
+    (void)state;
+    check_all(DET_PRECISION_TF32, false);
+}
+
 static void bf16(void **state)
 {
     (void)state;
@@ -234,8 +367,11 @@ static void bf16(void **state)
 int test_cuda_conv(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(float32),
-        cmocka_unit_test(bf16),
+        cmocka_unit_test(float32),      cmocka_unit_test(tf32),
+        cmocka_unit_test(bf16),         cmocka_unit_test(deterministic),
+#ifdef DET_CUDA_EMU
+        cmocka_unit_test(tf32_is_used),
+#endif
     };
     return cmocka_run_group_tests_name("cuda_conv", tests, NULL, NULL);
 }

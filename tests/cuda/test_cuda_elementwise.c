@@ -152,23 +152,26 @@ static void levels_are_copied(void **state)
         for (int l = 0; l < LEVELS; l++) {
             levels.values[l] = cells[l] * PER_CELL * WIDTH;
             levels.anchors += cells[l] * PER_CELL;
-            values[l] = fill(t, (size_t)levels.values[l] * BATCH, (uint32_t)l);
-            levels.tensor[l] = test_device_values(t, values[l], (size_t)levels.values[l] * BATCH);
+            values[l] = fill(DETK_F32, (size_t)levels.values[l] * BATCH, (uint32_t)l);
+            levels.tensor[l] =
+                test_device_values(DETK_F32, values[l], (size_t)levels.values[l] * BATCH);
         }
         const size_t of_image = (size_t)levels.anchors * WIDTH;
         float *flat = malloc(of_image * BATCH * sizeof *flat);
         float *device = test_device_alloc(of_image * BATCH * sizeof *flat);
-        assert_cuda(detk_gather_levels(0, t, &levels, device));
+        assert_cuda(detk_gather_levels(0, &levels, device));
         test_device_read(flat, device, of_image * BATCH * sizeof *flat);
         size_t at = 0;
         for (int n = 0; n < BATCH; n++)
             for (int l = 0; l < LEVELS; l++)
                 for (int64_t i = 0; i < levels.values[l]; i++)
                     assert_near(flat[at++], values[l][(int64_t)n * levels.values[l] + i], 0);
-        /* Back into cleared tensors. */
-        for (int l = 0; l < LEVELS; l++)
-            assert_cuda(cudaMemset(levels.tensor[l], 0,
-                                   (size_t)levels.values[l] * BATCH * (t == DETK_F32 ? 4 : 2)));
+        /* Back into other tensors. */
+        for (int l = 0; l < LEVELS; l++) {
+            const size_t count = (size_t)levels.values[l] * BATCH;
+            test_device_free(levels.tensor[l]);
+            levels.tensor[l] = test_device_alloc(count * (t == DETK_F32 ? 4 : 2));
+        }
         assert_cuda(detk_scatter_levels(0, t, &levels, device));
         for (int l = 0; l < LEVELS; l++) {
             check("scatter", t, levels.tensor[l], values[l], (size_t)levels.values[l] * BATCH);

@@ -1,9 +1,87 @@
 /* What is told when a machine cannot do it, or a kernel breaks: a status with its cause, nothing left behind, and a process that goes on.
  * Memory that is not there is in test_cuda_step_life.c and test_cuda_runner.c. */
-#ifdef DET_CUDA_EMU
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "backend/cuda/cuda_device.h"
 #include "base/context.h"
 #include "cuda/support/tiny.h"
+#include "elementwise.h"
+
+/* --- another process --- */
+
+/* What a process of its own is to do: the same program again, which finds this in its environment. */
+static const char task[] = "DET_CUDA_FAILURES_TASK";
+
+static void work(void)
+{
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    for (int i = 0; i < 2; i++)
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    tiny_close(&tiny);
+}
+
+/* The next kernel traps: on a GPU one that is given memory that is not there. */
+static void set_trap(const struct tiny *tiny)
+{
+#ifdef DET_CUDA_EMU
+    (void)tiny;
+    cuda_emu_trap_at(1);
+#else
+    (void)detk_cast_to_bf16(tiny->device->stream, 4, (const float *)(uintptr_t)64,
+                            (void *)(uintptr_t)128);
+#endif
+}
+
+static void trap(void)
+{
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    set_trap(&tiny);
+    assert_fails(tiny.env, DET_STATUS_DEVICE, "an illegal memory access was encountered",
+                 det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    tiny_close(&tiny);
+}
+
+static void run_process(const char *what)
+{
+    char program[512], command[700];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    assert_true(length > 0);
+    program[length] = '\0';
+    snprintf(command, sizeof command, "%s=%s '%s' cuda_failures >&2", task, what, program);
+    const int status = system(command);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        fail_msg("the process that is to %s ended with %d", what, status);
+}
+
+/* The plain way on after a kernel has trapped: the process ends, a new one begins. Others on the same GPU notice nothing. */
+static void a_new_process_goes_on(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    for (int i = 0; i < 2; i++) {
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+        run_process("trap");
+    }
+    assert_ok(tiny.env,
+              det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    tiny_close(&tiny);
+    run_process("work");
+}
+
+/* --- in this process --- */
+
+#ifdef DET_CUDA_EMU
 
 static char logged[512];
 
@@ -123,24 +201,30 @@ static void broken_while_staging(void **state)
     tiny_close(&tiny);
 }
 
+#endif
+
+static void the_task(void **state)
+{
+    (void)state;
+    if (strcmp(getenv(task), "trap") == 0)
+        trap();
+    else
+        work();
+}
+
+/* Within a process a GPU is not broken on purpose: what follows would not be sure of it. */
 int test_cuda_failures(void)
 {
+    const struct CMUnitTest only[] = {cmocka_unit_test(the_task)};
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_process_goes_on),
+#ifdef DET_CUDA_EMU
         cmocka_unit_test(machines),
         cmocka_unit_test(broken_kernels),
         cmocka_unit_test(broken_while_staging),
+#endif
     };
+    if (getenv(task) != NULL)
+        return cmocka_run_group_tests_name("cuda_failures, a task", only, NULL, NULL);
     return cmocka_run_group_tests_name("cuda_failures", tests, NULL, NULL);
 }
-
-#else
-
-int test_cuda_failures(void);
-
-/* A GPU is not broken on purpose. */
-int test_cuda_failures(void)
-{
-    return 0;
-}
-
-#endif

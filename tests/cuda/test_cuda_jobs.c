@@ -4,12 +4,14 @@
 #include "model/model.h"
 #include "support/workspace.h"
 
+/* Its results are compared bit for bit. */
 static det_context *context_on(const char *device)
 {
     det_context_settings settings;
     det_context *context = NULL;
     det_context_settings_default(&settings);
     settings.device = device;
+    settings.deterministic = 1;
     settings.threads = 1;
     assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;

@@ -26,12 +26,17 @@ static void assert_same(const float *got, const float *wanted, size_t count)
     }
 }
 
+/* NaN among the values at the start, in the middle and at the end, and among the biases; infinities too. */
 static void check_bias_act(enum detk_type type, int64_t rows, int32_t c, bool bias,
                            enum det_activation act)
 {
     const size_t count = (size_t)rows * (size_t)c;
     float *values = random_values(type, count, 1, 8), *b = random_values(DETK_F32, (size_t)c, 2, 1);
-    values[count / 2] = NAN;
+    values[count / 2] = INFINITY;
+    values[count / 3] = -INFINITY;
+    values[0] = values[count / 2 - count / 4] = values[count - 1] = NAN;
+    if (rows % 2 == 0)
+        b[c - 1] = NAN;
     float *wanted = malloc((count + 1) * sizeof *wanted);
     assert_non_null(wanted);
     for (size_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 /* Batch norms' statistics of batches by the CUDA backend against the CPU's, also beside a training step that is being fed. */
 #include <math.h>
 
+#include "backend/cuda/cuda_fit.h"
 #include "base/mem.h"
 #include "cuda/support/tiny.h"
 #include "model/net_plan.h"
@@ -89,7 +90,7 @@ static void a_step_is_not_disturbed(void **state)
     struct tiny tiny;
     struct det_step_result with, without, first;
     struct det_measurer *gpu = NULL;
-    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny_open(&tiny, &(struct tiny_settings){.device.deterministic = true});
     float *second = more_images();
     struct det_env *env = tiny.env;
     for (int round = 0; round < 2; round++) {
@@ -153,7 +154,7 @@ static void each_device_allocation_fails(void **state)
     }
     assert_true(failures >= 2);
     tiny.backend->measurer_destroy(tiny.env, &gpu);
-    cuda_emu_set_memory(32 << 20);
+    cuda_emu_set_memory(DET_CUDA_MARGIN + (32 << 20));
     assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "largest batch size that fits is",
                  tiny.backend->measurer_create(tiny.env, tiny.device, &tiny.gpu->graph,
                                                tiny.gpu->params, 64, NULL, &gpu));

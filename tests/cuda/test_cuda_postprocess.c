@@ -226,12 +226,71 @@ static void bad_numbers(void **state)
     drop_batch(&b);
 }
 
+/* NaN or infinity in `values`, one after the other: the flag of its image falls, and no other's. */
+static void expect_looked_at(struct batch *b, float *values, size_t of_image)
+{
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    settings.score_threshold = 1;
+    for (size_t i = 0; i < of_image * (size_t)b->n; i++) {
+        const float kept = values[i];
+        values[i] = bad[i % 3];
+        struct results got = run(b, &settings);
+        for (int32_t n = 0; n < b->n; n++)
+            if (got.finite[n] != ((size_t)n != i / of_image))
+                fail_msg("%g as number %zu: image %d is %s", (double)bad[i % 3], i, n,
+                         got.finite[n] ? "finite" : "not finite");
+        values[i] = kept;
+        drop_results(&got);
+    }
+}
+
+/* Each of them, in whole and in partial tiles of anchors and of classes. */
+static void each_number_is_looked_at(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][3] = {{2, 6, 1}, {1, 2, 35}}; /* images, side, classes */
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        struct batch b = make_batch(sizes[s][0], sizes[s][1], sizes[s][2], 4, false);
+        const size_t anchors = (size_t)b.anchor_count;
+        expect_looked_at(&b, b.logits, anchors * (size_t)(b.classes + 1));
+        expect_looked_at(&b, b.encodings, anchors * 4);
+        drop_batch(&b);
+    }
+}
+
+/* Boxes whose areas are infinite: their IoU is NaN, and of all of them one is kept. Beside a box of a picture's size the IoU is 0. */
+static void overlap_without_a_number(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    for (int normal = 0; normal < 2; normal++) {
+        struct batch b = make_batch(1, 6, 2, 4, false);
+        for (int32_t a = 0; a < b.anchor_count; a++) {
+            const bool huge = !normal || a % 3 != 0;
+            const float size = huge ? 1000 : 0; /* exp() of its tenth is cut off at e^80 */
+            const float encoding[] = {0, 0, size, size};
+            memcpy(b.encodings + 4 * a, encoding, sizeof encoding);
+        }
+        const int64_t found = compare(&b, &settings);
+        if (!normal)
+            assert_int_equal(found, b.classes);
+        else
+            assert_true(found > b.classes);
+        drop_batch(&b);
+    }
+}
+
 int test_cuda_postprocess(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detections_are_equal),
         cmocka_unit_test(deep_suppression),
         cmocka_unit_test(bad_numbers),
+        cmocka_unit_test(each_number_is_looked_at),
+        cmocka_unit_test(overlap_without_a_number),
     };
     return cmocka_run_group_tests_name("cuda_postprocess", tests, NULL, NULL);
 }

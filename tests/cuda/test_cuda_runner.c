@@ -1,93 +1,10 @@
 /* Inference by the CUDA backend against the CPU's network and post-processing. */
 #include <math.h>
 
-#include "base/mem.h"
-#include "cuda/support/tiny.h"
+#include "backend/cuda/cuda_fit.h"
+#include "cuda/support/inference.h"
 #include "detect/input.h"
-#include "model/postprocess.h"
 #include "support/formula.h"
-
-struct fixture {
-    struct test_env t;
-    struct det_env *env;
-    const struct det_backend *backend;
-    struct det_device *device;
-    struct det_runner *runner;
-    struct det_model_spec spec;
-    struct det_graph graph;
-    float *params;
-    float (*anchors)[4];
-    struct det_postprocess_settings nms;
-    struct det_postprocess *postprocess;
-    struct det_net *net; /* the CPU's, of the same batch */
-    struct det_runner_settings settings;
-};
-
-/* A model of the formula's weights, in training form or folded. */
-static void make_model(struct fixture *f, bool folded)
-{
-    struct det_graph training = {0};
-    float *params = NULL;
-    tiny_spec(&f->spec);
-    assert_ok(f->env, det_graph_build(f->env, &f->spec, false, &training));
-    assert_ok(f->env, det_alloc(f->env, &params, training.param_floats, sizeof(float), "params"));
-    formula_params(&training, params);
-    if (!folded) {
-        f->graph = training;
-        f->params = params;
-        return;
-    }
-    assert_ok(f->env, det_graph_build(f->env, &f->spec, true, &f->graph));
-    assert_ok(f->env,
-              det_alloc(f->env, &f->params, f->graph.param_floats, sizeof(float), "params"));
-    det_graph_fold_params(&training, params, &f->graph, f->params);
-    det_free(f->env, &params);
-    det_graph_free(f->env, &training);
-}
-
-static void open_all(struct fixture *f, bool evaluate, const struct det_device_settings *device)
-{
-    *f = (struct fixture){.backend = det_backend_cuda()};
-    test_env_init(&f->t);
-    f->env = &f->t.env;
-    make_model(f, !evaluate);
-    int32_t anchor_count = 0;
-    assert_ok(f->env, det_spec_anchors(f->env, &f->spec, &f->anchors, &anchor_count));
-    det_postprocess_settings_default(&f->nms);
-    f->nms.score_threshold = 0.005f;
-    f->nms.max_total_detections = 40;
-    assert_ok(f->env,
-              det_postprocess_create(f->env, &f->nms, (const float(*)[4])f->anchors, anchor_count,
-                                     f->spec.num_classes, NULL, &f->postprocess));
-    const char *reason = NULL;
-    assert_ok(f->env,
-              det_net_create(f->env, &f->graph, det_ops_cpu("auto", &reason), NULL, TINY_BATCH,
-                             evaluate ? DET_NET_EVALUATE : DET_NET_INFER, &f->net));
-    f->settings = (struct det_runner_settings){
-        .spec = &f->spec,
-        .graph = &f->graph,
-        .params = f->params,
-        .evaluate = evaluate,
-        .batch = TINY_BATCH,
-        .postprocess = &f->nms,
-        .anchors = (const float(*)[4])f->anchors,
-        .anchor_count = anchor_count,
-    };
-    assert_ok(f->env, f->backend->device_open(f->env, device, &f->device));
-    assert_ok(f->env, f->backend->runner_create(f->env, f->device, &f->settings, &f->runner));
-}
-
-static void close_all(struct fixture *f)
-{
-    f->backend->runner_destroy(f->env, &f->runner);
-    f->backend->device_close(f->env, &f->device);
-    det_net_destroy(f->env, &f->net);
-    det_postprocess_destroy(f->env, &f->postprocess);
-    det_free(f->env, &f->anchors);
-    det_free(f->env, &f->params);
-    det_graph_free(f->env, &f->graph);
-    test_env_check(&f->t);
-}
 
 /* The same objects in the same order. */
 static void compare_detections(const struct det_detections *got,
@@ -108,9 +25,9 @@ static const float windows[TINY_BATCH][4] = {{0, 0, 1, 1}, {0, 0, 0.75f, 0.9f}};
 
 static void evaluate_at(enum det_precision precision, double bound)
 {
-    struct fixture f;
+    struct inference f;
     const struct det_device_settings device = {.precision = precision};
-    open_all(&f, true, &device);
+    inference_open(&f, &(struct inference_settings){.evaluate = true, .device = device});
     const size_t image = (size_t)TINY_SIDE * TINY_SIDE * 3;
     const size_t anchors = (size_t)f.settings.anchor_count;
     const size_t slots = (size_t)f.graph.class_slots;
@@ -144,7 +61,7 @@ static void evaluate_at(enum det_precision precision, double bound)
         }
     }
     free(images);
-    close_all(&f);
+    inference_close(&f);
 }
 
 static void evaluation(void **state)
@@ -152,6 +69,60 @@ static void evaluation(void **state)
     (void)state;
     evaluate_at(DET_PRECISION_F32, 2e-4);
     evaluate_at(DET_PRECISION_BF16, 0.5);
+}
+
+/* Images of other sizes from run to run, also given while a run is under way: a recording knows the size that it was made for. */
+static void other_sizes(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{80, 80}, {80, 80}, {80, 80}, {80, 64}, {80, 64},
+                                       {80, 64}, {48, 64}, {48, 64}, {48, 64}, {64, 48},
+                                       {80, 80}, {80, 80}, {33, 80}, {80, 33}, {80, 80}};
+    enum { RUNS = sizeof sizes / sizeof *sizes };
+    for (int ahead = 0; ahead < 2; ahead++) {
+        struct inference f;
+        inference_open(&f, &(struct inference_settings){.evaluate = true});
+        const size_t anchors = TINY_BATCH * (size_t)f.settings.anchor_count;
+        const size_t count = anchors * (size_t)f.graph.class_slots;
+        const size_t floats = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
+        float *images[RUNS];
+        for (int run = 0; run < RUNS; run++) {
+            images[run] = malloc(floats * sizeof(float));
+            assert_non_null(images[run]);
+            for (int32_t n = 0; n < TINY_BATCH; n++)
+                formula_image(run * TINY_BATCH + n, sizes[run][0], sizes[run][1],
+                              images[run] + (ptrdiff_t)n * sizes[run][0] * sizes[run][1] * 3);
+        }
+        for (int run = 0; run < RUNS; run++) {
+            const int next = ahead ? run + 1 : run;
+            const float *logits = NULL, *encodings = NULL;
+            if (ahead && run == 0)
+                assert_ok(f.env, f.backend->runner_set_images(f.env, f.runner, images[0],
+                                                              sizes[0][0], sizes[0][1], windows));
+            if (ahead)
+                assert_ok(f.env, f.backend->runner_begin(f.env, f.runner));
+            if (next < RUNS)
+                assert_ok(f.env,
+                          f.backend->runner_set_images(f.env, f.runner, images[next],
+                                                       sizes[next][0], sizes[next][1], windows));
+            if (!ahead)
+                assert_ok(f.env, f.backend->runner_begin(f.env, f.runner));
+            assert_ok(f.env, f.backend->runner_end(f.env, f.runner));
+            assert_ok(f.env, f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
+            det_net_set_images(f.net, images[run], sizes[run][0], sizes[run][1]);
+            det_net_forward(f.net, f.params);
+            const double error = test_max_abs_error(logits, det_net_logits(f.net), count);
+            const double encoding_error =
+                test_max_abs_error(encodings, det_net_encodings(f.net), anchors * 4);
+            if (!(error <= 2e-4) || !(encoding_error <= 2e-4))
+                fail_msg("run %d, %d x %d%s: logits differ by %g, encodings by %g", run,
+                         sizes[run][0], sizes[run][1], ahead ? ", staged ahead" : "", error,
+                         encoding_error);
+        }
+        for (int run = 0; run < RUNS; run++)
+            free(images[run]);
+        inference_close(&f);
+    }
 }
 
 /* A picture of bytes with padded rows, in memory upside down if the stride is negative. */
@@ -183,7 +154,7 @@ static struct picture make_picture(int index, int32_t height, int32_t width,
 }
 
 /* What det_detector does on the CPU. */
-static const struct det_detections *detect_on_cpu(struct fixture *f, int32_t place,
+static const struct det_detections *detect_on_cpu(struct inference *f, int32_t place,
                                                   const det_image_view *view)
 {
     struct det_resizer resizer = {0};
@@ -213,8 +184,8 @@ static void pictures(void **state)
         {{100, 120, DET_PIXEL_RGBA8, true}, {1, 1, DET_PIXEL_GRAY8, false}},
         {{33, 90, DET_PIXEL_BGRA8, false}, {200, 31, DET_PIXEL_GRAY8, true}},
     };
-    struct fixture f;
-    open_all(&f, false, &(struct det_device_settings){0});
+    struct inference f;
+    inference_open(&f, &(struct inference_settings){.folded = true});
     for (size_t run = 0; run < 3; run++) {
         struct picture p[TINY_BATCH];
         for (int32_t n = 0; n < TINY_BATCH; n++) {
@@ -238,16 +209,16 @@ static void pictures(void **state)
     uint64_t ns[3] = {0};
     f.backend->runner_times(f.runner, ns);
     assert_true(ns[0] > 0 && ns[1] > 0);
-    close_all(&f);
+    inference_close(&f);
 }
 
 static void non_finite_and_misuse(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct inference f;
     const struct det_detections *found = NULL;
     const float *logits = NULL, *encodings = NULL, *image = NULL;
-    open_all(&f, false, &(struct det_device_settings){0});
+    inference_open(&f, &(struct inference_settings){.folded = true});
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
                  f.backend->runner_set_images(f.env, f.runner, image, 8, 8, windows));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
@@ -261,7 +232,7 @@ static void non_finite_and_misuse(void **state)
     assert_fails(f.env, DET_STATUS_NON_FINITE, "NaN or infinity",
                  f.backend->runner_detections(f.env, f.runner, 0, &found));
     assert_null(found);
-    close_all(&f);
+    inference_close(&f);
 }
 
 #ifdef DET_CUDA_EMU
@@ -270,8 +241,8 @@ static void non_finite_and_misuse(void **state)
 static void counts(void **state)
 {
     (void)state;
-    struct fixture f;
-    open_all(&f, false, &(struct det_device_settings){0});
+    struct inference f;
+    inference_open(&f, &(struct inference_settings){.folded = true});
     struct picture p = make_picture(0, 50, 60, DET_PIXEL_RGB8, false);
     const struct det_frame frame = det_frame_of(&f.spec, 50, 60);
     for (int run = 0; run < 4; run++) {
@@ -296,14 +267,14 @@ static void counts(void **state)
         assert_int_equal(cuda_emu_read_counts().host_waits - before.host_waits, i);
     }
     free(p.bytes);
-    close_all(&f);
+    inference_close(&f);
 }
 
 static void each_device_allocation_fails(void **state)
 {
     (void)state;
-    struct fixture f;
-    open_all(&f, false, &(struct det_device_settings){0});
+    struct inference f;
+    inference_open(&f, &(struct inference_settings){.folded = true});
     f.backend->runner_destroy(f.env, &f.runner);
     const struct cuda_emu_counts before = cuda_emu_read_counts();
     long failures = 0;
@@ -322,12 +293,12 @@ static void each_device_allocation_fails(void **state)
     }
     assert_true(failures >= 4);
     f.backend->runner_destroy(f.env, &f.runner);
-    cuda_emu_set_memory(8 << 20);
+    cuda_emu_set_memory(DET_CUDA_MARGIN + (8 << 20));
     f.settings.batch = 64;
     assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "largest batch size that fits is",
                  f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));
     cuda_emu_set_memory(0);
-    close_all(&f);
+    inference_close(&f);
 }
 
 #endif
@@ -335,12 +306,10 @@ static void each_device_allocation_fails(void **state)
 int test_cuda_runner(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evaluation),
-        cmocka_unit_test(pictures),
-        cmocka_unit_test(non_finite_and_misuse),
+        cmocka_unit_test(evaluation), cmocka_unit_test(other_sizes),
+        cmocka_unit_test(pictures),   cmocka_unit_test(non_finite_and_misuse),
 #ifdef DET_CUDA_EMU
-        cmocka_unit_test(counts),
-        cmocka_unit_test(each_device_allocation_fails),
+        cmocka_unit_test(counts),     cmocka_unit_test(each_device_allocation_fails),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_runner", tests, NULL, NULL);

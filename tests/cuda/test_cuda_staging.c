@@ -25,7 +25,8 @@ static void spoil_batch(struct tiny *tiny)
 static float *trained(bool ahead, bool no_graph, double losses[STEPS])
 {
     struct tiny tiny;
-    tiny_open(&tiny, &(struct tiny_settings){.device.no_graph = no_graph});
+    tiny_open(&tiny,
+              &(struct tiny_settings){.device = {.no_graph = no_graph, .deterministic = true}});
     const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
     for (int i = 0; i < STEPS; i++) {
         struct det_step_result result;
@@ -83,7 +84,7 @@ static void misuse(void **state)
     (void)state;
     struct tiny tiny;
     struct det_step_result result, again;
-    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny_open(&tiny, &(struct tiny_settings){.device.deterministic = true});
     assert_fails(tiny.env, DET_STATUS_INTERNAL, "a training step without a batch",
                  det_learner_begin(tiny.env, tiny.gpu, 0));
     assert_fails(tiny.env, DET_STATUS_INTERNAL, "the end of no training step",

@@ -1,13 +1,15 @@
 /* A training step of the CUDA backend as a thing: memory, recording, what changes from step to step, failures. */
 #include <math.h>
 
+#include "backend/cuda/cuda_fit.h"
 #include "cuda/support/tiny.h"
 
 /* Parameters after some steps, recorded or not. */
 static float *trained(bool no_graph, size_t *count)
 {
     struct tiny tiny;
-    tiny_open(&tiny, &(struct tiny_settings){.device.no_graph = no_graph});
+    tiny_open(&tiny,
+              &(struct tiny_settings){.device = {.no_graph = no_graph, .deterministic = true}});
     for (int i = 0; i < 3; i++) {
         struct det_step_result result;
         assert_ok(tiny.env, det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths,
@@ -120,6 +122,9 @@ static void counts(void **state)
     struct det_step_result result;
     tiny_open(&tiny, &(struct tiny_settings){0});
     const struct cuda_emu_counts created = cuda_emu_read_counts();
+    /* Nobody else's work on the default stream waits for ours, nor ours for it. */
+    assert_true(created.live_streams >= 2);
+    assert_int_equal(created.live_blocking_streams, 0);
     const long host_allocations = test_env_allocations(&tiny.t);
     for (int i = 0; i < 4; i++) {
         const struct cuda_emu_counts before = cuda_emu_read_counts();
@@ -157,7 +162,7 @@ static void out_of_memory(void **state)
     const size_t bytes_of_two = cuda_emu_read_counts().live_device_bytes;
     tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
     struct det_step *step = NULL;
-    cuda_emu_set_memory(bytes_of_two * 2);
+    cuda_emu_set_memory(DET_CUDA_MARGIN + bytes_of_two * 2);
     tiny.gpu->settings.batch_size = 64;
     assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "with batch size 64 needs",
                  tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
@@ -171,9 +176,41 @@ static void out_of_memory(void **state)
     tiny.gpu->settings.batch_size = (int32_t)fits;
     assert_ok(tiny.env, tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
     tiny.backend->step_destroy(tiny.env, &step);
+    /* What is said of the bytes needed is said with the margin. */
+    tiny.gpu->settings.batch_size = TINY_BATCH;
+    cuda_emu_set_memory(DET_CUDA_MARGIN + bytes_of_two / 2);
+    assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "268435456 of them for code",
+                 tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    assert_true(number_behind(tiny.env->error, "needs ") > (long)DET_CUDA_MARGIN);
     cuda_emu_set_memory(100000);
     assert_fails(tiny.env, DET_STATUS_OUT_OF_MEMORY, "not even batch size 1 fits",
                  tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &step));
+    cuda_emu_set_memory(0);
+    tiny_close(&tiny);
+}
+
+/* A plan that is said to fit leaves room for the code of its kernels, which takes memory when each runs first. */
+static void code_is_loaded_later(void **state)
+{
+    (void)state;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    const size_t bytes = cuda_emu_read_counts().live_device_bytes;
+    tiny.backend->step_destroy(tiny.env, &tiny.gpu->step);
+    cuda_emu_set_kernel_bytes(2 << 20);
+    for (size_t memory = bytes;; memory += 8 << 20) { /* about the least with which it is made */
+        cuda_emu_set_memory(memory);
+        const det_status status =
+            tiny.backend->step_create(tiny.env, tiny.device, tiny.gpu, &tiny.gpu->step);
+        if (status == DET_OK)
+            break;
+        assert_int_equal(status, DET_STATUS_OUT_OF_MEMORY);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    cuda_emu_set_kernel_bytes(0);
     cuda_emu_set_memory(0);
     tiny_close(&tiny);
 }
@@ -278,6 +315,7 @@ int test_cuda_step_life(void)
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(counts),
         cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(code_is_loaded_later),
         cmocka_unit_test(each_device_allocation_fails),
         cmocka_unit_test(each_host_allocation_fails),
         cmocka_unit_test(no_device),

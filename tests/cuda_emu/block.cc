@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "emu.h"
 
@@ -321,6 +322,17 @@ static void recover()
         runners[i].state = state::done;
 }
 
+/* All, or those at both ends. */
+static std::vector<uint64_t> chosen_blocks(uint64_t all)
+{
+    const bool ends = edge_blocks > 0 && all > 2 * edge_blocks;
+    std::vector<uint64_t> blocks(ends ? 2 * edge_blocks : all);
+    std::iota(blocks.begin(), blocks.end(), (uint64_t)0);
+    for (size_t i = edge_blocks; ends && i < blocks.size(); i++)
+        blocks[i] = all - blocks.size() + i;
+    return blocks;
+}
+
 bool run_grid(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
               const std::function<void()> &run)
 {
@@ -336,8 +348,7 @@ bool run_grid(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
     std::vector<uint16_t> order(count);
     std::iota(order.begin(), order.end(), (uint16_t)0);
     arrange(order);
-    std::vector<uint64_t> blocks((size_t)grid.x * grid.y * grid.z);
-    std::iota(blocks.begin(), blocks.end(), (uint64_t)0);
+    std::vector<uint64_t> blocks = chosen_blocks((uint64_t)grid.x * grid.y * grid.z);
     arrange(blocks);
     running = true;
     const bool fine = guarded([&] {
@@ -355,6 +366,23 @@ bool run_grid(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
 }
 
 /* --- launching --- */
+
+static std::set<const void *> loaded_kernels;
+
+void forget_kernels()
+{
+    loaded_kernels.clear();
+    release_code_memory();
+}
+
+/* The driver loads a kernel's code when it is launched first. */
+static bool load_kernel(const void *function)
+{
+    if (kernel_bytes == 0 || loaded_kernels.count(function) != 0)
+        return true;
+    loaded_kernels.insert(function);
+    return take_code_memory(kernel_bytes);
+}
 
 struct limit {
     const void *function;
@@ -386,6 +414,8 @@ cudaError_t launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
                shared_limit(function));
         return set_error(cudaErrorInvalidValue);
     }
+    if (!load_kernel(function))
+        return set_error(cudaErrorMemoryAllocation);
     totals.launches++;
     return issue(stream, name, std::move(accesses), [=, run = std::move(run)] {
         return traps_now() || run_grid(name, grid, block, shared_bytes, run);

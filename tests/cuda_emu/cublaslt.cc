@@ -1,5 +1,6 @@
 /* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias). Arguments are checked as strictly as the real
- * library's documentation has them; a plan holds only for what it was made for. */
+ * library's documentation has them; a plan holds only for what it was made for. Long sums are split and added up in the output itself
+ * where the caller allows it: then a run gives other bits than the one before. TF32 rounds where it is allowed. */
 #include <stdlib.h>
 
 #include <set>
@@ -34,6 +35,13 @@ namespace det_emu
 
 long live_handles;
 
+bool other_order()
+{
+    static uint32_t state = 1;
+    state = state * 1664525U + 1013904223U;
+    return (state >> 16 & 1U) != 0;
+}
+
 __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3"))) void
 add_multiple(float *out, const float *in, float factor, size_t count)
 {
@@ -43,12 +51,15 @@ add_multiple(float *out, const float *in, float factor, size_t count)
 
 /* What a plan was made for, as it stands in cublasLtMatmulAlgo_t. */
 struct plan {
-    uint64_t magic, workspace, m, n, k, alignment;
+    uint64_t magic, workspace, m, n, k;
+    uint32_t alignment, in_place; /* 1: partial sums are added up in the output, in any order */
 };
 static_assert(sizeof(plan) <= sizeof(cublasLtMatmulAlgo_t), "a plan fits an algorithm");
 constexpr uint64_t plan_magic = 0x6D61746D756Cu;
 /* Some, so that a caller who gives none is found. */
 constexpr size_t plan_workspace = 4096;
+/* From this length on sums are split. */
+constexpr uint64_t split_from = 256;
 
 static std::set<void *> alive;
 
@@ -132,16 +143,23 @@ static void multiply(const det_emu_matmul_desc &desc, const void *a,
                      const det_emu_matrix_layout &la, const void *b,
                      const det_emu_matrix_layout &lb, float alpha, float beta, const void *c,
                      const det_emu_matrix_layout &lc, void *d, const det_emu_matrix_layout &ld,
-                     const problem &p)
+                     const problem &p, bool in_place)
 {
-    const std::vector<float> left = gather(a, &la, desc.transpose_a),
-                             right = gather(b, &lb, desc.transpose_b);
+    std::vector<float> left = gather(a, &la, desc.transpose_a),
+                       right = gather(b, &lb, desc.transpose_b);
+    if (desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32) {
+        round_to_tf32(left);
+        round_to_tf32(right);
+    }
     const bool bf16 = ld.type == CUDA_R_16BF;
+    const bool turned = in_place && other_order();
     std::vector<float> column(p.m);
     for (uint64_t j = 0; j < p.n; j++) {
         std::fill(column.begin(), column.end(), 0.0f);
-        for (uint64_t k = 0; k < p.k; k++)
+        for (uint64_t i = 0; i < p.k; i++) {
+            const uint64_t k = turned ? p.k - 1 - i : i;
             add_multiple(column.data(), &left[k * p.m], right[j * p.k + k], p.m);
+        }
         for (uint64_t i = 0; i < p.m; i++) {
             float value = alpha * column[i];
             if (beta != 0)
@@ -273,7 +291,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     uint32_t alignment = 0;
     for (const uint32_t one : preference->alignment)
         alignment |= one; /* powers of 2: the lowest bit is the least */
-    const plan made = {plan_magic, workspace, p.m, p.n, p.k, alignment & -alignment};
+    const bool in_place =
+        p.k >= split_from && (preference->reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0;
+    const plan made = {plan_magic, workspace, p.m, p.n, p.k, alignment & -alignment, in_place};
     results[0] = {};
     memcpy(&results[0].algo, &made, sizeof made);
     results[0].workspaceSize = workspace;
@@ -319,15 +339,15 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (bias)
         accesses.push_back({desc->bias, p.m * element_bytes(d_layout), false});
     const float factor = *(const float *)alpha, keep_factor = *(const float *)beta;
-    const cudaError_t error =
-        issue(stream, "cublasLtMatmul", std::move(accesses),
-              [=, desc = *desc, la = *a_layout, lb = *b_layout, lc = *c_layout, ld = *d_layout] {
-                  multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p);
-                  if (made.workspace > 0)
-                      memset(workspace, 0x5A, made.workspace);
-                  return true;
-              });
-    return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
+    const cudaError_t error = issue(
+        stream, "cublasLtMatmul", std::move(accesses),
+        [=, desc = *desc, la = *a_layout, lb = *b_layout, lc = *c_layout, ld = *d_layout] {
+            multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p, made.in_place != 0);
+            if (made.workspace > 0)
+                memset(workspace, 0x5A, made.workspace);
+            return true;
+        });
+    return library_status(error, CUBLAS_STATUS_SUCCESS, CUBLAS_STATUS_EXECUTION_FAILED);
 }
 
 } // extern "C"

@@ -1,4 +1,5 @@
-/* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient. */
+/* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient. An algorithm that is not
+ * deterministic gives other bits than in the run before; floats are rounded to TF32 unless FMA_MATH forbids it. */
 #include <set>
 
 #include "cudnn_emu.h"
@@ -103,11 +104,15 @@ static size_t bytes_of(size_t count, cudnnDataType_t type)
     return cudnn_bytes(count, type);
 }
 
-static std::vector<float> floats(const void *values, cudnnDataType_t type, size_t count)
+/* An operand as it is multiplied. */
+static std::vector<float> floats(const convolution &a, const void *values, cudnnDataType_t type,
+                                 size_t count)
 {
     std::vector<float> out(count);
     for (size_t i = 0; i < count; i++)
         out[i] = value_at(values, type == CUDNN_DATA_BFLOAT16, i);
+    if (type == CUDNN_DATA_FLOAT && a.c.math != CUDNN_FMA_MATH)
+        round_to_tf32(out);
     return out;
 }
 
@@ -123,12 +128,14 @@ static void store(void *to, cudnnDataType_t type, const std::vector<float> &valu
     }
 }
 
-/* Calls `tap` with the first values of each pair of input pixel and output pixel that a filter tap joins. */
-template <typename F> static void each_tap(const convolution &a, F tap)
+/* Calls `tap` with the first values of each pair of input pixel and output pixel that a filter tap joins; `turned`: from the last
+ * output on. */
+template <typename F> static void each_tap(const convolution &a, bool turned, F tap)
 {
     for (int n = 0; n < a.y.n; n++)
-        for (int oy = 0; oy < a.y.h; oy++)
-            for (int ox = 0; ox < a.y.w; ox++)
+        for (int y = 0; y < a.y.h; y++)
+            for (int x = 0; x < a.y.w; x++) {
+                const int oy = turned ? a.y.h - 1 - y : y, ox = turned ? a.y.w - 1 - x : x;
                 for (int r = 0; r < a.w.h; r++)
                     for (int s = 0; s < a.w.w; s++) {
                         const int iy = oy * a.c.stride_h - a.c.pad_h + r,
@@ -137,6 +144,7 @@ template <typename F> static void each_tap(const convolution &a, F tap)
                             tap((((size_t)n * a.x.h + iy) * a.x.w + ix) * a.x.c,
                                 (((size_t)n * a.y.h + oy) * a.y.w + ox) * a.y.c, r * a.w.w + s);
                     }
+            }
 }
 
 /* Filters as [tap][c][k], so that the inner loops run along k. */
@@ -193,7 +201,7 @@ static cudnnStatus_t run(cudnnHandle_t handle, const char *name, std::vector<acc
             memset(workspace, 0x5A, needed_workspace);
             return true;
         });
-    return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
+    return library_status(error, CUDNN_STATUS_SUCCESS, CUDNN_STATUS_EXECUTION_FAILED);
 }
 
 /* The fast and not deterministic algorithm first, as cuDNN often has it. */
@@ -388,10 +396,10 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                 {w, bytes_of(count_of(a.w), a.w.type), false},
                 {y, bytes_of(count_of(a.y), a.y.type), true}},
                workspace, [=] {
-                   const std::vector<float> in = floats(x, a.x.type, count_of(a.x)),
-                                            filter = turn(a, floats(w, a.w.type, count_of(a.w)));
+                   const std::vector<float> in = floats(a, x, a.x.type, count_of(a.x)),
+                                            filter = turn(a, floats(a, w, a.w.type, count_of(a.w)));
                    std::vector<float> out(count_of(a.y));
-                   each_tap(a, [&](size_t from, size_t to, int tap) {
+                   each_tap(a, false, [&](size_t from, size_t to, int tap) {
                        for (int c = 0; a.c.groups > 1 && c < a.x.c; c++)
                            out[to + c] += filter[turned(a, tap, 0) + c] * in[from + c];
                        for (int c = 0; a.c.groups == 1 && c < a.x.c; c++)
@@ -405,7 +413,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
                                            const cudnnFilterDescriptor_t w_desc, const void *w,
                                            const cudnnTensorDescriptor_t dy_desc, const void *dy,
                                            const cudnnConvolutionDescriptor_t c_desc,
-                                           cudnnConvolutionBwdDataAlgo_t, void *workspace,
+                                           cudnnConvolutionBwdDataAlgo_t algo, void *workspace,
                                            size_t workspace_bytes, const void *beta,
                                            const cudnnTensorDescriptor_t dx_desc, void *dx)
 {
@@ -421,11 +429,12 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
                 {w, bytes_of(count_of(a.w), a.w.type), false},
                 {dx, bytes_of(count_of(a.x), a.x.type), true}},
                workspace, [=] {
-                   const std::vector<float> out = floats(dy, a.y.type, count_of(a.y)),
-                                            filter = floats(w, a.w.type, count_of(a.w));
+                   const std::vector<float> out = floats(a, dy, a.y.type, count_of(a.y)),
+                                            filter = floats(a, w, a.w.type, count_of(a.w));
                    const int taps = a.w.h * a.w.w;
+                   const bool reversed = algo == CUDNN_CONVOLUTION_BWD_DATA_ALGO_0 && other_order();
                    std::vector<float> in(count_of(a.x));
-                   each_tap(a, [&](size_t to, size_t from, int tap) {
+                   each_tap(a, reversed, [&](size_t to, size_t from, int tap) {
                        for (int k = 0; a.c.groups > 1 && k < a.y.c; k++)
                            in[to + k] += filter[(size_t)k * taps + tap] * out[from + k];
                        for (int k = 0; a.c.groups == 1 && k < a.y.c; k++)
@@ -440,7 +449,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *a
                                              const cudnnTensorDescriptor_t x_desc, const void *x,
                                              const cudnnTensorDescriptor_t dy_desc, const void *dy,
                                              const cudnnConvolutionDescriptor_t c_desc,
-                                             cudnnConvolutionBwdFilterAlgo_t, void *workspace,
+                                             cudnnConvolutionBwdFilterAlgo_t algo, void *workspace,
                                              size_t workspace_bytes, const void *beta,
                                              const cudnnFilterDescriptor_t dw_desc, void *dw)
 {
@@ -456,10 +465,12 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *a
                 {dy, bytes_of(count_of(a.y), a.y.type), false},
                 {dw, bytes_of(count_of(a.w), a.w.type), true}},
                workspace, [=] {
-                   const std::vector<float> in = floats(x, a.x.type, count_of(a.x)),
-                                            out = floats(dy, a.y.type, count_of(a.y));
+                   const std::vector<float> in = floats(a, x, a.x.type, count_of(a.x)),
+                                            out = floats(a, dy, a.y.type, count_of(a.y));
+                   const bool reversed =
+                       algo == CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 && other_order();
                    std::vector<float> filter(count_of(a.w));
-                   each_tap(a, [&](size_t from, size_t to, int tap) {
+                   each_tap(a, reversed, [&](size_t from, size_t to, int tap) {
                        for (int c = 0; a.c.groups > 1 && c < a.x.c; c++)
                            filter[turned(a, tap, 0) + c] += out[to + c] * in[from + c];
                        for (int c = 0; a.c.groups == 1 && c < a.x.c; c++)

@@ -46,6 +46,7 @@ extern const char *kernel_name;
 /* Ends the launch from inside a kernel; the error is reported already. */
 [[noreturn]] void abandon();
 void set_schedule(const char *text);
+void forget_kernels(); /* all are launched for the first time again */
 
 /* --- shared.cc --- */
 
@@ -67,6 +68,9 @@ bool device_range(const void *pointer, size_t bytes);
 /* Reports overwritten guard bytes; false when there were any. */
 bool guards_whole(const char *after);
 void memory_counts(cuda_emu_counts *counts);
+/* Memory that is taken for good; false when there is not as much. */
+bool take_code_memory(size_t bytes);
+void release_code_memory();
 /* Runs what may trap on a guard page; false when it did (reported). */
 bool guarded(const std::function<bool()> &action);
 
@@ -86,9 +90,15 @@ void graphs_reset();
 void copies_reset();
 /* True when the test wants this allocation to fail. */
 bool allocation_fails();
+/* Of each operation that a stream gets: an error when the test wants this one to fail. Counts. */
+cudaError_t enqueued();
 extern size_t device_memory;
 extern cuda_emu_counts totals;
 extern bool waits_ignored; /* a planted mistake: streams wait for no event */
+extern bool dry; /* operations are counted, not carried out, their arguments not looked at */
+extern uint64_t edge_blocks; /* of a grid only so many first and last blocks run; 0: all */
+extern size_t
+    kernel_bytes; /* that a kernel takes of the device's memory when it is launched first */
 constexpr size_t shared_default_bytes = 48 * 1024, shared_most_bytes = 99 * 1024;
 
 /* --- stream.cc and graph.cc --- */

@@ -41,7 +41,9 @@ static bool joined(const CUgraph_st *graph)
 
 extern "C" {
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
+/* In the global mode a call of any other thread of the process, say an allocation, would end the capture: no library may ask
+ * for that. */
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
 {
     if (broken() != cudaSuccess)
         return broken();
@@ -50,6 +52,10 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
         return set_error(cudaErrorStreamCaptureUnsupported);
     if (s->capture != nullptr)
         return set_error(cudaErrorInvalidValue);
+    if (mode == cudaStreamCaptureModeGlobal) {
+        report("cudaStreamBeginCapture in the global mode, which other threads' calls would end");
+        return set_error(cudaErrorStreamCaptureUnsupported);
+    }
     totals.captures++;
     s->capture = new CUgraph_st{};
     s->capture->origin = s;

@@ -3,6 +3,10 @@
 
 #include "values.h"
 
+extern "C" {
+#include "backend/cuda/cuda_libraries.h"
+}
+
 namespace det_emu
 {
 
@@ -11,11 +15,15 @@ constexpr int default_driver = CUDART_VERSION;
 
 size_t device_memory = default_memory;
 cuda_emu_counts totals;
-bool waits_ignored;
+bool waits_ignored, dry;
+uint64_t edge_blocks;
+size_t kernel_bytes;
 
+static bool cudnn_hidden;
 static cudaError_t last_error = cudaSuccess;
 static int devices = 1, driver = default_driver, current;
 static long fail_at;                   /* allocations until the one that fails */
+static long operation_fails_at;        /* operations until the one that fails */
 static long trap_at;                   /* kernels until the one that traps */
 static cudaError_t trap = cudaSuccess; /* the error of a kernel that did */
 
@@ -53,6 +61,13 @@ bool allocation_fails()
     return fail_at > 0 && --fail_at == 0;
 }
 
+cudaError_t enqueued()
+{
+    totals.operations++;
+    const bool fails = operation_fails_at > 0 && --operation_fails_at == 0;
+    return fails ? set_error(cudaErrorLaunchOutOfResources) : cudaSuccess;
+}
+
 cudaError_t machine_ready()
 {
     if (driver < CUDART_VERSION / 1000 * 1000)
@@ -76,13 +91,22 @@ using namespace det_emu;
 
 extern "C" {
 
-/* The libraries' stand-ins are linked in: nothing is to be loaded (backend/cuda/cuda_libraries.h). */
-bool det_cuda_libraries_load(char *why, size_t bytes);
-bool det_cuda_libraries_load(char *why, size_t bytes)
+/* The libraries' stand-ins are linked in: nothing is loaded, but who asks is counted. */
+det_status det_cuda_cublas_load(struct det_env *)
 {
-    if (bytes > 0)
-        why[0] = '\0';
-    return true;
+    totals.cublas_loads++;
+    return DET_OK;
+}
+
+det_status det_cuda_cudnn_load(struct det_env *env)
+{
+    totals.cudnn_loads++;
+    return cudnn_hidden ? det_fail(env, DET_STATUS_DEVICE, "libcudnn.so.9 was not found") : DET_OK;
+}
+
+void cuda_emu_hide_cudnn(int on)
+{
+    cudnn_hidden = on != 0;
 }
 
 struct cuda_emu_counts cuda_emu_read_counts(void)
@@ -99,6 +123,27 @@ struct cuda_emu_counts cuda_emu_read_counts(void)
 void cuda_emu_set_memory(size_t bytes)
 {
     device_memory = bytes != 0 ? bytes : default_memory;
+}
+
+void cuda_emu_fail_operation_at(long n)
+{
+    operation_fails_at = n;
+}
+
+void cuda_emu_set_dry(int on)
+{
+    dry = on != 0;
+}
+
+void cuda_emu_set_edge_blocks(unsigned count)
+{
+    edge_blocks = count;
+}
+
+void cuda_emu_set_kernel_bytes(size_t bytes)
+{
+    kernel_bytes = bytes;
+    forget_kernels();
 }
 
 void cuda_emu_ignore_waits(int on)
@@ -162,6 +207,7 @@ cudaError_t cudaPeekAtLastError(void)
     X(cudaErrorInvalidResourceHandle, "invalid resource handle")                              \
     X(cudaErrorNotReady, "device not ready")                                                  \
     X(cudaErrorIllegalAddress, "an illegal memory access was encountered")                    \
+    X(cudaErrorLaunchOutOfResources, "too many resources requested for launch")               \
     X(cudaErrorLaunchFailure, "unspecified launch failure")                                   \
     X(cudaErrorNotSupported, "operation not supported")                                       \
     X(cudaErrorStreamCaptureUnsupported, "operation not permitted when stream is capturing")  \

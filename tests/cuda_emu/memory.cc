@@ -27,7 +27,7 @@ struct block {
     bool pinned;
 };
 static std::map<uintptr_t, block> blocks; /* by first byte */
-static size_t live_bytes;
+static size_t live_bytes, code_bytes;
 
 static size_t round_up(size_t value, size_t to)
 {
@@ -42,7 +42,7 @@ static cudaError_t allocate(void **pointer, size_t bytes, bool pinned)
     if (broken() != cudaSuccess)
         return broken();
     if (allocation_fails() ||
-        (!pinned && (bytes > device_memory || live_bytes > device_memory - bytes)))
+        (!pinned && (bytes > device_memory || live_bytes + code_bytes > device_memory - bytes)))
         return set_error(cudaErrorMemoryAllocation);
     char *mapping = (char *)mmap(nullptr, room + 2 * page, PROT_NONE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -67,6 +67,19 @@ static cudaError_t allocate(void **pointer, size_t bytes, bool pinned)
     }
     *pointer = begin;
     return cudaSuccess;
+}
+
+bool take_code_memory(size_t bytes)
+{
+    if (live_bytes + code_bytes + bytes > device_memory)
+        return false;
+    code_bytes += bytes;
+    return true;
+}
+
+void release_code_memory()
+{
+    code_bytes = 0;
 }
 
 static bool guard_whole(uintptr_t at, const block &b, const char *after)
@@ -272,6 +285,6 @@ extern "C" cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
     if (broken() != cudaSuccess)
         return broken();
     *total_bytes = device_memory;
-    *free_bytes = device_memory - live_bytes;
+    *free_bytes = device_memory - live_bytes - code_bytes;
     return cudaSuccess;
 }

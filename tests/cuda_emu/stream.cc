@@ -45,6 +45,8 @@ void streams_reset()
 void stream_counts(cuda_emu_counts *counts)
 {
     counts->live_streams = (long)streams.size();
+    for (const CUstream_st *s : streams)
+        counts->live_blocking_streams += s->blocking;
     counts->live_events = (long)events.size();
 }
 
@@ -150,6 +152,9 @@ cudaError_t issue(cudaStream_t handle, const char *name, std::vector<access> acc
         report("%s: no such stream", name);
         return set_error(cudaErrorInvalidResourceHandle);
     }
+    const cudaError_t failed = enqueued();
+    if (failed != cudaSuccess || dry)
+        return failed;
     if (s == &default_stream) {
         const cudaError_t error = not_while_capturing(name);
         if (error != cudaSuccess)
@@ -289,6 +294,9 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     CUstream_st *s = stream_of(stream);
     if (s == nullptr || events.count(event) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
+    const cudaError_t failed = enqueued();
+    if (failed != cudaSuccess)
+        return failed;
     advance(s);
     event->past = s->past;
     event->capture = s->capture;
@@ -304,8 +312,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     CUstream_st *s = stream_of(stream);
     if (s == nullptr || events.count(event) == 0)
         return set_error(cudaErrorInvalidResourceHandle);
-    if (waits_ignored)
-        return cudaSuccess;
+    const cudaError_t failed = enqueued();
+    if (failed != cudaSuccess || waits_ignored)
+        return failed;
     if (event->capture != nullptr && event->capture != s->capture) {
         const cudaError_t error = join_capture(s, event->capture);
         if (error != cudaSuccess)

@@ -20,6 +20,34 @@ inline void set_value(void *values, bool bf16, size_t i, float value)
         ((float *)values)[i] = value;
 }
 
+/* What tensor cores take of a float when TF32 is allowed: 10 bits of mantissa, to nearest. */
+inline float tf32_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7F800000U) != 0x7F800000U)
+        bits = (bits + 0xFFFU + ((bits >> 13) & 1U)) & ~0x1FFFU;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+inline void round_to_tf32(std::vector<float> &values)
+{
+    for (float &value : values)
+        value = tf32_of(value);
+}
+
+/* What a library makes of the runtime's error, which it has looked at: the caller's own next question must not find it. */
+template <typename S> S library_status(cudaError_t error, S success, S failed)
+{
+    if (error != cudaSuccess)
+        (void)cudaGetLastError();
+    return error == cudaSuccess ? success : failed;
+}
+
+/* For algorithms whose sums come together in the order in which blocks happen to end: whether this run takes the other order. */
+bool other_order();
+
 /* out[i] += factor * in[i], the inner loop of all products here. */
 void add_multiple(float *out, const float *in, float factor, size_t count);
 

@@ -55,15 +55,6 @@ static bool read_by_depthwise(const struct work *w, int32_t tensor)
     return false;
 }
 
-static bool is_output(const struct det_graph *g, int32_t tensor)
-{
-    for (int32_t l = 0; l < g->levels; l++) {
-        if (tensor == g->box_outputs[l] || tensor == g->class_outputs[l])
-            return true;
-    }
-    return false;
-}
-
 /* The outputs of one kind, level behind level in [N, A, width]. */
 static void map_outputs(const struct det_graph *g, const int32_t *outputs, int32_t width,
                         float *flat, struct detk_map *maps)
@@ -121,7 +112,7 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
                 use(&w->blocks[unit->in2], time);
             use(&w->blocks[unit->in], time);
             use(&w->blocks[unit->out], time);
-            if (is_output(g, unit->out))
+            if (det_graph_is_output(g, unit->out))
                 continue;
             w->maps[unit->out] =
                 detk_map_blocked(net->kernels, t.height, t.width, t.channels,

@@ -19,66 +19,87 @@ static size_t most(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static det_status plan_products(struct det_env *env, struct det_device *device,
-                                const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
+static void need(struct det_cuda_conv *c, size_t bytes)
+{
+    c->workspace_bytes = most(c->workspace_bytes, bytes);
+}
+
+/* The product that one pass is, of the input itself or of its columns. */
+static det_status plan_product(struct det_env *env, const struct det_device *device,
+                               enum det_cuda_conv_method method, enum det_cuda_product product,
+                               bool bias, struct det_cuda_conv *c, struct det_cuda_matmul *m)
 {
     const struct det_conv_shape *s = &c->shape;
-    struct det_cuda_matmul_shape product = {
+    struct det_cuda_matmul_shape shape = {
         .rows = rows_of(s),
         .k = s->kernel_h * s->kernel_w * s->in_c,
         .n = s->out_c,
         .in_stride = s->in_c,
+        .out_type = c->out_type,
     };
-    if (c->method == DET_CUDA_CONV_COLUMNS) {
-        product.in_stride = detk_im2col_width(device->type, s);
-        c->columns_bytes = round_up((size_t)product.rows * (size_t)product.in_stride *
-                                    det_cuda_element_bytes(device));
+    if (method == DET_CUDA_CONV_COLUMNS) {
+        shape.in_stride = detk_im2col_width(device->type, s);
+        c->columns_bytes =
+            round_up((size_t)shape.rows * (size_t)shape.in_stride * det_cuda_element_bytes(device));
     }
-    DET_TRY_RETURN(
-        det_cuda_matmul_create(env, device, DET_CUDA_FORWARD, &product, uses->bias, &c->forward));
-    if (uses->backward_data)
-        DET_TRY_RETURN(det_cuda_matmul_create(env, device, DET_CUDA_BACKWARD_DATA, &product, false,
-                                              &c->backward_data));
-    if (uses->backward_weight)
-        DET_TRY_RETURN(det_cuda_matmul_create(env, device, DET_CUDA_BACKWARD_WEIGHT, &product,
-                                              false, &c->backward_weight));
-    c->workspace_bytes = c->columns_bytes +
-                         most(c->forward.workspace_bytes, most(c->backward_data.workspace_bytes,
-                                                               c->backward_weight.workspace_bytes));
+    DET_TRY_RETURN(det_cuda_matmul_create(env, device, product, &shape, bias, m));
+    need(c, c->columns_bytes + m->workspace_bytes);
     return DET_OK;
 }
 
-/* By cuDNN if it can; false leaves another method to be chosen. */
-static det_status plan_library(struct det_env *env, struct det_device *device,
-                               const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c,
-                               bool *planned)
+/* The passes that `method` and `weight_method` do not leave to cuDNN. */
+static det_status plan_products(struct det_env *env, const struct det_device *device,
+                                const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
 {
-    *planned = false;
-    if (!det_cuda_cudnn_expressible(&c->shape))
+    if (c->method != DET_CUDA_CONV_LIBRARY) {
+        DET_TRY_RETURN(
+            plan_product(env, device, c->method, DET_CUDA_FORWARD, uses->bias, c, &c->forward));
+        if (uses->backward_data)
+            DET_TRY_RETURN(plan_product(env, device, c->method, DET_CUDA_BACKWARD_DATA, false, c,
+                                        &c->backward_data));
+    }
+    if (uses->backward_weight && c->weight_method != DET_CUDA_CONV_LIBRARY)
+        return plan_product(env, device, c->weight_method, DET_CUDA_BACKWARD_WEIGHT, false, c,
+                            &c->backward_weight);
+    return DET_OK;
+}
+
+/* What cuDNN can do becomes its method. */
+static det_status plan_library(struct det_env *env, struct det_device *device,
+                               const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
+{
+    const bool weights_too = uses->backward_weight && device->type == DETK_F32;
+    const struct det_cuda_cudnn_uses passes = {
+        .backward_data = uses->backward_data,
+        .backward_weight = weights_too,
+    };
+    if (c->out_type != device->type || !det_cuda_cudnn_expressible(&c->shape))
         return DET_OK;
-    const det_status status =
-        det_cuda_cudnn_create(env, device, &c->shape, uses->backward_weight, &c->library);
+    const det_status status = det_cuda_cudnn_create(env, device, &c->shape, &passes, &c->library);
     if (status == DET_STATUS_UNSUPPORTED)
-        return DET_OK;
-    *planned = status == DET_OK;
-    c->workspace_bytes = det_cuda_cudnn_workspace(&c->library);
-    return status;
+        return det_forgive(env, status, DET_STATUS_UNSUPPORTED);
+    DET_TRY_RETURN(status);
+    c->method = DET_CUDA_CONV_LIBRARY;
+    if (weights_too)
+        c->weight_method = DET_CUDA_CONV_LIBRARY;
+    need(c, det_cuda_cudnn_workspace(&c->library));
+    return DET_OK;
 }
 
 det_status det_cuda_conv_create(struct det_env *env, struct det_device *device,
                                 const struct det_conv_shape *shape,
                                 const struct det_cuda_conv_uses *uses, struct det_cuda_conv *c)
 {
-    *c = (struct det_cuda_conv){.shape = *shape, .method = DET_CUDA_CONV_PRODUCT};
+    const bool plain = shape->kernel_h == 1 && shape->kernel_w == 1 && shape->stride == 1;
+    *c = (struct det_cuda_conv){
+        .shape = *shape,
+        .out_type = uses->float_out ? DETK_F32 : device->type,
+        .method = plain ? DET_CUDA_CONV_PRODUCT : DET_CUDA_CONV_COLUMNS,
+    };
+    c->weight_method = c->method;
     det_status status = DET_OK;
-    if (shape->kernel_h != 1 || shape->kernel_w != 1 || shape->stride != 1) {
-        bool by_library = false;
-        c->method = DET_CUDA_CONV_LIBRARY;
-        DET_TRY(plan_library(env, device, uses, c, &by_library));
-        if (by_library)
-            return DET_OK;
-        c->method = DET_CUDA_CONV_COLUMNS;
-    }
+    if (!plain)
+        DET_TRY(plan_library(env, device, uses, c));
     DET_TRY(plan_products(env, device, uses, c));
     return DET_OK;
 fail:
@@ -103,11 +124,11 @@ static void *behind_columns(const struct det_cuda_conv *c, void *workspace)
 
 /* The matrix whose rows are the patches: the input itself for 1x1. */
 static det_status patches(struct det_env *env, const struct det_device *device,
-                          const struct det_cuda_conv *c, const void *in, void *workspace,
-                          const char *what, const void **matrix)
+                          const struct det_cuda_conv *c, enum det_cuda_conv_method method,
+                          const void *in, void *workspace, const char *what, const void **matrix)
 {
     *matrix = in;
-    if (c->method != DET_CUDA_CONV_COLUMNS)
+    if (method != DET_CUDA_CONV_COLUMNS)
         return DET_OK;
     *matrix = workspace;
     return det_cuda_check(env, detk_im2col(device->stream, device->type, &c->shape, in, workspace),
@@ -127,13 +148,13 @@ det_status det_cuda_conv_forward(struct det_env *env, const struct det_device *d
         bias_left = bias.master;
     } else {
         const void *matrix = NULL;
-        DET_TRY_RETURN(patches(env, device, c, in, workspace, what, &matrix));
+        DET_TRY_RETURN(patches(env, device, c, c->method, in, workspace, what, &matrix));
         DET_TRY_RETURN(det_cuda_matmul_run(env, device, &c->forward, matrix, weight.typed,
-                                           bias.typed, out, false, behind_columns(c, workspace),
-                                           what));
+                                           c->out_type == DETK_F32 ? bias.master : bias.typed, out,
+                                           false, behind_columns(c, workspace), what));
     }
     return det_cuda_check(env,
-                          detk_bias_act(device->stream, device->type, rows_of(&c->shape),
+                          detk_bias_act(device->stream, c->out_type, rows_of(&c->shape),
                                         c->shape.out_c, bias_left, act, out),
                           what);
 }
@@ -165,11 +186,11 @@ det_status det_cuda_conv_backward_weight(struct det_env *env, const struct det_d
                                          const void *dout, float *dweight, bool accumulate,
                                          void *workspace, const char *what)
 {
-    if (c->method == DET_CUDA_CONV_LIBRARY)
+    if (c->weight_method == DET_CUDA_CONV_LIBRARY)
         return det_cuda_cudnn_backward_weight(env, device, &c->library, &c->shape, in, dout,
                                               dweight, accumulate, workspace, what);
     const void *matrix = NULL;
-    DET_TRY_RETURN(patches(env, device, c, in, workspace, what, &matrix));
+    DET_TRY_RETURN(patches(env, device, c, c->weight_method, in, workspace, what, &matrix));
     return det_cuda_matmul_run(env, device, &c->backward_weight, matrix, dout, NULL, dweight,
                                accumulate, behind_columns(c, workspace), what);
 }

@@ -1,7 +1,8 @@
 /* cuda_conv.h: dense convolutions and their gradients. A 1x1 convolution of stride 1 is a matrix product as it stands; others
- * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). TensorFlow's SAME
- * padding of even sizes at stride 2 (the network's first layer) has one row more below than above, which cuDNN's interface
- * cannot express. */
+ * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). What it has not:
+ *
+ *  - TensorFlow's SAME padding of even sizes at stride 2 (the network's first layer), one row more below than above
+ *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs */
 #ifndef DET_BACKEND_CUDA_CONV_H
 #define DET_BACKEND_CUDA_CONV_H
 
@@ -18,7 +19,8 @@ enum det_cuda_conv_method { DET_CUDA_CONV_PRODUCT, DET_CUDA_CONV_COLUMNS, DET_CU
 
 struct det_cuda_conv {
     struct det_conv_shape shape;
-    enum det_cuda_conv_method method;
+    enum detk_type out_type;
+    enum det_cuda_conv_method method, weight_method; /* the latter of the weights' gradient */
     struct det_cuda_matmul forward, backward_data, backward_weight; /* PRODUCT, COLUMNS */
     size_t columns_bytes;                                           /* COLUMNS */
     struct det_cuda_cudnn library;                                  /* LIBRARY */
@@ -28,6 +30,7 @@ struct det_cuda_conv {
 /* What a convolution will be asked for. */
 struct det_cuda_conv_uses {
     bool bias, backward_data, backward_weight;
+    bool float_out; /* the output is float32 whatever the device's type is; its gradient is not */
 };
 
 det_status det_cuda_conv_create(struct det_env *env, struct det_device *device,

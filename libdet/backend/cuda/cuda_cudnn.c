@@ -1,6 +1,7 @@
 #include "backend/cuda/cuda_cudnn.h"
 
 #include "backend/cuda/cuda_error.h"
+#include "backend/cuda/cuda_libraries.h"
 #include "filter_layout.h"
 
 /* More than this a convolution of this network does not need; algorithms that want more are passed over. */
@@ -26,8 +27,10 @@ bool det_cuda_cudnn_expressible(const struct det_conv_shape *s)
 
 static det_status open_library(struct det_env *env, struct det_device *device)
 {
-    if (device->cudnn == NULL)
+    if (device->cudnn == NULL) {
+        DET_TRY_RETURN(det_cuda_cudnn_load(env));
         DET_TRY_RETURN(check(env, cudnnCreate(&device->cudnn), "starting cuDNN"));
+    }
     return check(env, cudnnSetStream(device->cudnn, device->stream), "starting cuDNN");
 }
 
@@ -146,8 +149,8 @@ static det_status choose_backward_weight(struct det_env *env, const struct det_d
 }
 
 det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
-                                 const struct det_conv_shape *s, bool training,
-                                 struct det_cuda_cudnn *p)
+                                 const struct det_conv_shape *s,
+                                 const struct det_cuda_cudnn_uses *uses, struct det_cuda_cudnn *p)
 {
     *p = (struct det_cuda_cudnn){0};
     det_status status = DET_OK;
@@ -157,10 +160,10 @@ det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
     DET_TRY(open_library(env, device));
     DET_TRY(describe(env, device, s, p));
     DET_TRY(choose_forward(env, device, p));
-    if (training) {
+    if (uses->backward_data)
         DET_TRY(choose_backward_data(env, device, p));
+    if (uses->backward_weight)
         DET_TRY(choose_backward_weight(env, device, p));
-    }
     return DET_OK;
 fail:
     det_cuda_cudnn_destroy(p);

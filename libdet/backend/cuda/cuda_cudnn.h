@@ -20,10 +20,16 @@ struct det_cuda_cudnn {
 /* Whether its padding can be said: the same above as below, left as right. */
 bool det_cuda_cudnn_expressible(const struct det_conv_shape *shape);
 
-/* UNSUPPORTED when cuDNN has no algorithm for one of the passes (backward ones only if `training`): the caller has another way.
- * With `deterministic` only algorithms that cuDNN itself calls so are taken. */
+/* The backward passes that will be asked for. */
+struct det_cuda_cudnn_uses {
+    bool backward_data, backward_weight;
+};
+
+/* UNSUPPORTED when cuDNN has no algorithm for one of the passes: the caller has another way. With `deterministic` only algorithms
+ * that cuDNN itself calls so are taken. */
 det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
-                                 const struct det_conv_shape *shape, bool training,
+                                 const struct det_conv_shape *shape,
+                                 const struct det_cuda_cudnn_uses *uses,
                                  struct det_cuda_cudnn *plan);
 void det_cuda_cudnn_destroy(struct det_cuda_cudnn *plan);
 
@@ -43,6 +49,7 @@ det_status det_cuda_cudnn_backward_data(struct det_env *env, const struct det_de
                                         const struct det_conv_shape *shape, const void *dout,
                                         const float *weight, void *din, bool accumulate,
                                         void *workspace, const char *what);
+/* Its result is of the device's type before it becomes `dweight`: exact for float32 only. */
 det_status det_cuda_cudnn_backward_weight(struct det_env *env, const struct det_device *device,
                                           const struct det_cuda_cudnn *plan,
                                           const struct det_conv_shape *shape, const void *in,

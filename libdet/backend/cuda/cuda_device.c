@@ -65,14 +65,6 @@ static det_status choose(struct det_env *env, struct det_device *d)
     return status;
 }
 
-static det_status load_libraries(struct det_env *env)
-{
-    char why[256];
-    if (det_cuda_libraries_load(why, sizeof why))
-        return DET_OK;
-    return det_fail(env, DET_STATUS_DEVICE, "loading CUDA's libraries: %s", why);
-}
-
 det_status det_cuda_device_open(struct det_env *env, const struct det_device_settings *settings,
                                 struct det_device **out)
 {
@@ -85,7 +77,7 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
     d->type = settings->precision == DET_PRECISION_BF16 ? DETK_BF16 : DETK_F32;
     det_status status = DET_OK;
     DET_TRY(choose(env, d));
-    DET_TRY(load_libraries(env));
+    DET_TRY(det_cuda_cublas_load(env));
     DET_TRY(det_cuda_device_use(env, d));
     DET_TRY(det_cuda_check(env, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
                            "creating a stream"));
@@ -100,7 +92,8 @@ fail:
 }
 
 /* A kernel that trapped leaves this process's context on the GPU unusable: every call answers its error, and no memory can be
- * released. Only a reset helps. It takes from others in this process what they have lost already. */
+ * released. Only a reset helps, or the end of the process. It takes from others in this process what they have lost already,
+ * but they may not know it: their pointers and handles now belong to nothing. */
 static void reset_if_broken(void)
 {
     (void)cudaGetLastError();

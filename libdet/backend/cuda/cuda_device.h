@@ -33,7 +33,10 @@ struct det_device {
 /* Functions of struct det_backend. DEVICE when there is no GPU, or none of compute capability 7.5 (8.0 for TF32 and BF16). */
 det_status det_cuda_device_open(struct det_env *env, const struct det_device_settings *settings,
                                 struct det_device **device);
-/* After the error of a kernel, which nothing on the GPU survives, this also resets it for the process: it can then be opened again. */
+/* After the error of a kernel, which nothing on the GPU survives, this also resets it for the process, so that it may be opened
+ * again. That is fragile: whatever else of the process has used the GPU (another context of this library on it, a program's own
+ * kernels, cublasLt's and cuDNN's own state) has lost its memory and handles and gets errors from then on. The sure way on is a
+ * new process; other processes are not concerned. */
 void det_cuda_device_close(struct det_env *env, struct det_device **device);
 void det_cuda_device_describe(const struct det_device *device, char *text, size_t bytes);
 

@@ -2,6 +2,10 @@
 
 #include "backend/cuda/cuda_error.h"
 
+#if CUDART_VERSION < 12000
+#error "CUDA 12.0 or newer is needed: before, cudaGraphInstantiate had five arguments"
+#endif
+
 /* The stream leaves recording in any case. */
 static det_status record(struct det_env *env, const struct det_device *device, det_cuda_work work,
                          void *argument, cudaGraphExec_t *recorded)

@@ -6,7 +6,8 @@
 #include <cudnn.h>
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
+
+#include "backend/cuda/cuda_search.h"
 
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
@@ -120,15 +121,13 @@
         (handle, alpha, x_desc, x, dy_desc, dy, desc, algorithm, workspace, bytes, beta, dw_desc,  \
          dw))
 
-/* Written once, by load(). */
+/* Written by load_cublas() and load_cudnn(), before anybody calls one of them. */
 static struct {
 #define MEMBER(type, missing, name, parameters, arguments) type(*name) parameters;
     EACH_CUBLASLT(MEMBER)
     EACH_CUDNN(MEMBER)
 #undef MEMBER
 } loaded;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static char cause[256]; /* empty: both are loaded */
 
 #define DEFINE(type, missing, name, parameters, arguments)              \
     type name parameters                                                \
@@ -139,37 +138,58 @@ EACH_CUBLASLT(DEFINE)
 EACH_CUDNN(DEFINE)
 #undef DEFINE
 
-/* Stays open as long as the process: the libraries keep threads and state of their own. */
-static void *open_library(const char *name)
-{
-    void *library = cause[0] == '\0' ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (library == NULL && cause[0] == '\0')
-        snprintf(cause, sizeof cause, "%s", dlerror());
-    return library;
-}
-
 /* *function = the symbol; POSIX has functions and objects share a representation. */
-static void find(void *library, const char *name, void *function)
+static det_status find(struct det_env *env, void *library, const char *file, const char *name,
+                       void *function)
 {
-    void *symbol = library != NULL && cause[0] == '\0' ? dlsym(library, name) : NULL;
-    if (symbol == NULL && cause[0] == '\0')
-        snprintf(cause, sizeof cause, "%s", dlerror());
+    void *symbol = dlsym(library, name);
+    if (symbol == NULL)
+        return det_fail(env, DET_STATUS_DEVICE, "%s is too old or too new: it has no %s", file,
+                        name);
     *(void **)function = symbol;
+    return DET_OK;
 }
 
-static void load(void)
+static det_status load_cublas(struct det_env *env)
 {
-    void *blas = open_library("libcublasLt.so." TEXT(CUBLAS_VER_MAJOR));
-    void *dnn = open_library("libcudnn.so." TEXT(CUDNN_MAJOR));
-#define FIND_BLAS(type, missing, name, parameters, arguments) find(blas, #name, &loaded.name);
-#define FIND_DNN(type, missing, name, parameters, arguments)  find(dnn, #name, &loaded.name);
-    EACH_CUBLASLT(FIND_BLAS)
-    EACH_CUDNN(FIND_DNN)
+    static const char file[] = "libcublasLt.so." TEXT(CUBLAS_VER_MAJOR);
+    void *library = NULL;
+    DET_TRY_RETURN(det_cuda_library_open(env, file, &library));
+#define FIND(type, missing, name, parameters, arguments) \
+    DET_TRY_RETURN(find(env, library, file, #name, &loaded.name));
+    EACH_CUBLASLT(FIND)
+    return DET_OK;
 }
 
-bool det_cuda_libraries_load(char *why, size_t bytes)
+static det_status load_cudnn(struct det_env *env)
 {
-    pthread_once(&once, load);
-    snprintf(why, bytes, "%s", cause);
-    return cause[0] == '\0';
+    static const char file[] = "libcudnn.so." TEXT(CUDNN_MAJOR);
+    void *library = NULL;
+    DET_TRY_RETURN(det_cuda_library_open(env, file, &library));
+    EACH_CUDNN(FIND)
+#undef FIND
+    return DET_OK;
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static det_status load_once(struct det_env *env, bool *done, det_status (*load)(struct det_env *))
+{
+    pthread_mutex_lock(&lock);
+    const det_status status = *done ? DET_OK : load(env);
+    *done = status == DET_OK;
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+det_status det_cuda_cublas_load(struct det_env *env)
+{
+    static bool done;
+    return load_once(env, &done, load_cublas);
+}
+
+det_status det_cuda_cudnn_load(struct det_env *env)
+{
+    static bool done;
+    return load_once(env, &done, load_cudnn);
 }

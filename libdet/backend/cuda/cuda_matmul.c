@@ -67,7 +67,9 @@ static det_status make_layouts(struct det_env *env, enum detk_type type,
                                struct det_cuda_matmul *m)
 {
     cublasLtMatrixLayout_t *in = &m->left, *weight = &m->right, *out = &m->out;
-    enum detk_type weight_type = type;
+    enum detk_type weight_type = type, out_type = type;
+    if (product == DET_CUDA_FORWARD)
+        out_type = s->out_type;
     if (product == DET_CUDA_BACKWARD_DATA) {
         in = &m->out;
         out = &m->left;
@@ -78,7 +80,7 @@ static det_status make_layouts(struct det_env *env, enum detk_type type,
     }
     DET_TRY_RETURN(make_layout(env, type, s->rows, s->k, s->in_stride, in));
     DET_TRY_RETURN(make_layout(env, weight_type, s->k, s->n, s->n, weight));
-    return make_layout(env, type, s->rows, s->n, s->n, out);
+    return make_layout(env, out_type, s->rows, s->n, s->n, out);
 }
 
 static det_status prefer(struct det_env *env, cublasLtMatmulPreference_t preference,

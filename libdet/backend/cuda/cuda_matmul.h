@@ -19,6 +19,7 @@ struct det_cuda_matmul_shape {
     int32_t k, n;
     int32_t
         in_stride; /* values from row to row of `in` and `din`: k, or more where rows are padded */
+    enum detk_type out_type; /* of FORWARD's `out` and bias: the device's, or float32 */
 };
 
 /* Alignment of the operands that plans rely on. Activations have DETK_ALIGN; a parameter in the block of bf16 weights has
@@ -32,8 +33,8 @@ struct det_cuda_matmul {
     size_t workspace_bytes;
 };
 
-/* Operands are of the device's type (weights and bias too). `bias`: a bias is given to each run, which FORWARD adds in the
- * product's epilogue. UNSUPPORTED when cublasLt has no algorithm. */
+/* Operands are of the device's type, weights too. `bias`: a bias is given to each run, which FORWARD adds in the product's
+ * epilogue. UNSUPPORTED when cublasLt has no algorithm. */
 det_status det_cuda_matmul_create(struct det_env *env, const struct det_device *device,
                                   enum det_cuda_product product,
                                   const struct det_cuda_matmul_shape *shape, bool bias,

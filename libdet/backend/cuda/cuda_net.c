@@ -23,6 +23,7 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
             .bias = op->bias >= 0,
             .backward_data = training && op->in != 0,
             .backward_weight = training,
+            .float_out = det_graph_is_output(g, op->out),
         };
         DET_TRY_RETURN(det_cuda_conv_create(env, net->device, &shape, &uses, &net->convs[index]));
         need(net, net->convs[index].workspace_bytes);
@@ -45,10 +46,7 @@ static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
         if ((op->in == tensor && op->kind != DET_OP_DWCONV) || op->in2 == tensor)
             return false;
     }
-    for (int32_t l = 0; l < g->levels; l++)
-        if (g->box_outputs[l] == tensor || g->class_outputs[l] == tensor)
-            return false;
-    return true;
+    return !det_graph_is_output(g, tensor);
 }
 
 /* A depthwise convolution activates and normalises what it loads: the pass that would have stored such a tensor is saved. A dense
@@ -113,6 +111,7 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
         .batch = batch,
         .mode = mode,
         .element_bytes = det_cuda_element_bytes(device),
+        .output_bytes = sizeof(float),
         .alignment = DETK_ALIGN,
         .unstored = unstored,
     };
@@ -197,11 +196,10 @@ det_status det_cuda_net_refresh_params(struct det_env *env, const struct det_cud
 det_status det_cuda_net_gather(struct det_env *env, const struct det_cuda_net *net)
 {
     const struct det_device *d = net->device;
-    DET_TRY_RETURN(det_cuda_check(
-        env, detk_gather_levels(d->stream, d->type, &net->box_levels, net->encodings),
-        "collecting the box encodings"));
-    return det_cuda_check(env,
-                          detk_gather_levels(d->stream, d->type, &net->class_levels, net->logits),
+    DET_TRY_RETURN(det_cuda_check(env,
+                                  detk_gather_levels(d->stream, &net->box_levels, net->encodings),
+                                  "collecting the box encodings"));
+    return det_cuda_check(env, detk_gather_levels(d->stream, &net->class_levels, net->logits),
                           "collecting the class logits");
 }
 
@@ -248,7 +246,7 @@ static det_status check_each_op(struct det_env *env, const struct det_cuda_net *
             continue; /* was not stored: what reads it will show */
         DET_TRY_RETURN(det_cuda_check(
             env,
-            detk_check_finite(d->stream, d->type,
+            detk_check_finite(d->stream, det_cuda_net_type(net, out),
                               det_net_rows(g, out, net->batch) * g->tensors[out].channels,
                               net->arena + net->plan.value_offsets[out], net->flags + i),
             what));

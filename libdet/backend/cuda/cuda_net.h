@@ -1,5 +1,6 @@
 /* cuda_net.h: a graph made ready to run on the device: what model/net.h is on the CPU, with the same plan of memory and the same
- * order of operations. Activations and their gradients are of the device's type, everything else is float32.
+ * order of operations. Activations and their gradients are of the device's type, everything else is float32, the outputs too: rounded
+ * to the eight bits of bf16, scores that differ become equal, and who comes first in suppression is chance.
  *
  * Life: plan (what memory it needs is placed in a layout, libraries are asked for their plans), bind (the memory is there),
  * forward and backward as often as wanted: those only enqueue work on the device's stream, so they may be recorded. */
@@ -52,6 +53,12 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net);
  * workspace_bytes. */
 void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params, float *gradients,
                        void *workspace);
+
+/* Type of a tensor's values. */
+static inline enum detk_type det_cuda_net_type(const struct det_cuda_net *net, int32_t tensor)
+{
+    return det_graph_is_output(net->graph, tensor) ? DETK_F32 : net->device->type;
+}
 
 /* [N, H, W, 3] of the device's type. */
 void *det_cuda_net_input(const struct det_cuda_net *net);

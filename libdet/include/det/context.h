@@ -59,7 +59,9 @@ typedef struct det_context_settings {
                   of its kind can run (on x86-64 that is sse2), and "ref"; default "auto" */
     const char
         *device; /**< "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an
-                                  error; default "auto" */
+                                  error; default "auto". After an error of a kernel on a GPU (status DEVICE)
+                                  the sure way on is a new process: what else in this one uses the GPU is
+                                  broken too */
     const char *
         precision; /**< "auto" (now "f32"), "f32", "tf32" or "bf16": what dense convolutions multiply and, with
                               bf16, how activations are stored. Master weights, statistics and losses are float32 always.

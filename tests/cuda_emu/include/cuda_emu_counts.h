@@ -11,9 +11,9 @@ extern "C" {
 /* Totals since the process began; the second line: alive now. */
 struct cuda_emu_counts {
     long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
-        unpinned_copies, resets;
-    long live_device_blocks, live_pinned_blocks, live_streams, live_events, live_graphs, live_execs,
-        live_handles;
+        unpinned_copies, resets, cublas_loads, cudnn_loads, operations;
+    long live_device_blocks, live_pinned_blocks, live_streams, live_blocking_streams, live_events,
+        live_graphs, live_execs, live_handles;
     size_t live_device_bytes;
     long reports; /* errors found and reported */
 };
@@ -24,9 +24,21 @@ struct cuda_emu_counts cuda_emu_read_counts(void);
 void cuda_emu_set_memory(size_t bytes);
 /* The n-th cudaMalloc, cudaMallocHost or handle creation from now fails; 0: none. */
 void cuda_emu_fail_at(long n);
+/* The n-th operation from now that a stream gets (a kernel, a copy, a library's call, an event) is refused; 0: none. */
+void cuda_emu_fail_operation_at(long n);
+/* Operations are counted and nothing else: not carried out, not recorded, their arguments not looked at. */
+void cuda_emu_set_dry(int on);
+/* Of each grid only the first and the last `count` blocks run, so that arrays of gigabytes, of which only touched pages take memory,
+ * can be computed on at both ends; 0: all. */
+void cuda_emu_set_edge_blocks(unsigned count);
+/* Device memory that a kernel's code takes when it is launched for the first time from now on, as the driver does with
+ * CUDA_MODULE_LOADING=LAZY; 0, the default: none. */
+void cuda_emu_set_kernel_bytes(size_t bytes);
 /* The n-th kernel from now traps: it does nothing, and from then on every call answers cudaErrorIllegalAddress, as on a device,
  * until cudaDeviceReset(). 0: none. */
 void cuda_emu_trap_at(long n);
+/* A machine without cuDNN. */
+void cuda_emu_hide_cudnn(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
 void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
