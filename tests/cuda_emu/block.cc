@@ -284,6 +284,7 @@ static void run_block(std::vector<uint16_t> &order)
         r->warp = i / 32;
         r->lane = i % 32;
         r->warp_epoch = 0;
+        r->source_file = nullptr;
         r->state = state::fresh;
     }
     for (unsigned done = 0; done < count;) {
