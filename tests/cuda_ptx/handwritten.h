@@ -25,6 +25,10 @@ enum { HANDWRITTEN_THREADS = 64 };
 cudaError_t handwritten_spaces(const uint32_t *in, uint32_t *out, enum handwritten_bug bug,
                                int threads);
 
+/* Of each lane of one warp, value + 1000 where the lane read from lies in its segment: lane 5 of segments of 8, three up in 16,
+ * three down in 8, lane ^ 4 in 4 (which may be one of an earlier segment); values are lane + 1. */
+cudaError_t handwritten_shuffles(uint32_t (*out)[32]);
+
 DETK_END
 
 #endif

@@ -181,7 +181,8 @@ shuffle shuffled(det_emu::warp_operation operation, uint32_t mask, uint32_t valu
         from = self ^ lane;
     const uint64_t got =
         det_emu::warp_meet(operation, mask, value, (int)lane, (int)width, file, line);
-    return {(uint32_t)got, from >= begin && from - begin < width};
+    const bool before = from < begin && operation != warp_operation::exclusive;
+    return {(uint32_t)got, !before && from < begin + width};
 }
 
 } // namespace det_ptx

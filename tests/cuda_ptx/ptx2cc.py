@@ -40,15 +40,16 @@ def translate(cu_path, ptx_paths):
     kernels = [(module, kernel) for module in modules for kernel in module.kernels]
     symbols = {name for _, k in kernels for name in [k.name, *(v.name for v in k.shared)]}
     spelled = demangle(sorted(symbols))
-    lines = [f"/* {cu_path}: what nvcc made of it, by tests/cuda_ptx/ptx2cc.py. */", f'#include "{cu_path}"', "", '#include "ptx.h"', "",
-             "namespace det_ptx", "{", "namespace", "{"]
+    lines = [f"/* What nvcc made of {cu_path}, by tests/cuda_ptx/ptx2cc.py. */", f'#include "{cu_path}"', "",
+             '#include "ptx.h"', "", "namespace det_ptx", "{", "namespace", "{"]
     table = []
     for number, (module, kernel) in enumerate(kernels):
         body, entry = KernelWriter(module, kernel, number).function(spelled.get)
         lines += ["", *body]
         table.append(f"    {{host_function(&::{without_arguments(spelled[kernel.name])}), {entry}}},")
     lines += ["", "const det_emu::translation table[] = {", *table, "};",
-              "const det_emu::translations registered(table, sizeof table / sizeof table[0]);", "} // namespace", "} // namespace det_ptx", ""]
+              "const det_emu::translations registered(table, sizeof table / sizeof table[0]);", "} // namespace",
+              "} // namespace det_ptx", ""]
     return "\n".join(lines)
 
 

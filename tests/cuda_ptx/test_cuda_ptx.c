@@ -57,6 +57,25 @@ static void instructions_give_known_results(void **state)
     test_device_free(device_out);
 }
 
+static void shuffles_keep_to_segments(void **state)
+{
+    (void)state;
+    uint32_t out[4][32];
+    uint32_t(*device_out)[32] = test_device_alloc(sizeof out);
+    assert_cuda(handwritten_shuffles(device_out));
+    test_device_read(out, device_out, sizeof out);
+    for (int lane = 0; lane < 32; lane++) {
+        const int wanted[4][2] = {
+            {lane / 8 * 8 + 5, 8}, {lane - 3, 16}, {lane + 3, 8}, {lane ^ 4, 4}};
+        for (int kind = 0; kind < 4; kind++) {
+            const int from = wanted[kind][0], width = wanted[kind][1], begin = lane / width * width;
+            const bool inside = (from >= begin || kind == 3) && from < begin + width;
+            assert_int_equal(out[kind][lane], inside ? from + 1 + 1000 : lane + 1);
+        }
+    }
+    test_device_free(device_out);
+}
+
 static cudaError_t run_spaces(enum handwritten_bug bug, int threads)
 {
     uint32_t in[HANDWRITTEN_THREADS], out[HANDWRITTEN_THREADS];
@@ -133,6 +152,7 @@ int test_cuda_ptx(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ptx_is_what_runs),
         cmocka_unit_test(instructions_give_known_results),
+        cmocka_unit_test(shuffles_keep_to_segments),
         cmocka_unit_test(mistakes_are_found),
     };
     return cmocka_run_group_tests_name("cuda_ptx", tests, NULL, NULL);
