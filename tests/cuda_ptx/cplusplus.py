@@ -496,7 +496,7 @@ class KernelWriter:
                 yield from self.items(item, kind)
 
     def function(self, shown_name):
-        """The kernel's C++, and its line of the table of translations; `shown_name(symbol)` is a symbol without its mangling."""
+        """The kernel's C++, a list of lines; `shown_name(symbol)` is a symbol without its mangling."""
         statements = list(self.items(self.kernel.body, Statement))
         self.labels = {label.name for label in self.items(self.kernel.body, Label)}
         self.targets = {s.operands[0] for s in statements if s.opcode in ("bra", "bra.uni") and s.operands}
@@ -504,14 +504,17 @@ class KernelWriter:
         self.lay_out_parameters()
         arrays = self.lay_out_shared("\n".join(o for s in statements for o in s.operands))
         shared = ", ".join(f'{{"{shown_name(v.name).split("::")[-1]}", {self.shared[v.name]}, {v.bytes}}}' for v in arrays)
-        lines = [f"static const shared_layout shared_{self.number} = {{{shared}}};",
-                 f"static void kernel_{self.number}(const unsigned char *parameters)",
-                 "{",
-                 f'    static const char file[] = "{self.module.path}";',
-                 "    det_emu::self->source_file = file;",
-                 "    (void)parameters;",
-                 *(f"    {TYPES[kind]} left_{name[1:]}{{}}, right_{name[1:]}{{}};" for name, kind in self.products.items()),
-                 *self.scope(self.kernel.body, "    "),
-                 "}"]
-        entry = f"{self.module.arch}, {self.parameter_bytes}, {self.kernel.most_threads}, kernel_{self.number}"
-        return lines, entry
+        return [f"static const shared_layout shared_{self.number} = {{{shared}}};",
+                f"static void kernel_{self.number}(const unsigned char *parameters)",
+                "{",
+                f'    static const char file[] = "{self.module.path}";',
+                "    det_emu::self->source_file = file;",
+                "    (void)parameters;",
+                *(f"    {TYPES[kind]} left_{name[1:]}{{}}, right_{name[1:]}{{}};" for name, kind in self.products.items()),
+                *self.scope(self.kernel.body, "    "),
+                "}"]
+
+    @property
+    def limits(self):
+        """What the table of translations says of the kernel: architecture, bytes of parameters, threads of a block."""
+        return f"{self.module.arch}, {self.parameter_bytes}, {self.kernel.most_threads}"

@@ -42,11 +42,17 @@ def translate(cu_path, ptx_paths):
     spelled = demangle(sorted(symbols))
     lines = [f"/* What nvcc made of {cu_path}, by tests/cuda_ptx/ptx2cc.py. */", f'#include "{cu_path}"', "",
              '#include "ptx.h"', "", "namespace det_ptx", "{", "namespace", "{"]
-    table = []
-    for number, (module, kernel) in enumerate(kernels):
-        body, entry = KernelWriter(module, kernel, number).function(spelled.get)
-        lines += ["", *body]
-        table.append(f"    {{host_function(&::{without_arguments(spelled[kernel.name])}), {entry}}},")
+    table, written = [], {}
+    for module, kernel in kernels:
+        writer = KernelWriter(module, kernel, len(written))
+        body = writer.function(spelled.get)
+        # Where two architectures' PTX says the same, the first one's does for both.
+        content = re.sub(r"here\(\d+\)|file, \d+|(kernel|shared)_\d+\b|file\[\] = .*", "", "\n".join(body))
+        if content not in written:
+            written[content] = writer.number
+            lines += ["", *body]
+        name = without_arguments(spelled[kernel.name])
+        table.append(f"    {{host_function(&::{name}), {writer.limits}, kernel_{written[content]}}},")
     lines += ["", "const det_emu::translation table[] = {", *table, "};",
               "const det_emu::translations registered(table, sizeof table / sizeof table[0]);", "} // namespace",
               "} // namespace det_ptx", ""]

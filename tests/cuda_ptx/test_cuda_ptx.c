@@ -107,7 +107,7 @@ static void mistakes_are_found(void **state)
     } plants[] = {
         {HANDWRITTEN_NONE, HANDWRITTEN_THREADS, cudaSuccess, ""},
         {HANDWRITTEN_PLAIN_READ, HANDWRITTEN_THREADS, cudaErrorLaunchFailure,
-         "spaces.ptx:40: block (0,0,0) thread (63,0,0): access of 4 bytes at"},
+         ":40: block (0,0,0) thread (63,0,0): access of 4 bytes at"},
         {HANDWRITTEN_SHARED_MISALIGNED, HANDWRITTEN_THREADS, cudaErrorLaunchFailure,
          "of shared pairs is misaligned"},
         {HANDWRITTEN_SHARED_INDEX, HANDWRITTEN_THREADS, cudaErrorLaunchFailure,
