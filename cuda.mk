@@ -138,10 +138,10 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 endif
 
 # nvcc's own PTX in the place of the kernels that g++ compiles, run by the emulation (tests/cuda_ptx). One runner holds the PTX of all
-# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: kernels (the kernels' tests, four schedules), disturbed (once more, approximations
-# 2 ulp off, products fused where ptxas may), whole (steps, inference and jobs, once).
+# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), kernels (the kernels' tests, four
+# schedules), disturbed (once more, approximations 2 ulp off, products fused where ptxas may).
 PTX_ARCHS ?= 75 80 90
-PTX_RUNS  ?= kernels disturbed whole
+PTX_RUNS  ?= whole kernels disturbed
 ifeq ($(WITH_CUDA),emulated)
 PTX         := $(BUILD)/ptx
 PTX_RUNNER  := $(BUILD)/bin/det-cuda-ptx-tests
@@ -195,7 +195,7 @@ endif
 
 .PHONY: build-cuda-ptx test-cuda-ptx
 ifneq ($(WITH_CUDA),emulated)
-test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="kernels disturbed whole")
+test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole kernels disturbed")
 build-cuda-ptx test-cuda-ptx:
 	$(Q)$(MAKE) CONFIG=cuda-emu $@
 else ifneq ($(NVCC),)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests on nvcc's PTX, two at a time. usage: run.sh RUNNER "ARCHS" "RUNS": 75, 80, 90; kernels, disturbed, whole.
+# Runs the tests on nvcc's PTX, two at a time. usage: run.sh RUNNER "ARCHS" "RUNS": 75, 80, 90; whole, kernels, disturbed.
 # A run's output stays in RUNNER-ARCH-NAME.log; the first that fails shows its end.
 set -euo pipefail
 export runner=$1
@@ -22,18 +22,18 @@ one() {
 }
 export -f one
 
-for arch in $archs; do
-    for run in $runs; do
+for run in $runs; do
+    for arch in $archs; do
         case $run in
+        whole) echo "$arch whole whole forward" ;;
         kernels)
             for schedule in forward backward random:1 random:2; do
                 echo "$arch kernels-$schedule kernels $schedule"
             done
             ;;
         disturbed) echo "$arch disturbed kernels forward DET_PTX_ULPS=2 DET_PTX_CONTRACT=1" ;;
-        whole) echo "$arch whole whole forward" ;;
         *)
-            echo "$run: expected kernels, disturbed or whole" >&2
+            echo "$run: expected whole, kernels or disturbed" >&2
             exit 2
             ;;
         esac
