@@ -35,23 +35,30 @@ static int chosen_arch()
     return translated() ? known().rbegin()->first : 0;
 }
 
+static const translation *find(int arch, const void *kernel)
+{
+    const auto of_arch = known().find(arch);
+    if (of_arch == known().end())
+        return nullptr;
+    const auto found = of_arch->second.find(kernel);
+    return found != of_arch->second.end() ? found->second : nullptr;
+}
+
 const translation *translation_of(const char *name, const void *kernel, dim3 block,
                                   size_t parameter_bytes)
 {
-    const auto &of_arch = known()[chosen_arch()];
-    const auto found = of_arch.find(kernel);
+    const translation *t = find(chosen_arch(), kernel);
     const uint64_t threads = (uint64_t)block.x * block.y * block.z;
-    if (found == of_arch.end()) {
+    if (t == nullptr)
         report("%s: there is no PTX of it for sm_%d", name, chosen_arch());
-    } else if (found->second->parameter_bytes != parameter_bytes) {
+    else if (t->parameter_bytes != parameter_bytes)
         report("%s: the launch has %zu bytes of parameters, its PTX %zu", name, parameter_bytes,
-               found->second->parameter_bytes);
-    } else if (found->second->most_threads != 0 && threads > found->second->most_threads) {
+               t->parameter_bytes);
+    else if (t->most_threads != 0 && threads > t->most_threads)
         report("%s: %llu threads a block, its launch bounds allow %u", name,
-               (unsigned long long)threads, found->second->most_threads);
-    } else {
-        return found->second;
-    }
+               (unsigned long long)threads, t->most_threads);
+    else
+        return t;
     set_error(cudaErrorInvalidValue);
     return nullptr;
 }

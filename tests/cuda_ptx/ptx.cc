@@ -44,6 +44,9 @@ unsigned char *shared_memory(const shared_layout &layout, uint64_t address, size
     if (v == nullptr)
         det_emu::fail("access of %zu bytes before shared memory", bytes);
     const uint64_t offset = address - v->begin;
+    if (bytes < WORD)
+        det_emu::fail("access of %zu bytes of shared %s, which is checked by words of %zu", bytes,
+                      v->name, WORD);
     if (offset % bytes != 0)
         det_emu::fail("access of %zu bytes at byte %llu of shared %s is misaligned", bytes,
                       (unsigned long long)offset, v->name);
