@@ -38,4 +38,4 @@ for run in $runs; do
             ;;
         esac
     done
-done | xargs -P2 -L1 bash -c 'one "$@"' one
+done | xargs -r -P2 -L1 bash -c 'one "$@"' one
