@@ -3,6 +3,9 @@
 CXX  ?= g++
 NVCC ?= $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
 
+# What decides over the code that nvcc makes of a kernel.
+NVCC_LANGUAGE := -std=c++17 -O3
+
 # CUDA=auto builds the backend where nvcc, cublasLt and cuDNN are all there; 1 insists; 0 leaves it out. Only in CONFIG=release, not crossed.
 CUDA ?= auto
 ifeq ($(CROSS)$(CONFIG)-$(filter-out 0,$(CUDA)),release-$(CUDA))
@@ -32,7 +35,7 @@ CUDA_INCLUDE := -isystem $(CUDA_HOME)/include -Ikernels
 CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -ldl -lrt
 LIBS         += $(CUDA_LIBS)
 # No C++ library behind the kernels: no exceptions, no guarded statics.
-NVCC_FLAGS   := -std=c++17 -O3 -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
+NVCC_FLAGS   := $(NVCC_LANGUAGE) -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
                 -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
                 $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                 -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
@@ -154,6 +157,78 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka -lcjson
+endif
+
+# nvcc's own PTX in the place of the kernels that g++ compiles, run by the emulation (tests/cuda_ptx). One runner holds the PTX of all
+# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), kernels (the kernels' tests, four
+# schedules), disturbed (once more, approximations 2 ulp off, products fused where ptxas may).
+PTX_ARCHS ?= 75 80 90
+PTX_RUNS  ?= whole kernels disturbed
+ifeq ($(WITH_CUDA),emulated)
+PTX         := $(BUILD)/ptx
+PTX_RUNNER  := $(BUILD)/bin/det-cuda-ptx-tests
+PTX_CU      := $(KERNEL_SRC) $(PLANTED_OBJ:$(OBJ)/%.o=%.cu)
+PTX_OBJ     := $(PTX_CU:%.cu=$(PTX)/%.o) $(PTX)/tests/cuda_ptx/handwritten.o $(OBJ)/tests/cuda_ptx/ptx.o
+PTX_TEST_OBJ := $(OBJ)/tests/cuda_ptx/test_cuda_ptx.o $(OBJ)/tests/cuda_ptx/runner.o
+TRANSLATOR  := $(addprefix tests/cuda_ptx/,ptx2cc.py cplusplus.py ptx.py)
+ptx_files    = $(foreach a,$(PTX_ARCHS),$(PTX)/$(1).sm_$(a).ptx)
+
+$(PTX)/archs.stamp: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(PTX_ARCHS)' | cmp -s - $@ || printf '%s\n' '$(PTX_ARCHS)' > $@
+define ptx_rules
+$(PTX)/%.sm_$(1).ptx: %.cu $(BUILD)/flags.stamp
+	@mkdir -p $$(@D)
+	$$(say) PTX $$@
+	$$(Q)$(NVCC) $(NVCC_LANGUAGE) -Ilibdet/include -Ilibdet -Ikernels -gencode arch=compute_$(1),code=compute_$(1) -ptx -MMD -MP -MF $$@.d $$< -o $$@
+$(PTX)/tests/cuda_ptx/spaces.sm_$(1).ptx: tests/cuda_ptx/spaces.ptx
+	@mkdir -p $$(@D)
+	$$(Q)sed 's/^\.target .*/.target sm_$(1)/' $$< > $$@
+$(PTX)/tests/cuda_ptx/instructions.sm_$(1).ptx: tests/cuda_ptx/instructions.py $(TRANSLATOR)
+	@mkdir -p $$(@D)
+	$$(Q)python3 $$< ptx $(1) > $$@
+endef
+$(foreach a,$(PTX_ARCHS),$(eval $(call ptx_rules,$(a))))
+$(PTX)/instructions.inc: tests/cuda_ptx/instructions.py $(TRANSLATOR)
+	@mkdir -p $(@D)
+	$(Q)python3 $< table > $@
+$(PTX)/tests/cuda_ptx/handwritten.cc: tests/cuda_ptx/handwritten.cu $(call ptx_files,tests/cuda_ptx/spaces) $(call ptx_files,tests/cuda_ptx/instructions) $(TRANSLATOR) $(PTX)/archs.stamp
+	$(Q)python3 $(firstword $(TRANSLATOR)) $< $@ $(filter %.ptx,$^)
+$(PTX)/%.cc: %.cu $(call ptx_files,%) $(TRANSLATOR) $(PTX)/archs.stamp
+	$(Q)python3 $(firstword $(TRANSLATOR)) $< $@ $(filter %.ptx,$^)
+$(PTX)/%.o: $(PTX)/%.cc $(BUILD)/flags.stamp
+	$(say) CXX $<
+	$(Q)$(CXX) -I. -Itests/cuda_ptx $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -g0 -MMD -MP -c $< -o $@
+$(PTX_TEST_OBJ): CPPFLAGS_ALL += -I$(BUILD)/gen-cuda-ptx -I$(PTX)
+$(PTX_TEST_OBJ): $(BUILD)/gen-cuda-ptx/test_groups.inc $(PTX)/instructions.inc
+$(BUILD)/gen-cuda-ptx/test_groups.inc: FORCE
+	@mkdir -p $(@D)
+	$(Q)printf '%s\n' 'X(test_cuda_ptx)' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
+$(OBJ)/tests/cuda_ptx/runner.o: tests/runner.c $(BUILD)/flags.stamp
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(PTX_RUNNER): $(PTX_TEST_OBJ) $(filter-out %/runner.o $(PLANTED_OBJ),$(CUDA_TEST_OBJ)) $(PTX_OBJ) $(filter-out $(KERNEL_SRC:%.cu=$(OBJ)/%.o),$(LIB_OBJ))
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka -lcjson
+endif
+
+.PHONY: build-cuda-ptx test-cuda-ptx
+ifneq ($(WITH_CUDA),emulated)
+test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole kernels disturbed")
+build-cuda-ptx test-cuda-ptx:
+	$(Q)$(MAKE) CONFIG=cuda-emu $@
+else ifneq ($(NVCC),)
+build-cuda-ptx: $(PTX_RUNNER)
+test-cuda-ptx: $(PTX_RUNNER)
+	$(Q)python3 tests/cuda_ptx/test_ptx2cc.py
+	$(Q)tests/cuda_ptx/run.sh $(PTX_RUNNER) "$(PTX_ARCHS)" "$(PTX_RUNS)"
+else
+build-cuda-ptx test-cuda-ptx:
+	$(Q)python3 tests/cuda_ptx/test_ptx2cc.py
+	@echo "skipped: no nvcc here, so there is no PTX to run"
 endif
 
 .PHONY: test-cuda-emu build-cuda-emu cuda-coverage

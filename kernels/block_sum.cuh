@@ -20,14 +20,13 @@ __device__ __forceinline__ struct det_two_sums det_block_sum(struct det_two_sums
     for (int half = THREADS / 2; half > 0; half /= 2) {
         __syncthreads();
         if (t < half) {
-            first[t] += first[t + half];
-            second[t] += second[t + half];
+            mine.first += first[t + half];
+            mine.second += second[t + half];
+            first[t] = mine.first;
+            second[t] = mine.second;
         }
     }
-    if (t == 0) {
-        mine.first = first[0];
-        mine.second = second[0];
-    }
+    /* Not read back by thread 0: nvcc would let all threads read, which is a race. */
     return mine;
 }
 

@@ -292,6 +292,17 @@ static int make_with(const char *directory, int version, int insists, char **out
     return run(command, output);
 }
 
+static void write_script(const char *directory, const char *name, const char *text)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", text);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+}
+
 /* CUDA 11 is refused with the reason where CUDA is asked for, and left out where it is not. */
 static void old_cuda(void **state)
 {

@@ -142,8 +142,10 @@ static uint64_t result_of(const runner *r, const uint64_t *values, uint64_t ball
         from ^= r->parameter;
         break;
     }
-    if (from < first || from >= (long long)first + r->width)
-        from = r->lane; /* beyond the segment: its own */
+    /* Beyond the segment: its own; but an exclusive or may reach into an earlier one. */
+    if ((from < first && r->operation != warp_operation::exclusive) ||
+        from >= (long long)first + r->width)
+        from = r->lane;
     if ((r->mask >> from & 1) == 0)
         fail("shuffle at %s:%d reads lane %lld, which is not in mask %08x", r->file, r->line, from,
              r->mask);
@@ -285,6 +287,7 @@ static void run_block(std::vector<uint16_t> &order)
         r->warp = i / 32;
         r->lane = i % 32;
         r->warp_epoch = 0;
+        r->source_file = nullptr;
         r->state = state::fresh;
     }
     for (unsigned done = 0; done < count;) {

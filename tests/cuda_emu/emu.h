@@ -4,7 +4,8 @@
  *   block.cc    runs a grid: schedules,        stream.cc   streams, events, order of accesses; copy.cc copies
  *               barriers, warp operations      graph.cc    capture and replay
  *   shared.cc   shared memory and its checks   machine.cc  devices, errors, counts, environment
- *   report.cc   messages                       cublaslt.cc, cudnn.cc
+ *   report.cc   messages                       translation.cc kernels in another form
+ *   cublaslt.cc, cudnn.cc, cudnn_norm.cc
  */
 #ifndef DET_EMU_EMU_H
 #define DET_EMU_EMU_H

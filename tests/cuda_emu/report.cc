@@ -32,8 +32,12 @@ void report(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    report("%s: block (%u,%u,%u) thread (%u,%u,%u): %s", kernel_name, block_index.x, block_index.y,
-           block_index.z, self->index.x, self->index.y, self->index.z, line);
+    const std::string at =
+        self->source_file == nullptr
+            ? ""
+            : std::string(" at ") + self->source_file + ":" + std::to_string(self->source_line);
+    report("%s%s: block (%u,%u,%u) thread (%u,%u,%u): %s", kernel_name, at.c_str(), block_index.x,
+           block_index.y, block_index.z, self->index.x, self->index.y, self->index.z, line);
     abandon();
 }
 

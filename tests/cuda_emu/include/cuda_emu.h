@@ -71,6 +71,9 @@ struct thread {
     unsigned linear; /* x fastest */
     unsigned warp, lane;
     unsigned warp_epoch; /* __syncwarp()s passed */
+    /* Where it is in a translated kernel's PTX; nullptr in others. */
+    const char *source_file;
+    int source_line;
 };
 
 extern thread *self; /* the running one */
@@ -245,6 +248,33 @@ cudaError_t launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes,
                    cudaStream_t stream, const void *function, std::vector<access> accesses,
                    std::function<void()> body);
 
+/* A kernel in another form, run in its place: nvcc's PTX as C++ (tests/cuda_ptx). */
+struct translation {
+    const void *kernel;     /* the function that a launch names */
+    int arch;               /* 90: of sm_90 */
+    size_t parameter_bytes; /* in the order of the kernel's parameters, each aligned */
+    unsigned most_threads;  /* of a block; 0: any number */
+    void (*run)(const unsigned char *parameters);
+};
+
+/* Makes translations known, as a static object of the file that has them. */
+struct translations {
+    translations(const translation *first, size_t count);
+};
+
+/* Where translations are linked in they run, those of DET_PTX_ARCH or the highest there is. */
+bool translated();
+/* nullptr, reported, when the kernel has none or it cannot be launched so. */
+const translation *translation_of(const char *name, const void *kernel, dim3 block,
+                                  size_t parameter_bytes);
+
+template <typename P> void lay_out(std::vector<unsigned char> &parameters, const P &argument)
+{
+    const size_t at = (parameters.size() + alignof(P) - 1) / alignof(P) * alignof(P);
+    parameters.resize(at + sizeof argument);
+    memcpy(parameters.data() + at, &argument, sizeof argument);
+}
+
 template <typename P> void add_access(std::vector<access> &list, const P &argument)
 {
     if constexpr (std::is_pointer_v<P>)
@@ -259,6 +289,15 @@ void launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block
     std::vector<access> accesses;
     std::tuple<std::decay_t<P>...> values(static_cast<P>(arguments)...);
     std::apply([&](const auto &...value) { (add_access(accesses, value), ...); }, values);
+    if (translated()) {
+        std::vector<unsigned char> parameters;
+        std::apply([&](const auto &...value) { (lay_out(parameters, value), ...); }, values);
+        const translation *t = translation_of(name, (const void *)kernel, block, parameters.size());
+        if (t != nullptr)
+            launch(name, grid, block, shared_bytes, stream, (const void *)kernel,
+                   std::move(accesses), [t, parameters] { t->run(parameters.data()); });
+        return;
+    }
     launch(name, grid, block, shared_bytes, stream, (const void *)kernel, std::move(accesses),
            [kernel, values] { std::apply(kernel, values); });
 }

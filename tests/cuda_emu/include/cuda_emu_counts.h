@@ -19,6 +19,8 @@ struct cuda_emu_counts {
 };
 
 struct cuda_emu_counts cuda_emu_read_counts(void);
+/* The architecture whose PTX runs in the kernels' place (90: sm_90), 0 where they run as g++ compiled them. */
+int cuda_emu_ptx_arch(void);
 
 /* Device memory there is; cudaMalloc fails beyond it. 0: the default. */
 void cuda_emu_set_memory(size_t bytes);

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Runs the tests on nvcc's PTX, two at a time. usage: run.sh RUNNER "ARCHS" "RUNS": 75, 80, 90; whole, kernels, disturbed.
+# A run's output stays in RUNNER-ARCH-NAME.log; the first that fails shows its end.
+set -euo pipefail
+export runner=$1
+archs=$2 runs=$3
+
+# Names of groups begin so.
+export kernels="cuda_ptx cuda_emu cuda_bn cuda_conv cuda_dwconv cuda_elementwise cuda_im2col cuda_layouts cuda_losses cuda_optimizer cuda_postprocess cuda_preprocess cuda_targets"
+export whole="cuda_step cuda_runner cuda_staging cuda_jobs cuda_measurer"
+
+# one ARCH NAME GROUPS SCHEDULE [SETTING]: NAME=VALUE for the translation
+one() {
+    local log=$runner-sm_$1-$2.log begin=$SECONDS
+    # shellcheck disable=SC2086 # a word a group
+    if ! env DET_PTX_ARCH="$1" DET_EMU_SCHEDULE="$4" "${@:5}" "$runner" ${!3} >"$log" 2>&1; then
+        tail -40 "$log"
+        echo "sm_$1 $2: FAILED, see $log"
+        return 255
+    fi
+    echo "sm_$1 $2: $(tail -n1 "$log"), $((SECONDS - begin)) s"
+}
+export -f one
+
+for run in $runs; do
+    for arch in $archs; do
+        case $run in
+        whole) echo "$arch whole whole forward" ;;
+        kernels)
+            for schedule in forward backward random:1 random:2; do
+                echo "$arch kernels-$schedule kernels $schedule"
+            done
+            ;;
+        disturbed) echo "$arch disturbed kernels forward DET_PTX_ULPS=2 DET_PTX_CONTRACT=1" ;;
+        *)
+            echo "$run: expected whole, kernels or disturbed" >&2
+            exit 2
+            ;;
+        esac
+    done
+done | xargs -r -P2 -L1 bash -c 'one "$@"' one
