@@ -292,7 +292,7 @@ static int make_with(const char *directory, int version, int insists, char **out
 
 static void write_script(const char *directory, const char *name, const char *text)
 {
-    char path[400];
+    char path[600];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
