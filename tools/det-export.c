@@ -76,14 +76,6 @@ static void advise(struct tool *tool, const det_model *model)
                  advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
 }
 
-static int32_t used_classes(const det_model *model)
-{
-    int32_t used = 0;
-    for (int32_t id = 1; id <= det_model_class_count(model); id++)
-        used += det_model_class_is_used(model, id);
-    return used;
-}
-
 static det_status export_model(struct tool *tool, const struct arguments *a)
 {
     static const char model_name[] = "model.det", config_name[] = "pipeline.config";
@@ -114,7 +106,7 @@ static det_status export_model(struct tool *tool, const struct arguments *a)
     DET_TRY(copy_config(env, a->config, config_path));
     if (stat(model_path, &info) == 0)
         console_print("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n",
-                      console_name(names[0], model_path), used_classes(model),
+                      console_name(names[0], model_path), tool_used_classes(model),
                       det_model_input_height(model), det_model_input_width(model),
                       (long long)det_model_step(model), (double)info.st_size / 1e6,
                       console_name(names[1], from.path));

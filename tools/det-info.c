@@ -64,12 +64,9 @@ static void describe_build(struct tool *tool)
 static det_status print_classes(struct det_env *env, const det_model *model)
 {
     struct det_text text = {0};
-    const int32_t count = det_model_class_count(model);
-    int32_t used = 0;
+    const int32_t count = det_model_class_count(model), used = tool_used_classes(model);
     const char *before = ": ";
     det_status status = DET_OK;
-    for (int32_t id = 1; id <= count; id++)
-        used += det_model_class_is_used(model, id);
     DET_TRY(det_text_printf(env, &text, "  %d classes", used));
     if (used < count)
         DET_TRY(det_text_printf(env, &text, " of %d ids", count));

@@ -96,16 +96,11 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return det_use_point(buffer);
 }
 
-/* The character's own bytes; a byte that is none as "%" and two digits. Moves *value on. */
 static det_status append_character(struct det_env *env, struct det_text *text, const char **value)
 {
-    uint32_t code = 0;
-    const size_t bytes = det_utf8_next(*value, &code);
-    const det_status status = bytes > 0
-                                  ? det_text_append(env, text, *value, bytes)
-                                  : det_text_printf(env, text, "%%%02X", (unsigned char)**value);
-    *value += bytes > 0 ? bytes : 1;
-    return status;
+    char piece[4];
+    const size_t bytes = det_utf8_made(value, piece);
+    return det_text_append(env, text, piece, bytes);
 }
 
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)

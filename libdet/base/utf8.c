@@ -25,20 +25,26 @@ size_t det_utf8_next(const char *text, uint32_t *code)
     return value < least[bytes] || value > 0x10ffff || surrogate ? 0 : bytes;
 }
 
-bool det_utf8_made_of(const char *made, const char *text)
+size_t det_utf8_made(const char **text, char piece[4])
 {
     uint32_t code = 0;
+    const size_t bytes = det_utf8_next(*text, &code);
+    if (bytes > 0)
+        memcpy(piece, *text, bytes);
+    else
+        snprintf(piece, 4, "%%%02X", (unsigned char)**text);
+    *text += bytes > 0 ? bytes : 1;
+    return bytes > 0 ? bytes : 3;
+}
+
+bool det_utf8_made_of(const char *made, const char *text)
+{
     while (*text != '\0') {
-        char piece[8];
-        size_t bytes = det_utf8_next(text, &code), length = bytes;
-        if (bytes > 0)
-            memcpy(piece, text, bytes);
-        else
-            length = (size_t)snprintf(piece, sizeof piece, "%%%02X", (unsigned char)*text);
+        char piece[4];
+        const size_t length = det_utf8_made(&text, piece);
         if (strncmp(made, piece, length) != 0)
             return false;
         made += length;
-        text += bytes > 0 ? bytes : 1;
     }
     return *made == '\0';
 }

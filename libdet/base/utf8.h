@@ -14,7 +14,10 @@
  * 0 where it begins with none, or is empty. */
 size_t det_utf8_next(const char *text, uint32_t *code);
 
-/* Whether `made` is what det_text_utf8() makes of `text`. */
+/* The next character of `text` as a file that must be UTF-8 holds it: itself, a byte that is none as "%" and two hexadecimal
+ * digits. Bytes of it; moves *text on. */
+size_t det_utf8_made(const char **text, char piece[4]);
+/* Whether all of `made` is that of `text`. */
 bool det_utf8_made_of(const char *made, const char *text);
 
 /* The whole string is UTF-8. */

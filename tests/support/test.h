@@ -119,6 +119,13 @@ void test_npy_free(struct test_npy *array);
 /* One member of an uncompressed or deflated .npz (zip) file; NULL data when there is no such member. */
 struct test_npy test_npz_load(const char *path, const char *member);
 
+/* What was warned of: a logger's user and write. One line each. */
+struct test_warnings {
+    char text[4096];
+    int count;
+};
+void test_keep_warning(void *warnings, det_log_level level, const char *message);
+
 /* A whole text file, NUL-terminated, malloc. Asserts on failure. */
 char *test_read_text(const char *path);
 /* Bytes of a file, with a 0 behind them; malloc. */

@@ -243,3 +243,13 @@ struct test_npy test_npz_load(const char *path, const char *member)
     free(bytes);
     return array;
 }
+
+void test_keep_warning(void *user, det_log_level level, const char *message)
+{
+    struct test_warnings *warnings = user;
+    const size_t used = strlen(warnings->text);
+    if (level != DET_LOG_WARNING)
+        return;
+    snprintf(warnings->text + used, sizeof warnings->text - used, "%s\n", message);
+    warnings->count++;
+}

@@ -12,16 +12,8 @@ struct fixture {
     struct test_env t;
     struct det_pipeline_config config;
     char directory[256];
-    char log[2048];
+    struct test_warnings warnings;
 };
-
-static void keep_warning(void *user, det_log_level level, const char *message)
-{
-    struct fixture *f = user;
-    const size_t used = strlen(f->log);
-    if (level == DET_LOG_WARNING)
-        snprintf(f->log + used, sizeof f->log - used, "%s\n", message);
-}
 
 static void touch(const struct fixture *f, const char *name)
 {
@@ -42,8 +34,8 @@ static void touch(const struct fixture *f, const char *name)
 static void open_fixture(struct fixture *f)
 {
     test_env_init(&f->t);
-    f->log[0] = '\0';
-    f->t.env.logger = (det_logger){.user = f, .write = keep_warning};
+    f->warnings = (struct test_warnings){{0}, 0};
+    f->t.env.logger = (det_logger){.user = &f->warnings, .write = test_keep_warning};
     test_make_directory(f->directory, "config_paths");
     touch(f, "models/my_ssd/pipeline.config");
     touch(f, "models/my_ssd/beside.pbtxt");
@@ -149,7 +141,7 @@ static void patterns_in_both_readers(void **state)
         det_path_list_free(env, &list);
         det_pipeline_config_free(env, &f.config);
     }
-    assert_string_equal(f.log, "");
+    assert_string_equal(f.warnings.text, "");
     close_fixture(&f);
 }
 
@@ -174,7 +166,7 @@ static void brings_windows_paths_over(void **state)
     open_fixture(&f);
     struct det_env *env = &f.t.env;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        f.log[0] = '\0';
+        f.warnings.text[0] = '\0';
         read_with(&f, cases[i].label_map,
                   i % 2 == 0 ? "C:\\\\w\\\\annotations\\\\train.record-????\?-of-00002"
                              : "C:\\w\\annotations\\train.record-????\?-of-00002",
@@ -182,8 +174,8 @@ static void brings_windows_paths_over(void **state)
         assert_contains(f.config.train_input_reader.label_map_path, cases[i].found);
         assert_contains(f.config.eval_input_readers[0].input_paths.values[1],
                         "/annotations/train.record-????\?-of-00002");
-        assert_contains(f.log, "train_input_reader.label_map_path \"");
-        assert_contains(f.log, "was written on Windows: taken as \"");
+        assert_contains(f.warnings.text, "train_input_reader.label_map_path \"");
+        assert_contains(f.warnings.text, "was written on Windows: taken as \"");
         det_pipeline_config_free(env, &f.config);
     }
     /* A checkpoint is looked for by two components at least: "ckpt-0" is in every folder. */

@@ -7,22 +7,6 @@ static det_status parse(struct det_env *env, const char *text, struct det_label_
     return det_label_map_parse(env, "map", text, strlen(text), map);
 }
 
-/* The last warnings. */
-struct warnings {
-    char text[2048];
-    int count;
-};
-
-static void keep_warning(void *user, det_log_level level, const char *message)
-{
-    struct warnings *warnings = user;
-    const size_t used = strlen(warnings->text);
-    if (level != DET_LOG_WARNING)
-        return;
-    snprintf(warnings->text + used, sizeof warnings->text - used, "%s\n", message);
-    warnings->count++;
-}
-
 static int32_t find(const struct det_label_map *map, const char *text)
 {
     return det_label_map_find(map, text, strlen(text));
@@ -83,9 +67,9 @@ static void reads_what_the_api_reads(void **state)
 {
     (void)state;
     struct test_env t;
-    struct warnings warnings = {{0}, 0};
+    struct test_warnings warnings = {{0}, 0};
     test_env_init(&t);
-    t.env.logger = (det_logger){.user = &warnings, .write = keep_warning};
+    t.env.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
     struct det_label_map map;
     /* Gaps, display names alone, the background, in any order. */
     assert_ok(&t.env, parse(&t.env,
@@ -127,7 +111,7 @@ static void reads_what_the_api_reads(void **state)
                         "id 5, as TensorFlow reads it\n");
     det_label_map_free(&t.env, &map);
     /* An id twice: one class with two names. */
-    warnings = (struct warnings){{0}, 0};
+    warnings = (struct test_warnings){{0}, 0};
     assert_ok(&t.env,
               parse(&t.env, "item { id: 1 name: 'car' }\nitem { id: 1 name: 'van' }", &map));
     assert_int_equal(map.count, 1);
@@ -139,7 +123,7 @@ static void reads_what_the_api_reads(void **state)
         "map:2: id 1 is already that of \"car\" in line 1: \"van\" is the same class\n");
     det_label_map_free(&t.env, &map);
     /* A field twice: the last value. */
-    warnings = (struct warnings){{0}, 0};
+    warnings = (struct test_warnings){{0}, 0};
     assert_ok(&t.env, parse(&t.env, "item { id: 1\n id: 2 name: 'a'\n name: 'b' }", &map));
     assert_int_equal(map.count, 2);
     assert_int_equal(find(&map, "b"), 2);

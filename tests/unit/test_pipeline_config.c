@@ -283,31 +283,16 @@ static void accepts_defaults_and_harmless_fields(void **state)
     test_env_check(&t);
 }
 
-struct warnings {
-    char text[4096];
-    int count;
-};
-
-static void keep_warning(void *user, det_log_level level, const char *message)
-{
-    struct warnings *warnings = user;
-    const size_t used = strlen(warnings->text);
-    if (level != DET_LOG_WARNING)
-        return;
-    snprintf(warnings->text + used, sizeof warnings->text - used, "%s\n", message);
-    warnings->count++;
-}
-
 /* What is there twice: as text_format.Merge of protobuf reads it (checked with protobuf 4.25.3 on
  * the API's messages), and one warning with both lines. */
 static void fields_twice_are_merged(void **state)
 {
     (void)state;
     struct test_env t;
-    struct warnings warnings = {{0}, 0};
+    struct test_warnings warnings = {{0}, 0};
     struct det_pipeline_config c;
     test_env_init(&t);
-    t.env.logger = (det_logger){.user = &warnings, .write = keep_warning};
+    t.env.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
     char *text = raccoon_text();
     /* The last scalar; the same again is none. */
     char *two = edited(text, "num_classes: 1", "num_classes: 7\nnum_classes: 2 num_classes: 2");
@@ -320,7 +305,7 @@ static void fields_twice_are_merged(void **state)
     det_pipeline_config_free(&t.env, &c);
     free(two);
     /* The last member of a oneof, whatever was refused of the ones before; back again it is new. */
-    warnings = (struct warnings){{0}, 0};
+    warnings = (struct test_warnings){{0}, 0};
     two = edited(text, "random_horizontal_flip {",
                  "rgb_to_gray { }\nrandom_vertical_flip { probability: 0.25 } "
                  "random_horizontal_flip { probability: 0.75 }\nrandom_vertical_flip {");
@@ -343,7 +328,7 @@ static void fields_twice_are_merged(void **state)
     det_pipeline_config_free(&t.env, &c);
     free(two);
     /* Messages become one, in a oneof too. */
-    warnings = (struct warnings){{0}, 0};
+    warnings = (struct test_warnings){{0}, 0};
     two = edited(text, "",
                  "train_config { num_steps: 3 optimizer { momentum_optimizer { "
                  "momentum_optimizer_value: 0.5 } } }\n"
@@ -369,7 +354,7 @@ static void fields_twice_are_merged(void **state)
     det_pipeline_config_free(&t.env, &c);
     free(two);
     /* However many there are, it stays quick and the log short. */
-    warnings = (struct warnings){{0}, 0};
+    warnings = (struct test_warnings){{0}, 0};
     struct det_text many = {0};
     assert_ok(&t.env, det_text_append(&t.env, &many, text, strlen(text)));
     for (int i = 0; i < 20000; i++)

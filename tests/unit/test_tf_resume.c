@@ -31,15 +31,7 @@ static const struct optimizer optimizers[] = {
      {"m", "v", "average"}},
 };
 
-static char warnings[4096];
-
-static void keep_warning(void *user, det_log_level level, const char *message)
-{
-    (void)user;
-    const size_t used = strlen(warnings);
-    if (level == DET_LOG_WARNING)
-        snprintf(warnings + used, sizeof warnings - used, "%s\n", message);
-}
+static struct test_warnings warnings;
 
 static det_status train(const struct workspace *w, const char *model_dir, int64_t steps,
                         bool resume, char error[1024])
@@ -49,7 +41,7 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     det_context_settings c;
     det_context_settings_default(&c);
     c.allocator = test_env_hooks(&t);
-    c.logger = (det_logger){.write = keep_warning};
+    c.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
     c.threads = 2;
     c.cpu = "ref";
     det_context *context = NULL;
@@ -63,7 +55,7 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     settings.summary_every_steps = 0;
     settings.resume = resume;
     settings.recalibrate_images = 4; /* the reference kernels take long for more */
-    warnings[0] = '\0';
+    warnings = (struct test_warnings){{0}, 0};
     assert_int_equal(det_context_create(&context, &c), DET_OK);
     det_status status = det_pipeline_config_load(context, w->config, &config);
     if (status == DET_OK)
@@ -206,7 +198,7 @@ static void goes_on_to_the_same_bits(void **state)
         workspace_edit_config(&f.w, "batch_size: 4", "batch_size: 4 fine_tune_checkpoint: 'gone'");
         train_well(&f.w, f.ours, AFTER);
         train_well(&f.w, f.theirs, AFTER);
-        assert_null(strstr(warnings, "slots"));
+        assert_null(strstr(warnings.text, "slots"));
         char *ours = checkpoint_bytes(f.ours, AFTER, &ours_bytes);
         char *theirs = checkpoint_bytes(f.theirs, AFTER, &theirs_bytes);
         assert_int_equal(ours_bytes, theirs_bytes);
@@ -223,9 +215,9 @@ static void missing_slots_are_told(void **state)
     struct folders f;
     make_folders(&f, &optimizers[0], false, true);
     train_well(&f.w, f.theirs, AFTER);
-    assert_contains(warnings, "ckpt-2: ");
-    assert_contains(warnings, "optimizer slots are not there (first: momentum of model/");
-    assert_contains(warnings, "they begin as in a new training");
+    assert_contains(warnings.text, "ckpt-2: ");
+    assert_contains(warnings.text, "optimizer slots are not there (first: momentum of model/");
+    assert_contains(warnings.text, "they begin as in a new training");
     size_t bytes = 0;
     free(checkpoint_bytes(f.theirs, AFTER, &bytes));
     workspace_remove(&f.w);
@@ -346,7 +338,7 @@ static void goes_on_from_before_the_first_step(void **state)
     snprintf(to, sizeof to, "%s/ckpt-2", f.theirs);
     write_as_tensorflow(from, to, &optimizers[0], 0, false, true);
     train_well(&f.w, f.theirs, 1);
-    assert_null(strstr(warnings, "slots"));
+    assert_null(strstr(warnings.text, "slots"));
     check_newest(f.theirs, "ckpt-1.det", 1, 0);
     workspace_remove(&f.w);
 }
@@ -454,7 +446,7 @@ static void goes_on_from_the_real_one(void **state)
     free(whole);
     write_text(w.directory, "pipeline.config", text);
     train_well(&w, w.model_dir, 601);
-    assert_null(strstr(warnings, "slots"));
+    assert_null(strstr(warnings.text, "slots"));
     struct det_weights *file = NULL;
     struct det_tf_bundle *bundle = NULL;
     snprintf(out, sizeof out, "%s/ckpt-601.det", w.directory);

@@ -267,15 +267,7 @@ static void bad_input_is_named(void **state)
     test_env_check(&t);
 }
 
-static char warnings[4096];
-
-static void keep_warning(void *user, det_log_level level, const char *message)
-{
-    (void)user;
-    const size_t used = strlen(warnings);
-    if (level == DET_LOG_WARNING)
-        snprintf(warnings + used, sizeof warnings - used, "%s\n", message);
-}
+static struct test_warnings warnings;
 
 /* What is legal, as in the API, and not what anybody means: a warning each, with what to do. */
 static void slips_are_warned_of(void **state)
@@ -312,15 +304,15 @@ static void slips_are_warned_of(void **state)
         det_context_settings settings;
         det_context_settings_default(&settings);
         settings.allocator = test_env_hooks(&t);
-        settings.logger = (det_logger){.write = keep_warning};
+        settings.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
         settings.threads = 1;
         settings.cpu = "ref";
         struct run r = {0};
-        warnings[0] = '\0';
+        warnings = (struct test_warnings){{0}, 0};
         assert_int_equal(det_context_create(&r.context, &settings), DET_OK);
         assert_context_ok(r.context, open_run(&r, &w, 0, 0));
-        assert_contains(warnings, cases[i].message);
-        const char *once = strstr(warnings, cases[i].message);
+        assert_contains(warnings.text, cases[i].message);
+        const char *once = strstr(warnings.text, cases[i].message);
         assert_null(strstr(once + 1, cases[i].message));
         close_run(&r);
         workspace_remove(&w);

@@ -40,6 +40,14 @@ void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
     va_end(arguments);
 }
 
+int32_t tool_used_classes(const det_model *model)
+{
+    int32_t used = 0;
+    for (int32_t id = 1; id <= det_model_class_count(model); id++)
+        used += det_model_class_is_used(model, id);
+    return used;
+}
+
 /* --- life --- */
 
 static bool read_limits(struct tool *tool, det_context_settings *settings, int *exit_status)

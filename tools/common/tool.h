@@ -87,6 +87,9 @@ void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
 void tool_catch_signals(const char *notice);
 bool tool_interrupted(void);
 
+/* How many of a model's ids name a class. */
+int32_t tool_used_classes(const det_model *model);
+
 /* Seconds of a clock that never jumps. */
 double tool_seconds(void);
 /* Largest resident size of this process so far. */
