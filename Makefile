@@ -48,7 +48,7 @@ CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=20
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
-LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread
+LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
 
 # One file per instruction set: its name ends with it, and only that file is compiled for it; where the architecture is another,
@@ -65,7 +65,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
 CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
-LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o) $(CUDA_OBJ)
+LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -115,7 +115,8 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
 
 .PHONY: lib tools examples
-lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so ## static and shared library
+lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so $(CUDA_LIBRARY) ## static and shared library, the CUDA backend
+	$(if $(CUDA_LIBRARY),,$(Q)rm -f $(BUILD)/lib/libdet/det-cuda.so)
 tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
@@ -145,6 +146,23 @@ $(SHARED_LIB): $(LIB_OBJ)
 $(BUILD)/lib/libdet.so: $(SHARED_LIB)
 	$(Q)ln -sf libdet.so.$(VERSION) $(BUILD)/lib/libdet.so.$(SOVERSION)
 	$(Q)ln -sf libdet.so.$(SOVERSION) $@
+
+# What is loaded at run time, if it is needed, carries the parts of libdet that it needs, and shows none of them.
+EXPORTS := libdet/base/library.map
+$(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB) $(EXPORTS)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) -shared -Wl,-z,defs -Wl,--as-needed -Wl,--gc-sections -Wl,--version-script=$(EXPORTS) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
+
+# Which build this is (libdet/base/build.h).
+BUILD_NAMES := $(BUILD)/gen/build_names.h
+$(BUILD_NAMES): FORCE
+	@mkdir -p $(@D)
+	$(Q)printf '#define DET_SOURCES "%s"\n#define DET_FOLDER  "%s"\n' "$$(sha256sum $(filter libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)" '$(PREFIX)/lib/libdet' > $@.new
+	$(Q)cmp -s $@.new $@ || cp $@.new $@
+BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok
+$(BUILD_NAMED): $(BUILD_NAMES)
+$(BUILD_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
 
 $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -251,7 +269,7 @@ TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% benc
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<
-	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/backend/cuda/%,$<),-DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/backend/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: cppcheck
@@ -269,7 +287,7 @@ install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honou
 	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
 	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
 	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
-	$(if $(PLUGINS),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/libdet)
+	$(if $(PLUGINS)$(CUDA_LIBRARY),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(CUDA_LIBRARY) $(DESTDIR)$(PREFIX)/lib/libdet)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
 	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
 	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc

@@ -32,8 +32,7 @@ CUDA_ARCHS   ?= $(filter 75 80 86 89 90 100 120,$(subst compute_,,$(shell $(NVCC
 CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o)
 CUDA_INCLUDE := -isystem $(CUDA_HOME)/include -Ikernels
 # cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
-CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -ldl -lrt
-LIBS         += $(CUDA_LIBS)
+CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -lrt
 # No C++ library behind the kernels: no exceptions, no guarded statics.
 NVCC_FLAGS   := $(NVCC_LANGUAGE) -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
                 -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
@@ -44,7 +43,6 @@ NVCC_FLAGS   := $(NVCC_LANGUAGE) -lineinfo $(if $(filter 1,$(WERROR)),-Werror al
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
 
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
-$(OBJ)/libdet/backend/registry.o: CPPFLAGS_ALL += -DDET_WITH_CUDA
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
 COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
@@ -54,8 +52,38 @@ $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
 	$(Q)find $(COMPILED) -type f ! -name '*.ptx' ! -name '*.cubin' -delete
 endif
 
+ifneq ($(filter cuda-emu cuda-cov,$(CONFIG)),)
+EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
+CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
+CPPFLAGS_ALL += -DDET_CUDA_EMU -Itests/cuda_emu/include -Ikernels
+WITH_CUDA    := emulated
+CUDA_LIBS    := -lstdc++ $(if $(filter cuda-cov,$(CONFIG)),-lgcov)
+CXXFLAGS_EMU := -std=c++17 -g -fPIC -fvisibility=hidden -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
+# cuda-cov counts the lines of kernels/ that the tests reach.
+KERNEL_COVERAGE := $(if $(filter cuda-cov,$(CONFIG)),--coverage)
+
+CUDA_RUNNER   := $(BUILD)/bin/det-cuda-emu-tests
+PLANTED_OBJ   := $(OBJ)/tests/cuda/planted/planted.o
+
+$(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
+	@mkdir -p $(@D)
+	$(say) EMU $<
+	$(Q)$(CXX) -x c++ $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) $(if $(filter kernels/%,$<),$(KERNEL_COVERAGE)) -MMD -MP -c $< -o $@
+$(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
+	@mkdir -p $(@D)
+	$(say) CXX $<
+	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
+endif
+
+# The backend, which libdet loads (libdet/backend/backend_library.h).
+CUDA_LIBRARY := $(if $(WITH_CUDA),$(BUILD)/lib/libdet/det-cuda.so)
+ifneq ($(CUDA_LIBRARY),)
+$(CUDA_LIBRARY): $(CUDA_OBJ)
+$(CUDA_LIBRARY): TOOL_LIBS = $(CUDA_LIBS)
+endif
+
 .PHONY: cuda
-cuda: ## the CUDA backend for all architectures, and the library linked with it
+cuda: ## everything, with the CUDA backend for all architectures
 	$(Q)$(MAKE) CONFIG=release CUDA=1 all
 
 .PHONY: roofline
@@ -67,10 +95,11 @@ $(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(ST
 
 BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer roofline_plan)
 $(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
-$(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(STATIC_LIB)
+# Looks into the backend, so it is linked with it.
+$(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(CUDA_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CUDA_LIBS) $(LIBS)
 .PHONY: gpu-check build-cuda-tests
 gpu-check: ## whole jobs, tests, compute-sanitizer and operations on the machine's GPU, as JSON (GPU_CHECK="--only step,tests"; DET_GPU_BIN=.gpu/bin builds nothing)
 	$(Q)bench/gpu_check.sh $(GPU_CHECK)
@@ -109,30 +138,6 @@ cuda-check: ## registers, spills, occupancy and machine code of all kernels agai
 	$(Q)$(MAKE) CONFIG=release CUDA=1 cuda-check
 endif
 
-ifneq ($(filter cuda-emu cuda-cov,$(CONFIG)),)
-EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
-CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
-CPPFLAGS_ALL += -DDET_CUDA_EMU -DDET_WITH_CUDA -Itests/cuda_emu/include -Ikernels
-WITH_CUDA    := emulated
-LIBS         += -lstdc++
-CXXFLAGS_EMU := -std=c++17 -g -fPIC -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
-# cuda-cov counts the lines of kernels/ that the tests reach.
-KERNEL_COVERAGE := $(if $(filter cuda-cov,$(CONFIG)),--coverage)
-LIBS            += $(if $(KERNEL_COVERAGE),-lgcov)
-
-CUDA_RUNNER   := $(BUILD)/bin/det-cuda-emu-tests
-PLANTED_OBJ   := $(OBJ)/tests/cuda/planted/planted.o
-
-$(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
-	@mkdir -p $(@D)
-	$(say) EMU $<
-	$(Q)$(CXX) -x c++ $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) $(if $(filter kernels/%,$<),$(KERNEL_COVERAGE)) -MMD -MP -c $< -o $@
-$(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
-	@mkdir -p $(@D)
-	$(say) CXX $<
-	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
-endif
-
 ifneq ($(NVCC_FLAGS),)
 CUDA_RUNNER := $(BUILD)/bin/det-cuda-tests
 $(OBJ)/tests/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
@@ -153,10 +158,10 @@ $(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(B
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests -I$(BUILD)/gen-cuda $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-$(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(STATIC_LIB)
+$(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(CUDA_OBJ) $(STATIC_LIB) | $(CUDA_LIBRARY)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CUDA_LIBS) $(LIBS) -lcmocka -lcjson
 endif
 
 # nvcc's own PTX in the place of the kernels that g++ compiles, run by the emulation (tests/cuda_ptx). One runner holds the PTX of all
@@ -209,10 +214,10 @@ $(OBJ)/tests/cuda_ptx/runner.o: tests/runner.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-$(PTX_RUNNER): $(PTX_TEST_OBJ) $(filter-out %/runner.o $(PLANTED_OBJ),$(CUDA_TEST_OBJ)) $(PTX_OBJ) $(filter-out $(KERNEL_SRC:%.cu=$(OBJ)/%.o),$(LIB_OBJ))
+$(PTX_RUNNER): $(PTX_TEST_OBJ) $(filter-out %/runner.o $(PLANTED_OBJ),$(CUDA_TEST_OBJ)) $(PTX_OBJ) $(filter-out $(KERNEL_SRC:%.cu=$(OBJ)/%.o),$(CUDA_OBJ)) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CUDA_LIBS) $(LIBS) -lcmocka -lcjson
 endif
 
 .PHONY: build-cuda-ptx test-cuda-ptx

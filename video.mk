@@ -26,7 +26,3 @@ $(BUILD)/lib/libdet/det-video.so: $(call plugin_parts,tools/video/)
 $(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(FFMPEG_PACKAGES))
 $(BUILD)/lib/libdet/det-view.so: $(call plugin_parts,tools/detect/)
 $(BUILD)/lib/libdet/det-view.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs sdl2)
-$(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB)
-	@mkdir -p $(@D)
-	$(say) LD $@
-	$(Q)$(CC) -shared -Wl,-z,defs -Wl,--as-needed $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)

@@ -157,10 +157,13 @@ static inline det_status det_backend_run(struct det_env *env, const struct det_b
 }
 
 const struct det_backend *det_backend_cpu(void);
-const struct det_backend *det_backend_cuda(void); /* only where it was built: registry.c knows */
+/* The CUDA backend from its library (backend_library.h), or the one that the program is linked with. Errors as
+ * det_backend_library_open(). */
+det_status det_backend_find_cuda(struct det_env *env, const struct det_backend **backend);
+const struct det_backend *det_backend_cuda(void); /* only where the program is linked with it */
 
-/* registry.c: opens the device that "auto", "cpu", "cuda" or "cuda:I" names; auto takes CUDA when built in and a usable GPU is
- * there, else the CPU. DEVICE with the cause when it cannot be had. */
+/* registry.c: opens the device that "auto", "cpu", "cuda" or "cuda:I" names; auto takes CUDA when its library and a usable GPU
+ * are there, else the CPU. DEVICE with the cause when it cannot be had. */
 det_status det_backend_open(struct det_env *env, const char *device_text,
                             const struct det_device_settings *settings,
                             const struct det_backend **backend, struct det_device **device);

@@ -1,4 +1,4 @@
-/* registry.c: which backends this build has. The one place that knows whether CUDA was compiled in. */
+/* registry.c: which backends there are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,43 +21,46 @@ static bool is_cuda(const char *text, int32_t *index)
     return true;
 }
 
-#ifdef DET_WITH_CUDA
 const char *det_backends(void)
 {
-    return "cpu cuda";
+    struct det_env env;
+    const struct det_backend *backend;
+    det_env_default(&env);
+    return det_backend_find_cuda(&env, &backend) == DET_OK ? "cpu cuda" : "cpu";
 }
 
 static det_status open_cuda(struct det_env *env, const struct det_device_settings *settings,
                             const char *device_text, const struct det_backend **backend,
                             struct det_device **device)
 {
-    (void)device_text;
-    *backend = det_backend_cuda();
+    *device = NULL;
+    const det_status status = det_backend_find_cuda(env, backend);
+    if (status != DET_OK)
+        return det_fail_prefix(env, status, "device \"%s\"", device_text);
     return (*backend)->device_open(env, settings, device);
 }
-#else
-const char *det_backends(void)
-{
-    return "cpu";
-}
-
-static det_status open_cuda(struct det_env *env, const struct det_device_settings *settings,
-                            const char *device_text, const struct det_backend **backend,
-                            struct det_device **device)
-{
-    (void)settings;
-    *backend = NULL;
-    *device = NULL;
-    return det_fail(env, DET_STATUS_DEVICE,
-                    "device \"%s\": this libdet was built without the CUDA backend", device_text);
-}
-#endif
 
 static det_status open_cpu(struct det_env *env, const struct det_device_settings *settings,
                            const struct det_backend **backend, struct det_device **device)
 {
     *backend = det_backend_cpu();
     return (*backend)->device_open(env, settings, device);
+}
+
+/* The CPU where there is no CUDA backend, or no GPU that it can use. */
+static det_status open_best(struct det_env *env, const struct det_device_settings *settings,
+                            const struct det_backend **backend, struct det_device **device)
+{
+    det_status status = det_backend_find_cuda(env, backend);
+    if (status == DET_STATUS_OUT_OF_MEMORY) /* here, not on a GPU */
+        return status;
+    if (status == DET_OK)
+        status = (*backend)->device_open(env, settings, device);
+    if (status == DET_OK)
+        return DET_OK;
+    det_log(env, DET_LOG_DEBUG, "the CPU computes: %s", env->error);
+    det_forget_error(env);
+    return open_cpu(env, settings, backend, device);
 }
 
 det_status det_backend_open(struct det_env *env, const char *device_text,
@@ -68,13 +71,8 @@ det_status det_backend_open(struct det_env *env, const char *device_text,
     settings.index = -1;
     if (strcmp(device_text, "cpu") == 0)
         return open_cpu(env, &settings, backend, device);
-    if (strcmp(device_text, "auto") == 0) {
-        if (open_cuda(env, &settings, device_text, backend, device) == DET_OK)
-            return DET_OK;
-        det_log(env, DET_LOG_DEBUG, "the CPU computes: %s", env->error);
-        det_forget_error(env);
-        return open_cpu(env, &settings, backend, device);
-    }
+    if (strcmp(device_text, "auto") == 0)
+        return open_best(env, &settings, backend, device);
     if (!is_cuda(device_text, &settings.index))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "device \"%s\": expected auto, cpu, cuda or cuda:I", device_text);

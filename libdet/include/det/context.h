@@ -97,7 +97,8 @@ DET_API void det_context_settings_default(det_context_settings *settings);
  */
 DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);
 
-/** Backends in this build, separated by spaces: "cpu" or "cpu cuda". Static. */
+/** Backends that can be had, separated by spaces: "cpu" or "cpu cuda", which says that CUDA's library det-cuda.so was found, not that there
+ *  is a GPU. It is loaded for that, and stays loaded as when a context opens a GPU. Static. From any thread. */
 DET_API const char *det_backends(void);
 
 /** Instruction sets of the CPU code that this build knows, slowest first: name `index`, NULL behind the last. *missing is
