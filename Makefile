@@ -149,10 +149,13 @@ $(BUILD)/lib/libdet.so: $(SHARED_LIB)
 
 # What is loaded at run time, if it is needed, carries the parts of libdet that it needs, and shows none of them.
 EXPORTS := libdet/base/library.map
-$(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB) $(EXPORTS)
+define link_loaded
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) -shared -Wl,-z,defs -Wl,--as-needed -Wl,--gc-sections -Wl,--version-script=$(EXPORTS) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
+endef
+$(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB) $(EXPORTS)
+	$(link_loaded)
 
 # Which build this is (libdet/base/build.h).
 BUILD_NAMES := $(BUILD)/gen/build_names.h
@@ -189,7 +192,12 @@ $(BUILD)/gen/test_groups.inc: FORCE
 $(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
 $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 
-$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB)
+# Libraries for libdet to load, right and wrong ones.
+TEST_LOADED := $(patsubst tests/loaded/%.c,$(BUILD)/loaded/%.so,$(wildcard tests/loaded/*.c))
+$(BUILD)/loaded/%.so: $(OBJ)/tests/loaded/%.o $(STATIC_LIB) $(EXPORTS)
+	$(link_loaded)
+
+$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(LIBS) -lcmocka -lcjson

@@ -27,19 +27,25 @@ endif
 endif
 
 ifneq ($(WITH_CUDA),)
-# All that this nvcc knows of these, and PTX of the last for what comes later.
-CUDA_ARCHS   ?= $(filter 75 80 86 89 90 100 120,$(subst compute_,,$(shell $(NVCC) --list-gpu-arch)))
+# All that this nvcc knows of these, and PTX for what comes later. nvcc goes through a kernel once for sm_75 and once for all others: they
+# get the same code from PTX of compute_80 as from their own, in half the time. The PTX says what bf16 can do, which is more from sm_80 on.
+CUDA_ARCHS   ?= $(filter 75 80 86 87 89 90 100 120,$(subst compute_,,$(shell $(NVCC) --list-gpu-arch)))
+NEWER_ARCHS  := $(filter-out 75,$(CUDA_ARCHS))
+PTX_ARCH     := $(if $(NEWER_ARCHS),80,75)
+comma        := ,
+empty        :=
+gencode       = -gencode arch=compute_$(1),code=[$(subst $(empty) $(empty),$(comma),$(strip $(2)))]
 CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o)
 CUDA_INCLUDE := -isystem $(CUDA_HOME)/include -Ikernels
 # cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
 CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -lrt
 # No C++ library behind the kernels: no exceptions, no guarded statics.
-NVCC_FLAGS   := $(NVCC_LANGUAGE) -lineinfo $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
+NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
                 -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
-                $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
-                -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
+                $(if $(filter 75,$(CUDA_ARCHS)),$(call gencode,75,sm_75 $(if $(NEWER_ARCHS),,compute_75))) \
+                $(if $(NEWER_ARCHS),$(call gencode,80,$(addprefix sm_,$(NEWER_ARCHS)) compute_80))
 
-# Device code with its line numbers is a seventh so large (nvcc of CUDA 12.8 and newer).
+# Device code is a fifth so large (nvcc of CUDA 12.8 and newer).
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
 
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
@@ -108,18 +114,18 @@ gpu-check: ## whole jobs, tests, compute-sanitizer and operations on the machine
 # look for their libraries beside themselves; the old tag of the path holds for what those libraries need, too.
 GPU_BUNDLE   := .gpu
 GPU_ARCHS    := $(if $(filter command environment,$(firstword $(origin CUDA_ARCHS))),$(CUDA_ARCHS),90)
-GPU_PROGRAMS := $(addprefix build/gpu/bin/,det-cuda-tests bench_cuda partner)
+GPU_FILES    := $(addprefix build/gpu/,bin/det-cuda-tests bin/bench_cuda bin/partner lib/libdet/det-cuda.so)
 .PHONY: gpu-bundle
 gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ (CUDA_ARCHS=90; needs nvcc here)
-	$(Q)$(MAKE) BUILD=build/gpu CONFIG=release CUDA=1 CUDA_ARCHS="$(GPU_ARCHS)" LDFLAGS='-Wl,--disable-new-dtags,-rpath,\$$$$ORIGIN/../lib' $(GPU_PROGRAMS)
-	$(Q)bench/gpu_bundle.sh $(GPU_BUNDLE) "$(GPU_ARCHS)" $(GPU_PROGRAMS)
+	$(Q)$(MAKE) BUILD=build/gpu CONFIG=release CUDA=1 LINEINFO=1 CUDA_ARCHS="$(GPU_ARCHS)" LDFLAGS='-Wl,--disable-new-dtags,-rpath,\$$$$ORIGIN/../lib' $(GPU_FILES)
+	$(Q)bench/gpu_bundle.sh $(GPU_BUNDLE) "$(GPU_ARCHS)" $(GPU_FILES)
 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
 # Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
 VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optimizer upsample
-PTX_ARCH  := $(lastword $(CUDA_ARCHS))
 compiled   = $(foreach k,$(1),$(wildcard $(BUILD)/compiled/$(k)/$(k).compute_$(2)))
+cubins     = $(call compiled,$(KERNEL_NAMES),$(if $(filter 75,$(1)),75.sm_75,80.sm_$(1)).cubin)
 KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
 # A disassembler of nvcc's machine code: not all installations have one, and PyPI's nvidia-cuda-nvdisasm is one.
 NVDISASM   ?= $(or $(shell command -v nvdisasm 2>/dev/null),$(wildcard $(CUDA_HOME)/bin/nvdisasm))
@@ -127,7 +133,7 @@ SASS_ARCHS ?= $(filter 75 90,$(CUDA_ARCHS))
 $(BUILD)/kernel-resources.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_resources.sh
 	$(Q)bench/kernel_resources.sh $(call compiled,$(KERNEL_NAMES),$(PTX_ARCH).ptx) $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
 $(BUILD)/kernel-sass.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_sass.sh
-	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(call compiled,$(KERNEL_NAMES),$(a).cubin) $(call compiled,$(KERNEL_NAMES),$(a).sm_$(a).cubin)) > $@
+	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(call cubins,$(a))) > $@
 cuda-check: all $(BUILD)/kernel-resources.csv $(if $(NVDISASM),$(BUILD)/kernel-sass.csv)
 	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(call compiled,$(VECTOR_KERNELS),$(PTX_ARCH).ptx)
 	$(Q)$(if $(NVDISASM),bench/cuda_check.sh --sass $(BUILD)/kernel-sass.csv kernels/accesses.csv,echo "skipped: no nvdisasm here (NVDISASM=/path), machine code was not looked at")

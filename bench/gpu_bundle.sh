@@ -1,6 +1,7 @@
 #!/bin/sh
-# gpu_bundle.sh FOLDER "ARCHITECTURES" PROGRAM...: all that gpu_check.sh needs on a machine that has no compiler, no headers and no network:
-# FOLDER/bin, the programs, stripped; FOLDER/lib, what they are linked with besides glibc (they look in ../lib); FOLDER/bench and
+# gpu_bundle.sh FOLDER "ARCHITECTURES" FILE...: all that gpu_check.sh needs on a machine that has no compiler, no headers and no network:
+# FOLDER/bin, the files that are programs, stripped; FOLDER/lib/libdet, those that libdet loads; FOLDER/lib, what both are linked with
+# besides glibc (programs look in ../lib); FOLDER/bench and
 # FOLDER/tests/golden, so that the folder is enough alone; FOLDER/shared, the goldens that are not in the repository, where they
 # are. Says the sizes; a folder that with the tracked files is larger than 64 MiB is an error.
 set -eu
@@ -13,8 +14,13 @@ new=build/gpu-bundle.new
     exit 1
 }
 rm -rf "$new"
-mkdir -p "$new/bin" "$new/lib" "$new/bench/peers" "$new/tests"
-for program; do strip -o "$new/bin/${program##*/}" "$program"; done
+mkdir -p "$new/bin" "$new/lib/libdet" "$new/bench/peers" "$new/tests"
+for file; do
+    case $file in
+    *.so) strip --strip-unneeded -o "$new/lib/libdet/${file##*/}" "$file" ;;
+    *) strip -o "$new/bin/${file##*/}" "$file" ;;
+    esac
+done
 
 ldd "$@" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r library; do
     case ${library##*/} in

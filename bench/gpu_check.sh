@@ -260,7 +260,7 @@ write_json unfinished
 if [ -z "${DET_GPU_BIN:-}" ]; then
     deadline=$(($(date +%s) + 3600))
     # shellcheck disable=SC2016
-    part build 3600 sh -c 'make -s -j"$(nproc)" CUDA=1 CUDA_ARCHS="$0" all build-cuda-tests >&2' "$arch"
+    part build 3600 sh -c 'make -s -j"$(nproc)" CUDA=1 LINEINFO=1 CUDA_ARCHS="$0" all build-cuda-tests >&2' "$arch"
     [ "$failed" = 0 ] || give_up "the build failed"
 fi
 if [ -r "$programs/../architectures" ]; then fits "$(cat "$programs/../architectures")"; fi

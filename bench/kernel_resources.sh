@@ -6,10 +6,10 @@
 set -eu
 awk '
 BEGIN {
-    split("75 80 86 89 90 100 120", archs)
-    split("1024 2048 1536 1536 2048 2048 1536", threads_of)
-    split("16 32 16 24 32 32 24", blocks_of)
-    split("64 164 100 100 228 228 100", kilobytes_of)
+    split("75 80 86 87 89 90 100 120", archs)
+    split("1024 2048 1536 1536 1536 2048 2048 1536", threads_of)
+    split("16 32 16 16 24 32 32 24", blocks_of)
+    split("64 164 100 164 100 228 228 100", kilobytes_of)
     for (i in archs) { most_threads[archs[i]] = threads_of[i]; most_blocks[archs[i]] = blocks_of[i]; kilobytes[archs[i]] = kilobytes_of[i] }
     # Floats of dynamic shared memory for a thread and channel of a vector: reduce.cuh, bn_statistics.cu.
     floats["detk_bn_strip_moments"] = 2; floats["detk_bn_gradient_sums"] = 2; floats["detk_column_sums_strip"] = 1

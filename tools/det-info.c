@@ -53,7 +53,7 @@ static void describe_build(struct tool *tool)
 {
     console_print("libdet %s, licence Apache-2.0\n", det_version_string());
     console_print("device: %s\n", det_context_device(tool->context));
-    console_print("backends in this build: %s\n", det_backends());
+    console_print("backends that can be had: %s\n", det_backends());
     console_print("pictures: %s%s%s\n", det_image_formats(),
                   det_webp_missing() != NULL ? "; no WebP: " : "",
                   det_webp_missing() != NULL ? det_webp_missing() : "");
