@@ -65,7 +65,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
 CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
-LIB_OBJ     := $(LIB_SRC:%.c=$(OBJ)/%.o)
+LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -163,7 +163,7 @@ $(BUILD_NAMES): FORCE
 	@mkdir -p $(@D)
 	$(Q)printf '#define DET_SOURCES "%s"\n#define DET_FOLDER  "%s"\n' "$$(sha256sum $(filter libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)" '$(PREFIX)/lib/libdet' > $@.new
 	$(Q)cmp -s $@.new $@ || cp $@.new $@
-BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok
+BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok build/fuzz/obj/libdet/base/build.o
 $(BUILD_NAMED): $(BUILD_NAMES)
 $(BUILD_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
 

@@ -6,14 +6,23 @@ NVCC ?= $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin
 # What decides over the code that nvcc makes of a kernel.
 NVCC_LANGUAGE := -std=c++17 -O3
 
-# CUDA=auto builds the backend where nvcc, cublasLt and cuDNN are all there; 1 insists; 0 leaves it out. Only in CONFIG=release, not crossed.
+# CUDA=auto builds the backend where nvcc, cublasLt and cuDNN are all there; 1 insists; 0 leaves it out. Only in CONFIG=release. Built for
+# another machine (CROSS=aarch64-linux-gnu) it needs that machine's C++ compiler, and its CUDA runtime in CUDA_TARGET/lib.
 CUDA ?= auto
-ifeq ($(CROSS)$(CONFIG)-$(filter-out 0,$(CUDA)),release-$(CUDA))
+ifeq ($(CONFIG)-$(filter-out 0,$(CUDA)),release-$(CUDA))
 CUDA_HOME    := $(if $(NVCC),$(patsubst %/bin/nvcc,%,$(realpath $(NVCC))))
-CUDA_HEADERS := $(and $(wildcard $(CUDA_HOME)/include/cublasLt.h),$(wildcard $(CUDA_HOME)/include/cudnn.h /usr/include/cudnn.h /usr/include/$(ARCH)-linux-gnu/cudnn.h /usr/local/include/cudnn.h))
-WITH_CUDA    := $(and $(CUDA_HOME),$(CUDA_HEADERS))
+CUDA_TARGETS_aarch64 := sbsa-linux aarch64-linux
+CUDA_TARGETS := $(addprefix $(CUDA_HOME)/targets/,$(or $(CUDA_TARGETS_$(ARCH)),$(ARCH)-linux))
+CUDA_TARGET  ?= $(if $(CROSS),$(firstword $(wildcard $(CUDA_TARGETS)) $(CUDA_TARGETS)),$(CUDA_HOME))
+CUDA_RUNTIME := $(firstword $(wildcard $(addprefix $(CUDA_TARGET)/,lib64/libcudart_static.a lib/libcudart_static.a)))
+CUDA_HEADER_FOLDERS := $(CUDA_TARGET)/include $(CUDA_HOME)/include $(SYSROOT)/usr/include $(SYSROOT)/usr/include/$(ARCH)-linux-gnu /usr/local/include
+cuda_header   = $(firstword $(wildcard $(addsuffix /$(1),$(CUDA_HEADER_FOLDERS))))
+CUDA_MISSING := $(strip $(if $(CUDA_HOME),,nvcc) $(foreach h,cublasLt.h cudnn.h,$(if $(call cuda_header,$(h)),,$(h))) \
+                $(if $(CUDA_RUNTIME),,libcudart_static.a) \
+                $(if $(CROSS),$(if $(shell command -v $(CROSS)-g++ 2>/dev/null),,$(CROSS)-g++)))
+WITH_CUDA    := $(if $(CUDA_MISSING),,$(CUDA_HOME))
 ifeq ($(CUDA)-$(WITH_CUDA),1-)
-$(error CUDA=1, but nvcc, cublasLt.h or cudnn.h is missing (NVCC=$(NVCC)))
+$(error CUDA=1, but what is missing: $(CUDA_MISSING) (NVCC=$(NVCC), CUDA_TARGET=$(CUDA_TARGET)))
 endif
 # 12.0 is the first whose cudaGraphInstantiate takes three arguments (cuda_graph.c).
 ifneq ($(WITH_CUDA),)
@@ -27,23 +36,25 @@ endif
 endif
 
 ifneq ($(WITH_CUDA),)
-# All that this nvcc knows of these, and PTX for what comes later. nvcc goes through a kernel once for sm_75 and once for all others: they
-# get the same code from PTX of compute_80 as from their own, in half the time. The PTX says what bf16 can do, which is more from sm_80 on.
+# All that this nvcc knows of these, and PTX of the last front end for what comes later.
 CUDA_ARCHS   ?= $(filter 75 80 86 87 89 90 100 120,$(subst compute_,,$(shell $(NVCC) --list-gpu-arch)))
-NEWER_ARCHS  := $(filter-out 75,$(CUDA_ARCHS))
-PTX_ARCH     := $(if $(NEWER_ARCHS),80,75)
+# nvcc goes through a kernel once for architectures that get the same code so (docs/cuda.md): sm_75, 80 to 90, 100 and later.
+ARCHS_75     := $(filter 75,$(CUDA_ARCHS))
+ARCHS_80     := $(filter-out 75 1%,$(CUDA_ARCHS))
+ARCHS_100    := $(filter 1%,$(CUDA_ARCHS))
+FRONT_ENDS   := $(foreach f,75 80 100,$(if $(ARCHS_$(f)),$(f)))
+PTX_ARCH     := $(lastword $(FRONT_ENDS))
 comma        := ,
 empty        :=
-gencode       = -gencode arch=compute_$(1),code=[$(subst $(empty) $(empty),$(comma),$(strip $(2)))]
+commas        = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o)
-CUDA_INCLUDE := -isystem $(CUDA_HOME)/include -Ikernels
+CUDA_INCLUDE := $(addprefix -isystem ,$(sort $(patsubst %/,%,$(dir $(call cuda_header,cublasLt.h) $(call cuda_header,cuda_runtime_api.h) $(filter-out /usr/include/%,$(call cuda_header,cudnn.h)))))) -Ikernels
 # cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
-CUDA_LIBS    := $(CUDA_HOME)/lib64/libcudart_static.a -lrt
+CUDA_LIBS    := $(CUDA_RUNTIME) -lrt
 # No C++ library behind the kernels: no exceptions, no guarded statics.
 NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
-                -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
-                $(if $(filter 75,$(CUDA_ARCHS)),$(call gencode,75,sm_75 $(if $(NEWER_ARCHS),,compute_75))) \
-                $(if $(NEWER_ARCHS),$(call gencode,80,$(addprefix sm_,$(NEWER_ARCHS)) compute_80))
+                $(if $(CROSS),-ccbin $(CROSS)-g++ $(filter-out -Ikernels,$(CUDA_INCLUDE))) -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics \
+                $(foreach f,$(FRONT_ENDS),-gencode arch=compute_$(f)$(comma)code=[$(call commas,$(ARCHS_$(f):%=sm_%) $(if $(filter $(PTX_ARCH),$(f)),compute_$(f)))])
 
 # Device code is a fifth so large (nvcc of CUDA 12.8 and newer).
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
@@ -52,9 +63,9 @@ $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
 COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
-	@mkdir -p $(@D) $(COMPILED)
+	@rm -rf $(COMPILED) && mkdir -p $(@D) $(COMPILED)
 	$(say) NVCC $<
-	$(Q)$(NVCC) $(CPPFLAGS_ALL) -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
+	$(Q)$(NVCC) $(filter-out $(CROSS_CPPFLAGS),$(CPPFLAGS_ALL)) -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
 	$(Q)find $(COMPILED) -type f ! -name '*.ptx' ! -name '*.cubin' -delete
 endif
 
@@ -124,18 +135,21 @@ gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ 
 ifneq ($(NVCC_FLAGS),)
 # Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
 VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optimizer upsample
-compiled   = $(foreach k,$(1),$(wildcard $(BUILD)/compiled/$(k)/$(k).compute_$(2)))
-cubins     = $(call compiled,$(KERNEL_NAMES),$(if $(filter 75,$(1)),75.sm_75,80.sm_$(1)).cubin)
+# nvcc leaves out of the names what is clear without.
+compiled   = $(foreach k,$(1),$(firstword $(wildcard $(addprefix $(BUILD)/compiled/$(k)/$(k).,$(2)))))
+ptx        = $(call compiled,$(1),compute_$(PTX_ARCH).ptx ptx)
+front_end  = $(foreach f,$(FRONT_ENDS),$(if $(filter $(1),$(ARCHS_$(f))),$(f)))
+cubins     = $(call compiled,$(KERNEL_NAMES),$(addprefix compute_$(call front_end,$(1)).,sm_$(1).cubin cubin) sm_$(1).cubin)
 KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
 # A disassembler of nvcc's machine code: not all installations have one, and PyPI's nvidia-cuda-nvdisasm is one.
 NVDISASM   ?= $(or $(shell command -v nvdisasm 2>/dev/null),$(wildcard $(CUDA_HOME)/bin/nvdisasm))
 SASS_ARCHS ?= $(filter 75 90,$(CUDA_ARCHS))
 $(BUILD)/kernel-resources.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_resources.sh
-	$(Q)bench/kernel_resources.sh $(call compiled,$(KERNEL_NAMES),$(PTX_ARCH).ptx) $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
+	$(Q)bench/kernel_resources.sh $(call ptx,$(KERNEL_NAMES)) $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
 $(BUILD)/kernel-sass.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_sass.sh
-	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(call cubins,$(a))) > $@
+	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(addprefix $(a):,$(call cubins,$(a)))) > $@
 cuda-check: all $(BUILD)/kernel-resources.csv $(if $(NVDISASM),$(BUILD)/kernel-sass.csv)
-	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(call compiled,$(VECTOR_KERNELS),$(PTX_ARCH).ptx)
+	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(call ptx,$(VECTOR_KERNELS))
 	$(Q)$(if $(NVDISASM),bench/cuda_check.sh --sass $(BUILD)/kernel-sass.csv kernels/accesses.csv,echo "skipped: no nvdisasm here (NVDISASM=/path), machine code was not looked at")
 cuda-budget: $(BUILD)/kernel-resources.csv ## registers, shared memory and occupancy of today's kernels become the budget
 	$(Q)cp $< kernels/resources.csv

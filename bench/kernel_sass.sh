@@ -1,13 +1,13 @@
 #!/bin/sh
-# kernel_sass.sh NVDISASM CUBIN...: what the machine code of each kernel accesses, as CSV on stdout: 128-bit loads and stores of global
-# memory, accesses of local memory. A cubin's name ends in sm_ARCH.cubin.
+# kernel_sass.sh NVDISASM ARCH:CUBIN...: what the machine code of each kernel accesses, as CSV on stdout: 128-bit loads and stores of global
+# memory, accesses of local memory.
 set -eu
 nvdisasm=$1
 shift
 echo "kernel,arch,loads_128,stores_128,local"
 for cubin in "$@"; do
-    arch=$(echo "$cubin" | sed 's/.*sm_\([0-9]*\)\.cubin$/\1/')
-    "$nvdisasm" -c "$cubin" | awk -v arch="$arch" '
+    arch=${cubin%%:*}
+    "$nvdisasm" -c "${cubin#*:}" | awk -v arch="$arch" '
     function finish() { if (kernel != "") print kernel "\t" arch "," loads + 0 "," stores + 0 "," locals + 0 }
     /^\.text\./ { finish(); kernel = $1; sub(/^\.text\./, "", kernel); sub(/:$/, "", kernel); loads = stores = locals = 0 }
     / LDG\.E[^ ]*\.128/ { loads++ }

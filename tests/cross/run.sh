@@ -22,6 +22,7 @@ for folder in bin examples; do
     done
 done
 ln -sfn ../lib "$build/qemu/lib"
+ln -sfn ../loaded "$build/qemu/loaded"
 export DET_EMULATED=1 DET_BIN_DIR="$build/qemu/bin" DET_EXAMPLES_DIR="$build/qemu/examples"
 
 # A process for each group, as many at once as there are processors; a log of each beside the programs, shown when it fails.

@@ -398,12 +398,14 @@ static void bundle(void **state)
         machine_close(&m);
         skip();
     }
-    assert_int_equal(shell("DET_SHARED=/nowhere bench/gpu_bundle.sh %s/.gpu '80 90' %s > %s/said",
-                           m.folder, path, m.folder),
+    assert_int_equal(shell("DET_SHARED=/nowhere bench/gpu_bundle.sh %s/.gpu '80 90' %s "
+                           "$(dirname %s)/../loaded/right.so > %s/said",
+                           m.folder, path, path, m.folder),
                      0);
     assert_int_equal(
         shell(
             "cd %s/.gpu && test -x bin/det-info -a -e lib/libjpeg.so.* -a -e lib/libstdc++.so.6 -a "
+            "-e lib/libdet/right.so -a "
             "-x bench/gpu_check.sh -a -x bench/gpu_groups.sh -a -e bench/peers/gpu_torch.py -a -d "
             "tests/golden -a "
             "! -e lib/libc.so.6 -a ! -e shared && grep -q '^80 90$' architectures && test -s "

@@ -1,8 +1,8 @@
 #include <SDL.h>
 #include <string.h>
 
+#include "base/build.h"
 #include "base/mem.h"
-#include "det/version.h"
 #include "detect/view_functions.h"
 
 struct view {
@@ -112,4 +112,4 @@ void view_close(struct det_env *env, struct view **out)
 extern const struct view_functions det_view_functions;
 
 __attribute__((visibility("default"))) const struct view_functions det_view_functions = {
-    .version = DET_VERSION_STRING, .open = view_open, .frame = view_frame, .close = view_close};
+    .build = det_build, .open = view_open, .frame = view_frame, .close = view_close};

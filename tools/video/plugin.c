@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "det/version.h"
+#include "base/build.h"
 
 /* PREFIX of PREFIX/bin/PROGRAM. */
 static det_status find_prefix(struct det_env *env, char prefix[PATH_MAX])
@@ -35,11 +35,11 @@ det_status plugin_load(struct det_env *env, const char *what, const char *name, 
     const void *found = library != NULL ? dlsym(library, symbol) : NULL;
     if (found == NULL) /* dlerror() names the file */
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s", what, dlerror());
-    const char *version = *(const char *const *)found;
-    if (strcmp(version, DET_VERSION_STRING) != 0) {
+    const char *build = *(const char *const *)found;
+    if (strcmp(build, det_build) != 0) {
         dlclose(library);
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s is of libdet %s, this is %s", what,
-                        path, version, DET_VERSION_STRING);
+                        path, build, det_build);
     }
     *table = found;
     return DET_OK;

@@ -6,8 +6,8 @@
 
 #include "base/env.h"
 
-/* *table: what `symbol` of ../lib/libdet/NAME.so is, a struct that begins with the version of libdet it was built from
- * (const char *), which must be this one. It stays loaded. Errors begin with "WHAT: ". */
+/* *table: what `symbol` of ../lib/libdet/NAME.so is, a struct that begins with the build of libdet it is linked with
+ * (const char *, base/build.h), which must be this one. It stays loaded. Errors begin with "WHAT: ". */
 det_status plugin_load(struct det_env *env, const char *what, const char *name, const char *symbol,
                        const void **table);
 
