@@ -282,7 +282,8 @@ static det_status apply_size(struct det_env *env, const struct det_augment_optio
     case DET_AUGMENT_JPEG_QUALITY:
         return det_augment_jpeg_quality(env, rng, option, sample);
     case DET_AUGMENT_PIXEL_VALUE_SCALE:
-        DET_TRY_RETURN(det_sample_to_float(env, sample));
+        /* A number for each value, in the order in which they are seen. */
+        DET_TRY_RETURN(det_sample_settle(env, sample));
         det_augment_pixel_value_scale(rng, option->low, option->high, sample);
         return DET_OK;
     case DET_AUGMENT_GAMMA:

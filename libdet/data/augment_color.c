@@ -176,6 +176,8 @@ det_status det_sample_reserve_colors(struct det_env *env, struct det_sample *sam
 {
     const bool distorts = kind == DET_AUGMENT_DISTORT_COLOR;
     const bool takes_means = distorts || kind == DET_AUGMENT_CONTRAST;
+    if (sample->in_float && takes_means) /* sums in the order in which pixels are seen */
+        return det_sample_settle(env, sample);
     if (sample->color_count + (distorts ? 4 : 1) > DET_MOST_COLORS ||
         (takes_means && has_color(sample, DET_COLOR_LINEAR)))
         return det_sample_to_float(env, sample);

@@ -73,8 +73,9 @@ det_status det_augment_downscale(struct det_env *env, struct det_rng *rng,
 
 /* --- augment_color.c --- */
 
-/* Float pixels where the list of colours has no room for one more option of this kind, or where its
- * mean could not be taken of 8-bit pixels (contrast behind LINEAR, which leaves 0..255). */
+/* To be called before an option of this kind: float pixels where the list of colours has no room for
+ * it, or where its mean could not be taken of 8-bit pixels (contrast behind LINEAR, which leaves
+ * 0..255). */
 det_status det_sample_reserve_colors(struct det_env *env, struct det_sample *sample,
                                      enum det_augment_kind kind);
 /* Float pixels where the list has a contrast: its mean is over what is seen now. For what will change
