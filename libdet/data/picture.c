@@ -16,6 +16,14 @@ size_t det_picture_most_bytes(int32_t frame_height, int32_t frame_width)
     return (size_t)frame_height * (size_t)frame_width * 3 * sizeof(float);
 }
 
+static int32_t count_contrasts(const struct det_picture *p)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < p->color_count; i++)
+        count += p->colors[i].kind == DET_COLOR_CONTRAST;
+    return count;
+}
+
 det_status det_picture_take(struct det_env *env, struct det_resizer *resizer,
                             struct det_sample *sample, int32_t frame_height, int32_t frame_width,
                             void *room, struct det_picture *picture)
@@ -42,8 +50,7 @@ det_status det_picture_take(struct det_env *env, struct det_resizer *resizer,
                row);
     picture->color_count = sample->color_count;
     memcpy(picture->colors, sample->colors, sizeof picture->colors);
-    for (int32_t i = 0; i < sample->color_count; i++)
-        picture->contrast_count += sample->colors[i].kind == DET_COLOR_CONTRAST;
+    picture->contrast_count = count_contrasts(picture);
     return DET_OK;
 }
 
@@ -54,7 +61,7 @@ det_status det_picture_check(struct det_env *env, const struct det_picture *p, i
                        p->frame_height >= 1 && p->frame_width >= 1 && p->frame_height <= height &&
                        p->frame_width <= width;
     const bool lists = p->color_count >= 0 && p->color_count <= DET_MOST_COLORS &&
-                       p->contrast_count >= 0 && p->contrast_count <= p->color_count;
+                       p->contrast_count == count_contrasts(p);
     if (!sizes || !lists || det_picture_bytes(p) > det_picture_most_bytes(height, width))
         return det_fail(env, DET_STATUS_INTERNAL,
                         "a picture of %d x %d for a frame of %d x %d in an input of %d x %d, with "

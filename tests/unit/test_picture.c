@@ -204,8 +204,9 @@ static void what_does_not_fit_is_refused(void **state)
     static float out[MOST_FLOATS];
     const struct det_picture good = {
         .pixels = pixels, .height = 10, .width = 10, .frame_height = 8, .frame_width = 6};
-    struct det_picture bad[10];
-    for (int i = 0; i < 10; i++)
+    enum { BAD = 11 };
+    struct det_picture bad[BAD];
+    for (int i = 0; i < BAD; i++)
         bad[i] = good;
     assert_ok(&t.env, det_picture_check(&t.env, &good, 8, 6));
     assert_ok(&t.env, det_picture_to_floats(&t.env, &good, 8, 6, out));
@@ -219,7 +220,9 @@ static void what_does_not_fit_is_refused(void **state)
     bad[7].height = 20; /* more bytes than 8 x 6 floats */
     bad[8].color_count = -1;
     bad[9].height = 65501;
-    for (int i = 0; i < 10; i++) {
+    bad[10].color_count = 1; /* a contrast that is not counted */
+    bad[10].colors[0].kind = DET_COLOR_CONTRAST;
+    for (int i = 0; i < BAD; i++) {
         assert_fails(&t.env, DET_STATUS_INTERNAL, "in an input of 6 x 8",
                      det_picture_check(&t.env, &bad[i], 8, 6));
         assert_fails(&t.env, DET_STATUS_INTERNAL, "a picture of",
