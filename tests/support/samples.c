@@ -41,6 +41,11 @@ void test_sample_color(struct det_env *env, struct det_sample *sample, enum det_
         [DET_COLOR_LINEAR] = DET_AUGMENT_NORMALIZE,
     };
     struct det_augment_option option = det_augment_option_default(options[kind]);
+    if (kind == DET_COLOR_LINEAR && det_rng_below(rng, 2) == 0) {
+        const float means[3] = {12.5f, -30, 290}; /* other ones for each channel */
+        option = det_augment_option_default(DET_AUGMENT_SUBTRACT_MEAN);
+        memcpy(option.color, means, sizeof means);
+    }
     switch (kind) {
     case DET_COLOR_BRIGHTNESS:
         option.high = 0.4f;
