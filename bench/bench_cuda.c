@@ -11,11 +11,15 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cuda_rows.h"
+#include "data/picture.h"
 #include "detect/input.h"
 #include "model/postprocess.h"
 #include "train/learner.h"
 
 enum { MOST = 8 };
+
+/* What is timed of a job: from the input to the result; with the next input staged meanwhile; the host's part of that staging. */
+enum { ALONE, AHEAD, STAGING, TIMES };
 
 struct arguments {
     const char *device;
@@ -35,7 +39,7 @@ struct bench {
     struct det_device *device;
     const char *precision;
     char name[300];  /* of the device */
-    double *seconds; /* [2][repeat] */
+    double *seconds; /* [TIMES][repeat] */
     struct cuda_rows rows;
 };
 
@@ -58,18 +62,24 @@ static double median(double *seconds, long count)
     return seconds[count / 2];
 }
 
-/* alone: one after the other, from the input to the result. ahead: the next input is staged while the device works. */
+static double *times(const struct bench *b, int what)
+{
+    return b->seconds + what * b->arguments->repeat;
+}
+
+/* host_bytes: pixels that a run brings to the device. */
 static void print_whole(const struct bench *b, const char *job, long size, long batch, size_t bytes)
 {
     const long count = b->arguments->repeat;
-    double *alone = b->seconds, *ahead = b->seconds + count;
+    double *alone = times(b, ALONE);
     const double p50 = median(alone, count), p99 = alone[count * 99 / 100];
     printf(
         "{\"kind\": \"whole\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
         "\"%s\", \"device\": \"%s\", \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"ahead_p50_ms\": %.4f, "
-        "\"runs\": %ld, \"bytes\": %zu}\n",
-        job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3, median(ahead, count) * 1e3,
-        count, bytes);
+        "\"staging_p50_ms\": %.4f, \"host_bytes\": %ld, \"runs\": %ld, \"bytes\": %zu}\n",
+        job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3,
+        median(times(b, AHEAD), count) * 1e3, median(times(b, STAGING), count) * 1e3,
+        3 * size * size * batch, count, bytes);
 }
 
 static det_status print_skipped(const struct bench *b, const char *job, long size, long batch,
@@ -93,13 +103,20 @@ static det_status skip_what_does_not_fit(const struct bench *b, const char *job,
                                               : status;
 }
 
-/* Eight boxes an image on grey noise: what is in the pictures does not change the work. */
-static det_status fill(struct det_env *env, float *images, size_t count,
-                       struct det_ground_truth *truths, long batch)
+/* Eight boxes an image on noise, every second one mirrored: what is in the pictures does not change the work. */
+static det_status fill(struct det_env *env, uint8_t *pixels, long size,
+                       struct det_picture *pictures, struct det_ground_truth *truths, long batch)
 {
-    for (size_t i = 0; i < count; i++)
-        images[i] = (float)(i * 2654435761U % 255U);
+    const size_t of_picture = (size_t)size * (size_t)size * 3;
+    for (size_t i = 0; i < (size_t)batch * of_picture; i++)
+        pixels[i] = (uint8_t)(i * 2654435761U % 255U);
     for (long n = 0; n < batch; n++) {
+        pictures[n] = (struct det_picture){.pixels = pixels + (size_t)n * of_picture,
+                                           .flip_x = n % 2 != 0,
+                                           .height = (int32_t)size,
+                                           .width = (int32_t)size,
+                                           .frame_height = (int32_t)size,
+                                           .frame_width = (int32_t)size};
         DET_TRY_RETURN(det_ground_truth_reserve(env, &truths[n], 8));
         truths[n].count = 8;
         for (int g = 0; g < 8; g++) {
@@ -113,25 +130,32 @@ static det_status fill(struct det_env *env, float *images, size_t count,
     return DET_OK;
 }
 
-static det_status time_steps(struct bench *b, struct det_learner *learner, const float *images,
+static det_status time_steps(struct bench *b, struct det_learner *learner,
+                             const struct det_picture *pictures,
                              const struct det_ground_truth *truths)
 {
     const long repeat = b->arguments->repeat;
     struct det_step_result result;
     for (long i = -3; i < repeat; i++) {
         const double start = now();
-        DET_TRY_RETURN(det_learner_step(b->env, learner, images, truths, 1e-6f, &result));
+        DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
+        DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
+        DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
         if (i >= 0)
-            b->seconds[i] = now() - start;
+            times(b, ALONE)[i] = now() - start;
     }
-    DET_TRY_RETURN(det_learner_stage(b->env, learner, images, truths));
+    DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
     for (long i = -3; i < repeat; i++) {
         const double start = now();
         DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
-        DET_TRY_RETURN(det_learner_stage(b->env, learner, images, truths));
+        const double begun = now();
+        DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
+        const double staged = now();
         DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
-        if (i >= 0)
-            b->seconds[repeat + i] = now() - start;
+        if (i >= 0) {
+            times(b, AHEAD)[i] = now() - start;
+            times(b, STAGING)[i] = staged - begun;
+        }
     }
     return DET_OK;
 }
@@ -143,17 +167,19 @@ static det_status time_training(struct bench *b, long size, long batch)
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
     struct det_ground_truth *truths = NULL;
-    float *images = NULL;
+    struct det_picture *pictures = NULL;
+    uint8_t *pixels = NULL;
     det_status status = DET_OK;
     const size_t count = (size_t)batch * (size_t)size * (size_t)size * 3;
     det_model_spec_default(&spec, (int32_t)size, 1);
     det_learner_settings_default(&settings);
     settings.batch_size = (int32_t)batch;
-    DET_TRY(det_alloc(env, &images, count, sizeof *images, "images"));
+    DET_TRY(det_alloc(env, &pixels, count, sizeof *pixels, "images"));
+    DET_TRY(det_alloc(env, &pictures, (size_t)batch, sizeof *pictures, "images"));
     DET_TRY(det_alloc(env, &truths, (size_t)batch, sizeof *truths, "boxes"));
-    DET_TRY(fill(env, images, count, truths, batch));
+    DET_TRY(fill(env, pixels, size, pictures, truths, batch));
     DET_TRY(det_learner_create(env, &spec, &settings, b->backend, b->device, 1, &learner));
-    DET_TRY(time_steps(b, learner, images, truths));
+    DET_TRY(time_steps(b, learner, pictures, truths));
     print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step));
     if (!b->arguments->whole_only)
         DET_TRY(cuda_rows_training(&b->rows, learner, size, batch));
@@ -162,7 +188,8 @@ fail:
     for (long n = 0; truths != NULL && n < batch; n++)
         det_ground_truth_free(env, &truths[n]);
     det_free(env, &truths);
-    det_free(env, &images);
+    det_free(env, &pictures);
+    det_free(env, &pixels);
     return skip_what_does_not_fit(b, "training", size, batch, status);
 }
 
@@ -186,16 +213,20 @@ static det_status time_runs(struct bench *b, struct det_runner *runner, long bat
         DET_TRY_RETURN(det_backend_run(b->env, b->backend, runner));
         DET_TRY_RETURN(b->backend->runner_detections(b->env, runner, 0, &found));
         if (i >= 0)
-            b->seconds[i] = now() - start;
+            times(b, ALONE)[i] = now() - start;
     }
     DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
     for (long i = -3; i < repeat; i++) {
         const double start = now();
         DET_TRY_RETURN(b->backend->runner_begin(b->env, runner));
+        const double begun = now();
         DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
+        const double staged = now();
         DET_TRY_RETURN(b->backend->runner_end(b->env, runner));
-        if (i >= 0)
-            b->seconds[repeat + i] = now() - start;
+        if (i >= 0) {
+            times(b, AHEAD)[i] = now() - start;
+            times(b, STAGING)[i] = staged - begun;
+        }
     }
     return DET_OK;
 }
@@ -370,7 +401,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct det_env env;
-    double *seconds = calloc(2 * (size_t)a.repeat, sizeof *seconds);
+    double *seconds = calloc(TIMES * (size_t)a.repeat, sizeof *seconds);
     det_env_default(&env);
     /* A run that is cut off keeps the rows it has. */
     (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

@@ -287,7 +287,7 @@ det_status cuda_rows_training(struct cuda_rows *r, struct det_learner *learner, 
     struct det_step *s = learner->step;
     struct det_cuda_net *net = &s->net;
     begin_job(r, "training", size, batch);
-    DET_TRY_RETURN(time_around(r, net, true, "images to input", normalize, s));
+    DET_TRY_RETURN(time_around(r, net, true, "pictures to input", normalize, s));
     for (int32_t i = 0; i < net->graph->op_count; i++)
         DET_TRY_RETURN(time_op(r, net, i, false, true));
     DET_TRY_RETURN(time_around(r, net, true, "outputs to one array", gather, net));

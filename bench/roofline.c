@@ -8,7 +8,7 @@
 
 struct totals {
     int launches;
-    double bytes, fused_bytes, flops;
+    double bytes, fused_bytes, flops, host_bytes;
     double seconds[ROOFLINE_GPUS], fused_seconds[ROOFLINE_GPUS];
 };
 
@@ -66,9 +66,9 @@ static void add(void *user, const struct roofline_launch *l)
 static void print(const struct setting *s)
 {
     const struct totals *t = s->totals;
-    printf("%-9s %4d %5d  %-4s %6d %9.3f %9.3f %6.2f %9.2f ", job_of(s), (int)s->size,
+    printf("%-9s %4d %5d  %-4s %6d %9.3f %9.3f %6.2f %9.2f %8.2f ", job_of(s), (int)s->size,
            (int)s->batch, precision_of(s), t->launches, t->bytes * 1e-9, t->fused_bytes * 1e-9,
-           t->bytes / t->fused_bytes, t->flops * 1e-9);
+           t->bytes / t->fused_bytes, t->flops * 1e-9, t->host_bytes * 1e-6);
     for (int g = 0; g < ROOFLINE_GPUS; g++)
         if (s->element == 2 && !(roofline_gpus[g].bf16 > 0))
             printf(" %17s", "no bf16");
@@ -92,6 +92,7 @@ static det_status table_row(struct det_env *env, int32_t size, int32_t batch, in
     for (int32_t i = graph.op_count - 1; training && i >= 0; i--)
         roofline_backward_op(&plan, &graph.ops[i]);
     roofline_around(&plan);
+    totals.host_bytes = roofline_host_bytes(&plan);
     print(&s);
     det_graph_free(env, &graph);
     return s.status;
@@ -116,8 +117,8 @@ int main(int argc, char **argv)
     const char *path = argc > 1 ? argv[1] : NULL;
     det_env_default(&env);
     printf("One class. Bounds in ms: of the plan, of the fused plan. Not measured.\n");
-    printf("%-9s %4s %5s  %-4s %6s %9s %9s %6s %9s ", "job", "size", "batch", "", "launch", "GB",
-           "fused GB", "ratio", "GFLOP");
+    printf("%-9s %4s %5s  %-4s %6s %9s %9s %6s %9s %8s ", "job", "size", "batch", "", "launch",
+           "GB", "fused GB", "ratio", "GFLOP", "host MB");
     for (int g = 0; g < ROOFLINE_GPUS; g++)
         printf(" %17s", roofline_gpus[g].name);
     printf("\n");

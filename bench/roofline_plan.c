@@ -130,6 +130,12 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
     }
 }
 
+/* Pictures of the network's size, a byte a value. Larger ones bring up to four bytes, whoever resizes them. */
+double roofline_host_bytes(const struct roofline *s)
+{
+    return values_of(s, 0);
+}
+
 void roofline_around(const struct roofline *s)
 {
     const struct det_graph *g = s->graph;
@@ -137,9 +143,8 @@ void roofline_around(const struct roofline *s)
     const double anchors = (double)s->batch * (double)g->anchor_count;
     const double outputs = anchors * (double)(g->class_slots + 4);
     const double pixels = values_of(s, 0);
-    launch(s, NULL, s->training ? "images to input" : "picture to input", false, 0,
-           pixels * (s->training ? 4 : 1) + pixels * e,
-           pixels * (s->training ? 4 : 1) + pixels * e);
+    launch(s, NULL, s->training ? "pictures to input" : "picture to input", false, 0,
+           roofline_host_bytes(s) + pixels * e, roofline_host_bytes(s) + pixels * e);
     launch(s, NULL, "outputs to one array", false, 0, outputs * 8, -1);
     if (!s->training) {
         launch(s, NULL, "candidates", false, 0, anchors * (double)g->class_slots * 4,

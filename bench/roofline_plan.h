@@ -39,6 +39,9 @@ void roofline_forward_op(const struct roofline *roofline, const struct det_op *o
 void roofline_backward_op(const struct roofline *roofline, const struct det_op *op);
 void roofline_around(const struct roofline *roofline);
 
+/* Bytes of pixels that come from the host for a step or a run. */
+double roofline_host_bytes(const struct roofline *roofline);
+
 /* Seconds that memory or arithmetic take at least, whichever is more. */
 double roofline_bound(const struct roofline_gpu *gpu, int32_t element, bool dense, double flops,
                       double bytes);

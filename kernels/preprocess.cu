@@ -1,5 +1,6 @@
 #include "preprocess.h"
-#include "vec.cuh"
+
+#include "resize.cuh"
 
 #define THREADS 256
 
@@ -29,36 +30,11 @@ __device__ __forceinline__ layout layout_of(enum detk_pixels format)
     return {1, 0, 0, 0};
 }
 
-/* Where an output coordinate reads: two places in the image and the share of the second. As data/resize.c has it. */
-struct tap {
-    int low, high;
-    float share;
-};
-
-__device__ __forceinline__ tap tap_at(int out, int in_size, int out_size)
-{
-    const float position = __fmul_rn((float)out, __fdiv_rn((float)in_size, (float)out_size));
-    const float low = floorf(position);
-    /* Rounding of the scale may reach the end. */
-    return {min((int)low, in_size - 1), min((int)ceilf(position), in_size - 1),
-            __fsub_rn(position, low)};
-}
-
-__device__ __forceinline__ float blend(float a, float b, float share)
-{
-    return __fadd_rn(a, __fmul_rn(__fsub_rn(b, a), share));
-}
-
-__device__ __forceinline__ float normalized(float value)
-{
-    return __fsub_rn(__fmul_rn(2.0f / 255.0f, value), 1.0f);
-}
-
 /* The two pixels of a source row that an output pixel reads, one colour. */
 __device__ __forceinline__ float blend_pixels(const uint8_t *left, const uint8_t *right, int colour,
                                               float share)
 {
-    return blend((float)left[colour], (float)right[colour], share);
+    return det_blend((float)left[colour], (float)right[colour], share);
 }
 
 /* A thread makes N adjacent pixels of a row. An image of its frame's size needs no path of its own: all shares are 0 then,
@@ -73,7 +49,7 @@ __global__ void __launch_bounds__(THREADS)
     if (y >= out_h)
         return;
     const layout pixel = layout_of(image.format);
-    const tap ty = tap_at(y, image.height, image.frame_height);
+    const det_tap ty = det_tap_at(y, image.height, image.frame_height);
     const uint8_t *top = image.pixels + ty.low * image.stride;
     const uint8_t *bottom = image.pixels + ty.high * image.stride;
     const int colours[3] = {pixel.red, pixel.green, pixel.blue};
@@ -82,14 +58,15 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
     for (int i = 0; i < N; i++) {
         const bool inside = y < image.frame_height && x + i < image.frame_width;
-        const tap tx = inside ? tap_at(x + i, image.width, image.frame_width) : tap{0, 0, 0};
+        const det_tap tx =
+            inside ? det_tap_at(x + i, image.width, image.frame_width) : det_tap{0, 0, 0};
         const int left = tx.low * pixel.bytes, right = tx.high * pixel.bytes;
 #pragma unroll
         for (int k = 0; k < 3; k++) {
             const int at = 3 * i + k;
             value[at / N][at % N] = 0;
             if (inside)
-                value[at / N][at % N] = normalized(blend(
+                value[at / N][at % N] = det_normalized(det_blend(
                     blend_pixels(top + left, top + right, colours[k], tx.share),
                     blend_pixels(bottom + left, bottom + right, colours[k], tx.share), ty.share));
         }
@@ -152,7 +129,7 @@ __global__ void __launch_bounds__(THREADS)
         det_load<float, N>(images + ((int64_t)image * h + y) * width + x, value);
 #pragma unroll
         for (int i = 0; i < N; i++)
-            value[i] = normalized(value[i]);
+            value[i] = det_normalized(value[i]);
     }
     det_store<T, N>(out + at, value);
 }

@@ -29,6 +29,7 @@ struct det_ground_truth;
 struct det_postprocess_settings;
 struct det_detections;
 struct det_frame;
+struct det_picture;
 
 /* Multiplications of dense convolutions; sums, statistics, losses and master weights are float32 in each. */
 enum det_precision {
@@ -99,6 +100,11 @@ struct det_backend {
      * figures waited for. Whatever end returns, the step is over. After NON_FINITE nothing was updated. */
     det_status (*step_stage)(struct det_env *env, struct det_step *step, const float *images,
                              const struct det_ground_truth *truths);
+    /* The same batch as pictures (data/picture.h) [N], of which the device makes the floats, with the bits that the host would
+     * make. NULL where a device wants floats: the CPU. */
+    det_status (*step_stage_pictures)(struct det_env *env, struct det_step *step,
+                                      const struct det_picture *pictures,
+                                      const struct det_ground_truth *truths);
     det_status (*step_begin)(struct det_env *env, struct det_step *step, float learning_rate);
     det_status (*step_end)(struct det_env *env, struct det_step *step,
                            struct det_step_result *result);

@@ -16,6 +16,7 @@ void det_sample_reset(struct det_sample *sample)
 {
     sample->window = det_window_whole(sample->image.height, sample->image.width);
     sample->in_float = false;
+    sample->color_count = 0;
 }
 
 void det_sample_free(struct det_env *env, struct det_sample *sample)
@@ -28,9 +29,11 @@ void det_sample_free(struct det_env *env, struct det_sample *sample)
 }
 
 det_status det_sample_resize(struct det_env *env, struct det_resizer *resizer,
-                             const struct det_sample *sample, float *out, size_t out_stride,
+                             struct det_sample *sample, float *out, size_t out_stride,
                              int32_t out_height, int32_t out_width)
 {
+    if (sample->color_count > 0)
+        DET_TRY_RETURN(det_sample_to_float(env, sample));
     if (sample->in_float)
         return det_resize_float(env, resizer, sample->pixels, sample->stride, &sample->window, out,
                                 out_stride, out_height, out_width);
@@ -94,12 +97,17 @@ det_status det_sample_settle(struct det_env *env, struct det_sample *sample)
     for (int32_t y = 0; y < w.height; y++)
         copy_row(sample, y, sample->spare + (size_t)y * (size_t)w.width * 3);
     det_sample_take_spare(sample, w.height, w.width);
+    for (int32_t i = 0; i < sample->color_count; i++)
+        det_color_apply(&sample->colors[i], sample->pixels, w.width, w.height, w.width);
+    sample->color_count = 0;
     return DET_OK;
 }
 
-det_status det_sample_to_image(struct det_env *env, const struct det_sample *sample,
+det_status det_sample_to_image(struct det_env *env, struct det_sample *sample,
                                struct det_image *image)
 {
+    if (sample->color_count > 0)
+        DET_TRY_RETURN(det_sample_to_float(env, sample));
     const struct det_window w = sample->window;
     float *row = NULL;
     det_status status = DET_OK;
@@ -180,10 +188,10 @@ void det_augment_vertical_flip(struct det_rng *rng, float probability, struct de
 
 /* --- the list --- */
 
-static det_status apply_pixels(struct det_env *env, const struct det_augment_option *option,
-                               struct det_rng *rng, struct det_sample *sample)
+static det_status apply_color(struct det_env *env, const struct det_augment_option *option,
+                              struct det_rng *rng, struct det_sample *sample)
 {
-    DET_TRY_RETURN(det_sample_to_float(env, sample));
+    DET_TRY_RETURN(det_sample_reserve_colors(env, sample, option->kind));
     switch (option->kind) {
     case DET_AUGMENT_BRIGHTNESS:
         det_augment_brightness(rng, option->high, sample);
@@ -200,14 +208,8 @@ static det_status apply_pixels(struct det_env *env, const struct det_augment_opt
     case DET_AUGMENT_DISTORT_COLOR:
         det_augment_distort_color(rng, option->ordering, sample);
         break;
-    case DET_AUGMENT_PIXEL_VALUE_SCALE:
-        det_augment_pixel_value_scale(rng, option->low, option->high, sample);
-        break;
     case DET_AUGMENT_RGB_TO_GRAY:
         det_augment_to_gray(sample);
-        break;
-    case DET_AUGMENT_GAMMA:
-        det_augment_gamma(option->gamma, option->gain, sample);
         break;
     case DET_AUGMENT_NORMALIZE: {
         const float k = (option->target_high - option->target_low) / (option->high - option->low);
@@ -279,14 +281,25 @@ static det_status apply_size(struct det_env *env, const struct det_augment_optio
         return det_augment_patch_gaussian(env, rng, option, sample);
     case DET_AUGMENT_JPEG_QUALITY:
         return det_augment_jpeg_quality(env, rng, option, sample);
+    case DET_AUGMENT_PIXEL_VALUE_SCALE:
+        /* A number for each value, in the order in which they are seen. */
+        DET_TRY_RETURN(det_sample_settle(env, sample));
+        det_augment_pixel_value_scale(rng, option->low, option->high, sample);
+        return DET_OK;
+    case DET_AUGMENT_GAMMA:
+        DET_TRY_RETURN(det_sample_to_float(env, sample));
+        det_augment_gamma(option->gamma, option->gain, sample);
+        return DET_OK;
     default:
-        return apply_pixels(env, option, rng, sample);
+        return apply_color(env, option, rng, sample);
     }
 }
 
 static det_status apply(struct det_env *env, const struct det_augment_option *option,
                         struct det_rng *rng, struct det_sample *sample)
 {
+    if (option->crop_count > 0)
+        DET_TRY_RETURN(det_sample_keep_means(env, sample));
     switch (option->kind) {
     case DET_AUGMENT_HORIZONTAL_FLIP:
         det_augment_horizontal_flip(rng, option->probability, sample);
@@ -322,7 +335,7 @@ static det_status apply(struct det_env *env, const struct det_augment_option *op
         /* Grey unless the uniform draw is above the probability. */
         if (det_rng_uniform(rng) > option->probability)
             return DET_OK;
-        return apply_pixels(env, option, rng, sample);
+        return apply_color(env, option, rng, sample);
     default:
         return apply_size(env, option, rng, sample);
     }

@@ -2,8 +2,10 @@
  * one sample.
  *
  * A sample starts as an 8-bit image and its objects. Flips and crops only change the window on the
- * image, which the resize then reads; the first operation that changes pixels or the size copies the
- * window into float pixels of 0..255, and later ones work on those. An operation draws from the
+ * image, which the resize then reads; operations on colours are only listed (data/picture.h). The
+ * first operation that changes pixels otherwise, or the size, copies the window into float pixels of
+ * 0..255 and applies the list to them; later ones work on those. The resize does the same with a
+ * list that is left. An operation draws from the
  * generator it is given and from nothing else. What operations do to the objects: flips mirror the
  * boxes, crops drop the objects too little of which is left and clip the boxes of the others.
  *
@@ -15,6 +17,7 @@
 #include "base/rng.h"
 #include "data/ground_truth.h"
 #include "data/image.h"
+#include "data/picture.h"
 #include "data/resize.h"
 
 struct det_sample {
@@ -27,6 +30,8 @@ struct det_sample {
     float
         *spare; /* where an operation that cannot work in place writes; then the two are swapped */
     size_t spare_capacity;
+    int32_t color_count; /* to be applied to what is seen of `image`; 0 with `in_float` */
+    struct det_color_op colors[DET_MOST_COLORS];
     struct det_ground_truth truth;
 };
 
@@ -34,10 +39,10 @@ struct det_sample {
 void det_sample_reset(struct det_sample *sample);
 /* Resizes what is seen into [out_height][out_width][3], 0..255. */
 det_status det_sample_resize(struct det_env *env, struct det_resizer *resizer,
-                             const struct det_sample *sample, float *out, size_t out_stride,
+                             struct det_sample *sample, float *out, size_t out_stride,
                              int32_t out_height, int32_t out_width);
 /* What is seen as an 8-bit image, rounded and clipped to 0..255. */
-det_status det_sample_to_image(struct det_env *env, const struct det_sample *sample,
+det_status det_sample_to_image(struct det_env *env, struct det_sample *sample,
                                struct det_image *image);
 void det_sample_free(struct det_env *env, struct det_sample *sample);
 

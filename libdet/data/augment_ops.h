@@ -7,7 +7,8 @@
 
 /* --- the sample --- */
 
-/* Copies the window into float pixels; nothing to do when they are in use. */
+/* Copies the window into float pixels and applies the listed colours; nothing to do when they are in
+ * use. */
 det_status det_sample_to_float(struct det_env *env, struct det_sample *sample);
 /* The same, and the window is all of them, unmirrored: [height][width][3] without gaps. */
 det_status det_sample_settle(struct det_env *env, struct det_sample *sample);
@@ -70,21 +71,35 @@ det_status det_augment_downscale(struct det_env *env, struct det_rng *rng,
                                  const struct det_augment_option *option,
                                  struct det_sample *sample);
 
-/* --- augment_color.c: on float pixels --- */
+/* --- augment_color.c --- */
 
+/* To be called before an option of this kind: float pixels where the list of colours has no room for
+ * it, or where its mean could not be taken of 8-bit pixels (contrast behind LINEAR, which leaves
+ * 0..255). */
+det_status det_sample_reserve_colors(struct det_env *env, struct det_sample *sample,
+                                     enum det_augment_kind kind);
+/* Float pixels where the list has a contrast: its mean is over what is seen now. For what will change
+ * that. */
+det_status det_sample_keep_means(struct det_env *env, struct det_sample *sample);
+/* To float pixels [height][width][3], rows `stride` pixels apart. */
+void det_color_apply(const struct det_color_op *op, float *pixels, int32_t stride, int32_t height,
+                     int32_t width);
+
+/* Listed, or applied to float pixels where those are in use. */
 void det_augment_brightness(struct det_rng *rng, float max_delta, struct det_sample *sample);
 void det_augment_contrast(struct det_rng *rng, float low, float high, struct det_sample *sample);
 void det_augment_saturation(struct det_rng *rng, float low, float high, struct det_sample *sample);
 void det_augment_hue(struct det_rng *rng, float max_delta, struct det_sample *sample);
 void det_augment_distort_color(struct det_rng *rng, int32_t ordering, struct det_sample *sample);
+/* value * factor + offset for each channel, not clipped: normalize_image, subtract_channel_mean. */
+void det_augment_linear(const float factor[3], const float offset[3], struct det_sample *sample);
+/* Whether to do so is drawn in det_augment_apply. */
+void det_augment_to_gray(struct det_sample *sample);
+
+/* On float pixels. */
 void det_augment_pixel_value_scale(struct det_rng *rng, float low, float high,
                                    struct det_sample *sample);
 void det_augment_gamma(float gamma, float gain, struct det_sample *sample);
-/* value * factor + offset for each channel, not clipped: normalize_image, subtract_channel_mean. */
-void det_augment_linear(const float factor[3], const float offset[3], struct det_sample *sample);
-/* Makes the float pixels grey; whether to do so is drawn in det_augment_apply, so that most samples
- * stay 8-bit. */
-void det_augment_to_gray(struct det_sample *sample);
 
 /* --- augment_noise.c --- */
 

@@ -17,7 +17,8 @@ enum { STREAM_ORDER = 1, STREAM_AUGMENT = 2 };
 #define RING_MOST   64
 
 struct slot {
-    float *images;
+    uint8_t *images;              /* [batch_size] places of det_picture_most_bytes() */
+    struct det_picture *pictures; /* [batch_size]; NULL where the images are floats */
     struct det_ground_truth *truths;
     int64_t *record_index;
     int32_t (*original_size)[2];
@@ -43,6 +44,7 @@ struct det_loader {
     struct det_loader_settings settings;
     struct det_augment_option *augment;
     int32_t height, width; /* of a picture in a batch */
+    float outside[3];      /* a pixel around a picture that keeps its aspect */
     struct slot *slots;    /* [ring]; batch b is in slot b % ring */
     int32_t ring;
     struct worker *workers;
@@ -112,16 +114,28 @@ struct job {
     uint32_t record;
 };
 
-static void fill_padding(const struct det_loader *loader, float *out, int32_t height, int32_t width)
+/* Where the image has a place of its own in the slot. */
+static uint8_t *place_of(const struct det_loader *loader, const struct slot *slot, int32_t place)
 {
-    float value[3]; /* what normalisation makes the wanted one */
-    for (int c = 0; c < 3; c++)
-        value[c] = (loader->settings.pad_value[c] + 1.0f) * 127.5f;
-    for (int32_t y = 0; y < loader->height; y++) {
-        float *row = out + (size_t)y * (size_t)loader->width * 3;
-        for (int32_t x = y < height ? width : 0; x < loader->width; x++)
-            memcpy(row + x * 3, value, sizeof value);
+    return slot->images + (size_t)place * det_picture_most_bytes(loader->height, loader->width);
+}
+
+/* What is seen of the sample, resized to height x width, into the slot; or what a device makes that of. */
+static det_status put_image(struct worker *worker, const struct job *job, int32_t height,
+                            int32_t width)
+{
+    const struct det_loader *loader = worker->loader;
+    uint8_t *room = place_of(loader, job->slot, job->place);
+    if (job->slot->pictures != NULL) {
+        struct det_picture *picture = &job->slot->pictures[job->place];
+        memcpy(picture->outside, loader->outside, sizeof picture->outside);
+        return det_picture_take(&worker->env, &worker->resizer, &worker->sample, height, width,
+                                room, picture);
     }
+    float *out = (float *)(void *)room;
+    det_picture_fill_outside(loader->outside, height, width, loader->height, loader->width, out);
+    return det_sample_resize(&worker->env, &worker->resizer, &worker->sample, out,
+                             (size_t)loader->width * 3, height, width);
 }
 
 static det_status make_sample(struct worker *worker, const struct job *job)
@@ -143,7 +157,6 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     DET_TRY_RETURN(
         det_augment_apply(env, loader->augment, loader->settings.augment_count, &rng, sample));
     int32_t height = loader->height, width = loader->width;
-    float *out = job->slot->images + (size_t)job->place * (size_t)height * (size_t)width * 3;
     if (loader->settings.max_dimension > 0) {
         det_keep_aspect_size(sample->window.height, sample->window.width,
                              loader->settings.min_dimension, loader->settings.max_dimension,
@@ -153,10 +166,8 @@ static det_status make_sample(struct worker *worker, const struct job *job)
                 sample->truth.boxes[i][c] *= c % 2 == 0 ? (float)height / (float)loader->height
                                                         : (float)width / (float)loader->width;
         }
-        fill_padding(loader, out, height, width);
     }
-    DET_TRY_RETURN(det_sample_resize(env, &worker->resizer, sample, out, (size_t)loader->width * 3,
-                                     height, width));
+    DET_TRY_RETURN(put_image(worker, job, height, width));
     return det_ground_truth_copy(env, &job->slot->truths[job->place], &sample->truth);
 }
 
@@ -236,8 +247,8 @@ size_t det_loader_ring_bytes(const struct det_loader_settings *settings)
 {
     int32_t height, width;
     picture_size(settings, &height, &width);
-    return (size_t)ring_of(settings) * (size_t)settings->batch_size * (size_t)height *
-           (size_t)width * 3 * sizeof(float);
+    return (size_t)ring_of(settings) * (size_t)settings->batch_size *
+           det_picture_most_bytes(height, width);
 }
 
 static det_status check_settings(struct det_env *env, const struct det_loader_settings *s)
@@ -291,9 +302,11 @@ static det_status allocate_slots(struct det_env *env, struct det_loader *loader)
         det_alloc(env, &loader->slots, (size_t)loader->ring, sizeof *loader->slots, "batch ring"));
     for (int32_t i = 0; i < loader->ring; i++) {
         struct slot *slot = &loader->slots[i];
-        DET_TRY_RETURN(det_alloc_raw(env, &slot->images,
-                                     batch * (size_t)loader->height * (size_t)loader->width,
-                                     3 * sizeof(float), "images of a batch"));
+        DET_TRY_RETURN(det_alloc_raw(env, &slot->images, batch,
+                                     det_picture_most_bytes(loader->height, loader->width),
+                                     "images of a batch"));
+        if (loader->settings.pictures)
+            DET_TRY_RETURN(det_alloc(env, &slot->pictures, batch, sizeof *slot->pictures, "batch"));
         DET_TRY_RETURN(det_alloc(env, &slot->truths, batch, sizeof *slot->truths, "batch"));
         for (size_t k = 0; k < batch; k++)
             DET_TRY_RETURN(det_ground_truth_reserve(env, &slot->truths[k], objects));
@@ -324,6 +337,8 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
     loader->order_epoch = UINT64_MAX;
     loader->worker_count = settings->threads > 0 ? settings->threads : det_processors();
     picture_size(settings, &loader->height, &loader->width);
+    for (int c = 0; c < 3; c++) /* what normalisation makes the wanted one */
+        loader->outside[c] = (settings->pad_value[c] + 1.0f) * 127.5f;
     DET_TRY(det_alloc(env, &loader->augment, settings->augment_count, sizeof *loader->augment,
                       "augmentation options"));
     if (settings->augment_count > 0)
@@ -384,6 +399,7 @@ void det_loader_destroy(struct det_env *env, struct det_loader **out)
             det_ground_truth_free(env, &slot->truths[k]);
         det_free(env, &slot->truths);
         det_free(env, &slot->images);
+        det_free(env, &slot->pictures);
         det_free(env, &slot->record_index);
         det_free(env, &slot->original_size);
     }
@@ -427,7 +443,8 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
             .count = slot->count,
             .height = loader->height,
             .width = loader->width,
-            .images = slot->images,
+            .images = slot->pictures == NULL ? (float *)(void *)slot->images : NULL,
+            .pictures = slot->pictures,
             .truths = slot->truths,
             .record_index = slot->record_index,
             .original_size = slot->original_size,
@@ -436,6 +453,17 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
     }
     pthread_mutex_unlock(&loader->mutex);
     return status;
+}
+
+det_status det_batch_image(struct det_env *env, const struct det_batch *batch, int32_t index,
+                           float *out)
+{
+    if (batch->pictures != NULL)
+        return det_picture_to_floats(env, &batch->pictures[index], batch->height, batch->width,
+                                     out);
+    const size_t values = (size_t)batch->height * (size_t)batch->width * 3;
+    memcpy(out, batch->images + (size_t)index * values, values * sizeof *out);
+    return DET_OK;
 }
 
 uint64_t det_loader_wait_ns(const struct det_loader *loader)

@@ -29,6 +29,7 @@ struct det_loader_settings {
     const struct det_augment_option *augment; /* copied */
     size_t augment_count;
     uint64_t seed;
+    bool pictures;    /* batches of pictures for a device that makes the floats itself */
     bool fast_decode; /* JPEGs reduced, to no less than the network's input (data/image.h) */
     bool shuffle;
     int threads; /* 0 = processors of this process */
@@ -41,11 +42,13 @@ struct det_loader_settings {
 struct det_batch {
     int32_t count;         /* N: samples that are filled in */
     int32_t height, width; /* of each picture */
-    float *images;         /* [batch_size][height][width][3], 0..255, not yet normalised */
-    struct det_ground_truth *truths; /* [batch_size] */
-    int64_t *record_index;           /* [batch_size] in the dataset */
-    int32_t (*original_size)[2];     /* [batch_size] height, width of the image file */
-    uint64_t first_sample;           /* number of the first one in the sequence */
+    float *images;         /* [batch_size][height][width][3], 0..255, not yet normalised; NULL where
+                              there are pictures */
+    const struct det_picture *pictures; /* [batch_size]; NULL where there are images */
+    struct det_ground_truth *truths;    /* [batch_size] */
+    int64_t *record_index;              /* [batch_size] in the dataset */
+    int32_t (*original_size)[2];        /* [batch_size] height, width of the image file */
+    uint64_t first_sample;              /* number of the first one in the sequence */
 };
 
 /* Checks the settings and starts the workers. */
@@ -58,6 +61,10 @@ void det_loader_destroy(struct det_env *env, struct det_loader **loader);
  * a sample that cannot be loaded makes this and every later call fail with its message, which names
  * the record. */
 det_status det_loader_next(struct det_env *env, struct det_loader *loader, struct det_batch *batch);
+
+/* The floats [height][width][3] of image `index` of a batch, copied or made. */
+det_status det_batch_image(struct det_env *env, const struct det_batch *batch, int32_t index,
+                           float *out);
 
 /* Time that det_loader_next has waited for workers, all calls together. */
 uint64_t det_loader_wait_ns(const struct det_loader *loader);

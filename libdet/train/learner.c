@@ -203,6 +203,13 @@ det_status det_learner_stage(struct det_env *env, struct det_learner *l, const f
     return l->backend->step_stage(env, l->step, images, truths);
 }
 
+det_status det_learner_stage_pictures(struct det_env *env, struct det_learner *l,
+                                      const struct det_picture *pictures,
+                                      const struct det_ground_truth *truths)
+{
+    return l->backend->step_stage_pictures(env, l->step, pictures, truths);
+}
+
 det_status det_learner_begin(struct det_env *env, struct det_learner *l, float learning_rate)
 {
     return l->backend->step_begin(env, l->step, learning_rate);

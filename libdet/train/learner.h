@@ -101,6 +101,10 @@ det_status det_learner_step(struct det_env *env, struct det_learner *learner, co
  * end; else a staged batch must be left alone until end. */
 det_status det_learner_stage(struct det_env *env, struct det_learner *learner, const float *images,
                              const struct det_ground_truth *truths);
+/* Where learner->backend->step_stage_pictures is. */
+det_status det_learner_stage_pictures(struct det_env *env, struct det_learner *learner,
+                                      const struct det_picture *pictures,
+                                      const struct det_ground_truth *truths);
 det_status det_learner_begin(struct det_env *env, struct det_learner *learner, float learning_rate);
 det_status det_learner_end(struct det_env *env, struct det_learner *learner,
                            struct det_step_result *result);

@@ -47,8 +47,14 @@ det_status det_replay_write(struct det_env *env, const char *path,
                             const struct det_checkpoint_state *state, const struct det_batch *batch)
 {
     struct tables tables = {0};
+    const size_t values = (size_t)batch->height * (size_t)batch->width * 3;
+    float *images = NULL;
     det_status status = DET_OK;
     DET_TRY(fill_tables(env, batch, &tables));
+    DET_TRY(det_alloc_raw(env, &images, (size_t)batch->count * values, sizeof *images,
+                          "images of a batch"));
+    for (int32_t n = 0; n < batch->count; n++)
+        DET_TRY(det_batch_image(env, batch, n, images + (size_t)n * values));
     /* A row of NaN stands for no object: files have no tensors without values. */
     const int64_t rows = tables.count > 0 ? tables.count : 1;
     for (int c = 0; c < 3 && tables.count == 0; c++)
@@ -56,12 +62,13 @@ det_status det_replay_write(struct det_env *env, const char *path,
     const int64_t image_shape[4] = {batch->count, batch->height, batch->width, 3};
     const int64_t box_shape[2] = {rows, 4}, object_shape[2] = {rows, 3};
     const struct det_checkpoint_extra extra[] = {
-        {IMAGES, image_shape, 4, batch->images},
+        {IMAGES, image_shape, 4, images},
         {BOXES, box_shape, 2, tables.boxes[0]},
         {OBJECTS, object_shape, 2, tables.objects[0]},
     };
     DET_TRY(det_checkpoint_write(env, path, learner, class_names, state, extra, 3));
 fail:
+    det_free(env, &images);
     det_free(env, &tables.boxes);
     det_free(env, &tables.objects);
     return status;

@@ -239,7 +239,10 @@ static det_status stage_next(struct det_trainer *trainer)
     if (trainer->staged)
         return DET_OK;
     const det_status status =
-        det_learner_stage(trainer->env, trainer->learner, next->images, next->truths);
+        next->pictures != NULL
+            ? det_learner_stage_pictures(trainer->env, trainer->learner, next->pictures,
+                                         next->truths)
+            : det_learner_stage(trainer->env, trainer->learner, next->images, next->truths);
     trainer->staged = status == DET_OK;
     return status == DET_OK ? DET_OK
                             : det_fail_prefix(trainer->env, status, "step %lld",

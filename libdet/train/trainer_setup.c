@@ -219,6 +219,7 @@ static void loader_settings(const struct det_trainer *trainer,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
         .held = trainer->context->backend->stages_ahead ? 2 : 1,
+        .pictures = trainer->context->backend->step_stage_pictures != NULL,
         .shuffle = config->train_input_reader.shuffle,
         .fast_decode = s->fast_decode != 0,
         .threads =

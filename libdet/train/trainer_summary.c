@@ -137,12 +137,14 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
     struct det_image images[MOST_PICTURES] = {0};
     det_image_view views[MOST_PICTURES];
     const size_t values = (size_t)batch->height * (size_t)batch->width * 3;
+    float *pixels = NULL;
     int32_t count = 0;
     det_status status = DET_OK;
+    DET_TRY(det_alloc_raw(env, &pixels, values, sizeof *pixels, "picture for TensorBoard"));
     for (; count < batch->count && count < MOST_PICTURES; count++) {
         struct det_image *image = &images[count];
         const struct det_ground_truth *truth = &batch->truths[count];
-        const float *pixels = batch->images + (size_t)count * values;
+        DET_TRY(det_batch_image(env, batch, count, pixels));
         DET_TRY(det_image_resize_buffer(env, image, batch->width, batch->height));
         for (size_t i = 0; i < values; i++)
             image->rgb[i] = to_byte(pixels[i]);
@@ -157,6 +159,7 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
     DET_TRY(det_summary_images(trainer->train_summaries, "train_input_images", step, views,
                                (size_t)count));
 fail:
+    det_free(env, &pixels);
     for (int32_t i = 0; i < MOST_PICTURES; i++)
         det_image_free(env, &images[i]);
     return status;

@@ -72,8 +72,9 @@ static void check_row(const cJSON *row, int counts[4])
     }
     counts[kind]++;
     if (kind == 0) {
-        static const char *const keys[] = {"p50_ms", "p99_ms", "ahead_p50_ms", "runs", "bytes"};
-        for (size_t i = 0; i < 5; i++)
+        static const char *const keys[] = {
+            "p50_ms", "p99_ms", "ahead_p50_ms", "staging_p50_ms", "host_bytes", "runs", "bytes"};
+        for (size_t i = 0; i < 7; i++)
             expect_positive(row, keys[i]);
     } else if (kind == 1) {
         expect_positive(row, "launches");

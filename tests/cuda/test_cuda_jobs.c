@@ -1,6 +1,8 @@
 /* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
 #include <math.h>
 
+#include "backend/backend.h"
+#include "base/context.h"
 #include "model/model.h"
 #include "support/workspace.h"
 
@@ -17,10 +19,22 @@ static det_context *context_on(const char *device)
     return context;
 }
 
+/* The backend without its own way for pictures: the host makes their floats. */
+static const struct det_backend *of_floats(const struct det_backend *backend)
+{
+    static struct det_backend floats;
+    floats = *backend;
+    floats.step_stage_pictures = NULL;
+    return &floats;
+}
+
 /* Steps from where the model folder stands to `until`; *loss is the first step's. */
-static void train(const struct workspace *w, const char *device, int64_t until, double *loss)
+static void train_as(const struct workspace *w, const char *device, bool as_floats, int64_t until,
+                     double *loss)
 {
     det_context *context = context_on(device);
+    if (as_floats)
+        context->backend = of_floats(context->backend);
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
@@ -36,6 +50,11 @@ static void train(const struct workspace *w, const char *device, int64_t until, 
     det_trainer_destroy(&trainer);
     det_pipeline_config_destroy(&config);
     det_context_destroy(&context);
+}
+
+static void train(const struct workspace *w, const char *device, int64_t until, double *loss)
+{
+    train_as(w, device, false, until, loss);
 }
 
 /* The file of a step, malloc. */
@@ -72,6 +91,39 @@ static void training_resumes_bit_for_bit(void **state)
     assert_memory_equal(whole, parts, whole_bytes);
     free(whole);
     free(parts);
+    workspace_remove(&w);
+}
+
+/* Flips, crops and colours that the device does, noise and pads that the host does, in the same batches: what is learned is what is
+ * learned of the host's floats, to the bit, in one run and in two. */
+static void pictures_are_learned_as_floats_are(void **state)
+{
+    (void)state;
+    struct workspace w;
+    size_t bytes[3];
+    char *files[3];
+    double losses[3], unused;
+    workspace_make(&w, "cuda-pictures");
+    workspace_edit_config(&w, "  optimizer {",
+                          "  data_augmentation_options { random_distort_color { } }\n"
+                          "  data_augmentation_options { random_rgb_to_gray { probability: .3 } }\n"
+                          "  data_augmentation_options { random_patch_gaussian { random_coef: .6\n"
+                          "    min_patch_size: 5 max_patch_size: 20 } }\n"
+                          "  data_augmentation_options { random_adjust_contrast { } }\n"
+                          "  data_augmentation_options { random_vertical_flip { } }\n"
+                          "  optimizer {");
+    for (int i = 0; i < 3; i++) {
+        if (i == 2)
+            train_as(&w, "cuda", false, 3, &losses[i]);
+        train_as(&w, "cuda", i == 1, 5, i == 2 ? &unused : &losses[i]);
+        files[i] = checkpoint(&w, 5, &bytes[i]);
+        test_remove_tree(w.model_dir);
+        assert_true(losses[i] == losses[0]);
+        assert_int_equal(bytes[i], bytes[0]);
+        assert_memory_equal(files[i], files[0], bytes[0]);
+    }
+    for (int i = 0; i < 3; i++)
+        free(files[i]);
     workspace_remove(&w);
 }
 
@@ -239,6 +291,7 @@ int test_cuda_jobs(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_resumes_bit_for_bit),
+        cmocka_unit_test(pictures_are_learned_as_floats_are),
         cmocka_unit_test(evaluation_and_detection_agree),
         cmocka_unit_test(recalibration_agrees),
         cmocka_unit_test(what_cannot_be_is_said),

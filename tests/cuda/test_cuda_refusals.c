@@ -13,6 +13,7 @@
 #include "im2col.h"
 #include "losses.h"
 #include "optimizer.h"
+#include "pictures.h"
 #include "postprocess.h"
 #include "preprocess.h"
 #include "support/formula.h"
@@ -214,6 +215,10 @@ static cudaError_t preprocess(enum detk_type t)
 {
     return detk_preprocess(0, t, P, 2, 64, 64, P);
 }
+static cudaError_t pictures(enum detk_type t)
+{
+    return detk_pictures(0, t, P, 2, 2, 8, 8, 9, 9, P, P);
+}
 static cudaError_t normalize(enum detk_type t)
 {
     return detk_normalize(0, t, P, 2, 60, 60, 64, 64, P);
@@ -271,6 +276,7 @@ static void each_function_tells(void **state)
         FUNCTION(average),
         FUNCTION(preprocess),
         FUNCTION(normalize),
+        FUNCTION(pictures),
         FUNCTION(postprocess),
 #undef FUNCTION
     };
@@ -333,6 +339,30 @@ static det_status one_step(void *subject)
     return det_learner_end(tiny->env, tiny->gpu, &result);
 }
 
+/* Bytes that are coloured on the device. */
+static det_status one_step_of_pictures(void *subject)
+{
+    struct tiny *tiny = subject;
+    static const uint8_t pixels[40 * 30 * 3];
+    const struct det_picture picture = {
+        .pixels = pixels,
+        .height = 30,
+        .width = 40,
+        .frame_height = TINY_SIDE,
+        .frame_width = TINY_SIDE,
+        .color_count = 1,
+        .contrast_count = 1,
+        .colors = {{.kind = DET_COLOR_CONTRAST, .values = {1.5f}}},
+    };
+    struct det_picture pictures[TINY_BATCH];
+    struct det_step_result result;
+    for (int n = 0; n < TINY_BATCH; n++)
+        pictures[n] = picture;
+    DET_TRY_RETURN(det_learner_stage_pictures(tiny->env, tiny->gpu, pictures, tiny->truths));
+    DET_TRY_RETURN(det_learner_begin(tiny->env, tiny->gpu, 0.01f));
+    return det_learner_end(tiny->env, tiny->gpu, &result);
+}
+
 static det_status push_and_pull(void *subject)
 {
     struct tiny *tiny = subject;
@@ -353,6 +383,7 @@ static void steps_tell(void **state)
                                                  .accumulate = accumulate});
         cuda_emu_set_dry(1);
         each_operation("a step", tiny.env, one_step, &tiny);
+        each_operation("a step of pictures", tiny.env, one_step_of_pictures, &tiny);
         each_operation("push and pull", tiny.env, push_and_pull, &tiny);
         cuda_emu_set_dry(0);
         tiny_close(&tiny);

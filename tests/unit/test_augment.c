@@ -360,6 +360,8 @@ static void options_are_checked(void **state)
             det_sample_reset(&sample);
             assert_ok(&t.env, det_augment_apply(&t.env, &option, 1, &rng, &sample));
         }
+        if (sample.color_count > 0)
+            assert_ok(&t.env, det_sample_to_float(&t.env, &sample));
         const struct det_window w = sample.window;
         for (int32_t y = 0; sample.in_float && y < w.height; y++) {
             const float *row = sample.pixels + ((w.y + y) * sample.stride + w.x) * 3;

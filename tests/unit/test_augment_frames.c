@@ -93,8 +93,7 @@ static struct det_augment_option small_option(enum det_augment_kind kind)
     return option;
 }
 
-static void check_box(struct det_env *env, const struct det_sample *sample,
-                      enum det_augment_kind kind)
+static void check_box(struct det_env *env, struct det_sample *sample, enum det_augment_kind kind)
 {
     struct det_image picture = {0};
     assert_ok(env, det_sample_to_image(env, sample, &picture));

@@ -260,6 +260,7 @@ static void values_follow_their_formulas(void **state)
     for (int kind = 0; kind < 3; kind++) {
         random_sample(&t.env, &sample, 11, 9);
         assert_ok(&t.env, det_augment_apply(&t.env, &options[kind], 1, &rng, &sample));
+        assert_ok(&t.env, det_sample_to_float(&t.env, &sample));
         for (int i = 0; i < 11 * 9 * 3; i++) {
             const double v = sample.image.rgb[i];
             const double expected = kind == 0   ? v / 255 * v / 255 * .5 * 255

@@ -301,11 +301,16 @@ static det_status create_and_load(struct det_env *env, void *argument)
     struct det_loader *loader = NULL;
     struct det_batch batch;
     settings.end_sample = 6;
-    det_status status = det_loader_create(env, &settings, &loader);
-    while (status == DET_OK)
-        status = det_loader_next(env, loader, &batch);
-    det_loader_destroy(env, &loader);
-    return status == DET_STATUS_FINISHED ? DET_OK : status;
+    for (int pictures = 0; pictures < 2; pictures++) {
+        settings.pictures = pictures != 0;
+        det_status status = det_loader_create(env, &settings, &loader);
+        while (status == DET_OK)
+            status = det_loader_next(env, loader, &batch);
+        det_loader_destroy(env, &loader);
+        if (status != DET_STATUS_FINISHED)
+            return status;
+    }
+    return DET_OK;
 }
 
 static void failed_allocations(void **state)
@@ -314,6 +319,68 @@ static void failed_allocations(void **state)
     struct fixture f;
     open_fixture(&f, 5);
     test_each_allocation_fails(create_and_load, &f);
+    close_fixture(&f);
+}
+
+enum { SHOWN = 6, PIXELS = 32 * 32 * 3 };
+
+static float shown[SHOWN][4][PIXELS];
+
+static void copy_images(struct det_env *env, const struct det_batch *batch, float (*to)[PIXELS])
+{
+    for (int32_t i = 0; i < batch->count; i++)
+        assert_ok(env, det_batch_image(env, batch, i, to[i]));
+}
+
+/* Batches of pictures, of which some are bytes and some floats, stand for the same floats; those that are held stay what they
+ * were. */
+static void pictures_show_the_same(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f, IMAGES);
+    struct det_loader_settings settings = training_settings(&f);
+    options[1].crops[0].random_coef = 0.15f;
+    options[3] = det_augment_option_default(DET_AUGMENT_DISTORT_COLOR);
+    options[4].random_coef = 0.5f; /* noise on floats */
+    settings.held = 2;
+    for (int keep = 0; keep < 2; keep++) {
+        static float image[4][PIXELS];
+        int kinds[2] = {0};
+        struct det_loader *loader = NULL;
+        struct det_batch batch, before = {0};
+        if (keep == 1) {
+            settings.min_dimension = 16;
+            settings.max_dimension = 32;
+            settings.pad_value[1] = 0.25f;
+        }
+        settings.pictures = false;
+        settings.threads = 1;
+        assert_ok(&f.t.env, det_loader_create(&f.t.env, &settings, &loader));
+        for (int i = 0; i < SHOWN; i++) {
+            assert_ok(&f.t.env, det_loader_next(&f.t.env, loader, &batch));
+            assert_null(batch.pictures);
+            copy_images(&f.t.env, &batch, shown[i]);
+        }
+        det_loader_destroy(&f.t.env, &loader);
+        settings.pictures = true;
+        settings.threads = 3;
+        assert_ok(&f.t.env, det_loader_create(&f.t.env, &settings, &loader));
+        const size_t bytes = (size_t)batch.height * (size_t)batch.width * 3 * sizeof(float);
+        for (int i = 0; i < SHOWN; i++, before = batch) {
+            assert_ok(&f.t.env, det_loader_next(&f.t.env, loader, &batch));
+            assert_null(batch.images);
+            for (int k = i > 0 ? 1 : 0; k >= 0; k--) {
+                copy_images(&f.t.env, k == 0 ? &batch : &before, image);
+                for (int32_t n = 0; n < 4; n++)
+                    assert_memory_equal(image[n], shown[i - k][n], bytes);
+            }
+            for (int32_t n = 0; n < 4; n++)
+                kinds[batch.pictures[n].in_float]++;
+        }
+        det_loader_destroy(&f.t.env, &loader);
+        assert_true(kinds[0] > 2 && kinds[1] > 2);
+    }
     close_fixture(&f);
 }
 
@@ -365,6 +432,7 @@ int test_loader(void)
         cmocka_unit_test(warm_loader_does_not_allocate),
         cmocka_unit_test(stops_at_any_time),
         cmocka_unit_test(failed_allocations),
+        cmocka_unit_test(pictures_show_the_same),
     };
     return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
 }

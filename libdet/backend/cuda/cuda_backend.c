@@ -22,6 +22,7 @@ static const struct det_backend cuda = {
     .step_gradients = det_cuda_step_gradients,
     .step_update = det_cuda_step_update,
     .step_stage = det_cuda_step_stage,
+    .step_stage_pictures = det_cuda_step_stage_pictures,
     .step_begin = det_cuda_step_begin,
     .step_end = det_cuda_step_end,
     .runner_create = det_cuda_runner_create,

@@ -21,24 +21,41 @@ void det_cuda_batch_destroy(struct det_cuda_batch *b)
     b->uploaded = NULL;
 }
 
-/* Image by image, so that the device fetches one while the host copies the next. */
+/* Picture by picture, so that the device fetches one while the host copies the next. */
 static det_status upload(struct det_env *env, const struct det_device *device,
-                         struct det_cuda_batch *b, const float *images, int32_t count, size_t bytes)
+                         struct det_cuda_batch *b, const struct det_picture *pictures,
+                         int32_t count, size_t place_bytes)
 {
-    const uint8_t *from = (const uint8_t *)images;
-    uint8_t *staged = (uint8_t *)b->staged, *to = (uint8_t *)b->images;
     b->under_way = true;
-    for (int32_t n = 0; n < count; n++, from += bytes, staged += bytes, to += bytes) {
-        memcpy(staged, from, bytes);
-        DET_TRY_RETURN(
-            det_cuda_input_upload(env, device, to, staged, bytes, "uploading the images"));
+    for (int32_t n = 0; n < count; n++) {
+        const size_t bytes = det_picture_bytes(&pictures[n]), place = (size_t)n * place_bytes;
+        memcpy(b->staged + place, pictures[n].pixels, bytes);
+        b->staged_table[n] = pictures[n];
+        b->staged_table[n].pixels = b->images + place;
+        DET_TRY_RETURN(det_cuda_input_upload(env, device, b->images + place, b->staged + place,
+                                             bytes, "uploading the pictures"));
     }
+    DET_TRY_RETURN(det_cuda_input_upload(env, device, b->table, b->staged_table,
+                                         (size_t)count * sizeof *b->table,
+                                         "uploading the pictures' sizes"));
     return det_cuda_input_uploaded(env, device, b->uploaded);
 }
 
+/* A recording with too few passes for the contrasts is of no use. */
+static void count_contrasts(struct det_cuda_batch *b, const struct det_picture *pictures,
+                            int32_t count)
+{
+    for (int32_t n = 0; n < count; n++)
+        if (pictures[n].contrast_count > b->contrasts) {
+            b->contrasts = pictures[n].contrast_count;
+            det_cuda_graph_forget(&b->graph);
+        }
+}
+
 det_status det_cuda_batch_fill(struct det_env *env, const struct det_device *device,
-                               struct det_cuda_batch *b, const float *images, int32_t count,
-                               size_t image_bytes, const struct det_ground_truth *truths)
+                               struct det_cuda_batch *b, const struct det_picture *pictures,
+                               int32_t count, size_t place_bytes,
+                               const struct det_ground_truth *truths)
 {
     bool moved = false;
     if (b->under_way)
@@ -47,5 +64,6 @@ det_status det_cuda_batch_fill(struct det_env *env, const struct det_device *dev
     DET_TRY_RETURN(det_cuda_truths_stage(env, &b->truths, truths, &moved));
     if (moved)
         det_cuda_graph_forget(&b->graph);
-    return upload(env, device, b, images, count, image_bytes);
+    count_contrasts(b, pictures, count);
+    return upload(env, device, b, pictures, count, place_bytes);
 }

@@ -1,18 +1,25 @@
-/* cuda_batch.h: a batch of training on its way to the device: its images, its boxes, and the recording of the step that learns from
- * them, since a recording knows addresses. A step has two: one being learned from, one being filled. */
+/* cuda_batch.h: a batch of training on its way to the device: its pictures, its boxes, and the recording of the step that learns from
+ * them, since a recording knows addresses. A step has two: one being learned from, one being filled.
+ *
+ * Each picture has a place for det_picture_most_bytes() of its pixels, as bytes or as floats; only what is used of it is copied. What
+ * the pictures are stands in a table beside them, so that one recording serves all batches. */
 #ifndef DET_BACKEND_CUDA_BATCH_H
 #define DET_BACKEND_CUDA_BATCH_H
 
 #include "backend/cuda/cuda_graph.h"
 #include "backend/cuda/cuda_truths.h"
+#include "data/picture.h"
 
 enum { DET_CUDA_BATCHES = 2 };
 
 struct det_cuda_batch {
     struct det_cuda_truths truths;
     struct det_cuda_graph graph; /* of the whole step */
-    size_t images_at;            /* in the step's device memory */
-    float *images, *staged;      /* there, and in pinned memory */
+    size_t images_at, table_at;  /* in the step's device memory */
+    uint8_t *images, *staged;    /* [batch] places there, and in pinned memory */
+    struct det_picture *table,
+        *staged_table; /* [batch] there, pointing to `images`, and in pinned memory */
+    int32_t contrasts; /* the most of any picture so far: the recording has as many passes */
     cudaEvent_t uploaded;
     bool under_way; /* the upload may not have ended */
 };
@@ -23,10 +30,11 @@ det_status det_cuda_batch_create(struct det_env *env, int32_t images, int32_t an
 /* Nothing may be under way. */
 void det_cuda_batch_destroy(struct det_cuda_batch *batch);
 
-/* Fills the batch with `count` images of `image_bytes` and their checked truths; their upload is enqueued. No step may be using
- * it. */
+/* Fills the batch with `count` pictures of no more than `place_bytes` and their truths, both checked; their upload is enqueued. No
+ * step may be using it. */
 det_status det_cuda_batch_fill(struct det_env *env, const struct det_device *device,
-                               struct det_cuda_batch *batch, const float *images, int32_t count,
-                               size_t image_bytes, const struct det_ground_truth *truths);
+                               struct det_cuda_batch *batch, const struct det_picture *pictures,
+                               int32_t count, size_t place_bytes,
+                               const struct det_ground_truth *truths);
 
 #endif

@@ -3,6 +3,7 @@
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_fit.h"
 #include "base/mem.h"
+#include "pictures.h"
 
 /* Boxes of an image that there is room for from the start: train_input_reader.max_number_of_boxes
  * of the API. */
@@ -40,8 +41,12 @@ static void place(struct det_step *s)
     s->gradients_at = det_cuda_layout_add(layout, g->param_floats, sizeof(float));
     for (int32_t i = 0; i < l->slot_count; i++)
         s->slots_at[i] = det_cuda_layout_add(layout, g->param_floats, sizeof(float));
-    for (int i = 0; i < DET_CUDA_BATCHES; i++)
-        s->batches[i].images_at = det_cuda_layout_add(layout, (size_t)s->batch, s->image_bytes);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++) {
+        struct det_cuda_batch *b = &s->batches[i];
+        b->images_at = det_cuda_layout_add(layout, (size_t)s->batch, s->image_bytes);
+        b->table_at = det_cuda_layout_add(layout, (size_t)s->batch, sizeof *b->table);
+    }
+    s->picture_sums_at = det_cuda_layout_add(layout, detk_pictures_workspace(s->batch), 1);
     s->anchors_at = det_cuda_layout_add(layout, (size_t)g->anchor_count, 4 * sizeof(float));
     place_targets(s);
     s->losses_at = det_cuda_layout_add(layout, 1, sizeof *s->losses);
@@ -70,8 +75,8 @@ static det_status plan(struct det_env *env, struct det_device *device, struct de
         .batch = batch,
         .chunk_count = det_cuda_chunk_count(&learner->graph),
         .norm_count = det_cuda_norm_count(&learner->graph),
-        .image_bytes = (size_t)learner->spec.input_height * (size_t)learner->spec.input_width * 3 *
-                       sizeof(float),
+        .image_bytes =
+            det_picture_most_bytes(learner->spec.input_height, learner->spec.input_width),
     };
     DET_TRY_RETURN(det_cuda_net_plan(env, device, &learner->graph, batch, det_learner_mode(learner),
                                      &s->layout, &s->net));
@@ -99,21 +104,26 @@ static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, 
 static det_status take_memory(struct det_env *env, struct det_step *s)
 {
     const int32_t anchors = s->learner->graph.anchor_count;
+    DET_TRY_RETURN(det_alloc(env, &s->given, (size_t)s->batch, sizeof *s->given, "pictures"));
     for (int i = 0; i < DET_CUDA_BATCHES; i++)
         DET_TRY_RETURN(det_cuda_batch_create(env, s->batch, anchors, s->batch * BOXES_PER_IMAGE,
                                              &s->batches[i]));
     DET_TRY_RETURN(det_cuda_block_create(env, DET_CUDA_DEVICE, s->layout.bytes, "a training step",
                                          &s->memory));
     struct det_cuda_layout pinned = {0};
-    size_t images_at[DET_CUDA_BATCHES];
-    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+    size_t images_at[DET_CUDA_BATCHES], table_at[DET_CUDA_BATCHES];
+    for (int i = 0; i < DET_CUDA_BATCHES; i++) {
         images_at[i] = det_cuda_layout_add(&pinned, (size_t)s->batch, s->image_bytes);
+        table_at[i] = det_cuda_layout_add(&pinned, (size_t)s->batch, sizeof(struct det_picture));
+    }
     const size_t hyper_at = det_cuda_layout_add(&pinned, 1, sizeof *s->staged_hyper);
     const size_t result_at = det_cuda_layout_add(&pinned, 1, sizeof *s->result);
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, pinned.bytes, "a training step", &s->pinned));
-    for (int i = 0; i < DET_CUDA_BATCHES; i++)
-        s->batches[i].staged = (float *)(void *)(s->pinned.at + images_at[i]);
+    for (int i = 0; i < DET_CUDA_BATCHES; i++) {
+        s->batches[i].staged = s->pinned.at + images_at[i];
+        s->batches[i].staged_table = (struct det_picture *)(void *)(s->pinned.at + table_at[i]);
+    }
     s->staged_hyper = (struct detk_hyper *)(void *)(s->pinned.at + hyper_at);
     s->result = (struct detk_step_result *)(void *)(s->pinned.at + result_at);
     return DET_OK;
@@ -130,8 +140,11 @@ static void bind(struct det_step *s)
     s->gradients = in_memory(s, s->gradients_at);
     for (int32_t i = 0; i < s->learner->slot_count; i++)
         s->slots[i] = in_memory(s, s->slots_at[i]);
-    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+    for (int i = 0; i < DET_CUDA_BATCHES; i++) {
         s->batches[i].images = in_memory(s, s->batches[i].images_at);
+        s->batches[i].table = in_memory(s, s->batches[i].table_at);
+    }
+    s->picture_sums = in_memory(s, s->picture_sums_at);
     s->filled = s->learned = &s->batches[0];
     s->anchors = in_memory(s, s->anchors_at);
     s->targets = (struct detk_targets){
@@ -230,6 +243,7 @@ void det_cuda_step_destroy(struct det_env *env, struct det_step **step)
     det_cuda_net_free(env, &s->net);
     det_cuda_block_destroy(&s->memory);
     det_cuda_block_destroy(&s->pinned);
+    det_free(env, &s->given);
     det_free(env, step);
 }
 

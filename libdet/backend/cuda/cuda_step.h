@@ -28,9 +28,10 @@ struct det_step {
 
     /* Sizes, and offsets of what is placed in `memory`. */
     int32_t chunk_count, moving_runs, norm_count;
-    size_t image_bytes; /* one image of floats */
+    size_t image_bytes; /* of a picture's place: one image of floats */
     size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], anchors_at, targets_at[7], losses_at,
-        found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at, workspace_at;
+        picture_sums_at, found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at,
+        workspace_at;
     struct det_cuda_layout layout;
 
     /* Device memory. */
@@ -46,7 +47,11 @@ struct det_step {
     struct detk_chunk *chunks;
     struct detk_bn_moving *moving;
     int32_t *heads;
+    void *picture_sums; /* of detk_pictures() */
     void *workspace;
+
+    /* Host memory. */
+    struct det_picture *given; /* [batch] images that were given as floats */
 
     /* Pinned memory. */
     struct detk_hyper *staged_hyper;
@@ -61,7 +66,7 @@ size_t det_cuda_step_bytes(const struct det_step *step);
 det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
-/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and normalised images, (the network forward,) targets and losses,
+/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and the pictures as input, (the network forward,) targets and losses,
  * (the network backward,) weight decay and norm, update with what follows from it. */
 det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
@@ -74,6 +79,9 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *step, floa
                                 const struct det_step_result *result);
 det_status det_cuda_step_stage(struct det_env *env, struct det_step *step, const float *images,
                                const struct det_ground_truth *truths);
+det_status det_cuda_step_stage_pictures(struct det_env *env, struct det_step *step,
+                                        const struct det_picture *pictures,
+                                        const struct det_ground_truth *truths);
 det_status det_cuda_step_begin(struct det_env *env, struct det_step *step, float learning_rate);
 det_status det_cuda_step_end(struct det_env *env, struct det_step *step,
                              struct det_step_result *result);

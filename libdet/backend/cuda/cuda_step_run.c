@@ -2,21 +2,39 @@
 
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_step.h"
-#include "preprocess.h"
+#include "pictures.h"
 
 /* Batch for the step after the one that is under way, or for the next when none is. */
-det_status det_cuda_step_stage(struct det_env *env, struct det_step *s, const float *images,
-                               const struct det_ground_truth *truths)
+det_status det_cuda_step_stage_pictures(struct det_env *env, struct det_step *s,
+                                        const struct det_picture *pictures,
+                                        const struct det_ground_truth *truths)
 {
+    const struct det_model_spec *spec = &s->learner->spec;
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    DET_TRY_RETURN(det_truths_check(env, truths, s->batch, s->learner->spec.num_classes));
+    DET_TRY_RETURN(det_truths_check(env, truths, s->batch, spec->num_classes));
+    for (int32_t n = 0; n < s->batch; n++)
+        DET_TRY_RETURN(det_picture_check(env, &pictures[n], spec->input_height, spec->input_width));
     if (s->running && s->filled == s->learned)
         s->filled = s->learned == &s->batches[0] ? &s->batches[1] : &s->batches[0];
     s->staged = false;
     DET_TRY_RETURN(
-        det_cuda_batch_fill(env, s->device, s->filled, images, s->batch, s->image_bytes, truths));
+        det_cuda_batch_fill(env, s->device, s->filled, pictures, s->batch, s->image_bytes, truths));
     s->staged = true;
     return DET_OK;
+}
+
+det_status det_cuda_step_stage(struct det_env *env, struct det_step *s, const float *images,
+                               const struct det_ground_truth *truths)
+{
+    const int32_t height = s->learner->spec.input_height, width = s->learner->spec.input_width;
+    for (int32_t n = 0; n < s->batch; n++, images += (size_t)height * (size_t)width * 3)
+        s->given[n] = (struct det_picture){.pixels = images,
+                                           .in_float = true,
+                                           .height = height,
+                                           .width = width,
+                                           .frame_height = height,
+                                           .frame_width = width};
+    return det_cuda_step_stage_pictures(env, s, s->given, truths);
 }
 
 /* What the stream gets from now on has the staged batch. */
@@ -73,10 +91,11 @@ det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_ste
     const struct det_tensor input = l->graph.tensors[0];
     DET_TRY_RETURN(det_cuda_truths_enqueue(env, s->device, &s->learned->truths));
     return det_cuda_check(env,
-                          detk_normalize(s->device->stream, s->device->type, s->learned->images,
-                                         s->batch, l->spec.input_height, l->spec.input_width,
-                                         input.height, input.width, det_cuda_net_input(&s->net)),
-                          "normalising the images");
+                          detk_pictures(s->device->stream, s->device->type, s->learned->table,
+                                        s->batch, s->learned->contrasts, l->spec.input_height,
+                                        l->spec.input_width, input.height, input.width,
+                                        det_cuda_net_input(&s->net), s->picture_sums),
+                          "making the input of the pictures");
 }
 
 det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *s)

@@ -31,5 +31,7 @@ while IFS='|' read -r file group expression; do
     printf "%s: %s, %s:%s\n" "$said" "$file" "$group" "$expression"
     cp "$file" "$copy/$file"
 done < "$lines"
+# Files that a later run lays down again are older than what was built of the last mistake.
+build || exit 2
 echo "$(wc -l < "$lines") mistakes planted"
 exit "$failed"
