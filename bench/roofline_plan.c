@@ -1,5 +1,7 @@
 #include "roofline_plan.h"
 
+#include "backend/cuda/cuda_weight_gradient.h"
+
 const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS] = {
     {"H100", 3.35e12, 66.9e12, 989e12},  /* SXM5, HBM3 */
     {"H200", 4.8e12, 66.9e12, 989e12},   /* SXM */
@@ -93,6 +95,23 @@ void roofline_forward_op(const struct roofline *s, const struct det_op *op)
     }
 }
 
+/* A weights' gradient by our own kernel: outside of tensor cores, the patches read where they are, partial sums written and added up. */
+static void own_weight_gradient(const struct roofline *s, const struct det_op *op, double fused)
+{
+    const double in = values_of(s, op->in) * s->element, out = values_of(s, op->out) * s->element;
+    const double count = (double)s->graph->params[op->weight].count;
+    const double partial = DET_CUDA_WEIGHT_STRIPS * count * 4;
+    launch(s, op->name, "weight gradient", false, conv_flops(s, op), in + out + partial, fused);
+    launch(s, op->name, "weight gradient, total", false, 0, partial + count * 4, -1);
+}
+
+static bool is_own_weight_gradient(const struct roofline *s, const struct det_op *op)
+{
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
+    return op->kind == DET_OP_CONV &&
+           det_cuda_weight_way(&shape, s->element) != DET_CUDA_WEIGHT_LIBRARY;
+}
+
 void roofline_backward_op(const struct roofline *s, const struct det_op *op)
 {
     const double e = (double)s->element;
@@ -108,10 +127,14 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
     case DET_OP_DWCONV:
         if (op->bias >= 0)
             launch(s, op->name, "bias gradient", false, 0, out, -1);
-        if (dense && !product)
-            launch(s, op->name, "im2col", false, 0, in + columns, -1);
-        launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
-               (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+        if (is_own_weight_gradient(s, op)) {
+            own_weight_gradient(s, op, in + gradient + count * 4);
+        } else {
+            if (dense && !product)
+                launch(s, op->name, "im2col", false, 0, in + columns, -1);
+            launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
+                   (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+        }
         if (op->in != 0)
             launch(s, op->name, "input gradient", dense, conv_flops(s, op), in + out + count * e,
                    in + gradient + count * e);

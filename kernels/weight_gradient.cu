@@ -76,8 +76,7 @@ __device__ __forceinline__ void write_tiles(const float (&sum)[ROWS][TILE], int 
             sums[thread * TILE + i] = sum[row][i];
         __syncthreads();
         for (int i = thread; i < width; i += (int)(blockDim.x * blockDim.y)) {
-            const struct corner at =
-                corner_of<ROWS>((int)(blockIdx.y * blockDim.x) + i / TILE, n);
+            const struct corner at = corner_of<ROWS>((int)(blockIdx.y * blockDim.x) + i / TILE, n);
             const int column = at.column + i % TILE;
             float total = 0;
             for (int y = 0; y < (int)blockDim.y; y++)
@@ -210,9 +209,9 @@ static struct det_strips product_strips(int64_t rows, int32_t k, int32_t n)
 /* Strips of whole rows of outputs. */
 static struct det_strips image_strips(const struct det_conv_shape *s)
 {
-    struct det_strips strips = det_strips_of((int64_t)s->n * s->out_h,
-                                             tiles_of(FILTER * PIECE, s->out_c, PIECE),
-                                             IMAGE_THREADS, IMAGE_THREADS, 1, 1);
+    struct det_strips strips =
+        det_strips_of((int64_t)s->n * s->out_h, tiles_of(FILTER * PIECE, s->out_c, PIECE),
+                      IMAGE_THREADS, IMAGE_THREADS, 1, 1);
     const int64_t wanted = det_ceil_div(GRADIENT_BLOCKS, strips.tile.channel_blocks);
     strips.strip_rows = det_ceil_div(strips.rows, wanted);
     strips.strips = strips.rows > 0 ? (int32_t)det_ceil_div(strips.rows, strips.strip_rows) : 1;

@@ -65,10 +65,9 @@ static void compute(const struct problem *p, const float *in, const float *dout,
     void *device_in = test_device_values(p->type, spread, rows * stride);
     void *device_dout = test_device_values(p->type, dout, outputs_of(p));
     float *device_dw = test_device_copy(dw, bytes);
-    void *workspace =
-        test_device_alloc(p->stride > 0
-                              ? detk_weight_gradient_workspace((int64_t)rows, s->in_c, s->out_c)
-                              : detk_image_weight_gradient_workspace(s));
+    void *workspace = test_device_alloc(
+        p->stride > 0 ? detk_weight_gradient_workspace((int64_t)rows, s->in_c, s->out_c)
+                      : detk_image_weight_gradient_workspace(s));
     assert_cuda(p->stride > 0
                     ? detk_weight_gradient(0, p->type, (int64_t)rows, s->in_c, s->out_c, device_in,
                                            p->stride, device_dout, device_dw, accumulate, workspace)

@@ -3,6 +3,7 @@
 #include "backend/cuda/cuda_error.h"
 #include "bias_act.h"
 #include "im2col.h"
+#include "weight_gradient.h"
 
 static size_t round_up(size_t bytes)
 {
@@ -58,10 +59,25 @@ static det_status plan_products(struct det_env *env, const struct det_device *de
             DET_TRY_RETURN(plan_product(env, device, c->method, DET_CUDA_BACKWARD_DATA, false, c,
                                         &c->backward_data));
     }
-    if (uses->backward_weight && c->weight_method != DET_CUDA_CONV_LIBRARY)
+    if (uses->backward_weight && c->weight_method != DET_CUDA_CONV_LIBRARY &&
+        c->weight_way == DET_CUDA_WEIGHT_LIBRARY)
         return plan_product(env, device, c->weight_method, DET_CUDA_BACKWARD_WEIGHT, false, c,
                             &c->backward_weight);
     return DET_OK;
+}
+
+/* Whether the weights' gradient is a kernel of our own's. */
+static void plan_weight_way(const struct det_device *device, const struct det_cuda_conv_uses *uses,
+                            struct det_cuda_conv *c)
+{
+    const struct det_conv_shape *s = &c->shape;
+    if (!uses->backward_weight || c->weight_method == DET_CUDA_CONV_LIBRARY)
+        return;
+    c->weight_way = det_cuda_weight_way(s, (int32_t)det_cuda_element_bytes(device));
+    if (c->weight_way == DET_CUDA_WEIGHT_ROWS)
+        need(c, detk_weight_gradient_workspace(rows_of(s), s->in_c, s->out_c));
+    if (c->weight_way == DET_CUDA_WEIGHT_IMAGE)
+        need(c, detk_image_weight_gradient_workspace(s));
 }
 
 /* What cuDNN can do becomes its method. */
@@ -100,6 +116,7 @@ det_status det_cuda_conv_create(struct det_env *env, struct det_device *device,
     det_status status = DET_OK;
     if (!plain)
         DET_TRY(plan_library(env, device, uses, c));
+    plan_weight_way(device, uses, c);
     DET_TRY(plan_products(env, device, uses, c));
     return DET_OK;
 fail:
@@ -186,9 +203,25 @@ det_status det_cuda_conv_backward_weight(struct det_env *env, const struct det_d
                                          const void *dout, float *dweight, bool accumulate,
                                          void *workspace, const char *what)
 {
+    const struct det_conv_shape *s = &c->shape;
+    switch (c->weight_way) {
+    case DET_CUDA_WEIGHT_ROWS:
+        return det_cuda_check(env,
+                              detk_weight_gradient(device->stream, device->type, rows_of(s),
+                                                   s->in_c, s->out_c, in, s->in_c, dout, dweight,
+                                                   accumulate, workspace),
+                              what);
+    case DET_CUDA_WEIGHT_IMAGE:
+        return det_cuda_check(env,
+                              detk_image_weight_gradient(device->stream, device->type, s, in, dout,
+                                                         dweight, accumulate, workspace),
+                              what);
+    case DET_CUDA_WEIGHT_LIBRARY:
+        break;
+    }
     if (c->weight_method == DET_CUDA_CONV_LIBRARY)
-        return det_cuda_cudnn_backward_weight(env, device, &c->library, &c->shape, in, dout,
-                                              dweight, accumulate, workspace, what);
+        return det_cuda_cudnn_backward_weight(env, device, &c->library, s, in, dout, dweight,
+                                              accumulate, workspace, what);
     const void *matrix = NULL;
     DET_TRY_RETURN(patches(env, device, c, c->weight_method, in, workspace, what, &matrix));
     return det_cuda_matmul_run(env, device, &c->backward_weight, matrix, dout, NULL, dweight,

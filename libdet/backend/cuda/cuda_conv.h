@@ -2,12 +2,15 @@
  * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). What it has not:
  *
  *  - TensorFlow's SAME padding of even sizes at stride 2 (the network's first layer), one row more below than above
- *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs */
+ *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs
+ *
+ * Weights' gradients of few channels and many outputs are a kernel of our own's (cuda_weight_gradient.h). */
 #ifndef DET_BACKEND_CUDA_CONV_H
 #define DET_BACKEND_CUDA_CONV_H
 
 #include "backend/cuda/cuda_cudnn.h"
 #include "backend/cuda/cuda_matmul.h"
+#include "backend/cuda/cuda_weight_gradient.h"
 
 /* A parameter in both its forms. */
 struct det_cuda_param {
@@ -20,7 +23,9 @@ enum det_cuda_conv_method { DET_CUDA_CONV_PRODUCT, DET_CUDA_CONV_COLUMNS, DET_CU
 struct det_cuda_conv {
     struct det_conv_shape shape;
     enum detk_type out_type;
-    enum det_cuda_conv_method method, weight_method; /* the latter of the weights' gradient */
+    enum det_cuda_conv_method method,
+        weight_method;                   /* the latter of the weights' gradient, where */
+    enum det_cuda_weight_way weight_way; /* this leaves it to the libraries */
     struct det_cuda_matmul forward, backward_data, backward_weight; /* PRODUCT, COLUMNS */
     size_t columns_bytes;                                           /* COLUMNS */
     struct det_cuda_cudnn library;                                  /* LIBRARY */
