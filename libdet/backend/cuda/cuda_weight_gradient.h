@@ -60,9 +60,9 @@ static inline struct det_cuda_weight_cost det_cuda_weight_cost(const struct det_
     };
 }
 
-/* The library splits sums as long as these too, and its parts are not counted: hence the tenth. */
-static inline enum det_cuda_weight_way det_cuda_weight_way(const struct det_conv_shape *s,
-                                                           int32_t element_bytes)
+/* Our own way when it takes `within` the time of cublasLt's. */
+static inline enum det_cuda_weight_way
+det_cuda_weight_way_within(const struct det_conv_shape *s, int32_t element_bytes, double within)
 {
     const bool rows = s->kernel_h == 1 && s->kernel_w == 1 && s->stride == 1;
     if (!rows && !det_cuda_weight_is_image(s))
@@ -70,9 +70,23 @@ static inline enum det_cuda_weight_way det_cuda_weight_way(const struct det_conv
     const struct det_cuda_weight_cost cost = det_cuda_weight_cost(s, element_bytes);
     const double arithmetic = cost.flops / DET_CUDA_WEIGHT_FLOPS_PER_BYTE;
     const double own = cost.bytes > arithmetic ? cost.bytes : arithmetic;
-    if (!(own <= 1.1 * cost.library_bytes))
+    if (!(own <= within * cost.library_bytes))
         return DET_CUDA_WEIGHT_LIBRARY;
     return rows ? DET_CUDA_WEIGHT_ROWS : DET_CUDA_WEIGHT_IMAGE;
+}
+
+/* The library splits sums as long as these too, and its parts are not counted: hence the tenth. */
+static inline enum det_cuda_weight_way det_cuda_weight_way(const struct det_conv_shape *s,
+                                                           int32_t element_bytes)
+{
+    return det_cuda_weight_way_within(s, element_bytes, 1.1);
+}
+
+/* Whether ours may be the faster one, should cublasLt be far from what it can do: worth a try where both are timed. */
+static inline enum det_cuda_weight_way det_cuda_weight_candidate(const struct det_conv_shape *s,
+                                                                 int32_t element_bytes)
+{
+    return det_cuda_weight_way_within(s, element_bytes, 2);
 }
 
 #endif
