@@ -23,6 +23,7 @@ static void tuned_steps_agree(void **state)
 
 #include "backend/cuda/cuda_conv.h"
 #include "backend/cuda/cuda_step.h"
+#include "base/context.h"
 #include "cuda_emu_counts.h"
 
 enum {
@@ -249,6 +250,24 @@ static void nothing_is_timed(void **state)
         tiny_close(&tiny);
         assert_int_equal(a[1].runs, 0);
         cuda_emu_set_algorithms(NULL, 0);
+    }
+}
+
+/* The public setting is the device's. */
+static void the_setting_arrives(void **state)
+{
+    (void)state;
+    for (int no_tuning = 0; no_tuning < 2; no_tuning++) {
+        det_context_settings settings;
+        det_context *context = NULL;
+        det_context_settings_default(&settings);
+        assert_int_equal(settings.no_tuning, 0);
+        settings.device = "cuda";
+        settings.threads = 1;
+        settings.no_tuning = no_tuning;
+        assert_int_equal(det_context_create(&context, &settings), DET_OK);
+        assert_int_equal(det_cuda_tunes(context->device), !no_tuning);
+        det_context_destroy(&context);
     }
 }
 
@@ -485,6 +504,7 @@ int test_cuda_tune(void)
         cmocka_unit_test(who_cannot_run_is_passed_over),
         cmocka_unit_test(none_can_run),
         cmocka_unit_test(nothing_is_timed),
+        cmocka_unit_test(the_setting_arrives),
         cmocka_unit_test(equal_problems_are_timed_once),
         cmocka_unit_test(time_is_bounded),
         cmocka_unit_test(weight_gradients_go_to_the_faster),
