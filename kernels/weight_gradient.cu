@@ -34,16 +34,17 @@ template <int ROWS> __device__ __forceinline__ struct corner corner_of(int tile,
     return {tile / across * ROWS, tile % across * TILE};
 }
 
-/* A tile's values of one row of an operand, of which count >= 1 are left from `from` on; V divides them, or what is
- * beyond lies in the row as well. */
+/* A tile's values of one row of an operand, of which count >= 1 are left from `from` on; V divides them, or what is beyond lies in the
+ * row as well. Those beyond stay as they are: zero, from before the loop. */
 template <typename T, int V>
 __device__ __forceinline__ void load_piece(const T *from, int count, float (&values)[TILE])
 {
 #pragma unroll
     for (int i = 0; i < TILE; i += V) {
-        float part[V] = {};
-        if (i == 0 || i < count)
-            det_load<T, V>(from + i, part);
+        float part[V];
+        if (i > 0 && i >= count)
+            continue;
+        det_load<T, V>(from + i, part);
 #pragma unroll
         for (int j = 0; j < V; j++)
             values[i + j] = part[j];
@@ -87,6 +88,25 @@ __device__ __forceinline__ void write_tiles(const float (&sum)[ROWS][TILE], int 
     }
 }
 
+/* COUNT rows' loads are on their way before the first is multiplied. */
+template <typename T, int V, int COUNT>
+__device__ __forceinline__ void add_rows(const T *a, int64_t a_step, int rows, const T *b,
+                                         int64_t b_step, int columns, float (&value)[AHEAD][TILE],
+                                         float (&gradient)[AHEAD][TILE], float (&sum)[TILE][TILE])
+{
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+        load_piece<T, V>(a + i * a_step, rows, value[i]);
+        load_piece<T, V>(b + i * b_step, columns, gradient[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+#pragma unroll
+        for (int j = 0; j < TILE; j++)
+            add_products(value[i][j], gradient[i], sum[j]);
+    }
+}
+
 template <typename T, int V>
 __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
     detk_weight_gradient_rows(const struct det_strips strips, int k, int n, int in_stride,
@@ -94,66 +114,60 @@ __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
 {
     const struct corner at = corner_of<TILE>(det_tile_vector(), n);
     const int64_t end = at.row < k ? det_strip_end(strips) : 0;
-    const int step = (int)blockDim.y;
+    const int step = (int)blockDim.y, rows = k - at.row, columns = n - at.column;
     int64_t row = det_strip_begin(strips) + threadIdx.y;
     const T *a = in + row * in_stride + at.row, *b = dout + row * n + at.column;
     const int64_t a_step = (int64_t)step * in_stride, b_step = (int64_t)step * n;
 
-    float sum[TILE][TILE] = {};
-    for (; row < end; row += AHEAD * step, a += AHEAD * a_step, b += AHEAD * b_step) {
-        float value[AHEAD][TILE] = {}, gradient[AHEAD][TILE] = {};
-#pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            if (row + i * step >= end)
-                continue;
-            load_piece<T, V>(a + i * a_step, k - at.row, value[i]);
-            load_piece<T, V>(b + i * b_step, n - at.column, gradient[i]);
-        }
-#pragma unroll
-        for (int i = 0; i < AHEAD; i++) {
-            if (row + i * step >= end)
-                continue;
-#pragma unroll
-            for (int j = 0; j < TILE; j++)
-                add_products(value[i][j], gradient[i], sum[j]);
-        }
+    float sum[TILE][TILE] = {}, value[AHEAD][TILE] = {}, gradient[AHEAD][TILE] = {};
+    for (; row + (AHEAD - 1) * step < end; row += AHEAD * step) {
+        add_rows<T, V, AHEAD>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
+        a += AHEAD * a_step;
+        b += AHEAD * b_step;
+    }
+    for (; row < end; row += step) {
+        add_rows<T, V, 1>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
+        a += a_step;
+        b += b_step;
     }
     write_tiles<TILE>(sum, k, n, partial);
 }
 
-/* What a patch has in one row of the image, and which of its pixels lie in it. */
-struct piece {
-    float value[PIECE];
-    bool inside[FILTER];
-};
-
-template <typename T>
-__device__ __forceinline__ void load_pixels(const T *row, int left, int width, struct piece *p)
+/* What a patch has in one row of the image, from pixel `left` on; WHOLE: all of it lies in the image. */
+template <typename T, bool WHOLE>
+__device__ __forceinline__ void load_pixels(const T *row, int left, int width,
+                                            float (&values)[PIECE])
 {
+    const T *from = row + (int64_t)left * CHANNELS;
 #pragma unroll
-    for (int x = 0; x < FILTER; x++) {
-        p->inside[x] = det_inside(left + x, width);
-#pragma unroll
-        for (int c = 0; c < CHANNELS; c++) {
-            float one[1] = {};
-            if (p->inside[x])
-                det_load<T, 1>(row + (int64_t)(left + x) * CHANNELS + c, one);
-            p->value[x * CHANNELS + c] = one[0];
-        }
+    for (int i = 0; i < PIECE; i++) {
+        float one[1];
+        if (!WHOLE && !det_inside(left + i / CHANNELS, width))
+            continue;
+        det_load<T, 1>(from + i, one);
+        values[i] = one[0];
     }
 }
 
-/* Padding takes part in nothing: a gradient there that is NaN is not multiplied by zero. */
-__device__ __forceinline__ void add_pixels(const struct piece &p, const float (&gradient)[TILE],
-                                           float (&sum)[PIECE][TILE])
+/* COUNT pixels of a row of outputs, `step` apart. Padding takes part in nothing: a gradient there that is NaN is not multiplied by
+ * zero. */
+template <typename T, int V, int COUNT, bool WHOLE>
+__device__ __forceinline__ void
+add_pixels(const T *pixels, int left, int left_step, int width, const T *from, int64_t from_step,
+           int columns, float (&gradient)[IMAGE_AHEAD][TILE], float (&sum)[PIECE][TILE])
 {
+    float value[COUNT][PIECE];
 #pragma unroll
-    for (int x = 0; x < FILTER; x++) {
-        if (!p.inside[x])
-            continue;
+    for (int i = 0; i < COUNT; i++) {
+        load_pixels<T, WHOLE>(pixels, left + i * left_step, width, value[i]);
+        load_piece<T, V>(from + i * from_step, columns, gradient[i]);
+    }
 #pragma unroll
-        for (int c = 0; c < CHANNELS; c++)
-            add_products(p.value[x * CHANNELS + c], gradient, sum[x * CHANNELS + c]);
+    for (int i = 0; i < COUNT; i++) {
+#pragma unroll
+        for (int j = 0; j < PIECE; j++)
+            if (WHOLE || det_inside(left + i * left_step + j / CHANNELS, width))
+                add_products(value[i][j], gradient[i], sum[j]);
     }
 }
 
@@ -163,33 +177,33 @@ __global__ void __launch_bounds__(IMAGE_THREADS, GRADIENT_RESIDENT)
     detk_image_weight_gradient_rows(const struct det_strips strips, const struct det_conv_shape s,
                                     const T *in, const T *dout, float *partial)
 {
-    const int n = s.out_c, step = (int)blockDim.y;
+    const int n = s.out_c, step = (int)blockDim.y, left_step = step * s.stride;
     const struct corner at = corner_of<PIECE>(det_tile_vector(), n);
     const int end = at.row < FILTER * PIECE ? (int)det_strip_end(strips) : 0;
+    const int columns = n - at.column;
 
-    float sum[PIECE][TILE] = {};
+    float sum[PIECE][TILE] = {}, gradient[IMAGE_AHEAD][TILE] = {};
     for (int line = (int)det_strip_begin(strips); line < end; line++) {
         const int iy = line % s.out_h * s.stride - s.pad_top + at.row / PIECE;
         if (!det_inside(iy, s.in_h))
             continue;
         const int64_t in_row = (int64_t)(line / s.out_h) * s.in_h + iy;
         const T *pixels = in + in_row * s.in_w * CHANNELS;
-        const T *gradients = dout + (int64_t)line * s.out_w * n + at.column;
-        for (int ox = (int)threadIdx.y; ox < s.out_w; ox += IMAGE_AHEAD * step) {
-            struct piece piece[IMAGE_AHEAD];
-            float gradient[IMAGE_AHEAD][TILE] = {};
-#pragma unroll
-            for (int i = 0; i < IMAGE_AHEAD; i++) {
-                const int x = ox + i * step;
-                if (x >= s.out_w)
-                    continue;
-                load_pixels(pixels, x * s.stride - s.pad_left, s.in_w, &piece[i]);
-                load_piece<T, V>(gradients + (int64_t)x * n, n - at.column, gradient[i]);
-            }
-#pragma unroll
-            for (int i = 0; i < IMAGE_AHEAD; i++)
-                if (ox + i * step < s.out_w)
-                    add_pixels(piece[i], gradient[i], sum);
+        const T *from = dout + ((int64_t)line * s.out_w + threadIdx.y) * n + at.column;
+        int ox = (int)threadIdx.y, left = ox * s.stride - s.pad_left;
+        while (ox < s.out_w) {
+            const bool several = ox + (IMAGE_AHEAD - 1) * step < s.out_w && left >= 0 &&
+                                 left + (IMAGE_AHEAD - 1) * left_step + FILTER <= s.in_w;
+            const int count = several ? IMAGE_AHEAD : 1;
+            if (several)
+                add_pixels<T, V, IMAGE_AHEAD, true>(pixels, left, left_step, s.in_w, from,
+                                                    (int64_t)step * n, columns, gradient, sum);
+            else
+                add_pixels<T, V, 1, false>(pixels, left, left_step, s.in_w, from, 0, columns,
+                                           gradient, sum);
+            ox += count * step;
+            left += count * left_step;
+            from += (int64_t)count * step * n;
         }
     }
     write_tiles<PIECE>(sum, FILTER * PIECE, n, partial);

@@ -3,9 +3,9 @@
  * bench/roofline_plan.c counts what is launched.
  *
  * Both read their operands once at best. Ours multiplies in float32 outside of tensor cores: an H100 does 66.9e12 flop/s beside
- * 3.35e12 bytes/s, 20 flops a byte, of which the loop reaches perhaps six tenths (of its instructions six in ten multiply). Tiles at the edges
- * count as whole ones. Ours is taken where its arithmetic hides behind the bytes that cublasLt would move: then it cannot lose
- * but by being badly fed, while a product of 32 x 32 keeps cublasLt's tiles of 64 x 64 or more a quarter busy.
+ * 3.35e12 bytes/s, 20 flops a byte. Of its loop's instructions .62 to .77 multiply: six tenths are counted on, 12 flops a byte. Tiles at
+ * the edges count as whole ones. Ours is taken where that arithmetic hides behind the bytes that cublasLt would move at least. What it
+ * wins is not on paper but for the first layer: a product of 32 x 32 keeps a quarter of a tile of 64 x 64 busy.
  *
  * The first layer's patches are read in the image itself. cublasLt needs them copied out: 27 values of each pixel written and read. */
 #ifndef DET_BACKEND_CUDA_WEIGHT_GRADIENT_H
@@ -26,7 +26,6 @@ struct det_cuda_weight_cost {
     double library_bytes; /* that cublasLt would move, copies of patches included */
 };
 
-/* 1 flop takes as long as 1/12 byte. */
 #define DET_CUDA_WEIGHT_FLOPS_PER_BYTE 12.0
 /* Blocks whose sums are stored and added up, at most: kernels/weight_gradient.cu. */
 #define DET_CUDA_WEIGHT_STRIPS 264.0
