@@ -89,10 +89,10 @@ __device__ __forceinline__ void write_tiles(const float (&sum)[ROWS][TILE], int 
 }
 
 /* COUNT rows' loads are on their way before the first is multiplied. */
-template <typename T, int V, int COUNT>
+template <typename T, int V, int COUNT, int ROOM>
 __device__ __forceinline__ void add_rows(const T *a, int64_t a_step, int rows, const T *b,
-                                         int64_t b_step, int columns, float (&value)[AHEAD][TILE],
-                                         float (&gradient)[AHEAD][TILE], float (&sum)[TILE][TILE])
+                                         int64_t b_step, int columns, float (&value)[ROOM][TILE],
+                                         float (&gradient)[ROOM][TILE], float (&sum)[TILE][TILE])
 {
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
@@ -119,11 +119,12 @@ __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
     const T *a = in + row * in_stride + at.row, *b = dout + row * n + at.column;
     const int64_t a_step = (int64_t)step * in_stride, b_step = (int64_t)step * n;
 
-    float sum[TILE][TILE] = {}, value[AHEAD][TILE] = {}, gradient[AHEAD][TILE] = {};
-    for (; row + (AHEAD - 1) * step < end; row += AHEAD * step) {
-        add_rows<T, V, AHEAD>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
-        a += AHEAD * a_step;
-        b += AHEAD * b_step;
+    constexpr int ahead = V > 1 ? AHEAD : 1; /* values one by one need registers for themselves */
+    float sum[TILE][TILE] = {}, value[ahead][TILE] = {}, gradient[ahead][TILE] = {};
+    for (; row + (ahead - 1) * step < end; row += ahead * step) {
+        add_rows<T, V, ahead>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
+        a += ahead * a_step;
+        b += ahead * b_step;
     }
     for (; row < end; row += step) {
         add_rows<T, V, 1>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
