@@ -1,7 +1,5 @@
 #include "roofline_plan.h"
 
-#include "backend/cuda/cuda_weight_gradient.h"
-
 const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS] = {
     {"H100", 3.35e12, 66.9e12, 989e12},  /* SXM5, HBM3 */
     {"H200", 4.8e12, 66.9e12, 989e12},   /* SXM */
@@ -107,9 +105,12 @@ static void own_weight_gradient(const struct roofline *s, const struct det_op *o
 
 static bool is_own_weight_gradient(const struct roofline *s, const struct det_op *op)
 {
+    if (op->kind != DET_OP_CONV)
+        return false;
     const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
-    return op->kind == DET_OP_CONV &&
-           det_cuda_weight_way(&shape, s->element) != DET_CUDA_WEIGHT_LIBRARY;
+    const enum det_cuda_weight_way way =
+        s->weight_way != NULL ? *s->weight_way : det_cuda_weight_way(&shape, s->element);
+    return way != DET_CUDA_WEIGHT_LIBRARY;
 }
 
 void roofline_backward_op(const struct roofline *s, const struct det_op *op)

@@ -338,8 +338,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     cuda_emu_algorithm &algorithm = algorithms[made.algorithm];
     if (algorithm.state != CUBLAS_STATUS_SUCCESS)
         return refuse("the algorithm was offered as one that does not do it");
-    if (algorithm.answer != CUBLAS_STATUS_SUCCESS)
+    if (algorithm.answer != CUBLAS_STATUS_SUCCESS) {
+        if (algorithm.answer != CUBLAS_STATUS_EXECUTION_FAILED)
+            set_error(cudaErrorInvalidValue); /* a launch that is refused leaves its error */
         return (cublasStatus_t)algorithm.answer;
+    }
     if (made.magic != plan_magic || made.m != p.m || made.n != p.n || made.k != p.k)
         return refuse("the algorithm was chosen for another product");
     if (workspace_bytes < made.workspace ||

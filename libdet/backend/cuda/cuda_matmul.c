@@ -240,9 +240,10 @@ static det_status try_algorithm(struct det_env *env, const void *argument)
     const struct trial *t = argument;
     const cublasStatus_t answer = multiply(t->device, t->matmul, t->algorithm, t->left, t->right,
                                            t->bias, t->out, false, t->workspace);
-    if (is_unusable(answer))
-        return det_fail(env, DET_STATUS_UNSUPPORTED, "cublasLt: status %d", (int)answer);
-    return det_cublas_check(env, answer, "timing a matrix product");
+    if (!is_unusable(answer))
+        return det_cublas_check(env, answer, "timing a matrix product");
+    (void)cudaGetLastError(); /* of a launch that was refused: not the next kernel's */
+    return det_fail(env, DET_STATUS_UNSUPPORTED, "cublasLt: status %d", (int)answer);
 }
 
 static const char *product_name(enum det_cuda_product product)

@@ -6,7 +6,7 @@
  *  - One run of each is not counted (code is loaded with it); of three the best counts; who is far behind after the first is left.
  *  - Noise does not decide: an earlier candidate stays unless a later one is faster by DET_CUDA_TUNE_MARGIN.
  *  - An algorithm that cannot be run is passed over.
- *  - Equal problems are timed once for a device: its table serves all its steps, runners and measurers.
+ *  - Equal problems are timed once for a device: its table serves all its steps and runners, and measurers, which time nothing.
  *  - It takes DET_CUDA_TUNE_NS for a network at most; the products that are left then keep cublasLt's first choice.
  *
  * Nothing is timed with `deterministic` (another algorithm gives other bits, and who wins may differ from one start to the next)
