@@ -27,7 +27,7 @@ static void tuned_steps_agree(void **state)
 #include "cuda_emu_counts.h"
 
 enum {
-    WORKS = 0,
+    ALLOC_FAILED = 3,
     INVALID_VALUE = 7,
     EXECUTION_FAILED = 13,
     INTERNAL_ERROR = 14,
@@ -161,7 +161,7 @@ static void the_fastest_is_taken(void **state)
     expect("the third in bf16", a, 4, &bf16, 2);
     a[0].microseconds = 9;
     expect("the first", a, 4, &usual, 0);
-    /* Clearly behind after one run counted: two runs in all, the others four, for each of two products and twice a weight's. */
+    /* Who is far behind is run twice for each of the three products, once of them uncounted. */
     struct cuda_emu_algorithm alone[] = {{.microseconds = 10}, {.microseconds = 40}};
     expect("the faster", alone, 2, &usual, 0);
     assert_true(alone[0].runs > 0 && alone[1].runs == 3 * 2);
@@ -189,8 +189,8 @@ static void who_cannot_run_is_passed_over(void **state)
 {
     (void)state;
     const struct det_device_settings usual = {.index = 0};
-    static const int answers[] = {NOT_SUPPORTED, INVALID_VALUE, INTERNAL_ERROR};
-    for (int i = 0; i < 3; i++) {
+    static const int answers[] = {NOT_SUPPORTED, INVALID_VALUE, INTERNAL_ERROR, ALLOC_FAILED};
+    for (int i = 0; i < 4; i++) {
         struct cuda_emu_algorithm a[] = {{.microseconds = 1, .answer = answers[i]},
                                          {.microseconds = 30},
                                          {.microseconds = 2, .answer = answers[i]},
@@ -321,18 +321,21 @@ static void equal_problems_are_timed_once(void **state)
     close_device(&f);
 }
 
-/* No time is left: the first choice, and the next network times it. */
-static void time_is_bounded(void **state)
+/* No time is left, or no memory for code: the first choice, and the next network times it. */
+static void leave(bool time)
 {
-    (void)state;
     struct fixture f;
     struct cuda_emu_algorithm a[] = {{.microseconds = 30}, {.microseconds = 10}};
     const struct det_conv_shape s = small();
     open_device(&f, &(struct det_device_settings){.index = 0});
     cuda_emu_set_algorithms(a, 2);
     open_conv(&f, &s);
-    f.tuner.deadline_ns = 0;
+    if (time)
+        f.tuner.deadline_ns = 0;
+    else
+        cuda_emu_set_memory((size_t)64 << 20);
     assert_ok(&f.t.env, tune(&f));
+    cuda_emu_set_memory(0);
     assert_int_equal(f.tuner.left, 3);
     assert_int_equal(f.device->choice_count, 0);
     assert_int_equal(all_runs(a, 2), 0);
@@ -343,6 +346,13 @@ static void time_is_bounded(void **state)
     assert_int_equal(that_runs(&f, a, 2), 1);
     close_conv(&f);
     close_device(&f);
+}
+
+static void time_and_memory_are_bounded(void **state)
+{
+    (void)state;
+    leave(true);
+    leave(false);
 }
 
 static void expect_way(const struct det_conv_shape *s, double library_us,
@@ -446,7 +456,7 @@ static void a_step_is_tuned(void **state)
     assert_true(
         has_line(log.text, "cublasLt: forward, ", "takes algorithm 2 of 3, us: 13.0 7.0 -"));
     assert_true(has_line(log.text, "cublasLt: weights' gradient, ", ", float32: takes"));
-    assert_true(has_line(log.text, "products timed, ", "were left for lack of time"));
+    assert_true(has_line(log.text, "products timed, ", "were left for lack of time or memory"));
     tiny.backend->step_destroy(tiny.env, &second);
     tiny.backend->device_close(tiny.env, &device);
     tiny.env->logger = (det_logger){0};
@@ -506,7 +516,7 @@ int test_cuda_tune(void)
         cmocka_unit_test(nothing_is_timed),
         cmocka_unit_test(the_setting_arrives),
         cmocka_unit_test(equal_problems_are_timed_once),
-        cmocka_unit_test(time_is_bounded),
+        cmocka_unit_test(time_and_memory_are_bounded),
         cmocka_unit_test(weight_gradients_go_to_the_faster),
         cmocka_unit_test(a_step_is_tuned),
         cmocka_unit_test(refusals_leave_nothing),

@@ -176,8 +176,11 @@ static void test_images(void **state)
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++)
         check_image(1, 10, 12, channels[i], 2);
     check_image(3, 4, 150, 32, 2); /* more pixels in a row than a block goes over at once */
-    check_image(1, 700, 3, 8, 2);  /* strips of several rows */
-    check_image(1, 3, 5, 520, 1);  /* more tiles than a block has threads */
+    for (int32_t stride = 1; stride <= 2;
+         stride++) /* the last of three pixels at once is at the edge */
+        check_image(1, 4, 88 * stride, 32, stride);
+    check_image(1, 700, 3, 8, 2); /* strips of several rows */
+    check_image(1, 3, 5, 520, 1); /* more tiles than a block has threads */
     struct problem p = image_of(DETK_F32, 2, 6, 7, 8, 3);
     p.shape.pad_top = 2; /* more than SAME has */
     p.shape.pad_left = 3;

@@ -232,7 +232,8 @@ struct trial {
 static bool is_unusable(cublasStatus_t answer)
 {
     return answer == CUBLAS_STATUS_NOT_SUPPORTED || answer == CUBLAS_STATUS_INVALID_VALUE ||
-           answer == CUBLAS_STATUS_ARCH_MISMATCH || answer == CUBLAS_STATUS_INTERNAL_ERROR;
+           answer == CUBLAS_STATUS_ALLOC_FAILED || answer == CUBLAS_STATUS_ARCH_MISMATCH ||
+           answer == CUBLAS_STATUS_INTERNAL_ERROR;
 }
 
 static det_status try_algorithm(struct det_env *env, const void *argument)
@@ -289,6 +290,7 @@ det_status det_cuda_matmul_tune(struct det_env *env, struct det_cuda_tuner *t,
 {
     const struct det_cuda_choice *known = det_cuda_choice_find(t->device, &m->problem);
     const struct trial trial = {t->device, m, NULL, left, right, bias, out, workspace};
+    bool goes_on = false;
     int32_t chosen = -1;
     if (m->count < 2)
         return DET_OK;
@@ -296,7 +298,8 @@ det_status det_cuda_matmul_tune(struct det_env *env, struct det_cuda_tuner *t,
         take(m, &known->algorithm);
         return DET_OK;
     }
-    if (!det_cuda_tuner_has_time(t)) {
+    DET_TRY_RETURN(det_cuda_tuner_goes_on(env, t, &goes_on));
+    if (!goes_on) {
         t->left++;
         m->count = 1;
         return DET_OK;

@@ -202,7 +202,7 @@ static det_status tune_ops(struct det_env *env, const struct det_cuda_net *net,
         DET_TRY_RETURN(det_cuda_net_tune_op(env, net, i, tuner));
     det_log(env, DET_LOG_DEBUG,
             "cublasLt: %d products timed, %d take another algorithm than its first; %d were left "
-            "for lack of time",
+            "for lack of time or memory",
             tuner->timed, tuner->others, tuner->left);
     return DET_OK;
 }

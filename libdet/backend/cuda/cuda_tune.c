@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "backend/cuda/cuda_error.h"
+#include "backend/cuda/cuda_fit.h"
 #include "base/mem.h"
 
 static const char what[] = "timing algorithms";
@@ -65,9 +66,13 @@ void det_cuda_tuner_close(struct det_cuda_tuner *t)
     t->begin = t->end = NULL;
 }
 
-bool det_cuda_tuner_has_time(const struct det_cuda_tuner *t)
+det_status det_cuda_tuner_goes_on(struct det_env *env, const struct det_cuda_tuner *t,
+                                  bool *goes_on)
 {
-    return now_ns() < t->deadline_ns;
+    size_t free_bytes = 0, total = 0;
+    DET_TRY_RETURN(det_cuda_check(env, cudaMemGetInfo(&free_bytes, &total), what));
+    *goes_on = now_ns() < t->deadline_ns && free_bytes >= DET_CUDA_MARGIN / 2;
+    return DET_OK;
 }
 
 /* One run, from the same L2. */

@@ -7,7 +7,8 @@
  *  - Noise does not decide: an earlier candidate stays unless a later one is faster by DET_CUDA_TUNE_MARGIN.
  *  - An algorithm that cannot be run is passed over.
  *  - Equal problems are timed once for a device: its table serves all its steps and runners, and measurers, which time nothing.
- *  - It takes DET_CUDA_TUNE_NS for a network at most; the products that are left then keep cublasLt's first choice.
+ *  - It takes DET_CUDA_TUNE_NS for a network at most, and leaves half of DET_CUDA_MARGIN of the device's memory: an algorithm's code is
+ *    loaded when it is tried and stays. The products that are left then keep cublasLt's first choice.
  *
  * Nothing is timed with `deterministic` (another algorithm gives other bits, and who wins may differ from one start to the next)
  * and with `no_tuning`. */
@@ -37,7 +38,7 @@ struct det_cuda_tuner {
     size_t flush_bytes;
     uint64_t deadline_ns;
     int32_t timed, others,
-        left; /* products; that take another than the first; not timed for lack of time */
+        left; /* products; that take another than the first; not timed for lack of time or memory */
 };
 
 /* Whether this device's products are to be timed. */
@@ -56,8 +57,9 @@ det_status det_cuda_choice_add(struct det_env *env, struct det_device *device,
 det_status det_cuda_tuner_open(struct det_env *env, struct det_device *device, void *memory,
                                size_t bytes, struct det_cuda_tuner *tuner);
 void det_cuda_tuner_close(struct det_cuda_tuner *tuner);
-/* Whether there is time for another product. */
-bool det_cuda_tuner_has_time(const struct det_cuda_tuner *tuner);
+/* Whether there is time, and memory, for another product. */
+det_status det_cuda_tuner_goes_on(struct det_env *env, const struct det_cuda_tuner *tuner,
+                                  bool *goes_on);
 /* Something enqueued on the device's stream. UNSUPPORTED: this cannot be run. */
 typedef det_status (*det_cuda_timed_work)(struct det_env *env, const void *argument);
 /* The host waits. `best` is the time of the best so far, INFINITY when it is the first; so is *microseconds when it cannot be run. */
