@@ -154,8 +154,8 @@ static void the_fastest_is_taken(void **state)
     (void)state;
     const struct det_device_settings usual = {.index = 0}, bf16 = {.precision = DET_PRECISION_BF16};
     struct cuda_emu_algorithm a[] = {{.microseconds = 30},
-                                     {.microseconds = 20, .workspace_bytes = 8192},
-                                     {.microseconds = 10, .workspace_bytes = 100},
+                                     {.microseconds = 20, .workspace_bytes = 100},
+                                     {.microseconds = 10, .workspace_bytes = 8192},
                                      {.microseconds = 15}};
     expect("the third", a, 4, &usual, 2);
     expect("the third in bf16", a, 4, &bf16, 2);
