@@ -222,7 +222,8 @@ static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, i
     const struct det_op *op = &net->graph->ops[index];
     struct one_op o = {.net = net, .index = index};
     struct counted c = {.rows = r, .element = (int32_t)det_cuda_element_bytes(r->device)};
-    const struct roofline plan = {net->graph, net->batch, c.element, training, count, &c};
+    const struct roofline plan = {
+        net->graph, net->batch, c.element, training, count, &c, &net->convs[index].weight_way};
     double median = 0;
     if (is_backward)
         roofline_backward_op(&plan, op);
@@ -242,7 +243,7 @@ static det_status time_around(struct cuda_rows *r, const struct det_cuda_net *ne
 {
     struct counted c = {
         .rows = r, .element = (int32_t)det_cuda_element_bytes(r->device), .wanted = what};
-    const struct roofline plan = {net->graph, net->batch, c.element, training, count, &c};
+    const struct roofline plan = {net->graph, net->batch, c.element, training, count, &c, NULL};
     double median = 0;
     roofline_around(&plan);
     DET_TRY_RETURN(time_work(r, enqueue, argument, &median));

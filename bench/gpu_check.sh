@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 torch tests memcheck racecheck rows-bf16 rows-tf32 rows-f32"
 asked="synccheck initcheck batches" # only where --only names them
 kernels="test_cuda_bn test_cuda_dwconv test_cuda_elementwise test_cuda_losses test_cuda_optimizer test_cuda_postprocess
-    test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_staging"
+    test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_weight_gradient
+    test_cuda_staging"
 
 usage() {
     echo "usage: gpu_check.sh [--only PART[,PART]] [--seconds N] [--limit N]"

@@ -86,7 +86,7 @@ static det_status table_row(struct det_env *env, int32_t size, int32_t batch, in
     det_model_spec_default(&spec, size, 1);
     DET_TRY_RETURN(det_graph_build(env, &spec, !training, &graph));
     struct setting s = {size, batch, element, training, &totals, env, csv, DET_OK};
-    const struct roofline plan = {&graph, batch, element, training, add, &s};
+    const struct roofline plan = {&graph, batch, element, training, add, &s, NULL};
     for (int32_t i = 0; i < graph.op_count; i++)
         roofline_forward_op(&plan, &graph.ops[i]);
     for (int32_t i = graph.op_count - 1; training && i >= 0; i--)

@@ -93,6 +93,26 @@ void roofline_forward_op(const struct roofline *s, const struct det_op *op)
     }
 }
 
+/* A weights' gradient by our own kernel: outside of tensor cores, the patches read where they are, partial sums written and added up. */
+static void own_weight_gradient(const struct roofline *s, const struct det_op *op, double fused)
+{
+    const double in = values_of(s, op->in) * s->element, out = values_of(s, op->out) * s->element;
+    const double count = (double)s->graph->params[op->weight].count;
+    const double partial = DET_CUDA_WEIGHT_STRIPS * count * 4;
+    launch(s, op->name, "weight gradient", false, conv_flops(s, op), in + out + partial, fused);
+    launch(s, op->name, "weight gradient, total", false, 0, partial + count * 4, -1);
+}
+
+static bool is_own_weight_gradient(const struct roofline *s, const struct det_op *op)
+{
+    if (op->kind != DET_OP_CONV)
+        return false;
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
+    const enum det_cuda_weight_way way =
+        s->weight_way != NULL ? *s->weight_way : det_cuda_weight_way(&shape, s->element);
+    return way != DET_CUDA_WEIGHT_LIBRARY;
+}
+
 void roofline_backward_op(const struct roofline *s, const struct det_op *op)
 {
     const double e = (double)s->element;
@@ -108,10 +128,14 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
     case DET_OP_DWCONV:
         if (op->bias >= 0)
             launch(s, op->name, "bias gradient", false, 0, out, -1);
-        if (dense && !product)
-            launch(s, op->name, "im2col", false, 0, in + columns, -1);
-        launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
-               (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+        if (is_own_weight_gradient(s, op)) {
+            own_weight_gradient(s, op, in + gradient + count * 4);
+        } else {
+            if (dense && !product)
+                launch(s, op->name, "im2col", false, 0, in + columns, -1);
+            launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
+                   (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+        }
         if (op->in != 0)
             launch(s, op->name, "input gradient", dense, conv_flops(s, op), in + out + count * e,
                    in + gradient + count * e);

@@ -8,6 +8,7 @@
 #ifndef DET_BENCH_ROOFLINE_PLAN_H
 #define DET_BENCH_ROOFLINE_PLAN_H
 
+#include "backend/cuda/cuda_weight_gradient.h"
 #include "model/graph.h"
 #include "model/net_plan.h"
 
@@ -32,6 +33,8 @@ struct roofline {
     bool training;
     void (*launch)(void *user, const struct roofline_launch *launch);
     void *user;
+    /* Whose kernel the operation's weights' gradient is, where times decided (cuda_tune.h); NULL: as sizes say. */
+    const enum det_cuda_weight_way *weight_way;
 };
 
 /* Each calls `launch` for every launch of an operation's pass, or of what is around the network. */

@@ -44,6 +44,8 @@ struct det_device_settings {
     enum det_precision precision;
     bool no_graph;      /* launch operations one by one instead of one recorded graph */
     bool deterministic; /* same input, same bits: library algorithms that may not be are left out */
+    bool
+        no_tuning; /* algorithms as the libraries guess them, none timed when a step or runner is made */
     struct det_pool *pool;     /* CPU threads for what stays on the host */
     const struct det_ops *ops; /* CPU operations */
 };

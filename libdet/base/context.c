@@ -109,6 +109,7 @@ static det_status open_device(det_context *context, const det_context_settings *
     struct det_device_settings device = {
         .no_graph = settings->no_graph != 0,
         .deterministic = settings->deterministic != 0,
+        .no_tuning = settings->no_tuning != 0,
         .pool = context->pool,
         .ops = context->ops,
     };

@@ -231,6 +231,76 @@ static void check_all(enum det_precision precision, bool deterministic)
     close_device(&f);
 }
 
+/* Shapes whose weights' gradient is our own kernel's, and ones just beyond. */
+static void check_own(enum det_precision precision)
+{
+    static const struct {
+        int32_t n, h, w, in_c, out_c, kernel, stride;
+        enum det_cuda_conv_method method;
+        enum det_cuda_weight_way way, bf16_way;
+    } cases[] = {
+        {2, 100, 90, 3, 8, 3, 2, DET_CUDA_CONV_COLUMNS, DET_CUDA_WEIGHT_IMAGE,
+         DET_CUDA_WEIGHT_IMAGE},
+        {2, 110, 110, 8, 8, 1, 1, DET_CUDA_CONV_PRODUCT, DET_CUDA_WEIGHT_ROWS,
+         DET_CUDA_WEIGHT_LIBRARY}, /* too few: half the bytes, and as many partial sums */
+        {2, 160, 160, 8, 7, 1, 1, DET_CUDA_CONV_PRODUCT, DET_CUDA_WEIGHT_ROWS,
+         DET_CUDA_WEIGHT_ROWS},
+        {2, 10, 10, 8, 8, 1, 1, DET_CUDA_CONV_PRODUCT, DET_CUDA_WEIGHT_LIBRARY,
+         DET_CUDA_WEIGHT_LIBRARY},
+        {2, 100, 90, 4, 8, 3, 2, DET_CUDA_CONV_COLUMNS, DET_CUDA_WEIGHT_LIBRARY,
+         DET_CUDA_WEIGHT_LIBRARY},
+    };
+    struct fixture f;
+    open_device(&f, precision, false);
+    f.float_bound = TEST_BOUND_F32; /* in TF32, too: our own multiplies in float32 */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct det_conv_shape s =
+            det_conv_same(cases[i].n, cases[i].h, cases[i].w, cases[i].in_c, cases[i].out_c,
+                          cases[i].kernel, cases[i].stride);
+        open_conv(&f, &s, false, false, cases[i].method);
+        const enum det_cuda_weight_way way =
+            f.device->type == DETK_BF16 ? cases[i].bf16_way : cases[i].way;
+        assert_int_equal(f.conv.weight_way, way);
+        for (int accumulate = 0; accumulate < 2 && way != DET_CUDA_WEIGHT_LIBRARY; accumulate++)
+            check_backward_weight(&f, accumulate);
+        close_conv(&f);
+    }
+    close_device(&f);
+}
+
+static void own_weight_gradients(void **state)
+{
+    (void)state;
+    check_own(DET_PRECISION_F32);
+    check_own(DET_PRECISION_TF32);
+    check_own(DET_PRECISION_BF16);
+}
+
+/* The network's products: which are whose (640, batch 8). */
+static void ways_of_the_network(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t side, in_c, out_c, kernel, stride;
+        enum det_cuda_weight_way way, bf16_way;
+    } cases[] = {
+        {640, 3, 32, 3, 2, DET_CUDA_WEIGHT_IMAGE, DET_CUDA_WEIGHT_IMAGE},
+        {320, 32, 16, 1, 1, DET_CUDA_WEIGHT_ROWS, DET_CUDA_WEIGHT_ROWS},
+        {320, 16, 96, 1, 1, DET_CUDA_WEIGHT_ROWS, DET_CUDA_WEIGHT_LIBRARY},
+        {160, 96, 24, 1, 1, DET_CUDA_WEIGHT_ROWS, DET_CUDA_WEIGHT_LIBRARY},
+        {160, 24, 144, 1, 1, DET_CUDA_WEIGHT_ROWS, DET_CUDA_WEIGHT_LIBRARY},
+        {80, 144, 32, 1, 1, DET_CUDA_WEIGHT_LIBRARY, DET_CUDA_WEIGHT_LIBRARY},
+        {80, 128, 128, 1, 1, DET_CUDA_WEIGHT_LIBRARY, DET_CUDA_WEIGHT_LIBRARY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct det_conv_shape s =
+            det_conv_same(8, cases[i].side, cases[i].side, cases[i].in_c, cases[i].out_c,
+                          cases[i].kernel, cases[i].stride);
+        assert_int_equal(det_cuda_weight_way(&s, 4), cases[i].way);
+        assert_int_equal(det_cuda_weight_way(&s, 2), cases[i].bf16_way);
+    }
+}
+
 static void float32(void **state)
 {
     (void)state;
@@ -367,8 +437,12 @@ static void bf16(void **state)
 int test_cuda_conv(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(float32),      cmocka_unit_test(tf32),
-        cmocka_unit_test(bf16),         cmocka_unit_test(deterministic),
+        cmocka_unit_test(float32),
+        cmocka_unit_test(tf32),
+        cmocka_unit_test(bf16),
+        cmocka_unit_test(deterministic),
+        cmocka_unit_test(own_weight_gradients),
+        cmocka_unit_test(ways_of_the_network),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(tf32_is_used),
 #endif

@@ -14,6 +14,7 @@
 #include "losses.h"
 #include "postprocess.h"
 #include "preprocess.h"
+#include "weight_gradient.h"
 
 enum { EDGE_BLOCKS = 2 };
 /* Not a multiple of anything. */
@@ -247,6 +248,52 @@ static void columns(void **state)
     end();
 }
 
+/* The first and the last row, or pixel, have a product each, by which the first and the last weight are known. */
+static void weight_gradients(void **state)
+{
+    (void)state;
+    /* So that the last strip begins beyond 2^31. */
+    const int32_t rows_of_products = (int32_t)(many / 256 / 64 * 65);
+    struct det_conv_shape products[] = {
+        det_conv_same(1, 1, rows_of_products, 256, 8, 1, 1),
+        det_conv_same(1, 1, rows_of_products, 8, 256, 1, 1),
+        det_conv_same(1800, 640, 640, 3, 16, 3, 2),
+    };
+    products[2].in_h = products[2].in_w = 641; /* the last pixel is under the last tap */
+    begin();
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
+        for (int i = 0; i < 3; i++) {
+            const enum detk_type t = (enum detk_type)type;
+            const struct det_conv_shape *s = &products[i];
+            const bool image = s->kernel_h > 1;
+            const int64_t inputs = (int64_t)s->n * s->in_h * s->in_w * s->in_c;
+            const int64_t rows = (int64_t)s->n * s->out_h * s->out_w, outputs = rows * s->out_c;
+            const int32_t count = s->kernel_h * s->kernel_w * s->in_c * s->out_c;
+            assert_true(inputs > many || outputs > many);
+            void *in = zeros(t, inputs), *dout = zeros(t, outputs);
+            float *dw = zeros(DETK_F32, count);
+            void *workspace =
+                zeros(DETK_BF16,
+                      (int64_t)(image ? detk_image_weight_gradient_workspace(s)
+                                      : detk_weight_gradient_workspace(rows, s->in_c, s->out_c)) /
+                          2);
+            set(t, in, 0, 2);
+            set(t, dout, 0, 5);
+            set(t, in, inputs - 1, 3);
+            set(t, dout, outputs - 1, 7);
+            assert_cuda(image ? detk_image_weight_gradient(0, t, s, in, dout, dw, false, workspace)
+                              : detk_weight_gradient(0, t, rows, s->in_c, s->out_c, in, s->in_c,
+                                                     dout, dw, false, workspace));
+            assert_near(dw[0], 2 * 5, 0);
+            assert_near(dw[count - 1], 3 * 7, 0);
+            test_device_free(in);
+            test_device_free(dout);
+            test_device_free(dw);
+            test_device_free(workspace);
+        }
+    end();
+}
+
 /* Outputs of very many images with very many classes. */
 static void outputs(void **state)
 {
@@ -342,10 +389,11 @@ static void pixels(void **state)
 int test_cuda_large(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),   cmocka_unit_test(upsampling),
-        cmocka_unit_test(normalisation), cmocka_unit_test(depthwise),
-        cmocka_unit_test(columns),       cmocka_unit_test(outputs),
-        cmocka_unit_test(detections),    cmocka_unit_test(pixels),
+        cmocka_unit_test(elementwise),      cmocka_unit_test(upsampling),
+        cmocka_unit_test(normalisation),    cmocka_unit_test(depthwise),
+        cmocka_unit_test(columns),          cmocka_unit_test(outputs),
+        cmocka_unit_test(detections),       cmocka_unit_test(pixels),
+        cmocka_unit_test(weight_gradients),
     };
     return cmocka_run_group_tests_name("cuda_large", tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "postprocess.h"
 #include "preprocess.h"
 #include "support/formula.h"
+#include "weight_gradient.h"
 
 /* --- functions of kernels --- */
 
@@ -158,6 +159,15 @@ static cudaError_t col2im(enum detk_type t)
     const struct det_conv_shape s = shape(3);
     return detk_col2im(0, t, &s, P, P, true);
 }
+static cudaError_t weight_gradient(enum detk_type t)
+{
+    return detk_weight_gradient(0, t, ROWS, C, 16, P, C, P, P, false, P);
+}
+static cudaError_t image_weight_gradient(enum detk_type t)
+{
+    const struct det_conv_shape s = det_conv_same(2, 20, 20, 3, C, 3, 2);
+    return detk_image_weight_gradient(0, t, &s, P, P, P, true, P);
+}
 static struct detk_targets targets(void)
 {
     return (struct detk_targets){P, P, P, P, P, P, P};
@@ -266,6 +276,8 @@ static void each_function_tells(void **state)
         FUNCTION(from_krsc),
         FUNCTION(im2col),
         FUNCTION(col2im),
+        FUNCTION(weight_gradient),
+        FUNCTION(image_weight_gradient),
         FUNCTION(losses),
         FUNCTION(assign),
         FUNCTION(gradient_norm),

@@ -1,6 +1,7 @@
 /* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias). Arguments are checked as strictly as the real
  * library's documentation has them; a plan holds only for what it was made for. Long sums are split and added up in the output itself
- * where the caller allows it: then a run gives other bits than the one before. TF32 rounds where it is allowed. */
+ * where the caller allows it: then a run gives other bits than the one before. TF32 rounds where it is allowed. A test may have it offer
+ * several algorithms (cuda_emu_set_algorithms): every second one adds up in another order, so that its bits are others. */
 #include <stdlib.h>
 
 #include <set>
@@ -53,6 +54,7 @@ add_multiple(float *out, const float *in, float factor, size_t count)
 struct plan {
     uint64_t magic, workspace, m, n, k;
     uint32_t alignment, in_place; /* 1: partial sums are added up in the output, in any order */
+    uint32_t algorithm;           /* of those offered */
 };
 static_assert(sizeof(plan) <= sizeof(cublasLtMatmulAlgo_t), "a plan fits an algorithm");
 constexpr uint64_t plan_magic = 0x6D61746D756Cu;
@@ -60,6 +62,10 @@ constexpr uint64_t plan_magic = 0x6D61746D756Cu;
 constexpr size_t plan_workspace = 4096;
 /* From this length on sums are split. */
 constexpr uint64_t split_from = 256;
+
+static cuda_emu_algorithm usual = {0, plan_workspace, 0, 0, 0};
+static cuda_emu_algorithm *algorithms = &usual;
+static int algorithm_count = 1;
 
 static std::set<void *> alive;
 
@@ -143,7 +149,7 @@ static void multiply(const det_emu_matmul_desc &desc, const void *a,
                      const det_emu_matrix_layout &la, const void *b,
                      const det_emu_matrix_layout &lb, float alpha, float beta, const void *c,
                      const det_emu_matrix_layout &lc, void *d, const det_emu_matrix_layout &ld,
-                     const problem &p, bool in_place)
+                     const problem &p, const plan &made)
 {
     std::vector<float> left = gather(a, &la, desc.transpose_a),
                        right = gather(b, &lb, desc.transpose_b);
@@ -152,7 +158,7 @@ static void multiply(const det_emu_matmul_desc &desc, const void *a,
         round_to_tf32(right);
     }
     const bool bf16 = ld.type == CUDA_R_16BF;
-    const bool turned = in_place && other_order();
+    const bool turned = (made.in_place != 0 && other_order()) != (made.algorithm % 2 != 0);
     std::vector<float> column(p.m);
     for (uint64_t j = 0; j < p.n; j++) {
         std::fill(column.begin(), column.end(), 0.0f);
@@ -174,6 +180,12 @@ static void multiply(const det_emu_matmul_desc &desc, const void *a,
 } // namespace det_emu
 
 extern "C" {
+
+void cuda_emu_set_algorithms(cuda_emu_algorithm *offers, int count)
+{
+    algorithms = offers != nullptr ? offers : &usual;
+    algorithm_count = offers != nullptr ? count : 1;
+}
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
@@ -287,17 +299,22 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     const char *why = check_shapes(desc, a, b, c, d, &p);
     if (why != nullptr)
         return refuse(why);
-    const size_t workspace = preference->workspace < plan_workspace ? 0 : plan_workspace;
     uint32_t alignment = 0;
     for (const uint32_t one : preference->alignment)
         alignment |= one; /* powers of 2: the lowest bit is the least */
     const bool in_place =
         p.k >= split_from && (preference->reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0;
-    const plan made = {plan_magic, workspace, p.m, p.n, p.k, alignment & -alignment, in_place};
-    results[0] = {};
-    memcpy(&results[0].algo, &made, sizeof made);
-    results[0].workspaceSize = workspace;
-    *returned = 1;
+    for (int i = 0; i < algorithm_count && *returned < requested; i++) {
+        const cuda_emu_algorithm &offer = algorithms[i];
+        const size_t workspace = preference->workspace < plan_workspace ? 0 : offer.workspace_bytes;
+        const plan made = {plan_magic, workspace,  p.m, p.n, p.k, alignment & -alignment,
+                           in_place,   (uint32_t)i};
+        cublasLtMatmulHeuristicResult_t &result = results[(*returned)++];
+        result = {};
+        memcpy(&result.algo, &made, sizeof made);
+        result.workspaceSize = workspace;
+        result.state = (cublasStatus_t)offer.state;
+    }
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -316,6 +333,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (why != nullptr)
         return refuse(why);
     memcpy(&made, algo, sizeof made);
+    if (made.algorithm >= (uint32_t)algorithm_count)
+        return refuse("the algorithm is none of those offered");
+    cuda_emu_algorithm &algorithm = algorithms[made.algorithm];
+    if (algorithm.state != CUBLAS_STATUS_SUCCESS)
+        return refuse("the algorithm was offered as one that does not do it");
+    if (algorithm.answer != CUBLAS_STATUS_SUCCESS) {
+        if (algorithm.answer != CUBLAS_STATUS_EXECUTION_FAILED)
+            set_error(cudaErrorInvalidValue); /* a launch that is refused leaves its error */
+        return (cublasStatus_t)algorithm.answer;
+    }
     if (made.magic != plan_magic || made.m != p.m || made.n != p.n || made.k != p.k)
         return refuse("the algorithm was chosen for another product");
     if (workspace_bytes < made.workspace ||
@@ -339,14 +366,17 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (bias)
         accesses.push_back({desc->bias, p.m * element_bytes(d_layout), false});
     const float factor = *(const float *)alpha, keep_factor = *(const float *)beta;
-    const cudaError_t error = issue(
-        stream, "cublasLtMatmul", std::move(accesses),
-        [=, desc = *desc, la = *a_layout, lb = *b_layout, lc = *c_layout, ld = *d_layout] {
-            multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p, made.in_place != 0);
-            if (made.workspace > 0)
-                memset(workspace, 0x5A, made.workspace);
-            return true;
-        });
+    const double algorithm_us = algorithm.microseconds;
+    algorithm.runs++;
+    const cudaError_t error =
+        issue(stream, "cublasLtMatmul", std::move(accesses),
+              [=, desc = *desc, la = *a_layout, lb = *b_layout, lc = *c_layout, ld = *d_layout] {
+                  multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p, made);
+                  clock_us += algorithm_us;
+                  if (made.workspace > 0)
+                      memset(workspace, 0x5A, made.workspace);
+                  return true;
+              });
     return library_status(error, CUBLAS_STATUS_SUCCESS, CUBLAS_STATUS_EXECUTION_FAILED);
 }
 

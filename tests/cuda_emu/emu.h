@@ -108,6 +108,8 @@ constexpr size_t shared_default_bytes = 48 * 1024, shared_most_bytes = 99 * 1024
  * (reported). */
 cudaError_t issue(cudaStream_t stream, const char *name, std::vector<access> accesses,
                   std::function<bool()> action);
+/* What operations take in all, on the clock that events read. */
+extern double clock_us;
 /* Calls that wait or allocate are not allowed while a capture is going on. */
 cudaError_t not_while_capturing(const char *call);
 /* What streams did to memory that is released now is over: releasing waits. */

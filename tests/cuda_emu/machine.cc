@@ -303,6 +303,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
         *value = (int)properties.sharedMemPerBlockOptin;
         return cudaSuccess;
+    case cudaDevAttrL2CacheSize:
+        *value = properties.l2CacheSize;
+        return cudaSuccess;
     case cudaDevAttrMultiProcessorCount:
         *value = properties.multiProcessorCount;
         return cudaSuccess;

@@ -55,7 +55,7 @@ struct CUstream_st {
 
 struct CUevent_st {
     bool timing, recorded;
-    double seconds;
+    double microseconds;
     det_emu::vector_clock past;
     CUgraph_st *capture;
 };

@@ -243,7 +243,7 @@ static void failures(void **state)
     } cases[] = {
         {"step-bf16", "fail", "failed", "the device said \"no\"", 1},
         {"tests", "fail", "failed", "1 of 2 groups passed; failed: test_cuda_conv", 1},
-        {"racecheck", "fail", "failed", "1 of 11 groups passed; failed: test_cuda_dwconv", 1},
+        {"racecheck", "fail", "failed", "1 of 12 groups passed; failed: test_cuda_dwconv", 1},
         {"rows-tf32", "half", "failed", "", 1},
         {"torch", "skip", "skipped: nothing of it here", NULL, 0},
     };

@@ -88,6 +88,7 @@ bool tool_open(struct tool *tool, int *exit_status)
     settings.precision = tool->precision;
     settings.deterministic = tool->deterministic;
     settings.no_graph = !tool->graph;
+    settings.no_tuning = !tool->tuning;
     const det_status status = det_context_create(&tool->context, &settings);
     if (status != DET_OK) {
         /* The logger had the sentence. */

@@ -14,15 +14,16 @@ struct tool {
     const char *name; /* "det-train" */
     int64_t threads;
     const char *cpu, *device, *precision;
-    bool deterministic, graph, verbose;
+    bool deterministic, graph, tuning, verbose;
     int64_t max_image_pixels, max_jpeg_scans; /* 0: the library's defaults */
     det_context *context;                     /* after tool_open() */
     struct det_guard guard;                   /* output.h */
 };
 
-#define TOOL_INIT(program)                                                                     \
-    {                                                                                          \
-        .name = (program), .cpu = "auto", .device = "auto", .precision = "auto", .graph = true \
+#define TOOL_INIT(program)                                                                      \
+    {                                                                                           \
+        .name = (program), .cpu = "auto", .device = "auto", .precision = "auto", .graph = true, \
+        .tuning = true                                                                          \
     }
 /* Of a tool that runs no network. */
 #define TOOL_INIT_WITHOUT_DEVICE(program)                                      \
@@ -52,6 +53,8 @@ struct tool {
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
          "CUDA: run recorded graphs; --nograph launches one by one"},                       \
+        {"tuning", OPTION_FLAG, &(tool)->tuning, NULL,                                      \
+         "CUDA: time cublasLt's algorithms at the start; --notuning takes its first"},      \
         TOOL_LOG_OPTIONS(tool)
 
 /* Of a tool that decodes pictures. */

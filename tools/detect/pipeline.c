@@ -55,6 +55,7 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
         settings.precision = tool->precision;
         settings.deterministic = tool->deterministic;
         settings.no_graph = !tool->graph;
+        settings.no_tuning = !tool->tuning;
         const det_status status = det_context_create(&worker->own_context, &settings);
         if (status != DET_OK)
             return det_fail(env, status, "worker: %s", det_status_text(status));

@@ -2,12 +2,15 @@
  * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). What it has not:
  *
  *  - TensorFlow's SAME padding of even sizes at stride 2 (the network's first layer), one row more below than above
- *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs */
+ *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs
+ *
+ * Weights' gradients of few channels and many outputs are a kernel of our own's (cuda_weight_gradient.h). */
 #ifndef DET_BACKEND_CUDA_CONV_H
 #define DET_BACKEND_CUDA_CONV_H
 
 #include "backend/cuda/cuda_cudnn.h"
 #include "backend/cuda/cuda_matmul.h"
+#include "backend/cuda/cuda_weight_gradient.h"
 
 /* A parameter in both its forms. */
 struct det_cuda_param {
@@ -20,7 +23,11 @@ enum det_cuda_conv_method { DET_CUDA_CONV_PRODUCT, DET_CUDA_CONV_COLUMNS, DET_CU
 struct det_cuda_conv {
     struct det_conv_shape shape;
     enum detk_type out_type;
-    enum det_cuda_conv_method method, weight_method; /* the latter of the weights' gradient */
+    enum det_cuda_conv_method method;
+    /* The weights' gradient: whose kernel it is, and the libraries' way to it. While times are to decide between the two, `other` is
+     * our kernel as well; else LIBRARY. */
+    enum det_cuda_weight_way weight_way, weight_other;
+    enum det_cuda_conv_method weight_method;
     struct det_cuda_matmul forward, backward_data, backward_weight; /* PRODUCT, COLUMNS */
     size_t columns_bytes;                                           /* COLUMNS */
     struct det_cuda_cudnn library;                                  /* LIBRARY */
@@ -52,5 +59,26 @@ det_status det_cuda_conv_backward_weight(struct det_env *env, const struct det_d
                                          const struct det_cuda_conv *conv, const void *in,
                                          const void *dout, float *dweight, bool accumulate,
                                          void *workspace, const char *what);
+
+/* Whether times are to decide between algorithms. */
+static inline bool det_cuda_conv_has_candidates(const struct det_cuda_conv *conv)
+{
+    return conv->forward.count > 1 || conv->backward_data.count > 1 ||
+           conv->backward_weight.count > 1;
+}
+
+struct det_cuda_tuner;
+/* Where everything lies; what passes that were not asked for would need is not looked at. */
+struct det_cuda_conv_operands {
+    const void *in, *dout;
+    struct det_cuda_param weight, bias;
+    void *out, *din;
+    float *dweight;
+};
+/* The products' algorithms, and whose kernel the weights' gradient is, by their times (cuda_tune.h). The contents of all outputs are
+ * lost. */
+det_status det_cuda_conv_tune(struct det_env *env, struct det_cuda_tuner *tuner,
+                              struct det_cuda_conv *conv,
+                              const struct det_cuda_conv_operands *operands, void *workspace);
 
 #endif

@@ -125,6 +125,7 @@ void det_cuda_device_close(struct det_env *env, struct det_device **device)
         return;
     if (d->forks == det_forks())
         close_libraries(d);
+    det_free(env, &d->choices);
     det_free(env, device);
 }
 

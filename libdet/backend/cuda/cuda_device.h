@@ -19,6 +19,8 @@
 #include "backend/backend.h"
 #include "kernel.h"
 
+struct det_cuda_choice;
+
 struct det_device {
     struct det_device_settings settings;
     int32_t index, major, minor; /* compute capability major.minor */
@@ -27,7 +29,9 @@ struct det_device {
     enum detk_type type; /* of activations and of their gradients */
     cudaStream_t stream, copies;
     cublasLtHandle_t cublas;
-    cudnnHandle_t cudnn; /* NULL until a network needs it: it costs hundreds of MB */
+    cudnnHandle_t cudnn;             /* NULL until a network needs it: it costs hundreds of MB */
+    struct det_cuda_choice *choices; /* by time, so far: cuda_tune.h */
+    size_t choice_count, choice_room;
 };
 
 /* Functions of struct det_backend. DEVICE when there is no GPU, or none of compute capability 7.5 (8.0 for TF32 and BF16). */

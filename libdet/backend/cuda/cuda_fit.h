@@ -3,7 +3,7 @@
  * A plan knows its own block. Beside it the driver takes memory when a step runs first: since CUDA 12 the code of a kernel is loaded
  * with its first launch (CUDA_MODULE_LOADING=LAZY), ours and those that cublasLt and cuDNN choose, and so is room for recorded
  * graphs. Our kernels are about 8 MB for an architecture, a library's 1 to 10 MB each of which a network uses some dozen; none of this
- * was measured. DET_CUDA_MARGIN stays free for it. */
+ * was measured. DET_CUDA_MARGIN stays free for it; trying algorithms (cuda_tune.h) takes half of it at most. */
 #ifndef DET_BACKEND_CUDA_FIT_H
 #define DET_BACKEND_CUDA_FIT_H
 

@@ -2,7 +2,9 @@
  *
  * All matrices are row-major here; cublasLt's are column-major, so it is handed the transposed problem: what is row-major
  * [rows, n] is column-major n x rows without moving a byte. A plan (descriptors, algorithm, workspace) is made once for a
- * shape; running it neither allocates nor searches. */
+ * shape; running it neither allocates nor searches.
+ *
+ * cublasLt names several algorithms for a product. The first is taken, unless they are timed (cuda_tune.h). */
 #ifndef DET_BACKEND_CUDA_MATMUL_H
 #define DET_BACKEND_CUDA_MATMUL_H
 
@@ -26,11 +28,28 @@ struct det_cuda_matmul_shape {
  * this. */
 #define DET_CUDA_OPERAND_ALIGN 32
 
-struct det_cuda_matmul {
-    cublasLtMatmulDesc_t operation;
-    cublasLtMatrixLayout_t left, right, out;
+/* What is multiplied: equal problems have equal algorithms. */
+struct det_cuda_problem {
+    enum det_cuda_product product;
+    struct det_cuda_matmul_shape shape;
+    bool bias;
+};
+
+struct det_cuda_algorithm {
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace_bytes;
+};
+
+/* Algorithms that are asked for where they are timed. */
+enum { DET_CUDA_CANDIDATES = 8 };
+
+struct det_cuda_matmul {
+    struct det_cuda_problem problem;
+    cublasLtMatmulDesc_t operation;
+    cublasLtMatrixLayout_t left, right, out;
+    struct det_cuda_algorithm candidates[DET_CUDA_CANDIDATES]; /* the first is run */
+    int32_t count;                                             /* 0: there is no plan */
+    size_t workspace_bytes;                                    /* of any of them */
 };
 
 /* Operands are of the device's type, weights too. `bias`: a bias is given to each run, which FORWARD adds in the product's
@@ -46,5 +65,12 @@ det_status det_cuda_matmul_run(struct det_env *env, const struct det_device *dev
                                const struct det_cuda_matmul *matmul, const void *left,
                                const void *right, const void *bias, void *out, bool accumulate,
                                void *workspace, const char *what);
+
+struct det_cuda_tuner;
+/* The fastest candidate becomes the first and only one; the workspace is as for a run. The contents of `out` are lost. A plan of one
+ * candidate, or none, is left as it is. */
+det_status det_cuda_matmul_tune(struct det_env *env, struct det_cuda_tuner *tuner,
+                                struct det_cuda_matmul *matmul, const void *left, const void *right,
+                                const void *bias, void *out, void *workspace);
 
 #endif

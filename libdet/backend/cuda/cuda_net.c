@@ -2,6 +2,7 @@
 
 #include "backend/cuda/cuda_error.h"
 #include "backend/cuda/cuda_net_ops.h"
+#include "backend/cuda/cuda_tune.h"
 #include "base/mem.h"
 #include "bn.h"
 #include "dwconv.h"
@@ -176,6 +177,56 @@ void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params,
     net->box_gradient_levels = levels_of(net, g->box_outputs, 4, net->plan.gradient_offsets);
     net->class_gradient_levels =
         levels_of(net, g->class_outputs, g->class_slots, net->plan.gradient_offsets);
+}
+
+/* Operands are zeros, whatever the memory held. */
+static det_status clear_params(struct det_env *env, const struct det_cuda_net *net)
+{
+    static const char what[] = "timing algorithms";
+    const size_t count = net->graph->param_floats;
+    const struct det_device *d = net->device;
+    DET_TRY_RETURN(det_cuda_check(
+        env, cudaMemsetAsync(net->params, 0, count * sizeof(float), d->stream), what));
+    if (d->type == DETK_F32)
+        return DET_OK;
+    return det_cuda_check(
+        env, cudaMemsetAsync(net->typed_params, 0, count * det_cuda_element_bytes(d), d->stream),
+        what);
+}
+
+static det_status tune_ops(struct det_env *env, const struct det_cuda_net *net,
+                           struct det_cuda_tuner *tuner)
+{
+    DET_TRY_RETURN(clear_params(env, net));
+    for (int32_t i = 0; i < net->graph->op_count; i++)
+        DET_TRY_RETURN(det_cuda_net_tune_op(env, net, i, tuner));
+    det_log(env, DET_LOG_DEBUG,
+            "cublasLt: %d products timed, %d take another algorithm than its first; %d were left "
+            "for lack of time or memory",
+            tuner->timed, tuner->others, tuner->left);
+    return DET_OK;
+}
+
+/* Whether any product has more than one plan. */
+static bool has_candidates(const struct det_cuda_net *net)
+{
+    bool any = false;
+    for (int32_t i = 0; i < net->graph->op_count; i++)
+        any = any || det_cuda_conv_has_candidates(&net->convs[i]);
+    return any;
+}
+
+det_status det_cuda_net_tune(struct det_env *env, struct det_cuda_net *net)
+{
+    struct det_cuda_tuner tuner;
+    if (!has_candidates(net))
+        return DET_OK;
+    det_status status =
+        det_cuda_tuner_open(env, net->device, net->arena, net->plan.arena_bytes, &tuner);
+    if (status == DET_OK)
+        status = tune_ops(env, net, &tuner);
+    det_cuda_tuner_close(&tuner);
+    return status;
 }
 
 void *det_cuda_net_input(const struct det_cuda_net *net)

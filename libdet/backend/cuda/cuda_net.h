@@ -2,8 +2,8 @@
  * order of operations. Activations and their gradients are of the device's type, everything else is float32, the outputs too: rounded
  * to the eight bits of bf16, scores that differ become equal, and who comes first in suppression is chance.
  *
- * Life: plan (what memory it needs is placed in a layout, libraries are asked for their plans), bind (the memory is there),
- * forward and backward as often as wanted: those only enqueue work on the device's stream, so they may be recorded. */
+ * Life: plan (what memory it needs is placed in a layout, libraries are asked for their plans), bind (the memory is there), tune
+ * (where times are to decide between plans: before anything is put there), forward and backward as often as wanted: those only enqueue work on the device's stream, so they may be recorded. */
 #ifndef DET_BACKEND_CUDA_NET_H
 #define DET_BACKEND_CUDA_NET_H
 
@@ -53,6 +53,10 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net);
  * workspace_bytes. */
 void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params, float *gradients,
                        void *workspace);
+
+/* Chooses among the libraries' algorithms by their times on the device, as cuda_tune.h has it. All of the network's memory,
+ * parameters and gradients included, is overwritten. */
+det_status det_cuda_net_tune(struct det_env *env, struct det_cuda_net *net);
 
 /* Type of a tensor's values. */
 static inline enum detk_type det_cuda_net_type(const struct det_cuda_net *net, int32_t tensor)

@@ -265,3 +265,23 @@ det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_n
     }
     return backward_in2(env, net, index);
 }
+
+det_status det_cuda_net_tune_op(struct det_env *env, const struct det_cuda_net *net, int32_t index,
+                                struct det_cuda_tuner *tuner)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    struct det_cuda_conv_operands operands = {
+        .in = value_of(net, op->in),
+        .weight = both_of(net, op->weight),
+        .bias = both_of(net, op->bias),
+        .out = value_of(net, op->out),
+    };
+    if (op->kind != DET_OP_CONV)
+        return DET_OK;
+    if (det_net_is_training(net->mode)) {
+        operands.dout = gradient_of(net, op->out);
+        operands.din = op->in != 0 ? gradient_of(net, op->in) : NULL;
+        operands.dweight = param_gradient_of(net, op->weight);
+    }
+    return det_cuda_conv_tune(env, tuner, &net->convs[index], &operands, net->workspace);
+}

@@ -184,6 +184,7 @@ static det_status make(struct det_env *env, struct det_runner *r)
         det_cuda_block_create(env, DET_CUDA_DEVICE, r->layout.bytes, "inference", &r->memory));
     DET_TRY_RETURN(take_pinned(env, r));
     bind(r);
+    DET_TRY_RETURN(det_cuda_net_tune(env, &r->net));
     return upload_constants(env, r);
 }
 

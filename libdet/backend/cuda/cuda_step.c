@@ -219,8 +219,10 @@ det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
         status = take_memory(env, s);
     if (status == DET_OK) {
         bind(s);
-        status = upload_constants(env, s);
+        status = det_cuda_net_tune(env, &s->net);
     }
+    if (status == DET_OK)
+        status = upload_constants(env, s);
     if (status == DET_OK)
         status = det_cuda_step_push(env, s);
     if (status != DET_OK)

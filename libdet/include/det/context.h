@@ -84,6 +84,8 @@ typedef struct det_context_settings {
                               OUT_OF_MEMORY before it is tried. 0: as the environment variable DET_MAX_FILE_MEMORY says, in
                               bytes; without it what the machine, or its control group, has available at that moment.
                               Default 0 */
+    int no_tuning; /**< 1: CUDA takes cublasLt's first choice of an algorithm for each product; 0: it times several when a
+                        training or a detector starts, for two seconds at most. With `deterministic` none is timed. Default 0 */
 } det_context_settings;
 
 /** Fills in the defaults. */

@@ -39,6 +39,16 @@ void cuda_emu_set_kernel_bytes(size_t bytes);
 /* The n-th kernel from now traps: it does nothing, and from then on every call answers cudaErrorIllegalAddress, as on a device,
  * until cudaDeviceReset(). 0: none. */
 void cuda_emu_trap_at(long n);
+/* What cublasLt offers for each product, in the order of its guess. `state` is of the offer, `answer` of a run (cublasStatus_t; 0: it
+ * works); microseconds of a run on the clock that events read, which any operation advances by one. */
+struct cuda_emu_algorithm {
+    double microseconds;
+    size_t workspace_bytes;
+    int state, answer;
+    long runs; /* counted */
+};
+/* The caller's array stays in use. NULL: one algorithm, as at the start. */
+void cuda_emu_set_algorithms(struct cuda_emu_algorithm *algorithms, int count);
 /* A machine without cuDNN. */
 void cuda_emu_hide_cudnn(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
