@@ -80,6 +80,13 @@ static inline int32_t dwconv_strip_rows(const struct det_conv_shape *s, int32_t 
     return best;
 }
 
+/* Rows of the other tensor that all strips together load, of an image: `height` rows of results in strips of `rows`. */
+static inline int64_t dwconv_loaded_rows(const struct det_conv_shape *s, int32_t height,
+                                         int32_t rows)
+{
+    return (int64_t)height * s->stride + det_ceil_div(height, rows) * (3 - s->stride);
+}
+
 /* Rows that a group of outputs has for the gradient of the weights: more where there are `wanted` groups all the same, because two
  * rows at its edges are loaded for others as well. */
 static inline int32_t dwconv_weight_rows(const struct det_conv_shape *s, int64_t wanted)

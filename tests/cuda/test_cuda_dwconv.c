@@ -285,43 +285,54 @@ static void test_bias_and_activation_alone(void **state)
     }
 }
 
-/* Parameters may lie anywhere: here one float beyond an aligned place. */
-static void test_unaligned_parameters(void **state)
-{
-    (void)state;
-    const struct det_conv_shape s = det_conv_same(1, 4, 5, 8, 8, 3, 1);
-    const struct det_exec x = {.pool = NULL};
-    const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
-    for (int type = DETK_F32; type <= DETK_BF16; type++) {
-        struct tensors t = make_tensors(type, &s);
-        for (int which = 0; which < 2; which++) {
-            float *wanted = make_values(DETK_F32, t.outputs, 7, 1);
-            float *got = make_values(type, t.outputs, 8, 1);
-            det_ops_ref()->dwconv_forward(&x, &s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
-            void *in = test_device_values(type, t.in, t.inputs);
-            void *out = test_device_alloc(t.outputs * sizeof(float));
-            float *w = test_device_alloc((t.weights + 1) * sizeof(float));
-            float *bias = test_device_alloc((t.channels + 1) * sizeof(float));
-            float *const at_w = w + (which == 0), *const at_bias = bias + (which == 1);
-            assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(
-                cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(detk_dwconv_forward(0, type, &s, in, &plain, at_w, at_bias,
-                                            DET_ACTIVATION_NONE, out));
-            test_device_read_values(type, got, out, t.outputs);
-            compare("unaligned", type, &s, got, wanted, t.outputs, test_bound(type));
-            test_device_free(in);
-            test_device_free(out);
-            test_device_free(w);
-            test_device_free(bias);
-        }
-        free_tensors(&t);
-    }
-}
-
 static int32_t forward_rows(const struct det_conv_shape *s)
 {
     return dwconv_strip_rows(s, s->out_h, dwconv_groups(s->out_w));
+}
+
+/* Parameters may lie anywhere: here one float beyond an aligned place. */
+static void check_unaligned(enum detk_type type, const struct det_conv_shape *s, int which)
+{
+    const struct det_exec x = {.pool = NULL};
+    const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
+    struct tensors t = make_tensors(type, s);
+    float *wanted = make_values(DETK_F32, t.outputs, 7, 1),
+          *got = make_values(type, t.outputs, 8, 1);
+    float *wanted_din = make_values(type, t.inputs, 5, 1), *din = make_values(type, t.inputs, 8, 1);
+    det_ops_ref()->dwconv_forward(&x, s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
+    det_ops_ref()->dwconv_backward_data(&x, s, t.dout, t.w, wanted_din, false);
+    void *in = test_device_values(type, t.in, t.inputs);
+    void *dout = test_device_values(type, t.dout, t.outputs);
+    void *out = test_device_values(type, got, t.outputs);
+    float *w = test_device_alloc((t.weights + 1) * sizeof(float));
+    float *bias = test_device_alloc((t.channels + 1) * sizeof(float));
+    float *const at_w = w + (which == 0), *const at_bias = bias + (which == 1);
+    assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
+    assert_cuda(cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
+    assert_cuda(
+        detk_dwconv_forward(0, type, s, in, &plain, at_w, at_bias, DET_ACTIVATION_NONE, out));
+    test_device_read_values(type, got, out, t.outputs);
+    compare("unaligned", type, s, got, wanted, t.outputs, test_bound(type));
+    assert_cuda(detk_dwconv_backward_data(0, type, s, dout, at_w, in, false));
+    test_device_read_values(type, din, in, t.inputs);
+    compare("unaligned, backward data", type, s, din, wanted_din, t.inputs, test_bound(type));
+    void *const device[] = {in, dout, out, w, bias};
+    for (size_t i = 0; i < sizeof device / sizeof *device; i++)
+        test_device_free(device[i]);
+    free_tensors(&t);
+}
+
+static void test_unaligned_parameters(void **state)
+{
+    (void)state;
+    const struct det_conv_shape rows = det_conv_same(1, 4, 5, 8, 8, 3, 1);
+    const struct det_conv_shape strips = det_conv_same(300, 4, 1, 264, 264, 3, 1);
+    assert_true(forward_rows(&rows) == 1 && forward_rows(&strips) > 1);
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
+        for (int which = 0; which < 2; which++) {
+            check_unaligned(type, &rows, which);
+            check_unaligned(type, &strips, which);
+        }
 }
 
 static void check_strips(const struct det_conv_shape *s, int32_t rows)
@@ -351,6 +362,9 @@ static void test_strips(void **state)
             det_conv_same(cases[i].n, cases[i].h, cases[i].w, c, c, 3, cases[i].stride);
         check_strips(&s, cases[i].rows);
     }
+    /* Another kernel has none, however many there would be. */
+    const struct det_conv_shape five = det_conv_same(300, 4, 1, 264, 264, 5, 1);
+    check(&five);
 }
 
 /* Groups of 8 rows of the weights' gradient are above; here of 16 and of 32, the last of each with fewer. */
