@@ -130,23 +130,23 @@ __device__ __forceinline__ void dwconv_multiply_add(const float (&a)[N], const f
         sum[i] += a[i] * b[i];
 }
 
-/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k, which is whole after WAITING
+/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k, which is whole after three
  * steps. begin(sum) makes a row's first sums, add(at, sums) adds what is loaded in a step, end(row, sum) stores. */
-template <int WAITING, int N, typename Begin, typename Add, typename End>
+template <int N, typename Begin, typename Add, typename End>
 __device__ __forceinline__ void dwconv_march(int rows, const Begin &begin, const Add &add,
                                              const End &end)
 {
-    float sums[WAITING][DWCONV_PIXELS][N];
+    float sums[3][DWCONV_PIXELS][N];
 #pragma unroll
-    for (int k = 0; k < WAITING; k++)
+    for (int k = 0; k < 3; k++)
         begin(sums[k]);
 #pragma unroll 1
-    for (int at = 0; at < rows + WAITING - 1; at++) {
+    for (int at = 0; at < rows + 2; at++) {
         add(at, sums);
-        if (at >= WAITING - 1)
-            end(at - (WAITING - 1), sums[WAITING - 1]);
+        if (at >= 2)
+            end(at - 2, sums[2]);
 #pragma unroll
-        for (int k = WAITING - 1; k > 0; k--) {
+        for (int k = 2; k > 0; k--) {
 #pragma unroll
             for (int p = 0; p < DWCONV_PIXELS; p++) {
 #pragma unroll

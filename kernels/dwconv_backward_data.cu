@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
         store_row<T, N>(s, ix, accumulate, sum, din + (in_row * s.in_w + ix) * c + channel);
     };
     fetch(0);
-    dwconv_march<3, N>(rows, begin, add, end);
+    dwconv_march<N>(rows, begin, add, end);
 }
 
 /* Any kernel and stride, one input. The taps are not unrolled: ptxas spills for it. */
@@ -231,8 +231,7 @@ static cudaError_t backward_data(cudaStream_t stream, const struct det_conv_shap
     T *to = static_cast<T *>(din);
     constexpr int n = det_vector_of<T>;
     const int32_t rows = dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w));
-    if (rows > 1 && s->stride == 1 && dwconv_is_3x3(s) &&
-        dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, w, NULL))
+    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, w, NULL))
         return launch_strips<T>(stream, s, rows, from, w, to, accumulate);
     return dwconv_vectors_fit(s->in_c, n, w, NULL)
                ? launch<T, n>(stream, s, from, w, to, accumulate)

@@ -51,7 +51,7 @@ __device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
 }
 
 template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
-__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_WEIGHT_RESIDENT)
     detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
                                     const T *in, const struct detk_load load, const T *dout,
                                     float *partial)
@@ -146,13 +146,13 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
     float sum[1][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
-        const struct place at = place_of(s, plan, item);
-        const int iy = at.oy * s.stride - s.pad_top + tap / s.kernel_w;
-        const int ix = at.group * s.stride - s.pad_left + tap % s.kernel_w;
+        const int row = item / s.out_w, image = row / s.out_h;
+        const int iy = row % s.out_h * s.stride - s.pad_top + tap / s.kernel_w;
+        const int ix = item % s.out_w * s.stride - s.pad_left + tap % s.kernel_w;
         if (!det_inside(iy, s.in_h) || !det_inside(ix, s.in_w))
             continue;
         float value[N], gradient[N];
-        det_load<T, N>(in + (((int64_t)at.image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
+        det_load<T, N>(in + (((int64_t)image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
         loading.apply(value);
         det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
         dwconv_multiply_add<N>(value, gradient, sum[0]);

@@ -66,15 +66,15 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     }
 }
 
-/* The outputs of a strip of `strip_rows` rows. The columns of a row of the input are loaded once, while the row above is worked on,
- * and used for every output that they belong to. A step of the march is STRIDE rows of the input. */
-template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
+/* The outputs of a strip of `strip_rows` rows, stride 1. The columns of a row of the input are loaded once, while the row above is
+ * worked on, and used for every output that they belong to. */
+template <typename T, int N, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     detk_dwconv_forward_strip(const struct det_conv_shape s, int strip_rows, const T *in,
                               const struct detk_load load, const float *w, const float *bias,
                               enum det_activation act, T *out)
 {
-    constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3, waiting = 2 / STRIDE + 1;
+    constexpr int columns = DWCONV_PIXELS + 2;
     const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
     const int strips = (s.out_h + strip_rows - 1) / strip_rows;
     const int channel = det_tile_vector() * N;
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
         return;
     const int ox = (int)(group % (unsigned)groups) * DWCONV_PIXELS;
     const int oy = strip % strips * strip_rows, rows = min(strip_rows, s.out_h - oy);
-    const int top = oy * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
+    const int top = oy - s.pad_top, left = ox - s.pad_left;
 
     const dwconv_load<N, KIND> loading(load, channel);
     const auto begin = [&](float(&sum)[DWCONV_PIXELS][N]) {
@@ -94,41 +94,36 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
             first_sum<N>(bias, channel, sum[p]);
     };
     dwconv_next_row<T, N, columns> next;
-    const auto fetch = [&](int row) {
-        if (row < (rows - 1) * STRIDE + 3 && det_inside(top + row, s.in_h)) {
-            const int64_t in_row = (int64_t)image * s.in_h + top + row;
+    const auto fetch = [&](int at) {
+        if (at < rows + 2 && det_inside(top + at, s.in_h)) {
+            const int64_t in_row = (int64_t)image * s.in_h + top + at;
             next.fetch(in + in_row * s.in_w * c + channel, left, s.in_w, c);
         }
     };
-    const auto add = [&](int at, float(&sums)[waiting][DWCONV_PIXELS][N]) {
+    const auto add = [&](int at, float(&sums)[3][DWCONV_PIXELS][N]) {
+        float value[columns][N];
+        next.take(value);
+        fetch(at + 1);
+        if (!det_inside(top + at, s.in_h))
+            return;
 #pragma unroll
-        for (int q = 0; q < STRIDE; q++) {
-            const int row = at * STRIDE + q;
-            float value[columns][N];
-            next.take(value);
-            fetch(row + 1);
-            if (!det_inside(top + row, s.in_h))
+        for (int j = 0; j < columns; j++)
+            loading.apply(value[j]);
+#pragma unroll
+        for (int ky = 0; ky < 3; ky++) {
+            if (!det_inside(at - ky, rows))
                 continue;
+            float tap[3][N];
+            dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
 #pragma unroll
-            for (int j = 0; j < columns; j++)
-                loading.apply(value[j]);
-#pragma unroll
-            for (int k = 0; k < waiting; k++) {
-                const int ky = k * STRIDE + q;
-                if (ky >= 3 || !det_inside(at - k, rows))
+            for (int j = 0; j < columns; j++) {
+                if (!det_inside(left + j, s.in_w))
                     continue;
-                float tap[3][N];
-                dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
 #pragma unroll
-                for (int j = 0; j < columns; j++) {
-                    if (!det_inside(left + j, s.in_w))
-                        continue;
-#pragma unroll
-                    for (int p = 0; p < DWCONV_PIXELS; p++) {
-                        const int kx = j - p * STRIDE;
-                        if (kx >= 0 && kx < 3)
-                            dwconv_multiply_add<N>(value[j], tap[kx], sums[k][p]);
-                    }
+                for (int p = 0; p < DWCONV_PIXELS; p++) {
+                    const int kx = j - p;
+                    if (kx >= 0 && kx < 3)
+                        dwconv_multiply_add<N>(value[j], tap[kx], sums[ky][p]);
                 }
             }
         }
@@ -144,7 +139,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
         }
     };
     fetch(0);
-    dwconv_march<waiting, N>(rows, begin, add, end);
+    dwconv_march<N>(rows, begin, add, end);
 }
 
 /* Any kernel and stride, one output. The taps are not unrolled: ptxas spills for it. */
@@ -219,13 +214,9 @@ static cudaError_t launch_strips(cudaStream_t stream, const struct det_conv_shap
     constexpr int n = DWCONV_STRIP_VECTOR;
     const struct det_tile tile = dwconv_tile(s, n);
     const int64_t strips = s->n * det_ceil_div(s->out_h, rows);
-    const dim3 grid = det_tile_grid(tile, strips * dwconv_groups(s->out_w));
-    if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_forward_strip<T, n, 1, KIND>), grid, tile.block, 0, stream, *s,
-                   rows, in, *a.load, a.w, a.bias, a.act, out);
-    else
-        DET_LAUNCH((detk_dwconv_forward_strip<T, n, 2, KIND>), grid, tile.block, 0, stream, *s,
-                   rows, in, *a.load, a.w, a.bias, a.act, out);
+    DET_LAUNCH((detk_dwconv_forward_strip<T, n, KIND>),
+               det_tile_grid(tile, strips * dwconv_groups(s->out_w)), tile.block, 0, stream, *s,
+               rows, in, *a.load, a.w, a.bias, a.act, out);
     return cudaGetLastError();
 }
 
@@ -237,8 +228,7 @@ static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, 
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
     const int32_t rows = dwconv_strip_rows(s, s->out_h, dwconv_groups(s->out_w));
-    if (rows > 1 && dwconv_is_3x3(s) &&
-        dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, a.w, a.bias))
+    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, a.w, a.bias))
         return launch_strips<T, KIND>(stream, s, rows, from, a, to);
     return dwconv_vectors_fit(s->in_c, n, a.w, a.bias) ? launch<T, n, KIND>(stream, s, from, a, to)
                                                        : launch<T, 1, KIND>(stream, s, from, a, to);

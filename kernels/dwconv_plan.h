@@ -34,8 +34,9 @@
 /* Outputs of a group: adjacent pixels of a row, and at least so many rows where there are that many. */
 #define DWCONV_WEIGHT_PIXELS 2
 #define DWCONV_WEIGHT_ROWS   8
-/* Blocks wanted. */
-#define DWCONV_WEIGHT_BLOCKS (DWCONV_MULTIPROCESSORS * DWCONV_STRIP_RESIDENT)
+/* Blocks that share a multiprocessor at least, and all that are wanted. */
+#define DWCONV_WEIGHT_RESIDENT 3
+#define DWCONV_WEIGHT_BLOCKS   (DWCONV_MULTIPROCESSORS * DWCONV_WEIGHT_RESIDENT)
 
 static inline bool dwconv_is_3x3(const struct det_conv_shape *s)
 {
@@ -48,7 +49,7 @@ static inline int32_t dwconv_groups(int32_t width)
     return (int32_t)det_ceil_div(width, DWCONV_PIXELS);
 }
 
-/* Rows that a thread loads for `rows` rows of results, counted once more for every round of blocks that must wait for others:
+/* Stride 1: rows that a thread loads for `rows` rows of results, counted once more for every round of blocks that must wait for others:
  * the time that loading takes. */
 static inline int64_t dwconv_time(const struct det_conv_shape *s, int32_t height, int32_t groups,
                                   int32_t rows)
@@ -58,16 +59,17 @@ static inline int64_t dwconv_time(const struct det_conv_shape *s, int32_t height
     const int64_t items = (int64_t)s->n * det_ceil_div(height, rows) * groups;
     const int64_t blocks = det_ceil_div(items, sides.pixels) * sides.channel_blocks;
     const int64_t resident = rows == 1 ? DWCONV_RESIDENT : DWCONV_STRIP_RESIDENT;
-    return det_ceil_div(blocks, DWCONV_MULTIPROCESSORS * resident) * ((rows - 1) * s->stride + 3);
+    return det_ceil_div(blocks, DWCONV_MULTIPROCESSORS * resident) * (rows + 2);
 }
 
 /* Rows of the strips that `height` rows of results, of `groups` of pixels each, are cut into. 1: a thread for each row, where
- * strips would leave multiprocessors without work, and of channels that are no vectors of DWCONV_STRIP_VECTOR. */
+ * strips would leave multiprocessors without work, and where there are none: of kernels that are not 3x3, of channels that are no
+ * vectors of DWCONV_STRIP_VECTOR, and of stride 2, which memory bounds as it is: rows of 9 columns would need more registers. */
 static inline int32_t dwconv_strip_rows(const struct det_conv_shape *s, int32_t height,
                                         int32_t groups)
 {
     int32_t best = 1;
-    if (s->in_c % DWCONV_STRIP_VECTOR != 0)
+    if (!dwconv_is_3x3(s) || s->stride != 1 || s->in_c % DWCONV_STRIP_VECTOR != 0)
         return best;
     int64_t least = dwconv_time(s, height, groups, best);
     for (int32_t rows = DWCONV_LEAST_ROWS; rows <= DWCONV_MOST_ROWS && rows <= height; rows++) {

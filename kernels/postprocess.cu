@@ -276,7 +276,7 @@ template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool 
 
 /* Grid: classes, images. In a round each thread has a candidate; the first that still stands is kept and strikes out what it
  * overlaps, as long as one stands. */
-__global__ void __launch_bounds__(BLOCK) detk_postprocess_suppress(problem p, workspace work)
+__global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p, workspace work)
 {
     DET_SHARED(box, boxes, [BLOCK]);
     DET_SHARED(uint32_t, standing_masks, [2][DET_SELECT_WARPS]); /* by turns: one barrier a step */

@@ -52,8 +52,8 @@ __device__ __forceinline__ uint32_t det_first_bin(float score)
 
 /* A walk down a list. Every thread of the block has the same one. */
 struct det_walk {
-    const uint64_t *keys; /* or NULL: */
-    const float *scores;  /* those above the threshold */
+    const uint64_t *keys;
+    const float *scores; /* or, where not NULL: those above the threshold */
     float threshold;
     uint32_t count; /* of either */
     uint32_t left;  /* keys that have not been returned, */
@@ -77,7 +77,7 @@ __device__ __forceinline__ uint64_t det_walk_key(const det_walk &walk, size_t at
 {
     if (at >= walk.count)
         return UINT64_MAX;
-    if (walk.keys != NULL)
+    if (walk.scores == NULL)
         return walk.keys[at];
     const float score = walk.scores[at];
     return score > walk.threshold ? det_key(score, (uint32_t)at) : UINT64_MAX;

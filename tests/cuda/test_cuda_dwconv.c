@@ -338,8 +338,7 @@ static void test_unaligned_parameters(void **state)
 static void check_strips(const struct det_conv_shape *s, int32_t rows)
 {
     assert_int_equal(forward_rows(s), rows);
-    if (s->stride == 1)
-        assert_true(dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w)) > 1);
+    assert_int_equal(dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w)) > 1, rows > 1);
     check(s);
 }
 
@@ -353,8 +352,7 @@ static void test_strips(void **state)
     } cases[] = {
         {3, 361, 1, 260, 1, 4}, {300, 4, 2, 260, 1, 4},  {300, 5, 3, 260, 1, 5},
         {3, 181, 5, 260, 1, 4}, {2, 1200, 1, 260, 1, 7}, {1, 33, 80, 516, 1, 4},
-        {2, 270, 9, 260, 1, 5}, {3, 1061, 1, 260, 2, 5}, {330, 10, 3, 260, 2, 5},
-        {90, 18, 9, 260, 2, 5},
+        {2, 270, 9, 260, 1, 5}, {330, 10, 3, 260, 2, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int32_t c = cases[i].c;
@@ -362,7 +360,7 @@ static void test_strips(void **state)
             det_conv_same(cases[i].n, cases[i].h, cases[i].w, c, c, 3, cases[i].stride);
         check_strips(&s, cases[i].rows);
     }
-    /* Another kernel has none, however many there would be. */
+    /* Stride 2 has none above, and another kernel neither, however many there would be. */
     const struct det_conv_shape five = det_conv_same(300, 4, 1, 264, 264, 5, 1);
     check(&five);
 }
@@ -401,19 +399,6 @@ static void test_paddings_of_strips(void **state)
                                          .pad_left = 3 - pad};
         check_strips(&s, 4 + pad);
     }
-    const struct det_conv_shape s = {.n = 190,
-                                     .in_h = 11,
-                                     .in_w = 9,
-                                     .in_c = 260,
-                                     .out_h = 8,
-                                     .out_w = 7,
-                                     .out_c = 260,
-                                     .kernel_h = 3,
-                                     .kernel_w = 3,
-                                     .stride = 2,
-                                     .pad_top = 3,
-                                     .pad_left = 2};
-    check_strips(&s, 8);
 }
 
 static void *values_of_image(enum detk_type type, const float *values, size_t count, int32_t image)
@@ -476,32 +461,27 @@ static void test_strips_and_rows_agree(void **state)
 {
     (void)state;
     const struct det_conv_shape s = det_conv_same(8, 50, 9, 264, 264, 3, 1);
-    const struct det_conv_shape half = det_conv_same(11, 111, 18, 264, 264, 3, 2);
     for (int type = DETK_F32; type <= DETK_BF16; type++)
-        for (int kind = DETK_LOAD_PLAIN; kind <= DETK_LOAD_NORM_RELU6; kind++) {
+        for (int kind = DETK_LOAD_PLAIN; kind <= DETK_LOAD_NORM_RELU6; kind++)
             check_bits(type, &s, kind);
-            check_bits(type, &half, kind);
-        }
 }
 
 /* NaN here and there in a strip, at its edges too. */
 static void test_nan_in_strips(void **state)
 {
     (void)state;
-    for (int32_t stride = 1; stride <= 2; stride++) {
-        const struct det_conv_shape s = det_conv_same(390, 5 * stride, 3, 260, 260, 3, stride);
-        assert_true(forward_rows(&s) > 1);
-        struct tensors t = make_tensors(DETK_F32, &s);
-        for (size_t i = 0; i < t.inputs; i += 7919)
-            t.in[i] = NAN;
-        for (size_t i = 0; i < t.outputs; i += 7919)
-            t.dout[i] = NAN;
-        check_forward(DETK_F32, &s, &t, true, DET_ACTIVATION_RELU6);
-        check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_RELU6);
-        check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_NONE);
-        check_backward_data(DETK_F32, &s, &t, false);
-        free_tensors(&t);
-    }
+    const struct det_conv_shape s = det_conv_same(390, 5, 3, 260, 260, 3, 1);
+    assert_true(forward_rows(&s) > 1);
+    struct tensors t = make_tensors(DETK_F32, &s);
+    for (size_t i = 0; i < t.inputs; i += 7919)
+        t.in[i] = NAN;
+    for (size_t i = 0; i < t.outputs; i += 7919)
+        t.dout[i] = NAN;
+    check_forward(DETK_F32, &s, &t, true, DET_ACTIVATION_RELU6);
+    check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_RELU6);
+    check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_NONE);
+    check_backward_data(DETK_F32, &s, &t, false);
+    free_tensors(&t);
 }
 
 /* NaN at each place in turn reaches what it takes part in, through ReLU6 too, and nothing else: padding is no operand. */

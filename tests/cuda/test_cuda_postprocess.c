@@ -302,6 +302,11 @@ static void bad_numbers(void **state)
     b.encodings[(100 + 31) * 4] = INFINITY;
     b.encodings[(100 + 32) * 4 + 2] = -INFINITY;
     compare(&b, &settings);
+    /* Nor does such a box take the place of another, whatever its score. */
+    for (int k = 30; k < 32; k++)
+        b.logits[(100 + k) * 3 + 1] = b.logits[(100 + k) * 3 + 2] = 20;
+    settings.max_detections_per_class = 3;
+    compare(&b, &settings);
     struct results bad = run(&b, &settings);
     assert_int_equal(bad.finite[0], 1);
     assert_int_equal(bad.finite[1], 0);
@@ -334,7 +339,7 @@ static void expect_looked_at(struct batch *b, float *values, size_t of_image)
 static void each_number_is_looked_at(void **state)
 {
     (void)state;
-    static const int32_t sizes[][3] = {{2, 6, 1}, {1, 2, 35}}; /* images, side, classes */
+    static const int32_t sizes[][3] = {{2, 9, 1}, {1, 2, 35}}; /* images, side, classes */
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         struct batch b = make_batch(sizes[s][0], sizes[s][1], sizes[s][2], 4, false);
         const size_t anchors = (size_t)b.anchor_count;
