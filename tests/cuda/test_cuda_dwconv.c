@@ -335,11 +335,24 @@ static void test_unaligned_parameters(void **state)
         }
 }
 
+/* What may have strips: all but the gradient of the weights. */
+static void check_results(const struct det_conv_shape *s)
+{
+    for (int type = DETK_F32; type <= DETK_BF16; type++) {
+        struct tensors t = make_tensors(type, s);
+        check_forward(type, s, &t, false, DET_ACTIVATION_NONE);
+        check_forward(type, s, &t, true, DET_ACTIVATION_RELU6);
+        check_backward_data(type, s, &t, false);
+        check_backward_data(type, s, &t, true);
+        free_tensors(&t);
+    }
+}
+
 static void check_strips(const struct det_conv_shape *s, int32_t rows)
 {
     assert_int_equal(forward_rows(s), rows);
     assert_int_equal(dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w)) > 1, rows > 1);
-    check(s);
+    check_results(s);
 }
 
 /* Shapes large enough for strips of rows: one strip a column, several, of which the last has one row, some or all; one column, part
@@ -362,7 +375,7 @@ static void test_strips(void **state)
     }
     /* Stride 2 has none above, and another kernel neither, however many there would be. */
     const struct det_conv_shape five = det_conv_same(300, 4, 1, 264, 264, 5, 1);
-    check(&five);
+    check_results(&five);
 }
 
 /* Groups of 8 rows of the weights' gradient are above; here of 16 and of 32, the last of each with fewer. */
