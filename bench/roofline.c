@@ -8,7 +8,7 @@
 
 struct totals {
     int launches;
-    double bytes, fused_bytes, flops, host_bytes;
+    double bytes, fused_bytes, l2_bytes, flops, host_bytes;
     double seconds[ROOFLINE_GPUS], fused_seconds[ROOFLINE_GPUS];
 };
 
@@ -39,8 +39,8 @@ static det_status add_row(const struct setting *s, const struct roofline_launch 
     DET_TRY_RETURN(det_text_csv(s->env, s->csv, l->name != NULL ? l->name : ""));
     DET_TRY_RETURN(det_text_append(s->env, s->csv, ",", 1));
     DET_TRY_RETURN(det_text_csv(s->env, s->csv, l->what));
-    return det_text_printf(s->env, s->csv, ",%.0f,%.0f,%.0f\n", l->flops, l->bytes,
-                           l->fused < 0 ? 0.0 : l->fused);
+    return det_text_printf(s->env, s->csv, ",%.0f,%.0f,%.0f,%.0f\n", l->flops, l->bytes,
+                           l->fused < 0 ? 0.0 : l->fused, l->l2);
 }
 
 static void add(void *user, const struct roofline_launch *l)
@@ -49,6 +49,7 @@ static void add(void *user, const struct roofline_launch *l)
     struct totals *t = s->totals;
     t->launches++;
     t->bytes += l->bytes;
+    t->l2_bytes += l->l2;
     t->flops += l->flops;
     if (l->fused > 0)
         t->fused_bytes += l->fused;
@@ -66,9 +67,9 @@ static void add(void *user, const struct roofline_launch *l)
 static void print(const struct setting *s)
 {
     const struct totals *t = s->totals;
-    printf("%-9s %4d %5d  %-4s %6d %9.3f %9.3f %6.2f %9.2f %8.2f ", job_of(s), (int)s->size,
+    printf("%-9s %4d %5d  %-4s %6d %9.3f %9.3f %6.2f %9.3f %9.2f %8.2f ", job_of(s), (int)s->size,
            (int)s->batch, precision_of(s), t->launches, t->bytes * 1e-9, t->fused_bytes * 1e-9,
-           t->bytes / t->fused_bytes, t->flops * 1e-9, t->host_bytes * 1e-6);
+           t->bytes / t->fused_bytes, t->l2_bytes * 1e-9, t->flops * 1e-9, t->host_bytes * 1e-6);
     for (int g = 0; g < ROOFLINE_GPUS; g++)
         if (s->element == 2 && !(roofline_gpus[g].bf16 > 0))
             printf(" %17s", "no bf16");
@@ -117,13 +118,13 @@ int main(int argc, char **argv)
     const char *path = argc > 1 ? argv[1] : NULL;
     det_env_default(&env);
     printf("One class. Bounds in ms: of the plan, of the fused plan. Not measured.\n");
-    printf("%-9s %4s %5s  %-4s %6s %9s %9s %6s %9s %8s ", "job", "size", "batch", "", "launch",
-           "GB", "fused GB", "ratio", "GFLOP", "host MB");
+    printf("%-9s %4s %5s  %-4s %6s %9s %9s %6s %9s %9s %8s ", "job", "size", "batch", "", "launch",
+           "GB", "fused GB", "ratio", "L2 GB", "GFLOP", "host MB");
     for (int g = 0; g < ROOFLINE_GPUS; g++)
         printf(" %17s", roofline_gpus[g].name);
     printf("\n");
     det_status status = det_text_printf(
-        &env, &csv, "size,batch,precision,job,operation,launch,flops,bytes,fused_bytes\n");
+        &env, &csv, "size,batch,precision,job,operation,launch,flops,bytes,fused_bytes,l2_bytes\n");
     if (status == DET_OK)
         status = table(&env, path != NULL ? &csv : NULL);
     if (status == DET_OK && path != NULL)

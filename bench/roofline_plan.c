@@ -1,5 +1,7 @@
 #include "roofline_plan.h"
 
+#include "../kernels/dwconv_plan.h"
+
 const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS] = {
     {"H100", 3.35e12, 66.9e12, 989e12},  /* SXM5, HBM3 */
     {"H200", 4.8e12, 66.9e12, 989e12},   /* SXM */
@@ -15,11 +17,18 @@ double roofline_bound(const struct roofline_gpu *gpu, int32_t element, bool dens
     return compute > memory ? compute : memory;
 }
 
+/* `l2` where it is not `bytes`. */
+static void launch_by_l2(const struct roofline *s, const char *name, const char *what, bool dense,
+                         double flops, double bytes, double fused, double l2)
+{
+    const struct roofline_launch one = {name, what, dense, flops, bytes, fused, l2};
+    s->launch(s->user, &one);
+}
+
 static void launch(const struct roofline *s, const char *name, const char *what, bool dense,
                    double flops, double bytes, double fused)
 {
-    const struct roofline_launch one = {name, what, dense, flops, bytes, fused};
-    s->launch(s->user, &one);
+    launch_by_l2(s, name, what, dense, flops, bytes, fused, bytes);
 }
 
 static double values_of(const struct roofline *s, int32_t tensor)
@@ -55,6 +64,46 @@ static double conv_flops(const struct roofline *s, const struct det_op *op)
     return 2 * taps * in * values_of(s, op->out);
 }
 
+/* --- depthwise: bytes from L2 --- */
+
+/* Of `rows` rows of all images. */
+static double bytes_of_rows(const struct roofline *s, const struct det_conv_shape *shape,
+                            int32_t width, double rows)
+{
+    return rows * (double)shape->n * (double)width * (double)shape->in_c * (double)s->element;
+}
+
+static double depthwise_forward(const struct roofline *s, const struct det_op *op)
+{
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
+    const int32_t rows = dwconv_strip_rows(&shape, shape.out_h, dwconv_groups(shape.out_w));
+    return bytes_of_rows(s, &shape, shape.in_w,
+                         (double)dwconv_loaded_rows(&shape, shape.out_h, rows)) +
+           bytes_of_rows(s, &shape, shape.out_w, shape.out_h);
+}
+
+/* Of stride 2 each row of inputs needs one row of outputs or two. */
+static double depthwise_backward_data(const struct roofline *s, const struct det_op *op)
+{
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
+    const int32_t rows = dwconv_strip_rows(&shape, shape.in_h, dwconv_groups(shape.in_w));
+    const double loaded =
+        shape.stride == 1 ? (double)dwconv_loaded_rows(&shape, shape.in_h, rows) : 1.5 * shape.in_h;
+    return bytes_of_rows(s, &shape, shape.out_w, loaded) +
+           bytes_of_rows(s, &shape, shape.in_w, shape.in_h);
+}
+
+static double depthwise_backward_weight(const struct roofline *s, const struct det_op *op)
+{
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, s->batch);
+    const struct det_tile_sides sides =
+        det_tile_sides_of(shape.in_c / DWCONV_WEIGHT_VECTOR, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
+    const int32_t rows = dwconv_weight_rows(&shape, dwconv_weight_groups(&sides));
+    return bytes_of_rows(s, &shape, shape.in_w,
+                         (double)dwconv_loaded_rows(&shape, shape.out_h, rows)) +
+           bytes_of_rows(s, &shape, shape.out_w, shape.out_h);
+}
+
 void roofline_forward_op(const struct roofline *s, const struct det_op *op)
 {
     const double e = (double)s->element;
@@ -76,8 +125,8 @@ void roofline_forward_op(const struct roofline *s, const struct det_op *op)
             launch(s, op->name, "activation", false, 0, 2 * out, -1);
         break;
     case DET_OP_DWCONV:
-        launch(s, op->name, "depthwise", false, conv_flops(s, op), in + weights + out,
-               in + weights + out);
+        launch_by_l2(s, op->name, "depthwise", false, conv_flops(s, op), in + weights + out,
+                     in + weights + out, depthwise_forward(s, op));
         break;
     case DET_OP_BATCH_NORM:
         launch(s, op->name, "statistics", false, 3 * values_of(s, op->in), in, -1);
@@ -133,12 +182,15 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
         } else {
             if (dense && !product)
                 launch(s, op->name, "im2col", false, 0, in + columns, -1);
-            launch(s, op->name, "weight gradient", dense, conv_flops(s, op),
-                   (dense && !product ? columns : in) + out + count * 4, in + gradient + count * 4);
+            const double read = (dense && !product ? columns : in) + out + count * 4;
+            launch_by_l2(s, op->name, "weight gradient", dense, conv_flops(s, op), read,
+                         in + gradient + count * 4,
+                         dense ? read : depthwise_backward_weight(s, op));
         }
         if (op->in != 0)
-            launch(s, op->name, "input gradient", dense, conv_flops(s, op), in + out + count * e,
-                   in + gradient + count * e);
+            launch_by_l2(s, op->name, "input gradient", dense, conv_flops(s, op),
+                         in + out + count * e, in + gradient + count * e,
+                         dense ? in + out + count * e : depthwise_backward_data(s, op));
         break;
     case DET_OP_BATCH_NORM:
         launch(s, op->name, "sums", false, 6 * values_of(s, op->in), in + out, in);
@@ -160,6 +212,22 @@ double roofline_host_bytes(const struct roofline *s)
     return values_of(s, 0);
 }
 
+/* kernels/postprocess.cu: LISTED candidates of a class at most are walked down, in about two rounds of three passes. */
+static void candidates(const struct roofline *s)
+{
+    const double anchors = (double)s->batch * (double)s->graph->anchor_count;
+    const double classes = (double)s->graph->class_slots - 1, lists = (double)s->batch * classes;
+    const double bins = lists * 2048 * 4, scores = anchors * classes * 4;
+    const double logits = anchors * (classes + 1) * 4, encodings = anchors * 16;
+    const int32_t listed = s->graph->anchor_count < 4096 ? s->graph->anchor_count : 4096;
+    const double keys = lists * listed * 8, spans = (s->graph->anchor_count + 2047) / 2048;
+    launch(s, NULL, "counters to zero", false, 0, bins, -1);
+    launch(s, NULL, "candidates", false, 0, logits + encodings + scores, logits + encodings);
+    launch_by_l2(s, NULL, "candidates, the best", false, 0, scores + bins + keys, -1,
+                 scores + spans * bins + keys);
+    launch_by_l2(s, NULL, "suppression", false, 0, keys, 0, 6 * keys);
+}
+
 void roofline_around(const struct roofline *s)
 {
     const struct det_graph *g = s->graph;
@@ -171,9 +239,7 @@ void roofline_around(const struct roofline *s)
            roofline_host_bytes(s) + pixels * e, roofline_host_bytes(s) + pixels * e);
     launch(s, NULL, "outputs to one array", false, 0, outputs * 8, -1);
     if (!s->training) {
-        launch(s, NULL, "candidates", false, 0, anchors * (double)g->class_slots * 4,
-               anchors * (double)g->class_slots * 4);
-        launch(s, NULL, "suppression", false, 0, 0, 0);
+        candidates(s);
         launch(s, NULL, "merging", false, 0, 0, 0);
         return;
     }

@@ -4,7 +4,10 @@
  * "plan" is what libdet/backend/cuda launches: an operation of the graph at a time. "fused" is a lower bound for a plan that
  * keeps the same tensors: a convolution's output is written once, its batch norm's sums come from the producing kernel, each consumer
  * normalises as it loads; backward reads, for each batch norm, its input once for the sums, and input and gradient in each of
- * the two passes of the convolution before it. Additions read both sides and write. */
+ * the two passes of the convolution before it. Additions read both sides and write.
+ *
+ * What L2 hands out more often than memory does is counted for depthwise convolutions, by the rule that splits them (dwconv_plan.h),
+ * and for the candidates of suppression. Columns that threads of a block share are counted once: L1 has them. */
 #ifndef DET_BENCH_ROOFLINE_PLAN_H
 #define DET_BENCH_ROOFLINE_PLAN_H
 
@@ -25,6 +28,8 @@ struct roofline_launch {
     bool dense;              /* its flops may run in tensor cores */
     double flops, bytes;
     double fused; /* bytes in the fused plan, < 0: it has no such launch */
+    double
+        l2; /* bytes between multiprocessors and L2: more where blocks load what others have loaded */
 };
 
 struct roofline {

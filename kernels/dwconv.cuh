@@ -1,17 +1,12 @@
 /* dwconv.cuh: what the depthwise convolution and its gradients share. A thread owns one vector of N adjacent channels and
- * DWCONV_PIXELS adjacent pixels of a row, one pixel where the kernel is not 3x3. */
+ * DWCONV_PIXELS adjacent pixels of a row or of a strip of rows (dwconv_plan.h), one pixel where the kernel is not 3x3. */
 #ifndef DET_KERNELS_DWCONV_CUH
 #define DET_KERNELS_DWCONV_CUH
 
 #include "dwconv.h"
+#include "dwconv_plan.h"
 #include "tile.cuh"
 #include "vec.cuh"
-
-#define DWCONV_THREADS 128
-/* Blocks that share a multiprocessor at least: bounds the registers to 128 a thread. */
-#define DWCONV_RESIDENT 4
-/* Adjacent pixels of one thread: a 3-wide window then reads 6 columns for 4 results instead of 12. */
-#define DWCONV_PIXELS 4
 
 /* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are aligned, parameters need not
  * be. NULL is aligned. */
@@ -21,9 +16,9 @@ static inline bool dwconv_vectors_fit(int32_t c, int n, const float *w, const fl
            (reinterpret_cast<uintptr_t>(w) | reinterpret_cast<uintptr_t>(bias)) % 16 == 0;
 }
 
-static inline bool dwconv_is_3x3(const struct det_conv_shape *s)
+static inline struct det_tile dwconv_tile(const struct det_conv_shape *s, int n)
 {
-    return s->kernel_h == 3 && s->kernel_w == 3 && (s->stride == 1 || s->stride == 2);
+    return det_tile_of(s->in_c / n, DWCONV_THREADS, DWCONV_THREADS);
 }
 
 /* COUNT pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A column outside is
@@ -38,6 +33,28 @@ __device__ __forceinline__ void dwconv_load_columns(const T *row, int left, int 
         det_load<T, N>(row + (int64_t)x * c, columns[j]);
     }
 }
+
+/* COUNT columns of the next row of a strip, on their way while the row before is worked on. */
+template <typename T, int N, int COUNT> struct dwconv_next_row {
+    det_pack<T, N> pack[COUNT];
+
+    /* As dwconv_load_columns(). */
+    __device__ __forceinline__ void fetch(const T *row, int left, int width, int c)
+    {
+#pragma unroll
+        for (int j = 0; j < COUNT; j++) {
+            const int x = min(max(left + j, 0), width - 1);
+            pack[j] = det_load_pack<T, N>(row + (int64_t)x * c);
+        }
+    }
+
+    __device__ __forceinline__ void take(float (&columns)[COUNT][N]) const
+    {
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            det_unpack<T, N>(pack[j], columns[j]);
+    }
+};
 
 /* N parameters, in accesses of up to 16 bytes. */
 template <int N>
@@ -111,6 +128,34 @@ __device__ __forceinline__ void dwconv_multiply_add(const float (&a)[N], const f
 #pragma unroll
     for (int i = 0; i < N; i++)
         sum[i] += a[i] * b[i];
+}
+
+/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k, which is whole after three
+ * steps. begin(sum) makes a row's first sums, add(at, sums) adds what is loaded in a step, end(row, sum) stores. */
+template <int N, typename Begin, typename Add, typename End>
+__device__ __forceinline__ void dwconv_march(int rows, const Begin &begin, const Add &add,
+                                             const End &end)
+{
+    float sums[3][DWCONV_PIXELS][N];
+#pragma unroll
+    for (int k = 0; k < 3; k++)
+        begin(sums[k]);
+#pragma unroll 1
+    for (int at = 0; at < rows + 2; at++) {
+        add(at, sums);
+        if (at >= 2)
+            end(at - 2, sums[2]);
+#pragma unroll
+        for (int k = 2; k > 0; k--) {
+#pragma unroll
+            for (int p = 0; p < DWCONV_PIXELS; p++) {
+#pragma unroll
+                for (int i = 0; i < N; i++)
+                    sums[k][p][i] = sums[k - 1][p][i];
+            }
+        }
+        begin(sums[0]);
+    }
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* dwconv.h: depthwise convolution, kernel 3x3 (any odd kernel up to 7 by a slower path), stride 1 or 2, multiplier 1, and
- * its gradients. w [kernel_h, kernel_w, c] float32. Agrees with det_ops.dwconv_* (ref/dwconv). */
+ * its gradients. w [kernel_h, kernel_w, c] float32. Agrees with det_ops.dwconv_* (ref/dwconv). An image's output and gradient have
+ * the same bits whatever else is in its batch. */
 #ifndef DET_KERNELS_DWCONV_H
 #define DET_KERNELS_DWCONV_H
 

@@ -28,6 +28,41 @@ __host__ __device__ static inline int groups_of(const struct det_conv_shape &s)
     return (s.in_w - first_group<STRIDE>(s) + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
 }
 
+/* Columns of a row of outputs that DWCONV_PIXELS inputs take part in */
+template <int STRIDE> constexpr int columns_of = (DWCONV_PIXELS + 1) / STRIDE + 1;
+
+/* Adds to the inputs' gradients what a row of outputs has of them by a row of taps. The taps of all columns are known to the
+ * compiler. */
+template <int N, int STRIDE>
+__device__ __forceinline__ void add_row(const struct det_conv_shape &s, int left,
+                                        const float (&value)[columns_of<STRIDE>][N],
+                                        const float (&tap)[3][N], float (&sum)[DWCONV_PIXELS][N])
+{
+#pragma unroll
+    for (int j = 0; j < columns_of<STRIDE>; j++) {
+        if (!det_inside(left + j, s.out_w))
+            continue;
+#pragma unroll
+        for (int kx = 0; kx < 3; kx++) {
+            const int p = j * STRIDE + kx - 2;
+            if (p >= 0 && p < DWCONV_PIXELS)
+                dwconv_multiply_add<N>(value[j], tap[kx], sum[p]);
+        }
+    }
+}
+
+/* `to` points to the first of the inputs, which may lie outside. */
+template <typename T, int N>
+__device__ __forceinline__ void store_row(const struct det_conv_shape &s, int ix, bool accumulate,
+                                          float (&sum)[DWCONV_PIXELS][N], T *to)
+{
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++) {
+        if (det_inside(ix + p, s.in_w))
+            store_gradient<T, N>(to + (int64_t)p * s.in_c, accumulate, sum[p]);
+    }
+}
+
 /* DWCONV_PIXELS inputs of a row. Tap ky of input row iy belongs to output row (iy + pad - ky) / stride where that is whole;
  * likewise for columns. The outputs of such a row are loaded once and used for every input that they belong to. */
 template <typename T, int N, int STRIDE>
@@ -35,7 +70,6 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_backward_data_3x3(const struct det_conv_shape s, const T *dout, const float *w,
                                   T *din, bool accumulate)
 {
-    constexpr int columns = (DWCONV_PIXELS + 1) / STRIDE + 1;
     const int c = s.in_c, groups = groups_of<STRIDE>(s);
     const int channel = det_tile_vector() * N;
     const unsigned group = det_tile_pixel();
@@ -54,27 +88,70 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         if (position % STRIDE != 0 || !det_inside(position / STRIDE, s.out_h))
             continue;
         const int64_t out_row = (int64_t)image * s.out_h + position / STRIDE;
-        float value[columns][N], tap[3][N];
+        float value[columns_of<STRIDE>][N], tap[3][N];
         dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, left, s.out_w, c, value);
         dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
+        add_row<N, STRIDE>(s, left, value, tap, sum);
+    }
+    store_row<T, N>(s, ix, accumulate, sum, din + ((int64_t)row * s.in_w + ix) * c + channel);
+}
+
+/* The inputs of a strip of `strip_rows` rows, stride 1, from the lowest row to the highest: so a sum's taps come in the order that
+ * they have above. Of stride 2, outputs are a quarter of the inputs: reading them again costs little. */
+template <typename T, int N>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
+    detk_dwconv_backward_data_strip(const struct det_conv_shape s, int strip_rows, const T *dout,
+                                    const float *w, T *din, bool accumulate)
+{
+    const int c = s.in_c, groups = groups_of<1>(s);
+    const int strips = (s.in_h + strip_rows - 1) / strip_rows;
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
+    const int strip = (int)(group / (unsigned)groups);
+    const int image = strip / strips;
+    if (channel >= c || image >= s.n)
+        return;
+    const int ix = (int)(group % (unsigned)groups) * DWCONV_PIXELS, left = ix + s.pad_left - 2;
+    const int first = strip % strips * strip_rows;
+    const int rows = min(strip_rows, s.in_h - first), last = first + rows - 1;
+
+    const auto begin = [&](float(&sum)[DWCONV_PIXELS][N]) {
 #pragma unroll
-        for (int j = 0; j < columns; j++) {
-            if (!det_inside(left + j, s.out_w))
-                continue;
+        for (int p = 0; p < DWCONV_PIXELS; p++) {
 #pragma unroll
-            for (int kx = 0; kx < 3; kx++) {
-                const int p = j * STRIDE + kx - 2;
-                if (p >= 0 && p < DWCONV_PIXELS)
-                    dwconv_multiply_add<N>(value[j], tap[kx], sum[p]);
-            }
+            for (int i = 0; i < N; i++)
+                sum[p][i] = 0;
         }
-    }
-    T *to = din + ((int64_t)row * s.in_w + ix) * c + channel;
+    };
+    dwconv_next_row<T, N, columns_of<1>> next;
+    const auto fetch = [&](int at) {
+        const int y = last - at + s.pad_top;
+        if (at < rows + 2 && det_inside(y, s.out_h)) {
+            const int64_t out_row = (int64_t)image * s.out_h + y;
+            next.fetch(dout + out_row * s.out_w * c + channel, left, s.out_w, c);
+        }
+    };
+    const auto add = [&](int at, float(&sums)[3][DWCONV_PIXELS][N]) {
+        float value[columns_of<1>][N];
+        next.take(value);
+        fetch(at + 1);
+        if (!det_inside(last - at + s.pad_top, s.out_h))
+            return;
 #pragma unroll
-    for (int p = 0; p < DWCONV_PIXELS; p++) {
-        if (det_inside(ix + p, s.in_w))
-            store_gradient<T, N>(to + (int64_t)p * c, accumulate, sum[p]);
-    }
+        for (int ky = 0; ky < 3; ky++) {
+            if (!det_inside(at - ky, rows))
+                continue;
+            float tap[3][N];
+            dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
+            add_row<N, 1>(s, left, value, tap, sums[ky]);
+        }
+    };
+    const auto end = [&](int row, float(&sum)[DWCONV_PIXELS][N]) {
+        const int64_t in_row = (int64_t)image * s.in_h + last - row;
+        store_row<T, N>(s, ix, accumulate, sum, din + (in_row * s.in_w + ix) * c + channel);
+    };
+    fetch(0);
+    dwconv_march<N>(rows, begin, add, end);
 }
 
 /* Any kernel and stride, one input. The taps are not unrolled: ptxas spills for it. */
@@ -117,7 +194,7 @@ template <typename T, int N>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
                           const float *w, T *din, bool accumulate)
 {
-    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
+    const struct det_tile tile = dwconv_tile(s, N);
     const int64_t rows = (int64_t)s->n * s->in_h;
     if (!dwconv_is_3x3(s))
         DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), det_tile_grid(tile, rows * s->in_w),
@@ -134,12 +211,28 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
 }
 
 template <typename T>
+static cudaError_t launch_strips(cudaStream_t stream, const struct det_conv_shape *s, int32_t rows,
+                                 const T *dout, const float *w, T *din, bool accumulate)
+{
+    constexpr int n = DWCONV_STRIP_VECTOR;
+    const struct det_tile tile = dwconv_tile(s, n);
+    const int64_t strips = s->n * det_ceil_div(s->in_h, rows);
+    DET_LAUNCH((detk_dwconv_backward_data_strip<T, n>),
+               det_tile_grid(tile, strips * dwconv_groups(s->in_w)), tile.block, 0, stream, *s,
+               rows, dout, w, din, accumulate);
+    return cudaGetLastError();
+}
+
+template <typename T>
 static cudaError_t backward_data(cudaStream_t stream, const struct det_conv_shape *s,
                                  const void *dout, const float *w, void *din, bool accumulate)
 {
     const T *from = static_cast<const T *>(dout);
     T *to = static_cast<T *>(din);
     constexpr int n = det_vector_of<T>;
+    const int32_t rows = dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w));
+    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, w, NULL))
+        return launch_strips<T>(stream, s, rows, from, w, to, accumulate);
     return dwconv_vectors_fit(s->in_c, n, w, NULL)
                ? launch<T, n>(stream, s, from, w, to, accumulate)
                : launch<T, 1>(stream, s, from, w, to, accumulate);

@@ -1,63 +1,62 @@
 /* Gradient of depthwise weights: dw[ky, kx] is the sum over all outputs of dout * the input under that tap. A block sums a strip
- * of the outputs for some channels, its threads interleaved along the strip; the strips' sums are added up by a second
- * kernel. How the outputs are split depends on the shape alone. */
+ * of groups of outputs for some channels, its threads interleaved along the strip; the strips' sums are added up by a second
+ * kernel. Through a group a thread marches row by row: a row of the input is loaded once, and the gradients of the outputs that it
+ * belongs to wait in registers. How the outputs are split depends on the shape alone. */
 #include "dwconv.cuh"
 #include "dwconv.h"
 #include "reduce.cuh"
 
-/* 9 sums a channel: 4 channels fill half of a thread's registers, for bf16 as well. */
-#define WEIGHT_VECTOR 4
-#define WEIGHT_LANES  32
-/* Blocks wanted: DWCONV_RESIDENT on each of 132 multiprocessors. */
-#define WEIGHT_BLOCKS (132 * DWCONV_RESIDENT)
-/* Groups of pixels a thread sums at least, so that the first stage is worth its second. */
-#define WEIGHT_GROUPS 4
+/* Outputs that a thread of another kernel sums at least, so that the first stage is worth its second. */
+#define LEAST_OUTPUTS 16
 
-/* How the outputs are split: `groups` of adjacent pixels of a row, `strips` of strip_groups of them. */
+/* How the outputs are split: `groups` of adjacent pixels of rows, of one where the kernel is not 3x3; `strips` of strip_groups of
+ * them. */
 struct weight_plan {
     struct det_tile tile;
-    int32_t row_groups; /* groups in a row of the output */
+    int32_t row_groups,
+        group_rows; /* groups beside each other; rows of each, the lowest perhaps with fewer */
     int32_t groups, strips, strip_groups;
 };
 
-static int32_t pixels_of_group(const struct det_conv_shape *s)
-{
-    return dwconv_is_3x3(s) ? DWCONV_PIXELS : 1;
-}
-
 static struct weight_plan make_plan(const struct det_conv_shape *s, int vector)
 {
+    const bool fast = dwconv_is_3x3(s);
+    const struct det_tile_sides sides =
+        det_tile_sides_of(s->in_c / vector, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
+    const int64_t wanted = dwconv_weight_groups(&sides) / sides.pixels; /* strips */
     struct weight_plan plan;
-    plan.tile = det_tile_of(s->in_c / vector, WEIGHT_LANES, DWCONV_THREADS);
-    plan.row_groups = (int32_t)det_ceil_div(s->out_w, pixels_of_group(s));
-    plan.groups = s->n * s->out_h * plan.row_groups;
-    const int64_t most = det_ceil_div(plan.groups, (int64_t)plan.tile.block.y * WEIGHT_GROUPS);
-    const int64_t wanted = det_ceil_div(WEIGHT_BLOCKS, plan.tile.channel_blocks);
+    plan.tile = det_tile_of(s->in_c / vector, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
+    plan.row_groups = (int32_t)det_ceil_div(s->out_w, fast ? DWCONV_WEIGHT_PIXELS : 1);
+    plan.group_rows = fast ? dwconv_weight_rows(s, dwconv_weight_groups(&sides)) : 1;
+    plan.groups = s->n * (int32_t)det_ceil_div(s->out_h, plan.group_rows) * plan.row_groups;
+    const int64_t most =
+        det_ceil_div(plan.groups, (int64_t)sides.pixels * (fast ? 1 : LEAST_OUTPUTS));
     const int64_t strips = most < wanted ? most : wanted;
     plan.strip_groups = (int32_t)det_ceil_div(plan.groups, strips > 0 ? strips : 1);
     plan.strips = plan.groups > 0 ? (int32_t)det_ceil_div(plan.groups, plan.strip_groups) : 1;
     return plan;
 }
 
-/* The place of a group of outputs. */
+/* Where a group of outputs begins. */
 struct place {
     int image, oy, group;
 };
 
-__device__ __forceinline__ struct place place_of(const struct det_conv_shape &s, int row_groups,
-                                                 int item)
+__device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
+                                                 const struct weight_plan &plan, int item)
 {
-    const int row = item / row_groups;
-    return {row / s.out_h, row % s.out_h, item % row_groups};
+    const int row = item / plan.row_groups;
+    const int rows = (s.out_h + plan.group_rows - 1) / plan.group_rows; /* of groups */
+    return {row / rows, row % rows * plan.group_rows, item % plan.row_groups};
 }
 
 template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
-__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_WEIGHT_RESIDENT)
     detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
                                     const T *in, const struct detk_load load, const T *dout,
                                     float *partial)
 {
-    constexpr int columns = (DWCONV_PIXELS - 1) * STRIDE + 3;
+    constexpr int columns = (DWCONV_WEIGHT_PIXELS - 1) * STRIDE + 3, waiting = 2 / STRIDE + 1;
     const int c = s.in_c;
     const int channel = det_tile_vector() * N;
     const int begin = (int)blockIdx.x * plan.strip_groups;
@@ -66,29 +65,65 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
     float sum[9][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
-        const struct place at = place_of(s, plan.row_groups, item);
-        const int ox = at.group * DWCONV_PIXELS;
+        const struct place at = place_of(s, plan, item);
+        const int ox = at.group * DWCONV_WEIGHT_PIXELS,
+                  rows = min(plan.group_rows, s.out_h - at.oy);
         const int top = at.oy * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
-        const int64_t out_row = (int64_t)at.image * s.out_h + at.oy;
-        float gradient[DWCONV_PIXELS][N];
-        dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, ox, s.out_w, c, gradient);
+        dwconv_next_row<T, N, columns> next;
+        dwconv_next_row<T, N, DWCONV_WEIGHT_PIXELS> next_gradient;
+        const auto fetch = [&](int row) {
+            if (row < (rows - 1) * STRIDE + 3 && det_inside(top + row, s.in_h)) {
+                const int64_t in_row = (int64_t)at.image * s.in_h + top + row;
+                next.fetch(in + in_row * s.in_w * c + channel, left, s.in_w, c);
+            }
+        };
+        const auto fetch_gradient = [&](int row) {
+            if (row < rows) {
+                const int64_t out_row = (int64_t)at.image * s.out_h + at.oy + row;
+                next_gradient.fetch(dout + out_row * s.out_w * c + channel, ox, s.out_w, c);
+            }
+        };
+        float gradient[waiting][DWCONV_WEIGHT_PIXELS][N] = {}; /* [k]: of row step - k */
+        fetch_gradient(0);
+        fetch(0);
+#pragma unroll 1
+        for (int step = 0; step < rows + waiting - 1; step++) {
 #pragma unroll
-        for (int ky = 0; ky < 3; ky++) {
-            if (!det_inside(top + ky, s.in_h))
-                continue;
-            const int64_t in_row = (int64_t)at.image * s.in_h + top + ky;
-            float value[columns][N];
-            dwconv_load_columns<T, N>(in + in_row * s.in_w * c + channel, left, s.in_w, c, value);
+            for (int k = waiting - 1; k > 0; k--) {
 #pragma unroll
-            for (int j = 0; j < columns; j++)
-                loading.apply(value[j]);
+                for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++) {
 #pragma unroll
-            for (int p = 0; p < DWCONV_PIXELS; p++) {
+                    for (int i = 0; i < N; i++)
+                        gradient[k][p][i] = gradient[k - 1][p][i];
+                }
+            }
+            next_gradient.take(gradient[0]);
+            fetch_gradient(step + 1);
 #pragma unroll
-                for (int kx = 0; kx < 3; kx++) {
-                    const int j = p * STRIDE + kx;
-                    if (ox + p < s.out_w && det_inside(left + j, s.in_w))
-                        dwconv_multiply_add<N>(value[j], gradient[p], sum[ky * 3 + kx]);
+            for (int q = 0; q < STRIDE; q++) {
+                const int row = step * STRIDE + q;
+                float value[columns][N];
+                next.take(value);
+                fetch(row + 1);
+                if (!det_inside(top + row, s.in_h))
+                    continue;
+#pragma unroll
+                for (int j = 0; j < columns; j++)
+                    loading.apply(value[j]);
+#pragma unroll
+                for (int k = 0; k < waiting; k++) {
+                    const int ky = k * STRIDE + q;
+                    if (ky >= 3 || !det_inside(step - k, rows))
+                        continue;
+#pragma unroll
+                    for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++) {
+#pragma unroll
+                        for (int kx = 0; kx < 3; kx++) {
+                            const int j = p * STRIDE + kx;
+                            if (ox + p < s.out_w && det_inside(left + j, s.in_w))
+                                dwconv_multiply_add<N>(value[j], gradient[k][p], sum[ky * 3 + kx]);
+                        }
+                    }
                 }
             }
         }
@@ -111,13 +146,13 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
     float sum[1][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
-        const struct place at = place_of(s, plan.row_groups, item);
-        const int iy = at.oy * s.stride - s.pad_top + tap / s.kernel_w;
-        const int ix = at.group * s.stride - s.pad_left + tap % s.kernel_w;
+        const int row = item / s.out_w, image = row / s.out_h;
+        const int iy = row % s.out_h * s.stride - s.pad_top + tap / s.kernel_w;
+        const int ix = item % s.out_w * s.stride - s.pad_left + tap % s.kernel_w;
         if (!det_inside(iy, s.in_h) || !det_inside(ix, s.in_w))
             continue;
         float value[N], gradient[N];
-        det_load<T, N>(in + (((int64_t)at.image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
+        det_load<T, N>(in + (((int64_t)image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
         loading.apply(value);
         det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
         dwconv_multiply_add<N>(value, gradient, sum[0]);
@@ -153,7 +188,7 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
 
 static int vector_of(const struct det_conv_shape *s)
 {
-    return s->in_c % WEIGHT_VECTOR == 0 ? WEIGHT_VECTOR : 1;
+    return s->in_c % DWCONV_WEIGHT_VECTOR == 0 ? DWCONV_WEIGHT_VECTOR : 1;
 }
 
 template <typename T, enum detk_load_kind KIND>
@@ -163,8 +198,9 @@ static cudaError_t backward_weight(cudaStream_t stream, const struct det_conv_sh
 {
     const T *a = static_cast<const T *>(in), *b = static_cast<const T *>(dout);
     float *partial = static_cast<float *>(workspace);
-    return vector_of(s) == WEIGHT_VECTOR
-               ? launch<T, WEIGHT_VECTOR, KIND>(stream, s, a, load, b, dw, accumulate, partial)
+    return vector_of(s) == DWCONV_WEIGHT_VECTOR
+               ? launch<T, DWCONV_WEIGHT_VECTOR, KIND>(stream, s, a, load, b, dw, accumulate,
+                                                       partial)
                : launch<T, 1, KIND>(stream, s, a, load, b, dw, accumulate, partial);
 }
 

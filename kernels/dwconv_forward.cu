@@ -66,6 +66,82 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     }
 }
 
+/* The outputs of a strip of `strip_rows` rows, stride 1. The columns of a row of the input are loaded once, while the row above is
+ * worked on, and used for every output that they belong to. */
+template <typename T, int N, enum detk_load_kind KIND>
+__global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
+    detk_dwconv_forward_strip(const struct det_conv_shape s, int strip_rows, const T *in,
+                              const struct detk_load load, const float *w, const float *bias,
+                              enum det_activation act, T *out)
+{
+    constexpr int columns = DWCONV_PIXELS + 2;
+    const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
+    const int strips = (s.out_h + strip_rows - 1) / strip_rows;
+    const int channel = det_tile_vector() * N;
+    const unsigned group = det_tile_pixel();
+    const int strip = (int)(group / (unsigned)groups);
+    const int image = strip / strips;
+    if (channel >= c || image >= s.n)
+        return;
+    const int ox = (int)(group % (unsigned)groups) * DWCONV_PIXELS;
+    const int oy = strip % strips * strip_rows, rows = min(strip_rows, s.out_h - oy);
+    const int top = oy - s.pad_top, left = ox - s.pad_left;
+
+    const dwconv_load<N, KIND> loading(load, channel);
+    const auto begin = [&](float(&sum)[DWCONV_PIXELS][N]) {
+#pragma unroll
+        for (int p = 0; p < DWCONV_PIXELS; p++)
+            first_sum<N>(bias, channel, sum[p]);
+    };
+    dwconv_next_row<T, N, columns> next;
+    const auto fetch = [&](int at) {
+        if (at < rows + 2 && det_inside(top + at, s.in_h)) {
+            const int64_t in_row = (int64_t)image * s.in_h + top + at;
+            next.fetch(in + in_row * s.in_w * c + channel, left, s.in_w, c);
+        }
+    };
+    const auto add = [&](int at, float(&sums)[3][DWCONV_PIXELS][N]) {
+        float value[columns][N];
+        next.take(value);
+        fetch(at + 1);
+        if (!det_inside(top + at, s.in_h))
+            return;
+#pragma unroll
+        for (int j = 0; j < columns; j++)
+            loading.apply(value[j]);
+#pragma unroll
+        for (int ky = 0; ky < 3; ky++) {
+            if (!det_inside(at - ky, rows))
+                continue;
+            float tap[3][N];
+            dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
+#pragma unroll
+            for (int j = 0; j < columns; j++) {
+                if (!det_inside(left + j, s.in_w))
+                    continue;
+#pragma unroll
+                for (int p = 0; p < DWCONV_PIXELS; p++) {
+                    const int kx = j - p;
+                    if (kx >= 0 && kx < 3)
+                        dwconv_multiply_add<N>(value[j], tap[kx], sums[ky][p]);
+                }
+            }
+        }
+    };
+    const auto end = [&](int row, float(&sum)[DWCONV_PIXELS][N]) {
+        T *to = out + (((int64_t)image * s.out_h + oy + row) * s.out_w + ox) * c + channel;
+#pragma unroll
+        for (int p = 0; p < DWCONV_PIXELS; p++) {
+            if (ox + p < s.out_w) {
+                dwconv_activate<N>(act, sum[p]);
+                det_store<T, N>(to + (int64_t)p * c, sum[p]);
+            }
+        }
+    };
+    fetch(0);
+    dwconv_march<N>(rows, begin, add, end);
+}
+
 /* Any kernel and stride, one output. The taps are not unrolled: ptxas spills for it. */
 template <typename T, int N, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
@@ -114,10 +190,10 @@ template <typename T, int N, enum detk_load_kind KIND>
 static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
                           const struct arguments &a, T *out)
 {
-    const struct det_tile tile = det_tile_of(s->in_c / N, DWCONV_THREADS, DWCONV_THREADS);
+    const struct det_tile tile = dwconv_tile(s, N);
     const bool fast = dwconv_is_3x3(s);
     const int64_t rows = (int64_t)s->n * s->out_h;
-    const int64_t items = rows * det_ceil_div(s->out_w, fast ? DWCONV_PIXELS : 1);
+    const int64_t items = rows * (fast ? dwconv_groups(s->out_w) : s->out_w);
     const dim3 grid = det_tile_grid(tile, items);
     if (!fast)
         DET_LAUNCH((detk_dwconv_forward_any<T, N, KIND>), grid, tile.block, 0, stream, *s, in,
@@ -131,13 +207,29 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
     return cudaGetLastError();
 }
 
-/* Vectors of n channels where parameters and channels allow it. */
+template <typename T, enum detk_load_kind KIND>
+static cudaError_t launch_strips(cudaStream_t stream, const struct det_conv_shape *s, int32_t rows,
+                                 const T *in, const struct arguments &a, T *out)
+{
+    constexpr int n = DWCONV_STRIP_VECTOR;
+    const struct det_tile tile = dwconv_tile(s, n);
+    const int64_t strips = s->n * det_ceil_div(s->out_h, rows);
+    DET_LAUNCH((detk_dwconv_forward_strip<T, n, KIND>),
+               det_tile_grid(tile, strips * dwconv_groups(s->out_w)), tile.block, 0, stream, *s,
+               rows, in, *a.load, a.w, a.bias, a.act, out);
+    return cudaGetLastError();
+}
+
+/* Vectors of n channels where parameters and channels allow it, strips where there are enough of them. */
 template <typename T, int n, enum detk_load_kind KIND>
 static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
                            const struct arguments &a, void *out)
 {
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
+    const int32_t rows = dwconv_strip_rows(s, s->out_h, dwconv_groups(s->out_w));
+    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, a.w, a.bias))
+        return launch_strips<T, KIND>(stream, s, rows, from, a, to);
     return dwconv_vectors_fit(s->in_c, n, a.w, a.bias) ? launch<T, n, KIND>(stream, s, from, a, to)
                                                        : launch<T, 1, KIND>(stream, s, from, a, to);
 }

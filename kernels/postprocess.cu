@@ -1,16 +1,24 @@
-/* Four kernels, of which the second looks at every logit and the others at few:
+/* Five kernels, of which the second looks at every logit, the third at every score, and the others at few:
  *  1. counters are reset;
- *  2. scores: each class of each image gets the list of its candidates;
- *  3. suppression: a block for each class of each image walks down its list (select.cuh) and keeps what may stay;
- *  4. merging: a block for each image walks down the list of what was kept.
+ *  2. scores: many blocks write each class' scores of each image side by side, and count its candidates in a histogram;
+ *  3. listing: many blocks put the best candidates of each class of each image on its list, LISTED of them at most: the
+ *     histogram says from which bin on;
+ *  4. suppression: a block for each class of each image walks down its list (select.cuh) and keeps what may stay. Where that
+ *     is not enough, it walks on down the scores below the list, as far as it must: no candidate is left out;
+ *  5. merging: a block for each image walks down the list of what was kept.
  * Where boxes and overlaps are computed, every operation rounds once, as in model/: no contraction into fma. */
 #include "postprocess.h"
 #include "select.cuh"
 #include "vec.cuh"
 
-#define TILE      32 /* anchors and columns of logits of a block of the second kernel */
-#define TILE_ROWS 8  /* its threads: TILE x TILE_ROWS */
-#define BLOCK     DET_SELECT_THREADS
+#define BLOCK DET_SELECT_THREADS
+#define TILE_THREADS \
+    256 /* of a block of the second kernel, its most columns of logits, its anchors: whole warps */
+#define TILE_COLUMNS 32
+#define TILE_ANCHORS 64
+#define VECTOR       4 /* scores of a thread of the third kernel: of a block, a span */
+#define SPAN         (VECTOR * BLOCK)           /* anchors */
+#define LISTED       (DET_SELECT_LOADS * BLOCK) /* what a walk loads at once */
 
 struct alignas(16) box {
     float ymin, xmin, ymax, xmax;
@@ -19,6 +27,8 @@ struct alignas(16) box {
 struct problem {
     struct det_postprocess_settings settings;
     int32_t anchor_count, class_count;
+    uint32_t stride;    /* scores of a list: the anchors, rounded up to a VECTOR */
+    uint32_t listed;    /* most candidates on a list */
     uint32_t per_class; /* most detections of a class */
     const float (*anchors)[4];
     const float *logits, *encodings;
@@ -27,8 +37,10 @@ struct problem {
 /* "List" is the number of a class of an image, image * K + class. "Place" is where a class' detection stands in an image,
  * class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
-    uint64_t *candidates;      /* [n * K][anchors] keys, of anchors */
-    uint32_t *candidate_count; /* [n * K] */
+    float *scores;             /* [n * K][stride], NaN after the last anchor's */
+    uint32_t *bins;            /* [n * K][DET_SELECT_BINS] the candidates' first histogram */
+    uint64_t *candidates;      /* [n * K][listed] keys, of anchors */
+    uint32_t *candidate_count; /* [n * K] of them */
     uint64_t *kept;            /* [n * K][per_class] keys, of anchors */
     box *kept_boxes;           /* [n * K][per_class] */
     uint64_t *merged;          /* [n][K * per_class] keys, of places */
@@ -126,15 +138,21 @@ __device__ __forceinline__ bool place_box(box *b, const float *window, bool chan
 
 /* --- kernels --- */
 
-__global__ void __launch_bounds__(BLOCK)
-    detk_postprocess_reset(workspace work, int n, int lists, int *finite)
+/* Grid: lists. */
+__global__ void __launch_bounds__(BLOCK) detk_postprocess_reset(workspace work, int n, int *finite)
 {
-    const int i = (int)(blockIdx.x * BLOCK + threadIdx.x);
-    if (i < lists)
-        work.candidate_count[i] = 0;
-    if (i < n) {
-        work.merged_count[i] = 0;
-        finite[i] = 1;
+    static_assert(DET_SELECT_OWN_BINS == 4, "a thread's bins are one vector");
+    const int list = (int)blockIdx.x;
+    uint32_t *own_bins =
+        work.bins + (int64_t)list * DET_SELECT_BINS + threadIdx.x * DET_SELECT_OWN_BINS;
+    DET_CHECK_ACCESS(own_bins, sizeof(uint4));
+    *reinterpret_cast<uint4 *>(own_bins) = {0, 0, 0, 0};
+    if (threadIdx.x > 0)
+        return;
+    work.candidate_count[list] = 0;
+    if (list < n) {
+        work.merged_count[list] = 0;
+        finite[list] = 1;
     }
 }
 
@@ -143,50 +161,101 @@ __device__ __forceinline__ float sigmoid(float logit)
     return __fdiv_rn(1, __fadd_rn(1, expf(-logit)));
 }
 
-/* Grid: anchors, columns of logits, images. Scores are read along the columns and listed along the anchors. */
-__global__ void __launch_bounds__(TILE *TILE_ROWS)
+/* Counts the warp's candidates. Those that share the first one's bin are counted together: where all scores are equal, an
+ * atomic of each would be as slow as one thread. */
+__device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate, float score)
+{
+    const unsigned mask = __ballot_sync(DET_EVERY_LANE, candidate);
+    if (mask == 0)
+        return;
+    const int lane = (int)threadIdx.x % 32, first = __ffs((int)mask) - 1;
+    const uint32_t bin = det_first_bin(score);
+    const uint32_t first_bin = __shfl_sync(DET_EVERY_LANE, bin, first);
+    const unsigned together = __ballot_sync(DET_EVERY_LANE, candidate && bin == first_bin);
+    if (lane == first)
+        atomicAdd(&bins[first_bin], (uint32_t)__popc(together));
+    else if (candidate && bin != first_bin)
+        atomicAdd(&bins[bin], 1U);
+}
+
+/* Grid: anchors, columns of logits, images. Logits are read along the columns, scores are written along the anchors. */
+__global__ void __launch_bounds__(TILE_THREADS)
     detk_postprocess_scores(problem p, workspace work, int *finite)
 {
-    DET_SHARED(float, score, [TILE][TILE + 1]); /* [anchor][column] */
-    const int lane = (int)threadIdx.x, image = (int)blockIdx.z;
+    DET_SHARED(float, score, [TILE_COLUMNS][TILE_ANCHORS + 1]);
+    const int thread = (int)threadIdx.x, image = (int)blockIdx.z;
     const int columns = p.class_count + 1;
-    const int first_anchor = (int)blockIdx.x * TILE, first_column = (int)blockIdx.y * TILE;
-    const int64_t first_row = (int64_t)image * p.anchor_count;
+    const int first_anchor = (int)blockIdx.x * TILE_ANCHORS;
+    const int first_column = (int)blockIdx.y * TILE_COLUMNS;
+    const int width = min(TILE_COLUMNS, columns - first_column);
+    const int64_t first_row = (int64_t)image * p.anchor_count + first_anchor;
     bool sound = true;
-    for (int y = (int)threadIdx.y; y < TILE; y += TILE_ROWS) {
-        const int anchor = first_anchor + y, column = first_column + lane;
+    for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
+        const int y = i / width, x = i % width;
         float logit = NAN; /* no candidate */
-        if (anchor < p.anchor_count && column < columns) {
-            logit = p.logits[(first_row + anchor) * columns + column];
+        if (first_anchor + y < p.anchor_count) {
+            logit = p.logits[(first_row + y) * columns + first_column + x];
             sound = sound && isfinite(logit);
         }
-        score[y][lane] = sigmoid(logit);
+        score[x][y] = sigmoid(logit);
     }
-    const int encoding = first_anchor * 4 + (int)threadIdx.y * TILE + lane;
-    if (blockIdx.y == 0 && threadIdx.y < 4 && encoding < p.anchor_count * 4)
-        sound = sound && isfinite(p.encodings[first_row * 4 + encoding]);
+    if (blockIdx.y == 0 && thread < TILE_ANCHORS && first_anchor + thread < p.anchor_count) {
+        float encoding[4];
+        det_load<float, 4>(p.encodings + (first_row + thread) * 4, encoding);
+        for (int k = 0; k < 4; k++)
+            sound = sound && isfinite(encoding[k]);
+    }
     if (!sound)
         finite[image] = 0; /* whoever writes, writes this */
     __syncthreads();
 
-    for (int x = (int)threadIdx.y; x < TILE; x += TILE_ROWS) {
+    for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
+        const int x = i / TILE_ANCHORS, y = i % TILE_ANCHORS;
         const int class_index = first_column + x - 1; /* column 0 is the background */
-        if (class_index < 0 || class_index >= p.class_count)
+        if (class_index < 0)
             continue; /* all of the warp */
-        const float own = score[lane][x];
-        const bool candidate = own > p.settings.score_threshold;
-        const unsigned mask = __ballot_sync(DET_EVERY_LANE, candidate);
+        const int64_t list = (int64_t)image * p.class_count + class_index;
+        const float own = score[x][y];
+        if ((uint32_t)(first_anchor + y) < p.stride)
+            work.scores[list * p.stride + first_anchor + y] = own;
+        count_candidates(work.bins + list * DET_SELECT_BINS, own > p.settings.score_threshold, own);
+    }
+}
+
+/* Where a list ends: what its histogram's bins from here on hold is on it. */
+__device__ __forceinline__ det_cut end_of_list(const problem &p, const workspace &work,
+                                               int64_t list)
+{
+    return det_find_cut(work.bins + list * DET_SELECT_BINS, p.listed);
+}
+
+__device__ __forceinline__ uint64_t first_key(const det_cut &cut)
+{
+    return (uint64_t)cut.bin << DET_SELECT_SHIFT;
+}
+
+/* Grid: classes, spans of anchors, images. */
+__global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, workspace work)
+{
+    const uint32_t anchor = blockIdx.y * SPAN + threadIdx.x * VECTOR, lane = threadIdx.x % 32;
+    const int64_t list = (int64_t)blockIdx.z * p.class_count + blockIdx.x;
+    float score[VECTOR] = {NAN, NAN, NAN, NAN};
+    if (anchor < p.stride)
+        det_load<float, VECTOR>(work.scores + list * p.stride + anchor, score);
+    const uint64_t bound = first_key(end_of_list(p, work, list));
+#pragma unroll
+    for (uint32_t k = 0; k < VECTOR; k++) {
+        const uint64_t key = det_key(score[k], anchor + k);
+        const bool wanted = score[k] > p.settings.score_threshold && key >= bound;
+        const unsigned mask = __ballot_sync(DET_EVERY_LANE, wanted);
         if (mask == 0)
             continue;
-        const int64_t list = (int64_t)image * p.class_count + class_index;
         uint32_t begin = 0;
         if (lane == 0)
             begin = atomicAdd(&work.candidate_count[list], (uint32_t)__popc(mask));
         begin = __shfl_sync(DET_EVERY_LANE, begin, 0);
-        const uint32_t rank = (uint32_t)__popc(mask & ((1U << lane) - 1));
-        if (candidate)
-            work.candidates[list * p.anchor_count + begin + rank] =
-                det_key(own, (uint32_t)(first_anchor + lane));
+        if (wanted)
+            work.candidates[list * p.listed + begin + __popc(mask & ((1U << lane) - 1))] = key;
     }
 }
 
@@ -207,7 +276,7 @@ template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool 
 
 /* Grid: classes, images. In a round each thread has a candidate; the first that still stands is kept and strikes out what it
  * overlaps, as long as one stands. */
-__global__ void __launch_bounds__(BLOCK) detk_postprocess_suppress(problem p, workspace work)
+__global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p, workspace work)
 {
     DET_SHARED(box, boxes, [BLOCK]);
     DET_SHARED(uint32_t, standing_masks, [2][DET_SELECT_WARPS]); /* by turns: one barrier a step */
@@ -220,9 +289,18 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_suppress(problem p, wo
     box *kept_boxes = work.kept_boxes + list * p.per_class;
     uint32_t count = 0; /* kept */
     int turn = 0;
-    det_walk walk =
-        det_walk_begin(work.candidates + list * p.anchor_count, work.candidate_count[list]);
-    while (walk.left > 0 && count < p.per_class) {
+    bool on_list = true;
+    det_walk walk = det_walk_keys(work.candidates + list * p.listed, work.candidate_count[list]);
+    while (count < p.per_class) {
+        if (walk.left == 0) {
+            if (!on_list)
+                break;
+            on_list = false;
+            const det_cut cut = end_of_list(p, work, list);
+            walk = det_walk_scores(work.scores + list * p.stride, p.settings.score_threshold,
+                                   (uint32_t)p.anchor_count, cut.all - cut.held, first_key(cut));
+            continue;
+        }
         const uint64_t key = det_walk_next(&walk);
         box own = {0, 0, 0, 0};
         bool standing = key != 0;
@@ -270,7 +348,7 @@ __global__ void __launch_bounds__(BLOCK)
     const int64_t first_place = (int64_t)image * p.class_count * p.per_class;
     const int64_t first_out = (int64_t)image * max;
     uint32_t written = 0;
-    det_walk walk = det_walk_begin(work.merged + first_place, work.merged_count[image]);
+    det_walk walk = det_walk_keys(work.merged + first_place, work.merged_count[image]);
     while (walk.left > 0 && written < max) {
         const uint64_t key = det_walk_next(&walk);
         const uint32_t place = det_key_index(key);
@@ -305,11 +383,17 @@ __global__ void __launch_bounds__(BLOCK)
 
 /* --- host --- */
 
-static uint32_t most_per_class(const struct det_postprocess_settings *settings, int32_t anchors)
+static problem make_problem(const struct det_postprocess_settings *settings,
+                            const float (*anchors)[4], int32_t anchor_count, int32_t class_count,
+                            const float *logits, const float *encodings)
 {
-    return (uint32_t)(settings->max_detections_per_class < anchors
-                          ? settings->max_detections_per_class
-                          : anchors);
+    problem p = {*settings, anchor_count, class_count, 0, 0, 0, anchors, logits, encodings};
+    p.stride = ((uint32_t)anchor_count + VECTOR - 1) / VECTOR * VECTOR;
+    p.listed = (uint32_t)(anchor_count < LISTED ? anchor_count : LISTED);
+    p.per_class = (uint32_t)(settings->max_detections_per_class < anchor_count
+                                 ? settings->max_detections_per_class
+                                 : anchor_count);
+    return p;
 }
 
 /* The next `count` elements of a workspace that is `*used` bytes long so far; only that grows when there is none. */
@@ -321,14 +405,15 @@ template <typename T> static T *take(void *workspace, size_t *used, size_t count
     return array;
 }
 
-static workspace lay_out(const struct det_postprocess_settings *settings, int32_t n,
-                         int32_t anchors, int32_t class_count, void *memory, size_t *bytes)
+static workspace lay_out(const problem &p, int32_t n, void *memory, size_t *bytes)
 {
-    const size_t lists = (size_t)n * (size_t)class_count;
-    const size_t kept = lists * most_per_class(settings, anchors);
+    const size_t lists = (size_t)n * (size_t)p.class_count;
+    const size_t kept = lists * p.per_class;
     workspace work;
     *bytes = 0;
-    work.candidates = take<uint64_t>(memory, bytes, lists * (size_t)anchors);
+    work.scores = take<float>(memory, bytes, lists * p.stride);
+    work.bins = take<uint32_t>(memory, bytes, lists * DET_SELECT_BINS);
+    work.candidates = take<uint64_t>(memory, bytes, lists * p.listed);
     work.candidate_count = take<uint32_t>(memory, bytes, lists);
     work.kept = take<uint64_t>(memory, bytes, kept);
     work.kept_boxes = take<box>(memory, bytes, kept);
@@ -341,7 +426,7 @@ size_t detk_postprocess_workspace(const struct det_postprocess_settings *setting
                                   int32_t anchors, int32_t class_count)
 {
     size_t bytes;
-    lay_out(settings, n, anchors, class_count, NULL, &bytes);
+    lay_out(make_problem(settings, NULL, anchors, class_count, NULL, NULL), n, NULL, &bytes);
     return bytes;
 }
 
@@ -359,18 +444,18 @@ cudaError_t detk_postprocess(cudaStream_t stream, const struct det_postprocess_s
     if (n == 0)
         return cudaGetLastError();
     size_t bytes;
-    const workspace work = lay_out(settings, n, anchor_count, class_count, memory, &bytes);
-    const problem p = {*settings, anchor_count, class_count, most_per_class(settings, anchor_count),
-                       anchors,   logits,       encodings};
-    const int lists = n * class_count;
-    DET_LAUNCH(detk_postprocess_reset, blocks(lists, BLOCK), BLOCK, 0, stream, work, n, lists,
+    const problem p = make_problem(settings, anchors, anchor_count, class_count, logits, encodings);
+    const workspace work = lay_out(p, n, memory, &bytes);
+    const unsigned images = (unsigned)n, classes = (unsigned)class_count;
+    const dim3 tiles(blocks(anchor_count, TILE_ANCHORS), blocks(class_count + 1, TILE_COLUMNS),
+                     images);
+    DET_LAUNCH(detk_postprocess_reset, images * classes, BLOCK, 0, stream, work, n,
                detections->finite);
-    const dim3 tiles(blocks(anchor_count, TILE), blocks(class_count + 1, TILE), (unsigned)n);
-    DET_LAUNCH(detk_postprocess_scores, tiles, dim3(TILE, TILE_ROWS), 0, stream, p, work,
+    DET_LAUNCH(detk_postprocess_scores, tiles, TILE_THREADS, 0, stream, p, work,
                detections->finite);
-    DET_LAUNCH(detk_postprocess_suppress, dim3((unsigned)class_count, (unsigned)n), BLOCK, 0,
+    DET_LAUNCH(detk_postprocess_list, dim3(classes, blocks(anchor_count, SPAN), images), BLOCK, 0,
                stream, p, work);
-    DET_LAUNCH(detk_postprocess_merge, (unsigned)n, BLOCK, 0, stream, p, work, windows,
-               *detections);
+    DET_LAUNCH(detk_postprocess_suppress, dim3(classes, images), BLOCK, 0, stream, p, work);
+    DET_LAUNCH(detk_postprocess_merge, images, BLOCK, 0, stream, p, work, windows, *detections);
     return cudaGetLastError();
 }

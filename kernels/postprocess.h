@@ -1,6 +1,6 @@
 /* postprocess.h: scores, top-k, box decoding, per-class NMS and clipping on the device, for a batch. Agrees with
  * model/postprocess.h (det_postprocess_run) detection for detection, order and ties included; scores and boxes within
- * 4 ulp (expf). Only candidates are decoded. */
+ * 4 ulp (expf). Only candidates that suppression looks at are decoded. */
 #ifndef DET_KERNELS_POSTPROCESS_H
 #define DET_KERNELS_POSTPROCESS_H
 

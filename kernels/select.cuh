@@ -1,5 +1,6 @@
 /* select.cuh: the largest keys of a list, up to 512 at a time, in falling order: how a block walks down a long list of scored
- * things when it seldom needs more than the first few, and never knows how many.
+ * things when it seldom needs more than the first few, and never knows how many. A list is one of keys, or of scores whose
+ * places are the indices.
  *
  * A key is a score's bits above, the complement of an index below. Scores are never negative, so that their bits rise with
  * them; of equal scores the lower index makes the larger key. Keys are unique, and so the result does not depend on the order
@@ -20,11 +21,13 @@
 
 #define DET_SELECT_LOADS 8 /* of a thread, at a time */
 
-/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62 bits. */
+/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62 bits: the first histogram of
+ * all of them has 16 bins to the octave. */
 #define DET_SELECT_BIN_BITS 11
 #define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
 #define DET_SELECT_OWN_BINS (DET_SELECT_BINS / DET_SELECT_THREADS)
 #define DET_SELECT_KEY_BITS 62
+#define DET_SELECT_SHIFT    (DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS)
 
 __device__ __forceinline__ uint64_t det_key(float score, uint32_t index)
 {
@@ -41,17 +44,43 @@ __device__ __forceinline__ float det_key_score(uint64_t key)
     return __uint_as_float((uint32_t)(key >> 32));
 }
 
+/* A score's bin in the first histogram. */
+__device__ __forceinline__ uint32_t det_first_bin(float score)
+{
+    return __float_as_uint(score) >> (DET_SELECT_SHIFT - 32);
+}
+
 /* A walk down a list. Every thread of the block has the same one. */
 struct det_walk {
     const uint64_t *keys;
-    uint32_t count;
+    const float *scores; /* or, where not NULL: those above the threshold */
+    float threshold;
+    uint32_t count; /* of either */
     uint32_t left;  /* keys that have not been returned, */
     uint64_t below; /* all of them below this */
 };
 
-__device__ __forceinline__ det_walk det_walk_begin(const uint64_t *keys, uint32_t count)
+__device__ __forceinline__ det_walk det_walk_keys(const uint64_t *keys, uint32_t count)
 {
-    return {keys, count, count, UINT64_MAX};
+    return {keys, NULL, 0, count, count, UINT64_MAX};
+}
+
+/* Of `count` scores, `left` are above the threshold and have keys below `below`. */
+__device__ __forceinline__ det_walk det_walk_scores(const float *scores, float threshold,
+                                                    uint32_t count, uint32_t left, uint64_t below)
+{
+    return {NULL, scores, threshold, count, left, below};
+}
+
+/* UINT64_MAX where there is none. */
+__device__ __forceinline__ uint64_t det_walk_key(const det_walk &walk, size_t at)
+{
+    if (at >= walk.count)
+        return UINT64_MAX;
+    if (walk.scores == NULL)
+        return walk.keys[at];
+    const float score = walk.scores[at];
+    return score > walk.threshold ? det_key(score, (uint32_t)at) : UINT64_MAX;
 }
 
 /* Calls visit(key) for each of the walk's keys that is left. Loads are issued several at a time, so that their latencies
@@ -62,10 +91,8 @@ __device__ __forceinline__ void det_visit_left(const det_walk &walk, const Visit
     for (size_t i = threadIdx.x; i < walk.count; i += DET_SELECT_LOADS * DET_SELECT_THREADS) {
         uint64_t key[DET_SELECT_LOADS];
 #pragma unroll
-        for (int k = 0; k < DET_SELECT_LOADS; k++) {
-            const size_t at = i + (size_t)k * DET_SELECT_THREADS;
-            key[k] = at < walk.count ? walk.keys[at] : UINT64_MAX;
-        }
+        for (int k = 0; k < DET_SELECT_LOADS; k++)
+            key[k] = det_walk_key(walk, i + (size_t)k * DET_SELECT_THREADS);
 #pragma unroll
         for (int k = 0; k < DET_SELECT_LOADS; k++)
             if (key[k] < walk.below)
@@ -91,20 +118,46 @@ __device__ __forceinline__ uint32_t det_sum_above(uint32_t value)
     return sum - value;
 }
 
+/* Where a histogram is cut: */
+struct det_cut {
+    uint32_t bin; /* the lowest such that it and those above hold no more than there is room for, */
+    uint32_t held; /* what these hold, */
+    uint32_t all;  /* and what all hold */
+};
+
+/* For all threads of the block together. The bin is one past the last where even the last holds too many. */
+template <typename Bins> __device__ __forceinline__ det_cut det_find_cut(Bins in_bin, uint32_t room)
+{
+    DET_SHARED(uint32_t, cut, [3]);
+    uint32_t own = 0;
+    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
+        own += in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+    uint32_t above = det_sum_above(own);
+    const uint32_t from_here = above + own;
+    if (threadIdx.x == 0)
+        cut[2] = from_here;
+    if (above <= room && (from_here > room || threadIdx.x == 0)) { /* one thread */
+        uint32_t bin = (threadIdx.x + 1) * DET_SELECT_OWN_BINS;
+        for (; bin > 0 && above + in_bin[bin - 1] <= room; bin--)
+            above += in_bin[bin - 1];
+        cut[0] = bin;
+        cut[1] = above;
+    }
+    __syncthreads();
+    return {cut[0], cut[1], cut[2]};
+}
+
 /* Bins are 2^shift keys wide, from `base` on. */
 struct det_bins {
     uint64_t base, width; /* width: of all together */
     int shift;
 };
 
-/* Counts the walk's keys in bins; finds the lowest bin such that it and those above hold no more than `room` keys. There
- * are more than `room` in all. Returns this bin (one past the last where even the last holds too many), and in *held what
- * it and those above hold. */
-__device__ __forceinline__ uint32_t det_cut_bins(const det_walk &walk, const det_bins &bins,
-                                                 uint32_t room, uint32_t *held)
+/* Counts the walk's keys in bins, and cuts them. */
+__device__ __forceinline__ det_cut det_cut_bins(const det_walk &walk, const det_bins &bins,
+                                                uint32_t room)
 {
     DET_SHARED(uint32_t, in_bin, [DET_SELECT_BINS]);
-    DET_SHARED(uint32_t, cut, [2]);
     for (uint32_t bin = threadIdx.x; bin < DET_SELECT_BINS; bin += DET_SELECT_THREADS)
         in_bin[bin] = 0;
     __syncthreads();
@@ -114,20 +167,7 @@ __device__ __forceinline__ uint32_t det_cut_bins(const det_walk &walk, const det
             atomicAdd(&in_bin[place >> bins.shift], 1U);
     });
     __syncthreads();
-    uint32_t own = 0;
-    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
-        own += in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
-    uint32_t above = det_sum_above(own);
-    if (above <= room && above + own > room) { /* one thread */
-        uint32_t bin = (threadIdx.x + 1) * DET_SELECT_OWN_BINS;
-        for (; above + in_bin[bin - 1] <= room; bin--)
-            above += in_bin[bin - 1];
-        cut[0] = bin;
-        cut[1] = above;
-    }
-    __syncthreads();
-    *held = cut[1];
-    return cut[0];
+    return det_find_cut(in_bin, room);
 }
 
 /* A key such that what is left from it up is all, or a round at least half full. */
@@ -135,14 +175,12 @@ __device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
 {
     if (walk.left <= DET_SELECT_THREADS)
         return 0;
-    det_bins bins = {0, (uint64_t)1 << DET_SELECT_KEY_BITS,
-                     DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS};
+    det_bins bins = {0, (uint64_t)1 << DET_SELECT_KEY_BITS, DET_SELECT_SHIFT};
     uint32_t taken = 0;
     for (;;) {
-        uint32_t held;
-        const uint32_t bin = det_cut_bins(walk, bins, DET_SELECT_THREADS - taken, &held);
-        const uint64_t bound = bins.base + ((uint64_t)bin << bins.shift);
-        taken += held;
+        const det_cut cut = det_cut_bins(walk, bins, DET_SELECT_THREADS - taken);
+        const uint64_t bound = bins.base + ((uint64_t)cut.bin << bins.shift);
+        taken += cut.held;
         /* Bins of one key end this: they fill the round. */
         if (taken >= DET_SELECT_THREADS / 2)
             return bound;

@@ -3,28 +3,18 @@
 #ifndef DET_KERNELS_TILE_CUH
 #define DET_KERNELS_TILE_CUH
 
-#include <stdint.h>
-
 #include "launch.cuh"
-
-static inline int64_t det_ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
+#include "tile_plan.h"
 
 struct det_tile {
     dim3 block;             /* x: vectors, y: pixels */
     int32_t channel_blocks; /* of block.x vectors */
 };
 
-/* Blocks of at most `threads`, `most` of them along x. Vectors are shared out evenly: 36 as 2 x 18, not as 32 + 4. */
 static inline struct det_tile det_tile_of(int32_t vectors, int32_t most, int32_t threads)
 {
-    struct det_tile tile;
-    tile.channel_blocks = (int32_t)det_ceil_div(vectors, most);
-    const int32_t x = (int32_t)det_ceil_div(vectors, tile.channel_blocks);
-    tile.block = dim3((unsigned)x, (unsigned)(threads / x));
-    return tile;
+    const struct det_tile_sides sides = det_tile_sides_of(vectors, most, threads);
+    return {dim3((unsigned)sides.vectors, (unsigned)sides.pixels), sides.channel_blocks};
 }
 
 static inline dim3 det_tile_grid(const struct det_tile &tile, int64_t pixels)

@@ -35,15 +35,26 @@ template <typename T, int N> struct alignas(sizeof(T) * N) det_pack {
     T at[N];
 };
 
-/* N adjacent values as floats; `from` is aligned to sizeof(T) * N. */
-template <typename T, int N>
-__device__ __forceinline__ void det_load(const T *from, float (&values)[N])
+/* N adjacent values as they are in memory; `from` is aligned to sizeof(T) * N. */
+template <typename T, int N> __device__ __forceinline__ det_pack<T, N> det_load_pack(const T *from)
 {
     DET_CHECK_ACCESS(from, sizeof(T) * N);
-    const det_pack<T, N> pack = *reinterpret_cast<const det_pack<T, N> *>(from);
+    return *reinterpret_cast<const det_pack<T, N> *>(from);
+}
+
+template <typename T, int N>
+__device__ __forceinline__ void det_unpack(const det_pack<T, N> &pack, float (&values)[N])
+{
 #pragma unroll
     for (int i = 0; i < N; i++)
         values[i] = det_to_float(pack.at[i]);
+}
+
+/* Both: as floats. */
+template <typename T, int N>
+__device__ __forceinline__ void det_load(const T *from, float (&values)[N])
+{
+    det_unpack<T, N>(det_load_pack<T, N>(from), values);
 }
 
 /* One float that is looked at like a vector: of parameters, which may lie anywhere. */

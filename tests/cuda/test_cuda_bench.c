@@ -166,12 +166,12 @@ static void read_field(char **at, char field[200])
     *at = *c == ',' ? c + 1 : NULL;
 }
 
-/* The roofline's file: nine fields a row, whatever commas the names have. */
+/* The roofline's file: ten fields a row, whatever commas the names have. */
 static void roofline_file(void **state)
 {
     (void)state;
-    static const char *const head[] = {"size",   "batch", "precision", "job",        "operation",
-                                       "launch", "flops", "bytes",     "fused_bytes"};
+    static const char *const head[] = {"size",   "batch", "precision", "job",         "operation",
+                                       "launch", "flops", "bytes",     "fused_bytes", "l2_bytes"};
     char path[300], command[700], directory[256], table[300], *output = NULL;
     program(path, "roofline");
     test_make_directory(directory, "roofline");
@@ -183,7 +183,7 @@ static void roofline_file(void **state)
     int rows = 0, commas = 0;
     for (char *next; *line != '\0'; line = next, rows++) {
         next = strchr(line, '\n') + 1;
-        for (int i = 0; i < 9; i++) {
+        for (int i = 0; i < 10; i++) {
             char field[200], *end = NULL;
             assert_non_null(line);
             read_field(&line, field);

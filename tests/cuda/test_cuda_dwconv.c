@@ -4,6 +4,7 @@
 #include "backend/ops.h"
 #include "cuda/support/device.h"
 #include "dwconv.h"
+#include "dwconv_plan.h"
 
 struct tensors {
     size_t inputs, outputs, weights, channels; /* elements */
@@ -284,38 +285,216 @@ static void test_bias_and_activation_alone(void **state)
     }
 }
 
+static int32_t forward_rows(const struct det_conv_shape *s)
+{
+    return dwconv_strip_rows(s, s->out_h, dwconv_groups(s->out_w));
+}
+
 /* Parameters may lie anywhere: here one float beyond an aligned place. */
+static void check_unaligned(enum detk_type type, const struct det_conv_shape *s, int which)
+{
+    const struct det_exec x = {.pool = NULL};
+    const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
+    struct tensors t = make_tensors(type, s);
+    float *wanted = make_values(DETK_F32, t.outputs, 7, 1),
+          *got = make_values(type, t.outputs, 8, 1);
+    float *wanted_din = make_values(type, t.inputs, 5, 1), *din = make_values(type, t.inputs, 8, 1);
+    det_ops_ref()->dwconv_forward(&x, s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
+    det_ops_ref()->dwconv_backward_data(&x, s, t.dout, t.w, wanted_din, false);
+    void *in = test_device_values(type, t.in, t.inputs);
+    void *dout = test_device_values(type, t.dout, t.outputs);
+    void *out = test_device_values(type, got, t.outputs);
+    float *w = test_device_alloc((t.weights + 1) * sizeof(float));
+    float *bias = test_device_alloc((t.channels + 1) * sizeof(float));
+    float *const at_w = w + (which == 0), *const at_bias = bias + (which == 1);
+    assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
+    assert_cuda(cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
+    assert_cuda(
+        detk_dwconv_forward(0, type, s, in, &plain, at_w, at_bias, DET_ACTIVATION_NONE, out));
+    test_device_read_values(type, got, out, t.outputs);
+    compare("unaligned", type, s, got, wanted, t.outputs, test_bound(type));
+    assert_cuda(detk_dwconv_backward_data(0, type, s, dout, at_w, in, false));
+    test_device_read_values(type, din, in, t.inputs);
+    compare("unaligned, backward data", type, s, din, wanted_din, t.inputs, test_bound(type));
+    void *const device[] = {in, dout, out, w, bias};
+    for (size_t i = 0; i < sizeof device / sizeof *device; i++)
+        test_device_free(device[i]);
+    free_tensors(&t);
+}
+
 static void test_unaligned_parameters(void **state)
 {
     (void)state;
-    const struct det_conv_shape s = det_conv_same(1, 4, 5, 8, 8, 3, 1);
-    const struct det_exec x = {.pool = NULL};
-    const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
-    for (int type = DETK_F32; type <= DETK_BF16; type++) {
-        struct tensors t = make_tensors(type, &s);
+    const struct det_conv_shape rows = det_conv_same(1, 4, 5, 8, 8, 3, 1);
+    const struct det_conv_shape strips = det_conv_same(300, 4, 1, 264, 264, 3, 1);
+    assert_true(forward_rows(&rows) == 1 && forward_rows(&strips) > 1);
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
         for (int which = 0; which < 2; which++) {
-            float *wanted = make_values(DETK_F32, t.outputs, 7, 1);
-            float *got = make_values(type, t.outputs, 8, 1);
-            det_ops_ref()->dwconv_forward(&x, &s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
-            void *in = test_device_values(type, t.in, t.inputs);
-            void *out = test_device_alloc(t.outputs * sizeof(float));
-            float *w = test_device_alloc((t.weights + 1) * sizeof(float));
-            float *bias = test_device_alloc((t.channels + 1) * sizeof(float));
-            float *const at_w = w + (which == 0), *const at_bias = bias + (which == 1);
-            assert_cuda(cudaMemcpy(at_w, t.w, t.weights * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(
-                cudaMemcpy(at_bias, t.bias, t.channels * sizeof(float), cudaMemcpyHostToDevice));
-            assert_cuda(detk_dwconv_forward(0, type, &s, in, &plain, at_w, at_bias,
-                                            DET_ACTIVATION_NONE, out));
-            test_device_read_values(type, got, out, t.outputs);
-            compare("unaligned", type, &s, got, wanted, t.outputs, test_bound(type));
-            test_device_free(in);
-            test_device_free(out);
-            test_device_free(w);
-            test_device_free(bias);
+            check_unaligned(type, &rows, which);
+            check_unaligned(type, &strips, which);
         }
+}
+
+/* What may have strips: all but the gradient of the weights. */
+static void check_results(const struct det_conv_shape *s)
+{
+    for (int type = DETK_F32; type <= DETK_BF16; type++) {
+        struct tensors t = make_tensors(type, s);
+        check_forward(type, s, &t, false, DET_ACTIVATION_NONE);
+        check_forward(type, s, &t, true, DET_ACTIVATION_RELU6);
+        check_backward_data(type, s, &t, false);
+        check_backward_data(type, s, &t, true);
         free_tensors(&t);
     }
+}
+
+static void check_strips(const struct det_conv_shape *s, int32_t rows)
+{
+    assert_int_equal(forward_rows(s), rows);
+    assert_int_equal(dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w)) > 1, rows > 1);
+    check_results(s);
+}
+
+/* Shapes large enough for strips of rows: one strip a column, several, of which the last has one row, some or all; one column, part
+ * of the pixels of a thread, all, more; 260 channels are blocks of 65 vectors and one pixel, so that the rest is small. */
+static void test_strips(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t n, h, w, c, stride, rows;
+    } cases[] = {
+        {3, 361, 1, 260, 1, 4}, {300, 4, 2, 260, 1, 4},  {300, 5, 3, 260, 1, 5},
+        {3, 181, 5, 260, 1, 4}, {2, 1200, 1, 260, 1, 7}, {1, 33, 80, 516, 1, 4},
+        {2, 270, 9, 260, 1, 5}, {330, 10, 3, 260, 2, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int32_t c = cases[i].c;
+        const struct det_conv_shape s =
+            det_conv_same(cases[i].n, cases[i].h, cases[i].w, c, c, 3, cases[i].stride);
+        check_strips(&s, cases[i].rows);
+    }
+    /* Stride 2 has none above, and another kernel neither, however many there would be. */
+    const struct det_conv_shape five = det_conv_same(300, 4, 1, 264, 264, 5, 1);
+    check_results(&five);
+}
+
+/* Groups of 8 rows of the weights' gradient are above; here of 16 and of 32, the last of each with fewer. */
+static void test_rows_of_weights(void **state)
+{
+    (void)state;
+    static const int32_t images[] = {220, 330}, heights[] = {40, 33}, rows[] = {16, 32};
+    for (int i = 0; i < 2; i++) {
+        const struct det_conv_shape s = det_conv_same(images[i], heights[i], 1, 260, 260, 3, 1);
+        const struct det_tile_sides sides =
+            det_tile_sides_of(260 / DWCONV_WEIGHT_VECTOR, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
+        assert_int_equal(dwconv_weight_rows(&s, dwconv_weight_groups(&sides)), rows[i]);
+        struct tensors t = make_tensors(DETK_F32, &s);
+        check_backward_weight(DETK_F32, &s, &t, false);
+        free_tensors(&t);
+    }
+}
+
+static void test_paddings_of_strips(void **state)
+{
+    (void)state;
+    for (int32_t pad = 0; pad < 4; pad++) {
+        const struct det_conv_shape s = {.n = 160,
+                                         .in_h = 6,
+                                         .in_w = 7,
+                                         .in_c = 260,
+                                         .out_h = 4 + pad,
+                                         .out_w = 5 + pad,
+                                         .out_c = 260,
+                                         .kernel_h = 3,
+                                         .kernel_w = 3,
+                                         .stride = 1,
+                                         .pad_top = pad,
+                                         .pad_left = 3 - pad};
+        check_strips(&s, 4 + pad);
+    }
+}
+
+static void *values_of_image(enum detk_type type, const float *values, size_t count, int32_t image)
+{
+    return test_device_values(type, values + count * (size_t)image, count);
+}
+
+/* Images are alone in rows and together in strips: the same bits. */
+static void check_bits(enum detk_type type, const struct det_conv_shape *all,
+                       enum detk_load_kind kind)
+{
+    struct tensors t = make_tensors(type, all);
+    struct loaded loaded = load_on_host(all, &t, kind);
+    struct det_conv_shape one = *all;
+    one.n = 1;
+    assert_true(forward_rows(all) > 1 && forward_rows(&one) == 1);
+    const size_t outputs = t.outputs / (size_t)all->n, inputs = t.inputs / (size_t)all->n;
+    float *wanted_out = make_values(type, outputs, 7, 1),
+          *wanted_din = make_values(type, inputs, 7, 1);
+    float *outs = make_values(type, t.outputs, 8, 1), *dins = make_values(type, t.inputs, 8, 1);
+    float *w = test_device_copy(t.w, t.weights * sizeof(float));
+    float *bias = test_device_copy(t.bias, t.channels * sizeof(float));
+    void *in = test_device_values(type, t.in, t.inputs);
+    void *dout = test_device_values(type, t.dout, t.outputs);
+    void *out = test_device_values(type, outs, t.outputs);
+    void *din = test_device_values(type, t.old_din, t.inputs);
+    assert_cuda(
+        detk_dwconv_forward(0, type, all, in, &loaded.load, w, bias, DET_ACTIVATION_NONE, out));
+    assert_cuda(detk_dwconv_backward_data(0, type, all, dout, w, din, true));
+    test_device_read_values(type, outs, out, t.outputs);
+    test_device_read_values(type, dins, din, t.inputs);
+    for (int32_t i = 0; i < all->n; i++) {
+        void *one_in = values_of_image(type, t.in, inputs, i);
+        void *one_dout = values_of_image(type, t.dout, outputs, i);
+        void *one_out = values_of_image(type, t.dout, outputs, i);
+        void *one_din = values_of_image(type, t.old_din, inputs, i);
+        assert_cuda(detk_dwconv_forward(0, type, &one, one_in, &loaded.load, w, bias,
+                                        DET_ACTIVATION_NONE, one_out));
+        assert_cuda(detk_dwconv_backward_data(0, type, &one, one_dout, w, one_din, true));
+        test_device_read_values(type, wanted_out, one_out, outputs);
+        test_device_read_values(type, wanted_din, one_din, inputs);
+        assert_memory_equal(outs + outputs * (size_t)i, wanted_out, outputs * sizeof(float));
+        assert_memory_equal(dins + inputs * (size_t)i, wanted_din, inputs * sizeof(float));
+        void *const device[] = {one_in, one_dout, one_out, one_din};
+        for (size_t k = 0; k < sizeof device / sizeof *device; k++)
+            test_device_free(device[k]);
+    }
+    void *const device[] = {w, bias, in, dout, out, din};
+    for (size_t k = 0; k < sizeof device / sizeof *device; k++)
+        test_device_free(device[k]);
+    free(wanted_out);
+    free(wanted_din);
+    free(outs);
+    free(dins);
+    drop_loaded(&loaded);
+    free_tensors(&t);
+}
+
+static void test_strips_and_rows_agree(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(8, 50, 9, 264, 264, 3, 1);
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
+        for (int kind = DETK_LOAD_PLAIN; kind <= DETK_LOAD_NORM_RELU6; kind++)
+            check_bits(type, &s, kind);
+}
+
+/* NaN here and there in a strip, at its edges too. */
+static void test_nan_in_strips(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(390, 5, 3, 260, 260, 3, 1);
+    assert_true(forward_rows(&s) > 1);
+    struct tensors t = make_tensors(DETK_F32, &s);
+    for (size_t i = 0; i < t.inputs; i += 7919)
+        t.in[i] = NAN;
+    for (size_t i = 0; i < t.outputs; i += 7919)
+        t.dout[i] = NAN;
+    check_forward(DETK_F32, &s, &t, true, DET_ACTIVATION_RELU6);
+    check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_RELU6);
+    check_forward(DETK_F32, &s, &t, false, DET_ACTIVATION_NONE);
+    check_backward_data(DETK_F32, &s, &t, false);
+    free_tensors(&t);
 }
 
 /* NaN at each place in turn reaches what it takes part in, through ReLU6 too, and nothing else: padding is no operand. */
@@ -384,6 +563,11 @@ int test_cuda_dwconv(void)
         cmocka_unit_test(test_paddings),
         cmocka_unit_test(test_bias_and_activation_alone),
         cmocka_unit_test(test_unaligned_parameters),
+        cmocka_unit_test(test_strips),
+        cmocka_unit_test(test_rows_of_weights),
+        cmocka_unit_test(test_paddings_of_strips),
+        cmocka_unit_test(test_strips_and_rows_agree),
+        cmocka_unit_test(test_nan_in_strips),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_nothing),
     };

@@ -189,13 +189,14 @@ static void normalisation(void **state)
 static void depthwise(void **state)
 {
     (void)state;
-    static const int32_t kernels[] = {3, 3, 5}, strides[] = {1, 2, 1};
+    static const int32_t kernels[] = {3, 3, 5, 3, 3}, strides[] = {1, 2, 1, 1, 2};
+    static const int32_t channels[] = {48, 48, 48, 47, 47}; /* 3x3 of 48: strips of rows */
     const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
     begin();
     for (int type = DETK_F32; type <= DETK_BF16; type++)
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 5; i++) {
             const enum detk_type t = (enum detk_type)type;
-            const int32_t side = 1201, c = 48, n = 32, taps = kernels[i] * kernels[i];
+            const int32_t side = 1201, c = channels[i], n = 32, taps = kernels[i] * kernels[i];
             const struct det_conv_shape s =
                 det_conv_same(n, side, side, c, c, kernels[i], strides[i]);
             const int64_t inputs = (int64_t)n * side * side * c;

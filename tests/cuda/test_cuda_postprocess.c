@@ -132,7 +132,7 @@ static int64_t compare(const struct batch *b, const struct det_postprocess_setti
                 fail_msg("image %d, detection %d: anchor %d class %d, expected %d and %d", i, k,
                          got.anchor[at], got.class_index[at], wanted->anchor[k],
                          wanted->class_index[k]);
-            assert_near(got.score[at], wanted->score[k], 3e-7f * wanted->score[k]);
+            assert_near(got.score[at], wanted->score[k], 4.8e-7f * wanted->score[k]);
             for (int c = 0; c < 4; c++)
                 assert_near(got.boxes[at][c], wanted->boxes[k][c], 1e-6);
         }
@@ -201,6 +201,102 @@ static void deep_suppression(void **state)
     drop_batch(&b);
 }
 
+/* Multiples of `step`: scores are equal or further apart than a device's expf() is from the CPU's, so that their order is known. */
+static void round_logits(struct batch *b, float step)
+{
+    const size_t count = (size_t)b->n * (size_t)b->anchor_count * (size_t)(b->classes + 1);
+    for (size_t i = 0; i < count; i++)
+        b->logits[i] = roundf(b->logits[i] / step) * step + 0.0f; /* no -0 */
+}
+
+/* Everything that is a candidate is kept, so that all of the order shows: below, at and above what a list holds (4096), what a block
+ * lists (2048) and what a vector has (4). */
+static void every_candidate_in_order(void **state)
+{
+    (void)state;
+    static const int32_t counts[] = {2047, 2048, 2049, 4095, 4096, 4097, 4098, 4225};
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    settings.iou_threshold = 1;
+    settings.max_detections_per_class = settings.max_total_detections = 5000;
+    settings.change_coordinate_frame = false;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct batch b = make_batch(1, 65, 1, 3, i % 2 == 1);
+        b.anchor_count = counts[i];
+        round_logits(&b, 1.0f / 512);
+        assert_true(compare(&b, &settings) > counts[i] / 2);
+        drop_batch(&b);
+    }
+}
+
+enum { ONE_SCORE, FEW_SCORES, SATURATED, NEAR_SCORES, SCORES };
+
+/* More candidates in one bin of a histogram than a list holds: they are found all the same, as ties are ordered. */
+static void more_than_a_list_holds(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    for (int kind = 0; kind < SCORES; kind++) {
+        struct batch b = make_batch(2, 72, 2, 1, false);
+        for (int32_t i = 0; i < b.n * b.anchor_count * (b.classes + 1); i++) {
+            const float any = b.logits[i];
+            const float values[] = {-4.6f, any > .9f ? 1 : -1.f, any > -.9f ? 40 : any,
+                                    -4.6f + any * .005f};
+            b.logits[i] = values[kind];
+        }
+        round_logits(&b, 1.0f / 65536);
+        assert_true(compare(&b, &settings) > 50);
+        drop_batch(&b);
+    }
+}
+
+/* The best of the candidates, as many as a list holds and more, lie on top of each other: what else is kept comes from below the list. */
+static void suppression_below_the_list(void **state)
+{
+    (void)state;
+    static const int32_t on_top[] = {4090, 4200, 5000};
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    for (size_t i = 0; i < sizeof on_top / sizeof *on_top; i++) {
+        struct batch b = make_batch(1, 72, 1, 2, false);
+        memset(b.encodings, 0, (size_t)b.anchor_count * 4 * sizeof *b.encodings);
+        for (int32_t a = 0; a < b.anchor_count; a++) {
+            const int32_t rank = a * 5 % b.anchor_count; /* 5 and 72 * 72 have no common divisor */
+            const float box[] = {.4f, .4f, .45f, .45f};
+            if (rank < on_top[i])
+                memcpy(b.anchors[a], box, sizeof box);
+            b.logits[2 * a + 1] += rank < on_top[i] ? 4 : -4;
+        }
+        round_logits(&b, 1.0f / 512);
+        assert_true(compare(&b, &settings) > 50);
+        drop_batch(&b);
+    }
+}
+
+/* A score of 0 is a candidate below a threshold that is negative, and of no other. */
+static void thresholds_about_zero(void **state)
+{
+    (void)state;
+    static const float thresholds[] = {-1, 0, 1e-30f, 1};
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    struct batch b = make_batch(2, 11, 35, 200, false);
+    round_logits(&b, 8);
+    for (size_t i = 0; i < sizeof thresholds / sizeof *thresholds; i++) {
+        settings.score_threshold = thresholds[i];
+        settings.max_total_detections = 121 * 35;
+        settings.max_detections_per_class = 121;
+        settings.iou_threshold = 1;
+        const int64_t found = compare(&b, &settings);
+        if (i == 0)
+            assert_true(found > 4000);
+        if (i == 3)
+            assert_int_equal(found, 0);
+    }
+    drop_batch(&b);
+}
+
 /* NaN is no candidate, boxes that are not finite neither; the image's flag tells, and only its own. */
 static void bad_numbers(void **state)
 {
@@ -217,6 +313,11 @@ static void bad_numbers(void **state)
     b.encodings[(100 + 30) * 4 + 1] = NAN;
     b.encodings[(100 + 31) * 4] = INFINITY;
     b.encodings[(100 + 32) * 4 + 2] = -INFINITY;
+    compare(&b, &settings);
+    /* Nor does such a box take the place of another, whatever its score. */
+    for (int k = 30; k < 32; k++)
+        b.logits[(100 + k) * 3 + 1] = b.logits[(100 + k) * 3 + 2] = 20;
+    settings.max_detections_per_class = 3;
     compare(&b, &settings);
     struct results bad = run(&b, &settings);
     assert_int_equal(bad.finite[0], 1);
@@ -250,7 +351,7 @@ static void expect_looked_at(struct batch *b, float *values, size_t of_image)
 static void each_number_is_looked_at(void **state)
 {
     (void)state;
-    static const int32_t sizes[][3] = {{2, 6, 1}, {1, 2, 35}}; /* images, side, classes */
+    static const int32_t sizes[][3] = {{2, 9, 1}, {1, 2, 35}}; /* images, side, classes */
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         struct batch b = make_batch(sizes[s][0], sizes[s][1], sizes[s][2], 4, false);
         const size_t anchors = (size_t)b.anchor_count;
@@ -288,6 +389,10 @@ int test_cuda_postprocess(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(detections_are_equal),
         cmocka_unit_test(deep_suppression),
+        cmocka_unit_test(every_candidate_in_order),
+        cmocka_unit_test(more_than_a_list_holds),
+        cmocka_unit_test(suppression_below_the_list),
+        cmocka_unit_test(thresholds_about_zero),
         cmocka_unit_test(bad_numbers),
         cmocka_unit_test(each_number_is_looked_at),
         cmocka_unit_test(overlap_without_a_number),

@@ -74,6 +74,7 @@ COMPUTING = [
     ("popc", "b32 b64", "ones", "T"),
     ("brev", "b32 b64", "reversed", "T"),
     ("bfind.shiftamt", "s32 u32 s64 u64", "find_shift", "T"),
+    ("bfi", "b32 b64", "insert_bits", "T T u32 u32"),
 ]
 FUNCTIONS = {f"{opcode}.{kind}": (kind, function, sources.split())
              for opcode, kinds, function, sources in COMPUTING for kind in kinds.split()}

@@ -3,7 +3,7 @@
 #include "launch.cuh"
 
 /* What launches name; only the PTX does something. */
-__global__ void instructions(const uint64_t (*)[3], uint64_t *)
+__global__ void instructions(const uint64_t (*)[4], uint64_t *)
 {
 }
 
@@ -15,7 +15,7 @@ __global__ void shuffles(uint32_t (*)[32])
 {
 }
 
-cudaError_t handwritten_instructions(const uint64_t (*in)[3], uint64_t *out)
+cudaError_t handwritten_instructions(const uint64_t (*in)[4], uint64_t *out)
 {
     DET_LAUNCH(instructions, 1, 1, 0, nullptr, in, out);
     return cudaGetLastError();

@@ -8,7 +8,7 @@
 DETK_BEGIN
 
 /* out[i] is instruction i of instructions.inc with the operands in[i]. */
-cudaError_t handwritten_instructions(const uint64_t (*in)[3], uint64_t *out);
+cudaError_t handwritten_instructions(const uint64_t (*in)[4], uint64_t *out);
 
 enum handwritten_bug {
     HANDWRITTEN_NONE,

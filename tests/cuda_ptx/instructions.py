@@ -3,7 +3,7 @@
 
 usage: instructions.py ptx ARCH | instructions.py table
 
-The kernel `instructions(const uint64_t (*in)[3], uint64_t *out)` computes case i from in[i] into out[i]; the table has the
+The kernel `instructions(const uint64_t (*in)[4], uint64_t *out)` computes case i from in[i] into out[i]; the table has the
 cases as C's initializers of {text, in, out, fused, approximate}; `fused` is the result where products and sums are.
 """
 
@@ -146,6 +146,12 @@ CASES = [
     ("bfind.shiftamt.s32", [-1], ALL32),
     ("bfind.shiftamt.s32", [-3], 30),
     ("bfind.shiftamt.u64", [1 << 40], 23),
+    ("bfi.b32", [0xF5, ALL32, 4, 8], 0xFFFFFF5F),
+    ("bfi.b32", [ALL32, 0, 28, 8], 0xF0000000),
+    ("bfi.b32", [ALL32, 7, 32, 8], 7),
+    ("bfi.b32", [ALL32, 7, 8, 256], 7),
+    ("bfi.b64", [0x3F800000, 0x1FFFFFFFF, 32, 32], 0x3F800000FFFFFFFF),
+    ("bfi.b64", [5, ALL64, 0, 255], 5),
     ("setp.eq.s32", [1, 1], 1),
     ("setp.ne.s64", [1, 1], 0),
     ("setp.lt.s32", [-1, 0], 1),
@@ -262,17 +268,17 @@ def kernel(arch):
              "    .reg .b64 %from, %to, %out, %truth;", f"    .reg .f32 %product<{len(CASES)}>;"]
     for kind in (k for k in TYPES if k not in ("b8", "u8")):
         held = "b16" if kind == "s8" else kind
-        lines.append(f"    .reg .{held} " + ", ".join(register(kind, p) for p in "abcd") + ";")
+        lines.append(f"    .reg .{held} " + ", ".join(register(kind, p) for p in "abcde") + ";")
     lines += ["    ld.param.u64 %from, [in];", "    ld.param.u64 %to, [out];"]
     for i, (opcode, *_) in enumerate(CASES):
         sources, result = types_of(opcode)
-        for place, (name, kind) in enumerate(zip("abc", sources)):
-            at = f"[%from+{i * 24 + place * 8}]"
+        for place, (name, kind) in enumerate(zip("abce", sources)):
+            at = f"[%from+{i * 32 + place * 8}]"
             if kind == "pred":
                 lines += [f"    ld.global.u64 %truth, {at};", f"    setp.ne.s64 {register(kind, name)}, %truth, 0;"]
             else:
                 lines.append(f"    ld.global.{kind} {register(kind, name)}, {at};")
-        target, *names = [register(k, n) for n, k in zip("dabc", [result, *sources])]
+        target, *names = [register(k, n) for n, k in zip("dabce", [result, *sources])]
         if opcode in SUMS:
             product, total = SUMS[opcode]
             lines.append(f"    {product} %product{i}, {names[0]}, {names[1]};")

@@ -214,6 +214,17 @@ template <class T> inline uint32_t find_shift(T a)
     const auto bits = (std::make_unsigned_t<T>)(a < 0 ? ~a : a);
     return bits == 0 ? 0xFFFFFFFFU : (uint32_t)__builtin_clzll(bits) - (64 - sizeof(T) * 8);
 }
+/* b with the lowest `length` bits of a from bit `position` on, as far as there is room. */
+template <class T> inline T insert_bits(T a, T b, uint32_t position, uint32_t length)
+{
+    T result = b;
+    for (uint32_t i = 0; i < (length & 0xFF); i++) {
+        const uint32_t to = (position & 0xFF) + i;
+        if (to < sizeof(T) * 8 && i < sizeof(T) * 8)
+            result = (result & ~((T)1 << to)) | (a >> i & 1) << to;
+    }
+    return result;
+}
 /* --- comparisons --- */
 
 template <class T> inline bool equal(T a, T b)

@@ -6,7 +6,7 @@
 
 static const struct {
     const char *text;
-    uint64_t in[3], out, fused;
+    uint64_t in[4], out, fused;
     bool approximate;
 } cases[] = {
 #include "instructions.inc"
@@ -31,16 +31,16 @@ static bool same_bits(uint64_t got, uint64_t wanted)
 static void instructions_give_known_results(void **state)
 {
     (void)state;
-    uint64_t in[CASES][3], out[CASES];
+    uint64_t in[CASES][4], out[CASES];
     const uint32_t ulps = setting("DET_PTX_ULPS");
     const bool contracting = setting("DET_PTX_CONTRACT") != 0;
     int disturbed = 0;
     memset(out, 0, sizeof out);
     for (size_t i = 0; i < CASES; i++)
         memcpy(in[i], cases[i].in, sizeof in[i]);
-    uint64_t(*device_in)[3] = test_device_copy(in, sizeof in);
+    uint64_t(*device_in)[4] = test_device_copy(in, sizeof in);
     uint64_t *device_out = test_device_copy(out, sizeof out);
-    assert_cuda(handwritten_instructions((const uint64_t(*)[3])device_in, device_out));
+    assert_cuda(handwritten_instructions((const uint64_t(*)[4])device_in, device_out));
     test_device_read(out, device_out, sizeof out);
     for (size_t i = 0; i < CASES; i++) {
         const uint64_t wanted = contracting ? cases[i].fused : cases[i].out;
