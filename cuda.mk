@@ -138,7 +138,7 @@ VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optim
 # nvcc leaves out of the names what is clear without.
 compiled   = $(foreach k,$(1),$(firstword $(wildcard $(addprefix $(BUILD)/compiled/$(k)/$(k).,$(2)))))
 ptx        = $(call compiled,$(1),compute_$(PTX_ARCH).ptx ptx)
-front_end  = $(foreach f,$(FRONT_ENDS),$(if $(filter $(1),$(ARCHS_$(f))),$(f)))
+front_end  = $(strip $(foreach f,$(FRONT_ENDS),$(if $(filter $(1),$(ARCHS_$(f))),$(f))))
 cubins     = $(call compiled,$(KERNEL_NAMES),$(addprefix compute_$(call front_end,$(1)).,sm_$(1).cubin cubin) sm_$(1).cubin)
 KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
 # A disassembler of nvcc's machine code: not all installations have one, and PyPI's nvidia-cuda-nvdisasm is one.

@@ -4,6 +4,7 @@
 set -eu
 nvdisasm=$1
 shift
+[ $# -gt 0 ] || { echo "kernel_sass.sh: no machine code to look at" >&2; exit 1; }
 echo "kernel,arch,loads_128,stores_128,local"
 for cubin in "$@"; do
     arch=${cubin%%:*}
