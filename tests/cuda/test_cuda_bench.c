@@ -72,8 +72,8 @@ static void check_row(const cJSON *row, int counts[4])
     }
     counts[kind]++;
     if (kind == 0) {
-        static const char *const keys[] = {
-            "p50_ms", "p99_ms", "ahead_p50_ms", "staging_p50_ms", "host_bytes", "runs", "bytes"};
+        static const char *const keys[] = {"p50_ms",     "p99_ms", "ahead_p50_ms", "staging_p50_ms",
+                                           "host_bytes", "runs",   "bytes"};
         for (size_t i = 0; i < 7; i++)
             expect_positive(row, keys[i]);
     } else if (kind == 1) {
@@ -314,6 +314,9 @@ static void old_cuda(void **state)
     write_script(path, "nvcc", "echo compute_75; echo compute_80");
     snprintf(path, sizeof path, "%s/include", directory);
     assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/lib", directory);
+    assert_int_equal(mkdir(path, 0755), 0);
+    write_script(path, "libcudart_static.a", "");
     assert_int_not_equal(make_with(directory, 11080, true, &output), 0);
     expect(output, reason);
     free(output);
