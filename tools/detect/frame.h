@@ -33,6 +33,7 @@ struct frame {
     float top_score; /* of anything, below the threshold too */
     int32_t top_class;
     double ms[STAGE_COUNT];
+    bool painted;      /* no painting before failed, nor this one's: the frame may go out */
     det_status status; /* why there is nothing to show */
     char message[DET_ERROR_BYTES];
 };

@@ -203,7 +203,8 @@ static void *paint_frames(void *argument)
         const double start = tool_seconds();
         if (frame->status == DET_OK && p->painter_status == DET_OK)
             p->painter_status = p->source->paint(p->source->user, &p->painter_env, frame);
-        if (p->painter_status != DET_OK)
+        frame->painted = p->painter_status == DET_OK;
+        if (!frame->painted)
             atomic_store(&p->stop, true);
         frame->ms[STAGE_DRAW] = (tool_seconds() - start) * 1e3;
         queue_push(&p->drawn, frame);
@@ -242,7 +243,7 @@ static det_status write_frames(struct det_env *env, struct pipeline *p,
     struct frame *frame;
     while ((frame = queue_pop(&p->drawn, NULL)) != NULL) {
         const double start = tool_seconds();
-        if (status == DET_OK && p->painter_status == DET_OK) {
+        if (status == DET_OK && frame->painted) {
             status = p->source->output(p->source->user, env, frame);
             if (status != DET_OK)
                 atomic_store(&p->stop, true);
