@@ -196,17 +196,20 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
 {
     const struct det_tile tile = dwconv_tile(s, N);
     const int64_t rows = (int64_t)s->n * s->in_h;
-    if (!dwconv_is_3x3(s))
+    const bool fast = dwconv_is_fast(s, N);
+    if (!fast)
         DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), det_tile_grid(tile, rows * s->in_w),
                    tile.block, 0, stream, *s, dout, w, din, accumulate);
-    else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
-                   det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s, dout, w,
-                   din, accumulate);
-    else
-        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
-                   det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s, dout, w,
-                   din, accumulate);
+    if constexpr (N > 1) {
+        if (fast && s->stride == 1)
+            DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
+                       det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s,
+                       dout, w, din, accumulate);
+        else if (fast)
+            DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
+                       det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s,
+                       dout, w, din, accumulate);
+    }
     return cudaGetLastError();
 }
 

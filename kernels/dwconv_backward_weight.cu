@@ -20,7 +20,7 @@ struct weight_plan {
 
 static struct weight_plan make_plan(const struct det_conv_shape *s, int vector)
 {
-    const bool fast = dwconv_is_3x3(s);
+    const bool fast = dwconv_is_fast(s, vector);
     const struct det_tile_sides sides =
         det_tile_sides_of(s->in_c / vector, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
     const int64_t wanted = dwconv_weight_groups(&sides) / sides.pixels; /* strips */
@@ -170,16 +170,19 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
     const dim3 block = plan.tile.block;
     const size_t values = (size_t)block.x * block.y * N; /* of one tap */
     const dim3 grid((unsigned)plan.strips, (unsigned)plan.tile.channel_blocks);
-    if (!dwconv_is_3x3(s))
+    const bool fast = dwconv_is_fast(s, N);
+    if (!fast)
         DET_LAUNCH((detk_dwconv_backward_weight_any<T, N, KIND>),
                    dim3(grid.x, grid.y, (unsigned)taps), block, values * sizeof(float), stream, *s,
                    plan, in, load, dout, partial);
-    else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1, KIND>), grid, block,
-                   9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
-    else
-        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2, KIND>), grid, block,
-                   9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
+    if constexpr (N > 1) {
+        if (fast && s->stride == 1)
+            DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1, KIND>), grid, block,
+                       9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
+        else if (fast)
+            DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2, KIND>), grid, block,
+                       9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
+    }
     const cudaError_t error = cudaGetLastError();
     return error != cudaSuccess ? error
                                 : det_add_strips(stream, plan.strips, count, partial, count, dw,

@@ -191,19 +191,21 @@ static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, c
                           const struct arguments &a, T *out)
 {
     const struct det_tile tile = dwconv_tile(s, N);
-    const bool fast = dwconv_is_3x3(s);
+    const bool fast = dwconv_is_fast(s, N);
     const int64_t rows = (int64_t)s->n * s->out_h;
     const int64_t items = rows * (fast ? dwconv_groups(s->out_w) : s->out_w);
     const dim3 grid = det_tile_grid(tile, items);
     if (!fast)
         DET_LAUNCH((detk_dwconv_forward_any<T, N, KIND>), grid, tile.block, 0, stream, *s, in,
                    *a.load, a.w, a.bias, a.act, out);
-    else if (s->stride == 1)
-        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1, KIND>), grid, tile.block, 0, stream, *s, in,
-                   *a.load, a.w, a.bias, a.act, out);
-    else
-        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2, KIND>), grid, tile.block, 0, stream, *s, in,
-                   *a.load, a.w, a.bias, a.act, out);
+    if constexpr (N > 1) {
+        if (fast && s->stride == 1)
+            DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1, KIND>), grid, tile.block, 0, stream, *s,
+                       in, *a.load, a.w, a.bias, a.act, out);
+        else if (fast)
+            DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2, KIND>), grid, tile.block, 0, stream, *s,
+                       in, *a.load, a.w, a.bias, a.act, out);
+    }
     return cudaGetLastError();
 }
 

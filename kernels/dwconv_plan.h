@@ -43,6 +43,13 @@ static inline bool dwconv_is_3x3(const struct det_conv_shape *s)
     return s->kernel_h == 3 && s->kernel_w == 3 && (s->stride == 1 || s->stride == 2);
 }
 
+/* Whether the kernels for 3x3 serve it: they are there for vectors of channels only. All networks have those whose predictor's
+ * depth is a multiple of eight. */
+static inline bool dwconv_is_fast(const struct det_conv_shape *s, int32_t vector)
+{
+    return vector > 1 && dwconv_is_3x3(s);
+}
+
 /* Groups of pixels in a row of `width` results. */
 static inline int32_t dwconv_groups(int32_t width)
 {
