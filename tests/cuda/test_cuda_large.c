@@ -190,13 +190,15 @@ static void depthwise(void **state)
 {
     (void)state;
     static const int32_t kernels[] = {3, 3, 5, 3, 3}, strides[] = {1, 2, 1, 1, 2};
-    static const int32_t channels[] = {48, 48, 48, 47, 47}; /* 3x3 of 48: strips of rows */
+    /* 3x3 of 48: strips of rows; with stride 2 a thread for each row, and so many images that the outputs are as many. */
+    static const int32_t channels[] = {48, 48, 48, 47, 47}, images[] = {32, 128, 32, 32, 32};
     const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
     begin();
     for (int type = DETK_F32; type <= DETK_BF16; type++)
         for (int i = 0; i < 5; i++) {
             const enum detk_type t = (enum detk_type)type;
-            const int32_t side = 1201, c = channels[i], n = 32, taps = kernels[i] * kernels[i];
+            const int32_t side = 1201, c = channels[i], n = images[i],
+                          taps = kernels[i] * kernels[i];
             const struct det_conv_shape s =
                 det_conv_same(n, side, side, c, c, kernels[i], strides[i]);
             const int64_t inputs = (int64_t)n * side * side * c;
