@@ -11,17 +11,6 @@ struct tensors {
     float *in, *w, *bias, *dout, *old_din, *old_dw;
 };
 
-static float *make_values(enum detk_type type, size_t count, uint32_t seed, float scale)
-{
-    float *values = malloc((count + 1) * sizeof *values);
-    assert_non_null(values);
-    test_fill(values, count, seed);
-    for (size_t i = 0; i < count; i++)
-        values[i] *= scale;
-    test_round(type, values, count);
-    return values;
-}
-
 static struct tensors make_tensors(enum detk_type type, const struct det_conv_shape *s)
 {
     const size_t c = (size_t)s->in_c, n = (size_t)s->n;
@@ -29,12 +18,12 @@ static struct tensors make_tensors(enum detk_type type, const struct det_conv_sh
                         .outputs = n * (size_t)s->out_h * (size_t)s->out_w * c,
                         .weights = (size_t)s->kernel_h * (size_t)s->kernel_w * c,
                         .channels = c};
-    t.in = make_values(type, t.inputs, 1, 8); /* so that relu6 cuts on both sides */
-    t.w = make_values(DETK_F32, t.weights, 2, 1);
-    t.bias = make_values(DETK_F32, t.channels, 3, 1);
-    t.dout = make_values(type, t.outputs, 4, 1);
-    t.old_din = make_values(type, t.inputs, 5, 1);
-    t.old_dw = make_values(DETK_F32, t.weights, 6, 1);
+    t.in = test_values(type, t.inputs, 1, 8); /* so that relu6 cuts on both sides */
+    t.w = test_values(DETK_F32, t.weights, 2, 1);
+    t.bias = test_values(DETK_F32, t.channels, 3, 1);
+    t.dout = test_values(type, t.outputs, 4, 1);
+    t.old_din = test_values(type, t.inputs, 5, 1);
+    t.old_dw = test_values(DETK_F32, t.weights, 6, 1);
     return t;
 }
 
@@ -83,7 +72,7 @@ static struct loaded load_on_host(const struct det_conv_shape *s, const struct t
     assert_non_null(l.values);
     memcpy(l.values, t->in, t->inputs * sizeof *l.values);
     for (uint32_t i = 0; i < 4; i++)
-        host[i] = make_values(DETK_F32, c, 20 + i, 1);
+        host[i] = test_values(DETK_F32, c, 20 + i, 1);
     for (size_t k = 0; k < c; k++)
         host[3][k] = .1f + host[3][k] * host[3][k];
     for (size_t i = 0; kind != DETK_LOAD_PLAIN && i < t->inputs; i++) {
@@ -118,8 +107,8 @@ static void check_forward(enum detk_type type, const struct det_conv_shape *s,
                           const struct tensors *t, bool bias, enum det_activation act)
 {
     const struct det_exec x = {.pool = NULL};
-    float *wanted = make_values(DETK_F32, t->outputs, 7, 1),
-          *got = make_values(type, t->outputs, 8, 1);
+    float *wanted = test_values(DETK_F32, t->outputs, 7, 1),
+          *got = test_values(type, t->outputs, 8, 1);
     struct loaded loaded = load_on_host(s, t,
                                         act == DET_ACTIVATION_NONE ? DETK_LOAD_RELU6
                                         : bias                     ? DETK_LOAD_NORM_RELU6
@@ -143,7 +132,7 @@ static void check_backward_data(enum detk_type type, const struct det_conv_shape
                                 const struct tensors *t, bool accumulate)
 {
     const struct det_exec x = {.pool = NULL};
-    float *wanted = make_values(type, t->inputs, 5, 1), *got = make_values(type, t->inputs, 8, 1);
+    float *wanted = test_values(type, t->inputs, 5, 1), *got = test_values(type, t->inputs, 8, 1);
     det_ops_ref()->dwconv_backward_data(&x, s, t->dout, t->w, wanted, accumulate);
     void *dout = test_device_values(type, t->dout, t->outputs);
     void *w = test_device_copy(t->w, t->weights * sizeof(float));
@@ -162,7 +151,7 @@ static void check_backward_weight(enum detk_type type, const struct det_conv_sha
 {
     const struct det_exec x = {.pool = NULL};
     const size_t bytes = t->weights * sizeof(float);
-    float *wanted = make_values(DETK_F32, t->weights, 6, 1), *got = malloc(bytes);
+    float *wanted = test_values(DETK_F32, t->weights, 6, 1), *got = malloc(bytes);
     float *again = malloc(bytes);
     assert_true(got != NULL && again != NULL);
     static unsigned turn;
@@ -296,9 +285,9 @@ static void check_unaligned(enum detk_type type, const struct det_conv_shape *s,
     const struct det_exec x = {.pool = NULL};
     const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
     struct tensors t = make_tensors(type, s);
-    float *wanted = make_values(DETK_F32, t.outputs, 7, 1),
-          *got = make_values(type, t.outputs, 8, 1);
-    float *wanted_din = make_values(type, t.inputs, 5, 1), *din = make_values(type, t.inputs, 8, 1);
+    float *wanted = test_values(DETK_F32, t.outputs, 7, 1),
+          *got = test_values(type, t.outputs, 8, 1);
+    float *wanted_din = test_values(type, t.inputs, 5, 1), *din = test_values(type, t.inputs, 8, 1);
     det_ops_ref()->dwconv_forward(&x, s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
     det_ops_ref()->dwconv_backward_data(&x, s, t.dout, t.w, wanted_din, false);
     void *in = test_device_values(type, t.in, t.inputs);
@@ -429,9 +418,9 @@ static void check_bits(enum detk_type type, const struct det_conv_shape *all,
     one.n = 1;
     assert_true(forward_rows(all) > 1 && forward_rows(&one) == 1);
     const size_t outputs = t.outputs / (size_t)all->n, inputs = t.inputs / (size_t)all->n;
-    float *wanted_out = make_values(type, outputs, 7, 1),
-          *wanted_din = make_values(type, inputs, 7, 1);
-    float *outs = make_values(type, t.outputs, 8, 1), *dins = make_values(type, t.inputs, 8, 1);
+    float *wanted_out = test_values(type, outputs, 7, 1),
+          *wanted_din = test_values(type, inputs, 7, 1);
+    float *outs = test_values(type, t.outputs, 8, 1), *dins = test_values(type, t.inputs, 8, 1);
     float *w = test_device_copy(t.w, t.weights * sizeof(float));
     float *bias = test_device_copy(t.bias, t.channels * sizeof(float));
     void *in = test_device_values(type, t.in, t.inputs);

@@ -7,15 +7,6 @@
 
 static const struct det_exec exec = {.pool = NULL};
 
-static float *fill(enum detk_type type, size_t count, uint32_t seed)
-{
-    float *values = malloc((count + 1) * sizeof *values);
-    assert_non_null(values);
-    test_fill(values, count, seed);
-    test_round(type, values, count);
-    return values;
-}
-
 /* Sums of two values of `type` round once: the bound is the type's, the float sum is exact. */
 static void check(const char *what, enum detk_type type, const void *device, const float *wanted,
                   size_t count)
@@ -40,7 +31,8 @@ static void sums_agree(void **state)
             for (int accumulate = 0; accumulate < 2; accumulate++) {
                 const enum detk_type t = (enum detk_type)type;
                 const size_t count = counts[i];
-                float *a = fill(t, count, 1), *b = fill(t, count, 2), *sum = fill(t, count, 3);
+                float *a = test_values(t, count, 1, 1), *b = test_values(t, count, 2, 1),
+                      *sum = test_values(t, count, 3, 1);
                 void *device_a = test_device_values(t, a, count);
                 void *device_b = test_device_values(t, b, count);
                 void *out = test_device_values(t, sum, count);
@@ -78,8 +70,8 @@ static void upsampling_agrees(void **state)
                 const struct grid g = grids[i];
                 const size_t low_count = (size_t)g.n * (size_t)g.h * (size_t)g.w * (size_t)g.c;
                 const size_t count = (size_t)g.n * (size_t)g.out_h * (size_t)g.out_w * (size_t)g.c;
-                float *low = fill(t, low_count, 1), *fine = fill(t, count, 2);
-                float *out = fill(t, count, 3);
+                float *low = test_values(t, low_count, 1, 1), *fine = test_values(t, count, 2, 1);
+                float *out = test_values(t, count, 3, 1);
                 void *device_low = test_device_values(t, low, low_count);
                 void *device_fine = test_device_values(t, fine, count);
                 det_ops_ref()->upsample_add_forward(&exec, g.n, g.h, g.w, g.c, g.out_h, g.out_w,
@@ -110,7 +102,8 @@ static void casts_round_to_nearest_even(void **state)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         for (size_t offset = 0; offset < 3; offset++) {
             const size_t count = counts[i];
-            float *values = fill(DETK_F32, count, 1), *wanted = malloc(count * sizeof *wanted);
+            float *values = test_values(DETK_F32, count, 1, 1),
+                  *wanted = malloc(count * sizeof *wanted);
             float *got = malloc(count * sizeof *got);
             if (count > 5) {
                 values[2] = NAN;
@@ -152,7 +145,7 @@ static void levels_are_copied(void **state)
         for (int l = 0; l < LEVELS; l++) {
             levels.values[l] = cells[l] * PER_CELL * WIDTH;
             levels.anchors += cells[l] * PER_CELL;
-            values[l] = fill(DETK_F32, (size_t)levels.values[l] * BATCH, (uint32_t)l);
+            values[l] = test_values(DETK_F32, (size_t)levels.values[l] * BATCH, (uint32_t)l, 1);
             levels.tensor[l] =
                 test_device_values(DETK_F32, values[l], (size_t)levels.values[l] * BATCH);
         }
@@ -201,7 +194,7 @@ static void non_finite_values_are_found(void **state)
     for (int type = DETK_F32; type <= DETK_BF16; type++)
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             const enum detk_type t = (enum detk_type)type;
-            float *values = fill(t, counts[i], 1);
+            float *values = test_values(t, counts[i], 1, 1);
             values[0] = 3e38f;
             test_round(t, values, 1);
             assert_int_equal(flag_after(t, values, counts[i], 1), 1);

@@ -5,15 +5,6 @@
 #include "cuda/support/device.h"
 #include "im2col.h"
 
-static float *make_values(enum detk_type type, size_t count, uint32_t seed)
-{
-    float *values = malloc((count + 1) * sizeof *values);
-    assert_non_null(values);
-    test_fill(values, count, seed);
-    test_round(type, values, count);
-    return values;
-}
-
 /* The input that a column of a patch shows, -1 for padding and for columns beyond the kernel. */
 static int64_t source(const struct det_conv_shape *s, int64_t patch, int32_t column)
 {
@@ -45,7 +36,7 @@ static struct sizes sizes_of(enum detk_type type, const struct det_conv_shape *s
 static void check_im2col(enum detk_type type, const struct det_conv_shape *s, const float *in)
 {
     const struct sizes z = sizes_of(type, s);
-    float *got = make_values(type, z.columns, 2);
+    float *got = test_values(type, z.columns, 2, 1);
     void *from = test_device_values(type, in, z.inputs);
     void *to = test_device_values(type, got, z.columns);
     assert_cuda(detk_im2col(0, type, s, from, to));
@@ -67,8 +58,9 @@ static void check_col2im(enum detk_type type, const struct det_conv_shape *s, bo
                          bool nan)
 {
     const struct sizes z = sizes_of(type, s);
-    float *columns = make_values(type, z.columns, 3), *wanted = make_values(type, z.inputs, 4);
-    float *got = make_values(type, z.inputs, 5);
+    float *columns = test_values(type, z.columns, 3, 1),
+          *wanted = test_values(type, z.inputs, 4, 1);
+    float *got = test_values(type, z.inputs, 5, 1);
     if (nan) {
         columns[z.columns / 2] = NAN;
         for (int64_t i = z.width - 1; i < (int64_t)z.columns; i += z.width) {
@@ -111,7 +103,7 @@ static void check(const struct det_conv_shape *s)
         const struct sizes z = sizes_of(type, s);
         const int32_t used = s->kernel_h * s->kernel_w * s->in_c, unit = type == DETK_F32 ? 4 : 8;
         assert_true(z.width >= used && z.width < used + unit && z.width % unit == 0);
-        float *in = make_values(type, z.inputs, 1);
+        float *in = test_values(type, z.inputs, 1, 1);
         check_im2col(type, s, in);
         free(in);
         check_col2im(type, s, false, false);
@@ -171,7 +163,7 @@ static void test_nan(void **state)
         const struct det_conv_shape s = det_conv_same(1, 4, 5, channels[i], 5, 3, 1);
         for (int type = DETK_F32; type <= DETK_BF16; type++) {
             const struct sizes z = sizes_of(type, &s);
-            float *in = make_values(type, z.inputs, 1);
+            float *in = test_values(type, z.inputs, 1, 1);
             in[z.inputs / 2] = NAN;
             check_im2col(type, &s, in);
             free(in);

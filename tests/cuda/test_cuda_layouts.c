@@ -5,17 +5,6 @@
 #include "cuda/support/device.h"
 #include "filter_layout.h"
 
-static float *random_values(enum detk_type type, size_t count, uint32_t seed, float scale)
-{
-    float *values = malloc((count + 1) * sizeof *values);
-    assert_non_null(values);
-    test_fill(values, count, seed);
-    for (size_t i = 0; i < count; i++)
-        values[i] *= scale;
-    test_round(type, values, count);
-    return values;
-}
-
 /* The same bits, or both NaN. */
 static void assert_same(const float *got, const float *wanted, size_t count)
 {
@@ -31,7 +20,7 @@ static void check_bias_act(enum detk_type type, int64_t rows, int32_t c, bool bi
                            enum det_activation act)
 {
     const size_t count = (size_t)rows * (size_t)c;
-    float *values = random_values(type, count, 1, 8), *b = random_values(DETK_F32, (size_t)c, 2, 1);
+    float *values = test_values(type, count, 1, 8), *b = test_values(DETK_F32, (size_t)c, 2, 1);
     values[count / 2] = INFINITY;
     values[count / 3] = -INFINITY;
     values[0] = values[count / 2 - count / 4] = values[count - 1] = NAN;
@@ -76,7 +65,7 @@ static void check_filter(enum detk_type type, int32_t kernel, int32_t in_c, int3
 {
     const struct det_conv_shape s = det_conv_same(1, 8, 8, in_c, out_c, kernel, 1);
     const size_t taps = (size_t)(kernel * kernel * in_c), count = taps * (size_t)out_c;
-    float *hwio = random_values(DETK_F32, count, 1, 1), *old = random_values(DETK_F32, count, 2, 1);
+    float *hwio = test_values(DETK_F32, count, 1, 1), *old = test_values(DETK_F32, count, 2, 1);
     float *krsc = malloc(count * sizeof *krsc), *got = malloc(count * sizeof *got);
     float *wanted = malloc(count * sizeof *wanted);
     assert_true(krsc != NULL && got != NULL && wanted != NULL);

@@ -8,15 +8,6 @@
 #include "cuda_emu_counts.h"
 #endif
 
-static float *make_values(enum detk_type type, size_t count, uint32_t seed)
-{
-    float *values = malloc((count + 1) * sizeof *values);
-    assert_non_null(values);
-    test_fill(values, count, seed);
-    test_round(type, values, count);
-    return values;
-}
-
 /* One gradient: `in` [rows][stride], or an image. */
 struct problem {
     enum detk_type type;
@@ -86,7 +77,8 @@ static void check_with(const struct problem *p, float *in, float *dout, bool acc
     const struct det_conv_shape *s = &p->shape;
     const struct det_exec exec = {0};
     const size_t weights = weights_of(p);
-    float *got = make_values(DETK_F32, weights, 3), *wanted = make_values(DETK_F32, weights, 3);
+    float *got = test_values(DETK_F32, weights, 3, 1),
+          *wanted = test_values(DETK_F32, weights, 3, 1);
     det_ops_ref()->conv_backward_weight(&exec, s, in, dout, wanted, accumulate);
     compute(p, in, dout, got, accumulate);
     for (size_t i = 0; i < weights; i++) {
@@ -106,8 +98,8 @@ static void check_with(const struct problem *p, float *in, float *dout, bool acc
 
 static void check(const struct problem *p)
 {
-    float *in = make_values(p->type, in_rows(p) * (size_t)p->shape.in_c, 1);
-    float *dout = make_values(p->type, outputs_of(p), 2);
+    float *in = test_values(p->type, in_rows(p) * (size_t)p->shape.in_c, 1, 1);
+    float *dout = test_values(p->type, outputs_of(p), 2, 1);
     check_with(p, in, dout, false);
     check_with(p, in, dout, true);
     free(in);
@@ -202,8 +194,8 @@ static void test_nan(void **state)
             const struct problem *p = &problems[i];
             const size_t inputs = in_rows(p) * (size_t)p->shape.in_c, outputs = outputs_of(p);
             for (int at = 0; at < 4; at++) {
-                float *in = make_values(p->type, inputs, 1);
-                float *dout = make_values(p->type, outputs, 2);
+                float *in = test_values(p->type, inputs, 1, 1);
+                float *dout = test_values(p->type, outputs, 2, 1);
                 float *const where[] = {&in[0], &in[inputs - 1], &dout[1], &dout[outputs - 2]};
                 in[0] = 0; /* times NaN is NaN */
                 *where[at] = NAN;
@@ -223,10 +215,10 @@ static void test_repeats(void **state)
                                        image_of(DETK_F32, 2, 60, 60, 32, 2)};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
         const struct problem *p = &problems[i];
-        float *in = make_values(p->type, in_rows(p) * (size_t)p->shape.in_c, 1);
-        float *dout = make_values(p->type, outputs_of(p), 2);
-        float *first = make_values(DETK_F32, weights_of(p), 3);
-        float *again = make_values(DETK_F32, weights_of(p), 4);
+        float *in = test_values(p->type, in_rows(p) * (size_t)p->shape.in_c, 1, 1);
+        float *dout = test_values(p->type, outputs_of(p), 2, 1);
+        float *first = test_values(DETK_F32, weights_of(p), 3, 1);
+        float *again = test_values(DETK_F32, weights_of(p), 4, 1);
         compute(p, in, dout, first, false);
 #ifdef DET_CUDA_EMU
         cuda_emu_set_schedule("random:7");

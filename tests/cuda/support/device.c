@@ -79,3 +79,14 @@ void test_round(enum detk_type type, float *values, size_t count)
     for (size_t i = 0; type == DETK_BF16 && i < count; i++)
         values[i] = from_bf16(to_bf16(values[i]));
 }
+
+float *test_values(enum detk_type type, size_t count, uint32_t seed, float scale)
+{
+    float *values = malloc((count + 1) * sizeof *values);
+    assert_non_null(values);
+    test_fill(values, count, seed);
+    for (size_t i = 0; i < count; i++)
+        values[i] *= scale;
+    test_round(type, values, count);
+    return values;
+}

@@ -29,6 +29,8 @@ void *test_device_values(enum detk_type type, const float *values, size_t count)
 void test_device_read_values(enum detk_type type, float *values, const void *device, size_t count);
 /* Rounds to what `type` can hold, so that `ref` sees the same input. */
 void test_round(enum detk_type type, float *values, size_t count);
+/* As test_fill() has them, times `scale`, so rounded; malloc, with room for one when `count` is 0. */
+float *test_values(enum detk_type type, size_t count, uint32_t seed, float scale);
 
 /* The bound for results of `type` against ref in relative l2: stated per test, these are the usual ones. */
 #define TEST_BOUND_F32  1e-5
