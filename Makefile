@@ -52,7 +52,7 @@ LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
 
 # One file per instruction set: its name ends with it, and only that file is compiled for it; where the architecture is another,
-# it is left out. NAME_generic.c is for any (libdet/backend/cpu/isas.h).
+# it is left out. NAME_generic.c is for any (libdet/ops/cpu/isa/isas.h).
 ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ISAS_x86_64 := x86 avx2 avx512 avx512bf16
 OTHER_ISAS  := $(filter-out $(ISAS_$(ARCH)),$(ISAS_x86_64))
@@ -62,8 +62,8 @@ ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 
-LIB_SRC     := $(sort $(filter-out libdet/backend/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(wildcard libdet/*/*.c libdet/backend/*/*.c)))
-CUDA_SRC    := $(sort $(wildcard libdet/backend/cuda/*.c))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find libdet -name '*.c')))
+CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o)
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
@@ -277,7 +277,7 @@ TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% benc
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	@mkdir -p $(@D)
 	$(say) TIDY $<
-	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/backend/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/devices/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: cppcheck

@@ -41,4 +41,4 @@ $(BUILD)/musl/%.ok: %.c $(BUILD)/musl/glibc.txt
 	@touch $@
 .PHONY: musl-check
 musl-check: ## compile the library, tools and examples against musl's headers (needs musl-tools)
-	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/backend/cuda/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))
+	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/devices/cuda/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))

@@ -59,7 +59,7 @@ NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(
 # Device code is a fifth so large (nvcc of CUDA 12.8 and newer).
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
 
-$(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(OBJ)/libdet/devices/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
 COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
 $(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
@@ -92,7 +92,7 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
 endif
 
-# The backend, which libdet loads (libdet/backend/backend_library.h).
+# The backend, which libdet loads (libdet/devices/backend_library.h).
 CUDA_LIBRARY := $(if $(WITH_CUDA),$(BUILD)/lib/libdet/det-cuda.so)
 ifneq ($(CUDA_LIBRARY),)
 $(CUDA_LIBRARY): $(CUDA_OBJ)

@@ -7,7 +7,7 @@ ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm p
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h
 ISA_avx512bf16 := $(ISA_avx512)
-LIB_SRC    := $(filter-out libdet/backend/cpu/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
+LIB_SRC    := $(filter-out libdet/ops/cpu/isa/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
 endif
 

@@ -6,14 +6,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "backend/backend.h"
-#include "backend/ops.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cuda_rows.h"
 #include "data/picture.h"
-#include "detect/input.h"
+#include "devices/backend.h"
+#include "model/input.h"
 #include "model/postprocess.h"
+#include "ops/ops.h"
 #include "train/learner.h"
 
 enum { MOST = 8 };

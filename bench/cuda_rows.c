@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cuda/cuda_error.h"
-#include "backend/cuda/cuda_net_ops.h"
-#include "backend/cuda/cuda_runner.h"
-#include "backend/cuda/cuda_step.h"
 #include "base/mem.h"
 #include "cudnn_peer.h"
+#include "devices/cuda/cuda_error.h"
+#include "devices/cuda/cuda_net_ops.h"
+#include "devices/cuda/cuda_runner.h"
+#include "devices/cuda/cuda_step.h"
 
 /* --- timing --- */
 

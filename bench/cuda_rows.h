@@ -6,7 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include "backend/backend.h"
+#include "devices/backend.h"
 #include "roofline_plan.h"
 
 struct cuda_rows {

@@ -1,6 +1,6 @@
 #include "cudnn_peer.h"
 
-#include "backend/cuda/cuda_libraries.h"
+#include "devices/cuda/cuda_libraries.h"
 
 #ifndef DET_CUDA_EMU
 #include <dlfcn.h>

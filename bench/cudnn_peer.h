@@ -8,8 +8,8 @@
 
 #include <cudnn.h>
 
-#include "backend/conv_shape.h"
-#include "backend/cuda/cuda_device.h"
+#include "devices/cuda/cuda_device.h"
+#include "ops/conv_shape.h"
 
 struct cudnn_peer {
     const struct det_device *device;

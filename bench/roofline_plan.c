@@ -46,7 +46,7 @@ static bool before_norm(const struct det_graph *g, int32_t tensor)
     return false;
 }
 
-/* As find_late() of backend/cuda/cuda_net.c has it: depthwise convolutions activate, and in training normalise, what they load. */
+/* As find_late() of devices/cuda/cuda_net.c has it: depthwise convolutions activate, and in training normalise, what they load. */
 static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 {
     for (int32_t i = 0; i < g->op_count; i++) {

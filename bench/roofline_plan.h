@@ -1,7 +1,7 @@
 /* roofline_plan.h: what the CUDA backend launches for a network, on paper: bytes and flops of every launch. roofline.c prints bounds,
  * bench_cuda.c puts them beside what it measures.
  *
- * "plan" is what libdet/backend/cuda launches: an operation of the graph at a time. "fused" is a lower bound for a plan that
+ * "plan" is what libdet/devices/cuda launches: an operation of the graph at a time. "fused" is a lower bound for a plan that
  * keeps the same tensors: a convolution's output is written once, its batch norm's sums come from the producing kernel, each consumer
  * normalises as it loads; backward reads, for each batch norm, its input once for the sums, and input and gradient in each of
  * the two passes of the convolution before it. Additions read both sides and write.
@@ -11,7 +11,7 @@
 #ifndef DET_BENCH_ROOFLINE_PLAN_H
 #define DET_BENCH_ROOFLINE_PLAN_H
 
-#include "backend/cuda/cuda_weight_gradient.h"
+#include "devices/cuda/cuda_weight_gradient.h"
 #include "model/graph.h"
 #include "model/net_plan.h"
 

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "backend/shape.h"
+#include "ops/shape.h"
 #include "tile_plan.h"
 
 #define DWCONV_THREADS 128

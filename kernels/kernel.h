@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "backend/shape.h"
+#include "ops/shape.h"
 
 #define DETK_ALIGN 256
 

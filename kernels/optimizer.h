@@ -52,7 +52,7 @@ cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chu
 /* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums` [floats] and *so_far, the
  * first one (hyper->batches_done 0) in their place. With the last, gradients and *step become the means over the batches, the
  * norm that of the mean gradient; before, step->update becomes 0. A batch that is not finite leaves all as it was, *step too.
- * Agrees with accumulate() of backend/cpu/cpu_step.c. Workspace as detk_gradient_norm(). */
+ * Agrees with accumulate() of devices/cpu/cpu_step.c. Workspace as detk_gradient_norm(). */
 cudaError_t detk_accumulate_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
                                       int32_t chunk_count, int32_t batches, float clip_norm,
                                       const struct detk_hyper *hyper, float *gradients, float *sums,

@@ -1,5 +1,5 @@
 /* preprocess.h: the network's input from pixels. Agrees with data/resize.h (TF1's legacy bilinear, bit for bit in float32:
- * same operations in the same order, no contraction into fma) and detect/input.h: the image stands in the top left corner of
+ * same operations in the same order, no contraction into fma) and model/input.h: the image stands in the top left corner of
  * the frame, zeros around it after normalisation x * (2 / 255) - 1. */
 #ifndef DET_KERNELS_PREPROCESS_H
 #define DET_KERNELS_PREPROCESS_H

@@ -4,7 +4,7 @@
  * CPU's conv_backward_weight() but for the order of the sum.
  *
  * It multiplies in float32 whatever the type is, outside of tensor cores: which shapes are its own and which cublasLt's,
- * backend/cuda/cuda_weight_gradient.h says. */
+ * devices/cuda/cuda_weight_gradient.h says. */
 #ifndef DET_KERNELS_WEIGHT_GRADIENT_H
 #define DET_KERNELS_WEIGHT_GRADIENT_H
 

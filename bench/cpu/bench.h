@@ -142,7 +142,7 @@ struct bench_options {
 
 bool bench_wanted(const struct bench_options *options, const char *name);
 int bench_kernels(const struct bench_options *options, struct bench_report *report);
-/* The steps of prepared networks (backend/cpu/prepared.h), part of bench_kernels(). `ops`: float32's, or the bf16 twin. */
+/* The steps of prepared networks (devices/cpu/prepared/prepared.h), part of bench_kernels(). `ops`: float32's, or the bf16 twin. */
 int bench_prepared(const struct bench_options *options, struct bench_report *report,
                    const struct bench_roof *roof, const struct det_ops *ops, struct det_pool *pool);
 int bench_data(const struct bench_options *options, struct bench_report *report);

@@ -8,7 +8,7 @@
 #include "bench.h"
 #include "data/resize.h"
 #include "det/det.h"
-#include "detect/input.h"
+#include "model/input.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
 #include "train/learner.h"

@@ -5,11 +5,11 @@
 
 #include <cjson/cJSON.h>
 
-#include "backend/ops.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "det/det.h"
 #include "model/model.h"
+#include "ops/ops.h"
 
 enum { PROCESSES = 3 }; /* that a detection job is measured in */
 

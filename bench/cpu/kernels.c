@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/conv_shape.h"
 #include "bench.h"
 #include "det/det.h"
+#include "ops/conv_shape.h"
 
 enum { TRAIN_BATCH_320 = 8, TRAIN_BATCH_640 = 2 };
 

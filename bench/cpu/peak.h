@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "backend/cpu/isas.h"
+#include "ops/cpu/isa/isas.h"
 
 #define PEAK_PROBES(isa)                                                            \
     double peak_fma__##isa(long steps);                                             \

@@ -1,6 +1,6 @@
 #define DET_ISA       generic
 #define DET_ISA_WIDTH 4
-#include "backend/cpu/simd.h"
+#include "ops/cpu/isa/simd.h"
 
 #define V            v_f32
 #define LANES        V_WIDTH

@@ -1,15 +1,15 @@
-/* prepared.c: inference as an exported model runs it: the steps of a prepared network (backend/cpu/prepared.h), each timed in
+/* prepared.c: inference as an exported model runs it: the steps of a prepared network (devices/cpu/prepared/prepared.h), each timed in
  * its place while the whole network runs, in float32 and in bf16. */
-#include "backend/cpu/prepared.h"
+#include "devices/cpu/prepared/prepared.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/blocked.h"
 #include "base/env.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "det/det.h"
+#include "ops/cpu/blocked/blocked.h"
 
 enum { MOST_STEPS = 64, MOST_REPEATS = 40, LEAST_REPEATS = 3 };
 

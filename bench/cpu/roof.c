@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/isas.h"
-#include "backend/ops.h"
 #include "bench.h"
+#include "ops/cpu/isa/isas.h"
+#include "ops/ops.h"
 #include "peak.h"
 
 struct probes {

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/backend.h"
-#include "backend/ops.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/pool.h"
 #include "det/version.h"
+#include "devices/backend.h"
+#include "ops/ops.h"
 
 int det_version(void)
 {

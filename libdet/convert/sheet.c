@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "data/exif.h"
-#include "detect/draw.h"
+#include "draw/draw.h"
 
 enum { CAPTION_PX = 18, GAP_PX = 6, MOST_SIDE = 65500 };
 

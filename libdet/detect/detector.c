@@ -5,10 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/backend.h"
 #include "base/context.h"
 #include "base/mem.h"
-#include "detect/input.h"
+#include "devices/backend.h"
+#include "model/input.h"
 #include "model/model.h"
 #include "model/postprocess.h"
 #include "train/learner.h"

@@ -1,11 +1,11 @@
-/* picture.c: det/image.h on data/exif.h and detect/draw.h. */
+/* picture.c: det/image.h on data/exif.h and draw/draw.h. */
 #include "det/image.h"
 
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/exif.h"
-#include "detect/draw.h"
 #include "detect/results.h"
+#include "draw/draw.h"
 
 #define LABEL_BYTES 256
 

@@ -8,16 +8,16 @@
 
 #include <math.h>
 
-#include "backend/backend.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/loader.h"
+#include "devices/backend.h"
 #include "eval/evaluation_data.h"
+#include "eval/evaluation_pictures.h"
+#include "eval/evaluation_summary.h"
+#include "model/from_config.h"
 #include "model/model.h"
 #include "model/postprocess.h"
-#include "monitor/evaluation_pictures.h"
-#include "monitor/evaluation_summary.h"
-#include "train/from_config.h"
 #include "train/learner.h"
 
 struct det_evaluation {

@@ -8,7 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/utf8.h"
-#include "detect/draw.h"
+#include "draw/draw.h"
 #include "eval/detection_report.h"
 
 static const char *name_of(const det_class_report *class, char buffer[32])

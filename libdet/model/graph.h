@@ -12,8 +12,8 @@
 #ifndef DET_MODEL_GRAPH_H
 #define DET_MODEL_GRAPH_H
 
-#include "backend/ops.h"
 #include "model/spec.h"
+#include "ops/ops.h"
 
 enum det_param_role {
     DET_PARAM_KERNEL,    /* [kh, kw, in, out] */

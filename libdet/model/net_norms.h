@@ -1,4 +1,4 @@
-/* net_norms.h: the batch norms of a network as its other operations apply them (norm_conv_* of backend/ops.h): which results
+/* net_norms.h: the batch norms of a network as its other operations apply them (norm_conv_* of ops/ops.h): which results
  * are not stored because their readers normalise what they load, which convolution takes a norm's statistics, which one its
  * gradient's sums, and each norm's coefficients. */
 #ifndef DET_MODEL_NET_NORMS_H

@@ -1,6 +1,6 @@
 /* net_plan.h: what is decided about a network before memory is taken: which tensors live when and where in one arena, which
  * gradients share memory, which are written and which added to. Knows nothing of who executes it: the CPU (model/net.h) and
- * CUDA (backend/cuda/) run the same plan, with elements and alignments of their own. */
+ * CUDA (devices/cuda/) run the same plan, with elements and alignments of their own. */
 #ifndef DET_MODEL_NET_PLAN_H
 #define DET_MODEL_NET_PLAN_H
 

@@ -46,7 +46,7 @@ static det_status read_runs(struct det_plot *plot, const char *model_dir)
         DET_TRY_RETURN(read_run(plot, model_dir, "eval", &plot->api));
     else
         DET_TRY_RETURN(read_run(plot, model_dir, plot->eval_run = "eval", &plot->eval));
-    /* Evaluations that were all made in another way (monitor/evaluation_summary.h). */
+    /* Evaluations that were all made in another way (eval/evaluation_summary.h). */
     if (plot->eval == NULL && det_is_directory(model_dir))
         DET_TRY_RETURN(det_list_directory(plot->env, model_dir, &plot->runs));
     for (size_t i = 0; i < plot->runs.count && plot->eval == NULL; i++) {

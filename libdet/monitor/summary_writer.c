@@ -16,9 +16,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "data/image.h"
-#include "detect/input.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
+#include "model/input.h"
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
 

@@ -5,8 +5,8 @@
 #include "base/mem.h"
 #include "data/loader.h"
 #include "det/augmentation.h"
-#include "detect/input.h"
-#include "train/from_config.h"
+#include "model/from_config.h"
+#include "model/input.h"
 
 struct det_augmenter {
     struct det_env *env; /* the context's */

@@ -7,7 +7,7 @@
 #ifndef DET_TRAIN_LEARNER_H
 #define DET_TRAIN_LEARNER_H
 
-#include "backend/backend.h"
+#include "devices/backend.h"
 #include "model/losses.h"
 #include "model/net.h"
 #include "model/optimizer.h"

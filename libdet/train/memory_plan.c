@@ -1,7 +1,7 @@
 #include "train/memory_plan.h"
 
-#include "backend/backend.h"
 #include "base/memory_limit.h"
+#include "devices/backend.h"
 
 #define MB (1024.0 * 1024.0)
 

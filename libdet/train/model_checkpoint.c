@@ -4,9 +4,9 @@
 #include "base/mem.h"
 #include "formats/pipeline_paths.h"
 #include "formats/weights.h"
+#include "model/from_config.h"
 #include "model/model.h"
 #include "train/checkpoint.h"
-#include "train/from_config.h"
 #include "train/restore.h"
 
 /* map->count stays 0 when it cannot be read or has a class too many, which costs names, not the

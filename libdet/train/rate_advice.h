@@ -4,7 +4,7 @@
 #ifndef DET_TRAIN_RATE_ADVICE_H
 #define DET_TRAIN_RATE_ADVICE_H
 
-#include "train/from_config.h"
+#include "model/from_config.h"
 
 struct det_rate_advice {
     float base;          /* the schedule's main rate, as the config has it */

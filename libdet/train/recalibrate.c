@@ -3,14 +3,14 @@
 #include <math.h>
 #include <string.h>
 
-#include "backend/backend.h"
 #include "base/mem.h"
 #include "data/loader.h"
+#include "devices/backend.h"
 #include "formats/pipeline_paths.h"
+#include "model/from_config.h"
 #include "model/model.h"
 #include "model/net.h"
 #include "model/population.h"
-#include "train/from_config.h"
 
 enum {
     MOST_BATCH = 16,

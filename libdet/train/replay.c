@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "det/trainer.h"
 #include "formats/weights.h"
-#include "train/from_config.h"
+#include "model/from_config.h"
 
 #define IMAGES  "/.REPLAY/images"
 #define BOXES   "/.REPLAY/boxes"

@@ -10,7 +10,7 @@
 #ifndef DET_TRAIN_RESTORE_H
 #define DET_TRAIN_RESTORE_H
 
-#include "train/class_match.h"
+#include "model/class_match.h"
 
 enum det_restore_scope {
     DET_RESTORE_ALL,               /* "full", and loading for evaluation: every stored parameter */

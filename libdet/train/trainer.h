@@ -7,9 +7,9 @@
 #include "data/loader.h"
 #include "det/trainer.h"
 #include "formats/label_map.h"
+#include "model/from_config.h"
 #include "train/checkpoint.h"
 #include "train/dir_lock.h"
-#include "train/from_config.h"
 #include "train/learner.h"
 
 struct det_trainer {

@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/backend.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "devices/backend.h"
 #include "formats/pipeline_paths.h"
-#include "train/class_match.h"
+#include "model/class_match.h"
 #include "train/freeze.h"
 #include "train/memory_plan.h"
 #include "train/trainer.h"

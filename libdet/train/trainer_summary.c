@@ -8,8 +8,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/summary.h"
-#include "detect/draw.h"
-#include "monitor/evaluation_summary.h"
+#include "draw/draw.h"
+#include "eval/evaluation_summary.h"
 #include "monitor/event_run.h"
 #include "train/trainer.h"
 

@@ -1,9 +1,9 @@
 /* bn: statistics, application, gradients and column sums against ref; moving statistics against their definition. */
 #include <math.h>
 
-#include "backend/ref/ref_ops.h"
 #include "bn.h"
 #include "cuda/support/device.h"
+#include "ops/ref/ref_ops.h"
 
 #define EPSILON 1e-3f
 

@@ -1,7 +1,7 @@
 /* Dense convolutions by cublasLt and cuDNN against the reference: each way of computing them, each pass. */
-#include "backend/cuda/cuda_conv.h"
-#include "backend/ops.h"
 #include "cuda/support/device.h"
+#include "devices/cuda/cuda_conv.h"
+#include "ops/ops.h"
 
 /* Operands of 10 bits of mantissa. */
 #define TF32_BOUND 2e-3

@@ -1,10 +1,10 @@
 /* Depthwise convolution and its gradients against the reference. */
 #include <math.h>
 
-#include "backend/ops.h"
 #include "cuda/support/device.h"
 #include "dwconv.h"
 #include "dwconv_plan.h"
+#include "ops/ops.h"
 
 struct tensors {
     size_t inputs, outputs, weights, channels; /* elements */

@@ -1,9 +1,9 @@
 /* elementwise: additions and upsampling against ref; casts, levels and the finite check against their definitions. */
 #include <math.h>
 
-#include "backend/ops.h"
 #include "cuda/support/device.h"
 #include "elementwise.h"
+#include "ops/ops.h"
 
 static const struct det_exec exec = {.pool = NULL};
 

@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backend/cuda/cuda_device.h"
 #include "base/context.h"
 #include "cuda/support/tiny.h"
+#include "devices/cuda/cuda_device.h"
 #include "elementwise.h"
 
 /* --- another process --- */

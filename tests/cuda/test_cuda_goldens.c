@@ -1,6 +1,6 @@
 /* The CUDA backend against what TensorFlow computed: the network at 320 x 320, and a short training. */
-#include "backend/backend.h"
 #include "base/mem.h"
+#include "devices/backend.h"
 #include "model/postprocess.h"
 #include "support/formula.h"
 #include "support/model_golden.h"

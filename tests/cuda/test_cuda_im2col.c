@@ -1,9 +1,9 @@
 /* im2col against its definition, col2im against the gradient that it is: each patch's columns added where they came from. */
 #include <math.h>
 
-#include "backend/ops.h"
 #include "cuda/support/device.h"
 #include "im2col.h"
+#include "ops/ops.h"
 
 /* The input that a column of a patch shows, -1 for padding and for columns beyond the kernel. */
 static int64_t source(const struct det_conv_shape *s, int64_t patch, int32_t column)

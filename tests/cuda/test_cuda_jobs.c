@@ -1,8 +1,8 @@
 /* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
 #include <math.h>
 
-#include "backend/backend.h"
 #include "base/context.h"
+#include "devices/backend.h"
 #include "model/model.h"
 #include "support/workspace.h"
 

@@ -1,8 +1,8 @@
 /* The backend as libdet loads it, beside the one that is linked with these tests: the same bits. */
 #include <math.h>
 
-#include "backend/backend_library.h"
 #include "cuda/support/tiny.h"
+#include "devices/backend_library.h"
 #include "support/formula.h"
 
 static void loaded_is_linked(void **state)

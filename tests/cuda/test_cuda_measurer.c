@@ -1,9 +1,9 @@
 /* Batch norms' statistics of batches by the CUDA backend against the CPU's, also beside a training step that is being fed. */
 #include <math.h>
 
-#include "backend/cuda/cuda_fit.h"
 #include "base/mem.h"
 #include "cuda/support/tiny.h"
+#include "devices/cuda/cuda_fit.h"
 #include "model/net_plan.h"
 #include "support/formula.h"
 

@@ -2,7 +2,7 @@
 #include "preprocess.h"
 
 #include "cuda/support/device.h"
-#include "detect/input.h"
+#include "model/input.h"
 
 /* A source image and the frame that it goes into. */
 struct source {

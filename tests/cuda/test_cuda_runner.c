@@ -1,9 +1,9 @@
 /* Inference by the CUDA backend against the CPU's network and post-processing. */
 #include <math.h>
 
-#include "backend/cuda/cuda_fit.h"
 #include "cuda/support/inference.h"
-#include "detect/input.h"
+#include "devices/cuda/cuda_fit.h"
+#include "model/input.h"
 #include "support/formula.h"
 
 /* The same objects in the same order. */

@@ -1,8 +1,8 @@
 /* A training step of the CUDA backend as a thing: memory, recording, what changes from step to step, failures. */
 #include <math.h>
 
-#include "backend/cuda/cuda_fit.h"
 #include "cuda/support/tiny.h"
+#include "devices/cuda/cuda_fit.h"
 
 /* Parameters after some steps, recorded or not. */
 static float *trained(bool no_graph, size_t *count)

@@ -1,6 +1,6 @@
 /* Algorithms chosen by their times: which of cublasLt's, whose weights' gradient, and what may go wrong meanwhile. The emulation pretends the
  * times; on a GPU a step with whatever was chosen must agree with the CPU. */
-#include "backend/cuda/cuda_tune.h"
+#include "devices/cuda/cuda_tune.h"
 
 #include "cuda/support/device.h"
 #include "cuda/support/tiny.h"
@@ -21,10 +21,10 @@ static void tuned_steps_agree(void **state)
 
 #ifdef DET_CUDA_EMU
 
-#include "backend/cuda/cuda_conv.h"
-#include "backend/cuda/cuda_step.h"
 #include "base/context.h"
 #include "cuda_emu_counts.h"
+#include "devices/cuda/cuda_conv.h"
+#include "devices/cuda/cuda_step.h"
 
 enum {
     ALLOC_FAILED = 3,

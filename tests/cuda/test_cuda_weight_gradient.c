@@ -1,8 +1,8 @@
 /* The weights' gradient by one pass over both operands against the reference: of a product, and of an image's patches. */
 #include <math.h>
 
-#include "backend/ops.h"
 #include "cuda/support/device.h"
+#include "ops/ops.h"
 #include "weight_gradient.h"
 #ifdef DET_CUDA_EMU
 #include "cuda_emu_counts.h"

@@ -4,7 +4,7 @@
 #include "values.h"
 
 extern "C" {
-#include "backend/cuda/cuda_libraries.h"
+#include "devices/cuda/cuda_libraries.h"
 }
 
 namespace det_emu

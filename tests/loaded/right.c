@@ -1,9 +1,9 @@
 /* A backend called cuda that computes as the CPU does, by this library's own copy of libdet. */
 #include <stdio.h>
 
-#include "backend/backend_library.h"
 #include "base/build.h"
 #include "det/export.h"
+#include "devices/backend_library.h"
 
 static struct det_backend backend;
 

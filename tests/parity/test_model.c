@@ -1,8 +1,8 @@
 /* The whole network against TensorFlow's outputs for the formula weights (goldens model320). */
 #include <time.h>
 
-#include "backend/cpu/prepared.h"
 #include "base/mem.h"
+#include "devices/cpu/prepared/prepared.h"
 #include "model/net.h"
 #include "support/formula.h"
 #include "support/model_golden.h"

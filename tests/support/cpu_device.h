@@ -2,8 +2,8 @@
 #ifndef DET_TESTS_SUPPORT_CPU_DEVICE_H
 #define DET_TESTS_SUPPORT_CPU_DEVICE_H
 
-#include "backend/backend.h"
-#include "backend/ops.h"
+#include "devices/backend.h"
+#include "ops/ops.h"
 
 /* Closed by test_cpu_device_close(); the pool may be NULL. */
 struct det_device *test_cpu_device(struct det_env *env, const struct det_ops *ops,

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "backend/cpu/bf16.h"
+#include "ops/cpu/isa/bf16.h"
 
 int forms(struct form list[FORMS_MAX])
 {

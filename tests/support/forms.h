@@ -2,7 +2,7 @@
 #ifndef DET_TESTS_SUPPORT_FORMS_H
 #define DET_TESTS_SUPPORT_FORMS_H
 
-#include "backend/cpu/blocked.h"
+#include "ops/cpu/blocked/blocked.h"
 #include "support/ops.h"
 
 /* An instruction set in one of the two forms of blocked.h. */

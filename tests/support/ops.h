@@ -3,7 +3,7 @@
 #ifndef DET_TESTS_SUPPORT_OPS_H
 #define DET_TESTS_SUPPORT_OPS_H
 
-#include "backend/ops.h"
+#include "ops/ops.h"
 #include "support/test.h"
 
 /* The tables this machine can run, slowest first, the reference not among them; which are skipped is said once. For float32: a set

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "backend/backend_library.h"
 #include "base/build.h"
+#include "devices/backend_library.h"
 #include "support/run_tool.h"
 #include "support/shell.h"
 #include "support/workspace.h"

@@ -2,9 +2,9 @@
  * predictor is taken by name where that is asked for. */
 #include "base/io.h"
 #include "base/mem.h"
+#include "model/class_match.h"
 #include "model/model.h"
 #include "support/workspace.h"
-#include "train/class_match.h"
 #include "train/trainer.h"
 
 static const char swapped[] = "item { id: 1 name: 'dog' }\nitem { id: 2 name: 'cat' }\n";

@@ -1,11 +1,11 @@
-/* The dense convolutions of backend/cpu against double loops: shapes chosen at the edges of tiles,
+/* The dense convolutions of ops/cpu against double loops: shapes chosen at the edges of tiles,
  * panels and blocks, every instruction set that this machine has, every thread count the same bits,
  * nothing written out of bounds. */
 #include <math.h>
 
-#include "backend/cpu/conv_ops.h"
-#include "backend/cpu/gemm.h"
 #include "base/mem.h"
+#include "ops/cpu/conv/conv_ops.h"
+#include "ops/cpu/gemm/gemm.h"
 #include "support/test.h"
 
 struct isa {

@@ -3,15 +3,15 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "backend/backend.h"
-#include "backend/cpu/prepared.h"
-#include "backend/ops.h"
 #include "base/context.h"
 #include "base/mem.h"
-#include "detect/input.h"
+#include "devices/backend.h"
+#include "devices/cpu/prepared/prepared.h"
+#include "model/input.h"
 #include "model/model.h"
 #include "model/net.h"
 #include "model/postprocess.h"
+#include "ops/ops.h"
 #include "support/formula.h"
 #include "support/pixels.h"
 #include "support/test.h"

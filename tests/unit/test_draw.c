@@ -1,11 +1,11 @@
-/* detect/draw.h and font.h: coverage, clipping, labels, odd input; guards around the pixels by the
+/* draw/draw.h and font.h: coverage, clipping, labels, odd input; guards around the pixels by the
  * counting allocator. */
-#include "detect/draw.h"
+#include "draw/draw.h"
 
 #include <math.h>
 
 #include "base/mem.h"
-#include "detect/font.h"
+#include "draw/font.h"
 #include "support/test.h"
 
 /* data/image.c is not needed here: pixels straight from the guarded allocator. */

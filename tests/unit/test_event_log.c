@@ -5,9 +5,9 @@
 #include "base/context.h"
 #include "base/io.h"
 #include "data/image.h"
+#include "eval/evaluation_pictures.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
-#include "monitor/evaluation_pictures.h"
 #include "support/workspace.h"
 
 /* --- the reader --- */

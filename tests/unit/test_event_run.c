@@ -4,7 +4,7 @@
 
 #include "base/context.h"
 #include "base/io.h"
-#include "monitor/evaluation_summary.h"
+#include "eval/evaluation_summary.h"
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
 #include "support/workspace.h"

@@ -2,7 +2,7 @@
  * in double. */
 #include <math.h>
 
-#include "backend/ref/ref_ops.h"
+#include "ops/ref/ref_ops.h"
 #include "support/ops.h"
 
 #define INPUTS_MAX 3

@@ -2,7 +2,7 @@
  * gradients, sums; the same bits for any number of threads. Dense ones with products in bf16 too. */
 #include <math.h>
 
-#include "backend/cpu/bf16.h"
+#include "ops/cpu/isa/bf16.h"
 #include "support/ops.h"
 
 struct norm_case {

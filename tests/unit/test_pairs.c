@@ -1,6 +1,6 @@
 /* What makes words of two bf16 of float32, for the products of training (pairs.h): value by value, at odd lengths too. */
-#include "backend/cpu/isas.h"
-#include "backend/cpu/pairs.h"
+#include "ops/cpu/gemm/pairs.h"
+#include "ops/cpu/isa/isas.h"
 #include "support/forms.h"
 #include "support/ops.h"
 #include "support/test.h"

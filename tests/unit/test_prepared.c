@@ -1,9 +1,9 @@
 /* The prepared network: whole networks against the reference walking the graph. */
 #include <math.h>
 
-#include "backend/cpu/prepared.h"
-#include "backend/cpu/prepared_units.h"
 #include "base/mem.h"
+#include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/prepared/prepared_units.h"
 #include "model/net.h"
 #include "support/forms.h"
 #include "support/formula.h"

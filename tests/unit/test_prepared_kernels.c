@@ -2,8 +2,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "backend/cpu/bf16.h"
-#include "backend/cpu/prepared_weights.h"
+#include "devices/cpu/prepared/prepared_weights.h"
+#include "ops/cpu/isa/bf16.h"
 #include "support/forms.h"
 #include "support/ops.h"
 #include "support/test.h"

@@ -2,9 +2,9 @@
  * the trained network computes. */
 #include <math.h>
 
-#include "backend/backend.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "devices/backend.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "model/net.h"

@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "monitor/evaluation_summary.h"
+#include "eval/evaluation_summary.h"
 #include "monitor/event_run.h"
 
 static bool same_paths(const det_pipeline_config *a, const det_pipeline_config *b)

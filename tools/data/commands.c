@@ -12,7 +12,7 @@
 #include "convert/stats.h"
 #include "convert/writers.h"
 #include "data/data.h"
-#include "train/from_config.h"
+#include "model/from_config.h"
 
 enum { MOST_SPLITS = 16 };
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "detect/draw.h"
 #include "detect/results.h"
+#include "draw/draw.h"
 
 static const struct det_colour dark = {24, 24, 24};
 

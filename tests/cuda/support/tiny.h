@@ -6,7 +6,7 @@
 #ifndef DET_TESTS_CUDA_TINY_H
 #define DET_TESTS_CUDA_TINY_H
 
-#include "backend/backend.h"
+#include "devices/backend.h"
 #include "support/test.h"
 #include "train/learner.h"
 

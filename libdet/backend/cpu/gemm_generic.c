@@ -1,9 +1,0 @@
-/* gemm_generic.c: micro-kernels of 6 x 8 floats for any machine: 12 accumulators, 2 vectors of b, 1 broadcast of the 16 registers
- * that SSE2 has. Nothing is streamed: a panel is half a cache line, which would be written twice. */
-#define DET_ISA       generic
-#define DET_ISA_WIDTH 4
-#include "backend/cpu/gemm_simd.h"
-
-#define TABLE                 detk_gemm_generic
-#define multiply_add(a, b, c) v_fma(a, b, c)
-#include "backend/cpu/gemm_kernel.h"

@@ -1,4 +1,0 @@
-/* rows_kernel.h for AVX2. */
-#define DET_ISA       avx2
-#define DET_ISA_WIDTH 8
-#include "backend/cpu/rows_kernel.h"

@@ -1,0 +1,265 @@
+/* cpu_step.c: a training step on the CPU. It reads the learner (train/learner.h), since that is where a step is defined: its
+ * graph, settings and arrays. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "devices/cpu/cpu_device.h"
+#include "model/losses.h"
+#include "model/net.h"
+#include "model/optimizer.h"
+#include "model/targets.h"
+#include "train/learner.h"
+
+struct det_step {
+    struct det_learner *learner; /* borrowed */
+    struct det_pool *pool;
+    struct det_net *net;
+    struct det_targets *targets;
+    struct det_losses *losses;
+    size_t net_bytes;
+    /* Given by stage and begin, for end. */
+    const float *images;
+    const struct det_ground_truth *truths;
+    float learning_rate;
+    /* With accumulation: of the batches so far. */
+    float *sums; /* [param_floats] */
+    struct det_step_result so_far;
+};
+
+det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
+                               struct det_learner *l, struct det_step **out)
+{
+    const struct det_learner_settings *settings = &l->settings;
+    const int32_t batch = settings->batch_size, anchors = l->graph.anchor_count;
+    struct det_step *step = NULL;
+    det_status status = DET_OK;
+    *out = NULL;
+    DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
+    step->learner = l;
+    step->pool = device->pool;
+    DET_TRY(det_net_create(env, &l->graph, device->ops, device->pool, batch, det_learner_mode(l),
+                           &step->net));
+    DET_TRY(det_net_memory_bytes(env, &l->graph, device->ops, det_pool_threads(device->pool), batch,
+                                 det_learner_mode(l), &step->net_bytes));
+    DET_TRY(det_targets_create(env, &settings->targets, (const float(*)[4])l->anchors, anchors,
+                               l->spec.num_classes, batch, &step->targets));
+    DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
+                              &step->losses));
+    if (settings->accumulate > 1)
+        DET_TRY(det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float),
+                          "accumulated gradients"));
+    *out = step;
+    return DET_OK;
+fail:
+    det_cpu_step_destroy(env, &step);
+    return status;
+}
+
+void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
+{
+    struct det_step *step = *out;
+    if (step == NULL)
+        return;
+    det_net_destroy(env, &step->net);
+    det_targets_destroy(env, &step->targets);
+    det_losses_destroy(env, &step->losses);
+    det_free(env, &step->sums);
+    det_free(env, out);
+}
+
+struct det_net *det_cpu_step_net(struct det_step *step)
+{
+    return step->net;
+}
+
+size_t det_cpu_step_bytes(const struct det_step *step)
+{
+    return step->net_bytes;
+}
+
+/* Adds the gradient of the regularization and measures the whole. */
+static void finish_gradients(const struct det_step *step, struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    double squares = 0;
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (!l->trainable[p])
+            continue;
+        float *gradient = l->gradients + param->offset;
+        if (param->l2 > 0 && l->settings.add_regularization_loss)
+            det_l2_add_gradient(step->pool, l->params + param->offset, gradient, param->count,
+                                param->l2);
+        squares += det_sum_of_squares(step->pool, gradient, param->count);
+    }
+    result->gradient_norm = sqrt(squares);
+}
+
+det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
+                                  const struct det_ground_truth *truths,
+                                  struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    struct det_net *net = step->net;
+    *result = (struct det_step_result){0};
+    det_net_set_images(net, images, l->spec.input_height, l->spec.input_width);
+    det_net_forward(net, l->params);
+    DET_TRY_RETURN(
+        det_targets_assign(env, step->targets, step->pool, truths, l->settings.batch_size));
+    struct det_loss_values values;
+    DET_TRY_RETURN(det_losses_compute(
+        env, step->losses, step->pool, step->targets, det_net_logits(net), det_net_encodings(net),
+        &values, det_net_logit_gradients(net), det_net_encoding_gradients(net)));
+    result->matched_anchors = step->targets->matched_count;
+    result->localization_loss = values.localization;
+    result->classification_loss = values.classification;
+    if (l->settings.add_regularization_loss)
+        result->regularization_loss = det_regularization_loss(&l->graph, step->pool, l->params);
+    result->total_loss =
+        result->localization_loss + result->classification_loss + result->regularization_loss;
+    if (!isfinite(result->total_loss)) {
+        const char *layer = det_net_first_non_finite(net);
+        return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
+                        result->total_loss, layer != NULL ? layer : "none, the loss itself");
+    }
+    det_net_backward(net, l->params, l->gradients);
+    finish_gradients(step, result);
+    if (!isfinite(result->gradient_norm))
+        return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
+                        result->gradient_norm, result->total_loss);
+    return DET_OK;
+}
+
+static void update_param(const struct det_step *step, const struct det_param *param,
+                         float learning_rate)
+{
+    struct det_learner *l = step->learner;
+    const struct det_learner_settings *s = &l->settings;
+    const size_t at = param->offset, count = param->count;
+    float *params = l->params + at, *gradient = l->gradients + at;
+    switch (s->rule) {
+    case DET_UPDATE_MOMENTUM:
+        det_sgd_update(step->pool, params, gradient, l->slots[0] + at, count, learning_rate,
+                       s->momentum);
+        break;
+    case DET_UPDATE_RMSPROP:
+        det_rmsprop_update(step->pool, &s->rmsprop, params, gradient, l->slots[0] + at,
+                           l->slots[1] + at, count, learning_rate);
+        break;
+    case DET_UPDATE_ADAM:
+        det_adam_update(step->pool, &s->adam, params, gradient, l->slots[0] + at, l->slots[1] + at,
+                        count, learning_rate, l->updates);
+        break;
+    }
+}
+
+/* Averages of the weights after an update. */
+static void update_averages(const struct det_step *step)
+{
+    struct det_learner *l = step->learner;
+    float *averages = l->slots[l->average_slot];
+    const float rate = det_average_rate(l->settings.average_decay, l->updates + 1);
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (param->trainable)
+            det_average_update(step->pool, l->params + param->offset, averages + param->offset,
+                               param->count, rate);
+    }
+}
+
+static void update(const struct det_step *step, float learning_rate,
+                   const struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    const struct det_learner_settings *s = &l->settings;
+    const float clip =
+        s->clip_norm > 0 ? det_clip_factor(result->gradient_norm, s->clip_norm) : 1.0f;
+    if (s->rule == DET_UPDATE_RMSPROP)
+        learning_rate *= det_rmsprop_rate_factor(s->rmsprop_decay, l->updates);
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        if (!l->trainable[p])
+            continue;
+        if (clip != 1.0f)
+            det_scale(step->pool, l->gradients + param->offset, param->count, clip);
+        update_param(step, param, learning_rate);
+    }
+    if (l->average_slot >= 0)
+        update_averages(step);
+}
+
+det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float learning_rate,
+                               const struct det_step_result *result)
+{
+    (void)env;
+    update(step, learning_rate, result);
+    det_net_update_moving(step->net, step->learner->params);
+    return DET_OK;
+}
+
+det_status det_cpu_step_stage(struct det_env *env, struct det_step *step, const float *images,
+                              const struct det_ground_truth *truths)
+{
+    (void)env;
+    step->images = images;
+    step->truths = truths;
+    return DET_OK;
+}
+
+det_status det_cpu_step_begin(struct det_env *env, struct det_step *step, float learning_rate)
+{
+    (void)env;
+    step->learning_rate = learning_rate;
+    return DET_OK;
+}
+
+/* Takes one batch in; with the last one the gradients and the result become the means. */
+static void accumulate(struct det_step *step, struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    struct det_step_result *sum = &step->so_far;
+    const bool first = l->batches_done == 0, last = l->batches_done + 1 == l->settings.accumulate;
+    const double share = 1.0 / l->settings.accumulate;
+    double squares = 0;
+    if (first)
+        *sum = (struct det_step_result){0};
+    sum->localization_loss += result->localization_loss * share;
+    sum->classification_loss += result->classification_loss * share;
+    sum->regularization_loss += result->regularization_loss * share;
+    sum->total_loss += result->total_loss * share;
+    sum->matched_anchors += result->matched_anchors;
+    for (int32_t p = 0; p < l->graph.param_count; p++) {
+        const struct det_param *param = &l->graph.params[p];
+        float *sums = step->sums + param->offset, *gradient = l->gradients + param->offset;
+        if (!l->trainable[p])
+            continue;
+        if (first)
+            memcpy(sums, gradient, param->count * sizeof *sums);
+        else
+            det_add(step->pool, sums, gradient, param->count);
+        if (!last)
+            continue;
+        memcpy(gradient, sums, param->count * sizeof *sums);
+        det_scale(step->pool, gradient, param->count, (float)share);
+        squares += det_sum_of_squares(step->pool, gradient, param->count);
+    }
+    if (last) {
+        *result = *sum;
+        result->gradient_norm = sqrt(squares);
+    }
+}
+
+det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
+                            struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    DET_TRY_RETURN(det_cpu_step_gradients(env, step, step->images, step->truths, result));
+    if (l->settings.accumulate > 1)
+        accumulate(step, result);
+    if (l->batches_done + 1 == l->settings.accumulate)
+        update(step, step->learning_rate, result);
+    det_net_update_moving(step->net, l->params);
+    return DET_OK;
+}

@@ -1,0 +1,398 @@
+/* prepared_block.c: an inverted residual (or the stem, the first depthwise convolution and its projection) as one, so that the
+ * expanded tensor never exists: some rows of one panel of its channels at a time are made in L1 or L2, spread by
+ * the depthwise convolution, and forgotten.
+ *
+ * Large images go by bands of output rows: a band's depthwise results, all channels, stay in L2 for the projection. The
+ * expanded rows that the next band needs again are kept (`halo`). One task does a chunk of bands; only at the top of a
+ * chunk are one or two rows expanded twice, and to the same bits, so chunks may depend on the number of threads.
+ *
+ * Small images, where the weights are most of the memory, go by channels: each task expands and spreads the whole image for
+ * one panel; a second job projects.
+ */
+#include <string.h>
+
+#include "devices/cpu/prepared/prepared_steps.h"
+
+#define WHOLE_WORDS  12288 /* a panel's block of the expanded image: so small ones go by channels */
+#define NEAR_WORDS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
+#define BAND_WORDS   131072 /* of what a band touches: half of a small L2 */
+#define MATRIX_WORDS 65536  /* of a projection's input that stays in L2 while the panels pass */
+
+struct job {
+    const struct detk_block_step *step;
+    const struct detk_run *run;
+    int32_t image; /* by channels */
+};
+
+/* A worker's memory. */
+struct scratch {
+    const float **rows; /* of one block, as the depthwise kernel wants them */
+    float *zeros;       /* a row of them */
+    float *expanded;    /* [panel's blocks][rows][mid_w + 2] pixels of a block */
+    float *spread;      /* [blocks][band's pixels] */
+    float *halo;        /* [blocks][2][mid_w + 2] */
+    float *slab;        /* of the stem */
+    float *narrowed;    /* a row of the stem's results, where blocks are bf16 */
+};
+
+static int32_t expanded_channels(const struct detk_block_step *s)
+{
+    return s->depthwise.c;
+}
+
+/* Words of a block of one pixel. */
+static ptrdiff_t words_of(const struct detk_block_step *s)
+{
+    return s->depthwise.kernels->words;
+}
+
+static ptrdiff_t pitch_of(const struct detk_block_step *s)
+{
+    return (s->mid_w + 2) * words_of(s);
+}
+
+static int32_t rows_for(const struct detk_block_step *s, int32_t out_rows)
+{
+    return (out_rows - 1) * s->depthwise.stride + 3;
+}
+
+static int32_t rows_at_once(const struct detk_block_step *s)
+{
+    return rows_for(s, s->band > 0 ? s->band : s->out.h);
+}
+
+static bool is_stem(const struct detk_block_step *s)
+{
+    return s->view.c > 0;
+}
+
+static int32_t panel_blocks(const struct detk_block_step *s)
+{
+    if (is_stem(s))
+        return 1;
+    const struct detk_blocked *k = s->expand.kernels;
+    return detk_blocks(k->most_vectors * k->lanes);
+}
+
+static int32_t panel_count(const struct detk_block_step *s)
+{
+    return is_stem(s) ? detk_blocks(s->stem_c) : s->expand.panels;
+}
+
+/* Words between blocks of the depthwise results. A distance of pages would put all blocks into the same sets of L1. */
+static ptrdiff_t spread_block(const struct detk_block_step *s)
+{
+    const ptrdiff_t words = (s->band > 0 ? s->band : s->out.h) * s->out.w * words_of(s);
+    return words % 1024 == 0 ? words + DETK_BLOCK : words;
+}
+
+/* With memory NULL: only the size. */
+static size_t lay_out(const struct detk_block_step *s, float *memory, struct scratch *to)
+{
+    const size_t pitch = (size_t)pitch_of(s), rows = (size_t)rows_at_once(s);
+    const size_t blocks = (size_t)detk_blocks(expanded_channels(s));
+    const size_t sizes[] = {
+        (size_t)detk_lines((int64_t)(rows * sizeof(float *) / sizeof(float))),
+        pitch,
+        (size_t)panel_blocks(s) * rows * pitch,
+        s->band > 0 ? blocks * (size_t)spread_block(s) : 0,
+        s->band > 0 ? blocks * 2 * pitch : 0,
+        is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, (int32_t)rows)) : 0,
+        is_stem(s) ? (size_t)s->mid_w * DETK_BLOCK : 0,
+    };
+    float *at[7] = {NULL};
+    size_t total = 0;
+    for (int i = 0; i < 7; i++) {
+        if (memory != NULL)
+            at[i] = memory + total;
+        total += sizes[i];
+    }
+    *to = (struct scratch){(const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5], at[6]};
+    return total;
+}
+
+void detk_block_plan(struct detk_block_step *s, int threads)
+{
+    const int64_t channels = (int64_t)detk_blocks(expanded_channels(s)) * words_of(s);
+    const int64_t pitch = pitch_of(s);
+    s->band = 0;
+    s->chunks = 1;
+    if ((s->mid_h + 2) * pitch > WHOLE_WORDS) {
+        /* A row's share: depthwise results, halo, expansion, input. */
+        const int64_t row =
+            s->out.w * channels +
+            s->depthwise.stride * (panel_blocks(s) * pitch + s->in.row * detk_blocks(s->in.c));
+        const int64_t fixed = (3 - s->depthwise.stride) * pitch * detk_blocks(expanded_channels(s));
+        s->band = (int32_t)detk_min(s->out.h, detk_max(1, (BAND_WORDS - fixed / 2) / row));
+        const int64_t bands = detk_div_up(s->out.h, s->band);
+        s->chunks = (int32_t)detk_min(bands, threads == 1 ? 1 : 2 * (int64_t)threads);
+    }
+    s->near = (int32_t)detk_max(1, (NEAR_WORDS / pitch - 2) / s->depthwise.stride);
+    struct scratch unused;
+    s->scratch_floats = lay_out(s, NULL, &unused);
+    s->shared_floats =
+        s->band > 0 ? 0 : (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
+}
+
+/* One of the stem's rows: 16 channels of block `block`. */
+static void stem_row(const struct detk_block_step *s, const float *slab, int32_t block, float *to)
+{
+    const struct detk_gemm *g = s->gemm;
+    const int64_t terms = detk_view_terms(&s->view);
+    const int32_t width = detk_stem_width(g), vectors = width / g->lanes;
+    for (int32_t first = 0; first < DETK_BLOCK; first += width) {
+        const int32_t column = block * DETK_BLOCK + first;
+        if (column >= s->stem_c)
+            break;
+        struct detk_tile t = {
+            .a_row = (ptrdiff_t)s->view.step * s->view.c,
+            .a_segment = detk_slab_pitch(&s->view),
+            .segments = s->view.taps_h,
+            .run = s->view.taps_w * s->view.c,
+            .b = s->stem + column * terms,
+            .b_step = width,
+            .c_row = DETK_BLOCK,
+            .cols = (int32_t)detk_min(width, s->stem_c - column),
+            .bias = s->stem_bias + column,
+            .relu6 = s->stem_relu6,
+            .ahead = slab,
+        };
+        const int64_t groups = detk_div_up(s->mid_w, g->max_rows);
+        int64_t x = 0;
+        for (int64_t i = 0; i < groups; i++) {
+            const int64_t next = detk_cut(s->mid_w, groups, i + 1);
+            t.a = slab + x * t.a_row;
+            t.c = to + first + x * DETK_BLOCK;
+            g->across[vectors - 1][next - x - 1](&t);
+            x = next;
+        }
+    }
+}
+
+/* Rows of one block of the stem, from a slab that begins with the first. */
+static void run_stem(const struct detk_block_step *s, const struct scratch *m, const float *slab,
+                     int32_t block, int32_t rows, float *to)
+{
+    const struct detk_blocked *k = s->depthwise.kernels;
+    for (int32_t r = 0; r < rows; r++) {
+        stem_row(s, slab, block, k->narrow == NULL ? to : m->narrowed);
+        if (k->narrow != NULL)
+            k->narrow(m->narrowed, s->mid_w, to);
+        slab += s->view.step * detk_slab_pitch(&s->view);
+        to += pitch_of(s);
+    }
+}
+
+/* Zero columns beside the expanded rows, and a zero row. */
+static void clear_edges(const struct detk_block_step *s, const struct scratch *m)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    const int32_t rows = panel_blocks(s) * rows_at_once(s);
+    const size_t pixel = (size_t)words_of(s) * sizeof(float);
+    memset(m->zeros, 0, (size_t)pitch * sizeof(float));
+    for (int32_t r = 0; r < rows; r++) {
+        memset(m->expanded + r * pitch, 0, pixel);
+        memset(m->expanded + (r + 1) * pitch - words_of(s), 0, pixel);
+    }
+}
+
+/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the halo. */
+struct window {
+    int32_t begin, end;
+};
+
+static const float *expanded_row(const struct detk_block_step *s, const struct scratch *m,
+                                 struct window w, int32_t slot, int32_t block, int32_t r)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    if (r < 0 || r >= s->mid_h)
+        return m->zeros;
+    if (r < w.begin)
+        return m->halo + ((ptrdiff_t)block * 2 + r - (w.begin - 2)) * pitch;
+    return m->expanded + ((ptrdiff_t)slot * rows_at_once(s) + r - w.begin) * pitch;
+}
+
+/* Makes the expanded rows begin..end-1 of the window for one panel. */
+static void expand(const struct detk_block_step *s, const struct scratch *m, int32_t image,
+                   int32_t panel, struct window w, int32_t begin, int32_t end)
+{
+    const ptrdiff_t pitch = pitch_of(s);
+    float *to = m->expanded + (begin - w.begin) * pitch + words_of(s);
+    if (begin >= end)
+        return;
+    if (is_stem(s)) {
+        const ptrdiff_t skipped = (begin - w.begin) * s->view.step * detk_slab_pitch(&s->view);
+        run_stem(s, m, m->slab + skipped, panel, end - begin, to);
+        return;
+    }
+    const struct detk_pixels x = {
+        .rows = end - begin,
+        .count = s->mid_w,
+        .a = detk_map_at(&s->in, image, 0, begin, 0),
+        .a_row = s->in.row,
+        .a_block = s->in.block,
+        .c = to,
+        .c_pixel = words_of(s),
+        .c_row = pitch,
+        .c_block = rows_at_once(s) * pitch,
+    };
+    detk_pointwise_pixels(&s->expand, panel, &x);
+}
+
+/* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what was just expanded is
+ * still in L1 then. */
+static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
+                              int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
+                              float *spread)
+{
+    const ptrdiff_t pitch = pitch_of(s), row = s->out.w * words_of(s);
+    const struct detk_depthwise *d = &s->depthwise;
+    int32_t block = panel, end_block = panel + 1;
+    if (!is_stem(s)) {
+        const struct detk_panel_span span = detk_panel_span_at(&s->expand, panel);
+        block = span.block;
+        end_block = span.end_block;
+    }
+    int32_t made = w.begin;
+    for (int32_t from = y; from < end; from += s->near) {
+        const int32_t to = from + s->near < end ? from + s->near : end;
+        const int32_t top = from * d->stride - d->pad_top, need = top + rows_for(s, to - from);
+        const int32_t until = need < w.end ? need : w.end;
+        expand(s, m, image, panel, w, made, until);
+        made = until > made ? until : made;
+        for (int32_t b = block; b < end_block; b++) {
+            for (int32_t i = 0; i < rows_for(s, to - from); i++)
+                m->rows[i] =
+                    expanded_row(s, m, w, b - block, b, top + i) + (1 - d->pad_left) * words_of(s);
+            detk_depthwise_run(d, b, m->rows, to - from, s->out.w,
+                               spread + b * spread_block(s) + (from - y) * row, row);
+        }
+    }
+    for (int32_t b = block; b < end_block && end < s->out.h; b++) {
+        for (int32_t i = 0; i < 2; i++) {
+            const int32_t r = w.end - 2 + i;
+            if (r >= 0)
+                memmove(m->halo + ((ptrdiff_t)b * 2 + i) * pitch,
+                        expanded_row(s, m, w, b - block, b, r), (size_t)pitch * sizeof(float));
+        }
+    }
+}
+
+/* The expanded rows that output rows y..end-1 see, from `have` on. */
+static struct window window_of(const struct detk_block_step *s, int32_t y, int32_t end,
+                               int32_t have)
+{
+    const struct detk_depthwise *d = &s->depthwise;
+    const int32_t top = y * d->stride - d->pad_top, bottom = top + rows_for(s, end - y);
+    const struct window w = {
+        .begin = have > top ? have
+                 : top < 0  ? 0
+                            : top,
+        .end = bottom < s->mid_h ? bottom : s->mid_h,
+    };
+    return w;
+}
+
+static void project(const struct detk_block_step *s, const float *spread, int32_t image,
+                    int32_t spread_y, int32_t y, int32_t end, int32_t panel, int32_t end_panel)
+{
+    const ptrdiff_t row = s->out.w * words_of(s);
+    /* Images are not apart here: their stride is 0. Read only. */
+    const struct detk_map middle = {.first = (float *)(uintptr_t)spread,
+                                    .h = s->out.h,
+                                    .w = s->out.w,
+                                    .c = expanded_channels(s),
+                                    .pixel = words_of(s),
+                                    .row = row,
+                                    .block = spread_block(s)};
+    for (; panel < end_panel; panel++) {
+        const struct detk_panel_span span = detk_panel_span_at(&s->project, panel);
+        detk_pointwise_run(&s->project, panel, &middle, spread_y, s->residual ? &s->in : NULL,
+                           &s->out, image, y, end);
+        detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
+    }
+}
+
+static struct scratch scratch_of(const struct job *job, int32_t worker)
+{
+    struct scratch m;
+    (void)lay_out(job->step, job->run->scratch + (size_t)worker * job->run->scratch_floats, &m);
+    return m;
+}
+
+/* Rows of one chunk, band by band. */
+static void chunk_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const struct scratch m = scratch_of(job, worker);
+    const int32_t image = task / s->chunks, chunk = task % s->chunks;
+    const int32_t last = (int32_t)detk_cut(s->out.h, s->chunks, chunk + 1);
+    int32_t y = (int32_t)detk_cut(s->out.h, s->chunks, chunk);
+    struct window w = {0, 0};
+    clear_edges(s, &m);
+    while (y < last) {
+        const int32_t end = (int32_t)detk_min(y + s->band, last);
+        w = window_of(s, y, end, w.end);
+        if (is_stem(s) && w.begin < w.end)
+            detk_slab_fill(&s->view, s->in.first, image, w.begin, w.end - w.begin, m.slab);
+        for (int32_t p = 0; p < panel_count(s); p++)
+            expand_and_spread(s, &m, image, p, y, end, w, m.spread);
+        project(s, m.spread, image, 0, y, end, 0, s->project.panels);
+        y = end;
+    }
+}
+
+static void panel_task(void *argument, int32_t task, int32_t worker)
+{
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const struct scratch m = scratch_of(job, worker);
+    clear_edges(s, &m);
+    if (is_stem(s))
+        detk_slab_fill(&s->view, s->in.first, job->image, 0, s->mid_h, m.slab);
+    expand_and_spread(s, &m, job->image, task, 0, s->out.h, window_of(s, 0, s->out.h, 0),
+                      job->run->shared);
+}
+
+/* How the projection after panel_task() is cut: bands of rows and groups of panels. */
+static int32_t bands_of(const struct detk_block_step *s)
+{
+    return (int32_t)detk_min(
+        s->out.h, detk_div_up((int64_t)s->out.h * s->out.w * s->project.rows, MATRIX_WORDS));
+}
+
+static int32_t groups_of(const struct detk_block_step *s)
+{
+    const int64_t wanted =
+        detk_conv_tasks((int64_t)s->out.h * s->out.w * expanded_channels(s) * s->project.out_c);
+    return (int32_t)detk_max(1, detk_min(s->project.panels, detk_div_up(wanted, bands_of(s))));
+}
+
+static void project_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct detk_block_step *s = job->step;
+    const int32_t groups = groups_of(s), bands = bands_of(s);
+    const int32_t group = task % groups, band = task / groups;
+    const int32_t y = (int32_t)detk_cut(s->out.h, bands, band);
+    const int32_t end = (int32_t)detk_cut(s->out.h, bands, band + 1);
+    project(s, job->run->shared, job->image, y, y, end,
+            (int32_t)detk_cut(s->project.panels, groups, group),
+            (int32_t)detk_cut(s->project.panels, groups, group + 1));
+}
+
+void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
+{
+    struct job job = {s, run, 0};
+    struct det_pool *pool = run->exec.pool;
+    if (s->band > 0) {
+        det_pool_run(pool, run->batch * s->chunks, chunk_task, &job);
+        return;
+    }
+    for (; job.image < run->batch; job.image++) {
+        det_pool_run(pool, panel_count(s), panel_task, &job);
+        det_pool_run(pool, bands_of(s) * groups_of(s), project_task, &job);
+    }
+}

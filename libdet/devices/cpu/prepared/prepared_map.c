@@ -1,0 +1,130 @@
+#include "devices/cpu/prepared/prepared_map.h"
+
+#include <string.h>
+
+#include "ops/cpu/isa/bf16.h"
+
+struct detk_map detk_map_blocked(const struct detk_blocked *kernels, int32_t h, int32_t w,
+                                 int32_t c, bool framed, int32_t batch, size_t *words)
+{
+    const ptrdiff_t edge = framed ? 2 : 0;
+    struct detk_map map = {
+        .h = h, .w = w, .c = c, .framed = framed, .bf16 = kernels->bf16, .pixel = kernels->words};
+    map.row = (w + edge) * map.pixel;
+    map.block = (h + edge) * map.row;
+    map.image = detk_blocks(c) * map.block;
+    *words = (size_t)batch * (size_t)map.image;
+    return map;
+}
+
+void detk_map_place(struct detk_map *map, float *memory)
+{
+    map->first = memory + (map->framed ? map->row + map->pixel : 0);
+}
+
+struct detk_map detk_map_plain(float *first, int32_t h, int32_t w, int32_t c, ptrdiff_t image)
+{
+    return (struct detk_map){.first = first,
+                             .h = h,
+                             .w = w,
+                             .c = c,
+                             .plain = true,
+                             .pixel = c,
+                             .row = (ptrdiff_t)w * c,
+                             .block = DETK_BLOCK,
+                             .image = image};
+}
+
+static void zero_row(const struct detk_map *map, int32_t image, int32_t block, int32_t y)
+{
+    memset(detk_map_at(map, image, block, y, -1), 0, (size_t)map->row * sizeof(float));
+}
+
+void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
+                         int32_t end_block, int32_t y, int32_t end)
+{
+    const size_t pixel = (size_t)map->pixel * sizeof(float);
+    if (!map->framed)
+        return;
+    for (; block < end_block; block++) {
+        if (y == 0)
+            zero_row(map, image, block, -1);
+        for (int32_t i = y; i < end; i++) {
+            memset(detk_map_at(map, image, block, i, -1), 0, pixel);
+            memset(detk_map_at(map, image, block, i, map->w), 0, pixel);
+        }
+        if (end == map->h)
+            zero_row(map, image, block, map->h);
+    }
+}
+
+void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
+                            const struct detk_map *to, int32_t image, int32_t block,
+                            int32_t end_block, int32_t y, int32_t end)
+{
+    for (; block < end_block; block++) {
+        for (int32_t i = y; i < end; i++)
+            kernels->add_upsampled(detk_map_at(low, image, block, i / 2, 0), to->w,
+                                   detk_map_at(to, image, block, i, 0));
+    }
+}
+
+/* Channels of block `block` that exist. */
+static int32_t used(const struct detk_map *map, int32_t block)
+{
+    const int32_t left = map->c - block * DETK_BLOCK;
+    return left < DETK_BLOCK ? left : DETK_BLOCK;
+}
+
+static void widen(const float *words, int32_t count, float *to)
+{
+    for (int32_t j = 0; j < count; j++) {
+        uint16_t value;
+        memcpy(&value, (const char *)words + (size_t)j * sizeof value, sizeof value);
+        to[j] = detk_from_bf16(value);
+    }
+}
+
+static void narrow(const float *from, int32_t count, float *words)
+{
+    for (int32_t j = 0; j < count; j++) {
+        const uint16_t value = detk_to_bf16(from[j]);
+        memcpy((char *)words + (size_t)j * sizeof value, &value, sizeof value);
+    }
+}
+
+void detk_map_read(const struct detk_map *map, int32_t image, float *plain)
+{
+    for (int32_t block = 0; block < detk_blocks(map->c); block++) {
+        const int32_t count = used(map, block);
+        for (int32_t y = 0; y < map->h; y++) {
+            for (int32_t x = 0; x < map->w; x++) {
+                const float *from = detk_map_at(map, image, block, y, x);
+                float *to = plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK;
+                if (map->bf16)
+                    widen(from, count, to);
+                else
+                    memcpy(to, from, (size_t)count * sizeof *to);
+            }
+        }
+    }
+}
+
+void detk_map_write(const struct detk_map *map, int32_t image, const float *plain)
+{
+    for (int32_t block = 0; block < detk_blocks(map->c); block++) {
+        const int32_t count = used(map, block);
+        for (int32_t y = 0; y < map->h; y++) {
+            for (int32_t x = 0; x < map->w; x++) {
+                const float *from =
+                    plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK;
+                float *to = detk_map_at(map, image, block, y, x);
+                if (map->bf16)
+                    narrow(from, count, to);
+                else
+                    memcpy(to, from, (size_t)count * sizeof *to);
+            }
+        }
+    }
+    detk_map_zero_frame(map, image, 0, detk_blocks(map->c), 0, map->h);
+}

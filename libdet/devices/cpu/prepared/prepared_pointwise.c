@@ -1,0 +1,53 @@
+/* prepared_pointwise.c: a 1x1 convolution by itself, and the sum of a lateral one with the upsampled map above. Tasks are
+ * rows x panels: few rows at the deep end, where the weights are most of the memory. */
+#include "devices/cpu/prepared/prepared_steps.h"
+
+#define BAND_PIXELS 100   /* at least, for a panel of weights to serve */
+#define BAND_WORDS  49152 /* of input: stays in L2 while the panels pass */
+
+struct job {
+    const struct detk_pointwise_step *step;
+    const struct detk_run *run;
+};
+
+void detk_pointwise_plan(struct detk_pointwise_step *step)
+{
+    const struct detk_pointwise *p = &step->pointwise;
+    const int64_t terms = (int64_t)step->out.w * p->in_c, row = (int64_t)step->out.w * p->rows;
+    const int64_t wanted = detk_conv_tasks(terms * step->out.h * p->out_c);
+    step->bands =
+        (int32_t)detk_min(step->out.h, detk_max(1, detk_div_up(row * step->out.h, BAND_WORDS)));
+    step->band = (int32_t)detk_div_up(step->out.h, step->bands);
+    const int64_t least = detk_div_up(BAND_PIXELS, step->out.w);
+    step->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_WORDS / row));
+    step->bands = (int32_t)detk_div_up(step->out.h, step->band);
+    step->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, step->bands)));
+}
+
+static void run_task(void *argument, int32_t task, int32_t worker)
+{
+    (void)worker;
+    const struct job *job = argument;
+    const struct detk_pointwise_step *s = job->step;
+    const struct detk_pointwise *p = &s->pointwise;
+    const int32_t group = task % s->groups;
+    task /= s->groups;
+    const int32_t image = task / s->bands, y = task % s->bands * s->band;
+    const int32_t end = (int32_t)detk_min(y + s->band, s->out.h);
+    const int32_t first = (int32_t)detk_cut(p->panels, s->groups, group);
+    const int32_t last = (int32_t)detk_cut(p->panels, s->groups, group + 1);
+    for (int32_t i = first; i < last; i++) {
+        const struct detk_panel_span span = detk_panel_span_at(p, i);
+        detk_pointwise_run(p, i, &s->in, y, NULL, &s->out, image, y, end);
+        if (s->low.first != NULL)
+            detk_map_add_upsampled(p->kernels, &s->low, &s->out, image, span.block, span.end_block,
+                                   y, end);
+        detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
+    }
+}
+
+void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run)
+{
+    struct job job = {step, run};
+    det_pool_run(run->exec.pool, run->batch * step->bands * step->groups, run_task, &job);
+}

@@ -1,0 +1,97 @@
+/* prepared_steps.h: the steps that a prepared network (prepared.h) consists of. A step is planned once, for fixed tensors, and
+ * then run once an image batch; it cuts its work into tasks of the pool, each with `scratch_floats` of the worker's own. */
+#ifndef DET_DEVICES_CPU_PREPARED_PREPARED_STEPS_H
+#define DET_DEVICES_CPU_PREPARED_PREPARED_STEPS_H
+
+#include "devices/cpu/prepared/prepared_units.h"
+#include "devices/cpu/prepared/prepared_weights.h"
+#include "ops/cpu/conv/conv_view.h"
+
+/* What a step needs at run time. */
+struct detk_run {
+    struct det_exec exec; /* the workspace of OTHER operations */
+    int32_t batch;
+    float *scratch; /* [threads][scratch_floats] */
+    size_t scratch_floats;
+    float *shared; /* between two jobs of one step */
+};
+
+/* Inverted residual, or the stem with the first depthwise block (prepared_block.c). */
+struct detk_block_step {
+    /* One of two: `expand`, or `stem` packed [columns / width][terms][width] for gemm.h's kernels. */
+    struct detk_pointwise expand;
+    struct detk_view view; /* of the stem; view.c == 0: there is none */
+    const struct detk_gemm *gemm;
+    float *stem, *stem_bias;
+    bool stem_relu6;
+    int32_t stem_c;
+    struct detk_depthwise depthwise;
+    struct detk_pointwise project;
+    bool residual;
+    struct detk_map in, out;
+    int32_t mid_h, mid_w; /* between expansion and depthwise */
+    int32_t band;         /* output rows at a time; 0: the whole image, cut by channels */
+    int32_t near;         /* of them between expansion and depthwise */
+    int32_t chunks;       /* of rows, one task each */
+    size_t scratch_floats, shared_floats;
+};
+
+/* Depthwise and pointwise, for several tensors in one job (prepared_separable.c). */
+struct detk_branch {
+    struct detk_depthwise depthwise;
+    struct detk_pointwise pointwise;
+    struct detk_map in, out; /* `in` is framed */
+    int32_t band, tasks;     /* output rows of a task; tasks of an image */
+};
+struct detk_separable_step {
+    struct detk_branch *branches;
+    int32_t count;
+    size_t scratch_floats;
+};
+
+/* 1x1 convolution and what is added to it (prepared_pointwise.c). */
+struct detk_pointwise_step {
+    struct detk_pointwise pointwise;
+    struct detk_map in, out, low; /* low.first NULL: nothing is added */
+    int32_t band, bands, groups;  /* rows of a task; of panels */
+};
+
+/* Any other operation by the table of ops.h, through plain copies (prepared_other.c). */
+struct detk_other_step {
+    const struct det_ops *ops;
+    const struct det_op *op;
+    struct det_conv_shape shape; /* of one image */
+    float *weights;              /* a copy: the kernel, then the bias */
+    size_t weight_floats;
+    const float *bias;
+    struct detk_map in, in2, out; /* in2.first NULL: none */
+    size_t shared_floats;
+};
+
+struct detk_step {
+    enum detk_unit_kind kind;
+    union {
+        struct detk_block_step block;
+        struct detk_separable_step separable;
+        struct detk_pointwise_step pointwise;
+        struct detk_other_step other;
+    } as;
+};
+
+/* Columns that one call of gemm.h's kernels makes within a block. */
+static inline int32_t detk_stem_width(const struct detk_gemm *gemm)
+{
+    return gemm->lanes < DETK_BLOCK ? 2 * gemm->lanes : gemm->lanes;
+}
+
+/* Sizes and cuts, after the maps and weights are set. */
+void detk_block_plan(struct detk_block_step *step, int threads);
+void detk_separable_plan(struct detk_separable_step *step);
+void detk_pointwise_plan(struct detk_pointwise_step *step);
+
+void detk_block_run(const struct detk_block_step *step, const struct detk_run *run);
+void detk_separable_run(const struct detk_separable_step *step, const struct detk_run *run);
+void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run);
+void detk_other_run(const struct detk_other_step *step, const struct detk_run *run);
+
+#endif

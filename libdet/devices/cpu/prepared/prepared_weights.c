@@ -1,0 +1,245 @@
+#include "devices/cpu/prepared/prepared_weights.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "ops/cpu/isa/bf16.h"
+
+static int32_t panel_width(const struct detk_pointwise *p)
+{
+    return p->kernels->panel_vectors * p->kernels->lanes;
+}
+
+/* A tail that fits the widest tile is one panel. */
+static int32_t panel_count(const struct detk_pointwise *p)
+{
+    const int32_t most = p->kernels->most_vectors * p->kernels->lanes, width = panel_width(p);
+    return p->out_c <= most ? 1 : 1 + (p->out_c - most + width - 1) / width;
+}
+
+struct detk_panel_span detk_panel_span_at(const struct detk_pointwise *p, int32_t index)
+{
+    struct detk_panel_span s = {.first = index * panel_width(p),
+                                .vectors = p->kernels->panel_vectors};
+    if (index == p->panels - 1)
+        s.vectors = (p->out_c - s.first + p->kernels->lanes - 1) / p->kernels->lanes;
+    s.block = s.first / DETK_BLOCK;
+    s.end_block =
+        index == p->panels - 1 ? detk_blocks(p->out_c) : (s.first + panel_width(p)) / DETK_BLOCK;
+    return s;
+}
+
+static size_t padded_columns(const struct detk_pointwise *p)
+{
+    const struct detk_panel_span last = detk_panel_span_at(p, p->panels - 1);
+    return (size_t)last.first + (size_t)last.vectors * (size_t)p->kernels->lanes;
+}
+
+/* to[rows][width] from w [in_c][out_c], `used` columns. */
+static void pack_pairs(const struct detk_pointwise *p, const float *w, int32_t used, int32_t width,
+                       float *to)
+{
+    for (int32_t k = 0; k < p->in_c; k++) {
+        for (int32_t j = 0; j < used; j++) {
+            const uint16_t value = detk_to_bf16(w[(ptrdiff_t)k * p->out_c + j]);
+            char *word = (char *)(to + (ptrdiff_t)(k / 2) * width + j);
+            memcpy(word + (size_t)(k % 2) * sizeof value, &value, sizeof value);
+        }
+    }
+}
+
+det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                               int32_t in_c, int32_t out_c, const float *w, const float *bias,
+                               bool relu6, struct detk_pointwise *to)
+{
+    *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c, .relu6 = relu6};
+    to->rows = kernels->bf16 ? (in_c + 1) / 2 : in_c;
+    to->panels = panel_count(to);
+    const size_t columns = padded_columns(to);
+    DET_TRY_RETURN(
+        det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
+    DET_TRY_RETURN(det_alloc(env, &to->bias, columns, sizeof(float), "packed weights"));
+    if (bias != NULL)
+        memcpy(to->bias, bias, (size_t)out_c * sizeof(float));
+    for (int32_t i = 0; i < to->panels; i++) {
+        const struct detk_panel_span s = detk_panel_span_at(to, i);
+        const int32_t width = s.vectors * kernels->lanes;
+        const int32_t used = out_c - s.first < width ? out_c - s.first : width;
+        float *panel = to->packed + (size_t)s.first * (size_t)to->rows;
+        if (kernels->bf16)
+            pack_pairs(to, w + s.first, used, width, panel);
+        for (int32_t k = 0; k < in_c && !kernels->bf16; k++)
+            memcpy(panel + (ptrdiff_t)k * width, w + (ptrdiff_t)k * out_c + s.first,
+                   (size_t)used * sizeof(float));
+    }
+    return DET_OK;
+}
+
+void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p)
+{
+    det_free(env, &p->packed);
+    det_free(env, &p->bias);
+}
+
+size_t detk_pointwise_floats(const struct detk_pointwise *p)
+{
+    return p->packed == NULL ? 0 : padded_columns(p) * (size_t)(p->rows + 1);
+}
+
+/* A run of pixels in tiles of nearly equal height: of two heights at most. */
+struct cut {
+    detk_pixel_tile_fn tall, low;
+    int32_t tall_tiles, low_tiles, tall_pixels;
+};
+
+static struct cut cut_of(const struct detk_blocked *k, int32_t vectors, int32_t count)
+{
+    const int32_t most = k->max_rows[vectors - 1];
+    const int32_t groups = (count + most - 1) / most, rows = (count + groups - 1) / groups;
+    struct cut cut = {.tall = k->tile[vectors - 1][rows - 1]};
+    cut.tall_tiles = count - groups * (rows - 1);
+    cut.low_tiles = groups - cut.tall_tiles;
+    cut.tall_pixels = cut.tall_tiles * rows;
+    if (cut.low_tiles > 0)
+        cut.low = k->tile[vectors - 1][rows - 2];
+    return cut;
+}
+
+static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile *t)
+{
+    t->tiles = cut->tall_tiles;
+    cut->tall(t);
+    if (cut->low == NULL)
+        return;
+    t->a += cut->tall_pixels * words;
+    t->c += cut->tall_pixels * t->c_pixel;
+    if (t->add != NULL)
+        t->add += cut->tall_pixels * words;
+    t->tiles = cut->low_tiles;
+    cut->low(t);
+}
+
+void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
+                           const struct detk_pixels *x)
+{
+    const struct detk_blocked *k = p->kernels;
+    const struct detk_panel_span s = detk_panel_span_at(p, panel);
+    const int32_t width = s.vectors * k->lanes, left = p->out_c - s.first;
+    const int32_t cols = x->plain && left < width ? left : width;
+    const float *b = p->packed + (size_t)s.first * (size_t)p->rows;
+    /* A part of the columns cannot be read back: such a sum is not cut. */
+    const int32_t parts = cols < width ? 1 : 1 + (p->in_c - 1) / k->most_terms;
+    const int32_t terms = (detk_blocks(p->in_c) + parts - 1) / parts * DETK_BLOCK;
+    const struct cut cut = cut_of(k, s.vectors, x->count);
+    for (int32_t from = 0; from < p->in_c; from += terms) {
+        const bool last = from + terms >= p->in_c;
+        struct detk_pixel_tile t = {
+            .a_block = x->a_block,
+            .terms = last ? p->in_c - from : terms,
+            .b = b + (ptrdiff_t)from * width,
+            .bias = from == 0 ? p->bias + s.first : NULL,
+            .add_block = x->add_block,
+            .relu6 = last && p->relu6,
+            .c_pixel = x->c_pixel,
+            .c_block = x->c_block,
+            .plain = x->plain,
+            .cols = cols,
+        };
+        const float *a = x->a + from / DETK_BLOCK * x->a_block;
+        /* While these weights are used the next ones arrive, a share with each row. */
+        const ptrdiff_t used = (ptrdiff_t)(k->bf16 ? p->rows : t.terms) * width;
+        const float *next = t.b + used;
+        const ptrdiff_t share = used / x->rows / DETK_BLOCK * DETK_BLOCK;
+        for (int32_t row = 0; row < x->rows; row++) {
+            t.a = a + row * x->a_row;
+            t.c = x->c + row * x->c_row;
+            t.add = last && x->add != NULL ? x->add + row * x->add_row : NULL;
+            t.ahead = next + row * share;
+            run_cut(&cut, k->words, &t);
+        }
+    }
+}
+
+void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
+                        int32_t in_y, const struct detk_map *add, const struct detk_map *out,
+                        int32_t image, int32_t y, int32_t end)
+{
+    if (y >= end)
+        return;
+    const int32_t block = detk_panel_span_at(p, panel).block;
+    const bool at_once =
+        detk_map_seamless(in) && detk_map_seamless(out) && (add == NULL || detk_map_seamless(add));
+    struct detk_pixels x = {
+        .rows = end - y,
+        .count = out->w,
+        .a = detk_map_at(in, image, 0, in_y, 0),
+        .a_row = in->row,
+        .a_block = in->block,
+        .c = detk_map_at(out, image, block, y, 0),
+        .c_pixel = out->pixel,
+        .c_row = out->row,
+        .c_block = out->block,
+        .plain = out->plain,
+    };
+    if (add != NULL) {
+        x.add = detk_map_at(add, image, block, y, 0);
+        x.add_row = add->row;
+        x.add_block = add->block;
+    }
+    if (at_once) {
+        x.count *= x.rows;
+        x.rows = 1;
+    }
+    detk_pointwise_pixels(p, panel, &x);
+}
+
+det_status detk_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                               const struct det_conv_shape *shape, const float *w,
+                               const float *bias, bool relu6, struct detk_depthwise *to)
+{
+    const int32_t c = shape->in_c, blocks = detk_blocks(c);
+    *to = (struct detk_depthwise){.kernels = kernels,
+                                  .c = c,
+                                  .stride = shape->stride,
+                                  .pad_top = shape->pad_top,
+                                  .pad_left = shape->pad_left,
+                                  .relu6 = relu6};
+    DET_TRY_RETURN(
+        det_alloc(env, &to->w, (size_t)blocks, 9 * DETK_BLOCK * sizeof(float), "packed weights"));
+    DET_TRY_RETURN(
+        det_alloc(env, &to->bias, (size_t)blocks, DETK_BLOCK * sizeof(float), "packed weights"));
+    for (int32_t j = 0; j < c; j++) {
+        for (int32_t tap = 0; tap < 9; tap++)
+            to->w[(j / DETK_BLOCK * 9 + tap) * DETK_BLOCK + j % DETK_BLOCK] = w[tap * c + j];
+        to->bias[j] = bias == NULL ? 0.0f : bias[j];
+    }
+    return DET_OK;
+}
+
+void detk_depthwise_free(struct det_env *env, struct detk_depthwise *d)
+{
+    det_free(env, &d->w);
+    det_free(env, &d->bias);
+}
+
+size_t detk_depthwise_floats(const struct detk_depthwise *d)
+{
+    return d->w == NULL ? 0 : (size_t)detk_blocks(d->c) * 10 * DETK_BLOCK;
+}
+
+void detk_depthwise_run(const struct detk_depthwise *d, int32_t block, const float *const *rows,
+                        int32_t out_rows, int32_t out_w, float *out, ptrdiff_t out_row)
+{
+    const struct detk_dw_rows job = {
+        .rows = rows,
+        .stride = d->stride,
+        .out_rows = out_rows,
+        .out_w = out_w,
+        .w = d->w + (ptrdiff_t)block * 9 * DETK_BLOCK,
+        .bias = d->bias + block * DETK_BLOCK,
+        .relu6 = d->relu6,
+        .out = out,
+        .out_row = out_row,
+    };
+    d->kernels->dw(&job);
+}

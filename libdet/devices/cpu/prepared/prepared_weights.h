@@ -1,0 +1,66 @@
+/* prepared_weights.h: a convolution's weights as the kernels of blocked.h read them, packed once. */
+#ifndef DET_DEVICES_CPU_PREPARED_PREPARED_WEIGHTS_H
+#define DET_DEVICES_CPU_PREPARED_PREPARED_WEIGHTS_H
+
+#include "devices/cpu/prepared/prepared_map.h"
+#include "ops/cpu/gemm/gemm.h"
+#include "ops/ops.h"
+
+/* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an input channel; in bf16 a
+ * pair of them, the last perhaps with a zero. */
+struct detk_pointwise {
+    const struct detk_blocked *kernels;
+    int32_t in_c, out_c, rows, panels;
+    bool relu6;
+    float *packed, *bias; /* bias: zeros where there is none */
+};
+struct detk_panel_span {
+    int32_t first, vectors; /* `first` begins a block */
+    int32_t block, end_block;
+};
+struct detk_panel_span detk_panel_span_at(const struct detk_pointwise *p, int32_t index);
+
+/* w [in_c][out_c]; bias [out_c] or NULL. */
+det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                               int32_t in_c, int32_t out_c, const float *w, const float *bias,
+                               bool relu6, struct detk_pointwise *to);
+void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p);
+size_t detk_pointwise_floats(const struct detk_pointwise *p);
+
+/* One panel's columns of pixels in rows y..end-1 of an image: out = act(in * w + bias + add); `in` is read from row in_y
+ * on. `add` is NULL or in blocks; not with a plain `out`. */
+void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
+                        int32_t in_y, const struct detk_map *add, const struct detk_map *out,
+                        int32_t image, int32_t y, int32_t end);
+/* The same for `rows` times `count` neighbouring pixels, at least one; the strides as in blocked.h. */
+struct detk_pixels {
+    int32_t rows, count;
+    const float *a;
+    ptrdiff_t a_row, a_block;
+    const float *add;
+    ptrdiff_t add_row, add_block;
+    float *c;
+    ptrdiff_t c_pixel, c_row, c_block;
+    bool plain; /* c is NHWC: nothing may be written behind its last column */
+};
+void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
+                           const struct detk_pixels *pixels);
+
+/* Depthwise 3x3: [blocks][9][16] and [blocks][16]. */
+struct detk_depthwise {
+    const struct detk_blocked *kernels;
+    int32_t c, stride, pad_top, pad_left;
+    bool relu6;
+    float *w, *bias;
+};
+/* w [3][3][c]; bias [c] or NULL. */
+det_status detk_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                               const struct det_conv_shape *shape, const float *w,
+                               const float *bias, bool relu6, struct detk_depthwise *to);
+void detk_depthwise_free(struct det_env *env, struct detk_depthwise *d);
+size_t detk_depthwise_floats(const struct detk_depthwise *d);
+/* One block of channels. rows as in struct detk_dw_rows. */
+void detk_depthwise_run(const struct detk_depthwise *d, int32_t block, const float *const *rows,
+                        int32_t out_rows, int32_t out_w, float *out, ptrdiff_t out_row);
+
+#endif

@@ -1,0 +1,287 @@
+#include "devices/cuda/cuda_net_ops.h"
+
+#include "bn.h"
+#include "devices/cuda/cuda_error.h"
+#include "dwconv.h"
+
+static void *value_of(const struct det_cuda_net *net, int32_t tensor)
+{
+    return net->arena + net->plan.value_offsets[tensor];
+}
+
+static void *gradient_of(const struct det_cuda_net *net, int32_t tensor)
+{
+    return net->arena + net->plan.gradient_offsets[tensor];
+}
+
+static const float *param_of(const struct det_cuda_net *net, int32_t index)
+{
+    return index < 0 ? NULL : net->params + net->graph->params[index].offset;
+}
+
+static float *param_gradient_of(const struct det_cuda_net *net, int32_t index)
+{
+    return net->gradients + net->graph->params[index].offset;
+}
+
+static struct det_cuda_param both_of(const struct det_cuda_net *net, int32_t index)
+{
+    if (index < 0)
+        return (struct det_cuda_param){0};
+    const size_t offset = net->graph->params[index].offset;
+    return (struct det_cuda_param){
+        .master = net->params + offset,
+        .typed = (const uint8_t *)net->typed_params + offset * det_cuda_element_bytes(net->device),
+    };
+}
+
+/* Mean [c] and variance [c] that batch norm `index` applies. */
+struct statistics {
+    float *mean, *variance;
+};
+
+static struct statistics batch_statistics(const struct det_cuda_net *net, int32_t index)
+{
+    float *mean = net->statistics + net->plan.statistics_offsets[index];
+    return (struct statistics){mean,
+                               mean + net->graph->tensors[net->graph->ops[index].out].channels};
+}
+
+/* Mean and variance that batch norm `index` applies. */
+static struct statistics statistics_of(const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    if (det_net_uses_batch_statistics(net->mode, op))
+        return batch_statistics(net, index);
+    return (struct statistics){net->params + net->graph->params[op->mean].offset,
+                               net->params + net->graph->params[op->variance].offset};
+}
+
+/* Where a depthwise convolution's input lies, and what is to be done to it. */
+static const void *input_of(const struct det_cuda_net *net, const struct det_op *op,
+                            struct detk_load *load)
+{
+    *load = (struct detk_load){.kind = net->late_relu6[op->in] ? DETK_LOAD_RELU6 : DETK_LOAD_PLAIN};
+    const int32_t index = net->late_norm[op->in];
+    if (index < 0)
+        return value_of(net, op->in);
+    const struct det_op *norm = &net->graph->ops[index];
+    const struct statistics s = statistics_of(net, index);
+    *load = (struct detk_load){
+        .kind = DETK_LOAD_NORM_RELU6,
+        .gamma = param_of(net, norm->gamma),
+        .beta = param_of(net, norm->beta),
+        .mean = s.mean,
+        .variance = s.variance,
+        .epsilon = norm->epsilon,
+    };
+    return value_of(net, norm->in);
+}
+
+static det_status forward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
+    const int32_t channels = net->graph->tensors[op->out].channels;
+    const void *in = value_of(net, op->in);
+    const struct statistics use = statistics_of(net, index);
+    if (det_net_uses_batch_statistics(net->mode, op))
+        DET_TRY_RETURN(det_cuda_check(env,
+                                      detk_bn_statistics(d->stream, d->type, rows, channels, in,
+                                                         use.mean, use.variance, net->workspace),
+                                      op->name));
+    if (net->late_norm[op->out] >= 0)
+        return DET_OK;
+    return det_cuda_check(env,
+                          detk_bn_apply(d->stream, d->type, rows, channels, in,
+                                        param_of(net, op->gamma), param_of(net, op->beta), use.mean,
+                                        use.variance, op->epsilon, op->act, value_of(net, op->out)),
+                          op->name);
+}
+
+det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
+                                   int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_graph *g = net->graph;
+    const struct det_op *op = &g->ops[index];
+    const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
+    const int64_t count = det_net_rows(g, op->out, net->batch) * out.channels;
+    cudaError_t error = cudaSuccess;
+    switch (op->kind) {
+    case DET_OP_CONV:
+        return det_cuda_conv_forward(env, d, &net->convs[index], value_of(net, op->in),
+                                     both_of(net, op->weight), both_of(net, op->bias),
+                                     net->late_relu6[op->out] ? DET_ACTIVATION_NONE : op->act,
+                                     value_of(net, op->out), net->workspace, op->name);
+    case DET_OP_DWCONV: {
+        const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
+        struct detk_load load;
+        const void *from = input_of(net, op, &load);
+        error =
+            detk_dwconv_forward(d->stream, d->type, &shape, from, &load, param_of(net, op->weight),
+                                param_of(net, op->bias), op->act, value_of(net, op->out));
+        break;
+    }
+    case DET_OP_BATCH_NORM:
+        return forward_norm(env, net, index);
+    case DET_OP_ADD:
+        error = detk_add(d->stream, d->type, count, value_of(net, op->in), value_of(net, op->in2),
+                         value_of(net, op->out));
+        break;
+    case DET_OP_UPSAMPLE_ADD:
+        error = detk_upsample_add(d->stream, d->type, net->batch, in.height, in.width, in.channels,
+                                  out.height, out.width, value_of(net, op->in),
+                                  value_of(net, op->in2), value_of(net, op->out));
+        break;
+    }
+    return det_cuda_check(env, error, op->name);
+}
+
+static det_status backward_conv(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const struct det_cuda_conv *conv = &net->convs[index];
+    DET_TRY_RETURN(
+        det_cuda_conv_backward_weight(env, d, conv, value_of(net, op->in),
+                                      gradient_of(net, op->out), param_gradient_of(net, op->weight),
+                                      net->plan.accumulate_param[index], net->workspace, op->name));
+    if (op->in == 0)
+        return DET_OK;
+    return det_cuda_conv_backward_data(env, d, conv, gradient_of(net, op->out),
+                                       both_of(net, op->weight), gradient_of(net, op->in),
+                                       net->plan.accumulate_in[index], net->workspace, op->name);
+}
+
+static det_status backward_dwconv(struct det_env *env, const struct det_cuda_net *net,
+                                  int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const struct det_conv_shape shape = det_net_conv_shape(net->graph, op, net->batch);
+    struct detk_load load;
+    const void *from = input_of(net, op, &load);
+    DET_TRY_RETURN(det_cuda_check(
+        env,
+        detk_dwconv_backward_weight(d->stream, d->type, &shape, from, &load,
+                                    gradient_of(net, op->out), param_gradient_of(net, op->weight),
+                                    net->plan.accumulate_param[index], net->workspace),
+        op->name));
+    if (op->in == 0)
+        return DET_OK;
+    return det_cuda_check(
+        env,
+        detk_dwconv_backward_data(d->stream, d->type, &shape, gradient_of(net, op->out),
+                                  param_of(net, op->weight), gradient_of(net, op->in),
+                                  net->plan.accumulate_in[index]),
+        op->name);
+}
+
+static det_status backward_bias(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    if (op->bias < 0)
+        return DET_OK;
+    return det_cuda_check(
+        env,
+        detk_column_sums(d->stream, d->type, det_net_rows(net->graph, op->out, net->batch),
+                         net->graph->tensors[op->out].channels, gradient_of(net, op->out),
+                         param_gradient_of(net, op->bias), net->plan.accumulate_param[index],
+                         net->workspace),
+        op->name);
+}
+
+static det_status backward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
+    const int32_t channels = net->graph->tensors[op->out].channels;
+    const struct statistics batch = batch_statistics(net, index);
+    const bool frozen = net->mode == DET_NET_TRAIN_FROZEN;
+    return det_cuda_check(
+        env,
+        (frozen ? detk_bn_frozen_backward : detk_bn_backward)(
+            d->stream, d->type, rows, channels, value_of(net, op->in), gradient_of(net, op->out),
+            param_of(net, op->gamma), param_of(net, op->beta),
+            frozen ? param_of(net, op->mean) : batch.mean,
+            frozen ? param_of(net, op->variance) : batch.variance, op->epsilon, op->act,
+            gradient_of(net, op->in), net->plan.accumulate_in[index],
+            param_gradient_of(net, op->gamma), param_gradient_of(net, op->beta), net->workspace),
+        op->name);
+}
+
+/* ADD and UPSAMPLE_ADD: what `in2` gets, unless it is the same memory. */
+static det_status backward_in2(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t count =
+        det_net_rows(net->graph, op->out, net->batch) * net->graph->tensors[op->out].channels;
+    if (net->plan.skip_in2[index])
+        return DET_OK;
+    return det_cuda_check(env,
+                          detk_accumulate(d->stream, d->type, count, gradient_of(net, op->out),
+                                          gradient_of(net, op->in2),
+                                          net->plan.accumulate_in2[index]),
+                          op->name);
+}
+
+det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_net *net,
+                                    int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_graph *g = net->graph;
+    const struct det_op *op = &g->ops[index];
+    const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
+    const int64_t count = det_net_rows(g, op->out, net->batch) * out.channels;
+    switch (op->kind) {
+    case DET_OP_CONV:
+        DET_TRY_RETURN(backward_bias(env, net, index));
+        return backward_conv(env, net, index);
+    case DET_OP_DWCONV:
+        DET_TRY_RETURN(backward_bias(env, net, index));
+        return backward_dwconv(env, net, index);
+    case DET_OP_BATCH_NORM:
+        return backward_norm(env, net, index);
+    case DET_OP_ADD:
+        DET_TRY_RETURN(det_cuda_check(
+            env,
+            detk_accumulate(d->stream, d->type, count, gradient_of(net, op->out),
+                            gradient_of(net, op->in), net->plan.accumulate_in[index]),
+            op->name));
+        break;
+    case DET_OP_UPSAMPLE_ADD:
+        DET_TRY_RETURN(det_cuda_check(
+            env,
+            detk_upsample_backward(d->stream, d->type, net->batch, in.height, in.width, in.channels,
+                                   out.height, out.width, gradient_of(net, op->out),
+                                   gradient_of(net, op->in), net->plan.accumulate_in[index]),
+            op->name));
+        break;
+    }
+    return backward_in2(env, net, index);
+}
+
+det_status det_cuda_net_tune_op(struct det_env *env, const struct det_cuda_net *net, int32_t index,
+                                struct det_cuda_tuner *tuner)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    struct det_cuda_conv_operands operands = {
+        .in = value_of(net, op->in),
+        .weight = both_of(net, op->weight),
+        .bias = both_of(net, op->bias),
+        .out = value_of(net, op->out),
+    };
+    if (op->kind != DET_OP_CONV)
+        return DET_OK;
+    if (det_net_is_training(net->mode)) {
+        operands.dout = gradient_of(net, op->out);
+        operands.din = op->in != 0 ? gradient_of(net, op->in) : NULL;
+        operands.dweight = param_gradient_of(net, op->weight);
+    }
+    return det_cuda_conv_tune(env, tuner, &net->convs[index], &operands, net->workspace);
+}

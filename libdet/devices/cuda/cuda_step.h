@@ -1,0 +1,89 @@
+/* cuda_step.h: a training step on the device: struct det_step of the backend's interface. Follows train/learner.c figure by figure.
+ *
+ * A step copies in (images, boxes, learning rate), computes everything on the device without the host looking at anything, and
+ * copies a few numbers out; the host waits once, at the end. Whether loss and gradients are finite is decided on the device,
+ * where a step that is not updates nothing. */
+#ifndef DET_DEVICES_CUDA_STEP_H
+#define DET_DEVICES_CUDA_STEP_H
+
+#include "devices/cuda/cuda_batch.h"
+#include "devices/cuda/cuda_net.h"
+#include "devices/cuda/cuda_tables.h"
+#include "losses.h"
+#include "train/learner.h"
+
+struct det_step {
+    struct det_device *device;
+    struct det_learner *learner;
+    int32_t batch;
+    struct det_cuda_net net;
+    struct det_cuda_block memory, pinned;
+
+    struct det_cuda_batch batches[DET_CUDA_BATCHES];
+    struct det_cuda_batch
+        *filled; /* was or is filled next; the other one while a step is under way */
+    struct det_cuda_batch *learned; /* the step that is or was last under way learns from it */
+    bool staged;                    /* `filled` waits for a step */
+    bool running;
+
+    /* Sizes, and offsets of what is placed in `memory`. */
+    int32_t chunk_count, moving_runs, norm_count;
+    size_t image_bytes; /* of a picture's place: one image of floats */
+    size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], anchors_at, targets_at[7], losses_at,
+        picture_sums_at, found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at,
+        workspace_at;
+    struct det_cuda_layout layout;
+
+    /* Device memory. */
+    float *params, *gradients, *slots[DET_MOST_SLOTS];
+    float (*anchors)[4];
+    struct detk_targets targets;
+    struct detk_loss_values *losses;
+    struct detk_step_result *found;
+    /* With accumulation: of the batches so far. */
+    float *sums;
+    struct detk_step_result *so_far;
+    struct detk_hyper *hyper;
+    struct detk_chunk *chunks;
+    struct detk_bn_moving *moving;
+    int32_t *heads;
+    void *picture_sums; /* of detk_pictures() */
+    void *workspace;
+
+    /* Host memory. */
+    struct det_picture *given; /* [batch] images that were given as floats */
+
+    /* Pinned memory. */
+    struct detk_hyper *staged_hyper;
+    struct detk_step_result *result;
+};
+
+/* Functions of struct det_backend. cuda_step.c: life and memory. */
+det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
+                                struct det_learner *learner, struct det_step **step);
+void det_cuda_step_destroy(struct det_env *env, struct det_step **step);
+size_t det_cuda_step_bytes(const struct det_step *step);
+det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
+det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
+det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
+/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and the pictures as input, (the network forward,) targets and losses,
+ * (the network backward,) weight decay and norm, update with what follows from it. */
+det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
+                                   const struct det_ground_truth *truths,
+                                   struct det_step_result *result);
+det_status det_cuda_step_update(struct det_env *env, struct det_step *step, float learning_rate,
+                                const struct det_step_result *result);
+det_status det_cuda_step_stage(struct det_env *env, struct det_step *step, const float *images,
+                               const struct det_ground_truth *truths);
+det_status det_cuda_step_stage_pictures(struct det_env *env, struct det_step *step,
+                                        const struct det_picture *pictures,
+                                        const struct det_ground_truth *truths);
+det_status det_cuda_step_begin(struct det_env *env, struct det_step *step, float learning_rate);
+det_status det_cuda_step_end(struct det_env *env, struct det_step *step,
+                             struct det_step_result *result);
+
+#endif

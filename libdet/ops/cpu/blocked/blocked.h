@@ -1,0 +1,94 @@
+/* blocked.h: contract of the kernels under the prepared network (prepared.h), one table per instruction set.
+ *
+ * Layout: a tensor is [N][ceil(C / 16)][H][W][16], planes of 16 channels ("blocks"), one cache line a pixel. So a product's
+ * rows are neighbouring lines whatever the channel count, a depthwise convolution reads whole lines one after the other, and
+ * no stride is a power of two unless W is. Lanes beyond C mean nothing: nobody reads them into a result that counts. Where a
+ * depthwise convolution reads a tensor, a frame of one zero pixel is around each plane ([H + 2][W + 2][16]), which saves it
+ * all cases at the border.
+ *
+ * Memory is counted in words of four bytes. In the float32 form a word is one channel. In the bf16 form it is two, the first
+ * in the low half, so a pixel's block is half a line; weights of products are rounded to bf16 once and lie in words of two
+ * neighbouring input channels. Products and sums, bias, what is added, activation and all of the depthwise convolution
+ * are float32 in both forms; the network's outputs too.
+ *
+ * Sums run over the channels in rising order, one accumulator per result, whatever the tile: the same bits for any cut
+ * into tasks. A NaN survives relu6 (simd.h).
+ */
+#ifndef DET_OPS_CPU_BLOCKED_BLOCKED_H
+#define DET_OPS_CPU_BLOCKED_BLOCKED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct detk_gemm;
+
+#define DETK_BLOCK            16 /* channels of a block */
+#define DETK_TILE_MAX_VECTORS 4
+#define DETK_TILE_MAX_ROWS    14
+
+/* `tiles` times rows (pixels) x (vectors * lanes) results of a product of pixels with packed weights, one tile's pixels
+ * after the other's. */
+struct detk_pixel_tile {
+    int64_t tiles;
+    const float *a;    /* first pixel; the next is one block further */
+    ptrdiff_t a_block; /* words from a channel block to the next */
+    int32_t terms;     /* input channels */
+    const float *b;    /* [terms][vectors * lanes], bf16: [ceil(terms / 2)][vectors * lanes] */
+    const float *bias; /* of these columns, whole vectors; NULL: go on from the sums in c */
+    const float *add;  /* added at the end, laid out like c, or NULL */
+    ptrdiff_t add_block;
+    bool relu6;
+    float *c;
+    ptrdiff_t c_pixel; /* words between pixels: a block's, or the channel count of a plain result */
+    ptrdiff_t c_block; /* and between blocks of columns: 16 for a plain one */
+    bool plain;        /* c is float32 NHWC */
+    int32_t cols; /* < vectors * lanes: only so many are written; plain, needs bias, ignores add */
+    const float *ahead; /* one line is fetched here for each 16 terms of a tile; any address */
+};
+typedef void (*detk_pixel_tile_fn)(const struct detk_pixel_tile *tile);
+
+/* 3x3 depthwise convolution of some rows of one block. */
+struct detk_dw_rows {
+    const float *const *rows; /* output row y reads rows[y * stride + 0..2], each from the first
+                                 output's leftmost tap on */
+    int32_t stride;           /* 1 or 2 */
+    int32_t out_rows, out_w;
+    const float *w;    /* [9][16] */
+    const float *bias; /* [16] */
+    bool relu6;
+    float *out;
+    ptrdiff_t out_row; /* words */
+};
+
+struct detk_blocked {
+    bool bf16;
+    int32_t words; /* of a block of one pixel */
+    int32_t lanes;
+    int32_t panel_vectors; /* of a usual panel of columns: 16 or 32 of them */
+    int32_t most_vectors;  /* the last panel may have this many */
+    int32_t
+        most_terms; /* longer sums are cut, so that a panel's part stays in L1; bf16: none is, since c
+                           cannot keep a sum */
+    int32_t max_rows[DETK_TILE_MAX_VECTORS]; /* [vectors - 1] */
+    detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
+                           [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
+    void (*dw)(const struct detk_dw_rows *job);
+    /* to[x] += low[x / 2] for w pixels of one block. */
+    void (*add_upsampled)(const float *low, int32_t w, float *to);
+    /* Blocks of pixels from float32 to this form; NULL: it is float32. */
+    void (*narrow)(const float *from, int32_t pixels, float *to);
+    const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
+};
+
+extern const struct detk_blocked detk_blocked_generic; /* 2 x 16 */
+extern const struct detk_blocked detk_blocked_avx2;    /* 6 x 16 */
+extern const struct detk_blocked detk_blocked_avx512;  /* 14 x 32 */
+
+/* The bf16 form. The first three multiply in float32 what they widen: the answers of AVX512-BF16 without its speed. */
+extern const struct detk_blocked detk_blocked_bf16_generic;
+extern const struct detk_blocked detk_blocked_bf16_avx2;
+extern const struct detk_blocked detk_blocked_bf16_avx512;
+extern const struct detk_blocked detk_blocked_bf16_avx512bf16;
+
+#endif

@@ -1,0 +1,28 @@
+/* cpu_ops.h: the fast CPU kernels, one set per instruction set, and what they share.
+ *
+ * One stem per family: dwconv_kernel.h, column_sums_kernel.h and elementwise_kernel.h hold the code, written
+ * with the vector macros of simd.h; dwconv_generic.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
+ * Nothing outside a file whose name ends in an instruction set may be compiled for it.
+ *
+ * Same bits for any number of threads: tasks are cut by shape alone, partial sums are added in task
+ * order. NaN: an operation never turns a NaN input into a number. relu6 is min(6, max(0, x)) with x
+ * as the second operand, which is what SSE's min and max return when either is NaN; the gradient
+ * passes where the output is NaN. */
+#ifndef DET_OPS_CPU_ISA_CPU_OPS_H
+#define DET_OPS_CPU_ISA_CPU_OPS_H
+
+#include "ops/cpu/isa/isas.h"
+#include "ops/op_names.h"
+
+#define DETK_DECLARE_OPS(isa)     \
+    DET_DECLARE_DWCONV(isa);      \
+    DET_DECLARE_COLUMN_SUMS(isa); \
+    DET_DECLARE_ELEMENTWISE(isa); \
+    DET_DECLARE_NORM(isa);
+DETK_ISAS(DETK_DECLARE_OPS)
+
+/* With products in bf16 (pairs.h). */
+#define DETK_DECLARE_BF16_OPS(name, set, isa, native_bf16) DET_DECLARE_NORM_CONV(bf16_##set);
+DETK_SETS(DETK_DECLARE_BF16_OPS)
+
+#endif

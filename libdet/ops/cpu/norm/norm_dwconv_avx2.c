@@ -1,0 +1,4 @@
+/* norm_dwconv_kernel.h for AVX2. */
+#define DET_ISA       avx2
+#define DET_ISA_WIDTH 8
+#include "ops/cpu/norm/norm_dwconv_kernel.h"

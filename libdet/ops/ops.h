@@ -1,0 +1,150 @@
+/* ops.h: the table of operations that a compute backend fills. One table per backend and instruction set; the
+ * network (model/graph.h) is data, the executor (model/net.h) walks it and calls these.
+ *
+ * Tensors are float32, NHWC, contiguous, 64-byte aligned; dense weights HWIO, depthwise weights HWC (TensorFlow's
+ * [H,W,C,1]). "rows" is N*H*W of an activation, "c" its channels. Operations cannot fail: shapes were checked and the
+ * workspace was sized when the network was planned. Outputs never overlap inputs unless said.
+ *
+ * Numbers: sums in any fixed order that does not depend on the number of threads, so that the same binary on the same
+ * instruction set gives the same bits for any thread count. `accumulate` false: the output is written; true: added to.
+ * NaN in an operand reaches every result it takes part in; a dense convolution may also multiply it with the zeros of the
+ * padding, where `ref` skips the tap.
+ * Agreement with `ref` (which sums in double): 1e-5 relative to the l2 norm of the terms, see tests/unit/test_ops.c.
+ */
+#ifndef DET_OPS_OPS_H
+#define DET_OPS_OPS_H
+
+#include "base/env.h"
+#include "base/pool.h"
+#include "ops/shape.h"
+
+/* What every call gets: where to run and where to scribble. One per thread of control. */
+struct det_exec {
+    struct det_pool *pool; /* NULL: calling thread only */
+    void *workspace;       /* 64-byte aligned; contents mean nothing between calls */
+    size_t workspace_bytes;
+};
+
+struct detk_blocked; /* cpu/blocked.h */
+
+/* Training keeps the result x of a convolution; the batch norm behind it is applied by whoever reads it, and its gradient
+ * likewise, so that neither is stored. Arrays of c values per channel. */
+
+/* value = act((x - mean) * scale + beta), scale = gamma / sqrt(variance + epsilon). */
+struct det_norm {
+    const float *mean, *scale, *beta;
+    enum det_activation act;
+};
+
+/* An activation: x [rows, c] itself, or normalised when there is a norm. */
+struct det_operand {
+    const float *x;
+    const struct det_norm *norm; /* NULL: none */
+};
+
+/* The gradient of a convolution's result x: dy itself; or, when a batch norm reads x and dy is the gradient behind that
+ * norm, dy * scale + constant + slope * (x - mean), dy counting as 0 where the activation of (x - mean) * scale + beta
+ * does not let it pass. */
+struct det_gradient {
+    const float *dy, *x;
+    const struct det_norm *norm;   /* NULL: none */
+    const float *constant, *slope; /* with a norm */
+};
+
+/* Where the gradient of a convolution's input goes. */
+struct det_gradient_to {
+    float *din; /* NULL: nobody wants it */
+    bool accumulate;
+    /* With `sums`, din is complete after the call and lies behind the batch norm `norm` of x: sums[0..c) is the sum over
+     * rows of the gradient that passes the activation, sums[c..2c) that of its product with x - mean. */
+    const float *x;
+    const struct det_norm *norm;
+    double *sums;
+};
+
+struct det_ops {
+    const char *name; /* det_ops_cpu_name() */
+    /* The same with --precision bf16: the prepared network's kernels and 1x1 convolutions of training multiply in bf16
+     * (cpu/blocked.h, cpu/pairs.h), all else is float32. NULL: none. */
+    const struct det_ops *bf16;
+    bool multiplies_bf16;               /* the instruction set itself, not by widening to float32 */
+    const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
+
+    /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
+    size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
+    size_t (*bias_workspace)(int64_t rows, int32_t c); /* of bias_backward */
+
+    /* out = act(conv(in, w) + bias); bias [out_c] or NULL. 1x1 stride 1 is a matrix product [rows, in_c] x [in_c, out_c]. */
+    void (*conv_forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
+                         const float *w, const float *bias, enum det_activation act, float *out);
+    /* din (+)= gradient of the input */
+    void (*conv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
+                               const float *dout, const float *w, float *din, bool accumulate);
+    /* dw (+)= gradient of the weights */
+    void (*conv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
+                                 const float *in, const float *dout, float *dw, bool accumulate);
+
+    /* The same for depthwise convolutions, multiplier 1, w [kernel_h, kernel_w, c]. */
+    void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
+                           const float *in, const float *w, const float *bias,
+                           enum det_activation act, float *out);
+    void (*dwconv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
+                                 const float *dout, const float *w, float *din, bool accumulate);
+    void (*dwconv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
+                                   const float *in, const float *dout, float *dw, bool accumulate);
+
+    /* dbias (+)= column sums of dout [rows, c] */
+    void (*bias_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
+                          float *dbias, bool accumulate);
+
+    /* The convolutions of training, dense and depthwise. Bytes of workspace of both. */
+    size_t (*norm_conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
+    /* out = conv(in, w) + bias; mean and biased variance of each channel of out are written unless NULL. The variance must
+     * not suffer from cancellation (two passes or shifted sums). */
+    void (*norm_conv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
+                              bool depthwise, const struct det_operand *in, const float *w,
+                              const float *bias, float *out, float *mean, float *variance);
+    /* Gradients of the input and of the weights: dw (+)=. */
+    void (*norm_conv_backward)(const struct det_exec *x, const struct det_conv_shape *s,
+                               bool depthwise, const struct det_operand *in,
+                               const struct det_gradient *dout, const float *w,
+                               const struct det_gradient_to *to, float *dw, bool accumulate);
+    /* The sums of a gradient to->din [rows, c] that another operation completed; needs to->sums. */
+    size_t (*norm_sums_workspace)(int64_t rows, int32_t c);
+    void (*norm_sums)(const struct det_exec *x, int64_t rows, int32_t c,
+                      const struct det_gradient_to *to);
+    /* out = a + b [rows, c]; b NULL: a alone. */
+    void (*norm_add)(const struct det_exec *x, int64_t rows, int32_t c, const struct det_operand *a,
+                     const struct det_operand *b, float *out);
+
+    /* out = a + b; out may be a or b. Its backward is copy/add of the gradient: accumulate(). */
+    void (*add_forward)(const struct det_exec *x, int64_t count, const float *a, const float *b,
+                        float *out);
+    /* to (+)= from */
+    void (*accumulate)(const struct det_exec *x, int64_t count, const float *from, float *to,
+                       bool accumulate);
+
+    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, out_h, out_w, c]; out_h is 2h or 2h - 1, out_w
+     * likewise: what sticks out is cut off. */
+    void (*upsample_add_forward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w,
+                                 int32_t c, int32_t out_h, int32_t out_w, const float *low,
+                                 const float *lateral, float *out);
+    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */
+    void (*upsample_backward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c,
+                              int32_t out_h, int32_t out_w, const float *dout, float *dlow,
+                              bool accumulate);
+};
+
+/* Plain C, obviously right, portable: the oracle of every other table. */
+const struct det_ops *det_ops_ref(void);
+
+/* The CPU table of an instruction set: a name of det_ops_cpu_name(), "auto" for the last of them that can be used, or "generic" for
+ * what any machine of this architecture has. NULL when this processor or operating system lacks it or the name is unknown; then
+ * *reason says why (static text). */
+const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
+
+/* The tables of this build, slowest first: "ref", then on x86-64 "sse2", "avx2", "avx512", "avx512bf16", elsewhere "generic". NULL
+ * behind the last. */
+const char *det_ops_cpu_name(int index);
+
+#endif
