@@ -280,6 +280,10 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
 	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/devices/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
 	@touch $@
 
+.PHONY: layers
+layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
+	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
+
 .PHONY: cppcheck
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \

@@ -13,6 +13,7 @@
 #include "devices/backend.h"
 #include "model/input.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "ops/ops.h"
 #include "train/learner.h"
 

@@ -11,6 +11,7 @@
 #include "model/input.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "train/learner.h"
 
 /* Decode, crop three quarters, mirror, resize. */

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "base/context.h"
 #include "bench.h"
 #include "det/det.h"
+#include "devices/context.h"
 #include "train/learner.h"
 
 enum { CLASSES = 1, WARM_UP = 2 };
@@ -13,6 +13,7 @@ static det_status run(det_context *context, int size, int batch, int repeat, dou
                       double *loss)
 {
     struct det_env *env = det_context_env(context);
+    const struct det_compute *compute = det_context_compute(context);
     struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
@@ -23,7 +24,7 @@ static det_status run(det_context *context, int size, int batch, int repeat, dou
     struct bench_batch made;
     bench_batch_make(env, size, batch, &made);
     DET_TRY(
-        det_learner_create(env, &spec, &settings, context->backend, context->device, 1, &learner));
+        det_learner_create(env, &spec, &settings, compute->backend, compute->device, 1, &learner));
     for (int i = 0; i < repeat + WARM_UP; i++) {
         struct det_step_result result;
         const double start = bench_now();

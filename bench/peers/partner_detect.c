@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/det.h"
+#include "devices/context.h"
 #include "model/model.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "partner.h"
 #include "train/learner.h"
 
@@ -49,7 +50,8 @@ static det_status open_runner(struct partner *p)
                                                  .postprocess = &post,
                                                  .anchors = (const float(*)[4])p->anchors,
                                                  .anchor_count = count};
-    return p->context->backend->runner_create(p->env, p->context->device, &settings, &p->runner);
+    const struct det_compute *compute = det_context_compute(p->context);
+    return compute->backend->runner_create(p->env, compute->device, &settings, &p->runner);
 }
 
 static det_status open_partner(struct partner *p, const char *path, int size, int threads,
@@ -79,7 +81,7 @@ static void close_partner(struct partner *p)
     if (p->context == NULL)
         return;
     if (p->runner != NULL)
-        p->context->backend->runner_destroy(p->env, &p->runner);
+        det_context_compute(p->context)->backend->runner_destroy(p->env, &p->runner);
     det_detector_destroy(&p->detector);
     det_free(p->env, &p->params);
     det_free(p->env, &p->anchors);
@@ -108,7 +110,7 @@ static det_status read_input(struct partner *p, const char *path)
 
 static det_status run_network(struct partner *p, int count)
 {
-    const struct det_backend *backend = p->context->backend;
+    const struct det_backend *backend = det_context_compute(p->context)->backend;
     const float window[1][4] = {{0, 0, 1, 1}};
     double ms[MOST_RUNS];
     for (int i = 0; i < count; i++) {
@@ -130,7 +132,8 @@ static det_status write_outputs(struct partner *p, const char *path)
     const float *logits = NULL, *encodings = NULL;
     const size_t anchors = (size_t)p->graph.anchor_count;
     const size_t slots = (size_t)p->graph.class_slots;
-    DET_TRY_RETURN(p->context->backend->runner_outputs(p->env, p->runner, &logits, &encodings));
+    DET_TRY_RETURN(det_context_compute(p->context)
+                       ->backend->runner_outputs(p->env, p->runner, &logits, &encodings));
     FILE *file = fopen(path, "wb");
     if (file == NULL)
         return det_fail(p->env, DET_STATUS_IO, "%s: cannot be written", path);

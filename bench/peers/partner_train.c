@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "base/mem.h"
 #include "det/det.h"
+#include "devices/context.h"
 #include "model/targets.h"
 #include "partner.h"
 #include "train/learner.h"
@@ -35,8 +35,9 @@ static det_status open_partner(struct partner *p, int size, int batch, int threa
     det_learner_settings_default(&p->settings);
     p->settings.batch_size = batch;
     bench_batch_make(p->env, size, batch, &p->batch);
-    return det_learner_create(p->env, &spec, &p->settings, p->context->backend, p->context->device,
-                              1, &p->learner);
+    const struct det_compute *compute = det_context_compute(p->context);
+    return det_learner_create(p->env, &spec, &p->settings, compute->backend, compute->device, 1,
+                              &p->learner);
 }
 
 /* The network and all that its loss is made of. */

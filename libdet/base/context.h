@@ -1,24 +1,25 @@
-/* context.h: what is behind a det_context. */
+/* context.h: what is behind a det_context for everything that does not compute on a device. devices/context.h makes one, and
+ * has the rest of it. */
 #ifndef DET_BASE_CONTEXT_H
 #define DET_BASE_CONTEXT_H
 
 #include "base/env.h"
 
 struct det_pool;
-struct det_ops;
-struct det_backend;
-struct det_device;
 
 struct det_context {
     struct det_env env;
     struct det_pool *pool;
-    const struct det_ops *ops; /* for what stays on the CPU */
-    const struct det_backend *backend;
-    struct det_device *device;
-    char device_text[256]; /* "cpu: avx512, 2 threads" */
 };
 
-struct det_env *det_context_env(det_context *context);
-struct det_pool *det_context_pool(det_context *context);
+static inline struct det_env *det_context_env(det_context *context)
+{
+    return &context->env;
+}
+
+static inline struct det_pool *det_context_pool(det_context *context)
+{
+    return context->pool;
+}
 
 #endif

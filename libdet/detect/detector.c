@@ -5,13 +5,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/context.h"
 #include "base/mem.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "model/input.h"
 #include "model/model.h"
 #include "model/postprocess.h"
-#include "train/learner.h"
+#include "model/spec_anchors.h"
 
 #define MOST_DETECTIONS 1000000
 #define MOST_IMAGES     4096
@@ -134,6 +134,7 @@ static struct det_postprocess_settings postprocess_settings(const struct det_mod
 
 static det_status plan(struct det_env *env, det_detector *d, const det_detector_settings *settings)
 {
+    const struct det_compute *compute = det_context_compute(d->context);
     const struct det_model_spec *spec = &d->spec;
     int32_t anchor_count = 0;
     DET_TRY_RETURN(set_input_size(env, settings, &d->spec));
@@ -149,8 +150,7 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
         .anchors = (const float(*)[4])d->anchors,
         .anchor_count = anchor_count,
     };
-    DET_TRY_RETURN(
-        d->context->backend->runner_create(env, d->context->device, &running, &d->runner));
+    DET_TRY_RETURN(compute->backend->runner_create(env, compute->device, &running, &d->runner));
     d->most = post.max_total_detections;
     const size_t detections = (size_t)d->batch * (size_t)d->most;
     DET_TRY_RETURN(det_alloc(env, &d->detections, detections, sizeof *d->detections, "detections"));
@@ -200,7 +200,7 @@ void det_detector_destroy(det_detector **out)
     det_detector *d = *out;
     struct det_env *env = det_context_env(d->context);
     if (d->runner != NULL)
-        d->context->backend->runner_destroy(env, &d->runner);
+        det_context_compute(d->context)->backend->runner_destroy(env, &d->runner);
     det_free(env, &d->anchors);
     det_free(env, &d->detections);
     det_free(env, &d->own_params);
@@ -230,7 +230,7 @@ static det_image_detections collect(const det_detector *d, size_t place,
 static det_status run(struct det_env *env, det_detector *d, const det_image_view *images,
                       size_t count, det_image_detections *results)
 {
-    const struct det_backend *backend = d->context->backend;
+    const struct det_backend *backend = det_context_compute(d->context)->backend;
     uint64_t times[3];
     for (size_t i = 0; i < count; i++)
         DET_TRY_RETURN(det_image_view_check(env, &images[i]));
@@ -311,14 +311,16 @@ det_status det_detector_top_score(det_detector *d, size_t index, float *score, i
                         "detector: top score of image %zu of %d, or an argument is NULL", index,
                         d->batch);
     DET_TRY_RETURN(
-        d->context->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
+        det_context_compute(d->context)
+            ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
     *class_id = class_index + 1;
     return DET_OK;
 }
 
 size_t det_detector_memory_bytes(const det_detector *detector)
 {
-    return detector == NULL ? 0
-                            : detector->planned_bytes +
-                                  detector->context->backend->runner_bytes(detector->runner);
+    return detector == NULL
+               ? 0
+               : detector->planned_bytes + det_context_compute(detector->context)
+                                               ->backend->runner_bytes(detector->runner);
 }

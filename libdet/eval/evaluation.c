@@ -8,17 +8,19 @@
 
 #include <math.h>
 
-#include "base/context.h"
 #include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "eval/evaluation_data.h"
 #include "eval/evaluation_pictures.h"
 #include "eval/evaluation_summary.h"
 #include "model/from_config.h"
+#include "model/learner_state.h"
 #include "model/model.h"
 #include "model/postprocess.h"
-#include "train/learner.h"
+#include "model/regularization.h"
+#include "model/spec_anchors.h"
 
 struct det_evaluation {
     det_context *context;
@@ -126,7 +128,8 @@ static det_status open_network(struct run *r, det_context *context,
         .anchors = anchors,
         .anchor_count = anchor_count,
     };
-    DET_TRY(r->backend->runner_create(env, context->device, &running, &r->runner));
+    DET_TRY(
+        r->backend->runner_create(env, det_context_compute(context)->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
     det_loss_settings_from_config(r->config, &targets, &loss);
@@ -384,7 +387,10 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;
-    struct run run = {.env = env, .config = config, .model = model, .backend = context->backend};
+    struct run run = {.env = env,
+                      .config = config,
+                      .model = model,
+                      .backend = det_context_compute(context)->backend};
     const det_status status = evaluate(&run, context, settings, e);
     close_run(&run);
     if (status != DET_OK)

@@ -5,9 +5,9 @@
 
 #include "data/loader.h"
 #include "formats/pipeline_config.h"
+#include "model/learner_state.h"
 #include "model/schedule.h"
 #include "model/spec.h"
-#include "train/learner.h"
 
 /* UNSUPPORTED or INVALID_ARGUMENT with file, line and column for what cannot be built. */
 det_status det_spec_from_config(struct det_env *env, const struct det_pipeline_config *config,

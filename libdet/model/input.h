@@ -9,8 +9,7 @@
 #define DET_MODEL_INPUT_H
 
 #include "base/pool.h"
-#include "data/resize.h"
-#include "det/detector.h"
+#include "data/image_view.h"
 #include "model/spec.h"
 
 /* Where the image lies in the network's frame (input_height x input_width of the spec). */
@@ -20,14 +19,6 @@ struct det_frame {
 };
 
 struct det_frame det_frame_of(const struct det_model_spec *spec, int32_t height, int32_t width);
-
-/* INVALID_ARGUMENT unless pixels, sides (1..65500), format and stride fit together. */
-det_status det_image_view_check(struct det_env *env, const det_image_view *view);
-
-/* A checked view as packed RGB: *image points at the view's own pixels where they are that already, else at a
- * converted copy in `buffer`. Only to be read; lives as long as the shorter-lived of the two. */
-det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
-                             const det_image_view *view, struct det_image *image);
 
 /* Resizes and normalises a checked view into `out` [out_height][out_width][3], zeros around it, on the pool's threads
  * (NULL: this one). The resizer is kept between images. */

@@ -1,5 +1,6 @@
 /* summary_writer.c: det/summary.h. The messages are tensorflow/core/util/event.proto, framework/summary.proto and
  * framework/tensor.proto; plugins and their data as tensorboard/plugins/NAME/metadata.py of TensorBoard describes them. */
+#include "data/image_view.h"
 #include "det/summary.h"
 
 #include <dirent.h>
@@ -18,7 +19,6 @@
 #include "data/image.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
-#include "model/input.h"
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
 

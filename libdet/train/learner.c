@@ -3,44 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/anchors.h"
-
-void det_learner_settings_default(struct det_learner_settings *settings)
-{
-    *settings = (struct det_learner_settings){
-        .batch_size = 8,
-        .add_regularization_loss = true,
-        .rule = DET_UPDATE_MOMENTUM,
-        .momentum = 0.9f,
-        .accumulate = 1,
-        .adam = DET_ADAM_DEFAULT,
-        .rmsprop = {.rho = 0.9f, .momentum = 0.9f, .epsilon = 1.0f},
-    };
-    det_target_settings_default(&settings->targets);
-    det_loss_settings_default(&settings->loss);
-}
-
-det_status det_spec_anchors(struct det_env *env, const struct det_model_spec *spec,
-                            float (**anchors)[4], int32_t *count)
-{
-    struct det_anchor_settings settings = {
-        .min_level = spec->min_level,
-        .max_level = spec->max_level,
-        .anchor_scale = spec->anchor_scale,
-        .aspect_ratio_count = spec->aspect_count,
-        .scales_per_octave = spec->scales_per_octave,
-        .normalize = spec->normalize_anchors,
-    };
-    for (int32_t i = 0; i < spec->aspect_count; i++)
-        settings.aspect_ratios[i] = spec->aspects[i];
-    struct det_grid_size grids[DET_MAX_LEVELS];
-    for (int32_t level = spec->min_level; level <= spec->max_level; level++)
-        grids[level - spec->min_level] = (struct det_grid_size){
-            det_anchor_grid_side(spec->input_height, spec->pad_to_multiple, level),
-            det_anchor_grid_side(spec->input_width, spec->pad_to_multiple, level)};
-    return det_anchors_create(env, &settings, grids, spec->input_height, spec->input_width, anchors,
-                              count);
-}
+#include "model/spec_anchors.h"
 
 /* What only the CPU does so far. */
 static det_status check_backend(struct det_env *env, const struct det_learner_settings *s,
@@ -136,18 +99,6 @@ void det_learner_destroy(struct det_env *env, struct det_learner **out)
     det_free(env, &l->trainable);
     det_graph_free(env, &l->graph);
     det_free(env, out);
-}
-
-double det_regularization_loss(const struct det_graph *graph, struct det_pool *pool,
-                               const float *params)
-{
-    double sum = 0;
-    for (int32_t p = 0; p < graph->param_count; p++) {
-        const struct det_param *param = &graph->params[p];
-        if (param->l2 > 0)
-            sum += det_l2_loss(pool, params + param->offset, param->count, param->l2);
-    }
-    return sum;
 }
 
 void det_learner_averages(const struct det_learner *l, float *params)

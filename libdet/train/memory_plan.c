@@ -2,6 +2,7 @@
 
 #include "base/memory_limit.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 
 #define MB (1024.0 * 1024.0)
 
@@ -30,6 +31,7 @@ static det_status plan(const struct det_trainer *trainer,
                        const struct det_memory_question *question, const struct det_graph *graph,
                        int32_t batch_size, det_trainer_memory *memory)
 {
+    const struct det_compute *compute = det_context_compute(trainer->context);
     const struct det_learner_settings *learner = question->learner;
     struct det_loader_settings loader = *question->loader;
     /* Values, gradients, their sums, the optimizer's state, averages. */
@@ -40,11 +42,11 @@ static det_status plan(const struct det_trainer *trainer,
     memory->parameters_bytes = graph->param_floats * sizeof(float) * blocks;
     memory->loader_bytes = det_loader_ring_bytes(&loader);
     memory->activations_bytes = 0;
-    if (trainer->context->backend != det_backend_cpu())
+    if (compute->backend != det_backend_cpu())
         return DET_OK; /* the device says when it has planned */
     return det_net_memory_bytes(
-        trainer->env, graph, trainer->context->ops, det_context_threads(trainer->context),
-        batch_size, question->spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
+        trainer->env, graph, compute->ops, det_context_threads(trainer->context), batch_size,
+        question->spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
         &memory->activations_bytes);
 }
 
@@ -107,7 +109,7 @@ det_status det_memory_check(struct det_trainer *trainer, const struct det_memory
 {
     const size_t limit = limit_of(question);
     DET_TRY_RETURN(det_memory_plan(trainer, question, batch_size, &trainer->memory));
-    if (trainer->context->backend != det_backend_cpu())
+    if (det_context_compute(trainer->context)->backend != det_backend_cpu())
         return DET_OK;
     det_memory_log(trainer, batch_size);
     return total_of(&trainer->memory) <= limit ? DET_OK

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "formats/pipeline_paths.h"
 #include "model/from_config.h"
 #include "model/model.h"
@@ -25,7 +26,8 @@ static det_status choose_batch(struct det_context *context,
 {
     for (*batch = MOST_BATCH; *batch > 1; *batch /= 2) {
         size_t bytes = 0;
-        DET_TRY_RETURN(det_net_memory_bytes(&context->env, question->graph, context->ops, 1, *batch,
+        DET_TRY_RETURN(det_net_memory_bytes(&context->env, question->graph,
+                                            det_context_compute(context)->ops, 1, *batch,
                                             DET_NET_MEASURE, &bytes));
         if (bytes <= MOST_BYTES)
             break;
@@ -38,9 +40,10 @@ static det_status create_measurer(struct det_context *context,
                                   const struct det_recalibration *question, int32_t *batch,
                                   struct det_measurer **measurer)
 {
+    const struct det_compute *compute = det_context_compute(context);
     for (;;) {
         const det_status status =
-            context->backend->measurer_create(&context->env, context->device, question->graph,
+            compute->backend->measurer_create(&context->env, compute->device, question->graph,
                                               question->params, *batch, question->idle, measurer);
         if (status != DET_STATUS_OUT_OF_MEMORY || *batch == 1 || question->batch > 0)
             return status;
@@ -81,15 +84,15 @@ static det_status measure(struct det_context *context, const struct det_recalibr
                           struct det_population *population)
 {
     struct det_env *env = &context->env;
+    const struct det_backend *backend = det_context_compute(context)->backend;
     struct det_loader *loader = NULL;
     struct det_batch next;
     det_status status = DET_OK;
     DET_TRY(start_loader(context, question, batch, samples, &loader));
     for (uint64_t done = 0; done < samples; done += (uint64_t)batch) {
         DET_TRY(det_loader_next(env, loader, &next));
-        DET_TRY(
-            context->backend->measurer_run(env, measurer, next.images, next.height, next.width));
-        take_in(context->backend, measurer, population);
+        DET_TRY(backend->measurer_run(env, measurer, next.images, next.height, next.width));
+        take_in(backend, measurer, population);
         if (question->progress != NULL &&
             question->progress(question->progress_user, (int64_t)done + batch, (int64_t)samples) !=
                 0)
@@ -130,7 +133,7 @@ det_status det_recalibrate(struct det_context *context, const struct det_recalib
 fail:
     det_population_free(env, &population);
     if (measurer != NULL)
-        context->backend->measurer_destroy(env, &measurer);
+        det_context_compute(context)->backend->measurer_destroy(env, &measurer);
     return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "recalibration");
 }
 

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "base/mem.h"
 #include "det/trainer.h"
+#include "devices/context.h"
 #include "formats/weights.h"
 #include "model/from_config.h"
 
@@ -182,6 +182,7 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
+    const struct det_compute *compute = det_context_compute(context);
     struct det_checkpoint_state state = {0};
     struct det_replay replay = {0};
     struct det_step_result result = {0};
@@ -196,7 +197,7 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     DET_TRY(check_size(env, path, &replay, &spec));
     settings.batch_size = replay.count;
     DET_TRY(
-        det_learner_create(env, &spec, &settings, context->backend, context->device, 1, &learner));
+        det_learner_create(env, &spec, &settings, compute->backend, compute->device, 1, &learner));
     DET_TRY(det_checkpoint_load_any(env, path, learner, &state));
     DET_TRY(det_learner_push(env, learner));
     status = det_learner_gradients(env, learner, replay.images, replay.truths, &result);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "formats/pipeline_paths.h"
 #include "model/class_match.h"
 #include "train/freeze.h"
@@ -213,13 +214,14 @@ static void loader_settings(const struct det_trainer *trainer,
                             const struct det_pipeline_config *config, const det_trainer_settings *s,
                             const struct det_model_spec *spec, struct det_loader_settings *loader)
 {
+    const struct det_backend *backend = det_context_compute(trainer->context)->backend;
     *loader = (struct det_loader_settings){
         .dataset = &trainer->dataset,
         .batch_size = trainer->batch_size,
         .seed = trainer->state.seed,
         .first_sample = trainer->state.next_sample,
-        .held = trainer->context->backend->stages_ahead ? 2 : 1,
-        .pictures = trainer->context->backend->step_stage_pictures != NULL,
+        .held = backend->stages_ahead ? 2 : 1,
+        .pictures = backend->step_stage_pictures != NULL,
         .shuffle = config->train_input_reader.shuffle,
         .fast_decode = s->fast_decode != 0,
         .threads =
@@ -268,11 +270,12 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
 static det_status create_learner(struct det_trainer *trainer, const struct det_model_spec *spec,
                                  struct det_learner_settings *settings, bool may_shrink)
 {
+    const struct det_compute *compute = det_context_compute(trainer->context);
     for (;;) {
         settings->batch_size = trainer->batch_size;
         const det_status status =
-            det_learner_create(trainer->env, spec, settings, trainer->context->backend,
-                               trainer->context->device, trainer->state.seed, &trainer->learner);
+            det_learner_create(trainer->env, spec, settings, compute->backend, compute->device,
+                               trainer->state.seed, &trainer->learner);
         if (status != DET_STATUS_OUT_OF_MEMORY || !may_shrink || trainer->batch_size == 1)
             return status;
         det_forget_error(trainer->env);
@@ -285,7 +288,7 @@ static det_status build_network(struct det_trainer *trainer,
                                 const det_trainer_settings *s)
 {
     struct det_env *env = trainer->env;
-    const struct det_backend *backend = trainer->context->backend;
+    const struct det_backend *backend = det_context_compute(trainer->context)->backend;
     struct det_model_spec spec;
     struct det_learner_settings learner;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));

@@ -5,8 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/context.h"
 #include "cuda/support/tiny.h"
+#include "devices/context.h"
 #include "devices/cuda/cuda_device.h"
 #include "elementwise.h"
 
@@ -116,7 +116,7 @@ static void expect_cause(const char *device, const char *text)
 static void expect_device(const char *device, const char *backend)
 {
     det_context *context = context_on(device, DET_OK);
-    assert_string_equal(context->backend->name, backend);
+    assert_string_equal(det_context_compute(context)->backend->name, backend);
     det_context_destroy(&context);
 }
 

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "devices/backend.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "support/formula.h"
 #include "support/model_golden.h"
 #include "support/test.h"

@@ -1,8 +1,8 @@
 /* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
 #include <math.h>
 
-#include "base/context.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "model/model.h"
 #include "support/workspace.h"
 
@@ -33,8 +33,9 @@ static void train_as(const struct workspace *w, const char *device, bool as_floa
                      double *loss)
 {
     det_context *context = context_on(device);
+    struct det_compute *compute = det_context_compute(context);
     if (as_floats)
-        context->backend = of_floats(context->backend);
+        compute->backend = of_floats(compute->backend);
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
     det_trainer_settings settings;

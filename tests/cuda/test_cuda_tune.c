@@ -21,8 +21,8 @@ static void tuned_steps_agree(void **state)
 
 #ifdef DET_CUDA_EMU
 
-#include "base/context.h"
 #include "cuda_emu_counts.h"
+#include "devices/context.h"
 #include "devices/cuda/cuda_conv.h"
 #include "devices/cuda/cuda_step.h"
 
@@ -266,7 +266,7 @@ static void the_setting_arrives(void **state)
         settings.threads = 1;
         settings.no_tuning = no_tuning;
         assert_int_equal(det_context_create(&context, &settings), DET_OK);
-        assert_int_equal(det_cuda_tunes(context->device), !no_tuning);
+        assert_int_equal(det_cuda_tunes(det_context_compute(context)->device), !no_tuning);
         det_context_destroy(&context);
     }
 }

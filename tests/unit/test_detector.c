@@ -3,14 +3,15 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "base/context.h"
 #include "base/mem.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "devices/cpu/prepared/prepared.h"
 #include "model/input.h"
 #include "model/model.h"
 #include "model/net.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/pixels.h"
@@ -219,7 +220,7 @@ static void plain_pipeline(struct fixture *f, const struct det_graph *graph, con
                            uint8_t *rgb, int32_t width, int32_t height, struct run *run)
 {
     const struct det_model_spec *spec = &f->model->spec;
-    const struct det_ops *ops = f->context->ops;
+    const struct det_ops *ops = det_context_compute(f->context)->ops;
     struct det_prepared *net = NULL;
     struct det_postprocess *post = NULL;
     float(*anchors)[4] = NULL;
@@ -594,25 +595,27 @@ static det_status create_and_run(struct det_env *env, void *argument)
 {
     const struct sweep *sweep = argument;
     const char *reason = NULL;
-    det_context context = {
-        .env = *env, .ops = det_ops_cpu("auto", &reason), .backend = det_backend_cpu()};
-    const struct det_device_settings settings = {.ops = context.ops};
-    DET_TRY_RETURN(context.backend->device_open(env, &settings, &context.device));
+    struct det_compute compute = {.context = {.env = *env},
+                                  .ops = det_ops_cpu("auto", &reason),
+                                  .backend = det_backend_cpu()};
+    det_context *context = &compute.context;
+    const struct det_device_settings settings = {.ops = compute.ops};
+    DET_TRY_RETURN(compute.backend->device_open(env, &settings, &compute.device));
     det_detector *detector = NULL;
     const det_detection *detections = NULL;
     size_t count = 0;
     char *json = NULL;
-    det_status status = det_detector_create(&context, sweep->model, NULL, &detector);
+    det_status status = det_detector_create(context, sweep->model, NULL, &detector);
     assert_true((status == DET_OK) == (detector != NULL));
     if (status == DET_OK)
         status = det_detector_run(detector, sweep->view, &detections, &count);
     if (status == DET_OK)
-        status = det_detections_to_json(&context, sweep->model, "a.jpg", 10, 10, detections, count,
+        status = det_detections_to_json(context, sweep->model, "a.jpg", 10, 10, detections, count,
                                         &json);
-    det_json_destroy(&context, &json);
+    det_json_destroy(context, &json);
     det_detector_destroy(&detector);
-    *env = context.env;
-    context.backend->device_close(env, &context.device);
+    *env = context->env;
+    compute.backend->device_close(env, &compute.device);
     return status;
 }
 

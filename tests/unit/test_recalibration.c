@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "devices/backend.h"
+#include "devices/context.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "model/net.h"
@@ -188,10 +189,10 @@ static void one_batch_is_exact(void **state)
     struct det_net *trained = NULL, *exported = NULL;
     assert_ok(env, det_graph_build(env, &model->spec, true, &folded));
     assert_ok(env, det_alloc(env, &folded_params, folded.param_floats, sizeof(float), "test"));
-    assert_ok(env,
-              det_net_create(env, graph, r.context->ops, NULL, IMAGES, DET_NET_TRAIN, &trained));
-    assert_ok(env,
-              det_net_create(env, &folded, r.context->ops, NULL, IMAGES, DET_NET_INFER, &exported));
+    assert_ok(env, det_net_create(env, graph, det_context_compute(r.context)->ops, NULL, IMAGES,
+                                  DET_NET_TRAIN, &trained));
+    assert_ok(env, det_net_create(env, &folded, det_context_compute(r.context)->ops, NULL, IMAGES,
+                                  DET_NET_INFER, &exported));
     det_net_set_images(trained, images, SIDE, SIDE);
     det_net_forward(trained, model->params);
     const size_t logits = (size_t)IMAGES * (size_t)graph->anchor_count * 3;

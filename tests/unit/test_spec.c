@@ -1,10 +1,10 @@
 /* model/spec.c: what a spec may say, whatever it comes from; and that whatever passes can be built, run and trained. */
 #include <math.h>
 
-#include "base/context.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "devices/context.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "support/formula.h"
@@ -262,6 +262,7 @@ static void any_number_in_a_file_is_refused_or_runs(void **state)
 static void train_once(det_context *context, const struct det_model_spec *spec)
 {
     struct det_env *env = det_context_env(context);
+    const struct det_compute *compute = det_context_compute(context);
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
     struct det_ground_truth truth = {0};
@@ -270,7 +271,7 @@ static void train_once(det_context *context, const struct det_model_spec *spec)
     settings.batch_size = 1;
     const struct det_budget before = det_budget_open(env, "training");
     const det_status made =
-        det_learner_create(env, spec, &settings, context->backend, context->device, 1, &learner);
+        det_learner_create(env, spec, &settings, compute->backend, compute->device, 1, &learner);
     det_budget_close(env, before);
     if (made != DET_OK && made != DET_STATUS_OUT_OF_MEMORY)
         fail_msg("%s: %s", det_status_text(made), env->error);

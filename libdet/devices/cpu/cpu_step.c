@@ -1,4 +1,4 @@
-/* cpu_step.c: a training step on the CPU. It reads the learner (train/learner.h), since that is where a step is defined: its
+/* cpu_step.c: a training step on the CPU. It reads the learner (model/learner_state.h), since that is where a step is defined: its
  * graph, settings and arrays. */
 #include <math.h>
 #include <string.h>
@@ -6,11 +6,12 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
+#include "model/learner_state.h"
 #include "model/losses.h"
 #include "model/net.h"
 #include "model/optimizer.h"
+#include "model/regularization.h"
 #include "model/targets.h"
-#include "train/learner.h"
 
 struct det_step {
     struct det_learner *learner; /* borrowed */

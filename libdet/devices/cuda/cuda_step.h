@@ -10,7 +10,7 @@
 #include "devices/cuda/cuda_net.h"
 #include "devices/cuda/cuda_tables.h"
 #include "losses.h"
-#include "train/learner.h"
+#include "model/learner_state.h"
 
 struct det_step {
     struct det_device *device;

@@ -1,4 +1,4 @@
-#include "base/context.h"
+#include "devices/context.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,29 +6,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/pool.h"
-#include "det/version.h"
-#include "devices/backend.h"
 #include "ops/ops.h"
-
-int det_version(void)
-{
-    return DET_VERSION;
-}
-
-const char *det_version_string(void)
-{
-    return DET_VERSION_STRING;
-}
-
-struct det_env *det_context_env(det_context *context)
-{
-    return &context->env;
-}
-
-struct det_pool *det_context_pool(det_context *context)
-{
-    return context->pool;
-}
 
 void det_context_settings_default(det_context_settings *settings)
 {
@@ -103,24 +81,24 @@ static det_status parse_precision(struct det_env *env, const char *text,
                     "precision \"%s\": expected auto, f32, tf32 or bf16", text);
 }
 
-static det_status open_device(det_context *context, const det_context_settings *settings)
+static det_status open_device(struct det_compute *compute, const det_context_settings *settings)
 {
-    struct det_env *env = &context->env;
+    struct det_env *env = &compute->context.env;
     struct det_device_settings device = {
         .no_graph = settings->no_graph != 0,
         .deterministic = settings->deterministic != 0,
         .no_tuning = settings->no_tuning != 0,
-        .pool = context->pool,
-        .ops = context->ops,
+        .pool = compute->context.pool,
+        .ops = compute->ops,
     };
     DET_TRY_RETURN(
         parse_precision(env, setting(settings->precision, "DET_PRECISION"), &device.precision));
     DET_TRY_RETURN(det_backend_open(env, setting(settings->device, "DET_DEVICE"), &device,
-                                    &context->backend, &context->device));
-    if (context->backend == det_backend_cpu() && device.precision == DET_PRECISION_BF16)
-        context->ops = context->ops->bf16; /* what is planned here is what the device runs */
-    context->backend->device_describe(context->device, context->device_text,
-                                      sizeof context->device_text);
+                                    &compute->backend, &compute->device));
+    if (compute->backend == det_backend_cpu() && device.precision == DET_PRECISION_BF16)
+        compute->ops = compute->ops->bf16; /* what is planned here is what the device runs */
+    compute->backend->device_describe(compute->device, compute->device_text,
+                                      sizeof compute->device_text);
     return DET_OK;
 }
 
@@ -151,13 +129,15 @@ det_status det_context_create(det_context **out, const det_context_settings *set
         env.limits.max_jpeg_scans = settings->max_jpeg_scans;
     env.limits.max_file_memory_bytes = settings->max_file_memory_bytes;
     det_context *context = NULL;
+    struct det_compute *compute = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_alloc(&env, &context, 1, sizeof *context, "context"));
+    DET_TRY(det_alloc(&env, &compute, 1, sizeof *compute, "context"));
+    context = &compute->context;
     context->env = env;
     DET_TRY(read_limits(&context->env));
-    DET_TRY(choose_ops(&context->env, setting(settings->cpu, "DET_CPU"), &context->ops));
+    DET_TRY(choose_ops(&context->env, setting(settings->cpu, "DET_CPU"), &compute->ops));
     DET_TRY(det_pool_create(&context->env, settings->threads, &context->pool));
-    DET_TRY(open_device(context, settings));
+    DET_TRY(open_device(compute, settings));
     *out = context;
     return DET_OK;
 fail:
@@ -172,12 +152,13 @@ void det_context_destroy(det_context **out)
 {
     if (out == NULL || *out == NULL)
         return;
-    det_context *context = *out;
-    struct det_env env = context->env;
-    if (context->device != NULL)
-        context->backend->device_close(&env, &context->device);
-    det_pool_destroy(&env, &context->pool);
-    det_free(&env, out);
+    struct det_compute *compute = det_context_compute(*out);
+    struct det_env env = compute->context.env;
+    if (compute->device != NULL)
+        compute->backend->device_close(&env, &compute->device);
+    det_pool_destroy(&env, &compute->context.pool);
+    *out = NULL;
+    det_free(&env, &compute);
 }
 
 const char *det_context_error(const det_context *context)
@@ -192,5 +173,5 @@ int det_context_threads(const det_context *context)
 
 const char *det_context_device(const det_context *context)
 {
-    return context == NULL ? "" : context->device_text;
+    return context == NULL ? "" : ((const struct det_compute *)context)->device_text;
 }

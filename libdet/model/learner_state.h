@@ -1,0 +1,70 @@
+/* learner_state.h: what a training step reads and writes: its settings, the network, and the host's arrays of parameters,
+ * gradients and optimizer state. A device's step works on it (devices/backend.h), train/learner.h makes and drives it. */
+#ifndef DET_MODEL_LEARNER_STATE_H
+#define DET_MODEL_LEARNER_STATE_H
+
+#include "model/losses.h"
+#include "model/net.h"
+#include "model/optimizer.h"
+#include "model/targets.h"
+
+struct det_backend;
+struct det_device;
+struct det_step;
+
+enum det_update_rule { DET_UPDATE_MOMENTUM, DET_UPDATE_RMSPROP, DET_UPDATE_ADAM };
+
+enum { DET_MOST_SLOTS = 3 };
+
+struct det_learner_settings {
+    int32_t batch_size;
+    struct det_target_settings targets;
+    struct det_loss_settings loss;
+    bool add_regularization_loss;
+    float clip_norm; /* gradient_clipping_by_norm; 0: none */
+    enum det_update_rule rule;
+    float momentum; /* MOMENTUM */
+    struct det_rmsprop rmsprop;
+    float rmsprop_decay; /* see det_rmsprop_rate_factor() */
+    struct det_adam adam;
+    float average_decay; /* moving averages of the weights, see det_average_rate(); 0: none */
+    int32_t accumulate;  /* batches whose mean gradient makes one update; 1: each its own. As with
+                            that many replicas in the API: each batch is normalised on its own, batch
+                            norms see one batch at a time and keep their moving statistics after each */
+};
+
+/* Zoo defaults: batch 8, momentum .9. */
+void det_learner_settings_default(struct det_learner_settings *settings);
+
+struct det_step_result {
+    double localization_loss, classification_loss, regularization_loss, total_loss;
+    double gradient_norm; /* global, before clipping */
+    int64_t matched_anchors;
+};
+
+struct det_learner {
+    struct det_learner_settings settings;
+    struct det_model_spec spec;
+    struct det_graph graph;
+    float (*anchors)[4];
+    const struct det_backend *backend; /* borrowed, like the device */
+    struct det_device *device;
+    struct det_step *step;
+    /* The host's copy of what a device may have of its own: det_learner_pull() and det_learner_push(). */
+    float *params, *gradients; /* [graph.param_floats] */
+    float *slots
+        [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment; then averages */
+    int32_t slot_count;
+    int32_t average_slot; /* -1: none are kept */
+    int32_t batches_done; /* of the update under way */
+    bool *trainable;      /* [graph.param_count], to be cleared for frozen variables */
+    int64_t updates;      /* steps done: Adam and RMSProp count them */
+};
+
+/* How the network runs in a step. */
+static inline enum det_net_mode det_learner_mode(const struct det_learner *learner)
+{
+    return learner->spec.freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN;
+}
+
+#endif
