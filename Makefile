@@ -51,21 +51,29 @@ LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
 
-# One file per instruction set: its name ends with it, and only that file is compiled for it; where the architecture is another,
-# it is left out. NAME_generic.c is for any (libdet/ops/cpu/isa/isas.h).
+# Instruction sets (libdet/ops/cpu/isa/isas.h). NAME_SET.c is compiled for its set, and left out where the architecture is another;
+# NAME.isa.c makes an object NAME_SET.o for each set with float32 kernels, NAME.set.c one for each set of bf16 too.
 ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
-ISAS_x86_64 := x86 avx2 avx512 avx512bf16
-OTHER_ISAS  := $(filter-out $(ISAS_$(ARCH)),$(ISAS_x86_64))
+ISAS_x86_64 := avx2 avx512
+SETS_x86_64 := avx512bf16
+OTHER_ISAS  := $(if $(filter x86_64,$(ARCH)),,x86 $(ISAS_x86_64) $(SETS_x86_64))
 OTHER_SRC   := $(addprefix %_,$(addsuffix .c,$(OTHER_ISAS)))
-ISA_avx2   := -mavx2 -mfma
-ISA_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
-ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISAS        := generic $(ISAS_$(ARCH))
+SETS        := $(ISAS) $(SETS_$(ARCH))
+ISA_generic := -DDET_ISA=generic -DDET_ISA_F32=generic -DDET_ISA_WIDTH=4
+ISA_avx2    := -mavx2 -mfma -DDET_ISA=avx2 -DDET_ISA_F32=avx2 -DDET_ISA_WIDTH=8
+AVX512      := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
+AVX512BF16  := -mavx512bf16
+ISA_avx512   = $(AVX512) -DDET_ISA=avx512 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16
+ISA_avx512bf16 = $(AVX512) $(AVX512BF16) -DDET_ISA=avx512bf16 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16 -DDET_ISA_BF16
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+# The object names, without folder and ending, of sources.
+instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
 LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
-LIB_OBJ      = $(LIB_SRC:%.c=$(OBJ)/%.o)
+LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -121,17 +129,28 @@ tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-d
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(ISA_avx2) $(ISA_avx512bf16) $(NVCC_FLAGS) $(LIBS)
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SETS:%=$(ISA_%)) $(NVCC_FLAGS) $(LIBS)
 $(BUILD)/flags.stamp: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@
 .PHONY: FORCE
 FORCE:
 
-$(OBJ)/%.o: %.c $(BUILD)/flags.stamp
+# Of a source, to an object; both name the instruction set alike.
+define compile
 	@mkdir -p $(@D)
-	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/% bench/% tests/%,$<),-Itools) $(if $(filter bench/%,$<),-Ibench) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c $< -o $@
+	$(say) CC $(@:$(OBJ)/%.o=%.c)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/% bench/% tests/%,$<),-Itools) $(if $(filter bench/%,$<),-Ibench) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$@) -MMD -MP -c $< -o $@
+endef
+$(OBJ)/%.o: %.c $(BUILD)/flags.stamp
+	$(compile)
+define for_set
+$(OBJ)/%_$(1).o: %.isa.c $(BUILD)/flags.stamp
+	$$(compile)
+$(OBJ)/%_$(1).o: %.set.c $(BUILD)/flags.stamp
+	$$(compile)
+endef
+$(foreach s,$(SETS),$(eval $(call for_set,$(s))))
 
 $(STATIC_LIB): $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -273,12 +292,22 @@ format: ## rewrite the sources in the committed style
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))
-$(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
+TIDY := $(addprefix $(BUILD)/tidy/,$(addsuffix .ok,$(call instances,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))))
+define tidy
 	@mkdir -p $(@D)
-	$(say) TIDY $<
-	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/devices/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$<) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(say) TIDY $(@:$(BUILD)/tidy/%.ok=%.c)
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS_ALL) $(if $(filter libdet/devices/cuda/%,$<),-Itests/cuda_emu/include -Ikernels) -Itools $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) -std=c11 $(call isa_of,$@) > $@.log 2>/dev/null || { cat $@.log; exit 1; }
 	@touch $@
+endef
+$(BUILD)/tidy/%.ok: %.c .clang-tidy $(filter %.h,$(C_FILES))
+	$(tidy)
+define tidy_for_set
+$(BUILD)/tidy/%_$(1).ok: %.isa.c .clang-tidy $(filter %.h,$(C_FILES))
+	$$(tidy)
+$(BUILD)/tidy/%_$(1).ok: %.set.c .clang-tidy $(filter %.h,$(C_FILES))
+	$$(tidy)
+endef
+$(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s))))
 
 .PHONY: layers
 layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
@@ -287,7 +316,7 @@ layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes
 .PHONY: cppcheck
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
+	  --suppress=missingIncludeSystem --std=c11 -j2 $(filter -D%,$(ISA_generic)) -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
 lint: cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

@@ -33,12 +33,22 @@ test-cross: ## build for CROSS (aarch64-linux-gnu) and run tests of it under qem
 $(BUILD)/musl/glibc.txt:
 	@mkdir -p $(@D)
 	$(Q)dpkg -L libc6-dev | grep '\.h$$' > $@
-$(BUILD)/musl/%.ok: %.c $(BUILD)/musl/glibc.txt
+define musl
 	@mkdir -p $(@D)
-	$(say) MUSL $<
-	$(Q)musl-gcc $(CPPFLAGS_ALL) -idirafter /usr/include -idirafter /usr/include/$(ARCH)-linux-gnu -Itools -std=c11 $(WARNINGS) -Werror $(call isa_of,$<) -fsyntax-only -MD -MF $(@:.ok=.d) -MT $@ $<
+	$(say) MUSL $(@:$(BUILD)/musl/%.ok=%.c)
+	$(Q)musl-gcc $(CPPFLAGS_ALL) -idirafter /usr/include -idirafter /usr/include/$(ARCH)-linux-gnu -Itools -std=c11 $(WARNINGS) -Werror $(call isa_of,$@) -fsyntax-only -MD -MF $(@:.ok=.d) -MT $@ $<
 	$(Q)! tr -s ' ' '\n' < $(@:.ok=.d) | grep -xFf $(BUILD)/musl/glibc.txt || { echo "$<: not in musl" >&2; exit 1; }
 	@touch $@
+endef
+$(BUILD)/musl/%.ok: %.c $(BUILD)/musl/glibc.txt
+	$(musl)
+define musl_for_set
+$(BUILD)/musl/%_$(1).ok: %.isa.c $(BUILD)/musl/glibc.txt
+	$$(musl)
+$(BUILD)/musl/%_$(1).ok: %.set.c $(BUILD)/musl/glibc.txt
+	$$(musl)
+endef
+$(foreach s,$(SETS),$(eval $(call musl_for_set,$(s))))
 .PHONY: musl-check
 musl-check: ## compile the library, tools and examples against musl's headers (needs musl-tools)
 	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/devices/cuda/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))

@@ -5,8 +5,8 @@
 ISA_GROUPS := conv net ops_bias ops_conv ops_elementwise ops_gradient ops_norm pairs prepared prepared_kernels model
 
 ifneq ($(filter isa-emu%,$(CONFIG)),)
-ISA_avx512 := $(ISA_avx2) -Wno-psabi -include tests/isa_emu/avx512.h
-ISA_avx512bf16 := $(ISA_avx512)
+AVX512     := -mavx2 -mfma -Wno-psabi -include tests/isa_emu/avx512.h
+AVX512BF16 :=
 LIB_SRC    := $(filter-out libdet/ops/cpu/isa/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
 endif

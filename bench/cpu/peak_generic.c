@@ -1,5 +1,3 @@
-#define DET_ISA       generic
-#define DET_ISA_WIDTH 4
 #include "ops/cpu/isa/simd.h"
 
 #define V            v_f32

@@ -1,5 +1,5 @@
-/* blocked_table.h: the table of blocked.h for one instruction set and one form of the tensors. The including file defines, beside
- * DET_ISA and DET_ISA_WIDTH (simd.h) and what blocked_form.h asks for, BLOCKED_TABLE (its name) and BLOCKED_GEMM. */
+/* blocked_table.h: the table of blocked.h for one instruction set and one form of the tensors. The including file defines
+ * BLOCKED_TABLE (its name) and what blocked_form.h asks for. */
 #include "ops/cpu/blocked/blocked_dw.h"
 #include "ops/cpu/blocked/blocked_tile.h"
 #include "ops/cpu/blocked/blocked_upsample.h"
@@ -57,5 +57,5 @@ const struct detk_blocked BLOCKED_TABLE = {
     .tile = {WIDTHS(NAMES_OF)},
     .dw = dw_rows,
     .add_upsampled = add_upsampled,
-    .gemm = &BLOCKED_GEMM,
+    .gemm = &DETK_NAME_OF(detk_gemm, DET_ISA_F32),
 };

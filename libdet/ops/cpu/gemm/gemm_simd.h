@@ -1,5 +1,4 @@
-/* gemm_simd.h: what gemm_kernel.h is written with, by the vectors of simd.h, but for multiply_add. The including file defines
- * DET_ISA and DET_ISA_WIDTH. */
+/* gemm_simd.h: what gemm_kernel.h is written with, by the vectors of simd.h, but for multiply_add. */
 #ifndef DET_OPS_CPU_GEMM_GEMM_SIMD_H
 #define DET_OPS_CPU_GEMM_GEMM_SIMD_H
 

@@ -1,6 +1,6 @@
 /* pairs.h: products in bf16 for training (norm_matrix.c): the micro-kernels of gemm.h on words of four bytes, each two bf16 that
  * are neighbours along the sum, and what makes such words of float32. A step of gemm.h's sums is a word: its first products,
- * then its second; rounding as simd_bf16.h says. Results are float32. One table per instruction set; pairs_kernel.h is the body.
+ * then its second; rounding as simd_bf16.h says. Results are float32. One table for each set of bf16.
  */
 #ifndef DET_OPS_CPU_GEMM_PAIRS_H
 #define DET_OPS_CPU_GEMM_PAIRS_H

@@ -1,8 +1,6 @@
 /* cpu_ops.h: the fast CPU kernels, one set per instruction set, and what they share.
  *
- * One stem per family: dwconv_kernel.h, column_sums_kernel.h and elementwise_kernel.h hold the code, written
- * with the vector macros of simd.h; dwconv_generic.c, dwconv_avx2.c, dwconv_avx512.c instantiate it.
- * Nothing outside a file whose name ends in an instruction set may be compiled for it.
+ * NAME.isa.c, written with the vectors of simd.h, is compiled once for each (isas.h).
  *
  * Same bits for any number of threads: tasks are cut by shape alone, partial sums are added in task
  * order. NaN: an operation never turns a NaN input into a number. relu6 is min(6, max(0, x)) with x

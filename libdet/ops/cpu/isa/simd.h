@@ -1,8 +1,5 @@
-/* simd.h: one vector of floats, as wide as the instruction set that the including file names.
- *
- * The file defines DET_ISA as generic, avx2 or avx512 and DET_ISA_WIDTH as 4, 8 or 16 before it
- * includes this; the functions below then become that set's instructions. `generic` is for any machine: it becomes SSE2 on
- * x86-64, NEON on aarch64. `lanes` is how many of
+/* simd.h: one vector of floats, as wide as the instruction set that a source is compiled for (isas.h): the functions below become
+ * that set's instructions. `generic` is for any machine: it becomes SSE2 on x86-64, NEON on aarch64. `lanes` is how many of
  * the V_WIDTH lanes exist in memory: with the constant V_WIDTH the partial forms fold into plain
  * loads and stores. Loads and stores need no alignment. */
 #ifndef DET_OPS_CPU_ISA_SIMD_H

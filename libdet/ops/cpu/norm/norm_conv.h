@@ -1,7 +1,7 @@
 /* norm_conv.h: the convolutions of training (norm_conv_* of ops/ops.h), parts that share the work:
  *
  *   norm_matrix.c          1x1, stride 1: strips of pixels go through the cache, where batch norm, product and sums meet
- *   norm_dwconv_kernel.h   depthwise 3x3: a ring of rows does the same (norm_dwconv_loops.h: its inner loops)
+ *   norm_dwconv.isa.c      depthwise 3x3: a ring of rows does the same (norm_dwconv_loops.h: its inner loops)
  *   norm_compose.c         any other: the operands are made first, the plain operation runs, sums are taken last
  *   norm_conv.c            chooses among these
  */

@@ -1,4 +1,4 @@
-/* norm_dwconv.h: entries of norm_dwconv_kernel.h, and which shapes they serve. */
+/* norm_dwconv.h: entries of norm_dwconv.isa.c, and which shapes they serve. */
 #ifndef DET_OPS_CPU_NORM_NORM_DWCONV_H
 #define DET_OPS_CPU_NORM_NORM_DWCONV_H
 

@@ -1,4 +1,4 @@
-/* norm_dwconv_loops.h: the inner loops of norm_dwconv_kernel.h.
+/* norm_dwconv_loops.h: the inner loops of norm_dwconv.isa.c.
  *
  * Rows that are multiplied are in scratch memory, in blocks of 16 channels: [c / 16][pixels][16], blocks an odd number of
  * cache lines apart. A loop stays in one vector of channels, whose pixels are then a fixed distance apart, with the nine

@@ -1,6 +1,6 @@
 /* rows.h: what the convolutions of training do to some rows of an activation while these are in the cache: batch norm
  * applied or its gradient taken before they are multiplied, and sums taken of what was made. One table per instruction set;
- * rows_kernel.h is the body.
+ * rows.isa.c is the body.
  *
  * Sums run over up to DETK_FEED_ROWS rows in floats and then into doubles: one feed per task, combined in the order of the
  * tasks. Variance: the floats hold sums of x - shift and of its square, shift being the mean of the first rows of the run; if

@@ -1,11 +1,8 @@
-/* column_sums_kernel.h: column sums, that is gradients of biases. Included by the three ISA files, see cpu_ops.h.
+/* column_sums.isa.c: column sums, that is gradients of biases, for each instruction set.
  *
  * A task is a chunk of rows: BLOCK of them are added in floats, four at a time, then into the chunk's doubles in the
  * workspace; chunks are combined in order. Workspace: [chunks][padded c] doubles, then as many floats, which a worker
  * keeps in its first-level cache while it walks the rows. */
-#ifndef DET_OPS_CPU_ROWS_COLUMN_SUMS_KERNEL_H
-#define DET_OPS_CPU_ROWS_COLUMN_SUMS_KERNEL_H
-
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"
@@ -105,5 +102,3 @@ void DET_OP(bias_backward, DET_ISA)(const struct det_exec *x, int64_t rows, int3
     det_pool_run(x->pool, job.tasks, sum_rows, &job);
     det_pool_run(x->pool, (c + CHANNELS_A_TASK - 1) / CHANNELS_A_TASK, finish_sums, &job);
 }
-
-#endif

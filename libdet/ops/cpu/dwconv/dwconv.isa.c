@@ -1,5 +1,4 @@
-/* dwconv_kernel.h: depthwise convolution, forward and both gradients. Included by the three ISA
- * files, see cpu_ops.h.
+/* dwconv.isa.c: depthwise convolution, forward and both gradients, for each instruction set (isas.h).
  *
  * 3x3 with stride 1 or 2 keeps the nine weights of some channels in registers and walks along a
  * row, so that each column of the input is loaded once; columns are cut into tiles that fit the
@@ -11,9 +10,6 @@
  * Workspace: the turned weights; or for the weights' gradient, for each chunk of rows, [kernel_h *
  * kernel_w][padded c] doubles, and as many floats that are emptied into them every FLUSH_PIXELS
  * pixels. */
-#ifndef DET_OPS_CPU_DWCONV_DWCONV_KERNEL_H
-#define DET_OPS_CPU_DWCONV_DWCONV_KERNEL_H
-
 #include <string.h>
 
 #include "ops/conv_shape.h"
@@ -613,5 +609,3 @@ size_t DET_OP(dwconv_workspace, DET_ISA)(const struct det_conv_shape *s, int thr
     const size_t taps = (size_t)s->kernel_h * (size_t)s->kernel_w;
     return (size_t)job.tasks * taps * (size_t)v_padded(s->in_c) * (sizeof(double) + sizeof(float));
 }
-
-#endif

@@ -1,4 +1,4 @@
-/* norm_dwconv_kernel.h: depthwise 3x3 convolutions of training. Included by the three ISA files, see cpu_ops.h.
+/* norm_dwconv.isa.c: depthwise 3x3 convolutions of training, for each instruction set.
  *
  * A task takes a band of rows of one image, and of these one tile of columns after the other, so narrow that all it works on
  * stays in the second-level cache. The rows that its next output needs are in a ring of three slots, normalised when they
@@ -12,9 +12,6 @@
  * Workspace: for each worker a scratch of three slots and (backward) the row of the input; for each task its sums, and of
  * the weights' gradient [9][padded c] doubles and as many floats that are emptied into them after FLUSH_PIXELS pixels; the
  * packed weights, [c / V_WIDTH][9][V_WIDTH] like these, and the bias. */
-#ifndef DET_OPS_CPU_NORM_NORM_DWCONV_KERNEL_H
-#define DET_OPS_CPU_NORM_NORM_DWCONV_KERNEL_H
-
 #include <string.h>
 
 #include "ops/cpu/norm/norm_dwconv_loops.h"
@@ -28,9 +25,7 @@
 #define SLOT_FLOATS  8192 /* about, ... */
 #define TILE_PIXELS  32   /* ... but the next tile makes two of so many pixels again */
 
-#define ROWS_TABLE(isa)  ROWS_TABLE_(isa)
-#define ROWS_TABLE_(isa) detk_rows_##isa
-#define ROWS             ROWS_TABLE(DET_ISA)
+#define ROWS DETK_NAME(detk_rows)
 
 struct job {
     struct det_conv_shape s;
@@ -478,5 +473,3 @@ size_t DET_OP(norm_dwconv_workspace, DET_ISA)(const struct det_conv_shape *s, in
     const size_t backward = lay_out(&job, NULL, threads);
     return forward > backward ? forward : backward;
 }
-
-#endif

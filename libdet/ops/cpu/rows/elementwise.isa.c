@@ -1,9 +1,5 @@
-/* elementwise_kernel.h: addition, accumulation and nearest x2 upsampling. Included by the three ISA
- * files, see cpu_ops.h. All are bound by memory: tasks are runs of CHUNK values (or whole rows of
+/* elementwise.isa.c: addition, accumulation and nearest x2 upsampling, for each instruction set. All are bound by memory: tasks are runs of CHUNK values (or whole rows of
  * about that size). */
-#ifndef DET_OPS_CPU_ROWS_ELEMENTWISE_KERNEL_H
-#define DET_OPS_CPU_ROWS_ELEMENTWISE_KERNEL_H
-
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"
@@ -186,5 +182,3 @@ void DET_OP(upsample_backward, DET_ISA)(const struct det_exec *x, int32_t n, int
                                .accumulate = accumulate};
     run_upsample(x, &job, upsample_backward_rows);
 }
-
-#endif

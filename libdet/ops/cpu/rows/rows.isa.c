@@ -1,9 +1,6 @@
-/* rows_kernel.h: body of rows.h, included by the three ISA files, see cpu_ops.h. What may come from memory is read in
+/* rows.isa.c: rows.h for each instruction set. What may come from memory is read in
  * order, row by row: that is what the processor can fetch ahead. Sums, whose rows are in the cache, take them in groups of
  * GROUP, for which some channels' sums stay in registers. */
-#ifndef DET_OPS_CPU_ROWS_ROWS_KERNEL_H
-#define DET_OPS_CPU_ROWS_ROWS_KERNEL_H
-
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"
@@ -231,10 +228,7 @@ static void feed_gradient(struct detk_feed *f, const struct det_norm *n, const f
     }
 }
 
-#define ROWS_TABLE(isa)  ROWS_TABLE_(isa)
-#define ROWS_TABLE_(isa) detk_rows_##isa
-
-const struct detk_rows ROWS_TABLE(DET_ISA) = {
+const struct detk_rows DETK_NAME(detk_rows) = {
     .value = value,
     .gradient = gradient,
     .sum = sum,
@@ -243,5 +237,3 @@ const struct detk_rows ROWS_TABLE(DET_ISA) = {
     .end_statistics = end_statistics,
     .end_gradient = end_gradient,
 };
-
-#endif

@@ -1,7 +1,6 @@
-/* pairs_kernel.h: body of pairs.h, included by pairs_<isa>.c after it has defined DET_ISA, DET_ISA_WIDTH and the names PAIRS and
- * TABLE (the micro-kernels). */
-#include "ops/cpu/gemm/gemm_simd.h"
+/* pairs.set.c: pairs.h for each set of bf16 (isas.h). */
 #include "ops/cpu/gemm/pairs.h"
+#include "ops/cpu/gemm/gemm_simd.h"
 #include "ops/cpu/isa/bf16.h"
 #include "ops/cpu/isa/simd_bf16.h"
 
@@ -11,6 +10,7 @@
 #define multiply_add(a, b, c) \
     v_fma(v_bf16_high(a), v_bf16_high(b), v_fma(v_bf16_low(a), v_bf16_low(b), c))
 #endif
+#define TABLE DETK_NAME(detk_gemm_words)
 #include "ops/cpu/gemm/gemm_kernel.h"
 
 static float word_of(float first, float second)
@@ -47,7 +47,7 @@ static void of_rows(const float *from, int64_t from_row, int64_t rows, int32_t c
     }
 }
 
-const struct detk_pairs PAIRS = {
+const struct detk_pairs DETK_NAME(detk_pairs) = {
     .gemm = &TABLE,
     .of_channels = of_channels,
     .of_rows = of_rows,

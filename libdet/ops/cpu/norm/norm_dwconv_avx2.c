@@ -1,4 +1,0 @@
-/* norm_dwconv_kernel.h for AVX2. */
-#define DET_ISA       avx2
-#define DET_ISA_WIDTH 8
-#include "ops/cpu/norm/norm_dwconv_kernel.h"

@@ -1,4 +1,0 @@
-/* norm_dwconv_kernel.h for AVX-512. */
-#define DET_ISA       avx512
-#define DET_ISA_WIDTH 16
-#include "ops/cpu/norm/norm_dwconv_kernel.h"

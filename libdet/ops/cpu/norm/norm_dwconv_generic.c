@@ -1,4 +1,0 @@
-/* norm_dwconv_kernel.h for any machine. */
-#define DET_ISA       generic
-#define DET_ISA_WIDTH 4
-#include "ops/cpu/norm/norm_dwconv_kernel.h"

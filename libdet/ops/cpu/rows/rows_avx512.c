@@ -1,4 +1,0 @@
-/* rows_kernel.h for AVX-512. */
-#define DET_ISA       avx512
-#define DET_ISA_WIDTH 16
-#include "ops/cpu/rows/rows_kernel.h"
