@@ -160,7 +160,8 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     const bool convolution = s->op == BENCH_CONV || k->depthwise;
     if (convolution) {
         k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
-        const size_t plain = ops->conv_workspace(&k->shape, k->depthwise, threads);
+        const size_t plain =
+            (k->depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&k->shape, threads);
         const size_t norm = ops->norm_conv_workspace(&k->shape, k->depthwise, threads);
         const size_t bf16 = ops->bf16->norm_conv_workspace(&k->shape, k->depthwise, threads);
         k->x.workspace_bytes = plain > norm ? plain : norm;

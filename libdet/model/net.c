@@ -31,8 +31,10 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
         size_t need = 0;
         if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV) {
             const struct det_conv_shape s = det_net_conv_shape(graph, op, batch);
-            need = (graph->folded ? ops->conv_workspace : ops->norm_conv_workspace)(
-                &s, op->kind == DET_OP_DWCONV, threads);
+            const bool depthwise = op->kind == DET_OP_DWCONV;
+            need = graph->folded
+                       ? (depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&s, threads)
+                       : ops->norm_conv_workspace(&s, depthwise, threads);
         }
         const int64_t rows = det_net_rows(graph, op->out, batch);
         const int32_t channels = graph->tensors[op->out].channels;

@@ -16,6 +16,7 @@
 
 #include "base/env.h"
 #include "base/pool.h"
+#include "ops/op_list.h"
 #include "ops/shape.h"
 
 /* What every call gets: where to run and where to scribble. One per thread of control. */
@@ -70,69 +71,9 @@ struct det_ops {
     bool multiplies_bf16;               /* the instruction set itself, not by widening to float32 */
     const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
 
-    /* Bytes of workspace, for forward and both backward passes, with `threads` workers. */
-    size_t (*conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
-    size_t (*bias_workspace)(int64_t rows, int32_t c); /* of bias_backward */
-
-    /* out = act(conv(in, w) + bias); bias [out_c] or NULL. 1x1 stride 1 is a matrix product [rows, in_c] x [in_c, out_c]. */
-    void (*conv_forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
-                         const float *w, const float *bias, enum det_activation act, float *out);
-    /* din (+)= gradient of the input */
-    void (*conv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
-                               const float *dout, const float *w, float *din, bool accumulate);
-    /* dw (+)= gradient of the weights */
-    void (*conv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
-                                 const float *in, const float *dout, float *dw, bool accumulate);
-
-    /* The same for depthwise convolutions, multiplier 1, w [kernel_h, kernel_w, c]. */
-    void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
-                           const float *in, const float *w, const float *bias,
-                           enum det_activation act, float *out);
-    void (*dwconv_backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
-                                 const float *dout, const float *w, float *din, bool accumulate);
-    void (*dwconv_backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
-                                   const float *in, const float *dout, float *dw, bool accumulate);
-
-    /* dbias (+)= column sums of dout [rows, c] */
-    void (*bias_backward)(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
-                          float *dbias, bool accumulate);
-
-    /* The convolutions of training, dense and depthwise. Bytes of workspace of both. */
-    size_t (*norm_conv_workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
-    /* out = conv(in, w) + bias; mean and biased variance of each channel of out are written unless NULL. The variance must
-     * not suffer from cancellation (two passes or shifted sums). */
-    void (*norm_conv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
-                              bool depthwise, const struct det_operand *in, const float *w,
-                              const float *bias, float *out, float *mean, float *variance);
-    /* Gradients of the input and of the weights: dw (+)=. */
-    void (*norm_conv_backward)(const struct det_exec *x, const struct det_conv_shape *s,
-                               bool depthwise, const struct det_operand *in,
-                               const struct det_gradient *dout, const float *w,
-                               const struct det_gradient_to *to, float *dw, bool accumulate);
-    /* The sums of a gradient to->din [rows, c] that another operation completed; needs to->sums. */
-    size_t (*norm_sums_workspace)(int64_t rows, int32_t c);
-    void (*norm_sums)(const struct det_exec *x, int64_t rows, int32_t c,
-                      const struct det_gradient_to *to);
-    /* out = a + b [rows, c]; b NULL: a alone. */
-    void (*norm_add)(const struct det_exec *x, int64_t rows, int32_t c, const struct det_operand *a,
-                     const struct det_operand *b, float *out);
-
-    /* out = a + b; out may be a or b. Its backward is copy/add of the gradient: accumulate(). */
-    void (*add_forward)(const struct det_exec *x, int64_t count, const float *a, const float *b,
-                        float *out);
-    /* to (+)= from */
-    void (*accumulate)(const struct det_exec *x, int64_t count, const float *from, float *to,
-                       bool accumulate);
-
-    /* Nearest x2 upsampling of low [n, h, w, c] added to lateral [n, out_h, out_w, c]; out_h is 2h or 2h - 1, out_w
-     * likewise: what sticks out is cut off. */
-    void (*upsample_add_forward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w,
-                                 int32_t c, int32_t out_h, int32_t out_w, const float *low,
-                                 const float *lateral, float *out);
-    /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */
-    void (*upsample_backward)(const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c,
-                              int32_t out_h, int32_t out_w, const float *dout, float *dlow,
-                              bool accumulate);
+#define DET_SLOT(set, name, gradient, result, parameters) result(*name) parameters;
+    DET_OP_LIST(DET_SLOT, )
+#undef DET_SLOT
 };
 
 /* Plain C, obviously right, portable: the oracle of every other table. */

@@ -1,7 +1,7 @@
 /* Dense convolutions by cublasLt and cuDNN against the reference: each way of computing them, each pass. */
 #include "cuda/support/device.h"
 #include "devices/cuda/cuda_conv.h"
-#include "ops/ops.h"
+#include "ops/ref/ref_ops.h"
 
 /* Operands of 10 bits of mantissa. */
 #define TF32_BOUND 2e-3
@@ -132,7 +132,7 @@ static void check_backward_data(struct fixture *f, bool accumulate)
     const struct det_exec exec = {0};
     float *dout = random_values(type, f->outputs, 1), *w = random_values(type, f->weights, 2);
     float *got = random_values(type, f->inputs, 3), *wanted = random_values(type, f->inputs, 3);
-    det_ops_ref()->conv_backward_data(&exec, &f->shape, dout, w, wanted, accumulate);
+    detk_conv_backward_data__ref(&exec, &f->shape, dout, w, wanted, accumulate);
     void *device_dout = test_device_values(type, dout, f->outputs);
     void *din = test_device_values(type, got, f->inputs);
     const struct param weight = make_param(type, w, f->weights);
@@ -159,7 +159,7 @@ static void check_backward_weight(struct fixture *f, bool accumulate)
     float *in = random_values(type, f->inputs, 1), *dout = random_values(type, f->outputs, 2);
     float *got = random_values(DETK_F32, f->weights, 3);
     float *wanted = random_values(DETK_F32, f->weights, 3);
-    det_ops_ref()->conv_backward_weight(&exec, &f->shape, in, dout, wanted, accumulate);
+    detk_conv_backward_weight__ref(&exec, &f->shape, in, dout, wanted, accumulate);
     void *device_in = test_device_values(type, in, f->inputs);
     void *device_dout = test_device_values(type, dout, f->outputs);
     void *dweight = test_device_copy(got, bytes);

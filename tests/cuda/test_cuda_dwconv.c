@@ -4,7 +4,7 @@
 #include "cuda/support/device.h"
 #include "dwconv.h"
 #include "dwconv_plan.h"
-#include "ops/ops.h"
+#include "ops/ref/ref_ops.h"
 
 struct tensors {
     size_t inputs, outputs, weights, channels; /* elements */
@@ -133,7 +133,7 @@ static void check_backward_data(enum detk_type type, const struct det_conv_shape
 {
     const struct det_exec x = {.pool = NULL};
     float *wanted = test_values(type, t->inputs, 5, 1), *got = test_values(type, t->inputs, 8, 1);
-    det_ops_ref()->dwconv_backward_data(&x, s, t->dout, t->w, wanted, accumulate);
+    detk_dwconv_backward_data__ref(&x, s, t->dout, t->w, wanted, accumulate);
     void *dout = test_device_values(type, t->dout, t->outputs);
     void *w = test_device_copy(t->w, t->weights * sizeof(float));
     void *din = test_device_values(type, t->old_din, t->inputs);
@@ -156,7 +156,7 @@ static void check_backward_weight(enum detk_type type, const struct det_conv_sha
     assert_true(got != NULL && again != NULL);
     static unsigned turn;
     struct loaded loaded = load_on_host(s, t, (enum detk_load_kind)(turn++ % 3));
-    det_ops_ref()->dwconv_backward_weight(&x, s, loaded.values, t->dout, wanted, accumulate);
+    detk_dwconv_backward_weight__ref(&x, s, loaded.values, t->dout, wanted, accumulate);
     void *in = test_device_values(type, t->in, t->inputs);
     void *dout = test_device_values(type, t->dout, t->outputs);
     float *const results[2] = {got, again};
@@ -289,7 +289,7 @@ static void check_unaligned(enum detk_type type, const struct det_conv_shape *s,
           *got = test_values(type, t.outputs, 8, 1);
     float *wanted_din = test_values(type, t.inputs, 5, 1), *din = test_values(type, t.inputs, 8, 1);
     det_ops_ref()->dwconv_forward(&x, s, t.in, t.w, t.bias, DET_ACTIVATION_NONE, wanted);
-    det_ops_ref()->dwconv_backward_data(&x, s, t.dout, t.w, wanted_din, false);
+    detk_dwconv_backward_data__ref(&x, s, t.dout, t.w, wanted_din, false);
     void *in = test_device_values(type, t.in, t.inputs);
     void *dout = test_device_values(type, t.dout, t.outputs);
     void *out = test_device_values(type, got, t.outputs);

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "cuda/support/device.h"
-#include "ops/ops.h"
+#include "ops/ref/ref_ops.h"
 #include "weight_gradient.h"
 #ifdef DET_CUDA_EMU
 #include "cuda_emu_counts.h"
@@ -79,7 +79,7 @@ static void check_with(const struct problem *p, float *in, float *dout, bool acc
     const size_t weights = weights_of(p);
     float *got = test_values(DETK_F32, weights, 3, 1),
           *wanted = test_values(DETK_F32, weights, 3, 1);
-    det_ops_ref()->conv_backward_weight(&exec, s, in, dout, wanted, accumulate);
+    detk_conv_backward_weight__ref(&exec, s, in, dout, wanted, accumulate);
     compute(p, in, dout, got, accumulate);
     for (size_t i = 0; i < weights; i++) {
         if (isnan(wanted[i]) != isnan(got[i]))

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "base/pool.h"
+#include "ops/cpu/isa/cpu_ops.h"
+#include "ops/ref/ref_ops.h"
 
 #define GUARD       64 /* floats */
 #define GUARD_VALUE 12345.678f
@@ -27,6 +29,19 @@ static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX])
     }
     said = true;
     return count;
+}
+
+const struct ops_parts *ops_parts(const struct det_ops *ops)
+{
+#define PARTS(text, set, isa, native_bf16) {text, {DET_PART_LIST(DET_FILL_OP, isa)}},
+    static const struct {
+        const char *name;
+        struct ops_parts parts;
+    } all[] = {{"ref", {DET_PART_LIST(DET_FILL_OP, ref)}}, DETK_SETS(PARTS)};
+    size_t i = 0;
+    while (strcmp(all[i].name, ops->name) != 0)
+        i++;
+    return &all[i].parts;
 }
 
 int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX])

@@ -13,6 +13,14 @@ int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 /* For bf16: of all sets. */
 int ops_bf16_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 
+/* The functions of op_list.h's DET_PART_LIST that belong to a table. */
+struct ops_parts {
+#define OPS_PART(set, name, gradient, result, parameters) result(*name) parameters;
+    DET_PART_LIST(OPS_PART, )
+#undef OPS_PART
+};
+const struct ops_parts *ops_parts(const struct det_ops *ops);
+
 /* `count` values between guard bands, 64-byte aligned; from `values` or all NaN when that is NULL.
  */
 float *ops_buffer(size_t count, const float *values);

@@ -4,14 +4,14 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "ops/cpu/conv/conv_ops.h"
 #include "ops/cpu/gemm/gemm.h"
+#include "ops/cpu/isa/cpu_ops.h"
 #include "support/test.h"
 
 struct isa {
     const char *name;
     const struct detk_gemm *gemm;
-    size_t (*workspace)(const struct det_conv_shape *shape, bool depthwise, int threads);
+    size_t (*workspace)(const struct det_conv_shape *shape, int threads);
     void (*forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
                     const float *w, const float *bias, enum det_activation act, float *out);
     void (*backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
@@ -203,7 +203,7 @@ static void check_shape(const struct det_conv_shape *s)
                     variant & 2 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE;
                 const bool accumulate = pass != FORWARD && (variant & 1);
                 for (int threads = 1; threads <= 3; threads++) {
-                    const size_t bytes = isa->workspace(s, false, threads);
+                    const size_t bytes = isa->workspace(s, threads);
                     assert_int_equal(bytes % sizeof(float), 0);
                     struct guarded gwork, gto;
                     float *work = guarded_new(&gwork, bytes / sizeof(float), NAN);
@@ -378,7 +378,7 @@ static void relu6_keeps_nan(void **state)
         float w[COLS], out[ROWS * COLS];
         for (int j = 0; j < COLS; j++)
             w[j] = (float)(j - 10);
-        const size_t bytes = isas[k].workspace(&s, false, 1);
+        const size_t bytes = isas[k].workspace(&s, 1);
         float *work = aligned_alloc(64, (bytes + 127) / 64 * 64);
         const struct det_exec x = {NULL, work, bytes};
         isas[k].forward(&x, &s, in, w, NULL, DET_ACTIVATION_RELU6, out);
@@ -411,7 +411,7 @@ static void long_sums_stay_accurate(void **state)
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
         if (!supported(&isas[k]))
             continue;
-        const size_t bytes = isas[k].workspace(&s, false, 2);
+        const size_t bytes = isas[k].workspace(&s, 2);
         float *work = aligned_alloc(64, (bytes + 127) / 64 * 64);
         const struct det_exec x = {pools[1], work, bytes};
         isas[k].backward_weight(&x, &s, in, dout, &dw, false);
@@ -442,7 +442,7 @@ static void large_results(void **state)
             struct guarded gout[2];
             float *out[2];
             for (int i = 0; i < 2; i++) {
-                const size_t bytes = isas[k].workspace(&s, false, i + 1);
+                const size_t bytes = isas[k].workspace(&s, i + 1);
                 struct guarded gwork;
                 float *work = guarded_new(&gwork, bytes / sizeof(float), NAN);
                 const struct det_exec x = {pools[i], work, bytes};
@@ -480,11 +480,10 @@ static void workspace_is_bounded(void **state)
                                     {8, 20, 576, 96},  {8, 10, 320, 1280}, {64, 320, 16, 96},
                                     {8, 10, 960, 320}, {8, 40, 1280, 1280}};
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++) {
-        assert_int_equal(isas[k].workspace(&(struct det_conv_shape){.n = 1}, true, 2), 0);
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
             const int *l = layers[i];
             const struct det_conv_shape s = same(l[0], l[1], l[1], l[2], l[3], 1, 1, 1);
-            assert_true(isas[k].workspace(&s, false, 64) <= 64u << 20);
+            assert_true(isas[k].workspace(&s, 64) <= 64u << 20);
         }
     }
 }

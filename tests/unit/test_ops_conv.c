@@ -69,7 +69,9 @@ static float *run(const struct det_ops *ops, struct ops_rig *rig, int threads,
                   const struct conv_case *k, const struct conv_data *d, int op)
 {
     const struct det_conv_shape *s = &k->s;
-    const struct det_exec x = ops_exec(rig, threads, ops->conv_workspace(s, k->depthwise, threads));
+    const struct ops_parts *parts = ops_parts(ops);
+    const struct det_exec x = ops_exec(
+        rig, threads, (k->depthwise ? ops->dwconv_workspace : ops->conv_workspace)(s, threads));
     float *result;
     if (op == FORWARD) {
         result = ops_buffer(out_size(s), NULL);
@@ -77,12 +79,12 @@ static float *run(const struct det_ops *ops, struct ops_rig *rig, int threads,
             &x, s, d->in, d->w, k->bias ? d->bias : NULL, k->act, result);
     } else if (op == BACKWARD_DATA) {
         result = ops_buffer(in_size(s), k->accumulate ? d->old_din : NULL);
-        (k->depthwise ? ops->dwconv_backward_data : ops->conv_backward_data)(&x, s, d->dout, d->w,
-                                                                             result, k->accumulate);
+        (k->depthwise ? parts->dwconv_backward_data
+                      : parts->conv_backward_data)(&x, s, d->dout, d->w, result, k->accumulate);
     } else {
         result = ops_buffer(weight_size(k), k->accumulate ? d->old_dw : NULL);
-        (k->depthwise ? ops->dwconv_backward_weight
-                      : ops->conv_backward_weight)(&x, s, d->in, d->dout, result, k->accumulate);
+        (k->depthwise ? parts->dwconv_backward_weight
+                      : parts->conv_backward_weight)(&x, s, d->in, d->dout, result, k->accumulate);
     }
     ops_exec_done(rig);
     return result;

@@ -80,13 +80,12 @@ static void conv_backward(const struct gradient_case *k, float *const in[INPUTS_
                           const float *out, const float *dout, float *const din[INPUTS_MAX])
 {
     (void)out;
-    const struct det_ops *ops = det_ops_ref();
-    (k->depthwise ? ops->dwconv_backward_data : ops->conv_backward_data)(&plain, &k->s, dout, in[1],
-                                                                         din[0], false);
-    (k->depthwise ? ops->dwconv_backward_weight : ops->conv_backward_weight)(&plain, &k->s, in[0],
-                                                                             dout, din[1], false);
-    ops->bias_backward(&plain, (int64_t)k->s.n * k->s.out_h * k->s.out_w, k->s.out_c, dout, din[2],
-                       false);
+    (k->depthwise ? detk_dwconv_backward_data__ref
+                  : detk_conv_backward_data__ref)(&plain, &k->s, dout, in[1], din[0], false);
+    (k->depthwise ? detk_dwconv_backward_weight__ref
+                  : detk_conv_backward_weight__ref)(&plain, &k->s, in[0], dout, din[1], false);
+    det_ops_ref()->bias_backward(&plain, (int64_t)k->s.n * k->s.out_h * k->s.out_w, k->s.out_c,
+                                 dout, din[2], false);
 }
 
 static void convolutions(void **state)

@@ -6,13 +6,9 @@
 #ifndef DET_OPS_REF_REF_OPS_H
 #define DET_OPS_REF_REF_OPS_H
 
-#include "ops/op_names.h"
+#include "ops/ops.h"
 
-DET_DECLARE_CONV(ref);
-DET_DECLARE_DWCONV(ref);
-DET_DECLARE_COLUMN_SUMS(ref);
-DET_DECLARE_ELEMENTWISE(ref);
-DET_DECLARE_NORM(ref);
+DET_DECLARE_OPS(ref)
 
 /* Batch norm as an operation of its own, for tests: the fast tables have it fused with the convolutions around it.
  *

@@ -172,10 +172,12 @@ static det_status allocate_scratch(struct det_env *env, struct det_prepared *net
         } else if (step->kind == DETK_OTHER_UNIT) {
             const struct detk_other_step *other = &step->as.other;
             at_least(&shared, other->shared_floats);
-            if (other->op->kind == DET_OP_CONV || other->op->kind == DET_OP_DWCONV)
+            if (other->op->kind == DET_OP_CONV)
                 at_least(&run->exec.workspace_bytes,
-                         other->ops->conv_workspace(&other->shape, other->op->kind == DET_OP_DWCONV,
-                                                    threads));
+                         other->ops->conv_workspace(&other->shape, threads));
+            if (other->op->kind == DET_OP_DWCONV)
+                at_least(&run->exec.workspace_bytes,
+                         other->ops->dwconv_workspace(&other->shape, threads));
         }
     }
     run->scratch_floats = (size_t)detk_lines((int64_t)run->scratch_floats);

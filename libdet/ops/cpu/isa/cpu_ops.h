@@ -10,17 +10,13 @@
 #define DET_OPS_CPU_ISA_CPU_OPS_H
 
 #include "ops/cpu/isa/isas.h"
-#include "ops/op_names.h"
+#include "ops/ops.h"
 
-#define DETK_DECLARE_OPS(isa)     \
-    DET_DECLARE_DWCONV(isa);      \
-    DET_DECLARE_COLUMN_SUMS(isa); \
-    DET_DECLARE_ELEMENTWISE(isa); \
-    DET_DECLARE_NORM(isa);
-DETK_ISAS(DETK_DECLARE_OPS)
+DETK_ISAS(DET_DECLARE_OPS)
 
 /* With products in bf16 (pairs.h). */
-#define DETK_DECLARE_BF16_OPS(name, set, isa, native_bf16) DET_DECLARE_NORM_CONV(bf16_##set);
+#define DETK_DECLARE_BF16_OPS(name, set, isa, native_bf16) \
+    DET_BF16_OP_LIST(DET_DECLARE_OP, bf16_##set)
 DETK_SETS(DETK_DECLARE_BF16_OPS)
 
 #endif

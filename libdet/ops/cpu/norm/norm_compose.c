@@ -75,7 +75,8 @@ static size_t lay_out(struct arrays *a, const struct detk_isa *isa, const struct
 {
     const struct shape rows = rows_of(s);
     size_t bytes = 0;
-    a->plain = detk_place(memory, &bytes, isa->plain_workspace(s, depthwise, threads));
+    a->plain = detk_place(memory, &bytes,
+                          (depthwise ? isa->dwconv_workspace : isa->conv_workspace)(s, threads));
     const int32_t widest = s->in_c > s->out_c ? s->in_c : s->out_c;
     a->feeds = detk_place(memory, &bytes, TASKS_MAX * detk_feed_bytes(widest));
     a->in = detk_place(memory, &bytes, (size_t)(rows.in_rows * s->in_c) * sizeof(float));

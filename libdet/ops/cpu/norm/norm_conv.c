@@ -1,6 +1,5 @@
 #include "ops/cpu/norm/norm_conv.h"
 
-#include "ops/cpu/conv/conv_ops.h"
 #include "ops/cpu/norm/norm_dwconv.h"
 
 /* The three ways, see norm_conv.h. */
@@ -74,13 +73,15 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
 }
 
 /* The parts of isa `name`, with products in float32 or with `pairs`. */
-#define ISA_PARTS(name)                                                                        \
-    .gemm = &detk_gemm_##name, .rows = &detk_rows_##name,                                      \
-    .plain_workspace = plain_workspace_##name, .dwconv_forward = DET_OP(dwconv_forward, name), \
-    .dwconv_backward_data = DET_OP(dwconv_backward_data, name),                                \
-    .dwconv_backward_weight = DET_OP(dwconv_backward_weight, name),                            \
-    .norm_dwconv_workspace = DET_OP(norm_dwconv_workspace, name),                              \
-    .norm_dwconv_forward = DET_OP(norm_dwconv_forward, name),                                  \
+#define ISA_PARTS(name)                                             \
+    .gemm = &detk_gemm_##name, .rows = &detk_rows_##name,           \
+    .conv_workspace = DET_OP(conv_workspace, name),                 \
+    .dwconv_workspace = DET_OP(dwconv_workspace, name),             \
+    .dwconv_forward = DET_OP(dwconv_forward, name),                 \
+    .dwconv_backward_data = DET_OP(dwconv_backward_data, name),     \
+    .dwconv_backward_weight = DET_OP(dwconv_backward_weight, name), \
+    .norm_dwconv_workspace = DET_OP(norm_dwconv_workspace, name),   \
+    .norm_dwconv_forward = DET_OP(norm_dwconv_forward, name),       \
     .norm_dwconv_backward = DET_OP(norm_dwconv_backward, name)
 
 /* The convolutions, under the name `table`. */
@@ -109,12 +110,6 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
     }
 
 #define NORM_OPS(name)                                                                    \
-    static size_t plain_workspace_##name(const struct det_conv_shape *s, bool depthwise,  \
-                                         int threads)                                     \
-    {                                                                                     \
-        return depthwise ? DET_OP(dwconv_workspace, name)(s, threads)                     \
-                         : DET_OP(conv_workspace, name)(s, false, threads);               \
-    }                                                                                     \
     NORM_CONV(name, ISA_PARTS(name))                                                      \
     size_t DET_OP(norm_sums_workspace, name)(int64_t rows, int32_t c)                     \
     {                                                                                     \

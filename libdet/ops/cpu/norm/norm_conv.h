@@ -33,7 +33,8 @@ struct detk_isa {
     const struct detk_gemm *gemm;
     const struct detk_rows *rows;
     const struct detk_pairs *pairs; /* norm_matrix.c multiplies in bf16; NULL: in float32 */
-    size_t (*plain_workspace)(const struct det_conv_shape *s, bool depthwise, int threads);
+    size_t (*conv_workspace)(const struct det_conv_shape *s, int threads);
+    size_t (*dwconv_workspace)(const struct det_conv_shape *s, int threads);
     void (*dwconv_forward)(const struct det_exec *x, const struct det_conv_shape *s,
                            const float *in, const float *w, const float *bias,
                            enum det_activation act, float *out);
