@@ -239,8 +239,8 @@ test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
-# T="test_ops_norm test_prepared" asks for other groups; some seconds of a test are hours there.
-BOOT_TESTS := test_pairs test_losses test_ops_bias test_ops_elementwise test_net test_prepared_kernels test_detector_batch test_hard_examples
+# T="test_ops_bn test_prepared" asks for other groups; some seconds of a test are hours there.
+BOOT_TESTS := test_pairs test_losses test_ops_bias_backward test_ops_elementwise test_net test_prepared_kernels test_detector_batch test_hard_examples
 .PHONY: test-avx512
 test-avx512: all $(RUNNER) ## the release build's AVX-512 code on an emulated processor (needs Bochs, see tests/isa_emu/boot.sh; some minutes)
 	@mkdir -p $(BUILD)/avx512
@@ -313,11 +313,17 @@ $(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s))))
 layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
 	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
 
+.PHONY: tree names
+tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail where a hole is not explained (tests/tree.txt)
+	@tests/tree.sh $(STATIC_LIB) $(ISAS)
+names: ## fail where a comment or a page speaks of a file or function that is not there (tests/names.txt)
+	@tests/names.sh
+
 .PHONY: cppcheck
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	  --suppress=missingIncludeSystem --std=c11 -j2 $(filter -D%,$(ISA_generic)) -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
-lint: cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
+lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall
 install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honoured)

@@ -32,8 +32,8 @@ cudaError_t detk_bn_frozen_backward(cudaStream_t stream, enum detk_type type, in
                                     float epsilon, enum det_activation act, void *din,
                                     bool accumulate, float *dgamma, float *dbeta, void *workspace);
 /* sums[c] (+)= column sums of in [rows, c]: the gradient of a bias. */
-cudaError_t detk_column_sums(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
-                             const void *in, float *sums, bool accumulate, void *workspace);
+cudaError_t detk_bias_backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                               const void *in, float *sums, bool accumulate, void *workspace);
 
 /* One batch norm's moving statistics; the table lies in device memory. */
 struct detk_bn_moving {

@@ -19,7 +19,7 @@ struct kernel {
     int32_t channels;
     float *in, *out, *weights, *gradient, *channel; /* channel: [4][channels] */
     float *dout;                                    /* convolutions of training, as all below */
-    float *norm_in, *norm_out;                      /* [3][in_c], [5][out_c] */
+    float *bn_in, *norm_out;                        /* [3][in_c], [5][out_c] */
     double *sums;                                   /* [2][in_c] */
 };
 
@@ -37,31 +37,31 @@ static void dwconv_forward(void *argument)
 }
 
 /* A convolution of a training step, between two batch norms. */
-static struct det_norm norm_of(const float *coefficients, int32_t c)
+static struct det_bn bn_of(const float *coefficients, int32_t c)
 {
-    return (struct det_norm){coefficients, coefficients + c, coefficients + 2 * c,
-                             DET_ACTIVATION_RELU6};
+    return (struct det_bn){coefficients, coefficients + c, coefficients + 2 * c,
+                           DET_ACTIVATION_RELU6};
 }
 static void forward_by(const struct det_ops *ops, const struct kernel *k)
 {
-    const struct det_norm norm = norm_of(k->norm_in, k->shape.in_c);
-    const struct det_operand in = {k->in, &norm};
-    ops->norm_conv_forward(&k->x, &k->shape, k->depthwise, &in, k->weights, NULL, k->out,
-                           k->channel, k->channel + k->channels);
+    const struct det_bn bn = bn_of(k->bn_in, k->shape.in_c);
+    const struct det_operand in = {k->in, &bn};
+    ops->bn_conv_forward(&k->x, &k->shape, k->depthwise, &in, k->weights, NULL, k->out, k->channel,
+                         k->channel + k->channels);
 }
 static void backward_by(const struct det_ops *ops, const struct kernel *k)
 {
-    const struct det_norm norm_in = norm_of(k->norm_in, k->shape.in_c);
-    const struct det_norm norm_out = norm_of(k->norm_out, k->channels);
-    const struct det_operand in = {k->in, &norm_in};
+    const struct det_bn bn_in = bn_of(k->bn_in, k->shape.in_c);
+    const struct det_bn norm_out = bn_of(k->norm_out, k->channels);
+    const struct det_operand in = {k->in, &bn_in};
     const float *constant = k->norm_out + 3 * k->channels;
     const struct det_gradient dout = {k->dout, k->out, &norm_out, constant, constant + k->channels};
-    struct det_gradient_to to = {.norm = NULL};
+    struct det_gradient_to to = {.bn = NULL};
     if (k->gradient != NULL)
-        to = (struct det_gradient_to){
-            .din = k->gradient, .x = k->in, .norm = &norm_in, .sums = k->sums};
-    ops->norm_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to, k->weights,
-                            false);
+        to =
+            (struct det_gradient_to){.din = k->gradient, .x = k->in, .bn = &bn_in, .sums = k->sums};
+    ops->bn_conv_backward(&k->x, &k->shape, k->depthwise, &in, &dout, k->weights, &to, k->weights,
+                          false);
 }
 static void norm_forward(void *argument)
 {
@@ -117,12 +117,12 @@ static const struct pass {
     int products;  /* convolutions: how often all products are taken */
 } passes[] = {
     {BENCH_CONV, "conv_forward", IN_INFERENCE, conv_forward, 1, 1, 1},
-    {BENCH_CONV, "norm_conv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
-    {BENCH_CONV, "norm_conv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
-    {BENCH_CONV, "bf16 norm_conv_forward", IN_BF16_TRAINING, bf16_norm_forward, 1, 1, 1},
-    {BENCH_CONV, "bf16 norm_conv_backward", IN_BF16_TRAINING, bf16_norm_backward, 2, 2, 2},
-    {BENCH_DWCONV, "norm_dwconv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
-    {BENCH_DWCONV, "norm_dwconv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {BENCH_CONV, "bn_conv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {BENCH_CONV, "bn_conv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {BENCH_CONV, "bf16 bn_conv_forward", IN_BF16_TRAINING, bf16_norm_forward, 1, 1, 1},
+    {BENCH_CONV, "bf16 bn_conv_backward", IN_BF16_TRAINING, bf16_norm_backward, 2, 2, 2},
+    {BENCH_DWCONV, "bn_dwconv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {BENCH_DWCONV, "bn_dwconv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
     {BENCH_DWCONV, "dwconv_forward", IN_INFERENCE, dwconv_forward, 1, 1, 1},
     {BENCH_ADD, "add_forward", IN_BOTH, add_forward, 2, 1, 0},
     {BENCH_UPSAMPLE_ADD, "upsample_add", IN_BOTH, upsample_add, 1, 2, 0},
@@ -162,13 +162,13 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
         k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
         const size_t plain =
             (k->depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&k->shape, threads);
-        const size_t norm = ops->norm_conv_workspace(&k->shape, k->depthwise, threads);
-        const size_t bf16 = ops->bf16->norm_conv_workspace(&k->shape, k->depthwise, threads);
-        k->x.workspace_bytes = plain > norm ? plain : norm;
+        const size_t bn = ops->bn_conv_workspace(&k->shape, k->depthwise, threads);
+        const size_t bf16 = ops->bf16->bn_conv_workspace(&k->shape, k->depthwise, threads);
+        k->x.workspace_bytes = plain > bn ? plain : bn;
         if (k->x.workspace_bytes < bf16)
             k->x.workspace_bytes = bf16;
         k->dout = bench_floats(out);
-        k->norm_in = bench_floats(3 * (size_t)s->in_c);
+        k->bn_in = bench_floats(3 * (size_t)s->in_c);
         k->norm_out = bench_floats(5 * (size_t)s->out_c);
         k->sums = bench_bytes(2 * (size_t)s->in_c * sizeof *k->sums);
     } else {
@@ -198,7 +198,7 @@ static void close_kernel(struct kernel *k)
     free(k->dout);
     free(k->weights);
     free(k->channel);
-    free(k->norm_in);
+    free(k->bn_in);
     free(k->norm_out);
     free(k->sums);
 }

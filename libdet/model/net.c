@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/net_norms.h"
+#include "model/net_bns.h"
 
 struct det_net {
     const struct det_graph *graph;
@@ -17,7 +17,7 @@ struct det_net {
     float **values;    /* per tensor */
     float **gradients; /* per tensor, NULL where none is kept */
     struct det_net_plan plan;
-    struct det_net_norms norms;
+    struct det_net_bns bns;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
@@ -34,12 +34,12 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
             const bool depthwise = op->kind == DET_OP_DWCONV;
             need = graph->folded
                        ? (depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&s, threads)
-                       : ops->norm_conv_workspace(&s, depthwise, threads);
+                       : ops->bn_conv_workspace(&s, depthwise, threads);
         }
         const int64_t rows = det_net_rows(graph, op->out, batch);
         const int32_t channels = graph->tensors[op->out].channels;
         if (op->kind == DET_OP_BATCH_NORM)
-            need = ops->norm_sums_workspace(rows, channels);
+            need = ops->bn_sums_workspace(rows, channels);
         if (need > most)
             most = need;
         if (op->bias >= 0)
@@ -51,8 +51,8 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
 }
 
 static det_status make_plan(struct det_env *env, const struct det_graph *graph,
-                            const struct det_net_norms *norms, int32_t batch,
-                            enum det_net_mode mode, struct det_net_plan *plan)
+                            const struct det_net_bns *bns, int32_t batch, enum det_net_mode mode,
+                            struct det_net_plan *plan)
 {
     const struct det_net_plan_settings settings = {
         .batch = batch,
@@ -60,7 +60,7 @@ static det_status make_plan(struct det_env *env, const struct det_graph *graph,
         .element_bytes = sizeof(float),
         .output_bytes = sizeof(float),
         .alignment = DET_ALIGNMENT,
-        .unstored = norms->unstored,
+        .unstored = bns->unstored,
         .late_norm_gradients = true,
     };
     return det_net_plan_create(env, graph, &settings, plan);
@@ -77,17 +77,17 @@ det_status det_net_memory_bytes(struct det_env *env, const struct det_graph *gra
                                 enum det_net_mode mode, size_t *bytes)
 {
     struct det_net_plan plan = {0};
-    struct det_net_norms norms;
+    struct det_net_bns bns;
     det_status status = DET_OK;
     *bytes = 0;
-    DET_TRY_RETURN(det_net_norms_create(env, graph, mode, &norms));
-    DET_TRY(make_plan(env, graph, &norms, batch, mode, &plan));
+    DET_TRY_RETURN(det_net_bns_create(env, graph, mode, &bns));
+    DET_TRY(make_plan(env, graph, &bns, batch, mode, &plan));
     *bytes = plan.arena_bytes + workspace_bytes(graph, ops, threads, batch) +
-             det_net_norms_bytes(graph) +
+             det_net_bns_bytes(graph) +
              sizeof(float) * output_floats(graph, batch) * (det_net_is_training(mode) ? 2 : 1);
     det_net_plan_free(env, &plan);
 fail:
-    det_net_norms_free(env, &norms);
+    det_net_bns_free(env, &bns);
     return status;
 }
 
@@ -131,8 +131,8 @@ det_status det_net_create(struct det_env *env, const struct det_graph *graph,
     DET_TRY_RETURN(det_alloc(env, &net, 1, sizeof *net, "network"));
     *net = (struct det_net){.graph = graph, .ops = ops, .batch = batch, .mode = mode};
     det_status status = DET_OK;
-    DET_TRY(det_net_norms_create(env, graph, mode, &net->norms));
-    DET_TRY(make_plan(env, graph, &net->norms, batch, mode, &net->plan));
+    DET_TRY(det_net_bns_create(env, graph, mode, &net->bns));
+    DET_TRY(make_plan(env, graph, &net->bns, batch, mode, &net->plan));
     net->exec.pool = pool;
     net->exec.workspace_bytes = workspace_bytes(graph, ops, det_pool_threads(pool), batch);
     DET_TRY(allocate(env, net));
@@ -153,7 +153,7 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, &net->exec.workspace);
     det_free(env, &net->values);
     det_free(env, &net->gradients);
-    det_net_norms_free(env, &net->norms);
+    det_net_bns_free(env, &net->bns);
     det_free(env, &net->encodings);
     det_free(env, &net->logits);
     det_free(env, &net->encoding_gradients);
@@ -161,19 +161,19 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, pointer);
 }
 
-/* The norm with an index of det_net_norms, NULL for -1. */
-static struct det_net_norm *norm_at(const struct det_net *net, int32_t index)
+/* The norm with an index of det_net_bns, NULL for -1. */
+static struct det_net_bn *bn_at(const struct det_net *net, int32_t index)
 {
-    return index < 0 ? NULL : &net->norms.norms[index];
+    return index < 0 ? NULL : &net->bns.bns[index];
 }
 
 /* A tensor as an operand: what is stored, or how to make it. */
 static struct det_operand operand_of(const struct det_net *net, int32_t tensor)
 {
-    const struct det_net_norm *norm = norm_at(net, net->norms.of_result[tensor]);
-    if (norm == NULL || !net->norms.unstored[tensor])
+    const struct det_net_bn *bn = bn_at(net, net->bns.of_result[tensor]);
+    if (bn == NULL || !net->bns.unstored[tensor])
         return (struct det_operand){net->values[tensor], NULL};
-    return (struct det_operand){net->values[net->graph->ops[norm->op].in], &norm->norm};
+    return (struct det_operand){net->values[net->graph->ops[bn->op].in], &bn->bn};
 }
 
 float *det_net_input(struct det_net *net)
@@ -224,11 +224,11 @@ static void forward_conv(struct det_net *net, const float *params, int32_t index
         return;
     }
     const struct det_operand in = operand_of(net, op->in);
-    const struct det_net_norm *norm = norm_at(net, net->norms.of_maker[index]);
+    const struct det_net_bn *bn = bn_at(net, net->bns.of_maker[index]);
     const bool statistics =
-        norm != NULL && det_net_uses_batch_statistics(net->mode, &net->graph->ops[norm->op]);
-    k->norm_conv_forward(&net->exec, &s, depthwise, &in, weight, bias, out,
-                         statistics ? norm->mean : NULL, statistics ? norm->variance : NULL);
+        bn != NULL && det_net_uses_batch_statistics(net->mode, &net->graph->ops[bn->op]);
+    k->bn_conv_forward(&net->exec, &s, depthwise, &in, weight, bias, out,
+                       statistics ? bn->mean : NULL, statistics ? bn->variance : NULL);
 }
 
 static void forward_op(struct det_net *net, const float *params, int32_t index)
@@ -245,11 +245,11 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
         forward_conv(net, params, index);
         break;
     case DET_OP_BATCH_NORM: {
-        struct det_net_norm *norm = norm_at(net, net->norms.of_result[op->out]);
-        det_net_norm_prepare(g, net->mode, params, norm);
-        const struct det_operand in = {net->values[op->in], &norm->norm};
-        if (!net->norms.unstored[op->out])
-            net->ops->norm_add(x, rows, channels, &in, NULL, out);
+        struct det_net_bn *bn = bn_at(net, net->bns.of_result[op->out]);
+        det_net_bn_prepare(g, net->mode, params, bn);
+        const struct det_operand in = {net->values[op->in], &bn->bn};
+        if (!net->bns.unstored[op->out])
+            net->ops->bn_add(x, rows, channels, &in, NULL, out);
         break;
     }
     case DET_OP_ADD: {
@@ -257,7 +257,7 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
         if (g->folded)
             net->ops->add_forward(x, rows * channels, a.x, b.x, out);
         else
-            net->ops->norm_add(x, rows, channels, &a, &b, out);
+            net->ops->bn_add(x, rows, channels, &a, &b, out);
         break;
     }
     case DET_OP_UPSAMPLE_ADD:
@@ -327,14 +327,14 @@ static float *gradient_of(const struct det_net *net, float *gradients, int32_t i
 }
 
 /* A gradient that is complete behind a norm; without one (NULL) just a gradient. */
-static struct det_gradient_to to_norm(const struct det_net *net, const struct det_net_norm *norm,
-                                      float *gradient)
+static struct det_gradient_to to_bn(const struct det_net *net, const struct det_net_bn *bn,
+                                    float *gradient)
 {
     struct det_gradient_to to = {.din = gradient};
-    if (norm != NULL) {
-        to.x = net->values[net->graph->ops[norm->op].in];
-        to.norm = &norm->norm;
-        to.sums = norm->sums;
+    if (bn != NULL) {
+        to.x = net->values[net->graph->ops[bn->op].in];
+        to.bn = &bn->bn;
+        to.sums = bn->sums;
     }
     return to;
 }
@@ -347,23 +347,23 @@ static void backward_conv(struct det_net *net, const float *params, float *gradi
     const bool accumulate = net->plan.accumulate_param[index];
     const struct det_operand in = operand_of(net, op->in);
     struct det_gradient dout = {.dy = net->gradients[op->out]};
-    const struct det_net_norm *after = norm_at(net, net->norms.of_maker[index]);
+    const struct det_net_bn *after = bn_at(net, net->bns.of_maker[index]);
     if (after != NULL) {
         dout.x = net->values[op->out];
-        dout.norm = &after->norm;
+        dout.bn = &after->bn;
         dout.constant = after->constant;
         dout.slope = after->slope;
     }
     /* Nobody wants the gradient of the image. */
     float *din = op->in == 0 ? NULL : net->gradients[op->in];
-    struct det_gradient_to to = to_norm(net, norm_at(net, net->norms.fed_by[index]), din);
+    struct det_gradient_to to = to_bn(net, bn_at(net, net->bns.fed_by[index]), din);
     to.accumulate = net->plan.accumulate_in[index];
     if (op->bias >= 0)
         net->ops->bias_backward(&net->exec, det_net_rows(g, op->out, net->batch), s.out_c, dout.dy,
                                 gradient_of(net, gradients, op->bias), accumulate);
-    net->ops->norm_conv_backward(&net->exec, &s, op->kind == DET_OP_DWCONV, &in, &dout,
-                                 param_of(net, params, op->weight), &to,
-                                 gradient_of(net, gradients, op->weight), accumulate);
+    net->ops->bn_conv_backward(&net->exec, &s, op->kind == DET_OP_DWCONV, &in, &dout,
+                               param_of(net, params, op->weight), &to,
+                               gradient_of(net, gradients, op->weight), accumulate);
 }
 
 static void backward_op(struct det_net *net, const float *params, float *gradients, int32_t index)
@@ -379,12 +379,12 @@ static void backward_op(struct det_net *net, const float *params, float *gradien
         backward_conv(net, params, gradients, index);
         return;
     case DET_OP_BATCH_NORM: {
-        struct det_net_norm *norm = norm_at(net, net->norms.of_result[op->out]);
+        struct det_net_bn *bn = bn_at(net, net->bns.of_result[op->out]);
         const int64_t rows = det_net_rows(g, op->out, net->batch);
-        const struct det_gradient_to to = to_norm(net, norm, net->gradients[op->out]);
-        if (!norm->fed)
-            net->ops->norm_sums(x, rows, norm->channels, &to);
-        det_net_norm_finish(g, net->mode, params, rows, norm, gradients);
+        const struct det_gradient_to to = to_bn(net, bn, net->gradients[op->out]);
+        if (!bn->fed)
+            net->ops->bn_sums(x, rows, bn->channels, &to);
+        det_net_bn_finish(g, net->mode, params, rows, bn, gradients);
         return;
     }
     case DET_OP_ADD:
@@ -418,17 +418,17 @@ void det_net_update_moving(const struct det_net *net, float *params)
     const struct det_graph *g = net->graph;
     if (net->mode != DET_NET_TRAIN)
         return;
-    for (int32_t i = 0; i < net->norms.count; i++) {
-        const struct det_net_norm *norm = &net->norms.norms[i];
-        const struct det_op *op = &g->ops[norm->op];
+    for (int32_t i = 0; i < net->bns.count; i++) {
+        const struct det_net_bn *bn = &net->bns.bns[i];
+        const struct det_op *op = &g->ops[bn->op];
         const double rows = (double)det_net_rows(g, op->out, net->batch);
         const float unbiased = (float)(rows / (rows > 1 ? rows - 1 : 1));
         float *moving_mean = params + g->params[op->mean].offset;
         float *moving_variance = params + g->params[op->variance].offset;
         const float rate = 1.0f - op->decay;
-        for (int32_t c = 0; c < norm->channels; c++) {
-            moving_mean[c] -= (moving_mean[c] - norm->mean[c]) * rate;
-            moving_variance[c] -= (moving_variance[c] - norm->variance[c] * unbiased) * rate;
+        for (int32_t c = 0; c < bn->channels; c++) {
+            moving_mean[c] -= (moving_mean[c] - bn->mean[c]) * rate;
+            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * unbiased) * rate;
         }
     }
 }
@@ -436,9 +436,9 @@ void det_net_update_moving(const struct det_net *net, float *params)
 void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
                         const float **variance)
 {
-    const struct det_net_norm *norm = norm_at(net, net->norms.of_result[net->graph->ops[op].out]);
-    *mean = norm->mean;
-    *variance = norm->variance;
+    const struct det_net_bn *bn = bn_at(net, net->bns.of_result[net->graph->ops[op].out]);
+    *mean = bn->mean;
+    *variance = bn->variance;
 }
 
 const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count)
@@ -454,7 +454,7 @@ const float *det_net_feature(const struct det_net *net, int32_t level_index, siz
 static bool is_finite(const struct det_net *net, int32_t tensor)
 {
     const struct det_operand value = operand_of(net, tensor);
-    const struct det_norm *n = value.norm;
+    const struct det_bn *n = value.bn;
     const int64_t rows = det_net_rows(net->graph, tensor, net->batch);
     const int32_t channels = net->graph->tensors[tensor].channels;
     float probe = 0.0f;

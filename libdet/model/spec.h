@@ -1,5 +1,5 @@
 /* spec.h: everything that determines the network and its outputs, as plain numbers. Made from a pipeline.config
- * (model/spec_from_config.h), stored in every .det file, so that a weight file needs no config to run.
+ * (model/from_config.h), stored in every .det file, so that a weight file needs no config to run.
  * Source: research/object_detection/protos/ssd.proto and the builders in research/object_detection/builders. */
 #ifndef DET_MODEL_SPEC_H
 #define DET_MODEL_SPEC_H

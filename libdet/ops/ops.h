@@ -26,13 +26,13 @@ struct det_exec {
     size_t workspace_bytes;
 };
 
-struct detk_blocked; /* cpu/blocked.h */
+struct detk_blocked; /* ops/cpu/blocked/blocked.h */
 
 /* Training keeps the result x of a convolution; the batch norm behind it is applied by whoever reads it, and its gradient
  * likewise, so that neither is stored. Arrays of c values per channel. */
 
 /* value = act((x - mean) * scale + beta), scale = gamma / sqrt(variance + epsilon). */
-struct det_norm {
+struct det_bn {
     const float *mean, *scale, *beta;
     enum det_activation act;
 };
@@ -40,7 +40,7 @@ struct det_norm {
 /* An activation: x [rows, c] itself, or normalised when there is a norm. */
 struct det_operand {
     const float *x;
-    const struct det_norm *norm; /* NULL: none */
+    const struct det_bn *bn; /* NULL: none */
 };
 
 /* The gradient of a convolution's result x: dy itself; or, when a batch norm reads x and dy is the gradient behind that
@@ -48,7 +48,7 @@ struct det_operand {
  * does not let it pass. */
 struct det_gradient {
     const float *dy, *x;
-    const struct det_norm *norm;   /* NULL: none */
+    const struct det_bn *bn;       /* NULL: none */
     const float *constant, *slope; /* with a norm */
 };
 
@@ -59,14 +59,14 @@ struct det_gradient_to {
     /* With `sums`, din is complete after the call and lies behind the batch norm `norm` of x: sums[0..c) is the sum over
      * rows of the gradient that passes the activation, sums[c..2c) that of its product with x - mean. */
     const float *x;
-    const struct det_norm *norm;
+    const struct det_bn *bn;
     double *sums;
 };
 
 struct det_ops {
     const char *name; /* det_ops_cpu_name() */
     /* The same with --precision bf16: the prepared network's kernels and 1x1 convolutions of training multiply in bf16
-     * (cpu/blocked.h, cpu/pairs.h), all else is float32. NULL: none. */
+     * (ops/cpu/blocked/blocked.h, ops/cpu/gemm/pairs.h), all else is float32. NULL: none. */
     const struct det_ops *bf16;
     bool multiplies_bf16;               /* the instruction set itself, not by widening to float32 */
     const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */

@@ -144,14 +144,14 @@ static void check_backward(struct data *d, bool frozen, enum det_activation act,
     test_device_free(dbeta);
 }
 
-static void check_column_sums(struct data *d, bool accumulate)
+static void check_bias_backward(struct data *d, bool accumulate)
 {
     const size_t channels = (size_t)d->c;
     float *wanted = fill(channels, 11, 1, 0), *got = malloc(channels * sizeof *got);
     float *sums = test_device_copy(wanted, channels * sizeof *wanted);
     det_ops_ref()->bias_backward(&d->exec, d->rows, d->c, d->dout, wanted, accumulate);
-    assert_cuda(detk_column_sums(0, d->type, d->rows, d->c, d->device_dout, sums, accumulate,
-                                 d->workspace));
+    assert_cuda(detk_bias_backward(0, d->type, d->rows, d->c, d->device_dout, sums, accumulate,
+                                   d->workspace));
     test_device_read(got, sums, channels * sizeof *got);
     check("column sums", d, got, wanted, channels, 1e-5);
     free(wanted);
@@ -200,10 +200,10 @@ static void backward_of(struct data *d, size_t number)
                    accumulate, !accumulate && number % 5 < 3);
 }
 
-static void column_sums_of(struct data *d, size_t number)
+static void bias_backward_of(struct data *d, size_t number)
 {
     if (number % 2 == 0)
-        check_column_sums(d, number % 4 == 0);
+        check_bias_backward(d, number % 4 == 0);
 }
 
 static void statistics_agree(void **state)
@@ -224,10 +224,10 @@ static void backward_agrees(void **state)
     each_size(backward_of);
 }
 
-static void column_sums_agree(void **state)
+static void bias_backward_agree(void **state)
 {
     (void)state;
-    each_size(column_sums_of);
+    each_size(bias_backward_of);
 }
 
 /* A NaN reaches its channel's results, and no other's. */
@@ -249,7 +249,7 @@ static void nan_stays_in_its_channel(void **state)
         assert_int_equal(isnan(out[i]), i == 30 * C + BAD);
     assert_cuda(cudaMemcpy(d.device_dout, d.dout, d.count * sizeof(float), cudaMemcpyHostToDevice));
     assert_cuda(
-        detk_column_sums(0, d.type, ROWS, C, d.device_dout, d.device_mean, false, d.workspace));
+        detk_bias_backward(0, d.type, ROWS, C, d.device_dout, d.device_mean, false, d.workspace));
     test_device_read(sums, d.device_mean, sizeof sums);
     for (int k = 0; k < C; k++)
         assert_int_equal(isnan(sums[k]), k == BAD);
@@ -315,7 +315,7 @@ int test_cuda_bn(void)
         cmocka_unit_test(statistics_agree),
         cmocka_unit_test(apply_agrees),
         cmocka_unit_test(backward_agrees),
-        cmocka_unit_test(column_sums_agree),
+        cmocka_unit_test(bias_backward_agree),
         cmocka_unit_test(nan_stays_in_its_channel),
         cmocka_unit_test(moving_statistics_move_in_order),
     };

@@ -171,7 +171,7 @@ static void normalisation(void **state)
                 detk_bn_apply(0, t, rows, c, in, one, one, one, one, 0, DET_ACTIVATION_NONE, out));
             assert_near(get(t, out, count - 1), 4, 0);
             assert_cuda(detk_bn_statistics(0, t, rows, c, in, a, b, workspace));
-            assert_cuda(detk_column_sums(0, t, rows, c, in, a, false, workspace));
+            assert_cuda(detk_bias_backward(0, t, rows, c, in, a, false, workspace));
             assert_true(a[c - 1] >= 4);
             assert_cuda(detk_bn_backward(0, t, rows, c, in, out, one, one, one, one, 0,
                                          DET_ACTIVATION_RELU6, out, false, a, b, workspace));

@@ -94,9 +94,9 @@ static cudaError_t bn_frozen_backward(enum detk_type t)
     return detk_bn_frozen_backward(0, t, ROWS, C, P, P, P, P, P, P, 1e-3f, DET_ACTIVATION_NONE, P,
                                    false, P, P, P);
 }
-static cudaError_t column_sums(enum detk_type t)
+static cudaError_t bias_backward(enum detk_type t)
 {
-    return detk_column_sums(0, t, ROWS, C, P, P, false, P);
+    return detk_bias_backward(0, t, ROWS, C, P, P, false, P);
 }
 static cudaError_t bn_moving(enum detk_type t)
 {
@@ -264,7 +264,7 @@ static void each_function_tells(void **state)
         FUNCTION(bn_apply),
         FUNCTION(bn_backward),
         FUNCTION(bn_frozen_backward),
-        FUNCTION(column_sums),
+        FUNCTION(bias_backward),
         FUNCTION(bn_moving),
         FUNCTION(dwconv_3),
         FUNCTION(dwconv_5),

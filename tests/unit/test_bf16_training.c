@@ -1,5 +1,5 @@
 /* Training with products in bf16 (--precision bf16) on the CPU, as a user runs it: it follows float32, its bits do not depend on the
- * threads, and an interrupted training goes on exactly. The kernels are compared in test_ops_norm.c. */
+ * threads, and an interrupted training goes on exactly. The kernels are compared in test_ops_bn.c. */
 #include <math.h>
 
 #include "support/workspace.h"

@@ -1,4 +1,4 @@
-/* Batch normalisation and column sums. A task owns BLOCK channels and walks all rows, so that every
+/* Batch normalisation. A task owns BLOCK channels and walks all rows, so that every
  * sum is one chain of doubles. The statistics are rounded to float before they are used, so that
  * forward, backward and the frozen form agree on them. */
 #include <math.h>
@@ -16,7 +16,7 @@ struct job {
     enum det_activation act;
     bool accumulate;
     bool frozen;
-    float *to;                      /* out, din or dbias */
+    float *to;                      /* out or din */
     float *mean_out, *variance_out; /* forward with batch statistics */
     float *dgamma, *dbeta;
 };
@@ -203,34 +203,4 @@ void detk_bn_frozen_backward__ref(const struct det_exec *x, int64_t rows, int32_
                       .dgamma = dgamma,
                       .dbeta = dbeta};
     det_pool_run(x->pool, tasks_for(c), backward_channels, &job);
-}
-
-static void column_sums(void *argument, int32_t task, int32_t worker)
-{
-    (void)worker;
-    const struct job *job = argument;
-    const int32_t first = task * BLOCK, count = det_ref_min(BLOCK, job->c - first);
-    double sum[BLOCK];
-    for (int32_t j = 0; j < count; j++)
-        sum[j] = job->accumulate ? (double)job->to[first + j] : 0.0;
-    for (int64_t row = 0; row < job->rows; row++) {
-        for (int32_t j = 0; j < count; j++)
-            sum[j] += job->dout[row * job->c + first + j];
-    }
-    for (int32_t j = 0; j < count; j++)
-        job->to[first + j] = (float)sum[j];
-}
-
-void detk_bias_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *dout,
-                             float *dbias, bool accumulate)
-{
-    struct job job = {.rows = rows, .c = c, .dout = dout, .to = dbias, .accumulate = accumulate};
-    det_pool_run(x->pool, tasks_for(c), column_sums, &job);
-}
-
-size_t detk_bias_workspace__ref(int64_t rows, int32_t c)
-{
-    (void)rows;
-    (void)c;
-    return 0;
 }

@@ -1,4 +1,4 @@
-/* pairs.h: products in bf16 for training (norm_matrix.c): the micro-kernels of gemm.h on words of four bytes, each two bf16 that
+/* pairs.h: products in bf16 for training (bn_matrix.c): the micro-kernels of gemm.h on words of four bytes, each two bf16 that
  * are neighbours along the sum, and what makes such words of float32. A step of gemm.h's sums is a word: its first products,
  * then its second; rounding as simd_bf16.h says. Results are float32. One table for each set of bf16.
  */

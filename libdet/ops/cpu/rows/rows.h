@@ -31,7 +31,7 @@ struct detk_feed detk_feed_start(void *memory, int32_t c, int32_t task);
 
 struct detk_rows {
     /* to[r][0..c) = the value of x[r][0..c); norm NULL: a copy. Rows of x are c apart, of `to` to_row. */
-    void (*value)(const struct det_norm *norm, int32_t c, const float *x, int64_t rows, float *to,
+    void (*value)(const struct det_bn *bn, int32_t c, const float *x, int64_t rows, float *to,
                   int64_t to_row);
     /* to[r][0..c) = the gradient; dy and x are those of g at row `first`. */
     void (*gradient)(const struct det_gradient *g, int32_t c, int64_t first, int64_t rows,
@@ -40,7 +40,7 @@ struct detk_rows {
     void (*sum)(const struct det_operand *a, const struct det_operand *b, int32_t c, int64_t first,
                 int64_t rows, float *to);
     void (*feed_statistics)(struct detk_feed *feed, const float *x, int64_t rows);
-    void (*feed_gradient)(struct detk_feed *feed, const struct det_norm *norm, const float *dy,
+    void (*feed_gradient)(struct detk_feed *feed, const struct det_bn *bn, const float *dy,
                           const float *x, int64_t rows);
     /* Empties the floats: after the last rows. */
     void (*end_statistics)(struct detk_feed *feed);

@@ -23,8 +23,8 @@
         }                                         \
     } while (0)
 
-V_INLINE void value_lanes(const struct det_norm *n, const float *x, float *to, bool relu6,
-                          int32_t j, int lanes)
+V_INLINE void value_lanes(const struct det_bn *n, const float *x, float *to, bool relu6, int32_t j,
+                          int lanes)
 {
     const v_f32 distance = v_sub(v_load(x + j, lanes), v_load(n->mean + j, lanes));
     const v_f32 result =
@@ -32,7 +32,7 @@ V_INLINE void value_lanes(const struct det_norm *n, const float *x, float *to, b
     v_store(to + j, relu6 ? v_relu6(result) : result, lanes);
 }
 
-static void value(const struct det_norm *n, int32_t c, const float *x, int64_t rows, float *to,
+static void value(const struct det_bn *n, int32_t c, const float *x, int64_t rows, float *to,
                   int64_t to_row)
 {
     for (int64_t r = 0; r < rows; r++, x += c, to += to_row) {
@@ -48,7 +48,7 @@ static void value(const struct det_norm *n, int32_t c, const float *x, int64_t r
 V_INLINE void gradient_lanes(const struct det_gradient *g, const float *dy, const float *x,
                              float *to, bool relu6, int32_t j, int lanes)
 {
-    const struct det_norm *n = g->norm;
+    const struct det_bn *n = g->bn;
     const v_f32 scale = v_load(n->scale + j, lanes);
     const v_f32 distance = v_sub(v_load(x + j, lanes), v_load(n->mean + j, lanes));
     v_f32 d = v_load(dy + j, lanes);
@@ -62,13 +62,13 @@ static void gradient(const struct det_gradient *g, int32_t c, int64_t first, int
                      float *to, int64_t to_row)
 {
     const float *dy = g->dy + first * c;
-    if (g->norm == NULL) {
+    if (g->bn == NULL) {
         value(NULL, c, dy, rows, to, to_row);
         return;
     }
     const float *x = g->x + first * c;
     for (int64_t r = 0; r < rows; r++, x += c, dy += c, to += to_row) {
-        if (g->norm->act == DET_ACTIVATION_RELU6)
+        if (g->bn->act == DET_ACTIVATION_RELU6)
             V_FOR_CHANNELS(c, gradient_lanes(g, dy, x, to, true, j, lanes));
         else
             V_FOR_CHANNELS(c, gradient_lanes(g, dy, x, to, false, j, lanes));
@@ -78,7 +78,7 @@ static void gradient(const struct det_gradient *g, int32_t c, int64_t first, int
 V_INLINE v_f32 operand(const struct det_operand *a, int64_t at, int32_t j, int lanes)
 {
     const v_f32 x = v_load(a->x + at + j, lanes);
-    const struct det_norm *n = a->norm;
+    const struct det_bn *n = a->bn;
     if (n == NULL)
         return x;
     const v_f32 result = v_normalised(v_sub(x, v_load(n->mean + j, lanes)),
@@ -169,7 +169,7 @@ static void feed_statistics(struct detk_feed *f, const float *x, int64_t rows)
 
 /* Gradients. */
 
-V_INLINE void add_gradient(const struct detk_feed *f, const struct det_norm *n, const float *dy,
+V_INLINE void add_gradient(const struct detk_feed *f, const struct det_bn *n, const float *dy,
                            const float *x, int count, bool relu6, int32_t j, int lanes)
 {
     const int64_t c = f->c;
@@ -207,7 +207,7 @@ static void end_gradient(struct detk_feed *f)
     f->pending = 0;
 }
 
-static void feed_gradient(struct detk_feed *f, const struct det_norm *n, const float *dy,
+static void feed_gradient(struct detk_feed *f, const struct det_bn *n, const float *dy,
                           const float *x, int64_t rows)
 {
     const int64_t c = f->c;

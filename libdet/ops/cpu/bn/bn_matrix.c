@@ -1,4 +1,4 @@
-/* norm_matrix.c: convolutions of training that are matrix products: rows are pixels.
+/* bn_matrix.c: convolutions of training that are matrix products: rows are pixels.
  *
  * A task takes a range of pixels, strip by strip. Forward: a strip's operand is normalised into scratch memory, multiplied
  * with every panel of the packed weights, and the result's sums are taken while it is in the cache. Backward: the strip's
@@ -15,8 +15,8 @@
  * the pixels and strips equal parts of a task, in units of a tile's rows: threads that take turns end together. */
 #include <string.h>
 
+#include "ops/cpu/bn/bn_conv.h"
 #include "ops/cpu/conv/ahead.h"
-#include "ops/cpu/norm/norm_conv.h"
 
 #define NEAR_FLOATS    32768 /* weights that stay in L2 with a strip */
 #define STRIP_FLOATS   16384 /* a forward strip's operand and result */
@@ -42,8 +42,8 @@ struct job {
     int32_t steps;                    /* of its sums: terms, or pairs of them */
     int64_t word_row;                 /* pairs: of its operand */
     int32_t panels, tasks;
-    const struct detk_norm_forward *forward;
-    const struct detk_norm_backward *backward;
+    const struct detk_bn_forward *forward;
+    const struct detk_bn_backward *backward;
     float *packed, *scratch;
     void *feeds;
     /* backward */
@@ -264,7 +264,7 @@ static struct walk walk_start(const struct job *job, int32_t task)
 static void forward_task(void *argument, int32_t task, int32_t worker)
 {
     const struct job *job = argument;
-    const struct detk_norm_forward *call = job->forward;
+    const struct detk_bn_forward *call = job->forward;
     const struct detk_rows *rows = job->isa->rows;
     float *scratch = job->scratch + worker * job->scratch_floats;
     struct detk_feed feed = detk_feed_start(job->feeds, job->cols, task);
@@ -272,8 +272,8 @@ static void forward_task(void *argument, int32_t task, int32_t worker)
         const int64_t pixel = walk.first, count = walk.count;
         const float *a = call->in.x + pixel * job->in_c;
         int64_t a_row = job->in_c;
-        if (call->in.norm != NULL) {
-            rows->value(call->in.norm, job->in_c, a, count, scratch, job->in_row);
+        if (call->in.bn != NULL) {
+            rows->value(call->in.bn, job->in_c, a, count, scratch, job->in_row);
             a = scratch;
             a_row = job->in_row;
         }
@@ -295,8 +295,8 @@ static void forward_task(void *argument, int32_t task, int32_t worker)
     rows->end_statistics(&feed);
 }
 
-void detk_norm_matrix_forward(const struct detk_isa *isa, const struct det_exec *x,
-                              const struct det_conv_shape *s, const struct detk_norm_forward *call)
+void detk_bn_matrix_forward(const struct detk_isa *isa, const struct det_exec *x,
+                            const struct det_conv_shape *s, const struct detk_bn_forward *call)
 {
     struct job job;
     plan(&job, isa, s, false);
@@ -363,13 +363,13 @@ static struct operands operands_at(const struct job *job, float *memory, int64_t
 /* What the next strip of a backward pass reads and writes. */
 static struct detk_ahead ahead_of(const struct job *job, const struct walk *walk)
 {
-    const struct detk_norm_backward *call = job->backward;
+    const struct detk_bn_backward *call = job->backward;
     const int64_t in = walk->next * job->in_c, in_floats = walk->next_count * job->in_c;
     const int64_t out = walk->next * job->out_c, out_floats = walk->next_count * job->out_c;
     struct detk_ahead ahead = {0};
     int64_t steps = 0;
     detk_ahead_add(&ahead, call->dout.dy + out, out_floats);
-    if (call->dout.norm != NULL)
+    if (call->dout.bn != NULL)
         detk_ahead_add(&ahead, call->dout.x + out, out_floats);
     detk_ahead_add(&ahead, call->in.x + in, in_floats);
     if (call->to.din != NULL) {
@@ -385,7 +385,7 @@ static struct detk_ahead ahead_of(const struct job *job, const struct walk *walk
 static void backward_task(void *argument, int32_t task, int32_t worker)
 {
     const struct job *job = argument;
-    const struct detk_norm_backward *call = job->backward;
+    const struct detk_bn_backward *call = job->backward;
     const struct det_gradient_to *to = &call->to;
     const struct detk_rows *rows = job->isa->rows;
     struct detk_feed feed = detk_feed_start(job->feeds, job->in_c, task);
@@ -400,7 +400,7 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
                                          ? kept_from(job, pixel)
                                          : operands_at(job, own, job->strip);
         rows->gradient(&call->dout, job->out_c, pixel, count, made.dout, job->dout_row);
-        rows->value(call->in.norm, job->in_c, call->in.x + pixel * job->in_c, count, made.in,
+        rows->value(call->in.bn, job->in_c, call->in.x + pixel * job->in_c, count, made.in,
                     job->in_row);
         if (to->din != NULL) {
             float *din = to->din + pixel * job->in_c;
@@ -411,7 +411,7 @@ static void backward_task(void *argument, int32_t task, int32_t worker)
                      job->pairs != NULL ? job->word_row : job->dout_row, count, din, NULL,
                      to->accumulate, &ahead);
             if (to->sums != NULL)
-                rows->feed_gradient(&feed, to->norm, din, to->x + pixel * job->in_c, count);
+                rows->feed_gradient(&feed, to->bn, din, to->x + pixel * job->in_c, count);
         }
         struct operands used = made;
         if (job->pairs != NULL) {
@@ -464,9 +464,8 @@ static void add_up(void *argument, int32_t task, int32_t worker)
     }
 }
 
-void detk_norm_matrix_backward(const struct detk_isa *isa, const struct det_exec *x,
-                               const struct det_conv_shape *s,
-                               const struct detk_norm_backward *call)
+void detk_bn_matrix_backward(const struct detk_isa *isa, const struct det_exec *x,
+                             const struct det_conv_shape *s, const struct detk_bn_backward *call)
 {
     struct job job;
     plan(&job, isa, s, true);
@@ -484,8 +483,7 @@ void detk_norm_matrix_backward(const struct detk_isa *isa, const struct det_exec
         detk_feeds_gradient(x, job.feeds, s->in_c, job.tasks, call->to.sums);
 }
 
-size_t detk_norm_matrix_bytes(const struct detk_isa *isa, const struct det_conv_shape *s,
-                              int threads)
+size_t detk_bn_matrix_bytes(const struct detk_isa *isa, const struct det_conv_shape *s, int threads)
 {
     struct job job;
     plan(&job, isa, s, false);

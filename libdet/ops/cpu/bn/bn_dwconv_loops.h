@@ -1,4 +1,4 @@
-/* norm_dwconv_loops.h: the inner loops of norm_dwconv.isa.c.
+/* bn_dwconv_loops.h: the inner loops of bn_dwconv.isa.c.
  *
  * Rows that are multiplied are in scratch memory, in blocks of 16 channels: [c / 16][pixels][16], blocks an odd number of
  * cache lines apart. A loop stays in one vector of channels, whose pixels are then a fixed distance apart, with the nine
@@ -7,12 +7,12 @@
  * Everything that a loop multiplies is in the cache, so the memory would be idle meanwhile: each loop fetches some lines of
  * what this row will write and the next one will read. A line now and then, not many at once: so many can be on their way,
  * the processor drops what is more. */
-#ifndef DET_OPS_CPU_NORM_NORM_DWCONV_LOOPS_H
-#define DET_OPS_CPU_NORM_NORM_DWCONV_LOOPS_H
+#ifndef DET_OPS_CPU_BN_BN_DWCONV_LOOPS_H
+#define DET_OPS_CPU_BN_BN_DWCONV_LOOPS_H
 
+#include "ops/cpu/bn/bn_dwconv.h"
 #include "ops/cpu/conv/ahead.h"
 #include "ops/cpu/isa/simd.h"
-#include "ops/cpu/norm/norm_dwconv.h"
 
 #include <string.h>
 
@@ -55,12 +55,12 @@ V_INLINE void fetch_group(struct detk_fetch *f)
         fetch_next(f);
 }
 
-V_INLINE void fill_value(const struct det_norm *n, const float *x, int32_t c, float *to, int count,
-                         bool norm, bool relu6, struct detk_fetch *f, int32_t j, int lanes)
+V_INLINE void fill_value(const struct det_bn *n, const float *x, int32_t c, float *to, int count,
+                         bool bn, bool relu6, struct detk_fetch *f, int32_t j, int lanes)
 {
     fetch_group(f);
     v_f32 mean = v_zero(), scale = v_zero(), beta = v_zero();
-    if (norm) {
+    if (bn) {
         mean = v_load(n->mean + j, lanes);
         scale = v_load(n->scale + j, lanes);
         beta = v_load(n->beta + j, lanes);
@@ -68,28 +68,28 @@ V_INLINE void fill_value(const struct det_norm *n, const float *x, int32_t c, fl
     UNROLL
     for (int i = 0; i < count; i++) {
         v_f32 value = v_load(x + i * (int64_t)c + j, lanes);
-        if (norm)
+        if (bn)
             value = v_normalised(v_sub(value, mean), scale, beta);
         v_store_all(to + i * LINE, relu6 ? v_relu6(value) : value);
     }
 }
 
-V_INLINE void fill_values_as(const struct det_norm *n, const float *x, int32_t c, int32_t count,
-                             float *to, int64_t block, bool norm, bool relu6,
+V_INLINE void fill_values_as(const struct det_bn *n, const float *x, int32_t c, int32_t count,
+                             float *to, int64_t block, bool bn, bool relu6,
                              struct detk_ahead *ahead)
 {
     for (; count >= TOGETHER;
          count -= TOGETHER, x += (int64_t)TOGETHER * c, to += TOGETHER * LINE) {
         struct detk_fetch f = detk_ahead_take(ahead, TOGETHER * (int64_t)c / LINE, x);
-        FOR_VECTORS(c, block, fill_value(n, x, c, to + at, TOGETHER, norm, relu6, &f, j, lanes));
+        FOR_VECTORS(c, block, fill_value(n, x, c, to + at, TOGETHER, bn, relu6, &f, j, lanes));
     }
     for (; count > 0; count--, x += c, to += LINE)
-        FOR_VECTORS(c, block, fill_value(n, x, c, to + at, 1, norm, relu6, NULL, j, lanes));
+        FOR_VECTORS(c, block, fill_value(n, x, c, to + at, 1, bn, relu6, NULL, j, lanes));
 }
 
 /* Values of `count` pixels that begin at x. */
-static void fill_values(const struct det_norm *n, const float *x, int32_t c, int32_t count,
-                        float *to, int64_t block, struct detk_ahead *ahead)
+static void fill_values(const struct det_bn *n, const float *x, int32_t c, int32_t count, float *to,
+                        int64_t block, struct detk_ahead *ahead)
 {
     if (n == NULL)
         fill_values_as(n, x, c, count, to, block, false, false, ahead);
@@ -104,7 +104,7 @@ V_INLINE void fill_gradient(const struct det_gradient *g, const float *dy, const
                             int32_t j, int lanes)
 {
     fetch_group(f);
-    const struct det_norm *n = g->norm;
+    const struct det_bn *n = g->bn;
     const v_f32 mean = v_load(n->mean + j, lanes), scale = v_load(n->scale + j, lanes);
     const v_f32 slope = v_load(g->slope + j, lanes), constant = v_load(g->constant + j, lanes);
     const v_f32 beta = relu6 ? v_load(n->beta + j, lanes) : v_zero();
@@ -136,9 +136,9 @@ static void fill_gradients(const struct det_gradient *g, int32_t c, int64_t firs
                            float *to, int64_t block, struct detk_ahead *ahead)
 {
     const float *dy = g->dy + first * c;
-    if (g->norm == NULL)
+    if (g->bn == NULL)
         fill_values(NULL, dy, c, count, to, block, ahead);
-    else if (g->norm->act == DET_ACTIVATION_RELU6)
+    else if (g->bn->act == DET_ACTIVATION_RELU6)
         fill_gradients_as(g, dy, g->x + first * c, c, count, to, block, true, ahead);
     else
         fill_gradients_as(g, dy, g->x + first * c, c, count, to, block, false, ahead);

@@ -1,7 +1,7 @@
-/* norm_compose.c: convolutions of training that have no kernel of their own (the network's first layer; every 3x3 of a
+/* bn_compose.c: convolutions of training that have no kernel of their own (the network's first layer; every 3x3 of a
  * network without depthwise layers): batch norm's values and gradients are made in the workspace, the plain operation runs on
  * them, then the sums are taken in passes of their own. */
-#include "ops/cpu/norm/norm_conv.h"
+#include "ops/cpu/bn/bn_conv.h"
 
 #define CHUNK_FLOATS 65536 /* a task of a pass, about */
 #define TASKS_MAX    64
@@ -42,7 +42,7 @@ static void make_task(void *argument, int32_t task, int32_t worker)
     const int64_t rows = detk_cut(p->rows, p->tasks, task + 1) - first;
     float *to = p->made + first * p->c;
     if (p->value != NULL)
-        p->table->value(p->value->norm, p->c, p->value->x + first * p->c, rows, to, p->c);
+        p->table->value(p->value->bn, p->c, p->value->x + first * p->c, rows, to, p->c);
     else
         p->table->gradient(p->gradient, p->c, first, rows, to, p->c);
 }
@@ -59,7 +59,7 @@ static void feed_task(void *argument, int32_t task, int32_t worker)
         p->table->feed_statistics(&feed, from, rows);
         p->table->end_statistics(&feed);
     } else {
-        p->table->feed_gradient(&feed, p->to->norm, from, p->to->x + first * p->c, rows);
+        p->table->feed_gradient(&feed, p->to->bn, from, p->to->x + first * p->c, rows);
         p->table->end_gradient(&feed);
     }
 }
@@ -84,8 +84,8 @@ static size_t lay_out(struct arrays *a, const struct detk_isa *isa, const struct
     return bytes;
 }
 
-size_t detk_norm_compose_bytes(const struct detk_isa *isa, const struct det_conv_shape *s,
-                               bool depthwise, int threads)
+size_t detk_bn_compose_bytes(const struct detk_isa *isa, const struct det_conv_shape *s,
+                             bool depthwise, int threads)
 {
     struct arrays arrays;
     return lay_out(&arrays, isa, s, depthwise, NULL, threads);
@@ -95,16 +95,16 @@ size_t detk_norm_compose_bytes(const struct detk_isa *isa, const struct det_conv
 static const float *value_of(const struct detk_isa *isa, const struct det_exec *x, int64_t rows,
                              int32_t c, const struct det_operand *in, float *memory)
 {
-    if (in->norm == NULL)
+    if (in->bn == NULL)
         return in->x;
     struct pass pass = {isa->rows, rows, c, tasks_of(rows, c), .value = in, .made = memory};
     det_pool_run(x->pool, pass.tasks, make_task, &pass);
     return memory;
 }
 
-void detk_norm_compose_forward(const struct detk_isa *isa, const struct det_exec *x,
-                               const struct det_conv_shape *s, bool depthwise,
-                               const struct detk_norm_forward *call)
+void detk_bn_compose_forward(const struct detk_isa *isa, const struct det_exec *x,
+                             const struct det_conv_shape *s, bool depthwise,
+                             const struct detk_bn_forward *call)
 {
     const struct shape rows = rows_of(s);
     struct arrays a;
@@ -125,9 +125,9 @@ void detk_norm_compose_forward(const struct detk_isa *isa, const struct det_exec
     detk_feeds_statistics(x, a.feeds, s->out_c, pass.tasks, call->mean, call->variance);
 }
 
-void detk_norm_compose_backward(const struct detk_isa *isa, const struct det_exec *x,
-                                const struct det_conv_shape *s, bool depthwise,
-                                const struct detk_norm_backward *call)
+void detk_bn_compose_backward(const struct detk_isa *isa, const struct det_exec *x,
+                              const struct det_conv_shape *s, bool depthwise,
+                              const struct detk_bn_backward *call)
 {
     const struct shape rows = rows_of(s);
     const struct det_gradient_to *to = &call->to;
@@ -136,7 +136,7 @@ void detk_norm_compose_backward(const struct detk_isa *isa, const struct det_exe
     const struct det_exec plain = {x->pool, a.plain, x->workspace_bytes};
     const float *in = value_of(isa, x, rows.in_rows, s->in_c, &call->in, a.in);
     const float *dout = call->dout.dy;
-    if (call->dout.norm != NULL) {
+    if (call->dout.bn != NULL) {
         struct pass pass = {isa->rows,
                             rows.out_rows,
                             s->out_c,
@@ -156,16 +156,16 @@ void detk_norm_compose_backward(const struct detk_isa *isa, const struct det_exe
             detk_conv_pixels_backward(isa->gemm, &plain, s, dout, call->w, to->din, to->accumulate);
     }
     if (to->sums != NULL)
-        detk_norm_sums(isa->rows, x, a.feeds, rows.in_rows, s->in_c, to);
+        detk_bn_sums(isa->rows, x, a.feeds, rows.in_rows, s->in_c, to);
 }
 
-size_t detk_norm_sums_bytes(int64_t rows, int32_t c)
+size_t detk_bn_sums_bytes(int64_t rows, int32_t c)
 {
     return (size_t)tasks_of(rows, c) * detk_feed_bytes(c);
 }
 
-void detk_norm_sums(const struct detk_rows *table, const struct det_exec *x, void *feeds,
-                    int64_t rows, int32_t c, const struct det_gradient_to *to)
+void detk_bn_sums(const struct detk_rows *table, const struct det_exec *x, void *feeds,
+                  int64_t rows, int32_t c, const struct det_gradient_to *to)
 {
     struct pass pass = {table,    rows,          c, tasks_of(rows, c), .fed = to->din,
                         .to = to, .feeds = feeds};

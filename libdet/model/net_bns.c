@@ -1,4 +1,4 @@
-#include "model/net_norms.h"
+#include "model/net_bns.h"
 
 #include <math.h>
 
@@ -64,10 +64,10 @@ static int32_t completed_by(const struct det_graph *graph, int32_t tensor)
     return -1;
 }
 
-static det_status connect(struct det_env *env, const struct det_graph *graph,
-                          struct det_net_norms *n, int32_t index)
+static det_status connect(struct det_env *env, const struct det_graph *graph, struct det_net_bns *n,
+                          int32_t index)
 {
-    const struct det_op *op = &graph->ops[n->norms[index].op];
+    const struct det_op *op = &graph->ops[n->bns[index].op];
     int32_t readers;
     const int32_t maker = maker_of(graph, op->in, &readers);
     const int32_t completer = completed_by(graph, op->out);
@@ -77,7 +77,7 @@ static det_status connect(struct det_env *env, const struct det_graph *graph,
     n->of_maker[maker] = index;
     if (completer >= 0 && is_convolution(&graph->ops[completer]) && n->fed_by[completer] < 0) {
         n->fed_by[completer] = index;
-        n->norms[index].fed = true;
+        n->bns[index].fed = true;
     }
     n->of_result[op->out] = index;
     n->unstored[op->out] = is_unstored(graph, op->out);
@@ -103,17 +103,17 @@ static size_t channels_of(const struct det_graph *graph, int32_t *count)
     return channels;
 }
 
-size_t det_net_norms_bytes(const struct det_graph *graph)
+size_t det_net_bns_bytes(const struct det_graph *graph)
 {
     int32_t count;
     const size_t channels = channels_of(graph, &count);
     return channels * (ARRAYS * sizeof(float) + 2 * sizeof(double)) +
-           (size_t)count * sizeof(struct det_net_norm) +
+           (size_t)count * sizeof(struct det_net_bn) +
            (size_t)graph->tensor_count * (sizeof(bool) + sizeof(int32_t)) +
            (size_t)graph->op_count * 2 * sizeof(int32_t);
 }
 
-static void place(const struct det_graph *graph, enum det_net_mode mode, struct det_net_norms *n)
+static void place(const struct det_graph *graph, enum det_net_mode mode, struct det_net_bns *n)
 {
     float *at = n->coefficients;
     double *sums = n->sums;
@@ -122,30 +122,30 @@ static void place(const struct det_graph *graph, enum det_net_mode mode, struct 
         const struct det_op *op = &graph->ops[i];
         if (op->kind != DET_OP_BATCH_NORM)
             continue;
-        struct det_net_norm *norm = &n->norms[index++];
-        norm->op = i;
-        norm->channels = graph->tensors[op->out].channels;
-        float **const arrays[ARRAYS] = {&norm->mean, &norm->variance, &norm->scale, &norm->constant,
-                                        &norm->slope};
-        for (int k = 0; k < ARRAYS; k++, at += padded(norm->channels))
+        struct det_net_bn *bn = &n->bns[index++];
+        bn->op = i;
+        bn->channels = graph->tensors[op->out].channels;
+        float **const arrays[ARRAYS] = {&bn->mean, &bn->variance, &bn->scale, &bn->constant,
+                                        &bn->slope};
+        for (int k = 0; k < ARRAYS; k++, at += padded(bn->channels))
             *arrays[k] = at;
-        norm->sums = sums;
-        sums += 2 * padded(norm->channels);
-        norm->norm = (struct det_norm){.scale = norm->scale, .act = op->act};
+        bn->sums = sums;
+        sums += 2 * padded(bn->channels);
+        bn->bn = (struct det_bn){.scale = bn->scale, .act = op->act};
         if (det_net_uses_batch_statistics(mode, op))
-            norm->norm.mean = norm->mean;
+            bn->bn.mean = bn->mean;
     }
 }
 
-det_status det_net_norms_create(struct det_env *env, const struct det_graph *graph,
-                                enum det_net_mode mode, struct det_net_norms *n)
+det_status det_net_bns_create(struct det_env *env, const struct det_graph *graph,
+                              enum det_net_mode mode, struct det_net_bns *n)
 {
     const size_t tensors = (size_t)graph->tensor_count, operations = (size_t)graph->op_count;
     static const char what[] = "batch norms";
-    *n = (struct det_net_norms){0};
+    *n = (struct det_net_bns){0};
     const size_t channels = channels_of(graph, &n->count);
     det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &n->norms, (size_t)n->count, sizeof *n->norms, what));
+    DET_TRY(det_alloc(env, &n->bns, (size_t)n->count, sizeof *n->bns, what));
     DET_TRY(det_alloc(env, &n->unstored, tensors, sizeof *n->unstored, what));
     DET_TRY(det_alloc(env, &n->of_result, tensors, sizeof *n->of_result, what));
     DET_TRY(det_alloc(env, &n->of_maker, operations, sizeof *n->of_maker, what));
@@ -161,13 +161,13 @@ det_status det_net_norms_create(struct det_env *env, const struct det_graph *gra
         DET_TRY(connect(env, graph, n, i));
     return DET_OK;
 fail:
-    det_net_norms_free(env, n);
+    det_net_bns_free(env, n);
     return status;
 }
 
-void det_net_norms_free(struct det_env *env, struct det_net_norms *n)
+void det_net_bns_free(struct det_env *env, struct det_net_bns *n)
 {
-    det_free(env, &n->norms);
+    det_free(env, &n->bns);
     det_free(env, &n->unstored);
     det_free(env, &n->of_result);
     det_free(env, &n->of_maker);
@@ -182,39 +182,39 @@ static const float *values_of(const struct det_graph *graph, const float *params
     return params + graph->params[index].offset;
 }
 
-void det_net_norm_prepare(const struct det_graph *graph, enum det_net_mode mode,
-                          const float *params, struct det_net_norm *norm)
+void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, const float *params,
+                        struct det_net_bn *bn)
 {
-    const struct det_op *op = &graph->ops[norm->op];
+    const struct det_op *op = &graph->ops[bn->op];
     const float *gamma = values_of(graph, params, op->gamma);
-    const float *variance = norm->variance;
-    norm->norm.beta = values_of(graph, params, op->beta);
+    const float *variance = bn->variance;
+    bn->bn.beta = values_of(graph, params, op->beta);
     if (!det_net_uses_batch_statistics(mode, op)) {
-        norm->norm.mean = values_of(graph, params, op->mean);
+        bn->bn.mean = values_of(graph, params, op->mean);
         variance = values_of(graph, params, op->variance);
     }
-    for (int32_t c = 0; c < norm->channels; c++)
-        norm->scale[c] = (float)(gamma[c] / sqrt((double)variance[c] + op->epsilon));
+    for (int32_t c = 0; c < bn->channels; c++)
+        bn->scale[c] = (float)(gamma[c] / sqrt((double)variance[c] + op->epsilon));
 }
 
 /* With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy * xhat, and the gradient of x is scale
  * times dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
-void det_net_norm_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
-                         int64_t rows, struct det_net_norm *norm, float *gradients)
+void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
+                       int64_t rows, struct det_net_bn *bn, float *gradients)
 {
-    const struct det_op *op = &graph->ops[norm->op];
+    const struct det_op *op = &graph->ops[bn->op];
     const bool batch = det_net_uses_batch_statistics(mode, op);
     const float *gamma = values_of(graph, params, op->gamma);
-    const float *variance = batch ? norm->variance : values_of(graph, params, op->variance);
+    const float *variance = batch ? bn->variance : values_of(graph, params, op->variance);
     float *dgamma = gradients + graph->params[op->gamma].offset;
     float *dbeta = gradients + graph->params[op->beta].offset;
-    for (int32_t c = 0; c < norm->channels; c++) {
+    for (int32_t c = 0; c < bn->channels; c++) {
         const double inverse = 1 / sqrt((double)variance[c] + op->epsilon);
         const double factor = -(gamma[c] * inverse) / (double)rows;
-        const double products = norm->sums[norm->channels + c];
-        dbeta[c] = (float)norm->sums[c];
+        const double products = bn->sums[bn->channels + c];
+        dbeta[c] = (float)bn->sums[c];
         dgamma[c] = (float)(products * inverse);
-        norm->constant[c] = batch ? (float)(factor * norm->sums[c]) : 0;
-        norm->slope[c] = batch ? (float)(factor * inverse * inverse * products) : 0;
+        bn->constant[c] = batch ? (float)(factor * bn->sums[c]) : 0;
+        bn->slope[c] = batch ? (float)(factor * inverse * inverse * products) : 0;
     }
 }

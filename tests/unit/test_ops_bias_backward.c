@@ -97,11 +97,11 @@ static void long_columns_agree(void **state)
     ops_rig_close(&rig);
 }
 
-int test_ops_bias(void)
+int test_ops_bias_backward(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_agree),
         cmocka_unit_test(long_columns_agree),
     };
-    return cmocka_run_group_tests_name("ops_bias", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("ops_bias_backward", tests, NULL, NULL);
 }

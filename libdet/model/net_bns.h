@@ -1,4 +1,4 @@
-/* net_norms.h: the batch norms of a network as its other operations apply them (norm_conv_* of ops/ops.h): which results
+/* net_bns.h: the batch norms of a network as its other operations apply them (bn_conv_* of ops/ops.h): which results
  * are not stored because their readers normalise what they load, which convolution takes a norm's statistics, which one its
  * gradient's sums, and each norm's coefficients. */
 #ifndef DET_MODEL_NET_NORMS_H
@@ -6,17 +6,17 @@
 
 #include "model/net_plan.h"
 
-struct det_net_norm {
-    struct det_norm norm; /* pointers into the arrays below, or into the parameters */
+struct det_net_bn {
+    struct det_bn bn; /* pointers into the arrays below, or into the parameters */
     int32_t op, channels;
     float *mean, *variance;          /* of the batch */
-    float *scale, *constant, *slope; /* as det_norm and det_gradient have them */
+    float *scale, *constant, *slope; /* as det_bn and det_gradient have them */
     bool fed;                        /* a convolution takes the sums, see fed_by */
     double *sums;                    /* as det_gradient_to has them */
 };
 
-struct det_net_norms {
-    struct det_net_norm *norms;
+struct det_net_bns {
+    struct det_net_bn *bns;
     int32_t count;
     bool *unstored;     /* per tensor: a batch norm's result that its readers make */
     int32_t *of_result; /* per tensor: the norm whose result it is, or -1 */
@@ -28,18 +28,18 @@ struct det_net_norms {
 };
 
 /* INTERNAL for a graph with a batch norm that is not the only reader of a convolution's result. */
-det_status det_net_norms_create(struct det_env *env, const struct det_graph *graph,
-                                enum det_net_mode mode, struct det_net_norms *norms);
-void det_net_norms_free(struct det_env *env, struct det_net_norms *norms);
+det_status det_net_bns_create(struct det_env *env, const struct det_graph *graph,
+                              enum det_net_mode mode, struct det_net_bns *bns);
+void det_net_bns_free(struct det_env *env, struct det_net_bns *bns);
 
 /* Bytes that the above takes. */
-size_t det_net_norms_bytes(const struct det_graph *graph);
+size_t det_net_bns_bytes(const struct det_graph *graph);
 
 /* Before the readers run: the scale, from the batch's statistics or the moving ones. */
-void det_net_norm_prepare(const struct det_graph *graph, enum det_net_mode mode,
-                          const float *params, struct det_net_norm *norm);
+void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, const float *params,
+                        struct det_net_bn *bn);
 /* When the sums are there: the gradients of gamma and beta, and what the gradient before the norm is made with. */
-void det_net_norm_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
-                         int64_t rows, struct det_net_norm *norm, float *gradients);
+void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
+                       int64_t rows, struct det_net_bn *bn, float *gradients);
 
 #endif

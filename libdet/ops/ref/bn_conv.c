@@ -14,7 +14,7 @@ static int64_t out_rows(const struct det_conv_shape *s)
     return (int64_t)s->n * s->out_h * s->out_w;
 }
 
-size_t detk_norm_conv_workspace__ref(const struct det_conv_shape *s, bool depthwise, int threads)
+size_t detk_bn_conv_workspace__ref(const struct det_conv_shape *s, bool depthwise, int threads)
 {
     (void)depthwise;
     (void)threads;
@@ -22,7 +22,7 @@ size_t detk_norm_conv_workspace__ref(const struct det_conv_shape *s, bool depthw
 }
 
 /* The normalised value before the activation, rounded to float as it decides what passes backward. */
-static float normalised(const struct det_norm *n, float x, int32_t channel)
+static float normalised(const struct det_bn *n, float x, int32_t channel)
 {
     return (float)(((double)x - n->mean[channel]) * n->scale[channel] + n->beta[channel]);
 }
@@ -30,14 +30,14 @@ static float normalised(const struct det_norm *n, float x, int32_t channel)
 static float value(const struct det_operand *in, int64_t row, int32_t channel, int32_t c)
 {
     const float x = in->x[row * c + channel];
-    if (in->norm == NULL)
+    if (in->bn == NULL)
         return x;
-    return (float)det_ref_activate(normalised(in->norm, x, channel), in->norm->act);
+    return (float)det_ref_activate(normalised(in->bn, x, channel), in->bn->act);
 }
 
 static const float *values(const struct det_operand *in, int64_t rows, int32_t c, float *memory)
 {
-    if (in->norm == NULL)
+    if (in->bn == NULL)
         return in->x;
     for (int64_t row = 0; row < rows; row++) {
         for (int32_t j = 0; j < c; j++)
@@ -47,20 +47,20 @@ static const float *values(const struct det_operand *in, int64_t rows, int32_t c
 }
 
 /* What of dy passes the activation behind the norm of x. */
-static double passed(const struct det_norm *n, float dy, float x, int32_t channel)
+static double passed(const struct det_bn *n, float dy, float x, int32_t channel)
 {
     return det_ref_passes(normalised(n, x, channel), n->act) ? (double)dy : 0.0;
 }
 
 static const float *gradients(const struct det_gradient *g, int64_t rows, int32_t c, float *memory)
 {
-    if (g->norm == NULL)
+    if (g->bn == NULL)
         return g->dy;
     for (int64_t row = 0; row < rows; row++) {
         for (int32_t j = 0; j < c; j++) {
             const int64_t at = row * c + j;
-            const double distance = (double)g->x[at] - g->norm->mean[j];
-            memory[at] = (float)(passed(g->norm, g->dy[at], g->x[at], j) * g->norm->scale[j] +
+            const double distance = (double)g->x[at] - g->bn->mean[j];
+            memory[at] = (float)(passed(g->bn, g->dy[at], g->x[at], j) * g->bn->scale[j] +
                                  g->constant[j] + g->slope[j] * distance);
         }
     }
@@ -84,9 +84,9 @@ static void statistics(int64_t rows, int32_t c, const float *x, float *mean, flo
     }
 }
 
-void detk_norm_conv_forward__ref(const struct det_exec *x, const struct det_conv_shape *s,
-                                 bool depthwise, const struct det_operand *in, const float *w,
-                                 const float *bias, float *out, float *mean, float *variance)
+void detk_bn_conv_forward__ref(const struct det_exec *x, const struct det_conv_shape *s,
+                               bool depthwise, const struct det_operand *in, const float *w,
+                               const float *bias, float *out, float *mean, float *variance)
 {
     const float *made = values(in, in_rows(s), s->in_c, x->workspace);
     (depthwise ? detk_dwconv_forward__ref : detk_conv_forward__ref)(x, s, made, w, bias,
@@ -95,10 +95,10 @@ void detk_norm_conv_forward__ref(const struct det_exec *x, const struct det_conv
         statistics(out_rows(s), s->out_c, out, mean, variance);
 }
 
-void detk_norm_conv_backward__ref(const struct det_exec *x, const struct det_conv_shape *s,
-                                  bool depthwise, const struct det_operand *in,
-                                  const struct det_gradient *dout, const float *w,
-                                  const struct det_gradient_to *to, float *dw, bool accumulate)
+void detk_bn_conv_backward__ref(const struct det_exec *x, const struct det_conv_shape *s,
+                                bool depthwise, const struct det_operand *in,
+                                const struct det_gradient *dout, const float *w,
+                                const struct det_gradient_to *to, float *dw, bool accumulate)
 {
     float *memory = x->workspace;
     const float *made = values(in, in_rows(s), s->in_c, memory);
@@ -109,33 +109,33 @@ void detk_norm_conv_backward__ref(const struct det_exec *x, const struct det_con
         (depthwise ? detk_dwconv_backward_data__ref
                    : detk_conv_backward_data__ref)(x, s, gradient, w, to->din, to->accumulate);
     if (to->sums != NULL)
-        detk_norm_sums__ref(x, in_rows(s), s->in_c, to);
+        detk_bn_sums__ref(x, in_rows(s), s->in_c, to);
 }
 
-size_t detk_norm_sums_workspace__ref(int64_t rows, int32_t c)
+size_t detk_bn_sums_workspace__ref(int64_t rows, int32_t c)
 {
     (void)rows;
     (void)c;
     return 0;
 }
 
-void detk_norm_sums__ref(const struct det_exec *x, int64_t rows, int32_t c,
-                         const struct det_gradient_to *to)
+void detk_bn_sums__ref(const struct det_exec *x, int64_t rows, int32_t c,
+                       const struct det_gradient_to *to)
 {
     (void)x;
     memset(to->sums, 0, 2 * (size_t)c * sizeof *to->sums);
     for (int64_t row = 0; row < rows; row++) {
         for (int32_t j = 0; j < c; j++) {
             const int64_t at = row * c + j;
-            const double dy = passed(to->norm, to->din[at], to->x[at], j);
+            const double dy = passed(to->bn, to->din[at], to->x[at], j);
             to->sums[j] += dy;
-            to->sums[c + j] += dy * ((double)to->x[at] - to->norm->mean[j]);
+            to->sums[c + j] += dy * ((double)to->x[at] - to->bn->mean[j]);
         }
     }
 }
 
-void detk_norm_add__ref(const struct det_exec *x, int64_t rows, int32_t c,
-                        const struct det_operand *a, const struct det_operand *b, float *out)
+void detk_bn_add__ref(const struct det_exec *x, int64_t rows, int32_t c,
+                      const struct det_operand *a, const struct det_operand *b, float *out)
 {
     (void)x;
     for (int64_t row = 0; row < rows; row++) {

@@ -1,4 +1,4 @@
-/* norm_dwconv.isa.c: depthwise 3x3 convolutions of training, for each instruction set.
+/* bn_dwconv.isa.c: depthwise 3x3 convolutions of training, for each instruction set.
  *
  * A task takes a band of rows of one image, and of these one tile of columns after the other, so narrow that all it works on
  * stays in the second-level cache. The rows that its next output needs are in a ring of three slots, normalised when they
@@ -14,7 +14,7 @@
  * packed weights, [c / V_WIDTH][9][V_WIDTH] like these, and the bias. */
 #include <string.h>
 
-#include "ops/cpu/norm/norm_dwconv_loops.h"
+#include "ops/cpu/bn/bn_dwconv_loops.h"
 
 /* Bands of all images: of at least so many rows, as the next band makes two of them again, until there are BANDS. */
 #define BANDS        32
@@ -29,8 +29,8 @@
 
 struct job {
     struct det_conv_shape s;
-    const struct detk_norm_forward *forward;
-    const struct detk_norm_backward *backward;
+    const struct detk_bn_forward *forward;
+    const struct detk_bn_backward *backward;
     bool back;
     int32_t rows, bands, tasks; /* rows of an image that are cut into bands */
     int32_t tiles;
@@ -210,7 +210,7 @@ static const float *ring_row(struct band *band, int32_t y)
                        &band->ahead);
     } else if (span.count > 0) {
         const struct det_operand *in = &job->forward->in;
-        fill_values(in->norm, in->x + first * c, c, span.count, to, job->slot_block, &band->ahead);
+        fill_values(in->bn, in->x + first * c, c, span.count, to, job->slot_block, &band->ahead);
     }
     fill_zeros(c, span.left, slot, job->slot_block);
     const int32_t done = span.left + span.count;
@@ -235,7 +235,7 @@ static void ring_ahead(struct band *band, int32_t y)
     }
     const struct det_gradient *dout = &job->backward->dout;
     detk_ahead_add(&band->ahead, dout->dy + at, floats);
-    if (dout->norm != NULL)
+    if (dout->bn != NULL)
         detk_ahead_add(&band->ahead, dout->x + at, floats);
 }
 
@@ -291,8 +291,8 @@ static void forward_band(void *argument, int32_t task, int32_t worker)
     ROWS.end_statistics(&band.feed);
 }
 
-void DET_OP(norm_dwconv_forward, DET_ISA)(const struct det_exec *x, const struct det_conv_shape *s,
-                                          const struct detk_norm_forward *call)
+void DET_OP(bn_dwconv_forward, DET_ISA)(const struct det_exec *x, const struct det_conv_shape *s,
+                                        const struct detk_bn_forward *call)
 {
     struct job job;
     plan(&job, s, false);
@@ -364,7 +364,7 @@ static void fill_input(struct band *band, int32_t iy)
     const int64_t first = ((int64_t)band->image * s->in_h + iy) * s->in_w + t->in_first + span.left;
     const int32_t done = span.left + span.count;
     fill_zeros(s->in_c, span.left, band->in, job->in_block);
-    fill_values(in->norm, in->x + first * s->in_c, s->in_c, span.count, band->in + span.left * LINE,
+    fill_values(in->bn, in->x + first * s->in_c, s->in_c, span.count, band->in + span.left * LINE,
                 job->in_block, &band->ahead);
     fill_zeros(s->in_c, t->in_width - done, band->in + done * LINE, job->in_block);
 }
@@ -409,7 +409,7 @@ static void backward_row(struct band *band, int32_t iy, float *partial)
                     backward_2(band, rows, 1, 1, din, add, partial, ahead, at, j, lanes));
     }
     if (to->sums != NULL)
-        ROWS.feed_gradient(&band->feed, to->norm, din, to->x + first, t->count);
+        ROWS.feed_gradient(&band->feed, to->bn, din, to->x + first, t->count);
 }
 
 static void backward_band(void *argument, int32_t task, int32_t worker)
@@ -450,8 +450,8 @@ static void combine_bands(void *argument, int32_t tap, int32_t worker)
     }
 }
 
-void DET_OP(norm_dwconv_backward, DET_ISA)(const struct det_exec *x, const struct det_conv_shape *s,
-                                           const struct detk_norm_backward *call)
+void DET_OP(bn_dwconv_backward, DET_ISA)(const struct det_exec *x, const struct det_conv_shape *s,
+                                         const struct detk_bn_backward *call)
 {
     struct job job;
     plan(&job, s, true);
@@ -464,7 +464,7 @@ void DET_OP(norm_dwconv_backward, DET_ISA)(const struct det_exec *x, const struc
         detk_feeds_gradient(x, job.feeds, s->in_c, job.tasks, call->to.sums);
 }
 
-size_t DET_OP(norm_dwconv_workspace, DET_ISA)(const struct det_conv_shape *s, int threads)
+size_t DET_OP(bn_dwconv_workspace, DET_ISA)(const struct det_conv_shape *s, int threads)
 {
     struct job job;
     plan(&job, s, false);

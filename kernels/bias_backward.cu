@@ -3,7 +3,7 @@
 
 template <typename T, int N>
 __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
-    detk_column_sums_strip(const struct det_strips strips, int c, const T *in, float *partial)
+    detk_bias_backward_strip(const struct det_strips strips, int c, const T *in, float *partial)
 {
     const int channel = det_tile_vector() * N;
     const int64_t end = channel < c ? det_strip_end(strips) : 0;
@@ -24,7 +24,7 @@ static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T 
 {
     const struct det_strips strips = bn_strips(rows, c, N);
     const dim3 block = strips.tile.block;
-    DET_LAUNCH((detk_column_sums_strip<T, N>), det_strips_grid(strips), block,
+    DET_LAUNCH((detk_bias_backward_strip<T, N>), det_strips_grid(strips), block,
                (size_t)block.x * block.y * N * sizeof(float), stream, strips, c, in, partial);
     const cudaError_t error = cudaGetLastError();
     return error != cudaSuccess
@@ -33,8 +33,8 @@ static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T 
 }
 
 template <typename T>
-static cudaError_t column_sums(cudaStream_t stream, int64_t rows, int32_t c, const void *in,
-                               float *sums, bool accumulate, void *workspace)
+static cudaError_t bias_backward(cudaStream_t stream, int64_t rows, int32_t c, const void *in,
+                                 float *sums, bool accumulate, void *workspace)
 {
     const T *from = static_cast<const T *>(in);
     float *partial = static_cast<float *>(workspace);
@@ -43,12 +43,12 @@ static cudaError_t column_sums(cudaStream_t stream, int64_t rows, int32_t c, con
                : launch<T, 1>(stream, rows, c, from, sums, accumulate, partial);
 }
 
-cudaError_t detk_column_sums(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
-                             const void *in, float *sums, bool accumulate, void *workspace)
+cudaError_t detk_bias_backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                               const void *in, float *sums, bool accumulate, void *workspace)
 {
     if (rows == 0 || c == 0)
         return cudaSuccess;
     return type == DETK_F32
-               ? column_sums<float>(stream, rows, c, in, sums, accumulate, workspace)
-               : column_sums<__nv_bfloat16>(stream, rows, c, in, sums, accumulate, workspace);
+               ? bias_backward<float>(stream, rows, c, in, sums, accumulate, workspace)
+               : bias_backward<__nv_bfloat16>(stream, rows, c, in, sums, accumulate, workspace);
 }

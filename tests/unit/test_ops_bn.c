@@ -1,4 +1,4 @@
-/* The convolutions of training (norm_conv_*, norm_sums, norm_add) of every table against the reference: values, statistics,
+/* The convolutions of training (bn_conv_*, bn_sums, bn_add) of every table against the reference: values, statistics,
  * gradients, sums; the same bits for any number of threads. Dense ones with products in bf16 too. */
 #include <math.h>
 
@@ -8,7 +8,7 @@
 struct norm_case {
     struct det_conv_shape s;
     bool depthwise, bias, accumulate;
-    bool norm_in, norm_out;  /* a batch norm applies to the operand; to the result */
+    bool bn_in, norm_out;    /* a batch norm applies to the operand; to the result */
     enum det_activation act; /* of both norms */
     float offset;            /* of the result: a mean far off zero */
     bool nan;
@@ -16,7 +16,7 @@ struct norm_case {
 
 struct norm_data {
     float *in, *w, *bias, *dy, *x, *old_din, *old_dw;
-    float *norm_in[3], *norm_out[5]; /* mean, scale, beta (, constant, slope) */
+    float *bn_in[3], *norm_out[5]; /* mean, scale, beta (, constant, slope) */
 };
 
 /* in the order of run() */
@@ -57,11 +57,11 @@ static struct norm_data make_data(const struct norm_case *k, uint32_t seed)
     };
     for (int i = 0; i < 5; i++) {
         if (i < 3)
-            d.norm_in[i] = ops_random(in_c, seed + 7 + (uint32_t)i);
+            d.bn_in[i] = ops_random(in_c, seed + 7 + (uint32_t)i);
         d.norm_out[i] = ops_random(out_c, seed + 10 + (uint32_t)i);
     }
     for (size_t j = 0; j < in_c; j++)
-        d.norm_in[1][j] *= 5; /* some reach 6, some are negative */
+        d.bn_in[1][j] *= 5; /* some reach 6, some are negative */
     for (size_t j = 0; j < out_c; j++) {
         d.norm_out[1][j] *= 5;
         d.bias[j] += k->offset;
@@ -80,7 +80,7 @@ static void free_data(struct norm_data *d)
         ops_free(buffers[i]);
     for (int i = 0; i < 5; i++) {
         if (i < 3)
-            ops_free(d->norm_in[i]);
+            ops_free(d->bn_in[i]);
         ops_free(d->norm_out[i]);
     }
 }
@@ -89,31 +89,30 @@ static struct norm_result run(const struct det_ops *ops, struct ops_rig *rig, in
                               const struct norm_case *k, const struct norm_data *d)
 {
     const struct det_conv_shape *s = &k->s;
-    const struct det_norm norm_in = {d->norm_in[0], d->norm_in[1], d->norm_in[2], k->act};
-    const struct det_norm norm_out = {d->norm_out[0], d->norm_out[1], d->norm_out[2], k->act};
-    const struct det_operand in = {d->in, k->norm_in ? &norm_in : NULL};
+    const struct det_bn bn_in = {d->bn_in[0], d->bn_in[1], d->bn_in[2], k->act};
+    const struct det_bn norm_out = {d->norm_out[0], d->norm_out[1], d->norm_out[2], k->act};
+    const struct det_operand in = {d->in, k->bn_in ? &bn_in : NULL};
     const struct det_gradient dout = {d->dy, d->x, k->norm_out ? &norm_out : NULL, d->norm_out[3],
                                       d->norm_out[4]};
-    const size_t bytes = ops->norm_conv_workspace(s, k->depthwise, threads);
+    const size_t bytes = ops->bn_conv_workspace(s, k->depthwise, threads);
     struct norm_result r = {.sums = calloc(2 * (size_t)s->in_c, sizeof(double))};
     assert_non_null(r.sums);
     r.values[OUT] = ops_buffer(out_size(k), NULL);
     r.values[MEAN] = ops_buffer((size_t)s->out_c, NULL);
     r.values[VARIANCE] = ops_buffer((size_t)s->out_c, NULL);
     struct det_exec x = ops_exec(rig, threads, bytes);
-    ops->norm_conv_forward(&x, s, k->depthwise, &in, d->w, k->bias ? d->bias : NULL, r.values[OUT],
-                           r.values[MEAN], r.values[VARIANCE]);
+    ops->bn_conv_forward(&x, s, k->depthwise, &in, d->w, k->bias ? d->bias : NULL, r.values[OUT],
+                         r.values[MEAN], r.values[VARIANCE]);
     ops_exec_done(rig);
     r.values[DIN] = ops_buffer(in_size(k), k->accumulate ? d->old_din : NULL);
     r.values[DW] = ops_buffer(weight_size(k), k->accumulate ? d->old_dw : NULL);
     const struct det_gradient_to to = {.din = r.values[DIN],
                                        .accumulate = k->accumulate,
                                        .x = d->in,
-                                       .norm = &norm_in,
-                                       .sums = k->norm_in ? r.sums : NULL};
+                                       .bn = &bn_in,
+                                       .sums = k->bn_in ? r.sums : NULL};
     x = ops_exec(rig, threads, bytes);
-    ops->norm_conv_backward(&x, s, k->depthwise, &in, &dout, d->w, &to, r.values[DW],
-                            k->accumulate);
+    ops->bn_conv_backward(&x, s, k->depthwise, &in, &dout, d->w, &to, r.values[DW], k->accumulate);
     ops_exec_done(rig);
     return r;
 }
@@ -126,18 +125,18 @@ static void free_result(struct norm_result *r)
 }
 
 /* Sums of the squares of each result's terms: the plain reference on the squares of the operands. */
-static struct norm_result norms(struct ops_rig *rig, const struct norm_case *k,
-                                const struct norm_data *d)
+static struct norm_result bns(struct ops_rig *rig, const struct norm_case *k,
+                              const struct norm_data *d)
 {
     struct norm_case plain = *k;
-    plain.norm_in = plain.norm_out = false;
-    const struct det_norm norm_in = {d->norm_in[0], d->norm_in[1], d->norm_in[2], k->act};
+    plain.bn_in = plain.norm_out = false;
+    const struct det_bn bn_in = {d->bn_in[0], d->bn_in[1], d->bn_in[2], k->act};
     struct norm_data squares = *d;
     squares.in = ops_buffer(in_size(k), NULL);
-    const struct det_operand in = {d->in, k->norm_in ? &norm_in : NULL};
+    const struct det_operand in = {d->in, k->bn_in ? &bn_in : NULL};
     const struct det_exec exec = {0};
-    det_ops_ref()->norm_add(&exec, (int64_t)(in_size(k) / (size_t)k->s.in_c), k->s.in_c, &in, NULL,
-                            squares.in);
+    det_ops_ref()->bn_add(&exec, (int64_t)(in_size(k) / (size_t)k->s.in_c), k->s.in_c, &in, NULL,
+                          squares.in);
     for (size_t i = 0; i < in_size(k); i++)
         squares.in[i] = squares.in[i] * squares.in[i] + 1;
     squares.dy = ops_squares(d->dy);
@@ -189,8 +188,8 @@ static void check_sums(const char *name, const struct norm_case *k, const struct
     for (size_t j = 0; j < c; j++) {
         double want[2] = {0, 0}, squares[2] = {0, 0};
         for (size_t i = j; i < in_size(k); i += c) {
-            const double distance = (double)d->in[i] - d->norm_in[0][j];
-            const float value = (float)(distance * d->norm_in[1][j] + d->norm_in[2][j]);
+            const double distance = (double)d->in[i] - d->bn_in[0][j];
+            const float value = (float)(distance * d->bn_in[1][j] + d->bn_in[2][j]);
             const bool stops = k->act == DET_ACTIVATION_RELU6 && (value <= 0 || value >= 6);
             const double dy = stops ? 0 : (double)r->values[DIN][i];
             want[0] += dy;
@@ -226,13 +225,13 @@ static void check_norm_sums(const char *name, const struct det_ops *ops, struct 
                             const struct norm_result *r)
 {
     const int64_t rows = (int64_t)(in_size(k) / (size_t)k->s.in_c);
-    const struct det_norm norm_in = {d->norm_in[0], d->norm_in[1], d->norm_in[2], k->act};
+    const struct det_bn bn_in = {d->bn_in[0], d->bn_in[1], d->bn_in[2], k->act};
     double *sums = calloc(2 * (size_t)k->s.in_c, sizeof *sums);
     assert_non_null(sums);
     const struct det_gradient_to to = {
-        .din = r->values[DIN], .x = d->in, .norm = &norm_in, .sums = sums};
-    const struct det_exec x = ops_exec(rig, 2, ops->norm_sums_workspace(rows, k->s.in_c));
-    ops->norm_sums(&x, rows, k->s.in_c, &to);
+        .din = r->values[DIN], .x = d->in, .bn = &bn_in, .sums = sums};
+    const struct det_exec x = ops_exec(rig, 2, ops->bn_sums_workspace(rows, k->s.in_c));
+    ops->bn_sums(&x, rows, k->s.in_c, &to);
     ops_exec_done(rig);
     check_sums(name, k, d, r, sums);
     free(sums);
@@ -242,9 +241,9 @@ static void check_norm_sums(const char *name, const struct det_ops *ops, struct 
  * it, both of a product perhaps; the others are already. */
 static double share_of(const struct norm_case *k, int result, bool bf16)
 {
-    const bool made = result == OUT   ? k->norm_in
+    const bool made = result == OUT   ? k->bn_in
                       : result == DIN ? k->norm_out
-                                      : k->norm_in || k->norm_out;
+                                      : k->bn_in || k->norm_out;
     return bf16 && made ? 1.0 / 64 : 1e-5;
 }
 
@@ -271,7 +270,7 @@ static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint
     struct norm_case finite = *k;
     finite.nan = false;
     struct norm_data terms = make_data(&finite, seed);
-    struct norm_result want = run(det_ops_ref(), rig, 1, k, &d), norm2 = norms(rig, k, &terms);
+    struct norm_result want = run(det_ops_ref(), rig, 1, k, &d), norm2 = bns(rig, k, &terms);
     free_data(&terms);
     for (int t = 0; t < count; t++) {
         char name[240];
@@ -282,7 +281,7 @@ static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint
                      "%d norms %d %d act %d offset %g",
                      tables[t]->name, bf16 ? " bf16" : "", k->depthwise ? "depthwise" : "dense",
                      result_names[i], s->n, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h,
-                     s->stride, s->pad_top, k->bias, k->accumulate, k->norm_in, k->norm_out, k->act,
+                     s->stride, s->pad_top, k->bias, k->accumulate, k->bn_in, k->norm_out, k->act,
                      (double)k->offset);
             if (i == MEAN || i == VARIANCE)
                 check_statistics(name, k, &got);
@@ -290,7 +289,7 @@ static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint
                 ops_compare_terms(name, got.values[i], want.values[i], norm2.values[i],
                                   share_of(k, i, bf16), k->nan);
         }
-        if (k->norm_in) {
+        if (k->bn_in) {
             check_sums(name, k, &d, &got, got.sums);
             check_norm_sums(name, tables[t], rig, k, &d, &got);
         }
@@ -319,7 +318,7 @@ static void check_shape(struct ops_rig *rig, struct det_conv_shape s, bool depth
         .depthwise = depthwise,
         .bias = (i & 1) != 0,
         .accumulate = (i & 2) != 0,
-        .norm_in = (i & 4) != 0,
+        .bn_in = (i & 4) != 0,
         .norm_out = (i & 8) != 0,
         .act = (i & 16) != 0 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE,
         .nan = i % 64 >= 56,
@@ -359,7 +358,7 @@ static void large_products_agree(void **state)
             const struct norm_case k = {
                 .s = det_conv_same(z[0], z[1], z[2], z[3], z[4], 1, 1),
                 .accumulate = flags == 1,
-                .norm_in = true,
+                .bn_in = true,
                 .norm_out = true,
                 .act = DET_ACTIVATION_RELU6,
             };
@@ -458,17 +457,17 @@ static void additions_agree(void **state)
         float *n[3];
         for (uint32_t j = 0; j < 3; j++)
             n[j] = ops_random((size_t)c, i + 2 + j);
-        const struct det_norm norm = {n[0], n[1], n[2],
-                                      i & 1 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE};
-        const struct det_operand left = {a, i & 2 ? &norm : NULL}, right = {b, &norm};
+        const struct det_bn bn = {n[0], n[1], n[2],
+                                  i & 1 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE};
+        const struct det_operand left = {a, i & 2 ? &bn : NULL}, right = {b, &bn};
         float *want = ops_buffer(size, NULL);
         struct det_exec x = ops_exec(&rig, 1, 0);
-        det_ops_ref()->norm_add(&x, rows, c, &left, i & 4 ? &right : NULL, want);
+        det_ops_ref()->bn_add(&x, rows, c, &left, i & 4 ? &right : NULL, want);
         ops_exec_done(&rig);
         for (int t = 0; t < count; t++) {
             float *got = ops_buffer(size, NULL);
             x = ops_exec(&rig, 2, 0);
-            tables[t]->norm_add(&x, rows, c, &left, i & 4 ? &right : NULL, got);
+            tables[t]->bn_add(&x, rows, c, &left, i & 4 ? &right : NULL, got);
             ops_exec_done(&rig);
             ops_compare(tables[t]->name, got, want, NULL, false);
             ops_free(got);
@@ -482,12 +481,12 @@ static void additions_agree(void **state)
     ops_rig_close(&rig);
 }
 
-int test_ops_norm(void)
+int test_ops_bn(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_agree),           cmocka_unit_test(large_products_agree),
         cmocka_unit_test(other_convolutions_agree), cmocka_unit_test(depthwise_agrees),
         cmocka_unit_test(statistics_do_not_cancel), cmocka_unit_test(additions_agree),
     };
-    return cmocka_run_group_tests_name("ops_norm", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("ops_bn", tests, NULL, NULL);
 }
