@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/ops.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cuda_rows.h"
@@ -42,13 +43,6 @@ struct bench {
     double *seconds; /* [TIMES][repeat] */
     struct cuda_rows rows;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -137,23 +131,23 @@ static det_status time_steps(struct bench *b, struct det_learner *learner,
     const long repeat = b->arguments->repeat;
     struct det_step_result result;
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
         DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
         DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
         if (i >= 0)
-            times(b, ALONE)[i] = now() - start;
+            times(b, ALONE)[i] = det_clock_seconds() - start;
     }
     DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
-        const double begun = now();
+        const double begun = det_clock_seconds();
         DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
-        const double staged = now();
+        const double staged = det_clock_seconds();
         DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
         if (i >= 0) {
-            times(b, AHEAD)[i] = now() - start;
+            times(b, AHEAD)[i] = det_clock_seconds() - start;
             times(b, STAGING)[i] = staged - begun;
         }
     }
@@ -208,23 +202,23 @@ static det_status time_runs(struct bench *b, struct det_runner *runner, long bat
     const struct det_detections *found = NULL;
     const long repeat = b->arguments->repeat;
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
         DET_TRY_RETURN(det_backend_run(b->env, b->backend, runner));
         DET_TRY_RETURN(b->backend->runner_detections(b->env, runner, 0, &found));
         if (i >= 0)
-            times(b, ALONE)[i] = now() - start;
+            times(b, ALONE)[i] = det_clock_seconds() - start;
     }
     DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(b->backend->runner_begin(b->env, runner));
-        const double begun = now();
+        const double begun = det_clock_seconds();
         DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
-        const double staged = now();
+        const double staged = det_clock_seconds();
         DET_TRY_RETURN(b->backend->runner_end(b->env, runner));
         if (i >= 0) {
-            times(b, AHEAD)[i] = now() - start;
+            times(b, AHEAD)[i] = det_clock_seconds() - start;
             times(b, STAGING)[i] = staged - begun;
         }
     }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -61,23 +62,23 @@ int bench_decode(const char *arguments)
 {
     char path[1000], pixels[1000] = "";
     int size = 0, reduced = 0, count = 0;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct way way;
     if (sscanf(arguments, "%999[^,],%d,%d,%d,%999s", path, &size, &reduced, &count, pixels) < 4 ||
         size < 1 || count < 1)
         return 2;
     open_way(&way, NULL, 0, size, reduced != 0);
-    if (det_file_map_open(&way.env, path, &map) == DET_OK) {
-        way.data = map.data;
-        way.bytes = map.bytes;
+    if (det_file_read(&way.env, path, &contents) == DET_OK) {
+        way.data = contents.data;
+        way.bytes = contents.bytes;
         printf("{\"ms\":[");
         for (int i = 0; i < count && way.status == DET_OK; i++) {
-            const double start = bench_now();
+            const double start = det_clock_seconds();
             go(&way);
-            printf("%s%.4f", i > 0 ? "," : "", (bench_now() - start) * 1e3);
+            printf("%s%.4f", i > 0 ? "," : "", (det_clock_seconds() - start) * 1e3);
         }
         printf("]}\n");
-        det_file_map_close(&map);
+        det_file_release(&contents);
     } else {
         way.status = DET_STATUS_IO;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -91,17 +92,17 @@ static void close_partner(struct partner *p)
 
 static det_status read_input(struct partner *p, const char *path)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     const size_t bytes =
         (size_t)p->spec.input_height * (size_t)p->spec.input_width * 3 * sizeof(float);
-    DET_TRY_RETURN(det_file_map_open(p->env, path, &map));
+    DET_TRY_RETURN(det_file_read(p->env, path, &contents));
     det_status status = DET_OK;
-    if (map.bytes == bytes)
-        memcpy(p->input, map.data, bytes);
+    if (contents.bytes == bytes)
+        memcpy(p->input, contents.data, bytes);
     else
         status = det_fail(p->env, DET_STATUS_MISMATCH, "%s: %zu bytes, expected %zu", path,
-                          map.bytes, bytes);
-    det_file_map_close(&map);
+                          contents.bytes, bytes);
+    det_file_release(&contents);
     printf("{}\n");
     return status;
 }
@@ -147,21 +148,21 @@ static det_status run_pictures(struct partner *p, const char *path, int count)
     double ms[MOST_RUNS];
     const det_detection *found = NULL;
     size_t found_count = 0;
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(p->env, path, &map));
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(p->env, path, &contents));
     det_status status = DET_OK;
     for (int i = 0; i < count && status == DET_OK; i++) {
         det_picture *picture = NULL;
-        const double start = bench_now();
-        status = det_picture_decode(p->context, path, map.data, map.bytes, &picture);
+        const double start = det_clock_seconds();
+        status = det_picture_decode(p->context, path, contents.data, contents.bytes, &picture);
         if (status == DET_OK) {
             const det_image_view view = det_picture_view(picture);
             status = det_detector_run(p->detector, &view, &found, &found_count);
         }
         det_picture_destroy(&picture);
-        ms[i] = (bench_now() - start) * 1e3;
+        ms[i] = (det_clock_seconds() - start) * 1e3;
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     if (status != DET_OK)
         return status;
     partner_print_times(ms, count);

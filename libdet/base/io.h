@@ -4,18 +4,19 @@
 
 #include "base/writer.h"
 
-/* A whole file in memory. data is never NULL (an empty file has bytes == 0), and zeros lie behind it up to the next
- * multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped file or writes to it in place ends the
- * process or changes what was checked, and copying is as fast for what is read once. */
-struct det_file_map {
+/* The content of a whole file. data is never NULL (an empty file has bytes == 0), and zeros lie
+ * behind it up to the next multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped
+ * file or writes to it in place ends the process or changes what was checked, and copying is as fast
+ * for what is read once. */
+struct det_file_bytes {
     const uint8_t *data;
     size_t bytes;
     det_allocator allocator; /* that gave data; unset when there is none */
 };
 
 /* Regular files only: a FIFO or a device would wait for somebody. */
-det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map);
-void det_file_map_close(struct det_file_map *map);
+det_status det_file_read(struct det_env *env, const char *path, struct det_file_bytes *contents);
+void det_file_release(struct det_file_bytes *contents);
 
 /* A file of which only parts are wanted at a time, however large it is. */
 struct det_file {

@@ -88,6 +88,18 @@ char *det_format_double(char buffer[32], double value)
     return det_use_point(buffer);
 }
 
+char *det_format_float(char buffer[32], float value)
+{
+    if (!isfinite(value))
+        return det_format_double(buffer, (double)value);
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(buffer, 32, "%.*g", digits, (double)value);
+        if (strtof(buffer, NULL) == value)
+            break;
+    }
+    return det_use_point(buffer);
+}
+
 char *det_fixed_text(char buffer[64], double value, int decimals)
 {
     const int length = snprintf(buffer, 64, "%.*f", decimals, value);

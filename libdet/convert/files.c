@@ -438,9 +438,9 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     *source = (struct det_source_bytes){0};
     if (mounted == NULL) {
-        DET_TRY_RETURN(det_file_map_open(env, path, &source->map));
-        source->data = source->map.data;
-        source->bytes = source->map.bytes;
+        DET_TRY_RETURN(det_file_read(env, path, &source->contents));
+        source->data = source->contents.data;
+        source->bytes = source->contents.bytes;
         return DET_OK;
     }
     const struct entry *entry = inner != NULL ? find_entry(mounted, inner) : NULL;
@@ -456,8 +456,8 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
 
 void det_source_bytes_close(struct det_env *env, struct det_source_bytes *source)
 {
-    if (source->map.data != NULL)
-        det_file_map_close(&source->map);
+    if (source->contents.data != NULL)
+        det_file_release(&source->contents);
     det_free(env, &source->own);
     *source = (struct det_source_bytes){0};
 }

@@ -6,6 +6,7 @@
 
 #include "base/context.h"
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "detect/draw.h"
@@ -88,49 +89,58 @@ static det_status curves_csv(struct det_env *env, const det_detection_report *re
     return DET_OK;
 }
 
-static det_status put_values(struct det_env *env, struct det_text *text, const char *key,
-                             const det_class_report *c, size_t offset)
+/* One value of every point, at `offset` in it. */
+static void put_values(struct det_json_writer *json, const char *key, const det_class_report *c,
+                       size_t offset)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n  \"%s\": [", key));
+    det_json_line(json, 2);
+    det_json_open_list(json, key);
     for (size_t i = 0; i < c->point_count; i++) {
         double value = 0;
-        char n[32];
         memcpy(&value, (const char *)&c->points[i] + offset, sizeof value);
-        DET_TRY_RETURN(
-            det_text_printf(env, text, "%s%s", i > 0 ? ", " : "", det_format_double(n, value)));
+        det_json_put_double(json, NULL, value);
     }
-    return det_text_append(env, text, "]", 1);
+    det_json_close_list(json);
+}
+
+static void put_class(struct det_json_writer *json, const det_class_report *c)
+{
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", c->id);
+    det_json_put_string(json, "name", c->name);
+    det_json_put_int(json, "objects", c->objects);
+    det_json_put_int(json, "detections", c->detections);
+    det_json_put_double(json, "best_f1", c->best_f1);
+    det_json_put_double(json, "best_threshold", c->best_threshold);
+    det_json_put_double(json, "best_precision", c->best_precision);
+    det_json_put_double(json, "best_recall", c->best_recall);
+    det_json_put_int(json, "voc_objects", c->voc_objects);
+    det_json_put_double(json, "voc_ap", c->voc_ap);
+    det_json_put_double(json, "voc_ap_11_point", c->voc_ap_11);
+    put_values(json, "score", c, offsetof(det_curve_point, score));
+    put_values(json, "precision", c, offsetof(det_curve_point, precision));
+    put_values(json, "recall", c, offsetof(det_curve_point, recall));
+    det_json_close_object(json);
 }
 
 static det_status curves_json(struct det_env *env, const det_detection_report *report,
                               struct det_text *text)
 {
-    char n[8][32];
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        "{\"iou_threshold\": %s, \"voc_map\": %s, \"voc_map_11_point\": %s, \"classes\": [",
-        det_format_double(n[0], report->settings.iou_threshold),
-        det_format_double(n[1], report->voc_map), det_format_double(n[2], report->voc_map_11)));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_double(&json, "iou_threshold", report->settings.iou_threshold);
+    det_json_put_double(&json, "voc_map", report->voc_map);
+    det_json_put_double(&json, "voc_map_11_point", report->voc_map_11);
+    det_json_open_list(&json, "classes");
     for (size_t k = 0; k < report->class_count; k++) {
-        const det_class_report *c = &report->classes[k];
-        DET_TRY_RETURN(det_text_printf(
-            env, text, "%s\n {\"id\": %lld, \"name\": ", k > 0 ? "," : "", (long long)c->id));
-        DET_TRY_RETURN(det_text_json_string(env, text, c->name));
-        DET_TRY_RETURN(det_text_printf(
-            env, text,
-            ", \"objects\": %lld, \"detections\": %lld, \"best_f1\": %s, \"best_threshold\": %s, "
-            "\"best_precision\": %s, \"best_recall\": %s, \"voc_objects\": %lld, \"voc_ap\": %s, "
-            "\"voc_ap_11_point\": %s",
-            (long long)c->objects, (long long)c->detections, det_format_double(n[0], c->best_f1),
-            det_format_double(n[1], c->best_threshold), det_format_double(n[2], c->best_precision),
-            det_format_double(n[3], c->best_recall), (long long)c->voc_objects,
-            det_format_double(n[4], c->voc_ap), det_format_double(n[5], c->voc_ap_11)));
-        DET_TRY_RETURN(put_values(env, text, "score", c, offsetof(det_curve_point, score)));
-        DET_TRY_RETURN(put_values(env, text, "precision", c, offsetof(det_curve_point, precision)));
-        DET_TRY_RETURN(put_values(env, text, "recall", c, offsetof(det_curve_point, recall)));
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        det_json_line(&json, 1);
+        put_class(&json, &report->classes[k]);
     }
-    return det_text_printf(env, text, "]}\n");
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 /* --- picture --- */
@@ -251,20 +261,22 @@ static det_status confusion_csv(struct det_env *env, const det_detection_report 
 static det_status thresholds_json(struct det_env *env, const det_detection_report *report,
                                   struct det_text *text)
 {
-    char number[32], value[32];
-    size_t count = 0;
-    DET_TRY_RETURN(det_text_append(env, text, "{", 1));
+    struct det_json_writer json;
+    char number[32];
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
     for (size_t k = 0; k < report->class_count; k++) {
         const det_class_report *c = &report->classes[k];
         /* Without an object or a hit there is nothing to choose by. */
         if (!(c->best_f1 > 0))
             continue;
-        DET_TRY_RETURN(det_text_printf(env, text, count++ > 0 ? ",\n " : "\n "));
-        DET_TRY_RETURN(det_text_json_string(env, text, name_of(c, number)));
-        DET_TRY_RETURN(det_text_printf(
-            env, text, ": %s", det_format_double(value, fmin(fmax(c->best_threshold, 0), 1))));
+        det_json_line(&json, 1);
+        det_json_put_double(&json, name_of(c, number), fmin(fmax(c->best_threshold, 0), 1));
     }
-    return det_text_printf(env, text, "\n}\n");
+    det_json_line(&json, 0);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 static const struct {

@@ -532,12 +532,12 @@ fail:
 det_status det_pipeline_config_read(struct det_env *env, const char *path,
                                     struct det_pipeline_config *config)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     memset(config, 0, sizeof *config);
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
     const det_status status =
-        det_pipeline_config_parse(env, path, (const char *)map.data, map.bytes, config);
-    det_file_map_close(&map);
+        det_pipeline_config_parse(env, path, (const char *)contents.data, contents.bytes, config);
+    det_file_release(&contents);
     return status;
 }
 

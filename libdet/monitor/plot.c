@@ -3,8 +3,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -115,11 +115,7 @@ static det_status append_head(struct det_plot *plot, const char *model_dir)
 {
     struct det_env *env = plot->env;
     struct det_text *html = &plot->html;
-    char date[64] = "";
-    const time_t now = time(NULL);
-    struct tm parts;
-    if (gmtime_r(&now, &parts) != NULL)
-        strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &parts);
+    char date[DET_CLOCK_DATE_BYTES];
     DET_TRY_RETURN(det_text_printf(
         env, html,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
@@ -129,7 +125,8 @@ static det_status append_head(struct det_plot *plot, const char *model_dir)
                                    det_plot_style));
     DET_TRY_RETURN(det_text_printf(env, html, "<header><h1>"));
     DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
-    DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %s</p></header>\n", date));
+    DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %.16s UTC</p></header>\n",
+                                   det_clock_utc(date)));
     return append_cards(plot);
 }
 

@@ -96,18 +96,18 @@ bool det_best_update(struct det_best *best, double value, int64_t step, double m
 /* --- in a checkpoint --- */
 
 /* Steps are numbers below 2^53 here; doubles are written so that they read back exactly. */
-det_status det_best_to_json(struct det_env *env, const struct det_best *best, struct det_text *text)
+void det_best_to_json(struct det_json_writer *json, const char *key, const struct det_best *best)
 {
-    char value[32], reference[32];
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"metric\": "));
-    DET_TRY_RETURN(det_text_json_string(env, text, best->metric));
-    if (best->known)
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       ", \"value\": %s, \"step\": %lld, \"reference\": %s",
-                                       det_format_double(value, best->value), (long long)best->step,
-                                       det_format_double(reference, best->reference)));
-    return det_text_printf(env, text, ", \"evaluated_step\": %lld, \"stale\": %lld}",
-                           (long long)best->evaluated_step, (long long)best->stale);
+    det_json_open_object(json, key);
+    det_json_put_string(json, "metric", best->metric);
+    if (best->known) {
+        det_json_put_double(json, "value", best->value);
+        det_json_put_int(json, "step", best->step);
+        det_json_put_double(json, "reference", best->reference);
+    }
+    det_json_put_int(json, "evaluated_step", best->evaluated_step);
+    det_json_put_int(json, "stale", best->stale);
+    det_json_close_object(json);
 }
 
 static bool read_count(struct det_json json, const char *name, int64_t *value)

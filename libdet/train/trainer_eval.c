@@ -6,6 +6,7 @@
  * come out as without the interruption. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -141,7 +142,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
 {
     det_model *model = NULL;
     det_status status = DET_OK;
-    const uint64_t begin_ns = det_trainer_clock_ns();
+    const uint64_t begin_ns = det_clock_ns();
     det_evaluation_settings settings = trainer->eval_settings;
     settings.progress = report_progress;
     settings.progress_user = trainer;
@@ -159,7 +160,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
         -1; /* a checkpoint of this step that is there already does not tell of it */
 fail:
     det_model_destroy(&model);
-    report->eval_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9;
+    report->eval_seconds = (double)(det_clock_ns() - begin_ns) * 1e-9;
     /* By the progress function: still due after a resume. */
     status = det_forgive(trainer->env, status, DET_STATUS_CANCELLED);
     return status == DET_OK ? DET_OK

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -56,7 +57,7 @@ static det_status set_plain_values(struct det_trainer *trainer,
                                                        : INT64_MAX;
     trainer->state = (struct det_checkpoint_state){.seed = s->seed};
     trainer->saved_step = -1;
-    trainer->saved_ns = det_trainer_clock_ns();
+    trainer->saved_ns = det_clock_ns();
     if (s->model_dir == NULL)
         return DET_OK;
     size_t length = strlen(s->model_dir);

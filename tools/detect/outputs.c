@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "common/console.h"
 #include "common/output.h"
 #include "detect/names.h"
@@ -16,6 +16,7 @@
 struct sink {
     struct det_writer writer;
     bool open;
+    struct det_json_writer json; /* of a document that is written over many frames */
 };
 
 struct outputs {
@@ -24,6 +25,7 @@ struct outputs {
     bool several;
     struct sink json, csv, coco, coco_results, cvat;
     FILE *coco_images; /* unnamed: the list of images that comes behind the annotations */
+    struct det_json_writer coco_image_list;
     const char *yolo;
     struct det_text text; /* reused */
     struct det_annotated_box *boxes;
@@ -52,6 +54,15 @@ static det_status sink_text(struct det_env *env, struct outputs *o, struct sink 
     return sink_write(env, sink, o->text.data, o->text.length);
 }
 
+/* What there is of the sink's document since the last call. */
+static det_status sink_json(struct det_env *env, struct outputs *o, struct sink *sink)
+{
+    DET_TRY_RETURN(sink->json.status);
+    DET_TRY_RETURN(sink_text(env, o, sink));
+    o->text.length = 0;
+    return DET_OK;
+}
+
 /* --- open --- */
 
 static det_status begin_files(struct det_env *env, struct outputs *o)
@@ -59,13 +70,20 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
     static const char head[] =
         "source,frame,time_s,track_id,class_id,class,score,xmin_px,ymin_px,xmax_px,ymax_px,"
         "width,height\n";
-    static const char coco_head[] = "{\"annotations\": [";
     if (o->csv.open)
         DET_TRY_RETURN(sink_write(env, &o->csv, head, sizeof head - 1));
-    if (o->coco.open)
-        DET_TRY_RETURN(sink_write(env, &o->coco, coco_head, sizeof coco_head - 1));
-    if (o->coco_results.open)
-        DET_TRY_RETURN(sink_write(env, &o->coco_results, "[", 1));
+    det_json_begin(&o->coco.json, env, &o->text, DET_JSON_SPACED);
+    det_json_begin(&o->coco_results.json, env, &o->text, DET_JSON_SPACED);
+    det_json_begin(&o->coco_image_list, env, &o->text, DET_JSON_SPACED);
+    if (o->coco.open) {
+        det_json_open_object(&o->coco.json, NULL);
+        det_json_open_list(&o->coco.json, "annotations");
+        DET_TRY_RETURN(sink_json(env, o, &o->coco));
+    }
+    if (o->coco_results.open) {
+        det_json_open_list(&o->coco_results.json, NULL);
+        DET_TRY_RETURN(sink_json(env, o, &o->coco_results));
+    }
     if (!o->cvat.open)
         return DET_OK;
     const int32_t classes = det_model_class_count(o->model);
@@ -201,57 +219,60 @@ static det_status write_csv(struct det_env *env, struct outputs *o, const struct
 }
 
 /* Both COCO forms: annotations of a data set (with their score), or a list of results. */
+static void put_coco(struct det_json_writer *json, const struct outputs *o, const struct frame *f,
+                     size_t i, bool results)
+{
+    const det_detection *d = &f->found[i];
+    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
+    const float width = (d->xmax - d->xmin) * w, height = (d->ymax - d->ymin) * h;
+    const float box_px[4] = {d->xmin * w, d->ymin * h, width, height};
+    det_json_line(json, 0);
+    det_json_open_object(json, NULL);
+    if (!results) {
+        det_json_put_int(json, "id", o->annotations + (int64_t)i + 1);
+        det_json_put_int(json, "iscrowd", 0);
+        det_json_put_float(json, "area", width * height);
+    }
+    if (f->track_ids[i] != 0)
+        det_json_put_int(json, "track_id", f->track_ids[i]);
+    det_json_put_int(json, "image_id", o->images + 1);
+    det_json_put_int(json, "category_id", d->class_id);
+    det_json_put_floats(json, "bbox", box_px, 4);
+    det_json_put_float(json, "score", d->score);
+    det_json_close_object(json);
+}
+
 static det_status write_coco(struct det_env *env, struct outputs *o, const struct frame *f,
                              bool results)
 {
-    struct det_text *text = &o->text;
-    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
-    int64_t id = o->annotations;
-    text->length = 0;
-    for (size_t i = 0; i < f->count; i++, id++) {
-        const det_detection *d = &f->found[i];
-        const float width = (d->xmax - d->xmin) * w, height = (d->ymax - d->ymin) * h;
-        char n[6][32];
-        DET_TRY_RETURN(det_text_printf(env, text, "%s\n{", id > 0 ? "," : ""));
-        if (!results)
-            DET_TRY_RETURN(
-                det_text_printf(env, text, "\"id\": %lld, \"iscrowd\": 0, \"area\": %s, ",
-                                (long long)id + 1, det_format_float(n[5], width * height)));
-        if (f->track_ids[i] != 0)
-            DET_TRY_RETURN(
-                det_text_printf(env, text, "\"track_id\": %lld, ", (long long)f->track_ids[i]));
-        DET_TRY_RETURN(det_text_printf(
-            env, text,
-            "\"image_id\": %lld, \"category_id\": %d, \"bbox\": [%s, %s, %s, %s], "
-            "\"score\": %s}",
-            (long long)o->images + 1, d->class_id, det_format_float(n[0], d->xmin * w),
-            det_format_float(n[1], d->ymin * h), det_format_float(n[2], width),
-            det_format_float(n[3], height), det_format_float(n[4], d->score)));
-    }
-    return text->length > 0 ? sink_text(env, o, results ? &o->coco_results : &o->coco) : DET_OK;
+    struct sink *sink = results ? &o->coco_results : &o->coco;
+    o->text.length = 0;
+    for (size_t i = 0; i < f->count; i++)
+        put_coco(&sink->json, o, f, i, results);
+    return f->count > 0 ? sink_json(env, o, sink) : DET_OK;
 }
 
 static det_status note_coco_image(struct det_env *env, struct outputs *o, const struct frame *f,
                                   const char *name)
 {
-    struct det_text *text = &o->text;
-    text->length = 0;
-    DET_TRY_RETURN(det_text_printf(env, text,
-                                   "%s\n{\"id\": %lld, \"width\": %d, \"height\": %d, "
-                                   "\"file_name\": ",
-                                   o->images > 0 ? "," : "", (long long)o->images + 1,
-                                   f->image.file_width, f->image.file_height));
-    DET_TRY_RETURN(det_text_json_string(env, text, name));
-    if (f->of_video) { /* a name for the picture that somebody may make of it */
-        text->length--;
-        DET_TRY_RETURN(det_text_printf(env, text, ".jpg\""));
-    } else if (strcmp(name, det_path_name(f->source)) != 0 &&
-               strcmp(f->source, "-") != 0) { /* numbered */
-        DET_TRY_RETURN(det_text_printf(env, text, ", \"path\": "));
-        DET_TRY_RETURN(det_text_json_string(env, text, f->source));
-    }
-    DET_TRY_RETURN(det_text_append(env, text, "}", 1));
-    if (fwrite(text->data, 1, text->length, o->coco_images) != text->length)
+    struct det_json_writer *json = &o->coco_image_list;
+    char *file_name = NULL;
+    /* A video's frame gets a name for the picture that somebody may make of it. */
+    DET_TRY_RETURN(det_format(env, &file_name, "%s%s", name, f->of_video ? ".jpg" : ""));
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", o->images + 1);
+    det_json_put_int(json, "width", f->image.file_width);
+    det_json_put_int(json, "height", f->image.file_height);
+    det_json_put_string(json, "file_name", file_name);
+    det_free(env, &file_name);
+    if (!f->of_video && strcmp(name, det_path_name(f->source)) != 0 &&
+        strcmp(f->source, "-") != 0) /* numbered */
+        det_json_put_string(json, "path", f->source);
+    det_json_close_object(json);
+    DET_TRY_RETURN(det_json_end(json));
+    if (fwrite(o->text.data, 1, o->text.length, o->coco_images) != o->text.length)
         return det_fail_errno(env, errno, "temporary file of COCO images");
     return DET_OK;
 }
@@ -328,25 +349,48 @@ fail:
 static det_status end_coco(struct det_env *env, struct outputs *o)
 {
     char block[65536];
-    static const char images[] = "\n],\n\"images\": [", categories[] = "\n],\n\"categories\": [";
-    DET_TRY_RETURN(sink_write(env, &o->coco, images, sizeof images - 1));
+    struct det_json_writer *json = &o->coco.json;
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "images");
+    DET_TRY_RETURN(sink_json(env, o, &o->coco));
     rewind(o->coco_images);
     for (size_t got; (got = fread(block, 1, sizeof block, o->coco_images)) > 0;)
         DET_TRY_RETURN(sink_write(env, &o->coco, block, got));
     if (ferror(o->coco_images))
         return det_fail(env, DET_STATUS_IO, "temporary file of COCO images: cannot be read");
-    DET_TRY_RETURN(sink_write(env, &o->coco, categories, sizeof categories - 1));
-    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "categories");
     for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
         if (!det_model_class_is_used(o->model, id))
             continue;
-        DET_TRY_RETURN(det_text_printf(
-            env, &o->text, "%s\n{\"id\": %d, \"name\": ", o->text.length > 0 ? "," : "", id));
-        DET_TRY_RETURN(det_text_json_string(env, &o->text, det_model_class_name(o->model, id)));
-        DET_TRY_RETURN(det_text_append(env, &o->text, "}", 1));
+        det_json_line(json, 0);
+        det_json_open_object(json, NULL);
+        det_json_put_int(json, "id", id);
+        det_json_put_string(json, "name", det_model_class_name(o->model, id));
+        det_json_close_object(json);
     }
-    DET_TRY_RETURN(det_text_append(env, &o->text, "\n]}\n", 4));
-    return sink_text(env, o, &o->coco);
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_close_object(json);
+    det_json_line(json, 0);
+    DET_TRY_RETURN(det_json_end(json));
+    return sink_json(env, o, &o->coco);
+}
+
+static det_status end_coco_results(struct det_env *env, struct outputs *o)
+{
+    struct det_json_writer *json = &o->coco_results.json;
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    DET_TRY_RETURN(det_json_end(json));
+    return sink_json(env, o, &o->coco_results);
 }
 
 static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)
@@ -373,7 +417,7 @@ det_status outputs_close(struct det_env *env, struct outputs **out)
     if (o->coco.open)
         keep(env, &o->coco, &status, end_coco(env, o));
     if (o->coco_results.open)
-        keep(env, &o->coco_results, &status, sink_write(env, &o->coco_results, "\n]\n", 3));
+        keep(env, &o->coco_results, &status, end_coco_results(env, o));
     if (o->cvat.open)
         keep(env, &o->cvat, &status, det_cvat_xml_end(env, &o->cvat.writer));
     outputs_free(env, out);
