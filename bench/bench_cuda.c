@@ -14,7 +14,8 @@
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "detect/input.h"
-#include "model/postprocess.h"
+#include "model/inference.h"
+#include "model/spec_anchors.h"
 #include "train/learner.h"
 
 enum { MOST = 8 };
@@ -236,14 +237,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
     struct det_runner *runner = NULL;
     det_status status = DET_OK;
     det_model_spec_default(&spec, (int32_t)size, 1);
-    const struct det_postprocess_settings post = {
-        .score_threshold = spec.score_threshold,
-        .iou_threshold = spec.iou_threshold,
-        .max_detections_per_class = spec.max_per_class,
-        .max_total_detections = spec.max_total,
-        .change_coordinate_frame = true,
-        .coder = {spec.y_scale, spec.x_scale, spec.height_scale, spec.width_scale},
-    };
+    const struct det_postprocess_settings post = det_spec_postprocess(&spec);
     DET_TRY(det_graph_build(env, &spec, true, &graph));
     DET_TRY(det_alloc(env, &params, graph.param_floats, sizeof *params, "parameters"));
     det_graph_init_params(&graph, 1, params);

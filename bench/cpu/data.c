@@ -12,6 +12,7 @@
 #include "detect/input.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "train/learner.h"
 
 /* Decode, crop three quarters, mirror, resize. */

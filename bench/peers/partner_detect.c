@@ -8,8 +8,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/det.h"
-#include "model/model.h"
-#include "model/postprocess.h"
+#include "model/inference.h"
 #include "partner.h"
 #include "train/learner.h"
 
@@ -21,35 +20,26 @@ struct partner {
     det_model *model;
     det_detector *detector;
     struct det_model_spec spec;
-    struct det_graph graph; /* folded, at the size asked for */
-    float *params;
-    float (*anchors)[4];
+    struct det_inference inference; /* at the size asked for */
     struct det_runner *runner;
     float *input;
 };
 
 static det_status open_runner(struct partner *p)
 {
-    int32_t count = 0;
     struct det_postprocess_settings post;
     det_postprocess_settings_default(&post);
     post.score_threshold = 0.5f;
-    DET_TRY_RETURN(det_graph_build(p->env, &p->spec, true, &p->graph));
     DET_TRY_RETURN(
-        det_alloc(p->env, &p->params, p->graph.param_floats, sizeof(float), "parameters"));
-    if (p->model->graph.folded)
-        memcpy(p->params, p->model->params, p->graph.param_floats * sizeof(float));
-    else
-        det_graph_fold_params(&p->model->graph, p->model->params, &p->graph, p->params);
-    DET_TRY_RETURN(det_spec_anchors(p->env, &p->spec, &p->anchors, &count));
+        det_inference_open(p->env, p->model, &p->spec, DET_INFERENCE_FOLDED, &p->inference));
     const struct det_runner_settings settings = {.spec = &p->spec,
-                                                 .graph = &p->graph,
-                                                 .params = p->params,
+                                                 .graph = p->inference.graph,
+                                                 .params = p->inference.params,
                                                  .evaluate = true,
                                                  .batch = 1,
                                                  .postprocess = &post,
-                                                 .anchors = (const float(*)[4])p->anchors,
-                                                 .anchor_count = count};
+                                                 .anchors = (const float(*)[4])p->inference.anchors,
+                                                 .anchor_count = p->inference.anchor_count};
     return p->context->backend->runner_create(p->env, p->context->device, &settings, &p->runner);
 }
 
@@ -82,9 +72,7 @@ static void close_partner(struct partner *p)
     if (p->runner != NULL)
         p->context->backend->runner_destroy(p->env, &p->runner);
     det_detector_destroy(&p->detector);
-    det_free(p->env, &p->params);
-    det_free(p->env, &p->anchors);
-    det_graph_free(p->env, &p->graph);
+    det_inference_close(p->env, &p->inference);
     det_model_destroy(&p->model);
     det_context_destroy(&p->context);
     free(p->input);
@@ -129,8 +117,8 @@ static det_status run_network(struct partner *p, int count)
 static det_status write_outputs(struct partner *p, const char *path)
 {
     const float *logits = NULL, *encodings = NULL;
-    const size_t anchors = (size_t)p->graph.anchor_count;
-    const size_t slots = (size_t)p->graph.class_slots;
+    const size_t anchors = (size_t)p->inference.graph->anchor_count;
+    const size_t slots = (size_t)p->inference.graph->class_slots;
     DET_TRY_RETURN(p->context->backend->runner_outputs(p->env, p->runner, &logits, &encodings));
     FILE *file = fopen(path, "wb");
     if (file == NULL)
@@ -197,7 +185,8 @@ static det_status obey(struct partner *p, char *words[3])
         printf("{}\n");
         return DET_OK;
     }
-    if (strcmp(words[0], "graph") == 0 && partner_write_graph(argument, &p->graph, p->params)) {
+    if (strcmp(words[0], "graph") == 0 &&
+        partner_write_graph(argument, p->inference.graph, p->inference.params)) {
         printf("{}\n");
         return DET_OK;
     }

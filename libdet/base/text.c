@@ -108,6 +108,42 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return det_use_point(buffer);
 }
 
+/* Without trailing zeros. */
+static char *format_trimmed(char buffer[32], double value, int decimals)
+{
+    double scale = 1;
+    for (int i = 0; i < decimals; i++)
+        scale *= 10;
+    if (!(fabs(value) * scale < 9e15)) {
+        snprintf(buffer, 32, "0");
+        return buffer;
+    }
+    const long long units = llround(value * scale), whole = units / (long long)scale;
+    long long rest = units % (long long)scale;
+    int digits = decimals;
+    rest = rest < 0 ? -rest : rest;
+    while (digits > 0 && rest % 10 == 0) {
+        rest /= 10;
+        digits--;
+    }
+    const char *sign = units < 0 && whole == 0 ? "-" : "";
+    if (digits == 0)
+        snprintf(buffer, 32, "%s%lld", units == 0 ? "" : sign, whole);
+    else
+        snprintf(buffer, 32, "%s%lld.%0*lld", sign, whole, digits, rest);
+    return buffer;
+}
+
+char *det_format_pixels(char buffer[32], double value)
+{
+    return format_trimmed(buffer, value, 3);
+}
+
+char *det_format_share(char buffer[32], double value)
+{
+    return format_trimmed(buffer, value, 8);
+}
+
 static det_status append_character(struct det_env *env, struct det_text *text, const char **value)
 {
     char piece[4];

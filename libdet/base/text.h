@@ -28,6 +28,12 @@ char *det_format_float(char buffer[32], float value);
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
 
+/* Pixels, to a thousandth, without trailing zeros and not the locale's: "12", "12.5"; "0" for what
+ * is no place in a picture. Returns `buffer`. */
+char *det_format_pixels(char buffer[32], double value);
+/* Shares of a picture's size, to 8 decimals. */
+char *det_format_share(char buffer[32], double value);
+
 /* Appends a string literal of JSON (base/json_writer.h has the rules), which is one of YAML too. */
 det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
 

@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/xml_writer.h"
 #include "detect/draw.h"
 #include "eval/detection_report.h"
 
@@ -154,82 +155,143 @@ enum {
     MOST_POINTS = 400
 };
 
-static det_status put_line(struct det_env *env, struct det_text *text, const det_class_report *c,
-                           size_t k)
+static void put_text(struct det_xml_writer *xml, int x, int y, const char *anchor, const char *text)
+{
+    det_xml_open(xml, "text");
+    det_xml_attribute_int(xml, "x", x);
+    det_xml_attribute_int(xml, "y", y);
+    if (anchor != NULL)
+        det_xml_attribute(xml, "text-anchor", anchor);
+    det_xml_text_shown(xml, text);
+    det_xml_close(xml);
+}
+
+static void put_colour(struct det_xml_writer *xml, const char *attribute, size_t k)
 {
     const struct det_colour colour = det_palette_colour((int32_t)k);
+    det_xml_attribute_printf(xml, attribute, "#%02x%02x%02x", colour.r, colour.g, colour.b);
+}
+
+static det_status curve_points(struct det_env *env, const det_class_report *c,
+                               struct det_text *points)
+{
     const size_t step = c->point_count / MOST_POINTS + 1;
     char x[64], y[64];
-    DET_TRY_RETURN(
-        det_text_printf(env, text,
-                        "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"#%02x%02x%02x\" "
-                        "points=\"",
-                        colour.r, colour.g, colour.b));
+    DET_TRY_RETURN(det_text_append(env, points, "", 0));
     for (size_t i = 0; i < c->point_count; i++) {
         const det_curve_point *p = &c->points[i];
         if (i % step != 0 && i + 1 < c->point_count)
             continue;
         DET_TRY_RETURN(det_text_printf(
-            env, text, "%s,%s ", det_fixed_text(x, PLOT_X + PLOT_SIDE * p->recall, 1),
+            env, points, "%s,%s ", det_fixed_text(x, PLOT_X + PLOT_SIDE * p->recall, 1),
             det_fixed_text(y, PLOT_Y + PLOT_SIDE * (1 - p->precision), 1)));
     }
-    return det_text_printf(env, text, "\"/>\n");
+    return DET_OK;
 }
 
-static det_status put_legend(struct det_env *env, struct det_text *text, const det_class_report *c,
-                             size_t k, size_t line)
+static void put_line(struct det_xml_writer *xml, const det_class_report *c, size_t k)
 {
-    const struct det_colour colour = det_palette_colour((int32_t)k);
+    struct det_text points = {0};
+    if (xml->status == DET_OK)
+        xml->status = curve_points(xml->env, c, &points);
+    det_xml_open(xml, "polyline");
+    det_xml_attribute(xml, "fill", "none");
+    det_xml_attribute_int(xml, "stroke-width", 2);
+    put_colour(xml, "stroke", k);
+    det_xml_attribute(xml, "points", points.data);
+    det_xml_close_empty(xml);
+    det_xml_line(xml, 0);
+    det_text_free(xml->env, &points);
+}
+
+static void put_legend(struct det_xml_writer *xml, const det_class_report *c, size_t k, size_t line)
+{
     const int y = PLOT_Y + 12 + (int)line * LEGEND_LINE;
     char a[64], b[64], number[32];
-    DET_TRY_RETURN(det_text_printf(env, text,
-                                   "<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" "
-                                   "fill=\"#%02x%02x%02x\"/><text x=\"%d\" y=\"%d\">",
-                                   LEGEND_X, y - 10, colour.r, colour.g, colour.b, LEGEND_X + 18,
-                                   y));
-    DET_TRY_RETURN(det_text_xml_shown(env, text, name_of(c, number)));
-    return det_text_printf(env, text, ": F1 %s at %s</text>\n", figure(a, c->best_f1),
-                           det_fixed_text(b, c->best_threshold, 3));
+    det_xml_open(xml, "rect");
+    det_xml_attribute_int(xml, "x", LEGEND_X);
+    det_xml_attribute_int(xml, "y", y - 10);
+    det_xml_attribute_int(xml, "width", 12);
+    det_xml_attribute_int(xml, "height", 12);
+    put_colour(xml, "fill", k);
+    det_xml_close_empty(xml);
+    det_xml_open(xml, "text");
+    det_xml_attribute_int(xml, "x", LEGEND_X + 18);
+    det_xml_attribute_int(xml, "y", y);
+    det_xml_text_shown(xml, name_of(c, number));
+    det_xml_text_printf(xml, ": F1 %s at %s", figure(a, c->best_f1),
+                        det_fixed_text(b, c->best_threshold, 3));
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+static void put_grid(struct det_xml_writer *xml)
+{
+    for (int i = 0; i <= 10; i++) {
+        const int x = PLOT_X + PLOT_SIDE * i / 10, y = PLOT_Y + PLOT_SIDE - PLOT_SIDE * i / 10;
+        char tenths[16];
+        snprintf(tenths, sizeof tenths, "%d.%d", i / 10, i % 10);
+        det_xml_open(xml, "path");
+        det_xml_attribute_printf(xml, "d", "M%d %dV%dM%d %dH%d", x, PLOT_Y, PLOT_Y + PLOT_SIDE,
+                                 PLOT_X, y, PLOT_X + PLOT_SIDE);
+        det_xml_attribute(xml, "stroke", "#ddd");
+        det_xml_close_empty(xml);
+        put_text(xml, x, PLOT_Y + PLOT_SIDE + 18, "middle", tenths);
+        put_text(xml, PLOT_X - 8, y + 4, "end", tenths);
+        det_xml_line(xml, 0);
+    }
+}
+
+static void put_axis_names(struct det_xml_writer *xml, double iou_threshold)
+{
+    char name[96], iou[64];
+    snprintf(name, sizeof name, "recall (IoU %s)", det_fixed_text(iou, iou_threshold, 2));
+    put_text(xml, PLOT_X + PLOT_SIDE / 2, PLOT_Y + PLOT_SIDE + 40, "middle", name);
+    det_xml_open(xml, "text");
+    det_xml_attribute_printf(xml, "transform", "translate(18 %d) rotate(-90)",
+                             PLOT_Y + PLOT_SIDE / 2);
+    det_xml_attribute(xml, "text-anchor", "middle");
+    det_xml_text(xml, "precision");
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+static void open_picture(struct det_xml_writer *xml, size_t class_count)
+{
+    const int lines = (int)(class_count < 1000 ? class_count : 1000);
+    const int legend = PLOT_Y + 20 + lines * LEGEND_LINE;
+    det_xml_open(xml, "svg");
+    det_xml_attribute(xml, "xmlns", "http://www.w3.org/2000/svg");
+    det_xml_attribute_int(xml, "width", 860);
+    det_xml_attribute_int(xml, "height", legend > PLOT_SIDE + 70 ? legend : PLOT_SIDE + 70);
+    det_xml_attribute(xml, "font-family", "sans-serif");
+    det_xml_attribute_int(xml, "font-size", 13);
+    det_xml_line(xml, 0);
+    det_xml_open(xml, "rect");
+    det_xml_attribute(xml, "width", "100%");
+    det_xml_attribute(xml, "height", "100%");
+    det_xml_attribute(xml, "fill", "white");
+    det_xml_close_empty(xml);
+    det_xml_line(xml, 0);
 }
 
 static det_status curves_svg(struct det_env *env, const det_detection_report *report,
                              struct det_text *text)
 {
-    const int lines = (int)(report->class_count < 1000 ? report->class_count : 1000);
-    const int height = PLOT_Y + 20 + lines * LEGEND_LINE > PLOT_SIDE + 70
-                           ? PLOT_Y + 20 + lines * LEGEND_LINE
-                           : PLOT_SIDE + 70;
-    char iou[64];
-    DET_TRY_RETURN(
-        det_text_printf(env, text,
-                        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"%d\" "
-                        "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" "
-                        "height=\"100%%\" fill=\"white\"/>\n",
-                        height));
-    for (int i = 0; i <= 10; i++) {
-        const int x = PLOT_X + PLOT_SIDE * i / 10, y = PLOT_Y + PLOT_SIDE - PLOT_SIDE * i / 10;
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       "<path d=\"M%d %dV%dM%d %dH%d\" stroke=\"#ddd\"/><text "
-                                       "x=\"%d\" y=\"%d\" text-anchor=\"middle\">%d.%d</text>"
-                                       "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%d.%d</text>\n",
-                                       x, PLOT_Y, PLOT_Y + PLOT_SIDE, PLOT_X, y, PLOT_X + PLOT_SIDE,
-                                       x, PLOT_Y + PLOT_SIDE + 18, i / 10, i % 10, PLOT_X - 8,
-                                       y + 4, i / 10, i % 10));
-    }
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">recall (IoU %s)</text>"
-        "<text transform=\"translate(18 %d) rotate(-90)\" "
-        "text-anchor=\"middle\">precision</text>\n",
-        PLOT_X + PLOT_SIDE / 2, PLOT_Y + PLOT_SIDE + 40,
-        det_fixed_text(iou, report->settings.iou_threshold, 2), PLOT_Y + PLOT_SIDE / 2));
+    struct det_xml_writer xml;
+    det_xml_begin(&xml, env, text);
+    open_picture(&xml, report->class_count);
+    put_grid(&xml);
+    put_axis_names(&xml, report->settings.iou_threshold);
     for (size_t k = 0, line = 0; k < report->class_count; k++) {
         if (report->classes[k].objects == 0)
             continue;
-        DET_TRY_RETURN(put_line(env, text, &report->classes[k], k));
-        DET_TRY_RETURN(put_legend(env, text, &report->classes[k], k, line++));
+        put_line(&xml, &report->classes[k], k);
+        put_legend(&xml, &report->classes[k], k, line++);
     }
-    return det_text_printf(env, text, "</svg>\n");
+    det_xml_close(&xml);
+    det_xml_line(&xml, 0);
+    return det_xml_end(&xml);
 }
 
 /* --- the others --- */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "data/resize.h"
+#include "model/spec_anchors.h"
 #include "model/targets.h"
 #include "train/learner.h"
 

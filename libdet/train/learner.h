@@ -115,8 +115,4 @@ det_status det_learner_end(struct det_env *env, struct det_learner *learner,
 double det_regularization_loss(const struct det_graph *graph, struct det_pool *pool,
                                const float *params);
 
-/* Anchors of a spec; caller frees with det_free. */
-det_status det_spec_anchors(struct det_env *env, const struct det_model_spec *spec,
-                            float (**anchors)[4], int32_t *count);
-
 #endif

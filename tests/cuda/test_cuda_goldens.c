@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 #include "base/mem.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "support/formula.h"
 #include "support/model_golden.h"
 #include "support/test.h"

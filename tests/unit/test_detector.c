@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "model/net.h"
 #include "model/postprocess.h"
+#include "model/spec_anchors.h"
 #include "support/formula.h"
 #include "support/pixels.h"
 #include "support/test.h"

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/memory_limit.h"
+#include "model/spec_anchors.h"
 #include "support/workspace.h"
 #include "train/coverage.h"
 #include "train/rate_advice.h"

@@ -26,6 +26,7 @@ struct outputs {
     struct sink json, csv, coco, coco_results, cvat;
     FILE *coco_images; /* unnamed: the list of images that comes behind the annotations */
     struct det_json_writer coco_image_list;
+    struct det_xml_writer cvat_xml;
     const char *yolo;
     struct det_text text; /* reused */
     struct det_annotated_box *boxes;
@@ -93,9 +94,12 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
     for (int32_t id = 1; id <= classes; id++)
         if (det_model_class_is_used(o->model, id))
             labels[used++] = det_model_class_name(o->model, id);
-    const det_status status = det_cvat_xml_begin(env, &o->cvat.writer, labels, used);
+    o->text.length = 0;
+    det_xml_begin(&o->cvat_xml, env, &o->text);
+    det_cvat_begin(&o->cvat_xml, NULL, labels, used);
     det_free(env, &labels);
-    return status;
+    DET_TRY_RETURN(o->cvat_xml.status);
+    return sink_text(env, o, &o->cvat);
 }
 
 /* classes.txt, which YOLO's tools want beside the texts. */
@@ -105,8 +109,11 @@ static det_status begin_yolo(struct det_env *env, struct outputs *o)
     det_status status = DET_OK;
     o->text.length = 0;
     DET_TRY(det_make_directories(env, o->yolo));
-    for (int32_t id = 1; id <= det_model_class_count(o->model); id++)
-        DET_TRY(det_text_printf(env, &o->text, "%s\n", det_model_class_name(o->model, id)));
+    for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
+        /* A name is a line. */
+        DET_TRY(det_text_shown(env, &o->text, det_model_class_name(o->model, id)));
+        DET_TRY(det_text_append(env, &o->text, "\n", 1));
+    }
     DET_TRY(det_path_join(env, &path, o->yolo, "classes.txt"));
     DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
 fail:
@@ -297,10 +304,11 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
     DET_TRY_RETURN(det_grow(env, &o->boxes, &o->box_capacity, f->count, sizeof *o->boxes, "boxes"));
     for (size_t i = 0; i < f->count; i++) {
         const det_detection *d = &f->found[i];
-        o->boxes[i] = (struct det_annotated_box){d->class_id - 1,
-                                                 det_model_class_name(o->model, d->class_id),
-                                                 {d->ymin, d->xmin, d->ymax, d->xmax},
-                                                 true};
+        o->boxes[i] = (struct det_annotated_box){
+            .class_index = d->class_id - 1,
+            .label = det_model_class_name(o->model, d->class_id),
+            .box_norm = {(double)d->ymin, (double)d->xmin, (double)d->ymax, (double)d->xmax},
+            .automatic = true};
     }
     const struct det_annotated_image image = {.id = f->of_video ? f->index : o->images,
                                               .name = name,
@@ -309,8 +317,10 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
                                               .boxes = o->boxes,
                                               .count = f->count};
     if (o->cvat.open) {
-        DET_TRY_RETURN(det_cvat_xml_image(env, &o->cvat.writer, &image));
-        DET_TRY_RETURN(sink_write(env, &o->cvat, "", 0));
+        o->text.length = 0;
+        det_cvat_put_image(&o->cvat_xml, &image);
+        DET_TRY_RETURN(o->cvat_xml.status);
+        DET_TRY_RETURN(sink_text(env, o, &o->cvat));
     }
     if (o->yolo == NULL)
         return DET_OK;
@@ -393,6 +403,14 @@ static det_status end_coco_results(struct det_env *env, struct outputs *o)
     return sink_json(env, o, &o->coco_results);
 }
 
+static det_status end_cvat(struct det_env *env, struct outputs *o)
+{
+    o->text.length = 0;
+    det_cvat_end(&o->cvat_xml);
+    DET_TRY_RETURN(det_xml_end(&o->cvat_xml));
+    return sink_text(env, o, &o->cvat);
+}
+
 static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)
 {
     struct det_env first = *env;
@@ -419,7 +437,7 @@ det_status outputs_close(struct det_env *env, struct outputs **out)
     if (o->coco_results.open)
         keep(env, &o->coco_results, &status, end_coco_results(env, o));
     if (o->cvat.open)
-        keep(env, &o->cvat, &status, det_cvat_xml_end(env, &o->cvat.writer));
+        keep(env, &o->cvat, &status, end_cvat(env, o));
     outputs_free(env, out);
     return status;
 }

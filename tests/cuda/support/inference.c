@@ -1,6 +1,7 @@
 #include "cuda/support/inference.h"
 
 #include "base/mem.h"
+#include "model/spec_anchors.h"
 #include "support/formula.h"
 
 /* A model of the formula's weights, in training form or folded. */
