@@ -155,28 +155,6 @@ det_status det_make_directories(struct det_env *env, const char *path)
     return status;
 }
 
-det_status det_path_join(struct det_env *env, char **out, const char *directory, const char *name)
-{
-    if (name[0] == '/' || directory[0] == '\0')
-        return det_strdup(env, out, name);
-    const size_t length = strlen(directory);
-    return det_format(env, out, "%s%s%s", directory, directory[length - 1] == '/' ? "" : "/", name);
-}
-
-det_status det_path_directory(struct det_env *env, char **out, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return det_strdup(env, out, ".");
-    return det_strndup(env, out, path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-const char *det_path_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 void det_path_list_free(struct det_env *env, struct det_path_list *list)
 {
     for (size_t i = 0; i < list->count; i++)

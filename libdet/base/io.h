@@ -2,6 +2,7 @@
 #ifndef DET_BASE_IO_H
 #define DET_BASE_IO_H
 
+#include "base/path.h"
 #include "base/writer.h"
 
 /* The content of a whole file. data is never NULL (an empty file has bytes == 0), and zeros lie
@@ -37,13 +38,6 @@ bool det_is_directory(const char *path);
 bool det_same_file(const char *a, const char *b);
 /* mkdir -p. */
 det_status det_make_directories(struct det_env *env, const char *path);
-
-/* "a/b" + "c" -> "a/b/c"; an absolute `name` stands alone. Caller frees with det_free. */
-det_status det_path_join(struct det_env *env, char **out, const char *directory, const char *name);
-/* Folder of a path, "." if it has none. */
-det_status det_path_directory(struct det_env *env, char **out, const char *path);
-/* Points into `path`. */
-const char *det_path_name(const char *path);
 
 /* A list of paths the caller frees. */
 struct det_path_list {

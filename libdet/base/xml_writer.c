@@ -26,18 +26,14 @@ static void append_escaped(struct det_xml_writer *xml, escape escaped, const cha
 }
 
 static void append_formatted(struct det_xml_writer *xml, const char *format, va_list arguments)
+    DET_PRINTF(2, 0);
+static void append_formatted(struct det_xml_writer *xml, const char *format, va_list arguments)
 {
-    char value[256], *longer = NULL;
-    va_list again;
-    va_copy(again, arguments);
-    const int length = vsnprintf(value, sizeof value, format, arguments);
-    if (length >= (int)sizeof value && xml->status == DET_OK)
-        xml->status = det_alloc_raw(xml->env, &longer, (size_t)length + 1, 1, "text");
-    if (longer != NULL)
-        vsnprintf(longer, (size_t)length + 1, format, again);
-    va_end(again);
-    append_escaped(xml, det_text_xml, longer != NULL ? longer : value);
-    det_free(xml->env, &longer);
+    char *value = NULL;
+    if (xml->status == DET_OK)
+        xml->status = det_format_list(xml->env, &value, format, arguments);
+    append_escaped(xml, det_text_xml, value);
+    det_free(xml->env, &value);
 }
 
 static void end_tag(struct det_xml_writer *xml)

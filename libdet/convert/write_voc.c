@@ -128,7 +128,7 @@ det_status det_write_voc(struct det_env *env, const struct det_write_settings *s
         const struct det_labelled_image *image = &set->images[i];
         if (image->broken)
             continue;
-        DET_TRY(det_strndup(env, &stems[i], names[i], (size_t)(strrchr(names[i], '.') - names[i])));
+        DET_TRY(det_strndup(env, &stems[i], names[i], det_path_stem_length(names[i])));
         DET_TRY(det_write_image_file(env, settings, set, image, "JPEGImages", names[i], counts));
         DET_TRY(write_image(env, settings, set, image, names[i], stems[i]));
         counts->images++;

@@ -16,7 +16,7 @@ static det_status write_labels(struct det_env *env, const struct det_write_setti
     DET_TRY(det_annotated_image_open(env, set, image, name, &annotated));
     DET_TRY(det_yolo_txt(env, &text, &annotated));
     DET_TRY(det_format(env, &path, "labels/%s/%.*s.txt", set->splits.paths[image->split],
-                       (int)(strrchr(name, '.') - name), name));
+                       (int)det_path_stem_length(name), name));
     DET_TRY(det_write_text_file(env, settings, path, &text));
 fail:
     det_annotated_image_close(env, &annotated);

@@ -147,19 +147,6 @@ static det_status add_objects(struct det_env *env, struct opening *o,
     return DET_OK;
 }
 
-/* A name in a record must not lead out of the given folders. */
-static bool stays_inside(const char *name)
-{
-    if (name[0] == '/')
-        return false;
-    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
-        part += part[0] == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
-            return false;
-    }
-    return true;
-}
-
 /* *path stays NULL when `directory` has no such file. */
 static det_status look_in(struct det_env *env, const char *directory, const char *name, char **path)
 {
@@ -188,7 +175,7 @@ static det_status find_image_file(struct det_env *env, const struct opening *o,
                          "that holds `%s` with --images DIR",
                          o->name, name));
     for (size_t i = 0; i < s->image_dir_count && *path == NULL; i++) {
-        if (stays_inside(name))
+        if (det_path_stays_inside(name))
             DET_TRY(look_in(env, s->image_dirs[i], name, path));
         if (*path == NULL && det_path_name(name)[0] != '\0')
             DET_TRY(look_in(env, s->image_dirs[i], det_path_name(name), path));

@@ -117,9 +117,9 @@ static det_status create_file(det_summary_writer *writer, const char *directory)
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0' || strchr(host, '/') != NULL)
         snprintf(host, sizeof host, "localhost");
     for (int n = 0; n < MOST_TRIES; n++) {
-        DET_TRY_RETURN(det_format(writer->env, &writer->path,
-                                  "%s/" DET_EVENT_FILE_BEGIN "%010lld.%s.%ld.%d.v2", directory,
-                                  seconds, host, (long)getpid(), n));
+        DET_TRY_RETURN(det_path_join_printf(writer->env, &writer->path, directory,
+                                            DET_EVENT_FILE_BEGIN "%010lld.%s.%ld.%d.v2", seconds,
+                                            host, (long)getpid(), n));
         writer->descriptor =
             open(writer->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
         if (writer->descriptor >= 0) {

@@ -60,13 +60,11 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->saved_ns = det_clock_ns();
     if (s->model_dir == NULL)
         return DET_OK;
-    size_t length = strlen(s->model_dir);
-    if (length == 0)
+    if (s->model_dir[0] == '\0')
         return det_fail(trainer->env, DET_STATUS_INVALID_ARGUMENT,
                         "trainer settings: model_dir is empty");
-    while (length > 1 && s->model_dir[length - 1] == '/')
-        length--;
-    return det_strndup(trainer->env, &trainer->model_dir, s->model_dir, length);
+    return det_strndup(trainer->env, &trainer->model_dir, s->model_dir,
+                       det_path_length(s->model_dir));
 }
 
 /* --- data --- */

@@ -182,8 +182,8 @@ static det_status frame_name(struct det_env *env, const struct outputs *o,
         return det_strdup(env, name, frame->name);
     if (!o->several)
         return det_format(env, name, "frame_%06lld", (long long)frame->index);
-    return det_format(env, name, "%.*s_frame_%06lld", names_stem(frame->name), frame->name,
-                      (long long)frame->index);
+    return det_format(env, name, "%.*s_frame_%06lld", (int)det_path_stem_length(frame->name),
+                      frame->name, (long long)frame->index);
 }
 
 static det_status write_json(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -291,7 +291,7 @@ static det_status write_yolo(struct det_env *env, struct outputs *o,
     det_status status = DET_OK;
     o->text.length = 0;
     DET_TRY(det_yolo_txt(env, &o->text, image));
-    DET_TRY(det_format(env, &path, "%s/%.*s.txt", o->yolo, stem, image->name));
+    DET_TRY(det_path_join_printf(env, &path, o->yolo, "%.*s.txt", stem, image->name));
     DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
 fail:
     det_free(env, &path);
@@ -325,7 +325,8 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
     if (o->yolo == NULL)
         return DET_OK;
     /* A frame's name has no extension, its video's may hold a point. */
-    return write_yolo(env, o, &image, f->of_video ? (int)strlen(name) : names_stem(name));
+    return write_yolo(env, o, &image,
+                      f->of_video ? (int)strlen(name) : (int)det_path_stem_length(name));
 }
 
 det_status outputs_frame(struct det_env *env, struct outputs *o, const struct frame *f)
