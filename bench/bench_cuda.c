@@ -4,16 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/backend.h"
 #include "backend/ops.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "detect/input.h"
+#include "json_line.h"
 #include "model/inference.h"
 #include "model/spec_anchors.h"
 #include "train/learner.h"
@@ -62,32 +61,45 @@ static double *times(const struct bench *b, int what)
     return b->seconds + what * b->arguments->repeat;
 }
 
+static void put_job(struct det_json_writer *json, const struct bench *b, const char *kind,
+                    const char *job, long size, long batch)
+{
+    det_json_put_string(json, "kind", kind);
+    det_json_put_string(json, "job", job);
+    det_json_put_int(json, "size", size);
+    det_json_put_int(json, "batch", batch);
+    det_json_put_string(json, "precision", b->precision);
+}
+
 /* host_bytes: pixels that a run brings to the device. */
-static void print_whole(const struct bench *b, const char *job, long size, long batch, size_t bytes)
+static det_status print_whole(const struct bench *b, const char *job, long size, long batch,
+                              size_t bytes)
 {
     const long count = b->arguments->repeat;
     double *alone = times(b, ALONE);
     const double p50 = median(alone, count), p99 = alone[count * 99 / 100];
-    printf(
-        "{\"kind\": \"whole\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
-        "\"%s\", \"device\": \"%s\", \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"ahead_p50_ms\": %.4f, "
-        "\"staging_p50_ms\": %.4f, \"host_bytes\": %ld, \"runs\": %ld, \"bytes\": %zu}\n",
-        job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3,
-        median(times(b, AHEAD), count) * 1e3, median(times(b, STAGING), count) * 1e3,
-        3 * size * size * batch, count, bytes);
+    struct json_line line;
+    json_line_open(&line, b->env);
+    put_job(&line.json, b, "whole", job, size, batch);
+    det_json_put_string(&line.json, "device", b->name);
+    det_json_put_fixed(&line.json, "p50_ms", p50 * 1e3, 4);
+    det_json_put_fixed(&line.json, "p99_ms", p99 * 1e3, 4);
+    det_json_put_fixed(&line.json, "ahead_p50_ms", median(times(b, AHEAD), count) * 1e3, 4);
+    det_json_put_fixed(&line.json, "staging_p50_ms", median(times(b, STAGING), count) * 1e3, 4);
+    det_json_put_int(&line.json, "host_bytes", 3 * size * size * batch);
+    det_json_put_int(&line.json, "runs", count);
+    det_json_put_size(&line.json, "bytes", bytes);
+    return json_line_close(&line);
 }
 
 static det_status print_skipped(const struct bench *b, const char *job, long size, long batch,
                                 const char *why)
 {
-    struct det_text text = {0};
-    const det_status status = det_text_json_string(b->env, &text, why);
-    if (status == DET_OK)
-        printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, "
-               "\"precision\": \"%s\", \"why\": %s}\n",
-               job, size, batch, b->precision, text.data);
-    det_text_free(b->env, &text);
-    return status;
+    struct json_line line;
+    json_line_open(&line, b->env);
+    put_job(&line.json, b, "skipped", job, size, batch);
+    det_json_put_string(&line.json, "why", why);
+    return json_line_close(&line);
 }
 
 /* What does not fit is no failure. */
@@ -175,7 +187,7 @@ static det_status time_training(struct bench *b, long size, long batch)
     DET_TRY(fill(env, pixels, size, pictures, truths, batch));
     DET_TRY(det_learner_create(env, &spec, &settings, b->backend, b->device, 1, &learner));
     DET_TRY(time_steps(b, learner, pictures, truths));
-    print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step));
+    DET_TRY(print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step)));
     if (!b->arguments->whole_only)
         DET_TRY(cuda_rows_training(&b->rows, learner, size, batch));
 fail:
@@ -258,7 +270,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
     const struct det_frame frame = det_frame_of(&spec, (int32_t)size, (int32_t)size);
     DET_TRY(b->backend->runner_create(env, b->device, &settings, &runner));
     DET_TRY(time_runs(b, runner, batch, &view, &frame));
-    print_whole(b, "inference", size, batch, b->backend->runner_bytes(runner));
+    DET_TRY(print_whole(b, "inference", size, batch, b->backend->runner_bytes(runner)));
     if (!b->arguments->whole_only)
         DET_TRY(cuda_rows_inference(&b->rows, runner, size, batch));
 fail:

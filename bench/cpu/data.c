@@ -10,6 +10,7 @@
 #include "data/resize.h"
 #include "det/det.h"
 #include "detect/input.h"
+#include "json_line.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
 #include "model/spec_anchors.h"
@@ -72,13 +73,18 @@ int bench_decode(const char *arguments)
     if (det_file_read(&way.env, path, &contents) == DET_OK) {
         way.data = contents.data;
         way.bytes = contents.bytes;
-        printf("{\"ms\":[");
+        struct json_line line;
+        json_line_open(&line, &way.env);
+        det_json_open_list(&line.json, "ms");
         for (int i = 0; i < count && way.status == DET_OK; i++) {
             const double start = det_clock_seconds();
             go(&way);
-            printf("%s%.4f", i > 0 ? "," : "", (det_clock_seconds() - start) * 1e3);
+            det_json_put_fixed(&line.json, NULL, (det_clock_seconds() - start) * 1e3, 4);
         }
-        printf("]}\n");
+        det_json_close_list(&line.json);
+        const det_status printed = json_line_close(&line);
+        if (way.status == DET_OK)
+            way.status = printed;
         det_file_release(&contents);
     } else {
         way.status = DET_STATUS_IO;

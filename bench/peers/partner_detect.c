@@ -109,9 +109,10 @@ static det_status run_network(struct partner *p, int count)
         backend->runner_times(p->runner, times);
         ms[i] = (double)times[1] * 1e-6;
     }
-    partner_print_times(ms, count);
-    printf("}\n");
-    return DET_OK;
+    struct json_line line;
+    json_line_open(&line, p->env);
+    partner_put_times(&line, ms, count);
+    return json_line_close(&line);
 }
 
 static det_status write_outputs(struct partner *p, const char *path)
@@ -153,14 +154,21 @@ static det_status run_pictures(struct partner *p, const char *path, int count)
     det_file_release(&contents);
     if (status != DET_OK)
         return status;
-    partner_print_times(ms, count);
-    printf(",\"detections\":[");
-    for (size_t i = 0; i < found_count; i++)
-        printf("%s[%d,%.7g,%.7g,%.7g,%.7g,%.7g]", i > 0 ? "," : "", found[i].class_id,
-               (double)found[i].score, (double)found[i].ymin, (double)found[i].xmin,
-               (double)found[i].ymax, (double)found[i].xmax);
-    printf("]}\n");
-    return DET_OK;
+    struct json_line line;
+    json_line_open(&line, p->env);
+    partner_put_times(&line, ms, count);
+    det_json_open_list(&line.json, "detections");
+    for (size_t i = 0; i < found_count; i++) {
+        const det_detection *d = &found[i];
+        const float values[] = {d->score, d->ymin, d->xmin, d->ymax, d->xmax};
+        det_json_open_list(&line.json, NULL);
+        det_json_put_int(&line.json, NULL, d->class_id);
+        for (size_t v = 0; v < sizeof values / sizeof values[0]; v++)
+            det_json_put_float(&line.json, NULL, values[v]);
+        det_json_close_list(&line.json);
+    }
+    det_json_close_list(&line.json);
+    return json_line_close(&line);
 }
 
 static int runs(const char *word)
@@ -199,7 +207,7 @@ int partner_detect(const char *model, int size, int threads, const char *precisi
     char line[2000], *words[3];
     det_status status = open_partner(&p, model, size, threads, precision);
     if (status == DET_OK)
-        printf("{\"device\":\"%s\"}\n", det_context_device(p.context));
+        status = partner_print_device(p.env, det_context_device(p.context));
     while (status == DET_OK && partner_command(line, sizeof line, words))
         status = obey(&p, words);
     if (status != DET_OK)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 void det_json_begin(struct det_json_writer *json, struct det_env *env, struct det_text *text,
                     enum det_json_style style)
@@ -18,10 +19,27 @@ static void append(struct det_json_writer *json, const char *data)
         json->status = det_text_append(json->env, json->text, data, strlen(data));
 }
 
+static det_status append_literal(struct det_env *env, struct det_text *text, const char *value)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    while (*value != '\0') {
+        const unsigned char byte = (unsigned char)*value;
+        char piece[4];
+        const size_t bytes = det_utf8_made(&value, piece);
+        if (byte == '"' || byte == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
+        else if (byte < 0x20)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
+        else
+            DET_TRY_RETURN(det_text_append(env, text, piece, bytes));
+    }
+    return det_text_append(env, text, "\"", 1);
+}
+
 static void append_string(struct det_json_writer *json, const char *value)
 {
     if (json->status == DET_OK)
-        json->status = det_text_json_string(json->env, json->text, value);
+        json->status = append_literal(json->env, json->text, value);
 }
 
 static void break_line(struct det_json_writer *json)

@@ -151,24 +151,6 @@ static det_status append_character(struct det_env *env, struct det_text *text, c
     return det_text_append(env, text, piece, bytes);
 }
 
-det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
-{
-    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    while (*value != '\0') {
-        const unsigned char byte = (unsigned char)*value;
-        if (byte == '"' || byte == '\\')
-            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
-        else if (byte < 0x20)
-            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
-        else {
-            DET_TRY_RETURN(append_character(env, text, &value));
-            continue;
-        }
-        value++;
-    }
-    return det_text_append(env, text, "\"", 1);
-}
-
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)
 {
     while (*value != '\0')

@@ -34,9 +34,6 @@ char *det_format_pixels(char buffer[32], double value);
 /* Shares of a picture's size, to 8 decimals. */
 char *det_format_share(char buffer[32], double value);
 
-/* Appends a string literal of JSON (base/json_writer.h has the rules), which is one of YAML too. */
-det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
-
 /* Appends a name as UTF-8, which JSON, XML, YAML, label maps and tables have to be: each byte that belongs
  * to no character as "%" and two hexadecimal digits. "caf\xe9" becomes "caf%E9": different names
  * stay different. */
