@@ -1,6 +1,7 @@
 /* convert/check, convert/repair: every rule finds its fault, repairs mend it. */
 #include <math.h>
 
+#include "convert/box_rules.h"
 #include "convert/check.h"
 #include "convert/resolve.h"
 #include "convert/writers.h"
@@ -164,10 +165,44 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     test_env_check(&t);
 }
 
+/* The rules that records and annotations share (data/box_faults.h). */
+static void boxes_have_one_set_of_rules(void **state)
+{
+    (void)state;
+    static const struct {
+        double box[4];
+        unsigned faults;
+        enum det_rule rule;
+        bool left; /* of it, when it is cut to the picture */
+    } cases[] = {
+        {{0, 0, 1, 1}, 0, DET_RULE_COUNT, true},
+        {{-.01, 0, 1, 1.01 - 1e-9}, 0, DET_RULE_BOX_EDGE, true},
+        {{-.011, 0, 1, 1}, DET_BOX_OUTSIDE, DET_RULE_BOX_OUTSIDE, true},
+        {{1.2, 0, 1.4, 1}, DET_BOX_OUTSIDE, DET_RULE_BOX_OUTSIDE, false},
+        {{.5, .5, .5, .9}, DET_BOX_NO_AREA, DET_RULE_BOX_ZERO_SIZE, false},
+        {{.5, .5, .4, .9}, DET_BOX_NO_AREA | DET_BOX_REVERSED, DET_RULE_BOX_REVERSED, false},
+        {{2, 1, 3, -1},
+         DET_BOX_NO_AREA | DET_BOX_REVERSED | DET_BOX_OUTSIDE,
+         DET_RULE_BOX_REVERSED,
+         false},
+        {{0, 0, INFINITY, 1}, DET_BOX_NOT_FINITE, DET_RULE_BOX_NOT_FINITE, true},
+        {{0, NAN, 1, 1}, DET_BOX_NOT_FINITE, DET_RULE_BOX_NOT_FINITE, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double box[4], beyond = -1;
+        memcpy(box, cases[i].box, sizeof box);
+        assert_int_equal(det_box_faults(box, &beyond), cases[i].faults);
+        assert_true(beyond >= 0);
+        assert_int_equal(det_box_rule(box, 100, 100), cases[i].rule);
+        assert_int_equal(det_box_clip(box), cases[i].left);
+    }
+}
+
 int test_convert_rules(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_finds_its_fault_and_repairs_mend_them),
+        cmocka_unit_test(boxes_have_one_set_of_rules),
     };
     return cmocka_run_group_tests_name("convert_rules", tests, NULL, NULL);
 }
