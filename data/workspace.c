@@ -100,10 +100,10 @@ static det_status write_set(struct det_env *env, struct writing *w, const char *
     det_status status;
     char *folder = NULL, *record_path = NULL;
     struct det_writer records = {.descriptor = -1};
-    DET_TRY(det_format(env, &folder, "%s/images/%s", w->options->directory, set));
+    DET_TRY(det_path_join_printf(env, &folder, w->options->directory, "images/%s", set));
     DET_TRY(det_make_directories(env, folder));
-    DET_TRY(
-        det_format(env, &record_path, "%s/annotations/%s.tfrecord", w->options->directory, set));
+    DET_TRY(det_path_join_printf(env, &record_path, w->options->directory,
+                                 "annotations/%s.tfrecord", set));
     DET_TRY(det_writer_open(env, record_path, &records));
     for (int32_t i = 0; i < count; i++) {
         char *name = NULL;

@@ -123,8 +123,9 @@ static det_status temporary_name(struct det_env *env, const struct det_writer *w
     while (length > 0 && ((unsigned char)name[length] & 0xc0) == 0x80) /* not within a character */
         length--;
     DET_TRY_RETURN(det_path_directory(env, &folder, writer->target));
-    const det_status status = det_format(env, out, "%s/.%.*s" TEMPORARY_MARK "%016llx", folder,
-                                         length, name, (unsigned long long)unforeseeable(writer));
+    const det_status status =
+        det_path_join_printf(env, out, folder, ".%.*s" TEMPORARY_MARK "%016llx", length, name,
+                             (unsigned long long)unforeseeable(writer));
     det_free(env, &folder);
     return status;
 }

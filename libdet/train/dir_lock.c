@@ -42,8 +42,8 @@ static det_status make_candidate(struct det_env *env, struct det_dir_lock *lock,
     char *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(det_path_directory(env, &folder, lock->path));
-    DET_TRY(det_format(env, path, "%s/." DET_LOCK_NAME ".tmp-%.16s", folder,
-                       token + strlen("\ntoken: ")));
+    DET_TRY(det_path_join_printf(env, path, folder, "." DET_LOCK_NAME ".tmp-%.16s",
+                                 token + strlen("\ntoken: ")));
     lock->descriptor = open(*path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (lock->descriptor < 0)
         DET_TRY(det_fail_errno(env, errno, "%s: cannot make it", lock->path));

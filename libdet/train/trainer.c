@@ -83,7 +83,8 @@ void det_trainer_destroy(det_trainer **out)
 
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step, char **path)
 {
-    return det_format(trainer->env, path, "%s/ckpt-%lld.det", trainer->model_dir, (long long)step);
+    return det_path_join_printf(trainer->env, path, trainer->model_dir, "ckpt-%lld.det",
+                                (long long)step);
 }
 
 det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path)
@@ -195,8 +196,8 @@ static det_status keep_replay(struct det_trainer *trainer, const struct det_batc
     if (trainer->model_dir == NULL)
         return DET_STATUS_NON_FINITE;
     memcpy(message, env->error, sizeof message);
-    det_status status = det_format(env, &path, "%s/replay-%lld.det", trainer->model_dir,
-                                   (long long)trainer->state.step + 1);
+    det_status status = det_path_join_printf(env, &path, trainer->model_dir, "replay-%lld.det",
+                                             (long long)trainer->state.step + 1);
     if (status == DET_OK)
         status = det_learner_pull(env, trainer->learner);
     if (status == DET_OK)

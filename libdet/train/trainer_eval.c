@@ -72,9 +72,10 @@ static det_status save_best(struct det_trainer *trainer)
     char *folder = NULL, *path = NULL;
     det_status status = DET_OK;
     DET_TRY(det_dir_lock_beat(env, &trainer->lock, true));
-    DET_TRY(det_format(env, &folder, "%s/best", trainer->model_dir));
+    DET_TRY(det_path_join(env, &folder, trainer->model_dir, "best"));
     DET_TRY(det_make_directories(env, folder));
-    DET_TRY(det_format(env, &path, "%s/ckpt-%lld.det", folder, (long long)trainer->state.step));
+    DET_TRY(
+        det_path_join_printf(env, &path, folder, "ckpt-%lld.det", (long long)trainer->state.step));
     DET_TRY(det_trainer_write_checkpoint(trainer, path));
     DET_TRY(det_checkpoint_rotate(env, folder, path, 1));
 fail:

@@ -121,7 +121,7 @@ static det_status add_usual(struct det_env *env, const struct det_read_settings 
     if (layout->part_count > 0)
         goto fail;
     det_free(env, &path);
-    DET_TRY(det_format(env, &path, "%s/images", layout->root));
+    DET_TRY(det_path_join(env, &path, layout->root, "images"));
     DET_TRY(yolo_is_there(env, settings->files, path, &there));
     if (!there) {
         det_free(env, &path);
@@ -220,7 +220,7 @@ static det_status add_list(struct det_env *env, const struct det_read_settings *
     char *path = NULL, *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
-    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, list->key));
+    DET_TRY(det_path_join_printf(env, &folder, layout->root, "obj_%s_data", list->key));
     if (found != YOLO_NOT_FOUND) {
         DET_TRY(add_entry(env, settings, layout, list->split, value, line));
     } else if (det_files_is_directory(settings->files, folder)) {
