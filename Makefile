@@ -89,9 +89,9 @@ TEST_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/parity/test_*.c))
 TEST_SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 TEST_OBJ     = $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/runner.o
 RUNNER      := $(BUILD)/bin/det-tests
-BENCH_SRC   := $(sort $(filter-out $(OTHER_SRC),$(wildcard bench/cpu/*.c)))
+BENCH_SRC   := $(sort $(filter-out $(OTHER_SRC),$(wildcard bench/cpu/*.c)) bench/json_line.c)
 BENCH_OBJ   := $(BENCH_SRC:%.c=$(OBJ)/%.o)
-PARTNER_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard bench/peers/*.c)) bench/cpu/measure.c bench/cpu/batch.c)
+PARTNER_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard bench/peers/*.c)) bench/cpu/measure.c bench/cpu/batch.c bench/json_line.c)
 STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all

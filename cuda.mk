@@ -110,7 +110,7 @@ $(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(ST
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer roofline_plan)
+BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer json_line roofline_plan)
 $(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
 # Looks into the backend, so it is linked with it.
 $(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(CUDA_OBJ) $(STATIC_LIB)

@@ -4,15 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "devices/backend.h"
+#include "json_line.h"
+#include "model/inference.h"
 #include "model/input.h"
-#include "model/postprocess.h"
 #include "model/spec_anchors.h"
 #include "ops/ops.h"
 #include "train/learner.h"
@@ -44,13 +44,6 @@ struct bench {
     struct cuda_rows rows;
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -68,32 +61,45 @@ static double *times(const struct bench *b, int what)
     return b->seconds + what * b->arguments->repeat;
 }
 
+static void put_job(struct det_json_writer *json, const struct bench *b, const char *kind,
+                    const char *job, long size, long batch)
+{
+    det_json_put_string(json, "kind", kind);
+    det_json_put_string(json, "job", job);
+    det_json_put_int(json, "size", size);
+    det_json_put_int(json, "batch", batch);
+    det_json_put_string(json, "precision", b->precision);
+}
+
 /* host_bytes: pixels that a run brings to the device. */
-static void print_whole(const struct bench *b, const char *job, long size, long batch, size_t bytes)
+static det_status print_whole(const struct bench *b, const char *job, long size, long batch,
+                              size_t bytes)
 {
     const long count = b->arguments->repeat;
     double *alone = times(b, ALONE);
     const double p50 = median(alone, count), p99 = alone[count * 99 / 100];
-    printf(
-        "{\"kind\": \"whole\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
-        "\"%s\", \"device\": \"%s\", \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"ahead_p50_ms\": %.4f, "
-        "\"staging_p50_ms\": %.4f, \"host_bytes\": %ld, \"runs\": %ld, \"bytes\": %zu}\n",
-        job, size, batch, b->precision, b->name, p50 * 1e3, p99 * 1e3,
-        median(times(b, AHEAD), count) * 1e3, median(times(b, STAGING), count) * 1e3,
-        3 * size * size * batch, count, bytes);
+    struct json_line line;
+    json_line_open(&line, b->env);
+    put_job(&line.json, b, "whole", job, size, batch);
+    det_json_put_string(&line.json, "device", b->name);
+    det_json_put_fixed(&line.json, "p50_ms", p50 * 1e3, 4);
+    det_json_put_fixed(&line.json, "p99_ms", p99 * 1e3, 4);
+    det_json_put_fixed(&line.json, "ahead_p50_ms", median(times(b, AHEAD), count) * 1e3, 4);
+    det_json_put_fixed(&line.json, "staging_p50_ms", median(times(b, STAGING), count) * 1e3, 4);
+    det_json_put_int(&line.json, "host_bytes", 3 * size * size * batch);
+    det_json_put_int(&line.json, "runs", count);
+    det_json_put_size(&line.json, "bytes", bytes);
+    return json_line_close(&line);
 }
 
 static det_status print_skipped(const struct bench *b, const char *job, long size, long batch,
                                 const char *why)
 {
-    struct det_text text = {0};
-    const det_status status = det_text_json_string(b->env, &text, why);
-    if (status == DET_OK)
-        printf("{\"kind\": \"skipped\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, "
-               "\"precision\": \"%s\", \"why\": %s}\n",
-               job, size, batch, b->precision, text.data);
-    det_text_free(b->env, &text);
-    return status;
+    struct json_line line;
+    json_line_open(&line, b->env);
+    put_job(&line.json, b, "skipped", job, size, batch);
+    det_json_put_string(&line.json, "why", why);
+    return json_line_close(&line);
 }
 
 /* What does not fit is no failure. */
@@ -138,23 +144,23 @@ static det_status time_steps(struct bench *b, struct det_learner *learner,
     const long repeat = b->arguments->repeat;
     struct det_step_result result;
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
         DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
         DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
         if (i >= 0)
-            times(b, ALONE)[i] = now() - start;
+            times(b, ALONE)[i] = det_clock_seconds() - start;
     }
     DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(det_learner_begin(b->env, learner, 1e-6f));
-        const double begun = now();
+        const double begun = det_clock_seconds();
         DET_TRY_RETURN(det_learner_stage_pictures(b->env, learner, pictures, truths));
-        const double staged = now();
+        const double staged = det_clock_seconds();
         DET_TRY_RETURN(det_learner_end(b->env, learner, &result));
         if (i >= 0) {
-            times(b, AHEAD)[i] = now() - start;
+            times(b, AHEAD)[i] = det_clock_seconds() - start;
             times(b, STAGING)[i] = staged - begun;
         }
     }
@@ -181,7 +187,7 @@ static det_status time_training(struct bench *b, long size, long batch)
     DET_TRY(fill(env, pixels, size, pictures, truths, batch));
     DET_TRY(det_learner_create(env, &spec, &settings, b->backend, b->device, 1, &learner));
     DET_TRY(time_steps(b, learner, pictures, truths));
-    print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step));
+    DET_TRY(print_whole(b, "training", size, batch, b->backend->step_bytes(learner->step)));
     if (!b->arguments->whole_only)
         DET_TRY(cuda_rows_training(&b->rows, learner, size, batch));
 fail:
@@ -209,23 +215,23 @@ static det_status time_runs(struct bench *b, struct det_runner *runner, long bat
     const struct det_detections *found = NULL;
     const long repeat = b->arguments->repeat;
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
         DET_TRY_RETURN(det_backend_run(b->env, b->backend, runner));
         DET_TRY_RETURN(b->backend->runner_detections(b->env, runner, 0, &found));
         if (i >= 0)
-            times(b, ALONE)[i] = now() - start;
+            times(b, ALONE)[i] = det_clock_seconds() - start;
     }
     DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
     for (long i = -3; i < repeat; i++) {
-        const double start = now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(b->backend->runner_begin(b->env, runner));
-        const double begun = now();
+        const double begun = det_clock_seconds();
         DET_TRY_RETURN(set_pictures(b, runner, batch, view, frame));
-        const double staged = now();
+        const double staged = det_clock_seconds();
         DET_TRY_RETURN(b->backend->runner_end(b->env, runner));
         if (i >= 0) {
-            times(b, AHEAD)[i] = now() - start;
+            times(b, AHEAD)[i] = det_clock_seconds() - start;
             times(b, STAGING)[i] = staged - begun;
         }
     }
@@ -243,14 +249,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
     struct det_runner *runner = NULL;
     det_status status = DET_OK;
     det_model_spec_default(&spec, (int32_t)size, 1);
-    const struct det_postprocess_settings post = {
-        .score_threshold = spec.score_threshold,
-        .iou_threshold = spec.iou_threshold,
-        .max_detections_per_class = spec.max_per_class,
-        .max_total_detections = spec.max_total,
-        .change_coordinate_frame = true,
-        .coder = {spec.y_scale, spec.x_scale, spec.height_scale, spec.width_scale},
-    };
+    const struct det_postprocess_settings post = det_spec_postprocess(&spec);
     DET_TRY(det_graph_build(env, &spec, true, &graph));
     DET_TRY(det_alloc(env, &params, graph.param_floats, sizeof *params, "parameters"));
     det_graph_init_params(&graph, 1, params);
@@ -271,7 +270,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
     const struct det_frame frame = det_frame_of(&spec, (int32_t)size, (int32_t)size);
     DET_TRY(b->backend->runner_create(env, b->device, &settings, &runner));
     DET_TRY(time_runs(b, runner, batch, &view, &frame));
-    print_whole(b, "inference", size, batch, b->backend->runner_bytes(runner));
+    DET_TRY(print_whole(b, "inference", size, batch, b->backend->runner_bytes(runner)));
     if (!b->arguments->whole_only)
         DET_TRY(cuda_rows_inference(&b->rows, runner, size, batch));
 fail:

@@ -1,6 +1,6 @@
 #include "cuda_rows.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_runner.h"
 #include "devices/cuda/cuda_step.h"
+#include "json_line.h"
 
 /* --- timing --- */
 
@@ -94,50 +95,55 @@ static void count(void *user, const struct roofline_launch *l)
         c->seconds += roofline_bound(c->rows->gpu, c->element, l->dense, l->flops, l->bytes);
 }
 
-static void print_head(const struct cuda_rows *r, const char *kind)
+static void open_row(struct json_line *line, const struct cuda_rows *r, const char *kind)
 {
-    printf("{\"kind\": \"%s\", \"job\": \"%s\", \"size\": %ld, \"batch\": %ld, \"precision\": "
-           "\"%s\"",
-           kind, r->job, r->size, r->batch, r->precision);
+    json_line_open(line, r->env);
+    det_json_put_string(&line->json, "kind", kind);
+    det_json_put_string(&line->json, "job", r->job);
+    det_json_put_int(&line->json, "size", r->size);
+    det_json_put_int(&line->json, "batch", r->batch);
+    det_json_put_string(&line->json, "precision", r->precision);
 }
 
 /* A number, or null where there is none. */
-static void print_number(const char *key, double value)
+static void put_number(struct json_line *line, const char *key, double value)
 {
-    if (value < 0)
-        printf(", \"%s\": null", key);
-    else
-        printf(", \"%s\": %.3f", key, value);
+    det_json_put_fixed(&line->json, key, value < 0 ? (double)NAN : value, 3);
 }
 
 /* peer < 0: cuDNN has none. */
-static void print_row(struct cuda_rows *r, const char *pass, const char *name,
-                      const char *operation, const struct counted *c, double median, double peer)
+static det_status print_row(struct cuda_rows *r, const char *pass, const char *name,
+                            const char *operation, const struct counted *c, double median,
+                            double peer)
 {
-    print_head(r, "launch");
-    printf(", \"pass\": \"%s\", \"name\": \"%s\", \"operation\": \"%s\", \"launches\": %d, "
-           "\"runs\": %ld, \"bytes\": %.0f, \"flops\": %.0f",
-           pass, name != NULL ? name : "-", operation, c->launches, r->repeat, c->bytes, c->flops);
-    print_number("p50_us", median);
-    print_number("bound_us", r->gpu != NULL ? c->seconds * 1e6 : -1);
-    print_number("cudnn_us", peer);
-    printf("}\n");
+    struct json_line line;
+    open_row(&line, r, "launch");
+    det_json_put_string(&line.json, "pass", pass);
+    det_json_put_string(&line.json, "name", name != NULL ? name : "-");
+    det_json_put_string(&line.json, "operation", operation);
+    det_json_put_int(&line.json, "launches", c->launches);
+    det_json_put_int(&line.json, "runs", r->repeat);
+    det_json_put_fixed(&line.json, "bytes", c->bytes, 0);
+    det_json_put_fixed(&line.json, "flops", c->flops, 0);
+    put_number(&line, "p50_us", median);
+    put_number(&line, "bound_us", r->gpu != NULL ? c->seconds * 1e6 : -1);
+    put_number(&line, "cudnn_us", peer);
     r->sum += median;
     r->bound += c->seconds * 1e6;
-    if (peer < 0)
-        return;
-    r->with_peer += median;
-    r->peer += peer;
+    r->with_peer += peer < 0 ? 0 : median;
+    r->peer += peer < 0 ? 0 : peer;
+    return json_line_close(&line);
 }
 
-static void print_sum(struct cuda_rows *r)
+static det_status print_sum(struct cuda_rows *r)
 {
-    print_head(r, "sum");
-    print_number("p50_us", r->sum);
-    print_number("bound_us", r->gpu != NULL ? r->bound : -1);
-    print_number("p50_us_with_cudnn", r->with_peer);
-    print_number("cudnn_us", r->peer);
-    printf("}\n");
+    struct json_line line;
+    open_row(&line, r, "sum");
+    put_number(&line, "p50_us", r->sum);
+    put_number(&line, "bound_us", r->gpu != NULL ? r->bound : -1);
+    put_number(&line, "p50_us_with_cudnn", r->with_peer);
+    put_number(&line, "cudnn_us", r->peer);
+    return json_line_close(&line);
 }
 
 static void begin_job(struct cuda_rows *r, const char *job, long size, long batch)
@@ -230,9 +236,8 @@ static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, i
     else
         roofline_forward_op(&plan, op);
     DET_TRY_RETURN(time_work(r, is_backward ? backward : forward, &o, &median));
-    print_row(r, is_backward ? "backward" : "forward", op->name, operation_name(op), &c, median,
-              time_peer(r, &o, is_backward, training));
-    return DET_OK;
+    return print_row(r, is_backward ? "backward" : "forward", op->name, operation_name(op), &c,
+                     median, time_peer(r, &o, is_backward, training));
 }
 
 /* --- around the network --- */
@@ -247,8 +252,7 @@ static det_status time_around(struct cuda_rows *r, const struct det_cuda_net *ne
     double median = 0;
     roofline_around(&plan);
     DET_TRY_RETURN(time_work(r, enqueue, argument, &median));
-    print_row(r, "around", NULL, what, &c, median, -1);
-    return DET_OK;
+    return print_row(r, "around", NULL, what, &c, median, -1);
 }
 
 static det_status normalize(struct det_env *env, void *argument)
@@ -298,8 +302,7 @@ det_status cuda_rows_training(struct cuda_rows *r, struct det_learner *learner, 
         DET_TRY_RETURN(time_op(r, net, i, true, true));
     DET_TRY_RETURN(time_around(r, net, true, "weight decay and norm", norm, s));
     DET_TRY_RETURN(time_around(r, net, true, "update", update, s));
-    print_sum(r);
-    return DET_OK;
+    return print_sum(r);
 }
 
 static det_status preprocess(struct det_env *env, void *argument)
@@ -322,6 +325,5 @@ det_status cuda_rows_inference(struct cuda_rows *r, struct det_runner *runner, l
         DET_TRY_RETURN(time_op(r, net, i, false, false));
     DET_TRY_RETURN(time_around(r, net, false, "outputs to one array", gather, net));
     DET_TRY_RETURN(time_around(r, net, false, "candidates", postprocess, runner));
-    print_sum(r);
-    return DET_OK;
+    return print_sum(r);
 }

@@ -100,10 +100,10 @@ static det_status write_set(struct det_env *env, struct writing *w, const char *
     det_status status;
     char *folder = NULL, *record_path = NULL;
     struct det_writer records = {.descriptor = -1};
-    DET_TRY(det_format(env, &folder, "%s/images/%s", w->options->directory, set));
+    DET_TRY(det_path_join_printf(env, &folder, w->options->directory, "images/%s", set));
     DET_TRY(det_make_directories(env, folder));
-    DET_TRY(
-        det_format(env, &record_path, "%s/annotations/%s.tfrecord", w->options->directory, set));
+    DET_TRY(det_path_join_printf(env, &record_path, w->options->directory,
+                                 "annotations/%s.tfrecord", set));
     DET_TRY(det_writer_open(env, record_path, &records));
     for (int32_t i = 0; i < count; i++) {
         char *name = NULL;
@@ -173,18 +173,18 @@ static det_status append_piece(struct det_env *env, struct det_text *text, const
 
 static det_status copy_weights(struct det_env *env, const char *from, const char *directory)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     char *folder = NULL, *path = NULL;
-    DET_TRY_RETURN(det_file_map_open(env, from, &map));
+    DET_TRY_RETURN(det_file_read(env, from, &contents));
     det_status status = DET_OK;
     DET_TRY(det_path_join(env, &folder, directory, "pre-trained-models"));
     DET_TRY(det_make_directories(env, folder));
     DET_TRY(det_path_join(env, &path, folder, "vehicles.det"));
-    DET_TRY(det_write_file(env, path, map.data, map.bytes));
+    DET_TRY(det_write_file(env, path, contents.data, contents.bytes));
 fail:
     det_free(env, &folder);
     det_free(env, &path);
-    det_file_map_close(&map);
+    det_file_release(&contents);
     return status;
 }
 

@@ -1,13 +1,15 @@
 /* det-bench: how fast a model runs here: loading, the first image, and then the network alone and the whole
  * path from the bytes of a JPEG to detections. Nothing is left out of a time: `first` is what a user waits
  * for after loading. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
@@ -27,9 +29,9 @@ struct bench {
 
     det_model *model;
     det_detector *detector;
-    uint8_t *file; /* the encoded picture; det_alloc'ed when drawn, else in `map` */
+    uint8_t *file; /* the encoded picture; det_alloc'ed when drawn, else in `contents` */
     size_t file_bytes;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     int32_t height, width; /* of the network's input */
     int32_t image_height, image_width;
     size_t found; /* detections in the picture */
@@ -66,14 +68,14 @@ static det_status read_picture(struct bench *b)
     struct det_env *env = det_context_env(b->tool.context);
     if (b->image_path == NULL)
         return draw(b, env);
-    DET_TRY_RETURN(det_file_map_open(env, b->image_path, &b->map));
-    b->file_bytes = b->map.bytes;
+    DET_TRY_RETURN(det_file_read(env, b->image_path, &b->contents));
+    b->file_bytes = b->contents.bytes;
     return DET_OK;
 }
 
 static const uint8_t *file_of(const struct bench *b)
 {
-    return b->map.data != NULL ? b->map.data : b->file;
+    return b->contents.data != NULL ? b->contents.data : b->file;
 }
 
 /* HxW or one number for a square; false when it is neither. */
@@ -115,7 +117,7 @@ static det_status run(struct bench *b, det_picture **pictures, det_image_view *v
                       det_image_detections *results, double ms[PARTS])
 {
     const size_t batch = (size_t)b->batch;
-    const double start = tool_seconds();
+    const double start = det_clock_seconds();
     det_status status = DET_OK;
     for (size_t i = 0; i < batch && status == DET_OK; i++) {
         status = det_picture_decode_reduced(
@@ -125,10 +127,10 @@ static det_status run(struct bench *b, det_picture **pictures, det_image_view *v
         if (status == DET_OK)
             views[i] = det_picture_view(pictures[i]);
     }
-    const double decoded = tool_seconds();
+    const double decoded = det_clock_seconds();
     if (status == DET_OK)
         status = det_detector_run_batch(b->detector, views, batch, results);
-    ms[WHOLE] = (tool_seconds() - start) * 1e3;
+    ms[WHOLE] = (det_clock_seconds() - start) * 1e3;
     if (status == DET_OK) {
         det_detector_times times;
         det_detector_last_times(b->detector, &times);
@@ -173,29 +175,41 @@ static void print_table(const struct bench *b, const struct samples_summary part
 static det_status make_json(struct det_env *env, const struct bench *b,
                             const struct samples_summary parts[PARTS], struct det_text *text)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"model\":"));
-    DET_TRY_RETURN(det_text_json_string(env, text, b->model_path));
-    DET_TRY_RETURN(
-        det_text_printf(env, text, ",\"version\":\"%s\",\"device\":", det_version_string()));
-    DET_TRY_RETURN(det_text_json_string(env, text, det_context_device(b->tool.context)));
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        ",\"threads\":%d,\"height\":%d,\"width\":%d,\"batch\":%lld,\"repeat\":%lld,"
-        "\"picture_width\":%d,\"picture_height\":%d,\"picture_bytes\":%zu,\"detections\":%zu,"
-        "\"load_ms\":%.4f,\"first_ms\":%.4f",
-        det_context_threads(b->tool.context), b->height, b->width, (long long)b->batch,
-        (long long)b->repeat, b->image_width, b->image_height, b->file_bytes, b->found, b->load_ms,
-        b->first_ms));
-    for (int p = 0; p < PARTS; p++)
-        DET_TRY_RETURN(det_text_printf(
-            env, text, ",\"%s_ms\":{\"p50\":%.4f,\"p99\":%.4f,\"least\":%.4f,\"mean\":%.4f}",
-            part_names[p], parts[p].p50, parts[p].p99, parts[p].least, parts[p].mean));
-    return det_text_printf(env, text,
-                           ",\"network_images_per_second\":%.3f,\"images_per_second\":%.3f,"
-                           "\"detector_bytes\":%zu,\"peak_bytes\":%.0f}\n",
-                           images_per_second(b, parts[NETWORK].p50),
-                           images_per_second(b, parts[WHOLE].p50),
-                           det_detector_memory_bytes(b->detector), tool_peak_mb() * 1048576);
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_COMPACT);
+    det_json_open_object(&json, NULL);
+    det_json_put_string(&json, "model", b->model_path);
+    det_json_put_string(&json, "version", det_version_string());
+    det_json_put_string(&json, "device", det_context_device(b->tool.context));
+    det_json_put_int(&json, "threads", det_context_threads(b->tool.context));
+    det_json_put_int(&json, "height", b->height);
+    det_json_put_int(&json, "width", b->width);
+    det_json_put_int(&json, "batch", b->batch);
+    det_json_put_int(&json, "repeat", b->repeat);
+    det_json_put_int(&json, "picture_width", b->image_width);
+    det_json_put_int(&json, "picture_height", b->image_height);
+    det_json_put_size(&json, "picture_bytes", b->file_bytes);
+    det_json_put_size(&json, "detections", b->found);
+    det_json_put_fixed(&json, "load_ms", b->load_ms, 4);
+    det_json_put_fixed(&json, "first_ms", b->first_ms, 4);
+    for (int p = 0; p < PARTS; p++) {
+        char key[64];
+        snprintf(key, sizeof key, "%s_ms", part_names[p]);
+        det_json_open_object(&json, key);
+        det_json_put_fixed(&json, "p50", parts[p].p50, 4);
+        det_json_put_fixed(&json, "p99", parts[p].p99, 4);
+        det_json_put_fixed(&json, "least", parts[p].least, 4);
+        det_json_put_fixed(&json, "mean", parts[p].mean, 4);
+        det_json_close_object(&json);
+    }
+    det_json_put_fixed(&json, "network_images_per_second", images_per_second(b, parts[NETWORK].p50),
+                       3);
+    det_json_put_fixed(&json, "images_per_second", images_per_second(b, parts[WHOLE].p50), 3);
+    det_json_put_size(&json, "detector_bytes", det_detector_memory_bytes(b->detector));
+    det_json_put_fixed(&json, "peak_bytes", tool_peak_mb() * 1048576, 0);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 static int report(struct bench *b, const struct samples_summary parts[PARTS])
@@ -307,16 +321,16 @@ int main(int argc, char **argv)
     result = check(&options, &b);
     if (result == 0 && tool_open(&b.tool, &result)) {
         det_status status = announce(&b);
-        const double start = tool_seconds();
+        const double start = det_clock_seconds();
         if (status == DET_OK)
             status = load(&b);
-        b.load_ms = (tool_seconds() - start) * 1e3;
+        b.load_ms = (det_clock_seconds() - start) * 1e3;
         if (status == DET_OK)
             status = read_picture(&b);
         result = status == DET_OK ? measure(&b) : tool_fail(&b.tool, status);
         det_detector_destroy(&b.detector);
         det_model_destroy(&b.model);
-        det_file_map_close(&b.map);
+        det_file_release(&b.contents);
         det_free(det_context_env(b.tool.context), &b.file);
         tool_close(&b.tool);
     }

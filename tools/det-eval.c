@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/text.h"
+#include "base/json_writer.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/detection_files.h"
@@ -55,40 +55,53 @@ static det_evaluation *main_one(const struct evaluations *e)
     return e->of[EXPORTED] != NULL ? e->of[EXPORTED] : e->of[API];
 }
 
-static det_status append_evaluation(struct det_env *env, det_evaluation *evaluation,
-                                    struct det_text *text)
+static det_status put_evaluation(struct det_json_writer *json, det_evaluation *evaluation)
 {
     det_evaluation_losses losses;
     const char *coco = NULL;
-    char n[4][32];
     DET_TRY_RETURN(det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco));
     det_evaluation_get_losses(evaluation, &losses);
-    return det_text_printf(env, text,
-                           "\"losses\": {\"localization_loss\": %s, \"classification_loss\": %s, "
-                           "\"regularization_loss\": %s, \"total_loss\": %s}, \"coco\": %s",
-                           det_format_double(n[0], losses.localization),
-                           det_format_double(n[1], losses.classification),
-                           det_format_double(n[2], losses.regularization),
-                           det_format_double(n[3], losses.total), coco);
+    det_json_open_object(json, "losses");
+    det_json_put_double(json, "localization_loss", losses.localization);
+    det_json_put_double(json, "classification_loss", losses.classification);
+    det_json_put_double(json, "regularization_loss", losses.regularization);
+    det_json_put_double(json, "total_loss", losses.total);
+    det_json_close_object(json);
+    det_json_put_made(json, "coco", coco);
+    return DET_OK;
 }
 
 static det_status append_checkpoint(struct det_env *env, const char *checkpoint,
                                     const struct evaluations *e, struct det_text *text)
 {
     const bool api = e->of[API] != NULL;
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"checkpoint\": "));
-    DET_TRY_RETURN(det_text_json_string(env, text, checkpoint));
-    DET_TRY_RETURN(det_text_printf(env, text, ", \"step\": %lld, \"form\": \"%s\", ",
-                                   (long long)e->step, api ? "api" : "exported"));
-    DET_TRY_RETURN(append_evaluation(env, e->of[api ? API : EXPORTED], text));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_string(&json, "checkpoint", checkpoint);
+    det_json_put_int(&json, "step", e->step);
+    det_json_put_string(&json, "form", api ? "api" : "exported");
+    DET_TRY_RETURN(put_evaluation(&json, e->of[api ? API : EXPORTED]));
     if (both(e)) {
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       ", \"exported\": {\"recalibrated_images\": %lld, ",
-                                       (long long)e->recalibrated_images));
-        DET_TRY_RETURN(append_evaluation(env, e->of[EXPORTED], text));
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        det_json_open_object(&json, "exported");
+        det_json_put_int(&json, "recalibrated_images", e->recalibrated_images);
+        DET_TRY_RETURN(put_evaluation(&json, e->of[EXPORTED]));
+        det_json_close_object(&json);
     }
-    return det_text_append(env, text, "}\n", 2);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
+}
+
+static det_status append_coco(struct det_env *env, const char *coco, struct det_text *text)
+{
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_made(&json, "coco", coco);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 static int write_json(struct app *app, det_status status, struct det_text *text)
@@ -325,8 +338,7 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK && a->json != NULL)
         status = det_coco_evaluator_json(evaluator, 0, &coco_json);
     if (coco_json != NULL)
-        status = det_text_printf(det_context_env(app->tool.context), &text, "{\"coco\": %s}\n",
-                                 coco_json);
+        status = append_coco(det_context_env(app->tool.context), coco_json, &text);
     const int result = coco_json != NULL  ? write_json(app, status, &text)
                        : status != DET_OK ? tool_fail(&app->tool, status)
                                           : 0;

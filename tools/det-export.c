@@ -22,12 +22,12 @@ struct arguments {
 /* The config beside the model, unless it is the one that lies there. */
 static det_status copy_config(struct det_env *env, const char *from, const char *to)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     if (det_same_file(from, to))
         return DET_OK;
-    DET_TRY_RETURN(det_file_map_open(env, from, &map));
-    const det_status status = det_write_file(env, to, map.data, map.bytes);
-    det_file_map_close(&map);
+    DET_TRY_RETURN(det_file_read(env, from, &contents));
+    const det_status status = det_write_file(env, to, contents.data, contents.bytes);
+    det_file_release(&contents);
     return status;
 }
 

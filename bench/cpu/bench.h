@@ -22,7 +22,6 @@ struct bench_time {
     int runs;
 };
 
-double bench_now(void);
 /* Calls `body` once for warming up, then for about `budget_s` seconds and at least three times. Bodies shorter than
  * 50 us are timed several at a time. */
 struct bench_time bench_measure(void (*body)(void *argument), void *argument, double budget_s);

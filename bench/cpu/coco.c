@@ -1,8 +1,11 @@
 /* coco.c: COCO evaluation of two files, once they are in memory. */
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "base/context.h"
 #include "bench.h"
 #include "det/det.h"
+#include "json_line.h"
 
 int bench_coco(const char *arguments, int threads)
 {
@@ -22,18 +25,19 @@ int bench_coco(const char *arguments, int threads)
         status = det_coco_evaluator_load_ground_truth(evaluator, truth);
     if (status == DET_OK)
         status = det_coco_evaluator_load_detections(evaluator, detections);
-    const double start = bench_now();
+    const double start = det_clock_seconds();
     if (status == DET_OK)
         status = det_coco_evaluator_compute(evaluator, &result);
-    const double seconds = bench_now() - start;
+    const double seconds = det_clock_seconds() - start;
     if (status == DET_OK) {
-        printf("{\"seconds\":%.6f,\"stats\":[", seconds);
-        for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-            printf("%s%.17g", i > 0 ? "," : "", result->stats[i]);
-        printf("]}\n");
-    } else {
-        fprintf(stderr, "bench: %s\n", det_context_error(context));
+        struct json_line line;
+        json_line_open(&line, det_context_env(context));
+        det_json_put_fixed(&line.json, "seconds", seconds, 6);
+        det_json_put_doubles(&line.json, "stats", result->stats, DET_COCO_STAT_COUNT);
+        status = json_line_close(&line);
     }
+    if (status != DET_OK)
+        fprintf(stderr, "bench: %s\n", det_context_error(context));
     det_coco_evaluator_destroy(&evaluator);
     det_context_destroy(&context);
     return status == DET_OK ? 0 : 1;

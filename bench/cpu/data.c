@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "data/resize.h"
 #include "det/det.h"
+#include "json_line.h"
 #include "model/input.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
@@ -62,23 +64,28 @@ int bench_decode(const char *arguments)
 {
     char path[1000], pixels[1000] = "";
     int size = 0, reduced = 0, count = 0;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct way way;
     if (sscanf(arguments, "%999[^,],%d,%d,%d,%999s", path, &size, &reduced, &count, pixels) < 4 ||
         size < 1 || count < 1)
         return 2;
     open_way(&way, NULL, 0, size, reduced != 0);
-    if (det_file_map_open(&way.env, path, &map) == DET_OK) {
-        way.data = map.data;
-        way.bytes = map.bytes;
-        printf("{\"ms\":[");
+    if (det_file_read(&way.env, path, &contents) == DET_OK) {
+        way.data = contents.data;
+        way.bytes = contents.bytes;
+        struct json_line line;
+        json_line_open(&line, &way.env);
+        det_json_open_list(&line.json, "ms");
         for (int i = 0; i < count && way.status == DET_OK; i++) {
-            const double start = bench_now();
+            const double start = det_clock_seconds();
             go(&way);
-            printf("%s%.4f", i > 0 ? "," : "", (bench_now() - start) * 1e3);
+            det_json_put_fixed(&line.json, NULL, (det_clock_seconds() - start) * 1e3, 4);
         }
-        printf("]}\n");
-        det_file_map_close(&map);
+        det_json_close_list(&line.json);
+        const det_status printed = json_line_close(&line);
+        if (way.status == DET_OK)
+            way.status = printed;
+        det_file_release(&contents);
     } else {
         way.status = DET_STATUS_IO;
     }

@@ -1,19 +1,12 @@
 /* measure.c: repeated timing. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "bench.h"
 
 enum { LEAST_RUNS = 3, MOST_RUNS = 400 };
 #define LEAST_SAMPLE_S 50e-6
-
-double bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -34,16 +27,16 @@ struct bench_time bench_measure(void (*body)(void *argument), void *argument, do
 {
     double seconds[MOST_RUNS];
     body(argument);
-    const double begin = bench_now();
+    const double begin = det_clock_seconds();
     body(argument);
-    const double once = bench_now() - begin;
+    const double once = det_clock_seconds() - begin;
     const int inner = once < LEAST_SAMPLE_S ? (int)(LEAST_SAMPLE_S / (once + 1e-9)) + 1 : 1;
     int runs = 0;
-    while (runs < LEAST_RUNS || (runs < MOST_RUNS && bench_now() - begin < budget_s)) {
-        const double start = bench_now();
+    while (runs < LEAST_RUNS || (runs < MOST_RUNS && det_clock_seconds() - begin < budget_s)) {
+        const double start = det_clock_seconds();
         for (int i = 0; i < inner; i++)
             body(argument);
-        seconds[runs++] = (bench_now() - start) / inner;
+        seconds[runs++] = (det_clock_seconds() - start) / inner;
     }
     return bench_summary(seconds, runs);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/pool.h"
 #include "bench.h"
@@ -131,16 +132,17 @@ static void sweep(struct subject *s, int index, double budget_s)
     static double seconds[MOST_STEPS][MOST_REPEATS]; /* by row: the mean of its steps */
     int repeats = 0;
     det_prepared_forward(s->net);
-    for (const double begin = bench_now();
-         repeats < LEAST_REPEATS || (repeats < MOST_REPEATS && bench_now() - begin < budget_s);
+    for (const double begin = det_clock_seconds();
+         repeats < LEAST_REPEATS ||
+         (repeats < MOST_REPEATS && det_clock_seconds() - begin < budget_s);
          repeats++) {
         for (int row = 0; row < s->rows; row++)
             seconds[row][repeats] = 0;
         for (int step = 0; step < s->steps; step++) {
             const int row = s->row_of[step];
-            const double start = bench_now();
+            const double start = det_clock_seconds();
             det_prepared_run_step(s->net, step);
-            seconds[row][repeats] += (bench_now() - start) / s->row[row].times;
+            seconds[row][repeats] += (det_clock_seconds() - start) / s->row[row].times;
         }
     }
     for (int row = 0; row < s->rows; row++)

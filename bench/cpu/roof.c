@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "bench.h"
 #include "ops/cpu/isa/isas.h"
 #include "ops/ops.h"
@@ -44,18 +45,18 @@ static void *run_probe(void *argument)
     struct probe *p = argument;
     for (int round = 0; round < ROUNDS; round++) {
         pthread_barrier_wait(p->barrier);
-        double start = bench_now();
+        double start = det_clock_seconds();
         if (p->count == 0)
-            p->flop_s[round] = p->probes->fma(FMA_STEPS) / (bench_now() - start);
+            p->flop_s[round] = p->probes->fma(FMA_STEPS) / (det_clock_seconds() - start);
         for (int turn = 0; p->count > 0 && turn < p->turns; turn++)
             p->probes->triad(p->a, p->b, p->c, p->count);
-        p->triad_s[round] = bench_now() - start;
+        p->triad_s[round] = det_clock_seconds() - start;
         pthread_barrier_wait(p->barrier);
-        start = bench_now();
+        start = det_clock_seconds();
         for (int turn = 0; p->count > 0 && turn < p->turns; turn++)
             p->kept += p->probes->read(p->a, p->count) + p->probes->read(p->b, p->count) +
                        p->probes->read(p->c, p->count);
-        p->read_s[round] = bench_now() - start;
+        p->read_s[round] = det_clock_seconds() - start;
     }
     return NULL;
 }

@@ -2,9 +2,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "bench.h"
 #include "det/det.h"
 #include "devices/context.h"
+#include "json_line.h"
 #include "train/learner.h"
 
 enum { CLASSES = 1, WARM_UP = 2 };
@@ -27,10 +29,10 @@ static det_status run(det_context *context, int size, int batch, int repeat, dou
         det_learner_create(env, &spec, &settings, compute->backend, compute->device, 1, &learner));
     for (int i = 0; i < repeat + WARM_UP; i++) {
         struct det_step_result result;
-        const double start = bench_now();
+        const double start = det_clock_seconds();
         DET_TRY(det_learner_step(env, learner, made.images, made.truths, 0.001f, &result));
         if (i >= WARM_UP)
-            seconds[i - WARM_UP] = bench_now() - start;
+            seconds[i - WARM_UP] = det_clock_seconds() - start;
         *loss = result.total_loss;
     }
 fail:
@@ -51,18 +53,23 @@ int bench_step(int size, int batch, int threads, int repeat, const char *precisi
         return 1;
     }
     double *seconds = bench_bytes((size_t)repeat * sizeof *seconds), loss = 0;
-    const det_status status = run(context, size, batch, repeat, seconds, &loss);
+    det_status status = run(context, size, batch, repeat, seconds, &loss);
     if (status == DET_OK) {
         const struct bench_time time = bench_summary(seconds, repeat);
         struct rusage usage;
         getrusage(RUSAGE_SELF, &usage);
-        printf("{\"median\":%.4f,\"low\":%.4f,\"high\":%.4f,\"runs\":%d,\"loss\":%.6f,"
-               "\"peak_mb\":%.1f}\n",
-               time.median * 1e3, time.low * 1e3, time.high * 1e3, time.runs, loss,
-               (double)usage.ru_maxrss / 976.5625);
-    } else {
-        fprintf(stderr, "bench: step: %s\n", det_context_error(context));
+        struct json_line line;
+        json_line_open(&line, det_context_env(context));
+        det_json_put_fixed(&line.json, "median", time.median * 1e3, 4);
+        det_json_put_fixed(&line.json, "low", time.low * 1e3, 4);
+        det_json_put_fixed(&line.json, "high", time.high * 1e3, 4);
+        det_json_put_int(&line.json, "runs", time.runs);
+        det_json_put_fixed(&line.json, "loss", loss, 6);
+        det_json_put_fixed(&line.json, "peak_mb", (double)usage.ru_maxrss / 976.5625, 1);
+        status = json_line_close(&line);
     }
+    if (status != DET_OK)
+        fprintf(stderr, "bench: step: %s\n", det_context_error(context));
     free(seconds);
     det_context_destroy(&context);
     return status == DET_OK ? 0 : 1;

@@ -38,12 +38,20 @@ bool partner_command(char *line, size_t bytes, char *words[3])
     return words[0] != NULL;
 }
 
-void partner_print_times(const double *ms, int count)
+void partner_put_times(struct json_line *line, const double *ms, int count)
 {
-    printf("{\"ms\":[");
+    det_json_open_list(&line->json, "ms");
     for (int i = 0; i < count; i++)
-        printf("%s%.4f", i > 0 ? "," : "", ms[i]);
-    printf("]");
+        det_json_put_fixed(&line->json, NULL, ms[i], 4);
+    det_json_close_list(&line->json);
+}
+
+det_status partner_print_device(struct det_env *env, const char *device)
+{
+    struct json_line line;
+    json_line_open(&line, env);
+    det_json_put_string(&line.json, "device", device);
+    return json_line_close(&line);
 }
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "cpu/bench.h"
+#include "json_line.h"
 #include "model/graph.h"
 
 /* malloc'ed. */
@@ -29,8 +30,10 @@ bool partner_write_graph(const char *directory, const struct det_graph *graph, c
 
 /* The next command's words, NULL where there are fewer; false at the end of the input. The words belong to `line`. */
 bool partner_command(char *line, size_t bytes, char *words[3]);
-/* {"ms":[...]} without the closing brace. */
-void partner_print_times(const double *ms, int count);
+/* "ms": [...] */
+void partner_put_times(struct json_line *line, const double *ms, int count);
+/* The first line, when the partner is ready. */
+det_status partner_print_device(struct det_env *env, const char *device);
 
 int partner_detect(const char *model, int size, int threads, const char *precision);
 int partner_train(int size, int batch, int threads, const char *precision);

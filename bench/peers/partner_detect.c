@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "det/det.h"
 #include "devices/context.h"
-#include "model/model.h"
-#include "model/postprocess.h"
+#include "model/inference.h"
 #include "model/spec_anchors.h"
 #include "partner.h"
 #include "train/learner.h"
@@ -21,35 +21,26 @@ struct partner {
     det_model *model;
     det_detector *detector;
     struct det_model_spec spec;
-    struct det_graph graph; /* folded, at the size asked for */
-    float *params;
-    float (*anchors)[4];
+    struct det_inference inference; /* at the size asked for */
     struct det_runner *runner;
     float *input;
 };
 
 static det_status open_runner(struct partner *p)
 {
-    int32_t count = 0;
     struct det_postprocess_settings post;
     det_postprocess_settings_default(&post);
     post.score_threshold = 0.5f;
-    DET_TRY_RETURN(det_graph_build(p->env, &p->spec, true, &p->graph));
     DET_TRY_RETURN(
-        det_alloc(p->env, &p->params, p->graph.param_floats, sizeof(float), "parameters"));
-    if (p->model->graph.folded)
-        memcpy(p->params, p->model->params, p->graph.param_floats * sizeof(float));
-    else
-        det_graph_fold_params(&p->model->graph, p->model->params, &p->graph, p->params);
-    DET_TRY_RETURN(det_spec_anchors(p->env, &p->spec, &p->anchors, &count));
+        det_inference_open(p->env, p->model, &p->spec, DET_INFERENCE_FOLDED, &p->inference));
     const struct det_runner_settings settings = {.spec = &p->spec,
-                                                 .graph = &p->graph,
-                                                 .params = p->params,
+                                                 .graph = p->inference.graph,
+                                                 .params = p->inference.params,
                                                  .evaluate = true,
                                                  .batch = 1,
                                                  .postprocess = &post,
-                                                 .anchors = (const float(*)[4])p->anchors,
-                                                 .anchor_count = count};
+                                                 .anchors = (const float(*)[4])p->inference.anchors,
+                                                 .anchor_count = p->inference.anchor_count};
     const struct det_compute *compute = det_context_compute(p->context);
     return compute->backend->runner_create(p->env, compute->device, &settings, &p->runner);
 }
@@ -83,9 +74,7 @@ static void close_partner(struct partner *p)
     if (p->runner != NULL)
         det_context_compute(p->context)->backend->runner_destroy(p->env, &p->runner);
     det_detector_destroy(&p->detector);
-    det_free(p->env, &p->params);
-    det_free(p->env, &p->anchors);
-    det_graph_free(p->env, &p->graph);
+    det_inference_close(p->env, &p->inference);
     det_model_destroy(&p->model);
     det_context_destroy(&p->context);
     free(p->input);
@@ -93,17 +82,17 @@ static void close_partner(struct partner *p)
 
 static det_status read_input(struct partner *p, const char *path)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     const size_t bytes =
         (size_t)p->spec.input_height * (size_t)p->spec.input_width * 3 * sizeof(float);
-    DET_TRY_RETURN(det_file_map_open(p->env, path, &map));
+    DET_TRY_RETURN(det_file_read(p->env, path, &contents));
     det_status status = DET_OK;
-    if (map.bytes == bytes)
-        memcpy(p->input, map.data, bytes);
+    if (contents.bytes == bytes)
+        memcpy(p->input, contents.data, bytes);
     else
         status = det_fail(p->env, DET_STATUS_MISMATCH, "%s: %zu bytes, expected %zu", path,
-                          map.bytes, bytes);
-    det_file_map_close(&map);
+                          contents.bytes, bytes);
+    det_file_release(&contents);
     printf("{}\n");
     return status;
 }
@@ -122,16 +111,17 @@ static det_status run_network(struct partner *p, int count)
         backend->runner_times(p->runner, times);
         ms[i] = (double)times[1] * 1e-6;
     }
-    partner_print_times(ms, count);
-    printf("}\n");
-    return DET_OK;
+    struct json_line line;
+    json_line_open(&line, p->env);
+    partner_put_times(&line, ms, count);
+    return json_line_close(&line);
 }
 
 static det_status write_outputs(struct partner *p, const char *path)
 {
     const float *logits = NULL, *encodings = NULL;
-    const size_t anchors = (size_t)p->graph.anchor_count;
-    const size_t slots = (size_t)p->graph.class_slots;
+    const size_t anchors = (size_t)p->inference.graph->anchor_count;
+    const size_t slots = (size_t)p->inference.graph->class_slots;
     DET_TRY_RETURN(det_context_compute(p->context)
                        ->backend->runner_outputs(p->env, p->runner, &logits, &encodings));
     FILE *file = fopen(path, "wb");
@@ -150,31 +140,38 @@ static det_status run_pictures(struct partner *p, const char *path, int count)
     double ms[MOST_RUNS];
     const det_detection *found = NULL;
     size_t found_count = 0;
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(p->env, path, &map));
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(p->env, path, &contents));
     det_status status = DET_OK;
     for (int i = 0; i < count && status == DET_OK; i++) {
         det_picture *picture = NULL;
-        const double start = bench_now();
-        status = det_picture_decode(p->context, path, map.data, map.bytes, &picture);
+        const double start = det_clock_seconds();
+        status = det_picture_decode(p->context, path, contents.data, contents.bytes, &picture);
         if (status == DET_OK) {
             const det_image_view view = det_picture_view(picture);
             status = det_detector_run(p->detector, &view, &found, &found_count);
         }
         det_picture_destroy(&picture);
-        ms[i] = (bench_now() - start) * 1e3;
+        ms[i] = (det_clock_seconds() - start) * 1e3;
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     if (status != DET_OK)
         return status;
-    partner_print_times(ms, count);
-    printf(",\"detections\":[");
-    for (size_t i = 0; i < found_count; i++)
-        printf("%s[%d,%.7g,%.7g,%.7g,%.7g,%.7g]", i > 0 ? "," : "", found[i].class_id,
-               (double)found[i].score, (double)found[i].ymin, (double)found[i].xmin,
-               (double)found[i].ymax, (double)found[i].xmax);
-    printf("]}\n");
-    return DET_OK;
+    struct json_line line;
+    json_line_open(&line, p->env);
+    partner_put_times(&line, ms, count);
+    det_json_open_list(&line.json, "detections");
+    for (size_t i = 0; i < found_count; i++) {
+        const det_detection *d = &found[i];
+        const float values[] = {d->score, d->ymin, d->xmin, d->ymax, d->xmax};
+        det_json_open_list(&line.json, NULL);
+        det_json_put_int(&line.json, NULL, d->class_id);
+        for (size_t v = 0; v < sizeof values / sizeof values[0]; v++)
+            det_json_put_float(&line.json, NULL, values[v]);
+        det_json_close_list(&line.json);
+    }
+    det_json_close_list(&line.json);
+    return json_line_close(&line);
 }
 
 static int runs(const char *word)
@@ -199,7 +196,8 @@ static det_status obey(struct partner *p, char *words[3])
         printf("{}\n");
         return DET_OK;
     }
-    if (strcmp(words[0], "graph") == 0 && partner_write_graph(argument, &p->graph, p->params)) {
+    if (strcmp(words[0], "graph") == 0 &&
+        partner_write_graph(argument, p->inference.graph, p->inference.params)) {
         printf("{}\n");
         return DET_OK;
     }
@@ -212,7 +210,7 @@ int partner_detect(const char *model, int size, int threads, const char *precisi
     char line[2000], *words[3];
     det_status status = open_partner(&p, model, size, threads, precision);
     if (status == DET_OK)
-        printf("{\"device\":\"%s\"}\n", det_context_device(p.context));
+        status = partner_print_device(p.env, det_context_device(p.context));
     while (status == DET_OK && partner_command(line, sizeof line, words))
         status = obey(&p, words);
     if (status != DET_OK)

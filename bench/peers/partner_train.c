@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "det/det.h"
 #include "devices/context.h"
@@ -69,18 +70,22 @@ static det_status run_steps(struct partner *p, int count)
     static double ms[MOST_STEPS];
     static struct det_step_result results[MOST_STEPS];
     for (int i = 0; i < count; i++) {
-        const double start = bench_now();
+        const double start = det_clock_seconds();
         DET_TRY_RETURN(det_learner_step(p->env, p->learner, p->batch.images, p->batch.truths,
                                         LEARNING_RATE, &results[i]));
-        ms[i] = (bench_now() - start) * 1e3;
+        ms[i] = (det_clock_seconds() - start) * 1e3;
     }
-    partner_print_times(ms, count);
-    printf(",\"loss\":[");
-    for (int i = 0; i < count; i++)
-        printf("%s[%.9g,%.9g,%.9g]", i > 0 ? "," : "", results[i].localization_loss,
-               results[i].classification_loss, results[i].regularization_loss);
-    printf("]}\n");
-    return DET_OK;
+    struct json_line line;
+    json_line_open(&line, p->env);
+    partner_put_times(&line, ms, count);
+    det_json_open_list(&line.json, "loss");
+    for (int i = 0; i < count; i++) {
+        const double losses[] = {results[i].localization_loss, results[i].classification_loss,
+                                 results[i].regularization_loss};
+        det_json_put_doubles(&line.json, NULL, losses, 3);
+    }
+    det_json_close_list(&line.json);
+    return json_line_close(&line);
 }
 
 int partner_train(int size, int batch, int threads, const char *precision)
@@ -89,7 +94,7 @@ int partner_train(int size, int batch, int threads, const char *precision)
     char line[2000], *words[3];
     det_status status = open_partner(&p, size, batch, threads, precision);
     if (status == DET_OK)
-        printf("{\"device\":\"%s\"}\n", det_context_device(p.context));
+        status = partner_print_device(p.env, det_context_device(p.context));
     while (status == DET_OK && partner_command(line, sizeof line, words)) {
         const int count = words[1] == NULL ? 1 : atoi(words[1]);
         if (strcmp(words[0], "steps") == 0 && count >= 1 && count <= MOST_STEPS)

@@ -1,7 +1,7 @@
 /* guard.h: what a job reads is not replaced by what it writes, and no two of its outputs are one file.
  *
  * A tool makes a guard, names its inputs and outputs before it reads or writes anything, and puts it into its env. While it is
- * there, a file that is read (det_file_open, det_file_map_open) becomes an input too, and a writer refuses to replace an input. Files are told
+ * there, a file that is read (det_file_open, det_file_read) becomes an input too, and a writer refuses to replace an input. Files are told
  * apart by what they are, not by what they are called: links of both kinds, "." and ".." make no difference.
  *
  * Where the names of outputs come from the data, the job is rehearsed: while `rehearsing`, folders are not made and writers only

@@ -73,7 +73,7 @@ void det_file_close(struct det_file *file)
 }
 
 static det_status read_whole(struct det_env *env, const char *path, const struct det_file *file,
-                             struct det_file_map *map)
+                             struct det_file_bytes *contents)
 {
     uint8_t *data = NULL;
     if (file->bytes > PTRDIFF_MAX - DET_ALIGNMENT)
@@ -88,27 +88,27 @@ static det_status read_whole(struct det_env *env, const char *path, const struct
         return status;
     }
     memset(data + bytes, 0, room - bytes);
-    *map = (struct det_file_map){data, bytes, env->allocator};
+    *contents = (struct det_file_bytes){data, bytes, env->allocator};
     return DET_OK;
 }
 
-det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map)
+det_status det_file_read(struct det_env *env, const char *path, struct det_file_bytes *contents)
 {
     struct det_file file;
-    *map = (struct det_file_map){.data = empty_file};
+    *contents = (struct det_file_bytes){.data = empty_file};
     DET_TRY_RETURN(det_file_open(env, path, &file));
     const struct det_budget before = det_budget_open(env, path);
-    const det_status status = file.bytes > 0 ? read_whole(env, path, &file, map) : DET_OK;
+    const det_status status = file.bytes > 0 ? read_whole(env, path, &file, contents) : DET_OK;
     det_budget_close(env, before);
     det_file_close(&file);
     return status;
 }
 
-void det_file_map_close(struct det_file_map *map)
+void det_file_release(struct det_file_bytes *contents)
 {
-    if (map->allocator.release != NULL)
-        map->allocator.release(map->allocator.user, (void *)(uintptr_t)map->data);
-    *map = (struct det_file_map){.data = empty_file};
+    if (contents->allocator.release != NULL)
+        contents->allocator.release(contents->allocator.user, (void *)(uintptr_t)contents->data);
+    *contents = (struct det_file_bytes){.data = empty_file};
 }
 
 bool det_file_exists(const char *path)
@@ -153,28 +153,6 @@ det_status det_make_directories(struct det_env *env, const char *path)
         status = det_fail(env, DET_STATUS_IO, "%s: exists and is not a folder", path);
     det_free(env, &copy);
     return status;
-}
-
-det_status det_path_join(struct det_env *env, char **out, const char *directory, const char *name)
-{
-    if (name[0] == '/' || directory[0] == '\0')
-        return det_strdup(env, out, name);
-    const size_t length = strlen(directory);
-    return det_format(env, out, "%s%s%s", directory, directory[length - 1] == '/' ? "" : "/", name);
-}
-
-det_status det_path_directory(struct det_env *env, char **out, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return det_strdup(env, out, ".");
-    return det_strndup(env, out, path, slash == path ? 1 : (size_t)(slash - path));
-}
-
-const char *det_path_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
 }
 
 void det_path_list_free(struct det_env *env, struct det_path_list *list)

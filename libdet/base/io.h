@@ -2,20 +2,22 @@
 #ifndef DET_BASE_IO_H
 #define DET_BASE_IO_H
 
+#include "base/path.h"
 #include "base/writer.h"
 
-/* A whole file in memory. data is never NULL (an empty file has bytes == 0), and zeros lie behind it up to the next
- * multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped file or writes to it in place ends the
- * process or changes what was checked, and copying is as fast for what is read once. */
-struct det_file_map {
+/* The content of a whole file. data is never NULL (an empty file has bytes == 0), and zeros lie
+ * behind it up to the next multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped
+ * file or writes to it in place ends the process or changes what was checked, and copying is as fast
+ * for what is read once. */
+struct det_file_bytes {
     const uint8_t *data;
     size_t bytes;
     det_allocator allocator; /* that gave data; unset when there is none */
 };
 
 /* Regular files only: a FIFO or a device would wait for somebody. */
-det_status det_file_map_open(struct det_env *env, const char *path, struct det_file_map *map);
-void det_file_map_close(struct det_file_map *map);
+det_status det_file_read(struct det_env *env, const char *path, struct det_file_bytes *contents);
+void det_file_release(struct det_file_bytes *contents);
 
 /* A file of which only parts are wanted at a time, however large it is. */
 struct det_file {
@@ -36,13 +38,6 @@ bool det_is_directory(const char *path);
 bool det_same_file(const char *a, const char *b);
 /* mkdir -p. */
 det_status det_make_directories(struct det_env *env, const char *path);
-
-/* "a/b" + "c" -> "a/b/c"; an absolute `name` stands alone. Caller frees with det_free. */
-det_status det_path_join(struct det_env *env, char **out, const char *directory, const char *name);
-/* Folder of a path, "." if it has none. */
-det_status det_path_directory(struct det_env *env, char **out, const char *path);
-/* Points into `path`. */
-const char *det_path_name(const char *path);
 
 /* A list of paths the caller frees. */
 struct det_path_list {

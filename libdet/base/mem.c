@@ -104,18 +104,25 @@ det_status det_strdup(struct det_env *env, char **out, const char *text)
     return det_strndup(env, out, text, strlen(text));
 }
 
-det_status det_format(struct det_env *env, char **out, const char *format, ...)
+det_status det_format_list(struct det_env *env, char **out, const char *format, va_list arguments)
 {
+    va_list again;
     *out = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    const int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
+    va_copy(again, arguments);
+    const int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     if (length < 0)
         return det_fail(env, DET_STATUS_INTERNAL, "cannot format \"%s\"", format);
     DET_TRY_RETURN(det_alloc_raw(env, out, (size_t)length + 1, 1, "string"));
-    va_start(arguments, format);
     vsnprintf(*out, (size_t)length + 1, format, arguments);
-    va_end(arguments);
     return DET_OK;
+}
+
+det_status det_format(struct det_env *env, char **out, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const det_status status = det_format_list(env, out, format, arguments);
+    va_end(arguments);
+    return status;
 }

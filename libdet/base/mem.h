@@ -33,5 +33,7 @@ det_status det_strndup(struct det_env *env, char **out, const char *text, size_t
 
 /* printf into a new string. */
 det_status det_format(struct det_env *env, char **out, const char *format, ...) DET_PRINTF(3, 4);
+det_status det_format_list(struct det_env *env, char **out, const char *format, va_list arguments)
+    DET_PRINTF(3, 0);
 
 #endif

@@ -88,6 +88,18 @@ char *det_format_double(char buffer[32], double value)
     return det_use_point(buffer);
 }
 
+char *det_format_float(char buffer[32], float value)
+{
+    if (!isfinite(value))
+        return det_format_double(buffer, (double)value);
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(buffer, 32, "%.*g", digits, (double)value);
+        if (strtof(buffer, NULL) == value)
+            break;
+    }
+    return det_use_point(buffer);
+}
+
 char *det_fixed_text(char buffer[64], double value, int decimals)
 {
     const int length = snprintf(buffer, 64, "%.*f", decimals, value);
@@ -96,29 +108,47 @@ char *det_fixed_text(char buffer[64], double value, int decimals)
     return det_use_point(buffer);
 }
 
+/* Without trailing zeros. */
+static char *format_trimmed(char buffer[32], double value, int decimals)
+{
+    double scale = 1;
+    for (int i = 0; i < decimals; i++)
+        scale *= 10;
+    if (!(fabs(value) * scale < 9e15)) {
+        snprintf(buffer, 32, "0");
+        return buffer;
+    }
+    const long long units = llround(value * scale), whole = units / (long long)scale;
+    long long rest = units % (long long)scale;
+    int digits = decimals;
+    rest = rest < 0 ? -rest : rest;
+    while (digits > 0 && rest % 10 == 0) {
+        rest /= 10;
+        digits--;
+    }
+    const char *sign = units < 0 && whole == 0 ? "-" : "";
+    if (digits == 0)
+        snprintf(buffer, 32, "%s%lld", units == 0 ? "" : sign, whole);
+    else
+        snprintf(buffer, 32, "%s%lld.%0*lld", sign, whole, digits, rest);
+    return buffer;
+}
+
+char *det_format_pixels(char buffer[32], double value)
+{
+    return format_trimmed(buffer, value, 3);
+}
+
+char *det_format_share(char buffer[32], double value)
+{
+    return format_trimmed(buffer, value, 8);
+}
+
 static det_status append_character(struct det_env *env, struct det_text *text, const char **value)
 {
     char piece[4];
     const size_t bytes = det_utf8_made(value, piece);
     return det_text_append(env, text, piece, bytes);
-}
-
-det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value)
-{
-    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    while (*value != '\0') {
-        const unsigned char byte = (unsigned char)*value;
-        if (byte == '"' || byte == '\\')
-            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", byte));
-        else if (byte < 0x20)
-            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", byte));
-        else {
-            DET_TRY_RETURN(append_character(env, text, &value));
-            continue;
-        }
-        value++;
-    }
-    return det_text_append(env, text, "\"", 1);
 }
 
 det_status det_text_utf8(struct det_env *env, struct det_text *text, const char *value)

@@ -22,12 +22,17 @@ int det_edit_distance(const char *a, const char *b);
 /* Writes a double so that it reads back exactly, in the shortest of %.15g, %.16g, %.17g; non-finite values as null,
  * which is all JSON has. Returns `buffer` (at least 32 bytes). */
 char *det_format_double(char buffer[32], double value);
+/* The same of a float, the shortest of %.6g to %.9g. */
+char *det_format_float(char buffer[32], float value);
 
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
 
-/* Appends a JSON string literal with quotes. A byte that is no UTF-8 as in det_text_utf8(). */
-det_status det_text_json_string(struct det_env *env, struct det_text *text, const char *value);
+/* Pixels, to a thousandth, without trailing zeros and not the locale's: "12", "12.5"; "0" for what
+ * is no place in a picture. Returns `buffer`. */
+char *det_format_pixels(char buffer[32], double value);
+/* Shares of a picture's size, to 8 decimals. */
+char *det_format_share(char buffer[32], double value);
 
 /* Appends a name as UTF-8, which JSON, XML, YAML, label maps and tables have to be: each byte that belongs
  * to no character as "%" and two hexadecimal digits. "caf\xe9" becomes "caf%E9": different names

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/guard.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -109,11 +109,10 @@ static bool is_leftover(const char *name, const char *beginning)
 static uint64_t unforeseeable(const void *own)
 {
     uint64_t number = 0;
-    struct timespec now;
     if (getrandom(&number, sizeof number, GRND_NONBLOCK) == (ssize_t)sizeof number)
         return number;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* still ours alone by O_EXCL */
-    return ((uint64_t)now.tv_nsec << 32) ^ (uint64_t)getpid() ^ (uint64_t)(uintptr_t)own;
+    return (det_clock_ns() << 32) ^ /* still ours alone by O_EXCL */
+           (uint64_t)getpid() ^ (uint64_t)(uintptr_t)own;
 }
 
 static det_status temporary_name(struct det_env *env, const struct det_writer *writer, char **out)
@@ -124,8 +123,9 @@ static det_status temporary_name(struct det_env *env, const struct det_writer *w
     while (length > 0 && ((unsigned char)name[length] & 0xc0) == 0x80) /* not within a character */
         length--;
     DET_TRY_RETURN(det_path_directory(env, &folder, writer->target));
-    const det_status status = det_format(env, out, "%s/.%.*s" TEMPORARY_MARK "%016llx", folder,
-                                         length, name, (unsigned long long)unforeseeable(writer));
+    const det_status status =
+        det_path_join_printf(env, out, folder, ".%.*s" TEMPORARY_MARK "%016llx", length, name,
+                             (unsigned long long)unforeseeable(writer));
     det_free(env, &folder);
     return status;
 }

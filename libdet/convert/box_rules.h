@@ -6,28 +6,25 @@
 
 #include "convert/annotations.h"
 #include "convert/findings.h"
+#include "data/box_faults.h"
 
-#define DET_BOX_TOLERANCE .01 /* as data/dataset.h */
-#define DET_BOX_PIXELS    2.0 /* a share is never so large, a pixel coordinate mostly is */
+#define DET_BOX_PIXELS 2.0 /* a share is never so large, a pixel coordinate mostly is */
 
 /* The first rule that a normalised box breaks; DET_RULE_COUNT: none. Boxes one rounding outside are
  * BOX_EDGE. */
 static inline enum det_rule det_box_rule(const double box[4], int32_t width_px, int32_t height_px)
 {
-    double most = 0, beyond = 0;
-    for (int c = 0; c < 4; c++) {
-        if (!isfinite(box[c]))
-            return DET_RULE_BOX_NOT_FINITE;
-        most = fmax(most, box[c]);
-        beyond = fmax(beyond, fmax(-box[c], box[c] - 1));
-    }
-    if (box[0] > box[2] || box[1] > box[3])
+    double beyond = 0;
+    const unsigned faults = det_box_faults(box, &beyond);
+    if ((faults & DET_BOX_NOT_FINITE) != 0)
+        return DET_RULE_BOX_NOT_FINITE;
+    if ((faults & DET_BOX_REVERSED) != 0)
         return DET_RULE_BOX_REVERSED;
-    if (box[0] >= box[2] || box[1] >= box[3])
+    if ((faults & DET_BOX_NO_AREA) != 0)
         return DET_RULE_BOX_ZERO_SIZE;
-    if (most > DET_BOX_PIXELS && box[2] > 1 && box[3] > 1)
+    if (fmax(box[2], box[3]) > DET_BOX_PIXELS && box[2] > 1 && box[3] > 1)
         return DET_RULE_BOX_PIXELS;
-    if (beyond > DET_BOX_TOLERANCE)
+    if ((faults & DET_BOX_OUTSIDE) != 0)
         return DET_RULE_BOX_OUTSIDE;
     /* float32 of a record rounds by up to 6e-8 */
     if (beyond > 1e-6)

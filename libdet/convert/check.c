@@ -115,12 +115,12 @@ static void check_box(const struct det_labelled_image *image,
                       const struct det_labelled_object *object, const char *place,
                       struct det_findings *findings)
 {
-    static const char *const texts[DET_RULE_COUNT] = {
-        [DET_RULE_BOX_NOT_FINITE] = "is not finite",
+    const char *const texts[DET_RULE_COUNT] = {
+        [DET_RULE_BOX_NOT_FINITE] = det_box_fault_text(DET_BOX_NOT_FINITE),
         [DET_RULE_BOX_PIXELS] = "looks like pixels: coordinates are shares of the image, 0 to 1",
-        [DET_RULE_BOX_REVERSED] = "is reversed (min > max)",
-        [DET_RULE_BOX_ZERO_SIZE] = "has no area",
-        [DET_RULE_BOX_OUTSIDE] = "reaches outside the image",
+        [DET_RULE_BOX_REVERSED] = det_box_fault_text(DET_BOX_REVERSED),
+        [DET_RULE_BOX_ZERO_SIZE] = det_box_fault_text(DET_BOX_NO_AREA),
+        [DET_RULE_BOX_OUTSIDE] = det_box_fault_text(DET_BOX_OUTSIDE),
         [DET_RULE_BOX_EDGE] = "reaches outside the image by a rounding",
         [DET_RULE_BOX_TINY] = "is smaller than a pixel",
     };

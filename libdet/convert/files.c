@@ -98,9 +98,8 @@ static det_status entry_name(struct det_env *env, const struct det_mounted_archi
     if (length >= sizeof with_slashes)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: an entry's name has %zu bytes", mounted->path,
                         length);
-    /* Windows: some archivers write its separator. */
-    for (size_t i = 0; i <= length; i++)
-        with_slashes[i] = (char)(stored[i] == '\\' ? '/' : stored[i]);
+    memcpy(with_slashes, stored, length + 1);
+    det_path_use_slashes(with_slashes); /* some archivers write Windows' */
     if (with_slashes[0] == '/' || !normalise(with_slashes, inner))
         return det_fail(env, DET_STATUS_CORRUPT, "%s: entry `%.200s` leads out of the archive",
                         mounted->path, stored);
@@ -182,11 +181,10 @@ static const struct det_mounted_archive *mounted_at(const struct det_files *file
 {
     for (size_t i = 0; files != NULL && i < files->archive_count; i++) {
         const struct det_mounted_archive *mounted = &files->archives[i];
-        const size_t length = strlen(mounted->path);
-        if (strncmp(path, mounted->path, length) != 0 ||
-            (path[length] != '/' && path[length] != '\0'))
+        const char *below = det_path_below(path, mounted->path);
+        if (below == NULL)
             continue;
-        *inner = normalise(path + length, buffer) ? buffer : NULL;
+        *inner = normalise(below, buffer) ? buffer : NULL;
         return mounted;
     }
     return NULL;
@@ -284,7 +282,7 @@ static det_status list_archive(struct det_env *env, const struct det_mounted_arc
         last = name;
         last_length = part;
         char *path = NULL;
-        DET_TRY_RETURN(det_format(env, &path, "%s/%.*s", directory, (int)part, name));
+        DET_TRY_RETURN(det_path_join_printf(env, &path, directory, "%.*s", (int)part, name));
         const det_status status = det_path_list_add(env, list, path);
         det_free(env, &path);
         DET_TRY_RETURN(status);
@@ -438,9 +436,9 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     *source = (struct det_source_bytes){0};
     if (mounted == NULL) {
-        DET_TRY_RETURN(det_file_map_open(env, path, &source->map));
-        source->data = source->map.data;
-        source->bytes = source->map.bytes;
+        DET_TRY_RETURN(det_file_read(env, path, &source->contents));
+        source->data = source->contents.data;
+        source->bytes = source->contents.bytes;
         return DET_OK;
     }
     const struct entry *entry = inner != NULL ? find_entry(mounted, inner) : NULL;
@@ -456,8 +454,8 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
 
 void det_source_bytes_close(struct det_env *env, struct det_source_bytes *source)
 {
-    if (source->map.data != NULL)
-        det_file_map_close(&source->map);
+    if (source->contents.data != NULL)
+        det_file_release(&source->contents);
     det_free(env, &source->own);
     *source = (struct det_source_bytes){0};
 }

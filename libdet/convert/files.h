@@ -62,7 +62,7 @@ det_status det_files_find_stem(struct det_env *env, struct det_files *files, con
 
 /* The bytes of a file. Several threads may open at once. */
 struct det_source_bytes {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     uint8_t *own; /* of an archive's entry or a record */
     const uint8_t *data;
     size_t bytes;

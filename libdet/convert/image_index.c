@@ -58,10 +58,8 @@ static int shared_folders(const char *path, const char *name)
     int shared = 0;
     while (a > path && b > name && a[-1] == '/' && b[-1] == '/') {
         const char *a_end = --a, *b_end = --b;
-        while (a > path && a[-1] != '/')
-            a--;
-        while (b > name && b[-1] != '/')
-            b--;
+        a = det_path_part(path, a);
+        b = det_path_part(name, b);
         if (a_end - a != b_end - b || memcmp(a, b, (size_t)(a_end - a)) != 0)
             break;
         shared++;

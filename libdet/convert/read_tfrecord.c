@@ -131,7 +131,7 @@ static det_status read_file(struct det_env *env, struct reading *r, const char *
     const bool archived = det_files_archive_of(r->settings->files, path) != NULL;
     if (archived)
         DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
-    const struct det_file_map bytes = {.data = kept->source.data, .bytes = kept->source.bytes};
+    const struct det_file_bytes bytes = {.data = kept->source.data, .bytes = kept->source.bytes};
     const det_status status =
         det_record_set_open_file(env, path, archived ? &bytes : NULL, &kept->records, &damage);
     if (status != DET_OK)

@@ -86,9 +86,8 @@ det_status det_read_text(struct det_env *env, const struct det_read_settings *se
 /* The name of the folder that a file lies in; "data" where the path has none. */
 static det_status split_of_folder(struct det_env *env, const char *path, char **split)
 {
-    const char *end = det_path_name(path), *start = end;
-    while (start > path && (start == end || start[-1] != '/'))
-        start--;
+    const char *end = det_path_name(path);
+    const char *start = end > path ? det_path_part(path, end - 1) : end;
     const size_t length = end > start ? (size_t)(end - start) - 1 : 0;
     const bool is_name =
         length > 0 && strncmp(start, ".", length) != 0 && strncmp(start, "..", length) != 0;
@@ -191,19 +190,6 @@ det_status det_find_class(struct det_env *env, const struct det_read_settings *s
     return DET_OK;
 }
 
-/* A name must not lead out of the folders that are searched. */
-static bool stays_inside(const char *name)
-{
-    if (name[0] == '/')
-        return false;
-    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
-        part += part[0] == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
-            return false;
-    }
-    return true;
-}
-
 /* Where an image is looked for. */
 struct search {
     struct det_env *env;
@@ -218,15 +204,15 @@ static det_status look_in(const struct search *s, const char *directory, const c
 {
     struct det_env *env = s->env;
     const char *base = det_path_name(s->name);
-    const char *const names[2] = {stays_inside(s->name) ? s->name : NULL,
+    const char *const names[2] = {det_path_stays_inside(s->name) ? s->name : NULL,
                                   base != s->name ? base : NULL};
-    char *whole = NULL, *parent = NULL, *stem = NULL;
+    char *within = NULL, *whole = NULL, *parent = NULL, *stem = NULL;
     det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &within, directory, folder));
     for (int i = 0; i < 2 && *path == NULL; i++) {
         if (names[i] == NULL || names[i][0] == '\0')
             continue;
-        DET_TRY(folder[0] != '\0' ? det_format(env, &whole, "%s/%s/%s", directory, folder, names[i])
-                                  : det_format(env, &whole, "%s/%s", directory, names[i]));
+        DET_TRY(det_path_join(env, &whole, within, names[i]));
         if (exact) {
             if (det_files_exists(s->settings->files, whole) &&
                 !det_files_is_directory(s->settings->files, whole)) {
@@ -245,6 +231,7 @@ static det_status look_in(const struct search *s, const char *directory, const c
         det_free(env, &whole);
     }
 fail:
+    det_free(env, &within);
     det_free(env, &whole);
     det_free(env, &parent);
     det_free(env, &stem);
@@ -260,7 +247,7 @@ static det_status look_near(const struct search *s, bool exact, char **path)
         DET_TRY_RETURN(look_in(s, s->base, folders[i], exact, path));
     for (size_t i = 0; i < sizeof above / sizeof above[0] && *path == NULL; i++) {
         char *folder = NULL;
-        if (s->split == NULL || !stays_inside(s->split))
+        if (s->split == NULL || !det_path_stays_inside(s->split))
             break;
         DET_TRY_RETURN(det_format(s->env, &folder, "%s%s", above[i], s->split));
         const det_status status = look_in(s, s->base, folder, exact, path);
@@ -303,9 +290,7 @@ det_status det_find_image(struct det_env *env, const struct det_read_settings *s
         image->broken = true;
         return DET_OK;
     }
-    for (char *at = name; *at != '\0'; at++) /* Windows */
-        if (*at == '\\')
-            *at = '/';
+    det_path_use_slashes(name);
     const struct search s = {env, settings, base, split, name};
     det_free(env, &image->path);
     DET_TRY_RETURN(search(&s, &image->path, &other));

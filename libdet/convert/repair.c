@@ -37,22 +37,17 @@ static bool mend_box(struct det_labelled_object *object, const struct det_labell
 {
     double *box = object->box;
     bool swapped = false;
-    for (int c = 0; c < 4; c++)
-        if (!isfinite(box[c]))
-            return false;
+    double beyond = 0;
+    if ((det_box_faults(box, &beyond) & DET_BOX_NOT_FINITE) != 0)
+        return false;
     swap_if_reversed(&box[0], &box[2], &swapped);
     swap_if_reversed(&box[1], &box[3], &swapped);
     divide_pixels(object, image);
-    bool clipped = false;
-    for (int c = 0; c < 4; c++) {
-        const double inside = fmin(fmax(box[c], 0), 1);
-        clipped |= inside != box[c];
-        box[c] = inside;
-    }
-    if (!(box[0] < box[2] && box[1] < box[3]))
+    det_box_faults(box, &beyond);
+    if (!det_box_clip(box))
         return false;
     repairs->boxes_swapped += swapped;
-    repairs->boxes_clipped += clipped;
+    repairs->boxes_clipped += beyond > 0;
     return true;
 }
 

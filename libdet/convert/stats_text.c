@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "base/utf8.h"
 #include "convert/stats.h"
 #include "convert/writers.h"
@@ -109,65 +110,79 @@ det_status det_set_stats_table(struct det_env *env, const struct det_annotations
     return DET_OK;
 }
 
-static det_status put_quantiles(struct det_env *env, struct det_text *text, const char *name,
-                                const struct det_quantiles *q)
+static void put_quantiles(struct det_json_writer *json, const char *key,
+                          const struct det_quantiles *q)
 {
-    char n[6][32];
-    return det_text_printf(
-        env, text,
-        ", \"%s\": {\"min\": %s, \"q05\": %s, \"median\": %s, \"q95\": %s, \"max\": %s, "
-        "\"mean\": %s}",
-        name, det_format_double(n[0], q->least), det_format_double(n[1], q->q05),
-        det_format_double(n[2], q->median), det_format_double(n[3], q->q95),
-        det_format_double(n[4], q->most), det_format_double(n[5], q->mean));
+    det_json_open_object(json, key);
+    det_json_put_double(json, "min", q->least);
+    det_json_put_double(json, "q05", q->q05);
+    det_json_put_double(json, "median", q->median);
+    det_json_put_double(json, "q95", q->q95);
+    det_json_put_double(json, "max", q->most);
+    det_json_put_double(json, "mean", q->mean);
+    det_json_close_object(json);
 }
 
-static det_status put_split(struct det_env *env, const struct det_annotations *set,
-                            const char *name, const struct det_split_stats *p, size_t class_count,
-                            struct det_text *text)
+static void put_class(struct det_json_writer *json, size_t id, const char *name,
+                      const struct det_class_stats *c)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"name\": "));
-    DET_TRY_RETURN(det_text_json_string(env, text, name));
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        ", \"images\": %zu, \"boxes\": %zu, \"images_without_boxes\": %zu, \"duplicates\": "
-        "%zu, \"difficult\": %zu, \"crowd\": %zu, \"group_of\": %zu",
-        p->images, p->objects, p->without_objects, p->duplicates, p->difficult, p->crowd,
-        p->group_of));
-    DET_TRY_RETURN(put_quantiles(env, text, "boxes_per_image", &p->per_image));
-    DET_TRY_RETURN(put_quantiles(env, text, "width_px", &p->width_px));
-    DET_TRY_RETURN(put_quantiles(env, text, "height_px", &p->height_px));
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n  \"classes\": ["));
+    det_json_open_object(json, NULL);
+    det_json_put_size(json, "id", id);
+    det_json_put_string(json, "name", name);
+    det_json_put_size(json, "boxes", c->objects);
+    det_json_put_size(json, "images", c->images);
+    det_json_put_size(json, "small", c->small);
+    det_json_put_size(json, "medium", c->medium);
+    det_json_put_size(json, "large", c->large);
+    put_quantiles(json, "side_px", &c->side_px);
+    put_quantiles(json, "aspect", &c->aspect);
+    det_json_close_object(json);
+}
+
+static void put_split(struct det_json_writer *json, const char *key, const char *name,
+                      const struct det_annotations *set, const struct det_split_stats *p,
+                      size_t class_count)
+{
+    det_json_open_object(json, key);
+    det_json_put_string(json, "name", name);
+    det_json_put_size(json, "images", p->images);
+    det_json_put_size(json, "boxes", p->objects);
+    det_json_put_size(json, "images_without_boxes", p->without_objects);
+    det_json_put_size(json, "duplicates", p->duplicates);
+    det_json_put_size(json, "difficult", p->difficult);
+    det_json_put_size(json, "crowd", p->crowd);
+    det_json_put_size(json, "group_of", p->group_of);
+    put_quantiles(json, "boxes_per_image", &p->per_image);
+    put_quantiles(json, "width_px", &p->width_px);
+    put_quantiles(json, "height_px", &p->height_px);
+    det_json_line(json, 2);
+    det_json_open_list(json, "classes");
     for (size_t k = 0; k < class_count; k++) {
-        const struct det_class_stats *c = &p->classes[k];
-        DET_TRY_RETURN(
-            det_text_printf(env, text, "%s\n   {\"id\": %zu, \"name\": ", k > 0 ? "," : "", k + 1));
-        DET_TRY_RETURN(det_text_json_string(env, text, set->classes.paths[k]));
-        DET_TRY_RETURN(
-            det_text_printf(env, text,
-                            ", \"boxes\": %zu, \"images\": %zu, \"small\": %zu, \"medium\": %zu, "
-                            "\"large\": %zu",
-                            c->objects, c->images, c->small, c->medium, c->large));
-        DET_TRY_RETURN(put_quantiles(env, text, "side_px", &c->side_px));
-        DET_TRY_RETURN(put_quantiles(env, text, "aspect", &c->aspect));
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        det_json_line(json, 3);
+        put_class(json, k + 1, set->classes.paths[k], &p->classes[k]);
     }
-    return det_text_printf(env, text, "]}");
+    det_json_close_list(json);
+    det_json_close_object(json);
 }
 
 det_status det_set_stats_json(struct det_env *env, const struct det_annotations *set,
                               const struct det_set_stats *stats, struct det_text *text)
 {
-    DET_TRY_RETURN(det_text_printf(
-        env, text, "{\"broken_images\": %zu, \"images_in_several_splits\": %zu,\n \"splits\": [",
-        stats->broken, stats->across));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_size(&json, "broken_images", stats->broken);
+    det_json_put_size(&json, "images_in_several_splits", stats->across);
+    det_json_line(&json, 1);
+    det_json_open_list(&json, "splits");
     for (size_t s = 0; s < stats->split_count; s++) {
-        DET_TRY_RETURN(det_text_printf(env, text, s > 0 ? ",\n  " : "\n  "));
-        DET_TRY_RETURN(
-            put_split(env, set, set->splits.paths[s], &stats->splits[s], stats->class_count, text));
+        det_json_line(&json, 2);
+        put_split(&json, NULL, set->splits.paths[s], set, &stats->splits[s], stats->class_count);
     }
-    DET_TRY_RETURN(det_text_printf(env, text, "],\n \"all\": "));
-    DET_TRY_RETURN(
-        put_split(env, set, "all", &stats->splits[stats->split_count], stats->class_count, text));
-    return det_text_printf(env, text, "}\n");
+    det_json_close_list(&json);
+    det_json_line(&json, 1);
+    put_split(&json, "all", "all", set, &stats->splits[stats->split_count], stats->class_count);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }

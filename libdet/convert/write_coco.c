@@ -108,7 +108,8 @@ static det_status write_split(struct det_env *env, const struct det_write_settin
     counts->objects += data.annotation_count;
     DET_TRY(det_path_join(env, &folder, settings->directory, "annotations"));
     DET_TRY(det_make_directories(env, folder));
-    DET_TRY(det_format(env, &path, "%s/instances_%s.json", folder, set->splits.paths[w->split]));
+    DET_TRY(
+        det_path_join_printf(env, &path, folder, "instances_%s.json", set->splits.paths[w->split]));
     DET_TRY(det_coco_json_write_dataset(env, path, &data));
 fail:
     det_free(env, &path);

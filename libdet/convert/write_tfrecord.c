@@ -126,11 +126,11 @@ static det_status write_shard(struct det_env *env, const struct det_write_settin
     char *path = NULL;
     det_status status = DET_OK;
     if (settings->shards > 1)
-        DET_TRY(det_format(env, &path, "%s/%s.tfrecord-%05d-of-%05d", settings->directory,
-                           set->splits.paths[split], shard, settings->shards));
+        DET_TRY(det_path_join_printf(env, &path, settings->directory, "%s.tfrecord-%05d-of-%05d",
+                                     set->splits.paths[split], shard, settings->shards));
     else
-        DET_TRY(det_format(env, &path, "%s/%s.tfrecord", settings->directory,
-                           set->splits.paths[split]));
+        DET_TRY(det_path_join_printf(env, &path, settings->directory, "%s.tfrecord",
+                                     set->splits.paths[split]));
     DET_TRY(det_writer_open(env, path, &writer));
     int64_t number = 0;
     for (size_t i = 0; i < set->image_count; i++) {

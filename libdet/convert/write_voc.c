@@ -1,33 +1,82 @@
 /* write_voc.c: see writers.h. Coordinates are pixels as the API's create_pascal_tf_record.py takes them:
  * xmin = share * width, nothing added. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "convert/writers.h"
 
-static det_status put_object(struct det_env *env, struct det_text *text,
-                             const struct det_annotations *set,
-                             const struct det_labelled_image *image,
-                             const struct det_labelled_object *object)
+/* An element in a line of its own; `line` is the line end with its tabs. */
+static void put_field(struct det_xml_writer *xml, const char *line, const char *element,
+                      const char *value)
 {
-    char n[4][32];
-    const double w = image->width_px, h = image->height_px;
-    DET_TRY_RETURN(det_text_printf(env, text, "\t<object>\n\t\t<name>"));
-    DET_TRY_RETURN(det_text_xml(env, text, set->classes.paths[object->class_index]));
-    DET_TRY_RETURN(det_text_printf(env, text,
-                                   "</name>\n\t\t<pose>Unspecified</pose>\n\t\t<truncated>%d</"
-                                   "truncated>\n\t\t<difficult>%d</difficult>\n",
-                                   object->truncated, object->difficult));
+    det_xml_made(xml, line);
+    det_xml_element(xml, element, value);
+}
+
+static void put_int(struct det_xml_writer *xml, const char *line, const char *element, int value)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", value);
+    put_field(xml, line, element, number);
+}
+
+static void put_corner(struct det_xml_writer *xml, const char *element, double share, int32_t size)
+{
+    char number[32];
+    put_field(xml, "\n\t\t\t", element, det_format_pixels(number, share * (double)size));
+}
+
+static void put_object(struct det_xml_writer *xml, const struct det_annotations *set,
+                       const struct det_labelled_image *image,
+                       const struct det_labelled_object *object)
+{
+    static const char line[] = "\n\t\t";
+    det_xml_made(xml, "\n\t");
+    det_xml_open(xml, "object");
+    put_field(xml, line, "name", set->classes.paths[object->class_index]);
+    put_field(xml, line, "pose", "Unspecified");
+    put_int(xml, line, "truncated", object->truncated);
+    put_int(xml, line, "difficult", object->difficult);
     if (object->group_of)
-        DET_TRY_RETURN(det_text_printf(env, text, "\t\t<group_of>1</group_of>\n"));
+        put_int(xml, line, "group_of", 1);
     if (object->is_crowd)
-        DET_TRY_RETURN(det_text_printf(env, text, "\t\t<iscrowd>1</iscrowd>\n"));
-    return det_text_printf(
-        env, text,
-        "\t\t<bndbox>\n\t\t\t<xmin>%s</xmin>\n\t\t\t<ymin>%s</ymin>\n\t\t\t<xmax>%s</xmax>\n"
-        "\t\t\t<ymax>%s</ymax>\n\t\t</bndbox>\n\t</object>\n",
-        det_format_pixels(n[0], object->box[1] * w), det_format_pixels(n[1], object->box[0] * h),
-        det_format_pixels(n[2], object->box[3] * w), det_format_pixels(n[3], object->box[2] * h));
+        put_int(xml, line, "iscrowd", 1);
+    det_xml_made(xml, line);
+    det_xml_open(xml, "bndbox");
+    put_corner(xml, "xmin", object->box[1], image->width_px);
+    put_corner(xml, "ymin", object->box[0], image->height_px);
+    put_corner(xml, "xmax", object->box[3], image->width_px);
+    put_corner(xml, "ymax", object->box[2], image->height_px);
+    det_xml_made(xml, line);
+    det_xml_close(xml);
+    det_xml_made(xml, "\n\t");
+    det_xml_close(xml);
+}
+
+static det_status append_image(struct det_env *env, const struct det_annotations *set,
+                               const struct det_labelled_image *image, const char *name,
+                               struct det_text *text)
+{
+    struct det_xml_writer xml;
+    det_xml_begin(&xml, env, text);
+    det_xml_open(&xml, "annotation");
+    put_field(&xml, "\n\t", "folder", "JPEGImages");
+    put_field(&xml, "\n\t", "filename", name);
+    det_xml_made(&xml, "\n\t");
+    det_xml_open(&xml, "size");
+    put_int(&xml, "\n\t\t", "width", image->width_px);
+    put_int(&xml, "\n\t\t", "height", image->height_px);
+    put_int(&xml, "\n\t\t", "depth", 3);
+    det_xml_made(&xml, "\n\t");
+    det_xml_close(&xml);
+    put_int(&xml, "\n\t", "segmented", 0);
+    for (size_t i = 0; i < image->object_count; i++)
+        put_object(&xml, set, image, &set->objects[image->first_object + i]);
+    det_xml_line(&xml, 0);
+    det_xml_close(&xml);
+    det_xml_line(&xml, 0);
+    return det_xml_end(&xml);
 }
 
 static det_status write_image(struct det_env *env, const struct det_write_settings *settings,
@@ -37,17 +86,7 @@ static det_status write_image(struct det_env *env, const struct det_write_settin
     struct det_text text = {0};
     char *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(
-        det_text_printf(env, &text, "<annotation>\n\t<folder>JPEGImages</folder>\n\t<filename>"));
-    DET_TRY(det_text_xml(env, &text, det_name_to_write(settings, image, name)));
-    DET_TRY(det_text_printf(env, &text, "</filename>\n"));
-    DET_TRY(det_text_printf(env, &text,
-                            "\t<size>\n\t\t<width>%d</width>\n\t\t<height>%d</height>\n"
-                            "\t\t<depth>3</depth>\n\t</size>\n\t<segmented>0</segmented>\n",
-                            image->width_px, image->height_px));
-    for (size_t i = 0; i < image->object_count; i++)
-        DET_TRY(put_object(env, &text, set, image, &set->objects[image->first_object + i]));
-    DET_TRY(det_text_printf(env, &text, "</annotation>\n"));
+    DET_TRY(append_image(env, set, image, det_name_to_write(settings, image, name), &text));
     DET_TRY(det_format(env, &path, "Annotations/%s.xml", stem));
     DET_TRY(det_write_text_file(env, settings, path, &text));
 fail:
@@ -89,7 +128,7 @@ det_status det_write_voc(struct det_env *env, const struct det_write_settings *s
         const struct det_labelled_image *image = &set->images[i];
         if (image->broken)
             continue;
-        DET_TRY(det_strndup(env, &stems[i], names[i], (size_t)(strrchr(names[i], '.') - names[i])));
+        DET_TRY(det_strndup(env, &stems[i], names[i], det_path_stem_length(names[i])));
         DET_TRY(det_write_image_file(env, settings, set, image, "JPEGImages", names[i], counts));
         DET_TRY(write_image(env, settings, set, image, names[i], stems[i]));
         counts->images++;

@@ -9,22 +9,17 @@ static det_status write_labels(struct det_env *env, const struct det_write_setti
                                const struct det_annotations *set,
                                const struct det_labelled_image *image, const char *name)
 {
+    struct det_annotated_image annotated = {0};
     struct det_text text = {0};
     char *path = NULL;
     det_status status = DET_OK;
-    for (size_t i = 0; i < image->object_count; i++) {
-        const struct det_labelled_object *object = &set->objects[image->first_object + i];
-        const double *b = object->box;
-        char n[4][32];
-        DET_TRY(det_text_printf(
-            env, &text, "%d %s %s %s %s\n", (int)object->class_index,
-            det_format_share(n[0], (b[1] + b[3]) / 2), det_format_share(n[1], (b[0] + b[2]) / 2),
-            det_format_share(n[2], b[3] - b[1]), det_format_share(n[3], b[2] - b[0])));
-    }
+    DET_TRY(det_annotated_image_open(env, set, image, name, &annotated));
+    DET_TRY(det_yolo_txt(env, &text, &annotated));
     DET_TRY(det_format(env, &path, "labels/%s/%.*s.txt", set->splits.paths[image->split],
-                       (int)(strrchr(name, '.') - name), name));
+                       (int)det_path_stem_length(name), name));
     DET_TRY(det_write_text_file(env, settings, path, &text));
 fail:
+    det_annotated_image_close(env, &annotated);
     det_free(env, &path);
     det_text_free(env, &text);
     return status;
@@ -46,19 +41,24 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
-/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped. */
+/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped, a byte that is
+ * no UTF-8 as in det_text_utf8(). */
 static det_status put_string(struct det_env *env, struct det_text *text, const char *value)
 {
-    uint32_t code = 0;
     DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
-    for (size_t bytes = 0; (bytes = det_utf8_next(value, &code)) > 0; value += bytes) {
+    while (*value != '\0') {
+        uint32_t code = 0;
+        char piece[4];
+        const bool is_utf8 = det_utf8_next(value, &code) > 0;
+        const size_t bytes = det_utf8_made(&value, piece);
         const bool printable = code >= 0x20 && !(code >= 0x7f && code < 0xa0) && code != 0xfeff &&
                                code != 0xfffe && code != 0xffff;
-        if (code == '"' || code == '\\')
+        if (is_utf8 && (code == '"' || code == '\\'))
             DET_TRY_RETURN(det_text_printf(env, text, "\\%c", (int)code));
+        else if (is_utf8 && !printable)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\u%04x", (unsigned)code));
         else
-            DET_TRY_RETURN(printable ? det_text_append(env, text, value, bytes)
-                                     : det_text_printf(env, text, "\\u%04x", (unsigned)code));
+            DET_TRY_RETURN(det_text_append(env, text, piece, bytes));
     }
     return det_text_append(env, text, "\"", 1);
 }
@@ -74,8 +74,7 @@ static det_status put_folder(struct det_env *env, struct det_text *text, const c
 {
     char *folder = NULL;
     DET_TRY_RETURN(det_format(env, &folder, "images/%s", split));
-    const det_status status =
-        det_text_json_string(env, text, folder); /* JSON's strings are YAML's */
+    const det_status status = put_string(env, text, folder);
     det_free(env, &folder);
     return status;
 }

@@ -11,43 +11,6 @@
 
 #define JPEG_QUALITY 95
 
-/* --- numbers and texts --- */
-
-static char *format_fixed(char buffer[32], double value, int decimals)
-{
-    double scale = 1;
-    for (int i = 0; i < decimals; i++)
-        scale *= 10;
-    if (!(fabs(value) * scale < 9e15)) {
-        snprintf(buffer, 32, "0");
-        return buffer;
-    }
-    const long long units = llround(value * scale), whole = units / (long long)scale;
-    long long rest = units % (long long)scale;
-    int digits = decimals;
-    rest = rest < 0 ? -rest : rest;
-    while (digits > 0 && rest % 10 == 0) {
-        rest /= 10;
-        digits--;
-    }
-    const char *sign = units < 0 && whole == 0 ? "-" : "";
-    if (digits == 0)
-        snprintf(buffer, 32, "%s%lld", units == 0 ? "" : sign, whole);
-    else
-        snprintf(buffer, 32, "%s%lld.%0*lld", sign, whole, digits, rest);
-    return buffer;
-}
-
-char *det_format_pixels(char buffer[32], double value)
-{
-    return format_fixed(buffer, value, 3);
-}
-
-char *det_format_share(char buffer[32], double value)
-{
-    return format_fixed(buffer, value, 8);
-}
-
 /* --- files --- */
 
 det_status det_write_text_file(struct det_env *env, const struct det_write_settings *settings,
@@ -172,6 +135,41 @@ fail:
     det_free(env, &path);
     det_free(env, &directory);
     return status;
+}
+
+/* --- boxes --- */
+
+det_status det_annotated_image_open(struct det_env *env, const struct det_annotations *set,
+                                    const struct det_labelled_image *image, const char *name,
+                                    struct det_annotated_image *annotated)
+{
+    struct det_annotated_box *boxes = NULL;
+    annotated->boxes = NULL;
+    DET_TRY_RETURN(det_alloc(env, &boxes, image->object_count, sizeof *boxes, "boxes"));
+    for (size_t i = 0; i < image->object_count; i++) {
+        const struct det_labelled_object *object = &set->objects[image->first_object + i];
+        boxes[i] = (struct det_annotated_box){.class_index = object->class_index,
+                                              .label = set->classes.paths[object->class_index],
+                                              .difficult = object->difficult,
+                                              .is_crowd = object->is_crowd,
+                                              .group_of = object->group_of,
+                                              .truncated = object->truncated};
+        memcpy(boxes[i].box_norm, object->box, sizeof boxes[i].box_norm);
+    }
+    *annotated = (struct det_annotated_image){.id = annotated->id,
+                                              .name = name,
+                                              .subset = set->splits.paths[image->split],
+                                              .width = image->width_px,
+                                              .height = image->height_px,
+                                              .boxes = boxes,
+                                              .count = image->object_count};
+    return DET_OK;
+}
+
+void det_annotated_image_close(struct det_env *env, struct det_annotated_image *annotated)
+{
+    det_free(env, &annotated->boxes);
+    annotated->count = 0;
 }
 
 /* --- names --- */

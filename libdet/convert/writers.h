@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "convert/annotations.h"
+#include "formats/annotation_write.h"
 
 struct det_write_settings {
     const char *directory;
@@ -87,6 +88,13 @@ void det_written_names_free(struct det_env *env, const struct det_annotations *s
 char *det_name_to_write(const struct det_write_settings *settings,
                         const struct det_labelled_image *image, char *written);
 
+/* The image with its boxes as formats/annotation_write.h takes them, called `name` (borrowed), with
+ * its split as subset. */
+det_status det_annotated_image_open(struct det_env *env, const struct det_annotations *set,
+                                    const struct det_labelled_image *image, const char *name,
+                                    struct det_annotated_image *annotated);
+void det_annotated_image_close(struct det_env *env, struct det_annotated_image *annotated);
+
 /* Writes the image's bytes to DIRECTORY/FOLDER/NAME, unless the settings want none. */
 det_status det_write_image_file(struct det_env *env, const struct det_write_settings *settings,
                                 const struct det_annotations *set,
@@ -95,10 +103,5 @@ det_status det_write_image_file(struct det_env *env, const struct det_write_sett
 /* DIRECTORY/NAME, its folder made. */
 det_status det_write_text_file(struct det_env *env, const struct det_write_settings *settings,
                                const char *name, const struct det_text *text);
-
-/* Pixels, to a thousandth, without trailing zeros and not the locale's: "12", "12.5". */
-char *det_format_pixels(char buffer[32], double value);
-/* Shares, to 8 decimals. */
-char *det_format_share(char buffer[32], double value);
 
 #endif

@@ -6,10 +6,8 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "data/box_faults.h"
 #include "data/unlisted.h"
-
-/* How far a coordinate may be outside the image and still be taken for rounding. */
-#define TOLERANCE 0.01f
 
 /* What opening needs at each record. */
 struct opening {
@@ -53,51 +51,44 @@ static det_status find_class(struct det_env *env, struct opening *o,
     return det_unlisted_add(env, &o->unlisted, &label, false);
 }
 
-static det_status box_failure(struct det_env *env, const struct opening *o, size_t box,
-                              const float v[4], const char *rule)
+/* Fails where the policy says so. */
+static det_status box_fault(struct det_env *env, const struct opening *o, size_t box,
+                            const double v[4], enum det_box_fault fault)
 {
+    if (o->settings->box_policy != DET_BOX_FAIL)
+        return DET_OK;
     return det_fail(env, DET_STATUS_CORRUPT,
-                    "%s: object %zu: box ymin %g, xmin %g, ymax %g, xmax %g %s", o->name, box,
-                    (double)v[0], (double)v[1], (double)v[2], (double)v[3], rule);
+                    "%s: object %zu: box ymin %g, xmin %g, ymax %g, xmax %g %s", o->name, box, v[0],
+                    v[1], v[2], v[3], det_box_fault_text(fault));
 }
 
 /* Applies the rules to one box; *keep says whether it is used. */
-static det_status check_box(struct det_env *env, const struct opening *o, size_t box, float v[4],
+static det_status check_box(struct det_env *env, const struct opening *o, size_t box, double v[4],
                             bool *keep)
 {
     struct det_dataset_counts *counts = &o->dataset->counts;
-    const enum det_box_policy policy = o->settings->box_policy;
-    bool beyond = false, outside = false;
+    double beyond = 0;
+    const unsigned faults = det_box_faults(v, &beyond);
     *keep = false;
-    for (int c = 0; c < 4; c++) {
-        if (!isfinite(v[c])) {
-            counts->non_finite++;
-            return policy == DET_BOX_FAIL ? box_failure(env, o, box, v, "is not finite") : DET_OK;
-        }
-        beyond |= v[c] < 0.0f || v[c] > 1.0f;
-        outside |= v[c] < -TOLERANCE || v[c] > 1.0f + TOLERANCE;
+    if ((faults & DET_BOX_NOT_FINITE) != 0) {
+        counts->non_finite++;
+        return box_fault(env, o, box, v, DET_BOX_NOT_FINITE);
     }
-    if (v[0] > v[2] || v[1] > v[3]) {
+    if ((faults & DET_BOX_REVERSED) != 0) {
         counts->reversed++;
-        return policy == DET_BOX_FAIL ? box_failure(env, o, box, v, "is reversed (min > max)")
-                                      : DET_OK;
+        return box_fault(env, o, box, v, DET_BOX_REVERSED);
     }
-    if (outside) {
+    if ((faults & DET_BOX_OUTSIDE) != 0) {
         counts->outside++;
-        if (policy == DET_BOX_FAIL)
-            return box_failure(env, o, box, v,
-                               "is outside the image: coordinates are shares of its size, 0 to 1");
-        if (policy == DET_BOX_DROP)
+        DET_TRY_RETURN(box_fault(env, o, box, v, DET_BOX_OUTSIDE));
+        if (o->settings->box_policy == DET_BOX_DROP)
             return DET_OK;
     }
-    for (int c = 0; c < 4; c++)
-        v[c] = v[c] < 0.0f ? 0.0f : v[c] > 1.0f ? 1.0f : v[c];
-    if (!(v[0] < v[2] && v[1] < v[3])) {
+    *keep = det_box_clip(v);
+    if (*keep)
+        counts->clipped += beyond > 0;
+    else
         counts->zero_size++;
-        return DET_OK;
-    }
-    counts->clipped += beyond;
-    *keep = true;
     return DET_OK;
 }
 
@@ -108,7 +99,8 @@ static det_status add_objects(struct det_env *env, struct opening *o,
     struct det_ground_truth *all = &ds->objects;
     entry->first_object = all->count;
     for (size_t i = 0; i < example->box_count; i++) {
-        float box[4] = {example->ymin[i], example->xmin[i], example->ymax[i], example->xmax[i]};
+        double box[4] = {(double)example->ymin[i], (double)example->xmin[i],
+                         (double)example->ymax[i], (double)example->xmax[i]};
         int32_t class_index = -1;
         bool keep = false;
         DET_TRY_RETURN(find_class(env, o, example, i, &class_index));
@@ -128,7 +120,8 @@ static det_status add_objects(struct det_env *env, struct opening *o,
                 det_ground_truth_reserve(env, all, all->count == 0 ? 64 : 2 * all->count));
         }
         const int32_t at = all->count++;
-        memcpy(all->boxes[at], box, sizeof box);
+        for (int c = 0; c < 4; c++)
+            all->boxes[at][c] = (float)box[c];
         all->class_index[at] = class_index;
         all->weight[at] = example->weight != NULL ? example->weight[i] : 1.0f;
         all->area_px[at] = example->area != NULL ? example->area[i] : 0.0f;
@@ -145,19 +138,6 @@ static det_status add_objects(struct det_env *env, struct opening *o,
     ds->counts.boxes += (size_t)entry->object_count;
     ds->counts.images_without_boxes += entry->object_count == 0;
     return DET_OK;
-}
-
-/* A name in a record must not lead out of the given folders. */
-static bool stays_inside(const char *name)
-{
-    if (name[0] == '/')
-        return false;
-    for (const char *part = name; part != NULL; part = strchr(part, '/')) {
-        part += part[0] == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
-            return false;
-    }
-    return true;
 }
 
 /* *path stays NULL when `directory` has no such file. */
@@ -188,7 +168,7 @@ static det_status find_image_file(struct det_env *env, const struct opening *o,
                          "that holds `%s` with --images DIR",
                          o->name, name));
     for (size_t i = 0; i < s->image_dir_count && *path == NULL; i++) {
-        if (stays_inside(name))
+        if (det_path_stays_inside(name))
             DET_TRY(look_in(env, s->image_dirs[i], name, path));
         if (*path == NULL && det_path_name(name)[0] != '\0')
             DET_TRY(look_in(env, s->image_dirs[i], det_path_name(name), path));

@@ -193,14 +193,15 @@ det_status det_image_read_upright(struct det_env *env, const char *path,
                                   struct det_image_least least, struct det_image *image,
                                   int *orientation)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     *orientation = 1;
-    det_status status = det_file_map_open(env, path, &map);
+    det_status status = det_file_read(env, path, &contents);
     if (status != DET_OK) {
         det_image_free(env, image);
         return status;
     }
-    status = det_image_decode_upright(env, path, map.data, map.bytes, least, image, orientation);
-    det_file_map_close(&map);
+    status = det_image_decode_upright(env, path, contents.data, contents.bytes, least, image,
+                                      orientation);
+    det_file_release(&contents);
     return status;
 }

@@ -89,14 +89,14 @@ det_status det_image_decode(struct det_env *env, const char *name, const uint8_t
 det_status det_image_read_reduced(struct det_env *env, const char *path,
                                   struct det_image_least least, struct det_image *image)
 {
-    struct det_file_map map;
-    det_status status = det_file_map_open(env, path, &map);
+    struct det_file_bytes contents;
+    det_status status = det_file_read(env, path, &contents);
     if (status != DET_OK) {
         det_image_free(env, image);
         return status;
     }
-    status = det_image_decode_reduced(env, path, map.data, map.bytes, least, image);
-    det_file_map_close(&map);
+    status = det_image_decode_reduced(env, path, contents.data, contents.bytes, least, image);
+    det_file_release(&contents);
     return status;
 }
 

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/forks.h"
 #include "base/mem.h"
 #include "base/pool.h"
@@ -64,13 +64,6 @@ struct det_loader {
     uint64_t order_epoch;
     uint64_t wait_ns;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 /* Fisher-Yates over 0..count-1. */
 static void shuffle(uint32_t *order, uint32_t count, uint64_t seed, uint64_t epoch)
@@ -429,10 +422,10 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
         return det_fail(env, DET_STATUS_FINISHED, "loader: all samples were taken");
     }
     struct slot *slot = &loader->slots[loader->batches_taken % (uint64_t)loader->ring];
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     while (loader->batches_begun <= loader->batches_taken || slot->done < slot->count)
         pthread_cond_wait(&loader->ready, &loader->mutex);
-    loader->wait_ns += now_ns() - start;
+    loader->wait_ns += det_clock_ns() - start;
     det_status status = slot->status;
     if (status != DET_OK) {
         /* Not taken: the next call meets it again. */

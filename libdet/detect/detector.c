@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "devices/backend.h"
 #include "devices/context.h"
+#include "model/inference.h"
 #include "model/input.h"
-#include "model/model.h"
-#include "model/postprocess.h"
 #include "model/spec_anchors.h"
 
 #define MOST_DETECTIONS 1000000
@@ -22,14 +21,7 @@ struct det_detector {
     struct det_model_spec spec; /* the model's, with the input size of the settings */
     int32_t batch, most;        /* images, detections of one */
 
-    /* Made here for a model in training form and for another input size, else unused: the model's
-     * own are taken. */
-    struct det_graph own_graph;
-    float *own_params;
-    const struct det_graph *graph;
-    const float *params;
-
-    float (*anchors)[4];
+    struct det_inference inference;
     struct det_runner *runner;
     det_detection *detections; /* [batch][most] */
     det_detector_times times;
@@ -90,72 +82,42 @@ static det_status set_input_size(struct det_env *env, const det_detector_setting
     return det_model_spec_check(env, spec);
 }
 
-static det_status take_weights(struct det_env *env, det_detector *d)
+/* What the settings change of the spec's post-processing. */
+static void apply_settings(const det_detector_settings *settings,
+                           struct det_postprocess_settings *p)
 {
-    const det_model *model = d->model;
-    const bool same_size = d->spec.input_height == model->spec.input_height &&
-                           d->spec.input_width == model->spec.input_width;
-    d->graph = &model->graph;
-    d->params = model->params;
-    if (model->graph.folded && same_size)
-        return DET_OK;
-    DET_TRY_RETURN(det_graph_build(env, &d->spec, true, &d->own_graph));
-    d->graph = &d->own_graph;
-    if (model->graph.folded) /* the input's size moves no parameter */
-        return DET_OK;
-    DET_TRY_RETURN(det_alloc(env, &d->own_params, d->own_graph.param_floats, sizeof(float),
-                             "folded parameters"));
-    det_graph_fold_params(&model->graph, det_model_export_params(model), &d->own_graph,
-                          d->own_params);
-    d->params = d->own_params;
-    return DET_OK;
-}
-
-/* What the post-processing does for these settings; `total` is the most detections. */
-static struct det_postprocess_settings postprocess_settings(const struct det_model_spec *spec,
-                                                            const det_detector_settings *settings)
-{
-    struct det_postprocess_settings p = {
-        /* Candidates are *above* their threshold, ours is the lowest score that is reported. */
-        .score_threshold = fmaxf(spec->score_threshold, nextafterf(settings->score_threshold, -1)),
-        .iou_threshold = spec->iou_threshold,
-        .max_detections_per_class = spec->max_per_class,
-        .max_total_detections = spec->max_total,
-        .change_coordinate_frame = true,
-        .coder = {spec->y_scale, spec->x_scale, spec->height_scale, spec->width_scale},
-    };
-    if (settings->max_detections > spec->max_total &&
-        settings->max_detections > spec->max_per_class)
-        p.max_detections_per_class = settings->max_detections;
-    if (settings->max_detections > 0)
-        p.max_total_detections = settings->max_detections;
-    return p;
+    const int32_t most = settings->max_detections;
+    /* Candidates are *above* their threshold, ours is the lowest score that is reported. */
+    p->score_threshold = fmaxf(p->score_threshold, nextafterf(settings->score_threshold, -1));
+    if (most > p->max_total_detections && most > p->max_detections_per_class)
+        p->max_detections_per_class = most;
+    if (most > 0)
+        p->max_total_detections = most;
 }
 
 static det_status plan(struct det_env *env, det_detector *d, const det_detector_settings *settings)
 {
     const struct det_compute *compute = det_context_compute(d->context);
     const struct det_model_spec *spec = &d->spec;
-    int32_t anchor_count = 0;
+    struct det_inference *inference = &d->inference;
     DET_TRY_RETURN(set_input_size(env, settings, &d->spec));
-    DET_TRY_RETURN(take_weights(env, d));
-    DET_TRY_RETURN(det_spec_anchors(env, spec, &d->anchors, &anchor_count));
-    const struct det_postprocess_settings post = postprocess_settings(spec, settings);
+    DET_TRY_RETURN(det_inference_open(env, d->model, spec, DET_INFERENCE_FOLDED, inference));
+    apply_settings(settings, &inference->postprocess);
     const struct det_runner_settings running = {
         .spec = spec,
-        .graph = d->graph,
-        .params = d->params,
+        .graph = inference->graph,
+        .params = inference->params,
         .batch = d->batch,
-        .postprocess = &post,
-        .anchors = (const float(*)[4])d->anchors,
-        .anchor_count = anchor_count,
+        .postprocess = &inference->postprocess,
+        .anchors = (const float(*)[4])inference->anchors,
+        .anchor_count = inference->anchor_count,
     };
     DET_TRY_RETURN(compute->backend->runner_create(env, compute->device, &running, &d->runner));
-    d->most = post.max_total_detections;
+    d->most = inference->postprocess.max_total_detections;
     const size_t detections = (size_t)d->batch * (size_t)d->most;
     DET_TRY_RETURN(det_alloc(env, &d->detections, detections, sizeof *d->detections, "detections"));
-    d->planned_bytes =
-        sizeof *d + (size_t)anchor_count * sizeof *d->anchors + detections * sizeof *d->detections;
+    d->planned_bytes = sizeof *d + (size_t)inference->anchor_count * sizeof *inference->anchors +
+                       detections * sizeof *d->detections;
     return DET_OK;
 }
 
@@ -201,10 +163,8 @@ void det_detector_destroy(det_detector **out)
     struct det_env *env = det_context_env(d->context);
     if (d->runner != NULL)
         det_context_compute(d->context)->backend->runner_destroy(env, &d->runner);
-    det_free(env, &d->anchors);
     det_free(env, &d->detections);
-    det_free(env, &d->own_params);
-    det_graph_free(env, &d->own_graph);
+    det_inference_close(env, &d->inference);
     det_free(env, out);
 }
 

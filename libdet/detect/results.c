@@ -2,79 +2,60 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/context.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/number.h"
 
-char *det_format_float(char buffer[32], float value)
-{
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(buffer, 32, "%.*g", digits, (double)value);
-        if (strtof(buffer, NULL) == value)
-            break;
-    }
-    return det_use_point(buffer);
-}
-
-static det_status append_box(struct det_env *env, struct det_text *text, const char *key,
-                             const float box[4])
-{
-    char n[4][32];
-    return det_text_printf(env, text, ",\"%s\":[%s,%s,%s,%s]", key, det_format_float(n[0], box[0]),
-                           det_format_float(n[1], box[1]), det_format_float(n[2], box[2]),
-                           det_format_float(n[3], box[3]));
-}
-
-static det_status append_detection(struct det_env *env, struct det_text *text,
-                                   const det_model *model, int32_t width, int32_t height,
-                                   const det_detection *d, int64_t track_id)
+static void put_detection(struct det_json_writer *json, const det_model *model, int32_t width,
+                          int32_t height, const det_detection *d, int64_t track_id)
 {
     const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
     const float box_px[4] = {d->ymin * (float)height, d->xmin * (float)width,
                              d->ymax * (float)height, d->xmax * (float)width};
-    char number[32], fallback[32];
+    char fallback[32];
     const char *name = det_model_class_name(model, d->class_id);
     snprintf(fallback, sizeof fallback, "class %d", d->class_id);
-    DET_TRY_RETURN(det_text_append(env, text, "{", 1));
+    det_json_open_object(json, NULL);
     if (track_id != 0)
-        DET_TRY_RETURN(det_text_printf(env, text, "\"track_id\":%lld,", (long long)track_id));
-    DET_TRY_RETURN(det_text_printf(env, text, "\"class_id\":%d,\"class\":", d->class_id));
-    DET_TRY_RETURN(det_text_json_string(env, text, name != NULL ? name : fallback));
-    DET_TRY_RETURN(det_text_printf(env, text, ",\"score\":%s", det_format_float(number, d->score)));
-    DET_TRY_RETURN(append_box(env, text, "box_px", box_px));
-    DET_TRY_RETURN(append_box(env, text, "box", box));
-    return det_text_append(env, text, "}", 1);
+        det_json_put_int(json, "track_id", track_id);
+    det_json_put_int(json, "class_id", d->class_id);
+    det_json_put_string(json, "class", name != NULL ? name : fallback);
+    det_json_put_float(json, "score", d->score);
+    det_json_put_floats(json, "box_px", box_px, 4);
+    det_json_put_floats(json, "box", box, 4);
+    det_json_close_object(json);
 }
 
 det_status det_results_frame_json(struct det_env *env, struct det_text *text,
                                   const det_model *model, const struct det_results_frame *frame,
                                   const det_detection *detections, size_t count)
 {
-    char time[32];
-    DET_TRY_RETURN(det_text_printf(env, text, frame->of_video ? "{\"video\":" : "{\"image\":"));
-    DET_TRY_RETURN(det_text_json_string(env, text, frame->name));
-    if (frame->of_video)
-        DET_TRY_RETURN(det_text_printf(env, text, ",\"frame\":%lld,\"time_s\":%s",
-                                       (long long)frame->frame,
-                                       det_format_double(time, frame->time_s)));
-    DET_TRY_RETURN(det_text_printf(env, text, ",\"width\":%d,\"height\":%d,\"detections\":[",
-                                   frame->width, frame->height));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_COMPACT);
+    det_json_open_object(&json, NULL);
+    det_json_put_string(&json, frame->of_video ? "video" : "image", frame->name);
+    if (frame->of_video) {
+        det_json_put_int(&json, "frame", frame->frame);
+        det_json_put_double(&json, "time_s", frame->time_s);
+    }
+    det_json_put_int(&json, "width", frame->width);
+    det_json_put_int(&json, "height", frame->height);
+    det_json_open_list(&json, "detections");
     for (size_t i = 0; i < count; i++) {
         const det_detection *d = &detections[i];
-        /* JSON has no NaN, and a box that is one must not pass for a result. */
+        /* A box of null must not pass for a result. */
         if (!isfinite(d->score) || !isfinite(d->ymin) || !isfinite(d->xmin) || !isfinite(d->ymax) ||
             !isfinite(d->xmax))
             return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite",
                             frame->name, i);
-        if (i > 0)
-            DET_TRY_RETURN(det_text_append(env, text, ",", 1));
-        DET_TRY_RETURN(append_detection(env, text, model, frame->width, frame->height, d,
-                                        frame->track_ids != NULL ? frame->track_ids[i] : 0));
+        put_detection(&json, model, frame->width, frame->height, d,
+                      frame->track_ids != NULL ? frame->track_ids[i] : 0);
     }
-    return det_text_append(env, text, "]}", 2);
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    return det_json_end(&json);
 }
 
 det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,

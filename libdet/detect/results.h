@@ -5,10 +5,6 @@
 #include "base/text.h"
 #include "det/detector.h"
 
-/* Writes a float so that it reads back as the same float, shortest of %.6g to %.9g, with a point
- * whatever the locale is. The value must be finite. Returns `buffer`. */
-char *det_format_float(char buffer[32], float value);
-
 /* Appends the JSON object of one image, without a newline; see det_detections_to_json(). */
 det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,
                             const char *image, int32_t width, int32_t height,

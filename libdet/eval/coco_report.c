@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_writer.h"
 #include "base/utf8.h"
 #include "eval/coco_parts.h"
 
@@ -123,121 +124,132 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
     return DET_OK;
 }
 
-static det_status put_numbers(struct det_env *env, struct det_text *text, const char *key,
-                              const double *values, size_t count, size_t step)
+/* Values that lie `step` apart. */
+static void put_numbers(struct det_json_writer *json, const char *key, const double *values,
+                        size_t count, size_t step)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "%s[", key));
-    for (size_t i = 0; i < count; i++) {
-        char number[32];
-        DET_TRY_RETURN(det_text_printf(env, text, "%s%s", i > 0 ? ", " : "",
-                                       det_format_double(number, values[i * step])));
-    }
-    return det_text_append(env, text, "]", 1);
+    det_json_open_list(json, key);
+    for (size_t i = 0; i < count; i++)
+        det_json_put_double(json, NULL, values[i * step]);
+    det_json_close_list(json);
 }
 
-static det_status put_stats(struct det_env *env, struct det_text *text,
-                            const double stats[DET_COCO_STAT_COUNT])
+static void put_stats(struct det_json_writer *json, const double stats[DET_COCO_STAT_COUNT])
 {
     static const char *const names[DET_COCO_STAT_COUNT] = {
         "AP",   "AP50",  "AP75",   "AP_small", "AP_medium", "AP_large",
         "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"};
-    DET_TRY_RETURN(det_text_printf(env, text, "\"stats\": {"));
-    for (int i = 0; i < DET_COCO_STAT_COUNT; i++) {
-        char number[32];
-        DET_TRY_RETURN(det_text_printf(env, text, "%s\"%s\": %s", i > 0 ? ", " : "", names[i],
-                                       det_format_double(number, stats[i])));
-    }
-    return det_text_append(env, text, "}", 1);
+    det_json_open_object(json, "stats");
+    for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
+        det_json_put_double(json, names[i], stats[i]);
+    det_json_close_object(json);
 }
 
-static det_status put_counts(struct det_env *env, struct det_text *text,
-                             const det_coco_result *result, const int64_t *objects, int64_t crowds,
-                             int64_t detections, int64_t detections_used)
+static void put_counts(struct det_json_writer *json, const det_coco_result *result,
+                       const int64_t *objects, int64_t crowds, int64_t detections,
+                       int64_t detections_used)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "\"objects\": {"));
-    for (int32_t a = 0; a < result->area_count; a++) {
-        DET_TRY_RETURN(det_text_append(env, text, ", ", a > 0 ? 2 : 0));
-        DET_TRY_RETURN(det_text_json_string(env, text, result->areas[a].name));
-        DET_TRY_RETURN(det_text_printf(env, text, ": %lld", (long long)objects[a]));
-    }
-    return det_text_printf(env, text,
-                           "}, \"ignored_objects\": %lld, \"detections\": %lld, "
-                           "\"detections_used\": %lld",
-                           (long long)crowds, (long long)detections, (long long)detections_used);
+    det_json_open_object(json, "objects");
+    for (int32_t a = 0; a < result->area_count; a++)
+        det_json_put_int(json, result->areas[a].name, objects[a]);
+    det_json_close_object(json);
+    det_json_put_int(json, "ignored_objects", crowds);
+    det_json_put_int(json, "detections", detections);
+    det_json_put_int(json, "detections_used", detections_used);
 }
 
 /* "precision": [[...], ...] of [T][R] */
-static det_status put_curves(struct det_env *env, struct det_text *text,
-                             const det_coco_result *result, int32_t k, const char *key,
-                             const double *values)
+static void put_curves(struct det_json_writer *json, const det_coco_result *result, int32_t k,
+                       const char *key, const double *values)
 {
     const size_t dets = (size_t)result->max_det_count;
     const size_t step = (size_t)result->class_count * (size_t)result->area_count * dets;
     const size_t within =
         ((size_t)k * (size_t)result->area_count + (size_t)main_area(result)) * dets + (dets - 1);
     const size_t recalls = (size_t)result->recall_threshold_count;
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n  \"%s\": [", key));
-    for (int32_t t = 0; t < result->iou_threshold_count; t++)
-        DET_TRY_RETURN(put_numbers(env, text, t > 0 ? ",\n   " : "\n   ",
-                                   values + within + (size_t)t * recalls * step, recalls, step));
-    return det_text_append(env, text, "]", 1);
+    det_json_line(json, 2);
+    det_json_open_list(json, key);
+    for (int32_t t = 0; t < result->iou_threshold_count; t++) {
+        det_json_line(json, 3);
+        put_numbers(json, NULL, values + within + (size_t)t * recalls * step, recalls, step);
+    }
+    det_json_close_list(json);
 }
 
-static det_status put_settings(struct det_env *env, const struct det_coco_eval *eval,
-                               struct det_text *text)
+static void put_settings(struct det_json_writer *json, const struct det_coco_eval *eval)
 {
     const det_coco_result *result = &eval->result;
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"metric\": \"COCO boxes\""));
-    DET_TRY_RETURN(put_numbers(env, text, ",\n\"iou_thresholds\": ", result->iou_thresholds,
-                               (size_t)result->iou_threshold_count, 1));
-    DET_TRY_RETURN(put_numbers(env, text, ",\n\"recall_thresholds\": ", result->recall_thresholds,
-                               (size_t)result->recall_threshold_count, 1));
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n\"max_dets\": ["));
+    det_json_put_string(json, "metric", "COCO boxes");
+    det_json_line(json, 0);
+    det_json_put_doubles(json, "iou_thresholds", result->iou_thresholds,
+                         (size_t)result->iou_threshold_count);
+    det_json_line(json, 0);
+    det_json_put_doubles(json, "recall_thresholds", result->recall_thresholds,
+                         (size_t)result->recall_threshold_count);
+    det_json_line(json, 0);
+    det_json_open_list(json, "max_dets");
     for (int32_t m = 0; m < result->max_det_count; m++)
-        DET_TRY_RETURN(
-            det_text_printf(env, text, "%s%d", m > 0 ? ", " : "", (int)result->max_dets[m]));
-    DET_TRY_RETURN(det_text_printf(env, text, "],\n\"areas_px2\": {"));
+        det_json_put_int(json, NULL, result->max_dets[m]);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_object(json, "areas_px2");
     for (int32_t a = 0; a < result->area_count; a++) {
         const double bounds[2] = {result->areas[a].min_px2, result->areas[a].max_px2};
-        DET_TRY_RETURN(det_text_append(env, text, ", ", a > 0 ? 2 : 0));
-        DET_TRY_RETURN(det_text_json_string(env, text, result->areas[a].name));
-        DET_TRY_RETURN(put_numbers(env, text, ": ", bounds, 2, 1));
+        det_json_put_doubles(json, result->areas[a].name, bounds, 2);
     }
-    return det_text_printf(env, text, "},\n\"use_categories\": %s,\n\"honour_ignore\": %s,\n",
-                           eval->rules.use_categories ? "true" : "false",
-                           eval->rules.honour_ignore ? "true" : "false");
+    det_json_close_object(json);
+    det_json_line(json, 0);
+    det_json_put_bool(json, "use_categories", eval->rules.use_categories);
+    det_json_line(json, 0);
+    det_json_put_bool(json, "honour_ignore", eval->rules.honour_ignore);
+}
+
+static void put_class_json(struct det_json_writer *json, const struct det_coco_eval *eval,
+                           int32_t k, bool with_curves)
+{
+    const det_coco_result *result = &eval->result;
+    const det_coco_class *class = &result->classes[k];
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", class->id);
+    det_json_put_string(json, "name", class->name);
+    put_counts(json, result, class->objects, class->crowds, class->detections,
+               class->detections_used);
+    det_json_line(json, 2);
+    put_stats(json, class->stats);
+    if (with_curves) {
+        put_curves(json, result, k, "precision", result->precision);
+        put_curves(json, result, k, "scores", result->scores);
+    }
+    det_json_close_object(json);
 }
 
 det_status det_coco_report_json(struct det_env *env, const struct det_coco_eval *eval,
                                 bool with_curves, struct det_text *text)
 {
+    struct det_json_writer json;
     if (!eval->has_result)
         return no_result(env);
     const det_coco_result *result = &eval->result;
-    DET_TRY_RETURN(put_settings(env, eval, text));
-    DET_TRY_RETURN(put_stats(env, text, result->stats));
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n\"images\": %lld, ", (long long)result->images));
-    DET_TRY_RETURN(put_counts(env, text, result, result->objects, result->crowds,
-                              result->detections, result->detections_used));
-    DET_TRY_RETURN(det_text_printf(env, text, ", \"truncated\": %lld,\n\"classes\": [",
-                                   (long long)result->truncated));
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    put_settings(&json, eval);
+    det_json_line(&json, 0);
+    put_stats(&json, result->stats);
+    det_json_line(&json, 0);
+    det_json_put_int(&json, "images", result->images);
+    put_counts(&json, result, result->objects, result->crowds, result->detections,
+               result->detections_used);
+    det_json_put_int(&json, "truncated", result->truncated);
+    det_json_line(&json, 0);
+    det_json_open_list(&json, "classes");
     for (int32_t k = 0; k < result->class_count; k++) {
-        const det_coco_class *class = &result->classes[k];
-        DET_TRY_RETURN(det_text_printf(
-            env, text, "%s\n {\"id\": %lld, \"name\": ", k > 0 ? "," : "", (long long)class->id));
-        DET_TRY_RETURN(det_text_json_string(env, text, class->name));
-        DET_TRY_RETURN(det_text_append(env, text, ", ", 2));
-        DET_TRY_RETURN(put_counts(env, text, result, class->objects, class->crowds,
-                                  class->detections, class->detections_used));
-        DET_TRY_RETURN(det_text_append(env, text, ",\n  ", 4));
-        DET_TRY_RETURN(put_stats(env, text, class->stats));
-        if (with_curves) {
-            DET_TRY_RETURN(put_curves(env, text, result, k, "precision", result->precision));
-            DET_TRY_RETURN(put_curves(env, text, result, k, "scores", result->scores));
-        }
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        det_json_line(&json, 1);
+        put_class_json(&json, eval, k, with_curves);
     }
-    return det_text_append(env, text, "]}\n", 3);
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 const char *det_coco_stat_name(det_coco_stat stat)

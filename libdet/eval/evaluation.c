@@ -16,9 +16,8 @@
 #include "eval/evaluation_pictures.h"
 #include "eval/evaluation_summary.h"
 #include "model/from_config.h"
+#include "model/inference.h"
 #include "model/learner_state.h"
-#include "model/model.h"
-#include "model/postprocess.h"
 #include "model/regularization.h"
 #include "model/spec_anchors.h"
 
@@ -36,10 +35,7 @@ struct run {
     const det_model *model;
     struct det_evaluation_data data;
     struct det_loader *loader;
-    struct det_graph graph;
-    const float *params;
-    float *folded_params; /* NULL when the model's own parameters are used */
-    float (*anchors)[4];
+    struct det_inference inference;
     const struct det_backend *backend;
     struct det_runner *runner;
     struct det_targets *targets;
@@ -68,9 +64,7 @@ static void close_run(struct run *r)
         r->backend->runner_destroy(env, &r->runner);
     det_targets_destroy(env, &r->targets);
     det_losses_destroy(env, &r->losses);
-    det_free(env, &r->anchors);
-    det_free(env, &r->folded_params);
-    det_graph_free(env, &r->graph);
+    det_inference_close(env, &r->inference);
 }
 
 static det_status start_loader(struct run *r, const det_evaluation_settings *settings)
@@ -97,47 +91,28 @@ static det_status open_network(struct run *r, det_context *context,
     const struct det_model_spec *spec = &model->spec;
     /* As the API evaluates: see DET_NET_EVALUATE. */
     const bool as_api = det_evaluation_forms_differ(model) && !settings->as_exported;
-    det_status status = DET_OK;
-    DET_TRY(det_graph_build(env, spec, !as_api, &r->graph));
-    r->params = model->params;
-    if (!as_api && !model->graph.folded) {
-        DET_TRY(det_alloc(env, &r->folded_params, r->graph.param_floats, sizeof(float),
-                          "folded parameters"));
-        det_graph_fold_params(&model->graph, det_model_export_params(model), &r->graph,
-                              r->folded_params);
-        r->params = r->folded_params;
-    }
-    int32_t anchor_count = 0;
-    DET_TRY(det_spec_anchors(env, spec, &r->anchors, &anchor_count));
-    const float(*anchors)[4] = (const float(*)[4])r->anchors;
-    const struct det_postprocess_settings nms = {
-        .score_threshold = spec->score_threshold,
-        .iou_threshold = spec->iou_threshold,
-        .max_detections_per_class = spec->max_per_class,
-        .max_total_detections = spec->max_total,
-        .change_coordinate_frame = true,
-        .coder = {spec->y_scale, spec->x_scale, spec->height_scale, spec->width_scale},
-    };
+    struct det_inference *inference = &r->inference;
+    DET_TRY_RETURN(det_inference_open(
+        env, model, spec, as_api ? DET_INFERENCE_AS_IT_IS : DET_INFERENCE_FOLDED, inference));
+    const float(*anchors)[4] = (const float(*)[4])inference->anchors;
     const struct det_runner_settings running = {
         .spec = spec,
-        .graph = &r->graph,
-        .params = r->params,
+        .graph = inference->graph,
+        .params = inference->params,
         .evaluate = true,
         .batch = 1,
-        .postprocess = &nms,
+        .postprocess = &inference->postprocess,
         .anchors = anchors,
-        .anchor_count = anchor_count,
+        .anchor_count = inference->anchor_count,
     };
-    DET_TRY(
+    DET_TRY_RETURN(
         r->backend->runner_create(env, det_context_compute(context)->device, &running, &r->runner));
     struct det_target_settings targets;
     struct det_loss_settings loss;
     det_loss_settings_from_config(r->config, &targets, &loss);
-    DET_TRY(det_targets_create(env, &targets, anchors, anchor_count, spec->num_classes, 1,
-                               &r->targets));
-    DET_TRY(det_losses_create(env, &loss, 1, anchor_count, spec->num_classes, &r->losses));
-fail:
-    return status;
+    DET_TRY_RETURN(det_targets_create(env, &targets, anchors, inference->anchor_count,
+                                      spec->num_classes, 1, &r->targets));
+    return det_losses_create(env, &loss, 1, inference->anchor_count, spec->num_classes, &r->losses);
 }
 
 /* ymin, xmin, ymax, xmax normalised -> x, y, width, height in pixels, with the API's roundings: products and differences

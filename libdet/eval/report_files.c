@@ -6,8 +6,10 @@
 
 #include "base/context.h"
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/xml_writer.h"
 #include "draw/draw.h"
 #include "eval/detection_report.h"
 
@@ -88,49 +90,58 @@ static det_status curves_csv(struct det_env *env, const det_detection_report *re
     return DET_OK;
 }
 
-static det_status put_values(struct det_env *env, struct det_text *text, const char *key,
-                             const det_class_report *c, size_t offset)
+/* One value of every point, at `offset` in it. */
+static void put_values(struct det_json_writer *json, const char *key, const det_class_report *c,
+                       size_t offset)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, ",\n  \"%s\": [", key));
+    det_json_line(json, 2);
+    det_json_open_list(json, key);
     for (size_t i = 0; i < c->point_count; i++) {
         double value = 0;
-        char n[32];
         memcpy(&value, (const char *)&c->points[i] + offset, sizeof value);
-        DET_TRY_RETURN(
-            det_text_printf(env, text, "%s%s", i > 0 ? ", " : "", det_format_double(n, value)));
+        det_json_put_double(json, NULL, value);
     }
-    return det_text_append(env, text, "]", 1);
+    det_json_close_list(json);
+}
+
+static void put_class(struct det_json_writer *json, const det_class_report *c)
+{
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", c->id);
+    det_json_put_string(json, "name", c->name);
+    det_json_put_int(json, "objects", c->objects);
+    det_json_put_int(json, "detections", c->detections);
+    det_json_put_double(json, "best_f1", c->best_f1);
+    det_json_put_double(json, "best_threshold", c->best_threshold);
+    det_json_put_double(json, "best_precision", c->best_precision);
+    det_json_put_double(json, "best_recall", c->best_recall);
+    det_json_put_int(json, "voc_objects", c->voc_objects);
+    det_json_put_double(json, "voc_ap", c->voc_ap);
+    det_json_put_double(json, "voc_ap_11_point", c->voc_ap_11);
+    put_values(json, "score", c, offsetof(det_curve_point, score));
+    put_values(json, "precision", c, offsetof(det_curve_point, precision));
+    put_values(json, "recall", c, offsetof(det_curve_point, recall));
+    det_json_close_object(json);
 }
 
 static det_status curves_json(struct det_env *env, const det_detection_report *report,
                               struct det_text *text)
 {
-    char n[8][32];
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        "{\"iou_threshold\": %s, \"voc_map\": %s, \"voc_map_11_point\": %s, \"classes\": [",
-        det_format_double(n[0], report->settings.iou_threshold),
-        det_format_double(n[1], report->voc_map), det_format_double(n[2], report->voc_map_11)));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_double(&json, "iou_threshold", report->settings.iou_threshold);
+    det_json_put_double(&json, "voc_map", report->voc_map);
+    det_json_put_double(&json, "voc_map_11_point", report->voc_map_11);
+    det_json_open_list(&json, "classes");
     for (size_t k = 0; k < report->class_count; k++) {
-        const det_class_report *c = &report->classes[k];
-        DET_TRY_RETURN(det_text_printf(
-            env, text, "%s\n {\"id\": %lld, \"name\": ", k > 0 ? "," : "", (long long)c->id));
-        DET_TRY_RETURN(det_text_json_string(env, text, c->name));
-        DET_TRY_RETURN(det_text_printf(
-            env, text,
-            ", \"objects\": %lld, \"detections\": %lld, \"best_f1\": %s, \"best_threshold\": %s, "
-            "\"best_precision\": %s, \"best_recall\": %s, \"voc_objects\": %lld, \"voc_ap\": %s, "
-            "\"voc_ap_11_point\": %s",
-            (long long)c->objects, (long long)c->detections, det_format_double(n[0], c->best_f1),
-            det_format_double(n[1], c->best_threshold), det_format_double(n[2], c->best_precision),
-            det_format_double(n[3], c->best_recall), (long long)c->voc_objects,
-            det_format_double(n[4], c->voc_ap), det_format_double(n[5], c->voc_ap_11)));
-        DET_TRY_RETURN(put_values(env, text, "score", c, offsetof(det_curve_point, score)));
-        DET_TRY_RETURN(put_values(env, text, "precision", c, offsetof(det_curve_point, precision)));
-        DET_TRY_RETURN(put_values(env, text, "recall", c, offsetof(det_curve_point, recall)));
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        det_json_line(&json, 1);
+        put_class(&json, &report->classes[k]);
     }
-    return det_text_printf(env, text, "]}\n");
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 /* --- picture --- */
@@ -144,82 +155,143 @@ enum {
     MOST_POINTS = 400
 };
 
-static det_status put_line(struct det_env *env, struct det_text *text, const det_class_report *c,
-                           size_t k)
+static void put_text(struct det_xml_writer *xml, int x, int y, const char *anchor, const char *text)
+{
+    det_xml_open(xml, "text");
+    det_xml_attribute_int(xml, "x", x);
+    det_xml_attribute_int(xml, "y", y);
+    if (anchor != NULL)
+        det_xml_attribute(xml, "text-anchor", anchor);
+    det_xml_text_shown(xml, text);
+    det_xml_close(xml);
+}
+
+static void put_colour(struct det_xml_writer *xml, const char *attribute, size_t k)
 {
     const struct det_colour colour = det_palette_colour((int32_t)k);
+    det_xml_attribute_printf(xml, attribute, "#%02x%02x%02x", colour.r, colour.g, colour.b);
+}
+
+static det_status curve_points(struct det_env *env, const det_class_report *c,
+                               struct det_text *points)
+{
     const size_t step = c->point_count / MOST_POINTS + 1;
     char x[64], y[64];
-    DET_TRY_RETURN(
-        det_text_printf(env, text,
-                        "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"#%02x%02x%02x\" "
-                        "points=\"",
-                        colour.r, colour.g, colour.b));
+    DET_TRY_RETURN(det_text_append(env, points, "", 0));
     for (size_t i = 0; i < c->point_count; i++) {
         const det_curve_point *p = &c->points[i];
         if (i % step != 0 && i + 1 < c->point_count)
             continue;
         DET_TRY_RETURN(det_text_printf(
-            env, text, "%s,%s ", det_fixed_text(x, PLOT_X + PLOT_SIDE * p->recall, 1),
+            env, points, "%s,%s ", det_fixed_text(x, PLOT_X + PLOT_SIDE * p->recall, 1),
             det_fixed_text(y, PLOT_Y + PLOT_SIDE * (1 - p->precision), 1)));
     }
-    return det_text_printf(env, text, "\"/>\n");
+    return DET_OK;
 }
 
-static det_status put_legend(struct det_env *env, struct det_text *text, const det_class_report *c,
-                             size_t k, size_t line)
+static void put_line(struct det_xml_writer *xml, const det_class_report *c, size_t k)
 {
-    const struct det_colour colour = det_palette_colour((int32_t)k);
+    struct det_text points = {0};
+    if (xml->status == DET_OK)
+        xml->status = curve_points(xml->env, c, &points);
+    det_xml_open(xml, "polyline");
+    det_xml_attribute(xml, "fill", "none");
+    det_xml_attribute_int(xml, "stroke-width", 2);
+    put_colour(xml, "stroke", k);
+    det_xml_attribute(xml, "points", points.data);
+    det_xml_close_empty(xml);
+    det_xml_line(xml, 0);
+    det_text_free(xml->env, &points);
+}
+
+static void put_legend(struct det_xml_writer *xml, const det_class_report *c, size_t k, size_t line)
+{
     const int y = PLOT_Y + 12 + (int)line * LEGEND_LINE;
     char a[64], b[64], number[32];
-    DET_TRY_RETURN(det_text_printf(env, text,
-                                   "<rect x=\"%d\" y=\"%d\" width=\"12\" height=\"12\" "
-                                   "fill=\"#%02x%02x%02x\"/><text x=\"%d\" y=\"%d\">",
-                                   LEGEND_X, y - 10, colour.r, colour.g, colour.b, LEGEND_X + 18,
-                                   y));
-    DET_TRY_RETURN(det_text_xml_shown(env, text, name_of(c, number)));
-    return det_text_printf(env, text, ": F1 %s at %s</text>\n", figure(a, c->best_f1),
-                           det_fixed_text(b, c->best_threshold, 3));
+    det_xml_open(xml, "rect");
+    det_xml_attribute_int(xml, "x", LEGEND_X);
+    det_xml_attribute_int(xml, "y", y - 10);
+    det_xml_attribute_int(xml, "width", 12);
+    det_xml_attribute_int(xml, "height", 12);
+    put_colour(xml, "fill", k);
+    det_xml_close_empty(xml);
+    det_xml_open(xml, "text");
+    det_xml_attribute_int(xml, "x", LEGEND_X + 18);
+    det_xml_attribute_int(xml, "y", y);
+    det_xml_text_shown(xml, name_of(c, number));
+    det_xml_text_printf(xml, ": F1 %s at %s", figure(a, c->best_f1),
+                        det_fixed_text(b, c->best_threshold, 3));
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+static void put_grid(struct det_xml_writer *xml)
+{
+    for (int i = 0; i <= 10; i++) {
+        const int x = PLOT_X + PLOT_SIDE * i / 10, y = PLOT_Y + PLOT_SIDE - PLOT_SIDE * i / 10;
+        char tenths[16];
+        snprintf(tenths, sizeof tenths, "%d.%d", i / 10, i % 10);
+        det_xml_open(xml, "path");
+        det_xml_attribute_printf(xml, "d", "M%d %dV%dM%d %dH%d", x, PLOT_Y, PLOT_Y + PLOT_SIDE,
+                                 PLOT_X, y, PLOT_X + PLOT_SIDE);
+        det_xml_attribute(xml, "stroke", "#ddd");
+        det_xml_close_empty(xml);
+        put_text(xml, x, PLOT_Y + PLOT_SIDE + 18, "middle", tenths);
+        put_text(xml, PLOT_X - 8, y + 4, "end", tenths);
+        det_xml_line(xml, 0);
+    }
+}
+
+static void put_axis_names(struct det_xml_writer *xml, double iou_threshold)
+{
+    char name[96], iou[64];
+    snprintf(name, sizeof name, "recall (IoU %s)", det_fixed_text(iou, iou_threshold, 2));
+    put_text(xml, PLOT_X + PLOT_SIDE / 2, PLOT_Y + PLOT_SIDE + 40, "middle", name);
+    det_xml_open(xml, "text");
+    det_xml_attribute_printf(xml, "transform", "translate(18 %d) rotate(-90)",
+                             PLOT_Y + PLOT_SIDE / 2);
+    det_xml_attribute(xml, "text-anchor", "middle");
+    det_xml_text(xml, "precision");
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+static void open_picture(struct det_xml_writer *xml, size_t class_count)
+{
+    const int lines = (int)(class_count < 1000 ? class_count : 1000);
+    const int legend = PLOT_Y + 20 + lines * LEGEND_LINE;
+    det_xml_open(xml, "svg");
+    det_xml_attribute(xml, "xmlns", "http://www.w3.org/2000/svg");
+    det_xml_attribute_int(xml, "width", 860);
+    det_xml_attribute_int(xml, "height", legend > PLOT_SIDE + 70 ? legend : PLOT_SIDE + 70);
+    det_xml_attribute(xml, "font-family", "sans-serif");
+    det_xml_attribute_int(xml, "font-size", 13);
+    det_xml_line(xml, 0);
+    det_xml_open(xml, "rect");
+    det_xml_attribute(xml, "width", "100%");
+    det_xml_attribute(xml, "height", "100%");
+    det_xml_attribute(xml, "fill", "white");
+    det_xml_close_empty(xml);
+    det_xml_line(xml, 0);
 }
 
 static det_status curves_svg(struct det_env *env, const det_detection_report *report,
                              struct det_text *text)
 {
-    const int lines = (int)(report->class_count < 1000 ? report->class_count : 1000);
-    const int height = PLOT_Y + 20 + lines * LEGEND_LINE > PLOT_SIDE + 70
-                           ? PLOT_Y + 20 + lines * LEGEND_LINE
-                           : PLOT_SIDE + 70;
-    char iou[64];
-    DET_TRY_RETURN(
-        det_text_printf(env, text,
-                        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"860\" height=\"%d\" "
-                        "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" "
-                        "height=\"100%%\" fill=\"white\"/>\n",
-                        height));
-    for (int i = 0; i <= 10; i++) {
-        const int x = PLOT_X + PLOT_SIDE * i / 10, y = PLOT_Y + PLOT_SIDE - PLOT_SIDE * i / 10;
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       "<path d=\"M%d %dV%dM%d %dH%d\" stroke=\"#ddd\"/><text "
-                                       "x=\"%d\" y=\"%d\" text-anchor=\"middle\">%d.%d</text>"
-                                       "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%d.%d</text>\n",
-                                       x, PLOT_Y, PLOT_Y + PLOT_SIDE, PLOT_X, y, PLOT_X + PLOT_SIDE,
-                                       x, PLOT_Y + PLOT_SIDE + 18, i / 10, i % 10, PLOT_X - 8,
-                                       y + 4, i / 10, i % 10));
-    }
-    DET_TRY_RETURN(det_text_printf(
-        env, text,
-        "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">recall (IoU %s)</text>"
-        "<text transform=\"translate(18 %d) rotate(-90)\" "
-        "text-anchor=\"middle\">precision</text>\n",
-        PLOT_X + PLOT_SIDE / 2, PLOT_Y + PLOT_SIDE + 40,
-        det_fixed_text(iou, report->settings.iou_threshold, 2), PLOT_Y + PLOT_SIDE / 2));
+    struct det_xml_writer xml;
+    det_xml_begin(&xml, env, text);
+    open_picture(&xml, report->class_count);
+    put_grid(&xml);
+    put_axis_names(&xml, report->settings.iou_threshold);
     for (size_t k = 0, line = 0; k < report->class_count; k++) {
         if (report->classes[k].objects == 0)
             continue;
-        DET_TRY_RETURN(put_line(env, text, &report->classes[k], k));
-        DET_TRY_RETURN(put_legend(env, text, &report->classes[k], k, line++));
+        put_line(&xml, &report->classes[k], k);
+        put_legend(&xml, &report->classes[k], k, line++);
     }
-    return det_text_printf(env, text, "</svg>\n");
+    det_xml_close(&xml);
+    det_xml_line(&xml, 0);
+    return det_xml_end(&xml);
 }
 
 /* --- the others --- */
@@ -251,20 +323,22 @@ static det_status confusion_csv(struct det_env *env, const det_detection_report 
 static det_status thresholds_json(struct det_env *env, const det_detection_report *report,
                                   struct det_text *text)
 {
-    char number[32], value[32];
-    size_t count = 0;
-    DET_TRY_RETURN(det_text_append(env, text, "{", 1));
+    struct det_json_writer json;
+    char number[32];
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
     for (size_t k = 0; k < report->class_count; k++) {
         const det_class_report *c = &report->classes[k];
         /* Without an object or a hit there is nothing to choose by. */
         if (!(c->best_f1 > 0))
             continue;
-        DET_TRY_RETURN(det_text_printf(env, text, count++ > 0 ? ",\n " : "\n "));
-        DET_TRY_RETURN(det_text_json_string(env, text, name_of(c, number)));
-        DET_TRY_RETURN(det_text_printf(
-            env, text, ": %s", det_format_double(value, fmin(fmax(c->best_threshold, 0), 1))));
+        det_json_line(&json, 1);
+        det_json_put_double(&json, name_of(c, number), fmin(fmax(c->best_threshold, 0), 1));
     }
-    return det_text_printf(env, text, "\n}\n");
+    det_json_line(&json, 0);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 static const struct {

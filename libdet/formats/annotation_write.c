@@ -1,84 +1,126 @@
 #include "formats/annotation_write.h"
 
-#include <string.h>
-
-/* As CVAT writes pixels, and as YOLO's files write shares. */
-enum { PIXEL_DECIMALS = 2, SHARE_DECIMALS = 6 };
-
-static const char *pixels(char buffer[64], float share, int32_t size)
+static void put_flag_of_label(struct det_xml_writer *xml, const char *flag)
 {
-    return det_fixed_text(buffer, (double)share * (double)size, PIXEL_DECIMALS);
+    det_xml_line(xml, 12);
+    det_xml_open(xml, "attribute");
+    det_xml_element(xml, "name", flag);
+    det_xml_element(xml, "mutable", "False");
+    det_xml_element(xml, "input_type", "checkbox");
+    det_xml_element(xml, "default_value", "false");
+    det_xml_element(xml, "values", "false");
+    det_xml_close(xml);
 }
 
-static det_status flush(struct det_env *env, struct det_writer *writer, det_status status,
-                        struct det_text *text)
+static void put_label(struct det_xml_writer *xml, const char *name)
 {
-    if (status == DET_OK)
-        status = det_writer_write(env, writer, text->data, text->length);
-    det_text_free(env, text);
-    return status;
+    static const char *const flags[] = {"difficult", "is_crowd", "group_of", "truncated"};
+    det_xml_line(xml, 8);
+    det_xml_open(xml, "label");
+    det_xml_line(xml, 10);
+    det_xml_element(xml, "name", name);
+    det_xml_line(xml, 10);
+    det_xml_element(xml, "type", "rectangle");
+    det_xml_line(xml, 10);
+    det_xml_open(xml, "attributes");
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        put_flag_of_label(xml, flags[i]);
+    det_xml_line(xml, 10);
+    det_xml_close(xml);
+    det_xml_line(xml, 8);
+    det_xml_close(xml);
 }
 
-det_status det_cvat_xml_begin(struct det_env *env, struct det_writer *writer,
-                              const char *const *labels, size_t label_count)
+void det_cvat_begin(struct det_xml_writer *xml, const char *task, const char *const *labels,
+                    size_t label_count)
 {
-    struct det_text text = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text,
-                            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<annotations>\n"
-                            "  <version>1.1</version>\n  <meta>\n    <task>\n      <labels>\n"));
-    for (size_t i = 0; i < label_count; i++) {
-        DET_TRY(det_text_printf(env, &text, "        <label>\n          <name>"));
-        DET_TRY(det_text_xml(env, &text, labels[i]));
-        DET_TRY(det_text_printf(
-            env, &text, "</name>\n          <attributes></attributes>\n        </label>\n"));
+    det_xml_made(xml, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
+    det_xml_open(xml, "annotations");
+    det_xml_line(xml, 2);
+    det_xml_element(xml, "version", "1.1");
+    det_xml_line(xml, 2);
+    det_xml_open(xml, "meta");
+    det_xml_line(xml, 4);
+    det_xml_open(xml, "task");
+    det_xml_line(xml, 6);
+    if (task != NULL) {
+        det_xml_element(xml, "name", task);
+        det_xml_line(xml, 6);
     }
-    DET_TRY(det_text_printf(env, &text, "      </labels>\n    </task>\n  </meta>\n"));
-fail:
-    return flush(env, writer, status, &text);
+    det_xml_open(xml, "labels");
+    for (size_t i = 0; i < label_count; i++)
+        put_label(xml, labels[i]);
+    det_xml_line(xml, 6);
+    det_xml_close(xml);
+    det_xml_line(xml, 4);
+    det_xml_close(xml);
+    det_xml_line(xml, 2);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
-static det_status append_box(struct det_env *env, struct det_text *text,
-                             const struct det_annotated_image *image,
-                             const struct det_annotated_box *box)
+static void put_flag(struct det_xml_writer *xml, const char *name, bool is)
 {
-    char n[4][64];
-    DET_TRY_RETURN(det_text_printf(env, text, "    <box label=\""));
-    DET_TRY_RETURN(det_text_xml(env, text, box->label));
-    return det_text_printf(
-        env, text,
-        "\" source=\"%s\" occluded=\"0\" xtl=\"%s\" ytl=\"%s\" xbr=\"%s\" ybr=\"%s\" "
-        "z_order=\"0\">\n    </box>\n",
-        box->automatic ? "auto" : "manual", pixels(n[0], box->box_norm[1], image->width),
-        pixels(n[1], box->box_norm[0], image->height), pixels(n[2], box->box_norm[3], image->width),
-        pixels(n[3], box->box_norm[2], image->height));
+    if (!is)
+        return;
+    det_xml_made(xml, "  ");
+    det_xml_open(xml, "attribute");
+    det_xml_attribute(xml, "name", name);
+    det_xml_text(xml, "true");
+    det_xml_close(xml);
+    det_xml_line(xml, 4);
 }
 
-det_status det_cvat_xml_image(struct det_env *env, struct det_writer *writer,
-                              const struct det_annotated_image *image)
+static void put_pixels(struct det_xml_writer *xml, const char *name, double share, int32_t size)
 {
-    struct det_text text = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "  <image id=\"%lld\" name=\"", (long long)image->id));
-    DET_TRY(det_text_xml(env, &text, image->name));
-    DET_TRY(det_text_printf(env, &text, "\" width=\"%d\" height=\"%d\">\n", image->width,
-                            image->height));
+    char number[32];
+    det_xml_attribute(xml, name, det_format_pixels(number, share * (double)size));
+}
+
+static void put_box(struct det_xml_writer *xml, const struct det_annotated_image *image,
+                    const struct det_annotated_box *box)
+{
+    det_xml_made(xml, "    ");
+    det_xml_open(xml, "box");
+    det_xml_attribute(xml, "label", box->label);
+    det_xml_attribute(xml, "source", box->automatic ? "auto" : "manual");
+    det_xml_attribute_int(xml, "occluded", 0);
+    put_pixels(xml, "xtl", box->box_norm[1], image->width);
+    put_pixels(xml, "ytl", box->box_norm[0], image->height);
+    put_pixels(xml, "xbr", box->box_norm[3], image->width);
+    put_pixels(xml, "ybr", box->box_norm[2], image->height);
+    det_xml_attribute_int(xml, "z_order", 0);
+    det_xml_line(xml, 4);
+    put_flag(xml, "difficult", box->difficult);
+    put_flag(xml, "is_crowd", box->is_crowd);
+    put_flag(xml, "group_of", box->group_of);
+    put_flag(xml, "truncated", box->truncated);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+void det_cvat_put_image(struct det_xml_writer *xml, const struct det_annotated_image *image)
+{
+    det_xml_made(xml, "  ");
+    det_xml_open(xml, "image");
+    det_xml_attribute_int(xml, "id", image->id);
+    det_xml_attribute(xml, "name", image->name);
+    if (image->subset != NULL)
+        det_xml_attribute(xml, "subset", image->subset);
+    det_xml_attribute_int(xml, "width", image->width);
+    det_xml_attribute_int(xml, "height", image->height);
+    det_xml_line(xml, 0);
     for (size_t i = 0; i < image->count; i++)
-        DET_TRY(append_box(env, &text, image, &image->boxes[i]));
-    DET_TRY(det_text_printf(env, &text, "  </image>\n"));
-fail:
-    return flush(env, writer, status, &text);
+        put_box(xml, image, &image->boxes[i]);
+    det_xml_made(xml, "  ");
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
-det_status det_cvat_xml_end(struct det_env *env, struct det_writer *writer)
+void det_cvat_end(struct det_xml_writer *xml)
 {
-    static const char end[] = "</annotations>\n";
-    return det_writer_write(env, writer, end, sizeof end - 1);
-}
-
-static const char *share(char buffer[64], float value)
-{
-    return det_fixed_text(buffer, (double)value, SHARE_DECIMALS);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
 det_status det_yolo_txt(struct det_env *env, struct det_text *text,
@@ -86,12 +128,12 @@ det_status det_yolo_txt(struct det_env *env, struct det_text *text,
 {
     DET_TRY_RETURN(det_text_append(env, text, "", 0));
     for (size_t i = 0; i < image->count; i++) {
-        const float *b = image->boxes[i].box_norm;
-        char n[4][64];
-        DET_TRY_RETURN(det_text_printf(env, text, "%d %s %s %s %s\n", image->boxes[i].class_index,
-                                       share(n[0], (b[1] + b[3]) / 2),
-                                       share(n[1], (b[0] + b[2]) / 2), share(n[2], b[3] - b[1]),
-                                       share(n[3], b[2] - b[0])));
+        const double *b = image->boxes[i].box_norm;
+        char n[4][32];
+        DET_TRY_RETURN(det_text_printf(
+            env, text, "%d %s %s %s %s\n", (int)image->boxes[i].class_index,
+            det_format_share(n[0], (b[1] + b[3]) / 2), det_format_share(n[1], (b[0] + b[2]) / 2),
+            det_format_share(n[2], b[3] - b[1]), det_format_share(n[3], b[2] - b[0])));
     }
     return DET_OK;
 }

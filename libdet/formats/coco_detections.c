@@ -42,11 +42,11 @@ det_status det_coco_json_read_detections(struct det_env *env, const char *path,
                                          struct det_coco_detection_list *list)
 {
     *list = (struct det_coco_detection_list){0};
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
     const det_status status =
-        det_coco_json_parse_detections(env, path, map.data, map.bytes, names, list);
-    det_file_map_close(&map);
+        det_coco_json_parse_detections(env, path, contents.data, contents.bytes, names, list);
+    det_file_release(&contents);
     return status;
 }
 

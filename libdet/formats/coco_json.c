@@ -425,10 +425,11 @@ det_status det_coco_json_read_dataset(struct det_env *env, const char *path,
                                       struct det_coco_dataset *dataset)
 {
     *dataset = (struct det_coco_dataset){0};
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
-    const det_status status = det_coco_json_parse_dataset(env, path, map.data, map.bytes, dataset);
-    det_file_map_close(&map);
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
+    const det_status status =
+        det_coco_json_parse_dataset(env, path, contents.data, contents.bytes, dataset);
+    det_file_release(&contents);
     return status;
 }
 

@@ -1,85 +1,73 @@
 /* coco_json_write.c: the writing half of coco_json.h. */
 #include "base/io.h"
-#include "base/text.h"
+#include "base/json_writer.h"
 #include "formats/coco_json.h"
 
-static det_status put_image_id(struct det_env *env, struct det_text *text, int64_t id,
-                               const struct det_coco_names *names)
+static void put_image_id(struct det_json_writer *json, const char *key, int64_t id,
+                         const struct det_coco_names *names)
 {
     if (names == NULL || names->count == 0)
-        return det_text_printf(env, text, "%lld", (long long)id);
-    if (id < 1 || (uint64_t)id > names->count)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "image id %lld has no name",
-                        (long long)id);
-    return det_text_json_string(env, text, names->names[id - 1]);
+        det_json_put_int(json, key, id);
+    else if (id >= 1 && (uint64_t)id <= names->count)
+        det_json_put_string(json, key, names->names[id - 1]);
+    else if (json->status == DET_OK)
+        json->status = det_fail(json->env, DET_STATUS_INVALID_ARGUMENT, "image id %lld has no name",
+                                (long long)id);
 }
 
-static det_status put_box(struct det_env *env, struct det_text *text, const double box_px[4])
+static void put_image(struct det_json_writer *json, const struct det_coco_image *image,
+                      const struct det_coco_names *names)
 {
-    char n[4][32];
-    return det_text_printf(env, text, "\"bbox\": [%s, %s, %s, %s]",
-                           det_format_double(n[0], box_px[0]), det_format_double(n[1], box_px[1]),
-                           det_format_double(n[2], box_px[2]), det_format_double(n[3], box_px[3]));
-}
-
-static det_status put_image(struct det_env *env, struct det_text *text,
-                            const struct det_coco_image *image, const struct det_coco_names *names)
-{
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"id\": "));
-    DET_TRY_RETURN(put_image_id(env, text, image->id, names));
-    if (image->width_px > 0 && image->height_px > 0)
-        DET_TRY_RETURN(det_text_printf(env, text, ", \"width\": %d, \"height\": %d",
-                                       (int)image->width_px, (int)image->height_px));
-    if (image->file_name != NULL) {
-        DET_TRY_RETURN(det_text_printf(env, text, ", \"file_name\": "));
-        DET_TRY_RETURN(det_text_json_string(env, text, image->file_name));
+    det_json_open_object(json, NULL);
+    put_image_id(json, "id", image->id, names);
+    if (image->width_px > 0 && image->height_px > 0) {
+        det_json_put_int(json, "width", image->width_px);
+        det_json_put_int(json, "height", image->height_px);
     }
-    return det_text_append(env, text, "}", 1);
+    if (image->file_name != NULL)
+        det_json_put_string(json, "file_name", image->file_name);
+    det_json_close_object(json);
 }
 
-static det_status put_category(struct det_env *env, struct det_text *text,
-                               const struct det_coco_category *category)
+static void put_category(struct det_json_writer *json, const struct det_coco_category *category)
 {
-    DET_TRY_RETURN(
-        det_text_printf(env, text, "{\"id\": %lld, \"name\": ", (long long)category->id));
-    DET_TRY_RETURN(det_text_json_string(env, text, category->name));
-    return det_text_append(env, text, "}", 1);
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", category->id);
+    det_json_put_string(json, "name", category->name);
+    det_json_close_object(json);
 }
 
-static det_status put_annotation(struct det_env *env, struct det_text *text,
-                                 const struct det_coco_annotation *object,
-                                 const struct det_coco_names *names)
+static void put_annotation(struct det_json_writer *json, const struct det_coco_annotation *object,
+                           const struct det_coco_names *names)
 {
-    char area[32];
-    DET_TRY_RETURN(
-        det_text_printf(env, text, "{\"id\": %lld, \"image_id\": ", (long long)object->id));
-    DET_TRY_RETURN(put_image_id(env, text, object->image_id, names));
-    DET_TRY_RETURN(
-        det_text_printf(env, text, ", \"category_id\": %lld, ", (long long)object->category_id));
-    DET_TRY_RETURN(put_box(env, text, object->box_px));
-    return det_text_printf(env, text, ", \"area\": %s, \"iscrowd\": %d, \"ignore\": %d}",
-                           det_format_double(area, object->area_px2), object->is_crowd,
-                           object->ignore);
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", object->id);
+    put_image_id(json, "image_id", object->image_id, names);
+    det_json_put_int(json, "category_id", object->category_id);
+    det_json_put_doubles(json, "bbox", object->box_px, 4);
+    det_json_put_double(json, "area", object->area_px2);
+    det_json_put_int(json, "iscrowd", object->is_crowd);
+    det_json_put_int(json, "ignore", object->ignore);
+    det_json_close_object(json);
 }
 
-static det_status put_detection(struct det_env *env, struct det_text *text,
-                                const struct det_coco_detection *item,
-                                const struct det_coco_names *names)
+static void put_detection(struct det_json_writer *json, const struct det_coco_detection *item,
+                          const struct det_coco_names *names)
 {
-    char score[32];
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"image_id\": "));
-    DET_TRY_RETURN(put_image_id(env, text, item->image_id, names));
-    DET_TRY_RETURN(
-        det_text_printf(env, text, ", \"category_id\": %lld, ", (long long)item->category_id));
-    DET_TRY_RETURN(put_box(env, text, item->box_px));
-    return det_text_printf(env, text, ", \"score\": %s}", det_format_double(score, item->score));
+    det_json_open_object(json, NULL);
+    put_image_id(json, "image_id", item->image_id, names);
+    det_json_put_int(json, "category_id", item->category_id);
+    det_json_put_doubles(json, "bbox", item->box_px, 4);
+    det_json_put_double(json, "score", item->score);
+    det_json_close_object(json);
 }
 
-/* Hands the text over to the writer and empties it. */
-static det_status flush(struct det_env *env, struct det_writer *writer, struct det_text *text)
+/* Hands what is there over to the writer. */
+static det_status flush(struct det_json_writer *json, struct det_writer *writer)
 {
-    DET_TRY_RETURN(det_writer_write(env, writer, text->data, text->length));
-    text->length = 0;
+    DET_TRY_RETURN(json->status);
+    DET_TRY_RETURN(det_writer_write(json->env, writer, json->text->data, json->text->length));
+    json->text->length = 0;
     return DET_OK;
 }
 
@@ -88,27 +76,37 @@ det_status det_coco_json_write_dataset(struct det_env *env, const char *path,
 {
     struct det_writer writer;
     struct det_text text = {0};
+    struct det_json_writer json;
+    det_json_begin(&json, env, &text, DET_JSON_SPACED);
     DET_TRY_RETURN(det_writer_open(env, path, &writer));
     det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "{\"images\": ["));
+    det_json_open_object(&json, NULL);
+    det_json_open_list(&json, "images");
     for (size_t i = 0; i < dataset->image_count; i++) {
-        DET_TRY(det_text_printf(env, &text, i > 0 ? ",\n " : "\n "));
-        DET_TRY(put_image(env, &text, &dataset->images[i], &dataset->names));
-        DET_TRY(flush(env, &writer, &text));
+        det_json_line(&json, 1);
+        put_image(&json, &dataset->images[i], &dataset->names);
+        DET_TRY(flush(&json, &writer));
     }
-    DET_TRY(det_text_printf(env, &text, "],\n\"categories\": ["));
+    det_json_close_list(&json);
+    det_json_line(&json, 0);
+    det_json_open_list(&json, "categories");
     for (size_t i = 0; i < dataset->category_count; i++) {
-        DET_TRY(det_text_printf(env, &text, i > 0 ? ",\n " : "\n "));
-        DET_TRY(put_category(env, &text, &dataset->categories[i]));
+        det_json_line(&json, 1);
+        put_category(&json, &dataset->categories[i]);
     }
-    DET_TRY(det_text_printf(env, &text, "],\n\"annotations\": ["));
+    det_json_close_list(&json);
+    det_json_line(&json, 0);
+    det_json_open_list(&json, "annotations");
     for (size_t i = 0; i < dataset->annotation_count; i++) {
-        DET_TRY(det_text_printf(env, &text, i > 0 ? ",\n " : "\n "));
-        DET_TRY(put_annotation(env, &text, &dataset->annotations[i], &dataset->names));
-        DET_TRY(flush(env, &writer, &text));
+        det_json_line(&json, 1);
+        put_annotation(&json, &dataset->annotations[i], &dataset->names);
+        DET_TRY(flush(&json, &writer));
     }
-    DET_TRY(det_text_printf(env, &text, "]}\n"));
-    DET_TRY(flush(env, &writer, &text));
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    DET_TRY(det_json_end(&json));
+    DET_TRY(flush(&json, &writer));
     DET_TRY(det_writer_commit(env, &writer));
 fail:
     if (status != DET_OK)
@@ -123,16 +121,20 @@ det_status det_coco_json_write_detections(struct det_env *env, const char *path,
 {
     struct det_writer writer;
     struct det_text text = {0};
+    struct det_json_writer json;
+    det_json_begin(&json, env, &text, DET_JSON_SPACED);
     DET_TRY_RETURN(det_writer_open(env, path, &writer));
     det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "["));
+    det_json_open_list(&json, NULL);
     for (size_t i = 0; i < count; i++) {
-        DET_TRY(det_text_printf(env, &text, i > 0 ? ",\n " : "\n "));
-        DET_TRY(put_detection(env, &text, &items[i], names));
-        DET_TRY(flush(env, &writer, &text));
+        det_json_line(&json, 1);
+        put_detection(&json, &items[i], names);
+        DET_TRY(flush(&json, &writer));
     }
-    DET_TRY(det_text_printf(env, &text, "]\n"));
-    DET_TRY(flush(env, &writer, &text));
+    det_json_close_list(&json);
+    det_json_line(&json, 0);
+    DET_TRY(det_json_end(&json));
+    DET_TRY(flush(&json, &writer));
     DET_TRY(det_writer_commit(env, &writer));
 fail:
     if (status != DET_OK)

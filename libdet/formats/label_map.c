@@ -247,12 +247,12 @@ fail:
 
 det_status det_label_map_read(struct det_env *env, const char *path, struct det_label_map *map)
 {
-    struct det_file_map file;
+    struct det_file_bytes file;
     memset(map, 0, sizeof *map);
-    DET_TRY_RETURN(det_file_map_open(env, path, &file));
+    DET_TRY_RETURN(det_file_read(env, path, &file));
     const det_status status =
         det_label_map_parse(env, path, (const char *)file.data, file.bytes, map);
-    det_file_map_close(&file);
+    det_file_release(&file);
     return status;
 }
 

@@ -442,41 +442,8 @@ static det_status check_step(struct det_env *env, struct det_pipeline_config *co
 
 /* ---- train_config, eval_config, readers ---- */
 
-static det_status check_learning_rate(struct det_env *env, const struct det_pipeline_config *config,
-                                      const char *optimizer)
-{
-    const struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
-    char field[FIELD_BYTES];
-    snprintf(field, sizeof field, "train_config.optimizer.%s.learning_rate", optimizer);
-    if (rate->kind == DET_LEARNING_RATE_NONE)
-        return det_pipeline_config_fail(
-            env, DET_STATUS_PARSE, config, field,
-            "field `%s` must have a constant_, exponential_decay_, manual_step_ or "
-            "cosine_decay_learning_rate",
-            field);
-    if (rate->kind == DET_LEARNING_RATE_COSINE_DECAY &&
-        rate->as.cosine_decay.warmup_steps > rate->as.cosine_decay.total_steps) {
-        snprintf(field, sizeof field,
-                 "train_config.optimizer.%s.learning_rate.cosine_decay_learning_rate.warmup_steps",
-                 optimizer);
-        return det_pipeline_config_fail(
-            env, DET_STATUS_PARSE, config, field, "warmup_steps %u exceeds total_steps %u",
-            rate->as.cosine_decay.warmup_steps, rate->as.cosine_decay.total_steps);
-    }
-    if (rate->kind == DET_LEARNING_RATE_MANUAL_STEP)
-        for (size_t i = 1; i < rate->as.manual_step.count; i++)
-            if (rate->as.manual_step.schedule[i].step <= rate->as.manual_step.schedule[i - 1].step)
-                return det_pipeline_config_fail(env, DET_STATUS_PARSE, config, field,
-                                                "steps of the schedule must rise: %u follows %u",
-                                                rate->as.manual_step.schedule[i].step,
-                                                rate->as.manual_step.schedule[i - 1].step);
-    return DET_OK;
-}
-
 static det_status check_train(struct det_env *env, struct det_pipeline_config *config)
 {
-    static const char *const optimizers[] = {"", "rms_prop_optimizer", "momentum_optimizer",
-                                             "adam_optimizer"};
     static const char *const checkpoint_types[] = {"", "classification", "detection", "fine_tune",
                                                    "full"};
     struct det_train_config *train = &config->train;
@@ -486,7 +453,7 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
         return det_pipeline_config_fail(env, DET_STATUS_PARSE, config, "train_config.optimizer",
                                         "field `train_config.optimizer` must have a "
                                         "momentum_optimizer, rms_prop_optimizer or adam_optimizer");
-    DET_TRY_RETURN(check_learning_rate(env, config, optimizers[train->optimizer.kind]));
+    DET_TRY_RETURN(det_pipeline_config_check_learning_rate(env, config));
     bool known = false;
     for (size_t i = 0; i < sizeof checkpoint_types / sizeof checkpoint_types[0]; i++)
         known = known || strcmp(train->fine_tune_checkpoint_type, checkpoint_types[i]) == 0;
@@ -532,12 +499,12 @@ fail:
 det_status det_pipeline_config_read(struct det_env *env, const char *path,
                                     struct det_pipeline_config *config)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     memset(config, 0, sizeof *config);
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
     const det_status status =
-        det_pipeline_config_parse(env, path, (const char *)map.data, map.bytes, config);
-    det_file_map_close(&map);
+        det_pipeline_config_parse(env, path, (const char *)contents.data, contents.bytes, config);
+    det_file_release(&contents);
     return status;
 }
 
@@ -572,51 +539,6 @@ void det_pipeline_config_input_size(const struct det_pipeline_config *config, in
     const bool fixed = resizer->kind == DET_RESIZER_FIXED_SHAPE;
     *height = fixed ? resizer->height : resizer->max_dimension;
     *width = fixed ? resizer->width : resizer->max_dimension;
-}
-
-float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *config)
-{
-    const struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
-    switch (rate->kind) {
-    case DET_LEARNING_RATE_CONSTANT:
-        return rate->as.constant.learning_rate;
-    case DET_LEARNING_RATE_EXPONENTIAL_DECAY:
-        return rate->as.exponential_decay.initial_learning_rate;
-    case DET_LEARNING_RATE_MANUAL_STEP:
-        return rate->as.manual_step.initial_learning_rate;
-    case DET_LEARNING_RATE_COSINE_DECAY:
-        return rate->as.cosine_decay.learning_rate_base;
-    default:
-        return 0;
-    }
-}
-
-void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config, float factor)
-{
-    struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
-    struct det_learning_rate_step *steps = NULL;
-    switch (rate->kind) {
-    case DET_LEARNING_RATE_CONSTANT:
-        rate->as.constant.learning_rate *= factor;
-        break;
-    case DET_LEARNING_RATE_EXPONENTIAL_DECAY:
-        rate->as.exponential_decay.initial_learning_rate *= factor;
-        rate->as.exponential_decay.burnin_learning_rate *= factor;
-        rate->as.exponential_decay.min_learning_rate *= factor;
-        break;
-    case DET_LEARNING_RATE_MANUAL_STEP:
-        rate->as.manual_step.initial_learning_rate *= factor;
-        memcpy(&steps, &rate->as.manual_step.schedule, sizeof(void *));
-        for (size_t i = 0; i < rate->as.manual_step.count; i++)
-            steps[i].learning_rate *= factor;
-        break;
-    case DET_LEARNING_RATE_COSINE_DECAY:
-        rate->as.cosine_decay.learning_rate_base *= factor;
-        rate->as.cosine_decay.warmup_learning_rate *= factor;
-        break;
-    default:
-        break;
-    }
 }
 
 det_status det_pipeline_config_override_string(struct det_env *env,

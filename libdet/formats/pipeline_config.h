@@ -445,6 +445,7 @@ enum det_learning_rate_kind {
 struct det_learning_rate_step {
     uint32_t step;
     float learning_rate;
+    struct det_position position;
 };
 
 struct det_learning_rate_config {
@@ -465,7 +466,7 @@ struct det_learning_rate_config {
         struct {
             float initial_learning_rate;
             size_t count;
-            const struct det_learning_rate_step *schedule; /* steps rise */
+            const struct det_learning_rate_step *schedule; /* at least one, steps rise */
             bool warmup;
         } manual_step;
         struct {
@@ -588,6 +589,10 @@ det_status det_pipeline_config_check_stage(struct det_env *env,
 void det_pipeline_config_input_size(const struct det_pipeline_config *config, int32_t *height,
                                     int32_t *width);
 
+/* pipeline_learning_rate.c: PARSE naming line and field where the optimizer that is used has no
+ * learning rate, or one that the API refuses. Reading a config asks. */
+det_status det_pipeline_config_check_learning_rate(struct det_env *env,
+                                                   const struct det_pipeline_config *config);
 /* Multiplies every learning rate of the schedule (linear scaling with the batch size). */
 void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config, float factor);
 /* The schedule's main rate: constant, initial or base. */

@@ -45,8 +45,14 @@ static const struct det_schema_field rate_step[] = {
     {DET_FIELD(step, UINT), DET_AT(step)},
     DET_FLOAT(learning_rate, .002, 0, 1e6),
 };
-static const struct det_schema_message rate_step_message =
-    DET_TABLE("LearningRateSchedule", rate_step);
+static const struct det_schema_message rate_step_message = {
+    .name = "LearningRateSchedule",
+    .size = sizeof(BASE),
+    .fields = rate_step,
+    .count = sizeof rate_step / sizeof rate_step[0],
+    .position_offset = offsetof(BASE, position),
+    .has_position = true,
+};
 #undef BASE
 #define BASE struct det_learning_rate_config
 static const struct det_schema_field manual_rate[] = {

@@ -166,20 +166,20 @@ static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle)
 {
     static const char lfs[] = "version https://git-lfs";
     char *path = NULL;
-    struct det_file_map map = {0};
+    struct det_file_bytes contents = {0};
     det_status status = DET_OK;
     DET_TRY(det_format(env, &path, "%s.index", bundle->prefix));
-    DET_TRY(det_file_map_open(env, path, &map));
-    if (map.bytes >= sizeof lfs - 1 && memcmp(map.data, lfs, sizeof lfs - 1) == 0)
+    DET_TRY(det_file_read(env, path, &contents));
+    if (contents.bytes >= sizeof lfs - 1 && memcmp(contents.data, lfs, sizeof lfs - 1) == 0)
         status = det_fail(env, DET_STATUS_CORRUPT, "is a Git LFS pointer: run `git lfs pull`");
     else
-        status = det_table_walk(env, map.data, map.bytes, take_entry, bundle);
+        status = det_table_walk(env, contents.data, contents.bytes, take_entry, bundle);
     if (status == DET_OK && !bundle->has_header)
         status = det_fail(env, DET_STATUS_CORRUPT, "holds no entries");
     if (status != DET_OK)
         det_fail_prefix(env, status, "%s", path);
 fail:
-    det_file_map_close(&map);
+    det_file_release(&contents);
     det_free(env, &path);
     return status;
 }

@@ -52,9 +52,9 @@ static det_status read_line(struct det_env *env, const char *line, const char *e
 
 static det_status read_state(struct det_env *env, const char *path, struct det_text *value)
 {
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
-    const char *at = (const char *)map.data, *end = at + map.bytes;
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
+    const char *at = (const char *)contents.data, *end = at + contents.bytes;
     det_status status = DET_OK;
     while (status == DET_OK && at < end && value->length == 0) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -62,7 +62,7 @@ static det_status read_state(struct det_env *env, const char *path, struct det_t
         status = read_line(env, at, line_end, value);
         at = newline != NULL ? newline + 1 : end;
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     if (status == DET_OK && (value->length == 0 || memchr(value->data, '\0', value->length)))
         status = det_fail(env, DET_STATUS_PARSE, "%s: names no model_checkpoint_path", path);
     return status;

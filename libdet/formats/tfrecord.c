@@ -202,10 +202,10 @@ static unsigned at_most_uint(size_t bytes)
 }
 
 static det_status inflate_stream(struct det_env *env, struct det_record_file *file,
-                                 const struct det_file_map *map, z_stream *stream)
+                                 const struct det_file_bytes *contents, z_stream *stream)
 {
     size_t limit = 0;
-    if (!det_size_mul(map->bytes, INFLATE_RATIO, &limit))
+    if (!det_size_mul(contents->bytes, INFLATE_RATIO, &limit))
         limit = SIZE_MAX;
     if (limit < INFLATE_FREE)
         limit = INFLATE_FREE;
@@ -214,12 +214,12 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
         if (used >= limit)
             return det_fail(env, DET_STATUS_UNSUPPORTED,
                             "%s: %zu compressed bytes inflate to more than %zu: refused",
-                            file->path, map->bytes, limit);
+                            file->path, contents->bytes, limit);
         DET_TRY_RETURN(det_grow(env, &file->inflated, &file->inflated_capacity,
                                 used + INFLATE_START, 1, "inflated records"));
-        const unsigned input = at_most_uint(map->bytes - consumed);
+        const unsigned input = at_most_uint(contents->bytes - consumed);
         const unsigned room = at_most_uint(file->inflated_capacity - used);
-        stream->next_in = (z_const Bytef *)(uintptr_t)(map->data + consumed);
+        stream->next_in = (z_const Bytef *)(uintptr_t)(contents->data + consumed);
         stream->avail_in = input;
         stream->next_out = file->inflated + used;
         stream->avail_out = room;
@@ -229,16 +229,16 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
         if (result == Z_MEM_ERROR)
             return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: zlib is out of memory", file->path);
         if (result == Z_STREAM_END) {
-            if (consumed == map->bytes)
+            if (consumed == contents->bytes)
                 break;
             /* gzip files may be glued together. */
             if (inflateReset(stream) != Z_OK)
                 return det_fail(env, DET_STATUS_INTERNAL, "%s: zlib cannot restart", file->path);
         } else if (result == Z_BUF_ERROR ||
-                   (result == Z_OK && consumed == map->bytes && stream->avail_out > 0)) {
+                   (result == Z_OK && consumed == contents->bytes && stream->avail_out > 0)) {
             return det_fail(env, DET_STATUS_CORRUPT,
                             "%s: compressed data is truncated after %zu bytes", file->path,
-                            map->bytes);
+                            contents->bytes);
         } else if (result != Z_OK) {
             return det_fail(env, DET_STATUS_CORRUPT,
                             "%s: compressed data is damaged before byte %zu: %s", file->path,
@@ -251,25 +251,25 @@ static det_status inflate_stream(struct det_env *env, struct det_record_file *fi
 }
 
 /* `lent`: see det_record_set_open_file(). */
-static det_status inflate_file(struct det_env *env, const struct det_file_map *lent,
+static det_status inflate_file(struct det_env *env, const struct det_file_bytes *lent,
                                struct det_record_file *file)
 {
-    struct det_file_map map = {0};
+    struct det_file_bytes contents = {0};
     z_stream stream = {0};
     if (lent == NULL)
-        DET_TRY_RETURN(det_file_map_open(env, file->path, &map));
+        DET_TRY_RETURN(det_file_read(env, file->path, &contents));
     /* +32: gzip or zlib by the header. */
     const int result = inflateInit2(&stream, 15 + 32);
     det_status status = DET_OK;
     if (result == Z_OK) {
-        status = inflate_stream(env, file, lent != NULL ? lent : &map, &stream);
+        status = inflate_stream(env, file, lent != NULL ? lent : &contents, &stream);
         inflateEnd(&stream);
     } else {
         status =
             det_fail(env, result == Z_MEM_ERROR ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_INTERNAL,
                      "%s: cannot start zlib (%d)", file->path, result);
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     det_file_close(&file->file);
     return status;
 }
@@ -333,7 +333,7 @@ static det_status index_records(struct det_env *env, struct det_record_file *fil
 }
 
 static det_status open_here(struct det_env *env, const char *pattern,
-                            const struct det_file_map *lent, struct det_record_file *file)
+                            const struct det_file_bytes *lent, struct det_record_file *file)
 {
     static const char lfs[] = "version https://git-lfs";
     uint8_t start[32] = {0};
@@ -356,7 +356,7 @@ static det_status open_here(struct det_env *env, const char *pattern,
 }
 
 static det_status file_open(struct det_env *env, const char *path, const char *pattern,
-                            const struct det_file_map *lent, struct det_record_file *file)
+                            const struct det_file_bytes *lent, struct det_record_file *file)
 {
     file->file.descriptor = -1;
     DET_TRY_RETURN(det_strdup(env, &file->path, path));
@@ -407,7 +407,7 @@ fail:
 }
 
 det_status det_record_set_open_file(struct det_env *env, const char *path,
-                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    const struct det_file_bytes *lent, struct det_record_set *set,
                                     det_status *damage)
 {
     *set = (struct det_record_set){0};

@@ -29,7 +29,7 @@ det_status det_record_set_open(struct det_env *env, const char *const *patterns,
  * is damaged, *damage says so (with the message) and the set holds the records before; without any it
  * is a failure. */
 det_status det_record_set_open_file(struct det_env *env, const char *path,
-                                    const struct det_file_map *lent, struct det_record_set *set,
+                                    const struct det_file_bytes *lent, struct det_record_set *set,
                                     det_status *damage);
 void det_record_set_close(struct det_env *env, struct det_record_set *set);
 

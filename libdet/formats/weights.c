@@ -16,7 +16,7 @@
 
 struct det_weights {
     char *path;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct det_json meta;
     struct det_weights_tensor *tensors;
     const struct det_weights_tensor **by_name; /* sorted */
@@ -72,12 +72,13 @@ static det_status fail_not_ours(struct det_env *env, const struct det_weights *f
     char shown[WEIGHTS_MAGIC_BYTES * 4 + 1] = "";
     size_t length = 0;
     static const char lfs[] = "version https://git-lfs";
-    if (file->map.bytes >= sizeof lfs - 1 && memcmp(file->map.data, lfs, sizeof lfs - 1) == 0)
+    if (file->contents.bytes >= sizeof lfs - 1 &&
+        memcmp(file->contents.data, lfs, sizeof lfs - 1) == 0)
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: is a Git LFS pointer, not the weights: run `git lfs pull`",
                         file->path);
-    for (size_t i = 0; i < WEIGHTS_MAGIC_BYTES && i < file->map.bytes; i++) {
-        const uint8_t byte = file->map.data[i];
+    for (size_t i = 0; i < WEIGHTS_MAGIC_BYTES && i < file->contents.bytes; i++) {
+        const uint8_t byte = file->contents.data[i];
         length += (size_t)snprintf(shown + length, sizeof shown - length,
                                    byte >= 0x20 && byte < 0x7f ? "%c" : "\\x%02x", byte);
     }
@@ -89,8 +90,8 @@ static det_status fail_not_ours(struct det_env *env, const struct det_weights *f
 static det_status check_fixed(struct det_env *env, struct det_weights *file, const char **json,
                               size_t *json_bytes)
 {
-    const uint8_t *data = file->map.data;
-    const size_t bytes = file->map.bytes;
+    const uint8_t *data = file->contents.data;
+    const size_t bytes = file->contents.bytes;
     const size_t magic = bytes < WEIGHTS_MAGIC_BYTES ? bytes : WEIGHTS_MAGIC_BYTES;
     if (memcmp(data, WEIGHTS_MAGIC, magic) != 0)
         return fail_not_ours(env, file);
@@ -198,7 +199,7 @@ static det_status read_tensor(struct det_env *env, const struct det_weights *fil
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: tensor `%s`: has %llu bytes, its shape needs %zu", path, name,
                         (unsigned long long)bytes, tensor->bytes);
-    const size_t room = file->map.bytes - file->data_start;
+    const size_t room = file->contents.bytes - file->data_start;
     if (offset % WEIGHTS_ALIGN != 0)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: tensor `%s`: offset %llu is not aligned",
                         path, name, (unsigned long long)offset);
@@ -211,7 +212,7 @@ static det_status read_tensor(struct det_env *env, const struct det_weights *fil
         return det_fail(env, DET_STATUS_CORRUPT,
                         "%s: tensor `%s`: %llu bytes at %llu, there are %zu", path, name,
                         (unsigned long long)bytes, (unsigned long long)offset, room);
-    tensor->data = file->map.data + file->data_start + (size_t)offset;
+    tensor->data = file->contents.data + file->data_start + (size_t)offset;
     tensor->crc = (uint32_t)crc;
     *end = (size_t)(offset + bytes);
     return DET_OK;
@@ -271,7 +272,7 @@ det_status det_weights_open(struct det_env *env, const char *path, bool verify,
     size_t json_bytes = 0;
     DET_TRY(det_alloc(env, file, 1, sizeof **file, "weights file"));
     DET_TRY(det_strdup(env, &(*file)->path, path));
-    DET_TRY(det_file_map_open(env, path, &(*file)->map));
+    DET_TRY(det_file_read(env, path, &(*file)->contents));
     DET_TRY(check_fixed(env, *file, &json, &json_bytes));
     DET_TRY(read_json(env, *file, json, json_bytes));
     if (verify)
@@ -287,7 +288,7 @@ void det_weights_close(struct det_env *env, struct det_weights **file)
     struct det_weights *f = *file;
     if (f == NULL)
         return;
-    det_file_map_close(&f->map);
+    det_file_release(&f->contents);
     for (size_t i = 0; i < f->count; i++)
         det_free(env, &f->tensors[i].name);
     det_free(env, &f->by_name);

@@ -3,8 +3,8 @@
 
 #include "base/crc32c.h"
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "formats/weights_layout.h"
 
 struct pending {
@@ -103,30 +103,38 @@ det_status det_weights_writer_set_meta(struct det_env *env, struct det_weights_w
     return DET_OK;
 }
 
-static det_status put_tensor_json(struct det_env *env, const struct pending *tensor,
-                                  struct det_text *json)
+static void put_tensor(struct det_json_writer *json, const struct pending *tensor)
 {
-    DET_TRY_RETURN(det_text_printf(env, json, "{\"name\":"));
-    DET_TRY_RETURN(det_text_json_string(env, json, tensor->name));
-    DET_TRY_RETURN(det_text_printf(env, json, ",\"dtype\":\"%s\",\"shape\":[",
-                                   det_weights_type_name(tensor->dtype)));
+    det_json_open_object(json, NULL);
+    det_json_put_string(json, "name", tensor->name);
+    det_json_put_string(json, "dtype", det_weights_type_name(tensor->dtype));
+    det_json_open_list(json, "shape");
     for (int32_t d = 0; d < tensor->dims; d++)
-        DET_TRY_RETURN(
-            det_text_printf(env, json, "%s%lld", d > 0 ? "," : "", (long long)tensor->shape[d]));
-    return det_text_printf(env, json, "],\"offset\":%zu,\"bytes\":%zu,\"crc32c\":%u}",
-                           tensor->offset, tensor->bytes,
-                           det_crc32c(0, tensor->data, tensor->bytes));
+        det_json_put_int(json, NULL, tensor->shape[d]);
+    det_json_close_list(json);
+    det_json_put_size(json, "offset", tensor->offset);
+    det_json_put_size(json, "bytes", tensor->bytes);
+    det_json_put_int(json, "crc32c", det_crc32c(0, tensor->data, tensor->bytes));
+    det_json_close_object(json);
 }
 
 static det_status put_json(struct det_env *env, const struct det_weights_writer *writer,
-                           struct det_text *json)
+                           struct det_text *text)
 {
-    DET_TRY_RETURN(det_text_printf(env, json, "{\"meta\":%s,\n\"tensors\":[", writer->meta));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_COMPACT);
+    det_json_open_object(&json, NULL);
+    det_json_put_made(&json, "meta", writer->meta);
+    det_json_line(&json, 0);
+    det_json_open_list(&json, "tensors");
     for (size_t i = 0; i < writer->count; i++) {
-        DET_TRY_RETURN(det_text_printf(env, json, "%s\n", i > 0 ? "," : ""));
-        DET_TRY_RETURN(put_tensor_json(env, &writer->tensors[i], json));
+        det_json_line(&json, 0);
+        put_tensor(&json, &writer->tensors[i]);
     }
-    return det_text_printf(env, json, "]}\n");
+    det_json_close_list(&json);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 static void put_number(uint8_t *out, uint64_t value, unsigned bytes)

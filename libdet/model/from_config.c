@@ -251,7 +251,7 @@ det_status det_schedule_from_config(struct det_env *env, const struct det_pipeli
     *out = (struct det_config_schedule){0};
     struct det_schedule *s = &out->schedule;
     switch ((enum det_learning_rate_kind)from->kind) {
-    case DET_LEARNING_RATE_NONE:
+    case DET_LEARNING_RATE_NONE: /* a config without train_config */
         return det_pipeline_config_fail(env, DET_STATUS_INVALID_ARGUMENT, config,
                                         "train_config.optimizer", "no learning_rate is given");
     case DET_LEARNING_RATE_CONSTANT:
@@ -296,13 +296,6 @@ det_status det_schedule_from_config(struct det_env *env, const struct det_pipeli
         s->warmup_steps = from->as.cosine_decay.warmup_steps;
         s->hold_base_rate_steps = from->as.cosine_decay.hold_base_rate_steps;
         break;
-    }
-    const det_status checked = det_schedule_check(env, s);
-    if (checked != DET_OK) {
-        det_config_schedule_free(env, out);
-        return det_pipeline_config_fail(env, checked, config,
-                                        "train_config.optimizer.momentum_optimizer.learning_rate",
-                                        "%s", env->error);
     }
     return DET_OK;
 }

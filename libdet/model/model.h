@@ -50,8 +50,9 @@ static inline const float *det_model_export_params(const struct det_model *model
 /* The spec as a JSON object and back (model/spec_json.c): every field of det_model_spec; a missing
  * or wrong one is CORRUPT naming it. */
 struct det_text;
-det_status det_model_spec_to_json(struct det_env *env, const struct det_model_spec *spec,
-                                  struct det_text *json);
+struct det_json_writer;
+void det_model_spec_to_json(struct det_json_writer *json, const char *key,
+                            const struct det_model_spec *spec);
 det_status det_model_spec_from_json(struct det_env *env, const char *name, struct det_json json,
                                     struct det_model_spec *spec);
 

@@ -15,62 +15,71 @@
 
 #include "base/context.h"
 #include "base/half.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "det/version.h"
 #include "formats/weights.h"
 #include "model/model.h"
 
 /* --- meta --- */
 
-static det_status add_string(struct det_env *env, struct det_text *json, const char *before,
-                             const char *value)
-{
-    DET_TRY_RETURN(det_text_printf(env, json, "%s", before));
-    return det_text_json_string(env, json, value);
-}
-
-static det_status add_preprocessing(struct det_env *env, const struct det_model_spec *spec,
-                                    struct det_text *json)
+static void put_preprocessing(struct det_json_writer *json, const struct det_model_spec *spec)
 {
     const bool fixed = spec->resize_mode == DET_RESIZE_FIXED;
-    DET_TRY_RETURN(
-        det_text_printf(env, json,
-                        ",\n  \"preprocessing\": {\"color\": \"RGB\", \"resize\": \"%s\", "
-                        "\"interpolation\": \"bilinear\", \"height\": %d, \"width\": %d",
-                        fixed ? "fixed" : "keep_aspect", spec->input_height, spec->input_width));
-    if (!fixed)
-        DET_TRY_RETURN(det_text_printf(
-            env, json,
-            ", \"min_dimension\": %d, \"max_dimension\": %d, \"pad_to_max_dimension\": %s",
-            spec->min_dimension, spec->max_dimension, spec->pad_to_max ? "true" : "false"));
-    return det_text_printf(env, json,
-                           ", \"pad_to_multiple\": %d, \"normalize\": \"x * 2/255 - 1\"}",
-                           spec->pad_to_multiple);
+    det_json_open_object(json, "preprocessing");
+    det_json_put_string(json, "color", "RGB");
+    det_json_put_string(json, "resize", fixed ? "fixed" : "keep_aspect");
+    det_json_put_string(json, "interpolation", "bilinear");
+    det_json_put_int(json, "height", spec->input_height);
+    det_json_put_int(json, "width", spec->input_width);
+    if (!fixed) {
+        det_json_put_int(json, "min_dimension", spec->min_dimension);
+        det_json_put_int(json, "max_dimension", spec->max_dimension);
+        det_json_put_bool(json, "pad_to_max_dimension", spec->pad_to_max);
+    }
+    det_json_put_int(json, "pad_to_multiple", spec->pad_to_multiple);
+    det_json_put_string(json, "normalize", "x * 2/255 - 1");
+    det_json_close_object(json);
 }
 
 det_status det_model_meta_to_json(struct det_env *env, const struct det_model_meta *meta,
-                                  const char *training, struct det_text *json)
+                                  const char *training, struct det_text *text)
 {
-    DET_TRY_RETURN(add_string(env, json, "{\n  \"format\": \"libdet\",\n  \"kind\": ",
-                              meta->folded ? "inference" : "checkpoint"));
-    DET_TRY_RETURN(add_string(env, json, ",\n  \"libdet\": ", det_version_string()));
-    DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"step\": %lld,\n  \"classes\": [",
-                                   (long long)meta->step));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_line(&json, 2);
+    det_json_put_string(&json, "format", "libdet");
+    det_json_line(&json, 2);
+    det_json_put_string(&json, "kind", meta->folded ? "inference" : "checkpoint");
+    det_json_line(&json, 2);
+    det_json_put_string(&json, "libdet", det_version_string());
+    det_json_line(&json, 2);
+    det_json_put_int(&json, "step", meta->step);
+    det_json_line(&json, 2);
+    det_json_open_list(&json, "classes");
     for (int32_t i = 0; i < meta->spec.num_classes; i++)
-        DET_TRY_RETURN(add_string(env, json, i == 0 ? "" : ", ",
-                                  meta->names[i] != NULL ? meta->names[i] : ""));
-    DET_TRY_RETURN(det_text_printf(env, json, "],\n  \"spec\": "));
-    DET_TRY_RETURN(det_model_spec_to_json(env, &meta->spec, json));
-    DET_TRY_RETURN(add_preprocessing(env, &meta->spec, json));
-    if (meta->recalibrated_images > 0)
-        DET_TRY_RETURN(det_text_printf(
-            env, json, ",\n  \"recalibration\": {\"images\": %lld, \"averages\": %s}",
-            (long long)meta->recalibrated_images,
-            meta->recalibrated_with_averages ? "true" : "false"));
-    if (training != NULL)
-        DET_TRY_RETURN(det_text_printf(env, json, ",\n  \"training\": %s", training));
-    return det_text_printf(env, json, "\n}\n");
+        det_json_put_string(&json, NULL, meta->names[i] != NULL ? meta->names[i] : "");
+    det_json_close_list(&json);
+    det_json_line(&json, 2);
+    det_model_spec_to_json(&json, "spec", &meta->spec);
+    det_json_line(&json, 2);
+    put_preprocessing(&json, &meta->spec);
+    if (meta->recalibrated_images > 0) {
+        det_json_line(&json, 2);
+        det_json_open_object(&json, "recalibration");
+        det_json_put_int(&json, "images", meta->recalibrated_images);
+        det_json_put_bool(&json, "averages", meta->recalibrated_with_averages);
+        det_json_close_object(&json);
+    }
+    if (training != NULL) {
+        det_json_line(&json, 2);
+        det_json_put_made(&json, "training", training);
+    }
+    det_json_line(&json, 0);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 /* {"images": 160, "averages": false}, or nothing. */

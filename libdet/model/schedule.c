@@ -4,51 +4,6 @@
 
 #define PI_F 3.14159265358979323846f
 
-static det_status check_manual(struct det_env *env, const struct det_schedule *s)
-{
-    if (s->step_count < 1)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "manual_step_learning_rate: the schedule is empty");
-    for (int32_t i = 0; i < s->step_count; i++)
-        if (s->steps[i] <= (i > 0 ? s->steps[i - 1] : 0))
-            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                            "manual_step_learning_rate: schedule[%d].step is %lld, expected "
-                            "positive, strictly rising steps",
-                            i, (long long)s->steps[i]);
-    return DET_OK;
-}
-
-det_status det_schedule_check(struct det_env *env, const struct det_schedule *s)
-{
-    switch (s->kind) {
-    case DET_SCHEDULE_CONSTANT:
-        return DET_OK;
-    case DET_SCHEDULE_EXPONENTIAL_DECAY:
-        if (s->decay_steps < 1)
-            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                            "exponential_decay_learning_rate: decay_steps is %lld, expected at "
-                            "least 1",
-                            (long long)s->decay_steps);
-        return DET_OK;
-    case DET_SCHEDULE_MANUAL_STEP:
-        return check_manual(env, s);
-    case DET_SCHEDULE_COSINE_DECAY:
-        if (s->total_steps < s->warmup_steps)
-            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                            "cosine_decay_learning_rate: total_steps %lld is below warmup_steps "
-                            "%lld",
-                            (long long)s->total_steps, (long long)s->warmup_steps);
-        if (s->warmup_steps > 0 && s->learning_rate < s->warmup_learning_rate)
-            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                            "cosine_decay_learning_rate: learning_rate_base %g is below "
-                            "warmup_learning_rate %g",
-                            (double)s->learning_rate, (double)s->warmup_learning_rate);
-        return DET_OK;
-    }
-    return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "learning rate: unknown kind %d",
-                    (int)s->kind);
-}
-
 static float exponential_rate(const struct det_schedule *s, int64_t step)
 {
     float rate = 0;

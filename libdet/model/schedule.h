@@ -27,8 +27,8 @@ struct det_schedule {
     float burnin_learning_rate; /* 0: learning_rate */
     int64_t burnin_steps;
     float min_learning_rate;
-    /* manual_step_learning_rate: rates[i] from step steps[i] on; learning_rate before. Borrowed
-     * arrays. */
+    /* manual_step_learning_rate: rates[i] from step steps[i] on, which rise from 1 or more;
+     * learning_rate before. Borrowed arrays, step_count >= 1. */
     const int64_t *steps;
     const float *rates;
     int32_t step_count;
@@ -38,10 +38,8 @@ struct det_schedule {
     float warmup_learning_rate;
 };
 
-/* Fails where the API raises, naming the field. */
-det_status det_schedule_check(struct det_env *env, const struct det_schedule *schedule);
-
-/* For a schedule that passed the check; step counts from 0. */
+/* For the schedule of a config, which was checked as it was read
+ * (formats/pipeline_learning_rate.c); step counts from 0. */
 float det_schedule_rate(const struct det_schedule *schedule, int64_t step);
 
 #endif

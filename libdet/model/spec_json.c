@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/text.h"
+#include "base/json_writer.h"
 #include "model/model.h"
 
 enum field_kind { FIELD_INT, FIELD_FLOAT, FIELD_BOOL, FIELD_CHOICE, FIELD_FLOATS };
@@ -23,7 +23,7 @@ static const char *const init_kinds[] = {"constant",       "normal",           "
                                          "glorot_uniform", "variance_scaling", NULL};
 static const char *const fan_modes[] = {"fan_in", "fan_out", "fan_avg", NULL};
 
-/* Enums are stored as ints by gcc; read_choice and add_value go through int32_t. */
+/* Enums are stored as ints by gcc; read_choice and put_value go through int32_t. */
 _Static_assert(sizeof(enum det_init_kind) == sizeof(int32_t), "enums are read as int32_t");
 
 #define FIELD(kind_, structural_, name_, offset_)                                  \
@@ -97,47 +97,45 @@ enum { FIELD_COUNT = sizeof fields / sizeof fields[0] };
 
 /* --- writing --- */
 
-static det_status add_float(struct det_env *env, struct det_text *json, float value)
-{
-    char number[32];
-    return det_text_printf(env, json, "%s", det_format_double(number, (double)value));
-}
-
-static det_status add_value(struct det_env *env, const struct det_model_spec *spec,
-                            const struct field *field, struct det_text *json)
+static void put_value(struct det_json_writer *json, const char *key,
+                      const struct det_model_spec *spec, const struct field *field)
 {
     const char *at = (const char *)spec + field->offset;
     int32_t number;
     switch (field->kind) {
     case FIELD_INT:
         memcpy(&number, at, sizeof number);
-        return det_text_printf(env, json, "%d", number);
+        det_json_put_int(json, key, number);
+        return;
     case FIELD_CHOICE:
         memcpy(&number, at, sizeof number);
-        return det_text_printf(env, json, "\"%s\"", field->choices[number]);
+        det_json_put_string(json, key, field->choices[number]);
+        return;
     case FIELD_BOOL:
-        return det_text_printf(env, json, "%s", *(const bool *)at ? "true" : "false");
+        det_json_put_bool(json, key, *(const bool *)at);
+        return;
     case FIELD_FLOAT:
-        return add_float(env, json, *(const float *)(const void *)at);
+        det_json_put_double(json, key, (double)*(const float *)(const void *)at);
+        return;
     case FIELD_FLOATS:
         break;
     }
-    for (int32_t i = 0; i < spec->aspect_count; i++) {
-        DET_TRY_RETURN(det_text_printf(env, json, i == 0 ? "[" : ", "));
-        DET_TRY_RETURN(add_float(env, json, spec->aspects[i]));
-    }
-    return det_text_printf(env, json, "]");
+    det_json_open_list(json, key);
+    for (int32_t i = 0; i < spec->aspect_count; i++)
+        det_json_put_double(json, NULL, (double)spec->aspects[i]);
+    det_json_close_list(json);
 }
 
-det_status det_model_spec_to_json(struct det_env *env, const struct det_model_spec *spec,
-                                  struct det_text *json)
+void det_model_spec_to_json(struct det_json_writer *json, const char *key,
+                            const struct det_model_spec *spec)
 {
+    det_json_open_object(json, key);
     for (int i = 0; i < FIELD_COUNT; i++) {
-        DET_TRY_RETURN(det_text_printf(env, json, "%s\"%s\": ", i == 0 ? "{\n    " : ",\n    ",
-                                       fields[i].name));
-        DET_TRY_RETURN(add_value(env, spec, &fields[i], json));
+        det_json_line(json, 4);
+        put_value(json, fields[i].name, spec, &fields[i]);
     }
-    return det_text_printf(env, json, "\n  }");
+    det_json_line(json, 2);
+    det_json_close_object(json);
 }
 
 /* --- reading --- */
@@ -249,6 +247,15 @@ static bool equal(const struct det_model_spec *a, const struct det_model_spec *b
     return memcmp(x, y, field->kind == FIELD_BOOL ? sizeof(bool) : 4) == 0;
 }
 
+static det_status append_value(struct det_env *env, const struct det_model_spec *spec,
+                               const struct field *field, struct det_text *text)
+{
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    put_value(&json, NULL, spec, field);
+    return det_json_end(&json);
+}
+
 det_status det_model_spec_difference(struct det_env *env, const struct det_model_spec *a,
                                      const struct det_model_spec *b, bool structural,
                                      struct det_text *text)
@@ -258,9 +265,9 @@ det_status det_model_spec_difference(struct det_env *env, const struct det_model
             continue;
         DET_TRY_RETURN(
             det_text_printf(env, text, "%s%s is ", text->length > 0 ? ", " : "", fields[i].name));
-        DET_TRY_RETURN(add_value(env, a, &fields[i], text));
+        DET_TRY_RETURN(append_value(env, a, &fields[i], text));
         DET_TRY_RETURN(det_text_printf(env, text, " instead of "));
-        DET_TRY_RETURN(add_value(env, b, &fields[i], text));
+        DET_TRY_RETURN(append_value(env, b, &fields[i], text));
     }
     return DET_OK;
 }

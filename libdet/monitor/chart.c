@@ -121,50 +121,56 @@ static double place_y(const struct frame *f, double y)
     return HEIGHT - BOTTOM - (y - f->y.low) / (f->y.high - f->y.low) * (HEIGHT - TOP - BOTTOM);
 }
 
-static det_status append_axes(struct det_env *env, const struct frame *f, const char *x_name,
-                              struct det_text *svg)
+static void put_label(struct det_xml_writer *xml, const char *class, int x, int y, const char *text)
+{
+    det_xml_open(xml, "text");
+    det_xml_attribute(xml, "class", class);
+    det_xml_attribute_int(xml, "x", x);
+    det_xml_attribute_int(xml, "y", y);
+    det_xml_text_shown(xml, text);
+    det_xml_close(xml);
+}
+
+static void put_axes(struct det_xml_writer *xml, const struct frame *f, const char *x_name)
 {
     char number[32];
     const double first_y = ceil(f->y.low / f->y.step - 1e-9);
     for (double n = first_y; n * f->y.step <= f->y.high + f->y.step * 1e-6; n++) {
         const int y = (int)lround(place_y(f, n * f->y.step));
-        DET_TRY_RETURN(det_text_printf(
-            env, svg,
-            "<path class=\"grid\" d=\"M%d %dH%d\"/><text class=\"ty\" x=\"%d\" y=\"%d\">%s</text>",
-            LEFT, y, WIDTH - RIGHT, LEFT - 7, y + 4,
-            det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->y.step)));
+        det_xml_open(xml, "path");
+        det_xml_attribute(xml, "class", "grid");
+        det_xml_attribute_printf(xml, "d", "M%d %dH%d", LEFT, y, WIDTH - RIGHT);
+        det_xml_close_empty(xml);
+        put_label(xml, "ty", LEFT - 7, y + 4,
+                  det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->y.step));
     }
     const double first_x = ceil(f->x.low / f->x.step - 1e-9);
     for (double n = first_x; n * f->x.step <= f->x.high + f->x.step * 1e-6; n++) {
         const int x = (int)lround(place_x(f, n * f->x.step));
-        DET_TRY_RETURN(det_text_printf(
-            env, svg,
-            "<path class=\"tick\" d=\"M%d %dv5\"/><text class=\"tx\" x=\"%d\" y=\"%d\">%s</text>",
-            x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18,
-            det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->x.step)));
+        det_xml_open(xml, "path");
+        det_xml_attribute(xml, "class", "tick");
+        det_xml_attribute_printf(xml, "d", "M%d %dv5", x, HEIGHT - BOTTOM);
+        det_xml_close_empty(xml);
+        put_label(xml, "tx", x, HEIGHT - BOTTOM + 18,
+                  det_chart_number(number, fabs(n) < 1e-9 ? 0 : n * f->x.step));
     }
-    DET_TRY_RETURN(det_text_printf(env, svg,
-                                   "<path class=\"axis\" d=\"M%d %dH%d\"/>"
-                                   "<text class=\"tx\" x=\"%d\" y=\"%d\">",
-                                   LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT,
-                                   LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6));
-    DET_TRY_RETURN(det_text_xml_shown(env, svg, x_name));
-    return det_text_printf(env, svg, "</text>");
+    det_xml_open(xml, "path");
+    det_xml_attribute(xml, "class", "axis");
+    det_xml_attribute_printf(xml, "d", "M%d %dH%d", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
+    det_xml_close_empty(xml);
+    put_label(xml, "tx", LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6, x_name);
 }
 
 /* --- lines --- */
 
-/* Where there are more points than can be seen, the mean of each bucket; smoothed: what a moving average makes of them,
- * corrected for its start (as Adam corrects its moments). */
-static det_status append_line(struct det_env *env, const struct frame *f,
-                              const struct det_chart_series *s, bool smoothed, const char *class,
-                              struct det_text *svg)
+/* Where there are more points than can be seen, the mean of each bucket; smoothed: what a moving
+ * average makes of them, corrected for its start (as Adam corrects its moments). */
+static det_status trace(struct det_env *env, const struct frame *f,
+                        const struct det_chart_series *s, bool smoothed, struct det_text *path)
 {
     const size_t bucket = s->count / MOST_POINTS + 1;
     double average = 0, weight = 0;
-    bool begun = false;
-    DET_TRY_RETURN(det_text_printf(env, svg, "<path class=\"%s c%d%s\" d=\"", class,
-                                   s->colour % DET_CHART_COLOURS, s->dashed ? " dashed" : ""));
+    DET_TRY_RETURN(det_text_append(env, path, "", 0));
     for (size_t first = 0; first < s->count; first += bucket) {
         double x = 0, y = 0;
         int count = 0;
@@ -180,99 +186,130 @@ static det_status append_line(struct det_env *env, const struct frame *f,
         if (count == 0)
             continue;
         char place[2][24];
-        DET_TRY_RETURN(det_text_printf(env, svg, "%c%s %s", begun ? 'L' : 'M',
+        DET_TRY_RETURN(det_text_printf(env, path, "%c%s %s", path->length > 0 ? 'L' : 'M',
                                        coordinate(place[0], place_x(f, x / count)),
                                        coordinate(place[1], place_y(f, y / count))));
-        begun = true;
-    }
-    return det_text_printf(env, svg, "\"/>");
-}
-
-static det_status append_points(struct det_env *env, const struct frame *f,
-                                const struct det_chart *chart, const struct det_chart_series *s,
-                                struct det_text *svg)
-{
-    char x[32], y[32], place[2][24];
-    for (size_t i = 0; i < s->count; i++) {
-        if (!usable(s, i))
-            continue;
-        DET_TRY_RETURN(det_text_printf(
-            env, svg, "<circle class=\"c%d\" cx=\"%s\" cy=\"%s\" r=\"3\"><title>",
-            s->colour % DET_CHART_COLOURS, coordinate(place[0], place_x(f, s->x[i])),
-            coordinate(place[1], place_y(f, s->y[i]))));
-        DET_TRY_RETURN(det_text_xml_shown(env, svg, s->name));
-        DET_TRY_RETURN(det_text_printf(env, svg, ": %s at %s ", det_chart_number(y, s->y[i]),
-                                       det_chart_number(x, s->x[i])));
-        DET_TRY_RETURN(det_text_xml_shown(env, svg, chart->x_name));
-        DET_TRY_RETURN(det_text_printf(env, svg, "</title></circle>"));
     }
     return DET_OK;
 }
 
-static det_status append_series(struct det_env *env, const struct frame *f,
-                                const struct det_chart *chart, const struct det_chart_series *s,
-                                struct det_text *svg)
+static void put_line(struct det_xml_writer *xml, const struct frame *f,
+                     const struct det_chart_series *s, bool smoothed, const char *class)
+{
+    struct det_text path = {0};
+    if (xml->status == DET_OK)
+        xml->status = trace(xml->env, f, s, smoothed, &path);
+    det_xml_open(xml, "path");
+    det_xml_attribute_printf(xml, "class", "%s c%d%s", class, s->colour % DET_CHART_COLOURS,
+                             s->dashed ? " dashed" : "");
+    det_xml_attribute(xml, "d", path.data);
+    det_xml_close_empty(xml);
+    det_text_free(xml->env, &path);
+}
+
+static void put_points(struct det_xml_writer *xml, const struct frame *f,
+                       const struct det_chart *chart, const struct det_chart_series *s)
+{
+    char x[32], y[32], place[24];
+    for (size_t i = 0; i < s->count; i++) {
+        if (!usable(s, i))
+            continue;
+        det_xml_open(xml, "circle");
+        det_xml_attribute_printf(xml, "class", "c%d", s->colour % DET_CHART_COLOURS);
+        det_xml_attribute(xml, "cx", coordinate(place, place_x(f, s->x[i])));
+        det_xml_attribute(xml, "cy", coordinate(place, place_y(f, s->y[i])));
+        det_xml_attribute_int(xml, "r", 3);
+        det_xml_open(xml, "title");
+        det_xml_text_shown(xml, s->name);
+        det_xml_text_printf(xml, ": %s at %s ", det_chart_number(y, s->y[i]),
+                            det_chart_number(x, s->x[i]));
+        det_xml_text_shown(xml, chart->x_name);
+        det_xml_close(xml);
+        det_xml_close(xml);
+    }
+}
+
+static void put_series(struct det_xml_writer *xml, const struct frame *f,
+                       const struct det_chart *chart, const struct det_chart_series *s)
 {
     const bool smooth = chart->smooth && s->count >= MANY_POINTS;
     if (smooth)
-        DET_TRY_RETURN(append_line(env, f, s, false, "line faint", svg));
-    DET_TRY_RETURN(append_line(env, f, s, smooth, "line", svg));
-    return s->count <= LABELLED_POINTS ? append_points(env, f, chart, s, svg) : DET_OK;
+        put_line(xml, f, s, false, "line faint");
+    put_line(xml, f, s, smooth, "line");
+    if (s->count <= LABELLED_POINTS)
+        put_points(xml, f, chart, s);
 }
 
-static det_status append_legend(struct det_env *env, const struct det_chart *chart,
-                                const struct frame *f, struct det_text *html)
+static void put_legend(struct det_xml_writer *xml, const struct det_chart *chart,
+                       const struct frame *f)
 {
     char number[32];
-    DET_TRY_RETURN(det_text_printf(env, html, "<p class=\"legend\">"));
+    det_xml_open(xml, "p");
+    det_xml_attribute(xml, "class", "legend");
     for (size_t s = 0; s < chart->series_count; s++) {
         const struct det_chart_series *series = &chart->series[s];
         if (series->count == 0)
             continue;
-        DET_TRY_RETURN(det_text_printf(env, html, "<span><i class=\"c%d%s\"></i>",
-                                       series->colour % DET_CHART_COLOURS,
-                                       series->dashed ? " dashed" : ""));
-        DET_TRY_RETURN(det_text_xml_shown(env, html, series->name));
+        det_xml_open(xml, "span");
+        det_xml_open(xml, "i");
+        det_xml_attribute_printf(xml, "class", "c%d%s", series->colour % DET_CHART_COLOURS,
+                                 series->dashed ? " dashed" : "");
+        det_xml_close(xml);
+        det_xml_text_shown(xml, series->name);
         /* The newest value; next to nothing on this scale is 0. */
         const double last = series->y[series->count - 1];
-        if (!(chart->x_max > 0))
-            DET_TRY_RETURN(det_text_printf(
-                env, html, " <b>%s</b>",
-                det_chart_number(number, fabs(last) < f->y.step * 1e-3 ? 0 : last)));
-        DET_TRY_RETURN(det_text_printf(env, html, "</span>"));
+        if (!(chart->x_max > 0)) {
+            det_xml_text(xml, " ");
+            det_xml_element(xml, "b",
+                            det_chart_number(number, fabs(last) < f->y.step * 1e-3 ? 0 : last));
+        }
+        det_xml_close(xml);
     }
-    return det_text_printf(env, html, "</p>");
+    det_xml_close(xml);
 }
 
-det_status det_chart_append(struct det_env *env, const struct det_chart *chart,
-                            struct det_text *html)
+static void put_plot(struct det_xml_writer *xml, const struct det_chart *chart,
+                     const struct frame *f)
 {
+    const int x = LEFT - 4, y = TOP - 6, w = WIDTH - LEFT - RIGHT + 8,
+              h = HEIGHT - TOP - BOTTOM + 10;
+    det_xml_open(xml, "svg");
+    det_xml_attribute_printf(xml, "viewBox", "0 0 %d %d", WIDTH, HEIGHT);
+    det_xml_attribute(xml, "role", "img");
+    put_axes(xml, f, chart->x_name);
+    det_xml_open(xml, "svg"); /* cuts off what lies outside the axes */
+    det_xml_attribute_int(xml, "x", x);
+    det_xml_attribute_int(xml, "y", y);
+    det_xml_attribute_int(xml, "width", w);
+    det_xml_attribute_int(xml, "height", h);
+    det_xml_attribute_printf(xml, "viewBox", "%d %d %d %d", x, y, w, h);
+    for (size_t s = 0; s < chart->series_count; s++)
+        put_series(xml, f, chart, &chart->series[s]);
+    det_xml_close(xml);
+    det_xml_close(xml);
+}
+
+det_status det_chart_put(struct det_xml_writer *xml, const struct det_chart *chart)
+{
+    struct det_env *env = xml->env;
     double *values = NULL;
     struct frame frame;
     size_t points = 0;
-    det_status status = DET_OK;
     for (size_t s = 0; s < chart->series_count; s++)
         points += chart->series[s].count;
     if (points == 0)
-        return DET_OK;
-    DET_TRY(det_alloc(env, &values, points, sizeof *values, "chart"));
-    if (!make_frame(chart, values, &frame))
-        goto fail; /* status is OK */
-    DET_TRY(det_text_printf(env, html, "<figure><h3>"));
-    DET_TRY(det_text_xml_shown(env, html, chart->title));
-    DET_TRY(det_text_printf(env, html, "</h3>"));
-    DET_TRY(append_legend(env, chart, &frame, html));
-    /* A nested svg cuts off what lies outside the axes. */
-    DET_TRY(det_text_printf(env, html, "<svg viewBox=\"0 0 %d %d\" role=\"img\">", WIDTH, HEIGHT));
-    DET_TRY(append_axes(env, &frame, chart->x_name, html));
-    DET_TRY(det_text_printf(
-        env, html, "<svg x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" viewBox=\"%d %d %d %d\">",
-        LEFT - 4, TOP - 6, WIDTH - LEFT - RIGHT + 8, HEIGHT - TOP - BOTTOM + 10, LEFT - 4, TOP - 6,
-        WIDTH - LEFT - RIGHT + 8, HEIGHT - TOP - BOTTOM + 10));
-    for (size_t s = 0; s < chart->series_count; s++)
-        DET_TRY(append_series(env, &frame, chart, &chart->series[s], html));
-    DET_TRY(det_text_printf(env, html, "</svg></svg></figure>\n"));
-fail:
+        return xml->status;
+    DET_TRY_RETURN(det_alloc(env, &values, points, sizeof *values, "chart"));
+    if (make_frame(chart, values, &frame)) {
+        det_xml_open(xml, "figure");
+        det_xml_open(xml, "h3");
+        det_xml_text_shown(xml, chart->title);
+        det_xml_close(xml);
+        put_legend(xml, chart, &frame);
+        put_plot(xml, chart, &frame);
+        det_xml_close(xml);
+        det_xml_line(xml, 0);
+    }
     det_free(env, &values);
-    return status;
+    return xml->status;
 }

@@ -4,7 +4,7 @@
 #ifndef DET_MONITOR_CHART_H
 #define DET_MONITOR_CHART_H
 
-#include "base/text.h"
+#include "base/xml_writer.h"
 
 enum { DET_CHART_COLOURS = 8 };
 
@@ -25,9 +25,8 @@ struct det_chart {
     double x_max, y_max; /* fixed ends of the axes; 0: from the values */
 };
 
-/* Appends <figure>...</figure>; nothing when no series has a point. */
-det_status det_chart_append(struct det_env *env, const struct det_chart *chart,
-                            struct det_text *html);
+/* Writes <figure>...</figure>; nothing when no series has a point. */
+det_status det_chart_put(struct det_xml_writer *xml, const struct det_chart *chart);
 
 /* At most 4 significant digits, large numbers as 12k, 3M. Returns `buffer`. */
 char *det_chart_number(char buffer[32], double value);

@@ -20,7 +20,7 @@ enum { TYPE_FLOAT = 1, TYPE_STRING = 7 };
 /* An event while it is read: where its values begin, since the arrays still grow. */
 struct entry {
     det_event event;
-    const char *tag; /* in a mapped file, no NUL */
+    const char *tag; /* in the bytes of a file, no NUL */
     size_t tag_bytes;
     size_t order; /* as read */
     size_t first_value, value_count;
@@ -29,7 +29,7 @@ struct entry {
 
 struct det_event_log {
     struct det_env *env;
-    struct det_file_map *files;
+    struct det_file_bytes *files;
     size_t file_count, file_capacity;
     struct entry *entries; /* while reading */
     size_t entry_count, entry_capacity;
@@ -239,10 +239,11 @@ static det_status read_event(det_event_log *log, const uint8_t *data, size_t byt
 
 /* --- files --- */
 
-static det_status read_records(det_event_log *log, const char *path, const struct det_file_map *map)
+static det_status read_records(det_event_log *log, const char *path,
+                               const struct det_file_bytes *contents)
 {
     struct det_env *env = log->env;
-    struct det_event_records records = {.map = map};
+    struct det_event_records records = {.contents = contents};
     const uint8_t *data = NULL;
     size_t bytes = 0, begin = 0;
     for (; det_event_records_next(&records, &data, &bytes); begin = records.at) {
@@ -265,10 +266,10 @@ static det_status read_file(det_event_log *log, const char *path)
 {
     DET_TRY_RETURN(det_grow(log->env, &log->files, &log->file_capacity, log->file_count + 1,
                             sizeof *log->files, "event files"));
-    struct det_file_map *map = &log->files[log->file_count];
-    DET_TRY_RETURN(det_file_map_open(log->env, path, map));
+    struct det_file_bytes *contents = &log->files[log->file_count];
+    DET_TRY_RETURN(det_file_read(log->env, path, contents));
     log->file_count++;
-    return read_records(log, path, map);
+    return read_records(log, path, contents);
 }
 
 /* --- order --- */
@@ -357,7 +358,7 @@ void det_event_log_destroy(det_event_log **out)
     det_event_log *log = *out;
     struct det_env *env = log->env;
     for (size_t i = 0; i < log->file_count; i++)
-        det_file_map_close(&log->files[i]);
+        det_file_release(&log->files[i]);
     for (size_t i = 0; i < log->tag_count; i++)
         det_free(env, &log->tags[i]);
     det_free(env, &log->files);

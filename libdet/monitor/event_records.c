@@ -23,8 +23,8 @@ static bool is_sound(const uint8_t *data, size_t bytes)
 
 bool det_event_records_next(struct det_event_records *records, const uint8_t **data, size_t *bytes)
 {
-    const size_t left = records->map->bytes - records->at;
-    const uint8_t *head = records->map->data + records->at;
+    const size_t left = records->contents->bytes - records->at;
+    const uint8_t *head = records->contents->data + records->at;
     if (records->damaged || left < HEAD + TAIL)
         return false;
     records->damaged = !is_sound(head, LENGTH);

@@ -17,7 +17,7 @@ enum {
 enum { DET_SESSION_LOG_STATUS = 1, DET_SESSION_START = 1 };
 
 struct det_event_records {
-    const struct det_file_map *map;
+    const struct det_file_bytes *contents;
     size_t at; /* of the next record */
     bool damaged;
 };

@@ -64,10 +64,10 @@ static det_status step_of(struct det_env *env, const uint8_t *data, size_t bytes
 }
 
 /* Highest step of a file, and how many of its events have first_step or a later one. */
-static det_status look_through(struct det_env *env, const struct det_file_map *map,
+static det_status look_through(struct det_env *env, const struct det_file_bytes *contents,
                                int64_t first_step, int64_t *last_step, size_t *later)
 {
-    struct det_event_records records = {.map = map};
+    struct det_event_records records = {.contents = contents};
     const uint8_t *data = NULL;
     size_t bytes = 0;
     *last_step = -1;
@@ -91,12 +91,12 @@ det_status det_event_run_last_step(struct det_env *env, const char *directory, i
     *step = -1;
     DET_TRY(det_event_files(env, directory, &files));
     for (size_t i = 0; i < files.count; i++) {
-        struct det_file_map map;
+        struct det_file_bytes contents;
         int64_t last = -1;
         size_t later = 0;
-        DET_TRY(det_file_map_open(env, files.paths[i], &map));
-        status = look_through(env, &map, 0, &last, &later);
-        det_file_map_close(&map);
+        DET_TRY(det_file_read(env, files.paths[i], &contents));
+        status = look_through(env, &contents, 0, &last, &later);
+        det_file_release(&contents);
         DET_TRY(status);
         *step = last > *step ? last : *step;
     }
@@ -108,9 +108,9 @@ fail:
 /* --- cutting --- */
 
 static det_status write_earlier(struct det_env *env, const char *path,
-                                const struct det_file_map *map, int64_t first_step)
+                                const struct det_file_bytes *contents, int64_t first_step)
 {
-    struct det_event_records records = {.map = map};
+    struct det_event_records records = {.contents = contents};
     struct det_writer writer;
     const uint8_t *data = NULL;
     size_t bytes = 0, begin = 0;
@@ -120,7 +120,7 @@ static det_status write_earlier(struct det_env *env, const char *path,
         int64_t step = -1;
         DET_TRY(step_of(env, data, bytes, &step));
         if (step < first_step)
-            DET_TRY(det_writer_write(env, &writer, map->data + begin, records.at - begin));
+            DET_TRY(det_writer_write(env, &writer, contents->data + begin, records.at - begin));
     }
     return det_writer_commit(env, &writer);
 fail:
@@ -130,16 +130,16 @@ fail:
 
 static det_status cut_file(struct det_env *env, const char *path, int64_t first_step, size_t *taken)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct det_guard *guard = env->guard;
     int64_t last = -1;
     det_status status = DET_OK;
     env->guard = NULL; /* this input is to be replaced */
-    DET_TRY(det_file_map_open(env, path, &map));
-    status = look_through(env, &map, first_step, &last, taken);
+    DET_TRY(det_file_read(env, path, &contents));
+    status = look_through(env, &contents, first_step, &last, taken);
     if (status == DET_OK && *taken > 0)
-        status = write_earlier(env, path, &map, first_step);
-    det_file_map_close(&map);
+        status = write_earlier(env, path, &contents, first_step);
+    det_file_release(&contents);
 fail:
     env->guard = guard;
     return status;

@@ -3,8 +3,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -64,16 +64,22 @@ static det_status read_runs(struct det_plot *plot, const char *model_dir)
 
 /* --- head --- */
 
-static det_status append_card(struct det_plot *plot, double value, const char *name, int64_t step)
+static void put_card(struct det_plot *plot, double value, const char *name, int64_t step)
 {
+    struct det_xml_writer *xml = &plot->xml;
     char number[32];
     if (!isfinite(value))
-        return DET_OK;
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<div class=\"card\"><b>%s</b><span>%s",
-                                   det_chart_number(number, value), name));
+        return;
+    det_xml_open(xml, "div");
+    det_xml_attribute(xml, "class", "card");
+    det_xml_element(xml, "b", det_chart_number(number, value));
+    det_xml_open(xml, "span");
+    det_xml_text(xml, name);
     if (step >= 0)
-        DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, ", step %lld", (long long)step));
-    return det_text_printf(plot->env, &plot->html, "</span></div>\n");
+        det_xml_text_printf(xml, ", step %lld", (long long)step);
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
 /* Three decimals are what can be told apart. */
@@ -82,7 +88,7 @@ static double rounded(double value)
     return floor(value * 1000 + .5) / 1000;
 }
 
-static det_status append_cards(struct det_plot *plot)
+static void put_cards(struct det_plot *plot)
 {
     static const char ap[] = "DetectionBoxes_Precision/mAP";
     const det_event *events = NULL, *best = NULL;
@@ -91,58 +97,94 @@ static det_status append_cards(struct det_plot *plot)
         if (events[i].kind == DET_EVENT_SCALAR && events[i].values[0] >= 0 &&
             (best == NULL || events[i].values[0] > best->values[0]))
             best = &events[i];
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<div class=\"cards\">\n"));
+    det_xml_open(&plot->xml, "div");
+    det_xml_attribute(&plot->xml, "class", "cards");
+    det_xml_line(&plot->xml, 0);
     if (best != NULL) {
-        DET_TRY_RETURN(append_card(plot, rounded((double)best->values[0]), "best AP", best->step));
-        DET_TRY_RETURN(append_card(plot, rounded((double)events[count - 1].values[0]), "newest AP",
-                                   events[count - 1].step));
-        DET_TRY_RETURN(append_card(
-            plot, rounded(det_plot_last_value(plot->eval, "DetectionBoxes_Precision/mAP@.50IOU")),
-            "newest AP at IoU .5", -1));
+        put_card(plot, rounded((double)best->values[0]), "best AP", best->step);
+        put_card(plot, rounded((double)events[count - 1].values[0]), "newest AP",
+                 events[count - 1].step);
+        put_card(plot,
+                 rounded(det_plot_last_value(plot->eval, "DetectionBoxes_Precision/mAP@.50IOU")),
+                 "newest AP at IoU .5", -1);
     }
     const det_event *loss = det_plot_last(plot->train, "Loss/total_loss");
     if (loss != NULL)
-        DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->train, "Loss/total_loss"),
-                                   "training loss", loss->step));
-    DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->eval, "Loss/total_loss"),
-                               "evaluation loss", -1));
-    DET_TRY_RETURN(append_card(plot, det_plot_last_value(plot->train, "steps_per_sec"),
-                               "steps per second", -1));
-    return det_text_printf(plot->env, &plot->html, "</div>\n");
+        put_card(plot, det_plot_last_value(plot->train, "Loss/total_loss"), "training loss",
+                 loss->step);
+    put_card(plot, det_plot_last_value(plot->eval, "Loss/total_loss"), "evaluation loss", -1);
+    put_card(plot, det_plot_last_value(plot->train, "steps_per_sec"), "steps per second", -1);
+    det_xml_close(&plot->xml);
+    det_xml_line(&plot->xml, 0);
 }
 
-static det_status append_head(struct det_plot *plot, const char *model_dir)
+static void put_meta(struct det_xml_writer *xml, const char *name, const char *value)
 {
-    struct det_env *env = plot->env;
-    struct det_text *html = &plot->html;
-    char date[64] = "";
-    const time_t now = time(NULL);
-    struct tm parts;
-    if (gmtime_r(&now, &parts) != NULL)
-        strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &parts);
-    DET_TRY_RETURN(det_text_printf(
-        env, html,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-        "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>"));
-    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
-    DET_TRY_RETURN(det_text_printf(env, html, "</title>\n<style>\n%s</style></head>\n<body><main>",
-                                   det_plot_style));
-    DET_TRY_RETURN(det_text_printf(env, html, "<header><h1>"));
-    DET_TRY_RETURN(det_text_xml_shown(env, html, model_dir));
-    DET_TRY_RETURN(det_text_printf(env, html, "</h1><p>Training report, %s</p></header>\n", date));
-    return append_cards(plot);
+    det_xml_open(xml, "meta");
+    if (value == NULL) {
+        det_xml_attribute(xml, "charset", name);
+    } else {
+        det_xml_attribute(xml, "name", name);
+        det_xml_attribute(xml, "content", value);
+    }
+    det_xml_close_empty(xml);
+}
+
+static void put_head(struct det_xml_writer *xml, const char *model_dir)
+{
+    det_xml_made(xml, "<!DOCTYPE html>\n");
+    det_xml_open(xml, "html");
+    det_xml_attribute(xml, "lang", "en");
+    det_xml_open(xml, "head");
+    put_meta(xml, "utf-8", NULL);
+    put_meta(xml, "viewport", "width=device-width,initial-scale=1");
+    det_xml_open(xml, "title");
+    det_xml_text_shown(xml, model_dir);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+    det_xml_open(xml, "style");
+    det_xml_line(xml, 0);
+    det_xml_made(xml, det_plot_style);
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
+static void put_heading(struct det_xml_writer *xml, const char *model_dir)
+{
+    char date[DET_CLOCK_DATE_BYTES];
+    det_xml_open(xml, "header");
+    det_xml_open(xml, "h1");
+    det_xml_text_shown(xml, model_dir);
+    det_xml_close(xml);
+    det_xml_open(xml, "p");
+    det_xml_text_printf(xml, "Training report, %.16s UTC", det_clock_utc(date));
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
 static det_status write_page(struct det_plot *plot, const char *model_dir, const char *path)
 {
     DET_TRY_RETURN(read_runs(plot, model_dir));
-    DET_TRY_RETURN(append_head(plot, model_dir));
+    struct det_xml_writer *xml = &plot->xml;
+    det_xml_begin(xml, plot->env, &plot->html);
+    put_head(xml, model_dir);
+    det_xml_open(xml, "body");
+    det_xml_open(xml, "main");
+    put_heading(xml, model_dir);
+    put_cards(plot);
     DET_TRY_RETURN(det_plot_append_charts(plot));
     DET_TRY_RETURN(det_plot_append_classes(plot));
     DET_TRY_RETURN(det_plot_append_pictures(plot));
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
-                                   "<footer>libdet %s</footer></main></body></html>\n",
-                                   det_version_string()));
+    det_xml_open(xml, "footer");
+    det_xml_text_printf(xml, "libdet %s", det_version_string());
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+    DET_TRY_RETURN(det_xml_end(xml));
     return det_write_file(plot->env, path, plot->html.data, plot->html.length);
 }
 

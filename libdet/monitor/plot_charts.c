@@ -86,7 +86,7 @@ static det_status append_scalars(struct det_plot *plot, struct det_chart chart,
     chart.x_name = "step";
     chart.series = draft.series;
     chart.series_count = draft.count;
-    DET_TRY(det_chart_append(plot->env, &chart, &plot->html));
+    DET_TRY(det_chart_put(&plot->xml, &chart));
 fail:
     free_draft(plot->env, &draft);
     return status;
@@ -215,30 +215,46 @@ static det_status append_curves(struct det_plot *plot)
                                     .from_zero = true,
                                     .x_max = 1,
                                     .y_max = 1};
-    DET_TRY(det_chart_append(plot->env, &chart, &plot->html));
+    DET_TRY(det_chart_put(&plot->xml, &chart));
 fail:
     free_draft(plot->env, &draft);
     return status;
 }
 
+static void open_grid(struct det_xml_writer *xml)
+{
+    det_xml_open(xml, "div");
+    det_xml_attribute(xml, "class", "grid2");
+    det_xml_line(xml, 0);
+}
+
+static void close_grid(struct det_xml_writer *xml)
+{
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+}
+
 det_status det_plot_append_charts(struct det_plot *plot)
 {
-    struct det_env *env = plot->env;
-    struct det_text *html = &plot->html;
+    struct det_xml_writer *xml = &plot->xml;
     if (plot->eval != NULL) {
-        DET_TRY_RETURN(det_text_printf(env, html, "<h2>Evaluation"));
+        det_xml_open(xml, "h2");
+        det_xml_text(xml, "Evaluation");
         if (strcmp(plot->eval_run, "eval") != 0) {
-            DET_TRY_RETURN(det_text_printf(env, html, ", "));
-            DET_TRY_RETURN(det_text_xml_shown(env, html, plot->eval_run));
+            det_xml_text(xml, ", ");
+            det_xml_text_shown(xml, plot->eval_run);
         }
-        DET_TRY_RETURN(det_text_printf(env, html, "</h2><div class=\"grid2\">\n"));
+        det_xml_close(xml);
+        open_grid(xml);
         DET_TRY_RETURN(append_precision(plot));
         DET_TRY_RETURN(append_curves(plot));
-        DET_TRY_RETURN(det_text_printf(env, html, "</div>\n"));
+        close_grid(xml);
     }
     if (plot->train == NULL && plot->eval == NULL)
-        return DET_OK;
-    DET_TRY_RETURN(det_text_printf(env, html, "<h2>Training</h2><div class=\"grid2\">\n"));
+        return xml->status;
+    det_xml_element(xml, "h2", "Training");
+    open_grid(xml);
     DET_TRY_RETURN(append_training(plot));
-    return det_text_printf(env, html, "</div>\n");
+    close_grid(xml);
+    return xml->status;
 }

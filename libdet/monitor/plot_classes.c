@@ -43,48 +43,67 @@ static det_status best_f1(struct det_plot *plot, const char *name, double *f1, d
 }
 
 /* "n/a" for what has no value: -1 means that there was no object to find. A bar shows the share behind the number. */
-static det_status append_share(struct det_plot *plot, double value, bool bar)
+static void put_share(struct det_xml_writer *xml, double value, bool bar)
 {
-    if (!(value >= 0 && value <= 1))
-        return det_text_printf(plot->env, &plot->html, "<td>n/a</td>");
+    if (!(value >= 0 && value <= 1)) {
+        det_xml_element(xml, "td", "n/a");
+        return;
+    }
     const int thousandths = (int)lround(value * 1000);
-    if (bar)
-        DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
-                                       "<td class=\"bar\" style=\"--p:%d.%d%%\">", thousandths / 10,
-                                       thousandths % 10));
-    else
-        DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<td>"));
-    return det_text_printf(plot->env, &plot->html, "%d.%03d</td>", thousandths / 1000,
-                           thousandths % 1000);
+    det_xml_open(xml, "td");
+    if (bar) {
+        det_xml_attribute(xml, "class", "bar");
+        det_xml_attribute_printf(xml, "style", "--p:%d.%d%%", thousandths / 10, thousandths % 10);
+    }
+    det_xml_text_printf(xml, "%d.%03d", thousandths / 1000, thousandths % 1000);
+    det_xml_close(xml);
 }
 
-static det_status append_count(struct det_plot *plot, double value)
+static void put_count(struct det_xml_writer *xml, double value)
 {
-    return isfinite(value)
-               ? det_text_printf(plot->env, &plot->html, "<td>%lld</td>", (long long)value)
-               : det_text_printf(plot->env, &plot->html, "<td>n/a</td>");
+    char number[32] = "n/a";
+    if (fabs(value) < 9e15)
+        snprintf(number, sizeof number, "%lld", (long long)value);
+    det_xml_element(xml, "td", number);
 }
 
-static det_status append_row(struct det_plot *plot, const char *name)
+static det_status put_row(struct det_plot *plot, const char *name)
 {
-    static const struct {
-        const char *figure;
-        bool bar;
-    } shares[] = {{"mAP", true}, {"mAP@.50IOU", true}, {"AR@100", true}};
+    static const char *const shares[] = {"mAP", "mAP@.50IOU", "AR@100"};
+    struct det_xml_writer *xml = &plot->xml;
     double value = NAN, f1 = NAN, threshold = NAN;
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "<tr><td>"));
-    DET_TRY_RETURN(det_text_xml_shown(plot->env, &plot->html, name));
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html, "</td>"));
+    det_xml_open(xml, "tr");
+    det_xml_open(xml, "td");
+    det_xml_text_shown(xml, name);
+    det_xml_close(xml);
     DET_TRY_RETURN(class_value(plot, "objects", name, &value));
-    DET_TRY_RETURN(append_count(plot, value));
+    put_count(xml, value);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
-        DET_TRY_RETURN(class_value(plot, shares[i].figure, name, &value));
-        DET_TRY_RETURN(append_share(plot, value, shares[i].bar));
+        DET_TRY_RETURN(class_value(plot, shares[i], name, &value));
+        put_share(xml, value, true);
     }
     DET_TRY_RETURN(best_f1(plot, name, &f1, &threshold));
-    DET_TRY_RETURN(append_share(plot, f1, false));
-    DET_TRY_RETURN(append_share(plot, threshold, false));
-    return det_text_printf(plot->env, &plot->html, "</tr>\n");
+    put_share(xml, f1, false);
+    put_share(xml, threshold, false);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
+    return xml->status;
+}
+
+static void open_table(struct det_xml_writer *xml)
+{
+    static const char *const heads[] = {
+        "class", "objects", "AP", "AP at IoU .5", "AR, 100 detections", "best F1", "at a score of"};
+    det_xml_element(xml, "h2", "Classes");
+    det_xml_open(xml, "div");
+    det_xml_attribute(xml, "class", "scroll");
+    det_xml_open(xml, "table");
+    det_xml_line(xml, 0);
+    det_xml_open(xml, "tr");
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        det_xml_element(xml, "th", heads[i]);
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
 det_status det_plot_append_classes(struct det_plot *plot)
@@ -98,13 +117,14 @@ det_status det_plot_append_classes(struct det_plot *plot)
             (last != NULL && strcmp(tag, last) == 0))
             continue;
         if (last == NULL)
-            DET_TRY_RETURN(det_text_printf(
-                plot->env, &plot->html,
-                "<h2>Classes</h2><div class=\"scroll\"><table>\n<tr><th>class</th><th>objects</th>"
-                "<th>AP</th><th>AP at IoU .5</th><th>AR, 100 detections</th><th>best F1</th>"
-                "<th>at a score of</th></tr>\n"));
+            open_table(&plot->xml);
         last = tag;
-        DET_TRY_RETURN(append_row(plot, tag + sizeof prefix - 1));
+        DET_TRY_RETURN(put_row(plot, tag + sizeof prefix - 1));
     }
-    return last != NULL ? det_text_printf(plot->env, &plot->html, "</table></div>\n") : DET_OK;
+    if (last != NULL) {
+        det_xml_close(&plot->xml);
+        det_xml_close(&plot->xml);
+        det_xml_line(&plot->xml, 0);
+    }
+    return plot->xml.status;
 }

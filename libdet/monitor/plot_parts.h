@@ -3,7 +3,7 @@
 #define DET_MONITOR_PLOT_PARTS_H
 
 #include "base/io.h"
-#include "base/text.h"
+#include "base/xml_writer.h"
 #include "det/event_log.h"
 
 struct det_plot {
@@ -15,6 +15,7 @@ struct det_plot {
     const char *eval_run; /* name of the run behind `eval`; in `runs` */
     struct det_path_list runs;
     struct det_text html;
+    struct det_xml_writer xml; /* into `html` */
 };
 
 /* The newest event of a tag, NULL when there is none; `log` may be NULL. */

@@ -6,10 +6,10 @@
 #include "monitor/chart.h"
 #include "monitor/plot_parts.h"
 
-enum { QUALITY = 86, MOST_PICTURES = 12 };
+enum { QUALITY = 86, MOST_PICTURES = 12, LINE_BYTES = 512 };
 
 static det_status append_base64(struct det_env *env, const uint8_t *data, size_t bytes,
-                                struct det_text *html)
+                                struct det_text *text)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < bytes; i += 3) {
@@ -20,7 +20,7 @@ static det_status append_base64(struct det_env *env, const uint8_t *data, size_t
         const char four[4] = {digits[triple >> 18], digits[triple >> 12 & 63],
                               left > 1 ? digits[triple >> 6 & 63] : '=',
                               left > 2 ? digits[triple & 63] : '='};
-        DET_TRY_RETURN(det_text_append(env, html, four, sizeof four));
+        DET_TRY_RETURN(det_text_append(env, text, four, sizeof four));
     }
     return DET_OK;
 }
@@ -29,7 +29,9 @@ static det_status append_base64(struct det_env *env, const uint8_t *data, size_t
 static det_status append_picture(struct det_plot *plot, const det_event *event, size_t blob)
 {
     struct det_env *env = plot->env;
+    struct det_xml_writer *xml = &plot->xml;
     struct det_image image = {0};
+    struct det_text source = {0};
     uint8_t *jpeg = NULL;
     size_t bytes = 0;
     det_status status = det_image_decode(env, event->tag, event->blobs[blob].data,
@@ -41,16 +43,40 @@ static det_status append_picture(struct det_plot *plot, const det_event *event, 
     }
     DET_TRY(status);
     DET_TRY(det_image_encode_jpeg(env, &image, QUALITY, &jpeg, &bytes));
-    DET_TRY(det_text_printf(env, &plot->html, "<img width=\"%d\" height=\"%d\" alt=\"", image.width,
-                            image.height));
-    DET_TRY(det_text_xml_shown(env, &plot->html, event->tag));
-    DET_TRY(det_text_printf(env, &plot->html, "\" src=\"data:image/jpeg;base64,"));
-    DET_TRY(append_base64(env, jpeg, bytes, &plot->html));
-    DET_TRY(det_text_printf(env, &plot->html, "\">\n"));
+    DET_TRY(det_text_printf(env, &source, "data:image/jpeg;base64,"));
+    DET_TRY(append_base64(env, jpeg, bytes, &source));
+    det_xml_open(xml, "img");
+    det_xml_attribute_int(xml, "width", image.width);
+    det_xml_attribute_int(xml, "height", image.height);
+    det_xml_attribute_shown(xml, "alt", event->tag);
+    det_xml_attribute(xml, "src", source.data);
+    det_xml_close_empty(xml);
+    det_xml_line(xml, 0);
+    status = xml->status;
 fail:
+    det_text_free(env, &source);
     det_free(env, &jpeg);
     det_image_free(env, &image);
     return status;
+}
+
+static void open_section(struct det_xml_writer *xml, const char *title, const char *note,
+                         const char *class)
+{
+    det_xml_element(xml, "h2", title);
+    det_xml_open(xml, "p");
+    det_xml_attribute(xml, "class", "note");
+    det_xml_text(xml, note);
+    det_xml_close(xml);
+    det_xml_open(xml, "div");
+    det_xml_attribute(xml, "class", class);
+    det_xml_line(xml, 0);
+}
+
+static void close_section(struct det_xml_writer *xml)
+{
+    det_xml_close(xml);
+    det_xml_line(xml, 0);
 }
 
 /* The newest pictures of the tags PREFIX 0 SUFFIX, PREFIX 1 SUFFIX, ... as a section; *any: there were some. */
@@ -59,35 +85,36 @@ static det_status append_numbered(struct det_plot *plot, const char *prefix, con
 {
     *any = false;
     for (int i = 0; i < MOST_PICTURES; i++) {
-        char tag[64];
+        char tag[64], line[LINE_BYTES];
         snprintf(tag, sizeof tag, "%s%d%s", prefix, i, suffix);
         const det_event *event = det_plot_last(plot->eval, tag);
         if (event == NULL || event->kind != DET_EVENT_IMAGES)
             break;
-        if (!*any)
-            DET_TRY_RETURN(det_text_printf(
-                plot->env, &plot->html,
-                "<h2>%s</h2><p class=\"note\">Step %lld. %s</p><div class=\"pictures\">\n", title,
-                (long long)event->step, note));
+        if (!*any) {
+            snprintf(line, sizeof line, "Step %lld. %s", (long long)event->step, note);
+            open_section(&plot->xml, title, line, "pictures");
+        }
         *any = true;
         DET_TRY_RETURN(append_picture(plot, event, 0));
     }
-    return *any ? det_text_printf(plot->env, &plot->html, "</div>\n") : DET_OK;
+    if (*any)
+        close_section(&plot->xml);
+    return plot->xml.status;
 }
 
 static det_status append_input(struct det_plot *plot)
 {
+    char line[LINE_BYTES];
     const det_event *event = det_plot_last(plot->train, "train_input_images");
     if (event == NULL || event->kind != DET_EVENT_IMAGES)
         return DET_OK;
-    DET_TRY_RETURN(det_text_printf(plot->env, &plot->html,
-                                   "<h2>Training input</h2><p class=\"note\">Step %lld, after "
-                                   "augmentation, as the network sees it.</p>"
-                                   "<div class=\"pictures inputs\">\n",
-                                   (long long)event->step));
+    snprintf(line, sizeof line, "Step %lld, after augmentation, as the network sees it.",
+             (long long)event->step);
+    open_section(&plot->xml, "Training input", line, "pictures inputs");
     for (size_t i = 0; i < event->blob_count; i++)
         DET_TRY_RETURN(append_picture(plot, event, i));
-    return det_text_printf(plot->env, &plot->html, "</div>\n");
+    close_section(&plot->xml);
+    return plot->xml.status;
 }
 
 det_status det_plot_append_pictures(struct det_plot *plot)

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/forks.h"
 #include "base/io.h"
@@ -89,19 +89,12 @@ fail:
     return status;
 }
 
-static double wall_time(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* Seconds since 1970 for the name of a file that TensorBoard is to read behind all that are there: it goes by the name, also
  * when clocks went back or the last file is of this very second. */
 static long long time_of_name(const char *directory)
 {
     const size_t begin = strlen(DET_EVENT_FILE_BEGIN);
-    long long seconds = (long long)time(NULL);
+    long long seconds = (long long)det_clock_wall_whole_seconds();
     DIR *folder = opendir(directory);
     const struct dirent *entry = NULL;
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
@@ -124,9 +117,9 @@ static det_status create_file(det_summary_writer *writer, const char *directory)
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0' || strchr(host, '/') != NULL)
         snprintf(host, sizeof host, "localhost");
     for (int n = 0; n < MOST_TRIES; n++) {
-        DET_TRY_RETURN(det_format(writer->env, &writer->path,
-                                  "%s/" DET_EVENT_FILE_BEGIN "%010lld.%s.%ld.%d.v2", directory,
-                                  seconds, host, (long)getpid(), n));
+        DET_TRY_RETURN(det_path_join_printf(writer->env, &writer->path, directory,
+                                            DET_EVENT_FILE_BEGIN "%010lld.%s.%ld.%d.v2", seconds,
+                                            host, (long)getpid(), n));
         writer->descriptor =
             open(writer->path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
         if (writer->descriptor >= 0) {
@@ -143,8 +136,8 @@ static det_status create_file(det_summary_writer *writer, const char *directory)
 static det_status add_version(det_summary_writer *writer)
 {
     static const char version[] = "brain.Event:2";
-    DET_TRY_RETURN(
-        det_wire_put_double(writer->env, &writer->event, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_double(writer->env, &writer->event, DET_EVENT_WALL_TIME,
+                                       det_clock_wall_seconds()));
     DET_TRY_RETURN(det_wire_put_bytes(writer->env, &writer->event, DET_EVENT_FILE_VERSION, version,
                                       sizeof version - 1));
     return add_record(writer);
@@ -158,7 +151,7 @@ static det_status add_starts(det_summary_writer *writer, int64_t step)
     struct det_text *text = &writer->event;
     size_t session = 0;
     text->length = 0;
-    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, det_clock_wall_seconds()));
     DET_TRY_RETURN(det_wire_put_varint(env, text, DET_EVENT_STEP, (uint64_t)step));
     DET_TRY_RETURN(det_wire_begin(env, text, DET_EVENT_SESSION_LOG, &session));
     DET_TRY_RETURN(det_wire_put_varint(env, text, DET_SESSION_LOG_STATUS, DET_SESSION_START));
@@ -285,7 +278,7 @@ static det_status begin_event(det_summary_writer *writer, const char *tag, int64
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: a summary needs a tag",
                         writer->path);
     text->length = 0;
-    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, wall_time()));
+    DET_TRY_RETURN(det_wire_put_double(env, text, DET_EVENT_WALL_TIME, det_clock_wall_seconds()));
     DET_TRY_RETURN(det_wire_put_varint(env, text, DET_EVENT_STEP, (uint64_t)step));
     DET_TRY_RETURN(det_wire_begin(env, text, DET_EVENT_SUMMARY, &open->summary));
     DET_TRY_RETURN(det_wire_begin(env, text, SUMMARY_VALUE, &open->value));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/path.h"
 
 #define LOSS_PREFIX "Loss/"
 
@@ -23,13 +24,6 @@ static const char *name_at(int i)
                                    : loss_names[i - DET_COCO_STAT_COUNT];
 }
 
-/* "AR@100" of "DetectionBoxes_Recall/AR@100". */
-static const char *short_name(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-    return slash != NULL ? slash + 1 : name;
-}
-
 det_status det_best_metric(struct det_env *env, const char *written,
                            char name[DET_METRIC_NAME_BYTES])
 {
@@ -37,13 +31,13 @@ det_status det_best_metric(struct det_env *env, const char *written,
     det_status status = DET_OK;
     if (written == NULL || written[0] == '\0')
         written = det_coco_stat_name(DET_COCO_AP);
-    for (int i = 0; i < NAME_COUNT; i++)
-        if (strcmp(written, name_at(i)) == 0 || strcmp(written, short_name(name_at(i))) == 0) {
+    for (int i = 0; i < NAME_COUNT; i++) /* "AR@100" means "DetectionBoxes_Recall/AR@100" */
+        if (strcmp(written, name_at(i)) == 0 || strcmp(written, det_path_name(name_at(i))) == 0) {
             snprintf(name, DET_METRIC_NAME_BYTES, "%s", name_at(i));
             return DET_OK;
         }
     for (int i = 0; i < NAME_COUNT; i++)
-        DET_TRY(det_text_printf(env, &all, "%s%s", i > 0 ? ", " : "", short_name(name_at(i))));
+        DET_TRY(det_text_printf(env, &all, "%s%s", i > 0 ? ", " : "", det_path_name(name_at(i))));
     status =
         det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                  "\"%.60s\" is no figure of an evaluation, expected one of: %s", written, all.data);
@@ -96,18 +90,18 @@ bool det_best_update(struct det_best *best, double value, int64_t step, double m
 /* --- in a checkpoint --- */
 
 /* Steps are numbers below 2^53 here; doubles are written so that they read back exactly. */
-det_status det_best_to_json(struct det_env *env, const struct det_best *best, struct det_text *text)
+void det_best_to_json(struct det_json_writer *json, const char *key, const struct det_best *best)
 {
-    char value[32], reference[32];
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"metric\": "));
-    DET_TRY_RETURN(det_text_json_string(env, text, best->metric));
-    if (best->known)
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       ", \"value\": %s, \"step\": %lld, \"reference\": %s",
-                                       det_format_double(value, best->value), (long long)best->step,
-                                       det_format_double(reference, best->reference)));
-    return det_text_printf(env, text, ", \"evaluated_step\": %lld, \"stale\": %lld}",
-                           (long long)best->evaluated_step, (long long)best->stale);
+    det_json_open_object(json, key);
+    det_json_put_string(json, "metric", best->metric);
+    if (best->known) {
+        det_json_put_double(json, "value", best->value);
+        det_json_put_int(json, "step", best->step);
+        det_json_put_double(json, "reference", best->reference);
+    }
+    det_json_put_int(json, "evaluated_step", best->evaluated_step);
+    det_json_put_int(json, "stale", best->stale);
+    det_json_close_object(json);
 }
 
 static bool read_count(struct det_json json, const char *name, int64_t *value)

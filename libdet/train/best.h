@@ -4,7 +4,7 @@
 #define DET_TRAIN_BEST_H
 
 #include "base/json.h"
-#include "base/text.h"
+#include "base/json_writer.h"
 #include "det/evaluation.h"
 
 enum { DET_METRIC_NAME_BYTES = 64 };
@@ -32,8 +32,7 @@ double det_best_value(const char *name, const det_coco_result *coco,
 bool det_best_update(struct det_best *best, double value, int64_t step, double min_delta);
 
 /* As a JSON object, and back; CORRUPT names `path`. A checkpoint without one (`json` NONE) gives an empty `best`. */
-det_status det_best_to_json(struct det_env *env, const struct det_best *best,
-                            struct det_text *text);
+void det_best_to_json(struct det_json_writer *json, const char *key, const struct det_best *best);
 det_status det_best_from_json(struct det_env *env, const char *path, struct det_json json,
                               struct det_best *best);
 

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "formats/weights.h"
 #include "model/model.h"
 
@@ -75,6 +75,33 @@ det_status det_checkpoint_save(struct det_env *env, const char *path,
     return det_checkpoint_write(env, path, learner, class_names, state, NULL, 0);
 }
 
+/* Numbers that may be above 2^53 are strings: most readers take JSON's numbers for doubles. */
+static void put_u64(struct det_json_writer *json, const char *key, uint64_t value)
+{
+    char digits[32];
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    det_json_put_string(json, key, digits);
+}
+
+static det_status training_to_json(struct det_env *env, const struct det_learner *learner,
+                                   const struct det_checkpoint_state *state, struct det_text *text)
+{
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_string(&json, "optimizer", rule_names[learner->settings.rule]);
+    det_json_put_int(&json, "slots", learner->slot_count);
+    put_u64(&json, "updates", (uint64_t)learner->updates);
+    put_u64(&json, "seed", state->seed);
+    put_u64(&json, "next_sample", state->next_sample);
+    if (learner->average_slot >= 0)
+        det_json_put_int(&json, "average_slot", learner->average_slot);
+    if (state->best.metric[0] != '\0')
+        det_best_to_json(&json, "evaluation", &state->best);
+    det_json_close_object(&json);
+    return det_json_end(&json);
+}
+
 det_status det_checkpoint_write(struct det_env *env, const char *path,
                                 const struct det_learner *learner, const char *const *class_names,
                                 const struct det_checkpoint_state *state,
@@ -90,20 +117,7 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
         .recalibrated_images = state->recalibrated != NULL ? state->recalibrated_images : 0,
         .recalibrated_with_averages = state->recalibrated_with_averages,
     };
-    DET_TRY(det_text_printf(env, &training,
-                            "{\"optimizer\": \"%s\", \"slots\": %d, \"updates\": \"%llu\", "
-                            "\"seed\": \"%llu\", \"next_sample\": \"%llu\"",
-                            rule_names[learner->settings.rule], learner->slot_count,
-                            (unsigned long long)learner->updates, (unsigned long long)state->seed,
-                            (unsigned long long)state->next_sample));
-    if (learner->average_slot >= 0)
-        DET_TRY(
-            det_text_printf(env, &training, ", \"average_slot\": %d", (int)learner->average_slot));
-    if (state->best.metric[0] != '\0') {
-        DET_TRY(det_text_printf(env, &training, ", \"evaluation\": "));
-        DET_TRY(det_best_to_json(env, &state->best, &training));
-    }
-    DET_TRY(det_text_printf(env, &training, "}"));
+    DET_TRY(training_to_json(env, learner, state, &training));
     DET_TRY(det_model_meta_to_json(env, &meta, training.data, &json));
     DET_TRY(det_weights_writer_create(env, path, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));

@@ -9,19 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 
 /* For how long a lock is asked for; and that of a process which is at its end: gigabytes and a GPU take a while to close. */
 #define PATIENCE_SECONDS        2.0
 #define ENDING_PATIENCE_SECONDS 30.0
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* --- taking it --- */
 
@@ -48,8 +42,8 @@ static det_status make_candidate(struct det_env *env, struct det_dir_lock *lock,
     char *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(det_path_directory(env, &folder, lock->path));
-    DET_TRY(det_format(env, path, "%s/." DET_LOCK_NAME ".tmp-%.16s", folder,
-                       token + strlen("\ntoken: ")));
+    DET_TRY(det_path_join_printf(env, path, folder, "." DET_LOCK_NAME ".tmp-%.16s",
+                                 token + strlen("\ntoken: ")));
     lock->descriptor = open(*path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (lock->descriptor < 0)
         DET_TRY(det_fail_errno(env, errno, "%s: cannot make it", lock->path));
@@ -120,7 +114,7 @@ static det_status take_over(struct det_env *env, struct det_dir_lock *lock, cons
 static det_status contend(struct det_env *env, struct det_dir_lock *lock, const char *candidate)
 {
     const struct timespec pause = {.tv_nsec = 50000000};
-    const double begin_s = seconds_now();
+    const double begin_s = det_clock_seconds();
     for (;;) {
         struct det_lock_sight sight = {.record = ""};
         bool done = false;
@@ -129,7 +123,7 @@ static det_status contend(struct det_env *env, struct det_dir_lock *lock, const 
             DET_TRY_RETURN(take_over(env, lock, candidate, &sight, &done));
         if (done)
             return DET_OK;
-        if (seconds_now() - begin_s >
+        if (det_clock_seconds() - begin_s >
             (det_lock_owner_is_ending(&sight) ? ENDING_PATIENCE_SECONDS : PATIENCE_SECONDS))
             return det_lock_fail(env, lock->path, &sight);
         nanosleep(&pause, NULL);
@@ -152,7 +146,7 @@ det_status det_dir_lock_take(struct det_env *env, const char *directory, struct 
     DET_TRY(contend(env, lock, candidate));
     det_writer_remove_leftovers(env, directory, DET_LOCK_NAME);
     lock->process = getpid();
-    lock->beaten_s = seconds_now();
+    lock->beaten_s = det_clock_seconds();
 fail:
     if (candidate != NULL)
         unlink(candidate);
@@ -183,7 +177,7 @@ static bool read_lock(const struct det_dir_lock *lock, struct det_lock_sight *si
 
 det_status det_dir_lock_beat(struct det_env *env, struct det_dir_lock *lock, bool now)
 {
-    const double time_s = seconds_now();
+    const double time_s = det_clock_seconds();
     struct det_lock_sight sight = {.kernel_held = true};
     if (!det_dir_lock_held(lock) || (!now && time_s - lock->beaten_s < DET_LOCK_BEAT_SECONDS))
         return DET_OK;

@@ -9,9 +9,9 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "train/dir_lock.h"
@@ -65,35 +65,24 @@ static void process_start(long process, char start[DET_LOCK_VALUE_BYTES])
     snprintf(start, DET_LOCK_VALUE_BYTES, "%s", field);
 }
 
-/* Seconds since 1970 at which this machine was started. */
-static long long boot_time(void)
-{
-    struct timespec up = {0};
-    clock_gettime(CLOCK_BOOTTIME, &up);
-    return (long long)time(NULL) - (long long)up.tv_sec;
-}
-
 void det_lock_record_make(char record[DET_LOCK_RECORD_BYTES])
 {
     char host[DET_LOCK_VALUE_BYTES] = "", boot[DET_LOCK_VALUE_BYTES], space[DET_LOCK_VALUE_BYTES],
          start[DET_LOCK_VALUE_BYTES];
-    char date[64] = "";
+    char date[DET_CLOCK_DATE_BYTES];
     uint64_t token = 0;
-    struct tm parts;
-    const time_t now = time(NULL);
     if (gethostname(host, sizeof host - 1) != 0)
         snprintf(host, sizeof host, "?");
     boot_id(boot);
     process_space(space);
     process_start((long)getpid(), start);
-    if (gmtime_r(&now, &parts) != NULL)
-        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &parts);
     if (getrandom(&token, sizeof token, GRND_NONBLOCK) != (ssize_t)sizeof token)
-        token = (uint64_t)now << 32 ^ (uint64_t)getpid();
+        token = (uint64_t)det_clock_wall_whole_seconds() << 32 ^ (uint64_t)getpid();
     snprintf(record, DET_LOCK_RECORD_BYTES,
              "This folder is in use by a training of libdet.\nhost: %.64s\nprocess: %ld\nstarted: "
-             "%.32s\nboot: %.64s\nspace: %.64s\nsince: %s\ntoken: %016llx\n",
-             host, (long)getpid(), start, boot, space, date, (unsigned long long)token);
+             "%.32s\nboot: %.64s\nspace: %.64s\nsince: %s UTC\ntoken: %016llx\n",
+             host, (long)getpid(), start, boot, space, det_clock_utc(date),
+             (unsigned long long)token);
 }
 
 /* The value behind "\nNAME: ", "" when there is none. */
@@ -148,7 +137,7 @@ void det_lock_see(int descriptor, int now, struct det_lock_sight *sight)
         sight->beaten = (long long)lock.st_mtim.tv_sec;
         const double present = now >= 0 && fstat(now, &written) == 0
                                    ? (double)written.st_mtim.tv_sec
-                                   : (double)time(NULL);
+                                   : (double)det_clock_wall_whole_seconds();
         sight->silence_s = present - (double)sight->beaten;
     }
     read_record(descriptor, sight->record);
@@ -199,7 +188,7 @@ bool det_lock_owner_lives(const struct det_lock_sight *sight)
     if (is_neighbour(record))
         return process_lives(record);
     /* A machine of this name that was started after the last sign of life is this one. */
-    if (!our_kernel && same_value(record, "host", host) && sight->beaten < boot_time())
+    if (!our_kernel && same_value(record, "host", host) && sight->beaten < det_clock_boot_seconds())
         return false;
     return sight->silence_s < DET_LOCK_STALE_SECONDS;
 }

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "model/model.h"
@@ -11,13 +11,6 @@
 
 /* Of a message that names the records of a batch; the rest are counted. */
 enum { NAMED_RECORDS_BYTES = 600 };
-
-uint64_t det_trainer_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 const char *const *det_trainer_class_names(const struct det_trainer *trainer)
 {
@@ -90,7 +83,8 @@ void det_trainer_destroy(det_trainer **out)
 
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step, char **path)
 {
-    return det_format(trainer->env, path, "%s/ckpt-%lld.det", trainer->model_dir, (long long)step);
+    return det_path_join_printf(trainer->env, path, trainer->model_dir, "ckpt-%lld.det",
+                                (long long)step);
 }
 
 det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path)
@@ -124,7 +118,7 @@ det_status det_trainer_save(det_trainer *trainer)
     DET_TRY(det_trainer_write_checkpoint(trainer, path));
     trainer->saved_step = trainer->state.step;
     trainer->save_failed = false;
-    trainer->saved_ns = det_trainer_clock_ns();
+    trainer->saved_ns = det_clock_ns();
     DET_TRY(det_checkpoint_rotate(env, trainer->model_dir, path, trainer->keep_checkpoints));
     det_log(env, DET_LOG_INFO, "saved %s", path);
 fail:
@@ -140,11 +134,11 @@ static bool save_is_due(const struct det_trainer *trainer)
     if (det_trainer_is_done(trainer))
         return true;
     if (trainer->save_failed)
-        return (double)(det_trainer_clock_ns() - trainer->saved_ns) * 1e-9 >= RETRY_SECONDS;
+        return (double)(det_clock_ns() - trainer->saved_ns) * 1e-9 >= RETRY_SECONDS;
     if (trainer->checkpoint_every_steps > 0 &&
         trainer->state.step % trainer->checkpoint_every_steps == 0)
         return true;
-    const double age_seconds = (double)(det_trainer_clock_ns() - trainer->saved_ns) * 1e-9;
+    const double age_seconds = (double)(det_clock_ns() - trainer->saved_ns) * 1e-9;
     return trainer->checkpoint_every_seconds > 0 &&
            age_seconds >= trainer->checkpoint_every_seconds;
 }
@@ -159,7 +153,7 @@ static det_status save_if_due(struct det_trainer *trainer, det_step_report *repo
     trainer->save_failed = det_trainer_disk_failed(status);
     if (!trainer->save_failed || det_trainer_is_done(trainer))
         return status;
-    trainer->saved_ns = det_trainer_clock_ns();
+    trainer->saved_ns = det_clock_ns();
     det_log(trainer->env, DET_LOG_WARNING,
             "%s; training goes on and tries again after a minute, the checkpoints before stand",
             trainer->env->error);
@@ -202,8 +196,8 @@ static det_status keep_replay(struct det_trainer *trainer, const struct det_batc
     if (trainer->model_dir == NULL)
         return DET_STATUS_NON_FINITE;
     memcpy(message, env->error, sizeof message);
-    det_status status = det_format(env, &path, "%s/replay-%lld.det", trainer->model_dir,
-                                   (long long)trainer->state.step + 1);
+    det_status status = det_path_join_printf(env, &path, trainer->model_dir, "replay-%lld.det",
+                                             (long long)trainer->state.step + 1);
     if (status == DET_OK)
         status = det_learner_pull(env, trainer->learner);
     if (status == DET_OK)
@@ -292,7 +286,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     if (state->step >= trainer->num_steps)
         return det_fail(env, DET_STATUS_FINISHED, "all %lld steps are done",
                         (long long)trainer->num_steps);
-    const uint64_t begin_ns = det_trainer_clock_ns();
+    const uint64_t begin_ns = det_clock_ns();
     const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
     DET_TRY_RETURN(stage_next(trainer));
     struct det_batch batch = trainer->next;
@@ -318,7 +312,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
         .regularization_loss = result.regularization_loss,
         .total_loss = result.total_loss,
         .gradient_norm = result.gradient_norm,
-        .step_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9,
+        .step_seconds = (double)(det_clock_ns() - begin_ns) * 1e-9,
         .data_wait_seconds = (double)wait_ns * 1e-9,
         .images = batch.count * trainer->learner->settings.accumulate,
     };

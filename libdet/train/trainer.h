@@ -113,8 +113,6 @@ det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_
  * item. */
 const char *const *det_trainer_class_names(const struct det_trainer *trainer);
 
-uint64_t det_trainer_clock_ns(void);
-
 /* A write that may do better later: no room, or a fault of the device. */
 static inline bool det_trainer_disk_failed(det_status status)
 {

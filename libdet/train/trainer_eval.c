@@ -6,6 +6,7 @@
  * come out as without the interruption. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -71,9 +72,10 @@ static det_status save_best(struct det_trainer *trainer)
     char *folder = NULL, *path = NULL;
     det_status status = DET_OK;
     DET_TRY(det_dir_lock_beat(env, &trainer->lock, true));
-    DET_TRY(det_format(env, &folder, "%s/best", trainer->model_dir));
+    DET_TRY(det_path_join(env, &folder, trainer->model_dir, "best"));
     DET_TRY(det_make_directories(env, folder));
-    DET_TRY(det_format(env, &path, "%s/ckpt-%lld.det", folder, (long long)trainer->state.step));
+    DET_TRY(
+        det_path_join_printf(env, &path, folder, "ckpt-%lld.det", (long long)trainer->state.step));
     DET_TRY(det_trainer_write_checkpoint(trainer, path));
     DET_TRY(det_checkpoint_rotate(env, folder, path, 1));
 fail:
@@ -141,7 +143,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
 {
     det_model *model = NULL;
     det_status status = DET_OK;
-    const uint64_t begin_ns = det_trainer_clock_ns();
+    const uint64_t begin_ns = det_clock_ns();
     det_evaluation_settings settings = trainer->eval_settings;
     settings.progress = report_progress;
     settings.progress_user = trainer;
@@ -159,7 +161,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
         -1; /* a checkpoint of this step that is there already does not tell of it */
 fail:
     det_model_destroy(&model);
-    report->eval_seconds = (double)(det_trainer_clock_ns() - begin_ns) * 1e-9;
+    report->eval_seconds = (double)(det_clock_ns() - begin_ns) * 1e-9;
     /* By the progress function: still due after a resume. */
     status = det_forgive(trainer->env, status, DET_STATUS_CANCELLED);
     return status == DET_OK ? DET_OK

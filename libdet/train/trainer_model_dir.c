@@ -24,15 +24,15 @@ static det_status keep_other_config(struct det_env *env, const char *path,
                                     const struct det_pipeline_config *config, bool *same)
 {
     char *old_path = NULL;
-    struct det_file_map present;
-    det_status status = det_file_map_open(env, path, &present);
+    struct det_file_bytes present;
+    det_status status = det_file_read(env, path, &present);
     *same = false;
     if (status == DET_STATUS_NOT_FOUND)
         return det_forgive(env, status, DET_STATUS_NOT_FOUND);
     DET_TRY_RETURN(status);
     *same = present.bytes == config->text_bytes &&
             memcmp(present.data, config->text, present.bytes) == 0;
-    det_file_map_close(&present);
+    det_file_release(&present);
     if (*same)
         return DET_OK;
     DET_TRY_RETURN(free_name(env, path, &old_path));

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -57,16 +58,14 @@ static det_status set_plain_values(struct det_trainer *trainer,
                                                        : INT64_MAX;
     trainer->state = (struct det_checkpoint_state){.seed = s->seed};
     trainer->saved_step = -1;
-    trainer->saved_ns = det_trainer_clock_ns();
+    trainer->saved_ns = det_clock_ns();
     if (s->model_dir == NULL)
         return DET_OK;
-    size_t length = strlen(s->model_dir);
-    if (length == 0)
+    if (s->model_dir[0] == '\0')
         return det_fail(trainer->env, DET_STATUS_INVALID_ARGUMENT,
                         "trainer settings: model_dir is empty");
-    while (length > 1 && s->model_dir[length - 1] == '/')
-        length--;
-    return det_strndup(trainer->env, &trainer->model_dir, s->model_dir, length);
+    return det_strndup(trainer->env, &trainer->model_dir, s->model_dir,
+                       det_path_length(s->model_dir));
 }
 
 /* --- data --- */

@@ -69,14 +69,14 @@ static const char *small_library(void)
 static void put(struct fixture *f, const char *folder, const char *name)
 {
     char path[600];
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct det_env *env = &f->t.env;
     snprintf(path, sizeof path, "%s/%s", f->root, folder);
     assert_ok(env, det_make_directories(env, path));
     snprintf(path, sizeof path, "%s/%s/%s", f->root, folder, name);
-    assert_ok(env, det_file_map_open(env, small_library(), &map));
-    assert_ok(env, det_write_file(env, path, map.data, map.bytes));
-    det_file_map_close(&map);
+    assert_ok(env, det_file_read(env, small_library(), &contents));
+    assert_ok(env, det_write_file(env, path, contents.data, contents.bytes));
+    det_file_release(&contents);
 }
 
 /* It is found, in root/FOLDER. */

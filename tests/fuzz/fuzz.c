@@ -174,7 +174,7 @@ static void fuzz_records(struct det_env *env, const uint8_t *data, size_t bytes)
             det_record_set_get(env, &set, i, &record);
     det_record_set_close(env, &set);
     /* From memory, up to damage. */
-    const struct det_file_map lent = {.data = copy, .bytes = bytes};
+    const struct det_file_bytes lent = {.data = copy, .bytes = bytes};
     det_status damage = DET_OK;
     if (det_record_set_open_file(env, "x", &lent, &set, &damage) == DET_OK)
         for (size_t i = 0; i < set.record_count; i++)

@@ -9,19 +9,19 @@
 static unsigned char *content_of(const struct data_file *file, unsigned index, size_t *bytes)
 {
     struct det_env env;
-    struct det_file_map map = {.data = (const uint8_t *)file->text};
+    struct det_file_bytes contents = {.data = (const uint8_t *)file->text};
     det_env_default(&env);
     if (file->text == NULL)
         return test_make_jpeg(40, 30, index + 1, bytes);
     const bool is_file = file->text[0] == '@';
     if (is_file)
-        assert_ok(&env, det_file_map_open(&env, file->text + 1, &map));
-    *bytes = is_file ? map.bytes : strlen(file->text);
+        assert_ok(&env, det_file_read(&env, file->text + 1, &contents));
+    *bytes = is_file ? contents.bytes : strlen(file->text);
     unsigned char *copy = malloc(*bytes + 1);
     assert_non_null(copy);
-    memcpy(copy, map.data, *bytes);
+    memcpy(copy, contents.data, *bytes);
     if (is_file)
-        det_file_map_close(&map);
+        det_file_release(&contents);
     return copy;
 }
 

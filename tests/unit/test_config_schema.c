@@ -172,12 +172,12 @@ static void walk_message(struct walk *w, const struct det_schema_message *messag
 static void compare_with_document(struct walk *w)
 {
     char path[300], directory[256];
-    struct det_file_map map;
-    const det_status status = det_file_map_open(&w->env, DOCUMENT, &map);
-    const bool same = status == DET_OK && map.bytes == w->document.length &&
-                      memcmp(map.data, w->document.data, map.bytes) == 0;
+    struct det_file_bytes contents;
+    const det_status status = det_file_read(&w->env, DOCUMENT, &contents);
+    const bool same = status == DET_OK && contents.bytes == w->document.length &&
+                      memcmp(contents.data, w->document.data, contents.bytes) == 0;
     if (status == DET_OK)
-        det_file_map_close(&map);
+        det_file_release(&contents);
     if (same)
         return;
     test_make_directory(directory, "config_fields");

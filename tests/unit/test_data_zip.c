@@ -227,7 +227,7 @@ static void damaged_archives_are_survived(void **state)
     (void)state;
     char folder[256], path[400];
     struct test_env t;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     if (is_without_zip())
         return;
     test_env_init(&t);
@@ -235,12 +235,12 @@ static void damaged_archives_are_survived(void **state)
     snprintf(path, sizeof path, "%s/set.zip", folder);
     const struct data_file text[] = {csv[0], {"b/c.txt", "hello hello hello hello"}, {NULL, NULL}};
     data_files_zip(path, "", text, ZIP_DEFLATED);
-    assert_ok(&t.env, det_file_map_open(&t.env, path, &map));
-    uint8_t *data = malloc(map.bytes);
+    assert_ok(&t.env, det_file_read(&t.env, path, &contents));
+    uint8_t *data = malloc(contents.bytes);
     assert_non_null(data);
-    memcpy(data, map.data, map.bytes);
-    const size_t bytes = map.bytes;
-    det_file_map_close(&map);
+    memcpy(data, contents.data, contents.bytes);
+    const size_t bytes = contents.bytes;
+    det_file_release(&contents);
     size_t bad = 0;
     for (size_t trial = 0; trial < 2 * bytes; trial++) {
         const size_t at = trial / 2;

@@ -82,11 +82,11 @@ static void check_record(struct test_env *t, const char *name, const uint8_t *da
     assert_true(example.filename.bytes < sizeof file);
     memcpy(file, example.filename.data, example.filename.bytes);
     assert_ok(&t->env, det_path_join(&t->env, &path, folder, file));
-    struct det_file_map map;
-    assert_ok(&t->env, det_file_map_open(&t->env, path, &map));
-    assert_int_equal(map.bytes, example.encoded.bytes);
-    assert_memory_equal(map.data, example.encoded.data, map.bytes);
-    det_file_map_close(&map);
+    struct det_file_bytes contents;
+    assert_ok(&t->env, det_file_read(&t->env, path, &contents));
+    assert_int_equal(contents.bytes, example.encoded.bytes);
+    assert_memory_equal(contents.data, example.encoded.data, contents.bytes);
+    det_file_release(&contents);
     det_free(&t->env, &path);
     det_image_free(&t->env, &image);
     det_example_free(&t->env, &example);
@@ -118,18 +118,18 @@ static void check_set(struct test_env *t, const char *directory, const char *set
 
 static bool same_file(struct test_env *t, const char *a, const char *b, const char *name)
 {
-    struct det_file_map maps[2];
+    struct det_file_bytes maps[2];
     const char *folders[2] = {a, b};
     for (int i = 0; i < 2; i++) {
         char *path = NULL;
         assert_ok(&t->env, det_path_join(&t->env, &path, folders[i], name));
-        assert_ok(&t->env, det_file_map_open(&t->env, path, &maps[i]));
+        assert_ok(&t->env, det_file_read(&t->env, path, &maps[i]));
         det_free(&t->env, &path);
     }
     const bool same =
         maps[0].bytes == maps[1].bytes && memcmp(maps[0].data, maps[1].data, maps[0].bytes) == 0;
-    det_file_map_close(&maps[0]);
-    det_file_map_close(&maps[1]);
+    det_file_release(&maps[0]);
+    det_file_release(&maps[1]);
     return same;
 }
 

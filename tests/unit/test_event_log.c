@@ -172,13 +172,13 @@ static void torn_and_damaged_files(void **state)
     char path[600];
     open_fixture(&f, "torn");
     write_log(&f, 1, 2, 0, path);
-    struct det_file_map map;
-    assert_ok(f.env, det_file_map_open(f.env, path, &map));
-    const size_t bytes = map.bytes;
+    struct det_file_bytes contents;
+    assert_ok(f.env, det_file_read(f.env, path, &contents));
+    const size_t bytes = contents.bytes;
     uint8_t *copy = malloc(bytes);
     assert_non_null(copy);
-    memcpy(copy, map.data, bytes);
-    det_file_map_close(&map);
+    memcpy(copy, contents.data, bytes);
+    det_file_release(&contents);
     size_t before = 0;
     for (size_t cut = 0; cut <= bytes; cut++) {
         det_event_log *log = NULL;

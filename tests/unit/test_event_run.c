@@ -57,14 +57,14 @@ static size_t count_records(struct fixture *f, const char *folder)
     size_t count = 0;
     assert_ok(f->env, det_event_files(f->env, folder, &files));
     for (size_t i = 0; i < files.count; i++) {
-        struct det_file_map map;
+        struct det_file_bytes contents;
         const uint8_t *data = NULL;
         size_t bytes = 0;
-        assert_ok(f->env, det_file_map_open(f->env, files.paths[i], &map));
-        struct det_event_records records = {.map = &map};
+        assert_ok(f->env, det_file_read(f->env, files.paths[i], &contents));
+        struct det_event_records records = {.contents = &contents};
         while (det_event_records_next(&records, &data, &bytes))
             count++;
-        det_file_map_close(&map);
+        det_file_release(&contents);
     }
     det_path_list_free(f->env, &files);
     return count;
@@ -151,7 +151,7 @@ static void a_resumed_file_begins_with_a_start(void **state)
     static const uint8_t expected[] = {0x10, 41, 0x3a, 2, 0x08, 1};
     struct fixture f;
     det_summary_writer *writer = NULL;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     const uint8_t *data = NULL;
     size_t bytes = 0;
     open_fixture(&f);
@@ -164,8 +164,8 @@ static void a_resumed_file_begins_with_a_start(void **state)
     det_summary_writer_destroy(&writer);
     assert_int_equal(count_records(&f, f.folder), 1 + 2);
     assert_ok(f.env, det_summary_writer_resume(f.context, f.folder, 41, &writer));
-    assert_ok(f.env, det_file_map_open(f.env, det_summary_writer_path(writer), &map));
-    struct det_event_records records = {.map = &map};
+    assert_ok(f.env, det_file_read(f.env, det_summary_writer_path(writer), &contents));
+    struct det_event_records records = {.contents = &contents};
     assert_true(det_event_records_next(&records, &data, &bytes)); /* the version */
     for (int i = 0; i < 2; i++) {
         assert_true(det_event_records_next(&records, &data, &bytes));
@@ -173,7 +173,7 @@ static void a_resumed_file_begins_with_a_start(void **state)
         assert_memory_equal(data + 9, expected, sizeof expected);
     }
     assert_false(det_event_records_next(&records, &data, &bytes));
-    det_file_map_close(&map);
+    det_file_release(&contents);
     det_summary_writer_destroy(&writer);
     assert_int_equal(last_step(&f), 40);
     close_fixture(&f);

@@ -208,22 +208,22 @@ static void files_without_end(void **state)
 {
     (void)state;
     struct folder f;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     det_model *model = NULL;
     open_folder(&f, 0);
     make_sparse(f.path, (off_t)1 << 40);
     assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "are available",
-                 det_file_map_open(f.env, f.path, &map));
-    assert_int_equal(map.bytes, 0);
+                 det_file_read(f.env, f.path, &contents));
+    assert_int_equal(contents.bytes, 0);
     assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "file: the file asks for 1048576.0 MB",
                  det_model_read(f.env, f.path, &model));
     make_sparse(f.path, 2000);
     f.env->limits.max_file_memory_bytes = 1999;
     assert_fails(f.env, DET_STATUS_OUT_OF_MEMORY, "are allowed",
-                 det_file_map_open(f.env, f.path, &map));
+                 det_file_read(f.env, f.path, &contents));
     f.env->limits.max_file_memory_bytes = 2100;
-    assert_ok(f.env, det_file_map_open(f.env, f.path, &map));
-    det_file_map_close(&map);
+    assert_ok(f.env, det_file_read(f.env, f.path, &contents));
+    det_file_release(&contents);
     close_folder(&f);
 }
 

@@ -259,16 +259,16 @@ static void a_checkpoint_that_is_cut_off(void **state)
 
 static void check_refused(struct folder *f, const char *path, const char *what)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct det_record_set set;
     static char out[2000];
     char expected[500];
     const char *const patterns[] = {path};
     snprintf(expected, sizeof expected, "%s: is %s, expected a file", path, what);
     assert_fails(f->env, DET_STATUS_INVALID_ARGUMENT, expected,
-                 det_file_map_open(f->env, path, &map));
-    assert_int_equal(map.bytes, 0);
-    det_file_map_close(&map);
+                 det_file_read(f->env, path, &contents));
+    assert_int_equal(contents.bytes, 0);
+    det_file_release(&contents);
     assert_fails(f->env, DET_STATUS_INVALID_ARGUMENT, expected,
                  det_record_set_open(f->env, patterns, 1, &set));
     assert_int_equal(run_tool(out, sizeof out, "det-info %s", path), 1);
@@ -286,9 +286,9 @@ static void only_files_are_read(void **state)
     snprintf(address.sun_path, sizeof address.sun_path, "%.90s/s", f.directory);
     const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(descriptor, (const struct sockaddr *)&address, sizeof address), 0);
-    struct det_file_map map;
+    struct det_file_bytes contents;
     /* A socket cannot even be opened. */
-    assert_int_equal(det_file_map_open(f.env, address.sun_path, &map), DET_STATUS_IO);
+    assert_int_equal(det_file_read(f.env, address.sun_path, &contents), DET_STATUS_IO);
     close(descriptor);
     check_refused(&f, "/dev/zero", "a device");
     check_refused(&f, f.directory, "a folder");

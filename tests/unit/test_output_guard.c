@@ -109,12 +109,12 @@ static void what_was_read_is_not_replaced(void **state)
 {
     (void)state;
     struct folder f;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     open_folder(&f);
     f.t.env.guard = &f.guard;
     assert_ok(&f.t.env, output(&f, "--json", "result"));
-    assert_ok(&f.t.env, det_file_map_open(&f.t.env, in(&f, "model"), &map));
-    det_file_map_close(&map);
+    assert_ok(&f.t.env, det_file_read(&f.t.env, in(&f, "model"), &contents));
+    det_file_release(&contents);
     assert_fails(&f.t.env, DET_STATUS_INVALID_ARGUMENT, "model: is an input", put(&f, "model"));
     /* In parts as well, and where it was named as an output before. */
     struct det_file file;

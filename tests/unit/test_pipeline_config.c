@@ -568,6 +568,73 @@ static void optimizers_and_schedules(void **state)
     test_env_check(&t);
 }
 
+/* The line is that of the optimizer that is used, and within it of what is wrong: marked by "#!". */
+static void wrong_schedules_name_their_line(void **state)
+{
+    (void)state;
+#define RATE(optimizer, rate)       optimizer "_optimizer {\n learning_rate {\n" rate "}\n}\n"
+#define MANUAL(optimizer, schedule) RATE(optimizer, "manual_step_learning_rate {" schedule "}\n")
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {MANUAL("momentum", " #!\n"), "has no schedule { step: ... learning_rate: ... }"},
+        {MANUAL("adam", "\n schedule { step: 0 } #!\n schedule { step: 3 }\n"),
+         "step of the first schedule is 0, expected 1 or more"},
+        {MANUAL("rms_prop", "\n schedule { step: 4 }\n schedule { step: 4 } #!\n"),
+         "steps of the schedule must rise: 4 follows 4"},
+        {MANUAL("adam", "\n schedule { step: 4 }\n schedule { step: 9 }\n"
+                        "schedule { step: 8 learning_rate: 1 } #!\n"),
+         "steps of the schedule must rise: 8 follows 9"},
+        {RATE("rms_prop", "cosine_decay_learning_rate { total_steps: 9\n warmup_steps: 10 #!\n}"),
+         "warmup_steps 10 exceeds total_steps 9"},
+        {RATE("adam", "cosine_decay_learning_rate {\n learning_rate_base: .1 #!\n"
+                      "warmup_learning_rate: .2 }"),
+         "learning_rate_base 0.1 is below warmup_learning_rate 0.2"},
+        {"adam_optimizer { #!\n}\n", "adam_optimizer.learning_rate` must have a constant_"},
+    };
+#undef MANUAL
+#undef RATE
+    struct test_env t;
+    test_env_init(&t);
+    char *text = raccoon_text();
+    const char *start = strstr(text, "momentum_optimizer {"),
+               *end = strstr(text, "use_moving_average: false");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct det_pipeline_config c;
+        struct det_text all = {0};
+        char place[32];
+        int line = 1;
+        assert_ok(&t.env, det_text_append(&t.env, &all, text, (size_t)(start - text)));
+        assert_ok(&t.env, det_text_printf(&t.env, &all, "%s%s", cases[i].text, end));
+        for (const char *at = strstr(all.data, "#!"); at > all.data; at--)
+            line += at[-1] == '\n';
+        snprintf(place, sizeof place, ":%d:", line);
+        assert_fails(&t.env, DET_STATUS_PARSE, cases[i].message, parse(&t.env, all.data, &c));
+        assert_contains(t.env.error, place);
+        det_text_free(&t.env, &all);
+    }
+    free(text);
+    test_env_check(&t);
+}
+
+/* Without a warm-up its rate means nothing. */
+static void a_warm_up_of_no_steps_may_have_any_rate(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_pipeline_config c;
+    test_env_init(&t);
+    char *text = raccoon_text();
+    char *no_steps = edited(text, "warmup_steps: 50", "warmup_steps: 0");
+    char *rate = edited(no_steps, "learning_rate_base:", "warmup_learning_rate: 9 #");
+    assert_ok(&t.env, parse(&t.env, rate, &c));
+    det_pipeline_config_free(&t.env, &c);
+    free(rate);
+    free(no_steps);
+    free(text);
+    test_env_check(&t);
+}
+
 /* Cut at every byte, and with every byte changed: never a crash, a leak or a success with a broken
  * file. */
 static void damaged_files(void **state)
@@ -666,6 +733,8 @@ int test_pipeline_config(void)
         cmocka_unit_test(other_networks_are_named),
         cmocka_unit_test(every_augmentation_has_its_defaults),
         cmocka_unit_test(optimizers_and_schedules),
+        cmocka_unit_test(wrong_schedules_name_their_line),
+        cmocka_unit_test(a_warm_up_of_no_steps_may_have_any_rate),
         cmocka_unit_test(damaged_files),
         cmocka_unit_test(failed_allocations),
     };

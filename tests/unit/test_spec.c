@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "devices/context.h"
 #include "formats/weights.h"
 #include "model/model.h"
@@ -357,12 +357,15 @@ static void any_spec_that_passes_runs_and_trains(void **state)
     struct test_env t;
     struct det_model_spec spec;
     struct det_text json = {0};
+    struct det_json_writer writer;
     struct det_json root;
     struct det_json_entry entry;
     int passed = 0;
     test_env_init(&t);
     small_spec(&spec);
-    assert_ok(&t.env, det_model_spec_to_json(&t.env, &spec, &json));
+    det_json_begin(&writer, &t.env, &json, DET_JSON_SPACED);
+    det_model_spec_to_json(&writer, NULL, &spec);
+    assert_ok(&t.env, det_json_end(&writer));
     assert_ok(&t.env, det_json_parse(&t.env, "spec", json.data, json.length, &root));
     for (bool more = det_json_first(root, &entry); more; more = det_json_next(&entry)) {
         if (det_json_kind(entry.value) != DET_JSON_NUMBER)

@@ -254,18 +254,18 @@ static void damaged_index_is_found(void **state)
         test_bundle_write(f.prefix, tensors, COUNT,
                           (struct test_bundle_options){.snappy = snappy != 0});
         snprintf(path, sizeof path, "%s.index", f.prefix);
-        struct det_file_map map;
-        assert_ok(env, det_file_map_open(env, path, &map));
+        struct det_file_bytes contents;
+        assert_ok(env, det_file_read(env, path, &contents));
         int unseen = 0;
-        for (size_t i = 0; i < map.bytes; i++) {
-            uint8_t *copy = malloc(map.bytes);
+        for (size_t i = 0; i < contents.bytes; i++) {
+            uint8_t *copy = malloc(contents.bytes);
             assert_non_null(copy);
-            memcpy(copy, map.data, map.bytes);
+            memcpy(copy, contents.data, contents.bytes);
             for (int bit = 0; bit < 8; bit++) {
                 int entries = 0;
                 copy[i] ^= (uint8_t)(1 << bit);
                 const det_status status =
-                    det_table_walk(env, copy, map.bytes, count_entries, &entries);
+                    det_table_walk(env, copy, contents.bytes, count_entries, &entries);
                 copy[i] ^= (uint8_t)(1 << bit);
                 assert_true(status == DET_OK || status == DET_STATUS_CORRUPT);
                 if (status == DET_OK) {
@@ -276,14 +276,14 @@ static void damaged_index_is_found(void **state)
             free(copy);
             uint8_t *cut = malloc(i + 1);
             assert_non_null(cut);
-            memcpy(cut, map.data, i);
+            memcpy(cut, contents.data, i);
             int entries = 0;
             assert_int_equal(det_table_walk(env, cut, i, count_entries, &entries),
                              DET_STATUS_CORRUPT);
             free(cut);
         }
         assert_true(unseen < 8 * 60);
-        det_file_map_close(&map);
+        det_file_release(&contents);
     }
     close_folder(&f);
 }

@@ -94,19 +94,19 @@ static void writes_known_bytes(void **state)
     assert_ok(&f.t.env, det_writer_open(&f.t.env, in(&f, "x"), &writer));
     assert_ok(&f.t.env, det_tfrecord_write(&f.t.env, &writer, "abc", 3));
     assert_ok(&f.t.env, det_writer_commit(&f.t.env, &writer));
-    struct det_file_map map;
-    assert_ok(&f.t.env, det_file_map_open(&f.t.env, in(&f, "x"), &map));
-    assert_int_equal(map.bytes, 19);
+    struct det_file_bytes contents;
+    assert_ok(&f.t.env, det_file_read(&f.t.env, in(&f, "x"), &contents));
+    assert_int_equal(contents.bytes, 19);
     const uint8_t head[8] = {3};
-    assert_memory_equal(map.data, head, 8);
+    assert_memory_equal(contents.data, head, 8);
     uint32_t crc;
-    memcpy(&crc, map.data + 8, 4);
+    memcpy(&crc, contents.data + 8, 4);
     assert_int_equal(det_crc32c_unmask(crc), det_crc32c(0, head, 8));
-    assert_memory_equal(map.data + 12, "abc", 3);
+    assert_memory_equal(contents.data + 12, "abc", 3);
     /* CRC-32C of "abc" is 0x364b3fb7 (RFC 3720's polynomial). */
-    memcpy(&crc, map.data + 15, 4);
+    memcpy(&crc, contents.data + 15, 4);
     assert_int_equal(crc, det_crc32c_mask(0x364b3fb7u));
-    det_file_map_close(&map);
+    det_file_release(&contents);
     close_folder(&f);
 }
 
@@ -210,12 +210,13 @@ static void compressed_files_are_inflated(void **state)
     open_folder(&f);
     struct det_env *env = &f.t.env;
     assert_ok(env, write_records(env, in(&f, "plain"), 0, 6));
-    struct det_file_map map;
-    assert_ok(env, det_file_map_open(env, in(&f, "plain"), &map));
+    struct det_file_bytes contents;
+    assert_ok(env, det_file_read(env, in(&f, "plain"), &contents));
     static const int windows[] = {31, 15};
     for (int w = 0; w < 2; w++) {
         uint8_t packed[8192];
-        const size_t bytes = deflate_to(packed, sizeof packed, map.data, map.bytes, windows[w]);
+        const size_t bytes =
+            deflate_to(packed, sizeof packed, contents.data, contents.bytes, windows[w]);
         save(in(&f, "packed"), packed, bytes);
         struct det_record_set set;
         assert_ok(env, open_one(env, in(&f, "packed"), &set));
@@ -249,7 +250,7 @@ static void compressed_files_are_inflated(void **state)
             det_record_set_close(env, &set);
         }
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     close_folder(&f);
 }
 
@@ -301,12 +302,12 @@ static void messages_name_record_and_byte(void **state)
     struct det_env *env = &f.t.env;
     struct det_record_set set;
     assert_ok(env, write_records(env, in(&f, "x"), 0, 4)); /* at 0, 16, 39, 69; 106 bytes */
-    struct det_file_map map;
-    assert_ok(env, det_file_map_open(env, in(&f, "x"), &map));
-    assert_int_equal(map.bytes, 106);
+    struct det_file_bytes contents;
+    assert_ok(env, det_file_read(env, in(&f, "x"), &contents));
+    assert_int_equal(contents.bytes, 106);
     uint8_t copy[106];
-    memcpy(copy, map.data, 106);
-    det_file_map_close(&map);
+    memcpy(copy, contents.data, 106);
+    det_file_release(&contents);
     save(in(&f, "x"), copy, 100);
     assert_fails(env, DET_STATUS_CORRUPT,
                  "x: record 3 at byte 69: truncated: needs 37 bytes, 31 are left",
@@ -350,15 +351,15 @@ static void records_before_damage_are_read(void **state)
     open_folder(&f);
     struct det_env *env = &f.t.env;
     struct det_record_set set;
-    struct det_file_map map;
+    struct det_file_bytes contents;
     assert_ok(env, write_records(env, in(&f, "a[1]"), 0, 4));
-    assert_ok(env, det_file_map_open(env, in(&f, "a[1]"), &map));
-    for (size_t cut = 0; cut <= map.bytes; cut++) {
-        const struct det_file_map part = {.data = map.data, .bytes = cut};
+    assert_ok(env, det_file_read(env, in(&f, "a[1]"), &contents));
+    for (size_t cut = 0; cut <= contents.bytes; cut++) {
+        const struct det_file_bytes part = {.data = contents.data, .bytes = cut};
         size_t whole = 0;
         while (whole < 4 && starts[whole + 1] <= cut)
             whole++;
-        save(in(&f, "cut"), map.data, cut);
+        save(in(&f, "cut"), contents.data, cut);
         for (int lent = 0; lent < 2; lent++) {
             det_status damage = DET_OK;
             const det_status status =
@@ -371,7 +372,7 @@ static void records_before_damage_are_read(void **state)
             det_record_set_close(env, &set);
         }
     }
-    det_file_map_close(&map);
+    det_file_release(&contents);
     /* A file that is called so is meant, whatever the brackets say. */
     assert_ok(env, open_one(env, in(&f, "a[1]"), &set));
     assert_int_equal(set.record_count, 4);
@@ -387,12 +388,12 @@ static void damage_is_always_found(void **state)
     open_folder(&f);
     struct det_env *env = &f.t.env;
     assert_ok(env, write_records(env, in(&f, "x"), 1, 3));
-    struct det_file_map map;
-    assert_ok(env, det_file_map_open(env, in(&f, "x"), &map));
+    struct det_file_bytes contents;
+    assert_ok(env, det_file_read(env, in(&f, "x"), &contents));
     uint8_t copy[256];
-    const size_t total = map.bytes;
-    memcpy(copy, map.data, total);
-    det_file_map_close(&map);
+    const size_t total = contents.bytes;
+    memcpy(copy, contents.data, total);
+    det_file_release(&contents);
     struct det_record_set set;
     for (size_t flip = 0; flip < total; flip++) {
         for (int bit = 0; bit < 8; bit++) {

@@ -93,8 +93,6 @@ bool tool_interrupted(void);
 /* How many of a model's ids name a class. */
 int32_t tool_used_classes(const det_model *model);
 
-/* Seconds of a clock that never jumps. */
-double tool_seconds(void);
 /* Largest resident size of this process so far. */
 double tool_peak_mb(void);
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "train/dir_lock.h"
 
@@ -85,7 +86,7 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
     const double timeout =
         isnan(watch->timeout_seconds) ? WATCH_TIMEOUT_SECONDS : watch->timeout_seconds;
     int64_t last = -1;
-    double since = tool_seconds();
+    double since = det_clock_seconds();
     bool told = false;
     while (!tool_interrupted()) {
         bool found = false;
@@ -94,7 +95,7 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
         if (result != 0)
             return result;
         if (found) {
-            since = tool_seconds();
+            since = det_clock_seconds();
             told = false;
             continue;
         }
@@ -102,15 +103,15 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
             tool_log(tool, DET_LOG_INFO, "no training is running in %s: done", watch->folder);
             break;
         }
-        if (tool_seconds() - since > timeout) {
+        if (det_clock_seconds() - since > timeout) {
             tool_log(tool, DET_LOG_INFO, "no new checkpoint for %.0f s: done", timeout);
             break;
         }
         if (!told)
             tool_log(tool, DET_LOG_INFO, "waiting for a new checkpoint in %s", watch->folder);
         told = true;
-        const double until = tool_seconds() + watch->interval_seconds;
-        while (tool_seconds() < until && !tool_interrupted())
+        const double until = det_clock_seconds() + watch->interval_seconds;
+        while (det_clock_seconds() < until && !tool_interrupted())
             sleep_a_moment();
     }
     return 0;

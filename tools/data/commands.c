@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "common/console.h"
 #include "common/output.h"
@@ -174,15 +175,22 @@ int data_convert(struct data_job *job)
 
 static det_status write_findings(struct data_job *job)
 {
+    struct det_json_writer json;
     struct det_text text = {0};
     det_status status = DET_OK;
-    DET_TRY(det_text_printf(job->env, &text, "{\"errors\": %zu, \"warnings\": %zu, \"rules\": {",
-                            job->findings.errors, job->findings.warnings));
+    det_json_begin(&json, job->env, &text, DET_JSON_SPACED);
+    det_json_open_object(&json, NULL);
+    det_json_put_size(&json, "errors", job->findings.errors);
+    det_json_put_size(&json, "warnings", job->findings.warnings);
+    det_json_open_object(&json, "rules");
     for (int rule = 0; rule < DET_RULE_COUNT; rule++)
-        DET_TRY(det_text_printf(job->env, &text, "%s\"%s\": %zu", rule > 0 ? ", " : "",
-                                det_rule_name((enum det_rule)rule), job->findings.counts[rule]));
-    DET_TRY(det_text_printf(job->env, &text, "}, \"images\": %zu, \"boxes\": %zu}\n",
-                            job->set.image_count, job->set.object_count));
+        det_json_put_size(&json, det_rule_name((enum det_rule)rule), job->findings.counts[rule]);
+    det_json_close_object(&json);
+    det_json_put_size(&json, "images", job->set.image_count);
+    det_json_put_size(&json, "boxes", job->set.object_count);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    DET_TRY(det_json_end(&json));
     DET_TRY(output_write(job->env, job->arguments.json, text.data, text.length));
 fail:
     det_text_free(job->env, &text);

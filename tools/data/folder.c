@@ -346,12 +346,6 @@ static det_status coco_roots(struct det_env *env, const struct data_folder *fold
     return DET_OK;
 }
 
-static bool is_below(const char *path, const char *folder)
-{
-    const size_t length = strlen(folder);
-    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
 /* Data files before lists of names, those higher up before those below. */
 static int name_rank(const char *path)
 {
@@ -378,7 +372,8 @@ static det_status yolo_roots(struct det_env *env, const struct data_folder *fold
             if (status == DET_OK) {
                 const bool same = strcmp(own, other) == 0;
                 const int mine = name_rank(names->paths[i]), its = name_rank(names->paths[k]);
-                is_best = same ? mine < its || (mine == its && i < k) : !is_below(own, other);
+                is_best = same ? mine < its || (mine == its && i < k)
+                               : det_path_below(own, other) == NULL;
             }
             det_free(env, &other);
             if (status != DET_OK) {

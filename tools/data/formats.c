@@ -59,9 +59,7 @@ static det_status split_by_folder(struct det_env *env, const char *root, const c
     const char *end = det_path_name(path), *first = path + strlen(root);
     *split = NULL;
     while (end > first + 1) {
-        const char *start = --end; /* at the '/' behind a folder */
-        while (start > first && start[-1] != '/')
-            start--;
+        const char *start = det_path_part(first, --end); /* of the folder before a '/' */
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
             if (strlen(words[i]) == (size_t)(end - start) &&
                 memcmp(start, words[i], (size_t)(end - start)) == 0)

@@ -184,9 +184,7 @@ static const char *split_folder(const struct reading *r, const char *base, size_
     const char *end = base + strlen(base), *first = base + strlen(r->root);
     *length = 0;
     while (end > first) {
-        const char *name = end;
-        while (name > first && name[-1] != '/')
-            name--;
+        const char *name = det_path_part(first, end);
         *length = (size_t)(end - name);
         bool is_plain = *length == 0;
         for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
@@ -318,8 +316,7 @@ static char *listed_name(char *line)
         line[length - 1] = '\0';
         line++;
     }
-    char *slash = strrchr(line, '/');
-    return slash != NULL ? slash + 1 : line;
+    return line + (det_path_name(line) - line);
 }
 
 static det_status read_list(struct reading *r, const char *path)

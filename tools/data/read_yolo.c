@@ -279,10 +279,10 @@ fail:
  * the set's folder; the file's name where it lies elsewhere. */
 static const char *name_in_set(const struct reading *r, const char *path)
 {
-    const size_t length = strlen(r->layout->root);
-    if (strncmp(path, r->layout->root, length) != 0 || path[length] != '/')
+    const char *name = det_path_below(path, r->layout->root);
+    if (name == NULL || name[0] == '\0')
         return det_path_name(path);
-    const char *name = path + length + 1, *slash = strchr(name, '/');
+    const char *slash = strchr(name, '/');
     if (slash != NULL && (strncmp(name, "images/", 7) == 0 || strncmp(name, "obj_", 4) == 0))
         return slash + 1;
     return name;

@@ -34,10 +34,7 @@ static det_status parse_input(struct data_job *job, const char *input, char **pa
         DET_TRY_RETURN(det_strndup(env, split, input, (size_t)(equals - input)));
         input = equals + 1;
     }
-    size_t length = strlen(input);
-    while (length > 1 && input[length - 1] == '/')
-        length--;
-    return det_strndup(env, path, input, length);
+    return det_strndup(env, path, input, det_path_length(input));
 }
 
 static det_status mount(struct data_job *job, const char *path)

@@ -107,9 +107,10 @@ static det_status add_usual(struct det_env *env, const struct det_read_settings 
     for (size_t s = 0; s < 4; s++) {
         for (size_t f = 0; f < 3; f++) {
             det_free(env, &path);
-            DET_TRY(f == 0   ? det_format(env, &path, "%s/images/%s", layout->root, splits[s])
-                    : f == 1 ? det_format(env, &path, "%s/%s/images", layout->root, splits[s])
-                             : det_format(env, &path, "%s/%s", layout->root, splits[s]));
+            DET_TRY(f == 0 ? det_path_join_printf(env, &path, layout->root, "images/%s", splits[s])
+                    : f == 1
+                        ? det_path_join_printf(env, &path, layout->root, "%s/images", splits[s])
+                        : det_path_join(env, &path, layout->root, splits[s]));
             DET_TRY(yolo_is_there(env, settings->files, path, &there));
             if (!there)
                 continue;
@@ -120,7 +121,7 @@ static det_status add_usual(struct det_env *env, const struct det_read_settings 
     if (layout->part_count > 0)
         goto fail;
     det_free(env, &path);
-    DET_TRY(det_format(env, &path, "%s/images", layout->root));
+    DET_TRY(det_path_join(env, &path, layout->root, "images"));
     DET_TRY(yolo_is_there(env, settings->files, path, &there));
     if (!there) {
         det_free(env, &path);
@@ -219,7 +220,7 @@ static det_status add_list(struct det_env *env, const struct det_read_settings *
     char *path = NULL, *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
-    DET_TRY(det_format(env, &folder, "%s/obj_%s_data", layout->root, list->key));
+    DET_TRY(det_path_join_printf(env, &folder, layout->root, "obj_%s_data", list->key));
     if (found != YOLO_NOT_FOUND) {
         DET_TRY(add_entry(env, settings, layout, list->split, value, line));
     } else if (det_files_is_directory(settings->files, folder)) {
@@ -269,7 +270,7 @@ static det_status read_listed_names(struct det_env *env, const struct det_read_s
     DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
     for (size_t i = 0; i < 2 && found == YOLO_NOT_FOUND; i++) {
         det_free(env, &path);
-        DET_TRY(det_format(env, &path, "%s/%s", layout->root, others[i]));
+        DET_TRY(det_path_join(env, &path, layout->root, others[i]));
         found = det_files_exists(settings->files, path) ? YOLO_NEAR : YOLO_NOT_FOUND;
     }
     if (found == YOLO_NOT_FOUND)

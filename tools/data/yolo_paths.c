@@ -67,8 +67,7 @@ static det_status attempt(struct resolving *r, const char *folder, const char *n
     bool there = false;
     if (r->path != NULL || folder == NULL || name[0] == '\0')
         return DET_OK;
-    det_status status = name[0] == '/' ? det_strdup(r->env, &path, name)
-                                       : det_format(r->env, &path, "%s/%s", folder, name);
+    det_status status = det_path_join(r->env, &path, folder, name);
     if (status == DET_OK)
         status = yolo_is_there(r->env, r->files, path, &there);
     if (status == DET_OK && there)
@@ -128,16 +127,12 @@ det_status yolo_resolve(struct det_env *env, const struct det_files *files,
     while (strncmp(written, "./", 2) == 0)
         written += 2;
     DET_TRY(det_strdup(env, &name, written));
-    for (char *at = name; *at != '\0'; at++) /* Windows */
-        if (*at == '\\')
-            *at = '/';
-    for (size_t length = strlen(name); length > 1 && name[length - 1] == '/'; length--)
-        name[length - 1] = '\0';
+    det_path_use_slashes(name);
+    name[det_path_length(name)] = '\0';
     DET_TRY(attempt_all(&r, name, found));
     if (r.path == NULL) {
         *found = YOLO_NOT_FOUND;
-        DET_TRY(name[0] == '/' ? det_strdup(env, &r.path, name)
-                               : det_format(env, &r.path, "%s/%s", places->root, name));
+        DET_TRY(det_path_join(env, &r.path, places->root, name));
     }
     *out = r.path;
     r.path = NULL;

@@ -152,17 +152,17 @@ static void tell_missing(const struct det_env *env, const det_model *model, cons
 static det_status apply_file(struct det_env *env, const det_model *model, const char *path,
                              struct class_filter *filter)
 {
-    struct det_file_map map;
+    struct det_file_bytes contents;
     struct det_json tree;
     bool *given = NULL;
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
     det_status status = DET_OK;
-    DET_TRY(det_json_parse(env, path, map.data, map.bytes, &tree));
+    DET_TRY(det_json_parse(env, path, contents.data, contents.bytes, &tree));
     DET_TRY(det_alloc(env, &given, (size_t)filter->count + 1, sizeof *given, "thresholds"));
     DET_TRY(apply_tree(env, model, path, tree, filter, given));
     tell_missing(env, model, path, given);
 fail:
-    det_file_map_close(&map);
+    det_file_release(&contents);
     det_free(env, &given);
     return status;
 }

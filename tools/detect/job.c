@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "common/output.h"
@@ -405,10 +406,10 @@ int job_run(struct tool *tool, const struct job_options *options)
     det_status status = prepare(&job);
     if (status == DET_OK) {
         tool_catch_signals("\nstopping after the frames that were read\n");
-        const double start = tool_seconds();
+        const double start = det_clock_seconds();
         status = run_all(&job);
         if (!options->quiet) {
-            progress_summary(tool, &job.totals, job.detections, tool_seconds() - start);
+            progress_summary(tool, &job.totals, job.detections, det_clock_seconds() - start);
             tell_of_nothing(&job);
         }
     }

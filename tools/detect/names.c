@@ -21,12 +21,6 @@ static int64_t hash(const char *text, int length)
     return (int64_t)value;
 }
 
-int names_stem(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot != NULL && dot != name ? (int)(dot - name) : (int)strlen(name);
-}
-
 /* What the input's file is called. */
 static det_status plain_name(struct det_env *env, const char *input, bool is_video, char **name)
 {
@@ -48,7 +42,7 @@ static bool is_frame_name(const char *name, int stem, const struct names *names)
     if (digits < 6 || before < 1 || strncmp(name + before, "_frame_", strlen("_frame_")) != 0)
         return false;
     for (size_t i = 0; i < names->video_count; i++)
-        if (names_stem(names->videos[i]) == before &&
+        if ((int)det_path_stem_length(names->videos[i]) == before &&
             memcmp(names->videos[i], name, (size_t)before) == 0)
             return true;
     return false;
@@ -57,7 +51,7 @@ static bool is_frame_name(const char *name, int stem, const struct names *names)
 static det_status number(struct det_env *env, struct taken *taken, uint32_t owner, uint32_t index,
                          char **name)
 {
-    const int stem = names_stem(*name);
+    const int stem = (int)det_path_stem_length(*name);
     char *numbered = NULL;
     uint32_t other = 0;
     do {
@@ -66,10 +60,12 @@ static det_status number(struct det_env *env, struct taken *taken, uint32_t owne
             taken->next[owner] = 2;
         DET_TRY_RETURN(det_format(env, &numbered, "%.*s_%u%s", stem, *name, taken->next[owner]++,
                                   *name + stem));
-    } while (det_id_map_find(&taken->owners, hash(numbered, names_stem(numbered)), &other));
+    } while (det_id_map_find(&taken->owners, hash(numbered, (int)det_path_stem_length(numbered)),
+                             &other));
     det_free(env, name);
     *name = numbered;
-    return det_id_map_add(env, &taken->owners, hash(numbered, names_stem(numbered)), index);
+    return det_id_map_add(env, &taken->owners, hash(numbered, (int)det_path_stem_length(numbered)),
+                          index);
 }
 
 static det_status tell(struct det_env *env, struct names *names, const char *input,
@@ -96,7 +92,7 @@ static det_status make(struct det_env *env, const struct det_path_list *inputs, 
     for (size_t i = 0; i < inputs->count; i++) {
         uint32_t owner = 0;
         DET_TRY(plain_name(env, inputs->paths[i], is_video, &out[i]));
-        const int stem = names_stem(out[i]);
+        const int stem = (int)det_path_stem_length(out[i]);
         again[i] = det_id_map_find(&taken.owners, hash(out[i], stem), &owner) ||
                    (!is_video && is_frame_name(out[i], stem, names));
         if (!again[i])
@@ -106,7 +102,7 @@ static det_status make(struct det_env *env, const struct det_path_list *inputs, 
         uint32_t owner = reserved;
         if (!again[i])
             continue;
-        det_id_map_find(&taken.owners, hash(out[i], names_stem(out[i])), &owner);
+        det_id_map_find(&taken.owners, hash(out[i], (int)det_path_stem_length(out[i])), &owner);
         DET_TRY(number(env, &taken, owner, (uint32_t)i, &out[i]));
         DET_TRY(tell(env, names, inputs->paths[i], out[i]));
     }

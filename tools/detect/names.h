@@ -19,7 +19,4 @@ struct names {
 det_status names_make(struct det_env *env, const struct inputs *inputs, struct names *names);
 void names_free(struct det_env *env, struct names *names);
 
-/* Bytes of a name before its extension. */
-int names_stem(const char *name);
-
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "common/console.h"
 #include "common/output.h"
 #include "detect/names.h"
@@ -16,6 +16,7 @@
 struct sink {
     struct det_writer writer;
     bool open;
+    struct det_json_writer json; /* of a document that is written over many frames */
 };
 
 struct outputs {
@@ -24,6 +25,8 @@ struct outputs {
     bool several;
     struct sink json, csv, coco, coco_results, cvat;
     FILE *coco_images; /* unnamed: the list of images that comes behind the annotations */
+    struct det_json_writer coco_image_list;
+    struct det_xml_writer cvat_xml;
     const char *yolo;
     struct det_text text; /* reused */
     struct det_annotated_box *boxes;
@@ -52,6 +55,15 @@ static det_status sink_text(struct det_env *env, struct outputs *o, struct sink 
     return sink_write(env, sink, o->text.data, o->text.length);
 }
 
+/* What there is of the sink's document since the last call. */
+static det_status sink_json(struct det_env *env, struct outputs *o, struct sink *sink)
+{
+    DET_TRY_RETURN(sink->json.status);
+    DET_TRY_RETURN(sink_text(env, o, sink));
+    o->text.length = 0;
+    return DET_OK;
+}
+
 /* --- open --- */
 
 static det_status begin_files(struct det_env *env, struct outputs *o)
@@ -59,13 +71,20 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
     static const char head[] =
         "source,frame,time_s,track_id,class_id,class,score,xmin_px,ymin_px,xmax_px,ymax_px,"
         "width,height\n";
-    static const char coco_head[] = "{\"annotations\": [";
     if (o->csv.open)
         DET_TRY_RETURN(sink_write(env, &o->csv, head, sizeof head - 1));
-    if (o->coco.open)
-        DET_TRY_RETURN(sink_write(env, &o->coco, coco_head, sizeof coco_head - 1));
-    if (o->coco_results.open)
-        DET_TRY_RETURN(sink_write(env, &o->coco_results, "[", 1));
+    det_json_begin(&o->coco.json, env, &o->text, DET_JSON_SPACED);
+    det_json_begin(&o->coco_results.json, env, &o->text, DET_JSON_SPACED);
+    det_json_begin(&o->coco_image_list, env, &o->text, DET_JSON_SPACED);
+    if (o->coco.open) {
+        det_json_open_object(&o->coco.json, NULL);
+        det_json_open_list(&o->coco.json, "annotations");
+        DET_TRY_RETURN(sink_json(env, o, &o->coco));
+    }
+    if (o->coco_results.open) {
+        det_json_open_list(&o->coco_results.json, NULL);
+        DET_TRY_RETURN(sink_json(env, o, &o->coco_results));
+    }
     if (!o->cvat.open)
         return DET_OK;
     const int32_t classes = det_model_class_count(o->model);
@@ -75,9 +94,12 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
     for (int32_t id = 1; id <= classes; id++)
         if (det_model_class_is_used(o->model, id))
             labels[used++] = det_model_class_name(o->model, id);
-    const det_status status = det_cvat_xml_begin(env, &o->cvat.writer, labels, used);
+    o->text.length = 0;
+    det_xml_begin(&o->cvat_xml, env, &o->text);
+    det_cvat_begin(&o->cvat_xml, NULL, labels, used);
     det_free(env, &labels);
-    return status;
+    DET_TRY_RETURN(o->cvat_xml.status);
+    return sink_text(env, o, &o->cvat);
 }
 
 /* classes.txt, which YOLO's tools want beside the texts. */
@@ -87,8 +109,11 @@ static det_status begin_yolo(struct det_env *env, struct outputs *o)
     det_status status = DET_OK;
     o->text.length = 0;
     DET_TRY(det_make_directories(env, o->yolo));
-    for (int32_t id = 1; id <= det_model_class_count(o->model); id++)
-        DET_TRY(det_text_printf(env, &o->text, "%s\n", det_model_class_name(o->model, id)));
+    for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
+        /* A name is a line. */
+        DET_TRY(det_text_shown(env, &o->text, det_model_class_name(o->model, id)));
+        DET_TRY(det_text_append(env, &o->text, "\n", 1));
+    }
     DET_TRY(det_path_join(env, &path, o->yolo, "classes.txt"));
     DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
 fail:
@@ -157,8 +182,8 @@ static det_status frame_name(struct det_env *env, const struct outputs *o,
         return det_strdup(env, name, frame->name);
     if (!o->several)
         return det_format(env, name, "frame_%06lld", (long long)frame->index);
-    return det_format(env, name, "%.*s_frame_%06lld", names_stem(frame->name), frame->name,
-                      (long long)frame->index);
+    return det_format(env, name, "%.*s_frame_%06lld", (int)det_path_stem_length(frame->name),
+                      frame->name, (long long)frame->index);
 }
 
 static det_status write_json(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -201,57 +226,60 @@ static det_status write_csv(struct det_env *env, struct outputs *o, const struct
 }
 
 /* Both COCO forms: annotations of a data set (with their score), or a list of results. */
+static void put_coco(struct det_json_writer *json, const struct outputs *o, const struct frame *f,
+                     size_t i, bool results)
+{
+    const det_detection *d = &f->found[i];
+    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
+    const float width = (d->xmax - d->xmin) * w, height = (d->ymax - d->ymin) * h;
+    const float box_px[4] = {d->xmin * w, d->ymin * h, width, height};
+    det_json_line(json, 0);
+    det_json_open_object(json, NULL);
+    if (!results) {
+        det_json_put_int(json, "id", o->annotations + (int64_t)i + 1);
+        det_json_put_int(json, "iscrowd", 0);
+        det_json_put_float(json, "area", width * height);
+    }
+    if (f->track_ids[i] != 0)
+        det_json_put_int(json, "track_id", f->track_ids[i]);
+    det_json_put_int(json, "image_id", o->images + 1);
+    det_json_put_int(json, "category_id", d->class_id);
+    det_json_put_floats(json, "bbox", box_px, 4);
+    det_json_put_float(json, "score", d->score);
+    det_json_close_object(json);
+}
+
 static det_status write_coco(struct det_env *env, struct outputs *o, const struct frame *f,
                              bool results)
 {
-    struct det_text *text = &o->text;
-    const float w = (float)f->image.file_width, h = (float)f->image.file_height;
-    int64_t id = o->annotations;
-    text->length = 0;
-    for (size_t i = 0; i < f->count; i++, id++) {
-        const det_detection *d = &f->found[i];
-        const float width = (d->xmax - d->xmin) * w, height = (d->ymax - d->ymin) * h;
-        char n[6][32];
-        DET_TRY_RETURN(det_text_printf(env, text, "%s\n{", id > 0 ? "," : ""));
-        if (!results)
-            DET_TRY_RETURN(
-                det_text_printf(env, text, "\"id\": %lld, \"iscrowd\": 0, \"area\": %s, ",
-                                (long long)id + 1, det_format_float(n[5], width * height)));
-        if (f->track_ids[i] != 0)
-            DET_TRY_RETURN(
-                det_text_printf(env, text, "\"track_id\": %lld, ", (long long)f->track_ids[i]));
-        DET_TRY_RETURN(det_text_printf(
-            env, text,
-            "\"image_id\": %lld, \"category_id\": %d, \"bbox\": [%s, %s, %s, %s], "
-            "\"score\": %s}",
-            (long long)o->images + 1, d->class_id, det_format_float(n[0], d->xmin * w),
-            det_format_float(n[1], d->ymin * h), det_format_float(n[2], width),
-            det_format_float(n[3], height), det_format_float(n[4], d->score)));
-    }
-    return text->length > 0 ? sink_text(env, o, results ? &o->coco_results : &o->coco) : DET_OK;
+    struct sink *sink = results ? &o->coco_results : &o->coco;
+    o->text.length = 0;
+    for (size_t i = 0; i < f->count; i++)
+        put_coco(&sink->json, o, f, i, results);
+    return f->count > 0 ? sink_json(env, o, sink) : DET_OK;
 }
 
 static det_status note_coco_image(struct det_env *env, struct outputs *o, const struct frame *f,
                                   const char *name)
 {
-    struct det_text *text = &o->text;
-    text->length = 0;
-    DET_TRY_RETURN(det_text_printf(env, text,
-                                   "%s\n{\"id\": %lld, \"width\": %d, \"height\": %d, "
-                                   "\"file_name\": ",
-                                   o->images > 0 ? "," : "", (long long)o->images + 1,
-                                   f->image.file_width, f->image.file_height));
-    DET_TRY_RETURN(det_text_json_string(env, text, name));
-    if (f->of_video) { /* a name for the picture that somebody may make of it */
-        text->length--;
-        DET_TRY_RETURN(det_text_printf(env, text, ".jpg\""));
-    } else if (strcmp(name, det_path_name(f->source)) != 0 &&
-               strcmp(f->source, "-") != 0) { /* numbered */
-        DET_TRY_RETURN(det_text_printf(env, text, ", \"path\": "));
-        DET_TRY_RETURN(det_text_json_string(env, text, f->source));
-    }
-    DET_TRY_RETURN(det_text_append(env, text, "}", 1));
-    if (fwrite(text->data, 1, text->length, o->coco_images) != text->length)
+    struct det_json_writer *json = &o->coco_image_list;
+    char *file_name = NULL;
+    /* A video's frame gets a name for the picture that somebody may make of it. */
+    DET_TRY_RETURN(det_format(env, &file_name, "%s%s", name, f->of_video ? ".jpg" : ""));
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_open_object(json, NULL);
+    det_json_put_int(json, "id", o->images + 1);
+    det_json_put_int(json, "width", f->image.file_width);
+    det_json_put_int(json, "height", f->image.file_height);
+    det_json_put_string(json, "file_name", file_name);
+    det_free(env, &file_name);
+    if (!f->of_video && strcmp(name, det_path_name(f->source)) != 0 &&
+        strcmp(f->source, "-") != 0) /* numbered */
+        det_json_put_string(json, "path", f->source);
+    det_json_close_object(json);
+    DET_TRY_RETURN(det_json_end(json));
+    if (fwrite(o->text.data, 1, o->text.length, o->coco_images) != o->text.length)
         return det_fail_errno(env, errno, "temporary file of COCO images");
     return DET_OK;
 }
@@ -263,7 +291,7 @@ static det_status write_yolo(struct det_env *env, struct outputs *o,
     det_status status = DET_OK;
     o->text.length = 0;
     DET_TRY(det_yolo_txt(env, &o->text, image));
-    DET_TRY(det_format(env, &path, "%s/%.*s.txt", o->yolo, stem, image->name));
+    DET_TRY(det_path_join_printf(env, &path, o->yolo, "%.*s.txt", stem, image->name));
     DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
 fail:
     det_free(env, &path);
@@ -276,10 +304,11 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
     DET_TRY_RETURN(det_grow(env, &o->boxes, &o->box_capacity, f->count, sizeof *o->boxes, "boxes"));
     for (size_t i = 0; i < f->count; i++) {
         const det_detection *d = &f->found[i];
-        o->boxes[i] = (struct det_annotated_box){d->class_id - 1,
-                                                 det_model_class_name(o->model, d->class_id),
-                                                 {d->ymin, d->xmin, d->ymax, d->xmax},
-                                                 true};
+        o->boxes[i] = (struct det_annotated_box){
+            .class_index = d->class_id - 1,
+            .label = det_model_class_name(o->model, d->class_id),
+            .box_norm = {(double)d->ymin, (double)d->xmin, (double)d->ymax, (double)d->xmax},
+            .automatic = true};
     }
     const struct det_annotated_image image = {.id = f->of_video ? f->index : o->images,
                                               .name = name,
@@ -288,13 +317,16 @@ static det_status write_annotations(struct det_env *env, struct outputs *o, cons
                                               .boxes = o->boxes,
                                               .count = f->count};
     if (o->cvat.open) {
-        DET_TRY_RETURN(det_cvat_xml_image(env, &o->cvat.writer, &image));
-        DET_TRY_RETURN(sink_write(env, &o->cvat, "", 0));
+        o->text.length = 0;
+        det_cvat_put_image(&o->cvat_xml, &image);
+        DET_TRY_RETURN(o->cvat_xml.status);
+        DET_TRY_RETURN(sink_text(env, o, &o->cvat));
     }
     if (o->yolo == NULL)
         return DET_OK;
     /* A frame's name has no extension, its video's may hold a point. */
-    return write_yolo(env, o, &image, f->of_video ? (int)strlen(name) : names_stem(name));
+    return write_yolo(env, o, &image,
+                      f->of_video ? (int)strlen(name) : (int)det_path_stem_length(name));
 }
 
 det_status outputs_frame(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -328,25 +360,56 @@ fail:
 static det_status end_coco(struct det_env *env, struct outputs *o)
 {
     char block[65536];
-    static const char images[] = "\n],\n\"images\": [", categories[] = "\n],\n\"categories\": [";
-    DET_TRY_RETURN(sink_write(env, &o->coco, images, sizeof images - 1));
+    struct det_json_writer *json = &o->coco.json;
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "images");
+    DET_TRY_RETURN(sink_json(env, o, &o->coco));
     rewind(o->coco_images);
     for (size_t got; (got = fread(block, 1, sizeof block, o->coco_images)) > 0;)
         DET_TRY_RETURN(sink_write(env, &o->coco, block, got));
     if (ferror(o->coco_images))
         return det_fail(env, DET_STATUS_IO, "temporary file of COCO images: cannot be read");
-    DET_TRY_RETURN(sink_write(env, &o->coco, categories, sizeof categories - 1));
-    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "categories");
     for (int32_t id = 1; id <= det_model_class_count(o->model); id++) {
         if (!det_model_class_is_used(o->model, id))
             continue;
-        DET_TRY_RETURN(det_text_printf(
-            env, &o->text, "%s\n{\"id\": %d, \"name\": ", o->text.length > 0 ? "," : "", id));
-        DET_TRY_RETURN(det_text_json_string(env, &o->text, det_model_class_name(o->model, id)));
-        DET_TRY_RETURN(det_text_append(env, &o->text, "}", 1));
+        det_json_line(json, 0);
+        det_json_open_object(json, NULL);
+        det_json_put_int(json, "id", id);
+        det_json_put_string(json, "name", det_model_class_name(o->model, id));
+        det_json_close_object(json);
     }
-    DET_TRY_RETURN(det_text_append(env, &o->text, "\n]}\n", 4));
-    return sink_text(env, o, &o->coco);
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_close_object(json);
+    det_json_line(json, 0);
+    DET_TRY_RETURN(det_json_end(json));
+    return sink_json(env, o, &o->coco);
+}
+
+static det_status end_coco_results(struct det_env *env, struct outputs *o)
+{
+    struct det_json_writer *json = &o->coco_results.json;
+    o->text.length = 0;
+    det_json_line(json, 0);
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    DET_TRY_RETURN(det_json_end(json));
+    return sink_json(env, o, &o->coco_results);
+}
+
+static det_status end_cvat(struct det_env *env, struct outputs *o)
+{
+    o->text.length = 0;
+    det_cvat_end(&o->cvat_xml);
+    DET_TRY_RETURN(det_xml_end(&o->cvat_xml));
+    return sink_text(env, o, &o->cvat);
 }
 
 static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)
@@ -373,9 +436,9 @@ det_status outputs_close(struct det_env *env, struct outputs **out)
     if (o->coco.open)
         keep(env, &o->coco, &status, end_coco(env, o));
     if (o->coco_results.open)
-        keep(env, &o->coco_results, &status, sink_write(env, &o->coco_results, "\n]\n", 3));
+        keep(env, &o->coco_results, &status, end_coco_results(env, o));
     if (o->cvat.open)
-        keep(env, &o->cvat, &status, det_cvat_xml_end(env, &o->cvat.writer));
+        keep(env, &o->cvat, &status, end_cvat(env, o));
     outputs_free(env, out);
     return status;
 }

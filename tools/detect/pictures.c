@@ -32,15 +32,17 @@ det_status pictures_open(struct det_env *env, const char *folder,
 static const char *written_extension(const char *name)
 {
     const enum det_image_kind kind = det_image_kind_of_name(name);
-    return kind == DET_IMAGE_JPEG || kind == DET_IMAGE_PNG ? name + names_stem(name) : ".png";
+    return kind == DET_IMAGE_JPEG || kind == DET_IMAGE_PNG ? name + det_path_stem_length(name)
+                                                           : ".png";
 }
 
 det_status pictures_write(struct det_env *env, const char *folder, const char *name,
                           const struct det_image *image)
 {
     char *path = NULL;
-    DET_TRY_RETURN(det_format(env, &path, "%s/%.*s%s", folder, names_stem(name), name,
-                              written_extension(name)));
+    DET_TRY_RETURN(det_path_join_printf(env, &path, folder, "%.*s%s",
+                                        (int)det_path_stem_length(name), name,
+                                        written_extension(name)));
     const det_status status = det_image_write(env, path, image);
     det_free(env, &path);
     return status;

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "detect/queue.h"
@@ -153,7 +153,7 @@ static void *read_frames(void *argument)
 {
     struct pipeline *p = argument;
     const struct pipeline_source *source = p->source;
-    struct reading reading = {.source = source, .begin_s = tool_seconds()};
+    struct reading reading = {.source = source, .begin_s = det_clock_seconds()};
     bool end = false;
     while (!end && !atomic_load(&p->stop) && !source->stop(source->user)) {
         struct frame *frame = unused_frame(p);
@@ -200,13 +200,13 @@ static void *paint_frames(void *argument)
     struct pipeline *p = argument;
     struct frame *frame;
     while ((frame = reorder_take(&p->detected)) != NULL) {
-        const double start = tool_seconds();
+        const double start = det_clock_seconds();
         if (frame->status == DET_OK && p->painter_status == DET_OK)
             p->painter_status = p->source->paint(p->source->user, &p->painter_env, frame);
         frame->painted = p->painter_status == DET_OK;
         if (!frame->painted)
             atomic_store(&p->stop, true);
-        frame->ms[STAGE_DRAW] = (tool_seconds() - start) * 1e3;
+        frame->ms[STAGE_DRAW] = (det_clock_seconds() - start) * 1e3;
         queue_push(&p->drawn, frame);
     }
     queue_close(&p->drawn);
@@ -242,12 +242,12 @@ static det_status write_frames(struct det_env *env, struct pipeline *p,
     det_status status = DET_OK;
     struct frame *frame;
     while ((frame = queue_pop(&p->drawn, NULL)) != NULL) {
-        const double start = tool_seconds();
+        const double start = det_clock_seconds();
         if (status == DET_OK && frame->painted) {
             status = p->source->output(p->source->user, env, frame);
             if (status != DET_OK)
                 atomic_store(&p->stop, true);
-            frame->ms[STAGE_WRITE] = (tool_seconds() - start) * 1e3;
+            frame->ms[STAGE_WRITE] = (det_clock_seconds() - start) * 1e3;
             totals->frames += frame->status == DET_OK && status == DET_OK;
             totals->failed += frame->status != DET_OK;
             for (int stage = 0; frame->status == DET_OK && stage < STAGE_COUNT; stage++)

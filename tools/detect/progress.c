@@ -2,18 +2,19 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "common/console.h"
 
 void progress_begin(struct progress *p, const struct pipeline_source *source, bool quiet)
 {
-    *p = (struct progress){.source = source, .quiet = quiet, .begin_s = tool_seconds()};
+    *p = (struct progress){.source = source, .quiet = quiet, .begin_s = det_clock_seconds()};
     p->total = source->reader != NULL ? video_reader_info(source->reader)->frames
                                       : (int64_t)source->images->count;
 }
 
 void progress_frame(struct progress *p, const struct frame *frame)
 {
-    const double now = tool_seconds();
+    const double now = det_clock_seconds();
     p->done++;
     if (p->quiet || (now - p->shown_s < 0.25 && p->done != p->total))
         return;

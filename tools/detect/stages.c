@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -52,10 +53,10 @@ static det_status read_standard_input(struct det_env *env, const struct pipeline
 static det_status read_file(struct det_env *env, const struct pipeline_source *source,
                             const char *path, struct frame *frame)
 {
-    struct det_file_map map;
-    DET_TRY_RETURN(det_file_map_open(env, path, &map));
-    const det_status status = decode(env, source, path, map.data, map.bytes, frame);
-    det_file_map_close(&map);
+    struct det_file_bytes contents;
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
+    const det_status status = decode(env, source, path, contents.data, contents.bytes, frame);
+    det_file_release(&contents);
     return status;
 }
 
@@ -75,7 +76,7 @@ static void read_image(struct det_env *env, struct reading *reading, struct fram
 /* A file read as if it were a camera. */
 static void wait_until(double time_s)
 {
-    const double wait = time_s - tool_seconds();
+    const double wait = time_s - det_clock_seconds();
     if (wait > 0)
         nanosleep(&(struct timespec){(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)},
                   NULL);
@@ -100,7 +101,7 @@ static det_status read_video(struct det_env *env, struct reading *reading, struc
 
 det_status stage_read(struct det_env *env, struct reading *reading, struct frame *frame, bool *end)
 {
-    const double start = tool_seconds();
+    const double start = det_clock_seconds();
     det_status status = DET_OK;
     frame->status = DET_OK;
     frame->message[0] = '\0';
@@ -112,7 +113,7 @@ det_status stage_read(struct det_env *env, struct reading *reading, struct frame
         *end = true;
     else
         read_image(env, reading, frame);
-    frame->ms[STAGE_DECODE] = (tool_seconds() - start) * 1e3;
+    frame->ms[STAGE_DECODE] = (det_clock_seconds() - start) * 1e3;
     return status;
 }
 
@@ -137,11 +138,11 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
                         struct video_converter **converter, det_context *context,
                         det_detector *detector, struct frame *frame)
 {
-    const double start = tool_seconds();
+    const double start = det_clock_seconds();
     if (source->reader != NULL)
         DET_TRY_RETURN(
             video_frame_rgb(env, converter, source->reader, &frame->video, &frame->image));
-    const double converted = tool_seconds();
+    const double converted = det_clock_seconds();
     const det_image_view view = {.pixels = frame->image.rgb,
                                  .width = frame->image.width,
                                  .height = frame->image.height,

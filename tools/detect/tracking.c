@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/json_writer.h"
 #include "base/mem.h"
 #include "detect/stages.h"
 
@@ -177,44 +178,40 @@ det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame 
 
 /* --- what was counted --- */
 
-static det_status append_count(struct det_env *env, const struct tracking *t,
-                               const det_counter *counter, struct det_text *text, bool is_line,
-                               bool only_entered)
+static void put_count(struct det_json_writer *json, const struct tracking *t, const char *key,
+                      const struct det_counter *counter, bool forward)
 {
-    const char *names[2] = {is_line ? "forward" : "entered", is_line ? "backward" : "left"};
-    for (int way = 0; way < (only_entered ? 1 : 2); way++) {
-        const det_count all = det_counter_count(counter, 0);
-        DET_TRY_RETURN(det_text_printf(env, text, "%s\"%s\":{\"all\":%lld", way > 0 ? "," : "",
-                                       only_entered ? "objects" : names[way],
-                                       (long long)(way == 0 ? all.forward : all.backward)));
-        for (int32_t id = 1; id <= t->filter->count; id++) {
-            if (!det_model_class_is_used(t->model, id))
-                continue;
-            const det_count one = det_counter_count(counter, id);
-            DET_TRY_RETURN(det_text_append(env, text, ",", 1));
-            DET_TRY_RETURN(det_text_json_string(env, text, det_model_class_name(t->model, id)));
-            DET_TRY_RETURN(det_text_printf(env, text, ":%lld",
-                                           (long long)(way == 0 ? one.forward : one.backward)));
-        }
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+    const det_count all = det_counter_count(counter, 0);
+    det_json_open_object(json, key);
+    det_json_put_int(json, "all", forward ? all.forward : all.backward);
+    for (int32_t id = 1; id <= t->filter->count; id++) {
+        if (!det_model_class_is_used(t->model, id))
+            continue;
+        const det_count one = det_counter_count(counter, id);
+        det_json_put_int(json, det_model_class_name(t->model, id),
+                         forward ? one.forward : one.backward);
     }
-    return DET_OK;
+    det_json_close_object(json);
 }
 
 det_status tracking_json(struct det_env *env, const struct tracking *t, const char *source,
                          struct det_text *text)
 {
-    DET_TRY_RETURN(det_text_printf(env, text, "{\"source\":"));
-    DET_TRY_RETURN(det_text_json_string(env, text, source));
-    DET_TRY_RETURN(det_text_append(env, text, ",", 1));
-    DET_TRY_RETURN(append_count(env, t, t->everywhere, text, false, true));
+    struct det_json_writer json;
+    det_json_begin(&json, env, text, DET_JSON_COMPACT);
+    det_json_open_object(&json, NULL);
+    det_json_put_string(&json, "source", source);
+    put_count(&json, t, "objects", t->everywhere, true);
     for (size_t i = 0; i < t->place_count; i++) {
-        DET_TRY_RETURN(det_text_printf(env, text, ",\"%s\":{", t->places[i].name));
-        DET_TRY_RETURN(
-            append_count(env, t, t->places[i].counter, text, t->places[i].is_line, false));
-        DET_TRY_RETURN(det_text_append(env, text, "}", 1));
+        const struct count_place *place = &t->places[i];
+        det_json_open_object(&json, place->name);
+        put_count(&json, t, place->is_line ? "forward" : "entered", place->counter, true);
+        put_count(&json, t, place->is_line ? "backward" : "left", place->counter, false);
+        det_json_close_object(&json);
     }
-    return det_text_append(env, text, "}\n", 2);
+    det_json_close_object(&json);
+    det_json_line(&json, 0);
+    return det_json_end(&json);
 }
 
 void tracking_free(struct det_env *env, struct tracking *t)

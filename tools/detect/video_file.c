@@ -11,10 +11,11 @@ static det_status path_of_output(struct det_env *env, const char *name, const ch
                                  char **path)
 {
     if (output == NULL)
-        return det_format(env, path, "%.*s_detected.mp4", names_stem(name), name);
+        return det_format(env, path, "%.*s_detected.mp4", (int)det_path_stem_length(name), name);
     if (is_video_name(output))
         return det_strdup(env, path, output);
-    return det_format(env, path, "%s/%.*s.mp4", output, names_stem(name), name);
+    return det_path_join_printf(env, path, output, "%.*s.mp4", (int)det_path_stem_length(name),
+                                name);
 }
 
 det_status video_file_announce(struct det_env *env, struct tool *tool, const char *input,

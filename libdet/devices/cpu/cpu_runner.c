@@ -1,8 +1,8 @@
 /* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory planned. A folded graph runs
  * as a prepared network, where the operations have kernels for one, else a det_net walks it. */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
@@ -33,13 +33,6 @@ struct det_runner {
     uint64_t times[3];
     size_t planned_bytes;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
 
 static float *input_of(const struct det_runner *r, int32_t index)
 {
@@ -134,12 +127,12 @@ void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
 det_status det_cpu_runner_set_picture(struct det_env *env, struct det_runner *r, int32_t index,
                                       const det_image_view *view, const struct det_frame *frame)
 {
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     const struct det_tensor in = r->settings.graph->tensors[0];
     DET_TRY_RETURN(det_input_fill(env, &r->resizer, r->pool, view, frame, input_of(r, index),
                                   in.height, in.width));
     memcpy(r->places[index].window, frame->window, sizeof frame->window);
-    r->input_ns += now_ns() - start;
+    r->input_ns += det_clock_ns() - start;
     return DET_OK;
 }
 
@@ -147,12 +140,12 @@ det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *r, 
                                      int32_t height, int32_t width, const float (*windows)[4])
 {
     (void)env;
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     det_net_fill_input(r->settings.graph, r->settings.batch, images, height, width,
                        r->network_input);
     for (int32_t i = 0; i < r->settings.batch; i++)
         memcpy(r->places[i].window, windows[i], sizeof r->places[i].window);
-    r->input_ns += now_ns() - start;
+    r->input_ns += det_clock_ns() - start;
     return DET_OK;
 }
 
@@ -200,17 +193,17 @@ det_status det_cpu_runner_begin(struct det_env *env, struct det_runner *r)
 det_status det_cpu_runner_end(struct det_env *env, struct det_runner *r)
 {
     (void)env;
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     if (r->prepared != NULL)
         det_prepared_forward(r->prepared);
     else
         det_net_forward(r->net, r->settings.params);
-    const uint64_t computed = now_ns();
+    const uint64_t computed = det_clock_ns();
     for (int32_t i = 0; i < r->settings.batch; i++)
         find(r, i);
     r->times[0] = r->input_ns;
     r->times[1] = computed - start;
-    r->times[2] = now_ns() - computed;
+    r->times[2] = det_clock_ns() - computed;
     r->input_ns = 0;
     return DET_OK;
 }

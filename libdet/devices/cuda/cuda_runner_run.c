@@ -1,16 +1,9 @@
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_runner.h"
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
 
 /* The input for the run after the one that is under way, or for the next when none is. */
 static struct det_cuda_input *to_fill(struct det_runner *r)
@@ -23,14 +16,14 @@ static struct det_cuda_input *to_fill(struct det_runner *r)
 det_status det_cuda_runner_set_picture(struct det_env *env, struct det_runner *r, int32_t index,
                                        const det_image_view *view, const struct det_frame *frame)
 {
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     struct det_cuda_input *in = to_fill(r);
     DET_TRY_RETURN(det_cuda_device_use(env, r->device));
     DET_TRY_RETURN(det_cuda_pictures_set(env, r->device, &in->pictures, index, view, frame));
     memcpy(in->staged_windows[index], frame->window, sizeof frame->window);
     in->source = DET_CUDA_PICTURES;
     in->fresh = true;
-    r->input_ns += now_ns() - start;
+    r->input_ns += det_clock_ns() - start;
     return DET_OK;
 }
 
@@ -52,7 +45,7 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
                                       const float *images, int32_t height, int32_t width,
                                       const float (*windows)[4])
 {
-    const uint64_t start = now_ns();
+    const uint64_t start = det_clock_ns();
     const struct det_model_spec *spec = r->settings.spec;
     if (!r->settings.evaluate || height < 1 || width < 1 || height > spec->input_height ||
         width > spec->input_width)
@@ -73,7 +66,7 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
     in->fresh = true;
     memcpy(in->staged_windows, windows, (size_t)r->settings.batch * sizeof *windows);
     DET_TRY_RETURN(stage_images(env, r, in, images));
-    r->input_ns += now_ns() - start;
+    r->input_ns += det_clock_ns() - start;
     return DET_OK;
 }
 
@@ -142,7 +135,7 @@ det_status det_cuda_runner_begin(struct det_env *env, struct det_runner *r)
     if (r->running)
         return det_fail(env, DET_STATUS_INTERNAL, "inference without the end of the run before");
     struct det_cuda_input *in = r->filled;
-    r->begun_ns = now_ns();
+    r->begun_ns = det_clock_ns();
     r->times[0] = r->input_ns;
     r->input_ns = 0;
     DET_TRY_RETURN(det_cuda_device_use(env, r->device));
@@ -172,7 +165,7 @@ det_status det_cuda_runner_end(struct det_env *env, struct det_runner *r)
     DET_TRY_RETURN(det_cuda_device_wait(env, r->device, "inference"));
     det_cuda_pictures_arrived(&r->computed->pictures);
     r->computed->images_under_way = false;
-    r->times[1] = now_ns() - r->begun_ns;
+    r->times[1] = det_clock_ns() - r->begun_ns;
     return DET_OK;
 }
 

@@ -3,20 +3,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
 
 static const char what[] = "timing algorithms";
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
-}
 
 static bool is_same(const struct det_cuda_problem *a, const struct det_cuda_problem *b)
 {
@@ -48,7 +41,7 @@ det_status det_cuda_tuner_open(struct det_env *env, struct det_device *device, v
 {
     int l2_bytes = 0;
     *t = (struct det_cuda_tuner){.device = device, .flush = memory};
-    t->deadline_ns = now_ns() + DET_CUDA_TUNE_NS;
+    t->deadline_ns = det_clock_ns() + DET_CUDA_TUNE_NS;
     DET_TRY_RETURN(det_cuda_check(
         env, cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device->index), what));
     t->flush_bytes = 2 * (size_t)l2_bytes < bytes ? 2 * (size_t)l2_bytes : bytes;
@@ -71,7 +64,7 @@ det_status det_cuda_tuner_goes_on(struct det_env *env, const struct det_cuda_tun
 {
     size_t free_bytes = 0, total = 0;
     DET_TRY_RETURN(det_cuda_check(env, cudaMemGetInfo(&free_bytes, &total), what));
-    *goes_on = now_ns() < t->deadline_ns && free_bytes >= DET_CUDA_MARGIN / 2;
+    *goes_on = det_clock_ns() < t->deadline_ns && free_bytes >= DET_CUDA_MARGIN / 2;
     return DET_OK;
 }
 
