@@ -1,7 +1,7 @@
 #!/bin/sh
-# mistakes.sh [WORD]: plants each mistake of mistakes.txt (those whose line holds WORD) in a copy of the sources and runs the emulated
-# tests that must notice it. Exit status: 0 each was noticed, 1 not so, 2 the tests fail without any. The copy is build/planted; what
-# is built there stays for the next run.
+# mistakes.sh [WORD]: plants each mistake of mistakes.txt (those whose line, or whose kind, holds WORD) in a copy of the sources and runs
+# the emulated tests that must notice it. Exit status: 0 each was noticed, 1 not so, 2 the tests fail without any. The copy is
+# build/planted; what is built there stays for the next run. CC, CXX and -j of `make planted` reach the copy's make in MAKEFLAGS.
 set -u
 cd "$(dirname "$0")/../../.."
 copy=build/planted
@@ -11,12 +11,18 @@ build() { make -s -C "$copy" CONFIG=cuda-emu build-cuda-emu > "$copy/build.log" 
 passes() { (cd "$copy" && timeout 900 build/cuda-emu/bin/det-cuda-emu-tests "$1" > test.log 2>&1); }
 build || { tail -40 "$copy/build.log"; exit 2; }
 lines=$copy/lines
-grep -v -e '^#' -e '^$' tests/cuda/planted/mistakes.txt | grep -F -e "${1:-|}" > "$lines"
-for group in $(cut -d '|' -f 2 "$lines" | sort -u); do
+word=${1:-|} awk '/^#/ { kind = $0 }
+    /^[^#]/ && index(kind $0, ENVIRON["word"]) { if (kind != said) print kind; said = kind; print }' tests/cuda/planted/mistakes.txt > "$lines"
+for group in $(grep -v '^#' "$lines" | cut -d '|' -f 2 | sort -u); do
     passes "$group" || { echo "$group fails as it is"; tail -40 "$copy/test.log"; exit 2; }
 done
 failed=0
 while IFS='|' read -r file group expression; do
+    case $file in "#"*)
+        echo "$file"
+        continue
+        ;;
+    esac
     file=$(echo "$file" | tr -d ' ') group=$(echo "$group" | tr -d ' ')
     sed -E -i "${expression# }" "$copy/$file"
     if cmp -s "$file" "$copy/$file"; then
@@ -33,5 +39,5 @@ while IFS='|' read -r file group expression; do
 done < "$lines"
 # Files that a later run lays down again are older than what was built of the last mistake.
 build || exit 2
-echo "$(wc -l < "$lines") mistakes planted"
+echo "$(grep -vc '^#' "$lines") mistakes planted"
 exit "$failed"
