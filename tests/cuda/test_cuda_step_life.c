@@ -112,6 +112,22 @@ static void non_finite(void **state)
     tiny_close(&tiny);
 }
 
+/* A picture's last pixel is NaN: what is looked at of the first layer reaches as far. */
+static void non_finite_picture(void **state)
+{
+    (void)state;
+    const size_t floats = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny.images[floats - 1] = NAN;
+    char text[200];
+    snprintf(text, sizeof text, "first bad layer: %s", tiny.gpu->graph.ops[0].name);
+    assert_fails(tiny.env, DET_STATUS_NON_FINITE, text,
+                 det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.02f, &result));
+    tiny_close(&tiny);
+}
+
 #ifdef DET_CUDA_EMU
 
 /* After its first two runs a step is one launch and one wait, and never takes memory. */
@@ -132,6 +148,8 @@ static void counts(void **state)
                   det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
         const struct cuda_emu_counts after = cuda_emu_read_counts();
         assert_int_equal(after.host_waits - before.host_waits, 1);
+        assert_int_equal(after.device_waits,
+                         before.device_waits); /* nobody else's work is waited for */
         assert_int_equal(after.captures - before.captures, i == 1);
         assert_int_equal(after.graph_launches - before.graph_launches, i >= 1);
         assert_int_equal(after.unpinned_copies - before.unpinned_copies, 0);
@@ -312,6 +330,7 @@ int test_cuda_step_life(void)
         cmocka_unit_test(many_boxes),
         cmocka_unit_test(push),
         cmocka_unit_test(non_finite),
+        cmocka_unit_test(non_finite_picture),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(counts),
         cmocka_unit_test(out_of_memory),

@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/* Totals since the process began; the second line: alive now. */
+/* Totals since the process began (host_waits: of any kind; device_waits: for all streams of the process); then what is alive now. */
 struct cuda_emu_counts {
     long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
-        unpinned_copies, resets, cublas_loads, cudnn_loads, operations;
+        device_waits, unpinned_copies, resets, cublas_loads, cudnn_loads, operations;
     long live_device_blocks, live_pinned_blocks, live_streams, live_blocking_streams, live_events,
         live_graphs, live_execs, live_handles;
     size_t live_device_bytes;
