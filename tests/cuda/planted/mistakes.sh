@@ -5,8 +5,10 @@
 set -u
 cd "$(dirname "$0")/../../.."
 copy=build/planted
+spoiled=$copy/spoiled # names the file with the mistake of a run that was cut off: what was built of it is newer than what is laid down
 mkdir -p "$copy"
 git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xf - -C "$copy"
+[ ! -e "$spoiled" ] || touch "$copy/$(cat "$spoiled")"
 build() { make -s -C "$copy" CONFIG=cuda-emu build-cuda-emu > "$copy/build.log" 2>&1; }
 passes() { (cd "$copy" && timeout 900 build/cuda-emu/bin/det-cuda-emu-tests "$1" > test.log 2>&1); }
 build || { tail -40 "$copy/build.log"; exit 2; }
@@ -24,6 +26,7 @@ while IFS='|' read -r file group expression; do
         ;;
     esac
     file=$(echo "$file" | tr -d ' ') group=$(echo "$group" | tr -d ' ')
+    echo "$file" > "$spoiled"
     sed -E -i "${expression# }" "$copy/$file"
     if cmp -s "$file" "$copy/$file"; then
         said="CHANGES NOTHING" failed=1
@@ -37,7 +40,7 @@ while IFS='|' read -r file group expression; do
     printf "%s: %s, %s:%s\n" "$said" "$file" "$group" "$expression"
     cp "$file" "$copy/$file"
 done < "$lines"
-# Files that a later run lays down again are older than what was built of the last mistake.
 build || exit 2
+rm -f "$spoiled"
 echo "$(grep -vc '^#' "$lines") mistakes planted"
 exit "$failed"
