@@ -34,13 +34,14 @@ template <typename A> struct unfit;
         static constexpr auto large = CUDNN_CONVOLUTION_##prefix##_ALGO_FFT;                  \
         /* is not for this convolution */                                                     \
         static constexpr auto absent = CUDNN_CONVOLUTION_##prefix##_ALGO_WINOGRAD;            \
-        /* takes tensor cores though FMA_MATH is asked for */                                 \
+        /* takes tensor cores though FMA_MATH is asked for: where a test wants it */          \
         static constexpr auto rounding = CUDNN_CONVOLUTION_##prefix##_ALGO_WINOGRAD_NONFUSED; \
     }
 DET_EMU_UNFIT(Fwd, FWD);
 DET_EMU_UNFIT(BwdData, BWD_DATA);
 DET_EMU_UNFIT(BwdFilter, BWD_FILTER);
 
+static bool tensor_cores_offered;
 static std::set<void *> alive;
 
 cudnnStatus_t cudnn_refuse(const char *why)
@@ -243,7 +244,7 @@ static cudnnStatus_t propose(const char *why, const cudnnConvolutionStruct *c, i
     };
     add(unfit<A>::large, CUDNN_STATUS_SUCCESS, excessive_workspace, CUDNN_DETERMINISTIC, c->math);
     add(unfit<A>::absent, CUDNN_STATUS_NOT_SUPPORTED, 0, CUDNN_DETERMINISTIC, c->math);
-    if (c->math == CUDNN_FMA_MATH)
+    if (tensor_cores_offered && c->math == CUDNN_FMA_MATH)
         add(unfit<A>::rounding, CUDNN_STATUS_SUCCESS, needed_workspace, CUDNN_DETERMINISTIC,
             CUDNN_TENSOR_OP_MATH);
     add(first, CUDNN_STATUS_SUCCESS, needed_workspace, of_first, c->math);
@@ -254,6 +255,11 @@ static cudnnStatus_t propose(const char *why, const cudnnConvolutionStruct *c, i
 } // namespace det_emu
 
 extern "C" {
+
+void cuda_emu_offer_tensor_cores(int on)
+{
+    tensor_cores_offered = on != 0;
+}
 
 const char *cudnnGetErrorString(cudnnStatus_t status)
 {

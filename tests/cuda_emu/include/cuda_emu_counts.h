@@ -51,6 +51,8 @@ struct cuda_emu_algorithm {
 void cuda_emu_set_algorithms(struct cuda_emu_algorithm *algorithms, int count);
 /* A machine without cuDNN. */
 void cuda_emu_hide_cudnn(int on);
+/* cuDNN lists an algorithm that rounds to TF32 first, whatever it is asked for. */
+void cuda_emu_offer_tensor_cores(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
 void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
