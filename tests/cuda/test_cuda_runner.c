@@ -52,12 +52,20 @@ static void evaluate_at(enum det_precision precision, double bound)
                      bound);
         for (int32_t n = 0; n < TINY_BATCH; n++) {
             const struct det_detections *got = NULL;
+            const float *own = logits + (size_t)n * anchors * slots;
+            float score[2];
+            int32_t class_index[2];
             assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
             compare_detections(got,
-                               det_postprocess_run(f.postprocess,
-                                                   logits + (size_t)n * anchors * slots,
+                               det_postprocess_run(f.postprocess, own,
                                                    encodings + (size_t)n * anchors * 4, windows[n]),
                                1e-5);
+            assert_ok(f.env,
+                      f.backend->runner_top_score(f.env, f.runner, n, &score[0], &class_index[0]));
+            det_top_score(own, f.settings.anchor_count, f.spec.num_classes, &score[1],
+                          &class_index[1]);
+            assert_near(score[0], score[1], 0);
+            assert_int_equal(class_index[0], class_index[1]);
         }
     }
     free(images);

@@ -57,6 +57,8 @@ void cuda_emu_offer_tensor_cores(int on);
 void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
 void cuda_emu_set_machine(int devices, int driver_version);
+/* Compute capabilities times ten of a machine's two devices; 90 and 90 at the start. */
+void cuda_emu_set_capabilities(int first, int second);
 /* The schedule that DET_EMU_SCHEDULE names: "forward", "backward", "random:SEED". */
 void cuda_emu_set_schedule(const char *schedule);
 /* Reports go into a buffer instead of stderr, for tests of the emulation itself; returns the text since the last call. */
