@@ -11,7 +11,7 @@ git ls-files -z --cached --others --exclude-standard | tar --null --files-from=-
 [ ! -e "$spoiled" ] || touch "$copy/$(cat "$spoiled")"
 build() { make -s -C "$copy" CONFIG=cuda-emu build-cuda-emu > "$copy/build.log" 2>&1; }
 # The first test that fails is enough.
-passes() { (cd "$copy" && CMOCKA_TEST_ABORT=1 timeout 900 build/cuda-emu/bin/det-cuda-emu-tests "=test_$1") > "$copy/test.log" 2>&1; }
+passes() { (cd "$copy" && CMOCKA_TEST_ABORT=1 timeout 900 build/cuda-emu/bin/det-cuda-emu-tests "=test_$1" || exit 1) > "$copy/test.log" 2>&1; }
 build || { tail -40 "$copy/build.log"; exit 2; }
 lines=$copy/lines
 word=${1:-|} awk '/^#/ { kind = $0 }
