@@ -285,9 +285,9 @@ static void gradients_pass_a_nan(void **state)
     test_device_read(got, d.device_dout, d.count * sizeof *got);
     test_device_read(device_sums, device, sizeof device_sums);
     for (size_t i = 0; i < d.count; i++)
-        assert_near(got[i], wanted[i], 1e-5);
+        assert_near(got[i], wanted[i], 1e-4);
     for (int k = 0; k < C; k++) {
-        assert_near(device_sums[1][k], sums[1][k], 1e-4);
+        assert_near(device_sums[1][k], sums[1][k], 1e-3);
         assert_int_equal(isnan(device_sums[0][k]), k == BAD);
     }
     free(wanted);
