@@ -271,7 +271,7 @@ else
 endif
 .PHONY: planted
 planted: ## plant each mistake of tests/cuda/planted/mistakes.txt in a copy: the emulated tests must notice it (P=word takes a part; many minutes)
-	$(Q)tests/cuda/planted/mistakes.sh $(P)
+	$(Q)+tests/cuda/planted/mistakes.sh "$(P)"
 test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
 	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
 	build/cuda-emu/bin/det-cuda-emu-tests $(T)

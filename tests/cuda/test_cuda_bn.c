@@ -264,6 +264,38 @@ static void nan_stays_in_its_channel(void **state)
     drop(&d);
 }
 
+/* From a value that is NaN the gradient passes, to its place and into the sums, as on the CPU. */
+static void gradients_pass_a_nan(void **state)
+{
+    (void)state;
+    enum { ROWS = 70, C = 12, BAD = 5 };
+    struct data d = make(DETK_F32, ROWS, C, false);
+    float *wanted = malloc(d.count * sizeof *wanted), *got = malloc(d.count * sizeof *got);
+    float sums[2][C], device_sums[2][C];
+    d.in[30 * C + BAD] = NAN;
+    assert_cuda(cudaMemcpy(d.device_in, d.in, d.count * sizeof(float), cudaMemcpyHostToDevice));
+    detk_bn_frozen_backward__ref(&d.exec, ROWS, C, d.in, d.dout, d.gamma, d.beta, d.mean,
+                                 d.variance, EPSILON, DET_ACTIVATION_RELU6, wanted, false, sums[0],
+                                 sums[1]);
+    float *device = test_device_alloc(sizeof device_sums);
+    assert_cuda(detk_bn_frozen_backward(0, d.type, ROWS, C, d.device_in, d.device_dout,
+                                        d.device_gamma, d.device_beta, d.device_mean,
+                                        d.device_variance, EPSILON, DET_ACTIVATION_RELU6,
+                                        d.device_dout, false, device, device + C, d.workspace));
+    test_device_read(got, d.device_dout, d.count * sizeof *got);
+    test_device_read(device_sums, device, sizeof device_sums);
+    for (size_t i = 0; i < d.count; i++)
+        assert_near(got[i], wanted[i], 1e-4);
+    for (int k = 0; k < C; k++) {
+        assert_near(device_sums[1][k], sums[1][k], 1e-3);
+        assert_int_equal(isnan(device_sums[0][k]), k == BAD);
+    }
+    free(wanted);
+    free(got);
+    test_device_free(device);
+    drop(&d);
+}
+
 /* Two entries share their moving statistics: the second moves what the first left. */
 static void moving_statistics_move_in_order(void **state)
 {
@@ -317,6 +349,7 @@ int test_cuda_bn(void)
         cmocka_unit_test(backward_agrees),
         cmocka_unit_test(bias_backward_agree),
         cmocka_unit_test(nan_stays_in_its_channel),
+        cmocka_unit_test(gradients_pass_a_nan),
         cmocka_unit_test(moving_statistics_move_in_order),
     };
     return cmocka_run_group_tests_name("cuda_bn", tests, NULL, NULL);

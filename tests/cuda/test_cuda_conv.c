@@ -3,6 +3,10 @@
 #include "devices/cuda/cuda_conv.h"
 #include "ops/ref/ref_ops.h"
 
+#ifdef DET_CUDA_EMU
+#include "cuda_emu_counts.h"
+#endif
+
 /* Operands of 10 bits of mantissa. */
 #define TF32_BOUND 2e-3
 
@@ -408,6 +412,19 @@ static double tf32_error(enum pass pass, const struct det_conv_shape *s,
     return error;
 }
 
+/* In float32 an algorithm on tensor cores is not taken, even if it is the first that cuDNN lists. */
+static void tensor_cores_are_passed_over(void **state)
+{
+    (void)state;
+    const struct det_conv_shape dense = det_conv_same(2, 7, 9, 8, 16, 3, 1);
+    struct fixture f;
+    cuda_emu_offer_tensor_cores(1);
+    open_device(&f, DET_PRECISION_F32, false);
+    check(&f, &dense, DET_CUDA_CONV_LIBRARY);
+    close_device(&f);
+    cuda_emu_offer_tensor_cores(0);
+}
+
 /* Both libraries are asked for it. */
 static void tf32_is_used(void **state)
 {
@@ -445,6 +462,7 @@ int test_cuda_conv(void)
         cmocka_unit_test(ways_of_the_network),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(tf32_is_used),
+        cmocka_unit_test(tensor_cores_are_passed_over),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_conv", tests, NULL, NULL);

@@ -199,8 +199,14 @@ static void non_finite_values_are_found(void **state)
             test_round(t, values, 1);
             assert_int_equal(flag_after(t, values, counts[i], 1), 1);
             assert_int_equal(flag_after(t, values, counts[i], 0), 0);
-            values[counts[i] - 1] = bad[i % 3];
-            assert_int_equal(flag_after(t, values, counts[i], 1), 0);
+            /* The first, one in the middle, the last; each kind at each place. */
+            for (size_t k = 0; k < 9; k++) {
+                const size_t at = k / 3 * (counts[i] - 1) / 2;
+                const float kept = values[at];
+                values[at] = bad[k % 3];
+                assert_int_equal(flag_after(t, values, counts[i], 1), 0);
+                values[at] = kept;
+            }
             free(values);
         }
 }

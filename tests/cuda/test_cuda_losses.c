@@ -184,7 +184,14 @@ static void losses_agree(void **state)
         }
 }
 
-/* A NaN logit or encoding makes its loss NaN; a NaN target counts as met. */
+static bool is_nan_at(const float *device, size_t at)
+{
+    float value;
+    test_device_read(&value, device + at, sizeof value);
+    return isnan(value);
+}
+
+/* A NaN logit or encoding makes its loss and its gradient NaN; a NaN target counts as met. */
 static void nan_shows(void **state)
 {
     (void)state;
@@ -201,6 +208,10 @@ static void nan_shows(void **state)
     assert_true(isnan(run_device(&b, &settings, true).classification));
     assert_cuda(cudaMemcpy(&b.device_encodings[5 * 4], &nan, sizeof nan, cudaMemcpyHostToDevice));
     assert_true(isnan(run_device(&b, &settings, true).localization));
+    for (size_t i = 0; i < b.logit_count; i++)
+        assert_int_equal(is_nan_at(b.logit_gradients, i), i == 100);
+    for (size_t i = 0; i < b.rows * 4; i++)
+        assert_int_equal(is_nan_at(b.encoding_gradients, i), i == 5 * 4);
     close_batch(&b);
 }
 

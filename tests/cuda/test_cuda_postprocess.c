@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cuda/support/device.h"
+#include "model/targets.h"
 #include "postprocess.h"
 
 /* A batch on the host and on the device. */
@@ -174,6 +175,8 @@ static void detections_are_equal(void **state)
             settings.max_detections_per_class = variants[v].per_class;
             settings.max_total_detections = variants[v].total;
             settings.change_coordinate_frame = variants[v].change_frame;
+            if (v % 2 == 1)
+                settings.coder = (struct det_box_coder){9, 11, 4, 6};
             const int64_t found = compare(&b, &settings);
             if (v == 0)
                 assert_true(found > 0);
@@ -384,18 +387,104 @@ static void overlap_without_a_number(void **state)
     }
 }
 
+/* In the first image. */
+static int32_t detections_of(const struct batch *b, const struct det_postprocess_settings *settings)
+{
+    struct results r = run(b, settings);
+    const int32_t count = r.count[0];
+    drop_results(&r);
+    return count;
+}
+
+/* Two boxes of any sizes, with the threshold at their IoU and just below it: whether the second stays is a matter of each bit. */
+static void overlaps_to_the_bit(void **state)
+{
+    (void)state;
+    enum { PAIRS = 50, SIDES = 8 };
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    struct batch b = make_batch(1, 2, 1, 1, false);
+    const float logits[] = {0, 2, 0, 1}; /* the background's, the class' */
+    b.anchor_count = 2;
+    memset(b.encodings, 0, sizeof(float) * 2 * 4);
+    memcpy(b.logits, logits, sizeof logits);
+    float *random = random_floats((size_t)PAIRS * SIDES, 7);
+    int apart = 0;
+    for (int pair = 0; pair < PAIRS; pair++) {
+        for (int i = 0; i < 2; i++) {
+            const float *r = random + pair * SIDES + i * 4;
+            const float anchor[] = {.3f + .2f * r[0], .3f + .2f * r[1], .7f + .2f * r[2],
+                                    .7f + .2f * r[3]};
+            memcpy(b.anchors[i], anchor, sizeof anchor);
+        }
+        settings.iou_threshold = 1;
+        struct results boxes = run(&b, &settings);
+        assert_int_equal(boxes.count[0], 2);
+        const float iou = det_box_iou(boxes.boxes[0], boxes.boxes[1]);
+        assert_true(iou > 0 && iou < 1);
+        drop_results(&boxes);
+        settings.iou_threshold = iou;
+        const int32_t at = detections_of(&b, &settings);
+        settings.iou_threshold = nextafterf(iou, 0);
+        apart += at == 2 && detections_of(&b, &settings) == 1;
+    }
+    assert_int_equal(apart, PAIRS);
+    free(random);
+    drop_batch(&b);
+}
+
+/* Boxes without area overlap nothing, not even each other: each takes a place among its class' detections, of which none is shown. */
+static void overlaps_of_nothing(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    settings.max_detections_per_class = 12;
+    struct batch b = make_batch(1, 4, 1, 4, false);
+    for (int32_t a = 0; a < b.anchor_count; a++) {
+        const bool empty = a % 8 < 5;
+        const float size = empty ? -2000 : 0; /* exp() of its fifth is 0 */
+        const float encoding[] = {0, 0, size, size};
+        memcpy(b.encodings + 4 * a, encoding, sizeof encoding);
+        b.logits[2 * a + 1] += empty ? 20 : 0;
+    }
+    assert_int_equal(compare(&b, &settings), 12 - 10);
+    drop_batch(&b);
+}
+
+/* Boxes in a row from corner to corner do not touch: they lie apart on both axes. */
+static void overlaps_across(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    det_postprocess_settings_default(&settings);
+    settings.iou_threshold = 0;
+    struct batch b = make_batch(1, 4, 1, 4, false);
+    memset(b.encodings, 0, (size_t)b.anchor_count * 4 * sizeof *b.encodings);
+    for (int32_t a = 0; a < b.anchor_count; a++) {
+        const float corner = .0625f * (float)a;
+        const float anchor[] = {corner, corner, corner + .03125f, corner + .03125f};
+        memcpy(b.anchors[a], anchor, sizeof anchor);
+    }
+    assert_int_equal(compare(&b, &settings), b.anchor_count);
+    drop_batch(&b);
+}
+
 int test_cuda_postprocess(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_numbers),
+        cmocka_unit_test(overlap_without_a_number),
+        cmocka_unit_test(overlaps_to_the_bit),
+        cmocka_unit_test(overlaps_of_nothing),
+        cmocka_unit_test(overlaps_across),
+        cmocka_unit_test(each_number_is_looked_at),
+        cmocka_unit_test(thresholds_about_zero),
         cmocka_unit_test(detections_are_equal),
         cmocka_unit_test(deep_suppression),
         cmocka_unit_test(every_candidate_in_order),
         cmocka_unit_test(more_than_a_list_holds),
         cmocka_unit_test(suppression_below_the_list),
-        cmocka_unit_test(thresholds_about_zero),
-        cmocka_unit_test(bad_numbers),
-        cmocka_unit_test(each_number_is_looked_at),
-        cmocka_unit_test(overlap_without_a_number),
     };
     return cmocka_run_group_tests_name("cuda_postprocess", tests, NULL, NULL);
 }

@@ -52,12 +52,20 @@ static void evaluate_at(enum det_precision precision, double bound)
                      bound);
         for (int32_t n = 0; n < TINY_BATCH; n++) {
             const struct det_detections *got = NULL;
+            const float *own = logits + (size_t)n * anchors * slots;
+            float score[2];
+            int32_t class_index[2];
             assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
             compare_detections(got,
-                               det_postprocess_run(f.postprocess,
-                                                   logits + (size_t)n * anchors * slots,
+                               det_postprocess_run(f.postprocess, own,
                                                    encodings + (size_t)n * anchors * 4, windows[n]),
                                1e-5);
+            assert_ok(f.env,
+                      f.backend->runner_top_score(f.env, f.runner, n, &score[0], &class_index[0]));
+            det_top_score(own, f.settings.anchor_count, f.spec.num_classes, &score[1],
+                          &class_index[1]);
+            assert_near(score[0], score[1], 0);
+            assert_int_equal(class_index[0], class_index[1]);
         }
     }
     free(images);
@@ -75,9 +83,28 @@ static void evaluation(void **state)
 static void other_sizes(void **state)
 {
     (void)state;
-    static const int32_t sizes[][2] = {{80, 80}, {80, 80}, {80, 80}, {80, 64}, {80, 64},
-                                       {80, 64}, {48, 64}, {48, 64}, {48, 64}, {64, 48},
-                                       {80, 80}, {80, 80}, {33, 80}, {80, 33}, {80, 80}};
+    static const int32_t sizes[][2] = {{80, 80},
+                                       {80, 80},
+                                       {80, 80},
+                                       {80, 64},
+                                       {80, 64},
+                                       {80, 64},
+                                       {48, 64},
+                                       {48, 64},
+                                       {48, 64},
+                                       {64, 48},
+                                       {80, 80},
+                                       {80, 80},
+                                       {33, 80},
+                                       {80, 33},
+                                       {80, 80},
+                                       /* Staged ahead, of the two inputs one changes alone. */
+                                       {80, 80},
+                                       {80, 80},
+                                       {80, 80},
+                                       {80, 80},
+                                       {48, 64},
+                                       {80, 80}};
     enum { RUNS = sizeof sizes / sizeof *sizes };
     for (int ahead = 0; ahead < 2; ahead++) {
         struct inference f;
@@ -212,6 +239,34 @@ static void pictures(void **state)
     inference_close(&f);
 }
 
+/* Of an image whose outputs are not finite nothing is shown; of the others everything is. */
+static void non_finite_images(void **state)
+{
+    (void)state;
+    const size_t floats = (size_t)TINY_SIDE * TINY_SIDE * 3;
+    struct inference f;
+    inference_open(&f, &(struct inference_settings){.evaluate = true, .folded = true});
+    float *images = malloc(TINY_BATCH * floats * sizeof *images);
+    assert_non_null(images);
+    for (int32_t bad = -1; bad < TINY_BATCH; bad++) {
+        for (int32_t n = 0; n < TINY_BATCH; n++)
+            formula_image(n, TINY_SIDE, TINY_SIDE, images + (size_t)n * floats);
+        if (bad >= 0)
+            images[(size_t)bad * floats + floats / 2] = NAN;
+        assert_ok(f.env, f.backend->runner_set_images(f.env, f.runner, images, TINY_SIDE, TINY_SIDE,
+                                                      windows));
+        assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner));
+        for (int32_t n = 0; n < TINY_BATCH; n++) {
+            const struct det_detections *found = NULL;
+            const det_status status = f.backend->runner_detections(f.env, f.runner, n, &found);
+            if ((status == DET_STATUS_NON_FINITE) != (n == bad) || (found == NULL) != (n == bad))
+                fail_msg("image %d is bad, image %d is %s", bad, n, det_status_text(status));
+        }
+    }
+    free(images);
+    inference_close(&f);
+}
+
 static void non_finite_and_misuse(void **state)
 {
     (void)state;
@@ -306,10 +361,14 @@ static void each_device_allocation_fails(void **state)
 int test_cuda_runner(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evaluation), cmocka_unit_test(other_sizes),
-        cmocka_unit_test(pictures),   cmocka_unit_test(non_finite_and_misuse),
+        cmocka_unit_test(evaluation),
+        cmocka_unit_test(other_sizes),
+        cmocka_unit_test(pictures),
+        cmocka_unit_test(non_finite_and_misuse),
+        cmocka_unit_test(non_finite_images),
 #ifdef DET_CUDA_EMU
-        cmocka_unit_test(counts),     cmocka_unit_test(each_device_allocation_fails),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(each_device_allocation_fails),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_runner", tests, NULL, NULL);

@@ -112,6 +112,22 @@ static void non_finite(void **state)
     tiny_close(&tiny);
 }
 
+/* A picture's last pixel is NaN: what is looked at of the first layer reaches as far. */
+static void non_finite_picture(void **state)
+{
+    (void)state;
+    const size_t floats = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
+    struct tiny tiny;
+    struct det_step_result result;
+    tiny_open(&tiny, &(struct tiny_settings){0});
+    tiny.images[floats - 1] = NAN;
+    char text[200];
+    snprintf(text, sizeof text, "first bad layer: %s", tiny.gpu->graph.ops[0].name);
+    assert_fails(tiny.env, DET_STATUS_NON_FINITE, text,
+                 det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.02f, &result));
+    tiny_close(&tiny);
+}
+
 #ifdef DET_CUDA_EMU
 
 /* After its first two runs a step is one launch and one wait, and never takes memory. */
@@ -132,6 +148,8 @@ static void counts(void **state)
                   det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
         const struct cuda_emu_counts after = cuda_emu_read_counts();
         assert_int_equal(after.host_waits - before.host_waits, 1);
+        assert_int_equal(after.device_waits,
+                         before.device_waits); /* nobody else's work is waited for */
         assert_int_equal(after.captures - before.captures, i == 1);
         assert_int_equal(after.graph_launches - before.graph_launches, i >= 1);
         assert_int_equal(after.unpinned_copies - before.unpinned_copies, 0);
@@ -303,6 +321,51 @@ static void no_device(void **state)
     test_env_check(&t);
 }
 
+/* The first device that can do the precision is taken, or why the one that was asked for cannot. */
+static void capabilities(void **state)
+{
+    (void)state;
+    static const struct {
+        int first, second;
+        enum det_precision precision;
+        int32_t wanted, opened; /* opened -1: none */
+        const char *said;
+    } cases[] = {
+        {75, 86, DET_PRECISION_F32, -1, 0, ": emulated on the CPU, f32"},
+        {75, 86, DET_PRECISION_TF32, -1, 1, ": emulated on the CPU, tf32"},
+        {75, 86, DET_PRECISION_BF16, -1, 1, ": emulated on the CPU, bf16"},
+        {90, 86, DET_PRECISION_BF16, -1, 0, ": emulated on the CPU, bf16"},
+        {80, 75, DET_PRECISION_TF32, 1, -1, "capability 7.5, precision tf32 needs 8.0"},
+        {75, 90, DET_PRECISION_BF16, 0, -1, "capability 7.5, precision bf16 needs 8.0"},
+        {70, 72, DET_PRECISION_F32, -1, -1,
+         "cuda:1: emulated on the CPU has compute capability "
+         "7.2, precision f32 needs 7.5"},
+    };
+    struct test_env t;
+    test_env_init(&t);
+    cuda_emu_set_machine(2, 13000);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct det_device *device = NULL;
+        char text[300];
+        cuda_emu_set_capabilities(cases[i].first, cases[i].second);
+        const struct det_device_settings settings = {.index = cases[i].wanted,
+                                                     .precision = cases[i].precision};
+        const det_status status = det_backend_cuda()->device_open(&t.env, &settings, &device);
+        assert_int_equal(status, cases[i].opened < 0 ? DET_STATUS_DEVICE : DET_OK);
+        if (status != DET_OK) {
+            assert_contains(t.env.error, cases[i].said);
+            continue;
+        }
+        det_backend_cuda()->device_describe(device, text, sizeof text);
+        assert_contains(text, cases[i].said);
+        assert_contains(text, cases[i].opened == 0 ? "cuda:0" : "cuda:1");
+        det_backend_cuda()->device_close(&t.env, &device);
+    }
+    cuda_emu_set_capabilities(90, 90);
+    cuda_emu_set_machine(1, 13000);
+    test_env_check(&t);
+}
+
 #endif
 
 int test_cuda_step_life(void)
@@ -312,6 +375,7 @@ int test_cuda_step_life(void)
         cmocka_unit_test(many_boxes),
         cmocka_unit_test(push),
         cmocka_unit_test(non_finite),
+        cmocka_unit_test(non_finite_picture),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(counts),
         cmocka_unit_test(out_of_memory),
@@ -319,6 +383,7 @@ int test_cuda_step_life(void)
         cmocka_unit_test(each_device_allocation_fails),
         cmocka_unit_test(each_host_allocation_fails),
         cmocka_unit_test(no_device),
+        cmocka_unit_test(capabilities),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_step_life", tests, NULL, NULL);

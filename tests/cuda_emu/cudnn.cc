@@ -23,7 +23,25 @@ namespace det_emu
 
 /* Some, so that a caller who gives none is found. */
 constexpr size_t needed_workspace = 2048;
+/* More than any device has. */
+constexpr size_t excessive_workspace = (size_t)1 << 42;
 
+/* Algorithms that are listed first, as cuDNN may do it, and that a caller has to pass over. */
+template <typename A> struct unfit;
+#define DET_EMU_UNFIT(kind, prefix)                                                           \
+    template <> struct unfit<cudnnConvolution##kind##Algo_t> {                                \
+        /* wants excessive_workspace */                                                       \
+        static constexpr auto large = CUDNN_CONVOLUTION_##prefix##_ALGO_FFT;                  \
+        /* is not for this convolution */                                                     \
+        static constexpr auto absent = CUDNN_CONVOLUTION_##prefix##_ALGO_WINOGRAD;            \
+        /* takes tensor cores though FMA_MATH is asked for: where a test wants it */          \
+        static constexpr auto rounding = CUDNN_CONVOLUTION_##prefix##_ALGO_WINOGRAD_NONFUSED; \
+    }
+DET_EMU_UNFIT(Fwd, FWD);
+DET_EMU_UNFIT(BwdData, BWD_DATA);
+DET_EMU_UNFIT(BwdFilter, BWD_FILTER);
+
+static bool tensor_cores_offered;
 static std::set<void *> alive;
 
 cudnnStatus_t cudnn_refuse(const char *why)
@@ -176,9 +194,14 @@ static std::vector<float> turn_back(const convolution &a, const std::vector<floa
 }
 
 /* The arguments of one pass that every pass checks alike. */
-static const char *check_run(void *workspace, size_t workspace_bytes, const void *x, const void *w,
-                             const void *y, const convolution &a)
+template <typename A>
+static const char *check_run(A algorithm, void *workspace, size_t workspace_bytes, const void *x,
+                             const void *w, const void *y, convolution &a)
 {
+    if (algorithm == unfit<A>::absent || algorithm == unfit<A>::large)
+        return "the algorithm cannot be run here";
+    if (algorithm == unfit<A>::rounding)
+        a.c.math = CUDNN_TENSOR_OP_MATH;
     if (workspace_bytes < needed_workspace || !device_range(workspace, needed_workspace))
         return "the workspace is smaller than the algorithm's";
     for (const void *pointer : {x, w, y})
@@ -204,7 +227,7 @@ static cudnnStatus_t run(cudnnHandle_t handle, const char *name, std::vector<acc
     return library_status(error, CUDNN_STATUS_SUCCESS, CUDNN_STATUS_EXECUTION_FAILED);
 }
 
-/* The fast and not deterministic algorithm first, as cuDNN often has it. */
+/* Unfit ones first, then the fast and not deterministic one, as cuDNN often has it. */
 template <typename P, typename A>
 static cudnnStatus_t propose(const char *why, const cudnnConvolutionStruct *c, int requested,
                              int *returned, P *results, A first, A second, bool first_deterministic)
@@ -212,22 +235,31 @@ static cudnnStatus_t propose(const char *why, const cudnnConvolutionStruct *c, i
     *returned = 0;
     if (why != nullptr)
         return refuse(why);
-    const A algorithms[] = {first, second};
-    for (int i = 0; i < 2 && i < requested; i++) {
-        results[i] = {};
-        results[i].algo = algorithms[i];
-        results[i].memory = needed_workspace;
-        results[i].determinism =
-            i == 1 || first_deterministic ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
-        results[i].mathType = c->math;
-        *returned = i + 1;
-    }
+    const cudnnDeterminism_t of_first =
+        first_deterministic ? CUDNN_DETERMINISTIC : CUDNN_NON_DETERMINISTIC;
+    const auto add = [&](A algorithm, cudnnStatus_t status, size_t memory,
+                         cudnnDeterminism_t determinism, cudnnMathType_t math) {
+        if (*returned < requested)
+            results[(*returned)++] = {algorithm, status, 0, memory, determinism, math, {}};
+    };
+    add(unfit<A>::large, CUDNN_STATUS_SUCCESS, excessive_workspace, CUDNN_DETERMINISTIC, c->math);
+    add(unfit<A>::absent, CUDNN_STATUS_NOT_SUPPORTED, 0, CUDNN_DETERMINISTIC, c->math);
+    if (tensor_cores_offered && c->math == CUDNN_FMA_MATH)
+        add(unfit<A>::rounding, CUDNN_STATUS_SUCCESS, needed_workspace, CUDNN_DETERMINISTIC,
+            CUDNN_TENSOR_OP_MATH);
+    add(first, CUDNN_STATUS_SUCCESS, needed_workspace, of_first, c->math);
+    add(second, CUDNN_STATUS_SUCCESS, needed_workspace, CUDNN_DETERMINISTIC, c->math);
     return CUDNN_STATUS_SUCCESS;
 }
 
 } // namespace det_emu
 
 extern "C" {
+
+void cuda_emu_offer_tensor_cores(int on)
+{
+    tensor_cores_offered = on != 0;
+}
 
 const char *cudnnGetErrorString(cudnnStatus_t status)
 {
@@ -380,14 +412,14 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                       const cudnnTensorDescriptor_t x_desc, const void *x,
                                       const cudnnFilterDescriptor_t w_desc, const void *w,
                                       const cudnnConvolutionDescriptor_t c_desc,
-                                      cudnnConvolutionFwdAlgo_t, void *workspace,
+                                      cudnnConvolutionFwdAlgo_t algo, void *workspace,
                                       size_t workspace_bytes, const void *beta,
                                       const cudnnTensorDescriptor_t y_desc, void *y)
 {
     convolution a;
     const char *why = gather(handle, x_desc, w_desc, c_desc, y_desc, &a);
     if (why == nullptr)
-        why = check_run(workspace, workspace_bytes, x, w, y, a);
+        why = check_run(algo, workspace, workspace_bytes, x, w, y, a);
     if (why != nullptr)
         return refuse(why);
     const float factor = *(const float *)alpha, kept = *(const float *)beta;
@@ -420,7 +452,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
     convolution a;
     const char *why = gather(handle, dx_desc, w_desc, c_desc, dy_desc, &a);
     if (why == nullptr)
-        why = check_run(workspace, workspace_bytes, dx, w, dy, a);
+        why = check_run(algo, workspace, workspace_bytes, dx, w, dy, a);
     if (why != nullptr)
         return refuse(why);
     const float factor = *(const float *)alpha, kept = *(const float *)beta;
@@ -456,7 +488,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *a
     convolution a;
     const char *why = gather(handle, x_desc, dw_desc, c_desc, dy_desc, &a);
     if (why == nullptr)
-        why = check_run(workspace, workspace_bytes, x, dw, dy, a);
+        why = check_run(algo, workspace, workspace_bytes, x, dw, dy, a);
     if (why != nullptr)
         return refuse(why);
     const float factor = *(const float *)alpha, kept = *(const float *)beta;

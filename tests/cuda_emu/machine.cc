@@ -20,6 +20,7 @@ uint64_t edge_blocks;
 size_t kernel_bytes;
 
 static bool cudnn_hidden;
+static int capabilities[2] = {90, 90};
 static cudaError_t last_error = cudaSuccess;
 static int devices = 1, driver = default_driver, current;
 static long fail_at;                   /* allocations until the one that fails */
@@ -163,6 +164,12 @@ void cuda_emu_set_machine(int count, int driver_version)
     current = 0;
 }
 
+void cuda_emu_set_capabilities(int first, int second)
+{
+    capabilities[0] = first;
+    capabilities[1] = second;
+}
+
 void cuda_emu_trap_at(long n)
 {
     trap_at = n;
@@ -282,7 +289,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->totalGlobalMem = device_memory;
     properties->sharedMemPerBlock = shared_default_bytes;
     properties->sharedMemPerBlockOptin = shared_most_bytes;
-    properties->major = 9;
+    properties->major = capabilities[device % 2] / 10;
+    properties->minor = capabilities[device % 2] % 10;
     properties->multiProcessorCount = 132;
     properties->warpSize = 32;
     properties->maxThreadsPerBlock = 1024;

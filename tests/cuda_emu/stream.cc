@@ -250,6 +250,7 @@ cudaError_t cudaDeviceSynchronize(void)
     vector_clock all = default_stream.past;
     for (const cudaStream_t s : streams)
         join(all, s->past);
+    totals.device_waits++;
     return host_waits("cudaDeviceSynchronize", all);
 }
 

@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/* Totals since the process began; the second line: alive now. */
+/* Totals since the process began (host_waits: of any kind; device_waits: for all streams of the process); then what is alive now. */
 struct cuda_emu_counts {
     long launches, device_allocations, pinned_allocations, captures, graph_launches, host_waits,
-        unpinned_copies, resets, cublas_loads, cudnn_loads, operations;
+        device_waits, unpinned_copies, resets, cublas_loads, cudnn_loads, operations;
     long live_device_blocks, live_pinned_blocks, live_streams, live_blocking_streams, live_events,
         live_graphs, live_execs, live_handles;
     size_t live_device_bytes;
@@ -51,10 +51,14 @@ struct cuda_emu_algorithm {
 void cuda_emu_set_algorithms(struct cuda_emu_algorithm *algorithms, int count);
 /* A machine without cuDNN. */
 void cuda_emu_hide_cudnn(int on);
+/* cuDNN lists an algorithm that rounds to TF32 first, whatever it is asked for. */
+void cuda_emu_offer_tensor_cores(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
 void cuda_emu_ignore_waits(int on);
 /* What a machine without a GPU, or with an old driver, answers: cudaSuccess for a healthy one. */
 void cuda_emu_set_machine(int devices, int driver_version);
+/* Compute capabilities times ten of a machine's two devices; 90 and 90 at the start. */
+void cuda_emu_set_capabilities(int first, int second);
 /* The schedule that DET_EMU_SCHEDULE names: "forward", "backward", "random:SEED". */
 void cuda_emu_set_schedule(const char *schedule);
 /* Reports go into a buffer instead of stderr, for tests of the emulation itself; returns the text since the last call. */
