@@ -58,11 +58,11 @@ static det_evaluation *main_one(const struct evaluations *e)
 static det_status append_evaluation(struct det_env *env, det_evaluation *evaluation,
                                     struct det_text *text)
 {
-    det_evaluation_losses losses;
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
     const char *coco = NULL;
     char n[4][32];
     DET_TRY_RETURN(det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco));
-    det_evaluation_get_losses(evaluation, &losses);
+    DET_TRY_RETURN(det_evaluation_get_losses(evaluation, &losses));
     return det_text_printf(env, text,
                            "\"losses\": {\"localization_loss\": %s, \"classification_loss\": %s, "
                            "\"regularization_loss\": %s, \"total_loss\": %s}, \"coco\": %s",
@@ -199,7 +199,8 @@ static det_status evaluate_model(struct app *app, const det_pipeline_config *con
     const bool api = !differ || strcmp(form, "exported") != 0;
     e->step = det_model_step(model);
     e->recalibrated_images = det_model_recalibrated_images(model);
-    const det_decay_advice advice = det_model_decay_advice(model);
+    det_decay_advice advice = {.struct_size = sizeof advice};
+    DET_TRY_RETURN(det_model_decay_advice(model, &advice));
     if (exported && advice.warn)
         tool_log(&app->tool, DET_LOG_WARNING,
                  "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms "

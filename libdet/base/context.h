@@ -18,6 +18,7 @@ struct det_context {
     char device_text[256]; /* "cpu: avx512, 2 threads" */
 };
 
+/* NULL for a context that is NULL (base/arguments.h). */
 struct det_env *det_context_env(det_context *context);
 struct det_pool *det_context_pool(det_context *context);
 

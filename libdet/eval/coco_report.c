@@ -106,7 +106,7 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
     DET_TRY_RETURN(put_header(env, eval, text));
     size_t width = strlen("class");
     for (int32_t k = 0; k < result->class_count; k++) {
-        const size_t here = det_utf8_shown_length(result->classes[k].name);
+        const size_t here = det_utf8_shown_length(result->classes[k]->name);
         if (here > width)
             width = here < DET_WIDEST_NAME ? here : DET_WIDEST_NAME;
     }
@@ -119,7 +119,7 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
                                    "APm", "APl"));
     const int32_t area = main_area(result);
     for (int32_t k = 0; k < result->class_count; k++)
-        DET_TRY_RETURN(put_class(env, &result->classes[k], area, width, text));
+        DET_TRY_RETURN(put_class(env, result->classes[k], area, width, text));
     return DET_OK;
 }
 
@@ -222,7 +222,7 @@ det_status det_coco_report_json(struct det_env *env, const struct det_coco_eval 
     DET_TRY_RETURN(det_text_printf(env, text, ", \"truncated\": %lld,\n\"classes\": [",
                                    (long long)result->truncated));
     for (int32_t k = 0; k < result->class_count; k++) {
-        const det_coco_class *class = &result->classes[k];
+        const det_coco_class *class = result->classes[k];
         DET_TRY_RETURN(det_text_printf(
             env, text, "%s\n {\"id\": %lld, \"name\": ", k > 0 ? "," : "", (long long)class->id));
         DET_TRY_RETURN(det_text_json_string(env, text, class->name));

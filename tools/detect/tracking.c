@@ -183,14 +183,16 @@ static det_status append_count(struct det_env *env, const struct tracking *t,
 {
     const char *names[2] = {is_line ? "forward" : "entered", is_line ? "backward" : "left"};
     for (int way = 0; way < (only_entered ? 1 : 2); way++) {
-        const det_count all = det_counter_count(counter, 0);
+        det_count all = {.struct_size = sizeof all};
+        DET_TRY_RETURN(det_counter_count(counter, 0, &all));
         DET_TRY_RETURN(det_text_printf(env, text, "%s\"%s\":{\"all\":%lld", way > 0 ? "," : "",
                                        only_entered ? "objects" : names[way],
                                        (long long)(way == 0 ? all.forward : all.backward)));
         for (int32_t id = 1; id <= t->filter->count; id++) {
             if (!det_model_class_is_used(t->model, id))
                 continue;
-            const det_count one = det_counter_count(counter, id);
+            det_count one = {.struct_size = sizeof one};
+            DET_TRY_RETURN(det_counter_count(counter, id, &one));
             DET_TRY_RETURN(det_text_append(env, text, ",", 1));
             DET_TRY_RETURN(det_text_json_string(env, text, det_model_class_name(t->model, id)));
             DET_TRY_RETURN(det_text_printf(env, text, ":%lld",

@@ -1,0 +1,36 @@
+# abi.mk: the shared library's face (docs/abi.md): its symbols, its headers alone, programs of older versions. Included by the Makefile.
+
+# The list of exported symbols, with the version that brought each.
+SYMBOLS := libdet/base/libdet.map
+
+# Each public header alone, as a program in C99, C11 or C++17 includes it.
+HEADER_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Werror
+HEADERS         := $(notdir $(wildcard libdet/include/det/*.h))
+HEADER_CHECKS   := $(HEADERS:%.h=$(BUILD)/abi/%.ok)
+HEADER_CXX      := $(if $(CROSS),,$(CXX))
+$(BUILD)/abi/%.ok: libdet/include/det/%.h $(wildcard libdet/include/det/*.h)
+	@mkdir -p $(@D)
+	$(say) ALONE $<
+	$(Q)printf '%s\n' '#include "det/$*.h"' 'typedef int det_alone;' > $(@:.ok=.inc)
+	$(Q)for standard in c99 c11; do $(CC) $(CROSS_CPPFLAGS) -Ilibdet/include -std=$$standard $(HEADER_WARNINGS) -Wstrict-prototypes -fsyntax-only -x c $(@:.ok=.inc) || exit 1; done
+	$(if $(HEADER_CXX),$(Q)$(HEADER_CXX) -Ilibdet/include -std=c++17 $(HEADER_WARNINGS) -fsyntax-only -x c++ $(@:.ok=.inc))
+	@touch $@
+.PHONY: check-headers
+check-headers: $(HEADER_CHECKS) ## compile each public header alone, in C99, C11 and C++17
+
+# A program built with the headers of each released version, and with those of a pretended older one, on today's library.
+ABI_VERSIONS := $(patsubst tests/abi/%/det/det.h,%,$(wildcard tests/abi/*/det/det.h))
+ABI_PROGRAMS := $(ABI_VERSIONS:%=$(BUILD)/abi/program-%) $(ABI_VERSIONS:%=$(BUILD)/abi/program-before-%)
+$(BUILD)/abi/before-%/made: tests/abi/older.sed tests/abi/%/det/det.h
+	@mkdir -p $(@D)/det
+	$(Q)for header in tests/abi/$*/det/*.h; do sed -f tests/abi/older.sed $$header > $(@D)/det/$${header##*/} || exit 1; done
+	@touch $@
+define abi_program
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(CROSS_CPPFLAGS) -I$(1) -std=c99 $(HEADER_WARNINGS) $(OPTIMISE_$(CONFIG)) -o $@ tests/abi/program.c -L$(BUILD)/lib -ldet -Wl,-rpath,'$$ORIGIN/../lib' $(LDFLAGS_ALL)
+endef
+$(BUILD)/abi/program-%: tests/abi/program.c tests/abi/%/det/det.h $(BUILD)/lib/libdet.so
+	$(call abi_program,tests/abi/$*)
+$(BUILD)/abi/program-before-%: tests/abi/program.c $(BUILD)/abi/before-%/made $(BUILD)/lib/libdet.so
+	$(call abi_program,$(BUILD)/abi/before-$*)
