@@ -15,6 +15,19 @@ $(BUILD)/abi/%.ok: libdet/include/det/%.h $(wildcard libdet/include/det/*.h)
 	$(Q)for standard in c99 c11; do $(CC) $(CROSS_CPPFLAGS) -Ilibdet/include -std=$$standard $(HEADER_WARNINGS) -Wstrict-prototypes -fsyntax-only -x c $(@:.ok=.inc) || exit 1; done
 	$(if $(HEADER_CXX),$(Q)$(HEADER_CXX) -Ilibdet/include -std=c++17 $(HEADER_WARNINGS) -fsyntax-only -x c++ $(@:.ok=.inc))
 	@touch $@
+# A status that is not looked at is a warning, in each of these languages (of GCC's C not with -fsyntax-only).
+define ignored_status_warns
+	$(Q)! $(1) -Ilibdet/include -Wall -Werror -c -o $(@:.ok=.o) $(@:.ok=.inc) 2> $(@:.ok=.log)
+	$(Q)grep -q unused-result $(@:.ok=.log) || { cat $(@:.ok=.log); exit 1; }
+endef
+$(BUILD)/abi/nodiscard.ok: $(wildcard libdet/include/det/*.h)
+	@mkdir -p $(@D)
+	$(say) CHECK DET_NODISCARD
+	$(Q)printf '%s\n' '#include "det/det.h"' 'void f(det_trainer *t);' 'void f(det_trainer *t) { det_trainer_save(t); }' > $(@:.ok=.inc)
+	$(call ignored_status_warns,$(CC) $(CROSS_CPPFLAGS) -std=c11 -x c)
+	$(if $(HEADER_CXX),$(call ignored_status_warns,$(HEADER_CXX) -std=c++17 -x c++))
+	@touch $@
+HEADER_CHECKS += $(BUILD)/abi/nodiscard.ok
 .PHONY: check-headers
 check-headers: $(HEADER_CHECKS) ## compile each public header alone, in C99, C11 and C++17
 
