@@ -28,11 +28,19 @@ $(BUILD)/abi/nodiscard.ok: $(wildcard libdet/include/det/*.h)
 	$(if $(HEADER_CXX),$(call ignored_status_warns,$(HEADER_CXX) -std=c++17 -x c++))
 	@touch $@
 HEADER_CHECKS += $(BUILD)/abi/nodiscard.ok
-.PHONY: check-headers
-check-headers: $(HEADER_CHECKS) ## compile each public header alone, in C99, C11 and C++17
+# What was declared and laid out once stays so: the same text from a version's headers and from today's.
+ABI_VERSIONS  := $(patsubst tests/abi/%/det/det.h,%,$(wildcard tests/abi/*/det/det.h))
+HEADER_CHECKS += $(if $(CROSS),,$(ABI_VERSIONS:%=$(BUILD)/abi/layout-%.ok))
+$(BUILD)/abi/layout-%.ok: tests/abi/layout.awk $(wildcard libdet/include/det/*.h tests/abi/*/det/*.h)
+	@mkdir -p $(@D)
+	$(say) LAYOUT $*
+	$(Q)cat tests/abi/$*/det/*.h | awk -f tests/abi/layout.awk > $(@:.ok=.c)
+	$(Q)$(CC) -Itests/abi/$* -std=c99 $(HEADER_WARNINGS) -o $(@:.ok=.then) $(@:.ok=.c) && $(@:.ok=.then) > $(@:.ok=.then.txt)
+	$(Q)$(CC) -Ilibdet/include -std=c99 $(HEADER_WARNINGS) -o $(@:.ok=.now) $(@:.ok=.c) && $(@:.ok=.now) > $(@:.ok=.now.txt)
+	$(Q)diff $(@:.ok=.then.txt) $(@:.ok=.now.txt) || { echo "what programs built with $* know is another now: docs/abi.md" >&2; exit 1; }
+	@touch $@
 
 # A program built with the headers of each released version, and with those of a pretended older one, on today's library.
-ABI_VERSIONS := $(patsubst tests/abi/%/det/det.h,%,$(wildcard tests/abi/*/det/det.h))
 ABI_PROGRAMS := $(ABI_VERSIONS:%=$(BUILD)/abi/program-%) $(ABI_VERSIONS:%=$(BUILD)/abi/program-before-%)
 $(BUILD)/abi/before-%/made: tests/abi/older.sed tests/abi/%/det/det.h
 	@mkdir -p $(@D)/det
@@ -47,3 +55,6 @@ $(BUILD)/abi/program-%: tests/abi/program.c tests/abi/%/det/det.h $(BUILD)/lib/l
 	$(call abi_program,tests/abi/$*)
 $(BUILD)/abi/program-before-%: tests/abi/program.c $(BUILD)/abi/before-%/made $(BUILD)/lib/libdet.so
 	$(call abi_program,$(BUILD)/abi/before-$*)
+
+.PHONY: check-headers
+check-headers: $(HEADER_CHECKS) ## the public headers: each alone in C99, C11 and C++17, and nothing changed that older programs know

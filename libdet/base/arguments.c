@@ -46,7 +46,7 @@ det_status det_take_struct(struct det_env *env, const char *type, void *taken, s
             return det_fail(env, DET_STATUS_UNSUPPORTED,
                             "%s: a field at byte %zu is set, this library (version %s) knows the "
                             "first %zu bytes: the program was built with a newer version",
-                            type, i, det_version_string(), size);
+                            type, i, DET_VERSION_STRING, size);
     memcpy(taken, given, struct_size < size ? struct_size : size);
     memcpy(taken, &size, sizeof size);
     return DET_OK;

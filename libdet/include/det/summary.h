@@ -48,7 +48,7 @@ DET_NODISCARD DET_API det_status det_summary_text(det_summary_writer *writer, co
 
 /** A precision-recall curve at `thresholds` score thresholds i / (thresholds - 1). Arrays [thresholds]: counts of true and
  *  false positives at or above the threshold and of missed objects, precision and recall. There are no true negatives in
- *  detection: zero is written. */
+ *  detection: zero is written, as it is for an array that is NULL. */
 typedef struct det_pr_curve {
     size_t struct_size; /**< sizeof(det_pr_curve) */
     int32_t thresholds;
