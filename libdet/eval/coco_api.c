@@ -231,6 +231,7 @@ static det_status begin_text(det_coco_evaluator *evaluator, const char *function
     return DET_OK;
 }
 
+/* Hands the rendered text out, "" after a failure. */
 static det_status hand_out(det_coco_evaluator *evaluator, det_status status, const char **text)
 {
     *text = status == DET_OK && evaluator->text.data != NULL ? evaluator->text.data : "";
