@@ -24,7 +24,7 @@ OBJ   := $(BUILD)/obj
 include cross.mk
 
 VERSION := $(shell sed -n 's/^.define DET_VERSION_STRING "\(.*\)"/\1/p' libdet/include/det/version.h)
-SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+SOVERSION := $(shell sed -n 's/^.define DET_ABI_VERSION  *//p' libdet/include/det/version.h)
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wvla -Wundef -Wformat=2
@@ -100,6 +100,7 @@ include video.mk
 include data.mk
 include isa_emu.mk
 include fuzz.mk
+include abi.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
@@ -157,10 +158,10 @@ $(STATIC_LIB): $(LIB_OBJ)
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(SHARED_LIB): $(LIB_OBJ)
+$(SHARED_LIB): $(LIB_OBJ) $(SYMBOLS)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) -shared -Wl,-soname,libdet.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,libdet.so.$(SOVERSION) -Wl,-z,defs -Wl,--version-script=$(SYMBOLS) $(LDFLAGS_ALL) -o $@ $(LIB_OBJ) $(LIBS)
 
 $(BUILD)/lib/libdet.so: $(SHARED_LIB)
 	$(Q)ln -sf libdet.so.$(VERSION) $(BUILD)/lib/libdet.so.$(SOVERSION)
@@ -233,8 +234,8 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(BUILD)/bin/bench $(BUILD)/bin/partner
-test: all $(RUNNER) ## run the tests (T=name runs those whose name holds it)
+build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)

@@ -7,11 +7,10 @@
 
 #include <det/det.h>
 
-/* What a program does with a failed call: the context knows the details. */
-static int fail(const det_context *context, det_status status)
+/* What a program does with a failed call: the context knows the details; while there is none, det_error does. */
+static int fail(const char *message)
 {
-    const char *message = det_context_error(context);
-    fprintf(stderr, "detect_image: %s\n", message[0] != '\0' ? message : det_status_text(status));
+    fprintf(stderr, "detect_image: %s\n", message);
     return EXIT_FAILURE;
 }
 
@@ -43,9 +42,10 @@ int main(int argc, char **argv)
     if (argc > 3)
         settings.score_threshold = strtof(argv[3], NULL);
 
-    det_status status = det_context_create(&context, NULL);
-    if (status == DET_OK)
-        status = det_model_load(context, argv[1], &model);
+    det_error error;
+    if (det_context_create(&context, NULL, &error) != DET_OK)
+        return fail(error.text);
+    det_status status = det_model_load(context, argv[1], &model);
     if (status == DET_OK)
         status = det_detector_create(context, model, &settings, &detector);
     if (status == DET_OK)
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     if (status == DET_OK)
         print(model, &view, detections, count);
 
-    const int exit_status = status == DET_OK ? EXIT_SUCCESS : fail(context, status);
+    const int exit_status = status == DET_OK ? EXIT_SUCCESS : fail(det_context_error(context));
     det_picture_destroy(&picture);
     det_detector_destroy(&detector);
     det_model_destroy(&model);

@@ -57,14 +57,16 @@ int main(int argc, char **argv)
         return 2;
     }
     det_context *context = NULL;
-    det_status status = det_context_create(&context, NULL);
-    if (status == DET_OK) {
-        const char *ending = strrchr(argv[1], '.');
-        const int json = ending != NULL && strcmp(ending, ".json") == 0;
-        status = (json ? evaluate_files : evaluate_checkpoint)(context, argv + 1);
-        if (status != DET_OK)
-            fprintf(stderr, "%s\n", det_context_error(context));
+    det_error error;
+    if (det_context_create(&context, NULL, &error) != DET_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
     }
+    const char *ending = strrchr(argv[1], '.');
+    const int json = ending != NULL && strcmp(ending, ".json") == 0;
+    const det_status status = (json ? evaluate_files : evaluate_checkpoint)(context, argv + 1);
+    if (status != DET_OK)
+        fprintf(stderr, "%s\n", det_context_error(context));
     det_context_destroy(&context);
     return status != DET_OK;
 }

@@ -8,7 +8,7 @@
 
 static det_status train(det_context *context, det_trainer *trainer, const char *model_dir)
 {
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     det_status status = DET_OK;
     while ((status = det_trainer_step(trainer, &report)) == DET_OK) {
         if (report.step % 10 == 0)
@@ -43,9 +43,12 @@ int main(int argc, char **argv)
     det_trainer_settings_default(&settings);
     settings.model_dir = argv[2];
     settings.num_steps = atoll(argv[3]);
-    det_status status = det_context_create(&context, NULL);
-    if (status == DET_OK)
-        status = det_pipeline_config_load(context, argv[1], &config);
+    det_error error;
+    if (det_context_create(&context, NULL, &error) != DET_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return 1;
+    }
+    det_status status = det_pipeline_config_load(context, argv[1], &config);
     if (status == DET_OK)
         status = det_trainer_create(context, config, &settings, &trainer);
     if (status == DET_OK)

@@ -131,9 +131,10 @@ static det_status run(struct bench *b, det_picture **pictures, det_image_view *v
     if (status == DET_OK)
         status = det_detector_run_batch(b->detector, views, batch, results);
     ms[WHOLE] = (det_clock_seconds() - start) * 1e3;
+    det_detector_times times = {.struct_size = sizeof times};
+    if (status == DET_OK)
+        status = det_detector_last_times(b->detector, &times);
     if (status == DET_OK) {
-        det_detector_times times;
-        det_detector_last_times(b->detector, &times);
         ms[DECODE] = (decoded - start) * 1e3;
         ms[RESIZE] = (double)times.preprocess_ns * 1e-6;
         ms[NETWORK] = (double)times.network_ns * 1e-6;

@@ -57,10 +57,10 @@ static det_evaluation *main_one(const struct evaluations *e)
 
 static det_status put_evaluation(struct det_json_writer *json, det_evaluation *evaluation)
 {
-    det_evaluation_losses losses;
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
     const char *coco = NULL;
     DET_TRY_RETURN(det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco));
-    det_evaluation_get_losses(evaluation, &losses);
+    DET_TRY_RETURN(det_evaluation_get_losses(evaluation, &losses));
     det_json_open_object(json, "losses");
     det_json_put_double(json, "localization_loss", losses.localization);
     det_json_put_double(json, "classification_loss", losses.classification);
@@ -212,7 +212,8 @@ static det_status evaluate_model(struct app *app, const det_pipeline_config *con
     const bool api = !differ || strcmp(form, "exported") != 0;
     e->step = det_model_step(model);
     e->recalibrated_images = det_model_recalibrated_images(model);
-    const det_decay_advice advice = det_model_decay_advice(model);
+    det_decay_advice advice = {.struct_size = sizeof advice};
+    DET_TRY_RETURN(det_model_decay_advice(model, &advice));
     if (exported && advice.warn)
         tool_log(&app->tool, DET_LOG_WARNING,
                  "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms "

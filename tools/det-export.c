@@ -66,8 +66,8 @@ static det_status recalibrate(struct tool *tool, const struct arguments *a,
 /* What an export of moving averages would lose. */
 static void advise(struct tool *tool, const det_model *model)
 {
-    const det_decay_advice advice = det_model_decay_advice(model);
-    if (advice.warn)
+    det_decay_advice advice = {.struct_size = sizeof advice};
+    if (det_model_decay_advice(model, &advice) == DET_OK && advice.warn)
         tool_log(tool, DET_LOG_WARNING,
                  "batch_norm { decay: %g } leaves %.0f %% of the statistics that the batch norms "
                  "began with after %lld steps: the exported model is worse than the trained one; "

@@ -45,8 +45,9 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
                    const det_trainer *trainer)
 {
     const long long step = (long long)det_trainer_steps_done(trainer);
-    det_trainer_best best;
-    det_trainer_get_best(trainer, &best);
+    det_trainer_best best = {.struct_size = sizeof best};
+    if (det_trainer_get_best(trainer, &best) != DET_OK)
+        tool_log(tool, DET_LOG_WARNING, "%s", det_context_error(tool->context));
     if (tool_interrupted())
         tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
                  step);
@@ -60,9 +61,12 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
     progress_sum(progress);
 }
 
-static void trainer_settings(const struct arguments *a, det_trainer_settings *settings)
+static void trainer_settings(const struct arguments *a, det_trainer_settings *settings,
+                             det_evaluation_settings *evaluation)
 {
     det_trainer_settings_default(settings);
+    det_evaluation_settings_default(evaluation);
+    settings->evaluation = evaluation;
     settings->model_dir = a->model_dir;
     settings->num_steps = a->num_steps;
     settings->seed = (uint64_t)a->seed;
@@ -78,10 +82,10 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     settings->scale_learning_rate = a->scale_lr;
     settings->memory_limit_bytes = (size_t)a->memory_limit << 20;
     settings->eval_every_steps = a->eval_every;
-    settings->evaluation.image_dirs = a->images.values;
-    settings->evaluation.image_dir_count = a->images.count;
-    settings->evaluation.max_images = a->eval_max_images;
-    settings->evaluation.progress = progress_evaluating;
+    evaluation->image_dirs = a->images.values;
+    evaluation->image_dir_count = a->images.count;
+    evaluation->max_images = a->eval_max_images;
+    evaluation->progress = progress_evaluating;
     settings->keep_best = a->keep_best;
     settings->patience = (int32_t)a->patience;
     settings->min_delta = a->min_delta;
@@ -96,7 +100,7 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
 static int replay(struct tool *tool, const struct arguments *a)
 {
     det_pipeline_config *config = NULL;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
         status = det_trainer_replay(tool->context, config, a->replay, &report);
@@ -134,11 +138,12 @@ static int train(struct tool *tool, const struct arguments *a)
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
+    det_evaluation_settings evaluation;
     struct progress progress = {
         .tool = tool, .log_every = a->log_every, .eval_every = a->eval_every};
     int result = 0;
     console_outlive_output();
-    trainer_settings(a, &settings);
+    trainer_settings(a, &settings, &evaluation);
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);

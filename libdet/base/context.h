@@ -12,9 +12,10 @@ struct det_context {
     struct det_pool *pool;
 };
 
+/* NULL for a context that is NULL (base/arguments.h). */
 static inline struct det_env *det_context_env(det_context *context)
 {
-    return &context->env;
+    return context == NULL ? NULL : &context->env;
 }
 
 static inline struct det_pool *det_context_pool(det_context *context)

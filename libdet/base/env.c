@@ -37,7 +37,10 @@ static void default_release(void *user, void *memory)
 void det_env_default(struct det_env *env)
 {
     *env = (struct det_env){
-        .allocator = {.allocate = default_allocate, .release = default_release},
+        .allocator = {.struct_size = sizeof(det_allocator),
+                      .allocate = default_allocate,
+                      .release = default_release},
+        .logger = {.struct_size = sizeof(det_logger)},
         .limits = {.max_image_pixels = DET_DEFAULT_IMAGE_PIXELS,
                    .max_jpeg_scans = DET_DEFAULT_JPEG_SCANS},
     };

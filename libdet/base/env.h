@@ -19,8 +19,6 @@
 #include "det/context.h"
 #include "det/status.h"
 
-#define DET_ERROR_BYTES 1024
-
 struct det_guard;
 
 struct det_env {

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "devices/backend.h"
 #include "devices/context.h"
@@ -28,19 +29,18 @@ struct det_detector {
     size_t planned_bytes;
 };
 
-void det_detector_settings_default(det_detector_settings *settings)
+void det_detector_settings_init(det_detector_settings *settings, size_t struct_size)
 {
-    *settings = (det_detector_settings){
-        .struct_size = sizeof *settings, .score_threshold = 0.5f, .batch = 1};
+    static const det_detector_settings defaults = {.score_threshold = 0.5f, .batch = 1};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
-static det_status check_settings(struct det_env *env, const det_detector_settings *settings)
+static det_status take_settings(struct det_env *env, const det_detector_settings *given,
+                                det_detector_settings *settings)
 {
-    if (settings->struct_size != sizeof *settings)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "detector settings: struct_size is %zu, expected %zu: fill them in with "
-                        "det_detector_settings_default()",
-                        settings->struct_size, sizeof *settings);
+    det_detector_settings_default(settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_detector_settings, settings, given));
+    DET_TRY_RETURN(det_check_reserved(env, "det_detector_settings", settings->reserved));
     if (!(settings->score_threshold >= 0 && settings->score_threshold <= 1))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: score threshold is %g, expected 0 to 1",
@@ -122,36 +122,33 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
 }
 
 det_status det_detector_create(det_context *context, const det_model *model,
-                               const det_detector_settings *settings, det_detector **out)
+                               const det_detector_settings *given, det_detector **detector)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    *out = NULL;
-    if (model == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: model is NULL");
-    det_detector_settings defaults;
-    det_detector_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    DET_TRY_RETURN(check_settings(env, settings));
+    det_detector_settings settings;
+    if (detector != NULL)
+        *detector = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, detector);
+    DET_TRY_RETURN(take_settings(env, given, &settings));
     det_detector *d = NULL;
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "detector"));
     d->context = context;
     d->model = model;
     d->spec = model->spec;
-    d->batch = settings->batch;
+    d->batch = settings.batch;
     char name[80];
     snprintf(name, sizeof name, "detector for %d x %d pixels, %d at once",
-             settings->input_width > 0 ? settings->input_width : model->spec.input_width,
-             settings->input_height > 0 ? settings->input_height : model->spec.input_height,
-             settings->batch);
+             settings.input_width > 0 ? settings.input_width : model->spec.input_width,
+             settings.input_height > 0 ? settings.input_height : model->spec.input_height,
+             settings.batch);
     const struct det_budget before = det_budget_open(env, name);
-    const det_status status = plan(env, d, settings);
+    const det_status status = plan(env, d, &settings);
     det_budget_close(env, before);
     if (status != DET_OK)
         det_detector_destroy(&d);
-    *out = d;
+    *detector = d;
     return status;
 }
 
@@ -212,12 +209,18 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
     return DET_OK;
 }
 
-det_status det_detector_run_batch(det_detector *d, const det_image_view *images, size_t count,
-                                  det_image_detections *results)
+static struct det_env *env_of(const det_detector *detector)
 {
-    if (d == NULL || results == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(d->context);
+    return detector == NULL ? NULL : det_context_env(detector->context);
+}
+
+det_status det_detector_run_batch(det_detector *detector, const det_image_view *images,
+                                  size_t count, det_image_detections *results)
+{
+    struct det_env *env = env_of(detector);
+    DET_NEED(env, detector);
+    DET_NEED(env, results);
+    det_detector *d = detector;
     d->times = (det_detector_times){0};
     if (count < 1 || count > (size_t)d->batch)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -225,51 +228,57 @@ det_status det_detector_run_batch(det_detector *d, const det_image_view *images,
                         d->batch);
     for (size_t i = 0; i < count; i++)
         results[i] = (det_image_detections){0};
-    if (images == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: images are NULL");
+    DET_NEED(env, images);
     const det_status status = run(env, d, images, count, results);
     for (size_t i = 0; status != DET_OK && i < count; i++)
         results[i] = (det_image_detections){0};
     return status;
 }
 
-det_status det_detector_run(det_detector *d, const det_image_view *image,
+det_status det_detector_run(det_detector *detector, const det_image_view *image,
                             const det_detection **detections, size_t *count)
 {
-    if (d == NULL || detections == NULL || count == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
+    struct det_env *env = env_of(detector);
     det_image_detections result = {0};
-    *detections = NULL;
-    *count = 0;
-    /* A missing image has its own message. */
-    DET_TRY_RETURN(det_image_view_check(det_context_env(d->context), image));
-    DET_TRY_RETURN(det_detector_run_batch(d, image, 1, &result));
+    if (detections != NULL)
+        *detections = NULL;
+    if (count != NULL)
+        *count = 0;
+    DET_NEED(env, detector);
+    DET_NEED(env, image);
+    DET_NEED(env, detections);
+    DET_NEED(env, count);
+    DET_TRY_RETURN(det_detector_run_batch(detector, image, 1, &result));
     *detections = result.detections;
     *count = result.count;
     return DET_OK;
 }
 
-void det_detector_last_times(const det_detector *detector, det_detector_times *times)
+det_status det_detector_last_times(const det_detector *detector, det_detector_times *times)
 {
-    *times = (det_detector_times){0};
-    if (detector != NULL)
-        *times = detector->times;
+    struct det_env *env = env_of(detector);
+    DET_NEED(env, detector);
+    DET_NEED_REPORT(env, det_detector_times, times);
+    det_fill_report(times, &detector->times, sizeof detector->times);
+    return DET_OK;
 }
 
-det_status det_detector_top_score(det_detector *d, size_t index, float *score, int32_t *class_id)
+det_status det_detector_top_score(det_detector *detector, size_t index, float *score,
+                                  int32_t *class_id)
 {
+    struct det_env *env = env_of(detector);
     int32_t class_index = 0;
     if (score != NULL)
         *score = 0;
     if (class_id != NULL)
         *class_id = 0;
-    if (d == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(d->context);
-    if (score == NULL || class_id == NULL || index >= (size_t)d->batch)
+    DET_NEED(env, detector);
+    DET_NEED(env, score);
+    DET_NEED(env, class_id);
+    const det_detector *d = detector;
+    if (index >= (size_t)d->batch)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "detector: top score of image %zu of %d, or an argument is NULL", index,
-                        d->batch);
+                        "detector: top score of image %zu, there are %d", index, d->batch);
     DET_TRY_RETURN(
         det_context_compute(d->context)
             ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));

@@ -1,6 +1,7 @@
 /* picture.c: det/image.h on data/exif.h and draw/draw.h. */
 #include "det/image.h"
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/exif.h"
@@ -25,51 +26,55 @@ static det_status finish(struct det_env *env, det_status status, det_picture *pi
     return status;
 }
 
-det_status det_picture_read(det_context *context, const char *path, det_picture **out)
+static struct det_env *env_of(const det_picture *picture)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
+    return picture == NULL ? NULL : det_context_env(picture->context);
+}
+
+det_status det_picture_read(det_context *context, const char *path, det_picture **picture)
+{
     struct det_env *env = det_context_env(context);
-    *out = NULL;
-    if (path == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "picture: path is NULL");
-    det_picture *picture = NULL;
-    DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
-    picture->context = context;
-    picture->turned = true;
+    if (picture != NULL)
+        *picture = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED(env, picture);
+    det_picture *made = NULL;
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "picture"));
+    made->context = context;
+    made->turned = true;
     const struct det_image_least whole = {INT32_MAX, INT32_MAX};
-    return finish(env,
-                  det_image_read_upright(env, path, whole, &picture->image, &picture->orientation),
-                  picture, out);
+    return finish(env, det_image_read_upright(env, path, whole, &made->image, &made->orientation),
+                  made, picture);
 }
 
 det_status det_picture_decode_reduced(det_context *context, const char *name, const void *data,
                                       size_t bytes, int32_t height, int32_t width,
-                                      det_picture **out)
+                                      det_picture **picture)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    *out = NULL;
+    if (picture != NULL)
+        *picture = NULL;
+    DET_NEED(env, context);
+    DET_NEED_ARRAY(env, data, bytes);
+    DET_NEED(env, picture);
     if (name == NULL)
         name = "image";
-    if (data == NULL && bytes > 0)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: data is NULL", name);
-    det_picture *picture = NULL;
-    DET_TRY_RETURN(det_alloc(env, &picture, 1, sizeof *picture, "picture"));
-    picture->context = context;
-    picture->turned = true;
+    det_picture *made = NULL;
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "picture"));
+    made->context = context;
+    made->turned = true;
     const struct det_image_least least = {height, width};
-    return finish(env,
-                  det_image_decode_upright(env, name, data, bytes, least, &picture->image,
-                                           &picture->orientation),
-                  picture, out);
+    return finish(
+        env,
+        det_image_decode_upright(env, name, data, bytes, least, &made->image, &made->orientation),
+        made, picture);
 }
 
 det_status det_picture_decode(det_context *context, const char *name, const void *data,
-                              size_t bytes, det_picture **out)
+                              size_t bytes, det_picture **picture)
 {
-    return det_picture_decode_reduced(context, name, data, bytes, INT32_MAX, INT32_MAX, out);
+    return det_picture_decode_reduced(context, name, data, bytes, INT32_MAX, INT32_MAX, picture);
 }
 
 int det_picture_orientation(const det_picture *picture)
@@ -79,8 +84,7 @@ int det_picture_orientation(const det_picture *picture)
 
 det_status det_picture_as_stored(det_picture *picture)
 {
-    if (picture == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
+    DET_NEED(NULL, picture);
     if (!picture->turned)
         return DET_OK;
     /* A quarter turn is undone by the other one, all else by itself. */
@@ -95,17 +99,17 @@ det_status det_picture_as_stored(det_picture *picture)
 
 void det_picture_file_size(const det_picture *picture, int32_t *height, int32_t *width)
 {
-    *height = picture == NULL ? 0 : picture->image.file_height;
-    *width = picture == NULL ? 0 : picture->image.file_width;
+    if (height != NULL)
+        *height = picture == NULL ? 0 : picture->image.file_height;
+    if (width != NULL)
+        *width = picture == NULL ? 0 : picture->image.file_width;
 }
 
 det_status det_picture_write(const det_picture *picture, const char *path)
 {
-    if (picture == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(picture->context);
-    if (path == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "picture: path is NULL");
+    struct det_env *env = env_of(picture);
+    DET_NEED(env, picture);
+    DET_NEED(env, path);
     return det_image_write(env, path, &picture->image);
 }
 
@@ -131,11 +135,9 @@ det_image_view det_picture_view(const det_picture *picture)
 det_status det_picture_draw(det_picture *picture, const det_model *model,
                             const det_detection *detections, size_t count)
 {
-    if (picture == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    if (detections == NULL && count > 0)
-        return det_fail(det_context_env(picture->context), DET_STATUS_INVALID_ARGUMENT,
-                        "picture: detections are NULL");
+    struct det_env *env = env_of(picture);
+    DET_NEED(env, picture);
+    DET_NEED_ARRAY(env, detections, count);
     /* The surest one last, so that its label is on top. */
     for (size_t i = count; i-- > 0;) {
         const det_detection *d = &detections[i];

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/json_writer.h"
 #include "base/mem.h"
@@ -88,14 +89,16 @@ det_status det_detections_to_json(det_context *context, const det_model *model, 
                                   int32_t width, int32_t height, const det_detection *detections,
                                   size_t count, char **json)
 {
-    if (context == NULL || json == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    *json = NULL;
-    if (image == NULL || (detections == NULL && count > 0) || width < 0 || height < 0)
+    if (json != NULL)
+        *json = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, image);
+    DET_NEED_ARRAY(env, detections, count);
+    DET_NEED(env, json);
+    if (width < 0 || height < 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "detections to JSON: image name or detections are NULL, or a size is "
-                        "negative");
+                        "detections to JSON: image of %d x %d pixels", (int)width, (int)height);
     struct det_text text = {0};
     const det_status status =
         det_results_json(env, &text, model, image, width, height, detections, count);

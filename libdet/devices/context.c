@@ -3,21 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/pool.h"
 #include "ops/ops.h"
 
-void det_context_settings_default(det_context_settings *settings)
+void det_context_settings_init(det_context_settings *settings, size_t struct_size)
 {
-    *settings = (det_context_settings){
-        .struct_size = sizeof *settings,
+    static const det_context_settings defaults = {
         .cpu = "auto",
         .device = "auto",
         .precision = "auto",
         .max_image_pixels = DET_DEFAULT_IMAGE_PIXELS,
         .max_jpeg_scans = DET_DEFAULT_JPEG_SCANS,
     };
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 /* DET_CPU, DET_DEVICE and DET_PRECISION stand in for settings left at "auto", so that any program can be forced from outside. */
@@ -54,10 +55,11 @@ static det_status choose_ops(struct det_env *env, const char *cpu, const struct 
 
 const char *det_cpu_instruction_set(int index, const char **missing)
 {
-    const char *name = det_ops_cpu_name(index);
-    *missing = NULL;
+    const char *name = det_ops_cpu_name(index), *lacks = NULL;
     if (name != NULL)
-        det_ops_cpu(name, missing);
+        det_ops_cpu(name, &lacks);
+    if (missing != NULL)
+        *missing = lacks;
     return name;
 }
 
@@ -102,49 +104,94 @@ static det_status open_device(struct det_compute *compute, const det_context_set
     return DET_OK;
 }
 
-det_status det_context_create(det_context **out, const det_context_settings *settings)
+static det_status check_version(struct det_env *env, int abi, int version)
 {
-    if (out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    *out = NULL;
-    det_context_settings defaults;
-    det_context_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    if (settings->struct_size != sizeof *settings)
-        return DET_STATUS_INVALID_ARGUMENT;
-    if (settings->max_image_pixels > DET_MOST_IMAGE_PIXELS || settings->max_jpeg_scans < 0)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env env;
-    det_env_default(&env);
-    if (settings->allocator.allocate != NULL) {
-        if (settings->allocator.release == NULL)
-            return DET_STATUS_INVALID_ARGUMENT;
-        env.allocator = settings->allocator;
-    }
-    env.logger = settings->logger;
+    if (abi == DET_ABI_VERSION)
+        return DET_OK;
+    return det_fail(
+        env, DET_STATUS_MISMATCH,
+        "the program was built with the headers of libdet %d.%d.%d (ABI %d), the library "
+        "is version %s (ABI %d): build the program anew, or use a library with its ABI",
+        version >> 16 & 0xFF, version >> 8 & 0xFF, version & 0xFF, abi, DET_VERSION_STRING,
+        DET_ABI_VERSION);
+}
+
+static det_status take_hooks(struct det_env *env, const det_context_settings *settings)
+{
+    det_allocator allocator = {0};
+    DET_TRY_RETURN(DET_TAKE(env, det_logger, &env->logger, settings->logger));
+    DET_TRY_RETURN(DET_TAKE(env, det_allocator, &allocator, settings->allocator));
+    if (allocator.allocate == NULL && allocator.release == NULL)
+        return DET_OK;
+    if (allocator.allocate == NULL || allocator.release == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_allocator: %s is NULL, expected both functions or none",
+                        allocator.allocate == NULL ? "allocate" : "release");
+    env->allocator = allocator;
+    return DET_OK;
+}
+
+static det_status take_settings(struct det_env *env, const det_context_settings *given,
+                                det_context_settings *settings)
+{
+    det_context_settings_default(settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_context_settings, settings, given));
+    DET_TRY_RETURN(det_check_reserved(env, "det_context_settings", settings->reserved));
+    DET_TRY_RETURN(take_hooks(env, settings));
+    if (settings->max_image_pixels > DET_MOST_IMAGE_PIXELS)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_context_settings: max_image_pixels is %llu, expected at most %llu",
+                        (unsigned long long)settings->max_image_pixels,
+                        (unsigned long long)DET_MOST_IMAGE_PIXELS);
+    if (settings->max_jpeg_scans < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_context_settings: max_jpeg_scans is %d, expected 0 or more",
+                        (int)settings->max_jpeg_scans);
     if (settings->max_image_pixels > 0)
-        env.limits.max_image_pixels = settings->max_image_pixels;
+        env->limits.max_image_pixels = settings->max_image_pixels;
     if (settings->max_jpeg_scans > 0)
-        env.limits.max_jpeg_scans = settings->max_jpeg_scans;
-    env.limits.max_file_memory_bytes = settings->max_file_memory_bytes;
+        env->limits.max_jpeg_scans = settings->max_jpeg_scans;
+    env->limits.max_file_memory_bytes = settings->max_file_memory_bytes;
+    return read_limits(env);
+}
+
+static det_status create(struct det_env *env, const det_context_settings *given, det_context **out)
+{
+    det_context_settings settings;
     det_context *context = NULL;
     struct det_compute *compute = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_alloc(&env, &compute, 1, sizeof *compute, "context"));
+    DET_TRY_RETURN(take_settings(env, given, &settings));
+    DET_TRY_RETURN(det_alloc(env, &compute, 1, sizeof *compute, "context"));
     context = &compute->context;
-    context->env = env;
-    DET_TRY(read_limits(&context->env));
-    DET_TRY(choose_ops(&context->env, setting(settings->cpu, "DET_CPU"), &compute->ops));
-    DET_TRY(det_pool_create(&context->env, settings->threads, &context->pool));
-    DET_TRY(open_device(compute, settings));
+    context->env = *env;
+    DET_TRY(choose_ops(&context->env, setting(settings.cpu, "DET_CPU"), &compute->ops));
+    DET_TRY(det_pool_create(&context->env, settings.threads, &context->pool));
+    DET_TRY(open_device(compute, &settings));
     *out = context;
     return DET_OK;
 fail:
-    /* There is no context to ask for the message: the logger gets it. */
-    if (context != NULL)
-        det_log(&context->env, DET_LOG_ERROR, "%s", context->env.error);
+    det_env_adopt_error(env, &context->env);
     det_context_destroy(&context);
+    return status;
+}
+
+det_status det_context_create_for(int header_abi, int header_version, det_context **context,
+                                  const det_context_settings *settings, det_error *error)
+{
+    struct det_env env;
+    det_env_default(&env);
+    det_status status = check_version(&env, header_abi, header_version);
+    if (status == DET_OK && context == NULL)
+        status = det_null_argument(&env, __func__, "context");
+    if (context != NULL)
+        *context = NULL;
+    if (status == DET_OK)
+        status = create(&env, settings, context);
+    if (error != NULL)
+        memcpy(error->text, env.error, sizeof error->text);
+    else if (status != DET_OK)
+        det_log(&env, DET_LOG_ERROR, "%s", env.error);
     return status;
 }
 

@@ -30,6 +30,7 @@ static void drop_result(struct det_env *env, struct det_coco_eval *eval)
     eval->has_result = false;
     eval->result = (det_coco_result){0};
     det_free(env, &eval->classes);
+    det_free(env, &eval->class_list);
     det_free(env, &eval->class_names);
     det_free(env, &eval->objects);
     det_free(env, &eval->precision);
@@ -306,6 +307,7 @@ static det_status prepare_classes(struct det_env *env, struct det_coco_eval *eva
     det_status status = DET_OK;
     DET_TRY(det_alloc_raw(env, &sorted, count, sizeof *sorted, "categories"));
     DET_TRY(det_alloc(env, &eval->classes, classes, sizeof *eval->classes, "classes"));
+    DET_TRY(det_alloc(env, &eval->class_list, classes, sizeof(void *), "classes"));
     DET_TRY(det_alloc(env, &eval->objects, (classes + 1) * areas, sizeof *eval->objects,
                       "object counts"));
     for (size_t i = 0; i < count; i++) {
@@ -328,8 +330,11 @@ static det_status prepare_classes(struct det_env *env, struct det_coco_eval *eva
         eval->classes[k].name = memcpy(name, sorted[k]->name, bytes);
         name += bytes;
     }
-    for (size_t k = 0; k < classes; k++)
+    for (size_t k = 0; k < classes; k++) {
+        eval->classes[k].struct_size = sizeof eval->classes[k];
         eval->classes[k].objects = eval->objects + (k + 1) * areas;
+        eval->class_list[k] = &eval->classes[k];
+    }
 fail:
     det_free(env, &sorted);
     return status;
@@ -358,6 +363,7 @@ static void finish_result(struct det_coco_eval *eval, const struct det_coco_layo
 {
     const struct det_coco_rules *rules = &eval->rules;
     det_coco_result *result = &eval->result;
+    result->struct_size = sizeof *result;
     result->images = (int64_t)eval->image_count;
     result->objects = eval->objects;
     for (int32_t k = 0; k < layout->class_count; k++) {
@@ -379,7 +385,7 @@ static void finish_result(struct det_coco_eval *eval, const struct det_coco_layo
     result->recall_thresholds = rules->recall_thresholds;
     result->max_dets = rules->max_dets;
     result->areas = rules->areas;
-    result->classes = eval->classes;
+    result->classes = eval->class_list;
     result->precision = eval->precision;
     result->scores = eval->scores;
     result->recall = eval->recall;

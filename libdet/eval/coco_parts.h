@@ -78,8 +78,9 @@ struct det_coco_eval {
     bool has_result;
     det_coco_result result;
     det_coco_class *classes;
-    char *class_names; /* one block */
-    int64_t *objects;  /* [A] totals, then [K][A] */
+    const det_coco_class **class_list; /* pointers to them, for the result */
+    char *class_names;                 /* one block */
+    int64_t *objects;                  /* [A] totals, then [K][A] */
     double *precision, *scores, *recall;
 };
 

@@ -107,7 +107,7 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
     DET_TRY_RETURN(put_header(env, eval, text));
     size_t width = strlen("class");
     for (int32_t k = 0; k < result->class_count; k++) {
-        const size_t here = det_utf8_shown_length(result->classes[k].name);
+        const size_t here = det_utf8_shown_length(result->classes[k]->name);
         if (here > width)
             width = here < DET_WIDEST_NAME ? here : DET_WIDEST_NAME;
     }
@@ -120,7 +120,7 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
                                    "APm", "APl"));
     const int32_t area = main_area(result);
     for (int32_t k = 0; k < result->class_count; k++)
-        DET_TRY_RETURN(put_class(env, &result->classes[k], area, width, text));
+        DET_TRY_RETURN(put_class(env, result->classes[k], area, width, text));
     return DET_OK;
 }
 
@@ -208,7 +208,7 @@ static void put_class_json(struct det_json_writer *json, const struct det_coco_e
                            int32_t k, bool with_curves)
 {
     const det_coco_result *result = &eval->result;
-    const det_coco_class *class = &result->classes[k];
+    const det_coco_class *class = result->classes[k];
     det_json_open_object(json, NULL);
     det_json_put_int(json, "id", class->id);
     det_json_put_string(json, "name", class->name);

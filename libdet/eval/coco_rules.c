@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "eval/coco_parts.h"
 
-void det_coco_settings_default(det_coco_settings *settings)
+void det_coco_settings_init(det_coco_settings *settings, size_t struct_size)
 {
-    *settings = (det_coco_settings){.struct_size = sizeof *settings, .use_categories = 1};
+    static const det_coco_settings defaults = {.use_categories = 1};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 /* As numpy.linspace(start, stop, count): start + i * step, the last one exactly stop. */
@@ -117,14 +119,8 @@ det_status det_coco_rules_init(struct det_env *env, struct det_coco_rules *rules
 {
     det_coco_settings all;
     det_coco_settings_default(&all);
-    if (settings != NULL && settings->struct_size < sizeof settings->struct_size)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "COCO settings: struct_size is %zu; call det_coco_settings_default() first",
-                        settings->struct_size);
-    if (settings != NULL)
-        memcpy(&all, settings,
-               settings->struct_size < sizeof all ? settings->struct_size : sizeof all);
     *rules = (struct det_coco_rules){0};
+    DET_TRY_RETURN(DET_TAKE(env, det_coco_settings, &all, settings));
     const det_status status = copy_settings(env, rules, &all);
     if (status != DET_OK)
         det_coco_rules_free(env, rules);

@@ -5,14 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "eval/report_match.h"
 
-void det_detection_report_settings_default(det_detection_report_settings *settings)
+void det_detection_report_settings_init(det_detection_report_settings *settings, size_t struct_size)
 {
-    *settings = (det_detection_report_settings){
-        .struct_size = sizeof *settings, .iou_threshold = .5, .confusion_score = .5};
+    static const det_detection_report_settings defaults = {.iou_threshold = .5,
+                                                           .confusion_score = .5};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 /* A detection of a class that is not left out. */
@@ -158,6 +160,7 @@ static det_status order_classes(struct work *w, det_detection_report *report)
         w->class_of[ids[k].category] = (uint32_t)k;
         w->category_at[k] = ids[k].category;
         DET_TRY(det_strdup(w->env, &name, eval->categories[ids[k].category].name));
+        report->classes[k].struct_size = sizeof report->classes[k];
         report->classes[k].id = ids[k].id;
         report->classes[k].name = name;
     }
@@ -220,28 +223,27 @@ static det_status fill(struct work *w, det_detection_report *report)
 
 det_status det_detection_report_create(det_context *context, const det_coco_evaluator *evaluator,
                                        const det_detection_report_settings *settings,
-                                       det_detection_report **out)
+                                       det_detection_report **report)
 {
     struct det_env *env = det_context_env(context);
     det_detection_report_settings chosen;
+    if (report != NULL)
+        *report = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, evaluator);
+    DET_NEED(env, report);
     det_detection_report_settings_default(&chosen);
-    *out = NULL;
-    if (settings != NULL && settings->struct_size != sizeof *settings)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_detection_report_settings: struct_size is %zu, expected %zu",
-                        settings->struct_size, sizeof *settings);
-    if (settings != NULL)
-        chosen = *settings;
+    DET_TRY_RETURN(DET_TAKE(env, det_detection_report_settings, &chosen, settings));
     if (!(chosen.iou_threshold > 0 && chosen.iou_threshold <= 1))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "iou_threshold is %g, expected above 0 and at most 1",
                         chosen.iou_threshold);
-    det_detection_report *report = NULL;
-    DET_TRY_RETURN(det_alloc(env, &report, 1, sizeof *report, "report"));
-    report->context = context;
-    report->settings = chosen;
+    det_detection_report *made = NULL;
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "report"));
+    made->context = context;
+    made->settings = chosen;
     struct work w = {.env = env, .eval = det_coco_evaluator_eval(evaluator)};
-    const det_status status = fill(&w, report);
+    const det_status status = fill(&w, made);
     det_report_order_free(env, &w.order);
     det_free(env, &w.labels);
     det_free(env, &w.class_of);
@@ -250,8 +252,8 @@ det_status det_detection_report_create(det_context *context, const det_coco_eval
     det_free(env, &w.precision);
     det_free(env, &w.recall);
     if (status != DET_OK)
-        det_detection_report_destroy(&report);
-    *out = report;
+        det_detection_report_destroy(&made);
+    *report = made;
     return status;
 }
 
@@ -280,26 +282,27 @@ void det_detection_report_destroy(det_detection_report **report)
 
 int32_t det_detection_report_class_count(const det_detection_report *report)
 {
-    return (int32_t)report->class_count;
+    return report == NULL ? 0 : (int32_t)report->class_count;
 }
 
 const det_class_report *det_detection_report_class(const det_detection_report *report,
                                                    int32_t index)
 {
-    return index >= 0 && (size_t)index < report->class_count ? &report->classes[index] : NULL;
+    return index >= 0 && index < det_detection_report_class_count(report) ? &report->classes[index]
+                                                                          : NULL;
 }
 
 double det_detection_report_voc_map(const det_detection_report *report)
 {
-    return report->voc_map;
+    return report == NULL ? -1 : report->voc_map;
 }
 
 double det_detection_report_voc_map_11(const det_detection_report *report)
 {
-    return report->voc_map_11;
+    return report == NULL ? -1 : report->voc_map_11;
 }
 
 const int64_t *det_detection_report_confusion(const det_detection_report *report)
 {
-    return report->confusion;
+    return report == NULL ? NULL : report->confusion;
 }

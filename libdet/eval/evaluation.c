@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
@@ -44,9 +45,10 @@ struct run {
     struct det_evaluation_pictures *pictures; /* NULL: none, or given up */
 };
 
-void det_evaluation_settings_default(det_evaluation_settings *settings)
+void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size)
 {
-    *settings = (det_evaluation_settings){.struct_size = sizeof *settings, .pictures = 1};
+    static const det_evaluation_settings defaults = {.pictures = 1};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 int det_evaluation_forms_differ(const det_model *model)
@@ -142,6 +144,7 @@ static det_status add_truth(const struct run *r, det_coco_evaluator *evaluator, 
         to_coco(box, height, width, coco);
         const double area = truth->area_px[g] > 0 ? (double)truth->area_px[g] : coco[2] * coco[3];
         const det_coco_object object = {
+            .struct_size = sizeof object,
             .image_id = image,
             .category_id = truth->class_index[g] + 1,
             .box_px = {coco[0], coco[1], coco[2], coco[3]},
@@ -327,38 +330,43 @@ static det_status evaluate(struct run *r, det_context *context,
     return DET_OK;
 }
 
-/* Of the struct that the caller was compiled with. */
-static det_status check_settings(struct det_env *env, const det_evaluation_settings *settings)
+static det_status take_settings(struct det_env *env, const det_evaluation_settings *given,
+                                det_evaluation_settings *settings)
 {
-    if (settings->struct_size == sizeof *settings)
-        return DET_OK;
-    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                    "det_evaluation_settings: struct_size is %zu, expected %zu",
-                    settings->struct_size, sizeof *settings);
+    det_evaluation_settings_default(settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, settings, given));
+    DET_TRY_RETURN(det_check_reserved(env, "det_evaluation_settings", settings->reserved));
+    return det_check_strings(env, "det_evaluation_settings: image_dirs", settings->image_dirs,
+                             settings->image_dir_count);
 }
 
 det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,
-                                const det_evaluation_settings *settings)
+                                const det_evaluation_settings *given)
 {
     struct det_env *env = det_context_env(context);
-    DET_TRY_RETURN(check_settings(env, settings));
+    det_evaluation_settings settings;
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_TRY_RETURN(take_settings(env, given, &settings));
     struct det_evaluation_data data = {0};
-    const det_status status = det_evaluation_data_open(env, config, settings, &data);
+    const det_status status = det_evaluation_data_open(env, config, &settings, &data);
     det_evaluation_data_close(env, &data);
     return status;
 }
 
 det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
-                              const det_model *model, const det_evaluation_settings *settings,
-                              det_evaluation **out)
+                              const det_model *model, const det_evaluation_settings *given,
+                              det_evaluation **evaluation)
 {
     struct det_env *env = det_context_env(context);
-    det_evaluation_settings defaults;
-    det_evaluation_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    *out = NULL;
-    DET_TRY_RETURN(check_settings(env, settings));
+    det_evaluation_settings settings;
+    if (evaluation != NULL)
+        *evaluation = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, model);
+    DET_NEED(env, evaluation);
+    DET_TRY_RETURN(take_settings(env, given, &settings));
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;
@@ -366,11 +374,11 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
                       .config = config,
                       .model = model,
                       .backend = det_context_compute(context)->backend};
-    const det_status status = evaluate(&run, context, settings, e);
+    const det_status status = evaluate(&run, context, &settings, e);
     close_run(&run);
     if (status != DET_OK)
         det_evaluation_destroy(&e);
-    *out = e;
+    *evaluation = e;
     return status;
 }
 
@@ -384,15 +392,20 @@ void det_evaluation_destroy(det_evaluation **evaluation)
 
 const det_coco_result *det_evaluation_coco(const det_evaluation *evaluation)
 {
-    return evaluation->coco;
+    return evaluation == NULL ? NULL : evaluation->coco;
 }
 
 det_coco_evaluator *det_evaluation_evaluator(det_evaluation *evaluation)
 {
-    return evaluation->evaluator;
+    return evaluation == NULL ? NULL : evaluation->evaluator;
 }
 
-void det_evaluation_get_losses(const det_evaluation *evaluation, det_evaluation_losses *losses)
+det_status det_evaluation_get_losses(const det_evaluation *evaluation,
+                                     det_evaluation_losses *losses)
 {
-    *losses = evaluation->losses;
+    struct det_env *env = evaluation == NULL ? NULL : det_context_env(evaluation->context);
+    DET_NEED(env, evaluation);
+    DET_NEED_REPORT(env, det_evaluation_losses, losses);
+    det_fill_report(losses, &evaluation->losses, sizeof evaluation->losses);
+    return DET_OK;
 }

@@ -45,7 +45,7 @@ static det_status write_classes(struct det_env *env, det_summary_writer *writer,
                                 const det_coco_result *coco)
 {
     for (int32_t c = 0; c < coco->class_count; c++) {
-        const det_coco_class *class = &coco->classes[c];
+        const det_coco_class *class = coco->classes[c];
         const struct {
             const char *figure;
             double value;
@@ -99,7 +99,7 @@ struct curve {
 static void fill_curve(const det_coco_result *coco, int32_t class_index, struct curve *curve)
 {
     const int32_t areas = coco->area_count, dets = coco->max_det_count;
-    const double objects = (double)coco->classes[class_index].objects[0];
+    const double objects = (double)coco->classes[class_index]->objects[0];
     const int32_t recalls = coco->recall_threshold_count;
     for (int32_t t = 0; t < THRESHOLDS; t++) {
         const double threshold = (double)t / (THRESHOLDS - 1);
@@ -133,12 +133,13 @@ static det_status write_curves(struct det_env *env, det_summary_writer *writer, 
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &curve, 1, sizeof *curve, "PR curve"));
     for (int32_t c = 0; c < coco->class_count; c++) {
-        if (coco->classes[c].objects[0] == 0)
+        if (coco->classes[c]->objects[0] == 0)
             continue;
         fill_curve(coco, c, curve);
-        DET_TRY(det_format(env, &tag, "PR@.50IOU/%s", coco->classes[c].name));
+        DET_TRY(det_format(env, &tag, "PR@.50IOU/%s", coco->classes[c]->name));
         DET_TRY(det_summary_pr_curve(writer, tag, step,
-                                     &(det_pr_curve){.thresholds = THRESHOLDS,
+                                     &(det_pr_curve){.struct_size = sizeof(det_pr_curve),
+                                                     .thresholds = THRESHOLDS,
                                                      .true_positives = curve->true_positives,
                                                      .false_positives = curve->false_positives,
                                                      .false_negatives = curve->false_negatives,

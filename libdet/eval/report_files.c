@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/json_writer.h"
@@ -41,12 +42,20 @@ static det_status put_row(struct det_env *env, struct det_text *text, size_t wid
                            figure(n[4], c->voc_ap), figure(n[5], c->voc_ap_11));
 }
 
+static struct det_env *env_of(const det_detection_report *report)
+{
+    return report == NULL ? NULL : det_context_env(report->context);
+}
+
 det_status det_detection_report_table(det_detection_report *report, const char **text)
 {
-    struct det_env *env = det_context_env(report->context);
+    struct det_env *env = env_of(report);
     char iou[64], a[64], b[64], number[32];
     size_t width = 5;
-    *text = "";
+    if (text != NULL)
+        *text = "";
+    DET_NEED(env, report);
+    DET_NEED(env, text);
     report->text.length = 0;
     for (size_t k = 0; k < report->class_count; k++) {
         const size_t length = det_utf8_shown_length(name_of(&report->classes[k], number));
@@ -358,7 +367,9 @@ const char *det_detection_report_file(size_t index)
 
 det_status det_detection_report_write(const det_detection_report *report, const char *directory)
 {
-    struct det_env *env = det_context_env(report->context);
+    struct det_env *env = env_of(report);
+    DET_NEED(env, report);
+    DET_NEED(env, directory);
     DET_TRY_RETURN(det_make_directories(env, directory));
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         struct det_text text = {0};

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "formats/label_map.h"
@@ -10,7 +11,11 @@
 det_status det_label_map_load(det_context *context, const char *path, det_label_map **map)
 {
     struct det_env *env = det_context_env(context);
-    *map = NULL;
+    if (map != NULL)
+        *map = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED(env, map);
     DET_TRY_RETURN(det_alloc(env, map, 1, sizeof **map, "label map"));
     const det_status status = det_label_map_read(env, path, *map);
     if (status != DET_OK)
@@ -31,21 +36,24 @@ void det_label_map_destroy(det_label_map **map)
 
 int32_t det_label_map_count(const det_label_map *map)
 {
-    return map->count;
+    return map == NULL ? 0 : map->count;
 }
 
 const char *det_label_map_name(const det_label_map *map, int32_t class_id)
 {
-    return class_id >= 1 && class_id <= map->count ? map->names[class_id - 1] : NULL;
+    return class_id >= 1 && class_id <= det_label_map_count(map) ? map->names[class_id - 1] : NULL;
 }
 
 const char *det_label_map_display_name(const det_label_map *map, int32_t class_id)
 {
-    return class_id >= 1 && class_id <= map->count ? map->display_names[class_id - 1] : NULL;
+    return class_id >= 1 && class_id <= det_label_map_count(map) ? map->display_names[class_id - 1]
+                                                                 : NULL;
 }
 
 int32_t det_label_map_id(const det_label_map *map, const char *name)
 {
+    if (map == NULL || name == NULL)
+        return 0;
     const int32_t id = det_label_map_find(map, name, strlen(name));
     return id > 0 ? id : 0;
 }

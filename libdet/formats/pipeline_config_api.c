@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "formats/pipeline_config.h"
@@ -12,7 +13,11 @@ det_status det_pipeline_config_load(det_context *context, const char *path,
                                     det_pipeline_config **config)
 {
     struct det_env *env = det_context_env(context);
-    *config = NULL;
+    if (config != NULL)
+        *config = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED(env, config);
     DET_TRY_RETURN(det_alloc(env, config, 1, sizeof **config, "pipeline configuration"));
     const det_status status = det_pipeline_config_read(env, path, *config);
     if (status != DET_OK)
@@ -33,17 +38,19 @@ void det_pipeline_config_destroy(det_pipeline_config **config)
 
 const char *det_pipeline_config_path(const det_pipeline_config *config)
 {
-    return config->path;
+    return config == NULL ? "" : config->path;
 }
 
 int32_t det_pipeline_config_num_classes(const det_pipeline_config *config)
 {
-    return config->ssd.num_classes;
+    return config == NULL ? 0 : config->ssd.num_classes;
 }
 
 int32_t det_pipeline_config_input_height(const det_pipeline_config *config)
 {
     int32_t height = 0, width = 0;
+    if (config == NULL)
+        return 0;
     det_pipeline_config_input_size(config, &height, &width);
     return height;
 }
@@ -51,32 +58,36 @@ int32_t det_pipeline_config_input_height(const det_pipeline_config *config)
 int32_t det_pipeline_config_input_width(const det_pipeline_config *config)
 {
     int32_t height = 0, width = 0;
+    if (config == NULL)
+        return 0;
     det_pipeline_config_input_size(config, &height, &width);
     return width;
 }
 
 uint32_t det_pipeline_config_batch_size(const det_pipeline_config *config)
 {
-    return config->has_train_config ? config->train.batch_size : 0;
+    return config != NULL && config->has_train_config ? config->train.batch_size : 0;
 }
 
 uint32_t det_pipeline_config_num_steps(const det_pipeline_config *config)
 {
-    return config->train.num_steps;
+    return config == NULL ? 0 : config->train.num_steps;
 }
 
 float det_pipeline_config_learning_rate(const det_pipeline_config *config)
 {
-    return det_pipeline_config_base_learning_rate(config);
+    return config == NULL ? 0 : det_pipeline_config_base_learning_rate(config);
 }
 
 const char *det_pipeline_config_fine_tune_checkpoint(const det_pipeline_config *config)
 {
-    return config->train.fine_tune_checkpoint;
+    return config == NULL ? "" : config->train.fine_tune_checkpoint;
 }
 
 const char *det_pipeline_config_label_map_path(const det_pipeline_config *config)
 {
+    if (config == NULL)
+        return "";
     if (config->has_train_input_reader)
         return config->train_input_reader.label_map_path;
     return config->eval_input_reader_count > 0 ? config->eval_input_readers[0].label_map_path : "";
@@ -84,19 +95,21 @@ const char *det_pipeline_config_label_map_path(const det_pipeline_config *config
 
 size_t det_pipeline_config_train_path_count(const det_pipeline_config *config)
 {
-    return config->train_input_reader.input_paths.count;
+    return config == NULL ? 0 : config->train_input_reader.input_paths.count;
 }
 
 const char *det_pipeline_config_train_path(const det_pipeline_config *config, size_t index)
 {
-    const struct det_string_list *paths = &config->train_input_reader.input_paths;
-    return index < paths->count ? paths->values[index] : NULL;
+    return index < det_pipeline_config_train_path_count(config)
+               ? config->train_input_reader.input_paths.values[index]
+               : NULL;
 }
 
 size_t det_pipeline_config_eval_path_count(const det_pipeline_config *config)
 {
-    return config->eval_input_reader_count > 0 ? config->eval_input_readers[0].input_paths.count
-                                               : 0;
+    return config != NULL && config->eval_input_reader_count > 0
+               ? config->eval_input_readers[0].input_paths.count
+               : 0;
 }
 
 const char *det_pipeline_config_eval_path(const det_pipeline_config *config, size_t index)
@@ -116,6 +129,7 @@ static det_status missing(const det_pipeline_config *config, const char *message
 
 det_status det_pipeline_config_set_batch_size(det_pipeline_config *config, uint32_t batch_size)
 {
+    DET_NEED(NULL, config);
     if (!config->has_train_config)
         return missing(config, "train_config");
     if (batch_size < 1 || batch_size > 1000000)
@@ -128,6 +142,7 @@ det_status det_pipeline_config_set_batch_size(det_pipeline_config *config, uint3
 det_status det_pipeline_config_set_num_steps(det_pipeline_config *config, uint32_t num_steps,
                                              int stretch_schedule)
 {
+    DET_NEED(NULL, config);
     if (!config->has_train_config)
         return missing(config, "train_config");
     struct det_learning_rate_config *rate = &config->train.optimizer.learning_rate;
@@ -147,6 +162,7 @@ det_status det_pipeline_config_set_num_steps(det_pipeline_config *config, uint32
 
 det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float factor)
 {
+    DET_NEED(NULL, config);
     if (!config->has_train_config)
         return missing(config, "train_config");
     if (!(factor > 0) || !isfinite(factor))
@@ -159,6 +175,8 @@ det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float fa
 det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *config,
                                                         const char *prefix, const char *type)
 {
+    DET_NEED(NULL, config);
+    DET_NEED(config->env, prefix);
     if (!config->has_train_config)
         return missing(config, "train_config");
     const char *copy = NULL;
@@ -180,6 +198,8 @@ static struct det_input_reader_config *eval_readers(const det_pipeline_config *c
 
 det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config, const char *path)
 {
+    DET_NEED(NULL, config);
+    DET_NEED(config->env, path);
     const char *copy = NULL;
     if (!config->has_train_input_reader && config->eval_input_reader_count == 0)
         return missing(config, "input reader");
@@ -203,6 +223,8 @@ static det_status set_path(det_pipeline_config *config, struct det_input_reader_
 
 det_status det_pipeline_config_set_train_path(det_pipeline_config *config, const char *path)
 {
+    DET_NEED(NULL, config);
+    DET_NEED(config->env, path);
     if (!config->has_train_input_reader)
         return missing(config, "train_input_reader");
     return set_path(config, &config->train_input_reader, path);
@@ -210,6 +232,8 @@ det_status det_pipeline_config_set_train_path(det_pipeline_config *config, const
 
 det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const char *path)
 {
+    DET_NEED(NULL, config);
+    DET_NEED(config->env, path);
     if (config->eval_input_reader_count == 0)
         return missing(config, "eval_input_reader");
     return set_path(config, &eval_readers(config)[0], path);
@@ -217,6 +241,7 @@ det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const 
 
 det_status det_pipeline_config_set_class_match(det_pipeline_config *config, det_class_match match)
 {
+    DET_NEED(NULL, config);
     if (match < DET_CLASSES_CHECK || match > DET_CLASSES_RENAME)
         return det_fail(config->env, DET_STATUS_INVALID_ARGUMENT, "class match %d does not exist",
                         (int)match);
@@ -226,5 +251,6 @@ det_status det_pipeline_config_set_class_match(det_pipeline_config *config, det_
 
 void det_pipeline_config_set_strict(det_pipeline_config *config, int strict)
 {
-    config->strict = strict != 0;
+    if (config != NULL)
+        config->strict = strict != 0;
 }

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/half.h"
 #include "base/json_writer.h"
@@ -387,33 +388,29 @@ fail:
 
 det_status det_model_load(det_context *context, const char *path, det_model **model)
 {
+    struct det_env *env = det_context_env(context);
     if (model != NULL)
         *model = NULL;
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(context);
-    if (path == NULL || model == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_model_load: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED(env, model);
     return det_model_read(env, path, model);
 }
 
 det_status det_model_export(det_context *context, const det_model *model, const char *path)
 {
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    if (path == NULL || model == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_model_export: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, path);
     return det_model_write(env, model, path);
 }
 
 det_status det_model_save_half(det_context *context, const det_model *model, const char *path)
 {
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    if (path == NULL || model == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_model_save_half: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, path);
     return write_model(env, model, true, path);
 }

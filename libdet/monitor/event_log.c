@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -327,27 +328,31 @@ static det_status settle(det_event_log *log)
 
 /* --- public --- */
 
-det_status det_event_log_read(det_context *context, const char *directory, det_event_log **out)
+det_status det_event_log_read(det_context *context, const char *directory, det_event_log **log)
 {
     struct det_env *env = det_context_env(context);
     struct det_path_list list = {0};
-    det_event_log *log = NULL;
+    det_event_log *made = NULL;
     det_status status = DET_OK;
-    *out = NULL;
-    DET_TRY_RETURN(det_alloc(env, &log, 1, sizeof *log, "event log"));
-    log->env = env;
+    if (log != NULL)
+        *log = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, directory);
+    DET_NEED(env, log);
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "event log"));
+    made->env = env;
     DET_TRY(det_event_files(env, directory, &list));
     for (size_t i = 0; i < list.count; i++)
-        DET_TRY(read_file(log, list.paths[i]));
-    if (log->file_count == 0)
+        DET_TRY(read_file(made, list.paths[i]));
+    if (made->file_count == 0)
         DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
                          "%s: no event file (" DET_EVENT_FILE_BEGIN "*) here", directory));
-    DET_TRY(settle(log));
-    *out = log;
-    log = NULL;
+    DET_TRY(settle(made));
+    *log = made;
+    made = NULL;
 fail:
     det_path_list_free(env, &list);
-    det_event_log_destroy(&log);
+    det_event_log_destroy(&made);
     return status;
 }
 
@@ -372,18 +377,21 @@ void det_event_log_destroy(det_event_log **out)
 
 size_t det_event_log_count(const det_event_log *log)
 {
-    return log->count;
+    return log == NULL ? 0 : log->count;
 }
 
 const det_event *det_event_log_at(const det_event_log *log, size_t index)
 {
-    return index < log->count ? &log->events[index] : NULL;
+    return index < det_event_log_count(log) ? &log->events[index] : NULL;
 }
 
 size_t det_event_log_find(const det_event_log *log, const char *tag, const det_event **first)
 {
-    size_t low = 0, high = log->count;
-    *first = NULL;
+    size_t low = 0, high = det_event_log_count(log);
+    if (first != NULL)
+        *first = NULL;
+    if (log == NULL || tag == NULL || first == NULL)
+        return 0;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         if (strcmp(log->events[middle].tag, tag) < 0)

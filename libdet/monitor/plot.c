@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/io.h"
@@ -190,11 +191,10 @@ static det_status write_page(struct det_plot *plot, const char *model_dir, const
 
 det_status det_plot_write(det_context *context, const char *model_dir, const char *path)
 {
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    if (model_dir == NULL || path == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "det_plot_write: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, model_dir);
+    DET_NEED(env, path);
     struct det_plot plot = {.context = context, .env = env};
     const det_status status = write_page(&plot, model_dir, path);
     det_event_log_destroy(&plot.train);

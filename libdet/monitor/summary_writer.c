@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/forks.h"
@@ -51,6 +52,7 @@ struct det_summary_writer {
 det_status det_summary_flush(det_summary_writer *writer)
 {
     size_t done = 0;
+    DET_NEED(NULL, writer);
     if (writer->forks != det_forks())
         return det_fail(writer->env, DET_STATUS_UNSUPPORTED,
                         "%s: this process is the child of a fork, its parent writes the file",
@@ -189,6 +191,12 @@ fail:
 det_status det_summary_writer_create(det_context *context, const char *directory,
                                      det_summary_writer **writer)
 {
+    struct det_env *env = det_context_env(context);
+    if (writer != NULL)
+        *writer = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, directory);
+    DET_NEED(env, writer);
     return open_writer(context, directory, -1, writer);
 }
 
@@ -196,7 +204,11 @@ det_status det_summary_writer_resume(det_context *context, const char *directory
                                      int64_t first_step, det_summary_writer **writer)
 {
     struct det_env *env = det_context_env(context);
-    *writer = NULL;
+    if (writer != NULL)
+        *writer = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, directory);
+    DET_NEED(env, writer);
     if (first_step < 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: first step %lld is negative",
                         directory, (long long)first_step);
@@ -231,7 +243,7 @@ void det_summary_writer_destroy(det_summary_writer **out)
 
 const char *det_summary_writer_path(const det_summary_writer *writer)
 {
-    return writer->path;
+    return writer == NULL ? "" : writer->path;
 }
 
 /* --- events --- */
@@ -268,13 +280,18 @@ fail:
     return status;
 }
 
+static struct det_env *env_of(const det_summary_writer *writer)
+{
+    return writer == NULL ? NULL : writer->env;
+}
+
 static det_status begin_event(det_summary_writer *writer, const char *tag, int64_t step,
                               const char *plugin, int32_t data_class,
                               const struct det_text *content, struct open_event *open)
 {
     struct det_env *env = writer->env;
     struct det_text *text = &writer->event;
-    if (tag == NULL || tag[0] == '\0')
+    if (tag[0] == '\0')
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: a summary needs a tag",
                         writer->path);
     text->length = 0;
@@ -315,9 +332,11 @@ static det_status put_tensor_head(det_summary_writer *writer, int32_t type, cons
 det_status det_summary_scalar(det_summary_writer *writer, const char *tag, int64_t step,
                               double value)
 {
-    struct det_env *env = writer->env;
+    struct det_env *env = env_of(writer);
     struct open_event open = {0};
     size_t floats = 0;
+    DET_NEED(env, writer);
+    DET_NEED(env, tag);
     DET_TRY_RETURN(begin_event(writer, tag, step, "scalars", CLASS_SCALAR, NULL, &open));
     DET_TRY_RETURN(put_tensor_head(writer, TYPE_FLOAT, NULL, 0));
     DET_TRY_RETURN(det_wire_begin(env, &writer->event, TENSOR_FLOATS, &floats));
@@ -329,11 +348,14 @@ det_status det_summary_scalar(det_summary_writer *writer, const char *tag, int64
 det_status det_summary_text(det_summary_writer *writer, const char *tag, int64_t step,
                             const char *text)
 {
+    struct det_env *env = env_of(writer);
     struct open_event open = {0};
+    DET_NEED(env, writer);
+    DET_NEED(env, tag);
+    DET_NEED(env, text);
     DET_TRY_RETURN(begin_event(writer, tag, step, "text", CLASS_TENSOR, NULL, &open));
     DET_TRY_RETURN(put_tensor_head(writer, TYPE_STRING, NULL, 0));
-    DET_TRY_RETURN(
-        det_wire_put_bytes(writer->env, &writer->event, TENSOR_STRINGS, text, strlen(text)));
+    DET_TRY_RETURN(det_wire_put_bytes(env, &writer->event, TENSOR_STRINGS, text, strlen(text)));
     return end_event(writer, &open);
 }
 
@@ -364,10 +386,14 @@ fail:
 det_status det_summary_images(det_summary_writer *writer, const char *tag, int64_t step,
                               const det_image_view *images, size_t count)
 {
+    struct det_env *env = env_of(writer);
     struct open_event open = {0};
+    DET_NEED(env, writer);
+    DET_NEED(env, tag);
+    DET_NEED_ARRAY(env, images, count);
     if (count == 0)
-        return det_fail(writer->env, DET_STATUS_INVALID_ARGUMENT, "%s: \"%s\": no images",
-                        writer->path, tag != NULL ? tag : "");
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: \"%s\": no images", writer->path,
+                        tag);
     /* width, height, then the encoded pictures. */
     const int64_t shape[] = {(int64_t)count + 2};
     DET_TRY_RETURN(begin_event(writer, tag, step, "images", CLASS_BLOB_SEQUENCE, NULL, &open));
@@ -382,26 +408,31 @@ det_status det_summary_images(det_summary_writer *writer, const char *tag, int64
 det_status det_summary_pr_curve(det_summary_writer *writer, const char *tag, int64_t step,
                                 const det_pr_curve *curve)
 {
-    struct det_env *env = writer->env;
-    struct det_text *text = &writer->event;
+    struct det_env *env = env_of(writer);
     struct det_text content = {0};
     struct open_event open = {0};
+    det_pr_curve c = {0};
     size_t floats = 0;
     det_status status = DET_OK;
-    if (curve->thresholds < 2)
+    DET_NEED(env, writer);
+    DET_NEED(env, tag);
+    DET_NEED(env, curve);
+    DET_TRY_RETURN(DET_TAKE(env, det_pr_curve, &c, curve));
+    if (c.thresholds < 2)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "%s: \"%s\": a PR curve of %d thresholds, expected at least 2",
-                        writer->path, tag != NULL ? tag : "", (int)curve->thresholds);
+                        writer->path, tag, (int)c.thresholds);
     /* Rows: true positives, false positives, true negatives, false negatives, precision, recall. */
-    const int64_t shape[] = {6, curve->thresholds};
-    const float *const rows[] = {curve->true_positives,  curve->false_positives, NULL,
-                                 curve->false_negatives, curve->precision,       curve->recall};
-    DET_TRY(det_wire_put_varint(env, &content, PR_CURVE_THRESHOLDS, (uint64_t)curve->thresholds));
+    const int64_t shape[] = {6, c.thresholds};
+    const float *const rows[] = {c.true_positives,  c.false_positives, NULL,
+                                 c.false_negatives, c.precision,       c.recall};
+    struct det_text *text = &writer->event;
+    DET_TRY(det_wire_put_varint(env, &content, PR_CURVE_THRESHOLDS, (uint64_t)c.thresholds));
     DET_TRY(begin_event(writer, tag, step, "pr_curves", CLASS_TENSOR, &content, &open));
     DET_TRY(put_tensor_head(writer, TYPE_FLOAT, shape, 2));
     DET_TRY(det_wire_begin(env, text, TENSOR_FLOATS, &floats));
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
-        for (int32_t i = 0; i < curve->thresholds; i++)
+        for (int32_t i = 0; i < c.thresholds; i++)
             DET_TRY(det_wire_append_float(env, text, rows[r] != NULL ? rows[r][i] : 0.0f));
     DET_TRY(det_wire_end(env, text, floats));
     DET_TRY(end_event(writer, &open));

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "det/tracker.h"
@@ -29,14 +30,16 @@ struct det_counter {
 };
 
 det_status det_counter_create(det_context *context, const float (*points)[2], size_t count,
-                              int32_t class_count, det_counter **out)
+                              int32_t class_count, det_counter **counter)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
     det_status status = DET_OK;
-    *out = NULL;
-    if (points == NULL || count < 2 || class_count < 0)
+    if (counter != NULL)
+        *counter = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, points);
+    DET_NEED(env, counter);
+    if (count < 2 || class_count < 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "counter: %zu points, expected 2 for a line or more for a zone", count);
     for (size_t i = 0; i < count; i++)
@@ -54,7 +57,7 @@ det_status det_counter_create(det_context *context, const float (*points)[2], si
     DET_TRY(det_alloc(env, &c->points, count, sizeof *c->points, "points"));
     memcpy(c->points, points, count * sizeof *c->points);
     DET_TRY(det_alloc(env, &c->counts, (size_t)class_count + 1, sizeof *c->counts, "counts"));
-    *out = c;
+    *counter = c;
     return DET_OK;
 fail:
     det_counter_destroy(&c);
@@ -72,11 +75,17 @@ void det_counter_destroy(det_counter **out)
     det_free(env, out);
 }
 
-det_count det_counter_count(const det_counter *counter, int32_t class_id)
+det_status det_counter_count(const det_counter *counter, int32_t class_id, det_count *count)
 {
-    if (counter == NULL || class_id < 0 || class_id > counter->class_count)
-        return (det_count){0};
-    return counter->counts[class_id];
+    struct det_env *env = counter == NULL ? NULL : det_context_env(counter->context);
+    DET_NEED(env, counter);
+    DET_NEED_REPORT(env, det_count, count);
+    if (class_id < 0 || class_id > counter->class_count)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "counter: class id is %d, expected 1 to %d, or 0 for all", (int)class_id,
+                        (int)counter->class_count);
+    det_fill_report(count, &counter->counts[class_id], sizeof *count);
+    return DET_OK;
 }
 
 /* Counts one passage of this track, in each direction once. */
@@ -178,15 +187,16 @@ static void forget(det_counter *c, double time_s)
     c->known_count = kept;
 }
 
-det_status det_counter_update(det_counter *c, double time_s, int32_t width, int32_t height,
+det_status det_counter_update(det_counter *counter, double time_s, int32_t width, int32_t height,
                               const det_track *tracks, size_t count)
 {
-    if (c == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(c->context);
-    if ((tracks == NULL && count > 0) || width < 1 || height < 1)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "counter: tracks are NULL, or the frame has %d x %d pixels", width, height);
+    det_counter *c = counter;
+    struct det_env *env = c == NULL ? NULL : det_context_env(c->context);
+    DET_NEED(env, counter);
+    DET_NEED_ARRAY(env, tracks, count);
+    if (width < 1 || height < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "counter: the frame has %d x %d pixels",
+                        width, height);
     for (size_t i = 0; i < count; i++) {
         const det_detection *box = &tracks[i].box;
         struct known *known = NULL;

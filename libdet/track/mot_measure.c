@@ -1,6 +1,7 @@
 /* mot_measure.c: det_mot_measure of det/tracker.h. */
 #include <math.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/id_map.h"
 #include "base/mem.h"
@@ -37,19 +38,20 @@ struct det_mot_measure {
     double overlap_sum;
 };
 
-det_status det_mot_measure_create(det_context *context, float min_iou, det_mot_measure **out)
+det_status det_mot_measure_create(det_context *context, float min_iou, det_mot_measure **measure)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    *out = NULL;
+    if (measure != NULL)
+        *measure = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, measure);
     if (!(min_iou > 0 && min_iou <= 1))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "tracking measure: least overlap is %g, expected above 0 to 1",
                         (double)min_iou);
-    DET_TRY_RETURN(det_alloc(env, out, 1, sizeof **out, "tracking measure"));
-    (*out)->context = context;
-    (*out)->min_iou = min_iou;
+    DET_TRY_RETURN(det_alloc(env, measure, 1, sizeof **measure, "tracking measure"));
+    (*measure)->context = context;
+    (*measure)->min_iou = min_iou;
     return DET_OK;
 }
 
@@ -157,16 +159,21 @@ static det_status match_frame(struct det_env *env, det_mot_measure *m, const det
     return DET_OK;
 }
 
-det_status det_mot_measure_frame(det_mot_measure *m, const det_mot_box *truth, size_t truths,
+static struct det_env *env_of(const det_mot_measure *measure)
+{
+    return measure == NULL ? NULL : det_context_env(measure->context);
+}
+
+det_status det_mot_measure_frame(det_mot_measure *measure, const det_mot_box *truth, size_t truths,
                                  const det_mot_box *predicted, size_t predictions)
 {
-    if (m == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(m->context);
-    if ((truth == NULL && truths > 0) || (predicted == NULL && predictions > 0) ||
-        truths > INT32_MAX / 4 || predictions > INT32_MAX / 4)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "tracking measure: boxes are NULL, or too many");
+    det_mot_measure *m = measure;
+    struct det_env *env = env_of(m);
+    DET_NEED(env, measure);
+    DET_NEED_ARRAY(env, truth, truths);
+    DET_NEED_ARRAY(env, predicted, predictions);
+    if (truths > INT32_MAX / 4 || predictions > INT32_MAX / 4)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "tracking measure: too many boxes");
     int64_t accepted = 0;
     DET_TRY_RETURN(
         det_grow(env, &m->matched, &m->matched_capacity, truths, sizeof *m->matched, "matches"));
@@ -221,21 +228,22 @@ static det_status identities(struct det_env *env, det_mot_measure *m, int64_t *c
     return DET_OK;
 }
 
-det_status det_mot_measure_result(det_mot_measure *m, det_mot_result *result)
+det_status det_mot_measure_result(det_mot_measure *measure, det_mot_result *result)
 {
-    if (m == NULL || result == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(m->context);
-    *result = m->sums;
-    DET_TRY_RETURN(identities(env, m, &result->id_true_positives));
-    const double objects = (double)result->objects, predictions = (double)result->predictions,
-                 common = (double)result->id_true_positives;
-    const double errors = (double)(result->misses + result->false_positives + result->switches);
-    const double pairs = (double)(result->matches + result->switches);
-    result->mota = objects > 0 ? 1 - errors / objects : (double)NAN;
-    result->motp = pairs > 0 ? m->overlap_sum / pairs : (double)NAN;
-    result->idf1 = objects + predictions > 0 ? 2 * common / (objects + predictions) : (double)NAN;
-    result->idp = predictions > 0 ? common / predictions : (double)NAN;
-    result->idr = objects > 0 ? common / objects : (double)NAN;
+    struct det_env *env = env_of(measure);
+    DET_NEED(env, measure);
+    DET_NEED_REPORT(env, det_mot_result, result);
+    det_mot_result r = measure->sums;
+    DET_TRY_RETURN(identities(env, measure, &r.id_true_positives));
+    const double objects = (double)r.objects, predictions = (double)r.predictions,
+                 common = (double)r.id_true_positives;
+    const double errors = (double)(r.misses + r.false_positives + r.switches);
+    const double pairs = (double)(r.matches + r.switches);
+    r.mota = objects > 0 ? 1 - errors / objects : (double)NAN;
+    r.motp = pairs > 0 ? measure->overlap_sum / pairs : (double)NAN;
+    r.idf1 = objects + predictions > 0 ? 2 * common / (objects + predictions) : (double)NAN;
+    r.idp = predictions > 0 ? common / predictions : (double)NAN;
+    r.idr = objects > 0 ? common / objects : (double)NAN;
+    det_fill_report(result, &r, sizeof r);
     return DET_OK;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "model/targets.h"
@@ -65,17 +66,17 @@ struct det_tracker {
     bool begun;
 };
 
-void det_tracker_settings_default(det_tracker_settings *settings)
+void det_tracker_settings_init(det_tracker_settings *settings, size_t struct_size)
 {
-    *settings = (det_tracker_settings){.struct_size = sizeof *settings,
-                                       .high_score = 0.5F,
-                                       .low_score = 0.1F,
-                                       .match_iou = 0.2F,
-                                       .low_match_iou = 0.5F,
-                                       .same_iou = 0.6F,
-                                       .min_hits = 2,
-                                       .lost_s = 1,
-                                       .frame_rate = 25};
+    static const det_tracker_settings defaults = {.high_score = 0.5F,
+                                                  .low_score = 0.1F,
+                                                  .match_iou = 0.2F,
+                                                  .low_match_iou = 0.5F,
+                                                  .same_iou = 0.6F,
+                                                  .min_hits = 2,
+                                                  .lost_s = 1,
+                                                  .frame_rate = 25};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 static bool is_share(float value)
@@ -83,13 +84,11 @@ static bool is_share(float value)
     return value >= 0 && value <= 1;
 }
 
-static det_status check_settings(struct det_env *env, const det_tracker_settings *s)
+static det_status take_settings(struct det_env *env, const det_tracker_settings *given,
+                                det_tracker_settings *s)
 {
-    if (s->struct_size != sizeof *s)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "tracker settings: struct_size is %zu, expected %zu: fill them in with "
-                        "det_tracker_settings_default()",
-                        s->struct_size, sizeof *s);
+    det_tracker_settings_default(s);
+    DET_TRY_RETURN(DET_TAKE(env, det_tracker_settings, s, given));
     if (!is_share(s->high_score) || !is_share(s->low_score) || !is_share(s->match_iou) ||
         !is_share(s->low_match_iou) || !is_share(s->same_iou))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -103,32 +102,30 @@ static det_status check_settings(struct det_env *env, const det_tracker_settings
     return DET_OK;
 }
 
-det_status det_tracker_create(det_context *context, const det_tracker_settings *settings,
-                              det_tracker **out)
+det_status det_tracker_create(det_context *context, const det_tracker_settings *given,
+                              det_tracker **tracker)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    det_tracker_settings defaults;
-    det_tracker_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    *out = NULL;
-    DET_TRY_RETURN(check_settings(env, settings));
+    det_tracker_settings settings;
+    if (tracker != NULL)
+        *tracker = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, tracker);
+    DET_TRY_RETURN(take_settings(env, given, &settings));
     det_tracker *t = NULL;
     DET_TRY_RETURN(det_alloc(env, &t, 1, sizeof *t, "tracker"));
     t->context = context;
-    t->settings = *settings;
-    *out = t;
-    if (settings->class_score == NULL)
+    t->settings = settings;
+    *tracker = t;
+    if (settings.class_score == NULL)
         return DET_OK;
-    const size_t classes = (size_t)settings->class_count;
+    const size_t classes = (size_t)settings.class_count;
     const det_status status =
         det_alloc(env, &t->class_score, classes, sizeof *t->class_score, "class scores");
     if (status != DET_OK)
-        det_tracker_destroy(out);
+        det_tracker_destroy(tracker);
     else
-        memcpy(t->class_score, settings->class_score, classes * sizeof *t->class_score);
+        memcpy(t->class_score, settings.class_score, classes * sizeof *t->class_score);
     return status;
 }
 
@@ -401,19 +398,23 @@ static det_status report(struct det_env *env, det_tracker *t, const det_detectio
     return DET_OK;
 }
 
-det_status det_tracker_update(det_tracker *t, double time_s, int32_t width, int32_t height,
+det_status det_tracker_update(det_tracker *tracker, double time_s, int32_t width, int32_t height,
                               const det_detection *detections, size_t count,
                               const det_track **tracks, size_t *track_count)
 {
-    if (t == NULL || tracks == NULL || track_count == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(t->context);
-    *tracks = NULL;
-    *track_count = 0;
-    if ((detections == NULL && count > 0) || width < 1 || height < 1)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "tracker: detections are NULL, or the frame has %d x %d pixels", width,
-                        height);
+    det_tracker *t = tracker;
+    struct det_env *env = t == NULL ? NULL : det_context_env(t->context);
+    if (tracks != NULL)
+        *tracks = NULL;
+    if (track_count != NULL)
+        *track_count = 0;
+    DET_NEED(env, tracker);
+    DET_NEED_ARRAY(env, detections, count);
+    DET_NEED(env, tracks);
+    DET_NEED(env, track_count);
+    if (width < 1 || height < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "tracker: the frame has %d x %d pixels",
+                        width, height);
     if (!isfinite(time_s) || (t->begun && time_s <= t->time_s))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "tracker: the frame's time is %g s, expected more than %g s", time_s,

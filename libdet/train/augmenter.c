@@ -1,6 +1,7 @@
 /* augmenter.c: det/augmentation.h on data/augment.h. */
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/image_view.h"
@@ -19,24 +20,26 @@ struct det_augmenter {
 };
 
 det_status det_augmenter_create(det_context *context, const det_pipeline_config *config,
-                                det_augmenter **out)
+                                det_augmenter **augmenter)
 {
-    if (context == NULL || out == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    struct det_augmenter *augmenter = NULL;
+    struct det_augmenter *made = NULL;
     det_status status = DET_OK;
-    *out = NULL;
-    if (config == NULL || !config->has_train_config)
+    if (augmenter != NULL)
+        *augmenter = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, augmenter);
+    if (!config->has_train_config)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "augmentation: there is no train_config to take it from");
-    DET_TRY_RETURN(det_alloc(env, &augmenter, 1, sizeof *augmenter, "augmenter"));
-    augmenter->env = env;
-    DET_TRY(det_augment_from_config(env, config, &augmenter->options, &augmenter->count));
-    *out = augmenter;
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "augmenter"));
+    made->env = env;
+    DET_TRY(det_augment_from_config(env, config, &made->options, &made->count));
+    *augmenter = made;
     return DET_OK;
 fail:
-    det_augmenter_destroy(&augmenter);
+    det_augmenter_destroy(&made);
     return status;
 }
 
@@ -56,12 +59,13 @@ void det_augmenter_destroy(det_augmenter **out)
 
 size_t det_augmenter_count(const det_augmenter *augmenter)
 {
-    return augmenter->count;
+    return augmenter == NULL ? 0 : augmenter->count;
 }
 
 const char *det_augmenter_name(const det_augmenter *augmenter, size_t index)
 {
-    return index < augmenter->count ? det_augment_name(augmenter->options[index].kind) : NULL;
+    return index < det_augmenter_count(augmenter) ? det_augment_name(augmenter->options[index].kind)
+                                                  : NULL;
 }
 
 static det_status set_image(struct det_augmenter *augmenter, const det_image_view *view)
@@ -81,9 +85,9 @@ static det_status set_objects(struct det_augmenter *augmenter, const det_detecti
 {
     struct det_env *env = augmenter->env;
     struct det_ground_truth *truth = &augmenter->sample.truth;
-    if (count > INT32_MAX / 4 || (objects == NULL && count > 0))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "augmentation: %zu objects%s", count,
-                        objects == NULL ? ", but no array of them" : " are too many");
+    if (count > INT32_MAX / 4)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "augmentation: %zu objects are too many",
+                        count);
     DET_TRY_RETURN(det_ground_truth_reserve(env, truth, (int32_t)count));
     truth->count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
@@ -102,13 +106,16 @@ det_status det_augmenter_run(det_augmenter *augmenter, const det_image_view *ima
                              const det_detection *objects, size_t count, uint64_t seed,
                              uint64_t sample_number, det_augmented *result)
 {
-    if (augmenter == NULL || image == NULL || result == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = augmenter->env;
+    struct det_env *env = augmenter == NULL ? NULL : augmenter->env;
+    DET_NEED(env, augmenter);
+    DET_NEED(env, image);
+    DET_NEED_ARRAY(env, objects, count);
+    DET_NEED_REPORT(env, det_augmented, result);
     struct det_sample *sample = &augmenter->sample;
     const struct det_ground_truth *truth = &sample->truth;
     struct det_rng rng;
-    *result = (det_augmented){0};
+    det_augmented made = {0};
+    det_fill_report(result, &made, sizeof made);
     DET_TRY_RETURN(set_image(augmenter, image));
     DET_TRY_RETURN(set_objects(augmenter, objects, count));
     det_sample_reset(sample);
@@ -124,11 +131,12 @@ det_status det_augmenter_run(det_augmenter *augmenter, const det_image_view *ima
                                                 .xmin = truth->boxes[i][1],
                                                 .ymax = truth->boxes[i][2],
                                                 .xmax = truth->boxes[i][3]};
-    result->image = (det_image_view){.pixels = augmenter->picture.rgb,
-                                     .width = augmenter->picture.width,
-                                     .height = augmenter->picture.height,
-                                     .format = DET_PIXEL_RGB8};
-    result->objects = augmenter->objects;
-    result->count = (size_t)truth->count;
+    made.image = (det_image_view){.pixels = augmenter->picture.rgb,
+                                  .width = augmenter->picture.width,
+                                  .height = augmenter->picture.height,
+                                  .format = DET_PIXEL_RGB8};
+    made.objects = augmenter->objects;
+    made.count = (size_t)truth->count;
+    det_fill_report(result, &made, sizeof made);
     return DET_OK;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -261,12 +262,10 @@ det_status det_checkpoint_locate(struct det_env *env, const char *path,
 
 det_status det_checkpoint_find(det_context *context, const char *path, det_checkpoint_info *info)
 {
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    if (path == NULL || info == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_checkpoint_find: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED(env, info);
     return det_checkpoint_locate(env, path, info);
 }
 
@@ -278,24 +277,28 @@ static int by_step(const void *a, const void *b)
     return x->is_tensorflow - y->is_tensorflow;
 }
 
-det_status det_checkpoint_list(det_context *context, const char *folder, det_checkpoint_info **out,
+det_status det_checkpoint_list(det_context *context, const char *folder, det_checkpoint_info **list,
                                size_t *count)
 {
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
-    struct det_path_list list = {0};
+    struct det_path_list names = {0};
     det_checkpoint_info *infos = NULL;
     size_t found = 0, kept = 0;
     det_status status = DET_OK;
-    *out = NULL;
-    *count = 0;
-    DET_TRY(det_list_directory(env, folder, &list));
-    if (list.count == 0)
+    if (list != NULL)
+        *list = NULL;
+    if (count != NULL)
+        *count = 0;
+    DET_NEED(env, context);
+    DET_NEED(env, folder);
+    DET_NEED(env, list);
+    DET_NEED(env, count);
+    DET_TRY(det_list_directory(env, folder, &names));
+    if (names.count == 0)
         goto fail; /* status is OK */
-    DET_TRY(det_alloc(env, &infos, list.count, sizeof *infos, "list of checkpoints"));
-    for (size_t i = 0; i < list.count; i++) {
-        char *path = list.paths[i];
+    DET_TRY(det_alloc(env, &infos, names.count, sizeof *infos, "list of checkpoints"));
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = names.paths[i];
         const bool is_tensorflow = ends_with(path, INDEX_SUFFIX);
         if (listed_number(path) < 0)
             continue;
@@ -309,12 +312,12 @@ det_status det_checkpoint_list(det_context *context, const char *folder, det_che
     for (size_t i = 0; i < found; i++)
         if (kept == 0 || infos[i].step != infos[kept - 1].step)
             infos[kept++] = infos[i];
-    *out = infos;
+    *list = infos;
     *count = kept;
     infos = NULL;
 fail:
     det_free(env, &infos);
-    det_path_list_free(env, &list);
+    det_path_list_free(env, &names);
     return status;
 }
 

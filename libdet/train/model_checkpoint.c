@@ -1,5 +1,6 @@
 /* model_checkpoint.c: det_model_load_checkpoint: a config's network with the weights of a
  * checkpoint. */
+#include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "formats/pipeline_paths.h"
@@ -117,14 +118,13 @@ fail:
 det_status det_model_load_checkpoint(det_context *context, const det_pipeline_config *config,
                                      const char *path, det_model **model)
 {
+    struct det_env *env = det_context_env(context);
     if (model != NULL)
         *model = NULL;
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = det_context_env(context);
-    if (config == NULL || path == NULL || model == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_model_load_checkpoint: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, path);
+    DET_NEED(env, model);
     const struct det_budget before = det_budget_open(env, path);
     struct det_checkpoint_info *from = NULL;
     det_status status = DET_OK;

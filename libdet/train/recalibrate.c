@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
@@ -153,10 +154,10 @@ det_decay_advice det_decay_advise(const struct det_graph *graph, int64_t steps)
 
 /* --- det/recalibration.h --- */
 
-void det_recalibration_settings_default(det_recalibration_settings *settings)
+void det_recalibration_settings_init(det_recalibration_settings *settings, size_t struct_size)
 {
-    *settings = (det_recalibration_settings){.struct_size = sizeof *settings,
-                                             .images = DET_RECALIBRATION_IMAGES};
+    static const det_recalibration_settings defaults = {.images = DET_RECALIBRATION_IMAGES};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 static det_status open_dataset(struct det_env *env, const struct det_pipeline_config *config,
@@ -231,40 +232,43 @@ fail:
 }
 
 det_status det_model_recalibrate(det_context *context, const det_pipeline_config *config,
-                                 const det_model *model, const det_recalibration_settings *settings,
+                                 const det_model *model, const det_recalibration_settings *given,
                                  det_model **recalibrated)
 {
-    det_recalibration_settings defaults;
+    struct det_env *env = det_context_env(context);
+    det_recalibration_settings settings;
     if (recalibrated != NULL)
         *recalibrated = NULL;
-    if (context == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
-    struct det_env *env = &context->env;
-    if (config == NULL || model == NULL || recalibrated == NULL)
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, model);
+    DET_NEED(env, recalibrated);
+    det_recalibration_settings_default(&settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_recalibration_settings, &settings, given));
+    DET_TRY_RETURN(det_check_strings(env, "det_recalibration_settings: records", settings.records,
+                                     settings.record_count));
+    DET_TRY_RETURN(det_check_strings(env, "det_recalibration_settings: image_dirs",
+                                     settings.image_dirs, settings.image_dir_count));
+    if (settings.images < 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "det_model_recalibrate: an argument is NULL");
-    det_recalibration_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    if (settings->struct_size != sizeof *settings || settings->images < 0)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "recalibration settings: %lld images, struct_size %zu, expected %zu: call "
-                        "det_recalibration_settings_default() first",
-                        (long long)settings->images, settings->struct_size, sizeof *settings);
+                        "recalibration: images is %lld, expected 0 or more",
+                        (long long)settings.images);
     if (model->graph.folded)
         return det_fail(
             env, DET_STATUS_INVALID_ARGUMENT,
             "nothing to recalibrate: the model is exported, its batch norms are part "
             "of its convolutions: recalibrate the checkpoint that it was exported from");
-    return recalibrate_model(context, config, model, settings, recalibrated);
+    return recalibrate_model(context, config, model, &settings, recalibrated);
 }
 
-det_decay_advice det_model_decay_advice(const det_model *model)
+det_status det_model_decay_advice(const det_model *model, det_decay_advice *advice)
 {
-    if (model == NULL)
-        return (det_decay_advice){0};
-    det_decay_advice advice = det_decay_advise(&model->graph, model->step);
+    /* A model belongs to no context that could keep a message. */
+    DET_NEED(NULL, model);
+    DET_NEED_REPORT(NULL, det_decay_advice, advice);
+    det_decay_advice made = det_decay_advise(&model->graph, model->step);
     if (model->recalibrated != NULL || model->graph.folded || model->spec.freeze_batchnorm)
-        advice.warn = 0;
-    return advice;
+        made.warn = 0;
+    det_fill_report(advice, &made, sizeof made);
+    return DET_OK;
 }

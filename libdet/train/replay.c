@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/mem.h"
 #include "det/trainer.h"
 #include "devices/context.h"
@@ -176,9 +177,8 @@ static void report_of(const struct det_step_result *result,
 det_status det_trainer_replay(det_context *context, const det_pipeline_config *config,
                               const char *path, det_step_report *report)
 {
-    if (context == NULL || report == NULL)
-        return DET_STATUS_INVALID_ARGUMENT;
     struct det_env *env = det_context_env(context);
+    det_step_report made = {0};
     struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
@@ -187,9 +187,10 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     struct det_replay replay = {0};
     struct det_step_result result = {0};
     det_status status = DET_OK;
-    *report = (det_step_report){0};
-    if (config == NULL || path == NULL)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "replay: an argument is NULL");
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, path);
+    DET_NEED_REPORT(env, det_step_report, report);
     const struct det_budget before = det_budget_open(env, path);
     DET_TRY(det_spec_from_config(env, config, &spec));
     DET_TRY(det_learner_settings_from_config(env, config, &settings));
@@ -201,10 +202,11 @@ det_status det_trainer_replay(det_context *context, const det_pipeline_config *c
     DET_TRY(det_checkpoint_load_any(env, path, learner, &state));
     DET_TRY(det_learner_push(env, learner));
     status = det_learner_gradients(env, learner, replay.images, replay.truths, &result);
-    report_of(&result, &state, replay.count, report);
+    report_of(&result, &state, replay.count, &made);
     if (status != DET_OK)
         det_fail_prefix(env, status, "step %lld", (long long)state.step + 1);
 fail:
+    det_fill_report(report, &made, sizeof made);
     det_budget_close(env, before);
     det_learner_destroy(env, &learner);
     det_replay_free(env, &replay);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -19,10 +20,9 @@ const char *const *det_trainer_class_names(const struct det_trainer *trainer)
 
 /* --- life --- */
 
-void det_trainer_settings_default(det_trainer_settings *settings)
+void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size)
 {
-    *settings = (det_trainer_settings){
-        .struct_size = sizeof *settings,
+    static const det_trainer_settings defaults = {
         .seed = 1,
         .checkpoint_every_steps = 1000,
         .checkpoint_every_seconds = 300,
@@ -34,27 +34,32 @@ void det_trainer_settings_default(det_trainer_settings *settings)
         .recalibrate_images = DET_RECALIBRATION_IMAGES,
         .api_evaluation = 1,
     };
-    det_evaluation_settings_default(&settings->evaluation);
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
 det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
-                              const det_trainer_settings *settings, det_trainer **out)
+                              const det_trainer_settings *given, det_trainer **trainer)
 {
     struct det_env *env = det_context_env(context);
-    det_trainer_settings defaults;
-    *out = NULL;
-    det_trainer_settings_default(&defaults);
-    if (settings == NULL)
-        settings = &defaults;
-    struct det_trainer *trainer = NULL;
-    DET_TRY_RETURN(det_alloc(env, &trainer, 1, sizeof *trainer, "trainer"));
-    trainer->context = context;
-    trainer->env = env;
-    trainer->lock = (struct det_dir_lock)DET_DIR_LOCK_NONE;
-    const det_status status = det_trainer_set_up(trainer, config, settings);
+    det_trainer_settings settings;
+    if (trainer != NULL)
+        *trainer = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, trainer);
+    det_trainer_settings_default(&settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_trainer_settings, &settings, given));
+    DET_TRY_RETURN(det_check_strings(env, "det_trainer_settings: image_dirs", settings.image_dirs,
+                                     settings.image_dir_count));
+    struct det_trainer *made = NULL;
+    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "trainer"));
+    made->context = context;
+    made->env = env;
+    made->lock = (struct det_dir_lock)DET_DIR_LOCK_NONE;
+    const det_status status = det_trainer_set_up(made, config, &settings);
     if (status != DET_OK)
-        det_trainer_destroy(&trainer);
-    *out = trainer;
+        det_trainer_destroy(&made);
+    *trainer = made;
     return status;
 }
 
@@ -100,9 +105,15 @@ det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char 
                                det_trainer_class_names(trainer), &state);
 }
 
+static struct det_env *env_of(const det_trainer *trainer)
+{
+    return trainer == NULL ? NULL : trainer->env;
+}
+
 det_status det_trainer_save(det_trainer *trainer)
 {
-    struct det_env *env = trainer->env;
+    struct det_env *env = env_of(trainer);
+    DET_NEED(env, trainer);
     char *path = NULL;
     det_status status = DET_OK;
     if (trainer->model_dir == NULL)
@@ -270,11 +281,12 @@ static det_status learn(struct det_trainer *trainer, float rate, struct det_batc
     return DET_OK;
 }
 
-det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
+static det_status make_step(struct det_trainer *trainer, det_step_report *report)
 {
     struct det_env *env = trainer->env;
     struct det_checkpoint_state *state = &trainer->state;
-    *report = (det_step_report){.step = state->step, .num_steps = trainer->num_steps};
+    *report = (det_step_report){
+        .struct_size = sizeof *report, .step = state->step, .num_steps = trainer->num_steps};
     if (trainer->stopped_early)
         return det_fail(env, DET_STATUS_FINISHED,
                         "stopped early after step %lld: no better %s in %lld evaluations",
@@ -304,6 +316,7 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     state->step++;
     state->next_sample = batch.first_sample + (uint64_t)batch.count;
     *report = (det_step_report){
+        .struct_size = sizeof *report,
         .step = state->step,
         .num_steps = trainer->num_steps,
         .learning_rate = (double)rate,
@@ -322,11 +335,23 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     return save_if_due(trainer, report);
 }
 
+det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
+{
+    struct det_env *env = env_of(trainer);
+    det_step_report made;
+    DET_NEED(env, trainer);
+    DET_NEED_REPORT(env, det_step_report, report);
+    const det_status status = make_step(trainer, &made);
+    det_fill_report(report, &made, sizeof made);
+    return status;
+}
+
 det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
 {
     det_step_report report;
+    DET_NEED(NULL, trainer);
     while (!det_trainer_is_done(trainer) || det_trainer_eval_is_due(trainer)) {
-        DET_TRY_RETURN(det_trainer_step(trainer, &report));
+        DET_TRY_RETURN(make_step(trainer, &report));
         if (callback != NULL && callback(user, &report) != 0)
             break;
     }
@@ -339,10 +364,10 @@ det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, voi
 
 int64_t det_trainer_steps_done(const det_trainer *trainer)
 {
-    return trainer->state.step;
+    return trainer == NULL ? 0 : trainer->state.step;
 }
 
-det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
+static det_status snapshot(struct det_trainer *trainer, det_model **out)
 {
     struct det_learner *learner = trainer->learner;
     DET_TRY_RETURN(det_learner_pull(trainer->env, learner));
@@ -366,7 +391,21 @@ det_status det_trainer_snapshot(det_trainer *trainer, det_model **out)
     return DET_OK;
 }
 
-void det_trainer_memory_plan(const det_trainer *trainer, det_trainer_memory *memory)
+det_status det_trainer_snapshot(det_trainer *trainer, det_model **model)
 {
-    *memory = trainer->memory;
+    struct det_env *env = env_of(trainer);
+    if (model != NULL)
+        *model = NULL;
+    DET_NEED(env, trainer);
+    DET_NEED(env, model);
+    return snapshot(trainer, model);
+}
+
+det_status det_trainer_memory_plan(const det_trainer *trainer, det_trainer_memory *memory)
+{
+    struct det_env *env = env_of(trainer);
+    DET_NEED(env, trainer);
+    DET_NEED_REPORT(env, det_trainer_memory, memory);
+    det_fill_report(memory, &trainer->memory, sizeof trainer->memory);
+    return DET_OK;
 }

@@ -6,6 +6,7 @@
  * come out as without the interruption. */
 #include <string.h>
 
+#include "base/arguments.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -30,7 +31,8 @@ det_status det_trainer_eval_set_up(struct det_trainer *trainer,
     trainer->eval_every_steps = s->eval_every_steps;
     trainer->patience = s->patience;
     trainer->min_delta = s->min_delta;
-    trainer->eval_settings = s->evaluation;
+    det_evaluation_settings_default(&trainer->eval_settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, &trainer->eval_settings, s->evaluation));
     trainer->eval_settings.as_exported = 1;
     trainer->wants_api_evaluation = s->api_evaluation != 0;
     DET_TRY_RETURN(det_best_metric(env, s->keep_best, trainer->state.best.metric));
@@ -89,8 +91,8 @@ static det_status take_in(struct det_trainer *trainer, det_step_report *report)
 {
     struct det_best *best = &trainer->state.best;
     const struct det_best before = *best;
-    det_evaluation_losses losses;
-    det_evaluation_get_losses(trainer->evaluation, &losses);
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
+    DET_TRY_RETURN(det_evaluation_get_losses(trainer->evaluation, &losses));
     const double value =
         det_best_value(best->metric, det_evaluation_coco(trainer->evaluation), &losses);
     report->is_best = det_best_update(best, value, trainer->state.step, trainer->min_delta);
@@ -169,10 +171,13 @@ fail:
                                               (long long)trainer->state.step);
 }
 
-void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best)
+det_status det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best)
 {
+    struct det_env *env = trainer == NULL ? NULL : trainer->env;
+    DET_NEED(env, trainer);
+    DET_NEED_REPORT(env, det_trainer_best, best);
     const struct det_best *b = &trainer->state.best;
-    *best = (det_trainer_best){
+    const det_trainer_best made = {
         .metric = b->metric,
         .known = b->known,
         .value = b->value,
@@ -180,4 +185,6 @@ void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best)
         .evaluations_since = b->stale,
         .stopped_early = trainer->stopped_early,
     };
+    det_fill_report(best, &made, sizeof made);
+    return DET_OK;
 }

@@ -21,11 +21,6 @@
 static det_status check_settings(struct det_env *env, const struct det_pipeline_config *config,
                                  const det_trainer_settings *s)
 {
-    if (s->struct_size != sizeof *s)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "trainer settings: struct_size is %zu, expected %zu: call "
-                        "det_trainer_settings_default() first",
-                        s->struct_size, sizeof *s);
     if (s->num_steps < 0 || s->checkpoint_every_steps < 0 || !(s->checkpoint_every_seconds >= 0) ||
         s->loader_threads < 0 || (s->batch_size < 0 && s->batch_size != DET_BATCH_SIZE_AUTO))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,

@@ -98,11 +98,11 @@ static det_context *context_on(const char *device, det_status wanted)
     det_context_settings settings;
     det_context *context = NULL;
     det_context_settings_default(&settings);
-    settings.logger = (det_logger){.write = write_log};
+    settings.logger = &(det_logger){.struct_size = sizeof(det_logger), .write = write_log};
     settings.device = device;
     settings.threads = 1;
     logged[0] = '\0';
-    assert_int_equal(det_context_create(&context, &settings), wanted);
+    assert_int_equal(det_context_create(&context, &settings, NULL), wanted);
     return context;
 }
 

@@ -15,7 +15,7 @@ static det_context *context_on(const char *device)
     settings.device = device;
     settings.deterministic = 1;
     settings.threads = 1;
-    assert_int_equal(det_context_create(&context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
     return context;
 }
 
@@ -39,7 +39,7 @@ static void train_as(const struct workspace *w, const char *device, bool as_floa
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     det_trainer_settings_default(&settings);
     settings.model_dir = w->model_dir;
     settings.num_steps = until;
@@ -164,7 +164,8 @@ static void measure(const struct workspace *w, const char *device, int as_export
     assert_context_ok(context,
                       det_evaluation_run(context, config, model, &evaluating, &evaluation));
     memcpy(f->coco, det_evaluation_coco(evaluation)->stats, sizeof f->coco);
-    det_evaluation_get_losses(evaluation, &f->losses);
+    f->losses.struct_size = sizeof f->losses;
+    assert_int_equal(det_evaluation_get_losses(evaluation, &f->losses), DET_OK);
     assert_context_ok(context, det_detector_create(context, model, &detecting, &detector));
     assert_context_ok(context, det_detector_run(detector, &view, &found, &f->count));
     assert_true(f->count > 0 && f->count <= 100);
@@ -220,11 +221,11 @@ static void expect_refusal(const char *device, const char *precision, det_status
     det_context_settings settings;
     det_context *context = NULL;
     det_context_settings_default(&settings);
-    settings.logger = (det_logger){.write = write_log};
+    settings.logger = &(det_logger){.struct_size = sizeof(det_logger), .write = write_log};
     settings.device = device;
     settings.precision = precision;
     logged[0] = '\0';
-    assert_int_equal(det_context_create(&context, &settings), status);
+    assert_int_equal(det_context_create(&context, &settings, NULL), status);
     assert_null(context);
     if (strstr(logged, text) == NULL)
         fail_msg("device %s, precision %s: \"%s\" lacks \"%s\"", device, precision, logged, text);

@@ -52,10 +52,10 @@ static void check_classes(const cJSON *expected, const det_coco_result *result)
     assert_int_equal(cJSON_GetArraySize(classes), result->class_count);
     for (int32_t k = 0; k < result->class_count; k++) {
         char id[32];
-        snprintf(id, sizeof id, "%lld", (long long)result->classes[k].id);
+        snprintf(id, sizeof id, "%lld", (long long)result->classes[k]->id);
         const cJSON *pair = cJSON_GetObjectItem(classes, id);
-        assert_near(result->classes[k].stats[DET_COCO_AP], number(pair, 0), 1e-9);
-        assert_near(result->classes[k].stats[DET_COCO_AP50], number(pair, 1), 1e-9);
+        assert_near(result->classes[k]->stats[DET_COCO_AP], number(pair, 0), 1e-9);
+        assert_near(result->classes[k]->stats[DET_COCO_AP50], number(pair, 1), 1e-9);
     }
 }
 

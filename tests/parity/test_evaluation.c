@@ -20,7 +20,7 @@ static void evaluate(struct raccoon *r, const det_context_settings *settings,
     assert_non_null(test_shared(map, "data/raccoon/label_map.pbtxt"));
     snprintf(config_path, sizeof config_path, "%s/pipeline.config", directory);
     *r = (struct raccoon){0};
-    assert_int_equal(det_context_create(&r->context, settings), DET_OK);
+    assert_int_equal(det_context_create(&r->context, settings, NULL), DET_OK);
     assert_context_ok(r->context, det_pipeline_config_load(r->context, config_path, &r->config));
     assert_context_ok(r->context, det_pipeline_config_set_eval_path(r->config, records));
     assert_context_ok(r->context, det_pipeline_config_set_label_map_path(r->config, map));
@@ -50,8 +50,8 @@ static void equals_the_apis_table(void **state)
     const det_coco_result *coco = det_evaluation_coco(r.evaluation);
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
         assert_near(coco->stats[i], stats[i], 0.002);
-    det_evaluation_losses losses;
-    det_evaluation_get_losses(r.evaluation, &losses);
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
+    assert_int_equal(det_evaluation_get_losses(r.evaluation, &losses), DET_OK);
     print_message("AP %.6f AP50 %.6f, losses %.6f %.6f %.6f\n", coco->stats[0], coco->stats[1],
                   losses.localization, losses.classification, losses.regularization);
     assert_near(losses.localization, 0.275501, 2e-5);

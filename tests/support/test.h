@@ -75,8 +75,8 @@ long test_env_allocations(const struct test_env *t);
 long test_env_live(const struct test_env *t);
 /* Asserts that nothing is left allocated and no guard was overwritten, and releases the allocator. */
 void test_env_check(struct test_env *t);
-/* The hooks alone, for a det_context. */
-det_allocator test_env_hooks(struct test_env *t);
+/* The hooks alone, for a det_context; they live as long as the env. */
+const det_allocator *test_env_hooks(struct test_env *t);
 
 /* Runs `body(env, argument)` with allocation 1, 2, 3, ... failing until it succeeds; asserts that each failing run
  * returns OUT_OF_MEMORY and leaks nothing. */

@@ -15,6 +15,7 @@ struct block_header {
 };
 
 struct test_allocator {
+    det_allocator hooks;
     pthread_mutex_t mutex;
     long allocations;
     long live;
@@ -71,10 +72,13 @@ static void hook_release(void *user, void *memory)
     free(header->base);
 }
 
-det_allocator test_env_hooks(struct test_env *t)
+const det_allocator *test_env_hooks(struct test_env *t)
 {
-    return (det_allocator){
-        .user = t->allocator, .allocate = hook_allocate, .release = hook_release};
+    t->allocator->hooks = (det_allocator){.struct_size = sizeof(det_allocator),
+                                          .user = t->allocator,
+                                          .allocate = hook_allocate,
+                                          .release = hook_release};
+    return &t->allocator->hooks;
 }
 
 void test_env_init(struct test_env *t)
@@ -83,7 +87,7 @@ void test_env_init(struct test_env *t)
     assert_non_null(t->allocator);
     pthread_mutex_init(&t->allocator->mutex, NULL);
     det_env_default(&t->env);
-    t->env.allocator = test_env_hooks(t);
+    t->env.allocator = *test_env_hooks(t);
 }
 
 /* The threads of a pool or loader may be allocating while a test asks or sets: under the mutex. */

@@ -466,7 +466,7 @@ static void the_augmenter_shows_what_training_sees(void **state)
         .pixels = pixels, .width = 30, .height = 20, .format = DET_PIXEL_BGR8};
     const det_detection object = {
         .class_id = 2, .ymin = .1f, .xmin = .2f, .ymax = .6f, .xmax = .9f};
-    det_augmented first, again;
+    det_augmented first = {.struct_size = sizeof first}, again = {.struct_size = sizeof again};
     assert_context_ok(context, det_augmenter_run(augmenter, &view, &object, 1, 5, 9, &first));
     const int32_t width = first.image.width, height = first.image.height;
     assert_int_equal(first.count, 1);
@@ -478,7 +478,7 @@ static void the_augmenter_shows_what_training_sees(void **state)
     assert_context_ok(context, det_augmenter_run(augmenter, &view, &object, 1, 5, 9, &again));
     assert_int_equal(again.image.width, width);
     assert_memory_equal(&again.objects[0], &found, sizeof found);
-    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "no array",
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "objects is NULL",
                          det_augmenter_run(augmenter, &view, NULL, 1, 5, 9, &again));
     det_augmenter_destroy(&augmenter);
     det_context_destroy(&context);

@@ -18,7 +18,7 @@ static void open_run(struct run *r, const struct workspace *w, const char *preci
     settings.device = "cpu";
     settings.precision = precision;
     settings.threads = threads;
-    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
     det_trainer_settings how;
     det_trainer_settings_default(&how);
     how.model_dir = w->model_dir;
@@ -54,7 +54,7 @@ static struct course train(const char *precision, bool frozen, int steps)
     struct course course = {0};
     open_run(&r, &w, precision, 2, steps);
     for (int i = 0; i < steps; i++) {
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         if (i == 0) {
             course.first = report.total_loss;

@@ -104,11 +104,11 @@ static void open_session(struct session *s, const struct workspace *w, det_class
     det_context_settings_default(&settings);
     test_env_init(&s->t);
     settings.allocator = test_env_hooks(&s->t);
-    settings.logger = (det_logger){.write = keep_message};
+    settings.logger = &(det_logger){.struct_size = sizeof(det_logger), .write = keep_message};
     settings.threads = 2;
     settings.cpu = "ref";
     messages[0] = '\0';
-    assert_int_equal(det_context_create(&s->context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&s->context, &settings, NULL), DET_OK);
     assert_context_ok(s->context, det_pipeline_config_load(s->context, w->config, &s->config));
     assert_context_ok(s->context, det_pipeline_config_set_class_match(s->config, match));
 }
@@ -260,10 +260,10 @@ static void evaluate(const struct workspace *w, det_class_match match, const cha
         assert_context_ok(s.context,
                           det_evaluation_run(s.context, s.config, model, &settings, &evaluation));
         const det_coco_result *coco = det_evaluation_coco(evaluation);
-        memcpy(stats, coco->classes[0].stats, sizeof coco->classes[0].stats);
+        memcpy(stats, coco->classes[0]->stats, sizeof coco->classes[0]->stats);
         assert_int_equal(coco->class_count, 2);
         for (int i = 0; i < 2; i++)
-            snprintf(names[i], 40, "%s", coco->classes[i].name);
+            snprintf(names[i], 40, "%s", coco->classes[i]->name);
     }
     det_evaluation_destroy(&evaluation);
     det_model_destroy(&model);
@@ -384,7 +384,7 @@ static void the_readers_maps_are_compared(void **state)
     close_session(&s);
     open_session(&s, &w, DET_CLASSES_REMAP);
     assert_context_ok(s.context, det_trainer_create(s.context, s.config, &settings, &trainer));
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     assert_context_ok(s.context, det_trainer_step(trainer, &report));
     assert_string_equal(
         det_coco_evaluator_class(det_evaluation_evaluator(report.evaluation), 0)->name, "cat");
@@ -434,8 +434,8 @@ static void gaps_go_all_the_way(void **state)
                           det_evaluation_run(s.context, s.config, model, &settings, &evaluation));
         const det_coco_result *coco = det_evaluation_coco(evaluation);
         assert_int_equal(coco->class_count, 2);
-        assert_int_equal(coco->classes[0].id, 2);
-        assert_string_equal(coco->classes[1].name, "dog");
+        assert_int_equal(coco->classes[0]->id, 2);
+        assert_string_equal(coco->classes[1]->name, "dog");
         assert_int_equal(coco->objects[0], 9);
         det_evaluation_destroy(&evaluation);
         det_model_destroy(&model);

@@ -78,14 +78,14 @@ static void one_object_found(void **state)
     assert_stats(r, (double[]){1, 1, 1, -1, -1, 1, 1, 1, 1, -1, -1, 1});
     assert_int_equal(r->images, 2);
     assert_int_equal(r->class_count, 2);
-    assert_string_equal(r->classes[0].name, "cat"); /* by id, not by arrival */
-    assert_int_equal(r->classes[1].id, 2);
+    assert_string_equal(r->classes[0]->name, "cat"); /* by id, not by arrival */
+    assert_int_equal(r->classes[1]->id, 2);
     assert_int_equal(r->objects[0], 1);
     assert_int_equal(r->objects[1], 0);
     assert_int_equal(r->objects[3], 1);
     assert_int_equal(r->detections, 1);
-    assert_near(r->classes[0].stats[DET_COCO_AP], 1, 1e-12);
-    assert_near(r->classes[1].stats[DET_COCO_AP], -1, 0);
+    assert_near(r->classes[0]->stats[DET_COCO_AP], 1, 1e-12);
+    assert_near(r->classes[1]->stats[DET_COCO_AP], -1, 0);
     /* IoU exactly at a threshold counts: 50 of 100. */
     det_coco_eval_clear_detections(f.eval);
     add_dt(&f, 1, 10, 20, 100, 50, .5);
@@ -285,7 +285,7 @@ static void without_categories_classes_compete(void **state)
         assert_near(r->stats[DET_COCO_AP], use ? 0 : 1, 1e-12);
         assert_int_equal(r->class_count, use ? 2 : 1);
         if (!use)
-            assert_string_equal(r->classes[0].name, "all");
+            assert_string_equal(r->classes[0]->name, "all");
         end(&f);
     }
 }

@@ -72,7 +72,7 @@ static void make(struct fixture *f, const struct det_model_spec *spec)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
     f->env = det_context_env(f->context);
     f->model = make_model(f->env, spec);
     det_detector_settings detector;
@@ -401,8 +401,8 @@ static void nothing_is_allocated_after_the_first_picture(void **state)
             detect(&f, &packed, &run);
         }
         assert_int_equal(test_env_allocations(&f.t), allocations);
-        det_detector_times times;
-        det_detector_last_times(f.detector, &times);
+        det_detector_times times = {.struct_size = sizeof times};
+        assert_int_equal(det_detector_last_times(f.detector, &times), DET_OK);
         assert_true(times.preprocess_ns > 0 && times.network_ns > 0 && times.postprocess_ns > 0);
         assert_true(times.network_ns < 60ULL * 1000000000);
         free(rgb);
@@ -448,7 +448,7 @@ static void bad_arguments_are_named(void **state)
         assert_null(detections);
         assert_int_equal(count, 0);
     }
-    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "pixels are NULL",
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "image is NULL",
                  det_detector_run(f.detector, NULL, &detections, &count));
     assert_int_equal(det_detector_run(NULL, &good, &detections, &count),
                      DET_STATUS_INVALID_ARGUMENT);
@@ -654,7 +654,7 @@ static void *detect_in_thread(void *argument)
     det_detector_settings detector_settings;
     det_detector_settings_default(&detector_settings);
     detector_settings.score_threshold = 0;
-    worker->status = det_context_create(&context, &settings);
+    worker->status = det_context_create(&context, &settings, NULL);
     if (worker->status == DET_OK)
         worker->status = det_detector_create(context, worker->model, &detector_settings, &detector);
     for (int i = 0; i < 5 && worker->status == DET_OK; i++) {

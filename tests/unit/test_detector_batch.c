@@ -21,7 +21,7 @@ static void make(struct fixture *f)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
     f->env = det_context_env(f->context);
 }
 
@@ -118,8 +118,8 @@ static void a_batch_is_its_images(void **state)
             assert_same(&results[i], list, found);
         }
     }
-    det_detector_times times;
-    det_detector_last_times(many, &times);
+    det_detector_times times = {.struct_size = sizeof times};
+    assert_int_equal(det_detector_last_times(many, &times), DET_OK);
     assert_true(times.preprocess_ns > 0 && times.network_ns > 0);
     assert_true(det_detector_memory_bytes(many) > det_detector_memory_bytes(one));
 
@@ -127,7 +127,7 @@ static void a_batch_is_its_images(void **state)
                  det_detector_run_batch(many, views, 4, results));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "got 0 images",
                  det_detector_run_batch(many, views, 0, results));
-    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "images are NULL",
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "images is NULL",
                  det_detector_run_batch(many, NULL, 1, results));
     views[1].pixels = NULL;
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "pixels are NULL",

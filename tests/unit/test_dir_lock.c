@@ -401,7 +401,7 @@ static void two_trainers_do_not_share_a_folder(void **state)
     struct test_env t;
     det_pipeline_config *config = NULL;
     det_trainer *first = NULL, *second = NULL;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     char path[400];
     workspace_make(&w, "two");
     test_env_init(&t);

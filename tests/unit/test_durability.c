@@ -125,7 +125,7 @@ static void power_cuts_lose_nothing(void **state)
     assert_context_ok(r.context, open_trainer(r.context, r.config, r.w.model_dir, &r.trainer));
     disk_watch(r.w.model_dir, cut_power, &r);
     for (int step = 1; step <= STEPS; step++) {
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         assert_int_equal(report.saved, step % SAVE_EVERY == 0);
         if (report.saved)
@@ -144,7 +144,7 @@ static void a_full_disk_loses_nothing(void **state)
 {
     (void)state;
     struct run r;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     open_run(&r, "full");
     assert_context_ok(r.context, open_trainer(r.context, r.config, r.w.model_dir, &r.trainer));
     disk_watch(r.w.model_dir, NULL, NULL);

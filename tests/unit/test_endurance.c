@@ -285,11 +285,11 @@ static void memory_stays_the_same(void **state)
     settings.eval_every_steps = 20;
     settings.summary_every_steps = 10;
     settings.picture_every_steps = 20;
-    assert_int_equal(det_context_create(&context, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
     assert_context_ok(context, det_pipeline_config_load(context, w.config, &config));
     assert_context_ok(context, det_trainer_create(context, config, &settings, &trainer));
     for (long step = 1; step <= steps; step++) {
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(context, det_trainer_step(trainer, &report));
         if (step == steps / 4)
             early = resident_mb();

@@ -42,7 +42,7 @@ static void write_log(struct fixture *f, int64_t first_step, int64_t last_step, 
 {
     det_summary_writer *writer = NULL;
     const float row[3] = {.25f, .5f, 1};
-    const det_pr_curve curve = {3, row, row, row, row, row};
+    const det_pr_curve curve = {sizeof curve, 3, row, row, row, row, row};
     const det_image_view pictures[2] = {picture, picture};
     assert_ok(f->env, det_summary_writer_create(f->context, f->folder, &writer));
     for (int64_t step = first_step; step <= last_step; step++)

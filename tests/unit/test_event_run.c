@@ -288,7 +288,10 @@ static det_status open_trainer(struct fixture *f, det_pipeline_config *config,
     settings.checkpoint_every_steps = 4;
     settings.checkpoint_every_seconds = 0;
     settings.eval_every_steps = 2;
-    settings.evaluation.max_images = 2;
+    det_evaluation_settings evaluating;
+    det_evaluation_settings_default(&evaluating);
+    evaluating.max_images = 2;
+    settings.evaluation = &evaluating;
     settings.summary_every_steps = 1;
     settings.picture_every_steps = 3;
     return det_trainer_create(f->context, config, &settings, trainer);
@@ -349,7 +352,7 @@ static void a_killed_training_tells_each_step_once(void **state)
     struct workspace w;
     det_pipeline_config *config = NULL;
     det_trainer *trainer = NULL;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     char train[400], eval[400];
     open_fixture(&f);
     workspace_make(&w, "told_once");

@@ -197,7 +197,7 @@ static void averages_follow_the_weights(void **state)
     for (size_t i = 0; i < floats; i++)
         expected[i] = (double)l->params[i];
     for (int t = 1; t <= 5; t++) {
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         const double decay = fmin(.2, (1.0 + t) / (10.0 + t));
         for (size_t i = 0; i < floats; i++)
@@ -288,7 +288,7 @@ static void accumulation_takes_the_mean(void **state)
         for (size_t k = 0; k < floats; k++)
             mean[k] += (double)l->gradients[k] / 3;
     }
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
     assert_int_equal(report.images, 6);
     assert_int_equal(r.trainer->state.next_sample, 6);

@@ -38,8 +38,8 @@ static void start(struct run *r, const struct workspace *w)
     settings.allocator = test_env_hooks(&r->t);
     settings.threads = 2;
     settings.cpu = "ref";
-    settings.logger = (det_logger){r, take_line};
-    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
+    settings.logger = &(det_logger){sizeof(det_logger), r, take_line};
+    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
     det_trainer_settings_default(&r->settings);
     r->settings.model_dir = w->model_dir;
     r->settings.summary_every_steps = 0;
@@ -67,8 +67,8 @@ static void assert_logged(const struct run *r, const char *text)
 
 static size_t planned(const det_trainer *trainer)
 {
-    det_trainer_memory memory;
-    det_trainer_memory_plan(trainer, &memory);
+    det_trainer_memory memory = {.struct_size = sizeof memory};
+    assert_int_equal(det_trainer_memory_plan(trainer, &memory), DET_OK);
     return memory.parameters_bytes + memory.activations_bytes + memory.loader_bytes;
 }
 
@@ -110,7 +110,7 @@ static void memory_that_is_too_small_is_refused(void **state)
         assert_context_ok(r.context, open_run(&r));
         assert_int_equal(r.trainer->batch_size, i == 0 ? 4 : 2);
         assert_logged(&r, "chosen by memory");
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         assert_int_equal(report.images, i == 0 ? 4 : 2);
         stop(&r);
@@ -153,7 +153,7 @@ static void rates_are_advised_by_the_linear_rule(void **state)
     assert_context_ok(r.context, open_run(&r));
     assert_logged(&r, "warning: learning rate 0.1 is high for batches of 4");
     assert_logged(&r, "at batch 128 would be 0.0025");
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
     assert_near(report.learning_rate, 0.02, 1e-7);
     stop(&r);
@@ -243,7 +243,7 @@ static void a_step_that_is_not_finite_can_be_repeated(void **state)
     assert_context_ok(r.context, open_run(&r));
     /* A good step, saved; what follows would be refused by the save as soon as a statistic is
      * infinite. */
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
     assert_context_ok(r.context, det_trainer_save(r.trainer));
     assert_context_fails(r.context, DET_STATUS_NON_FINITE, "--replay ",
@@ -310,7 +310,7 @@ static void replay_files_hold_the_batch(void **state)
             }
         }
         det_replay_free(env, &replay);
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_replay(r.context, r.config, path, &report));
         assert_true(report.total_loss > 0 && report.gradient_norm > 0);
     }

@@ -96,7 +96,7 @@ static void write_runs(struct fixture *f)
         precision[t] = .5f + (float)t / 202;
         recall[t] = 1 - (float)t / 101;
     }
-    const det_pr_curve curve = {101, counts, counts, none, precision, recall};
+    const det_pr_curve curve = {sizeof curve, 101, counts, counts, none, precision, recall};
     snprintf(tag, sizeof tag, "PR@.50IOU/%s", awkward);
     assert_ok(f->env, det_summary_pr_curve(writer, tag, 8000, &curve));
     snprintf(tag, sizeof tag, "DetectionBoxes_PerformanceByCategory/mAP/%s", awkward);

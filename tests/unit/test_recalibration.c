@@ -39,8 +39,8 @@ static void start(struct run *r, const struct workspace *w, int threads)
     settings.threads = threads;
     settings.cpu = "ref";
     settings.device = "cpu";
-    settings.logger = (det_logger){r, take_line};
-    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
+    settings.logger = &(det_logger){sizeof(det_logger), r, take_line};
+    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
     assert_context_ok(r->context, det_pipeline_config_load(r->context, w->config, &r->config));
 }
 
@@ -276,7 +276,7 @@ static void a_borrowed_network_measures_the_same(void **state)
     start(&r, &w, 2);
     det_trainer_settings settings;
     det_trainer *trainer = NULL;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     det_trainer_settings_default(&settings);
     assert_context_ok(r.context, det_trainer_create(r.context, r.config, &settings, &trainer));
     assert_context_ok(r.context, det_trainer_step(trainer, &report));
@@ -301,6 +301,13 @@ static void a_borrowed_network_measures_the_same(void **state)
     det_trainer_destroy(&trainer);
     stop(&r);
     workspace_remove(&w);
+}
+
+static det_decay_advice advice_of(const det_model *model)
+{
+    det_decay_advice advice = {.struct_size = sizeof advice};
+    assert_int_equal(det_model_decay_advice(model, &advice), DET_OK);
+    return advice;
 }
 
 static void a_checkpoint_keeps_both(void **state)
@@ -328,15 +335,15 @@ static void a_checkpoint_keeps_both(void **state)
                            "the batch norms begin with after 12 steps (0.681 fits): for the "
                            "exported model they are taken anew");
     assert_contains(plain.log, "the exported model will be worse than the trained one unless");
-    assert_int_equal(det_model_decay_advice(a).warn, 0);
-    assert_int_equal(det_model_decay_advice(b).warn, 1);
-    assert_near(det_model_decay_advice(b).left, pow(0.9, 12), 1e-6);
+    assert_int_equal(advice_of(a).warn, 0);
+    assert_int_equal(advice_of(b).warn, 1);
+    assert_near(advice_of(b).left, pow(0.9, 12), 1e-6);
     /* The exported file has them folded, and says so. */
     snprintf(path, sizeof path, "%s/model.det", with.directory);
     assert_context_ok(r.context, det_model_export(r.context, a, path));
     assert_context_ok(r.context, det_model_load(r.context, path, &exported));
     assert_int_equal(det_model_recalibrated_images(exported), 10);
-    assert_int_equal(det_model_decay_advice(exported).warn, 0);
+    assert_int_equal(advice_of(exported).warn, 0);
     float *folded = calloc(exported->graph.param_floats, sizeof *folded);
     assert_non_null(folded);
     det_graph_fold_params(&a->graph, a->recalibrated, &exported->graph, folded);
@@ -420,7 +427,7 @@ static void what_cannot_be_is_said(void **state)
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "the model is exported",
                          recalibrate(&r, folded, 0, &out));
     assert_null(out);
-    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "-1 images",
+    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "images is -1",
                          recalibrate(&r, model, -1, &out));
     det_recalibration_settings_default(&settings);
     const char *missing = "not/there.tfrecord";
@@ -436,7 +443,7 @@ static void what_cannot_be_is_said(void **state)
     assert_int_equal(seen[0], 16);
     assert_int_equal(seen[1], 16); /* ten pictures and six of the next round */
     assert_null(out);
-    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "argument is NULL",
+    assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "model is NULL",
                          det_model_recalibrate(r.context, r.config, NULL, NULL, &out));
     assert_int_equal(det_model_recalibrate(NULL, r.config, model, NULL, &out),
                      DET_STATUS_INVALID_ARGUMENT);

@@ -25,7 +25,7 @@ static void open_fixture(struct fixture *f)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 1;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
     f->env = det_context_env(f->context);
     test_make_directory(f->folder, "summary");
 }
@@ -165,7 +165,8 @@ static void write_each_kind(struct fixture *f, det_summary_writer *writer)
 {
     const det_image_view pictures[] = {picture, picture};
     const float row[2][3] = {{4, 2, 1}, {.5f, .75f, 1}};
-    const det_pr_curve curve = {.thresholds = 3,
+    const det_pr_curve curve = {.struct_size = sizeof curve,
+                                .thresholds = 3,
                                 .true_positives = row[0],
                                 .false_positives = row[0],
                                 .false_negatives = row[0],
@@ -286,7 +287,7 @@ static void bad_input(void **state)
     assert_ok(f.env, det_summary_writer_create(f.context, f.folder, &writer));
     const det_image_view broken = {.pixels = bgr_pixels, .width = -1, .height = 2};
     const float row[1] = {0};
-    const det_pr_curve curve = {1, row, row, row, row, row};
+    const det_pr_curve curve = {sizeof curve, 1, row, row, row, row, row};
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "tag", det_summary_scalar(writer, "", 0, 0));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "no images",
                  det_summary_images(writer, "a", 0, NULL, 0));

@@ -41,7 +41,8 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     det_context_settings c;
     det_context_settings_default(&c);
     c.allocator = test_env_hooks(&t);
-    c.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
+    c.logger = &(det_logger){
+        .struct_size = sizeof(det_logger), .user = &warnings, .write = test_keep_warning};
     c.threads = 2;
     c.cpu = "ref";
     det_context *context = NULL;
@@ -56,7 +57,7 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     settings.resume = resume;
     settings.recalibrate_images = 4; /* the reference kernels take long for more */
     warnings = (struct test_warnings){{0}, 0};
-    assert_int_equal(det_context_create(&context, &c), DET_OK);
+    assert_int_equal(det_context_create(&context, &c, NULL), DET_OK);
     det_status status = det_pipeline_config_load(context, w->config, &config);
     if (status == DET_OK)
         status = det_trainer_create(context, config, &settings, &trainer);

@@ -18,7 +18,7 @@ static det_context *make_context(struct test_env *t)
     settings.allocator = test_env_hooks(t);
     settings.threads = 1;
     settings.device = "cpu";
-    assert_int_equal(det_context_create(&context, &settings), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
     return context;
 }
 
@@ -153,6 +153,13 @@ static size_t detect(const struct object *objects, const struct scenario *s, dou
     return count;
 }
 
+static det_count count_of(const det_counter *counter, int32_t class_id)
+{
+    det_count count = {.struct_size = sizeof count};
+    assert_int_equal(det_counter_count(counter, class_id, &count), DET_OK);
+    return count;
+}
+
 struct outcome {
     det_mot_result mot;
     int64_t ids;
@@ -178,7 +185,7 @@ static void follow(struct test_env *t, det_context *context, const struct scenar
     assert_ok(env, det_counter_create(context, line, 2, 3, &counters[0]));
     assert_ok(env, det_counter_create(context, zone, 4, 3, &counters[1]));
     assert_ok(env, det_mot_measure_create(context, 0.5F, &measure));
-    *outcome = (struct outcome){0};
+    *outcome = (struct outcome){.mot.struct_size = sizeof outcome->mot};
     for (int frame = 0; frame < FRAMES; frame++) {
         const double time_s = frame / 25.0;
         det_detection found[MOST];
@@ -211,11 +218,11 @@ static void follow(struct test_env *t, det_context *context, const struct scenar
     }
     assert_ok(env, det_mot_measure_result(measure, &outcome->mot));
     outcome->ids = det_tracker_total(tracker);
-    outcome->line = det_counter_count(counters[0], 0);
-    outcome->zone = det_counter_count(counters[1], 0);
+    outcome->line = count_of(counters[0], 0);
+    outcome->zone = count_of(counters[1], 0);
     int64_t by_class = 0;
     for (int32_t id = 1; id <= 3; id++)
-        by_class += det_counter_count(counters[0], id).forward;
+        by_class += count_of(counters[0], id).forward;
     assert_int_equal(by_class, outcome->line.forward);
     det_mot_measure_destroy(&measure);
     det_counter_destroy(&counters[0]);
@@ -339,17 +346,20 @@ static void a_line_counts_each_track_once(void **state)
                                      track_at(3, 0.7F, ways[frame][2])};
         assert_ok(env, det_counter_update(counter, frame, 1000, 1000, tracks, 3));
     }
-    assert_int_equal(det_counter_count(counter, 0).forward, 1);
-    assert_int_equal(det_counter_count(counter, 0).backward, 1);
-    assert_int_equal(det_counter_count(counter, 1).forward, 1);
-    assert_int_equal(det_counter_count(counter, 2).forward, 0);
+    assert_int_equal(count_of(counter, 0).forward, 1);
+    assert_int_equal(count_of(counter, 0).backward, 1);
+    assert_int_equal(count_of(counter, 1).forward, 1);
+    det_count none = {.struct_size = sizeof none};
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "class id is 2",
+                 det_counter_count(counter, 2, &none));
+    assert_int_equal(none.forward, 0);
     /* It passed the line before it had an id. */
     det_track fast = track_at(4, 0.4F, 0.6F);
     fast.first_place[1] = 0.4F;
     assert_ok(env, det_counter_update(counter, 5, 1000, 1000, &fast, 1));
-    assert_int_equal(det_counter_count(counter, 0).forward, 2);
+    assert_int_equal(count_of(counter, 0).forward, 2);
     assert_ok(env, det_counter_update(counter, 6, 1000, 1000, &fast, 1));
-    assert_int_equal(det_counter_count(counter, 0).forward, 2);
+    assert_int_equal(count_of(counter, 0).forward, 2);
     det_counter_destroy(&counter);
     /* A square: entered, left; who is in it; forgotten after a while. */
     static const float square[4][2] = {{0.2F, 0.2F}, {0.6F, 0.2F}, {0.6F, 0.6F}, {0.2F, 0.6F}};
@@ -358,12 +368,12 @@ static void a_line_counts_each_track_once(void **state)
         const det_track tracks[2] = {track_at(1, 0.4F, frame == 1 ? 0.5F : 0.9F),
                                      track_at(2, 0.3F, 0.3F)};
         assert_ok(env, det_counter_update(counter, frame * 0.1, 100, 100, tracks, 2));
-        assert_int_equal(det_counter_count(counter, 0).inside, frame == 1 ? 2 : 1);
+        assert_int_equal(count_of(counter, 0).inside, frame == 1 ? 2 : 1);
     }
-    assert_int_equal(det_counter_count(counter, 0).forward, 2);
-    assert_int_equal(det_counter_count(counter, 0).backward, 1);
+    assert_int_equal(count_of(counter, 0).forward, 2);
+    assert_int_equal(count_of(counter, 0).backward, 1);
     assert_ok(env, det_counter_update(counter, 20, 100, 100, NULL, 0));
-    assert_int_equal(det_counter_count(counter, 0).inside, 0);
+    assert_int_equal(count_of(counter, 0).inside, 0);
     det_counter_destroy(&counter);
     det_context_destroy(&context);
     test_env_check(&t);
@@ -437,7 +447,7 @@ static det_status all_of_it(struct det_env *env, void *argument)
         DET_TRY(det_counter_update(counter, frame, 100, 100, tracks, count));
         DET_TRY(det_mot_measure_frame(measure, &box, 1, &box, 1));
     }
-    det_mot_result result;
+    det_mot_result result = {.struct_size = sizeof result};
     DET_TRY(det_mot_measure_result(measure, &result));
 fail:
     det_mot_measure_destroy(&measure);
@@ -459,7 +469,7 @@ static det_mot_result measure_of(struct test_env *t, uint64_t seed, const char *
     det_context *context = make_context(t);
     struct det_env *env = det_context_env(context);
     det_mot_measure *measure = NULL;
-    det_mot_result result;
+    det_mot_result result = {.struct_size = sizeof result};
     struct det_rng rng;
     FILE *file = csv != NULL ? fopen(csv, "w") : NULL;
     assert_ok(env, det_mot_measure_create(context, 0.5F, &measure));
@@ -508,7 +518,7 @@ static void measure_of_a_small_example(void **state)
     det_context *context = make_context(&t);
     struct det_env *env = det_context_env(context);
     det_mot_measure *measure = NULL;
-    det_mot_result r;
+    det_mot_result r = {.struct_size = sizeof r};
     assert_ok(env, det_mot_measure_create(context, 0.5F, &measure));
     const det_mot_box truth = {7, 0, 0, 10, 10}, close = {1, 0, 0, 10, 8};
     const det_mot_box last[2] = {{2, 0, 0, 10, 10}, {3, 50, 50, 60, 60}};

@@ -128,7 +128,7 @@ static void it_learns(void **state)
     struct run r = {.context = workspace_context(&t, 2)};
     assert_context_ok(r.context, open_run(&r, &w, 0, 0));
     double first = 0, last = 0;
-    det_step_report report;
+    det_step_report report = {.struct_size = sizeof report};
     for (int i = 0; i < 60; i++) {
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         assert_int_equal(report.step, i + 1);
@@ -304,12 +304,13 @@ static void slips_are_warned_of(void **state)
         det_context_settings settings;
         det_context_settings_default(&settings);
         settings.allocator = test_env_hooks(&t);
-        settings.logger = (det_logger){.user = &warnings, .write = test_keep_warning};
+        settings.logger = &(det_logger){
+            .struct_size = sizeof(det_logger), .user = &warnings, .write = test_keep_warning};
         settings.threads = 1;
         settings.cpu = "ref";
         struct run r = {0};
         warnings = (struct test_warnings){{0}, 0};
-        assert_int_equal(det_context_create(&r.context, &settings), DET_OK);
+        assert_int_equal(det_context_create(&r.context, &settings, NULL), DET_OK);
         assert_context_ok(r.context, open_run(&r, &w, 0, 0));
         assert_contains(warnings.text, cases[i].message);
         const char *once = strstr(warnings.text, cases[i].message);

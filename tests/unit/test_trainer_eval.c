@@ -14,13 +14,16 @@ struct run {
     det_trainer *trainer;
 };
 
-static void run_settings(const struct workspace *w, det_trainer_settings *settings)
+static void run_settings(const struct workspace *w, det_trainer_settings *settings,
+                         det_evaluation_settings *evaluation)
 {
     det_trainer_settings_default(settings);
+    det_evaluation_settings_default(evaluation);
+    settings->evaluation = evaluation;
     settings->model_dir = w->model_dir;
     settings->checkpoint_every_steps = 0;
     settings->eval_every_steps = 4;
-    settings->evaluation.max_images = 4;
+    evaluation->max_images = 4;
     settings->keep_best = "Loss/localization_loss";
     settings->summary_every_steps = 0;
 }
@@ -68,23 +71,25 @@ static void evaluations_come_between_the_steps(void **state)
     struct workspace w;
     struct run r;
     det_trainer_settings settings;
-    det_trainer_best best;
+    det_evaluation_settings evaluating;
+    det_trainer_best best = {.struct_size = sizeof best};
     double lowest = INFINITY;
     int64_t lowest_step = 0;
     workspace_make(&w, "between");
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     assert_context_ok(r.context, open_run(&r, &w, &settings, 2));
     for (int64_t step = 1; step <= 12; step++) {
-        det_step_report report;
+        det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
         assert_int_equal(report.step, step);
         assert_int_equal(report.evaluation != NULL, step % 4 == 0);
         assert_int_equal(report.api_evaluation != NULL, step % 4 == 0);
         if (report.evaluation == NULL)
             continue;
-        det_evaluation_losses losses, api;
-        det_evaluation_get_losses(report.evaluation, &losses);
-        det_evaluation_get_losses(report.api_evaluation, &api);
+        det_evaluation_losses losses = {.struct_size = sizeof losses},
+                              api = {.struct_size = sizeof api};
+        assert_int_equal(det_evaluation_get_losses(report.evaluation, &losses), DET_OK);
+        assert_int_equal(det_evaluation_get_losses(report.api_evaluation, &api), DET_OK);
         assert_true(fabs(losses.localization - api.localization) > 1e-4);
         assert_int_equal(det_evaluation_coco(report.evaluation)->images, 4);
         assert_int_equal(report.is_best, losses.localization < lowest);
@@ -94,7 +99,7 @@ static void evaluations_come_between_the_steps(void **state)
             lowest_step = step;
         }
     }
-    det_trainer_get_best(r.trainer, &best);
+    assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_true(best.known);
     assert_string_equal(best.metric, "Loss/localization_loss");
     assert_int_equal(best.step, lowest_step);
@@ -104,15 +109,15 @@ static void evaluations_come_between_the_steps(void **state)
     det_checkpoint_info info;
     det_model *model = NULL;
     det_evaluation *evaluation = NULL;
-    det_evaluation_losses losses;
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
     snprintf(folder, sizeof folder, "%s/best", w.model_dir);
     assert_context_ok(r.context, det_checkpoint_find(r.context, folder, &info));
     assert_int_equal(info.step, lowest_step);
     assert_context_ok(r.context, det_model_load(r.context, info.path, &model));
-    settings.evaluation.as_exported = 1;
-    assert_context_ok(r.context, det_evaluation_run(r.context, r.config, model,
-                                                    &settings.evaluation, &evaluation));
-    det_evaluation_get_losses(evaluation, &losses);
+    evaluating.as_exported = 1;
+    assert_context_ok(r.context,
+                      det_evaluation_run(r.context, r.config, model, &evaluating, &evaluation));
+    assert_int_equal(det_evaluation_get_losses(evaluation, &losses), DET_OK);
     assert_near(losses.localization, lowest, 0);
     det_evaluation_destroy(&evaluation);
     det_model_destroy(&model);
@@ -129,7 +134,8 @@ static void training_is_the_same_without_them(void **state)
     struct run runs[2];
     for (int i = 0; i < 2; i++) {
         det_trainer_settings settings;
-        run_settings(&w, &settings);
+        det_evaluation_settings evaluating;
+        run_settings(&w, &settings, &evaluating);
         settings.model_dir = NULL;
         settings.num_steps = 6;
         settings.eval_every_steps = i == 0 ? 0 : 2;
@@ -174,9 +180,10 @@ static void run_until(const struct workspace *w, struct stop stop, int threads)
 {
     struct run r;
     det_trainer_settings settings;
-    run_settings(w, &settings);
-    settings.evaluation.progress = stop_evaluation;
-    settings.evaluation.progress_user = &stop;
+    det_evaluation_settings evaluating;
+    run_settings(w, &settings, &evaluating);
+    evaluating.progress = stop_evaluation;
+    evaluating.progress_user = &stop;
     assert_context_ok(r.context, open_run(&r, w, &settings, threads));
     stop.now = det_trainer_steps_done(r.trainer);
     assert_context_ok(r.context, det_trainer_run(r.trainer, stop_step, &stop));
@@ -220,17 +227,18 @@ static void patience_ends_a_training(void **state)
     struct workspace w;
     struct run r;
     det_trainer_settings settings;
-    det_trainer_best best;
-    det_step_report report;
+    det_evaluation_settings evaluating;
+    det_trainer_best best = {.struct_size = sizeof best};
+    det_step_report report = {.struct_size = sizeof report};
     workspace_make(&w, "patience");
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     settings.eval_every_steps = 2;
     settings.patience = 2;
     settings.min_delta = 1e6; /* no gain is enough after the first */
     assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
     assert_int_equal(det_trainer_steps_done(r.trainer), 6);
-    det_trainer_get_best(r.trainer, &best);
+    assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_int_equal(best.stopped_early, 1);
     assert_int_equal(best.evaluations_since, 2);
     assert_context_fails(r.context, DET_STATUS_FINISHED, "stopped early",
@@ -254,9 +262,10 @@ static void another_metric_begins_anew(void **state)
     struct workspace w;
     struct run r;
     det_trainer_settings settings;
-    det_trainer_best best;
+    det_evaluation_settings evaluating;
+    det_trainer_best best = {.struct_size = sizeof best};
     workspace_make(&w, "metric");
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     settings.num_steps = 4;
     assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
@@ -264,7 +273,7 @@ static void another_metric_begins_anew(void **state)
     settings.num_steps = 12;
     settings.keep_best = "total_loss";
     assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
-    det_trainer_get_best(r.trainer, &best);
+    assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_false(best.known);
     assert_string_equal(best.metric, "Loss/total_loss");
     close_run(&r);
@@ -274,7 +283,7 @@ static void another_metric_begins_anew(void **state)
     settings.num_steps = 5;
     assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
-    det_trainer_get_best(r.trainer, &best);
+    assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_true(best.known);
     assert_int_equal(best.step, 4);
     close_run(&r);
@@ -287,25 +296,26 @@ static void wrong_settings_are_named(void **state)
     struct workspace w;
     struct run r;
     det_trainer_settings settings;
+    det_evaluation_settings evaluating;
     workspace_make(&w, "wrong");
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     settings.keep_best = "mAp";
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT,
                          "\"mAp\" is no figure of an evaluation, expected one of: mAP, mAP@.50IOU",
                          open_run(&r, &w, &settings, 1));
     close_run(&r);
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     settings.eval_every_steps = 0;
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "need eval_every_steps",
                          open_run(&r, &w, &settings, 1));
     close_run(&r);
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     settings.min_delta = NAN;
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "min_delta",
                          open_run(&r, &w, &settings, 1));
     close_run(&r);
     /* Evaluation data that cannot be read is told before the first step. */
-    run_settings(&w, &settings);
+    run_settings(&w, &settings, &evaluating);
     workspace_edit_config(&w, "'test.tfrecord'", "'none.tfrecord'");
     assert_context_fails(r.context, DET_STATUS_NOT_FOUND, "none.tfrecord",
                          open_run(&r, &w, &settings, 1));

@@ -34,13 +34,15 @@ det_status evaluation_print(det_evaluation *evaluation, enum evaluation_form for
     };
     det_coco_evaluator *evaluator = det_evaluation_evaluator(evaluation);
     console_print_text(headings[form]);
-    const det_status status =
+    det_status status =
         form == EVALUATION_API ? print_table(evaluator) : evaluation_print_tables(evaluator);
     if (status != DET_OK)
         return status;
     const det_coco_result *coco = det_evaluation_coco(evaluation);
-    det_evaluation_losses losses;
-    det_evaluation_get_losses(evaluation, &losses);
+    det_evaluation_losses losses = {.struct_size = sizeof losses};
+    status = det_evaluation_get_losses(evaluation, &losses);
+    if (status != DET_OK)
+        return status;
     char name[CONSOLE_NAME_BYTES];
     console_print("\nEval metrics %sat step %lld (%s)\n",
                   form == EVALUATION_EXPORTED ? "of the exported form " : "", (long long)step,

@@ -77,10 +77,12 @@ bool tool_open(struct tool *tool, int *exit_status)
         return false;
     }
     det_context_settings settings;
+    det_error error;
     det_context_settings_default(&settings);
     if (!read_limits(tool, &settings, exit_status))
         return false;
-    settings.logger = (det_logger){.user = tool, .write = write_log};
+    settings.logger =
+        &(det_logger){.struct_size = sizeof(det_logger), .user = tool, .write = write_log};
     settings.threads = (int)tool->threads;
     settings.cpu = tool->cpu;
     settings.device = tool->device;
@@ -88,10 +90,9 @@ bool tool_open(struct tool *tool, int *exit_status)
     settings.deterministic = tool->deterministic;
     settings.no_graph = !tool->graph;
     settings.no_tuning = !tool->tuning;
-    const det_status status = det_context_create(&tool->context, &settings);
+    const det_status status = det_context_create(&tool->context, &settings, &error);
     if (status != DET_OK) {
-        /* The logger had the sentence. */
-        tool_error(tool, "cannot start: %s", det_status_text(status));
+        tool_error(tool, "%s", error.text);
         return false;
     }
     tool_log(tool, DET_LOG_INFO, "libdet %s, %s", det_version_string(),

@@ -51,7 +51,9 @@ static void draw_places(const struct tracking *tracking, struct det_image *image
             det_draw_line(image, a[0] * w, a[1] * h, b[0] * w, b[1] * h, thickness, white);
         }
         char line[LINE_BYTES];
-        const det_count count = det_counter_count(place->counter, 0);
+        det_count count = {.struct_size = sizeof count};
+        if (det_counter_count(place->counter, 0, &count) != DET_OK)
+            continue; /* a picture does without */
         if (place->is_line)
             snprintf(line, sizeof line, "%s: %lld | %lld", place->name, (long long)count.forward,
                      (long long)count.backward);

@@ -47,8 +47,8 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
     if (p->settings.workers > 1) {
         det_context_settings settings;
         det_context_settings_default(&settings);
-        settings.allocator = env->allocator;
-        settings.logger = env->logger;
+        settings.allocator = &env->allocator;
+        settings.logger = &env->logger;
         settings.threads = 1;
         settings.cpu = tool->cpu;
         settings.device = tool->device;
@@ -56,7 +56,7 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
         settings.deterministic = tool->deterministic;
         settings.no_graph = !tool->graph;
         settings.no_tuning = !tool->tuning;
-        const det_status status = det_context_create(&worker->own_context, &settings);
+        const det_status status = det_context_create(&worker->own_context, &settings, NULL);
         if (status != DET_OK)
             return det_fail(env, status, "worker: %s", det_status_text(status));
         context = worker->own_context;

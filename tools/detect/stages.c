@@ -165,8 +165,8 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
     } else {
         DET_TRY_RETURN(det_detector_top_score(detector, 0, &frame->top_score, &frame->top_class));
     }
-    det_detector_times times;
-    det_detector_last_times(detector, &times);
+    det_detector_times times = {.struct_size = sizeof times};
+    DET_TRY_RETURN(det_detector_last_times(detector, &times));
     frame->ms[STAGE_PREPROCESS] = (converted - start) * 1e3 + (double)times.preprocess_ns * 1e-6;
     frame->ms[STAGE_NETWORK] = (double)times.network_ns * 1e-6;
     frame->ms[STAGE_POSTPROCESS] = (double)times.postprocess_ns * 1e-6;

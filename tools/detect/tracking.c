@@ -178,20 +178,23 @@ det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame 
 
 /* --- what was counted --- */
 
-static void put_count(struct det_json_writer *json, const struct tracking *t, const char *key,
-                      const struct det_counter *counter, bool forward)
+static det_status put_count(struct det_json_writer *json, const struct tracking *t, const char *key,
+                            const struct det_counter *counter, bool forward)
 {
-    const det_count all = det_counter_count(counter, 0);
+    det_count all = {.struct_size = sizeof all};
+    DET_TRY_RETURN(det_counter_count(counter, 0, &all));
     det_json_open_object(json, key);
     det_json_put_int(json, "all", forward ? all.forward : all.backward);
     for (int32_t id = 1; id <= t->filter->count; id++) {
         if (!det_model_class_is_used(t->model, id))
             continue;
-        const det_count one = det_counter_count(counter, id);
+        det_count one = {.struct_size = sizeof one};
+        DET_TRY_RETURN(det_counter_count(counter, id, &one));
         det_json_put_int(json, det_model_class_name(t->model, id),
                          forward ? one.forward : one.backward);
     }
     det_json_close_object(json);
+    return DET_OK;
 }
 
 det_status tracking_json(struct det_env *env, const struct tracking *t, const char *source,
@@ -201,12 +204,14 @@ det_status tracking_json(struct det_env *env, const struct tracking *t, const ch
     det_json_begin(&json, env, text, DET_JSON_COMPACT);
     det_json_open_object(&json, NULL);
     det_json_put_string(&json, "source", source);
-    put_count(&json, t, "objects", t->everywhere, true);
+    DET_TRY_RETURN(put_count(&json, t, "objects", t->everywhere, true));
     for (size_t i = 0; i < t->place_count; i++) {
         const struct count_place *place = &t->places[i];
         det_json_open_object(&json, place->name);
-        put_count(&json, t, place->is_line ? "forward" : "entered", place->counter, true);
-        put_count(&json, t, place->is_line ? "backward" : "left", place->counter, false);
+        DET_TRY_RETURN(
+            put_count(&json, t, place->is_line ? "forward" : "entered", place->counter, true));
+        DET_TRY_RETURN(
+            put_count(&json, t, place->is_line ? "backward" : "left", place->counter, false));
         det_json_close_object(&json);
     }
     det_json_close_object(&json);

@@ -19,8 +19,9 @@ typedef struct det_augmenter det_augmenter;
 /** Takes train_config.data_augmentation_options; the config is not needed afterwards. UNSUPPORTED
  *  names an option that cannot be done, with its line. The augmenter belongs to its context's
  *  thread and must be destroyed before it. */
-DET_API det_status det_augmenter_create(det_context *context, const det_pipeline_config *config,
-                                        det_augmenter **augmenter);
+DET_NODISCARD DET_API det_status det_augmenter_create(det_context *context,
+                                                      const det_pipeline_config *config,
+                                                      det_augmenter **augmenter);
 DET_API void det_augmenter_destroy(det_augmenter **augmenter);
 
 /** Number of options, and the name of each ("random_horizontal_flip"); NULL out of range. */
@@ -29,6 +30,7 @@ DET_API const char *det_augmenter_name(const det_augmenter *augmenter, size_t in
 
 /** An image after augmentation, before the resize to the network's input. */
 typedef struct det_augmented {
+    size_t struct_size;           /**< sizeof(det_augmented) */
     det_image_view image;         /**< RGB8, without padding */
     const det_detection *objects; /**< score 1; boxes normalised to this image */
     size_t count;
@@ -40,9 +42,11 @@ typedef struct det_augmented {
  * training are its samples' (sample i of a run with that seed). `result` belongs to the augmenter
  * and holds until its next call.
  */
-DET_API det_status det_augmenter_run(det_augmenter *augmenter, const det_image_view *image,
-                                     const det_detection *objects, size_t count, uint64_t seed,
-                                     uint64_t sample, det_augmented *result);
+DET_NODISCARD DET_API det_status det_augmenter_run(det_augmenter *augmenter,
+                                                   const det_image_view *image,
+                                                   const det_detection *objects, size_t count,
+                                                   uint64_t seed, uint64_t sample,
+                                                   det_augmented *result);
 
 #ifdef __cplusplus
 }

@@ -21,13 +21,13 @@ typedef struct det_checkpoint_info {
  *  the one its `checkpoint` file names, else the one with the highest number; where TensorFlow and libdet both trained
  *  (TensorFlow's `checkpoint` is left alone then, libdet's is checkpoint.libdet) the one with more steps. NOT_FOUND says
  *  what was looked for. */
-DET_API det_status det_checkpoint_find(det_context *context, const char *path,
-                                       det_checkpoint_info *info);
+DET_NODISCARD DET_API det_status det_checkpoint_find(det_context *context, const char *path,
+                                                     det_checkpoint_info *info);
 
 /** All checkpoints of a folder (ckpt-N.det, ckpt-N.index) by rising step; of one step that is there in both kinds,
  *  libdet's. A folder without any gives *count 0 and is no error. Release with det_checkpoint_list_destroy(). */
-DET_API det_status det_checkpoint_list(det_context *context, const char *folder,
-                                       det_checkpoint_info **list, size_t *count);
+DET_NODISCARD DET_API det_status det_checkpoint_list(det_context *context, const char *folder,
+                                                     det_checkpoint_info **list, size_t *count);
 /** Sets *list to NULL. NULL is allowed. */
 DET_API void det_checkpoint_list_destroy(det_context *context, det_checkpoint_info **list);
 

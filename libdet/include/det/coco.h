@@ -58,8 +58,12 @@ typedef struct det_coco_settings {
                                            three max_dets as the other rows */
 } det_coco_settings;
 
-/** Fills in the defaults. */
-DET_API void det_coco_settings_default(det_coco_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_coco_settings_init(det_coco_settings *settings, size_t struct_size);
+static inline void det_coco_settings_default(det_coco_settings *settings)
+{
+    det_coco_settings_init(settings, sizeof *settings);
+}
 
 /** The 12 rows of pycocotools' table, in its order. */
 typedef enum det_coco_stat {
@@ -83,6 +87,7 @@ typedef enum det_coco_stat {
 DET_API const char *det_coco_stat_name(det_coco_stat stat);
 
 typedef struct det_coco_class {
+    size_t struct_size;                /**< as far as this library knows the struct */
     int64_t id;                        /**< -1 without categories */
     const char *name;                  /**< never NULL */
     double stats[DET_COCO_STAT_COUNT]; /**< the same rows, this class alone */
@@ -95,6 +100,7 @@ typedef struct det_coco_class {
 
 /** Owned by the evaluator, valid until it computes again or is destroyed. */
 typedef struct det_coco_result {
+    size_t struct_size; /**< as far as this library knows the struct */
     double stats[DET_COCO_STAT_COUNT];
     int64_t images;
     const int64_t *objects; /**< [area_count], as in det_coco_class */
@@ -111,68 +117,72 @@ typedef struct det_coco_result {
     const double *recall_thresholds;
     const int32_t *max_dets;
     const det_coco_area *areas;
-    const det_coco_class *classes; /**< [K] */
-    const double *precision;       /**< [T,R,K,A,M], -1 where there is no object */
+    const det_coco_class *const *classes; /**< [K] */
+    const double *precision;              /**< [T,R,K,A,M], -1 where there is no object */
     const double *scores; /**< [T,R,K,A,M] score at which that recall is reached, 0 if never */
     const double *recall; /**< [T,K,A,M] the highest recall */
 } det_coco_result;
 
 /** Creates an evaluator; `settings` may be NULL for the defaults (they are copied). *evaluator is
  * NULL on failure. */
-DET_API det_status det_coco_evaluator_create(det_context *context,
-                                             const det_coco_settings *settings,
-                                             det_coco_evaluator **evaluator);
+DET_NODISCARD DET_API det_status det_coco_evaluator_create(det_context *context,
+                                                           const det_coco_settings *settings,
+                                                           det_coco_evaluator **evaluator);
 /** Releases it and sets *evaluator to NULL. NULL is allowed. */
 DET_API void det_coco_evaluator_destroy(det_coco_evaluator **evaluator);
 
 /** A category; the same id twice is an error. `name` is copied, NULL is "". */
-DET_API det_status det_coco_evaluator_add_category(det_coco_evaluator *evaluator, int64_t id,
-                                                   const char *name);
+DET_NODISCARD DET_API det_status det_coco_evaluator_add_category(det_coco_evaluator *evaluator,
+                                                                 int64_t id, const char *name);
 /** An image, also one without objects. Adding it again changes nothing. */
-DET_API det_status det_coco_evaluator_add_image(det_coco_evaluator *evaluator, int64_t id);
+DET_NODISCARD DET_API det_status det_coco_evaluator_add_image(det_coco_evaluator *evaluator,
+                                                              int64_t id);
 /** One object. `area_px2`: the object's own area if it is known (of its mask), NaN for width *
  * height. Image and category must have been added. */
-DET_API det_status det_coco_evaluator_add_ground_truth(det_coco_evaluator *evaluator,
-                                                       int64_t image_id, int64_t category_id,
-                                                       const double box_px[4], double area_px2,
-                                                       int is_crowd, int ignore);
+DET_NODISCARD DET_API det_status det_coco_evaluator_add_ground_truth(
+    det_coco_evaluator *evaluator, int64_t image_id, int64_t category_id, const double box_px[4],
+    double area_px2, int is_crowd, int ignore);
 /** One object with all that annotations say about it. */
 typedef struct det_coco_object {
+    size_t struct_size; /**< sizeof(det_coco_object) */
     int64_t image_id, category_id;
     double box_px[4]; /**< x, y, width, height */
     double area_px2;  /**< NaN: width * height */
     int is_crowd;
     int difficult; /**< stored as `ignore`: without honour_ignore COCO's figures do not look at it */
     int group_of; /**< a box around many; Pascal VOC's AP leaves it out, COCO's figures take it as it is */
+    int reserved; /**< 0 */
 } det_coco_object;
-DET_API det_status det_coco_evaluator_add_object(det_coco_evaluator *evaluator,
-                                                 const det_coco_object *object);
+DET_NODISCARD DET_API det_status det_coco_evaluator_add_object(det_coco_evaluator *evaluator,
+                                                               const det_coco_object *object);
 /** One detection. An image or category that was not added, or a value that is not finite, is an
  * error. */
-DET_API det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator, int64_t image_id,
-                                                    int64_t category_id, const double box_px[4],
-                                                    double score);
+DET_NODISCARD DET_API det_status det_coco_evaluator_add_detection(det_coco_evaluator *evaluator,
+                                                                  int64_t image_id,
+                                                                  int64_t category_id,
+                                                                  const double box_px[4],
+                                                                  double score);
 /** Drops all detections and keeps the rest. */
 DET_API void det_coco_evaluator_clear_detections(det_coco_evaluator *evaluator);
 
 /** Adds images, categories and objects of a COCO ground truth file. Objects of images or categories
  * that the file does not list are dropped with a warning to the logger, as pycocotools drops them.
  */
-DET_API det_status det_coco_evaluator_load_ground_truth(det_coco_evaluator *evaluator,
-                                                        const char *path);
+DET_NODISCARD DET_API det_status det_coco_evaluator_load_ground_truth(det_coco_evaluator *evaluator,
+                                                                      const char *path);
 /** Adds the detections of a COCO result file. An image that the ground truth does not have is an
  * error; detections of categories it does not have are dropped with a warning. */
-DET_API det_status det_coco_evaluator_load_detections(det_coco_evaluator *evaluator,
-                                                      const char *path);
+DET_NODISCARD DET_API det_status det_coco_evaluator_load_detections(det_coco_evaluator *evaluator,
+                                                                    const char *path);
 /** Write what was added as files that pycocotools reads. */
-DET_API det_status det_coco_evaluator_save_ground_truth(det_coco_evaluator *evaluator,
-                                                        const char *path);
-DET_API det_status det_coco_evaluator_save_detections(det_coco_evaluator *evaluator,
-                                                      const char *path);
+DET_NODISCARD DET_API det_status det_coco_evaluator_save_ground_truth(det_coco_evaluator *evaluator,
+                                                                      const char *path);
+DET_NODISCARD DET_API det_status det_coco_evaluator_save_detections(det_coco_evaluator *evaluator,
+                                                                    const char *path);
 
 /** Evaluates on the context's threads. */
-DET_API det_status det_coco_evaluator_compute(det_coco_evaluator *evaluator,
-                                              const det_coco_result **result);
+DET_NODISCARD DET_API det_status det_coco_evaluator_compute(det_coco_evaluator *evaluator,
+                                                            const det_coco_result **result);
 /** Class 0..class_count-1 of the last result by rising id, NULL if there is none. */
 DET_API const det_coco_class *det_coco_evaluator_class(const det_coco_evaluator *evaluator,
                                                        int32_t index);
@@ -180,13 +190,15 @@ DET_API const det_coco_class *det_coco_evaluator_class(const det_coco_evaluator 
 /* The last result as text, owned by the evaluator and valid until the next call that uses it. */
 
 /** Byte for byte the 12 lines that pycocotools prints. */
-DET_API det_status det_coco_evaluator_table(det_coco_evaluator *evaluator, const char **text);
+DET_NODISCARD DET_API det_status det_coco_evaluator_table(det_coco_evaluator *evaluator,
+                                                          const char **text);
 /** What was measured, counts, and one line a class. */
-DET_API det_status det_coco_evaluator_class_table(det_coco_evaluator *evaluator, const char **text);
+DET_NODISCARD DET_API det_status det_coco_evaluator_class_table(det_coco_evaluator *evaluator,
+                                                                const char **text);
 /** All of it as JSON; `with_curves` adds precision and score at each recall, per class and IoU
  * threshold. */
-DET_API det_status det_coco_evaluator_json(det_coco_evaluator *evaluator, int with_curves,
-                                           const char **text);
+DET_NODISCARD DET_API det_status det_coco_evaluator_json(det_coco_evaluator *evaluator,
+                                                         int with_curves, const char **text);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@
 
 #include "det/export.h"
 #include "det/status.h"
+#include "det/version.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,7 +29,8 @@ typedef struct det_context det_context;
 
 /** Host memory hooks. Both are called from several threads at once and must allow that. */
 typedef struct det_allocator {
-    void *user; /**< passed through */
+    size_t struct_size; /**< sizeof(det_allocator) */
+    void *user;         /**< passed through */
     /** Returns memory of at least `bytes`, aligned to `alignment` (a power of two), or NULL. */
     void *(*allocate)(void *user, size_t bytes, size_t alignment);
     /** Releases what `allocate` returned; never called with NULL. */
@@ -44,15 +46,16 @@ typedef enum det_log_level {
 
 /** Receives each message, one line without a newline. May be called from the library's own threads. */
 typedef struct det_logger {
+    size_t struct_size; /**< sizeof(det_logger) */
     void *user;
-    void (*write)(void *user, det_log_level level,
-                  const char *message); /**< NULL: drop everything */
+    /** NULL: drop everything. */
+    void (*write)(void *user, det_log_level level, const char *message);
 } det_logger;
 
 typedef struct det_context_settings {
-    size_t struct_size;      /**< sizeof(det_context_settings), set by the default function */
-    det_allocator allocator; /**< default: the C library's */
-    det_logger logger;       /**< default: none, the library is silent */
+    size_t struct_size; /**< sizeof(det_context_settings), set by the default function */
+    const det_allocator *allocator; /**< copied; NULL, the default: the C library's */
+    const det_logger *logger;       /**< copied; NULL, the default: none, the library is silent */
     int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
     const char *
         cpu; /**< "auto" or an instruction set: on x86-64 "sse2", "avx2", "avx512", "avx512bf16"; on any machine "generic", which all
@@ -86,18 +89,39 @@ typedef struct det_context_settings {
                               Default 0 */
     int no_tuning; /**< 1: CUDA takes cublasLt's first choice of an algorithm for each product; 0: it times several when a
                         training or a detector starts, for two seconds at most. With `deterministic` none is timed. Default 0 */
+    int reserved;  /**< 0 */
 } det_context_settings;
 
-/** Fills in the defaults. */
-DET_API void det_context_settings_default(det_context_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_context_settings_init(det_context_settings *settings, size_t struct_size);
+static inline void det_context_settings_default(det_context_settings *settings)
+{
+    det_context_settings_init(settings, sizeof *settings);
+}
+
+/** Why there is no context. Never grows. */
+typedef struct det_error {
+    char text[DET_ERROR_BYTES]; /**< one sentence without a newline; "" after a success */
+} det_error;
+
+/** What det_context_create() calls, with what the program was compiled with. For programs that do not read these headers (by a
+ *  foreign function interface): the numbers are those of the headers that the declarations were taken from. */
+DET_NODISCARD DET_API det_status det_context_create_for(int header_abi, int header_version,
+                                                        det_context **context,
+                                                        const det_context_settings *settings,
+                                                        det_error *error);
 
 /**
  * Creates a context. `settings` may be NULL for the defaults.
- * On failure *context is NULL and nothing is left allocated; as there is no context to ask, the status alone
- * tells the cause (INVALID_ARGUMENT, UNSUPPORTED: instruction set or precision not here, DEVICE, OUT_OF_MEMORY); the logger, if
- * one was given, gets the sentence.
+ * On failure (INVALID_ARGUMENT, UNSUPPORTED: instruction set or precision not here, DEVICE, OUT_OF_MEMORY, MISMATCH: headers of
+ * another ABI) *context is NULL and nothing is left allocated; as there is no context to ask, *error has the sentence that tells
+ * why. `error` may be NULL: then the logger, if one was given, gets the sentence.
  */
-DET_API det_status det_context_create(det_context **context, const det_context_settings *settings);
+DET_NODISCARD static inline det_status
+det_context_create(det_context **context, const det_context_settings *settings, det_error *error)
+{
+    return det_context_create_for(DET_ABI_VERSION, DET_VERSION, context, settings, error);
+}
 
 /** Backends that can be had, separated by spaces: "cpu" or "cpu cuda", which says that CUDA's library det-cuda.so was found, not that there
  *  is a GPU. It is loaded for that, and stays loaded as when a context opens a GPU. Static. From any thread. */

@@ -29,7 +29,13 @@ typedef struct det_detection_report_settings {
         confusion_score; /**< detections from this score on enter the confusion matrix; default .5 */
 } det_detection_report_settings;
 
-DET_API void det_detection_report_settings_default(det_detection_report_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_detection_report_settings_init(det_detection_report_settings *settings,
+                                                size_t struct_size);
+static inline void det_detection_report_settings_default(det_detection_report_settings *settings)
+{
+    det_detection_report_settings_init(settings, sizeof *settings);
+}
 
 /** All detections with at least `score`. */
 typedef struct det_curve_point {
@@ -39,6 +45,7 @@ typedef struct det_curve_point {
 
 /** A figure of -1: there is no object of the class. */
 typedef struct det_class_report {
+    size_t struct_size; /**< as far as this library knows the struct */
     int64_t id;
     const char *name;
     int64_t objects;    /**< without crowds */
@@ -57,10 +64,9 @@ typedef struct det_class_report {
 
 /** Works out the report of what the evaluator holds; `settings` may be NULL. The report is a copy: the
  * evaluator may go first. *report is NULL on failure. */
-DET_API det_status det_detection_report_create(det_context *context,
-                                               const det_coco_evaluator *evaluator,
-                                               const det_detection_report_settings *settings,
-                                               det_detection_report **report);
+DET_NODISCARD DET_API det_status det_detection_report_create(
+    det_context *context, const det_coco_evaluator *evaluator,
+    const det_detection_report_settings *settings, det_detection_report **report);
 /** Releases it and sets *report to NULL. NULL is allowed. */
 DET_API void det_detection_report_destroy(det_detection_report **report);
 
@@ -78,11 +84,12 @@ DET_API double det_detection_report_voc_map_11(const det_detection_report *repor
 DET_API const int64_t *det_detection_report_confusion(const det_detection_report *report);
 
 /** A table with one line a class, owned by the report. */
-DET_API det_status det_detection_report_table(det_detection_report *report, const char **text);
+DET_NODISCARD DET_API det_status det_detection_report_table(det_detection_report *report,
+                                                            const char **text);
 /** Writes pr_curves.csv, pr_curves.json, pr_curves.svg, confusion.csv and thresholds.json (a class's name
  * to its best threshold, for det-detect --threshold_file) into the folder, which is made. */
-DET_API det_status det_detection_report_write(const det_detection_report *report,
-                                              const char *directory);
+DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
+                                                            const char *directory);
 
 #ifdef __cplusplus
 }

@@ -43,10 +43,16 @@ typedef struct det_detector_settings {
                                than that also lifts the config's limit per class */
     int32_t input_height, input_width; /* of the network; 0, the default: the model's own. Another
                                size than it was trained for trades accuracy for time */
-    int32_t batch;                     /* most images of one det_detector_run_batch(); default 1 */
+    int32_t batch;    /**< most images of one det_detector_run_batch(); default 1 */
+    int32_t reserved; /**< 0 */
 } det_detector_settings;
 
-DET_API void det_detector_settings_default(det_detector_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_detector_settings_init(det_detector_settings *settings, size_t struct_size);
+static inline void det_detector_settings_default(det_detector_settings *settings)
+{
+    det_detector_settings_init(settings, sizeof *settings);
+}
 
 typedef struct det_detection {
     int32_t class_id; /**< 1..K */
@@ -55,15 +61,16 @@ typedef struct det_detection {
 } det_detection;
 
 /** `settings` may be NULL. The model must outlive the detector. */
-DET_API det_status det_detector_create(det_context *context, const det_model *model,
-                                       const det_detector_settings *settings,
-                                       det_detector **detector);
+DET_NODISCARD DET_API det_status det_detector_create(det_context *context, const det_model *model,
+                                                     const det_detector_settings *settings,
+                                                     det_detector **detector);
 DET_API void det_detector_destroy(det_detector **detector);
 
 /** Detects in one image. *detections, by falling score, belong to the detector and hold until its
  *  next run. NON_FINITE when the network's output holds a NaN or infinity. */
-DET_API det_status det_detector_run(det_detector *detector, const det_image_view *image,
-                                    const det_detection **detections, size_t *count);
+DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
+                                                  const det_image_view *image,
+                                                  const det_detection **detections, size_t *count);
 
 /** One image's part of a batch. */
 typedef struct det_image_detections {
@@ -74,19 +81,22 @@ typedef struct det_image_detections {
 /** Detects in 1 to settings.batch images at once; results [count], which hold until the next run.
  *  Fewer images cost as much time as a whole batch. A count out of range leaves `results` as they are; after any
  *  other failure all are empty. */
-DET_API det_status det_detector_run_batch(det_detector *detector, const det_image_view *images,
-                                          size_t count, det_image_detections *results);
+DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
+                                                        const det_image_view *images, size_t count,
+                                                        det_image_detections *results);
 
 /** The highest score that the network gave image `index` of the last run, to any class and anywhere in it, also below the threshold:
  *  what to say when nothing was found. NON_FINITE as the run. */
-DET_API det_status det_detector_top_score(det_detector *detector, size_t index, float *score,
-                                          int32_t *class_id);
+DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
+                                                        float *score, int32_t *class_id);
 
 /** Nanoseconds of the last run: resize and normalise, network, post-processing. */
 typedef struct det_detector_times {
+    size_t struct_size; /**< sizeof(det_detector_times) */
     uint64_t preprocess_ns, network_ns, postprocess_ns;
 } det_detector_times;
-DET_API void det_detector_last_times(const det_detector *detector, det_detector_times *times);
+DET_NODISCARD DET_API det_status det_detector_last_times(const det_detector *detector,
+                                                         det_detector_times *times);
 
 /** Bytes of working memory, weights not included. */
 DET_API size_t det_detector_memory_bytes(const det_detector *detector);
@@ -100,10 +110,11 @@ DET_API size_t det_detector_memory_bytes(const det_detector *detector);
  * finite is NON_FINITE. *json is allocated with the context's allocator: release it with
  * det_json_destroy(); NULL on failure.
  */
-DET_API det_status det_detections_to_json(det_context *context, const det_model *model,
-                                          const char *image, int32_t width, int32_t height,
-                                          const det_detection *detections, size_t count,
-                                          char **json);
+DET_NODISCARD DET_API det_status det_detections_to_json(det_context *context,
+                                                        const det_model *model, const char *image,
+                                                        int32_t width, int32_t height,
+                                                        const det_detection *detections,
+                                                        size_t count, char **json);
 /** Releases the text and sets *json to NULL. NULL is allowed. */
 DET_API void det_json_destroy(det_context *context, char **json);
 

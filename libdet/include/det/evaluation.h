@@ -40,12 +40,19 @@ typedef struct det_evaluation_settings {
     void *progress_user;
     int quiet; /**< 1: what there is to say of the data is not said, for an evaluation of data that was told of before (by
                     det_evaluation_check() or another evaluation); default 0 */
+    int reserved; /**< 0 */
 } det_evaluation_settings;
 
-DET_API void det_evaluation_settings_default(det_evaluation_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
+static inline void det_evaluation_settings_default(det_evaluation_settings *settings)
+{
+    det_evaluation_settings_init(settings, sizeof *settings);
+}
 
 /** Means over the images. An exported model has no regularised weights any more: regularization is then 0. */
 typedef struct det_evaluation_losses {
+    size_t struct_size; /**< sizeof(det_evaluation_losses) */
     double localization, classification, regularization, total;
 } det_evaluation_losses;
 
@@ -54,21 +61,23 @@ typedef struct det_evaluation_losses {
 DET_API int det_evaluation_forms_differ(const det_model *model);
 
 /** Opens the config's evaluation data and closes it again: what is wrong with it can be told before a long training. */
-DET_API det_status det_evaluation_check(det_context *context, const det_pipeline_config *config,
-                                        const det_evaluation_settings *settings);
+DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
+                                                      const det_pipeline_config *config,
+                                                      const det_evaluation_settings *settings);
 
 /** Evaluates. The result lives until it is destroyed. */
-DET_API det_status det_evaluation_run(det_context *context, const det_pipeline_config *config,
-                                      const det_model *model,
-                                      const det_evaluation_settings *settings,
-                                      det_evaluation **evaluation);
+DET_NODISCARD DET_API det_status det_evaluation_run(det_context *context,
+                                                    const det_pipeline_config *config,
+                                                    const det_model *model,
+                                                    const det_evaluation_settings *settings,
+                                                    det_evaluation **evaluation);
 DET_API void det_evaluation_destroy(det_evaluation **evaluation);
 
 DET_API const det_coco_result *det_evaluation_coco(const det_evaluation *evaluation);
 /** The evaluator behind it, for tables, JSON and curves. */
 DET_API det_coco_evaluator *det_evaluation_evaluator(det_evaluation *evaluation);
-DET_API void det_evaluation_get_losses(const det_evaluation *evaluation,
-                                       det_evaluation_losses *losses);
+DET_NODISCARD DET_API det_status det_evaluation_get_losses(const det_evaluation *evaluation,
+                                                           det_evaluation_losses *losses);
 
 #ifdef __cplusplus
 }

@@ -43,8 +43,8 @@ typedef struct det_event {
 
 /** All events.out.tfevents.* files of a folder. NOT_FOUND when there is none; a damaged record is a warning, and the end of
  *  its file. Everything belongs to the log. */
-DET_API det_status det_event_log_read(det_context *context, const char *directory,
-                                      det_event_log **log);
+DET_NODISCARD DET_API det_status det_event_log_read(det_context *context, const char *directory,
+                                                    det_event_log **log);
 DET_API void det_event_log_destroy(det_event_log **log);
 
 /** Sorted by tag (bytewise), then step. */

@@ -25,22 +25,25 @@ DET_API const char *det_image_formats(void);
  *  than max_jpeg_scans is UNSUPPORTED.
  *  The picture stands upright, as viewers show it: a rotation that a camera has noted (EXIF) is applied, so boxes are in
  *  the upright picture's frame. TensorFlow, and training with libdet, take the pixels as stored: det_picture_as_stored(). */
-DET_API det_status det_picture_read(det_context *context, const char *path, det_picture **picture);
+DET_NODISCARD DET_API det_status det_picture_read(det_context *context, const char *path,
+                                                  det_picture **picture);
 /** The same from memory; `name` is for messages. */
-DET_API det_status det_picture_decode(det_context *context, const char *name, const void *data,
-                                      size_t bytes, det_picture **picture);
+DET_NODISCARD DET_API det_status det_picture_decode(det_context *context, const char *name,
+                                                    const void *data, size_t bytes,
+                                                    det_picture **picture);
 /** The same for a picture that only goes into a detector whose input is `height` x `width`: a JPEG that is larger is
  *  decoded at a half, a quarter or an eighth of its size, never below these. Quicker, but not TensorFlow's pixels. */
-DET_API det_status det_picture_decode_reduced(det_context *context, const char *name,
-                                              const void *data, size_t bytes, int32_t height,
-                                              int32_t width, det_picture **picture);
+DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context, const char *name,
+                                                            const void *data, size_t bytes,
+                                                            int32_t height, int32_t width,
+                                                            det_picture **picture);
 /** What the file says about how its pixels lie, 1 to 8 as in EXIF; 1: upright, or nothing. */
 DET_API int det_picture_orientation(const det_picture *picture);
 /** Turns the picture back to the pixels as they are stored, which TensorFlow's decoder gives. Views of it end. */
-DET_API det_status det_picture_as_stored(det_picture *picture);
+DET_NODISCARD DET_API det_status det_picture_as_stored(det_picture *picture);
 
 /** Writes .jpg, .jpeg or .png by the extension; atomic. */
-DET_API det_status det_picture_write(const det_picture *picture, const char *path);
+DET_NODISCARD DET_API det_status det_picture_write(const det_picture *picture, const char *path);
 DET_API void det_picture_destroy(det_picture **picture);
 
 /** Size of the picture in its file (upright, as its view): larger than its view's after a reduced decoding. */
@@ -50,8 +53,8 @@ DET_API void det_picture_file_size(const det_picture *picture, int32_t *height, 
 DET_API det_image_view det_picture_view(const det_picture *picture);
 
 /** Draws boxes with a label plate "name 87%". */
-DET_API det_status det_picture_draw(det_picture *picture, const det_model *model,
-                                    const det_detection *detections, size_t count);
+DET_NODISCARD DET_API det_status det_picture_draw(det_picture *picture, const det_model *model,
+                                                  const det_detection *detections, size_t count);
 
 #ifdef __cplusplus
 }

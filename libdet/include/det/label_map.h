@@ -16,7 +16,8 @@ typedef struct det_label_map det_label_map;
  * share one, id 0 is the item "background" alone. An error names line and column; what is legal but
  * rarely meant, such as a name that two items have, is a warning to the logger. On failure *map is
  * NULL. The map must be destroyed before the context. */
-DET_API det_status det_label_map_load(det_context *context, const char *path, det_label_map **map);
+DET_NODISCARD DET_API det_status det_label_map_load(det_context *context, const char *path,
+                                                    det_label_map **map);
 /** Releases the map and sets *map to NULL. NULL is allowed. */
 DET_API void det_label_map_destroy(det_label_map **map);
 

@@ -20,7 +20,8 @@ typedef struct det_model det_model;
 /** Loads a .det file: an exported model or a training checkpoint. All of it is read and checked; afterwards the file is not
  *  needed and may be replaced, written to or removed. On failure *model is NULL. OUT_OF_MEMORY also for a file that asks for
  *  more than max_file_memory_bytes of the context's settings. */
-DET_API det_status det_model_load(det_context *context, const char *path, det_model **model);
+DET_NODISCARD DET_API det_status det_model_load(det_context *context, const char *path,
+                                                det_model **model);
 
 /**
  * Loads the weights of a TensorFlow checkpoint (with or without optimizer slots) or of a libdet training checkpoint for
@@ -28,21 +29,22 @@ DET_API det_status det_model_load(det_context *context, const char *path, det_mo
  * checkpoint is taken. Every weight must be there with the right shape: MISMATCH names the first that is not and counts.
  * Class names come from the config's label map when it can be read, else they are "class 1" and so on.
  */
-DET_API det_status det_model_load_checkpoint(det_context *context,
-                                             const det_pipeline_config *config, const char *path,
-                                             det_model **model);
+DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
+                                                           const det_pipeline_config *config,
+                                                           const char *path, det_model **model);
 
 /** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the context that
  *  loaded it may be gone. */
 DET_API void det_model_destroy(det_model **model);
 
 /** Writes an inference file: batch norms folded, label map and preprocessing inside; atomic. */
-DET_API det_status det_model_export(det_context *context, const det_model *model, const char *path);
+DET_NODISCARD DET_API det_status det_model_export(det_context *context, const det_model *model,
+                                                  const char *path);
 
 /** Writes the weights as they are (training form or folded) in half precision: half the size, and enough to start a
  *  fine-tuning from. Atomic. */
-DET_API det_status det_model_save_half(det_context *context, const det_model *model,
-                                       const char *path);
+DET_NODISCARD DET_API det_status det_model_save_half(det_context *context, const det_model *model,
+                                                     const char *path);
 
 /** K. */
 DET_API int32_t det_model_class_count(const det_model *model);

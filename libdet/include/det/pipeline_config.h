@@ -18,8 +18,8 @@ typedef struct det_pipeline_config det_pipeline_config;
  * refused when it is used. A field written twice is merged as protobuf's text format does, with a
  * warning that names both lines. On failure *config is NULL. The configuration must be
  * destroyed before the context. */
-DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
-                                            det_pipeline_config **config);
+DET_NODISCARD DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
+                                                          det_pipeline_config **config);
 /** Releases the configuration and sets *config to NULL. NULL is allowed. */
 DET_API void det_pipeline_config_destroy(det_pipeline_config **config);
 
@@ -48,21 +48,22 @@ DET_API const char *det_pipeline_config_eval_path(const det_pipeline_config *con
 
 /* Overrides. Strings are copied. INVALID_ARGUMENT for a value that the file could not have either,
  * or when the message it belongs to is not in the file. */
-DET_API det_status det_pipeline_config_set_batch_size(det_pipeline_config *config,
-                                                      uint32_t batch_size);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_batch_size(det_pipeline_config *config,
+                                                                    uint32_t batch_size);
 /** Steps of training; total_steps of a cosine schedule is set as well when `stretch_schedule` is
  * not 0, and its warm-up is then scaled with it. */
-DET_API det_status det_pipeline_config_set_num_steps(det_pipeline_config *config,
-                                                     uint32_t num_steps, int stretch_schedule);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_num_steps(det_pipeline_config *config,
+                                                                   uint32_t num_steps,
+                                                                   int stretch_schedule);
 /** Multiplies all learning rates of the schedule. */
-DET_API det_status det_pipeline_config_scale_rates(det_pipeline_config *config, float factor);
+DET_NODISCARD DET_API det_status det_pipeline_config_scale_rates(det_pipeline_config *config,
+                                                                 float factor);
 /** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is. */
-DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *config,
-                                                                const char *prefix,
-                                                                const char *type);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(
+    det_pipeline_config *config, const char *prefix, const char *type);
 /** Of the training input and all evaluation inputs. */
-DET_API det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config,
-                                                          const char *path);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config,
+                                                                        const char *path);
 /** What happens when a .det file knows other classes than the label map (the map's order is in no weight: trucks would be
  *  taken for cars). A training that starts from it takes the class predictor by name in any case. */
 typedef enum det_class_match {
@@ -71,16 +72,17 @@ typedef enum det_class_match {
                                 starts from initial values in training. Not for a training that goes on */
     DET_CLASSES_RENAME /**< taken by id, under the map's names */
 } det_class_match;
-DET_API det_status det_pipeline_config_set_class_match(det_pipeline_config *config,
-                                                       det_class_match match);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_class_match(det_pipeline_config *config,
+                                                                     det_class_match match);
 /** 1: an object of the records whose class the label map does not list is an error in training and evaluation; 0, the
  *  default: it is left out, as the API does, with a warning that counts them. */
 DET_API void det_pipeline_config_set_strict(det_pipeline_config *config, int strict);
 /** Replaces all paths of the training input by one file or pattern. */
-DET_API det_status det_pipeline_config_set_train_path(det_pipeline_config *config,
-                                                      const char *path);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_train_path(det_pipeline_config *config,
+                                                                    const char *path);
 /** Replaces all paths of the first evaluation input by one file or pattern. */
-DET_API det_status det_pipeline_config_set_eval_path(det_pipeline_config *config, const char *path);
+DET_NODISCARD DET_API det_status det_pipeline_config_set_eval_path(det_pipeline_config *config,
+                                                                   const char *path);
 
 #ifdef __cplusplus
 }

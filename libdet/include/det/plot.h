@@ -14,7 +14,8 @@ extern "C" {
  * classes, pictures of the best and worst detections and of the augmented input. It holds no script and asks for nothing
  * from the network. NOT_FOUND when there are no event files.
  */
-DET_API det_status det_plot_write(det_context *context, const char *model_dir, const char *path);
+DET_NODISCARD DET_API det_status det_plot_write(det_context *context, const char *model_dir,
+                                                const char *path);
 
 #ifdef __cplusplus
 }

@@ -33,15 +33,22 @@ typedef struct det_recalibration_settings {
     void *progress_user;
 } det_recalibration_settings;
 
-DET_API void det_recalibration_settings_default(det_recalibration_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_recalibration_settings_init(det_recalibration_settings *settings,
+                                             size_t struct_size);
+static inline void det_recalibration_settings_default(det_recalibration_settings *settings)
+{
+    det_recalibration_settings_init(settings, sizeof *settings);
+}
 
 /** A copy of `model`, which must be in training form, that is exported and evaluated with new statistics; its weights and moving
  *  averages are the same. `settings` may be NULL. INVALID_ARGUMENT when there is nothing to recalibrate: an exported model, or
  *  freeze_batchnorm. On failure *recalibrated is NULL. */
-DET_API det_status det_model_recalibrate(det_context *context, const det_pipeline_config *config,
-                                         const det_model *model,
-                                         const det_recalibration_settings *settings,
-                                         det_model **recalibrated);
+DET_NODISCARD DET_API det_status det_model_recalibrate(det_context *context,
+                                                       const det_pipeline_config *config,
+                                                       const det_model *model,
+                                                       const det_recalibration_settings *settings,
+                                                       det_model **recalibrated);
 
 /** Over how many pictures a model's statistics were taken anew: by det_model_recalibrate(), by the training that wrote the
  *  checkpoint, before an export. 0: they are moving averages. */
@@ -49,15 +56,17 @@ DET_API int64_t det_model_recalibrated_images(const det_model *model);
 
 /** How far a training's moving averages have come from what they began with. */
 typedef struct det_decay_advice {
-    double decay;   /**< the largest of the config's batch norms */
-    double left;    /**< decay^steps: the share of the beginning that is still in them */
-    double fitting; /**< a decay that leaves .01 of it */
+    size_t struct_size; /**< sizeof(det_decay_advice) */
+    double decay;       /**< the largest of the config's batch norms */
+    double left;        /**< decay^steps: the share of the beginning that is still in them */
+    double fitting;     /**< a decay that leaves .01 of it */
     int warn; /**< more than .01 is left and an export would use it: the statistics were not taken anew, batch norms are not
                    frozen, the model is not exported yet */
 } det_decay_advice;
 
 /** Of a model's own step. */
-DET_API det_decay_advice det_model_decay_advice(const det_model *model);
+DET_NODISCARD DET_API det_status det_model_decay_advice(const det_model *model,
+                                                        det_decay_advice *advice);
 
 #ifdef __cplusplus
 }

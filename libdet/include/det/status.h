@@ -41,6 +41,9 @@ typedef enum det_status {
 
 #define DET_OK DET_STATUS_OK
 
+/** Room for any message of the library, its NUL included. */
+#define DET_ERROR_BYTES 1024
+
 /** Static English text of a status; never NULL, also for a value out of range. Thread-safe. */
 DET_API const char *det_status_text(det_status status);
 

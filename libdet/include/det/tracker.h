@@ -42,7 +42,12 @@ typedef struct det_tracker_settings {
     double frame_rate; /**< frames a second the filter's noise is meant for; default 25 */
 } det_tracker_settings;
 
-DET_API void det_tracker_settings_default(det_tracker_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_tracker_settings_init(det_tracker_settings *settings, size_t struct_size);
+static inline void det_tracker_settings_default(det_tracker_settings *settings)
+{
+    det_tracker_settings_init(settings, sizeof *settings);
+}
 
 /** An object in the present frame. */
 typedef struct det_track {
@@ -57,8 +62,9 @@ typedef struct det_track {
 } det_track;
 
 /** `settings` may be NULL. */
-DET_API det_status det_tracker_create(det_context *context, const det_tracker_settings *settings,
-                                      det_tracker **tracker);
+DET_NODISCARD DET_API det_status det_tracker_create(det_context *context,
+                                                    const det_tracker_settings *settings,
+                                                    det_tracker **tracker);
 DET_API void det_tracker_destroy(det_tracker **tracker);
 
 /**
@@ -66,9 +72,10 @@ DET_API void det_tracker_destroy(det_tracker **tracker);
  * height of the frame in pixels. time_s must rise. *tracks [*count], by rising id, belong to the tracker and hold until
  * its next call. A box or score that is not finite is NON_FINITE.
  */
-DET_API det_status det_tracker_update(det_tracker *tracker, double time_s, int32_t width,
-                                      int32_t height, const det_detection *detections, size_t count,
-                                      const det_track **tracks, size_t *track_count);
+DET_NODISCARD DET_API det_status det_tracker_update(det_tracker *tracker, double time_s,
+                                                    int32_t width, int32_t height,
+                                                    const det_detection *detections, size_t count,
+                                                    const det_track **tracks, size_t *track_count);
 /** Objects that have had an id so far. */
 DET_API int64_t det_tracker_total(const det_tracker *tracker);
 
@@ -78,22 +85,26 @@ typedef struct det_counter det_counter;
 
 /** Counts objects that cross the line from a to b (both normalised: x, y), or enter the zone with these corners. An object is
  *  where the middle of its box's lower edge is. points [count][2]: 2 make a line, 3 or more a zone. */
-DET_API det_status det_counter_create(det_context *context, const float (*points)[2], size_t count,
-                                      int32_t class_count, det_counter **counter);
+DET_NODISCARD DET_API det_status det_counter_create(det_context *context, const float (*points)[2],
+                                                    size_t count, int32_t class_count,
+                                                    det_counter **counter);
 DET_API void det_counter_destroy(det_counter **counter);
 /** The tracks of the next frame of this size. Each track is counted once in each direction, by the class it has then; one that
  *  dithers on a line within a twentieth of its box's height does not cross it. */
-DET_API det_status det_counter_update(det_counter *counter, double time_s, int32_t width,
-                                      int32_t height, const det_track *tracks, size_t count);
+DET_NODISCARD DET_API det_status det_counter_update(det_counter *counter, double time_s,
+                                                    int32_t width, int32_t height,
+                                                    const det_track *tracks, size_t count);
 
 typedef struct det_count {
+    size_t struct_size; /**< sizeof(det_count) */
     int64_t forward;  /**< line: seen from a towards b, from the left to the right; zone: entered */
     int64_t backward; /**< line: from the right to the left; zone: left again */
     int64_t inside;   /**< zone: in it now (lost ones for a second); line: 0 */
 } det_count;
 
-/** class_id 0: all classes. */
-DET_API det_count det_counter_count(const det_counter *counter, int32_t class_id);
+/** class_id 0: all classes. INVALID_ARGUMENT for a class that the counter was not made for. */
+DET_NODISCARD DET_API det_status det_counter_count(const det_counter *counter, int32_t class_id,
+                                                   det_count *count);
 
 /* --- how good tracks are --- */
 
@@ -101,8 +112,9 @@ DET_API det_count det_counter_count(const det_counter *counter, int32_t class_id
  *  Metrics", 2008), IDF1 of Ristani et al. ("Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking",
  *  2016), with the same figures as py-motmetrics. */
 typedef struct det_mot_result {
-    double mota, motp, idf1, idp,
-        idr; /**< motp: mean overlap of matches; NaN where there is nothing to divide by */
+    size_t struct_size; /**< sizeof(det_mot_result) */
+    /** motp: mean overlap of matches; NaN where there is nothing to divide by. */
+    double mota, motp, idf1, idp, idr;
     int64_t frames, objects, predictions;
     int64_t matches, misses, false_positives, switches;
     int64_t id_true_positives;
@@ -116,14 +128,16 @@ typedef struct det_mot_box {
 } det_mot_box;
 
 /** min_iou: least overlap of a match, .5 mostly. */
-DET_API det_status det_mot_measure_create(det_context *context, float min_iou,
-                                          det_mot_measure **measure);
+DET_NODISCARD DET_API det_status det_mot_measure_create(det_context *context, float min_iou,
+                                                        det_mot_measure **measure);
 DET_API void det_mot_measure_destroy(det_mot_measure **measure);
 /** The true and the predicted objects of the next frame; an id must not come twice in one of them. */
-DET_API det_status det_mot_measure_frame(det_mot_measure *measure, const det_mot_box *truth,
-                                         size_t truth_count, const det_mot_box *predicted,
-                                         size_t predicted_count);
-DET_API det_status det_mot_measure_result(det_mot_measure *measure, det_mot_result *result);
+DET_NODISCARD DET_API det_status det_mot_measure_frame(det_mot_measure *measure,
+                                                       const det_mot_box *truth, size_t truth_count,
+                                                       const det_mot_box *predicted,
+                                                       size_t predicted_count);
+DET_NODISCARD DET_API det_status det_mot_measure_result(det_mot_measure *measure,
+                                                        det_mot_result *result);
 
 #ifdef __cplusplus
 }

@@ -52,8 +52,9 @@ typedef struct det_trainer_settings {
     int64_t
         eval_every_steps; /**< evaluate after every so many steps and after the last one, in this process; 0, the
                                  default: not at all */
-    det_evaluation_settings
-        evaluation; /**< how; what they point to must outlive the trainer, as must the config */
+    /** How; copied, but what it points to must outlive the trainer, as must the config. NULL, the default: as
+     *  det_evaluation_settings_default() says. */
+    const det_evaluation_settings *evaluation;
     const char *
         keep_best; /**< figure by which MODEL_DIR/best/ckpt-STEP.det is chosen, outside the rotation: a row of
                               COCO's table as det_coco_stat_name() has it, or Loss/total_loss, ..., or the part behind
@@ -75,17 +76,23 @@ typedef struct det_trainer_settings {
                                    0: never. Weights do not depend on it */
     int api_evaluation; /**< 1, the default: where the two forms can differ (det_evaluation_forms_differ()), each evaluation
                              is made as the API makes it too: MODEL_DIR/eval then holds its curves, MODEL_DIR/eval_exported
-                             those of the exported form, which chooses the best checkpoint. evaluation.as_exported is not
+                             those of the exported form, which chooses the best checkpoint. evaluation->as_exported is not
                              looked at */
     int allow_no_boxes; /**< 1: data without a single box is trained on; 0, the default: it is an error */
 } det_trainer_settings;
 
-DET_API void det_trainer_settings_default(det_trainer_settings *settings);
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size);
+static inline void det_trainer_settings_default(det_trainer_settings *settings)
+{
+    det_trainer_settings_init(settings, sizeof *settings);
+}
 
 /** What is known after a step. */
 typedef struct det_step_report {
-    int64_t step;      /**< steps done, this one included */
-    int64_t num_steps; /**< at which training ends */
+    size_t struct_size; /**< sizeof(det_step_report) */
+    int64_t step;       /**< steps done, this one included */
+    int64_t num_steps;  /**< at which training ends */
     double learning_rate;
     double localization_loss, classification_loss, regularization_loss, total_loss;
     double gradient_norm;
@@ -111,30 +118,34 @@ typedef struct det_step_report {
  * trainer is destroyed (a lock whose owner is gone is taken over); a trainer whose lock was taken over, because its machine slept
  * for ten minutes, gets IN_USE from its next step or save and writes nothing more.
  */
-DET_API det_status det_trainer_create(det_context *context, const det_pipeline_config *config,
-                                      const det_trainer_settings *settings, det_trainer **trainer);
+DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
+                                                    const det_pipeline_config *config,
+                                                    const det_trainer_settings *settings,
+                                                    det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
 
 /** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was stopped early.
  *  NON_FINITE when the loss is not a number: nothing was updated, and the last good checkpoint stands.
  *  A checkpoint that cannot be written for want of space is a warning and tried again after a minute; after the last step
  *  it is an error. When a run ended between a step and its evaluation, the resumed one makes up for it first: a report with
- *  `evaluation` and without a step (`images` is 0). An evaluation that settings.evaluation.progress stops counts as not
+ *  `evaluation` and without a step (`images` is 0). An evaluation that settings.evaluation->progress stops counts as not
  *  made. */
-DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
+DET_NODISCARD DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
 
 /** Writes a checkpoint now. */
-DET_API det_status det_trainer_save(det_trainer *trainer);
+DET_NODISCARD DET_API det_status det_trainer_save(det_trainer *trainer);
 
 /** Called after each step; return 0 to go on, anything else to stop (then a checkpoint is written and DET_OK comes
  *  back). */
 typedef int (*det_step_callback)(void *user, const det_step_report *report);
 
 /** Steps until the end or until the callback stops it, and saves at the end. */
-DET_API det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user);
+DET_NODISCARD DET_API det_status det_trainer_run(det_trainer *trainer, det_step_callback callback,
+                                                 void *user);
 
 /** The best evaluation so far, those of earlier runs included. */
 typedef struct det_trainer_best {
+    size_t struct_size; /**< sizeof(det_trainer_best) */
     const char *metric; /**< full name, the trainer's; "" without evaluations */
     int known;          /**< 0: no evaluation gave a value, the next two are 0 */
     double value;
@@ -142,14 +153,15 @@ typedef struct det_trainer_best {
     int64_t evaluations_since; /**< without a gain: what is compared with `patience` */
     int stopped_early;
 } det_trainer_best;
-DET_API void det_trainer_get_best(const det_trainer *trainer, det_trainer_best *best);
+DET_NODISCARD DET_API det_status det_trainer_get_best(const det_trainer *trainer,
+                                                      det_trainer_best *best);
 
 /** Steps done so far, those of earlier runs included. */
 DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);
 
 /** A copy of the present weights as a model (training form, can be exported or evaluated), with recalibrated statistics when
  *  they were taken after this step. */
-DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
+DET_NODISCARD DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
 
 /**
  * Repeats, without updating anything, the step that a replay file (MODEL_DIR/replay-STEP.det, written when a loss or gradient
@@ -157,14 +169,17 @@ DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model)
  * did in training; DET_OK when all is finite here (another device or instruction set rounds differently). *report has what
  * was computed.
  */
-DET_API det_status det_trainer_replay(det_context *context, const det_pipeline_config *config,
-                                      const char *path, det_step_report *report);
+DET_NODISCARD DET_API det_status det_trainer_replay(det_context *context,
+                                                    const det_pipeline_config *config,
+                                                    const char *path, det_step_report *report);
 
 /** Bytes of memory planned: parameters and optimizer, activations, batches of the loader. */
 typedef struct det_trainer_memory {
+    size_t struct_size; /**< sizeof(det_trainer_memory) */
     size_t parameters_bytes, activations_bytes, loader_bytes;
 } det_trainer_memory;
-DET_API void det_trainer_memory_plan(const det_trainer *trainer, det_trainer_memory *memory);
+DET_NODISCARD DET_API det_status det_trainer_memory_plan(const det_trainer *trainer,
+                                                         det_trainer_memory *memory);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,17 @@
+/* det/export.h of version 0.3, without its comments (tests/abi/snapshot.sh). */
+#ifndef DET_EXPORT_H
+#define DET_EXPORT_H
+#if defined(__GNUC__)
+#define DET_API __attribute__((visibility("default")))
+#else
+#define DET_API
+#endif
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || \
+    (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define DET_NODISCARD [[nodiscard]]
+#elif defined(__GNUC__)
+#define DET_NODISCARD __attribute__((warn_unused_result))
+#else
+#define DET_NODISCARD
+#endif
+#endif

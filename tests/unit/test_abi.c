@@ -1,0 +1,711 @@
+/* docs/abi.md: structs that grow, in both directions; the symbols of libdet.so; programs that were built with older headers; a context
+ * that cannot be made says why. Headers alone, and those programs, are compiled by abi.mk. */
+#include <dirent.h>
+#include <math.h>
+#include <stddef.h>
+
+#include "base/context.h"
+#include "support/run_tool.h"
+#include "support/workspace.h"
+
+/* A field that is added changes the size: no struct that a caller fills has room behind its last field. */
+#define ENDS_WITH(type, last)                                                        \
+    _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type), \
+                   #type " has padding behind its last field: make that `reserved`")
+ENDS_WITH(det_allocator, release);
+ENDS_WITH(det_logger, write);
+ENDS_WITH(det_context_settings, reserved);
+ENDS_WITH(det_detector_settings, reserved);
+ENDS_WITH(det_evaluation_settings, reserved);
+ENDS_WITH(det_recalibration_settings, progress_user);
+ENDS_WITH(det_trainer_settings, allow_no_boxes);
+ENDS_WITH(det_tracker_settings, frame_rate);
+ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
+ENDS_WITH(det_detection_report_settings, confusion_score);
+ENDS_WITH(det_coco_object, reserved);
+ENDS_WITH(det_pr_curve, recall);
+
+enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
+
+struct fixture {
+    struct test_env t;
+    struct workspace w;
+    det_context *context;
+    det_pipeline_config *config;
+    det_trainer *trainer;
+    det_model *model;
+    det_coco_evaluator *evaluator;
+    det_evaluation *evaluation;
+    det_detector *detector;
+    det_augmenter *augmenter;
+    det_counter *counter;
+    det_mot_measure *measure;
+    det_summary_writer *writer;
+};
+
+static void open_fixture(struct fixture *f)
+{
+    static const float line[2][2] = {{0, .5F}, {1, .5F}};
+    char events[300];
+    *f = (struct fixture){0};
+    test_env_init(&f->t);
+    workspace_make(&f->w, "abi");
+    snprintf(events, sizeof events, "%s/events", f->w.directory);
+    f->context = workspace_context(&f->t, 1);
+    det_context *c = f->context;
+    assert_context_ok(c, det_pipeline_config_load(c, f->w.config, &f->config));
+    assert_context_ok(c, det_trainer_create(c, f->config, NULL, &f->trainer));
+    assert_context_ok(c, det_trainer_snapshot(f->trainer, &f->model));
+    assert_context_ok(c, det_coco_evaluator_create(c, NULL, &f->evaluator));
+    assert_context_ok(c, det_coco_evaluator_add_category(f->evaluator, 1, "cat"));
+    assert_context_ok(c, det_coco_evaluator_add_image(f->evaluator, 1));
+    assert_context_ok(c, det_evaluation_run(c, f->config, f->model, NULL, &f->evaluation));
+    assert_context_ok(c, det_detector_create(c, f->model, NULL, &f->detector));
+    assert_context_ok(c, det_augmenter_create(c, f->config, &f->augmenter));
+    assert_context_ok(c, det_counter_create(c, line, 2, 1, &f->counter));
+    assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
+    assert_context_ok(c, det_summary_writer_create(c, events, &f->writer));
+}
+
+static void close_fixture(struct fixture *f)
+{
+    det_summary_writer_destroy(&f->writer);
+    det_mot_measure_destroy(&f->measure);
+    det_counter_destroy(&f->counter);
+    det_augmenter_destroy(&f->augmenter);
+    det_detector_destroy(&f->detector);
+    det_evaluation_destroy(&f->evaluation);
+    det_coco_evaluator_destroy(&f->evaluator);
+    det_model_destroy(&f->model);
+    det_trainer_destroy(&f->trainer);
+    det_pipeline_config_destroy(&f->config);
+    det_context_destroy(&f->context);
+    workspace_remove(&f->w);
+    test_env_check(&f->t);
+}
+
+/* --- what the library reads of a caller's struct --- */
+
+static det_error context_error;
+
+static det_status make_context(const det_context_settings *settings)
+{
+    det_context *context = NULL;
+    const det_status status = det_context_create(&context, settings, &context_error);
+    det_context_destroy(&context);
+    return status;
+}
+
+static det_status use_context(struct fixture *f, const void *settings)
+{
+    (void)f;
+    return make_context(settings);
+}
+
+static det_status use_allocator(struct fixture *f, const void *allocator)
+{
+    (void)f;
+    det_context_settings settings;
+    det_context_settings_default(&settings);
+    settings.allocator = allocator;
+    return make_context(&settings);
+}
+
+static det_status use_logger(struct fixture *f, const void *logger)
+{
+    (void)f;
+    det_context_settings settings;
+    det_context_settings_default(&settings);
+    settings.logger = logger;
+    return make_context(&settings);
+}
+
+static det_status use_detector(struct fixture *f, const void *settings)
+{
+    det_detector *detector = NULL;
+    const det_status status = det_detector_create(f->context, f->model, settings, &detector);
+    det_detector_destroy(&detector);
+    return status;
+}
+
+static det_status use_evaluation(struct fixture *f, const void *settings)
+{
+    return det_evaluation_check(f->context, f->config, settings);
+}
+
+static det_status use_recalibration(struct fixture *f, const void *settings)
+{
+    det_model *model = NULL;
+    const det_status status =
+        det_model_recalibrate(f->context, f->config, f->model, settings, &model);
+    det_model_destroy(&model);
+    return status;
+}
+
+static det_status use_trainer(struct fixture *f, const void *settings)
+{
+    det_trainer *trainer = NULL;
+    const det_status status = det_trainer_create(f->context, f->config, settings, &trainer);
+    det_trainer_destroy(&trainer);
+    return status;
+}
+
+/* A trainer's evaluations: settings within settings. */
+static det_status use_inner(struct fixture *f, const void *evaluation)
+{
+    det_trainer_settings settings;
+    det_trainer_settings_default(&settings);
+    settings.evaluation = evaluation;
+    settings.eval_every_steps = 1;
+    return use_trainer(f, &settings);
+}
+
+static det_status use_tracker(struct fixture *f, const void *settings)
+{
+    det_tracker *tracker = NULL;
+    const det_status status = det_tracker_create(f->context, settings, &tracker);
+    det_tracker_destroy(&tracker);
+    return status;
+}
+
+static det_status use_coco(struct fixture *f, const void *settings)
+{
+    det_coco_evaluator *evaluator = NULL;
+    const det_status status = det_coco_evaluator_create(f->context, settings, &evaluator);
+    det_coco_evaluator_destroy(&evaluator);
+    return status;
+}
+
+static det_status use_report(struct fixture *f, const void *settings)
+{
+    det_detection_report *report = NULL;
+    const det_status status =
+        det_detection_report_create(f->context, f->evaluator, settings, &report);
+    det_detection_report_destroy(&report);
+    return status;
+}
+
+static det_status use_object(struct fixture *f, const void *object)
+{
+    return det_coco_evaluator_add_object(f->evaluator, object);
+}
+
+static det_status use_curve(struct fixture *f, const void *curve)
+{
+    return det_summary_pr_curve(f->writer, "curve", 1, curve);
+}
+
+typedef void init_function(void *, size_t);
+#define INIT(stem)                                              \
+    static void init_##stem(void *settings, size_t struct_size) \
+    {                                                           \
+        det_##stem##_settings_init(settings, struct_size);      \
+    }
+INIT(context)
+INIT(detector)
+INIT(evaluation)
+INIT(recalibration)
+INIT(trainer)
+INIT(tracker)
+INIT(coco)
+INIT(detection_report)
+
+/* Those without a default function. */
+static void set_size(void *into, const void *from, size_t size, size_t struct_size)
+{
+    memset(into, 0, struct_size);
+    memcpy(into, from, struct_size < size ? struct_size : size);
+    memcpy(into, &struct_size, sizeof struct_size);
+}
+
+static void init_allocator(void *allocator, size_t struct_size)
+{
+    const det_allocator none = {0};
+    set_size(allocator, &none, sizeof none, struct_size);
+}
+
+static void init_logger(void *logger, size_t struct_size)
+{
+    const det_logger none = {0};
+    set_size(logger, &none, sizeof none, struct_size);
+}
+
+static void init_object(void *object, size_t struct_size)
+{
+    const det_coco_object one = {.image_id = 1, .category_id = 1, .box_px = {1, 1, 4, 4}};
+    set_size(object, &one, sizeof one, struct_size);
+}
+
+static void init_curve(void *curve, size_t struct_size)
+{
+    const det_pr_curve one = {.thresholds = 2};
+    set_size(curve, &one, sizeof one, struct_size);
+}
+
+static const struct taken {
+    const char *name;
+    size_t size;
+    init_function *init;
+    det_status (*use)(struct fixture *f, const void *settings);
+} takens[] = {
+    {"det_context_settings", sizeof(det_context_settings), init_context, use_context},
+    {"det_allocator", sizeof(det_allocator), init_allocator, use_allocator},
+    {"det_logger", sizeof(det_logger), init_logger, use_logger},
+    {"det_detector_settings", sizeof(det_detector_settings), init_detector, use_detector},
+    {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
+    {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
+    {"det_recalibration_settings", sizeof(det_recalibration_settings), init_recalibration,
+     use_recalibration},
+    {"det_trainer_settings", sizeof(det_trainer_settings), init_trainer, use_trainer},
+    {"det_tracker_settings", sizeof(det_tracker_settings), init_tracker, use_tracker},
+    {"det_coco_settings", sizeof(det_coco_settings), init_coco, use_coco},
+    {"det_detection_report_settings", sizeof(det_detection_report_settings), init_detection_report,
+     use_report},
+    {"det_coco_object", sizeof(det_coco_object), init_object, use_object},
+    {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
+};
+
+enum { TAKENS = sizeof takens / sizeof takens[0] };
+
+/* Settings of this size in memory whose other bytes would be a mistake to read. */
+static void *settings_of(const struct taken *s, size_t struct_size)
+{
+    static _Alignas(max_align_t) unsigned char memory[ROOM];
+    assert_true(struct_size <= ROOM - 64);
+    memset(memory, GUARD, ROOM);
+    s->init(memory, struct_size);
+    for (size_t i = struct_size; i < ROOM; i++)
+        assert_int_equal(memory[i], GUARD);
+    size_t noted = 0;
+    memcpy(&noted, memory, sizeof noted);
+    assert_int_equal(noted, struct_size);
+    return memory;
+}
+
+static void expect_status(struct fixture *f, const struct taken *s, const void *settings,
+                          det_status wanted, const char *text)
+{
+    context_error.text[0] = '\0';
+    const det_status status = s->use(f, settings);
+    const char *said =
+        context_error.text[0] != '\0' ? context_error.text : det_context_error(f->context);
+    if (status != wanted || (text != NULL && strstr(said, text) == NULL) ||
+        (text != NULL && strstr(said, s->name) == NULL))
+        fail_msg("%s: got \"%s\" (%s), expected \"%s\" with \"%s\"", s->name,
+                 det_status_text(status), said, det_status_text(wanted), text != NULL ? text : "");
+}
+
+static void settings_may_be_older_or_newer(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    for (int i = 0; i < TAKENS; i++) {
+        const struct taken *s = &takens[i];
+        expect_status(&f, s, settings_of(s, s->size), DET_OK, NULL);
+        if (s->size > 2 * (size_t)STEP && s->init != init_curve)
+            expect_status(&f, s, settings_of(s, s->size - STEP), DET_OK, NULL);
+        /* A newer program: what it leaves alone is zero. */
+        unsigned char *longer = settings_of(s, s->size + STEP);
+        expect_status(&f, s, longer, DET_OK, NULL);
+        longer[s->size + STEP - 1] = 1;
+        expect_status(&f, s, longer, DET_STATUS_UNSUPPORTED, "newer version");
+    }
+    close_fixture(&f);
+}
+
+static void sizes_that_were_never_set_are_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    const size_t sizes[] = {0, 1, STEP, 3 * STEP + 1, (size_t)1 << 20, SIZE_MAX, SIZE_MAX - 7};
+    for (int i = 0; i < TAKENS; i++)
+        for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+            void *settings = settings_of(&takens[i], takens[i].size);
+            memcpy(settings, &sizes[k], sizeof sizes[k]);
+            expect_status(&f, &takens[i], settings, DET_STATUS_INVALID_ARGUMENT, "struct_size is");
+        }
+    close_fixture(&f);
+}
+
+/* Every prefix of the defaults is what a program of that size gets. */
+static void defaults_stay_within_the_callers_size(void **state)
+{
+    (void)state;
+    for (int i = 0; i < TAKENS; i++) {
+        const struct taken *s = &takens[i];
+        unsigned char whole[ROOM];
+        memcpy(whole, settings_of(s, s->size), s->size);
+        for (size_t size = STEP; size < s->size; size += STEP) {
+            const unsigned char *shorter = settings_of(s, size);
+            assert_memory_equal(shorter + STEP, whole + STEP, size - STEP);
+        }
+    }
+}
+
+static void reserved_fields_must_be_zero(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_fixture(&f);
+    const struct {
+        const char *name;
+        size_t at;
+    } fields[] = {
+        {"det_context_settings", offsetof(det_context_settings, reserved)},
+        {"det_detector_settings", offsetof(det_detector_settings, reserved)},
+        {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
+        {"det_coco_object", offsetof(det_coco_object, reserved)},
+    };
+    for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
+        for (int i = 0; i < TAKENS; i++) {
+            if (strcmp(takens[i].name, fields[k].name) != 0)
+                continue;
+            unsigned char *settings = settings_of(&takens[i], takens[i].size);
+            settings[fields[k].at] = 1;
+            expect_status(&f, &takens[i], settings, DET_STATUS_INVALID_ARGUMENT, "reserved is 1");
+        }
+    close_fixture(&f);
+}
+
+static void lists_of_strings_are_looked_at(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const char *const hole[] = {"a", NULL};
+    det_evaluation_settings evaluation;
+    det_recalibration_settings recalibration;
+    det_trainer_settings training;
+    open_fixture(&f);
+    det_evaluation_settings_default(&evaluation);
+    det_recalibration_settings_default(&recalibration);
+    det_trainer_settings_default(&training);
+    evaluation.image_dir_count = recalibration.record_count = training.image_dir_count = 2;
+    for (int with_hole = 0; with_hole < 2; with_hole++) {
+        const char *text = with_hole ? "[1] is NULL" : " is NULL, with a count of 2";
+        evaluation.image_dirs = recalibration.records = training.image_dirs =
+            with_hole ? hole : NULL;
+        assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
+                             use_evaluation(&f, &evaluation));
+        assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
+                             use_recalibration(&f, &recalibration));
+        assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
+                             use_trainer(&f, &training));
+    }
+    close_fixture(&f);
+}
+
+/* --- what the library fills for a caller --- */
+
+static det_status fill_times(struct fixture *f, void *report)
+{
+    return det_detector_last_times(f->detector, report);
+}
+
+static det_status fill_losses(struct fixture *f, void *report)
+{
+    return det_evaluation_get_losses(f->evaluation, report);
+}
+
+static det_status fill_step(struct fixture *f, void *report)
+{
+    return det_trainer_step(f->trainer, report);
+}
+
+static det_status fill_best(struct fixture *f, void *report)
+{
+    return det_trainer_get_best(f->trainer, report);
+}
+
+static det_status fill_memory(struct fixture *f, void *report)
+{
+    return det_trainer_memory_plan(f->trainer, report);
+}
+
+static det_status fill_advice(struct fixture *f, void *report)
+{
+    return det_model_decay_advice(f->model, report);
+}
+
+static det_status fill_count(struct fixture *f, void *report)
+{
+    return det_counter_count(f->counter, 0, report);
+}
+
+static det_status fill_mot(struct fixture *f, void *report)
+{
+    return det_mot_measure_result(f->measure, report);
+}
+
+static det_status fill_augmented(struct fixture *f, void *report)
+{
+    static const uint8_t pixels[8 * 8 * 3];
+    const det_image_view view = {.pixels = pixels, .width = 8, .height = 8};
+    return det_augmenter_run(f->augmenter, &view, NULL, 0, 1, 1, report);
+}
+
+static void reports_are_filled_as_far_as_they_go(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t size;
+        det_status (*fill)(struct fixture *f, void *report);
+    } reports[] = {
+        {"det_detector_times", sizeof(det_detector_times), fill_times},
+        {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
+        {"det_step_report", sizeof(det_step_report), fill_step},
+        {"det_trainer_best", sizeof(det_trainer_best), fill_best},
+        {"det_trainer_memory", sizeof(det_trainer_memory), fill_memory},
+        {"det_decay_advice", sizeof(det_decay_advice), fill_advice},
+        {"det_count", sizeof(det_count), fill_count},
+        {"det_mot_result", sizeof(det_mot_result), fill_mot},
+        {"det_augmented", sizeof(det_augmented), fill_augmented},
+    };
+    struct fixture f;
+    open_fixture(&f);
+    for (size_t i = 0; i < sizeof reports / sizeof reports[0]; i++) {
+        _Alignas(max_align_t) unsigned char memory[ROOM];
+        const size_t size = reports[i].size, sizes[] = {size - STEP, size, size + STEP};
+        for (size_t k = 0; k < 3; k++) {
+            memset(memory, GUARD, ROOM);
+            memcpy(memory, &sizes[k], sizeof sizes[k]);
+            if (reports[i].fill(&f, memory) != DET_OK)
+                fail_msg("%s of %zu bytes: %s", reports[i].name, sizes[k],
+                         det_context_error(f.context));
+            assert_memory_equal(memory, &sizes[k], sizeof sizes[k]);
+            for (size_t at = sizes[k]; at < ROOM; at++)
+                if (memory[at] != GUARD)
+                    fail_msg("%s of %zu bytes: byte %zu was written", reports[i].name, sizes[k],
+                             at);
+            for (size_t at = size; at < sizes[k]; at++)
+                assert_int_equal(memory[at], 0);
+        }
+        const size_t wrong[] = {0, STEP, SIZE_MAX};
+        for (size_t k = 0; k < 3; k++) {
+            memcpy(memory, &wrong[k], sizeof wrong[k]);
+            assert_int_equal(reports[i].fill(&f, memory), DET_STATUS_INVALID_ARGUMENT);
+            if (reports[i].fill != fill_advice)
+                assert_contains(det_context_error(f.context), reports[i].name);
+        }
+    }
+    close_fixture(&f);
+}
+
+/* --- a context that cannot be made --- */
+
+static void drop(void *user, void *memory)
+{
+    (void)user;
+    (void)memory;
+}
+
+static void a_context_says_why_it_is_not_there(void **state)
+{
+    (void)state;
+    det_context *context = NULL;
+    det_context_settings settings;
+    det_error error;
+    const det_allocator half = {.struct_size = sizeof half, .release = drop};
+    det_context_settings_default(&settings);
+    settings.allocator = &half;
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_contains(error.text, "allocate is NULL");
+    settings.allocator = NULL;
+    settings.cpu = "z80";
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_UNSUPPORTED);
+    assert_contains(error.text, "z80");
+    assert_null(context);
+    settings.cpu = "auto";
+    settings.device = "tpu";
+    assert_true(det_context_create(&context, &settings, &error) != DET_OK);
+    assert_contains(error.text, "tpu");
+    settings.device = "cpu";
+    settings.precision = "f8";
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_contains(error.text, "f8");
+    settings.precision = "auto";
+    settings.max_jpeg_scans = -1;
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_contains(error.text, "max_jpeg_scans is -1");
+    settings.max_jpeg_scans = 0;
+    settings.max_image_pixels = UINT64_MAX;
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_contains(error.text, "max_image_pixels");
+    settings.max_image_pixels = 0;
+    assert_int_equal(det_context_create(&context, &settings, &error), DET_OK);
+    assert_string_equal(error.text, "");
+    det_context_destroy(&context);
+    assert_int_equal(det_context_create(NULL, &settings, NULL), DET_STATUS_INVALID_ARGUMENT);
+}
+
+static det_status create_hooked(struct det_env *env, void *argument)
+{
+    (void)argument;
+    det_context *context = NULL;
+    det_context_settings settings;
+    det_error error;
+    det_context_settings_default(&settings);
+    settings.allocator = &env->allocator;
+    settings.threads = 2;
+    const det_status status = det_context_create(&context, &settings, &error);
+    assert_int_equal(status == DET_OK, error.text[0] == '\0');
+    assert_int_equal(status == DET_OK, context != NULL);
+    det_context_destroy(&context);
+    return status;
+}
+
+static void a_context_without_memory_says_so(void **state)
+{
+    (void)state;
+    test_each_allocation_fails(create_hooked, NULL);
+}
+
+static void headers_of_another_abi_are_told(void **state)
+{
+    (void)state;
+    det_context *context = NULL;
+    det_error error;
+    assert_int_equal(det_context_create_for(DET_ABI_VERSION - 1, 1 << 8, &context, NULL, &error),
+                     DET_STATUS_MISMATCH);
+    assert_contains(error.text, "built with the headers of libdet 0.1.0 (ABI 0)");
+    assert_contains(error.text, DET_VERSION_STRING);
+    assert_null(context);
+    assert_int_equal(
+        det_context_create_for(DET_ABI_VERSION + 1, DET_VERSION + 256, &context, NULL, &error),
+        DET_STATUS_MISMATCH);
+    /* A newer version of the same ABI is no fault by itself. */
+    assert_int_equal(
+        det_context_create_for(DET_ABI_VERSION, DET_VERSION + 256, &context, NULL, &error), DET_OK);
+    det_context_destroy(&context);
+    assert_int_equal(det_version(), DET_VERSION);
+    assert_int_equal(det_abi_version(), DET_ABI_VERSION);
+    char text[32];
+    snprintf(text, sizeof text, "%d.%d.%d", DET_VERSION_MAJOR, DET_VERSION_MINOR,
+             DET_VERSION_PATCH);
+    assert_string_equal(text, DET_VERSION_STRING);
+    assert_string_equal(text, det_version_string());
+}
+
+/* --- the shared library --- */
+
+static const char *bin(void)
+{
+    const char *folder = getenv("DET_BIN_DIR");
+    return folder != NULL ? folder : "build/release/bin";
+}
+
+#define NAMED(function)                       #function,
+#define STATUS(function, arguments)           NAMED(function)
+#define VOID(function, arguments)             NAMED(function)
+#define NUMBER(function, for_null, arguments) NAMED(function)
+#define TEXT(function, arguments)             NAMED(function)
+#define POINTER(function, arguments)          NAMED(function)
+#define VIEW(function, arguments)             NAMED(function)
+static const char *const public_functions[] = {
+#include "public_calls.inc"
+};
+
+/* All exported functions are declared (public_calls.inc is, by test_null_arguments), committed in libdet.map, and have a version. */
+static void the_symbols_are_those_of_the_list(void **state)
+{
+    (void)state;
+    enum { FUNCTIONS = sizeof public_functions / sizeof public_functions[0] };
+    char command[700], line[400];
+    bool exported[FUNCTIONS] = {false};
+    snprintf(command, sizeof command, "nm -D --defined-only %s/../lib/libdet.so 2>/dev/null",
+             bin());
+    FILE *symbols = popen(command, "r");
+    size_t count = 0;
+    assert_non_null(symbols);
+    while (fgets(line, sizeof line, symbols) != NULL) {
+        char kind = 0, name[200] = "", version[200] = "";
+        if (sscanf(line, "%*s %c %199[^@\n]@@%199s", &kind, name, version) < 2 || kind == 'A')
+            continue;
+        bool found = false;
+        for (int i = 0; i < FUNCTIONS; i++)
+            if (strcmp(public_functions[i], name) == 0)
+                found = exported[i] = true;
+        if (!found)
+            fail_msg("libdet.so shows %s, which no public header declares", name);
+        if (strncmp(version, "LIBDET_", 7) != 0)
+            fail_msg("%s has no version in libdet/base/libdet.map", name);
+        count++;
+    }
+    if (pclose(symbols) != 0 || count == 0) {
+        print_message("skipped: no nm, or no shared library\n");
+        skip();
+    }
+    for (int i = 0; i < FUNCTIONS; i++)
+        if (!exported[i])
+            fail_msg("libdet.so lacks %s: is it in libdet/base/libdet.map?", public_functions[i]);
+}
+
+/* Its name has the ABI's number. */
+static void the_soname_has_the_abi(void **state)
+{
+    (void)state;
+    char command[700], line[400] = "", wanted[64];
+    snprintf(command, sizeof command, "objdump -p %s/../lib/libdet.so 2>/dev/null | grep SONAME",
+             bin());
+    FILE *out = popen(command, "r");
+    assert_non_null(out);
+    const bool said = fgets(line, sizeof line, out) != NULL;
+    pclose(out);
+    if (!said) {
+        print_message("skipped: no objdump, or no shared library\n");
+        skip();
+    }
+    snprintf(wanted, sizeof wanted, "libdet.so.%d\n", DET_ABI_VERSION);
+    assert_contains(line, wanted);
+}
+
+/* Each file program-... that abi.mk built. */
+static void programs_of_older_versions_run(void **state)
+{
+    (void)state;
+    char folder[400];
+    int count = 0;
+    snprintf(folder, sizeof folder, "%s/../abi", bin());
+    DIR *programs = opendir(folder);
+    if (programs == NULL) {
+        print_message("skipped: there is no %s\n", folder);
+        skip();
+    }
+    for (const struct dirent *entry = readdir(programs); entry; entry = readdir(programs)) {
+        struct workspace w;
+        char out[4000];
+        if (strncmp(entry->d_name, "program-", 8) != 0)
+            continue;
+        workspace_make(&w, "older");
+        const int status =
+            run_tool(out, sizeof out, "../abi/%s %s %s", entry->d_name, w.config, w.directory);
+        if (status != 0 || strstr(out, "all right") == NULL)
+            fail_msg("%s: exit status %d: %s", entry->d_name, status, out);
+        workspace_remove(&w);
+        count++;
+    }
+    closedir(programs);
+    assert_true(count >= 2);
+}
+
+int test_abi(void);
+int test_abi(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settings_may_be_older_or_newer),
+        cmocka_unit_test(sizes_that_were_never_set_are_refused),
+        cmocka_unit_test(defaults_stay_within_the_callers_size),
+        cmocka_unit_test(reserved_fields_must_be_zero),
+        cmocka_unit_test(lists_of_strings_are_looked_at),
+        cmocka_unit_test(reports_are_filled_as_far_as_they_go),
+        cmocka_unit_test(a_context_says_why_it_is_not_there),
+        cmocka_unit_test(a_context_without_memory_says_so),
+        cmocka_unit_test(headers_of_another_abi_are_told),
+        cmocka_unit_test(the_symbols_are_those_of_the_list),
+        cmocka_unit_test(the_soname_has_the_abi),
+        cmocka_unit_test(programs_of_older_versions_run),
+    };
+    return cmocka_run_group_tests_name("abi", tests, NULL, NULL);
+}
