@@ -59,10 +59,14 @@ NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(
 # Device code is a fifth so large (nvcc of CUDA 12.8 and newer).
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
 
+NVCC_TEXT    := $(NVCC) $(CPPFLAGS_ALL) $(CUDA_INCLUDE) $(NVCC_FLAGS)
+NVCC_STAMP   := $(BUILD)/nvcc.stamp
+$(eval $(call text_file,$(NVCC_STAMP),NVCC_TEXT))
+$(CUDA_OBJ): $(NVCC_STAMP)
 $(OBJ)/libdet/backend/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
 COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
-$(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
+$(OBJ)/%.o: %.cu $(NVCC_STAMP)
 	@rm -rf $(COMPILED) && mkdir -p $(@D) $(COMPILED)
 	$(say) NVCC $<
 	$(Q)$(NVCC) $(filter-out $(CROSS_CPPFLAGS),$(CPPFLAGS_ALL)) -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
@@ -92,6 +96,9 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
 endif
 
+FOUND_CUDA   := $(if $(WITH_CUDA),1,0)
+FOUND_NVCC   := $(NVCC)
+
 # The backend, which libdet loads (libdet/backend/backend_library.h).
 CUDA_LIBRARY := $(if $(WITH_CUDA),$(BUILD)/lib/libdet/det-cuda.so)
 ifneq ($(CUDA_LIBRARY),)
@@ -112,6 +119,7 @@ $(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(ST
 
 BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer roofline_plan)
 $(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(BENCH_CUDA_OBJ): $(NVCC_STAMP) | $(BUILD)/test-libraries.stamp
 # Looks into the backend, so it is linked with it.
 $(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(CUDA_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -168,12 +176,11 @@ ifneq ($(CUDA_RUNNER),)
 CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
 CUDA_SUPPORT  := $(sort $(wildcard tests/cuda/support/*.c))
 CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
+$(CUDA_TEST_OBJ): $(NVCC_STAMP)
 build-cuda-tests: $(if $(NVCC_FLAGS),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
-$(BUILD)/gen-cuda/test_groups.inc: FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
-$(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc
+CUDA_TEST_GROUPS = $(call groups_of,$(CUDA_TEST_SRC))
+$(eval $(call text_file,$(BUILD)/gen-cuda/test_groups.inc,CUDA_TEST_GROUPS))
+$(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc $(BUILD)/test-libraries.stamp
 $(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
@@ -198,9 +205,7 @@ PTX_TEST_OBJ := $(OBJ)/tests/cuda_ptx/test_cuda_ptx.o $(OBJ)/tests/cuda_ptx/runn
 TRANSLATOR  := $(addprefix tests/cuda_ptx/,ptx2cc.py cplusplus.py ptx.py)
 ptx_files    = $(foreach a,$(PTX_ARCHS),$(PTX)/$(1).sm_$(a).ptx)
 
-$(PTX)/archs.stamp: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(PTX_ARCHS)' | cmp -s - $@ || printf '%s\n' '$(PTX_ARCHS)' > $@
+$(eval $(call text_file,$(PTX)/archs.stamp,PTX_ARCHS))
 define ptx_rules
 $(PTX)/%.sm_$(1).ptx: %.cu $(BUILD)/flags.stamp
 	@mkdir -p $$(@D)
@@ -226,10 +231,8 @@ $(PTX)/%.o: $(PTX)/%.cc $(BUILD)/flags.stamp
 	$(Q)$(CXX) -I. -Itests/cuda_ptx $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -g0 -MMD -MP -c $< -o $@
 $(PTX_TEST_OBJ): CPPFLAGS_ALL += -I$(BUILD)/gen-cuda-ptx -I$(PTX)
 $(PTX_TEST_OBJ): $(BUILD)/gen-cuda-ptx/test_groups.inc $(PTX)/instructions.inc
-$(BUILD)/gen-cuda-ptx/test_groups.inc: FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'X(test_cuda_ptx)' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
+PTX_TEST_GROUPS = X(test_cuda_ptx) $(CUDA_TEST_GROUPS)
+$(eval $(call text_file,$(BUILD)/gen-cuda-ptx/test_groups.inc,PTX_TEST_GROUPS))
 $(OBJ)/tests/cuda_ptx/runner.o: tests/runner.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
