@@ -544,6 +544,18 @@ static void test_nothing(void **state)
     check(&s);
 }
 
+/* ReLU6 at the load is inference's: the gradient of the weights has no kernel for it, and says so. */
+static void test_load_of_inference(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(1, 2, 3, 4, 4, 3, 1);
+    const struct detk_load load = {.kind = DETK_LOAD_RELU6};
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
+        assert_int_equal(detk_dwconv_backward_weight(0, (enum detk_type)type, &s, NULL, &load, NULL,
+                                                     NULL, false, NULL),
+                         cudaErrorInvalidValue);
+}
+
 int test_cuda_dwconv(void)
 {
     const struct CMUnitTest tests[] = {
@@ -561,6 +573,7 @@ int test_cuda_dwconv(void)
         cmocka_unit_test(test_nan_in_strips),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_load_of_inference),
     };
     return cmocka_run_group_tests_name("cuda_dwconv", tests, NULL, NULL);
 }
