@@ -1,4 +1,5 @@
-# libdet: `make help` lists what can be made. Everything goes to build/<config>/; V=1 shows the commands.
+# libdet: `make help` lists what can be made. Everything goes to build/<config>/; V=1 shows the commands. `make` builds with the words it
+# is given (CUDA=0 CC=clang CFLAGS=...); test, install and the like use what is built, with its words (words.mk).
 #
 #   config   what it is
 #   release  optimised, the default
@@ -7,6 +8,9 @@
 #   isa-emu  the AVX-512 code compiled for AVX2 (tests/isa_emu), to be tested without AVX-512; isa-emu-asan with asan's sanitizers
 
 CONFIG  ?= release
+BUILD   := build/$(CROSS:%=%/)$(CONFIG)
+OBJ     := $(BUILD)/obj
+include words.mk
 PREFIX  ?= /usr/local
 V       ?= 0
 WERROR  ?= 0
@@ -19,8 +23,6 @@ ifeq ($(origin AR),default)
 AR := $(CROSS:%=%-)ar
 endif
 
-BUILD := build/$(CROSS:%=%/)$(CONFIG)
-OBJ   := $(BUILD)/obj
 include cross.mk
 
 VERSION := $(shell sed -n 's/^.define DET_VERSION_STRING "\(.*\)"/\1/p' libdet/include/det/version.h)
@@ -101,6 +103,7 @@ include data.mk
 include isa_emu.mk
 include fuzz.mk
 include abi.mk
+include libraries.mk
 C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
@@ -117,6 +120,7 @@ all: lib tools examples ## build the library, tools and examples (the default)
 	@printf '%s\n' "$(DATA_TEXT)"
 	@printf '%s\n' "$(IMAGE_TEXT)"
 	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
+	$(if $(KEPT_WORDS),$(info $(KEPT_TEXT)))
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
 
 .PHONY: help
@@ -130,12 +134,9 @@ tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-d
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SETS:%=$(ISA_%)) $(NVCC_FLAGS) $(LIBS)
-$(BUILD)/flags.stamp: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' > $@
-.PHONY: FORCE
-FORCE:
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SETS:%=$(ISA_%)) $(LIBS)
+$(eval $(call text_file,$(BUILD)/flags.stamp,FLAGS_TEXT))
+$(eval $(call text_file,$(WORDS_FILE),WORDS_TEXT))
 
 # Of a source, to an object; both name the instruction set alike.
 define compile
@@ -143,17 +144,17 @@ define compile
 	$(say) CC $(@:$(OBJ)/%.o=%.c)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(if $(filter tests/%,$<),-Itests -I$(BUILD)/gen$(if $(filter tests/cuda/%,$<),-cuda)) $(if $(filter tools/% data/% bench/% tests/%,$<),-Itools) $(if $(filter bench/%,$<),-Ibench) $(if $(filter tools/%,$<),$(VIDEO_CFLAGS)) $(CFLAGS_ALL) $(call isa_of,$@) -MMD -MP -c $< -o $@
 endef
-$(OBJ)/%.o: %.c $(BUILD)/flags.stamp
+$(OBJ)/%.o: %.c $(BUILD)/flags.stamp | $(BUILD)/libraries.stamp
 	$(compile)
 define for_set
-$(OBJ)/%_$(1).o: %.isa.c $(BUILD)/flags.stamp
+$(OBJ)/%_$(1).o: %.isa.c $(BUILD)/flags.stamp | $(BUILD)/libraries.stamp
 	$$(compile)
-$(OBJ)/%_$(1).o: %.set.c $(BUILD)/flags.stamp
+$(OBJ)/%_$(1).o: %.set.c $(BUILD)/flags.stamp | $(BUILD)/libraries.stamp
 	$$(compile)
 endef
 $(foreach s,$(SETS),$(eval $(call for_set,$(s))))
 
-$(STATIC_LIB): $(LIB_OBJ)
+$(STATIC_LIB): $(LIB_OBJ) | $(WORDS_FILE)
 	@mkdir -p $(@D)
 	$(say) AR $@
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -178,11 +179,13 @@ $(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB) $(EXPORTS)
 	$(link_loaded)
 
 # Which build this is (libdet/base/build.h).
-BUILD_NAMES := $(BUILD)/gen/build_names.h
-$(BUILD_NAMES): FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '#define DET_SOURCES "%s"\n#define DET_FOLDER  "%s"\n' "$$(sha256sum $(filter libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)" '$(PREFIX)/lib/libdet' > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
+BUILD_NAMES  := $(BUILD)/gen/build_names.h
+SOURCES_HASH := $(shell sha256sum $(filter libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)
+define BUILD_NAMES_TEXT
+#define DET_SOURCES "$(SOURCES_HASH)"
+#define DET_FOLDER  "$(PREFIX)/lib/libdet"
+endef
+$(eval $(call text_file,$(BUILD_NAMES),BUILD_NAMES_TEXT))
 BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok build/fuzz/obj/libdet/base/build.o
 $(BUILD_NAMED): $(BUILD_NAMES)
 $(BUILD_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
@@ -205,11 +208,10 @@ $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 
 # One runner; each tests/*/test_NAME.c gives `int test_NAME(void)`, the list is made from the file names. Every
 # test includes it, so it stays untouched where the names did not change; a file that is gone has no date to compare.
-$(BUILD)/gen/test_groups.inc: FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(TEST_SRC)))) > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
-$(TEST_OBJ): | $(BUILD)/gen/test_groups.inc
+groups_of   = $(patsubst %,X(%),$(basename $(notdir $(1))))
+TEST_GROUPS = $(call groups_of,$(TEST_SRC))
+$(eval $(call text_file,$(BUILD)/gen/test_groups.inc,TEST_GROUPS))
+$(TEST_OBJ): | $(BUILD)/gen/test_groups.inc $(BUILD)/test-libraries.stamp
 $(OBJ)/tests/runner.o: $(BUILD)/gen/test_groups.inc
 
 # Libraries for libdet to load, right and wrong ones.
@@ -237,6 +239,9 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
+.PHONY: test-build
+test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
+	tests/build.sh
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance

@@ -13,7 +13,8 @@ endif
 ifneq ($(CROSS),)
 PKG_CONFIG ?= PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(CROSS)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig pkg-config
 endif
-PKG_CONFIG ?= pkg-config
+PKG_CONFIG ?= $(strip $(foreach v,PKG_CONFIG_PATH PKG_CONFIG_LIBDIR,$(if $($v),$v='$($v)')) pkg-config)
+FOUND_PKG_CONFIG := $(PKG_CONFIG)
 
 # All groups but those that take long under emulation: readers, kernels, goldens of the network, detector, and the tools from a training to
 # detections. Some 5 minutes of two processors with the build; T="test_training" asks for others, T=test_ for all (an hour).

@@ -1,7 +1,9 @@
 # cuda.mk: how the CUDA backend is built: by nvcc, or for the CPU by g++ (CONFIG=cuda-emu). Included by the Makefile.
 
 CXX  ?= g++
-NVCC ?= $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
+ifeq ($(origin NVCC),undefined)
+NVCC := $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
+endif
 
 # What decides over the code that nvcc makes of a kernel.
 NVCC_LANGUAGE := -std=c++17 -O3
@@ -46,8 +48,22 @@ FRONT_ENDS   := $(foreach f,75 80 100,$(if $(ARCHS_$(f)),$(f)))
 PTX_ARCH     := $(lastword $(FRONT_ENDS))
 comma        := ,
 empty        :=
+hash         := \#
 commas        = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
-CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(CUDA_SRC:%.c=$(OBJ)/%.o)
+# nvcc takes 1.6 s for a file, whatever is in it: kernels are compiled several files together, each file whole and once. The last unit has
+# all that the others do not name.
+KERNEL_UNITS := depthwise depthwise_gradients sums ends layers
+UNIT_depthwise           := dwconv_forward
+UNIT_depthwise_gradients := dwconv_backward_data dwconv_backward_weight
+# Over pixels (kernels/reduce.cuh).
+UNIT_sums    := bn_apply bn_backward bn_moving bn_statistics bias_backward reduce weight_gradient
+# Of a step: pictures and detections, losses and update.
+UNIT_ends    := accumulate_gradients gradient_norm losses optimizer pictures postprocess preprocess targets
+UNIT_layers  := $(filter-out $(foreach u,$(KERNEL_UNITS),$(UNIT_$u)),$(basename $(notdir $(KERNEL_SRC))))
+UNIT_SRC     := $(KERNEL_UNITS:%=$(BUILD)/gen/kernels/%.cu)
+KERNEL_OBJ   := $(KERNEL_UNITS:%=$(OBJ)/kernels/%.o)
+unit_of       = $(UNIT_$(basename $(notdir $(1))):%=kernels/%.cu)
+CUDA_OBJ     := $(KERNEL_OBJ) $(CUDA_SRC:%.c=$(OBJ)/%.o)
 CUDA_INCLUDE := $(addprefix -isystem ,$(sort $(patsubst %/,%,$(dir $(call cuda_header,cublasLt.h) $(call cuda_header,cuda_runtime_api.h) $(filter-out /usr/include/%,$(call cuda_header,cudnn.h)))))) -Ikernels
 # cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
 CUDA_LIBS    := $(CUDA_RUNTIME) -lrt
@@ -59,19 +75,33 @@ NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(
 # Device code is a fifth so large (nvcc of CUDA 12.8 and newer).
 NVCC_FLAGS   += $(if $(findstring --compress-mode,$(shell $(NVCC) --help)),-compress-mode=size)
 
+NVCC_TEXT    := $(NVCC) $(CPPFLAGS_ALL) $(CUDA_INCLUDE) $(NVCC_FLAGS)
+NVCC_STAMP   := $(BUILD)/nvcc.stamp
+$(eval $(call text_file,$(NVCC_STAMP),NVCC_TEXT))
+$(CUDA_OBJ): $(NVCC_STAMP)
 $(OBJ)/libdet/devices/cuda/%.o: CPPFLAGS_ALL += $(CUDA_INCLUDE)
+define unit_rules
+define UNIT_TEXT_$(1)
+$(subst $(empty) #,
+#,$(UNIT_$(1):%=#include "kernels/%.cu"))
+endef
+$$(eval $$(call text_file,$(BUILD)/gen/kernels/$(1).cu,UNIT_TEXT_$(1)))
+endef
+$(foreach u,$(KERNEL_UNITS),$(eval $(call unit_rules,$u)))
 # What ptxas says of registers and spills stays beside the object, PTX and machine code of each architecture in a folder: for cuda-check.
 COMPILED = $(BUILD)/compiled/$(basename $(notdir $<))
-$(OBJ)/%.o: %.cu $(BUILD)/flags.stamp
+$(OBJ)/kernels/%.o: $(BUILD)/gen/kernels/%.cu $(NVCC_STAMP)
 	@rm -rf $(COMPILED) && mkdir -p $(@D) $(COMPILED)
-	$(say) NVCC $<
-	$(Q)$(NVCC) $(filter-out $(CROSS_CPPFLAGS),$(CPPFLAGS_ALL)) -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
+	$(Q)bench/unit_names.sh $(call unit_of,$<)
+	$(say) NVCC "$(call unit_of,$<)"
+	$(Q)$(NVCC) $(filter-out $(CROSS_CPPFLAGS),$(CPPFLAGS_ALL)) -I. -Ikernels $(NVCC_FLAGS) --keep --keep-dir $(COMPILED) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2> $@.log || (cat $@.log >&2; exit 1)
 	$(Q)find $(COMPILED) -type f ! -name '*.ptx' ! -name '*.cubin' -delete
 endif
 
 ifneq ($(filter cuda-emu cuda-cov,$(CONFIG)),)
 EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
-CUDA_OBJ     := $(KERNEL_SRC:%.cu=$(OBJ)/%.o) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
+KERNEL_OBJ   := $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
+CUDA_OBJ     := $(KERNEL_OBJ) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
 CPPFLAGS_ALL += -DDET_CUDA_EMU -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 CUDA_LIBS    := -lstdc++ $(if $(filter cuda-cov,$(CONFIG)),-lgcov)
@@ -91,6 +121,9 @@ $(OBJ)/%.o: %.cc $(BUILD)/flags.stamp
 	$(say) CXX $<
 	$(Q)$(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -MMD -MP -c $< -o $@
 endif
+
+FOUND_CUDA   := $(if $(WITH_CUDA),1,0)
+FOUND_NVCC   := $(NVCC)
 
 # The backend, which libdet loads (libdet/devices/backend_library.h).
 CUDA_LIBRARY := $(if $(WITH_CUDA),$(BUILD)/lib/libdet/det-cuda.so)
@@ -112,6 +145,7 @@ $(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(ST
 
 BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer json_line roofline_plan)
 $(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
+$(BENCH_CUDA_OBJ): $(NVCC_STAMP) | $(BUILD)/test-libraries.stamp
 # Looks into the backend, so it is linked with it.
 $(BUILD)/bin/bench_cuda: $(BENCH_CUDA_OBJ) $(CUDA_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -133,24 +167,22 @@ gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ 
 
 .PHONY: cuda-check cuda-budget
 ifneq ($(NVCC_FLAGS),)
-# Kernels that promise accesses of 16 bytes; kernels/accesses.csv says it of each, where a disassembler is.
-VECTOR_KERNELS := accumulate_gradients bn_apply dwconv_forward elementwise optimizer upsample
 # nvcc leaves out of the names what is clear without.
 compiled   = $(foreach k,$(1),$(firstword $(wildcard $(addprefix $(BUILD)/compiled/$(k)/$(k).,$(2)))))
-ptx        = $(call compiled,$(1),compute_$(PTX_ARCH).ptx ptx)
+ptx        = $(call compiled,$(KERNEL_UNITS),compute_$(PTX_ARCH).ptx ptx)
 front_end  = $(strip $(foreach f,$(FRONT_ENDS),$(if $(filter $(1),$(ARCHS_$(f))),$(f))))
-cubins     = $(call compiled,$(KERNEL_NAMES),$(addprefix compute_$(call front_end,$(1)).,sm_$(1).cubin cubin) sm_$(1).cubin)
-KERNEL_NAMES := $(basename $(notdir $(KERNEL_SRC)))
+cubins     = $(call compiled,$(KERNEL_UNITS),$(addprefix compute_$(call front_end,$(1)).,sm_$(1).cubin cubin) sm_$(1).cubin)
 # A disassembler of nvcc's machine code: not all installations have one, and PyPI's nvidia-cuda-nvdisasm is one.
 NVDISASM   ?= $(or $(shell command -v nvdisasm 2>/dev/null),$(wildcard $(CUDA_HOME)/bin/nvdisasm))
 SASS_ARCHS ?= $(filter 75 90,$(CUDA_ARCHS))
-$(BUILD)/kernel-resources.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_resources.sh
-	$(Q)bench/kernel_resources.sh $(call ptx,$(KERNEL_NAMES)) $(KERNEL_SRC:%.cu=$(OBJ)/%.o.log) > $@
-$(BUILD)/kernel-sass.csv: $(KERNEL_SRC:%.cu=$(OBJ)/%.o) bench/kernel_sass.sh
-	$(Q)bench/kernel_sass.sh "$(NVDISASM)" $(foreach a,$(SASS_ARCHS),$(addprefix $(a):,$(call cubins,$(a)))) > $@
-cuda-check: all $(BUILD)/kernel-resources.csv $(if $(NVDISASM),$(BUILD)/kernel-sass.csv)
-	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(call ptx,$(VECTOR_KERNELS))
-	$(Q)$(if $(NVDISASM),bench/cuda_check.sh --sass $(BUILD)/kernel-sass.csv kernels/accesses.csv,echo "skipped: no nvdisasm here (NVDISASM=/path), machine code was not looked at")
+$(BUILD)/kernel-resources.csv: $(KERNEL_OBJ) bench/kernel_resources.sh
+	$(Q)bench/kernel_resources.sh $(ptx) $(KERNEL_OBJ:=.log) > $@
+# In the machine code, or else in the PTX.
+$(BUILD)/kernel-accesses.csv: $(KERNEL_OBJ) bench/kernel_accesses.sh
+	$(Q)bench/kernel_accesses.sh "$(NVDISASM)" $(if $(NVDISASM),$(foreach a,$(SASS_ARCHS),$(addprefix $(a):,$(call cubins,$(a)))),$(ptx)) > $@
+cuda-check: all $(BUILD)/kernel-resources.csv $(BUILD)/kernel-accesses.csv
+	$(Q)bench/cuda_check.sh $(BUILD)/kernel-resources.csv kernels/resources.csv $(BUILD)/kernel-accesses.csv kernels/accesses.csv
+	$(if $(NVDISASM),,@echo "skipped: no nvdisasm here (NVDISASM=/path), machine code was not looked at")
 cuda-budget: $(BUILD)/kernel-resources.csv ## registers, shared memory and occupancy of today's kernels become the budget
 	$(Q)cp $< kernels/resources.csv
 else
@@ -168,12 +200,11 @@ ifneq ($(CUDA_RUNNER),)
 CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
 CUDA_SUPPORT  := $(sort $(wildcard tests/cuda/support/*.c))
 CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
+$(CUDA_TEST_OBJ): $(NVCC_STAMP)
 build-cuda-tests: $(if $(NVCC_FLAGS),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
-$(BUILD)/gen-cuda/test_groups.inc: FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '%s\n' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
-$(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc
+CUDA_TEST_GROUPS = $(call groups_of,$(CUDA_TEST_SRC))
+$(eval $(call text_file,$(BUILD)/gen-cuda/test_groups.inc,CUDA_TEST_GROUPS))
+$(CUDA_TEST_OBJ): | $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/gen/test_groups.inc $(BUILD)/test-libraries.stamp
 $(OBJ)/tests/cuda/runner.o: tests/runner.c $(BUILD)/gen-cuda/test_groups.inc $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
@@ -198,9 +229,7 @@ PTX_TEST_OBJ := $(OBJ)/tests/cuda_ptx/test_cuda_ptx.o $(OBJ)/tests/cuda_ptx/runn
 TRANSLATOR  := $(addprefix tests/cuda_ptx/,ptx2cc.py cplusplus.py ptx.py)
 ptx_files    = $(foreach a,$(PTX_ARCHS),$(PTX)/$(1).sm_$(a).ptx)
 
-$(PTX)/archs.stamp: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(PTX_ARCHS)' | cmp -s - $@ || printf '%s\n' '$(PTX_ARCHS)' > $@
+$(eval $(call text_file,$(PTX)/archs.stamp,PTX_ARCHS))
 define ptx_rules
 $(PTX)/%.sm_$(1).ptx: %.cu $(BUILD)/flags.stamp
 	@mkdir -p $$(@D)
@@ -226,15 +255,13 @@ $(PTX)/%.o: $(PTX)/%.cc $(BUILD)/flags.stamp
 	$(Q)$(CXX) -I. -Itests/cuda_ptx $(CPPFLAGS_ALL) $(CXXFLAGS_EMU) -g0 -MMD -MP -c $< -o $@
 $(PTX_TEST_OBJ): CPPFLAGS_ALL += -I$(BUILD)/gen-cuda-ptx -I$(PTX)
 $(PTX_TEST_OBJ): $(BUILD)/gen-cuda-ptx/test_groups.inc $(PTX)/instructions.inc
-$(BUILD)/gen-cuda-ptx/test_groups.inc: FORCE
-	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'X(test_cuda_ptx)' $(patsubst %,'X(%)',$(basename $(notdir $(CUDA_TEST_SRC)))) > $@.new
-	$(Q)cmp -s $@.new $@ || cp $@.new $@
+PTX_TEST_GROUPS = X(test_cuda_ptx) $(CUDA_TEST_GROUPS)
+$(eval $(call text_file,$(BUILD)/gen-cuda-ptx/test_groups.inc,PTX_TEST_GROUPS))
 $(OBJ)/tests/cuda_ptx/runner.o: tests/runner.c $(BUILD)/flags.stamp
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-$(PTX_RUNNER): $(PTX_TEST_OBJ) $(filter-out %/runner.o $(PLANTED_OBJ),$(CUDA_TEST_OBJ)) $(PTX_OBJ) $(filter-out $(KERNEL_SRC:%.cu=$(OBJ)/%.o),$(CUDA_OBJ)) $(STATIC_LIB)
+$(PTX_RUNNER): $(PTX_TEST_OBJ) $(filter-out %/runner.o $(PLANTED_OBJ),$(CUDA_TEST_OBJ)) $(PTX_OBJ) $(filter-out $(KERNEL_OBJ),$(CUDA_OBJ)) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CUDA_LIBS) $(LIBS) -lcmocka -lcjson
@@ -265,7 +292,7 @@ cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
 	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
-	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
+	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_OBJ)
 else
 	$(Q)$(MAKE) CONFIG=cuda-cov cuda-coverage
 endif

@@ -5,6 +5,9 @@ has_library = $(if $(filter 0,$($(1))),,$(shell $(PKG_CONFIG) --exists $(2) 2>/d
 WITH_EXPAT := $(call has_library,XML,expat)
 WITH_YAML  := $(call has_library,YAML,yaml-0.1)
 WITH_ZIP   := $(call has_library,ZIP,libzip)
+FOUND_XML  := $(or $(WITH_EXPAT),0)
+FOUND_YAML := $(or $(WITH_YAML),0)
+FOUND_ZIP  := $(or $(WITH_ZIP),0)
 
 DATA_PACKAGES := $(if $(WITH_EXPAT),expat) $(if $(WITH_YAML),yaml-0.1) $(if $(WITH_ZIP),libzip)
 DATA_LIBS := $(if $(strip $(DATA_PACKAGES)),$(shell $(PKG_CONFIG) --libs $(DATA_PACKAGES)))

@@ -3,5 +3,6 @@
 
 WEBP_PACKAGES  := libwebp libwebpdemux
 WITH_WEBP      := $(if $(filter 0,$(WEBP)),,$(shell $(PKG_CONFIG) --exists $(WEBP_PACKAGES) 2>/dev/null && echo 1))
+FOUND_WEBP     := $(or $(WITH_WEBP),0)
 IMAGE_LEFT_OUT := libdet/data/$(if $(WITH_WEBP),none,image)_webp.c
 IMAGE_TEXT     := $(if $(WITH_WEBP),With WebP (libwebp is loaded at run time).,Without WebP: libwebp's development files were not found.)

@@ -6,6 +6,8 @@ FFMPEG_PACKAGES := libavformat libavcodec libavutil libswscale libavdevice
 have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
 WITH_FFMPEG := $(if $(filter 0,$(VIDEO)),,$(call have,$(FFMPEG_PACKAGES)))
 WITH_SDL    := $(if $(filter 0,$(VIEW)),,$(call have,sdl2))
+FOUND_VIDEO := $(or $(WITH_FFMPEG),0)
+FOUND_VIEW  := $(or $(WITH_SDL),0)
 VIDEO_CFLAGS := $(if $(WITH_FFMPEG),$(shell $(PKG_CONFIG) --cflags $(FFMPEG_PACKAGES))) $(if $(WITH_SDL),$(shell $(PKG_CONFIG) --cflags sdl2))
 VIDEO_TEXT  := $(if $(WITH_FFMPEG),With video (FFmpeg).,Without video: FFmpeg's development files were not found.) \
                $(if $(WITH_SDL),With a window (SDL2).,Without a window: SDL2 was not found.)

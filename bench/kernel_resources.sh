@@ -21,7 +21,7 @@ function dynamic_bytes(mangled, vector, kernel) {
     for (kernel in floats)
         if (index(mangled, kernel "I")) {
             vector = mangled
-            sub(/^.*I(f|13__nv_bfloat16)Li/, "", vector)
+            if (!sub(/^.*I(f|13__nv_bfloat16)Li/, "", vector)) vector = 1
             return floats[kernel] * 4 * (vector + 0) * block[mangled]
         }
     print "kernel_resources.sh: " mangled ": how much dynamic shared memory?" > "/dev/stderr"

@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
 }
 
 template <typename T, int N>
-static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T *in, float *sums,
-                          bool accumulate, float *partial)
+static cudaError_t launch_sums(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
+                               float *sums, bool accumulate, float *partial)
 {
     const struct det_strips strips = bn_strips(rows, c, N);
     const dim3 block = strips.tile.block;
@@ -39,8 +39,8 @@ static cudaError_t bias_backward(cudaStream_t stream, int64_t rows, int32_t c, c
     const T *from = static_cast<const T *>(in);
     float *partial = static_cast<float *>(workspace);
     return bn_vector<T>(c) > 1
-               ? launch<T, det_vector_of<T>>(stream, rows, c, from, sums, accumulate, partial)
-               : launch<T, 1>(stream, rows, c, from, sums, accumulate, partial);
+               ? launch_sums<T, det_vector_of<T>>(stream, rows, c, from, sums, accumulate, partial)
+               : launch_sums<T, 1>(stream, rows, c, from, sums, accumulate, partial);
 }
 
 cudaError_t detk_bias_backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,

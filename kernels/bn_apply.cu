@@ -24,9 +24,9 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
 }
 
 template <typename T, int N>
-static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
-                          const float *gamma, const float *beta, const float *mean,
-                          const float *variance, float epsilon, bool relu6, T *out)
+static cudaError_t launch_apply(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
+                                const float *gamma, const float *beta, const float *mean,
+                                const float *variance, float epsilon, bool relu6, T *out)
 {
     /* Nothing is summed: four times as many blocks, for the tail. */
     const struct det_strips strips =
@@ -43,10 +43,11 @@ static cudaError_t apply(cudaStream_t stream, int64_t rows, int32_t c, const voi
 {
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
-    return bn_vector<T>(c) > 1 ? launch<T, det_vector_of<T>>(stream, rows, c, from, gamma, beta,
-                                                             mean, variance, epsilon, relu6, to)
-                               : launch<T, 1>(stream, rows, c, from, gamma, beta, mean, variance,
-                                              epsilon, relu6, to);
+    return bn_vector<T>(c) > 1
+               ? launch_apply<T, det_vector_of<T>>(stream, rows, c, from, gamma, beta, mean,
+                                                   variance, epsilon, relu6, to)
+               : launch_apply<T, 1>(stream, rows, c, from, gamma, beta, mean, variance, epsilon,
+                                    relu6, to);
 }
 
 cudaError_t detk_bn_apply(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,

@@ -85,8 +85,8 @@ struct arguments {
 };
 
 template <typename T, int N>
-static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T *in, const T *dout,
-                          T *din, const struct arguments &a)
+static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
+                                    const T *dout, T *din, const struct arguments &a)
 {
     const struct det_strips strips = bn_strips(rows, c, N);
     const dim3 grid = det_strips_grid(strips), block = strips.tile.block;
@@ -109,8 +109,9 @@ static cudaError_t gradients(cudaStream_t stream, int64_t rows, int32_t c, const
 {
     const T *x = static_cast<const T *>(in), *dy = static_cast<const T *>(dout);
     T *dx = static_cast<T *>(din);
-    return bn_vector<T>(c) > 1 ? launch<T, det_vector_of<T>>(stream, rows, c, x, dy, dx, a)
-                               : launch<T, 1>(stream, rows, c, x, dy, dx, a);
+    return bn_vector<T>(c) > 1
+               ? launch_gradients<T, det_vector_of<T>>(stream, rows, c, x, dy, dx, a)
+               : launch_gradients<T, 1>(stream, rows, c, x, dy, dx, a);
 }
 
 static cudaError_t backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,

@@ -104,8 +104,8 @@ static __global__ void __launch_bounds__(DET_STRIPS_X *DET_STRIPS_Y)
 }
 
 template <typename T, int N>
-static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t c, const T *in, float *mean,
-                          float *variance, float *partial)
+static cudaError_t launch_statistics(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
+                                     float *mean, float *variance, float *partial)
 {
     const struct det_strips strips = bn_strips(rows, c, N);
     const size_t shared = (size_t)strips.tile.block.x * strips.tile.block.y * N * 2 * sizeof(float);
@@ -124,8 +124,9 @@ static cudaError_t statistics(cudaStream_t stream, int64_t rows, int32_t c, cons
     const T *from = static_cast<const T *>(in);
     float *partial = static_cast<float *>(workspace);
     return bn_vector<T>(c) > 1
-               ? launch<T, det_vector_of<T>>(stream, rows, c, from, mean, variance, partial)
-               : launch<T, 1>(stream, rows, c, from, mean, variance, partial);
+               ? launch_statistics<T, det_vector_of<T>>(stream, rows, c, from, mean, variance,
+                                                        partial)
+               : launch_statistics<T, 1>(stream, rows, c, from, mean, variance, partial);
 }
 
 /* Two floats a channel and strip, for the split with the most strips. */

@@ -10,9 +10,10 @@
 
 /* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are aligned, parameters need not
  * be. NULL is aligned. */
-static inline bool dwconv_vectors_fit(int32_t c, int n, const float *w, const float *bias)
+static inline bool dwconv_vectors_fit(const struct det_conv_shape *s, int n, const float *w,
+                                      const float *bias)
 {
-    return c % n == 0 &&
+    return dwconv_has_vectors(s, n) &&
            (reinterpret_cast<uintptr_t>(w) | reinterpret_cast<uintptr_t>(bias)) % 16 == 0;
 }
 

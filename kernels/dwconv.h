@@ -11,7 +11,7 @@ DETK_BEGIN
 /* What happens to a value of the input as it is loaded, so that no pass of its own need store it. Padding stays zero. */
 enum detk_load_kind {
     DETK_LOAD_PLAIN,
-    DETK_LOAD_RELU6,
+    DETK_LOAD_RELU6,      /* forward only */
     DETK_LOAD_NORM_RELU6, /* the batch norm before the convolution, then ReLU6 */
 };
 struct detk_load {

@@ -154,14 +154,14 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     dwconv_march<N>(rows, begin, add, end);
 }
 
-/* Any kernel and stride, one input. The taps are not unrolled: ptxas spills for it. */
-template <typename T, int N>
+/* Any kernel and stride, an input of one channel. The taps are not unrolled: ptxas spills. */
+template <typename T>
 __global__ void __launch_bounds__(DWCONV_THREADS)
     detk_dwconv_backward_data_any(const struct det_conv_shape s, const T *dout, const float *w,
                                   T *din, bool accumulate)
 {
     const int c = s.in_c;
-    const int channel = det_tile_vector() * N;
+    const int channel = det_tile_vector();
     const unsigned pixel = det_tile_pixel();
     const int row = (int)(pixel / (unsigned)s.in_w);
     const int image = row / s.in_h;
@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
     const int below = row % s.in_h + s.pad_top;
     const int right = (int)(pixel % (unsigned)s.in_w) + s.pad_left;
 
-    float sum[N] = {};
+    float sum[1] = {};
     for (int ky = 0; ky < s.kernel_h; ky++) {
         const int y = below - ky;
         if (y % s.stride != 0 || !det_inside(y / s.stride, s.out_h))
@@ -181,35 +181,40 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
             const int x = right - kx;
             if (x % s.stride != 0 || !det_inside(x / s.stride, s.out_w))
                 continue;
-            float value[N], tap[N];
-            det_load<T, N>(dout + (out_row * s.out_w + x / s.stride) * c + channel, value);
-            dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
-            dwconv_multiply_add<N>(value, tap, sum);
+            float value[1], tap[1];
+            det_load<T, 1>(dout + (out_row * s.out_w + x / s.stride) * c + channel, value);
+            dwconv_load_floats<1>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
+            dwconv_multiply_add<1>(value, tap, sum);
         }
     }
-    store_gradient<T, N>(din + (int64_t)pixel * c + channel, accumulate, sum);
+    store_gradient<T, 1>(din + (int64_t)pixel * c + channel, accumulate, sum);
+}
+
+template <typename T>
+static cudaError_t launch_any(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
+                              const float *w, T *din, bool accumulate)
+{
+    const struct det_tile tile = dwconv_tile(s, 1);
+    DET_LAUNCH((detk_dwconv_backward_data_any<T>),
+               det_tile_grid(tile, (int64_t)s->n * s->in_h * s->in_w), tile.block, 0, stream, *s,
+               dout, w, din, accumulate);
+    return cudaGetLastError();
 }
 
 template <typename T, int N>
-static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
-                          const float *w, T *din, bool accumulate)
+static cudaError_t launch_3x3(cudaStream_t stream, const struct det_conv_shape *s, const T *dout,
+                              const float *w, T *din, bool accumulate)
 {
     const struct det_tile tile = dwconv_tile(s, N);
     const int64_t rows = (int64_t)s->n * s->in_h;
-    const bool fast = dwconv_is_fast(s, N);
-    if (!fast)
-        DET_LAUNCH((detk_dwconv_backward_data_any<T, N>), det_tile_grid(tile, rows * s->in_w),
-                   tile.block, 0, stream, *s, dout, w, din, accumulate);
-    if constexpr (N > 1) {
-        if (fast && s->stride == 1)
-            DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
-                       det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s,
-                       dout, w, din, accumulate);
-        else if (fast)
-            DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
-                       det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s,
-                       dout, w, din, accumulate);
-    }
+    if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 1>),
+                   det_tile_grid(tile, rows * groups_of<1>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
+    else
+        DET_LAUNCH((detk_dwconv_backward_data_3x3<T, N, 2>),
+                   det_tile_grid(tile, rows * groups_of<2>(*s)), tile.block, 0, stream, *s, dout, w,
+                   din, accumulate);
     return cudaGetLastError();
 }
 
@@ -234,11 +239,10 @@ static cudaError_t backward_data(cudaStream_t stream, const struct det_conv_shap
     T *to = static_cast<T *>(din);
     constexpr int n = det_vector_of<T>;
     const int32_t rows = dwconv_strip_rows(s, s->in_h, dwconv_groups(s->in_w));
-    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, w, NULL))
+    if (rows > 1 && dwconv_vectors_fit(s, DWCONV_STRIP_VECTOR, w, NULL))
         return launch_strips<T>(stream, s, rows, from, w, to, accumulate);
-    return dwconv_vectors_fit(s->in_c, n, w, NULL)
-               ? launch<T, n>(stream, s, from, w, to, accumulate)
-               : launch<T, 1>(stream, s, from, w, to, accumulate);
+    return dwconv_vectors_fit(s, n, w, NULL) ? launch_3x3<T, n>(stream, s, from, w, to, accumulate)
+                                             : launch_any<T>(stream, s, from, w, to, accumulate);
 }
 
 cudaError_t detk_dwconv_backward_data(cudaStream_t stream, enum detk_type type,

@@ -18,9 +18,10 @@ struct weight_plan {
     int32_t groups, strips, strip_groups;
 };
 
-static struct weight_plan make_plan(const struct det_conv_shape *s, int vector)
+static struct weight_plan make_plan(const struct det_conv_shape *s)
 {
-    const bool fast = dwconv_is_fast(s, vector);
+    const bool fast = dwconv_has_vectors(s, DWCONV_WEIGHT_VECTOR);
+    const int vector = fast ? DWCONV_WEIGHT_VECTOR : 1;
     const struct det_tile_sides sides =
         det_tile_sides_of(s->in_c / vector, DWCONV_WEIGHT_LANES, DWCONV_THREADS);
     const int64_t wanted = dwconv_weight_groups(&sides) / sides.pixels; /* strips */
@@ -131,67 +132,33 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_WEIGHT_RESIDENT)
     det_write_strip<9, N>(sum, c, 9, 0, partial);
 }
 
-/* Any kernel and stride; blockIdx.z is the tap. */
-template <typename T, int N, enum detk_load_kind KIND>
+/* Any kernel and stride, one channel; blockIdx.z is the tap. */
+template <typename T, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS)
     detk_dwconv_backward_weight_any(const struct det_conv_shape s, const struct weight_plan plan,
                                     const T *in, const struct detk_load load, const T *dout,
                                     float *partial)
 {
     const int c = s.in_c, tap = (int)blockIdx.z;
-    const int channel = det_tile_vector() * N;
+    const int channel = det_tile_vector();
     const int begin = (int)blockIdx.x * plan.strip_groups;
     const int end = channel < c ? begin + min(plan.strip_groups, plan.groups - begin) : 0;
 
-    const dwconv_load<N, KIND> loading(load, channel < c ? channel : 0);
-    float sum[1][N] = {};
+    const dwconv_load<1, KIND> loading(load, channel < c ? channel : 0);
+    float sum[1][1] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
         const int row = item / s.out_w, image = row / s.out_h;
         const int iy = row % s.out_h * s.stride - s.pad_top + tap / s.kernel_w;
         const int ix = item % s.out_w * s.stride - s.pad_left + tap % s.kernel_w;
         if (!det_inside(iy, s.in_h) || !det_inside(ix, s.in_w))
             continue;
-        float value[N], gradient[N];
-        det_load<T, N>(in + (((int64_t)image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
+        float value[1], gradient[1];
+        det_load<T, 1>(in + (((int64_t)image * s.in_h + iy) * s.in_w + ix) * c + channel, value);
         loading.apply(value);
-        det_load<T, N>(dout + (int64_t)item * c + channel, gradient);
-        dwconv_multiply_add<N>(value, gradient, sum[0]);
+        det_load<T, 1>(dout + (int64_t)item * c + channel, gradient);
+        dwconv_multiply_add<1>(value, gradient, sum[0]);
     }
-    det_write_strip<1, N>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
-}
-
-template <typename T, int N, enum detk_load_kind KIND>
-static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
-                          const struct detk_load &load, const T *dout, float *dw, bool accumulate,
-                          float *partial)
-{
-    const struct weight_plan plan = make_plan(s, N);
-    const int32_t taps = s->kernel_h * s->kernel_w, count = taps * s->in_c;
-    const dim3 block = plan.tile.block;
-    const size_t values = (size_t)block.x * block.y * N; /* of one tap */
-    const dim3 grid((unsigned)plan.strips, (unsigned)plan.tile.channel_blocks);
-    const bool fast = dwconv_is_fast(s, N);
-    if (!fast)
-        DET_LAUNCH((detk_dwconv_backward_weight_any<T, N, KIND>),
-                   dim3(grid.x, grid.y, (unsigned)taps), block, values * sizeof(float), stream, *s,
-                   plan, in, load, dout, partial);
-    if constexpr (N > 1) {
-        if (fast && s->stride == 1)
-            DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 1, KIND>), grid, block,
-                       9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
-        else if (fast)
-            DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, N, 2, KIND>), grid, block,
-                       9 * values * sizeof(float), stream, *s, plan, in, load, dout, partial);
-    }
-    const cudaError_t error = cudaGetLastError();
-    return error != cudaSuccess ? error
-                                : det_add_strips(stream, plan.strips, count, partial, count, dw,
-                                                 nullptr, accumulate);
-}
-
-static int vector_of(const struct det_conv_shape *s)
-{
-    return s->in_c % DWCONV_WEIGHT_VECTOR == 0 ? DWCONV_WEIGHT_VECTOR : 1;
+    det_write_strip<1, 1>(sum, c, s.kernel_h * s.kernel_w, tap, partial);
 }
 
 template <typename T, enum detk_load_kind KIND>
@@ -199,12 +166,27 @@ static cudaError_t backward_weight(cudaStream_t stream, const struct det_conv_sh
                                    const void *in, const struct detk_load &load, const void *dout,
                                    float *dw, bool accumulate, void *workspace)
 {
+    constexpr int n = DWCONV_WEIGHT_VECTOR;
     const T *a = static_cast<const T *>(in), *b = static_cast<const T *>(dout);
     float *partial = static_cast<float *>(workspace);
-    return vector_of(s) == DWCONV_WEIGHT_VECTOR
-               ? launch<T, DWCONV_WEIGHT_VECTOR, KIND>(stream, s, a, load, b, dw, accumulate,
-                                                       partial)
-               : launch<T, 1, KIND>(stream, s, a, load, b, dw, accumulate, partial);
+    const struct weight_plan plan = make_plan(s);
+    const int32_t taps = s->kernel_h * s->kernel_w, count = taps * s->in_c;
+    const dim3 block = plan.tile.block;
+    const size_t bytes = (size_t)block.x * block.y * sizeof(float); /* of one tap and channel */
+    const dim3 grid((unsigned)plan.strips, (unsigned)plan.tile.channel_blocks);
+    if (!dwconv_has_vectors(s, n))
+        DET_LAUNCH((detk_dwconv_backward_weight_any<T, KIND>), dim3(grid.x, grid.y, (unsigned)taps),
+                   block, bytes, stream, *s, plan, a, load, b, partial);
+    else if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, n, 1, KIND>), grid, block, 9 * n * bytes,
+                   stream, *s, plan, a, load, b, partial);
+    else
+        DET_LAUNCH((detk_dwconv_backward_weight_3x3<T, n, 2, KIND>), grid, block, 9 * n * bytes,
+                   stream, *s, plan, a, load, b, partial);
+    const cudaError_t error = cudaGetLastError();
+    return error != cudaSuccess ? error
+                                : det_add_strips(stream, plan.strips, count, partial, count, dw,
+                                                 nullptr, accumulate);
 }
 
 template <typename T>
@@ -216,9 +198,8 @@ static cudaError_t for_kind(cudaStream_t stream, const struct det_conv_shape *s,
     case DETK_LOAD_PLAIN:
         return backward_weight<T, DETK_LOAD_PLAIN>(stream, s, in, load, dout, dw, accumulate,
                                                    workspace);
-    case DETK_LOAD_RELU6:
-        return backward_weight<T, DETK_LOAD_RELU6>(stream, s, in, load, dout, dw, accumulate,
-                                                   workspace);
+    case DETK_LOAD_RELU6: /* inference's */
+        break;
     case DETK_LOAD_NORM_RELU6:
         return backward_weight<T, DETK_LOAD_NORM_RELU6>(stream, s, in, load, dout, dw, accumulate,
                                                         workspace);
@@ -231,7 +212,7 @@ size_t detk_dwconv_backward_weight_workspace(enum detk_type type,
 {
     (void)type;
     const size_t count = (size_t)shape->kernel_h * (size_t)shape->kernel_w * (size_t)shape->in_c;
-    return (size_t)make_plan(shape, vector_of(shape)).strips * count * sizeof(float);
+    return (size_t)make_plan(shape).strips * count * sizeof(float);
 }
 
 cudaError_t detk_dwconv_backward_weight(cudaStream_t stream, enum detk_type type,

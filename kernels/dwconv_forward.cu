@@ -142,14 +142,14 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     dwconv_march<N>(rows, begin, add, end);
 }
 
-/* Any kernel and stride, one output. The taps are not unrolled: ptxas spills for it. */
-template <typename T, int N, enum detk_load_kind KIND>
+/* Any kernel and stride, an output of one channel. The taps are not unrolled: ptxas spills. */
+template <typename T, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_forward_any(const struct det_conv_shape s, const T *in, const struct detk_load load,
                             const float *w, const float *bias, enum det_activation act, T *out)
 {
     const int c = s.in_c;
-    const int channel = det_tile_vector() * N;
+    const int channel = det_tile_vector();
     const unsigned pixel = det_tile_pixel();
     const int row = (int)(pixel / (unsigned)s.out_w);
     const int image = row / s.out_h;
@@ -158,9 +158,9 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const int top = row % s.out_h * s.stride - s.pad_top;
     const int left = (int)(pixel % (unsigned)s.out_w) * s.stride - s.pad_left;
 
-    const dwconv_load<N, KIND> loading(load, channel);
-    float sum[N];
-    first_sum<N>(bias, channel, sum);
+    const dwconv_load<1, KIND> loading(load, channel);
+    float sum[1];
+    first_sum<1>(bias, channel, sum);
     for (int ky = 0; ky < s.kernel_h; ky++) {
         if (!det_inside(top + ky, s.in_h))
             continue;
@@ -169,15 +169,15 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         for (int kx = 0; kx < s.kernel_w; kx++) {
             if (!det_inside(left + kx, s.in_w))
                 continue;
-            float value[N], tap[N];
-            det_load<T, N>(in + (in_row * s.in_w + left + kx) * c + channel, value);
+            float value[1], tap[1];
+            det_load<T, 1>(in + (in_row * s.in_w + left + kx) * c + channel, value);
             loading.apply(value);
-            dwconv_load_floats<N>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
-            dwconv_multiply_add<N>(value, tap, sum);
+            dwconv_load_floats<1>(w + ((int64_t)ky * s.kernel_w + kx) * c + channel, tap);
+            dwconv_multiply_add<1>(value, tap, sum);
         }
     }
-    dwconv_activate<N>(act, sum);
-    det_store<T, N>(out + (int64_t)pixel * c + channel, sum);
+    dwconv_activate<1>(act, sum);
+    det_store<T, 1>(out + (int64_t)pixel * c + channel, sum);
 }
 
 struct arguments {
@@ -186,26 +186,29 @@ struct arguments {
     enum det_activation act;
 };
 
+template <typename T, enum detk_load_kind KIND>
+static cudaError_t launch_any(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
+                              const struct arguments &a, T *out)
+{
+    const struct det_tile tile = dwconv_tile(s, 1);
+    DET_LAUNCH((detk_dwconv_forward_any<T, KIND>),
+               det_tile_grid(tile, (int64_t)s->n * s->out_h * s->out_w), tile.block, 0, stream, *s,
+               in, *a.load, a.w, a.bias, a.act, out);
+    return cudaGetLastError();
+}
+
 template <typename T, int N, enum detk_load_kind KIND>
-static cudaError_t launch(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
-                          const struct arguments &a, T *out)
+static cudaError_t launch_3x3(cudaStream_t stream, const struct det_conv_shape *s, const T *in,
+                              const struct arguments &a, T *out)
 {
     const struct det_tile tile = dwconv_tile(s, N);
-    const bool fast = dwconv_is_fast(s, N);
-    const int64_t rows = (int64_t)s->n * s->out_h;
-    const int64_t items = rows * (fast ? dwconv_groups(s->out_w) : s->out_w);
-    const dim3 grid = det_tile_grid(tile, items);
-    if (!fast)
-        DET_LAUNCH((detk_dwconv_forward_any<T, N, KIND>), grid, tile.block, 0, stream, *s, in,
+    const dim3 grid = det_tile_grid(tile, (int64_t)s->n * s->out_h * dwconv_groups(s->out_w));
+    if (s->stride == 1)
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1, KIND>), grid, tile.block, 0, stream, *s, in,
                    *a.load, a.w, a.bias, a.act, out);
-    if constexpr (N > 1) {
-        if (fast && s->stride == 1)
-            DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 1, KIND>), grid, tile.block, 0, stream, *s,
-                       in, *a.load, a.w, a.bias, a.act, out);
-        else if (fast)
-            DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2, KIND>), grid, tile.block, 0, stream, *s,
-                       in, *a.load, a.w, a.bias, a.act, out);
-    }
+    else
+        DET_LAUNCH((detk_dwconv_forward_3x3<T, N, 2, KIND>), grid, tile.block, 0, stream, *s, in,
+                   *a.load, a.w, a.bias, a.act, out);
     return cudaGetLastError();
 }
 
@@ -230,10 +233,10 @@ static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, 
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(out);
     const int32_t rows = dwconv_strip_rows(s, s->out_h, dwconv_groups(s->out_w));
-    if (rows > 1 && dwconv_vectors_fit(s->in_c, DWCONV_STRIP_VECTOR, a.w, a.bias))
+    if (rows > 1 && dwconv_vectors_fit(s, DWCONV_STRIP_VECTOR, a.w, a.bias))
         return launch_strips<T, KIND>(stream, s, rows, from, a, to);
-    return dwconv_vectors_fit(s->in_c, n, a.w, a.bias) ? launch<T, n, KIND>(stream, s, from, a, to)
-                                                       : launch<T, 1, KIND>(stream, s, from, a, to);
+    return dwconv_vectors_fit(s, n, a.w, a.bias) ? launch_3x3<T, n, KIND>(stream, s, from, a, to)
+                                                 : launch_any<T, KIND>(stream, s, from, a, to);
 }
 
 /* Eight channels of bf16 and what is done to them are too many for the registers: four. */

@@ -43,11 +43,12 @@ static inline bool dwconv_is_3x3(const struct det_conv_shape *s)
     return s->kernel_h == 3 && s->kernel_w == 3 && (s->stride == 1 || s->stride == 2);
 }
 
-/* Whether the kernels for 3x3 serve it: they are there for vectors of channels only. All networks have those whose predictor's
- * depth is a multiple of eight. */
-static inline bool dwconv_is_fast(const struct det_conv_shape *s, int32_t vector)
+/* Whether vectors of `vector` channels serve it: 3x3 alone has kernels for them; other sizes, and
+ * channels that are no vectors, go channel by channel. All networks whose predictor's depth is a
+ * multiple of eight have vectors. */
+static inline bool dwconv_has_vectors(const struct det_conv_shape *s, int32_t vector)
 {
-    return vector > 1 && dwconv_is_3x3(s);
+    return dwconv_is_3x3(s) && s->in_c % vector == 0;
 }
 
 /* Groups of pixels in a row of `width` results. */

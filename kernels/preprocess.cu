@@ -2,10 +2,10 @@
 
 #include "resize.cuh"
 
-#define THREADS 256
+#define PREPROCESS_THREADS 256
 
 /* Values of a vector, or 1 where rows are not whole vectors. */
-#define VECTOR 4
+#define PREPROCESS_VECTOR 4
 
 /* --- from pixels --- */
 
@@ -40,11 +40,11 @@ __device__ __forceinline__ float blend_pixels(const uint8_t *left, const uint8_t
 /* A thread makes N adjacent pixels of a row. An image of its frame's size needs no path of its own: all shares are 0 then,
  * and a + (b - a) * 0 is a. */
 template <typename T, int N>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(PREPROCESS_THREADS)
     detk_preprocess_image(const struct detk_image *images, int out_h, int out_w, T *out)
 {
     const struct detk_image image = images[blockIdx.y];
-    const unsigned first = (blockIdx.x * THREADS + threadIdx.x) * N;
+    const unsigned first = (blockIdx.x * PREPROCESS_THREADS + threadIdx.x) * N;
     const int y = (int)(first / (unsigned)out_w), x = (int)(first % (unsigned)out_w);
     if (y >= out_h)
         return;
@@ -82,17 +82,17 @@ static void launch_images(cudaStream_t stream, const struct detk_image *images, 
                           int32_t out_h, int32_t out_w, void *out)
 {
     const unsigned groups = (unsigned)out_h * (unsigned)(out_w / N);
-    const dim3 grid((groups + THREADS - 1) / THREADS, (unsigned)n);
-    DET_LAUNCH((detk_preprocess_image<T, N>), grid, THREADS, 0, stream, images, out_h, out_w,
-               static_cast<T *>(out));
+    const dim3 grid((groups + PREPROCESS_THREADS - 1) / PREPROCESS_THREADS, (unsigned)n);
+    DET_LAUNCH((detk_preprocess_image<T, N>), grid, PREPROCESS_THREADS, 0, stream, images, out_h,
+               out_w, static_cast<T *>(out));
 }
 
 template <typename T>
 static void preprocess(cudaStream_t stream, const struct detk_image *images, int32_t n,
                        int32_t out_h, int32_t out_w, void *out)
 {
-    if (out_w % VECTOR == 0)
-        launch_images<T, VECTOR>(stream, images, n, out_h, out_w, out);
+    if (out_w % PREPROCESS_VECTOR == 0)
+        launch_images<T, PREPROCESS_VECTOR>(stream, images, n, out_h, out_w, out);
     else
         launch_images<T, 1>(stream, images, n, out_h, out_w, out);
 }
@@ -114,11 +114,11 @@ cudaError_t detk_preprocess(cudaStream_t stream, enum detk_type type,
 
 /* A thread makes N adjacent values of a row; `width` and `out_width` are values of a row, 3 a pixel. */
 template <typename T, int N>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(PREPROCESS_THREADS)
     detk_normalize_rows(const float *images, int n, int h, int width, int out_h, int out_width,
                         T *out)
 {
-    const int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    const int64_t at = ((int64_t)blockIdx.x * PREPROCESS_THREADS + threadIdx.x) * N;
     const int64_t row = at / out_width;
     const int x = (int)(at - row * out_width), image = (int)(row / out_h);
     const int y = (int)(row - (int64_t)image * out_h);
@@ -139,16 +139,18 @@ static void launch_rows(cudaStream_t stream, const float *images, int32_t n, int
                         int32_t width, int32_t out_h, int32_t out_width, void *out)
 {
     const int64_t groups = (int64_t)n * out_h * (out_width / N);
-    DET_LAUNCH((detk_normalize_rows<T, N>), (unsigned)((groups + THREADS - 1) / THREADS), THREADS,
-               0, stream, images, n, h, width, out_h, out_width, static_cast<T *>(out));
+    DET_LAUNCH((detk_normalize_rows<T, N>),
+               (unsigned)((groups + PREPROCESS_THREADS - 1) / PREPROCESS_THREADS),
+               PREPROCESS_THREADS, 0, stream, images, n, h, width, out_h, out_width,
+               static_cast<T *>(out));
 }
 
 template <typename T>
 static void normalize(cudaStream_t stream, const float *images, int32_t n, int32_t h, int32_t w,
                       int32_t out_h, int32_t out_w, void *out)
 {
-    if (w % VECTOR == 0 && out_w % VECTOR == 0)
-        launch_rows<T, VECTOR>(stream, images, n, h, 3 * w, out_h, 3 * out_w, out);
+    if (w % PREPROCESS_VECTOR == 0 && out_w % PREPROCESS_VECTOR == 0)
+        launch_rows<T, PREPROCESS_VECTOR>(stream, images, n, h, 3 * w, out_h, 3 * out_w, out);
     else
         launch_rows<T, 1>(stream, images, n, h, 3 * w, out_h, 3 * out_w, out);
 }

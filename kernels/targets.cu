@@ -14,7 +14,7 @@
  * greater number. 0: it touches no anchor, and then takes anchor 0. */
 typedef unsigned long long best_key;
 
-static unsigned blocks_of(int32_t anchors)
+static unsigned anchor_blocks(int32_t anchors)
 {
     return (unsigned)det_ceil_div(anchors, TARGETS_THREADS);
 }
@@ -207,7 +207,8 @@ static __global__ void __launch_bounds__(TARGETS_THREADS)
 
 size_t detk_targets_workspace(int32_t n, int32_t anchors, int32_t most_boxes)
 {
-    return best_bytes(most_boxes) + (size_t)n * blocks_of(anchors) * sizeof(struct det_two_sums);
+    return best_bytes(most_boxes) +
+           (size_t)n * anchor_blocks(anchors) * sizeof(struct det_two_sums);
 }
 
 cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_settings *settings,
@@ -218,7 +219,7 @@ cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_set
     best_key *const best = static_cast<best_key *>(workspace);
     struct det_two_sums *const partial = reinterpret_cast<struct det_two_sums *>(
         static_cast<char *>(workspace) + best_bytes(most_boxes));
-    const dim3 grid(blocks_of(anchor_count), (unsigned)n), block(TARGETS_THREADS);
+    const dim3 grid(anchor_blocks(anchor_count), (unsigned)n), block(TARGETS_THREADS);
     if (most_boxes > 0) {
         const cudaError_t error =
             cudaMemsetAsync(best, 0, (size_t)most_boxes * sizeof *best, stream);

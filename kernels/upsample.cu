@@ -94,8 +94,8 @@ static cudaError_t launch_gather(cudaStream_t stream, int32_t n, const struct si
 }
 
 template <typename T>
-static cudaError_t add(cudaStream_t stream, int32_t n, const struct sizes &s, const void *low,
-                       const void *lateral, void *out)
+static cudaError_t add_upsampled(cudaStream_t stream, int32_t n, const struct sizes &s,
+                                 const void *low, const void *lateral, void *out)
 {
     const T *a = static_cast<const T *>(low), *b = static_cast<const T *>(lateral);
     T *to = static_cast<T *>(out);
@@ -121,8 +121,8 @@ cudaError_t detk_upsample_add(cudaStream_t stream, enum detk_type type, int32_t 
     const struct sizes s = {h, w, c, out_h, out_w};
     if (n == 0 || c == 0)
         return cudaSuccess;
-    return type == DETK_F32 ? add<float>(stream, n, s, low, lateral, out)
-                            : add<__nv_bfloat16>(stream, n, s, low, lateral, out);
+    return type == DETK_F32 ? add_upsampled<float>(stream, n, s, low, lateral, out)
+                            : add_upsampled<__nv_bfloat16>(stream, n, s, low, lateral, out);
 }
 
 cudaError_t detk_upsample_backward(cudaStream_t stream, enum detk_type type, int32_t n, int32_t h,

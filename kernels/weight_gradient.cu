@@ -34,19 +34,21 @@ template <int ROWS> __device__ __forceinline__ struct corner corner_of(int tile,
     return {tile / across * ROWS, tile % across * TILE};
 }
 
-/* A tile's values of one row of an operand, of which count >= 1 are left from `from` on; V divides them, or what is beyond lies in the
- * row as well. Those beyond stay as they are: zero, from before the loop. */
-template <typename T, int V>
+/* A tile's values of one row of an operand, of which count >= 1 are left from `from` on; a vector
+ * divides them, or what is beyond lies in the row as well. Those beyond stay as they are: zero, from
+ * before the loop. */
+template <typename T>
 __device__ __forceinline__ void load_piece(const T *from, int count, float (&values)[TILE])
 {
+    constexpr int vector = det_vector_of<T>;
 #pragma unroll
-    for (int i = 0; i < TILE; i += V) {
-        float part[V];
+    for (int i = 0; i < TILE; i += vector) {
+        float part[vector];
         if (i > 0 && i >= count)
             continue;
-        det_load<T, V>(from + i, part);
+        det_load<T, vector>(from + i, part);
 #pragma unroll
-        for (int j = 0; j < V; j++)
+        for (int j = 0; j < vector; j++)
             values[i + j] = part[j];
     }
 }
@@ -89,15 +91,15 @@ __device__ __forceinline__ void write_tiles(const float (&sum)[ROWS][TILE], int 
 }
 
 /* COUNT rows' loads are on their way before the first is multiplied. */
-template <typename T, int V, int COUNT, int ROOM>
+template <typename T, int COUNT>
 __device__ __forceinline__ void add_rows(const T *a, int64_t a_step, int rows, const T *b,
-                                         int64_t b_step, int columns, float (&value)[ROOM][TILE],
-                                         float (&gradient)[ROOM][TILE], float (&sum)[TILE][TILE])
+                                         int64_t b_step, int columns, float (&value)[AHEAD][TILE],
+                                         float (&gradient)[AHEAD][TILE], float (&sum)[TILE][TILE])
 {
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
-        load_piece<T, V>(a + i * a_step, rows, value[i]);
-        load_piece<T, V>(b + i * b_step, columns, gradient[i]);
+        load_piece<T>(a + i * a_step, rows, value[i]);
+        load_piece<T>(b + i * b_step, columns, gradient[i]);
     }
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
@@ -107,7 +109,7 @@ __device__ __forceinline__ void add_rows(const T *a, int64_t a_step, int rows, c
     }
 }
 
-template <typename T, int V>
+template <typename T>
 __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
     detk_weight_gradient_rows(const struct det_strips strips, int k, int n, int in_stride,
                               const T *in, const T *dout, float *partial)
@@ -119,15 +121,14 @@ __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
     const T *a = in + row * in_stride + at.row, *b = dout + row * n + at.column;
     const int64_t a_step = (int64_t)step * in_stride, b_step = (int64_t)step * n;
 
-    constexpr int ahead = V > 1 ? AHEAD : 1; /* values one by one need registers for themselves */
-    float sum[TILE][TILE] = {}, value[ahead][TILE] = {}, gradient[ahead][TILE] = {};
-    for (; row + (ahead - 1) * step < end; row += ahead * step) {
-        add_rows<T, V, ahead>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
-        a += ahead * a_step;
-        b += ahead * b_step;
+    float sum[TILE][TILE] = {}, value[AHEAD][TILE] = {}, gradient[AHEAD][TILE] = {};
+    for (; row + (AHEAD - 1) * step < end; row += AHEAD * step) {
+        add_rows<T, AHEAD>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
+        a += AHEAD * a_step;
+        b += AHEAD * b_step;
     }
     for (; row < end; row += step) {
-        add_rows<T, V, 1>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
+        add_rows<T, 1>(a, a_step, rows, b, b_step, columns, value, gradient, sum);
         a += a_step;
         b += b_step;
     }
@@ -152,7 +153,7 @@ __device__ __forceinline__ void load_pixels(const T *row, int left, int width,
 
 /* COUNT pixels of a row of outputs, `step` apart. Padding takes part in nothing: a gradient there that is NaN is not multiplied by
  * zero. */
-template <typename T, int V, int COUNT, bool WHOLE>
+template <typename T, int COUNT, bool WHOLE>
 __device__ __forceinline__ void
 add_pixels(const T *pixels, int left, int left_step, int width, const T *from, int64_t from_step,
            int columns, float (&gradient)[IMAGE_AHEAD][TILE], float (&sum)[PIECE][TILE])
@@ -161,7 +162,7 @@ add_pixels(const T *pixels, int left, int left_step, int width, const T *from, i
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
         load_pixels<T, WHOLE>(pixels, left + i * left_step, width, value[i]);
-        load_piece<T, V>(from + i * from_step, columns, gradient[i]);
+        load_piece<T>(from + i * from_step, columns, gradient[i]);
     }
 #pragma unroll
     for (int i = 0; i < COUNT; i++) {
@@ -173,7 +174,7 @@ add_pixels(const T *pixels, int left, int left_step, int width, const T *from, i
 }
 
 /* A thread has a row of the filter, a tile's columns, and every blockDim.y-th pixel of the strip's rows of outputs. */
-template <typename T, int V>
+template <typename T>
 __global__ void __launch_bounds__(IMAGE_THREADS, GRADIENT_RESIDENT)
     detk_image_weight_gradient_rows(const struct det_strips strips, const struct det_conv_shape s,
                                     const T *in, const T *dout, float *partial)
@@ -197,11 +198,11 @@ __global__ void __launch_bounds__(IMAGE_THREADS, GRADIENT_RESIDENT)
                                  left + (IMAGE_AHEAD - 1) * left_step + FILTER <= s.in_w;
             const int count = several ? IMAGE_AHEAD : 1;
             if (several)
-                add_pixels<T, V, IMAGE_AHEAD, true>(pixels, left, left_step, s.in_w, from,
-                                                    (int64_t)step * n, columns, gradient, sum);
+                add_pixels<T, IMAGE_AHEAD, true>(pixels, left, left_step, s.in_w, from,
+                                                 (int64_t)step * n, columns, gradient, sum);
             else
-                add_pixels<T, V, 1, false>(pixels, left, left_step, s.in_w, from, 0, columns,
-                                           gradient, sum);
+                add_pixels<T, 1, false>(pixels, left, left_step, s.in_w, from, 0, columns, gradient,
+                                        sum);
             ox += count * step;
             left += count * left_step;
             from += (int64_t)count * step * n;
@@ -242,25 +243,25 @@ static cudaError_t add_up(cudaStream_t stream, const struct det_strips &strips, 
                                                  nullptr, accumulate);
 }
 
-template <typename T, int V>
-static cudaError_t launch(cudaStream_t stream, int64_t rows, int32_t k, int32_t n, const void *in,
-                          int32_t in_stride, const void *dout, float *dw, bool accumulate,
-                          float *partial)
+template <typename T>
+static cudaError_t launch_rows(cudaStream_t stream, int64_t rows, int32_t k, int32_t n,
+                               const void *in, int32_t in_stride, const void *dout, float *dw,
+                               bool accumulate, float *partial)
 {
     const struct det_strips strips = product_strips(rows, k, n);
-    DET_LAUNCH((detk_weight_gradient_rows<T, V>), det_strips_grid(strips), strips.tile.block, 0,
+    DET_LAUNCH((detk_weight_gradient_rows<T>), det_strips_grid(strips), strips.tile.block, 0,
                stream, strips, k, n, in_stride, static_cast<const T *>(in),
                static_cast<const T *>(dout), partial);
     return add_up(stream, strips, k * n, partial, dw, accumulate);
 }
 
-template <typename T, int V>
+template <typename T>
 static cudaError_t launch_image(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
                                 const void *dout, float *dw, bool accumulate, float *partial)
 {
     const struct det_strips strips = image_strips(s);
-    DET_LAUNCH((detk_image_weight_gradient_rows<T, V>), det_strips_grid(strips), strips.tile.block,
-               0, stream, strips, *s, static_cast<const T *>(in), static_cast<const T *>(dout),
+    DET_LAUNCH((detk_image_weight_gradient_rows<T>), det_strips_grid(strips), strips.tile.block, 0,
+               stream, strips, *s, static_cast<const T *>(in), static_cast<const T *>(dout),
                partial);
     return add_up(stream, strips, FILTER * PIECE * s->out_c, partial, dw, accumulate);
 }
@@ -280,14 +281,9 @@ cudaError_t detk_weight_gradient(cudaStream_t stream, enum detk_type type, int64
                                  int32_t n, const void *in, int32_t in_stride, const void *dout,
                                  float *dw, bool accumulate, void *workspace)
 {
-    typedef __nv_bfloat16 bf16;
-    float *partial = static_cast<float *>(workspace);
-    const int32_t both = in_stride | n; /* what divides both, among powers of 2 */
-    const auto run = type == DETK_F32 ? (both % 4 == 0 ? launch<float, 4> : launch<float, 1>)
-                     : both % 8 == 0  ? launch<bf16, 8>
-                     : both % 4 == 0  ? launch<bf16, 4>
-                                      : launch<bf16, 1>;
-    return run(stream, rows, k, n, in, in_stride, dout, dw, accumulate, partial);
+    const auto run = type == DETK_F32 ? launch_rows<float> : launch_rows<__nv_bfloat16>;
+    return run(stream, rows, k, n, in, in_stride, dout, dw, accumulate,
+               static_cast<float *>(workspace));
 }
 
 cudaError_t detk_image_weight_gradient(cudaStream_t stream, enum detk_type type,
@@ -295,11 +291,6 @@ cudaError_t detk_image_weight_gradient(cudaStream_t stream, enum detk_type type,
                                        const void *dout, float *dw, bool accumulate,
                                        void *workspace)
 {
-    typedef __nv_bfloat16 bf16;
-    float *partial = static_cast<float *>(workspace);
-    const int32_t n = shape->out_c;
-    const auto run = type == DETK_F32
-                         ? (n % 4 == 0 ? launch_image<float, 4> : launch_image<float, 1>)
-                         : (n % 8 == 0 ? launch_image<bf16, 8> : launch_image<bf16, 1>);
-    return run(stream, shape, in, dout, dw, accumulate, partial);
+    const auto run = type == DETK_F32 ? launch_image<float> : launch_image<__nv_bfloat16>;
+    return run(stream, shape, in, dout, dw, accumulate, static_cast<float *>(workspace));
 }

@@ -226,20 +226,24 @@ static void killed(void **state)
     test_remove_tree(directory);
 }
 
-/* A gate with one line of a table changed. */
-static void gate(const char *directory, const char *arguments, const char *budget, const char *line,
-                 int wanted, const char *text)
+/* The gates, over a kernel's resources and accesses. */
+static void gate(const char *directory, const char *resources, const char *accesses, int wanted,
+                 const char *text)
 {
-    char path[2][400], command[1000], *output = NULL;
-    for (int i = 0; i < 2; i++) {
-        snprintf(path[i], sizeof path[i], "%s/table%d", directory, i);
-        FILE *file = fopen(path[i], "w");
+    /* kernel, arch, registers, stack, spills, static and dynamic shared memory, threads, occupancy;
+     * kernel, 128-bit loads and stores */
+    const char *const tables[] = {resources, "k<float 4>,90,40,0,0,0,1024,256,75", accesses,
+                                  "k<float 4>,1,1"};
+    char path[400], command[1000], *output = NULL;
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/table%d", directory, i);
+        FILE *file = fopen(path, "w");
         assert_non_null(file);
-        fprintf(file, "head\n%s\n", i == 0 ? line : budget);
+        fprintf(file, "head\n%s\n", tables[i]);
         assert_int_equal(fclose(file), 0);
     }
-    snprintf(command, sizeof command, "sh bench/cuda_check.sh %s %s %s 2>&1", arguments, path[0],
-             path[1]);
+    snprintf(command, sizeof command,
+             "cd %s && sh $OLDPWD/bench/cuda_check.sh table0 table1 table2 table3 2>&1", directory);
     const int status = run(command, &output);
     if (status != wanted)
         fail_msg("cuda_check.sh ended with %d: %s", status, output);
@@ -251,25 +255,95 @@ static void gates(void **state)
 {
     (void)state;
     char directory[256];
-    /* kernel, arch, registers, stack, spills, static and dynamic shared memory, threads, occupancy */
-    static const char budget[] = "k<float 4>,90,40,0,0,0,1024,256,75";
+    static const char fits[] = "k<float 4>,90,40,0,0,0,1024,256,75",
+                      /* kernel, arch, 128-bit loads and stores, local accesses */
+        wide[] = "k<float 4>,90,3,2,0";
     test_make_directory(directory, "cuda-gates");
-    gate(directory, "", budget, budget, 0, "1 kernels and architectures checked");
-    gate(directory, "", budget, "k<float 4>,90,41,0,0,0,1024,256,75", 1, "41 registers, budget 40");
-    gate(directory, "", budget, "k<float 4>,90,40,8,0,0,1024,256,75", 1, "8 bytes of stack");
-    gate(directory, "", budget, "k<float 4>,90,40,0,16,0,1024,256,75", 1, "16 bytes of spills");
-    gate(directory, "", budget, "k<float 4>,90,40,0,0,4,1024,256,75", 1, "1028 bytes of shared");
-    gate(directory, "", budget, "k<float 4>,90,40,0,0,0,1024,256,62", 1,
-         "occupancy 62 %, budget 75");
-    gate(directory, "", budget, "other,90,40,0,0,0,0,256,75", 1, "not in the budget");
-    gate(directory, "", budget, "", 1, "not in the budget");
-    /* kernel, (arch,) 128-bit loads and stores (, local accesses) */
-    static const char claims[] = "k<float 4>,1,1";
-    gate(directory, "--sass", claims, "k<float 4>,90,3,2,0", 0, "machine code of 1 kernels");
-    gate(directory, "--sass", claims, "k<float 4>,90,0,2,0", 1, "no 128-bit load");
-    gate(directory, "--sass", claims, "k<float 4>,90,3,0,0", 1, "no 128-bit store");
-    gate(directory, "--sass", claims, "k<float 4>,90,3,2,1", 1, "1 accesses of local memory");
-    gate(directory, "--sass", claims, "other,90,3,2,0", 1, "not in the claims");
+    gate(directory, fits, wide, 0, "1 kernels and architectures checked");
+    gate(directory, "k<float 4>,90,41,0,0,0,1024,256,75", wide, 1, "41 registers, budget 40");
+    gate(directory, "k<float 4>,90,40,8,0,0,1024,256,75", wide, 1, "8 bytes of stack");
+    gate(directory, "k<float 4>,90,40,0,16,0,1024,256,75", wide, 1, "16 bytes of spills");
+    gate(directory, "k<float 4>,90,40,0,0,4,1024,256,75", wide, 1, "1028 bytes of shared");
+    gate(directory, "k<float 4>,90,40,0,0,0,1024,256,62", wide, 1, "occupancy 62 %, budget 75");
+    gate(directory, "other,90,40,0,0,0,0,256,75", wide, 1, "not in the budget");
+    gate(directory, "", wide, 1, "not in the budget");
+    gate(directory, fits, wide, 0, "1 kernels and architectures: no local memory");
+    gate(directory, fits, "k<float 4>,90,0,2,0", 1, "(sm_90): no 128-bit load");
+    gate(directory, fits, "k<float 4>,90,3,0,0", 1, "(sm_90): no 128-bit store");
+    gate(directory, fits, "k<float 4>,ptx,0,2,0", 1, "(PTX): no 128-bit load");
+    gate(directory, fits, "k<float 4>,90,3,2,1", 1, "1 accesses of local memory");
+    gate(directory, fits, "other,90,3,2,0", 1, "not in the claims");
+    gate(directory, fits, "", 1, "not in the claims");
+    test_remove_tree(directory);
+}
+
+/* What is counted in PTX, where there is no disassembler. */
+static void accesses_in_ptx(void **state)
+{
+    (void)state;
+    char directory[256], path[400], command[900], *output = NULL;
+    test_make_directory(directory, "cuda-ptx");
+    snprintf(path, sizeof path, "%s/kernels.ptx", directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(".visible .entry wide(\n\tld.global.nc.v4.f32 \t{%f1, %f2, %f3, %f4}, [%rd1];\n"
+          "\tld.global.v2.u64 \t{%rd2, %rd3}, [%rd1];\n"
+          "\tst.global.v4.b32 \t[%rd1], {%r1, %r2, %r3, %r4};\n"
+          ".visible .entry narrow(\n\tld.global.v2.f32 \t{%f1, %f2}, [%rd1];\n"
+          "\tst.global.f32 \t[%rd1], %f1;\n\tst.local.v4.f32 \t[%rd1], {%f1, %f1, %f1, %f1};\n",
+          file);
+    assert_int_equal(fclose(file), 0);
+    snprintf(command, sizeof command, "bench/kernel_accesses.sh '' %s", path);
+    assert_int_equal(run(command, &output), 0);
+    assert_string_equal(output, "kernel,arch,loads_128,stores_128,local\nnarrow,ptx,0,0,1\n"
+                                "wide,ptx,2,1,0\n");
+    free(output);
+    test_remove_tree(directory);
+}
+
+/* Files that are compiled together share no name of their own. */
+static void names_of_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *text;
+    } files[] = {
+        {"a.cu", "#define WIDTH 8\nstruct place {\n};\ntemplate <int N>\nstatic int "
+                 "launch(int a)\n{\n    return other(a);\n}\n"},
+        {"b.cu", "#define HEIGHT 8\nstatic int start(int a)\n{\n    return launch(a);\n}\n"},
+        {"c.cu", "#define WIDTH 8\n"},
+        {"d.cu", "struct place {\n};\n"},
+        {"e.cu", "template <typename T> static int launch(float a)\n{\n}\n"},
+        {"f.cu", "template <typename T>\n__global__ void __launch_bounds__(128)\n    "
+                 "detk_kernel(int)\n"},
+        {"g.cu", "static __global__ void __launch_bounds__(WIDTH)\n    detk_kernel(int)\n"},
+    };
+    static const struct {
+        const char *files, *text;
+    } cases[] = {
+        {"a.cu b.cu f.cu", NULL},
+        {"a.cu c.cu", "c.cu: WIDTH is in a.cu"},
+        {"a.cu d.cu", "d.cu: place is in a.cu"},
+        {"a.cu b.cu e.cu", "e.cu: launch is in a.cu"},
+        {"f.cu g.cu", "g.cu: detk_kernel is in f.cu"},
+    };
+    char directory[256], path[400], command[900], *output = NULL;
+    test_make_directory(directory, "cuda-units");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, files[i].name);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(files[i].text, file);
+        assert_int_equal(fclose(file), 0);
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(command, sizeof command, "cd %s && $OLDPWD/bench/unit_names.sh %s 2>&1", directory,
+                 cases[i].files);
+        assert_int_equal(run(command, &output), cases[i].text != NULL);
+        if (cases[i].text != NULL)
+            expect(output, cases[i].text);
+        free(output);
+    }
     test_remove_tree(directory);
 }
 
@@ -336,8 +410,13 @@ static void old_cuda(void **state)
 int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows),  cmocka_unit_test(killed),   cmocka_unit_test(roofline_file),
-        cmocka_unit_test(gates), cmocka_unit_test(old_cuda),
+        cmocka_unit_test(rows),
+        cmocka_unit_test(killed),
+        cmocka_unit_test(roofline_file),
+        cmocka_unit_test(gates),
+        cmocka_unit_test(accesses_in_ptx),
+        cmocka_unit_test(names_of_a_unit),
+        cmocka_unit_test(old_cuda),
     };
     return cmocka_run_group_tests_name("cuda_bench", tests, NULL, NULL);
 }

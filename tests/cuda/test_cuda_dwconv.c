@@ -155,7 +155,8 @@ static void check_backward_weight(enum detk_type type, const struct det_conv_sha
     float *again = malloc(bytes);
     assert_true(got != NULL && again != NULL);
     static unsigned turn;
-    struct loaded loaded = load_on_host(s, t, (enum detk_load_kind)(turn++ % 3));
+    struct loaded loaded =
+        load_on_host(s, t, turn++ % 2 == 0 ? DETK_LOAD_PLAIN : DETK_LOAD_NORM_RELU6);
     detk_dwconv_backward_weight__ref(&x, s, loaded.values, t->dout, wanted, accumulate);
     void *in = test_device_values(type, t->in, t->inputs);
     void *dout = test_device_values(type, t->dout, t->outputs);
@@ -364,6 +365,7 @@ static void test_strips(void **state)
     }
     /* Stride 2 has none above, and another kernel neither, however many there would be. */
     const struct det_conv_shape five = det_conv_same(300, 4, 1, 264, 264, 5, 1);
+    assert_int_equal(forward_rows(&five), 1);
     check_results(&five);
 }
 
@@ -542,6 +544,18 @@ static void test_nothing(void **state)
     check(&s);
 }
 
+/* ReLU6 at the load is inference's: the gradient of the weights has no kernel for it, and says so. */
+static void test_load_of_inference(void **state)
+{
+    (void)state;
+    const struct det_conv_shape s = det_conv_same(1, 2, 3, 4, 4, 3, 1);
+    const struct detk_load load = {.kind = DETK_LOAD_RELU6};
+    for (int type = DETK_F32; type <= DETK_BF16; type++)
+        assert_int_equal(detk_dwconv_backward_weight(0, (enum detk_type)type, &s, NULL, &load, NULL,
+                                                     NULL, false, NULL),
+                         cudaErrorInvalidValue);
+}
+
 int test_cuda_dwconv(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,6 +573,7 @@ int test_cuda_dwconv(void)
         cmocka_unit_test(test_nan_in_strips),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_load_of_inference),
     };
     return cmocka_run_group_tests_name("cuda_dwconv", tests, NULL, NULL);
 }

@@ -130,7 +130,7 @@ static cudaError_t dwconv_data_5(enum detk_type t)
 static cudaError_t dwconv_weight(enum detk_type t)
 {
     const struct det_conv_shape s = shape(3);
-    const struct detk_load load = {DETK_LOAD_RELU6, P, P, P, P, 1e-3f};
+    const struct detk_load load = {DETK_LOAD_NORM_RELU6, P, P, P, P, 1e-3f};
     return detk_dwconv_backward_weight(0, t, &s, P, &load, P, P, false, P);
 }
 static cudaError_t dwconv_weight_5(enum detk_type t)

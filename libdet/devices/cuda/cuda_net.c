@@ -51,8 +51,9 @@ static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 }
 
 /* A depthwise convolution activates and normalises what it loads: the pass that would have stored such a tensor is saved. A dense
- * convolution's ReLU6 (its library has none in an epilogue) can always wait for that. A batch norm's input is still there
- * where it is kept for the backward passes; without them another tensor may have its place. */
+ * convolution's ReLU6 (its library has none in an epilogue) waits for that where nothing is learned.
+ * In training batch norms do: their input is still there, kept for the backward passes; without them
+ * another tensor may have its place. */
 static void find_late(struct det_cuda_net *net)
 {
     const struct det_graph *g = net->graph;
@@ -62,7 +63,7 @@ static void find_late(struct det_cuda_net *net)
         const struct det_op *op = &g->ops[i];
         if (op->act != DET_ACTIVATION_RELU6 || !only_depthwise_reads(g, op->out))
             continue;
-        if (op->kind == DET_OP_CONV)
+        if (op->kind == DET_OP_CONV && !det_net_is_training(net->mode))
             net->late_relu6[op->out] = true;
         if (op->kind == DET_OP_BATCH_NORM && det_net_is_training(net->mode))
             net->late_norm[op->out] = i;

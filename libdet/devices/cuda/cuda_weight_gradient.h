@@ -59,12 +59,20 @@ static inline struct det_cuda_weight_cost det_cuda_weight_cost(const struct det_
     };
 }
 
+/* Our own kernels load vectors of 16 bytes alone. */
+static inline bool det_cuda_weight_has_vectors(const struct det_conv_shape *s,
+                                               int32_t element_bytes)
+{
+    const int32_t in_c = det_cuda_weight_is_image(s) ? 0 : s->in_c;
+    return (in_c | s->out_c) * element_bytes % 16 == 0;
+}
+
 /* Our own way when it takes `within` the time of cublasLt's. */
 static inline enum det_cuda_weight_way
 det_cuda_weight_way_within(const struct det_conv_shape *s, int32_t element_bytes, double within)
 {
     const bool rows = s->kernel_h == 1 && s->kernel_w == 1 && s->stride == 1;
-    if (!rows && !det_cuda_weight_is_image(s))
+    if ((!rows && !det_cuda_weight_is_image(s)) || !det_cuda_weight_has_vectors(s, element_bytes))
         return DET_CUDA_WEIGHT_LIBRARY;
     const struct det_cuda_weight_cost cost = det_cuda_weight_cost(s, element_bytes);
     const double arithmetic = cost.flops / DET_CUDA_WEIGHT_FLOPS_PER_BYTE;
