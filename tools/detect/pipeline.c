@@ -56,9 +56,10 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
         settings.deterministic = tool->deterministic;
         settings.no_graph = !tool->graph;
         settings.no_tuning = !tool->tuning;
-        const det_status status = det_context_create(&worker->own_context, &settings, NULL);
+        det_error error;
+        const det_status status = det_context_create(&worker->own_context, &settings, &error);
         if (status != DET_OK)
-            return det_fail(env, status, "worker: %s", det_status_text(status));
+            return det_fail(env, status, "worker: %s", error.text);
         context = worker->own_context;
     }
     const det_status status =
