@@ -184,6 +184,15 @@ static void detect(struct places *p)
     char *classes = read_file(p, "yolo/classes.txt");
     assert_string_equal(classes, QUOTES "\nx\\x01\\x1b\\n\\t\xef\xbf\xbe%FF\n");
     free(classes);
+    run("det-detect \"$HERE/model.det\" \"$HERE\"/a*.png --threshold 0 --track --count_line "
+        "0,.5,1,.5 "
+        "--counts \"$HERE/counts.json\" --json \"$HERE/tracks.json\"");
+    json = json_of(p, "counts.json");
+    assert_true(cJSON_IsNumber(parsed_at(json, "line 1/forward/all")));
+    assert_holds(json, "counts.json", QUOTES);
+    assert_holds(json, "counts.json", BYTES);
+    cJSON_Delete(json);
+    cJSON_Delete(json_of(p, "tracks.json"));
     run("det-bench \"$HERE/model.det\" --repeat 1 --json \"$HERE/bench.json\"");
     char path[800];
     snprintf(path, sizeof path, "%s/model.det", p->in_files);
@@ -202,7 +211,6 @@ static void models_of_awkward_classes(void **state)
     close_places(&p);
 }
 
-/* Counts of lines and zones have the classes' names as keys. */
 static void data_sets_of_awkward_names(void **state)
 {
     (void)state;
