@@ -1,5 +1,5 @@
-/* Every JSON, SVG, XML and HTML that a tool or the library writes is read by another parser, with class names, splits and
- * paths that would break one that was put together without care. */
+/* Every JSON, SVG, XML and HTML that a tool or the library writes is read by another parser, with
+ * class names, splits and paths that would break one that was put together without care. */
 #include <sys/stat.h>
 
 #include "data/image.h"
@@ -8,7 +8,8 @@
 #include "support/run_tool.h"
 #include "support/workspace.h"
 
-/* Of classes, as a label map has them, as they are, and as they are in files (bytes that are no UTF-8 as base/text.h says). */
+/* Of classes, as a label map has them, as they are, and as they are in files (bytes that are no
+ * UTF-8 as base/text.h says). */
 #define QUOTES_IN_MAP "a\\\"b\\\\c' </text>]]>&"
 #define QUOTES        "a\"b\\c' </text>]]>&"
 #define BYTES_IN_MAP  "x\\001\\033\\n\\t\\357\\277\\276\\377"
