@@ -1,5 +1,5 @@
-/* json_line.h: a JSON object as a line on standard output, by the writer of the library: what scripts
- * read of the programs that are timed. */
+/* json_line.h: a JSON object as a line on standard output, by the writer of the library: what
+ * scripts read of the programs that are timed. */
 #ifndef DET_BENCH_JSON_LINE_H
 #define DET_BENCH_JSON_LINE_H
 

@@ -1,8 +1,8 @@
 /* clock.h: the time, for everything in the library and the tools.
  *
- * What lasts is measured on a clock that only goes forward (CLOCK_MONOTONIC, from an unknown start);
- * the wall clock, which people and other machines may set back, is for dates and for names. Nothing
- * here fails: Linux has both clocks. Any thread may call. */
+ * What lasts is measured on a clock that only goes forward (CLOCK_MONOTONIC, from an unknown
+ * start); the wall clock, which people and other machines may set back, is for dates and for names.
+ * Nothing here fails: Linux has both clocks. Any thread may call. */
 #ifndef DET_BASE_CLOCK_H
 #define DET_BASE_CLOCK_H
 

@@ -23,8 +23,8 @@ size_t det_path_length(const char *path);
 /* Characters of a file's name before its extension: all of "name" and of ".name". */
 size_t det_path_stem_length(const char *name);
 
-/* What of `path` is below the folder: "c" for "a/b/c" below "a/b", "" for the folder itself, NULL for
- * what is elsewhere. Points into `path`. */
+/* What of `path` is below the folder: "c" for "a/b/c" below "a/b", "" for the folder itself, NULL
+ * for what is elsewhere. Points into `path`. */
 const char *det_path_below(const char *path, const char *folder);
 /* A relative path that leads above no folder it is put behind: no part is "..". */
 bool det_path_stays_inside(const char *path);

@@ -19,14 +19,13 @@ static det_status append_safe(struct det_env *env, struct det_text *out, const c
 {
     while (*name != '\0') {
         uint32_t code = 0;
-        const size_t bytes = det_utf8_next(name, &code);
-        if (bytes == 0)
-            DET_TRY_RETURN(det_text_printf(env, out, "%%%02X", (unsigned char)*name));
-        else if (is_control(code) || code == '/' || code == '\\')
+        char piece[4];
+        const bool is_utf8 = det_utf8_next(name, &code) > 0;
+        const size_t bytes = det_utf8_made(&name, piece);
+        if (is_utf8 && (is_control(code) || code == '/' || code == '\\'))
             DET_TRY_RETURN(det_text_append(env, out, "_", 1));
         else
-            DET_TRY_RETURN(det_text_append(env, out, name, bytes));
-        name += bytes > 0 ? bytes : 1;
+            DET_TRY_RETURN(det_text_append(env, out, piece, bytes));
     }
     return DET_OK;
 }

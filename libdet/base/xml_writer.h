@@ -1,6 +1,6 @@
-/* xml_writer.h: the one way in which the library and its tools write XML, and what looks like it: SVG
- * and HTML. Element by element into a text, with names, quotes and brackets where they belong, so
- * that no name, path or number can end an attribute or an element.
+/* xml_writer.h: the one way in which the library and its tools write XML, and what looks like it:
+ * SVG and HTML. Element by element into a text, with names, quotes and brackets where they belong,
+ * so that no name, path or number can end an attribute or an element.
  *
  * Text comes from outside (class names, paths, which are bytes) and is made well-formed XML 1.0 as
  * det_text_xml() of base/text.h does it: & < > " ' as entities; control characters, which XML has

@@ -1,6 +1,6 @@
-/* box_faults.h: what can be wrong with the box of an object, ymin, xmin, ymax, xmax as shares of the
- * picture: one set of rules for records that are trained on (dataset.h) and for annotations that are
- * checked and repaired (convert/). What follows from a fault is theirs. */
+/* box_faults.h: what can be wrong with the box of an object, ymin, xmin, ymax, xmax as shares of
+ * the picture: one set of rules for records that are trained on (dataset.h) and for annotations
+ * that are checked and repaired (convert/). What follows from a fault is theirs. */
 #ifndef DET_DATA_BOX_FAULTS_H
 #define DET_DATA_BOX_FAULTS_H
 

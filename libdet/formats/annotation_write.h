@@ -1,13 +1,15 @@
-/* annotation_write.h: boxes of images as annotation tools and other trainers read them, image by image,
- * so that memory may stay flat however many there are: of data sets (convert/) and of what was detected
- * (det-detect).
+/* annotation_write.h: boxes of images as annotation tools and other trainers read them, image by
+ * image, so that memory may stay flat however many there are: of data sets (convert/) and of what
+ * was detected (det-detect).
  *
  *   CVAT for images 1.1 (docs.cvat.ai, "CVAT" format):
  *     <annotations><version>1.1</version><meta>...<labels/></meta>
- *       <image id="0" name="a.jpg" width="640" height="480"><box label="car" xtl= ytl= xbr= ybr= .../>
- *     What CVAT's boxes have no place for (difficult, crowd, group, truncated) are attributes of the box,
- *     as CVAT writes those that a label defines.
- *   YOLO: a text file an image, a line a box: "class_index x_centre y_centre width height", normalised
+ *       <image id="0" name="a.jpg" width="640" height="480">
+ *         <box label="car" xtl= ytl= xbr= ybr= .../>
+ *     What CVAT's boxes have no place for (difficult, crowd, group, truncated) are attributes of the
+ *     box, as CVAT writes those that a label defines.
+ *   YOLO: a text file an image, a line a box:
+ *     "class_index x_centre y_centre width height", normalised
  */
 #ifndef DET_FORMATS_ANNOTATION_WRITE_H
 #define DET_FORMATS_ANNOTATION_WRITE_H

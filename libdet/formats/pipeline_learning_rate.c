@@ -1,5 +1,5 @@
-/* pipeline_learning_rate.c: the learning rate that train_config's optimizer has: whether it is one, and
- * what it is scaled by. */
+/* pipeline_learning_rate.c: the learning rate that train_config's optimizer has: whether it is one,
+ * and what it is scaled by. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* inference.h: what running a model takes besides a device: the network in the form that is run, its
- * anchors, and what its post-processing does. The one place that makes it, for detection and for
- * evaluation. */
+/* inference.h: what running a model takes besides a device: the network in the form that is run,
+ * its anchors, and what its post-processing does. The one place that makes it, for detection and
+ * for evaluation. */
 #ifndef DET_MODEL_INFERENCE_H
 #define DET_MODEL_INFERENCE_H
 

@@ -8,7 +8,7 @@
 /* Reads, finishes and resolves; a source that names no split is of "a". */
 det_status test_load_set(struct det_env *env, det_reader read, const char *path,
                          struct det_annotations *set, struct det_findings *findings);
-/* Seven pictures in records at `path`, two of them without boxes, one box difficult, one a crowd. */
+/* Seven pictures in records at `path`: two without boxes, one box difficult, one a crowd. */
 void test_make_set(struct det_env *env, const char *path, struct det_annotations *set);
 
 /* FOLDER/NAME, or FOLDER. */

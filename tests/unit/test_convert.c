@@ -1,4 +1,5 @@
-/* convert/: every format gives back what it was given, damaged files and failing memory are survived. */
+/* convert/: every format gives back what it was given, damaged files and failing memory are
+ * survived. */
 #include "base/mem.h"
 #include "convert/check.h"
 #include "convert/sheet.h"
@@ -183,9 +184,8 @@ static det_status whole_pass(struct det_env *env, void *argument)
     const struct det_write_settings settings = {.directory = pass->folder, .shards = 2};
     det_status status = DET_OK;
     DET_TRY(test_load_set(env, det_read_tfrecord, pass->record, &set, &findings));
-    if (findings.errors > 0)
-        DET_TRY(
-            DET_STATUS_OUT_OF_MEMORY); /* what had no memory became a finding: not sound, but told */
+    if (findings.errors > 0) /* what had no memory became a finding: not sound, but told */
+        DET_TRY(DET_STATUS_OUT_OF_MEMORY);
     DET_TRY(det_annotations_check(env, &set, &findings));
     DET_TRY(det_annotations_repair(env, &set, &repairs));
     DET_TRY(det_annotations_stats(env, &set, &stats));

@@ -39,7 +39,8 @@ static void exif_orientation_is_found_and_undone(void **state)
         }
     }
     free(jpeg);
-    /* 2 x 3 pixels: a b / c d / e f, and what upright looks like (EXIF 2.32: where row 0 and column 0 are). */
+    /* 2 x 3 pixels: a b / c d / e f, and what upright looks like (EXIF 2.32: where row 0 and column
+     * 0 are). */
     static const char *const upright[9] = {NULL,     "abcdef", "badcfe", "fedcba", "efcdab",
                                            "acebdf", "ecafdb", "fdbeca", "bdface"};
     for (int orientation = 1; orientation <= 8; orientation++) {
@@ -56,7 +57,8 @@ static void exif_orientation_is_found_and_undone(void **state)
     test_env_check(&t);
 }
 
-/* BMP and GIF: copied into folders, PNG in records, where TensorFlow's users expect that or JPEG; the same pixels in both. */
+/* BMP and GIF: copied into folders, PNG in records, where TensorFlow's users expect that or JPEG;
+ * the same pixels in both. */
 static void other_kinds_are_written(void **state)
 {
     (void)state;

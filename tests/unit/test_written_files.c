@@ -1,5 +1,5 @@
-/* Every JSON, SVG, XML and HTML that a tool or the library writes is read by another parser, with class names, splits and
- * paths that would break one that was put together without care. */
+/* Every JSON, SVG, XML and HTML that a tool or the library writes is read by another parser, with
+ * class names, splits and paths that would break one that was put together without care. */
 #include <sys/stat.h>
 
 #include "data/image.h"
@@ -8,7 +8,8 @@
 #include "support/run_tool.h"
 #include "support/workspace.h"
 
-/* Of classes, as a label map has them, as they are, and as they are in files (bytes that are no UTF-8 as base/text.h says). */
+/* Of classes, as a label map has them, as they are, and as they are in files (bytes that are no
+ * UTF-8 as base/text.h says). */
 #define QUOTES_IN_MAP "a\\\"b\\\\c' </text>]]>&"
 #define QUOTES        "a\"b\\c' </text>]]>&"
 #define BYTES_IN_MAP  "x\\001\\033\\n\\t\\357\\277\\276\\377"
@@ -184,6 +185,15 @@ static void detect(struct places *p)
     char *classes = read_file(p, "yolo/classes.txt");
     assert_string_equal(classes, QUOTES "\nx\\x01\\x1b\\n\\t\xef\xbf\xbe%FF\n");
     free(classes);
+    run("det-detect \"$HERE/model.det\" \"$HERE\"/a*.png --threshold 0 --track --count_line "
+        "0,.5,1,.5 "
+        "--counts \"$HERE/counts.json\" --json \"$HERE/tracks.json\"");
+    json = json_of(p, "counts.json");
+    assert_true(cJSON_IsNumber(parsed_at(json, "line 1/forward/all")));
+    assert_holds(json, "counts.json", QUOTES);
+    assert_holds(json, "counts.json", BYTES);
+    cJSON_Delete(json);
+    cJSON_Delete(json_of(p, "tracks.json"));
     run("det-bench \"$HERE/model.det\" --repeat 1 --json \"$HERE/bench.json\"");
     char path[800];
     snprintf(path, sizeof path, "%s/model.det", p->in_files);
@@ -202,7 +212,6 @@ static void models_of_awkward_classes(void **state)
     close_places(&p);
 }
 
-/* Counts of lines and zones have the classes' names as keys. */
 static void data_sets_of_awkward_names(void **state)
 {
     (void)state;

@@ -72,7 +72,7 @@ static void tell_number(struct file *f, const struct xml_place *place, const cha
 {
     det_finding(f->r->settings->findings, DET_RULE_UNREADABLE,
                 "%s:%u: <%s> is `%.60s`, expected a number", f->path, place->line,
-                strrchr(place->path, '/') + 1, text);
+                det_path_name(place->path), text);
 }
 
 static det_status keep(struct file *f, char **to, const char *text)
