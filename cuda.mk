@@ -48,7 +48,6 @@ FRONT_ENDS   := $(foreach f,75 80 100,$(if $(ARCHS_$(f)),$(f)))
 PTX_ARCH     := $(lastword $(FRONT_ENDS))
 comma        := ,
 empty        :=
-hash         := \#
 commas        = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 # nvcc takes 1.6 s for a file, whatever is in it: kernels are compiled several files together, each file whole and once. The last unit has
 # all that the others do not name.
@@ -60,7 +59,6 @@ UNIT_sums    := bn_apply bn_backward bn_moving bn_statistics bias_backward reduc
 # Of a step: pictures and detections, losses and update.
 UNIT_ends    := accumulate_gradients gradient_norm losses optimizer pictures postprocess preprocess targets
 UNIT_layers  := $(filter-out $(foreach u,$(KERNEL_UNITS),$(UNIT_$u)),$(basename $(notdir $(KERNEL_SRC))))
-UNIT_SRC     := $(KERNEL_UNITS:%=$(BUILD)/gen/kernels/%.cu)
 KERNEL_OBJ   := $(KERNEL_UNITS:%=$(OBJ)/kernels/%.o)
 unit_of       = $(UNIT_$(basename $(notdir $(1))):%=kernels/%.cu)
 CUDA_OBJ     := $(KERNEL_OBJ) $(CUDA_SRC:%.c=$(OBJ)/%.o)

@@ -54,6 +54,7 @@ expect_compiled() {
 again user "${words[@]}"
 [ "$(count '^nvcc .* -o ')" -gt 0 ] || fail "nvcc in the path was not called"
 [ "$(count '^cc .* -c ')" -gt 100 ] || fail "the library was not compiled"
+diff <(cat "$build"/gen/kernels/*.cu | sort) <(printf '#include "%s"\n' kernels/*.cu | sort) >&2 || fail "not each kernel is in one unit"
 again sudo_ -n install
 ! grep -qE ' -c | -shared |nvcc|libdet\.a *$' "$scratch/log" || fail "make -n install would build after make: $(grep -m 1 -E ' -c | -shared |nvcc|libdet\.a *$' "$scratch/log")"
 again sudo_ install DESTDIR="$scratch/dest"
