@@ -271,6 +271,9 @@ peers: ## install the engines that bench/peers compares with into .peers/ (needs
 .PHONY: races
 races: tools examples $(BUILD)/bin/partner $(BUILD)/bin/bench ## every race with a goal against the peers, one table (after `make peers`; RACES="--only bf16" takes a part)
 	bench/peers/races.py --bin $(BUILD)/bin --json build/bench/races.json $(RACES)
+.PHONY: performance-page
+performance-page: ## docs/performance.md's results anew from bench/results/races-*.json
+	bench/peers/page.py docs/performance.md $(sort $(wildcard bench/results/races-*.json))
 $(BUILD)/bin/partner: $(PARTNER_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@

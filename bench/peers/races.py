@@ -13,6 +13,7 @@ import sys
 import time
 
 from common import Partner, ROOT, arguments, finish, processor
+from page import number
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "tensorflow-cpu", "keras", "torch", "opencv-python-headless",
@@ -126,12 +127,6 @@ def run(options, name, script, words, rows_of):
     if "skipped" in made["figures"][0]:
         return made, [Row(name, None, missing=made["figures"][0]["skipped"])]
     return made, rows_of(made["figures"])
-
-
-def number(value, unit):
-    if value is None:
-        return ""
-    return f"{value / 1e3:.2f} s" if unit == "ms" and value >= 1e4 else f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"
 
 
 def table(rows):
