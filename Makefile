@@ -316,7 +316,7 @@ $(BUILD)/tidy/%_$(1).ok: %.isa.c .clang-tidy $(filter %.h,$(C_FILES))
 $(BUILD)/tidy/%_$(1).ok: %.set.c .clang-tidy $(filter %.h,$(C_FILES))
 	$$(tidy)
 endef
-$(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s))))
+$(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s)))$(eval $(call musl_for_set,$(s))))
 
 .PHONY: layers
 layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it

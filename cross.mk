@@ -49,7 +49,6 @@ $(BUILD)/musl/%_$(1).ok: %.isa.c $(BUILD)/musl/glibc.txt
 $(BUILD)/musl/%_$(1).ok: %.set.c $(BUILD)/musl/glibc.txt
 	$$(musl)
 endef
-$(foreach s,$(SETS),$(eval $(call musl_for_set,$(s))))
 .PHONY: musl-check
 musl-check: ## compile the library, tools and examples against musl's headers (needs musl-tools)
 	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/devices/cuda/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))
