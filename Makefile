@@ -300,6 +300,7 @@ format: ## rewrite the sources in the committed style
 	clang-format -i $(C_FILES)
 format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
+	@awk 'length > 100 && !/"/ { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 } END { exit bad }' $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
 TIDY := $(addprefix $(BUILD)/tidy/,$(addsuffix .ok,$(call instances,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))))
 define tidy
@@ -331,7 +332,7 @@ names: ## fail where a comment or a page speaks of a file or function that is no
 .PHONY: cppcheck
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --std=c11 -j2 $(filter -D%,$(ISA_generic)) -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
+	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
 lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

@@ -27,9 +27,7 @@ struct det_tf_bundle {
     bool has_header;
 };
 
-/* --- the index
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the index --- */
 
 static det_status parse_header(struct det_env *env, struct det_tf_bundle *bundle,
                                struct det_wire wire)
@@ -267,9 +265,7 @@ const struct det_tf_entry *det_tf_bundle_find_variable(const struct det_tf_bundl
     return find(bundle, name, DET_TF_VARIABLE_SUFFIX);
 }
 
-/* --- values
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static const struct {
     uint32_t dtype;

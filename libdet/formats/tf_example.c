@@ -85,9 +85,7 @@ static size_t element_bytes(enum kind kind)
                                 : sizeof(int64_t);
 }
 
-/* --- reading
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static det_status parse_entry(struct det_env *env, struct det_wire entry,
                               struct feature features[KEY_COUNT])
@@ -321,9 +319,7 @@ void det_example_name(const struct det_example *example, const char *record, cha
         snprintf(name, 512, "%.511s", record);
 }
 
-/* --- writing
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 /* Where the values of a key start and how many they are; 0 for what is left out. */
 static size_t values_of(const struct det_example *example, const struct key *key,

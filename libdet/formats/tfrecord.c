@@ -57,9 +57,7 @@ static uint64_t read_u64(const uint8_t *data)
     return read_u32(data) | (uint64_t)read_u32(data + 4) << 32;
 }
 
-/* --- patterns
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- patterns --- */
 
 static bool has_magic(const char *text, size_t bytes)
 {
@@ -168,9 +166,7 @@ det_status det_record_paths(struct det_env *env, const char *pattern, struct det
     return det_glob(env, pattern, list);
 }
 
-/* --- one file
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- one file --- */
 
 static void file_release(struct det_env *env, struct det_record_file *file)
 {
@@ -366,9 +362,7 @@ static det_status file_open(struct det_env *env, const char *path, const char *p
     return status;
 }
 
-/* --- the set
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the set --- */
 
 static det_status add_pattern(struct det_env *env, const char *pattern, struct det_record_set *set)
 {

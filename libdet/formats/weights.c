@@ -64,8 +64,7 @@ static uint64_t read_number(const uint8_t *data, unsigned bytes)
     return value;
 }
 
-/* --- the fixed header
- * -------------------------------------------------------------------------------------------- */
+/* --- the fixed header --- */
 
 static det_status fail_not_ours(struct det_env *env, const struct det_weights *file)
 {
@@ -130,9 +129,7 @@ static det_status check_fixed(struct det_env *env, struct det_weights *file, con
     return DET_OK;
 }
 
-/* --- the JSON text
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the JSON text --- */
 
 /* A whole number from 0 to 2^53. */
 static bool read_integer(struct det_json item, uint64_t *value)
@@ -260,9 +257,7 @@ static det_status read_json(struct det_env *env, struct det_weights *file, const
     return index_names(env, file);
 }
 
-/* --- the file
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file)

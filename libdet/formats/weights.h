@@ -42,8 +42,7 @@ enum det_weights_type {
 const char *det_weights_type_name(enum det_weights_type dtype);
 size_t det_weights_type_bytes(enum det_weights_type dtype);
 
-/* --- writing: create, add tensors, finish
- * ------------------------------------------------------------------------ */
+/* --- writing: create, add tensors, finish --- */
 
 struct det_weights_writer;
 
@@ -64,9 +63,7 @@ det_status det_weights_writer_finish(struct det_env *env, struct det_weights_wri
 /* Gives up. */
 void det_weights_writer_destroy(struct det_env *env, struct det_weights_writer **writer);
 
-/* --- reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 struct det_weights;
 
