@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/yuv.h"
 
 /* The compiler's own vectors, which it turns into what the machine has. */
 typedef float four_floats __attribute__((vector_size(16)));
@@ -88,6 +89,51 @@ struct det_pixels det_pixels_of_image(const struct det_image *image)
                                .bytes = 3,
                                .green = 1,
                                .blue = 2};
+}
+
+/* A row of Y with its colour. */
+struct yuv_row {
+    const struct det_yuv *yuv;
+    const uint8_t *y, *u, *v;
+    ptrdiff_t y_step, chroma_step;
+};
+
+static inline struct yuv_row yuv_row_at(const struct det_pixels *pixels, int32_t y)
+{
+    const int32_t chroma = y >> pixels->chroma_shift;
+    return (struct yuv_row){.yuv = pixels->yuv,
+                            .y = pixels->first + y * pixels->stride,
+                            .u = pixels->u + chroma * pixels->u_stride,
+                            .v = pixels->v + chroma * pixels->v_stride,
+                            .y_step = pixels->bytes,
+                            .chroma_step = pixels->chroma_step};
+}
+
+static inline void yuv_pixel(const struct yuv_row *row, int32_t x, int32_t rgb[3])
+{
+    const ptrdiff_t chroma = (x >> 1) * row->chroma_step;
+    det_yuv_to_rgb(row->yuv, row->y[x * row->y_step], row->u[chroma], row->v[chroma], rgb);
+}
+
+void det_pixels_row(const struct det_pixels *pixels, int32_t y, int32_t x, int32_t width,
+                    uint8_t *rgb)
+{
+    if (pixels->yuv != NULL) {
+        const struct yuv_row row = yuv_row_at(pixels, y);
+        for (const int32_t end = x + width; x < end; x++, rgb += 3) {
+            int32_t value[3];
+            yuv_pixel(&row, x, value);
+            for (int c = 0; c < 3; c++)
+                rgb[c] = (uint8_t)value[c];
+        }
+        return;
+    }
+    const uint8_t *from = pixels->first + y * pixels->stride + (ptrdiff_t)x * pixels->bytes;
+    for (; width > 0; width--, rgb += 3, from += pixels->bytes) {
+        rgb[0] = from[pixels->red];
+        rgb[1] = from[pixels->green];
+        rgb[2] = from[pixels->blue];
+    }
 }
 
 void det_resizer_free(struct det_env *env, struct det_resizer *resizer)
@@ -203,6 +249,21 @@ static inline void stretch_color(const struct det_resizer *r, const uint8_t *row
     }
 }
 
+static void stretch_yuv(const struct det_resizer *r, int32_t y, float *out)
+{
+    const struct yuv_row row = yuv_row_at(&r->pixels, y);
+    for (int32_t x = 0; x < r->out_width; x++, out += 3) {
+        const float share = r->x_share[x];
+        int32_t left[3], right[3];
+        yuv_pixel(&row, r->left[x], left);
+        yuv_pixel(&row, r->right[x], right);
+        for (int c = 0; c < 3; c++) {
+            const float a = (float)left[c], b = (float)right[c];
+            out[c] = a + (b - a) * share;
+        }
+    }
+}
+
 static void stretch_floats(const struct det_resizer *r, const float *row, float *out)
 {
     for (int32_t x = 0; x < r->out_width; x++, out += 3) {
@@ -220,6 +281,10 @@ static void stretch(const struct det_resizer *r, int32_t y, float *out)
     const int32_t at = source_row(&r->window, y);
     if (r->floats != NULL) {
         stretch_floats(r, r->floats + (size_t)at * (size_t)r->floats_stride * 3, out);
+        return;
+    }
+    if (r->pixels.yuv != NULL) {
+        stretch_yuv(r, at, out);
         return;
     }
     const uint8_t *row = r->pixels.first + at * r->pixels.stride;
@@ -274,8 +339,9 @@ det_status det_resizer_set(struct det_env *env, struct det_resizer *r,
 {
     r->pixels = *pixels;
     r->floats = NULL;
-    return prepare(env, r, window, pixels->height, pixels->width, pixels->bytes, out_height,
-                   out_width, workers);
+    /* Of Y and its colour the tables have columns, as their bytes lie apart differently. */
+    return prepare(env, r, window, pixels->height, pixels->width,
+                   pixels->yuv != NULL ? 1 : pixels->bytes, out_height, out_width, workers);
 }
 
 det_status det_resize_rgb8(struct det_env *env, struct det_resizer *r,
