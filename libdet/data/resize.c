@@ -93,7 +93,6 @@ struct det_pixels det_pixels_of_image(const struct det_image *image)
 
 /* A row of Y with its colour. */
 struct yuv_row {
-    const struct det_yuv *yuv;
     const uint8_t *y, *u, *v;
     ptrdiff_t y_step, chroma_step;
 };
@@ -101,18 +100,18 @@ struct yuv_row {
 static inline struct yuv_row yuv_row_at(const struct det_pixels *pixels, int32_t y)
 {
     const int32_t chroma = y >> pixels->chroma_shift;
-    return (struct yuv_row){.yuv = pixels->yuv,
-                            .y = pixels->first + y * pixels->stride,
+    return (struct yuv_row){.y = pixels->first + y * pixels->stride,
                             .u = pixels->u + chroma * pixels->u_stride,
                             .v = pixels->v + chroma * pixels->v_stride,
                             .y_step = pixels->bytes,
                             .chroma_step = pixels->chroma_step};
 }
 
-static inline void yuv_pixel(const struct yuv_row *row, int32_t x, int32_t rgb[3])
+static inline det_yuv_floats yuv_pixel(const struct yuv_row *row, const struct det_yuv *yuv,
+                                       int32_t x)
 {
     const ptrdiff_t chroma = (x >> 1) * row->chroma_step;
-    det_yuv_to_rgb(row->yuv, row->y[x * row->y_step], row->u[chroma], row->v[chroma], rgb);
+    return det_yuv_to_rgb(yuv, row->y[x * row->y_step], row->u[chroma], row->v[chroma]);
 }
 
 void det_pixels_row(const struct det_pixels *pixels, int32_t y, int32_t x, int32_t width,
@@ -121,8 +120,7 @@ void det_pixels_row(const struct det_pixels *pixels, int32_t y, int32_t x, int32
     if (pixels->yuv != NULL) {
         const struct yuv_row row = yuv_row_at(pixels, y);
         for (const int32_t end = x + width; x < end; x++, rgb += 3) {
-            int32_t value[3];
-            yuv_pixel(&row, x, value);
+            const det_yuv_floats value = yuv_pixel(&row, pixels->yuv, x);
             for (int c = 0; c < 3; c++)
                 rgb[c] = (uint8_t)value[c];
         }
@@ -252,15 +250,16 @@ static inline void stretch_color(const struct det_resizer *r, const uint8_t *row
 static void stretch_yuv(const struct det_resizer *r, int32_t y, float *out)
 {
     const struct yuv_row row = yuv_row_at(&r->pixels, y);
-    for (int32_t x = 0; x < r->out_width; x++, out += 3) {
-        const float share = r->x_share[x];
-        int32_t left[3], right[3];
-        yuv_pixel(&row, r->left[x], left);
-        yuv_pixel(&row, r->right[x], right);
-        for (int c = 0; c < 3; c++) {
-            const float a = (float)left[c], b = (float)right[c];
-            out[c] = a + (b - a) * share;
-        }
+    const struct det_yuv yuv =
+        *r->pixels.yuv; /* a copy stays in registers while `out` is written */
+    const int32_t *const lefts = r->left, *const rights = r->right, width = r->out_width;
+    const float *const shares = r->x_share;
+    for (int32_t x = 0; x < width; x++, out += 3) {
+        const four_floats a = yuv_pixel(&row, &yuv, lefts[x]);
+        const four_floats b = yuv_pixel(&row, &yuv, rights[x]);
+        const four_floats value = a + (b - a) * shares[x];
+        /* The fourth value falls into the next pixel's place, which is written later. */
+        memcpy(out, &value, sizeof value);
     }
 }
 

@@ -2,16 +2,14 @@
 
 #include <stddef.h>
 
-/* To the nearest whole number, away from 0 at a half. */
-#define UNITS(value) ((int32_t)((value) * (1 << DET_YUV_SHIFT) + ((value) < 0 ? -.5 : .5)))
 /* Y has `y_steps` steps from black to white, U and V have `c_steps` from end to end. */
 #define YUV(kr, kb, zero, y_steps, c_steps)                                             \
     {                                                                                   \
-        .black = (zero), .y = UNITS(255. / (y_steps)),                                  \
-        .red_v = UNITS(2 * (1 - (kr)) * 255 / (c_steps)),                               \
-        .green_u = UNITS(-2 * (1 - (kb)) * (kb) / (1 - (kr) - (kb)) * 255 / (c_steps)), \
-        .green_v = UNITS(-2 * (1 - (kr)) * (kr) / (1 - (kr) - (kb)) * 255 / (c_steps)), \
-        .blue_u = UNITS(2 * (1 - (kb)) * 255 / (c_steps)),                              \
+        .black = (zero), .y = (float)(255. / (y_steps)),                                \
+        .u = {0, (float)(-2 * (1 - (kb)) * (kb) / (1 - (kr) - (kb)) * 255 / (c_steps)), \
+              (float)(2 * (1 - (kb)) * 255 / (c_steps))},                               \
+        .v = {(float)(2 * (1 - (kr)) * 255 / (c_steps)),                                \
+              (float)(-2 * (1 - (kr)) * (kr) / (1 - (kr) - (kb)) * 255 / (c_steps))},   \
     }
 
 const struct det_yuv *det_yuv_of(det_yuv_color color)

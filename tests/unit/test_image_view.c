@@ -46,12 +46,12 @@ static void colours_are_the_formulas(void **state)
         for (int y = 0; y < 256; y += 3)
             for (int u = 0; u < 256; u++)
                 for (int v = u % 5; v < 256; v += 5) {
-                    int32_t rgb[3];
                     double exact[3];
-                    det_yuv_to_rgb(yuv, (uint8_t)y, (uint8_t)u, (uint8_t)v, rgb);
+                    const det_yuv_floats rgb =
+                        det_yuv_to_rgb(yuv, (uint8_t)y, (uint8_t)u, (uint8_t)v);
                     exact_rgb(&standards[color], y, u, v, exact);
                     for (int c = 0; c < 3; c++)
-                        largest = fmax(largest, fabs(rgb[c] - exact[c]));
+                        largest = fmax(largest, fabs((double)rgb[c] - exact[c]));
                 }
         assert_near(largest, .5, .001); /* rounded to the nearest */
     }
@@ -59,7 +59,7 @@ static void colours_are_the_formulas(void **state)
     assert_null(det_yuv_of((det_yuv_color)-1));
 }
 
-/* What tables of the standards say of black, white and red, and FFmpeg of the first two in full range. */
+/* Black, white, red and greys as colour bars have them, and what lies outside of the limited range. */
 static void known_colours(void **state)
 {
     (void)state;
@@ -79,13 +79,12 @@ static void known_colours(void **state)
         {DET_YUV_BT709_FULL, {200, 128, 128}, {200, 200, 200}},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        int32_t rgb[3];
-        det_yuv_to_rgb(det_yuv_of(known[i].color), known[i].yuv[0], known[i].yuv[1],
-                       known[i].yuv[2], rgb);
+        const det_yuv_floats rgb = det_yuv_to_rgb(det_yuv_of(known[i].color), known[i].yuv[0],
+                                                  known[i].yuv[1], known[i].yuv[2]);
         for (int c = 0; c < 3; c++)
-            if (rgb[c] != known[i].rgb[c])
-                fail_msg("colour %zu: %d %d %d, expected %d %d %d", i, rgb[0], rgb[1], rgb[2],
-                         known[i].rgb[0], known[i].rgb[1], known[i].rgb[2]);
+            if ((int32_t)rgb[c] != known[i].rgb[c])
+                fail_msg("colour %zu: %d of R, G and B is %d, expected %d", i, c, (int)rgb[c],
+                         (int)known[i].rgb[c]);
     }
 }
 
@@ -147,8 +146,7 @@ static void expected_pixel(const det_image_view *v, int32_t x, int32_t y, uint8_
         yuv[1] = row_of(v->chroma[0], v->chroma_stride_bytes[0], pairs, y / 2)[x / 2];
         yuv[2] = row_of(v->chroma[1], v->chroma_stride_bytes[1], pairs, y / 2)[x / 2];
     }
-    int32_t value[3];
-    det_yuv_to_rgb(det_yuv_of(v->yuv_color), yuv[0], yuv[1], yuv[2], value);
+    const det_yuv_floats value = det_yuv_to_rgb(det_yuv_of(v->yuv_color), yuv[0], yuv[1], yuv[2]);
     for (int c = 0; c < 3; c++)
         rgb[c] = (uint8_t)value[c];
 }

@@ -26,7 +26,7 @@ typedef enum det_pixel_format {
     DET_PIXEL_RGBA8 = 3, /**< alpha is not looked at */
     DET_PIXEL_BGRA8 = 4,
     /* What cameras and video decoders hand over: brightness Y for each pixel, colour U and V for two or four together, which
-     * all have it as it is (no interpolation, as libyuv and FFmpeg's swscale convert where nothing is scaled). An odd side's
+     * all have it as it is (no interpolation, as libyuv does it). An odd side's
      * last pixel has a colour of its own. */
     DET_PIXEL_NV12 = 5, /**< a plane of Y; one of U V for each 2 x 2 pixels */
     DET_PIXEL_I420 = 6, /**< planes of Y, U and V, the last two for each 2 x 2 pixels */
