@@ -107,8 +107,8 @@ static void put_copy(struct det_env *env, const char *file, const char *root, co
                      bool other_build)
 {
     char path[600];
-    struct det_file_map map;
-    assert_ok(env, det_file_map_open(env, file, &map));
+    struct det_file_bytes map;
+    assert_ok(env, det_file_read(env, file, &map));
     char *bytes = malloc(map.bytes);
     assert_non_null(bytes);
     memcpy(bytes, map.data, map.bytes);
@@ -119,7 +119,7 @@ static void put_copy(struct det_env *env, const char *file, const char *root, co
     snprintf(path, sizeof path, "%s/%s", root, name);
     assert_ok(env, det_write_file(env, path, bytes, map.bytes));
     free(bytes);
-    det_file_map_close(&map);
+    det_file_release(&map);
 }
 
 /* A library of the same version, of other sources; and one that has no table. */
