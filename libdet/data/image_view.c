@@ -166,3 +166,50 @@ det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
     *image = *buffer;
     return DET_OK;
 }
+
+/* As libjpeg does it: weights of 16 bits that add up to 1. */
+static uint8_t grey(const uint8_t *rgb)
+{
+    return (uint8_t)((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16);
+}
+
+static void write_row(const uint8_t *rgb, int32_t width, const struct det_pixels *pixel,
+                      uint8_t *to)
+{
+    for (int32_t x = 0; x < width; x++, rgb += 3, to += pixel->bytes) {
+        if (pixel->bytes == 1) {
+            to[0] = grey(rgb);
+            continue;
+        }
+        to[pixel->red] = rgb[0];
+        to[pixel->green] = rgb[1];
+        to[pixel->blue] = rgb[2];
+        if (pixel->bytes == 4)
+            to[3] = 255;
+    }
+}
+
+det_status det_image_to_pixels(struct det_env *env, const struct det_image *image,
+                               det_pixel_format format, uint8_t *pixels, size_t bytes,
+                               size_t stride)
+{
+    const struct layout *layout = layout_of(format);
+    if (layout == NULL || layout->pixel.chroma_step != 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: format is %d, expected RGB8, BGR8, GRAY8, RGBA8 or BGRA8",
+                        (int)format);
+    const size_t row = (size_t)row_bytes(layout, image->width), last = (size_t)image->height - 1;
+    const size_t step = stride == 0 ? row : stride;
+    if (step < row)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: stride is %zu bytes, a row of %d pixels has %zu", stride,
+                        image->width, row);
+    if (step > (SIZE_MAX - row) / MOST_SIDE || last * step + row > bytes)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: %zu bytes are too few for %d rows of %zu bytes, %zu apart", bytes,
+                        image->height, row, step);
+    for (size_t y = 0; y <= last; y++)
+        write_row(image->rgb + y * (size_t)image->width * 3, image->width, &layout->pixel,
+                  pixels + y * step);
+    return DET_OK;
+}

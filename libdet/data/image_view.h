@@ -14,6 +14,11 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image);
 
+/* Writes an image's pixels into a caller's memory: det_picture_to_pixels() of det/image.h. */
+det_status det_image_to_pixels(struct det_env *env, const struct det_image *image,
+                               det_pixel_format format, uint8_t *pixels, size_t bytes,
+                               size_t stride);
+
 /* A checked view's pixels, all of them, and the window that is looked at, for det_resizer_set(). */
 struct det_pixels det_pixels_of_view(const det_image_view *view);
 struct det_window det_window_of_view(const det_image_view *view);
