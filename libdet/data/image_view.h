@@ -9,8 +9,9 @@
 /* INVALID_ARGUMENT unless pixels, sides (1..65500), format, strides and region fit together. */
 det_status det_image_view_check(struct det_env *env, const det_image_view *view);
 
-/* What is looked at of a checked view as packed RGB: *image points at the view's own pixels where they are that already,
- * else at a converted copy in `buffer`. Only to be read; lives as long as the shorter-lived of the two. */
+/* What is looked at of a checked view as packed RGB: *image points at the view's own pixels where
+ * they are that already, else at a converted copy in `buffer`. Only to be read; lives as long as
+ * the shorter-lived of the two. */
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image);
 

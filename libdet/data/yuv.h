@@ -1,9 +1,12 @@
 /* yuv.h: from brightness and colour difference, as cameras and video codecs have them, to RGB.
  *
- * ITU-R BT.601-7 and BT.709-6, section 3 of each: with Kr and Kb of the standard, Kg = 1 - Kr - Kb, and y, u and v scaled by the
- * range to 0..1 and -.5...5,
- *   R = y + 2 (1 - Kr) v    B = y + 2 (1 - Kb) u    G = y - 2 (1 - Kb) Kb / Kg u - 2 (1 - Kr) Kr / Kg v
- * times 255, cut to 0..255 and rounded to the nearest. swscale, whose numbers have fewer bits, is up to 3 apart.
+ * ITU-R BT.601-7 and BT.709-6, section 3 of each: with Kr and Kb of the standard,
+ * Kg = 1 - Kr - Kb, and y, u and v scaled by the range to 0..1, -.5 to .5 and -.5 to .5,
+ *   R = y + 2 (1 - Kr) v
+ *   G = y - 2 (1 - Kb) Kb / Kg u - 2 (1 - Kr) Kr / Kg v
+ *   B = y + 2 (1 - Kb) u
+ * times 255, cut to 0..255 and rounded to the nearest. swscale, whose numbers have fewer bits, is
+ * up to 3 apart.
  */
 #ifndef DET_DATA_YUV_H
 #define DET_DATA_YUV_H

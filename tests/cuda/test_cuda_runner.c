@@ -152,7 +152,8 @@ static void other_sizes(void **state)
     }
 }
 
-/* A picture of bytes with padded rows, in memory upside down if the stride is negative; planes of colour lie behind it. */
+/* A picture of bytes with padded rows, in memory upside down if the stride is negative; planes of
+ * colour lie behind it. */
 struct picture {
     uint8_t *bytes;
     det_image_view view;

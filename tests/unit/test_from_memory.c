@@ -1,5 +1,5 @@
-/* Models, configurations and label maps from memory: the same as from a file, with the caller's name in messages, of bytes that
- * may lie anywhere and be anything. */
+/* Models, configurations and label maps from memory: the same as from a file, with the caller's
+ * name in messages, of bytes that may lie anywhere and be anything. */
 #include "base/context.h"
 #include "base/mem.h"
 #include "model/model.h"
@@ -45,7 +45,8 @@ static void close_memory(struct memory *m)
     test_env_check(&m->t);
 }
 
-/* Exactly these bytes, at an odd address, so that AddressSanitizer sees a step too far. *block is to be freed. */
+/* Exactly these bytes, at an odd address, so that AddressSanitizer sees a step too far. *block is
+ * to be freed. */
 static char *odd_copy(const char *bytes, size_t count, char **block)
 {
     *block = malloc(count + 1);

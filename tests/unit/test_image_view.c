@@ -1,5 +1,10 @@
-/* data/image_view.h and data/yuv.h: pixels as cameras and decoders hand them over, and regions of them. */
+/* data/image_view.h and data/yuv.h: pixels as cameras and decoders hand them over, and regions of
+ * them. */
 #include <math.h>
+
+#ifdef DET_WITH_SWSCALE
+#include <libswscale/swscale.h>
+#endif
 
 #include "base/context.h"
 #include "base/mem.h"
@@ -59,7 +64,7 @@ static void colours_are_the_formulas(void **state)
     assert_null(det_yuv_of((det_yuv_color)-1));
 }
 
-/* Black, white, red and greys as colour bars have them, and what lies outside of the limited range. */
+/* Black, white, red and greys as colour bars have them, and what is outside of limited range. */
 static void known_colours(void **state)
 {
     (void)state;
@@ -197,7 +202,8 @@ static uint8_t *crop(const struct frame *f, det_region r)
     return rgb;
 }
 
-/* A converted copy, and the resize that reads the pixels where they are, against those of the packed crop. */
+/* A converted copy, and the resize that reads the pixels where they are, against those of the
+ * packed crop. */
 static void check_view(struct det_env *env, const struct frame *f, det_region r)
 {
     enum { OUT_HEIGHT = 21, OUT_WIDTH = 17, FLOATS = OUT_HEIGHT * OUT_WIDTH * 3 };
@@ -264,6 +270,58 @@ static void every_region_is_a_crop(void **state)
             drop_frame(&f);
         }
     test_env_check(&t);
+}
+
+/* What FFmpeg makes of them, where no colour is interpolated: its numbers have fewer bits, but
+ * another order, standard or range is tens apart. With nothing said about the colours it takes our
+ * default. */
+static void swscale_agrees(void **state)
+{
+    (void)state;
+#ifdef DET_WITH_SWSCALE
+    enum { HEIGHT = 62, WIDTH = 128, COUNT = HEIGHT * WIDTH * 3 };
+    static const enum AVPixelFormat formats[] = {AV_PIX_FMT_NV12, AV_PIX_FMT_YUV420P,
+                                                 AV_PIX_FMT_YUYV422};
+    for (int format = 0; format < 3; format++)
+        for (int color = -1; color < COLORS; color++) {
+            struct frame f;
+            static uint8_t out[COUNT + 64];
+            make_frame(&f, (det_pixel_format)(DET_PIXEL_NV12 + format), WIDTH, HEIGHT, 0, false,
+                       (uint64_t)(color < 0 ? 0 : color));
+            struct SwsContext *sws = sws_getContext(WIDTH, HEIGHT, formats[format], WIDTH, HEIGHT,
+                                                    AV_PIX_FMT_RGB24, SWS_POINT, NULL, NULL, NULL);
+            assert_non_null(sws);
+            const int *matrix =
+                sws_getCoefficients(color >= DET_YUV_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
+            if (color >= 0)
+                assert_true(sws_setColorspaceDetails(sws, matrix, color % 2, matrix, 1, 0, 1 << 16,
+                                                     1 << 16) >= 0);
+            const det_image_view *v = &f.view;
+            const uint8_t *const planes[4] = {v->pixels, v->chroma[0], v->chroma[1]};
+            const int strides[4] = {format == 2 ? 2 * WIDTH : WIDTH,
+                                    format == 0 ? WIDTH : WIDTH / 2,
+                                    (int)v->chroma_stride_bytes[1]}; /* upwards */
+            uint8_t *const to[4] = {out};
+            const int to_strides[4] = {WIDTH * 3};
+            assert_int_equal(sws_scale(sws, planes, strides, 0, HEIGHT, to, to_strides), HEIGHT);
+            double sum = 0, largest = 0;
+            for (int i = 0; i < COUNT; i++) {
+                if (format == 2 && i / (WIDTH * 3) % 2 == 1)
+                    continue; /* two rows share the first one's colour in swscale */
+                const double apart = fabs((double)out[i] - (double)f.rgb[i]);
+                sum += apart;
+                largest = fmax(largest, apart);
+            }
+            if (largest > 4 || sum / COUNT > 1.5)
+                fail_msg("format %d, colour %d: up to %g apart, %g in the mean", format, color,
+                         largest, sum / COUNT);
+            sws_freeContext(sws);
+            drop_frame(&f);
+        }
+#else
+    print_message("skipped: built without FFmpeg\n");
+    skip();
+#endif
 }
 
 static void bad_views_are_named(void **state)
@@ -420,7 +478,8 @@ static void detect(struct detection *d, const det_image_view *views, size_t coun
     }
 }
 
-/* One frame of each kind is the same as its pixels in RGB, in one batch and without memory of its own. */
+/* One frame of each kind is the same as its pixels in RGB, in one batch and without memory of its
+ * own. */
 static void a_detector_takes_each(void **state)
 {
     (void)state;
@@ -490,10 +549,10 @@ static void boxes_are_the_whole_images(void **state)
 int test_image_view(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(colours_are_the_formulas),   cmocka_unit_test(known_colours),
-        cmocka_unit_test(every_layout_is_read),       cmocka_unit_test(every_region_is_a_crop),
-        cmocka_unit_test(bad_views_are_named),        cmocka_unit_test(a_detector_takes_each),
-        cmocka_unit_test(boxes_are_the_whole_images),
+        cmocka_unit_test(colours_are_the_formulas), cmocka_unit_test(known_colours),
+        cmocka_unit_test(every_layout_is_read),     cmocka_unit_test(every_region_is_a_crop),
+        cmocka_unit_test(swscale_agrees),           cmocka_unit_test(bad_views_are_named),
+        cmocka_unit_test(a_detector_takes_each),    cmocka_unit_test(boxes_are_the_whole_images),
     };
     return cmocka_run_group_tests_name("image_view", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* det/image.h without files: the bytes of a picture to the caller's pixels, the caller's pixels to a picture, a picture to bytes. */
+/* det/image.h without files: the bytes of a picture to the caller's pixels, the caller's pixels to
+ * a picture, a picture to bytes. */
 #include "base/context.h"
 #include "det/image.h"
 #include "support/pictures.h"
@@ -113,7 +114,8 @@ static void pictures_are_made_of_pixels(void **state)
     test_env_check(&t);
 }
 
-/* A JPEG with an EXIF turn, to the caller's pixels: upright. And each kind that is written is read again. */
+/* A JPEG with an EXIF turn, to the caller's pixels: upright. And each kind that is written is read
+ * again. */
 static void bytes_become_pixels_and_bytes(void **state)
 {
     (void)state;
