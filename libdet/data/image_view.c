@@ -2,12 +2,13 @@
 
 #include "data/yuv.h"
 
-#define MOST_SIDE 65500 /* as det_image_resize_buffer() */
+#define MOST_SIDE   65500 /* as det_image_resize_buffer() */
+#define MOST_PLANES 2     /* of colour */
 
 struct layout {
     struct det_pixels pixel; /* nothing but what one is made of */
     const char *name;
-    int32_t planes; /* of colour; 0: it is with the Y, or there is none */
+    int32_t planes; /* of colour, MOST_PLANES at most; 0: it is with the Y, or there is none */
 };
 
 static const struct layout *layout_of(det_pixel_format format)
@@ -94,14 +95,14 @@ static det_status check_stride(struct det_env *env, const char *field, ptrdiff_t
 static det_status check_color(struct det_env *env, const det_image_view *view,
                               const struct layout *layout)
 {
-    static const char *const strides[2] = {"stride of chroma[0]", "stride of chroma[1]"};
+    static const char *const strides[MOST_PLANES] = {"stride of chroma[0]", "stride of chroma[1]"};
     if (layout->pixel.chroma_step == 0)
         return DET_OK;
     if (det_yuv_of(view->yuv_color) == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "image: yuv_color is %d, expected one of det_yuv_color, 0 to 3",
                         (int)view->yuv_color);
-    for (int i = 0; i < layout->planes; i++) {
+    for (int i = 0; i < MOST_PLANES && i < layout->planes; i++) {
         if (view->chroma[i] == NULL)
             return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                             "image: chroma[%d] is NULL, %s has %d planes of colour", i,
