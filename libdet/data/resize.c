@@ -250,8 +250,8 @@ static inline void stretch_color(const struct det_resizer *r, const uint8_t *row
 static void stretch_yuv(const struct det_resizer *r, int32_t y, float *out)
 {
     const struct yuv_row row = yuv_row_at(&r->pixels, y);
-    const struct det_yuv yuv =
-        *r->pixels.yuv; /* a copy stays in registers while `out` is written */
+    /* A copy stays in registers while `out` is written. */
+    const struct det_yuv yuv = *r->pixels.yuv;
     const int32_t *const lefts = r->left, *const rights = r->right, width = r->out_width;
     const float *const shares = r->x_share;
     for (int32_t x = 0; x < width; x++, out += 3) {
