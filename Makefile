@@ -222,7 +222,7 @@ $(BUILD)/loaded/%.so: $(OBJ)/tests/loaded/%.o $(STATIC_LIB) $(EXPORTS)
 $(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo

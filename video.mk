@@ -23,6 +23,10 @@ $(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: $(VIDEO_SRC:%.c=$(OBJ)/%.o) 
 $(BUILD)/bin/det-info: $(VIDEO_ABOUT:%.c=$(OBJ)/%.o)
 $(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: TOOL_LIBS = -ldl
 
+# tests/unit/test_image_view.c compares with swscale where it is.
+$(OBJ)/tests/unit/test_image_view.o: CPPFLAGS_ALL += $(if $(WITH_FFMPEG),-DDET_WITH_SWSCALE $(VIDEO_CFLAGS))
+$(RUNNER): TOOL_LIBS = $(if $(WITH_FFMPEG),$(shell $(PKG_CONFIG) --libs libswscale))
+
 plugin_parts = $(patsubst %.c,$(OBJ)/%.o,$(filter $(1)%,$(PLUGIN_SRC)))
 $(BUILD)/lib/libdet/det-video.so: $(call plugin_parts,tools/video/)
 $(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(FFMPEG_PACKAGES))

@@ -72,22 +72,29 @@ void det_file_close(struct det_file *file)
     *file = (struct det_file){.descriptor = -1};
 }
 
+/* Room for a file of that many bytes, which the caller fills, with the zeros behind it. */
+static det_status make_room(struct det_env *env, const char *path, uint64_t bytes, uint8_t **data)
+{
+    if (bytes > PTRDIFF_MAX - DET_ALIGNMENT)
+        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: %llu bytes are too many", path,
+                        (unsigned long long)bytes);
+    const size_t room = ((size_t)bytes + DET_ALIGNMENT - 1) / DET_ALIGNMENT * DET_ALIGNMENT;
+    DET_TRY_RETURN(det_alloc_raw(env, data, room, 1, "the file"));
+    memset(*data + bytes, 0, room - (size_t)bytes);
+    return DET_OK;
+}
+
 static det_status read_whole(struct det_env *env, const char *path, const struct det_file *file,
                              struct det_file_bytes *contents)
 {
     uint8_t *data = NULL;
-    if (file->bytes > PTRDIFF_MAX - DET_ALIGNMENT)
-        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: %llu bytes are too many", path,
-                        (unsigned long long)file->bytes);
+    DET_TRY_RETURN(make_room(env, path, file->bytes, &data));
     const size_t bytes = (size_t)file->bytes;
-    const size_t room = (bytes + DET_ALIGNMENT - 1) / DET_ALIGNMENT * DET_ALIGNMENT;
-    DET_TRY_RETURN(det_alloc_raw(env, &data, room, 1, "the file"));
     const det_status status = det_file_read_at(env, path, file, 0, data, bytes);
     if (status != DET_OK) {
         det_free(env, &data);
         return status;
     }
-    memset(data + bytes, 0, room - bytes);
     *contents = (struct det_file_bytes){data, bytes, env->allocator};
     return DET_OK;
 }
@@ -102,6 +109,23 @@ det_status det_file_read(struct det_env *env, const char *path, struct det_file_
     det_budget_close(env, before);
     det_file_close(&file);
     return status;
+}
+
+det_status det_file_copy(struct det_env *env, const char *name, const void *data, size_t bytes,
+                         struct det_file_bytes *contents)
+{
+    uint8_t *copy = NULL;
+    *contents = (struct det_file_bytes){.data = empty_file};
+    if (bytes == 0)
+        return DET_OK;
+    const struct det_budget before = det_budget_open(env, name);
+    const det_status status = make_room(env, name, bytes, &copy);
+    det_budget_close(env, before);
+    if (status != DET_OK)
+        return status;
+    memcpy(copy, data, bytes);
+    *contents = (struct det_file_bytes){copy, bytes, env->allocator};
+    return DET_OK;
 }
 
 void det_file_release(struct det_file_bytes *contents)

@@ -17,6 +17,10 @@ struct det_file_bytes {
 
 /* Regular files only: a FIFO or a device would wait for somebody. */
 det_status det_file_read(struct det_env *env, const char *path, struct det_file_bytes *contents);
+/* The same of what is in memory: a copy, so that the caller's may go. `name` stands for the path in
+ * messages. */
+det_status det_file_copy(struct det_env *env, const char *name, const void *data, size_t bytes,
+                         struct det_file_bytes *contents);
 void det_file_release(struct det_file_bytes *contents);
 
 /* A file of which only parts are wanted at a time, however large it is. */

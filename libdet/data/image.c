@@ -8,8 +8,7 @@
 #include "base/mem.h"
 #include "data/image_codec.h"
 
-#define MOST_SIDE     65500
-#define WRITE_QUALITY 95
+#define MOST_SIDE 65500
 /* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole vectors. */
 #define SLACK_BYTES 64
 
@@ -111,7 +110,7 @@ det_status det_image_write(struct det_env *env, const char *path, const struct d
     uint8_t *data = NULL;
     size_t bytes = 0;
     if (dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0))
-        DET_TRY_RETURN(det_image_encode_jpeg(env, image, WRITE_QUALITY, &data, &bytes));
+        DET_TRY_RETURN(det_image_encode_jpeg(env, image, DET_IMAGE_WRITE_QUALITY, &data, &bytes));
     else if (dot != NULL && strcasecmp(dot, ".png") == 0)
         DET_TRY_RETURN(det_image_encode_png(env, image, &data, &bytes));
     else

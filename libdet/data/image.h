@@ -67,6 +67,9 @@ det_status det_image_decode_reduced(struct det_env *env, const char *name, const
 det_status det_image_read_reduced(struct det_env *env, const char *path,
                                   struct det_image_least least, struct det_image *image);
 
+/* Of JPEGs, where nothing else is said. */
+#define DET_IMAGE_WRITE_QUALITY 95
+
 /* Encodes into memory that the caller frees with det_free; quality 1..100. */
 det_status det_image_encode_jpeg(struct det_env *env, const struct det_image *image, int quality,
                                  uint8_t **data, size_t *bytes);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "data/yuv.h"
 
 /* The compiler's own vectors, which it turns into what the machine has. */
 typedef float four_floats __attribute__((vector_size(16)));
@@ -88,6 +89,49 @@ struct det_pixels det_pixels_of_image(const struct det_image *image)
                                .bytes = 3,
                                .green = 1,
                                .blue = 2};
+}
+
+/* A row of Y with its colour. */
+struct yuv_row {
+    const uint8_t *y, *u, *v;
+    ptrdiff_t y_step, chroma_step;
+};
+
+static inline struct yuv_row yuv_row_at(const struct det_pixels *pixels, int32_t y)
+{
+    const int32_t chroma = y >> pixels->chroma_shift;
+    return (struct yuv_row){.y = pixels->first + y * pixels->stride,
+                            .u = pixels->u + chroma * pixels->u_stride,
+                            .v = pixels->v + chroma * pixels->v_stride,
+                            .y_step = pixels->bytes,
+                            .chroma_step = pixels->chroma_step};
+}
+
+static inline det_yuv_floats yuv_pixel(const struct yuv_row *row, const struct det_yuv *yuv,
+                                       int32_t x)
+{
+    const ptrdiff_t chroma = (x >> 1) * row->chroma_step;
+    return det_yuv_to_rgb(yuv, row->y[x * row->y_step], row->u[chroma], row->v[chroma]);
+}
+
+void det_pixels_row(const struct det_pixels *pixels, int32_t y, int32_t x, int32_t width,
+                    uint8_t *rgb)
+{
+    if (pixels->yuv != NULL) {
+        const struct yuv_row row = yuv_row_at(pixels, y);
+        for (const int32_t end = x + width; x < end; x++, rgb += 3) {
+            const det_yuv_floats value = yuv_pixel(&row, pixels->yuv, x);
+            for (int c = 0; c < 3; c++)
+                rgb[c] = (uint8_t)value[c];
+        }
+        return;
+    }
+    const uint8_t *from = pixels->first + y * pixels->stride + (ptrdiff_t)x * pixels->bytes;
+    for (; width > 0; width--, rgb += 3, from += pixels->bytes) {
+        rgb[0] = from[pixels->red];
+        rgb[1] = from[pixels->green];
+        rgb[2] = from[pixels->blue];
+    }
 }
 
 void det_resizer_free(struct det_env *env, struct det_resizer *resizer)
@@ -203,6 +247,22 @@ static inline void stretch_color(const struct det_resizer *r, const uint8_t *row
     }
 }
 
+static void stretch_yuv(const struct det_resizer *r, int32_t y, float *out)
+{
+    const struct yuv_row row = yuv_row_at(&r->pixels, y);
+    /* A copy stays in registers while `out` is written. */
+    const struct det_yuv yuv = *r->pixels.yuv;
+    const int32_t *const lefts = r->left, *const rights = r->right, width = r->out_width;
+    const float *const shares = r->x_share;
+    for (int32_t x = 0; x < width; x++, out += 3) {
+        const four_floats a = yuv_pixel(&row, &yuv, lefts[x]);
+        const four_floats b = yuv_pixel(&row, &yuv, rights[x]);
+        const four_floats value = a + (b - a) * shares[x];
+        /* The fourth value falls into the next pixel's place, which is written later. */
+        memcpy(out, &value, sizeof value);
+    }
+}
+
 static void stretch_floats(const struct det_resizer *r, const float *row, float *out)
 {
     for (int32_t x = 0; x < r->out_width; x++, out += 3) {
@@ -220,6 +280,10 @@ static void stretch(const struct det_resizer *r, int32_t y, float *out)
     const int32_t at = source_row(&r->window, y);
     if (r->floats != NULL) {
         stretch_floats(r, r->floats + (size_t)at * (size_t)r->floats_stride * 3, out);
+        return;
+    }
+    if (r->pixels.yuv != NULL) {
+        stretch_yuv(r, at, out);
         return;
     }
     const uint8_t *row = r->pixels.first + at * r->pixels.stride;
@@ -274,8 +338,9 @@ det_status det_resizer_set(struct det_env *env, struct det_resizer *r,
 {
     r->pixels = *pixels;
     r->floats = NULL;
-    return prepare(env, r, window, pixels->height, pixels->width, pixels->bytes, out_height,
-                   out_width, workers);
+    /* Of Y and its colour the tables have columns, as their bytes lie apart differently. */
+    return prepare(env, r, window, pixels->height, pixels->width,
+                   pixels->yuv != NULL ? 1 : pixels->bytes, out_height, out_width, workers);
 }
 
 det_status det_resize_rgb8(struct det_env *env, struct det_resizer *r,

@@ -25,17 +25,27 @@ struct det_pixels {
     const uint8_t *first; /* of the top row */
     ptrdiff_t stride;     /* bytes from one row to the next, negative where rows go upwards */
     int32_t height, width;
-    int32_t bytes;            /* of a pixel: 1, 3 or 4 */
-    int32_t red, green, blue; /* where in a pixel: 0 1 2, 2 1 0, or 0 0 0 of one byte */
+    int32_t bytes;             /* of a pixel: 1, 3 or 4; from one Y to the next: 1 or 2 */
+    int32_t red, green, blue;  /* where in a pixel: 0 1 2, 2 1 0, or 0 0 0 of one byte */
+    const struct det_yuv *yuv; /* NULL unless they are Y, and have their colour here: */
+    const uint8_t *u, *v;      /* of the top row's first two pixels */
+    ptrdiff_t u_stride, v_stride;
+    int32_t chroma_step;  /* bytes from one U to the next */
+    int32_t chroma_shift; /* 1: two rows share one of colour; 0: each has its own */
 };
 
 struct det_pixels det_pixels_of_image(const struct det_image *image);
 
+/* `width` pixels of row y from column x on, as RGB. */
+void det_pixels_row(const struct det_pixels *pixels, int32_t y, int32_t x, int32_t width,
+                    uint8_t *rgb);
+
 /* Tables and row buffers, kept between images. Start with zeros. */
 struct det_resizer {
-    int32_t *left, *right; /* [out_width] offsets of the two pixels in a source row */
-    float *x_share;        /* [out_width] t */
-    float *rows;           /* [workers][2][out_width * 3 + 1] horizontally interpolated rows */
+    /* [out_width] offsets of the two pixels in a source row, of Y and its colour their columns */
+    int32_t *left, *right;
+    float *x_share; /* [out_width] t */
+    float *rows;    /* [workers][2][out_width * 3 + 1] horizontally interpolated rows */
     size_t left_capacity, right_capacity, share_capacity, row_capacity;
 
     /* What det_resizer_set() said: one of the two sources. */

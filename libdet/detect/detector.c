@@ -165,21 +165,29 @@ void det_detector_destroy(det_detector **out)
     det_free(env, out);
 }
 
-static det_image_detections collect(const det_detector *d, size_t place,
-                                    const struct det_detections *from)
+/* A coordinate within the window as one of the whole image, whose side is `whole`. */
+static float within(float coordinate, int32_t start, int32_t size, int32_t whole)
 {
+    /* Inside the window already; its rounding may pass 1 by a bit. */
+    const float inside = fminf(fmaxf(coordinate, 0), 1);
+    if (size == whole)
+        return inside;
+    return (float)((start + (double)inside * size) / whole);
+}
+
+static det_image_detections collect(const det_detector *d, size_t place,
+                                    const det_image_view *image, const struct det_detections *from)
+{
+    const struct det_window window = det_window_of_view(image);
     det_detection *to = d->detections + place * (size_t)d->most;
     for (int32_t i = 0; i < from->count; i++) {
-        float box[4];
-        /* Inside the window already; its rounding may pass 1 by a bit. */
-        for (int c = 0; c < 4; c++)
-            box[c] = fminf(fmaxf(from->boxes[i][c], 0), 1);
+        const float *box = from->boxes[i];
         to[i] = (det_detection){.class_id = from->class_index[i] + 1,
                                 .score = from->score[i],
-                                .ymin = box[0],
-                                .xmin = box[1],
-                                .ymax = box[2],
-                                .xmax = box[3]};
+                                .ymin = within(box[0], window.y, window.height, image->height),
+                                .xmin = within(box[1], window.x, window.width, image->width),
+                                .ymax = within(box[2], window.y, window.height, image->height),
+                                .xmax = within(box[3], window.x, window.width, image->width)};
     }
     return (det_image_detections){to, (size_t)from->count};
 }
@@ -194,14 +202,15 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
     for (size_t place = 0; place < (size_t)d->batch; place++) {
         /* A batch that is not full repeats its last image: the network always sees pictures. */
         const det_image_view *image = &images[place < count ? place : count - 1];
-        const struct det_frame frame = det_frame_of(&d->spec, image->height, image->width);
+        const struct det_window window = det_window_of_view(image);
+        const struct det_frame frame = det_frame_of(&d->spec, window.height, window.width);
         DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, (int32_t)place, image, &frame));
     }
     DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
     for (size_t i = 0; i < count; i++) {
         const struct det_detections *found = NULL;
         DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)i, &found));
-        results[i] = collect(d, i, found);
+        results[i] = collect(d, i, &images[i], found);
     }
     backend->runner_times(d->runner, times);
     d->times = (det_detector_times){

@@ -1,10 +1,13 @@
 /* picture.c: det/image.h on data/exif.h and draw/draw.h. */
 #include "det/image.h"
 
+#include <string.h>
+
 #include "base/arguments.h"
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/exif.h"
+#include "data/image_view.h"
 #include "detect/results.h"
 #include "draw/draw.h"
 
@@ -13,9 +16,20 @@
 struct det_picture {
     det_context *context;
     struct det_image image;
-    int orientation; /* as the file says */
-    bool turned;     /* by it */
+    int orientation;  /* as the file says */
+    bool turned;      /* by it */
+    uint8_t *encoded; /* by the last det_picture_encode() */
 };
+
+static det_status make(det_context *context, det_picture **made)
+{
+    struct det_env *env = det_context_env(context);
+    DET_TRY_RETURN(det_alloc(env, made, 1, sizeof **made, "picture"));
+    (*made)->context = context;
+    (*made)->turned = true;
+    (*made)->orientation = 1;
+    return DET_OK;
+}
 
 static det_status finish(struct det_env *env, det_status status, det_picture *picture,
                          det_picture **out)
@@ -40,9 +54,7 @@ det_status det_picture_read(det_context *context, const char *path, det_picture 
     DET_NEED(env, path);
     DET_NEED(env, picture);
     det_picture *made = NULL;
-    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "picture"));
-    made->context = context;
-    made->turned = true;
+    DET_TRY_RETURN(make(context, &made));
     const struct det_image_least whole = {INT32_MAX, INT32_MAX};
     return finish(env, det_image_read_upright(env, path, whole, &made->image, &made->orientation),
                   made, picture);
@@ -61,9 +73,7 @@ det_status det_picture_decode_reduced(det_context *context, const char *name, co
     if (name == NULL)
         name = "image";
     det_picture *made = NULL;
-    DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "picture"));
-    made->context = context;
-    made->turned = true;
+    DET_TRY_RETURN(make(context, &made));
     const struct det_image_least least = {height, width};
     return finish(
         env,
@@ -75,6 +85,66 @@ det_status det_picture_decode(det_context *context, const char *name, const void
                               size_t bytes, det_picture **picture)
 {
     return det_picture_decode_reduced(context, name, data, bytes, INT32_MAX, INT32_MAX, picture);
+}
+
+det_status det_picture_from_pixels(det_context *context, const det_image_view *pixels,
+                                   det_picture **picture)
+{
+    struct det_env *env = det_context_env(context);
+    if (picture != NULL)
+        *picture = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, pixels);
+    DET_NEED(env, picture);
+    det_picture *made = NULL;
+    struct det_image rgb;
+    DET_TRY_RETURN(det_image_view_check(env, pixels));
+    DET_TRY_RETURN(make(context, &made));
+    det_status status = det_image_of_view(env, &made->image, pixels, &rgb);
+    /* Packed RGB is lent, not copied. */
+    if (status == DET_OK && made->image.rgb == NULL) {
+        status = det_image_resize_buffer(env, &made->image, rgb.width, rgb.height);
+        if (status == DET_OK)
+            memcpy(made->image.rgb, rgb.rgb, (size_t)rgb.width * (size_t)rgb.height * 3);
+    }
+    return finish(env, status, made, picture);
+}
+
+det_status det_picture_to_pixels(const det_picture *picture, det_pixel_format format, void *pixels,
+                                 size_t bytes, size_t stride_bytes)
+{
+    struct det_env *env = env_of(picture);
+    DET_NEED(env, picture);
+    DET_NEED(env, pixels);
+    return det_image_to_pixels(env, &picture->image, format, pixels, bytes, stride_bytes);
+}
+
+det_status det_picture_encode(det_picture *picture, det_picture_kind kind, int quality,
+                              const uint8_t **data, size_t *bytes)
+{
+    struct det_env *env = env_of(picture);
+    if (data != NULL)
+        *data = NULL;
+    if (bytes != NULL)
+        *bytes = 0;
+    DET_NEED(env, picture);
+    DET_NEED(env, data);
+    DET_NEED(env, bytes);
+    det_free(env, &picture->encoded);
+    if (quality < 0 || quality > 100)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: quality is %d, expected 1 to 100, or 0", quality);
+    if (kind == DET_PICTURE_JPEG)
+        DET_TRY_RETURN(det_image_encode_jpeg(env, &picture->image,
+                                             quality == 0 ? DET_IMAGE_WRITE_QUALITY : quality,
+                                             &picture->encoded, bytes));
+    else if (kind == DET_PICTURE_PNG)
+        DET_TRY_RETURN(det_image_encode_png(env, &picture->image, &picture->encoded, bytes));
+    else
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: kind is %d, expected one of det_picture_kind, 0 or 1", (int)kind);
+    *data = picture->encoded;
+    return DET_OK;
 }
 
 int det_picture_orientation(const det_picture *picture)
@@ -119,6 +189,7 @@ void det_picture_destroy(det_picture **out)
         return;
     struct det_env *env = det_context_env((*out)->context);
     det_image_free(env, &(*out)->image);
+    det_free(env, &(*out)->encoded);
     det_free(env, out);
 }
 

@@ -226,8 +226,8 @@ static det_status make_classes(struct det_env *env, struct det_label_map *map,
     return DET_OK;
 }
 
-det_status det_label_map_parse(struct det_env *env, const char *name, const char *text,
-                               size_t bytes, struct det_label_map *map)
+det_status det_label_map_read_text(struct det_env *env, const char *name, const char *text,
+                                   size_t bytes, struct det_label_map *map)
 {
     det_status status = DET_OK;
     struct items items = {0};
@@ -251,7 +251,7 @@ det_status det_label_map_read(struct det_env *env, const char *path, struct det_
     memset(map, 0, sizeof *map);
     DET_TRY_RETURN(det_file_read(env, path, &file));
     const det_status status =
-        det_label_map_parse(env, path, (const char *)file.data, file.bytes, map);
+        det_label_map_read_text(env, path, (const char *)file.data, file.bytes, map);
     det_file_release(&file);
     return status;
 }

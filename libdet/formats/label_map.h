@@ -35,8 +35,8 @@ struct det_label_map {
 };
 
 det_status det_label_map_read(struct det_env *env, const char *path, struct det_label_map *map);
-det_status det_label_map_parse(struct det_env *env, const char *name, const char *text,
-                               size_t bytes, struct det_label_map *map);
+det_status det_label_map_read_text(struct det_env *env, const char *name, const char *text,
+                                   size_t bytes, struct det_label_map *map);
 void det_label_map_free(struct det_env *env, struct det_label_map *map);
 
 /* The class id that a text means: 1..K, 0 for the background, -1 for none. */

@@ -8,6 +8,15 @@
 #include "base/mem.h"
 #include "formats/label_map.h"
 
+static det_status finish(struct det_env *env, det_status status, det_label_map **map)
+{
+    if (status != DET_OK)
+        det_free(env, map);
+    else
+        (*map)->env = env;
+    return status;
+}
+
 det_status det_label_map_load(det_context *context, const char *path, det_label_map **map)
 {
     struct det_env *env = det_context_env(context);
@@ -17,12 +26,22 @@ det_status det_label_map_load(det_context *context, const char *path, det_label_
     DET_NEED(env, path);
     DET_NEED(env, map);
     DET_TRY_RETURN(det_alloc(env, map, 1, sizeof **map, "label map"));
-    const det_status status = det_label_map_read(env, path, *map);
-    if (status != DET_OK)
-        det_free(env, map);
-    else
-        (*map)->env = env;
-    return status;
+    return finish(env, det_label_map_read(env, path, *map), map);
+}
+
+det_status det_label_map_parse(det_context *context, const char *name, const char *text,
+                               size_t bytes, det_label_map **map)
+{
+    struct det_env *env = det_context_env(context);
+    if (map != NULL)
+        *map = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, name);
+    DET_NEED_ARRAY(env, text, bytes);
+    DET_NEED(env, map);
+    DET_TRY_RETURN(det_alloc(env, map, 1, sizeof **map, "label map"));
+    return finish(env, det_label_map_read_text(env, name, text != NULL ? text : "", bytes, *map),
+                  map);
 }
 
 void det_label_map_destroy(det_label_map **map)

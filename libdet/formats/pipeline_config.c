@@ -473,8 +473,8 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
 
 /* ---- public to the library ---- */
 
-det_status det_pipeline_config_parse(struct det_env *env, const char *name, const char *text,
-                                     size_t bytes, struct det_pipeline_config *config)
+det_status det_pipeline_config_read_text(struct det_env *env, const char *name, const char *text,
+                                         size_t bytes, struct det_pipeline_config *config)
 {
     det_status status = DET_OK;
     memset(config, 0, sizeof *config);
@@ -502,8 +502,8 @@ det_status det_pipeline_config_read(struct det_env *env, const char *path,
     struct det_file_bytes contents;
     memset(config, 0, sizeof *config);
     DET_TRY_RETURN(det_file_read(env, path, &contents));
-    const det_status status =
-        det_pipeline_config_parse(env, path, (const char *)contents.data, contents.bytes, config);
+    const det_status status = det_pipeline_config_read_text(env, path, (const char *)contents.data,
+                                                            contents.bytes, config);
     det_file_release(&contents);
     return status;
 }

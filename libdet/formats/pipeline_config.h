@@ -559,8 +559,8 @@ struct det_pipeline_config {
 det_status det_pipeline_config_read(struct det_env *env, const char *path,
                                     struct det_pipeline_config *config);
 /* The directory is the folder part of `name`. */
-det_status det_pipeline_config_parse(struct det_env *env, const char *name, const char *text,
-                                     size_t bytes, struct det_pipeline_config *config);
+det_status det_pipeline_config_read_text(struct det_env *env, const char *name, const char *text,
+                                         size_t bytes, struct det_pipeline_config *config);
 void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *config);
 
 /* Where a field stands, by its path: "train_config.batch_size", "eval_input_reader.label_map_path"

@@ -9,6 +9,15 @@
 #include "base/mem.h"
 #include "formats/pipeline_config.h"
 
+static det_status finish(struct det_env *env, det_status status, det_pipeline_config **config)
+{
+    if (status != DET_OK)
+        det_free(env, config);
+    else
+        (*config)->env = env;
+    return status;
+}
+
 det_status det_pipeline_config_load(det_context *context, const char *path,
                                     det_pipeline_config **config)
 {
@@ -19,12 +28,23 @@ det_status det_pipeline_config_load(det_context *context, const char *path,
     DET_NEED(env, path);
     DET_NEED(env, config);
     DET_TRY_RETURN(det_alloc(env, config, 1, sizeof **config, "pipeline configuration"));
-    const det_status status = det_pipeline_config_read(env, path, *config);
-    if (status != DET_OK)
-        det_free(env, config);
-    else
-        (*config)->env = env;
-    return status;
+    return finish(env, det_pipeline_config_read(env, path, *config), config);
+}
+
+det_status det_pipeline_config_parse(det_context *context, const char *name, const char *text,
+                                     size_t bytes, det_pipeline_config **config)
+{
+    struct det_env *env = det_context_env(context);
+    if (config != NULL)
+        *config = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, name);
+    DET_NEED_ARRAY(env, text, bytes);
+    DET_NEED(env, config);
+    DET_TRY_RETURN(det_alloc(env, config, 1, sizeof **config, "pipeline configuration"));
+    return finish(
+        env, det_pipeline_config_read_text(env, name, text != NULL ? text : "", bytes, *config),
+        config);
 }
 
 void det_pipeline_config_destroy(det_pipeline_config **config)

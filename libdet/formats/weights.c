@@ -259,19 +259,42 @@ static det_status read_json(struct det_env *env, struct det_weights *file, const
 
 /* --- the file --- */
 
+/* Of *file only the path is there yet. */
+static det_status take_contents(struct det_env *env, struct det_weights *file, bool verify)
+{
+    const char *json = NULL;
+    size_t json_bytes = 0;
+    DET_TRY_RETURN(check_fixed(env, file, &json, &json_bytes));
+    DET_TRY_RETURN(read_json(env, file, json, json_bytes));
+    return verify ? det_weights_verify(env, file) : DET_OK;
+}
+
+static det_status make_file(struct det_env *env, const char *name, struct det_weights **file)
+{
+    DET_TRY_RETURN(det_alloc(env, file, 1, sizeof **file, "weights file"));
+    return det_strdup(env, &(*file)->path, name);
+}
+
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file)
 {
     det_status status = DET_OK;
-    const char *json = NULL;
-    size_t json_bytes = 0;
-    DET_TRY(det_alloc(env, file, 1, sizeof **file, "weights file"));
-    DET_TRY(det_strdup(env, &(*file)->path, path));
+    DET_TRY(make_file(env, path, file));
     DET_TRY(det_file_read(env, path, &(*file)->contents));
-    DET_TRY(check_fixed(env, *file, &json, &json_bytes));
-    DET_TRY(read_json(env, *file, json, json_bytes));
-    if (verify)
-        DET_TRY(det_weights_verify(env, *file));
+    DET_TRY(take_contents(env, *file, verify));
+    return DET_OK;
+fail:
+    det_weights_close(env, file);
+    return status;
+}
+
+det_status det_weights_open_memory(struct det_env *env, const char *name, const void *data,
+                                   size_t bytes, bool verify, struct det_weights **file)
+{
+    det_status status = DET_OK;
+    DET_TRY(make_file(env, name, file));
+    DET_TRY(det_file_copy(env, name, data, bytes, &(*file)->contents));
+    DET_TRY(take_contents(env, *file, verify));
     return DET_OK;
 fail:
     det_weights_close(env, file);

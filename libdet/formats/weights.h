@@ -82,6 +82,9 @@ struct det_weights_tensor {
  * open, whatever becomes of the file. *file is NULL after a failure. */
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file);
+/* The same of a file's bytes, which are copied; `name` stands for the path in messages. */
+det_status det_weights_open_memory(struct det_env *env, const char *name, const void *data,
+                                   size_t bytes, bool verify, struct det_weights **file);
 void det_weights_close(struct det_env *env, struct det_weights **file);
 /* CRC of one tensor; of every one. */
 det_status det_weights_verify_tensor(struct det_env *env, const struct det_weights *file,

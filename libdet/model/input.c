@@ -53,7 +53,7 @@ det_status det_input_fill(struct det_env *env, struct det_resizer *resizer, stru
 {
     enum { LEAST_ROWS = 16 }; /* fewer are not worth a task */
     const struct det_pixels pixels = det_pixels_of_view(view);
-    const struct det_window window = det_window_whole(view->height, view->width);
+    const struct det_window window = det_window_of_view(view);
     const int32_t threads = det_pool_threads(pool);
     DET_TRY_RETURN(
         det_resizer_set(env, resizer, &pixels, &window, frame->height, frame->width, threads));

@@ -294,27 +294,36 @@ static det_status take_params(struct det_env *env, struct det_model *model,
 
 /* --- files --- */
 
+/* *file is the model's afterwards where that spares a copy of the weights: then it is NULL. */
+static det_status make_model(struct det_env *env, struct det_weights **file, det_model **out)
+{
+    struct det_model_meta meta = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_model_meta_read(env, *file, &meta));
+    DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
+    (*out)->step = meta.step;
+    (*out)->recalibrated_images = meta.folded ? meta.recalibrated_images : 0;
+    DET_TRY(take_params(env, *out, file));
+    if (!meta.folded)
+        DET_TRY(det_model_take_recalibrated(env, *file, &meta, false, *out));
+fail:
+    det_model_meta_free(env, &meta);
+    if (status != DET_OK)
+        det_model_destroy(out);
+    return status;
+}
+
 det_status det_model_read(struct det_env *env, const char *path, det_model **out)
 {
     *out = NULL;
     struct det_weights *file = NULL;
-    struct det_model_meta meta = {0};
     det_status status = DET_OK;
     const struct det_budget before = det_budget_open(env, path);
     DET_TRY(det_weights_open(env, path, true, &file));
-    DET_TRY(det_model_meta_read(env, file, &meta));
-    DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
-    (*out)->step = meta.step;
-    (*out)->recalibrated_images = meta.folded ? meta.recalibrated_images : 0;
-    DET_TRY(take_params(env, *out, &file));
-    if (!meta.folded)
-        DET_TRY(det_model_take_recalibrated(env, file, &meta, false, *out));
+    DET_TRY(make_model(env, &file, out));
 fail:
     det_budget_close(env, before);
-    det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
-    if (status != DET_OK)
-        det_model_destroy(out);
     return status;
 }
 
@@ -395,6 +404,27 @@ det_status det_model_load(det_context *context, const char *path, det_model **mo
     DET_NEED(env, path);
     DET_NEED(env, model);
     return det_model_read(env, path, model);
+}
+
+det_status det_model_load_memory(det_context *context, const char *name, const void *data,
+                                 size_t bytes, det_model **model)
+{
+    struct det_env *env = det_context_env(context);
+    struct det_weights *file = NULL;
+    det_status status = DET_OK;
+    if (model != NULL)
+        *model = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, name);
+    DET_NEED_ARRAY(env, data, bytes);
+    DET_NEED(env, model);
+    const struct det_budget before = det_budget_open(env, name);
+    DET_TRY(det_weights_open_memory(env, name, data, bytes, true, &file));
+    DET_TRY(make_model(env, &file, model));
+fail:
+    det_budget_close(env, before);
+    det_weights_close(env, &file);
+    return status;
 }
 
 det_status det_model_export(det_context *context, const det_model *model, const char *path)

@@ -398,8 +398,9 @@ det_status det_summary_images(det_summary_writer *writer, const char *tag, int64
     const int64_t shape[] = {(int64_t)count + 2};
     DET_TRY_RETURN(begin_event(writer, tag, step, "images", CLASS_BLOB_SEQUENCE, NULL, &open));
     DET_TRY_RETURN(put_tensor_head(writer, TYPE_STRING, shape, 1));
-    DET_TRY_RETURN(put_number_string(writer, images[0].width));
-    DET_TRY_RETURN(put_number_string(writer, images[0].height));
+    const struct det_window window = det_window_of_view(&images[0]);
+    DET_TRY_RETURN(put_number_string(writer, window.width));
+    DET_TRY_RETURN(put_number_string(writer, window.height));
     for (size_t i = 0; i < count; i++)
         DET_TRY_RETURN(put_png(writer, &images[i]));
     return end_event(writer, &open);

@@ -139,7 +139,7 @@ static void use_model(det_context *context, const det_pipeline_config *config,
                       const det_model *model)
 {
     static uint8_t pixels[32 * 32 * 3];
-    const det_image_view view = {pixels, 32, 32, 0, DET_PIXEL_RGB8};
+    const det_image_view view = {.pixels = pixels, .width = 32, .height = 32};
     const det_detection *found = NULL;
     size_t count = 0;
     det_detector *detector = NULL;

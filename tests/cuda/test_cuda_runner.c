@@ -135,7 +135,8 @@ static void other_sizes(void **state)
     }
 }
 
-/* A picture of bytes with padded rows, in memory upside down if the stride is negative. */
+/* A picture of bytes with padded rows, in memory upside down if the stride is negative; planes of
+ * colour lie behind it. */
 struct picture {
     uint8_t *bytes;
     det_image_view view;
@@ -144,13 +145,13 @@ struct picture {
 static struct picture make_picture(int index, int32_t height, int32_t width,
                                    det_pixel_format format, bool upside_down)
 {
-    const ptrdiff_t pixel = format == DET_PIXEL_GRAY8                                ? 1
-                            : format == DET_PIXEL_RGBA8 || format == DET_PIXEL_BGRA8 ? 4
-                                                                                     : 3;
-    const ptrdiff_t stride = width * pixel + 5;
-    struct picture p = {.bytes = malloc((size_t)(stride * height))};
+    static const ptrdiff_t pixels[] = {3, 3, 1, 4, 4, 1, 1, 2};
+    const ptrdiff_t pixel = pixels[format], stride = width * pixel + 5;
+    const ptrdiff_t chroma = stride * height, chroma_rows = (height + 1) / 2;
+    const ptrdiff_t bytes = chroma + 2 * stride * chroma_rows;
+    struct picture p = {.bytes = malloc((size_t)bytes)};
     assert_non_null(p.bytes);
-    for (ptrdiff_t i = 0; i < stride * height; i++)
+    for (ptrdiff_t i = 0; i < bytes; i++)
         p.bytes[i] = (uint8_t)(128 + 100 * sin(0.37 * (double)(i % stride) / (double)pixel +
                                                0.05 * (double)(i / stride) * (index + 1)));
     p.view = (det_image_view){
@@ -159,8 +160,17 @@ static struct picture make_picture(int index, int32_t height, int32_t width,
         .height = height,
         .stride_bytes = upside_down ? -stride : stride,
         .format = format,
+        .yuv_color = DET_YUV_BT709,
+        .chroma = {p.bytes + chroma, p.bytes + chroma + stride * chroma_rows},
+        .chroma_stride_bytes = {stride, stride},
     };
     return p;
+}
+
+static struct det_frame frame_of(const struct inference *f, const det_image_view *view)
+{
+    const struct det_window window = det_window_of_view(view);
+    return det_frame_of(&f->spec, window.height, window.width);
 }
 
 /* What det_detector does on the CPU. */
@@ -170,7 +180,7 @@ static const struct det_detections *detect_on_cpu(struct inference *f, int32_t p
     struct det_resizer resizer = {0};
     const struct det_tensor in = f->graph.tensors[0];
     const size_t floats = (size_t)in.height * (size_t)in.width * 3;
-    const struct det_frame frame = det_frame_of(&f->spec, view->height, view->width);
+    const struct det_frame frame = frame_of(f, view);
     for (size_t n = 0; n < TINY_BATCH; n++) /* forward works in the memory of its input */
         assert_ok(f->env, det_input_fill(f->env, &resizer, NULL, view, &frame,
                                          det_net_input(f->net) + n * floats, in.height, in.width));
@@ -189,19 +199,25 @@ static void pictures(void **state)
         int32_t height, width;
         det_pixel_format format;
         bool upside_down;
+        det_region region;
     } cases[][TINY_BATCH] = {
-        {{64, 48, DET_PIXEL_RGB8, false}, {TINY_SIDE, TINY_SIDE, DET_PIXEL_BGR8, false}},
-        {{100, 120, DET_PIXEL_RGBA8, true}, {1, 1, DET_PIXEL_GRAY8, false}},
-        {{33, 90, DET_PIXEL_BGRA8, false}, {200, 31, DET_PIXEL_GRAY8, true}},
+        {{64, 48, DET_PIXEL_RGB8, false, {0}}, {TINY_SIDE, TINY_SIDE, DET_PIXEL_BGR8, false, {0}}},
+        {{100, 120, DET_PIXEL_RGBA8, true, {0}}, {1, 1, DET_PIXEL_GRAY8, false, {0}}},
+        {{33, 90, DET_PIXEL_BGRA8, false, {0}}, {200, 31, DET_PIXEL_GRAY8, true, {0}}},
+        {{63, 91, DET_PIXEL_NV12, false, {0}}, {50, 40, DET_PIXEL_I420, true, {0}}},
+        {{64, 75, DET_PIXEL_YUYV, true, {0}}, {99, 77, DET_PIXEL_NV12, true, {7, 11, 60, 45}}},
+        {{64, 48, DET_PIXEL_BGR8, true, {9, 1, 33, 40}},
+         {33, 90, DET_PIXEL_YUYV, false, {32, 89, 1, 1}}},
     };
     struct inference f;
     inference_open(&f, &(struct inference_settings){.folded = true});
-    for (size_t run = 0; run < 3; run++) {
+    for (size_t run = 0; run < sizeof cases / sizeof cases[0]; run++) {
         struct picture p[TINY_BATCH];
         for (int32_t n = 0; n < TINY_BATCH; n++) {
             p[n] = make_picture((int)run * 2 + n, cases[run][n].height, cases[run][n].width,
                                 cases[run][n].format, cases[run][n].upside_down);
-            const struct det_frame frame = det_frame_of(&f.spec, p[n].view.height, p[n].view.width);
+            p[n].view.region = cases[run][n].region;
+            const struct det_frame frame = frame_of(&f, &p[n].view);
             /* Twice: only the last one counts. */
             assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[0].view, &frame));
             assert_ok(f.env, f.backend->runner_set_picture(f.env, f.runner, n, &p[n].view, &frame));

@@ -350,14 +350,14 @@ static void fuzz_config(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     static struct det_pipeline_config config; /* large */
     memset(&config, 0, sizeof config);
-    det_pipeline_config_parse(env, "x", (const char *)data, bytes, &config);
+    det_pipeline_config_read_text(env, "x", (const char *)data, bytes, &config);
     det_pipeline_config_free(env, &config);
 }
 
 static void fuzz_labels(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     struct det_label_map map = {0};
-    det_label_map_parse(env, "x", (const char *)data, bytes, &map);
+    det_label_map_read_text(env, "x", (const char *)data, bytes, &map);
     det_label_map_free(env, &map);
 }
 

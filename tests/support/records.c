@@ -14,7 +14,7 @@ const struct det_label_map *test_labels(void)
     static struct det_env env;
     if (map.count == 0) {
         det_env_default(&env);
-        assert_ok(&env, det_label_map_parse(&env, "labels", text, sizeof text - 1, &map));
+        assert_ok(&env, det_label_map_read_text(&env, "labels", text, sizeof text - 1, &map));
     }
     return &map;
 }

@@ -263,7 +263,7 @@ static void every_field_arrives(void **state)
     struct det_pipeline_config config;
     struct det_augment_option *options = NULL;
     size_t count = 0;
-    assert_ok(&t.env, det_pipeline_config_parse(&t.env, "c", text, strlen(text), &config));
+    assert_ok(&t.env, det_pipeline_config_read_text(&t.env, "c", text, strlen(text), &config));
     assert_ok(&t.env, det_augment_from_config(&t.env, &config, &options, &count));
     assert_int_equal(count, CASES + 1); /* and the crop that the file has beside its flip */
     for (size_t i = 0; i < CASES; i++) {
@@ -315,7 +315,7 @@ static void what_cannot_be_done_is_named(void **state)
         struct det_pipeline_config config;
         struct det_augment_option *options = NULL;
         size_t count = 0;
-        assert_ok(&t.env, det_pipeline_config_parse(&t.env, "c", text, strlen(text), &config));
+        assert_ok(&t.env, det_pipeline_config_read_text(&t.env, "c", text, strlen(text), &config));
         assert_fails(&t.env, bad[i].status, bad[i].message,
                      det_augment_from_config(&t.env, &config, &options, &count));
         assert_memory_equal(t.env.error, "c:", 2); /* with its line */

@@ -42,7 +42,7 @@ static void check_order(const char *const *names, int32_t count, const char *map
     struct det_class_order order;
     test_env_init(&t);
     const struct det_known_classes theirs = {"m.det", names, count};
-    assert_ok(&t.env, det_label_map_parse(&t.env, "map", map_text, strlen(map_text), &map));
+    assert_ok(&t.env, det_label_map_read_text(&t.env, "map", map_text, strlen(map_text), &map));
     assert_ok(&t.env, det_class_order_make(&t.env, &theirs, &map, &order));
     assert_int_equal(order.same, same);
     assert_int_equal(order.found, found);
@@ -454,7 +454,7 @@ static det_status order_two(struct det_env *env, void *argument)
     struct det_label_map map = {0};
     struct det_class_order order = {0};
     det_status status = DET_OK;
-    DET_TRY(det_label_map_parse(env, "map", other, strlen(other), &map));
+    DET_TRY(det_label_map_read_text(env, "map", other, strlen(other), &map));
     DET_TRY(det_class_order_make(env, &theirs, &map, &order));
     status = det_class_order_fail(env, &theirs, &map, "x");
     if (status == DET_STATUS_MISMATCH)

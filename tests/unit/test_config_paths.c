@@ -75,7 +75,7 @@ static void read_with(struct fixture *f, const char *label_map, const char *inpu
                               label_map, input, label_map, input, input));
     snprintf(name, sizeof name, "%s/models/my_ssd/pipeline.config", f->directory);
     assert_ok(&f->t.env,
-              det_pipeline_config_parse(&f->t.env, name, all.data, all.length, &f->config));
+              det_pipeline_config_read_text(&f->t.env, name, all.data, all.length, &f->config));
     det_text_free(&env, &all);
     free(text);
 }
@@ -249,7 +249,7 @@ static det_status read_windows_config(struct det_env *env, void *argument)
                                       "\"C:\\\\w\\\\annotations\\\\label_map.pbtxt\" %s",
                                       (int)(at - text), text, at));
     snprintf(name, sizeof name, "%s/models/my_ssd/pipeline.config", f->directory);
-    det_status status = det_pipeline_config_parse(env, name, all.data, all.length, &config);
+    det_status status = det_pipeline_config_read_text(env, name, all.data, all.length, &config);
     det_pipeline_config_free(env, &config);
     det_text_free(&plain, &all);
     free(text);

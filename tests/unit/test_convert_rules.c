@@ -103,7 +103,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     test_make_directory(folder, "check");
     snprintf(path, sizeof path, "%s/bad.tfrecord", folder);
     write_bad_records(&t.env, path);
-    assert_ok(&t.env, det_label_map_parse(&t.env, "map", map_text, sizeof map_text - 1, &map));
+    assert_ok(&t.env, det_label_map_read_text(&t.env, "map", map_text, sizeof map_text - 1, &map));
     assert_ok(&t.env, det_annotations_init(&t.env, &set, &map));
     struct det_files files = {0};
     const struct det_read_settings settings = {

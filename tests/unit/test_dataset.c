@@ -287,7 +287,7 @@ static void classes_of_real_label_maps(void **state)
     t.env.logger = (det_logger){.user = &lines, .write = keep_line};
     struct det_label_map map;
     struct det_dataset dataset;
-    assert_ok(&t.env, det_label_map_parse(&t.env, "lm.pbtxt", text, sizeof text - 1, &map));
+    assert_ok(&t.env, det_label_map_read_text(&t.env, "lm.pbtxt", text, sizeof text - 1, &map));
     /* Name and display name, with a gap. */
     open_labelled(&t.env, &map, true, (const char *const[]){"car", "/m/0k4j", "cyclist"}, NULL, 3,
                   &dataset);

@@ -4,7 +4,7 @@
 
 static det_status parse(struct det_env *env, const char *text, struct det_label_map *map)
 {
-    return det_label_map_parse(env, "map", text, strlen(text), map);
+    return det_label_map_read_text(env, "map", text, strlen(text), map);
 }
 
 static int32_t find(const struct det_label_map *map, const char *text)

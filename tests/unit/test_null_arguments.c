@@ -56,6 +56,7 @@ struct things {
     const det_event *event;
     const det_coco_result *coco_result;
     const char *text;
+    const uint8_t *data;
     size_t count;
     float score;
     int32_t class_id;

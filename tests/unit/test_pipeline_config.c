@@ -27,7 +27,7 @@ static char *edited(const char *text, const char *from, const char *to)
 
 static det_status parse(struct det_env *env, const char *text, struct det_pipeline_config *config)
 {
-    return det_pipeline_config_parse(env, "dir/c", text, strlen(text), config);
+    return det_pipeline_config_read_text(env, "dir/c", text, strlen(text), config);
 }
 
 static void reads_the_zoo_config(void **state)
@@ -650,7 +650,7 @@ static void damaged_files(void **state)
         char *copy = malloc(cut + 1);
         assert_non_null(copy);
         memcpy(copy + 1, text, cut);
-        if (det_pipeline_config_parse(&t.env, "c", copy + 1, cut, &c) != DET_OK)
+        if (det_pipeline_config_read_text(&t.env, "c", copy + 1, cut, &c) != DET_OK)
             assert_true(strncmp(t.env.error, "c:", 2) == 0);
         det_pipeline_config_free(&t.env, &c);
         free(copy);
@@ -659,7 +659,7 @@ static void damaged_files(void **state)
     for (size_t at = 0; at < bytes; at++) {
         const char saved = text[at];
         text[at] = marks[at % sizeof marks];
-        if (det_pipeline_config_parse(&t.env, "c", text, bytes, &c) != DET_OK)
+        if (det_pipeline_config_read_text(&t.env, "c", text, bytes, &c) != DET_OK)
             assert_true(strncmp(t.env.error, "c:", 2) == 0);
         det_pipeline_config_free(&t.env, &c);
         text[at] = saved;

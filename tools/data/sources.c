@@ -199,8 +199,8 @@ static det_status read_label_map(struct data_job *job)
         return det_annotations_init(env, &job->set, NULL);
     struct det_source_bytes source;
     DET_TRY_RETURN(det_files_open(env, &job->files, job->label_map, &source));
-    const det_status status = det_label_map_parse(env, job->label_map, (const char *)source.data,
-                                                  source.bytes, &job->map);
+    const det_status status = det_label_map_read_text(
+        env, job->label_map, (const char *)source.data, source.bytes, &job->map);
     det_source_bytes_close(env, &source);
     if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
         det_finding(&job->findings, DET_RULE_LABEL_MAP, "%s", env->error);

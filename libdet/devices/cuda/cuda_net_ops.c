@@ -188,9 +188,9 @@ static det_status backward_bias(struct det_env *env, const struct det_cuda_net *
     return det_cuda_check(
         env,
         detk_bias_backward(d->stream, d->type, det_net_rows(net->graph, op->out, net->batch),
-                         net->graph->tensors[op->out].channels, gradient_of(net, op->out),
-                         param_gradient_of(net, op->bias), net->plan.accumulate_param[index],
-                         net->workspace),
+                           net->graph->tensors[op->out].channels, gradient_of(net, op->out),
+                           param_gradient_of(net, op->bias), net->plan.accumulate_param[index],
+                           net->workspace),
         op->name);
 }
 

@@ -23,6 +23,10 @@ static struct format format_of(det_pixel_format format)
         return (struct format){4, DETK_RGBA8};
     case DET_PIXEL_BGRA8:
         return (struct format){4, DETK_BGRA8};
+    case DET_PIXEL_NV12:
+    case DET_PIXEL_I420:
+    case DET_PIXEL_YUYV:
+        break; /* the host makes RGB of them */
     }
     return (struct format){3, DETK_RGB8};
 }
@@ -69,19 +73,28 @@ det_status det_cuda_pictures_set(struct det_env *env, const struct det_device *d
 {
     struct det_cuda_picture *picture = &p->pictures[index];
     const struct format format = format_of(view->format);
-    const size_t row = (size_t)view->width * format.bytes, bytes = row * (size_t)view->height;
-    const ptrdiff_t stride = view->stride_bytes == 0 ? (ptrdiff_t)row : view->stride_bytes;
+    const struct det_pixels pixels = det_pixels_of_view(view);
+    const struct det_window window = det_window_of_view(view);
+    const size_t row = (size_t)window.width * format.bytes, bytes = row * (size_t)window.height;
     if (picture->under_way)
         DET_TRY_RETURN(det_cuda_input_wait(env, device));
     DET_TRY_RETURN(make_room(env, &picture->pinned, DET_CUDA_PINNED, bytes));
     DET_TRY_RETURN(make_room(env, &picture->device, DET_CUDA_DEVICE, bytes));
-    for (int32_t y = 0; y < view->height; y++)
-        memcpy(picture->pinned.at + (size_t)y * row, view->pixels + y * stride, row);
+    for (int32_t y = 0; y < window.height; y++) {
+        uint8_t *to = picture->pinned.at + (size_t)y * row;
+        if (pixels.yuv != NULL)
+            det_pixels_row(&pixels, window.y + y, window.x, window.width, to);
+        else
+            memcpy(to,
+                   pixels.first + (window.y + y) * pixels.stride +
+                       (ptrdiff_t)window.x * pixels.bytes,
+                   row);
+    }
     p->images[index] = (struct detk_image){
         .pixels = picture->device.at,
         .stride = (int64_t)row,
-        .height = view->height,
-        .width = view->width,
+        .height = window.height,
+        .width = window.width,
         .format = format.pixels,
         .frame_height = frame->height,
         .frame_width = frame->width,

@@ -2,10 +2,12 @@
  *
  *   context.h          allocator, logger, threads, device: the handle every call starts from
  *   pipeline_config.h  reads pipeline.config             label_map.h  reads label_map.pbtxt
+ *                      (these, and models, from files or memory)
  *   model.h            weights: .det files, TensorFlow checkpoints, export
  *   checkpoints.h      the newest checkpoint of a folder
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
- *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
+ *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
+ *   image.h            JPEG, PNG and other files to pixels and back, drawing
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *

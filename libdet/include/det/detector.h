@@ -24,15 +24,49 @@ typedef enum det_pixel_format {
     DET_PIXEL_BGR8 = 1,
     DET_PIXEL_GRAY8 = 2,
     DET_PIXEL_RGBA8 = 3, /**< alpha is not looked at */
-    DET_PIXEL_BGRA8 = 4
+    DET_PIXEL_BGRA8 = 4,
+    /* What cameras and video decoders hand over: brightness Y for each pixel, colour U and V for
+     * two or four together, which all have it as it is (no interpolation, as libyuv does it). An
+     * odd side's last pixel has a colour of its own. */
+    DET_PIXEL_NV12 = 5, /**< a plane of Y; one of U V for each 2 x 2 pixels */
+    DET_PIXEL_I420 = 6, /**< planes of Y, U and V, the last two for each 2 x 2 pixels */
+    DET_PIXEL_YUYV = 7  /**< Y U Y V for each two pixels of a row, in one plane (YUY2) */
 } det_pixel_format;
 
-/** Pixels of the caller's, only read. */
+/** What numbers Y, U and V are colours by: FFmpeg's colorspace and color_range, V4L2's ycbcr_enc
+ *  and quantization. */
+typedef enum det_yuv_color {
+    /** Limited range (Y 16..235, U and V 16..240). What FFmpeg and libyuv take where nothing is
+     *  said, so it is the default. */
+    DET_YUV_BT601 = 0,
+    DET_YUV_BT601_FULL = 1, /**< 0..255: JPEG, and cameras' Motion JPEG */
+    DET_YUV_BT709 = 2,      /**< limited range: video of 720 rows and more */
+    DET_YUV_BT709_FULL = 3
+} det_yuv_color;
+
+/** A part of an image, in pixels; all 0: the whole image. */
+typedef struct det_region {
+    int32_t y, x, height, width;
+} det_region;
+
+/** Pixels of the caller's, only read. Fields that are not named must be 0. */
 typedef struct det_image_view {
-    const uint8_t *pixels; /**< first pixel of the top row */
+    /** First pixel of the top row; of NV12 and I420 the plane of Y. */
+    const uint8_t *pixels;
     int32_t width, height;
-    ptrdiff_t stride_bytes; /**< from one row to the next; 0: rows without padding */
+    /** From one row to the next, negative where they go upwards in memory; 0: no padding. */
+    ptrdiff_t stride_bytes;
     det_pixel_format format;
+    /** Of NV12, I420 and YUYV; of the others it is not looked at, nor are the planes of colour. */
+    det_yuv_color yuv_color;
+    /** First byte of the top row: NV12 has the plane of U and V in [0], I420 those of U and of V
+     *  (exchanged: YV12). */
+    const uint8_t *chroma[2];
+    /** From one of its rows to the next, as stride_bytes. */
+    ptrdiff_t chroma_stride_bytes[2];
+    /** The part that is looked at, as if the image ended there. A detector's boxes are relative to
+     *  the whole image. */
+    det_region region;
 } det_image_view;
 
 typedef struct det_detector_settings {
@@ -57,7 +91,8 @@ static inline void det_detector_settings_default(det_detector_settings *settings
 typedef struct det_detection {
     int32_t class_id; /**< 1..K */
     float score;
-    float ymin, xmin, ymax, xmax; /**< normalised to the image, 0..1 */
+    /** Normalised to the image, 0..1; to all of it, also where a region was looked at. */
+    float ymin, xmin, ymax, xmax;
 } det_detection;
 
 /** `settings` may be NULL. The model must outlive the detector. */

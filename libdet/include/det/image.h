@@ -27,7 +27,7 @@ DET_API const char *det_image_formats(void);
  *  the upright picture's frame. TensorFlow, and training with libdet, take the pixels as stored: det_picture_as_stored(). */
 DET_NODISCARD DET_API det_status det_picture_read(det_context *context, const char *path,
                                                   det_picture **picture);
-/** The same from memory; `name` is for messages. */
+/** The same from memory; `name` is for messages; NULL: "image". */
 DET_NODISCARD DET_API det_status det_picture_decode(det_context *context, const char *name,
                                                     const void *data, size_t bytes,
                                                     det_picture **picture);
@@ -37,11 +37,30 @@ DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
                                                             det_picture **picture);
+/** A picture of the caller's pixels, of any format; of a view with a region that part. They are
+ *  copied. */
+DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,
+                                                         const det_image_view *pixels,
+                                                         det_picture **picture);
 /** What the file says about how its pixels lie, 1 to 8 as in EXIF; 1: upright, or nothing. */
 DET_API int det_picture_orientation(const det_picture *picture);
 /** Turns the picture back to the pixels as they are stored, which TensorFlow's decoder gives. Views of it end. */
 DET_NODISCARD DET_API det_status det_picture_as_stored(det_picture *picture);
 
+/** Writes the picture's pixels, of its view's height and width, into the caller's memory of `bytes`
+ *  bytes, from row to row `stride_bytes` apart (0: without padding): RGB, BGR, RGBA or BGRA (alpha
+ *  255), or grey (.299 R + .587 G + .114 B, rounded, as libjpeg has it). What lies between rows is
+ *  left as it is. INVALID_ARGUMENT, with the size it takes, where it does not fit. */
+DET_NODISCARD DET_API det_status det_picture_to_pixels(const det_picture *picture,
+                                                       det_pixel_format format, void *pixels,
+                                                       size_t bytes, size_t stride_bytes);
+
+typedef enum det_picture_kind { DET_PICTURE_JPEG = 0, DET_PICTURE_PNG = 1 } det_picture_kind;
+/** The picture as the bytes of a file. `quality` of a JPEG is 1 to 100; 0: 95, as
+ *  det_picture_write(). *data belongs to the picture and holds until the next call or its end. */
+DET_NODISCARD DET_API det_status det_picture_encode(det_picture *picture, det_picture_kind kind,
+                                                    int quality, const uint8_t **data,
+                                                    size_t *bytes);
 /** Writes .jpg, .jpeg or .png by the extension; atomic. */
 DET_NODISCARD DET_API det_status det_picture_write(const det_picture *picture, const char *path);
 DET_API void det_picture_destroy(det_picture **picture);

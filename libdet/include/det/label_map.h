@@ -18,6 +18,11 @@ typedef struct det_label_map det_label_map;
  * NULL. The map must be destroyed before the context. */
 DET_NODISCARD DET_API det_status det_label_map_load(det_context *context, const char *path,
                                                     det_label_map **map);
+/** The same of text in memory, which need not end in a 0 nor stay. `name` stands for the file's
+ *  name in messages. */
+DET_NODISCARD DET_API det_status det_label_map_parse(det_context *context, const char *name,
+                                                     const char *text, size_t bytes,
+                                                     det_label_map **map);
 /** Releases the map and sets *map to NULL. NULL is allowed. */
 DET_API void det_label_map_destroy(det_label_map **map);
 

@@ -22,6 +22,11 @@ typedef struct det_model det_model;
  *  more than max_file_memory_bytes of the context's settings. */
 DET_NODISCARD DET_API det_status det_model_load(det_context *context, const char *path,
                                                 det_model **model);
+/** The same of a .det file's bytes in memory, which are copied: they need neither alignment nor to
+ *  stay. `name` stands for the file's name in messages. */
+DET_NODISCARD DET_API det_status det_model_load_memory(det_context *context, const char *name,
+                                                       const void *data, size_t bytes,
+                                                       det_model **model);
 
 /**
  * Loads the weights of a TensorFlow checkpoint (with or without optimizer slots) or of a libdet training checkpoint for

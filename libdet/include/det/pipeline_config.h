@@ -20,6 +20,12 @@ typedef struct det_pipeline_config det_pipeline_config;
  * destroyed before the context. */
 DET_NODISCARD DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
                                                           det_pipeline_config **config);
+/** The same of text in memory, which need not end in a 0 nor stay. `name` stands for the file's
+ *  path: in messages, and relative paths that the configuration names are also looked for in its
+ *  folder part. */
+DET_NODISCARD DET_API det_status det_pipeline_config_parse(det_context *context, const char *name,
+                                                           const char *text, size_t bytes,
+                                                           det_pipeline_config **config);
 /** Releases the configuration and sets *config to NULL. NULL is allowed. */
 DET_API void det_pipeline_config_destroy(det_pipeline_config **config);
 

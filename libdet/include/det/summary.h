@@ -37,7 +37,8 @@ DET_API void det_summary_writer_destroy(det_summary_writer **writer);
 DET_NODISCARD DET_API det_status det_summary_scalar(det_summary_writer *writer, const char *tag,
                                                     int64_t step, double value);
 
-/** Pictures side by side under `tag`; each is stored as a PNG. All of one size (the first's is announced). */
+/** Pictures side by side under `tag`; each is stored as a PNG, of one with a region that part. All
+ *  of one size (the first's is announced). */
 DET_NODISCARD DET_API det_status det_summary_images(det_summary_writer *writer, const char *tag,
                                                     int64_t step, const det_image_view *images,
                                                     size_t count);

@@ -14,13 +14,29 @@ typedef enum det_pixel_format {
     DET_PIXEL_BGR8 = 1,
     DET_PIXEL_GRAY8 = 2,
     DET_PIXEL_RGBA8 = 3,
-    DET_PIXEL_BGRA8 = 4
+    DET_PIXEL_BGRA8 = 4,
+    DET_PIXEL_NV12 = 5,
+    DET_PIXEL_I420 = 6,
+    DET_PIXEL_YUYV = 7
 } det_pixel_format;
+typedef enum det_yuv_color {
+    DET_YUV_BT601 = 0,
+    DET_YUV_BT601_FULL = 1,
+    DET_YUV_BT709 = 2,
+    DET_YUV_BT709_FULL = 3
+} det_yuv_color;
+typedef struct det_region {
+    int32_t y, x, height, width;
+} det_region;
 typedef struct det_image_view {
     const uint8_t *pixels;
     int32_t width, height;
     ptrdiff_t stride_bytes;
     det_pixel_format format;
+    det_yuv_color yuv_color;
+    const uint8_t *chroma[2];
+    ptrdiff_t chroma_stride_bytes[2];
+    det_region region;
 } det_image_view;
 typedef struct det_detector_settings {
     size_t struct_size;

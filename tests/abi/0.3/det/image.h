@@ -19,8 +19,18 @@ DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
                                                             det_picture **picture);
+DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,
+                                                         const det_image_view *pixels,
+                                                         det_picture **picture);
 DET_API int det_picture_orientation(const det_picture *picture);
 DET_NODISCARD DET_API det_status det_picture_as_stored(det_picture *picture);
+DET_NODISCARD DET_API det_status det_picture_to_pixels(const det_picture *picture,
+                                                       det_pixel_format format, void *pixels,
+                                                       size_t bytes, size_t stride_bytes);
+typedef enum det_picture_kind { DET_PICTURE_JPEG = 0, DET_PICTURE_PNG = 1 } det_picture_kind;
+DET_NODISCARD DET_API det_status det_picture_encode(det_picture *picture, det_picture_kind kind,
+                                                    int quality, const uint8_t **data,
+                                                    size_t *bytes);
 DET_NODISCARD DET_API det_status det_picture_write(const det_picture *picture, const char *path);
 DET_API void det_picture_destroy(det_picture **picture);
 DET_API void det_picture_file_size(const det_picture *picture, int32_t *height, int32_t *width);

@@ -10,6 +10,9 @@ extern "C" {
 typedef struct det_model det_model;
 DET_NODISCARD DET_API det_status det_model_load(det_context *context, const char *path,
                                                 det_model **model);
+DET_NODISCARD DET_API det_status det_model_load_memory(det_context *context, const char *name,
+                                                       const void *data, size_t bytes,
+                                                       det_model **model);
 DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);

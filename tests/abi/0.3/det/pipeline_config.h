@@ -9,6 +9,9 @@ extern "C" {
 typedef struct det_pipeline_config det_pipeline_config;
 DET_NODISCARD DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
                                                           det_pipeline_config **config);
+DET_NODISCARD DET_API det_status det_pipeline_config_parse(det_context *context, const char *name,
+                                                           const char *text, size_t bytes,
+                                                           det_pipeline_config **config);
 DET_API void det_pipeline_config_destroy(det_pipeline_config **config);
 DET_API const char *det_pipeline_config_path(const det_pipeline_config *config);
 DET_API int32_t det_pipeline_config_num_classes(const det_pipeline_config *config);
