@@ -6,6 +6,7 @@
  *   checkpoints.h      the newest checkpoint of a folder
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
+ *   dataset.h          labelled data sets: read, build, check, repair, split, count, write (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
@@ -28,6 +29,7 @@
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/dataset.h"
 #include "det/detection_report.h"
 #include "det/detector.h"
 #include "det/evaluation.h"
