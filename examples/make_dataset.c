@@ -1,8 +1,10 @@
-/* make_dataset.c: own boxes to a data set that training reads: train.tfrecord, val.tfrecord and label_map.pbtxt.
+/* make_dataset.c: own boxes to a data set that training reads: train.tfrecord, val.tfrecord and
+ * label_map.pbtxt.
  *
  *     make_dataset LIST FOLDER
  *
- * LIST has a line for each box, in pixels of the picture as a viewer shows it, the boxes of a picture one behind the other:
+ * LIST has a line for each box, in pixels of the picture as a viewer shows it, the boxes of a
+ * picture one behind the other:
  *
  *     photos/a.jpg 12 30 220 199 raccoon            FILE XMIN YMIN XMAX YMAX CLASS
  *     photos/b.jpg                                  a picture without any
@@ -23,7 +25,8 @@ static void print_finding(void *user, const det_annotation_finding *finding)
             finding->rule);
 }
 
-/* A line of the list; `where` is its name. `file` is the line before's, whose picture is at `position`. */
+/* A line of the list; `where` is its name. `file` is the line before's, whose picture is at
+ * `position`. */
 static det_status add_line(det_annotation_set *set, const char *where, const char *line,
                            char file[LINE], size_t *position)
 {

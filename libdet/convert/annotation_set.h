@@ -1,7 +1,8 @@
-/* annotation_set.h: what is behind det/dataset.h: a set with the files, findings and inputs that belong to it.
+/* annotation_set.h: what is behind det/dataset.h: a set with the files, findings and inputs that
+ * belong to it.
  *
- * annotation_set.c reads and resolves, annotation_set_build.c adds, shows and changes, annotation_set_use.c checks, repairs, deals,
- * counts, draws and writes. */
+ * annotation_set.c reads and resolves, annotation_set_build.c adds, shows and changes,
+ * annotation_set_use.c checks, repairs, deals, counts, draws and writes. */
 #ifndef DET_CONVERT_ANNOTATION_SET_H
 #define DET_CONVERT_ANNOTATION_SET_H
 
@@ -34,7 +35,8 @@ struct det_annotation_set {
     det_finding_callback on_finding;
     void *user;
 
-    /* Of reading and of the last check: when the set changes, `findings` is again what it was before the check. */
+    /* Of reading and of the last check: when the set changes, `findings` is again what it was
+     * before the check. */
     struct det_findings findings, before_check;
     char first_error[2][DET_ERROR_BYTES];    /* of reading, of the check */
     size_t mended;                           /* errors of reading that were repaired */
@@ -57,7 +59,8 @@ det_status det_annotation_set_need(det_annotation_set *set, const char *function
 /* INVALID_ARGUMENT for a name of a split that is no safe name of a file. */
 det_status det_annotation_set_check_split(det_annotation_set *set, const char *name);
 
-/* The env's guard, or the set's own inputs, for what is read from here on; given back by the second. */
+/* The env's guard, or the set's own inputs, for what is read from here on; given back by the
+ * second. */
 struct det_guard *det_annotation_set_begin_guard(det_annotation_set *set);
 void det_annotation_set_end_guard(det_annotation_set *set, struct det_guard *previous);
 

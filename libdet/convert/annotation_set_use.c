@@ -1,4 +1,5 @@
-/* annotation_set_use.c: see det/dataset.h: a resolved set checked, repaired, dealt out, counted, drawn and written. */
+/* annotation_set_use.c: see det/dataset.h: a resolved set checked, repaired, dealt out, counted,
+ * drawn and written. */
 #include <string.h>
 
 #include "base/arguments.h"
@@ -234,8 +235,8 @@ det_status det_annotation_set_stats_json(det_annotation_set *set, const char **t
 
 /* --- what is written --- */
 
-/* The guard for what is written: the env's, or `own` with what the set was read from. The files of images, which workers read,
- * become inputs here. */
+/* The guard for what is written: the env's, or `own` with what the set was read from. The files of
+ * images, which workers read, become inputs here. */
 static det_status begin_writing(det_annotation_set *set, struct det_guard *own)
 {
     struct det_env *env = set->env;

@@ -123,7 +123,8 @@ void det_annotations_forget_splits(struct det_env *env, struct det_annotations *
 /* Brings the objects into the order of images, and classes that came as they were met into an order
  * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
  * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding.
- * Called after the last reader; again, when something was added since: classes keep their order then. */
+ * Called after the last reader; again, when something was added since: classes then keep their
+ * order. */
 det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
                                   struct det_findings *findings);
 

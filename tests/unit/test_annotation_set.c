@@ -1,4 +1,5 @@
-/* det/dataset.h: a set that a program builds, reads, looks at, changes, checks, repairs, deals out, counts and writes. */
+/* det/dataset.h: a set that a program builds, reads, looks at, changes, checks, repairs, deals out,
+ * counts and writes. */
 #include <math.h>
 #include <unistd.h>
 
@@ -154,7 +155,8 @@ static void assert_box(const det_annotation_object *object, double ymin, double 
 
 /* --- built up --- */
 
-/* Two files and one picture in memory, boxes in pixels and as shares, through every format that can be read again. */
+/* Two files and one picture in memory, boxes in pixels and as shares, through every format that can
+ * be read again. */
 static void own_boxes_come_back_from_records(void **state)
 {
     (void)state;
@@ -417,7 +419,40 @@ static void a_set_may_be_changed_and_added_to(void **state)
     close_fixture(&f);
 }
 
-/* A picture that a camera has turned: boxes are for what a viewer shows, from a file and from memory. */
+/* Tables have no order of classes: resolving gives them one, once. What comes later is behind it. */
+static void ids_of_classes_stay(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char path[400];
+    open_fixture(&f, "set_classes");
+    write_picture(&f, "a.jpg", 40, 40, 1);
+    test_write_text(f.folder, "one.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+                    "a.jpg,40,40,fox,0,0,9,9\na.jpg,40,40,bee,0,0,19,19\n");
+    write_picture(&f, "b.jpg", 40, 40, 2);
+    test_write_text(f.folder, "two.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+                    "b.jpg,40,40,ant,0,0,9,9\nb.jpg,40,40,fox,0,0,19,19\n");
+    path_in(&f, path, "one.csv");
+    assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    assert_string_equal(det_annotation_set_class_name(f.set, 1), "bee");
+    assert_string_equal(det_annotation_set_class_name(f.set, 2), "fox");
+    assert_int_equal(object_at(&f, 0, 0).class_id, 2);
+    path_in(&f, path, "two.csv");
+    assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    assert_string_equal(det_annotation_set_class_name(f.set, 2), "fox");
+    assert_string_equal(det_annotation_set_class_name(f.set, 3), "ant");
+    assert_int_equal(object_at(&f, 0, 0).class_id, 2);
+    assert_int_equal(object_at(&f, 1, 0).class_id, 3);
+    assert_int_equal(object_at(&f, 1, 1).class_id, 2);
+    close_fixture(&f);
+}
+
+/* A picture that a camera has turned: boxes are for what a viewer shows, from a file and from
+ * memory. */
 static void boxes_are_for_the_upright_picture(void **state)
 {
     (void)state;
@@ -555,7 +590,8 @@ static void what_was_read_is_not_overwritten(void **state)
 
 /* --- readers of programs, label maps --- */
 
-/* A list of images, one a line, each with one cat in all of it; "?" is an entry that cannot be read. */
+/* A list of images, one a line, each with one cat in all of it; "?" is an entry that cannot be
+ * read. */
 static det_status read_list(void *user, det_annotation_set *set, const char *path,
                             const char *split)
 {
@@ -657,7 +693,8 @@ static void rules_have_names(void **state)
 
 /* --- no memory --- */
 
-/* A context with the failing allocator, two pictures (one in memory), a box that is repaired, records. */
+/* A context with the failing allocator, two pictures (one in memory), a box that is repaired,
+ * records. */
 static det_status use_all(struct det_env *env, void *argument)
 {
     const struct fixture *f = argument;
@@ -691,6 +728,9 @@ static det_status use_all(struct det_env *env, void *argument)
     NEXT(det_annotation_set_add_image(set, &memory, &position));
     NEXT(det_annotation_set_add_object(set, position, &outside));
     NEXT(det_annotation_set_resolve(set));
+    /* A picture that there was no memory for became a finding: not sound, but told. */
+    if (status == DET_OK && det_annotation_set_finding_count(set, NULL, DET_SEVERITY_ERROR) > 0)
+        status = DET_STATUS_OUT_OF_MEMORY;
     NEXT(det_annotation_set_set_objects(set, 0, &object, 1));
     NEXT(det_annotation_set_repair(set, &repairs));
     NEXT(det_annotation_set_deal(set, names, shares, 2, 1));
@@ -755,6 +795,7 @@ int test_annotation_set(void)
         cmocka_unit_test(calls_that_make_no_sense_are_refused),
         cmocka_unit_test(findings_say_file_box_rule_and_severity),
         cmocka_unit_test(a_set_may_be_changed_and_added_to),
+        cmocka_unit_test(ids_of_classes_stay),
         cmocka_unit_test(boxes_are_for_the_upright_picture),
         cmocka_unit_test(sets_are_dealt_out_counted_and_shown),
         cmocka_unit_test(what_was_read_is_not_overwritten),

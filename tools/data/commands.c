@@ -103,7 +103,8 @@ static det_status count_usable(struct data_job *job, size_t *usable)
     return DET_OK;
 }
 
-/* What no repair mends, and what is left of a set that is about to be written: as the library says it, in the words of options. */
+/* What no repair mends, and what is left of a set that is about to be written: as the library says
+ * it, in the words of options. */
 static det_status check_rest(struct data_job *job)
 {
     size_t images = 0;

@@ -1,17 +1,22 @@
-/* det/dataset.h: labelled data sets: read, built up or changed in memory, checked, repaired, dealt out into splits, counted, shown
- * and written in another format. docs/data_sets.md tells the formats, what they lose, and the rules for names and faults.
+/* det/dataset.h: labelled data sets: read, built up or changed in memory, checked, repaired, dealt
+ * out into splits, counted, shown and written in another format. docs/data_sets.md tells the
+ * formats, what they lose, and the rules for names and faults.
  *
- * Order of use: create; what the set is made of, in any number and order: read (files of other programs), add_image and add_object
- * (one's own boxes); resolve, which decodes every picture once and normalises all boxes; then look at images and objects, change
- * them, check, repair, split, count, write. More may be added after that, and resolved again.
+ * Order of use: create; what the set is made of, in any number and order: read (files of other
+ * programs), add_image and add_object (one's own boxes); resolve, which decodes every picture once
+ * and normalises all boxes; then look at images and objects, change them, check, repair, split,
+ * count, write. More may be added after that, and resolved again.
  *
- * Images have positions 0 .. image_count - 1 and keep them. Classes have ids 1 .. class_count, as in label maps and detections.
- * Boxes are ymin, xmin, ymax, xmax, as shares of the upright picture's height and width: 0 to 1, (0, 0) top left.
+ * Images have positions 0 .. image_count - 1 and keep them. Classes have ids 1 .. class_count, as
+ * in label maps and detections. Boxes are ymin, xmin, ymax, xmax, as shares of the upright
+ * picture's height and width: 0 to 1, (0, 0) top left.
  *
- * What is wrong with data is a finding, not a failure: it is counted and handed to the callback, and the rest goes on. What is
- * wrong with a call (a class id that is none, no memory, a folder that is not there) is a failure.
+ * What is wrong with data is a finding, not a failure: it is counted and handed to the callback,
+ * and the rest goes on. What is wrong with a call (a class id that is none, no memory, a folder
+ * that is not there) is a failure.
  *
- * Pixels are not kept: an image is a file, a part of a record file or a program's encoded bytes, which are copied.
+ * Pixels are not kept: an image is a file, a part of a record file or a program's encoded bytes,
+ * which are copied.
  *
  * Thread safety: as the context it was made with; resolve uses the context's threads.
  */
@@ -32,8 +37,9 @@ typedef struct det_annotation_set det_annotation_set;
 
 /* --- findings --- */
 
-/** Rising. Training survives what a warning says. An error is mended, or its entry dropped, by det_annotation_set_repair(). What is
- *  fatal nothing mends: what is missing there was never read. */
+/** Rising. Training survives what a warning says. An error is mended, or its entry dropped, by
+ * det_annotation_set_repair(). What is fatal nothing mends: what is missing there was never read.
+ */
 typedef enum det_severity {
     DET_SEVERITY_WARNING = 0,
     DET_SEVERITY_ERROR = 1,
@@ -48,9 +54,11 @@ typedef struct det_annotation_finding {
     const char *rule;
     det_severity severity;
     int reserved;
-    /** one line fit to be shown, which begins with file, record and box and says what was found and expected */
+    /** one line fit to be shown, which begins with file, record and box and says what was found and
+     * expected */
     const char *message;
-    /** the file, or the entry of it that an image came from: "a.xml", "x.tfrecord: record 3"; "": of none */
+    /** the file, or the entry of it that an image came from: "a.xml", "x.tfrecord: record 3"; "":
+     * of none */
     const char *where;
     /** position in the set, -1: the finding is of no image, or of one that is only being read */
     int64_t image;
@@ -63,16 +71,17 @@ typedef struct det_annotation_finding {
 /** Must not use the set. */
 typedef void (*det_finding_callback)(void *user, const det_annotation_finding *finding);
 
-/** Name of a rule, NULL behind the last; *severity (may be NULL) is what breaking it means. Static text. From any thread.
- *  docs/data_sets.md tells what becomes of each fault. Names stay; their order and number do not. */
+/** Name of a rule, NULL behind the last; *severity (may be NULL) is what breaking it means. Static
+ * text. From any thread. docs/data_sets.md tells what becomes of each fault. Names stay; their
+ * order and number do not. */
 DET_API const char *det_annotation_rule(size_t index, det_severity *severity);
 
 /* --- a set --- */
 
 /** What a rotation that a camera has noted in a picture (EXIF) means for its boxes. */
 typedef enum det_exif_policy {
-    /** the size that the source says decides; where it does not tell: records are as TensorFlow reads them (not turned), files
-     *  and bytes as viewers show them (turned) */
+    /** the size that the source says decides; where it does not tell: records are as TensorFlow
+     * reads them (not turned), files and bytes as viewers show them (turned) */
     DET_EXIF_AUTO = 0,
     /** boxes are for the turned picture, which is what is written */
     DET_EXIF_APPLY = 1,
@@ -103,8 +112,8 @@ static inline void det_annotation_set_settings_default(det_annotation_set_settin
     det_annotation_set_settings_init(settings, sizeof *settings);
 }
 
-/** An empty set; `settings` may be NULL for the defaults. INVALID_ARGUMENT: an encoding that this machine does not know. On failure
- *  *set is NULL. The set must be destroyed before the context. */
+/** An empty set; `settings` may be NULL for the defaults. INVALID_ARGUMENT: an encoding that this
+ * machine does not know. On failure *set is NULL. The set must be destroyed before the context. */
 DET_NODISCARD DET_API det_status det_annotation_set_create(
     det_context *context, const det_annotation_set_settings *settings, det_annotation_set **set);
 /** Releases it and sets *set to NULL. NULL is allowed. */
@@ -112,15 +121,18 @@ DET_API void det_annotation_set_destroy(det_annotation_set **set);
 
 /* --- reading --- */
 
-/** Takes the classes of a label map, in its order; objects of other classes are findings (class-unknown) from then on. Without one,
- *  classes are what the sources and det_annotation_set_add_class() name. Only while the set is empty (INVALID_ARGUMENT). A map
- *  that cannot be understood is a fatal finding. */
+/** Takes the classes of a label map, in its order; objects of other classes are findings
+ * (class-unknown) from then on. Without one, classes are what the sources and
+ * det_annotation_set_add_class() name. Only while the set is empty (INVALID_ARGUMENT). A map that
+ * cannot be understood is a fatal finding. */
 DET_NODISCARD DET_API det_status det_annotation_set_load_label_map(det_annotation_set *set,
                                                                    const char *path);
-/** Whether the label map fits the config's num_classes; if not, that is a fatal finding. Without a label map nothing is said. */
+/** Whether the label map fits the config's num_classes; if not, that is a fatal finding. Without a
+ * label map nothing is said. */
 DET_NODISCARD DET_API det_status det_annotation_set_check_config(det_annotation_set *set,
                                                                  const det_pipeline_config *config);
-/** A folder in which images are looked for by the names that sources give, with the folders below, before the source's own. */
+/** A folder in which images are looked for by the names that sources give, with the folders below,
+ * before the source's own. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotation_set *set,
                                                                      const char *path);
 
@@ -130,26 +142,28 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotat
  *      "coco"      a file of COCO's annotations
  *      "csv"       a table with a line for each object
  *
- *  or one of det_annotation_set_add_reader(); `det-data convert` reads the other ones of docs/data_sets.md. `split` is the split of
- *  all of it; NULL: as the source says, else by its name. Faults of entries are findings; UNSUPPORTED: a format that is not known;
- *  NOT_FOUND, IO: there is no such file. After a failure the set has what was read before that. */
+ *  or one of det_annotation_set_add_reader(); `det-data convert` reads the other ones of
+ * docs/data_sets.md. `split` is the split of all of it; NULL: as the source says, else by its name.
+ * Faults of entries are findings; UNSUPPORTED: a format that is not known; NOT_FOUND, IO: there is
+ * no such file. After a failure the set has what was read before that. */
 DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set,
                                                          const char *format, const char *path,
                                                          const char *split);
 
-/** A program's own reader: adds to the set what `path` holds, by add_image, add_object and add_finding. `split` may be NULL. Its
- *  status is that of det_annotation_set_read(). */
+/** A program's own reader: adds to the set what `path` holds, by add_image, add_object and
+ * add_finding. `split` may be NULL. Its status is that of det_annotation_set_read(). */
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
-/** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library knows one of that name. */
+/** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library
+ * knows one of that name. */
 DET_NODISCARD DET_API det_status
 det_annotation_set_add_reader(det_annotation_set *set, const char *format,
                               det_annotation_reader_callback callback, void *user);
 
 /* --- building a set up --- */
 
-/** Adds a class, unless it is there; *class_id, from 1. `name` that is not UTF-8 is made so. MISMATCH: a label map has fixed the
- *  classes and lacks it. */
+/** Adds a class, unless it is there; *class_id, from 1. `name` that is not UTF-8 is made so.
+ * MISMATCH: a label map has fixed the classes and lacks it. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_class(det_annotation_set *set,
                                                               const char *name, int32_t *class_id);
 
@@ -157,18 +171,22 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_class(det_annotation_set
 typedef struct det_annotation_image {
     /** sizeof(det_annotation_image) */
     size_t struct_size;
-    /** a file of one of det_image_formats(); NULL: `data`, or a file that is looked for by `name` */
+    /** a file of one of det_image_formats(); NULL: `data`, or a file that is looked for by `name`
+     */
     const char *path;
     /** [bytes] such a file in memory, copied; NULL: none */
     const void *data;
     size_t bytes;
-    /** what it is called in files that are written; NULL: as `path`. A name that is taken gets "_2", ... */
+    /** what it is called in files that are written; NULL: as `path`. A name that is taken gets
+     * "_2", ... */
     const char *name;
-    /** where a file called `name` is looked for, after the image folders, when there is neither path nor data; NULL: "." */
+    /** where a file called `name` is looked for, after the image folders, when there is neither
+     * path nor data; NULL: "." */
     const char *folder;
     /** unique in its split; NULL: the name */
     const char *source_id;
-    /** NULL: "data". INVALID_ARGUMENT when it is no safe name of a file, which it becomes part of */
+    /** NULL: "data". INVALID_ARGUMENT when it is no safe name of a file, which it becomes part of
+     */
     const char *split;
     /** begins messages: "list.txt: line 3"; NULL: the path, else the name */
     const char *where;
@@ -176,8 +194,8 @@ typedef struct det_annotation_image {
     int32_t width_px, height_px;
 } det_annotation_image;
 
-/** Adds an image without objects; *position: its place in the set. A file that cannot be found or decoded is a finding, when
- *  it is looked for by name or resolved, and the image cannot be used. */
+/** Adds an image without objects; *position: its place in the set. A file that cannot be found or
+ * decoded is a finding, when it is looked for by name or resolved, and the image cannot be used. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_image(det_annotation_set *set,
                                                               const det_annotation_image *image,
                                                               size_t *position);
@@ -186,8 +204,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_image(det_annotation_set
 typedef struct det_annotation_object {
     /** sizeof(det_annotation_object), set by the default function */
     size_t struct_size;
-    /** added to the classes when it is new (copied); NULL, the default: class_id says which. Of a set: lent, as long as it is not
-     *  changed; NULL: the object has no class that is known */
+    /** added to the classes when it is new (copied); NULL, the default: class_id says which. Of a
+     * set: lent, as long as it is not changed; NULL: the object has no class that is known */
     const char *class_name;
     /** from 1; 0, the default: none, which is a finding */
     int32_t class_id;
@@ -209,20 +227,22 @@ static inline void det_annotation_object_default(det_annotation_object *object)
     det_annotation_object_init(object, sizeof *object);
 }
 
-/** Adds an object to the image at `position`. The box is judged by check. INVALID_ARGUMENT: no such image or class id. */
+/** Adds an object to the image at `position`. The box is judged by check. INVALID_ARGUMENT: no such
+ * image or class id. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_object(det_annotation_set *set,
                                                                size_t position,
                                                                const det_annotation_object *object);
-/** For readers: a fault of what is being read, by a rule's name. `position`: of the image that it is in, SIZE_MAX: none. With
- *  "unreadable" the image counts as one that has lost an object: it is no background when none is left. `message` begins with file,
- *  line and entry. */
+/** For readers: a fault of what is being read, by a rule's name. `position`: of the image that it
+ * is in, SIZE_MAX: none. With "unreadable" the image counts as one that has lost an object: it is
+ * no background when none is left. `message` begins with file, line and entry. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_finding(det_annotation_set *set,
                                                                 const char *rule, size_t position,
                                                                 const char *message);
 
-/** Decodes what was added since the last time, on all threads, and normalises its boxes. Where the sources have no order of
- *  classes (records, CSV and Pascal VOC without a label map), the first call gives them one that does not depend on the files':
- *  by the numbers of records if these are 1 .. K, else by name. */
+/** Decodes what was added since the last time, on all threads, and normalises its boxes. Where the
+ * sources have no order of classes (records, CSV and Pascal VOC without a label map), the first
+ * call gives them one that does not depend on the files': by the numbers of records if these are 1
+ * .. K, else by name. */
 DET_NODISCARD DET_API det_status det_annotation_set_resolve(det_annotation_set *set);
 
 /* --- looking: of a set that is resolved --- */
@@ -234,7 +254,8 @@ DET_API int32_t det_annotation_set_class_count(const det_annotation_set *set);
 /** Name of class id 1 .. class_count, NULL for any other. Valid until the set changes. */
 DET_API const char *det_annotation_set_class_name(const det_annotation_set *set, int32_t class_id);
 DET_API size_t det_annotation_set_split_count(const det_annotation_set *set);
-/** Name of a split as it becomes part of file names, NULL behind the last. Valid until the set changes. */
+/** Name of a split as it becomes part of file names, NULL behind the last. Valid until the set
+ * changes. */
 DET_API const char *det_annotation_set_split_name(const det_annotation_set *set, size_t index);
 
 /** What is known of an image; texts are lent until the set changes. */
@@ -269,13 +290,15 @@ DET_NODISCARD DET_API det_status det_annotation_set_object(det_annotation_set *s
 
 /* --- changing: of a set that is resolved, and stays so --- */
 
-/** Replaces the objects of an image by these, [count], whose elements are `objects[0].struct_size` apart. */
+/** Replaces the objects of an image by these, [count], whose elements are `objects[0].struct_size`
+ * apart. */
 DET_NODISCARD DET_API det_status det_annotation_set_set_objects(
     det_annotation_set *set, size_t position, const det_annotation_object *objects, size_t count);
 /** Puts an image into a split, which is added when it is new. */
 DET_NODISCARD DET_API det_status det_annotation_set_set_split(det_annotation_set *set,
                                                               size_t position, const char *split);
-/** The image loses its objects and cannot be used any more; those behind it keep their positions. */
+/** The image loses its objects and cannot be used any more; those behind it keep their positions.
+ */
 DET_NODISCARD DET_API det_status det_annotation_set_drop_image(det_annotation_set *set,
                                                                size_t position);
 
@@ -286,13 +309,14 @@ DET_NODISCARD DET_API det_status det_annotation_set_check(det_annotation_set *se
 /** How often a rule was broken, in reading and by the last check; `rule` NULL: any. */
 DET_API size_t det_annotation_set_finding_count(const det_annotation_set *set, const char *rule,
                                                 det_severity least);
-/** The counts as JSON: errors, warnings, each rule's, images, boxes. Owned by the set, until the next call that uses it. */
+/** The counts as JSON: errors, warnings, each rule's, images, boxes. Owned by the set, until the
+ * next call that uses it. */
 DET_NODISCARD DET_API det_status det_annotation_set_findings_json(det_annotation_set *set,
                                                                   const char **text);
 
-/** What was mended and dropped. An image that keeps some of its objects stays; one whose objects all had a fault is dropped, so that
- *  it is not taken for background. Objects of a class that the label map lacks are no fault of the labelling: without them
- *  an image may be background. */
+/** What was mended and dropped. An image that keeps some of its objects stays; one whose objects
+ * all had a fault is dropped, so that it is not taken for background. Objects of a class that the
+ * label map lacks are no fault of the labelling: without them an image may be background. */
 typedef struct det_annotation_repairs {
     /** sizeof(det_annotation_repairs), set by the caller */
     size_t struct_size;
@@ -322,16 +346,17 @@ typedef struct det_annotation_repairs {
     size_t classes_by_text;
 } det_annotation_repairs;
 
-/** Mends what can be mended and drops the rest; afterwards a check finds no error but fatal ones, and that nothing is left. Counts
- *  of findings stay. */
+/** Mends what can be mended and drops the rest; afterwards a check finds no error but fatal ones,
+ * and that nothing is left. Counts of findings stay. */
 DET_NODISCARD DET_API det_status det_annotation_set_repair(det_annotation_set *set,
                                                            det_annotation_repairs *repairs);
 
 /* --- splits, figures, pictures --- */
 
-/** Deals all images out anew, [count] names and shares (positive; only their ratio counts). Every class is spread evenly, the rarest
- *  first, and images with the same pixels stay together (iterative stratification; Sechidis, Tsoumakas, Vlahavas, "On the
- *  stratification of multi-label data", ECML 2011). The same seed gives the same splits. INVALID_ARGUMENT: a share that is not
+/** Deals all images out anew, [count] names and shares (positive; only their ratio counts). Every
+ * class is spread evenly, the rarest first, and images with the same pixels stay together
+ * (iterative stratification; Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label
+ * data", ECML 2011). The same seed gives the same splits. INVALID_ARGUMENT: a share that is not
  *  positive, a name that is there twice or no safe name of a file. */
 DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set,
                                                          const char *const *names,
@@ -379,7 +404,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_split_stats(det_annotation_s
 DET_NODISCARD DET_API det_status det_annotation_set_class_stats(det_annotation_set *set,
                                                                 const char *split, int32_t class_id,
                                                                 det_annotation_class_stats *stats);
-/** All of the figures, as a table for people and as JSON. Owned by the set, until the next call that uses it. */
+/** All of the figures, as a table for people and as JSON. Owned by the set, until the next call
+ * that uses it. */
 DET_NODISCARD DET_API det_status det_annotation_set_stats_table(det_annotation_set *set,
                                                                 const char **text);
 DET_NODISCARD DET_API det_status det_annotation_set_stats_json(det_annotation_set *set,
@@ -408,8 +434,9 @@ static inline void det_annotation_sheet_settings_default(det_annotation_sheet_se
     det_annotation_sheet_settings_init(settings, sizeof *settings);
 }
 
-/** Writes a contact sheet: pictures with their boxes in one .jpg, .jpeg or .png, atomically. *height and *width: of the sheet in
- *  pixels; they may be NULL. INVALID_ARGUMENT: no picture, a sheet beyond 65500 pixels, or a path that is an image of the set. */
+/** Writes a contact sheet: pictures with their boxes in one .jpg, .jpeg or .png, atomically.
+ * *height and *width: of the sheet in pixels; they may be NULL. INVALID_ARGUMENT: no picture, a
+ * sheet beyond 65500 pixels, or a path that is an image of the set. */
 DET_NODISCARD DET_API det_status det_annotation_set_write_sheet(
     det_annotation_set *set, const char *path, const det_annotation_sheet_settings *settings,
     int32_t *height, int32_t *width);
@@ -441,14 +468,17 @@ typedef struct det_annotations_written {
     size_t images, objects;
     /** images byte for byte as they were, and those that had to be encoded anew */
     size_t copied, encoded;
-    /** images that are called otherwise than in the source: theirs was there twice, no safe name, had the wrong extension */
+    /** images that are called otherwise than in the source: theirs was there twice, no safe name,
+     * had the wrong extension */
     size_t renamed;
 } det_annotations_written;
 
-/** Writes a folder in a format: "tfrecord" (with label_map.pbtxt), "voc", "coco", "yolo", "cvat-xml" or "csv"; every file
- *  atomically. Images that cannot be used are left out. Nothing is written, and the status INVALID_ARGUMENT, while there is an error
- *  (repair mends them; a set that was not checked is checked first), no image, no class or, without allow_no_boxes, no object; and
- *  where a file that the set was read from would be overwritten. `settings` and `written` may be NULL. */
+/** Writes a folder in a format: "tfrecord" (with label_map.pbtxt), "voc", "coco", "yolo",
+ * "cvat-xml" or "csv"; every file atomically. Images that cannot be used are left out. Nothing is
+ * written, and the status INVALID_ARGUMENT, while there is an error (repair mends them; a set that
+ * was not checked is checked first), no image, no class or, without allow_no_boxes, no object; and
+ *  where a file that the set was read from would be overwritten. `settings` and `written` may be
+ * NULL. */
 DET_NODISCARD DET_API det_status det_annotation_set_write(
     det_annotation_set *set, const char *format, const char *folder,
     const det_annotation_write_settings *settings, det_annotations_written *written);
