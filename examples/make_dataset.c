@@ -41,7 +41,7 @@ static det_status add_line(det_annotation_set *set, const char *where, const cha
         const det_status status = det_annotation_set_add_image(set, &image, position);
         if (status != DET_OK)
             return status;
-        strcpy(file, name);
+        snprintf(file, LINE, "%s", name);
     }
     if (fields == 1)
         return DET_OK;

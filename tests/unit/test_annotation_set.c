@@ -578,6 +578,19 @@ static void what_was_read_is_not_overwritten(void **state)
     path_in(&f, other, "out");
     assert_context_ok(f.context, det_annotation_set_write(f.set, "tfrecord", other, NULL, NULL));
     assert_context_ok(f.context, det_annotation_set_write(f.set, "tfrecord", other, NULL, NULL));
+    /* A table is not read again when it would be replaced. */
+    write_picture(&f, "b.jpg", 40, 40, 78);
+    test_write_text(f.folder, "train.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax\nb.jpg,40,40,fox,0,0,9,9\n");
+    path_in(&f, path, "train.csv");
+    det_annotation_set *table = new_set(f.context, &f.found);
+    assert_context_ok(f.context, det_annotation_set_read(table, "csv", path, NULL));
+    assert_context_ok(f.context, det_annotation_set_resolve(table));
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "would be overwritten",
+                         det_annotation_set_write(table, "csv", f.folder, NULL, NULL));
+    det_annotation_set_destroy(&table);
+    path_in(&f, path, "images");
+    assert_int_equal(access(path, F_OK), -1);
     /* A sheet on a picture of the set. */
     write_picture(&f, "a.jpg", 40, 40, 77);
     const size_t position = add_file(&f, "a.jpg", NULL);
@@ -761,14 +774,14 @@ static void the_example_makes_records(void **state)
     static char out[100000];
     struct fixture f;
     open_fixture(&f, "set_example");
-    char list[8000] = "", line[500];
+    char list[8000], line[500];
+    size_t length = 0;
     for (int i = 0; i < 10; i++) {
         char name[32];
         snprintf(name, sizeof name, "%d.jpg", i);
         write_picture(&f, name, 60, 40, (unsigned)i + 1);
-        snprintf(line, sizeof line, "%s/%s 5 10 30 %d %s\n", f.folder, name, 20 + i,
-                 i % 2 == 0 ? "cat" : "big dog");
-        strcat(list, line);
+        length += (size_t)snprintf(list + length, sizeof list - length, "%s/%s 5 10 30 %d %s\n",
+                                   f.folder, name, 20 + i, i % 2 == 0 ? "cat" : "big dog");
     }
     test_write_text(f.folder, "list.txt", list);
     assert_int_equal(run_tool(out, sizeof out, "../examples/make_dataset %s/list.txt %s/out",
