@@ -12,16 +12,16 @@
 #include "data/zip.h"
 
 /* Findings of `check` are its output; elsewhere they are messages. */
-static void report(void *user, enum det_rule rule, const char *message)
+static void report(void *user, const det_annotation_finding *finding)
 {
     struct data_job *job = user;
-    const bool is_error = det_rule_severity(rule) >= DET_SEVERITY_ERROR;
+    const bool is_error = finding->severity >= DET_SEVERITY_ERROR;
     if (strcmp(job->command, "check") == 0)
-        console_print("%s: %s [%s]\n", is_error ? "error" : "warning", message,
-                      det_rule_name(rule));
+        console_print("%s: %s [%s]\n", is_error ? "error" : "warning", finding->message,
+                      finding->rule);
     else
-        tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]", message,
-                 det_rule_name(rule));
+        tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]",
+                 finding->message, finding->rule);
 }
 
 static const struct {
@@ -40,7 +40,7 @@ static int check_arguments(const struct options *options, const struct data_job 
                            size_t command)
 {
     const struct data_arguments *a = &job->arguments;
-    enum det_exif_policy exif;
+    det_exif_policy exif;
     if (options->positional.count < 2)
         return options_error(options, "%s: at least one source is missing", job->command);
     if (a->from != NULL && data_format_find(a->from) == NULL)
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
                       .columns = 6,
                       .cell_px = 240,
                       .copy_images = true},
-        .findings = {.report = report, .user = &job},
+        .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
     char description[3000];
@@ -168,7 +168,6 @@ int main(int argc, char **argv)
         result = check_arguments(&options, &job, command);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = det_context_env(job.tool.context);
-        job.findings.allowed[DET_RULE_NO_BOX] = a->allow_no_boxes;
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
         const det_status status = data_announce(&job);

@@ -100,6 +100,15 @@ det_status det_guard_input(struct det_env *env, struct det_guard *guard, const c
     return DET_OK;
 }
 
+det_status det_guard_add_inputs(struct det_env *env, struct det_guard *guard,
+                                const struct det_guard *other)
+{
+    for (size_t i = 0; i < other->count; i++)
+        if (other->files[i].is_input)
+            DET_TRY_RETURN(det_guard_input(env, guard, other->files[i].path));
+    return DET_OK;
+}
+
 static det_status refuse(struct det_env *env, const char *what, const char *path,
                          const struct det_guarded *other)
 {

@@ -26,6 +26,9 @@ void det_guard_free(struct det_env *env, struct det_guard *guard);
 /* A file that is read; one that is not there is no input. INVALID_ARGUMENT: it was named as an output, which would replace
  * it. */
 det_status det_guard_input(struct det_env *env, struct det_guard *guard, const char *path);
+/* The inputs of another one, too. */
+det_status det_guard_add_inputs(struct det_env *env, struct det_guard *guard,
+                                const struct det_guard *other);
 /* A file that will be written, by the option `what` ("--json"; NULL: by none). INVALID_ARGUMENT: it is an input, or an output
  * named before. Also what det_target_find() finds wrong with it, so that a job need not come to its end to learn it.
  * Devices may be written by several. */

@@ -63,14 +63,19 @@ det_status det_annotations_init(struct det_env *env, struct det_annotations *set
     return DET_OK;
 }
 
+static void free_image(struct det_env *env, struct det_labelled_image *image)
+{
+    det_free(env, &image->where);
+    det_free(env, &image->name);
+    det_free(env, &image->source_id);
+    det_free(env, &image->path);
+    det_free(env, &image->own);
+}
+
 void det_annotations_free(struct det_env *env, struct det_annotations *set)
 {
-    for (size_t i = 0; i < set->image_count; i++) {
-        det_free(env, &set->images[i].where);
-        det_free(env, &set->images[i].name);
-        det_free(env, &set->images[i].source_id);
-        det_free(env, &set->images[i].path);
-    }
+    for (size_t i = 0; i < set->image_count; i++)
+        free_image(env, &set->images[i]);
     for (size_t i = 0; i < set->record_count; i++) {
         det_record_set_close(env, &set->records[i].records);
         det_source_bytes_close(env, &set->records[i].source);
@@ -94,9 +99,18 @@ det_status det_annotations_add_image(struct det_env *env, struct det_annotations
                             sizeof *set->images, "images"));
     struct det_labelled_image *image = &set->images[set->image_count];
     *image = (struct det_labelled_image){.boxes_px = boxes_px, .orientation = 1, .turn = 1};
+    det_status status = det_strdup(env, &image->where, where);
+    if (status == DET_OK && name != NULL)
+        status = det_strdup(env, &image->name, name);
     *index = set->image_count++;
-    DET_TRY_RETURN(det_strdup(env, &image->where, where));
-    return name != NULL ? det_strdup(env, &image->name, name) : DET_OK;
+    if (status != DET_OK)
+        det_annotations_take_back_image(env, set);
+    return status;
+}
+
+void det_annotations_take_back_image(struct det_env *env, struct det_annotations *set)
+{
+    free_image(env, &set->images[--set->image_count]);
 }
 
 struct det_labelled_object det_annotations_object(size_t image)
@@ -205,6 +219,7 @@ static det_status order_classes(struct det_env *env, struct det_annotations *set
 {
     const size_t count = set->classes.count;
     struct class_key *keys = NULL;
+    struct det_id_map map = {0};
     int32_t *to = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &keys, count, sizeof *keys, "classes"));
@@ -214,14 +229,17 @@ static det_status order_classes(struct det_env *env, struct det_annotations *set
     const bool numbered = find_labels(set, keys);
     if (!numbered)
         qsort(keys, count, sizeof *keys, by_name);
-    det_id_map_free(env, &set->class_map);
     for (size_t i = 0; i < count; i++) {
         uint32_t other = 0;
+        if (!det_id_map_find(&map, det_id_of_text(keys[i].name), &other))
+            DET_TRY(det_id_map_add(env, &map, det_id_of_text(keys[i].name), (uint32_t)i));
+    }
+    det_id_map_free(env, &set->class_map);
+    set->class_map = map;
+    map = (struct det_id_map){0};
+    for (size_t i = 0; i < count; i++) {
         to[keys[i].index] = (int32_t)i;
         set->classes.paths[i] = keys[i].name;
-        if (!det_id_map_find(&set->class_map, det_id_of_text(keys[i].name), &other))
-            DET_TRY(
-                det_id_map_add(env, &set->class_map, det_id_of_text(keys[i].name), (uint32_t)i));
     }
     for (size_t i = 0; i < set->object_count; i++) {
         struct det_labelled_object *object = &set->objects[i];
@@ -231,6 +249,7 @@ static det_status order_classes(struct det_env *env, struct det_annotations *set
             object->label = 0; /* numbers of a map that is not here */
     }
 fail:
+    det_id_map_free(env, &map);
     det_free(env, &keys);
     det_free(env, &to);
     return status;
@@ -292,8 +311,9 @@ det_status det_annotations_finish(struct det_env *env, struct det_annotations *s
                     "%s: the name `%.200s` was not UTF-8 (%zu such names and ids): a byte that is "
                     "none is written as %% and its two digits",
                     set->images[first].where, det_image_id(&set->images[first]), changed);
-    if (set->classes_as_met && set->classes.count > 1)
+    if (set->classes_as_met && !set->classes_are_ordered && set->classes.count > 1)
         DET_TRY_RETURN(order_classes(env, set));
+    set->classes_are_ordered = true;
     return order_objects(env, set);
 }
 
@@ -305,6 +325,10 @@ det_status det_image_bytes_open(struct det_env *env, const struct det_annotation
     *source = (struct det_source_bytes){0};
     if (image->path != NULL)
         return det_files_open(env, set->files, image->path, source);
+    source->data = image->own;
+    source->bytes = image->own_bytes;
+    if (image->own != NULL)
+        return DET_OK;
     if (part->bytes == 0)
         return DET_OK;
     struct det_record record = {0};

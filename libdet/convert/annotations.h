@@ -28,6 +28,7 @@ struct det_labelled_object {
     int32_t class_index; /* position in classes, or one of the above */
     int64_t label;       /* its number in a tf.Example, 0: none */
     double box[4]; /* ymin, xmin, ymax, xmax; in pixels (see boxes_px), once resolved normalised */
+    bool box_px;   /* in pixels where the image's are not */
     double area_px2; /* 0: not given */
     double weight;   /* 1 unless the source says otherwise */
     bool difficult, group_of, is_crowd, truncated;
@@ -45,7 +46,9 @@ struct det_labelled_image {
     char *where;     /* begins messages: "a.xml", "x.tfrecord: record 3" */
     char *name;      /* file name with its folders below the images' folder */
     char *source_id; /* NULL: the name */
-    char *path;      /* file with the pixels, NULL: in `encoded`, or nowhere */
+    char *path;      /* file with the pixels, NULL: in `own` or `encoded`, or nowhere */
+    uint8_t *own;    /* [own_bytes] a file in memory */
+    size_t own_bytes;
     struct det_record_part encoded;
     int32_t width_px,
         height_px; /* as the source says, 0: it does not; once resolved, of the boxes' frame */
@@ -53,7 +56,8 @@ struct det_labelled_image {
     bool boxes_px;
     bool broken;           /* cannot be used: not found, does not decode */
     uint32_t lost_objects; /* entries of the source that could not be read */
-    /* once resolved */
+    bool resolved;
+    /* once it is */
     enum det_image_kind kind;
     int32_t stored_width_px, stored_height_px; /* what the source said */
     uint8_t orientation;                       /* EXIF, 1 when there is none */
@@ -81,8 +85,9 @@ struct det_annotations {
     struct det_id_map class_map;
     struct det_record_source *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
-    bool classes_are_fixed; /* by a label map: other names are not added */
-    bool classes_as_met;    /* a source has no order of classes: finishing gives them one */
+    bool classes_are_fixed;   /* by a label map: other names are not added */
+    bool classes_as_met;      /* a source has no order of classes: finishing gives them one */
+    bool classes_are_ordered; /* it has */
 };
 
 /* Classes of a label map, in its order; names that it lacks are not added then. map NULL: classes are
@@ -96,6 +101,8 @@ void det_annotations_free(struct det_env *env, struct det_annotations *set);
 det_status det_annotations_add_image(struct det_env *env, struct det_annotations *set,
                                      const char *where, const char *name, bool boxes_px,
                                      size_t *index);
+/* The last image, which has no objects, goes again. */
+void det_annotations_take_back_image(struct det_env *env, struct det_annotations *set);
 /* object->class_index and ->image are set by the caller; number is given here when it is UINT32_MAX. */
 det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
                                       const struct det_labelled_object *object);
@@ -116,7 +123,8 @@ void det_annotations_forget_splits(struct det_env *env, struct det_annotations *
 /* Brings the objects into the order of images, and classes that came as they were met into an order
  * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
  * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding.
- * Called once, after the last reader. */
+ * Called after the last reader; again, when something was added since: classes then keep their
+ * order. */
 det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
                                   struct det_findings *findings);
 

@@ -141,6 +141,8 @@ static void check_image(const struct det_annotations *set, const struct det_labe
     for (size_t i = 0; i < image->object_count; i++) {
         const struct det_labelled_object *object = &set->objects[image->first_object + i];
         place_of(image, object, place);
+        findings->at = (struct det_finding_place){image->where, image - set->images + 1,
+                                                  (int64_t)object->number + 1, object->line};
         check_class(set, object, place, findings);
         check_box(image, object, place, findings);
         for (size_t other = 0; other < i; other++) {
@@ -168,6 +170,7 @@ static det_status check_duplicates(struct det_env *env, const struct det_annotat
             first = i;
         /* Only against the first of its kind: a thousand equal pictures are not a million pairs. */
         const struct det_labelled_image *before = &set->images[order[first]];
+        findings->at = (struct det_finding_place){at->where, (int64_t)order[i] + 1, 0, 0};
         if (at->split != before->split)
             det_finding(findings, DET_RULE_SPLIT_LEAK,
                         "%s: the same picture as %s: it is in split `%s` and in `%s`", at->where,
@@ -190,6 +193,7 @@ static det_status check_ids(struct det_env *env, const struct det_annotations *s
     for (size_t i = 1; i < count; i++) {
         const struct det_labelled_image *before = &set->images[order[i - 1]],
                                         *at = &set->images[order[i]];
+        findings->at = (struct det_finding_place){at->where, (int64_t)order[i] + 1, 0, 0};
         if (before->split == at->split && det_image_id(at)[0] != '\0' &&
             strcmp(det_image_id(before), det_image_id(at)) == 0)
             det_finding(findings, DET_RULE_ID_DUPLICATE,
@@ -205,6 +209,7 @@ static det_status check_unused(struct det_env *env, const struct det_annotations
 {
     size_t *uses = NULL;
     DET_TRY_RETURN(det_alloc(env, &uses, set->classes.count, sizeof *uses, "class counts"));
+    findings->at = (struct det_finding_place){0};
     for (size_t i = 0; i < set->object_count; i++) {
         if (set->objects[i].class_index >= 0)
             uses[set->objects[i].class_index]++;

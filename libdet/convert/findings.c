@@ -6,7 +6,7 @@
 
 static const struct {
     const char *name;
-    enum det_severity severity;
+    det_severity severity;
 } rules[] = {
 #define DET_RULE_ROW(name, text, severity) {text, DET_SEVERITY_##severity},
     DET_RULE_TABLE(DET_RULE_ROW)
@@ -18,7 +18,7 @@ const char *det_rule_name(enum det_rule rule)
     return rules[rule].name;
 }
 
-enum det_severity det_rule_severity(enum det_rule rule)
+det_severity det_rule_severity(enum det_rule rule)
 {
     return rules[rule].severity;
 }

@@ -4,6 +4,7 @@
 #define DET_CONVERT_FINDINGS_H
 
 #include "base/env.h"
+#include "det/dataset.h"
 
 /* X(name, text, severity): an error makes `det-data check` fail; a warning does not. What is fatal
  * no repair mends: what is missing there was never read. */
@@ -44,9 +45,6 @@
     X(SHAPE_BOXED, "shape-boxed", WARNING) /* a polygon or turned box became its bounding box */   \
     X(SHAPE_SKIPPED, "shape-skipped", WARNING) /* points, lines: no box */
 
-/* Rising. */
-enum det_severity { DET_SEVERITY_WARNING, DET_SEVERITY_ERROR, DET_SEVERITY_FATAL };
-
 enum det_rule {
 #define DET_RULE_ENUM(name, text, severity) DET_RULE_##name,
     DET_RULE_TABLE(DET_RULE_ENUM)
@@ -55,9 +53,17 @@ enum det_rule {
 };
 
 const char *det_rule_name(enum det_rule rule);
-enum det_severity det_rule_severity(enum det_rule rule);
+det_severity det_rule_severity(enum det_rule rule);
+
+/* Where something was found, as far as whoever finds it says so. */
+struct det_finding_place {
+    const char *where;     /* file, or the entry of it that an image came from; NULL: of none */
+    int64_t image, object; /* image: position + 1, object: number + 1; 0: none */
+    uint32_t line;         /* 0: none */
+};
 
 struct det_findings {
+    struct det_finding_place at;  /* of what is found next */
     bool allowed[DET_RULE_COUNT]; /* these are none */
     size_t counts[DET_RULE_COUNT];
     size_t errors, warnings; /* errors: fatal ones included */

@@ -60,7 +60,7 @@ static void look_at(void *argument, int32_t task, int32_t worker)
     struct det_source_bytes source;
     out->rule = DET_RULE_COUNT;
     out->orientation = 1;
-    if (image->broken)
+    if (image->broken || image->resolved)
         return;
     if (det_image_bytes_open(env, job->set, image, &source) != DET_OK) {
         det_fail_prefix(env, DET_STATUS_IO, "%s", image->where);
@@ -81,9 +81,14 @@ static void look_at(void *argument, int32_t task, int32_t worker)
     det_source_bytes_close(env, &source);
 }
 
+static bool is_in_record(const struct det_labelled_image *image)
+{
+    return image->path == NULL && image->own == NULL;
+}
+
 /* True: the boxes are meant for the turned image. */
 static bool is_turned(const struct det_labelled_image *image, const struct outcome *out,
-                      enum det_exif_policy policy)
+                      det_exif_policy policy)
 {
     if (out->orientation == 1 || policy == DET_EXIF_IGNORE)
         return false;
@@ -95,16 +100,15 @@ static bool is_turned(const struct det_labelled_image *image, const struct outco
         if (image->width_px == out->height_px && image->height_px == out->width_px)
             return true;
     }
-    return image->path != NULL; /* records are what TensorFlow reads */
+    return !is_in_record(image); /* which are what TensorFlow reads */
 }
 
 static void report_exif(const struct det_labelled_image *image, const struct outcome *out,
                         struct det_findings *findings)
 {
-    const bool in_record = image->path == NULL;
     if (out->orientation == 1)
         return;
-    if (image->turn != 1 && in_record)
+    if (image->turn != 1 && is_in_record(image))
         det_finding(
             findings, DET_RULE_IMAGE_TURNED,
             "%s: EXIF orientation %d and the size %d x %d of the turned image: the boxes are "
@@ -129,8 +133,12 @@ static void normalise(struct det_annotations *set, const struct det_labelled_ima
 {
     const double width = image->stored_width_px > 0 ? image->stored_width_px : image->width_px;
     const double height = image->stored_height_px > 0 ? image->stored_height_px : image->height_px;
-    for (size_t i = 0; image->boxes_px && i < image->object_count; i++) {
-        double *box = set->objects[image->first_object + i].box;
+    for (size_t i = 0; i < image->object_count; i++) {
+        struct det_labelled_object *object = &set->objects[image->first_object + i];
+        double *box = object->box;
+        if (!image->boxes_px && !object->box_px)
+            continue;
+        object->box_px = false;
         box[0] /= height;
         box[1] /= width;
         box[2] /= height;
@@ -139,9 +147,11 @@ static void normalise(struct det_annotations *set, const struct det_labelled_ima
 }
 
 static void settle(struct det_annotations *set, struct det_labelled_image *image,
-                   const struct outcome *out, enum det_exif_policy policy,
-                   struct det_findings *findings)
+                   const struct outcome *out, det_exif_policy policy, struct det_findings *findings)
 {
+    if (image->resolved)
+        return;
+    findings->at = (struct det_finding_place){image->where, image - set->images + 1, 0, 0};
     if (out->rule != DET_RULE_COUNT) {
         image->broken = true;
         if (out->message != NULL)
@@ -149,6 +159,7 @@ static void settle(struct det_annotations *set, struct det_labelled_image *image
         else
             det_finding(findings, out->rule, "%s: %s", image->where, det_rule_name(out->rule));
     }
+    image->resolved = true;
     if (image->broken)
         return;
     image->kind = out->kind;
@@ -173,7 +184,7 @@ static void settle(struct det_annotations *set, struct det_labelled_image *image
 }
 
 det_status det_annotations_resolve(struct det_env *env, struct det_annotations *set,
-                                   enum det_exif_policy exif, struct det_pool *pool,
+                                   det_exif_policy exif, struct det_pool *pool,
                                    struct det_findings *findings)
 {
     const int workers = det_pool_threads(pool);
@@ -189,6 +200,7 @@ det_status det_annotations_resolve(struct det_env *env, struct det_annotations *
     det_pool_run(pool, (int32_t)set->image_count, look_at, &job);
     for (size_t i = 0; i < set->image_count; i++)
         settle(set, &set->images[i], &job.outcomes[i], exif, findings);
+    findings->at = (struct det_finding_place){0};
 fail:
     for (int i = 0; job.images != NULL && i < workers; i++)
         det_image_free(env, &job.images[i]);

@@ -12,9 +12,9 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Sorts the values. The quantile q is the value at rank ceil(q * n). */
-static struct det_quantiles quantiles(double *values, size_t count)
+static det_quantiles quantiles(double *values, size_t count)
 {
-    struct det_quantiles q = {0};
+    det_quantiles q = {0};
     if (count == 0)
         return q;
     qsort(values, count, sizeof *values, by_value);

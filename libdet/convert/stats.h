@@ -4,25 +4,21 @@
 
 #include "base/text.h"
 #include "convert/annotations.h"
-
-/* Quantiles of a list of numbers: all 0 when it is empty. */
-struct det_quantiles {
-    double least, q05, median, q95, most, mean;
-};
+#include "det/dataset.h"
 
 struct det_class_stats {
-    size_t objects, images;       /* images: with at least one object of the class */
-    size_t small, medium, large;  /* as COCO: area below 32^2, below 96^2, else, in pixels */
-    struct det_quantiles side_px; /* square root of the area */
-    struct det_quantiles aspect;  /* width / height in pixels */
+    size_t objects, images;      /* images: with at least one object of the class */
+    size_t small, medium, large; /* as COCO: area below 32^2, below 96^2, else, in pixels */
+    det_quantiles side_px;       /* square root of the area */
+    det_quantiles aspect;        /* width / height in pixels */
 };
 
 struct det_split_stats {
     size_t images, objects, without_objects;
     size_t difficult, crowd, group_of;
-    size_t duplicates;              /* images whose pixels came before in the split */
-    struct det_quantiles per_image; /* objects of an image */
-    struct det_quantiles width_px, height_px;
+    size_t duplicates;       /* images whose pixels came before in the split */
+    det_quantiles per_image; /* objects of an image */
+    det_quantiles width_px, height_px;
     struct det_class_stats *classes; /* [K] */
 };
 

@@ -110,8 +110,7 @@ det_status det_set_stats_table(struct det_env *env, const struct det_annotations
     return DET_OK;
 }
 
-static void put_quantiles(struct det_json_writer *json, const char *key,
-                          const struct det_quantiles *q)
+static void put_quantiles(struct det_json_writer *json, const char *key, const det_quantiles *q)
 {
     det_json_open_object(json, key);
     det_json_put_double(json, "min", q->least);

@@ -24,6 +24,11 @@ ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
+ENDS_WITH(det_annotation_set_settings, user);
+ENDS_WITH(det_annotation_image, height_px);
+ENDS_WITH(det_annotation_object, truncated);
+ENDS_WITH(det_annotation_sheet_settings, augmentation);
+ENDS_WITH(det_annotation_write_settings, name);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 
@@ -41,7 +46,18 @@ struct fixture {
     det_counter *counter;
     det_mot_measure *measure;
     det_summary_writer *writer;
+    det_annotation_set *set;
 };
+
+/* The records that the trainer reads, too. */
+static void make_set(struct fixture *f)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/train.tfrecord", f->w.directory);
+    assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &f->set));
+    assert_context_ok(f->context, det_annotation_set_read(f->set, "tfrecord", path, NULL));
+    assert_context_ok(f->context, det_annotation_set_resolve(f->set));
+}
 
 static void open_fixture(struct fixture *f)
 {
@@ -65,10 +81,12 @@ static void open_fixture(struct fixture *f)
     assert_context_ok(c, det_counter_create(c, line, 2, 1, &f->counter));
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
     assert_context_ok(c, det_summary_writer_create(c, events, &f->writer));
+    make_set(f);
 }
 
 static void close_fixture(struct fixture *f)
 {
+    det_annotation_set_destroy(&f->set);
     det_summary_writer_destroy(&f->writer);
     det_mot_measure_destroy(&f->measure);
     det_counter_destroy(&f->counter);
@@ -195,6 +213,55 @@ static det_status use_curve(struct fixture *f, const void *curve)
     return det_summary_pr_curve(f->writer, "curve", 1, curve);
 }
 
+static det_status use_set(struct fixture *f, const void *settings)
+{
+    det_annotation_set *set = NULL;
+    const det_status status = det_annotation_set_create(f->context, settings, &set);
+    det_annotation_set_destroy(&set);
+    return status;
+}
+
+/* In a set of its own: the fixture's stays resolved. */
+static det_status use_image_and_object(struct fixture *f, const void *image, const void *object)
+{
+    static const uint8_t none[1] = {0};
+    const det_annotation_image plain = {
+        .struct_size = sizeof plain, .data = none, .bytes = 1, .where = "plain"};
+    det_annotation_set *set = NULL;
+    size_t position = 0;
+    assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &set));
+    det_status status =
+        det_annotation_set_add_image(set, image != NULL ? image : &plain, &position);
+    if (status == DET_OK && object != NULL)
+        status = det_annotation_set_add_object(set, position, object);
+    det_annotation_set_destroy(&set);
+    return status;
+}
+
+static det_status use_image(struct fixture *f, const void *image)
+{
+    return use_image_and_object(f, image, NULL);
+}
+
+static det_status use_annotation(struct fixture *f, const void *object)
+{
+    return use_image_and_object(f, NULL, object);
+}
+
+static det_status use_sheet(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/sheet.png", f->w.directory);
+    return det_annotation_set_write_sheet(f->set, path, settings, NULL, NULL);
+}
+
+static det_status use_write(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/written", f->w.directory);
+    return det_annotation_set_write(f->set, "csv", path, settings, NULL);
+}
+
 typedef void init_function(void *, size_t);
 #define INIT(stem)                                              \
     static void init_##stem(void *settings, size_t struct_size) \
@@ -209,6 +276,9 @@ INIT(trainer)
 INIT(tracker)
 INIT(coco)
 INIT(detection_report)
+INIT(annotation_set)
+INIT(annotation_sheet)
+INIT(annotation_write)
 
 /* Those without a default function. */
 static void set_size(void *into, const void *from, size_t size, size_t struct_size)
@@ -234,6 +304,17 @@ static void init_object(void *object, size_t struct_size)
 {
     const det_coco_object one = {.image_id = 1, .category_id = 1, .box_px = {1, 1, 4, 4}};
     set_size(object, &one, sizeof one, struct_size);
+}
+
+static void init_annotation(void *object, size_t struct_size)
+{
+    det_annotation_object_init(object, struct_size);
+}
+
+static void init_image(void *image, size_t struct_size)
+{
+    const det_annotation_image one = {.path = "a.jpg"};
+    set_size(image, &one, sizeof one, struct_size);
 }
 
 static void init_curve(void *curve, size_t struct_size)
@@ -262,6 +343,14 @@ static const struct taken {
     {"det_detection_report_settings", sizeof(det_detection_report_settings), init_detection_report,
      use_report},
     {"det_coco_object", sizeof(det_coco_object), init_object, use_object},
+    {"det_annotation_set_settings", sizeof(det_annotation_set_settings), init_annotation_set,
+     use_set},
+    {"det_annotation_image", sizeof(det_annotation_image), init_image, use_image},
+    {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
+    {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
+     use_sheet},
+    {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
+     use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
 };
 
@@ -357,6 +446,7 @@ static void reserved_fields_must_be_zero(void **state)
         {"det_detector_settings", offsetof(det_detector_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
+        {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
     };
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
         for (int i = 0; i < TAKENS; i++) {
@@ -445,6 +535,42 @@ static det_status fill_augmented(struct fixture *f, void *report)
     return det_augmenter_run(f->augmenter, &view, NULL, 0, 1, 1, report);
 }
 
+static det_status fill_image(struct fixture *f, void *report)
+{
+    return det_annotation_set_image(f->set, 0, report);
+}
+
+static det_status fill_annotation(struct fixture *f, void *report)
+{
+    size_t position = 0;
+    det_annotation_image_info info = {.struct_size = sizeof info};
+    while (det_annotation_set_image(f->set, position, &info) == DET_OK && info.object_count == 0)
+        position++;
+    return det_annotation_set_object(f->set, position, 0, report);
+}
+
+static det_status fill_repairs(struct fixture *f, void *report)
+{
+    return det_annotation_set_repair(f->set, report);
+}
+
+static det_status fill_split_stats(struct fixture *f, void *report)
+{
+    return det_annotation_set_split_stats(f->set, NULL, report);
+}
+
+static det_status fill_class_stats(struct fixture *f, void *report)
+{
+    return det_annotation_set_class_stats(f->set, NULL, 1, report);
+}
+
+static det_status fill_written(struct fixture *f, void *report)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/written", f->w.directory);
+    return det_annotation_set_write(f->set, "csv", path, NULL, report);
+}
+
 static void reports_are_filled_as_far_as_they_go(void **state)
 {
     (void)state;
@@ -462,6 +588,12 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_count", sizeof(det_count), fill_count},
         {"det_mot_result", sizeof(det_mot_result), fill_mot},
         {"det_augmented", sizeof(det_augmented), fill_augmented},
+        {"det_annotation_image_info", sizeof(det_annotation_image_info), fill_image},
+        {"det_annotation_object", sizeof(det_annotation_object), fill_annotation},
+        {"det_annotation_repairs", sizeof(det_annotation_repairs), fill_repairs},
+        {"det_annotation_split_stats", sizeof(det_annotation_split_stats), fill_split_stats},
+        {"det_annotation_class_stats", sizeof(det_annotation_class_stats), fill_class_stats},
+        {"det_annotations_written", sizeof(det_annotations_written), fill_written},
     };
     struct fixture f;
     open_fixture(&f);

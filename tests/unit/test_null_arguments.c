@@ -18,6 +18,7 @@ struct things {
     det_trainer *trainer;
     det_model *model;
     det_evaluation *evaluation;
+    det_annotation_set *set;
     det_coco_evaluator *evaluator;
     det_detection_report *report;
     det_detector *detector;
@@ -39,6 +40,18 @@ struct things {
     det_coco_object object;
     det_pr_curve curve;
 
+    det_annotation_image image;
+    det_annotation_object annotated;
+    const char *names[1];
+    double shares[1];
+
+    det_annotation_image_info image_info;
+    det_annotation_repairs repairs;
+    det_annotation_split_stats split_stats;
+    det_annotation_class_stats class_stats;
+    det_annotations_written written;
+    det_severity severity;
+    int32_t height, width;
     det_augmented augmented;
     det_checkpoint_info info;
     det_error error;
@@ -60,6 +73,9 @@ struct things {
     size_t count;
     float score;
     int32_t class_id;
+    det_annotation_set_settings set_settings;
+    det_annotation_sheet_settings sheet_settings;
+    det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
@@ -78,6 +94,7 @@ struct made {
     det_trainer *trainer;
     det_model *model;
     det_evaluation *evaluation;
+    det_annotation_set *set;
     det_coco_evaluator *evaluator;
     det_detection_report *report;
     det_detector *detector;
@@ -106,12 +123,23 @@ static void release(const struct things *t, struct made *o)
     det_detector_destroy(&o->detector);
     det_detection_report_destroy(&o->report);
     det_coco_evaluator_destroy(&o->evaluator);
+    det_annotation_set_destroy(&o->set);
     det_evaluation_destroy(&o->evaluation);
     det_model_destroy(&o->model);
     det_trainer_destroy(&o->trainer);
     det_label_map_destroy(&o->map);
     det_pipeline_config_destroy(&o->config);
     det_context_destroy(&o->context);
+}
+
+static det_status read_nothing(void *user, det_annotation_set *set, const char *path,
+                               const char *split)
+{
+    (void)user;
+    (void)set;
+    (void)path;
+    (void)split;
+    return DET_OK;
 }
 
 static int stop_at_once(void *user, const det_step_report *report)
@@ -216,6 +244,14 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .mot_box = {1, .1F, .1F, .9F, .9F},
         .object = {sizeof t->object, 1, 1, {1, 1, 4, 4}, NAN, 0, 0, 0, 0},
         .curve = {.struct_size = sizeof t->curve, .thresholds = 2},
+        .image = {.struct_size = sizeof t->image, .name = "a.png"},
+        .names = {"a"},
+        .shares = {1},
+        .image_info.struct_size = sizeof t->image_info,
+        .repairs.struct_size = sizeof t->repairs,
+        .split_stats.struct_size = sizeof t->split_stats,
+        .class_stats.struct_size = sizeof t->class_stats,
+        .written.struct_size = sizeof t->written,
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
         .losses.struct_size = sizeof t->losses,
@@ -266,6 +302,15 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     const det_event_blob *blob = &event->blobs[event->blob_count - 1];
     assert_context_ok(context,
                       det_picture_decode(context, "event", blob->data, blob->bytes, &t->picture));
+    t->image.data = blob->data;
+    t->image.bytes = blob->bytes;
+    det_annotation_object_default(&t->annotated);
+    t->annotated.class_name = "cat";
+    t->annotated.box[2] = t->annotated.box[3] = 1;
+    assert_context_ok(context, det_annotation_set_create(context, NULL, &t->set));
+    assert_context_ok(context, det_annotation_set_add_image(t->set, &t->image, &t->count));
+    assert_context_ok(context, det_annotation_set_add_object(t->set, 0, &t->annotated));
+    assert_context_ok(context, det_annotation_set_resolve(t->set));
 }
 
 static void drop_things(struct things *t)
@@ -278,6 +323,7 @@ static void drop_things(struct things *t)
         .model = t->model,
         .evaluation = t->evaluation,
         .evaluator = t->evaluator,
+        .set = t->set,
         .report = t->report,
         .detector = t->detector,
         .picture = t->picture,

@@ -1,19 +1,10 @@
 /* commands.c: det-data convert, check, split, stats, show. */
 #include <string.h>
 
-#include "base/context.h"
-#include "base/json_writer.h"
 #include "base/mem.h"
 #include "common/console.h"
 #include "common/output.h"
-#include "convert/check.h"
-#include "convert/readers.h"
-#include "convert/sheet.h"
-#include "convert/split.h"
-#include "convert/stats.h"
-#include "convert/writers.h"
 #include "data/data.h"
-#include "model/from_config.h"
 
 enum { MOST_SPLITS = 16 };
 
@@ -26,8 +17,8 @@ static int failed(struct data_job *job, det_status status)
 
 static det_status repair(struct data_job *job)
 {
-    struct det_repairs r;
-    DET_TRY_RETURN(det_annotations_repair(job->env, &job->set, &r));
+    det_annotation_repairs r = {.struct_size = sizeof r};
+    DET_TRY_RETURN(det_annotation_set_repair(job->set, &r));
     const struct {
         size_t count;
         const char *what;
@@ -55,33 +46,20 @@ static det_status repair(struct data_job *job)
 
 /* --- splits --- */
 
-det_status data_check_split(struct data_job *job, const char *option, const char *name)
-{
-    char *safe = NULL;
-    DET_TRY_RETURN(det_safe_name(job->env, name, &safe));
-    const bool is_safe = strcmp(safe, name) == 0;
-    det_free(job->env, &safe);
-    return is_safe
-               ? DET_OK
-               : det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
-                          "%s: `%s` is no name of a file, which the split's would become part of",
-                          option, name);
-}
-
-det_status data_split(struct data_job *job, const char *text)
+/* "train=0.8,val=0.2" into splits. */
+static det_status deal(struct data_job *job, const char *text)
 {
     struct det_env *env = job->env;
     const char *names[MOST_SPLITS];
     double shares[MOST_SPLITS];
-    struct det_split_settings settings = {
-        .names = names, .shares = shares, .seed = (uint64_t)job->arguments.seed};
+    size_t count = 0;
     char *copy = NULL, *save = NULL;
     det_status status = DET_OK;
     DET_TRY_RETURN(det_strdup(env, &copy, text));
     for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
         char *equals = strchr(part, '=');
         double share = 0;
-        if (settings.count == MOST_SPLITS || equals == NULL || equals == part ||
+        if (count == MOST_SPLITS || equals == NULL || equals == part ||
             !det_parse_coordinate(equals + 1, &share)) {
             status = det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                               "--split: got `%s`, expected NAME=SHARE,NAME=SHARE,... (at most %d)",
@@ -89,11 +67,12 @@ det_status data_split(struct data_job *job, const char *text)
             goto fail;
         }
         *equals = '\0';
-        names[settings.count] = det_trimmed(part);
-        shares[settings.count++] = share;
-        DET_TRY(data_check_split(job, "--split", names[settings.count - 1]));
+        names[count] = det_trimmed(part);
+        shares[count++] = share;
     }
-    DET_TRY(det_annotations_split(env, &job->set, &settings));
+    status = det_annotation_set_deal(job->set, names, shares, count, (uint64_t)job->arguments.seed);
+    if (status != DET_OK)
+        det_fail_prefix(env, status, "--split");
 fail:
     det_free(env, &copy);
     return status;
@@ -103,33 +82,44 @@ fail:
 
 static void summarise(struct data_job *job)
 {
-    for (int rule = 0; rule < DET_RULE_COUNT; rule++)
-        if (job->findings.counts[rule] > 0)
-            tool_log(&job->tool, DET_LOG_INFO, "%8zu %s %s", job->findings.counts[rule],
-                     det_rule_name((enum det_rule)rule),
-                     det_rule_severity((enum det_rule)rule) >= DET_SEVERITY_ERROR ? "(error)"
-                                                                                  : "(warning)");
+    det_severity severity;
+    for (size_t i = 0; det_annotation_rule(i, &severity) != NULL; i++) {
+        const char *rule = det_annotation_rule(i, NULL);
+        const size_t count = det_annotation_set_finding_count(job->set, rule, DET_SEVERITY_WARNING);
+        if (count > 0)
+            tool_log(&job->tool, DET_LOG_INFO, "%8zu %s %s", count, rule,
+                     severity >= DET_SEVERITY_ERROR ? "(error)" : "(warning)");
+    }
 }
 
-/* What no repair mends, and what is left of a set that is about to be written. */
+static det_status count_usable(struct data_job *job, size_t *usable)
+{
+    det_annotation_image_info info = {.struct_size = sizeof info};
+    *usable = 0;
+    for (size_t i = 0; i < det_annotation_set_image_count(job->set); i++) {
+        DET_TRY_RETURN(det_annotation_set_image(job->set, i, &info));
+        *usable += info.usable != 0;
+    }
+    return DET_OK;
+}
+
+/* What no repair mends, and what is left of a set that is about to be written: as the library says
+ * it, in the words of options. */
 static det_status check_rest(struct data_job *job)
 {
     size_t images = 0;
-    if (job->findings.fatal > 0)
+    if (det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_FATAL) > 0)
         return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
                         "nothing was written: --fix repairs entries, not what was not read");
-    for (size_t i = 0; i < job->set.image_count; i++)
-        images += !job->set.images[i].broken;
-    if (images == 0)
-        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
-                        "nothing was written: no image is left");
-    if (job->set.object_count == 0 && !job->arguments.allow_no_boxes)
+    DET_TRY_RETURN(count_usable(job, &images));
+    if (images > 0 && det_annotation_set_object_count(job->set) == 0 &&
+        !job->arguments.allow_no_boxes)
         return det_fail(
             job->env, DET_STATUS_INVALID_ARGUMENT,
             "nothing was written: %zu images are left and not one box: --allow_no_boxes "
             "writes them all the same",
             images);
-    if (job->set.classes.count == 0)
+    if (images > 0 && det_annotation_set_class_count(job->set) == 0)
         return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
                         "nothing was written: there is no class: give a --label_map");
     return DET_OK;
@@ -137,13 +127,14 @@ static det_status check_rest(struct data_job *job)
 
 static size_t count_bad(const struct data_job *job)
 {
-    const struct det_findings *findings = &job->findings;
+    const size_t errors = det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_ERROR);
     if (!job->arguments.strict)
-        return findings->errors;
+        return errors;
     /* A leak between the old splits is mended by dealing out anew. */
     const bool deals = job->arguments.split != NULL;
-    return findings->errors + findings->warnings -
-           (deals ? findings->counts[DET_RULE_SPLIT_LEAK] : 0);
+    return det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_WARNING) -
+           (deals ? det_annotation_set_finding_count(job->set, "split-leak", DET_SEVERITY_WARNING)
+                  : 0);
 }
 
 int data_convert(struct data_job *job)
@@ -151,7 +142,7 @@ int data_convert(struct data_job *job)
     const struct data_arguments *a = &job->arguments;
     det_status status = data_read(job);
     if (status == DET_OK)
-        status = det_annotations_check(job->env, &job->set, &job->findings);
+        status = det_annotation_set_check(job->set);
     if (status != DET_OK)
         return failed(job, status);
     const size_t bad = count_bad(job);
@@ -167,7 +158,7 @@ int data_convert(struct data_job *job)
     if (status == DET_OK)
         status = check_rest(job);
     if (status == DET_OK && a->split != NULL)
-        status = data_split(job, a->split);
+        status = deal(job, a->split);
     if (status == DET_OK)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     return status == DET_OK ? 0 : failed(job, status);
@@ -175,26 +166,9 @@ int data_convert(struct data_job *job)
 
 static det_status write_findings(struct data_job *job)
 {
-    struct det_json_writer json;
-    struct det_text text = {0};
-    det_status status = DET_OK;
-    det_json_begin(&json, job->env, &text, DET_JSON_SPACED);
-    det_json_open_object(&json, NULL);
-    det_json_put_size(&json, "errors", job->findings.errors);
-    det_json_put_size(&json, "warnings", job->findings.warnings);
-    det_json_open_object(&json, "rules");
-    for (int rule = 0; rule < DET_RULE_COUNT; rule++)
-        det_json_put_size(&json, det_rule_name((enum det_rule)rule), job->findings.counts[rule]);
-    det_json_close_object(&json);
-    det_json_put_size(&json, "images", job->set.image_count);
-    det_json_put_size(&json, "boxes", job->set.object_count);
-    det_json_close_object(&json);
-    det_json_line(&json, 0);
-    DET_TRY(det_json_end(&json));
-    DET_TRY(output_write(job->env, job->arguments.json, text.data, text.length));
-fail:
-    det_text_free(job->env, &text);
-    return status;
+    const char *text = NULL;
+    DET_TRY_RETURN(det_annotation_set_findings_json(job->set, &text));
+    return output_write(job->env, job->arguments.json, text, strlen(text));
 }
 
 int data_check(struct data_job *job)
@@ -202,7 +176,7 @@ int data_check(struct data_job *job)
     const struct data_arguments *a = &job->arguments;
     det_status status = data_read(job);
     if (status == DET_OK)
-        status = det_annotations_check(job->env, &job->set, &job->findings);
+        status = det_annotation_set_check(job->set);
     if (status == DET_OK && a->json != NULL)
         status = write_findings(job);
     summarise(job);
@@ -214,66 +188,55 @@ int data_check(struct data_job *job)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     if (status != DET_OK)
         return failed(job, status);
-    console_print("%zu errors, %zu warnings in %zu images with %zu boxes\n", job->findings.errors,
-                  job->findings.warnings, job->set.image_count, job->set.object_count);
+    const size_t errors = det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_ERROR);
+    console_print("%zu errors, %zu warnings in %zu images with %zu boxes\n", errors,
+                  det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_WARNING) - errors,
+                  det_annotation_set_image_count(job->set),
+                  det_annotation_set_object_count(job->set));
     return count_bad(job) > 0 && !a->fix ? TOOL_EXIT_ERROR : 0;
 }
 
 /* Figures and pictures of nothing are none. */
 static det_status need_images(struct data_job *job)
 {
-    for (size_t i = 0; i < job->set.image_count; i++)
-        if (!job->set.images[i].broken)
-            return DET_OK;
-    return det_fail(job->env, DET_STATUS_NOT_FOUND, "no image was read");
+    size_t usable = 0;
+    DET_TRY_RETURN(count_usable(job, &usable));
+    return usable > 0 ? DET_OK : det_fail(job->env, DET_STATUS_NOT_FOUND, "no image was read");
 }
 
 int data_stats(struct data_job *job)
 {
-    struct det_set_stats stats = {0};
-    struct det_text text = {0};
+    const char *text = NULL;
     det_status status = DET_OK;
     DET_TRY(data_read(job));
     DET_TRY(need_images(job));
-    DET_TRY(det_annotations_stats(job->env, &job->set, &stats));
-    DET_TRY(det_set_stats_table(job->env, &job->set, &stats, &text));
-    console_print_text(text.data);
-    text.length = 0;
+    DET_TRY(det_annotation_set_stats_table(job->set, &text));
+    console_print_text(text);
     if (job->arguments.json != NULL) {
-        DET_TRY(det_set_stats_json(job->env, &job->set, &stats, &text));
-        DET_TRY(output_write(job->env, job->arguments.json, text.data, text.length));
+        DET_TRY(det_annotation_set_stats_json(job->set, &text));
+        DET_TRY(output_write(job->env, job->arguments.json, text, strlen(text)));
     }
 fail:
-    det_text_free(job->env, &text);
-    det_set_stats_free(job->env, &stats);
     return status == DET_OK ? 0 : failed(job, status);
 }
 
 int data_show(struct data_job *job)
 {
     const struct data_arguments *a = &job->arguments;
-    struct det_sheet_settings settings = {
-        .count = (size_t)a->count,
-        .columns = (int32_t)a->columns,
-        .cell_px = (int32_t)a->cell_px,
-        .seed = (uint64_t)a->seed,
-    };
-    struct det_augment_option *augmentations = NULL;
-    struct det_image sheet = {0};
+    det_annotation_sheet_settings settings;
+    int32_t height = 0, width = 0;
     det_status status = DET_OK;
     DET_TRY(tool_writes(&job->tool, "--output", a->output));
     DET_TRY(data_read(job));
-    DET_TRY(data_announce_images(job));
     DET_TRY(need_images(job));
-    if (a->augmented)
-        DET_TRY(det_augment_from_config(job->env, job->config, &augmentations,
-                                        &settings.augmentation_count));
-    settings.augmentations = augmentations;
-    DET_TRY(det_annotations_sheet(job->env, &job->set, &settings, &sheet));
-    DET_TRY(det_image_write(job->env, a->output, &sheet));
-    tool_log(&job->tool, DET_LOG_INFO, "%s: %d x %d pixels", a->output, sheet.width, sheet.height);
+    det_annotation_sheet_settings_default(&settings);
+    settings.count = (int32_t)a->count;
+    settings.columns = (int32_t)a->columns;
+    settings.cell_px = (int32_t)a->cell_px;
+    settings.seed = (uint64_t)a->seed;
+    settings.augmentation = a->augmented ? job->config : NULL;
+    DET_TRY(det_annotation_set_write_sheet(job->set, a->output, &settings, &height, &width));
+    tool_log(&job->tool, DET_LOG_INFO, "%s: %d x %d pixels", a->output, width, height);
 fail:
-    det_free(job->env, &augmentations);
-    det_image_free(job->env, &sheet);
     return status == DET_OK ? 0 : failed(job, status);
 }

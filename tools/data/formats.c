@@ -6,13 +6,31 @@
 #include "data/folder.h"
 
 static const struct data_format formats[] = {
-    [DATA_TFRECORD] = {"tfrecord", det_read_tfrecord, det_write_tfrecord},
-    [DATA_VOC] = {"voc", det_read_voc, det_write_voc},
-    [DATA_COCO] = {"coco", det_read_coco, det_write_coco},
-    [DATA_YOLO] = {"yolo", det_read_yolo, det_write_yolo},
-    [DATA_CVAT] = {"cvat-xml", det_read_cvat, det_write_cvat},
-    [DATA_CSV] = {"csv", det_read_csv, det_write_csv},
+    [DATA_TFRECORD] = {"tfrecord", NULL},
+    [DATA_VOC] = {"voc", det_read_voc},
+    [DATA_COCO] = {"coco", NULL},
+    [DATA_YOLO] = {"yolo", det_read_yolo},
+    [DATA_CVAT] = {"cvat-xml", det_read_cvat},
+    [DATA_CSV] = {"csv", NULL},
 };
+
+static det_status read_format(void *user, det_annotation_set *set, const char *path,
+                              const char *split)
+{
+    const struct data_format *format = user;
+    struct det_read_settings settings;
+    DET_TRY_RETURN(det_annotation_set_begin_read(set, path, split, &settings));
+    return format->read(set->env, &settings, &set->set);
+}
+
+det_status data_formats_add_readers(det_annotation_set *set)
+{
+    for (size_t i = 0; i < DATA_FORMATS; i++)
+        if (formats[i].read != NULL)
+            DET_TRY_RETURN(det_annotation_set_add_reader(set, formats[i].name, read_format,
+                                                         (void *)&formats[i]));
+    return DET_OK;
+}
 
 const struct data_format *data_format_find(const char *name)
 {

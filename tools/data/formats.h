@@ -3,14 +3,16 @@
 #ifndef DET_TOOLS_DATA_FORMATS_H
 #define DET_TOOLS_DATA_FORMATS_H
 
-#include "convert/writers.h"
+#include "convert/annotation_set.h"
 #include "data/readers.h"
 
 struct data_format {
     const char *name;
-    det_reader read;
-    det_writer_of_set write;
+    det_reader read; /* NULL: the library has one */
 };
+
+/* The set reads what the library has no reader for, too. */
+det_status data_formats_add_readers(det_annotation_set *set);
 
 /* NULL: there is none of that name. */
 const struct data_format *data_format_find(const char *name);

@@ -4,17 +4,16 @@
 #include "base/context.h"
 #include "base/mem.h"
 #include "common/output.h"
-#include "convert/writers.h"
 #include "data/data.h"
 #include "data/formats.h"
 #include "data/zip.h"
 
-bool data_exif_policy(const char *text, enum det_exif_policy *policy)
+bool data_exif_policy(const char *text, det_exif_policy *policy)
 {
     static const char *const names[] = {"auto", "apply", "ignore"};
     for (int i = 0; i < 3; i++) {
         if (strcmp(names[i], text) == 0) {
-            *policy = (enum det_exif_policy)i;
+            *policy = (det_exif_policy)i;
             return true;
         }
     }
@@ -37,25 +36,6 @@ static det_status parse_input(struct data_job *job, const char *input, char **pa
     return det_strndup(env, path, input, det_path_length(input));
 }
 
-static det_status mount(struct data_job *job, const char *path)
-{
-    return det_files_is_archive(path) && !det_is_directory(path)
-               ? det_files_mount(job->env, &job->files, path)
-               : DET_OK;
-}
-
-/* The folders of --images, or archives. */
-static det_status index_images(struct data_job *job)
-{
-    const struct option_list *images = &job->arguments.images;
-    for (size_t i = 0; i < images->count; i++) {
-        DET_TRY_RETURN(mount(job, images->values[i]));
-        DET_TRY_RETURN(det_image_index_add(job->env, &job->index, &job->files, images->values[i]));
-    }
-    det_image_index_sort(&job->index);
-    return DET_OK;
-}
-
 static det_status read_source(struct data_job *job, const char *input)
 {
     const struct data_arguments *a = &job->arguments;
@@ -65,25 +45,12 @@ static det_status read_source(struct data_job *job, const char *input)
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
     DET_TRY(parse_input(job, input, &path, &split));
-    if (split != NULL)
-        DET_TRY(data_check_split(job, input, split));
-    DET_TRY(mount(job, path));
-    DET_TRY(data_sources_find(env, &job->files, path, from, &sources));
+    DET_TRY(det_annotation_set_mount(job->set, path));
+    DET_TRY(data_sources_find(env, &job->set->files, path, from, &sources));
     job->format = sources.format->name;
-    for (size_t i = 0; i < sources.count; i++) {
-        const struct data_source *source = &sources.items[i];
-        const struct det_read_settings settings = {
-            .path = source->path,
-            .files = &job->files,
-            .split = split != NULL ? split : source->split,
-            .image_dirs = a->images.values,
-            .image_dir_count = a->images.count,
-            .index = a->images.count > 0 ? &job->index : NULL,
-            .encoding = a->encoding,
-            .findings = &job->findings,
-        };
-        DET_TRY(sources.format->read(env, &settings, &job->set));
-    }
+    for (size_t i = 0; i < sources.count; i++)
+        DET_TRY(det_annotation_set_read(job->set, job->format, sources.items[i].path,
+                                        split != NULL ? split : sources.items[i].split));
 fail:
     data_sources_free(env, &sources);
     det_free(env, &split);
@@ -122,13 +89,6 @@ det_status data_announce(struct data_job *job)
     return tool_writes(tool, "--json", a->json);
 }
 
-det_status data_announce_images(struct data_job *job)
-{
-    for (size_t i = 0; i < job->set.image_count; i++)
-        DET_TRY_RETURN(tool_reads(&job->tool, job->set.images[i].path));
-    return DET_OK;
-}
-
 /* --- label map --- */
 
 /* label_map.pbtxt in a folder; else NAME_label_map.pbtxt beside NAME.tfrecord, as Roboflow writes
@@ -140,20 +100,20 @@ static det_status look_for_map(struct data_job *job, const char *folder)
     struct det_path_list files = {0};
     char *path = NULL, *records = NULL;
     det_status status = DET_OK;
-    if (job->label_map != NULL || !det_files_is_directory(&job->files, folder))
+    if (job->label_map != NULL || !det_files_is_directory(&job->set->files, folder))
         return DET_OK;
     DET_TRY(det_path_join(env, &path, folder, own));
-    if (det_files_exists(&job->files, path)) {
+    if (det_files_exists(&job->set->files, path)) {
         job->label_map = path;
         return DET_OK;
     }
-    DET_TRY(det_files_list(env, &job->files, folder, &files));
+    DET_TRY(det_files_list(env, &job->set->files, folder, &files));
     for (size_t i = 0; i < files.count && job->label_map == NULL; i++) {
         const size_t length = strlen(files.paths[i]), tail = sizeof end - 1;
         if (length <= tail || strcmp(files.paths[i] + length - tail, end) != 0)
             continue;
         DET_TRY(det_format(env, &records, "%.*s.tfrecord", (int)(length - tail), files.paths[i]));
-        if (det_files_exists(&job->files, records))
+        if (det_files_exists(&job->set->files, records))
             DET_TRY(det_strdup(env, &job->label_map, files.paths[i]));
         det_free(env, &records);
     }
@@ -174,9 +134,10 @@ static det_status find_label_map(struct data_job *job)
     if (job->arguments.label_map != NULL)
         return det_strdup(env, &job->label_map, job->arguments.label_map);
     DET_TRY(parse_input(job, job->inputs.values[0], &path, &split));
-    DET_TRY(mount(job, path));
-    DET_TRY(det_files_is_directory(&job->files, path) ? det_strdup(env, &folder, path)
-                                                      : det_path_directory(env, &folder, path));
+    DET_TRY(det_annotation_set_mount(job->set, path));
+    DET_TRY(det_files_is_directory(&job->set->files, path)
+                ? det_strdup(env, &folder, path)
+                : det_path_directory(env, &folder, path));
     DET_TRY(look_for_map(job, folder));
     DET_TRY(det_path_join(env, &train, folder, "train"));
     DET_TRY(look_for_map(job, train));
@@ -190,56 +151,43 @@ fail:
     return status;
 }
 
-/* A label map that is wrong is a finding; the classes are then taken as they come. */
-static det_status read_label_map(struct data_job *job)
-{
-    struct det_env *env = job->env;
-    DET_TRY_RETURN(find_label_map(job));
-    if (job->label_map == NULL)
-        return det_annotations_init(env, &job->set, NULL);
-    struct det_source_bytes source;
-    DET_TRY_RETURN(det_files_open(env, &job->files, job->label_map, &source));
-    const det_status status = det_label_map_read_text(
-        env, job->label_map, (const char *)source.data, source.bytes, &job->map);
-    det_source_bytes_close(env, &source);
-    if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
-        det_finding(&job->findings, DET_RULE_LABEL_MAP, "%s", env->error);
-        return det_annotations_init(env, &job->set, NULL);
-    }
-    DET_TRY_RETURN(status);
-    return det_annotations_init(env, &job->set, &job->map);
-}
-
-static det_status check_config(struct data_job *job)
-{
-    const struct data_arguments *a = &job->arguments;
-    if (a->config == NULL)
-        return DET_OK;
-    DET_TRY_RETURN(det_pipeline_config_load(job->tool.context, a->config, &job->config));
-    if (job->map.count > 0 && det_label_map_fit(job->env, &job->map, job->config) != DET_OK)
-        det_finding(&job->findings, DET_RULE_CLASS_COUNT, "%s", job->env->error);
-    return DET_OK;
-}
-
 /* --- the job --- */
+
+static det_status make_set(struct data_job *job)
+{
+    det_annotation_set_settings settings;
+    det_annotation_set_settings_default(&settings);
+    data_exif_policy(job->arguments.exif, &settings.exif);
+    settings.encoding = job->arguments.encoding;
+    settings.allow_no_boxes = job->arguments.allow_no_boxes;
+    settings.on_finding = job->on_finding;
+    settings.user = job;
+    DET_TRY_RETURN(det_annotation_set_create(job->tool.context, &settings, &job->set));
+    job->set->files.ops = &zip_archive_ops;
+    return data_formats_add_readers(job->set);
+}
 
 det_status data_read(struct data_job *job)
 {
-    enum det_exif_policy exif = DET_EXIF_AUTO;
-    data_exif_policy(job->arguments.exif, &exif);
-    job->files.ops = &zip_archive_ops;
-    DET_TRY_RETURN(read_label_map(job));
-    job->set.files = &job->files;
-    DET_TRY_RETURN(check_config(job));
-    DET_TRY_RETURN(index_images(job));
+    const struct data_arguments *a = &job->arguments;
+    DET_TRY_RETURN(make_set(job));
+    DET_TRY_RETURN(find_label_map(job));
+    if (job->label_map != NULL)
+        DET_TRY_RETURN(det_annotation_set_load_label_map(job->set, job->label_map));
+    if (a->config != NULL) {
+        DET_TRY_RETURN(det_pipeline_config_load(job->tool.context, a->config, &job->config));
+        DET_TRY_RETURN(det_annotation_set_check_config(job->set, job->config));
+    }
+    for (size_t i = 0; i < a->images.count; i++)
+        DET_TRY_RETURN(det_annotation_set_add_image_folder(job->set, a->images.values[i]));
     for (size_t i = 0; i < job->inputs.count; i++)
         DET_TRY_RETURN(read_source(job, job->inputs.values[i]));
-    DET_TRY_RETURN(det_annotations_finish(job->env, &job->set, &job->findings));
-    DET_TRY_RETURN(det_annotations_resolve(job->env, &job->set, exif,
-                                           det_context_pool(job->tool.context), &job->findings));
-    tool_log(&job->tool, DET_LOG_INFO, "%s: %zu images, %zu boxes, %zu classes, %zu split%s",
-             job->command, job->set.image_count, job->set.object_count, job->set.classes.count,
-             job->set.splits.count, job->set.splits.count == 1 ? "" : "s");
+    DET_TRY_RETURN(det_annotation_set_resolve(job->set));
+    const size_t splits = det_annotation_set_split_count(job->set);
+    tool_log(&job->tool, DET_LOG_INFO, "%s: %zu images, %zu boxes, %d classes, %zu split%s",
+             job->command, det_annotation_set_image_count(job->set),
+             det_annotation_set_object_count(job->set), det_annotation_set_class_count(job->set),
+             splits, splits == 1 ? "" : "s");
     return DET_OK;
 }
 
@@ -247,40 +195,28 @@ void data_job_close(struct data_job *job)
 {
     if (job->env == NULL)
         return;
-    det_annotations_free(job->env, &job->set);
-    det_image_index_free(job->env, &job->index);
-    det_files_close(job->env, &job->files);
-    det_label_map_free(job->env, &job->map);
+    det_annotation_set_destroy(&job->set);
     det_free(job->env, &job->label_map);
     det_pipeline_config_destroy(&job->config);
 }
 
 det_status data_write(struct data_job *job, const char *format, const char *directory)
 {
-    const det_writer_of_set write = data_format_find(format)->write;
-    struct det_write_counts counts = {0};
-    const struct det_write_settings settings = {
-        .directory = directory,
-        .shards = (int32_t)job->arguments.shards,
-        .without_images = !job->arguments.copy_images,
-        .name = det_path_name(directory),
-    };
-    DET_TRY_RETURN(data_announce_images(job));
-    job->tool.guard.rehearsing = true;
-    const det_status status = write(job->env, &settings, &job->set, &counts);
-    job->tool.guard.rehearsing = false;
-    DET_TRY_RETURN(status);
-    counts = (struct det_write_counts){0};
-    DET_TRY_RETURN(write(job->env, &settings, &job->set, &counts));
+    det_annotation_write_settings settings;
+    det_annotations_written w = {.struct_size = sizeof w};
+    det_annotation_write_settings_default(&settings);
+    settings.shards = (int32_t)job->arguments.shards;
+    settings.without_images = !job->arguments.copy_images;
+    DET_TRY_RETURN(det_annotation_set_write(job->set, format, directory, &settings, &w));
     tool_log(
         &job->tool, DET_LOG_INFO,
-        "%s: %zu images, %zu boxes in %zu classes; %zu images copied as they are, %zu encoded anew",
-        directory, counts.images, counts.objects, job->set.classes.count, counts.copied,
-        counts.encoded);
-    if (counts.renamed > 0)
+        "%s: %zu images, %zu boxes in %d classes; %zu images copied as they are, %zu encoded anew",
+        directory, w.images, w.objects, det_annotation_set_class_count(job->set), w.copied,
+        w.encoded);
+    if (w.renamed > 0)
         tool_log(&job->tool, DET_LOG_INFO,
                  "%zu images have another name than in the source: theirs was there twice, is no "
                  "safe name of a file or has the wrong extension",
-                 counts.renamed);
+                 w.renamed);
     return DET_OK;
 }

@@ -8,6 +8,8 @@
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
  *   image.h            JPEG, PNG and other files to pixels and back, drawing
+ *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
+ *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
@@ -30,6 +32,7 @@
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/dataset.h"
 #include "det/detection_report.h"
 #include "det/detector.h"
 #include "det/evaluation.h"

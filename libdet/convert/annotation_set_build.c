@@ -1,0 +1,384 @@
+/* annotation_set_build.c: see det/dataset.h: a set built up, looked at and changed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arguments.h"
+#include "base/mem.h"
+#include "convert/annotation_set.h"
+
+static det_status need_image(det_annotation_set *set, const char *function, size_t position)
+{
+    return position < set->set.image_count ? DET_OK
+                                           : det_fail(set->env, DET_STATUS_INVALID_ARGUMENT,
+                                                      "%s: there is no image %zu: the set has %zu",
+                                                      function, position, set->set.image_count);
+}
+
+/* --- adding --- */
+
+det_status det_annotation_set_add_class(det_annotation_set *set, const char *name,
+                                        int32_t *class_id)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    int32_t index = 0;
+    if (class_id != NULL)
+        *class_id = 0;
+    DET_NEED(env, set);
+    DET_NEED(env, name);
+    DET_NEED(env, class_id);
+    const size_t before = set->set.classes.count;
+    DET_TRY_RETURN(det_annotations_class(env, &set->set, name, &index));
+    if (index < 0)
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "class \"%.200s\" is not in the label map (%zu classes)", name, before);
+    if (set->set.classes.count > before)
+        det_annotation_set_touch(set);
+    *class_id = index + 1;
+    return DET_OK;
+}
+
+static det_status take_image(det_annotation_set *set, const det_annotation_image *given,
+                             det_annotation_image *image)
+{
+    struct det_env *env = set->env;
+    *image = (det_annotation_image){.struct_size = sizeof *image};
+    DET_TRY_RETURN(DET_TAKE(env, det_annotation_image, image, given));
+    if (image->path == NULL && image->data == NULL && image->name == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_annotation_image: path, data and name are NULL: one says which image "
+                        "it is");
+    if ((image->data == NULL) != (image->bytes == 0) ||
+        (image->path != NULL && image->data != NULL))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_annotation_image: data and its %zu bytes come together, and without "
+                        "path",
+                        image->bytes);
+    if (image->width_px < 0 || image->height_px < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_annotation_image: size %d x %d, expected 0 or more", image->width_px,
+                        image->height_px);
+    return DET_OK;
+}
+
+/* The bytes of a new image, or where they are. */
+static det_status place_image(det_annotation_set *set, const struct det_read_settings *settings,
+                              const det_annotation_image *given, struct det_labelled_image *image)
+{
+    struct det_env *env = set->env;
+    if (given->data != NULL) {
+        DET_TRY_RETURN(det_alloc_raw(env, &image->own, given->bytes, 1, "picture"));
+        memcpy(image->own, given->data, given->bytes);
+        image->own_bytes = given->bytes;
+        return DET_OK;
+    }
+    if (given->path != NULL)
+        return det_strdup(env, &image->path, given->path);
+    return det_find_image(env, settings, given->folder != NULL ? given->folder : ".", given->split,
+                          image);
+}
+
+static det_status fill_image(det_annotation_set *set, const struct det_read_settings *settings,
+                             const det_annotation_image *given, size_t index)
+{
+    struct det_env *env = set->env;
+    struct det_labelled_image *image = &set->set.images[index];
+    image->width_px = given->width_px;
+    image->height_px = given->height_px;
+    if (given->source_id != NULL)
+        DET_TRY_RETURN(det_strdup(env, &image->source_id, given->source_id));
+    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, settings->split, &image->split));
+    return place_image(set, settings, given, image);
+}
+
+det_status det_annotation_set_add_image(det_annotation_set *set, const det_annotation_image *image,
+                                        size_t *position)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    det_annotation_image given;
+    struct det_read_settings settings;
+    char where[40];
+    if (position != NULL)
+        *position = 0;
+    DET_NEED(env, set);
+    DET_NEED(env, image);
+    DET_NEED(env, position);
+    DET_TRY_RETURN(take_image(set, image, &given));
+    const size_t index = set->set.image_count;
+    const char *name = given.name;
+    if (name == NULL && given.path != NULL)
+        name = det_path_name(given.path);
+    snprintf(where, sizeof where, "image %zu", index);
+    if (given.where == NULL)
+        given.where = given.path != NULL ? given.path : name != NULL ? name : where;
+    DET_TRY_RETURN(det_annotation_set_begin_read(
+        set, given.where, given.split != NULL ? given.split : "data", &settings));
+    DET_TRY_RETURN(det_annotations_add_image(env, &set->set, given.where, name, false, position));
+    const det_status status = fill_image(set, &settings, &given, index);
+    if (status != DET_OK) {
+        det_annotations_take_back_image(env, &set->set);
+        *position = 0;
+    }
+    return status;
+}
+
+static const det_annotation_object object_defaults = {.struct_size = sizeof object_defaults,
+                                                      .weight = 1};
+
+void det_annotation_object_init(det_annotation_object *object, size_t struct_size)
+{
+    det_init_struct(object, struct_size, &object_defaults, sizeof object_defaults);
+}
+
+/* Of one that is normalised where the image has been resolved. */
+static det_status take_object(det_annotation_set *set, size_t position,
+                              const det_annotation_object *given,
+                              struct det_labelled_object *object)
+{
+    struct det_env *env = set->env;
+    const struct det_labelled_image *image = &set->set.images[position];
+    det_annotation_object taken = object_defaults;
+    char place[700];
+    DET_TRY_RETURN(DET_TAKE(env, det_annotation_object, &taken, given));
+    *object = det_annotations_object(position);
+    if (taken.class_id < 0 || (size_t)taken.class_id > set->set.classes.count)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "%s: class id %d, expected 1 to %zu, or 0 for none", image->where,
+                        taken.class_id, set->set.classes.count);
+    object->class_index = taken.class_id > 0 ? taken.class_id - 1 : DET_CLASS_NONE;
+    if (taken.class_name != NULL)
+        DET_TRY_RETURN(
+            det_annotations_class(env, &set->set, taken.class_name, &object->class_index));
+    snprintf(place, sizeof place, "%.600s: object %zu", image->where,
+             image->object_count + image->lost_objects);
+    const struct det_read_settings settings = {.findings = &set->findings};
+    det_tell_class(&settings, &set->set, place, taken.class_name != NULL ? taken.class_name : "",
+                   object->class_index);
+    memcpy(object->box, taken.box, sizeof object->box);
+    object->box_px = taken.in_pixels != 0;
+    if (object->box_px && image->resolved && !image->broken) {
+        for (int c = 0; c < 4; c++)
+            object->box[c] /= c % 2 == 0 ? image->height_px : image->width_px;
+        object->box_px = false;
+    }
+    object->area_px2 = taken.area_px2;
+    object->weight = taken.weight;
+    object->difficult = taken.difficult != 0;
+    object->group_of = taken.group_of != 0;
+    object->is_crowd = taken.is_crowd != 0;
+    object->truncated = taken.truncated != 0;
+    return DET_OK;
+}
+
+det_status det_annotation_set_add_object(det_annotation_set *set, size_t position,
+                                         const det_annotation_object *object)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    struct det_labelled_object taken;
+    DET_NEED(env, set);
+    DET_NEED(env, object);
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    det_annotation_set_touch(set);
+    DET_TRY_RETURN(take_object(set, position, object, &taken));
+    set->is_resolved = false;
+    return det_annotations_add_object(env, &set->set, &taken);
+}
+
+det_status det_annotation_set_add_finding(det_annotation_set *set, const char *rule,
+                                          size_t position, const char *message)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    size_t number = 0;
+    DET_NEED(env, set);
+    DET_NEED(env, rule);
+    DET_NEED(env, message);
+    while (number < DET_RULE_COUNT && strcmp(det_rule_name((enum det_rule)number), rule) != 0)
+        number++;
+    if (number == DET_RULE_COUNT)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: `%.200s` is no rule", __func__,
+                        rule);
+    if (position != SIZE_MAX)
+        DET_TRY_RETURN(need_image(set, __func__, position));
+    det_annotation_set_touch(set);
+    const struct det_finding_place before = set->findings.at;
+    if (position != SIZE_MAX)
+        set->findings.at = (struct det_finding_place){.where = set->set.images[position].where,
+                                                      .image = (int64_t)position + 1};
+    det_finding(&set->findings, (enum det_rule)number, "%s", message);
+    set->findings.at = before;
+    if (number == DET_RULE_UNREADABLE && position != SIZE_MAX)
+        det_lose_object(&set->set, position);
+    return DET_OK;
+}
+
+/* --- looking --- */
+
+size_t det_annotation_set_image_count(const det_annotation_set *set)
+{
+    return set == NULL ? 0 : set->set.image_count;
+}
+
+size_t det_annotation_set_object_count(const det_annotation_set *set)
+{
+    return set == NULL ? 0 : set->set.object_count;
+}
+
+int32_t det_annotation_set_class_count(const det_annotation_set *set)
+{
+    return set == NULL ? 0 : (int32_t)set->set.classes.count;
+}
+
+const char *det_annotation_set_class_name(const det_annotation_set *set, int32_t class_id)
+{
+    return class_id >= 1 && class_id <= det_annotation_set_class_count(set)
+               ? set->set.classes.paths[class_id - 1]
+               : NULL;
+}
+
+size_t det_annotation_set_split_count(const det_annotation_set *set)
+{
+    return set == NULL ? 0 : set->set.splits.count;
+}
+
+const char *det_annotation_set_split_name(const det_annotation_set *set, size_t index)
+{
+    return index < det_annotation_set_split_count(set) ? set->set.splits.paths[index] : NULL;
+}
+
+det_status det_annotation_set_image(det_annotation_set *set, size_t position,
+                                    det_annotation_image_info *info)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    DET_NEED(env, set);
+    DET_NEED_REPORT(env, det_annotation_image_info, info);
+    DET_TRY_RETURN(det_annotation_set_need(set, __func__));
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    const struct det_labelled_image *image = &set->set.images[position];
+    const det_annotation_image_info filled = {
+        .struct_size = sizeof filled,
+        .name = image->name != NULL ? image->name : "",
+        .source_id = det_image_id(image),
+        .split = set->set.splits.paths[image->split],
+        .path = image->path,
+        .where = image->where,
+        .width_px = image->broken ? 0 : image->width_px,
+        .height_px = image->broken ? 0 : image->height_px,
+        .object_count = image->object_count,
+        .usable = !image->broken,
+        .orientation = image->orientation,
+    };
+    det_fill_report(info, &filled, sizeof filled);
+    return DET_OK;
+}
+
+det_status det_annotation_set_object(det_annotation_set *set, size_t position, size_t index,
+                                     det_annotation_object *object)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    DET_NEED(env, set);
+    DET_NEED_REPORT(env, det_annotation_object, object);
+    DET_TRY_RETURN(det_annotation_set_need(set, __func__));
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    const struct det_labelled_image *image = &set->set.images[position];
+    if (index >= image->object_count)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: there is no object %zu: %s has %zu",
+                        __func__, index, image->where, image->object_count);
+    const struct det_labelled_object *at = &set->set.objects[image->first_object + index];
+    det_annotation_object filled = {
+        .struct_size = sizeof filled,
+        .class_name = at->class_index >= 0 ? set->set.classes.paths[at->class_index] : NULL,
+        .class_id = at->class_index >= 0 ? at->class_index + 1 : 0,
+        .area_px2 = at->area_px2,
+        .weight = at->weight,
+        .difficult = at->difficult,
+        .group_of = at->group_of,
+        .is_crowd = at->is_crowd,
+        .truncated = at->truncated,
+    };
+    memcpy(filled.box, at->box, sizeof filled.box);
+    det_fill_report(object, &filled, sizeof filled);
+    return DET_OK;
+}
+
+/* --- changing --- */
+
+/* Puts `count` objects in the place of an image's. */
+static det_status replace(det_annotation_set *set, size_t position,
+                          const struct det_labelled_object *objects, size_t count)
+{
+    struct det_annotations *s = &set->set;
+    struct det_labelled_image *image = &s->images[position];
+    const size_t old = image->object_count, end = image->first_object + old;
+    if (count > old)
+        DET_TRY_RETURN(det_grow(set->env, &s->objects, &s->object_capacity,
+                                s->object_count + (count - old), sizeof *s->objects, "objects"));
+    if (s->object_count > end)
+        memmove(s->objects + image->first_object + count, s->objects + end,
+                (s->object_count - end) * sizeof *s->objects);
+    if (count > 0)
+        memcpy(s->objects + image->first_object, objects, count * sizeof *objects);
+    image->object_count = count;
+    for (size_t i = position + 1; i < s->image_count; i++)
+        s->images[i].first_object += count - old;
+    s->object_count += count - old;
+    return DET_OK;
+}
+
+static det_status set_objects(det_annotation_set *set, size_t position,
+                              const det_annotation_object *objects, size_t count)
+{
+    struct det_env *env = set->env;
+    struct det_labelled_object *taken = NULL;
+    det_status status = DET_OK;
+    const char *at = (const char *)objects;
+    DET_TRY(det_alloc(env, &taken, count, sizeof *taken, "objects"));
+    for (size_t i = 0; i < count; i++, at += objects[0].struct_size) {
+        DET_TRY(
+            take_object(set, position, (const det_annotation_object *)(const void *)at, &taken[i]));
+        taken[i].number = (uint32_t)i;
+    }
+    DET_TRY(replace(set, position, taken, count));
+fail:
+    det_free(env, &taken);
+    return status;
+}
+
+det_status det_annotation_set_set_objects(det_annotation_set *set, size_t position,
+                                          const det_annotation_object *objects, size_t count)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    DET_NEED(env, set);
+    DET_NEED_ARRAY(env, objects, count);
+    DET_TRY_RETURN(det_annotation_set_need(set, __func__));
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    if (set->set.images[position].broken)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: %s cannot be used", __func__,
+                        set->set.images[position].where);
+    det_annotation_set_touch(set);
+    return set_objects(set, position, objects, count);
+}
+
+det_status det_annotation_set_set_split(det_annotation_set *set, size_t position, const char *split)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    DET_NEED(env, set);
+    DET_NEED(env, split);
+    DET_TRY_RETURN(det_annotation_set_need(set, __func__));
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    DET_TRY_RETURN(det_annotation_set_check_split(set, split));
+    int32_t index = 0;
+    det_annotation_set_touch(set);
+    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, split, &index));
+    set->set.images[position].split = index;
+    return DET_OK;
+}
+
+det_status det_annotation_set_drop_image(det_annotation_set *set, size_t position)
+{
+    struct det_env *env = set != NULL ? set->env : NULL;
+    DET_NEED(env, set);
+    DET_TRY_RETURN(det_annotation_set_need(set, __func__));
+    DET_TRY_RETURN(need_image(set, __func__, position));
+    det_annotation_set_touch(set);
+    set->set.images[position].broken = true;
+    return replace(set, position, NULL, 0);
+}
