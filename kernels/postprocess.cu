@@ -34,6 +34,12 @@ struct problem {
     const float *logits, *encodings;
 };
 
+__device__ __forceinline__ float score_threshold(const problem &p, int class_index)
+{
+    return p.settings.class_thresholds != NULL ? p.settings.class_thresholds[class_index]
+                                               : p.settings.score_threshold;
+}
+
 /* "List" is the number of a class of an image, image * K + class. "Place" is where a class' detection stands in an image,
  * class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
@@ -218,7 +224,8 @@ __global__ void __launch_bounds__(TILE_THREADS)
         const float own = score[x][y];
         if ((uint32_t)(first_anchor + y) < p.stride)
             work.scores[list * p.stride + first_anchor + y] = own;
-        count_candidates(work.bins + list * DET_SELECT_BINS, own > p.settings.score_threshold, own);
+        count_candidates(work.bins + list * DET_SELECT_BINS, own > score_threshold(p, class_index),
+                         own);
     }
 }
 
@@ -242,11 +249,12 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, worksp
     float score[VECTOR] = {NAN, NAN, NAN, NAN};
     if (anchor < p.stride)
         det_load<float, VECTOR>(work.scores + list * p.stride + anchor, score);
+    const float threshold = score_threshold(p, (int)blockIdx.x);
     const uint64_t bound = first_key(end_of_list(p, work, list));
 #pragma unroll
     for (uint32_t k = 0; k < VECTOR; k++) {
         const uint64_t key = det_key(score[k], anchor + k);
-        const bool wanted = score[k] > p.settings.score_threshold && key >= bound;
+        const bool wanted = score[k] > threshold && key >= bound;
         const unsigned mask = __ballot_sync(DET_EVERY_LANE, wanted);
         if (mask == 0)
             continue;
@@ -297,7 +305,7 @@ __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p,
                 break;
             on_list = false;
             const det_cut cut = end_of_list(p, work, list);
-            walk = det_walk_scores(work.scores + list * p.stride, p.settings.score_threshold,
+            walk = det_walk_scores(work.scores + list * p.stride, score_threshold(p, class_index),
                                    (uint32_t)p.anchor_count, cut.all - cut.held, first_key(cut));
             continue;
         }

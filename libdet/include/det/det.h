@@ -6,6 +6,7 @@
  *   checkpoints.h      the newest checkpoint of a folder
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels               image.h      JPEG and PNG files, drawing
+ *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h likewise
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
@@ -25,6 +26,7 @@
 #define DET_DET_H
 
 #include "det/augmentation.h"
+#include "det/boxes.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
@@ -34,6 +36,7 @@
 #include "det/event_log.h"
 #include "det/image.h"
 #include "det/label_map.h"
+#include "det/losses.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"
