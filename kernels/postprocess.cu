@@ -189,6 +189,7 @@ __global__ void __launch_bounds__(TILE_THREADS)
     detk_postprocess_scores(problem p, workspace work, int *finite)
 {
     DET_SHARED(float, score, [TILE_COLUMNS][TILE_ANCHORS + 1]);
+    DET_SHARED(float, threshold, [TILE_COLUMNS]);
     const int thread = (int)threadIdx.x, image = (int)blockIdx.z;
     const int columns = p.class_count + 1;
     const int first_anchor = (int)blockIdx.x * TILE_ANCHORS;
@@ -196,6 +197,8 @@ __global__ void __launch_bounds__(TILE_THREADS)
     const int width = min(TILE_COLUMNS, columns - first_column);
     const int64_t first_row = (int64_t)image * p.anchor_count + first_anchor;
     bool sound = true;
+    if (thread < width)
+        threshold[thread] = score_threshold(p, max(first_column + thread - 1, 0));
     for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
         const int y = i / width, x = i % width;
         float logit = NAN; /* no candidate */
@@ -224,8 +227,7 @@ __global__ void __launch_bounds__(TILE_THREADS)
         const float own = score[x][y];
         if ((uint32_t)(first_anchor + y) < p.stride)
             work.scores[list * p.stride + first_anchor + y] = own;
-        count_candidates(work.bins + list * DET_SELECT_BINS, own > score_threshold(p, class_index),
-                         own);
+        count_candidates(work.bins + list * DET_SELECT_BINS, own > threshold[x], own);
     }
 }
 

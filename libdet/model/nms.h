@@ -1,7 +1,7 @@
-/* nms.h: non-maximum suppression of one class, as TensorFlow's CPU kernel of NonMaxSuppressionV5 does it
- * without soft suppression (tensorflow/core/kernels/image/non_max_suppression_op.cc): candidates by falling
- * score are kept unless their IoU with a kept one is above the threshold. Candidates come out of a heap, so
- * that only those that are looked at are sorted.
+/* nms.h: non-maximum suppression of one class, as TensorFlow's CPU kernel of NonMaxSuppressionV5
+ * does it without soft suppression (tensorflow/core/kernels/image/non_max_suppression_op.cc):
+ * candidates by falling score are kept unless their IoU with a kept one is above the threshold.
+ * Candidates come out of a heap, so that only those that are looked at are sorted.
  */
 #ifndef DET_MODEL_NMS_H
 #define DET_MODEL_NMS_H
@@ -62,8 +62,9 @@ static inline uint64_t det_heap_pop(uint64_t *heap, size_t *count)
     return top;
 }
 
-/* heap [candidates]: keys of places in `boxes`, in any order, which is used up. kept [limit] gets the places
- * that stay, by falling score; returns how many. Boxes are finite, with ymin <= ymax and xmin <= xmax. */
+/* heap [candidates]: keys of places in `boxes`, in any order, which is used up. kept [limit] gets
+ * the places that stay, by falling score; returns how many. Boxes are finite, with ymin <= ymax and
+ * xmin <= xmax. */
 int32_t det_nms(uint64_t *heap, size_t candidates, const float (*boxes)[4], float iou_threshold,
                 int32_t limit, int32_t *kept);
 

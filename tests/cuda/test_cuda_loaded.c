@@ -107,19 +107,19 @@ static void put_copy(struct det_env *env, const char *file, const char *root, co
                      bool other_build)
 {
     char path[600];
-    struct det_file_map map;
-    assert_ok(env, det_file_map_open(env, file, &map));
-    char *bytes = malloc(map.bytes);
+    struct det_file_bytes contents;
+    assert_ok(env, det_file_read(env, file, &contents));
+    char *bytes = malloc(contents.bytes);
     assert_non_null(bytes);
-    memcpy(bytes, map.data, map.bytes);
-    char *build = memmem(bytes, map.bytes, det_build, strlen(det_build));
+    memcpy(bytes, contents.data, contents.bytes);
+    char *build = memmem(bytes, contents.bytes, det_build, strlen(det_build));
     assert_non_null(build);
     if (other_build)
         build[strlen(det_build) - 1] ^= 1;
     snprintf(path, sizeof path, "%s/%s", root, name);
-    assert_ok(env, det_write_file(env, path, bytes, map.bytes));
+    assert_ok(env, det_write_file(env, path, bytes, contents.bytes));
     free(bytes);
-    det_file_map_close(&map);
+    det_file_release(&contents);
 }
 
 /* A library of the same version, of other sources; and one that has no table. */

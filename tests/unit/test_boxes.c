@@ -1,4 +1,4 @@
-/* det/boxes.h, det/losses.h and a model's tensors: what they give is what the library computes inside. */
+/* det/boxes.h, det/losses.h and a model's tensors: they give what the library computes inside. */
 #include <math.h>
 
 #include "base/context.h"

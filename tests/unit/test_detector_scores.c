@@ -1,5 +1,5 @@
-/* A detector's scores by class and choice of classes, and the network's outputs for those who post-process
- * on their own. */
+/* A detector's scores by class and choice of classes, and the network's outputs for those who
+ * post-process on their own. */
 #include <math.h>
 
 #include "base/context.h"
@@ -119,7 +119,8 @@ static float score_at(const struct run *all, int32_t class_id, double share)
     return 0;
 }
 
-/* As if they were sorted out afterwards, a score that is met exactly included; set at the start or between runs. */
+/* As if they were sorted out afterwards, a score that is met exactly included; set at the start or
+ * between runs. */
 static void scores_are_of_each_class(void **state)
 {
     (void)state;

@@ -47,9 +47,9 @@ typedef struct det_detector_settings {
 
     /** 1: the network's outputs are kept for det_detector_outputs(); default 0 */
     int32_t keep_outputs;
-    /** [class_count] by class index, in place of score_threshold: the lowest score of each class that
-     *  is reported, 0..1. class_count is the model's. NULL, the default: score_threshold for all.
-     *  Copied. */
+    /** [class_count] by class index, in place of score_threshold: the lowest score of each class
+     *  that is reported, 0..1. class_count is the model's. NULL, the default: score_threshold for
+     *  all. Copied. */
     const float *class_score;
     int32_t class_count;
     int32_t chosen_count;
@@ -84,16 +84,18 @@ DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
                                                   const det_detection **detections, size_t *count);
 
 /**
- * From the next run on detections of class `class_id` (1..K; 0: of all classes) are reported from `score`
- * (0..1) on, never below the model's own threshold. Nothing is allocated. Scores are compared before
- * suppression, which gives what sorting out afterwards would (a detection suppresses none that is surer
- * than it), except that max_detections counts only what is reported. After a failure nothing has changed.
+ * From the next run on detections of class `class_id` (1..K; 0: of all classes) are reported from
+ * `score` (0..1) on, never below the model's own threshold. Nothing is allocated. Scores are
+ * compared before suppression, which gives what sorting out afterwards would (a detection
+ * suppresses none that is surer than it), except that max_detections counts only what is reported.
+ * After a failure nothing has changed.
  */
 DET_NODISCARD DET_API det_status det_detector_set_score(det_detector *detector, int32_t class_id,
                                                         float score);
 
-/** From the next run on only detections of these classes (ids 1..K, in any order) are reported; count 0: of all
- *  classes. Scores by class stay. Nothing is allocated. After a failure nothing has changed. */
+/** From the next run on only detections of these classes (ids 1..K, in any order) are reported;
+ *  count 0: of all classes. Scores by class stay. Nothing is allocated. After a failure nothing has
+ *  changed. */
 DET_NODISCARD DET_API det_status det_detector_choose_classes(det_detector *detector,
                                                              const int32_t *class_ids,
                                                              size_t count);
@@ -119,19 +121,20 @@ DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, 
 /** What the network gave for an image, for post-processing of one's own (det/boxes.h). */
 typedef struct det_detector_raw {
     size_t struct_size; /**< sizeof(det_detector_raw) */
-    /** [anchor_count][class_count + 1] before the sigmoid; column 0 is the background, which is learnt
-     *  but not looked at */
+    /** [anchor_count][class_count + 1] before the sigmoid; column 0 is the background, which is
+     *  learnt but not looked at */
     const float *logits;
     const float *encodings; /**< [anchor_count][4] ty, tx, th, tw */
-    /** [anchor_count][4] ymin, xmin, ymax, xmax, relative to the network's input, as decoded boxes are */
+    /** [anchor_count][4] ymin, xmin, ymax, xmax, relative to the network's input, as decoded boxes
+     *  are */
     const float *anchors;
     int32_t anchor_count, class_count;
     float window[4]; /**< where the image is in the input: 0, 0, 1, 1 unless it was padded */
 } det_detector_raw;
 
-/** Of image `index` of the last run, with settings.keep_outputs. The arrays belong to the detector and hold
- *  until its next run. NON_FINITE as the run; INVALID_ARGUMENT also when no run has succeeded yet. Source:
- *  SSDMetaArch.predict() of the TF Object Detection API (meta_architectures/ssd_meta_arch.py). */
+/** Of image `index` of the last run, with settings.keep_outputs. The arrays belong to the detector
+ *  and hold until its next run. INVALID_ARGUMENT also when the last run failed, or there was none.
+ *  Source: meta_architectures/ssd_meta_arch.py predict() of the TF Object Detection API. */
 DET_NODISCARD DET_API det_status det_detector_outputs(det_detector *detector, size_t index,
                                                       det_detector_raw *outputs);
 

@@ -69,8 +69,8 @@ DET_API int32_t det_model_anchor_count(const det_model *model);
 /** A parameter of the network. What it points to is the model's and holds as long as that. */
 typedef struct det_model_tensor {
     size_t struct_size; /**< sizeof(det_model_tensor) */
-    /** TensorFlow's key in a checkpoint, without "/.ATTRIBUTES/VARIABLE_VALUE"; of an exported model,
-     *  whose batch norms are folded, the convolution's */
+    /** TensorFlow's key in a checkpoint, without "/.ATTRIBUTES/VARIABLE_VALUE"; of an exported
+     *  model, whose batch norms are folded, the convolution's */
     const char *name;
     const float *values; /**< [count], rows of the last dimension without gaps */
     size_t count;
@@ -84,8 +84,7 @@ typedef struct det_model_tensor {
 
 /** Parameters that the model has, all that a checkpoint has of the network. */
 DET_API size_t det_model_tensor_count(const det_model *model);
-/** Number `index` of them, from 0 on, in the network's order. INVALID_ARGUMENT out of range. Thread-safe as the
- *  model, with contexts of each thread's own. */
+/** Number `index` of them, from 0 on, in the network's order. INVALID_ARGUMENT out of range. */
 DET_NODISCARD DET_API det_status det_model_tensor_at(det_context *context, const det_model *model,
                                                      size_t index, det_model_tensor *tensor);
 /** The one of this name, exactly. NOT_FOUND when there is none. */
