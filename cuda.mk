@@ -167,7 +167,7 @@ endif
 ifneq ($(CUDA_RUNNER),)
 CUDA_TEST_SRC := $(sort $(wildcard tests/cuda/test_*.c))
 CUDA_SUPPORT  := $(sort $(wildcard tests/cuda/support/*.c))
-CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(TEST_SUPPORT_SRC:%.c=$(OBJ)/%.o) $(OBJ)/tests/cuda/runner.o
+CUDA_TEST_OBJ := $(CUDA_TEST_SRC:%.c=$(OBJ)/%.o) $(CUDA_SUPPORT:%.c=$(OBJ)/%.o) $(PLANTED_OBJ) $(patsubst %.c,$(OBJ)/%.o,$(filter-out tests/support/parsed.c,$(TEST_SUPPORT_SRC))) $(OBJ)/tests/cuda/runner.o
 build-cuda-tests: $(if $(NVCC_FLAGS),$(CUDA_RUNNER) $(BUILD)/bin/bench_cuda)
 $(BUILD)/gen-cuda/test_groups.inc: FORCE
 	@mkdir -p $(@D)
