@@ -34,6 +34,12 @@ struct problem {
     const float *logits, *encodings;
 };
 
+__device__ __forceinline__ float score_threshold(const problem &p, int class_index)
+{
+    return p.settings.class_thresholds != NULL ? p.settings.class_thresholds[class_index]
+                                               : p.settings.score_threshold;
+}
+
 /* "List" is the number of a class of an image, image * K + class. "Place" is where a class' detection stands in an image,
  * class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
@@ -183,6 +189,7 @@ __global__ void __launch_bounds__(TILE_THREADS)
     detk_postprocess_scores(problem p, workspace work, int *finite)
 {
     DET_SHARED(float, score, [TILE_COLUMNS][TILE_ANCHORS + 1]);
+    DET_SHARED(float, threshold, [TILE_COLUMNS]);
     const int thread = (int)threadIdx.x, image = (int)blockIdx.z;
     const int columns = p.class_count + 1;
     const int first_anchor = (int)blockIdx.x * TILE_ANCHORS;
@@ -190,6 +197,8 @@ __global__ void __launch_bounds__(TILE_THREADS)
     const int width = min(TILE_COLUMNS, columns - first_column);
     const int64_t first_row = (int64_t)image * p.anchor_count + first_anchor;
     bool sound = true;
+    if (thread < width)
+        threshold[thread] = score_threshold(p, max(first_column + thread - 1, 0));
     for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
         const int y = i / width, x = i % width;
         float logit = NAN; /* no candidate */
@@ -218,7 +227,7 @@ __global__ void __launch_bounds__(TILE_THREADS)
         const float own = score[x][y];
         if ((uint32_t)(first_anchor + y) < p.stride)
             work.scores[list * p.stride + first_anchor + y] = own;
-        count_candidates(work.bins + list * DET_SELECT_BINS, own > p.settings.score_threshold, own);
+        count_candidates(work.bins + list * DET_SELECT_BINS, own > threshold[x], own);
     }
 }
 
@@ -242,11 +251,12 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, worksp
     float score[VECTOR] = {NAN, NAN, NAN, NAN};
     if (anchor < p.stride)
         det_load<float, VECTOR>(work.scores + list * p.stride + anchor, score);
+    const float threshold = score_threshold(p, (int)blockIdx.x);
     const uint64_t bound = first_key(end_of_list(p, work, list));
 #pragma unroll
     for (uint32_t k = 0; k < VECTOR; k++) {
         const uint64_t key = det_key(score[k], anchor + k);
-        const bool wanted = score[k] > p.settings.score_threshold && key >= bound;
+        const bool wanted = score[k] > threshold && key >= bound;
         const unsigned mask = __ballot_sync(DET_EVERY_LANE, wanted);
         if (mask == 0)
             continue;
@@ -297,7 +307,7 @@ __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p,
                 break;
             on_list = false;
             const det_cut cut = end_of_list(p, work, list);
-            walk = det_walk_scores(work.scores + list * p.stride, p.settings.score_threshold,
+            walk = det_walk_scores(work.scores + list * p.stride, score_threshold(p, class_index),
                                    (uint32_t)p.anchor_count, cut.all - cut.held, first_key(cut));
             continue;
         }

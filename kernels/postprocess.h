@@ -22,7 +22,8 @@ struct detk_detections {
 
 size_t detk_postprocess_workspace(const struct det_postprocess_settings *settings, int32_t n,
                                   int32_t anchors, int32_t class_count);
-/* windows [n][4] device memory. Any number of candidates is handled exactly: no silent cap before NMS. */
+/* windows [n][4] device memory, as are settings->class_thresholds, which are read when the kernels
+ * run. Any number of candidates is handled exactly: no silent cap before NMS. */
 cudaError_t detk_postprocess(cudaStream_t stream, const struct det_postprocess_settings *settings,
                              const float (*anchors)[4], int32_t n, int32_t anchor_count,
                              int32_t class_count, const float *logits, const float *encodings,

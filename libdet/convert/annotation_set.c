@@ -159,7 +159,7 @@ static det_status read_label_map(det_annotation_set *set, const char *path)
     struct det_annotations fixed = {0};
     DET_TRY_RETURN(det_files_open(env, &set->files, path, &source));
     const det_status status =
-        det_label_map_parse(env, path, (const char *)source.data, source.bytes, &map);
+        det_label_map_read_text(env, path, (const char *)source.data, source.bytes, &map);
     det_source_bytes_close(env, &source);
     if (status == DET_STATUS_PARSE || status == DET_STATUS_CORRUPT) {
         set->findings.at.where = path;

@@ -4,9 +4,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arguments.h"
 #include "base/mem.h"
+#include "detect/collect.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "model/inference.h"
@@ -22,6 +24,15 @@ struct det_detector {
     struct det_model_spec spec; /* the model's, with the input size of the settings */
     int32_t batch, most;        /* images, detections of one */
 
+    /* [K] of each class: the lowest score that is reported, whether it is at all, and what comes of
+     * both for the runner, which looks at it whenever it runs. */
+    float *class_score;
+    bool *chosen;
+    float *class_thresholds;
+    bool keep_outputs;
+    size_t images;       /* of the last run that succeeded */
+    float (*windows)[4]; /* [batch] of the last run */
+
     struct det_inference inference;
     struct det_runner *runner;
     det_detection *detections; /* [batch][most] */
@@ -35,16 +46,20 @@ void det_detector_settings_init(det_detector_settings *settings, size_t struct_s
     det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
+static det_status check_score(struct det_env *env, const char *what, float score)
+{
+    return score >= 0 && score <= 1
+               ? DET_OK
+               : det_fail(env, DET_STATUS_INVALID_ARGUMENT, "detector: %s is %g, expected 0 to 1",
+                          what, (double)score);
+}
+
 static det_status take_settings(struct det_env *env, const det_detector_settings *given,
                                 det_detector_settings *settings)
 {
     det_detector_settings_default(settings);
     DET_TRY_RETURN(DET_TAKE(env, det_detector_settings, settings, given));
-    DET_TRY_RETURN(det_check_reserved(env, "det_detector_settings", settings->reserved));
-    if (!(settings->score_threshold >= 0 && settings->score_threshold <= 1))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "detector: score threshold is %g, expected 0 to 1",
-                        (double)settings->score_threshold);
+    DET_TRY_RETURN(check_score(env, "score threshold", settings->score_threshold));
     if (settings->max_detections < 0 || settings->max_detections > MOST_DETECTIONS)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: max_detections is %d, expected 0 to %d",
@@ -87,12 +102,69 @@ static void apply_settings(const det_detector_settings *settings,
                            struct det_postprocess_settings *p)
 {
     const int32_t most = settings->max_detections;
-    /* Candidates are *above* their threshold, ours is the lowest score that is reported. */
-    p->score_threshold = fmaxf(p->score_threshold, nextafterf(settings->score_threshold, -1));
     if (most > p->max_total_detections && most > p->max_detections_per_class)
         p->max_detections_per_class = most;
     if (most > 0)
         p->max_total_detections = most;
+}
+
+/* A class's threshold of the runner. Candidates are *above* it, ours is the lowest score that is
+ * reported. */
+static void set_threshold(det_detector *d, int32_t c)
+{
+    d->class_thresholds[c] = d->chosen[c] ? fmaxf(d->inference.postprocess.score_threshold,
+                                                  nextafterf(d->class_score[c], -1))
+                                          : INFINITY;
+}
+
+static det_status check_classes(struct det_env *env, const det_detector *d, const int32_t *ids,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 1 || ids[i] > d->spec.num_classes)
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                            "detector: class %d is chosen, the model has 1 to %d", ids[i],
+                            d->spec.num_classes);
+    return DET_OK;
+}
+
+/* Checked ids; none: all classes. */
+static void choose(det_detector *d, const int32_t *ids, size_t count)
+{
+    for (int32_t c = 0; c < d->spec.num_classes; c++)
+        d->chosen[c] = count == 0;
+    for (size_t i = 0; i < count; i++)
+        d->chosen[ids[i] - 1] = true;
+    for (int32_t c = 0; c < d->spec.num_classes; c++)
+        set_threshold(d, c);
+}
+
+static det_status take_classes(struct det_env *env, det_detector *d,
+                               const det_detector_settings *settings)
+{
+    const size_t classes = (size_t)d->spec.num_classes;
+    const bool own = settings->class_score != NULL;
+    if (settings->class_count != (own ? d->spec.num_classes : 0))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: class_count is %d, expected %d: scores of all classes of the "
+                        "model, or none",
+                        settings->class_count, own ? d->spec.num_classes : 0);
+    if (settings->chosen_count < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: chosen_count is %d, expected 0 or more", settings->chosen_count);
+    const size_t chosen = (size_t)settings->chosen_count;
+    DET_NEED_ARRAY(env, settings->chosen_classes, chosen);
+    DET_TRY_RETURN(check_classes(env, d, settings->chosen_classes, chosen));
+    DET_TRY_RETURN(det_alloc(env, &d->class_score, classes, sizeof *d->class_score, "scores"));
+    DET_TRY_RETURN(det_alloc(env, &d->chosen, classes, sizeof *d->chosen, "classes"));
+    DET_TRY_RETURN(
+        det_alloc(env, &d->class_thresholds, classes, sizeof *d->class_thresholds, "thresholds"));
+    for (size_t c = 0; c < classes; c++) {
+        d->class_score[c] = own ? settings->class_score[c] : settings->score_threshold;
+        DET_TRY_RETURN(check_score(env, "a class's score", d->class_score[c]));
+    }
+    choose(d, settings->chosen_classes, chosen);
+    return DET_OK;
 }
 
 static det_status plan(struct det_env *env, det_detector *d, const det_detector_settings *settings)
@@ -103,10 +175,13 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
     DET_TRY_RETURN(set_input_size(env, settings, &d->spec));
     DET_TRY_RETURN(det_inference_open(env, d->model, spec, DET_INFERENCE_FOLDED, inference));
     apply_settings(settings, &inference->postprocess);
+    DET_TRY_RETURN(take_classes(env, d, settings));
+    inference->postprocess.class_thresholds = d->class_thresholds;
     const struct det_runner_settings running = {
         .spec = spec,
         .graph = inference->graph,
         .params = inference->params,
+        .outputs = d->keep_outputs,
         .batch = d->batch,
         .postprocess = &inference->postprocess,
         .anchors = (const float(*)[4])inference->anchors,
@@ -116,8 +191,12 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
     d->most = inference->postprocess.max_total_detections;
     const size_t detections = (size_t)d->batch * (size_t)d->most;
     DET_TRY_RETURN(det_alloc(env, &d->detections, detections, sizeof *d->detections, "detections"));
+    DET_TRY_RETURN(det_alloc(env, &d->windows, (size_t)d->batch, sizeof *d->windows, "windows"));
+    const size_t of_class =
+        sizeof *d->class_score + sizeof *d->chosen + sizeof *d->class_thresholds;
     d->planned_bytes = sizeof *d + (size_t)inference->anchor_count * sizeof *inference->anchors +
-                       detections * sizeof *d->detections;
+                       detections * sizeof *d->detections + (size_t)d->batch * sizeof *d->windows +
+                       (size_t)spec->num_classes * of_class;
     return DET_OK;
 }
 
@@ -138,6 +217,7 @@ det_status det_detector_create(det_context *context, const det_model *model,
     d->model = model;
     d->spec = model->spec;
     d->batch = settings.batch;
+    d->keep_outputs = settings.keep_outputs != 0;
     char name[80];
     snprintf(name, sizeof name, "detector for %d x %d pixels, %d at once",
              settings.input_width > 0 ? settings.input_width : model->spec.input_width,
@@ -161,6 +241,10 @@ void det_detector_destroy(det_detector **out)
     if (d->runner != NULL)
         det_context_compute(d->context)->backend->runner_destroy(env, &d->runner);
     det_free(env, &d->detections);
+    det_free(env, &d->windows);
+    det_free(env, &d->class_score);
+    det_free(env, &d->chosen);
+    det_free(env, &d->class_thresholds);
     det_inference_close(env, &d->inference);
     det_free(env, out);
 }
@@ -168,28 +252,19 @@ void det_detector_destroy(det_detector **out)
 /* A coordinate within the window as one of the whole image, whose side is `whole`. */
 static float within(float coordinate, int32_t start, int32_t size, int32_t whole)
 {
-    /* Inside the window already; its rounding may pass 1 by a bit. */
-    const float inside = fminf(fmaxf(coordinate, 0), 1);
-    if (size == whole)
-        return inside;
-    return (float)((start + (double)inside * size) / whole);
+    return size == whole ? coordinate : (float)((start + (double)coordinate * size) / whole);
 }
 
-static det_image_detections collect(const det_detector *d, size_t place,
-                                    const det_image_view *image, const struct det_detections *from)
+/* Boxes of the image's window as boxes of all of it. */
+static void to_whole_image(const det_image_view *image, det_detection *to, size_t count)
 {
     const struct det_window window = det_window_of_view(image);
-    det_detection *to = d->detections + place * (size_t)d->most;
-    for (int32_t i = 0; i < from->count; i++) {
-        const float *box = from->boxes[i];
-        to[i] = (det_detection){.class_id = from->class_index[i] + 1,
-                                .score = from->score[i],
-                                .ymin = within(box[0], window.y, window.height, image->height),
-                                .xmin = within(box[1], window.x, window.width, image->width),
-                                .ymax = within(box[2], window.y, window.height, image->height),
-                                .xmax = within(box[3], window.x, window.width, image->width)};
+    for (size_t i = 0; i < count; i++) {
+        to[i].ymin = within(to[i].ymin, window.y, window.height, image->height);
+        to[i].xmin = within(to[i].xmin, window.x, window.width, image->width);
+        to[i].ymax = within(to[i].ymax, window.y, window.height, image->height);
+        to[i].xmax = within(to[i].xmax, window.x, window.width, image->width);
     }
-    return (det_image_detections){to, (size_t)from->count};
 }
 
 static det_status run(struct det_env *env, det_detector *d, const det_image_view *images,
@@ -205,12 +280,15 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
         const struct det_window window = det_window_of_view(image);
         const struct det_frame frame = det_frame_of(&d->spec, window.height, window.width);
         DET_TRY_RETURN(backend->runner_set_picture(env, d->runner, (int32_t)place, image, &frame));
+        memcpy(d->windows[place], frame.window, sizeof frame.window);
     }
     DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
     for (size_t i = 0; i < count; i++) {
         const struct det_detections *found = NULL;
         DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)i, &found));
-        results[i] = collect(d, i, &images[i], found);
+        det_detection *to = d->detections + i * (size_t)d->most;
+        results[i] = (det_image_detections){to, det_collect(found, to)};
+        to_whole_image(&images[i], to, results[i].count);
     }
     backend->runner_times(d->runner, times);
     d->times = (det_detector_times){
@@ -231,6 +309,7 @@ det_status det_detector_run_batch(det_detector *detector, const det_image_view *
     DET_NEED(env, results);
     det_detector *d = detector;
     d->times = (det_detector_times){0};
+    d->images = 0;
     if (count < 1 || count > (size_t)d->batch)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: got %zu images, expected 1 to %d (settings.batch)", count,
@@ -241,6 +320,7 @@ det_status det_detector_run_batch(det_detector *detector, const det_image_view *
     const det_status status = run(env, d, images, count, results);
     for (size_t i = 0; status != DET_OK && i < count; i++)
         results[i] = (det_image_detections){0};
+    d->images = status == DET_OK ? count : 0;
     return status;
 }
 
@@ -292,6 +372,66 @@ det_status det_detector_top_score(det_detector *detector, size_t index, float *s
         det_context_compute(d->context)
             ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
     *class_id = class_index + 1;
+    return DET_OK;
+}
+
+det_status det_detector_set_score(det_detector *detector, int32_t class_id, float score)
+{
+    struct det_env *env = env_of(detector);
+    DET_NEED(env, detector);
+    det_detector *d = detector;
+    DET_TRY_RETURN(check_score(env, "a class's score", score));
+    if (class_id < 0 || class_id > d->spec.num_classes)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: score of class %d, the model has 1 to %d (0: all)", class_id,
+                        d->spec.num_classes);
+    for (int32_t c = 0; c < d->spec.num_classes; c++)
+        if (class_id == 0 || c == class_id - 1) {
+            d->class_score[c] = score;
+            set_threshold(d, c);
+        }
+    return DET_OK;
+}
+
+det_status det_detector_choose_classes(det_detector *detector, const int32_t *class_ids,
+                                       size_t count)
+{
+    struct det_env *env = env_of(detector);
+    DET_NEED(env, detector);
+    DET_NEED_ARRAY(env, class_ids, count);
+    DET_TRY_RETURN(check_classes(env, detector, class_ids, count));
+    choose(detector, class_ids, count);
+    return DET_OK;
+}
+
+det_status det_detector_outputs(det_detector *detector, size_t index, det_detector_raw *outputs)
+{
+    struct det_env *env = env_of(detector);
+    const struct det_detections *found = NULL;
+    const float *logits = NULL, *encodings = NULL;
+    DET_NEED(env, detector);
+    DET_NEED_REPORT(env, det_detector_raw, outputs);
+    const det_detector *d = detector;
+    const struct det_backend *backend = det_context_compute(d->context)->backend;
+    const size_t anchors = (size_t)d->inference.anchor_count;
+    det_detector_raw raw = {0};
+    det_fill_report(outputs, &raw, sizeof raw);
+    if (!d->keep_outputs)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: outputs are kept with settings.keep_outputs only");
+    if (index >= d->images)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: outputs of image %zu, the last run has left %zu", index,
+                        d->images);
+    DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)index, &found));
+    DET_TRY_RETURN(backend->runner_outputs(env, d->runner, &logits, &encodings));
+    raw.class_count = d->spec.num_classes;
+    raw.anchor_count = d->inference.anchor_count;
+    raw.logits = logits + index * anchors * ((size_t)raw.class_count + 1);
+    raw.encodings = encodings + index * anchors * 4;
+    raw.anchors = d->inference.anchors[0];
+    memcpy(raw.window, d->windows[index], sizeof raw.window);
+    det_fill_report(outputs, &raw, sizeof raw);
     return DET_OK;
 }
 

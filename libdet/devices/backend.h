@@ -62,9 +62,11 @@ struct det_runner_settings {
     bool
         evaluate; /* float images instead of pictures, logits and encodings wanted too. A training graph
                       runs as DET_NET_EVALUATE, a folded one as DET_NET_INFER */
+    bool outputs; /* logits and encodings wanted of pictures, too */
     int32_t batch;
-    const struct det_postprocess_settings *postprocess; /* read at creation only */
-    const float (*anchors)[4];                          /* borrowed */
+    /* Read at creation only; its class_thresholds, borrowed, whenever a run begins. */
+    const struct det_postprocess_settings *postprocess;
+    const float (*anchors)[4]; /* borrowed */
     int32_t anchor_count;
 };
 
@@ -132,7 +134,7 @@ struct det_backend {
     /* Of the last run: the highest score of an image and its class, above the threshold or not. NON_FINITE as above. */
     det_status (*runner_top_score)(struct det_env *env, struct det_runner *runner, int32_t index,
                                    float *score, int32_t *class_index);
-    /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate`. */
+    /* Host copies of the last run's outputs [batch][A][K + 1] and [batch][A][4]; only with `evaluate` or `outputs`. */
     det_status (*runner_outputs)(struct det_env *env, struct det_runner *runner,
                                  const float **logits, const float **encodings);
     /* Nanoseconds of the last run's preprocessing, network, post-processing; where a device cannot tell them apart, all in

@@ -1,6 +1,7 @@
 #include "model/losses.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "model/class_terms.h"
@@ -119,8 +120,7 @@ struct job {
     float localization_scale, classification_scale;
 };
 
-/* One anchor's Huber loss, and the gradient before any weight. */
-static float huber(float delta, const float encoding[4], const float target[4], float gradient[4])
+float det_huber_loss(float delta, const float encoding[4], const float target[4], float gradient[4])
 {
     float sum = 0;
     for (int k = 0; k < 4; k++) {
@@ -172,6 +172,22 @@ static void background_terms(const struct det_loss_settings *settings, const flo
     }
     for (int32_t i = 0; i < count; i++)
         losses[i] = class_term(settings, logits[i], false, &slopes[i]);
+}
+
+void det_class_losses(const struct det_loss_settings *settings, const float *logits,
+                      const uint8_t *positive, size_t count, float *losses, float *gradients)
+{
+    float of_piece[TERMS], slopes[TERMS];
+    for (size_t from = 0; from < count; from += TERMS) {
+        const size_t piece = count - from < TERMS ? count - from : TERMS;
+        background_terms(settings, logits + from, (int32_t)piece, of_piece, slopes);
+        for (size_t i = 0; i < piece; i++)
+            if (positive[from + i] != 0)
+                of_piece[i] = class_term(settings, logits[from + i], true, &slopes[i]);
+        memcpy(losses + from, of_piece, piece * sizeof *losses);
+        if (gradients != NULL)
+            memcpy(gradients + from, slopes, piece * sizeof *gradients);
+    }
 }
 
 /* The column of an anchor's target; -1: there is none. */
@@ -235,8 +251,9 @@ static void loss_task(void *argument, int32_t task, int32_t worker)
     for (size_t i = begin; i < end; i++) {
         float slope[4];
         const float box_weight = targets->box_weight[i];
-        const float loss = box_weight * huber(losses->settings.huber_delta, job->encodings + 4 * i,
-                                              targets->encodings[i], slope);
+        const float loss =
+            box_weight * det_huber_loss(losses->settings.huber_delta, job->encodings + 4 * i,
+                                        targets->encodings[i], slope);
         localization += (double)loss;
         if (job->encoding_gradients != NULL)
             for (size_t k = 0; k < 4; k++)

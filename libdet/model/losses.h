@@ -67,4 +67,12 @@ det_status det_losses_compute(struct det_env *env, struct det_losses *losses, st
                               const float *encodings, struct det_loss_values *values,
                               float *logit_gradients, float *encoding_gradients);
 
+/* The terms of those sums. One anchor's Huber loss, and its gradient before any weight. */
+float det_huber_loss(float delta, const float encoding[4], const float target[4],
+                     float gradient[4]);
+/* Loss and gradient [count] of each logit, whose target is 1 where `positive` is not 0. gradients
+ * may be NULL. */
+void det_class_losses(const struct det_loss_settings *settings, const float *logits,
+                      const uint8_t *positive, size_t count, float *losses, float *gradients);
+
 #endif

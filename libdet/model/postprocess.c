@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/nms.h"
 
 #define CHUNK 2048 /* anchors a decoding task takes */
 
@@ -13,8 +14,8 @@ struct det_postprocess {
     int32_t per_class; /* most detections of a class: min(max_detections_per_class, A) */
     const float (*anchors)[4];
     struct det_pool *pool;
-    float logit_floor; /* a logit below it has no score above the threshold */
-    float (*boxes)[4]; /* [A] decoded, of the anchors in `alive` only */
+    float *logit_floors; /* [K]: a logit below it has no score above the class's threshold */
+    float (*boxes)[4];   /* [A] decoded, of the anchors in `alive` only */
     int32_t *alive; /* [A]: each chunk's anchors with a logit from the floor up, from its begin */
     int32_t *alive_count; /* [chunks] */
     uint64_t *heaps;      /* [threads][A] candidates of the class at hand */
@@ -47,8 +48,22 @@ static float floor_of(float score_threshold)
 {
     if (!(score_threshold > 0))
         return -INFINITY;
-    const double t = (1 - 1e-5) * fmin((double)score_threshold, 1);
+    if (score_threshold >= 1)
+        return INFINITY;
+    const double t = (1 - 1e-5) * (double)score_threshold;
     return (float)(log(t) - log1p(-t) - 1e-4);
+}
+
+static float threshold_of(const struct det_postprocess_settings *settings, int32_t class_index)
+{
+    return settings->class_thresholds != NULL ? settings->class_thresholds[class_index]
+                                              : settings->score_threshold;
+}
+
+static void set_floors(struct det_postprocess *p)
+{
+    for (int32_t c = 0; c < p->class_count; c++)
+        p->logit_floors[c] = floor_of(threshold_of(&p->settings, c));
 }
 
 static int32_t chunks_of(const struct det_postprocess *p)
@@ -89,7 +104,6 @@ det_status det_postprocess_create(struct det_env *env,
     p->settings = *settings;
     p->anchors = anchors;
     p->anchor_count = anchor_count;
-    p->logit_floor = floor_of(settings->score_threshold);
     p->class_count = class_count;
     p->pool = pool;
     p->per_class = settings->max_detections_per_class < anchor_count
@@ -107,6 +121,8 @@ det_status det_postprocess_create(struct det_env *env,
     const size_t total = (size_t)settings->max_total_detections < kept
                              ? (size_t)settings->max_total_detections
                              : kept;
+    DET_TRY(det_alloc(env, &p->logit_floors, (size_t)class_count, sizeof *p->logit_floors,
+                      "post-processing"));
     DET_TRY(det_alloc(env, &p->boxes, a, sizeof *p->boxes, "post-processing"));
     DET_TRY(det_alloc(env, &p->alive, a, sizeof *p->alive, "post-processing"));
     DET_TRY(det_alloc(env, &p->alive_count, (size_t)chunks_of(p), sizeof *p->alive_count,
@@ -120,6 +136,7 @@ det_status det_postprocess_create(struct det_env *env,
     DET_TRY(det_alloc(env, &p->result.class_index, total, sizeof(int32_t), "detections"));
     DET_TRY(det_alloc(env, &p->result.score, total, sizeof(float), "detections"));
     DET_TRY(det_alloc(env, &p->result.anchor, total, sizeof(int32_t), "detections"));
+    set_floors(p);
     *out = p;
     return DET_OK;
 fail:
@@ -132,6 +149,7 @@ void det_postprocess_destroy(struct det_env *env, struct det_postprocess **out)
     struct det_postprocess *p = *out;
     if (p == NULL)
         return;
+    det_free(env, &p->logit_floors);
     det_free(env, &p->boxes);
     det_free(env, &p->alive);
     det_free(env, &p->alive_count);
@@ -154,61 +172,10 @@ size_t det_postprocess_bytes(const struct det_postprocess *p)
     return sizeof *p + a * (sizeof *p->boxes + sizeof *p->alive) +
            (size_t)chunks_of(p) * sizeof *p->alive_count +
            a * (size_t)det_pool_threads(p->pool) * sizeof *p->heaps +
-           kept * (sizeof *p->kept + sizeof *p->merged) + classes * sizeof *p->kept_count +
+           kept * (sizeof *p->kept + sizeof *p->merged) +
+           classes * (sizeof *p->kept_count + sizeof *p->logit_floors) +
            (most < kept ? most : kept) *
                (sizeof *p->result.boxes + 2 * sizeof(int32_t) + sizeof(float));
-}
-
-/* Keys: score's bits above, the complement of an index below. Scores are never negative, so that
- * their bits rise with them; of equal scores the lower index makes the larger key. */
-static uint64_t make_key(float score, uint32_t index)
-{
-    uint32_t bits = 0;
-    memcpy(&bits, &score, sizeof bits);
-    return (uint64_t)bits << 32 | (UINT32_MAX - index);
-}
-
-static uint32_t key_index(uint64_t key)
-{
-    return UINT32_MAX - (uint32_t)key;
-}
-
-static float key_score(uint64_t key)
-{
-    const uint32_t bits = (uint32_t)(key >> 32);
-    float score = 0;
-    memcpy(&score, &bits, sizeof score);
-    return score;
-}
-
-/* Restores a max-heap of `count` keys whose root `at` may be too small. */
-static void sift_down(uint64_t *heap, size_t count, size_t at)
-{
-    const uint64_t key = heap[at];
-    for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
-        if (child + 1 < count && heap[child + 1] > heap[child])
-            child++;
-        if (heap[child] <= key)
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = key;
-}
-
-static void make_heap(uint64_t *heap, size_t count)
-{
-    for (size_t i = count / 2; i-- > 0;)
-        sift_down(heap, count, i);
-}
-
-static uint64_t pop(uint64_t *heap, size_t *count)
-{
-    const uint64_t top = heap[0];
-    heap[0] = heap[--*count];
-    if (*count > 0)
-        sift_down(heap, *count, 0);
-    return top;
 }
 
 /* Also for a NaN, which is no candidate later. */
@@ -216,7 +183,7 @@ static bool may_pass(const struct det_postprocess *p, int32_t anchor)
 {
     const float *logits = p->logits + (size_t)anchor * ((size_t)p->class_count + 1) + 1;
     for (int32_t c = 0; c < p->class_count; c++)
-        if (!(logits[c] < p->logit_floor))
+        if (!(logits[c] < p->logit_floors[c]))
             return true;
     return false;
 }
@@ -249,36 +216,23 @@ static float most(float a, float b)
     return a > b ? a : b;
 }
 
-/* Decoded boxes never have ymin > ymax, so the kernel's reordering of corners is not needed. An IoU
- * that is NaN (areas that overflow) suppresses, as there. */
-static bool overlaps(const float a[4], const float b[4], float threshold)
-{
-    const float area_a = (a[2] - a[0]) * (a[3] - a[1]), area_b = (b[2] - b[0]) * (b[3] - b[1]);
-    float iou = 0;
-    if (area_a > 0 && area_b > 0) {
-        const float height = most(least(a[2], b[2]) - most(a[0], b[0]), 0);
-        const float width = most(least(a[3], b[3]) - most(a[1], b[1]), 0);
-        const float shared = height * width;
-        iou = shared / (area_a + area_b - shared);
-    }
-    return !(iou <= threshold);
-}
-
 /* The candidates of a class among a chunk's anchors; how many there are now. */
 static size_t gather(const struct det_postprocess *p, int32_t class_index, int32_t chunk,
                      uint64_t *heap, size_t candidates)
 {
     const size_t columns = (size_t)p->class_count + 1;
+    const float threshold = threshold_of(&p->settings, class_index);
+    const float logit_floor = p->logit_floors[class_index];
     for (int32_t i = 0; i < p->alive_count[chunk]; i++) {
         const int32_t a = p->alive[chunk * CHUNK + i];
         const float logit = p->logits[(size_t)a * columns + (size_t)class_index + 1];
-        if (logit < p->logit_floor)
+        if (logit < logit_floor)
             continue;
         const float score = det_sigmoid(logit);
         const float *box = p->boxes[a];
-        if (score > p->settings.score_threshold && isfinite(box[0]) && isfinite(box[1]) &&
-            isfinite(box[2]) && isfinite(box[3]))
-            heap[candidates++] = make_key(score, (uint32_t)a);
+        if (score > threshold && isfinite(box[0]) && isfinite(box[1]) && isfinite(box[2]) &&
+            isfinite(box[3]))
+            heap[candidates++] = det_score_key(score, (uint32_t)a);
     }
     return candidates;
 }
@@ -290,18 +244,9 @@ static void class_task(void *argument, int32_t class_index, int32_t worker)
     size_t candidates = 0;
     for (int32_t chunk = 0; chunk < chunks_of(p); chunk++)
         candidates = gather(p, class_index, chunk, heap, candidates);
-    make_heap(heap, candidates);
     int32_t *kept = p->kept + (size_t)class_index * (size_t)p->per_class;
-    int32_t count = 0;
-    while (candidates > 0 && count < p->per_class) {
-        const int32_t anchor = (int32_t)key_index(pop(heap, &candidates));
-        bool suppressed = false;
-        for (int32_t k = count - 1; k >= 0 && !suppressed; k--)
-            suppressed = overlaps(p->boxes[anchor], p->boxes[kept[k]], p->settings.iou_threshold);
-        if (!suppressed)
-            kept[count++] = anchor;
-    }
-    p->kept_count[class_index] = count;
+    p->kept_count[class_index] = det_nms(heap, candidates, (const float(*)[4])p->boxes,
+                                         p->settings.iou_threshold, p->per_class, kept);
 }
 
 static float clip(float value, float low, float high)
@@ -334,6 +279,8 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *p, cons
 {
     p->logits = logits;
     p->encodings = encodings;
+    if (p->settings.class_thresholds != NULL)
+        set_floors(p);
     det_pool_run(p->pool, chunks_of(p), decode_task, p);
     det_pool_run(p->pool, p->class_count, class_task, p);
 
@@ -345,19 +292,19 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *p, cons
             const size_t place = (size_t)c * (size_t)p->per_class + (size_t)k;
             const size_t row = (size_t)p->kept[place] * columns;
             p->merged[total++] =
-                make_key(det_sigmoid(logits[row + (size_t)c + 1]), (uint32_t)place);
+                det_score_key(det_sigmoid(logits[row + (size_t)c + 1]), (uint32_t)place);
         }
-    make_heap(p->merged, total);
+    det_heap_make(p->merged, total);
     struct det_detections *result = &p->result;
     result->count = 0;
     while (total > 0 && result->count < p->settings.max_total_detections) {
-        const uint64_t key = pop(p->merged, &total);
-        const uint32_t place = key_index(key);
+        const uint64_t key = det_heap_pop(p->merged, &total);
+        const uint32_t place = det_key_index(key);
         const int32_t anchor = p->kept[place], at = result->count;
         if (!place_box(p, p->boxes[anchor], window, result->boxes[at]))
             continue;
         result->class_index[at] = (int32_t)(place / (uint32_t)p->per_class);
-        result->score[at] = key_score(key);
+        result->score[at] = det_key_score(key);
         result->anchor[at] = anchor;
         result->count++;
     }

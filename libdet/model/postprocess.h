@@ -4,8 +4,8 @@
  * Agrees with core/post_processing.py multiclass_non_max_suppression() of the TF Object Detection
  * API (no static shapes, no soft NMS, score converter SIGMOID) on TensorFlow's CPU kernel of
  * NonMaxSuppressionV5:
- *  1. score = sigmoid(logit); an anchor is a candidate of a class when score > score_threshold (NaN
- * never is);
+ *  1. score = sigmoid(logit); an anchor is a candidate of a class when score > score_threshold, or
+ * the class's own (NaN never is);
  *  2. per class, candidates by falling score (ties: lower anchor first) are kept unless their IoU
  * with a kept one is above iou_threshold, up to max_detections_per_class; this happens on boxes
  * that are *not yet clipped*;
@@ -27,6 +27,9 @@
 
 struct det_postprocess_settings {
     float score_threshold, iou_threshold;
+    /* [K], borrowed: in place of score_threshold, as they are at each run; from 1 on none of the
+     * class is a candidate. NULL: score_threshold for all. */
+    const float *class_thresholds;
     int32_t max_detections_per_class, max_total_detections;
     bool change_coordinate_frame; /* results relative to the window (the API's default) */
     struct det_box_coder coder;

@@ -80,9 +80,14 @@ static struct results run(const struct batch *b, const struct det_postprocess_se
     float(*windows)[4] = test_device_copy(b->windows, n * sizeof *windows);
     float *logits = test_device_copy(b->logits, rows * (size_t)(b->classes + 1) * sizeof *logits);
     float *encodings = test_device_copy(b->encodings, rows * 4 * sizeof *encodings);
+    struct det_postprocess_settings on_device = *settings;
+    float *thresholds = NULL;
+    if (settings->class_thresholds != NULL)
+        on_device.class_thresholds = thresholds =
+            test_device_copy(settings->class_thresholds, (size_t)b->classes * sizeof *thresholds);
     void *workspace =
         test_device_alloc(detk_postprocess_workspace(settings, b->n, b->anchor_count, b->classes));
-    assert_cuda(detk_postprocess(0, settings, (const float(*)[4])anchors, b->n, b->anchor_count,
+    assert_cuda(detk_postprocess(0, &on_device, (const float(*)[4])anchors, b->n, b->anchor_count,
                                  b->classes, logits, encodings, (const float(*)[4])windows, &d,
                                  workspace));
     test_device_read(r.count, d.count, n * sizeof(int32_t));
@@ -93,6 +98,8 @@ static struct results run(const struct batch *b, const struct det_postprocess_se
     test_device_read(r.anchor, d.anchor, most * sizeof(int32_t));
     void *const device[] = {d.count, d.boxes, d.class_index, d.score,   d.anchor, d.finite,
                             anchors, windows, logits,        encodings, workspace};
+    if (thresholds != NULL)
+        test_device_free(thresholds);
     for (size_t i = 0; i < sizeof device / sizeof *device; i++)
         test_device_free(device[i]);
     return r;
@@ -275,6 +282,24 @@ static void suppression_below_the_list(void **state)
         assert_true(compare(&b, &settings) > 50);
         drop_batch(&b);
     }
+}
+
+/* Each class has its own, and nothing passes infinity; the one for all is not looked at. */
+static void thresholds_of_classes(void **state)
+{
+    (void)state;
+    static const float thresholds[] = {.5f, INFINITY, .9f, -1, 1};
+    struct det_postprocess_settings settings;
+    struct batch b = make_batch(2, 31, 5, 4, false);
+    det_postprocess_settings_default(&settings);
+    settings.max_detections_per_class = settings.max_total_detections = 3000;
+    settings.iou_threshold = 1;
+    const int64_t all = compare(&b, &settings);
+    settings.class_thresholds = thresholds;
+    settings.score_threshold = 2;
+    const int64_t some = compare(&b, &settings);
+    assert_true(some > 0 && some < all);
+    drop_batch(&b);
 }
 
 /* A score of 0 is a candidate below a threshold that is negative, and of no other. */
@@ -479,6 +504,7 @@ int test_cuda_postprocess(void)
         cmocka_unit_test(overlaps_of_nothing),
         cmocka_unit_test(overlaps_across),
         cmocka_unit_test(each_number_is_looked_at),
+        cmocka_unit_test(thresholds_of_classes),
         cmocka_unit_test(thresholds_about_zero),
         cmocka_unit_test(detections_are_equal),
         cmocka_unit_test(deep_suppression),

@@ -266,6 +266,49 @@ static void non_finite_images(void **state)
     inference_close(&f);
 }
 
+/* Between runs, recorded ones too; and the outputs of pictures. */
+static void thresholds_of_classes_change(void **state)
+{
+    (void)state;
+    const float whole[4] = {0, 0, 1, 1};
+    struct inference f;
+    inference_open(&f, &(struct inference_settings){.folded = true});
+    const size_t classes = (size_t)f.spec.num_classes, anchors = (size_t)f.settings.anchor_count;
+    float *thresholds = calloc(classes, sizeof *thresholds);
+    struct det_postprocess *reference = NULL;
+    assert_non_null(thresholds);
+    f.nms.class_thresholds = thresholds;
+    f.settings.outputs = true;
+    f.backend->runner_destroy(f.env, &f.runner);
+    assert_ok(f.env, f.backend->runner_create(f.env, f.device, &f.settings, &f.runner));
+    assert_ok(f.env,
+              det_postprocess_create(f.env, &f.nms, f.settings.anchors, f.settings.anchor_count,
+                                     f.spec.num_classes, NULL, &reference));
+    for (size_t run = 0; run < 6; run++) {
+        const float *logits = NULL, *encodings = NULL;
+        for (size_t c = 0; c < classes; c++)
+            thresholds[c] = run % 2 == 1 && c == run / 2 % classes ? INFINITY : .005F;
+        assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner)); /* black pictures */
+        assert_ok(f.env, f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
+        for (int32_t n = 0; n < TINY_BATCH; n++) {
+            const size_t row = (size_t)n * anchors;
+            const struct det_detections *got = NULL;
+            const struct det_detections *wanted = det_postprocess_run(
+                reference, logits + row * (classes + 1), encodings + row * 4, whole);
+            assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, n, &got));
+            assert_true(wanted->count > 0 || classes == 1);
+            assert_int_equal(got->count, wanted->count);
+            assert_memory_equal(got->anchor, wanted->anchor,
+                                (size_t)got->count * sizeof *got->anchor);
+            assert_memory_equal(got->class_index, wanted->class_index,
+                                (size_t)got->count * sizeof *got->class_index);
+        }
+    }
+    det_postprocess_destroy(f.env, &reference);
+    free(thresholds);
+    inference_close(&f);
+}
+
 static void non_finite_and_misuse(void **state)
 {
     (void)state;
@@ -275,7 +318,7 @@ static void non_finite_and_misuse(void **state)
     inference_open(&f, &(struct inference_settings){.folded = true});
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
                  f.backend->runner_set_images(f.env, f.runner, image, 8, 8, windows));
-    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to evaluate",
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "made to show them",
                  f.backend->runner_outputs(f.env, f.runner, &logits, &encodings));
     assert_ok(f.env, det_backend_run(f.env, f.backend, f.runner)); /* black pictures */
     assert_ok(f.env, f.backend->runner_detections(f.env, f.runner, 1, &found));
@@ -363,6 +406,7 @@ int test_cuda_runner(void)
         cmocka_unit_test(evaluation),
         cmocka_unit_test(other_sizes),
         cmocka_unit_test(pictures),
+        cmocka_unit_test(thresholds_of_classes_change),
         cmocka_unit_test(non_finite_and_misuse),
         cmocka_unit_test(non_finite_images),
 #ifdef DET_CUDA_EMU

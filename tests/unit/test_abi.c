@@ -15,13 +15,14 @@
 ENDS_WITH(det_allocator, release);
 ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
-ENDS_WITH(det_detector_settings, reserved);
+ENDS_WITH(det_detector_settings, chosen_classes);
 ENDS_WITH(det_evaluation_settings, reserved);
 ENDS_WITH(det_recalibration_settings, progress_user);
 ENDS_WITH(det_trainer_settings, allow_no_boxes);
 ENDS_WITH(det_tracker_settings, frame_rate);
 ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
+ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
 ENDS_WITH(det_annotation_set_settings, user);
@@ -76,7 +77,15 @@ static void open_fixture(struct fixture *f)
     assert_context_ok(c, det_coco_evaluator_add_category(f->evaluator, 1, "cat"));
     assert_context_ok(c, det_coco_evaluator_add_image(f->evaluator, 1));
     assert_context_ok(c, det_evaluation_run(c, f->config, f->model, NULL, &f->evaluation));
-    assert_context_ok(c, det_detector_create(c, f->model, NULL, &f->detector));
+    det_detector_settings detecting;
+    det_detector_settings_default(&detecting);
+    detecting.keep_outputs = 1;
+    assert_context_ok(c, det_detector_create(c, f->model, &detecting, &f->detector));
+    static const uint8_t pixels[8 * 8 * 3];
+    const det_image_view view = {.pixels = pixels, .width = 8, .height = 8};
+    const det_detection *found = NULL;
+    size_t count = 0;
+    assert_context_ok(c, det_detector_run(f->detector, &view, &found, &count));
     assert_context_ok(c, det_augmenter_create(c, f->config, &f->augmenter));
     assert_context_ok(c, det_counter_create(c, line, 2, 1, &f->counter));
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
@@ -136,6 +145,15 @@ static det_status use_logger(struct fixture *f, const void *logger)
     det_context_settings_default(&settings);
     settings.logger = logger;
     return make_context(&settings);
+}
+
+static det_status use_nms(struct fixture *f, const void *settings)
+{
+    static const float logits[2], encodings[4], anchor[4] = {0, 0, 1, 1};
+    det_detection found[100];
+    size_t count = 0;
+    return det_boxes_postprocess(f->context, settings, logits, encodings, anchor, 1, 1, NULL, found,
+                                 &count);
 }
 
 static det_status use_detector(struct fixture *f, const void *settings)
@@ -270,6 +288,7 @@ typedef void init_function(void *, size_t);
     }
 INIT(context)
 INIT(detector)
+INIT(nms)
 INIT(evaluation)
 INIT(recalibration)
 INIT(trainer)
@@ -333,6 +352,7 @@ static const struct taken {
     {"det_allocator", sizeof(det_allocator), init_allocator, use_allocator},
     {"det_logger", sizeof(det_logger), init_logger, use_logger},
     {"det_detector_settings", sizeof(det_detector_settings), init_detector, use_detector},
+    {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
     {"det_recalibration_settings", sizeof(det_recalibration_settings), init_recalibration,
@@ -443,7 +463,6 @@ static void reserved_fields_must_be_zero(void **state)
         size_t at;
     } fields[] = {
         {"det_context_settings", offsetof(det_context_settings, reserved)},
-        {"det_detector_settings", offsetof(det_detector_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
         {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
@@ -491,6 +510,21 @@ static void lists_of_strings_are_looked_at(void **state)
 static det_status fill_times(struct fixture *f, void *report)
 {
     return det_detector_last_times(f->detector, report);
+}
+
+static det_status fill_raw(struct fixture *f, void *report)
+{
+    return det_detector_outputs(f->detector, 0, report);
+}
+
+static det_status fill_tensor(struct fixture *f, void *report)
+{
+    return det_model_tensor_at(f->context, f->model, 0, report);
+}
+
+static det_status fill_nms(struct fixture *f, void *report)
+{
+    return det_model_nms_settings(f->context, f->model, report);
 }
 
 static det_status fill_losses(struct fixture *f, void *report)
@@ -580,6 +614,9 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         det_status (*fill)(struct fixture *f, void *report);
     } reports[] = {
         {"det_detector_times", sizeof(det_detector_times), fill_times},
+        {"det_detector_raw", sizeof(det_detector_raw), fill_raw},
+        {"det_model_tensor", sizeof(det_model_tensor), fill_tensor},
+        {"det_nms_settings", sizeof(det_nms_settings), fill_nms},
         {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
         {"det_step_report", sizeof(det_step_report), fill_step},
         {"det_trainer_best", sizeof(det_trainer_best), fill_best},

@@ -8,7 +8,7 @@
 
 #define HEADERS "libdet/include/det"
 
-enum { MOST_POINTERS = 8, NAME = 64 };
+enum { MOST_POINTERS = 10, NAME = 64 };
 
 /* What calls are made with. */
 struct things {
@@ -56,6 +56,10 @@ struct things {
     det_checkpoint_info info;
     det_error error;
     det_detector_times times;
+    det_detector_raw raw;
+    det_model_tensor tensor;
+    float floats[4], filled[4], *anchors;
+    uint8_t targets[4];
     det_evaluation_losses losses;
     det_decay_advice advice;
     det_count passed;
@@ -80,6 +84,7 @@ struct things {
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
+    det_nms_settings nms_settings;
     det_evaluation_settings evaluation_settings;
     det_recalibration_settings recalibration_settings;
     det_tracker_settings tracker_settings;
@@ -254,6 +259,10 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .written.struct_size = sizeof t->written,
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
+        .raw.struct_size = sizeof t->raw,
+        .tensor.struct_size = sizeof t->tensor,
+        .nms_settings.struct_size = sizeof t->nms_settings,
+        .floats = {.1F, .1F, .9F, .9F},
         .losses.struct_size = sizeof t->losses,
         .advice.struct_size = sizeof t->advice,
         .passed.struct_size = sizeof t->passed,
@@ -279,6 +288,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_trainer_snapshot(t->trainer, &t->model));
     assert_context_ok(context,
                       det_evaluation_run(context, t->config, t->model, NULL, &t->evaluation));
+    t->anchors = calloc((size_t)det_model_anchor_count(t->model), 4 * sizeof *t->anchors);
+    assert_non_null(t->anchors);
     assert_context_ok(context, det_coco_evaluator_create(context, NULL, &t->evaluator));
     assert_context_ok(context, det_coco_evaluator_add_category(t->evaluator, 1, "cat"));
     assert_context_ok(context, det_coco_evaluator_add_image(t->evaluator, 1));
@@ -335,6 +346,7 @@ static void drop_things(struct things *t)
         .log = t->log,
     };
     release(t, &all);
+    free(t->anchors);
 }
 
 /* --- the rule --- */

@@ -198,6 +198,10 @@ static void train_evaluate_export_detect(void **state)
     assert_int_equal(run_tool(out, sizeof out, "../examples/detect_image %s/exported/model.det %s",
                               w.directory, image),
                      0);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "../examples/custom_postprocess %s/exported/model.det %s",
+                              w.directory, image),
+                     0);
     assert_int_equal(run_tool(out, sizeof out, "../examples/evaluate %s %s", w.config, w.model_dir),
                      0);
     assert_contains(out, "on 10 images");

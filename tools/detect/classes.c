@@ -9,8 +9,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-#define NOT_WANTED 2.0F
-
 /* Id of a class by name, or by number; 0 when there is none. */
 static int32_t class_id(const det_model *model, const char *name, size_t length)
 {
@@ -48,6 +46,7 @@ static det_status unknown_class(struct det_env *env, const det_model *model, con
 static det_status choose_classes(struct det_env *env, const det_model *model, const char *classes,
                                  bool *wanted)
 {
+    int count = 0;
     while (*classes != '\0') {
         const size_t length = strcspn(classes, ",");
         const int32_t id = class_id(model, classes, length);
@@ -55,8 +54,10 @@ static det_status choose_classes(struct det_env *env, const det_model *model, co
             return unknown_class(env, model, "--classes", classes, length);
         wanted[id] = true;
         classes += length + (classes[length] == ',');
+        count++;
     }
-    return DET_OK;
+    return count > 0 ? DET_OK
+                     : det_fail(env, DET_STATUS_INVALID_ARGUMENT, "--classes: names no class");
 }
 
 /* 0 to 1, and nothing behind it but `end`. */
@@ -176,8 +177,9 @@ det_status class_filter_make(struct det_env *env, const det_model *model, const 
     const size_t entries = (size_t)filter->count + 1;
     DET_TRY(det_alloc(env, &wanted, entries, sizeof *wanted, "class list"));
     DET_TRY(det_alloc(env, &filter->threshold, entries, sizeof *filter->threshold, "thresholds"));
-    for (int32_t id = 0; id <= filter->count; id++) {
-        filter->threshold[id] = id == 0 ? NOT_WANTED : 0.5F;
+    DET_TRY(det_alloc(env, &filter->wanted, entries, sizeof *filter->wanted, "class list"));
+    for (int32_t id = 1; id <= filter->count; id++) {
+        filter->threshold[id] = 0.5F;
         wanted[id] = classes == NULL && det_model_class_is_used(model, id);
     }
     if (classes != NULL)
@@ -190,7 +192,9 @@ det_status class_filter_make(struct det_env *env, const det_model *model, const 
         DET_TRY(read_thresholds(env, model, threshold, filter, true));
     filter->lowest = 1;
     for (int32_t id = 1; id <= filter->count; id++) {
-        filter->threshold[id] = wanted[id] ? filter->threshold[id] : NOT_WANTED;
+        if (!wanted[id])
+            continue;
+        filter->wanted[filter->wanted_count++] = id;
         filter->lowest = fminf(filter->lowest, filter->threshold[id]);
     }
 fail:
@@ -201,4 +205,5 @@ fail:
 void class_filter_free(struct det_env *env, struct class_filter *filter)
 {
     det_free(env, &filter->threshold);
+    det_free(env, &filter->wanted);
 }

@@ -6,9 +6,11 @@
 #include "det/model.h"
 
 struct class_filter {
-    float *threshold; /* [K + 1] by class id: lowest score, above 1: the class is not wanted */
-    float lowest;     /* of them */
-    int32_t count;    /* K */
+    float *threshold;     /* [K + 1] by class id: lowest score */
+    int32_t *wanted;      /* [wanted_count] ids */
+    int32_t wanted_count; /* at least 1 */
+    float lowest;         /* threshold of those that are wanted */
+    int32_t count;        /* K */
 };
 
 /* `classes`: "car,bus" or ids, NULL: all. `threshold`: "0.5" or "0.5,car=0.8" or "car=0.8" (others then have .5).

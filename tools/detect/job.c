@@ -49,27 +49,11 @@ struct job {
 
 /* --- frames --- */
 
-/* Only what is wanted and sure enough. */
-static void filter_frame(const struct class_filter *filter, struct frame *frame)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < frame->count; i++) {
-        const det_detection d = frame->found[i];
-        if (d.score >= filter->threshold[d.class_id]) {
-            frame->track_ids[kept] = 0;
-            frame->found[kept++] = d;
-        }
-    }
-    frame->count = kept;
-}
-
 static det_status paint(void *user, struct det_env *env, struct frame *frame)
 {
     struct job *job = user;
     if (job->tracking.on)
         DET_TRY_RETURN(tracking_frame(env, &job->tracking, frame));
-    else
-        filter_frame(&job->filter, frame);
     if (job->draws)
         overlay_draw(&job->overlay, frame);
     return DET_OK;
@@ -343,8 +327,14 @@ static det_status prepare(struct job *job)
     struct pipeline_settings settings = {
         .tool = job->tool, .model = job->model, .workers = worker_count(job)};
     det_detector_settings_default(&settings.detector);
-    settings.detector.score_threshold =
-        job->tracking.on ? fminf(TRACKING_LOW_SCORE, job->filter.lowest) : job->filter.lowest;
+    if (job->tracking.on) { /* which has the scores by class */
+        settings.detector.score_threshold = fminf(TRACKING_LOW_SCORE, job->filter.lowest);
+    } else {
+        settings.detector.class_score = job->filter.threshold + 1;
+        settings.detector.class_count = job->filter.count;
+    }
+    settings.detector.chosen_classes = job->filter.wanted;
+    settings.detector.chosen_count = job->filter.wanted_count;
     settings.detector.max_detections = (int32_t)o->max;
     DET_TRY_RETURN(pipeline_create(env, &settings, &job->pipeline));
     if (job->writes_pictures)

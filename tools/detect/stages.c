@@ -156,8 +156,10 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
         return status;
     }
     DET_TRY_RETURN(frame_reserve(env, frame, count));
-    if (count > 0)
+    if (count > 0) {
         memcpy(frame->found, found, count * sizeof *found);
+        memset(frame->track_ids, 0, count * sizeof *frame->track_ids);
+    }
     frame->count = count;
     if (count > 0) {
         frame->top_score = found[0].score;

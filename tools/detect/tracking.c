@@ -153,15 +153,12 @@ det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame 
 {
     const det_track *tracks = NULL;
     const int32_t width = frame->image.width, height = frame->image.height;
-    size_t wanted = 0, count = 0;
+    size_t count = 0;
     if (t->tracker == NULL) /* the first image: only now is its size known */
         DET_TRY_RETURN(begin(env, t, width, height, FRAME_RATE));
     const double time_s = frame->of_video ? frame->time_s : (double)frame->index / FRAME_RATE;
-    for (size_t i = 0; i < frame->count; i++) /* classes that are not wanted */
-        if (t->filter->threshold[frame->found[i].class_id] <= 1)
-            frame->found[wanted++] = frame->found[i];
-    det_status status = det_tracker_update(t->tracker, time_s, width, height, frame->found, wanted,
-                                           &tracks, &count);
+    det_status status = det_tracker_update(t->tracker, time_s, width, height, frame->found,
+                                           frame->count, &tracks, &count);
     if (status == DET_OK)
         status = det_counter_update(t->everywhere, time_s, width, height, tracks, count);
     for (size_t i = 0; i < t->place_count && status == DET_OK; i++)

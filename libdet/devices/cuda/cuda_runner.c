@@ -14,6 +14,12 @@ static size_t image_bytes(const struct det_model_spec *spec)
     return (size_t)spec->input_height * (size_t)spec->input_width * 3 * sizeof(float);
 }
 
+/* Classes with a threshold of their own. */
+static size_t threshold_count(const struct det_runner *r)
+{
+    return r->class_thresholds != NULL ? (size_t)r->settings.spec->num_classes : 0;
+}
+
 /* One piece, since it is fetched with one copy. */
 static void place_detections(struct det_runner *r, int32_t batch)
 {
@@ -37,6 +43,7 @@ static void place(struct det_runner *r, int32_t batch)
     const size_t images = (size_t)batch;
     r->params_at = det_cuda_layout_add(layout, s->graph->param_floats, sizeof(float));
     r->anchors_at = det_cuda_layout_add(layout, (size_t)s->anchor_count, 4 * sizeof(float));
+    r->thresholds_at = det_cuda_layout_add(layout, threshold_count(r), sizeof(float));
     for (int i = 0; i < DET_CUDA_INPUTS; i++) {
         struct det_cuda_input *in = &r->inputs[i];
         in->windows_at = det_cuda_layout_add(layout, images, 4 * sizeof(float));
@@ -58,6 +65,7 @@ static det_status plan(struct det_env *env, struct det_device *device,
         .settings = *settings,
         .spec = *settings->spec,
         .postprocess = *settings->postprocess,
+        .class_thresholds = settings->postprocess->class_thresholds,
     };
     DET_TRY_RETURN(det_cuda_net_plan(env, device, settings->graph, batch,
                                      settings->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE,
@@ -106,21 +114,23 @@ static det_status take_pinned(struct det_env *env, struct det_runner *r)
     const size_t images = (size_t)s->batch, anchors = images * (size_t)s->anchor_count;
     struct det_cuda_layout layout = {0};
     const size_t result_at = det_cuda_layout_add(&layout, r->found_bytes, 1);
+    const size_t thresholds_at = det_cuda_layout_add(&layout, threshold_count(r), sizeof(float));
     const size_t evaluated = s->evaluate ? 1 : 0;
+    const size_t wanted = s->evaluate || s->outputs ? anchors : 0; /* rows of outputs */
     size_t windows_at[DET_CUDA_INPUTS], table_at[DET_CUDA_INPUTS], images_at[DET_CUDA_INPUTS];
     for (int i = 0; i < DET_CUDA_INPUTS; i++) {
         windows_at[i] = det_cuda_layout_add(&layout, images, 4 * sizeof(float));
         table_at[i] = det_cuda_layout_add(&layout, images, sizeof(struct detk_image));
         images_at[i] = det_cuda_layout_add(&layout, evaluated * images, image_bytes(s->spec));
     }
-    const size_t logits_at = det_cuda_layout_add(&layout, evaluated * anchors,
-                                                 (size_t)s->graph->class_slots * sizeof(float));
-    const size_t encodings_at =
-        det_cuda_layout_add(&layout, evaluated * anchors, 4 * sizeof(float));
+    const size_t logits_at =
+        det_cuda_layout_add(&layout, wanted, (size_t)s->graph->class_slots * sizeof(float));
+    const size_t encodings_at = det_cuda_layout_add(&layout, wanted, 4 * sizeof(float));
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, layout.bytes, "inference", &r->pinned));
     uint8_t *at = r->pinned.at;
     r->result = at + result_at;
+    r->staged_thresholds = (float *)(void *)(at + thresholds_at);
     r->logits = (float *)(void *)(at + logits_at);
     r->encodings = (float *)(void *)(at + encodings_at);
     for (int i = 0; i < DET_CUDA_INPUTS; i++) {
@@ -141,6 +151,8 @@ static void bind(struct det_runner *r)
 {
     r->params = in_memory(r, r->params_at);
     r->anchors = in_memory(r, r->anchors_at);
+    r->thresholds = in_memory(r, r->thresholds_at);
+    r->postprocess.class_thresholds = r->class_thresholds != NULL ? r->thresholds : NULL;
     for (int i = 0; i < DET_CUDA_INPUTS; i++) {
         struct det_cuda_input *in = &r->inputs[i];
         in->windows = in_memory(r, in->windows_at);

@@ -40,6 +40,7 @@ struct det_runner {
         settings; /* the graph is the caller's; params and anchors are looked at once */
     struct det_model_spec spec; /* copies of what the settings point to */
     struct det_postprocess_settings postprocess;
+    const float *class_thresholds; /* the caller's, on the host; NULL: it has none */
     struct det_cuda_net net;
     struct det_cuda_block memory, pinned;
     struct det_cuda_input inputs[DET_CUDA_INPUTS];
@@ -53,18 +54,20 @@ struct det_runner {
 
     /* Offsets in `memory`: detection arrays lie in one piece, which is copied to the same piece of `pinned`. */
     struct det_cuda_layout layout;
-    size_t params_at, anchors_at, workspace_at;
+    size_t params_at, anchors_at, thresholds_at, workspace_at;
     size_t found_at, found_bytes, count_at, boxes_at, class_at, score_at, anchor_at, finite_at;
 
     /* Device memory. */
     float *params;
     float (*anchors)[4];
+    float *thresholds; /* [K], which `postprocess` points to; only where the caller has some */
     struct detk_detections found;
     void *workspace;
 
     /* Pinned memory. */
     uint8_t *result;                  /* the piece of detections */
-    float *logits, *encodings;        /* `evaluate` only */
+    float *logits, *encodings;        /* `evaluate` or `outputs` only */
+    float *staged_thresholds;         /* [K] of the run under way */
     struct det_detections detections; /* of the image asked for last */
 };
 

@@ -106,13 +106,22 @@ det_status det_cuda_runner_enqueue_postprocess(struct det_env *env, const struct
                           "post-processing");
 }
 
+static det_status enqueue_thresholds(struct det_env *env, const struct det_runner *r)
+{
+    if (r->class_thresholds == NULL)
+        return DET_OK;
+    return det_cuda_enqueue_upload(env, r->device, r->thresholds, r->staged_thresholds,
+                                   (size_t)r->spec.num_classes * sizeof *r->thresholds,
+                                   "uploading the thresholds");
+}
+
 static det_status enqueue_outputs(struct det_env *env, const struct det_runner *r)
 {
     const struct det_runner_settings *s = &r->settings;
     const size_t anchors = (size_t)s->batch * (size_t)s->anchor_count;
     DET_TRY_RETURN(det_cuda_enqueue_download(env, r->device, r->result, r->memory.at + r->found_at,
                                              r->found_bytes, "fetching the detections"));
-    if (!s->evaluate)
+    if (!s->evaluate && !s->outputs)
         return DET_OK;
     DET_TRY_RETURN(det_cuda_enqueue_download(
         env, r->device, r->logits, r->net.logits,
@@ -125,6 +134,7 @@ static det_status whole_run(struct det_env *env, void *argument)
 {
     const struct det_runner *r = argument;
     DET_TRY_RETURN(det_cuda_runner_enqueue_input(env, r));
+    DET_TRY_RETURN(enqueue_thresholds(env, r));
     DET_TRY_RETURN(det_cuda_net_forward(env, &r->net));
     DET_TRY_RETURN(det_cuda_runner_enqueue_postprocess(env, r));
     return enqueue_outputs(env, r);
@@ -144,6 +154,9 @@ det_status det_cuda_runner_begin(struct det_env *env, struct det_runner *r)
         DET_TRY_RETURN(det_cuda_input_awaited(env, r->device, in->uploaded));
     }
     in->fresh = false;
+    if (r->class_thresholds != NULL)
+        memcpy(r->staged_thresholds, r->class_thresholds,
+               (size_t)r->spec.num_classes * sizeof *r->thresholds);
     r->computed = in;
     r->running = true;
     const det_status status =
@@ -220,9 +233,9 @@ det_status det_cuda_runner_outputs(struct det_env *env, struct det_runner *r, co
                                    const float **encodings)
 {
     *logits = *encodings = NULL;
-    if (!r->settings.evaluate)
+    if (!r->settings.evaluate && !r->settings.outputs)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "inference: outputs of a runner that was not made to evaluate");
+                        "inference: outputs of a runner that was not made to show them");
     *logits = r->logits;
     *encodings = r->encodings;
     return DET_OK;

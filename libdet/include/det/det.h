@@ -8,6 +8,8 @@
  *   trainer.h          training                          evaluation.h evaluation on TFRecords
  *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
  *   image.h            JPEG, PNG and other files to pixels and back, drawing
+ *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h
+ *                      likewise
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
@@ -29,6 +31,7 @@
 #define DET_DET_H
 
 #include "det/augmentation.h"
+#include "det/boxes.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
@@ -39,6 +42,7 @@
 #include "det/event_log.h"
 #include "det/image.h"
 #include "det/label_map.h"
+#include "det/losses.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"

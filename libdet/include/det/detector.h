@@ -77,8 +77,19 @@ typedef struct det_detector_settings {
                                than that also lifts the config's limit per class */
     int32_t input_height, input_width; /* of the network; 0, the default: the model's own. Another
                                size than it was trained for trades accuracy for time */
-    int32_t batch;    /**< most images of one det_detector_run_batch(); default 1 */
-    int32_t reserved; /**< 0 */
+    int32_t batch; /**< most images of one det_detector_run_batch(); default 1 */
+
+    /** 1: the network's outputs are kept for det_detector_outputs(); default 0 */
+    int32_t keep_outputs;
+    /** [class_count] by class index, in place of score_threshold: the lowest score of each class
+     *  that is reported, 0..1. class_count is the model's. NULL, the default: score_threshold for
+     *  all. Copied. */
+    const float *class_score;
+    int32_t class_count;
+    int32_t chosen_count;
+    /** [chosen_count] ids of the classes that are reported, the others then are not. NULL, the
+     *  default: all. Copied. */
+    const int32_t *chosen_classes;
 } det_detector_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -107,6 +118,23 @@ DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
                                                   const det_image_view *image,
                                                   const det_detection **detections, size_t *count);
 
+/**
+ * From the next run on detections of class `class_id` (1..K; 0: of all classes) are reported from
+ * `score` (0..1) on, never below the model's own threshold. Nothing is allocated. Scores are
+ * compared before suppression, which gives what sorting out afterwards would (a detection
+ * suppresses none that is surer than it), except that max_detections counts only what is reported.
+ * After a failure nothing has changed.
+ */
+DET_NODISCARD DET_API det_status det_detector_set_score(det_detector *detector, int32_t class_id,
+                                                        float score);
+
+/** From the next run on only detections of these classes (ids 1..K, in any order) are reported;
+ *  count 0: of all classes. Scores by class stay. Nothing is allocated. After a failure nothing has
+ *  changed. */
+DET_NODISCARD DET_API det_status det_detector_choose_classes(det_detector *detector,
+                                                             const int32_t *class_ids,
+                                                             size_t count);
+
 /** One image's part of a batch. */
 typedef struct det_image_detections {
     const det_detection *detections; /* by falling score */
@@ -124,6 +152,26 @@ DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
  *  what to say when nothing was found. NON_FINITE as the run. */
 DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
                                                         float *score, int32_t *class_id);
+
+/** What the network gave for an image, for post-processing of one's own (det/boxes.h). */
+typedef struct det_detector_raw {
+    size_t struct_size; /**< sizeof(det_detector_raw) */
+    /** [anchor_count][class_count + 1] before the sigmoid; column 0 is the background, which is
+     *  learnt but not looked at */
+    const float *logits;
+    const float *encodings; /**< [anchor_count][4] ty, tx, th, tw */
+    /** [anchor_count][4] ymin, xmin, ymax, xmax, relative to the network's input, as decoded boxes
+     *  are */
+    const float *anchors;
+    int32_t anchor_count, class_count;
+    float window[4]; /**< where the image is in the input: 0, 0, 1, 1 unless it was padded */
+} det_detector_raw;
+
+/** Of image `index` of the last run, with settings.keep_outputs. The arrays belong to the detector
+ *  and hold until its next run. INVALID_ARGUMENT also when the last run failed, or there was none.
+ *  Source: meta_architectures/ssd_meta_arch.py predict() of the TF Object Detection API. */
+DET_NODISCARD DET_API det_status det_detector_outputs(det_detector *detector, size_t index,
+                                                      det_detector_raw *outputs);
 
 /** Nanoseconds of the last run: resize and normalise, network, post-processing. */
 typedef struct det_detector_times {

@@ -6,6 +6,7 @@
 #ifndef DET_MODEL_H
 #define DET_MODEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "det/context.h"
@@ -69,6 +70,31 @@ DET_API int64_t det_model_parameter_count(const det_model *model);
 DET_API int det_model_is_folded(const det_model *model);
 /** Anchors, that is candidate boxes per image. */
 DET_API int32_t det_model_anchor_count(const det_model *model);
+
+/** A parameter of the network. What it points to is the model's and holds as long as that. */
+typedef struct det_model_tensor {
+    size_t struct_size; /**< sizeof(det_model_tensor) */
+    /** TensorFlow's key in a checkpoint, without "/.ATTRIBUTES/VARIABLE_VALUE"; of an exported
+     *  model, whose batch norms are folded, the convolution's */
+    const char *name;
+    const float *values; /**< [count], rows of the last dimension without gaps */
+    size_t count;
+    /** 1 to 4 of them: of kernels height, width, input, output channels (depthwise: height, width,
+     *  channels, 1) */
+    int32_t dims;
+    int32_t
+        trainable; /**< 0: moving mean or variance of a batch norm, or switched off by the config */
+    int64_t shape[4]; /**< 0 beyond dims */
+} det_model_tensor;
+
+/** Parameters that the model has, all that a checkpoint has of the network. */
+DET_API size_t det_model_tensor_count(const det_model *model);
+/** Number `index` of them, from 0 on, in the network's order. INVALID_ARGUMENT out of range. */
+DET_NODISCARD DET_API det_status det_model_tensor_at(det_context *context, const det_model *model,
+                                                     size_t index, det_model_tensor *tensor);
+/** The one of this name, exactly. NOT_FOUND when there is none. */
+DET_NODISCARD DET_API det_status det_model_tensor_find(det_context *context, const det_model *model,
+                                                       const char *name, det_model_tensor *tensor);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 #ifndef DET_DET_H
 #define DET_DET_H
 #include "det/augmentation.h"
+#include "det/boxes.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
@@ -11,6 +12,7 @@
 #include "det/event_log.h"
 #include "det/image.h"
 #include "det/label_map.h"
+#include "det/losses.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"

@@ -44,7 +44,11 @@ typedef struct det_detector_settings {
     int32_t max_detections;
     int32_t input_height, input_width;
     int32_t batch;
-    int32_t reserved;
+    int32_t keep_outputs;
+    const float *class_score;
+    int32_t class_count;
+    int32_t chosen_count;
+    const int32_t *chosen_classes;
 } det_detector_settings;
 DET_API void det_detector_settings_init(det_detector_settings *settings, size_t struct_size);
 static inline void det_detector_settings_default(det_detector_settings *settings)
@@ -63,6 +67,11 @@ DET_API void det_detector_destroy(det_detector **detector);
 DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
                                                   const det_image_view *image,
                                                   const det_detection **detections, size_t *count);
+DET_NODISCARD DET_API det_status det_detector_set_score(det_detector *detector, int32_t class_id,
+                                                        float score);
+DET_NODISCARD DET_API det_status det_detector_choose_classes(det_detector *detector,
+                                                             const int32_t *class_ids,
+                                                             size_t count);
 typedef struct det_image_detections {
     const det_detection *detections;
     size_t count;
@@ -72,6 +81,16 @@ DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
                                                         det_image_detections *results);
 DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
                                                         float *score, int32_t *class_id);
+typedef struct det_detector_raw {
+    size_t struct_size;
+    const float *logits;
+    const float *encodings;
+    const float *anchors;
+    int32_t anchor_count, class_count;
+    float window[4];
+} det_detector_raw;
+DET_NODISCARD DET_API det_status det_detector_outputs(det_detector *detector, size_t index,
+                                                      det_detector_raw *outputs);
 typedef struct det_detector_times {
     size_t struct_size;
     uint64_t preprocess_ns, network_ns, postprocess_ns;

@@ -3,6 +3,7 @@
 #define DET_MODEL_H
 #include "det/context.h"
 #include "det/pipeline_config.h"
+#include <stddef.h>
 #include <stdint.h>
 #ifdef __cplusplus
 extern "C" {
@@ -30,6 +31,20 @@ DET_API int64_t det_model_step(const det_model *model);
 DET_API int64_t det_model_parameter_count(const det_model *model);
 DET_API int det_model_is_folded(const det_model *model);
 DET_API int32_t det_model_anchor_count(const det_model *model);
+typedef struct det_model_tensor {
+    size_t struct_size;
+    const char *name;
+    const float *values;
+    size_t count;
+    int32_t dims;
+    int32_t trainable;
+    int64_t shape[4];
+} det_model_tensor;
+DET_API size_t det_model_tensor_count(const det_model *model);
+DET_NODISCARD DET_API det_status det_model_tensor_at(det_context *context, const det_model *model,
+                                                     size_t index, det_model_tensor *tensor);
+DET_NODISCARD DET_API det_status det_model_tensor_find(det_context *context, const det_model *model,
+                                                       const char *name, det_model_tensor *tensor);
 #ifdef __cplusplus
 }
 #endif
