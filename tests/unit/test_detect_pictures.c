@@ -296,6 +296,50 @@ static void same_names_of_videos_are_numbered(void **state)
     test_remove_tree(folder);
 }
 
+/* --- classes --- */
+
+/* The class of the first detection of a file with one line, and how many there are. */
+static int first_class(const char *folder, int *count)
+{
+    char *text = read_in(folder, "line");
+    cJSON *tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    const cJSON *found = cJSON_GetObjectItem(tree, "detections");
+    *count = cJSON_GetArraySize(found);
+    const int id = *count > 0 ? cJSON_GetObjectItem(found->child, "class_id")->valueint : 0;
+    cJSON_Delete(tree);
+    free(text);
+    return id;
+}
+
+/* --max counts what was asked for: surer objects of other classes take no place. */
+static void chosen_classes_are_all_that_counts(void **state)
+{
+    (void)state;
+    char folder[256], path[400];
+    int count = 0;
+    test_make_directory(folder, "chosen");
+    assert_int_equal(run_tool(out, sizeof out, "det-demo-data %s/demo --train 1 --test 1", folder),
+                     0);
+    snprintf(path, sizeof path, "%s/demo/images/test/test_00000.jpg", folder);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-detect %s %s --threshold 0 --max 1 --json %s/line", model, path,
+                              folder),
+                     0);
+    const int surest = first_class(folder, &count), other = surest % 3 + 1;
+    assert_int_equal(count, 1);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-detect %s %s --threshold 0 --max 1 --json %s/line --classes %d",
+                              model, path, folder, other),
+                     0);
+    assert_int_equal(first_class(folder, &count), other);
+    assert_int_equal(count, 1);
+    assert_int_not_equal(run_tool(out, sizeof out, "det-detect %s %s --classes ''", model, path),
+                         0);
+    assert_contains(out, "--classes: names no class");
+    test_remove_tree(folder);
+}
+
 int test_detect_pictures(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +348,7 @@ int test_detect_pictures(void)
         cmocka_unit_test(large_pictures_are_refused),
         cmocka_unit_test(same_names_are_numbered_alike),
         cmocka_unit_test(same_names_of_videos_are_numbered),
+        cmocka_unit_test(chosen_classes_are_all_that_counts),
     };
     return cmocka_run_group_tests_name("detect_pictures", tests, NULL, NULL);
 }
