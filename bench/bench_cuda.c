@@ -1,6 +1,7 @@
-/* bench_cuda: times training steps and inference on a GPU: whole ones by the wall clock around calls that end in a wait, and each of
- * their operations alone (cuda_rows.h). JSON objects, one a line, on stdout; bench/gpu_check.sh puts them into one file.
- * `bench_cuda --help` says the options. */
+/* bench_cuda: times training steps and inference on a GPU: whole ones by the wall clock around
+ * calls that end in a wait, and each of their operations alone (cuda_rows.h). JSON objects, one a
+ * line, on stdout; bench/gpu_check.sh puts them into one file. `bench_cuda --help` says the
+ * options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 
 enum { MOST = 8 };
 
-/* What is timed of a job: from the input to the result; with the next input staged meanwhile; the host's part of that staging. */
+/* What is timed of a job: from the input to the result; with the next input staged meanwhile; the
+ * host's part of that staging. */
 enum { ALONE, AHEAD, STAGING, TIMES };
 
 struct arguments {
@@ -110,7 +112,8 @@ static det_status skip_what_does_not_fit(const struct bench *b, const char *job,
                                               : status;
 }
 
-/* Eight boxes an image on noise, every second one mirrored: what is in the pictures does not change the work. */
+/* Eight boxes an image on noise, every second one mirrored: what is in the pictures does not change
+ * the work. */
 static det_status fill(struct det_env *env, uint8_t *pixels, long size,
                        struct det_picture *pictures, struct det_ground_truth *truths, long batch)
 {
@@ -290,7 +293,8 @@ static bool wants(const struct arguments *a, const char *job)
     return a->job == NULL || strcmp(a->job, job) == 0;
 }
 
-/* A GPU that can be had in float32 is only too old for this precision; where there is none, that is the failure. */
+/* A GPU that can be had in float32 is only too old for this precision; where there is none, that is
+ * the failure. */
 static det_status skip_precision(struct bench *b, struct det_device_settings settings)
 {
     char why[sizeof b->env->error];

@@ -1,6 +1,7 @@
-/* cuda_rows.h: measures the roofline's table on a GPU: every operation of a training step or an inference alone, as it is launched
- * there, in the buffers of a real step: CUDA events around it, the L2 cache flushed before each run, the median; beside the time
- * that memory and arithmetic take at least, and what cuDNN alone takes for it. One JSON object a line. */
+/* cuda_rows.h: measures the roofline's table on a GPU: every operation of a training step or an
+ * inference alone, as it is launched there, in the buffers of a real step: CUDA events around it,
+ * the L2 cache flushed before each run, the median; beside the time that memory and arithmetic take
+ * at least, and what cuDNN alone takes for it. One JSON object a line. */
 #ifndef DET_BENCH_CUDA_ROWS_H
 #define DET_BENCH_CUDA_ROWS_H
 

@@ -9,8 +9,8 @@
 enum { MOST_ALGORITHMS = 16, ALIGN = 256 };
 #define MOST_WORKSPACE ((size_t)512 << 20)
 
-/* The library loads no more of cuDNN than it uses; these three are the peer's. Batch norm by this interface is deprecated, but
- * the only one besides graphs. */
+/* The library loads no more of cuDNN than it uses; these three are the peer's. Batch norm by this
+ * interface is deprecated, but the only one besides graphs. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 struct functions {
     __typeof__(cudnnSetConvolutionGroupCount) *groups;

@@ -1,5 +1,6 @@
-/* roofline: what a training step and an inference must move and compute on a GPU, on paper: `roofline [FILE.csv]` prints a table, and
- * writes every launch to the file. Nothing here was measured. What is counted how: roofline_plan.h. */
+/* roofline: what a training step and an inference must move and compute on a GPU, on paper:
+ * `roofline [FILE.csv]` prints a table, and writes every launch to the file. Nothing here was
+ * measured. What is counted how: roofline_plan.h. */
 #include <stdio.h>
 
 #include "base/text.h"

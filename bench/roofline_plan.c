@@ -37,7 +37,8 @@ static double values_of(const struct roofline *s, int32_t tensor)
            (double)s->graph->tensors[tensor].channels;
 }
 
-/* Whether a tensor is the output of a batch norm: then its consumer can read the norm's input instead. */
+/* Whether a tensor is the output of a batch norm: then its consumer can read the norm's input
+ * instead. */
 static bool before_norm(const struct det_graph *g, int32_t tensor)
 {
     for (int32_t i = 0; i < g->op_count; i++)
@@ -46,7 +47,8 @@ static bool before_norm(const struct det_graph *g, int32_t tensor)
     return false;
 }
 
-/* As find_late() of devices/cuda/cuda_net.c has it: depthwise convolutions activate, and in training normalise, what they load. */
+/* As find_late() of devices/cuda/cuda_net.c has it: depthwise convolutions activate, and in
+ * training normalise, what they load. */
 static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 {
     for (int32_t i = 0; i < g->op_count; i++) {
@@ -142,7 +144,8 @@ void roofline_forward_op(const struct roofline *s, const struct det_op *op)
     }
 }
 
-/* A weights' gradient by our own kernel: outside of tensor cores, the patches read where they are, partial sums written and added up. */
+/* A weights' gradient by our own kernel: outside of tensor cores, the patches read where they are,
+ * partial sums written and added up. */
 static void own_weight_gradient(const struct roofline *s, const struct det_op *op, double fused)
 {
     const double in = values_of(s, op->in) * s->element, out = values_of(s, op->out) * s->element;
@@ -206,13 +209,15 @@ void roofline_backward_op(const struct roofline *s, const struct det_op *op)
     }
 }
 
-/* Pictures of the network's size, a byte a value. Larger ones bring up to four bytes, whoever resizes them. */
+/* Pictures of the network's size, a byte a value. Larger ones bring up to four bytes, whoever
+ * resizes them. */
 double roofline_host_bytes(const struct roofline *s)
 {
     return values_of(s, 0);
 }
 
-/* kernels/postprocess.cu: LISTED candidates of a class at most are walked down, in about two rounds of three passes. */
+/* kernels/postprocess.cu: LISTED candidates of a class at most are walked down, in about two rounds
+ * of three passes. */
 static void candidates(const struct roofline *s)
 {
     const double anchors = (double)s->batch * (double)s->graph->anchor_count;

@@ -1,13 +1,15 @@
-/* roofline_plan.h: what the CUDA backend launches for a network, on paper: bytes and flops of every launch. roofline.c prints bounds,
- * bench_cuda.c puts them beside what it measures.
+/* roofline_plan.h: what the CUDA backend launches for a network, on paper: bytes and flops of every
+ * launch. roofline.c prints bounds, bench_cuda.c puts them beside what it measures.
  *
- * "plan" is what libdet/devices/cuda launches: an operation of the graph at a time. "fused" is a lower bound for a plan that
- * keeps the same tensors: a convolution's output is written once, its batch norm's sums come from the producing kernel, each consumer
- * normalises as it loads; backward reads, for each batch norm, its input once for the sums, and input and gradient in each of
- * the two passes of the convolution before it. Additions read both sides and write.
+ * "plan" is what libdet/devices/cuda launches: an operation of the graph at a time. "fused" is a
+ * lower bound for a plan that keeps the same tensors: a convolution's output is written once, its
+ * batch norm's sums come from the producing kernel, each consumer normalises as it loads; backward
+ * reads, for each batch norm, its input once for the sums, and input and gradient in each of the
+ * two passes of the convolution before it. Additions read both sides and write.
  *
- * What L2 hands out more often than memory does is counted for depthwise convolutions, by the rule that splits them (dwconv_plan.h),
- * and for the candidates of suppression. Columns that threads of a block share are counted once: L1 has them. */
+ * What L2 hands out more often than memory does is counted for depthwise convolutions, by the rule
+ * that splits them (dwconv_plan.h), and for the candidates of suppression. Columns that threads of
+ * a block share are counted once: L1 has them. */
 #ifndef DET_BENCH_ROOFLINE_PLAN_H
 #define DET_BENCH_ROOFLINE_PLAN_H
 
@@ -15,7 +17,8 @@
 #include "model/graph.h"
 #include "model/net_plan.h"
 
-/* Vendor's figures (data sheets): memory bytes/s, float32 flop/s outside of tensor cores, bf16 flop/s in them, dense. */
+/* Vendor's figures (data sheets): memory bytes/s, float32 flop/s outside of tensor cores, bf16
+ * flop/s in them, dense. */
 struct roofline_gpu {
     const char *name;
     double bandwidth, f32, bf16; /* bf16 0: it has none */
@@ -28,8 +31,8 @@ struct roofline_launch {
     bool dense;              /* its flops may run in tensor cores */
     double flops, bytes;
     double fused; /* bytes in the fused plan, < 0: it has no such launch */
-    double
-        l2; /* bytes between multiprocessors and L2: more where blocks load what others have loaded */
+    /* bytes between multiprocessors and L2: more where blocks load what others have loaded */
+    double l2;
 };
 
 struct roofline {
@@ -38,7 +41,8 @@ struct roofline {
     bool training;
     void (*launch)(void *user, const struct roofline_launch *launch);
     void *user;
-    /* Whose kernel the operation's weights' gradient is, where times decided (cuda_tune.h); NULL: as sizes say. */
+    /* Whose kernel the operation's weights' gradient is, where times decided (cuda_tune.h); NULL:
+     * as sizes say. */
     const enum det_cuda_weight_way *weight_way;
 };
 

@@ -25,12 +25,13 @@ struct renderer;
 det_status renderer_create(struct det_env *env, struct renderer **renderer);
 void renderer_destroy(struct det_env *env, struct renderer **renderer);
 
-/* For a video: what stands still is drawn once and kept. All further pictures are of the same scene. */
+/* For a video: what stands still is drawn once and kept. All further pictures are of the same
+ * scene. */
 void renderer_hold_background(struct renderer *renderer);
 
 /* Draws the scene at `time` seconds into `image` (resized to the scene's size). The same scene and
- * time give the same bits. Objects that are hidden by more than 80 %, under 12 pixels (times scene->detail) or hardly
- * inside the image are not reported. */
+ * time give the same bits. Objects that are hidden by more than 80 %, under 12 pixels (times
+ * scene->detail) or hardly inside the image are not reported. */
 det_status renderer_draw(struct det_env *env, struct renderer *renderer, const struct scene *scene,
                          double time, struct det_image *image, struct render_frame *frame);
 

@@ -98,7 +98,8 @@ struct vehicle_pose {
 };
 struct vehicle_pose scene_vehicle_pose(const struct scene *scene, int vehicle, double time);
 
-/* How often it has come to the end of its lane's loop and begins anew, as another vehicle so to speak; 0 ... */
+/* How often it has come to the end of its lane's loop and begins anew, as another vehicle so to
+ * speak; 0 ... */
 int scene_vehicle_lap(const struct scene *scene, int vehicle, double time);
 
 /* The road's middle line. */

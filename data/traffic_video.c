@@ -29,7 +29,8 @@ struct shooting {
         [SCENE_MAX_VEHICLES]; /* [LAPS] of each vehicle in the frame before; < 0: never seen */
 };
 
-/* Where an edge of the road crosses a row of the image (a share of its height from the top), as a share of the width. */
+/* Where an edge of the road crosses a row of the image (a share of its height from the top), as a
+ * share of the width. */
 static float edge_at_row(const struct scene *s, float edge, float row)
 {
     struct raster view;
@@ -56,8 +57,8 @@ static bool line_spans_road(const struct scene *s)
     return true;
 }
 
-/* What a camera that counts traffic sees: by day, several lanes each way, from above the road, and enough to count that is
- * not too fast for a camera of few frames a second. */
+/* What a camera that counts traffic sees: by day, several lanes each way, from above the road, and
+ * enough to count that is not too fast for a camera of few frames a second. */
 static bool is_suitable(const struct scene *s)
 {
     for (int i = 0; i < s->vehicle_count; i++)

@@ -12,8 +12,8 @@ struct workspace_options {
     const char *directory;
     int32_t train, test; /* images */
     uint64_t seed;
-    /* Weights to start from, copied to pre-trained-models/ and named in the config with a short schedule; NULL: from
-     * scratch, with a long one. */
+    /* Weights to start from, copied to pre-trained-models/ and named in the config with a short
+     * schedule; NULL: from scratch, with a long one. */
     const char *weights;
 };
 

@@ -1,5 +1,5 @@
-/* custom_postprocess.c: a program's own post-processing of the network's outputs: boxes that overlap
- * suppress one another whatever their class, where the API does so within a class only.
+/* custom_postprocess.c: a program's own post-processing of the network's outputs: boxes that
+ * overlap suppress one another whatever their class, where the API does so within a class only.
  *
  *     custom_postprocess MODEL.det IMAGE
  */

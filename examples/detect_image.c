@@ -7,7 +7,8 @@
 
 #include <det/det.h>
 
-/* What a program does with a failed call: the context knows the details; while there is none, det_error does. */
+/* What a program does with a failed call: the context knows the details; while there is none,
+ * det_error does. */
 static int fail(const char *message)
 {
     fprintf(stderr, "detect_image: %s\n", message);

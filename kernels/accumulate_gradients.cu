@@ -18,7 +18,8 @@ static __device__ __forceinline__ struct turn turn_of(const struct detk_hyper *h
     return t;
 }
 
-/* Sums of the gradients; with the last batch their mean in the gradients' place, and its squares [chunk]. */
+/* Sums of the gradients; with the last batch their mean in the gradients' place, and its squares
+ * [chunk]. */
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     detk_accumulate_chunk(const struct detk_chunk *chunks, int32_t batches,
                           const struct detk_hyper *hyper, const struct detk_step_result *step,

@@ -15,8 +15,8 @@ __device__ __forceinline__ float relu6(float x)
     return x < 0.0f ? 0.0f : (x > 6.0f ? 6.0f : x);
 }
 
-/* Each thread: N adjacent channels of one row at a time; N divides c, and c the values that the grid takes in one round, so that
- * a thread stays at its channels. */
+/* Each thread: N adjacent channels of one row at a time; N divides c, and c the values that the
+ * grid takes in one round, so that a thread stays at its channels. */
 template <typename T, int N>
 __global__ void __launch_bounds__(BLOCK)
     detk_bias_act_kernel(int64_t packs, int32_t c, const float *bias, bool clamp, T *values)

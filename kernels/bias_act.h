@@ -1,5 +1,6 @@
-/* bias_act.h: bias and activation in place: what the libraries' matrix products and convolutions leave to be done. They have
- * no ReLU6 among their epilogues, and a convolution by cuDNN has none at all. */
+/* bias_act.h: bias and activation in place: what the libraries' matrix products and convolutions
+ * leave to be done. They have no ReLU6 among their epilogues, and a convolution by cuDNN has none
+ * at all. */
 #ifndef DET_KERNELS_BIAS_ACT_H
 #define DET_KERNELS_BIAS_ACT_H
 

@@ -1,4 +1,5 @@
-/* The gradient of a bias. In bn.h with the sums of batch norm, whose split and workspace it shares. */
+/* The gradient of a bias. In bn.h with the sums of batch norm, whose split and workspace it
+ * shares. */
 #include "bn.cuh"
 
 template <typename T, int N>

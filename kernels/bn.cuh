@@ -1,4 +1,5 @@
-/* bn.cuh: what the parts of batch norm share. A thread owns a vector of N channels and every block.y-th row of a strip. */
+/* bn.cuh: what the parts of batch norm share. A thread owns a vector of N channels and every
+ * block.y-th row of a strip. */
 #ifndef DET_KERNELS_BN_CUH
 #define DET_KERNELS_BN_CUH
 
@@ -11,7 +12,8 @@
 #define BN_LANES    32
 /* Blocks wanted: BN_RESIDENT on each of 132 multiprocessors. */
 #define BN_BLOCKS (132 * BN_RESIDENT)
-/* Rows a thread takes at least, so that what it does per channel (a square root, a division) is worth it. */
+/* Rows a thread takes at least, so that what it does per channel (a square root, a division) is
+ * worth it. */
 #define BN_ROWS 8
 
 /* Channels of a vector: 16 bytes, where the channels are a multiple of that. */
@@ -53,7 +55,8 @@ bn_load_channels(const float *gamma, const float *beta, const float *mean, const
     }
 }
 
-/* The value before the activation: rounded alike wherever it is computed, so that the gradient's mask fits the output. */
+/* The value before the activation: rounded alike wherever it is computed, so that the gradient's
+ * mask fits the output. */
 __device__ __forceinline__ float bn_value(float in, float mean, float scale, float beta)
 {
     return __fmaf_rn(__fsub_rn(in, mean), scale, beta);

@@ -1,7 +1,8 @@
 /* bn.h: batch norm with ReLU6: statistics, application, gradients. gamma, beta, mean, variance [c].
- * Agrees with det_ops.bn_* (ref/bn): biased variance without cancellation (two-stage, pairwise merged: Chan, Golub,
- * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"), the gradient passes ReLU6 where its
- * result, computed again, lies strictly between 0 and 6. */
+ * Agrees with det_ops.bn_* (ref/bn): biased variance without cancellation (two-stage, pairwise
+ * merged: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+ * variances"), the gradient passes ReLU6 where its result, computed again, lies strictly between 0
+ * and 6. */
 #ifndef DET_KERNELS_BN_H
 #define DET_KERNELS_BN_H
 
@@ -19,7 +20,8 @@ cudaError_t detk_bn_statistics(cudaStream_t stream, enum detk_type type, int64_t
 cudaError_t detk_bn_apply(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
                           const void *in, const float *gamma, const float *beta, const float *mean,
                           const float *variance, float epsilon, enum det_activation act, void *out);
-/* Gradients of statistics + apply. din (+)=; dgamma, dbeta written; din may be dout without accumulate. */
+/* Gradients of statistics + apply. din (+)=; dgamma, dbeta written; din may be dout without
+ * accumulate. */
 cudaError_t detk_bn_backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
                              const void *in, const void *dout, const float *gamma,
                              const float *beta, const float *mean, const float *variance,
@@ -43,10 +45,11 @@ struct detk_bn_moving {
     float rate;     /* 1 - decay */
     int32_t c;
 };
-/* moving -= (moving - statistic) * rate for all entries, IN ORDER where entries share a moving statistic: each entry's
- * `moving_*` are updated after those of lower entries that name the same memory. One launch; nothing happens when *finite is
- * 0 (device memory; NULL: always updates). `heads[e]` is the index of the first entry of each run of entries that share
- * memory: entries of a run are adjacent, `runs` of them, heads has runs + 1 elements. */
+/* moving -= (moving - statistic) * rate for all entries, IN ORDER where entries share a moving
+ * statistic: each entry's `moving_*` are updated after those of lower entries that name the same
+ * memory. One launch; nothing happens when *finite is 0 (device memory; NULL: always updates).
+ * `heads[e]` is the index of the first entry of each run of entries that share memory: entries of a
+ * run are adjacent, `runs` of them, heads has runs + 1 elements. */
 cudaError_t detk_bn_update_moving(cudaStream_t stream, const struct detk_bn_moving *entries,
                                   const int32_t *heads, int32_t runs, const int32_t *finite);
 

@@ -1,9 +1,11 @@
-/* Gradients of batch norm with its activation. With dy the gradient behind the activation and xhat the normalised input:
- * dbeta = sum dy, dgamma = sum dy xhat, din = scale (dy - (dbeta + xhat dgamma) / rows), or scale dy where the statistics are
- * constants. The output is not read: it is computed again from the input. */
+/* Gradients of batch norm with its activation. With dy the gradient behind the activation and xhat
+ * the normalised input: dbeta = sum dy, dgamma = sum dy xhat, din = scale (dy - (dbeta + xhat
+ * dgamma) / rows), or scale dy where the statistics are constants. The output is not read: it is
+ * computed again from the input. */
 #include "bn.cuh"
 
-/* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64 registers. */
+/* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64
+ * registers. */
 #define BACKWARD_RESIDENT 3
 
 /* partial [strip][2][c]: sums of dy and of dy xhat. */

@@ -1,4 +1,5 @@
-/* Moving statistics of all batch norms in one launch: a block for each run of entries that share them. */
+/* Moving statistics of all batch norms in one launch: a block for each run of entries that share
+ * them. */
 #include "bn.cuh"
 
 static __device__ __forceinline__ float moved(float moving, float statistic, float rate)

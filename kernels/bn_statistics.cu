@@ -1,5 +1,6 @@
-/* Mean and variance per channel without cancellation: each thread keeps Welford's mean and sum of squared distances of its rows;
- * the pairs are merged in a fixed order, first in the block, then over the blocks. */
+/* Mean and variance per channel without cancellation: each thread keeps Welford's mean and sum of
+ * squared distances of its rows; the pairs are merged in a fixed order, first in the block, then
+ * over the blocks. */
 #include "bn.cuh"
 
 /* Of `count` rows so far. */
@@ -24,7 +25,8 @@ __device__ __forceinline__ float rows_of(int64_t rows, int y, int step)
     return rows > y ? (float)((rows - y + step - 1) / step) : 0.0f;
 }
 
-/* partial [strip][2][c]: mean and sum of squared distances. With one strip that is the result, the sum divided by `rows`. */
+/* partial [strip][2][c]: mean and sum of squared distances. With one strip that is the result, the
+ * sum divided by `rows`. */
 template <typename T, int N>
 __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     detk_bn_strip_moments(const struct det_strips strips, int c, const T *in, float *mean_out,

@@ -1,5 +1,6 @@
-/* dwconv.cuh: what the depthwise convolution and its gradients share. A thread owns one vector of N adjacent channels and
- * DWCONV_PIXELS adjacent pixels of a row or of a strip of rows (dwconv_plan.h), one pixel where the kernel is not 3x3. */
+/* dwconv.cuh: what the depthwise convolution and its gradients share. A thread owns one vector of N
+ * adjacent channels and DWCONV_PIXELS adjacent pixels of a row or of a strip of rows
+ * (dwconv_plan.h), one pixel where the kernel is not 3x3. */
 #ifndef DET_KERNELS_DWCONV_CUH
 #define DET_KERNELS_DWCONV_CUH
 
@@ -8,8 +9,8 @@
 #include "tile.cuh"
 #include "vec.cuh"
 
-/* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are aligned, parameters need not
- * be. NULL is aligned. */
+/* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are
+ * aligned, parameters need not be. NULL is aligned. */
 static inline bool dwconv_vectors_fit(const struct det_conv_shape *s, int n, const float *w,
                                       const float *bias)
 {
@@ -22,8 +23,9 @@ static inline struct det_tile dwconv_tile(const struct det_conv_shape *s, int n)
     return det_tile_of(s->in_c / n, DWCONV_THREADS, DWCONV_THREADS);
 }
 
-/* COUNT pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A column outside is
- * replaced by the nearest inside, which is a load without a branch: the caller must not use it. */
+/* COUNT pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A
+ * column outside is replaced by the nearest inside, which is a load without a branch: the caller
+ * must not use it. */
 template <typename T, int N, int COUNT>
 __device__ __forceinline__ void dwconv_load_columns(const T *row, int left, int width, int c,
                                                     float (&columns)[COUNT][N])
@@ -83,7 +85,8 @@ __device__ __forceinline__ void dwconv_activate(enum det_activation act, float (
         values[i] = values[i] < 0 ? 0 : values[i] > 6 ? 6 : values[i];
 }
 
-/* struct detk_load for one thread's channels. The kind is the compiler's to know: a branch on it among the columns spills. */
+/* struct detk_load for one thread's channels. The kind is the compiler's to know: a branch on it
+ * among the columns spills. */
 template <int N, enum detk_load_kind KIND>
 struct dwconv_load {
     static constexpr bool norm = KIND == DETK_LOAD_NORM_RELU6;
@@ -131,8 +134,9 @@ __device__ __forceinline__ void dwconv_multiply_add(const float (&a)[N], const f
         sum[i] += a[i] * b[i];
 }
 
-/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k, which is whole after three
- * steps. begin(sum) makes a row's first sums, add(at, sums) adds what is loaded in a step, end(row, sum) stores. */
+/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k,
+ * which is whole after three steps. begin(sum) makes a row's first sums, add(at, sums) adds what is
+ * loaded in a step, end(row, sum) stores. */
 template <int N, typename Begin, typename Add, typename End>
 __device__ __forceinline__ void dwconv_march(int rows, const Begin &begin, const Add &add,
                                              const End &end)

@@ -14,8 +14,8 @@ __device__ __forceinline__ void store_gradient(T *to, bool accumulate, float (&s
     det_store<T, N>(to, sum);
 }
 
-/* Where the first group of inputs of a row begins: at -1 where that makes every group begin under tap 2 of an output, so that
- * the taps of its members are known to the compiler. */
+/* Where the first group of inputs of a row begins: at -1 where that makes every group begin under
+ * tap 2 of an output, so that the taps of its members are known to the compiler. */
 template <int STRIDE>
 __host__ __device__ static inline int first_group(const struct det_conv_shape &s)
 {
@@ -31,8 +31,8 @@ __host__ __device__ static inline int groups_of(const struct det_conv_shape &s)
 /* Columns of a row of outputs that DWCONV_PIXELS inputs take part in */
 template <int STRIDE> constexpr int columns_of = (DWCONV_PIXELS + 1) / STRIDE + 1;
 
-/* Adds to the inputs' gradients what a row of outputs has of them by a row of taps. The taps of all columns are known to the
- * compiler. */
+/* Adds to the inputs' gradients what a row of outputs has of them by a row of taps. The taps of all
+ * columns are known to the compiler. */
 template <int N, int STRIDE>
 __device__ __forceinline__ void add_row(const struct det_conv_shape &s, int left,
                                         const float (&value)[columns_of<STRIDE>][N],
@@ -63,8 +63,9 @@ __device__ __forceinline__ void store_row(const struct det_conv_shape &s, int ix
     }
 }
 
-/* DWCONV_PIXELS inputs of a row. Tap ky of input row iy belongs to output row (iy + pad - ky) / stride where that is whole;
- * likewise for columns. The outputs of such a row are loaded once and used for every input that they belong to. */
+/* DWCONV_PIXELS inputs of a row. Tap ky of input row iy belongs to output row (iy + pad - ky) /
+ * stride where that is whole; likewise for columns. The outputs of such a row are loaded once and
+ * used for every input that they belong to. */
 template <typename T, int N, int STRIDE>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_backward_data_3x3(const struct det_conv_shape s, const T *dout, const float *w,
@@ -96,8 +97,9 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     store_row<T, N>(s, ix, accumulate, sum, din + ((int64_t)row * s.in_w + ix) * c + channel);
 }
 
-/* The inputs of a strip of `strip_rows` rows, stride 1, from the lowest row to the highest: so a sum's taps come in the order that
- * they have above. Of stride 2, outputs are a quarter of the inputs: reading them again costs little. */
+/* The inputs of a strip of `strip_rows` rows, stride 1, from the lowest row to the highest: so a
+ * sum's taps come in the order that they have above. Of stride 2, outputs are a quarter of the
+ * inputs: reading them again costs little. */
 template <typename T, int N>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     detk_dwconv_backward_data_strip(const struct det_conv_shape s, int strip_rows, const T *dout,

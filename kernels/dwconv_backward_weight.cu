@@ -1,16 +1,18 @@
-/* Gradient of depthwise weights: dw[ky, kx] is the sum over all outputs of dout * the input under that tap. A block sums a strip
- * of groups of outputs for some channels, its threads interleaved along the strip; the strips' sums are added up by a second
- * kernel. Through a group a thread marches row by row: a row of the input is loaded once, and the gradients of the outputs that it
+/* Gradient of depthwise weights: dw[ky, kx] is the sum over all outputs of dout * the input under
+ * that tap. A block sums a strip of groups of outputs for some channels, its threads interleaved
+ * along the strip; the strips' sums are added up by a second kernel. Through a group a thread
+ * marches row by row: a row of the input is loaded once, and the gradients of the outputs that it
  * belongs to wait in registers. How the outputs are split depends on the shape alone. */
 #include "dwconv.cuh"
 #include "dwconv.h"
 #include "reduce.cuh"
 
-/* Outputs that a thread of another kernel sums at least, so that the first stage is worth its second. */
+/* Outputs that a thread of another kernel sums at least, so that the first stage is worth its
+ * second. */
 #define LEAST_OUTPUTS 16
 
-/* How the outputs are split: `groups` of adjacent pixels of rows, of one where the kernel is not 3x3; `strips` of strip_groups of
- * them. */
+/* How the outputs are split: `groups` of adjacent pixels of rows, of one where the kernel is not
+ * 3x3; `strips` of strip_groups of them. */
 struct weight_plan {
     struct det_tile tile;
     int32_t row_groups,

@@ -12,8 +12,8 @@ __device__ __forceinline__ void first_sum(const float *bias, int channel, float 
         dwconv_load_floats<N>(bias + channel, sum);
 }
 
-/* DWCONV_PIXELS outputs of a row. Kernel row by kernel row, the columns under it are loaded once and used for every output
- * that they belong to. */
+/* DWCONV_PIXELS outputs of a row. Kernel row by kernel row, the columns under it are loaded once
+ * and used for every output that they belong to. */
 template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_dwconv_forward_3x3(const struct det_conv_shape s, const T *in, const struct detk_load load,
@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     }
 }
 
-/* The outputs of a strip of `strip_rows` rows, stride 1. The columns of a row of the input are loaded once, while the row above is
- * worked on, and used for every output that they belong to. */
+/* The outputs of a strip of `strip_rows` rows, stride 1. The columns of a row of the input are
+ * loaded once, while the row above is worked on, and used for every output that they belong to. */
 template <typename T, int N, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     detk_dwconv_forward_strip(const struct det_conv_shape s, int strip_rows, const T *in,
@@ -225,7 +225,8 @@ static cudaError_t launch_strips(cudaStream_t stream, const struct det_conv_shap
     return cudaGetLastError();
 }
 
-/* Vectors of n channels where parameters and channels allow it, strips where there are enough of them. */
+/* Vectors of n channels where parameters and channels allow it, strips where there are enough of
+ * them. */
 template <typename T, int n, enum detk_load_kind KIND>
 static cudaError_t forward(cudaStream_t stream, const struct det_conv_shape *s, const void *in,
                            const struct arguments &a, void *out)

@@ -1,9 +1,12 @@
-/* dwconv_plan.h: how depthwise convolutions 3x3 and their gradients are split among threads; C and C++, the roofline counts by it.
+/* dwconv_plan.h: how depthwise convolutions 3x3 and their gradients are split among threads; C and
+ * C++, the roofline counts by it.
  *
- * A thread owns DWCONV_PIXELS adjacent pixels of one row, or of a strip of rows. Threads that own one row each load every row of
- * the other tensor three times (stride 2: one and a half). A thread that owns a strip marches through it: it loads a row once and
- * adds it to all the results that it belongs to, which wait in registers. A result is added up in the same order by both, so
- * that it has the same bits. Strips make fewer threads; what is best depends on the shape: dwconv_strip_rows(). */
+ * A thread owns DWCONV_PIXELS adjacent pixels of one row, or of a strip of rows. Threads that own
+ * one row each load every row of the other tensor three times (stride 2: one and a half). A thread
+ * that owns a strip marches through it: it loads a row once and adds it to all the results that it
+ * belongs to, which wait in registers. A result is added up in the same order by both, so that it
+ * has the same bits. Strips make fewer threads; what is best depends on the shape:
+ * dwconv_strip_rows(). */
 #ifndef DET_KERNELS_DWCONV_PLAN_H
 #define DET_KERNELS_DWCONV_PLAN_H
 
@@ -15,23 +18,28 @@
 #define DWCONV_THREADS 128
 /* Blocks that share a multiprocessor at least: bounds the registers to 128 a thread. */
 #define DWCONV_RESIDENT 4
-/* The same of threads with strips: 168 registers, for three rows of results, one row and the next on its way. */
+/* The same of threads with strips: 168 registers, for three rows of results, one row and the next
+ * on its way. */
 #define DWCONV_STRIP_RESIDENT 3
 /* Of an H100. */
 #define DWCONV_MULTIPROCESSORS 132
-/* Adjacent pixels of one thread: a 3-wide window then reads 6 columns for 4 results instead of 12. */
+/* Adjacent pixels of one thread: a 3-wide window then reads 6 columns for 4 results instead of
+ * 12. */
 #define DWCONV_PIXELS 4
-/* Channels of a thread with a strip, for bf16 as well: the registers hold no more of three rows of results. */
+/* Channels of a thread with a strip, for bf16 as well: the registers hold no more of three rows of
+ * results. */
 #define DWCONV_STRIP_VECTOR 4
-/* Rows of a strip: with fewer, rows at its edges that neighbours load as well cost what is won, and more win nothing. */
+/* Rows of a strip: with fewer, rows at its edges that neighbours load as well cost what is won, and
+ * more win nothing. */
 #define DWCONV_LEAST_ROWS 4
 #define DWCONV_MOST_ROWS  32
 
-/* The gradient of the weights always marches. 9 sums a channel, and three rows of gradients: 4 channels fill a thread's
- * registers, for bf16 as well. */
+/* The gradient of the weights always marches. 9 sums a channel, and three rows of gradients: 4
+ * channels fill a thread's registers, for bf16 as well. */
 #define DWCONV_WEIGHT_VECTOR 4
 #define DWCONV_WEIGHT_LANES  32
-/* Outputs of a group: adjacent pixels of a row, and at least so many rows where there are that many. */
+/* Outputs of a group: adjacent pixels of a row, and at least so many rows where there are that
+ * many. */
 #define DWCONV_WEIGHT_PIXELS 2
 #define DWCONV_WEIGHT_ROWS   8
 /* Blocks that share a multiprocessor at least, and all that are wanted. */
@@ -57,8 +65,8 @@ static inline int32_t dwconv_groups(int32_t width)
     return (int32_t)det_ceil_div(width, DWCONV_PIXELS);
 }
 
-/* Stride 1: rows that a thread loads for `rows` rows of results, counted once more for every round of blocks that must wait for others:
- * the time that loading takes. */
+/* Stride 1: rows that a thread loads for `rows` rows of results, counted once more for every round
+ * of blocks that must wait for others: the time that loading takes. */
 static inline int64_t dwconv_time(const struct det_conv_shape *s, int32_t height, int32_t groups,
                                   int32_t rows)
 {
@@ -70,9 +78,10 @@ static inline int64_t dwconv_time(const struct det_conv_shape *s, int32_t height
     return det_ceil_div(blocks, DWCONV_MULTIPROCESSORS * resident) * (rows + 2);
 }
 
-/* Rows of the strips that `height` rows of results, of `groups` of pixels each, are cut into. 1: a thread for each row, where
- * strips would leave multiprocessors without work, and where there are none: of kernels that are not 3x3, of channels that are no
- * vectors of DWCONV_STRIP_VECTOR, and of stride 2, which memory bounds as it is: rows of 9 columns would need more registers. */
+/* Rows of the strips that `height` rows of results, of `groups` of pixels each, are cut into. 1: a
+ * thread for each row, where strips would leave multiprocessors without work, and where there are
+ * none: of kernels that are not 3x3, of channels that are no vectors of DWCONV_STRIP_VECTOR, and of
+ * stride 2, which memory bounds as it is: rows of 9 columns would need more registers. */
 static inline int32_t dwconv_strip_rows(const struct det_conv_shape *s, int32_t height,
                                         int32_t groups)
 {
@@ -90,15 +99,16 @@ static inline int32_t dwconv_strip_rows(const struct det_conv_shape *s, int32_t 
     return best;
 }
 
-/* Rows of the other tensor that all strips together load, of an image: `height` rows of results in strips of `rows`. */
+/* Rows of the other tensor that all strips together load, of an image: `height` rows of results in
+ * strips of `rows`. */
 static inline int64_t dwconv_loaded_rows(const struct det_conv_shape *s, int32_t height,
                                          int32_t rows)
 {
     return (int64_t)height * s->stride + det_ceil_div(height, rows) * (3 - s->stride);
 }
 
-/* Rows that a group of outputs has for the gradient of the weights: more where there are `wanted` groups all the same, because two
- * rows at its edges are loaded for others as well. */
+/* Rows that a group of outputs has for the gradient of the weights: more where there are `wanted`
+ * groups all the same, because two rows at its edges are loaded for others as well. */
 static inline int32_t dwconv_weight_rows(const struct det_conv_shape *s, int64_t wanted)
 {
     const int64_t beside = s->n * det_ceil_div(s->out_w, DWCONV_WEIGHT_PIXELS);

@@ -1,4 +1,5 @@
-/* Additions, casts, the check for NaN and infinity: a thread takes vectors of 16 bytes; what is left over goes one by one. */
+/* Additions, casts, the check for NaN and infinity: a thread takes vectors of 16 bytes; what is
+ * left over goes one by one. */
 #include "elementwise.h"
 
 #include "tile.cuh"
@@ -15,8 +16,8 @@ static dim3 blocks_for(int64_t count, int n)
         (unsigned)det_ceil_div(det_ceil_div(count, n), ELEMENTWISE_THREADS * ELEMENTWISE_VECTORS));
 }
 
-/* Calls body(first, whole) for this thread's vectors: values first .. first + N - 1, fewer at the end of the array. A block's
- * vectors are adjacent, its threads' interleaved. */
+/* Calls body(first, whole) for this thread's vectors: values first .. first + N - 1, fewer at the
+ * end of the array. A block's vectors are adjacent, its threads' interleaved. */
 template <int N, typename F> __device__ __forceinline__ void each_vector(int64_t count, F body)
 {
     const int64_t vector =

@@ -1,5 +1,6 @@
-/* elementwise.h: additions, nearest upsampling, casts, and the copies between the levels' tensors and the flat arrays of the
- * losses. Agrees with det_ops.add_forward, accumulate, upsample_add_forward, upsample_backward and net.c copy_levels. */
+/* elementwise.h: additions, nearest upsampling, casts, and the copies between the levels' tensors
+ * and the flat arrays of the losses. Agrees with det_ops.add_forward, accumulate,
+ * upsample_add_forward, upsample_backward and net.c copy_levels. */
 #ifndef DET_KERNELS_ELEMENTWISE_H
 #define DET_KERNELS_ELEMENTWISE_H
 
@@ -13,8 +14,8 @@ cudaError_t detk_add(cudaStream_t stream, enum detk_type type, int64_t count, co
 /* to (+)= from */
 cudaError_t detk_accumulate(cudaStream_t stream, enum detk_type type, int64_t count,
                             const void *from, void *to, bool accumulate);
-/* out [n, out_h, out_w, c] = lateral + nearest x2 of low [n, h, w, c]; out_h is 2h or 2h - 1, out_w likewise. out may be
- * lateral. */
+/* out [n, out_h, out_w, c] = lateral + nearest x2 of low [n, h, w, c]; out_h is 2h or 2h - 1, out_w
+ * likewise. out may be lateral. */
 cudaError_t detk_upsample_add(cudaStream_t stream, enum detk_type type, int32_t n, int32_t h,
                               int32_t w, int32_t c, int32_t out_h, int32_t out_w, const void *low,
                               const void *lateral, void *out);
@@ -22,7 +23,8 @@ cudaError_t detk_upsample_add(cudaStream_t stream, enum detk_type type, int32_t 
 cudaError_t detk_upsample_backward(cudaStream_t stream, enum detk_type type, int32_t n, int32_t h,
                                    int32_t w, int32_t c, int32_t out_h, int32_t out_w,
                                    const void *dout, void *dlow, bool accumulate);
-/* float32 <-> bf16, `count` values: the bf16 copy of the weights. Not aligned beyond the element: any offsets. */
+/* float32 <-> bf16, `count` values: the bf16 copy of the weights. Not aligned beyond the element:
+ * any offsets. */
 cudaError_t detk_cast_to_bf16(cudaStream_t stream, int64_t count, const float *from, void *to);
 cudaError_t detk_cast_to_f32(cudaStream_t stream, int64_t count, const void *from, float *to);
 

@@ -7,7 +7,8 @@ namespace
 
 constexpr int TILE = 32, ROWS_AT_ONCE = 8;
 
-/* to [columns, rows] (+)= from [rows, columns], a tile a block: read and written along rows of 32 neighbours. */
+/* to [columns, rows] (+)= from [rows, columns], a tile a block: read and written along rows of 32
+ * neighbours. */
 template <typename From, typename To>
 __global__ void __launch_bounds__(TILE *ROWS_AT_ONCE)
     detk_transpose_kernel(int32_t rows, int32_t columns, const From *from, To *to, bool accumulate)

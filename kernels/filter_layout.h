@@ -1,5 +1,6 @@
-/* filter_layout.h: a dense convolution's weights between TensorFlow's order HWIO, float32, in which they are kept, and cuDNN's
- * KRSC [out_c][kernel_h][kernel_w][in_c] of `type`. As matrices: [kernel_h * kernel_w * in_c, out_c] transposed. */
+/* filter_layout.h: a dense convolution's weights between TensorFlow's order HWIO, float32, in which
+ * they are kept, and cuDNN's KRSC [out_c][kernel_h][kernel_w][in_c] of `type`. As matrices:
+ * [kernel_h * kernel_w * in_c, out_c] transposed. */
 #ifndef DET_KERNELS_FILTER_LAYOUT_H
 #define DET_KERNELS_FILTER_LAYOUT_H
 

@@ -1,10 +1,11 @@
-/* Weight decay, the gradients' norm and the regularization loss in one pass over the parameters; then one block adds up the
- * chunks and says what the step has found. In optimizer.h. */
+/* Weight decay, the gradients' norm and the regularization loss in one pass over the parameters;
+ * then one block adds up the chunks and says what the step has found. In optimizer.h. */
 #include "block_sum.cuh"
 #include "losses.h"
 #include "optimizer.cuh"
 
-/* Of a chunk, in the workspace: first the gradients' squares, second its part of the regularization loss. */
+/* Of a chunk, in the workspace: first the gradients' squares, second its part of the regularization
+ * loss. */
 typedef struct det_two_sums chunk_sums;
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)

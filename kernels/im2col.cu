@@ -27,8 +27,8 @@ __device__ __forceinline__ void next_channel(const struct det_conv_shape &s, str
     tap->ky++;
 }
 
-/* N columns of one row. They are one piece of the input where N divides the channels (WHOLE), else each is fetched alone.
- * Columns beyond the kernel have ky >= kernel_h. */
+/* N columns of one row. They are one piece of the input where N divides the channels (WHOLE), else
+ * each is fetched alone. Columns beyond the kernel have ky >= kernel_h. */
 template <typename T, int N, bool WHOLE>
 __global__ void __launch_bounds__(IM2COL_THREADS)
     detk_im2col_rows(const struct det_conv_shape s, int width, const T *in, T *columns)

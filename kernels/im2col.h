@@ -1,5 +1,5 @@
-/* im2col.h: patches of a dense convolution as rows of a matrix, and their gradient: what a dense convolution that the
- * library does not support becomes a matrix product with. */
+/* im2col.h: patches of a dense convolution as rows of a matrix, and their gradient: what a dense
+ * convolution that the library does not support becomes a matrix product with. */
 #ifndef DET_KERNELS_IM2COL_H
 #define DET_KERNELS_IM2COL_H
 
@@ -7,8 +7,9 @@
 
 DETK_BEGIN
 
-/* columns [n * out_h * out_w, padded] with padded = detk_im2col_width(shape) >= kernel_h * kernel_w * in_c, rounded up to 16
- * bytes of `type`; what is beyond is written as zero. Column order (kh, kw, ci), as in the weights HWIO. */
+/* columns [n * out_h * out_w, padded] with padded = detk_im2col_width(shape) >= kernel_h * kernel_w
+ * * in_c, rounded up to 16 bytes of `type`; what is beyond is written as zero. Column order (kh,
+ * kw, ci), as in the weights HWIO. */
 int32_t detk_im2col_width(enum detk_type type, const struct det_conv_shape *shape);
 cudaError_t detk_im2col(cudaStream_t stream, enum detk_type type,
                         const struct det_conv_shape *shape, const void *in, void *columns);

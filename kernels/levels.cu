@@ -1,5 +1,6 @@
-/* Copies between the levels' tensors and the flat arrays of the losses. In elementwise.h. Widths like 5 rule out vectors:
- * neighbouring threads copy neighbouring values, which is all that memory asks for. */
+/* Copies between the levels' tensors and the flat arrays of the losses. In elementwise.h. Widths
+ * like 5 rule out vectors: neighbouring threads copy neighbouring values, which is all that memory
+ * asks for. */
 #include "elementwise.h"
 #include "tile.cuh"
 #include "vec.cuh"

@@ -1,5 +1,5 @@
-/* Losses and their gradients in one pass: a block takes LOSSES_ROWS anchors (of all images, in one row), its threads the logits side
- * by side and then an anchor's box each. */
+/* Losses and their gradients in one pass: a block takes LOSSES_ROWS anchors (of all images, in one
+ * row), its threads the logits side by side and then an anchor's box each. */
 #include "losses.h"
 
 #include "block_sum.cuh"
@@ -26,7 +26,8 @@ __device__ __forceinline__ struct scales scales_of(const struct det_loss_setting
     return s;
 }
 
-/* One anchor's Huber loss, and the gradient before any weight. NaN predictions show, NaN targets count as met. */
+/* One anchor's Huber loss, and the gradient before any weight. NaN predictions show, NaN targets
+ * count as met. */
 __device__ __forceinline__ float huber(float delta, const float (&encoding)[4],
                                        const float (&target)[4], float (&gradient)[4])
 {
@@ -46,7 +47,8 @@ __device__ __forceinline__ float huber(float delta, const float (&encoding)[4],
     return sum;
 }
 
-/* Loss of one logit and its gradient: model/losses.c has the formulas. exp() only of numbers <= 0: nothing overflows. */
+/* Loss of one logit and its gradient: model/losses.c has the formulas. exp() only of numbers <= 0:
+ * nothing overflows. */
 __device__ __forceinline__ float class_term(const struct det_loss_settings &settings, float x,
                                             bool positive, float *gradient)
 {

@@ -1,5 +1,5 @@
-/* losses.h: focal / sigmoid classification loss and smooth L1, fused with their gradients. Agrees with model/losses.h
- * (det_losses_compute): sums in double, by fixed chunks in their order. */
+/* losses.h: focal / sigmoid classification loss and smooth L1, fused with their gradients. Agrees
+ * with model/losses.h (det_losses_compute): sums in double, by fixed chunks in their order. */
 #ifndef DET_KERNELS_LOSSES_H
 #define DET_KERNELS_LOSSES_H
 
@@ -16,7 +16,8 @@ struct detk_loss_values {
 };
 
 size_t detk_losses_workspace(int32_t n, int32_t anchors, int32_t class_count);
-/* logits [n][anchors][K + 1], encodings [n][anchors][4], gradients of the same shapes written (both or neither NULL). */
+/* logits [n][anchors][K + 1], encodings [n][anchors][4], gradients of the same shapes written (both
+ * or neither NULL). */
 cudaError_t detk_losses(cudaStream_t stream, const struct det_loss_settings *settings, int32_t n,
                         int32_t anchors, int32_t class_count, const struct detk_targets *targets,
                         const float *logits, const float *encodings, float *logit_gradients,

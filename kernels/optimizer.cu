@@ -1,5 +1,5 @@
-/* The update rules, in the order of operations of model/optimizer.c, each rounded on its own: the same bits as on the CPU as long
- * as the gradients are the same. */
+/* The update rules, in the order of operations of model/optimizer.c, each rounded on its own: the
+ * same bits as on the CPU as long as the gradients are the same. */
 #include "optimizer.cuh"
 
 /* The chunk's gradient times the clip factor. A factor of 1 changes nothing. */

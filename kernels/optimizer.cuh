@@ -1,5 +1,5 @@
-/* optimizer.cuh: a block for each chunk of the parameters, its threads interleaved in vectors of four; chunks begin at multiples
- * of 16 floats. */
+/* optimizer.cuh: a block for each chunk of the parameters, its threads interleaved in vectors of
+ * four; chunks begin at multiples of 16 floats. */
 #ifndef DET_KERNELS_OPTIMIZER_CUH
 #define DET_KERNELS_OPTIMIZER_CUH
 
@@ -8,7 +8,8 @@
 
 #define OPTIMIZER_THREADS 256
 
-/* Calls body(first, whole) for this thread's vectors of the chunk: four values from `first` on, or the `whole` that are left. */
+/* Calls body(first, whole) for this thread's vectors of the chunk: four values from `first` on, or
+ * the `whole` that are left. */
 template <typename F>
 __device__ __forceinline__ void det_each_of_chunk(const struct detk_chunk &chunk, F body)
 {
@@ -51,7 +52,8 @@ __device__ __forceinline__ bool det_is_finite(double value)
     return value - value == 0;
 }
 
-/* What follows from a step's loss and norm: whether it updates, and by what gradients are multiplied. */
+/* What follows from a step's loss and norm: whether it updates, and by what gradients are
+ * multiplied. */
 __device__ __forceinline__ void det_judge_step(float clip_norm, struct detk_step_result *step)
 {
     step->finite = det_is_finite(step->total_loss) && det_is_finite(step->gradient_norm) ? 1 : 0;

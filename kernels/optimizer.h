@@ -1,5 +1,6 @@
-/* optimizer.h: weight decay, gradient norm, clipping and the update of all variables in three launches whatever their
- * number. Agrees with model/optimizer.h and train/learner.c finish_gradients(), det_learner_update(). */
+/* optimizer.h: weight decay, gradient norm, clipping and the update of all variables in three
+ * launches whatever their number. Agrees with model/optimizer.h and train/learner.c
+ * finish_gradients(), det_learner_update(). */
 #ifndef DET_KERNELS_OPTIMIZER_H
 #define DET_KERNELS_OPTIMIZER_H
 
@@ -8,8 +9,9 @@
 
 DETK_BEGIN
 
-/* A piece of the parameter block [offset, offset + count), count <= DETK_CHUNK, within one variable; offsets are multiples of
- * 16 floats. Table in device memory, in the order of the variables. */
+/* A piece of the parameter block [offset, offset + count), count <= DETK_CHUNK, within one
+ * variable; offsets are multiples of 16 floats. Table in device memory, in the order of the
+ * variables. */
 #define DETK_CHUNK 4096
 struct detk_chunk {
     int64_t offset;
@@ -18,8 +20,8 @@ struct detk_chunk {
     int32_t trainable; /* 0: only its regularization loss counts */
 };
 
-/* What changes from step to step and is decided on the host: device memory, uploaded before the step, so that a captured
- * graph can be replayed. */
+/* What changes from step to step and is decided on the host: device memory, uploaded before the
+ * step, so that a captured graph can be replayed. */
 struct detk_hyper {
     /* RMSProp: times det_rmsprop_rate_factor(); Adam: times det_adam_correction() */
     float learning_rate;
@@ -40,18 +42,20 @@ struct detk_step_result {
 struct detk_loss_values;
 
 size_t detk_gradient_norm_workspace(int32_t chunks);
-/* gradients += l2 * params for trainable chunks with l2 > 0 when `regularize`; norm over trainable chunks; regularization
- * loss sum l2 / 2 * w^2 over all chunks when `regularize`, else 0; then *step from `losses` and these, clip_factor as
- * det_clip_factor(norm, clip_norm) (clip_norm 0: 1). Sums in double, in the order of the chunks. */
+/* gradients += l2 * params for trainable chunks with l2 > 0 when `regularize`; norm over trainable
+ * chunks; regularization loss sum l2 / 2 * w^2 over all chunks when `regularize`, else 0; then
+ * *step from `losses` and these, clip_factor as det_clip_factor(norm, clip_norm) (clip_norm 0: 1).
+ * Sums in double, in the order of the chunks. */
 cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
                                int32_t chunk_count, bool regularize, float clip_norm,
                                const float *params, float *gradients,
                                const struct detk_loss_values *losses, struct detk_step_result *step,
                                void *workspace);
 
-/* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums` [floats] and *so_far, the
- * first one (hyper->batches_done 0) in their place. With the last, gradients and *step become the means over the batches, the
- * norm that of the mean gradient; before, step->update becomes 0. A batch that is not finite leaves all as it was, *step too.
+/* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums`
+ * [floats] and *so_far, the first one (hyper->batches_done 0) in their place. With the last,
+ * gradients and *step become the means over the batches, the norm that of the mean gradient;
+ * before, step->update becomes 0. A batch that is not finite leaves all as it was, *step too.
  * Agrees with accumulate() of devices/cpu/cpu_step.c. Workspace as detk_gradient_norm(). */
 cudaError_t detk_accumulate_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
                                       int32_t chunk_count, int32_t batches, float clip_norm,

@@ -17,8 +17,8 @@ size_t detk_pictures_workspace(int32_t n)
     return (size_t)n * SUMS * sizeof(units);
 }
 
-/* The means of the block's picture for its first `count` contrasts, into shared memory [SUMS], as take_means() of
- * data/augment_color.c ends. All threads call it. */
+/* The means of the block's picture for its first `count` contrasts, into shared memory [SUMS], as
+ * take_means() of data/augment_color.c ends. All threads call it. */
 template <typename Means>
 __device__ __forceinline__ void take_means(const struct det_picture *p, const units *sums,
                                            int count, Means &means)

@@ -1,12 +1,16 @@
-/* Five kernels, of which the second looks at every logit, the third at every score, and the others at few:
+/* Five kernels, of which the second looks at every logit, the third at every score, and the others
+ * at few:
  *  1. counters are reset;
- *  2. scores: many blocks write each class' scores of each image side by side, and count its candidates in a histogram;
- *  3. listing: many blocks put the best candidates of each class of each image on its list, LISTED of them at most: the
- *     histogram says from which bin on;
- *  4. suppression: a block for each class of each image walks down its list (select.cuh) and keeps what may stay. Where that
- *     is not enough, it walks on down the scores below the list, as far as it must: no candidate is left out;
+ *  2. scores: many blocks write each class' scores of each image side by side, and count its
+ *     candidates in a histogram;
+ *  3. listing: many blocks put the best candidates of each class of each image on its list, LISTED
+ *     of them at most: the histogram says from which bin on;
+ *  4. suppression: a block for each class of each image walks down its list (select.cuh) and keeps
+ *     what may stay. Where that is not enough, it walks on down the scores below the list, as far
+ *     as it must: no candidate is left out;
  *  5. merging: a block for each image walks down the list of what was kept.
- * Where boxes and overlaps are computed, every operation rounds once, as in model/: no contraction into fma. */
+ * Where boxes and overlaps are computed, every operation rounds once, as in model/: no contraction
+ * into fma. */
 #include "postprocess.h"
 #include "select.cuh"
 #include "vec.cuh"
@@ -40,8 +44,8 @@ __device__ __forceinline__ float score_threshold(const problem &p, int class_ind
                                                : p.settings.score_threshold;
 }
 
-/* "List" is the number of a class of an image, image * K + class. "Place" is where a class' detection stands in an image,
- * class * per_class + rank: places rise as ties are ordered. */
+/* "List" is the number of a class of an image, image * K + class. "Place" is where a class'
+ * detection stands in an image, class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
     float *scores;             /* [n * K][stride], NaN after the last anchor's */
     uint32_t *bins;            /* [n * K][DET_SELECT_BINS] the candidates' first histogram */
@@ -167,8 +171,8 @@ __device__ __forceinline__ float sigmoid(float logit)
     return __fdiv_rn(1, __fadd_rn(1, expf(-logit)));
 }
 
-/* Counts the warp's candidates. Those that share the first one's bin are counted together: where all scores are equal, an
- * atomic of each would be as slow as one thread. */
+/* Counts the warp's candidates. Those that share the first one's bin are counted together: where
+ * all scores are equal, an atomic of each would be as slow as one thread. */
 __device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate, float score)
 {
     const unsigned mask = __ballot_sync(DET_EVERY_LANE, candidate);
@@ -184,7 +188,8 @@ __device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate,
         atomicAdd(&bins[bin], 1U);
 }
 
-/* Grid: anchors, columns of logits, images. Logits are read along the columns, scores are written along the anchors. */
+/* Grid: anchors, columns of logits, images. Logits are read along the columns, scores are written
+ * along the anchors. */
 __global__ void __launch_bounds__(TILE_THREADS)
     detk_postprocess_scores(problem p, workspace work, int *finite)
 {
@@ -269,7 +274,8 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, worksp
     }
 }
 
-/* The first thread that says true, or BLOCK. Has one barrier: the next call must use other flags, or come after another. */
+/* The first thread that says true, or BLOCK. Has one barrier: the next call must use other flags,
+ * or come after another. */
 template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool value, Flags flags)
 {
     const unsigned mask = __ballot_sync(DET_EVERY_LANE, value);
@@ -284,8 +290,8 @@ template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool 
     return BLOCK;
 }
 
-/* Grid: classes, images. In a round each thread has a candidate; the first that still stands is kept and strikes out what it
- * overlaps, as long as one stands. */
+/* Grid: classes, images. In a round each thread has a candidate; the first that still stands is
+ * kept and strikes out what it overlaps, as long as one stands. */
 __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p, workspace work)
 {
     DET_SHARED(box, boxes, [BLOCK]);
@@ -406,7 +412,8 @@ static problem make_problem(const struct det_postprocess_settings *settings,
     return p;
 }
 
-/* The next `count` elements of a workspace that is `*used` bytes long so far; only that grows when there is none. */
+/* The next `count` elements of a workspace that is `*used` bytes long so far; only that grows when
+ * there is none. */
 template <typename T> static T *take(void *workspace, size_t *used, size_t count)
 {
     T *array =

@@ -1,6 +1,7 @@
-/* postprocess.h: scores, top-k, box decoding, per-class NMS and clipping on the device, for a batch. Agrees with
- * model/postprocess.h (det_postprocess_run) detection for detection, order and ties included; scores and boxes within
- * 4 ulp (expf). Only candidates that suppression looks at are decoded. */
+/* postprocess.h: scores, top-k, box decoding, per-class NMS and clipping on the device, for a
+ * batch. Agrees with model/postprocess.h (det_postprocess_run) detection for detection, order and
+ * ties included; scores and boxes within 4 ulp (expf). Only candidates that suppression looks at
+ * are decoded. */
 #ifndef DET_KERNELS_POSTPROCESS_H
 #define DET_KERNELS_POSTPROCESS_H
 
@@ -16,8 +17,8 @@ struct detk_detections {
     int32_t *class_index; /* [n][max] */
     float *score;         /* [n][max] */
     int32_t *anchor;      /* [n][max] */
-    int32_t *
-        finite; /* [n] 0 when a logit (column 0 included) or encoding of the image is NaN or infinite, else 1 */
+    /* [n] 0 when a logit (column 0 included) or encoding of the image is NaN or infinite, else 1 */
+    int32_t *finite;
 };
 
 size_t detk_postprocess_workspace(const struct det_postprocess_settings *settings, int32_t n,

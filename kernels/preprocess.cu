@@ -37,8 +37,8 @@ __device__ __forceinline__ float blend_pixels(const uint8_t *left, const uint8_t
     return det_blend((float)left[colour], (float)right[colour], share);
 }
 
-/* A thread makes N adjacent pixels of a row. An image of its frame's size needs no path of its own: all shares are 0 then,
- * and a + (b - a) * 0 is a. */
+/* A thread makes N adjacent pixels of a row. An image of its frame's size needs no path of its own:
+ * all shares are 0 then, and a + (b - a) * 0 is a. */
 template <typename T, int N>
 __global__ void __launch_bounds__(PREPROCESS_THREADS)
     detk_preprocess_image(const struct detk_image *images, int out_h, int out_w, T *out)
@@ -112,7 +112,8 @@ cudaError_t detk_preprocess(cudaStream_t stream, enum detk_type type,
 
 /* --- from resized images --- */
 
-/* A thread makes N adjacent values of a row; `width` and `out_width` are values of a row, 3 a pixel. */
+/* A thread makes N adjacent values of a row; `width` and `out_width` are values of a row, 3 a
+ * pixel. */
 template <typename T, int N>
 __global__ void __launch_bounds__(PREPROCESS_THREADS)
     detk_normalize_rows(const float *images, int n, int h, int width, int out_h, int out_width,

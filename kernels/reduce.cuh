@@ -1,5 +1,6 @@
-/* reduce.cuh: sums over the pixels of [pixels, channels], in an order that depends on sizes alone: the threads of a block sum a
- * strip, interleaved; the block adds up its threads in order; a second kernel adds up the strips in order. */
+/* reduce.cuh: sums over the pixels of [pixels, channels], in an order that depends on sizes alone:
+ * the threads of a block sum a strip, interleaved; the block adds up its threads in order; a second
+ * kernel adds up the strips in order. */
 #ifndef DET_KERNELS_REDUCE_CUH
 #define DET_KERNELS_REDUCE_CUH
 
@@ -48,8 +49,8 @@ __device__ __forceinline__ int64_t det_strip_end(const struct det_strips &s)
     return end < s.rows ? end : s.rows;
 }
 
-/* Adds up the threads of a block that have the same channels, in order, and writes partial [strip][taps][c] from tap
- * `first_tap` on. */
+/* Adds up the threads of a block that have the same channels, in order, and writes partial
+ * [strip][taps][c] from tap `first_tap` on. */
 template <int TAPS, int N>
 __device__ __forceinline__ void det_write_strip(const float (&sum)[TAPS][N], int c, int all_taps,
                                                 int first_tap, float *partial)
@@ -74,7 +75,8 @@ __device__ __forceinline__ void det_write_strip(const float (&sum)[TAPS][N], int
     }
 }
 
-/* Sums of partial [strips][count] in order; the first `split` are written or added to `first`, the rest to `second`. */
+/* Sums of partial [strips][count] in order; the first `split` are written or added to `first`, the
+ * rest to `second`. */
 cudaError_t det_add_strips(cudaStream_t stream, int32_t strips, int32_t count, const float *partial,
                            int32_t split, float *first, float *second, bool accumulate);
 

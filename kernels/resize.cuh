@@ -1,4 +1,5 @@
-/* resize.cuh: how a value of the network's input is read from an image, to the bit as data/resize.c does. */
+/* resize.cuh: how a value of the network's input is read from an image, to the bit as data/resize.c
+ * does. */
 #ifndef DET_KERNELS_RESIZE_CUH
 #define DET_KERNELS_RESIZE_CUH
 

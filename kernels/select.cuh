@@ -1,13 +1,14 @@
-/* select.cuh: the largest keys of a list, up to 512 at a time, in falling order: how a block walks down a long list of scored
- * things when it seldom needs more than the first few, and never knows how many. A list is one of keys, or of scores whose
- * places are the indices.
+/* select.cuh: the largest keys of a list, up to 512 at a time, in falling order: how a block walks
+ * down a long list of scored things when it seldom needs more than the first few, and never knows
+ * how many. A list is one of keys, or of scores whose places are the indices.
  *
- * A key is a score's bits above, the complement of an index below. Scores are never negative, so that their bits rise with
- * them; of equal scores the lower index makes the larger key. Keys are unique, and so the result does not depend on the order
- * of the list.
+ * A key is a score's bits above, the complement of an index below. Scores are never negative, so
+ * that their bits rise with them; of equal scores the lower index makes the larger key. Keys are
+ * unique, and so the result does not depend on the order of the list.
  *
- * Cost of a round: at most one key in a thread is sorted, and the list is read once more than there are histograms: none
- * when what is left fits in a round, mostly one or two (16 bins to the octave, then 2048 in each of these), seldom more. */
+ * Cost of a round: at most one key in a thread is sorted, and the list is read once more than there
+ * are histograms: none when what is left fits in a round, mostly one or two (16 bins to the octave,
+ * then 2048 in each of these), seldom more. */
 #ifndef DET_KERNELS_SELECT_CUH
 #define DET_KERNELS_SELECT_CUH
 
@@ -21,8 +22,8 @@
 
 #define DET_SELECT_LOADS 8 /* of a thread, at a time */
 
-/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62 bits: the first histogram of
- * all of them has 16 bins to the octave. */
+/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62
+ * bits: the first histogram of all of them has 16 bins to the octave. */
 #define DET_SELECT_BIN_BITS 11
 #define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
 #define DET_SELECT_OWN_BINS (DET_SELECT_BINS / DET_SELECT_THREADS)
@@ -83,8 +84,8 @@ __device__ __forceinline__ uint64_t det_walk_key(const det_walk &walk, size_t at
     return score > walk.threshold ? det_key(score, (uint32_t)at) : UINT64_MAX;
 }
 
-/* Calls visit(key) for each of the walk's keys that is left. Loads are issued several at a time, so that their latencies
- * overlap. */
+/* Calls visit(key) for each of the walk's keys that is left. Loads are issued several at a time, so
+ * that their latencies overlap. */
 template <typename Visit>
 __device__ __forceinline__ void det_visit_left(const det_walk &walk, const Visit &visit)
 {
@@ -125,7 +126,8 @@ struct det_cut {
     uint32_t all;  /* and what all hold */
 };
 
-/* For all threads of the block together. The bin is one past the last where even the last holds too many. */
+/* For all threads of the block together. The bin is one past the last where even the last holds too
+ * many. */
 template <typename Bins> __device__ __forceinline__ det_cut det_find_cut(Bins in_bin, uint32_t room)
 {
     DET_SHARED(uint32_t, cut, [3]);
@@ -190,8 +192,9 @@ __device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
     }
 }
 
-/* The walk's next keys in falling order, the first to thread 0, one to each thread; 0 to the threads that are too many.
- * For all threads of the block together. At least one key, up to DET_SELECT_THREADS, while walk->left > 0. */
+/* The walk's next keys in falling order, the first to thread 0, one to each thread; 0 to the
+ * threads that are too many. For all threads of the block together. At least one key, up to
+ * DET_SELECT_THREADS, while walk->left > 0. */
 __device__ __forceinline__ uint64_t det_walk_next(det_walk *walk)
 {
     DET_SHARED(uint64_t, round, [DET_SELECT_THREADS]);

@@ -1,5 +1,6 @@
-/* Target assignment: a thread for each anchor of each image, the image's boxes staged in shared memory. First every anchor finds its
- * best box and every box, by integer maxima, its best anchor; then every anchor looks whether a box has chosen it. */
+/* Target assignment: a thread for each anchor of each image, the image's boxes staged in shared
+ * memory. First every anchor finds its best box and every box, by integer maxima, its best anchor;
+ * then every anchor looks whether a box has chosen it. */
 #include "targets.h"
 
 #include "block_sum.cuh"
@@ -10,8 +11,8 @@
 /* Boxes in shared memory at a time. */
 #define TARGETS_BOXES 128
 
-/* Of a box: the bits of its highest IoU above its best anchor's complement, so that the higher IoU, then the lower anchor is the
- * greater number. 0: it touches no anchor, and then takes anchor 0. */
+/* Of a box: the bits of its highest IoU above its best anchor's complement, so that the higher IoU,
+ * then the lower anchor is the greater number. 0: it touches no anchor, and then takes anchor 0. */
 typedef unsigned long long best_key;
 
 static unsigned anchor_blocks(int32_t anchors)

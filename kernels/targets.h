@@ -1,6 +1,7 @@
-/* targets.h: target assignment of a batch on the device. Agrees with model/targets.h (det_targets_assign) in every index,
- * weight and tie: IoU in the same float32 operations without contraction, so the matches are equal, not close; encodings
- * within 2 ulp (logf). Memory O(A + G), never A x G. */
+/* targets.h: target assignment of a batch on the device. Agrees with model/targets.h
+ * (det_targets_assign) in every index, weight and tie: IoU in the same float32 operations without
+ * contraction, so the matches are equal, not close; encodings within 2 ulp (logf). Memory O(A + G),
+ * never A x G. */
 #ifndef DET_KERNELS_TARGETS_H
 #define DET_KERNELS_TARGETS_H
 
@@ -28,8 +29,8 @@ struct detk_targets {
 
 /* For at most `most_boxes` boxes in a batch. */
 size_t detk_targets_workspace(int32_t n, int32_t anchors, int32_t most_boxes);
-/* The number of boxes is only known on the device (offsets), so that a captured graph serves any batch; grids are sized by
- * `most_boxes`. */
+/* The number of boxes is only known on the device (offsets), so that a captured graph serves any
+ * batch; grids are sized by `most_boxes`. */
 cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_settings *settings,
                                 const float (*anchors)[4], int32_t anchor_count, int32_t n,
                                 int32_t most_boxes, const struct detk_truths *truths,

@@ -1,5 +1,5 @@
-/* tile.cuh: how threads cover [pixels, channels] of an NHWC tensor: x of a block runs along the channels' vectors, so that
- * a warp reads adjacent memory, y along the pixels. */
+/* tile.cuh: how threads cover [pixels, channels] of an NHWC tensor: x of a block runs along the
+ * channels' vectors, so that a warp reads adjacent memory, y along the pixels. */
 #ifndef DET_KERNELS_TILE_CUH
 #define DET_KERNELS_TILE_CUH
 

@@ -9,12 +9,14 @@ static inline int64_t det_ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* A block's threads along the channels' vectors and along the pixels, and how many such blocks all vectors need. */
+/* A block's threads along the channels' vectors and along the pixels, and how many such blocks all
+ * vectors need. */
 struct det_tile_sides {
     int32_t vectors, pixels, channel_blocks;
 };
 
-/* Blocks of at most `threads`, `most` of them along the vectors. These are shared out evenly: 36 as 2 x 18, not as 32 + 4. */
+/* Blocks of at most `threads`, `most` of them along the vectors. These are shared out evenly: 36 as
+ * 2 x 18, not as 32 + 4. */
 static inline struct det_tile_sides det_tile_sides_of(int32_t vectors, int32_t most,
                                                       int32_t threads)
 {

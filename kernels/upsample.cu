@@ -1,4 +1,5 @@
-/* Nearest x2 upsampling fused with the addition of the lateral feature, and its gradient. In elementwise.h. */
+/* Nearest x2 upsampling fused with the addition of the lateral feature, and its gradient. In
+ * elementwise.h. */
 #include "elementwise.h"
 #include "tile.cuh"
 #include "vec.cuh"

@@ -1,6 +1,7 @@
-/* A thread's tile of dw is 8 columns by 8 rows, or by the 9 of a row of the filter: for 64 products it loads 16 values, so that
- * neither the loads nor the rows' addresses bound it. Threads side by side have the tiles of one row of the operands: what one has
- * loaded the next finds in L1, and from memory each value comes once. */
+/* A thread's tile of dw is 8 columns by 8 rows, or by the 9 of a row of the filter: for 64 products
+ * it loads 16 values, so that neither the loads nor the rows' addresses bound it. Threads side by
+ * side have the tiles of one row of the operands: what one has loaded the next finds in L1, and
+ * from memory each value comes once. */
 #include "weight_gradient.h"
 
 #include "reduce.cuh"
@@ -18,7 +19,8 @@
 #define GRADIENT_ROWS 64
 /* Columns of a tile, and rows of the tile of a plain product. */
 #define TILE 8
-/* The image's channels, the filter's width and height, and the values of a patch in one row of it. */
+/* The image's channels, the filter's width and height, and the values of a patch in one row of
+ * it. */
 #define CHANNELS 3
 #define FILTER   3
 #define PIECE    (FILTER * CHANNELS)
@@ -35,8 +37,8 @@ template <int ROWS> __device__ __forceinline__ struct corner corner_of(int tile,
 }
 
 /* A tile's values of one row of an operand, of which count >= 1 are left from `from` on; a vector
- * divides them, or what is beyond lies in the row as well. Those beyond stay as they are: zero, from
- * before the loop. */
+ * divides them, or what is beyond lies in the row as well. Those beyond stay as they are: zero,
+ * from before the loop. */
 template <typename T>
 __device__ __forceinline__ void load_piece(const T *from, int count, float (&values)[TILE])
 {
@@ -61,7 +63,8 @@ __device__ __forceinline__ void add_products(float value, const float (&gradient
         sum[i] += value * gradient[i];
 }
 
-/* Adds up the threads of a block that have the same tile, in order, and writes the strip's dw, row by row of the tiles. */
+/* Adds up the threads of a block that have the same tile, in order, and writes the strip's dw, row
+ * by row of the tiles. */
 template <int ROWS>
 __device__ __forceinline__ void write_tiles(const float (&sum)[ROWS][TILE], int k, int n,
                                             float *partial)
@@ -135,7 +138,8 @@ __global__ void __launch_bounds__(GRADIENT_THREADS, GRADIENT_RESIDENT)
     write_tiles<TILE>(sum, k, n, partial);
 }
 
-/* What a patch has in one row of the image, from pixel `left` on; WHOLE: all of it lies in the image. */
+/* What a patch has in one row of the image, from pixel `left` on; WHOLE: all of it lies in the
+ * image. */
 template <typename T, bool WHOLE>
 __device__ __forceinline__ void load_pixels(const T *row, int left, int width,
                                             float (&values)[PIECE])
@@ -151,8 +155,8 @@ __device__ __forceinline__ void load_pixels(const T *row, int left, int width,
     }
 }
 
-/* COUNT pixels of a row of outputs, `step` apart. Padding takes part in nothing: a gradient there that is NaN is not multiplied by
- * zero. */
+/* COUNT pixels of a row of outputs, `step` apart. Padding takes part in nothing: a gradient there
+ * that is NaN is not multiplied by zero. */
 template <typename T, int COUNT, bool WHOLE>
 __device__ __forceinline__ void
 add_pixels(const T *pixels, int left, int left_step, int width, const T *from, int64_t from_step,
@@ -173,7 +177,8 @@ add_pixels(const T *pixels, int left, int left_step, int width, const T *from, i
     }
 }
 
-/* A thread has a row of the filter, a tile's columns, and every blockDim.y-th pixel of the strip's rows of outputs. */
+/* A thread has a row of the filter, a tile's columns, and every blockDim.y-th pixel of the strip's
+ * rows of outputs. */
 template <typename T>
 __global__ void __launch_bounds__(IMAGE_THREADS, GRADIENT_RESIDENT)
     detk_image_weight_gradient_rows(const struct det_strips strips, const struct det_conv_shape s,

@@ -1,6 +1,6 @@
-/* The one test runner: every group, or those whose name contains one of the arguments; =NAME is the group of exactly that name,
- * --list prints all names.
- * Ends with 'N passed, N failed' over all groups; cmocka prints each group's own totals. */
+/* The one test runner: every group, or those whose name contains one of the arguments; =NAME is the
+ * group of exactly that name, --list prints all names. Ends with 'N passed, N failed' over all
+ * groups; cmocka prints each group's own totals. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* det-bench: how fast a model runs here: loading, the first image, and then the network alone and the whole
- * path from the bytes of a JPEG to detections. Nothing is left out of a time: `first` is what a user waits
- * for after loading. */
+/* det-bench: how fast a model runs here: loading, the first image, and then the network alone and
+ * the whole path from the bytes of a JPEG to detections. Nothing is left out of a time: `first` is
+ * what a user waits for after loading. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,8 @@ enum part { DECODE, RESIZE, NETWORK, POSTPROCESS, WHOLE, PARTS };
 static const char *const part_names[PARTS] = {"decode", "resize", "network", "postprocess",
                                               "whole"};
 
-/* A street-like mixture of slopes, edges and grain, so that the JPEG is as large as a photograph's. */
+/* A street-like mixture of slopes, edges and grain, so that the JPEG is as large as a
+ * photograph's. */
 static det_status draw(struct bench *b, struct det_env *env)
 {
     struct det_image image = {0};

@@ -1,4 +1,5 @@
-/* det-detect: detects in images, videos, cameras and streams; results as files, annotated pictures and videos. */
+/* det-detect: detects in images, videos, cameras and streams; results as files, annotated pictures
+ * and videos. */
 #include <stdint.h>
 #include <string.h>
 

@@ -27,8 +27,8 @@ struct arguments {
     double wait_interval, timeout;
 };
 
-/* The two ways of evaluating a model that is not exported yet (det_evaluation_forms_differ()). Where they give the same, it is done
- * once, and goes by the API's name. */
+/* The two ways of evaluating a model that is not exported yet (det_evaluation_forms_differ()).
+ * Where they give the same, it is done once, and goes by the API's name. */
 enum form { API, EXPORTED, FORMS };
 
 /* What was found about a checkpoint; NULL: not asked for. */
@@ -162,8 +162,8 @@ static int report(struct app *app, const struct evaluations *e, const char *from
     return write_json(app, status, &text);
 }
 
-/* An exported model knows its own network; weights in training are the config's, which says too whether their moving averages
- * are meant. */
+/* An exported model knows its own network; weights in training are the config's, which says too
+ * whether their moving averages are meant. */
 static det_status load_model(det_context *context, const det_pipeline_config *config,
                              const det_checkpoint_info *from, det_model **model)
 {

@@ -11,7 +11,8 @@
 #include "det/det.h"
 #include "video/video.h"
 
-/* How the instruction set `chosen` does --precision bf16; `missing`: what AVX512-BF16 lacks here, NULL: nothing. */
+/* How the instruction set `chosen` does --precision bf16; `missing`: what AVX512-BF16 lacks here,
+ * NULL: nothing. */
 static void describe_bf16(const char *chosen, const char *missing)
 {
     if (strcmp(chosen, "ref") == 0)

@@ -1,4 +1,5 @@
-/* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py has them. */
+/* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py
+ * has them. */
 #include <string.h>
 
 #include "common/class_options.h"

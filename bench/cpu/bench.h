@@ -1,6 +1,6 @@
-/* bench.h: what the parts of `make bench` share: timing, the roofline of this machine, shapes of the real
- * network, and the report they all write into. Development code: it uses the library's internal headers, and
- * ends the program when memory is out. */
+/* bench.h: what the parts of `make bench` share: timing, the roofline of this machine, shapes of
+ * the real network, and the report they all write into. Development code: it uses the library's
+ * internal headers, and ends the program when memory is out. */
 #ifndef DET_BENCH_CPU_BENCH_H
 #define DET_BENCH_CPU_BENCH_H
 
@@ -15,26 +15,28 @@ struct det_pool;
 
 /* --- measure.c --- */
 
-/* Seconds of one call, from repeated ones; what lies between low and high COMPARE takes for noise: quartiles, or the
- * range of repeated measurements where there are few. */
+/* Seconds of one call, from repeated ones; what lies between low and high COMPARE takes for noise:
+ * quartiles, or the range of repeated measurements where there are few. */
 struct bench_time {
     double median, low, high;
     int runs;
 };
 
-/* Calls `body` once for warming up, then for about `budget_s` seconds and at least three times. Bodies shorter than
- * 50 us are timed several at a time. */
+/* Calls `body` once for warming up, then for about `budget_s` seconds and at least three times.
+ * Bodies shorter than 50 us are timed several at a time. */
 struct bench_time bench_measure(void (*body)(void *argument), void *argument, double budget_s);
 /* The same boiled down from given seconds. Sorts. */
 struct bench_time bench_summary(double *seconds, int count);
 
-/* Floats in -1..1 (zero-size allowed), 64-byte aligned, to be freed; ends the program when memory is out. */
+/* Floats in -1..1 (zero-size allowed), 64-byte aligned, to be freed; ends the program when memory
+ * is out. */
 float *bench_floats(size_t count);
 void *bench_bytes(size_t bytes);
 
 /* --- report.c --- */
 
-/* Figures of one run: {"machine": {...}, "results": [{"name", "median", "low", "high", "unit", ...}]}. */
+/* Figures of one run: {"machine": {...}, "results": [{"name", "median", "low", "high", "unit",
+ * ...}]}. */
 struct bench_report {
     struct cJSON *root, *results;
 };
@@ -52,7 +54,8 @@ void bench_report_machine(struct bench_report *report, const char *name, double 
 /* Writes the file (then false: it could not be), or appends the results of one. */
 bool bench_report_write(const struct bench_report *report, const char *path);
 bool bench_report_read(struct bench_report *report, const char *path);
-/* What differs from an older report by more than the noise; returns how many became slower or larger. -1: unreadable. */
+/* What differs from an older report by more than the noise; returns how many became slower or
+ * larger. -1: unreadable. */
 int bench_compare(const char *old_path, const struct bench_report *report);
 
 /* --- roof.c --- */
@@ -66,8 +69,8 @@ struct bench_roof {
     double gflops;                      /* independent chains of multiply-adds in registers */
     double bf16_gflops;                 /* of bf16; the same where it is widened to float32 */
     size_t set_bytes[BENCH_BANDWIDTHS]; /* rising working sets of all threads together... */
-    double gigabytes
-        [BENCH_BANDWIDTHS]; /* ...and GB/s in them: the better of reading and a = b + s * c */
+    /* ...and GB/s in them: the better of reading and a = b + s * c */
+    double gigabytes[BENCH_BANDWIDTHS];
 };
 
 /* False when there are no probes for this instruction set, or the machine lacks it. */
@@ -76,7 +79,8 @@ bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof);
 struct bench_work {
     double flop, bf16_flop, bytes;
 };
-/* The least seconds that takes, all of it being the working set: the longer of computing and moving. */
+/* The least seconds that takes, all of it being the working set: the longer of computing and
+ * moving. */
 double bench_roof_seconds(const struct bench_roof *roof, const struct bench_work *work);
 
 /* --- shapes.c --- */
@@ -101,7 +105,8 @@ bool bench_shapes_write(FILE *to);
 /* --- kernel_report.c: a table of operations beside the roofline --- */
 
 enum { BENCH_SWEEPS = 3 };
-/* The median of the sweeps' medians, and their range: what happens on the machine meanwhile shows as noise. */
+/* The median of the sweeps' medians, and their range: what happens on the machine meanwhile shows
+ * as noise. */
 struct bench_time bench_merge_sweeps(const struct bench_time times[BENCH_SWEEPS]);
 void bench_report_roof(struct bench_report *report, const struct bench_roof *roof);
 /* One operation, `times` of which are in the network. */
@@ -141,7 +146,8 @@ struct bench_options {
 
 bool bench_wanted(const struct bench_options *options, const char *name);
 int bench_kernels(const struct bench_options *options, struct bench_report *report);
-/* The steps of prepared networks (devices/cpu/prepared/prepared.h), part of bench_kernels(). `ops`: float32's, or the bf16 twin. */
+/* The steps of prepared networks (devices/cpu/prepared/prepared.h), part of bench_kernels(). `ops`:
+ * float32's, or the bf16 twin. */
 int bench_prepared(const struct bench_options *options, struct bench_report *report,
                    const struct bench_roof *roof, const struct det_ops *ops, struct det_pool *pool);
 int bench_data(const struct bench_options *options, struct bench_report *report);

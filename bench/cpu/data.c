@@ -1,4 +1,5 @@
-/* data.c: what happens around the network: a training image's way, post-processing of made-up outputs, losses. */
+/* data.c: what happens around the network: a training image's way, post-processing of made-up
+ * outputs, losses. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* jobs.c: whole jobs as a user runs them, each in a process of its own, so that load times and memory are its own:
- * detection by det-bench, training steps by this program's --step. */
+/* jobs.c: whole jobs as a user runs them, each in a process of its own, so that load times and
+ * memory are its own: detection by det-bench, training steps by this program's --step. */
 #include <stdlib.h>
 #include <string.h>
 

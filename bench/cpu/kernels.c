@@ -1,5 +1,5 @@
-/* kernels.c: each CPU operation on each shape of the real network, for every instruction set this machine has,
- * beside the roofline measured in the same run. */
+/* kernels.c: each CPU operation on each shape of the real network, for every instruction set this
+ * machine has, beside the roofline measured in the same run. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,11 +103,12 @@ static void upsample_backward(void *argument)
                               k->in, false);
 }
 
-/* Which jobs do it. Training in bf16 has functions of its own for 1x1 convolutions of stride 1 alone. */
+/* Which jobs do it. Training in bf16 has functions of its own for 1x1 convolutions of stride 1
+ * alone. */
 enum where { IN_BOTH, IN_INFERENCE, IN_TRAINING, IN_BF16_TRAINING };
 
-/* What can be done with an operation (batch norms are part of the convolutions around them): where its bytes go is the least
- * that any implementation moves. */
+/* What can be done with an operation (batch norms are part of the convolutions around them): where
+ * its bytes go is the least that any implementation moves. */
 static const struct pass {
     enum bench_op op;
     const char *name;

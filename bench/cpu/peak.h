@@ -11,15 +11,16 @@
     void peak_triad__##isa(float *a, const float *b, const float *c, size_t count); \
     float peak_read__##isa(const float *a, size_t count);
 
-/* A value that the compiler cannot foresee from here on, so that it keeps all multiply-adds. A build that emulates an instruction
- * set brings its own. */
+/* A value that the compiler cannot foresee from here on, so that it keeps all multiply-adds. A
+ * build that emulates an instruction set brings its own. */
 #ifndef V_KEEP
 #define V_KEEP(vector) __asm__ volatile("" : "+x"(vector))
 #endif
 
 DETK_ISAS(PEAK_PROBES)
 
-/* `steps` rounds of independent multiply-adds of bf16 pairs in registers; returns the flop: four a word. */
+/* `steps` rounds of independent multiply-adds of bf16 pairs in registers; returns the flop: four a
+ * word. */
 double peak_bf16__avx512bf16(long steps);
 
 #endif

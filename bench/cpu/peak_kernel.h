@@ -4,7 +4,8 @@
 
 #include "peak.h"
 
-/* `steps` rounds of CHAINS independent multiply-adds in registers; flop = 2 * LANES * CHAINS * steps. */
+/* `steps` rounds of CHAINS independent multiply-adds in registers; flop = 2 * LANES * CHAINS *
+ * steps. */
 double PROBE(peak_fma)(long steps)
 {
     V chain[CHAINS];

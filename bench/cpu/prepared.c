@@ -1,5 +1,6 @@
-/* prepared.c: inference as an exported model runs it: the steps of a prepared network (devices/cpu/prepared/prepared.h), each timed in
- * its place while the whole network runs, in float32 and in bf16. */
+/* prepared.c: inference as an exported model runs it: the steps of a prepared network
+ * (devices/cpu/prepared/prepared.h), each timed in its place while the whole network runs, in
+ * float32 and in bf16. */
 #include "devices/cpu/prepared/prepared.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* roof.c: the roofline of this machine for one instruction set: multiply-adds in registers, and bandwidth at
- * rising working sets, from the first cache to memory. Measured on as many threads as the kernels use. */
+/* roof.c: the roofline of this machine for one instruction set: multiply-adds in registers, and
+ * bandwidth at rising working sets, from the first cache to memory. Measured on as many threads as
+ * the kernels use. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* shapes.c: the operations of the real network with their shapes, as a data file (bench/shapes.txt). */
+/* shapes.c: the operations of the real network with their shapes, as a data file
+ * (bench/shapes.txt). */
 #include <stdlib.h>
 #include <string.h>
 

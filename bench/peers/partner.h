@@ -1,5 +1,5 @@
-/* partner.h: libdet's side of a race with a peer: a process that does on command what a script times. Each line on
- * stdin is a command, each answer one line of JSON on stdout.
+/* partner.h: libdet's side of a race with a peer: a process that does on command what a script
+ * times. Each line on stdin is a command, each answer one line of JSON on stdout.
  *
  *     partner detect MODEL.det SIZE THREADS [P]      partner train SIZE BATCH THREADS [P]
  *       graph DIR                                      graph DIR
@@ -9,8 +9,9 @@
  *       outputs FILE     encodings, then logits
  *       picture FILE N
  *
- * P is f32 (the default) or bf16. `graph` writes graph.json, params.bin and, of training, images.bin and the targets: what a script needs to build the
- * same network and loss for a peer. All files are little-endian arrays without a header. */
+ * P is f32 (the default) or bf16. `graph` writes graph.json, params.bin and, of training,
+ * images.bin and the targets: what a script needs to build the same network and loss for a peer.
+ * All files are little-endian arrays without a header. */
 #ifndef DET_BENCH_PEERS_PARTNER_H
 #define DET_BENCH_PEERS_PARTNER_H
 
@@ -28,7 +29,8 @@ bool partner_write(const char *directory, const char *name, const void *data, si
 /* Graph and parameters. */
 bool partner_write_graph(const char *directory, const struct det_graph *graph, const float *params);
 
-/* The next command's words, NULL where there are fewer; false at the end of the input. The words belong to `line`. */
+/* The next command's words, NULL where there are fewer; false at the end of the input. The words
+ * belong to `line`. */
 bool partner_command(char *line, size_t bytes, char *words[3]);
 /* "ms": [...] */
 void partner_put_times(struct json_line *line, const double *ms, int count);

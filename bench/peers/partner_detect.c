@@ -1,5 +1,5 @@
-/* partner_detect.c: inference on command. The network runs on given floats through the same runner as an evaluation, so that
- * its outputs can be compared; pictures go through a detector. */
+/* partner_detect.c: inference on command. The network runs on given floats through the same runner
+ * as an evaluation, so that its outputs can be compared; pictures go through a detector. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* partner_train.c: training steps on command, on a made-up batch, from the initial parameters of seed 1. */
+/* partner_train.c: training steps on command, on a made-up batch, from the initial parameters of
+ * seed 1. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,7 +6,8 @@
 
 /* Sizes are multiples of this, as every struct that begins with its size is aligned to it. */
 #define STEP sizeof(size_t)
-/* A size that is further off than this was never set: what is behind the struct must not be read, let alone written. */
+/* A size that is further off than this was never set: what is behind the struct must not be read,
+ * let alone written. */
 #define MOST_GROWTH 4096
 
 det_status det_null_argument(struct det_env *env, const char *function, const char *name)

@@ -1,15 +1,18 @@
-/* arguments.h: what a public function does first: the rule for NULL of det/det.h, and structs that grow.
+/* arguments.h: what a public function does first: the rule for NULL of det/det.h, and structs that
+ * grow.
  *
- * A struct that may grow begins with its size (docs/abi.md). What is read of a caller's: a smaller one is of an older program, the
- * rest is the default; a larger one is of a newer program, whose further fields must be zero, that is not used. What is filled for
- * a caller: as far as its size goes.
+ * A struct that may grow begins with its size (docs/abi.md). What is read of a caller's: a smaller
+ * one is of an older program, the rest is the default; a larger one is of a newer program, whose
+ * further fields must be zero, that is not used. What is filled for a caller: as far as its size
+ * goes.
  */
 #ifndef DET_BASE_ARGUMENTS_H
 #define DET_BASE_ARGUMENTS_H
 
 #include "base/env.h"
 
-/* The status and message for the argument `name` of a public function; `env` NULL: there is nowhere to leave a message. */
+/* The status and message for the argument `name` of a public function; `env` NULL: there is nowhere
+ * to leave a message. */
 det_status det_null_argument(struct det_env *env, const char *function, const char *name);
 
 /* Returns from a public function whose argument, which must not be NULL, is. */
@@ -25,8 +28,8 @@ det_status det_null_argument(struct det_env *env, const char *function, const ch
             return det_null_argument((env), __func__, #argument); \
     } while (0)
 
-/* What the caller gave, over the defaults that *taken holds; NULL: the defaults. `type` begins with struct_size, which is then
- * that of this library. */
+/* What the caller gave, over the defaults that *taken holds; NULL: the defaults. `type` begins with
+ * struct_size, which is then that of this library. */
 #define DET_TAKE(env, type, taken, given) \
     det_take_struct((env), #type, (taken), sizeof(type), (given))
 det_status det_take_struct(struct det_env *env, const char *type, void *taken, size_t size,

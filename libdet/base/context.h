@@ -1,5 +1,5 @@
-/* context.h: what is behind a det_context for everything that does not compute on a device. devices/context.h makes one, and
- * has the rest of it. */
+/* context.h: what is behind a det_context for everything that does not compute on a device.
+ * devices/context.h makes one, and has the rest of it. */
 #ifndef DET_BASE_CONTEXT_H
 #define DET_BASE_CONTEXT_H
 

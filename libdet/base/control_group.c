@@ -75,7 +75,8 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-/* The path of this process's group, from the lines "4:cpu,cpuacct:/a/b" (version 1) or "0::/a/b" (version 2). */
+/* The path of this process's group, from the lines "4:cpu,cpuacct:/a/b" (version 1) or "0::/a/b"
+ * (version 2). */
 static bool find_path(const char *root, const char *controller, char path[PATH_MAX])
 {
     char line[LINE_BYTES];
@@ -99,8 +100,8 @@ static bool find_path(const char *root, const char *controller, char path[PATH_M
     return found;
 }
 
-/* A line of mountinfo: "31 23 0:28 ROOT MOUNT OPTIONS [...] - TYPE SOURCE SUPER_OPTIONS". True: it mounts the controller;
- * both texts are in the line. */
+/* A line of mountinfo: "31 23 0:28 ROOT MOUNT OPTIONS [...] - TYPE SOURCE SUPER_OPTIONS". True: it
+ * mounts the controller; both texts are in the line. */
 static bool read_mount(char *line, const char *controller, char **mounted, char **mount_point)
 {
     char *words[5], *at = line;
@@ -124,7 +125,8 @@ static bool read_mount(char *line, const char *controller, char **mounted, char 
                               : strcmp(type, "cgroup2") == 0;
 }
 
-/* Where the group `path` is below the mount, "" when it is the one that is mounted, or not below it. */
+/* Where the group `path` is below the mount, "" when it is the one that is mounted, or not below
+ * it. */
 static const char *below(const char *path, const char *mounted)
 {
     const size_t length = strcmp(mounted, "/") == 0 ? 0 : strlen(mounted);

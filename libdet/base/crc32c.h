@@ -1,5 +1,6 @@
-/* crc32c.h: CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), and the "mask" that TFRecord and LevelDB tables
- * apply to stored checksums: rotate right by 15 and add 0xa282ead8, so that a CRC of data that holds CRCs is sound. */
+/* crc32c.h: CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), and the "mask" that TFRecord and
+ * LevelDB tables apply to stored checksums: rotate right by 15 and add 0xa282ead8, so that a CRC of
+ * data that holds CRCs is sound. */
 #ifndef DET_BASE_CRC32C_H
 #define DET_BASE_CRC32C_H
 

@@ -1,7 +1,8 @@
-/* env.h: what every internal function gets instead of globals: allocator, logger and the place of the error message.
+/* env.h: what every internal function gets instead of globals: allocator, logger and the place of
+ * the error message.
  *
- * A det_context starts with one; each worker thread that can fail has its own, so no lock is needed, and hands its
- * message over with det_env_adopt_error().
+ * A det_context starts with one; each worker thread that can fail has its own, so no lock is
+ * needed, and hands its message over with det_env_adopt_error().
  */
 #ifndef DET_BASE_ENV_H
 #define DET_BASE_ENV_H
@@ -35,26 +36,30 @@ struct det_env {
 /* An env with the C library's allocator, no logger and the default limits. */
 void det_env_default(struct det_env *env);
 
-/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own, no guard. */
+/* A worker's env: same allocator, logger and limits as `from`, an error buffer of its own, no
+ * guard. */
 void det_env_fork(struct det_env *env, const struct det_env *from);
 void det_env_adopt_error(struct det_env *env, const struct det_env *from);
 
 /* Records the message (truncated at DET_ERROR_BYTES) and returns `status`, so that callers can
- * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. A message is one line that is fit to be shown: what a name in
- * it holds of control characters comes out escaped (base/utf8.h); that of a log line too. */
+ * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. A message is one line that is fit to
+ * be shown: what a name in it holds of control characters comes out escaped (base/utf8.h); that of
+ * a log line too. */
 det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
     DET_PRINTF(3, 4);
 
-/* Puts "prefix: " before the present message, so that outer layers add file or record. Returns `status`. */
+/* Puts "prefix: " before the present message, so that outer layers add file or record. Returns
+ * `status`. */
 det_status det_fail_prefix(struct det_env *env, det_status status, const char *format, ...)
     DET_PRINTF(3, 4);
 
-/* Status for the C library's errno (ENOSPC and EDQUOT -> NO_SPACE, ENOENT -> NOT_FOUND, ENOMEM, else IO) with
- * "what: strerror" as message. */
+/* Status for the C library's errno (ENOSPC and EDQUOT -> NO_SPACE, ENOENT -> NOT_FOUND, ENOMEM,
+ * else IO) with "what: strerror" as message. */
 det_status det_fail_errno(struct det_env *env, int error_number, const char *format, ...)
     DET_PRINTF(3, 4);
 
-/* For a failure that was handled: a call that succeeds must not leave its message for det_context_error(). */
+/* For a failure that was handled: a call that succeeds must not leave its message for
+ * det_context_error(). */
 void det_forget_error(struct det_env *env);
 /* DET_OK instead of the status `handled`, whose message is forgotten; any other as it is. */
 det_status det_forgive(struct det_env *env, det_status status, det_status handled);

@@ -18,8 +18,8 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 29;
 }
 
-/* Of a file that is there by what it is, of one that is not by its path without links. 64 bits: two that come out the same by
- * chance would take far more files than a disk has. */
+/* Of a file that is there by what it is, of one that is not by its path without links. 64 bits: two
+ * that come out the same by chance would take far more files than a disk has. */
 static int64_t identity(const struct stat *info, const char *path)
 {
     uint64_t hash = info != NULL;
@@ -30,7 +30,8 @@ static int64_t identity(const struct stat *info, const char *path)
     return (int64_t)hash;
 }
 
-/* What has this identity now. An input that is gone has given it back: it may be another file's by now. */
+/* What has this identity now. An input that is gone has given it back: it may be another file's by
+ * now. */
 static struct det_guarded *find(const struct det_guard *guard, int64_t id)
 {
     uint32_t place = 0;

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Layout: sign 1 bit, exponent 5 bits (bias 15), mantissa 10 bits; exponent 0 is subnormal in units of 2^-24. */
+/* Layout: sign 1 bit, exponent 5 bits (bias 15), mantissa 10 bits; exponent 0 is subnormal in units
+ * of 2^-24. */
 
 float det_half_to_float(uint16_t half)
 {

@@ -1,5 +1,5 @@
-/* half.h: IEEE 754 binary16 values as files hold them. Conversion to half rounds to nearest, ties to even; what is too
- * large becomes infinity. */
+/* half.h: IEEE 754 binary16 values as files hold them. Conversion to half rounds to nearest, ties
+ * to even; what is too large becomes infinity. */
 #ifndef DET_BASE_HALF_H
 #define DET_BASE_HALF_H
 

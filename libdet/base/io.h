@@ -6,9 +6,9 @@
 #include "base/writer.h"
 
 /* The content of a whole file. data is never NULL (an empty file has bytes == 0), and zeros lie
- * behind it up to the next multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a mapped
- * file or writes to it in place ends the process or changes what was checked, and copying is as fast
- * for what is read once. */
+ * behind it up to the next multiple of DET_ALIGNMENT. Copied, not mapped: whoever truncates a
+ * mapped file or writes to it in place ends the process or changes what was checked, and copying is
+ * as fast for what is read once. */
 struct det_file_bytes {
     const uint8_t *data;
     size_t bytes;
@@ -31,7 +31,8 @@ struct det_file {
 
 /* Regular files only. `path` is needed for messages again. */
 det_status det_file_open(struct det_env *env, const char *path, struct det_file *file);
-/* `bytes` bytes at `offset`, both inside the file; IO when it has become shorter. From several threads at once, if need be. */
+/* `bytes` bytes at `offset`, both inside the file; IO when it has become shorter. From several
+ * threads at once, if need be. */
 det_status det_file_read_at(struct det_env *env, const char *path, const struct det_file *file,
                             uint64_t offset, void *to, size_t bytes);
 void det_file_close(struct det_file *file);
@@ -56,8 +57,8 @@ det_status det_path_list_add(struct det_env *env, struct det_path_list *list, co
 det_status det_list_directory(struct det_env *env, const char *directory,
                               struct det_path_list *list);
 
-/* Appends the files that a glob pattern (*, ?, [..]) names, sorted; a pattern without magic names itself.
- * No match is NOT_FOUND naming the pattern. */
+/* Appends the files that a glob pattern (*, ?, [..]) names, sorted; a pattern without magic names
+ * itself. No match is NOT_FOUND naming the pattern. */
 det_status det_glob(struct det_env *env, const char *pattern, struct det_path_list *list);
 
 #endif

@@ -359,7 +359,8 @@ static uint32_t hex4(const char *at)
     return value;
 }
 
-/* The code point of the escape \uXXXX at *at, with the other half of a surrogate pair; moves *at behind it. */
+/* The code point of the escape \uXXXX at *at, with the other half of a surrogate pair; moves *at
+ * behind it. */
 static uint32_t read_code_point(const char **at)
 {
     const uint32_t first = hex4(*at + 2);
@@ -388,7 +389,8 @@ static int put_utf8(uint32_t code, char out[4])
     return more + 1;
 }
 
-/* The next character of a string at *at as UTF-8 (of what is written as UTF-8, one byte); moves *at behind it. */
+/* The next character of a string at *at as UTF-8 (of what is written as UTF-8, one byte); moves *at
+ * behind it. */
 static int read_character(const char **at, char out[4])
 {
     if (**at != '\\') {

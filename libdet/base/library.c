@@ -138,8 +138,8 @@ det_status det_library_try_loader(struct det_env *env, struct det_library_search
     return note(env, s, "the loader's folders (LD_LIBRARY_PATH, ld.so.cache)");
 }
 
-/* The file that this code was mapped from, as the kernel has it: absolute, and no matter what the program was called or how its libraries
- * were found. False where there is no /proc. */
+/* The file that this code was mapped from, as the kernel has it: absolute, and no matter what the
+ * program was called or how its libraries were found. False where there is no /proc. */
 static bool find_own_file(char path[PATH_MAX])
 {
     const uintptr_t here = (uintptr_t)det_build;

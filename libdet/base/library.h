@@ -1,5 +1,5 @@
-/* library.h: shared libraries that are loaded when they are needed, and the places where they are looked for: one after the
- * other, until one holds a file that can be loaded and is not refused.
+/* library.h: shared libraries that are loaded when they are needed, and the places where they are
+ * looked for: one after the other, until one holds a file that can be loaded and is not refused.
  *
  *     struct det_library_search s = {.name = "libx.so.1"};
  *     DET_TRY(det_library_try_variable(env, &s, "DET_X_LIBRARIES"));
@@ -8,7 +8,8 @@
  * fail:
  *     det_library_search_end(env, &s);
  *
- * A name that is tried always has a folder in front or is left to the loader: the current directory is no place. */
+ * A name that is tried always has a folder in front or is left to the loader: the current directory
+ * is no place. */
 #ifndef DET_BASE_LIBRARY_H
 #define DET_BASE_LIBRARY_H
 
@@ -16,7 +17,8 @@
 
 struct det_library_search {
     const char *name; /* of the file */
-    /* NULL: whatever can be loaded will do. Else false, and why ("is of ..."), for a library that will not. */
+    /* NULL: whatever can be loaded will do. Else false, and why ("is of ..."), for a library that
+     * will not. */
     bool (*accept)(void *library, char *why, size_t bytes);
 
     void *library;                    /* NULL until one was found; the caller's then */
@@ -24,10 +26,11 @@ struct det_library_search {
     char broken[DET_ERROR_BYTES / 2]; /* why the first file that was there would not do */
 };
 
-/* Each does nothing when a library was found before; OUT_OF_MEMORY, INVALID_ARGUMENT (a folder that is too long). */
+/* Each does nothing when a library was found before; OUT_OF_MEMORY, INVALID_ARGUMENT (a folder that
+ * is too long). */
 
-/* The folders that the environment's `variable` names, with ':' between. A program with more rights than who started it (setuid) does
- * not look there. */
+/* The folders that the environment's `variable` names, with ':' between. A program with more rights
+ * than who started it (setuid) does not look there. */
 det_status det_library_try_variable(struct det_env *env, struct det_library_search *s,
                                     const char *variable);
 /* The loader's own search: LD_LIBRARY_PATH, run path, ld.so.cache. */
@@ -38,11 +41,12 @@ det_status det_library_try_folder(struct det_env *env, struct det_library_search
 /* Folders by a pattern, as det_glob() has it. */
 det_status det_library_try_folders(struct det_env *env, struct det_library_search *s,
                                    const char *pattern);
-/* `folder`/libdet and `folder`/../lib/libdet, where `folder` holds the file that this code is in: the shared library, or the program
- * that is linked with the static one. */
+/* `folder`/libdet and `folder`/../lib/libdet, where `folder` holds the file that this code is in:
+ * the shared library, or the program that is linked with the static one. */
 det_status det_library_try_own_folders(struct det_env *env, struct det_library_search *s);
 
-/* DET_OK when one was found, else DEVICE: what was searched, and why a file that was there would not do. */
+/* DET_OK when one was found, else DEVICE: what was searched, and why a file that was there would
+ * not do. */
 det_status det_library_found(struct det_env *env, const struct det_library_search *s);
 /* Releases all but the library. */
 void det_library_search_end(struct det_env *env, struct det_library_search *s);

@@ -1,9 +1,10 @@
 /* limits.h: how much a file may make the library do, and the account that is kept of it.
  *
- * A file of two megabytes can ask for a network that takes 35 GB. So while one file is worked on (a model loaded, its
- * detector planned, records inflated) a budget is open in the env: every allocation is added to it, and one that goes
- * beyond the limit fails with OUT_OF_MEMORY before it is tried. Where a plan knows its sum beforehand it asks first.
- * Pictures have limits of their own: a small file can stand for a large one, or for thousands of passes over one.
+ * A file of two megabytes can ask for a network that takes 35 GB. So while one file is worked on (a
+ * model loaded, its detector planned, records inflated) a budget is open in the env: every
+ * allocation is added to it, and one that goes beyond the limit fails with OUT_OF_MEMORY before it
+ * is tried. Where a plan knows its sum beforehand it asks first. Pictures have limits of their own:
+ * a small file can stand for a large one, or for thousands of passes over one.
  */
 #ifndef DET_BASE_LIMITS_H
 #define DET_BASE_LIMITS_H
@@ -26,8 +27,8 @@ struct det_env;
 /* Set by det_context_settings. */
 struct det_limits {
     uint64_t max_image_pixels; /* width x height of a picture in its file */
-    int32_t
-        max_jpeg_scans; /* of a progressive JPEG; scans x pixels stay within 20 x max_image_pixels besides */
+    /* of a progressive JPEG; scans x pixels stay within 20 x max_image_pixels besides */
+    int32_t max_jpeg_scans;
     size_t max_file_memory_bytes; /* 0: what the system has available when it is asked for */
 };
 
@@ -37,13 +38,13 @@ struct det_budget {
     size_t most; /* 0: not looked up yet */
 };
 
-/* Opens a budget for `what` (borrowed) and returns the one before, for det_budget_close(). While one is open already it
- * stays: the outermost counts. */
+/* Opens a budget for `what` (borrowed) and returns the one before, for det_budget_close(). While
+ * one is open already it stays: the outermost counts. */
 struct det_budget det_budget_open(struct det_env *env, const char *what);
 void det_budget_close(struct det_env *env, struct det_budget before);
 
-/* Whether `bytes` more for `part` are within the budget, if one is open. OUT_OF_MEMORY says what asks for how much, the
- * limit and how it is set. */
+/* Whether `bytes` more for `part` are within the budget, if one is open. OUT_OF_MEMORY says what
+ * asks for how much, the limit and how it is set. */
 det_status det_budget_ask(struct det_env *env, size_t bytes, const char *part);
 /* The same, and counts them. */
 det_status det_budget_take(struct det_env *env, size_t bytes, const char *part);

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Halfway cases of doubles need at most 767 digits; what is behind only has to be known as not zero. */
+/* Halfway cases of doubles need at most 767 digits; what is behind only has to be known as not
+ * zero. */
 #define MOST_DIGITS 800
 
-/* 10^22 is the largest power of ten that is a double, 2^53 the largest of all whole numbers before a gap. */
+/* 10^22 is the largest power of ten that is a double, 2^53 the largest of all whole numbers before
+ * a gap. */
 #define MOST_POWER   22
 #define MOST_INTEGER (UINT64_C(1) << 53)
 
@@ -94,7 +96,8 @@ static double value_of(struct decimal *d)
                                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (d->count == 0)
         return 0;
-    /* Both are doubles without rounding, so the one rounding of the result is the right one (Clinger 1990). */
+    /* Both are doubles without rounding, so the one rounding of the result is the right one
+     * (Clinger 1990). */
     if (d->count <= 19 && d->mantissa <= MOST_INTEGER && d->exponent >= -MOST_POWER &&
         d->exponent <= MOST_POWER)
         return d->exponent < 0 ? (double)d->mantissa / powers[-d->exponent]

@@ -17,14 +17,15 @@ struct det_worker {
     int32_t index;
 };
 
-/* `generation` is even while a job (or a finished one) may be looked at and odd while the next one is being written. A
- * worker says that it is `inside`, looks at the generation, and only when that is even and new reads the job's fields and
- * takes tasks; the caller makes it odd and waits until nobody is inside. One of the two always sees the other, so a
- * worker that comes late to a finished job finds no task left and nothing torn. A job is done when all its tasks are, not
- * when all workers have looked at it: a small job need not wait for a sleeping thread.
+/* `generation` is even while a job (or a finished one) may be looked at and odd while the next one
+ * is being written. A worker says that it is `inside`, looks at the generation, and only when that
+ * is even and new reads the job's fields and takes tasks; the caller makes it odd and waits until
+ * nobody is inside. One of the two always sees the other, so a worker that comes late to a finished
+ * job finds no task left and nothing torn. A job is done when all its tasks are, not when all
+ * workers have looked at it: a small job need not wait for a sleeping thread.
  *
- * A thread that waits looks around for some 50 us before it sleeps: waking one takes about as long, and a network is a few
- * hundred jobs in a row. An idle pool sleeps. */
+ * A thread that waits looks around for some 50 us before it sleeps: waking one takes about as long,
+ * and a network is a few hundred jobs in a row. An idle pool sleeps. */
 struct det_pool {
     int32_t threads; /* the caller included */
     int32_t started; /* threads that exist, for clean-up of a half-built pool */

@@ -1,6 +1,6 @@
-/* rng.h: counter-based random numbers (Philox4x32-10; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
- * SC 2011). A stream is named by (seed, stream), so sample i of epoch e draws the same numbers whichever thread
- * decodes it, and a resumed run continues exactly. */
+/* rng.h: counter-based random numbers (Philox4x32-10; Salmon et al., "Parallel random numbers: as
+ * easy as 1, 2, 3", SC 2011). A stream is named by (seed, stream), so sample i of epoch e draws the
+ * same numbers whichever thread decodes it, and a resumed run continues exactly. */
 #ifndef DET_BASE_RNG_H
 #define DET_BASE_RNG_H
 
@@ -13,7 +13,8 @@ struct det_rng {
     uint32_t used; /* words of `block` handed out; 4 = none left */
 };
 
-/* substream separates uses of one stream (e.g. image decode order and augmentation of the same sample). */
+/* substream separates uses of one stream (e.g. image decode order and augmentation of the same
+ * sample). */
 void det_rng_init(struct det_rng *rng, uint64_t seed, uint64_t stream, uint32_t substream);
 
 uint32_t det_rng_u32(struct det_rng *rng);
@@ -27,7 +28,8 @@ float det_rng_range(struct det_rng *rng, float low, float high);
 uint32_t det_rng_below(struct det_rng *rng, uint32_t bound);
 /* Standard normal (Box-Muller, one value per call). */
 float det_rng_normal(struct det_rng *rng);
-/* Standard normal redrawn until within two standard deviations, as TensorFlow's truncated normal. */
+/* Standard normal redrawn until within two standard deviations, as TensorFlow's truncated
+ * normal. */
 float det_rng_truncated_normal(struct det_rng *rng);
 
 #endif

@@ -29,7 +29,8 @@ static int number_of(const char *text, size_t length)
     return number;
 }
 
-/* `folder` without links is /proc/PROCESS/fd or /proc/PROCESS/task/THREAD/fd: its entries look like links and are none. */
+/* `folder` without links is /proc/PROCESS/fd or /proc/PROCESS/task/THREAD/fd: its entries look like
+ * links and are none. */
 static bool lists_descriptors(const char *folder, int *process)
 {
     static const char proc[] = "/proc/";

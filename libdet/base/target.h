@@ -1,4 +1,5 @@
-/* target.h: what a path to write to stands for: a file that may be replaced, or something that is only ever written into. */
+/* target.h: what a path to write to stands for: a file that may be replaced, or something that is
+ * only ever written into. */
 #ifndef DET_BASE_TARGET_H
 #define DET_BASE_TARGET_H
 
@@ -14,17 +15,17 @@ enum det_target_kind {
 
 struct det_target {
     enum det_target_kind kind;
-    char *
-        path; /* absolute; of a file without symbolic links: it is the link's target that is written */
+    /* absolute; of a file without symbolic links: it is the link's target that is written */
+    char *path;
     int descriptor; /* of DET_TARGET_DESCRIPTOR */
     bool exists;    /* then `info` tells of it */
     struct stat info;
 };
 
-/* Follows symbolic links, dangling ones too, under the kernel's own rules (a loop is an error, so is a link that
- * fs.protected_symlinks forbids). A folder, a disk (block device), a missing folder on the way and, where the process may not
- * write it, an existing file are errors: write protection is honoured, although a folder's rights would let the file be
- * replaced. */
+/* Follows symbolic links, dangling ones too, under the kernel's own rules (a loop is an error, so
+ * is a link that fs.protected_symlinks forbids). A folder, a disk (block device), a missing folder
+ * on the way and, where the process may not write it, an existing file are errors: write protection
+ * is honoured, although a folder's rights would let the file be replaced. */
 det_status det_target_find(struct det_env *env, const char *path, struct det_target *target);
 void det_target_free(struct det_env *env, struct det_target *target);
 

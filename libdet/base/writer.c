@@ -20,7 +20,8 @@
 #define WRITER_BUFFER_BYTES ((size_t)1 << 18)
 #define TEMPORARY_MARK      ".tmp-"
 
-/* Of a temporary name: the mark and 16 digits; the shortest limit on a name in use is 143 bytes (eCryptfs). */
+/* Of a temporary name: the mark and 16 digits; the shortest limit on a name in use is 143 bytes
+ * (eCryptfs). */
 enum {
     MARK_BYTES = sizeof TEMPORARY_MARK - 1,
     DIGITS = 16,
@@ -30,7 +31,8 @@ enum {
 
 /* --- write(2) without signals --- */
 
-/* Made again after an interruption; a descriptor that somebody has set not to wait is waited for. */
+/* Made again after an interruption; a descriptor that somebody has set not to wait is waited
+ * for. */
 static ssize_t write_patiently(int descriptor, const void *data, size_t bytes)
 {
     for (;;) {
@@ -57,7 +59,8 @@ ssize_t det_write_some(int descriptor, const void *data, size_t bytes)
     const ssize_t written = write_patiently(descriptor, data, bytes);
     const int error = errno;
     if (held) {
-        /* The one that this call raised waits for this thread: it is taken away. Not one that waited before. */
+        /* The one that this call raised waits for this thread: it is taken away. Not one that
+         * waited before. */
         for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
             if (sigismember(&pending, numbers[i]) == 1)
                 sigdelset(&raised, numbers[i]);
@@ -104,8 +107,8 @@ static bool is_leftover(const char *name, const char *beginning)
            strspn(name + length - DIGITS, "0123456789abcdef") == DIGITS;
 }
 
-/* Unlike all else in the library this must not be the same twice: nobody shall be able to put a file or a link there before
- * us. */
+/* Unlike all else in the library this must not be the same twice: nobody shall be able to put a
+ * file or a link there before us. */
 static uint64_t unforeseeable(const void *own)
 {
     uint64_t number = 0;
@@ -262,8 +265,8 @@ static det_status sync_directory_of(struct det_env *env, const char *path)
     DET_TRY_RETURN(det_path_directory(env, &directory, path));
     det_status status = DET_OK;
     const int descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* EACCES: one that may be written but not read; EINVAL: the file system cannot sync folders (some network ones). Nothing
-     * more to be done. */
+    /* EACCES: one that may be written but not read; EINVAL: the file system cannot sync folders
+     * (some network ones). Nothing more to be done. */
     if (descriptor < 0 && errno != EACCES)
         status = det_fail_errno(env, errno, "%s: cannot open", directory);
     else if (descriptor >= 0 && fsync(descriptor) != 0 && errno != EINVAL)
@@ -295,8 +298,8 @@ static det_status copy_all(struct det_env *env, struct det_writer *writer, int f
     }
 }
 
-/* A file that is a mount point of its own, as containers have them, can be written and not replaced. When that goes wrong the
- * temporary file stays: it holds the only whole content. */
+/* A file that is a mount point of its own, as containers have them, can be written and not
+ * replaced. When that goes wrong the temporary file stays: it holds the only whole content. */
 static det_status copy_over(struct det_env *env, struct det_writer *writer)
 {
     det_status status = DET_OK;

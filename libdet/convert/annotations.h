@@ -1,10 +1,10 @@
 /* annotations.h: a labelled data set in memory, whatever file format it came from: what the readers
  * (readers.h) fill, the checks, repairs and splits work on and the writers (writers.h) write.
  *
- * Life: a reader adds images and objects as the source has them, boxes in pixels or normalised, good
- * or bad; det_annotations_resolve() decodes every image, settles which frame the boxes are in and
- * normalises them; det_annotations_check() judges; det_annotations_repair() mends. Pixels are never
- * kept: an image is a file's path, or a part of a record.
+ * Life: a reader adds images and objects as the source has them, boxes in pixels or normalised,
+ * good or bad; det_annotations_resolve() decodes every image, settles which frame the boxes are in
+ * and normalises them; det_annotations_check() judges; det_annotations_repair() mends. Pixels are
+ * never kept: an image is a file's path, or a part of a record.
  */
 #ifndef DET_CONVERT_ANNOTATIONS_H
 #define DET_CONVERT_ANNOTATIONS_H
@@ -90,8 +90,8 @@ struct det_annotations {
     bool classes_are_ordered; /* it has */
 };
 
-/* Classes of a label map, in its order; names that it lacks are not added then. map NULL: classes are
- * added as they come. */
+/* Classes of a label map, in its order; names that it lacks are not added then. map NULL: classes
+ * are added as they come. */
 det_status det_annotations_init(struct det_env *env, struct det_annotations *set,
                                 const struct det_label_map *map);
 void det_annotations_free(struct det_env *env, struct det_annotations *set);
@@ -103,7 +103,8 @@ det_status det_annotations_add_image(struct det_env *env, struct det_annotations
                                      size_t *index);
 /* The last image, which has no objects, goes again. */
 void det_annotations_take_back_image(struct det_env *env, struct det_annotations *set);
-/* object->class_index and ->image are set by the caller; number is given here when it is UINT32_MAX. */
+/* object->class_index and ->image are set by the caller; number is given here when it is
+ * UINT32_MAX. */
 det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
                                       const struct det_labelled_object *object);
 /* A blank object of the image: class -1, weight 1. */

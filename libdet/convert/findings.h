@@ -68,7 +68,8 @@ struct det_findings {
     size_t counts[DET_RULE_COUNT];
     size_t errors, warnings; /* errors: fatal ones included */
     size_t fatal;
-    /* Gets each finding: `message`, one line fit to be shown, begins with file, record and box. NULL: only counted. */
+    /* Gets each finding: `message`, one line fit to be shown, begins with file, record and box.
+     * NULL: only counted. */
     void (*report)(void *user, enum det_rule rule, const char *message);
     void *user;
 };

@@ -6,8 +6,8 @@
 #include "convert/files.h"
 
 struct det_image_index {
-    struct det_path_list
-        paths; /* after det_image_index_sort(): by name without extension, capitals folded */
+    /* after det_image_index_sort(): by name without extension, capitals folded */
+    struct det_path_list paths;
 };
 
 /* Adds what is in a folder, 16 levels deep. */

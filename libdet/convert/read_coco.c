@@ -1,6 +1,6 @@
-/* read_coco.c: see readers.h. Categories become classes by rising id, so that 1 .. 90 with gaps is 1 ..
- * 80; the one that Roboflow puts above its classes (supercategory "none", without objects) is none.
- * An object without a known image is a finding. */
+/* read_coco.c: see readers.h. Categories become classes by rising id, so that 1 .. 90 with gaps is
+ * 1 .. 80; the one that Roboflow puts above its classes (supercategory "none", without objects) is
+ * none. An object without a known image is a finding. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

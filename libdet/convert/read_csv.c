@@ -1,5 +1,5 @@
-/* read_csv.c: tables of boxes. RFC 4180: fields in quotes may hold commas, quotes (doubled) and line
- * breaks; semicolons or tabs may stand for the commas where the first line has them. That line
+/* read_csv.c: tables of boxes. RFC 4180: fields in quotes may hold commas, quotes (doubled) and
+ * line breaks; semicolons or tabs may stand for the commas where the first line has them. That line
  * names the columns, in any order and case; of several names for one thing the first here counts:
  *
  *   required:   filename | file_name | image | image_path | image_name | file | path | imageid |

@@ -1,6 +1,6 @@
-/* readers.h: data sets of other formats into struct det_annotations. A reader adds to the set; what is
- * wrong with a part of the source is a finding and the rest is read on, entry by entry; only what
- * leaves nothing to go on with (memory, a folder that is not there) is a failure.
+/* readers.h: data sets of other formats into struct det_annotations. A reader adds to the set; what
+ * is wrong with a part of the source is a finding and the rest is read on, entry by entry; only
+ * what leaves nothing to go on with (memory, a folder that is not there) is a failure.
  *
  *   tfrecord  a file, glob or shard pattern of tf.Examples; the split is the file's name
  *   coco      COCO's annotations JSON (formats/coco_json.h); the split is the file's name without
@@ -78,8 +78,8 @@ void det_lose_object(struct det_annotations *set, size_t image);
  * "a/train/_annotations.coco.json" -> "train". The caller frees. */
 det_status det_split_of_path(struct det_env *env, const char *path, char **split);
 
-/* A decimal number with blanks around it; "nan" and "inf" are numbers, which the checks then find. Not
- * the locale's. */
+/* A decimal number with blanks around it; "nan" and "inf" are numbers, which the checks then find.
+ * Not the locale's. */
 bool det_parse_coordinate(const char *text, double *value);
 
 /* Widens a box (ymin, xmin, ymax, xmax) by a corner of an outline; DET_NO_BOX is where that

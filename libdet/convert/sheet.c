@@ -101,7 +101,8 @@ static void place(struct drawing *d, size_t position, const struct det_labelled_
                   caption);
 }
 
-/* The chosen images, in their order: each of the usable ones is taken with the chance that is left. */
+/* The chosen images, in their order: each of the usable ones is taken with the chance that is
+ * left. */
 static size_t choose(const struct det_annotations *set, size_t wanted, uint64_t seed,
                      uint32_t *chosen)
 {

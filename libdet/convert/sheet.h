@@ -10,13 +10,13 @@ struct det_sheet_settings {
     int32_t columns;
     int32_t cell_px; /* side of the square that a picture is fitted into */
     uint64_t seed;   /* chooses the pictures */
-    const struct det_augment_option
-        *augmentations; /* applied to each, with the seed; count 0: none */
+    /* applied to each, with the seed; count 0: none */
+    const struct det_augment_option *augmentations;
     size_t augmentation_count;
 };
 
-/* The set must be resolved. A picture that needs turning is shown turned. INVALID_ARGUMENT when there is
- * no picture. */
+/* The set must be resolved. A picture that needs turning is shown turned. INVALID_ARGUMENT when
+ * there is no picture. */
 det_status det_annotations_sheet(struct det_env *env, const struct det_annotations *set,
                                  const struct det_sheet_settings *settings,
                                  struct det_image *sheet);

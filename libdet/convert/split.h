@@ -11,10 +11,11 @@ struct det_split_settings {
     uint64_t seed;
 };
 
-/* Every image gets a split anew; those that there were are forgotten. Images with the same pixels stay
- * together. The classes are spread evenly: class by class, from the rarest on, each image goes to the
- * split that still misses most of that class (iterative stratification; Sechidis, Tsoumakas, Vlahavas,
- * "On the stratification of multi-label data", ECML 2011). The same seed gives the same splits. */
+/* Every image gets a split anew; those that there were are forgotten. Images with the same pixels
+ * stay together. The classes are spread evenly: class by class, from the rarest on, each image goes
+ * to the split that still misses most of that class (iterative stratification; Sechidis, Tsoumakas,
+ * Vlahavas, "On the stratification of multi-label data", ECML 2011). The same seed gives the same
+ * splits. */
 det_status det_annotations_split(struct det_env *env, struct det_annotations *set,
                                  const struct det_split_settings *settings);
 

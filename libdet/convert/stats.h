@@ -25,8 +25,8 @@ struct det_split_stats {
 struct det_set_stats {
     size_t class_count, split_count;
     size_t broken; /* images that cannot be used; not counted elsewhere */
-    size_t
-        across; /* images whose pixels an image of another split has, one image a picture not counted */
+    /* images whose pixels an image of another split has, one image a picture not counted */
+    size_t across;
     struct det_split_stats *splits; /* [split_count + 1], the last: all of them */
 };
 

@@ -1,5 +1,5 @@
-/* write_coco.c: see writers.h. Category ids are 1 .. K. Image ids stay what they were where all of a split
- * are different positive numbers, else they are 1, 2, ... */
+/* write_coco.c: see writers.h. Category ids are 1 .. K. Image ids stay what they were where all of
+ * a split are different positive numbers, else they are 1, 2, ... */
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* write_tfrecord.c: see writers.h. The keys are those of the API's own scripts
- * (dataset_tools/create_pascal_tf_record.py, create_coco_tf_record.py). Shards take images in turn, so
- * that each is a sample of the whole. */
+ * (dataset_tools/create_pascal_tf_record.py, create_coco_tf_record.py). Shards take images in turn,
+ * so that each is a sample of the whole. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* write_voc.c: see writers.h. Coordinates are pixels as the API's create_pascal_tf_record.py takes them:
- * xmin = share * width, nothing added. */
+/* write_voc.c: see writers.h. Coordinates are pixels as the API's create_pascal_tf_record.py takes
+ * them: xmin = share * width, nothing added. */
 #include <stdio.h>
 #include <string.h>
 

@@ -41,8 +41,8 @@ static const char *key_of(const char *split)
                                             : "train";
 }
 
-/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped, a byte that is
- * no UTF-8 as in det_text_utf8(). */
+/* A string of YAML in quotes. What is not printable there (YAML 1.1, 5.1) is escaped, a byte that
+ * is no UTF-8 as in det_text_utf8(). */
 static det_status put_string(struct det_env *env, struct det_text *text, const char *value)
 {
     DET_TRY_RETURN(det_text_append(env, text, "\"", 1));

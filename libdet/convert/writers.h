@@ -54,12 +54,12 @@ det_status det_write_label_map(struct det_env *env, const struct det_annotations
 
 /* --- for writers --- */
 
-/* What an image is written as: the source's kind where it can be; else PNG, which loses nothing: in records, where
- * TensorFlow's users expect JPEG or PNG, and where a picture is turned. */
+/* What an image is written as: the source's kind where it can be; else PNG, which loses nothing: in
+ * records, where TensorFlow's users expect JPEG or PNG, and where a picture is turned. */
 enum det_image_kind det_written_kind(const struct det_labelled_image *image, bool in_record);
 
-/* What a training has to decode for an image: the source's own bytes, those with the EXIF rotation set
- * to 1, or the pixels (turned) encoded anew as det_written_kind() (JPEG with quality 95). */
+/* What a training has to decode for an image: the source's own bytes, those with the EXIF rotation
+ * set to 1, or the pixels (turned) encoded anew as det_written_kind() (JPEG with quality 95). */
 struct det_written_image {
     struct det_source_bytes source;
     uint8_t *own; /* NULL: the source's bytes */

@@ -3,11 +3,11 @@
  *
  * A sample starts as an 8-bit image and its objects. Flips and crops only change the window on the
  * image, which the resize then reads; operations on colours are only listed (data/picture.h). The
- * first operation that changes pixels otherwise, or the size, copies the window into float pixels of
- * 0..255 and applies the list to them; later ones work on those. The resize does the same with a
- * list that is left. An operation draws from the
- * generator it is given and from nothing else. What operations do to the objects: flips mirror the
- * boxes, crops drop the objects too little of which is left and clip the boxes of the others.
+ * first operation that changes pixels otherwise, or the size, copies the window into float pixels
+ * of 0..255 and applies the list to them; later ones work on those. The resize does the same with a
+ * list that is left. An operation draws from the generator it is given and from nothing else. What
+ * operations do to the objects: flips mirror the boxes, crops drop the objects too little of which
+ * is left and clip the boxes of the others.
  *
  * The operations are in augment_ops.h, their parameters in struct det_augment_option.
  */
@@ -27,8 +27,8 @@ struct det_sample {
     float *pixels;            /* [.][stride][3], 0..255 */
     int32_t stride;
     size_t pixels_capacity;
-    float
-        *spare; /* where an operation that cannot work in place writes; then the two are swapped */
+    /* where an operation that cannot work in place writes; then the two are swapped */
+    float *spare;
     size_t spare_capacity;
     int32_t color_count; /* to be applied to what is seen of `image`; 0 with `in_float` */
     struct det_color_op colors[DET_MOST_COLORS];
@@ -112,8 +112,9 @@ enum det_resample {
     DET_RESAMPLE_AREA,
 };
 
-/* What random_jitter_boxes does to the sides: moves each by its own draw; only outward; only inward;
- * moves opposite sides alike, by one draw for each direction (SYMMETRIC) or one for both (_XY). */
+/* What random_jitter_boxes does to the sides: moves each by its own draw; only outward; only
+ * inward; moves opposite sides alike, by one draw for each direction (SYMMETRIC) or one for both
+ * (_XY). */
 enum det_jitter {
     DET_JITTER_SIDES,
     DET_JITTER_SIDES_OUT,
@@ -156,9 +157,8 @@ struct det_augment_option {
     float aspect;                  /* CROP_TO_ASPECT, the two FIXED_ASPECT */
     int32_t label, label_count;    /* class ids: DROP_LABEL what, REMAP_LABELS to what */
     int32_t labels[DET_AUGMENT_MOST_LABELS]; /* REMAP_LABELS */
-    int32_t
-        crop_count; /* CROP_IMAGE, CROP_PAD_IMAGE, CROP_TO_ASPECT: 1; SSD_CROP*: as many as there
-                           are operations */
+    /* CROP_IMAGE, CROP_PAD_IMAGE, CROP_TO_ASPECT: 1; SSD_CROP*: as many as there are operations */
+    int32_t crop_count;
     struct det_crop_settings crops[DET_AUGMENT_MOST_CROPS];
 };
 
@@ -171,7 +171,8 @@ const char *det_augment_name(enum det_augment_kind kind);
 /* Checks ranges; the message names option and field. */
 det_status det_augment_check(struct det_env *env, const struct det_augment_option *option);
 
-/* Applies the options in their order. A side that grows beyond 65,500 pixels is INVALID_ARGUMENT. */
+/* Applies the options in their order. A side that grows beyond 65,500 pixels is
+ * INVALID_ARGUMENT. */
 det_status det_augment_apply(struct det_env *env, const struct det_augment_option *options,
                              size_t count, struct det_rng *rng, struct det_sample *sample);
 

@@ -1,7 +1,7 @@
 /* augment_color.c: random colour operations as core/preprocessor.py random_adjust_* over
- * tf.image.adjust_*: pixels are divided by 255, changed, multiplied by 255 and clipped to 0..255, and
- * only the window that is seen takes part (which matters for the contrast's mean). kernels/color.cuh
- * does the same to the bit.
+ * tf.image.adjust_*: pixels are divided by 255, changed, multiplied by 255 and clipped to 0..255,
+ * and only the window that is seen takes part (which matters for the contrast's mean).
+ * kernels/color.cuh does the same to the bit.
  */
 #include <math.h>
 #include <string.h>

@@ -199,9 +199,9 @@ void det_augment_ssd_crop(struct det_rng *rng, const struct det_crop_settings *s
     det_augment_crop_image(rng, &settings[det_rng_below(rng, (uint32_t)count)], sample);
 }
 
-/* random_crop_to_aspect_ratio: the largest window of this aspect ratio (width / height), anywhere in
- * the image with the same probability. Differs where overlap_thresh is 0 and boxes are not clipped:
- * an object wholly outside is dropped. */
+/* random_crop_to_aspect_ratio: the largest window of this aspect ratio (width / height), anywhere
+ * in the image with the same probability. Differs where overlap_thresh is 0 and boxes are not
+ * clipped: an object wholly outside is dropped. */
 void det_augment_crop_to_aspect(struct det_rng *rng, float aspect, float overlap_thresh,
                                 bool clip_boxes, struct det_sample *sample)
 {

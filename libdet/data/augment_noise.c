@@ -28,9 +28,9 @@ det_status det_augment_black_patches(struct det_env *env, struct det_rng *rng,
     return DET_OK;
 }
 
-/* random_patch_gaussian (Lopes et al., "Improving Robustness Without Sacrificing Accuracy with Patch
- * Gaussian Augmentation"): noise of a uniformly drawn deviation (on the scale 0..1) in a square of a
- * drawn side that is centred anywhere in the image; the result is clipped. */
+/* random_patch_gaussian (Lopes et al., "Improving Robustness Without Sacrificing Accuracy with
+ * Patch Gaussian Augmentation"): noise of a uniformly drawn deviation (on the scale 0..1) in a
+ * square of a drawn side that is centred anywhere in the image; the result is clipped. */
 det_status det_augment_patch_gaussian(struct det_env *env, struct det_rng *rng,
                                       const struct det_augment_option *option,
                                       struct det_sample *sample)

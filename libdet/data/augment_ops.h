@@ -1,5 +1,5 @@
-/* augment_ops.h: the single operations of augmentation. Distributions stand with the definitions; the
- * functions of core/preprocessor.py they agree with have the same names. */
+/* augment_ops.h: the single operations of augmentation. Distributions stand with the definitions;
+ * the functions of core/preprocessor.py they agree with have the same names. */
 #ifndef DET_DATA_AUGMENT_OPS_H
 #define DET_DATA_AUGMENT_OPS_H
 
@@ -7,8 +7,8 @@
 
 /* --- the sample --- */
 
-/* Copies the window into float pixels and applies the listed colours; nothing to do when they are in
- * use. */
+/* Copies the window into float pixels and applies the listed colours; nothing to do when they are
+ * in use. */
 det_status det_sample_to_float(struct det_env *env, struct det_sample *sample);
 /* The same, and the window is all of them, unmirrored: [height][width][3] without gaps. */
 det_status det_sample_settle(struct det_env *env, struct det_sample *sample);
@@ -73,13 +73,13 @@ det_status det_augment_downscale(struct det_env *env, struct det_rng *rng,
 
 /* --- augment_color.c --- */
 
-/* To be called before an option of this kind: float pixels where the list of colours has no room for
- * it, or where its mean could not be taken of 8-bit pixels (contrast behind LINEAR, which leaves
- * 0..255). */
+/* To be called before an option of this kind: float pixels where the list of colours has no room
+ * for it, or where its mean could not be taken of 8-bit pixels (contrast behind LINEAR, which
+ * leaves 0..255). */
 det_status det_sample_reserve_colors(struct det_env *env, struct det_sample *sample,
                                      enum det_augment_kind kind);
-/* Float pixels where the list has a contrast: its mean is over what is seen now. For what will change
- * that. */
+/* Float pixels where the list has a contrast: its mean is over what is seen now. For what will
+ * change that. */
 det_status det_sample_keep_means(struct det_env *env, struct det_sample *sample);
 /* To float pixels [height][width][3], rows `stride` pixels apart. */
 void det_color_apply(const struct det_color_op *op, float *pixels, int32_t stride, int32_t height,

@@ -132,8 +132,8 @@ det_status det_augment_pad_to_aspect(struct det_env *env, struct det_rng *rng, f
     return put_into_frame(env, sample, new_height, new_width, 0, 0, black);
 }
 
-/* Distance from the edge within which no square is centred: max_border halved until it is below half
- * of the side. */
+/* Distance from the edge within which no square is centred: max_border halved until it is below
+ * half of the side. */
 static int32_t border_of(int32_t max_border, int32_t side)
 {
     const float border = (float)max_border;
@@ -144,8 +144,8 @@ static int32_t border_of(int32_t max_border, int32_t side)
 }
 
 /* random_square_crop_by_scale: a square whose side is the larger side of the image times one of
- * `count` evenly spaced scales, centred anywhere but near the edge; black where it leaves the image.
- * The last row and column of the image are never part of it, as there. */
+ * `count` evenly spaced scales, centred anywhere but near the edge; black where it leaves the
+ * image. The last row and column of the image are never part of it, as there. */
 det_status det_augment_square_crop(struct det_env *env, struct det_rng *rng,
                                    const struct det_augment_option *option,
                                    struct det_sample *sample)

@@ -1,7 +1,8 @@
-/* augment_resize.c: resampling of a sample as tf.compat.v1.image.resize_images does it (no half-pixel
- * centres; tensorflow/core/kernels/image/resize_{bilinear,nearest_neighbor,bicubic,area}_op.cc), and
- * the operations that are nothing else. Each method is a weighted sum of source pixels along one
- * axis and then along the other. */
+/* augment_resize.c: resampling of a sample as tf.compat.v1.image.resize_images does it (no
+ * half-pixel centres;
+ * tensorflow/core/kernels/image/resize_{bilinear,nearest_neighbor,bicubic,area}_op.cc), and the
+ * operations that are nothing else. Each method is a weighted sum of source pixels along one axis
+ * and then along the other. */
 #include <math.h>
 
 #include "base/mem.h"

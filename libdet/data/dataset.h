@@ -1,9 +1,10 @@
 /* dataset.h: the examples of a list of TFRecord files, checked once when opened.
  *
  * Opening parses every example: it finds each object's class, checks each box, looks at the first
- * bytes of each image (or finds its file) and counts. Kept in memory are the objects, the images' ids and
- * where in its record each image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
- * error here that names file, record, object and values, unless the settings say otherwise.
+ * bytes of each image (or finds its file) and counts. Kept in memory are the objects, the images'
+ * ids and where in its record each image's bytes are, not the images. What the TF Object Detection
+ * API lets pass silently is an error here that names file, record, object and values, unless the
+ * settings say otherwise.
  */
 #ifndef DET_DATA_DATASET_H
 #define DET_DATA_DATASET_H
@@ -62,8 +63,8 @@ struct det_dataset {
     struct det_dataset_entry *entries; /* [count] */
     size_t count;
     size_t entry_capacity;
-    struct det_ground_truth
-        objects; /* of all entries, one after the other; area_px 0 = not in the record */
+    /* of all entries, one after the other; area_px 0 = not in the record */
+    struct det_ground_truth objects;
     struct det_dataset_counts counts;
     int32_t class_count;
     size_t *boxes_of_class; /* [class_count] */
@@ -82,8 +83,8 @@ void det_dataset_close(struct det_env *env, struct det_dataset *dataset);
  * Messages begin with the record's name. */
 det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
                             struct det_image *image, struct det_ground_truth *truth);
-/* The same with a reduced decoding (data/image.h), the record read into `record`. Nothing is allocated when all
- * three have room. */
+/* The same with a reduced decoding (data/image.h), the record read into `record`. Nothing is
+ * allocated when all three have room. */
 det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
                                     size_t index, struct det_image_least least,
                                     struct det_record *record, struct det_image *image,
@@ -92,9 +93,11 @@ det_status det_dataset_load_reduced(struct det_env *env, const struct det_datase
 det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
                                   size_t index, struct det_ground_truth *truth);
 
-/* "x.tfrecord: record 12 (a.jpg)" for messages, with the image's id if it has one. Returns `buffer`. */
+/* "x.tfrecord: record 12 (a.jpg)" for messages, with the image's id if it has one. Returns
+ * `buffer`. */
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512]);
-/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns `buffer`. */
+/* The image's id as text, cut to fit: source_id, else filename, else the index. Returns
+ * `buffer`. */
 const char *det_dataset_id(const struct det_dataset *dataset, size_t index, char buffer[256]);
 
 #endif

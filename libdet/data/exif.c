@@ -89,7 +89,8 @@ static struct tiff find_in_png(const uint8_t *data, size_t bytes)
     return (struct tiff){0};
 }
 
-/* Chunks: four letters, u32 length, so many bytes and one more where that is odd, the low byte first. */
+/* Chunks: four letters, u32 length, so many bytes and one more where that is odd, the low byte
+ * first. */
 static struct tiff find_in_webp(const uint8_t *data, size_t bytes)
 {
     const struct tiff file = {.data = data, .bytes = bytes};

@@ -9,7 +9,8 @@
 #include "data/image_codec.h"
 
 #define MOST_SIDE 65500
-/* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole vectors. */
+/* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole
+ * vectors. */
 #define SLACK_BYTES 64
 
 det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,

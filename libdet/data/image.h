@@ -7,8 +7,8 @@
 struct det_image {
     int32_t width, height;
     uint8_t *rgb; /* [height][width][3] */
-    size_t
-        capacity_bytes; /* room behind rgb, kept for the next image; may be 0 for foreign pixels */
+    /* room behind rgb, kept for the next image; may be 0 for foreign pixels */
+    size_t capacity_bytes;
     int32_t file_width, file_height; /* as the file has it: larger after a reduced decoding */
 };
 
@@ -36,23 +36,25 @@ enum det_image_kind {
 const char *det_image_kind_name(enum det_image_kind kind);
 /* ".jpg", ...; not of UNKNOWN. */
 const char *det_image_kind_extension(enum det_image_kind kind);
-/* Where the extension of a picture's name begins (of any of these kinds, in capitals or not); NULL: it has none. */
+/* Where the extension of a picture's name begins (of any of these kinds, in capitals or not); NULL:
+ * it has none. */
 const char *det_image_extension(const char *path);
 /* By that extension. */
 enum det_image_kind det_image_kind_of_name(const char *path);
 
-/* Looks at the first bytes only. Anything else is an error that says what it is: UNSUPPORTED for a picture of another
- * format, or of one that this build cannot read, else CORRUPT. */
+/* Looks at the first bytes only. Anything else is an error that says what it is: UNSUPPORTED for a
+ * picture of another format, or of one that this build cannot read, else CORRUPT. */
 det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
                            enum det_image_kind *kind);
 
 /* Decodes a picture, told apart by content. `name` is for messages. Pixels are the same bits as
  * TensorFlow's decode_image gives (libjpeg-turbo, JDCT_IFAST, fancy upsampling). Any JPEG that
- * libjpeg reads (grey, YCbCr, CMYK, YCCK, progressive), any PNG (palette, grey, alpha, 16 bits), any BMP (image_bmp.c), a
- * GIF's first frame (image_gif.c) and, where the build has libwebp, a WebP's becomes RGB8; alpha is dropped, not blended.
- * What is larger than the env's limits is UNSUPPORTED. A truncated file is an error, as it is for TensorFlow; damage that
- * libjpeg can read over is logged at debug level. An EXIF rotation is not applied, as in TensorFlow (data/exif.h does).
- * After a failure the image is empty. */
+ * libjpeg reads (grey, YCbCr, CMYK, YCCK, progressive), any PNG (palette, grey, alpha, 16 bits),
+ * any BMP (image_bmp.c), a GIF's first frame (image_gif.c) and, where the build has libwebp, a
+ * WebP's becomes RGB8; alpha is dropped, not blended. What is larger than the env's limits is
+ * UNSUPPORTED. A truncated file is an error, as it is for TensorFlow; damage that libjpeg can read
+ * over is logged at debug level. An EXIF rotation is not applied, as in TensorFlow (data/exif.h
+ * does). After a failure the image is empty. */
 det_status det_image_decode(struct det_env *env, const char *name, const uint8_t *data,
                             size_t bytes, struct det_image *image);
 det_status det_image_read(struct det_env *env, const char *path, struct det_image *image);
@@ -60,7 +62,8 @@ det_status det_image_read(struct det_env *env, const char *path, struct det_imag
 /* The same for whoever makes the image smaller anyway: a JPEG is decoded at a half, a quarter or an
  * eighth of its size, the least that still has `least` rows and columns. That skips most of the
  * inverse DCT, upsampling and colour conversion and averages instead of sampling: quicker, but not
- * TensorFlow's pixels. All other kinds are decoded as they are. file_width and file_height say the real size. */
+ * TensorFlow's pixels. All other kinds are decoded as they are. file_width and file_height say the
+ * real size. */
 det_status det_image_decode_reduced(struct det_env *env, const char *name, const uint8_t *data,
                                     size_t bytes, struct det_image_least least,
                                     struct det_image *image);

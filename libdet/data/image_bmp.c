@@ -3,7 +3,8 @@
  *   offset  bytes  what
  *   0       2      "BM"
  *   10      4      where the pixels begin
- *   14      4      size of the next header: 12 (core: width and height are 16 bits), 40, 52, 56, 64, 108, 124
+ *   14      4 size of the next header: 12 (core: width and height are 16 bits), 40, 52, 56, 64,
+ *           108, 124
  *   18      4, 4   width, height; a negative height: top row first, else the bottom row
  *   28      2      bits a pixel: 1, 2, 4, 8 (indices), 16, 24, 32
  *   30      4      0 plain, 1 RLE8, 2 RLE4, 3 and 6 with a mask for each colour
@@ -11,10 +12,12 @@
  *   54      12     masks of red, green, blue; in the header, or behind one of 40 bytes
  *   then           palette: blue, green, red, unused (in a core header without the unused byte)
  *
- * Rows are padded to 4 bytes. Source: Microsoft's "Bitmap Storage" (wingdi.h), OS/2's for the core header.
+ * Rows are padded to 4 bytes. Source: Microsoft's "Bitmap Storage" (wingdi.h), OS/2's for the core
+ * header.
  *
- * Agrees with TensorFlow's decode_bmp(channels=3) on what that reads (24 and 32 bits, and grey of 8). Differs: of 8 bits
- * with a palette TensorFlow gives the indices, libdet the colours; bytes behind the pixels are allowed.
+ * Agrees with TensorFlow's decode_bmp(channels=3) on what that reads (24 and 32 bits, and grey of
+ * 8). Differs: of 8 bits with a palette TensorFlow gives the indices, libdet the colours; bytes
+ * behind the pixels are allowed.
  */
 #include <limits.h>
 #include <string.h>
@@ -235,8 +238,9 @@ static uint32_t run_index(const struct bmp *b, const uint8_t *bytes, uint32_t n)
     return b->bits == 8 ? bytes[n] : (n % 2 == 0 ? pair >> 4 : pair & 15);
 }
 
-/* Pairs of a count and what is repeated; a count of 0 escapes: 0 end of the row, 1 end of the picture, 2 moves by the two
- * bytes that follow, 3 and more are so many pixels as they are, padded to 16 bits. What no run reaches has colour 0. */
+/* Pairs of a count and what is repeated; a count of 0 escapes: 0 end of the row, 1 end of the
+ * picture, 2 moves by the two bytes that follow, 3 and more are so many pixels as they are, padded
+ * to 16 bits. What no run reaches has colour 0. */
 static det_status read_runs(struct det_env *env, const struct bmp *b, struct det_image *image)
 {
     struct cursor to = {0, 0};

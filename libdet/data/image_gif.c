@@ -1,22 +1,25 @@
 /* image_gif.c: the first frame of a GIF to RGB8.
  *
- *   "GIF87a" or "GIF89a"
- *   screen: u16 width, height; u8 flags (80 hex: palette of 2 << (flags & 7) colours follows), background, aspect
- *   [palette: red, green, blue each]
- *   blocks, until one is a picture:
- *     21 LABEL        an extension: blocks of a length byte and so many bytes, until a length of 0. Label F9, "graphic
- *                     control": u8 flags (1: the last byte is the transparent colour), u16 delay, u8 colour
- *     2C              the picture: u16 left, top, width, height; u8 flags (80: palette, 40: interlaced); [palette]; u8 bits
- *                     of a code; blocks as above that hold LZW codes, the low bits first
+ *   "GIF87a" or "GIF89a" screen: u16 width, height; u8 flags (80 hex: palette of 2 << (flags & 7)
+ *   colours follows), background, aspect [palette: red, green, blue each] blocks, until one is a
+ *   picture:
+ *     21 LABEL        an extension: blocks of a length byte and so many bytes, until a length of 0.
+ *                     Label F9, "graphic control": u8 flags (1: the last byte is the transparent
+ *                     colour), u16 delay, u8 colour
+ *     2C              the picture: u16 left, top, width, height; u8 flags (80: palette, 40:
+ *                     interlaced); [palette]; u8 bits of a code; blocks as above that hold LZW
+ *                     codes, the low bits first
  *     3B              the end
  *
- * LZW: codes below 2^bits are colours, 2^bits empties the table, 2^bits + 1 ends. Each code after the first adds an entry,
- * the last one's text and the first colour of this one's, up to 4096; a code grows by a bit when the table is as large as
- * it can name. Source: CompuServe's "Graphics Interchange Format, Version 89a", appendix F.
+ * LZW: codes below 2^bits are colours, 2^bits empties the table, 2^bits + 1 ends. Each code after
+ * the first adds an entry, the last one's text and the first colour of this one's, up to 4096; a
+ * code grows by a bit when the table is as large as it can name. Source: CompuServe's "Graphics
+ * Interchange Format, Version 89a", appendix F.
  *
- * Agrees with TensorFlow's decode_image(expand_animations=False): what the frame does not cover and what is transparent
- * is black. Differs: TensorFlow's picture has the size of the largest frame, libdet's that of the screen (that of the frame
- * where it reaches beyond); all the same for a GIF whose first frame fills the screen.
+ * Agrees with TensorFlow's decode_image(expand_animations=False): what the frame does not cover and
+ * what is transparent is black. Differs: TensorFlow's picture has the size of the largest frame,
+ * libdet's that of the screen (that of the frame where it reaches beyond); all the same for a GIF
+ * whose first frame fills the screen.
  */
 #include <string.h>
 

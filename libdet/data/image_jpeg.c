@@ -33,7 +33,8 @@ static void on_error(j_common_ptr common)
     longjmp(errors->jump, 1);
 }
 
-/* Also what libjpeg would keep in a file, which this one cannot, where the variable JPEGMEM bounds its memory. */
+/* Also what libjpeg would keep in a file, which this one cannot, where the variable JPEGMEM bounds
+ * its memory. */
 static bool lacked_memory(const struct errors *errors)
 {
     const int code = errors->manager.msg_code;
@@ -124,8 +125,8 @@ static void cmyk_row_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int32_t width, bo
     }
 }
 
-/* The smallest of the sizes that libjpeg-turbo has quick inverse DCTs for, 1, 1/2, 1/4 and 1/8, that
- * is not below `least`. */
+/* The smallest of the sizes that libjpeg-turbo has quick inverse DCTs for, 1, 1/2, 1/4 and 1/8,
+ * that is not below `least`. */
 static void choose_scale(struct jpeg_decompress_struct *info, struct det_image_least least)
 {
     unsigned parts = 8; /* libjpeg rounds each side up */

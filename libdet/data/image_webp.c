@@ -1,8 +1,10 @@
-/* image_webp.c: WebP by libwebp to RGB8; alpha is dropped, as of a PNG. Of an animation its first frame, black where that
- * does not reach (animations have no colour of their own there that decoders agree on).
+/* image_webp.c: WebP by libwebp to RGB8; alpha is dropped, as of a PNG. Of an animation its first
+ * frame, black where that does not reach (animations have no colour of their own there that
+ * decoders agree on).
  *
- * The build needs libwebp's headers only: the library is loaded for each picture and closed after it, so a program links
- * nothing for a kind of picture that it may never meet, and libdet keeps no state for it.
+ * The build needs libwebp's headers only: the library is loaded for each picture and closed after
+ * it, so a program links nothing for a kind of picture that it may never meet, and libdet keeps no
+ * state for it.
  *
  * libwebp takes its memory from malloc; what it cannot get is OUT_OF_MEMORY. */
 #include <dlfcn.h>
@@ -103,7 +105,8 @@ static void close_libraries(struct webp *webp)
         dlclose(webp->codec);
 }
 
-/* Of some of its allocations libwebp says only that the data are damaged: errno, 0 since the library was opened, tells. */
+/* Of some of its allocations libwebp says only that the data are damaged: errno, 0 since the
+ * library was opened, tells. */
 static det_status failed(const struct webp *webp, VP8StatusCode code)
 {
     struct det_env *env = webp->env;

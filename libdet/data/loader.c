@@ -113,7 +113,8 @@ static uint8_t *place_of(const struct det_loader *loader, const struct slot *slo
     return slot->images + (size_t)place * det_picture_most_bytes(loader->height, loader->width);
 }
 
-/* What is seen of the sample, resized to height x width, into the slot; or what a device makes that of. */
+/* What is seen of the sample, resized to height x width, into the slot; or what a device makes that
+ * of. */
 static det_status put_image(struct worker *worker, const struct job *job, int32_t height,
                             int32_t width)
 {

@@ -57,9 +57,9 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 
-/* Waits for the next batch. It is valid until the next call, with `held` until the held-th from now. DET_STATUS_FINISHED behind end_sample;
- * a sample that cannot be loaded makes this and every later call fail with its message, which names
- * the record. */
+/* Waits for the next batch. It is valid until the next call, with `held` until the held-th from
+ * now. DET_STATUS_FINISHED behind end_sample; a sample that cannot be loaded makes this and every
+ * later call fail with its message, which names the record. */
 det_status det_loader_next(struct det_env *env, struct det_loader *loader, struct det_batch *batch);
 
 /* The floats [height][width][3] of image `index` of a batch, copied or made. */

@@ -1,6 +1,7 @@
-/* picture.h: what a network is shown of an image, and how it becomes the network's floats: flips, colour operations, the resize,
- * the frame around it. The CPU does that for each sample (data/augment.h); a device that makes the floats itself (kernels/pictures.h)
- * gets the 8-bit pixels of the window, a quarter of the bytes of as many floats, and gives the same bits.
+/* picture.h: what a network is shown of an image, and how it becomes the network's floats: flips,
+ * colour operations, the resize, the frame around it. The CPU does that for each sample
+ * (data/augment.h); a device that makes the floats itself (kernels/pictures.h) gets the 8-bit
+ * pixels of the window, a quarter of the bytes of as many floats, and gives the same bits.
  */
 #ifndef DET_DATA_PICTURE_H
 #define DET_DATA_PICTURE_H
@@ -28,13 +29,15 @@ struct det_color_op {
 /* Of a picture; what comes behind them is done to float pixels on the host. */
 enum { DET_MOST_COLORS = 8 };
 
-/* The mean of a channel, 0..1, is the sum of whole multiples of this: of such sums the order does not matter, so threads of a device
- * may add them up as they come. What an 8-bit pixel can be is such a multiple; other values are rounded down to one. 65,500 x
- * 65,500 pixels do not overflow 64 bits. */
+/* The mean of a channel, 0..1, is the sum of whole multiples of this: of such sums the order does
+ * not matter, so threads of a device may add them up as they come. What an 8-bit pixel can be is
+ * such a multiple; other values are rounded down to one. 65,500 x 65,500 pixels do not overflow 64
+ * bits. */
 #define DET_COLOR_UNITS 4294967296.0f
 
 struct det_picture {
-    /* bytes [height][width][3], or, `in_float`, [frame_height][frame_width][3] floats of 0..255 that are resized and coloured */
+    /* bytes [height][width][3], or, `in_float`, [frame_height][frame_width][3] floats of 0..255
+     * that are resized and coloured */
     const void *pixels;
     bool in_float;
     bool flip_y, flip_x; /* mirrored within itself */
@@ -50,14 +53,15 @@ size_t det_picture_bytes(const struct det_picture *picture);
 /* The most that a picture taken for a frame of this size has. */
 size_t det_picture_most_bytes(int32_t frame_height, int32_t frame_width);
 
-/* The picture that a sample shows, its pixels put into `room` of det_picture_most_bytes(): bytes of the window where they are no more
- * than resized floats would be, else, and where the sample's pixels are floats already, resized floats. The rest (outside) stays
- * as it is. */
+/* The picture that a sample shows, its pixels put into `room` of det_picture_most_bytes(): bytes of
+ * the window where they are no more than resized floats would be, else, and where the sample's
+ * pixels are floats already, resized floats. The rest (outside) stays as it is. */
 det_status det_picture_take(struct det_env *env, struct det_resizer *resizer,
                             struct det_sample *sample, int32_t frame_height, int32_t frame_width,
                             void *room, struct det_picture *picture);
 
-/* What is not to be given to a device: sizes that do not fit an input of height x width, or each other. INTERNAL. */
+/* What is not to be given to a device: sizes that do not fit an input of height x width, or each
+ * other. INTERNAL. */
 det_status det_picture_check(struct det_env *env, const struct det_picture *picture, int32_t height,
                              int32_t width);
 

@@ -216,7 +216,8 @@ static inline four_floats load_bytes(const uint8_t *from)
     memcpy(&word, from, sizeof word);
     const sixteen_bytes bytes = (sixteen_bytes)(four_ints){word}, no_bytes = {0};
     const eight_halves no_halves = {0};
-    /* Zeros between the bytes, then between pairs of them: two instructions where there are vectors. */
+    /* Zeros between the bytes, then between pairs of them: two instructions where there are
+     * vectors. */
     const eight_halves halves = (eight_halves)__builtin_shufflevector(
         bytes, no_bytes, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const four_ints ints =
@@ -224,8 +225,8 @@ static inline four_floats load_bytes(const uint8_t *from)
     return __builtin_convertvector(ints, four_floats);
 }
 
-/* A row of pixels of three or four bytes. The last pixel of a row of three is read byte by byte: nothing need
- * follow it. */
+/* A row of pixels of three or four bytes. The last pixel of a row of three is read byte by byte:
+ * nothing need follow it. */
 static inline void stretch_color(const struct det_resizer *r, const uint8_t *row, bool reversed,
                                  float *out)
 {

@@ -59,14 +59,14 @@ struct det_resizer {
 void det_resizer_free(struct det_env *env, struct det_resizer *resizer);
 size_t det_resizer_bytes(const struct det_resizer *resizer);
 
-/* Chooses what det_resizer_rows() resizes: the window of an image, to out_height x out_width. The pixels must
- * stay while that is called, by as many as `workers` threads. */
+/* Chooses what det_resizer_rows() resizes: the window of an image, to out_height x out_width. The
+ * pixels must stay while that is called, by as many as `workers` threads. */
 det_status det_resizer_set(struct det_env *env, struct det_resizer *resizer,
                            const struct det_pixels *pixels, const struct det_window *window,
                            int32_t out_height, int32_t out_width, int32_t workers);
 
-/* Output rows y .. y + count as floats of 0..255, [count][out_width][3], rows of `out` `out_stride` floats apart.
- * Threads may call it at the same time, each with a worker number of its own. */
+/* Output rows y .. y + count as floats of 0..255, [count][out_width][3], rows of `out` `out_stride`
+ * floats apart. Threads may call it at the same time, each with a worker number of its own. */
 void det_resizer_rows(const struct det_resizer *resizer, int32_t worker, int32_t y, int32_t count,
                       float *out, size_t out_stride);
 

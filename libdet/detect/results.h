@@ -20,7 +20,8 @@ struct det_results_frame {
     const int64_t *track_ids; /* of each detection, 0: none is written; NULL: none at all */
 };
 
-/* The same with more: {"video":"a.mp4","frame":3,"time_s":0.12,"width":...,"detections":[{"track_id":7,...}]} */
+/* The same with more:
+ * {"video":"a.mp4","frame":3,"time_s":0.12,"width":...,"detections":[{"track_id":7,...}]} */
 det_status det_results_frame_json(struct det_env *env, struct det_text *text,
                                   const det_model *model, const struct det_results_frame *frame,
                                   const det_detection *detections, size_t count);

@@ -21,7 +21,8 @@ void det_context_settings_init(det_context_settings *settings, size_t struct_siz
     det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
-/* DET_CPU, DET_DEVICE and DET_PRECISION stand in for settings left at "auto", so that any program can be forced from outside. */
+/* DET_CPU, DET_DEVICE and DET_PRECISION stand in for settings left at "auto", so that any program
+ * can be forced from outside. */
 static const char *setting(const char *value, const char *variable)
 {
     if (value != NULL && strcmp(value, "auto") != 0)

@@ -45,8 +45,8 @@ void det_draw_box(struct det_image *image, const float box_norm[4], int32_t clas
 void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_px, float y1_px,
                    float thickness_px, struct det_colour colour);
 
-/* A line of text on a plate in the image's corner or below another: its top left corner is (x_px, y_px). Returns where the
- * next one begins. */
+/* A line of text on a plate in the image's corner or below another: its top left corner is (x_px,
+ * y_px). Returns where the next one begins. */
 float det_draw_note(struct det_image *image, float x_px, float y_px, struct det_colour plate,
                     const char *text);
 

@@ -1,5 +1,5 @@
-/* detection_report.h: what is behind det/detection_report.h, for the file that makes it and the one that
- * writes it. */
+/* detection_report.h: what is behind det/detection_report.h, for the file that makes it and the one
+ * that writes it. */
 #ifndef DET_EVAL_DETECTION_REPORT_H
 #define DET_EVAL_DETECTION_REPORT_H
 
@@ -16,7 +16,8 @@ struct det_detection_report {
     struct det_text text;
 };
 
-/* Names of the files that det_detection_report_write() makes: `index` 0, 1, ..., NULL behind the last. */
+/* Names of the files that det_detection_report_write() makes: `index` 0, 1, ..., NULL behind the
+ * last. */
 const char *det_detection_report_file(size_t index);
 
 #endif

@@ -1,9 +1,9 @@
-/* evaluation.c: det/evaluation.h: a pass over the evaluation records: detections into the COCO evaluator, losses on the
- * side.
+/* evaluation.c: det/evaluation.h: a pass over the evaluation records: detections into the COCO
+ * evaluator, losses on the side.
  *
- * Agrees with model_lib_v2.py eager_eval_loop() and metrics/coco_evaluation.py of the TF Object Detection API: one image
- * a batch, boxes scaled to pixels of the original image in float32, an object's area from the record or else from its
- * box, the mean of each image's losses. */
+ * Agrees with model_lib_v2.py eager_eval_loop() and metrics/coco_evaluation.py of the TF Object
+ * Detection API: one image a batch, boxes scaled to pixels of the original image in float32, an
+ * object's area from the record or else from its box, the mean of each image's losses. */
 #include "det/evaluation.h"
 
 #include <math.h>
@@ -117,8 +117,8 @@ static det_status open_network(struct run *r, det_context *context,
     return det_losses_create(env, &loss, 1, inference->anchor_count, spec->num_classes, &r->losses);
 }
 
-/* ymin, xmin, ymax, xmax normalised -> x, y, width, height in pixels, with the API's roundings: products and differences
- * in float32. */
+/* ymin, xmin, ymax, xmax normalised -> x, y, width, height in pixels, with the API's roundings:
+ * products and differences in float32. */
 static void to_coco(const float box[4], int32_t height, int32_t width, double coco[4])
 {
     const float ymin = box[0] * (float)height, xmin = box[1] * (float)width;

@@ -94,8 +94,8 @@ double det_evaluation_quality(const struct det_ground_truth *truth,
     return hits / (objects + misses);
 }
 
-/* Into a list of at most RANKED, those that go first in front; `sign` 1: high quality first, -1: low. Of equals the
- * earlier stays. */
+/* Into a list of at most RANKED, those that go first in front; `sign` 1: high quality first, -1:
+ * low. Of equals the earlier stays. */
 static void rank(struct ranked *list, int32_t *count, int sign, size_t index, double quality,
                  const struct det_detections *found)
 {
@@ -151,7 +151,8 @@ static void copy_into(struct det_image *canvas, const struct det_image *image, i
                image->rgb + (size_t)y * (size_t)image->width * 3, (size_t)image->width * 3);
 }
 
-/* Decodes the record into p->small (or p->image when it is small enough) and its objects into p->truth. */
+/* Decodes the record into p->small (or p->image when it is small enough) and its objects into
+ * p->truth. */
 static det_status load(struct det_env *env, struct det_evaluation_pictures *p, size_t index,
                        const struct det_image **image)
 {
@@ -165,8 +166,8 @@ static det_status load(struct det_env *env, struct det_evaluation_pictures *p, s
     return shrink(env, &p->image, factor, &p->small);
 }
 
-/* An image twice on the canvas, `strip` pixels below its top; the boxes are drawn into a copy first, so that they do not
- * reach over. */
+/* An image twice on the canvas, `strip` pixels below its top; the boxes are drawn into a copy
+ * first, so that they do not reach over. */
 static det_status draw(struct det_env *env, struct det_evaluation_pictures *p, size_t index,
                        const struct ranked *found, int32_t most_boxes, float min_score,
                        const char *title)

@@ -1,16 +1,20 @@
-/* evaluation_pictures.h: pictures of an evaluation for TensorBoard: detections at the left, ground truth at the right.
+/* evaluation_pictures.h: pictures of an evaluation for TensorBoard: detections at the left, ground
+ * truth at the right.
  *
- * eval_side_by_side_N_0 are the first images, as many and with as many boxes as the config's eval_config says, as
- * draw_side_by_side_evaluation_image() of the TF Object Detection API's utils/visualization_utils.py shows them. Ours are
- * eval_best/N and eval_worst/N: the images that went best and worst. How well an image went is
+ * eval_side_by_side_N_0 are the first images, as many and with as many boxes as the config's
+ * eval_config says, as draw_side_by_side_evaluation_image() of the TF Object Detection API's
+ * utils/visualization_utils.py shows them. Ours are eval_best/N and eval_worst/N: the images that
+ * went best and worst. How well an image went is
  *
- *   sum of the scores of detections that find an object / (objects + sum of the squared scores of those that find none)
+ *   sum of the scores of detections that find an object / (objects + sum of the squared scores of
+ *   those that find none)
  *
- * (by falling score, an object is found once, by a detection of its class with an IoU of at least .5), 1 less that second sum
- * when there is no object: no threshold has to be chosen, and the many faint detections weigh little.
+ * (by falling score, an object is found once, by a detection of its class with an IoU of at least
+ * .5), 1 less that second sum when there is no object: no threshold has to be chosen, and the many
+ * faint detections weigh little.
  *
- * Large images are shrunk to at most 800 pixels a side. Only the positions of the best and worst are kept while evaluating;
- * their images are decoded again at the end.
+ * Large images are shrunk to at most 800 pixels a side. Only the positions of the best and worst
+ * are kept while evaluating; their images are decoded again at the end.
  */
 #ifndef DET_EVAL_EVALUATION_PICTURES_H
 #define DET_EVAL_EVALUATION_PICTURES_H

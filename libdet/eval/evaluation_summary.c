@@ -63,7 +63,8 @@ static det_status write_classes(struct det_env *env, det_summary_writer *writer,
     return DET_OK;
 }
 
-/* What the API writes for metrics_set "pascal_voc_detection_metrics". A class without objects has no figure. */
+/* What the API writes for metrics_set "pascal_voc_detection_metrics". A class without objects has
+ * no figure. */
 static det_status write_voc(det_context *context, det_summary_writer *writer, int64_t step,
                             const det_coco_evaluator *evaluator)
 {
@@ -87,8 +88,9 @@ fail:
 
 /* --- precision over recall --- */
 
-/* TensorBoard's curves have a row of score thresholds; COCO's hold precision and score at each recall. At a threshold stands
- * the last recall that is reached with at least that score; objects and rates give the counts. */
+/* TensorBoard's curves have a row of score thresholds; COCO's hold precision and score at each
+ * recall. At a threshold stands the last recall that is reached with at least that score; objects
+ * and rates give the counts. */
 enum { THRESHOLDS = 101 };
 
 struct curve {

@@ -4,8 +4,8 @@
 
 #include "eval/coco_parts.h"
 
-/* Positions in the evaluator's arrays, sorted by (image, class); detections of a class in an image by
- * falling score, equal ones by arrival. */
+/* Positions in the evaluator's arrays, sorted by (image, class); detections of a class in an image
+ * by falling score, equal ones by arrival. */
 struct det_report_order {
     uint32_t *gts, *dts;
     size_t gt_count, dt_count;
@@ -22,8 +22,8 @@ enum det_report_rule {
     DET_MATCH_VOC,  /* the API's PerImageEvaluation: see det/detection_report.h */
 };
 
-/* labels[i]: of detection order->dts[i]. With DET_MATCH_COCO those beyond the largest max_dets of a class
- * in an image are left out. */
+/* labels[i]: of detection order->dts[i]. With DET_MATCH_COCO those beyond the largest max_dets of a
+ * class in an image are left out. */
 det_status det_report_match(struct det_env *env, const struct det_coco_eval *eval,
                             const struct det_report_order *order, enum det_report_rule rule,
                             double iou_threshold, uint8_t *labels);

@@ -6,8 +6,8 @@
  *     <annotations><version>1.1</version><meta>...<labels/></meta>
  *       <image id="0" name="a.jpg" width="640" height="480">
  *         <box label="car" xtl= ytl= xbr= ybr= .../>
- *     What CVAT's boxes have no place for (difficult, crowd, group, truncated) are attributes of the
- *     box, as CVAT writes those that a label defines.
+ *     What CVAT's boxes have no place for (difficult, crowd, group, truncated) are attributes of
+ *     the box, as CVAT writes those that a label defines.
  *   YOLO: a text file an image, a line a box:
  *     "class_index x_centre y_centre width height", normalised
  */

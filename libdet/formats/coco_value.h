@@ -1,4 +1,5 @@
-/* coco_value.h: the values in the entries of COCO's lists, with messages that say where they are. */
+/* coco_value.h: the values in the entries of COCO's lists, with messages that say where they
+ * are. */
 #ifndef DET_FORMATS_COCO_VALUE_H
 #define DET_FORMATS_COCO_VALUE_H
 
@@ -23,8 +24,8 @@ bool det_coco_forgive(const struct det_coco_place *place, const int64_t *image_i
 det_status det_coco_wrong_kind(const struct det_coco_place *place, const char *key,
                                struct det_json value, const char *expected);
 
-/* Values of the wanted keys of one object, the last of equal keys; NONE where missing and, where faults
- * are collected, for a number that is not finite. */
+/* Values of the wanted keys of one object, the last of equal keys; NONE where missing and, where
+ * faults are collected, for a number that is not finite. */
 det_status det_coco_keys(const struct det_coco_place *place, struct det_json entry,
                          const char *const *keys, struct det_json *values, size_t count);
 

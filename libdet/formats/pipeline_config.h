@@ -47,8 +47,8 @@ struct det_resizer_config {
     int32_t height, width;                /* fixed shape */
     int32_t min_dimension, max_dimension; /* keep aspect ratio */
     bool pad_to_max_dimension;
-    struct det_float_list
-        per_channel_pad_value; /* 0 or 3 values, after normalisation; none: zeros */
+    /* 0 or 3 values, after normalisation; none: zeros */
+    struct det_float_list per_channel_pad_value;
     /* Method is bilinear. */
 };
 

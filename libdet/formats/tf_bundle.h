@@ -78,8 +78,8 @@ const char *det_tf_type_name(uint32_t dtype, char buffer[16]);
  * highest number N in ckpt-N.index. The caller frees *prefix with det_free. */
 det_status det_tf_checkpoint_find(struct det_env *env, const char *path, char **prefix);
 
-/* What a file `checkpoint` calls the latest checkpoint, as it stands there; the caller frees *name. PARSE when it names
- * none. libdet's own folders have the same file. */
+/* What a file `checkpoint` calls the latest checkpoint, as it stands there; the caller frees *name.
+ * PARSE when it names none. libdet's own folders have the same file. */
 det_status det_checkpoint_state_read(struct det_env *env, const char *path, char **name);
 
 #endif

@@ -27,14 +27,14 @@ struct det_example {
     float *area, *weight;
 };
 
-/* `name` (e.g. "x.tfrecord: record 3") starts each message. Byte fields point into `data`. Reuses nothing: pair with
- * det_example_free. */
+/* `name` (e.g. "x.tfrecord: record 3") starts each message. Byte fields point into `data`. Reuses
+ * nothing: pair with det_example_free. */
 det_status det_example_parse(struct det_env *env, const char *name, const uint8_t *data,
                              size_t bytes, struct det_example *example);
 void det_example_free(struct det_env *env, struct det_example *example);
 
-/* For messages: "x.tfrecord: record 3 (a.jpg)" of the record's name and the file that the example names; the record's
- * alone where it names none. */
+/* For messages: "x.tfrecord: record 3 (a.jpg)" of the record's name and the file that the example
+ * names; the record's alone where it names none. */
 void det_example_name(const struct det_example *example, const char *record, char name[512]);
 
 /* Serialises; the caller frees *data with det_free. Absent features are left out. */

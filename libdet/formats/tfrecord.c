@@ -19,14 +19,15 @@
 #define INFLATE_RATIO 100u
 #define INFLATE_START ((size_t)1 << 16)
 
-/* Files of a set beyond these are opened anew for each record: a process has only so many descriptors, 1024 as a rule. */
+/* Files of a set beyond these are opened anew for each record: a process has only so many
+ * descriptors, 1024 as a rule. */
 #define MOST_OPEN 256
 
 #define SHARD_DIGITS 5
 #define NAMED_SHARDS 5 /* missing shards that a message lists */
 
-/* Where a record's length field is, and the checksum of its data that stood behind it then: it, not the file, is what the
- * data must agree with whenever it is read. */
+/* Where a record's length field is, and the checksum of its data that stood behind it then: it, not
+ * the file, is what the data must agree with whenever it is read. */
 struct record {
     uint64_t offset;
     uint32_t masked_crc;
@@ -37,8 +38,8 @@ struct det_record_file {
     struct det_file file; /* open, unless there are too many files, or it was compressed */
     uint8_t *inflated;    /* what a compressed file holds */
     size_t inflated_capacity;
-    const uint8_t
-        *memory; /* all of it: `inflated`, or lent by the caller; NULL: it is read from the file */
+    /* all of it: `inflated`, or lent by the caller; NULL: it is read from the file */
+    const uint8_t *memory;
     uint64_t bytes; /* of records and their frames */
     struct record *records;
     size_t record_capacity;

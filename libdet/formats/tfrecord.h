@@ -1,11 +1,13 @@
 /* tfrecord.h: TFRecord files: what tf.io.TFRecordWriter writes.
  *
- *   one record:  u64 length | u32 masked crc32c(length) | length bytes | u32 masked crc32c(bytes)     little endian
+ *   one record:  u64 length | u32 masked crc32c(length) | length bytes | u32 masked crc32c(bytes)
+ *                little endian
  *
- * A file whose first bytes are a gzip or zlib header is inflated into memory; of a plain one each record is read when it
- * is asked for. Offsets and data CRCs are found once when the file is opened (each length's CRC is checked then), a
- * record's data is compared with its CRC whenever it is read: a file that is cut off or written to while it is in use, for
- * hours in a training, is an error and nothing else. One that is replaced by renaming stays what it was.
+ * A file whose first bytes are a gzip or zlib header is inflated into memory; of a plain one each
+ * record is read when it is asked for. Offsets and data CRCs are found once when the file is opened
+ * (each length's CRC is checked then), a record's data is compared with its CRC whenever it is
+ * read: a file that is cut off or written to while it is in use, for hours in a training, is an
+ * error and nothing else. One that is replaced by renaming stays what it was.
  */
 #ifndef DET_FORMATS_TFRECORD_H
 #define DET_FORMATS_TFRECORD_H
@@ -13,8 +15,9 @@
 #include "base/env.h"
 #include "base/io.h"
 
-/* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns ("x-?????-of-00010",
- * "x@10") names, in sorted file order. Immutable once open: det_record_set_get may be called by several threads. */
+/* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns
+ * ("x-?????-of-00010", "x@10") names, in sorted file order. Immutable once open: det_record_set_get
+ * may be called by several threads. */
 struct det_record_set {
     struct det_record_file *files;
     size_t file_count;
@@ -24,10 +27,10 @@ struct det_record_set {
 
 det_status det_record_set_open(struct det_env *env, const char *const *patterns,
                                size_t pattern_count, struct det_record_set *set);
-/* One file, which is opened anew for each record: a data set may have more of them than a process may
- * have open. `lent`: its bytes in memory, which must outlive the set, NULL: on disk. Where its framing
- * is damaged, *damage says so (with the message) and the set holds the records before; without any it
- * is a failure. */
+/* One file, which is opened anew for each record: a data set may have more of them than a process
+ * may have open. `lent`: its bytes in memory, which must outlive the set, NULL: on disk. Where its
+ * framing is damaged, *damage says so (with the message) and the set holds the records before;
+ * without any it is a failure. */
 det_status det_record_set_open_file(struct det_env *env, const char *path,
                                     const struct det_file_bytes *lent, struct det_record_set *set,
                                     det_status *damage);
@@ -48,7 +51,8 @@ void det_record_free(struct det_env *env, struct det_record *record);
 /* Record `index` (0..record_count-1), CRC checked; no bytes after a failure. */
 det_status det_record_set_get(struct det_env *env, const struct det_record_set *set, size_t index,
                               struct det_record *record);
-/* The same for a record by its place, which stays valid wherever the set's struct is moved, until it is closed. */
+/* The same for a record by its place, which stays valid wherever the set's struct is moved, until
+ * it is closed. */
 struct det_record_place {
     const struct det_record_file *file;
     size_t number; /* in the file */

@@ -78,8 +78,8 @@ struct det_weights_tensor {
     uint32_t crc;
 };
 
-/* Reads the file and checks all of its structure, with `verify` each tensor's CRC too. Immutable once
- * open, whatever becomes of the file. *file is NULL after a failure. */
+/* Reads the file and checks all of its structure, with `verify` each tensor's CRC too. Immutable
+ * once open, whatever becomes of the file. *file is NULL after a failure. */
 det_status det_weights_open(struct det_env *env, const char *path, bool verify,
                             struct det_weights **file);
 /* The same of a file's bytes, which are copied; `name` stands for the path in messages. */
@@ -103,7 +103,8 @@ det_status det_weights_require(struct det_env *env, const struct det_weights *fi
                                const char *name, enum det_weights_type dtype, const int64_t *shape,
                                int32_t dims, const struct det_weights_tensor **tensor);
 
-/* The values of an f32, f16 or bf16 tensor as floats, [tensor->count]; UNSUPPORTED for another type. */
+/* The values of an f32, f16 or bf16 tensor as floats, [tensor->count]; UNSUPPORTED for another
+ * type. */
 det_status det_weights_read_float(struct det_env *env, const struct det_weights *file,
                                   const struct det_weights_tensor *tensor, float *out);
 

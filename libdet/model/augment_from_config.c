@@ -1,6 +1,6 @@
 /* augment_from_config.c: data_augmentation_options as options of data/augment.h: what
- * builders/preprocessor_builder.py does. Differs: an aspect_ratio beside an empty list of operations
- * counts (there it is dropped). */
+ * builders/preprocessor_builder.py does. Differs: an aspect_ratio beside an empty list of
+ * operations counts (there it is dropped). */
 #include <string.h>
 
 #include "base/mem.h"

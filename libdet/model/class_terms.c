@@ -17,7 +17,8 @@ static inline f4 choose(u4 mask, f4 a, f4 b)
     return f4_from((mask & (u4)a) | (~mask & (u4)b));
 }
 
-/* e^-a for a >= 0; 0 where that is no normal float. 2^n e^r with |r| <= ln(2) / 2 and the polynomial of Cephes' expf. */
+/* e^-a for a >= 0; 0 where that is no normal float. 2^n e^r with |r| <= ln(2) / 2 and the
+ * polynomial of Cephes' expf. */
 static inline f4 exp_minus(f4 a)
 {
     const float to_integer = 12582912; /* 1.5 * 2^23: its last bit is worth 1 */
@@ -35,7 +36,8 @@ static inline f4 exp_minus(f4 a)
     return f4_from((u4)(p * f4_from(exponent)) & ~vanishes);
 }
 
-/* log(1 + e) for 0 <= e <= 1: 2 artanh(e / (2 + e)), by a polynomial fitted for arguments up to 1/3. */
+/* log(1 + e) for 0 <= e <= 1: 2 artanh(e / (2 + e)), by a polynomial fitted for arguments up to
+ * 1/3. */
 static inline f4 log_one_plus(f4 e)
 {
     const f4 z = e / (e + 2.0f), w = z * z;

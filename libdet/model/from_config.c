@@ -62,7 +62,8 @@ static det_status hyper_from(struct det_env *env, const struct det_pipeline_conf
     return init_from(env, config, field, &from->initializer, &hyper->init);
 }
 
-/* keras_models/mobilenet_v2.py _LayersOverride: what the backbone has without the config's hyperparams. */
+/* keras_models/mobilenet_v2.py _LayersOverride: what the backbone has without the config's
+ * hyperparams. */
 static struct det_hyper_spec keras_backbone_hyper(void)
 {
     return (struct det_hyper_spec){

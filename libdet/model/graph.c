@@ -12,7 +12,8 @@
 #define FPN       EXTRACTOR "/_fpn_features_generator"
 #define PREDICTOR "model/_box_predictor"
 
-/* The first failure sticks and every later call does nothing, so that the network below reads as a list of layers. */
+/* The first failure sticks and every later call does nothing, so that the network below reads as a
+ * list of layers. */
 struct builder {
     struct det_env *env;
     const struct det_model_spec *spec;
@@ -301,7 +302,8 @@ static void add_backbone(struct builder *b, int32_t input, int32_t taps[4])
 
 /* --- feature pyramid --- */
 
-/* create_conv_block of models/feature_map_generators.py: 3x3, dense or separable, batch norm, ReLU6. */
+/* create_conv_block of models/feature_map_generators.py: 3x3, dense or separable, batch norm,
+ * ReLU6. */
 static int32_t add_fpn_block(struct builder *b, int32_t in, const char *prefix, int32_t stride,
                              int32_t depth)
 {

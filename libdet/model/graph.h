@@ -1,13 +1,14 @@
 /* graph.h: the network as data: tensors, parameters and operations in execution order.
  *
- * Two forms come from one builder: the training form with batch norms of their own, whose parameters carry the keys of
- * a TensorFlow checkpoint, and the folded form for inference, where each batch norm is part of the convolution before
- * it (det_graph_fold_params computes the values).
+ * Two forms come from one builder: the training form with batch norms of their own, whose
+ * parameters carry the keys of a TensorFlow checkpoint, and the folded form for inference, where
+ * each batch norm is part of the convolution before it (det_graph_fold_params computes the values).
  *
- * Source: SSDMobileNetV2FpnKerasFeatureExtractor, KerasFpnTopDownFeatureMaps, keras_models/mobilenet_v2.py and
- * WeightSharedConvolutionalBoxPredictor of research/object_detection; MobileNetV2 of tf.keras.applications.
- * One difference: where the API would fail because an upsampled map is one row or column larger than the map it is
- * added to (input size not a multiple of 32), the surplus is cut off.
+ * Source: SSDMobileNetV2FpnKerasFeatureExtractor, KerasFpnTopDownFeatureMaps,
+ * keras_models/mobilenet_v2.py and WeightSharedConvolutionalBoxPredictor of
+ * research/object_detection; MobileNetV2 of tf.keras.applications. One difference: where the API
+ * would fail because an upsampled map is one row or column larger than the map it is added to
+ * (input size not a multiple of 32), the surplus is cut off.
  */
 #ifndef DET_MODEL_GRAPH_H
 #define DET_MODEL_GRAPH_H
@@ -35,8 +36,8 @@ struct det_param {
     size_t offset; /* floats from the start of the parameter block, a multiple of 16 */
     struct det_init_spec init;
     float l2; /* 0: not regularised */
-    bool
-        trainable; /* false: moving statistics, and gamma/beta that the config switches off (not stored either) */
+    /* false: moving statistics, and gamma/beta that the config switches off (not stored either) */
+    bool trainable;
     bool stored;   /* is in a checkpoint */
     bool backbone; /* part of the classification backbone */
 };
@@ -95,8 +96,8 @@ int32_t det_graph_find_param(const struct det_graph *graph, const char *key);
 /* Whether a tensor is one of the box_outputs or class_outputs. */
 bool det_graph_is_output(const struct det_graph *graph, int32_t tensor);
 
-/* Values of the folded form's block from the training form's: w' = w * gamma / sqrt(variance + epsilon),
- * b' = beta - mean * gamma / sqrt(variance + epsilon), in double. */
+/* Values of the folded form's block from the training form's: w' = w * gamma / sqrt(variance +
+ * epsilon), b' = beta - mean * gamma / sqrt(variance + epsilon), in double. */
 void det_graph_fold_params(const struct det_graph *training, const float *params,
                            const struct det_graph *folded, float *folded_params);
 

@@ -1,8 +1,8 @@
-/* hard_examples.h: which anchors of an image are learnt from: core/losses.py HardExampleMiner of the
- * TF Object Detection API. Anchors are taken by falling loss, each unless its decoded box overlaps
- * one taken before by more than iou_threshold, up to `count` of them; of the negatives among them
- * only the first max_negatives_per_positive times as many as there are positives stay, or
- * min_negatives_per_image if that is more (all, when max_negatives_per_positive is 0).
+/* hard_examples.h: which anchors of an image are learnt from: core/losses.py HardExampleMiner of
+ * the TF Object Detection API. Anchors are taken by falling loss, each unless its decoded box
+ * overlaps one taken before by more than iou_threshold, up to `count` of them; of the negatives
+ * among them only the first max_negatives_per_positive times as many as there are positives stay,
+ * or min_negatives_per_image if that is more (all, when max_negatives_per_positive is 0).
  *
  * Differs: a loss that is NaN is taken first, so that it shows in the sum. */
 #ifndef DET_MODEL_HARD_EXAMPLES_H

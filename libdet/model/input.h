@@ -20,8 +20,8 @@ struct det_frame {
 
 struct det_frame det_frame_of(const struct det_model_spec *spec, int32_t height, int32_t width);
 
-/* Resizes and normalises a checked view into `out` [out_height][out_width][3], zeros around it, on the pool's threads
- * (NULL: this one). The resizer is kept between images. */
+/* Resizes and normalises a checked view into `out` [out_height][out_width][3], zeros around it, on
+ * the pool's threads (NULL: this one). The resizer is kept between images. */
 det_status det_input_fill(struct det_env *env, struct det_resizer *resizer, struct det_pool *pool,
                           const det_image_view *view, const struct det_frame *frame, float *out,
                           int32_t out_height, int32_t out_width);

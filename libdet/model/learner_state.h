@@ -1,5 +1,6 @@
-/* learner_state.h: what a training step reads and writes: its settings, the network, and the host's arrays of parameters,
- * gradients and optimizer state. A device's step works on it (devices/backend.h), train/learner.h makes and drives it. */
+/* learner_state.h: what a training step reads and writes: its settings, the network, and the host's
+ * arrays of parameters, gradients and optimizer state. A device's step works on it
+ * (devices/backend.h), train/learner.h makes and drives it. */
 #ifndef DET_MODEL_LEARNER_STATE_H
 #define DET_MODEL_LEARNER_STATE_H
 
@@ -28,9 +29,10 @@ struct det_learner_settings {
     float rmsprop_decay; /* see det_rmsprop_rate_factor() */
     struct det_adam adam;
     float average_decay; /* moving averages of the weights, see det_average_rate(); 0: none */
-    int32_t accumulate;  /* batches whose mean gradient makes one update; 1: each its own. As with
-                            that many replicas in the API: each batch is normalised on its own, batch
-                            norms see one batch at a time and keep their moving statistics after each */
+    /* batches whose mean gradient makes one update; 1: each its own. As with that many replicas in
+     * the API: each batch is normalised on its own, batch norms see one batch at a time and keep
+     * their moving statistics after each */
+    int32_t accumulate;
 };
 
 /* Zoo defaults: batch 8, momentum .9. */
@@ -50,10 +52,11 @@ struct det_learner {
     const struct det_backend *backend; /* borrowed, like the device */
     struct det_device *device;
     struct det_step *step;
-    /* The host's copy of what a device may have of its own: det_learner_pull() and det_learner_push(). */
+    /* The host's copy of what a device may have of its own: det_learner_pull() and
+     * det_learner_push(). */
     float *params, *gradients; /* [graph.param_floats] */
-    float *slots
-        [DET_MOST_SLOTS]; /* optimizer state: velocity; mean square and moment; first and second moment; then averages */
+    /* optimizer state: velocity; mean square and moment; first and second moment; then averages */
+    float *slots[DET_MOST_SLOTS];
     int32_t slot_count;
     int32_t average_slot; /* -1: none are kept */
     int32_t batches_done; /* of the update under way */

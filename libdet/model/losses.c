@@ -197,7 +197,8 @@ static int32_t target_column(const struct job *job, size_t anchor)
     return column == 0 && job->losses->settings.encode_background_as_zeros ? -1 : column;
 }
 
-/* Classification of the anchors begin..end-1: their logits as one row, cut into pieces whatever the number of columns. */
+/* Classification of the anchors begin..end-1: their logits as one row, cut into pieces whatever the
+ * number of columns. */
 static double classify(const struct job *job, size_t begin, size_t end)
 {
     const struct det_losses *l = job->losses;

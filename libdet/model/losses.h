@@ -12,8 +12,8 @@
  * it is part of the classification loss; without, its target is 1 for background anchors.
  * Columns 1..K are the classes. Detection ignores column 0.
  *
- * With hard examples, which anchors count is decided per image from these losses (before the factors
- * in front of the sums); the others get no gradient.
+ * With hard examples, which anchors count is decided per image from these losses (before the
+ * factors in front of the sums); the others get no gradient.
  *
  * Any finite logit gives a finite loss and gradient. A NaN target counts as met
  * (ignore_nan_targets); a NaN prediction makes the loss NaN. Sums are in double, by fixed chunks in

@@ -17,10 +17,11 @@ struct det_model {
     struct det_graph graph; /* graph.folded says which form */
     const float *params;    /* [graph.param_floats], in `owned` or in `file` */
     float *owned;
-    float *
-        recalibrated; /* NULL, or of a training form the parameters with batch norm statistics taken anew: what is folded */
-    int64_t
-        recalibrated_images; /* over how many pictures; of an exported model, over how many before */
+    /* NULL, or of a training form the parameters with batch norm statistics taken anew: what is
+     * folded */
+    float *recalibrated;
+    /* over how many pictures; of an exported model, over how many before */
+    int64_t recalibrated_images;
     struct det_weights *file; /* NULL unless params are in it */
     int32_t class_count;
     char **class_names; /* [class_count]; "class N" where there is no other */
@@ -93,14 +94,14 @@ det_status det_params_add(struct det_env *env, struct det_weights_writer *writer
 det_status det_params_check_finite(struct det_env *env, const char *path,
                                    const struct det_param *param, const float *values);
 
-/* Statistics taken anew beside the moving ones of a training file: tensors "key/.RECALIBRATED". Queued for writing from a block;
- * read into one. */
+/* Statistics taken anew beside the moving ones of a training file: tensors "key/.RECALIBRATED".
+ * Queued for writing from a block; read into one. */
 det_status det_recalibrated_add(struct det_env *env, struct det_weights_writer *writer,
                                 const struct det_graph *graph, const float *recalibrated);
 det_status det_recalibrated_read(struct det_env *env, const struct det_weights *file,
                                  const struct det_graph *graph, float *recalibrated);
-/* Those of `file`, if it has any that are of these weights (the averages or not), as model->recalibrated of a training form
- * whose parameters are known. */
+/* Those of `file`, if it has any that are of these weights (the averages or not), as
+ * model->recalibrated of a training form whose parameters are known. */
 det_status det_model_take_recalibrated(struct det_env *env, const struct det_weights *file,
                                        const struct det_model_meta *meta, bool averages,
                                        struct det_model *model);

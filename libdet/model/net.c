@@ -449,8 +449,8 @@ const float *det_net_feature(const struct det_net *net, int32_t level_index, siz
     return net->values[tensor];
 }
 
-/* Whether all values of a result are finite; those of a batch norm that nobody stores are made. Infinities and NaN survive
- * a sum of 0 * x. */
+/* Whether all values of a result are finite; those of a batch norm that nobody stores are made.
+ * Infinities and NaN survive a sum of 0 * x. */
 static bool is_finite(const struct det_net *net, int32_t tensor)
 {
     const struct det_operand value = operand_of(net, tensor);

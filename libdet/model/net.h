@@ -1,7 +1,8 @@
-/* net.h: a graph made ready to run: batch size fixed, memory planned, backend chosen. No call below the plan
- * allocates or fails.
+/* net.h: a graph made ready to run: batch size fixed, memory planned, backend chosen. No call below
+ * the plan allocates or fails.
  *
- * One det_net belongs to one thread of control; graph, operations and (for inference) parameters may be shared.
+ * One det_net belongs to one thread of control; graph, operations and (for inference) parameters
+ * may be shared.
  */
 #ifndef DET_MODEL_NET_H
 #define DET_MODEL_NET_H
@@ -21,11 +22,12 @@ det_status det_net_memory_bytes(struct det_env *env, const struct det_graph *gra
                                 const struct det_ops *ops, int threads, int32_t batch,
                                 enum det_net_mode mode, size_t *bytes);
 
-/* [N, H, W, 3], the network's input: normalised pixels, padding included. Its contents do not survive forward. */
+/* [N, H, W, 3], the network's input: normalised pixels, padding included. Its contents do not
+ * survive forward. */
 float *det_net_input(struct det_net *net);
 
-/* Fills the input from images [N, h, w, 3] of 0..255: x * (2 / 255) - 1, zeros where the network's input is larger
- * (preprocess() and pad_to_multiple of the API). */
+/* Fills the input from images [N, h, w, 3] of 0..255: x * (2 / 255) - 1, zeros where the network's
+ * input is larger (preprocess() and pad_to_multiple of the API). */
 void det_net_set_images(struct det_net *net, const float *images, int32_t height, int32_t width);
 
 /* The same into any input [batch, H, W, 3] of the graph. */
@@ -35,7 +37,8 @@ void det_net_fill_input(const struct det_graph *graph, int32_t batch, const floa
 /* Runs forward. `params` is a block laid out as the graph says. */
 void det_net_forward(struct det_net *net, const float *params);
 
-/* Results of forward: box encodings [N, A, 4] and class logits [N, A, K + 1]; levels in rising order. */
+/* Results of forward: box encodings [N, A, 4] and class logits [N, A, K + 1]; levels in rising
+ * order. */
 const float *det_net_encodings(const struct det_net *net);
 const float *det_net_logits(const struct det_net *net);
 
@@ -43,24 +46,26 @@ const float *det_net_logits(const struct det_net *net);
 float *det_net_encoding_gradients(struct det_net *net);
 float *det_net_logit_gradients(struct det_net *net);
 
-/* Gradients of all trainable parameters into `gradients` (written, laid out like params; the others stay as they
- * are). After a forward in a training mode. */
+/* Gradients of all trainable parameters into `gradients` (written, laid out like params; the others
+ * stay as they are). After a forward in a training mode. */
 void det_net_backward(struct det_net *net, const float *params, float *gradients);
 
-/* moving = moving * decay + batch statistic * (1 - decay), the variance unbiased, for every batch norm, in the order of
- * the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization, fused.) */
+/* moving = moving * decay + batch statistic * (1 - decay), the variance unbiased, for every batch
+ * norm, in the order of the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization,
+ * fused.) */
 void det_net_update_moving(const struct det_net *net, float *params);
 
-/* Mean and (biased) variance [c] over the batch of what batch norm `op` of the graph normalised; after forward in a mode
- * where it took them, until the next forward. */
+/* Mean and (biased) variance [c] over the batch of what batch norm `op` of the graph normalised;
+ * after forward in a mode where it took them, until the next forward. */
 void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
                         const float **variance);
 
-/* The values of feature map `level_index` [N, h, w, c]; meaningful after forward in a training mode. */
+/* The values of feature map `level_index` [N, h, w, c]; meaningful after forward in a training
+ * mode. */
 const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count);
 
-/* Name of the first operation, in order, whose output holds a NaN or infinity after forward in a training mode; NULL
- * when all are finite. */
+/* Name of the first operation, in order, whose output holds a NaN or infinity after forward in a
+ * training mode; NULL when all are finite. */
 const char *det_net_first_non_finite(const struct det_net *net);
 
 #endif

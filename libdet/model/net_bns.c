@@ -20,7 +20,8 @@ static bool is_feature(const struct det_graph *graph, int32_t tensor)
     return false;
 }
 
-/* Whether all readers of a result can normalise what they load. Features are kept to be looked at. */
+/* Whether all readers of a result can normalise what they load. Features are kept to be looked
+ * at. */
 static bool is_unstored(const struct det_graph *graph, int32_t tensor)
 {
     for (int32_t i = 0; i < graph->op_count; i++) {
@@ -45,8 +46,8 @@ static int32_t maker_of(const struct det_graph *graph, int32_t tensor, int32_t *
     return maker;
 }
 
-/* The operation whose backward completes the gradient of a tensor: its first reader. When that is an addition that hands
- * its gradient on (net_plan.h, skip_in2), the first reader of the sum. */
+/* The operation whose backward completes the gradient of a tensor: its first reader. When that is
+ * an addition that hands its gradient on (net_plan.h, skip_in2), the first reader of the sum. */
 static int32_t completed_by(const struct det_graph *graph, int32_t tensor)
 {
     for (int32_t i = 0; i < graph->op_count; i++) {
@@ -197,8 +198,8 @@ void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, c
         bn->scale[c] = (float)(gamma[c] / sqrt((double)variance[c] + op->epsilon));
 }
 
-/* With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy * xhat, and the gradient of x is scale
- * times dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
+/* With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy * xhat, and
+ * the gradient of x is scale times dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
 void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
                        int64_t rows, struct det_net_bn *bn, float *gradients)
 {

@@ -1,6 +1,7 @@
-/* net_bns.h: the batch norms of a network as its other operations apply them (bn_conv_* of ops/ops.h): which results
- * are not stored because their readers normalise what they load, which convolution takes a norm's statistics, which one its
- * gradient's sums, and each norm's coefficients. */
+/* net_bns.h: the batch norms of a network as its other operations apply them (bn_conv_* of
+ * ops/ops.h): which results are not stored because their readers normalise what they load, which
+ * convolution takes a norm's statistics, which one its gradient's sums, and each norm's
+ * coefficients. */
 #ifndef DET_MODEL_NET_NORMS_H
 #define DET_MODEL_NET_NORMS_H
 
@@ -21,8 +22,8 @@ struct det_net_bns {
     bool *unstored;     /* per tensor: a batch norm's result that its readers make */
     int32_t *of_result; /* per tensor: the norm whose result it is, or -1 */
     int32_t *of_maker;  /* per operation: the norm that reads what it makes, or -1 */
-    int32_t
-        *fed_by; /* per operation: the norm whose gradient is complete with its backward, or -1 */
+    /* per operation: the norm whose gradient is complete with its backward, or -1 */
+    int32_t *fed_by;
     float *coefficients;
     double *sums;
 };
@@ -38,7 +39,8 @@ size_t det_net_bns_bytes(const struct det_graph *graph);
 /* Before the readers run: the scale, from the batch's statistics or the moving ones. */
 void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, const float *params,
                         struct det_net_bn *bn);
-/* When the sums are there: the gradients of gamma and beta, and what the gradient before the norm is made with. */
+/* When the sums are there: the gradients of gamma and beta, and what the gradient before the norm
+ * is made with. */
 void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
                        int64_t rows, struct det_net_bn *bn, float *gradients);
 

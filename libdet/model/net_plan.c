@@ -106,8 +106,8 @@ static int32_t consumers_of(const struct det_graph *graph, int32_t tensor)
     return count;
 }
 
-/* Where a gradient may be computed in the memory of the next one: batch norm works in place, an addition hands its
- * gradient on unchanged. */
+/* Where a gradient may be computed in the memory of the next one: batch norm works in place, an
+ * addition hands its gradient on unchanged. */
 static void plan_aliases(const struct det_graph *graph, struct work *work)
 {
     for (int32_t t = 0; t < graph->tensor_count; t++)

@@ -1,6 +1,7 @@
-/* net_plan.h: what is decided about a network before memory is taken: which tensors live when and where in one arena, which
- * gradients share memory, which are written and which added to. Knows nothing of who executes it: the CPU (model/net.h) and
- * CUDA (devices/cuda/) run the same plan, with elements and alignments of their own. */
+/* net_plan.h: what is decided about a network before memory is taken: which tensors live when and
+ * where in one arena, which gradients share memory, which are written and which added to. Knows
+ * nothing of who executes it: the CPU (model/net.h) and CUDA (devices/cuda/) run the same plan,
+ * with elements and alignments of their own. */
 #ifndef DET_MODEL_NET_PLAN_H
 #define DET_MODEL_NET_PLAN_H
 
@@ -8,13 +9,17 @@
 
 enum det_net_mode {
     DET_NET_INFER, /* forward only, any form; batch norms use the moving statistics */
-    DET_NET_EVALUATE, /* forward only, training form; batch norms of the box predictor use the batch's statistics, the
-                             others the moving ones: what eval_continuously() of the API computes. Its model is built for
-                             training, and Keras finds learning phase 0 in the feature extractor but not in the box
-                             predictor; established on goldens/trained_raccoon: both losses agree to all six digits */
-    DET_NET_TRAIN,        /* training form; batch norms use the batch's statistics */
-    DET_NET_TRAIN_FROZEN, /* training form; batch norms use the moving statistics (freeze_batchnorm) */
-    DET_NET_MEASURE, /* forward only, training form; batch norms use the batch's statistics, which are what is wanted */
+    /* forward only, training form; batch norms of the box predictor use the batch's statistics, the
+     * others the moving ones: what eval_continuously() of the API computes. Its model is built for
+     * training, and Keras finds learning phase 0 in the feature extractor but not in the box
+     * predictor; established on goldens/trained_raccoon: both losses agree to all six digits */
+    DET_NET_EVALUATE,
+    DET_NET_TRAIN, /* training form; batch norms use the batch's statistics */
+    /* training form; batch norms use the moving statistics (freeze_batchnorm) */
+    DET_NET_TRAIN_FROZEN,
+    /* forward only, training form; batch norms use the batch's statistics, which are what is
+     * wanted */
+    DET_NET_MEASURE,
 };
 
 struct det_net_plan_settings {
@@ -23,32 +28,33 @@ struct det_net_plan_settings {
     size_t element_bytes; /* of a value of an activation or of its gradient: 4 or 2 */
     size_t output_bytes;  /* of a value, not of its gradient, of the graph's outputs */
     size_t alignment;     /* of each tensor's offset, a power of two */
-    const bool *
-        unstored; /* per tensor: nobody writes its value, it gets no memory; NULL: all are stored. Read while
-                             planning only. An unstored result of a batch norm is read from the norm's input */
-    bool
-        late_norm_gradients; /* the gradient behind a batch norm becomes the one before it only where the operation that
-                                 made the norm's input reads it: that result stays until then */
+    /* per tensor: nobody writes its value, it gets no memory; NULL: all are stored. Read while
+     * planning only. An unstored result of a batch norm is read from the norm's input */
+    const bool *unstored;
+    /* the gradient behind a batch norm becomes the one before it only where the operation that made
+     * the norm's input reads it: that result stays until then */
+    bool late_norm_gradients;
 };
 
 struct det_net_plan {
     struct det_net_plan_settings settings;
     size_t arena_bytes;
     size_t *value_offsets; /* per tensor, in the arena */
-    size_t *
-        gradient_offsets; /* per tensor; DET_NO_GRADIENT where none is kept, or when not training */
+    /* per tensor; DET_NO_GRADIENT where none is kept, or when not training */
+    size_t *gradient_offsets;
     bool *accumulate_in;  /* per operation: its gradient for `in` is added */
     bool *accumulate_in2; /* ... for `in2` */
     bool *skip_in2;       /* ... for `in2` is the output's own gradient: the same memory */
-    bool *
-        accumulate_param; /* per operation: its parameter gradients are added (weights shared by levels) */
-    size_t *
-        statistics_offsets; /* per operation, floats: a batch norm's mean [c], then its variance [c] */
+    /* per operation: its parameter gradients are added (weights shared by levels) */
+    bool *accumulate_param;
+    /* per operation, floats: a batch norm's mean [c], then its variance [c] */
+    size_t *statistics_offsets;
     size_t statistics_floats;
 };
 #define DET_NO_GRADIENT SIZE_MAX
 
-/* INVALID_ARGUMENT for a batch size that cannot be, or a folded graph in another mode than INFER. */
+/* INVALID_ARGUMENT for a batch size that cannot be, or a folded graph in another mode than
+ * INFER. */
 det_status det_net_plan_create(struct det_env *env, const struct det_graph *graph,
                                const struct det_net_plan_settings *settings,
                                struct det_net_plan *plan);

@@ -25,7 +25,8 @@ struct det_adam {
 };
 #define DET_ADAM_DEFAULT ((struct det_adam){0.9f, 0.999f, 1e-8f})
 
-/* sqrt(1 - beta2^t) / (1 - beta1^t) of update t = updates_done + 1: multiplies the learning rate. */
+/* sqrt(1 - beta2^t) / (1 - beta1^t) of update t = updates_done + 1: multiplies the learning
+ * rate. */
 float det_adam_correction(const struct det_adam *adam, int64_t updates_done);
 
 /* updates_done: 0 for the first update. */

@@ -1,5 +1,5 @@
-/* plan.h: places blocks with known life times in one arena, so that a network's memory is known before it runs and
- * nothing is allocated while it does. */
+/* plan.h: places blocks with known life times in one arena, so that a network's memory is known
+ * before it runs and nothing is allocated while it does. */
 #ifndef DET_MODEL_PLAN_H
 #define DET_MODEL_PLAN_H
 
@@ -11,8 +11,9 @@ struct det_plan_block {
     size_t offset;       /* result, a multiple of 64 */
 };
 
-/* Gives every block an offset such that blocks alive at the same time do not overlap (largest first, lowest gap that
- * fits). *total is the size of the arena. OUT_OF_MEMORY when a sum of sizes does not fit size_t. */
+/* Gives every block an offset such that blocks alive at the same time do not overlap (largest
+ * first, lowest gap that fits). *total is the size of the arena. OUT_OF_MEMORY when a sum of sizes
+ * does not fit size_t. */
 det_status det_plan_arena(struct det_env *env, struct det_plan_block *blocks, int32_t count,
                           size_t *total);
 

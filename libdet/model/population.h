@@ -1,9 +1,10 @@
-/* population.h: the statistics that an exported network's batch norms need, those of the whole population of pictures, from
- * the statistics of batches: the mean of the batches' means, and the mean of their variances plus the variance of their
- * means. All batches are of one size.
+/* population.h: the statistics that an exported network's batch norms need, those of the whole
+ * population of pictures, from the statistics of batches: the mean of the batches' means, and the
+ * mean of their variances plus the variance of their means. All batches are of one size.
  *
- * Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 (PreciseBN). Moving averages weight the last
- * 1 / (1 - decay) batches, each seen with the weights of its time, and what they began with besides. */
+ * Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 (PreciseBN). Moving
+ * averages weight the last 1 / (1 - decay) batches, each seen with the weights of its time, and
+ * what they began with besides. */
 #ifndef DET_MODEL_POPULATION_H
 #define DET_MODEL_POPULATION_H
 
@@ -26,8 +27,8 @@ void det_population_count_batch(struct det_population *population);
 void det_population_add(struct det_population *population, const struct det_op *op,
                         const float *mean, const float *variance);
 
-/* Puts the statistics where the moving ones are in a block of parameters. NON_FINITE names the first batch norm that
- * has none. */
+/* Puts the statistics where the moving ones are in a block of parameters. NON_FINITE names the
+ * first batch norm that has none. */
 det_status det_population_store(struct det_env *env, const struct det_population *population,
                                 float *params);
 

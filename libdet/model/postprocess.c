@@ -43,7 +43,8 @@ float det_sigmoid(float logit)
     return 1 / (1 + expf(-logit));
 }
 
-/* The logit of a score a little below the threshold: det_sigmoid() is right within a few units in the last place. */
+/* The logit of a score a little below the threshold: det_sigmoid() is right within a few units in
+ * the last place. */
 static float floor_of(float score_threshold)
 {
     if (!(score_threshold > 0))

@@ -14,8 +14,9 @@
  * window's frame. Differs: an anchor whose decoded box is not finite is no candidate (TensorFlow
  * may keep it in step 2, where it suppresses everything below it, and drops it in step 4).
  *
- * Cost: O(A K) comparisons of logits, a sigmoid only where a score can pass, a box decoded only where one does, plus O(log A) for each candidate that is looked at: candidates come
- * out of a heap in score order and a class stops when it is full. No allocation per call.
+ * Cost: O(A K) comparisons of logits, a sigmoid only where a score can pass, a box decoded only
+ * where one does, plus O(log A) for each candidate that is looked at: candidates come out of a heap
+ * in score order and a class stops when it is full. No allocation per call.
  *
  * logits: [A][K+1], column 0 = background, not looked at (see losses.h).
  */
@@ -69,7 +70,8 @@ const struct det_detections *det_postprocess_run(struct det_postprocess *postpro
                                                  const float *logits, const float *encodings,
                                                  const float window[4]);
 
-/* The highest of an image's scores, and its class, above the threshold or not; of equal ones the first. */
+/* The highest of an image's scores, and its class, above the threshold or not; of equal ones the
+ * first. */
 void det_top_score(const float *logits, int32_t anchor_count, int32_t class_count, float *score,
                    int32_t *class_index);
 

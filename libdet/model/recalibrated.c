@@ -1,5 +1,6 @@
-/* recalibrated.c: statistics of batch norms that were taken anew (train/recalibrate.h), in .det files of the training form. They
- * stand beside the moving ones, which a resumed training and TensorFlow's way of evaluating go on with. */
+/* recalibrated.c: statistics of batch norms that were taken anew (train/recalibrate.h), in .det
+ * files of the training form. They stand beside the moving ones, which a resumed training and
+ * TensorFlow's way of evaluating go on with. */
 #include <string.h>
 
 #include "base/mem.h"

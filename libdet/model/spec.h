@@ -1,6 +1,7 @@
-/* spec.h: everything that determines the network and its outputs, as plain numbers. Made from a pipeline.config
- * (model/from_config.h), stored in every .det file, so that a weight file needs no config to run.
- * Source: research/object_detection/protos/ssd.proto and the builders in research/object_detection/builders. */
+/* spec.h: everything that determines the network and its outputs, as plain numbers. Made from a
+ * pipeline.config (model/from_config.h), stored in every .det file, so that a weight file needs no
+ * config to run. Source: research/object_detection/protos/ssd.proto and the builders in
+ * research/object_detection/builders. */
 #ifndef DET_MODEL_SPEC_H
 #define DET_MODEL_SPEC_H
 
@@ -10,7 +11,8 @@ enum {
     DET_MIN_LEVEL = 2, /* block_2 output, stride 4 */
     DET_MAX_LEVELS = 8,
     DET_MAX_ASPECTS = 8,
-    /* Of any tensor: what a row, a pixel or an image has of them is counted in int32_t in places. */
+    /* Of any tensor: what a row, a pixel or an image has of them is counted in int32_t in
+     * places. */
     DET_MOST_CHANNELS = 1 << 20,
     DET_MOST_VALUES = INT32_MAX, /* of one image */
 };
@@ -45,7 +47,8 @@ enum det_resize_mode { DET_RESIZE_FIXED, DET_RESIZE_KEEP_ASPECT };
 struct det_model_spec {
     int32_t num_classes; /* K */
 
-    /* image_resizer: what the network sees is input_height x input_width (for KEEP_ASPECT the padded maximum) */
+    /* image_resizer: what the network sees is input_height x input_width (for KEEP_ASPECT the
+     * padded maximum) */
     enum det_resize_mode resize_mode;
     int32_t input_height, input_width;
     int32_t min_dimension, max_dimension; /* KEEP_ASPECT */
@@ -82,12 +85,14 @@ struct det_model_spec {
     bool freeze_batchnorm; /* training with the moving statistics */
 };
 
-/* A valid spec of the zoo's FPNLite at `size` x `size` for K classes; what tests and files start from. */
+/* A valid spec of the zoo's FPNLite at `size` x `size` for K classes; what tests and files start
+ * from. */
 void det_model_spec_default(struct det_model_spec *spec, int32_t size, int32_t num_classes);
 
-/* Whatever a spec comes from: INVALID_ARGUMENT naming the first value that cannot be built, UNSUPPORTED for what is
- * sound but too large for this library. With det_graph_build(), which checks the size of each tensor, the one place
- * that keeps products and quotients of these numbers sound. */
+/* Whatever a spec comes from: INVALID_ARGUMENT naming the first value that cannot be built,
+ * UNSUPPORTED for what is sound but too large for this library. With det_graph_build(), which
+ * checks the size of each tensor, the one place that keeps products and quotients of these numbers
+ * sound. */
 det_status det_model_spec_check(struct det_env *env, const struct det_model_spec *spec);
 
 /* Channels of the feature pyramid: fpn_depth times the depth multiplier, at least min_depth. */

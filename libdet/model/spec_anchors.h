@@ -1,4 +1,5 @@
-/* spec_anchors.h: the anchors of a model_spec: those of anchors.h on the grids of the network's feature maps. */
+/* spec_anchors.h: the anchors of a model_spec: those of anchors.h on the grids of the network's
+ * feature maps. */
 #ifndef DET_MODEL_SPEC_ANCHORS_H
 #define DET_MODEL_SPEC_ANCHORS_H
 

@@ -46,7 +46,8 @@ static char *coordinate(char buffer[24], double value)
 
 /* --- axes --- */
 
-/* Steps of 1, 2 or 5 times a power of ten, about TICKS of them; the ends become multiples where `round_ends`. */
+/* Steps of 1, 2 or 5 times a power of ten, about TICKS of them; the ends become multiples where
+ * `round_ends`. */
 static struct axis make_axis(double low, double high, bool round_ends)
 {
     if (!(high > low)) {

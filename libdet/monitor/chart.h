@@ -1,6 +1,6 @@
-/* chart.h: line charts as SVG, for a page that needs no script: axes with round numbers, a legend, a smoothed line over a
- * faint one where there are many points, values as tooltips where there are few. Colours are CSS classes c0..c7, so that
- * the page decides on light and dark. */
+/* chart.h: line charts as SVG, for a page that needs no script: axes with round numbers, a legend,
+ * a smoothed line over a faint one where there are many points, values as tooltips where there are
+ * few. Colours are CSS classes c0..c7, so that the page decides on light and dark. */
 #ifndef DET_MONITOR_CHART_H
 #define DET_MONITOR_CHART_H
 

@@ -1,5 +1,6 @@
-/* event_log.c: det/event_log.h. Field numbers as in tensorflow/core/util/event.proto, framework/summary.proto and
- * framework/tensor.proto. Values that no plugin here shows (histograms, graphs) are passed over. */
+/* event_log.c: det/event_log.h. Field numbers as in tensorflow/core/util/event.proto,
+ * framework/summary.proto and framework/tensor.proto. Values that no plugin here shows (histograms,
+ * graphs) are passed over. */
 #include "det/event_log.h"
 
 #include <stdlib.h>

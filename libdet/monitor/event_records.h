@@ -1,4 +1,5 @@
-/* event_records.h: the records of an event file, read up to where it is whole: one that is being written is no error. */
+/* event_records.h: the records of an event file, read up to where it is whole: one that is being
+ * written is no error. */
 #ifndef DET_MONITOR_EVENT_RECORDS_H
 #define DET_MONITOR_EVENT_RECORDS_H
 
@@ -6,7 +7,8 @@
 
 #define DET_EVENT_FILE_BEGIN "events.out.tfevents."
 
-/* Field numbers of tensorflow/core/util/event.proto and framework/summary.proto that more than one file needs. */
+/* Field numbers of tensorflow/core/util/event.proto and framework/summary.proto that more than one
+ * file needs. */
 enum {
     DET_EVENT_WALL_TIME = 1,
     DET_EVENT_STEP = 2,
@@ -22,11 +24,12 @@ struct det_event_records {
     bool damaged;
 };
 
-/* The next record's payload; false at the end of what is whole, `damaged` then says whether more follows. */
+/* The next record's payload; false at the end of what is whole, `damaged` then says whether more
+ * follows. */
 bool det_event_records_next(struct det_event_records *records, const uint8_t **data, size_t *bytes);
 
-/* Paths of the event files of a folder, in the order that TensorBoard reads them in; the list is empty before and after a
- * failure. A folder that is not there has none. */
+/* Paths of the event files of a folder, in the order that TensorBoard reads them in; the list is
+ * empty before and after a failure. A folder that is not there has none. */
 det_status det_event_files(struct det_env *env, const char *directory, struct det_path_list *list);
 
 #endif

@@ -189,7 +189,8 @@ static det_status make_place(struct det_env *env, const char *directory, char **
     return det_make_directories(env, *place);
 }
 
-/* `path` keeps its name and no summary: a TensorBoard that reads it would never look at another one if it were gone. */
+/* `path` keeps its name and no summary: a TensorBoard that reads it would never look at another one
+ * if it were gone. */
 static det_status move_content(struct det_env *env, const char *path, const char *place)
 {
     size_t taken = 0;

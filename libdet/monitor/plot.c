@@ -1,4 +1,5 @@
-/* plot.c: det/plot.h: the page's frame: what was read, the head with the figures that matter most, the parts in order. */
+/* plot.c: det/plot.h: the page's frame: what was read, the head with the figures that matter most,
+ * the parts in order. */
 #include "det/plot.h"
 
 #include <math.h>

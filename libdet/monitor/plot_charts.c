@@ -34,7 +34,8 @@ static det_status add_series(struct det_env *env, struct draft *draft, const cha
     return DET_OK;
 }
 
-/* The scalars of a tag; nothing when there are none. Figures of -1 (nothing to find) are left out where `no_negative`. */
+/* The scalars of a tag; nothing when there are none. Figures of -1 (nothing to find) are left out
+ * where `no_negative`. */
 static det_status add_scalars(struct det_env *env, struct draft *draft, const det_event_log *log,
                               const char *tag, const char *name, int colour, bool dashed,
                               bool no_negative)
@@ -69,7 +70,8 @@ static const det_event_log *log_of(const struct det_plot *plot, enum run run)
     return run == TRAIN ? plot->train : run == EVAL ? plot->eval : plot->api;
 }
 
-/* Lines of evaluations among those of training are dashed, and those of the API's way among the exported form's. */
+/* Lines of evaluations among those of training are dashed, and those of the API's way among the
+ * exported form's. */
 static det_status append_scalars(struct det_plot *plot, struct det_chart chart,
                                  const struct line *lines, size_t count, bool no_negative)
 {

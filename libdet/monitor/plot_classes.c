@@ -19,7 +19,8 @@ static det_status class_value(struct det_plot *plot, const char *figure, const c
     return DET_OK;
 }
 
-/* The threshold of a class's newest curve where F1 = 2 PR / (P + R) is highest; NaN without a curve. */
+/* The threshold of a class's newest curve where F1 = 2 PR / (P + R) is highest; NaN without a
+ * curve. */
 static det_status best_f1(struct det_plot *plot, const char *name, double *f1, double *threshold)
 {
     char *tag = NULL;
@@ -42,7 +43,8 @@ static det_status best_f1(struct det_plot *plot, const char *name, double *f1, d
     return DET_OK;
 }
 
-/* "n/a" for what has no value: -1 means that there was no object to find. A bar shows the share behind the number. */
+/* "n/a" for what has no value: -1 means that there was no object to find. A bar shows the share
+ * behind the number. */
 static void put_share(struct det_xml_writer *xml, double value, bool bar)
 {
     if (!(value >= 0 && value <= 1)) {

@@ -9,8 +9,8 @@
 struct det_plot {
     det_context *context;
     struct det_env *env;
-    /* NULL: no such folder or no event files in it. `eval` is of the exported form where both were made, `api` then as
-     * eval_continuously() evaluates, else NULL. */
+    /* NULL: no such folder or no event files in it. `eval` is of the exported form where both were
+     * made, `api` then as eval_continuously() evaluates, else NULL. */
     det_event_log *train, *eval, *api;
     const char *eval_run; /* name of the run behind `eval`; in `runs` */
     struct det_path_list runs;

@@ -79,7 +79,8 @@ static void close_section(struct det_xml_writer *xml)
     det_xml_line(xml, 0);
 }
 
-/* The newest pictures of the tags PREFIX 0 SUFFIX, PREFIX 1 SUFFIX, ... as a section; *any: there were some. */
+/* The newest pictures of the tags PREFIX 0 SUFFIX, PREFIX 1 SUFFIX, ... as a section; *any: there
+ * were some. */
 static det_status append_numbered(struct det_plot *plot, const char *prefix, const char *suffix,
                                   const char *title, const char *note, bool *any)
 {

@@ -1,5 +1,6 @@
-/* summary_writer.c: det/summary.h. The messages are tensorflow/core/util/event.proto, framework/summary.proto and
- * framework/tensor.proto; plugins and their data as tensorboard/plugins/NAME/metadata.py of TensorBoard describes them. */
+/* summary_writer.c: det/summary.h. The messages are tensorflow/core/util/event.proto,
+ * framework/summary.proto and framework/tensor.proto; plugins and their data as
+ * tensorboard/plugins/NAME/metadata.py of TensorBoard describes them. */
 #include "data/image_view.h"
 #include "det/summary.h"
 
@@ -91,8 +92,8 @@ fail:
     return status;
 }
 
-/* Seconds since 1970 for the name of a file that TensorBoard is to read behind all that are there: it goes by the name, also
- * when clocks went back or the last file is of this very second. */
+/* Seconds since 1970 for the name of a file that TensorBoard is to read behind all that are there:
+ * it goes by the name, also when clocks went back or the last file is of this very second. */
 static long long time_of_name(const char *directory)
 {
     const size_t begin = strlen(DET_EVENT_FILE_BEGIN);
@@ -145,8 +146,9 @@ static det_status add_version(det_summary_writer *writer)
     return add_record(writer);
 }
 
-/* SessionLog START: all that was written before of this step and later is void. Twice: TensorBoard takes the first one of a run
- * for the beginning of that, where nothing was before (plugin_event_accumulator.py), and files of TensorFlow have none. */
+/* SessionLog START: all that was written before of this step and later is void. Twice: TensorBoard
+ * takes the first one of a run for the beginning of that, where nothing was before
+ * (plugin_event_accumulator.py), and files of TensorFlow have none. */
 static det_status add_starts(det_summary_writer *writer, int64_t step)
 {
     struct det_env *env = writer->env;
@@ -248,7 +250,8 @@ const char *det_summary_writer_path(const det_summary_writer *writer)
 
 /* --- events --- */
 
-/* Everything of an event but its tensor; the marks of the open messages are the caller's to close. */
+/* Everything of an event but its tensor; the marks of the open messages are the caller's to
+ * close. */
 struct open_event {
     size_t summary, value, tensor;
 };
@@ -268,7 +271,8 @@ static det_status put_metadata(struct det_env *env, struct det_text *text, const
     return det_wire_end(env, text, metadata);
 }
 
-/* Protobuf's strings are UTF-8: one name that is not would keep TensorBoard from reading the whole file. */
+/* Protobuf's strings are UTF-8: one name that is not would keep TensorBoard from reading the whole
+ * file. */
 static det_status put_tag(struct det_env *env, struct det_text *text, const char *tag)
 {
     struct det_text clean = {0};

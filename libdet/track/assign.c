@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 
-/* Columns are counted from 1; column 0 is where the path of a new row begins. The columns behind the given ones are
- * "alone": one for each row, which costs `limit`. */
+/* Columns are counted from 1; column 0 is where the path of a new row begins. The columns behind
+ * the given ones are "alone": one for each row, which costs `limit`. */
 struct problem {
     const double *cost;
     int32_t rows, columns;

@@ -1,8 +1,10 @@
-/* kalman.h: filter of a box with constant speed: centre x, centre y, width, height and their speeds.
+/* kalman.h: filter of a box with constant speed: centre x, centre y, width, height and their
+ * speeds.
  *
- * Noise in proportion to the box as in ByteTrack (kalman_filter.py: 1/20 of the size for places, 1/160 for speeds), width and
- * height instead of aspect and height as in BoT-SORT (Aharon et al., 2022). As all noise is independent by coordinate, so are
- * the four filters of two states each; the 8 x 8 covariance of the usual formulation is block diagonal. */
+ * Noise in proportion to the box as in ByteTrack (kalman_filter.py: 1/20 of the size for places,
+ * 1/160 for speeds), width and height instead of aspect and height as in BoT-SORT (Aharon et al.,
+ * 2022). As all noise is independent by coordinate, so are the four filters of two states each; the
+ * 8 x 8 covariance of the usual formulation is block diagonal. */
 #ifndef DET_TRACK_KALMAN_H
 #define DET_TRACK_KALMAN_H
 

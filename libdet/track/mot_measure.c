@@ -185,7 +185,8 @@ det_status det_mot_measure_frame(det_mot_measure *measure, const det_mot_box *tr
         DET_TRY_RETURN(index_of(env, &m->predicted_ids, predicted[k].id, &index));
     }
     DET_TRY_RETURN(match_frame(env, m, truth, truths, predicted, predictions, &accepted));
-    /* As many pairs as possible, then the closest: staying alone costs more than all pairs together. */
+    /* As many pairs as possible, then the closest: staying alone costs more than all pairs
+     * together. */
     DET_TRY_RETURN(det_assign(env, &m->assign, m->cost, (int32_t)truths, (int32_t)predictions,
                               (double)truths + 1, m->matched));
     for (size_t i = 0; i < truths; i++)

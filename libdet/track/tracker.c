@@ -161,7 +161,8 @@ static float sure_score(const det_tracker *t, int32_t class_id)
                : t->settings.high_score;
 }
 
-/* A surer detection (of another class; non-maximum suppression works by class) lies there already. */
+/* A surer detection (of another class; non-maximum suppression works by class) lies there
+ * already. */
 static bool is_double(const det_tracker *t, const det_detection *all, size_t count, size_t index)
 {
     const det_detection *d = &all[index];
@@ -245,8 +246,9 @@ static void see(det_tracker *t, struct track *track, struct candidate *c, const 
     }
 }
 
-/* Whether the track is in one of these states, not seen yet in this frame, and, for an unsure detection, sure not long ago: a
- * shadow or a sign would be followed for ever by detections that never sufficed to start a track. */
+/* Whether the track is in one of these states, not seen yet in this frame, and, for an unsure
+ * detection, sure not long ago: a shadow or a sign would be followed for ever by detections that
+ * never sufficed to start a track. */
 static bool wanted_track(const det_tracker *t, const struct track *track, enum track_state a,
                          enum track_state b, bool sure)
 {
@@ -254,7 +256,8 @@ static bool wanted_track(const det_tracker *t, const struct track *track, enum t
            (sure || t->time_s - track->sure_s <= t->settings.lost_s);
 }
 
-/* Matches tracks in one of two states that are not seen yet in this frame with candidates that are not taken yet. */
+/* Matches tracks in one of two states that are not seen yet in this frame with candidates that are
+ * not taken yet. */
 static det_status match(struct det_env *env, det_tracker *t, enum track_state a, enum track_state b,
                         bool sure, float least, const det_detection *all)
 {

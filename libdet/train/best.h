@@ -1,5 +1,6 @@
-/* best.h: which of a training's evaluations was the best by one figure, and for how long there was no better one. Part of
- * every checkpoint, so that a resumed training keeps and stops as an uninterrupted one does. */
+/* best.h: which of a training's evaluations was the best by one figure, and for how long there was
+ * no better one. Part of every checkpoint, so that a resumed training keeps and stops as an
+ * uninterrupted one does. */
 #ifndef DET_TRAIN_BEST_H
 #define DET_TRAIN_BEST_H
 
@@ -19,8 +20,8 @@ struct det_best {
     double reference;       /* the value which that one had: what min_delta counts from */
 };
 
-/* From what a user writes ("mAP", "AR@100", "DetectionBoxes_Precision/mAP@.50IOU", "total_loss") to the full name. NULL or
- * empty is the mAP. INVALID_ARGUMENT lists the names. */
+/* From what a user writes ("mAP", "AR@100", "DetectionBoxes_Precision/mAP@.50IOU", "total_loss") to
+ * the full name. NULL or empty is the mAP. INVALID_ARGUMENT lists the names. */
 det_status det_best_metric(struct det_env *env, const char *written,
                            char name[DET_METRIC_NAME_BYTES]);
 
@@ -28,10 +29,12 @@ det_status det_best_metric(struct det_env *env, const char *written,
 double det_best_value(const char *name, const det_coco_result *coco,
                       const det_evaluation_losses *losses);
 
-/* Takes in an evaluation; true: it is the best so far. Figures that are not known (-1: nothing to find; NaN) never are. */
+/* Takes in an evaluation; true: it is the best so far. Figures that are not known (-1: nothing to
+ * find; NaN) never are. */
 bool det_best_update(struct det_best *best, double value, int64_t step, double min_delta);
 
-/* As a JSON object, and back; CORRUPT names `path`. A checkpoint without one (`json` NONE) gives an empty `best`. */
+/* As a JSON object, and back; CORRUPT names `path`. A checkpoint without one (`json` NONE) gives an
+ * empty `best`. */
 void det_best_to_json(struct det_json_writer *json, const char *key, const struct det_best *best);
 det_status det_best_from_json(struct det_env *env, const char *path, struct det_json json,
                               struct det_best *best);

@@ -13,7 +13,8 @@
 #include "base/io.h"
 #include "base/mem.h"
 
-/* For how long a lock is asked for; and that of a process which is at its end: gigabytes and a GPU take a while to close. */
+/* For how long a lock is asked for; and that of a process which is at its end: gigabytes and a GPU
+ * take a while to close. */
 #define PATIENCE_SECONDS        2.0
 #define ENDING_PATIENCE_SECONDS 30.0
 

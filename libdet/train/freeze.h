@@ -15,8 +15,8 @@
 #include "formats/pipeline_config.h"
 #include "train/learner.h"
 
-/* Clears learner->trainable of what is not to be learnt (before a push) and logs how much is left. A
- * pattern that cannot be read or is found in no name, and nothing left to learn, are
+/* Clears learner->trainable of what is not to be learnt (before a push) and logs how much is left.
+ * A pattern that cannot be read or is found in no name, and nothing left to learn, are
  * INVALID_ARGUMENT with the field's line. */
 det_status det_freeze_variables(struct det_env *env, const struct det_pipeline_config *config,
                                 struct det_learner *learner);

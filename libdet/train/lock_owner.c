@@ -44,7 +44,8 @@ static void process_space(char space[DET_LOCK_VALUE_BYTES])
     space[length > 0 ? length : 0] = '\0';
 }
 
-/* When a process was started, in ticks since the machine was; "" when there is no such process any more, or it is just ending. */
+/* When a process was started, in ticks since the machine was; "" when there is no such process any
+ * more, or it is just ending. */
 static void process_start(long process, char start[DET_LOCK_VALUE_BYTES])
 {
     enum { STATE = 3, FLAGS = 9, START = 22, ENDING = 4 /* PF_EXITING */ };
@@ -110,7 +111,8 @@ static void read_record(int descriptor, char record[DET_LOCK_RECORD_BYTES])
 
 /* --- whether an owner lives --- */
 
-/* On these file systems (linux/magic.h) a lock of the kernel's is all there is: no other machine writes there. */
+/* On these file systems (linux/magic.h) a lock of the kernel's is all there is: no other machine
+ * writes there. */
 static bool is_local(int descriptor)
 {
     static const unsigned long types[] = {0xef53 /* ext2, 3, 4 */,  0x58465342 /* XFS */,

@@ -1,6 +1,6 @@
 /* rate_advice.h: whether the learning rate suits the batch. The linear rule of Goyal et al.,
- * "Accurate, Large Minibatch SGD", section 2.1: a rate was tuned for a batch, for k times the batch it
- * is k times as large. */
+ * "Accurate, Large Minibatch SGD", section 2.1: a rate was tuned for a batch, for k times the batch
+ * it is k times as large. */
 #ifndef DET_TRAIN_RATE_ADVICE_H
 #define DET_TRAIN_RATE_ADVICE_H
 

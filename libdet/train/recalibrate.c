@@ -21,7 +21,8 @@ enum {
 #define MOST_BYTES ((size_t)512 << 20)
 #define LEFT_OVER  .01 /* share of the beginning that does not matter any more */
 
-/* The largest batch whose memory is small; by shapes alone, so that every machine takes the same. */
+/* The largest batch whose memory is small; by shapes alone, so that every machine takes the
+ * same. */
 static det_status choose_batch(struct det_context *context,
                                const struct det_recalibration *question, int32_t *batch)
 {

@@ -1,5 +1,5 @@
-/* replay.h: a step that went wrong, as a file: a training checkpoint of the state before the step, and
- * the batch in it as three more tensors:
+/* replay.h: a step that went wrong, as a file: a training checkpoint of the state before the step,
+ * and the batch in it as three more tensors:
  *
  *   /.REPLAY/images   [N][H][W][3]  pixels of 0..255 as the network was given them
  *   /.REPLAY/boxes    [G][4]        ymin, xmin, ymax, xmax

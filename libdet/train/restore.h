@@ -16,9 +16,9 @@ enum det_restore_scope {
     DET_RESTORE_ALL,               /* "full", and loading for evaluation: every stored parameter */
     DET_RESTORE_FEATURE_EXTRACTOR, /* "detection": backbone, FPN and coarse levels; the head keeps
                                       its initial values, whether its shapes fit or not */
-    DET_RESTORE_BACKBONE,          /* "classification": the backbone, under the keys of a detection
-                                      checkpoint or under          "feature_extractor/", as the API's
-                                      classification          checkpoints have them */
+    /* "classification": the backbone, under the keys of a detection checkpoint or under
+     * "feature_extractor/", as the API's classification checkpoints have them */
+    DET_RESTORE_BACKBONE,
     DET_RESTORE_FITTING, /* "fine_tune" (the API refuses it for SSD): all of the backbone, and of
                             the rest whatever fits; a head of another class count keeps its initial
                             class predictor */
@@ -35,8 +35,8 @@ struct det_restore_classes {
     bool start; /* of a training on other classes */
 };
 
-/* Puts the moving averages of the weights that a training checkpoint of libdet or TensorFlow holds in
- * the place of what is trained in `params`; for evaluation with eval_config.use_moving_averages.
+/* Puts the moving averages of the weights that a training checkpoint of libdet or TensorFlow holds
+ * in the place of what is trained in `params`; for evaluation with eval_config.use_moving_averages.
  * MISMATCH when it holds none. */
 det_status det_restore_averages(struct det_env *env, const char *path,
                                 const struct det_graph *graph,
@@ -52,8 +52,8 @@ struct det_restore_report {
     int32_t wrong_shape; /* present with another shape, left at their initial value */
     int32_t missing;     /* in scope but not in the file */
     int32_t out_of_scope;
-    int32_t
-        left_out; /* of BACKBONE: variables of the other feature extractor's layers that would fit */
+    /* of BACKBONE: variables of the other feature extractor's layers that would fit */
+    int32_t left_out;
     int32_t unused; /* variables in the file that nothing took (optimizer slots not counted) */
     int64_t step;   /* of the file, -1 if it does not say */
 };

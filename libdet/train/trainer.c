@@ -254,8 +254,8 @@ static det_status stage_next(struct det_trainer *trainer)
                                               (long long)trainer->state.step + 1);
 }
 
-/* One step on what was staged; where the device can, the next batch is staged while it works. What fails there fails again, and
- * is told, when its turn comes. */
+/* One step on what was staged; where the device can, the next batch is staged while it works. What
+ * fails there fails again, and is told, when its turn comes. */
 static det_status learn_batch(struct det_trainer *trainer, float rate,
                               struct det_step_result *result)
 {

@@ -58,8 +58,8 @@ struct det_trainer {
     struct det_loader_settings resize; /* how an image becomes the network's input */
 
     det_summary_writer *train_summaries, *eval_summaries; /* NULL: none, or given up */
-    det_summary_writer
-        *api_summaries; /* of the API's way, where it is made beside the exported form */
+    /* of the API's way, where it is made beside the exported form */
+    det_summary_writer *api_summaries;
     int64_t summary_every_steps, picture_every_steps;
     bool summary_begun;
     int64_t summed_steps; /* since the last point of the curves */
@@ -102,7 +102,8 @@ void det_trainer_advise_length(struct det_trainer *trainer);
 /* Says that training starts from initial values, and whether it should. */
 void det_trainer_advise_start(struct det_trainer *trainer);
 
-/* The present state as a checkpoint, with the recalibrated statistics where they are of these weights. */
+/* The present state as a checkpoint, with the recalibrated statistics where they are of these
+ * weights. */
 det_status det_trainer_write_checkpoint(struct det_trainer *trainer, const char *path);
 
 /* MODEL_DIR/ckpt-STEP.det; freed by the caller. */
@@ -121,7 +122,8 @@ static inline bool det_trainer_disk_failed(det_status status)
 
 /* --- trainer_model_dir.c --- */
 
-/* Takes the folder for this training, where it is there already (`make`: makes it); nothing when it is taken. */
+/* Takes the folder for this training, where it is there already (`make`: makes it); nothing when it
+ * is taken. */
 det_status det_trainer_lock_model_dir(struct det_trainer *trainer, bool make);
 /* Puts the config into it. */
 det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
@@ -129,14 +131,17 @@ det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
 
 /* --- trainer_eval.c --- */
 
-/* Takes the settings over and looks into the evaluation data: its errors are to be told before training. */
+/* Takes the settings over and looks into the evaluation data: its errors are to be told before
+ * training. */
 det_status det_trainer_eval_set_up(struct det_trainer *trainer,
                                    const struct det_pipeline_config *config,
                                    const det_trainer_settings *settings);
-/* A checkpoint's memory of evaluations that were made by another metric than this run's begins anew. */
+/* A checkpoint's memory of evaluations that were made by another metric than this run's begins
+ * anew. */
 void det_trainer_eval_resume(struct det_trainer *trainer, struct det_checkpoint_state *state);
 bool det_trainer_eval_is_due(const struct det_trainer *trainer);
-/* Evaluates the present weights, keeps the best checkpoint, fills in the evaluation's part of the report. */
+/* Evaluates the present weights, keeps the best checkpoint, fills in the evaluation's part of the
+ * report. */
 det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report);
 /* Sets stopped_early. */
 void det_trainer_check_patience(struct det_trainer *trainer);
@@ -150,8 +155,8 @@ det_status det_trainer_recalibrate_set_up(struct det_trainer *trainer,
                                           const struct det_pipeline_config *config,
                                           const det_trainer_settings *settings);
 void det_trainer_recalibrate_free(struct det_trainer *trainer);
-/* Statistics of the present weights, unless they are there or not wanted. What fails is a warning, and then there are none; only
- * CANCELLED, by the evaluations' progress function, is returned. */
+/* Statistics of the present weights, unless they are there or not wanted. What fails is a warning,
+ * and then there are none; only CANCELLED, by the evaluations' progress function, is returned. */
 det_status det_trainer_recalibrate(struct det_trainer *trainer);
 /* They are there, of the present weights. */
 bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
@@ -162,8 +167,8 @@ bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
 det_status det_trainer_summary_set_up(struct det_trainer *trainer,
                                       const det_trainer_settings *settings);
 void det_trainer_summary_free(struct det_trainer *trainer);
-/* What is due of the batch that the next step learns from, then after that step; a failure is a warning, and the end of the
- * summaries. */
+/* What is due of the batch that the next step learns from, then after that step; a failure is a
+ * warning, and the end of the summaries. */
 void det_trainer_summary_batch(struct det_trainer *trainer, const struct det_batch *batch);
 void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report *report);
 

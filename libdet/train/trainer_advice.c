@@ -1,4 +1,5 @@
-/* trainer_advice.c: what a trainer says about its data and its learning rate before the first step. */
+/* trainer_advice.c: what a trainer says about its data and its learning rate before the first
+ * step. */
 #include "train/coverage.h"
 #include "train/rate_advice.h"
 #include "train/trainer.h"

@@ -1,9 +1,10 @@
-/* trainer_eval.c: evaluation between steps: when, the best checkpoint, early stop. The weights go through det_trainer_snapshot()
- * and so through the backend; the step's own memory and state are left as they are.
+/* trainer_eval.c: evaluation between steps: when, the best checkpoint, early stop. The weights go
+ * through det_trainer_snapshot() and so through the backend; the step's own memory and state are
+ * left as they are.
  *
- * The evaluation of a step comes before its checkpoint, which therefore always tells of it. Where a run ended in between, the
- * checkpoint says that the evaluation is still to be made, and a resumed run makes it first: best checkpoint and early stop
- * come out as without the interruption. */
+ * The evaluation of a step comes before its checkpoint, which therefore always tells of it. Where a
+ * run ended in between, the checkpoint says that the evaluation is still to be made, and a resumed
+ * run makes it first: best checkpoint and early stop come out as without the interruption. */
 #include <string.h>
 
 #include "base/arguments.h"
@@ -67,7 +68,8 @@ bool det_trainer_is_done(const struct det_trainer *trainer)
     return trainer->state.step >= trainer->num_steps || trainer->stopped_early;
 }
 
-/* MODEL_DIR/best/ckpt-STEP.det, alone there, with a `checkpoint` file so that the folder can be given to other programs. */
+/* MODEL_DIR/best/ckpt-STEP.det, alone there, with a `checkpoint` file so that the folder can be
+ * given to other programs. */
 static det_status save_best(struct det_trainer *trainer)
 {
     struct det_env *env = trainer->env;
@@ -118,7 +120,8 @@ void det_trainer_check_patience(struct det_trainer *trainer)
         trainer->patience > 0 && trainer->state.best.stale >= trainer->patience;
 }
 
-/* An evaluation may take longer than a folder's lock stands without a sign of life. That it is lost is told by the next step. */
+/* An evaluation may take longer than a folder's lock stands without a sign of life. That it is lost
+ * is told by the next step. */
 static int report_progress(void *user, int64_t done, int64_t total)
 {
     struct det_trainer *trainer = user;

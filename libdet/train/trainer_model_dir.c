@@ -1,5 +1,5 @@
-/* trainer_model_dir.c: the folder of a training: its lock and, beside its checkpoints, the config as it was read. Another one
- * that is there already is kept as pipeline.config.old. */
+/* trainer_model_dir.c: the folder of a training: its lock and, beside its checkpoints, the config
+ * as it was read. Another one that is there already is kept as pipeline.config.old. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-/* trainer_recalibrate.c: the exported form's batch norm statistics during a training (train/recalibrate.h): before evaluations, which
- * are of that form, and after the last step. They are written beside the moving ones, so that neither the course of a training nor
- * what TensorFlow would compute depends on them. */
+/* trainer_recalibrate.c: the exported form's batch norm statistics during a training
+ * (train/recalibrate.h): before evaluations, which are of that form, and after the last step. They
+ * are written beside the moving ones, so that neither the course of a training nor what TensorFlow
+ * would compute depends on them. */
 #include "base/mem.h"
 #include "model/model.h"
 #include "train/recalibrate.h"

@@ -175,8 +175,8 @@ static det_status check_eval_classes(struct det_trainer *trainer,
                                      const struct det_pipeline_config *config)
 {
     struct det_env *env = trainer->env;
-    struct det_env
-        silent; /* what there is to say of the map was said when its data was looked into */
+    /* what there is to say of the map was said when its data was looked into */
+    struct det_env silent;
     const struct det_known_classes ours = {trainer->labels.path, trainer->labels.display_names,
                                            trainer->labels.count};
     struct det_label_map map = {0};
@@ -243,8 +243,8 @@ fail:
 
 /* --- network --- */
 
-/* On the CPU said before the memory is taken, so that a run which does not fit has told why; another
- * device's backend says itself what would fit. */
+/* On the CPU said before the memory is taken, so that a run which does not fit has told why;
+ * another device's backend says itself what would fit. */
 static det_status plan_memory(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *s, const struct det_model_spec *spec,
                               const struct det_learner_settings *learner)
@@ -260,7 +260,8 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
     return det_memory_check(trainer, &question, trainer->batch_size);
 }
 
-/* With a batch that was chosen without the device's word, half of it again and again until it fits. */
+/* With a batch that was chosen without the device's word, half of it again and again until it
+ * fits. */
 static det_status create_learner(struct det_trainer *trainer, const struct det_model_spec *spec,
                                  struct det_learner_settings *settings, bool may_shrink)
 {

@@ -1,7 +1,8 @@
-/* trainer_summary.c: what a training shows in TensorBoard, MODEL_DIR/train: the names of model_lib_v2.py train_loop() of the
- * TF Object Detection API, and the gradient's norm and the share of time spent waiting for data as "gradient_norm" and
- * "data_wait_percent". Differs: boxes are drawn into train_input_images, and these are written less often than the curves,
- * since each is a PNG of some 100 KB. */
+/* trainer_summary.c: what a training shows in TensorBoard, MODEL_DIR/train: the names of
+ * model_lib_v2.py train_loop() of the TF Object Detection API, and the gradient's norm and the
+ * share of time spent waiting for data as "gradient_norm" and "data_wait_percent". Differs: boxes
+ * are drawn into train_input_images, and these are written less often than the curves, since each
+ * is a PNG of some 100 KB. */
 #include <math.h>
 #include <string.h>
 
@@ -15,8 +16,8 @@
 
 enum { MOST_PICTURES = 3 }; /* as the API */
 
-/* In MODEL_DIR/RUN, what a killed training has told of step `first` and later goes, what is of another training is kept in another
- * folder. */
+/* In MODEL_DIR/RUN, what a killed training has told of step `first` and later goes, what is of
+ * another training is kept in another folder. */
 static det_status open_run(struct det_trainer *trainer, const char *run, int64_t first,
                            det_summary_writer **writer)
 {

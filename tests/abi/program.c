@@ -1,6 +1,7 @@
-/* program.c: what a program does that was built with an older version's headers: program PIPELINE.config FOLDER. Built with the
- * headers of tests/abi/VERSION and with those of a pretended older version (older.sed), and linked with today's libdet.so. It uses
- * no field that older.sed takes away. Behind each struct stands a guard that no call may write into. */
+/* program.c: what a program does that was built with an older version's headers: program
+ * PIPELINE.config FOLDER. Built with the headers of tests/abi/VERSION and with those of a pretended
+ * older version (older.sed), and linked with today's libdet.so. It uses no field that older.sed
+ * takes away. Behind each struct stands a guard that no call may write into. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises (tests/unit/test_gpu_check.c has the
- * script around it); the gates of `make cuda-check` refuse what they are there to refuse. Needs the programs of this build in
- * DET_BIN_DIR. */
+/* What measures on a GPU, without one: bench_cuda under the emulation writes the JSON it promises
+ * (tests/unit/test_gpu_check.c has the script around it); the gates of `make cuda-check` refuse
+ * what they are there to refuse. Needs the programs of this build in DET_BIN_DIR. */
 #ifdef DET_CUDA_EMU
 
 #include <cjson/cJSON.h>
@@ -146,7 +146,8 @@ static void rows(void **state)
     }
 }
 
-/* The next field of a row, as RFC 4180 has it; *at moves behind its comma, to NULL behind the row's last. */
+/* The next field of a row, as RFC 4180 has it; *at moves behind its comma, to NULL behind the row's
+ * last. */
 static void read_field(char **at, char field[200])
 {
     char *c = *at;
@@ -205,7 +206,8 @@ static void roofline_file(void **state)
     free(output);
 }
 
-/* One job of the two, and each row as soon as it is measured: who is killed has written the rows before. */
+/* One job of the two, and each row as soon as it is measured: who is killed has written the rows
+ * before. */
 static void killed(void **state)
 {
     (void)state;

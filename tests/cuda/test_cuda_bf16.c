@@ -24,7 +24,8 @@ static void find_top(const float *values, size_t count, size_t top[TOP])
     }
 }
 
-/* Of all pairs of `top`, which are in falling order by other values, those that `values` do not put in this order. */
+/* Of all pairs of `top`, which are in falling order by other values, those that `values` do not put
+ * in this order. */
 static int pairs_lost(const float *values, const size_t top[TOP])
 {
     int lost = 0;
@@ -68,8 +69,8 @@ static struct det_runner *open_cpu(struct inference *f, struct det_device **devi
     return runner;
 }
 
-/* Activations in bf16 move scores, the CPU's and the GPU's alike; but no two scores become equal, and the best keep their order as
- * well as on the CPU. */
+/* Activations in bf16 move scores, the CPU's and the GPU's alike; but no two scores become equal,
+ * and the best keep their order as well as on the CPU. */
 static void top_scores_keep_their_rank(void **state)
 {
     (void)state;
@@ -169,8 +170,8 @@ static void evaluate(const char *precision, double stats[DET_COCO_STAT_COUNT])
     det_context_destroy(&context);
 }
 
-/* The same that the CPU's bf16 must keep (tests/parity/test_evaluation.c): .005 of AP. 40 images are minutes under the emulation,
- * so there it is done where it is asked for. */
+/* The same that the CPU's bf16 must keep (tests/parity/test_evaluation.c): .005 of AP. 40 images
+ * are minutes under the emulation, so there it is done where it is asked for. */
 static void the_ap_is_kept(void **state)
 {
     (void)state;

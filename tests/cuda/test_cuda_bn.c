@@ -1,4 +1,5 @@
-/* bn: statistics, application, gradients and column sums against ref; moving statistics against their definition. */
+/* bn: statistics, application, gradients and column sums against ref; moving statistics against
+ * their definition. */
 #include <math.h>
 
 #include "bn.h"

@@ -1,4 +1,5 @@
-/* Dense convolutions by cublasLt and cuDNN against the reference: each way of computing them, each pass. */
+/* Dense convolutions by cublasLt and cuDNN against the reference: each way of computing them, each
+ * pass. */
 #include "cuda/support/device.h"
 #include "devices/cuda/cuda_conv.h"
 #include "ops/ref/ref_ops.h"
@@ -420,7 +421,8 @@ static double tf32_error(enum pass pass, const struct det_conv_shape *s,
     return error;
 }
 
-/* In float32 an algorithm on tensor cores is not taken, even if it is the first that cuDNN lists. */
+/* In float32 an algorithm on tensor cores is not taken, even if it is the first that cuDNN
+ * lists. */
 static void tensor_cores_are_passed_over(void **state)
 {
     (void)state;

@@ -345,8 +345,9 @@ static void check_strips(const struct det_conv_shape *s, int32_t rows)
     check_results(s);
 }
 
-/* Shapes large enough for strips of rows: one strip a column, several, of which the last has one row, some or all; one column, part
- * of the pixels of a thread, all, more; 260 channels are blocks of 65 vectors and one pixel, so that the rest is small. */
+/* Shapes large enough for strips of rows: one strip a column, several, of which the last has one
+ * row, some or all; one column, part of the pixels of a thread, all, more; 260 channels are blocks
+ * of 65 vectors and one pixel, so that the rest is small. */
 static void test_strips(void **state)
 {
     (void)state;
@@ -369,7 +370,8 @@ static void test_strips(void **state)
     check_results(&five);
 }
 
-/* Groups of 8 rows of the weights' gradient are above; here of 16 and of 32, the last of each with fewer. */
+/* Groups of 8 rows of the weights' gradient are above; here of 16 and of 32, the last of each with
+ * fewer. */
 static void test_rows_of_weights(void **state)
 {
     (void)state;
@@ -488,7 +490,8 @@ static void test_nan_in_strips(void **state)
     free_tensors(&t);
 }
 
-/* NaN at each place in turn reaches what it takes part in, through ReLU6 too, and nothing else: padding is no operand. */
+/* NaN at each place in turn reaches what it takes part in, through ReLU6 too, and nothing else:
+ * padding is no operand. */
 static void check_nan(const struct det_conv_shape *s)
 {
     struct tensors t = make_tensors(DETK_F32, s);
@@ -544,7 +547,8 @@ static void test_nothing(void **state)
     check(&s);
 }
 
-/* ReLU6 at the load is inference's: the gradient of the weights has no kernel for it, and says so. */
+/* ReLU6 at the load is inference's: the gradient of the weights has no kernel for it, and says
+ * so. */
 static void test_load_of_inference(void **state)
 {
     (void)state;

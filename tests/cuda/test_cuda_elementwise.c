@@ -1,4 +1,5 @@
-/* elementwise: additions and upsampling against ref; casts, levels and the finite check against their definitions. */
+/* elementwise: additions and upsampling against ref; casts, levels and the finite check against
+ * their definitions. */
 #include <math.h>
 
 #include "cuda/support/device.h"

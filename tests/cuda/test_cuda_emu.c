@@ -38,8 +38,8 @@ static void end(struct fixture *f)
     cuda_emu_set_schedule(schedule);
 }
 
-/* The status is `wanted`, and a report holds `text`, or one of two with a | between (the second is what nvcc's PTX may show first);
- * NULL: there is no report. */
+/* The status is `wanted`, and a report holds `text`, or one of two with a | between (the second is
+ * what nvcc's PTX may show first); NULL: there is no report. */
 static bool holds(const char *reports, const char *text)
 {
     char first[128];

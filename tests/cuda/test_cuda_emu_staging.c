@@ -1,5 +1,5 @@
-/* The emulation itself: a pipeline of uploads and kernels on two streams, as the backend stages batches, and the mistakes that it
- * finds in it. */
+/* The emulation itself: a pipeline of uploads and kernels on two streams, as the backend stages
+ * batches, and the mistakes that it finds in it. */
 #ifdef DET_CUDA_EMU
 
 #include "cuda/planted/planted.h"

@@ -1,5 +1,6 @@
-/* What is told when a machine cannot do it, or a kernel breaks: a status with its cause, nothing left behind, and a process that goes on.
- * Memory that is not there is in test_cuda_step_life.c and test_cuda_runner.c. */
+/* What is told when a machine cannot do it, or a kernel breaks: a status with its cause, nothing
+ * left behind, and a process that goes on. Memory that is not there is in test_cuda_step_life.c and
+ * test_cuda_runner.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -12,7 +13,8 @@
 
 /* --- another process --- */
 
-/* What a process of its own is to do: the same program again, which finds this in its environment. */
+/* What a process of its own is to do: the same program again, which finds this in its
+ * environment. */
 static const char task[] = "DET_CUDA_FAILURES_TASK";
 
 static void work(void)
@@ -61,7 +63,8 @@ static void run_process(const char *what)
         fail_msg("the process that is to %s ended with %d", what, status);
 }
 
-/* The plain way on after a kernel has trapped: the process ends, a new one begins. Others on the same GPU notice nothing. */
+/* The plain way on after a kernel has trapped: the process ends, a new one begins. Others on the
+ * same GPU notice nothing. */
 static void a_new_process_goes_on(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* The CUDA backend against what TensorFlow computed: the network at 320 x 320, and a short training. */
+/* The CUDA backend against what TensorFlow computed: the network at 320 x 320, and a short
+ * training. */
 #include "base/mem.h"
 #include "devices/backend.h"
 #include "model/postprocess.h"
@@ -90,7 +91,8 @@ static void training(void **state)
     test_env_check(&t);
 }
 
-/* The trainings with batch statistics. The emulation is slow: of those on photographs it takes the first step, a GPU all five. */
+/* The trainings with batch statistics. The emulation is slow: of those on photographs it takes the
+ * first step, a GPU all five. */
 static void real(const char *name, enum det_class_loss loss, double loss_bound)
 {
     struct test_env t;

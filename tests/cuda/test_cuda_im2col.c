@@ -1,4 +1,5 @@
-/* im2col against its definition, col2im against the gradient that it is: each patch's columns added where they came from. */
+/* im2col against its definition, col2im against the gradient that it is: each patch's columns added
+ * where they came from. */
 #include <math.h>
 
 #include "cuda/support/device.h"

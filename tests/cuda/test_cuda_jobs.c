@@ -1,4 +1,5 @@
-/* Whole jobs through the public API with device "cuda": training with resume, evaluation, detection, against the CPU. */
+/* Whole jobs through the public API with device "cuda": training with resume, evaluation,
+ * detection, against the CPU. */
 #include <math.h>
 
 #include "devices/backend.h"
@@ -95,8 +96,9 @@ static void training_resumes_bit_for_bit(void **state)
     workspace_remove(&w);
 }
 
-/* Flips, crops and colours that the device does, noise and pads that the host does, in the same batches: what is learned is what is
- * learned of the host's floats, to the bit, in one run and in two. */
+/* Flips, crops and colours that the device does, noise and pads that the host does, in the same
+ * batches: what is learned is what is learned of the host's floats, to the bit, in one run and in
+ * two. */
 static void pictures_are_learned_as_floats_are(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* Arrays of more than 2^31 elements: each index is computed in 64 bits. Device memory of the emulation takes no room where nobody writes,
- * and of each grid only the first and the last blocks run: what they read and write must lie in the arrays, and be right. */
+/* Arrays of more than 2^31 elements: each index is computed in 64 bits. Device memory of the
+ * emulation takes no room where nobody writes, and of each grid only the first and the last blocks
+ * run: what they read and write must lie in the arrays, and be right. */
 #ifdef DET_CUDA_EMU
 
 #include <math.h>
@@ -66,8 +67,8 @@ static float get(enum detk_type type, const void *device, int64_t at)
     return value;
 }
 
-/* The value nearest to the end that is not zero: of a kernel that goes over an array in rounds of fewer than 2^24 elements, of which
- * an edge block has some in each. */
+/* The value nearest to the end that is not zero: of a kernel that goes over an array in rounds of
+ * fewer than 2^24 elements, of which an edge block has some in each. */
 static float last_written(enum detk_type type, const void *device, int64_t count)
 {
     for (int64_t at = count - 1; at >= count - (1 << 24); at--)
@@ -190,7 +191,8 @@ static void depthwise(void **state)
 {
     (void)state;
     static const int32_t kernels[] = {3, 3, 5, 3, 3}, strides[] = {1, 2, 1, 1, 2};
-    /* 3x3 of 48: strips of rows; with stride 2 a thread for each row, and so many images that the outputs are as many. */
+    /* 3x3 of 48: strips of rows; with stride 2 a thread for each row, and so many images that the
+     * outputs are as many. */
     static const int32_t channels[] = {48, 48, 48, 47, 47}, images[] = {32, 128, 32, 32, 32};
     const struct detk_load plain = {.kind = DETK_LOAD_PLAIN};
     begin();
@@ -252,7 +254,8 @@ static void columns(void **state)
     end();
 }
 
-/* The first and the last row, or pixel, have a product each, by which the first and the last weight are known. */
+/* The first and the last row, or pixel, have a product each, by which the first and the last weight
+ * are known. */
 static void weight_gradients(void **state)
 {
     (void)state;

@@ -15,7 +15,8 @@ static void assert_same(const float *got, const float *wanted, size_t count)
     }
 }
 
-/* NaN among the values at the start, in the middle and at the end, and among the biases; infinities too. */
+/* NaN among the values at the start, in the middle and at the end, and among the biases; infinities
+ * too. */
 static void check_bias_act(enum detk_type type, int64_t rows, int32_t c, bool bias,
                            enum det_activation act)
 {

@@ -1,5 +1,5 @@
-/* Where CUDA's libraries are looked for, with copies of a small library in their stead; and that cuDNN is left alone by what does not
- * need it. */
+/* Where CUDA's libraries are looked for, with copies of a small library in their stead; and that
+ * cuDNN is left alone by what does not need it. */
 #define _GNU_SOURCE /* dladdr */
 #include <dlfcn.h>
 #include <sys/stat.h>
@@ -93,7 +93,8 @@ static void expect_in(struct fixture *f, const char *name, const char *folder)
     dlclose(library);
 }
 
-/* Python's packages of the user and of a virtual environment, both versions' layouts, and the folder of one's own before them. */
+/* Python's packages of the user and of a virtual environment, both versions' layouts, and the
+ * folder of one's own before them. */
 static void places(void **state)
 {
     (void)state;
@@ -187,7 +188,8 @@ static void each_allocation_fails(void **state)
 
 #ifdef DET_CUDA_EMU
 
-/* The usual network is trained without cuDNN; a dense convolution that asks for it says that it is not there. */
+/* The usual network is trained without cuDNN; a dense convolution that asks for it says that it is
+ * not there. */
 static void cudnn_is_not_needed(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* The backend as libdet loads it, beside the one that is linked with these tests: the same bits; what it shows; and which libraries will
- * not do. Where they are looked for is in tests/unit/test_backend_library.c. */
+/* The backend as libdet loads it, beside the one that is linked with these tests: the same bits;
+ * what it shows; and which libraries will not do. Where they are looked for is in
+ * tests/unit/test_backend_library.c. */
 #define _GNU_SOURCE /* dladdr, memmem */
 #include <dlfcn.h>
 #include <math.h>
@@ -81,7 +82,8 @@ static void the_table_is_whole(void **state)
     }
 }
 
-/* Who has the library finds its table and none of the copies that it has of libdet's functions and CUDA's; who has not finds nothing. */
+/* Who has the library finds its table and none of the copies that it has of libdet's functions and
+ * CUDA's; who has not finds nothing. */
 static void the_table_alone_is_shown(void **state)
 {
     (void)state;

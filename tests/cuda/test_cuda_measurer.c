@@ -1,4 +1,5 @@
-/* Batch norms' statistics of batches by the CUDA backend against the CPU's, also beside a training step that is being fed. */
+/* Batch norms' statistics of batches by the CUDA backend against the CPU's, also beside a training
+ * step that is being fed. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -7,8 +8,9 @@
 #include "model/net_plan.h"
 #include "support/formula.h"
 
-/* Root mean square of what the differences change in a normalised value, over all channels of the batch norms of at least `rows`
- * pixels: the statistics of a few are chaotic in so small a network. */
+/* Root mean square of what the differences change in a normalised value, over all channels of the
+ * batch norms of at least `rows` pixels: the statistics of a few are chaotic in so small a
+ * network. */
 static void compare(const struct tiny *tiny, const struct det_measurer *gpu,
                     const struct det_measurer *cpu, int64_t rows, double bound)
 {

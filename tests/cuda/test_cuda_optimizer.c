@@ -1,4 +1,5 @@
-/* optimizer: norm, weight decay and update rules against model/optimizer.c, over several variables and steps. */
+/* optimizer: norm, weight decay and update rules against model/optimizer.c, over several variables
+ * and steps. */
 #include <math.h>
 
 #include "cuda/support/device.h"
@@ -206,7 +207,8 @@ static void update_on_host(struct rig *r, enum rule rule, float rate, int64_t do
     }
 }
 
-/* The device's and the host's parameters and slots are the same bits, what is between the variables included. */
+/* The device's and the host's parameters and slots are the same bits, what is between the variables
+ * included. */
 static void compare(const struct rig *r, enum rule rule)
 {
     const float *const host[] = {r->params, r->slots[0], r->slots[1]};
@@ -269,7 +271,8 @@ static void averages_agree(void **state)
     close_rig(&r);
 }
 
-/* Takes r->gradients in as batch `done` of `batches` on the device: their sums are in its first slot. */
+/* Takes r->gradients in as batch `done` of `batches` on the device: their sums are in its first
+ * slot. */
 static struct detk_step_result accumulate_on_device(struct rig *r, int32_t batches, int32_t done,
                                                     struct detk_step_result *so_far)
 {

@@ -1,12 +1,13 @@
-/* Steps that learn from pictures (data/picture.h) do what steps on the host's floats do. The kernel alone is in
- * test_cuda_pictures.c, whole trainings are in test_cuda_jobs.c. */
+/* Steps that learn from pictures (data/picture.h) do what steps on the host's floats do. The kernel
+ * alone is in test_cuda_pictures.c, whole trainings are in test_cuda_jobs.c. */
 #include "cuda/support/tiny.h"
 #include "data/augment_ops.h"
 #include "support/samples.h"
 
 enum { STEPS = 6, SIDE_FLOATS = TINY_SIDE * TINY_SIDE * 3 };
 
-/* The pictures of a step: bytes larger and smaller than the input, floats, more colours and contrasts from step to step. */
+/* The pictures of a step: bytes larger and smaller than the input, floats, more colours and
+ * contrasts from step to step. */
 static void make_batch(struct tiny *tiny, int step, float (*rooms)[SIDE_FLOATS],
                        struct det_picture *pictures)
 {
@@ -116,12 +117,14 @@ static void what_does_not_fit_is_refused(void **state)
 
 #ifdef DET_CUDA_EMU
 
-/* Recorded once for each input; anew only when a picture has more contrasts than any before. No wait, no memory. */
+/* Recorded once for each input; anew only when a picture has more contrasts than any before. No
+ * wait, no memory. */
 static void recordings_serve_all_batches(void **state)
 {
     (void)state;
     enum { RUNS = 10 };
-    /* Batches as of these steps: no contrast, then one, then two. The first run after a change is not recorded, the second is. */
+    /* Batches as of these steps: no contrast, then one, then two. The first run after a change is
+     * not recorded, the second is. */
     static const int steps[RUNS] = {0, 0, 2, 2, 2, 5, 5, 1, 2, 5};
     static const int wanted[RUNS] = {0, 1, 0, 1, 0, 0, 1, 0, 0, 0};
     struct tiny tiny;

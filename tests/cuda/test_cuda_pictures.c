@@ -1,4 +1,5 @@
-/* kernels/pictures: the bits of data/picture.h, bf16 the same rounded. Steps on pictures are in test_cuda_picture_steps.c. */
+/* kernels/pictures: the bits of data/picture.h, bf16 the same rounded. Steps on pictures are in
+ * test_cuda_picture_steps.c. */
 #include "pictures.h"
 
 #include "cuda/support/device.h"
@@ -13,7 +14,8 @@ struct input {
     struct det_picture pictures[MOST_PICTURES];
 };
 
-/* Takes the sample as the next picture; its pixels then lie at an odd address (floats at one of four). */
+/* Takes the sample as the next picture; its pixels then lie at an odd address (floats at one of
+ * four). */
 static void add_picture(struct det_env *env, struct input *in, struct det_sample *sample,
                         int32_t frame_height, int32_t frame_width)
 {
@@ -134,7 +136,8 @@ static void operations(void **state)
     test_env_check(&t);
 }
 
-/* Lists of many, several contrasts among them, whose means depend on one another; batches of unlike pictures, floats too. */
+/* Lists of many, several contrasts among them, whose means depend on one another; batches of unlike
+ * pictures, floats too. */
 static void lists(void **state)
 {
     (void)state;
@@ -163,7 +166,8 @@ static void lists(void **state)
     test_env_check(&t);
 }
 
-/* One pixel to many and many to one, long sides, frames smaller than the input, inputs smaller than the output. */
+/* One pixel to many and many to one, long sides, frames smaller than the input, inputs smaller than
+ * the output. */
 static void sizes(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* postprocess against det_postprocess_run(): the same detections in the same order, ties and windows included. */
+/* postprocess against det_postprocess_run(): the same detections in the same order, ties and
+ * windows included. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -192,7 +193,8 @@ static void detections_are_equal(void **state)
     }
 }
 
-/* Thousands of boxes on top of each other: suppression must look through many rounds of candidates. */
+/* Thousands of boxes on top of each other: suppression must look through many rounds of
+ * candidates. */
 static void deep_suppression(void **state)
 {
     (void)state;
@@ -211,7 +213,8 @@ static void deep_suppression(void **state)
     drop_batch(&b);
 }
 
-/* Multiples of `step`: scores are equal or further apart than a device's expf() is from the CPU's, so that their order is known. */
+/* Multiples of `step`: scores are equal or further apart than a device's expf() is from the CPU's,
+ * so that their order is known. */
 static void round_logits(struct batch *b, float step)
 {
     const size_t count = (size_t)b->n * (size_t)b->anchor_count * (size_t)(b->classes + 1);
@@ -219,8 +222,8 @@ static void round_logits(struct batch *b, float step)
         b->logits[i] = roundf(b->logits[i] / step) * step + 0.0f; /* no -0 */
 }
 
-/* Everything that is a candidate is kept, so that all of the order shows: below, at and above what a list holds (4096), what a block
- * lists (2048) and what a vector has (4). */
+/* Everything that is a candidate is kept, so that all of the order shows: below, at and above what
+ * a list holds (4096), what a block lists (2048) and what a vector has (4). */
 static void every_candidate_in_order(void **state)
 {
     (void)state;
@@ -241,7 +244,8 @@ static void every_candidate_in_order(void **state)
 
 enum { ONE_SCORE, FEW_SCORES, SATURATED, NEAR_SCORES, SCORES };
 
-/* More candidates in one bin of a histogram than a list holds: they are found all the same, as ties are ordered. */
+/* More candidates in one bin of a histogram than a list holds: they are found all the same, as ties
+ * are ordered. */
 static void more_than_a_list_holds(void **state)
 {
     (void)state;
@@ -261,7 +265,8 @@ static void more_than_a_list_holds(void **state)
     }
 }
 
-/* The best of the candidates, as many as a list holds and more, lie on top of each other: what else is kept comes from below the list. */
+/* The best of the candidates, as many as a list holds and more, lie on top of each other: what else
+ * is kept comes from below the list. */
 static void suppression_below_the_list(void **state)
 {
     (void)state;
@@ -325,7 +330,8 @@ static void thresholds_about_zero(void **state)
     drop_batch(&b);
 }
 
-/* NaN is no candidate, boxes that are not finite neither; the image's flag tells, and only its own. */
+/* NaN is no candidate, boxes that are not finite neither; the image's flag tells, and only its
+ * own. */
 static void bad_numbers(void **state)
 {
     (void)state;
@@ -389,7 +395,8 @@ static void each_number_is_looked_at(void **state)
     }
 }
 
-/* Boxes whose areas are infinite: their IoU is NaN, and of all of them one is kept. Beside a box of a picture's size the IoU is 0. */
+/* Boxes whose areas are infinite: their IoU is NaN, and of all of them one is kept. Beside a box of
+ * a picture's size the IoU is 0. */
 static void overlap_without_a_number(void **state)
 {
     (void)state;
@@ -421,7 +428,8 @@ static int32_t detections_of(const struct batch *b, const struct det_postprocess
     return count;
 }
 
-/* Two boxes of any sizes, with the threshold at their IoU and just below it: whether the second stays is a matter of each bit. */
+/* Two boxes of any sizes, with the threshold at their IoU and just below it: whether the second
+ * stays is a matter of each bit. */
 static void overlaps_to_the_bit(void **state)
 {
     (void)state;
@@ -458,7 +466,8 @@ static void overlaps_to_the_bit(void **state)
     drop_batch(&b);
 }
 
-/* Boxes without area overlap nothing, not even each other: each takes a place among its class' detections, of which none is shown. */
+/* Boxes without area overlap nothing, not even each other: each takes a place among its class'
+ * detections, of which none is shown. */
 static void overlaps_of_nothing(void **state)
 {
     (void)state;

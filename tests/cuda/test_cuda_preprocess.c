@@ -106,7 +106,8 @@ static void compare_both(const struct source *sources, int32_t n, int32_t out_h,
     compare(DETK_BF16, sources, n, out_h, out_w);
 }
 
-/* Up, down, both, equal, one pixel to many and many to one; output widths that are whole vectors and that are not. */
+/* Up, down, both, equal, one pixel to many and many to one; output widths that are whole vectors
+ * and that are not. */
 static void sizes(void **state)
 {
     (void)state;
@@ -142,7 +143,8 @@ static void frames(void **state)
     }
 }
 
-/* Every format, with and without padding behind the rows, from the top down and from the bottom up. */
+/* Every format, with and without padding behind the rows, from the top down and from the bottom
+ * up. */
 static void formats_and_strides(void **state)
 {
     (void)state;

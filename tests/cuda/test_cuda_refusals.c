@@ -1,5 +1,6 @@
-/* A launch, a copy or a library's call that the device refuses: each in turn, of each kernel's function and of whole jobs. Nothing is
- * computed here (cuda_emu_set_dry), so that thousands of jobs take seconds. */
+/* A launch, a copy or a library's call that the device refuses: each in turn, of each kernel's
+ * function and of whole jobs. Nothing is computed here (cuda_emu_set_dry), so that thousands of
+ * jobs take seconds. */
 #ifdef DET_CUDA_EMU
 
 #include "bias_act.h"

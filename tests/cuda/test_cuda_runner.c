@@ -79,8 +79,8 @@ static void evaluation(void **state)
     evaluate_at(DET_PRECISION_BF16, 0.5);
 }
 
-/* Images of other sizes from run to run, also given while a run is under way: a recording knows the size that it was made for.
- * At the end one of the two inputs changes alone. */
+/* Images of other sizes from run to run, also given while a run is under way: a recording knows the
+ * size that it was made for. At the end one of the two inputs changes alone. */
 static void other_sizes(void **state)
 {
     (void)state;
@@ -334,7 +334,8 @@ static void non_finite_and_misuse(void **state)
 
 #ifdef DET_CUDA_EMU
 
-/* After its first two runs a run is one launch and one wait; pictures no larger than before take no memory. */
+/* After its first two runs a run is one launch and one wait; pictures no larger than before take no
+ * memory. */
 static void counts(void **state)
 {
     (void)state;

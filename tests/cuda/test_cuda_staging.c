@@ -1,5 +1,6 @@
-/* Batches that are staged while a step or a run is under way: the same results as one after the other, in the right order of
- * streams. The tests of single steps and runs are in test_cuda_step*.c and test_cuda_runner.c. */
+/* Batches that are staged while a step or a run is under way: the same results as one after the
+ * other, in the right order of streams. The tests of single steps and runs are in test_cuda_step*.c
+ * and test_cuda_runner.c. */
 #include "cuda/support/tiny.h"
 #include "support/formula.h"
 
@@ -21,7 +22,8 @@ static void spoil_batch(struct tiny *tiny)
     tiny_boxes(tiny, 2);
 }
 
-/* Losses of some steps, and what was learned. The caller's memory is spoiled whenever it was handed over. */
+/* Losses of some steps, and what was learned. The caller's memory is spoiled whenever it was handed
+ * over. */
 static float *trained(bool ahead, bool no_graph, double losses[STEPS])
 {
     struct tiny tiny;
@@ -142,8 +144,8 @@ static void counts(void **state)
     tiny_close(&tiny);
 }
 
-/* What the backend's own wait for an upload is good for: without it the emulation finds the wrong order, launched one by one or as
- * a recording. */
+/* What the backend's own wait for an upload is good for: without it the emulation finds the wrong
+ * order, launched one by one or as a recording. */
 static void a_forgotten_wait_is_found(void **state)
 {
     (void)state;

@@ -11,10 +11,11 @@ struct bounds {
 };
 
 static const struct bounds exact = {1e-5, 5e-5, 1e-6, 5e-4, 1e-6};
-/* With the batch's statistics: what depends on the forward pass only is as near, gradients are not. */
+/* With the batch's statistics: what depends on the forward pass only is as near, gradients are
+ * not. */
 static const struct bounds near = {1e-5, 1e-2, 1e-4, 3e-2, 5e-5};
-/* Activations of eight bits of mantissa: figures agree in their first digits, and with the batch's statistics the gradients are
- * those of another, like network. */
+/* Activations of eight bits of mantissa: figures agree in their first digits, and with the batch's
+ * statistics the gradients are those of another, like network. */
 static const struct bounds rough = {5e-3, 2e-2, 1e-4, 1e-1, 1e-6};
 static const struct bounds rougher = {3e-2, 5e-1, 3e-3, 3, 1e-1};
 
@@ -73,7 +74,8 @@ static void averages(void **state)
           exact);
 }
 
-/* Weights stay until the last of the batches, moving statistics go on with each; a batch that fails begins the update anew. */
+/* Weights stay until the last of the batches, moving statistics go on with each; a batch that fails
+ * begins the update anew. */
 static void accumulation(void **state)
 {
     (void)state;

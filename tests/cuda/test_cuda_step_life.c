@@ -1,4 +1,5 @@
-/* A training step of the CUDA backend as a thing: memory, recording, what changes from step to step, failures. */
+/* A training step of the CUDA backend as a thing: memory, recording, what changes from step to
+ * step, failures. */
 #include <math.h>
 
 #include "cuda/support/tiny.h"
@@ -207,7 +208,8 @@ static void out_of_memory(void **state)
     tiny_close(&tiny);
 }
 
-/* A plan that is said to fit leaves room for the code of its kernels, which takes memory when each runs first. */
+/* A plan that is said to fit leaves room for the code of its kernels, which takes memory when each
+ * runs first. */
 static void code_is_loaded_later(void **state)
 {
     (void)state;
@@ -233,8 +235,8 @@ static void code_is_loaded_later(void **state)
     tiny_close(&tiny);
 }
 
-/* Each allocation and each handle of the device's fails in turn, also the larger room for boxes: a message, nothing left, and
- * the backend goes on working. */
+/* Each allocation and each handle of the device's fails in turn, also the larger room for boxes: a
+ * message, nothing left, and the backend goes on working. */
 static void each_device_allocation_fails(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* targets against det_targets_assign(): the same matches, weights and counts to the last one, encodings as close as logf. */
+/* targets against det_targets_assign(): the same matches, weights and counts to the last one,
+ * encodings as close as logf. */
 #include <math.h>
 
 #include "cuda/support/device.h"

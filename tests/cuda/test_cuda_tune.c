@@ -1,5 +1,6 @@
-/* Algorithms chosen by their times: which of cublasLt's, whose weights' gradient, and what may go wrong meanwhile. The emulation pretends the
- * times; on a GPU a step with whatever was chosen must agree with the CPU. */
+/* Algorithms chosen by their times: which of cublasLt's, whose weights' gradient, and what may go
+ * wrong meanwhile. The emulation pretends the times; on a GPU a step with whatever was chosen must
+ * agree with the CPU. */
 #include "devices/cuda/cuda_tune.h"
 
 #include "cuda/support/device.h"
@@ -424,7 +425,8 @@ static void keep_log(void *user, det_log_level level, const char *message)
         snprintf(log->text + length, sizeof log->text - length, "%s\n", message);
 }
 
-/* A step's products are timed before it is recorded; another step of the device finds the table; all is as on the CPU. */
+/* A step's products are timed before it is recorded; another step of the device finds the table;
+ * all is as on the CPU. */
 static void a_step_is_tuned(void **state)
 {
     (void)state;
@@ -464,8 +466,8 @@ static void a_step_is_tuned(void **state)
     cuda_emu_set_algorithms(NULL, 0);
 }
 
-/* Each operation, each event and each allocation of the device's refused in turn: no step, nothing left, and then one after all. The device is
- * a new one each time: its table is empty. */
+/* Each operation, each event and each allocation of the device's refused in turn: no step, nothing
+ * left, and then one after all. The device is a new one each time: its table is empty. */
 static void refusals_leave_nothing(void **state)
 {
     (void)state;

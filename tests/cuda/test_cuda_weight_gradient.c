@@ -1,4 +1,5 @@
-/* The weights' gradient by one pass over both operands against the reference: of a product, and of an image's patches. */
+/* The weights' gradient by one pass over both operands against the reference: of a product, and of
+ * an image's patches. */
 #include <math.h>
 
 #include "cuda/support/device.h"
@@ -135,7 +136,8 @@ static void test_matrices(void **state)
     check_product(9, 4, 2056, 8);
 }
 
-/* One row, fewer than a block's threads, one more than a thread goes over at once, several strips. */
+/* One row, fewer than a block's threads, one more than a thread goes over at once, several
+ * strips. */
 static void test_rows(void **state)
 {
     (void)state;
@@ -189,7 +191,8 @@ static void test_images(void **state)
     check(&p);
 }
 
-/* A NaN is in the sums that it takes part in, and in no others: not in those of a pixel whose tap is padding, of columns beside. */
+/* A NaN is in the sums that it takes part in, and in no others: not in those of a pixel whose tap
+ * is padding, of columns beside. */
 static void test_nan(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* block.cc: runs a grid, block after block. A thread runs until it meets others: at a barrier of the block or an operation of its
- * warp; then the next one goes on. A round gives every thread that can go on one turn, in the order of the schedule. */
+/* block.cc: runs a grid, block after block. A thread runs until it meets others: at a barrier of
+ * the block or an operation of its warp; then the next one goes on. A round gives every thread that
+ * can go on one turn, in the order of the schedule. */
 #include <algorithm>
 #include <numeric>
 #include <random>

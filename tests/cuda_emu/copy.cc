@@ -1,5 +1,6 @@
-/* copy.cc: copies and fills. A copy to the host shows only after a wait, as on a device: until then its place holds a pattern. Pinned
- * memory that is copied to the device must be left alone until a wait: whether it was is looked at then. */
+/* copy.cc: copies and fills. A copy to the host shows only after a wait, as on a device: until then
+ * its place holds a pattern. Pinned memory that is copied to the device must be left alone until a
+ * wait: whether it was is looked at then. */
 #include <stdlib.h>
 
 #include "stream.h"

@@ -1,7 +1,9 @@
-/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias). Arguments are checked as strictly as the real
- * library's documentation has them; a plan holds only for what it was made for. Long sums are split and added up in the output itself
- * where the caller allows it: then a run gives other bits than the one before. TF32 rounds where it is allowed. A test may have it offer
- * several algorithms (cuda_emu_set_algorithms): every second one adds up in another order, so that its bits are others. */
+/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias). Arguments
+ * are checked as strictly as the real library's documentation has them; a plan holds only for what
+ * it was made for. Long sums are split and added up in the output itself where the caller allows
+ * it: then a run gives other bits than the one before. TF32 rounds where it is allowed. A test may
+ * have it offer several algorithms (cuda_emu_set_algorithms): every second one adds up in another
+ * order, so that its bits are others. */
 #include <stdlib.h>
 
 #include <set>
@@ -132,7 +134,8 @@ static const char *check_shapes(const det_emu_matmul_desc *desc, const det_emu_m
     return nullptr;
 }
 
-/* op(matrix) as floats, [columns of op][rows of op] with rows adjacent; transposed where need be. */
+/* op(matrix) as floats, [columns of op][rows of op] with rows adjacent; transposed where need
+ * be. */
 static std::vector<float> gather(const void *values, const det_emu_matrix_layout *l,
                                  bool transposed)
 {

@@ -1,5 +1,6 @@
-/* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient. An algorithm that is not
- * deterministic gives other bits than in the run before; floats are rounded to TF32 unless FMA_MATH forbids it. */
+/* cudnn.cc: dense convolutions in NHWC with KRSC filters: output, input gradient, weight gradient.
+ * An algorithm that is not deterministic gives other bits than in the run before; floats are
+ * rounded to TF32 unless FMA_MATH forbids it. */
 #include <set>
 
 #include "cudnn_emu.h"
@@ -146,8 +147,8 @@ static void store(void *to, cudnnDataType_t type, const std::vector<float> &valu
     }
 }
 
-/* Calls `tap` with the first values of each pair of input pixel and output pixel that a filter tap joins; `turned`: from the last
- * output on. */
+/* Calls `tap` with the first values of each pair of input pixel and output pixel that a filter tap
+ * joins; `turned`: from the last output on. */
 template <typename F> static void each_tap(const convolution &a, bool turned, F tap)
 {
     for (int n = 0; n < a.y.n; n++)

@@ -1,4 +1,5 @@
-/* cudnn_norm.cc: batch norm of rows [n * h * w, c] in training, forward and backward: a peer that bench_cuda times. */
+/* cudnn_norm.cc: batch norm of rows [n * h * w, c] in training, forward and backward: a peer that
+ * bench_cuda times. */
 #include <math.h>
 
 #include "cudnn_emu.h"

@@ -1,7 +1,8 @@
 /* emu.h: what the files of the emulation share. See docs/cuda.md.
  *
  *   fiber.cc    stacks and switching           memory.cc   device and pinned memory, guards, traps
- *   block.cc    runs a grid: schedules,        stream.cc   streams, events, order of accesses; copy.cc copies
+ *   block.cc    runs a grid: schedules, stream.cc streams, events, order of accesses; copy.cc
+ *               copies
  *               barriers, warp operations      graph.cc    capture and replay
  *   shared.cc   shared memory and its checks   machine.cc  devices, errors, counts, environment
  *   report.cc   messages                       translation.cc kernels in another form
@@ -25,7 +26,8 @@ struct fiber;
 using fiber_entry = void (*)();
 /* A fiber that begins in `entry`, which never returns. Stacks have a guard page below. */
 fiber *fiber_create(fiber_entry entry);
-/* Leaves the running context for `to`; returns when somebody switches back. nullptr: the context that started. */
+/* Leaves the running context for `to`; returns when somebody switches back. nullptr: the context
+ * that started. */
 void fiber_switch(fiber *to);
 fiber *fiber_running();
 /* The fiber begins anew at its entry: after a launch that ended in the middle. */
@@ -82,7 +84,8 @@ cudaError_t set_error(cudaError_t error); /* remembered for cudaGetLastError; re
 cudaError_t machine_ready();
 /* What every call answers once a kernel has trapped, until cudaDeviceReset(). */
 cudaError_t broken();
-/* True when the test wants this kernel to trap: it does nothing, and the error shows in later calls. */
+/* True when the test wants this kernel to trap: it does nothing, and the error shows in later
+ * calls. */
 bool traps_now();
 /* cudaDeviceReset(): all that lives on the device is gone. */
 void memory_reset();
@@ -104,8 +107,8 @@ constexpr size_t shared_default_bytes = 48 * 1024, shared_most_bytes = 99 * 1024
 
 /* --- stream.cc and graph.cc --- */
 
-/* An operation on a stream: carried out now, or recorded when the stream is capturing. The action is false when it failed
- * (reported). */
+/* An operation on a stream: carried out now, or recorded when the stream is capturing. The action
+ * is false when it failed (reported). */
 cudaError_t issue(cudaStream_t stream, const char *name, std::vector<access> accesses,
                   std::function<bool()> action);
 /* What operations take in all, on the clock that events read. */

@@ -1,4 +1,5 @@
-/* fiber.cc: stacks and switching between them. On x86-64 by hand (a switch saves eight registers), else by ucontext. */
+/* fiber.cc: stacks and switching between them. On x86-64 by hand (a switch saves eight registers),
+ * else by ucontext. */
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -47,8 +48,9 @@ __asm__(".text\n"
 
 void fiber_restart(fiber *f, fiber_entry entry)
 {
-    /* What det_emu_switch() takes from a stack: six registers and the address to return to, here `entry`. At its first
-     * instruction the stack is 8 below a multiple of 16, as after a call; a zero stands for the caller. */
+    /* What det_emu_switch() takes from a stack: six registers and the address to return to, here
+     * `entry`. At its first instruction the stack is 8 below a multiple of 16, as after a call; a
+     * zero stands for the caller. */
     void **top = (void **)(f->stack + page() + stack_bytes);
     *--top = nullptr;
     *--top = (void *)entry;

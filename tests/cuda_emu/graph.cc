@@ -41,8 +41,8 @@ static bool joined(const CUgraph_st *graph)
 
 extern "C" {
 
-/* In the global mode a call of any other thread of the process, say an allocation, would end the capture: no library may ask
- * for that. */
+/* In the global mode a call of any other thread of the process, say an allocation, would end the
+ * capture: no library may ask for that. */
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
 {
     if (broken() != cudaSuccess)

@@ -2,8 +2,9 @@
  *
  *   | guard page | ... canary | block, aligned to 256 | canary up to the page's end | guard page |
  *
- * A run beyond the end meets the canary (found after the launch) or the guard page (found at once). Blocks stand at the end of
- * their pages, so that the canary is below 256 bytes. Host code that touches device memory is not caught. */
+ * A run beyond the end meets the canary (found after the launch) or the guard page (found at once).
+ * Blocks stand at the end of their pages, so that the canary is below 256 bytes. Host code that
+ * touches device memory is not caught. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* shared.cc: shared memory. Every element remembers who wrote and who read it last, and when: between two barriers no thread
- * may read or overwrite what another wrote, nor overwrite what another read, unless a __syncwarp() of their common warp stands
- * between. That is stricter than what a fault would show: a missing barrier is found under any schedule. */
+/* shared.cc: shared memory. Every element remembers who wrote and who read it last, and when:
+ * between two barriers no thread may read or overwrite what another wrote, nor overwrite what
+ * another read, unless a __syncwarp() of their common warp stands between. That is stricter than
+ * what a fault would show: a missing barrier is found under any schedule. */
 #include <algorithm>
 
 #include "emu.h"
@@ -88,7 +89,8 @@ static void freshen(shadow *s)
     s->writer = s->reader = s->reader_warp = NOBODY;
 }
 
-/* Is what `other` of warp `warp` did at those epochs over before what the running thread does now? */
+/* Is what `other` of warp `warp` did at those epochs over before what the running thread does
+ * now? */
 static bool ordered(int other, int warp, uint32_t epoch, uint32_t warp_epoch)
 {
     return epoch != barrier_epoch || other == (int)self->linear ||

@@ -1,5 +1,6 @@
-/* stream.cc: streams and events. Operations are carried out when they are issued; what a real device would be free to reorder is
- * found by vector clocks: an access is an error unless the stream has waited for what other streams did to that memory. */
+/* stream.cc: streams and events. Operations are carried out when they are issued; what a real
+ * device would be free to reorder is found by vector clocks: an access is an error unless the
+ * stream has waited for what other streams did to that memory. */
 #include <algorithm>
 #include <set>
 

@@ -70,7 +70,8 @@ bool order_accesses(CUstream_st *s, const char *name, const std::vector<access> 
                     history *past);
 /* A next position on the stream. */
 void advance(CUstream_st *s);
-/* The host knows that what is before `past` is over: copies to the host that were waiting are carried out. */
+/* The host knows that what is before `past` is over: copies to the host that were waiting are
+ * carried out. */
 void host_knows(const vector_clock &past);
 /* Of the stream whose operation runs: for a copy to the host, which only a wait makes visible. */
 void copy_to_host_later(void *to, const void *from, size_t bytes);

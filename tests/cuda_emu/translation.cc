@@ -1,4 +1,5 @@
-/* translation.cc: kernels in another form than g++ gave them (tests/cuda_ptx), found by the function that a launch names. */
+/* translation.cc: kernels in another form than g++ gave them (tests/cuda_ptx), found by the
+ * function that a launch names. */
 #include <stdlib.h>
 
 #include <map>
@@ -8,7 +9,8 @@
 namespace det_emu
 {
 
-/* By architecture and function. A function's static: files register theirs before main, in any order. */
+/* By architecture and function. A function's static: files register theirs before main, in any
+ * order. */
 using known_translations = std::map<int, std::map<const void *, const translation *>>;
 static known_translations &known()
 {

@@ -37,7 +37,8 @@ inline void round_to_tf32(std::vector<float> &values)
         value = tf32_of(value);
 }
 
-/* What a library makes of the runtime's error, which it has looked at: the caller's own next question must not find it. */
+/* What a library makes of the runtime's error, which it has looked at: the caller's own next
+ * question must not find it. */
 template <typename S> S library_status(cudaError_t error, S success, S failed)
 {
     if (error != cudaSuccess)
@@ -45,7 +46,8 @@ template <typename S> S library_status(cudaError_t error, S success, S failed)
     return error == cudaSuccess ? success : failed;
 }
 
-/* For algorithms whose sums come together in the order in which blocks happen to end: whether this run takes the other order. */
+/* For algorithms whose sums come together in the order in which blocks happen to end: whether this
+ * run takes the other order. */
 bool other_order();
 
 /* out[i] += factor * in[i], the inner loop of all products here. */

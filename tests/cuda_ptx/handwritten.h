@@ -1,5 +1,6 @@
-/* handwritten.h: kernels that are PTX alone (spaces.ptx, instructions.py): what the translation makes of each instruction, and
- * mistakes that it must find. Only where translations are linked in. */
+/* handwritten.h: kernels that are PTX alone (spaces.ptx, instructions.py): what the translation
+ * makes of each instruction, and mistakes that it must find. Only where translations are linked
+ * in. */
 #ifndef DET_TESTS_CUDA_PTX_HANDWRITTEN_H
 #define DET_TESTS_CUDA_PTX_HANDWRITTEN_H
 
@@ -21,12 +22,14 @@ enum handwritten_bug {
 };
 enum { HANDWRITTEN_THREADS = 64 };
 
-/* out[t] = in[63 - t] with its halves exchanged, plus 1000; `threads`: HANDWRITTEN_THREADS, its launch bounds, or a mistake too. */
+/* out[t] = in[63 - t] with its halves exchanged, plus 1000; `threads`: HANDWRITTEN_THREADS, its
+ * launch bounds, or a mistake too. */
 cudaError_t handwritten_spaces(const uint32_t *in, uint32_t *out, enum handwritten_bug bug,
                                int threads);
 
-/* Of each lane of one warp, value + 1000 where the lane read from lies in its segment: lane 5 of segments of 8, three up in 16,
- * three down in 8, lane ^ 4 in 4 (which may be one of an earlier segment); values are lane + 1. */
+/* Of each lane of one warp, value + 1000 where the lane read from lies in its segment: lane 5 of
+ * segments of 8, three up in 16, three down in 8, lane ^ 4 in 4 (which may be one of an earlier
+ * segment); values are lane + 1. */
 cudaError_t handwritten_shuffles(uint32_t (*out)[32]);
 
 DETK_END

@@ -1,7 +1,8 @@
-/* ptx.h: what PTX instructions compute and where they reach, for the C++ that ptx2cc.py writes. Registers are unsigned numbers
- * of their width, floats, doubles and bools; an instruction reads them as its own type. Arithmetic on integers wraps, floats
- * round as the instruction says, and nothing is contracted: where nvcc wants a fused multiplication, PTX says fma. But what ptxas
- * may still fuse, DET_PTX_CONTRACT=1 fuses. */
+/* ptx.h: what PTX instructions compute and where they reach, for the C++ that ptx2cc.py writes.
+ * Registers are unsigned numbers of their width, floats, doubles and bools; an instruction reads
+ * them as its own type. Arithmetic on integers wraps, floats round as the instruction says, and
+ * nothing is contracted: where nvcc wants a fused multiplication, PTX says fma. But what ptxas may
+ * still fuse, DET_PTX_CONTRACT=1 fuses. */
 #ifndef DET_CUDA_PTX_PTX_H
 #define DET_CUDA_PTX_PTX_H
 
@@ -58,8 +59,8 @@ enum class sharing { read, write, atomic };
 /* Shared memory among generic addresses: where no host has memory. */
 constexpr uint64_t SHARED_WINDOW = (uint64_t)1 << 60;
 
-/* The memory behind an address; ends the launch when the access is misaligned, out of bounds, or, in shared memory, a race or a
- * read of what nobody wrote. */
+/* The memory behind an address; ends the launch when the access is misaligned, out of bounds, or,
+ * in shared memory, a race or a read of what nobody wrote. */
 unsigned char *device_memory(uint64_t address, size_t bytes);
 /* Of the launch's parameters, `room` bytes of them; their addresses begin at 0. */
 const unsigned char *parameter_memory(const unsigned char *parameters, size_t room,
@@ -208,7 +209,8 @@ template <class T> inline T reversed(T a)
         result = (T)(result | (a >> i & 1) << (sizeof(T) * 8 - 1 - i));
     return result;
 }
-/* How far left the highest bit that is not the sign must go to stand on top; all ones where there is none. */
+/* How far left the highest bit that is not the sign must go to stand on top; all ones where there
+ * is none. */
 template <class T> inline uint32_t find_shift(T a)
 {
     const auto bits = (std::make_unsigned_t<T>)(a < 0 ? ~a : a);
@@ -274,8 +276,8 @@ template <class T> inline T square_root(T a)
     return std::sqrt(a);
 }
 
-/* Instructions that a device only approximates: the rounded result, or with DET_PTX_ULPS=n a neighbour of it up to n steps away,
- * always the same one for the same operands. */
+/* Instructions that a device only approximates: the rounded result, or with DET_PTX_ULPS=n a
+ * neighbour of it up to n steps away, always the same one for the same operands. */
 float approximate_quotient(float a, float b);
 float approximate_reciprocal(float a);
 float approximate_root(float a);
@@ -378,7 +380,8 @@ struct shuffle {
     uint32_t value;
     bool inside; /* the lane read from lies in the segment */
 };
-/* `bounds` as PTX has it: 32 less the segment's width in bits 8 to 12, the last lane that may be read from in bits 0 to 4. */
+/* `bounds` as PTX has it: 32 less the segment's width in bits 8 to 12, the last lane that may be
+ * read from in bits 0 to 4. */
 shuffle shuffled(det_emu::warp_operation operation, uint32_t mask, uint32_t value, uint32_t lane,
                  uint32_t bounds, const char *file, int line);
 

@@ -1,5 +1,5 @@
-/* The translation of PTX itself: instructions give what PTX's manual says, and mistakes are found. What nvcc makes of
- * tests/cuda/planted/ is looked at by the group cuda_emu. */
+/* The translation of PTX itself: instructions give what PTX's manual says, and mistakes are found.
+ * What nvcc makes of tests/cuda/planted/ is looked at by the group cuda_emu. */
 #include "cuda/support/device.h"
 #include "cuda_emu_counts.h"
 #include "cuda_ptx/handwritten.h"

@@ -1,6 +1,7 @@
-/* fuzz.c: the readers of files under libFuzzer. DET_FUZZ names one of them: each gets bytes that are not quite a file of its
- * kind; what a checksum would refuse at once is sealed here before it is read, so that what lies behind the checksum is
- * reached. `make fuzz` builds and runs all (fuzz.mk); a crash is kept in build/fuzz/NAME.
+/* fuzz.c: the readers of files under libFuzzer. DET_FUZZ names one of them: each gets bytes that
+ * are not quite a file of its kind; what a checksum would refuse at once is sealed here before it
+ * is read, so that what lies behind the checksum is reached. `make fuzz` builds and runs all
+ * (fuzz.mk); a crash is kept in build/fuzz/NAME.
  */
 #define _GNU_SOURCE /* memfd_create */
 #include <fcntl.h>
@@ -287,7 +288,8 @@ static det_status look_at_entry(struct det_env *env, void *argument, const char 
     return DET_OK;
 }
 
-/* Appends a block with its trailer at `at`; returns the handle, two varints of 5 bytes, in `handle`. */
+/* Appends a block with its trailer at `at`; returns the handle, two varints of 5 bytes, in
+ * `handle`. */
 static size_t put_block(uint8_t *file, size_t at, const uint8_t *data, size_t bytes,
                         uint8_t compression, uint8_t handle[10])
 {
@@ -301,8 +303,8 @@ static size_t put_block(uint8_t *file, size_t at, const uint8_t *data, size_t by
     return at + bytes + 5;
 }
 
-/* The first byte says what the others are: 0 the block of entries, 1 the same in Snappy's form, 2 the index block. Around it a
- * whole table; what it holds are entries of a checkpoint. */
+/* The first byte says what the others are: 0 the block of entries, 1 the same in Snappy's form, 2
+ * the index block. Around it a whole table; what it holds are entries of a checkpoint. */
 static void fuzz_table(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     static const uint8_t magic[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};

@@ -1,5 +1,6 @@
-/* avx512.h: AVX-512's intrinsics on a processor that has AVX2 only, by SIMDe (Debian: libsimde-dev). Included before all else in
- * the _avx512.c files by CONFIG=isa-emu, so that they are tested where no AVX-512 is; nobody ships this. */
+/* avx512.h: AVX-512's intrinsics on a processor that has AVX2 only, by SIMDe (Debian:
+ * libsimde-dev). Included before all else in the _avx512.c files by CONFIG=isa-emu, so that they
+ * are tested where no AVX-512 is; nobody ships this. */
 #ifndef DET_TESTS_ISA_EMU_AVX512_H
 #define DET_TESTS_ISA_EMU_AVX512_H
 
@@ -11,8 +12,9 @@
 /* For simd.h: there is no register as wide. */
 #define V_KEEP(vector) (void)(vector)
 
-/* Missing in SIMDe 0.7, or less strict there than a processor: masked lanes are not touched, and what goes past the caches must
- * be aligned. Loops over memory, so that AddressSanitizer sees each access. */
+/* Missing in SIMDe 0.7, or less strict there than a processor: masked lanes are not touched, and
+ * what goes past the caches must be aligned. Loops over memory, so that AddressSanitizer sees each
+ * access. */
 static inline simde__m512 emulated_maskz_loadu_ps(uint16_t mask, const float *from)
 {
     float lanes[16] = {0};
@@ -77,8 +79,8 @@ static inline simde__m256i emulated_cvtepi32_epi16(simde__m512i a)
     return simde_mm256_loadu_si256((const simde__m256i *)(const void *)to);
 }
 
-/* AVX512-BF16 as Intel's manual has it: denormal numbers count as zero on the way in and out, of a pair the second product is
- * added first, each sum rounded once. */
+/* AVX512-BF16 as Intel's manual has it: denormal numbers count as zero on the way in and out, of a
+ * pair the second product is added first, each sum rounded once. */
 static inline float emulated_flush(float value)
 {
     return value > -0x1p-126f && value < 0x1p-126f ? __builtin_copysignf(0.0f, value) : value;

@@ -1,5 +1,5 @@
-/* det_evaluation_run on a checkpoint that the TF Object Detection API trained, against what its own evaluation printed
- * (goldens trained_raccoon). */
+/* det_evaluation_run on a checkpoint that the TF Object Detection API trained, against what its own
+ * evaluation printed (goldens trained_raccoon). */
 #include "support/workspace.h"
 
 struct raccoon {

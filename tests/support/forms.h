@@ -1,4 +1,5 @@
-/* forms.h: the kernels of the prepared network that this machine can run, for the tests that go through all of them. */
+/* forms.h: the kernels of the prepared network that this machine can run, for the tests that go
+ * through all of them. */
 #ifndef DET_TESTS_SUPPORT_FORMS_H
 #define DET_TESTS_SUPPORT_FORMS_H
 
@@ -22,7 +23,8 @@ double form_rounding(const struct form *form);
 
 /* Values at which narrowing to bf16 can go wrong, and others. */
 float bf16_hostile(size_t i);
-/* What an instruction set makes of one: the processor's own instructions count denormal numbers as zero. */
+/* What an instruction set makes of one: the processor's own instructions count denormal numbers as
+ * zero. */
 uint16_t bf16_wanted(const struct det_ops *ops, float value);
 /* Half `index` of words, the lower one of a word first. */
 uint16_t bf16_half(const float *words, size_t index);

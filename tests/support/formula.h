@@ -1,4 +1,5 @@
-/* formula.h: the weights and images that the goldens' README defines by a formula, so that no weight file is needed. */
+/* formula.h: the weights and images that the goldens' README defines by a formula, so that no
+ * weight file is needed. */
 #ifndef DET_TESTS_SUPPORT_FORMULA_H
 #define DET_TESTS_SUPPORT_FORMULA_H
 

@@ -7,8 +7,9 @@
 /* A comma, and U+066B, two bytes long. */
 enum test_separator { TEST_COMMA, TEST_TWO_BYTES };
 
-/* Sets such a locale for numbers: an installed one, else one that localedef makes below `directory`. False, and says so, when
- * neither can be had. test_restore_locale() goes back to "C". */
+/* Sets such a locale for numbers: an installed one, else one that localedef makes below
+ * `directory`. False, and says so, when neither can be had. test_restore_locale() goes back to
+ * "C". */
 bool test_set_locale(enum test_separator separator, const char *directory);
 void test_restore_locale(void);
 

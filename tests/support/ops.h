@@ -6,8 +6,9 @@
 #include "ops/ops.h"
 #include "support/test.h"
 
-/* The tables this machine can run, slowest first, the reference not among them; which are skipped is said once. For float32: a set
- * that differs from another by its products of bf16 alone is left out. */
+/* The tables this machine can run, slowest first, the reference not among them; which are skipped
+ * is said once. For float32: a set that differs from another by its products of bf16 alone is left
+ * out. */
 #define OPS_TABLES_MAX 4
 int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 /* For bf16: of all sets. */
@@ -45,11 +46,13 @@ struct det_exec ops_exec(struct ops_rig *rig, int threads, size_t bytes);
 void ops_exec_done(struct ops_rig *rig);
 
 /* |got - want| <= 1e-5 * sqrt(norm2) + 1e-6 * |want|, norm2 being the sum of the squares of the
- * terms (NULL: 1). NaN must meet NaN; `nan_may_spread` allows more of them:
- * 0 * NaN where an implementation multiplies the zeros of the padding that the reference skips. `what` names the case. */
+ * terms (NULL: 1). NaN must meet NaN; `nan_may_spread` allows more of them: 0 * NaN where an
+ * implementation multiplies the zeros of the padding that the reference skips. `what` names the
+ * case. */
 void ops_compare(const char *what, const float *got, const float *want, const float *norm2,
                  bool nan_may_spread);
-/* The same for results whose terms were each changed by some `terms` of themselves, 1e-5 or more. */
+/* The same for results whose terms were each changed by some `terms` of themselves, 1e-5 or
+ * more. */
 void ops_compare_terms(const char *what, const float *got, const float *want, const float *norm2,
                        double terms, bool nan_may_spread);
 /* The same for results that were then rounded by at most `rounding` of themselves. */

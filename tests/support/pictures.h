@@ -1,4 +1,5 @@
-/* pictures.h: pictures of the kinds that libdet reads and does not write, made for tests. All results are malloc'ed. */
+/* pictures.h: pictures of the kinds that libdet reads and does not write, made for tests. All
+ * results are malloc'ed. */
 #ifndef DET_TESTS_SUPPORT_PICTURES_H
 #define DET_TESTS_SUPPORT_PICTURES_H
 
@@ -13,7 +14,8 @@ void test_append(struct test_bytes *bytes, const void *data, size_t count);
 /* Little-endian, 1 to 4 bytes. */
 void test_append_number(struct test_bytes *bytes, uint32_t value, size_t count);
 
-/* The JPEG with an EXIF orientation in an APP1 segment behind SOI; big: its numbers have the high byte first. */
+/* The JPEG with an EXIF orientation in an APP1 segment behind SOI; big: its numbers have the high
+ * byte first. */
 uint8_t *test_put_orientation(const uint8_t *jpeg, size_t bytes, int orientation, bool big,
                               size_t *out);
 

@@ -4,7 +4,8 @@
 
 #include "support/test.h"
 
-/* Runs a command line that begins with a tool's name in the shell; both its outputs go to `out`. Returns the exit status. */
+/* Runs a command line that begins with a tool's name in the shell; both its outputs go to `out`.
+ * Returns the exit status. */
 int run_tool(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

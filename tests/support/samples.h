@@ -4,7 +4,8 @@
 
 #include "data/augment.h"
 
-/* Pixels of every kind (greys, black, white, one channel, noise) in an image of this size, and a window on it, from the seed. */
+/* Pixels of every kind (greys, black, white, one channel, noise) in an image of this size, and a
+ * window on it, from the seed. */
 void test_sample_make(struct det_env *env, struct det_sample *sample, int32_t height, int32_t width,
                       uint64_t seed);
 /* One operation of this kind as the augmentation draws it, listed or done to float pixels. */

@@ -1,4 +1,5 @@
-/* training_golden.h: runs a learner along a stored training of the TF Object Detection API and compares every figure. */
+/* training_golden.h: runs a learner along a stored training of the TF Object Detection API and
+ * compares every figure. */
 #ifndef DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
 #define DET_TESTS_SUPPORT_TRAINING_GOLDEN_H
 
@@ -6,9 +7,9 @@
 
 struct training_golden {
     const char *name;
-    const char
-        *steps; /* path: one line a step: lr, localization, classification, regularization, total,
-                          and where stored the noise of the first two */
+    /* path: one line a step: lr, localization, classification, regularization, total, and where
+     * stored the noise of the first two */
+    const char *steps;
     const char *gradients;      /* path of grads_step0 as "key n mean l2 first last noise" lines */
     const char *gradients_full; /* path of the .npz, '|' for '/' in its names */
     const char *variables;      /* path: like gradients, after the last step; NULL: not compared */
@@ -18,7 +19,8 @@ struct training_golden {
     const struct det_ground_truth *truths;
 };
 
-/* Formula weights, three boxes and one, frozen batch norms, K = 3 (goldens train_scene_focal_frozen_bn). */
+/* Formula weights, three boxes and one, frozen batch norms, K = 3 (goldens
+ * train_scene_focal_frozen_bn). */
 struct training_scene {
     struct det_model_spec spec;
     struct det_learner_settings settings;
@@ -33,7 +35,8 @@ void training_scene_close(struct det_env *env, struct training_scene *scene);
 void training_golden_add_box(struct det_env *env, struct det_ground_truth *truth,
                              int32_t class_index, const float box[4]);
 
-/* Asserts the bounds of the design document and prints what was measured. The learner's host parameters are where it begins. */
+/* Asserts the bounds of the design document and prints what was measured. The learner's host
+ * parameters are where it begins. */
 void training_golden_run(struct det_env *env, const struct training_golden *golden,
                          struct det_learner *learner);
 

@@ -1,11 +1,12 @@
-/* training_sets.h: the stored trainings besides the scene of training_golden.h, ready for any backend. */
+/* training_sets.h: the stored trainings besides the scene of training_golden.h, ready for any
+ * backend. */
 #ifndef DET_TESTS_SUPPORT_TRAINING_SETS_H
 #define DET_TESTS_SUPPORT_TRAINING_SETS_H
 
 #include "support/training_golden.h"
 
-/* The API's training on two photographs from its own checkpoint (goldens train_real_focal, train_real_sigmoid): needs the shared
- * folder. 5 steps are stored. */
+/* The API's training on two photographs from its own checkpoint (goldens train_real_focal,
+ * train_real_sigmoid): needs the shared folder. 5 steps are stored. */
 struct training_real {
     struct det_model_spec spec;
     struct det_learner_settings settings;
@@ -23,8 +24,9 @@ void training_real_restore(struct det_env *env, const struct training_real *real
                            struct det_learner *learner);
 void training_real_close(struct det_env *env, struct training_real *real);
 
-/* Formula weights and images, batch statistics (goldens train320_focal, train320_sigmoid): the losses of one step. A random network
- * with batch statistics is chaotic, so that nothing behind them was stored. */
+/* Formula weights and images, batch statistics (goldens train320_focal, train320_sigmoid): the
+ * losses of one step. A random network with batch statistics is chaotic, so that nothing behind
+ * them was stored. */
 struct training_formula {
     struct det_model_spec spec;
     struct det_learner_settings settings;

@@ -1,4 +1,5 @@
-/* workspace.h: a tiny TF OD API workspace for tests of training, evaluation, export and the tools. */
+/* workspace.h: a tiny TF OD API workspace for tests of training, evaluation, export and the
+ * tools. */
 #ifndef DET_TESTS_SUPPORT_WORKSPACE_H
 #define DET_TESTS_SUPPORT_WORKSPACE_H
 
@@ -11,8 +12,8 @@ struct workspace {
     char model_dir[300]; /* not made yet */
 };
 
-/* Writes label_map.pbtxt (cat, dog), train.tfrecord and test.tfrecord (10 small pictures each) and pipeline.config: 96 x
- * 96, alpha .1, batch 4, 12 steps. */
+/* Writes label_map.pbtxt (cat, dog), train.tfrecord and test.tfrecord (10 small pictures each) and
+ * pipeline.config: 96 x 96, alpha .1, batch 4, 12 steps. */
 void workspace_make(struct workspace *w, const char *name);
 void workspace_remove(const struct workspace *w);
 /* Writes the config anew with `from` replaced by `to`; asserts that `from` is in it. */

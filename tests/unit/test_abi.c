@@ -1,5 +1,6 @@
-/* docs/abi.md: structs that grow, in both directions; the symbols of libdet.so; programs that were built with older headers; a context
- * that cannot be made says why. Headers alone, and those programs, are compiled by abi.mk. */
+/* docs/abi.md: structs that grow, in both directions; the symbols of libdet.so; programs that were
+ * built with older headers; a context that cannot be made says why. Headers alone, and those
+ * programs, are compiled by abi.mk. */
 #include <dirent.h>
 #include <math.h>
 #include <stddef.h>
@@ -8,7 +9,8 @@
 #include "support/run_tool.h"
 #include "support/workspace.h"
 
-/* A field that is added changes the size: no struct that a caller fills has room behind its last field. */
+/* A field that is added changes the size: no struct that a caller fills has room behind its last
+ * field. */
 #define ENDS_WITH(type, last)                                                        \
     _Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == sizeof(type), \
                    #type " has padding behind its last field: make that `reserved`")
@@ -776,7 +778,8 @@ static const char *const public_functions[] = {
 #include "public_calls.inc"
 };
 
-/* All exported functions are declared (public_calls.inc is, by test_null_arguments), committed in libdet.map, and have a version. */
+/* All exported functions are declared (public_calls.inc is, by test_null_arguments), committed in
+ * libdet.map, and have a version. */
 static void the_symbols_are_those_of_the_list(void **state)
 {
     (void)state;

@@ -419,7 +419,8 @@ static void a_set_may_be_changed_and_added_to(void **state)
     close_fixture(&f);
 }
 
-/* Tables have no order of classes: resolving gives them one, once. What comes later is behind it. */
+/* Tables have no order of classes: resolving gives them one, once. What comes later is behind
+ * it. */
 static void ids_of_classes_stay(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* model/from_config.h: every data_augmentation_options of the config reaches the parameters that the
- * operations read (data/augment.h), with every field and with the API's defaults: those of
+/* model/from_config.h: every data_augmentation_options of the config reaches the parameters that
+ * the operations read (data/augment.h), with every field and with the API's defaults: those of
  * protos/preprocessor.proto and, for lists that are empty, of core/preprocessor.py. */
 #include "base/mem.h"
 #include "base/text.h"

@@ -35,7 +35,8 @@ static struct det_rng trial_rng(int trial)
     return rng;
 }
 
-/* Counts of values that should be uniform over [low, high): each within five standard deviations. */
+/* Counts of values that should be uniform over [low, high): each within five standard
+ * deviations. */
 static void check_uniform(const char *name, const int *values, int low, int high)
 {
     const int bins = high - low;
@@ -257,7 +258,8 @@ static void pads_are_uniform(void **state)
     test_env_check(&t);
 }
 
-/* 40 x 20 to aspect 1: 20 x 20, offset uniform in [0, 20]; with aspect 4 (width / height): 5 x 20. */
+/* 40 x 20 to aspect 1: 20 x 20, offset uniform in [0, 20]; with aspect 4 (width / height): 5 x
+ * 20. */
 static void crops_to_an_aspect_ratio_are_uniform(void **state)
 {
     (void)state;
@@ -285,8 +287,9 @@ static void crops_to_an_aspect_ratio_are_uniform(void **state)
     test_env_check(&t);
 }
 
-/* 50 x 100 with border 32: ceil(log2(64 / 50)) = 1, so 32 / 2 = 16 rows and 32 / 1 columns (64 / 100
- * gives 2^0) are no centres: centres uniform in [16, 34] and [32, 68]. Scales .5, .75, 1 of 100. */
+/* 50 x 100 with border 32: ceil(log2(64 / 50)) = 1, so 32 / 2 = 16 rows and 32 / 1 columns (64 /
+ * 100 gives 2^0) are no centres: centres uniform in [16, 34] and [32, 68]. Scales .5, .75, 1 of
+ * 100. */
 static void square_crops_follow_the_derivation(void **state)
 {
     (void)state;
@@ -307,8 +310,8 @@ static void square_crops_follow_the_derivation(void **state)
         assert_int_equal(sample.window.width, side);
         assert_true(side == 50 || side == 75 || side == 100);
         drawn[0][k] = side / 25 - 2;
-        /* Where the image begins in the square, or the square in the image: seen in unclipped boxes,
-         * of which the clipped one tells the side that is inside. */
+        /* Where the image begins in the square, or the square in the image: seen in unclipped
+         * boxes, of which the clipped one tells the side that is inside. */
         const float *box = sample.truth.boxes[0];
         drawn[1][k] = box[1] > 0   ? side / 2 - (int)lrintf(box[1] * (float)side)
                       : box[3] < 1 ? 100 - (int)lrintf(box[3] * (float)side) + side / 2

@@ -1,5 +1,6 @@
-/* The backend in a library of its own: where it is looked for, what will not do and how that is said, and that jobs run through one. The
- * libraries are pretended ones (tests/loaded); what libdet's own files show and need is looked at, too. */
+/* The backend in a library of its own: where it is looked for, what will not do and how that is
+ * said, and that jobs run through one. The libraries are pretended ones (tests/loaded); what
+ * libdet's own files show and need is looked at, too. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -165,7 +166,8 @@ static void each_allocation_fails(void **state)
     end(&f);
 }
 
-/* What cannot be allocated while the library is looked for is an error of device auto, not a reason to take the CPU. */
+/* What cannot be allocated while the library is looked for is an error of device auto, not a reason
+ * to take the CPU. */
 static void auto_without_memory(void **state)
 {
     (void)state;
@@ -191,8 +193,8 @@ static void auto_without_memory(void **state)
 
 /* --- the places --- */
 
-/* Beside the program, as it is installed; where the loader looks; not in the folder where somebody happens to be. A program's copy,
- * so that this build's own backend is not found. */
+/* Beside the program, as it is installed; where the loader looks; not in the folder where somebody
+ * happens to be. A program's copy, so that this build's own backend is not found. */
 static void places(void **state)
 {
     (void)state;
@@ -292,7 +294,8 @@ static void devices(void **state)
     end(&f);
 }
 
-/* A library of another build beside the program, a copy, since this build may have a backend beside it. */
+/* A library of another build beside the program, a copy, since this build may have a backend beside
+ * it. */
 static void what_tools_say(void **state)
 {
     (void)state;
@@ -313,7 +316,8 @@ static void what_tools_say(void **state)
     end(&f);
 }
 
-/* The library has its own copies of libdet's functions: a training through it is the CPU's, bit for bit, and so is what it finds. */
+/* The library has its own copies of libdet's functions: a training through it is the CPU's, bit for
+ * bit, and so is what it finds. */
 static void jobs(void **state)
 {
     (void)state;
@@ -375,8 +379,8 @@ static void threads_at_once(void **state)
 
 /* --- libdet's files --- */
 
-/* Neither libdet.so nor a tool needs a library of CUDA's, has a symbol of it or device code; a library that is loaded shows its table
- * and nothing else. */
+/* Neither libdet.so nor a tool needs a library of CUDA's, has a symbol of it or device code; a
+ * library that is loaded shows its table and nothing else. */
 static void what_files_show_and_need(void **state)
 {
     (void)state;

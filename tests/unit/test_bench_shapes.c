@@ -1,4 +1,5 @@
-/* bench/shapes.txt against the network: each operation of the graph is in it, as often as it is there. */
+/* bench/shapes.txt against the network: each operation of the graph is in it, as often as it is
+ * there. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
-/* Training with products in bf16 (--precision bf16) on the CPU, as a user runs it: it follows float32, its bits do not depend on the
- * threads, and an interrupted training goes on exactly. The kernels are compared in test_ops_bn.c. */
+/* Training with products in bf16 (--precision bf16) on the CPU, as a user runs it: it follows
+ * float32, its bits do not depend on the threads, and an interrupted training goes on exactly. The
+ * kernels are compared in test_ops_bn.c. */
 #include <math.h>
 
 #include "support/workspace.h"
@@ -76,9 +77,9 @@ static void print(const char *what, struct course c)
                   c.norm, c.begin, c.end);
 }
 
-/* With the statistics of a batch norm over four values small changes become large ones: the order of a sum moves the end of a
- * course in float32 by several percent. So one step is compared with frozen norms, and of a course with the batch's how
- * it begins and how far the loss falls. */
+/* With the statistics of a batch norm over four values small changes become large ones: the order
+ * of a sum moves the end of a course in float32 by several percent. So one step is compared with
+ * frozen norms, and of a course with the batch's how it begins and how far the loss falls. */
 static void the_loss_follows_float32(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* det-detect on pictures as people have them: marked by a camera as lying, of every kind, several of one name, and larger than
- * it will decode. */
+/* det-detect on pictures as people have them: marked by a camera as lying, of every kind, several
+ * of one name, and larger than it will decode. */
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -54,7 +54,8 @@ static bool is_there(const char *folder, const char *name)
 
 /* --- EXIF --- */
 
-/* A scene of the demo data, as it is and as a phone stores it: the same objects in the same places. */
+/* A scene of the demo data, as it is and as a phone stores it: the same objects in the same
+ * places. */
 static void lying_pictures_are_turned(void **state)
 {
     (void)state;

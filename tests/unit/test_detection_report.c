@@ -1,4 +1,5 @@
-/* Curves, best F1, confusion and Pascal VOC AP: cases worked out by hand, the COCO goldens, files. */
+/* Curves, best F1, confusion and Pascal VOC AP: cases worked out by hand, the COCO goldens,
+ * files. */
 #include <math.h>
 #include <sys/wait.h>
 
@@ -103,7 +104,8 @@ static void figures_are_those_worked_out_by_hand(void **state)
     /* F1 = 2 tp / (detections + objects): 1/3, 2/7, 1/2, 4/9, 2/5, 6/11 */
     assert_near(cat->best_f1, 6 / 11., 1e-12);
     assert_near(cat->best_threshold, .4, 0);
-    /* VOC: true, false, true, false (the dog); of 3 objects: precision 1, 1/2, 2/3, 1/2; recall 1/3, .., 2/3 */
+    /* VOC: true, false, true, false (the dog); of 3 objects: precision 1, 1/2, 2/3, 1/2; recall
+     * 1/3, .., 2/3 */
     assert_near(cat->voc_ap, 1 / 3. * 1 + 1 / 3. * 2 / 3., 1e-12);
     assert_near(cat->voc_ap_11, (4 * 1 + 3 * 2 / 3.) / 11, 1e-12);
     assert_int_equal(dog->voc_objects, 1);
@@ -111,7 +113,8 @@ static void figures_are_those_worked_out_by_hand(void **state)
     assert_near(dog->best_f1, 0, 0);
     assert_near(det_detection_report_voc_map(report), (5 / 9. + 0) / 2, 1e-12);
     assert_near(det_detection_report_voc_map_11(report), 6 / 11. / 2, 1e-12);
-    /* From .5 on: 2 cats found, 1 missed; the dog is taken for a cat; the second box on cat 1 is nothing. */
+    /* From .5 on: 2 cats found, 1 missed; the dog is taken for a cat; the second box on cat 1 is
+     * nothing. */
     static const int64_t confusion[9] = {2, 0, 1, 1, 0, 0, 1, 0, 0};
     for (int i = 0; i < 9; i++)
         assert_int_equal(det_detection_report_confusion(report)[i], confusion[i]);

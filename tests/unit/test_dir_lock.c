@@ -174,7 +174,8 @@ static void a_killed_owner_is_gone_at_once(void **state)
     close_folder(&f);
 }
 
-/* Left by another machine, by a power cut, cut short: on a disk of this machine alone nobody can be behind it. */
+/* Left by another machine, by a power cut, cut short: on a disk of this machine alone nobody can be
+ * behind it. */
 static void leftovers_of_all_kinds_are_taken_over(void **state)
 {
     (void)state;
@@ -260,7 +261,8 @@ static void a_lock_that_was_removed_comes_back(void **state)
                  det_dir_lock_take(&f.t.env, f.path, &other));
     det_dir_lock_release(&f.t.env, &lock);
     assert_entries(&f, 0);
-    /* A file that cannot be made any more does not end a training: its next checkpoint will tell. */
+    /* A file that cannot be made any more does not end a training: its next checkpoint will
+     * tell. */
     assert_ok(&f.t.env, det_dir_lock_take(&f.t.env, f.path, &lock));
     test_remove_tree(f.path);
     assert_ok(&f.t.env, det_dir_lock_beat(&f.t.env, &lock, true));
@@ -428,7 +430,8 @@ static void two_trainers_do_not_share_a_folder(void **state)
     workspace_remove(&w);
 }
 
-/* Read-only users are not hindered; a second training is refused, and after a kill the same command goes on. */
+/* Read-only users are not hindered; a second training is refused, and after a kill the same command
+ * goes on. */
 static void as_a_user_runs_it(void **state)
 {
     (void)state;

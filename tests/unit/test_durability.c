@@ -1,5 +1,5 @@
-/* Checkpoints when the power goes or the disk is full, at every moment of writing them: what was reported as saved is gone on
- * from, to the same bits. */
+/* Checkpoints when the power goes or the disk is full, at every moment of writing them: what was
+ * reported as saved is gone on from, to the same bits. */
 #include <unistd.h>
 
 #include "support/disk.h"

@@ -1,9 +1,10 @@
-/* det-train killed at random points, and a long run in little memory. A few kills and few steps here; `make test-endurance` sets
- * DET_KILLS=200 and DET_RSS_STEPS=2000.
+/* det-train killed at random points, and a long run in little memory. A few kills and few steps
+ * here; `make test-endurance` sets DET_KILLS=200 and DET_RSS_STEPS=2000.
  *
- * Each trial trains in a fresh folder with a checkpoint at every second step and an evaluation at every third, is killed at
- * a random time, and run again: what had been reported as saved must be gone on from, and the last checkpoint and the best one
- * must be the bytes of a run that nothing happened to. Numbers of threads are drawn anew for each run. */
+ * Each trial trains in a fresh folder with a checkpoint at every second step and an evaluation at
+ * every third, is killed at a random time, and run again: what had been reported as saved must be
+ * gone on from, and the last checkpoint and the best one must be the bytes of a run that nothing
+ * happened to. Numbers of threads are drawn anew for each run. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -118,7 +119,8 @@ static void assert_same_result(const struct result *a, const struct result *b, l
         fail_msg("trial %ld: the best checkpoint is another one", trial);
 }
 
-/* Straight after a kill: the best checkpoint that was reported, or a newer one, is there and whole. */
+/* Straight after a kill: the best checkpoint that was reported, or a newer one, is there and
+ * whole. */
 static void assert_best_is_there(const struct workspace *w, const char *log)
 {
     const char *reported = NULL;

@@ -1,5 +1,5 @@
-/* Statuses and messages of det_context_error(): an empty memory is told from a bad file wherever it shows, and a failure that
- * was handled leaves no message behind. */
+/* Statuses and messages of det_context_error(): an empty memory is told from a bad file wherever it
+ * shows, and a failure that was handled leaves no message behind. */
 #include <unistd.h>
 #include <zlib.h>
 
@@ -248,8 +248,8 @@ static void handled_failures_leave_no_message(void **state)
     s.warnings = 0;
     train(&s, 3);
     assert_true(s.warnings > 0);
-    /* The file that names the newest is no text format: the highest number serves. Then there is no label map either: the
-     * checkpoint's own names serve. */
+    /* The file that names the newest is no text format: the highest number serves. Then there is no
+     * label map either: the checkpoint's own names serve. */
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/checkpoint", s.w.model_dir);
         if (i == 0)

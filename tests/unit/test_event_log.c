@@ -1,5 +1,5 @@
-/* monitor: what a training and its evaluations leave in event files, read back by det/event_log.h and, where it is installed,
- * by TensorBoard's own reader. */
+/* monitor: what a training and its evaluations leave in event files, read back by det/event_log.h
+ * and, where it is installed, by TensorBoard's own reader. */
 #include <math.h>
 
 #include "base/context.h"
@@ -101,7 +101,8 @@ static void it_reads_what_is_written(void **state)
     close_fixture(&f);
 }
 
-/* The other ways to write a scalar: TensorFlow 1's simple_value, and tensor_content. Unknown plugins are passed over. */
+/* The other ways to write a scalar: TensorFlow 1's simple_value, and tensor_content. Unknown
+ * plugins are passed over. */
 static void it_reads_tensorflows_forms(void **state)
 {
     (void)state;
@@ -164,7 +165,8 @@ static void put_file(const char *path, const void *data, size_t bytes)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Cut at each byte: the whole records before are there. Each byte changed: never more than the whole, and no crash. */
+/* Cut at each byte: the whole records before are there. Each byte changed: never more than the
+ * whole, and no crash. */
 static void torn_and_damaged_files(void **state)
 {
     (void)state;

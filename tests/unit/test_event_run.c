@@ -1,4 +1,5 @@
-/* monitor/event_run.h: a run's steps rise and are there once, whatever was killed and gone on from. */
+/* monitor/event_run.h: a run's steps rise and are there once, whatever was killed and gone on
+ * from. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -297,7 +298,8 @@ static det_status open_trainer(struct fixture *f, det_pipeline_config *config,
     return det_trainer_create(f->context, config, &settings, trainer);
 }
 
-/* Each step of each tag once, in all files as they are: what TensorBoard's EventAccumulator makes of them too. */
+/* Each step of each tag once, in all files as they are: what TensorBoard's EventAccumulator makes
+ * of them too. */
 static void assert_each_step_once(struct fixture *f, const char *folder, const char *tag,
                                   const char *wanted)
 {

@@ -1,5 +1,6 @@
-/* data/exif.h and det/image.h: which way is up, in every kind of file that says so, and pictures that stand upright. The tag
- * itself in JPEGs, and turning pixel by pixel, are tested with det-data (test_convert). */
+/* data/exif.h and det/image.h: which way is up, in every kind of file that says so, and pictures
+ * that stand upright. The tag itself in JPEGs, and turning pixel by pixel, are tested with det-data
+ * (test_convert). */
 #include "base/context.h"
 #include "base/mem.h"
 #include "data/exif.h"
@@ -89,7 +90,8 @@ static void pngs_and_webps_say_it_too(void **state)
         }
 }
 
-/* Upright in each way of reading, also at a part of the size; the detector's sides are the upright picture's. */
+/* Upright in each way of reading, also at a part of the size; the detector's sides are the upright
+ * picture's. */
 static void pictures_stand_upright(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* The tools tell the exported form of a model from TensorFlow's way of evaluating it: det-train, det-eval, det-export, det-plot,
- * and what det-detect says when it finds nothing. */
+/* The tools tell the exported form of a model from TensorFlow's way of evaluating it: det-train,
+ * det-eval, det-export, det-plot, and what det-detect says when it finds nothing. */
 #include <unistd.h>
 
 #include <cjson/cJSON.h>

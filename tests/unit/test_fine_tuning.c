@@ -1,5 +1,5 @@
-/* Fine-tuning practice: frozen variables, moving averages of the weights, gradient accumulation: what
- * they do to the parameters, and that a resumed training goes on with them bit for bit. */
+/* Fine-tuning practice: frozen variables, moving averages of the weights, gradient accumulation:
+ * what they do to the parameters, and that a resumed training goes on with them bit for bit. */
 #include <math.h>
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* What a forked child can do with what it inherited: use it, and destroy it without waiting for threads that it has not. */
+/* What a forked child can do with what it inherited: use it, and destroy it without waiting for
+ * threads that it has not. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -214,7 +215,8 @@ static void a_trainer_says_so(void **state)
     det_step_report report = {.struct_size = sizeof report};
     det_context_settings context;
     workspace_make(&r.w, "forks");
-    /* The C library's allocator: it sees to it that a child finds no lock of a thread that it has not. */
+    /* The C library's allocator: it sees to it that a child finds no lock of a thread that it has
+     * not. */
     det_context_settings_default(&context);
     context.threads = 2;
     assert_int_equal(det_context_create(&r.context, &context, NULL), DET_OK);

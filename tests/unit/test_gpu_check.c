@@ -1,6 +1,7 @@
-/* bench/gpu_check.sh and what goes with it, on a machine without a GPU: pretended programs in a folder that is the whole PATH, beside
- * links to the few commands the scripts may use. No compiler is among them, no header is needed. What is asserted is the JSON: what
- * a run says that is whole, that fails, that is ended from outside in each of its parts, that has too little time. */
+/* bench/gpu_check.sh and what goes with it, on a machine without a GPU: pretended programs in a
+ * folder that is the whole PATH, beside links to the few commands the scripts may use. No compiler
+ * is among them, no header is needed. What is asserted is the JSON: what a run says that is whole,
+ * that fails, that is ended from outside in each of its parts, that has too little time. */
 #include <cjson/cJSON.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +34,8 @@ static void pretend(const struct machine *m, const char *name, const char *text)
     assert_int_equal(chmod(path, 0755), 0);
 }
 
-/* What every program of a part does: a row; then, in the part $IN, what $DO says: fails, hangs or ends the script by a signal. */
+/* What every program of a part does: a row; then, in the part $IN, what $DO says: fails, hangs or
+ * ends the script by a signal. */
 #define WORK                                                                        \
     "echo \"{\\\"kind\\\": \\\"whole\\\", \\\"part\\\": \\\"$DET_GPU_PART\\\"}\"\n" \
     "[ \"$DET_GPU_PART\" = \"${IN:-}\" ] || exit 0\n"                               \
@@ -318,7 +320,8 @@ static void time_limits(void **state)
     assert_int_equal(rows_of(&m, "step-tf32"), 1);
     expect_part(&m, "tests", "not reached in 6 s");
     expect_part(&m, "end", "failed");
-    /* A group that hangs is cut off alone; what is left of the time goes to the next, and what has none is named. */
+    /* A group that hangs is cut off alone; what is left of the time goes to the next, and what has
+     * none is named. */
     pretend(&m, "runner", "case $1 in =slow) exec sleep 30;; esac");
     snprintf(path, sizeof path, "%s/sum", m.folder);
     assert_int_equal(shell("bench/gpu_groups.sh 3 %s/runner slow quick > %s/rows 2> %s", m.folder,
@@ -345,7 +348,8 @@ static void time_limits(void **state)
     machine_close(&m);
 }
 
-/* Without DET_GPU_BIN it builds; a bundle's own script takes its programs, and says for which GPUs they are. */
+/* Without DET_GPU_BIN it builds; a bundle's own script takes its programs, and says for which GPUs
+ * they are. */
 static void programs(void **state)
 {
     (void)state;
@@ -384,7 +388,8 @@ static void programs(void **state)
     machine_close(&m);
 }
 
-/* A folder that needs nothing but glibc: programs without symbols, beside them what they are linked with. */
+/* A folder that needs nothing but glibc: programs without symbols, beside them what they are linked
+ * with. */
 static void bundle(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* model/graph: keys and shapes as the API's checkpoint has them; odd sizes and other configurations build. */
+/* model/graph: keys and shapes as the API's checkpoint has them; odd sizes and other configurations
+ * build. */
 #include <math.h>
 
 #include "base/mem.h"

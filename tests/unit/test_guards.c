@@ -1,5 +1,6 @@
-/* What stands between a user and a lost night: memory that is too small, a learning rate that does not
- * suit the batch, boxes that no anchor reaches, and a step that is not finite, which can be repeated. */
+/* What stands between a user and a lost night: memory that is too small, a learning rate that does
+ * not suit the batch, boxes that no anchor reaches, and a step that is not finite, which can be
+ * repeated. */
 #include <math.h>
 
 #include "base/io.h"

@@ -1,5 +1,5 @@
-/* model/hard_examples: the selection against HardExampleMiner's definition written down naively, and
- * the losses with it: sums and gradients of the selected anchors only. */
+/* model/hard_examples: the selection against HardExampleMiner's definition written down naively,
+ * and the losses with it: sums and gradients of the selected anchors only. */
 #include <math.h>
 
 #include "model/losses.h"

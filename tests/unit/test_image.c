@@ -393,8 +393,8 @@ static void libjpeg_without_memory(void **state)
 
 /* --- limits --- */
 
-/* A grey progressive JPEG of `scans` + 1 scans, which say that every coefficient is 0: a few bytes each, and each is a pass
- * over the whole picture. */
+/* A grey progressive JPEG of `scans` + 1 scans, which say that every coefficient is 0: a few bytes
+ * each, and each is a pass over the whole picture. */
 static struct bytes make_scans(int side, int scans)
 {
     static const uint8_t head[] = {0xff, 0xd8, 0xff, 0xc4, 0,    20, 0x00, 1, 0,   0, 0, 0, 0,
@@ -513,7 +513,8 @@ static void sizes_are_limited(void **state)
     test_env_check(&t);
 }
 
-/* A text that unpacks to 50 MB, and a profile that is none: no pixel depends on them, and they are not looked at. */
+/* A text that unpacks to 50 MB, and a profile that is none: no pixel depends on them, and they are
+ * not looked at. */
 static void other_chunks_of_a_png_cost_nothing(void **state)
 {
     (void)state;
@@ -594,8 +595,8 @@ static void files_and_buffers(void **state)
     test_env_check(&t);
 }
 
-/* A half, a quarter, an eighth: the mean of the pixels it stands for, give or take what JPEG does to a picture with
- * jumps from white to black. */
+/* A half, a quarter, an eighth: the mean of the pixels it stands for, give or take what JPEG does
+ * to a picture with jumps from white to black. */
 static void reduced_decoding_averages(void **state)
 {
     (void)state;

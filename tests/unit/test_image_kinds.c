@@ -1,5 +1,6 @@
-/* data/image_bmp.c, image_gif.c, image_webp.c: each kind of file that has this extension, pixel by pixel, and what is none. The
- * builders' files were compared with PIL, FFmpeg and TensorFlow's decode_image. */
+/* data/image_bmp.c, image_gif.c, image_webp.c: each kind of file that has this extension, pixel by
+ * pixel, and what is none. The builders' files were compared with PIL, FFmpeg and TensorFlow's
+ * decode_image. */
 #include <unistd.h>
 
 #include "base/io.h"
@@ -19,8 +20,8 @@ static const uint8_t *colour_of(uint32_t index)
     return rgb;
 }
 
-/* Every cut and every flipped byte of a file ends in a picture or a message; in a block of its own, so that a sanitizer sees a
- * step too far. */
+/* Every cut and every flipped byte of a file ends in a picture or a message; in a block of its own,
+ * so that a sanitizer sees a step too far. */
 static void check_damage(struct test_env *t, const struct test_bytes *file)
 {
     struct det_image image = {0};
@@ -149,7 +150,8 @@ static void bmps_become_rgb(void **state)
     test_env_check(&t);
 }
 
-/* 8 bits: 5 x 1; 1 2 3 as they are, two 4; nothing, moved by 2; 5. 4 bits: the same in halves of bytes. */
+/* 8 bits: 5 x 1; 1 2 3 as they are, two 4; nothing, moved by 2; 5. 4 bits: the same in halves of
+ * bytes. */
 static void bmp_run_lengths(void **state)
 {
     (void)state;
@@ -416,7 +418,8 @@ static void webps_become_rgb(void **state)
     test_env_check(&t);
 }
 
-/* Two lossy frames, red and blue, of 4 x 2 pixels, by img2webp. (Lossless ones let libwebp 1.2.4 itself crash without memory.) */
+/* Two lossy frames, red and blue, of 4 x 2 pixels, by img2webp. (Lossless ones let libwebp 1.2.4
+ * itself crash without memory.) */
 static const uint8_t lossy[] = {
     0x52, 0x49, 0x46, 0x46, 0xc0, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x58,
     0x0a, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00, 0x41, 0x4e,
@@ -450,7 +453,8 @@ static void no_memory_for_webp(void **state)
         test_each_malloc_fails(decode_lossy, NULL);
 }
 
-/* libwebp is loaded for the picture: where it is not, is damaged or another, only such pictures cannot be read. */
+/* libwebp is loaded for the picture: where it is not, is damaged or another, only such pictures
+ * cannot be read. */
 static void webps_without_libwebp(void **state)
 {
     (void)state;

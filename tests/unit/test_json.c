@@ -1,5 +1,5 @@
-/* base/json.h and base/number.h: what is JSON and what is not, values and where messages point, numbers that are exact in
- * any locale. */
+/* base/json.h and base/number.h: what is JSON and what is not, values and where messages point,
+ * numbers that are exact in any locale. */
 #include <float.h>
 #include <math.h>
 
@@ -263,8 +263,8 @@ static size_t walk(struct test_env *t, struct det_json value)
     return seen;
 }
 
-/* Every byte set to each of these, every length: an error, or values that can be walked. The text is in memory of just its
- * size, for AddressSanitizer. */
+/* Every byte set to each of these, every length: an error, or values that can be walked. The text
+ * is in memory of just its size, for AddressSanitizer. */
 static void damage_never_reads_outside(void **state)
 {
     (void)state;

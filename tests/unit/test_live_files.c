@@ -1,5 +1,5 @@
-/* Files that somebody changes while they are in use, and what is no file at all: errors, and never a signal, a wait or other
- * content than what was checked. */
+/* Files that somebody changes while they are in use, and what is no file at all: errors, and never
+ * a signal, a wait or other content than what was checked. */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

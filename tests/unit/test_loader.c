@@ -332,8 +332,8 @@ static void copy_images(struct det_env *env, const struct det_batch *batch, floa
         assert_ok(env, det_batch_image(env, batch, i, to[i]));
 }
 
-/* Batches of pictures, of which some are bytes and some floats, stand for the same floats; those that are held stay what they
- * were. */
+/* Batches of pictures, of which some are bytes and some floats, stand for the same floats; those
+ * that are held stay what they were. */
 static void pictures_show_the_same(void **state)
 {
     (void)state;

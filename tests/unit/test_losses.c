@@ -314,7 +314,8 @@ static void failed_allocations(void **state)
     test_each_allocation_fails(create_body, NULL);
 }
 
-/* det_class_terms() against the definition in double, over all sizes of logits, with every length of a rest. */
+/* det_class_terms() against the definition in double, over all sizes of logits, with every length
+ * of a rest. */
 static void class_terms_are_exact(void **state)
 {
     (void)state;

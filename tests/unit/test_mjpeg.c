@@ -1,5 +1,6 @@
-/* det-detect --mjpeg with clients that mean no good: the process ends when its work is done, and who looks on sees every frame
- * to its end. det-detect waits for its picture on standard input, so that all are connected before. */
+/* det-detect --mjpeg with clients that mean no good: the process ends when its work is done, and
+ * who looks on sees every frame to its end. det-detect waits for its picture on standard input, so
+ * that all are connected before. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -104,7 +105,8 @@ static struct process start(int port)
     return (struct process){child, in[1], output[0]};
 }
 
-/* Hands it its picture; how long it takes to end once it has said what is in it, -1 when more than 20 s. */
+/* Hands it its picture; how long it takes to end once it has said what is in it, -1 when more than
+ * 20 s. */
 static double finish(struct process process)
 {
     size_t bytes = 0;

@@ -1,5 +1,6 @@
-/* model/net: a small network with every kind of joint (a norm between convolutions, one before a sum, one whose result is
- * kept, one that only an upsampling completes) against central differences, frozen and not, on every table. */
+/* model/net: a small network with every kind of joint (a norm between convolutions, one before a
+ * sum, one whose result is kept, one that only an upsampling completes) against central
+ * differences, frozen and not, on every table. */
 #include <math.h>
 
 #include "base/mem.h"
@@ -72,8 +73,9 @@ static int32_t norm(struct small_net *s, int32_t in, enum det_activation act)
     return add_op(s, op, s->tensors[in]);
 }
 
-/* input -> 1x1 -> norm, relu6 (a feature) -> depthwise -> norm, relu6 -> 1x1 -> norm -> + the feature -> outputs, one of them
- * on the sum of it and an upsampled depthwise stride 2 -> norm of itself. */
+/* input -> 1x1 -> norm, relu6 (a feature) -> depthwise -> norm, relu6 -> 1x1 -> norm -> + the
+ * feature -> outputs, one of them on the sum of it and an upsampled depthwise stride 2 -> norm of
+ * itself. */
 static void build(struct small_net *s)
 {
     *s = (struct small_net){0};

@@ -1,5 +1,6 @@
-/* The rule of det/det.h for NULL, kept by every public function: all of them are called with NULL for each pointer in turn and for
- * all at once (public_calls.inc), and that none is missing is read off the headers. */
+/* The rule of det/det.h for NULL, kept by every public function: all of them are called with NULL
+ * for each pointer in turn and for all at once (public_calls.inc), and that none is missing is read
+ * off the headers. */
 #include <ctype.h>
 #include <dirent.h>
 #include <math.h>
@@ -429,7 +430,8 @@ static void blank_comments(char *text)
     }
 }
 
-/* The name of a parameter that is a pointer: "const float (*points)[2]" -> points; false for others. */
+/* The name of a parameter that is a pointer: "const float (*points)[2]" -> points; false for
+ * others. */
 static bool pointer_name(const char *parameter, size_t length, char name[NAME])
 {
     const char *end = parameter + length;

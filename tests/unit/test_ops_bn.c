@@ -1,5 +1,6 @@
-/* The convolutions of training (bn_conv_*, bn_sums, bn_add) of every table against the reference: values, statistics,
- * gradients, sums; the same bits for any number of threads. Dense ones with products in bf16 too. */
+/* The convolutions of training (bn_conv_*, bn_sums, bn_add) of every table against the reference:
+ * values, statistics, gradients, sums; the same bits for any number of threads. Dense ones with
+ * products in bf16 too. */
 #include <math.h>
 
 #include "ops/cpu/isa/bf16.h"
@@ -124,7 +125,8 @@ static void free_result(struct norm_result *r)
     free(r->sums);
 }
 
-/* Sums of the squares of each result's terms: the plain reference on the squares of the operands. */
+/* Sums of the squares of each result's terms: the plain reference on the squares of the
+ * operands. */
 static struct norm_result bns(struct ops_rig *rig, const struct norm_case *k,
                               const struct norm_data *d)
 {
@@ -237,8 +239,8 @@ static void check_norm_sums(const char *name, const struct det_ops *ops, struct 
     free(sums);
 }
 
-/* What results may differ by, of their terms. Operands that a batch norm makes are rounded to bf16 (by 1/256 at most) only after
- * it, both of a product perhaps; the others are already. */
+/* What results may differ by, of their terms. Operands that a batch norm makes are rounded to bf16
+ * (by 1/256 at most) only after it, both of a product perhaps; the others are already. */
 static double share_of(const struct norm_case *k, int result, bool bf16)
 {
     const bool made = result == OUT   ? k->bn_in
@@ -266,7 +268,8 @@ static void check_precision(struct ops_rig *rig, const struct norm_case *k, uint
         round_to_bf16(d.w);
         round_to_bf16(d.dy);
     }
-    /* Of terms without a NaN: it may not pass an activation, and the others are still to be compared. */
+    /* Of terms without a NaN: it may not pass an activation, and the others are still to be
+     * compared. */
     struct norm_case finite = *k;
     finite.nan = false;
     struct norm_data terms = make_data(&finite, seed);

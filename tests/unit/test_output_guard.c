@@ -1,4 +1,5 @@
-/* base/guard.h: outputs that are inputs, whatever they are called, and outputs that are one file. */
+/* base/guard.h: outputs that are inputs, whatever they are called, and outputs that are one
+ * file. */
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>

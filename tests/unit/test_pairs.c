@@ -1,4 +1,5 @@
-/* What makes words of two bf16 of float32, for the products of training (pairs.h): value by value, at odd lengths too. */
+/* What makes words of two bf16 of float32, for the products of training (pairs.h): value by value,
+ * at odd lengths too. */
 #include "ops/cpu/gemm/pairs.h"
 #include "ops/cpu/isa/isas.h"
 #include "support/forms.h"
@@ -11,7 +12,8 @@ static const struct {
     const struct detk_pairs *pairs;
 } tables[] = {DETK_SETS(TABLE)};
 
-/* Narrowing of single values behind the last whole vector keeps denormal numbers, vectors of AVX512-BF16 do not: both are right. */
+/* Narrowing of single values behind the last whole vector keeps denormal numbers, vectors of
+ * AVX512-BF16 do not: both are right. */
 static void check_half(const struct det_ops *ops, const char *what, int32_t rows, int32_t c,
                        uint16_t got, float from)
 {

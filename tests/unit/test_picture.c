@@ -1,4 +1,5 @@
-/* data/picture.h: what is listed and done later gives the bits of what is done at once, as bytes or as floats. */
+/* data/picture.h: what is listed and done later gives the bits of what is done at once, as bytes or
+ * as floats. */
 #include "data/augment_ops.h"
 #include "support/samples.h"
 #include "support/test.h"
@@ -77,8 +78,8 @@ static void bytes_decide(void **state)
     test_env_check(&t);
 }
 
-/* Options of which some cannot follow others in a list: whatever is listed, the pixels are those of an augmentation that works on
- * floats from the beginning. */
+/* Options of which some cannot follow others in a list: whatever is listed, the pixels are those of
+ * an augmentation that works on floats from the beginning. */
 static void options_may_stand_in_any_order(void **state)
 {
     (void)state;
@@ -122,7 +123,8 @@ static void options_may_stand_in_any_order(void **state)
     test_env_check(&t);
 }
 
-/* What leaves the list for floats: a ninth operation, a contrast behind what is not clipped, a crop behind a contrast. */
+/* What leaves the list for floats: a ninth operation, a contrast behind what is not clipped, a crop
+ * behind a contrast. */
 static void lists_have_limits(void **state)
 {
     (void)state;

@@ -568,7 +568,8 @@ static void optimizers_and_schedules(void **state)
     test_env_check(&t);
 }
 
-/* The line is that of the optimizer that is used, and within it of what is wrong: marked by "#!". */
+/* The line is that of the optimizer that is used, and within it of what is wrong: marked by
+ * "#!". */
 static void wrong_schedules_name_their_line(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* model/plan: blocks that live at the same time never overlap, and the arena is not larger than need be. */
+/* model/plan: blocks that live at the same time never overlap, and the arena is not larger than
+ * need be. */
 #include "model/plan.h"
 #include "support/test.h"
 

@@ -1,4 +1,5 @@
-/* monitor/plot, monitor/chart: the page holds what the event files do, is well-formed, and asks for nothing from outside. */
+/* monitor/plot, monitor/chart: the page holds what the event files do, is well-formed, and asks for
+ * nothing from outside. */
 #include <math.h>
 
 #include "base/context.h"

@@ -182,7 +182,8 @@ static void equals_naive(void **state)
     test_env_check(&t);
 }
 
-/* The shortcut over logits loses no score that is just above the threshold, and lets none through at it. */
+/* The shortcut over logits loses no score that is just above the threshold, and lets none through
+ * at it. */
 static void scores_at_the_threshold(void **state)
 {
     (void)state;

@@ -115,7 +115,8 @@ static float *reference(struct fixture *f, const struct network *n)
     return result;
 }
 
-/* Of the largest output. Storing rounds by up to 1/256 of a value, once a layer; measured are .0008 to .006. */
+/* Of the largest output. Storing rounds by up to 1/256 of a value, once a layer; measured are .0008
+ * to .006. */
 #define BF16_BOUND 0.012
 
 static void networks_equal_the_reference(void **state)
@@ -173,8 +174,8 @@ static void a_nan_is_not_lost(void **state)
     drop(&f);
 }
 
-/* Everything about infinities is decided before anything is rounded: what is NaN or infinite must be so exactly, the rest
- * lies within `bound` of the largest. */
+/* Everything about infinities is decided before anything is rounded: what is NaN or infinite must
+ * be so exactly, the rest lies within `bound` of the largest. */
 static void check_special(const char *what, const struct form *form, const float *got,
                           const float *want)
 {
@@ -221,7 +222,8 @@ static void infinite_pixels_are_clamped(void **state)
     drop(&f);
 }
 
-/* The bias of channel `channel` of the first projection, which has no activation: the stem block's. */
+/* The bias of channel `channel` of the first projection, which has no activation: the stem
+ * block's. */
 static float *projection_bias(struct fixture *f, int32_t channel)
 {
     for (int32_t i = 0; i < f->graph.op_count; i++) {
@@ -235,8 +237,8 @@ static float *projection_bias(struct fixture *f, int32_t channel)
     return NULL;
 }
 
-/* Between two layers a tensor is stored: an infinite channel must come through, and two of them make NaN where their
- * products have opposite signs. */
+/* Between two layers a tensor is stored: an infinite channel must come through, and two of them
+ * make NaN where their products have opposite signs. */
 static void infinities_between_layers_survive(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* model/population, train/recalibrate, det/recalibration.h: an exported model whose batch norm statistics were taken anew computes what
- * the trained network computes. */
+/* model/population, train/recalibrate, det/recalibration.h: an exported model whose batch norm
+ * statistics were taken anew computes what the trained network computes. */
 #include <math.h>
 
 #include "base/io.h"
@@ -141,7 +141,8 @@ static void batches_make_a_population(void **state)
 
 /* --- the exported form --- */
 
-/* With all pictures in one batch the folded network gives what the training form does with that batch's statistics. */
+/* With all pictures in one batch the folded network gives what the training form does with that
+ * batch's statistics. */
 static void one_batch_is_exact(void **state)
 {
     (void)state;
@@ -233,7 +234,8 @@ static void one_batch_is_exact(void **state)
     workspace_remove(&w);
 }
 
-/* A training's own statistics, those of another number of threads, and those that are taken from its checkpoint later. */
+/* A training's own statistics, those of another number of threads, and those that are taken from
+ * its checkpoint later. */
 static void same_bits_for_any_threads_and_place(void **state)
 {
     (void)state;
@@ -253,7 +255,8 @@ static void same_bits_for_any_threads_and_place(void **state)
         assert_memory_equal(models[i]->recalibrated, models[0]->recalibrated, bytes);
         assert_memory_equal(models[i]->params, models[0]->params, bytes);
     }
-    /* Taken from the checkpoint later, in batches of 16, the trained weights and their moving averages are the same. */
+    /* Taken from the checkpoint later, in batches of 16, the trained weights and their moving
+     * averages are the same. */
     assert_context_ok(r[2].context, recalibrate(&r[2], models[2], 7, &again));
     assert_int_equal(det_model_recalibrated_images(again), 7);
     assert_memory_equal(again->params, models[2]->params,

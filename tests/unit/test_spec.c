@@ -1,4 +1,5 @@
-/* model/spec.c: what a spec may say, whatever it comes from; and that whatever passes can be built, run and trained. */
+/* model/spec.c: what a spec may say, whatever it comes from; and that whatever passes can be built,
+ * run and trained. */
 #include <math.h>
 
 #include "base/json.h"
@@ -311,7 +312,8 @@ static void build_and_detect(det_context *context, const struct det_model_spec *
     det_model_destroy(&model);
 }
 
-/* Whether a field decides which operations there are, and with which shapes: what the instruction sets differ in. */
+/* Whether a field decides which operations there are, and with which shapes: what the instruction
+ * sets differ in. */
 static bool decides_shapes(struct det_json key)
 {
     static const char *const keys[] = {

@@ -1,4 +1,5 @@
-/* monitor/summary_writer: event files, read back by a reader of the tests' own and, where installed, by TensorBoard's. */
+/* monitor/summary_writer: event files, read back by a reader of the tests' own and, where
+ * installed, by TensorBoard's. */
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -243,8 +244,8 @@ static void each_kind_reads_back(void **state)
     close_fixture(&f);
 }
 
-/* Two writers of one second do not share a file; what was not flushed is when the writer is destroyed; large amounts
- * are handed over on the way. */
+/* Two writers of one second do not share a file; what was not flushed is when the writer is
+ * destroyed; large amounts are handed over on the way. */
 static void files_are_whole(void **state)
 {
     (void)state;

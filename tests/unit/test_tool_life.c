@@ -1,4 +1,5 @@
-/* The tools as processes: signals, limits, a folder that is trained in, evaluations one after the other. */
+/* The tools as processes: signals, limits, a folder that is trained in, evaluations one after the
+ * other. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -349,7 +350,8 @@ static void evaluations_do_not_falsify_each_other(void **state)
     workspace_remove(&w);
 }
 
-/* README's line after a training: it evaluates and ends. While a training runs it waits for what is still to come. */
+/* README's line after a training: it evaluates and ends. While a training runs it waits for what is
+ * still to come. */
 static void watching_ends_with_the_training(void **state)
 {
     (void)state;

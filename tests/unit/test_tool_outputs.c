@@ -1,4 +1,5 @@
-/* What the tools write and print, and where to: standard output, devices, FIFOs, their own inputs. */
+/* What the tools write and print, and where to: standard output, devices, FIFOs, their own
+ * inputs. */
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -23,7 +24,8 @@ static void read_into(char *to, size_t room, const char *path)
     free(text);
 }
 
-/* Runs a command line in which @ stands for the tools' folder and % for `folder`; what it prints is in `out` and `err`. */
+/* Runs a command line in which @ stands for the tools' folder and % for `folder`; what it prints is
+ * in `out` and `err`. */
 static int tool(const char *folder, const char *command)
 {
     char line[3000];

@@ -311,7 +311,8 @@ static void evaluation_while_training_and_after(void **state)
     workspace_remove(&w);
 }
 
-/* Checkpoints that come while it watches: each, in order, from those that are there at the second look. */
+/* Checkpoints that come while it watches: each, in order, from those that are there at the second
+ * look. */
 static void each_new_checkpoint_is_seen(void **state)
 {
     (void)state;

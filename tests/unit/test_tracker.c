@@ -1,5 +1,5 @@
-/* det/tracker.h on generated sequences whose truth is known: tracker, counter, measure; the assignment against all
- * possibilities; the measure against py-motmetrics where it is installed. */
+/* det/tracker.h on generated sequences whose truth is known: tracker, counter, measure; the
+ * assignment against all possibilities; the measure against py-motmetrics where it is installed. */
 #include <math.h>
 #include <unistd.h>
 
@@ -509,7 +509,8 @@ static det_mot_result measure_of(struct test_env *t, uint64_t seed, const char *
     return result;
 }
 
-/* Worked by hand: one object over four frames, found as 1, 1, missed, then as 2 with a false alarm beside. */
+/* Worked by hand: one object over four frames, found as 1, 1, missed, then as 2 with a false alarm
+ * beside. */
 static void measure_of_a_small_example(void **state)
 {
     (void)state;

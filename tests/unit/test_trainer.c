@@ -67,7 +67,8 @@ static void resume_is_exact_for_any_thread_count(void **state)
     workspace_remove(&w);
 }
 
-/* The config as read stands beside the checkpoints; what stood there is kept, even an empty file. */
+/* The config as read stands beside the checkpoints; what stood there is kept, even an empty
+ * file. */
 static void another_config_is_kept(void **state)
 {
     (void)state;

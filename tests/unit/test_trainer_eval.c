@@ -1,5 +1,5 @@
-/* train/trainer_eval, train/best: evaluation between steps changes nothing of the training; the best checkpoint and the early
- * stop come out the same with and without interruptions. */
+/* train/trainer_eval, train/best: evaluation between steps changes nothing of the training; the
+ * best checkpoint and the early stop come out the same with and without interruptions. */
 #include <math.h>
 #include <unistd.h>
 

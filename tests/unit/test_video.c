@@ -1,6 +1,7 @@
-/* det-detect on videos, as a user runs it: a generated traffic video with known truth through the bundled model; every kind
- * of file FFmpeg's command can make here; Ctrl-C. DET_VIDEO_SECONDS=30 makes the traffic video that long, at 1280 x 720,
- * and prints the figures (make video-proof); DET_VIDEO_SEED: of another scene. */
+/* det-detect on videos, as a user runs it: a generated traffic video with known truth through the
+ * bundled model; every kind of file FFmpeg's command can make here; Ctrl-C. DET_VIDEO_SECONDS=30
+ * makes the traffic video that long, at 1280 x 720, and prints the figures (make video-proof);
+ * DET_VIDEO_SEED: of another scene. */
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -266,7 +267,8 @@ static void every_kind_of_video_is_read(void **state)
     test_remove_tree(folder);
 }
 
-/* The times of a variable rate come out as they went in, and a phone's upright video stays upright. */
+/* The times of a variable rate come out as they went in, and a phone's upright video stays
+ * upright. */
 static void times_and_rotation_are_kept(void **state)
 {
     (void)state;
@@ -397,7 +399,8 @@ static void every_output_is_written(void **state)
         assert_int_equal(access(path, R_OK), 0);
     }
     assert_int_equal(lines, found);
-    /* The same images as a list on standard input and as an image on standard input; thresholds from a file. */
+    /* The same images as a list on standard input and as an image on standard input; thresholds
+     * from a file. */
     snprintf(path, sizeof path, "%s/thresholds.json", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);

@@ -1,4 +1,5 @@
-/* det-detect on what is no video, or not a whole one: a clear message, a finished output, the right exit status. */
+/* det-detect on what is no video, or not a whole one: a clear message, a finished output, the right
+ * exit status. */
 #include <unistd.h>
 
 #include "support/run_tool.h"
@@ -184,7 +185,8 @@ static void check_log(const char *folder, const char *message)
     free(text);
 }
 
-/* The largest size that a file may have: Matroska plays as far as it goes, MP4's index has no place left. */
+/* The largest size that a file may have: Matroska plays as far as it goes, MP4's index has no place
+ * left. */
 static void largest_size_is_told(void **state)
 {
     (void)state;
@@ -255,7 +257,8 @@ static void build_without_video_says_so(void **state)
     assert_int_not_equal(access("out.mp4", F_OK), 0);
 }
 
-/* A program that was copied without lib/libdet/ works on pictures and names the file that it lacks for a video. */
+/* A program that was copied without lib/libdet/ works on pictures and names the file that it lacks
+ * for a video. */
 static void missing_plugin_is_named(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* det-detect on sources that do not wait: --live, and a stream from a real RTSP server on loopback where GStreamer's is installed
- * (gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good, python3-gi). */
+/* det-detect on sources that do not wait: --live, and a stream from a real RTSP server on loopback
+ * where GStreamer's is installed (gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good,
+ * python3-gi). */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* det-detect on videos whose times or lengths are not as a simple file's: joined recordings, counters that wrap, trimmed files,
- * audio that outlasts the picture, files that were cut short. */
+/* det-detect on videos whose times or lengths are not as a simple file's: joined recordings,
+ * counters that wrap, trimmed files, audio that outlasts the picture, files that were cut short. */
 #include <math.h>
 
 #include <cjson/cJSON.h>
@@ -123,8 +123,8 @@ static void joined_recordings_go_on(void **state)
     test_remove_tree(folder);
 }
 
-/* Each part's sound stays with its picture, also where they do not end together: in the copy, white pictures and the tone begin
- * at the same time in the second part. */
+/* Each part's sound stays with its picture, also where they do not end together: in the copy, white
+ * pictures and the tone begin at the same time in the second part. */
 static void joined_sound_stays_with_its_picture(void **state)
 {
     (void)state;
@@ -132,7 +132,8 @@ static void joined_sound_stays_with_its_picture(void **state)
     if (!tools_are_here())
         skip();
     test_make_directory(folder, "in-sync");
-    /* 1 s of picture with 2 s of silence, then black and silence for .5 s, white and a tone for .5 s. */
+    /* 1 s of picture with 2 s of silence, then black and silence for .5 s, white and a tone for .5
+     * s. */
     assert_int_equal(
         shell("cd %s && F='ffmpeg -v error -y' && $F -f lavfi -i color=c=gray:s=96x64:r=30:d=1 -f "
               "lavfi "

@@ -1,4 +1,5 @@
-/* base/writer.h, base/target.h: what a path to write to may be, and what is left of it whatever happens. */
+/* base/writer.h, base/target.h: what a path to write to may be, and what is left of it whatever
+ * happens. */
 #define _GNU_SOURCE /* unshare */
 #include <errno.h>
 #include <fcntl.h>
@@ -330,7 +331,8 @@ static void hard_links_keep_the_old_content(void **state)
     close_folder(&f);
 }
 
-/* Another user's file in a folder that everybody may write; and one that may be written by the group. */
+/* Another user's file in a folder that everybody may write; and one that may be written by the
+ * group. */
 static void write_protection_is_honoured(void **state)
 {
     (void)state;

@@ -1,9 +1,11 @@
-/* console.h: what a tool tells people: results on standard output, messages and a progress line on standard error. The one place
- * that knows both, so that neither gets into a line of the other, on a terminal, in a joined log (2>&1) and from several
- * threads: whatever is told is whole lines, handed over at once.
+/* console.h: what a tool tells people: results on standard output, messages and a progress line on
+ * standard error. The one place that knows both, so that neither gets into a line of the other, on
+ * a terminal, in a joined log (2>&1) and from several threads: whatever is told is whole lines,
+ * handed over at once.
  *
- * Text from outside (names of files and classes) is shown as base/utf8.h says. In a message line feeds are escaped too; in
- * results they are kept, so that a name which is put into a line there goes through console_name().
+ * Text from outside (names of files and classes) is shown as base/utf8.h says. In a message line
+ * feeds are escaped too; in results they are kept, so that a name which is put into a line there
+ * goes through console_name().
  *
  * Main functions begin with console_begin() and return console_end().
  */
@@ -15,10 +17,12 @@
 
 #include "base/writer.h"
 
-/* Descriptors 0 to 2 are open from now on (to nothing, where they were closed: no file of ours may get the number of standard
- * output), and a reader that goes away or a limit on the size of files is an error and not the end (SIGPIPE, SIGXFSZ). */
+/* Descriptors 0 to 2 are open from now on (to nothing, where they were closed: no file of ours may
+ * get the number of standard output), and a reader that goes away or a limit on the size of files
+ * is an error and not the end (SIGPIPE, SIGXFSZ). */
 void console_begin(const char *program);
-/* The exit status: `status`, or 1 after a message when that is 0 and standard output could not be written. */
+/* The exit status: `status`, or 1 after a message when that is 0 and standard output could not be
+ * written. */
 int console_end(int status);
 
 /* Results: whole lines. The second takes a text as it is. */
@@ -28,10 +32,11 @@ void console_print_text(const char *text);
 enum { CONSOLE_NAME_BYTES = 1024 };
 const char *console_name(char buffer[CONSOLE_NAME_BYTES], const char *name);
 
-/* Standard output is given to a file of results (--json -): what is printed goes to standard error. */
+/* Standard output is given to a file of results (--json -): what is printed goes to standard
+ * error. */
 void console_give_output(void);
-/* Standard output is a log of a longer job, which goes on without it: a warning when it cannot be written any more, silence
- * when its reader went away. */
+/* Standard output is a log of a longer job, which goes on without it: a warning when it cannot be
+ * written any more, silence when its reader went away. */
 void console_outlive_output(void);
 
 /* A message line: "PREFIX: TEXT" without a line end. prefix NULL: none. */
@@ -44,7 +49,8 @@ void console_vmessage(const char *prefix, const char *format, va_list arguments)
 void console_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void console_progress_clear(void);
 
-/* Data to a writer that may stand for standard output (tool_output_open()): at once, past the progress line. */
+/* Data to a writer that may stand for standard output (tool_output_open()): at once, past the
+ * progress line. */
 det_status console_send(struct det_env *env, struct det_writer *writer, const void *data,
                         size_t bytes);
 

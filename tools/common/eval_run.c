@@ -21,7 +21,8 @@ static bool same_paths(const det_pipeline_config *a, const det_pipeline_config *
     return true;
 }
 
-/* Other data than the config in the folder, the training's, evaluates on: "_on_" and the name of the first file. */
+/* Other data than the config in the folder, the training's, evaluates on: "_on_" and the name of
+ * the first file. */
 static det_status append_data(struct tool *tool, const char *directory,
                               const det_pipeline_config *config, struct det_text *name)
 {
@@ -95,7 +96,8 @@ static det_status open_run(struct tool *tool, struct eval_run *run,
 {
     struct det_env *env = det_context_env(tool->context);
     const int64_t step = det_model_step(model);
-    /* A step that does not rise: the training was begun anew, or went on from an earlier checkpoint. */
+    /* A step that does not rise: the training was begun anew, or went on from an earlier
+     * checkpoint. */
     const bool open = run->writer != NULL, again = open && step <= run->step;
     bool may = false;
     char *folder = NULL;

@@ -1,7 +1,8 @@
-/* eval_run.h: where det-eval's curves go: DIR/eval, as the API has it, for evaluations as the API and det-train make them; those
- * with other settings or on other data go into runs of their own beside it, since figures that cannot be compared make no
- * curve. Steps rise in a run and are there once: an evaluation of the newest step takes the place of the one before, one of an
- * earlier step, or of a run that another process writes at the time, is not added; that is told. */
+/* eval_run.h: where det-eval's curves go: DIR/eval, as the API has it, for evaluations as the API
+ * and det-train make them; those with other settings or on other data go into runs of their own
+ * beside it, since figures that cannot be compared make no curve. Steps rise in a run and are there
+ * once: an evaluation of the newest step takes the place of the one before, one of an earlier step,
+ * or of a run that another process writes at the time, is not added; that is told. */
 #ifndef DET_TOOLS_COMMON_EVAL_RUN_H
 #define DET_TOOLS_COMMON_EVAL_RUN_H
 

@@ -10,8 +10,8 @@ det_status evaluation_print_tables(det_coco_evaluator *evaluator);
 /* How a model was evaluated: where both ways can differ each says which it is. */
 enum evaluation_form { EVALUATION_ONLY, EVALUATION_API, EVALUATION_EXPORTED };
 
-/* The tables, then each figure on a line, as the API does: "Eval metrics at step 600 (FROM)", "+ NAME: VALUE". The classes' table is
- * left out for the API's way beside the exported form. */
+/* The tables, then each figure on a line, as the API does: "Eval metrics at step 600 (FROM)", "+
+ * NAME: VALUE". The classes' table is left out for the API's way beside the exported form. */
 det_status evaluation_print(det_evaluation *evaluation, enum evaluation_form form, int64_t step,
                             const char *from);
 

@@ -64,7 +64,8 @@ det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *c
     return status;
 }
 
-/* `tool --json x > x`: one of the two would be lost. `tool --json /dev/stdout` is another way to say "-". */
+/* `tool --json x > x`: one of the two would be lost. `tool --json /dev/stdout` is another way to
+ * say "-". */
 static det_status meet_standard_output(struct det_env *env, const char *option, const char *path)
 {
     struct det_target target;
@@ -112,7 +113,8 @@ const char *output_path(const char *path)
     return is_standard(path) ? "/dev/stdout" : path;
 }
 
-/* Opening a FIFO waits for a reader, which a caught signal would not end: *reached is one that has it, -1 for other files. */
+/* Opening a FIFO waits for a reader, which a caught signal would not end: *reached is one that has
+ * it, -1 for other files. */
 static det_status wait_for_reader(struct det_env *env, const char *path, int *reached)
 {
     const struct timespec pause = {.tv_nsec = 20000000};

@@ -1,14 +1,16 @@
-/* output.h: the files that a tool's options name. "-" is standard output, as is /dev/stdout; what a tool tells people then goes to standard error.
+/* output.h: the files that a tool's options name. "-" is standard output, as is /dev/stdout; what a
+ * tool tells people then goes to standard error.
  *
- * A tool names what it reads and writes before it does either: an output that is an input, two outputs of one file and an
- * output that cannot be written are refused then (base/guard.h). */
+ * A tool names what it reads and writes before it does either: an output that is an input, two
+ * outputs of one file and an output that cannot be written are refused then (base/guard.h). */
 #ifndef DET_TOOLS_COMMON_OUTPUT_H
 #define DET_TOOLS_COMMON_OUTPUT_H
 
 #include "base/writer.h"
 #include "common/tool.h"
 
-/* NULL is allowed and nothing; "-" is standard input. Once a tool has named something, what it maps counts too. */
+/* NULL is allowed and nothing; "-" is standard input. Once a tool has named something, what it maps
+ * counts too. */
 det_status tool_reads(struct tool *tool, const char *path);
 /* `option`: "--json"; NULL as path is allowed and nothing. */
 det_status tool_writes(struct tool *tool, const char *option, const char *path);
@@ -16,7 +18,8 @@ det_status tool_writes(struct tool *tool, const char *option, const char *path);
 det_status tool_writes_in(struct tool *tool, const char *option, const char *folder,
                           const char *name);
 
-/* All files whose paths begin so ("DIR/events.out."), and a checkpoint, which may be several files. */
+/* All files whose paths begin so ("DIR/events.out."), and a checkpoint, which may be several
+ * files. */
 det_status tool_reads_all(struct tool *tool, const char *beginning);
 det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *checkpoint);
 

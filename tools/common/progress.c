@@ -15,7 +15,8 @@ static void format_duration(char buffer[32], double seconds)
         snprintf(buffer, 32, "%dm%02ds", (int)(whole / 60), (int)(whole % 60));
 }
 
-/* Steps and evaluations that are still to come; an evaluation that none was made of yet counts nothing. */
+/* Steps and evaluations that are still to come; an evaluation that none was made of yet counts
+ * nothing. */
 static double seconds_left(const struct progress *p, const det_step_report *r)
 {
     const int64_t steps = r->num_steps - r->step;

@@ -1,5 +1,5 @@
-/* progress.h: what det-train tells while it trains: the API's line on stdout every so many steps, a progress line with the
- * time left, evaluations, and the sum at the end. */
+/* progress.h: what det-train tells while it trains: the API's line on stdout every so many steps, a
+ * progress line with the time left, evaluations, and the sum at the end. */
 #ifndef DET_TOOLS_COMMON_PROGRESS_H
 #define DET_TOOLS_COMMON_PROGRESS_H
 

@@ -1,6 +1,6 @@
-/* tool.h: what all tools share besides their options and what they print (console.h): a det_context whose log goes to
- * stderr, the options --threads, --cpu, --device, --precision, --deterministic, --graph and --verbose, the way out after an
- * error, and Ctrl-C as a flag. */
+/* tool.h: what all tools share besides their options and what they print (console.h): a det_context
+ * whose log goes to stderr, the options --threads, --cpu, --device, --precision, --deterministic,
+ * --graph and --verbose, the way out after an error, and Ctrl-C as a flag. */
 #ifndef DET_TOOLS_COMMON_TOOL_H
 #define DET_TOOLS_COMMON_TOOL_H
 
@@ -84,9 +84,10 @@ int tool_error(struct tool *tool, const char *format, ...) __attribute__((format
 void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* From now on SIGINT, SIGTERM and SIGHUP (a closed terminal or connection; not under nohup) only set a flag and print
- * `notice` (static, with its newline; NULL: nothing). A second SIGINT or SIGTERM ends the process as usual; not a SIGHUP
- * or the SIGTERM behind it, which come together when a session ends. */
+/* From now on SIGINT, SIGTERM and SIGHUP (a closed terminal or connection; not under nohup) only
+ * set a flag and print `notice` (static, with its newline; NULL: nothing). A second SIGINT or
+ * SIGTERM ends the process as usual; not a SIGHUP or the SIGTERM behind it, which come together
+ * when a session ends. */
 void tool_catch_signals(const char *notice);
 bool tool_interrupted(void);
 

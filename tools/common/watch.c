@@ -44,7 +44,8 @@ static int evaluate_all(struct tool *tool, const struct checkpoint_watch *watch)
     return result;
 }
 
-/* One look into the folder. *last: the highest step seen so far, -1 before the first; *found: there was something new. */
+/* One look into the folder. *last: the highest step seen so far, -1 before the first; *found: there
+ * was something new. */
 static int look(struct tool *tool, const struct checkpoint_watch *watch, int64_t *last, bool *found)
 {
     det_checkpoint_info *list = NULL;
@@ -66,9 +67,10 @@ static int look(struct tool *tool, const struct checkpoint_watch *watch, int64_t
     return result;
 }
 
-/* Nothing is to be waited for: a training of libdet's owns its folder (train/dir_lock.h), so its checkpoints without an owner are
- * those of one that has ended or was ended; TensorFlow's have no owner and may go on until the last step. Before the first
- * checkpoint the training is still to begin. */
+/* Nothing is to be waited for: a training of libdet's owns its folder (train/dir_lock.h), so its
+ * checkpoints without an owner are those of one that has ended or was ended; TensorFlow's have no
+ * owner and may go on until the last step. Before the first checkpoint the training is still to
+ * begin. */
 static bool is_over(struct tool *tool, const struct checkpoint_watch *watch)
 {
     struct det_env *env = det_context_env(tool->context);

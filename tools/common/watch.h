@@ -7,16 +7,17 @@
 enum watch_extent {
     WATCH_NEWEST, /* the one that the folder's `checkpoint` file names, then the end */
     WATCH_ALL,    /* all that are there, rising, then the end */
-    WATCH_FOLLOW, /* the newest, then each that comes, rising, until none came for the timeout or, without one, until
-                     nobody trains there */
+    /* the newest, then each that comes, rising, until none came for the timeout or, without one,
+     * until nobody trains there */
+    WATCH_FOLLOW,
 };
 
 struct checkpoint_watch {
     const char *folder;
     enum watch_extent extent;
     double interval_seconds; /* between looks */
-    /* From the end of the last evaluation. NaN: not asked for; the end is when the training is over (see watch.c), at the latest
-     * after WATCH_TIMEOUT_SECONDS. */
+    /* From the end of the last evaluation. NaN: not asked for; the end is when the training is over
+     * (see watch.c), at the latest after WATCH_TIMEOUT_SECONDS. */
     double timeout_seconds;
     int64_t last_step; /* that the config trains to; 0: no end */
     int (*evaluate)(void *user,

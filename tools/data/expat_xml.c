@@ -85,7 +85,8 @@ static void XMLCALL on_end(void *user, const XML_Char *name)
     p->path[p->lengths[p->depth]] = '\0';
 }
 
-/* No annotation has a DTD of its own, and entities of one are how XML files attack their readers. */
+/* No annotation has a DTD of its own, and entities of one are how XML files attack their
+ * readers. */
 static void XMLCALL on_entity(void *user, const XML_Char *name, int is_parameter,
                               const XML_Char *value, int length, const XML_Char *base,
                               const XML_Char *system_id, const XML_Char *public_id,

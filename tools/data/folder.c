@@ -107,8 +107,8 @@ static enum data_format_id xml_format(const char *text)
     return strncmp(root, "<annotations", 12) == 0 ? DATA_CVAT : DATA_VOC;
 }
 
-/* Whether a key at `at`, behind its quote if it has one, is of the top: at the beginning of a line, or
- * behind the brace or a comma where the file is one mapping in braces. */
+/* Whether a key at `at`, behind its quote if it has one, is of the top: at the beginning of a line,
+ * or behind the brace or a comma where the file is one mapping in braces. */
 static bool is_top_key(const char *text, const char *at, bool in_braces)
 {
     if (at > text && (at[-1] == '"' || at[-1] == '\''))

@@ -35,7 +35,8 @@ bool data_folder_holds(const struct data_folder *folder, enum data_format_id for
 const char *data_folder_example(const struct data_folder *folder, enum data_format_id format);
 
 /* Turns files[format] into what the format's reader takes: the folders of Pascal VOC and YOLO, not
- * every file in them, and no COCO file that says once more what another does; where no file holds what it should, those that are called so. */
+ * every file in them, and no COCO file that says once more what another does; where no file holds
+ * what it should, those that are called so. */
 det_status data_folder_roots(struct det_env *env, enum data_format_id format,
                              struct data_folder *folder);
 

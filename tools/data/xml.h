@@ -1,5 +1,5 @@
-/* xml.h: XML as a row of calls, for the annotation formats that are XML. expat does it (expat_xml.c); a
- * build without it has none_xml.c, which says so. */
+/* xml.h: XML as a row of calls, for the annotation formats that are XML. expat does it
+ * (expat_xml.c); a build without it has none_xml.c, which says so. */
 #ifndef DET_TOOLS_DATA_XML_H
 #define DET_TOOLS_DATA_XML_H
 

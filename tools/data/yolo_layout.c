@@ -210,7 +210,8 @@ static const struct list_key {
 
 enum { LIST_KEYS = sizeof list_keys / sizeof list_keys[0] };
 
-/* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to `lost`. */
+/* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to
+ * `lost`. */
 static det_status add_list(struct det_env *env, const struct det_read_settings *settings,
                            struct yolo_layout *layout, const struct list_key *list,
                            const char *value, uint32_t line, struct yolo_entries *lost)

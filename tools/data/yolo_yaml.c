@@ -80,7 +80,8 @@ static det_status add_name(struct reading *y, const char *inner, const char *val
     return det_path_list_add(y->env, &y->names, value);
 }
 
-/* The names by their numbers, which come in any order (a dump sorts "10" before "2") and are 0 to K - 1. */
+/* The names by their numbers, which come in any order (a dump sorts "10" before "2") and are 0 to K
+ * - 1. */
 static det_status order_names(struct reading *y)
 {
     const size_t count = y->names.count;

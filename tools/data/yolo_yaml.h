@@ -23,8 +23,8 @@ struct yolo_yaml {
     size_t keypoints;           /* numbers behind each box, of kpt_shape */
 };
 
-/* PARSE with file and line: no YAML, no names, numbers of names that are not 0 to K - 1, a kpt_shape
- * that is none. The caller frees *yaml, also after a failure. */
+/* PARSE with file and line: no YAML, no names, numbers of names that are not 0 to K - 1, a
+ * kpt_shape that is none. The caller frees *yaml, also after a failure. */
 det_status yolo_yaml_parse(struct det_env *env, const char *file, const char *text,
                            struct yolo_yaml *yaml);
 void yolo_yaml_free(struct det_env *env, struct yolo_yaml *yaml);

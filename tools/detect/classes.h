@@ -13,9 +13,9 @@ struct class_filter {
     int32_t count;        /* K */
 };
 
-/* `classes`: "car,bus" or ids, NULL: all. `threshold`: "0.5" or "0.5,car=0.8" or "car=0.8" (others then have .5).
- * `file`: JSON object of class names to thresholds (docs/formats.md), NULL: none; what `threshold` says by name goes before
- * it. */
+/* `classes`: "car,bus" or ids, NULL: all. `threshold`: "0.5" or "0.5,car=0.8" or "car=0.8" (others
+ * then have .5). `file`: JSON object of class names to thresholds (docs/formats.md), NULL: none;
+ * what `threshold` says by name goes before it. */
 det_status class_filter_make(struct det_env *env, const det_model *model, const char *classes,
                              const char *threshold, const char *file, struct class_filter *filter);
 void class_filter_free(struct det_env *env, struct class_filter *filter);

@@ -84,8 +84,8 @@ static det_status read_stream(struct det_env *env, FILE *file, const char *path,
     return ferror(file) ? det_fail(env, DET_STATUS_IO, "%s: cannot be read", path) : DET_OK;
 }
 
-/* Windows puts a mark in front of UTF-8, which is no part of the first name, and its shells write UTF-16.
- * Other bytes are names as they are: those of files need not be UTF-8. */
+/* Windows puts a mark in front of UTF-8, which is no part of the first name, and its shells write
+ * UTF-16. Other bytes are names as they are: those of files need not be UTF-8. */
 static det_status decode_list(struct det_env *env, const char *path, struct det_text *text)
 {
     struct det_text decoded = {0};

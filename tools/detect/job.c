@@ -262,8 +262,8 @@ static det_status choose_names(struct job *job, const struct output_paths *files
     return DET_OK;
 }
 
-/* What is read and written, as far as the options say it; what the pictures' names make of it is seen when they are
- * written. */
+/* What is read and written, as far as the options say it; what the pictures' names make of it is
+ * seen when they are written. */
 static det_status announce(struct job *job, const struct output_paths *files)
 {
     const struct job_options *o = job->options;

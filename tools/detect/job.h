@@ -26,9 +26,9 @@ struct job_options {
     const char *counts; /* file of what was counted, a JSON line for each video; NULL: the log */
 };
 
-/* Images as one run, then each video. Without any output that was asked for: JSON lines of images on standard output, each
- * video file as NAME_detected.mp4 in the working folder, JSON lines of cameras and streams on standard output.
- * Returns the exit status. */
+/* Images as one run, then each video. Without any output that was asked for: JSON lines of images
+ * on standard output, each video file as NAME_detected.mp4 in the working folder, JSON lines of
+ * cameras and streams on standard output. Returns the exit status. */
 int job_run(struct tool *tool, const struct job_options *options);
 
 #endif

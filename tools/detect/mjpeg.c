@@ -117,7 +117,8 @@ static bool read_request(int socket, char line[LINE_BYTES])
 
 /* --- a client --- */
 
-/* Waits for a frame newer than `number` and copies it. False: there comes none any more, or there is no memory. */
+/* Waits for a frame newer than `number` and copies it. False: there comes none any more, or there
+ * is no memory. */
 static bool next_frame(struct mjpeg *m, int64_t *number, uint8_t **copy, size_t *room,
                        size_t *bytes)
 {
@@ -142,7 +143,8 @@ static bool next_frame(struct mjpeg *m, int64_t *number, uint8_t **copy, size_t 
     return good;
 }
 
-/* A frame that a client does not take in time ends its connection; while it takes one, it misses those in between. */
+/* A frame that a client does not take in time ends its connection; while it takes one, it misses
+ * those in between. */
 static void stream(struct client *client)
 {
     static const char head[] =

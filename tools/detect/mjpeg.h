@@ -1,6 +1,7 @@
-/* mjpeg.h: shows frames in a browser: an HTTP server on the loopback address with a page at / and the stream at /stream
- * (multipart/x-mixed-replace of JPEG). A client that is slow misses frames and holds nobody up; one that takes too long for
- * its request or for a frame is sent away, one above 16 too. */
+/* mjpeg.h: shows frames in a browser: an HTTP server on the loopback address with a page at / and
+ * the stream at /stream (multipart/x-mixed-replace of JPEG). A client that is slow misses frames
+ * and holds nobody up; one that takes too long for its request or for a frame is sent away, one
+ * above 16 too. */
 #ifndef DET_TOOLS_DETECT_MJPEG_H
 #define DET_TOOLS_DETECT_MJPEG_H
 

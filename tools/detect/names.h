@@ -1,7 +1,8 @@
-/* names.h: what each input is called in the outputs. Annotated pictures and videos and YOLO's texts lie in one folder, and
- * COCO and CVAT tell pictures apart by name, so no two inputs may have one: of those that do, the first keeps it and the
- * others are numbered, "x_2.jpg", the same in all outputs. Names differ in what is before the extension: a text has no other
- * place for a/x.jpg and a/x.png. */
+/* names.h: what each input is called in the outputs. Annotated pictures and videos and YOLO's texts
+ * lie in one folder, and COCO and CVAT tell pictures apart by name, so no two inputs may have one:
+ * of those that do, the first keeps it and the others are numbered, "x_2.jpg", the same in all
+ * outputs. Names differ in what is before the extension: a text has no other place for a/x.jpg and
+ * a/x.png. */
 #ifndef DET_TOOLS_DETECT_NAMES_H
 #define DET_TOOLS_DETECT_NAMES_H
 

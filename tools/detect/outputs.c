@@ -173,8 +173,8 @@ fail:
 
 /* --- frames --- */
 
-/* How a frame is called in annotations: as the image, or "frame_000012" as CVAT counts a video's frames, with the video's
- * name before it where there are several. */
+/* How a frame is called in annotations: as the image, or "frame_000012" as CVAT counts a video's
+ * frames, with the video's name before it where there are several. */
 static det_status frame_name(struct det_env *env, const struct outputs *o,
                              const struct frame *frame, char **name)
 {

@@ -1,6 +1,7 @@
-/* outputs.h: detections as files: JSON lines, CSV, COCO JSON, CVAT XML, YOLO texts. Each frame is written as it comes, so
- * memory stays flat; what was written is kept when the run ends early. Standard output, FIFOs and devices get each frame at
- * once; a regular file is there, whole, when the run has ended (base/writer.h). */
+/* outputs.h: detections as files: JSON lines, CSV, COCO JSON, CVAT XML, YOLO texts. Each frame is
+ * written as it comes, so memory stays flat; what was written is kept when the run ends early.
+ * Standard output, FIFOs and devices get each frame at once; a regular file is there, whole, when
+ * the run has ended (base/writer.h). */
 #ifndef DET_TOOLS_DETECT_OUTPUTS_H
 #define DET_TOOLS_DETECT_OUTPUTS_H
 
@@ -14,7 +15,8 @@ struct output_paths {
 
 struct outputs;
 
-/* several: frames of more than one video, or images too, so that a frame's name needs its video's. */
+/* several: frames of more than one video, or images too, so that a frame's name needs its
+ * video's. */
 det_status outputs_open(struct det_env *env, struct tool *tool, const det_model *model,
                         const struct output_paths *paths, bool several, struct outputs **outputs);
 det_status outputs_frame(struct det_env *env, struct outputs *outputs, const struct frame *frame);

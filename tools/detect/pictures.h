@@ -5,7 +5,8 @@
 #include "base/io.h"
 #include "data/image.h"
 
-/* Makes the folder. One that holds an input is refused: a picture must never replace what it was made from. */
+/* Makes the folder. One that holds an input is refused: a picture must never replace what it was
+ * made from. */
 det_status pictures_open(struct det_env *env, const char *folder,
                          const struct det_path_list *inputs);
 /* FOLDER/NAME, `name` as names.h has it; what is no JPEG by its name becomes a PNG. */

@@ -1,10 +1,11 @@
 /* pipeline.h: frames through threads:
  *
- *   reader -> queue -> workers (RGB, detector) -> back in order -> painter (tracks, counts, boxes) -> queue -> caller (files)
+ *   reader -> queue -> workers (RGB, detector) -> back in order -> painter (tracks, counts, boxes)
+ *   -> queue -> caller (files)
  *
- * All frames are taken at the start and go round, so memory stays flat. Each worker has a context and a detector of its own;
- * one worker uses all threads of the tool's context, several have one thread each, which detects more frames in a second
- * and the same objects. */
+ * All frames are taken at the start and go round, so memory stays flat. Each worker has a context
+ * and a detector of its own; one worker uses all threads of the tool's context, several have one
+ * thread each, which detects more frames in a second and the same objects. */
 #ifndef DET_TOOLS_DETECT_PIPELINE_H
 #define DET_TOOLS_DETECT_PIPELINE_H
 

@@ -1,5 +1,5 @@
-/* queue.h: what stands between the threads of det-detect: bounded queues of pointers. A queue that was closed takes nothing
- * more and hands out what it still has. */
+/* queue.h: what stands between the threads of det-detect: bounded queues of pointers. A queue that
+ * was closed takes nothing more and hands out what it still has. */
 #ifndef DET_TOOLS_DETECT_QUEUE_H
 #define DET_TOOLS_DETECT_QUEUE_H
 
@@ -22,9 +22,11 @@ void queue_close(struct queue *queue);
 
 /* Waits for room. False: the queue is closed and `item` still the caller's. */
 bool queue_push(struct queue *queue, void *item);
-/* Never waits: when there is no room the oldest item is taken out and returned in *dropped (else NULL). */
+/* Never waits: when there is no room the oldest item is taken out and returned in *dropped (else
+ * NULL). */
 bool queue_push_newest(struct queue *queue, void *item, void **dropped);
-/* Waits for an item; NULL: closed and empty. *number (may be NULL): 0, 1, ... in the order of handing out. */
+/* Waits for an item; NULL: closed and empty. *number (may be NULL): 0, 1, ... in the order of
+ * handing out. */
 void *queue_pop(struct queue *queue, int64_t *number);
 /* The same without waiting: NULL when there is none at the moment. */
 void *queue_poll(struct queue *queue, int64_t *number);

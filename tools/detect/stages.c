@@ -21,7 +21,8 @@ static det_status decode(struct det_env *env, const struct pipeline_source *sour
                                           &frame->orientation);
 }
 
-/* No picture within the limits takes more: 8 bytes a pixel of a PNG with alpha and 16 bits that is not packed. */
+/* No picture within the limits takes more: 8 bytes a pixel of a PNG with alpha and 16 bits that is
+ * not packed. */
 static uint64_t most_bytes(const struct det_env *env)
 {
     return env->limits.max_image_pixels * 9 + (1 << 20);

@@ -30,14 +30,15 @@ struct tracking {
     det_counter *everywhere; /* objects by class */
 };
 
-/* Lines and zones from the options: "x0,y0,x1,y1"; a zone of two points is a rectangle, of more a polygon. Counting turns
- * tracking on. */
+/* Lines and zones from the options: "x0,y0,x1,y1"; a zone of two points is a rectangle, of more a
+ * polygon. Counting turns tracking on. */
 det_status tracking_parse(struct det_env *env, struct tracking *tracking,
                           const struct option_list *lines, const struct option_list *zones);
 /* A new video of that size: everything counts from 0. */
 det_status tracking_begin_video(struct det_env *env, struct tracking *tracking, int32_t width,
                                 int32_t height, double frame_rate);
-/* All images, taken for the frames of one sequence in their order; points in pixels are of the first one that can be read. */
+/* All images, taken for the frames of one sequence in their order; points in pixels are of the
+ * first one that can be read. */
 void tracking_begin_images(struct tracking *tracking);
 /* Whether there was a frame: not if no image could be read. */
 bool tracking_begun(const struct tracking *tracking);

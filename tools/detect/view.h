@@ -1,5 +1,5 @@
-/* view.h: a window that shows frames, by SDL2 where the build found it (sdl_view.c, in det-view.so, which load_view.c loads),
- * else an error (none_view.c). All calls come from the main thread. */
+/* view.h: a window that shows frames, by SDL2 where the build found it (sdl_view.c, in det-view.so,
+ * which load_view.c loads), else an error (none_view.c). All calls come from the main thread. */
 #ifndef DET_TOOLS_DETECT_VIEW_H
 #define DET_TOOLS_DETECT_VIEW_H
 

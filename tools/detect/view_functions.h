@@ -1,4 +1,5 @@
-/* view_functions.h: view.h as a table, which is all that det-view.so (sdl_view.c) shows to load_view.c in det-detect. */
+/* view_functions.h: view.h as a table, which is all that det-view.so (sdl_view.c) shows to
+ * load_view.c in det-detect. */
 #ifndef DET_TOOLS_DETECT_VIEW_FUNCTIONS_H
 #define DET_TOOLS_DETECT_VIEW_FUNCTIONS_H
 

@@ -1,4 +1,5 @@
-/* ffmpeg_audio.c: audio streams copied packet by packet, or a tone of our own for generated videos. */
+/* ffmpeg_audio.c: audio streams copied packet by packet, or a tone of our own for generated
+ * videos. */
 #include <libavutil/channel_layout.h>
 #include <math.h>
 #include <stdio.h>

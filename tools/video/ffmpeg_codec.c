@@ -68,7 +68,8 @@ static bool takes_format(const AVCodec *codec, enum AVPixelFormat format)
     return codec->pix_fmts == NULL;
 }
 
-/* 4:2:0, which every player shows; of an odd size H.264 and HEVC can only keep all pixels in 4:4:4. */
+/* 4:2:0, which every player shows; of an odd size H.264 and HEVC can only keep all pixels in
+ * 4:4:4. */
 static enum AVPixelFormat pixel_format(const AVCodec *codec, int32_t width, int32_t height)
 {
     const bool odd = (width | height) & 1;
@@ -86,8 +87,8 @@ static enum AVPixelFormat pixel_format(const AVCodec *codec, int32_t width, int3
     return codec->pix_fmts[0];
 }
 
-/* The input's, unless the codec cannot count that finely, or the container knows one rate only. (AVFMT_VARIABLE_FPS does not
- * tell: .mp4 lacks it.) */
+/* The input's, unless the codec cannot count that finely, or the container knows one rate only.
+ * (AVFMT_VARIABLE_FPS does not tell: .mp4 lacks it.) */
 static AVRational time_base(const struct video_writer_settings *s, const AVOutputFormat *container,
                             const AVCodec *codec, AVRational rate)
 {

@@ -20,7 +20,8 @@ void video_set_colours(struct SwsContext *scaler, enum AVColorSpace space, bool 
                                          : known == AVCOL_SPC_BT2020_CL  ? SWS_CS_BT2020
                                                                          : SWS_CS_ITU601);
     const int *rgb = sws_getCoefficients(SWS_CS_DEFAULT);
-    /* Brightness 0, contrast and saturation 1 in 16.16. Formats that are RGB themselves refuse, which is right. */
+    /* Brightness 0, contrast and saturation 1 in 16.16. Formats that are RGB themselves refuse,
+     * which is right. */
     if (to_rgb)
         sws_setColorspaceDetails(scaler, yuv, full_range, rgb, 1, 0, 1 << 16, 1 << 16);
     else

@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
 
-/* An index takes some 30 bytes for a frame and 10 for an audio packet: this is room for an hour and more. */
+/* An index takes some 30 bytes for a frame and 10 for an audio packet: this is room for an hour and
+ * more. */
 #define RESERVE_BYTES (4 << 20)
 #define BUFFER_BYTES  (64 << 10)
 
@@ -21,7 +22,8 @@ struct video_file {
     bool full;
 };
 
-/* Space for the index: released when the disk is full. A file system that cannot set space aside has none. */
+/* Space for the index: released when the disk is full. A file system that cannot set space aside
+ * has none. */
 static int open_reserve(struct det_env *env, const char *path)
 {
     char *name = NULL;

@@ -162,8 +162,8 @@ static int orientation_of(const AVStream *stream)
     return m[0] >= 0 ? (m[4] >= 0 ? 1 : 4) : (m[4] >= 0 ? 2 : 3);
 }
 
-/* An MP4 that was trimmed without being encoded anew still counts all frames; its edit list leaves some out and hides those
- * that are only needed to decode others. The index has what is left. */
+/* An MP4 that was trimmed without being encoded anew still counts all frames; its edit list leaves
+ * some out and hides those that are only needed to decode others. The index has what is left. */
 static void count_edited(struct video_reader *r)
 {
     AVStream *stream = r->format->streams[r->stream];
@@ -435,13 +435,15 @@ void video_frame_release(struct video_frame *frame)
     *frame = (struct video_frame){0};
 }
 
-/* By its count of frames, else by its duration: its own, or the file's, which may be that of audio. */
+/* By its count of frames, else by its duration: its own, or the file's, which may be that of
+ * audio. */
 static bool is_whole(const struct video_reader *r, double last_s)
 {
     const double end_s = r->own_duration ? last_s : since_start_s(r, video_times_end_us(r->times));
     if (r->info.frames_exact)
         return r->packets >= r->whole_packets;
-    /* A duration that FFmpeg has made out of timestamps or the bit rate is nothing that the file says. */
+    /* A duration that FFmpeg has made out of timestamps or the bit rate is nothing that the file
+     * says. */
     return r->format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM ||
            r->info.duration_s <= 0 || end_s + 1.5 >= r->info.duration_s;
 }

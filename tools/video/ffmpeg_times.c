@@ -1,22 +1,24 @@
 /* ffmpeg_times.c: times that go on where a file's start again.
  *
- * Recordings that were joined byte by byte (transport streams), counters that wrap and broken writers make timestamps step back
- * or leap. As FFmpeg's command without -copyts does, what follows a step is moved so that it continues. Each stream meets the
- * step in its own time, since packets of the old part come late: the first one to meet it opens a new segment with an offset,
- * the others follow into it and so stay in sync with it. */
+ * Recordings that were joined byte by byte (transport streams), counters that wrap and broken
+ * writers make timestamps step back or leap. As FFmpeg's command without -copyts does, what follows
+ * a step is moved so that it continues. Each stream meets the step in its own time, since packets
+ * of the old part come late: the first one to meet it opens a new segment with an offset, the
+ * others follow into it and so stay in sync with it. */
 #include "base/mem.h"
 #include "video/ffmpeg_parts.h"
 
 /* The newest ones are kept, for streams that come late and for times that were wrong only once. */
 enum { SEGMENTS = 16 };
 
-/* FFmpeg's command has the same bounds: .1 s back is a step in any file, 10 s on in one whose format may have steps, 30 hours
- * in any other. */
+/* FFmpeg's command has the same bounds: .1 s back is a step in any file, 10 s on in one whose
+ * format may have steps, 30 hours in any other. */
 #define STEP_BACK_US (AV_TIME_BASE / 10)
 #define LEAP_US      (10 * (int64_t)AV_TIME_BASE)
 #define GAP_US       (30 * 3600 * (int64_t)AV_TIME_BASE)
 #define NEAR_US      ((int64_t)AV_TIME_BASE)
-/* 142 years, so that a camera may count since 1970: a time beyond is none, and sums cannot overflow. */
+/* 142 years, so that a camera may count since 1970: a time beyond is none, and sums cannot
+ * overflow. */
 #define MOST_US ((int64_t)1 << 52)
 
 struct stream_times {
@@ -88,9 +90,10 @@ static bool steps(const struct video_times *t, const struct stream_times *stream
            us - stream->next_us > (has_steps ? LEAP_US : GAP_US);
 }
 
-/* The segment in which a packet that steps out of its stream's goes on: the newest one, where another stream is already; one
- * that was left for a time that was wrong; else a new one. There the packet is shown where all that was read before ends, and
- * is not decoded before its stream's last one. */
+/* The segment in which a packet that steps out of its stream's goes on: the newest one, where
+ * another stream is already; one that was left for a time that was wrong; else a new one. There the
+ * packet is shown where all that was read before ends, and is not decoded before its stream's last
+ * one. */
 static int64_t segment_for(struct video_times *t, const struct stream_times *stream, int64_t raw_us,
                            int64_t shown_us)
 {
@@ -180,7 +183,8 @@ int64_t video_times_correct(struct video_times *t, AVPacket *packet)
     if (!stream->shown || shown_us + length > stream->end_us)
         stream->end_us = shown_us + length;
     stream->shown = true;
-    if (ordered) { /* a time of showing alone says nothing where pictures are decoded in another order */
+    /* a time of showing alone says nothing where pictures are decoded in another order */
+    if (ordered) {
         stream->known = true;
         stream->last_us = us;
         stream->next_us = us + length;

@@ -1,9 +1,10 @@
-/* ffmpeg_whole.c: whether a Matroska or WebM file is all there. FFmpeg reads one that was cut short to where it ends and says
- * nothing to its caller.
+/* ffmpeg_whole.c: whether a Matroska or WebM file is all there. FFmpeg reads one that was cut short
+ * to where it ends and says nothing to its caller.
  *
- * Such a file is an element "EBML" and an element "Segment", in which all others are. An element: an id of 1 to 4 bytes, the
- * number of leading zero bits of the first saying how many follow; a size of 1 to 8 bytes told the same way, without that bit,
- * all ones where it was not known when it was written (RFC 8794, sections 4 to 6). */
+ * Such a file is an element "EBML" and an element "Segment", in which all others are. An element:
+ * an id of 1 to 4 bytes, the number of leading zero bits of the first saying how many follow; a
+ * size of 1 to 8 bytes told the same way, without that bit, all ones where it was not known when it
+ * was written (RFC 8794, sections 4 to 6). */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-/* functions.h: video.h as a table, which is all that det-video.so (ffmpeg_*.c) shows to load_video.c in the programs. */
+/* functions.h: video.h as a table, which is all that det-video.so (ffmpeg_*.c) shows to
+ * load_video.c in the programs. */
 #ifndef DET_TOOLS_VIDEO_FUNCTIONS_H
 #define DET_TOOLS_VIDEO_FUNCTIONS_H
 

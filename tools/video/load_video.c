@@ -1,5 +1,5 @@
-/* load_video.c: video.h in the programs. The first reader or writer loads det-video.so; there is none before, so that all
- * other calls find it loaded. */
+/* load_video.c: video.h in the programs. The first reader or writer loads det-video.so; there is
+ * none before, so that all other calls find it loaded. */
 #include <stdatomic.h>
 
 #include "video/functions.h"

@@ -1,9 +1,10 @@
-/* video.h: video in and out for the tools, by FFmpeg's libraries where the build found them (ffmpeg_*.c, in det-video.so,
- * which load_video.c loads with the first reader or writer), else a plain error. One reader or writer belongs to one thread
- * at a time; a frame may go to another thread. A new function needs its line in functions.h, ffmpeg_functions.c, load_video.c.
+/* video.h: video in and out for the tools, by FFmpeg's libraries where the build found them
+ * (ffmpeg_*.c, in det-video.so, which load_video.c loads with the first reader or writer), else a
+ * plain error. One reader or writer belongs to one thread at a time; a frame may go to another
+ * thread. A new function needs its line in functions.h, ffmpeg_functions.c, load_video.c.
  *
- * Times: `ticks` of a frame count in the reader's time base from the start of the file; the writer is given the same ticks
- * and time base, so that a variable frame rate comes out as it went in. */
+ * Times: `ticks` of a frame count in the reader's time base from the start of the file; the writer
+ * is given the same ticks and time base, so that a variable frame rate comes out as it went in. */
 #ifndef DET_TOOLS_VIDEO_VIDEO_H
 #define DET_TOOLS_VIDEO_VIDEO_H
 
@@ -36,8 +37,8 @@ struct video_info {
 
 struct video_reader;
 
-/* A decoded picture as the decoder left it: cheap to hand on, RGB is made by video_frame_rgb(). Holds memory of the
- * reader's: release it before the reader is closed. */
+/* A decoded picture as the decoder left it: cheap to hand on, RGB is made by video_frame_rgb().
+ * Holds memory of the reader's: release it before the reader is closed. */
 struct video_frame {
     void *picture; /* NULL: empty */
     int64_t ticks;
@@ -45,8 +46,9 @@ struct video_frame {
     int64_t index; /* 0, 1, ... in the order of showing */
 };
 
-/* `url`: a file, "-" (standard input), "v4l2:/dev/video0", rtsp:, http:, ... `stop` (may be NULL) is asked while waiting for
- * a camera or network; true ends reading. threads: of the decoder, 0: as many as processors. */
+/* `url`: a file, "-" (standard input), "v4l2:/dev/video0", rtsp:, http:, ... `stop` (may be NULL)
+ * is asked while waiting for a camera or network; true ends reading. threads: of the decoder, 0: as
+ * many as processors. */
 det_status video_reader_open(struct det_env *env, const char *url, int threads, bool (*stop)(void),
                              struct video_reader **reader);
 const struct video_info *video_reader_info(const struct video_reader *reader);
@@ -54,8 +56,8 @@ const struct video_info *video_reader_info(const struct video_reader *reader);
 det_status video_reader_next(struct det_env *env, struct video_reader *reader,
                              struct video_frame *frame, bool *end);
 void video_frame_release(struct video_frame *frame);
-/* After the end: what was wrong with the file, as an error (packets that could not be decoded, an end before its
- * time, a picture size that changed); OK when nothing was. */
+/* After the end: what was wrong with the file, as an error (packets that could not be decoded, an
+ * end before its time, a picture size that changed); OK when nothing was. */
 det_status video_reader_verdict(struct det_env *env, const struct video_reader *reader);
 void video_reader_close(struct det_env *env, struct video_reader **reader);
 
@@ -87,11 +89,12 @@ det_status video_writer_open(struct det_env *env, const struct video_writer_sett
                              struct video_writer **writer);
 /* What is written: "h264 (libx264), 1280 x 720, audio aac copied". */
 const char *video_writer_about(const struct video_writer *writer);
-/* Ticks must rise; one that does not is moved up by one. After NO_SPACE the file can still be finished. */
+/* Ticks must rise; one that does not is moved up by one. After NO_SPACE the file can still be
+ * finished. */
 det_status video_writer_frame(struct det_env *env, struct video_writer *writer,
                               const struct det_image *image, int64_t ticks);
-/* Flushes the encoder, writes the index, closes. The file is playable also after a failed frame; the failure is
- * returned again. NULL is allowed. */
+/* Flushes the encoder, writes the index, closes. The file is playable also after a failed frame;
+ * the failure is returned again. NULL is allowed. */
 det_status video_writer_close(struct det_env *env, struct video_writer **writer);
 
 #endif

@@ -1,4 +1,5 @@
-/* cpu_backend.c: the CPU's table. Nothing is copied: what a step pushes and pulls is the learner's own memory. */
+/* cpu_backend.c: the CPU's table. Nothing is copied: what a step pushes and pulls is the learner's
+ * own memory. */
 #include <stdio.h>
 
 #include "base/mem.h"

@@ -1,5 +1,5 @@
-/* cpu_device.h: the CPU as a device: operations and threads, and the functions of det_backend that cpu_step.c, cpu_runner.c and
- * cpu_measurer.c give to cpu_backend.c's table. */
+/* cpu_device.h: the CPU as a device: operations and threads, and the functions of det_backend that
+ * cpu_step.c, cpu_runner.c and cpu_measurer.c give to cpu_backend.c's table. */
 #ifndef DET_BACKEND_CPU_DEVICE_H
 #define DET_BACKEND_CPU_DEVICE_H
 

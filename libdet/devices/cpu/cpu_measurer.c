@@ -1,5 +1,5 @@
-/* cpu_measurer.c: statistics of batches on the CPU: a network that runs forward only, or a training step's, whose memory is
- * then not needed twice. */
+/* cpu_measurer.c: statistics of batches on the CPU: a network that runs forward only, or a training
+ * step's, whose memory is then not needed twice. */
 #include "base/mem.h"
 #include "devices/cpu/cpu_device.h"
 #include "model/net.h"

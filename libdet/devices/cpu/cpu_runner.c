@@ -1,5 +1,6 @@
-/* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory planned. A folded graph runs
- * as a prepared network, where the operations have kernels for one, else a det_net walks it. */
+/* cpu_runner.c: inference on the CPU: preprocessing, network and post-processing with all memory
+ * planned. A folded graph runs as a prepared network, where the operations have kernels for one,
+ * else a det_net walks it. */
 #include <string.h>
 
 #include "base/clock.h"

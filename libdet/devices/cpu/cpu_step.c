@@ -1,5 +1,5 @@
-/* cpu_step.c: a training step on the CPU. It reads the learner (model/learner_state.h), since that is where a step is defined: its
- * graph, settings and arrays. */
+/* cpu_step.c: a training step on the CPU. It reads the learner (model/learner_state.h), since that
+ * is where a step is defined: its graph, settings and arrays. */
 #include <math.h>
 #include <string.h>
 

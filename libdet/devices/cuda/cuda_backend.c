@@ -1,5 +1,6 @@
-/* cuda_backend.c: the table of the CUDA backend, and how it is had: by libdet from det-cuda.so, which shows det_backend_library alone, and
- * by tests and benchmarks, which look inside of it, as a part of the program. */
+/* cuda_backend.c: the table of the CUDA backend, and how it is had: by libdet from det-cuda.so,
+ * which shows det_backend_library alone, and by tests and benchmarks, which look inside of it, as a
+ * part of the program. */
 #include "base/build.h"
 #include "devices/backend_library.h"
 #include "devices/cuda/cuda_device.h"

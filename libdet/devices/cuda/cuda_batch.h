@@ -1,8 +1,10 @@
-/* cuda_batch.h: a batch of training on its way to the device: its pictures, its boxes, and the recording of the step that learns from
- * them, since a recording knows addresses. A step has two: one being learned from, one being filled.
+/* cuda_batch.h: a batch of training on its way to the device: its pictures, its boxes, and the
+ * recording of the step that learns from them, since a recording knows addresses. A step has two:
+ * one being learned from, one being filled.
  *
- * Each picture has a place for det_picture_most_bytes() of its pixels, as bytes or as floats; only what is used of it is copied. What
- * the pictures are stands in a table beside them, so that one recording serves all batches. */
+ * Each picture has a place for det_picture_most_bytes() of its pixels, as bytes or as floats; only
+ * what is used of it is copied. What the pictures are stands in a table beside them, so that one
+ * recording serves all batches. */
 #ifndef DET_DEVICES_CUDA_BATCH_H
 #define DET_DEVICES_CUDA_BATCH_H
 
@@ -30,8 +32,8 @@ det_status det_cuda_batch_create(struct det_env *env, int32_t images, int32_t an
 /* Nothing may be under way. */
 void det_cuda_batch_destroy(struct det_cuda_batch *batch);
 
-/* Fills the batch with `count` pictures of no more than `place_bytes` and their truths, both checked; their upload is enqueued. No
- * step may be using it. */
+/* Fills the batch with `count` pictures of no more than `place_bytes` and their truths, both
+ * checked; their upload is enqueued. No step may be using it. */
 det_status det_cuda_batch_fill(struct det_env *env, const struct det_device *device,
                                struct det_cuda_batch *batch, const struct det_picture *pictures,
                                int32_t count, size_t place_bytes,

@@ -74,7 +74,8 @@ static det_status plan_products(struct det_env *env, const struct det_device *de
     return DET_OK;
 }
 
-/* Whether the weights' gradient is our own kernel's: by the sizes, or by the times of both, known or to be taken. */
+/* Whether the weights' gradient is our own kernel's: by the sizes, or by the times of both, known
+ * or to be taken. */
 static void plan_weight_way(const struct det_device *device, const struct det_cuda_conv_uses *uses,
                             struct det_cuda_conv *c)
 {

@@ -1,10 +1,14 @@
-/* cuda_conv.h: dense convolutions and their gradients. A 1x1 convolution of stride 1 is a matrix product as it stands; others
- * go to cuDNN where it has them, else their patches are copied out as rows of a matrix (kernels/im2col.h). What it has not:
+/* cuda_conv.h: dense convolutions and their gradients. A 1x1 convolution of stride 1 is a matrix
+ * product as it stands; others go to cuDNN where it has them, else their patches are copied out as
+ * rows of a matrix (kernels/im2col.h). What it has not:
  *
- *  - TensorFlow's SAME padding of even sizes at stride 2 (the network's first layer), one row more below than above
- *  - float32 results of bf16 operands, which the gradients of weights are, and the network's outputs
+ *  - TensorFlow's SAME padding of even sizes at stride 2 (the network's first layer), one row more
+ *    below than above
+ *  - float32 results of bf16 operands, which the gradients of weights are, and the network's
+ *    outputs
  *
- * Weights' gradients of few channels and many outputs are a kernel of our own's (cuda_weight_gradient.h). */
+ * Weights' gradients of few channels and many outputs are a kernel of our own's
+ * (cuda_weight_gradient.h). */
 #ifndef DET_DEVICES_CUDA_CONV_H
 #define DET_DEVICES_CUDA_CONV_H
 
@@ -24,8 +28,8 @@ struct det_cuda_conv {
     struct det_conv_shape shape;
     enum detk_type out_type;
     enum det_cuda_conv_method method;
-    /* The weights' gradient: whose kernel it is, and the libraries' way to it. While times are to decide between the two, `other` is
-     * our kernel as well; else LIBRARY. */
+    /* The weights' gradient: whose kernel it is, and the libraries' way to it. While times are to
+     * decide between the two, `other` is our kernel as well; else LIBRARY. */
     enum det_cuda_weight_way weight_way, weight_other;
     enum det_cuda_conv_method weight_method;
     struct det_cuda_matmul forward, backward_data, backward_weight; /* PRODUCT, COLUMNS */
@@ -75,8 +79,8 @@ struct det_cuda_conv_operands {
     void *out, *din;
     float *dweight;
 };
-/* The products' algorithms, and whose kernel the weights' gradient is, by their times (cuda_tune.h). The contents of all outputs are
- * lost. */
+/* The products' algorithms, and whose kernel the weights' gradient is, by their times
+ * (cuda_tune.h). The contents of all outputs are lost. */
 det_status det_cuda_conv_tune(struct det_env *env, struct det_cuda_tuner *tuner,
                               struct det_cuda_conv *conv,
                               const struct det_cuda_conv_operands *operands, void *workspace);

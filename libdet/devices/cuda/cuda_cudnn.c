@@ -4,7 +4,8 @@
 #include "devices/cuda/cuda_libraries.h"
 #include "filter_layout.h"
 
-/* More than this a convolution of this network does not need; algorithms that want more are passed over. */
+/* More than this a convolution of this network does not need; algorithms that want more are passed
+ * over. */
 #define MOST_WORKSPACE  ((size_t)256 << 20)
 #define MOST_ALGORITHMS 16
 

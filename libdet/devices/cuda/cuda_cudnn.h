@@ -1,6 +1,6 @@
-/* cuda_cudnn.h: a dense convolution by cuDNN's legacy interface: NHWC activations, weights copied from HWIO to its KRSC on each
- * pass (they change with each step; the copy is tiny beside the convolution). Plans are made once, running neither allocates nor
- * searches. */
+/* cuda_cudnn.h: a dense convolution by cuDNN's legacy interface: NHWC activations, weights copied
+ * from HWIO to its KRSC on each pass (they change with each step; the copy is tiny beside the
+ * convolution). Plans are made once, running neither allocates nor searches. */
 #ifndef DET_DEVICES_CUDA_CUDNN_H
 #define DET_DEVICES_CUDA_CUDNN_H
 
@@ -25,8 +25,8 @@ struct det_cuda_cudnn_uses {
     bool backward_data, backward_weight;
 };
 
-/* UNSUPPORTED when cuDNN has no algorithm for one of the passes: the caller has another way. With `deterministic` only algorithms
- * that cuDNN itself calls so are taken. */
+/* UNSUPPORTED when cuDNN has no algorithm for one of the passes: the caller has another way. With
+ * `deterministic` only algorithms that cuDNN itself calls so are taken. */
 det_status det_cuda_cudnn_create(struct det_env *env, struct det_device *device,
                                  const struct det_conv_shape *shape,
                                  const struct det_cuda_cudnn_uses *uses,

@@ -91,9 +91,10 @@ fail:
     return status;
 }
 
-/* A kernel that trapped leaves this process's context on the GPU unusable: every call answers its error, and no memory can be
- * released. Only a reset helps, or the end of the process. It takes from others in this process what they have lost already,
- * but they may not know it: their pointers and handles now belong to nothing. */
+/* A kernel that trapped leaves this process's context on the GPU unusable: every call answers its
+ * error, and no memory can be released. Only a reset helps, or the end of the process. It takes
+ * from others in this process what they have lost already, but they may not know it: their pointers
+ * and handles now belong to nothing. */
 static void reset_if_broken(void)
 {
     (void)cudaGetLastError();

@@ -1,5 +1,5 @@
-/* cuda_error.h: what CUDA's libraries answer as det_status: memory that cannot be had is OUT_OF_MEMORY, the rest DEVICE. The
- * message is "what: the library's own text". */
+/* cuda_error.h: what CUDA's libraries answer as det_status: memory that cannot be had is
+ * OUT_OF_MEMORY, the rest DEVICE. The message is "what: the library's own text". */
 #ifndef DET_DEVICES_CUDA_ERROR_H
 #define DET_DEVICES_CUDA_ERROR_H
 
@@ -8,7 +8,8 @@
 
 #include "base/env.h"
 
-/* The runtime's own memory of a failure is cleared: the caller has been told, and the next launch must not find it. */
+/* The runtime's own memory of a failure is cleared: the caller has been told, and the next launch
+ * must not find it. */
 det_status det_cuda_check(struct det_env *env, cudaError_t error, const char *what);
 det_status det_cublas_check(struct det_env *env, cublasStatus_t error, const char *what);
 

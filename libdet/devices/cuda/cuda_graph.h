@@ -1,7 +1,9 @@
-/* cuda_graph.h: work that is the same each time, recorded once as a CUDA graph and replayed with one launch.
+/* cuda_graph.h: work that is the same each time, recorded once as a CUDA graph and replayed with
+ * one launch.
  *
- * The first run is not recorded: it makes the driver load every kernel, which is not allowed everywhere while recording. The
- * second is. What changes from run to run (images, learning rate, number of boxes) must lie in memory at fixed addresses. */
+ * The first run is not recorded: it makes the driver load every kernel, which is not allowed
+ * everywhere while recording. The second is. What changes from run to run (images, learning rate,
+ * number of boxes) must lie in memory at fixed addresses. */
 #ifndef DET_DEVICES_CUDA_GRAPH_H
 #define DET_DEVICES_CUDA_GRAPH_H
 

@@ -1,5 +1,6 @@
-/* cuda_libraries.c: functions of cublasLt and cuDNN under their own names, which pass their arguments on to the loaded
- * libraries. Their declarations are the libraries' headers': a signature that differs does not compile. */
+/* cuda_libraries.c: functions of cublasLt and cuDNN under their own names, which pass their
+ * arguments on to the loaded libraries. Their declarations are the libraries' headers': a signature
+ * that differs does not compile. */
 #include "devices/cuda/cuda_libraries.h"
 
 #include <cublasLt.h>

@@ -5,7 +5,8 @@
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_tune.h"
 
-/* What cublasLt may ask for; Hopper's algorithms want this much. Plans say what they really need. */
+/* What cublasLt may ask for; Hopper's algorithms want this much. Plans say what they really
+ * need. */
 #define MOST_WORKSPACE ((size_t)32 << 20)
 
 static cudaDataType_t data_type(enum detk_type type)
@@ -19,8 +20,9 @@ static cublasComputeType_t compute_type(const struct det_device *device)
                                                             : CUBLAS_COMPUTE_32F;
 }
 
-/* The transposed problem out^T = right^T x left^T: cublasLt's A is `right`, its B is `left`. Row-major [rows, columns] is for
- * it a matrix of columns x rows, so that an operand is to be transposed exactly where the row-major product has it so. */
+/* The transposed problem out^T = right^T x left^T: cublasLt's A is `right`, its B is `left`.
+ * Row-major [rows, columns] is for it a matrix of columns x rows, so that an operand is to be
+ * transposed exactly where the row-major product has it so. */
 static det_status describe(struct det_env *env, const struct det_device *device,
                            enum det_cuda_product product, bool bias, struct det_cuda_matmul *m)
 {
@@ -109,9 +111,9 @@ static void keep_usable(const cublasLtMatmulHeuristicResult_t *results, int foun
     }
 }
 
-/* cublasLt's first choices among what is allowed. Its algorithms give the same bits each time on the same GPU, with one
- * exception that `deterministic` leaves out: partial sums added up in the output itself, in an order that the documentation
- * leaves open. */
+/* cublasLt's first choices among what is allowed. Its algorithms give the same bits each time on
+ * the same GPU, with one exception that `deterministic` leaves out: partial sums added up in the
+ * output itself, in an order that the documentation leaves open. */
 static det_status choose(struct det_env *env, const struct det_device *device,
                          const struct det_cuda_matmul_shape *s, struct det_cuda_matmul *m)
 {
@@ -228,7 +230,8 @@ struct trial {
     void *out, *workspace;
 };
 
-/* Answers of an algorithm that this product cannot have after all, or not on this GPU. Others are the device's. */
+/* Answers of an algorithm that this product cannot have after all, or not on this GPU. Others are
+ * the device's. */
 static bool is_unusable(cublasStatus_t answer)
 {
     return answer == CUBLAS_STATUS_NOT_SUPPORTED || answer == CUBLAS_STATUS_INVALID_VALUE ||

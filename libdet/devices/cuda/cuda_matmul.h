@@ -1,10 +1,12 @@
 /* cuda_matmul.h: the products that a 1x1 convolution and its gradients are, by cublasLt.
  *
- * All matrices are row-major here; cublasLt's are column-major, so it is handed the transposed problem: what is row-major
- * [rows, n] is column-major n x rows without moving a byte. A plan (descriptors, algorithm, workspace) is made once for a
- * shape; running it neither allocates nor searches.
+ * All matrices are row-major here; cublasLt's are column-major, so it is handed the transposed
+ * problem: what is row-major [rows, n] is column-major n x rows without moving a byte. A plan
+ * (descriptors, algorithm, workspace) is made once for a shape; running it neither allocates nor
+ * searches.
  *
- * cublasLt names several algorithms for a product. The first is taken, unless they are timed (cuda_tune.h). */
+ * cublasLt names several algorithms for a product. The first is taken, unless they are timed
+ * (cuda_tune.h). */
 #ifndef DET_DEVICES_CUDA_MATMUL_H
 #define DET_DEVICES_CUDA_MATMUL_H
 
@@ -19,13 +21,13 @@ enum det_cuda_product {
 struct det_cuda_matmul_shape {
     int64_t rows;
     int32_t k, n;
-    int32_t
-        in_stride; /* values from row to row of `in` and `din`: k, or more where rows are padded */
+    /* values from row to row of `in` and `din`: k, or more where rows are padded */
+    int32_t in_stride;
     enum detk_type out_type; /* of FORWARD's `out` and bias: the device's, or float32 */
 };
 
-/* Alignment of the operands that plans rely on. Activations have DETK_ALIGN; a parameter in the block of bf16 weights has
- * this. */
+/* Alignment of the operands that plans rely on. Activations have DETK_ALIGN; a parameter in the
+ * block of bf16 weights has this. */
 #define DET_CUDA_OPERAND_ALIGN 32
 
 /* What is multiplied: equal problems have equal algorithms. */
@@ -52,8 +54,8 @@ struct det_cuda_matmul {
     size_t workspace_bytes;                                    /* of any of them */
 };
 
-/* Operands are of the device's type, weights too. `bias`: a bias is given to each run, which FORWARD adds in the product's
- * epilogue. UNSUPPORTED when cublasLt has no algorithm. */
+/* Operands are of the device's type, weights too. `bias`: a bias is given to each run, which
+ * FORWARD adds in the product's epilogue. UNSUPPORTED when cublasLt has no algorithm. */
 det_status det_cuda_matmul_create(struct det_env *env, const struct det_device *device,
                                   enum det_cuda_product product,
                                   const struct det_cuda_matmul_shape *shape, bool bias,
@@ -67,8 +69,8 @@ det_status det_cuda_matmul_run(struct det_env *env, const struct det_device *dev
                                void *workspace, const char *what);
 
 struct det_cuda_tuner;
-/* The fastest candidate becomes the first and only one; the workspace is as for a run. The contents of `out` are lost. A plan of one
- * candidate, or none, is left as it is. */
+/* The fastest candidate becomes the first and only one; the workspace is as for a run. The contents
+ * of `out` are lost. A plan of one candidate, or none, is left as it is. */
 det_status det_cuda_matmul_tune(struct det_env *env, struct det_cuda_tuner *tuner,
                                 struct det_cuda_matmul *matmul, const void *left, const void *right,
                                 const void *bias, void *out, void *workspace);

@@ -1,5 +1,6 @@
-/* cuda_measurer.h: statistics of batches for batch norms on the device: struct det_measurer of the backend's interface. Its
- * network and memory are its own, also beside a training step, whose inputs are being filled while it works. */
+/* cuda_measurer.h: statistics of batches for batch norms on the device: struct det_measurer of the
+ * backend's interface. Its network and memory are its own, also beside a training step, whose
+ * inputs are being filled while it works. */
 #ifndef DET_DEVICES_CUDA_MEASURER_H
 #define DET_DEVICES_CUDA_MEASURER_H
 

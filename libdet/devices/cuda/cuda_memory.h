@@ -1,6 +1,7 @@
-/* cuda_memory.h: memory in few large blocks. A step or runner first places all that it needs in a layout, so that its size is
- * known before any is taken, then takes one block of device memory and one of pinned host memory: nothing is allocated while it
- * runs, and there is one thing to release. */
+/* cuda_memory.h: memory in few large blocks. A step or runner first places all that it needs in a
+ * layout, so that its size is known before any is taken, then takes one block of device memory and
+ * one of pinned host memory: nothing is allocated while it runs, and there is one thing to
+ * release. */
 #ifndef DET_DEVICES_CUDA_MEMORY_H
 #define DET_DEVICES_CUDA_MEMORY_H
 

@@ -50,10 +50,10 @@ static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
     return !det_graph_is_output(g, tensor);
 }
 
-/* A depthwise convolution activates and normalises what it loads: the pass that would have stored such a tensor is saved. A dense
- * convolution's ReLU6 (its library has none in an epilogue) waits for that where nothing is learned.
- * In training batch norms do: their input is still there, kept for the backward passes; without them
- * another tensor may have its place. */
+/* A depthwise convolution activates and normalises what it loads: the pass that would have stored
+ * such a tensor is saved. A dense convolution's ReLU6 (its library has none in an epilogue) waits
+ * for that where nothing is learned. In training batch norms do: their input is still there, kept
+ * for the backward passes; without them another tensor may have its place. */
 static void find_late(struct det_cuda_net *net)
 {
     const struct det_graph *g = net->graph;

@@ -1,9 +1,12 @@
-/* cuda_net.h: a graph made ready to run on the device: what model/net.h is on the CPU, with the same plan of memory and the same
- * order of operations. Activations and their gradients are of the device's type, everything else is float32, the outputs too: rounded
- * to the eight bits of bf16, scores that differ become equal, and who comes first in suppression is chance.
+/* cuda_net.h: a graph made ready to run on the device: what model/net.h is on the CPU, with the
+ * same plan of memory and the same order of operations. Activations and their gradients are of the
+ * device's type, everything else is float32, the outputs too: rounded to the eight bits of bf16,
+ * scores that differ become equal, and who comes first in suppression is chance.
  *
- * Life: plan (what memory it needs is placed in a layout, libraries are asked for their plans), bind (the memory is there), tune
- * (where times are to decide between plans: before anything is put there), forward and backward as often as wanted: those only enqueue work on the device's stream, so they may be recorded. */
+ * Life: plan (what memory it needs is placed in a layout, libraries are asked for their plans),
+ * bind (the memory is there), tune (where times are to decide between plans: before anything is put
+ * there), forward and backward as often as wanted: those only enqueue work on the device's stream,
+ * so they may be recorded. */
 #ifndef DET_DEVICES_CUDA_NET_H
 #define DET_DEVICES_CUDA_NET_H
 
@@ -19,11 +22,11 @@ struct det_cuda_net {
     enum det_net_mode mode;
     struct det_net_plan plan;
     struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV */
-    bool
-        *late_relu6; /* per tensor: stored before its ReLU6, which its readers apply as they load */
-    int32_t *
-        late_norm; /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
-                           normalise that. -1: the tensor is stored */
+    /* per tensor: stored before its ReLU6, which its readers apply as they load */
+    bool *late_relu6;
+    /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
+     * normalise that. -1: the tensor is stored */
+    int32_t *late_norm;
     size_t workspace_bytes; /* that the owner provides; shared with others between operations */
 
     /* Offsets in the layout. */
@@ -49,13 +52,13 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
                              struct det_cuda_layout *layout, struct det_cuda_net *net);
 void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net);
 
-/* `memory` is what the layout asked for; params and gradients are float32 blocks there, the workspace has at least
- * workspace_bytes. */
+/* `memory` is what the layout asked for; params and gradients are float32 blocks there, the
+ * workspace has at least workspace_bytes. */
 void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params, float *gradients,
                        void *workspace);
 
-/* Chooses among the libraries' algorithms by their times on the device, as cuda_tune.h has it. All of the network's memory,
- * parameters and gradients included, is overwritten. */
+/* Chooses among the libraries' algorithms by their times on the device, as cuda_tune.h has it. All
+ * of the network's memory, parameters and gradients included, is overwritten. */
 det_status det_cuda_net_tune(struct det_env *env, struct det_cuda_net *net);
 
 /* Type of a tensor's values. */
@@ -73,8 +76,8 @@ det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *
 /* From the gradients of encodings and logits to those of all trainable parameters. */
 det_status det_cuda_net_backward(struct det_env *env, const struct det_cuda_net *net);
 
-/* Runs forward again, looks at each operation's output, waits. Name of the first that holds NaN or infinity, NULL when all are
- * finite. For after a failure: not recordable. */
+/* Runs forward again, looks at each operation's output, waits. Name of the first that holds NaN or
+ * infinity, NULL when all are finite. For after a failure: not recordable. */
 det_status det_cuda_net_first_non_finite(struct det_env *env, const struct det_cuda_net *net,
                                          const char **name);
 

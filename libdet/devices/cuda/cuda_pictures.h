@@ -1,6 +1,7 @@
-/* cuda_pictures.h: a batch of pictures on their way to the network's input: rows packed into pinned memory, their pixels as they
- * are on the device, where kernels/preprocess.h resizes them. Each place of the batch has its own memory, which grows when a
- * picture is larger than any before at that place. */
+/* cuda_pictures.h: a batch of pictures on their way to the network's input: rows packed into pinned
+ * memory, their pixels as they are on the device, where kernels/preprocess.h resizes them. Each
+ * place of the batch has its own memory, which grows when a picture is larger than any before at
+ * that place. */
 #ifndef DET_DEVICES_CUDA_PICTURES_H
 #define DET_DEVICES_CUDA_PICTURES_H
 
@@ -20,7 +21,8 @@ struct det_cuda_pictures {
     struct detk_image *images;         /* [batch], pinned: what the kernel is to know of them */
 };
 
-/* `images` is pinned memory of the owner, [batch]. All places hold a black pixel in the beginning. */
+/* `images` is pinned memory of the owner, [batch]. All places hold a black pixel in the
+ * beginning. */
 det_status det_cuda_pictures_create(struct det_env *env, const struct det_device *device,
                                     int32_t batch, struct detk_image *images,
                                     struct det_cuda_pictures *pictures);

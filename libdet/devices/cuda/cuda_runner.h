@@ -1,5 +1,6 @@
-/* cuda_runner.h: inference on the device: struct det_runner of the backend's interface. Preprocessing, network and
- * post-processing are one recorded graph; the host gets finished detections. */
+/* cuda_runner.h: inference on the device: struct det_runner of the backend's interface.
+ * Preprocessing, network and post-processing are one recorded graph; the host gets finished
+ * detections. */
 #ifndef DET_DEVICES_CUDA_RUNNER_H
 #define DET_DEVICES_CUDA_RUNNER_H
 
@@ -14,8 +15,9 @@ enum det_cuda_source { DET_CUDA_PICTURES, DET_CUDA_IMAGES, DET_CUDA_SOURCES };
 
 enum { DET_CUDA_INPUTS = 2 };
 
-/* The input of a run, and the recordings of runs on it, since a recording knows addresses. A runner has two: one being computed
- * on, one being filled. The second is filled only while a run is under way: who never does that has one recording. */
+/* The input of a run, and the recordings of runs on it, since a recording knows addresses. A runner
+ * has two: one being computed on, one being filled. The second is filled only while a run is under
+ * way: who never does that has one recording. */
 struct det_cuda_input {
     enum det_cuda_source source; /* set last */
     struct det_cuda_graph graphs[DET_CUDA_SOURCES];
@@ -36,23 +38,24 @@ struct det_cuda_input {
 
 struct det_runner {
     struct det_device *device;
-    struct det_runner_settings
-        settings; /* the graph is the caller's; params and anchors are looked at once */
+    /* the graph is the caller's; params and anchors are looked at once */
+    struct det_runner_settings settings;
     struct det_model_spec spec; /* copies of what the settings point to */
     struct det_postprocess_settings postprocess;
     const float *class_thresholds; /* the caller's, on the host; NULL: it has none */
     struct det_cuda_net net;
     struct det_cuda_block memory, pinned;
     struct det_cuda_input inputs[DET_CUDA_INPUTS];
-    struct det_cuda_input
-        *filled; /* was or is filled next; the other one while a run is under way */
+    /* was or is filled next; the other one while a run is under way */
+    struct det_cuda_input *filled;
     struct det_cuda_input *computed; /* of the run that is or was last under way */
     bool running;
     uint64_t times[3];
     uint64_t input_ns; /* host time for the input since the last begin */
     uint64_t begun_ns; /* clock */
 
-    /* Offsets in `memory`: detection arrays lie in one piece, which is copied to the same piece of `pinned`. */
+    /* Offsets in `memory`: detection arrays lie in one piece, which is copied to the same piece of
+     * `pinned`. */
     struct det_cuda_layout layout;
     size_t params_at, anchors_at, thresholds_at, workspace_at;
     size_t found_at, found_bytes, count_at, boxes_at, class_at, score_at, anchor_at, finite_at;

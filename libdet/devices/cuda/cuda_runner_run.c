@@ -182,7 +182,8 @@ det_status det_cuda_runner_end(struct det_env *env, struct det_runner *r)
     return DET_OK;
 }
 
-/* Where the array at `offset` of the device's memory has its copy, at element `first` of `size` bytes. */
+/* Where the array at `offset` of the device's memory has its copy, at element `first` of `size`
+ * bytes. */
 static void *fetched(const struct det_runner *r, size_t offset, size_t first, size_t size)
 {
     return r->result + (offset - r->found_at) + first * size;

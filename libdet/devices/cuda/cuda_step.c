@@ -189,7 +189,8 @@ fail:
     return status;
 }
 
-/* What stays as it is until the end. The gradients of variables that nobody learns are never written, but pulled. */
+/* What stays as it is until the end. The gradients of variables that nobody learns are never
+ * written, but pulled. */
 static det_status upload_constants(struct det_env *env, struct det_step *s)
 {
     const struct det_graph *g = &s->learner->graph;
@@ -261,7 +262,8 @@ static det_status push_chunks(struct det_env *env, struct det_step *s)
     return status;
 }
 
-/* The learner's flags of what is trained go with its values: they are decided while it is set up. */
+/* The learner's flags of what is trained go with its values: they are decided while it is set
+ * up. */
 det_status det_cuda_step_push(struct det_env *env, struct det_step *s)
 {
     const struct det_learner *l = s->learner;

@@ -1,8 +1,10 @@
-/* cuda_step.h: a training step on the device: struct det_step of the backend's interface. Follows train/learner.c figure by figure.
+/* cuda_step.h: a training step on the device: struct det_step of the backend's interface. Follows
+ * train/learner.c figure by figure.
  *
- * A step copies in (images, boxes, learning rate), computes everything on the device without the host looking at anything, and
- * copies a few numbers out; the host waits once, at the end. Whether loss and gradients are finite is decided on the device,
- * where a step that is not updates nothing. */
+ * A step copies in (images, boxes, learning rate), computes everything on the device without the
+ * host looking at anything, and copies a few numbers out; the host waits once, at the end. Whether
+ * loss and gradients are finite is decided on the device, where a step that is not updates
+ * nothing. */
 #ifndef DET_DEVICES_CUDA_STEP_H
 #define DET_DEVICES_CUDA_STEP_H
 
@@ -20,8 +22,8 @@ struct det_step {
     struct det_cuda_block memory, pinned;
 
     struct det_cuda_batch batches[DET_CUDA_BATCHES];
-    struct det_cuda_batch
-        *filled; /* was or is filled next; the other one while a step is under way */
+    /* was or is filled next; the other one while a step is under way */
+    struct det_cuda_batch *filled;
     struct det_cuda_batch *learned; /* the step that is or was last under way learns from it */
     bool staged;                    /* `filled` waits for a step */
     bool running;
@@ -66,8 +68,9 @@ size_t det_cuda_step_bytes(const struct det_step *step);
 det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
-/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and the pictures as input, (the network forward,) targets and losses,
- * (the network backward,) weight decay and norm, update with what follows from it. */
+/* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and the pictures as input,
+ * (the network forward,) targets and losses, (the network backward,) weight decay and norm, update
+ * with what follows from it. */
 det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *step);

@@ -48,7 +48,8 @@ static det_status take_staged(struct det_env *env, struct det_step *s)
     return det_cuda_input_awaited(env, s->device, s->learned->uploaded);
 }
 
-/* What the update's kernels want to know: what depends on the number of updates done is in the rates. */
+/* What the update's kernels want to know: what depends on the number of updates done is in the
+ * rates. */
 static void stage_hyper(struct det_step *s, float learning_rate)
 {
     const struct det_learner *l = s->learner;
@@ -151,7 +152,8 @@ static cudaError_t accumulate(const struct det_step *s)
                                      s->gradients, s->sums, s->so_far, s->found, s->workspace);
 }
 
-/* Nothing is updated when s->found says that the step is not finite, and no weight before the last of several batches. */
+/* Nothing is updated when s->found says that the step is not finite, and no weight before the last
+ * of several batches. */
 det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *s)
 {
     const struct det_learner *l = s->learner;

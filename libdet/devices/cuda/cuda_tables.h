@@ -1,5 +1,5 @@
-/* cuda_tables.h: the tables that let one launch serve all variables or all batch norms, as kernels/optimizer.h and kernels/bn.h
- * want them; made on the host, copied to the device. */
+/* cuda_tables.h: the tables that let one launch serve all variables or all batch norms, as
+ * kernels/optimizer.h and kernels/bn.h want them; made on the host, copied to the device. */
 #ifndef DET_DEVICES_CUDA_TABLES_H
 #define DET_DEVICES_CUDA_TABLES_H
 
@@ -14,8 +14,9 @@ void det_cuda_fill_chunks(const struct det_graph *graph, const bool *trainable,
                           struct detk_chunk *chunks);
 
 int32_t det_cuda_norm_count(const struct det_graph *graph);
-/* One entry per batch norm [det_cuda_norm_count()], those that share moving statistics adjacent and in the order of the graph;
- * heads [count + 1] as in detk_bn_update_moving(). Returns the number of runs. The net is bound. */
+/* One entry per batch norm [det_cuda_norm_count()], those that share moving statistics adjacent and
+ * in the order of the graph; heads [count + 1] as in detk_bn_update_moving(). Returns the number of
+ * runs. The net is bound. */
 int32_t det_cuda_fill_moving(const struct det_cuda_net *net, struct detk_bn_moving *entries,
                              int32_t *heads);
 

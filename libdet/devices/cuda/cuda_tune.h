@@ -1,17 +1,23 @@
-/* cuda_tune.h: algorithms chosen by their times on the device. cublasLt's heuristic knows a product by its sizes and names algorithms in the
- * order of its guess; which is fastest on this GPU only a run tells. When a step or a runner is made, in the memory that it has taken and
- * before anything is recorded, each product's candidates are run a few times and the fastest is kept.
+/* cuda_tune.h: algorithms chosen by their times on the device. cublasLt's heuristic knows a product
+ * by its sizes and names algorithms in the order of its guess; which is fastest on this GPU only a
+ * run tells. When a step or a runner is made, in the memory that it has taken and before anything
+ * is recorded, each product's candidates are run a few times and the fastest is kept.
  *
- *  - Before each run the L2 cache holds the same: zeros written to the arena's beginning, twice its size.
- *  - One run of each is not counted (code is loaded with it); of three the best counts; who is far behind after the first is left.
- *  - Noise does not decide: an earlier candidate stays unless a later one is faster by DET_CUDA_TUNE_MARGIN.
+ *  - Before each run the L2 cache holds the same: zeros written to the arena's beginning, twice its
+ *    size.
+ *  - One run of each is not counted (code is loaded with it); of three the best counts; who is far
+ *    behind after the first is left.
+ *  - Noise does not decide: an earlier candidate stays unless a later one is faster by
+ *    DET_CUDA_TUNE_MARGIN.
  *  - An algorithm that cannot be run is passed over.
- *  - Equal problems are timed once for a device: its table serves all its steps and runners, and measurers, which time nothing.
- *  - It takes DET_CUDA_TUNE_NS for a network at most, and leaves half of DET_CUDA_MARGIN of the device's memory: an algorithm's code is
- *    loaded when it is tried and stays. The products that are left then keep cublasLt's first choice.
+ *  - Equal problems are timed once for a device: its table serves all its steps and runners, and
+ *    measurers, which time nothing.
+ *  - It takes DET_CUDA_TUNE_NS for a network at most, and leaves half of DET_CUDA_MARGIN of the
+ *    device's memory: an algorithm's code is loaded when it is tried and stays. The products that
+ *    are left then keep cublasLt's first choice.
  *
- * Nothing is timed with `deterministic` (another algorithm gives other bits, and who wins may differ from one start to the next)
- * and with `no_tuning`. */
+ * Nothing is timed with `deterministic` (another algorithm gives other bits, and who wins may
+ * differ from one start to the next) and with `no_tuning`. */
 #ifndef DET_DEVICES_CUDA_TUNE_H
 #define DET_DEVICES_CUDA_TUNE_H
 
@@ -62,7 +68,8 @@ det_status det_cuda_tuner_goes_on(struct det_env *env, const struct det_cuda_tun
                                   bool *goes_on);
 /* Something enqueued on the device's stream. UNSUPPORTED: this cannot be run. */
 typedef det_status (*det_cuda_timed_work)(struct det_env *env, const void *argument);
-/* The host waits. `best` is the time of the best so far, INFINITY when it is the first; so is *microseconds when it cannot be run. */
+/* The host waits. `best` is the time of the best so far, INFINITY when it is the first; so is
+ * *microseconds when it cannot be run. */
 det_status det_cuda_tuner_time(struct det_env *env, const struct det_cuda_tuner *tuner,
                                det_cuda_timed_work work, const void *argument, float best,
                                float *microseconds);

@@ -1,13 +1,17 @@
-/* cuda_weight_gradient.h: which weights' gradients of dense convolutions kernels/weight_gradient.h computes, and which are products of
- * cublasLt's. Decided by sizes alone, so that `deterministic` has nothing to leave out, and in plain numbers, so that
- * bench/roofline_plan.c counts what is launched.
+/* cuda_weight_gradient.h: which weights' gradients of dense convolutions kernels/weight_gradient.h
+ * computes, and which are products of cublasLt's. Decided by sizes alone, so that `deterministic`
+ * has nothing to leave out, and in plain numbers, so that bench/roofline_plan.c counts what is
+ * launched.
  *
- * Both read their operands once at best. Ours multiplies in float32 outside of tensor cores: an H100 does 66.9e12 flop/s beside
- * 3.35e12 bytes/s, 20 flops a byte. Of its loop's instructions .62 to .77 multiply: six tenths are counted on, 12 flops a byte. Tiles at
- * the edges count as whole ones. Ours is taken where that arithmetic hides behind the bytes that cublasLt would move at least. What it
- * wins is not on paper but for the first layer: a product of 32 x 32 keeps a quarter of a tile of 64 x 64 busy.
+ * Both read their operands once at best. Ours multiplies in float32 outside of tensor cores: an
+ * H100 does 66.9e12 flop/s beside 3.35e12 bytes/s, 20 flops a byte. Of its loop's instructions .62
+ * to .77 multiply: six tenths are counted on, 12 flops a byte. Tiles at the edges count as whole
+ * ones. Ours is taken where that arithmetic hides behind the bytes that cublasLt would move at
+ * least. What it wins is not on paper but for the first layer: a product of 32 x 32 keeps a quarter
+ * of a tile of 64 x 64 busy.
  *
- * The first layer's patches are read in the image itself. cublasLt needs them copied out: 27 values of each pixel written and read. */
+ * The first layer's patches are read in the image itself. cublasLt needs them copied out: 27 values
+ * of each pixel written and read. */
 #ifndef DET_DEVICES_CUDA_WEIGHT_GRADIENT_H
 #define DET_DEVICES_CUDA_WEIGHT_GRADIENT_H
 
@@ -89,7 +93,8 @@ static inline enum det_cuda_weight_way det_cuda_weight_way(const struct det_conv
     return det_cuda_weight_way_within(s, element_bytes, 1.1);
 }
 
-/* Whether ours may be the faster one, should cublasLt be far from what it can do: worth a try where both are timed. */
+/* Whether ours may be the faster one, should cublasLt be far from what it can do: worth a try where
+ * both are timed. */
 static inline enum det_cuda_weight_way det_cuda_weight_candidate(const struct det_conv_shape *s,
                                                                  int32_t element_bytes)
 {

@@ -17,15 +17,16 @@ typedef struct det_checkpoint_info {
     int is_tensorflow;
 } det_checkpoint_info;
 
-/** The checkpoint that `path` means: a .det file or a TensorFlow prefix (PREFIX or PREFIX.index) is itself; of a folder
- *  the one its `checkpoint` file names, else the one with the highest number; where TensorFlow and libdet both trained
- *  (TensorFlow's `checkpoint` is left alone then, libdet's is checkpoint.libdet) the one with more steps. NOT_FOUND says
- *  what was looked for. */
+/** The checkpoint that `path` means: a .det file or a TensorFlow prefix (PREFIX or PREFIX.index) is
+ * itself; of a folder the one its `checkpoint` file names, else the one with the highest number;
+ * where TensorFlow and libdet both trained (TensorFlow's `checkpoint` is left alone then, libdet's
+ * is checkpoint.libdet) the one with more steps. NOT_FOUND says what was looked for. */
 DET_NODISCARD DET_API det_status det_checkpoint_find(det_context *context, const char *path,
                                                      det_checkpoint_info *info);
 
-/** All checkpoints of a folder (ckpt-N.det, ckpt-N.index) by rising step; of one step that is there in both kinds,
- *  libdet's. A folder without any gives *count 0 and is no error. Release with det_checkpoint_list_destroy(). */
+/** All checkpoints of a folder (ckpt-N.det, ckpt-N.index) by rising step; of one step that is there
+ * in both kinds, libdet's. A folder without any gives *count 0 and is no error. Release with
+ * det_checkpoint_list_destroy(). */
 DET_NODISCARD DET_API det_status det_checkpoint_list(det_context *context, const char *folder,
                                                      det_checkpoint_info **list, size_t *count);
 /** Sets *list to NULL. NULL is allowed. */

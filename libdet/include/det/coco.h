@@ -44,8 +44,8 @@ typedef struct det_coco_settings {
     int32_t iou_threshold_count;     /**< at most DET_COCO_MAX_IOU_THRESHOLDS */
     const double *recall_thresholds; /**< NULL: 0, .01, ... 1 */
     int32_t recall_threshold_count;
-    const int32_t
-        *max_dets; /**< detections kept per image and category; NULL: 1, 10, 100; sorted by us */
+    /** detections kept per image and category; NULL: 1, 10, 100; sorted by us */
+    const int32_t *max_dets;
     int32_t max_det_count;      /**< at most DET_COCO_MAX_MAX_DETS */
     const det_coco_area *areas; /**< NULL: all, small (to 32^2), medium (to 96^2), large */
     int32_t area_count;         /**< at most DET_COCO_MAX_AREAS */
@@ -82,8 +82,8 @@ typedef enum det_coco_stat {
     DET_COCO_STAT_COUNT
 } det_coco_stat;
 
-/** The TF Object Detection API's name of a row: "DetectionBoxes_Precision/mAP", ..., "DetectionBoxes_Recall/AR@100 (large)".
- * Static text, NULL for a value out of range. */
+/** The TF Object Detection API's name of a row: "DetectionBoxes_Precision/mAP", ...,
+ * "DetectionBoxes_Recall/AR@100 (large)". Static text, NULL for a value out of range. */
 DET_API const char *det_coco_stat_name(det_coco_stat stat);
 
 typedef struct det_coco_class {
@@ -92,8 +92,8 @@ typedef struct det_coco_class {
     const char *name;                  /**< never NULL */
     double stats[DET_COCO_STAT_COUNT]; /**< the same rows, this class alone */
     const int64_t *objects; /**< [area_count] objects that count, crowds not among them */
-    int64_t
-        crowds; /**< objects that are ignored in every area: crowds (and `ignore`, if honoured) */
+    /** objects that are ignored in every area: crowds (and `ignore`, if honoured) */
+    int64_t crowds;
     int64_t detections;      /**< all that were added */
     int64_t detections_used; /**< after the cut at the largest max_dets */
 } det_coco_class;
@@ -149,8 +149,10 @@ typedef struct det_coco_object {
     double box_px[4]; /**< x, y, width, height */
     double area_px2;  /**< NaN: width * height */
     int is_crowd;
-    int difficult; /**< stored as `ignore`: without honour_ignore COCO's figures do not look at it */
-    int group_of; /**< a box around many; Pascal VOC's AP leaves it out, COCO's figures take it as it is */
+    /** stored as `ignore`: without honour_ignore COCO's figures do not look at it */
+    int difficult;
+    /** a box around many; Pascal VOC's AP leaves it out, COCO's figures take it as it is */
+    int group_of;
     int reserved; /**< 0 */
 } det_coco_object;
 DET_NODISCARD DET_API det_status det_coco_evaluator_add_object(det_coco_evaluator *evaluator,

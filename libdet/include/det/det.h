@@ -12,20 +12,22 @@
  *                      likewise
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
- *   coco.h             COCO figures for any detections   augmentation.h  data augmentation on its own
+ *   coco.h             COCO figures for any detections augmentation.h data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
- * NULL. Settings may be NULL, which means the defaults, as may an array without elements and what its comment says so of. Any other
- * pointer must be there. Where it is not, a function that returns a status returns INVALID_ARGUMENT, with the message "FUNCTION:
- * ARGUMENT is NULL" in the context (not where the context itself, or the handle that has one, is missing); a function that returns a
- * value returns what it has for nothing (0, NULL, ""; an AP of -1); no function crashes or changes anything. A destroy function takes
- * NULL and the address of NULL.
+ * NULL. Settings may be NULL, which means the defaults, as may an array without elements and what
+ * its comment says so of. Any other pointer must be there. Where it is not, a function that returns
+ * a status returns INVALID_ARGUMENT, with the message "FUNCTION: ARGUMENT is NULL" in the context
+ * (not where the context itself, or the handle that has one, is missing); a function that returns a
+ * value returns what it has for nothing (0, NULL, ""; an AP of -1); no function crashes or changes
+ * anything. A destroy function takes NULL and the address of NULL.
  *
  * After a failure results are NULL, 0 or empty.
  *
- * Structs that grow begin with struct_size, and programs stay in step with the library by it, older or newer (docs/abi.md). Settings
- * get it from their default function; in what the library fills, and in the few small structs without a default function, the caller
- * sets it: det_step_report report = {.struct_size = sizeof report}. Structs without it never grow.
+ * Structs that grow begin with struct_size, and programs stay in step with the library by it, older
+ * or newer (docs/abi.md). Settings get it from their default function; in what the library fills,
+ * and in the few small structs without a default function, the caller sets it: det_step_report
+ * report = {.struct_size = sizeof report}. Structs without it never grow.
  */
 #ifndef DET_DET_H
 #define DET_DET_H

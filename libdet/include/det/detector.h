@@ -142,14 +142,14 @@ typedef struct det_image_detections {
 } det_image_detections;
 
 /** Detects in 1 to settings.batch images at once; results [count], which hold until the next run.
- *  Fewer images cost as much time as a whole batch. A count out of range leaves `results` as they are; after any
- *  other failure all are empty. */
+ * Fewer images cost as much time as a whole batch. A count out of range leaves `results` as they
+ * are; after any other failure all are empty. */
 DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
                                                         const det_image_view *images, size_t count,
                                                         det_image_detections *results);
 
-/** The highest score that the network gave image `index` of the last run, to any class and anywhere in it, also below the threshold:
- *  what to say when nothing was found. NON_FINITE as the run. */
+/** The highest score that the network gave image `index` of the last run, to any class and anywhere
+ * in it, also below the threshold: what to say when nothing was found. NON_FINITE as the run. */
 DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
                                                         float *score, int32_t *class_id);
 
@@ -187,11 +187,12 @@ DET_API size_t det_detector_memory_bytes(const det_detector *detector);
 /**
  * One image's detections as one line of JSON (without the newline):
  * {"image":"a.jpg","width":640,"height":480,"detections":[{"class_id":1,"class":"car","score":0.87,
- *  "box_px":[ymin,xmin,ymax,xmax],"box":[ymin,xmin,ymax,xmax]}]}, box_px in pixels, box normalised.
+ *  "box_px":[ymin,xmin,ymax,xmax],"box":[ymin,xmin,ymax,xmax]}]}, box_px in pixels, box
+ *  normalised.
  * Numbers read back as the same floats and do not depend on the locale; a byte of `image` that is
- * no UTF-8 becomes "%" and two hexadecimal digits. `model` gives the class names; NULL: "class N". A value that is not
- * finite is NON_FINITE. *json is allocated with the context's allocator: release it with
- * det_json_destroy(); NULL on failure.
+ * no UTF-8 becomes "%" and two hexadecimal digits. `model` gives the class names; NULL: "class N".
+ * A value that is not finite is NON_FINITE. *json is allocated with the context's allocator:
+ * release it with det_json_destroy(); NULL on failure.
  */
 DET_NODISCARD DET_API det_status det_detections_to_json(det_context *context,
                                                         const det_model *model, const char *image,

@@ -1,5 +1,5 @@
-/* det/evaluation.h: evaluates a model on the config's evaluation input: COCO figures and losses, as eval_continuously()
- * of the TF Object Detection API reports them. */
+/* det/evaluation.h: evaluates a model on the config's evaluation input: COCO figures and losses, as
+ * eval_continuously() of the TF Object Detection API reports them. */
 #ifndef DET_EVALUATION_H
 #define DET_EVALUATION_H
 
@@ -23,23 +23,27 @@ typedef struct det_evaluation_settings {
     const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int64_t max_images; /**< 0, the default: all */
-    int as_exported; /**< 1: as the exported model computes, with the statistics that det_model_export() folds. 0, the
-                          default: the figures that eval_continuously() of the API prints, which normalises in the box
-                          predictor by each image's own statistics. See det_evaluation_forms_differ() */
+    /** 1: as the exported model computes, with the statistics that det_model_export() folds. 0, the
+     * default: the figures that eval_continuously() of the API prints, which normalises in the box
+     * predictor by each image's own statistics. See det_evaluation_forms_differ() */
+    int as_exported;
     const int32_t *max_dets; /**< NULL: 1, 10, 100 */
     int32_t max_det_count;
-    int honour_ignore; /**< 1: `difficult` objects are taken out of COCO's figures, as crowds are; 0, the
-                            default: they count, as in pycocotools and the API */
-    det_summary_writer *
-        summaries; /**< figures and precision-recall curves go there too, by the API's tags, at the model's
-                                      step; a failing write is a warning. NULL, the default: nowhere */
-    int pictures; /**< 1, the default: pictures go there too: the first eval_config.num_visualizations images with
-                       detections and ground truth side by side, and those that went best and worst */
+    /** 1: `difficult` objects are taken out of COCO's figures, as crowds are; 0, the default: they
+     * count, as in pycocotools and the API */
+    int honour_ignore;
+    /** figures and precision-recall curves go there too, by the API's tags, at the model's step; a
+     * failing write is a warning. NULL, the default: nowhere */
+    det_summary_writer *summaries;
+    /** 1, the default: pictures go there too: the first eval_config.num_visualizations images with
+     * detections and ground truth side by side, and those that went best and worst */
+    int pictures;
     /** Called after each image; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
-    int quiet; /**< 1: what there is to say of the data is not said, for an evaluation of data that was told of before (by
-                    det_evaluation_check() or another evaluation); default 0 */
+    /** 1: what there is to say of the data is not said, for an evaluation of data that was told of
+     * before (by det_evaluation_check() or another evaluation); default 0 */
+    int quiet;
     int reserved; /**< 0 */
 } det_evaluation_settings;
 
@@ -50,17 +54,19 @@ static inline void det_evaluation_settings_default(det_evaluation_settings *sett
     det_evaluation_settings_init(settings, sizeof *settings);
 }
 
-/** Means over the images. An exported model has no regularised weights any more: regularization is then 0. */
+/** Means over the images. An exported model has no regularised weights any more: regularization is
+ * then 0. */
 typedef struct det_evaluation_losses {
     size_t struct_size; /**< sizeof(det_evaluation_losses) */
     double localization, classification, regularization, total;
 } det_evaluation_losses;
 
-/** Whether the API's way of evaluating and the exported form can give other figures: not for an exported model, and not with
- *  freeze_batchnorm. */
+/** Whether the API's way of evaluating and the exported form can give other figures: not for an
+ * exported model, and not with freeze_batchnorm. */
 DET_API int det_evaluation_forms_differ(const det_model *model);
 
-/** Opens the config's evaluation data and closes it again: what is wrong with it can be told before a long training. */
+/** Opens the config's evaluation data and closes it again: what is wrong with it can be told before
+ * a long training. */
 DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
                                                       const det_pipeline_config *config,
                                                       const det_evaluation_settings *settings);

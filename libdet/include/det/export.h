@@ -1,5 +1,6 @@
-/* det/export.h: marks of declarations. libdet is built with -fvisibility=hidden, only DET_API symbols leave it; a caller that
- * does not look at what a DET_NODISCARD function returns is warned. */
+/* det/export.h: marks of declarations. libdet is built with -fvisibility=hidden, only DET_API
+ * symbols leave it; a caller that does not look at what a DET_NODISCARD function returns is
+ * warned. */
 #ifndef DET_EXPORT_H
 #define DET_EXPORT_H
 

@@ -15,24 +15,26 @@ extern "C" {
 /** A decoded image, 8-bit RGB. Belongs to its context's thread. */
 typedef struct det_picture det_picture;
 
-/** Kinds of pictures that this build reads, separated by spaces: "JPEG PNG BMP GIF WebP", or without the last where it
- *  was built without libwebp's headers. libwebp is loaded when a picture needs it (UNSUPPORTED where it is not installed).
- *  Static. */
+/** Kinds of pictures that this build reads, separated by spaces: "JPEG PNG BMP GIF WebP", or
+ * without the last where it was built without libwebp's headers. libwebp is loaded when a picture
+ * needs it (UNSUPPORTED where it is not installed). Static. */
 DET_API const char *det_image_formats(void);
 
-/** Reads a picture of one of det_image_formats(), told apart by content; grey, palettes, CMYK, 16 bits become RGB, alpha is
- *  dropped, of an animation the first frame is read. What is larger than the context's max_image_pixels or has more scans
- *  than max_jpeg_scans is UNSUPPORTED.
- *  The picture stands upright, as viewers show it: a rotation that a camera has noted (EXIF) is applied, so boxes are in
- *  the upright picture's frame. TensorFlow, and training with libdet, take the pixels as stored: det_picture_as_stored(). */
+/** Reads a picture of one of det_image_formats(), told apart by content; grey, palettes, CMYK, 16
+ * bits become RGB, alpha is dropped, of an animation the first frame is read. What is larger than
+ * the context's max_image_pixels or has more scans than max_jpeg_scans is UNSUPPORTED. The picture
+ * stands upright, as viewers show it: a rotation that a camera has noted (EXIF) is applied, so
+ * boxes are in the upright picture's frame. TensorFlow, and training with libdet, take the pixels
+ * as stored: det_picture_as_stored(). */
 DET_NODISCARD DET_API det_status det_picture_read(det_context *context, const char *path,
                                                   det_picture **picture);
 /** The same from memory; `name` is for messages; NULL: "image". */
 DET_NODISCARD DET_API det_status det_picture_decode(det_context *context, const char *name,
                                                     const void *data, size_t bytes,
                                                     det_picture **picture);
-/** The same for a picture that only goes into a detector whose input is `height` x `width`: a JPEG that is larger is
- *  decoded at a half, a quarter or an eighth of its size, never below these. Quicker, but not TensorFlow's pixels. */
+/** The same for a picture that only goes into a detector whose input is `height` x `width`: a JPEG
+ * that is larger is decoded at a half, a quarter or an eighth of its size, never below these.
+ * Quicker, but not TensorFlow's pixels. */
 DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context, const char *name,
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
@@ -44,7 +46,8 @@ DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,
                                                          det_picture **picture);
 /** What the file says about how its pixels lie, 1 to 8 as in EXIF; 1: upright, or nothing. */
 DET_API int det_picture_orientation(const det_picture *picture);
-/** Turns the picture back to the pixels as they are stored, which TensorFlow's decoder gives. Views of it end. */
+/** Turns the picture back to the pixels as they are stored, which TensorFlow's decoder gives. Views
+ * of it end. */
 DET_NODISCARD DET_API det_status det_picture_as_stored(det_picture *picture);
 
 /** Writes the picture's pixels, of its view's height and width, into the caller's memory of `bytes`
@@ -65,7 +68,8 @@ DET_NODISCARD DET_API det_status det_picture_encode(det_picture *picture, det_pi
 DET_NODISCARD DET_API det_status det_picture_write(const det_picture *picture, const char *path);
 DET_API void det_picture_destroy(det_picture **picture);
 
-/** Size of the picture in its file (upright, as its view): larger than its view's after a reduced decoding. */
+/** Size of the picture in its file (upright, as its view): larger than its view's after a reduced
+ * decoding. */
 DET_API void det_picture_file_size(const det_picture *picture, int32_t *height, int32_t *width);
 
 /** Its pixels, valid as long as the picture. */

@@ -1,7 +1,8 @@
-/* det/model.h: a network with its weights and class names: read from a .det file or a TensorFlow checkpoint, written as
- * a .det file.
+/* det/model.h: a network with its weights and class names: read from a .det file or a TensorFlow
+ * checkpoint, written as a .det file.
  *
- * Thread safety: a model is immutable once loaded and may be used by the contexts of several threads at once.
+ * Thread safety: a model is immutable once loaded and may be used by the contexts of several
+ * threads at once.
  */
 #ifndef DET_MODEL_H
 #define DET_MODEL_H
@@ -18,9 +19,10 @@ extern "C" {
 
 typedef struct det_model det_model;
 
-/** Loads a .det file: an exported model or a training checkpoint. All of it is read and checked; afterwards the file is not
- *  needed and may be replaced, written to or removed. On failure *model is NULL. OUT_OF_MEMORY also for a file that asks for
- *  more than max_file_memory_bytes of the context's settings. */
+/** Loads a .det file: an exported model or a training checkpoint. All of it is read and checked;
+ * afterwards the file is not needed and may be replaced, written to or removed. On failure *model
+ * is NULL. OUT_OF_MEMORY also for a file that asks for more than max_file_memory_bytes of the
+ * context's settings. */
 DET_NODISCARD DET_API det_status det_model_load(det_context *context, const char *path,
                                                 det_model **model);
 /** The same of a .det file's bytes in memory, which are copied: they need neither alignment nor to
@@ -30,25 +32,26 @@ DET_NODISCARD DET_API det_status det_model_load_memory(det_context *context, con
                                                        det_model **model);
 
 /**
- * Loads the weights of a TensorFlow checkpoint (with or without optimizer slots) or of a libdet training checkpoint for
- * the network that `config` describes. `path` is a checkpoint prefix, a file, or a folder, of which the newest
- * checkpoint is taken. Every weight must be there with the right shape: MISMATCH names the first that is not and counts.
- * Class names come from the config's label map when it can be read, else they are "class 1" and so on.
+ * Loads the weights of a TensorFlow checkpoint (with or without optimizer slots) or of a libdet
+ * training checkpoint for the network that `config` describes. `path` is a checkpoint prefix, a
+ * file, or a folder, of which the newest checkpoint is taken. Every weight must be there with the
+ * right shape: MISMATCH names the first that is not and counts. Class names come from the config's
+ * label map when it can be read, else they are "class 1" and so on.
  */
 DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);
 
-/** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the context that
- *  loaded it may be gone. */
+/** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the
+ * context that loaded it may be gone. */
 DET_API void det_model_destroy(det_model **model);
 
 /** Writes an inference file: batch norms folded, label map and preprocessing inside; atomic. */
 DET_NODISCARD DET_API det_status det_model_export(det_context *context, const det_model *model,
                                                   const char *path);
 
-/** Writes the weights as they are (training form or folded) in half precision: half the size, and enough to start a
- *  fine-tuning from. Atomic. */
+/** Writes the weights as they are (training form or folded) in half precision: half the size, and
+ * enough to start a fine-tuning from. Atomic. */
 DET_NODISCARD DET_API det_status det_model_save_half(det_context *context, const det_model *model,
                                                      const char *path);
 
@@ -57,8 +60,9 @@ DET_API int32_t det_model_class_count(const det_model *model);
 /** Name of class id 1..K, "class N" where the label map has none; NULL for any other. Valid as long
  * as the model. */
 DET_API const char *det_model_class_name(const det_model *model, int32_t class_id);
-/** 0 for an id of 1..K that the label map has no item for (COCO's has 80 for ids up to 90): the network has an output for
- *  it, but nothing was learnt of it, so that lists of classes leave it out. 1 for the others. */
+/** 0 for an id of 1..K that the label map has no item for (COCO's has 80 for ids up to 90): the
+ * network has an output for it, but nothing was learnt of it, so that lists of classes leave it
+ * out. 1 for the others. */
 DET_API int det_model_class_is_used(const det_model *model, int32_t class_id);
 DET_API int32_t det_model_input_height(const det_model *model);
 DET_API int32_t det_model_input_width(const det_model *model);
@@ -82,8 +86,8 @@ typedef struct det_model_tensor {
     /** 1 to 4 of them: of kernels height, width, input, output channels (depthwise: height, width,
      *  channels, 1) */
     int32_t dims;
-    int32_t
-        trainable; /**< 0: moving mean or variance of a batch norm, or switched off by the config */
+    /** 0: moving mean or variance of a batch norm, or switched off by the config */
+    int32_t trainable;
     int64_t shape[4]; /**< 0 beyond dims */
 } det_model_tensor;
 

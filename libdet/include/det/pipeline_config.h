@@ -70,18 +70,20 @@ DET_NODISCARD DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(
 /** Of the training input and all evaluation inputs. */
 DET_NODISCARD DET_API det_status det_pipeline_config_set_label_map_path(det_pipeline_config *config,
                                                                         const char *path);
-/** What happens when a .det file knows other classes than the label map (the map's order is in no weight: trucks would be
- *  taken for cars). A training that starts from it takes the class predictor by name in any case. */
+/** What happens when a .det file knows other classes than the label map (the map's order is in no
+ * weight: trucks would be taken for cars). A training that starts from it takes the class
+ * predictor by name in any case. */
 typedef enum det_class_match {
     DET_CLASSES_CHECK = 0, /**< the default: an error that says how they differ */
-    DET_CLASSES_REMAP, /**< the class predictor is taken by name; a class that the file does not have is an error, or
-                                starts from initial values in training. Not for a training that goes on */
+    /** the class predictor is taken by name; a class that the file does not have is an error, or
+     * starts from initial values in training. Not for a training that goes on */
+    DET_CLASSES_REMAP,
     DET_CLASSES_RENAME /**< taken by id, under the map's names */
 } det_class_match;
 DET_NODISCARD DET_API det_status det_pipeline_config_set_class_match(det_pipeline_config *config,
                                                                      det_class_match match);
-/** 1: an object of the records whose class the label map does not list is an error in training and evaluation; 0, the
- *  default: it is left out, as the API does, with a warning that counts them. */
+/** 1: an object of the records whose class the label map does not list is an error in training and
+ * evaluation; 0, the default: it is left out, as the API does, with a warning that counts them. */
 DET_API void det_pipeline_config_set_strict(det_pipeline_config *config, int strict);
 /** Replaces all paths of the training input by one file or pattern. */
 DET_NODISCARD DET_API det_status det_pipeline_config_set_train_path(det_pipeline_config *config,

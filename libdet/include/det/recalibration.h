@@ -1,8 +1,10 @@
-/* det/recalibration.h: the statistics that an exported model's batch norms use, taken anew over training pictures.
+/* det/recalibration.h: the statistics that an exported model's batch norms use, taken anew over
+ * training pictures.
  *
- * A training keeps moving averages of them, with a decay from the config. After a short training these are still in part what
- * they began with (decay^steps of it), and the exported model, which uses them, is worse than the trained one: on small sets by
- * tens of points of AP. Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3. */
+ * A training keeps moving averages of them, with a decay from the config. After a short training
+ * these are still in part what they began with (decay^steps of it), and the exported model, which
+ * uses them, is worse than the trained one: on small sets by tens of points of AP. Source: Wu and
+ * Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3. */
 #ifndef DET_RECALIBRATION_H
 #define DET_RECALIBRATION_H
 
@@ -41,17 +43,18 @@ static inline void det_recalibration_settings_default(det_recalibration_settings
     det_recalibration_settings_init(settings, sizeof *settings);
 }
 
-/** A copy of `model`, which must be in training form, that is exported and evaluated with new statistics; its weights and moving
- *  averages are the same. `settings` may be NULL. INVALID_ARGUMENT when there is nothing to recalibrate: an exported model, or
- *  freeze_batchnorm. On failure *recalibrated is NULL. */
+/** A copy of `model`, which must be in training form, that is exported and evaluated with new
+ * statistics; its weights and moving averages are the same. `settings` may be NULL.
+ * INVALID_ARGUMENT when there is nothing to recalibrate: an exported model, or freeze_batchnorm.
+ * On failure *recalibrated is NULL. */
 DET_NODISCARD DET_API det_status det_model_recalibrate(det_context *context,
                                                        const det_pipeline_config *config,
                                                        const det_model *model,
                                                        const det_recalibration_settings *settings,
                                                        det_model **recalibrated);
 
-/** Over how many pictures a model's statistics were taken anew: by det_model_recalibrate(), by the training that wrote the
- *  checkpoint, before an export. 0: they are moving averages. */
+/** Over how many pictures a model's statistics were taken anew: by det_model_recalibrate(), by the
+ * training that wrote the checkpoint, before an export. 0: they are moving averages. */
 DET_API int64_t det_model_recalibrated_images(const det_model *model);
 
 /** How far a training's moving averages have come from what they began with. */
@@ -60,8 +63,9 @@ typedef struct det_decay_advice {
     double decay;       /**< the largest of the config's batch norms */
     double left;        /**< decay^steps: the share of the beginning that is still in them */
     double fitting;     /**< a decay that leaves .01 of it */
-    int warn; /**< more than .01 is left and an export would use it: the statistics were not taken anew, batch norms are not
-                   frozen, the model is not exported yet */
+    /** more than .01 is left and an export would use it: the statistics were not taken anew, batch
+     * norms are not frozen, the model is not exported yet */
+    int warn;
 } det_decay_advice;
 
 /** Of a model's own step. */

@@ -1,8 +1,8 @@
 /* det/status.h: the one status type every libdet call returns.
  *
- * A call that fails returns a status other than DET_OK and leaves one sentence of detail (file, record or
- * line, what was found, what was expected) in the context it was given: see det_context_error().
- * The library never calls exit() or abort() and never prints.
+ * A call that fails returns a status other than DET_OK and leaves one sentence of detail (file,
+ * record or line, what was found, what was expected) in the context it was given: see
+ * det_context_error(). The library never calls exit() or abort() and never prints.
  */
 #ifndef DET_STATUS_H
 #define DET_STATUS_H
@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* X(name, text): one table makes both the enum and det_status_text(), so that no code lacks a message. */
+/* X(name, text): one table makes both the enum and det_status_text(), so that no code lacks a
+ * message. */
 #define DET_STATUS_TABLE(X)                    \
     X(OK, "ok")                                \
     X(INVALID_ARGUMENT, "invalid argument")    \

@@ -1,14 +1,15 @@
 /* det/tracker.h: which detections in successive frames are the same object, and counting them.
  *
- * The tracker is ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Detection Box", ECCV 2022):
- * each object has a Kalman filter of its box with constant speed; sure detections are matched to the predicted boxes first,
- * then unsure ones to what is left, so that an object behind another one is not lost. Differs: time is in seconds, so that
- * dropped frames and variable rates are right; of boxes of two classes that cover each other the surer one is taken; a
- * track's class is the one with the highest sum of scores; a track has an id once it was seen settings.min_hits times;
- * unsure detections alone carry one on no longer than settings.lost_s.
+ * The tracker is ByteTrack (Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every
+ * Detection Box", ECCV 2022): each object has a Kalman filter of its box with constant speed; sure
+ * detections are matched to the predicted boxes first, then unsure ones to what is left, so that an
+ * object behind another one is not lost. Differs: time is in seconds, so that dropped frames and
+ * variable rates are right; of boxes of two classes that cover each other the surer one is taken; a
+ * track's class is the one with the highest sum of scores; a track has an id once it was seen
+ * settings.min_hits times; unsure detections alone carry one on no longer than settings.lost_s.
  *
- * Thread safety: as the context it was made with. After the first frames no call allocates unless there are more objects
- * than ever before.
+ * Thread safety: as the context it was made with. After the first frames no call allocates unless
+ * there are more objects than ever before.
  */
 #ifndef DET_TRACKER_H
 #define DET_TRACKER_H
@@ -68,9 +69,10 @@ DET_NODISCARD DET_API det_status det_tracker_create(det_context *context,
 DET_API void det_tracker_destroy(det_tracker **tracker);
 
 /**
- * The detections of the next frame, unsure ones included (a detector with score_threshold = low_score gives them); width and
- * height of the frame in pixels. time_s must rise. *tracks [*count], by rising id, belong to the tracker and hold until
- * its next call. A box or score that is not finite is NON_FINITE.
+ * The detections of the next frame, unsure ones included (a detector with score_threshold =
+ * low_score gives them); width and height of the frame in pixels. time_s must rise. *tracks
+ * [*count], by rising id, belong to the tracker and hold until its next call. A box or score that
+ * is not finite is NON_FINITE.
  */
 DET_NODISCARD DET_API det_status det_tracker_update(det_tracker *tracker, double time_s,
                                                     int32_t width, int32_t height,
@@ -83,14 +85,16 @@ DET_API int64_t det_tracker_total(const det_tracker *tracker);
 
 typedef struct det_counter det_counter;
 
-/** Counts objects that cross the line from a to b (both normalised: x, y), or enter the zone with these corners. An object is
- *  where the middle of its box's lower edge is. points [count][2]: 2 make a line, 3 or more a zone. */
+/** Counts objects that cross the line from a to b (both normalised: x, y), or enter the zone with
+ * these corners. An object is where the middle of its box's lower edge is. points [count][2]: 2
+ * make a line, 3 or more a zone. */
 DET_NODISCARD DET_API det_status det_counter_create(det_context *context, const float (*points)[2],
                                                     size_t count, int32_t class_count,
                                                     det_counter **counter);
 DET_API void det_counter_destroy(det_counter **counter);
-/** The tracks of the next frame of this size. Each track is counted once in each direction, by the class it has then; one that
- *  dithers on a line within a twentieth of its box's height does not cross it. */
+/** The tracks of the next frame of this size. Each track is counted once in each direction, by the
+ * class it has then; one that dithers on a line within a twentieth of its box's height does not
+ * cross it. */
 DET_NODISCARD DET_API det_status det_counter_update(det_counter *counter, double time_s,
                                                     int32_t width, int32_t height,
                                                     const det_track *tracks, size_t count);
@@ -108,9 +112,9 @@ DET_NODISCARD DET_API det_status det_counter_count(const det_counter *counter, i
 
 /* --- how good tracks are --- */
 
-/** MOTA and MOTP of Bernardin and Stiefelhagen ("Evaluating Multiple Object Tracking Performance: The CLEAR MOT
- *  Metrics", 2008), IDF1 of Ristani et al. ("Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking",
- *  2016), with the same figures as py-motmetrics. */
+/** MOTA and MOTP of Bernardin and Stiefelhagen ("Evaluating Multiple Object Tracking Performance:
+ * The CLEAR MOT Metrics", 2008), IDF1 of Ristani et al. ("Performance Measures and a Data Set for
+ * Multi-Target, Multi-Camera Tracking", 2016), with the same figures as py-motmetrics. */
 typedef struct det_mot_result {
     size_t struct_size; /**< sizeof(det_mot_result) */
     /** motp: mean overlap of matches; NaN where there is nothing to divide by. */
@@ -131,7 +135,8 @@ typedef struct det_mot_box {
 DET_NODISCARD DET_API det_status det_mot_measure_create(det_context *context, float min_iou,
                                                         det_mot_measure **measure);
 DET_API void det_mot_measure_destroy(det_mot_measure **measure);
-/** The true and the predicted objects of the next frame; an id must not come twice in one of them. */
+/** The true and the predicted objects of the next frame; an id must not come twice in one of
+ * them. */
 DET_NODISCARD DET_API det_status det_mot_measure_frame(det_mot_measure *measure,
                                                        const det_mot_box *truth, size_t truth_count,
                                                        const det_mot_box *predicted,

@@ -1,8 +1,9 @@
 /* det/trainer.h: training as a handle: one call a step, or one call for all of it.
  *
- * A trainer owns the network, its optimizer state and the background loader. Checkpoints are .det files
- * MODEL_DIR/ckpt-STEP.det with weights, optimizer state, step, random seed and data position: the same steps follow,
- * bit for bit, whether training was interrupted or not, for any number of threads.
+ * A trainer owns the network, its optimizer state and the background loader. Checkpoints are .det
+ * files MODEL_DIR/ckpt-STEP.det with weights, optimizer state, step, random seed and data position:
+ * the same steps follow, bit for bit, whether training was interrupted or not, for any number of
+ * threads.
  */
 #ifndef DET_TRAINER_H
 #define DET_TRAINER_H
@@ -22,8 +23,8 @@ extern "C" {
 
 typedef struct det_trainer det_trainer;
 
-/** The largest power of two up to 128 and the number of training images whose memory is at most four fifths of what is
- *  available; on another device than the CPU the largest that fits. */
+/** The largest power of two up to 128 and the number of training images whose memory is at most
+ * four fifths of what is available; on another device than the CPU the largest that fits. */
 #define DET_BATCH_SIZE_AUTO (-1)
 
 typedef struct det_trainer_settings {
@@ -35,50 +36,53 @@ typedef struct det_trainer_settings {
     double checkpoint_every_seconds; /**< default 300; 0: not by time */
     int32_t keep_checkpoints;        /**< newest ones kept; default 5 */
     int32_t loader_threads;          /**< default 0: as the context */
-    int fast_decode; /**< 1: JPEGs that are much larger than the network's input are decoded at a half, a quarter or an
-                          eighth of their size: quicker, but other pixels than TensorFlow's. Default 0 */
+    /** 1: JPEGs that are much larger than the network's input are decoded at a half, a quarter or
+     * an eighth of their size: quicker, but other pixels than TensorFlow's. Default 0 */
+    int fast_decode;
     const char *const *image_dirs; /**< for records whose image/encoded is empty */
     size_t image_dir_count;
     int resume;         /**< 1, the default: go on from the newest checkpoint in model_dir */
     int32_t batch_size; /**< 0, the default: the config's; DET_BATCH_SIZE_AUTO: see there */
-    size_t
-        memory_limit_bytes; /**< what training may take on the CPU; 0, the default: what the system says is
-                                    available */
-    int scale_learning_rate; /**< 1: multiply all rates as the warning about rate and batch advises; default 0 */
-    int32_t
-        accumulate; /**< batches whose mean gradient makes one step, as that many replicas in the
-                             API; default 1. More than 1 only on the CPU */
+    /** what training may take on the CPU; 0, the default: what the system says is available */
+    size_t memory_limit_bytes;
+    /** 1: multiply all rates as the warning about rate and batch advises; default 0 */
+    int scale_learning_rate;
+    /** batches whose mean gradient makes one step, as that many replicas in the API; default 1.
+     * More than 1 only on the CPU */
+    int32_t accumulate;
 
-    int64_t
-        eval_every_steps; /**< evaluate after every so many steps and after the last one, in this process; 0, the
-                                 default: not at all */
-    /** How; copied, but what it points to must outlive the trainer, as must the config. NULL, the default: as
-     *  det_evaluation_settings_default() says. */
+    /** evaluate after every so many steps and after the last one, in this process; 0, the default:
+     * not at all */
+    int64_t eval_every_steps;
+    /** How; copied, but what it points to must outlive the trainer, as must the config. NULL, the
+     * default: as det_evaluation_settings_default() says. */
     const det_evaluation_settings *evaluation;
-    const char *
-        keep_best; /**< figure by which MODEL_DIR/best/ckpt-STEP.det is chosen, outside the rotation: a row of
-                              COCO's table as det_coco_stat_name() has it, or Loss/total_loss, ..., or the part behind
-                              the slash; of a loss less is better. NULL, the default: DetectionBoxes_Precision/mAP */
+    /** figure by which MODEL_DIR/best/ckpt-STEP.det is chosen, outside the rotation: a row of
+     * COCO's table as det_coco_stat_name() has it, or Loss/total_loss, ..., or the part behind the
+     * slash; of a loss less is better. NULL, the default: DetectionBoxes_Precision/mAP */
+    const char *keep_best;
     int32_t patience; /**< stop after so many evaluations without a gain; 0, the default: never */
     double min_delta; /**< a gain is more than this; default 0 */
 
     /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval. */
-    int64_t
-        summary_every_steps; /**< between points of the curves; default 100; 0: no event files */
-    int64_t
-        picture_every_steps; /**< between pictures of the augmented training input; default 1000; 0: none, and none
-                                    of evaluations */
+    /** between points of the curves; default 100; 0: no event files */
+    int64_t summary_every_steps;
+    /** between pictures of the augmented training input; default 1000; 0: none, and none of
+     * evaluations */
+    int64_t picture_every_steps;
 
-    int64_t
-        recalibrate_images; /**< before each evaluation and after the last step the exported form's batch norm statistics
-                                   are taken anew over so many training pictures (det/recalibration.h) and written into
-                                   the checkpoint beside the moving ones, for exports; default DET_RECALIBRATION_IMAGES,
-                                   0: never. Weights do not depend on it */
-    int api_evaluation; /**< 1, the default: where the two forms can differ (det_evaluation_forms_differ()), each evaluation
-                             is made as the API makes it too: MODEL_DIR/eval then holds its curves, MODEL_DIR/eval_exported
-                             those of the exported form, which chooses the best checkpoint. evaluation->as_exported is not
-                             looked at */
-    int allow_no_boxes; /**< 1: data without a single box is trained on; 0, the default: it is an error */
+    /** before each evaluation and after the last step the exported form's batch norm statistics are
+     * taken anew over so many training pictures (det/recalibration.h) and written into the
+     * checkpoint beside the moving ones, for exports; default DET_RECALIBRATION_IMAGES, 0: never.
+     * Weights do not depend on it */
+    int64_t recalibrate_images;
+    /** 1, the default: where the two forms can differ (det_evaluation_forms_differ()), each
+     * evaluation is made as the API makes it too: MODEL_DIR/eval then holds its curves,
+     * MODEL_DIR/eval_exported those of the exported form, which chooses the best checkpoint.
+     * evaluation->as_exported is not looked at */
+    int api_evaluation;
+    /** 1: data without a single box is trained on; 0, the default: it is an error */
+    int allow_no_boxes;
 } det_trainer_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -101,22 +105,24 @@ typedef struct det_step_report {
     int32_t images;           /**< batch size */
     int saved;                /**< a checkpoint was written after this step */
 
-    det_evaluation *
-        evaluation; /**< of the weights after this step as they would be exported, NULL: none was due. The trainer's,
-                                   until the next call on it */
+    /** of the weights after this step as they would be exported, NULL: none was due. The trainer's,
+     * until the next call on it */
+    det_evaluation *evaluation;
     double eval_seconds; /**< time it took, not part of step_seconds */
     int is_best;         /**< best so far: saved in MODEL_DIR/best */
-    det_evaluation *
-        api_evaluation; /**< as the API evaluates; NULL: not asked for, or `evaluation` is that too. Owned alike */
+    /** as the API evaluates; NULL: not asked for, or `evaluation` is that too. Owned alike */
+    det_evaluation *api_evaluation;
 } det_step_report;
 
 /**
- * Reads config, label map and data, builds the network, restores (the newest checkpoint of model_dir, else the config's
- * fine_tune_checkpoint, else initial values) and starts the loader. Logs what it found and did.
- * FINISHED when model_dir already holds the last step, or a training that was stopped early. IN_USE when another training
- * runs in model_dir, on this machine or on another one that shares the disk: model_dir/training.lock says whose it is until the
- * trainer is destroyed (a lock whose owner is gone is taken over); a trainer whose lock was taken over, because its machine slept
- * for ten minutes, gets IN_USE from its next step or save and writes nothing more.
+ * Reads config, label map and data, builds the network, restores (the newest checkpoint of
+ * model_dir, else the config's fine_tune_checkpoint, else initial values) and starts the loader.
+ * Logs what it found and did. FINISHED when model_dir already holds the last step, or a training
+ * that was stopped early. IN_USE when another training runs in model_dir, on this machine or on
+ * another one that shares the disk: model_dir/training.lock says whose it is until the trainer is
+ * destroyed (a lock whose owner is gone is taken over); a trainer whose lock was taken over,
+ * because its machine slept for ten minutes, gets IN_USE from its next step or save and writes
+ * nothing more.
  */
 DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     const det_pipeline_config *config,
@@ -124,19 +130,20 @@ DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
 
-/** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was stopped early.
- *  NON_FINITE when the loss is not a number: nothing was updated, and the last good checkpoint stands.
- *  A checkpoint that cannot be written for want of space is a warning and tried again after a minute; after the last step
- *  it is an error. When a run ended between a step and its evaluation, the resumed one makes up for it first: a report with
- *  `evaluation` and without a step (`images` is 0). An evaluation that settings.evaluation->progress stops counts as not
- *  made. */
+/** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was
+ * stopped early. NON_FINITE when the loss is not a number: nothing was updated, and the last good
+ * checkpoint stands. A checkpoint that cannot be written for want of space is a warning and tried
+ * again after a minute; after the last step it is an error. When a run ended between a step and
+ * its evaluation, the resumed one makes up for it first: a report with `evaluation` and without a
+ * step (`images` is 0). An evaluation that settings.evaluation->progress stops counts as not
+ * made. */
 DET_NODISCARD DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
 
 /** Writes a checkpoint now. */
 DET_NODISCARD DET_API det_status det_trainer_save(det_trainer *trainer);
 
-/** Called after each step; return 0 to go on, anything else to stop (then a checkpoint is written and DET_OK comes
- *  back). */
+/** Called after each step; return 0 to go on, anything else to stop (then a checkpoint is written
+ * and DET_OK comes back). */
 typedef int (*det_step_callback)(void *user, const det_step_report *report);
 
 /** Steps until the end or until the callback stops it, and saves at the end. */
@@ -159,15 +166,16 @@ DET_NODISCARD DET_API det_status det_trainer_get_best(const det_trainer *trainer
 /** Steps done so far, those of earlier runs included. */
 DET_API int64_t det_trainer_steps_done(const det_trainer *trainer);
 
-/** A copy of the present weights as a model (training form, can be exported or evaluated), with recalibrated statistics when
- *  they were taken after this step. */
+/** A copy of the present weights as a model (training form, can be exported or evaluated), with
+ * recalibrated statistics when they were taken after this step. */
 DET_NODISCARD DET_API det_status det_trainer_snapshot(det_trainer *trainer, det_model **model);
 
 /**
- * Repeats, without updating anything, the step that a replay file (MODEL_DIR/replay-STEP.det, written when a loss or gradient
- * was not finite) was made of: the same parameters, the same batch. NON_FINITE tells the first layer that goes wrong, as it
- * did in training; DET_OK when all is finite here (another device or instruction set rounds differently). *report has what
- * was computed.
+ * Repeats, without updating anything, the step that a replay file (MODEL_DIR/replay-STEP.det,
+ * written when a loss or gradient was not finite) was made of: the same parameters, the same
+ * batch. NON_FINITE tells the first layer that goes wrong, as it did in training; DET_OK when all
+ * is finite here (another device or instruction set rounds differently). *report has what was
+ * computed.
  */
 DET_NODISCARD DET_API det_status det_trainer_replay(det_context *context,
                                                     const det_pipeline_config *config,

@@ -1,5 +1,5 @@
-/* The convolutions of training: batch norm's values and gradients are made in the workspace, then the plain operations
- * run, then the sums are taken. */
+/* The convolutions of training: batch norm's values and gradients are made in the workspace, then
+ * the plain operations run, then the sums are taken. */
 #include <string.h>
 
 #include "ops/ref/ref_ops.h"
@@ -21,7 +21,8 @@ size_t detk_bn_conv_workspace__ref(const struct det_conv_shape *s, bool depthwis
     return (size_t)(in_rows(s) * s->in_c + out_rows(s) * s->out_c) * sizeof(float);
 }
 
-/* The normalised value before the activation, rounded to float as it decides what passes backward. */
+/* The normalised value before the activation, rounded to float as it decides what passes
+ * backward. */
 static float normalised(const struct det_bn *n, float x, int32_t channel)
 {
     return (float)(((double)x - n->mean[channel]) * n->scale[channel] + n->beta[channel]);

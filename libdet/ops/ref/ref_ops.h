@@ -10,15 +10,17 @@
 
 DET_DECLARE_OPS(ref)
 
-/* Batch norm as an operation of its own, for tests: the fast tables have it fused with the convolutions around it.
+/* Batch norm as an operation of its own, for tests: the fast tables have it fused with the
+ * convolutions around it.
  *
  * With the batch's own statistics: mean and biased variance per channel are written,
  * out = act(gamma * (in - mean) / sqrt(variance + epsilon) + beta). */
 void detk_bn_forward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
                           const float *gamma, const float *beta, float epsilon,
                           enum det_activation act, float *out, float *mean, float *variance);
-/* Its gradients. With RELU6 the gradient passes where the result lay between 0 and 6; the result is computed again. din
- * (+)=; dgamma and dbeta are written. din may be dout when accumulate is false. */
+/* Its gradients. With RELU6 the gradient passes where the result lay between 0 and 6; the result is
+ * computed again. din (+)=; dgamma and dbeta are written. din may be dout when accumulate is
+ * false. */
 void detk_bn_backward__ref(const struct det_exec *x, int64_t rows, int32_t c, const float *in,
                            const float *dout, const float *gamma, const float *beta,
                            const float *mean, const float *variance, float epsilon,

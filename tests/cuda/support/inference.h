@@ -33,7 +33,8 @@ struct inference {
 void inference_open(struct inference *f, const struct inference_settings *settings);
 /* Also asserts that nothing is left. */
 void inference_close(struct inference *f);
-/* The outputs of a runner, the device's or one of the CPU's, for images [TINY_BATCH, TINY_SIDE, TINY_SIDE, 3] in whole windows. */
+/* The outputs of a runner, the device's or one of the CPU's, for images [TINY_BATCH, TINY_SIDE,
+ * TINY_SIDE, 3] in whole windows. */
 void inference_run(struct inference *f, const struct det_backend *backend,
                    struct det_runner *runner, const float *images, const float **logits,
                    const float **encodings);

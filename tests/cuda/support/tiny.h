@@ -1,8 +1,10 @@
-/* tiny.h: a small network with a batch of images and boxes, learned by the CPU and by CUDA side by side.
+/* tiny.h: a small network with a batch of images and boxes, learned by the CPU and by CUDA side by
+ * side.
  *
- * With frozen batch norms the two stay together for many steps. With the batch's statistics a network this small is chaotic: two
- * instruction sets of the CPU disagree by 1e-4 in the gradient's norm after one step and by a tenth after three. Tests then let
- * CUDA follow the CPU after each step. */
+ * With frozen batch norms the two stay together for many steps. With the batch's statistics a
+ * network this small is chaotic: two instruction sets of the CPU disagree by 1e-4 in the gradient's
+ * norm after one step and by a tenth after three. Tests then let CUDA follow the CPU after each
+ * step. */
 #ifndef DET_TESTS_CUDA_TINY_H
 #define DET_TESTS_CUDA_TINY_H
 

@@ -1,4 +1,5 @@
-/* cublasLt.h: stand-in for the matrix products that libdet asks of cublasLt. Valid C and C++; CUDA 13's signatures and values. */
+/* cublasLt.h: stand-in for the matrix products that libdet asks of cublasLt. Valid C and C++; CUDA
+ * 13's signatures and values. */
 #ifndef DET_EMU_CUBLASLT_H
 #define DET_EMU_CUBLASLT_H
 

@@ -1,7 +1,9 @@
-/* cuda_emu.h: the CUDA C++ that kernels/ uses, for a CPU. Included by kernels/launch.cuh in nvcc's stead.
+/* cuda_emu.h: the CUDA C++ that kernels/ uses, for a CPU. Included by kernels/launch.cuh in nvcc's
+ * stead.
  *
- * The threads of a block are fibers of one OS thread; a block runs until all its threads are done, block after block. Where
- * threads meet (barriers, warp operations) they switch. Which thread goes on first is the schedule's choice. */
+ * The threads of a block are fibers of one OS thread; a block runs until all its threads are done,
+ * block after block. Where threads meet (barriers, warp operations) they switch. Which thread goes
+ * on first is the schedule's choice. */
 #ifndef DET_CUDA_EMU_H
 #define DET_CUDA_EMU_H
 
@@ -80,7 +82,8 @@ extern thread *self; /* the running one */
 extern uint3 block_index;
 extern dim3 block_size, grid_size;
 
-/* Reports an error of the running kernel with block and thread, and ends the launch. Does not return. */
+/* Reports an error of the running kernel with block and thread, and ends the launch. Does not
+ * return. */
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 enum class barrier { plain, count, all, any };
@@ -94,7 +97,8 @@ unsigned active_mask();
 
 /* --- shared memory --- */
 
-/* One per element: who wrote and read it last, to find reads of what was never written and races. */
+/* One per element: who wrote and read it last, to find reads of what was never written and
+ * races. */
 struct shadow {
     uint32_t block;                   /* serial number of the block that the rest is about */
     uint32_t write_epoch, read_epoch; /* barriers passed then */
@@ -104,7 +108,8 @@ struct shadow {
     bool atomic; /* the last write was */
 };
 
-/* The block's array for one declaration: `elements` of `element_bytes`. The same memory for each thread. */
+/* The block's array for one declaration: `elements` of `element_bytes`. The same memory for each
+ * thread. */
 void *shared_find(const void *site, const char *name, size_t element_bytes, size_t elements,
                   shadow **shadows);
 void *dynamic_find(const char *name, size_t element_bytes, size_t *elements, shadow **shadows);
@@ -237,7 +242,8 @@ template <typename T> dynamic_view<T> dynamic_array(const char *name)
 
 /* --- launching --- */
 
-/* A device pointer that an operation on a stream was given. bytes 0: an unknown number from there on. */
+/* A device pointer that an operation on a stream was given. bytes 0: an unknown number from there
+ * on. */
 struct access {
     const void *pointer;
     size_t bytes;
@@ -355,14 +361,14 @@ static inline int width_of(int width)
 }
 } // namespace det_emu
 
-#define DET_EMU_SHUFFLE(operation, mask, value, parameter, ...)                  \
+#define DET_SHUFFLE(operation, mask, value, parameter, ...)                      \
     det_emu::shuffle(det_emu::warp_operation::operation, mask, value, parameter, \
                      det_emu::width_of(__VA_ARGS__), __FILE__, __LINE__)
-#define __shfl_sync(mask, value, lane, ...)    DET_EMU_SHUFFLE(index, mask, value, lane, __VA_ARGS__)
-#define __shfl_up_sync(mask, value, by, ...)   DET_EMU_SHUFFLE(up, mask, value, by, __VA_ARGS__)
-#define __shfl_down_sync(mask, value, by, ...) DET_EMU_SHUFFLE(down, mask, value, by, __VA_ARGS__)
+#define __shfl_sync(mask, value, lane, ...)    DET_SHUFFLE(index, mask, value, lane, __VA_ARGS__)
+#define __shfl_up_sync(mask, value, by, ...)   DET_SHUFFLE(up, mask, value, by, __VA_ARGS__)
+#define __shfl_down_sync(mask, value, by, ...) DET_SHUFFLE(down, mask, value, by, __VA_ARGS__)
 #define __shfl_xor_sync(mask, value, with, ...) \
-    DET_EMU_SHUFFLE(exclusive, mask, value, with, __VA_ARGS__)
+    DET_SHUFFLE(exclusive, mask, value, with, __VA_ARGS__)
 #define __ballot_sync(mask, predicate)                                                            \
     ((unsigned)det_emu::warp_meet(det_emu::warp_operation::ballot, mask, (predicate) != 0, 0, 32, \
                                   __FILE__, __LINE__))

@@ -132,7 +132,8 @@ template <typename T> static inline T __ldg(const T *pointer)
     return *pointer;
 }
 
-/* Atomic operations on memory that one OS thread owns. On floats there are none: their order is not fixed. */
+/* Atomic operations on memory that one OS thread owns. On floats there are none: their order is not
+ * fixed. */
 namespace det_emu
 {
 template <typename T, typename F> T atomic_global(T *pointer, F change)

@@ -1,5 +1,6 @@
-/* cuda_runtime_api.h: stand-in for the part of CUDA's C API that libdet calls, carried out on the CPU (tests/cuda_emu). Valid C
- * and C++. Signatures and values are those of CUDA 13, so that the same sources compile against either. */
+/* cuda_runtime_api.h: stand-in for the part of CUDA's C API that libdet calls, carried out on the
+ * CPU (tests/cuda_emu). Valid C and C++. Signatures and values are those of CUDA 13, so that the
+ * same sources compile against either. */
 #ifndef DET_EMU_CUDA_RUNTIME_API_H
 #define DET_EMU_CUDA_RUNTIME_API_H
 

@@ -1,4 +1,5 @@
-/* cudnn.h: stand-in for the dense convolutions that libdet asks of cuDNN. Valid C and C++; cuDNN 9's signatures and values. */
+/* cudnn.h: stand-in for the dense convolutions that libdet asks of cuDNN. Valid C and C++; cuDNN
+ * 9's signatures and values. */
 #ifndef DET_EMU_CUDNN_H
 #define DET_EMU_CUDNN_H
 

@@ -1,8 +1,9 @@
-/* prepared.h: inference of a folded graph on the CPU as fast as it goes: weights packed once, tensors in channel blocks
- * (blocked.h), operations fused (prepared_units.h). The answers are those of model/net.h's DET_NET_INFER within rounding.
+/* prepared.h: inference of a folded graph on the CPU as fast as it goes: weights packed once,
+ * tensors in channel blocks (blocked.h), operations fused (prepared_units.h). The answers are those
+ * of model/net.h's DET_NET_INFER within rounding.
  *
- * Nothing is allocated after creation. The same bits for any number of threads: work is cut in ways that no result depends
- * on. One prepared network belongs to one thread of control.
+ * Nothing is allocated after creation. The same bits for any number of threads: work is cut in ways
+ * that no result depends on. One prepared network belongs to one thread of control.
  */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_H
@@ -11,9 +12,10 @@
 
 struct det_prepared;
 
-/* `graph` (folded), `ops` (with ops->blocked) and `pool` must outlive it; the weights are copied out of `params`. With the
- * table of --precision bf16 tensors are stored and dense 1x1 convolutions multiplied in bf16 (blocked.h), all else is
- * float32, operations that have no fused form included. */
+/* `graph` (folded), `ops` (with ops->blocked) and `pool` must outlive it; the weights are copied
+ * out of `params`. With the table of --precision bf16 tensors are stored and dense 1x1 convolutions
+ * multiplied in bf16 (blocked.h), all else is float32, operations that have no fused form
+ * included. */
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
                                const float *params, const struct det_ops *ops,
                                struct det_pool *pool, int32_t batch, struct det_prepared **net);
@@ -23,8 +25,8 @@ void det_prepared_destroy(struct det_env *env, struct det_prepared **net);
 float *det_prepared_input(struct det_prepared *net);
 void det_prepared_forward(struct det_prepared *net);
 
-/* For who times the network's parts: det_prepared_forward() is step 0, 1, ... in this order. Its units, how many in *units;
- * NULL behind the last step. */
+/* For who times the network's parts: det_prepared_forward() is step 0, 1, ... in this order. Its
+ * units, how many in *units; NULL behind the last step. */
 const struct detk_unit *det_prepared_step(const struct det_prepared *net, int32_t step,
                                           int32_t *units);
 void det_prepared_run_step(struct det_prepared *net, int32_t step);

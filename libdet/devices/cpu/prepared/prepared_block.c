@@ -1,13 +1,14 @@
-/* prepared_block.c: an inverted residual (or the stem, the first depthwise convolution and its projection) as one, so that the
- * expanded tensor never exists: some rows of one panel of its channels at a time are made in L1 or L2, spread by
- * the depthwise convolution, and forgotten.
+/* prepared_block.c: an inverted residual (or the stem, the first depthwise convolution and its
+ * projection) as one, so that the expanded tensor never exists: some rows of one panel of its
+ * channels at a time are made in L1 or L2, spread by the depthwise convolution, and forgotten.
  *
- * Large images go by bands of output rows: a band's depthwise results, all channels, stay in L2 for the projection. The
- * expanded rows that the next band needs again are kept (`halo`). One task does a chunk of bands; only at the top of a
- * chunk are one or two rows expanded twice, and to the same bits, so chunks may depend on the number of threads.
+ * Large images go by bands of output rows: a band's depthwise results, all channels, stay in L2 for
+ * the projection. The expanded rows that the next band needs again are kept (`halo`). One task does
+ * a chunk of bands; only at the top of a chunk are one or two rows expanded twice, and to the same
+ * bits, so chunks may depend on the number of threads.
  *
- * Small images, where the weights are most of the memory, go by channels: each task expands and spreads the whole image for
- * one panel; a second job projects.
+ * Small images, where the weights are most of the memory, go by channels: each task expands and
+ * spreads the whole image for one panel; a second job projects.
  */
 #include <string.h>
 
@@ -79,7 +80,8 @@ static int32_t panel_count(const struct detk_block_step *s)
     return is_stem(s) ? detk_blocks(s->stem_c) : s->expand.panels;
 }
 
-/* Words between blocks of the depthwise results. A distance of pages would put all blocks into the same sets of L1. */
+/* Words between blocks of the depthwise results. A distance of pages would put all blocks into the
+ * same sets of L1. */
 static ptrdiff_t spread_block(const struct detk_block_step *s)
 {
     const ptrdiff_t words = (s->band > 0 ? s->band : s->out.h) * s->out.w * words_of(s);
@@ -196,7 +198,8 @@ static void clear_edges(const struct detk_block_step *s, const struct scratch *m
     }
 }
 
-/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the halo. */
+/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the
+ * halo. */
 struct window {
     int32_t begin, end;
 };
@@ -239,8 +242,8 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
     detk_pointwise_pixels(&s->expand, panel, &x);
 }
 
-/* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what was just expanded is
- * still in L1 then. */
+/* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what
+ * was just expanded is still in L1 then. */
 static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
                               int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
                               float *spread)

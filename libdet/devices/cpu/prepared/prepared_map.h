@@ -1,5 +1,6 @@
-/* prepared_map.h: how a tensor of the prepared network lies in memory: in channel blocks (blocked.h), with or without a frame
- * of zero pixels, or plain NHWC (the network's input and outputs). */
+/* prepared_map.h: how a tensor of the prepared network lies in memory: in channel blocks
+ * (blocked.h), with or without a frame of zero pixels, or plain NHWC (the network's input and
+ * outputs). */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_MAP_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_MAP_H
 
@@ -23,7 +24,8 @@ static inline float *detk_map_at(const struct detk_map *map, int32_t image, int3
     return map->first + image * map->image + block * map->block + y * map->row + x * map->pixel;
 }
 
-/* In blocks of the kernels' form; *words is what `batch` images take. `first` is still NULL: detk_map_place() sets it. */
+/* In blocks of the kernels' form; *words is what `batch` images take. `first` is still NULL:
+ * detk_map_place() sets it. */
 struct detk_map detk_map_blocked(const struct detk_blocked *kernels, int32_t h, int32_t w,
                                  int32_t c, bool framed, int32_t batch, size_t *words);
 void detk_map_place(struct detk_map *map, float *memory);
@@ -36,8 +38,8 @@ static inline bool detk_map_seamless(const struct detk_map *map)
     return map->row == map->w * map->pixel;
 }
 
-/* Zeros the frame beside rows y..end-1 of blocks block..end_block-1, and above the first and below the last row. Nothing
- * without a frame. */
+/* Zeros the frame beside rows y..end-1 of blocks block..end_block-1, and above the first and below
+ * the last row. Nothing without a frame. */
 void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
                          int32_t end_block, int32_t y, int32_t end);
 

@@ -1,5 +1,6 @@
-/* prepared_other.c: operations without a fused form, by the table of ops.h on plain copies of one image after the other. What
- * the shipped configurations consist of never comes here; dense heads and pyramids do. */
+/* prepared_other.c: operations without a fused form, by the table of ops.h on plain copies of one
+ * image after the other. What the shipped configurations consist of never comes here; dense heads
+ * and pyramids do. */
 #include "devices/cpu/prepared/prepared_steps.h"
 
 static size_t floats_of(const struct detk_map *map)

@@ -1,5 +1,6 @@
-/* prepared_pointwise.c: a 1x1 convolution by itself, and the sum of a lateral one with the upsampled map above. Tasks are
- * rows x panels: few rows at the deep end, where the weights are most of the memory. */
+/* prepared_pointwise.c: a 1x1 convolution by itself, and the sum of a lateral one with the
+ * upsampled map above. Tasks are rows x panels: few rows at the deep end, where the weights are
+ * most of the memory. */
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 100   /* at least, for a panel of weights to serve */

@@ -1,6 +1,6 @@
-/* prepared_separable.c: depthwise 3x3 and 1x1 as one: a task makes the depthwise results of some rows in its scratch (L2) and
- * multiplies them at once. The levels of the head do the same layer, so they share a job: small levels fill the gaps
- * that the large one leaves. */
+/* prepared_separable.c: depthwise 3x3 and 1x1 as one: a task makes the depthwise results of some
+ * rows in its scratch (L2) and multiplies them at once. The levels of the head do the same layer,
+ * so they share a job: small levels fill the gaps that the large one leaves. */
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 120 /* of a task: enough that a panel of weights in L1 serves many tiles */

@@ -1,5 +1,6 @@
-/* prepared_steps.h: the steps that a prepared network (prepared.h) consists of. A step is planned once, for fixed tensors, and
- * then run once an image batch; it cuts its work into tasks of the pool, each with `scratch_floats` of the worker's own. */
+/* prepared_steps.h: the steps that a prepared network (prepared.h) consists of. A step is planned
+ * once, for fixed tensors, and then run once an image batch; it cuts its work into tasks of the
+ * pool, each with `scratch_floats` of the worker's own. */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_STEPS_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_STEPS_H
 
@@ -18,7 +19,8 @@ struct detk_run {
 
 /* Inverted residual, or the stem with the first depthwise block (prepared_block.c). */
 struct detk_block_step {
-    /* One of two: `expand`, or `stem` packed [columns / width][terms][width] for gemm.h's kernels. */
+    /* One of two: `expand`, or `stem` packed [columns / width][terms][width] for gemm.h's
+     * kernels. */
     struct detk_pointwise expand;
     struct detk_view view; /* of the stem; view.c == 0: there is none */
     const struct detk_gemm *gemm;

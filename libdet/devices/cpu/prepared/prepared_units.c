@@ -125,8 +125,8 @@ static void count_readers(struct search *s)
     }
 }
 
-/* Quadratic in some 60 units, once per network. A unit is higher than all that read its result, also when it stands behind
- * them in the list: so until nothing changes. */
+/* Quadratic in some 60 units, once per network. A unit is higher than all that read its result,
+ * also when it stands behind them in the list: so until nothing changes. */
 static void find_heights(struct detk_unit *units, int32_t count)
 {
     for (bool changed = true; changed;) {

@@ -1,6 +1,7 @@
 /* prepared_units.h: the operations of a folded graph in groups that run as one, found by pattern:
  *
- *   BLOCK      convolution (1x1, or any from the network's input) -> depthwise 3x3 -> 1x1 (-> addition of the block's input)
+ *   BLOCK      convolution (1x1, or any from the network's input) -> depthwise 3x3 -> 1x1 (->
+ *              addition of the block's input)
  *   SEPARABLE  depthwise 3x3 -> 1x1
  *   POINTWISE  1x1 (-> addition of an upsampled map)
  *   OTHER      any single operation that is none of these
@@ -23,8 +24,8 @@ struct detk_unit {
     int32_t height;                       /* units behind it on the longest way to an output */
 };
 
-/* Units in an order in which they can run: the highest first, so that equal layers of the head's levels are neighbours.
- * `units` has room for graph->op_count. */
+/* Units in an order in which they can run: the highest first, so that equal layers of the head's
+ * levels are neighbours. `units` has room for graph->op_count. */
 det_status detk_units_find(struct det_env *env, const struct det_graph *graph,
                            struct detk_unit *units, int32_t *count);
 

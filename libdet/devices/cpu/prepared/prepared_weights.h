@@ -1,4 +1,5 @@
-/* prepared_weights.h: a convolution's weights as the kernels of blocked.h read them, packed once. */
+/* prepared_weights.h: a convolution's weights as the kernels of blocked.h read them, packed
+ * once. */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_WEIGHTS_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_WEIGHTS_H
 
@@ -6,8 +7,8 @@
 #include "ops/cpu/gemm/gemm.h"
 #include "ops/ops.h"
 
-/* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an input channel; in bf16 a
- * pair of them, the last perhaps with a zero. */
+/* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an
+ * input channel; in bf16 a pair of them, the last perhaps with a zero. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
@@ -27,12 +28,13 @@ det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *k
 void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p);
 size_t detk_pointwise_floats(const struct detk_pointwise *p);
 
-/* One panel's columns of pixels in rows y..end-1 of an image: out = act(in * w + bias + add); `in` is read from row in_y
- * on. `add` is NULL or in blocks; not with a plain `out`. */
+/* One panel's columns of pixels in rows y..end-1 of an image: out = act(in * w + bias + add); `in`
+ * is read from row in_y on. `add` is NULL or in blocks; not with a plain `out`. */
 void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
                         int32_t in_y, const struct detk_map *add, const struct detk_map *out,
                         int32_t image, int32_t y, int32_t end);
-/* The same for `rows` times `count` neighbouring pixels, at least one; the strides as in blocked.h. */
+/* The same for `rows` times `count` neighbouring pixels, at least one; the strides as in
+ * blocked.h. */
 struct detk_pixels {
     int32_t rows, count;
     const float *a;

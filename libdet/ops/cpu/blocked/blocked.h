@@ -1,18 +1,21 @@
-/* blocked.h: contract of the kernels under the prepared network (prepared.h), one table per instruction set.
+/* blocked.h: contract of the kernels under the prepared network (prepared.h), one table per
+ * instruction set.
  *
- * Layout: a tensor is [N][ceil(C / 16)][H][W][16], planes of 16 channels ("blocks"), one cache line a pixel. So a product's
- * rows are neighbouring lines whatever the channel count, a depthwise convolution reads whole lines one after the other, and
- * no stride is a power of two unless W is. Lanes beyond C mean nothing: nobody reads them into a result that counts. Where a
- * depthwise convolution reads a tensor, a frame of one zero pixel is around each plane ([H + 2][W + 2][16]), which saves it
- * all cases at the border.
+ * Layout: a tensor is [N][ceil(C / 16)][H][W][16], planes of 16 channels ("blocks"), one cache line
+ * a pixel. So a product's rows are neighbouring lines whatever the channel count, a depthwise
+ * convolution reads whole lines one after the other, and no stride is a power of two unless W is.
+ * Lanes beyond C mean nothing: nobody reads them into a result that counts. Where a depthwise
+ * convolution reads a tensor, a frame of one zero pixel is around each plane ([H + 2][W + 2][16]),
+ * which saves it all cases at the border.
  *
- * Memory is counted in words of four bytes. In the float32 form a word is one channel. In the bf16 form it is two, the first
- * in the low half, so a pixel's block is half a line; weights of products are rounded to bf16 once and lie in words of two
- * neighbouring input channels. Products and sums, bias, what is added, activation and all of the depthwise convolution
- * are float32 in both forms; the network's outputs too.
+ * Memory is counted in words of four bytes. In the float32 form a word is one channel. In the bf16
+ * form it is two, the first in the low half, so a pixel's block is half a line; weights of products
+ * are rounded to bf16 once and lie in words of two neighbouring input channels. Products and sums,
+ * bias, what is added, activation and all of the depthwise convolution are float32 in both forms;
+ * the network's outputs too.
  *
- * Sums run over the channels in rising order, one accumulator per result, whatever the tile: the same bits for any cut
- * into tasks. A NaN survives relu6 (simd.h).
+ * Sums run over the channels in rising order, one accumulator per result, whatever the tile: the
+ * same bits for any cut into tasks. A NaN survives relu6 (simd.h).
  */
 #ifndef DET_OPS_CPU_BLOCKED_BLOCKED_H
 #define DET_OPS_CPU_BLOCKED_BLOCKED_H
@@ -27,8 +30,8 @@ struct detk_gemm;
 #define DETK_TILE_MAX_VECTORS 4
 #define DETK_TILE_MAX_ROWS    14
 
-/* `tiles` times rows (pixels) x (vectors * lanes) results of a product of pixels with packed weights, one tile's pixels
- * after the other's. */
+/* `tiles` times rows (pixels) x (vectors * lanes) results of a product of pixels with packed
+ * weights, one tile's pixels after the other's. */
 struct detk_pixel_tile {
     int64_t tiles;
     const float *a;    /* first pixel; the next is one block further */
@@ -67,9 +70,9 @@ struct detk_blocked {
     int32_t lanes;
     int32_t panel_vectors; /* of a usual panel of columns: 16 or 32 of them */
     int32_t most_vectors;  /* the last panel may have this many */
-    int32_t
-        most_terms; /* longer sums are cut, so that a panel's part stays in L1; bf16: none is, since c
-                           cannot keep a sum */
+    /* longer sums are cut, so that a panel's part stays in L1; bf16: none is, since c cannot keep a
+     * sum */
+    int32_t most_terms;
     int32_t max_rows[DETK_TILE_MAX_VECTORS]; /* [vectors - 1] */
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
@@ -85,7 +88,8 @@ extern const struct detk_blocked detk_blocked_generic; /* 2 x 16 */
 extern const struct detk_blocked detk_blocked_avx2;    /* 6 x 16 */
 extern const struct detk_blocked detk_blocked_avx512;  /* 14 x 32 */
 
-/* The bf16 form. The first three multiply in float32 what they widen: the answers of AVX512-BF16 without its speed. */
+/* The bf16 form. The first three multiply in float32 what they widen: the answers of AVX512-BF16
+ * without its speed. */
 extern const struct detk_blocked detk_blocked_bf16_generic;
 extern const struct detk_blocked detk_blocked_bf16_avx2;
 extern const struct detk_blocked detk_blocked_bf16_avx512;

@@ -1,7 +1,8 @@
 /* blocked_dw.h: body of the 3x3 depthwise convolution of blocked.h, included by blocked_table.h.
  *
- * The nine weights of a vector of channels stay in registers. A few neighbouring outputs are summed side by side: each column
- * that is loaded serves all of them, and their sums do not wait for each other. */
+ * The nine weights of a vector of channels stay in registers. A few neighbouring outputs are summed
+ * side by side: each column that is loaded serves all of them, and their sums do not wait for each
+ * other. */
 #ifndef DET_OPS_CPU_BLOCKED_BLOCKED_DW_H
 #define DET_OPS_CPU_BLOCKED_BLOCKED_DW_H
 
@@ -79,7 +80,8 @@ static int32_t dw_least(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Every vector of channels reads the same lines: so few rows, or columns of one row, at once that these stay in L1. */
+/* Every vector of channels reads the same lines: so few rows, or columns of one row, at once that
+ * these stay in L1. */
 static void dw_rows(const struct detk_dw_rows *job)
 {
     const int32_t stride = job->stride, in_w = job->out_w * stride + 2;

@@ -1,5 +1,6 @@
-/* blocked_form.h: what a block of a tensor is made of, for the bodies of blocked.h's kernels: 16 floats of a pixel, or, where
- * the including file defines DET_FORM_BF16, 8 words of two bf16 each. Arithmetic is in float32 either way. */
+/* blocked_form.h: what a block of a tensor is made of, for the bodies of blocked.h's kernels: 16
+ * floats of a pixel, or, where the including file defines DET_FORM_BF16, 8 words of two bf16 each.
+ * Arithmetic is in float32 either way. */
 #ifndef DET_OPS_CPU_BLOCKED_BLOCKED_FORM_H
 #define DET_OPS_CPU_BLOCKED_BLOCKED_FORM_H
 

@@ -1,5 +1,5 @@
-/* blocked_table.h: the table of blocked.h for one instruction set and one form of the tensors. The including file defines
- * BLOCKED_TABLE (its name) and what blocked_form.h asks for. */
+/* blocked_table.h: the table of blocked.h for one instruction set and one form of the tensors. The
+ * including file defines BLOCKED_TABLE (its name) and what blocked_form.h asks for. */
 #include "ops/cpu/blocked/blocked_dw.h"
 #include "ops/cpu/blocked/blocked_tile.h"
 #include "ops/cpu/blocked/blocked_upsample.h"

@@ -1,6 +1,6 @@
-/* blocked_tile.h: body of the pixel tiles of blocked.h, included by blocked_table.h. Rows and vectors are constants after
- * inlining, so the accumulators live in registers; a tile of every height up to the largest, so that a tail costs no wasted
- * work. */
+/* blocked_tile.h: body of the pixel tiles of blocked.h, included by blocked_table.h. Rows and
+ * vectors are constants after inlining, so the accumulators live in registers; a tile of every
+ * height up to the largest, so that a tail costs no wasted work. */
 #ifndef DET_OPS_CPU_BLOCKED_BLOCKED_TILE_H
 #define DET_OPS_CPU_BLOCKED_BLOCKED_TILE_H
 
@@ -13,7 +13,8 @@
 #define VECTOR_AT(block, v) \
     ((v)*V_WIDTH / DETK_BLOCK * (block) + WORDS_OF((v)*V_WIDTH % DETK_BLOCK))
 
-/* The last columns do not fill the vectors, or the result has another form. Out of line: only a network's outputs are so. */
+/* The last columns do not fill the vectors, or the result has another form. Out of line: only a
+ * network's outputs are so. */
 static __attribute__((noinline)) void write_part(const struct detk_pixel_tile *t, float *c,
                                                  int rows, int width, const float *sums)
 {
@@ -26,7 +27,8 @@ static __attribute__((noinline)) void write_part(const struct detk_pixel_tile *t
     }
 }
 
-/* One word of each pixel times a row of b, or a part of both; `single`: of a pair of channels only the first exists. */
+/* One word of each pixel times a row of b, or a part of both; `single`: of a pair of channels only
+ * the first exists. */
 V_INLINE void step_part(v_f32 (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
                         const int rows, const int vectors, const bool single, const int part)
 {

@@ -1,4 +1,5 @@
-/* blocked_upsample.h: body of the addition of an upsampled row of blocked.h, included by blocked_table.h. */
+/* blocked_upsample.h: body of the addition of an upsampled row of blocked.h, included by
+ * blocked_table.h. */
 #ifndef DET_OPS_CPU_BLOCKED_BLOCKED_UPSAMPLE_H
 #define DET_OPS_CPU_BLOCKED_BLOCKED_UPSAMPLE_H
 

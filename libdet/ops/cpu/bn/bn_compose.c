@@ -1,6 +1,7 @@
-/* bn_compose.c: convolutions of training that have no kernel of their own (the network's first layer; every 3x3 of a
- * network without depthwise layers): batch norm's values and gradients are made in the workspace, the plain operation runs on
- * them, then the sums are taken in passes of their own. */
+/* bn_compose.c: convolutions of training that have no kernel of their own (the network's first
+ * layer; every 3x3 of a network without depthwise layers): batch norm's values and gradients are
+ * made in the workspace, the plain operation runs on them, then the sums are taken in passes of
+ * their own. */
 #include "ops/cpu/bn/bn_conv.h"
 
 #define CHUNK_FLOATS 65536 /* a task of a pass, about */

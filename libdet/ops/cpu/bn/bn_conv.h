@@ -1,8 +1,11 @@
 /* bn_conv.h: the convolutions of training (bn_conv_* of ops/ops.h), parts that share the work:
  *
- *   bn_matrix.c          1x1, stride 1: strips of pixels go through the cache, where batch norm, product and sums meet
- *   bn_dwconv.isa.c      depthwise 3x3: a ring of rows does the same (bn_dwconv_loops.h: its inner loops)
- *   bn_compose.c         any other: the operands are made first, the plain operation runs, sums are taken last
+ *   bn_matrix.c          1x1, stride 1: strips of pixels go through the cache, where batch norm,
+ *                        product and sums meet
+ *   bn_dwconv.isa.c      depthwise 3x3: a ring of rows does the same (bn_dwconv_loops.h: its inner
+ *                        loops)
+ *   bn_compose.c         any other: the operands are made first, the plain operation runs, sums are
+ *                        taken last
  *   bn_conv.c            chooses among these
  */
 #ifndef DET_OPS_CPU_BN_BN_CONV_H
@@ -70,8 +73,8 @@ size_t detk_bn_sums_bytes(int64_t rows, int32_t c);
 void detk_bn_sums(const struct detk_rows *table, const struct det_exec *x, void *feeds,
                   int64_t rows, int32_t c, const struct det_gradient_to *to);
 
-/* Floats from row to row of scratch memory with c of them in each: an odd number of cache lines, so that a column of many
- * rows does not fall into few sets of the first-level cache. */
+/* Floats from row to row of scratch memory with c of them in each: an odd number of cache lines, so
+ * that a column of many rows does not fall into few sets of the first-level cache. */
 static inline int64_t detk_scratch_row(int32_t c)
 {
     const int64_t lines = ((int64_t)c + 15) / 16;

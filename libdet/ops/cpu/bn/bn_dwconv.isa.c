@@ -1,22 +1,26 @@
 /* bn_dwconv.isa.c: depthwise 3x3 convolutions of training, for each instruction set.
  *
- * A task takes a band of rows of one image, and of these one tile of columns after the other, so narrow that all it works on
- * stays in the second-level cache. The rows that its next output needs are in a ring of three slots, normalised when they
- * enter it (backward: turned into the gradient of the convolution's result), with zeros where taps leave the image: no pixel
- * is a special case. What was made of them, and what the weights' gradient needs, is in the cache: the sums are taken row by
- * row.
+ * A task takes a band of rows of one image, and of these one tile of columns after the other, so
+ * narrow that all it works on stays in the second-level cache. The rows that its next output needs
+ * are in a ring of three slots, normalised when they enter it (backward: turned into the gradient
+ * of the convolution's result), with zeros where taps leave the image: no pixel is a special case.
+ * What was made of them, and what the weights' gradient needs, is in the cache: the sums are taken
+ * row by row.
  *
- * Backward, a task's rows are those of the input. With P = iy + pad_top, row iy meets dout rows (P - ky) / stride, so with
- * stride 2 an even P the first and third row of the kernel, an odd one the second; likewise columns.
+ * Backward, a task's rows are those of the input. With P = iy + pad_top, row iy meets dout rows (P
+ * - ky) / stride, so with stride 2 an even P the first and third row of the kernel, an odd one the
+ * second; likewise columns.
  *
- * Workspace: for each worker a scratch of three slots and (backward) the row of the input; for each task its sums, and of
- * the weights' gradient [9][padded c] doubles and as many floats that are emptied into them after FLUSH_PIXELS pixels; the
- * packed weights, [c / V_WIDTH][9][V_WIDTH] like these, and the bias. */
+ * Workspace: for each worker a scratch of three slots and (backward) the row of the input; for each
+ * task its sums, and of the weights' gradient [9][padded c] doubles and as many floats that are
+ * emptied into them after FLUSH_PIXELS pixels; the packed weights, [c / V_WIDTH][9][V_WIDTH] like
+ * these, and the bias. */
 #include <string.h>
 
 #include "ops/cpu/bn/bn_dwconv_loops.h"
 
-/* Bands of all images: of at least so many rows, as the next band makes two of them again, until there are BANDS. */
+/* Bands of all images: of at least so many rows, as the next band makes two of them again, until
+ * there are BANDS. */
 #define BANDS        32
 #define BANDS_FEW    16 /* with less, ... */
 #define BAND_ROWS    20
@@ -43,7 +47,8 @@ struct job {
     void *feeds;
 };
 
-/* Some columns of the rows that a task makes, and what they need. Columns may lie outside of the image. */
+/* Some columns of the rows that a task makes, and what they need. Columns may lie outside of the
+ * image. */
 struct tile {
     int32_t begin, count;       /* columns that are made */
     int32_t first, width;       /* columns of the source in a slot */
@@ -177,7 +182,8 @@ static void band_tile(struct band *band, int32_t index)
         band->held[i] = INT32_MIN;
 }
 
-/* Columns [first, first + width) of a row of `w` pixels: how many are left of it, how many in it. */
+/* Columns [first, first + width) of a row of `w` pixels: how many are left of it, how many in
+ * it. */
 struct span {
     int32_t left, count;
 };
@@ -313,8 +319,8 @@ V_INLINE const float *input_at(const struct band *band, int32_t j)
     return band->in + j / LINE * band->job->in_block + j % LINE;
 }
 
-/* A vector of channels of a row of din and of the weights' gradient. `rows` are the dout rows (P - ky) / stride, the one of
- * the lowest ky, thus the lowest in the image, first. */
+/* A vector of channels of a row of din and of the weights' gradient. `rows` are the dout rows (P -
+ * ky) / stride, the one of the lowest ky, thus the lowest in the image, first. */
 V_INLINE void backward_1(const struct band *band, const float *const *rows, float *din, bool add,
                          float *partial, struct detk_ahead *ahead, int64_t at, int32_t j, int lanes)
 {

@@ -1,12 +1,13 @@
 /* bn_dwconv_loops.h: the inner loops of bn_dwconv.isa.c.
  *
- * Rows that are multiplied are in scratch memory, in blocks of 16 channels: [c / 16][pixels][16], blocks an odd number of
- * cache lines apart. A loop stays in one vector of channels, whose pixels are then a fixed distance apart, with the nine
- * weights or the nine sums in registers; these are in memory as [c / V_WIDTH][9][V_WIDTH], zeros behind c.
+ * Rows that are multiplied are in scratch memory, in blocks of 16 channels: [c / 16][pixels][16],
+ * blocks an odd number of cache lines apart. A loop stays in one vector of channels, whose pixels
+ * are then a fixed distance apart, with the nine weights or the nine sums in registers; these are
+ * in memory as [c / V_WIDTH][9][V_WIDTH], zeros behind c.
  *
- * Everything that a loop multiplies is in the cache, so the memory would be idle meanwhile: each loop fetches some lines of
- * what this row will write and the next one will read. A line now and then, not many at once: so many can be on their way,
- * the processor drops what is more. */
+ * Everything that a loop multiplies is in the cache, so the memory would be idle meanwhile: each
+ * loop fetches some lines of what this row will write and the next one will read. A line now and
+ * then, not many at once: so many can be on their way, the processor drops what is more. */
 #ifndef DET_OPS_CPU_BN_BN_DWCONV_LOOPS_H
 #define DET_OPS_CPU_BN_BN_DWCONV_LOOPS_H
 
@@ -27,7 +28,8 @@ V_INLINE void fetch_next(struct detk_fetch *f)
     f->at += f->step;
 }
 
-/* Runs the call for c channels, as an expression of j, lanes and `at`, where channel j is in a row of blocks. */
+/* Runs the call for c channels, as an expression of j, lanes and `at`, where channel j is in a row
+ * of blocks. */
 #define FOR_VECTORS(c, block, call)                           \
     do {                                                      \
         int32_t j = 0;                                        \
@@ -184,8 +186,8 @@ V_INLINE void put(float *to, v_f32 value, bool add, int lanes)
     v_store(to, add ? v_add(value, v_load(to, lanes)) : value, lanes);
 }
 
-/* One more column with stride 1: the last one for the output `first`, which is stored, the second for the next and the first
- * for the one behind it. */
+/* One more column with stride 1: the last one for the output `first`, which is stored, the second
+ * for the next and the first for the one behind it. */
 V_INLINE void slide_column(v_f32 *first, v_f32 *second, v_f32 *third, const float *const *rows,
                            int64_t at, v_f32 (*k)[3], v_f32 start, float *out, bool add, int lanes)
 {
@@ -246,9 +248,10 @@ V_INLINE void slide_2(const float *const *rows, int32_t count, const float *w, v
     }
 }
 
-/* Stride 2 backward: pixels of a row of din from `count` (a constant, 1 or 2) rows of dout, the lower one first, with kernel
- * rows `w`, w + 2. Pixel P = ix + pad_left, of which those from begin to end are made: an even one gets columns 0 and 2 of the
- * kernel from dout columns P / 2 and the one before, an odd one column 1 from P / 2. Rows begin with dout column -1. */
+/* Stride 2 backward: pixels of a row of din from `count` (a constant, 1 or 2) rows of dout, the
+ * lower one first, with kernel rows `w`, w + 2. Pixel P = ix + pad_left, of which those from begin
+ * to end are made: an even one gets columns 0 and 2 of the kernel from dout columns P / 2 and the
+ * one before, an odd one column 1 from P / 2. Rows begin with dout column -1. */
 V_INLINE void spread(const float *const *rows, int count, int32_t begin, int32_t end,
                      const float *w, float *din, int64_t c, bool add, struct detk_fetch f,
                      int lanes)
@@ -297,8 +300,8 @@ V_INLINE void store_sums(float *to, v_f32 (*sum)[3], int count, int step)
     }
 }
 
-/* Stride 1: sums += products of `count` pixels of three rows of dout with a row of the input, which begins where the first
- * one's window does. */
+/* Stride 1: sums += products of `count` pixels of three rows of dout with a row of the input, which
+ * begins where the first one's window does. */
 V_INLINE void gather_1(const float *in, const float *const *rows, int32_t count, float *sums,
                        struct detk_fetch f)
 {
@@ -323,8 +326,8 @@ V_INLINE void gather_1(const float *in, const float *const *rows, int32_t count,
     store_sums(sums, sum, 3, 1);
 }
 
-/* Stride 2: sums += products of `pairs` pairs of pixels of the input with `count` (1 or 2) rows of dout, which begin one
- * column earlier. */
+/* Stride 2: sums += products of `pairs` pairs of pixels of the input with `count` (1 or 2) rows of
+ * dout, which begin one column earlier. */
 V_INLINE void gather_2(const float *in, const float *const *rows, int count, int32_t pairs,
                        float *sums, struct detk_fetch f)
 {

@@ -1,18 +1,21 @@
 /* bn_matrix.c: convolutions of training that are matrix products: rows are pixels.
  *
- * A task takes a range of pixels, strip by strip. Forward: a strip's operand is normalised into scratch memory, multiplied
- * with every panel of the packed weights, and the result's sums are taken while it is in the cache. Backward: the strip's
- * gradient is made in scratch memory, multiplied with the turned weights for din, whose sums are taken; then the operand is
- * made, and the product of the two is added to the weights' gradient, which each task has of its own; they are added up in
- * the order of the tasks. Where the weights are many and the pixels few (late layers) such copies would cost more than they
- * bring: there the operands of all pixels are kept, and a second round of tasks cuts the weights' gradient into ranges.
+ * A task takes a range of pixels, strip by strip. Forward: a strip's operand is normalised into
+ * scratch memory, multiplied with every panel of the packed weights, and the result's sums are
+ * taken while it is in the cache. Backward: the strip's gradient is made in scratch memory,
+ * multiplied with the turned weights for din, whose sums are taken; then the operand is made, and
+ * the product of the two is added to the weights' gradient, which each task has of its own; they
+ * are added up in the order of the tasks. Where the weights are many and the pixels few (late
+ * layers) such copies would cost more than they bring: there the operands of all pixels are kept,
+ * and a second round of tasks cuts the weights' gradient into ranges.
  *
- * With products in bf16 (isa->pairs) what a strip's products read is turned into words of two bf16 first: neighbouring channels
- * where the sum runs over channels, neighbouring pixels for the weights' gradient. Batch norm, sums and results are
- * float32.
+ * With products in bf16 (isa->pairs) what a strip's products read is turned into words of two bf16
+ * first: neighbouring channels where the sum runs over channels, neighbouring pixels for the
+ * weights' gradient. Batch norm, sums and results are float32.
  *
- * While a strip is multiplied, what the next one will read and write is fetched from memory (ahead.h). Tasks are equal parts of
- * the pixels and strips equal parts of a task, in units of a tile's rows: threads that take turns end together. */
+ * While a strip is multiplied, what the next one will read and write is fetched from memory
+ * (ahead.h). Tasks are equal parts of the pixels and strips equal parts of a task, in units of a
+ * tile's rows: threads that take turns end together. */
 #include <string.h>
 
 #include "ops/cpu/bn/bn_conv.h"
@@ -316,7 +319,8 @@ static int64_t add_steps(const struct job *job, int64_t pixels)
     return terms * job->tiles * detk_panels(job->gemm, job->out_c);
 }
 
-/* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels, or pairs of them. */
+/* Rows `first`.. of tiles first_tile..end_tile-1 of dw += in^T * dout for some pixels, or pairs of
+ * them. */
 static void add_products(const struct job *job, const float *in, const float *dout, int64_t pixels,
                          int32_t first_tile, int32_t end_tile, float *dw, bool accumulate,
                          struct detk_ahead *ahead)

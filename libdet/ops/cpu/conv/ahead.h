@@ -1,5 +1,6 @@
-/* ahead.h: memory that will be needed soon, fetched while something else is multiplied: a line now and then, so that it arrives
- * neither in a burst (the processor drops what is too much) nor late. */
+/* ahead.h: memory that will be needed soon, fetched while something else is multiplied: a line now
+ * and then, so that it arrives neither in a burst (the processor drops what is too much) nor
+ * late. */
 #ifndef DET_OPS_CPU_CONV_AHEAD_H
 #define DET_OPS_CPU_CONV_AHEAD_H
 

@@ -1,15 +1,17 @@
 /* conv_ops.c: the dense convolutions, one set per instruction set.
  *
- * All three passes are matrix products on the micro-kernels of gemm.h; no im2col matrix is ever made:
+ * All three passes are matrix products on the micro-kernels of gemm.h; no im2col matrix is ever
+ * made:
  *
  *   forward          C[pixels][out_c]             from the input, weights as they are
- *   backward data    C[pixels][in_c]              from dout, weights transposed; one product per residue of the pixel
- *                                                 modulo the stride, so that each element of din is written once and by
- *                                                 one task
+ *   backward data    C[pixels][in_c] from dout, weights transposed; one product per residue of the
+ *                    pixel
+ *                                                 modulo the stride, so that each element of din is
+ *                                                 written once and by one task
  *   backward weight  C[kh * kw * in_c][out_c]     reduced over pixels
  *
- * A 1x1 convolution of stride 1 reads its operands in place; another one copies a block of rows into a slab padded with zeros,
- * where each row of taps is a contiguous run.
+ * A 1x1 convolution of stride 1 reads its operands in place; another one copies a block of rows
+ * into a slab padded with zeros, where each row of taps is a contiguous run.
  *
  * Same bits for any number of threads: tasks are cut by the shape alone. */
 #include "ops/cpu/conv/conv_view.h"

@@ -77,8 +77,8 @@ struct detk_panel {
 int32_t detk_panels(const struct detk_gemm *gemm, int32_t cols);
 struct detk_panel detk_panel_at(const struct detk_gemm *gemm, int32_t cols, int32_t index);
 
-/* to[n][j] = from[j][n] for a block of rows x cols (at most a cache line) of the source, zeros up to
- * width. */
+/* to[n][j] = from[j][n] for a block of rows x cols (at most a cache line) of the source, zeros up
+ * to width. */
 void detk_transpose(const float *from, int64_t from_row, int32_t rows, int32_t cols, float *to,
                     int32_t width);
 

@@ -1,4 +1,5 @@
-/* dwconv.isa.c: depthwise convolution, forward and both gradients, for each instruction set (isas.h).
+/* dwconv.isa.c: depthwise convolution, forward and both gradients, for each instruction set
+ * (isas.h).
  *
  * 3x3 with stride 1 or 2 keeps the nine weights of some channels in registers and walks along a
  * row, so that each column of the input is loaded once; columns are cut into tiles that fit the
@@ -23,8 +24,8 @@
 enum finish { FINISH_STORE, FINISH_RELU6, FINISH_ADD };
 
 struct dw_job {
-    struct det_conv_shape
-        s;        /* of the loop: the input's gradient with stride 1 has in and out swapped */
+    /* of the loop: the input's gradient with stride 1 has in and out swapped */
+    struct det_conv_shape s;
     int64_t rows; /* n * out_h, or n * in_h for the gradient with stride 2 */
     int64_t rows_per_task;
     int32_t tasks, tile;

@@ -1,5 +1,5 @@
-/* dwconv_column.h: what the loops of a 3x3 depthwise convolution are made of: some channels' weights in registers, and a
- * column of the input multiplied with a column of them. */
+/* dwconv_column.h: what the loops of a 3x3 depthwise convolution are made of: some channels'
+ * weights in registers, and a column of the input multiplied with a column of them. */
 #ifndef DET_OPS_CPU_DWCONV_DWCONV_COLUMN_H
 #define DET_OPS_CPU_DWCONV_DWCONV_COLUMN_H
 

@@ -1,4 +1,5 @@
-/* gemm_simd.h: what gemm_kernel.h is written with, by the vectors of simd.h, but for multiply_add. */
+/* gemm_simd.h: what gemm_kernel.h is written with, by the vectors of simd.h, but for
+ * multiply_add. */
 #ifndef DET_OPS_CPU_GEMM_GEMM_SIMD_H
 #define DET_OPS_CPU_GEMM_GEMM_SIMD_H
 

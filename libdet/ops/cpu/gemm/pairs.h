@@ -1,6 +1,7 @@
-/* pairs.h: products in bf16 for training (bn_matrix.c): the micro-kernels of gemm.h on words of four bytes, each two bf16 that
- * are neighbours along the sum, and what makes such words of float32. A step of gemm.h's sums is a word: its first products,
- * then its second; rounding as simd_bf16.h says. Results are float32. One table for each set of bf16.
+/* pairs.h: products in bf16 for training (bn_matrix.c): the micro-kernels of gemm.h on words of
+ * four bytes, each two bf16 that are neighbours along the sum, and what makes such words of
+ * float32. A step of gemm.h's sums is a word: its first products, then its second; rounding as
+ * simd_bf16.h says. Results are float32. One table for each set of bf16.
  */
 #ifndef DET_OPS_CPU_GEMM_PAIRS_H
 #define DET_OPS_CPU_GEMM_PAIRS_H
@@ -9,10 +10,12 @@
 
 struct detk_pairs {
     const struct detk_gemm *gemm;
-    /* to[r][k] = channels 2k and 2k + 1 of row r; for the sum over channels. The one behind the last of an odd c is 0. */
+    /* to[r][k] = channels 2k and 2k + 1 of row r; for the sum over channels. The one behind the
+     * last of an odd c is 0. */
     void (*of_channels)(const float *from, int64_t from_row, int64_t rows, int32_t c, float *to,
                         int64_t to_row);
-    /* to[k][j] = channel j of rows 2k and 2k + 1; for the sum over rows. The one behind the last of an odd count is 0. */
+    /* to[k][j] = channel j of rows 2k and 2k + 1; for the sum over rows. The one behind the last of
+     * an odd count is 0. */
     void (*of_rows)(const float *from, int64_t from_row, int64_t rows, int32_t c, float *to,
                     int64_t to_row);
 };

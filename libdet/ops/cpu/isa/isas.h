@@ -1,19 +1,20 @@
-/* isas.h: the instruction sets that a build has kernels for. Beside the Makefile's list of file name endings, the one place that
- * knows the architecture.
+/* isas.h: the instruction sets that a build has kernels for. Beside the Makefile's list of file
+ * name endings, the one place that knows the architecture.
  *
  * DETK_ISAS(X)  X(isa): sets with float32 kernels of their own, the slowest first
- * DETK_SETS(X)  X(name, set, isa, native_bf16): tables of operations in the same order: the kernels of `isa`, those for bf16 of
- *               `set`, and whether it multiplies bf16 itself
+ * DETK_SETS(X)  X(name, set, isa, native_bf16): tables of operations in the same order: the kernels
+ *               of `isa`, those for bf16 of `set`, and whether it multiplies bf16 itself
  *
- * NAME.isa.c is compiled once for each of DETK_ISAS, NAME.set.c once for each of DETK_SETS, to NAME_SET.o; NAME_SET.c for that set
- * alone. The Makefile defines for them
+ * NAME.isa.c is compiled once for each of DETK_ISAS, NAME.set.c once for each of DETK_SETS, to
+ * NAME_SET.o; NAME_SET.c for that set alone. The Makefile defines for them
  *   DET_ISA        the set's name: generic, avx2, avx512 or avx512bf16
  *   DET_ISA_WIDTH  floats of its vectors: 4, 8 or 16
  *   DET_ISA_F32    the set of its float32 kernels
  *   DET_ISA_BF16   where it multiplies bf16 itself
  *
- * `generic` is what the compiler makes of simd.h's vectors of four floats for the least machine of the architecture: users know it
- * by the name of the instruction set that this is, where it has one. */
+ * `generic` is what the compiler makes of simd.h's vectors of four floats for the least machine of
+ * the architecture: users know it by the name of the instruction set that this is, where it has
+ * one. */
 #ifndef DET_OPS_CPU_ISA_ISAS_H
 #define DET_OPS_CPU_ISA_ISAS_H
 

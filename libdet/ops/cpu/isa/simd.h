@@ -1,7 +1,8 @@
-/* simd.h: one vector of floats, as wide as the instruction set that a source is compiled for (isas.h): the functions below become
- * that set's instructions. `generic` is for any machine: it becomes SSE2 on x86-64, NEON on aarch64. `lanes` is how many of
- * the V_WIDTH lanes exist in memory: with the constant V_WIDTH the partial forms fold into plain
- * loads and stores. Loads and stores need no alignment. */
+/* simd.h: one vector of floats, as wide as the instruction set that a source is compiled for
+ * (isas.h): the functions below become that set's instructions. `generic` is for any machine: it
+ * becomes SSE2 on x86-64, NEON on aarch64. `lanes` is how many of the V_WIDTH lanes exist in
+ * memory: with the constant V_WIDTH the partial forms fold into plain loads and stores. Loads and
+ * stores need no alignment. */
 #ifndef DET_OPS_CPU_ISA_SIMD_H
 #define DET_OPS_CPU_ISA_SIMD_H
 
@@ -18,8 +19,9 @@
 #define V_INLINE static inline __attribute__((always_inline, unused))
 #define V_WIDTH  DET_ISA_WIDTH
 
-/* The value stays in a register: GCC prefers to load it again at each use, and the loads, two a cycle, are then what a loop
- * waits for. Defined already where the set is emulated and no register is as wide. */
+/* The value stays in a register: GCC prefers to load it again at each use, and the loads, two a
+ * cycle, are then what a loop waits for. Defined already where the set is emulated and no register
+ * is as wide. */
 #ifdef V_KEEP
 #elif defined(__x86_64__)
 #define V_KEEP(vector) __asm__("" : "+v"(vector))
@@ -262,8 +264,8 @@ V_INLINE void v_store(float *to, v_f32 a, int lanes)
         v_store_some(to, a, lanes);
 }
 
-/* Batch norm's value before the activation, of x - mean. Whether a gradient passes the activation is decided by these very
- * operations too. */
+/* Batch norm's value before the activation, of x - mean. Whether a gradient passes the activation
+ * is decided by these very operations too. */
 V_INLINE v_f32 v_normalised(v_f32 distance, v_f32 scale, v_f32 beta)
 {
     return v_fma(distance, scale, beta);

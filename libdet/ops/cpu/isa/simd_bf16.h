@@ -1,16 +1,19 @@
-/* simd_bf16.h: bf16 in vectors, beside simd.h. A word of four bytes is the values of two neighbouring channels, the first in its
- * low half; a bf16 is the upper half of the float32 it stands for.
+/* simd_bf16.h: bf16 in vectors, beside simd.h. A word of four bytes is the values of two
+ * neighbouring channels, the first in its low half; a bf16 is the upper half of the float32 it
+ * stands for.
  *
- * Narrowing rounds to nearest, ties to even; a NaN stays one, an infinity too. A set with DET_ISA_BF16 (AVX512-BF16, isas.h)
- * has the processor's own instructions for that and for products of pairs; these count denormal numbers, which are
- * below 1.2e-38, as zero. Any other set does the same by integer operations, two products for one. */
+ * Narrowing rounds to nearest, ties to even; a NaN stays one, an infinity too. A set with
+ * DET_ISA_BF16 (AVX512-BF16, isas.h) has the processor's own instructions for that and for products
+ * of pairs; these count denormal numbers, which are below 1.2e-38, as zero. Any other set does the
+ * same by integer operations, two products for one. */
 #ifndef DET_OPS_CPU_ISA_SIMD_BF16_H
 #define DET_OPS_CPU_ISA_SIMD_BF16_H
 
 #include "ops/cpu/isa/simd.h"
 
 /* v_bf16_load(): V_WIDTH values from V_WIDTH / 2 words; v_bf16_store() narrows as many.
- * v_bf16_low() and v_bf16_high(): the first, the second value of each word; v_bf16_pair() makes words of the two. */
+ * v_bf16_low() and v_bf16_high(): the first, the second value of each word; v_bf16_pair() makes
+ * words of the two. */
 
 #if DET_ISA_WIDTH == 16
 

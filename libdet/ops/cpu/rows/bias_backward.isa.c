@@ -1,8 +1,9 @@
 /* bias_backward.isa.c: column sums, that is gradients of biases, for each instruction set.
  *
- * A task is a chunk of rows: BLOCK of them are added in floats, four at a time, then into the chunk's doubles in the
- * workspace; chunks are combined in order. Workspace: [chunks][padded c] doubles, then as many floats, which a worker
- * keeps in its first-level cache while it walks the rows. */
+ * A task is a chunk of rows: BLOCK of them are added in floats, four at a time, then into the
+ * chunk's doubles in the workspace; chunks are combined in order. Workspace: [chunks][padded c]
+ * doubles, then as many floats, which a worker keeps in its first-level cache while it walks the
+ * rows. */
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"

@@ -1,5 +1,5 @@
-/* elementwise.isa.c: addition, accumulation and nearest x2 upsampling, for each instruction set. All are bound by memory: tasks are runs of CHUNK values (or whole rows of
- * about that size). */
+/* elementwise.isa.c: addition, accumulation and nearest x2 upsampling, for each instruction set.
+ * All are bound by memory: tasks are runs of CHUNK values (or whole rows of about that size). */
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"

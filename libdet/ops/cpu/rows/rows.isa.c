@@ -1,6 +1,6 @@
-/* rows.isa.c: rows.h for each instruction set. What may come from memory is read in
- * order, row by row: that is what the processor can fetch ahead. Sums, whose rows are in the cache, take them in groups of
- * GROUP, for which some channels' sums stay in registers. */
+/* rows.isa.c: rows.h for each instruction set. What may come from memory is read in order, row by
+ * row: that is what the processor can fetch ahead. Sums, whose rows are in the cache, take them in
+ * groups of GROUP, for which some channels' sums stay in registers. */
 #include <string.h>
 
 #include "ops/cpu/isa/simd.h"

@@ -6,6 +6,7 @@
 #include "det/checkpoints.h"
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/dataset.h"
 #include "det/detection_report.h"
 #include "det/detector.h"
 #include "det/evaluation.h"

@@ -6,7 +6,7 @@
 #define DET_VERSION_MINOR  3
 #define DET_VERSION_PATCH  0
 #define DET_VERSION_STRING "0.3.0"
-#define DET_VERSION        ((DET_VERSION_MAJOR << 16) | (DET_VERSION_MINOR << 8) | DET_VERSION_PATCH)
+#define DET_VERSION        (DET_VERSION_MAJOR << 16 | DET_VERSION_MINOR << 8 | DET_VERSION_PATCH)
 #define DET_ABI_VERSION    1
 #ifdef __cplusplus
 extern "C" {
