@@ -73,9 +73,10 @@ static void add_task(void *argument, int32_t task, int32_t worker)
     values[task] += task;
 }
 
-/* The flags of the mapping that holds `address`, "" where the kernel does not tell. */
-static void mapping_flags(const void *address, char flags[256])
+/* The flags of the mapping that holds `address`, "" where the kernel does not tell, and its bytes. */
+static size_t mapping_flags(const void *address, char flags[256])
 {
+    size_t bytes = 0;
     const uintptr_t wanted = (uintptr_t)address;
     bool inside = false;
     char line[256];
@@ -83,13 +84,16 @@ static void mapping_flags(const void *address, char flags[256])
     FILE *file = fopen("/proc/self/smaps", "r");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         unsigned long first, end;
-        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2) {
             inside = first <= wanted && wanted < end;
-        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            if (inside)
+                bytes = end - first;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0)
             snprintf(flags, sizeof line, "%s", line);
     }
     if (file != NULL)
         fclose(file);
+    return bytes;
 }
 
 static void large_blocks_ask_for_huge_pages(void **state)
@@ -113,8 +117,9 @@ static void large_blocks_ask_for_huge_pages(void **state)
                       getenv("DET_EMULATED") == NULL; /* qemu-user tells the kernel nothing */
     if (told) {
         assert_non_null(strstr(flags, " hg"));
-        mapping_flags(small, flags);
-        assert_null(strstr(flags, " hg"));
+        /* In a larger mapping it lies where an earlier large block was. */
+        if (mapping_flags(small, flags) < (size_t)2 << 20)
+            assert_null(strstr(flags, " hg"));
     }
     det_free(&env, &small);
     det_free(&env, &block);
