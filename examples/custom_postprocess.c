@@ -73,7 +73,7 @@ int main(int argc, char **argv)
     settings.keep_outputs = 1;
 
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK) {
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK) {
         fprintf(stderr, "custom_postprocess: %s\n", error.text);
         return EXIT_FAILURE;
     }

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
         settings.score_threshold = strtof(argv[3], NULL);
 
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK)
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK)
         return fail(error.text);
     det_status status = det_model_load(context, argv[1], &model);
     if (status == DET_OK)

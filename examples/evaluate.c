@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     }
     det_context *context = NULL;
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK) {
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }

@@ -113,7 +113,7 @@ int main(int argc, char **argv)
     det_annotation_set_settings_default(&settings);
     settings.on_finding = print_finding;
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK) {
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK) {
         fprintf(stderr, "make_dataset: %s\n", error.text);
         fclose(list);
         return EXIT_FAILURE;

@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     settings.model_dir = argv[2];
     settings.num_steps = atoll(argv[3]);
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK) {
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }

@@ -18,7 +18,7 @@ int bench_coco(const char *arguments, int threads)
         return 2;
     det_context_settings_default(&settings);
     settings.threads = threads;
-    if (det_context_create(&context, &settings, NULL) != DET_OK)
+    if (det_context_create(&context, &settings) != DET_OK)
         return 1;
     det_status status = det_coco_evaluator_create(context, NULL, &evaluator);
     if (status == DET_OK)

@@ -40,7 +40,7 @@ static int export_model(const struct bench_options *options, char *path, size_t 
     det_context *context = NULL;
     det_model *model = NULL;
     snprintf(path, bytes, "%s/model.det", options->scratch);
-    if (det_context_create(&context, NULL, NULL) != DET_OK)
+    if (det_context_create(&context, NULL) != DET_OK)
         return 1;
     det_status status = det_model_load(context, options->model, &model);
     if (status == DET_OK)

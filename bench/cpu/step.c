@@ -48,7 +48,7 @@ int bench_step(int size, int batch, int threads, int repeat, const char *precisi
     det_context_settings_default(&settings);
     settings.threads = threads;
     settings.precision = precision;
-    if (det_context_create(&context, &settings, NULL) != DET_OK) {
+    if (det_context_create(&context, &settings) != DET_OK) {
         fprintf(stderr, "bench: no context for precision %s, %d threads\n", precision, threads);
         return 1;
     }

@@ -54,7 +54,7 @@ static det_status open_partner(struct partner *p, const char *path, int size, in
     settings.threads = threads;
     settings.device = "cpu";
     settings.precision = precision;
-    DET_TRY_RETURN(det_context_create(&p->context, &settings, NULL));
+    DET_TRY_RETURN(det_context_create(&p->context, &settings));
     p->env = det_context_env(p->context);
     DET_TRY_RETURN(det_model_load(p->context, path, &p->model));
     p->spec = p->model->spec;

@@ -31,7 +31,7 @@ static det_status open_partner(struct partner *p, int size, int batch, int threa
     settings.threads = threads;
     settings.device = "cpu";
     settings.precision = precision;
-    DET_TRY_RETURN(det_context_create(&p->context, &settings, NULL));
+    DET_TRY_RETURN(det_context_create(&p->context, &settings));
     p->env = det_context_env(p->context);
     det_model_spec_default(&spec, size, CLASSES);
     det_learner_settings_default(&p->settings);

@@ -65,13 +65,13 @@ static det_context *open_context(void)
     logger.write = log_line;
     settings.is.logger = &logger;
     settings.is.cpu = "no such set";
-    expect(det_context_create(&context, &settings.is, &error) == DET_STATUS_UNSUPPORTED &&
+    expect(det_context_create_explained(&context, &settings.is, &error) == DET_STATUS_UNSUPPORTED &&
                strstr(error.text, "no such set") != NULL && context == NULL,
            "det_context_create", error.text);
     settings.is.cpu = "auto";
     settings.is.threads = 1;
-    expect(det_context_create(&context, &settings.is, &error) == DET_OK, "det_context_create",
-           error.text);
+    expect(det_context_create_explained(&context, &settings.is, &error) == DET_OK,
+           "det_context_create", error.text);
     return context;
 }
 

@@ -157,7 +157,7 @@ static void evaluate(const char *precision, double stats[DET_COCO_STAT_COUNT])
     settings.precision = precision;
     det_evaluation_settings_default(&how);
     how.as_exported = 1;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     assert_context_ok(context, det_pipeline_config_load(context, config_path, &config));
     assert_context_ok(context, det_pipeline_config_set_eval_path(config, records));
     assert_context_ok(context, det_pipeline_config_set_label_map_path(config, map));

@@ -105,7 +105,7 @@ static det_context *context_on(const char *device, det_status wanted)
     settings.device = device;
     settings.threads = 1;
     logged[0] = '\0';
-    assert_int_equal(det_context_create(&context, &settings, NULL), wanted);
+    assert_int_equal(det_context_create(&context, &settings), wanted);
     return context;
 }
 

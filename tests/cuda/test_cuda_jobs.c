@@ -16,7 +16,7 @@ static det_context *context_on(const char *device)
     settings.device = device;
     settings.deterministic = 1;
     settings.threads = 1;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
 }
 
@@ -227,7 +227,7 @@ static void expect_refusal(const char *device, const char *precision, det_status
     settings.device = device;
     settings.precision = precision;
     logged[0] = '\0';
-    assert_int_equal(det_context_create(&context, &settings, NULL), status);
+    assert_int_equal(det_context_create(&context, &settings), status);
     assert_null(context);
     if (strstr(logged, text) == NULL)
         fail_msg("device %s, precision %s: \"%s\" lacks \"%s\"", device, precision, logged, text);

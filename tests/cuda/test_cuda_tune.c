@@ -266,7 +266,7 @@ static void the_setting_arrives(void **state)
         settings.device = "cuda";
         settings.threads = 1;
         settings.no_tuning = no_tuning;
-        assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+        assert_int_equal(det_context_create(&context, &settings), DET_OK);
         assert_int_equal(det_cuda_tunes(det_context_compute(context)->device), !no_tuning);
         det_context_destroy(&context);
     }

@@ -20,7 +20,7 @@ static void evaluate(struct raccoon *r, const det_context_settings *settings,
     assert_non_null(test_shared(map, "data/raccoon/label_map.pbtxt"));
     snprintf(config_path, sizeof config_path, "%s/pipeline.config", directory);
     *r = (struct raccoon){0};
-    assert_int_equal(det_context_create(&r->context, settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&r->context, settings), DET_OK);
     assert_context_ok(r->context, det_pipeline_config_load(r->context, config_path, &r->config));
     assert_context_ok(r->context, det_pipeline_config_set_eval_path(r->config, records));
     assert_context_ok(r->context, det_pipeline_config_set_label_map_path(r->config, map));

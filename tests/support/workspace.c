@@ -112,6 +112,6 @@ det_context *workspace_context(struct test_env *t, int threads)
     settings.threads = threads;
     settings.cpu = "ref";
     det_context *context = NULL;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
 }

@@ -120,7 +120,7 @@ static det_error context_error;
 static det_status make_context(const det_context_settings *settings)
 {
     det_context *context = NULL;
-    const det_status status = det_context_create(&context, settings, &context_error);
+    const det_status status = det_context_create_explained(&context, settings, &context_error);
     det_context_destroy(&context);
     return status;
 }
@@ -681,34 +681,39 @@ static void a_context_says_why_it_is_not_there(void **state)
     const det_allocator half = {.struct_size = sizeof half, .release = drop};
     det_context_settings_default(&settings);
     settings.allocator = &half;
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error),
+                     DET_STATUS_INVALID_ARGUMENT);
     assert_contains(error.text, "allocate is NULL");
     settings.allocator = NULL;
     settings.cpu = "z80";
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_UNSUPPORTED);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error),
+                     DET_STATUS_UNSUPPORTED);
     assert_contains(error.text, "z80");
     assert_null(context);
     settings.cpu = "auto";
     settings.device = "tpu";
-    assert_true(det_context_create(&context, &settings, &error) != DET_OK);
+    assert_true(det_context_create_explained(&context, &settings, &error) != DET_OK);
     assert_contains(error.text, "tpu");
     settings.device = "cpu";
     settings.precision = "f8";
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error),
+                     DET_STATUS_INVALID_ARGUMENT);
     assert_contains(error.text, "f8");
     settings.precision = "auto";
     settings.max_jpeg_scans = -1;
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error),
+                     DET_STATUS_INVALID_ARGUMENT);
     assert_contains(error.text, "max_jpeg_scans is -1");
     settings.max_jpeg_scans = 0;
     settings.max_image_pixels = UINT64_MAX;
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error),
+                     DET_STATUS_INVALID_ARGUMENT);
     assert_contains(error.text, "max_image_pixels");
     settings.max_image_pixels = 0;
-    assert_int_equal(det_context_create(&context, &settings, &error), DET_OK);
+    assert_int_equal(det_context_create_explained(&context, &settings, &error), DET_OK);
     assert_string_equal(error.text, "");
     det_context_destroy(&context);
-    assert_int_equal(det_context_create(NULL, &settings, NULL), DET_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(det_context_create(NULL, &settings), DET_STATUS_INVALID_ARGUMENT);
 }
 
 static det_status create_hooked(struct det_env *env, void *argument)
@@ -720,7 +725,7 @@ static det_status create_hooked(struct det_env *env, void *argument)
     det_context_settings_default(&settings);
     settings.allocator = &env->allocator;
     settings.threads = 2;
-    const det_status status = det_context_create(&context, &settings, &error);
+    const det_status status = det_context_create_explained(&context, &settings, &error);
     assert_int_equal(status == DET_OK, error.text[0] == '\0');
     assert_int_equal(status == DET_OK, context != NULL);
     det_context_destroy(&context);

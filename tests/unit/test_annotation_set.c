@@ -732,7 +732,7 @@ static det_status use_all(struct det_env *env, void *argument)
         .struct_size = sizeof memory, .data = data, .bytes = bytes, .name = "m.jpg"};
     const det_annotation_object object = object_of("cat", 1, 0, 0, 10, 10),
                                 outside = object_of("dog", 0, 0, 0, 2, 2);
-    det_status status = det_context_create(&context, &settings, NULL);
+    det_status status = det_context_create(&context, &settings);
 #define NEXT(call)        \
     if (status == DET_OK) \
     status = (call)

@@ -281,7 +281,7 @@ static void devices(void **state)
     static const char *const names[] = {"cuda", "cuda:0"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         settings.device = names[i];
-        assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+        assert_int_equal(det_context_create(&context, &settings), DET_OK);
         assert_string_equal(det_context_device(context), "cuda:0: pretended");
         det_context_destroy(&context);
     }
@@ -350,7 +350,7 @@ static void *open_often(void *argument)
     settings.threads = 1;
     for (int i = 0; i < 20; i++) {
         det_context *context = NULL;
-        if (det_context_create(&context, &settings, NULL) != DET_OK ||
+        if (det_context_create(&context, &settings) != DET_OK ||
             strcmp(det_context_device(context), "cuda:0: pretended") != 0)
             return "not opened";
         det_context_destroy(&context);

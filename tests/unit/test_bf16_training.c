@@ -19,7 +19,7 @@ static void open_run(struct run *r, const struct workspace *w, const char *preci
     settings.device = "cpu";
     settings.precision = precision;
     settings.threads = threads;
-    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
     det_trainer_settings how;
     det_trainer_settings_default(&how);
     how.model_dir = w->model_dir;

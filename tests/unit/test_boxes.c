@@ -393,7 +393,7 @@ static det_status use_workspace(struct det_env *env, void *argument)
     size_t count = 0;
     det_detection found[100];
     det_status status = DET_OK;
-    DET_TRY(det_context_create(&context, &settings, NULL));
+    DET_TRY(det_context_create(&context, &settings));
     DET_TRY(det_boxes_suppress(context, boxes, scores, 2, 0, .5F, 2, kept, &count));
     DET_TRY(
         det_boxes_postprocess(context, NULL, logits, encodings, boxes, 2, 1, NULL, found, &count));

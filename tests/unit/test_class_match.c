@@ -108,7 +108,7 @@ static void open_session(struct session *s, const struct workspace *w, det_class
     settings.threads = 2;
     settings.cpu = "ref";
     messages[0] = '\0';
-    assert_int_equal(det_context_create(&s->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&s->context, &settings), DET_OK);
     assert_context_ok(s->context, det_pipeline_config_load(s->context, w->config, &s->config));
     assert_context_ok(s->context, det_pipeline_config_set_class_match(s->config, match));
 }

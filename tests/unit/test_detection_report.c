@@ -341,7 +341,7 @@ static det_status report_of(struct det_env *env, void *argument)
     det_context_settings_default(&settings);
     settings.allocator = &env->allocator;
     settings.threads = 1;
-    det_status status = det_context_create(&context, &settings, NULL);
+    det_status status = det_context_create(&context, &settings);
     if (status == DET_OK)
         status = det_coco_evaluator_create(context, NULL, &evaluator);
     if (status == DET_OK)

@@ -72,7 +72,7 @@ static void make(struct fixture *f, const struct det_model_spec *spec)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
     f->env = det_context_env(f->context);
     f->model = make_model(f->env, spec);
     det_detector_settings detector;
@@ -690,7 +690,7 @@ static void *detect_in_thread(void *argument)
     det_detector_settings detector_settings;
     det_detector_settings_default(&detector_settings);
     detector_settings.score_threshold = 0;
-    worker->status = det_context_create(&context, &settings, NULL);
+    worker->status = det_context_create(&context, &settings);
     if (worker->status == DET_OK)
         worker->status = det_detector_create(context, worker->model, &detector_settings, &detector);
     for (int i = 0; i < 5 && worker->status == DET_OK; i++) {

@@ -21,7 +21,7 @@ static void make(struct fixture *f)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
     f->env = det_context_env(f->context);
 }
 

@@ -307,7 +307,7 @@ static det_status create_and_run(struct det_env *env, void *argument)
     detecting.chosen_count = 2;
     detecting.keep_outputs = 1;
     det_status status = DET_OK;
-    DET_TRY(det_context_create(&context, &settings, NULL));
+    DET_TRY(det_context_create(&context, &settings));
     DET_TRY(det_detector_create(context, f->model, &detecting, &detector));
     DET_TRY(det_detector_run(detector, &f->views[0], &found, &count));
     DET_TRY(det_detector_outputs(detector, 0, &raw));

@@ -287,7 +287,7 @@ static void memory_stays_the_same(void **state)
     settings.eval_every_steps = 20;
     settings.summary_every_steps = 10;
     settings.picture_every_steps = 20;
-    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
     assert_context_ok(context, det_pipeline_config_load(context, w.config, &config));
     assert_context_ok(context, det_trainer_create(context, config, &settings, &trainer));
     for (long step = 1; step <= steps; step++) {

@@ -82,7 +82,7 @@ static det_status detect(struct det_env *env, void *argument)
     det_context_settings_default(&settings);
     settings.threads = 1;
     det_status status = DET_OK;
-    DET_TRY(det_context_create(&context, &settings, NULL));
+    DET_TRY(det_context_create(&context, &settings));
     DET_TRY(det_pipeline_config_load(context, "tests/golden/configs/raccoon_320.config", &config));
     DET_TRY(det_model_load(context, argument, &model));
     DET_TRY(det_detector_create(context, model, NULL, &detector));
@@ -184,7 +184,7 @@ static void open_session(struct session *s)
     workspace_make(&s->w, "handled");
     det_context_settings_default(&settings);
     settings.logger = &(det_logger){sizeof(det_logger), &s->warnings, count_warnings};
-    assert_int_equal(det_context_create(&s->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&s->context, &settings), DET_OK);
     assert_context_ok(s->context, det_pipeline_config_load(s->context, s->w.config, &s->config));
 }
 

@@ -61,7 +61,7 @@ static void make(struct fixture *f, int threads)
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * 31 % 251);
     f->view = (det_image_view){.pixels = pixels, .width = 120, .height = 90};
-    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
     assert_context_ok(f->context, det_model_load(f->context, "data/vehicles.det", &f->model));
     assert_context_ok(f->context,
                       det_detector_create(f->context, f->model, &detector, &f->detector));
@@ -219,7 +219,7 @@ static void a_trainer_says_so(void **state)
      * not. */
     det_context_settings_default(&context);
     context.threads = 2;
-    assert_int_equal(det_context_create(&r.context, &context, NULL), DET_OK);
+    assert_int_equal(det_context_create(&r.context, &context), DET_OK);
     det_trainer_settings_default(&settings);
     assert_context_ok(r.context, det_pipeline_config_load(r.context, r.w.config, &r.config));
     assert_context_ok(r.context, det_trainer_create(r.context, r.config, &settings, &r.trainer));
@@ -253,7 +253,7 @@ static void what_is_pending_is_written_once(void **state)
     char directory[256];
     size_t before = 0, after = 0;
     test_make_directory(directory, "fork-events");
-    assert_int_equal(det_context_create(&e.context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&e.context, NULL), DET_OK);
     assert_context_ok(e.context, det_summary_writer_create(e.context, directory, &e.writer));
     assert_context_ok(e.context, det_summary_scalar(e.writer, "x", 1, 2));
     free(test_read_bytes(det_summary_writer_path(e.writer), &before));

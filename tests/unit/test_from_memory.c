@@ -224,7 +224,7 @@ static det_status make_all(struct det_env *env, void *argument)
     det_context_settings_default(&settings);
     settings.allocator = &env->allocator;
     settings.threads = 1;
-    DET_TRY(det_context_create(&context, &settings, NULL));
+    DET_TRY(det_context_create(&context, &settings));
     DET_TRY(det_model_load_memory(context, "m", b->model, b->model_bytes, &model));
     DET_TRY(det_pipeline_config_parse(context, "c", b->config, b->config_bytes, &config));
     DET_TRY(det_label_map_parse(context, "l", b->map, b->map_bytes, &map));
@@ -270,7 +270,7 @@ static void limits_hold(void **state)
     det_context_settings_default(&settings);
     settings.threads = 1;
     settings.max_file_memory_bytes = bytes / 2;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     assert_context_fails(context, DET_STATUS_OUT_OF_MEMORY, "app://m",
                          det_model_load_memory(context, "app://m", file, bytes, &model));
     det_context_destroy(&context);

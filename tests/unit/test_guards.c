@@ -40,7 +40,7 @@ static void start(struct run *r, const struct workspace *w)
     settings.threads = 2;
     settings.cpu = "ref";
     settings.logger = &(det_logger){sizeof(det_logger), r, take_line};
-    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
     det_trainer_settings_default(&r->settings);
     r->settings.model_dir = w->model_dir;
     r->settings.summary_every_steps = 0;

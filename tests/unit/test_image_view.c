@@ -437,7 +437,7 @@ static void make_detector(struct detection *d)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&d->t);
     settings.threads = 2;
-    assert_int_equal(det_context_create(&d->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&d->context, &settings), DET_OK);
     d->env = det_context_env(d->context);
     det_model_spec_default(&spec, SIDE, CLASSES);
     spec.depth_multiplier = 0.1f;

@@ -116,7 +116,7 @@ static det_context *counting_context(size_t *taken, size_t limit)
     settings.max_file_memory_bytes = limit;
     settings.allocator =
         &(det_allocator){sizeof(det_allocator), taken, count_and_allocate, release};
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
 }
 
@@ -187,20 +187,20 @@ static void the_environment_sets_it(void **state)
     det_context_settings settings;
     det_model *model = NULL;
     setenv("DET_MAX_FILE_MEMORY", "10000", 1);
-    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
     assert_int_equal(det_model_load(context, "data/vehicles.det", &model),
                      DET_STATUS_OUT_OF_MEMORY);
     det_context_destroy(&context);
     det_context_settings_default(&settings);
     settings.max_file_memory_bytes = 64 * MB; /* who asks for it counts more */
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     assert_int_equal(det_model_load(context, "data/vehicles.det", &model), DET_OK);
     det_model_destroy(&model);
     det_context_destroy(&context);
     static const char *const bad[] = {"2G", "-1", "0", "1e300", "nan"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         setenv("DET_MAX_FILE_MEMORY", bad[i], 1);
-        assert_int_equal(det_context_create(&context, NULL, NULL), DET_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(det_context_create(&context, NULL), DET_STATUS_INVALID_ARGUMENT);
     }
     unsetenv("DET_MAX_FILE_MEMORY");
 }

@@ -84,7 +84,7 @@ static void a_loaded_model_needs_no_file(void **state)
         size_t count_before = 0, count_after = 0;
         char exported[320];
         assert_ok(f.env, det_write_file(f.env, f.path, whole, bytes));
-        assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+        assert_int_equal(det_context_create(&context, NULL), DET_OK);
         assert_context_ok(context, det_model_load(context, f.path, &model));
         detect(context, model, before, &count_before);
         if (change == 0)
@@ -208,7 +208,7 @@ static void a_training_whose_records_are_cut_off(void **state)
     char path[400];
     det_status status = DET_OK;
     workspace_make(&w, "live-training");
-    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
     det_trainer_settings_default(&settings);
     assert_context_ok(context, det_pipeline_config_load(context, w.config, &config));
     assert_context_ok(context, det_trainer_create(context, config, &settings, &trainer));

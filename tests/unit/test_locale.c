@@ -59,7 +59,7 @@ static void do_everything(const struct workspace *w, struct outcome *o)
     det_pipeline_config *config = NULL;
     char path[400], number[64], *json = NULL;
     const det_detection found = {1, .123456789f, .1f, .25f, .3333333f, .987654321f};
-    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
     assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
     snprintf(number, sizeof number, "%d",
              (int)(det_pipeline_config_learning_rate(config) * 1e6f + .5f));

@@ -40,7 +40,7 @@ static void start(struct run *r, const struct workspace *w, int threads)
     settings.cpu = "ref";
     settings.device = "cpu";
     settings.logger = &(det_logger){sizeof(det_logger), r, take_line};
-    assert_int_equal(det_context_create(&r->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&r->context, &settings), DET_OK);
     assert_context_ok(r->context, det_pipeline_config_load(r->context, w->config, &r->config));
 }
 

@@ -197,7 +197,7 @@ static det_context *limited_context(const char *cpu, const char *precision)
     settings.cpu = cpu;
     settings.precision = precision;
     settings.max_file_memory_bytes = 20 * MB;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
 }
 

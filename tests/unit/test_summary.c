@@ -26,7 +26,7 @@ static void open_fixture(struct fixture *f)
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
     settings.threads = 1;
-    assert_int_equal(det_context_create(&f->context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
     f->env = det_context_env(f->context);
     test_make_directory(f->folder, "summary");
 }

@@ -57,7 +57,7 @@ static det_status train(const struct workspace *w, const char *model_dir, int64_
     settings.resume = resume;
     settings.recalibrate_images = 4; /* the reference kernels take long for more */
     warnings = (struct test_warnings){{0}, 0};
-    assert_int_equal(det_context_create(&context, &c, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &c), DET_OK);
     det_status status = det_pipeline_config_load(context, w->config, &config);
     if (status == DET_OK)
         status = det_trainer_create(context, config, &settings, &trainer);

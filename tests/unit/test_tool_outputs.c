@@ -202,7 +202,7 @@ static void nodes_and_links_stay(void **state)
                "filename,width,height,class,xmin,ymin,xmax,ymax\n"
                "a.png,64,48,cat,1,1,20,20\n");
     snprintf(path, sizeof path, "%s/run/train", folder);
-    assert_int_equal(det_context_create(&context, NULL, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, NULL), DET_OK);
     assert_context_ok(context, det_summary_writer_create(context, path, &writer));
     assert_context_ok(context, det_summary_scalar(writer, "Loss/total_loss", 1, 1));
     det_summary_writer_destroy(&writer);

@@ -18,7 +18,7 @@ static det_context *make_context(struct test_env *t)
     settings.allocator = test_env_hooks(t);
     settings.threads = 1;
     settings.device = "cpu";
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
 }
 

@@ -311,7 +311,7 @@ static void slips_are_warned_of(void **state)
         settings.cpu = "ref";
         struct run r = {0};
         warnings = (struct test_warnings){{0}, 0};
-        assert_int_equal(det_context_create(&r.context, &settings, NULL), DET_OK);
+        assert_int_equal(det_context_create(&r.context, &settings), DET_OK);
         assert_context_ok(r.context, open_run(&r, &w, 0, 0));
         assert_contains(warnings.text, cases[i].message);
         const char *once = strstr(warnings.text, cases[i].message);

@@ -72,7 +72,7 @@ static det_mot_result measure_tracks(const char *truth_path, const char *lines_p
     test_env_init(&t);
     det_context_settings_default(&settings);
     settings.threads = 1;
-    assert_int_equal(det_context_create(&context, &settings, NULL), DET_OK);
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
     assert_ok(det_context_env(context), det_mot_measure_create(context, 0.5F, &measure));
     char *text = test_read_text(truth_path);
     struct truth truth = {.tree = cJSON_Parse(text)};

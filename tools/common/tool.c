@@ -90,7 +90,7 @@ bool tool_open(struct tool *tool, int *exit_status)
     settings.deterministic = tool->deterministic;
     settings.no_graph = !tool->graph;
     settings.no_tuning = !tool->tuning;
-    const det_status status = det_context_create(&tool->context, &settings, &error);
+    const det_status status = det_context_create_explained(&tool->context, &settings, &error);
     if (status != DET_OK) {
         tool_error(tool, "%s", error.text);
         return false;

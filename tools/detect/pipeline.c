@@ -57,7 +57,8 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
         settings.no_graph = !tool->graph;
         settings.no_tuning = !tool->tuning;
         det_error error;
-        const det_status status = det_context_create(&worker->own_context, &settings, &error);
+        const det_status status =
+            det_context_create_explained(&worker->own_context, &settings, &error);
         if (status != DET_OK)
             return det_fail(env, status, "worker: %s", error.text);
         context = worker->own_context;

@@ -112,7 +112,7 @@ typedef struct det_error {
     char text[DET_ERROR_BYTES]; /**< one sentence without a newline; "" after a success */
 } det_error;
 
-/** What det_context_create() calls, with what the program was compiled with. For programs that do
+/** What the two functions below call, with what the program was compiled with. For programs that do
  * not read these headers (by a foreign function interface): the numbers are those of the headers
  * that the declarations were taken from. */
 DET_NODISCARD DET_API det_status det_context_create_for(int header_abi, int header_version,
@@ -123,12 +123,19 @@ DET_NODISCARD DET_API det_status det_context_create_for(int header_abi, int head
 /**
  * Creates a context. `settings` may be NULL for the defaults. On failure (INVALID_ARGUMENT,
  * UNSUPPORTED: instruction set or precision not here, DEVICE, OUT_OF_MEMORY, MISMATCH: headers of
- * another ABI) *context is NULL and nothing is left allocated; as there is no context to ask,
- * *error has the sentence that tells why. `error` may be NULL: then the logger, if one was given,
- * gets the sentence.
+ * another ABI) *context is NULL and nothing is left allocated. There is no context to ask for the
+ * sentence that tells why: the logger, if one was given, gets it.
  */
+DET_NODISCARD static inline det_status det_context_create(det_context **context,
+                                                          const det_context_settings *settings)
+{
+    return det_context_create_for(DET_ABI_VERSION, DET_VERSION, context, settings, NULL);
+}
+
+/** The same; *error has the sentence. */
 DET_NODISCARD static inline det_status
-det_context_create(det_context **context, const det_context_settings *settings, det_error *error)
+det_context_create_explained(det_context **context, const det_context_settings *settings,
+                             det_error *error)
 {
     return det_context_create_for(DET_ABI_VERSION, DET_VERSION, context, settings, error);
 }

@@ -55,8 +55,14 @@ DET_NODISCARD DET_API det_status det_context_create_for(int header_abi, int head
                                                         det_context **context,
                                                         const det_context_settings *settings,
                                                         det_error *error);
+DET_NODISCARD static inline det_status det_context_create(det_context **context,
+                                                          const det_context_settings *settings)
+{
+    return det_context_create_for(DET_ABI_VERSION, DET_VERSION, context, settings, NULL);
+}
 DET_NODISCARD static inline det_status
-det_context_create(det_context **context, const det_context_settings *settings, det_error *error)
+det_context_create_explained(det_context **context, const det_context_settings *settings,
+                             det_error *error)
 {
     return det_context_create_for(DET_ABI_VERSION, DET_VERSION, context, settings, error);
 }
