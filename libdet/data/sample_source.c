@@ -129,7 +129,8 @@ static det_status make_room(struct det_env *env, size_t count, struct det_exampl
     ROOM(xmax)
     ROOM(class_text)
     ROOM(class_label)
-    ROOM(difficult) ROOM(group_of) ROOM(is_crowd) ROOM(area) ROOM(weight)
+    ROOM(difficult)
+    ROOM(group_of) ROOM(is_crowd) ROOM(area) ROOM(weight)
 #undef ROOM
         e->box_count = count;
     return DET_OK;
