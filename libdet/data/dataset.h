@@ -1,11 +1,11 @@
 /* dataset.h: the examples of a list of TFRecord files, or the samples of a program's source
  * (data/sample_source.h), checked once when opened.
  *
- * Opening parses every example, or asks for every sample: it finds each object's class, checks each box, looks at the first
- * bytes of each image (or finds its file) and counts. Kept in memory are the objects, the images'
- * ids and where in its record each image's bytes are, not the images. What the TF Object Detection
- * API lets pass silently is an error here that names file, record, object and values, unless the
- * settings say otherwise.
+ * Opening parses every example, or asks for every sample: it finds each object's class, checks
+ * each box, looks at the first bytes of each image (or finds its file; a source need not give it
+ * yet) and counts. Kept in memory are the objects, the images' ids and where in its record each
+ * image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
+ * error here that names file, record, object and values, unless the settings say otherwise.
  */
 #ifndef DET_DATA_DATASET_H
 #define DET_DATA_DATASET_H

@@ -122,17 +122,20 @@ det_status det_source_checksum(struct det_env *env, const char *name,
 static det_status make_room(struct det_env *env, size_t count, struct det_example *e)
 {
 #define ROOM(member) \
-    DET_TRY_RETURN(det_alloc(env, &e->member, count, sizeof *e->member, "objects of a sample"));
-    ROOM(ymin)
-    ROOM(xmin)
-    ROOM(ymax)
-    ROOM(xmax)
-    ROOM(class_text)
-    ROOM(class_label)
-    ROOM(difficult)
-    ROOM(group_of) ROOM(is_crowd) ROOM(area) ROOM(weight)
+    DET_TRY_RETURN(det_alloc(env, &e->member, count, sizeof *e->member, "objects of a sample"))
+    ROOM(ymin);
+    ROOM(xmin);
+    ROOM(ymax);
+    ROOM(xmax);
+    ROOM(class_text);
+    ROOM(class_label);
+    ROOM(difficult);
+    ROOM(group_of);
+    ROOM(is_crowd);
+    ROOM(area);
+    ROOM(weight);
 #undef ROOM
-        e->box_count = count;
+    e->box_count = count;
     return DET_OK;
 }
 

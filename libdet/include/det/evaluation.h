@@ -1,5 +1,5 @@
-/* det/evaluation.h: evaluates a model on the config's evaluation input, or a program's own: COCO figures and losses, as
- * eval_continuously() of the TF Object Detection API reports them. */
+/* det/evaluation.h: evaluates a model on the config's evaluation input, or a program's own images:
+ * COCO figures and losses, as eval_continuously() of the TF Object Detection API reports them. */
 #ifndef DET_EVALUATION_H
 #define DET_EVALUATION_H
 

@@ -27,9 +27,8 @@ typedef struct det_labelled_sample {
      * are stored, like TensorFlow's: a rotation noted by a camera (EXIF) is not applied */
     const void *encoded;
     size_t encoded_bytes;
-    /** of the image, where `pixels` does not say it; 0: not known. Needed by boxes in pixels, by
-     * areas in an evaluation, and by what training says of its anchors where a resizer keeps the
-     * aspect; boxes that are normalised are learnt from without it */
+    /** of the image, where `pixels` does not say it; 0: not known. Boxes in pixels need it and,
+     * with a resizer that keeps the aspect, what training says of its anchors */
     int32_t height_px, width_px;
     /** [object_count], elements `objects[0].struct_size` apart: class by name, else by id; boxes in
      * the frame of the pixels as they are stored. area_px2 0: that of the box. `truncated` is not
@@ -49,11 +48,12 @@ typedef struct det_labelled_sample {
  * but its index. Then order, augmentation and weights are those of record files with the same
  * content, to the bit, on any number of threads, and a training that is resumed goes on exactly.
  *
- * When the data is opened, each sample is asked for once, from the calling thread, without its
- * image; classes and boxes are judged by the rules for records (what cannot be is CORRUPT and
- * names the sample; with strict classes MISMATCH) and kept. Images are asked for again and again,
- * from the threads of the loader, several at once, also while an evaluation between two steps asks
- * for its own. A sample whose objects or size are others than when it was opened is CORRUPT.
+ * When the data is opened (by each evaluation anew), each sample is asked for once, from the
+ * calling thread, without its image; classes and boxes are judged by the rules for records (what
+ * cannot be is CORRUPT and names the sample; with strict classes MISMATCH) and kept. Images are
+ * asked for again and again, from the threads of the loader, several at once, also while an
+ * evaluation between two steps asks for its own. A sample whose objects or size are others than
+ * when the data was opened is CORRUPT.
  */
 typedef struct det_sample_source {
     size_t struct_size; /**< sizeof(det_sample_source) */
@@ -64,7 +64,7 @@ typedef struct det_sample_source {
      * of the training or evaluation. */
     int (*fill)(void *user, size_t index, det_labelled_sample *sample);
     /** Called once for each sample that was filled in, from the same thread, when nothing of it is
-     * needed any more. May be NULL. */
+     * needed any more; not for one that failed. May be NULL. */
     void (*release)(void *user, size_t index, det_labelled_sample *sample);
 } det_sample_source;
 
