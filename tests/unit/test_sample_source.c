@@ -167,6 +167,8 @@ static void samples_are_those_of_records(void **state)
     struct program p;
     struct det_image image[2] = {{0}, {0}};
     struct det_ground_truth truth[2] = {{0}, {0}};
+    struct det_record record = {0};
+    const struct det_image_least small = {8, 8};
     char directory[256], path[300], name[512];
     test_env_init(&t);
     test_make_directory(directory, "source");
@@ -191,6 +193,15 @@ static void samples_are_those_of_records(void **state)
             assert_ok(&t.env, det_dataset_load(&t.env, &samples, i, &image[1], &truth[1]));
             assert_same_image(&image[0], &image[1]);
             assert_same_truth(&truth[0], &truth[1]);
+            if (!p.decoded) {
+                assert_ok(&t.env, det_dataset_load_reduced(&t.env, &records, i, small, &record,
+                                                           &image[0], &truth[0]));
+                assert_ok(&t.env, det_dataset_load_reduced(&t.env, &samples, i, small, &record,
+                                                           &image[1], &truth[1]));
+                assert_true(image[0].width < width_of(i));
+                assert_same_image(&image[0], &image[1]);
+                assert_same_truth(&truth[0], &truth[1]);
+            }
             assert_ok(&t.env, det_dataset_load_truth(&t.env, &records, i, &truth[0]));
             assert_ok(&t.env, det_dataset_load_truth(&t.env, &samples, i, &truth[1]));
             assert_same_truth(&truth[0], &truth[1]);
@@ -200,6 +211,7 @@ static void samples_are_those_of_records(void **state)
         det_dataset_close(&t.env, &samples);
         settings = settings_of(&p);
     }
+    det_record_free(&t.env, &record);
     for (int i = 0; i < 2; i++) {
         det_image_free(&t.env, &image[i]);
         det_ground_truth_free(&t.env, &truth[i]);
