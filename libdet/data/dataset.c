@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "data/box_faults.h"
+#include "data/sample_source.h"
 #include "data/unlisted.h"
 
 /* What opening needs at each record. */
@@ -225,17 +226,62 @@ fail:
     return status;
 }
 
-static void log_counts(const struct det_env *env, const char *role,
-                       const struct det_dataset_counts *c)
+static det_status add_sample(struct det_env *env, struct opening *o, size_t index)
 {
-    det_log(env, DET_LOG_INFO, "%s: %zu images, %zu boxes, %zu files", role, c->images, c->boxes,
-            c->files);
+    struct det_dataset *ds = o->dataset;
+    struct det_dataset_entry *entry = &ds->entries[index];
+    struct det_example example = {0};
+    det_labelled_sample sample;
+    char name[512];
+    *entry = (struct det_dataset_entry){0};
+    det_dataset_name(ds, index, name);
+    DET_TRY_RETURN(det_source_ask(env, &ds->source, name, index, false, &sample));
+    det_status status = DET_OK;
+    if (sample.id != NULL && sample.id[0] != '\0')
+        DET_TRY(det_strdup(env, &entry->id, sample.id));
+    o->name = det_dataset_name(ds, index, name);
+    DET_TRY(det_source_check(env, name, &sample, false));
+    DET_TRY(det_source_checksum(env, name, &sample, &entry->objects_crc));
+    const struct det_source_size size = det_source_size(&sample);
+    entry->height_px = known_size(size.height_px);
+    entry->width_px = known_size(size.width_px);
+    if (!o->settings->images_only) {
+        DET_TRY(det_source_example(env, name, &sample, &example));
+        DET_TRY(add_objects(env, o, &example, entry));
+    }
+fail:
+    o->name = NULL;
+    det_example_free(env, &example);
+    det_source_give_back(&ds->source, index, &sample);
+    return status;
+}
+
+static void log_counts(const struct det_env *env, const char *role,
+                       const struct det_dataset_settings *s, const struct det_dataset_counts *c)
+{
+    char boxes[40] = "", files[40] = "";
+    if (!s->images_only)
+        snprintf(boxes, sizeof boxes, ", %zu boxes", c->boxes);
+    if (s->source == NULL)
+        snprintf(files, sizeof files, ", %zu files", c->files);
+    det_log(env, DET_LOG_INFO, "%s: %zu images%s%s", role, c->images, boxes, files);
     const size_t dropped = c->dropped - c->unknown_class; /* which have a warning of their own */
     if (dropped > 0 || c->clipped > 0)
         det_log(env, DET_LOG_WARNING,
                 "%s: %zu boxes clipped to the image, %zu dropped (%zu without area, %zu reversed, "
                 "%zu not finite), %zu reached outside the image",
                 role, c->clipped, dropped, c->zero_size, c->reversed, c->non_finite, c->outside);
+}
+
+static det_status open_records(struct det_env *env, const struct det_dataset_settings *settings,
+                               const char *role, struct det_record_set *records)
+{
+    DET_TRY_RETURN(det_record_set_open(env, settings->patterns, settings->pattern_count, records));
+    if (records->record_count == 0)
+        return det_fail(env, DET_STATUS_NOT_FOUND, "%s: %s: there is no record in %zu file%s", role,
+                        settings->pattern_count > 0 ? settings->patterns[0] : "(no input)",
+                        records->file_count, records->file_count == 1 ? "" : "s");
+    return DET_OK;
 }
 
 det_status det_dataset_open(struct det_env *env, const struct det_dataset_settings *settings,
@@ -250,28 +296,23 @@ det_status det_dataset_open(struct det_env *env, const struct det_dataset_settin
                          role, settings->class_count));
     DET_TRY(det_alloc(env, &dataset->boxes_of_class, (size_t)settings->class_count,
                       sizeof *dataset->boxes_of_class, "class counts"));
-    DET_TRY(
-        det_record_set_open(env, settings->patterns, settings->pattern_count, &dataset->records));
-    if (dataset->records.record_count == 0)
-        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: %s: there is no record in %zu file%s",
-                         role, settings->pattern_count > 0 ? settings->patterns[0] : "(no input)",
-                         dataset->records.file_count, dataset->records.file_count == 1 ? "" : "s"));
-    DET_TRY(det_grow(env, &dataset->entries, &dataset->entry_capacity,
-                     dataset->records.record_count, sizeof *dataset->entries, "dataset index"));
-    for (size_t i = 0; i < dataset->records.record_count; i++) {
+    if (settings->source != NULL)
+        DET_TRY(det_source_take(env, settings->source, &dataset->source));
+    else
+        DET_TRY(open_records(env, settings, role, &dataset->records));
+    const size_t count =
+        settings->source != NULL ? dataset->source.count : dataset->records.record_count;
+    DET_TRY(det_grow(env, &dataset->entries, &dataset->entry_capacity, count,
+                     sizeof *dataset->entries, "dataset index"));
+    for (size_t i = 0; i < count; i++) {
         dataset->count = i + 1;
-        DET_TRY(add_record(env, &opening, i));
+        DET_TRY(settings->source != NULL ? add_sample(env, &opening, i)
+                                         : add_record(env, &opening, i));
     }
     dataset->counts.files = dataset->records.file_count;
     dataset->counts.images = dataset->count;
-    if (settings->images_only) {
-        det_log(env, DET_LOG_INFO, "%s: %zu images, %zu files", role, dataset->counts.images,
-                dataset->counts.files);
-    } else {
-        log_counts(env, role, &dataset->counts);
-        DET_TRY(
-            det_unlisted_tell(env, settings->labels, role, &dataset->counts, &opening.unlisted));
-    }
+    log_counts(env, role, settings, &dataset->counts);
+    DET_TRY(det_unlisted_tell(env, settings->labels, role, &dataset->counts, &opening.unlisted));
 fail:
     det_record_free(env, &opening.record);
     det_unlisted_free(env, &opening.unlisted);
@@ -342,6 +383,36 @@ det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset 
     return DET_OK;
 }
 
+/* The image of a sample, which must still be what it was when the data set was opened. */
+static det_status load_sample(struct det_env *env, const struct det_dataset *dataset, size_t index,
+                              const char *name, struct det_image_least least,
+                              struct det_image *image)
+{
+    const struct det_dataset_entry *entry = &dataset->entries[index];
+    det_labelled_sample sample;
+    uint32_t crc = 0;
+    DET_TRY_RETURN(det_source_ask(env, &dataset->source, name, index, true, &sample));
+    det_status status = DET_OK;
+    DET_TRY(det_source_check(env, name, &sample, true));
+    DET_TRY(det_source_checksum(env, name, &sample, &crc));
+    if (crc != entry->objects_crc)
+        DET_TRY(det_fail(env, DET_STATUS_CORRUPT,
+                         "%s: its objects are others than when the data was opened: a sample must "
+                         "depend on nothing but its index",
+                         name));
+    DET_TRY(det_source_image(env, name, &sample, least, image));
+    if (entry->height_px > 0 && entry->width_px > 0 &&
+        (image->file_height != entry->height_px || image->file_width != entry->width_px))
+        DET_TRY(det_fail(env, DET_STATUS_CORRUPT,
+                         "%s: its image has %d x %d pixels, when the data was opened it was said "
+                         "to have %d x %d",
+                         name, image->file_width, image->file_height, entry->width_px,
+                         entry->height_px));
+fail:
+    det_source_give_back(&dataset->source, index, &sample);
+    return status;
+}
+
 det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
                                     size_t index, struct det_image_least least,
                                     struct det_record *record, struct det_image *image,
@@ -351,7 +422,9 @@ det_status det_dataset_load_reduced(struct det_env *env, const struct det_datase
     const struct det_dataset_entry *entry = &dataset->entries[index];
     char name[512];
     det_dataset_name(dataset, index, name);
-    if (entry->path != NULL) {
+    if (dataset->source.count > 0) {
+        DET_TRY_RETURN(load_sample(env, dataset, index, name, least, image));
+    } else if (entry->path != NULL) {
         const det_status status = det_image_read_reduced(env, entry->path, least, image);
         if (status != DET_OK)
             return det_fail_prefix(env, status, "%s", name);
@@ -379,7 +452,10 @@ const char *det_dataset_name(const struct det_dataset *dataset, size_t index, ch
 {
     const char *id = dataset->entries[index].id;
     char record[512];
-    det_record_set_name(&dataset->records, index, record);
+    if (dataset->source.count > 0)
+        snprintf(record, sizeof record, "sample %zu", index);
+    else
+        det_record_set_name(&dataset->records, index, record);
     if (id != NULL)
         snprintf(buffer, 512, "%.330s (%.150s)", record, id);
     else

@@ -1,10 +1,11 @@
-/* dataset.h: the examples of a list of TFRecord files, checked once when opened.
+/* dataset.h: the examples of a list of TFRecord files, or the samples of a program's source
+ * (data/sample_source.h), checked once when opened.
  *
- * Opening parses every example: it finds each object's class, checks each box, looks at the first
- * bytes of each image (or finds its file) and counts. Kept in memory are the objects, the images'
- * ids and where in its record each image's bytes are, not the images. What the TF Object Detection
- * API lets pass silently is an error here that names file, record, object and values, unless the
- * settings say otherwise.
+ * Opening parses every example, or asks for every sample: it finds each object's class, checks
+ * each box, looks at the first bytes of each image (or finds its file; a source need not give it
+ * yet) and counts. Kept in memory are the objects, the images' ids and where in its record each
+ * image's bytes are, not the images. What the TF Object Detection API lets pass silently is an
+ * error here that names file, record, object and values, unless the settings say otherwise.
  */
 #ifndef DET_DATA_DATASET_H
 #define DET_DATA_DATASET_H
@@ -12,6 +13,7 @@
 #include "base/env.h"
 #include "data/ground_truth.h"
 #include "data/image.h"
+#include "det/sample_source.h"
 #include "formats/label_map.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
@@ -29,6 +31,7 @@ struct det_dataset_settings {
     const char *role;            /* "train": begins the log line; NULL = "data" */
     const char *const *patterns; /* paths, globs, shard patterns */
     size_t pattern_count;
+    const det_sample_source *source;    /* in their place, copied; NULL: record files */
     const struct det_label_map *labels; /* which text means which class; NULL = by number only */
     int32_t class_count;                /* K: with labels theirs */
     const char *const *image_dirs; /* searched for image/filename when image/encoded is empty */
@@ -56,10 +59,12 @@ struct det_dataset_entry {
     char *id;                    /* image/source_id, else image/filename, NULL: neither */
     int32_t height_px, width_px; /* as the record says, 0 = it does not */
     int32_t first_object, object_count;
+    uint32_t objects_crc; /* of a source's objects, as they were given */
 };
 
 struct det_dataset {
-    struct det_record_set records;
+    struct det_record_set records;     /* none where there is a source */
+    det_sample_source source;          /* its count is 0 where there are records */
     struct det_dataset_entry *entries; /* [count] */
     size_t count;
     size_t entry_capacity;
@@ -84,7 +89,8 @@ void det_dataset_close(struct det_env *env, struct det_dataset *dataset);
 det_status det_dataset_load(struct det_env *env, const struct det_dataset *dataset, size_t index,
                             struct det_image *image, struct det_ground_truth *truth);
 /* The same with a reduced decoding (data/image.h), the record read into `record`. Nothing is
- * allocated when all three have room. */
+ * allocated when all three have room. A sample of a source that is another than when the data set
+ * was opened is CORRUPT. */
 det_status det_dataset_load_reduced(struct det_env *env, const struct det_dataset *dataset,
                                     size_t index, struct det_image_least least,
                                     struct det_record *record, struct det_image *image,
@@ -93,7 +99,8 @@ det_status det_dataset_load_reduced(struct det_env *env, const struct det_datase
 det_status det_dataset_load_truth(struct det_env *env, const struct det_dataset *dataset,
                                   size_t index, struct det_ground_truth *truth);
 
-/* "x.tfrecord: record 12 (a.jpg)" for messages, with the image's id if it has one. Returns
+/* "x.tfrecord: record 12 (a.jpg)" or "sample 12 (a.jpg)" for messages, with the image's id if it
+ * has one. Returns
  * `buffer`. */
 const char *det_dataset_name(const struct det_dataset *dataset, size_t index, char buffer[512]);
 /* The image's id as text, cut to fit: source_id, else filename, else the index. Returns

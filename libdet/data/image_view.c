@@ -146,13 +146,24 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
     return check_region(env, view);
 }
 
+det_status det_image_copy_view(struct det_env *env, const det_image_view *view,
+                               struct det_image *image)
+{
+    const struct det_pixels pixels = det_pixels_of_view(view);
+    const struct det_window window = det_window_of_view(view);
+    DET_TRY_RETURN(det_image_resize_buffer(env, image, window.width, window.height));
+    for (int32_t y = 0; y < window.height; y++)
+        det_pixels_row(&pixels, window.y + y, window.x, window.width,
+                       image->rgb + (size_t)y * (size_t)window.width * 3);
+    return DET_OK;
+}
+
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image)
 {
     const struct det_pixels pixels = det_pixels_of_view(view);
     const struct det_window window = det_window_of_view(view);
-    const size_t row = (size_t)window.width * 3;
-    if (view->format == DET_PIXEL_RGB8 && pixels.stride == (ptrdiff_t)row) {
+    if (view->format == DET_PIXEL_RGB8 && pixels.stride == (ptrdiff_t)window.width * 3) {
         /* Only read from here on. */
         *image = (struct det_image){
             .width = window.width,
@@ -160,10 +171,7 @@ det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
             .rgb = (uint8_t *)(uintptr_t)(view->pixels + window.y * pixels.stride)};
         return DET_OK;
     }
-    DET_TRY_RETURN(det_image_resize_buffer(env, buffer, window.width, window.height));
-    for (int32_t y = 0; y < window.height; y++)
-        det_pixels_row(&pixels, window.y + y, window.x, window.width,
-                       buffer->rgb + (size_t)y * row);
+    DET_TRY_RETURN(det_image_copy_view(env, view, buffer));
     *image = *buffer;
     return DET_OK;
 }

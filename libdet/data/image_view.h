@@ -15,6 +15,10 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
 det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
                              const det_image_view *view, struct det_image *image);
 
+/* The same, always copied: packed RGB of its own. */
+det_status det_image_copy_view(struct det_env *env, const det_image_view *view,
+                               struct det_image *image);
+
 /* Writes an image's pixels into a caller's memory: det_picture_to_pixels() of det/image.h. */
 det_status det_image_to_pixels(struct det_env *env, const struct det_image *image,
                                det_pixel_format format, uint8_t *pixels, size_t bytes,

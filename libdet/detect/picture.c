@@ -97,17 +97,9 @@ det_status det_picture_from_pixels(det_context *context, const det_image_view *p
     DET_NEED(env, pixels);
     DET_NEED(env, picture);
     det_picture *made = NULL;
-    struct det_image rgb;
     DET_TRY_RETURN(det_image_view_check(env, pixels));
     DET_TRY_RETURN(make(context, &made));
-    det_status status = det_image_of_view(env, &made->image, pixels, &rgb);
-    /* Packed RGB is lent, not copied. */
-    if (status == DET_OK && made->image.rgb == NULL) {
-        status = det_image_resize_buffer(env, &made->image, rgb.width, rgb.height);
-        if (status == DET_OK)
-            memcpy(made->image.rgb, rgb.rgb, (size_t)rgb.width * (size_t)rgb.height * 3);
-    }
-    return finish(env, status, made, picture);
+    return finish(env, det_image_copy_view(env, pixels, &made->image), made, picture);
 }
 
 det_status det_picture_to_pixels(const det_picture *picture, det_pixel_format format, void *pixels,

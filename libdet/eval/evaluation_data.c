@@ -39,13 +39,14 @@ static det_status open_data(struct det_env *env, const struct det_pipeline_confi
                             const det_evaluation_settings *settings,
                             struct det_evaluation_data *data)
 {
+    const bool samples = settings->samples != NULL;
     if (config->eval_input_reader_count == 0 ||
-        config->eval_input_readers[0].input_paths.count == 0)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: has no eval_input_reader with tf_record_input_reader.input_path",
-                        config->path);
+        (config->eval_input_readers[0].input_paths.count == 0 && !samples))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: has no eval_input_reader with %s",
+                        config->path,
+                        samples ? "label_map_path" : "tf_record_input_reader.input_path");
     const struct det_input_reader_config *reader = &config->eval_input_readers[0];
-    const struct det_pipeline_reading reading = {.eval_input = true};
+    const struct det_pipeline_reading reading = {.eval_input = true, .eval_samples = samples};
     struct det_path_list patterns = {0};
     det_status status = DET_OK;
     DET_TRY(det_pipeline_config_check_stage(env, config, DET_STAGE_EVALUATION));
@@ -55,11 +56,13 @@ static det_status open_data(struct det_env *env, const struct det_pipeline_confi
                 config->path, config->eval_input_reader_count);
     DET_TRY(det_pipeline_paths_check(env, config, reading));
     DET_TRY(read_labels(env, config, reader, &data->labels));
-    DET_TRY(det_pipeline_path_records(env, config, reader, &patterns));
+    if (!samples)
+        DET_TRY(det_pipeline_path_records(env, config, reader, &patterns));
     const struct det_dataset_settings records = {
         .role = "eval",
         .patterns = (const char *const *)patterns.paths,
         .pattern_count = patterns.count,
+        .source = settings->samples,
         .labels = &data->labels,
         .class_count = data->labels.count,
         .image_dirs = settings->image_dirs,

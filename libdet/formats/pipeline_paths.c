@@ -176,7 +176,7 @@ typedef det_status (*path_visitor)(struct det_env *env, struct det_pipeline_conf
 
 static det_status visit_reader(struct det_env *env, struct det_pipeline_config *config,
                                const char *name, struct det_input_reader_config *reader,
-                               path_visitor visit, void *user)
+                               bool samples, path_visitor visit, void *user)
 {
     char field[80];
     const char **values = NULL; /* made by the decoder in the document's own memory */
@@ -184,7 +184,7 @@ static det_status visit_reader(struct det_env *env, struct det_pipeline_config *
     snprintf(field, sizeof field, "%s.label_map_path", name);
     DET_TRY_RETURN(visit(env, config, field, &reader->label_map_path, DET_PATH_FILE, user));
     snprintf(field, sizeof field, "%s.tf_record_input_reader.input_path", name);
-    for (size_t i = 0; i < reader->input_paths.count; i++)
+    for (size_t i = 0; i < reader->input_paths.count && !samples; i++)
         DET_TRY_RETURN(visit(env, config, field, &values[i], DET_PATH_RECORDS, user));
     return DET_OK;
 }
@@ -196,12 +196,13 @@ static det_status visit_paths(struct det_env *env, struct det_pipeline_config *c
     memcpy(&readers, &config->eval_input_readers, sizeof(void *));
     if (reading.train_input && config->has_train_input_reader)
         DET_TRY_RETURN(visit_reader(env, config, "train_input_reader", &config->train_input_reader,
-                                    visit, user));
+                                    reading.train_samples, visit, user));
     if (reading.fine_tune_checkpoint && config->has_train_config)
         DET_TRY_RETURN(visit(env, config, "train_config.fine_tune_checkpoint",
                              &config->train.fine_tune_checkpoint, DET_PATH_CHECKPOINT, user));
     if (reading.eval_input && config->eval_input_reader_count > 0)
-        DET_TRY_RETURN(visit_reader(env, config, "eval_input_reader", &readers[0], visit, user));
+        DET_TRY_RETURN(visit_reader(env, config, "eval_input_reader", &readers[0],
+                                    reading.eval_samples, visit, user));
     return DET_OK;
 }
 
@@ -381,6 +382,7 @@ fail:
 
 det_status det_pipeline_paths_bring_over(struct det_env *env, struct det_pipeline_config *config)
 {
-    return visit_paths(env, config, (struct det_pipeline_reading){true, true, true}, bring_over,
-                       NULL);
+    const struct det_pipeline_reading all = {
+        .train_input = true, .eval_input = true, .fine_tune_checkpoint = true};
+    return visit_paths(env, config, all, bring_over, NULL);
 }

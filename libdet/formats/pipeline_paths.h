@@ -29,9 +29,10 @@ det_status det_pipeline_path_records(struct det_env *env, const struct det_pipel
                                      const struct det_input_reader_config *reader,
                                      struct det_path_list *patterns);
 
-/* What is going to be read. */
+/* What is going to be read. Samples of a program: of the input reader the label map alone. */
 struct det_pipeline_reading {
     bool train_input, eval_input, fine_tune_checkpoint;
+    bool train_samples, eval_samples;
 };
 
 /* NOT_FOUND names all files that are missing, each with field and line, before any is read; in a

@@ -166,7 +166,7 @@ static det_status open_dataset(struct det_env *env, const struct det_pipeline_co
                                struct det_dataset *dataset)
 {
     struct det_path_list paths = {0};
-    const bool given = s->record_count > 0;
+    const bool given = s->record_count > 0 || s->samples != NULL;
     det_status status = DET_OK;
     if (!given && !config->has_train_input_reader)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -179,6 +179,7 @@ static det_status open_dataset(struct det_env *env, const struct det_pipeline_co
                                  .role = "recalibration",
                                  .patterns = given ? s->records : (const char *const *)paths.paths,
                                  .pattern_count = given ? s->record_count : paths.count,
+                                 .source = s->samples,
                                  .class_count = classes,
                                  .image_dirs = s->image_dirs,
                                  .image_dir_count = s->image_dir_count,

@@ -131,6 +131,10 @@ det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
 
 /* --- trainer_eval.c --- */
 
+/* The evaluations' settings, over the defaults; these alone where none are made. */
+det_status det_trainer_eval_take(const struct det_trainer *trainer,
+                                 const det_trainer_settings *settings,
+                                 det_evaluation_settings *taken);
 /* Takes the settings over and looks into the evaluation data: its errors are to be told before
  * training. */
 det_status det_trainer_eval_set_up(struct det_trainer *trainer,

@@ -14,6 +14,15 @@
 #include "base/text.h"
 #include "train/trainer.h"
 
+det_status det_trainer_eval_take(const struct det_trainer *trainer, const det_trainer_settings *s,
+                                 det_evaluation_settings *taken)
+{
+    det_evaluation_settings_default(taken);
+    if (s->eval_every_steps == 0)
+        return DET_OK;
+    return DET_TAKE(trainer->env, det_evaluation_settings, taken, s->evaluation);
+}
+
 det_status det_trainer_eval_set_up(struct det_trainer *trainer,
                                    const struct det_pipeline_config *config,
                                    const det_trainer_settings *s)
@@ -32,8 +41,7 @@ det_status det_trainer_eval_set_up(struct det_trainer *trainer,
     trainer->eval_every_steps = s->eval_every_steps;
     trainer->patience = s->patience;
     trainer->min_delta = s->min_delta;
-    det_evaluation_settings_default(&trainer->eval_settings);
-    DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, &trainer->eval_settings, s->evaluation));
+    DET_TRY_RETURN(det_trainer_eval_take(trainer, s, &trainer->eval_settings));
     trainer->eval_settings.as_exported = 1;
     trainer->wants_api_evaluation = s->api_evaluation != 0;
     DET_TRY_RETURN(det_best_metric(env, s->keep_best, trainer->state.best.metric));

@@ -143,11 +143,13 @@ static det_status open_data(struct det_trainer *trainer, const struct det_pipeli
     const struct det_input_reader_config *reader = &config->train_input_reader;
     struct det_path_list patterns = {0};
     det_status status = DET_OK;
-    DET_TRY(det_pipeline_path_records(env, config, reader, &patterns));
+    if (s->samples == NULL)
+        DET_TRY(det_pipeline_path_records(env, config, reader, &patterns));
     const struct det_dataset_settings settings = {
         .role = "train",
         .patterns = (const char *const *)patterns.paths,
         .pattern_count = patterns.count,
+        .source = s->samples,
         .labels = &trainer->labels,
         .class_count = trainer->labels.count,
         .image_dirs = s->image_dirs,
@@ -312,11 +314,15 @@ static det_status check_files(struct det_trainer *trainer, const struct det_pipe
     det_checkpoint_info info;
     enum det_trainer_latest latest;
     DET_TRY_RETURN(det_trainer_find_latest(trainer, &info, &latest));
+    det_evaluation_settings evaluation;
+    DET_TRY_RETURN(det_trainer_eval_take(trainer, s, &evaluation));
     const bool goes_on = latest == DET_LATEST_OWN || latest == DET_LATEST_TENSORFLOW;
     const struct det_pipeline_reading reading = {
         .train_input = true,
         .eval_input = s->eval_every_steps > 0,
         .fine_tune_checkpoint = det_trainer_is_fine_tuned(config) && !(goes_on && s->resume),
+        .train_samples = s->samples != NULL,
+        .eval_samples = evaluation.samples != NULL,
     };
     return det_pipeline_paths_check(trainer->env, config, reading);
 }

@@ -15,6 +15,9 @@ struct fixture {
     struct test_warnings warnings;
 };
 
+static const struct det_pipeline_reading everything = {
+    .train_input = true, .eval_input = true, .fine_tune_checkpoint = true};
+
 static void touch(const struct fixture *f, const char *name)
 {
     char path[600];
@@ -129,8 +132,7 @@ static void patterns_in_both_readers(void **state)
         struct det_path_list list = {0};
         read_with(&f, "beside.pbtxt", patterns[i],
                   "../../pre-trained-models/zoo/checkpoint/ckpt-0");
-        assert_ok(env, det_pipeline_paths_check(env, &f.config,
-                                                (struct det_pipeline_reading){true, true, true}));
+        assert_ok(env, det_pipeline_paths_check(env, &f.config, everything));
         assert_ok(env,
                   det_pipeline_path_records(env, &f.config, &f.config.train_input_reader, &list));
         assert_ok(
@@ -217,9 +219,8 @@ static void missing_files_are_told_at_once(void **state)
     memset(name, 'a', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     read_with(&f, name, name, "");
-    assert_fails(
-        env, DET_STATUS_NOT_FOUND, "; and ",
-        det_pipeline_paths_check(env, &f.config, (struct det_pipeline_reading){true, true, true}));
+    assert_fails(env, DET_STATUS_NOT_FOUND, "; and ",
+                 det_pipeline_paths_check(env, &f.config, everything));
     assert_contains(env->error, "5 files do not exist");
     det_pipeline_config_free(env, &f.config);
     /* One alone, and an override, which has no line. */

@@ -677,7 +677,10 @@ static det_status parse_text(struct det_env *env, void *argument)
     if (status == DET_OK)
         status = det_pipeline_path_find(env, &c, "Makefile", DET_PATH_FILE, &out);
     if (status == DET_OK)
-        status = det_pipeline_paths_check(env, &c, (struct det_pipeline_reading){true, true, true});
+        status = det_pipeline_paths_check(
+            env, &c,
+            (struct det_pipeline_reading){
+                .train_input = true, .eval_input = true, .fine_tune_checkpoint = true});
     det_free(env, &out);
     det_pipeline_config_free(env, &c);
     return status == DET_STATUS_NOT_FOUND ? DET_OK : status; /* its files are not here */

@@ -210,6 +210,11 @@ static void train_evaluate_export_detect(void **state)
         0);
     assert_contains(out, "step 10 of 10: loss ");
     assert_contains(out, "loop/model.det");
+    assert_int_equal(run_tool(out, sizeof out, "../examples/train_callback %s %s/callback 10",
+                              w.config, w.directory),
+                     0);
+    assert_contains(out, "step 10 of 10: loss ");
+    assert_contains(out, "of 20 samples that were not trained on");
     workspace_remove(&w);
 }
 

@@ -5,7 +5,8 @@
  *                      (these, and models, from files or memory)
  *   model.h            weights: .det files, TensorFlow checkpoints, export
  *   checkpoints.h      the newest checkpoint of a folder
- *   trainer.h          training                          evaluation.h evaluation on TFRecords
+ *   trainer.h          training                          evaluation.h COCO figures and losses
+ *   sample_source.h    images and boxes of one's own for both, in place of TFRecords
  *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
  *   image.h            JPEG, PNG and other files to pixels and back, drawing
  *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h
@@ -49,6 +50,7 @@
 #include "det/pipeline_config.h"
 #include "det/plot.h"
 #include "det/recalibration.h"
+#include "det/sample_source.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

@@ -1,5 +1,5 @@
-/* det/evaluation.h: evaluates a model on the config's evaluation input: COCO figures and losses, as
- * eval_continuously() of the TF Object Detection API reports them. */
+/* det/evaluation.h: evaluates a model on the config's evaluation input, or a program's own images:
+ * COCO figures and losses, as eval_continuously() of the TF Object Detection API reports them. */
 #ifndef DET_EVALUATION_H
 #define DET_EVALUATION_H
 
@@ -10,6 +10,7 @@
 #include "det/context.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/sample_source.h"
 #include "det/summary.h"
 
 #ifdef __cplusplus
@@ -45,6 +46,10 @@ typedef struct det_evaluation_settings {
      * before (by det_evaluation_check() or another evaluation); default 0 */
     int quiet;
     int reserved; /**< 0 */
+    /** images and boxes of the program's own, in place of the records of eval_input_reader, whose
+     * label map is still needed; image_dirs is not looked at then. NULL, the default: the
+     * records */
+    const det_sample_source *samples;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -14,6 +14,7 @@
 #include "det/context.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/sample_source.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,6 +34,9 @@ typedef struct det_recalibration_settings {
     /** Called after each batch; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
+    /** pictures of the program's own, in place of all records; their boxes are not looked at. NULL,
+     * the default: records */
+    const det_sample_source *samples;
 } det_recalibration_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -16,6 +16,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/recalibration.h"
+#include "det/sample_source.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,6 +84,11 @@ typedef struct det_trainer_settings {
     int api_evaluation;
     /** 1: data without a single box is trained on; 0, the default: it is an error */
     int allow_no_boxes;
+
+    /** images and boxes of the program's own, in place of the records of train_input_reader, whose
+     * label map is still needed; image_dirs is not looked at then. Copied. NULL, the default: the
+     * records. Evaluations have theirs: evaluation->samples */
+    const det_sample_source *samples;
 } det_trainer_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

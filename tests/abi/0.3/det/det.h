@@ -18,6 +18,7 @@
 #include "det/pipeline_config.h"
 #include "det/plot.h"
 #include "det/recalibration.h"
+#include "det/sample_source.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

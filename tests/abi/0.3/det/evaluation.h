@@ -5,6 +5,7 @@
 #include "det/context.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/sample_source.h"
 #include "det/summary.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ typedef struct det_evaluation_settings {
     void *progress_user;
     int quiet;
     int reserved;
+    const det_sample_source *samples;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)

@@ -4,6 +4,7 @@
 #include "det/context.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
+#include "det/sample_source.h"
 #include <stddef.h>
 #include <stdint.h>
 #ifdef __cplusplus
@@ -19,6 +20,7 @@ typedef struct det_recalibration_settings {
     int64_t images;
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
+    const det_sample_source *samples;
 } det_recalibration_settings;
 DET_API void det_recalibration_settings_init(det_recalibration_settings *settings,
                                              size_t struct_size);

@@ -6,6 +6,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/recalibration.h"
+#include "det/sample_source.h"
 #include <stddef.h>
 #include <stdint.h>
 #ifdef __cplusplus
@@ -40,6 +41,7 @@ typedef struct det_trainer_settings {
     int64_t recalibrate_images;
     int api_evaluation;
     int allow_no_boxes;
+    const det_sample_source *samples;
 } det_trainer_settings;
 DET_API void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size);
 static inline void det_trainer_settings_default(det_trainer_settings *settings)
