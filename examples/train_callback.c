@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     settings.evaluation = &evaluation;
     settings.eval_every_steps = settings.num_steps;
     det_error error;
-    if (det_context_create(&context, NULL, &error) != DET_OK) {
+    if (det_context_create_explained(&context, NULL, &error) != DET_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }

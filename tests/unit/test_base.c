@@ -73,7 +73,8 @@ static void add_task(void *argument, int32_t task, int32_t worker)
     values[task] += task;
 }
 
-/* The flags of the mapping that holds `address`, "" where the kernel does not tell, and its bytes. */
+/* The flags of the mapping that holds `address`, "" where the kernel does not tell, and its
+ * bytes. */
 static size_t mapping_flags(const void *address, char flags[256])
 {
     size_t bytes = 0;
