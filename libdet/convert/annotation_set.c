@@ -47,6 +47,7 @@ void det_annotation_set_touch(det_annotation_set *set)
     det_set_stats_free(set->env, &set->stats);
     if (!set->is_checked)
         return;
+    set->before_check.at = set->findings.at;
     set->findings = set->before_check;
     set->first_error[1][0] = '\0';
     set->is_checked = set->is_mended = false;
@@ -280,14 +281,32 @@ static const struct {
 
 enum { READERS = sizeof readers / sizeof readers[0] };
 
+/* What a program's reader says of a failure may be its status alone. */
+static det_status run_reader(det_annotation_set *set, const struct det_annotation_reader *reader,
+                             const char *path, const char *split)
+{
+    struct det_env *env = set->env;
+    char before[DET_ERROR_BYTES];
+    memcpy(before, env->error, sizeof before);
+    det_forget_error(env);
+    const det_status status = reader->callback(reader->user, set, path, split);
+    if (status == DET_OK)
+        memcpy(env->error, before, sizeof before);
+    else if (env->error[0] == '\0')
+        return det_fail(env, status, "%s: its reader says: %s", path, det_status_text(status));
+    return status;
+}
+
 static det_status read_source(det_annotation_set *set, const char *format, const char *path,
                               const char *split)
 {
     struct det_read_settings settings;
     DET_TRY_RETURN(det_annotation_set_begin_read(set, path, split, &settings));
     for (size_t i = set->reader_count; i-- > 0;)
-        if (strcmp(set->readers[i].format, format) == 0)
-            return set->readers[i].callback(set->readers[i].user, set, path, split);
+        if (strcmp(set->readers[i].format, format) == 0) {
+            const struct det_annotation_reader reader = set->readers[i]; /* it may add others */
+            return run_reader(set, &reader, path, split);
+        }
     for (size_t i = 0; i < READERS; i++)
         if (strcmp(readers[i].format, format) == 0)
             return readers[i].read(set->env, &settings, &set->set);

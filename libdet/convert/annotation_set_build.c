@@ -1,4 +1,5 @@
 /* annotation_set_build.c: see det/dataset.h: a set built up, looked at and changed. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,9 @@ det_status det_annotation_set_add_class(det_annotation_set *set, const char *nam
     DET_NEED(env, set);
     DET_NEED(env, name);
     DET_NEED(env, class_id);
+    if (name[0] == '\0')
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: the name is empty", __func__);
+    DET_TRY_RETURN(det_annotations_order_classes(env, &set->set));
     const size_t before = set->set.classes.count;
     DET_TRY_RETURN(det_annotations_class(env, &set->set, name, &index));
     if (index < 0)
@@ -34,7 +38,7 @@ det_status det_annotation_set_add_class(det_annotation_set *set, const char *nam
     if (set->set.classes.count > before)
         det_annotation_set_touch(set);
     *class_id = index + 1;
-    return DET_OK;
+    return det_annotations_order_classes(env, &set->set);
 }
 
 static det_status take_image(det_annotation_set *set, const det_annotation_image *given,
@@ -144,8 +148,15 @@ static det_status take_object(det_annotation_set *set, size_t position,
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "%s: class id %d, expected 1 to %zu, or 0 for none", image->where,
                         taken.class_id, set->set.classes.count);
+    if (!(taken.weight >= 0) || !isfinite(taken.weight) || !(taken.area_px2 >= 0) ||
+        !isfinite(taken.area_px2))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "%s: weight %g, area %g, expected finite numbers of at least 0",
+                        image->where, taken.weight, taken.area_px2);
     object->class_index = taken.class_id > 0 ? taken.class_id - 1 : DET_CLASS_NONE;
-    if (taken.class_name != NULL)
+    if (taken.class_name != NULL && taken.class_name[0] == '\0')
+        object->class_index = DET_CLASS_NONE;
+    else if (taken.class_name != NULL)
         DET_TRY_RETURN(
             det_annotations_class(env, &set->set, taken.class_name, &object->class_index));
     snprintf(place, sizeof place, "%.600s: object %zu", image->where,
@@ -154,11 +165,11 @@ static det_status take_object(det_annotation_set *set, size_t position,
     det_tell_class(&settings, &set->set, place, taken.class_name != NULL ? taken.class_name : "",
                    object->class_index);
     memcpy(object->box, taken.box, sizeof object->box);
-    object->box_px = taken.in_pixels != 0;
-    if (object->box_px && image->resolved && !image->broken) {
+    object->frame = taken.in_pixels != 0 ? DET_BOX_PIXELS : DET_BOX_SHARES;
+    if (object->frame == DET_BOX_PIXELS && image->resolved && !image->broken) {
         for (int c = 0; c < 4; c++)
             object->box[c] /= c % 2 == 0 ? image->height_px : image->width_px;
-        object->box_px = false;
+        object->frame = DET_BOX_SHARES;
     }
     object->area_px2 = taken.area_px2;
     object->weight = taken.weight;
@@ -287,6 +298,7 @@ det_status det_annotation_set_object(det_annotation_set *set, size_t position, s
         .struct_size = sizeof filled,
         .class_name = at->class_index >= 0 ? set->set.classes.paths[at->class_index] : NULL,
         .class_id = at->class_index >= 0 ? at->class_index + 1 : 0,
+        .in_pixels = det_annotations_box_is_px(image, at),
         .area_px2 = at->area_px2,
         .weight = at->weight,
         .difficult = at->difficult,

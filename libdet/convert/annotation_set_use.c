@@ -113,9 +113,10 @@ det_status det_annotation_set_deal(det_annotation_set *set, const char *const *n
                                    const double *shares, size_t count, uint64_t seed)
 {
     struct det_env *env = set != NULL ? set->env : NULL;
+    size_t changed = 0;
     DET_NEED(env, set);
-    DET_NEED(env, names);
-    DET_NEED(env, shares);
+    DET_NEED_ARRAY(env, names, count);
+    DET_NEED_ARRAY(env, shares, count);
     DET_TRY_RETURN(det_annotation_set_need(set, __func__));
     DET_TRY_RETURN(det_check_strings(env, "names", names, count));
     for (size_t i = 0; i < count; i++)
@@ -123,8 +124,17 @@ det_status det_annotation_set_deal(det_annotation_set *set, const char *const *n
     const struct det_split_settings settings = {
         .names = names, .shares = shares, .count = count, .seed = seed};
     det_set_stats_free(env, &set->stats);
-    /* What was found of boxes and classes stays true. */
-    return det_annotations_split(env, &set->set, &settings);
+    DET_TRY_RETURN(det_annotations_split(env, &set->set, &settings));
+    /* What was found of boxes and classes stays true; ids were unique in the splits before. */
+    const det_status status = det_annotations_rename_ids(env, &set->set, &changed);
+    if (changed > 0)
+        det_finding(&set->findings, DET_RULE_NAME_CHANGED,
+                    "%zu image%s an id that another image of the new split has: it has the image's "
+                    "number behind it now",
+                    changed, changed == 1 ? " had" : "s had");
+    if (status != DET_OK)
+        det_annotation_set_touch(set);
+    return status;
 }
 
 /* --- figures --- */

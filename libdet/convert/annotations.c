@@ -133,6 +133,12 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
     return DET_OK;
 }
 
+bool det_annotations_box_is_px(const struct det_labelled_image *image,
+                               const struct det_labelled_object *object)
+{
+    return object->frame == DET_BOX_AS_IMAGE ? image->boxes_px : object->frame == DET_BOX_PIXELS;
+}
+
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index)
 {
@@ -199,25 +205,30 @@ static int by_label(const void *a, const void *b)
     return x->label < y->label ? -1 : x->label > y->label;
 }
 
-/* True when the classes' numbers are 1 .. K. */
-static bool find_labels(const struct det_annotations *set, struct class_key *keys)
+/* True when the numbers of the classes that `keys` are of are those of the places from `first` on.
+ */
+static bool find_labels(const struct det_annotations *set, size_t first, struct class_key *keys)
 {
-    const size_t count = set->classes.count;
+    const size_t count = set->classes.count - first;
     for (size_t i = 0; i < set->object_count; i++) {
         const struct det_labelled_object *object = &set->objects[i];
-        if (object->class_index >= 0 && keys[object->class_index].label == 0)
-            keys[object->class_index].label = object->label;
+        if (object->class_index < (int64_t)first)
+            continue;
+        struct class_key *key = &keys[(size_t)object->class_index - first];
+        if (key->label == 0)
+            key->label = object->label;
     }
     qsort(keys, count, sizeof *keys, by_label);
     for (size_t i = 0; i < count; i++)
-        if (keys[i].label != (int64_t)i + 1)
+        if (keys[i].label != (int64_t)(first + i) + 1)
             return false;
     return true;
 }
 
-static det_status order_classes(struct det_env *env, struct det_annotations *set)
+/* Those from `first` on. */
+static det_status order_classes(struct det_env *env, struct det_annotations *set, size_t first)
 {
-    const size_t count = set->classes.count;
+    const size_t all = set->classes.count, count = all - first;
     struct class_key *keys = NULL;
     struct det_id_map map = {0};
     int32_t *to = NULL;
@@ -225,26 +236,28 @@ static det_status order_classes(struct det_env *env, struct det_annotations *set
     DET_TRY(det_alloc(env, &keys, count, sizeof *keys, "classes"));
     DET_TRY(det_alloc(env, &to, count, sizeof *to, "classes"));
     for (size_t i = 0; i < count; i++)
-        keys[i] = (struct class_key){.name = set->classes.paths[i], .index = (int32_t)i};
-    const bool numbered = find_labels(set, keys);
+        keys[i] = (struct class_key){.name = set->classes.paths[first + i], .index = (int32_t)i};
+    const bool numbered = find_labels(set, first, keys);
     if (!numbered)
         qsort(keys, count, sizeof *keys, by_name);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < all; i++) {
+        const char *name = i < first ? set->classes.paths[i] : keys[i - first].name;
         uint32_t other = 0;
-        if (!det_id_map_find(&map, det_id_of_text(keys[i].name), &other))
-            DET_TRY(det_id_map_add(env, &map, det_id_of_text(keys[i].name), (uint32_t)i));
+        if (!det_id_map_find(&map, det_id_of_text(name), &other))
+            DET_TRY(det_id_map_add(env, &map, det_id_of_text(name), (uint32_t)i));
     }
     det_id_map_free(env, &set->class_map);
     set->class_map = map;
     map = (struct det_id_map){0};
     for (size_t i = 0; i < count; i++) {
-        to[keys[i].index] = (int32_t)i;
-        set->classes.paths[i] = keys[i].name;
+        to[keys[i].index] = (int32_t)(first + i);
+        set->classes.paths[first + i] = keys[i].name;
     }
     for (size_t i = 0; i < set->object_count; i++) {
         struct det_labelled_object *object = &set->objects[i];
-        if (object->class_index >= 0)
-            object->class_index = to[object->class_index];
+        if (object->class_index < (int64_t)first)
+            continue;
+        object->class_index = to[(size_t)object->class_index - first];
         if (!numbered)
             object->label = 0; /* numbers of a map that is not here */
     }
@@ -253,6 +266,14 @@ fail:
     det_free(env, &keys);
     det_free(env, &to);
     return status;
+}
+
+det_status det_annotations_order_classes(struct det_env *env, struct det_annotations *set)
+{
+    if (set->classes_as_met && set->classes.count - set->classes_ordered > 1)
+        DET_TRY_RETURN(order_classes(env, set, set->classes_ordered));
+    set->classes_ordered = set->classes.count;
+    return DET_OK;
 }
 
 /* A counting sort: stable, so that objects keep their order within an image. */
@@ -306,14 +327,16 @@ det_status det_annotations_finish(struct det_env *env, struct det_annotations *s
         DET_TRY_RETURN(make_utf8(env, &set->images[i].name, &changed));
         DET_TRY_RETURN(make_utf8(env, &set->images[i].source_id, &changed));
     }
-    if (changed > 0)
+    if (changed > 0) {
+        findings->at =
+            (struct det_finding_place){set->images[first].where, (int64_t)first + 1, 0, 0};
         det_finding(findings, DET_RULE_NAME_CHANGED,
                     "%s: the name `%.200s` was not UTF-8 (%zu such names and ids): a byte that is "
                     "none is written as %% and its two digits",
                     set->images[first].where, det_image_id(&set->images[first]), changed);
-    if (set->classes_as_met && !set->classes_are_ordered && set->classes.count > 1)
-        DET_TRY_RETURN(order_classes(env, set));
-    set->classes_are_ordered = true;
+        findings->at = (struct det_finding_place){0};
+    }
+    DET_TRY_RETURN(det_annotations_order_classes(env, set));
     return order_objects(env, set);
 }
 

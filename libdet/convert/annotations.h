@@ -23,12 +23,19 @@ enum {
     DET_CLASS_UNLISTED = -2, /* it names one that the label map lacks */
 };
 
+/* What a box is measured in until its image is resolved. */
+enum det_box_frame {
+    DET_BOX_AS_IMAGE, /* as the image's boxes_px says */
+    DET_BOX_PIXELS,
+    DET_BOX_SHARES
+};
+
 struct det_labelled_object {
     uint32_t image;      /* position in images */
     int32_t class_index; /* position in classes, or one of the above */
     int64_t label;       /* its number in a tf.Example, 0: none */
-    double box[4]; /* ymin, xmin, ymax, xmax; in pixels (see boxes_px), once resolved normalised */
-    bool box_px;   /* in pixels where the image's are not */
+    double box[4];       /* ymin, xmin, ymax, xmax; once resolved normalised */
+    enum det_box_frame frame;
     double area_px2; /* 0: not given */
     double weight;   /* 1 unless the source says otherwise */
     bool difficult, group_of, is_crowd, truncated;
@@ -85,9 +92,9 @@ struct det_annotations {
     struct det_id_map class_map;
     struct det_record_source *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
-    bool classes_are_fixed;   /* by a label map: other names are not added */
-    bool classes_as_met;      /* a source has no order of classes: finishing gives them one */
-    bool classes_are_ordered; /* it has */
+    bool classes_are_fixed; /* by a label map: other names are not added */
+    bool classes_as_met;    /* a source has no order of classes: finishing gives them one */
+    size_t classes_ordered; /* that keep their places, the first ones */
 };
 
 /* Classes of a label map, in its order; names that it lacks are not added then. map NULL: classes
@@ -107,6 +114,8 @@ void det_annotations_take_back_image(struct det_env *env, struct det_annotations
  * UINT32_MAX. */
 det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
                                       const struct det_labelled_object *object);
+bool det_annotations_box_is_px(const struct det_labelled_image *image,
+                               const struct det_labelled_object *object);
 /* A blank object of the image: class -1, weight 1. */
 struct det_labelled_object det_annotations_object(size_t image);
 
@@ -121,11 +130,13 @@ det_status det_annotations_split_index(struct det_env *env, struct det_annotatio
 /* There are no splits any more; images keep numbers that mean nothing. */
 void det_annotations_forget_splits(struct det_env *env, struct det_annotations *set);
 
-/* Brings the objects into the order of images, and classes that came as they were met into an order
- * that does not depend on that of the files: by the numbers that tf.Examples gave them if these are
- * 1 .. K, else by name. Names and ids of images become UTF-8 (det_text_utf8()), with a finding.
- * Called after the last reader; again, when something was added since: classes then keep their
- * order. */
+/* Brings classes that came as they were met since the last call into an order that does not depend
+ * on that of the files: by the numbers that tf.Examples gave them if these are those of their
+ * places (1 .. K), else by name. From then on they keep their places. */
+det_status det_annotations_order_classes(struct det_env *env, struct det_annotations *set);
+/* That, and brings the objects into the order of images. Names and ids of images become UTF-8
+ * (det_text_utf8()), with a finding. Called after the last reader; again, when something was added
+ * since. */
 det_status det_annotations_finish(struct det_env *env, struct det_annotations *set,
                                   struct det_findings *findings);
 

@@ -34,4 +34,9 @@ struct det_repairs {
 det_status det_annotations_repair(struct det_env *env, struct det_annotations *set,
                                   struct det_repairs *repairs);
 
+/* An id that an image before it in its split has too becomes "ID#2", by the image's number.
+ * *changed counts. */
+det_status det_annotations_rename_ids(struct det_env *env, struct det_annotations *set,
+                                      size_t *changed);
+
 #endif

@@ -107,12 +107,12 @@ static det_status drop_duplicates(struct det_env *env, struct det_annotations *s
     return DET_OK;
 }
 
-static det_status rename_ids(struct det_env *env, struct det_annotations *set,
-                             struct det_repairs *repairs)
+static det_status rename_ids(struct det_env *env, struct det_annotations *set, size_t *changed)
 {
     uint32_t *order = NULL;
     size_t count = 0;
     det_status status = DET_OK;
+    *changed = 0;
     DET_TRY_RETURN(det_images_by_id(env, set, &order, &count));
     for (size_t i = count;
          i-- > 1;) { /* from the back, so that the one before keeps its id until then */
@@ -125,11 +125,24 @@ static det_status rename_ids(struct det_env *env, struct det_annotations *set,
         DET_TRY(det_format(env, &id, "%s#%zu", det_image_id(at), (size_t)order[i] + 1));
         det_free(env, &at->source_id);
         at->source_id = id;
-        repairs->ids_changed++;
+        ++*changed;
     }
 fail:
     det_free(env, &order);
     return status;
+}
+
+det_status det_annotations_rename_ids(struct det_env *env, struct det_annotations *set,
+                                      size_t *changed)
+{
+    size_t now = 0;
+    *changed = 0;
+    /* A new id may be one that the source has too. */
+    do {
+        DET_TRY_RETURN(rename_ids(env, set, &now));
+        *changed += now;
+    } while (now > 0);
+    return DET_OK;
 }
 
 det_status det_annotations_repair(struct det_env *env, struct det_annotations *set,
@@ -137,7 +150,7 @@ det_status det_annotations_repair(struct det_env *env, struct det_annotations *s
 {
     *repairs = (struct det_repairs){0};
     DET_TRY_RETURN(drop_duplicates(env, set));
-    DET_TRY_RETURN(rename_ids(env, set, repairs));
+    DET_TRY_RETURN(det_annotations_rename_ids(env, set, &repairs->ids_changed));
     size_t kept = 0;
     for (size_t i = 0; i < set->image_count; i++) {
         struct det_labelled_image *image = &set->images[i];

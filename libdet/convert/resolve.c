@@ -136,9 +136,9 @@ static void normalise(struct det_annotations *set, const struct det_labelled_ima
     for (size_t i = 0; i < image->object_count; i++) {
         struct det_labelled_object *object = &set->objects[image->first_object + i];
         double *box = object->box;
-        if (!image->boxes_px && !object->box_px)
+        if (!det_annotations_box_is_px(image, object))
             continue;
-        object->box_px = false;
+        object->frame = DET_BOX_SHARES;
         box[0] /= height;
         box[1] /= width;
         box[2] /= height;

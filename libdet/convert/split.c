@@ -159,24 +159,26 @@ static det_status prepare(struct det_env *env, struct dealing *d)
     return DET_OK;
 }
 
-static det_status rename_splits(struct det_env *env, struct det_annotations *set,
-                                const struct det_split_settings *settings)
+/* The splits of `named`, which has nothing else, become the set's. */
+static void take_splits(struct det_env *env, struct det_annotations *set,
+                        struct det_annotations *named)
 {
     det_annotations_forget_splits(env, set);
-    for (size_t s = 0; s < settings->count; s++) {
-        int32_t index = 0;
-        DET_TRY_RETURN(det_annotations_split_index(env, set, settings->names[s], &index));
-    }
+    set->splits = named->splits;
+    set->split_sources = named->split_sources;
+    set->split_names = named->split_names;
+    set->split_map = named->split_map;
+    *named = (struct det_annotations){0};
     for (size_t i = 0; i < set->image_count; i++)
         if (set->images[i].broken)
             set->images[i].split = 0;
-    return DET_OK;
 }
 
 det_status det_annotations_split(struct det_env *env, struct det_annotations *set,
                                  const struct det_split_settings *settings)
 {
     struct dealing d = {.set = set, .settings = settings};
+    struct det_annotations named = {0}; /* settings->names may be the set's own */
     det_status status = DET_OK;
     if (settings->count == 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "no split is named");
@@ -191,9 +193,14 @@ det_status det_annotations_split(struct det_env *env, struct det_annotations *se
                                 settings->names[s]);
     }
     DET_TRY(prepare(env, &d));
+    for (size_t s = 0; s < settings->count; s++) {
+        int32_t index = 0;
+        DET_TRY(det_annotations_split_index(env, &named, settings->names[s], &index));
+    }
     deal(&d);
-    DET_TRY(rename_splits(env, set, settings));
+    take_splits(env, set, &named);
 fail:
+    det_annotations_forget_splits(env, &named);
     det_free(env, &d.order);
     det_free(env, &d.groups);
     det_free(env, &d.shuffled);

@@ -30,7 +30,7 @@ struct det_detector {
     bool *chosen;
     float *class_thresholds;
     bool keep_outputs;
-    size_t images;       /* of the last run that succeeded */
+    size_t seen, images; /* that the network saw in the last run; all of them, if that succeeded */
     float (*windows)[4]; /* [batch] of the last run */
 
     struct det_inference inference;
@@ -153,7 +153,9 @@ static det_status take_classes(struct det_env *env, det_detector *d,
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: chosen_count is %d, expected 0 or more", settings->chosen_count);
     const size_t chosen = (size_t)settings->chosen_count;
-    DET_NEED_ARRAY(env, settings->chosen_classes, chosen);
+    if (chosen > 0 && settings->chosen_classes == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: chosen_classes is NULL, with a chosen_count of %zu", chosen);
     DET_TRY_RETURN(check_classes(env, d, settings->chosen_classes, chosen));
     DET_TRY_RETURN(det_alloc(env, &d->class_score, classes, sizeof *d->class_score, "scores"));
     DET_TRY_RETURN(det_alloc(env, &d->chosen, classes, sizeof *d->chosen, "classes"));
@@ -283,6 +285,7 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
         memcpy(d->windows[place], frame.window, sizeof frame.window);
     }
     DET_TRY_RETURN(det_backend_run(env, backend, d->runner));
+    d->seen = count;
     for (size_t i = 0; i < count; i++) {
         const struct det_detections *found = NULL;
         DET_TRY_RETURN(backend->runner_detections(env, d->runner, (int32_t)i, &found));
@@ -309,7 +312,7 @@ det_status det_detector_run_batch(det_detector *detector, const det_image_view *
     DET_NEED(env, results);
     det_detector *d = detector;
     d->times = (det_detector_times){0};
-    d->images = 0;
+    d->seen = d->images = 0;
     if (count < 1 || count > (size_t)d->batch)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: got %zu images, expected 1 to %d (settings.batch)", count,
@@ -365,9 +368,10 @@ det_status det_detector_top_score(det_detector *detector, size_t index, float *s
     DET_NEED(env, score);
     DET_NEED(env, class_id);
     const det_detector *d = detector;
-    if (index >= (size_t)d->batch)
+    if (index >= d->seen)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "detector: top score of image %zu, there are %d", index, d->batch);
+                        "detector: top score of image %zu, the last run has left %zu", index,
+                        d->seen);
     DET_TRY_RETURN(
         det_context_compute(d->context)
             ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));

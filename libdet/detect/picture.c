@@ -207,7 +207,7 @@ det_status det_picture_draw(det_picture *picture, const det_model *model,
         const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
         char label[LABEL_BYTES];
         det_results_label(label, sizeof label, model, d);
-        det_draw_box(&picture->image, box, d->class_id - 1, label);
+        det_draw_box(&picture->image, box, d->class_id > 0 ? d->class_id - 1 : 0, label);
     }
     return DET_OK;
 }

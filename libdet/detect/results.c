@@ -29,6 +29,14 @@ static void put_detection(struct det_json_writer *json, const det_model *model, 
     det_json_close_object(json);
 }
 
+/* In pixels, too: what is finite there is finite. */
+static bool is_finite(const det_detection *d, int32_t width, int32_t height)
+{
+    const float w = (float)width, h = (float)height;
+    return isfinite(d->score) && isfinite(d->ymin * h) && isfinite(d->xmin * w) &&
+           isfinite(d->ymax * h) && isfinite(d->xmax * w);
+}
+
 det_status det_results_frame_json(struct det_env *env, struct det_text *text,
                                   const det_model *model, const struct det_results_frame *frame,
                                   const det_detection *detections, size_t count)
@@ -47,8 +55,7 @@ det_status det_results_frame_json(struct det_env *env, struct det_text *text,
     for (size_t i = 0; i < count; i++) {
         const det_detection *d = &detections[i];
         /* A box of null must not pass for a result. */
-        if (!isfinite(d->score) || !isfinite(d->ymin) || !isfinite(d->xmin) || !isfinite(d->ymax) ||
-            !isfinite(d->xmax))
+        if (!is_finite(d, frame->width, frame->height))
             return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite",
                             frame->name, i);
         put_detection(&json, model, frame->width, frame->height, d,

@@ -213,7 +213,7 @@ static void what_cannot_be_is_told_and_changes_nothing(void **state)
         {bad, 3, 0, NULL, "score is nan"},
         {NULL, 0, -1, holes, "chosen_count is -1"},
         {NULL, 0, 2, holes, "class 0 is chosen"},
-        {NULL, 0, 1, NULL, "chosen_classes is NULL"},
+        {NULL, 0, 1, NULL, "detector: chosen_classes is NULL"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         settings.class_score = wrong[i].scores;
@@ -225,6 +225,37 @@ static void what_cannot_be_is_told_and_changes_nothing(void **state)
         assert_null(other);
     }
     free(all);
+    det_detector_destroy(&detector);
+    close_fixture(&f);
+}
+
+static void the_top_score_is_of_an_image_of_the_last_run(void **state)
+{
+    (void)state;
+    struct fixture f;
+    det_detector_settings settings;
+    det_image_detections results[IMAGES];
+    float score = 1;
+    int32_t class_id = 1;
+    open_fixture(&f, false);
+    all_scores(&settings);
+    settings.batch = 3;
+    det_detector *detector = make(&f, &settings);
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "the last run has left 0",
+                         det_detector_top_score(detector, 0, &score, &class_id));
+    assert_true(score == 0 && class_id == 0);
+    assert_context_ok(f.context, det_detector_run_batch(detector, f.views, IMAGES, results));
+    for (size_t i = 0; i < IMAGES; i++) {
+        assert_context_ok(f.context, det_detector_top_score(detector, i, &score, &class_id));
+        assert_true(score == results[i].detections[0].score);
+    }
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "the last run has left 2",
+                         det_detector_top_score(detector, IMAGES, &score, &class_id));
+    f.views[1].pixels = NULL;
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "pixels are NULL",
+                         det_detector_run_batch(detector, f.views, IMAGES, results));
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "the last run has left 0",
+                         det_detector_top_score(detector, 0, &score, &class_id));
     det_detector_destroy(&detector);
     close_fixture(&f);
 }
@@ -331,6 +362,7 @@ int test_detector_scores(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_of_each_class),
         cmocka_unit_test(what_cannot_be_is_told_and_changes_nothing),
+        cmocka_unit_test(the_top_score_is_of_an_image_of_the_last_run),
         cmocka_unit_test(outputs_give_the_same_detections),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -1,5 +1,7 @@
 /* det/image.h without files: the bytes of a picture to the caller's pixels, the caller's pixels to
  * a picture, a picture to bytes. */
+#include <math.h>
+
 #include "base/context.h"
 #include "det/image.h"
 #include "support/pictures.h"
@@ -156,6 +158,27 @@ static void bytes_become_pixels_and_bytes(void **state)
     test_env_check(&t);
 }
 
+static void any_detection_can_be_drawn(void **state)
+{
+    (void)state;
+    static uint8_t rgb[WIDTH * HEIGHT * 3];
+    static const int32_t ids[] = {INT32_MIN, -1, 0, 1, INT32_MAX};
+    static const float values[] = {NAN, -INFINITY, -3e38F, 0, .5F, 3e38F};
+    struct test_env t;
+    det_context context = make_context(&t);
+    det_picture *picture = NULL;
+    const det_image_view view = {.pixels = rgb, .width = WIDTH, .height = HEIGHT};
+    assert_ok(&context.env, det_picture_from_pixels(&context, &view, &picture));
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+            const float x = values[v];
+            const det_detection d[] = {{ids[i], x, 0, 0, 1, 1}, {ids[i], .5F, x, x, 1, x}};
+            assert_ok(&context.env, det_picture_draw(picture, NULL, d, 2));
+        }
+    det_picture_destroy(&picture);
+    test_env_check(&t);
+}
+
 /* A picture cut off anywhere is an error, and nothing is left. */
 static void cut_pictures_are_errors(void **state)
 {
@@ -223,6 +246,7 @@ int test_picture_memory(void)
         cmocka_unit_test(pixels_come_out),
         cmocka_unit_test(pictures_are_made_of_pixels),
         cmocka_unit_test(bytes_become_pixels_and_bytes),
+        cmocka_unit_test(any_detection_can_be_drawn),
         cmocka_unit_test(cut_pictures_are_errors),
         cmocka_unit_test(allocations_may_fail),
     };

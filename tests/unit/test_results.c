@@ -153,7 +153,11 @@ static void what_is_no_number_is_an_error(void **state)
                 det_detections_to_json(&f.context, f.model, "x.png", 1, 1, list, 2, &json));
             assert_null(json);
         }
-    char *json = NULL;
+    const det_detection large = {1, 1, 0, 0, 3e38f, 1};
+    char *json = (char *)&large;
+    assert_fails(&f.context.env, DET_STATUS_NON_FINITE, "x.png: detection 0",
+                 det_detections_to_json(&f.context, f.model, "x.png", 1, 2, &large, 1, &json));
+    assert_null(json);
     assert_fails(&f.context.env, DET_STATUS_INVALID_ARGUMENT, "NULL",
                  det_detections_to_json(&f.context, f.model, NULL, 1, 1, NULL, 0, &json));
     assert_fails(&f.context.env, DET_STATUS_INVALID_ARGUMENT, "NULL",

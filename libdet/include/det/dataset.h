@@ -151,7 +151,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set
                                                          const char *split);
 
 /** A program's own reader: adds to the set what `path` holds, by add_image, add_object and
- * add_finding. `split` may be NULL. Its status is that of det_annotation_set_read(). */
+ * add_finding. `split` may be NULL. Its status is that of det_annotation_set_read(); the message is
+ * that of the call that failed in it. */
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
 /** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library
@@ -162,8 +163,8 @@ det_annotation_set_add_reader(det_annotation_set *set, const char *format,
 
 /* --- building a set up --- */
 
-/** Adds a class, unless it is there; *class_id, from 1. `name` that is not UTF-8 is made so.
- * MISMATCH: a label map has fixed the classes and lacks it. */
+/** Adds a class, unless it is there; *class_id, from 1, which it keeps. `name` that is not UTF-8 is
+ * made so. MISMATCH: a label map has fixed the classes and lacks it. INVALID_ARGUMENT: "". */
 DET_NODISCARD DET_API det_status det_annotation_set_add_class(det_annotation_set *set,
                                                               const char *name, int32_t *class_id);
 
@@ -204,18 +205,20 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_image(det_annotation_set
 typedef struct det_annotation_object {
     /** sizeof(det_annotation_object), set by the default function */
     size_t struct_size;
-    /** added to the classes when it is new (copied); NULL, the default: class_id says which. Of a
-     * set: lent, as long as it is not changed; NULL: the object has no class that is known */
+    /** added to the classes when it is new (copied); "": none, which is a finding; NULL, the
+     * default: class_id says which. Of a set: lent, as long as it is not changed; NULL: the object
+     * has no class that is known */
     const char *class_name;
     /** from 1; 0, the default: none, which is a finding */
     int32_t class_id;
-    /** 1: `box` is in pixels of the upright picture; default, and of a set: 0 */
+    /** 1: `box` is in pixels of the upright picture; default 0. Of a set: 0, but for an image that
+     * cannot be used, whose boxes are as they were given */
     int in_pixels;
     /** ymin, xmin, ymax, xmax */
     double box[4];
     /** of its outline, where that is known; 0, the default: that of the box */
     double area_px2;
-    /** in the loss; default 1 */
+    /** in the loss, 0 or more; default 1 */
     double weight;
     /** flags of the formats; default 0 */
     int difficult, group_of, is_crowd, truncated;
@@ -228,7 +231,7 @@ static inline void det_annotation_object_default(det_annotation_object *object)
 }
 
 /** Adds an object to the image at `position`. The box is judged by check. INVALID_ARGUMENT: no such
- * image or class id. */
+ * image or class id, a weight or area that is negative or not finite. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_object(det_annotation_set *set,
                                                                size_t position,
                                                                const det_annotation_object *object);
@@ -240,9 +243,9 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_finding(det_annotation_s
                                                                 const char *message);
 
 /** Decodes what was added since the last time, on all threads, and normalises its boxes. Where the
- * sources have no order of classes (records, CSV and Pascal VOC without a label map), the first
- * call gives them one that does not depend on the files': by the numbers of records if these are 1
- * .. K, else by name. */
+ * sources have no order of classes (records, CSV and Pascal VOC without a label map), it gives
+ * those that are new one that does not depend on the files': by the numbers of records if these are
+ * 1 .. K, else by name; behind the classes that were there, which keep their ids. */
 DET_NODISCARD DET_API det_status det_annotation_set_resolve(det_annotation_set *set);
 
 /* --- looking: of a set that is resolved --- */
@@ -356,8 +359,10 @@ DET_NODISCARD DET_API det_status det_annotation_set_repair(det_annotation_set *s
 /** Deals all images out anew, [count] names and shares (positive; only their ratio counts). Every
  * class is spread evenly, the rarest first, and images with the same pixels stay together
  * (iterative stratification; Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label
- * data", ECML 2011). The same seed gives the same splits. INVALID_ARGUMENT: a share that is not
- *  positive, a name that is there twice or no safe name of a file. */
+ * data", ECML 2011). The same seed gives the same splits. An id that two images of a split then have
+ * becomes "ID#2" for one of them, as in a repair; that is a finding (name-changed).
+ * INVALID_ARGUMENT: no name, a share that is not positive, a name that is there twice or no safe
+ * name of a file. */
 DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set,
                                                          const char *const *names,
                                                          const double *shares, size_t count,
