@@ -296,7 +296,7 @@ static void thresholds_of_classes(void **state)
     static const float thresholds[] = {.5f, INFINITY, .9f, -1, 1};
     struct det_postprocess_settings settings;
     struct batch b = make_batch(2, 31, 5, 4, false);
-    round_logits(&b, 8);
+    round_logits(&b, 1.0f / 512);
     det_postprocess_settings_default(&settings);
     settings.max_detections_per_class = settings.max_total_detections = 3000;
     settings.iou_threshold = 1;

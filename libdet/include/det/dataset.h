@@ -359,8 +359,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_repair(det_annotation_set *s
 /** Deals all images out anew, [count] names and shares (positive; only their ratio counts). Every
  * class is spread evenly, the rarest first, and images with the same pixels stay together
  * (iterative stratification; Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label
- * data", ECML 2011). The same seed gives the same splits. An id that two images of a split then have
- * becomes "ID#2" for one of them, as in a repair; that is a finding (name-changed).
+ * data", ECML 2011). The same seed gives the same splits. An id that two images of a split then
+ * have becomes "ID#2" for one of them, as in a repair; that is a finding (name-changed).
  * INVALID_ARGUMENT: no name, a share that is not positive, a name that is there twice or no safe
  * name of a file. */
 DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set,
