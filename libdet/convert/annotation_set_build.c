@@ -113,11 +113,17 @@ det_status det_annotation_set_add_image(det_annotation_set *set, const det_annot
         name = det_path_name(given.path);
     snprintf(where, sizeof where, "image %zu", index);
     if (given.where == NULL)
-        given.where = given.path != NULL ? given.path : name != NULL ? name : where;
+        given.where = given.path != NULL ? given.path : name;
+    if (given.where == NULL || given.where[0] == '\0')
+        given.where = where;
     DET_TRY_RETURN(det_annotation_set_begin_read(
         set, given.where, given.split != NULL ? given.split : "data", &settings));
     DET_TRY_RETURN(det_annotations_add_image(env, &set->set, given.where, name, false, position));
+    const struct det_finding_place before = set->findings.at;
+    set->findings.at =
+        (struct det_finding_place){.where = given.where, .image = (int64_t)index + 1};
     const det_status status = fill_image(set, &settings, &given, index);
+    set->findings.at = before;
     if (status != DET_OK) {
         det_annotations_take_back_image(env, &set->set);
         *position = 0;

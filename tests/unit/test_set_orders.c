@@ -15,6 +15,7 @@ struct fixture {
     det_annotation_set *set;
     char folder[256];
     char rule[MOST_FINDINGS][32], where[MOST_FINDINGS][300];
+    int64_t image[MOST_FINDINGS];
     int count;
 };
 
@@ -23,6 +24,7 @@ static void note(void *user, const det_annotation_finding *finding)
     struct fixture *f = user;
     assert_true(f->count < MOST_FINDINGS);
     snprintf(f->rule[f->count], sizeof f->rule[0], "%s", finding->rule);
+    f->image[f->count] = finding->image;
     snprintf(f->where[f->count++], sizeof f->where[0], "%s", finding->where);
 }
 
@@ -226,6 +228,15 @@ static void findings_of_what_is_read_after_a_check_have_a_place(void **state)
     assert_int_equal(f.count, 2);
     assert_string_equal(f.rule[1], "source");
     assert_string_equal(f.where[1], path);
+    size_t position = 0;
+    const det_annotation_image missing = {.struct_size = sizeof missing, .name = "m.jpg"},
+                               empty = {.struct_size = sizeof empty, .name = ""};
+    assert_context_ok(f.context, det_annotation_set_add_image(f.set, &missing, &position));
+    assert_context_ok(f.context, det_annotation_set_add_image(f.set, &empty, &position));
+    assert_int_equal(f.count, 4);
+    assert_string_equal(f.where[2], "m.jpg");
+    assert_string_equal(f.where[3], "image 2");
+    assert_int_equal(f.image[3], 2);
     close_fixture(&f);
 }
 
