@@ -90,7 +90,7 @@ static det_status fill_image(det_annotation_set *set, const struct det_read_sett
     image->height_px = given->height_px;
     if (given->source_id != NULL)
         DET_TRY_RETURN(det_strdup(env, &image->source_id, given->source_id));
-    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, settings->split, &image->split));
+    DET_TRY_RETURN(det_annotation_set_take_split(set, settings->split, &image->split));
     return place_image(set, settings, given, image);
 }
 
@@ -326,6 +326,10 @@ static det_status replace(det_annotation_set *set, size_t position,
     struct det_annotations *s = &set->set;
     struct det_labelled_image *image = &s->images[position];
     const size_t old = image->object_count, end = image->first_object + old;
+    if (count > 0 && count == old)
+        memcpy(s->objects + image->first_object, objects, count * sizeof *objects);
+    if (count == old)
+        return DET_OK;
     if (count > old)
         DET_TRY_RETURN(det_grow(set->env, &s->objects, &s->object_capacity,
                                 s->object_count + (count - old), sizeof *s->objects, "objects"));
@@ -385,7 +389,7 @@ det_status det_annotation_set_set_split(det_annotation_set *set, size_t position
     DET_TRY_RETURN(det_annotation_set_check_split(set, split));
     int32_t index = 0;
     det_annotation_set_touch(set);
-    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, split, &index));
+    DET_TRY_RETURN(det_annotation_set_take_split(set, split, &index));
     set->set.images[position].split = index;
     return DET_OK;
 }

@@ -82,6 +82,19 @@ static det_annotation_object object_at(struct fixture *f, size_t position, size_
     return object;
 }
 
+static void write_table(struct fixture *f, char path[400])
+{
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(40, 20, 77, &bytes);
+    test_path_in(path, 400, f->folder, "q.jpg");
+    test_write_bytes(path, jpeg, bytes);
+    free(jpeg);
+    test_write_text(f->folder, "q.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+                    "q.jpg,40,20,zebra,0,0,20,10\nq.jpg,40,20,ant,0,0,20,10\n");
+    test_path_in(path, 400, f->folder, "q.csv");
+}
+
 /* --- splits --- */
 
 static void names_may_be_the_sets_own(void **state)
@@ -127,6 +140,40 @@ static void ids_stay_unique_when_splits_are_dealt(void **state)
     assert_string_equal(info_of(&f, 2).source_id, "a.jpg#2#3");
     assert_context_ok(f.context, det_annotation_set_check(f.set));
     assert_int_equal(det_annotation_set_finding_count(f.set, NULL, DET_SEVERITY_ERROR), 0);
+    close_fixture(&f);
+}
+
+/* What a source calls "a/b" is "a_b" here, which does not make a second one of it. */
+static void splits_are_found_by_their_names_here(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char path[400];
+    det_annotation_split_stats stats = {.struct_size = sizeof stats};
+    open_fixture(&f, "orders_splits");
+    write_table(&f, path);
+    test_write_text(f.folder, "q.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax,split\n"
+                    "q.jpg,40,20,zebra,0,0,20,10,a/b\n");
+    assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
+    const size_t position = add(&f, "a.jpg", "Big", "cat"), other = add(&f, "b.jpg", "a_b", "cat");
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    assert_string_equal(info_of(&f, 0).split, "a_b");
+    assert_string_equal(info_of(&f, other).split, "a_b");
+    assert_context_ok(f.context,
+                      det_annotation_set_set_split(f.set, position, info_of(&f, 0).split));
+    assert_int_equal(det_annotation_set_split_count(f.set), 2);
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, position, "big"));
+    assert_string_equal(info_of(&f, position).split, "big_2");
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, other, "big_2"));
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, 0, "big"));
+    assert_int_equal(det_annotation_set_split_count(f.set), 3);
+    assert_context_ok(f.context, det_annotation_set_split_stats(f.set, "big", &stats));
+    assert_int_equal(stats.images, 3);
+    assert_context_ok(f.context, det_annotation_set_split_stats(f.set, "big_2", &stats));
+    assert_int_equal(stats.images, 3);
+    assert_context_fails(f.context, DET_STATUS_NOT_FOUND, "no split `none`",
+                         det_annotation_set_split_stats(f.set, "none", &stats));
     close_fixture(&f);
 }
 
@@ -242,19 +289,6 @@ static void findings_of_what_is_read_after_a_check_have_a_place(void **state)
 
 /* --- classes and boxes --- */
 
-static void write_table(struct fixture *f, char path[400])
-{
-    size_t bytes = 0;
-    unsigned char *jpeg = test_make_jpeg(40, 20, 77, &bytes);
-    test_path_in(path, 400, f->folder, "q.jpg");
-    test_write_bytes(path, jpeg, bytes);
-    free(jpeg);
-    test_write_text(f->folder, "q.csv",
-                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-                    "q.jpg,40,20,zebra,0,0,20,10\nq.jpg,40,20,ant,0,0,20,10\n");
-    test_path_in(path, 400, f->folder, "q.csv");
-}
-
 /* An id that add_class gave stays what it is, whatever is read before or afterwards. */
 static void classes_keep_the_ids_they_were_given(void **state)
 {
@@ -352,6 +386,7 @@ int test_set_orders(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_may_be_the_sets_own),
         cmocka_unit_test(ids_stay_unique_when_splits_are_dealt),
+        cmocka_unit_test(splits_are_found_by_their_names_here),
         cmocka_unit_test(a_failed_deal_leaves_splits),
         cmocka_unit_test(a_readers_failure_has_a_message_of_its_own),
         cmocka_unit_test(findings_of_what_is_read_after_a_check_have_a_place),

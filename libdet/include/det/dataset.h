@@ -298,7 +298,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_object(det_annotation_set *s
  * apart. */
 DET_NODISCARD DET_API det_status det_annotation_set_set_objects(
     det_annotation_set *set, size_t position, const det_annotation_object *objects, size_t count);
-/** Puts an image into a split, which is added when it is new. */
+/** Puts an image into a split, which is added when it is new (where another one is called so but
+ * for capitals, as "NAME_2"). */
 DET_NODISCARD DET_API det_status det_annotation_set_set_split(det_annotation_set *set,
                                                               size_t position, const char *split);
 /** The image loses its objects and cannot be used any more; those behind it keep their positions.
