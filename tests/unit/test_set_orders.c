@@ -15,7 +15,7 @@ struct fixture {
     det_annotation_set *set;
     char folder[256];
     char rule[MOST_FINDINGS][32], where[MOST_FINDINGS][300];
-    int64_t image[MOST_FINDINGS];
+    int64_t image[MOST_FINDINGS], object[MOST_FINDINGS];
     int count;
 };
 
@@ -25,6 +25,7 @@ static void note(void *user, const det_annotation_finding *finding)
     assert_true(f->count < MOST_FINDINGS);
     snprintf(f->rule[f->count], sizeof f->rule[0], "%s", finding->rule);
     f->image[f->count] = finding->image;
+    f->object[f->count] = finding->object;
     snprintf(f->where[f->count++], sizeof f->where[0], "%s", finding->where);
 }
 
@@ -377,6 +378,16 @@ static void weights_and_names_make_sense(void **state)
     assert_context_ok(f.context, det_annotation_set_add_object(f.set, position, &object));
     assert_int_equal(f.count, 1);
     assert_string_equal(f.rule[0], "class-missing");
+    assert_string_equal(f.where[0], "a.jpg");
+    assert_int_equal(f.image[0], position);
+    assert_int_equal(f.object[0], 0);
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    det_annotation_object objects[] = {object, object};
+    assert_context_ok(f.context, det_annotation_set_set_objects(f.set, position, objects, 2));
+    assert_int_equal(f.object[2], 1);
+    objects[1].struct_size += 8;
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "struct_size of object 1 is",
+                         det_annotation_set_set_objects(f.set, position, objects, 2));
     assert_int_equal(det_annotation_set_class_count(f.set), 0);
     close_fixture(&f);
 }
