@@ -392,6 +392,36 @@ static void weights_and_names_make_sense(void **state)
     close_fixture(&f);
 }
 
+/* A call that failed for want of memory may be made again. */
+static void names_are_added_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int32_t id = 0;
+    open_fixture(&f, "orders_once");
+    add(&f, "a.jpg", "train", "cat");
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    static const char *const names[] = {"b", "c", "d", "e", "f", "g", "h", "i", "j", "k"};
+    for (int32_t i = 0; i < 10; i++) {
+        det_status added = DET_STATUS_OUT_OF_MEMORY, put = DET_STATUS_OUT_OF_MEMORY;
+        for (long n = 1; added != DET_OK; n++) {
+            test_env_fail_at(&f.t, n);
+            added = det_annotation_set_add_class(f.set, names[i], &id);
+            test_env_fail_at(&f.t, 0);
+        }
+        assert_int_equal(id, i + 2);
+        assert_int_equal(det_annotation_set_class_count(f.set), i + 2);
+        for (long n = 1; put != DET_OK; n++) {
+            test_env_fail_at(&f.t, n);
+            put = det_annotation_set_set_split(f.set, 0, names[i]);
+            test_env_fail_at(&f.t, 0);
+        }
+        assert_int_equal(det_annotation_set_split_count(f.set), i + 2);
+        assert_string_equal(info_of(&f, 0).split, names[i]);
+    }
+    close_fixture(&f);
+}
+
 int test_set_orders(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +434,7 @@ int test_set_orders(void)
         cmocka_unit_test(classes_keep_the_ids_they_were_given),
         cmocka_unit_test(boxes_are_measured_as_they_were_given),
         cmocka_unit_test(weights_and_names_make_sense),
+        cmocka_unit_test(names_are_added_once),
     };
     return cmocka_run_group_tests_name("set_orders", tests, NULL, NULL);
 }
