@@ -32,8 +32,9 @@ static det_status add_line(det_annotation_set *set, const char *where, const cha
 {
     char name[LINE], class_name[LINE];
     double x0, y0, x1, y1;
-    const int fields =
-        sscanf(line, "%4095s %lf %lf %lf %lf %4095[^\n]", name, &x0, &y0, &x1, &y1, class_name);
+    int end = 0; /* of the name and the blanks behind it */
+    const int fields = sscanf(line, "%4095s %n%lf %lf %lf %lf %4095[^\n]", name, &end, &x0, &y0,
+                              &x1, &y1, class_name);
     if (fields < 1)
         return DET_OK;
     if (strcmp(name, file) != 0) {
@@ -43,7 +44,7 @@ static det_status add_line(det_annotation_set *set, const char *where, const cha
             return status;
         snprintf(file, LINE, "%s", name);
     }
-    if (fields == 1)
+    if (fields == 1 && line[end] == '\0')
         return DET_OK;
     if (fields < 6) {
         char message[2 * LINE];

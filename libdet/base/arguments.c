@@ -38,9 +38,9 @@ det_status det_take_struct(struct det_env *env, const char *type, void *taken, s
     const size_t struct_size = size_of(given);
     if (!is_likely(struct_size, size))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: struct_size is %zu, expected %zu: set it to sizeof(%s), or, of "
-                        "settings, call %s_default()",
-                        type, struct_size, size, type, type);
+                        "%s: struct_size is %zu, expected %zu: set it to sizeof(%s), or by the "
+                        "default function where there is one",
+                        type, struct_size, size, type);
     const unsigned char *bytes = given;
     for (size_t i = size; i < struct_size; i++)
         if (bytes[i] != 0)

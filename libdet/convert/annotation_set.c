@@ -235,6 +235,28 @@ det_status det_annotation_set_check_split(det_annotation_set *set, const char *n
                               name);
 }
 
+static int32_t find_in(const struct det_path_list *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->paths[i], name) == 0)
+            return (int32_t)i;
+    return -1;
+}
+
+int32_t det_annotation_set_find_split(const det_annotation_set *set, const char *name)
+{
+    const int32_t found = find_in(&set->set.splits, name);
+    return found >= 0 ? found : find_in(&set->set.split_sources, name);
+}
+
+det_status det_annotation_set_take_split(det_annotation_set *set, const char *name,
+                                         int32_t *position)
+{
+    *position = det_annotation_set_find_split(set, name);
+    return *position >= 0 ? DET_OK
+                          : det_annotations_split_index(set->env, &set->set, name, position);
+}
+
 det_status det_annotation_set_add_image_folder(det_annotation_set *set, const char *path)
 {
     struct det_env *env = set != NULL ? set->env : NULL;

@@ -58,6 +58,11 @@ void det_annotation_set_touch(det_annotation_set *set);
 det_status det_annotation_set_need(det_annotation_set *set, const char *function);
 /* INVALID_ARGUMENT for a name of a split that is no safe name of a file. */
 det_status det_annotation_set_check_split(det_annotation_set *set, const char *name);
+/* Position of the split that is called so in the set, or in what was read; -1: none. */
+int32_t det_annotation_set_find_split(const det_annotation_set *set, const char *name);
+/* The same, added when there is none. */
+det_status det_annotation_set_take_split(det_annotation_set *set, const char *name,
+                                         int32_t *position);
 
 /* The env's guard, or the set's own inputs, for what is read from here on; given back by the
  * second. */

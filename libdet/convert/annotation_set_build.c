@@ -90,7 +90,7 @@ static det_status fill_image(det_annotation_set *set, const struct det_read_sett
     image->height_px = given->height_px;
     if (given->source_id != NULL)
         DET_TRY_RETURN(det_strdup(env, &image->source_id, given->source_id));
-    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, settings->split, &image->split));
+    DET_TRY_RETURN(det_annotation_set_take_split(set, settings->split, &image->split));
     return place_image(set, settings, given, image);
 }
 
@@ -113,11 +113,17 @@ det_status det_annotation_set_add_image(det_annotation_set *set, const det_annot
         name = det_path_name(given.path);
     snprintf(where, sizeof where, "image %zu", index);
     if (given.where == NULL)
-        given.where = given.path != NULL ? given.path : name != NULL ? name : where;
+        given.where = given.path != NULL ? given.path : name;
+    if (given.where == NULL || given.where[0] == '\0')
+        given.where = where;
     DET_TRY_RETURN(det_annotation_set_begin_read(
         set, given.where, given.split != NULL ? given.split : "data", &settings));
     DET_TRY_RETURN(det_annotations_add_image(env, &set->set, given.where, name, false, position));
+    const struct det_finding_place before = set->findings.at;
+    set->findings.at =
+        (struct det_finding_place){.where = given.where, .image = (int64_t)index + 1};
     const det_status status = fill_image(set, &settings, &given, index);
+    set->findings.at = before;
     if (status != DET_OK) {
         det_annotations_take_back_image(env, &set->set);
         *position = 0;
@@ -133,8 +139,8 @@ void det_annotation_object_init(det_annotation_object *object, size_t struct_siz
     det_init_struct(object, struct_size, &object_defaults, sizeof object_defaults);
 }
 
-/* Of one that is normalised where the image has been resolved. */
-static det_status take_object(det_annotation_set *set, size_t position,
+/* Number `number` of its image's, normalised where that has been resolved. */
+static det_status take_object(det_annotation_set *set, size_t position, size_t number,
                               const det_annotation_object *given,
                               struct det_labelled_object *object)
 {
@@ -144,6 +150,7 @@ static det_status take_object(det_annotation_set *set, size_t position,
     char place[700];
     DET_TRY_RETURN(DET_TAKE(env, det_annotation_object, &taken, given));
     *object = det_annotations_object(position);
+    object->number = (uint32_t)number;
     if (taken.class_id < 0 || (size_t)taken.class_id > set->set.classes.count)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "%s: class id %d, expected 1 to %zu, or 0 for none", image->where,
@@ -159,11 +166,14 @@ static det_status take_object(det_annotation_set *set, size_t position,
     else if (taken.class_name != NULL)
         DET_TRY_RETURN(
             det_annotations_class(env, &set->set, taken.class_name, &object->class_index));
-    snprintf(place, sizeof place, "%.600s: object %zu", image->where,
-             image->object_count + image->lost_objects);
+    snprintf(place, sizeof place, "%.600s: object %zu", image->where, number);
     const struct det_read_settings settings = {.findings = &set->findings};
+    const struct det_finding_place before = set->findings.at;
+    set->findings.at =
+        (struct det_finding_place){image->where, (int64_t)position + 1, (int64_t)number + 1, 0};
     det_tell_class(&settings, &set->set, place, taken.class_name != NULL ? taken.class_name : "",
                    object->class_index);
+    set->findings.at = before;
     memcpy(object->box, taken.box, sizeof object->box);
     object->frame = taken.in_pixels != 0 ? DET_BOX_PIXELS : DET_BOX_SHARES;
     if (object->frame == DET_BOX_PIXELS && image->resolved && !image->broken) {
@@ -189,7 +199,9 @@ det_status det_annotation_set_add_object(det_annotation_set *set, size_t positio
     DET_NEED(env, object);
     DET_TRY_RETURN(need_image(set, __func__, position));
     det_annotation_set_touch(set);
-    DET_TRY_RETURN(take_object(set, position, object, &taken));
+    const struct det_labelled_image *image = &set->set.images[position];
+    DET_TRY_RETURN(
+        take_object(set, position, image->object_count + image->lost_objects, object, &taken));
     set->is_resolved = false;
     return det_annotations_add_object(env, &set->set, &taken);
 }
@@ -320,6 +332,10 @@ static det_status replace(det_annotation_set *set, size_t position,
     struct det_annotations *s = &set->set;
     struct det_labelled_image *image = &s->images[position];
     const size_t old = image->object_count, end = image->first_object + old;
+    if (count > 0 && count == old)
+        memcpy(s->objects + image->first_object, objects, count * sizeof *objects);
+    if (count == old)
+        return DET_OK;
     if (count > old)
         DET_TRY_RETURN(det_grow(set->env, &s->objects, &s->object_capacity,
                                 s->object_count + (count - old), sizeof *s->objects, "objects"));
@@ -344,9 +360,15 @@ static det_status set_objects(det_annotation_set *set, size_t position,
     const char *at = (const char *)objects;
     DET_TRY(det_alloc(env, &taken, count, sizeof *taken, "objects"));
     for (size_t i = 0; i < count; i++, at += objects[0].struct_size) {
-        DET_TRY(
-            take_object(set, position, (const det_annotation_object *)(const void *)at, &taken[i]));
-        taken[i].number = (uint32_t)i;
+        const det_annotation_object *object = (const void *)at;
+        if (object->struct_size != objects[0].struct_size) {
+            status = det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                              "det_annotation_set_set_objects: struct_size of object %zu is %zu, "
+                              "that of the first one %zu",
+                              i, object->struct_size, objects[0].struct_size);
+            goto fail;
+        }
+        DET_TRY(take_object(set, position, i, object, &taken[i]));
     }
     DET_TRY(replace(set, position, taken, count));
 fail:
@@ -379,7 +401,7 @@ det_status det_annotation_set_set_split(det_annotation_set *set, size_t position
     DET_TRY_RETURN(det_annotation_set_check_split(set, split));
     int32_t index = 0;
     det_annotation_set_touch(set);
-    DET_TRY_RETURN(det_annotations_split_index(env, &set->set, split, &index));
+    DET_TRY_RETURN(det_annotation_set_take_split(set, split, &index));
     set->set.images[position].split = index;
     return DET_OK;
 }

@@ -150,11 +150,10 @@ static det_status find_split(det_annotation_set *set, const char *function, cons
                              const struct det_split_stats **stats)
 {
     DET_TRY_RETURN(count(set, function));
-    size_t s = 0;
-    const struct det_path_list *splits = &set->set.splits;
-    while (s < splits->count && (split == NULL || strcmp(splits->paths[s], split) != 0))
-        s++;
-    if (split != NULL && s == splits->count)
+    int32_t s = (int32_t)set->set.splits.count; /* behind them: of all */
+    if (split != NULL)
+        s = det_annotation_set_find_split(set, split);
+    if (s < 0)
         return det_fail(set->env, DET_STATUS_NOT_FOUND, "%s: there is no split `%.200s`", function,
                         split);
     *stats = &set->stats.splits[s];

@@ -27,8 +27,11 @@ static det_status add_class(struct det_env *env, struct det_annotations *set, co
     /* Of two names with one hash the second is found by comparing all. */
     if (det_id_map_find(&set->class_map, det_id_of_text(name), &other))
         return DET_OK;
-    return det_id_map_add(env, &set->class_map, det_id_of_text(name),
-                          (uint32_t)set->classes.count - 1);
+    const det_status status = det_id_map_add(env, &set->class_map, det_id_of_text(name),
+                                             (uint32_t)set->classes.count - 1);
+    if (status != DET_OK)
+        det_free(env, &set->classes.paths[--set->classes.count]);
+    return status;
 }
 
 static int32_t find_class(const struct det_annotations *set, const char *name)
@@ -160,22 +163,33 @@ det_status det_annotations_split_index(struct det_env *env, struct det_annotatio
                                        const char *name, int32_t *index)
 {
     const int64_t id = det_id_of_text(name);
-    char *safe = NULL, *unique = NULL;
+    char *safe = NULL, *unique = NULL, *source = NULL;
     uint32_t found = 0;
     det_status status = DET_OK;
     const bool known = det_id_map_find(&set->split_map, id, &found);
-    *index = (int32_t)found;
-    if (known && strcmp(set->split_sources.paths[found], name) == 0)
-        return DET_OK;
+    /* At its place, or, where that was kept for one that there was no memory for, elsewhere. */
+    for (size_t i = known ? found : SIZE_MAX; i < set->split_sources.count; i++)
+        if (strcmp(set->split_sources.paths[i], name) == 0) {
+            *index = (int32_t)i;
+            return DET_OK;
+        }
     *index = (int32_t)set->splits.count;
+    const size_t count = set->splits.count + 1;
+    DET_TRY(det_strdup(env, &source, name));
     DET_TRY(det_safe_name(env, name, &safe));
-    DET_TRY(det_name_set_unique(env, &set->split_names, 0, safe, &unique));
-    DET_TRY(det_path_list_add(env, &set->split_sources, name));
-    DET_TRY(det_path_list_add(env, &set->splits, unique));
+    DET_TRY(
+        det_grow(env, &set->splits.paths, &set->splits.capacity, count, sizeof(char *), "splits"));
+    DET_TRY(det_grow(env, &set->split_sources.paths, &set->split_sources.capacity, count,
+                     sizeof(char *), "splits"));
     if (!known)
         DET_TRY(det_id_map_add(env, &set->split_map, id, (uint32_t)*index));
+    DET_TRY(det_name_set_unique(env, &set->split_names, 0, safe, &unique));
+    set->splits.paths[set->splits.count++] = unique;
+    set->split_sources.paths[set->split_sources.count++] = source;
+    unique = source = NULL;
 fail:
     det_free(env, &unique);
+    det_free(env, &source);
     det_free(env, &safe);
     return status;
 }

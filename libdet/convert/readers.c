@@ -302,7 +302,7 @@ det_status det_find_image(struct det_env *env, const struct det_read_settings *s
         det_finding(settings->findings, DET_RULE_IMAGE_MISSING,
                     "%s: image `%.300s` is neither in %.200s nor near it%s", image->where, name,
                     settings->image_dir_count > 0 ? settings->image_dirs[0] : base,
-                    settings->image_dir_count > 0 ? "" : ": give its folder with --images DIR");
+                    settings->image_dir_count > 0 ? "" : ", and no folder of images was given");
     image->broken = image->path == NULL || other != NULL;
     return DET_OK;
 }

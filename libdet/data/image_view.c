@@ -213,10 +213,14 @@ det_status det_image_to_pixels(struct det_env *env, const struct det_image *imag
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "picture: stride is %zu bytes, a row of %d pixels has %zu", stride,
                         image->width, row);
-    if (step > (SIZE_MAX - row) / MOST_SIDE || last * step + row > bytes)
+    if (step > (SIZE_MAX - row) / MOST_SIDE)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "picture: %zu bytes are too few for %d rows of %zu bytes, %zu apart", bytes,
-                        image->height, row, step);
+                        "picture: stride of %zu bytes is too large", stride);
+    if (last * step + row > bytes)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "picture: %zu bytes are too few for %d rows of %zu bytes, %zu apart, which "
+                        "take %zu",
+                        bytes, image->height, row, step, last * step + row);
     for (size_t y = 0; y <= last; y++)
         write_row(image->rgb + y * (size_t)image->width * 3, image->width, &layout->pixel,
                   pixels + y * step);

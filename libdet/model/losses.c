@@ -40,10 +40,12 @@ void det_loss_settings_default(struct det_loss_settings *settings)
 
 det_status det_loss_settings_check(struct det_env *env, const struct det_loss_settings *settings)
 {
-    if (!(settings->huber_delta > 0) || !(settings->focal_gamma >= 0))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "losses: got delta %g (expected > 0), gamma %g (expected >= 0)",
-                        (double)settings->huber_delta, (double)settings->focal_gamma);
+    if (!(settings->huber_delta > 0) || !(settings->focal_gamma >= 0) ||
+        !isfinite(settings->huber_delta) || !isfinite(settings->focal_gamma))
+        return det_fail(
+            env, DET_STATUS_INVALID_ARGUMENT,
+            "losses: got delta %g (expected > 0), gamma %g (expected >= 0), both finite",
+            (double)settings->huber_delta, (double)settings->focal_gamma);
     return det_hard_example_settings_check(env, &settings->hard_examples);
 }
 

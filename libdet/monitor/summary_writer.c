@@ -24,7 +24,8 @@
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
 
-#define FLUSH_BYTES ((size_t)64 * 1024)
+#define FLUSH_BYTES     ((size_t)64 * 1024)
+#define MOST_THRESHOLDS 1000000
 
 /* Field numbers. */
 enum { SUMMARY_VALUE = 1 };
@@ -423,10 +424,10 @@ det_status det_summary_pr_curve(det_summary_writer *writer, const char *tag, int
     DET_NEED(env, tag);
     DET_NEED(env, curve);
     DET_TRY_RETURN(DET_TAKE(env, det_pr_curve, &c, curve));
-    if (c.thresholds < 2)
+    if (c.thresholds < 2 || c.thresholds > MOST_THRESHOLDS)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: \"%s\": a PR curve of %d thresholds, expected at least 2",
-                        writer->path, tag, (int)c.thresholds);
+                        "%s: \"%s\": a PR curve of %d thresholds, expected 2 to %d", writer->path,
+                        tag, (int)c.thresholds, MOST_THRESHOLDS);
     /* Rows: true positives, false positives, true negatives, false negatives, precision, recall. */
     const int64_t shape[] = {6, c.thresholds};
     const float *const rows[] = {c.true_positives,  c.false_positives, NULL,

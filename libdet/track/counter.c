@@ -39,9 +39,12 @@ det_status det_counter_create(det_context *context, const float (*points)[2], si
     DET_NEED(env, context);
     DET_NEED(env, points);
     DET_NEED(env, counter);
-    if (count < 2 || class_count < 0)
+    if (count < 2)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "counter: %zu points, expected 2 for a line or more for a zone", count);
+    if (class_count < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "counter: class_count is %d, expected 0 or more", class_count);
     for (size_t i = 0; i < count; i++)
         if (!isfinite(points[i][0]) || !isfinite(points[i][1]))
             return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "counter: point %zu is not finite",

@@ -1,4 +1,5 @@
 /* augmenter.c: det/augmentation.h on data/augment.h. */
+#include <math.h>
 #include <string.h>
 
 #include "base/arguments.h"
@@ -93,6 +94,13 @@ static det_status set_objects(struct det_augmenter *augmenter, const det_detecti
     for (size_t i = 0; i < count; i++) {
         const det_detection *from = &objects[i];
         const float box[4] = {from->ymin, from->xmin, from->ymax, from->xmax};
+        if (from->class_id < 1)
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                            "augmentation: class id of object %zu is %d, expected 1 or more", i,
+                            from->class_id);
+        if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3]))
+            return det_fail(env, DET_STATUS_NON_FINITE,
+                            "augmentation: the box of object %zu is not finite", i);
         memcpy(truth->boxes[i], box, sizeof box);
         truth->class_index[i] = from->class_id - 1;
         truth->weight[i] = 1.0f;
@@ -115,8 +123,9 @@ det_status det_augmenter_run(det_augmenter *augmenter, const det_image_view *ima
     const struct det_ground_truth *truth = &sample->truth;
     struct det_rng rng;
     det_augmented made = {0};
+    const det_image_view view = *image; /* which may be the result's of the call before */
     det_fill_report(result, &made, sizeof made);
-    DET_TRY_RETURN(set_image(augmenter, image));
+    DET_TRY_RETURN(set_image(augmenter, &view));
     DET_TRY_RETURN(set_objects(augmenter, objects, count));
     det_sample_reset(sample);
     det_loader_sample_rng(&rng, seed, sample_number);

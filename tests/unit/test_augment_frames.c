@@ -483,6 +483,23 @@ static void the_augmenter_shows_what_training_sees(void **state)
     assert_memory_equal(&again.objects[0], &found, sizeof found);
     assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "objects is NULL",
                          det_augmenter_run(augmenter, &view, NULL, 1, 5, 9, &again));
+    static const int32_t ids[] = {0, -1, INT32_MIN};
+    det_detection wrong = object;
+    for (int i = 0; i < 3; i++) {
+        wrong.class_id = ids[i];
+        assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "expected 1 or more",
+                             det_augmenter_run(augmenter, &view, &wrong, 1, 5, 9, &again));
+        assert_true(again.image.pixels == NULL && again.count == 0);
+    }
+    wrong = object;
+    wrong.ymax = NAN;
+    assert_context_fails(context, DET_STATUS_NON_FINITE, "object 0 is not finite",
+                         det_augmenter_run(augmenter, &view, &wrong, 1, 5, 9, &again));
+    /* What it gave is taken again. */
+    assert_context_ok(context, det_augmenter_run(augmenter, &view, &object, 1, 5, 9, &again));
+    assert_context_ok(context, det_augmenter_run(augmenter, &again.image, again.objects,
+                                                 again.count, 5, 9, &again));
+    assert_true(again.image.pixels != NULL && again.count == 1);
     det_augmenter_destroy(&augmenter);
     det_context_destroy(&context);
     workspace_remove(&w);

@@ -354,7 +354,11 @@ static void what_cannot_be_is_told(void **state)
                          det_loss_sigmoid_focal(c, 2, NAN, logits, &two, 1, out, NULL));
     assert_context_fails(c, bad, "target 0 is 2",
                          det_loss_sigmoid_focal(c, 2, .25F, logits, &two, 1, out, NULL));
+    assert_context_fails(c, bad, "gamma inf",
+                         det_loss_sigmoid_focal(c, INFINITY, .25F, logits, &two, 1, out, NULL));
     assert_context_fails(c, bad, "delta", det_loss_smooth_l1(c, 0, box, box, 1, out, NULL));
+    assert_context_fails(c, bad, "delta inf",
+                         det_loss_smooth_l1(c, INFINITY, box, box, 1, out, NULL));
 
     det_nms_settings_default(&s);
 #define POSTPROCESS(logits, encodings, anchors, anchor_count, classes, window)                     \

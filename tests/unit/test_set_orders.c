@@ -15,6 +15,7 @@ struct fixture {
     det_annotation_set *set;
     char folder[256];
     char rule[MOST_FINDINGS][32], where[MOST_FINDINGS][300];
+    int64_t image[MOST_FINDINGS], object[MOST_FINDINGS];
     int count;
 };
 
@@ -23,6 +24,8 @@ static void note(void *user, const det_annotation_finding *finding)
     struct fixture *f = user;
     assert_true(f->count < MOST_FINDINGS);
     snprintf(f->rule[f->count], sizeof f->rule[0], "%s", finding->rule);
+    f->image[f->count] = finding->image;
+    f->object[f->count] = finding->object;
     snprintf(f->where[f->count++], sizeof f->where[0], "%s", finding->where);
 }
 
@@ -80,6 +83,19 @@ static det_annotation_object object_at(struct fixture *f, size_t position, size_
     return object;
 }
 
+static void write_table(struct fixture *f, char path[400])
+{
+    size_t bytes = 0;
+    unsigned char *jpeg = test_make_jpeg(40, 20, 77, &bytes);
+    test_path_in(path, 400, f->folder, "q.jpg");
+    test_write_bytes(path, jpeg, bytes);
+    free(jpeg);
+    test_write_text(f->folder, "q.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+                    "q.jpg,40,20,zebra,0,0,20,10\nq.jpg,40,20,ant,0,0,20,10\n");
+    test_path_in(path, 400, f->folder, "q.csv");
+}
+
 /* --- splits --- */
 
 static void names_may_be_the_sets_own(void **state)
@@ -125,6 +141,40 @@ static void ids_stay_unique_when_splits_are_dealt(void **state)
     assert_string_equal(info_of(&f, 2).source_id, "a.jpg#2#3");
     assert_context_ok(f.context, det_annotation_set_check(f.set));
     assert_int_equal(det_annotation_set_finding_count(f.set, NULL, DET_SEVERITY_ERROR), 0);
+    close_fixture(&f);
+}
+
+/* What a source calls "a/b" is "a_b" here, which does not make a second one of it. */
+static void splits_are_found_by_their_names_here(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char path[400];
+    det_annotation_split_stats stats = {.struct_size = sizeof stats};
+    open_fixture(&f, "orders_splits");
+    write_table(&f, path);
+    test_write_text(f.folder, "q.csv",
+                    "filename,width,height,class,xmin,ymin,xmax,ymax,split\n"
+                    "q.jpg,40,20,zebra,0,0,20,10,a/b\n");
+    assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
+    const size_t position = add(&f, "a.jpg", "Big", "cat"), other = add(&f, "b.jpg", "a_b", "cat");
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    assert_string_equal(info_of(&f, 0).split, "a_b");
+    assert_string_equal(info_of(&f, other).split, "a_b");
+    assert_context_ok(f.context,
+                      det_annotation_set_set_split(f.set, position, info_of(&f, 0).split));
+    assert_int_equal(det_annotation_set_split_count(f.set), 2);
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, position, "big"));
+    assert_string_equal(info_of(&f, position).split, "big_2");
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, other, "big_2"));
+    assert_context_ok(f.context, det_annotation_set_set_split(f.set, 0, "big"));
+    assert_int_equal(det_annotation_set_split_count(f.set), 3);
+    assert_context_ok(f.context, det_annotation_set_split_stats(f.set, "big", &stats));
+    assert_int_equal(stats.images, 3);
+    assert_context_ok(f.context, det_annotation_set_split_stats(f.set, "big_2", &stats));
+    assert_int_equal(stats.images, 3);
+    assert_context_fails(f.context, DET_STATUS_NOT_FOUND, "no split `none`",
+                         det_annotation_set_split_stats(f.set, "none", &stats));
     close_fixture(&f);
 }
 
@@ -226,23 +276,19 @@ static void findings_of_what_is_read_after_a_check_have_a_place(void **state)
     assert_int_equal(f.count, 2);
     assert_string_equal(f.rule[1], "source");
     assert_string_equal(f.where[1], path);
+    size_t position = 0;
+    const det_annotation_image missing = {.struct_size = sizeof missing, .name = "m.jpg"},
+                               empty = {.struct_size = sizeof empty, .name = ""};
+    assert_context_ok(f.context, det_annotation_set_add_image(f.set, &missing, &position));
+    assert_context_ok(f.context, det_annotation_set_add_image(f.set, &empty, &position));
+    assert_int_equal(f.count, 4);
+    assert_string_equal(f.where[2], "m.jpg");
+    assert_string_equal(f.where[3], "image 2");
+    assert_int_equal(f.image[3], 2);
     close_fixture(&f);
 }
 
 /* --- classes and boxes --- */
-
-static void write_table(struct fixture *f, char path[400])
-{
-    size_t bytes = 0;
-    unsigned char *jpeg = test_make_jpeg(40, 20, 77, &bytes);
-    test_path_in(path, 400, f->folder, "q.jpg");
-    test_write_bytes(path, jpeg, bytes);
-    free(jpeg);
-    test_write_text(f->folder, "q.csv",
-                    "filename,width,height,class,xmin,ymin,xmax,ymax\n"
-                    "q.jpg,40,20,zebra,0,0,20,10\nq.jpg,40,20,ant,0,0,20,10\n");
-    test_path_in(path, 400, f->folder, "q.csv");
-}
 
 /* An id that add_class gave stays what it is, whatever is read before or afterwards. */
 static void classes_keep_the_ids_they_were_given(void **state)
@@ -332,7 +378,47 @@ static void weights_and_names_make_sense(void **state)
     assert_context_ok(f.context, det_annotation_set_add_object(f.set, position, &object));
     assert_int_equal(f.count, 1);
     assert_string_equal(f.rule[0], "class-missing");
+    assert_string_equal(f.where[0], "a.jpg");
+    assert_int_equal(f.image[0], position);
+    assert_int_equal(f.object[0], 0);
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    det_annotation_object objects[] = {object, object};
+    assert_context_ok(f.context, det_annotation_set_set_objects(f.set, position, objects, 2));
+    assert_int_equal(f.object[2], 1);
+    objects[1].struct_size += 8;
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "struct_size of object 1 is",
+                         det_annotation_set_set_objects(f.set, position, objects, 2));
     assert_int_equal(det_annotation_set_class_count(f.set), 0);
+    close_fixture(&f);
+}
+
+/* A call that failed for want of memory may be made again. */
+static void names_are_added_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int32_t id = 0;
+    open_fixture(&f, "orders_once");
+    add(&f, "a.jpg", "train", "cat");
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    static const char *const names[] = {"b", "c", "d", "e", "f", "g", "h", "i", "j", "k"};
+    for (int32_t i = 0; i < 10; i++) {
+        det_status added = DET_STATUS_OUT_OF_MEMORY, put = DET_STATUS_OUT_OF_MEMORY;
+        for (long n = 1; added != DET_OK; n++) {
+            test_env_fail_at(&f.t, n);
+            added = det_annotation_set_add_class(f.set, names[i], &id);
+            test_env_fail_at(&f.t, 0);
+        }
+        assert_int_equal(id, i + 2);
+        assert_int_equal(det_annotation_set_class_count(f.set), i + 2);
+        for (long n = 1; put != DET_OK; n++) {
+            test_env_fail_at(&f.t, n);
+            put = det_annotation_set_set_split(f.set, 0, names[i]);
+            test_env_fail_at(&f.t, 0);
+        }
+        assert_int_equal(det_annotation_set_split_count(f.set), i + 2);
+        assert_string_equal(info_of(&f, 0).split, names[i]);
+    }
     close_fixture(&f);
 }
 
@@ -341,12 +427,14 @@ int test_set_orders(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_may_be_the_sets_own),
         cmocka_unit_test(ids_stay_unique_when_splits_are_dealt),
+        cmocka_unit_test(splits_are_found_by_their_names_here),
         cmocka_unit_test(a_failed_deal_leaves_splits),
         cmocka_unit_test(a_readers_failure_has_a_message_of_its_own),
         cmocka_unit_test(findings_of_what_is_read_after_a_check_have_a_place),
         cmocka_unit_test(classes_keep_the_ids_they_were_given),
         cmocka_unit_test(boxes_are_measured_as_they_were_given),
         cmocka_unit_test(weights_and_names_make_sense),
+        cmocka_unit_test(names_are_added_once),
     };
     return cmocka_run_group_tests_name("set_orders", tests, NULL, NULL);
 }

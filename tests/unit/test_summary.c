@@ -296,6 +296,9 @@ static void bad_input(void **state)
                  det_summary_images(writer, "a", 0, &broken, 1));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "1 thresholds",
                  det_summary_pr_curve(writer, "a", 0, &curve));
+    const det_pr_curve endless = {.struct_size = sizeof endless, .thresholds = INT32_MAX};
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "expected 2 to 1000000",
+                 det_summary_pr_curve(writer, "a", 0, &endless));
     /* Nothing of these got into the file. */
     assert_ok(f.env, det_summary_scalar(writer, "x", 1, 2));
     assert_ok(f.env, det_summary_flush(writer));

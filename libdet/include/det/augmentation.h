@@ -40,8 +40,9 @@ typedef struct det_augmented {
  * Applies all options to an image and its objects (class_id from 1 on; scores are not looked at).
  * `sample` numbers the draw: the same seed and number give the same result, and those of a
  * training are its samples' (sample i of a run with that seed). Of an image with a region that part
- * is the image: the objects are normalised to it. `result` belongs to the augmenter
- * and holds until its next call.
+ * is the image: the objects are normalised to it. `result` belongs to the augmenter and holds until
+ * its next call, which may take it as its image and objects. A box that is not finite is
+ * NON_FINITE.
  */
 DET_NODISCARD DET_API det_status det_augmenter_run(det_augmenter *augmenter,
                                                    const det_image_view *image,

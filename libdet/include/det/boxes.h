@@ -87,10 +87,10 @@ DET_NODISCARD DET_API det_status det_model_nms_settings(det_context *context,
  * All of the post-processing of one image: scores from logits [anchor_count][class_count + 1]
  * (column 0 is the background and not looked at), boxes from encodings [anchor_count][4] and
  * anchors [anchor_count][4], suppression by class, clipping to window [4] (NULL: 0, 0, 1, 1),
- * coordinates relative to it. detections [max_detections] get those that stay, by falling score,
- * *count how many. With what det_detector_outputs() gives and the model's settings, they are those
- * of the detector's run. Source: core/post_processing.py multiclass_non_max_suppression().
- * NON_FINITE for a logit or encoding that is NaN or infinite.
+ * coordinates relative to it. detections [settings->max_detections] (100 without settings) get
+ * those that stay, by falling score, *count how many. With what det_detector_outputs() gives and
+ * the model's settings, they are those of the detector's run. Source: core/post_processing.py
+ * multiclass_non_max_suppression(). NON_FINITE for a logit or encoding that is NaN or infinite.
  */
 DET_NODISCARD DET_API det_status det_boxes_postprocess(det_context *context,
                                                        const det_nms_settings *settings,

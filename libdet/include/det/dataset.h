@@ -144,8 +144,9 @@ DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotat
  *
  *  or one of det_annotation_set_add_reader(); `det-data convert` reads the other ones of
  * docs/data_sets.md. `split` is the split of all of it; NULL: as the source says, else by its name.
- * Faults of entries are findings; UNSUPPORTED: a format that is not known; NOT_FOUND, IO: there is
- * no such file. After a failure the set has what was read before that. */
+ * Faults of entries are findings, as are records that are not there (no-input: a pattern may match
+ * nothing); UNSUPPORTED: a format that is not known; NOT_FOUND, IO: there is no such file. After a
+ * failure the set has what was read before that. */
 DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set,
                                                          const char *format, const char *path,
                                                          const char *split);
@@ -297,7 +298,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_object(det_annotation_set *s
  * apart. */
 DET_NODISCARD DET_API det_status det_annotation_set_set_objects(
     det_annotation_set *set, size_t position, const det_annotation_object *objects, size_t count);
-/** Puts an image into a split, which is added when it is new. */
+/** Puts an image into a split, which is added when it is new (where another one is called so but
+ * for capitals, as "NAME_2"). */
 DET_NODISCARD DET_API det_status det_annotation_set_set_split(det_annotation_set *set,
                                                               size_t position, const char *split);
 /** The image loses its objects and cannot be used any more; those behind it keep their positions.

@@ -2,8 +2,9 @@
  * det_trainer sums, with the same bits on the CPU, and their gradients. Without weights and
  * normalisation, which are the caller's.
  *
- * A finite prediction has a finite loss and gradient; NaN gives NaN. Arrays are the caller's and
- * must not overlap. The context is for messages alone: nothing is allocated.
+ * A finite prediction has a finite gradient, and a finite loss unless that is beyond the largest
+ * float; NaN gives NaN. Arrays are the caller's and must not overlap. The context is for messages
+ * alone: nothing is allocated.
  */
 #ifndef DET_LOSSES_H
 #define DET_LOSSES_H

@@ -49,8 +49,8 @@ DET_NODISCARD DET_API det_status det_summary_images(det_summary_writer *writer, 
 DET_NODISCARD DET_API det_status det_summary_text(det_summary_writer *writer, const char *tag,
                                                   int64_t step, const char *text);
 
-/** A precision-recall curve at `thresholds` score thresholds i / (thresholds - 1). Arrays
- * [thresholds]: counts of true and false positives at or above the threshold and of missed
+/** A precision-recall curve at `thresholds` (2 to 1,000,000) score thresholds i / (thresholds - 1).
+ * Arrays [thresholds]: counts of true and false positives at or above the threshold and of missed
  * objects, precision and recall. There are no true negatives in detection: zero is written, as it
  * is for an array that is NULL. */
 typedef struct det_pr_curve {
