@@ -519,7 +519,7 @@ static void bad_settings_are_named(void **state)
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "max_detections is -1",
                  det_detector_create(f.context, f.model, &settings, &detector));
     settings = (det_detector_settings){0};
-    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "det_detector_settings_default",
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "det_detector_settings: struct_size is 0",
                  det_detector_create(f.context, f.model, &settings, &detector));
     assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "model is NULL",
                  det_detector_create(f.context, NULL, NULL, &detector));
