@@ -36,11 +36,14 @@ det_status det_take_struct(struct det_env *env, const char *type, void *taken, s
     if (given == NULL)
         return DET_OK;
     const size_t struct_size = size_of(given);
-    if (!is_likely(struct_size, size))
+    if (!is_likely(struct_size, size)) {
+        /* What is no settings has no default function, or need not be filled in by it. */
+        const bool has_default = strstr(type, "_settings") != NULL;
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "%s: struct_size is %zu, expected %zu: set it to sizeof(%s), or by the "
-                        "default function where there is one",
-                        type, struct_size, size, type);
+                        "%s: struct_size is %zu, expected %zu: %s%s%sset it to sizeof(%s)", type,
+                        struct_size, size, has_default ? "call " : "", has_default ? type : "",
+                        has_default ? "_default(), or " : "", type);
+    }
     const unsigned char *bytes = given;
     for (size_t i = size; i < struct_size; i++)
         if (bytes[i] != 0)

@@ -130,6 +130,7 @@ static det_status identify(struct det_env *env, const struct det_guard *guard, c
     const det_status status = det_target_find(env, path, &target);
     *shared = false;
     if (status == DET_STATUS_NOT_FOUND && guard->rehearsing) {
+        det_forget_error(env);
         *id = identity(NULL, path);
         return DET_OK;
     }

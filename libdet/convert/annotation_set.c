@@ -303,22 +303,6 @@ static const struct {
 
 enum { READERS = sizeof readers / sizeof readers[0] };
 
-/* What a program's reader says of a failure may be its status alone. */
-static det_status run_reader(det_annotation_set *set, const struct det_annotation_reader *reader,
-                             const char *path, const char *split)
-{
-    struct det_env *env = set->env;
-    char before[DET_ERROR_BYTES];
-    memcpy(before, env->error, sizeof before);
-    det_forget_error(env);
-    const det_status status = reader->callback(reader->user, set, path, split);
-    if (status == DET_OK)
-        memcpy(env->error, before, sizeof before);
-    else if (env->error[0] == '\0')
-        return det_fail(env, status, "%s: its reader says: %s", path, det_status_text(status));
-    return status;
-}
-
 static det_status read_source(det_annotation_set *set, const char *format, const char *path,
                               const char *split)
 {
@@ -327,7 +311,7 @@ static det_status read_source(det_annotation_set *set, const char *format, const
     for (size_t i = set->reader_count; i-- > 0;)
         if (strcmp(set->readers[i].format, format) == 0) {
             const struct det_annotation_reader reader = set->readers[i]; /* it may add others */
-            return run_reader(set, &reader, path, split);
+            return reader.callback(reader.user, set, path, split);
         }
     for (size_t i = 0; i < READERS; i++)
         if (strcmp(readers[i].format, format) == 0)
@@ -345,6 +329,9 @@ det_status det_annotation_set_read(det_annotation_set *set, const char *format, 
     DET_NEED(env, set);
     DET_NEED(env, format);
     DET_NEED(env, path);
+    char before[DET_ERROR_BYTES];
+    memcpy(before, env->error, sizeof before);
+    det_forget_error(env);
     struct det_guard *previous = det_annotation_set_begin_guard(set);
     set->findings.at = (struct det_finding_place){.where = path};
     det_status status = det_guard_input(env, env->guard, path);
@@ -352,6 +339,10 @@ det_status det_annotation_set_read(det_annotation_set *set, const char *format, 
         status = read_source(set, format, path, split);
     set->findings.at = (struct det_finding_place){0};
     det_annotation_set_end_guard(set, previous);
+    if (status == DET_OK)
+        memcpy(env->error, before, sizeof before); /* what failed became a finding */
+    else if (env->error[0] == '\0')
+        det_fail(env, status, "%s: its reader says: %s", path, det_status_text(status));
     return status;
 }
 

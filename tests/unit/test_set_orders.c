@@ -273,6 +273,7 @@ static void findings_of_what_is_read_after_a_check_have_a_place(void **state)
     test_write_text(f.folder, "bad.csv", "filename,width\na.jpg,2\n");
     test_path_in(path, sizeof path, f.folder, "bad.csv");
     assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
+    assert_string_equal(det_context_error(f.context), "");
     assert_int_equal(f.count, 2);
     assert_string_equal(f.rule[1], "source");
     assert_string_equal(f.where[1], path);
@@ -422,6 +423,20 @@ static void names_are_added_once(void **state)
     close_fixture(&f);
 }
 
+static void a_write_that_succeeds_leaves_no_message(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char path[400];
+    open_fixture(&f, "orders_written");
+    add(&f, "a.jpg", "train", "cat");
+    assert_context_ok(f.context, det_annotation_set_resolve(f.set));
+    test_path_in(path, sizeof path, f.folder, "new/folder");
+    assert_context_ok(f.context, det_annotation_set_write(f.set, "csv", path, NULL, NULL));
+    assert_string_equal(det_context_error(f.context), "");
+    close_fixture(&f);
+}
+
 int test_set_orders(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +450,7 @@ int test_set_orders(void)
         cmocka_unit_test(boxes_are_measured_as_they_were_given),
         cmocka_unit_test(weights_and_names_make_sense),
         cmocka_unit_test(names_are_added_once),
+        cmocka_unit_test(a_write_that_succeeds_leaves_no_message),
     };
     return cmocka_run_group_tests_name("set_orders", tests, NULL, NULL);
 }
