@@ -371,6 +371,11 @@ static void weights_and_names_make_sense(void **state)
                              det_annotation_set_add_object(f.set, position, &object));
     }
     assert_int_equal(det_annotation_set_object_count(f.set), 0);
+    size_t none = 0;
+    const det_annotation_image sizeless = {.path = "a.jpg"};
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT,
+                         ": set it to sizeof(det_annotation_image)",
+                         det_annotation_set_add_image(f.set, &sizeless, &none));
     assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "the name is empty",
                          det_annotation_set_add_class(f.set, "", &id));
     assert_int_equal(id, 0);
