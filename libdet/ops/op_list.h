@@ -77,19 +77,14 @@
     OP(set, bn_conv_workspace, _, size_t, \
         (const struct det_conv_shape *s, bool depthwise, int threads))
 
-/* No slots of the table: parts of bn_conv_backward for shapes that it has no kernel for. */
+/* No slots of the table: parts of bn_conv_backward for shapes that it has no kernel for. The dense
+ * ones' are cpu/conv/conv_view.h's. */
 #define DET_PART_LIST(OP, set) \
     /* din (+)= gradient of the input */ \
-    OP(set, conv_backward_data, _, void, \
-        (const struct det_exec *x, const struct det_conv_shape *s, const float *dout, \
-         const float *w, float *din, bool accumulate)) \
     OP(set, dwconv_backward_data, _, void, \
         (const struct det_exec *x, const struct det_conv_shape *s, const float *dout, \
          const float *w, float *din, bool accumulate)) \
     /* dw (+)= gradient of the weights */ \
-    OP(set, conv_backward_weight, _, void, \
-        (const struct det_exec *x, const struct det_conv_shape *s, const float *in, \
-         const float *dout, float *dw, bool accumulate)) \
     OP(set, dwconv_backward_weight, _, void, \
         (const struct det_exec *x, const struct det_conv_shape *s, const float *in, \
          const float *dout, float *dw, bool accumulate))

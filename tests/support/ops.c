@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/pool.h"
+#include "ops/cpu/conv/conv_view.h"
 #include "ops/cpu/isa/cpu_ops.h"
 #include "ops/ref/ref_ops.h"
 
@@ -33,7 +34,8 @@ static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX])
 
 const struct ops_parts *ops_parts(const struct det_ops *ops)
 {
-#define PARTS(text, set, isa, native_bf16) {text, {DET_PART_LIST(DET_FILL_OP, isa)}},
+#define PARTS(text, set, isa, native_bf16) \
+    {text, {DET_PART_LIST(DET_FILL_OP, isa).gemm = &detk_gemm_##isa}},
     static const struct {
         const char *name;
         struct ops_parts parts;
@@ -42,6 +44,26 @@ const struct ops_parts *ops_parts(const struct det_ops *ops)
     while (strcmp(all[i].name, ops->name) != 0)
         i++;
     return &all[i].parts;
+}
+
+void ops_conv_backward_data(const struct ops_parts *parts, const struct det_exec *x,
+                            const struct det_conv_shape *s, const float *dout, const float *w,
+                            float *din, bool accumulate)
+{
+    if (parts->gemm == NULL)
+        detk_conv_backward_data__ref(x, s, dout, w, din, accumulate);
+    else
+        detk_conv_pixels_backward(parts->gemm, x, s, dout, w, din, accumulate);
+}
+
+void ops_conv_backward_weight(const struct ops_parts *parts, const struct det_exec *x,
+                              const struct det_conv_shape *s, const float *in, const float *dout,
+                              float *dw, bool accumulate)
+{
+    if (parts->gemm == NULL)
+        detk_conv_backward_weight__ref(x, s, in, dout, dw, accumulate);
+    else
+        detk_conv_weights(parts->gemm, x, s, in, dout, dw, accumulate);
 }
 
 int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX])

@@ -14,13 +14,21 @@ int ops_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 /* For bf16: of all sets. */
 int ops_bf16_tables(const struct det_ops *tables[OPS_TABLES_MAX]);
 
-/* The functions of op_list.h's DET_PART_LIST that belong to a table. */
+/* What belongs to a table without being in it: the functions of op_list.h's DET_PART_LIST, and the
+ * dense convolutions' gradients. */
 struct ops_parts {
 #define OPS_PART(set, name, gradient, result, parameters) result(*name) parameters;
     DET_PART_LIST(OPS_PART, )
 #undef OPS_PART
+    const struct detk_gemm *gemm; /* NULL: the reference */
 };
 const struct ops_parts *ops_parts(const struct det_ops *ops);
+void ops_conv_backward_data(const struct ops_parts *parts, const struct det_exec *x,
+                            const struct det_conv_shape *s, const float *dout, const float *w,
+                            float *din, bool accumulate);
+void ops_conv_backward_weight(const struct ops_parts *parts, const struct det_exec *x,
+                              const struct det_conv_shape *s, const float *in, const float *dout,
+                              float *dw, bool accumulate);
 
 /* `count` values between guard bands, 64-byte aligned; from `values` or all NaN when that is NULL.
  */

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "ops/cpu/gemm/gemm.h"
+#include "ops/cpu/conv/conv_view.h"
 #include "ops/cpu/isa/cpu_ops.h"
 #include "support/test.h"
 
@@ -14,19 +14,9 @@ struct isa {
     size_t (*workspace)(const struct det_conv_shape *shape, int threads);
     void (*forward)(const struct det_exec *x, const struct det_conv_shape *s, const float *in,
                     const float *w, const float *bias, enum det_activation act, float *out);
-    void (*backward_data)(const struct det_exec *x, const struct det_conv_shape *s,
-                          const float *dout, const float *w, float *din, bool accumulate);
-    void (*backward_weight)(const struct det_exec *x, const struct det_conv_shape *s,
-                            const float *in, const float *dout, float *dw, bool accumulate);
 };
 
-#define ISA(isa)                     \
-    {#isa,                           \
-     &detk_gemm_##isa,               \
-     detk_conv_workspace__##isa,     \
-     detk_conv_forward__##isa,       \
-     detk_conv_backward_data__##isa, \
-     detk_conv_backward_weight__##isa},
+#define ISA(isa) {#isa, &detk_gemm_##isa, detk_conv_workspace__##isa, detk_conv_forward__##isa},
 
 static const struct isa isas[] = {DETK_ISAS(ISA)};
 
@@ -171,9 +161,9 @@ static void run_pass(const struct isa *isa, enum pass pass, const struct det_exe
     if (pass == FORWARD)
         isa->forward(x, s, in, w, bias, act, to);
     else if (pass == DATA)
-        isa->backward_data(x, s, dout, w, to, accumulate);
+        detk_conv_pixels_backward(isa->gemm, x, s, dout, w, to, accumulate);
     else
-        isa->backward_weight(x, s, in, dout, to, accumulate);
+        detk_conv_weights(isa->gemm, x, s, in, dout, to, accumulate);
 }
 
 static void check_shape(const struct det_conv_shape *s)
@@ -414,7 +404,7 @@ static void long_sums_stay_accurate(void **state)
         const size_t bytes = isas[k].workspace(&s, 2);
         float *work = aligned_alloc(64, (bytes + 127) / 64 * 64);
         const struct det_exec x = {pools[1], work, bytes};
-        isas[k].backward_weight(&x, &s, in, dout, &dw, false);
+        detk_conv_weights(isas[k].gemm, &x, &s, in, dout, &dw, false);
         assert_near(dw, sum, sum * 1e-6);
         free(work);
     }

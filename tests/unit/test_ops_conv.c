@@ -79,12 +79,16 @@ static float *run(const struct det_ops *ops, struct ops_rig *rig, int threads,
             &x, s, d->in, d->w, k->bias ? d->bias : NULL, k->act, result);
     } else if (op == BACKWARD_DATA) {
         result = ops_buffer(in_size(s), k->accumulate ? d->old_din : NULL);
-        (k->depthwise ? parts->dwconv_backward_data
-                      : parts->conv_backward_data)(&x, s, d->dout, d->w, result, k->accumulate);
+        if (k->depthwise)
+            parts->dwconv_backward_data(&x, s, d->dout, d->w, result, k->accumulate);
+        else
+            ops_conv_backward_data(parts, &x, s, d->dout, d->w, result, k->accumulate);
     } else {
         result = ops_buffer(weight_size(k), k->accumulate ? d->old_dw : NULL);
-        (k->depthwise ? parts->dwconv_backward_weight
-                      : parts->conv_backward_weight)(&x, s, d->in, d->dout, result, k->accumulate);
+        if (k->depthwise)
+            parts->dwconv_backward_weight(&x, s, d->in, d->dout, result, k->accumulate);
+        else
+            ops_conv_backward_weight(parts, &x, s, d->in, d->dout, result, k->accumulate);
     }
     ops_exec_done(rig);
     return result;

@@ -10,6 +10,12 @@
 
 DET_DECLARE_OPS(ref)
 
+/* As DET_PART_LIST's, of dense convolutions. */
+void detk_conv_backward_data__ref(const struct det_exec *x, const struct det_conv_shape *s,
+                                  const float *dout, const float *w, float *din, bool accumulate);
+void detk_conv_backward_weight__ref(const struct det_exec *x, const struct det_conv_shape *s,
+                                    const float *in, const float *dout, float *dw, bool accumulate);
+
 /* Batch norm as an operation of its own, for tests: the fast tables have it fused with the
  * convolutions around it.
  *
