@@ -2,6 +2,7 @@
 
 #include "convert/resolve.h"
 #include "support/records.h"
+#include "support/workspace.h"
 
 det_status test_load_set(struct det_env *env, det_reader read, const char *path,
                          struct det_annotations *set, struct det_findings *findings)
@@ -56,4 +57,20 @@ void test_note_finding(void *user, enum det_rule rule, const char *message)
 {
     struct test_findings *seen = user;
     snprintf(seen->text[rule], sizeof seen->text[rule], "%s", message);
+}
+
+det_annotation_image_info test_image_info(det_context *context, det_annotation_set *set,
+                                          size_t position)
+{
+    det_annotation_image_info info = {.struct_size = sizeof info};
+    assert_context_ok(context, det_annotation_set_image(set, position, &info));
+    return info;
+}
+
+det_annotation_object test_object_at(det_context *context, det_annotation_set *set, size_t position,
+                                     size_t index)
+{
+    det_annotation_object object = {.struct_size = sizeof object};
+    assert_context_ok(context, det_annotation_set_object(set, position, index, &object));
+    return object;
 }

@@ -3,6 +3,7 @@
 #define DET_TESTS_SUPPORT_ANNOTATION_SETS_H
 
 #include "convert/readers.h"
+#include "det/dataset.h"
 #include "support/test.h"
 
 /* Reads, finishes and resolves; a source that names no split is of "a". */
@@ -10,6 +11,12 @@ det_status test_load_set(struct det_env *env, det_reader read, const char *path,
                          struct det_annotations *set, struct det_findings *findings);
 /* Seven pictures in records at `path`: two without boxes, one box difficult, one a crowd. */
 void test_make_set(struct det_env *env, const char *path, struct det_annotations *set);
+
+/* Of a public set: what is known of an image, and an object of it; they must be there. */
+det_annotation_image_info test_image_info(det_context *context, det_annotation_set *set,
+                                          size_t position);
+det_annotation_object test_object_at(det_context *context, det_annotation_set *set, size_t position,
+                                     size_t index);
 
 /* FOLDER/NAME, or FOLDER. */
 void test_path_in(char *path, size_t size, const char *folder, const char *name);

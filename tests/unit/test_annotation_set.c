@@ -130,20 +130,6 @@ static void add_box(struct fixture *f, size_t position, const char *class_name, 
     assert_context_ok(f->context, det_annotation_set_add_object(f->set, position, &object));
 }
 
-static det_annotation_image_info info_of(struct fixture *f, size_t position)
-{
-    det_annotation_image_info info = {.struct_size = sizeof info};
-    assert_context_ok(f->context, det_annotation_set_image(f->set, position, &info));
-    return info;
-}
-
-static det_annotation_object object_at(struct fixture *f, size_t position, size_t index)
-{
-    det_annotation_object object = {.struct_size = sizeof object};
-    assert_context_ok(f->context, det_annotation_set_object(f->set, position, index, &object));
-    return object;
-}
-
 static void assert_box(const det_annotation_object *object, double ymin, double xmin, double ymax,
                        double xmax, double tolerance)
 {
@@ -194,15 +180,17 @@ static void own_boxes_come_back_from_records(void **state)
     assert_null(det_annotation_set_class_name(f.set, 0));
     assert_string_equal(det_annotation_set_split_name(f.set, 0), "train");
     assert_null(det_annotation_set_split_name(f.set, 1));
-    const det_annotation_image_info a = info_of(&f, first), c = info_of(&f, third);
+    const det_annotation_image_info a = test_image_info(f.context, f.set, first),
+                                    c = test_image_info(f.context, f.set, third);
     assert_string_equal(a.name, "a.jpg");
     assert_int_equal(a.width_px, 80);
     assert_int_equal(a.height_px, 40);
     assert_int_equal(a.object_count, 2);
-    assert_int_equal(info_of(&f, second).object_count, 0);
+    assert_int_equal(test_image_info(f.context, f.set, second).object_count, 0);
     assert_null(c.path);
     assert_string_equal(c.source_id, "frame 7");
-    const det_annotation_object cat = object_at(&f, first, 0), dog = object_at(&f, third, 0);
+    const det_annotation_object cat = test_object_at(f.context, f.set, first, 0),
+                                dog = test_object_at(f.context, f.set, third, 0);
     assert_box(&cat, .25, .25, .75, .75, 1e-12);
     assert_string_equal(dog.class_name, "dog");
     assert_int_equal(dog.class_id, 2);
@@ -230,11 +218,11 @@ static void own_boxes_come_back_from_records(void **state)
         /* CSV has no line for a picture without a box. */
         size_t objects = 0;
         for (size_t k = 0; k < det_annotation_set_image_count(back); k++) {
-            const det_annotation_image_info info = info_of(&f, k);
+            const det_annotation_image_info info = test_image_info(f.context, f.set, k);
             assert_string_equal(info.split, "train");
             objects += info.object_count;
             if (strcmp(info.name, "a.jpg") == 0) {
-                const det_annotation_object object = object_at(&f, k, 0);
+                const det_annotation_object object = test_object_at(f.context, f.set, k, 0);
                 assert_string_equal(object.class_name, "cat");
                 assert_box(&object, .25, .25, .75, .75, 1e-4);
             }
@@ -323,7 +311,7 @@ static void findings_say_file_box_rule_and_severity(void **state)
     assert_int_equal(missing->image, gone);
     assert_int_equal(missing->severity, DET_SEVERITY_ERROR);
     assert_contains(missing->where, "gone.jpg");
-    assert_int_equal(info_of(&f, gone).usable, 0);
+    assert_int_equal(test_image_info(f.context, f.set, gone).usable, 0);
     assert_context_ok(f.context, det_annotation_set_check(f.set));
     const struct finding *outside = find(&f.found, "box-outside");
     assert_int_equal(outside->image, a);
@@ -381,19 +369,19 @@ static void a_set_may_be_changed_and_added_to(void **state)
                                         object_of("cow", 0, .5, .5, 1, 1)};
     assert_context_ok(f.context, det_annotation_set_set_objects(f.set, 1, objects, 1));
     assert_int_equal(det_annotation_set_object_count(f.set), 3);
-    det_annotation_object got = object_at(&f, 1, 0);
+    det_annotation_object got = test_object_at(f.context, f.set, 1, 0);
     assert_string_equal(got.class_name, "dog");
     assert_box(&got, .5, .5, 1, 1, 1e-12);
-    got = object_at(&f, 2, 0);
+    got = test_object_at(f.context, f.set, 2, 0);
     assert_box(&got, 0, 0, .24, .2, 1e-12);
     assert_context_ok(f.context, det_annotation_set_set_objects(f.set, 0, objects, 3));
     assert_int_equal(det_annotation_set_object_count(f.set), 5);
-    got = object_at(&f, 0, 2);
+    got = test_object_at(f.context, f.set, 0, 2);
     assert_int_equal(got.class_id, 3);
-    got = object_at(&f, 2, 0);
+    got = test_object_at(f.context, f.set, 2, 0);
     assert_box(&got, 0, 0, .24, .2, 1e-12);
     assert_context_ok(f.context, det_annotation_set_set_split(f.set, 2, "val"));
-    assert_string_equal(info_of(&f, 2).split, "val");
+    assert_string_equal(test_image_info(f.context, f.set, 2).split, "val");
     /* More, after it was resolved; what was is as it was. */
     add_file(&f, "3.jpg", "val");
     add_box(&f, 0, "cow", 1, 0, 50, 25, 100);
@@ -401,14 +389,14 @@ static void a_set_may_be_changed_and_added_to(void **state)
                          det_annotation_set_drop_image(f.set, 0));
     add_box(&f, 3, "cow", 1, 0, 0, 25, 100);
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
-    got = object_at(&f, 0, 3);
+    got = test_object_at(f.context, f.set, 0, 3);
     assert_box(&got, 0, .5, .5, 1, 1e-12);
-    got = object_at(&f, 0, 0);
+    got = test_object_at(f.context, f.set, 0, 0);
     assert_box(&got, .5, .5, 1, 1, 1e-12);
-    got = object_at(&f, 3, 0);
+    got = test_object_at(f.context, f.set, 3, 0);
     assert_box(&got, 0, 0, .5, 1, 1e-12);
     assert_context_ok(f.context, det_annotation_set_drop_image(f.set, 1));
-    assert_int_equal(info_of(&f, 1).usable, 0);
+    assert_int_equal(test_image_info(f.context, f.set, 1).usable, 0);
     assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "cannot be used",
                          det_annotation_set_set_objects(f.set, 1, objects, 1));
     det_annotations_written w = {.struct_size = sizeof w};
@@ -440,15 +428,15 @@ static void ids_of_classes_stay(void **state)
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     assert_string_equal(det_annotation_set_class_name(f.set, 1), "bee");
     assert_string_equal(det_annotation_set_class_name(f.set, 2), "fox");
-    assert_int_equal(object_at(&f, 0, 0).class_id, 2);
+    assert_int_equal(test_object_at(f.context, f.set, 0, 0).class_id, 2);
     path_in(&f, path, "two.csv");
     assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     assert_string_equal(det_annotation_set_class_name(f.set, 2), "fox");
     assert_string_equal(det_annotation_set_class_name(f.set, 3), "ant");
-    assert_int_equal(object_at(&f, 0, 0).class_id, 2);
-    assert_int_equal(object_at(&f, 1, 0).class_id, 3);
-    assert_int_equal(object_at(&f, 1, 1).class_id, 2);
+    assert_int_equal(test_object_at(f.context, f.set, 0, 0).class_id, 2);
+    assert_int_equal(test_object_at(f.context, f.set, 1, 0).class_id, 3);
+    assert_int_equal(test_object_at(f.context, f.set, 1, 1).class_id, 2);
     close_fixture(&f);
 }
 
@@ -473,8 +461,8 @@ static void boxes_are_for_the_upright_picture(void **state)
         add_box(&f, i, "cat", 1, 20, 10, 60, 30);
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     for (size_t i = 0; i < 2; i++) {
-        const det_annotation_image_info info = info_of(&f, i);
-        const det_annotation_object object = object_at(&f, i, 0);
+        const det_annotation_image_info info = test_image_info(f.context, f.set, i);
+        const det_annotation_object object = test_object_at(f.context, f.set, i, 0);
         assert_int_equal(info.width_px, 40);
         assert_int_equal(info.height_px, 80);
         assert_int_equal(info.orientation, 6);
@@ -598,7 +586,8 @@ static void what_was_read_is_not_overwritten(void **state)
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     assert_context_fails(
         f.context, DET_STATUS_INVALID_ARGUMENT, "would be overwritten",
-        det_annotation_set_write_sheet(f.set, info_of(&f, position).path, NULL, NULL, NULL));
+        det_annotation_set_write_sheet(f.set, test_image_info(f.context, f.set, position).path,
+                                       NULL, NULL, NULL));
     close_fixture(&f);
 }
 
@@ -652,9 +641,9 @@ static void programs_bring_readers(void **state)
     assert_contains(find(&f.found, "unreadable")->where, "list.txt");
     assert_contains(find(&f.found, "image-missing")->message, "list.txt: line 3: image `nowhere");
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
-    assert_int_equal(info_of(&f, 0).usable, 1);
-    assert_string_equal(info_of(&f, 0).split, "mine");
-    assert_int_equal(info_of(&f, 1).usable, 0);
+    assert_int_equal(test_image_info(f.context, f.set, 0).usable, 1);
+    assert_string_equal(test_image_info(f.context, f.set, 0).split, "mine");
+    assert_int_equal(test_image_info(f.context, f.set, 1).usable, 0);
     close_fixture(&f);
 }
 

@@ -69,20 +69,6 @@ static size_t add(struct fixture *f, const char *name, const char *split, const 
     return position;
 }
 
-static det_annotation_image_info info_of(struct fixture *f, size_t position)
-{
-    det_annotation_image_info info = {.struct_size = sizeof info};
-    assert_context_ok(f->context, det_annotation_set_image(f->set, position, &info));
-    return info;
-}
-
-static det_annotation_object object_at(struct fixture *f, size_t position, size_t index)
-{
-    det_annotation_object object = {.struct_size = sizeof object};
-    assert_context_ok(f->context, det_annotation_set_object(f->set, position, index, &object));
-    return object;
-}
-
 static void write_table(struct fixture *f, char path[400])
 {
     size_t bytes = 0;
@@ -112,10 +98,11 @@ static void names_may_be_the_sets_own(void **state)
     assert_context_ok(f.context, det_annotation_set_deal(f.set, names, shares, 2, 1));
     assert_string_equal(det_annotation_set_split_name(f.set, 0), "val");
     assert_string_equal(det_annotation_set_split_name(f.set, 1), "train");
-    assert_context_ok(f.context, det_annotation_set_set_split(f.set, 0, info_of(&f, 1).split));
-    const det_annotation_object object = object_at(&f, 0, 0);
+    assert_context_ok(f.context, det_annotation_set_set_split(
+                                     f.set, 0, test_image_info(f.context, f.set, 1).split));
+    const det_annotation_object object = test_object_at(f.context, f.set, 0, 0);
     assert_context_ok(f.context, det_annotation_set_set_objects(f.set, 1, &object, 1));
-    assert_string_equal(object_at(&f, 1, 0).class_name, "cat");
+    assert_string_equal(test_object_at(f.context, f.set, 1, 0).class_name, "cat");
     close_fixture(&f);
 }
 
@@ -136,9 +123,9 @@ static void ids_stay_unique_when_splits_are_dealt(void **state)
     assert_context_ok(f.context, det_annotation_set_deal(f.set, names, shares, 1, 1));
     assert_int_equal(f.count, 1);
     assert_string_equal(f.rule[0], "name-changed");
-    assert_string_equal(info_of(&f, 0).source_id, "a.jpg");
-    assert_string_equal(info_of(&f, 1).source_id, "a.jpg#2");
-    assert_string_equal(info_of(&f, 2).source_id, "a.jpg#2#3");
+    assert_string_equal(test_image_info(f.context, f.set, 0).source_id, "a.jpg");
+    assert_string_equal(test_image_info(f.context, f.set, 1).source_id, "a.jpg#2");
+    assert_string_equal(test_image_info(f.context, f.set, 2).source_id, "a.jpg#2#3");
     assert_context_ok(f.context, det_annotation_set_check(f.set));
     assert_int_equal(det_annotation_set_finding_count(f.set, NULL, DET_SEVERITY_ERROR), 0);
     close_fixture(&f);
@@ -159,13 +146,13 @@ static void splits_are_found_by_their_names_here(void **state)
     assert_context_ok(f.context, det_annotation_set_read(f.set, "csv", path, NULL));
     const size_t position = add(&f, "a.jpg", "Big", "cat"), other = add(&f, "b.jpg", "a_b", "cat");
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
-    assert_string_equal(info_of(&f, 0).split, "a_b");
-    assert_string_equal(info_of(&f, other).split, "a_b");
-    assert_context_ok(f.context,
-                      det_annotation_set_set_split(f.set, position, info_of(&f, 0).split));
+    assert_string_equal(test_image_info(f.context, f.set, 0).split, "a_b");
+    assert_string_equal(test_image_info(f.context, f.set, other).split, "a_b");
+    assert_context_ok(f.context, det_annotation_set_set_split(
+                                     f.set, position, test_image_info(f.context, f.set, 0).split));
     assert_int_equal(det_annotation_set_split_count(f.set), 2);
     assert_context_ok(f.context, det_annotation_set_set_split(f.set, position, "big"));
-    assert_string_equal(info_of(&f, position).split, "big_2");
+    assert_string_equal(test_image_info(f.context, f.set, position).split, "big_2");
     assert_context_ok(f.context, det_annotation_set_set_split(f.set, other, "big_2"));
     assert_context_ok(f.context, det_annotation_set_set_split(f.set, 0, "big"));
     assert_int_equal(det_annotation_set_split_count(f.set), 3);
@@ -199,7 +186,8 @@ static void a_failed_deal_leaves_splits(void **state)
         assert_true(splits == 3 || (splits == 2 && status != DET_OK));
         for (size_t i = 0; i < 2; i++) {
             size_t s = 0;
-            while (s < splits && det_annotation_set_split_name(f.set, s) != info_of(&f, i).split)
+            while (s < splits && det_annotation_set_split_name(f.set, s) !=
+                                     test_image_info(f.context, f.set, i).split)
                 s++;
             assert_true(s < splits);
         }
@@ -310,8 +298,8 @@ static void classes_keep_the_ids_they_were_given(void **state)
         assert_context_ok(f.context, det_annotation_set_resolve(f.set));
         assert_string_equal(det_annotation_set_class_name(f.set, id), "newt");
         assert_string_equal(det_annotation_set_class_name(f.set, later ? 1 : 2), "ant");
-        assert_string_equal(object_at(&f, 0, 0).class_name, "zebra");
-        assert_string_equal(object_at(&f, 0, 1).class_name, "ant");
+        assert_string_equal(test_object_at(f.context, f.set, 0, 0).class_name, "zebra");
+        assert_string_equal(test_object_at(f.context, f.set, 0, 1).class_name, "ant");
         assert_context_ok(f.context, det_annotation_set_add_class(f.set, "ant", &id));
         assert_int_equal(id, later ? 1 : 2);
         close_fixture(&f);
@@ -343,14 +331,14 @@ static void boxes_are_measured_as_they_were_given(void **state)
     assert_context_ok(f.context, det_annotation_set_add_object(f.set, broken, &object));
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     for (size_t i = 0; i < 4; i++) {
-        const det_annotation_object at = object_at(&f, 0, i);
+        const det_annotation_object at = test_object_at(f.context, f.set, 0, i);
         assert_int_equal(at.in_pixels, 0);
         assert_near(at.box[2], i < 2 ? .5 : .25, 1e-12);
         assert_near(at.box[3], i < 2 ? .5 : .25, 1e-12);
     }
     /* Of what size the picture is nobody knows. */
-    assert_int_equal(object_at(&f, broken, 0).in_pixels, 1);
-    assert_near(object_at(&f, broken, 0).box[3], 10, 0);
+    assert_int_equal(test_object_at(f.context, f.set, broken, 0).in_pixels, 1);
+    assert_near(test_object_at(f.context, f.set, broken, 0).box[3], 10, 0);
     close_fixture(&f);
 }
 
@@ -423,7 +411,7 @@ static void names_are_added_once(void **state)
             test_env_fail_at(&f.t, 0);
         }
         assert_int_equal(det_annotation_set_split_count(f.set), i + 2);
-        assert_string_equal(info_of(&f, 0).split, names[i]);
+        assert_string_equal(test_image_info(f.context, f.set, 0).split, names[i]);
     }
     close_fixture(&f);
 }
