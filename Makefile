@@ -46,7 +46,7 @@ $(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov, isa-e
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
-CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
+CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
@@ -72,7 +72,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
-LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find libdet -name '*.c')))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
@@ -104,7 +104,7 @@ include isa_emu.mk
 include fuzz.mk
 include abi.mk
 include libraries.mk
-C_FILES     := $(shell find libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
+C_FILES     := $(shell find support libdet tools examples data tests bench kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 
 ifeq ($(V),1)
 Q :=
@@ -180,7 +180,7 @@ $(BUILD)/lib/libdet/det-%.so: $(STATIC_LIB) $(EXPORTS)
 
 # Which build this is (libdet/base/build.h).
 BUILD_NAMES  := $(BUILD)/gen/build_names.h
-SOURCES_HASH := $(shell sha256sum $(filter libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)
+SOURCES_HASH := $(shell sha256sum $(filter support/% libdet/%,$(C_FILES)) | sha256sum | cut -c1-12)
 define BUILD_NAMES_TEXT
 #define DET_SOURCES "$(SOURCES_HASH)"
 #define DET_FOLDER  "$(PREFIX)/lib/libdet"
@@ -321,7 +321,7 @@ $(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s)))$(eval $(call musl_for_set,
 
 .PHONY: layers
 layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
-	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
+	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
 
 .PHONY: tree names
 tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail where a hole is not explained (tests/tree.txt)
@@ -332,7 +332,7 @@ names: ## fail where a comment or a page speaks of a file or function that is no
 .PHONY: cppcheck
 cppcheck:
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -Itests -Itools libdet tools examples data tests
+	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -I. -Itests -Itools support libdet tools examples data tests
 lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

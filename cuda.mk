@@ -232,7 +232,7 @@ define ptx_rules
 $(PTX)/%.sm_$(1).ptx: %.cu $(BUILD)/flags.stamp
 	@mkdir -p $$(@D)
 	$$(say) PTX $$@
-	$$(Q)$(NVCC) $(NVCC_LANGUAGE) -Ilibdet/include -Ilibdet -Ikernels -gencode arch=compute_$(1),code=compute_$(1) -ptx -MMD -MP -MF $$@.d $$< -o $$@
+	$$(Q)$(NVCC) $(NVCC_LANGUAGE) -Ilibdet/include -Ilibdet -I. -Ikernels -gencode arch=compute_$(1),code=compute_$(1) -ptx -MMD -MP -MF $$@.d $$< -o $$@
 $(PTX)/tests/cuda_ptx/spaces.sm_$(1).ptx: tests/cuda_ptx/spaces.ptx
 	@mkdir -p $$(@D)
 	$$(Q)sed 's/^\.target .*/.target sm_$(1)/' $$< > $$@

@@ -4,7 +4,7 @@ FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 20
 FUZZ_READERS := json coco det spec records example table config labels csv voc cvat yaml zip
 FUZZ_FLAGS   := -std=c11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(wildcard libdet/base/*.c libdet/formats/*.c libdet/model/*.c libdet/convert/*.c)) $(DATA_READER_SRC)
+FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(wildcard support/*.c libdet/base/*.c libdet/formats/*.c libdet/model/*.c libdet/convert/*.c)) $(DATA_READER_SRC)
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 
 build/fuzz/obj/%.o: %.c

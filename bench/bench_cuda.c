@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "devices/backend.h"
@@ -16,6 +14,8 @@
 #include "model/input.h"
 #include "model/spec_anchors.h"
 #include "ops/ops.h"
+#include "support/clock.h"
+#include "support/mem.h"
 #include "train/learner.h"
 
 enum { MOST = 8 };

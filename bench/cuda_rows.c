@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "cudnn_peer.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_runner.h"
 #include "devices/cuda/cuda_step.h"
 #include "json_line.h"
+#include "support/mem.h"
 
 /* --- timing --- */
 

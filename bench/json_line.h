@@ -3,7 +3,7 @@
 #ifndef DET_BENCH_JSON_LINE_H
 #define DET_BENCH_JSON_LINE_H
 
-#include "base/json_writer.h"
+#include "support/json_writer.h"
 
 struct json_line {
     struct det_text text;

@@ -3,9 +3,9 @@
  * measured. What is counted how: roofline_plan.h. */
 #include <stdio.h>
 
-#include "base/text.h"
-#include "base/writer.h"
 #include "roofline_plan.h"
+#include "support/text.h"
+#include "support/writer.h"
 
 struct totals {
     int launches;

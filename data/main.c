@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/guard.h"
 #include "common/console.h"
+#include "support/guard.h"
 #include "traffic_video.h"
 #include "workspace.h"
 

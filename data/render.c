@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "render_parts.h"
 #include "scalar.h"
+#include "support/mem.h"
 
 struct renderer {
     struct raster raster;

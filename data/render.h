@@ -3,9 +3,9 @@
 #ifndef DEMO_RENDER_H
 #define DEMO_RENDER_H
 
-#include "base/env.h"
 #include "data/image.h"
 #include "scene.h"
+#include "support/env.h"
 
 struct render_object {
     enum vehicle_class class_index;

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "raster.h"
 #include "render.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 #include "video/video.h"
 
 enum {

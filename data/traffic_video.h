@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct video_options {
     const char *path; /* NAME.mp4; NAME.truth.json goes beside it */

@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "data/image.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
 #include "pipeline_text.h"
 #include "render.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 struct writing {
     const struct workspace_options *options;

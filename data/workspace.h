@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct workspace_options {
     const char *directory;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# layers.sh FLOORS OBJECT...: names each include of libdet/ and kernels/ that climbs (FLOORS: libdet/floors.txt) with file and
+# layers.sh FLOORS OBJECT...: names each include of support/, libdet/ and kernels/ that climbs (FLOORS: libdet/floors.txt) with file and
 # line, and each function or variable that is used from a higher floor without an include: those a public header declares.
 # Objects are those of the library, .../obj/libdet/FOLDER/NAME.o. Status 1 when one is broken.
 set -eu
@@ -7,7 +7,7 @@ floors=$1 scratch=$(mktemp -d)
 shift
 trap 'rm -rf "$scratch"' EXIT
 
-grep -rn '^#include "' libdet kernels --include='*.[ch]' --include='*.cu' --include='*.cuh' > "$scratch/includes"
+grep -rn '^#include "' support libdet kernels --include='*.[ch]' --include='*.cu' --include='*.cuh' > "$scratch/includes"
 awk -F: '
     function folder(path) {
         sub(/^libdet\//, "", path)
@@ -28,7 +28,7 @@ awk -F: '
     }' "$floors" "$scratch/includes" > "$scratch/broken"
 
 # Floors by the first part of their names here: a floor calls its own rooms through its tables.
-nm -A "$@" | sed 's|^.*/obj/libdet/||; s|:[0-9a-f ]*| |' > "$scratch/symbols"
+nm -A "$@" | sed 's|^.*/obj/libdet/||; s|^.*/obj/||; s|:[0-9a-f ]*| |' > "$scratch/symbols"
 awk '
     function top(path) { sub(/\/.*/, "", path); return path }
     FNR == 1 { pass++ }

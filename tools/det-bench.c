@@ -5,11 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/context.h"
-#include "base/io.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
@@ -17,6 +13,10 @@
 #include "common/tool.h"
 #include "data/image.h"
 #include "det/det.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 enum { WARM_UP = 3, DRAWN_WIDTH = 1280, DRAWN_HEIGHT = 720, DRAWN_QUALITY = 90 };
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/json_writer.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/detection_files.h"
@@ -16,6 +15,7 @@
 #include "common/tool.h"
 #include "common/watch.h"
 #include "det/det.h"
+#include "support/json_writer.h"
 
 struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,

@@ -2,14 +2,14 @@
 #include <sys/stat.h>
 
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/tool.h"
 #include "det/det.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 struct arguments {
     const char *config, *checkpoint_dir, *checkpoint, *output;

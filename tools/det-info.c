@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/text.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/tool.h"
 #include "data/image_codec.h"
 #include "det/det.h"
+#include "support/text.h"
 #include "video/video.h"
 
 /* How the instruction set `chosen` does --precision bf16; `missing`: what AVX512-BF16 lacks here,

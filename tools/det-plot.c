@@ -2,12 +2,12 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "det/det.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 /* The folder's runs are its inputs. */
 static det_status announce(struct tool *tool, const char *folder, const char *page)

@@ -1,11 +1,11 @@
 /* coco.c: COCO evaluation of two files, once they are in memory. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/context.h"
 #include "bench.h"
 #include "det/det.h"
 #include "json_line.h"
+#include "support/clock.h"
 
 int bench_coco(const char *arguments, int threads)
 {

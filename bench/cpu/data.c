@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "data/resize.h"
@@ -15,6 +12,9 @@
 #include "model/losses.h"
 #include "model/postprocess.h"
 #include "model/spec_anchors.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/learner.h"
 
 /* Decode, crop three quarters, mirror, resize. */

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "bench.h"
+#include "support/clock.h"
 
 enum { LEAST_RUNS = 3, MOST_RUNS = 400 };
 #define LEAST_SAMPLE_S 50e-6

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/env.h"
 #include "base/pool.h"
 #include "bench.h"
 #include "det/det.h"
 #include "ops/cpu/blocked/blocked.h"
+#include "support/clock.h"
+#include "support/env.h"
 
 enum { MOST_STEPS = 64, MOST_REPEATS = 40, LEAST_REPEATS = 3 };
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "bench.h"
 #include "ops/cpu/isa/isas.h"
 #include "ops/ops.h"
 #include "peak.h"
+#include "support/clock.h"
 
 struct probes {
     const char *isa;

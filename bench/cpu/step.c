@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "base/clock.h"
 #include "bench.h"
 #include "det/det.h"
 #include "devices/context.h"
 #include "json_line.h"
+#include "support/clock.h"
 #include "train/learner.h"
 
 enum { CLASSES = 1, WARM_UP = 2 };

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "det/det.h"
 #include "devices/context.h"
 #include "model/inference.h"
 #include "model/spec_anchors.h"
 #include "partner.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/learner.h"
 
 enum { MOST_RUNS = 1000 };

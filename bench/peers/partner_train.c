@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "det/det.h"
 #include "devices/context.h"
 #include "model/targets.h"
 #include "partner.h"
+#include "support/clock.h"
+#include "support/mem.h"
 #include "train/learner.h"
 
 enum { MOST_STEPS = 200, CLASSES = 1 };

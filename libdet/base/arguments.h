@@ -9,7 +9,7 @@
 #ifndef DET_BASE_ARGUMENTS_H
 #define DET_BASE_ARGUMENTS_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* The status and message for the argument `name` of a public function; `env` NULL: there is nowhere
  * to leave a message. */

@@ -3,7 +3,7 @@
 #ifndef DET_BASE_CONTEXT_H
 #define DET_BASE_CONTEXT_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_pool;
 

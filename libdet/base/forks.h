@@ -8,7 +8,7 @@
 #ifndef DET_BASE_FORKS_H
 #define DET_BASE_FORKS_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* From now on forks are counted; whoever has threads calls it first. */
 det_status det_forks_watch(struct det_env *env);

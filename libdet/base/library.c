@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/build.h"
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 static det_status note(struct det_env *env, struct det_library_search *s, const char *place)
 {

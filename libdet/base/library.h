@@ -13,7 +13,7 @@
 #ifndef DET_BASE_LIBRARY_H
 #define DET_BASE_LIBRARY_H
 
-#include "base/text.h"
+#include "support/text.h"
 
 struct det_library_search {
     const char *name; /* of the file */

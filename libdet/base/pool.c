@@ -5,9 +5,9 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "base/control_group.h"
 #include "base/forks.h"
-#include "base/mem.h"
+#include "support/control_group.h"
+#include "support/mem.h"
 
 #define SPINS 3000
 

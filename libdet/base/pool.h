@@ -12,7 +12,7 @@
 #ifndef DET_BASE_POOL_H
 #define DET_BASE_POOL_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_pool;
 

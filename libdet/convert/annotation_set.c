@@ -5,9 +5,9 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "convert/encoding.h"
 #include "convert/resolve.h"
+#include "support/mem.h"
 
 /* --- findings --- */
 

@@ -6,10 +6,10 @@
 #ifndef DET_CONVERT_ANNOTATION_SET_H
 #define DET_CONVERT_ANNOTATION_SET_H
 
-#include "base/guard.h"
 #include "convert/image_index.h"
 #include "convert/readers.h"
 #include "convert/stats.h"
+#include "support/guard.h"
 
 struct det_annotation_reader {
     char *format;

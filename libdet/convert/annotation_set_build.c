@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "convert/annotation_set.h"
+#include "support/mem.h"
 
 static det_status need_image(det_annotation_set *set, const char *function, size_t position)
 {

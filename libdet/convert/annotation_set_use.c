@@ -3,14 +3,14 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "convert/annotation_set.h"
 #include "convert/check.h"
 #include "convert/sheet.h"
 #include "convert/split.h"
 #include "convert/writers.h"
 #include "model/from_config.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 /* --- checking and repairing --- */
 
@@ -397,7 +397,7 @@ static det_status find_writer(struct det_env *env, const char *format, det_write
                     "format `%.100s`: expected tfrecord, voc, coco, yolo, cvat-xml or csv", format);
 }
 
-/* The names of outputs come from the data, so the job is rehearsed first (base/guard.h). */
+/* The names of outputs come from the data, so the job is rehearsed first (support/guard.h). */
 static det_status write_set(det_annotation_set *set, det_writer_of_set write,
                             const struct det_write_settings *settings,
                             struct det_write_counts *counts)

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/text.h"
-#include "base/utf8.h"
+#include "support/mem.h"
+#include "support/text.h"
+#include "support/utf8.h"
 
 /* The caller frees. */
 static det_status copy_utf8(struct det_env *env, char **out, const char *name)

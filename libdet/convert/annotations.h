@@ -9,13 +9,13 @@
 #ifndef DET_CONVERT_ANNOTATIONS_H
 #define DET_CONVERT_ANNOTATIONS_H
 
-#include "base/safe_name.h"
 #include "convert/files.h"
 #include "convert/findings.h"
 #include "data/image.h"
 #include "formats/label_map.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
+#include "support/safe_name.h"
 
 /* Instead of a class's position. */
 enum {
@@ -124,7 +124,7 @@ struct det_labelled_object det_annotations_object(size_t image);
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index);
 /* Position of a split, added when it is new, under a safe file name that no other has
- * (base/safe_name.h). */
+ * (support/safe_name.h). */
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
                                        const char *name, int32_t *index);
 /* There are no splits any more; images keep numbers that mean nothing. */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/box_rules.h"
+#include "support/mem.h"
 
 /* --- orders --- */
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
-#include "base/utf8.h"
+#include "support/mem.h"
+#include "support/utf8.h"
 
 enum { PART_BYTES = 1 << 16 };
 

@@ -4,7 +4,7 @@
 #ifndef DET_CONVERT_ENCODING_H
 #define DET_CONVERT_ENCODING_H
 
-#include "base/text.h"
+#include "support/text.h"
 
 /* Whether the C library knows an encoding by this name. */
 bool det_encoding_is_known(const char *encoding);

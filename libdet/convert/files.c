@@ -5,8 +5,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "base/mem.h"
 #include "data/image.h"
+#include "support/mem.h"
 
 enum { MOST_PATH = 4096 };
 

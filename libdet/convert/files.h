@@ -7,8 +7,8 @@
 #ifndef DET_CONVERT_FILES_H
 #define DET_CONVERT_FILES_H
 
-#include "base/id_map.h"
-#include "base/io.h"
+#include "support/id_map.h"
+#include "support/io.h"
 
 /* A kind of archive; a tool brings it (tools/data/zip.h), the library knows none. */
 struct det_archive_ops {

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/utf8.h"
+#include "support/utf8.h"
 
 static const struct {
     const char *name;

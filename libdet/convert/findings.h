@@ -3,8 +3,8 @@
 #ifndef DET_CONVERT_FINDINGS_H
 #define DET_CONVERT_FINDINGS_H
 
-#include "base/env.h"
 #include "det/dataset.h"
+#include "support/env.h"
 
 /* X(name, text, severity): an error makes `det-data check` fail; a warning does not. What is fatal
  * no repair mends: what is missing there was never read. */

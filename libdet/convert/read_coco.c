@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/encoding.h"
 #include "convert/readers.h"
 #include "formats/coco_json.h"
+#include "support/mem.h"
 
 static int by_id(const void *a, const void *b)
 {

@@ -17,9 +17,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
-#include "base/text.h"
 #include "convert/readers.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 enum column {
     FILENAME,

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/readers.h"
+#include "support/mem.h"
 
 struct reading {
     const struct det_read_settings *settings;

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/encoding.h"
 #include "formats/prototext.h"
+#include "support/mem.h"
 
 bool det_parse_coordinate(const char *text, double *value)
 {

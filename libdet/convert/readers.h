@@ -62,7 +62,7 @@ void det_tell_class(const struct det_read_settings *settings, const struct det_a
                     const char *place, const char *name, int32_t class_index);
 
 /* Sets the split of an image: the settings', else `name`. A name that is no safe file name
- * (base/safe_name.h), or one but for capitals, is changed, with a finding. */
+ * (support/safe_name.h), or one but for capitals, is changed, with a finding. */
 det_status det_set_split(struct det_env *env, const struct det_read_settings *settings,
                          struct det_annotations *set, size_t image, const char *name);
 

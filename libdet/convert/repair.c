@@ -1,9 +1,9 @@
 /* repair.c: see check.h. */
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/box_rules.h"
 #include "convert/check.h"
+#include "support/mem.h"
 
 static void swap_if_reversed(double *low, double *high, bool *swapped)
 {

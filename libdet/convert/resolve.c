@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/exif.h"
+#include "support/mem.h"
 
 /* What a task found out about one image. */
 struct outcome {

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/exif.h"
 #include "draw/draw.h"
+#include "support/mem.h"
 
 enum { CAPTION_PX = 18, GAP_PX = 6, MOST_SIDE = 65500 };
 

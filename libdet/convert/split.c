@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/rng.h"
 #include "convert/box_rules.h"
+#include "support/mem.h"
 
 /* Images of equal pixels. */
 struct group {

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/mem.h"
 #include "convert/box_rules.h"
+#include "support/mem.h"
 
 static int by_value(const void *a, const void *b)
 {

@@ -2,9 +2,9 @@
 #ifndef DET_CONVERT_STATS_H
 #define DET_CONVERT_STATS_H
 
-#include "base/text.h"
 #include "convert/annotations.h"
 #include "det/dataset.h"
+#include "support/text.h"
 
 struct det_class_stats {
     size_t objects, images;      /* images: with at least one object of the class */

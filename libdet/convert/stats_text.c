@@ -2,10 +2,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/json_writer.h"
-#include "base/utf8.h"
 #include "convert/stats.h"
 #include "convert/writers.h"
+#include "support/json_writer.h"
+#include "support/utf8.h"
 
 static const char *split_name(const struct det_annotations *set, const struct det_set_stats *stats,
                               size_t s)

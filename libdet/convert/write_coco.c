@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/writers.h"
 #include "formats/coco_json.h"
+#include "support/mem.h"
 
 /* The number that an id is; 0 when it is none. */
 static int64_t number_of(const char *id)

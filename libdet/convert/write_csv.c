@@ -1,8 +1,8 @@
 /* write_csv.c: see writers.h. */
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/writers.h"
+#include "support/mem.h"
 
 static det_status put_image(struct det_env *env, struct det_text *text,
                             const struct det_annotations *set,

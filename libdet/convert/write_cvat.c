@@ -1,6 +1,6 @@
 /* write_cvat.c: see writers.h and formats/annotation_write.h. */
-#include "base/mem.h"
 #include "convert/writers.h"
+#include "support/mem.h"
 
 /* Image files beside the annotations, and their elements. */
 static det_status write_image(struct det_env *env, const struct det_write_settings *settings,

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/guard.h"
-#include "base/mem.h"
 #include "convert/writers.h"
 #include "formats/tf_example.h"
+#include "support/guard.h"
+#include "support/mem.h"
 
 static struct det_bytes bytes_of(const char *text)
 {

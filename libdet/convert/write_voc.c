@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/writers.h"
+#include "support/mem.h"
 
 /* An element in a line of its own; `line` is the line end with its tabs. */
 static void put_field(struct det_xml_writer *xml, const char *line, const char *element,

@@ -1,9 +1,9 @@
 /* write_yolo.c: see writers.h. An image without boxes gets an empty label file. */
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/utf8.h"
 #include "convert/writers.h"
+#include "support/mem.h"
+#include "support/utf8.h"
 
 static det_status write_labels(struct det_env *env, const struct det_write_settings *settings,
                                const struct det_annotations *set,

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/guard.h"
-#include "base/mem.h"
 #include "data/exif.h"
+#include "support/guard.h"
+#include "support/mem.h"
 
 #define JPEG_QUALITY 95
 

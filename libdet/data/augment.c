@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 
 #define SIDE_MOST 65500
 

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 
 /* random_black_patches: `count` times, unless a uniform draw is above the probability, a square of
  * size_to_image_ratio of the smaller side, its corner uniform over 1 - ratio of the image. */

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 
 static void fill(float *pixels, size_t count, const float color[3])
 {

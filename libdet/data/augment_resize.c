@@ -5,8 +5,8 @@
  * and then along the other. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 
 /* Weights of one output coordinate: `count` source coordinates from `first` on; those outside the
  * image count for the pixel at its edge. */

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/box_faults.h"
 #include "data/sample_source.h"
 #include "data/unlisted.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 /* What opening needs at each record. */
 struct opening {

@@ -10,13 +10,13 @@
 #ifndef DET_DATA_DATASET_H
 #define DET_DATA_DATASET_H
 
-#include "base/env.h"
 #include "data/ground_truth.h"
 #include "data/image.h"
 #include "det/sample_source.h"
 #include "formats/label_map.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
+#include "support/env.h"
 
 /* What to do with a box that has a non-finite coordinate, is reversed (min > max) or reaches more
  * than .01 outside the image. In every case values up to .01 outside are clipped, and boxes without

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/io.h"
+#include "support/io.h"
 
 enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, ENTRY_BYTES = 12 };
 

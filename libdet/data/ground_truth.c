@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* X(member): every array of the struct, so that no function forgets one. */
 #define ARRAYS(X) X(boxes) X(class_index) X(weight) X(area_px) X(is_crowd) X(difficult) X(group_of)

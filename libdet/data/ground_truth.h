@@ -2,7 +2,7 @@
 #ifndef DET_DATA_GROUND_TRUTH_H
 #define DET_DATA_GROUND_TRUTH_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_ground_truth {
     int32_t count;        /* G */

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/image_codec.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 #define MOST_SIDE 65500
 /* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole

@@ -2,7 +2,7 @@
 #ifndef DET_DATA_IMAGE_H
 #define DET_DATA_IMAGE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_image {
     int32_t width, height;

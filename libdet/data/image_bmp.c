@@ -22,8 +22,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image_codec.h"
+#include "support/mem.h"
 
 enum { PLAIN, RLE8, RLE4, MASKS, WITH_ALPHA_MASK = 6 };
 enum { FILE_HEADER = 14, CORE_HEADER = 12, INFO_HEADER = 40 };

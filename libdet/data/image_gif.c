@@ -23,8 +23,8 @@
  */
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image_codec.h"
+#include "support/mem.h"
 
 enum { MOST_BITS = 12, MOST_CODES = 1 << MOST_BITS, NONE = -1 };
 

@@ -13,8 +13,8 @@
 
 #include <jerror.h>
 
-#include "base/mem.h"
 #include "data/image_codec.h"
+#include "support/mem.h"
 
 /* A pass over the largest picture takes a tenth of a second where the file makes the most of it. */
 #define MOST_PASSES 20

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/io.h"
 #include "data/image_codec.h"
 #include "det/image.h"
+#include "support/io.h"
 
 enum { EXTENSIONS = 2 };
 

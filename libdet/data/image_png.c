@@ -11,8 +11,8 @@
 
 #include <png.h>
 
-#include "base/mem.h"
 #include "data/image_codec.h"
+#include "support/mem.h"
 
 struct state {
     struct det_env *env;

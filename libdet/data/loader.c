@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/forks.h"
-#include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 /* Sub-streams of the seed. */
 enum { STREAM_ORDER = 1, STREAM_AUGMENT = 2 };

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 
 size_t det_picture_bytes(const struct det_picture *p)
 {

@@ -6,7 +6,7 @@
 #ifndef DET_DATA_PICTURE_H
 #define DET_DATA_PICTURE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_sample;
 struct det_resizer;

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/yuv.h"
+#include "support/mem.h"
 
 /* The compiler's own vectors, which it turns into what the machine has. */
 typedef float four_floats __attribute__((vector_size(16)));

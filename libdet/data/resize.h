@@ -9,8 +9,8 @@
 #ifndef DET_DATA_RESIZE_H
 #define DET_DATA_RESIZE_H
 
-#include "base/env.h"
 #include "data/image.h"
+#include "support/env.h"
 
 /* The part of an image that is seen; the flips mirror it within itself. */
 struct det_window {

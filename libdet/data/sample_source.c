@@ -4,8 +4,8 @@
 
 #include "base/arguments.h"
 #include "base/crc32c.h"
-#include "base/mem.h"
 #include "data/image_view.h"
+#include "support/mem.h"
 
 det_status det_source_take(struct det_env *env, const det_sample_source *given,
                            det_sample_source *source)

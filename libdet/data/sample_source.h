@@ -3,10 +3,10 @@
 #ifndef DET_DATA_SAMPLE_SOURCE_H
 #define DET_DATA_SAMPLE_SOURCE_H
 
-#include "base/env.h"
 #include "data/image.h"
 #include "det/sample_source.h"
 #include "formats/tf_example.h"
+#include "support/env.h"
 
 /* A copy of the caller's. INVALID_ARGUMENT: no function, no samples. */
 det_status det_source_take(struct det_env *env, const det_sample_source *given,

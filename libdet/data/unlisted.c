@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* Labels that are counted one by one, and of those the ones that a message names. */
 #define MOST_LABELS 256

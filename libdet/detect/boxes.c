@@ -5,12 +5,12 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "detect/collect.h"
 #include "model/inference.h"
 #include "model/nms.h"
 #include "model/spec_anchors.h"
 #include "model/targets.h"
+#include "support/mem.h"
 
 det_status det_model_anchors(det_context *context, const det_model *model, float *anchors)
 {

@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "detect/collect.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "model/inference.h"
 #include "model/input.h"
 #include "model/spec_anchors.h"
+#include "support/mem.h"
 
 #define MOST_DETECTIONS 1000000
 #define MOST_IMAGES     4096

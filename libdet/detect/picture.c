@@ -5,11 +5,11 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "data/exif.h"
 #include "data/image_view.h"
 #include "detect/results.h"
 #include "draw/draw.h"
+#include "support/mem.h"
 
 #define LABEL_BYTES 256
 

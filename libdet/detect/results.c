@@ -6,8 +6,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 static void put_detection(struct det_json_writer *json, const det_model *model, int32_t width,
                           int32_t height, const det_detection *d, int64_t track_id)

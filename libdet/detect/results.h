@@ -2,8 +2,8 @@
 #ifndef DET_DETECT_RESULTS_H
 #define DET_DETECT_RESULTS_H
 
-#include "base/text.h"
 #include "det/detector.h"
+#include "support/text.h"
 
 /* Appends the JSON object of one image, without a newline; see det_detections_to_json(). */
 det_status det_results_json(struct det_env *env, struct det_text *text, const det_model *model,

@@ -18,8 +18,8 @@
 #ifndef DET_DEVICES_BACKEND_H
 #define DET_DEVICES_BACKEND_H
 
-#include "base/env.h"
 #include "det/detector.h"
+#include "support/env.h"
 
 struct det_pool;
 struct det_ops;

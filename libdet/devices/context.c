@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
-#include "base/number.h"
 #include "base/pool.h"
 #include "ops/ops.h"
+#include "support/mem.h"
+#include "support/number.h"
 
 void det_context_settings_init(det_context_settings *settings, size_t struct_size)
 {

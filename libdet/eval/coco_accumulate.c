@@ -9,8 +9,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "base/mem.h"
 #include "eval/coco_parts.h"
+#include "support/mem.h"
 
 /* Per worker. */
 struct scratch {

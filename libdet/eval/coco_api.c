@@ -3,11 +3,11 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "det/coco.h"
 #include "eval/coco_eval.h"
 #include "eval/coco_report.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 struct det_coco_evaluator {
     det_context *context;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "eval/coco_parts.h"
+#include "support/mem.h"
 
 /* Positions are uint32 and tasks int32. */
 #define MOST_BOXES      ((size_t)INT32_MAX)

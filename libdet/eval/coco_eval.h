@@ -15,10 +15,10 @@
 #ifndef DET_EVAL_COCO_EVAL_H
 #define DET_EVAL_COCO_EVAL_H
 
-#include "base/id_map.h"
 #include "base/pool.h"
 #include "det/coco.h"
 #include "formats/coco_json.h"
+#include "support/id_map.h"
 
 struct det_coco_eval;
 

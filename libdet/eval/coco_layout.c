@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "eval/coco_parts.h"
+#include "support/mem.h"
 
 struct id_rank {
     int64_t id;

@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "eval/coco_parts.h"
+#include "support/mem.h"
 
 /* Per worker. */
 struct scratch {

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json_writer.h"
-#include "base/utf8.h"
 #include "eval/coco_parts.h"
+#include "support/json_writer.h"
+#include "support/utf8.h"
 
 static det_status no_result(struct det_env *env)
 {

@@ -2,8 +2,8 @@
 #ifndef DET_EVAL_COCO_REPORT_H
 #define DET_EVAL_COCO_REPORT_H
 
-#include "base/text.h"
 #include "eval/coco_eval.h"
+#include "support/text.h"
 
 /* All of them append to `text`; INVALID_ARGUMENT when nothing was computed yet. */
 

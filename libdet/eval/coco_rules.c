@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "eval/coco_parts.h"
+#include "support/mem.h"
 
 void det_coco_settings_init(det_coco_settings *settings, size_t struct_size)
 {

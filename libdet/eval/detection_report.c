@@ -7,8 +7,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "eval/report_match.h"
+#include "support/mem.h"
 
 void det_detection_report_settings_init(det_detection_report_settings *settings, size_t struct_size)
 {

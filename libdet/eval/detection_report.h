@@ -3,8 +3,8 @@
 #ifndef DET_EVAL_DETECTION_REPORT_H
 #define DET_EVAL_DETECTION_REPORT_H
 
-#include "base/text.h"
 #include "det/detection_report.h"
+#include "support/text.h"
 
 struct det_detection_report {
     det_context *context;

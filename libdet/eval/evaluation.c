@@ -9,7 +9,6 @@
 #include <math.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
 #include "devices/context.h"
@@ -21,6 +20,7 @@
 #include "model/learner_state.h"
 #include "model/regularization.h"
 #include "model/spec_anchors.h"
+#include "support/mem.h"
 
 struct det_evaluation {
     det_context *context;

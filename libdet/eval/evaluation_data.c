@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "formats/pipeline_paths.h"
 #include "model/class_match.h"
 #include "model/model.h"
+#include "support/mem.h"
 
 /* What the config asks for beside what is always worked out. */
 static void tell_other_metrics(const struct det_env *env, const struct det_pipeline_config *config)

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "draw/draw.h"
 #include "model/targets.h"
+#include "support/mem.h"
 
 enum {
     RANKED = 6,      /* best, and as many worst */

@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "det/detection_report.h"
+#include "support/mem.h"
 
 #define CATEGORY "DetectionBoxes_PerformanceByCategory/"
 

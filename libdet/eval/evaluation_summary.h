@@ -6,8 +6,8 @@
 #ifndef DET_EVAL_EVALUATION_SUMMARY_H
 #define DET_EVAL_EVALUATION_SUMMARY_H
 
-#include "base/text.h"
 #include "det/evaluation.h"
+#include "support/text.h"
 
 /* Writes and flushes. `coco` is what `evaluator` made. */
 det_status det_evaluation_summary_write(det_context *context, det_summary_writer *writer,

@@ -6,13 +6,13 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/io.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
-#include "base/utf8.h"
-#include "base/xml_writer.h"
 #include "draw/draw.h"
 #include "eval/detection_report.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
+#include "support/utf8.h"
+#include "support/xml_writer.h"
 
 static const char *name_of(const det_class_report *class, char buffer[32])
 {

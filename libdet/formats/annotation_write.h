@@ -14,7 +14,7 @@
 #ifndef DET_FORMATS_ANNOTATION_WRITE_H
 #define DET_FORMATS_ANNOTATION_WRITE_H
 
-#include "base/xml_writer.h"
+#include "support/xml_writer.h"
 
 struct det_annotated_box {
     int32_t class_index;

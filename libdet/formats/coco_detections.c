@@ -1,7 +1,7 @@
 /* coco_detections.c: see coco_json.h: lists of detections. */
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/coco_value.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 det_status det_coco_json_parse_detections(struct det_env *env, const char *path, const void *data,
                                           size_t bytes, const struct det_coco_names *names,

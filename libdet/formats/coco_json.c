@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/json.h"
-#include "base/mem.h"
 #include "formats/coco_segmentation.h"
 #include "formats/coco_value.h"
 #include "formats/python_json.h"
+#include "support/io.h"
+#include "support/json.h"
+#include "support/mem.h"
 
 /* An entry of a list that has an id, and where it is in the dataset's array. */
 struct id_place {

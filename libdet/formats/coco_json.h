@@ -1,5 +1,5 @@
 /* coco_json.h: COCO's JSON files (cocodataset.org/#format-data, #format-results), read with
- * base/json.h.
+ * support/json.h.
  *
  *   ground truth: {"images": [{"id", ...}], "categories": [{"id", "name"}],
  *                  "annotations": [{"id", "image_id", "category_id", "bbox": [x, y, width, height],
@@ -18,7 +18,7 @@
 #ifndef DET_FORMATS_COCO_JSON_H
 #define DET_FORMATS_COCO_JSON_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_coco_image {
     int64_t id;

@@ -1,7 +1,7 @@
 /* coco_json_write.c: the writing half of coco_json.h. */
-#include "base/io.h"
-#include "base/json_writer.h"
 #include "formats/coco_json.h"
+#include "support/io.h"
+#include "support/json_writer.h"
 
 static void put_image_id(struct det_json_writer *json, const char *key, int64_t id,
                          const struct det_coco_names *names)

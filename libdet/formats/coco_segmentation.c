@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 static bool polygons_box(struct det_json polygons, double box_px[4])
 {

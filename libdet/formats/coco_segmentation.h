@@ -4,7 +4,7 @@
 #ifndef DET_FORMATS_COCO_SEGMENTATION_H
 #define DET_FORMATS_COCO_SEGMENTATION_H
 
-#include "base/json.h"
+#include "support/json.h"
 
 /* x, y, width, height. *found is false where there is no outline in it, or it is none. */
 det_status det_coco_segmentation_box(struct det_env *env, struct det_json segmentation,

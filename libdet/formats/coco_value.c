@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/number.h"
+#include "support/mem.h"
+#include "support/number.h"
 
 det_status det_coco_at(const struct det_coco_place *place, det_status status)
 {

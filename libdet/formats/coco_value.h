@@ -3,8 +3,8 @@
 #ifndef DET_FORMATS_COCO_VALUE_H
 #define DET_FORMATS_COCO_VALUE_H
 
-#include "base/json.h"
 #include "formats/coco_json.h"
+#include "support/json.h"
 
 /* Where the reader is, for messages: "path: annotations[12]: ...". */
 struct det_coco_place {

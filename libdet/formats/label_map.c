@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/pipeline_schema.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 #define BACKGROUND    "background"
 #define HIERARCHY     "labels have no hierarchy"

@@ -11,8 +11,8 @@
 #ifndef DET_FORMATS_LABEL_MAP_H
 #define DET_FORMATS_LABEL_MAP_H
 
-#include "base/text.h"
 #include "formats/pipeline_config.h"
+#include "support/text.h"
 
 #define DET_LABEL_MAP_MOST_CLASSES 100000 /* as num_classes */
 

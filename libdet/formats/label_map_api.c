@@ -5,8 +5,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "formats/label_map.h"
+#include "support/mem.h"
 
 static det_status finish(struct det_env *env, det_status status, det_label_map **map)
 {

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/protowire.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 #define FOOTER_BYTES  48u
 #define HANDLES_BYTES 40u

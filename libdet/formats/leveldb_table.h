@@ -14,7 +14,7 @@
 #ifndef DET_FORMATS_LEVELDB_TABLE_H
 #define DET_FORMATS_LEVELDB_TABLE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Key and value are the callee's for the call only. */
 typedef det_status (*det_table_entry_fn)(struct det_env *env, void *argument, const char *key,

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/pipeline_architecture.h"
 #include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 #define FIELD_BYTES 200
 

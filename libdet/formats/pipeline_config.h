@@ -19,10 +19,10 @@
 #ifndef DET_FORMATS_PIPELINE_CONFIG_H
 #define DET_FORMATS_PIPELINE_CONFIG_H
 
-#include "base/env.h"
 #include "det/pipeline_config.h"
 #include "formats/pipeline_stage.h"
 #include "formats/prototext.h"
+#include "support/env.h"
 
 struct det_float_list {
     size_t count;

@@ -6,8 +6,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "formats/pipeline_config.h"
+#include "support/mem.h"
 
 static det_status finish(struct det_env *env, det_status status, det_pipeline_config **config)
 {

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/text.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 /* Folders above the config in which the last components of a Windows path are looked for. */
 #define MOST_FOLDERS_UP 3

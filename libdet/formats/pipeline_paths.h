@@ -10,8 +10,8 @@
 #ifndef DET_FORMATS_PIPELINE_PATHS_H
 #define DET_FORMATS_PIPELINE_PATHS_H
 
-#include "base/io.h"
 #include "formats/pipeline_config.h"
+#include "support/io.h"
 
 enum det_path_use {
     DET_PATH_FILE,

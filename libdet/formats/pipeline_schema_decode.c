@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/pipeline_schema.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 #define PATH_BYTES 256
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 #define BLOCK_BYTES  8192
 #define MAX_BYTES    (64u << 20)

@@ -13,7 +13,7 @@
 #ifndef DET_FORMATS_PROTOTEXT_H
 #define DET_FORMATS_PROTOTEXT_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Messages inside messages, far above any real file; deeper ones are an error instead of a stack
  * overflow. */

@@ -12,8 +12,8 @@
 #ifndef DET_FORMATS_PROTOWIRE_H
 #define DET_FORMATS_PROTOWIRE_H
 
-#include "base/env.h"
-#include "base/text.h"
+#include "support/env.h"
+#include "support/text.h"
 
 enum det_wire_type {
     DET_WIRE_VARINT = 0,

@@ -3,7 +3,7 @@
 #ifndef DET_FORMATS_PYTHON_JSON_H
 #define DET_FORMATS_PYTHON_JSON_H
 
-#include "base/text.h"
+#include "support/text.h"
 
 /* Appends the text with a number beyond double's range for each of the words: what reads it finds
  * infinity there. *count: of such words outside strings. */

@@ -6,10 +6,10 @@
 
 #include "base/crc32c.h"
 #include "base/half.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/leveldb_table.h"
 #include "formats/protowire.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 #define MOST_SHARDS 99999u /* five digits in the file name */
 

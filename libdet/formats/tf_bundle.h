@@ -12,7 +12,7 @@
 #ifndef DET_FORMATS_TF_BUNDLE_H
 #define DET_FORMATS_TF_BUNDLE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 #define DET_TF_VARIABLE_SUFFIX "/.ATTRIBUTES/VARIABLE_VALUE"
 #define DET_TF_MOST_DIMS       8

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/tf_bundle.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 static det_status index_exists(struct det_env *env, const char *prefix, bool *exists)
 {

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "formats/protowire.h"
+#include "support/mem.h"
 
 /* Values are the field numbers of Feature's oneof. */
 enum kind { KIND_BYTES = 1, KIND_FLOAT = 2, KIND_INT64 = 3 };

@@ -7,7 +7,7 @@
 #ifndef DET_FORMATS_TF_EXAMPLE_H
 #define DET_FORMATS_TF_EXAMPLE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Bytes inside the record; data NULL when the feature is absent. */
 struct det_bytes {

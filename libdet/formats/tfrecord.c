@@ -6,8 +6,8 @@
 #include <zlib.h>
 
 #include "base/crc32c.h"
-#include "base/mem.h"
-#include "base/text.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 #define LENGTH_BYTES 12u /* u64 length and its CRC */
 #define FRAME_BYTES  16u /* with the data's CRC */

@@ -12,8 +12,8 @@
 #ifndef DET_FORMATS_TFRECORD_H
 #define DET_FORMATS_TFRECORD_H
 
-#include "base/env.h"
-#include "base/io.h"
+#include "support/env.h"
+#include "support/io.h"
 
 /* All records of the files that a list of paths, globs ("a/x-*.tfrecord") and shard patterns
  * ("x-?????-of-00010", "x@10") names, in sorted file order. Immutable once open: det_record_set_get
@@ -71,7 +71,7 @@ bool det_record_set_is_compressed(const struct det_record_set *set, size_t file)
 /* What stands before and after a record's bytes. */
 void det_tfrecord_frame(const void *data, size_t bytes, uint8_t head[12], uint8_t tail[4]);
 
-/* Appends one record to an open writer (base/io.h). */
+/* Appends one record to an open writer (support/io.h). */
 det_status det_tfrecord_write(struct det_env *env, struct det_writer *writer, const void *data,
                               size_t bytes);
 

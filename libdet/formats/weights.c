@@ -6,10 +6,10 @@
 
 #include "base/crc32c.h"
 #include "base/half.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/weights_layout.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 /* Integers that a double holds exactly. */
 #define MOST_INTEGER 9007199254740992.0

@@ -18,7 +18,7 @@
 #ifndef DET_FORMATS_WEIGHTS_H
 #define DET_FORMATS_WEIGHTS_H
 
-#include "base/json.h"
+#include "support/json.h"
 
 #define DET_WEIGHTS_VERSION   1
 #define DET_WEIGHTS_MOST_DIMS 8

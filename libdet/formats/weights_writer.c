@@ -2,10 +2,10 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "formats/weights_layout.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 struct pending {
     char *name;

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 void det_anchor_settings_default(struct det_anchor_settings *settings)
 {

@@ -13,7 +13,7 @@
 #ifndef DET_MODEL_ANCHORS_H
 #define DET_MODEL_ANCHORS_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 #define DET_ANCHOR_ASPECTS_MAX 16
 #define DET_ANCHOR_LEVELS_MAX  16

@@ -3,8 +3,8 @@
  * operations counts (there it is dropped). */
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/from_config.h"
+#include "support/mem.h"
 
 static struct det_crop_settings crop_from(const struct det_crop_rule *rule)
 {

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/utf8.h"
+#include "support/mem.h"
+#include "support/utf8.h"
 
 #define MOST_DIFFERENCES 4
 

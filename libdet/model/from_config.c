@@ -1,6 +1,6 @@
 #include "model/from_config.h"
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 #define EXTRACTOR_FIELD "model.ssd.feature_extractor"
 #define PREDICTOR_FIELD "model.ssd.box_predictor.weight_shared_convolutional_box_predictor"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/rng.h"
+#include "support/mem.h"
 
 #define EXTRACTOR "model/_feature_extractor"
 #define BACKBONE  EXTRACTOR "/classification_backbone"

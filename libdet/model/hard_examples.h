@@ -8,7 +8,7 @@
 #ifndef DET_MODEL_HARD_EXAMPLES_H
 #define DET_MODEL_HARD_EXAMPLES_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum det_hard_example_loss {
     DET_HARD_EXAMPLES_BY_BOTH, /* the two losses times their weights */

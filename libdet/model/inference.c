@@ -1,7 +1,7 @@
 #include "model/inference.h"
 
-#include "base/mem.h"
 #include "model/spec_anchors.h"
+#include "support/mem.h"
 
 struct det_postprocess_settings det_spec_postprocess(const struct det_model_spec *spec)
 {

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/class_terms.h"
+#include "support/mem.h"
 
 /* Anchors (of all images, in one row) a task sums up. */
 #define CHUNK 1024

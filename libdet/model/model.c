@@ -1,7 +1,7 @@
 #include "model/model.h"
 
-#include "base/mem.h"
 #include "formats/weights.h"
+#include "support/mem.h"
 
 static det_status copy_names(struct det_env *env, struct det_model *model, const char *const *names)
 {

@@ -2,10 +2,10 @@
 #ifndef DET_MODEL_MODEL_H
 #define DET_MODEL_MODEL_H
 
-#include "base/json.h"
 #include "det/model.h"
 #include "formats/label_map.h"
 #include "model/graph.h"
+#include "support/json.h"
 
 struct det_weights; /* formats/weights.h */
 struct det_weights_tensor;

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/net_bns.h"
+#include "support/mem.h"
 
 struct det_net {
     const struct det_graph *graph;

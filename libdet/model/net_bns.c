@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 enum { ARRAYS = 5 }; /* of floats: mean, variance, scale, constant, slope */
 

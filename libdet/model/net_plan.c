@@ -1,7 +1,7 @@
 #include "model/net_plan.h"
 
-#include "base/mem.h"
 #include "model/plan.h"
+#include "support/mem.h"
 
 /* What is needed only while planning. */
 struct work {

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 static int by_size_then_time(const void *a, const void *b)
 {

@@ -3,7 +3,7 @@
 #ifndef DET_MODEL_PLAN_H
 #define DET_MODEL_PLAN_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct det_plan_block {
     size_t bytes;        /* 0: no memory */

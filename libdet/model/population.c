@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 det_status det_population_create(struct det_env *env, const struct det_graph *graph,
                                  struct det_population *population)

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/nms.h"
+#include "support/mem.h"
 
 #define CHUNK 2048 /* anchors a decoding task takes */
 

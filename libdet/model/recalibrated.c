@@ -3,10 +3,10 @@
  * TensorFlow's way of evaluating go on with. */
 #include <string.h>
 
-#include "base/mem.h"
 #include "det/recalibration.h"
 #include "formats/weights.h"
 #include "model/model.h"
+#include "support/mem.h"
 
 static const char suffix[] = "/.RECALIBRATED";
 

@@ -8,7 +8,7 @@
 #ifndef DET_MODEL_SCHEDULE_H
 #define DET_MODEL_SCHEDULE_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum det_schedule_kind {
     DET_SCHEDULE_CONSTANT,

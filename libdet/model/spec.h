@@ -5,7 +5,7 @@
 #ifndef DET_MODEL_SPEC_H
 #define DET_MODEL_SPEC_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum {
     DET_MIN_LEVEL = 2, /* block_2 output, stride 4 */

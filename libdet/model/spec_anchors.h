@@ -3,8 +3,8 @@
 #ifndef DET_MODEL_SPEC_ANCHORS_H
 #define DET_MODEL_SPEC_ANCHORS_H
 
-#include "base/env.h"
 #include "model/spec.h"
+#include "support/env.h"
 
 /* *anchors [*count][4], caller frees with det_free. */
 det_status det_spec_anchors(struct det_env *env, const struct det_model_spec *spec,

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/json_writer.h"
 #include "model/model.h"
+#include "support/json_writer.h"
 
 enum field_kind { FIELD_INT, FIELD_FLOAT, FIELD_BOOL, FIELD_CHOICE, FIELD_FLOATS };
 

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* Anchors a task looks at. The partition depends on A only, never on the number of threads. */
 #define CHUNK 2048

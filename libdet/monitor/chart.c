@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/number.h"
+#include "support/mem.h"
+#include "support/number.h"
 
 /* Of the drawing, in its own units. */
 enum { WIDTH = 600, HEIGHT = 282, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 44 };

@@ -4,7 +4,7 @@
 #ifndef DET_MONITOR_CHART_H
 #define DET_MONITOR_CHART_H
 
-#include "base/xml_writer.h"
+#include "support/xml_writer.h"
 
 enum { DET_CHART_COLOURS = 8 };
 

@@ -8,10 +8,10 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/protowire.h"
 #include "monitor/event_records.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 enum { SUMMARY_VALUE = 1 };
 enum { VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_TENSOR = 8, VALUE_METADATA = 9 };

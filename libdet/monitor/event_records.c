@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* The TFRecord framing of formats/tfrecord.h: length, its checksum, payload, its checksum. */
 enum { LENGTH = 8, HEAD = 12, TAIL = 4 };

@@ -3,7 +3,7 @@
 #ifndef DET_MONITOR_EVENT_RECORDS_H
 #define DET_MONITOR_EVENT_RECORDS_H
 
-#include "base/io.h"
+#include "support/io.h"
 
 #define DET_EVENT_FILE_BEGIN "events.out.tfevents."
 

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "formats/protowire.h"
 #include "monitor/event_records.h"
+#include "support/mem.h"
 
 /* --- files in use --- */
 

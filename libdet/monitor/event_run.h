@@ -10,7 +10,7 @@
 #ifndef DET_MONITOR_EVENT_RUN_H
 #define DET_MONITOR_EVENT_RUN_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* The highest step of a summary; -1 when there is none. */
 det_status det_event_run_last_step(struct det_env *env, const char *directory, int64_t *step);

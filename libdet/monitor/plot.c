@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/clock.h"
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "det/version.h"
 #include "monitor/chart.h"
 #include "monitor/plot_parts.h"
 #include "monitor/plot_style.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 const det_event *det_plot_last(const det_event_log *log, const char *tag)
 {

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "monitor/chart.h"
 #include "monitor/plot_parts.h"
+#include "support/mem.h"
 
 enum { MOST_SERIES = 12 };
 

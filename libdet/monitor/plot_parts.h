@@ -2,9 +2,9 @@
 #ifndef DET_MONITOR_PLOT_PARTS_H
 #define DET_MONITOR_PLOT_PARTS_H
 
-#include "base/io.h"
-#include "base/xml_writer.h"
 #include "det/event_log.h"
+#include "support/io.h"
+#include "support/xml_writer.h"
 
 struct det_plot {
     det_context *context;

@@ -1,10 +1,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image.h"
 #include "monitor/chart.h"
 #include "monitor/plot_parts.h"
+#include "support/mem.h"
 
 enum { QUALITY = 86, MOST_PICTURES = 12, LINE_BYTES = 512 };
 

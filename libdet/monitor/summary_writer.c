@@ -13,16 +13,16 @@
 #include <unistd.h>
 
 #include "base/arguments.h"
-#include "base/clock.h"
 #include "base/context.h"
 #include "base/forks.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/image.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 #define FLUSH_BYTES     ((size_t)64 * 1024)
 #define MOST_THRESHOLDS 1000000

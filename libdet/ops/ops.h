@@ -17,10 +17,10 @@
 #ifndef DET_OPS_OPS_H
 #define DET_OPS_OPS_H
 
-#include "base/env.h"
 #include "base/pool.h"
 #include "ops/op_list.h"
 #include "ops/shape.h"
+#include "support/env.h"
 
 /* What every call gets: where to run and where to scribble. One per thread of control. */
 struct det_exec {

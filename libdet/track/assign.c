@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* Columns are counted from 1; column 0 is where the path of a new row begins. The columns behind
  * the given ones are "alone": one for each row, which costs `limit`. */

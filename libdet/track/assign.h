@@ -6,7 +6,7 @@
 #ifndef DET_TRACK_ASSIGN_H
 #define DET_TRACK_ASSIGN_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Kept between calls. Start with zeros. */
 struct det_assign {

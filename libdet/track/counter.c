@@ -4,8 +4,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "det/tracker.h"
+#include "support/mem.h"
 
 /* A track that was not seen for this long never comes back with its id. */
 static const double forget_s = 10, inside_s = 1;

@@ -3,10 +3,10 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/id_map.h"
-#include "base/mem.h"
 #include "det/tracker.h"
 #include "model/targets.h"
+#include "support/id_map.h"
+#include "support/mem.h"
 #include "track/assign.h"
 
 struct object {

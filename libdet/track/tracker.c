@@ -6,8 +6,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "model/targets.h"
+#include "support/mem.h"
 #include "track/assign.h"
 #include "track/kalman.h"
 

@@ -4,11 +4,11 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "data/image_view.h"
 #include "data/loader.h"
 #include "det/augmentation.h"
 #include "model/from_config.h"
+#include "support/mem.h"
 
 struct det_augmenter {
     struct det_env *env; /* the context's */

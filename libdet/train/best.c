@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/path.h"
+#include "support/mem.h"
+#include "support/path.h"
 
 #define LOSS_PREFIX "Loss/"
 

@@ -4,9 +4,9 @@
 #ifndef DET_TRAIN_BEST_H
 #define DET_TRAIN_BEST_H
 
-#include "base/json.h"
-#include "base/json_writer.h"
 #include "det/evaluation.h"
+#include "support/json.h"
+#include "support/json_writer.h"
 
 enum { DET_METRIC_NAME_BYTES = 64 };
 

@@ -17,11 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "formats/weights.h"
 #include "model/model.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 static const char *const rule_names[] = {"momentum", "rmsprop", "adam"};
 

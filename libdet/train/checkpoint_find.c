@@ -9,9 +9,9 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/checkpoint.h"
 
 #define DET_SUFFIX   ".det"

@@ -1,9 +1,9 @@
 #include "train/coverage.h"
 
-#include "base/mem.h"
 #include "data/resize.h"
 #include "model/spec_anchors.h"
 #include "model/targets.h"
+#include "support/mem.h"
 #include "train/learner.h"
 
 struct job {

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 /* For how long a lock is asked for; and that of a process which is at its end: gigabytes and a GPU
  * take a while to close. */

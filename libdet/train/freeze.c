@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 #define UPDATE_FIELD "train_config.update_trainable_variables"
 #define FREEZE_FIELD "train_config.freeze_variables"

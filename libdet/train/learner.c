@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/spec_anchors.h"
+#include "support/mem.h"
 
 /* What only the CPU does so far. */
 static det_status check_backend(struct det_env *env, const struct det_learner_settings *s,

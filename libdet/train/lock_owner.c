@@ -11,9 +11,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/dir_lock.h"
 
 /* An empty lock file is nobody's when it is older. */

@@ -3,7 +3,7 @@
 #ifndef DET_TRAIN_LOCK_OWNER_H
 #define DET_TRAIN_LOCK_OWNER_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum { DET_LOCK_RECORD_BYTES = 1024, DET_LOCK_VALUE_BYTES = 256 };
 

@@ -1,8 +1,8 @@
 #include "train/memory_plan.h"
 
-#include "base/memory_limit.h"
 #include "devices/backend.h"
 #include "devices/context.h"
+#include "support/memory_limit.h"
 
 #define MB (1024.0 * 1024.0)
 

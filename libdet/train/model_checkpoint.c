@@ -2,11 +2,11 @@
  * checkpoint. */
 #include "base/arguments.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "formats/pipeline_paths.h"
 #include "formats/weights.h"
 #include "model/from_config.h"
 #include "model/model.h"
+#include "support/mem.h"
 #include "train/checkpoint.h"
 #include "train/restore.h"
 

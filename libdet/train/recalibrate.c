@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "data/loader.h"
 #include "devices/backend.h"
 #include "devices/context.h"
@@ -13,6 +12,7 @@
 #include "model/model.h"
 #include "model/net.h"
 #include "model/population.h"
+#include "support/mem.h"
 
 enum {
     MOST_BATCH = 16,

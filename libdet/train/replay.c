@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/mem.h"
 #include "det/trainer.h"
 #include "devices/context.h"
 #include "formats/weights.h"
 #include "model/from_config.h"
+#include "support/mem.h"
 
 #define IMAGES  "/.REPLAY/images"
 #define BOXES   "/.REPLAY/boxes"

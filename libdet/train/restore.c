@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "formats/weights.h"
 #include "model/model.h"
+#include "support/mem.h"
 #include "train/checkpoint.h"
 
 #define BACKBONE_PREFIX "model/_feature_extractor/classification_backbone/"

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "model/model.h"
+#include "support/mem.h"
 #include "train/restore.h"
 
 /* Where the optimizer is in the checkpoint: alone, or inside the one that keeps moving averages. */

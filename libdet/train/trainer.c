@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/clock.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "model/model.h"
+#include "support/clock.h"
+#include "support/mem.h"
+#include "support/text.h"
 #include "train/replay.h"
 
 /* Of a message that names the records of a batch; the rest are counted. */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 #include "train/trainer.h"
 
 det_status det_trainer_eval_take(const struct det_trainer *trainer, const det_trainer_settings *s,

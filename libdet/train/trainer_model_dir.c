@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/trainer.h"
 
 /* PATH.old, PATH.old-2, ...: the first that is free. */

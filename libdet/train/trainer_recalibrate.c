@@ -2,8 +2,8 @@
  * (train/recalibrate.h): before evaluations, which are of that form, and after the last step. They
  * are written beside the moving ones, so that neither the course of a training nor what TensorFlow
  * would compute depends on them. */
-#include "base/mem.h"
 #include "model/model.h"
+#include "support/mem.h"
 #include "train/recalibrate.h"
 #include "train/trainer.h"
 

@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "formats/pipeline_paths.h"
 #include "model/class_match.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 #include "train/freeze.h"
 #include "train/memory_plan.h"
 #include "train/trainer.h"

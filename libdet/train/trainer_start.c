@@ -4,9 +4,9 @@
  * the fine-tune checkpoint is not read at all. */
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/pipeline_paths.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/restore.h"
 #include "train/tf_resume.h"
 #include "train/trainer.h"

@@ -6,12 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "det/summary.h"
 #include "draw/draw.h"
 #include "eval/evaluation_summary.h"
 #include "monitor/event_run.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "train/trainer.h"
 
 enum { MOST_PICTURES = 3 }; /* as the API */

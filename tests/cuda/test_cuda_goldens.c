@@ -1,10 +1,10 @@
 /* The CUDA backend against what TensorFlow computed: the network at 320 x 320, and a short
  * training. */
-#include "base/mem.h"
 #include "devices/backend.h"
 #include "model/postprocess.h"
 #include "model/spec_anchors.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/model_golden.h"
 #include "support/test.h"
 #include "support/training_sets.h"

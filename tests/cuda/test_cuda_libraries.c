@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "cuda/support/tiny.h"
 #include "devices/cuda/cuda_conv.h"
 #include "devices/cuda/cuda_search.h"
+#include "support/io.h"
 
 /* A folder, in which a program's environment says that everything is. */
 struct fixture {

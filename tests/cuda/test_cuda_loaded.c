@@ -6,11 +6,11 @@
 #include <math.h>
 
 #include "base/build.h"
-#include "base/io.h"
 #include "cuda/support/tiny.h"
 #include "det/version.h"
 #include "devices/backend_library.h"
 #include "support/formula.h"
+#include "support/io.h"
 
 static det_status open_backend(struct det_env *env, const char *name,
                                const struct det_backend **backend)

@@ -2,11 +2,11 @@
  * step that is being fed. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "cuda/support/tiny.h"
 #include "devices/cuda/cuda_fit.h"
 #include "model/net_plan.h"
 #include "support/formula.h"
+#include "support/mem.h"
 
 /* Root mean square of what the differences change in a normalised value, over all channels of the
  * batch norms of at least `rows` pixels: the statistics of a few are chaotic in so small a

@@ -2,10 +2,10 @@
  * windows included. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "cuda/support/device.h"
 #include "model/targets.h"
 #include "postprocess.h"
+#include "support/mem.h"
 
 /* A batch on the host and on the device. */
 struct batch {

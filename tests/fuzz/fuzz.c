@@ -12,9 +12,6 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/json.h"
-#include "base/mem.h"
 #include "convert/readers.h"
 #include "data/readers.h"
 #include "data/yaml.h"
@@ -28,6 +25,9 @@
 #include "formats/tfrecord.h"
 #include "formats/weights_layout.h"
 #include "model/model.h"
+#include "support/io.h"
+#include "support/json.h"
+#include "support/mem.h"
 
 /* No input of a few kilobytes has a right to more. */
 #define MOST_BYTES ((size_t)64 << 20)

@@ -3,11 +3,11 @@
  * when the shared folder is here. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/anchors.h"
 #include "model/losses.h"
 #include "model/postprocess.h"
 #include "model/schedule.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 #define A 12804

@@ -1,10 +1,10 @@
 /* The whole network against TensorFlow's outputs for the formula weights (goldens model320). */
 #include <time.h>
 
-#include "base/mem.h"
 #include "devices/cpu/prepared/prepared.h"
 #include "model/net.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/model_golden.h"
 #include "support/ops.h"
 #include "support/test.h"

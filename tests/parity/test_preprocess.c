@@ -3,9 +3,9 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
-#include "base/mem.h"
 #include "data/dataset.h"
 #include "data/resize.h"
+#include "support/mem.h"
 #include "support/sha256.h"
 #include "support/test.h"
 

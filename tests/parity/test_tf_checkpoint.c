@@ -3,8 +3,8 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static struct det_tf_bundle *open_shared(struct test_env *t, const char *name)

@@ -1,7 +1,7 @@
 /* Whole training steps against stored trainings of the TF Object Detection API. */
-#include "base/mem.h"
 #include "support/cpu_device.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/ops.h"
 #include "support/test.h"
 #include "support/training_sets.h"

@@ -3,8 +3,8 @@
 #include <snappy-c.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
 #include "formats/protowire.h"
+#include "support/io.h"
 #include "support/test.h"
 
 enum { SHARDS = 2, MOST_TENSORS = 4096 };

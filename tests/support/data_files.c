@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 
-#include "base/io.h"
+#include "support/io.h"
 #include "support/records.h"
 
 /* The bytes of file `index` of a list; to be freed. */

@@ -3,7 +3,7 @@
 #ifndef DET_TESTS_SUPPORT_FAIL_MALLOC_H
 #define DET_TESTS_SUPPORT_FAIL_MALLOC_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Runs `body(env, argument)` with the calling thread's 1st, 2nd, 3rd, ... allocation of any kind
  * failing until none does. Asserts that each run gives OUT_OF_MEMORY, or DET_OK where one could do

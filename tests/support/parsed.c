@@ -1,8 +1,8 @@
 #include "support/parsed.h"
 
-#include "base/text.h"
-#include "base/utf8.h"
 #include "data/xml.h"
+#include "support/text.h"
+#include "support/utf8.h"
 
 cJSON *parsed_json(const char *text, const char *what)
 {

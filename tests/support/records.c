@@ -2,9 +2,9 @@
 
 #include "support/records.h"
 
-#include "base/mem.h"
 #include "data/image.h"
 #include "formats/tfrecord.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 const struct det_label_map *test_labels(void)

@@ -2,9 +2,9 @@
 #ifndef DET_TESTS_SUPPORT_RECORDS_H
 #define DET_TESTS_SUPPORT_RECORDS_H
 
-#include "base/io.h"
 #include "formats/label_map.h"
 #include "formats/tf_example.h"
+#include "support/io.h"
 
 /* The label map of test_write_records(): 1 cat, 2 dog. Made once, never freed. */
 const struct det_label_map *test_labels(void);

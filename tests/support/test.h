@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* The groups, from the test files' names. */
 #define X(group) int group(void);

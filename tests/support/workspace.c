@@ -1,6 +1,6 @@
 #include "support/workspace.h"
 
-#include "base/io.h"
+#include "support/io.h"
 #include "support/records.h"
 
 static const char config_text[] =

@@ -1,8 +1,8 @@
 /* model/anchors: grid, offsets, order, limits. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/anchors.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void grid_sides(void **state)

@@ -3,8 +3,8 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void make_sample(struct det_env *env, struct det_sample *sample, int32_t height,

@@ -1,10 +1,10 @@
 /* model/from_config.h: every data_augmentation_options of the config reaches the parameters that
  * the operations read (data/augment.h), with every field and with the API's defaults: those of
  * protos/preprocessor.proto and, for lists that are empty, of core/preprocessor.py. */
-#include "base/mem.h"
-#include "base/text.h"
 #include "model/from_config.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 /* --- an option's parameters as text: all that are not 0 --- */
 

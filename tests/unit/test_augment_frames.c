@@ -3,8 +3,8 @@
  * here: an integer in [a, b) is uniform over b - a values. Bounds are five standard deviations. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 #include "support/test.h"
 #include "support/workspace.h"
 

@@ -2,8 +2,8 @@
  * patches against their derived statistics, and what happens to objects alone. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "data/augment_ops.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void random_sample(struct det_env *env, struct det_sample *sample, int32_t height,

@@ -5,12 +5,12 @@
 
 #include "base/crc32c.h"
 #include "base/half.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "base/text.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 static void crc32c_known_values(void **state)
 {

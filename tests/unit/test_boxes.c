@@ -2,13 +2,13 @@
 #include <math.h>
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "det/boxes.h"
 #include "det/losses.h"
 #include "model/losses.h"
 #include "model/model.h"
 #include "model/spec_anchors.h"
 #include "model/targets.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 
 enum { SIDE = 96, CLASSES = 2, COUNT = 300 };

@@ -1,9 +1,9 @@
 /* The order of the classes: names are compared wherever a model meets a label map, and the class
  * predictor is taken by name where that is asked for. */
-#include "base/io.h"
-#include "base/mem.h"
 #include "model/class_match.h"
 #include "model/model.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 #include "train/trainer.h"
 

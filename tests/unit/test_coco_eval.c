@@ -3,10 +3,10 @@
 #include <locale.h>
 #include <math.h>
 
-#include "base/id_map.h"
 #include "base/pool.h"
 #include "eval/coco_parts.h"
 #include "eval/coco_report.h"
+#include "support/id_map.h"
 #include "support/test.h"
 
 struct fixture {

@@ -1,10 +1,10 @@
 /* COCO's JSON files: what is accepted, what is refused and with which words. */
 #include <locale.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/coco_json.h"
 #include "formats/coco_segmentation.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static const char good_truth[] =

@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/pipeline_paths.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 struct fixture {
     struct test_env t;

@@ -1,11 +1,11 @@
 /* Every field of the API's messages beside the tables of libdet: none is unknown, none is made up,
  * types and defaults are the same; and docs/config_fields.md is what the tables say. */
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/pipeline_config.h"
 #include "formats/pipeline_schema.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 #define DOCUMENT "docs/config_fields.md"
 

@@ -4,7 +4,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "base/io.h"
+#include "support/io.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"

@@ -1,12 +1,12 @@
-/* base/control_group.h on made-up systems: both versions, nested groups, containers. */
+/* support/control_group.h on made-up systems: both versions, nested groups, containers. */
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "base/control_group.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/memory_limit.h"
 #include "base/pool.h"
+#include "support/control_group.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/memory_limit.h"
 #include "support/test.h"
 
 struct file {

@@ -3,9 +3,9 @@
  * nothing written out of bounds. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "ops/cpu/conv/conv_view.h"
 #include "ops/cpu/isa/cpu_ops.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 struct isa {

@@ -1,6 +1,5 @@
 /* convert/: every format gives back what it was given, damaged files and failing memory are
  * survived. */
-#include "base/mem.h"
 #include "convert/check.h"
 #include "convert/sheet.h"
 #include "convert/split.h"
@@ -10,6 +9,7 @@
 #include "data/xml.h"
 #include "data/yaml.h"
 #include "support/annotation_sets.h"
+#include "support/mem.h"
 #include "support/records.h"
 
 struct format {

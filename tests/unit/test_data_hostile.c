@@ -6,12 +6,12 @@
 
 #include <cjson/cJSON.h>
 
-#include "base/utf8.h"
 #include "data/xml.h"
 #include "data/yaml.h"
 #include "support/data_files.h"
 #include "support/records.h"
 #include "support/run_tool.h"
+#include "support/utf8.h"
 
 static const char *const formats[] = {"tfrecord", "coco", "yolo", "csv", "voc", "cvat-xml"};
 enum { FORMATS = sizeof formats / sizeof formats[0] };

@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "convert/files.h"
 #include "data/yaml.h"
 #include "data/zip.h"
 #include "support/data_files.h"
+#include "support/mem.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 

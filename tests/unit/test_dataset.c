@@ -1,9 +1,9 @@
 /* data/dataset.h: counts, classes, box rules, images in folders, and the messages. */
 #include <math.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/dataset.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/pictures.h"
 #include "support/records.h"
 #include "support/test.h"

@@ -3,11 +3,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/image.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 enum { train_images = 4, test_images = 2 };

@@ -4,8 +4,8 @@
 
 #include <cjson/cJSON.h>
 
-#include "base/io.h"
 #include "data/exif.h"
+#include "support/io.h"
 #include "support/pictures.h"
 #include "support/records.h"
 #include "support/run_tool.h"

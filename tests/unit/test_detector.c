@@ -3,7 +3,6 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "base/mem.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "devices/cpu/prepared/prepared.h"
@@ -14,6 +13,7 @@
 #include "model/spec_anchors.h"
 #include "ops/ops.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/pixels.h"
 #include "support/test.h"
 #include "train/learner.h"

@@ -3,10 +3,10 @@
 #include <math.h>
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "det/boxes.h"
 #include "model/model.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 
 enum { SIDE = 96, CLASSES = 3, MOST = 4000, IMAGES = 2 };

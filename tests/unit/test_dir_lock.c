@@ -6,8 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
 #include "train/dir_lock.h"

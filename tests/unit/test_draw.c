@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-#include "base/mem.h"
 #include "draw/font.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 /* data/image.c is not needed here: pixels straight from the guarded allocator. */

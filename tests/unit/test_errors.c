@@ -3,8 +3,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "det/event_log.h"
 #include "det/plot.h"
 #include "formats/coco_json.h"
@@ -14,6 +12,8 @@
 #include "model/model.h"
 #include "support/bundle_writer.h"
 #include "support/fail_malloc.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/records.h"
 #include "support/workspace.h"
 

@@ -3,11 +3,11 @@
 #include <math.h>
 
 #include "base/context.h"
-#include "base/io.h"
 #include "data/image.h"
 #include "eval/evaluation_pictures.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
+#include "support/io.h"
 #include "support/workspace.h"
 
 /* --- the reader --- */
@@ -156,7 +156,7 @@ static void it_reads_tensorflows_forms(void **state)
     close_fixture(&f);
 }
 
-/* Without the syncing of base/io.h: many of them. */
+/* Without the syncing of support/io.h: many of them. */
 static void put_file(const char *path, const void *data, size_t bytes)
 {
     FILE *file = fopen(path, "wb");

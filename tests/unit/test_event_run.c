@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "base/context.h"
-#include "base/io.h"
 #include "eval/evaluation_summary.h"
 #include "monitor/event_records.h"
 #include "monitor/event_run.h"
+#include "support/io.h"
 #include "support/workspace.h"
 
 struct fixture {

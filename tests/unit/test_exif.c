@@ -2,9 +2,9 @@
  * that stand upright. The tag itself in JPEGs, and turning pixel by pixel, are tested with det-data
  * (test_convert). */
 #include "base/context.h"
-#include "base/mem.h"
 #include "data/exif.h"
 #include "det/image.h"
+#include "support/mem.h"
 #include "support/pictures.h"
 #include "support/records.h"
 

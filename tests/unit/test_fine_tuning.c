@@ -2,8 +2,8 @@
  * what they do to the parameters, and that a resumed training goes on with them bit for bit. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/model.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 #include "train/trainer.h"
 

@@ -1,9 +1,9 @@
 /* Models, configurations and label maps from memory: the same as from a file, with the caller's
  * name in messages, of bytes that may lie anywhere and be anything. */
 #include "base/context.h"
-#include "base/mem.h"
 #include "model/model.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 
 enum { SIDE = 96, CLASSES = 2 };

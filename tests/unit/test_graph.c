@@ -2,9 +2,9 @@
  * build. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/graph.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void keys_and_shapes_are_the_checkpoints(void **state)

@@ -3,10 +3,10 @@
  * repeated. */
 #include <math.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/memory_limit.h"
 #include "model/spec_anchors.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/memory_limit.h"
 #include "support/workspace.h"
 #include "train/coverage.h"
 #include "train/rate_advice.h"

@@ -6,8 +6,8 @@
 #include <png.h>
 #include <zlib.h>
 
-#include "base/mem.h"
 #include "data/image.h"
+#include "support/mem.h"
 #include "support/records.h"
 #include "support/test.h"
 

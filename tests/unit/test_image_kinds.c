@@ -3,11 +3,11 @@
  * decode_image. */
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "data/image.h"
 #include "det/image.h"
 #include "support/fail_malloc.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/pictures.h"
 #include "support/run_tool.h"
 

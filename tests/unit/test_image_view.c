@@ -7,12 +7,12 @@
 #endif
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "base/rng.h"
 #include "data/yuv.h"
 #include "model/input.h"
 #include "model/model.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 /* --- colours --- */

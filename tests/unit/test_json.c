@@ -1,14 +1,14 @@
-/* base/json.h and base/number.h: what is JSON and what is not, values and where messages point,
+/* support/json.h and support/number.h: what is JSON and what is not, values and where messages point,
  * numbers that are exact in any locale. */
 #include <float.h>
 #include <math.h>
 
-#include "base/json.h"
-#include "base/mem.h"
-#include "base/number.h"
 #include "base/rng.h"
-#include "base/text.h"
+#include "support/json.h"
+#include "support/mem.h"
+#include "support/number.h"
 #include "support/test.h"
+#include "support/text.h"
 
 static det_status parse(struct test_env *t, const char *text, struct det_json *root)
 {

@@ -1,7 +1,7 @@
 /* base/json_writer: whatever is written, another parser reads it, and finds what was meant. */
 #include <math.h>
 
-#include "base/json_writer.h"
+#include "support/json_writer.h"
 #include "support/locales.h"
 #include "support/parsed.h"
 

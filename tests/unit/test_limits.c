@@ -1,4 +1,4 @@
-/* base/limits.h: what one file may make the library take is known before it is taken. */
+/* support/limits.h: what one file may make the library take is known before it is taken. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,8 +6,6 @@
 
 #include "base/context.h"
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "det/detector.h"
 #include "formats/coco_json.h"
 #include "formats/prototext.h"
@@ -15,6 +13,8 @@
 #include "formats/tfrecord.h"
 #include "model/model.h"
 #include "support/bundle_writer.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 #define MB ((size_t)1 << 20)

@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "formats/tfrecord.h"
 #include "support/bundle_writer.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"

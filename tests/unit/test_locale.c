@@ -2,11 +2,11 @@
 #include <locale.h>
 #include <math.h>
 
-#include "base/number.h"
-#include "base/text.h"
 #include "detect/results.h"
 #include "monitor/chart.h"
 #include "support/locales.h"
+#include "support/number.h"
+#include "support/text.h"
 #include "support/workspace.h"
 
 struct outcome {

@@ -2,9 +2,9 @@
  */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/class_terms.h"
 #include "model/losses.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 #define K       3

@@ -1,9 +1,9 @@
 /* Names that come from data: as UTF-8, as names of files, as cells of a table. */
-#include "base/mem.h"
-#include "base/safe_name.h"
-#include "base/text.h"
-#include "base/utf8.h"
+#include "support/mem.h"
+#include "support/safe_name.h"
 #include "support/test.h"
+#include "support/text.h"
+#include "support/utf8.h"
 
 static void utf8_is_what_the_standard_says(void **state)
 {

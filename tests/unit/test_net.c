@@ -3,8 +3,8 @@
  * differences, frozen and not, on every table. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/net.h"
+#include "support/mem.h"
 #include "support/ops.h"
 
 enum { BATCH = 2, H = 4, W = 6, KERNELS = 6, NORMS = 4 };

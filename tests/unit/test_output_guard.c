@@ -1,11 +1,11 @@
-/* base/guard.h: outputs that are inputs, whatever they are called, and outputs that are one
+/* support/guard.h: outputs that are inputs, whatever they are called, and outputs that are one
  * file. */
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/guard.h"
-#include "base/io.h"
+#include "support/guard.h"
+#include "support/io.h"
 #include "support/test.h"
 
 struct folder {

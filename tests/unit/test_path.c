@@ -1,7 +1,7 @@
 /* base/path and base/clock. */
-#include "base/clock.h"
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/clock.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void joined_and_taken_apart(void **state)

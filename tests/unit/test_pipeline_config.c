@@ -1,12 +1,12 @@
 /* pipeline.config: the two real ones, every kind of error, damaged files, failing allocations. */
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 static char *raccoon_text(void)
 {

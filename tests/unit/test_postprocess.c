@@ -2,8 +2,8 @@
  * by step. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/postprocess.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 struct candidate {

@@ -1,12 +1,12 @@
 /* The prepared network: whole networks against the reference walking the graph. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "devices/cpu/prepared/prepared.h"
 #include "devices/cpu/prepared/prepared_units.h"
 #include "model/net.h"
 #include "support/forms.h"
 #include "support/formula.h"
+#include "support/mem.h"
 #include "support/ops.h"
 #include "support/test.h"
 

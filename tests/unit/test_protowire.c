@@ -1,6 +1,6 @@
 /* formats/protowire: known encodings, and that every read stays inside. */
-#include "base/mem.h"
 #include "formats/protowire.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void encodes_known_bytes(void **state)

@@ -2,14 +2,14 @@
  * statistics were taken anew computes what the trained network computes. */
 #include <math.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "model/net.h"
 #include "model/population.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/workspace.h"
 #include "train/recalibrate.h"
 #include "train/trainer.h"

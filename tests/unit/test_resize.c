@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/rng.h"
 #include "data/resize.h"
+#include "support/mem.h"
 #include "support/pixels.h"
 #include "support/test.h"
 

@@ -1,9 +1,9 @@
 /* train/restore: what is taken from a TensorFlow checkpoint, and what it says about the rest. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "formats/tf_bundle.h"
 #include "support/bundle_writer.h"
+#include "support/mem.h"
 #include "support/test.h"
 #include "train/restore.h"
 

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "data/dataset.h"
+#include "support/mem.h"
 #include "support/records.h"
 #include "support/workspace.h"
 

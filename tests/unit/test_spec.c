@@ -2,13 +2,13 @@
  * run and trained. */
 #include <math.h>
 
-#include "base/json.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "devices/context.h"
 #include "formats/weights.h"
 #include "model/model.h"
 #include "support/formula.h"
+#include "support/json.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 #include "support/test.h"
 #include "train/learner.h"
 

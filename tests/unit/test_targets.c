@@ -1,8 +1,8 @@
 /* model/targets: against a matcher that builds the whole matrix, in the API's own steps. */
 #include <math.h>
 
-#include "base/mem.h"
 #include "model/targets.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 static void make_truth(struct test_env *t, struct det_ground_truth *truth, int32_t count)

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/leveldb_table.h"
 #include "formats/protowire.h"
 #include "formats/tf_bundle.h"
 #include "support/bundle_writer.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 #define V "/.ATTRIBUTES/VARIABLE_VALUE"

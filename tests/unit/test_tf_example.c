@@ -1,9 +1,9 @@
 /* formats/tf_example: known bytes, round trips, kinds and counts, damage; the shared folder's files
  * when it is there. */
-#include "base/mem.h"
 #include "formats/protowire.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 #define BYTES(text) ((struct det_bytes){(const uint8_t *)(text), sizeof(text) - 1})

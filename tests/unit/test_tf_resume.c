@@ -2,10 +2,10 @@
  * every file alone that is not its own, and each finds its own way in the folder afterwards. */
 #include <math.h>
 
-#include "base/io.h"
 #include "formats/tf_bundle.h"
 #include "formats/weights.h"
 #include "support/bundle_writer.h"
+#include "support/io.h"
 #include "support/workspace.h"
 
 enum { MOST_TENSORS = 2000, BEFORE = 3, AFTER = 6 };

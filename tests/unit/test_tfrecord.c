@@ -5,9 +5,9 @@
 #include <zlib.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "formats/tfrecord.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 /* Two question marks and a minus would be a trigraph in one piece. */

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "monitor/event_records.h"
+#include "support/io.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
 #include "train/dir_lock.h"

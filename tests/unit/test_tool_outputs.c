@@ -4,13 +4,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/utf8.h"
 #include "convert/writers.h"
 #include "data/image.h"
+#include "support/io.h"
 #include "support/parsed.h"
 #include "support/records.h"
 #include "support/shell.h"
+#include "support/utf8.h"
 #include "support/workspace.h"
 
 static char out[200000], err[200000];

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "base/rng.h"
 #include "det/tracker.h"
+#include "support/mem.h"
 #include "support/test.h"
 #include "track/assign.h"
 

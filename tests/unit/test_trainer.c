@@ -1,7 +1,7 @@
 /* train/trainer: learning, exact resume, rotation, torn files, and what it says to bad input. */
 #include <unistd.h>
 
-#include "base/io.h"
+#include "support/io.h"
 #include "support/records.h"
 #include "support/workspace.h"
 

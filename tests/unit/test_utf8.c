@@ -1,10 +1,10 @@
-/* base/utf8.h and what text.h makes of it: names from outside in messages, tables, JSON and XML. */
+/* support/utf8.h and what text.h makes of it: names from outside in messages, tables, JSON and XML. */
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/text.h"
-#include "base/utf8.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
+#include "support/utf8.h"
 
 static void characters_are_told_from_bytes(void **state)
 {

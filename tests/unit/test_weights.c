@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "formats/weights.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
+#include "support/text.h"
 
 static const float kernel[3 * 3 * 8] = {1, 2, 3, [71] = -4};
 static const uint16_t half[5] = {0x3c00, 1, 2, 3, 4};

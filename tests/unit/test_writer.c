@@ -1,4 +1,4 @@
-/* base/writer.h, base/target.h: what a path to write to may be, and what is left of it whatever
+/* support/writer.h, support/target.h: what a path to write to may be, and what is left of it whatever
  * happens. */
 #define _GNU_SOURCE /* unshare */
 #include <errno.h>
@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "support/test.h"
 
 struct folder {

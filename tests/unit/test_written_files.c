@@ -9,7 +9,7 @@
 #include "support/workspace.h"
 
 /* Of classes, as a label map has them, as they are, and as they are in files (bytes that are no
- * UTF-8 as base/text.h says). */
+ * UTF-8 as support/text.h says). */
 #define QUOTES_IN_MAP "a\\\"b\\\\c' </text>]]>&"
 #define QUOTES        "a\"b\\c' </text>]]>&"
 #define BYTES_IN_MAP  "x\\001\\033\\n\\t\\357\\277\\276\\377"

@@ -1,6 +1,6 @@
 /* base/xml_writer: whatever is written is well-formed, and another parser finds what was meant. */
-#include "base/xml_writer.h"
 #include "support/parsed.h"
+#include "support/xml_writer.h"
 
 static void elements_and_attributes(void **state)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/utf8.h"
+#include "support/utf8.h"
 
 enum { LINE_BYTES = 4096, RAW_BYTES = 2 * LINE_BYTES };
 

@@ -3,7 +3,7 @@
  * a terminal, in a joined log (2>&1) and from several threads: whatever is told is whole lines,
  * handed over at once.
  *
- * Text from outside (names of files and classes) is shown as base/utf8.h says. In a message line
+ * Text from outside (names of files and classes) is shown as support/utf8.h says. In a message line
  * feeds are escaped too; in results they are kept, so that a name which is put into a line there
  * goes through console_name().
  *
@@ -15,7 +15,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-#include "base/writer.h"
+#include "support/writer.h"
 
 /* Descriptors 0 to 2 are open from now on (to nothing, where they were closed: no file of ours may
  * get the number of standard output), and a reader that goes away or a limit on the size of files

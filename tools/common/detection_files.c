@@ -1,11 +1,11 @@
 #include "common/detection_files.h"
 
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
 #include "common/console.h"
 #include "common/output.h"
 #include "eval/detection_report.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 static const char ground_truth[] = "ground_truth.json", detections[] = "detections.json";
 

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/text.h"
 #include "eval/evaluation_summary.h"
 #include "monitor/event_run.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 static bool same_paths(const det_pipeline_config *a, const det_pipeline_config *b)
 {

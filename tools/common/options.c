@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "common/console.h"
+#include "support/text.h"
 
 enum { HELP_COLUMN = 34, HELP_WIDTH = 100, FARTHEST_SUGGESTION = 5 };
 

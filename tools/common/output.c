@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/context.h"
-#include "base/io.h"
-#include "base/mem.h"
-#include "base/target.h"
 #include "common/console.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/target.h"
 
 static bool is_standard(const char *path)
 {

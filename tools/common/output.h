@@ -2,12 +2,12 @@
  * tool tells people then goes to standard error.
  *
  * A tool names what it reads and writes before it does either: an output that is an input, two
- * outputs of one file and an output that cannot be written are refused then (base/guard.h). */
+ * outputs of one file and an output that cannot be written are refused then (support/guard.h). */
 #ifndef DET_TOOLS_COMMON_OUTPUT_H
 #define DET_TOOLS_COMMON_OUTPUT_H
 
-#include "base/writer.h"
 #include "common/tool.h"
+#include "support/writer.h"
 
 /* NULL is allowed and nothing; "-" is standard input. Once a tool has named something, what it maps
  * counts too. */

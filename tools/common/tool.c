@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/context.h"
-#include "base/limits.h"
 #include "common/console.h"
+#include "support/limits.h"
 
 /* --- log --- */
 

@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-#include "base/guard.h"
 #include "common/options.h"
 #include "det/det.h"
+#include "support/guard.h"
 
 struct tool {
     const char *name; /* "det-train" */

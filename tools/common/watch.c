@@ -3,8 +3,8 @@
 #include <math.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/context.h"
+#include "support/clock.h"
 #include "train/dir_lock.h"
 
 static void sleep_a_moment(void)

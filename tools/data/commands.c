@@ -1,10 +1,10 @@
 /* commands.c: det-data convert, check, split, stats, show. */
 #include <string.h>
 
-#include "base/mem.h"
 #include "common/console.h"
 #include "common/output.h"
 #include "data/data.h"
+#include "support/mem.h"
 
 enum { MOST_SPLITS = 16 };
 

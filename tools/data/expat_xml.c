@@ -1,10 +1,10 @@
 #include <expat.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/text.h"
 #include "convert/encoding.h"
 #include "data/xml.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 struct parsing {
     struct det_env *env;

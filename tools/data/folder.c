@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
 #include "convert/encoding.h"
 #include "convert/readers.h"
+#include "support/mem.h"
 
 enum { MOST_DEPTH = 4, MOST_TEXTS = 5000, HEAD_BYTES = 1 << 16 };
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/folder.h"
+#include "support/mem.h"
 
 static const struct data_format formats[] = {
     [DATA_TFRECORD] = {"tfrecord", NULL},

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <zip.h>
 
-#include "base/mem.h"
 #include "data/zip.h"
+#include "support/mem.h"
 
 /* As formats/tfrecord.c: far above what annotations and pictures compress to. */
 #define ENTRY_FREE ((uint64_t)64 << 20)

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/cvat_shape.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "data/xml.h"
+#include "support/mem.h"
 
 struct reading {
     struct det_env *env;

@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "data/xml.h"
+#include "support/mem.h"
 
 enum { MOST_DEPTH = 5 };
 

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image.h"
 #include "data/readers.h"
 #include "data/yolo_layout.h"
+#include "support/mem.h"
 
 enum { MOST_DEPTH = 8 };
 

@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/mem.h"
 #include "common/output.h"
 #include "data/data.h"
 #include "data/formats.h"
 #include "data/zip.h"
+#include "support/mem.h"
 
 bool data_exif_policy(const char *text, det_exif_policy *policy)
 {

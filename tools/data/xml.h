@@ -3,7 +3,7 @@
 #ifndef DET_TOOLS_DATA_XML_H
 #define DET_TOOLS_DATA_XML_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum { XML_MOST_DEPTH = 32 };
 

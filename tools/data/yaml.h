@@ -3,7 +3,7 @@
 #ifndef DET_TOOLS_DATA_YAML_H
 #define DET_TOOLS_DATA_YAML_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* A status other than DET_OK ends the parsing and is what yaml_parse() returns. */
 struct yaml_handlers {

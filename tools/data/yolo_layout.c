@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/yolo_paths.h"
 #include "data/yolo_yaml.h"
+#include "support/mem.h"
 
 static bool ends_with(const char *text, const char *end)
 {

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "data/image.h"
+#include "support/mem.h"
 
 /* --- labels of images --- */
 

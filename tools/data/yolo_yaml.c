@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "convert/readers.h"
 #include "data/yaml.h"
+#include "support/mem.h"
 
 enum { MOST_NAMES = 100000 };
 

@@ -2,7 +2,7 @@
 #ifndef DET_TOOLS_DATA_YOLO_YAML_H
 #define DET_TOOLS_DATA_YOLO_YAML_H
 
-#include "base/io.h"
+#include "support/io.h"
 
 /* Paths and the lines that they stand in. */
 struct yolo_entries {

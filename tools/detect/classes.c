@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/json.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/json.h"
+#include "support/mem.h"
 
 /* Id of a class by name, or by number; 0 when there is none. */
 static int32_t class_id(const det_model *model, const char *name, size_t length)

@@ -2,8 +2,8 @@
 #ifndef DET_TOOLS_DETECT_CLASSES_H
 #define DET_TOOLS_DETECT_CLASSES_H
 
-#include "base/env.h"
 #include "det/model.h"
+#include "support/env.h"
 
 struct class_filter {
     float *threshold;     /* [K + 1] by class id: lowest score */

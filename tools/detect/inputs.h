@@ -2,8 +2,8 @@
 #ifndef DET_TOOLS_DETECT_INPUTS_H
 #define DET_TOOLS_DETECT_INPUTS_H
 
-#include "base/io.h"
 #include "common/options.h"
+#include "support/io.h"
 
 struct inputs {
     struct det_path_list images;

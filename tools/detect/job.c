@@ -4,9 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "common/output.h"
 #include "detect/classes.h"
 #include "detect/inputs.h"
@@ -19,6 +17,8 @@
 #include "detect/tracking.h"
 #include "detect/video_file.h"
 #include "detect/view.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 struct job {
     struct tool *tool;

@@ -12,8 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 enum { MOST_CLIENTS = 16, QUALITY = 80 };
 enum {

@@ -5,8 +5,8 @@
 #ifndef DET_TOOLS_DETECT_MJPEG_H
 #define DET_TOOLS_DETECT_MJPEG_H
 
-#include "base/env.h"
 #include "data/image.h"
+#include "support/env.h"
 
 struct mjpeg;
 

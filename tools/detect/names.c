@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/id_map.h"
-#include "base/mem.h"
+#include "support/id_map.h"
+#include "support/mem.h"
 
 enum { MOST_TOLD = 3 };
 

@@ -6,8 +6,8 @@
 #ifndef DET_TOOLS_DETECT_NAMES_H
 #define DET_TOOLS_DETECT_NAMES_H
 
-#include "base/text.h"
 #include "detect/inputs.h"
+#include "support/text.h"
 
 struct names {
     char **images; /* one each of the inputs' images: "x.jpg", "x_2.jpg" */

@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "common/console.h"
 #include "common/output.h"
 #include "detect/names.h"
 #include "detect/results.h"
 #include "formats/annotation_write.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 struct sink {
     struct det_writer writer;

@@ -1,7 +1,7 @@
 /* outputs.h: detections as files: JSON lines, CSV, COCO JSON, CVAT XML, YOLO texts. Each frame is
  * written as it comes, so memory stays flat; what was written is kept when the run ends early.
  * Standard output, FIFOs and devices get each frame at once; a regular file is there, whole, when
- * the run has ended (base/writer.h). */
+ * the run has ended (support/writer.h). */
 #ifndef DET_TOOLS_DETECT_OUTPUTS_H
 #define DET_TOOLS_DETECT_OUTPUTS_H
 

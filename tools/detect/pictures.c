@@ -3,8 +3,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/mem.h"
 #include "detect/names.h"
+#include "support/mem.h"
 
 det_status pictures_open(struct det_env *env, const char *folder,
                          const struct det_path_list *inputs)

@@ -2,8 +2,8 @@
 #ifndef DET_TOOLS_DETECT_PICTURES_H
 #define DET_TOOLS_DETECT_PICTURES_H
 
-#include "base/io.h"
 #include "data/image.h"
+#include "support/io.h"
 
 /* Makes the folder. One that holds an input is refused: a picture must never replace what it was
  * made from. */

@@ -4,11 +4,11 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/context.h"
-#include "base/mem.h"
 #include "detect/queue.h"
 #include "detect/stages.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 enum { DRAWN_CAPACITY = 4 };
 

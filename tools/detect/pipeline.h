@@ -9,9 +9,9 @@
 #ifndef DET_TOOLS_DETECT_PIPELINE_H
 #define DET_TOOLS_DETECT_PIPELINE_H
 
-#include "base/io.h"
 #include "common/tool.h"
 #include "detect/frame.h"
+#include "support/io.h"
 
 struct pipeline_settings {
     struct tool *tool;

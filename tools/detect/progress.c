@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "common/console.h"
+#include "support/clock.h"
 
 void progress_begin(struct progress *p, const struct pipeline_source *source, bool quiet)
 {

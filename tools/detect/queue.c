@@ -1,6 +1,6 @@
 #include "detect/queue.h"
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 det_status queue_init(struct det_env *env, struct queue *q, size_t capacity)
 {

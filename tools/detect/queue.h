@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "base/env.h"
+#include "support/env.h"
 
 struct queue {
     pthread_mutex_t lock;

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/build.h"
-#include "base/mem.h"
 #include "detect/view_functions.h"
+#include "support/mem.h"
 
 struct view {
     char *title;

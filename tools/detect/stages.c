@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
-#include "base/text.h"
+#include "support/clock.h"
+#include "support/mem.h"
+#include "support/text.h"
 
 /* --- read --- */
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/context.h"
-#include "base/json_writer.h"
-#include "base/mem.h"
 #include "detect/stages.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
 
 enum {
     MOST_POINTS = 64,

@@ -2,11 +2,11 @@
 #ifndef DET_TOOLS_DETECT_TRACKING_H
 #define DET_TOOLS_DETECT_TRACKING_H
 
-#include "base/text.h"
 #include "common/options.h"
 #include "det/tracker.h"
 #include "detect/classes.h"
 #include "detect/frame.h"
+#include "support/text.h"
 
 #define TRACKING_LOW_SCORE 0.1F
 

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "base/io.h"
-#include "base/mem.h"
 #include "common/output.h"
 #include "detect/names.h"
+#include "support/io.h"
+#include "support/mem.h"
 
 static det_status path_of_output(struct det_env *env, const char *name, const char *output,
                                  char **path)

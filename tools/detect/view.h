@@ -3,8 +3,8 @@
 #ifndef DET_TOOLS_DETECT_VIEW_H
 #define DET_TOOLS_DETECT_VIEW_H
 
-#include "base/env.h"
 #include "data/image.h"
+#include "support/env.h"
 
 struct view;
 

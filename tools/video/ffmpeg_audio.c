@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 
 struct video_audio {

@@ -1,8 +1,8 @@
 /* ffmpeg_convert.c: decoded pictures to upright RGB. */
 #include <libswscale/swscale.h>
 
-#include "base/mem.h"
 #include "data/exif.h"
+#include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 
 struct video_converter {

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
+#include "support/io.h"
+#include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 
 /* An index takes some 30 bytes for a frame and 10 for an audio packet: this is room for an hour and

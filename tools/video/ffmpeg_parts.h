@@ -62,7 +62,7 @@ det_status video_choose_encoder(struct det_env *env, const struct video_writer_s
                                 const AVOutputFormat *container, AVCodecContext **encoder,
                                 AVDictionary **options);
 
-/* --- ffmpeg_file.c: an output file (base/writer.h) that can still be finished when the disk is
+/* --- ffmpeg_file.c: an output file (support/writer.h) that can still be finished when the disk is
  * full --- */
 
 struct video_file;

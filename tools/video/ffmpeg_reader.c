@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/mem.h"
 #include "data/exif.h"
+#include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 
 struct kept_packet {

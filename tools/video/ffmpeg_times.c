@@ -5,7 +5,7 @@
  * a step is moved so that it continues. Each stream meets the step in its own time, since packets
  * of the old part come late: the first one to meet it opens a new segment with an offset, the
  * others follow into it and so stay in sync with it. */
-#include "base/mem.h"
+#include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 
 /* The newest ones are kept, for streams that come late and for times that were wrong only once. */

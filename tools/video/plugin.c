@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/build.h"
-#include "base/mem.h"
-#include "base/path.h"
+#include "support/mem.h"
+#include "support/path.h"
 
 /* PREFIX/lib/libdet/NAME.so of PREFIX/bin/PROGRAM. */
 static det_status find_plugin(struct det_env *env, const char *name, char **path)

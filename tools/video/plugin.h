@@ -4,7 +4,7 @@
 #ifndef DET_TOOLS_VIDEO_PLUGIN_H
 #define DET_TOOLS_VIDEO_PLUGIN_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* *table: what `symbol` of ../lib/libdet/NAME.so is, a struct that begins with the build of libdet
  * it is linked with (const char *, base/build.h), which must be this one. It stays loaded. Errors

@@ -8,8 +8,8 @@
 #ifndef DET_TOOLS_VIDEO_VIDEO_H
 #define DET_TOOLS_VIDEO_VIDEO_H
 
-#include "base/env.h"
 #include "data/image.h"
+#include "support/env.h"
 
 /* "FFmpeg: libavformat 59.27.100, ..." or why there is none. Static. */
 const char *video_about(void);

@@ -2,10 +2,10 @@
  * own memory. */
 #include <stdio.h>
 
-#include "base/mem.h"
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
 #include "ops/ops.h"
+#include "support/mem.h"
 
 static det_status device_open(struct det_env *env, const struct det_device_settings *settings,
                               struct det_device **out)

@@ -1,8 +1,8 @@
 /* cpu_measurer.c: statistics of batches on the CPU: a network that runs forward only, or a training
  * step's, whose memory is then not needed twice. */
-#include "base/mem.h"
 #include "devices/cpu/cpu_device.h"
 #include "model/net.h"
+#include "support/mem.h"
 
 struct det_measurer {
     struct det_net *net;

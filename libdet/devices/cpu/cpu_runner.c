@@ -3,8 +3,6 @@
  * else a det_net walks it. */
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
 #include "devices/cpu/prepared/prepared.h"
@@ -12,6 +10,8 @@
 #include "model/model.h"
 #include "model/net.h"
 #include "model/postprocess.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 /* One image of the batch. */
 struct place {

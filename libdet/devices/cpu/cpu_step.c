@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
 #include "model/learner_state.h"
@@ -12,6 +11,7 @@
 #include "model/optimizer.h"
 #include "model/regularization.h"
 #include "model/targets.h"
+#include "support/mem.h"
 
 struct det_step {
     struct det_learner *learner; /* borrowed */

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "base/forks.h"
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_libraries.h"
+#include "support/mem.h"
 
 static const char *precision_name(enum det_precision precision)
 {

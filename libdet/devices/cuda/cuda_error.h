@@ -6,7 +6,7 @@
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* The runtime's own memory of a failure is cleared: the caller has been told, and the next launch
  * must not find it. */

@@ -1,7 +1,7 @@
 #include "devices/cuda/cuda_fit.h"
 
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
+#include "support/mem.h"
 
 /* With the margin; SIZE_MAX when the sum is too large. */
 static size_t with_margin(size_t bytes)

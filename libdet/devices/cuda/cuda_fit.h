@@ -9,7 +9,7 @@
 #ifndef DET_DEVICES_CUDA_FIT_H
 #define DET_DEVICES_CUDA_FIT_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Bytes of device memory for a batch size; SIZE_MAX when they cannot be counted. */
 typedef det_status (*det_cuda_bytes_for)(struct det_env *env, void *argument, int32_t batch,

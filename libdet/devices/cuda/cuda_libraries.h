@@ -6,7 +6,7 @@
 #ifndef DET_DEVICES_CUDA_LIBRARIES_H
 #define DET_DEVICES_CUDA_LIBRARIES_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Each loads its library once for the process, from any thread; where it is looked for is in
  * cuda_search.h. DEVICE with what was searched; the library's functions then answer that they are

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
 #include "preprocess.h"
+#include "support/mem.h"
 
 /* Floats of the largest images that the network takes. */
 static size_t image_floats(const struct det_graph *graph)

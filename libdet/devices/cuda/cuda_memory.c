@@ -1,8 +1,8 @@
 #include "devices/cuda/cuda_memory.h"
 
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "kernel.h"
+#include "support/mem.h"
 
 det_status det_cuda_block_create(struct det_env *env, enum det_cuda_place place, size_t bytes,
                                  const char *what, struct det_cuda_block *block)

@@ -5,7 +5,7 @@
 #ifndef DET_DEVICES_CUDA_MEMORY_H
 #define DET_DEVICES_CUDA_MEMORY_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 enum det_cuda_place {
     DET_CUDA_DEVICE,

@@ -1,11 +1,11 @@
 #include "devices/cuda/cuda_net.h"
 
-#include "base/mem.h"
 #include "bn.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_tune.h"
 #include "dwconv.h"
+#include "support/mem.h"
 
 static void need(struct det_cuda_net *net, size_t bytes)
 {

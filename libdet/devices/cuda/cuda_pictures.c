@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 /* Bytes of a pixel and what the kernel calls the format. */
 struct format {

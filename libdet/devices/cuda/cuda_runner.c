@@ -1,8 +1,8 @@
 #include "devices/cuda/cuda_runner.h"
 
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
+#include "support/mem.h"
 
 static size_t most(size_t a, size_t b)
 {

@@ -1,9 +1,9 @@
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_runner.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 /* The input for the run after the one that is under way, or for the next when none is. */
 static struct det_cuda_input *to_fill(struct det_runner *r)

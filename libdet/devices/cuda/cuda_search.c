@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/library.h"
-#include "base/mem.h"
+#include "support/mem.h"
 
 static det_status try_usual(struct det_env *env, struct det_library_search *s)
 {

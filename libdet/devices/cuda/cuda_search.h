@@ -12,7 +12,7 @@
 #ifndef DET_DEVICES_CUDA_SEARCH_H
 #define DET_DEVICES_CUDA_SEARCH_H
 
-#include "base/env.h"
+#include "support/env.h"
 
 /* Opens a library by its file's name ("libcudnn.so.9") for as long as the process lives: they keep
  * threads and state of their own. DEVICE: what was searched, and why a file that was found could

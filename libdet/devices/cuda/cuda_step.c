@@ -1,9 +1,9 @@
 #include "devices/cuda/cuda_step.h"
 
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
 #include "pictures.h"
+#include "support/mem.h"
 
 /* Boxes of an image that there is room for from the start: train_input_reader.max_number_of_boxes
  * of the API. */

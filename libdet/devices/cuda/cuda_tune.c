@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/mem.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
+#include "support/clock.h"
+#include "support/mem.h"
 
 static const char what[] = "timing algorithms";
 

@@ -1,8 +1,8 @@
 #include "cuda/support/inference.h"
 
-#include "base/mem.h"
 #include "model/spec_anchors.h"
 #include "support/formula.h"
+#include "support/mem.h"
 
 /* A model of the formula's weights, in training form or folded. */
 static void make_model(struct inference *f, const struct inference_settings *settings)

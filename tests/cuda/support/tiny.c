@@ -2,9 +2,9 @@
 
 #include <math.h>
 
-#include "base/mem.h"
 #include "support/cpu_device.h"
 #include "support/formula.h"
+#include "support/mem.h"
 
 void tiny_spec(struct det_model_spec *spec)
 {

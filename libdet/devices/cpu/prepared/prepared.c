@@ -2,10 +2,10 @@
 
 #include <stddef.h>
 
-#include "base/mem.h"
 #include "devices/cpu/prepared/prepared_make.h"
 #include "model/net_plan.h"
 #include "model/plan.h"
+#include "support/mem.h"
 
 struct det_prepared {
     const struct det_graph *graph;

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/net_plan.h"
+#include "support/mem.h"
 
 static const float *param(const struct detk_source *s, int32_t index)
 {

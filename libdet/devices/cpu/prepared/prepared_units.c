@@ -1,6 +1,6 @@
 #include "devices/cpu/prepared/prepared_units.h"
 
-#include "base/mem.h"
+#include "support/mem.h"
 
 struct search {
     const struct det_graph *graph;

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "ops/cpu/isa/bf16.h"
+#include "support/mem.h"
 
 static int32_t panel_width(const struct detk_pointwise *p)
 {
