@@ -228,6 +228,14 @@ fail:
     return status;
 }
 
+det_status det_writer_open_memory(struct det_env *env, struct det_text *text, const char *name,
+                                  struct det_writer *writer)
+{
+    DET_TRY_RETURN(begin(env, name, writer));
+    writer->memory = text;
+    return DET_OK;
+}
+
 bool det_writer_streams(const struct det_writer *writer)
 {
     return writer->target == NULL;
@@ -246,6 +254,8 @@ det_status det_writer_write(struct det_env *env, struct det_writer *writer, cons
     writer->offset += bytes;
     if (writer->rehearsed)
         return DET_OK;
+    if (writer->memory != NULL)
+        return det_text_append(env, writer->memory, data, bytes);
     if (bytes >= WRITER_BUFFER_BYTES) {
         DET_TRY_RETURN(det_writer_flush(env, writer));
         return write_all(env, writer, data, bytes);
@@ -340,7 +350,7 @@ det_status det_writer_commit(struct det_env *env, struct det_writer *writer)
 {
     det_status status = DET_OK;
     DET_TRY(det_writer_flush(env, writer));
-    if (!writer->rehearsed)
+    if (!writer->rehearsed && writer->memory == NULL)
         DET_TRY(det_writer_streams(writer) ? close_writer(env, writer) : put_in_place(env, writer));
 fail:
     det_writer_discard(env, writer);

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include "support/env.h"
+#include "support/text.h"
 
 struct det_writer {
     int descriptor; /* -1 when closed */
@@ -31,8 +32,9 @@ struct det_writer {
     char *temporary_path;
     uint8_t *buffer;
     size_t used;
-    uint64_t offset; /* bytes written so far, buffered ones included */
-    bool rehearsed;  /* support/guard.h: nothing is written */
+    uint64_t offset;         /* bytes written so far, buffered ones included */
+    bool rehearsed;          /* support/guard.h: nothing is written */
+    struct det_text *memory; /* NULL, or what is appended to: there is no file */
 };
 
 /* Until det_writer_commit() the old file stands; det_writer_discard() (also after a failure)
@@ -42,6 +44,9 @@ det_status det_writer_open(struct det_env *env, const char *path, struct det_wri
  * caller's. */
 det_status det_writer_open_descriptor(struct det_env *env, int descriptor, const char *name,
                                       struct det_writer *writer);
+/* Appends to `text` (borrowed), whatever becomes of the writer. */
+det_status det_writer_open_memory(struct det_env *env, struct det_text *text, const char *name,
+                                  struct det_writer *writer);
 /* True: what is written is seen at once and cannot be taken back. */
 bool det_writer_streams(const struct det_writer *writer);
 det_status det_writer_write(struct det_env *env, struct det_writer *writer, const void *data,

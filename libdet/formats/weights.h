@@ -19,6 +19,7 @@
 #define DET_FORMATS_WEIGHTS_H
 
 #include "support/json.h"
+#include "support/text.h"
 
 #define DET_WEIGHTS_VERSION   1
 #define DET_WEIGHTS_MOST_DIMS 8
@@ -46,8 +47,9 @@ size_t det_weights_type_bytes(enum det_weights_type dtype);
 
 struct det_weights_writer;
 
-/* Nothing is written before det_weights_writer_finish. */
-det_status det_weights_writer_create(struct det_env *env, const char *path,
+/* Nothing is written before det_weights_writer_finish; `memory` (borrowed) NULL: to `path`, else
+ * the file's bytes are appended there, and `path` is for messages. */
+det_status det_weights_writer_create(struct det_env *env, const char *path, struct det_text *memory,
                                      struct det_weights_writer **writer);
 /* Name and shape are copied; `data` must stay valid until the writer is finished. dims 0 is a
  * scalar. */

@@ -19,17 +19,19 @@ struct pending {
 
 struct det_weights_writer {
     char *path;
+    struct det_text *memory; /* NULL: the file is written */
     char *meta;
     struct pending *tensors;
     size_t count, capacity;
 };
 
-det_status det_weights_writer_create(struct det_env *env, const char *path,
+det_status det_weights_writer_create(struct det_env *env, const char *path, struct det_text *memory,
                                      struct det_weights_writer **writer)
 {
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, writer, 1, sizeof **writer, "weights writer"));
     DET_TRY(det_strdup(env, &(*writer)->path, path));
+    (*writer)->memory = memory;
     DET_TRY(det_strdup(env, &(*writer)->meta, "{}"));
     return DET_OK;
 fail:
@@ -181,7 +183,8 @@ static det_status write_file(struct det_env *env, const struct det_weights_write
     if (!fits)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "%s: too large", writer->path);
     make_fixed_header(fixed, json, file_bytes);
-    DET_TRY(det_writer_open(env, writer->path, &out));
+    DET_TRY(writer->memory != NULL ? det_writer_open_memory(env, writer->memory, writer->path, &out)
+                                   : det_writer_open(env, writer->path, &out));
     DET_TRY(det_writer_write(env, &out, fixed, sizeof fixed));
     DET_TRY(det_writer_write(env, &out, json->data, json->length));
     DET_TRY(pad_to(env, &out, data_start));

@@ -106,8 +106,10 @@ det_status det_model_take_recalibrated(struct det_env *env, const struct det_wei
                                        const struct det_model_meta *meta, bool averages,
                                        struct det_model *model);
 
-/* det_model_load and det_model_export for internal callers. */
+/* det_model_load and det_model_export for internal callers; `memory` as of
+ * det_weights_writer_create(). */
 det_status det_model_read(struct det_env *env, const char *path, det_model **model);
-det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path);
+det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path,
+                           struct det_text *memory);
 
 #endif

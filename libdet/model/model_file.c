@@ -330,7 +330,7 @@ fail:
 
 /* In the model's own form, in single or half precision. */
 static det_status write_model(struct det_env *env, const struct det_model *model, bool half,
-                              const char *path)
+                              const char *path, struct det_text *memory)
 {
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
@@ -345,7 +345,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     DET_TRY(det_model_names(env, model, &names));
     meta.names = names;
     DET_TRY(det_model_meta_to_json(env, &meta, NULL, &json));
-    DET_TRY(det_weights_writer_create(env, path, &writer));
+    DET_TRY(det_weights_writer_create(env, path, memory, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
     DET_TRY(check_all_finite(env, path, &model->graph, model->params));
     if (half)
@@ -376,10 +376,11 @@ fail:
     return status;
 }
 
-det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path)
+det_status det_model_write(struct det_env *env, const struct det_model *model, const char *path,
+                           struct det_text *memory)
 {
     if (model->graph.folded)
-        return write_model(env, model, false, path);
+        return write_model(env, model, false, path, memory);
     struct det_model *folded = NULL;
     const char **names = NULL;
     det_status status = DET_OK;
@@ -389,7 +390,7 @@ det_status det_model_write(struct det_env *env, const struct det_model *model, c
     folded->recalibrated_images = model->recalibrated_images;
     det_graph_fold_params(&model->graph, det_model_export_params(model), &folded->graph,
                           folded->owned);
-    status = write_model(env, folded, false, path);
+    status = write_model(env, folded, false, path, memory);
 fail:
     det_model_destroy(&folded);
     det_free(env, &names);
@@ -434,7 +435,7 @@ det_status det_model_export(det_context *context, const det_model *model, const 
     DET_NEED(env, context);
     DET_NEED(env, model);
     DET_NEED(env, path);
-    return det_model_write(env, model, path);
+    return det_model_write(env, model, path, NULL);
 }
 
 det_status det_model_save_half(det_context *context, const det_model *model, const char *path)
@@ -443,5 +444,5 @@ det_status det_model_save_half(det_context *context, const det_model *model, con
     DET_NEED(env, context);
     DET_NEED(env, model);
     DET_NEED(env, path);
-    return write_model(env, model, true, path);
+    return write_model(env, model, true, path, NULL);
 }

@@ -119,7 +119,7 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
     };
     DET_TRY(training_to_json(env, learner, state, &training));
     DET_TRY(det_model_meta_to_json(env, &meta, training.data, &json));
-    DET_TRY(det_weights_writer_create(env, path, &writer));
+    DET_TRY(det_weights_writer_create(env, path, NULL, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
     DET_TRY(add_tensors(env, writer, learner));
     if (state->recalibrated != NULL)

@@ -142,7 +142,7 @@ static void write_with_meta(struct test_env *t, const struct det_weights *file, 
                             const char *path)
 {
     struct det_weights_writer *writer = NULL;
-    assert_ok(&t->env, det_weights_writer_create(&t->env, path, &writer));
+    assert_ok(&t->env, det_weights_writer_create(&t->env, path, NULL, &writer));
     assert_ok(&t->env, det_weights_writer_set_meta(&t->env, writer, meta));
     for (size_t i = 0; i < det_weights_count(file); i++) {
         const struct det_weights_tensor *x = det_weights_tensor_at(file, i);

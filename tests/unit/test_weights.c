@@ -38,7 +38,7 @@ static det_status write_sample(struct det_env *env, const char *path)
 {
     struct det_weights_writer *writer = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_weights_writer_create(env, path, &writer));
+    DET_TRY(det_weights_writer_create(env, path, NULL, &writer));
     DET_TRY(det_weights_writer_add(env, writer, "a/kernel", DET_WEIGHTS_F32,
                                    (const int64_t[]){3, 3, 8}, 3, kernel));
     DET_TRY(det_weights_writer_add(env, writer, "bytes", DET_WEIGHTS_U8, (const int64_t[]){65}, 1,
@@ -121,7 +121,7 @@ static void reads_what_it_writes(void **state)
     }
     /* No tensors, no meta. */
     struct det_weights_writer *writer = NULL;
-    assert_ok(env, det_weights_writer_create(env, f.file, &writer));
+    assert_ok(env, det_weights_writer_create(env, f.file, NULL, &writer));
     assert_ok(env, det_weights_writer_finish(env, &writer));
     assert_null(writer);
     assert_ok(env, det_weights_open(env, f.file, true, &file));
@@ -138,7 +138,7 @@ static void writer_rejects(void **state)
     open_folder(&f);
     struct det_env *env = &f.t.env;
     struct det_weights_writer *w = NULL;
-    assert_ok(env, det_weights_writer_create(env, f.file, &w));
+    assert_ok(env, det_weights_writer_create(env, f.file, NULL, &w));
     const int64_t one[] = {1}, negative[] = {-1}, huge[] = {INT64_MAX, 8};
     assert_ok(env, det_weights_writer_add(env, w, "x", DET_WEIGHTS_F32, one, 1, kernel));
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "`x` was added before",

@@ -11,6 +11,7 @@
  *   image.h            JPEG, PNG and other files to pixels and back, drawing
  *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h
  *                      likewise
+ *   export_formats.h   a model as the file of another engine, proved equal
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   coco.h             COCO figures for any detections augmentation.h data augmentation on its own
@@ -43,6 +44,7 @@
 #include "det/detector.h"
 #include "det/evaluation.h"
 #include "det/event_log.h"
+#include "det/export_formats.h"
 #include "det/image.h"
 #include "det/label_map.h"
 #include "det/losses.h"

@@ -11,6 +11,7 @@
 #include "det/detector.h"
 #include "det/evaluation.h"
 #include "det/event_log.h"
+#include "det/export_formats.h"
 #include "det/image.h"
 #include "det/label_map.h"
 #include "det/losses.h"

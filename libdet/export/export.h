@@ -1,0 +1,64 @@
+/* export.h: what every writer of a format gets and gives, and the list of the formats.
+ *
+ * A format is one writer, NAME.c, and one reader, read_NAME.c, which makes of the files a program
+ * that replay.h runs; formats.c has the list. det_export_create() (export_api.c) calls the writer,
+ * reads what it gave back, and compares the tensors and what the program computes of a picture with
+ * the network itself.
+ */
+#ifndef DET_EXPORT_EXPORT_H
+#define DET_EXPORT_EXPORT_H
+
+#include "det/export_formats.h"
+#include "model/inference.h"
+#include "support/text.h"
+
+struct det_replay; /* export/replay.h */
+
+/* What is exported: the folded network at the model's input size. */
+struct det_export_job {
+    const det_model *model;
+    struct det_inference inference; /* folded; its postprocess has the settings' thresholds */
+    /* AUTO is replaced by what it means for the format, `name` NULL by "model" */
+    det_export_settings settings;
+};
+
+struct det_export_bytes {
+    char *name; /* "model.onnx" */
+    struct det_text data;
+};
+
+enum { DET_EXPORT_MOST_FILES = 4 };
+
+/* Files in the order in which they are written; what makes the others valid comes last. */
+struct det_export {
+    struct det_env env; /* a copy of the creating context's hooks */
+    struct det_export_bytes files[DET_EXPORT_MOST_FILES];
+    size_t file_count;
+    struct det_text signature;
+    det_export_proof proof;
+};
+
+struct det_export_writer {
+    det_export_format format;
+    det_export_outputs outputs; /* what AUTO means */
+    det_export_input input;
+    /* UNSUPPORTED, with the sentence, for settings and specs that the format cannot express. */
+    det_status (*write)(struct det_env *env, const struct det_export_job *job,
+                        struct det_export *exported);
+    /* NULL: there is nothing to prove it with. Names in the files' own words; MISMATCH, CORRUPT,
+     * UNSUPPORTED say what is wrong with them. */
+    det_status (*read)(struct det_env *env, const struct det_export *exported,
+                       struct det_replay *replay);
+};
+
+/* NULL when there is none of that name. */
+const struct det_export_writer *det_export_writer_find(const char *name);
+
+/* A new file of the export called `name` and `suffix`; *data is where its bytes are appended. */
+det_status det_export_add_file(struct det_env *env, struct det_export *exported, const char *name,
+                               const char *suffix, struct det_text **data);
+
+extern const struct det_export_writer det_export_det, det_export_onnx, det_export_tflite,
+    det_export_tf_checkpoint, det_export_ncnn;
+
+#endif

@@ -1,0 +1,200 @@
+#include <string.h>
+
+#include "base/arguments.h"
+#include "base/context.h"
+#include "export/export.h"
+#include "support/io.h"
+#include "support/mem.h"
+#include "support/path.h"
+#include "support/writer.h"
+
+void det_export_settings_init(det_export_settings *settings, size_t struct_size)
+{
+    static const det_export_settings defaults = {
+        .struct_size = sizeof defaults,
+        .batch = 1,
+        .score_threshold = -1,
+        .iou_threshold = -1,
+        .verify = 1,
+    };
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
+}
+
+static det_status check_settings(struct det_env *env, const det_export_settings *s)
+{
+    if ((unsigned)s->outputs > DET_EXPORT_OUTPUTS_EFFICIENT_NMS ||
+        (unsigned)s->input > DET_EXPORT_INPUT_FLOAT_NCHW ||
+        (unsigned)s->precision > DET_EXPORT_FLOAT16)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_export_settings: outputs %d, input %d, precision %d: one of them is "
+                        "none that this library knows",
+                        (int)s->outputs, (int)s->input, (int)s->precision);
+    if (s->batch < 0 || s->max_detections < 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_export_settings: batch %d, max_detections %d: expected at least 0",
+                        s->batch, s->max_detections);
+    if (s->name != NULL && (s->name[0] == '\0' || strchr(s->name, '/') != NULL))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_export_settings: name `%s`: expected one name, no path", s->name);
+    if (!(s->score_threshold <= 1 && s->iou_threshold <= 1))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_export_settings: score_threshold %g, iou_threshold %g: expected at "
+                        "most 1",
+                        (double)s->score_threshold, (double)s->iou_threshold);
+    return DET_OK;
+}
+
+static det_status unknown_format(struct det_env *env, const char *name)
+{
+    char known[128] = "";
+    for (size_t i = 0; det_export_format_at(i) != NULL; i++) {
+        const size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i == 0 ? "" : ", ",
+                 det_export_format_at(i)->name);
+    }
+    return det_fail(env, DET_STATUS_UNSUPPORTED, "export format `%s`: expected one of %s", name,
+                    known);
+}
+
+/* AUTO becomes what it means for the format, thresholds go into the post-processing. */
+static void settle(const struct det_export_writer *writer, struct det_export_job *job)
+{
+    det_export_settings *s = &job->settings;
+    struct det_postprocess_settings *p = &job->inference.postprocess;
+    if (s->outputs == DET_EXPORT_OUTPUTS_AUTO)
+        s->outputs = writer->outputs;
+    if (s->input == DET_EXPORT_INPUT_AUTO)
+        s->input = writer->input;
+    if (s->name == NULL)
+        s->name = "model";
+    if (s->score_threshold >= 0)
+        p->score_threshold = s->score_threshold;
+    if (s->iou_threshold >= 0)
+        p->iou_threshold = s->iou_threshold;
+    if (s->max_detections > 0)
+        p->max_total_detections = s->max_detections;
+}
+
+static det_status make(struct det_env *env, const struct det_export_writer *writer,
+                       struct det_export_job *job, struct det_export **exported)
+{
+    det_status status = DET_OK;
+    DET_TRY(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
+                               &job->inference));
+    settle(writer, job);
+    DET_TRY(det_alloc(env, exported, 1, sizeof **exported, "export"));
+    det_env_fork(&(*exported)->env, env);
+    DET_TRY(writer->write(env, job, *exported));
+fail:
+    det_inference_close(env, &job->inference);
+    if (status != DET_OK)
+        det_export_destroy(exported);
+    return status;
+}
+
+det_status det_export_create(det_context *context, const det_model *model, const char *format,
+                             const det_export_settings *settings, det_export **exported)
+{
+    struct det_env *env = det_context_env(context);
+    struct det_export_job job = {.model = model};
+    if (exported != NULL)
+        *exported = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, format);
+    DET_NEED(env, exported);
+    det_export_settings_default(&job.settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_export_settings, &job.settings, settings));
+    DET_TRY_RETURN(check_settings(env, &job.settings));
+    const struct det_export_writer *writer = det_export_writer_find(format);
+    if (writer == NULL)
+        return unknown_format(env, format);
+    return make(env, writer, &job, exported);
+}
+
+void det_export_destroy(det_export **exported)
+{
+    if (exported == NULL || *exported == NULL)
+        return;
+    struct det_env env = (*exported)->env;
+    for (size_t i = 0; i < (*exported)->file_count; i++) {
+        det_free(&env, &(*exported)->files[i].name);
+        det_text_free(&env, &(*exported)->files[i].data);
+    }
+    det_text_free(&env, &(*exported)->signature);
+    det_free(&env, exported);
+}
+
+det_status det_export_add_file(struct det_env *env, struct det_export *exported, const char *name,
+                               const char *suffix, struct det_text **data)
+{
+    struct det_export_bytes *file = &exported->files[exported->file_count];
+    DET_TRY_RETURN(det_format(env, &file->name, "%s%s", name, suffix));
+    exported->file_count++;
+    *data = &file->data;
+    return DET_OK;
+}
+
+size_t det_export_file_count(const det_export *exported)
+{
+    return exported == NULL ? 0 : exported->file_count;
+}
+
+det_status det_export_file_at(det_context *context, const det_export *exported, size_t index,
+                              det_export_file *file)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, exported);
+    DET_NEED_REPORT(env, det_export_file, file);
+    if (index >= exported->file_count)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_export_file_at: file %zu, there are %zu", index, exported->file_count);
+    const struct det_export_bytes *bytes = &exported->files[index];
+    const det_export_file filled = {.struct_size = sizeof filled,
+                                    .name = bytes->name,
+                                    .data = bytes->data.data,
+                                    .bytes = bytes->data.length};
+    det_fill_report(file, &filled, sizeof filled);
+    return DET_OK;
+}
+
+det_status det_export_proof_of(det_context *context, const det_export *exported,
+                               det_export_proof *proof)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, exported);
+    DET_NEED_REPORT(env, det_export_proof, proof);
+    det_export_proof filled = exported->proof;
+    filled.struct_size = sizeof filled;
+    det_fill_report(proof, &filled, sizeof filled);
+    return DET_OK;
+}
+
+const char *det_export_signature(const det_export *exported)
+{
+    return exported == NULL ? NULL : exported->signature.data;
+}
+
+static det_status write_one(struct det_env *env, const struct det_export_bytes *file,
+                            const char *folder)
+{
+    char *path = NULL;
+    DET_TRY_RETURN(det_path_join(env, &path, folder, file->name));
+    const det_status status = det_write_file(env, path, file->data.data, file->data.length);
+    det_free(env, &path);
+    return status;
+}
+
+det_status det_export_write(det_context *context, const det_export *exported, const char *folder)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, exported);
+    DET_NEED(env, folder);
+    DET_TRY_RETURN(det_make_directories(env, folder));
+    for (size_t i = 0; i < exported->file_count; i++)
+        DET_TRY_RETURN(write_one(env, &exported->files[i], folder));
+    return DET_OK;
+}
