@@ -82,8 +82,8 @@ typedef struct det_export_settings {
     int32_t max_detections;
     /** 1, the default: read back and compared before it is done */
     int32_t verify;
-    /** what the files are called, without the ending: one name, no path; NULL, the default: "model",
-     * of tf_checkpoint "ckpt-STEP" */
+    /** what the files are called, without the ending: one name, no path; NULL, the default:
+     * "model", of tf_checkpoint "ckpt-STEP" */
     const char *name;
 } det_export_settings;
 
