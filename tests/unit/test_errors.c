@@ -106,7 +106,7 @@ static void write_small_model(struct det_env *env, const char *path)
     spec.fpn_depth = spec.head_depth = 16;
     spec.head_layers = 1;
     assert_ok(env, det_model_create(env, &spec, true, NULL, &model));
-    assert_ok(env, det_model_write(env, model, path));
+    assert_ok(env, det_model_write(env, model, path, NULL));
     det_model_destroy(&model);
 }
 

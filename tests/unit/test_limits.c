@@ -131,7 +131,7 @@ static void write_model(struct folder *f, int32_t side)
     spec.head_layers = 1;
     f->env->limits.max_file_memory_bytes = 0;
     assert_ok(f->env, det_model_create(f->env, &spec, true, NULL, &model));
-    assert_ok(f->env, det_model_write(f->env, model, f->path));
+    assert_ok(f->env, det_model_write(f->env, model, f->path, NULL));
     det_model_destroy(&model);
 }
 

@@ -215,7 +215,7 @@ static void any_number_in_a_file_is_refused_or_runs(void **state)
     small_spec(&spec);
     det_model *model = NULL;
     assert_ok(&t.env, det_model_create(&t.env, &spec, true, NULL, &model));
-    assert_ok(&t.env, det_model_write(&t.env, model, good));
+    assert_ok(&t.env, det_model_write(&t.env, model, good, NULL));
     det_model_destroy(&model);
     det_context *context = limited_context("auto", "auto");
     struct det_weights *file = NULL;
