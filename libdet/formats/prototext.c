@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/mem.h"
+#include "support/text.h"
 
 #define BLOCK_BYTES  8192
 #define MAX_BYTES    (64u << 20)
@@ -718,4 +719,18 @@ det_status det_prototext_string(struct det_env *env, const struct det_prototext 
         return wrong_type(env, document, field, "a string without a zero byte");
     *out = field->text;
     return DET_OK;
+}
+
+det_status det_prototext_put_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (const char *c = value; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%03o", (unsigned char)*c));
+        else if (*c == '"' || *c == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", *c));
+        else
+            DET_TRY_RETURN(det_text_append(env, text, c, 1));
+    }
+    return det_text_append(env, text, "\"", 1);
 }

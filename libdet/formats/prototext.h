@@ -85,4 +85,8 @@ det_status det_prototext_fail(struct det_env *env, det_status status,
  * one number. */
 bool det_parse_double(const char *text, double *out);
 
+/* Appends `value` as a string in quotes. */
+struct det_text;
+det_status det_prototext_put_string(struct det_env *env, struct det_text *text, const char *value);
+
 #endif

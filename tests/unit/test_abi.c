@@ -27,6 +27,7 @@ ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_tensor_values, count);
+ENDS_WITH(det_starter_settings, reserved);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
 ENDS_WITH(det_annotation_set_settings, user);
@@ -243,6 +244,13 @@ static det_status use_values(struct fixture *f, const void *values)
     return status;
 }
 
+static det_status use_starter(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, settings, NULL);
+}
+
 static det_status use_set(struct fixture *f, const void *settings)
 {
     det_annotation_set *set = NULL;
@@ -306,6 +314,7 @@ INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
 INIT(coco)
+INIT(starter)
 INIT(detection_report)
 INIT(annotation_set)
 INIT(annotation_sheet)
@@ -394,6 +403,7 @@ static const struct taken {
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
+    {"det_starter_settings", sizeof(det_starter_settings), init_starter, use_starter},
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
 };
 
@@ -628,6 +638,13 @@ static det_status fill_written(struct fixture *f, void *report)
     return det_annotation_set_write(f->set, "csv", path, NULL, report);
 }
 
+static det_status fill_choices(struct fixture *f, void *report)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, NULL, report);
+}
+
 static void reports_are_filled_as_far_as_they_go(void **state)
 {
     (void)state;
@@ -640,6 +657,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_detector_raw", sizeof(det_detector_raw), fill_raw},
         {"det_model_tensor", sizeof(det_model_tensor), fill_tensor},
         {"det_nms_settings", sizeof(det_nms_settings), fill_nms},
+        {"det_starter_choices", sizeof(det_starter_choices), fill_choices},
         {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
         {"det_step_report", sizeof(det_step_report), fill_step},
         {"det_trainer_best", sizeof(det_trainer_best), fill_best},

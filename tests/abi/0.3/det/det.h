@@ -20,6 +20,7 @@
 #include "det/plot.h"
 #include "det/recalibration.h"
 #include "det/sample_source.h"
+#include "det/starter.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"
