@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "formats/pipeline_architecture.h"
+#include "formats/pipeline_edit.h"
 #include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
 #include "support/io.h"
@@ -504,6 +505,25 @@ det_status det_pipeline_config_read(struct det_env *env, const char *path,
     DET_TRY_RETURN(det_file_read(env, path, &contents));
     const det_status status = det_pipeline_config_read_text(env, path, (const char *)contents.data,
                                                             contents.bytes, config);
+    det_file_release(&contents);
+    return status;
+}
+
+det_status det_pipeline_config_read_with(struct det_env *env, const char *path,
+                                         const char *const *assignments, size_t count,
+                                         struct det_pipeline_config *config)
+{
+    struct det_file_bytes contents;
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    memset(config, 0, sizeof *config);
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
+    DET_TRY(det_text_append(env, &text, (const char *)contents.data, contents.bytes));
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(det_pipeline_edit(env, path, assignments[i], &text));
+    DET_TRY(det_pipeline_config_read_text(env, path, text.data, text.length, config));
+fail:
+    det_text_free(env, &text);
     det_file_release(&contents);
     return status;
 }

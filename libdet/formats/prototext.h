@@ -38,6 +38,8 @@ struct det_prototext_field {
     struct det_position value_position;
     const char *text;  /* string: unescaped bytes, NUL-terminated; number, word: as written */
     size_t text_bytes; /* strings may hold NUL bytes */
+    /* bytes of the text: from the name to behind the value; of a list all of it */
+    size_t begin, end;
     struct det_prototext_field *first; /* message: its fields in the order of the file */
     struct det_prototext_field *next;  /* next field of the same message */
 };
