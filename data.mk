@@ -14,7 +14,7 @@ DATA_LIBS := $(if $(strip $(DATA_PACKAGES)),$(shell $(PKG_CONFIG) --libs $(DATA_
 DATA_TEXT := det-data: $(if $(WITH_EXPAT),with,without) XML annotations (expat), $(if $(WITH_YAML),with,without) YOLO's data.yaml (libyaml), $(if $(WITH_ZIP),with,without) zip archives (libzip).
 DATA_LEFT_OUT := tools/data/$(if $(WITH_EXPAT),none,expat)_xml.c tools/data/$(if $(WITH_YAML),none,libyaml)_yaml.c tools/data/$(if $(WITH_ZIP),none,libzip)_zip.c
 # What the tests take of it: all but the commands.
-DATA_READER_SRC := $(sort $(filter-out $(DATA_LEFT_OUT) tools/data/commands.c tools/data/sources.c,$(wildcard tools/data/*.c)))
+DATA_READER_SRC := $(sort $(filter-out $(DATA_LEFT_OUT) tools/data/commands.c tools/data/init.c tools/data/sources.c,$(wildcard tools/data/*.c)))
 DATA_READER_OBJ := $(DATA_READER_SRC:%.c=$(OBJ)/%.o)
 
 $(BUILD)/bin/det-data: TOOL_LIBS = $(DATA_LIBS)

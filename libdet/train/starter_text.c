@@ -162,8 +162,7 @@ static det_status put_losses(struct det_env *env, const struct det_starter_data 
         "      localization_loss { weighted_smooth_l1 { } }\n"
         "      classification_loss { weighted_sigmoid_focal { gamma: 2.0 alpha: 0.25 } }\n"
         "      classification_weight: 1.0\n"
-        "      # boxes count twice: AP asks for places that are right to a few pixels\n"
-        "      localization_weight: 2.0\n"
+        "      localization_weight: 1.0\n"
         "    }\n"
         "    encode_background_as_zeros: true\n"
         "    normalize_loc_loss_by_codesize: true\n"
@@ -182,20 +181,16 @@ static det_status put_augmentation(struct det_env *env, const det_starter_choice
                            ? "  # things look the same mirrored; remove this where they do not\n"
                              "  data_augmentation_options { random_horizontal_flip { } }\n"
                            : "  # no random_horizontal_flip: a class is called left or right\n"));
-    return put(env, text,
-               "  # a part of the picture, at least half of each box in it: things of all sizes\n"
-               "  data_augmentation_options {\n"
-               "    random_crop_image {\n"
-               "      min_object_covered: 0.5 min_aspect_ratio: 0.75 max_aspect_ratio: 1.33\n"
-               "      min_area: 0.3 max_area: 1.0 overlap_thresh: 0.3\n"
-               "    }\n"
-               "  }\n"
-               "  # other light and other cameras\n"
-               "  data_augmentation_options { random_adjust_brightness { max_delta: 0.15 } }\n"
-               "  data_augmentation_options { random_adjust_contrast { min_delta: 0.8 max_delta: "
-               "1.2 } }\n"
-               "  data_augmentation_options { random_adjust_saturation { min_delta: 0.7 max_delta: "
-               "1.3 } }\n");
+    return put(
+        env, text,
+        "  # at least three quarters of the picture: smaller parts cut things in two, and what\n"
+        "  # half of a thing does not show cannot be learnt from it (docs/recipes.md)\n"
+        "  data_augmentation_options {\n"
+        "    random_crop_image {\n"
+        "      min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 3.0\n"
+        "      min_area: 0.75 max_area: 1.0 overlap_thresh: 0.0\n"
+        "    }\n"
+        "  }\n");
 }
 
 static det_status put_optimizer(struct det_env *env, const det_starter_choices *c,
