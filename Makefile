@@ -46,7 +46,11 @@ $(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov, isa-e
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
-CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
+# What knows of the library what libdet/include/det/ says, and is written with support/ as it is; anything else sees the inside.
+# tools/data and det-data are still on their way there: EXCEPTION.
+EXCEPTION    := tools/data/ tools/det-data.c
+OUTSIDE       = $(filter-out $(addsuffix %,$(EXCEPTION)),$(filter tools/% support/% examples/%,$<))
+CPPFLAGS_ALL  = $(CROSS_CPPFLAGS) -Ilibdet/include $(if $(OUTSIDE),,-Ilibdet) -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
@@ -186,9 +190,18 @@ define BUILD_NAMES_TEXT
 #define DET_FOLDER  "$(PREFIX)/lib/libdet"
 endef
 $(eval $(call text_file,$(BUILD_NAMES),BUILD_NAMES_TEXT))
+# And which build of the tools (tools/video/build.h).
+TOOLS_NAMES := $(BUILD)/gen/tools_names.h
+TOOLS_HASH  := $(shell sha256sum $(filter support/% libdet/include/% tools/%,$(C_FILES)) | sha256sum | cut -c1-12)
+define TOOLS_NAMES_TEXT
+#define DET_TOOLS "$(TOOLS_HASH)"
+endef
+$(eval $(call text_file,$(TOOLS_NAMES),TOOLS_NAMES_TEXT))
+TOOLS_NAMED := $(OBJ)/tools/video/build.o $(BUILD)/tidy/tools/video/build.ok $(BUILD)/musl/tools/video/build.ok
+$(TOOLS_NAMED): $(TOOLS_NAMES)
 BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok build/fuzz/obj/libdet/base/build.o
 $(BUILD_NAMED): $(BUILD_NAMES)
-$(BUILD_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
+$(BUILD_NAMED) $(TOOLS_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
 
 $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -329,10 +342,12 @@ tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail wh
 names: ## fail where a comment or a page speaks of a file or function that is not there (tests/names.txt)
 	@tests/names.sh
 
+CPPCHECK := cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+              --suppress=missingIncludeSystem --std=c11 -j2
 .PHONY: cppcheck
 cppcheck:
-	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -I. -Itests -Itools support libdet tools examples data tests
+	$(CPPCHECK) -Ilibdet/include -I. -Itools support tools examples $(addprefix -i,$(EXCEPTION))
+	$(CPPCHECK) -Ilibdet/include -Ilibdet -I. -Itests -Itools libdet data tests $(EXCEPTION)
 lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

@@ -4,12 +4,12 @@
 
 #include "base/context.h"
 #include "common/console.h"
-#include "convert/encoding.h"
 #include "data/data.h"
 #include "data/formats.h"
 #include "data/xml.h"
 #include "data/yaml.h"
 #include "data/zip.h"
+#include "support/encoding.h"
 
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, const det_annotation_finding *finding)

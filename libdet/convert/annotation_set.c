@@ -5,8 +5,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "convert/encoding.h"
 #include "convert/resolve.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 /* --- findings --- */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/encoding.h"
 #include "convert/readers.h"
 #include "formats/coco_json.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 static int by_id(const void *a, const void *b)

@@ -24,7 +24,7 @@ struct det_read_settings {
     const char *const *image_dirs; /* searched first for image files */
     size_t image_dir_count;
     const struct det_image_index *index; /* of image_dirs, with the folders below; NULL: none */
-    const char *encoding; /* of text that does not say its own; NULL: UTF-8 (convert/encoding.h) */
+    const char *encoding; /* of text that does not say its own; NULL: UTF-8 (support/encoding.h) */
     struct det_findings *findings;
 };
 

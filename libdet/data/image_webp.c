@@ -38,7 +38,7 @@ struct webp {
 #undef MEMBER
 };
 
-const char *det_webp_missing(void)
+const char *det_image_webp_missing(void)
 {
     return NULL;
 }

@@ -28,6 +28,7 @@ ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
+ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);

@@ -264,14 +264,14 @@ static void names_of_runs(void **state)
     det_evaluation_settings s;
     open_fixture(&f);
     det_evaluation_settings_default(&s);
-    assert_ok(f.env, det_evaluation_run_name(f.env, &s, &name));
+    assert_ok(f.env, det_evaluation_append_run_name(f.env, &s, &name));
     assert_string_equal(name.data, "eval");
     s.as_exported = s.honour_ignore = 1;
     s.max_images = 20;
     s.max_dets = dets;
     s.max_det_count = 3;
     name.length = 0;
-    assert_ok(f.env, det_evaluation_run_name(f.env, &s, &name));
+    assert_ok(f.env, det_evaluation_append_run_name(f.env, &s, &name));
     assert_string_equal(name.data, "eval_exported_honour_ignore_max_images_20_max_dets_1_10_300");
     det_text_free(f.env, &name);
     close_fixture(&f);

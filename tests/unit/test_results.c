@@ -185,14 +185,17 @@ static void labels(void **state)
     };
     char buffer[64];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        det_results_label(buffer, sizeof buffer, f.model, &cases[i].detection);
-        assert_string_equal(buffer, cases[i].wanted);
+        assert_string_equal(
+            det_detection_label(f.model, &cases[i].detection, buffer, sizeof buffer),
+            cases[i].wanted);
     }
     const det_detection odd = {.class_id = 2, .score = 0.5f};
-    det_results_label(buffer, 17, f.model, &odd); /* in the middle of the last character */
+    det_detection_label(f.model, &odd, buffer, 17); /* in the middle of the last character */
     assert_string_equal(buffer, "\"odd\\ name\n 50%");
-    det_results_label(buffer, 18, f.model, &odd);
+    det_detection_label(f.model, &odd, buffer, 18);
     assert_string_equal(buffer, "\"odd\\ name\n\xC3\xA9 50%");
+    assert_string_equal(det_detection_label(f.model, &odd, buffer, 3), " 5");
+    assert_string_equal(det_detection_label(f.model, &odd, buffer, 1), "");
     drop(&f);
 }
 

@@ -1,8 +1,8 @@
 #include <expat.h>
 #include <string.h>
 
-#include "convert/encoding.h"
 #include "data/xml.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 #include "support/text.h"
 

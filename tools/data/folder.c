@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "convert/encoding.h"
 #include "convert/readers.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 enum { MOST_DEPTH = 4, MOST_TEXTS = 5000, HEAD_BYTES = 1 << 16 };

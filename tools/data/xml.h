@@ -23,7 +23,7 @@ struct xml_handlers {
 };
 
 /* `name` begins messages, which name the line. Any encoding that iconv knows is read
- * (convert/encoding.h): `encoding` is that of a file that does not say its own, NULL: UTF-8.
+ * (support/encoding.h): `encoding` is that of a file that does not say its own, NULL: UTF-8.
  * Entities that a file defines are not expanded. */
 det_status xml_parse(struct det_env *env, const char *name, const void *data, size_t bytes,
                      const char *encoding, const struct xml_handlers *handlers);

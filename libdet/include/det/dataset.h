@@ -153,7 +153,7 @@ DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set
 
 /** A program's own reader: adds to the set what `path` holds, by add_image, add_object and
  * add_finding. `split` may be NULL. Its status is that of det_annotation_set_read(); the message is
- * that of the call that failed in it. */
+ * that of the call that failed in it, or what it gave det_context_fail(). */
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
 /** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library

@@ -1,4 +1,4 @@
-#include "convert/encoding.h"
+#include "support/encoding.h"
 
 #include <errno.h>
 #include <iconv.h>

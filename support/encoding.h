@@ -1,8 +1,8 @@
-/* encoding.h: the text of annotation files as UTF-8. Labelling tools on Windows write what the
+/* encoding.h: text files as UTF-8. Programs on Windows write what the
  * system's language suggests (GBK, Shift_JIS, ISO-8859-1, ...), Excel UTF-16. iconv of the C
  * library decodes them. */
-#ifndef DET_CONVERT_ENCODING_H
-#define DET_CONVERT_ENCODING_H
+#ifndef DET_SUPPORT_ENCODING_H
+#define DET_SUPPORT_ENCODING_H
 
 #include "support/text.h"
 
