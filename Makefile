@@ -52,6 +52,7 @@ CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMI
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
+include data.mk
 
 # Instruction sets (libdet/ops/cpu/isa/isas.h). NAME_SET.c is compiled for its set, and left out where the architecture is another;
 # NAME.isa.c makes an object NAME_SET.o for each set with float32 kernels, NAME.set.c one for each set of bf16 too.
@@ -72,7 +73,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
-LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(DATA_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
@@ -80,7 +81,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(DATA_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -99,7 +100,6 @@ SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
 include video.mk
-include data.mk
 include isa_emu.mk
 include fuzz.mk
 include abi.mk
@@ -219,10 +219,10 @@ TEST_LOADED := $(patsubst tests/loaded/%.c,$(BUILD)/loaded/%.so,$(wildcard tests
 $(BUILD)/loaded/%.so: $(OBJ)/tests/loaded/%.o $(STATIC_LIB) $(EXPORTS)
 	$(link_loaded)
 
-$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
+$(RUNNER): $(TEST_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "convert/encoding.h"
 #include "convert/readers.h"
 #include "data/image.h"
+#include "support/encoding.h"
 
 static bool has_extension(const char *path, const char *const *list)
 {
