@@ -47,15 +47,14 @@ endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
 # What knows of the library what libdet/include/det/ says, and is written with support/ as it is; anything else sees the inside.
-# tools/data and det-data are still on their way there: EXCEPTION.
-EXCEPTION    := tools/data/ tools/det-data.c
-OUTSIDE       = $(filter-out $(addsuffix %,$(EXCEPTION)),$(filter tools/% support/% examples/%,$<))
+OUTSIDE       = $(filter tools/% support/% examples/%,$<)
 CPPFLAGS_ALL  = $(CROSS_CPPFLAGS) -Ilibdet/include $(if $(OUTSIDE),,-Ilibdet) -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
+include data.mk
 
 # Instruction sets (libdet/ops/cpu/isa/isas.h). NAME_SET.c is compiled for its set, and left out where the architecture is another;
 # NAME.isa.c makes an object NAME_SET.o for each set with float32 kernels, NAME.set.c one for each set of bf16 too.
@@ -76,7 +75,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
-LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(DATA_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
@@ -84,7 +83,7 @@ TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(DATA_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -103,7 +102,6 @@ SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
 include video.mk
-include data.mk
 include isa_emu.mk
 include fuzz.mk
 include abi.mk
@@ -232,10 +230,10 @@ TEST_LOADED := $(patsubst tests/loaded/%.c,$(BUILD)/loaded/%.so,$(wildcard tests
 $(BUILD)/loaded/%.so: $(OBJ)/tests/loaded/%.o $(STATIC_LIB) $(EXPORTS)
 	$(link_loaded)
 
-$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
+$(RUNNER): $(TEST_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
@@ -346,8 +344,8 @@ CPPCHECK := cppcheck --quiet --error-exitcode=1 --enable=warning,performance,por
               --suppress=missingIncludeSystem --std=c11 -j2
 .PHONY: cppcheck
 cppcheck:
-	$(CPPCHECK) -Ilibdet/include -I. -Itools support tools examples $(addprefix -i,$(EXCEPTION))
-	$(CPPCHECK) -Ilibdet/include -Ilibdet -I. -Itests -Itools libdet data tests $(EXCEPTION)
+	$(CPPCHECK) -Ilibdet/include -I. -Itools support tools examples
+	$(CPPCHECK) -Ilibdet/include -Ilibdet -I. -Itests -Itools libdet data tests
 lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

@@ -264,8 +264,8 @@ static void calls_that_make_no_sense_are_refused(void **state)
                          det_annotation_set_add_object(f.set, 0, &other));
     assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "`nonsense` is no rule",
                          det_annotation_set_add_finding(f.set, "nonsense", SIZE_MAX, "x"));
-    assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `voc` has no reader here",
-                         det_annotation_set_read(f.set, "voc", f.folder, NULL));
+    assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `pascal` has no reader here",
+                         det_annotation_set_read(f.set, "pascal", f.folder, NULL));
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `json`",
                          det_annotation_set_write(f.set, "json", f.folder, NULL, NULL));

@@ -1,4 +1,4 @@
-#include "data/folder.h"
+#include "convert/folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,23 +19,23 @@ static bool ends_with(const char *text, const char *end)
 /* --- files --- */
 
 /* What a file may be by its name alone. */
-static enum data_format_id named_format(const char *path)
+static enum det_data_format_id named_format(const char *path)
 {
     static const struct {
         const char *end;
-        enum data_format_id format;
-    } ends[] = {{".json", DATA_COCO},  {".csv", DATA_CSV},       {".xml", DATA_VOC},
-                {".yaml", DATA_YOLO},  {".yml", DATA_YOLO},      {".data", DATA_YOLO},
-                {".names", DATA_YOLO}, {".tfrec", DATA_TFRECORD}};
+        enum det_data_format_id format;
+    } ends[] = {{".json", DET_DATA_COCO},  {".csv", DET_DATA_CSV},       {".xml", DET_DATA_VOC},
+                {".yaml", DET_DATA_YOLO},  {".yml", DET_DATA_YOLO},      {".data", DET_DATA_YOLO},
+                {".names", DET_DATA_YOLO}, {".tfrec", DET_DATA_TFRECORD}};
     const char *name = det_path_name(path);
     if (strstr(name, ".tfrecord") != NULL || strstr(name, ".record") != NULL)
-        return DATA_TFRECORD;
+        return DET_DATA_TFRECORD;
     if (strcmp(name, "classes.txt") == 0 || strcmp(name, "_darknet.labels") == 0)
-        return DATA_YOLO;
+        return DET_DATA_YOLO;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (ends_with(name, ends[i].end))
             return ends[i].format;
-    return DATA_FORMATS;
+    return DET_DATA_FORMATS;
 }
 
 static bool holds(const void *data, size_t bytes, const char *word)
@@ -99,12 +99,12 @@ static det_status head_of(struct det_env *env, const char *path,
 }
 
 /* CVAT's root element is <annotations>, VOC's <annotation>. */
-static enum data_format_id xml_format(const char *text)
+static enum det_data_format_id xml_format(const char *text)
 {
     const char *root = strstr(text, "<annotation");
     if (root == NULL)
-        return DATA_FORMATS;
-    return strncmp(root, "<annotations", 12) == 0 ? DATA_CVAT : DATA_VOC;
+        return DET_DATA_FORMATS;
+    return strncmp(root, "<annotations", 12) == 0 ? DET_DATA_CVAT : DET_DATA_VOC;
 }
 
 /* Whether a key at `at`, behind its quote if it has one, is of the top: at the beginning of a line,
@@ -132,44 +132,44 @@ static bool has_yaml_names(const char *text)
 
 /* What a file that may be of `format` is. */
 static det_status look_inside(struct det_env *env, const struct det_files *files, const char *path,
-                              enum data_format_id *format)
+                              enum det_data_format_id *format)
 {
     struct det_source_bytes source = {0};
     struct det_text text = {0};
     bool is_found = false;
     det_status status = DET_OK;
-    if (*format == DATA_TFRECORD || *format == DATA_FORMATS)
+    if (*format == DET_DATA_TFRECORD || *format == DET_DATA_FORMATS)
         return DET_OK;
     DET_TRY(det_files_open(env, files, path, &source));
-    if (*format == DATA_COCO) {
+    if (*format == DET_DATA_COCO) {
         DET_TRY(look_for_coco(env, path, &source, &is_found));
-        *format = is_found ? DATA_COCO : DATA_FORMATS;
+        *format = is_found ? DET_DATA_COCO : DET_DATA_FORMATS;
         goto fail;
     }
     DET_TRY(head_of(env, path, &source, &text));
-    if (*format == DATA_VOC)
+    if (*format == DET_DATA_VOC)
         *format = xml_format(text.data);
-    else if (*format == DATA_CSV && !det_csv_holds_boxes(text.data))
-        *format = DATA_FORMATS;
-    else if (*format == DATA_YOLO && (ends_with(path, ".yaml") || ends_with(path, ".yml")) &&
+    else if (*format == DET_DATA_CSV && !det_csv_holds_boxes(text.data))
+        *format = DET_DATA_FORMATS;
+    else if (*format == DET_DATA_YOLO && (ends_with(path, ".yaml") || ends_with(path, ".yml")) &&
              !has_yaml_names(text.data))
-        *format = DATA_FORMATS;
+        *format = DET_DATA_FORMATS;
 fail:
     det_source_bytes_close(env, &source);
     det_text_free(env, &text);
     return status;
 }
 
-det_status data_file_format(struct det_env *env, const struct det_files *files, const char *path,
-                            enum data_format_id *format)
+det_status det_data_file_format(struct det_env *env, const struct det_files *files,
+                                const char *path, enum det_data_format_id *format)
 {
     *format = named_format(path);
     /* A file of that name is taken for it: its reader says what is wrong with it. */
     if (!ends_with(path, ".xml") || !det_files_exists(files, path))
         return DET_OK;
     DET_TRY_RETURN(look_inside(env, files, path, format));
-    if (*format == DATA_FORMATS)
-        *format = DATA_VOC;
+    if (*format == DET_DATA_FORMATS)
+        *format = DET_DATA_VOC;
     return DET_OK;
 }
 
@@ -189,7 +189,7 @@ static bool is_label_line(char *line)
 }
 
 static det_status look_for_label(struct det_env *env, const struct det_files *files,
-                                 struct data_folder *folder, const char *path)
+                                 struct det_data_folder *folder, const char *path)
 {
     struct det_source_bytes source = {0};
     struct det_text text = {0};
@@ -215,7 +215,7 @@ fail:
 
 struct look {
     const struct det_files *files;
-    struct data_folder *folder;
+    struct det_data_folder *folder;
     char *voc; /* the folder that has Pascal VOC's files */
 };
 
@@ -235,48 +235,49 @@ static bool is_beside(const char *folder, const char *path)
 static det_status look_at_file(struct det_env *env, void *user, const char *path)
 {
     struct look *l = user;
-    struct data_folder *folder = l->folder;
-    enum data_format_id format = named_format(path);
-    const enum data_format_id named = format;
-    if (named == DATA_VOC && is_beside(l->voc, path) &&
+    struct det_data_folder *folder = l->folder;
+    enum det_data_format_id format = named_format(path);
+    const enum det_data_format_id named = format;
+    if (named == DET_DATA_VOC && is_beside(l->voc, path) &&
         strcmp(det_path_name(path), "annotations.xml") != 0)
         return DET_OK;
-    if (named == DATA_FORMATS)
+    if (named == DET_DATA_FORMATS)
         return ends_with(path, ".txt") ? look_for_label(env, l->files, folder, path) : DET_OK;
     DET_TRY_RETURN(look_inside(env, l->files, path, &format));
-    if (format == DATA_VOC)
+    if (format == DET_DATA_VOC)
         DET_TRY_RETURN(note_voc(env, l, path));
     return det_path_list_add(
-        env, format != DATA_FORMATS ? &folder->files[format] : &folder->others[named], path);
+        env, format != DET_DATA_FORMATS ? &folder->files[format] : &folder->others[named], path);
 }
 
-det_status data_folder_look(struct det_env *env, const struct det_files *files, const char *path,
-                            struct data_folder *folder)
+det_status det_data_folder_look(struct det_env *env, const struct det_files *files,
+                                const char *path, struct det_data_folder *folder)
 {
     struct look l = {files, folder, NULL};
-    *folder = (struct data_folder){.path = path};
+    *folder = (struct det_data_folder){.path = path};
     const det_status status = det_files_walk(env, files, path, MOST_DEPTH, look_at_file, &l);
     det_free(env, &l.voc);
     return status;
 }
 
-void data_folder_free(struct det_env *env, struct data_folder *folder)
+void det_data_folder_free(struct det_env *env, struct det_data_folder *folder)
 {
-    for (int f = 0; f < DATA_FORMATS; f++) {
+    for (int f = 0; f < DET_DATA_FORMATS; f++) {
         det_path_list_free(env, &folder->files[f]);
         det_path_list_free(env, &folder->others[f]);
     }
     det_free(env, &folder->label);
 }
 
-bool data_folder_holds(const struct data_folder *folder, enum data_format_id format)
+bool det_data_folder_holds(const struct det_data_folder *folder, enum det_data_format_id format)
 {
-    return folder->files[format].count > 0 && (format != DATA_YOLO || folder->label != NULL);
+    return folder->files[format].count > 0 && (format != DET_DATA_YOLO || folder->label != NULL);
 }
 
-const char *data_folder_example(const struct data_folder *folder, enum data_format_id format)
+const char *det_data_folder_example(const struct det_data_folder *folder,
+                                    enum det_data_format_id format)
 {
-    return format == DATA_YOLO ? folder->label : folder->files[format].paths[0];
+    return format == DET_DATA_YOLO ? folder->label : folder->files[format].paths[0];
 }
 
 /* --- what readers take --- */
@@ -303,17 +304,17 @@ fail:
 
 /* Pascal VOC: the folders that have an Annotations/ with files in it; without any the folder
  * itself, which is read with all below it. */
-static det_status voc_roots(struct det_env *env, const struct data_folder *folder,
+static det_status voc_roots(struct det_env *env, const struct det_data_folder *folder,
                             struct det_path_list *roots)
 {
     static const char inner[] = "/Annotations/";
-    bool all = folder->files[DATA_VOC].count > 0;
-    for (size_t i = 0; i < folder->files[DATA_VOC].count; i++)
-        all &= strstr(folder->files[DATA_VOC].paths[i] + strlen(folder->path), inner) != NULL;
+    bool all = folder->files[DET_DATA_VOC].count > 0;
+    for (size_t i = 0; i < folder->files[DET_DATA_VOC].count; i++)
+        all &= strstr(folder->files[DET_DATA_VOC].paths[i] + strlen(folder->path), inner) != NULL;
     if (!all)
         return det_path_list_add(env, roots, folder->path);
-    for (size_t i = 0; i < folder->files[DATA_VOC].count; i++) {
-        const char *path = folder->files[DATA_VOC].paths[i];
+    for (size_t i = 0; i < folder->files[DET_DATA_VOC].count; i++) {
+        const char *path = folder->files[DET_DATA_VOC].paths[i];
         const char *at = strstr(path + strlen(folder->path), inner);
         int above = 0;
         for (const char *c = at + 1; *c != '\0'; c++)
@@ -325,11 +326,11 @@ static det_status voc_roots(struct det_env *env, const struct data_folder *folde
 
 /* COCO's own annotations/ has the people of instances_X.json once more, with their keypoints, in
  * person_keypoints_X.json. */
-static det_status coco_roots(struct det_env *env, const struct data_folder *folder,
+static det_status coco_roots(struct det_env *env, const struct det_data_folder *folder,
                              struct det_path_list *roots)
 {
     static const char beginning[] = "person_keypoints_";
-    const struct det_path_list *found = &folder->files[DATA_COCO];
+    const struct det_path_list *found = &folder->files[DET_DATA_COCO];
     for (size_t i = 0; i < found->count; i++) {
         const char *path = found->paths[i], *name = det_path_name(path);
         char *twin = NULL;
@@ -356,10 +357,10 @@ static int name_rank(const char *path)
 
 /* YOLO: of the files with class names in each folder the best one, which stands for the folders
  * below. */
-static det_status yolo_roots(struct det_env *env, const struct data_folder *folder,
+static det_status yolo_roots(struct det_env *env, const struct det_data_folder *folder,
                              struct det_path_list *roots)
 {
-    const struct det_path_list *names = &folder->files[DATA_YOLO];
+    const struct det_path_list *names = &folder->files[DET_DATA_YOLO];
     for (size_t i = 0; i < names->count; i++) {
         char *own = NULL;
         bool is_best = true;
@@ -388,8 +389,8 @@ static det_status yolo_roots(struct det_env *env, const struct data_folder *fold
     return DET_OK;
 }
 
-det_status data_folder_roots(struct det_env *env, enum data_format_id format,
-                             struct data_folder *folder)
+det_status det_data_folder_roots(struct det_env *env, enum det_data_format_id format,
+                                 struct det_data_folder *folder)
 {
     struct det_path_list roots = {0};
     struct det_path_list *found = &folder->files[format];
@@ -398,11 +399,12 @@ det_status data_folder_roots(struct det_env *env, enum data_format_id format,
         *found = folder->others[format];
         folder->others[format] = (struct det_path_list){0};
     }
-    if (found->count == 0 || (format != DATA_VOC && format != DATA_YOLO && format != DATA_COCO))
+    if (found->count == 0 ||
+        (format != DET_DATA_VOC && format != DET_DATA_YOLO && format != DET_DATA_COCO))
         return DET_OK;
-    DET_TRY(format == DATA_VOC    ? voc_roots(env, folder, &roots)
-            : format == DATA_YOLO ? yolo_roots(env, folder, &roots)
-                                  : coco_roots(env, folder, &roots));
+    DET_TRY(format == DET_DATA_VOC    ? voc_roots(env, folder, &roots)
+            : format == DET_DATA_YOLO ? yolo_roots(env, folder, &roots)
+                                      : coco_roots(env, folder, &roots));
     det_path_list_free(env, found);
     *found = roots;
     return DET_OK;

@@ -1,22 +1,22 @@
-#include "data/cvat_shape.h"
+#include "convert/read/cvat_shape.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "convert/read/xml.h"
 #include "convert/readers.h"
-#include "data/xml.h"
 
-enum cvat_kind cvat_kind_of(const char *element)
+enum det_cvat_kind det_cvat_kind_of(const char *element)
 {
     static const char *const boxed[] = {"box", "polygon", "mask", "ellipse"};
     for (size_t i = 0; i < sizeof boxed / sizeof boxed[0]; i++)
         if (strcmp(element, boxed[i]) == 0)
-            return CVAT_BOXED;
-    return strcmp(element, "tag") == 0 ? CVAT_NO_SHAPE : CVAT_POINTS;
+            return DET_CVAT_BOXED;
+    return strcmp(element, "tag") == 0 ? DET_CVAT_NO_SHAPE : DET_CVAT_POINTS;
 }
 
-static bool fail(struct cvat_fault *fault, const char *attribute, const char *value)
+static bool fail(struct det_cvat_fault *fault, const char *attribute, const char *value)
 {
     fault->attribute = attribute;
     snprintf(fault->value, sizeof fault->value, "%.60s", value != NULL ? value : "(missing)");
@@ -24,9 +24,9 @@ static bool fail(struct cvat_fault *fault, const char *attribute, const char *va
 }
 
 static bool number(const char *const *attributes, const char *name, double *value,
-                   struct cvat_fault *fault)
+                   struct det_cvat_fault *fault)
 {
-    const char *text = xml_attribute(attributes, name);
+    const char *text = det_xml_value_of(attributes, name);
     return (text != NULL && det_parse_coordinate(text, value)) || fail(fault, name, text);
 }
 
@@ -44,7 +44,7 @@ static void turn(double box[4], double degrees)
 }
 
 /* "1.5,2;3,4;..." */
-static bool outline(const char *points, double box[4], struct cvat_fault *fault)
+static bool outline(const char *points, double box[4], struct det_cvat_fault *fault)
 {
     static const double none[4] = DET_NO_BOX;
     memcpy(box, none, sizeof none);
@@ -68,11 +68,11 @@ static bool outline(const char *points, double box[4], struct cvat_fault *fault)
 }
 
 static bool box_from(const char *element, const char *const *a, double box[4],
-                     struct cvat_fault *fault)
+                     struct det_cvat_fault *fault)
 {
     double first[2] = {0}, second[2] = {0};
     if (strcmp(element, "polygon") == 0)
-        return outline(xml_attribute(a, "points"), box, fault);
+        return outline(det_xml_value_of(a, "points"), box, fault);
     if (strcmp(element, "box") == 0)
         return number(a, "ytl", &box[0], fault) && number(a, "xtl", &box[1], fault) &&
                number(a, "ybr", &box[2], fault) && number(a, "xbr", &box[3], fault);
@@ -89,11 +89,11 @@ static bool box_from(const char *element, const char *const *a, double box[4],
     return true;
 }
 
-bool cvat_shape_box(const char *element, const char *const *attributes, double box[4],
-                    bool *as_it_is, struct cvat_fault *fault)
+bool det_cvat_shape_box(const char *element, const char *const *attributes, double box[4],
+                        bool *as_it_is, struct det_cvat_fault *fault)
 {
     double rotation = 0;
-    const char *text = xml_attribute(attributes, "rotation");
+    const char *text = det_xml_value_of(attributes, "rotation");
     if (text != NULL && !det_parse_coordinate(text, &rotation))
         return fail(fault, "rotation", text);
     *as_it_is = strcmp(element, "box") == 0 && rotation == 0;

@@ -1,10 +1,10 @@
-#include "data/yolo_layout.h"
+#include "convert/read/yolo_layout.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/yolo_paths.h"
-#include "data/yolo_yaml.h"
+#include "convert/read/yolo_paths.h"
+#include "convert/read/yolo_yaml.h"
 #include "support/mem.h"
 
 static bool ends_with(const char *text, const char *end)
@@ -13,19 +13,19 @@ static bool ends_with(const char *text, const char *end)
     return length > tail && strcmp(text + length - tail, end) == 0;
 }
 
-struct yolo_places yolo_places_of(const struct yolo_layout *layout)
+struct det_yolo_places det_yolo_places_of(const struct det_yolo_layout *layout)
 {
-    return (struct yolo_places){.root = layout->root, .data_root = layout->data_root};
+    return (struct det_yolo_places){.root = layout->root, .data_root = layout->data_root};
 }
 
 /* --- parts --- */
 
-static det_status add_part(struct det_env *env, struct yolo_layout *layout, const char *split,
+static det_status add_part(struct det_env *env, struct det_yolo_layout *layout, const char *split,
                            const char *entry, char **path)
 {
     DET_TRY_RETURN(det_grow(env, &layout->parts, &layout->part_capacity, layout->part_count + 1,
                             sizeof *layout->parts, "splits"));
-    struct yolo_part *part = &layout->parts[layout->part_count++];
+    struct det_yolo_part *part = &layout->parts[layout->part_count++];
     part->path = *path;
     *path = NULL;
     DET_TRY_RETURN(det_strdup(env, &part->split, split));
@@ -33,7 +33,7 @@ static det_status add_part(struct det_env *env, struct yolo_layout *layout, cons
 }
 
 /* Two entries that were both found nearby cannot both mean one folder. */
-static bool is_taken(const struct yolo_layout *layout, const char *path, const char *entry)
+static bool is_taken(const struct det_yolo_layout *layout, const char *path, const char *entry)
 {
     for (size_t i = 0; i < layout->part_count; i++)
         if (strcmp(layout->parts[i].path, path) == 0 && strcmp(layout->parts[i].entry, entry) != 0)
@@ -43,8 +43,8 @@ static bool is_taken(const struct yolo_layout *layout, const char *path, const c
 
 /* A warning where Roboflow's "../train/images" leads into another data set beside this one. */
 static det_status warn_of_twins(struct det_env *env, const struct det_read_settings *settings,
-                                const struct yolo_layout *layout, const char *entry, uint32_t line,
-                                const char *path)
+                                const struct det_yolo_layout *layout, const char *entry,
+                                uint32_t line, const char *path)
 {
     char *twin = NULL;
     if (strncmp(entry, "../", 3) != 0)
@@ -58,8 +58,9 @@ static det_status warn_of_twins(struct det_env *env, const struct det_read_setti
     return DET_OK;
 }
 
-static void tell_of_lost(const struct det_read_settings *settings, const struct yolo_layout *layout,
-                         const char *split, const char *entry, uint32_t line)
+static void tell_of_lost(const struct det_read_settings *settings,
+                         const struct det_yolo_layout *layout, const char *split, const char *entry,
+                         uint32_t line)
 {
     /* Roboflow names a test part whether there is one or not; training needs none. */
     det_finding(settings->findings,
@@ -69,21 +70,21 @@ static void tell_of_lost(const struct det_read_settings *settings, const struct 
 }
 
 static det_status add_entry(struct det_env *env, const struct det_read_settings *settings,
-                            struct yolo_layout *layout, const char *split, const char *entry,
+                            struct det_yolo_layout *layout, const char *split, const char *entry,
                             uint32_t line)
 {
-    const struct yolo_places places = yolo_places_of(layout);
-    enum yolo_found found = YOLO_NOT_FOUND;
+    const struct det_yolo_places places = det_yolo_places_of(layout);
+    enum det_yolo_found found = DET_YOLO_NOT_FOUND;
     char *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(yolo_resolve(env, settings->files, &places, entry, &path, &found));
-    if (found == YOLO_NEAR && is_taken(layout, path, entry))
-        found = YOLO_NOT_FOUND;
-    if (found == YOLO_NOT_FOUND) {
+    DET_TRY(det_yolo_resolve(env, settings->files, &places, entry, &path, &found));
+    if (found == DET_YOLO_NEAR && is_taken(layout, path, entry))
+        found = DET_YOLO_NOT_FOUND;
+    if (found == DET_YOLO_NOT_FOUND) {
         tell_of_lost(settings, layout, split, entry, line);
         goto fail;
     }
-    if (found == YOLO_NEAR)
+    if (found == DET_YOLO_NEAR)
         det_finding(settings->findings, DET_RULE_PATH_STALE,
                     "%s:%u: split `%s`: `%.300s` is not there: %s is taken", layout->source, line,
                     split, entry, path);
@@ -98,7 +99,7 @@ fail:
 /* Where nothing says where the images are: images/train, train/images, train, ...; else images;
  * else the folder. */
 static det_status add_usual(struct det_env *env, const struct det_read_settings *settings,
-                            struct yolo_layout *layout)
+                            struct det_yolo_layout *layout)
 {
     static const char *const splits[] = {"train", "val", "valid", "test"};
     char *path = NULL;
@@ -111,7 +112,7 @@ static det_status add_usual(struct det_env *env, const struct det_read_settings 
                     : f == 1
                         ? det_path_join_printf(env, &path, layout->root, "%s/images", splits[s])
                         : det_path_join(env, &path, layout->root, splits[s]));
-            DET_TRY(yolo_is_there(env, settings->files, path, &there));
+            DET_TRY(det_yolo_is_there(env, settings->files, path, &there));
             if (!there)
                 continue;
             DET_TRY(add_part(env, layout, splits[s], "", &path));
@@ -122,7 +123,7 @@ static det_status add_usual(struct det_env *env, const struct det_read_settings 
         goto fail;
     det_free(env, &path);
     DET_TRY(det_path_join(env, &path, layout->root, "images"));
-    DET_TRY(yolo_is_there(env, settings->files, path, &there));
+    DET_TRY(det_yolo_is_there(env, settings->files, path, &there));
     if (!there) {
         det_free(env, &path);
         DET_TRY(det_strdup(env, &path, layout->root));
@@ -136,7 +137,7 @@ fail:
 /* --- names in a file of lines --- */
 
 static det_status read_names(struct det_env *env, const struct det_read_settings *settings,
-                             struct yolo_layout *layout, const char *path)
+                             struct det_yolo_layout *layout, const char *path)
 {
     char *text = NULL, *line = NULL;
     det_status status = DET_OK;
@@ -155,7 +156,7 @@ static det_status read_names(struct det_env *env, const struct det_read_settings
 
 /* `path:` against the file's folder, where it leads somewhere. */
 static det_status find_data_root(struct det_env *env, const struct det_read_settings *settings,
-                                 struct yolo_layout *layout, const char *path)
+                                 struct det_yolo_layout *layout, const char *path)
 {
     char *joined = NULL;
     const bool archived = det_files_archive_of(settings->files, layout->root) != NULL;
@@ -171,18 +172,18 @@ static det_status find_data_root(struct det_env *env, const struct det_read_sett
 }
 
 static det_status read_yaml(struct det_env *env, const struct det_read_settings *settings,
-                            struct yolo_layout *layout)
+                            struct det_yolo_layout *layout)
 {
-    struct yolo_yaml y = {0};
+    struct det_yolo_yaml y = {0};
     const struct {
         const char *split;
-        const struct yolo_entries *entries;
+        const struct det_yolo_entries *entries;
     } parts[] = {{"train", &y.train}, {"val", &y.val}, {"test", &y.test}};
     size_t said = 0;
     char *text = NULL;
     det_status status = DET_OK;
     DET_TRY(det_read_text(env, settings, layout->source, &text));
-    DET_TRY(yolo_yaml_parse(env, layout->source, text, &y));
+    DET_TRY(det_yolo_yaml_parse(env, layout->source, text, &y));
     layout->keypoints = y.keypoints;
     DET_TRY(find_data_root(env, settings, layout, y.path));
     for (size_t p = 0; p < 3; p++) {
@@ -196,7 +197,7 @@ static det_status read_yaml(struct det_env *env, const struct det_read_settings 
     layout->names = y.names;
     y.names = (struct det_path_list){0};
 fail:
-    yolo_yaml_free(env, &y);
+    det_yolo_yaml_free(env, &y);
     det_free(env, &text);
     return status;
 }
@@ -213,16 +214,16 @@ enum { LIST_KEYS = sizeof list_keys / sizeof list_keys[0] };
 /* Where the list is gone CVAT's folder for it may be there: obj_train_data. Else it goes to
  * `lost`. */
 static det_status add_list(struct det_env *env, const struct det_read_settings *settings,
-                           struct yolo_layout *layout, const struct list_key *list,
-                           const char *value, uint32_t line, struct yolo_entries *lost)
+                           struct det_yolo_layout *layout, const struct list_key *list,
+                           const char *value, uint32_t line, struct det_yolo_entries *lost)
 {
-    const struct yolo_places places = yolo_places_of(layout);
-    enum yolo_found found = YOLO_NOT_FOUND;
+    const struct det_yolo_places places = det_yolo_places_of(layout);
+    enum det_yolo_found found = DET_YOLO_NOT_FOUND;
     char *path = NULL, *folder = NULL;
     det_status status = DET_OK;
-    DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
+    DET_TRY(det_yolo_resolve(env, settings->files, &places, value, &path, &found));
     DET_TRY(det_path_join_printf(env, &folder, layout->root, "obj_%s_data", list->key));
-    if (found != YOLO_NOT_FOUND) {
+    if (found != DET_YOLO_NOT_FOUND) {
         DET_TRY(add_entry(env, settings, layout, list->split, value, line));
     } else if (det_files_is_directory(settings->files, folder)) {
         det_finding(settings->findings, DET_RULE_PATH_STALE,
@@ -230,7 +231,7 @@ static det_status add_list(struct det_env *env, const struct det_read_settings *
                     list->split, value, folder);
         DET_TRY(add_part(env, layout, list->split, value, &folder));
     } else {
-        DET_TRY(yolo_entries_add(env, lost, value, line));
+        DET_TRY(det_yolo_entries_add(env, lost, value, line));
     }
 fail:
     det_free(env, &folder);
@@ -240,7 +241,8 @@ fail:
 
 /* With no list left, what lies beside the file is what it is about. */
 static det_status settle_lost(struct det_env *env, const struct det_read_settings *settings,
-                              struct yolo_layout *layout, const struct yolo_entries lost[LIST_KEYS])
+                              struct det_yolo_layout *layout,
+                              const struct det_yolo_entries lost[LIST_KEYS])
 {
     const bool nothing_else = layout->part_count == 0;
     size_t count = 0;
@@ -261,24 +263,25 @@ static det_status settle_lost(struct det_env *env, const struct det_read_setting
 }
 
 static det_status read_listed_names(struct det_env *env, const struct det_read_settings *settings,
-                                    struct yolo_layout *layout, const char *value, uint32_t line)
+                                    struct det_yolo_layout *layout, const char *value,
+                                    uint32_t line)
 {
-    const struct yolo_places places = yolo_places_of(layout);
+    const struct det_yolo_places places = det_yolo_places_of(layout);
     static const char *const others[] = {"obj.names", "classes.txt"};
-    enum yolo_found found = YOLO_NOT_FOUND;
+    enum det_yolo_found found = DET_YOLO_NOT_FOUND;
     char *path = NULL;
     det_status status = DET_OK;
-    DET_TRY(yolo_resolve(env, settings->files, &places, value, &path, &found));
-    for (size_t i = 0; i < 2 && found == YOLO_NOT_FOUND; i++) {
+    DET_TRY(det_yolo_resolve(env, settings->files, &places, value, &path, &found));
+    for (size_t i = 0; i < 2 && found == DET_YOLO_NOT_FOUND; i++) {
         det_free(env, &path);
         DET_TRY(det_path_join(env, &path, layout->root, others[i]));
-        found = det_files_exists(settings->files, path) ? YOLO_NEAR : YOLO_NOT_FOUND;
+        found = det_files_exists(settings->files, path) ? DET_YOLO_NEAR : DET_YOLO_NOT_FOUND;
     }
-    if (found == YOLO_NOT_FOUND)
+    if (found == DET_YOLO_NOT_FOUND)
         DET_TRY(det_fail(env, DET_STATUS_PARSE,
                          "%s:%u: names = `%.300s`: the file is neither there nor near this one",
                          layout->source, line, value));
-    if (found == YOLO_NEAR)
+    if (found == DET_YOLO_NEAR)
         det_finding(settings->findings, DET_RULE_PATH_STALE,
                     "%s:%u: names = `%.300s` is not there: %s is taken", layout->source, line,
                     value, path);
@@ -289,9 +292,9 @@ fail:
 }
 
 static det_status read_obj_data(struct det_env *env, const struct det_read_settings *settings,
-                                struct yolo_layout *layout)
+                                struct det_yolo_layout *layout)
 {
-    struct yolo_entries lost[LIST_KEYS] = {0};
+    struct det_yolo_entries lost[LIST_KEYS] = {0};
     char *text = NULL, *line = NULL;
     uint32_t number = 0;
     det_status status = DET_OK;
@@ -319,15 +322,15 @@ static det_status read_obj_data(struct det_env *env, const struct det_read_setti
     DET_TRY(settle_lost(env, settings, layout, lost));
 fail:
     for (size_t k = 0; k < LIST_KEYS; k++)
-        yolo_entries_free(env, &lost[k]);
+        det_yolo_entries_free(env, &lost[k]);
     det_free(env, &text);
     return status;
 }
 
 /* --- the file --- */
 
-det_status yolo_find_source(struct det_env *env, const struct det_files *files, const char *folder,
-                            char **path)
+det_status det_yolo_find_source(struct det_env *env, const struct det_files *files,
+                                const char *folder, char **path)
 {
     static const char *const names[] = {"data.yaml",   "data.yml",  "dataset.yaml",   "obj.data",
                                         "classes.txt", "obj.names", "_darknet.labels"};
@@ -340,15 +343,15 @@ det_status yolo_find_source(struct det_env *env, const struct det_files *files, 
     return DET_OK;
 }
 
-det_status yolo_layout_read(struct det_env *env, const struct det_read_settings *settings,
-                            struct yolo_layout *layout)
+det_status det_yolo_layout_read(struct det_env *env, const struct det_read_settings *settings,
+                                struct det_yolo_layout *layout)
 {
     const char *path = settings->path;
     det_status status = DET_OK;
-    *layout = (struct yolo_layout){0};
+    *layout = (struct det_yolo_layout){0};
     if (det_files_is_directory(settings->files, path)) {
         DET_TRY(det_strdup(env, &layout->root, path));
-        DET_TRY(yolo_find_source(env, settings->files, path, &layout->source));
+        DET_TRY(det_yolo_find_source(env, settings->files, path, &layout->source));
         if (layout->source == NULL)
             DET_TRY(
                 det_fail(env, DET_STATUS_NOT_FOUND,
@@ -378,11 +381,11 @@ det_status yolo_layout_read(struct det_env *env, const struct det_read_settings 
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: names no class", layout->source));
     return DET_OK;
 fail:
-    yolo_layout_free(env, layout);
+    det_yolo_layout_free(env, layout);
     return status;
 }
 
-void yolo_layout_free(struct det_env *env, struct yolo_layout *layout)
+void det_yolo_layout_free(struct det_env *env, struct det_yolo_layout *layout)
 {
     for (size_t i = 0; i < layout->part_count; i++) {
         det_free(env, &layout->parts[i].split);
@@ -394,5 +397,5 @@ void yolo_layout_free(struct det_env *env, struct yolo_layout *layout)
     det_free(env, &layout->source);
     det_free(env, &layout->root);
     det_free(env, &layout->data_root);
-    *layout = (struct yolo_layout){0};
+    *layout = (struct det_yolo_layout){0};
 }

@@ -128,12 +128,12 @@ static det_status read_file(struct det_env *env, struct reading *r, const char *
     DET_TRY_RETURN(det_grow(env, &set->records, &set->record_capacity, set->record_count + 1,
                             sizeof *set->records, "record files"));
     struct det_record_source *kept = &set->records[set->record_count++];
-    const bool archived = det_files_archive_of(r->settings->files, path) != NULL;
-    if (archived)
+    const bool on_disk = det_files_is_on_disk(r->settings->files, path);
+    if (!on_disk)
         DET_TRY_RETURN(det_files_open(env, r->settings->files, path, &kept->source));
     const struct det_file_bytes bytes = {.data = kept->source.data, .bytes = kept->source.bytes};
     const det_status status =
-        det_record_set_open_file(env, path, archived ? &bytes : NULL, &kept->records, &damage);
+        det_record_set_open_file(env, path, on_disk ? NULL : &bytes, &kept->records, &damage);
     if (status != DET_OK)
         return det_source_fault(env, r->settings, status);
     if (damage != DET_OK)
@@ -164,7 +164,7 @@ det_status det_read_tfrecord(struct det_env *env, const struct det_read_settings
     det_status status = DET_OK;
     if (!set->classes_are_fixed)
         set->classes_as_met = true;
-    if (det_files_archive_of(settings->files, settings->path) != NULL) {
+    if (!det_files_is_on_disk(settings->files, settings->path)) {
         DET_TRY(det_path_list_add(env, &files, settings->path));
     } else {
         status = det_record_paths(env, settings->path, &files);

@@ -1,43 +1,66 @@
+#include <dlfcn.h>
 #include <expat.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "data/xml.h"
+#include "base/library.h"
+#include "convert/read/xml.h"
 #include "support/encoding.h"
 #include "support/mem.h"
 #include "support/text.h"
 
+/* X(name) for each function. */
+#define EACH_OF_EXPAT(X)           \
+    X(XML_ParserCreate)            \
+    X(XML_ParserFree)              \
+    X(XML_SetUserData)             \
+    X(XML_SetElementHandler)       \
+    X(XML_SetCharacterDataHandler) \
+    X(XML_SetEntityDeclHandler)    \
+    X(XML_Parse)                   \
+    X(XML_StopParser)              \
+    X(XML_GetCurrentLineNumber)    \
+    X(XML_GetErrorCode)            \
+    X(XML_ErrorString)
+
+struct det_expat {
+    void *library;
+#define MEMBER(name) __typeof__(name) *name;
+    EACH_OF_EXPAT(MEMBER)
+#undef MEMBER
+};
+
+static const char *const libraries[] = {"libexpat.so.1", NULL};
+
 struct parsing {
     struct det_env *env;
+    const struct det_expat *expat;
     const char *name;
     XML_Parser parser;
-    const struct xml_handlers *handlers;
+    const struct det_xml_handlers *handlers;
     char path[1024];
-    size_t lengths[XML_MOST_DEPTH + 1]; /* of the path at each depth */
+    size_t lengths[DET_XML_READER_MOST_DEPTH + 1]; /* of the path at each depth */
     int depth;
-    struct det_text texts[XML_MOST_DEPTH + 1]; /* of each open element */
+    struct det_text texts[DET_XML_READER_MOST_DEPTH + 1]; /* of each open element */
     det_status status;
 };
 
 static void fail(struct parsing *p, det_status status)
 {
     p->status = status;
-    XML_StopParser(p->parser, XML_FALSE);
+    p->expat->XML_StopParser(p->parser, XML_FALSE);
 }
 
-static struct xml_place place_of(const struct parsing *p)
+static struct det_xml_place place_of(const struct parsing *p)
 {
-#if XML_MAJOR_VERSION > 2 || XML_MINOR_VERSION >= 9 /* which deprecates the other */
-    return (struct xml_place){p->path, (uint32_t)XML_GetCurrentLineNumber64(p->parser)};
-#else
-    return (struct xml_place){p->path, (uint32_t)XML_GetCurrentLineNumber(p->parser)};
-#endif
+    return (struct det_xml_place){p->path, (uint32_t)p->expat->XML_GetCurrentLineNumber(p->parser)};
 }
 
 static void XMLCALL on_start(void *user, const XML_Char *name, const XML_Char **attributes)
 {
     struct parsing *p = user;
     const size_t length = strlen(name), at = p->lengths[p->depth];
-    if (p->depth >= XML_MOST_DEPTH || at + length + 2 > sizeof p->path) {
+    if (p->depth >= DET_XML_READER_MOST_DEPTH || at + length + 2 > sizeof p->path) {
         fail(p, det_fail(p->env, DET_STATUS_CORRUPT, "%s:%u: elements are nested too deep", p->name,
                          place_of(p).line));
         return;
@@ -48,7 +71,7 @@ static void XMLCALL on_start(void *user, const XML_Char *name, const XML_Char **
     memcpy(p->path + at + inner, name, length + 1);
     p->lengths[++p->depth] = at + inner + length;
     p->texts[p->depth].length = 0;
-    const struct xml_place place = place_of(p);
+    const struct det_xml_place place = place_of(p);
     const det_status status =
         p->handlers->start(p->handlers->user, &place, (const char *const *)attributes);
     if (status != DET_OK)
@@ -76,7 +99,7 @@ static void XMLCALL on_end(void *user, const XML_Char *name)
         while (length > 0 && strchr(blanks, content[length - 1]) != NULL)
             content[--length] = '\0';
     }
-    const struct xml_place place = place_of(p);
+    const struct det_xml_place place = place_of(p);
     const det_status status =
         p->handlers->end(p->handlers->user, &place, content != NULL ? content : "");
     if (status != DET_OK)
@@ -151,6 +174,46 @@ static det_status decode(struct det_env *env, const char *name, const void *data
     return det_fail(env, status, "%s", message);
 }
 
+/* --- the library --- */
+
+static det_status load(struct det_env *env, const char *name, struct det_xml_reader *xml)
+{
+    struct det_expat *expat = NULL;
+    det_any_function function = NULL;
+    char what[600];
+    det_status status = DET_OK;
+    if (xml->expat != NULL)
+        return DET_OK;
+    snprintf(what, sizeof what, "%.500s: XML", name);
+    DET_TRY_RETURN(det_alloc(env, &xml->expat, 1, sizeof *xml->expat, "XML parser"));
+    expat = xml->expat;
+    DET_TRY(det_library_load(env, what, libraries, "expat (Debian's package libexpat1)",
+                             &expat->library));
+#define FIND(name)                                                              \
+    DET_TRY(det_library_function(env, what, expat->library, #name, &function)); \
+    expat->name = (__typeof__(name) *)function;
+    EACH_OF_EXPAT(FIND)
+#undef FIND
+    return DET_OK;
+fail:
+    det_xml_reader_close(env, xml);
+    return status;
+}
+
+void det_xml_reader_close(struct det_env *env, struct det_xml_reader *xml)
+{
+    if (xml->expat != NULL && xml->expat->library != NULL)
+        dlclose(xml->expat->library);
+    det_free(env, &xml->expat);
+}
+
+const char *det_xml_missing(void)
+{
+    return det_library_is_there(libraries)
+               ? NULL
+               : "libexpat.so.1 cannot be loaded; install expat (Debian's package libexpat1)";
+}
+
 /* --- parsing --- */
 
 static det_status parse(struct parsing *p, const char *data, size_t bytes)
@@ -160,42 +223,40 @@ static det_status parse(struct parsing *p, const char *data, size_t bytes)
     do { /* expat counts in int */
         const size_t part = left > (1u << 26) ? 1u << 26 : left;
         left -= part;
-        parsed = XML_Parse(p->parser, data, (int)part, left == 0);
+        parsed = p->expat->XML_Parse(p->parser, data, (int)part, left == 0);
         data += part;
     } while (parsed == XML_STATUS_OK && left > 0);
     if (parsed != XML_STATUS_OK && p->status == DET_OK) {
-        const enum XML_Error error = XML_GetErrorCode(p->parser);
+        const enum XML_Error error = p->expat->XML_GetErrorCode(p->parser);
         p->status = det_fail(
             p->env, error == XML_ERROR_NO_MEMORY ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_PARSE,
-            "%s:%u: %s", p->name, place_of(p).line, XML_ErrorString(error));
+            "%s:%u: %s", p->name, place_of(p).line, p->expat->XML_ErrorString(error));
     }
     return p->status;
 }
 
-det_status xml_parse(struct det_env *env, const char *name, const void *data, size_t bytes,
-                     const char *encoding, const struct xml_handlers *handlers)
+det_status det_xml_parse(struct det_env *env, struct det_xml_reader *xml, const char *name,
+                         const void *data, size_t bytes, const char *encoding,
+                         const struct det_xml_handlers *handlers)
 {
     struct parsing p = {.env = env, .name = name, .handlers = handlers};
     struct det_text text = {0};
     det_status status = DET_OK;
+    DET_TRY_RETURN(load(env, name, xml));
+    const struct det_expat *expat = p.expat = xml->expat;
     DET_TRY(decode(env, name, data, bytes, encoding, &text));
-    p.parser = XML_ParserCreate("UTF-8"); /* whatever the file declares */
+    p.parser = expat->XML_ParserCreate("UTF-8"); /* whatever the file declares */
     if (p.parser == NULL)
         DET_TRY(det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: no memory for the XML parser", name));
-    XML_SetUserData(p.parser, &p);
-    XML_SetElementHandler(p.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(p.parser, on_text);
-    XML_SetEntityDeclHandler(p.parser, on_entity);
+    expat->XML_SetUserData(p.parser, &p);
+    expat->XML_SetElementHandler(p.parser, on_start, on_end);
+    expat->XML_SetCharacterDataHandler(p.parser, on_text);
+    expat->XML_SetEntityDeclHandler(p.parser, on_entity);
     DET_TRY(parse(&p, text.data, text.length));
 fail:
-    for (int i = 0; i <= XML_MOST_DEPTH; i++)
+    for (int i = 0; i <= DET_XML_READER_MOST_DEPTH; i++)
         det_text_free(env, &p.texts[i]);
-    XML_ParserFree(p.parser);
+    expat->XML_ParserFree(p.parser);
     det_text_free(env, &text);
     return status;
-}
-
-const char *xml_about(void)
-{
-    return XML_ExpatVersion();
 }

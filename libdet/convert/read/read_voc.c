@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/read/xml.h"
+#include "convert/readers.h"
 #include "data/image.h"
-#include "data/readers.h"
-#include "data/xml.h"
 #include "support/mem.h"
 
 enum { MOST_DEPTH = 5 };
@@ -25,6 +25,7 @@ struct reading {
     struct listed *listed; /* sorted, each name once */
     size_t listed_count, listed_capacity;
     struct det_path_list names; /* of the splits listed */
+    struct det_xml_reader xml;
     char *root;
 };
 
@@ -48,7 +49,8 @@ static struct object *current(struct file *f)
     return &f->objects[f->count - 1];
 }
 
-static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
+static det_status on_start(void *user, const struct det_xml_place *place,
+                           const char *const *attributes)
 {
     struct file *f = user;
     (void)attributes;
@@ -68,7 +70,7 @@ static det_status on_start(void *user, const struct xml_place *place, const char
     return DET_OK;
 }
 
-static void tell_number(struct file *f, const struct xml_place *place, const char *text)
+static void tell_number(struct file *f, const struct det_xml_place *place, const char *text)
 {
     det_finding(f->r->settings->findings, DET_RULE_UNREADABLE,
                 "%s:%u: <%s> is `%.60s`, expected a number", f->path, place->line,
@@ -81,7 +83,7 @@ static det_status keep(struct file *f, char **to, const char *text)
     return det_strdup(f->r->env, to, text);
 }
 
-static det_status end_object(struct file *f, const struct xml_place *place, const char *tail,
+static det_status end_object(struct file *f, const struct det_xml_place *place, const char *tail,
                              const char *text)
 {
     static const char *const corners[4] = {"bndbox/ymin", "bndbox/xmin", "bndbox/ymax",
@@ -111,7 +113,7 @@ static det_status end_object(struct file *f, const struct xml_place *place, cons
     return DET_OK;
 }
 
-static det_status on_end(void *user, const struct xml_place *place, const char *text)
+static det_status on_end(void *user, const struct det_xml_place *place, const char *text)
 {
     struct file *f = user;
     const char *path = place->path;
@@ -256,11 +258,11 @@ fail:
 static det_status read_file(struct reading *r, const char *path)
 {
     struct file f = {.r = r, .path = path};
-    const struct xml_handlers handlers = {&f, on_start, on_end};
+    const struct det_xml_handlers handlers = {&f, on_start, on_end};
     struct det_source_bytes source;
     DET_TRY_RETURN(det_files_open(r->env, r->settings->files, path, &source));
-    det_status status =
-        xml_parse(r->env, path, source.data, source.bytes, r->settings->encoding, &handlers);
+    det_status status = det_xml_parse(r->env, &r->xml, path, source.data, source.bytes,
+                                      r->settings->encoding, &handlers);
     det_source_bytes_close(r->env, &source);
     if (status == DET_OK) {
         status = add_file(&f);
@@ -436,6 +438,7 @@ det_status det_read_voc(struct det_env *env, const struct det_read_settings *set
         det_finding(settings->findings, DET_RULE_NO_INPUT,
                     "%s: no annotation was read from its .xml files", settings->path);
 fail:
+    det_xml_reader_close(env, &r.xml);
     for (size_t i = 0; i < r.listed_count; i++)
         det_free(env, &r.listed[i].stem);
     det_free(env, &r.listed);

@@ -1,4 +1,4 @@
-#include "data/yolo_paths.h"
+#include "convert/read/yolo_paths.h"
 
 #include <string.h>
 
@@ -7,8 +7,8 @@
 
 /* --- labels of images --- */
 
-det_status yolo_label_path(struct det_env *env, const struct det_files *files, const char *image,
-                           char **out)
+det_status det_yolo_label_path(struct det_env *env, const struct det_files *files,
+                               const char *image, char **out)
 {
     const char *extension = det_image_extension(image);
     const size_t stem = extension != NULL ? (size_t)(extension - image) : strlen(image);
@@ -27,7 +27,7 @@ det_status yolo_label_path(struct det_env *env, const struct det_files *files, c
     return det_format(env, out, "%.*s.txt", (int)stem, image);
 }
 
-det_status yolo_label_folder(struct det_env *env, const char *folder, char **out)
+det_status det_yolo_label_folder(struct det_env *env, const char *folder, char **out)
 {
     const char *end = folder + strlen(folder), *images = NULL;
     for (const char *at = strstr(folder, "images"); at != NULL; at = strstr(at + 1, "images"))
@@ -40,15 +40,16 @@ det_status yolo_label_folder(struct det_env *env, const char *folder, char **out
 
 /* --- finding what a path means --- */
 
-det_status yolo_is_there(struct det_env *env, const struct det_files *files, const char *path,
-                         bool *there)
+det_status det_yolo_is_there(struct det_env *env, const struct det_files *files, const char *path,
+                             bool *there)
 {
     char *labels = NULL;
     *there = det_files_exists(files, path);
     if (*there)
         return DET_OK;
-    DET_TRY_RETURN(det_image_extension(path) != NULL ? yolo_label_path(env, files, path, &labels)
-                                                     : yolo_label_folder(env, path, &labels));
+    DET_TRY_RETURN(det_image_extension(path) != NULL
+                       ? det_yolo_label_path(env, files, path, &labels)
+                       : det_yolo_label_folder(env, path, &labels));
     *there = det_files_exists(files, labels);
     det_free(env, &labels);
     return DET_OK;
@@ -57,7 +58,7 @@ det_status yolo_is_there(struct det_env *env, const struct det_files *files, con
 struct resolving {
     struct det_env *env;
     const struct det_files *files;
-    const struct yolo_places *places;
+    const struct det_yolo_places *places;
     char *path; /* found; NULL: not yet */
 };
 
@@ -69,7 +70,7 @@ static det_status attempt(struct resolving *r, const char *folder, const char *n
         return DET_OK;
     det_status status = det_path_join(r->env, &path, folder, name);
     if (status == DET_OK)
-        status = yolo_is_there(r->env, r->files, path, &there);
+        status = det_yolo_is_there(r->env, r->files, path, &there);
     if (status == DET_OK && there)
         r->path = path;
     else
@@ -85,13 +86,13 @@ static const char *without_root(const char *name)
     return name + strspn(name, "/");
 }
 
-static det_status attempt_all(struct resolving *r, const char *name, enum yolo_found *found)
+static det_status attempt_all(struct resolving *r, const char *name, enum det_yolo_found *found)
 {
-    const struct yolo_places *p = r->places;
+    const struct det_yolo_places *p = r->places;
     /* A data set in an archive has no business outside it. */
     const bool archived = det_files_archive_of(r->files, p->root) != NULL;
     const char *tail = name;
-    *found = YOLO_AS_WRITTEN;
+    *found = DET_YOLO_AS_WRITTEN;
     if (name[0] != '/' || !archived) {
         DET_TRY_RETURN(attempt(r, p->data_root, name));
         DET_TRY_RETURN(attempt(r, p->root, name));
@@ -107,7 +108,7 @@ static det_status attempt_all(struct resolving *r, const char *name, enum yolo_f
         DET_TRY_RETURN(attempt(r, p->root, tail + 5));
     if (r->path != NULL)
         return DET_OK;
-    *found = YOLO_NEAR;
+    *found = DET_YOLO_NEAR;
     for (tail = without_root(tail); tail != NULL && r->path == NULL; tail = strchr(tail, '/')) {
         tail += strspn(tail, "/");
         if (strncmp(tail, "../", 3) != 0 && strncmp(tail, "./", 2) != 0)
@@ -116,9 +117,9 @@ static det_status attempt_all(struct resolving *r, const char *name, enum yolo_f
     return DET_OK;
 }
 
-det_status yolo_resolve(struct det_env *env, const struct det_files *files,
-                        const struct yolo_places *places, const char *written, char **out,
-                        enum yolo_found *found)
+det_status det_yolo_resolve(struct det_env *env, const struct det_files *files,
+                            const struct det_yolo_places *places, const char *written, char **out,
+                            enum det_yolo_found *found)
 {
     struct resolving r = {.env = env, .files = files, .places = places};
     char *name = NULL;
@@ -131,7 +132,7 @@ det_status yolo_resolve(struct det_env *env, const struct det_files *files,
     name[det_path_length(name)] = '\0';
     DET_TRY(attempt_all(&r, name, found));
     if (r.path == NULL) {
-        *found = YOLO_NOT_FOUND;
+        *found = DET_YOLO_NOT_FOUND;
         DET_TRY(det_path_join(env, &r.path, places->root, name));
     }
     *out = r.path;

@@ -1,23 +1,23 @@
-#include "data/yolo_yaml.h"
+#include "convert/read/yolo_yaml.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "convert/read/yaml.h"
 #include "convert/readers.h"
-#include "data/yaml.h"
 #include "support/mem.h"
 
 enum { MOST_NAMES = 100000 };
 
-void yolo_entries_free(struct det_env *env, struct yolo_entries *entries)
+void det_yolo_entries_free(struct det_env *env, struct det_yolo_entries *entries)
 {
     det_path_list_free(env, &entries->texts);
     det_free(env, &entries->lines);
     entries->line_capacity = 0;
 }
 
-det_status yolo_entries_add(struct det_env *env, struct yolo_entries *entries, const char *value,
-                            uint32_t line)
+det_status det_yolo_entries_add(struct det_env *env, struct det_yolo_entries *entries,
+                                const char *value, uint32_t line)
 {
     if (value[0] == '\0')
         return DET_OK; /* "test: # optional" */
@@ -30,7 +30,7 @@ det_status yolo_entries_add(struct det_env *env, struct yolo_entries *entries, c
 struct reading {
     struct det_env *env;
     const char *file;
-    struct yolo_yaml *yaml;
+    struct det_yolo_yaml *yaml;
     struct det_path_list names; /* as they come */
     struct name_number {
         uint32_t number, line;
@@ -40,7 +40,7 @@ struct reading {
     size_t keypoint_count;
     uint32_t keypoint_line;
     enum { OTHER, PATH, NAMES, KEYPOINTS, SPLIT } open; /* what the values are */
-    struct yolo_entries *split;
+    struct det_yolo_entries *split;
 };
 
 static det_status on_key(void *user, const char *key)
@@ -59,7 +59,7 @@ static det_status on_key(void *user, const char *key)
                                               : OTHER;
     /* Of a key that comes twice the last counts. */
     if (y->open == SPLIT)
-        yolo_entries_free(y->env, y->split);
+        det_yolo_entries_free(y->env, y->split);
     else if (y->open == NAMES)
         det_path_list_free(y->env, &y->names);
     else if (y->open == KEYPOINTS)
@@ -124,7 +124,7 @@ static det_status on_value(void *user, const char *inner, const char *value, uin
     struct reading *y = user;
     switch (y->open) {
     case SPLIT:
-        return yolo_entries_add(y->env, y->split, value, line);
+        return det_yolo_entries_add(y->env, y->split, value, line);
     case NAMES:
         return add_name(y, inner, value, line);
     case PATH:
@@ -138,14 +138,14 @@ static det_status on_value(void *user, const char *inner, const char *value, uin
     return DET_OK;
 }
 
-det_status yolo_yaml_parse(struct det_env *env, const char *file, const char *text,
-                           struct yolo_yaml *yaml)
+det_status det_yolo_yaml_parse(struct det_env *env, const char *file, const char *text,
+                               struct det_yolo_yaml *yaml)
 {
     struct reading y = {.env = env, .file = file, .yaml = yaml};
-    const struct yaml_handlers handlers = {&y, on_key, on_value};
+    const struct det_yaml_handlers handlers = {&y, on_key, on_value};
     det_status status = DET_OK;
-    *yaml = (struct yolo_yaml){0};
-    DET_TRY(yaml_parse(env, file, text, &handlers));
+    *yaml = (struct det_yolo_yaml){0};
+    DET_TRY(det_yaml_parse(env, file, text, &handlers));
     if (y.names.count == 0)
         DET_TRY(det_fail(env, DET_STATUS_PARSE, "%s: there is no `names:`", file));
     if (y.keypoint_count == 1)
@@ -161,11 +161,11 @@ fail:
     return status;
 }
 
-void yolo_yaml_free(struct det_env *env, struct yolo_yaml *yaml)
+void det_yolo_yaml_free(struct det_env *env, struct det_yolo_yaml *yaml)
 {
-    yolo_entries_free(env, &yaml->train);
-    yolo_entries_free(env, &yaml->val);
-    yolo_entries_free(env, &yaml->test);
+    det_yolo_entries_free(env, &yaml->train);
+    det_yolo_entries_free(env, &yaml->val);
+    det_yolo_entries_free(env, &yaml->test);
     det_path_list_free(env, &yaml->names);
     det_free(env, &yaml->path);
 }

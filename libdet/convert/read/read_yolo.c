@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "convert/read/yolo_layout.h"
+#include "convert/readers.h"
 #include "data/image.h"
-#include "data/readers.h"
-#include "data/yolo_layout.h"
 #include "support/mem.h"
 
 enum { MOST_DEPTH = 8 };
@@ -15,7 +15,7 @@ enum { MOST_DEPTH = 8 };
 struct reading {
     const struct det_read_settings *settings;
     struct det_annotations *set;
-    const struct yolo_layout *layout;
+    const struct det_yolo_layout *layout;
     const char *split, *folder; /* of the part that is read */
     bool is_label_folder;       /* all texts below it are labels */
     int32_t *classes;           /* number in the files -> class index */
@@ -193,7 +193,7 @@ static const char *name_in_part(const struct reading *r, const char *path)
 static det_status add_image_file(struct det_env *env, struct reading *r, const char *path)
 {
     char *labels = NULL;
-    DET_TRY_RETURN(yolo_label_path(env, r->settings->files, path, &labels));
+    DET_TRY_RETURN(det_yolo_label_path(env, r->settings->files, path, &labels));
     const det_status status = add_image(env, r, path, name_in_part(r, path), labels);
     det_free(env, &labels);
     return status;
@@ -262,7 +262,7 @@ static det_status add_folders(struct det_env *env, struct reading *r, const char
     const struct det_files *files = r->settings->files;
     char *labels = NULL;
     det_status status = DET_OK;
-    DET_TRY(yolo_label_folder(env, folder, &labels));
+    DET_TRY(det_yolo_label_folder(env, folder, &labels));
     r->folder = folder;
     if (det_files_is_directory(files, folder))
         DET_TRY(det_files_walk(env, files, folder, MOST_DEPTH, visit_image, r));
@@ -292,13 +292,13 @@ static const char *name_in_set(const struct reading *r, const char *path)
 static det_status add_listed(struct det_env *env, struct reading *r, const char *folder,
                              const char *line)
 {
-    struct yolo_places places = yolo_places_of(r->layout);
-    enum yolo_found found = YOLO_NOT_FOUND;
+    struct det_yolo_places places = det_yolo_places_of(r->layout);
+    enum det_yolo_found found = DET_YOLO_NOT_FOUND;
     char *path = NULL, *labels = NULL, *name = NULL;
     det_status status = DET_OK;
     places.folder = folder;
-    DET_TRY(yolo_resolve(env, r->settings->files, &places, line, &path, &found));
-    DET_TRY(yolo_label_path(env, r->settings->files, path, &labels));
+    DET_TRY(det_yolo_resolve(env, r->settings->files, &places, line, &path, &found));
+    DET_TRY(det_yolo_label_path(env, r->settings->files, path, &labels));
     DET_TRY(det_strdup(env, &name,
                        det_files_exists(r->settings->files, path) ? name_in_set(r, path) : line));
     DET_TRY(add_image(env, r, path, name, labels));
@@ -328,7 +328,7 @@ fail:
     return status;
 }
 
-static det_status add_part(struct det_env *env, struct reading *r, const struct yolo_part *part)
+static det_status add_part(struct det_env *env, struct reading *r, const struct det_yolo_part *part)
 {
     const struct det_files *files = r->settings->files;
     r->split = part->split;
@@ -340,10 +340,10 @@ static det_status add_part(struct det_env *env, struct reading *r, const struct 
 det_status det_read_yolo(struct det_env *env, const struct det_read_settings *settings,
                          struct det_annotations *set)
 {
-    struct yolo_layout layout = {0};
+    struct det_yolo_layout layout = {0};
     struct reading r = {.settings = settings, .set = set, .layout = &layout};
     det_status status = DET_OK;
-    DET_TRY(yolo_layout_read(env, settings, &layout));
+    DET_TRY(det_yolo_layout_read(env, settings, &layout));
     DET_TRY(det_alloc(env, &r.classes, layout.names.count, sizeof *r.classes, "classes"));
     /* Those that the label map lacks are told when an object has one. */
     for (size_t i = 0; i < layout.names.count; i++) {
@@ -357,6 +357,6 @@ fail:
     det_free(env, &r.classes);
     det_free(env, &r.values);
     det_id_map_free(env, &r.labels);
-    yolo_layout_free(env, &layout);
+    det_yolo_layout_free(env, &layout);
     return det_source_fault(env, settings, status);
 }

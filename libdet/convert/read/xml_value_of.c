@@ -1,8 +1,8 @@
 #include <string.h>
 
-#include "data/xml.h"
+#include "convert/read/xml.h"
 
-const char *xml_attribute(const char *const *attributes, const char *name)
+const char *det_xml_value_of(const char *const *attributes, const char *name)
 {
     for (size_t i = 0; attributes[i] != NULL; i += 2)
         if (strcmp(attributes[i], name) == 0)

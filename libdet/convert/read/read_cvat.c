@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/cvat_shape.h"
+#include "convert/read/cvat_shape.h"
+#include "convert/read/xml.h"
+#include "convert/readers.h"
 #include "data/image.h"
-#include "data/readers.h"
-#include "data/xml.h"
 #include "support/mem.h"
 
 struct reading {
@@ -42,10 +42,10 @@ static int32_t size_of(double value)
 /* --- images --- */
 
 /* A size that is none is told; the pixels say it too. */
-static int32_t read_size(struct reading *r, const struct xml_place *place,
+static int32_t read_size(struct reading *r, const struct det_xml_place *place,
                          const char *const *attributes, const char *name)
 {
-    const char *text = xml_attribute(attributes, name);
+    const char *text = det_xml_value_of(attributes, name);
     double value = 0;
     if (text != NULL && !det_parse_coordinate(text, &value))
         det_finding(r->settings->findings, DET_RULE_UNREADABLE,
@@ -53,11 +53,11 @@ static int32_t read_size(struct reading *r, const struct xml_place *place,
     return size_of(value);
 }
 
-static det_status start_image(struct reading *r, const struct xml_place *place,
+static det_status start_image(struct reading *r, const struct det_xml_place *place,
                               const char *const *attributes)
 {
-    const char *name = xml_attribute(attributes, "name"),
-               *subset = xml_attribute(attributes, "subset");
+    const char *name = det_xml_value_of(attributes, "name"),
+               *subset = det_xml_value_of(attributes, "subset");
     const char *split = subset != NULL && subset[0] != '\0' ? subset : "data";
     char where[600];
     snprintf(where, sizeof where, "%.300s:%u: image `%.200s`", r->path, place->line,
@@ -86,8 +86,8 @@ static det_status add_frame(struct reading *r, int64_t frame, size_t *index)
 
 /* --- shapes --- */
 
-static void tell_fault(struct reading *r, const struct xml_place *place,
-                       const struct cvat_fault *fault)
+static void tell_fault(struct reading *r, const struct det_xml_place *place,
+                       const struct det_cvat_fault *fault)
 {
     const char *name = r->set->images[r->image].name;
     det_lose_object(r->set, r->image);
@@ -97,21 +97,21 @@ static void tell_fault(struct reading *r, const struct xml_place *place,
 }
 
 /* A shape of the image r->image. */
-static det_status start_shape(struct reading *r, const struct xml_place *place, const char *element,
-                              const char *const *attributes, const char *label)
+static det_status start_shape(struct reading *r, const struct det_xml_place *place,
+                              const char *element, const char *const *attributes, const char *label)
 {
-    struct cvat_fault fault = {0};
+    struct det_cvat_fault fault = {0};
     char where[600];
     bool as_it_is = false;
-    const enum cvat_kind kind = cvat_kind_of(element);
-    if (kind == CVAT_POINTS)
+    const enum det_cvat_kind kind = det_cvat_kind_of(element);
+    if (kind == DET_CVAT_POINTS)
         det_finding(r->settings->findings, DET_RULE_SHAPE_SKIPPED,
                     "%s:%u: <%.40s> has no box: left out", r->path, place->line, element);
-    if (kind != CVAT_BOXED)
+    if (kind != DET_CVAT_BOXED)
         return DET_OK;
     r->object = det_annotations_object(r->image);
     r->object.line = place->line;
-    if (!cvat_shape_box(element, attributes, r->object.box, &as_it_is, &fault)) {
+    if (!det_cvat_shape_box(element, attributes, r->object.box, &as_it_is, &fault)) {
         tell_fault(r, place, &fault);
         return DET_OK;
     }
@@ -125,11 +125,11 @@ static det_status start_shape(struct reading *r, const struct xml_place *place, 
     return DET_OK;
 }
 
-static det_status start_track(struct reading *r, const struct xml_place *place,
+static det_status start_track(struct reading *r, const struct det_xml_place *place,
                               const char *const *attributes)
 {
-    const char *label = xml_attribute(attributes, "label"),
-               *task = xml_attribute(attributes, "task_id");
+    const char *label = det_xml_value_of(attributes, "label"),
+               *task = det_xml_value_of(attributes, "task_id");
     r->has_tracks = true;
     if (task != NULL && r->task != NULL && strcmp(task, r->task) != 0)
         return det_fail(
@@ -143,11 +143,11 @@ static det_status start_track(struct reading *r, const struct xml_place *place,
     return det_strdup(r->env, &r->track_label, label != NULL ? label : "");
 }
 
-static det_status start_track_shape(struct reading *r, const struct xml_place *place,
+static det_status start_track_shape(struct reading *r, const struct det_xml_place *place,
                                     const char *element, const char *const *attributes)
 {
-    const char *text = xml_attribute(attributes, "frame"),
-               *outside = xml_attribute(attributes, "outside");
+    const char *text = det_xml_value_of(attributes, "frame"),
+               *outside = det_xml_value_of(attributes, "outside");
     double frame = 0;
     uint32_t found = 0;
     if (outside != NULL && strcmp(outside, "1") == 0)
@@ -198,7 +198,8 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
+static det_status on_start(void *user, const struct det_xml_place *place,
+                           const char *const *attributes)
 {
     struct reading *r = user;
     const char *path = place->path, *element = shape_element(path);
@@ -216,11 +217,11 @@ static det_status on_start(void *user, const struct xml_place *place, const char
     if (strcmp(path, "annotations/image") == 0)
         return start_image(r, place, attributes);
     if (element != NULL && r->in_image)
-        return start_shape(r, place, element, attributes, xml_attribute(attributes, "label"));
+        return start_shape(r, place, element, attributes, det_xml_value_of(attributes, "label"));
     if (element != NULL)
         return start_track_shape(r, place, element, attributes);
     if (r->in_shape && ends_with(path, "/attribute")) {
-        const char *name = xml_attribute(attributes, "name");
+        const char *name = det_xml_value_of(attributes, "name");
         snprintf(r->attribute, sizeof r->attribute, "%.31s", name != NULL ? name : "");
     }
     if (ends_with(path, "/label"))
@@ -258,7 +259,7 @@ static det_status end_meta(struct reading *r, const char *path, const char *text
     return DET_OK;
 }
 
-static det_status on_end(void *user, const struct xml_place *place, const char *text)
+static det_status on_end(void *user, const struct det_xml_place *place, const char *text)
 {
     struct reading *r = user;
     const char *path = place->path;
@@ -343,17 +344,19 @@ det_status det_read_cvat(struct det_env *env, const struct det_read_settings *se
                         .set = set,
                         .path = settings->path,
                         .first_image = set->image_count};
-    const struct xml_handlers handlers = {&r, on_start, on_end};
+    const struct det_xml_handlers handlers = {&r, on_start, on_end};
     struct det_source_bytes source = {0};
+    struct det_xml_reader xml = {0};
     det_status status = DET_OK;
     DET_TRY(det_path_directory(env, &r.base, settings->path));
     DET_TRY(det_files_open(env, settings->files, settings->path, &source));
-    status =
-        xml_parse(env, settings->path, source.data, source.bytes, settings->encoding, &handlers);
+    status = det_xml_parse(env, &xml, settings->path, source.data, source.bytes, settings->encoding,
+                           &handlers);
     DET_TRY(settle(&r, status));
     if (r.has_tracks)
         DET_TRY(add_other_frames(&r));
 fail:
+    det_xml_reader_close(env, &xml);
     det_source_bytes_close(env, &source);
     det_id_map_free(env, &r.frames);
     det_free(env, &r.label_name);
