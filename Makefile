@@ -79,6 +79,7 @@ LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(DAT
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
+SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter support/%,$(LIB_SRC)))
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
@@ -206,11 +207,19 @@ $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_L
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
-$(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t): $(call tool_parts,$(t))))
+$(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t) $(BUILD)/shared/bin/$(t): $(call tool_parts,$(t))))
 $(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
+
+# The same tools on the shared library, which shows nothing but the API: they live on it and on support/. For tests.
+SHARED_TOOLS := $(TOOL_SRC:tools/%.c=$(BUILD)/shared/bin/%)
+$(BUILD)/shared/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(SUPPORT_OBJ) $(BUILD)/lib/libdet.so
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)ln -sfn ../lib $(BUILD)/shared/lib
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -L$(BUILD)/lib -ldet -Wl,-rpath,'$$ORIGIN/../lib' $(TOOL_LIBS) -lm -lpthread -ldl
 
 $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -247,9 +256,9 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(BUILD)/bin/bench $(BUILD)/bin/partner
-test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) ## run the tests (T=name runs those whose name holds it)
-	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
+build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
+	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
 	tests/build.sh
@@ -330,9 +339,11 @@ $(BUILD)/tidy/%_$(1).ok: %.set.c .clang-tidy $(filter %.h,$(C_FILES))
 endef
 $(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s)))$(eval $(call musl_for_set,$(s))))
 
+OUTSIDE_OBJ = $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(VIDEO_LEFT_OUT),$(filter tools/%.c examples/%.c,$(C_FILES))))
 .PHONY: layers
-layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
+layers: $(STATIC_LIB) $(CUDA_LIBRARY) $(OUTSIDE_OBJ) ## fail where a folder of libdet/ includes or calls one above it (libdet/floors.txt), or a tool one inside
 	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
+	@tests/outside.sh $(SYMBOLS) $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ)) $(OUTSIDE_OBJ)
 
 .PHONY: tree names
 tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail where a hole is not explained (tests/tree.txt)

@@ -19,14 +19,17 @@ PLUGINS     := $(strip $(if $(WITH_FFMPEG),$(BUILD)/lib/libdet/det-video.so) $(i
 VIDEO_ABOUT := $(if $(WITH_FFMPEG),tools/video/ffmpeg_about.c,tools/video/none_about.c)
 VIDEO_SRC   := tools/video/load_video.c tools/video/plugin.c tools/video/build.c $(VIDEO_ABOUT)
 
-$(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: $(VIDEO_SRC:%.c=$(OBJ)/%.o) | $(PLUGINS)
-$(BUILD)/bin/det-info: $(VIDEO_ABOUT:%.c=$(OBJ)/%.o)
+$(BUILD)/bin/det-detect $(BUILD)/shared/bin/det-detect $(BUILD)/bin/det-demo-data: $(VIDEO_SRC:%.c=$(OBJ)/%.o) | $(PLUGINS)
+$(BUILD)/bin/det-info $(BUILD)/shared/bin/det-info: $(VIDEO_ABOUT:%.c=$(OBJ)/%.o)
 $(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: TOOL_LIBS = -ldl
 
 # tests/unit/test_image_view.c compares with swscale where it is.
 $(OBJ)/tests/unit/test_image_view.o: CPPFLAGS_ALL += $(if $(WITH_FFMPEG),-DDET_WITH_SWSCALE $(VIDEO_CFLAGS))
 $(RUNNER): TOOL_LIBS = $(if $(WITH_FFMPEG),$(shell $(PKG_CONFIG) --libs libswscale))
 
+# They live on support/ and the libraries that they are for.
+$(PLUGINS): $(BUILD)/lib/libdet/det-%.so: $(SUPPORT_OBJ) $(EXPORTS)
+	$(link_loaded)
 plugin_parts = $(patsubst %.c,$(OBJ)/%.o,$(filter $(1)%,$(PLUGIN_SRC)) tools/video/build.c)
 $(BUILD)/lib/libdet/det-video.so: $(call plugin_parts,tools/video/)
 $(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(FFMPEG_PACKAGES))
