@@ -346,6 +346,23 @@ static void init_curve(void *curve, size_t struct_size)
     set_size(curve, &one, sizeof one, struct_size);
 }
 
+static void init_frame(void *frame, size_t struct_size)
+{
+    const det_results_frame one = {.name = "a.jpg", .width = 8, .height = 8};
+    set_size(frame, &one, sizeof one, struct_size);
+}
+
+static det_status use_frame(struct fixture *f, const void *frame)
+{
+    det_results *results = NULL;
+    const char *text = NULL;
+    det_status status = det_results_create(f->context, f->model, &results);
+    if (status == DET_OK)
+        status = det_results_text(results, DET_RESULTS_JSON, frame, NULL, 0, &text);
+    det_results_destroy(&results);
+    return status;
+}
+
 static const struct taken {
     const char *name;
     size_t size;
@@ -376,6 +393,7 @@ static const struct taken {
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
+    {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -469,6 +487,7 @@ static void reserved_fields_must_be_zero(void **state)
         {"det_context_settings", offsetof(det_context_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
+        {"det_results_frame", offsetof(det_results_frame, reserved)},
         {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
     };
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
