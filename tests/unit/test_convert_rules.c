@@ -29,6 +29,8 @@ static const struct bad_box bad_boxes[] = {
     {{.2f, .2f, .4f, .5f}, "cow", 3, DET_RULE_CLASS_UNKNOWN},
     {{.3f, .2f, .4f, .5f}, "cat", 2, DET_RULE_CLASS_DISAGREES},
     {{.3f, .3f, .4f, .5f}, "", 1, DET_RULE_COUNT},
+    {{.31f, .3f, .4f, .5f}, "cat", 1, DET_RULE_WEIGHT},
+    {{.32f, .3f, .4f, .5f}, "cat", 1, DET_RULE_AREA},
 };
 
 enum { BAD_BOXES = sizeof bad_boxes / sizeof bad_boxes[0] };
@@ -39,6 +41,7 @@ static void write_bad_records(struct det_env *env, const char *path)
     float box[4][BAD_BOXES];
     struct det_bytes text[BAD_BOXES];
     int64_t label[BAD_BOXES];
+    float weight[BAD_BOXES], area[BAD_BOXES];
     size_t bytes = 0, cut = 0;
     unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes),
                   *other = test_make_jpeg(40, 30, 2, &cut);
@@ -47,6 +50,8 @@ static void write_bad_records(struct det_env *env, const char *path)
             box[c][i] = bad_boxes[i].box[c];
         text[i] = test_text(bad_boxes[i].text);
         label[i] = bad_boxes[i].label;
+        weight[i] = bad_boxes[i].rule == DET_RULE_WEIGHT ? NAN : 1;
+        area[i] = bad_boxes[i].rule == DET_RULE_AREA ? -4 : 0;
     }
     struct det_example e = {
         .encoded = {jpeg, bytes},
@@ -60,6 +65,8 @@ static void write_bad_records(struct det_env *env, const char *path)
         .xmax = box[3],
         .class_text = text,
         .class_label = label,
+        .weight = weight,
+        .area = area,
     };
     assert_ok(env, det_writer_open(env, path, &writer));
     test_write_example(env, &writer, &e);
@@ -139,7 +146,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_int_equal(repairs.sizes_corrected, 1);
     assert_int_equal(repairs.boxes_swapped, 1);
     assert_int_equal(repairs.boxes_clipped, 2);
-    assert_int_equal(repairs.boxes_dropped, 2); /* NaN, no area */
+    assert_int_equal(repairs.boxes_dropped, 3); /* NaN, no area, the weight */
     assert_int_equal(repairs.boxes_repeated, 1);
     assert_int_equal(repairs.boxes_unlisted, 1);
     assert_int_equal(repairs.images_thinned, 1);
@@ -156,7 +163,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_ok(&t.env, det_annotations_check(&t.env, &set, &after));
     assert_int_equal(after.errors, 0);
     assert_int_equal(set.image_count, 2);
-    assert_int_equal(set.object_count, BAD_BOXES - 4);
+    assert_int_equal(set.object_count, BAD_BOXES - 5);
     /* A pixel box became what it stands for. */
     assert_near(set.objects[5].box[3], 30. / 40, 1e-6);
     det_annotations_free(&t.env, &set);

@@ -370,7 +370,7 @@ typedef struct det_annotation_repairs {
     size_t boxes_clipped;
     /** min and max exchanged */
     size_t boxes_swapped;
-    /** not finite, without area, outside, without a class, not read */
+    /** not finite, without area, outside, without a class or weight, not read */
     size_t boxes_dropped;
     /** dropped: there twice */
     size_t boxes_repeated;
