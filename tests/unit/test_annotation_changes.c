@@ -182,7 +182,7 @@ static det_status change(struct det_env *env, void *argument)
     det_annotation_set *set = NULL;
     size_t position = 0;
     int findings = 0;
-    char names[12][8];
+    char names[12][16];
     det_annotation_object objects[13];
     const det_annotation_image image = {
         .struct_size = sizeof image, .data = c->jpeg, .bytes = c->bytes, .name = "a.jpg"};
