@@ -205,10 +205,52 @@ static void boxes_have_one_set_of_rules(void **state)
     }
 }
 
+/* Without a label map the records' own numbers are what a class is compared by. */
+static void numbers_of_records_may_disagree(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_annotations set;
+    struct det_writer writer;
+    static struct test_findings seen;
+    struct det_findings findings = {.report = test_note_finding, .user = &seen};
+    float low[3] = {0, 0, 0}, high[3] = {.5f, .6f, .7f};
+    struct det_bytes text[3] = {test_text("cat"), test_text("dog"), test_text("dog")};
+    int64_t label[3] = {1, 2, 1};
+    char folder[256], path[300];
+    size_t bytes = 0;
+    test_env_init(&t);
+    test_make_directory(folder, "disagree");
+    snprintf(path, sizeof path, "%s/a.tfrecord", folder);
+    unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes);
+    const struct det_example e = {.encoded = {jpeg, bytes},
+                                  .filename = test_text("a.jpg"),
+                                  .box_count = 3,
+                                  .ymin = low,
+                                  .xmin = low,
+                                  .ymax = high,
+                                  .xmax = high,
+                                  .class_text = text,
+                                  .class_label = label};
+    assert_ok(&t.env, det_writer_open(&t.env, path, &writer));
+    test_write_example(&t.env, &writer, &e);
+    assert_ok(&t.env, det_writer_commit(&t.env, &writer));
+    assert_ok(&t.env, test_load_set(&t.env, det_read_tfrecord, path, &set, &findings));
+    assert_ok(&t.env, det_annotations_check(&t.env, &set, &findings));
+    assert_int_equal(findings.counts[DET_RULE_CLASS_DISAGREES], 1);
+    assert_contains(seen.text[DET_RULE_CLASS_DISAGREES],
+                    "class \"dog\" has number 2 elsewhere (1 to 2), the record says 1");
+    det_annotations_free(&t.env, &set);
+    free(jpeg);
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 int test_convert_rules(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_finds_its_fault_and_repairs_mend_them),
+        cmocka_unit_test(numbers_of_records_may_disagree),
         cmocka_unit_test(boxes_have_one_set_of_rules),
     };
     return cmocka_run_group_tests_name("convert_rules", tests, NULL, NULL);

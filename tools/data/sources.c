@@ -52,7 +52,8 @@ static det_status read_source(struct data_job *job, const char *input)
     DET_TRY(parse_input(job, input, &path, &split));
     status = det_annotation_set_read(job->set, from, path, split);
     job->format = det_annotation_set_format(job->set);
-    if (status != DET_OK && job->format == NULL && from == NULL && det_file_exists(path))
+    const bool is_unclear = status == DET_STATUS_INVALID_ARGUMENT || status == DET_STATUS_NOT_FOUND;
+    if (is_unclear && job->format == NULL && from == NULL && det_file_exists(path))
         status = point_to_from(job, status);
 fail:
     det_free(env, &split);
