@@ -602,6 +602,10 @@ void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config,
 /* The schedule's main rate: constant, initial or base. */
 float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *config);
 
+/* Of fine_tune_checkpoint_type; for messages. */
+#define DET_CHECKPOINT_TYPES "\"detection\", \"full\", \"classification\" and \"fine_tune\""
+bool det_pipeline_config_knows_checkpoint_type(const char *type);
+
 /* Command-line overrides. Strings are copied. */
 det_status det_pipeline_config_override_string(struct det_env *env,
                                                struct det_pipeline_config *config,

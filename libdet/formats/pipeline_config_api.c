@@ -216,6 +216,11 @@ det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *con
     DET_NEED(config->env, prefix);
     if (!config->has_train_config)
         return missing(config, "train_config");
+    if (type != NULL && !det_pipeline_config_knows_checkpoint_type(type))
+        return det_fail(
+            config->env, DET_STATUS_UNSUPPORTED,
+            "fine_tune_checkpoint_type \"%.80s\" is not supported: " DET_CHECKPOINT_TYPES " are",
+            type);
     const char *copy = NULL;
     DET_TRY_RETURN(det_pipeline_config_override_string(config->env, config, &copy, prefix));
     if (type != NULL)

@@ -30,6 +30,7 @@ ENDS_WITH(det_tensor_values, count);
 ENDS_WITH(det_starter_settings, reserved);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
+ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
@@ -373,6 +374,23 @@ static void init_values(void *values, size_t struct_size)
     set_size(values, &one, sizeof one, struct_size);
 }
 
+static void init_frame(void *frame, size_t struct_size)
+{
+    const det_results_frame one = {.name = "a.jpg", .width = 8, .height = 8};
+    set_size(frame, &one, sizeof one, struct_size);
+}
+
+static det_status use_frame(struct fixture *f, const void *frame)
+{
+    det_results *results = NULL;
+    const char *text = NULL;
+    det_status status = det_results_create(f->context, f->model, &results);
+    if (status == DET_OK)
+        status = det_results_text(results, DET_RESULTS_JSON, frame, NULL, 0, &text);
+    det_results_destroy(&results);
+    return status;
+}
+
 static const struct taken {
     const char *name;
     size_t size;
@@ -405,6 +423,7 @@ static const struct taken {
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
     {"det_starter_settings", sizeof(det_starter_settings), init_starter, use_starter},
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
+    {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -498,6 +517,7 @@ static void reserved_fields_must_be_zero(void **state)
         {"det_context_settings", offsetof(det_context_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
+        {"det_results_frame", offsetof(det_results_frame, reserved)},
         {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
     };
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)

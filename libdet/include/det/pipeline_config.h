@@ -75,7 +75,10 @@ DET_NODISCARD DET_API det_status det_pipeline_config_set_num_steps(det_pipeline_
 /** Multiplies all learning rates of the schedule. */
 DET_NODISCARD DET_API det_status det_pipeline_config_scale_rates(det_pipeline_config *config,
                                                                  float factor);
-/** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is. */
+/** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is; UNSUPPORTED: there
+ * is no such type. As all paths of a configuration the file is looked for when it is going to be
+ * read: det_trainer_create() is NOT_FOUND before it reads anything else and names all that are not
+ * there; a training that goes on needs none. */
 DET_NODISCARD DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(
     det_pipeline_config *config, const char *prefix, const char *type);
 /** Of the training input and all evaluation inputs. */
