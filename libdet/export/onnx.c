@@ -4,6 +4,7 @@
 
 #include "det/version.h"
 #include "export/onnx_parts.h"
+#include "export/read_onnx.h"
 #include "support/json_writer.h"
 
 /* --- what is said beside the graph --- */
@@ -253,4 +254,5 @@ const struct det_export_writer det_export_onnx = {
     .outputs = DET_EXPORT_OUTPUTS_DETECTIONS,
     .input = DET_EXPORT_INPUT_IMAGE,
     .write = write_onnx,
+    .read = det_onnx_read,
 };
