@@ -4,53 +4,8 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "export/onnx_fields.h"
 #include "support/mem.h"
-
-/* Field numbers of onnx.proto. */
-enum {
-    MODEL_IR_VERSION = 1,
-    MODEL_PRODUCER_NAME = 2,
-    MODEL_PRODUCER_VERSION = 3,
-    MODEL_GRAPH = 7,
-    MODEL_OPSET_IMPORT = 8,
-    MODEL_METADATA = 14,
-    GRAPH_NODE = 1,
-    GRAPH_NAME = 2,
-    GRAPH_INITIALIZER = 5,
-    GRAPH_INPUT = 11,
-    GRAPH_OUTPUT = 12,
-    NODE_INPUT = 1,
-    NODE_OUTPUT = 2,
-    NODE_NAME = 3,
-    NODE_OPERATOR = 4,
-    NODE_ATTRIBUTE = 5,
-    NODE_DOMAIN = 7,
-    ATTRIBUTE_NAME = 1,
-    ATTRIBUTE_FLOAT = 2,
-    ATTRIBUTE_INT = 3,
-    ATTRIBUTE_STRING = 4,
-    ATTRIBUTE_INTS = 8,
-    ATTRIBUTE_TYPE = 20,
-    TENSOR_DIMS = 1,
-    TENSOR_TYPE = 2,
-    TENSOR_NAME = 8,
-    TENSOR_RAW = 9,
-    VALUE_NAME = 1,
-    VALUE_TYPE = 2,
-    TYPE_TENSOR = 1,
-    TENSOR_TYPE_ELEMENT = 1,
-    TENSOR_TYPE_SHAPE = 2,
-    SHAPE_DIM = 1,
-    DIM_VALUE = 1,
-    DIM_NAME = 2,
-    OPSET_DOMAIN = 1,
-    OPSET_VERSION = 2,
-    ENTRY_KEY = 1,
-    ENTRY_VALUE = 2,
-};
-
-/* AttributeProto.AttributeType */
-enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7 };
 
 static void note(struct det_onnx *o, det_status status)
 {
@@ -92,9 +47,9 @@ static void end(struct det_onnx *o, size_t mark)
 
 static void put_opset(struct det_onnx *o, const char *domain, uint64_t version)
 {
-    const size_t mark = begin(o, MODEL_OPSET_IMPORT);
-    put_string(o, OPSET_DOMAIN, domain);
-    put_varint(o, OPSET_VERSION, version);
+    const size_t mark = begin(o, ONNX_MODEL_OPSET_IMPORT);
+    put_string(o, ONNX_OPSET_DOMAIN, domain);
+    put_varint(o, ONNX_OPSET_VERSION, version);
     end(o, mark);
 }
 
@@ -102,14 +57,14 @@ void det_onnx_begin(struct det_onnx *o, struct det_env *env, struct det_text *te
                     const char *producer_version, const char *graph_name, const char *domain)
 {
     *o = (struct det_onnx){.env = env, .text = text};
-    put_varint(o, MODEL_IR_VERSION, DET_ONNX_IR);
-    put_string(o, MODEL_PRODUCER_NAME, "libdet");
-    put_string(o, MODEL_PRODUCER_VERSION, producer_version);
+    put_varint(o, ONNX_MODEL_IR_VERSION, DET_ONNX_IR);
+    put_string(o, ONNX_MODEL_PRODUCER_NAME, "libdet");
+    put_string(o, ONNX_MODEL_PRODUCER_VERSION, producer_version);
     put_opset(o, "", DET_ONNX_OPSET);
     if (domain != NULL)
         put_opset(o, domain, 1);
-    o->graph = begin(o, MODEL_GRAPH);
-    put_string(o, GRAPH_NAME, graph_name);
+    o->graph = begin(o, ONNX_MODEL_GRAPH);
+    put_string(o, ONNX_GRAPH_NAME, graph_name);
 }
 
 void det_onnx_end_graph(struct det_onnx *o)
@@ -119,9 +74,9 @@ void det_onnx_end_graph(struct det_onnx *o)
 
 void det_onnx_put_metadata(struct det_onnx *o, const char *key, const char *value)
 {
-    const size_t mark = begin(o, MODEL_METADATA);
-    put_string(o, ENTRY_KEY, key);
-    put_string(o, ENTRY_VALUE, value);
+    const size_t mark = begin(o, ONNX_MODEL_METADATA);
+    put_string(o, ONNX_ENTRY_KEY, key);
+    put_string(o, ONNX_ENTRY_VALUE, value);
     end(o, mark);
 }
 
@@ -153,16 +108,16 @@ static void put_value_info(struct det_onnx *o, uint32_t number, const char *name
                            const char *const *free_names)
 {
     const size_t info = begin(o, number);
-    put_string(o, VALUE_NAME, name);
-    const size_t value_type = begin(o, VALUE_TYPE), tensor = begin(o, TYPE_TENSOR);
-    put_varint(o, TENSOR_TYPE_ELEMENT, type);
-    const size_t shape_mark = begin(o, TENSOR_TYPE_SHAPE);
+    put_string(o, ONNX_VALUE_NAME, name);
+    const size_t value_type = begin(o, ONNX_VALUE_TYPE), tensor = begin(o, ONNX_TYPE_TENSOR);
+    put_varint(o, ONNX_TENSOR_TYPE_ELEMENT, type);
+    const size_t shape_mark = begin(o, ONNX_TENSOR_TYPE_SHAPE);
     for (int32_t i = 0; i < dims; i++) {
-        const size_t dim = begin(o, SHAPE_DIM);
+        const size_t dim = begin(o, ONNX_SHAPE_DIM);
         if (shape[i] == DET_ONNX_FREE)
-            put_string(o, DIM_NAME, free_names[i]);
+            put_string(o, ONNX_DIM_NAME, free_names[i]);
         else
-            put_varint(o, DIM_VALUE, (uint64_t)shape[i]);
+            put_varint(o, ONNX_DIM_VALUE, (uint64_t)shape[i]);
         end(o, dim);
     }
     end(o, shape_mark);
@@ -174,7 +129,7 @@ static void put_value_info(struct det_onnx *o, uint32_t number, const char *name
 int32_t det_onnx_input(struct det_onnx *o, const char *name, enum det_onnx_type type, int32_t dims,
                        const int64_t *shape, const char *const *free_names)
 {
-    put_value_info(o, GRAPH_INPUT, name, type, dims, shape, free_names);
+    put_value_info(o, ONNX_GRAPH_INPUT, name, type, dims, shape, free_names);
     return new_value(o, name);
 }
 
@@ -182,7 +137,7 @@ void det_onnx_output(struct det_onnx *o, int32_t value, enum det_onnx_type type,
                      const int64_t *shape, const char *const *free_names)
 {
     if (o->status == DET_OK)
-        put_value_info(o, GRAPH_OUTPUT, o->names[value], type, dims, shape, free_names);
+        put_value_info(o, ONNX_GRAPH_OUTPUT, o->names[value], type, dims, shape, free_names);
 }
 
 /* --- initialisers --- */
@@ -198,12 +153,12 @@ static size_t count_of(int32_t dims, const int64_t *shape)
 static int32_t put_tensor(struct det_onnx *o, const char *name, enum det_onnx_type type,
                           int32_t dims, const int64_t *shape, const void *data, size_t bytes)
 {
-    const size_t mark = begin(o, GRAPH_INITIALIZER);
+    const size_t mark = begin(o, ONNX_GRAPH_INITIALIZER);
     for (int32_t i = 0; i < dims; i++)
-        put_varint(o, TENSOR_DIMS, (uint64_t)shape[i]);
-    put_varint(o, TENSOR_TYPE, type);
-    put_string(o, TENSOR_NAME, name);
-    put_bytes(o, TENSOR_RAW, data, bytes);
+        put_varint(o, ONNX_TENSOR_DIMS, (uint64_t)shape[i]);
+    put_varint(o, ONNX_TENSOR_TYPE, type);
+    put_string(o, ONNX_TENSOR_NAME, name);
+    put_bytes(o, ONNX_TENSOR_RAW, data, bytes);
     end(o, mark);
     return new_value(o, name);
 }
@@ -248,48 +203,48 @@ int32_t det_onnx_wholes(struct det_onnx *o, const char *name, int32_t count, con
 void det_onnx_open(struct det_onnx *o, const char *operator_name, int32_t input_count,
                    const int32_t *inputs)
 {
-    o->node = begin(o, GRAPH_NODE);
+    o->node = begin(o, ONNX_GRAPH_NODE);
     o->operator_name = operator_name;
     o->domain = NULL;
     for (int32_t i = 0; o->status == DET_OK && i < input_count; i++)
-        put_string(o, NODE_INPUT, inputs[i] == DET_ONNX_NO_VALUE ? "" : o->names[inputs[i]]);
+        put_string(o, ONNX_NODE_INPUT, inputs[i] == DET_ONNX_NO_VALUE ? "" : o->names[inputs[i]]);
 }
 
 static size_t begin_attribute(struct det_onnx *o, const char *name, uint64_t type)
 {
-    const size_t mark = begin(o, NODE_ATTRIBUTE);
-    put_string(o, ATTRIBUTE_NAME, name);
-    put_varint(o, ATTRIBUTE_TYPE, type);
+    const size_t mark = begin(o, ONNX_NODE_ATTRIBUTE);
+    put_string(o, ONNX_ATTRIBUTE_NAME, name);
+    put_varint(o, ONNX_ATTRIBUTE_TYPE, type);
     return mark;
 }
 
 void det_onnx_put_int(struct det_onnx *o, const char *name, int64_t value)
 {
-    const size_t mark = begin_attribute(o, name, TYPE_INT);
-    put_varint(o, ATTRIBUTE_INT, (uint64_t)value);
+    const size_t mark = begin_attribute(o, name, ONNX_INT);
+    put_varint(o, ONNX_ATTRIBUTE_INT, (uint64_t)value);
     end(o, mark);
 }
 
 void det_onnx_put_ints(struct det_onnx *o, const char *name, int32_t count, const int64_t *values)
 {
-    const size_t mark = begin_attribute(o, name, TYPE_INTS);
+    const size_t mark = begin_attribute(o, name, ONNX_INTS);
     for (int32_t i = 0; i < count; i++)
-        put_varint(o, ATTRIBUTE_INTS, (uint64_t)values[i]);
+        put_varint(o, ONNX_ATTRIBUTE_INTS, (uint64_t)values[i]);
     end(o, mark);
 }
 
 void det_onnx_put_float(struct det_onnx *o, const char *name, float value)
 {
-    const size_t mark = begin_attribute(o, name, TYPE_FLOAT);
+    const size_t mark = begin_attribute(o, name, ONNX_FLOAT);
     if (o->status == DET_OK)
-        note(o, det_wire_put_float(o->env, o->text, ATTRIBUTE_FLOAT, value));
+        note(o, det_wire_put_float(o->env, o->text, ONNX_ATTRIBUTE_FLOAT, value));
     end(o, mark);
 }
 
 void det_onnx_put_string(struct det_onnx *o, const char *name, const char *value)
 {
-    const size_t mark = begin_attribute(o, name, TYPE_STRING);
-    put_string(o, ATTRIBUTE_STRING, value);
+    const size_t mark = begin_attribute(o, name, ONNX_STRING);
+    put_string(o, ONNX_ATTRIBUTE_STRING, value);
     end(o, mark);
 }
 
@@ -305,13 +260,13 @@ void det_onnx_close_many(struct det_onnx *o, int32_t count, const char *const *n
     snprintf(name, sizeof name, "%s_%d", o->operator_name, o->node_count++);
     for (int32_t i = 0; i < count; i++) {
         const char *chosen = names[i] == NULL ? name : names[i];
-        put_string(o, NODE_OUTPUT, chosen);
+        put_string(o, ONNX_NODE_OUTPUT, chosen);
         values[i] = new_value(o, chosen);
     }
-    put_string(o, NODE_NAME, name);
-    put_string(o, NODE_OPERATOR, o->operator_name);
+    put_string(o, ONNX_NODE_NAME, name);
+    put_string(o, ONNX_NODE_OPERATOR, o->operator_name);
     if (o->domain != NULL)
-        put_string(o, NODE_DOMAIN, o->domain);
+        put_string(o, ONNX_NODE_DOMAIN, o->domain);
     end(o, o->node);
 }
 

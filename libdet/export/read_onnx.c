@@ -3,49 +3,9 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "export/onnx_fields.h"
 #include "export/onnx_parts.h"
 #include "support/mem.h"
-
-/* Field numbers of onnx.proto. */
-enum {
-    MODEL_IR_VERSION = 1,
-    MODEL_PRODUCER_NAME = 2,
-    MODEL_PRODUCER_VERSION = 3,
-    MODEL_GRAPH = 7,
-    MODEL_OPSET_IMPORT = 8,
-    MODEL_METADATA = 14,
-    GRAPH_NODE = 1,
-    GRAPH_NAME = 2,
-    GRAPH_INITIALIZER = 5,
-    GRAPH_INPUT = 11,
-    GRAPH_OUTPUT = 12,
-    NODE_INPUT = 1,
-    NODE_OUTPUT = 2,
-    NODE_NAME = 3,
-    NODE_OPERATOR = 4,
-    NODE_ATTRIBUTE = 5,
-    NODE_DOMAIN = 7,
-    ATTRIBUTE_NAME = 1,
-    ATTRIBUTE_FLOAT = 2,
-    ATTRIBUTE_INT = 3,
-    ATTRIBUTE_STRING = 4,
-    ATTRIBUTE_INTS = 8,
-    ATTRIBUTE_TYPE = 20,
-    TENSOR_DIMS = 1,
-    TENSOR_TYPE = 2,
-    TENSOR_NAME = 8,
-    TENSOR_RAW = 9,
-    VALUE_NAME = 1,
-    VALUE_TYPE = 2,
-    TYPE_TENSOR = 1,
-    TENSOR_TYPE_ELEMENT = 1,
-    TENSOR_TYPE_SHAPE = 2,
-    SHAPE_DIM = 1,
-    DIM_VALUE = 1,
-    DIM_NAME = 2,
-    OPSET_DOMAIN = 1,
-    OPSET_VERSION = 2,
-};
 
 bool det_onnx_span_is(det_onnx_span span, const char *text)
 {
@@ -193,16 +153,16 @@ static det_status read_initialiser(struct det_onnx_reader *r, struct det_wire wi
         switch (field.number) {
         case 0:
             return add_constant(r, &t);
-        case TENSOR_DIMS:
+        case ONNX_TENSOR_DIMS:
             DET_TRY_RETURN(take_whole(r, &field, "dims", t.shape, &t.dims));
             break;
-        case TENSOR_TYPE:
+        case ONNX_TENSOR_TYPE:
             DET_TRY_RETURN(take_varint(r, &field, "data_type", &t.type));
             break;
-        case TENSOR_NAME:
+        case ONNX_TENSOR_NAME:
             DET_TRY_RETURN(take_string(r, &field, "name", &t.name));
             break;
-        case TENSOR_RAW:
+        case ONNX_TENSOR_RAW:
             DET_TRY_RETURN(take_string(r, &field, "raw_data", &t.raw));
             break;
         default:
@@ -228,9 +188,9 @@ static det_status read_dim(struct det_onnx_reader *r, struct det_wire wire, int6
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         if (field.number == 0)
             return DET_OK;
-        if (field.number == DIM_VALUE)
+        if (field.number == ONNX_DIM_VALUE)
             DET_TRY_RETURN(take_varint(r, &field, "dim_value", dim));
-        else if (field.number == DIM_NAME)
+        else if (field.number == ONNX_DIM_NAME)
             DET_TRY_RETURN(take_string(r, &field, "dim_param", &name));
         else
             return unknown_field(r, "TensorShapeProto.Dimension", &field);
@@ -245,7 +205,7 @@ static det_status read_shape(struct det_onnx_reader *r, struct det_wire wire,
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         if (field.number == 0)
             return DET_OK;
-        if (field.number != SHAPE_DIM)
+        if (field.number != ONNX_SHAPE_DIM)
             return unknown_field(r, "TensorShapeProto", &field);
         if (info->dims == DET_ARRAY_MOST_DIMS)
             return det_fail(r->env, DET_STATUS_UNSUPPORTED, "shape: more than %d dimensions",
@@ -263,9 +223,9 @@ static det_status read_tensor_type(struct det_onnx_reader *r, struct det_wire wi
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         if (field.number == 0)
             return DET_OK;
-        if (field.number == TENSOR_TYPE_ELEMENT) {
+        if (field.number == ONNX_TENSOR_TYPE_ELEMENT) {
             DET_TRY_RETURN(take_varint(r, &field, "elem_type", &info->type));
-        } else if (field.number == TENSOR_TYPE_SHAPE) {
+        } else if (field.number == ONNX_TENSOR_TYPE_SHAPE) {
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "shape"));
             DET_TRY_RETURN(read_shape(r, field.payload, info));
         } else {
@@ -283,12 +243,12 @@ static det_status read_value_info(struct det_onnx_reader *r, struct det_wire wir
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         if (field.number == 0)
             return DET_OK;
-        if (field.number == VALUE_NAME) {
+        if (field.number == ONNX_VALUE_NAME) {
             DET_TRY_RETURN(take_string(r, &field, "name", &info->name));
-        } else if (field.number == VALUE_TYPE) {
+        } else if (field.number == ONNX_VALUE_TYPE) {
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "type"));
             DET_TRY_RETURN(det_wire_next(r->env, &field.payload, &inner));
-            if (inner.number != TYPE_TENSOR)
+            if (inner.number != ONNX_TYPE_TENSOR)
                 return unknown_field(r, "TypeProto", &inner);
             DET_TRY_RETURN(det_wire_expect(r->env, &inner, DET_WIRE_BYTES, "tensor_type"));
             DET_TRY_RETURN(read_tensor_type(r, inner.payload, info));
@@ -364,23 +324,23 @@ static det_status read_attribute(struct det_onnx_reader *r, struct det_wire wire
         case 0:
             a->type = type > 0 && type < INT32_MAX ? (int32_t)type : 0;
             return DET_OK;
-        case ATTRIBUTE_NAME:
+        case ONNX_ATTRIBUTE_NAME:
             DET_TRY_RETURN(take_string(r, &field, "name", &a->name));
             break;
-        case ATTRIBUTE_FLOAT:
+        case ONNX_ATTRIBUTE_FLOAT:
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_FIXED32, "f"));
             a->number = det_wire_float((uint32_t)field.value);
             break;
-        case ATTRIBUTE_INT:
+        case ONNX_ATTRIBUTE_INT:
             DET_TRY_RETURN(take_varint(r, &field, "i", &a->whole));
             break;
-        case ATTRIBUTE_STRING:
+        case ONNX_ATTRIBUTE_STRING:
             DET_TRY_RETURN(take_string(r, &field, "s", &a->string));
             break;
-        case ATTRIBUTE_INTS:
+        case ONNX_ATTRIBUTE_INTS:
             DET_TRY_RETURN(take_whole(r, &field, "ints", a->wholes, &a->count));
             break;
-        case ATTRIBUTE_TYPE:
+        case ONNX_ATTRIBUTE_TYPE:
             DET_TRY_RETURN(take_varint(r, &field, "type", &type));
             break;
         default:
@@ -401,19 +361,19 @@ static det_status read_node_field(struct det_onnx_reader *r, const struct det_wi
                                   struct det_onnx_node *node)
 {
     switch (field->number) {
-    case NODE_INPUT:
+    case ONNX_NODE_INPUT:
         return take_span(r, field, "input", node->inputs, &node->input_count,
                          DET_PROGRAM_MOST_INPUTS);
-    case NODE_OUTPUT:
+    case ONNX_NODE_OUTPUT:
         return take_span(r, field, "output", node->outputs, &node->output_count,
                          DET_PROGRAM_MOST_OUTPUTS);
-    case NODE_NAME:
+    case ONNX_NODE_NAME:
         return take_string(r, field, "name", &node->name);
-    case NODE_OPERATOR:
+    case ONNX_NODE_OPERATOR:
         return take_string(r, field, "op_type", &node->operator_name);
-    case NODE_DOMAIN:
+    case ONNX_NODE_DOMAIN:
         return take_string(r, field, "domain", &node->domain);
-    case NODE_ATTRIBUTE:
+    case ONNX_NODE_ATTRIBUTE:
         if (node->attribute_count == DET_ONNX_MOST_ATTRIBUTES)
             return det_fail(r->env, DET_STATUS_UNSUPPORTED, "a node with more than %d attributes",
                             DET_ONNX_MOST_ATTRIBUTES);
@@ -450,17 +410,17 @@ static det_status read_graph(struct det_onnx_reader *r, struct det_wire graph)
             if (field.number == 0)
                 break;
             DET_TRY_RETURN(take_string(r, &field, "GraphProto", &name));
-            if (field.number == GRAPH_INITIALIZER && pass == 0)
+            if (field.number == ONNX_GRAPH_INITIALIZER && pass == 0)
                 DET_TRY_RETURN(read_initialiser(r, field.payload));
-            else if (field.number == GRAPH_INPUT && pass == 0)
+            else if (field.number == ONNX_GRAPH_INPUT && pass == 0)
                 DET_TRY_RETURN(read_input(r, field.payload));
-            else if (field.number == GRAPH_NODE && pass == 1)
+            else if (field.number == ONNX_GRAPH_NODE && pass == 1)
                 DET_TRY_RETURN(read_node(r, field.payload));
-            else if (field.number == GRAPH_OUTPUT && pass == 2)
+            else if (field.number == ONNX_GRAPH_OUTPUT && pass == 2)
                 DET_TRY_RETURN(check_output(r, field.payload));
-            else if (field.number != GRAPH_INITIALIZER && field.number != GRAPH_INPUT &&
-                     field.number != GRAPH_NODE && field.number != GRAPH_OUTPUT &&
-                     field.number != GRAPH_NAME)
+            else if (field.number != ONNX_GRAPH_INITIALIZER && field.number != ONNX_GRAPH_INPUT &&
+                     field.number != ONNX_GRAPH_NODE && field.number != ONNX_GRAPH_OUTPUT &&
+                     field.number != ONNX_GRAPH_NAME)
                 return unknown_field(r, "GraphProto", &field);
         }
     }
@@ -476,9 +436,9 @@ static det_status check_opset(struct det_onnx_reader *r, struct det_wire wire)
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         if (field.number == 0)
             break;
-        if (field.number == OPSET_DOMAIN)
+        if (field.number == ONNX_OPSET_DOMAIN)
             DET_TRY_RETURN(take_string(r, &field, "domain", &domain));
-        else if (field.number == OPSET_VERSION)
+        else if (field.number == ONNX_OPSET_VERSION)
             DET_TRY_RETURN(take_varint(r, &field, "version", &version));
         else
             return unknown_field(r, "OperatorSetIdProto", &field);
@@ -504,21 +464,21 @@ static det_status read_model(struct det_onnx_reader *r, struct det_wire wire)
             if (graph.data == NULL)
                 return det_fail(r->env, DET_STATUS_CORRUPT, "there is no graph");
             return read_graph(r, graph);
-        case MODEL_IR_VERSION:
+        case ONNX_MODEL_IR_VERSION:
             DET_TRY_RETURN(take_varint(r, &field, "ir_version", &ir));
             if (ir != DET_ONNX_IR)
                 return det_fail(r->env, DET_STATUS_UNSUPPORTED, "IR version %lld", (long long)ir);
             break;
-        case MODEL_PRODUCER_NAME:
-        case MODEL_PRODUCER_VERSION:
-        case MODEL_METADATA:
+        case ONNX_MODEL_PRODUCER_NAME:
+        case ONNX_MODEL_PRODUCER_VERSION:
+        case ONNX_MODEL_METADATA:
             DET_TRY_RETURN(take_string(r, &field, "ModelProto", &text));
             break;
-        case MODEL_OPSET_IMPORT:
+        case ONNX_MODEL_OPSET_IMPORT:
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "opset_import"));
             DET_TRY_RETURN(check_opset(r, field.payload));
             break;
-        case MODEL_GRAPH:
+        case ONNX_MODEL_GRAPH:
             DET_TRY_RETURN(take_string(r, &field, "graph", &graph));
             break;
         default:

@@ -1,11 +1,9 @@
 #include <string.h>
 
+#include "export/onnx_fields.h"
 #include "export/onnx_parts.h"
 #include "export/read_onnx.h"
 #include "support/mem.h"
-
-/* AttributeProto.AttributeType */
-enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7 };
 
 /* A node while it is read. */
 struct reading {
@@ -44,13 +42,13 @@ static struct det_onnx_attribute *attribute(struct reading *n, const char *name,
 
 static int64_t whole_or(struct reading *n, const char *name, int64_t otherwise)
 {
-    const struct det_onnx_attribute *a = attribute(n, name, TYPE_INT);
+    const struct det_onnx_attribute *a = attribute(n, name, ONNX_INT);
     return a == NULL ? otherwise : a->whole;
 }
 
 static bool string_is(struct reading *n, const char *name, const char *value)
 {
-    const struct det_onnx_attribute *a = attribute(n, name, TYPE_STRING);
+    const struct det_onnx_attribute *a = attribute(n, name, ONNX_STRING);
     return a != NULL && det_onnx_span_is(a->string, value);
 }
 
@@ -108,9 +106,9 @@ static bool fits(int64_t value, int64_t low)
 
 static det_status read_conv(struct reading *n)
 {
-    const struct det_onnx_attribute *kernel = attribute(n, "kernel_shape", TYPE_INTS);
-    const struct det_onnx_attribute *strides = attribute(n, "strides", TYPE_INTS);
-    const struct det_onnx_attribute *pads = attribute(n, "pads", TYPE_INTS);
+    const struct det_onnx_attribute *kernel = attribute(n, "kernel_shape", ONNX_INTS);
+    const struct det_onnx_attribute *strides = attribute(n, "strides", ONNX_INTS);
+    const struct det_onnx_attribute *pads = attribute(n, "pads", ONNX_INTS);
     const int64_t group = whole_or(n, "group", 1);
     const struct det_array *w = constant(n, 1, false, -1);
     if (w == NULL || w->dims != 4 || w->count == 0)
@@ -179,7 +177,7 @@ static det_status read_axis(struct reading *n)
 
 static det_status read_transpose(struct reading *n)
 {
-    const struct det_onnx_attribute *perm = attribute(n, "perm", TYPE_INTS);
+    const struct det_onnx_attribute *perm = attribute(n, "perm", ONNX_INTS);
     if (perm == NULL)
         return unsupported(n, "it has no perm");
     for (int32_t i = 0; i < DET_ARRAY_MOST_DIMS; i++) {
@@ -221,7 +219,7 @@ static det_status set_reduce(struct reading *n, int64_t axis, int64_t keep)
 
 static det_status read_reduce(struct reading *n)
 {
-    const struct det_onnx_attribute *axes = attribute(n, "axes", TYPE_INTS);
+    const struct det_onnx_attribute *axes = attribute(n, "axes", ONNX_INTS);
     const int64_t keep = whole_or(n, "keepdims", 1);
     return set_reduce(n, axes != NULL && axes->count == 1 ? axes->wholes[0] : -1, keep);
 }
@@ -236,7 +234,7 @@ static det_status read_reduce_sum(struct reading *n)
 /* x, roi, scales, or x, roi, "", sizes. */
 static det_status read_resize(struct reading *n)
 {
-    const struct det_onnx_attribute *mode = attribute(n, "mode", TYPE_STRING);
+    const struct det_onnx_attribute *mode = attribute(n, "mode", ONNX_STRING);
     const bool linear = mode != NULL && det_onnx_span_is(mode->string, "linear");
     const bool nearest = mode != NULL && det_onnx_span_is(mode->string, "nearest");
     if (!linear && !(nearest && string_is(n, "nearest_mode", "floor")))
@@ -270,8 +268,8 @@ static det_status read_nms(struct reading *n)
 
 static det_status read_efficient_nms(struct reading *n)
 {
-    const struct det_onnx_attribute *score = attribute(n, "score_threshold", TYPE_FLOAT);
-    const struct det_onnx_attribute *iou = attribute(n, "iou_threshold", TYPE_FLOAT);
+    const struct det_onnx_attribute *score = attribute(n, "score_threshold", ONNX_FLOAT);
+    const struct det_onnx_attribute *iou = attribute(n, "iou_threshold", ONNX_FLOAT);
     const int64_t limit = whole_or(n, "max_output_boxes", 0);
     if (score == NULL || iou == NULL || limit < 1 || limit > INT32_MAX / 16 ||
         !string_is(n, "plugin_version", "1") || whole_or(n, "background_class", 0) != -1 ||
