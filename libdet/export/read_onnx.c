@@ -452,17 +452,39 @@ static det_status check_opset(struct det_onnx_reader *r, struct det_wire wire)
     return DET_OK;
 }
 
+/* The last thing that the writer writes, in this order. */
+static const char *const metadata[] = {"outputs", "labels",    "input",
+                                       "anchors", "detection", "step"};
+enum { METADATA = sizeof metadata / sizeof *metadata };
+
+static det_status check_metadata(struct det_onnx_reader *r, struct det_wire wire, int32_t *entries)
+{
+    struct det_wire_field key, value;
+    DET_TRY_RETURN(det_wire_next(r->env, &wire, &key));
+    DET_TRY_RETURN(det_wire_next(r->env, &wire, &value));
+    if (*entries == METADATA || key.number != ONNX_ENTRY_KEY || value.number != ONNX_ENTRY_VALUE ||
+        !det_onnx_span_is(key.payload, metadata[*entries]) || value.payload.bytes == 0)
+        return det_fail(r->env, DET_STATUS_CORRUPT, "metadata_props: entry %d is not `%s`",
+                        *entries, *entries == METADATA ? "" : metadata[*entries]);
+    ++*entries;
+    return DET_OK;
+}
+
 static det_status read_model(struct det_onnx_reader *r, struct det_wire wire)
 {
     struct det_wire_field field;
     det_onnx_span graph = {0}, text;
     int64_t ir = 0;
+    int32_t entries = 0;
     for (;;) {
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         switch (field.number) {
         case 0:
             if (graph.data == NULL)
                 return det_fail(r->env, DET_STATUS_CORRUPT, "there is no graph");
+            if (entries < METADATA)
+                return det_fail(r->env, DET_STATUS_CORRUPT, "metadata_props: there is no `%s`",
+                                metadata[entries]);
             return read_graph(r, graph);
         case ONNX_MODEL_IR_VERSION:
             DET_TRY_RETURN(take_varint(r, &field, "ir_version", &ir));
@@ -471,8 +493,11 @@ static det_status read_model(struct det_onnx_reader *r, struct det_wire wire)
             break;
         case ONNX_MODEL_PRODUCER_NAME:
         case ONNX_MODEL_PRODUCER_VERSION:
+            DET_TRY_RETURN(take_string(r, &field, "producer", &text));
+            break;
         case ONNX_MODEL_METADATA:
-            DET_TRY_RETURN(take_string(r, &field, "ModelProto", &text));
+            DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "metadata_props"));
+            DET_TRY_RETURN(check_metadata(r, field.payload, &entries));
             break;
         case ONNX_MODEL_OPSET_IMPORT:
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "opset_import"));

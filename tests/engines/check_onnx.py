@@ -223,6 +223,8 @@ def check_specs(options):
             if not plugin:
                 onnxruntime.InferenceSession(path, quiet, providers=["CPUExecutionProvider"])
             os.remove(model)
+            if seed % 50 == 49:
+                print(f"  {seed + 1}", flush=True)
         except Exception as error:  # whatever an engine complains with
             report.say(False, f"spec {seed} {settings}: {error}")
     report.say(report.failures == 0, f"{options.specs} specs from {options.first} in {time.time() - begun:.0f} s, {report.failures} complaints")
