@@ -39,6 +39,21 @@ static det_status check_outputs(struct det_env *env, const struct det_export_job
     }
 }
 
+/* tensorflow issue 56058: with T threads the operator leaves out class T, counted from 0, and writes
+ * behind its memory when a class may have fewer detections than the picture. */
+static void warn_of_threads(const struct det_env *env, const struct det_export_job *job)
+{
+    const int32_t classes = job->model->spec.num_classes;
+    if (job->settings.outputs == DET_EXPORT_OUTPUTS_DETECTIONS && classes > 2 &&
+        job->settings.fast_nms == 0)
+        det_log(env, DET_LOG_WARNING,
+                "tflite: %s.tflite is for LiteRT with 1 thread, or %d and more: with other numbers "
+                "its " TFLITE_DETECTION_POSTPROCESS
+                " leaves a class out (use_regular_nms); the fast suppression and raw outputs take "
+                "any number",
+                job->settings.name, classes);
+}
+
 static det_status append_labels(struct det_env *env, const det_model *model, struct det_text *data)
 {
     struct det_text labels = {0};
@@ -102,6 +117,7 @@ static det_status write_tflite(struct det_env *env, const struct det_export_job 
     DET_TRY(tflite_model_write(env, &model, data));
     DET_TRY(append_labels(env, job->model, data));
     DET_TRY(sign(env, job, &model, &exported->signature));
+    warn_of_threads(env, job);
 fail:
     tflite_model_free(env, &model);
     return status;
@@ -115,4 +131,5 @@ const struct det_export_writer det_export_tflite = {
     .outputs = DET_EXPORT_OUTPUTS_DETECTIONS,
     .input = DET_EXPORT_INPUT_FLOAT_NHWC,
     .write = write_tflite,
+    .read = tflite_read,
 };

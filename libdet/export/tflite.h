@@ -17,4 +17,8 @@ det_status tflite_add_metadata(struct det_env *env, const struct det_export_job 
  * end in a name becomes a blank. */
 det_status tflite_label_text(struct det_env *env, const det_model *model, struct det_text *text);
 
+/* read_tflite.c: the writer's other half. */
+det_status tflite_read(struct det_env *env, const struct det_export *exported,
+                       struct det_program *program);
+
 #endif

@@ -17,48 +17,34 @@ static void put_floats(struct det_flat_writer *w, det_flat_place place, float va
 
 /* --- MediaPipe's decoding of raw outputs --- */
 
-enum { DETECTOR_ANCHORS = 1, DETECTOR_DECODING };
-enum { ANCHORS_FIXED };
-enum { FIXED_ANCHORS };
-enum { ANCHOR_X, ANCHOR_Y, ANCHOR_WIDTH, ANCHOR_HEIGHT };
-enum {
-    DECODING_CLASSES,
-    DECODING_BOXES,
-    DECODING_COORDINATES,
-    DECODING_X_SCALE = 6,
-    DECODING_Y_SCALE,
-    DECODING_W_SCALE,
-    DECODING_H_SCALE,
-    DECODING_EXPONENTIAL,
-};
-
 static det_status write_decoding(struct det_env *env, const struct det_inference *inference,
                                  struct det_text *text)
 {
     const struct det_box_coder *coder = &inference->postprocess.coder;
     struct det_flat_writer writer, *w = &writer;
     det_flat_place anchors = 0, decoding = 0, fixed = 0, list = 0;
-    det_flat_begin(w, env, text, "V001");
-    DET_FLAT_PUT_TABLE(w, 0, DET_FLAT_REFERENCE(DETECTOR_ANCHORS, &anchors),
-                       DET_FLAT_REFERENCE(DETECTOR_DECODING, &decoding));
-    DET_FLAT_PUT_TABLE(
-        w, decoding, DET_FLAT_U32(DECODING_CLASSES, inference->graph->class_slots - 1),
-        DET_FLAT_U32(DECODING_BOXES, inference->anchor_count),
-        DET_FLAT_U32(DECODING_COORDINATES, 4), DET_FLAT_FLOAT(DECODING_X_SCALE, coder->x_scale),
-        DET_FLAT_FLOAT(DECODING_Y_SCALE, coder->y_scale),
-        DET_FLAT_FLOAT(DECODING_W_SCALE, coder->width_scale),
-        DET_FLAT_FLOAT(DECODING_H_SCALE, coder->height_scale),
-        DET_FLAT_U8(DECODING_EXPONENTIAL, 1));
-    DET_FLAT_PUT_TABLE(w, anchors, DET_FLAT_REFERENCE(ANCHORS_FIXED, &fixed));
-    DET_FLAT_PUT_TABLE(w, fixed, DET_FLAT_REFERENCE(FIXED_ANCHORS, &list));
+    det_flat_begin(w, env, text, TFLITE_DETECTOR_IDENTIFIER);
+    DET_FLAT_PUT_TABLE(w, 0, DET_FLAT_REFERENCE(TFLITE_DETECTOR_ANCHORS, &anchors),
+                       DET_FLAT_REFERENCE(TFLITE_DETECTOR_DECODING, &decoding));
+    DET_FLAT_PUT_TABLE(w, decoding,
+                       DET_FLAT_U32(TFLITE_DECODING_CLASSES, inference->graph->class_slots - 1),
+                       DET_FLAT_U32(TFLITE_DECODING_BOXES, inference->anchor_count),
+                       DET_FLAT_U32(TFLITE_DECODING_COORDINATES, 4),
+                       DET_FLAT_FLOAT(TFLITE_DECODING_X_SCALE, coder->x_scale),
+                       DET_FLAT_FLOAT(TFLITE_DECODING_Y_SCALE, coder->y_scale),
+                       DET_FLAT_FLOAT(TFLITE_DECODING_W_SCALE, coder->width_scale),
+                       DET_FLAT_FLOAT(TFLITE_DECODING_H_SCALE, coder->height_scale),
+                       DET_FLAT_U8(TFLITE_DECODING_EXPONENTIAL, 1));
+    DET_FLAT_PUT_TABLE(w, anchors, DET_FLAT_REFERENCE(TFLITE_ANCHORS_FIXED, &fixed));
+    DET_FLAT_PUT_TABLE(w, fixed, DET_FLAT_REFERENCE(TFLITE_FIXED_ANCHORS, &list));
     det_flat_place each = det_flat_put_references(w, list, (size_t)inference->anchor_count);
     for (int32_t i = 0; i < inference->anchor_count; i++, each += DET_FLAT_REFERENCE_BYTES) {
         const float *box = inference->anchors[i];
         const float height = box[2] - box[0], width = box[3] - box[1];
-        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_FLOAT(ANCHOR_X, box[1] + width / 2),
-                           DET_FLAT_FLOAT(ANCHOR_Y, box[0] + height / 2),
-                           DET_FLAT_FLOAT(ANCHOR_WIDTH, width),
-                           DET_FLAT_FLOAT(ANCHOR_HEIGHT, height));
+        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_FLOAT(TFLITE_ANCHOR_X, box[1] + width / 2),
+                           DET_FLAT_FLOAT(TFLITE_ANCHOR_Y, box[0] + height / 2),
+                           DET_FLAT_FLOAT(TFLITE_ANCHOR_WIDTH, width),
+                           DET_FLAT_FLOAT(TFLITE_ANCHOR_HEIGHT, height));
     }
     return det_flat_end(w);
 }
@@ -273,7 +259,7 @@ static void put_raw_subgraph(struct det_flat_writer *w, det_flat_place place,
     DET_FLAT_PUT_TABLE(w, det_flat_put_references(w, custom, 1),
                        DET_FLAT_REFERENCE(TFLITE_CUSTOM_NAME, &name),
                        DET_FLAT_REFERENCE(TFLITE_CUSTOM_DATA, &data));
-    det_flat_put_string(w, name, "DETECTOR_METADATA");
+    det_flat_put_string(w, name, TFLITE_DETECTOR_NAME);
     det_flat_put_vector(w, data, decoding->data, decoding->length, 1, TFLITE_BUFFER_ALIGNMENT);
 }
 

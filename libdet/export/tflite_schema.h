@@ -1,6 +1,7 @@
 /* tflite_schema.h: what of TFLite's schema 3 and of the schema of TFLite Metadata our files hold:
  * slots of fields and numbers of enums. Sources: tensorflow/lite/schema/schema.fbs ("TFL3") and
- * tensorflow_lite_support/metadata/metadata_schema.fbs ("M001"), where they are called the same. */
+ * tensorflow_lite_support/metadata/metadata_schema.fbs ("M001"), mediapipe/tasks/metadata/
+ * object_detector_metadata_schema.fbs ("V001"), where they are called the same. */
 #ifndef DET_EXPORT_TFLITE_SCHEMA_H
 #define DET_EXPORT_TFLITE_SCHEMA_H
 
@@ -9,6 +10,9 @@
 /* Names of buffers in the model's list of metadata. */
 #define TFLITE_METADATA_NAME            "TFLITE_METADATA"
 #define TFLITE_MIN_RUNTIME_VERSION_NAME "min_runtime_version"
+/* Of what decodes raw outputs, in TFLITE_METADATA. */
+#define TFLITE_DETECTOR_IDENTIFIER "V001"
+#define TFLITE_DETECTOR_NAME       "DETECTOR_METADATA"
 /* The custom operator of lite/kernels/detection_postprocess.cc. */
 #define TFLITE_DETECTION_POSTPROCESS "TFLite_Detection_PostProcess"
 /* Where we put the class names, in the archive behind the model. */
@@ -181,5 +185,22 @@ enum { TFLITE_FILE_NAME, TFLITE_FILE_DESCRIPTION, TFLITE_FILE_TYPE };
 enum { TFLITE_FILE_AXIS_LABELS = 2, TFLITE_FILE_VALUE_LABELS };
 enum { TFLITE_GROUP_NAME, TFLITE_GROUP_TENSORS };
 enum { TFLITE_CUSTOM_NAME, TFLITE_CUSTOM_DATA };
+
+/* --- custom metadata of MediaPipe's object detector --- */
+
+enum { TFLITE_DETECTOR_ANCHORS = 1, TFLITE_DETECTOR_DECODING };
+enum { TFLITE_ANCHORS_FIXED };
+enum { TFLITE_FIXED_ANCHORS };
+enum { TFLITE_ANCHOR_X, TFLITE_ANCHOR_Y, TFLITE_ANCHOR_WIDTH, TFLITE_ANCHOR_HEIGHT };
+enum {
+    TFLITE_DECODING_CLASSES,
+    TFLITE_DECODING_BOXES,
+    TFLITE_DECODING_COORDINATES,
+    TFLITE_DECODING_X_SCALE = 6,
+    TFLITE_DECODING_Y_SCALE,
+    TFLITE_DECODING_W_SCALE,
+    TFLITE_DECODING_H_SCALE,
+    TFLITE_DECODING_EXPONENTIAL,
+};
 
 #endif
