@@ -224,6 +224,13 @@ $(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
+# What the checks of exported files in other engines need of libdet (tests/engines/README).
+ENGINE_FILES := $(BUILD)/bin/engine-files
+$(ENGINE_FILES): $(addprefix $(OBJ)/tests/,engines/engine_files.o support/formula.o support/test_tools.o support/test_env.o) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
 .PHONY: demo

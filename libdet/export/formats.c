@@ -5,6 +5,7 @@
 /* In the order in which they are listed. */
 static const struct det_export_writer *const writers[] = {
     &det_export_det,
+    &det_export_onnx,
     &det_export_tflite,
 };
 

@@ -70,7 +70,7 @@ enum det_node_kind {
     DET_NODE_GATHER,     /* x, whole indices of any shape along an axis (axis) */
     DET_NODE_GATHER_ND,  /* x, whole [..., n]: places in the first n dimensions */
     DET_NODE_RANGE,      /* start, limit, step: whole scalars -> whole [n] */
-    DET_NODE_REDUCE_SUM, /* along one axis, which goes (axis) */
+    DET_NODE_REDUCE_SUM, /* along one axis, which goes unless it is kept with size 1 (reduce) */
     DET_NODE_REDUCE_MIN,
     DET_NODE_REDUCE_MAX,
     /* x, or x and the whole sizes of the result; output pixel i reads at i * in / out, TF1's way:
@@ -133,6 +133,10 @@ struct det_node {
             int32_t class_limit, limit;           /* of a class; T */
             bool across_classes; /* one suppression of all, by each anchor's best class */
         } detections;
+        struct {
+            int32_t axis; /* below 0: from the end */
+            bool keep;
+        } reduce;
         int32_t order[DET_ARRAY_MOST_DIMS];
         int32_t axis; /* below 0: from the end */
     };

@@ -276,13 +276,16 @@ det_status det_node_reduce(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0];
     const enum det_node_kind kind = run->node->kind;
-    const int32_t axis = det_node_axis(run->node->axis, x->dims);
+    const bool keep = run->node->reduce.keep;
+    const int32_t axis = det_node_axis(run->node->reduce.axis, x->dims);
     if (axis < 0 || (kind != DET_NODE_REDUCE_SUM && x->shape[axis] == 0))
-        return det_node_fail(run, "axis %d of %d dimensions", run->node->axis, x->dims);
+        return det_node_fail(run, "axis %d of %d dimensions", run->node->reduce.axis, x->dims);
     int64_t shape[DET_ARRAY_MOST_DIMS];
-    for (int32_t d = 0; d + 1 < x->dims; d++)
-        shape[d] = x->shape[d < axis ? d : d + 1];
-    DET_TRY_RETURN(det_node_make(run, 0, x->whole, x->dims - 1, shape));
+    int32_t dims = 0;
+    for (int32_t d = 0; d < x->dims; d++)
+        if (d != axis || keep)
+            shape[dims++] = d == axis ? 1 : x->shape[d];
+    DET_TRY_RETURN(det_node_make(run, 0, x->whole, dims, shape));
     const size_t outer = det_node_extent(x, 0, axis), length = (size_t)x->shape[axis];
     const size_t inner = det_node_extent(x, axis + 1, x->dims);
     for (size_t o = 0; o < outer; o++)
