@@ -1,6 +1,5 @@
 /* tflite_network.c: the network as TFLite's converter would give it: convolutions with their bias
  * and ReLU6 inside, NHWC, SAME padding as TensorFlow has it. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,20 +52,6 @@ static void reorder(const struct det_param *param, const float *from, int32_t sh
             to[o * rest + r] = from[r * outs + o];
 }
 
-static det_status to_half(struct det_env *env, const char *name, const float *values, size_t count,
-                          uint16_t *halves)
-{
-    for (size_t i = 0; i < count; i++) {
-        halves[i] = det_float_to_half(values[i]);
-        if (isfinite(values[i]) && isinf(det_half_to_float(halves[i])))
-            return det_fail(env, DET_STATUS_UNSUPPORTED,
-                            "tflite: %s: the value %g is too large for half precision: export with "
-                            "float32",
-                            name, (double)values[i]);
-    }
-    return DET_OK;
-}
-
 /* A constant in half precision and the operator that brings it to float32. */
 static det_status add_half(struct tflite_network *n, const char *name, int32_t dims,
                            const int32_t *shape, const float *values, size_t count, int32_t *tensor)
@@ -77,7 +62,8 @@ static det_status add_half(struct tflite_network *n, const char *name, int32_t d
     struct tflite_op op = tflite_op_of(TFLITE_DEQUANTIZE, TFLITE_DEQUANTIZE_OPTIONS, 1);
     op.version = 3;
     DET_TRY(det_alloc_raw(n->env, &halves, count, sizeof *halves, "weights in half precision"));
-    DET_TRY(to_half(n->env, name, values, count, halves));
+    for (size_t i = 0; i < count; i++)
+        halves[i] = det_float_to_half(values[i]);
     DET_TRY(det_format(n->env, &stored, "%s/half", name));
     DET_TRY(tflite_add_constant(n->env, n->model, stored, TFLITE_FLOAT16, dims, shape, halves,
                                 &op.in[0]));
