@@ -249,6 +249,9 @@ test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) ## run the tests (T=name ru
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
 	tests/build.sh
+.PHONY: test-engines
+test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... of PyPI against libdet (FORMATS="onnx" takes a part; skipped without Python or PyPI)
+	tests/engines/run.sh $(BUILD) $(FORMATS)
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance

@@ -66,40 +66,39 @@ static int32_t put_fixed(struct det_onnx_job *o, int32_t x)
     return pad(onnx, x, det_onnx_wholes(onnx, "pad/pads", 8, pads));
 }
 
+/* The smaller or larger ("Min", "Max") of a size [2], as [1]. ReduceMin would do as well, but OpenVINO
+ * 2026.4 takes what it divides for what it is divided by. */
+static int32_t side_of(struct det_onnx *onnx, const char *operator_name, int32_t size)
+{
+    return det_onnx_binary(onnx, operator_name, det_onnx_slice(onnx, size, 0, 0, 1, NULL),
+                           det_onnx_slice(onnx, size, 0, 1, 2, NULL));
+}
+
+/* A size [2] times limit / side, rounded. */
+static int32_t scaled(struct det_onnx *onnx, int32_t size, int32_t limit, int32_t side)
+{
+    const int32_t scale = det_onnx_binary(onnx, "Div", limit, side);
+    return det_onnx_unary(onnx, "Round", det_onnx_binary(onnx, "Mul", size, scale));
+}
+
 /* det_keep_aspect_size() of a size [2], as floats. */
 static int32_t keep_aspect_size(struct det_onnx_job *o, int32_t size)
 {
     struct det_onnx *onnx = o->onnx;
     const struct det_model_spec *spec = &o->job->model->spec;
-    const float most[2] = {(float)spec->input_height, (float)spec->input_width};
-    const int64_t axes[1] = {0};
-    det_onnx_open(onnx, "ReduceMin", 1, &size);
-    det_onnx_put_ints(onnx, "axes", 1, axes);
-    det_onnx_put_int(onnx, "keepdims", 1);
-    const int32_t side = det_onnx_close(onnx, NULL);
-    const int32_t large = det_onnx_binary(
-        onnx, "Div", det_onnx_float(onnx, "resize/min_dimension", (float)spec->min_dimension),
-        side);
-    int32_t result = det_onnx_unary(onnx, "Round", det_onnx_binary(onnx, "Mul", size, large));
+    const float frame[2] = {(float)spec->input_height, (float)spec->input_width};
+    const int32_t least = det_onnx_float(onnx, "resize/min_dimension", (float)spec->min_dimension);
+    int32_t result = scaled(onnx, size, least, side_of(onnx, "Min", size));
     if (spec->max_dimension > 0) {
-        const int32_t limit =
+        const int32_t most =
             det_onnx_float(onnx, "resize/max_dimension", (float)spec->max_dimension);
-        int32_t longest[2];
-        for (int i = 0; i < 2; i++) {
-            det_onnx_open(onnx, "ReduceMax", 1, i == 0 ? &result : &size);
-            det_onnx_put_ints(onnx, "axes", 1, axes);
-            det_onnx_put_int(onnx, "keepdims", 1);
-            longest[i] = det_onnx_close(onnx, NULL);
-        }
-        const int32_t over = det_onnx_binary(onnx, "Greater", longest[0], limit);
-        const int32_t small = det_onnx_binary(onnx, "Div", limit, longest[1]);
-        const int32_t smaller =
-            det_onnx_unary(onnx, "Round", det_onnx_binary(onnx, "Mul", size, small));
+        const int32_t over = det_onnx_binary(onnx, "Greater", side_of(onnx, "Max", result), most);
+        const int32_t smaller = scaled(onnx, size, most, side_of(onnx, "Max", size));
         det_onnx_open(onnx, "Where", 3, (const int32_t[]){over, smaller, result});
         result = det_onnx_close(onnx, NULL);
     }
     result = det_onnx_binary(onnx, "Max", result, det_onnx_float(onnx, "resize/least", 1));
-    return det_onnx_binary(onnx, "Min", result, det_onnx_vector(onnx, "resize/most", 2, most));
+    return det_onnx_binary(onnx, "Min", result, det_onnx_vector(onnx, "resize/most", 2, frame));
 }
 
 /* keep_aspect_ratio_resizer: the picture's own size, zeros behind it. */
