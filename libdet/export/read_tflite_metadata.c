@@ -182,6 +182,7 @@ static det_status read_decoding(struct tflite_reader *r, struct det_flat_vector 
     const bool right = det_flat_i32(f, decoding, TFLITE_DECODING_CLASSES, 0) == r->classes &&
                        det_flat_u32(f, decoding, TFLITE_DECODING_BOXES, 0) == list.count &&
                        det_flat_i32(f, decoding, TFLITE_DECODING_COORDINATES, 0) == 4 &&
+                       det_flat_i32(f, decoding, TFLITE_DECODING_VALUES_OF_KEYPOINT, 0) == 2 &&
                        det_flat_u8(f, decoding, TFLITE_DECODING_EXPONENTIAL, 0) == 1;
     DET_TRY_RETURN(f->status);
     if (!right)

@@ -30,6 +30,7 @@ static det_status write_decoding(struct det_env *env, const struct det_inference
                        DET_FLAT_U32(TFLITE_DECODING_CLASSES, inference->graph->class_slots - 1),
                        DET_FLAT_U32(TFLITE_DECODING_BOXES, inference->anchor_count),
                        DET_FLAT_U32(TFLITE_DECODING_COORDINATES, 4),
+                       DET_FLAT_U32(TFLITE_DECODING_VALUES_OF_KEYPOINT, 2),
                        DET_FLAT_FLOAT(TFLITE_DECODING_X_SCALE, coder->x_scale),
                        DET_FLAT_FLOAT(TFLITE_DECODING_Y_SCALE, coder->y_scale),
                        DET_FLAT_FLOAT(TFLITE_DECODING_W_SCALE, coder->width_scale),
