@@ -150,7 +150,10 @@ static det_status compare_thresholds(struct det_env *env, const struct det_expor
 {
     const struct det_postprocess_settings *p = &job->inference.postprocess;
     float score = 0, iou = 0;
-    if (node->kind == DET_NODE_EFFICIENT_NMS) {
+    if (node->kind == DET_NODE_DETECTIONS) {
+        score = node->detections.score_threshold;
+        iou = node->detections.iou_threshold;
+    } else if (node->kind == DET_NODE_EFFICIENT_NMS) {
         score = node->efficient_nms.score_threshold;
         iou = node->efficient_nms.iou_threshold;
     } else {
@@ -190,7 +193,8 @@ det_status det_proof_structure(struct det_env *env, const struct det_export_job 
     }
     for (int32_t n = 0; n < program->node_count; n++)
         if (program->nodes[n].kind == DET_NODE_NMS ||
-            program->nodes[n].kind == DET_NODE_EFFICIENT_NMS)
+            program->nodes[n].kind == DET_NODE_EFFICIENT_NMS ||
+            program->nodes[n].kind == DET_NODE_DETECTIONS)
             DET_TRY(compare_thresholds(env, job, program, &program->nodes[n]));
     *params = w.params;
     *tensors = w.tensors;
