@@ -179,23 +179,39 @@ const char *det_export_signature(const det_export *exported)
 }
 
 static det_status write_one(struct det_env *env, const struct det_export_bytes *file,
-                            const char *folder)
+                            const char *folder, struct det_writer *writer)
 {
     char *path = NULL;
-    DET_TRY_RETURN(det_path_join(env, &path, folder, file->name));
-    const det_status status = det_write_file(env, path, file->data.data, file->data.length);
+    det_status status = DET_OK;
+    *writer = (struct det_writer){.descriptor = -1};
+    DET_TRY(det_path_join(env, &path, folder, file->name));
+    DET_TRY(det_writer_open(env, path, writer));
+    DET_TRY(det_writer_write(env, writer, file->data.data, file->data.length));
+    DET_TRY(det_writer_flush(env, writer));
+fail:
     det_free(env, &path);
+    if (status != DET_OK)
+        det_writer_discard(env, writer);
     return status;
 }
 
+/* All of them are on the disk before the first gets its name: a disk that is full costs nothing. */
 det_status det_export_write(det_context *context, const det_export *exported, const char *folder)
 {
     struct det_env *env = det_context_env(context);
+    struct det_writer writers[DET_EXPORT_MOST_FILES];
+    size_t written = 0;
+    det_status status = DET_OK;
     DET_NEED(env, context);
     DET_NEED(env, exported);
     DET_NEED(env, folder);
     DET_TRY_RETURN(det_make_directories(env, folder));
-    for (size_t i = 0; i < exported->file_count; i++)
-        DET_TRY_RETURN(write_one(env, &exported->files[i], folder));
-    return DET_OK;
+    for (; written < exported->file_count; written++)
+        DET_TRY(write_one(env, &exported->files[written], folder, &writers[written]));
+    for (size_t i = 0; i < written; i++)
+        DET_TRY(det_writer_commit(env, &writers[i]));
+fail:
+    for (size_t i = 0; i < written; i++)
+        det_writer_discard(env, &writers[i]);
+    return status;
 }
