@@ -201,6 +201,38 @@ static void wrong_settings_are_told(void **state)
     close_fixture(&f);
 }
 
+/* .det is what it is; its thresholds are chosen. */
+static void a_det_file_keeps_its_thresholds(void **state)
+{
+    (void)state;
+    struct fixture f;
+    det_export *exported = NULL;
+    det_model *read = NULL;
+    det_nms_settings nms = {.struct_size = sizeof nms};
+    det_export_file file = {.struct_size = sizeof file};
+    det_export_settings settings;
+    open_fixture(&f, "export_det");
+    det_export_settings_default(&settings);
+    settings.score_threshold = .25f;
+    settings.iou_threshold = .5f;
+    settings.max_detections = 17;
+    assert_context_ok(f.context,
+                      det_export_create(f.context, f.model, "det", &settings, &exported));
+    assert_context_ok(f.context, det_export_file_at(f.context, exported, 0, &file));
+    assert_context_ok(f.context,
+                      det_model_load_memory(f.context, file.name, file.data, file.bytes, &read));
+    assert_context_ok(f.context, det_model_nms_settings(f.context, read, &nms));
+    assert_near(nms.score_threshold, .25, 0);
+    assert_near(nms.iou_threshold, .5, 0);
+    assert_int_equal(nms.max_detections, 17);
+    det_model_destroy(&read);
+    det_export_destroy(&exported);
+    settings.precision = DET_EXPORT_FLOAT16;
+    assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format det has no",
+                         det_export_create(f.context, f.model, "det", &settings, &exported));
+    close_fixture(&f);
+}
+
 /* --- where it cannot be written --- */
 
 static void assert_empty(struct fixture *f, const char *folder)
@@ -318,6 +350,7 @@ int test_export_formats(void)
         cmocka_unit_test(files_are_called_what_is_asked_for),
         cmocka_unit_test(what_is_made_needs_nothing_else),
         cmocka_unit_test(wrong_settings_are_told),
+        cmocka_unit_test(a_det_file_keeps_its_thresholds),
         cmocka_unit_test(nothing_half_written_is_left),
         cmocka_unit_test(all_files_come_or_none),
         cmocka_unit_test(each_allocation_may_fail),

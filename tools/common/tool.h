@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "base/context.h"
 #include "common/options.h"
 #include "det/det.h"
 #include "support/guard.h"
@@ -43,12 +44,11 @@ struct tool {
     {                                                                 \
         "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details" \
     }
-#define TOOL_OPTIONS(tool)                                                                  \
+/* Of a tool that computes in single precision. */
+#define TOOL_DEVICE_OPTIONS(tool)                                                           \
     TOOL_CPU_OPTIONS(tool),                                                                 \
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
-        {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, bf16 or tf32 (CUDA only); auto: f32"},                                       \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
@@ -56,6 +56,10 @@ struct tool {
         {"tuning", OPTION_FLAG, &(tool)->tuning, NULL,                                      \
          "CUDA: time cublasLt's algorithms at the start; --notuning takes its first"},      \
         TOOL_LOG_OPTIONS(tool)
+#define TOOL_OPTIONS(tool)                                \
+    {"precision", OPTION_STRING, &(tool)->precision, "P", \
+     "f32, bf16 or tf32 (CUDA only); auto: f32"},         \
+        TOOL_DEVICE_OPTIONS(tool)
 
 /* Of a tool that decodes pictures. */
 #define TOOL_IMAGE_OPTIONS(tool)                                      \
@@ -74,6 +78,12 @@ enum { TOOL_EXIT_ERROR = 1 };
  * still allowed. */
 bool tool_open(struct tool *tool, int *exit_status);
 void tool_close(struct tool *tool);
+
+/* Where the tool's own messages are left, and its memory comes from. */
+static inline struct det_env *tool_env(struct tool *tool)
+{
+    return det_context_env(tool->context);
+}
 
 /* "NAME: message of the context" on stderr; returns TOOL_EXIT_ERROR. */
 int tool_fail(struct tool *tool, det_status status);
