@@ -1,7 +1,7 @@
 /* export.h: what every writer of a format gets and gives, and the list of the formats.
  *
  * A format is one writer, NAME.c, and one reader, read_NAME.c, which makes of the files a program
- * that replay.h runs; formats.c has the list. det_export_create() (export_api.c) calls the writer,
+ * that program.h runs; formats.c has the list. det_export_create() (export_api.c) calls the writer,
  * reads what it gave back, and compares the tensors and what the program computes of a picture with
  * the network itself.
  */
@@ -12,7 +12,7 @@
 #include "model/inference.h"
 #include "support/text.h"
 
-struct det_replay; /* export/replay.h */
+struct det_program; /* export/program.h */
 
 /* What is exported: the folded network at the model's input size. */
 struct det_export_job {
@@ -48,7 +48,7 @@ struct det_export_writer {
     /* NULL: there is nothing to prove it with. Names in the files' own words; MISMATCH, CORRUPT,
      * UNSUPPORTED say what is wrong with them. */
     det_status (*read)(struct det_env *env, const struct det_export *exported,
-                       struct det_replay *replay);
+                       struct det_program *program);
 };
 
 /* NULL when there is none of that name. */
