@@ -151,7 +151,8 @@ static det_status export_model(struct tool *tool, const struct arguments *a)
         DET_TRY(det_pipeline_config_load(tool->context, a->config, &config));
         DET_TRY(class_options_apply(&a->classes, config));
     }
-    DET_TRY(export_source_load(tool, config, &from, &model));
+    DET_TRY(export_source_load(tool, config, &from,
+                               export_choices_have(&a->choices, "tf_checkpoint"), &model));
     if (a->recalibrate.count > 0)
         DET_TRY(recalibrate(tool, a, config, &model));
     if (!a->weights)

@@ -68,8 +68,10 @@ static void settle(const struct det_export_writer *writer, struct det_export_job
         s->outputs = writer->outputs;
     if (s->input == DET_EXPORT_INPUT_AUTO)
         s->input = writer->input;
+    if (s->name == NULL && writer->named_by_step)
+        snprintf(job->own_name, sizeof job->own_name, "ckpt-%lld", (long long)job->model->step);
     if (s->name == NULL)
-        s->name = "model";
+        s->name = writer->named_by_step ? job->own_name : "model";
     if (s->score_threshold >= 0)
         p->score_threshold = s->score_threshold;
     if (s->iou_threshold >= 0)
@@ -109,6 +111,8 @@ static det_status make(struct det_env *env, struct det_pool *pool,
     DET_TRY(writer->write(env, job, *exported));
     if (job->settings.verify != 0 && writer->read != NULL)
         DET_TRY(det_export_prove(env, pool, writer, job, *exported));
+    if (job->settings.verify != 0 && writer->prove != NULL)
+        DET_TRY(writer->prove(env, job, *exported));
 fail:
     det_inference_close(env, &job->inference);
     if (status != DET_OK)

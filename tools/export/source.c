@@ -38,10 +38,11 @@ fail:
 }
 
 det_status export_source_load(struct tool *tool, const det_pipeline_config *config,
-                              const det_checkpoint_info *from, det_model **model)
+                              const det_checkpoint_info *from, bool resumable, det_model **model)
 {
     if (config != NULL)
-        return det_model_load_checkpoint(tool->context, config, from->path, model);
+        return resumable ? det_model_load_resumable(tool->context, config, from->path, model)
+                         : det_model_load_checkpoint(tool->context, config, from->path, model);
     if (from->is_tensorflow)
         return det_fail(tool_env(tool), DET_STATUS_INVALID_ARGUMENT,
                         "%s: a TensorFlow checkpoint does not say what network it is of: "
