@@ -23,6 +23,14 @@ struct det_export_job {
     char own_name[32];
 };
 
+struct det_export_writer;
+
+/* Of a job whose model and settings are set: the network; AUTO and thresholds of the settings
+ * become what they mean. UNSUPPORTED for weights that the precision does not hold. To be released
+ * with det_inference_close(). */
+det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
+                               struct det_export_job *job);
+
 struct det_export_bytes {
     char *name; /* "model.onnx" */
     struct det_text data;

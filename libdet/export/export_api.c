@@ -97,17 +97,26 @@ static det_status check_half(struct det_env *env, const struct det_export_job *j
     return DET_OK;
 }
 
+det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
+                               struct det_export_job *job)
+{
+    DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
+                                      &job->inference));
+    settle(writer, job);
+    const det_status status = check_half(env, job);
+    if (status != DET_OK)
+        det_inference_close(env, &job->inference);
+    return status;
+}
+
 static det_status make(struct det_env *env, struct det_pool *pool,
                        const struct det_export_writer *writer, struct det_export_job *job,
                        struct det_export **exported)
 {
     det_status status = DET_OK;
-    DET_TRY(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
-                               &job->inference));
-    settle(writer, job);
+    DET_TRY(det_export_job_open(env, writer, job));
     DET_TRY(det_alloc(env, exported, 1, sizeof **exported, "export"));
     det_env_fork(&(*exported)->env, env);
-    DET_TRY(check_half(env, job));
     DET_TRY(writer->write(env, job, *exported));
     if (job->settings.verify != 0 && writer->read != NULL)
         DET_TRY(det_export_prove(env, pool, writer, job, *exported));
