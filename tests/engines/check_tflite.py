@@ -212,7 +212,9 @@ def check_library(libdet, report, name, module, program, model, picture, outputs
         anchors = anchors_of(LiteRt(path_of(libdet.export(model, "tflite", "anchors"))))
         places, classes = np.nonzero(own.scores > threshold / 2)
         wanted = np.concatenate([decoded(own.encodings, anchors)[places], own.scores[places, classes][:, None], classes[:, None] + 1], 1)
-        wanted[:, :4] = np.clip(wanted[:, :4], 0, 1)
+        size = wanted[:, 2:4] - wanted[:, :2]
+        wanted[:, :2] = np.clip(wanted[:, :2], 0, 1)  # it moves boxes into the picture
+        wanted[:, 2:4] = np.clip(wanted[:, :2] + size, 0, 1)
     ids = {"Waschbär": 1, "浣熊": 2, '"raccoon"': 3}
     rows = [line.split(maxsplit=5) for line in done.stdout.splitlines()]
     got = np.array([[float(value) for value in row[:5]] + [ids.get(row[5], 0)] for row in rows]).reshape(-1, 6)

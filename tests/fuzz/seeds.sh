@@ -2,7 +2,7 @@
 # seeds.sh OUT: a few small files of each kind as the beginning of a corpus, in OUT/corpus/READER.
 set -eu
 out=$1/corpus
-for reader in json coco det spec records example table config labels csv voc cvat yaml zip; do mkdir -p "$out/$reader"; done
+for reader in json coco det spec records example table config labels csv voc cvat yaml zip onnx tflite; do mkdir -p "$out/$reader"; done
 
 cat > "$out/coco/truth" <<'JSON'
 {"images": [{"id": "a\u00e9", "file_name": "a.jpg", "width": 4, "height": 3}], "categories": [{"id": 1, "name": "x"}],
@@ -60,3 +60,6 @@ printf 'train: a\nnames:\n- x # one\n- |\n  y\n' > "$out/yaml/block"
 printf 'PK\003\004\024\0\0\0\0\0\0\0\041\132\206\246\020\066\005\0\0\0\005\0\0\0\005\0\0\0a.txthello' > "$out/zip/stored"
 printf 'PK\001\002\024\0\024\0\0\0\0\0\0\0\041\132\206\246\020\066\005\0\0\0\005\0\0\0\005\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a.txt' >> "$out/zip/stored"
 printf 'PK\005\006\0\0\0\0\001\0\001\0\063\0\0\0\050\0\0\0\0\0' >> "$out/zip/stored"
+# Where exported files are changed, and to what.
+printf '\0\0\0\0\0\001\0\377\0\020\0\001' > "$out/onnx/three"
+cp "$out/onnx/three" "$out/tflite/three"
