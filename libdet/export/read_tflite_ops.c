@@ -377,7 +377,7 @@ static det_status add_decode(const struct op *op, const struct postprocess *p, i
 static det_status read_postprocess(const struct op *op)
 {
     struct tflite_reader *r = op->r;
-    struct postprocess p;
+    struct postprocess p = {0};
     int32_t boxes = 0;
     struct det_node node = {.kind = DET_NODE_DETECTIONS, .in_count = 2, .out_count = 4};
     DET_TRY_RETURN(read_postprocess_options(op, &p));
