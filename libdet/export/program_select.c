@@ -314,8 +314,9 @@ static det_status find_detections(struct det_node_run *run, int64_t n, const int
         (node->detections.across_classes ? select_across : select_best)(run, &s, w, &found, &taken);
     for (size_t i = 0; i < taken; i++) {
         const size_t to = (size_t)n * (size_t)limit + i;
+        const int64_t class_index = found[i].place / anchors;
         memcpy(run->out[0].floats + 4 * to, s.boxes[found[i].place % anchors], sizeof *s.boxes);
-        run->out[1].floats[to] = (float)(found[i].place / anchors);
+        run->out[1].floats[to] = (float)class_index;
         run->out[2].floats[to] = found[i].value;
     }
     run->out[3].floats[n] = (float)taken;

@@ -27,11 +27,6 @@ det_status tflite_read_buffer(struct tflite_reader *r, uint32_t index, struct de
     return r->flat.status;
 }
 
-static size_t type_bytes(enum tflite_type type)
-{
-    return type == TFLITE_UINT8 ? 1 : type == TFLITE_FLOAT16 ? 2 : 4;
-}
-
 static void take_values(enum tflite_type type, const uint8_t *from, struct det_array *to)
 {
     for (size_t i = 0; i < to->count; i++) {
@@ -57,7 +52,7 @@ static det_status take_constant(struct tflite_reader *r, int32_t index, uint32_t
     struct tflite_read_tensor *t = &r->tensors[index];
     struct det_flat_vector data;
     int64_t shape[TFLITE_READ_MOST_DIMS] = {0};
-    size_t bytes = type_bytes(t->type);
+    size_t bytes = tflite_type_bytes(t->type);
     DET_TRY_RETURN(tflite_read_buffer(r, buffer, &data));
     for (int32_t i = 0; i < t->dims; i++) {
         shape[i] = t->shape[i];

@@ -377,7 +377,7 @@ static det_status add_decode(const struct op *op, const struct postprocess *p, i
 static det_status read_postprocess(const struct op *op)
 {
     struct tflite_reader *r = op->r;
-    struct postprocess p;
+    struct postprocess p = {0};
     int32_t boxes = 0;
     struct det_node node = {.kind = DET_NODE_DETECTIONS, .in_count = 2, .out_count = 4};
     DET_TRY_RETURN(read_postprocess_options(op, &p));
@@ -466,7 +466,6 @@ static det_status read_op(struct op *op)
     if (code >= op->r->code_count)
         return refuse(op, "it has no operator code");
     op->code = op->r->codes[code];
-    DET_TRY_RETURN(check_tensors(op));
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         if (readers[i].kind != op->code.kind)
             continue;
@@ -474,6 +473,7 @@ static det_status read_op(struct op *op)
             op->in.count < readers[i].in || op->in.count > readers[i].most_in ||
             op->out.count != readers[i].out)
             return refuse(op, "another version, other options or tensors than we write");
+        DET_TRY_RETURN(check_tensors(op));
         DET_TRY_RETURN(readers[i].read(op));
         return flat->status;
     }

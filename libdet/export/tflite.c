@@ -89,10 +89,11 @@ static det_status sign_tensor(struct det_env *env, const struct tflite_tensor *t
 static det_status sign(struct det_env *env, const struct det_export_job *job,
                        const struct tflite_model *model, struct det_text *text)
 {
-    static const char *const detections[] = {
+    static const char *const detections[TFLITE_MOST_OUTPUTS] = {
         " boxes ymin, xmin, ymax, xmax as shares of the picture, not cut at its edges",
         " classes from 0 on: lines of " TFLITE_LABEL_FILE, " scores", " how many"};
-    static const char *const raw[] = {" box encodings ty, tx, th, tw", " scores"};
+    static const char *const raw[TFLITE_MOST_OUTPUTS] = {" box encodings ty, tx, th, tw",
+                                                         " scores"};
     const char *const *words = job->settings.outputs == DET_EXPORT_OUTPUTS_RAW ? raw : detections;
     const bool image = job->settings.input == DET_EXPORT_INPUT_IMAGE;
     DET_TRY_RETURN(sign_tensor(env, &model->tensors[model->input],

@@ -13,8 +13,8 @@ det_status tflite_add_network(struct det_env *env, const struct det_export_job *
 det_status tflite_add_metadata(struct det_env *env, const struct det_export_job *job,
                                struct tflite_model *model);
 
-/* A line for each class, for TFLITE_LABEL_FILE: the name, "???" for an id without a class. A line
- * end in a name becomes a blank. */
+/* A line for each class, for TFLITE_LABEL_FILE: the name, "???" for an id without a class. Line
+ * ends and other control characters in a name become blanks. */
 det_status tflite_label_text(struct det_env *env, const det_model *model, struct det_text *text);
 
 /* read_tflite.c: the writer's other half. */

@@ -321,7 +321,7 @@ det_status tflite_label_text(struct det_env *env, const det_model *model, struct
             env, text,
             det_model_class_is_used(model, id) ? det_model_class_name(model, id) : "???"));
         for (size_t i = start; i < text->length; i++)
-            if (text->data[i] == '\n' || text->data[i] == '\r')
+            if ((unsigned char)text->data[i] < ' ' || text->data[i] == '\x7f')
                 text->data[i] = ' ';
         DET_TRY_RETURN(det_text_append(env, text, "\n", 1));
     }

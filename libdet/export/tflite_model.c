@@ -78,11 +78,6 @@ void tflite_model_free(struct det_env *env, struct tflite_model *model)
     det_text_free(env, &model->metadata);
 }
 
-static size_t type_bytes(enum tflite_type type)
-{
-    return type == TFLITE_UINT8 ? 1 : type == TFLITE_FLOAT16 ? 2 : 4;
-}
-
 det_status tflite_add_tensor(struct det_env *env, struct tflite_model *model, const char *name,
                              enum tflite_type type, int32_t dims, const int32_t *shape,
                              int32_t *tensor)
@@ -101,7 +96,7 @@ det_status tflite_add_constant(struct det_env *env, struct tflite_model *model, 
                                enum tflite_type type, int32_t dims, const int32_t *shape,
                                const void *data, int32_t *tensor)
 {
-    size_t bytes = type_bytes(type);
+    size_t bytes = tflite_type_bytes(type);
     uint32_t buffer = 0;
     for (int32_t i = 0; i < dims; i++)
         bytes *= (size_t)shape[i];

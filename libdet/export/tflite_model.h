@@ -1,5 +1,5 @@
 /* tflite_model.h: a TFLite model while it is made: tensors, operators and the bytes of constants;
- * and its file. What is computed says tflite_graph.c, what describes it tflite_metadata.c. */
+ * and its file. What is computed says tflite_network.c, what describes it tflite_metadata.c. */
 #ifndef DET_EXPORT_TFLITE_MODEL_H
 #define DET_EXPORT_TFLITE_MODEL_H
 

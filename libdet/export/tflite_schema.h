@@ -5,6 +5,8 @@
 #ifndef DET_EXPORT_TFLITE_SCHEMA_H
 #define DET_EXPORT_TFLITE_SCHEMA_H
 
+#include <stddef.h>
+
 #define TFLITE_IDENTIFIER          "TFL3"
 #define TFLITE_METADATA_IDENTIFIER "M001"
 /* Names of buffers in the model's list of metadata. */
@@ -26,6 +28,11 @@ enum tflite_type {
     TFLITE_INT32 = 2,
     TFLITE_UINT8 = 3,
 };
+
+static inline size_t tflite_type_bytes(enum tflite_type type)
+{
+    return type == TFLITE_UINT8 ? 1 : type == TFLITE_FLOAT16 ? 2 : 4;
+}
 
 /* BuiltinOperator */
 enum tflite_operator {

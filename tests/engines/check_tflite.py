@@ -212,7 +212,9 @@ def check_library(libdet, report, name, module, program, model, picture, outputs
         anchors = anchors_of(LiteRt(path_of(libdet.export(model, "tflite", "anchors"))))
         places, classes = np.nonzero(own.scores > threshold / 2)
         wanted = np.concatenate([decoded(own.encodings, anchors)[places], own.scores[places, classes][:, None], classes[:, None] + 1], 1)
-        wanted[:, :4] = np.clip(wanted[:, :4], 0, 1)
+        size = wanted[:, 2:4] - wanted[:, :2]
+        wanted[:, :2] = np.clip(wanted[:, :2], 0, 1)  # it moves boxes into the picture
+        wanted[:, 2:4] = np.clip(wanted[:, :2] + size, 0, 1)
     ids = {"Waschbär": 1, "浣熊": 2, '"raccoon"': 3}
     rows = [line.split(maxsplit=5) for line in done.stdout.splitlines()]
     got = np.array([[float(value) for value in row[:5]] + [ids.get(row[5], 0)] for row in rows]).reshape(-1, 6)
@@ -306,18 +308,9 @@ def average_precision(libdet, build):
         if done.returncode:
             raise RuntimeError(done.stderr)
 
-    def precision(json_path):
-        def find(tree):
-            if isinstance(tree, dict):
-                for key, value in tree.items():
-                    if key == "DetectionBoxes_Precision/mAP" or key == "mAP":
-                        return value
-                    found = find(value)
-                    if found is not None:
-                        return found
-            return None
-
-        return find(json.load(open(json_path)))
+    def precision(path):
+        tree = json.load(open(path))
+        return tree.get("coco", tree)["stats"]["AP"]
 
     folder = libdet.path("raccoon")
     checkpoint = os.path.join(os.path.dirname(config), "ckpt-2")
@@ -326,19 +319,21 @@ def average_precision(libdet, build):
     tool("det-eval", "--pipeline_config_path", config, "--checkpoint", model, "--report_dir", folder, "--json", libdet.path("own.json"))
     truth = os.path.join(folder, "ground_truth.json")
     found = {"det-eval": precision(libdet.path("own.json"))}
-    images = json.load(open(truth))["images"]
-    for precision_kind in (FLOAT32, FLOAT16):
-        engine = LiteRt(path_of(libdet.export(model, "tflite", f"raccoon-{precision_kind}", precision=precision_kind)))
-        rows = []
-        for image, record in zip(images, common.records(records)):
-            picture = common.decoded(common.example(record)["image/encoded"][0])
-            got, _ = rows_of(engine.run(libdet.run(model, picture).input.reshape(engine.input["shape"])))
-            height, width = picture.shape[:2]
-            for top, left, bottom, right, score, label in got.tolist():
-                rows.append({"image_id": image["id"], "category_id": int(label), "bbox": [left * width, top * height, (right - left) * width, (bottom - top) * height], "score": score})
-        json.dump(rows, open(libdet.path("detections.json"), "w"))
+    engines = {f"LiteRT, float{16 if kind else 32}": LiteRt(path_of(libdet.export(model, "tflite", f"raccoon-{kind}", precision=kind))) for kind in (FLOAT32, FLOAT16)}
+    rows = {what: [] for what in ("libdet, of the same pixels", *engines)}
+    for image, record in zip(json.load(open(truth))["images"], common.records(records)):
+        picture = common.decoded(common.example(record)["image/encoded"][0])  # not to the last bit as libdet decodes it
+        own = libdet.run(model, picture)
+        scale = np.array(picture.shape[:2] * 2)
+        for what, list_of in rows.items():
+            got = rows_of(engines[what].run(own.input.reshape(engines[what].input["shape"])))[0] if what in engines else own.detections
+            for box, score, label in zip(got[:, :4] * scale, got[:, 4], got[:, 5]):
+                box = [float(value) for value in (box[1], box[0], box[3] - box[1], box[2] - box[0])]
+                list_of.append({"image_id": image["id"], "category_id": int(label), "bbox": box, "score": float(score)})
+    for what, list_of in rows.items():
+        json.dump(list_of, open(libdet.path("detections.json"), "w"))
         tool("det-eval", "--ground_truth", truth, "--detections", libdet.path("detections.json"), "--json", libdet.path("theirs.json"))
-        found[f"LiteRT, float{16 if precision_kind else 32}"] = precision(libdet.path("theirs.json"))
+        found[what] = precision(libdet.path("theirs.json"))
     return found
 
 

@@ -425,6 +425,27 @@ static void a_wrong_threshold_is_found(void **state)
     close_draft(&d);
 }
 
+/* Room for fewer detections than there are, which the first of them would not show; suppression
+ * across classes. */
+static void wrong_limits_are_found(void **state)
+{
+    (void)state;
+    static const uint8_t limits[] = {100, 0, 0, 0, 0, 0, 0xa0, 0x40, 1, 0, 0, 0, 100, 0, 0, 0};
+    static const uint8_t places[] = {0, 12};
+    for (size_t i = 0; i < sizeof places; i++) {
+        struct draft d;
+        open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+        place_of(&d, limits, sizeof limits)[places[i]] = 99;
+        assert_fails(d.s.env, DET_STATUS_MISMATCH, "99", prove_draft(&d));
+        close_draft(&d);
+    }
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+    d.job.settings.fast_nms = 1;
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "of each", prove_draft(&d));
+    close_draft(&d);
+}
+
 /* The file says something else than the network does in a field of an operator. */
 static void wrong_options_are_found(void **state)
 {
@@ -546,6 +567,7 @@ int test_export_tflite(void)
         cmocka_unit_test(swapped_weights_are_found),
         cmocka_unit_test(a_wrong_anchor_is_found),
         cmocka_unit_test(a_wrong_threshold_is_found),
+        cmocka_unit_test(wrong_limits_are_found),
         cmocka_unit_test(wrong_options_are_found),
         cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test(a_failed_allocation_is_told),
