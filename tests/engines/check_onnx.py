@@ -128,9 +128,12 @@ def check_raw(libdet, report, model, pictures, outputs, kind, precision):
 
 
 def check_detections(libdet, report, model, pictures, batch):
-    # Drawn weights tell no object from none: the best few hundred candidates are suppressed.
-    scores = np.sort(np.concatenate([libdet.run(model, picture).scores.ravel() for picture in pictures]))
-    threshold = float(scores[-min(300 * len(pictures), len(scores))])
+    # Drawn weights tell no object from none: the best few hundred candidates are suppressed, those above a gap, so that
+    # rounding moves none across.
+    scores = np.sort(np.concatenate([libdet.run(model, picture).scores.ravel() for picture in pictures]))[::-1]
+    around = scores[200 * len(pictures) : 400 * len(pictures)]
+    place = int(np.argmax(around[:-1] - around[1:]))
+    threshold = float((around[place] + around[place + 1]) / 2)
     file = libdet.export(model, "onnx", f"nms-{batch}", outputs=DETECTIONS, batch=batch, score=threshold)
     path = os.path.join(file.folder, file.name + ".onnx")
     check_file(path)
