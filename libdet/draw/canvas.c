@@ -13,6 +13,7 @@ static det_status surface_of(struct det_env *env, const det_canvas *canvas,
                                  .height = canvas->height,
                                  .stride_bytes = canvas->stride_bytes,
                                  .format = canvas->format};
+    *surface = (struct det_surface){0};
     if (canvas->format == DET_PIXEL_NV12 || canvas->format == DET_PIXEL_I420 ||
         canvas->format == DET_PIXEL_YUYV)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
