@@ -2,14 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/console.h"
-#include "convert/encoding.h"
 #include "data/data.h"
-#include "data/formats.h"
-#include "data/xml.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "support/encoding.h"
 
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, const det_annotation_finding *finding)
@@ -35,19 +30,46 @@ static const struct {
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+static bool is_format(const char *name)
+{
+    const char *known = NULL;
+    for (size_t i = 0; (known = det_annotation_format(i)) != NULL; i++)
+        if (strcmp(known, name) == 0)
+            return true;
+    return false;
+}
+
+/* "tfrecord, voc, ... or csv" */
+static void list_formats(char *text, size_t bytes)
+{
+    const char *name = NULL;
+    for (size_t i = 0; (name = det_annotation_format(i)) != NULL && strlen(text) < bytes; i++) {
+        const char *gap = i == 0 ? "" : det_annotation_format(i + 1) != NULL ? ", " : " or ";
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%s", gap, name);
+    }
+}
+
+/* "XML: yes; YAML: yes; zip: no: ..." */
+static void list_libraries(char *text, size_t bytes)
+{
+    const char *what = NULL, *missing = NULL;
+    for (size_t i = 0; (what = det_annotation_library(i, &missing)) != NULL; i++)
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%s: %s%s", i == 0 ? "" : "; ", what,
+                 missing != NULL ? "no: " : "yes", missing != NULL ? missing : "");
+}
+
 /* 0, or the exit status after a message. */
 static int check_arguments(const struct options *options, const struct data_job *job,
-                           size_t command)
+                           size_t command, const char *formats)
 {
     const struct data_arguments *a = &job->arguments;
     det_exif_policy exif;
     if (options->positional.count < 2)
         return options_error(options, "%s: at least one source is missing", job->command);
-    if (a->from != NULL && data_format_find(a->from) == NULL)
-        return options_error(options, "--from: got `%s`, expected %s", a->from,
-                             data_format_names());
-    if (a->to != NULL && data_format_find(a->to) == NULL)
-        return options_error(options, "--to: got `%s`, expected %s", a->to, data_format_names());
+    if (a->from != NULL && !is_format(a->from))
+        return options_error(options, "--from: got `%s`, expected %s", a->from, formats);
+    if (a->to != NULL && !is_format(a->to))
+        return options_error(options, "--to: got `%s`, expected %s", a->to, formats);
     if (!data_exif_policy(a->exif, &exif))
         return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
     if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
@@ -55,7 +77,7 @@ static int check_arguments(const struct options *options, const struct data_job 
     if (a->output == NULL && (commands[command].needs_output || a->fix))
         return options_error(options, "%s: --output is missing", job->command);
     if (strcmp(job->command, "convert") == 0 && a->to == NULL)
-        return options_error(options, "convert: --to is missing: %s", data_format_names());
+        return options_error(options, "convert: --to is missing: %s", formats);
     if (strcmp(job->command, "split") == 0 && a->split == NULL)
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
@@ -84,7 +106,9 @@ int main(int argc, char **argv)
         .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
-    char description[3000];
+    char description[3000], formats[100] = "", libraries[500] = "";
+    list_formats(formats, sizeof formats);
+    list_libraries(libraries, sizeof libraries);
     snprintf(description, sizeof description,
              "COMMAND is one of\n"
              "  convert  writes --output in another format (--to), with label map, splits "
@@ -97,11 +121,11 @@ int main(int argc, char **argv)
              "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
              "what holds boxes in it or\nsaid by --from:\n"
              "  %s.\n"
-             "  XML: %s; YAML: %s; zip: %s\n"
+             "  %s\n"
              "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
              "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
              "Data without a single box is an error.",
-             data_format_names(), xml_about(), yaml_about(), zip_about());
+             formats, libraries);
     const struct option table[] = {
         {"from", OPTION_STRING, &a->from, "FORMAT", "format of the sources"},
         {"to", OPTION_STRING, &a->to, "FORMAT",
@@ -165,9 +189,9 @@ int main(int argc, char **argv)
         result = options_error(&options, "got `%s`, expected convert, check, split, stats or show",
                                job.command);
     else
-        result = check_arguments(&options, &job, command);
+        result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {
-        job.env = det_context_env(job.tool.context);
+        job.env = &job.tool.env;
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
         const det_status status = data_announce(&job);

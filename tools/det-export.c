@@ -1,7 +1,6 @@
 /* det-export: turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference. */
 #include <sys/stat.h>
 
-#include "base/context.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/options.h"
@@ -79,7 +78,7 @@ static void advise(struct tool *tool, const det_model *model)
 static det_status export_model(struct tool *tool, const struct arguments *a)
 {
     static const char model_name[] = "model.det", config_name[] = "pipeline.config";
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     det_pipeline_config *config = NULL;
     det_model *model = NULL;
     det_checkpoint_info from;

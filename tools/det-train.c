@@ -47,8 +47,9 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
 {
     const long long step = (long long)det_trainer_steps_done(trainer);
     det_trainer_best best = {.struct_size = sizeof best};
-    if (det_trainer_get_best(trainer, &best) != DET_OK)
-        tool_log(tool, DET_LOG_WARNING, "%s", det_context_error(tool->context));
+    const det_status status = det_trainer_get_best(trainer, &best);
+    if (status != DET_OK)
+        tool_log(tool, DET_LOG_WARNING, "%s", tool_message(tool, status));
     if (tool_interrupted())
         tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
                  step);
@@ -149,7 +150,7 @@ static int train(struct tool *tool, const struct arguments *a)
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
-        tool_log(tool, DET_LOG_INFO, "%s", det_context_error(tool->context));
+        tool_log(tool, DET_LOG_INFO, "%s", tool_message(tool, status));
     } else {
         if (status == DET_OK)
             status = det_trainer_run(trainer, after_step, &progress);

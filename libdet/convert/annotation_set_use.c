@@ -5,9 +5,9 @@
 #include "base/arguments.h"
 #include "convert/annotation_set.h"
 #include "convert/check.h"
+#include "convert/formats.h"
 #include "convert/sheet.h"
 #include "convert/split.h"
-#include "convert/writers.h"
 #include "model/from_config.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -376,25 +376,14 @@ static det_status check_content(det_annotation_set *set)
     return DET_OK;
 }
 
-static const struct {
-    const char *format;
-    det_writer_of_set write;
-} writers[] = {
-    {"tfrecord", det_write_tfrecord}, {"voc", det_write_voc},       {"coco", det_write_coco},
-    {"yolo", det_write_yolo},         {"cvat-xml", det_write_cvat}, {"csv", det_write_csv},
-};
-
-enum { WRITERS = sizeof writers / sizeof writers[0] };
-
 static det_status find_writer(struct det_env *env, const char *format, det_writer_of_set *write)
 {
-    for (size_t i = 0; i < WRITERS; i++)
-        if (strcmp(writers[i].format, format) == 0) {
-            *write = writers[i].write;
-            return DET_OK;
-        }
-    return det_fail(env, DET_STATUS_UNSUPPORTED,
-                    "format `%.100s`: expected tfrecord, voc, coco, yolo, cvat-xml or csv", format);
+    const struct det_data_format *found = det_data_format_find(format);
+    if (found == NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "format `%.100s`: expected " DET_DATA_FORMAT_NAMES, format);
+    *write = found->write;
+    return DET_OK;
 }
 
 /* The names of outputs come from the data, so the job is rehearsed first (support/guard.h). */

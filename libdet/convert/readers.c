@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "convert/encoding.h"
 #include "formats/prototext.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 bool det_parse_coordinate(const char *text, double *value)

@@ -195,6 +195,16 @@ det_image_view det_picture_view(const det_picture *picture)
                             .format = DET_PIXEL_RGB8};
 }
 
+det_canvas det_picture_canvas(det_picture *picture)
+{
+    if (picture == NULL)
+        return (det_canvas){0};
+    return (det_canvas){.pixels = picture->image.rgb,
+                        .width = picture->image.width,
+                        .height = picture->image.height,
+                        .format = DET_PIXEL_RGB8};
+}
+
 det_status det_picture_draw(det_picture *picture, const det_model *model,
                             const det_detection *detections, size_t count)
 {
@@ -206,8 +216,8 @@ det_status det_picture_draw(det_picture *picture, const det_model *model,
         const det_detection *d = &detections[i];
         const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
         char label[LABEL_BYTES];
-        det_results_label(label, sizeof label, model, d);
-        det_draw_box(&picture->image, box, d->class_id > 0 ? d->class_id - 1 : 0, label);
+        det_draw_box(det_surface_of(&picture->image), box, d->class_id > 0 ? d->class_id - 1 : 0,
+                     det_detection_label(model, d, label, sizeof label));
     }
     return DET_OK;
 }

@@ -19,10 +19,6 @@ struct det_detection_report {
 /* The class's name, its id where it has none. */
 const char *det_class_report_name(const det_class_report *class_report, char buffer[32]);
 
-/* Names of the files that det_detection_report_write() makes: `index` 0, 1, ..., NULL behind the
- * last. */
-const char *det_detection_report_file(size_t index);
-
 /* report_curves.c: precision over recall of the classes that have objects. */
 det_status det_report_curves_svg(struct det_env *env, const det_detection_report *report,
                                  struct det_text *text);

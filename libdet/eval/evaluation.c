@@ -282,7 +282,7 @@ static det_status add_to_results(const struct run *r, const det_evaluation_setti
         settings->samples == NULL ? det_pipeline_config_eval_path(r->config, 0) : NULL;
     meant.as_exported =
         r->model->graph.folded || (settings->as_exported && det_evaluation_forms_differ(r->model));
-    det_status status = det_evaluation_run_name(r->env, &meant, &name);
+    det_status status = det_evaluation_append_run_name(r->env, &meant, &name);
     if (status == DET_OK)
         status = det_results_add(r->env, settings->results,
                                  &(struct det_results_row){

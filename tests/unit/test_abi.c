@@ -29,6 +29,7 @@ ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_tensor_values, count);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
+ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);

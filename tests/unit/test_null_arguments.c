@@ -30,9 +30,16 @@ struct things {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_event_log *log;
+    det_results *texts;
     char model_dir[300], label_map[300], events[300], output[300], missing[300];
 
     det_image_view view;
+    det_canvas canvas;
+    det_rgb color;
+    det_results_frame frame;
+    char name[128];
+    int flag;
+    int64_t step_number;
     det_detection detections[1];
     double box_px[4];
     const float (*points)[2];
@@ -113,12 +120,14 @@ struct made {
     det_summary_writer *writer;
     det_event_log *log;
     det_checkpoint_info *list;
+    det_results *texts;
     char *json;
 };
 
 static void release(const struct things *t, struct made *o)
 {
     det_json_destroy(t->context, &o->json);
+    det_results_destroy(&o->texts);
     det_checkpoint_list_destroy(t->context, &o->list);
     det_event_log_destroy(&o->log);
     det_summary_writer_destroy(&o->writer);
@@ -244,6 +253,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     static const float line[2][2] = {{0, .5F}, {1, .5F}};
     *t = (struct things){
         .view = {.pixels = pixels, .width = 8, .height = 8},
+        .canvas = {.pixels = pixels, .width = 8, .height = 8},
+        .frame = {.struct_size = sizeof t->frame, .name = "a.png", .width = 8, .height = 8},
         .detections = {{1, .9F, .1F, .1F, .9F, .9F}},
         .box_px = {1, 1, 4, 4},
         .points = line,
@@ -305,6 +316,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_tracker_create(context, NULL, &t->tracker));
     assert_context_ok(context, det_counter_create(context, t->points, 2, 1, &t->counter));
     assert_context_ok(context, det_mot_measure_create(context, .5F, &t->measure));
+    assert_context_ok(context, det_results_create(context, t->model, &t->texts));
     assert_context_ok(context, det_summary_writer_create(context, t->events, &t->writer));
     assert_context_ok(context, det_summary_scalar(t->writer, "x", 1, 1));
     assert_context_ok(context, det_summary_images(t->writer, "picture", 1, &t->view, 1));
@@ -347,6 +359,7 @@ static void drop_things(struct things *t)
         .measure = t->measure,
         .writer = t->writer,
         .log = t->log,
+        .texts = t->texts,
     };
     release(t, &all);
     free(t->anchors);

@@ -4,7 +4,6 @@
 #define DET_TOOLS_DATA_DATA_H
 
 #include "common/tool.h"
-#include "convert/annotation_set.h"
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
@@ -19,7 +18,6 @@ struct data_job {
     const char *command;
     struct option_list inputs; /* lent by the options */
     struct det_env *env;
-    char *label_map; /* the file, NULL: none */
     det_pipeline_config *config;
     det_annotation_set *set;
     det_finding_callback on_finding; /* with the job */

@@ -96,6 +96,8 @@ DET_NODISCARD DET_API det_status det_detection_report_confusion_table(det_detect
  * folder, which is made. */
 DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
                                                             const char *directory);
+/** Their names: `index` 0, 1, ..., NULL behind the last. Static text. From any thread. */
+DET_API const char *det_detection_report_file(size_t index);
 
 #ifdef __cplusplus
 }
