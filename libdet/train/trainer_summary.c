@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "det/summary.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "eval/evaluation_summary.h"
 #include "eval/results_file.h"
 #include "monitor/event_run.h"
@@ -164,9 +164,9 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
         DET_TRY(det_image_resize_buffer(env, image, batch->width, batch->height));
         for (size_t i = 0; i < values; i++)
             image->rgb[i] = to_byte(pixels[i]);
-        for (int32_t g = 0; g < truth->count; g++)
-            det_draw_box(det_surface_of(image), truth->boxes[g], truth->class_index[g],
-                         det_trainer_class_names(trainer)[truth->class_index[g]]);
+        det_draw_ground_truth(det_surface_of(image), (const float(*)[4])truth->boxes,
+                              truth->class_index, (size_t)truth->count,
+                              det_trainer_class_names(trainer));
         views[count] = (det_image_view){.pixels = image->rgb,
                                         .width = image->width,
                                         .height = image->height,
