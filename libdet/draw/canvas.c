@@ -50,7 +50,7 @@ det_status det_canvas_draw_detections(det_context *context, const det_canvas *ca
 {
     struct det_env *env = det_context_env(context);
     struct det_labels taken;
-    struct det_surface to;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
     DET_NEED_ARRAY(env, detections, count);
@@ -74,7 +74,7 @@ det_status det_canvas_draw_line(det_context *context, const det_canvas *canvas, 
                                 det_rgb color)
 {
     struct det_env *env = det_context_env(context);
-    struct det_surface to;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
     DET_TRY_RETURN(surface_of(env, canvas, &to));
@@ -87,7 +87,7 @@ det_status det_canvas_draw_note(det_context *context, const det_canvas *canvas, 
                                 float *y_px, det_rgb plate, const char *text)
 {
     struct det_env *env = det_context_env(context);
-    struct det_surface to;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
     DET_NEED(env, y_px);

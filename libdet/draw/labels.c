@@ -1,6 +1,7 @@
 #include "draw/labels.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* --- what is taken --- */
@@ -92,23 +93,20 @@ enum { SHORT_BYTES = 32, SHORT_LETTERS = 3, LONG_WORD = 6 };
 /* What is left of a label where there is no room for all of it; "": nothing. */
 static void shorten(const char *text, char shorter[SHORT_BYTES])
 {
-    const char *blank = strrchr(text, ' ');
+    const char *blank = strrchr(text, ' '), *word = blank != NULL ? blank + 1 : text;
+    size_t length = strlen(word), letters = 0;
     shorter[0] = '\0';
-    if (blank != NULL) {
-        if (strlen(blank + 1) < SHORT_BYTES)
-            strcpy(shorter, blank + 1);
-        return;
+    if (blank == NULL) {
+        if (length < LONG_WORD)
+            return;
+        for (length = 0; word[length] != '\0' && length < SHORT_BYTES; length++) {
+            letters += ((unsigned char)word[length] & 0xC0) != 0x80;
+            if (letters > SHORT_LETTERS)
+                break;
+        }
     }
-    if (strlen(text) < LONG_WORD)
-        return;
-    size_t length = 0, letters = 0;
-    for (; text[length] != '\0' && length < SHORT_BYTES - 2; length++) {
-        letters += ((unsigned char)text[length] & 0xC0) != 0x80;
-        if (letters > SHORT_LETTERS)
-            break;
-    }
-    memcpy(shorter, text, length);
-    strcpy(shorter + length, ".");
+    if (length + 2 <= SHORT_BYTES)
+        snprintf(shorter, SHORT_BYTES, "%.*s%s", (int)length, word, blank == NULL ? "." : "");
 }
 
 /* --- drawing --- */

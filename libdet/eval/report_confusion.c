@@ -160,11 +160,12 @@ static det_status put_totals(struct det_env *env, struct det_text *text,
         lost += count_at(report, row, classes);
         false_alarms += count_at(report, classes, row);
     }
+    const int64_t objects = right + confused + lost;
     return det_text_printf(env, text,
                            "%lld objects: %lld right, %lld taken for another class, %lld missed; "
                            "%lld detections where nothing is\n",
-                           (long long)(right + confused + lost), (long long)right,
-                           (long long)confused, (long long)lost, (long long)false_alarms);
+                           (long long)objects, (long long)right, (long long)confused,
+                           (long long)lost, (long long)false_alarms);
 }
 
 det_status det_detection_report_confusion_table(det_detection_report *report, const char **text)

@@ -65,8 +65,7 @@ static struct layout lay_out(const struct matrix *m)
         letters = row > letters ? row : letters;
         letters = column > letters ? column : letters;
     }
-    /* Of more classes than a picture could hold, the first. */
-    at.cell = clamp(m->side > MATRIX_SIDE ? 0 : MATRIX_SIDE / (int)m->side, LEAST_CELL, MOST_CELL);
+    at.cell = clamp((int)(MATRIX_SIDE / (double)m->side), LEAST_CELL, MOST_CELL);
     at.font = clamp(at.cell - 1, LEAST_FONT, DET_REPORT_FONT_PX);
     at.names = (int)ceil(letters * at.font * LETTER_SHARE) + GAP;
     at.x = LEFT + at.names;

@@ -152,7 +152,7 @@ static void labels_are_shortened_or_left_out(void **state)
                  {"car 97% #12", "#12"},
                  {"excavator", "exc."},
                  {"\303\266\303\266\303\266\303\266\303\266\303\266", "\303\266\303\266\303\266."},
-                 {"a wonderfullylongword", NULL},
+                 {"a wonderfullylongwordandmore", NULL},
                  {"horse", NULL}};
     struct test_env t;
     test_env_init(&t);
@@ -169,6 +169,12 @@ static void labels_are_shortened_or_left_out(void **state)
             assert_near(taken.areas_px[0][3] - taken.areas_px[0][1], width, 0);
         det_free(&t.env, &image.rgb);
     }
+    /* Bytes that begin no character. */
+    struct det_image narrow = make_image(&t, 20, 60);
+    struct det_labels none = {0};
+    const float whole[4] = {0, 0, 1, 1};
+    (void)det_draw_label(&none, det_surface_of(&narrow), whole, 0, "\x80\x80\x80\x80\x80\x80\x80");
+    det_free(&t.env, &narrow.rgb);
     /* More labels than there are places for. */
     static struct det_labels full;
     struct det_image image = make_image(&t, 100, 100);
