@@ -244,6 +244,13 @@ $(RUNNER): $(TEST_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
+# What the checks of exported files in other engines need of libdet (tests/engines/README).
+ENGINE_FILES := $(BUILD)/bin/engine-files
+$(ENGINE_FILES): $(addprefix $(OBJ)/tests/,engines/engine_files.o support/formula.o support/test_tools.o support/test_env.o) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
 .PHONY: demo
@@ -262,6 +269,9 @@ test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the 
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
 	tests/build.sh
+.PHONY: test-engines
+test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... of PyPI against libdet (FORMATS="onnx" takes a part; skipped without Python or PyPI)
+	tests/engines/run.sh $(BUILD) $(FORMATS)
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance

@@ -24,8 +24,8 @@ static const struct {
     int (*run)(struct data_job *job);
     bool needs_output;
 } commands[] = {
-    {"convert", data_convert, true}, {"check", data_check, false}, {"split", data_convert, true},
-    {"stats", data_stats, false},    {"show", data_show, true},
+    {"init", data_init, true},     {"convert", data_convert, true}, {"check", data_check, false},
+    {"split", data_convert, true}, {"stats", data_stats, false},    {"show", data_show, true},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -82,6 +82,10 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
+    if (a->input_px != 0 && (a->input_px < 64 || a->input_px > 1280))
+        return options_error(options, "--size: expected 64 to 1280");
+    if (a->batch_size < 0 || a->batch_size > 100000 || a->steps < 0 || a->steps > INT32_MAX)
+        return options_error(options, "--batch_size, --steps: expected at least 0");
     if (a->shards < 1 || a->shards > 99999)
         return options_error(options, "--shards: expected 1 to 99999");
     if (a->count < 1 || a->count > 10000 || a->columns < 1 || a->columns > 1000 ||
@@ -111,6 +115,8 @@ int main(int argc, char **argv)
     list_libraries(libraries, sizeof libraries);
     snprintf(description, sizeof description,
              "COMMAND is one of\n"
+             "  init     makes a workspace in --output: records split without leaks, label map, "
+             "pipeline.config; then: det-train\n"
              "  convert  writes --output in another format (--to), with label map, splits "
              "(--split) and shards\n"
              "  check    names every fault by file, record, box and rule; --fix writes a repaired "
@@ -165,6 +171,13 @@ int main(int argc, char **argv)
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
+        {"size", OPTION_INT, &a->input_px, "PX",
+         "init: side of the network's input; 0: 320, or 640 where the boxes would be too small"},
+        {"batch_size", OPTION_INT, &a->batch_size, "N",
+         "init: pictures a step; 0: what this machine's memory holds, at most 8"},
+        {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
+        {"fine_tune_checkpoint", OPTION_STRING, &a->fine_tune_checkpoint, "PATH",
+         "init: weights to begin from; without it what lies in --output's pre-trained-models"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),
@@ -186,8 +199,8 @@ int main(int argc, char **argv)
     while (command < COMMANDS && strcmp(commands[command].name, job.command) != 0)
         command++;
     if (command == COMMANDS)
-        result = options_error(&options, "got `%s`, expected convert, check, split, stats or show",
-                               job.command);
+        result = options_error(
+            &options, "got `%s`, expected init, convert, check, split, stats or show", job.command);
     else
         result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {

@@ -15,7 +15,7 @@ struct arguments {
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
-    struct option_list images;
+    struct option_list images, set;
     struct class_options classes;
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
@@ -30,7 +30,8 @@ static int after_step(void *user, const det_step_report *report)
 static det_status prepare_config(struct tool *tool, const struct arguments *a,
                                  det_pipeline_config **config)
 {
-    det_status status = det_pipeline_config_load(tool->context, a->config, config);
+    det_status status = det_pipeline_config_load_with(tool->context, a->config, a->set.values,
+                                                      a->set.count, config);
     if (status == DET_OK && a->fine_tune_checkpoint != NULL)
         status =
             det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint, NULL);
@@ -186,6 +187,9 @@ int main(int argc, char **argv)
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
+        {"set", OPTION_LIST, &a.set, "FIELD=VALUE",
+         "a field of the config for this run, as in --set train_config.batch_size=4; may be "
+         "repeated. --model_dir's pipeline.config is what ran"},
         {"model_dir", OPTION_STRING, &a.model_dir, "DIR",
          "where checkpoints and, in train/, curves for TensorBoard go; training resumes from the "
          "newest checkpoint there"},

@@ -160,6 +160,7 @@ static det_status read_source(det_annotation_set *set, const struct det_data_for
     det_status status = DET_OK;
     DET_TRY(det_strndup(env, &path, source, det_path_length(source)));
     DET_TRY(mount(set, path));
+    set->format = NULL;
     DET_TRY(det_data_sources_find(env, &set->files, path, format, &sources));
     set->format = sources.format->name;
     for (size_t i = 0; i < sources.count; i++)

@@ -17,6 +17,7 @@
 static det_status check(det_annotation_set *set)
 {
     det_annotation_set_touch(set);
+    DET_TRY_RETURN(det_annotations_gather(set->env, &set->set));
     set->before_check = set->findings;
     set->is_checked = true;
     const det_status status = det_annotations_check(set->env, &set->set, &set->findings);
@@ -64,7 +65,7 @@ det_status det_annotation_set_findings_json(det_annotation_set *set, const char 
         det_json_put_size(&json, det_rule_name((enum det_rule)rule), findings->counts[rule]);
     det_json_close_object(&json);
     det_json_put_size(&json, "images", set->set.image_count);
-    det_json_put_size(&json, "boxes", set->set.object_count);
+    det_json_put_size(&json, "boxes", det_annotation_set_object_count(set));
     det_json_close_object(&json);
     det_json_line(&json, 0);
     DET_TRY_RETURN(det_json_end(&json));

@@ -86,6 +86,10 @@ det_status det_set_split(struct det_env *env, const struct det_read_settings *se
 det_status det_source_fault(struct det_env *env, const struct det_read_settings *settings,
                             det_status status);
 
+/* The area that a source gives an object; 0, which is none, and a finding where it is no number
+ * that an area can be. */
+double det_sound_area(const struct det_read_settings *settings, const char *place, double area_px2);
+
 /* An entry of an image could not be read: the image has an object less than its source. */
 void det_lose_object(struct det_annotations *set, size_t image);
 

@@ -60,7 +60,7 @@ static det_status fail_two(struct det_env *env, const char *path,
             examples[found++] = det_data_folder_example(folder, (enum det_data_format_id)f);
         }
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                    "%s: holds %s (%s) and %s (%s): say with --from which is meant", path, names[0],
+                    "%s: holds %s (%s) and %s (%s): name the format that is meant", path, names[0],
                     examples[0], names[1], examples[1]);
 }
 
@@ -78,9 +78,7 @@ static det_status fail_none(struct det_env *env, const char *path,
         return det_fail(env, DET_STATUS_NOT_FOUND, "%s: the folder holds no file of format %s",
                         path, format->name);
     return det_fail(env, DET_STATUS_NOT_FOUND,
-                    "%s: nothing in this folder holds boxes in a format that is known: say "
-                    "with --from whether it is %s",
-                    path, DET_DATA_FORMAT_NAMES);
+                    "%s: nothing in this folder holds boxes of " DET_DATA_FORMAT_NAMES, path);
 }
 
 /* The one format that the folder holds boxes of. */
@@ -144,11 +142,12 @@ det_status det_data_sources_find(struct det_env *env, const struct det_files *fi
     if (from == NULL) {
         DET_TRY(det_data_file_format(env, files, path, &id));
         if (id == DET_DATA_FORMATS)
-            DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND, "%s: %s: say with --from whether it is %s",
-                             path,
-                             det_files_exists(files, path) ? "its format is not plain from its name"
-                                                           : "there is no such file",
-                             DET_DATA_FORMAT_NAMES));
+            DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                             det_files_exists(files, path)
+                                 ? "%s: its format is not plain from its name: name one "
+                                   "of " DET_DATA_FORMAT_NAMES
+                                 : "%s: there is no such file",
+                             path));
         sources->format = &det_data_formats[id];
     }
     DET_TRY(add_source(env, sources, path, NULL));

@@ -1,9 +1,11 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "export/export.h"
+#include "base/half.h"
+#include "export/proof.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/path.h"
@@ -76,16 +78,46 @@ static void settle(const struct det_export_writer *writer, struct det_export_job
         p->max_total_detections = s->max_detections;
 }
 
-static det_status make(struct det_env *env, const struct det_export_writer *writer,
-                       struct det_export_job *job, struct det_export **exported)
+/* Half precision has no number beyond 65504. */
+static det_status check_half(struct det_env *env, const struct det_export_job *job)
+{
+    const struct det_graph *graph = job->inference.graph;
+    if (job->settings.precision != DET_EXPORT_FLOAT16)
+        return DET_OK;
+    for (int32_t i = 0; i < graph->param_count; i++) {
+        const float *values = job->inference.params + graph->params[i].offset;
+        for (size_t v = 0; v < graph->params[i].count; v++)
+            if (!isfinite(det_half_to_float(det_float_to_half(values[v]))))
+                return det_fail(env, DET_STATUS_UNSUPPORTED,
+                                "float16: `%s` has the value %g, half precision ends at 65504",
+                                graph->params[i].key, (double)values[v]);
+    }
+    return DET_OK;
+}
+
+det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
+                               struct det_export_job *job)
+{
+    DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
+                                      &job->inference));
+    settle(writer, job);
+    const det_status status = check_half(env, job);
+    if (status != DET_OK)
+        det_inference_close(env, &job->inference);
+    return status;
+}
+
+static det_status make(struct det_env *env, struct det_pool *pool,
+                       const struct det_export_writer *writer, struct det_export_job *job,
+                       struct det_export **exported)
 {
     det_status status = DET_OK;
-    DET_TRY(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
-                               &job->inference));
-    settle(writer, job);
+    DET_TRY(det_export_job_open(env, writer, job));
     DET_TRY(det_alloc(env, exported, 1, sizeof **exported, "export"));
     det_env_fork(&(*exported)->env, env);
     DET_TRY(writer->write(env, job, *exported));
+    if (job->settings.verify != 0 && writer->read != NULL)
+        DET_TRY(det_export_prove(env, pool, writer, job, *exported));
 fail:
     det_inference_close(env, &job->inference);
     if (status != DET_OK)
@@ -110,7 +142,7 @@ det_status det_export_create(det_context *context, const det_model *model, const
     const struct det_export_writer *writer = det_export_writer_find(format);
     if (writer == NULL)
         return unknown_format(env, format);
-    return make(env, writer, &job, exported);
+    return make(env, det_context_pool(context), writer, &job, exported);
 }
 
 void det_export_destroy(det_export **exported)

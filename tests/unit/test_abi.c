@@ -27,6 +27,7 @@ ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_tensor_values, count);
+ENDS_WITH(det_starter_settings, reserved);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
 ENDS_WITH(det_results_frame, track_ids);
@@ -244,6 +245,13 @@ static det_status use_values(struct fixture *f, const void *values)
     return status;
 }
 
+static det_status use_starter(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, settings, NULL);
+}
+
 static det_status use_set(struct fixture *f, const void *settings)
 {
     det_annotation_set *set = NULL;
@@ -307,6 +315,7 @@ INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
 INIT(coco)
+INIT(starter)
 INIT(detection_report)
 INIT(annotation_set)
 INIT(annotation_sheet)
@@ -365,6 +374,23 @@ static void init_values(void *values, size_t struct_size)
     set_size(values, &one, sizeof one, struct_size);
 }
 
+static void init_frame(void *frame, size_t struct_size)
+{
+    const det_results_frame one = {.name = "a.jpg", .width = 8, .height = 8};
+    set_size(frame, &one, sizeof one, struct_size);
+}
+
+static det_status use_frame(struct fixture *f, const void *frame)
+{
+    det_results *results = NULL;
+    const char *text = NULL;
+    det_status status = det_results_create(f->context, f->model, &results);
+    if (status == DET_OK)
+        status = det_results_text(results, DET_RESULTS_JSON, frame, NULL, 0, &text);
+    det_results_destroy(&results);
+    return status;
+}
+
 static const struct taken {
     const char *name;
     size_t size;
@@ -395,7 +421,9 @@ static const struct taken {
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
+    {"det_starter_settings", sizeof(det_starter_settings), init_starter, use_starter},
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
+    {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -489,6 +517,7 @@ static void reserved_fields_must_be_zero(void **state)
         {"det_context_settings", offsetof(det_context_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
+        {"det_results_frame", offsetof(det_results_frame, reserved)},
         {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
     };
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
@@ -629,6 +658,13 @@ static det_status fill_written(struct fixture *f, void *report)
     return det_annotation_set_write(f->set, "csv", path, NULL, report);
 }
 
+static det_status fill_choices(struct fixture *f, void *report)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, NULL, report);
+}
+
 static void reports_are_filled_as_far_as_they_go(void **state)
 {
     (void)state;
@@ -641,6 +677,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_detector_raw", sizeof(det_detector_raw), fill_raw},
         {"det_model_tensor", sizeof(det_model_tensor), fill_tensor},
         {"det_nms_settings", sizeof(det_nms_settings), fill_nms},
+        {"det_starter_choices", sizeof(det_starter_choices), fill_choices},
         {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
         {"det_step_report", sizeof(det_step_report), fill_step},
         {"det_trainer_best", sizeof(det_trainer_best), fill_best},

@@ -517,6 +517,7 @@ static void sets_are_dealt_out_counted_and_shown(void **state)
     const char *text = NULL;
     assert_context_ok(f.context, det_annotation_set_stats_table(f.set, &text));
     assert_contains(text, "train");
+    assert_null(strstr(text, "det-data"));
     assert_context_ok(f.context, det_annotation_set_stats_json(f.set, &text));
     assert_contains(text, "\"images_without_boxes\": 10");
     det_annotation_sheet_settings sheet;

@@ -190,7 +190,7 @@ static void a_legend_is_kept_free(void **state)
 {
     (void)state;
     enum { LINES = 40 };
-    char names[LINES][16];
+    char names[LINES][40];
     det_legend_line lines[LINES];
     struct test_env t;
     test_env_init(&t);

@@ -67,6 +67,8 @@ struct things {
     det_detector_raw raw;
     det_model_tensor tensor;
     det_tensor_values values[1];
+    det_starter_settings starter;
+    det_starter_choices choices;
     float floats[4], filled[4], *anchors;
     uint8_t targets[4];
     det_evaluation_losses losses;
@@ -274,6 +276,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .times.struct_size = sizeof t->times,
         .raw.struct_size = sizeof t->raw,
         .tensor.struct_size = sizeof t->tensor,
+        .choices.struct_size = sizeof t->choices,
         .values = {{sizeof t->values[0], "x", t->floats, 1}},
         .nms_settings.struct_size = sizeof t->nms_settings,
         .floats = {.1F, .1F, .9F, .9F},

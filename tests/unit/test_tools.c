@@ -203,6 +203,15 @@ static void train_evaluate_export_detect(void **state)
                               "../examples/custom_postprocess %s/exported/model.det %s",
                               w.directory, image),
                      0);
+    struct stat frames; /* any bytes are pixels */
+    snprintf(json, sizeof json, "%s/drawn.bgr", w.directory);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "../examples/camera_frames %s/exported/model.det 16 12 %s < %s",
+                              w.directory, json, image),
+                     0);
+    assert_contains(out, "{\"video\":\"camera\",\"frame\":1,\"time_s\":0.04,\"width\":16,");
+    assert_int_equal(stat(json, &frames), 0);
+    assert_true(frames.st_size >= 2 * 16 * 12 * 3);
     assert_int_equal(run_tool(out, sizeof out, "../examples/evaluate %s %s", w.config, w.model_dir),
                      0);
     assert_contains(out, "on 10 images");

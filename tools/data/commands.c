@@ -16,7 +16,7 @@ static int failed(struct data_job *job, det_status status)
 
 /* --- repairs --- */
 
-static det_status repair(struct data_job *job)
+det_status data_repair(struct data_job *job)
 {
     det_annotation_repairs r = {.struct_size = sizeof r};
     DET_TRY_RETURN(det_annotation_set_repair(job->set, &r));
@@ -117,7 +117,7 @@ static det_status count_usable(struct data_job *job, size_t *usable)
 
 /* What no repair mends, and what is left of a set that is about to be written: as the library says
  * it, in the words of options. */
-static det_status check_rest(struct data_job *job)
+det_status data_check_rest(struct data_job *job)
 {
     size_t images = 0;
     if (det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_FATAL) > 0)
@@ -166,9 +166,9 @@ int data_convert(struct data_job *job)
             bad == 1 ? "" : "s");
     }
     if (a->fix)
-        status = repair(job);
+        status = data_repair(job);
     if (status == DET_OK)
-        status = check_rest(job);
+        status = data_check_rest(job);
     if (status == DET_OK && a->split != NULL)
         status = deal(job, a->split);
     if (status == DET_OK)
@@ -193,9 +193,9 @@ int data_check(struct data_job *job)
         status = write_findings(job);
     summarise(job);
     if (status == DET_OK && a->fix)
-        status = repair(job);
+        status = data_repair(job);
     if (status == DET_OK && a->fix)
-        status = check_rest(job);
+        status = data_check_rest(job);
     if (status == DET_OK && a->fix)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     if (status != DET_OK)

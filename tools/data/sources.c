@@ -1,4 +1,5 @@
 /* sources.c: reading all sources of a command, and writing. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/output.h"
@@ -34,14 +35,26 @@ static det_status parse_input(struct data_job *job, const char *input, char **pa
     return det_strndup(env, path, input, det_path_length(input));
 }
 
+/* A source whose format was not told apart: what the library says of it, and the way out. */
+static det_status point_to_from(struct data_job *job, det_status status)
+{
+    char message[DET_ERROR_BYTES];
+    snprintf(message, sizeof message, "%s", det_context_error(job->tool.context));
+    return det_fail(job->env, status, "%.900s: say with --from which is meant", message);
+}
+
 static det_status read_source(struct data_job *job, const char *input)
 {
     struct det_env *env = job->env;
+    const char *from = job->arguments.from;
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
     DET_TRY(parse_input(job, input, &path, &split));
-    DET_TRY(det_annotation_set_read(job->set, job->arguments.from, path, split));
+    status = det_annotation_set_read(job->set, from, path, split);
     job->format = det_annotation_set_format(job->set);
+    const bool is_unclear = status == DET_STATUS_INVALID_ARGUMENT || status == DET_STATUS_NOT_FOUND;
+    if (is_unclear && job->format == NULL && from == NULL && det_file_exists(path))
+        status = point_to_from(job, status);
 fail:
     det_free(env, &split);
     det_free(env, &path);

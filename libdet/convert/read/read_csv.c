@@ -11,7 +11,8 @@
  *
  * Other columns are not looked at. Without such a line the table may be keras-retinanet's: path,
  * x1, y1, x2, y2, class. A line with an empty class and empty coordinates is an image without
- * boxes. Coordinates are pixels when one of the file's is above 1.5, else shares of the image. An
+ * boxes. Blanks at the ends of a field are no part of it, unless it is in quotes. Coordinates are
+ * pixels when one of the file's is above 1.5, else shares of the image. An
  * apostrophe in front of a name that looks like a formula is no part of it (det_text_csv()). */
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,7 @@ struct table {
     uint32_t line; /* where the record begins */
     uint32_t next_line;
     char *fields[MOST_FIELDS];
+    bool quoted[MOST_FIELDS]; /* blanks at its ends are its own */
     size_t count;
     bool too_many, unclosed; /* more fields than that; a quote that has no end */
 };
@@ -78,11 +80,22 @@ struct reading {
     size_t first_image;
 };
 
+/* Behind blanks between a quote and what ends its field; `from` where more than that stands
+ * there. */
+static char *skip_to_end(const struct table *t, char *from)
+{
+    char *at = from;
+    while (*at != t->delimiter && (*at == ' ' || *at == '\t' || *at == '\r'))
+        at++;
+    return *at == '\0' || *at == '\n' || *at == t->delimiter ? at : from;
+}
+
 /* One field, unquoted in place; *end: what stood behind it. */
-static char *next_field(struct table *t, char *end)
+static char *next_field(struct table *t, char *end, bool *quoted)
 {
     char *from = t->at, *to = t->at, *start = t->at;
-    if (*from == '"') {
+    *quoted = *from == '"';
+    if (*quoted) {
         from++;
         while (*from != '\0' && !(from[0] == '"' && from[1] != '"')) {
             from += from[0] == '"';
@@ -90,13 +103,14 @@ static char *next_field(struct table *t, char *end)
             *to++ = *from++;
         }
         t->unclosed |= *from == '\0';
-        from += *from == '"';
+        from = skip_to_end(t, from + (*from == '"'));
     }
+    const char *inside = to;
     while (*from != '\0' && *from != t->delimiter && *from != '\n')
         *to++ = *from++;
     *end = *from;
     t->at = from + (*from != '\0');
-    if (to > start && *end != t->delimiter && to[-1] == '\r')
+    if (to > inside && *end != t->delimiter && to[-1] == '\r')
         to--;
     *to = '\0';
     return start;
@@ -111,11 +125,13 @@ static bool next_record(struct table *t)
         t->count = 0;
         t->too_many = false;
         while (end == t->delimiter) {
-            char *field = next_field(t, &end);
-            if (t->count < MOST_FIELDS)
-                t->fields[t->count++] = field;
-            else
-                t->too_many = true;
+            bool quoted = false;
+            char *field = next_field(t, &end, &quoted);
+            t->too_many |= t->count == MOST_FIELDS;
+            if (t->too_many)
+                continue;
+            t->quoted[t->count] = quoted;
+            t->fields[t->count++] = field;
         }
         t->next_line++;
         if (t->count > 1 || t->fields[0][0] != '\0')
@@ -127,7 +143,9 @@ static bool next_record(struct table *t)
 static const char *field(const struct reading *r, enum column column)
 {
     const int at = r->place[column];
-    return at >= 0 && (size_t)at < r->table.count ? det_trimmed(r->table.fields[at]) : "";
+    if (at < 0 || (size_t)at >= r->table.count)
+        return "";
+    return r->table.quoted[at] ? r->table.fields[at] : det_trimmed(r->table.fields[at]);
 }
 
 /* A field that is a name, not a number. */

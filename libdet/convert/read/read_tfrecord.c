@@ -30,7 +30,7 @@ static det_status add_object(struct det_env *env, struct reading *r, size_t imag
     object.box[3] = (double)e->xmax[box];
     object.label = e->class_label != NULL ? e->class_label[box] : 0;
     if (e->area != NULL)
-        object.area_px2 = (double)e->area[box];
+        object.area_px2 = det_sound_area(r->settings, place, (double)e->area[box]);
     if (e->weight != NULL)
         object.weight = (double)e->weight[box];
     object.difficult = e->difficult != NULL && e->difficult[box] != 0;

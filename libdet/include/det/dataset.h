@@ -176,7 +176,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_read_memory(det_annotation_s
                                                                 const char *format,
                                                                 const char *name, const void *data,
                                                                 size_t bytes, const char *split);
-/** Format of the last source that was read; NULL: none was. Valid as long as the set. */
+/** Format of the last source; NULL: none was read, or the last one's could not be told. Valid as
+ * long as the set. */
 DET_API const char *det_annotation_set_format(const det_annotation_set *set);
 
 /** A program's own reader: adds to the set what `path` holds, by add_image, add_object and
@@ -370,7 +371,7 @@ typedef struct det_annotation_repairs {
     size_t boxes_clipped;
     /** min and max exchanged */
     size_t boxes_swapped;
-    /** not finite, without area, outside, without a class, not read */
+    /** not finite, without area, outside, without a class or weight, not read */
     size_t boxes_dropped;
     /** dropped: there twice */
     size_t boxes_repeated;

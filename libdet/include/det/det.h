@@ -16,6 +16,7 @@
  *   export_formats.h   a model as the file of another engine, proved equal
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
+ *   starter.h          the pipeline.config of a first training, made for a data set
  *   coco.h             COCO figures for any detections augmentation.h data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
@@ -57,6 +58,7 @@
 #include "det/recalibration.h"
 #include "det/results.h"
 #include "det/sample_source.h"
+#include "det/starter.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

@@ -22,6 +22,7 @@
 #include "det/recalibration.h"
 #include "det/results.h"
 #include "det/sample_source.h"
+#include "det/starter.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"
