@@ -253,6 +253,10 @@ det_status det_annotation_set_read_memory(det_annotation_set *set, const char *f
     DET_NEED(env, set);
     DET_NEED(env, name);
     DET_NEED_ARRAY(env, data, bytes);
+    /* Its pictures are found by its name. */
+    if (det_files_archive_of(&set->files, name) != NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "%s: an archive of that name was read before: give it another", name);
     const size_t files = set->files.memory_count, archives = set->files.archive_count,
                  records = set->set.record_count;
     DET_TRY_RETURN(det_files_add_memory(env, &set->files, name, data, bytes));

@@ -59,6 +59,9 @@ bool det_files_is_junk(const char *name);
 det_status det_files_find_stem(struct det_env *env, struct det_files *files, const char *directory,
                                const char *stem, char **path);
 
+/* For det_files_close(): what was listed for that. */
+void det_files_forget_listings(struct det_env *env, struct det_files *files);
+
 /* The bytes of a file. Several threads may open at once. */
 struct det_source_bytes {
     struct det_file_bytes contents;

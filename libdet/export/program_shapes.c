@@ -26,7 +26,7 @@ det_status det_node_shape(struct det_node_run *run)
 det_status det_node_reshape(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0], *wanted = run->in[1];
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     int32_t open = -1;
     size_t known = 1;
     if (wanted->dims != 1 || wanted->count > DET_ARRAY_MOST_DIMS)
@@ -90,7 +90,7 @@ det_status det_node_concat(struct det_node_run *run)
     const int32_t axis = det_node_axis(run->node->axis, first->dims), dims = first->dims;
     if (axis < 0)
         return det_node_fail(run, "axis %d of %d dimensions", run->node->axis, dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     memcpy(shape, first->shape, sizeof shape);
     for (int32_t i = 1; i < run->node->in_count; i++) {
         const struct det_array *x = run->in[i];
@@ -190,7 +190,7 @@ det_status det_node_gather(struct det_node_run *run)
     if (axis < 0 || dims > DET_ARRAY_MOST_DIMS)
         return det_node_fail(run, "axis %d, %d and %d dimensions", run->node->axis, x->dims,
                              indices->dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     for (int32_t d = 0; d < dims; d++)
         shape[d] = d < axis                   ? x->shape[d]
                    : d < axis + indices->dims ? indices->shape[d - axis]
@@ -218,7 +218,7 @@ det_status det_node_gather_nd(struct det_node_run *run)
     if (n < 1 || n > x->dims || indices->dims - 1 + x->dims - n > DET_ARRAY_MOST_DIMS)
         return det_node_fail(run, "places of %lld numbers in %d dimensions", (long long)n, x->dims);
     const int32_t outer = indices->dims - 1, taken = (int32_t)n;
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     for (int32_t d = 0; d < outer; d++)
         shape[d] = indices->shape[d];
     for (int32_t d = taken; d < x->dims; d++)
@@ -272,7 +272,7 @@ det_status det_node_reduce_sum(struct det_node_run *run)
     const int32_t axis = det_node_axis(run->node->reduce.axis, x->dims);
     if (axis < 0)
         return det_node_fail(run, "axis %d of %d dimensions", run->node->reduce.axis, x->dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     int32_t dims = 0;
     for (int32_t d = 0; d < x->dims; d++)
         if (d != axis || run->node->reduce.keep)

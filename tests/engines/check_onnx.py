@@ -255,6 +255,8 @@ def matrix(options):
         return
     raccoons = common.Raccoons(libdet, options.build)
     print(f"\n| trained_raccoon by | AP | AP50 |\n|---|---|---|\n| det-eval | {raccoons.own[0]:.3f} | {raccoons.own[1]:.3f} |")
+    same = raccoons.by(lambda picture: libdet.run(raccoons.model, picture).detections.tolist())
+    print(f"| libdet on OpenCV's pixels | {same[0]:.3f} | {same[1]:.3f} |")
     for precision in (FLOAT32, FLOAT16):
         file = libdet.export(raccoons.model, "onnx", "raccoons", outputs=DETECTIONS, precision=precision)
         for kind in engines(ALL[:2]):

@@ -36,6 +36,7 @@ ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
 ENDS_WITH(det_annotation_write_settings, name);
+ENDS_WITH(det_export_settings, reserved);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 
@@ -54,6 +55,7 @@ struct fixture {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_annotation_set *set;
+    det_export *exported;
 };
 
 /* The records that the trainer reads, too. */
@@ -92,6 +94,7 @@ static void open_fixture(struct fixture *f)
     const det_detection *found = NULL;
     size_t count = 0;
     assert_context_ok(c, det_detector_run(f->detector, &view, &found, &count));
+    assert_context_ok(c, det_export_create(c, f->model, "det", NULL, &f->exported));
     assert_context_ok(c, det_augmenter_create(c, f->config, &f->augmenter));
     assert_context_ok(c, det_counter_create(c, line, 2, 1, &f->counter));
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
@@ -102,6 +105,7 @@ static void open_fixture(struct fixture *f)
 static void close_fixture(struct fixture *f)
 {
     det_annotation_set_destroy(&f->set);
+    det_export_destroy(&f->exported);
     det_summary_writer_destroy(&f->writer);
     det_mot_measure_destroy(&f->measure);
     det_counter_destroy(&f->counter);
@@ -301,6 +305,14 @@ static det_status use_write(struct fixture *f, const void *settings)
     return det_annotation_set_write(f->set, "csv", path, settings, NULL);
 }
 
+static det_status use_export(struct fixture *f, const void *settings)
+{
+    det_export *exported = NULL;
+    const det_status status = det_export_create(f->context, f->model, "det", settings, &exported);
+    det_export_destroy(&exported);
+    return status;
+}
+
 typedef void init_function(void *, size_t);
 #define INIT(stem)                                              \
     static void init_##stem(void *settings, size_t struct_size) \
@@ -320,6 +332,7 @@ INIT(detection_report)
 INIT(annotation_set)
 INIT(annotation_sheet)
 INIT(annotation_write)
+INIT(export)
 
 /* Those without a default function. */
 static void set_size(void *into, const void *from, size_t size, size_t struct_size)
@@ -424,6 +437,7 @@ static const struct taken {
     {"det_starter_settings", sizeof(det_starter_settings), init_starter, use_starter},
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
     {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
+    {"det_export_settings", sizeof(det_export_settings), init_export, use_export},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -665,6 +679,16 @@ static det_status fill_choices(struct fixture *f, void *report)
     return det_starter_config_write(f->context, f->set, path, NULL, report);
 }
 
+static det_status fill_file(struct fixture *f, void *report)
+{
+    return det_export_file_at(f->context, f->exported, 0, report);
+}
+
+static det_status fill_proof(struct fixture *f, void *report)
+{
+    return det_export_proof_of(f->context, f->exported, report);
+}
+
 static void reports_are_filled_as_far_as_they_go(void **state)
 {
     (void)state;
@@ -692,6 +716,8 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotation_split_stats", sizeof(det_annotation_split_stats), fill_split_stats},
         {"det_annotation_class_stats", sizeof(det_annotation_class_stats), fill_class_stats},
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
+        {"det_export_file", sizeof(det_export_file), fill_file},
+        {"det_export_proof", sizeof(det_export_proof), fill_proof},
     };
     struct fixture f;
     open_fixture(&f);

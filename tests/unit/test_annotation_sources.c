@@ -355,6 +355,9 @@ static void archives_in_memory_are_read(void **state)
     assert_context_ok(f.context, read_memory(&f, NULL, "upload.zip", data, bytes));
     assert_string_equal(det_annotation_set_format(f.set), "csv");
     assert_the_box(&f, "upload.zip", "a");
+    assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT,
+                         "upload.zip: an archive of that name was read before",
+                         read_memory(&f, NULL, "upload.zip", data, bytes));
     new_set(&f);
     assert_context_fails(f.context, DET_STATUS_CORRUPT,
                          "upload.zip: ", read_memory(&f, NULL, "upload.zip", data, bytes / 2));

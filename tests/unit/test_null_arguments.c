@@ -31,6 +31,7 @@ struct things {
     det_summary_writer *writer;
     det_event_log *log;
     det_results *texts;
+    det_export *exported;
     char model_dir[300], label_map[300], events[300], output[300], missing[300];
 
     det_image_view view;
@@ -65,6 +66,8 @@ struct things {
     det_error error;
     det_detector_times times;
     det_detector_raw raw;
+    det_export_file file;
+    det_export_proof proof;
     det_model_tensor tensor;
     det_tensor_values values[1];
     det_starter_settings starter;
@@ -100,6 +103,7 @@ struct things {
     det_recalibration_settings recalibration_settings;
     det_tracker_settings tracker_settings;
     det_trainer_settings trainer_settings;
+    det_export_settings export_settings;
 };
 
 /* What calls make. */
@@ -121,6 +125,7 @@ struct made {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_event_log *log;
+    det_export *exported;
     det_checkpoint_info *list;
     det_results *texts;
     char *json;
@@ -131,6 +136,7 @@ static void release(const struct things *t, struct made *o)
     det_json_destroy(t->context, &o->json);
     det_results_destroy(&o->texts);
     det_checkpoint_list_destroy(t->context, &o->list);
+    det_export_destroy(&o->exported);
     det_event_log_destroy(&o->log);
     det_summary_writer_destroy(&o->writer);
     det_mot_measure_destroy(&o->measure);
@@ -275,6 +281,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
         .raw.struct_size = sizeof t->raw,
+        .file.struct_size = sizeof t->file,
+        .proof.struct_size = sizeof t->proof,
         .tensor.struct_size = sizeof t->tensor,
         .choices.struct_size = sizeof t->choices,
         .values = {{sizeof t->values[0], "x", t->floats, 1}},
@@ -305,6 +313,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_trainer_snapshot(t->trainer, &t->model));
     assert_context_ok(context,
                       det_evaluation_run(context, t->config, t->model, NULL, &t->evaluation));
+    assert_context_ok(context, det_export_create(context, t->model, "det", NULL, &t->exported));
     t->anchors = calloc((size_t)det_model_anchor_count(t->model), 4 * sizeof *t->anchors);
     assert_non_null(t->anchors);
     assert_context_ok(context, det_coco_evaluator_create(context, NULL, &t->evaluator));
@@ -363,6 +372,7 @@ static void drop_things(struct things *t)
         .writer = t->writer,
         .log = t->log,
         .texts = t->texts,
+        .exported = t->exported,
     };
     release(t, &all);
     free(t->anchors);

@@ -50,12 +50,11 @@ struct tool {
     {                                                                 \
         "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details" \
     }
-#define TOOL_OPTIONS(tool)                                                                  \
+/* Of a tool that computes in single precision. */
+#define TOOL_DEVICE_OPTIONS(tool)                                                           \
     TOOL_CPU_OPTIONS(tool),                                                                 \
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
-        {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, bf16 or tf32 (CUDA only); auto: f32"},                                       \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
@@ -63,6 +62,10 @@ struct tool {
         {"tuning", OPTION_FLAG, &(tool)->tuning, NULL,                                      \
          "CUDA: time cublasLt's algorithms at the start; --notuning takes its first"},      \
         TOOL_LOG_OPTIONS(tool)
+#define TOOL_OPTIONS(tool)                                \
+    {"precision", OPTION_STRING, &(tool)->precision, "P", \
+     "f32, bf16 or tf32 (CUDA only); auto: f32"},         \
+        TOOL_DEVICE_OPTIONS(tool)
 
 /* Of a tool that decodes pictures. */
 #define TOOL_IMAGE_OPTIONS(tool)                                      \

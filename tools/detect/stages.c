@@ -11,17 +11,23 @@
 
 /* --- read --- */
 
-/* Of a picture that is not turned: where its sides are exchanged, so is what must be left of
- * them. */
+/* Into the picture that the frame had before, if there is one. */
+static det_status decode_picture(struct reading *reading, const char *name, const uint8_t *data,
+                                 size_t bytes, int32_t height, int32_t width, det_picture **picture)
+{
+    return *picture != NULL ? det_picture_decode_again(*picture, name, data, bytes, height, width)
+                            : det_picture_decode_reduced(reading->context, name, data, bytes,
+                                                         height, width, picture);
+}
+
+/* A picture that is not turned: where its sides are exchanged, so is what must be left of them. */
 static det_status decode_as_stored(struct reading *reading, const char *name, const uint8_t *data,
                                    size_t bytes, det_picture **picture)
 {
     const int32_t height = reading->source->least_height, width = reading->source->least_width;
-    if (det_exif_swaps_sides(det_picture_orientation(*picture)) && height != width) {
-        det_picture_destroy(picture);
-        DET_TRY_RETURN(det_picture_decode_reduced(reading->context, name, data, bytes, width,
-                                                  height, picture));
-    }
+    DET_TRY_RETURN(decode_picture(reading, name, data, bytes, height, width, picture));
+    if (det_exif_swaps_sides(det_picture_orientation(*picture)) && height != width)
+        DET_TRY_RETURN(decode_picture(reading, name, data, bytes, width, height, picture));
     return det_picture_as_stored(*picture);
 }
 
@@ -29,15 +35,13 @@ static det_status decode(struct det_env *env, struct reading *reading, const cha
                          const uint8_t *data, size_t bytes, struct frame *frame)
 {
     const struct pipeline_source *source = reading->source;
-    det_status status =
-        det_picture_decode_reduced(reading->context, name, data, bytes, source->least_height,
-                                   source->least_width, &frame->picture);
-    if (status == DET_OK && source->as_stored)
-        status = decode_as_stored(reading, name, data, bytes, &frame->picture);
-    if (status != DET_OK) {
-        det_picture_destroy(&frame->picture);
+    frame->image = (struct det_image){0};
+    const det_status status = source->as_stored
+                                  ? decode_as_stored(reading, name, data, bytes, &frame->picture)
+                                  : decode_picture(reading, name, data, bytes, source->least_height,
+                                                   source->least_width, &frame->picture);
+    if (status != DET_OK)
         return tool_adopt(env, reading->context, status);
-    }
     const det_canvas pixels = det_picture_canvas(frame->picture);
     frame->orientation = source->as_stored ? 1 : det_picture_orientation(frame->picture);
     frame->image =
@@ -46,7 +50,7 @@ static det_status decode(struct det_env *env, struct reading *reading, const cha
     return DET_OK;
 }
 
-/* An image file's pixels are gone with it; a video's buffer stays for the next one. */
+/* An image file's pixels are gone with it. */
 static void drop_picture(struct frame *frame)
 {
     if (frame->picture == NULL)
@@ -121,6 +125,7 @@ static det_status read_video(struct det_env *env, struct reading *reading, struc
                              bool *end)
 {
     const struct pipeline_source *source = reading->source;
+    drop_picture(frame); /* it had one when the images were read */
     DET_TRY_RETURN(video_reader_next(env, source->reader, &frame->video, end));
     frame->source = source->video;
     frame->name = source->video_name;
@@ -138,7 +143,6 @@ det_status stage_read(struct det_env *env, struct reading *reading, struct frame
 {
     const double start = det_clock_seconds();
     det_status status = DET_OK;
-    drop_picture(frame);
     frame->status = DET_OK;
     frame->message[0] = '\0';
     frame->count = 0;

@@ -171,7 +171,8 @@ DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set
 /** The same of a file in memory, [bytes], which is copied: records, COCO's annotations, a table,
  * CVAT's annotations, a .zip of any of them. `name` is what it would be called as a file: messages
  * begin with it, it tells the format and the split where these are NULL, and images that are not in
- * it are looked for beside it. The set keeps the copy where it holds pictures. */
+ * it are looked for beside it; of a .zip it must be another one each time (INVALID_ARGUMENT). The
+ * set keeps the copy where it holds pictures. */
 DET_NODISCARD DET_API det_status det_annotation_set_read_memory(det_annotation_set *set,
                                                                 const char *format,
                                                                 const char *name, const void *data,

@@ -44,6 +44,11 @@ DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
                                                             det_picture **picture);
+/** The same into a picture that is there, whose memory is used again where it is large enough: for
+ * one file after the other. Views of it end; after a failure it has no pixels. */
+DET_NODISCARD DET_API det_status det_picture_decode_again(det_picture *picture, const char *name,
+                                                          const void *data, size_t bytes,
+                                                          int32_t height, int32_t width);
 /** A picture of the caller's pixels, of any format; of a view with a region that part. They are
  *  copied. */
 DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,

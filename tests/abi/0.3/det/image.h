@@ -21,6 +21,9 @@ DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
                                                             det_picture **picture);
+DET_NODISCARD DET_API det_status det_picture_decode_again(det_picture *picture, const char *name,
+                                                          const void *data, size_t bytes,
+                                                          int32_t height, int32_t width);
 DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,
                                                          const det_image_view *pixels,
                                                          det_picture **picture);
