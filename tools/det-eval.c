@@ -15,6 +15,8 @@
 #include "common/watch.h"
 #include "det/det.h"
 #include "support/json_writer.h"
+#include "support/mem.h"
+#include "support/path.h"
 
 struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
@@ -40,7 +42,8 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     struct eval_run runs[FORMS];
-    bool told; /* what there is to say of the data */
+    char *results; /* results.csv beside the runs, NULL: none */
+    bool told;     /* what there is to say of the data */
 };
 
 static bool both(const struct evaluations *e)
@@ -190,6 +193,7 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.pictures = pictures;
     settings.progress = progress_evaluating;
     settings.quiet = app->told;
+    settings.results = app->results;
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -270,6 +274,7 @@ static int evaluate_watched(void *user, const det_checkpoint_info *found)
 static int evaluate_records(struct app *app)
 {
     const struct arguments *a = &app->arguments;
+    struct det_env *env = &app->tool.env;
     det_pipeline_config *config = NULL;
     det_status status = det_pipeline_config_load(app->tool.context, a->config, &config);
     if (status == DET_OK)
@@ -280,10 +285,14 @@ static int evaluate_records(struct app *app)
     }
     det_pipeline_config_set_strict(config, a->strict);
     int result = 0;
+    const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
     for (int form = 0; form < FORMS; form++)
-        app->runs[form] = (struct eval_run){
-            .directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir, .all = a->all};
-    if (a->checkpoint != NULL) {
+        app->runs[form] = (struct eval_run){.directory = directory, .all = a->all};
+    if (directory != NULL)
+        status = det_path_join(env, &app->results, directory, "results.csv");
+    if (status != DET_OK) {
+        result = tool_fail(&app->tool, status);
+    } else if (a->checkpoint != NULL) {
         det_checkpoint_info info;
         status = det_checkpoint_find(app->tool.context, a->checkpoint, &info);
         result = status == DET_OK ? evaluate_checkpoint(app, config, &info)
@@ -304,6 +313,7 @@ static int evaluate_records(struct app *app)
     }
     for (int form = 0; form < FORMS; form++)
         eval_run_close(&app->runs[form]);
+    det_free(env, &app->results);
     det_pipeline_config_destroy(&config);
     return result;
 }
@@ -358,7 +368,8 @@ int main(int argc, char **argv)
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
         {"model_dir", OPTION_STRING, &a->model_dir, "DIR",
          "where curves for TensorBoard go, in eval/ or, with other settings or data than the "
-         "training's, in a run beside it; else into the checkpoint_dir, if there is one"},
+         "training's, in a run beside it, and a row of results.csv; else into the checkpoint_dir, "
+         "if there is one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
          "folder whose newest checkpoint is evaluated, then each new one in order while a training "
          "runs there"},
@@ -381,7 +392,8 @@ int main(int argc, char **argv)
         STRICT_OPTION(&a->strict),
         CLASS_OPTIONS(&a->classes),
         {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
-         "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
+         "precision-recall curves (CSV, JSON, SVG), confusion matrix (CSV, SVG, and printed), the "
+         "threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
          "detections as COCO JSON; those of a later checkpoint replace them"},
         {"json", OPTION_STRING, &a->json, "FILE",

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "data/exif.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "support/mem.h"
 
 enum { CAPTION_PX = 18, GAP_PX = 6, MOST_SIDE = 65500 };
@@ -72,9 +72,9 @@ static det_status render(struct det_env *env, struct drawing *d)
     for (size_t i = 0; i < values; i++)
         d->cell.rgb[i] = (uint8_t)fminf(fmaxf(d->pixels[i] + .5F, 0), 255);
     const struct det_ground_truth *truth = &d->sample.truth;
-    for (int32_t i = 0; i < truth->count; i++)
-        det_draw_box(det_surface_of(&d->cell), truth->boxes[i], truth->class_index[i],
-                     d->set->classes.paths[truth->class_index[i]]);
+    det_draw_ground_truth(det_surface_of(&d->cell), (const float(*)[4])truth->boxes,
+                          truth->class_index, (size_t)truth->count,
+                          (const char *const *)d->set->classes.paths);
     return DET_OK;
 }
 

@@ -8,7 +8,7 @@
 #include "data/exif.h"
 #include "data/image_view.h"
 #include "detect/results.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "support/mem.h"
 
 #define LABEL_BYTES 256
@@ -236,13 +236,16 @@ det_status det_picture_draw(det_picture *picture, const det_model *model,
     struct det_env *env = env_of(picture);
     DET_NEED(env, picture);
     DET_NEED_ARRAY(env, detections, count);
-    /* The surest one last, so that its label is on top. */
-    for (size_t i = count; i-- > 0;) {
-        const det_detection *d = &detections[i];
-        const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
+    const struct det_surface to = det_surface_of(&picture->image);
+    struct det_labels taken;
+    taken.count = 0;
+    /* The surest one last, so that its frame is on top; its label first, so that it has its place. */
+    for (size_t i = count; i-- > 0;)
+        det_draw_detection(to, &detections[i]);
+    for (size_t i = 0; i < count; i++) {
         char label[LABEL_BYTES];
-        det_draw_box(det_surface_of(&picture->image), box, d->class_id > 0 ? d->class_id - 1 : 0,
-                     det_detection_label(model, d, label, sizeof label));
+        det_draw_detection_label(&taken, to, &detections[i],
+                                 det_detection_label(model, &detections[i], label, sizeof label));
     }
     return DET_OK;
 }

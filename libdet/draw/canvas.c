@@ -2,7 +2,7 @@
 #include "base/arguments.h"
 #include "base/context.h"
 #include "data/image_view.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 
 /* The rules for pixels are those of views. */
 static det_status surface_of(struct det_env *env, const det_canvas *canvas,
@@ -40,14 +40,33 @@ det_rgb det_class_color(int32_t class_id)
 det_status det_canvas_draw_detection(det_context *context, const det_canvas *canvas,
                                      const det_detection *detection, const char *label)
 {
+    DET_NEED(det_context_env(context), detection);
+    return det_canvas_draw_detections(context, canvas, detection, &label, 1, NULL, 0);
+}
+
+det_status det_canvas_draw_detections(det_context *context, const det_canvas *canvas,
+                                      const det_detection *detections, const char *const *labels,
+                                      size_t count, const det_legend_line *legend,
+                                      size_t legend_count)
+{
     struct det_env *env = det_context_env(context);
-    struct det_surface to;
+    struct det_labels taken;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
-    DET_NEED(env, detection);
+    DET_NEED_ARRAY(env, detections, count);
+    DET_NEED_ARRAY(env, legend, legend_count);
+    for (size_t i = 0; i < legend_count; i++)
+        if (legend[i].text == NULL)
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "legend[%zu].text is NULL", i);
     DET_TRY_RETURN(surface_of(env, canvas, &to));
-    const float box[4] = {detection->ymin, detection->xmin, detection->ymax, detection->xmax};
-    det_draw_box(to, box, (int32_t)((uint32_t)detection->class_id - 1), label);
+    taken.count = 0;
+    /* The surest one last, so that its frame is on top; its label first, so that it has its place. */
+    for (size_t i = count; i-- > 0;)
+        det_draw_detection(to, &detections[i]);
+    det_draw_legend(&taken, to, legend, legend_count);
+    for (size_t i = 0; i < count && labels != NULL; i++)
+        det_draw_detection_label(&taken, to, &detections[i], labels[i]);
     return DET_OK;
 }
 
@@ -56,7 +75,7 @@ det_status det_canvas_draw_line(det_context *context, const det_canvas *canvas, 
                                 det_rgb color)
 {
     struct det_env *env = det_context_env(context);
-    struct det_surface to;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
     DET_TRY_RETURN(surface_of(env, canvas, &to));
@@ -69,7 +88,7 @@ det_status det_canvas_draw_note(det_context *context, const det_canvas *canvas, 
                                 float *y_px, det_rgb plate, const char *text)
 {
     struct det_env *env = det_context_env(context);
-    struct det_surface to;
+    struct det_surface to = {0};
     DET_NEED(env, context);
     DET_NEED(env, canvas);
     DET_NEED(env, y_px);

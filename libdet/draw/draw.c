@@ -243,38 +243,29 @@ float det_draw_text_size_px(struct det_surface to)
     return roundf(fmaxf(13, 0.024F * surface_scale(&to)));
 }
 
-static void draw_label(const struct det_surface *to, const float box_px[4], float thickness,
-                       det_rgb plate, const char *text)
-{
-    const float size = det_draw_text_size_px(*to), pad = roundf(0.2F * size);
-    const float width = det_text_width_px(text, size) + 2 * pad,
-                height = size + roundf(0.1F * size);
-    float y = roundf(box_px[0] - thickness / 2 - height);
-    if (y < 0) /* no room above: inside the box's top edge */
-        y = roundf(box_px[0] + thickness / 2);
-    float x = roundf(box_px[1] - thickness / 2);
-    x = fmaxf(0, fminf(x, (float)to->width - width));
-    y = fmaxf(0, fminf(y, (float)to->height - height));
-    const float area[4] = {y, x, y + height, x + width};
-    det_fill_rectangle(*to, area, 0.88F, plate);
-    det_draw_text(*to, x + pad, y, size, det_text_colour_on(plate), text);
-}
-
-void det_draw_box(struct det_surface to, const float box_norm[4], int32_t class_index,
-                  const char *text)
+bool det_draw_box_px(struct det_surface to, const float box_norm[4], float box_px[4])
 {
     if (!is_drawable(&to) || !is_box(box_norm))
-        return;
-    const float h = (float)to.height, w = (float)to.width;
-    const float box_px[4] = {box_norm[0] * h, box_norm[1] * w, box_norm[2] * h, box_norm[3] * w};
-    if (!is_box(box_px))
-        return;
-    const det_rgb colour = det_palette_colour(class_index);
-    const float thickness = det_draw_thickness_px(to);
-    det_draw_rectangle(to, box_px, thickness, colour);
-    if (text != NULL && text[0] != '\0' && box_px[0] <= h && box_px[1] <= w && box_px[2] >= 0 &&
-        box_px[3] >= 0)
-        draw_label(&to, box_px, thickness, colour, text);
+        return false;
+    for (int i = 0; i < 4; i++)
+        box_px[i] = box_norm[i] * (float)(i % 2 == 0 ? to.height : to.width);
+    return is_box(box_px);
+}
+
+void det_draw_box(struct det_surface to, const float box_norm[4], int32_t class_index)
+{
+    float box_px[4];
+    if (det_draw_box_px(to, box_norm, box_px))
+        det_draw_rectangle(to, box_px, det_draw_thickness_px(to), det_palette_colour(class_index));
+}
+
+void det_note_area(struct det_surface to, float x_px, float y_px, const char *text, float area[4])
+{
+    const float size = det_draw_text_size_px(to), pad = roundf(0.35F * size);
+    area[0] = y_px;
+    area[1] = x_px;
+    area[2] = y_px + size + roundf(0.2F * size);
+    area[3] = x_px + det_text_width_px(text, size) + 2 * pad;
 }
 
 float det_draw_note(struct det_surface to, float x_px, float y_px, det_rgb plate, const char *text)
@@ -282,11 +273,10 @@ float det_draw_note(struct det_surface to, float x_px, float y_px, det_rgb plate
     if (!is_drawable(&to) || text == NULL)
         return y_px;
     const float size = det_draw_text_size_px(to), pad = roundf(0.35F * size);
-    const float height = size + roundf(0.2F * size);
-    const float area[4] = {y_px, x_px, y_px + height,
-                           x_px + det_text_width_px(text, size) + 2 * pad};
+    float area[4];
+    det_note_area(to, x_px, y_px, text, area);
     det_fill_rectangle(to, area, 0.8F, plate);
     det_draw_text(to, x_px + pad, y_px + roundf(0.1F * size), size, det_text_colour_on(plate),
                   text);
-    return y_px + height;
+    return area[2];
 }

@@ -1,4 +1,4 @@
-/* draw.h: results drawn into an image: anti-aliased boxes with label plates. Everything is clipped
+/* draw.h: results drawn into an image: anti-aliased boxes, lines and text. Everything is clipped
  * to the image and boxes that are not finite or turned inside out are left out, so that any
  * detector's output can be passed.
  *
@@ -52,11 +52,11 @@ float det_text_width_px(const char *text, float size_px);
 float det_draw_thickness_px(struct det_surface to);
 float det_draw_text_size_px(struct det_surface to);
 
-/* Box (normalised ymin, xmin, ymax, xmax) in the class's colour, with `text` on a plate above it,
- * or inside when there is no room above; the plate is kept inside the image. No plate when text is
- * NULL or empty. */
-void det_draw_box(struct det_surface to, const float box_norm[4], int32_t class_index,
-                  const char *text);
+/* A box (normalised ymin, xmin, ymax, xmax) in pixels; false: it is none, or nothing is drawn
+ * into. */
+bool det_draw_box_px(struct det_surface to, const float box_norm[4], float box_px[4]);
+/* The box in the class's colour; its label: labels.h. */
+void det_draw_box(struct det_surface to, const float box_norm[4], int32_t class_index);
 
 /* A straight stroke with round ends. */
 void det_draw_line(struct det_surface to, float x0_px, float y0_px, float x1_px, float y1_px,
@@ -65,5 +65,7 @@ void det_draw_line(struct det_surface to, float x0_px, float y0_px, float x1_px,
 /* A line of text on a plate in the image's corner or below another: its top left corner is (x_px,
  * y_px). Returns where the next one begins. */
 float det_draw_note(struct det_surface to, float x_px, float y_px, det_rgb plate, const char *text);
+/* What it covers: ymin, xmin, ymax, xmax in pixels. */
+void det_note_area(struct det_surface to, float x_px, float y_px, const char *text, float area[4]);
 
 #endif

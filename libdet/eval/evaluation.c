@@ -15,6 +15,7 @@
 #include "eval/evaluation_data.h"
 #include "eval/evaluation_pictures.h"
 #include "eval/evaluation_summary.h"
+#include "eval/results_file.h"
 #include "model/from_config.h"
 #include "model/inference.h"
 #include "model/learner_state.h"
@@ -272,6 +273,48 @@ static det_status check_model(struct run *r)
     return DET_OK;
 }
 
+static det_status add_to_results(const struct run *r, const det_evaluation_settings *settings,
+                                 const det_evaluation *e)
+{
+    struct det_text name = {0};
+    det_evaluation_settings meant = *settings;
+    const char *data =
+        settings->samples == NULL ? det_pipeline_config_eval_path(r->config, 0) : NULL;
+    meant.as_exported =
+        r->model->graph.folded || (settings->as_exported && det_evaluation_forms_differ(r->model));
+    det_status status = det_evaluation_append_run_name(r->env, &meant, &name);
+    if (status == DET_OK)
+        status = det_results_add(r->env, settings->results,
+                                 &(struct det_results_row){
+                                     .run = name.data,
+                                     .form = meant.as_exported ? "exported" : "api",
+                                     .data = data != NULL ? data : "",
+                                     .step = r->model->step,
+                                     .coco = e->coco,
+                                     .losses = &e->losses,
+                                 });
+    det_text_free(r->env, &name);
+    return status;
+}
+
+/* A full disk must not cost the figures here either. */
+static void write_figures(const struct run *r, det_context *context,
+                          const det_evaluation_settings *settings, const det_evaluation *e)
+{
+    struct det_env *env = r->env;
+    if (settings->summaries != NULL &&
+        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
+                                     e->coco, &e->losses) != DET_OK) {
+        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
+                env->error);
+        det_forget_error(env);
+    }
+    if (settings->results != NULL && add_to_results(r, settings, e) != DET_OK) {
+        det_log(env, DET_LOG_WARNING, "%s; the results have no row of this evaluation", env->error);
+        det_forget_error(env);
+    }
+}
+
 static det_status evaluate(struct run *r, det_context *context,
                            const det_evaluation_settings *settings, det_evaluation *e)
 {
@@ -320,13 +363,7 @@ static det_status evaluate(struct run *r, det_context *context,
     DET_TRY_RETURN(det_coco_evaluator_compute(e->evaluator, &e->coco));
     if (r->pictures != NULL && det_evaluation_pictures_finish(env, r->pictures) != DET_OK)
         give_up_pictures(r);
-    if (settings->summaries != NULL &&
-        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
-                                     e->coco, &e->losses) != DET_OK) {
-        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
-                env->error);
-        det_forget_error(env);
-    }
+    write_figures(r, context, settings, e);
     return DET_OK;
 }
 

@@ -18,7 +18,7 @@ ENDS_WITH(det_allocator, release);
 ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
 ENDS_WITH(det_detector_settings, chosen_classes);
-ENDS_WITH(det_evaluation_settings, samples);
+ENDS_WITH(det_evaluation_settings, results);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);

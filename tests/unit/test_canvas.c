@@ -110,6 +110,25 @@ static void a_picture_is_drawn_into(void **state)
     assert_memory_equal(canvas.pixels, det_picture_view(whole).pixels, HEIGHT * WIDTH * 3);
     det_picture_destroy(&whole);
     det_picture_destroy(&piecewise);
+    /* Two at one place: all at once as a picture has them, one by one they cover each other. */
+    const det_detection two[] = {box, box};
+    char texts[2][64];
+    const char *labels[2];
+    for (int i = 0; i < 2; i++)
+        labels[i] = det_detection_label(NULL, &two[i], texts[i], 64);
+    assert_context_ok(context, det_picture_from_pixels(context, &view, &whole));
+    assert_context_ok(context, det_picture_from_pixels(context, &view, &piecewise));
+    assert_context_ok(context, det_picture_draw(whole, NULL, two, 2));
+    const det_canvas at_once = det_picture_canvas(piecewise);
+    assert_context_ok(context,
+                      det_canvas_draw_detections(context, &at_once, two, labels, 2, NULL, 0));
+    assert_memory_equal(at_once.pixels, det_picture_view(whole).pixels, HEIGHT * WIDTH * 3);
+    for (int i = 0; i < 2; i++)
+        assert_context_ok(context,
+                          det_canvas_draw_detection(context, &at_once, &two[i], labels[i]));
+    assert_memory_not_equal(at_once.pixels, det_picture_view(whole).pixels, HEIGHT * WIDTH * 3);
+    det_picture_destroy(&whole);
+    det_picture_destroy(&piecewise);
     det_context_destroy(&context);
     test_env_check(&t);
 }
@@ -152,6 +171,15 @@ static void what_cannot_be_drawn_into(void **state)
     assert_memory_equal(pixels, before, sizeof pixels);
     none = (det_detection){INT32_MIN, .5F, -9, -9, 9, 9};
     assert_context_ok(context, det_canvas_draw_detection(context, &canvas, &none, "\xff"));
+    /* Labels may be left out, lines of the legend not. */
+    const char *const labels[] = {NULL};
+    const det_legend_line legend[] = {{{1, 2, 3}, "x"}, {{1, 2, 3}, NULL}};
+    assert_context_ok(context,
+                      det_canvas_draw_detections(context, &canvas, &box, labels, 1, legend, 1));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "legend[1].text is NULL",
+                         det_canvas_draw_detections(context, &canvas, &box, NULL, 1, legend, 2));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "detections is NULL",
+                         det_canvas_draw_detections(context, &canvas, NULL, NULL, 1, NULL, 0));
     det_context_destroy(&context);
     test_env_check(&t);
 }

@@ -260,7 +260,7 @@ static void files_are_what_they_say(void **state)
         snprintf(path, sizeof path, "%s/%s", folder, file);
         assert_int_equal(access(path, F_OK), 0);
     }
-    assert_int_equal(files, 5);
+    assert_int_equal(files, 6);
     snprintf(path, sizeof path, "%s/thresholds.json", folder);
     char *text = test_read_text(path);
     cJSON *tree = cJSON_Parse(text);

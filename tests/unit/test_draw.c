@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "draw/font.h"
+#include "draw/labels.h"
 #include "support/mem.h"
 #include "support/test.h"
 
@@ -27,6 +28,14 @@ static size_t count_touched(const struct det_image *image)
     for (size_t i = 0; i < (size_t)image->width * (size_t)image->height * 3; i++)
         touched += image->rgb[i] != 0;
     return touched;
+}
+
+static void draw_labelled(struct det_surface to, const float box[4], int32_t class_index,
+                          const char *text)
+{
+    struct det_labels taken = {0};
+    det_draw_box(to, box, class_index);
+    det_draw_label(&taken, to, box, class_index, text);
 }
 
 static void edges_are_blended_by_area(void **state)
@@ -73,7 +82,7 @@ static void any_box_stays_inside_the_image(void **state)
                 for (int k = j; k < value_count; k += 2) {
                     const float box[4] = {values[i], values[j], values[(i + j) % value_count],
                                           values[k]};
-                    det_draw_box(det_surface_of(&image), box, i - 3, "car: 97%");
+                    draw_labelled(det_surface_of(&image), box, i - 3, "car: 97%");
                 }
         det_free(&t.env, &image.rgb);
     }
@@ -90,16 +99,16 @@ static void odd_boxes(void **state)
                             {0, 0, 1, NAN},     {0, 0, INFINITY, 1},  {0.5F, 0, 0.2F, 1},
                             {0, 0.5F, 1, 0.2F}, {-INFINITY, 0, 1, 1}, {3e38F, 3e38F, 3e38F, 3e38F}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        det_draw_box(det_surface_of(&image), bad[i], 0, "x");
+        draw_labelled(det_surface_of(&image), bad[i], 0, "x");
     assert_int_equal(count_touched(&image), 0);
     const float away[4] = {2, 2, 3, 3};
-    det_draw_box(det_surface_of(&image), away, 0, "x");
+    draw_labelled(det_surface_of(&image), away, 0, "x");
     assert_int_equal(count_touched(&image), 0);
     const float point[4] = {0.5F, 0.5F, 0.5F, 0.5F};
-    det_draw_box(det_surface_of(&image), point, 0, NULL);
+    draw_labelled(det_surface_of(&image), point, 0, NULL);
     assert_true(count_touched(&image) > 0 && count_touched(&image) <= 4 * 4 * 3);
     struct det_image empty = {0};
-    det_draw_box(det_surface_of(&empty), point, 0, "x");
+    draw_labelled(det_surface_of(&empty), point, 0, "x");
     det_draw_text(det_surface_of(&image), NAN, 0, 12, (det_rgb){1, 2, 3}, "x");
     det_draw_text(det_surface_of(&image), 0, 0, NAN, (det_rgb){1, 2, 3}, "x");
     det_free(&t.env, &image.rgb);
@@ -116,9 +125,9 @@ static void labels_are_kept_inside(void **state)
     const float boxes[][4] = {{0, 0.97F, 0.2F, 1}, {0.5F, 0.2F, 0.7F, 0.6F}, {0.99F, 0, 1, 0.1F}};
     for (size_t i = 0; i < 3; i++) {
         memset(image.rgb, 0, 320 * 240 * 3);
-        det_draw_box(det_surface_of(&image), boxes[i], 2, NULL);
+        det_draw_box(det_surface_of(&image), boxes[i], 2);
         const size_t frame = count_touched(&image);
-        det_draw_box(det_surface_of(&image), boxes[i], 2, "truck 88%");
+        draw_labelled(det_surface_of(&image), boxes[i], 2, "truck 88%");
         const float size = det_draw_text_size_px(det_surface_of(&image));
         const float area = size * det_text_width_px("truck 88%", size);
         /* The whole plate is there: its pixels are all non-zero in blue except where black text

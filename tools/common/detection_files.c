@@ -42,9 +42,13 @@ det_status detection_files_write(struct tool *tool, det_coco_evaluator *evaluato
     if (status == DET_OK) {
         console_print("\n");
         console_print_text(text);
+        status = det_detection_report_confusion_table(report, &text);
     }
-    if (status == DET_OK)
+    if (status == DET_OK) {
+        console_print("\n");
+        console_print_text(text);
         status = det_detection_report_write(report, directory);
+    }
     det_detection_report_destroy(&report);
     return status == DET_OK ? write_coco(&tool->env, evaluator, directory) : status;
 }

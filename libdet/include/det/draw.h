@@ -38,6 +38,21 @@ DET_NODISCARD DET_API det_status det_canvas_draw_detection(det_context *context,
                                                            const det_detection *detection,
                                                            const char *label);
 
+/** A line of the legend: its text on a plate of that colour. */
+typedef struct det_legend_line {
+    det_rgb color;
+    const char *text;
+} det_legend_line;
+
+/** All of a frame: boxes [count] as det_canvas_draw_detection() draws them, by falling importance
+ * (a detector's order), a legend [legend_count] in the upper left corner, and the labels, [count]
+ * or NULL, each of which may be NULL. No label covers another or the legend or leaves the canvas:
+ * where there is no room for it, it stands at another edge of its box, is shortened to its last
+ * word, or left out. The errors of det_canvas_draw_detection(). */
+DET_NODISCARD DET_API det_status det_canvas_draw_detections(
+    det_context *context, const det_canvas *canvas, const det_detection *detections,
+    const char *const *labels, size_t count, const det_legend_line *legend, size_t legend_count);
+
 /** A straight stroke with round ends; thickness_px 0: as boxes on a canvas of this size have it. */
 DET_NODISCARD DET_API det_status det_canvas_draw_line(det_context *context,
                                                       const det_canvas *canvas, float x0_px,

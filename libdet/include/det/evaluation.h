@@ -50,6 +50,9 @@ typedef struct det_evaluation_settings {
      * label map is still needed; image_dirs is not looked at then. NULL, the default: the
      * records */
     const det_sample_source *samples;
+    /** a CSV file, usually MODEL_DIR/results.csv, which a row of the figures is added to
+     * (docs/monitoring.md); a failing write is a warning. NULL, the default: none */
+    const char *results;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

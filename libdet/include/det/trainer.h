@@ -65,8 +65,9 @@ typedef struct det_trainer_settings {
     int32_t patience; /**< stop after so many evaluations without a gain; 0, the default: never */
     double min_delta; /**< a gain is more than this; default 0 */
 
-    /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval. */
-    /** between points of the curves; default 100; 0: no event files */
+    /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval, and a row
+     * of MODEL_DIR/results.csv for each evaluation. */
+    /** between points of the curves; default 100; 0: none of it */
     int64_t summary_every_steps;
     /** between pictures of the augmented training input; default 1000; 0: none, and none of
      * evaluations */

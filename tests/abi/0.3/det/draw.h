@@ -17,6 +17,13 @@ DET_NODISCARD DET_API det_status det_canvas_draw_detection(det_context *context,
                                                            const det_canvas *canvas,
                                                            const det_detection *detection,
                                                            const char *label);
+typedef struct det_legend_line {
+    det_rgb color;
+    const char *text;
+} det_legend_line;
+DET_NODISCARD DET_API det_status det_canvas_draw_detections(
+    det_context *context, const det_canvas *canvas, const det_detection *detections,
+    const char *const *labels, size_t count, const det_legend_line *legend, size_t legend_count);
 DET_NODISCARD DET_API det_status det_canvas_draw_line(det_context *context,
                                                       const det_canvas *canvas, float x0_px,
                                                       float y0_px, float x1_px, float y1_px,

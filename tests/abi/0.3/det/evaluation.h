@@ -29,6 +29,7 @@ typedef struct det_evaluation_settings {
     int quiet;
     int reserved;
     const det_sample_source *samples;
+    const char *results;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)
