@@ -8,6 +8,7 @@
 
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -50,6 +51,10 @@ typedef struct det_evaluation_settings {
      * label map is still needed; image_dirs is not looked at then. NULL, the default: the
      * records */
     const det_sample_source *samples;
+    /** What a detector finds that looks at the images in tiles is evaluated, in the exported form,
+     * whatever as_exported says; losses are of the images as a whole. NULL, the default: no
+     * tiles */
+    const det_tile_settings *tiles;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
