@@ -165,10 +165,11 @@ static float fits(const struct det_sightings *s, const struct det_sighting *a,
         lower < LEAST_SCORE * fmaxf(a->found.score, b->found.score))
         return 0;
     const float begin = seen_from(s, b, axis), end = seen_to(s, a, axis);
-    /* Neighbours; both go all the way through what the tiles have in common. */
+    /* Neighbours; both go all the way through what the tiles have in common, or nearly, as the
+     * other one does that counts as cut. */
+    const float near_px = fmaxf(near_of(s, a, axis), near_of(s, b, axis));
     if (begin > end || begin <= seen_from(s, a, axis) || seen_to(s, b, axis) <= end ||
-        a->box_px[axis] > begin + near_of(s, a, axis) ||
-        b->box_px[axis + 2] < end - near_of(s, b, axis))
+        a->box_px[axis] > begin + near_px || b->box_px[axis + 2] < end - near_px)
         return 0;
     const float common = shared(a->box_px, b->box_px, along);
     const float together = fmaxf(a->box_px[along + 2], b->box_px[along + 2]) -

@@ -39,29 +39,29 @@ void det_tile_settings_init(det_tile_settings *settings, size_t struct_size)
     det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
-det_status det_tile_plan(det_context *context, const det_tile_settings *given, int32_t height,
+det_status det_tile_plan(det_context *context, const det_tile_settings *settings, int32_t height,
                          int32_t width, det_region *tiles, size_t capacity, size_t *count)
 {
     struct det_env *env = det_context_env(context);
-    det_tile_settings settings;
+    det_tile_settings taken;
     struct det_tile_grid grid;
     if (count != NULL)
         *count = 0;
     DET_NEED(env, context);
-    DET_NEED(env, given);
+    DET_NEED(env, settings);
     DET_NEED_ARRAY(env, tiles, capacity);
     DET_NEED(env, count);
-    det_tile_settings_default(&settings);
-    DET_TRY_RETURN(DET_TAKE(env, det_tile_settings, &settings, given));
-    DET_TRY_RETURN(det_tile_settings_check(env, &settings));
-    if (settings.height == 0)
+    det_tile_settings_default(&taken);
+    DET_TRY_RETURN(DET_TAKE(env, det_tile_settings, &taken, settings));
+    DET_TRY_RETURN(det_tile_settings_check(env, &taken));
+    if (taken.height == 0)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "tiles: the size is 0 x 0, expected that of a tile");
     if (height < 1 || width < 1)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "tiles of a picture of %d x %d pixels: each side must be 1 or more", width,
                         height);
-    DET_TRY_RETURN(det_tile_grid_make(env, &settings, height, width, &grid));
+    DET_TRY_RETURN(det_tile_grid_make(env, &taken, height, width, &grid));
     *count = (size_t)det_tile_grid_count(&grid);
     for (size_t i = 0; i < *count && i < capacity; i++)
         tiles[i] = det_tile_grid_at(&grid, (int32_t)i);

@@ -17,8 +17,9 @@
 ENDS_WITH(det_allocator, release);
 ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
-ENDS_WITH(det_detector_settings, chosen_classes);
-ENDS_WITH(det_evaluation_settings, samples);
+ENDS_WITH(det_tile_settings, whole);
+ENDS_WITH(det_detector_settings, tiles);
+ENDS_WITH(det_evaluation_settings, tiles);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);
@@ -168,6 +169,24 @@ static det_status use_detector(struct fixture *f, const void *settings)
     return status;
 }
 
+/* Settings within settings, of a detector and of an evaluation; and of their own. */
+static det_status use_tiles(struct fixture *f, const void *tiles)
+{
+    det_detector_settings detecting;
+    det_evaluation_settings evaluating;
+    det_region region;
+    size_t count = 0;
+    det_detector_settings_default(&detecting);
+    det_evaluation_settings_default(&evaluating);
+    detecting.tiles = evaluating.tiles = tiles;
+    const det_status status = use_detector(f, &detecting);
+    assert_int_equal(det_evaluation_check(f->context, f->config, &evaluating), status);
+    const det_status planned = det_tile_plan(f->context, tiles, 8, 8, &region, 1, &count);
+    if (status != DET_OK)
+        assert_int_equal(planned, status);
+    return status;
+}
+
 static det_status use_evaluation(struct fixture *f, const void *settings)
 {
     return det_evaluation_check(f->context, f->config, settings);
@@ -300,6 +319,7 @@ typedef void init_function(void *, size_t);
     }
 INIT(context)
 INIT(detector)
+INIT(tile)
 INIT(nms)
 INIT(evaluation)
 INIT(recalibration)
@@ -374,6 +394,7 @@ static const struct taken {
     {"det_allocator", sizeof(det_allocator), init_allocator, use_allocator},
     {"det_logger", sizeof(det_logger), init_logger, use_logger},
     {"det_detector_settings", sizeof(det_detector_settings), init_detector, use_detector},
+    {"det_tile_settings", sizeof(det_tile_settings), init_tile, use_tiles},
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},

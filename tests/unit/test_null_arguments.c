@@ -86,6 +86,8 @@ struct things {
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
+    det_tile_settings tile_settings;
+    det_region region;
     det_nms_settings nms_settings;
     det_evaluation_settings evaluation_settings;
     det_recalibration_settings recalibration_settings;
@@ -264,6 +266,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .raw.struct_size = sizeof t->raw,
         .tensor.struct_size = sizeof t->tensor,
         .values = {{sizeof t->values[0], "x", t->floats, 1}},
+        .tile_settings = {sizeof t->tile_settings, 8, 8, .2F, 1},
         .nms_settings.struct_size = sizeof t->nms_settings,
         .floats = {.1F, .1F, .9F, .9F},
         .losses.struct_size = sizeof t->losses,

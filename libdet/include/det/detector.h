@@ -161,7 +161,8 @@ DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
  * From the next run on detections of class `class_id` (1..K; 0: of all classes) are reported from
  * `score` (0..1) on, never below the model's own threshold. Nothing is allocated. Scores are
  * compared before suppression, which gives what sorting out afterwards would (a detection
- * suppresses none that is surer than it), except that max_detections counts only what is reported.
+ * suppresses none that is surer than it; with tiles it may, where that one is cut by a tile's
+ * border), except that max_detections counts only what is reported.
  * After a failure nothing has changed.
  */
 DET_NODISCARD DET_API det_status det_detector_set_score(det_detector *detector, int32_t class_id,
