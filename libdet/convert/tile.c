@@ -56,6 +56,15 @@ det_status det_tile_load(struct det_env *env, const struct det_annotations *set,
     return det_image_copy_view(env, &view, pixels);
 }
 
+void det_tiled_pictures_free(struct det_env *env, struct det_tiled_pictures **tiled)
+{
+    if (*tiled == NULL)
+        return;
+    det_image_free(env, &(*tiled)->pixels);
+    det_free(env, &(*tiled)->pictures);
+    det_free(env, tiled);
+}
+
 /* --- cutting --- */
 
 /* A tile without an object. */
@@ -70,9 +79,9 @@ struct cutting {
     struct det_annotations *set;
     const struct det_tile_cutting *settings;
     struct det_tile_counts *counts;
-    size_t images, objects;   /* of the set as it was */
-    size_t *full;             /* [splits] tiles with an object */
-    struct empty *empties;    /* by image and tile, then chosen */
+    size_t images, objects; /* of the set as it was */
+    size_t *full;           /* [splits] tiles with an object */
+    struct empty *empties;  /* by image and tile, then chosen */
     size_t empty_count, empty_capacity;
     size_t next; /* empty */
 };
@@ -92,7 +101,7 @@ static double part_of(const struct det_labelled_image *image,
         box[axis + 2] = fmin(fmax(high, 0), side[axis]) / side[axis];
         share *= (box[axis + 2] - box[axis]) * side[axis] / (high - low);
     }
-    return share > 0 ? fmin(share, 1) : 0; /* a box without area has none */
+    return share > 0 ? fmin(share, 1) : 0;
 }
 
 /* Crowds and groups say of a place that it is not to be judged: any part of them is kept. */
@@ -102,32 +111,56 @@ static bool is_kept(const struct cutting *c, const struct det_labelled_object *o
            (share >= c->settings->least_inside || object->is_crowd || object->group_of);
 }
 
+/* Whether a tile has an object; parts of others are counted. */
 static bool has_object(const struct cutting *c, const struct det_labelled_image *image,
                        const det_region *tile)
 {
     double box[4];
+    bool any = false;
     for (size_t i = 0; i < image->object_count; i++) {
         const struct det_labelled_object *object = &c->set->objects[image->first_object + i];
-        if (is_kept(c, object, part_of(image, object, tile, box)))
-            return true;
+        const double share = part_of(image, object, tile, box);
+        const bool kept = is_kept(c, object, share);
+        c->counts->dropped += share > 0 && !kept;
+        any |= kept;
     }
-    return false;
+    return any;
 }
 
 static det_status grid_of(struct det_env *env, const struct cutting *c,
                           const struct det_labelled_image *image, struct det_tile_grid *grid)
 {
-    const det_status status = det_tile_grid_make(env, &c->settings->tiles, image->height_px,
-                                                 image->width_px, grid);
+    const det_status status =
+        det_tile_grid_make(env, &c->settings->tiles, image->height_px, image->width_px, grid);
     return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "%s", image->where);
 }
 
 static uint64_t tile_hash(const struct det_labelled_image *image, const det_region *tile,
                           uint64_t seed)
 {
-    struct det_rng rng = det_rng_make(image->pixel_hash ^ seed,
-                                      (uint64_t)(uint32_t)tile->y << 32 | (uint32_t)tile->x);
-    return det_rng_next(&rng);
+    struct det_rng rng;
+    det_rng_init(&rng, image->pixel_hash ^ seed,
+                 (uint64_t)(uint32_t)tile->y << 32 | (uint32_t)tile->x, 0);
+    const uint64_t high = det_rng_u32(&rng);
+    return high << 32 | det_rng_u32(&rng);
+}
+
+/* What a repair drops or turns round has no part in a tile. */
+static det_status check_boxes(struct det_env *env, const struct cutting *c,
+                              const struct det_labelled_image *image)
+{
+    for (size_t i = 0; i < image->object_count; i++) {
+        const double *box = c->set->objects[image->first_object + i].box;
+        bool sound = box[0] < box[2] && box[1] < box[3];
+        for (int side = 0; side < 4; side++)
+            sound &= isfinite(box[side]) != 0;
+        if (!sound)
+            return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                            "%s: object %zu has no box that could be cut (%g %g %g %g): repair the "
+                            "set first",
+                            image->where, i, box[0], box[1], box[2], box[3]);
+    }
+    return DET_OK;
 }
 
 static det_status look_for_empty(struct det_env *env, struct cutting *c)
@@ -137,6 +170,7 @@ static det_status look_for_empty(struct det_env *env, struct cutting *c)
         struct det_tile_grid grid;
         if (image->broken)
             continue;
+        DET_TRY_RETURN(check_boxes(env, c, image));
         DET_TRY_RETURN(grid_of(env, c, image, &grid));
         const int32_t tiles = det_tile_grid_count(&grid);
         for (int32_t t = 0; tiles > 1 && t < tiles; t++) {
@@ -199,8 +233,8 @@ static det_status name_of(struct det_env *env, const char *given, const det_regi
         return DET_OK;
     const size_t folder = (size_t)(det_path_name(given) - given);
     const size_t stem = folder + det_path_stem_length(given + folder);
-    return det_format(env, name, "%.*s_y%04d_x%04d%s", (int)stem, given, (int)tile->y,
-                      (int)tile->x, given + stem);
+    return det_format(env, name, "%.*s_y%04d_x%04d%s", (int)stem, given, (int)tile->y, (int)tile->x,
+                      given + stem);
 }
 
 /* A new image behind the others, of picture `from`. */
@@ -209,8 +243,7 @@ static det_status add_image(struct det_env *env, struct cutting *c, size_t from,
 {
     struct det_annotations *set = c->set;
     const struct det_labelled_image *picture = &set->images[from];
-    const bool whole =
-        tile->height == picture->height_px && tile->width == picture->width_px;
+    const bool whole = tile->height == picture->height_px && tile->width == picture->width_px;
     char *where = NULL;
     det_status status = DET_OK;
     DET_TRY(whole ? det_strdup(env, &where, picture->where)
@@ -226,8 +259,8 @@ static det_status add_image(struct det_env *env, struct cutting *c, size_t from,
     image->kind = picture->kind;
     image->first_object = set->object_count;
     /* A tile of a tile is one of the same picture. */
-    image->picture = picture->picture > 0 ? picture->picture
-                                          : (uint32_t)(set->tiled->count + from + 1);
+    image->picture =
+        picture->picture > 0 ? picture->picture : (uint32_t)(set->tiled->count + from + 1);
     image->tile_y = picture->tile_y + tile->y;
     image->tile_x = picture->tile_x + tile->x;
     image->pixel_hash = whole ? picture->pixel_hash : tile_hash(picture, tile, 0);
@@ -255,20 +288,17 @@ static det_status add_objects(struct det_env *env, struct cutting *c, size_t fro
 {
     struct det_annotations *set = c->set;
     const struct det_labelled_image *picture = &set->images[from];
-    const bool whole =
-        tile->height == picture->height_px && tile->width == picture->width_px;
+    const bool whole = tile->height == picture->height_px && tile->width == picture->width_px;
     for (size_t i = 0; i < picture->object_count; i++) {
         struct det_labelled_object object = set->objects[picture->first_object + i];
         double box[4];
         const double share = part_of(picture, &object, tile, box);
         if (!whole) {
-            if (!is_kept(c, &object, share)) {
-                c->counts->dropped += share > 0;
+            if (!is_kept(c, &object, share))
                 continue;
-            }
             memcpy(object.box, box, sizeof box);
             object.area_px2 *= share;
-            /* Less than a pixel outside is how boxes are drawn. */
+            /* Anything less is arithmetic. */
             object.truncated |= share < 1 - 1e-6;
             c->counts->objects++;
             c->counts->clipped += share < 1 - 1e-6;
@@ -316,11 +346,10 @@ static det_status cut_image(struct det_env *env, struct cutting *c, size_t i)
 }
 
 /* Nothing fails from here on: what was added takes the place of what was there. */
-static void take_over(struct det_env *env, struct cutting *c)
+static void take_over(struct cutting *c)
 {
     struct det_annotations *set = c->set;
     struct det_tiled_pictures *tiled = set->tiled;
-    (void)env;
     for (size_t i = 0; i < c->images; i++)
         tiled->pictures[tiled->count++] = set->images[i];
     set->image_count -= c->images;
@@ -382,7 +411,10 @@ det_status det_annotations_tile(struct det_env *env, struct det_annotations *set
                      sizeof *tiled->pictures, "tiles"));
     DET_TRY(det_alloc(env, &c.full, set->splits.count, sizeof *c.full, "tiles"));
     DET_TRY(cut(env, &c));
-    take_over(env, &c);
+    if (counts->images > 0)
+        take_over(&c);
+    else
+        take_back(env, &c);
 fail:
     if (status != DET_OK) {
         take_back(env, &c);

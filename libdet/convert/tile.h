@@ -10,6 +10,17 @@
 #include "convert/annotations.h"
 #include "data/tile_grid.h"
 
+/* The pictures that tiles are of, and the last one that was decoded. */
+struct det_tiled_pictures {
+    struct det_labelled_image *pictures;
+    size_t count, capacity;
+    size_t decoded; /* picture's place + 1, 0: none */
+    struct det_image pixels;
+};
+
+/* What the pictures hold is freed with the set's images. */
+void det_tiled_pictures_free(struct det_env *env, struct det_tiled_pictures **tiled);
+
 struct det_tile_cutting {
     det_tile_settings tiles; /* checked, no side of 0 */
     double least_inside;     /* share of a box's area */
@@ -38,13 +49,5 @@ bool det_image_is_tile(const struct det_annotations *set, const struct det_label
  * time. */
 det_status det_tile_load(struct det_env *env, const struct det_annotations *set,
                          const struct det_labelled_image *image, struct det_image *pixels);
-
-/* The pictures that tiles are of, and the last one that was decoded. */
-struct det_tiled_pictures {
-    struct det_labelled_image *pictures;
-    size_t count, capacity;
-    size_t decoded; /* picture's place + 1, 0: none */
-    struct det_image pixels;
-};
 
 #endif

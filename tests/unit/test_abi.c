@@ -34,6 +34,7 @@ ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
+ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
@@ -311,6 +312,14 @@ static det_status use_write(struct fixture *f, const void *settings)
     return det_annotation_set_write(f->set, "csv", path, settings, NULL);
 }
 
+/* Larger than any image of the set, which so stays as it is. */
+static const det_tile_settings large_tiles = {sizeof large_tiles, 4096, 4096, .2F, 1};
+
+static det_status use_cutting(struct fixture *f, const void *settings)
+{
+    return det_annotation_set_tile(f->set, settings, NULL);
+}
+
 typedef void init_function(void *, size_t);
 #define INIT(stem)                                              \
     static void init_##stem(void *settings, size_t struct_size) \
@@ -330,6 +339,13 @@ INIT(detection_report)
 INIT(annotation_set)
 INIT(annotation_sheet)
 INIT(annotation_write)
+
+static void init_cutting(void *settings, size_t struct_size)
+{
+    const det_tile_settings *tiles = &large_tiles;
+    det_annotation_tile_settings_init(settings, struct_size);
+    memcpy((char *)settings + offsetof(det_annotation_tile_settings, tiles), &tiles, sizeof tiles);
+}
 
 /* Those without a default function. */
 static void set_size(void *into, const void *from, size_t size, size_t struct_size)
@@ -412,6 +428,8 @@ static const struct taken {
     {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
     {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
      use_sheet},
+    {"det_annotation_tile_settings", sizeof(det_annotation_tile_settings), init_cutting,
+     use_cutting},
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
@@ -642,6 +660,14 @@ static det_status fill_class_stats(struct fixture *f, void *report)
     return det_annotation_set_class_stats(f->set, NULL, 1, report);
 }
 
+static det_status fill_tiled(struct fixture *f, void *report)
+{
+    det_annotation_tile_settings settings;
+    det_annotation_tile_settings_default(&settings);
+    settings.tiles = &large_tiles;
+    return det_annotation_set_tile(f->set, &settings, report);
+}
+
 static det_status fill_written(struct fixture *f, void *report)
 {
     char path[400];
@@ -674,6 +700,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotation_repairs", sizeof(det_annotation_repairs), fill_repairs},
         {"det_annotation_split_stats", sizeof(det_annotation_split_stats), fill_split_stats},
         {"det_annotation_class_stats", sizeof(det_annotation_class_stats), fill_class_stats},
+        {"det_annotations_tiled", sizeof(det_annotations_tiled), fill_tiled},
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
     };
     struct fixture f;

@@ -393,6 +393,63 @@ static double ap_of(det_context *context, const det_pipeline_config *config, con
     return ap;
 }
 
+static int count_of(const char *text, const char *part)
+{
+    int count = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+        count++;
+    return count;
+}
+
+/* The same with the tools. */
+static void check_tools(const char *folder)
+{
+    enum { ROOM = 1 << 20 };
+    char *plain = malloc(ROOM), *tiled = malloc(ROOM);
+    assert_true(plain != NULL && tiled != NULL);
+    char picture[400], eval[900];
+    snprintf(picture, sizeof picture, "%s/images/test/test_00000.jpg", folder);
+    assert_int_equal(
+        run_tool(plain, ROOM, "det-detect data/vehicles.det %s --json - --quiet", picture), 0);
+    assert_int_equal(
+        run_tool(tiled, ROOM, "det-detect data/vehicles.det --tiles %s --json - --quiet", picture),
+        0);
+    assert_true(count_of(plain, "class_id") < 5);
+    assert_true(count_of(tiled, "class_id") > 20);
+    const int found = count_of(tiled, "class_id");
+    assert_int_equal(run_tool(plain, ROOM,
+                              "det-detect data/vehicles.det %s --json - --quiet --tiles 320x320 "
+                              "--tile_overlap 0.2 --threads 1",
+                              picture),
+                     0);
+    assert_string_equal(plain, tiled);
+    assert_int_equal(run_tool(plain, ROOM,
+                              "det-detect data/vehicles.det %s --json - --quiet --tiles --max 20",
+                              picture),
+                     0);
+    assert_int_equal(count_of(plain, "class_id"), found < 20 ? found : 20);
+    snprintf(eval, sizeof eval,
+             "det-eval --pipeline_config_path %s/models/demo/pipeline.config --checkpoint "
+             "data/vehicles.det",
+             folder);
+    assert_int_equal(run_tool(tiled, ROOM, "%s --tiles", eval), 0);
+    assert_contains(tiled, "(AP) @[ IoU=0.50:0.95 | area= small");
+    assert_true(strstr(tiled, "area= small | maxDets=100 ] = 0.000") == NULL);
+    static const char *const bad[][2] = {
+        {"--tiles --form api", "--tiles evaluates the exported form"},
+        {"--tiles --tile_overlap 0.95", "--tile_overlap: expected 0 to 0.9"},
+        {"--tiles=a", "--tiles: got `a`, expected pixels"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(run_tool(tiled, ROOM, "%s %s", eval, bad[i][0]), 2);
+        assert_contains(tiled, bad[i][1]);
+    }
+    assert_int_equal(
+        run_tool(tiled, ROOM, "det-detect data/vehicles.det x.jpg --tiles --fast_decode"), 2);
+    assert_contains(tiled, "exclude each other");
+    free(plain);
+    free(tiled);
+}
+
 /* A picture of some dozens of scenes at half size: nothing is found in it as a whole. */
 static void small_objects_are_found(void **state)
 {
@@ -421,6 +478,7 @@ static void small_objects_are_found(void **state)
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
     det_context_destroy(&context);
+    check_tools(folder);
     test_remove_tree(folder);
 }
 

@@ -51,6 +51,7 @@ struct things {
     det_annotation_split_stats split_stats;
     det_annotation_class_stats class_stats;
     det_annotations_written written;
+    det_annotations_tiled tiled;
     det_severity severity;
     int32_t height, width;
     det_augmented augmented;
@@ -81,6 +82,7 @@ struct things {
     int32_t class_id;
     det_annotation_set_settings set_settings;
     det_annotation_sheet_settings sheet_settings;
+    det_annotation_tile_settings cutting;
     det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
     det_context_settings context_settings;
@@ -261,6 +263,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .split_stats.struct_size = sizeof t->split_stats,
         .class_stats.struct_size = sizeof t->class_stats,
         .written.struct_size = sizeof t->written,
+        .tiled.struct_size = sizeof t->tiled,
+        .cutting = {sizeof t->cutting, &t->tile_settings, .5, .25, 1},
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
         .raw.struct_size = sizeof t->raw,

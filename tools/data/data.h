@@ -3,12 +3,15 @@
 #ifndef DET_TOOLS_DATA_DATA_H
 #define DET_TOOLS_DATA_DATA_H
 
+#include "common/tile_options.h"
 #include "common/tool.h"
 #include "convert/annotation_set.h"
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images;
+    struct tile_options tiles;
+    double least_inside, background; /* of tiles */
     int64_t seed, shards, count, columns, cell_px;
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
