@@ -422,7 +422,7 @@ static void check_tools(const char *folder)
                               "--tile_overlap 0.2 --threads 1",
                               picture),
                      0);
-    assert_string_equal(plain, tiled);
+    assert_string_equal(strstr(plain, "{\"image\""), strstr(tiled, "{\"image\""));
     assert_int_equal(run_tool(plain, ROOM,
                               "det-detect data/vehicles.det %s --json - --quiet --tiles --max 20",
                               picture),
