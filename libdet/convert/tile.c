@@ -355,7 +355,8 @@ static void take_over(struct cutting *c)
     set->image_count -= c->images;
     memmove(set->images, set->images + c->images, set->image_count * sizeof *set->images);
     set->object_count -= c->objects;
-    memmove(set->objects, set->objects + c->objects, set->object_count * sizeof *set->objects);
+    if (set->object_count > 0)
+        memmove(set->objects, set->objects + c->objects, set->object_count * sizeof *set->objects);
     for (size_t i = 0; i < set->image_count; i++)
         set->images[i].first_object -= c->objects;
     for (size_t i = 0; i < set->object_count; i++)

@@ -327,14 +327,21 @@ static det_status look(struct det_env *env, det_detector *d, const det_image_vie
     return DET_OK;
 }
 
+/* A device may have to fetch its outputs for the top score of a view, which is of use only as long
+ * as nothing was found. */
 static det_status take_views(struct det_env *env, det_detector *d, size_t count)
 {
-    const struct det_compute *compute = det_context_compute(d->context);
+    const struct det_backend *backend = det_context_compute(d->context)->backend;
     for (size_t i = 0; i < count; i++) {
         float score = 0;
         int32_t class_index = 0;
-        DET_TRY_RETURN(
-            compute->backend->runner_top_score(env, d->runner, (int32_t)i, &score, &class_index));
+        if (d->found[i].count > 0) {
+            score = d->found[i].detections[0].score;
+            class_index = d->found[i].detections[0].class_id - 1;
+        } else if (!det_tiling_has_found(d->tiling)) {
+            DET_TRY_RETURN(
+                backend->runner_top_score(env, d->runner, (int32_t)i, &score, &class_index));
+        }
         DET_TRY_RETURN(det_tiling_take(env, d->tiling, &d->found[i], score, class_index));
     }
     return DET_OK;

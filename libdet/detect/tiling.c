@@ -178,6 +178,11 @@ const det_image_view *det_tiling_next(struct det_tiling *t, size_t *count)
     return t->views;
 }
 
+bool det_tiling_has_found(const struct det_tiling *t)
+{
+    return t->sightings.count > 0;
+}
+
 det_status det_tiling_take(struct det_env *env, struct det_tiling *t,
                            const det_image_detections *found, float top_score, int32_t top_class)
 {

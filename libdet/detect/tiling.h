@@ -26,6 +26,8 @@ det_status det_tiling_begin(struct det_env *env, struct det_tiling *tiling,
                             const det_image_view *images, size_t count);
 /* The next views, [*count] <= batch; none are left: 0. */
 const det_image_view *det_tiling_next(struct det_tiling *tiling, size_t *count);
+/* Whether anything was found yet in the picture whose view is taken next. */
+bool det_tiling_has_found(const struct det_tiling *tiling);
 /* Of each of those views, in their order: what was found, boxes normalised to the whole image, and
  * the highest score in it. */
 det_status det_tiling_take(struct det_env *env, struct det_tiling *tiling,

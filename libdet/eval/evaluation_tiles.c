@@ -50,12 +50,13 @@ static det_status take(struct det_env *env, struct det_evaluation_tiles *t,
                        const det_detection *list, size_t count)
 {
     struct det_detections *found = &t->found;
+    const size_t room = count + 1; /* arrays that are there, also of nothing */
     DET_TRY_RETURN(
-        det_grow(env, &found->boxes, &t->box_capacity, count, sizeof *found->boxes, "detections"));
-    DET_TRY_RETURN(det_grow(env, &found->class_index, &t->class_capacity, count,
+        det_grow(env, &found->boxes, &t->box_capacity, room, sizeof *found->boxes, "detections"));
+    DET_TRY_RETURN(det_grow(env, &found->class_index, &t->class_capacity, room,
                             sizeof *found->class_index, "detections"));
-    DET_TRY_RETURN(det_grow(env, &found->score, &t->score_capacity, count, sizeof *found->score,
-                            "detections"));
+    DET_TRY_RETURN(
+        det_grow(env, &found->score, &t->score_capacity, room, sizeof *found->score, "detections"));
     for (size_t i = 0; i < count; i++) {
         const float box[4] = {list[i].ymin, list[i].xmin, list[i].ymax, list[i].xmax};
         memcpy(found->boxes[i], box, sizeof box);

@@ -189,8 +189,9 @@ DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
                                                         det_image_detections *results);
 
 /** The highest score that the network gave image `index` of the last run, to any class and anywhere
- * in it, also below the threshold: what to say when nothing was found. NON_FINITE as the run;
- * INVALID_ARGUMENT when the network has not seen the image. */
+ * in it, also below the threshold: what to say when nothing was found (with tiles, and where
+ * something was, the highest of that). NON_FINITE as the run; INVALID_ARGUMENT when the network has
+ * not seen the image. */
 DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
                                                         float *score, int32_t *class_id);
 
