@@ -1,8 +1,6 @@
 #include "detect/tiling.h"
 
-#include "base/arguments.h"
 #include "data/image_view.h"
-#include "devices/context.h"
 #include "support/mem.h"
 
 /* A picture of the present run. */
@@ -32,41 +30,6 @@ struct det_tiling {
     det_detection *detections;
     size_t used, capacity;
 };
-
-void det_tile_settings_init(det_tile_settings *settings, size_t struct_size)
-{
-    static const det_tile_settings defaults = {.overlap = .2F, .whole = 1};
-    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
-}
-
-det_status det_tile_plan(det_context *context, const det_tile_settings *settings, int32_t height,
-                         int32_t width, det_region *tiles, size_t capacity, size_t *count)
-{
-    struct det_env *env = det_context_env(context);
-    det_tile_settings taken;
-    struct det_tile_grid grid;
-    if (count != NULL)
-        *count = 0;
-    DET_NEED(env, context);
-    DET_NEED(env, settings);
-    DET_NEED_ARRAY(env, tiles, capacity);
-    DET_NEED(env, count);
-    det_tile_settings_default(&taken);
-    DET_TRY_RETURN(DET_TAKE(env, det_tile_settings, &taken, settings));
-    DET_TRY_RETURN(det_tile_settings_check(env, &taken));
-    if (taken.height == 0)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "tiles: the size is 0 x 0, expected that of a tile");
-    if (height < 1 || width < 1)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "tiles of a picture of %d x %d pixels: each side must be 1 or more", width,
-                        height);
-    DET_TRY_RETURN(det_tile_grid_make(env, &taken, height, width, &grid));
-    *count = (size_t)det_tile_grid_count(&grid);
-    for (size_t i = 0; i < *count && i < capacity; i++)
-        tiles[i] = det_tile_grid_at(&grid, (int32_t)i);
-    return DET_OK;
-}
 
 det_status det_tiling_create(struct det_env *env, const struct det_tiling_settings *settings,
                              struct det_tiling **out)
