@@ -355,6 +355,7 @@ static void take_over(struct cutting *c)
     set->image_count -= c->images;
     memmove(set->images, set->images + c->images, set->image_count * sizeof *set->images);
     set->object_count -= c->objects;
+    set->objects_lost = 0; /* they were among the old ones */
     if (set->object_count > 0)
         memmove(set->objects, set->objects + c->objects, set->object_count * sizeof *set->objects);
     for (size_t i = 0; i < set->image_count; i++)

@@ -1,7 +1,7 @@
 /* export.h: what every writer of a format gets and gives, and the list of the formats.
  *
  * A format is one writer, NAME.c, and one reader, read_NAME.c, which makes of the files a program
- * that replay.h runs; formats.c has the list. det_export_create() (export_api.c) calls the writer,
+ * that program.h runs; formats.c has the list. det_export_create() (export_api.c) calls the writer,
  * reads what it gave back, and compares the tensors and what the program computes of a picture with
  * the network itself.
  */
@@ -12,15 +12,24 @@
 #include "model/inference.h"
 #include "support/text.h"
 
-struct det_replay; /* export/replay.h */
+struct det_program; /* export/program.h */
 
 /* What is exported: the folded network at the model's input size. */
 struct det_export_job {
     const det_model *model;
     struct det_inference inference; /* folded; its postprocess has the settings' thresholds */
-    /* AUTO is replaced by what it means for the format, `name` NULL by "model" */
+    /* AUTO is replaced by what it means for the format, `name` NULL by "model" or own_name */
     det_export_settings settings;
+    char own_name[32];
 };
+
+struct det_export_writer;
+
+/* Of a job whose model and settings are set: the network; AUTO and thresholds of the settings
+ * become what they mean. UNSUPPORTED for weights that the precision does not hold. To be released
+ * with det_inference_close(). */
+det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
+                               struct det_export_job *job);
 
 struct det_export_bytes {
     char *name; /* "model.onnx" */
@@ -48,7 +57,11 @@ struct det_export_writer {
     /* NULL: there is nothing to prove it with. Names in the files' own words; MISMATCH, CORRUPT,
      * UNSUPPORTED say what is wrong with them. */
     det_status (*read)(struct det_env *env, const struct det_export *exported,
-                       struct det_replay *replay);
+                       struct det_program *program);
+    /* Of a format that is no network to be run, in place of `read`: fills in exported->proof. */
+    det_status (*prove)(struct det_env *env, const struct det_export_job *job,
+                        struct det_export *exported);
+    bool named_by_step; /* `name` NULL is "ckpt-STEP" */
 };
 
 /* NULL when there is none of that name. */

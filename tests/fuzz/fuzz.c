@@ -12,10 +12,9 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "convert/read/yaml.h"
 #include "convert/readers.h"
-#include "data/readers.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "convert/zip.h"
 #include "formats/coco_json.h"
 #include "formats/label_map.h"
 #include "formats/leveldb_table.h"
@@ -240,13 +239,13 @@ static det_status note_value(void *user, const char *inner, const char *value, u
 static void fuzz_yaml(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     size_t seen = 0;
-    const struct yaml_handlers handlers = {&seen, note_key, note_value};
+    const struct det_yaml_handlers handlers = {&seen, note_key, note_value};
     char *text = malloc(bytes + 1);
     if (text == NULL)
         return;
     memcpy(text, data, bytes);
     text[bytes] = '\0';
-    yaml_parse(env, "x", text, &handlers);
+    det_yaml_parse(env, "x", text, &handlers);
     free(text);
 }
 
@@ -261,7 +260,7 @@ static det_status open_entry(struct det_env *env, void *user, const char *path)
 static void fuzz_zip(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     char path[64];
-    struct det_files files = {.ops = &zip_archive_ops};
+    struct det_files files = {0};
     const int descriptor = make_file(data, bytes, path);
     if (det_files_mount(env, &files, path) == DET_OK)
         det_files_walk(env, &files, path, 8, open_entry, &files);

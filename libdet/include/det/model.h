@@ -42,6 +42,16 @@ DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);
 
+/**
+ * The same, and of a training checkpoint what its optimizer keeps (momentum and the like, moving
+ * averages), for writing it as a TensorFlow checkpoint that a training goes on from
+ * (det/export_formats.h, "tf_checkpoint"). A file without it gives a model without it. MISMATCH when
+ * the config has another optimizer than the training.
+ */
+DET_NODISCARD DET_API det_status det_model_load_resumable(det_context *context,
+                                                          const det_pipeline_config *config,
+                                                          const char *path, det_model **model);
+
 /** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the
  * context that loaded it may be gone. */
 DET_API void det_model_destroy(det_model **model);

@@ -98,6 +98,12 @@ static struct part part_at(const struct job *job, int32_t index)
     return p;
 }
 
+/* Whether the panel's columns are whole vectors of w. */
+static bool panel_in_place(const struct job *job, const struct detk_panel *panel)
+{
+    return job->in_place && panel->cols == panel->vectors * job->gemm->lanes;
+}
+
 /* Everything that follows from the shape alone. */
 static void plan(struct job *job, const struct detk_gemm *gemm, const struct det_conv_shape *s,
                  bool backward)
@@ -152,18 +158,14 @@ static void plan(struct job *job, const struct detk_gemm *gemm, const struct det
     job->col_blocks =
         (int32_t)detk_max(1, detk_min(job->panels, detk_div_up(wanted, blocks * units)));
     job->tasks = (int32_t)(blocks * units) * job->col_blocks;
-    const int64_t in_place = job->cols / gemm->lanes * gemm->lanes;
-    job->packed_floats = terms * (job->in_place ? width - in_place : width);
+    const struct detk_panel last = detk_panel_at(gemm, job->cols, job->panels - 1);
+    job->packed_floats = terms * width;
+    if (job->in_place) /* all but the last are whole */
+        job->packed_floats = panel_in_place(job, &last) ? 0 : terms * last.vectors * gemm->lanes;
     if (job->packed_floats > 0)
         job->pack_tasks = (int32_t)detk_min((int64_t)job->parts * job->panels,
                                             detk_div_up(job->packed_floats, PACK_TASK_FLOATS));
     job->packed_floats = detk_lines(job->packed_floats);
-}
-
-/* Whether the panel's columns are whole vectors of w. */
-static bool panel_in_place(const struct job *job, const struct detk_panel *panel)
-{
-    return job->in_place && panel->cols == panel->vectors * job->gemm->lanes;
 }
 
 static float *panel_packed(const struct job *job, const struct part *part,

@@ -1,0 +1,189 @@
+#include <stdio.h>
+
+#include "export/onnx_parts.h"
+#include "model/net_plan.h"
+#include "support/mem.h"
+
+/* The network while it is written. */
+struct network {
+    struct det_onnx_job *o;
+    const struct det_graph *graph;
+    int32_t *tensors;         /* [tensor_count] values */
+    int32_t *params;          /* [param_count] values; DET_ONNX_NO_VALUE until it is written */
+    int32_t zero, six, twice; /* constants that many nodes read */
+};
+
+/* HWIO -> OIHW, of depthwise kernels HWC1 -> C1HW. */
+static void turn_kernel(const struct det_param *param, const float *from, float *to)
+{
+    const bool depthwise = param->role == DET_PARAM_DEPTHWISE;
+    const size_t taps = (size_t)param->shape[0] * (size_t)param->shape[1];
+    const size_t in = depthwise ? 1 : (size_t)param->shape[2];
+    const size_t out = depthwise ? (size_t)param->shape[2] : (size_t)param->shape[3];
+    for (size_t t = 0; t < taps; t++)
+        for (size_t i = 0; i < in; i++)
+            for (size_t c = 0; c < out; c++)
+                to[(c * in + i) * taps + t] = from[(t * in + i) * out + c];
+}
+
+static int32_t put_param(struct network *n, int32_t index)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    const struct det_param *p = &n->graph->params[index];
+    const float *values = n->o->job->inference.params + p->offset;
+    const bool half = n->o->job->settings.precision == DET_EXPORT_FLOAT16;
+    const bool depthwise = p->role == DET_PARAM_DEPTHWISE;
+    float *turned = NULL;
+    int64_t shape[4] = {p->shape[0]};
+    if (p->dims == 4) {
+        shape[0] = depthwise ? p->shape[2] : p->shape[3];
+        shape[1] = depthwise ? 1 : p->shape[2];
+        shape[2] = p->shape[0];
+        shape[3] = p->shape[1];
+        if (onnx->status == DET_OK)
+            onnx->status =
+                det_alloc_raw(onnx->env, &turned, p->count, sizeof *turned, "onnx weights");
+        if (onnx->status != DET_OK)
+            return DET_ONNX_NO_VALUE;
+        turn_kernel(p, values, turned);
+        values = turned;
+    }
+    int32_t value =
+        (half ? det_onnx_halves : det_onnx_floats)(onnx, p->key, p->dims, shape, values);
+    det_free(onnx->env, &turned);
+    if (half)
+        value = det_onnx_cast(onnx, value, DET_ONNX_FLOAT);
+    return value;
+}
+
+/* The head's kernels serve every level: each is written once. */
+static int32_t param_of(struct network *n, int32_t index)
+{
+    if (index < 0)
+        return DET_ONNX_NO_VALUE;
+    if (n->params[index] == DET_ONNX_NO_VALUE)
+        n->params[index] = put_param(n, index);
+    return n->params[index];
+}
+
+static int64_t pad_end(int32_t in, int32_t out, int32_t kernel, int32_t stride, int32_t pad_begin)
+{
+    const int32_t end = (out - 1) * stride + kernel - in - pad_begin;
+    return end > 0 ? end : 0;
+}
+
+static int32_t put_convolution(struct network *n, const struct det_op *op)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    const struct det_conv_shape s = det_net_conv_shape(n->graph, op, 1);
+    const int64_t pads[4] = {s.pad_top, s.pad_left,
+                             pad_end(s.in_h, s.out_h, s.kernel_h, s.stride, s.pad_top),
+                             pad_end(s.in_w, s.out_w, s.kernel_w, s.stride, s.pad_left)};
+    const int32_t inputs[3] = {n->tensors[op->in], param_of(n, op->weight), param_of(n, op->bias)};
+    det_onnx_open(onnx, "Conv", op->bias < 0 ? 2 : 3, inputs);
+    det_onnx_put_ints(onnx, "kernel_shape", 2, (const int64_t[]){s.kernel_h, s.kernel_w});
+    det_onnx_put_ints(onnx, "strides", 2, (const int64_t[]){s.stride, s.stride});
+    det_onnx_put_ints(onnx, "pads", 4, pads);
+    det_onnx_put_int(onnx, "group", op->kind == DET_OP_DWCONV ? s.in_c : 1);
+    const int32_t out = det_onnx_close(onnx, NULL);
+    if (op->act != DET_ACTIVATION_RELU6)
+        return out;
+    det_onnx_open(onnx, "Clip", 3, (const int32_t[]){out, n->zero, n->six});
+    return det_onnx_close(onnx, NULL);
+}
+
+static int32_t put_upsample_add(struct network *n, const struct det_op *op)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    const struct det_tensor in = n->graph->tensors[op->in], out = n->graph->tensors[op->out];
+    det_onnx_open(onnx, "Resize", 3,
+                  (const int32_t[]){n->tensors[op->in], DET_ONNX_NO_VALUE, n->twice});
+    det_onnx_put_string(onnx, "mode", "nearest");
+    det_onnx_put_string(onnx, "coordinate_transformation_mode", "asymmetric");
+    det_onnx_put_string(onnx, "nearest_mode", "floor");
+    int32_t up = det_onnx_close(onnx, NULL);
+    if (out.height < 2 * in.height)
+        up = det_onnx_slice(onnx, up, 2, 0, out.height, NULL);
+    if (out.width < 2 * in.width)
+        up = det_onnx_slice(onnx, up, 3, 0, out.width, NULL);
+    return det_onnx_binary(onnx, "Add", up, n->tensors[op->in2]);
+}
+
+static int32_t put_op(struct network *n, const struct det_op *op)
+{
+    switch (op->kind) {
+    case DET_OP_CONV:
+    case DET_OP_DWCONV:
+        return put_convolution(n, op);
+    case DET_OP_ADD:
+        return det_onnx_binary(n->o->onnx, "Add", n->tensors[op->in], n->tensors[op->in2]);
+    case DET_OP_UPSAMPLE_ADD:
+        return put_upsample_add(n, op);
+    default: /* a folded graph has no other */
+        return DET_ONNX_NO_VALUE;
+    }
+}
+
+/* All levels' outputs [N, a * columns, h, w] as one [N, A, columns]. */
+static int32_t put_levels(struct network *n, const int32_t *outputs, int32_t columns,
+                          const char *what, const char *name)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    int32_t levels[DET_MAX_LEVELS];
+    for (int32_t l = 0; l < n->graph->levels; l++) {
+        const struct det_tensor t = n->graph->tensors[outputs[l]];
+        char shape_name[64];
+        snprintf(shape_name, sizeof shape_name, "%s/shape_%d", what, l);
+        /* 0: as it is. */
+        const int64_t shape[3] = {n->o->batch == DET_ONNX_FREE ? 0 : n->o->batch,
+                                  (int64_t)t.height * t.width * n->graph->anchors_per_cell,
+                                  columns};
+        det_onnx_open(onnx, "Transpose", 1, &n->tensors[outputs[l]]);
+        det_onnx_put_ints(onnx, "perm", 4, (const int64_t[]){0, 2, 3, 1});
+        const int32_t turned = det_onnx_close(onnx, NULL);
+        levels[l] =
+            det_onnx_binary(onnx, "Reshape", turned, det_onnx_wholes(onnx, shape_name, 3, shape));
+    }
+    return det_onnx_concat(onnx, n->graph->levels, levels, 1, name);
+}
+
+static void put_all(struct network *n, int32_t *encodings, int32_t *scores)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    n->zero = det_onnx_float(onnx, "relu6/low", 0);
+    n->six = det_onnx_float(onnx, "relu6/high", 6);
+    n->twice = det_onnx_vector(onnx, "upsample/scales", 4, (const float[]){1, 1, 2, 2});
+    for (int32_t i = 0; onnx->status == DET_OK && i < n->graph->op_count; i++)
+        n->tensors[n->graph->ops[i].out] = put_op(n, &n->graph->ops[i]);
+    if (onnx->status != DET_OK)
+        return;
+    const int32_t slots = n->graph->class_slots;
+    *encodings = put_levels(n, n->graph->box_outputs, 4, "boxes", DET_ONNX_ENCODINGS);
+    int32_t logits = put_levels(n, n->graph->class_outputs, slots, "classes", NULL);
+    /* The first column is the background's, which no score is made of. */
+    logits = det_onnx_slice(onnx, logits, 2, 1, slots, "logits");
+    det_onnx_open(onnx, "Sigmoid", 1, &logits);
+    *scores = det_onnx_close(onnx, DET_ONNX_SCORES);
+}
+
+void det_onnx_put_network(struct det_onnx_job *o, int32_t input, int32_t *encodings,
+                          int32_t *scores)
+{
+    struct network n = {.o = o, .graph = o->job->inference.graph};
+    struct det_onnx *onnx = o->onnx;
+    *encodings = *scores = DET_ONNX_NO_VALUE;
+    if (onnx->status == DET_OK)
+        onnx->status = det_alloc(onnx->env, &n.tensors, (size_t)n.graph->tensor_count,
+                                 sizeof *n.tensors, "onnx values");
+    if (onnx->status == DET_OK)
+        onnx->status = det_alloc(onnx->env, &n.params, (size_t)n.graph->param_count,
+                                 sizeof *n.params, "onnx values");
+    if (onnx->status == DET_OK) {
+        for (int32_t i = 0; i < n.graph->param_count; i++)
+            n.params[i] = DET_ONNX_NO_VALUE;
+        n.tensors[0] = input;
+        put_all(&n, encodings, scores);
+    }
+    det_free(onnx->env, &n.tensors);
+    det_free(onnx->env, &n.params);
+}
