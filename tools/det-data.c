@@ -82,8 +82,9 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
-    if (a->tiles.size.given && strcmp(job->command, "convert") != 0)
-        return options_error(options, "--tiles goes with convert");
+    if (a->tiles.size.given && strcmp(job->command, "convert") != 0 &&
+        strcmp(job->command, "init") != 0)
+        return options_error(options, "--tiles goes with convert and init");
     if (a->tiles.size.given && (a->tiles.size.width == 0 || !a->copy_images))
         return options_error(options, a->copy_images
                                           ? "--tiles: a size is missing, as in --tiles 640"
@@ -171,7 +172,8 @@ int main(int argc, char **argv)
         {"seed", OPTION_INT, &a->seed, "N", "of --split and of what show chooses"},
         {"shards", OPTION_INT, &a->shards, "N", "record files of each split"},
         {"tiles", OPTION_SIZE, &a->tiles.size, "SIZE",
-         "convert: write pictures as overlapping tiles of SIZE pixels, N or WIDTHxHEIGHT, with the "
+         "convert, init: write pictures as overlapping tiles of SIZE pixels, N or WIDTHxHEIGHT, "
+         "with the "
          "boxes inside, and as a whole: for small objects, as det-detect --tiles looks at them"},
         {"tile_overlap", OPTION_DOUBLE, &a->tiles.overlap, "SHARE",
          "of a tile's side that neighbours have in common, 0 to 0.9"},

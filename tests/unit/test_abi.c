@@ -367,7 +367,9 @@ static void init_cutting(void *settings, size_t struct_size)
 {
     const det_tile_settings *tiles = &large_tiles;
     det_annotation_tile_settings_init(settings, struct_size);
-    memcpy((char *)settings + offsetof(det_annotation_tile_settings, tiles), &tiles, sizeof tiles);
+    if (struct_size > offsetof(det_annotation_tile_settings, tiles))
+        memcpy((char *)settings + offsetof(det_annotation_tile_settings, tiles), &tiles,
+               sizeof tiles);
 }
 
 /* Those without a default function. */

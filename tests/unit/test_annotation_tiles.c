@@ -399,6 +399,13 @@ static void the_tool_cuts(void **state)
     char *text = test_read_text(path);
     assert_contains(text, "0 0.8 0.47368421 0.4 0.42105263");
     free(text);
+    /* The picture is in one of the two parts, its tiles are there with it. */
+    if (run_tool(out, sizeof out, "det-data init %s --output %s/training --tiles 100x95", source,
+                 f.folder) != 0)
+        fail_msg("%s", out);
+    assert_contains(out, "tiles: 3 of 1 images, 1 of them without an object");
+    snprintf(path, sizeof path, "%s/training/models/my/pipeline.config", f.folder);
+    free(test_read_text(path));
     static const struct {
         const char *command, *rest, *text;
     } bad[] = {
@@ -408,7 +415,7 @@ static void the_tool_cuts(void **state)
         {"convert", "--tiles 9 --tile_overlap 1", "--tile_overlap: expected"},
         {"convert", "--tiles 9 --nocopy_images", "--nocopy_images writes none"},
         {"convert", "--tiles 9 --tile_least_inside 0", "--tile_least_inside: expected"},
-        {"stats", "--tiles 9", "--tiles goes with convert"},
+        {"stats", "--tiles 9", "--tiles goes with convert and init"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(run_tool(out, sizeof out, "det-data %s %s --to yolo --output %s/x %s",

@@ -92,11 +92,13 @@ fail:
 
 /* --- tiles --- */
 
-static det_status cut(struct data_job *job)
+det_status data_cut(struct data_job *job)
 {
     det_tile_settings tiles;
     det_annotation_tile_settings settings;
     det_annotations_tiled cut = {.struct_size = sizeof cut};
+    if (!job->arguments.tiles.size.given)
+        return DET_OK;
     det_annotation_tile_settings_default(&settings);
     settings.tiles = tile_options_settings(&job->arguments.tiles, &tiles);
     settings.least_inside = job->arguments.least_inside;
@@ -192,8 +194,8 @@ int data_convert(struct data_job *job)
         status = data_check_rest(job);
     if (status == DET_OK && a->split != NULL)
         status = deal(job, a->split);
-    if (status == DET_OK && a->tiles.size.given)
-        status = cut(job);
+    if (status == DET_OK)
+        status = data_cut(job);
     if (status == DET_OK)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     return status == DET_OK ? 0 : failed(job, status);

@@ -38,6 +38,9 @@ det_status data_announce(struct data_job *job);
 det_status data_read(struct data_job *job);
 void data_job_close(struct data_job *job);
 
+/* Cuts the pictures into --tiles, where that was asked for. */
+det_status data_cut(struct data_job *job);
+
 /* Counts of what is written are logged. */
 det_status data_write(struct data_job *job, const char *format, const char *directory);
 
