@@ -401,6 +401,81 @@ static void halves_are_there_to_be_merged(void **state)
     test_env_check(&t);
 }
 
+/* Two tiles of 320 by .2 in 576 x 320, and the whole; boxes in pixels of it. */
+struct seen {
+    int tile; /* 2: the whole */
+    float score, box[4];
+};
+
+static void merge_seen(const struct seen *seen, int count, struct result *result,
+                       struct test_env *t)
+{
+    struct det_sightings s = {0};
+    struct det_tile_grid grid;
+    const det_tile_settings settings = tiles_of(320, 320, .2F);
+    const det_region all = {0, 0, 320, 576};
+    assert_ok(&t->env, det_tile_grid_make(&t->env, &settings, 320, 576, &grid));
+    assert_int_equal(det_tile_grid_count(&grid), 2);
+    assert_ok(&t->env, det_sightings_begin(&t->env, &s, &grid, &all, 320, 576, .6F));
+    for (int tile = 0; tile < 3; tile++) {
+        det_detection found[4];
+        size_t here = 0;
+        for (int i = 0; i < count; i++)
+            if (seen[i].tile == tile)
+                found[here++] = (det_detection){1,
+                                                seen[i].score,
+                                                seen[i].box[0] / 320,
+                                                seen[i].box[1] / 576,
+                                                seen[i].box[2] / 320,
+                                                seen[i].box[3] / 576};
+        assert_ok(&t->env, det_sightings_add(&t->env, &s, found, here));
+    }
+    result->count = 0;
+    assert_ok(&t->env, det_sightings_merge(&t->env, &s, SIZE_MAX, &result->list, &result->count,
+                                           &result->capacity));
+    det_sightings_free(&t->env, &s);
+}
+
+static void one_by_one(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct result result = {0};
+    test_env_init(&t);
+    /* What one look at a tile finds twice is two, also when the boxes have much in common. */
+    static const struct seen close[] = {{0, .9F, {100, 100, 200, 200}},
+                                        {0, .8F, {100, 130, 200, 230}},
+                                        {0, .7F, {20, 250, 80, 320}},
+                                        {0, .6F, {30, 260, 70, 319}}};
+    merge_seen(close, 4, &result, &t);
+    assert_int_equal(result.count, 4);
+    /* Halves of two objects, at other heights, are two. */
+    static const struct seen apart[] = {{0, .9F, {100, 200, 140, 320}},
+                                        {1, .9F, {130, 256, 220, 400}}};
+    merge_seen(apart, 2, &result, &t);
+    assert_int_equal(result.count, 2);
+    /* So are a sure one and a faint one. */
+    static const struct seen unlike[] = {{0, .9F, {100, 100, 140, 320}},
+                                         {1, .3F, {100, 256, 140, 500}}};
+    merge_seen(unlike, 2, &result, &t);
+    assert_int_equal(result.count, 2);
+    /* The tile's box, which is the finer one, and the score of the surest look. */
+    static const struct seen coarse[] = {{0, .6F, {100, 100, 140, 150}},
+                                         {2, .9F, {96, 98, 144, 152}}};
+    merge_seen(coarse, 2, &result, &t);
+    assert_int_equal(result.count, 1);
+    assert_true(result.list[0].score == .9F);
+    assert_near(result.list[0].xmin * 576, 100, 1e-3);
+    /* Unless the tile is not sure at all. */
+    static const struct seen faint[] = {{0, .3F, {100, 100, 140, 150}},
+                                        {2, .9F, {96, 98, 144, 152}}};
+    merge_seen(faint, 2, &result, &t);
+    assert_int_equal(result.count, 1);
+    assert_near(result.list[0].xmin * 576, 98, 1e-3);
+    det_free(&t.env, &result.list);
+    test_env_check(&t);
+}
+
 static void only_the_surest_are_reported(void **state)
 {
     (void)state;
@@ -498,6 +573,7 @@ int test_tile_merge(void)
         cmocka_unit_test(no_overlap_and_much),
         cmocka_unit_test(crowds_are_counted_right),
         cmocka_unit_test(halves_are_there_to_be_merged),
+        cmocka_unit_test(one_by_one),
         cmocka_unit_test(only_the_surest_are_reported),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(each_allocation_may_fail),
