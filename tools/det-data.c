@@ -82,6 +82,18 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
+    if (a->tiles.size.given && strcmp(job->command, "convert") != 0 &&
+        strcmp(job->command, "init") != 0)
+        return options_error(options, "--tiles goes with convert and init");
+    if (a->tiles.size.given && (a->tiles.size.width == 0 || !a->copy_images))
+        return options_error(options, a->copy_images
+                                          ? "--tiles: a size is missing, as in --tiles 640"
+                                          : "--tiles makes pictures, --nocopy_images writes none");
+    if (tile_options_fault(&a->tiles) != NULL)
+        return options_error(options, "%s", tile_options_fault(&a->tiles));
+    if (!(a->least_inside > 0 && a->least_inside <= 1) || !(a->background >= 0))
+        return options_error(options, "--tile_least_inside: expected above 0, to 1, "
+                                      "--tile_background: 0 or more");
     if (a->input_px != 0 && (a->input_px < 64 || a->input_px > 1280))
         return options_error(options, "--size: expected 64 to 1280");
     if (a->batch_size < 0 || a->batch_size > 100000 || a->steps < 0 || a->steps > INT32_MAX)
@@ -101,6 +113,9 @@ int main(int argc, char **argv)
     struct data_job job = {
         .tool = TOOL_INIT_WITHOUT_DEVICE("det-data"),
         .arguments = {.exif = "auto",
+                      .tiles = TILE_OPTIONS_INIT,
+                      .least_inside = .5,
+                      .background = .25,
                       .seed = 1,
                       .shards = 1,
                       .count = 24,
@@ -156,6 +171,16 @@ int main(int argc, char **argv)
          "deal the images out anew, each class evenly and equal pictures together"},
         {"seed", OPTION_INT, &a->seed, "N", "of --split and of what show chooses"},
         {"shards", OPTION_INT, &a->shards, "N", "record files of each split"},
+        {"tiles", OPTION_SIZE, &a->tiles.size, "SIZE",
+         "convert, init: write pictures as overlapping tiles of SIZE pixels, N or WIDTHxHEIGHT, "
+         "with the "
+         "boxes inside, and as a whole: for small objects, as det-detect --tiles looks at them"},
+        {"tile_overlap", OPTION_DOUBLE, &a->tiles.overlap, "SHARE",
+         "of a tile's side that neighbours have in common, 0 to 0.9"},
+        {"tile_least_inside", OPTION_DOUBLE, &a->least_inside, "SHARE",
+         "of a box's area: with less of it inside, a tile is written without it"},
+        {"tile_background", OPTION_DOUBLE, &a->background, "SHARE",
+         "most tiles without a box, by those with one"},
         {"fix", OPTION_FLAG, &a->fix, NULL,
          "repair what can be, drop the rest; says how many of what. An image all of whose boxes "
          "had faults is dropped"},

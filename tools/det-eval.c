@@ -11,6 +11,7 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "common/progress.h"
+#include "common/tile_options.h"
 #include "common/tool.h"
 #include "common/watch.h"
 #include "det/det.h"
@@ -23,6 +24,7 @@ struct arguments {
         *report_dir, *form;
     struct option_list images;
     struct class_options classes;
+    struct tile_options tiles;
     bool once, all, honour_ignore, strict;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
@@ -194,6 +196,8 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.progress = progress_evaluating;
     settings.quiet = app->told;
     settings.results = app->results;
+    det_tile_settings tiles;
+    settings.tiles = tile_options_settings(&a->tiles, &tiles);
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -209,7 +213,8 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
 static det_status evaluate_model(struct app *app, const det_pipeline_config *config,
                                  const det_model *model, struct evaluations *e)
 {
-    const char *form = app->arguments.form;
+    /* A detector that looks at tiles runs the exported form. */
+    const char *form = app->arguments.tiles.size.given ? "exported" : app->arguments.form;
     const bool differ = det_evaluation_forms_differ(model) != 0;
     const bool exported = differ && strcmp(form, "api") != 0;
     const bool api = !differ || strcmp(form, "exported") != 0;
@@ -361,7 +366,11 @@ int main(int argc, char **argv)
     console_begin("det-eval");
     struct app app = {
         .tool = TOOL_INIT("det-eval"),
-        .arguments = {.form = "both", .max_dets = 100, .wait_interval = 10, .timeout = NAN},
+        .arguments = {.form = "both",
+                      .tiles = TILE_OPTIONS_INIT,
+                      .max_dets = 100,
+                      .wait_interval = 10,
+                      .timeout = NAN},
     };
     struct arguments *a = &app.arguments;
     const struct option table[] = {
@@ -382,6 +391,7 @@ int main(int argc, char **argv)
          "api: as eval_continuously() of the API, which normalises in the box predictor by each "
          "image's own statistics; exported: as the exported model computes; both where they "
          "differ"},
+        TILE_OPTIONS(&a->tiles),
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
@@ -431,6 +441,13 @@ int main(int argc, char **argv)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
     else if (class_options_fault(&a->classes) != NULL)
         result = options_error(&options, "%s", class_options_fault(&a->classes));
+    else if (tile_options_fault(&a->tiles) != NULL)
+        result = options_error(&options, "%s", tile_options_fault(&a->tiles));
+    else if (files && a->tiles.size.given)
+        result = options_error(&options, "--tiles goes with a checkpoint: detections of a file are "
+                                         "evaluated as they are");
+    else if (a->tiles.size.given && strcmp(a->form, "api") == 0)
+        result = options_error(&options, "--tiles evaluates the exported form, not --form api");
     else if (a->once && a->all)
         result = options_error(&options, "--once and --all exclude each other");
     else if (a->all && a->checkpoint_dir == NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/tile.h"
 #include "support/mem.h"
 #include "support/text.h"
 #include "support/utf8.h"
@@ -80,6 +81,9 @@ void det_annotations_free(struct det_env *env, struct det_annotations *set)
 {
     for (size_t i = 0; i < set->image_count; i++)
         free_image(env, &set->images[i]);
+    for (size_t i = 0; set->tiled != NULL && i < set->tiled->count; i++)
+        free_image(env, &set->tiled->pictures[i]);
+    det_tiled_pictures_free(env, &set->tiled);
     for (size_t i = 0; i < set->record_count; i++) {
         det_record_set_close(env, &set->records[i].records);
         det_source_bytes_close(env, &set->records[i].source);
@@ -414,6 +418,8 @@ det_status det_image_bytes_open(struct det_env *env, const struct det_annotation
     *source = (struct det_source_bytes){0};
     if (image->path != NULL)
         return det_files_open(env, set->files, image->path, source);
+    if (image->picture > 0)
+        return det_image_bytes_open(env, set, &set->tiled->pictures[image->picture - 1], source);
     source->data = image->own;
     source->bytes = image->own_bytes;
     if (image->own != NULL)

@@ -74,6 +74,10 @@ struct det_labelled_image {
     uint8_t turn;        /* the orientation that writing bakes into the pixels, 1: none */
     uint64_t pixel_hash; /* of the decoded pixels as they are in the file */
     size_t first_object, object_count;
+    /* Place + 1 of the picture that it is cut out of (tile.h), or is all of; 0: it has its own
+     * bytes. */
+    uint32_t picture;
+    int32_t tile_y, tile_x; /* in that, upright */
 };
 
 /* A record file. */
@@ -96,7 +100,8 @@ struct det_annotations {
     struct det_id_map class_map;
     struct det_record_source *records; /* the files that `encoded` is in */
     size_t record_count, record_capacity;
-    bool classes_are_fixed; /* by a label map: other names are not added */
+    struct det_tiled_pictures *tiled; /* NULL: no image is a tile */
+    bool classes_are_fixed;           /* by a label map: other names are not added */
     bool classes_as_met;    /* a source has no order of classes: finishing gives them one */
     size_t classes_ordered; /* that keep their places, the first ones */
 };

@@ -168,6 +168,17 @@ det_status det_evaluation_append_run_name(struct det_env *env,
         DET_TRY_RETURN(det_text_printf(env, name, "_exported"));
     if (settings->honour_ignore)
         DET_TRY_RETURN(det_text_printf(env, name, "_honour_ignore"));
+    if (settings->tiles != NULL) {
+        const det_tile_settings *t = settings->tiles;
+        DET_TRY_RETURN(det_text_printf(env, name, "_tiles"));
+        if (t->height > 0)
+            DET_TRY_RETURN(det_text_printf(env, name, "_%dx%d", (int)t->width, (int)t->height));
+        if (t->overlap != .2F)
+            DET_TRY_RETURN(
+                det_text_printf(env, name, "_overlap_%d", (int)(t->overlap * 100 + .5F)));
+        if (!t->whole)
+            DET_TRY_RETURN(det_text_printf(env, name, "_alone"));
+    }
     if (settings->max_images > 0)
         DET_TRY_RETURN(
             det_text_printf(env, name, "_max_images_%lld", (long long)settings->max_images));

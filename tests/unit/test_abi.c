@@ -17,8 +17,9 @@
 ENDS_WITH(det_allocator, release);
 ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
-ENDS_WITH(det_detector_settings, chosen_classes);
-ENDS_WITH(det_evaluation_settings, results);
+ENDS_WITH(det_tile_settings, whole);
+ENDS_WITH(det_detector_settings, tiles);
+ENDS_WITH(det_evaluation_settings, tiles);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);
@@ -35,6 +36,7 @@ ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
+ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
 ENDS_WITH(det_export_settings, reserved);
 
@@ -174,6 +176,24 @@ static det_status use_detector(struct fixture *f, const void *settings)
     return status;
 }
 
+/* Settings within settings, of a detector and of an evaluation; and of their own. */
+static det_status use_tiles(struct fixture *f, const void *tiles)
+{
+    det_detector_settings detecting;
+    det_evaluation_settings evaluating;
+    det_region region;
+    size_t count = 0;
+    det_detector_settings_default(&detecting);
+    det_evaluation_settings_default(&evaluating);
+    detecting.tiles = evaluating.tiles = tiles;
+    const det_status status = use_detector(f, &detecting);
+    assert_int_equal(det_evaluation_check(f->context, f->config, &evaluating), status);
+    const det_status planned = det_tile_plan(f->context, tiles, 8, 8, &region, 1, &count);
+    if (status != DET_OK)
+        assert_int_equal(planned, status);
+    return status;
+}
+
 static det_status use_evaluation(struct fixture *f, const void *settings)
 {
     return det_evaluation_check(f->context, f->config, settings);
@@ -305,6 +325,14 @@ static det_status use_write(struct fixture *f, const void *settings)
     return det_annotation_set_write(f->set, "csv", path, settings, NULL);
 }
 
+/* Larger than any image of the set, which so stays as it is. */
+static const det_tile_settings large_tiles = {sizeof large_tiles, 4096, 4096, .2F, 1};
+
+static det_status use_cutting(struct fixture *f, const void *settings)
+{
+    return det_annotation_set_tile(f->set, settings, NULL);
+}
+
 static det_status use_export(struct fixture *f, const void *settings)
 {
     det_export *exported = NULL;
@@ -321,6 +349,7 @@ typedef void init_function(void *, size_t);
     }
 INIT(context)
 INIT(detector)
+INIT(tile)
 INIT(nms)
 INIT(evaluation)
 INIT(recalibration)
@@ -333,6 +362,15 @@ INIT(annotation_set)
 INIT(annotation_sheet)
 INIT(annotation_write)
 INIT(export)
+
+static void init_cutting(void *settings, size_t struct_size)
+{
+    const det_tile_settings *tiles = &large_tiles;
+    det_annotation_tile_settings_init(settings, struct_size);
+    if (struct_size > offsetof(det_annotation_tile_settings, tiles))
+        memcpy((char *)settings + offsetof(det_annotation_tile_settings, tiles), &tiles,
+               sizeof tiles);
+}
 
 /* Those without a default function. */
 static void set_size(void *into, const void *from, size_t size, size_t struct_size)
@@ -414,6 +452,7 @@ static const struct taken {
     {"det_allocator", sizeof(det_allocator), init_allocator, use_allocator},
     {"det_logger", sizeof(det_logger), init_logger, use_logger},
     {"det_detector_settings", sizeof(det_detector_settings), init_detector, use_detector},
+    {"det_tile_settings", sizeof(det_tile_settings), init_tile, use_tiles},
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
@@ -431,6 +470,8 @@ static const struct taken {
     {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
     {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
      use_sheet},
+    {"det_annotation_tile_settings", sizeof(det_annotation_tile_settings), init_cutting,
+     use_cutting},
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
@@ -665,6 +706,14 @@ static det_status fill_class_stats(struct fixture *f, void *report)
     return det_annotation_set_class_stats(f->set, NULL, 1, report);
 }
 
+static det_status fill_tiled(struct fixture *f, void *report)
+{
+    det_annotation_tile_settings settings;
+    det_annotation_tile_settings_default(&settings);
+    settings.tiles = &large_tiles;
+    return det_annotation_set_tile(f->set, &settings, report);
+}
+
 static det_status fill_written(struct fixture *f, void *report)
 {
     char path[400];
@@ -715,6 +764,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotation_repairs", sizeof(det_annotation_repairs), fill_repairs},
         {"det_annotation_split_stats", sizeof(det_annotation_split_stats), fill_split_stats},
         {"det_annotation_class_stats", sizeof(det_annotation_class_stats), fill_class_stats},
+        {"det_annotations_tiled", sizeof(det_annotations_tiled), fill_tiled},
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
         {"det_export_file", sizeof(det_export_file), fill_file},
         {"det_export_proof", sizeof(det_export_proof), fill_proof},

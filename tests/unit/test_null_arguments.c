@@ -59,6 +59,7 @@ struct things {
     det_annotation_split_stats split_stats;
     det_annotation_class_stats class_stats;
     det_annotations_written written;
+    det_annotations_tiled tiled;
     det_severity severity;
     int32_t height, width;
     det_augmented augmented;
@@ -93,11 +94,14 @@ struct things {
     int32_t class_id;
     det_annotation_set_settings set_settings;
     det_annotation_sheet_settings sheet_settings;
+    det_annotation_tile_settings cutting;
     det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
+    det_tile_settings tile_settings;
+    det_region region;
     det_nms_settings nms_settings;
     det_evaluation_settings evaluation_settings;
     det_recalibration_settings recalibration_settings;
@@ -278,6 +282,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .split_stats.struct_size = sizeof t->split_stats,
         .class_stats.struct_size = sizeof t->class_stats,
         .written.struct_size = sizeof t->written,
+        .tiled.struct_size = sizeof t->tiled,
+        .cutting = {sizeof t->cutting, &t->tile_settings, .5, .25, 1},
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
         .raw.struct_size = sizeof t->raw,
@@ -286,6 +292,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .tensor.struct_size = sizeof t->tensor,
         .choices.struct_size = sizeof t->choices,
         .values = {{sizeof t->values[0], "x", t->floats, 1}},
+        .tile_settings = {sizeof t->tile_settings, 8, 8, .2F, 1},
         .nms_settings.struct_size = sizeof t->nms_settings,
         .floats = {.1F, .1F, .9F, .9F},
         .losses.struct_size = sizeof t->losses,

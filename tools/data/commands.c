@@ -90,6 +90,29 @@ fail:
     return status;
 }
 
+/* --- tiles --- */
+
+det_status data_cut(struct data_job *job)
+{
+    det_tile_settings tiles;
+    det_annotation_tile_settings settings;
+    det_annotations_tiled cut = {.struct_size = sizeof cut};
+    if (!job->arguments.tiles.size.given)
+        return DET_OK;
+    det_annotation_tile_settings_default(&settings);
+    settings.tiles = tile_options_settings(&job->arguments.tiles, &tiles);
+    settings.least_inside = job->arguments.least_inside;
+    settings.background = job->arguments.background;
+    settings.seed = (uint64_t)job->arguments.seed;
+    DET_TRY_RETURN(det_annotation_set_tile(job->set, &settings, &cut));
+    tool_log(&job->tool, DET_LOG_INFO,
+             "tiles: %zu of %zu images, %zu of them without an object (%zu more were left out), "
+             "%zu objects, %zu of them in part; %zu parts of less than %g were dropped",
+             cut.tiles, cut.images, cut.background, cut.left_out, cut.objects, cut.clipped,
+             cut.dropped, settings.least_inside);
+    return DET_OK;
+}
+
 /* --- commands --- */
 
 static void summarise(struct data_job *job)
@@ -171,6 +194,8 @@ int data_convert(struct data_job *job)
         status = data_check_rest(job);
     if (status == DET_OK && a->split != NULL)
         status = deal(job, a->split);
+    if (status == DET_OK)
+        status = data_cut(job);
     if (status == DET_OK)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     return status == DET_OK ? 0 : failed(job, status);

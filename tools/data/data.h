@@ -3,12 +3,15 @@
 #ifndef DET_TOOLS_DATA_DATA_H
 #define DET_TOOLS_DATA_DATA_H
 
+#include "common/tile_options.h"
 #include "common/tool.h"
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images;
     const char *fine_tune_checkpoint;
+    struct tile_options tiles;
+    double least_inside, background; /* of tiles */
     int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps;
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
@@ -34,6 +37,9 @@ det_status data_announce(struct data_job *job);
 /* Label map, all sources, images. Findings are printed as they come. */
 det_status data_read(struct data_job *job);
 void data_job_close(struct data_job *job);
+
+/* Cuts the pictures into --tiles, where that was asked for. */
+det_status data_cut(struct data_job *job);
 
 /* Counts of what is written are logged. */
 det_status data_write(struct data_job *job, const char *format, const char *directory);

@@ -193,6 +193,7 @@ int data_init(struct data_job *job)
     DET_TRY(data_check_rest(job));
     DET_TRY(det_annotation_set_check(job->set));
     DET_TRY(split(job, &l));
+    DET_TRY(data_cut(job));
     DET_TRY(data_write(job, "tfrecord", l.annotations));
     DET_TRY(write_config(job, &l, &choices));
     tell(job, &l, &choices);

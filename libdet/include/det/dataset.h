@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/pipeline_config.h"
 
 #ifdef __cplusplus
@@ -400,6 +401,58 @@ DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set
                                                          const char *const *names,
                                                          const double *shares, size_t count,
                                                          uint64_t seed);
+
+/** How pictures are cut into tiles. */
+typedef struct det_annotation_tile_settings {
+    /** sizeof(det_annotation_tile_settings), set by the default function */
+    size_t struct_size;
+    /** size, in pixels, which must be given, and overlap of the tiles; with `whole` the pictures
+     * stay as well, as a detector with these tiles looks at them. Must not be NULL */
+    const det_tile_settings *tiles;
+    /** an object of which less than this share of its box's area is inside a tile is left out of
+     * it, above 0, to 1; default .5 */
+    double least_inside;
+    /** most tiles without an object that are kept in a split, as a share of those with one;
+     * default .25 */
+    double background;
+    /** chooses them; default 1 */
+    uint64_t seed;
+} det_annotation_tile_settings;
+
+DET_API void det_annotation_tile_settings_init(det_annotation_tile_settings *settings,
+                                               size_t struct_size);
+static inline void det_annotation_tile_settings_default(det_annotation_tile_settings *settings)
+{
+    det_annotation_tile_settings_init(settings, sizeof *settings);
+}
+
+/** What became of the pictures. */
+typedef struct det_annotations_tiled {
+    /** sizeof(det_annotations_tiled), set by the caller */
+    size_t struct_size;
+    /** that were cut */
+    size_t images;
+    /** that there are now, and those without an object among them */
+    size_t tiles, background;
+    /** without an object, too many of them */
+    size_t left_out;
+    /** in tiles, and those of which a part is outside: their box ends at the tile, and they are
+     * `truncated` */
+    size_t objects, clipped;
+    /** of a tile, in which too little of them is */
+    size_t dropped;
+} det_annotations_tiled;
+
+/** Puts tiles in the place of each image that is larger than one (det_tile_plan()), with the boxes
+ * that are inside: to train a detector for pictures that it looks at in tiles. A tile of a.jpg at
+ * row 120, column 340 is called a_y0120_x0340.jpg. Pixels are cut out when the set is written or
+ * drawn. Crowds and groups are kept with any part. Positions are counted anew. Deal the images out
+ * before: tiles of one picture belong in one split. `tiled` may be NULL. INVALID_ARGUMENT: an image
+ * has a box that is not finite or has no area (repair drops it); UNSUPPORTED: more than 65536 tiles
+ * of an image. After a failure the set is as it was. */
+DET_NODISCARD DET_API det_status
+det_annotation_set_tile(det_annotation_set *set, const det_annotation_tile_settings *settings,
+                        det_annotations_tiled *tiled);
 
 /** Of a list of numbers, by nearest rank: all 0 when it is empty. */
 typedef struct det_quantiles {

@@ -8,6 +8,7 @@
 
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -53,6 +54,10 @@ typedef struct det_evaluation_settings {
     /** a CSV file, usually MODEL_DIR/results.csv, which a row of the figures is added to
      * (docs/monitoring.md); a failing write is a warning. NULL, the default: none */
     const char *results;
+    /** What a detector finds that looks at the images in tiles is evaluated, in the exported form,
+     * whatever as_exported says; losses are of the images as a whole. NULL, the default: no
+     * tiles */
+    const det_tile_settings *tiles;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -2,6 +2,7 @@
 #ifndef DET_DATASET_H
 #define DET_DATASET_H
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/pipeline_config.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -168,6 +169,30 @@ DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set
                                                          const char *const *names,
                                                          const double *shares, size_t count,
                                                          uint64_t seed);
+typedef struct det_annotation_tile_settings {
+    size_t struct_size;
+    const det_tile_settings *tiles;
+    double least_inside;
+    double background;
+    uint64_t seed;
+} det_annotation_tile_settings;
+DET_API void det_annotation_tile_settings_init(det_annotation_tile_settings *settings,
+                                               size_t struct_size);
+static inline void det_annotation_tile_settings_default(det_annotation_tile_settings *settings)
+{
+    det_annotation_tile_settings_init(settings, sizeof *settings);
+}
+typedef struct det_annotations_tiled {
+    size_t struct_size;
+    size_t images;
+    size_t tiles, background;
+    size_t left_out;
+    size_t objects, clipped;
+    size_t dropped;
+} det_annotations_tiled;
+DET_NODISCARD DET_API det_status
+det_annotation_set_tile(det_annotation_set *set, const det_annotation_tile_settings *settings,
+                        det_annotations_tiled *tiled);
 typedef struct det_quantiles {
     double least, q05, median, q95, most, mean;
 } det_quantiles;

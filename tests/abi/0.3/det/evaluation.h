@@ -3,6 +3,7 @@
 #define DET_EVALUATION_H
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -30,6 +31,7 @@ typedef struct det_evaluation_settings {
     int reserved;
     const det_sample_source *samples;
     const char *results;
+    const det_tile_settings *tiles;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)
