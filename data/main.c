@@ -11,7 +11,7 @@
 static const char program[] = "det-demo-data";
 
 static const char usage[] =
-    "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE]\n"
+    "usage: det-demo-data DIR [--train N] [--test N] [--seed N] [--weights FILE] [--mosaic WxH]\n"
     "       det-demo-data --video FILE.mp4 [--seconds S] [--fps F] [--size WxH] [--seed N]\n"
     "\n"
     "Draws road scenes with cars, trucks and buses and writes a TF Object "
@@ -23,6 +23,7 @@ static const char usage[] =
     "  --train N   training images (300)\n"
     "  --test N    test images (60)\n"
     "  --seed N    the same seed gives the same bytes (1)\n"
+    "  --mosaic WxH  pictures of that size, each of many scenes at half size: many small vehicles\n"
     "  --weights FILE  copied to DIR/pre-trained-models; the config "
     "fine-tunes from it\n"
     "\n"
@@ -63,6 +64,13 @@ struct arguments {
     struct video_options video;
 };
 
+static bool take_size(const char *value, int32_t *width, int32_t *height)
+{
+    int used = 0;
+    return sscanf(value, "%5dx%5d%n", width, height, &used) == 2 && value[used] == '\0' &&
+           *width >= 64 && *height >= 64 && *width <= 4096 && *height <= 4096;
+}
+
 /* An option with its value. False: `value` does not fit it. */
 static bool take_option(struct arguments *a, const char *name, const char *value)
 {
@@ -79,9 +87,9 @@ static bool take_option(struct arguments *a, const char *name, const char *value
         return true;
     }
     if (strcmp(name, "--size") == 0)
-        return sscanf(value, "%5dx%5d%n", &a->video.width, &a->video.height, &used) == 2 &&
-               value[used] == '\0' && a->video.width >= 64 && a->video.height >= 64 &&
-               a->video.width <= 4096 && a->video.height <= 4096;
+        return take_size(value, &a->video.width, &a->video.height);
+    if (strcmp(name, "--mosaic") == 0)
+        return take_size(value, &a->workspace.width, &a->workspace.height);
     if (strcmp(name, "--seconds") == 0)
         return sscanf(value, "%9lf%n", &a->video.seconds, &used) == 1 && value[used] == '\0' &&
                a->video.seconds > 0 && a->video.seconds <= 3600;
@@ -101,7 +109,7 @@ static bool take_option(struct arguments *a, const char *name, const char *value
 
 static bool is_option(const char *name)
 {
-    static const char *const names[] = {"--weights", "--train",   "--test", "--seed",
+    static const char *const names[] = {"--weights", "--train",   "--test", "--seed", "--mosaic",
                                         "--video",   "--seconds", "--fps",  "--size"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)

@@ -5,8 +5,8 @@
 #include "data/image.h"
 #include "formats/tf_example.h"
 #include "formats/tfrecord.h"
+#include "mosaic.h"
 #include "pipeline_text.h"
-#include "render.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/text.h"
@@ -17,7 +17,13 @@ struct writing {
     struct renderer *renderer;
     struct scene *scene;
     struct render_frame *frame;
+    struct mosaic mosaic; /* of these */
     struct det_image image;
+    struct object_list objects; /* in it */
+    float *boxes;               /* of a record: [4][objects] */
+    struct det_bytes *texts;
+    int64_t *labels;
+    size_t box_capacity, text_capacity, label_capacity;
 };
 
 static struct det_bytes bytes_of(const char *text)
@@ -29,28 +35,35 @@ static struct det_bytes bytes_of(const char *text)
  * the set. */
 static det_status draw_scene(struct det_env *env, struct writing *w, uint64_t index)
 {
+    const struct workspace_options *o = w->options;
+    w->objects.count = 0;
+    if (o->width > 0)
+        return mosaic_draw(env, &w->mosaic, o->seed, index, o->width, o->height, &w->image,
+                           &w->objects);
     for (uint64_t attempt = 0; attempt < 4; attempt++) {
-        scene_random(w->scene, w->options->seed, index | attempt << 40);
+        scene_random(w->scene, o->seed, index | attempt << 40);
         DET_TRY_RETURN(renderer_draw(env, w->renderer, w->scene, 0, &w->image, w->frame));
         if (w->frame->object_count > 0)
             break;
     }
-    return DET_OK;
+    return object_list_add(env, &w->objects, w->frame);
 }
 
 static det_status write_record(struct det_env *env, struct writing *w, struct det_writer *records,
                                const char *name, struct det_bytes encoded)
 {
-    float box[4][SCENE_MAX_VEHICLES];
-    struct det_bytes text[SCENE_MAX_VEHICLES];
-    int64_t label[SCENE_MAX_VEHICLES];
-    const int count = w->frame->object_count;
-    for (int i = 0; i < count; i++) {
-        const struct render_object *object = &w->frame->objects[i];
-        for (int k = 0; k < 4; k++)
-            box[k][i] = object->box_norm[k];
-        text[i] = bytes_of(vehicle_class_names[object->class_index]);
-        label[i] = (int64_t)object->class_index + 1;
+    const size_t count = w->objects.count;
+    DET_TRY_RETURN(
+        det_grow(env, &w->boxes, &w->box_capacity, 4 * count, sizeof *w->boxes, "boxes"));
+    DET_TRY_RETURN(det_grow(env, &w->texts, &w->text_capacity, count, sizeof *w->texts, "boxes"));
+    DET_TRY_RETURN(
+        det_grow(env, &w->labels, &w->label_capacity, count, sizeof *w->labels, "boxes"));
+    for (size_t i = 0; i < count; i++) {
+        const struct render_object *object = &w->objects.objects[i];
+        for (size_t k = 0; k < 4; k++)
+            w->boxes[k * count + i] = object->box_norm[k];
+        w->texts[i] = bytes_of(vehicle_class_names[object->class_index]);
+        w->labels[i] = (int64_t)object->class_index + 1;
         w->summary->boxes[object->class_index]++;
     }
     const struct det_example example = {.encoded = encoded,
@@ -59,13 +72,13 @@ static det_status write_record(struct det_env *env, struct writing *w, struct de
                                         .source_id = bytes_of(name),
                                         .height = w->image.height,
                                         .width = w->image.width,
-                                        .box_count = (size_t)count,
-                                        .ymin = box[0],
-                                        .xmin = box[1],
-                                        .ymax = box[2],
-                                        .xmax = box[3],
-                                        .class_text = text,
-                                        .class_label = label};
+                                        .box_count = count,
+                                        .ymin = w->boxes,
+                                        .xmin = w->boxes + count,
+                                        .ymax = w->boxes + 2 * count,
+                                        .xmax = w->boxes + 3 * count,
+                                        .class_text = w->texts,
+                                        .class_label = w->labels};
     uint8_t *data = NULL;
     size_t bytes = 0;
     det_status status;
@@ -216,12 +229,18 @@ det_status workspace_write(struct det_env *env, const struct workspace_options *
     DET_TRY(det_alloc(env, &w.scene, 1, sizeof *w.scene, "scene"));
     DET_TRY(det_alloc(env, &w.frame, 1, sizeof *w.frame, "frame"));
     DET_TRY(renderer_create(env, &w.renderer));
+    w.mosaic = (struct mosaic){.renderer = w.renderer, .scene = w.scene, .frame = w.frame};
     DET_TRY(write_texts(env, options->directory, options->weights));
     DET_TRY(write_set(env, &w, "train", options->train, 0));
     DET_TRY(write_set(env, &w, "test", options->test, UINT64_C(1) << 32));
 fail:
     renderer_destroy(env, &w.renderer);
+    det_image_free(env, &w.mosaic.cell);
     det_image_free(env, &w.image);
+    object_list_free(env, &w.objects);
+    det_free(env, &w.boxes);
+    det_free(env, &w.texts);
+    det_free(env, &w.labels);
     det_free(env, &w.frame);
     det_free(env, &w.scene);
     return status;

@@ -15,6 +15,8 @@ struct workspace_options {
     /* Weights to start from, copied to pre-trained-models/ and named in the config with a short
      * schedule; NULL: from scratch, with a long one. */
     const char *weights;
+    /* Of each picture, which then is one of many scenes (mosaic.h); 0: pictures of one scene */
+    int32_t width, height;
 };
 
 struct workspace_summary {

@@ -39,6 +39,8 @@ expect '^0 errors' output.log
 expect 'Average Precision  (AP) @\[ IoU=0.50:0.95' output.log
 expect '"car": 0\.' training_demo/report/thresholds.json
 expect '</svg>' training_demo/report/pr_curves.svg
+expect '</svg>' training_demo/report/confusion.svg
+expect '^1,.*,eval_exported,exported,' training_demo/models/my_ssd/results.csv
 expect '"detections":\[{' training_demo/detections.jsonl
 for file in training_demo/models/my_ssd/report.html training_demo/sheet.png training_demo/augmented.png training_demo/exported-models/my_ssd/model.det; do
     [ -s "$file" ] || { echo "tutorial.sh: $file is missing" >&2; exit 1; }

@@ -17,6 +17,11 @@ static int check(const struct options *options, const struct job_options *job)
     if (job->max < 0 || job->max > 1000000)
         return options_error(options, "--max: got %lld, expected 0 to 1000000",
                              (long long)job->max);
+    if (tile_options_fault(&job->tiles) != NULL)
+        return options_error(options, "%s", tile_options_fault(&job->tiles));
+    if (job->tiles.size.given && job->fast_decode)
+        return options_error(options, "--tiles and --fast_decode exclude each other: tiles are of "
+                                      "all of a picture's pixels");
     if (job->workers < 0 || job->workers > 256)
         return options_error(options, "--workers: got %lld, expected 0 to 256",
                              (long long)job->workers);
@@ -32,7 +37,7 @@ int main(int argc, char **argv)
 {
     console_begin("det-detect");
     struct tool tool = TOOL_INIT("det-detect");
-    struct job_options job = {.exif = "apply"};
+    struct job_options job = {.exif = "apply", .tiles = TILE_OPTIONS_INIT};
     const struct option table[] = {
         {"video", OPTION_LIST, &job.videos, "VIDEO",
          "a video file, v4l2:/dev/video0, rtsp:// or http:// URL, - for standard input; may be "
@@ -44,6 +49,7 @@ int main(int argc, char **argv)
         {"threshold_file", OPTION_STRING, &job.threshold_file, "FILE",
          "thresholds by class as det-eval writes them"},
         {"classes", OPTION_STRING, &job.classes, "CLASS[,CLASS...]", "only these, by name or id"},
+        TILE_OPTIONS(&job.tiles),
         {"output", OPTION_STRING, &job.output, "DIR|FILE",
          "annotated pictures and videos into DIR; or one annotated video as FILE.mp4, .mkv, .mov, "
          ".webm, .avi"},

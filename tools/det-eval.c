@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/detection_files.h"
@@ -12,16 +11,20 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "common/progress.h"
+#include "common/tile_options.h"
 #include "common/tool.h"
 #include "common/watch.h"
 #include "det/det.h"
 #include "support/json_writer.h"
+#include "support/mem.h"
+#include "support/path.h"
 
 struct arguments {
     const char *config, *model_dir, *checkpoint_dir, *checkpoint, *ground_truth, *detections, *json,
         *report_dir, *form;
     struct option_list images;
     struct class_options classes;
+    struct tile_options tiles;
     bool once, all, honour_ignore, strict;
     int64_t max_images, max_dets;
     double wait_interval, timeout;
@@ -41,7 +44,8 @@ struct app {
     struct tool tool;
     struct arguments arguments;
     struct eval_run runs[FORMS];
-    bool told; /* what there is to say of the data */
+    char *results; /* results.csv beside the runs, NULL: none */
+    bool told;     /* what there is to say of the data */
 };
 
 static bool both(const struct evaluations *e)
@@ -106,7 +110,7 @@ static det_status append_coco(struct det_env *env, const char *coco, struct det_
 
 static int write_json(struct app *app, det_status status, struct det_text *text)
 {
-    struct det_env *env = det_context_env(app->tool.context);
+    struct det_env *env = &app->tool.env;
     if (status == DET_OK)
         status = output_write(env, app->arguments.json, text->data, text->length);
     det_text_free(env, text);
@@ -143,7 +147,7 @@ static det_status announce(struct app *app)
 
 static int report(struct app *app, const struct evaluations *e, const char *from)
 {
-    struct det_env *env = det_context_env(app->tool.context);
+    struct det_env *env = &app->tool.env;
     struct det_text text = {0};
     det_status status = DET_OK;
     if (e->of[API] != NULL)
@@ -152,7 +156,7 @@ static int report(struct app *app, const struct evaluations *e, const char *from
     if (status == DET_OK && e->of[EXPORTED] != NULL)
         status = evaluation_print(e->of[EXPORTED], EVALUATION_EXPORTED, e->step, from);
     if (status == DET_OK && app->arguments.report_dir != NULL)
-        status = detection_files_write(app->tool.context, det_evaluation_evaluator(main_one(e)),
+        status = detection_files_write(&app->tool, det_evaluation_evaluator(main_one(e)),
                                        app->arguments.report_dir);
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
@@ -191,6 +195,9 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.pictures = pictures;
     settings.progress = progress_evaluating;
     settings.quiet = app->told;
+    settings.results = app->results;
+    det_tile_settings tiles;
+    settings.tiles = tile_options_settings(&a->tiles, &tiles);
     const int32_t max_dets[3] = {1, 10, (int32_t)a->max_dets};
     if (a->max_dets != 100) {
         settings.max_dets = max_dets;
@@ -206,7 +213,8 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
 static det_status evaluate_model(struct app *app, const det_pipeline_config *config,
                                  const det_model *model, struct evaluations *e)
 {
-    const char *form = app->arguments.form;
+    /* A detector that looks at tiles runs the exported form. */
+    const char *form = app->arguments.tiles.size.given ? "exported" : app->arguments.form;
     const bool differ = det_evaluation_forms_differ(model) != 0;
     const bool exported = differ && strcmp(form, "api") != 0;
     const bool api = !differ || strcmp(form, "exported") != 0;
@@ -239,14 +247,14 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     det_status status = load_model(context, config, from, &model);
     /* The training removes old checkpoints while we are busy with the one before. */
     if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
-        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", det_context_error(context));
+        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", tool_message(&app->tool, status));
         return 0;
     }
     if (status == DET_OK)
         status = evaluate_model(app, config, model, &e);
     int result = 0;
     if (status == DET_STATUS_CANCELLED)
-        tool_log(&app->tool, DET_LOG_WARNING, "%s", det_context_error(context));
+        tool_log(&app->tool, DET_LOG_WARNING, "%s", tool_message(&app->tool, status));
     else if (status != DET_OK)
         result = tool_fail(&app->tool, status);
     else
@@ -271,6 +279,7 @@ static int evaluate_watched(void *user, const det_checkpoint_info *found)
 static int evaluate_records(struct app *app)
 {
     const struct arguments *a = &app->arguments;
+    struct det_env *env = &app->tool.env;
     det_pipeline_config *config = NULL;
     det_status status = det_pipeline_config_load(app->tool.context, a->config, &config);
     if (status == DET_OK)
@@ -281,10 +290,14 @@ static int evaluate_records(struct app *app)
     }
     det_pipeline_config_set_strict(config, a->strict);
     int result = 0;
+    const char *directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir;
     for (int form = 0; form < FORMS; form++)
-        app->runs[form] = (struct eval_run){
-            .directory = a->model_dir != NULL ? a->model_dir : a->checkpoint_dir, .all = a->all};
-    if (a->checkpoint != NULL) {
+        app->runs[form] = (struct eval_run){.directory = directory, .all = a->all};
+    if (directory != NULL)
+        status = det_path_join(env, &app->results, directory, "results.csv");
+    if (status != DET_OK) {
+        result = tool_fail(&app->tool, status);
+    } else if (a->checkpoint != NULL) {
         det_checkpoint_info info;
         status = det_checkpoint_find(app->tool.context, a->checkpoint, &info);
         result = status == DET_OK ? evaluate_checkpoint(app, config, &info)
@@ -305,6 +318,7 @@ static int evaluate_records(struct app *app)
     }
     for (int form = 0; form < FORMS; form++)
         eval_run_close(&app->runs[form]);
+    det_free(env, &app->results);
     det_pipeline_config_destroy(&config);
     return result;
 }
@@ -335,11 +349,11 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK)
         status = evaluation_print_tables(evaluator);
     if (status == DET_OK && a->report_dir != NULL)
-        status = detection_files_write(app->tool.context, evaluator, a->report_dir);
+        status = detection_files_write(&app->tool, evaluator, a->report_dir);
     if (status == DET_OK && a->json != NULL)
         status = det_coco_evaluator_json(evaluator, 0, &coco_json);
     if (coco_json != NULL)
-        status = append_coco(det_context_env(app->tool.context), coco_json, &text);
+        status = append_coco(&app->tool.env, coco_json, &text);
     const int result = coco_json != NULL  ? write_json(app, status, &text)
                        : status != DET_OK ? tool_fail(&app->tool, status)
                                           : 0;
@@ -352,14 +366,19 @@ int main(int argc, char **argv)
     console_begin("det-eval");
     struct app app = {
         .tool = TOOL_INIT("det-eval"),
-        .arguments = {.form = "both", .max_dets = 100, .wait_interval = 10, .timeout = NAN},
+        .arguments = {.form = "both",
+                      .tiles = TILE_OPTIONS_INIT,
+                      .max_dets = 100,
+                      .wait_interval = 10,
+                      .timeout = NAN},
     };
     struct arguments *a = &app.arguments;
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE", "the pipeline.config"},
         {"model_dir", OPTION_STRING, &a->model_dir, "DIR",
          "where curves for TensorBoard go, in eval/ or, with other settings or data than the "
-         "training's, in a run beside it; else into the checkpoint_dir, if there is one"},
+         "training's, in a run beside it, and a row of results.csv; else into the checkpoint_dir, "
+         "if there is one"},
         {"checkpoint_dir", OPTION_STRING, &a->checkpoint_dir, "DIR",
          "folder whose newest checkpoint is evaluated, then each new one in order while a training "
          "runs there"},
@@ -372,6 +391,7 @@ int main(int argc, char **argv)
          "api: as eval_continuously() of the API, which normalises in the box predictor by each "
          "image's own statistics; exported: as the exported model computes; both where they "
          "differ"},
+        TILE_OPTIONS(&a->tiles),
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder of the image files, for records without image/encoded; may be repeated"},
         {"max_images", OPTION_INT, &a->max_images, "N", "evaluate the first N images, 0: all"},
@@ -382,7 +402,8 @@ int main(int argc, char **argv)
         STRICT_OPTION(&a->strict),
         CLASS_OPTIONS(&a->classes),
         {"report_dir", OPTION_STRING, &a->report_dir, "DIR",
-         "precision-recall curves (CSV, JSON, SVG), confusion matrix, the threshold of best F1 for "
+         "precision-recall curves (CSV, JSON, SVG), confusion matrix (CSV, SVG, and printed), the "
+         "threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
          "detections as COCO JSON; those of a later checkpoint replace them"},
         {"json", OPTION_STRING, &a->json, "FILE",
@@ -420,6 +441,13 @@ int main(int argc, char **argv)
         result = options_error(&options, "--checkpoint_dir or --checkpoint is missing");
     else if (class_options_fault(&a->classes) != NULL)
         result = options_error(&options, "%s", class_options_fault(&a->classes));
+    else if (tile_options_fault(&a->tiles) != NULL)
+        result = options_error(&options, "%s", tile_options_fault(&a->tiles));
+    else if (files && a->tiles.size.given)
+        result = options_error(&options, "--tiles goes with a checkpoint: detections of a file are "
+                                         "evaluated as they are");
+    else if (a->tiles.size.given && strcmp(a->form, "api") == 0)
+        result = options_error(&options, "--tiles evaluates the exported form, not --form api");
     else if (a->once && a->all)
         result = options_error(&options, "--once and --all exclude each other");
     else if (a->all && a->checkpoint_dir == NULL)

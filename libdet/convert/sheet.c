@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "convert/tile.h"
 #include "data/exif.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "support/mem.h"
 
 enum { CAPTION_PX = 18, GAP_PX = 6, MOST_SIDE = 65500 };
@@ -21,17 +22,25 @@ struct drawing {
     struct det_image cell;
 };
 
+static det_status load_pixels(struct det_env *env, const struct det_annotations *set,
+                              const struct det_labelled_image *image, struct det_image *pixels)
+{
+    struct det_source_bytes source;
+    if (det_image_is_tile(set, image))
+        return det_tile_load(env, set, image, pixels);
+    DET_TRY_RETURN(det_image_bytes_open(env, set, image, &source));
+    const det_status status =
+        det_image_decode(env, image->where, source.data, source.bytes, pixels);
+    det_source_bytes_close(env, &source);
+    DET_TRY_RETURN(status);
+    return det_exif_turn(env, pixels, image->turn);
+}
+
 static det_status load_sample(struct det_env *env, struct drawing *d,
                               const struct det_labelled_image *image)
 {
     struct det_sample *sample = &d->sample;
-    struct det_source_bytes source;
-    DET_TRY_RETURN(det_image_bytes_open(env, d->set, image, &source));
-    const det_status status =
-        det_image_decode(env, image->where, source.data, source.bytes, &sample->image);
-    det_source_bytes_close(env, &source);
-    DET_TRY_RETURN(status);
-    DET_TRY_RETURN(det_exif_turn(env, &sample->image, image->turn));
+    DET_TRY_RETURN(load_pixels(env, d->set, image, &sample->image));
     struct det_ground_truth *truth = &sample->truth;
     if (image->object_count > INT32_MAX)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: too many objects", image->where);
@@ -72,15 +81,15 @@ static det_status render(struct det_env *env, struct drawing *d)
     for (size_t i = 0; i < values; i++)
         d->cell.rgb[i] = (uint8_t)fminf(fmaxf(d->pixels[i] + .5F, 0), 255);
     const struct det_ground_truth *truth = &d->sample.truth;
-    for (int32_t i = 0; i < truth->count; i++)
-        det_draw_box(&d->cell, truth->boxes[i], truth->class_index[i],
-                     d->set->classes.paths[truth->class_index[i]]);
+    det_draw_ground_truth(det_surface_of(&d->cell), (const float(*)[4])truth->boxes,
+                          truth->class_index, (size_t)truth->count,
+                          (const char *const *)d->set->classes.paths);
     return DET_OK;
 }
 
 static void place(struct drawing *d, size_t position, const struct det_labelled_image *image)
 {
-    static const struct det_colour ink = {60, 60, 60};
+    static const det_rgb ink = {60, 60, 60};
     const int32_t pitch = d->settings->cell_px + GAP_PX;
     const int32_t row = (int32_t)(position / (size_t)d->settings->columns);
     const int32_t column = (int32_t)(position % (size_t)d->settings->columns);
@@ -97,8 +106,8 @@ static void place(struct drawing *d, size_t position, const struct det_labelled_
     for (size_t length = strlen(caption);
          length > 1 && det_text_width_px(caption, CAPTION_PX - 5) > (float)d->settings->cell_px;)
         caption[--length] = '\0';
-    det_draw_text(d->sheet, (float)x0, (float)(y0 + d->settings->cell_px + 2), CAPTION_PX - 5, ink,
-                  caption);
+    det_draw_text(det_surface_of(d->sheet), (float)x0, (float)(y0 + d->settings->cell_px + 2),
+                  CAPTION_PX - 5, ink, caption);
 }
 
 /* The chosen images, in their order: each of the usable ones is taken with the chance that is

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "convert/tile.h"
 #include "data/exif.h"
+#include "formats/prototext.h"
 #include "support/guard.h"
 #include "support/mem.h"
 
@@ -34,16 +36,9 @@ det_status det_write_label_map(struct det_env *env, const struct det_annotations
     struct det_text text = {0};
     det_status status = DET_OK;
     for (size_t k = 0; k < set->classes.count; k++) {
-        DET_TRY(det_text_printf(env, &text, "item {\n  id: %zu\n  name: \"", k + 1));
-        for (const char *c = set->classes.paths[k]; *c != '\0'; c++) {
-            if ((unsigned char)*c < ' ' || *c == 0x7f)
-                DET_TRY(det_text_printf(env, &text, "\\%03o", (unsigned char)*c));
-            else if (*c == '"' || *c == '\\')
-                DET_TRY(det_text_printf(env, &text, "\\%c", *c));
-            else
-                DET_TRY(det_text_append(env, &text, c, 1));
-        }
-        DET_TRY(det_text_append(env, &text, "\"\n}\n", 4));
+        DET_TRY(det_text_printf(env, &text, "item {\n  id: %zu\n  name: ", k + 1));
+        DET_TRY(det_prototext_put_string(env, &text, set->classes.paths[k]));
+        DET_TRY(det_text_append(env, &text, "\n}\n", 3));
     }
     DET_TRY(det_write_file(env, path, text.data != NULL ? text.data : "", text.length));
 fail:
@@ -56,17 +51,28 @@ fail:
 enum det_image_kind det_written_kind(const struct det_labelled_image *image, bool in_record)
 {
     const bool encodable = image->kind == DET_IMAGE_JPEG || image->kind == DET_IMAGE_PNG;
-    return encodable || (image->turn == 1 && !in_record) ? image->kind : DET_IMAGE_PNG;
+    return encodable || (image->turn == 1 && image->picture == 0 && !in_record) ? image->kind
+                                                                                : DET_IMAGE_PNG;
 }
 
-static det_status encode(struct det_env *env, const struct det_labelled_image *image,
-                         enum det_image_kind kind, struct det_written_image *written)
+static det_status load_upright(struct det_env *env, const struct det_annotations *set,
+                               const struct det_labelled_image *image,
+                               const struct det_written_image *written, struct det_image *pixels)
+{
+    if (det_image_is_tile(set, image))
+        return det_tile_load(env, set, image, pixels);
+    DET_TRY_RETURN(
+        det_image_decode(env, image->where, written->source.data, written->source.bytes, pixels));
+    return det_exif_turn(env, pixels, image->turn);
+}
+
+static det_status encode(struct det_env *env, const struct det_annotations *set,
+                         const struct det_labelled_image *image, enum det_image_kind kind,
+                         struct det_written_image *written)
 {
     struct det_image pixels = {0};
     det_status status = DET_OK;
-    DET_TRY(
-        det_image_decode(env, image->where, written->source.data, written->source.bytes, &pixels));
-    DET_TRY(det_exif_turn(env, &pixels, image->turn));
+    DET_TRY(load_upright(env, set, image, written, &pixels));
     DET_TRY(
         kind == DET_IMAGE_PNG
             ? det_image_encode_png(env, &pixels, &written->own, &written->bytes)
@@ -85,12 +91,17 @@ det_status det_written_image_open(struct det_env *env, const struct det_annotati
     det_status status = DET_OK;
     size_t at = 0;
     *written = (struct det_written_image){0};
+    if (det_image_is_tile(set, image)) {
+        DET_TRY_RETURN(encode(env, set, image, kind, written));
+        written->data = written->own;
+        return DET_OK;
+    }
     DET_TRY_RETURN(det_image_bytes_open(env, set, image, &written->source));
     const uint8_t *data = written->source.data;
     written->bytes = written->source.bytes;
     const bool tagged = det_exif_orientation(data, written->source.bytes, &at) != 1;
     if (image->turn != 1 || kind != image->kind || (tagged && at == 0)) {
-        DET_TRY(encode(env, image, kind, written));
+        DET_TRY(encode(env, set, image, kind, written));
     } else if (tagged) {
         DET_TRY(det_alloc_raw(env, &written->own, written->source.bytes, 1, "image"));
         memcpy(written->own, data, written->source.bytes);

@@ -8,11 +8,13 @@
 
 #include "base/arguments.h"
 #include "detect/collect.h"
+#include "detect/tiling.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "model/inference.h"
 #include "model/input.h"
 #include "model/spec_anchors.h"
+#include "support/clock.h"
 #include "support/mem.h"
 
 #define MOST_DETECTIONS 1000000
@@ -35,7 +37,9 @@ struct det_detector {
 
     struct det_inference inference;
     struct det_runner *runner;
-    det_detection *detections; /* [batch][most] */
+    det_detection *detections;   /* [batch][most] */
+    struct det_tiling *tiling;   /* NULL: pictures are looked at as they are */
+    det_image_detections *found; /* [batch] of tiles, with `tiling` */
     det_detector_times times;
     size_t planned_bytes;
 };
@@ -54,11 +58,21 @@ static det_status check_score(struct det_env *env, const char *what, float score
                           what, (double)score);
 }
 
+/* settings->tiles, where they are given, become `tiles`. */
 static det_status take_settings(struct det_env *env, const det_detector_settings *given,
-                                det_detector_settings *settings)
+                                det_detector_settings *settings, det_tile_settings *tiles)
 {
     det_detector_settings_default(settings);
+    det_tile_settings_default(tiles);
     DET_TRY_RETURN(DET_TAKE(env, det_detector_settings, settings, given));
+    DET_TRY_RETURN(DET_TAKE(env, det_tile_settings, tiles, settings->tiles));
+    DET_TRY_RETURN(det_tile_settings_check(env, tiles));
+    if (settings->tiles != NULL)
+        settings->tiles = tiles;
+    if (settings->tiles != NULL && settings->keep_outputs != 0)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "detector: keep_outputs is set, and tiles: outputs are those of one look "
+                        "at an image");
     DET_TRY_RETURN(check_score(env, "score threshold", settings->score_threshold));
     if (settings->max_detections < 0 || settings->max_detections > MOST_DETECTIONS)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -194,6 +208,18 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
     const size_t detections = (size_t)d->batch * (size_t)d->most;
     DET_TRY_RETURN(det_alloc(env, &d->detections, detections, sizeof *d->detections, "detections"));
     DET_TRY_RETURN(det_alloc(env, &d->windows, (size_t)d->batch, sizeof *d->windows, "windows"));
+    if (settings->tiles != NULL) {
+        const struct det_tiling_settings tiling = {
+            .tiles = settings->tiles,
+            .input_height = spec->input_height,
+            .input_width = spec->input_width,
+            .batch = d->batch,
+            .most = settings->max_detections > 0 ? (size_t)d->most : SIZE_MAX,
+            .iou_threshold = inference->postprocess.iou_threshold,
+        };
+        DET_TRY_RETURN(det_tiling_create(env, &tiling, &d->tiling));
+        DET_TRY_RETURN(det_alloc(env, &d->found, (size_t)d->batch, sizeof *d->found, "tiles"));
+    }
     const size_t of_class =
         sizeof *d->class_score + sizeof *d->chosen + sizeof *d->class_thresholds;
     d->planned_bytes = sizeof *d + (size_t)inference->anchor_count * sizeof *inference->anchors +
@@ -207,12 +233,13 @@ det_status det_detector_create(det_context *context, const det_model *model,
 {
     struct det_env *env = det_context_env(context);
     det_detector_settings settings;
+    det_tile_settings tiles;
     if (detector != NULL)
         *detector = NULL;
     DET_NEED(env, context);
     DET_NEED(env, model);
     DET_NEED(env, detector);
-    DET_TRY_RETURN(take_settings(env, given, &settings));
+    DET_TRY_RETURN(take_settings(env, given, &settings, &tiles));
     det_detector *d = NULL;
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "detector"));
     d->context = context;
@@ -242,6 +269,8 @@ void det_detector_destroy(det_detector **out)
     struct det_env *env = det_context_env(d->context);
     if (d->runner != NULL)
         det_context_compute(d->context)->backend->runner_destroy(env, &d->runner);
+    det_tiling_destroy(env, &d->tiling);
+    det_free(env, &d->found);
     det_free(env, &d->detections);
     det_free(env, &d->windows);
     det_free(env, &d->class_score);
@@ -269,13 +298,12 @@ static void to_whole_image(const det_image_view *image, det_detection *to, size_
     }
 }
 
-static det_status run(struct det_env *env, det_detector *d, const det_image_view *images,
-                      size_t count, det_image_detections *results)
+/* Checked views through the network, all at once. */
+static det_status look(struct det_env *env, det_detector *d, const det_image_view *images,
+                       size_t count, det_image_detections *results)
 {
     const struct det_backend *backend = det_context_compute(d->context)->backend;
     uint64_t times[3];
-    for (size_t i = 0; i < count; i++)
-        DET_TRY_RETURN(det_image_view_check(env, &images[i]));
     for (size_t place = 0; place < (size_t)d->batch; place++) {
         /* A batch that is not full repeats its last image: the network always sees pictures. */
         const det_image_view *image = &images[place < count ? place : count - 1];
@@ -297,6 +325,57 @@ static det_status run(struct det_env *env, det_detector *d, const det_image_view
     d->times = (det_detector_times){
         .preprocess_ns = times[0], .network_ns = times[1], .postprocess_ns = times[2]};
     return DET_OK;
+}
+
+/* A device may have to fetch its outputs for the top score of a view, which is of use only as long
+ * as nothing was found. */
+static det_status take_views(struct det_env *env, det_detector *d, size_t count)
+{
+    const struct det_backend *backend = det_context_compute(d->context)->backend;
+    for (size_t i = 0; i < count; i++) {
+        float score = 0;
+        int32_t class_index = 0;
+        if (d->found[i].count > 0) {
+            score = d->found[i].detections[0].score;
+            class_index = d->found[i].detections[0].class_id - 1;
+        } else if (!det_tiling_has_found(d->tiling)) {
+            DET_TRY_RETURN(
+                backend->runner_top_score(env, d->runner, (int32_t)i, &score, &class_index));
+        }
+        DET_TRY_RETURN(det_tiling_take(env, d->tiling, &d->found[i], score, class_index));
+    }
+    return DET_OK;
+}
+
+static det_status look_at_tiles(struct det_env *env, det_detector *d, const det_image_view *images,
+                                size_t count, det_image_detections *results)
+{
+    det_detector_times sum = {0};
+    size_t views = 0;
+    DET_TRY_RETURN(det_tiling_begin(env, d->tiling, images, count));
+    for (const det_image_view *view = det_tiling_next(d->tiling, &views); views > 0;
+         view = det_tiling_next(d->tiling, &views)) {
+        d->seen = 0;
+        DET_TRY_RETURN(look(env, d, view, views, d->found));
+        const uint64_t found = det_clock_ns();
+        DET_TRY_RETURN(take_views(env, d, views));
+        sum.preprocess_ns += d->times.preprocess_ns;
+        sum.network_ns += d->times.network_ns;
+        sum.postprocess_ns += d->times.postprocess_ns + det_clock_ns() - found;
+    }
+    det_tiling_results(d->tiling, results);
+    d->seen = count;
+    d->times = sum;
+    return DET_OK;
+}
+
+static det_status run(struct det_env *env, det_detector *d, const det_image_view *images,
+                      size_t count, det_image_detections *results)
+{
+    for (size_t i = 0; i < count; i++)
+        DET_TRY_RETURN(det_image_view_check(env, &images[i]));
+    return d->tiling != NULL ? look_at_tiles(env, d, images, count, results)
+                             : look(env, d, images, count, results);
 }
 
 static struct det_env *env_of(const det_detector *detector)
@@ -324,6 +403,8 @@ det_status det_detector_run_batch(det_detector *detector, const det_image_view *
     for (size_t i = 0; status != DET_OK && i < count; i++)
         results[i] = (det_image_detections){0};
     d->images = status == DET_OK ? count : 0;
+    if (status != DET_OK && d->tiling != NULL)
+        d->seen = 0; /* some of the tiles say nothing of the whole */
     return status;
 }
 
@@ -372,9 +453,12 @@ det_status det_detector_top_score(det_detector *detector, size_t index, float *s
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "detector: top score of image %zu, the last run has left %zu", index,
                         d->seen);
-    DET_TRY_RETURN(
-        det_context_compute(d->context)
-            ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
+    if (d->tiling != NULL)
+        det_tiling_top_score(d->tiling, index, score, &class_index);
+    else
+        DET_TRY_RETURN(
+            det_context_compute(d->context)
+                ->backend->runner_top_score(env, d->runner, (int32_t)index, score, &class_index));
     *class_id = class_index + 1;
     return DET_OK;
 }
@@ -441,8 +525,8 @@ det_status det_detector_outputs(det_detector *detector, size_t index, det_detect
 
 size_t det_detector_memory_bytes(const det_detector *detector)
 {
-    return detector == NULL
-               ? 0
-               : detector->planned_bytes + det_context_compute(detector->context)
-                                               ->backend->runner_bytes(detector->runner);
+    return detector == NULL ? 0
+                            : detector->planned_bytes + det_tiling_bytes(detector->tiling) +
+                                  det_context_compute(detector->context)
+                                      ->backend->runner_bytes(detector->runner);
 }

@@ -277,6 +277,7 @@ void det_detection_report_destroy(det_detection_report **report)
     det_free(env, &(*report)->classes);
     det_free(env, &(*report)->confusion);
     det_text_free(env, &(*report)->text);
+    det_text_free(env, &(*report)->confusion_text);
     det_free(env, report);
 }
 

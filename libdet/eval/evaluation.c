@@ -10,11 +10,14 @@
 
 #include "base/arguments.h"
 #include "data/loader.h"
+#include "data/tile_grid.h"
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "eval/evaluation_data.h"
 #include "eval/evaluation_pictures.h"
 #include "eval/evaluation_summary.h"
+#include "eval/evaluation_tiles.h"
+#include "eval/results_file.h"
 #include "model/from_config.h"
 #include "model/inference.h"
 #include "model/learner_state.h"
@@ -43,6 +46,7 @@ struct run {
     struct det_losses *losses;
     double localization, classification;      /* sums over images */
     struct det_evaluation_pictures *pictures; /* NULL: none, or given up */
+    struct det_evaluation_tiles *tiles;       /* NULL: what the runner finds is evaluated */
 };
 
 void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size)
@@ -60,6 +64,7 @@ static void close_run(struct run *r)
 {
     struct det_env *env = r->env;
     det_evaluation_pictures_destroy(env, &r->pictures);
+    det_evaluation_tiles_destroy(env, &r->tiles);
     det_loader_destroy(env, &r->loader);
     det_evaluation_data_close(env, &r->data);
     if (r->runner != NULL)
@@ -92,7 +97,8 @@ static det_status open_network(struct run *r, det_context *context,
     const det_model *model = r->model;
     const struct det_model_spec *spec = &model->spec;
     /* As the API evaluates: see DET_NET_EVALUATE. */
-    const bool as_api = det_evaluation_forms_differ(model) && !settings->as_exported;
+    const bool as_api =
+        det_evaluation_forms_differ(model) && !settings->as_exported && settings->tiles == NULL;
     struct det_inference *inference = &r->inference;
     DET_TRY_RETURN(det_inference_open(
         env, model, spec, as_api ? DET_INFERENCE_AS_IT_IS : DET_INFERENCE_FOLDED, inference));
@@ -240,7 +246,11 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     r->localization += values.localization;
     r->classification += values.classification;
     const struct det_detections *found = NULL;
-    DET_TRY_RETURN(r->backend->runner_detections(env, r->runner, 0, &found));
+    if (r->tiles != NULL)
+        DET_TRY_RETURN(
+            det_evaluation_tiles_run(env, r->tiles, &r->data.dataset, (size_t)image, &found));
+    else
+        DET_TRY_RETURN(r->backend->runner_detections(env, r->runner, 0, &found));
     for (int32_t i = 0; i < found->count; i++) {
         double coco[4];
         if (!r->data.is_category[found->class_index[i]])
@@ -272,6 +282,48 @@ static det_status check_model(struct run *r)
     return DET_OK;
 }
 
+static det_status add_to_results(const struct run *r, const det_evaluation_settings *settings,
+                                 const det_evaluation *e)
+{
+    struct det_text name = {0};
+    det_evaluation_settings meant = *settings;
+    const char *data =
+        settings->samples == NULL ? det_pipeline_config_eval_path(r->config, 0) : NULL;
+    meant.as_exported =
+        r->model->graph.folded || (settings->as_exported && det_evaluation_forms_differ(r->model));
+    det_status status = det_evaluation_append_run_name(r->env, &meant, &name);
+    if (status == DET_OK)
+        status = det_results_add(r->env, settings->results,
+                                 &(struct det_results_row){
+                                     .run = name.data,
+                                     .form = meant.as_exported ? "exported" : "api",
+                                     .data = data != NULL ? data : "",
+                                     .step = r->model->step,
+                                     .coco = e->coco,
+                                     .losses = &e->losses,
+                                 });
+    det_text_free(r->env, &name);
+    return status;
+}
+
+/* A full disk must not cost the figures here either. */
+static void write_figures(const struct run *r, det_context *context,
+                          const det_evaluation_settings *settings, const det_evaluation *e)
+{
+    struct det_env *env = r->env;
+    if (settings->summaries != NULL &&
+        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
+                                     e->coco, &e->losses) != DET_OK) {
+        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
+                env->error);
+        det_forget_error(env);
+    }
+    if (settings->results != NULL && add_to_results(r, settings, e) != DET_OK) {
+        det_log(env, DET_LOG_WARNING, "%s; the results have no row of this evaluation", env->error);
+        det_forget_error(env);
+    }
+}
+
 static det_status evaluate(struct run *r, det_context *context,
                            const det_evaluation_settings *settings, det_evaluation *e)
 {
@@ -281,6 +333,8 @@ static det_status evaluate(struct run *r, det_context *context,
     DET_TRY_RETURN(det_evaluation_data_match(env, r->config, r->model, &r->data));
     DET_TRY_RETURN(start_loader(r, settings));
     DET_TRY_RETURN(open_network(r, context, settings));
+    if (settings->tiles != NULL)
+        DET_TRY_RETURN(det_evaluation_tiles_create(context, r->model, settings->tiles, &r->tiles));
     DET_TRY_RETURN(open_pictures(r, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
@@ -320,21 +374,21 @@ static det_status evaluate(struct run *r, det_context *context,
     DET_TRY_RETURN(det_coco_evaluator_compute(e->evaluator, &e->coco));
     if (r->pictures != NULL && det_evaluation_pictures_finish(env, r->pictures) != DET_OK)
         give_up_pictures(r);
-    if (settings->summaries != NULL &&
-        det_evaluation_summary_write(context, settings->summaries, r->model->step, e->evaluator,
-                                     e->coco, &e->losses) != DET_OK) {
-        det_log(env, DET_LOG_WARNING, "%s; summaries of this evaluation are incomplete",
-                env->error);
-        det_forget_error(env);
-    }
+    write_figures(r, context, settings, e);
     return DET_OK;
 }
 
+/* settings->tiles, where they are given, become `tiles`. */
 static det_status take_settings(struct det_env *env, const det_evaluation_settings *given,
-                                det_evaluation_settings *settings)
+                                det_evaluation_settings *settings, det_tile_settings *tiles)
 {
     det_evaluation_settings_default(settings);
+    det_tile_settings_default(tiles);
     DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, settings, given));
+    DET_TRY_RETURN(DET_TAKE(env, det_tile_settings, tiles, settings->tiles));
+    DET_TRY_RETURN(det_tile_settings_check(env, tiles));
+    if (settings->tiles != NULL)
+        settings->tiles = tiles;
     DET_TRY_RETURN(det_check_reserved(env, "det_evaluation_settings", settings->reserved));
     return det_check_strings(env, "det_evaluation_settings: image_dirs", settings->image_dirs,
                              settings->image_dir_count);
@@ -345,9 +399,10 @@ det_status det_evaluation_check(det_context *context, const det_pipeline_config 
 {
     struct det_env *env = det_context_env(context);
     det_evaluation_settings settings;
+    det_tile_settings tiles;
     DET_NEED(env, context);
     DET_NEED(env, config);
-    DET_TRY_RETURN(take_settings(env, given, &settings));
+    DET_TRY_RETURN(take_settings(env, given, &settings, &tiles));
     struct det_evaluation_data data = {0};
     const det_status status = det_evaluation_data_open(env, config, &settings, &data);
     det_evaluation_data_close(env, &data);
@@ -360,13 +415,14 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
 {
     struct det_env *env = det_context_env(context);
     det_evaluation_settings settings;
+    det_tile_settings tiles;
     if (evaluation != NULL)
         *evaluation = NULL;
     DET_NEED(env, context);
     DET_NEED(env, config);
     DET_NEED(env, model);
     DET_NEED(env, evaluation);
-    DET_TRY_RETURN(take_settings(env, given, &settings));
+    DET_TRY_RETURN(take_settings(env, given, &settings, &tiles));
     det_evaluation *e = NULL;
     DET_TRY_RETURN(det_alloc(env, &e, 1, sizeof *e, "evaluation"));
     e->context = context;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "model/targets.h"
 #include "support/mem.h"
 
@@ -166,6 +166,29 @@ static det_status load(struct det_env *env, struct det_evaluation_pictures *p, s
     return shrink(env, &p->image, factor, &p->small);
 }
 
+/* The surest one last, so that its frame is on top; its label first, so that it has its place. */
+static void draw_found(const struct det_evaluation_pictures *p, const struct det_image *image,
+                       const struct ranked *found, int32_t count)
+{
+    struct det_labels taken;
+    taken.count = 0;
+    for (int32_t i = count; i-- > 0;)
+        det_draw_box(det_surface_of(image), found->boxes[i], found->class_index[i]);
+    for (int32_t i = 0; i < count; i++) {
+        char label[160];
+        snprintf(label, sizeof label, "%.140s %d%%", p->settings.class_names[found->class_index[i]],
+                 (int)lrintf(found->score[i] * 100));
+        det_draw_label(&taken, det_surface_of(image), found->boxes[i], found->class_index[i],
+                       label);
+    }
+}
+
+static void draw_truth(const struct det_evaluation_pictures *p, const struct det_image *image)
+{
+    det_draw_ground_truth(det_surface_of(image), (const float(*)[4])p->truth.boxes,
+                          p->truth.class_index, (size_t)p->truth.count, p->settings.class_names);
+}
+
 /* An image twice on the canvas, `strip` pixels below its top; the boxes are drawn into a copy
  * first, so that they do not reach over. */
 static det_status draw(struct det_env *env, struct det_evaluation_pictures *p, size_t index,
@@ -186,20 +209,13 @@ static det_status draw(struct det_env *env, struct det_evaluation_pictures *p, s
     int32_t shown = found->count < most_boxes ? found->count : most_boxes;
     while (shown > 0 && found->score[shown - 1] < min_score)
         shown--;
-    for (int32_t i = shown; i-- > 0;) { /* the surest one last, on top */
-        char label[160];
-        snprintf(label, sizeof label, "%.140s %d%%", p->settings.class_names[found->class_index[i]],
-                 (int)lrintf(found->score[i] * 100));
-        det_draw_box(&half, found->boxes[i], found->class_index[i], label);
-    }
+    draw_found(p, &half, found, shown);
     copy_into(&p->canvas, &half, strip, 0);
     memcpy(half.rgb, image->rgb, bytes);
-    for (int32_t g = 0; g < p->truth.count; g++)
-        det_draw_box(&half, p->truth.boxes[g], p->truth.class_index[g],
-                     p->settings.class_names[p->truth.class_index[g]]);
+    draw_truth(p, &half);
     copy_into(&p->canvas, &half, strip, image->width + GAP_PX);
     if (title != NULL)
-        det_draw_text(&p->canvas, 6, 5, 16, (struct det_colour){40, 40, 40}, title);
+        det_draw_text(det_surface_of(&p->canvas), 6, 5, 16, (det_rgb){40, 40, 40}, title);
 fail:
     det_image_free(env, &half);
     return status;

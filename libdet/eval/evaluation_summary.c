@@ -1,7 +1,8 @@
 #include "eval/evaluation_summary.h"
 
-#include <math.h>
+#include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "det/detection_report.h"
 #include "support/mem.h"
@@ -65,32 +66,25 @@ static det_status write_classes(struct det_env *env, det_summary_writer *writer,
 
 /* What the API writes for metrics_set "pascal_voc_detection_metrics". A class without objects has
  * no figure. */
-static det_status write_voc(det_context *context, det_summary_writer *writer, int64_t step,
-                            const det_coco_evaluator *evaluator)
+static det_status write_voc(struct det_env *env, det_summary_writer *writer, int64_t step,
+                            const det_detection_report *report)
 {
-    det_detection_report *report = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_detection_report_create(context, evaluator, NULL, &report));
     const double mean = det_detection_report_voc_map(report);
     if (mean >= 0)
-        DET_TRY(det_summary_scalar(writer, "PascalBoxes_Precision/mAP@0.5IOU", step, mean));
+        DET_TRY_RETURN(det_summary_scalar(writer, "PascalBoxes_Precision/mAP@0.5IOU", step, mean));
     for (int32_t c = 0; c < det_detection_report_class_count(report); c++) {
         const det_class_report *class = det_detection_report_class(report, c);
         if (class->voc_ap >= 0)
-            DET_TRY(class_scalar(det_context_env(context), writer, step,
-                                 "PascalBoxes_PerformanceByCategory/AP@0.5IOU", class->name,
-                                 class->voc_ap));
+            DET_TRY_RETURN(class_scalar(env, writer, step,
+                                        "PascalBoxes_PerformanceByCategory/AP@0.5IOU", class->name,
+                                        class->voc_ap));
     }
-fail:
-    det_detection_report_destroy(&report);
-    return status;
+    return DET_OK;
 }
 
 /* --- precision over recall --- */
 
-/* TensorBoard's curves have a row of score thresholds; COCO's hold precision and score at each
- * recall. At a threshold stands the last recall that is reached with at least that score; objects
- * and rates give the counts. */
+/* TensorBoard's curves have a row of evenly spaced score thresholds. */
 enum { THRESHOLDS = 101 };
 
 struct curve {
@@ -98,47 +92,38 @@ struct curve {
     float precision[THRESHOLDS], recall[THRESHOLDS];
 };
 
-static void fill_curve(const det_coco_result *coco, int32_t class_index, struct curve *curve)
+/* What a detector with that threshold finds; one that finds nothing makes no mistake. */
+static void fill_curve(const det_class_report *class, struct curve *curve)
 {
-    const int32_t areas = coco->area_count, dets = coco->max_det_count;
-    const double objects = (double)coco->classes[class_index]->objects[0];
-    const int32_t recalls = coco->recall_threshold_count;
+    size_t point = class->point_count;
     for (int32_t t = 0; t < THRESHOLDS; t++) {
         const double threshold = (double)t / (THRESHOLDS - 1);
-        double precision = 1, recall = 0;
-        for (int32_t r = recalls - 1; r >= 0; r--) {
-            /* [T,R,K,A,M] at the first IoU threshold, area "all", the largest max_dets. */
-            const size_t at =
-                ((((size_t)r * (size_t)coco->class_count + (size_t)class_index) * (size_t)areas) *
-                     (size_t)dets +
-                 (size_t)dets - 1);
-            if (coco->precision[at] > 0 && coco->scores[at] > 0 && coco->scores[at] >= threshold) {
-                precision = coco->precision[at];
-                recall = coco->recall_thresholds[r];
-                break;
-            }
-        }
-        const double hits = recall * objects;
-        curve->true_positives[t] = (float)hits;
-        curve->false_positives[t] = (float)(hits / precision - hits);
-        curve->false_negatives[t] = (float)(objects - hits);
-        curve->precision[t] = (float)precision;
-        curve->recall[t] = (float)recall;
+        det_curve_point p = {.precision = 1};
+        while (point > 0 && class->points[point - 1].score < threshold)
+            point--;
+        if (point > 0)
+            p = class->points[point - 1];
+        curve->true_positives[t] = (float)p.true_positives;
+        curve->false_positives[t] = (float)p.false_positives;
+        curve->false_negatives[t] = (float)(class->objects - p.true_positives);
+        curve->precision[t] = (float)p.precision;
+        curve->recall[t] = (float)p.recall;
     }
 }
 
 static det_status write_curves(struct det_env *env, det_summary_writer *writer, int64_t step,
-                               const det_coco_result *coco)
+                               const det_detection_report *report)
 {
     struct curve *curve = NULL;
     char *tag = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &curve, 1, sizeof *curve, "PR curve"));
-    for (int32_t c = 0; c < coco->class_count; c++) {
-        if (coco->classes[c]->objects[0] == 0)
+    for (int32_t c = 0; c < det_detection_report_class_count(report); c++) {
+        const det_class_report *class = det_detection_report_class(report, c);
+        if (class->objects == 0)
             continue;
-        fill_curve(coco, c, curve);
-        DET_TRY(det_format(env, &tag, "PR@.50IOU/%s", coco->classes[c]->name));
+        fill_curve(class, curve);
+        DET_TRY(det_format(env, &tag, "PR@.50IOU/%s", class->name));
         DET_TRY(det_summary_pr_curve(writer, tag, step,
                                      &(det_pr_curve){.struct_size = sizeof(det_pr_curve),
                                                      .thresholds = THRESHOLDS,
@@ -161,21 +146,39 @@ det_status det_evaluation_summary_write(det_context *context, det_summary_writer
                                         const det_evaluation_losses *losses)
 {
     struct det_env *env = det_context_env(context);
-    DET_TRY_RETURN(write_totals(writer, step, coco, losses));
-    DET_TRY_RETURN(write_classes(env, writer, step, coco));
-    DET_TRY_RETURN(write_voc(context, writer, step, evaluator));
-    DET_TRY_RETURN(write_curves(env, writer, step, coco));
-    return det_summary_flush(writer);
+    det_detection_report *report = NULL;
+    det_status status = DET_OK;
+    DET_TRY(write_totals(writer, step, coco, losses));
+    DET_TRY(write_classes(env, writer, step, coco));
+    DET_TRY(det_detection_report_create(context, evaluator, NULL, &report));
+    DET_TRY(write_voc(env, writer, step, report));
+    DET_TRY(write_curves(env, writer, step, report));
+    DET_TRY(det_summary_flush(writer));
+fail:
+    det_detection_report_destroy(&report);
+    return status;
 }
 
-det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_settings *settings,
-                                   struct det_text *name)
+det_status det_evaluation_append_run_name(struct det_env *env,
+                                          const det_evaluation_settings *settings,
+                                          struct det_text *name)
 {
     DET_TRY_RETURN(det_text_printf(env, name, "eval"));
     if (settings->as_exported)
         DET_TRY_RETURN(det_text_printf(env, name, "_exported"));
     if (settings->honour_ignore)
         DET_TRY_RETURN(det_text_printf(env, name, "_honour_ignore"));
+    if (settings->tiles != NULL) {
+        const det_tile_settings *t = settings->tiles;
+        DET_TRY_RETURN(det_text_printf(env, name, "_tiles"));
+        if (t->height > 0)
+            DET_TRY_RETURN(det_text_printf(env, name, "_%dx%d", (int)t->width, (int)t->height));
+        if (t->overlap != .2F)
+            DET_TRY_RETURN(
+                det_text_printf(env, name, "_overlap_%d", (int)(t->overlap * 100 + .5F)));
+        if (!t->whole)
+            DET_TRY_RETURN(det_text_printf(env, name, "_alone"));
+    }
     if (settings->max_images > 0)
         DET_TRY_RETURN(
             det_text_printf(env, name, "_max_images_%lld", (long long)settings->max_images));
@@ -185,4 +188,28 @@ det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_set
     for (int32_t i = 0; i < settings->max_det_count; i++)
         DET_TRY_RETURN(det_text_printf(env, name, "_%d", (int)settings->max_dets[i]));
     return DET_OK;
+}
+
+det_status det_evaluation_run_name(det_context *context, const det_evaluation_settings *given,
+                                   char *name, size_t bytes)
+{
+    struct det_env *env = det_context_env(context);
+    struct det_text text = {0};
+    det_evaluation_settings settings;
+    det_status status = DET_OK;
+    if (name != NULL && bytes > 0)
+        name[0] = '\0';
+    DET_NEED(env, context);
+    DET_NEED(env, name);
+    det_evaluation_settings_default(&settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, &settings, given));
+    DET_TRY(det_evaluation_append_run_name(env, &settings, &text));
+    if (text.length >= bytes)
+        DET_TRY(det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                         "the name of the run takes %zu bytes, there is room for %zu",
+                         text.length + 1, bytes));
+    memcpy(name, text.data, text.length + 1);
+fail:
+    det_text_free(env, &text);
+    return status;
 }

@@ -81,6 +81,12 @@ enum det_node_kind {
     /* boxes [N, A, 4] corners, scores [N, A, K] -> whole [N, 1] count, boxes [N, T, 4], scores
      * [N, T], whole classes [N, T]. (efficient_nms; TensorRT's EfficientNMS_TRT) */
     DET_NODE_EFFICIENT_NMS,
+    /* encodings [N, A, 4], anchors [A, 4] as centre and size -> boxes [N, A, 4] corners (decode) */
+    DET_NODE_DECODE,
+    /* boxes [N, A, 4] corners, scores [N, A, K] or [N, A, K + 1] with the background first -> boxes
+     * [N, T, 4], classes [N, T] as floats, scores [N, T], counts [N] as floats. (detections;
+     * TFLite_Detection_PostProcess behind its decoding) */
+    DET_NODE_DETECTIONS,
     DET_NODE_KINDS
 };
 
@@ -113,6 +119,15 @@ struct det_node {
             float score_threshold, iou_threshold;
             int32_t limit; /* T */
         } efficient_nms;
+        struct {
+            float y_scale, x_scale, height_scale, width_scale;
+        } decode;
+        struct {
+            float score_threshold, iou_threshold; /* what is above them */
+            int32_t classes;                      /* K */
+            int32_t class_limit, limit;           /* of a class; T */
+            bool across_classes; /* one suppression of all, by each anchor's best class */
+        } detections;
         struct {
             int32_t axis; /* below 0: from the end */
             bool keep;

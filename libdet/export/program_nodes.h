@@ -42,6 +42,8 @@ det_status det_node_resize(struct det_node_run *run);
 det_status det_node_top_k(struct det_node_run *run);
 det_status det_node_nms(struct det_node_run *run);
 det_status det_node_efficient_nms(struct det_node_run *run);
+det_status det_node_decode(struct det_node_run *run);
+det_status det_node_detections(struct det_node_run *run);
 
 /* --- for these files --- */
 

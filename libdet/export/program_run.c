@@ -43,6 +43,8 @@ static const struct kind kinds[DET_NODE_KINDS] = {
     [DET_NODE_TOP_K] = {"fw", 2, det_node_top_k},
     [DET_NODE_NMS] = {"ffwff", 1, det_node_nms},
     [DET_NODE_EFFICIENT_NMS] = {"ff", 4, det_node_efficient_nms},
+    [DET_NODE_DECODE] = {"ff", 1, det_node_decode},
+    [DET_NODE_DETECTIONS] = {"ff", 4, det_node_detections},
 };
 
 det_status det_node_fail(const struct det_node_run *run, const char *format, ...)

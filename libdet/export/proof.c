@@ -150,7 +150,10 @@ static det_status compare_thresholds(struct det_env *env, const struct det_expor
 {
     const struct det_postprocess_settings *p = &job->inference.postprocess;
     float score = 0, iou = 0;
-    if (node->kind == DET_NODE_EFFICIENT_NMS) {
+    if (node->kind == DET_NODE_DETECTIONS) {
+        score = node->detections.score_threshold;
+        iou = node->detections.iou_threshold;
+    } else if (node->kind == DET_NODE_EFFICIENT_NMS) {
         score = node->efficient_nms.score_threshold;
         iou = node->efficient_nms.iou_threshold;
     } else {
@@ -172,6 +175,41 @@ static det_status compare_thresholds(struct det_env *env, const struct det_expor
                     (double)p->iou_threshold);
 }
 
+/* Of a suppression that has them in itself: comparing detections would not see that there is room
+ * for fewer. One class needs no limit of its own. */
+static det_status compare_limits(struct det_env *env, const struct det_export_job *job,
+                                 const struct det_node *node)
+{
+    const struct det_postprocess_settings *p = &job->inference.postprocess;
+    const int32_t classes = job->inference.graph->class_slots - 1;
+    const bool one = classes == 1;
+    const int32_t limit = one && p->max_detections_per_class < p->max_total_detections
+                              ? p->max_detections_per_class
+                              : p->max_total_detections;
+    if (node->detections.classes == classes && node->detections.limit == limit &&
+        node->detections.class_limit == p->max_detections_per_class &&
+        node->detections.across_classes == (one || job->settings.fast_nms != 0))
+        return DET_OK;
+    return det_fail(env, DET_STATUS_MISMATCH,
+                    "node `%s`: %d detections, %d of each of %d classes%s; expected %d, %d of each "
+                    "of %d",
+                    node->name, node->detections.limit, node->detections.class_limit,
+                    node->detections.classes,
+                    node->detections.across_classes ? ", suppressed across them" : "", limit,
+                    p->max_detections_per_class, classes);
+}
+
+static det_status compare_suppression(struct det_env *env, const struct det_export_job *job,
+                                      const struct det_program *program,
+                                      const struct det_node *node)
+{
+    if (node->kind != DET_NODE_NMS && node->kind != DET_NODE_EFFICIENT_NMS &&
+        node->kind != DET_NODE_DETECTIONS)
+        return DET_OK;
+    DET_TRY_RETURN(compare_thresholds(env, job, program, node));
+    return node->kind == DET_NODE_DETECTIONS ? compare_limits(env, job, node) : DET_OK;
+}
+
 det_status det_proof_structure(struct det_env *env, const struct det_export_job *job,
                                const struct det_program *program, float **params, int32_t *tensors)
 {
@@ -189,9 +227,7 @@ det_status det_proof_structure(struct det_env *env, const struct det_export_job 
         goto fail;
     }
     for (int32_t n = 0; n < program->node_count; n++)
-        if (program->nodes[n].kind == DET_NODE_NMS ||
-            program->nodes[n].kind == DET_NODE_EFFICIENT_NMS)
-            DET_TRY(compare_thresholds(env, job, program, &program->nodes[n]));
+        DET_TRY(compare_suppression(env, job, program, &program->nodes[n]));
     *params = w.params;
     *tensors = w.tensors;
     return DET_OK;

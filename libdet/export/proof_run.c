@@ -61,11 +61,15 @@ static det_status choose_sizes(struct run *r)
                           r->height > 0 && r->width > 0;
         return fits ? DET_OK : wrong_input(r);
     }
-    r->height = in.height;
-    r->width = in.width;
     const bool first = kind == DET_EXPORT_INPUT_FLOAT_NCHW;
-    const int32_t wanted[4] = {asked, first ? 3 : in.height, first ? in.height : in.width,
-                               first ? in.width : 3};
+    /* What pad_to_multiple adds may be the file's affair. */
+    const struct det_model_spec *spec = &r->job->model->spec;
+    const bool pads = p->input_dims == 4 && p->input_shape[first ? 2 : 1] == spec->input_height &&
+                      p->input_shape[first ? 3 : 2] == spec->input_width;
+    r->height = pads ? spec->input_height : in.height;
+    r->width = pads ? spec->input_width : in.width;
+    const int32_t wanted[4] = {asked, first ? 3 : r->height, first ? r->height : r->width,
+                               first ? r->width : 3};
     bool fits = !p->input_whole && p->input_dims == 4;
     for (int d = 0; fits && d < 4; d++)
         fits = is_size(p->input_shape[d], wanted[d]);
@@ -125,15 +129,17 @@ static det_status fill_frames(struct run *r)
 
 static void fill_input(struct run *r)
 {
-    const size_t pixels = (size_t)r->height * (size_t)r->width;
+    const struct det_tensor in = r->job->inference.graph->tensors[0];
+    const size_t pixels = (size_t)r->height * (size_t)r->width, width = (size_t)r->width;
+    const bool first = r->job->settings.input == DET_EXPORT_INPUT_FLOAT_NCHW;
     for (size_t i = 0; i < r->input.count; i++) {
-        const size_t n = i / (pixels * 3), channel = i / pixels % 3, pixel = i % pixels;
+        const size_t n = i / (pixels * 3), channel = first ? i / pixels % 3 : i % 3;
+        const size_t pixel = first ? i % pixels : i / 3 % pixels;
+        const size_t row = n * (size_t)in.height + pixel / width;
         if (r->input.whole)
             r->input.wholes[i] = r->pixels[i];
-        else if (r->job->settings.input == DET_EXPORT_INPUT_FLOAT_NCHW)
-            r->input.floats[i] = r->frames[(n * pixels + pixel) * 3 + channel];
         else
-            r->input.floats[i] = r->frames[i];
+            r->input.floats[i] = r->frames[(row * (size_t)in.width + pixel % width) * 3 + channel];
     }
 }
 

@@ -60,6 +60,7 @@ struct det_trainer {
     det_summary_writer *train_summaries, *eval_summaries; /* NULL: none, or given up */
     /* of the API's way, where it is made beside the exported form */
     det_summary_writer *api_summaries;
+    char *results; /* MODEL_DIR/results.csv */
     int64_t summary_every_steps, picture_every_steps;
     bool summary_begun;
     int64_t summed_steps; /* since the last point of the curves */

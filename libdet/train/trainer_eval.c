@@ -43,7 +43,8 @@ det_status det_trainer_eval_set_up(struct det_trainer *trainer,
     trainer->min_delta = s->min_delta;
     DET_TRY_RETURN(det_trainer_eval_take(trainer, s, &trainer->eval_settings));
     trainer->eval_settings.as_exported = 1;
-    trainer->wants_api_evaluation = s->api_evaluation != 0;
+    /* With tiles the exported form is the only one. */
+    trainer->wants_api_evaluation = s->api_evaluation != 0 && trainer->eval_settings.tiles == NULL;
     DET_TRY_RETURN(det_best_metric(env, s->keep_best, trainer->state.best.metric));
     return det_evaluation_check(trainer->context, config, &trainer->eval_settings);
 }

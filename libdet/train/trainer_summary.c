@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "det/summary.h"
-#include "draw/draw.h"
+#include "draw/labels.h"
 #include "eval/evaluation_summary.h"
+#include "eval/results_file.h"
 #include "monitor/event_run.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -60,11 +61,23 @@ static det_status open_eval_run(struct det_trainer *trainer, bool as_exported, i
     det_evaluation_settings settings = trainer->eval_settings;
     struct det_text name = {0};
     settings.as_exported = as_exported;
-    det_status status = det_evaluation_run_name(trainer->env, &settings, &name);
+    det_status status = det_evaluation_append_run_name(trainer->env, &settings, &name);
     if (status == DET_OK)
         status = open_run(trainer, name.data, first, writer);
     det_text_free(trainer->env, &name);
     return status;
+}
+
+/* The table beside the runs, of this process's evaluations and of others'. */
+static det_status open_results(struct det_trainer *trainer, int64_t first)
+{
+    struct det_env *env = trainer->env;
+    DET_TRY_RETURN(det_path_join(env, &trainer->results, trainer->model_dir, DET_RESULTS_NAME));
+    DET_TRY_RETURN(trainer->state.step > 0 ? det_results_cut(env, trainer->results, first)
+                                           : det_results_set_aside(env, trainer->results));
+    if (trainer->eval_settings.results == NULL)
+        trainer->eval_settings.results = trainer->results;
+    return DET_OK;
 }
 
 det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_trainer_settings *s)
@@ -84,6 +97,7 @@ det_status det_trainer_summary_set_up(struct det_trainer *trainer, const det_tra
     const int64_t first_evaluation = det_trainer_eval_is_due(trainer) ? step : step + 1;
     DET_TRY_RETURN(open_run(trainer, "train", step + 1, &trainer->train_summaries));
     DET_TRY_RETURN(begin_eval_runs(trainer, first_evaluation));
+    DET_TRY_RETURN(open_results(trainer, first_evaluation));
     if (trainer->eval_every_steps == 0)
         return DET_OK;
     const bool differ = !trainer->learner->spec.freeze_batchnorm;
@@ -101,6 +115,7 @@ void det_trainer_summary_free(struct det_trainer *trainer)
     det_summary_writer_destroy(&trainer->train_summaries);
     det_summary_writer_destroy(&trainer->eval_summaries);
     det_summary_writer_destroy(&trainer->api_summaries);
+    det_free(trainer->env, &trainer->results);
 }
 
 static det_status write_scalars(struct det_trainer *trainer, const det_step_report *r)
@@ -149,9 +164,9 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
         DET_TRY(det_image_resize_buffer(env, image, batch->width, batch->height));
         for (size_t i = 0; i < values; i++)
             image->rgb[i] = to_byte(pixels[i]);
-        for (int32_t g = 0; g < truth->count; g++)
-            det_draw_box(image, truth->boxes[g], truth->class_index[g],
-                         det_trainer_class_names(trainer)[truth->class_index[g]]);
+        det_draw_ground_truth(det_surface_of(image), (const float(*)[4])truth->boxes,
+                              truth->class_index, (size_t)truth->count,
+                              det_trainer_class_names(trainer));
         views[count] = (det_image_view){.pixels = image->rgb,
                                         .width = image->width,
                                         .height = image->height,

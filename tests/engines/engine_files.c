@@ -4,8 +4,9 @@
  *   engine-files model OUT.det SIZE CLASSES
  *   engine-files random OUT.det SEED             a spec drawn by the seed, printed
  *   engine-files export IN.det FORMAT FOLDER NAME [KEY=VALUE ...]
- *       outputs input precision batch score iou verify: the fields of det_export_settings
- *   engine-files run IN.det PICTURE HEIGHT WIDTH OUT [score=S]
+ *       outputs input precision batch score iou limit verify fast_nms: the fields of
+ *       det_export_settings
+ *   engine-files run IN.det PICTURE HEIGHT WIDTH OUT [score=S] [limit=N]
  *       PICTURE: RGB bytes; writes float32 OUT.input [H, W, 3], OUT.encodings [A, 4], OUT.scores
  *       [A, K], OUT.detections [n, 6] (ymin xmin ymax xmax score id)
  */
@@ -110,7 +111,10 @@ static det_export_settings settings_of(int argc, char **argv)
         const struct {
             const char *name;
             int32_t *to;
-        } numbers[] = {{"batch", &s.batch}, {"verify", &s.verify}, {"limit", &s.max_detections}};
+        } numbers[] = {{"batch", &s.batch},
+                       {"verify", &s.verify},
+                       {"limit", &s.max_detections},
+                       {"fast_nms", &s.fast_nms}};
         if (value == NULL)
             continue;
         value++;
@@ -219,6 +223,8 @@ static det_status run_picture(det_context *context, int argc, char **argv)
     DET_TRY(det_inference_open(env, model, &model->spec, DET_INFERENCE_FOLDED, &inference));
     if (settings.score_threshold >= 0)
         inference.postprocess.score_threshold = settings.score_threshold;
+    if (settings.max_detections > 0)
+        inference.postprocess.max_total_detections = settings.max_detections;
     DET_TRY(det_prepared_create(env, inference.graph, inference.params,
                                 det_ops_cpu("auto", &reason), pool, 1, &net));
     const struct det_tensor in = inference.graph->tensors[0];

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "convert/read/yaml.h"
 #include "convert/readers.h"
-#include "data/readers.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "convert/zip.h"
+#include "export/proof.h"
 #include "export/read_onnx.h"
 #include "formats/coco_json.h"
 #include "formats/label_map.h"
@@ -240,13 +240,13 @@ static det_status note_value(void *user, const char *inner, const char *value, u
 static void fuzz_yaml(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     size_t seen = 0;
-    const struct yaml_handlers handlers = {&seen, note_key, note_value};
+    const struct det_yaml_handlers handlers = {&seen, note_key, note_value};
     char *text = malloc(bytes + 1);
     if (text == NULL)
         return;
     memcpy(text, data, bytes);
     text[bytes] = '\0';
-    yaml_parse(env, "x", text, &handlers);
+    det_yaml_parse(env, "x", text, &handlers);
     free(text);
 }
 
@@ -261,7 +261,7 @@ static det_status open_entry(struct det_env *env, void *user, const char *path)
 static void fuzz_zip(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     char path[64];
-    struct det_files files = {.ops = &zip_archive_ops};
+    struct det_files files = {0};
     const int descriptor = make_file(data, bytes, path);
     if (det_files_mount(env, &files, path) == DET_OK)
         det_files_walk(env, &files, path, 8, open_entry, &files);
@@ -363,9 +363,58 @@ static void fuzz_labels(struct det_env *env, const uint8_t *data, size_t bytes)
     det_label_map_free(env, &map);
 }
 
-/* --- libFuzzer --- */
+/* --- exported files --- */
 
-/* An exported file: read, and run where it asks for a small picture. */
+static void make_draft(struct det_env *env, const struct det_export_writer *writer,
+                       struct det_export_job *job, struct det_export *exported)
+{
+    static det_model *model;
+    struct det_model_spec spec;
+    det_model_spec_default(&spec, 64, 2);
+    spec.depth_multiplier = 0.1F;
+    spec.min_depth = spec.fpn_depth = spec.head_depth = 8;
+    spec.head_layers = 1;
+    spec.min_level = spec.max_level = 5;
+    det_export_settings_default(&job->settings);
+    job->settings.name = "x";
+    job->settings.outputs = DET_EXPORT_OUTPUTS_DETECTIONS;
+    job->settings.input = DET_EXPORT_INPUT_IMAGE;
+    if ((model == NULL && det_model_create(env, &spec, true, NULL, &model) != DET_OK) ||
+        det_inference_open(env, model, &spec, DET_INFERENCE_FOLDED, &job->inference) != DET_OK)
+        abort();
+    job->model = model;
+    if (writer->write(env, job, exported) != DET_OK)
+        abort();
+}
+
+/* A sound file with some of its bytes replaced: three say where, the fourth by what. */
+static void fuzz_export(struct det_env *env, const struct det_export_writer *writer,
+                        const uint8_t *data, size_t bytes)
+{
+    static struct det_export_job job;
+    static struct det_export exported; /* of the one writer of a run */
+    if (exported.file_count == 0)
+        make_draft(env, writer, &job, &exported);
+    struct det_text *file = &exported.files[0].data;
+    char *sound = malloc(file->length);
+    if (sound == NULL)
+        return;
+    memcpy(sound, file->data, file->length);
+    for (size_t i = 0; i + 4 <= bytes; i += 4) {
+        const size_t place = data[i] | (size_t)data[i + 1] << 8 | (size_t)data[i + 2] << 16;
+        file->data[place % file->length] = (char)data[i + 3];
+    }
+    det_export_prove(env, NULL, writer, &job, &exported);
+    memcpy(file->data, sound, file->length);
+    free(sound);
+}
+
+static void fuzz_tflite(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    fuzz_export(env, &det_export_tflite, data, bytes);
+}
+
+/* A file of one's own: read, and run where it asks for a small picture. */
 static void fuzz_onnx(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     enum { MOST_SIDE = 16 };
@@ -396,15 +445,18 @@ static void fuzz_onnx(struct det_env *env, const uint8_t *data, size_t bytes)
     det_budget_close(env, before);
 }
 
+/* --- libFuzzer --- */
+
 static const struct {
     const char *name;
     void (*run)(struct det_env *env, const uint8_t *data, size_t bytes);
 } readers[] = {
-    {"json", fuzz_json},   {"coco", fuzz_coco},       {"det", fuzz_det},
-    {"spec", fuzz_spec},   {"records", fuzz_records}, {"example", fuzz_example},
-    {"table", fuzz_table}, {"config", fuzz_config},   {"labels", fuzz_labels},
-    {"csv", fuzz_csv},     {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
-    {"yaml", fuzz_yaml},   {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
+    {"json", fuzz_json},     {"coco", fuzz_coco},       {"det", fuzz_det},
+    {"spec", fuzz_spec},     {"records", fuzz_records}, {"example", fuzz_example},
+    {"table", fuzz_table},   {"config", fuzz_config},   {"labels", fuzz_labels},
+    {"csv", fuzz_csv},       {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
+    {"yaml", fuzz_yaml},     {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
+    {"tflite", fuzz_tflite},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

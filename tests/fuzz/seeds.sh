@@ -2,7 +2,7 @@
 # seeds.sh OUT: a few small files of each kind as the beginning of a corpus, in OUT/corpus/READER.
 set -eu
 out=$1/corpus
-for reader in json coco det spec records example table config labels csv voc cvat yaml zip onnx; do mkdir -p "$out/$reader"; done
+for reader in json coco det spec records example table config labels csv voc cvat yaml zip onnx tflite; do mkdir -p "$out/$reader"; done
 
 cat > "$out/coco/truth" <<'JSON'
 {"images": [{"id": "a\u00e9", "file_name": "a.jpg", "width": 4, "height": 3}], "categories": [{"id": 1, "name": "x"}],
@@ -72,3 +72,5 @@ printf '%b' \
   '\0000\0000\0000\0000\0000\0000\0052\0021\0010\0001\0020\0007B\0001aJ\0010\0001\0000\0000\0000\0000\0000\0000\0000Z\0047\0012\0014input_tensor\0022\0027\0012\0025\0010\0001\0022\0021\0012\0003\0022\0001n\0012\0002\0010' \
   '\0003\0012\0002\0010\0002\0012\0002\0010\0002b\0027\0012\0001y\0022\0022\0012\0020\0010\0001\0022\0014\0012\0002\0010\0001\0012\0002\0010\0002\0012\0002\0010\0004B\0004\0012\0000\0020\0015r\0014\0012\0007outputs\0022\00011' \
   'r\0013\0012\0006labels\0022\00011r\0012\0012\0005input\0022\00011r\0014\0012\0007anchors\0022\00011r\0016\0012\0011detection\0022\00011r\0011\0012\0004step\0022\00011' > "$out/onnx/network"
+# Where exported files are changed, and to what.
+printf '\0\0\0\0\0\001\0\377\0\020\0\001' > "$out/tflite/three"

@@ -17,8 +17,9 @@
 ENDS_WITH(det_allocator, release);
 ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
-ENDS_WITH(det_detector_settings, chosen_classes);
-ENDS_WITH(det_evaluation_settings, samples);
+ENDS_WITH(det_tile_settings, whole);
+ENDS_WITH(det_detector_settings, tiles);
+ENDS_WITH(det_evaluation_settings, tiles);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);
@@ -26,13 +27,18 @@ ENDS_WITH(det_tracker_settings, frame_rate);
 ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_nms_settings, scales);
+ENDS_WITH(det_tensor_values, count);
+ENDS_WITH(det_starter_settings, reserved);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
+ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
+ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
+ENDS_WITH(det_export_settings, reserved);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 
@@ -51,6 +57,7 @@ struct fixture {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_annotation_set *set;
+    det_export *exported;
 };
 
 /* The records that the trainer reads, too. */
@@ -89,6 +96,7 @@ static void open_fixture(struct fixture *f)
     const det_detection *found = NULL;
     size_t count = 0;
     assert_context_ok(c, det_detector_run(f->detector, &view, &found, &count));
+    assert_context_ok(c, det_export_create(c, f->model, "det", NULL, &f->exported));
     assert_context_ok(c, det_augmenter_create(c, f->config, &f->augmenter));
     assert_context_ok(c, det_counter_create(c, line, 2, 1, &f->counter));
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
@@ -99,6 +107,7 @@ static void open_fixture(struct fixture *f)
 static void close_fixture(struct fixture *f)
 {
     det_annotation_set_destroy(&f->set);
+    det_export_destroy(&f->exported);
     det_summary_writer_destroy(&f->writer);
     det_mot_measure_destroy(&f->measure);
     det_counter_destroy(&f->counter);
@@ -164,6 +173,24 @@ static det_status use_detector(struct fixture *f, const void *settings)
     det_detector *detector = NULL;
     const det_status status = det_detector_create(f->context, f->model, settings, &detector);
     det_detector_destroy(&detector);
+    return status;
+}
+
+/* Settings within settings, of a detector and of an evaluation; and of their own. */
+static det_status use_tiles(struct fixture *f, const void *tiles)
+{
+    det_detector_settings detecting;
+    det_evaluation_settings evaluating;
+    det_region region;
+    size_t count = 0;
+    det_detector_settings_default(&detecting);
+    det_evaluation_settings_default(&evaluating);
+    detecting.tiles = evaluating.tiles = tiles;
+    const det_status status = use_detector(f, &detecting);
+    assert_int_equal(det_evaluation_check(f->context, f->config, &evaluating), status);
+    const det_status planned = det_tile_plan(f->context, tiles, 8, 8, &region, 1, &count);
+    if (status != DET_OK)
+        assert_int_equal(planned, status);
     return status;
 }
 
@@ -234,6 +261,21 @@ static det_status use_curve(struct fixture *f, const void *curve)
     return det_summary_pr_curve(f->writer, "curve", 1, curve);
 }
 
+static det_status use_values(struct fixture *f, const void *values)
+{
+    det_model *copy = NULL;
+    const det_status status = det_model_copy(f->context, f->model, values, 1, &copy);
+    det_model_destroy(&copy);
+    return status;
+}
+
+static det_status use_starter(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, settings, NULL);
+}
+
 static det_status use_set(struct fixture *f, const void *settings)
 {
     det_annotation_set *set = NULL;
@@ -283,6 +325,22 @@ static det_status use_write(struct fixture *f, const void *settings)
     return det_annotation_set_write(f->set, "csv", path, settings, NULL);
 }
 
+/* Larger than any image of the set, which so stays as it is. */
+static const det_tile_settings large_tiles = {sizeof large_tiles, 4096, 4096, .2F, 1};
+
+static det_status use_cutting(struct fixture *f, const void *settings)
+{
+    return det_annotation_set_tile(f->set, settings, NULL);
+}
+
+static det_status use_export(struct fixture *f, const void *settings)
+{
+    det_export *exported = NULL;
+    const det_status status = det_export_create(f->context, f->model, "det", settings, &exported);
+    det_export_destroy(&exported);
+    return status;
+}
+
 typedef void init_function(void *, size_t);
 #define INIT(stem)                                              \
     static void init_##stem(void *settings, size_t struct_size) \
@@ -291,16 +349,28 @@ typedef void init_function(void *, size_t);
     }
 INIT(context)
 INIT(detector)
+INIT(tile)
 INIT(nms)
 INIT(evaluation)
 INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
 INIT(coco)
+INIT(starter)
 INIT(detection_report)
 INIT(annotation_set)
 INIT(annotation_sheet)
 INIT(annotation_write)
+INIT(export)
+
+static void init_cutting(void *settings, size_t struct_size)
+{
+    const det_tile_settings *tiles = &large_tiles;
+    det_annotation_tile_settings_init(settings, struct_size);
+    if (struct_size > offsetof(det_annotation_tile_settings, tiles))
+        memcpy((char *)settings + offsetof(det_annotation_tile_settings, tiles), &tiles,
+               sizeof tiles);
+}
 
 /* Those without a default function. */
 static void set_size(void *into, const void *from, size_t size, size_t struct_size)
@@ -345,6 +415,33 @@ static void init_curve(void *curve, size_t struct_size)
     set_size(curve, &one, sizeof one, struct_size);
 }
 
+static void init_values(void *values, size_t struct_size)
+{
+    static const float bias[24];
+    const det_tensor_values one = {
+        .name = "model/_box_predictor/_box_prediction_head/_box_encoder_layers/0/bias",
+        .values = bias,
+        .count = 24};
+    set_size(values, &one, sizeof one, struct_size);
+}
+
+static void init_frame(void *frame, size_t struct_size)
+{
+    const det_results_frame one = {.name = "a.jpg", .width = 8, .height = 8};
+    set_size(frame, &one, sizeof one, struct_size);
+}
+
+static det_status use_frame(struct fixture *f, const void *frame)
+{
+    det_results *results = NULL;
+    const char *text = NULL;
+    det_status status = det_results_create(f->context, f->model, &results);
+    if (status == DET_OK)
+        status = det_results_text(results, DET_RESULTS_JSON, frame, NULL, 0, &text);
+    det_results_destroy(&results);
+    return status;
+}
+
 static const struct taken {
     const char *name;
     size_t size;
@@ -355,6 +452,7 @@ static const struct taken {
     {"det_allocator", sizeof(det_allocator), init_allocator, use_allocator},
     {"det_logger", sizeof(det_logger), init_logger, use_logger},
     {"det_detector_settings", sizeof(det_detector_settings), init_detector, use_detector},
+    {"det_tile_settings", sizeof(det_tile_settings), init_tile, use_tiles},
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
@@ -372,9 +470,15 @@ static const struct taken {
     {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
     {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
      use_sheet},
+    {"det_annotation_tile_settings", sizeof(det_annotation_tile_settings), init_cutting,
+     use_cutting},
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
      use_write},
     {"det_pr_curve", sizeof(det_pr_curve), init_curve, use_curve},
+    {"det_starter_settings", sizeof(det_starter_settings), init_starter, use_starter},
+    {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
+    {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
+    {"det_export_settings", sizeof(det_export_settings), init_export, use_export},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -415,7 +519,7 @@ static void settings_may_be_older_or_newer(void **state)
     for (int i = 0; i < TAKENS; i++) {
         const struct taken *s = &takens[i];
         expect_status(&f, s, settings_of(s, s->size), DET_OK, NULL);
-        if (s->size > 2 * (size_t)STEP && s->init != init_curve)
+        if (s->size > 2 * (size_t)STEP && s->init != init_curve && s->init != init_values)
             expect_status(&f, s, settings_of(s, s->size - STEP), DET_OK, NULL);
         /* A newer program: what it leaves alone is zero. */
         unsigned char *longer = settings_of(s, s->size + STEP);
@@ -468,6 +572,7 @@ static void reserved_fields_must_be_zero(void **state)
         {"det_context_settings", offsetof(det_context_settings, reserved)},
         {"det_evaluation_settings", offsetof(det_evaluation_settings, reserved)},
         {"det_coco_object", offsetof(det_coco_object, reserved)},
+        {"det_results_frame", offsetof(det_results_frame, reserved)},
         {"det_annotation_sheet_settings", offsetof(det_annotation_sheet_settings, reserved)},
     };
     for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
@@ -601,11 +706,36 @@ static det_status fill_class_stats(struct fixture *f, void *report)
     return det_annotation_set_class_stats(f->set, NULL, 1, report);
 }
 
+static det_status fill_tiled(struct fixture *f, void *report)
+{
+    det_annotation_tile_settings settings;
+    det_annotation_tile_settings_default(&settings);
+    settings.tiles = &large_tiles;
+    return det_annotation_set_tile(f->set, &settings, report);
+}
+
 static det_status fill_written(struct fixture *f, void *report)
 {
     char path[400];
     snprintf(path, sizeof path, "%s/written", f->w.directory);
     return det_annotation_set_write(f->set, "csv", path, NULL, report);
+}
+
+static det_status fill_choices(struct fixture *f, void *report)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/starter.config", f->w.directory);
+    return det_starter_config_write(f->context, f->set, path, NULL, report);
+}
+
+static det_status fill_file(struct fixture *f, void *report)
+{
+    return det_export_file_at(f->context, f->exported, 0, report);
+}
+
+static det_status fill_proof(struct fixture *f, void *report)
+{
+    return det_export_proof_of(f->context, f->exported, report);
 }
 
 static void reports_are_filled_as_far_as_they_go(void **state)
@@ -620,6 +750,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_detector_raw", sizeof(det_detector_raw), fill_raw},
         {"det_model_tensor", sizeof(det_model_tensor), fill_tensor},
         {"det_nms_settings", sizeof(det_nms_settings), fill_nms},
+        {"det_starter_choices", sizeof(det_starter_choices), fill_choices},
         {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
         {"det_step_report", sizeof(det_step_report), fill_step},
         {"det_trainer_best", sizeof(det_trainer_best), fill_best},
@@ -633,7 +764,10 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotation_repairs", sizeof(det_annotation_repairs), fill_repairs},
         {"det_annotation_split_stats", sizeof(det_annotation_split_stats), fill_split_stats},
         {"det_annotation_class_stats", sizeof(det_annotation_class_stats), fill_class_stats},
+        {"det_annotations_tiled", sizeof(det_annotations_tiled), fill_tiled},
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
+        {"det_export_file", sizeof(det_export_file), fill_file},
+        {"det_export_proof", sizeof(det_export_proof), fill_proof},
     };
     struct fixture f;
     open_fixture(&f);

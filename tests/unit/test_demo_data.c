@@ -177,6 +177,8 @@ static void wrong_arguments_are_refused(void **state)
                                     {"build/none", "--test", "2x", NULL},
                                     {"build/none", "--seed", "99999999999999999999", NULL},
                                     {"build/none", "--train", "1000001", NULL},
+                                    {"build/none", "--mosaic", "63x64", NULL},
+                                    {"build/none", "--mosaic", "640", NULL},
                                     {"build/none", "--what", NULL},
                                     {"build/none", "build/other", NULL}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)

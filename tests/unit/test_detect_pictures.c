@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "data/exif.h"
+#include "det/draw.h"
 #include "support/io.h"
 #include "support/pictures.h"
 #include "support/records.h"
@@ -341,6 +342,60 @@ static void chosen_classes_are_all_that_counts(void **state)
     test_remove_tree(folder);
 }
 
+/* --- lines, zones and their legend --- */
+
+static const uint8_t *pixel_at(const struct det_image *image, double x, double y)
+{
+    return image->rgb +
+           3 * ((size_t)(y * image->height) * (size_t)image->width + (size_t)(x * image->width));
+}
+
+static void assert_colour(const uint8_t *pixel, det_rgb colour, int tolerance)
+{
+    if (abs(pixel[0] - colour.r) > tolerance || abs(pixel[1] - colour.g) > tolerance ||
+        abs(pixel[2] - colour.b) > tolerance)
+        fail_msg("%d %d %d, expected %d %d %d", pixel[0], pixel[1], pixel[2], colour.r, colour.g,
+                 colour.b);
+}
+
+/* Each line and zone has a colour that is no class's, and a plate of that colour in the corner, one
+ * below the other. */
+static void places_have_a_legend(void **state)
+{
+    (void)state;
+    char folder[256], path[400];
+    struct det_env env;
+    struct det_image image = {0};
+    test_make_directory(folder, "legend");
+    det_env_default(&env);
+    assert_ok(&env, det_image_resize_buffer(&env, &image, 400, 300));
+    memset(image.rgb, 128, (size_t)400 * 300 * 3);
+    snprintf(path, sizeof path, "%s/in", folder);
+    assert_ok(&env, det_make_directories(&env, path));
+    snprintf(path, sizeof path, "%s/in/grey.png", folder);
+    assert_ok(&env, det_image_write(&env, path, &image));
+    det_image_free(&env, &image);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-detect %s %s/in --threshold 0.99 --count_line 0,0.6,1,0.6 "
+                              "--count_line 0.6,0,0.6,1 --count_zone 0.7,0.1,0.9,0.3 --output "
+                              "%s/out",
+                              model, folder, folder),
+                     0);
+    snprintf(path, sizeof path, "%s/out/grey.png", folder);
+    assert_ok(&env, det_image_read(&env, path, &image));
+    /* The model has three classes. Strokes and plates let a part of the grey through. */
+    enum { THROUGH = 40 };
+    assert_colour(pixel_at(&image, .3, .6), det_class_color(4), THROUGH);
+    assert_colour(pixel_at(&image, .6, .8), det_class_color(5), THROUGH);
+    assert_colour(pixel_at(&image, .8, .3), det_class_color(6), THROUGH);
+    const float line = 16; /* letters of 13 pixels on a plate */
+    for (int i = 0; i < 3; i++)
+        assert_colour(image.rgb + 3 * ((size_t)(line * ((float)i + .5F)) * 400 + 2),
+                      det_class_color(4 + i), THROUGH);
+    det_image_free(&env, &image);
+    test_remove_tree(folder);
+}
+
 int test_detect_pictures(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +405,7 @@ int test_detect_pictures(void)
         cmocka_unit_test(same_names_are_numbered_alike),
         cmocka_unit_test(same_names_of_videos_are_numbered),
         cmocka_unit_test(chosen_classes_are_all_that_counts),
+        cmocka_unit_test(places_have_a_legend),
     };
     return cmocka_run_group_tests_name("detect_pictures", tests, NULL, NULL);
 }

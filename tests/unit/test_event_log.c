@@ -356,10 +356,15 @@ static void check_eval_log(struct det_env *env, const det_event_log *log, const 
     const float *recall = curve->values + (size_t)5 * 101,
                 *precision = curve->values + (size_t)4 * 101;
     for (int i = 0; i < 101; i++) {
-        assert_true(precision[i] > 0 && precision[i] <= 1 && recall[i] >= 0 && recall[i] <= 1);
+        assert_true(precision[i] >= 0 && precision[i] <= 1 && recall[i] >= 0 && recall[i] <= 1);
         if (i > 0)
             assert_true(recall[i] <= recall[i - 1]);
         const float hits = curve->values[i], missed = curve->values[3 * 101 + i];
+        /* Counts of what is there, not what COCO's rising precision would make of them. */
+        const float alarms = curve->values[101 + i];
+        assert_true(hits == floorf(hits) && alarms == floorf(alarms));
+        assert_near(precision[i], hits + alarms > 0 ? hits / (hits + alarms) : 1, 1e-6);
+        assert_near(recall[i], hits / (hits + missed), 1e-6);
         assert_near(hits + missed, curve->values[0] + curve->values[3 * 101], 1e-3);
     }
     assert_int_equal(find(log, "eval_side_by_side_0_0", 2)->step, 6);

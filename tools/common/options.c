@@ -90,10 +90,13 @@ static void put_option(struct page *page, const struct option *option)
         snprintf(value, sizeof value, "%s", *(const bool *)option->value ? "true" : "false");
         break;
     case OPTION_LIST:
+    case OPTION_SIZE:
         break;
     }
     if (option->kind == OPTION_FLAG)
         snprintf(left, sizeof left, "  --[no]%s", option->name);
+    else if (option->kind == OPTION_SIZE)
+        snprintf(left, sizeof left, "  --%s [%s]", option->name, metavar(option));
     else
         snprintf(left, sizeof left, "  --%s %s", option->name, metavar(option));
     if (option->kind == OPTION_LIST)
@@ -202,6 +205,38 @@ static bool parse_bool(const char *text, bool *value)
     return false;
 }
 
+/* Digits, which fit, up to `end`; *text moves on. */
+static bool parse_side(const char **text, int32_t *side)
+{
+    *side = 0;
+    const char *at = *text;
+    for (; *at >= '0' && *at <= '9'; at++) {
+        if (*side > (INT32_MAX - 9) / 10)
+            return false;
+        *side = *side * 10 + (*at - '0');
+    }
+    const bool any = at > *text;
+    *text = at;
+    return any && *side > 0;
+}
+
+/* "640" or "640x360". */
+static bool parse_size(const char *text, struct option_size *size)
+{
+    struct option_size parsed = {.given = true};
+    if (!parse_side(&text, &parsed.width))
+        return false;
+    parsed.height = parsed.width;
+    if (*text == 'x') {
+        text++;
+        if (!parse_side(&text, &parsed.height))
+            return false;
+    }
+    if (*text == '\0')
+        *size = parsed;
+    return *text == '\0';
+}
+
 /* 0, or the exit status. */
 static int set_option(const struct options *options, const struct option *option, const char *text)
 {
@@ -236,6 +271,11 @@ static int set_option(const struct options *options, const struct option *option
         return 0;
     case OPTION_LIST:
         return list_add(option->value, text) ? 0 : options_error(options, "out of memory");
+    case OPTION_SIZE:
+        if (!parse_size(text, option->value))
+            return options_error(options, "--%s: got `%s`, expected pixels: N, or WIDTHxHEIGHT",
+                                 option->name, text);
+        return 0;
     }
     return 0;
 }
@@ -258,6 +298,12 @@ static int parse_option(const struct options *options, int argc, char **argv, in
     }
     if (value == NULL && option->kind == OPTION_FLAG) {
         *(bool *)option->value = true;
+        return 0;
+    }
+    if (value == NULL && option->kind == OPTION_SIZE) {
+        struct option_size *size = option->value;
+        *size = (struct option_size){.given = true};
+        *at += *at + 1 < argc && parse_size(argv[*at + 1], size);
         return 0;
     }
     if (value == NULL) {

@@ -3,6 +3,7 @@
  *
  *   --name value   --name=value   --flag   --noflag   --flag=true|false   -name (one dash, as absl)
  * --  ends options
+ *   --tiles, --tiles 640, --tiles=640x360: a SIZE may be left out
  *   --help prints a page made from the table on stdout
  *
  * An option given twice keeps the last value; a LIST collects all. What is not an option is
@@ -34,6 +35,12 @@ enum option_kind {
     OPTION_DOUBLE, /* double, finite; NaN before parsing: no default */
     OPTION_FLAG,   /* bool */
     OPTION_LIST,   /* struct option_list: the option may be repeated */
+    OPTION_SIZE,   /* struct option_size: N or WxH behind it, or nothing */
+};
+
+struct option_size {
+    bool given;
+    int32_t width, height; /* 0: was left out */
 };
 
 struct option_list {

@@ -2,6 +2,7 @@
 #ifndef DET_TOOLS_DETECT_JOB_H
 #define DET_TOOLS_DETECT_JOB_H
 
+#include "common/tile_options.h"
 #include "common/tool.h"
 #include "detect/outputs.h"
 
@@ -10,6 +11,7 @@ struct job_options {
     struct option_list inputs, videos, lists;
     const char *classes, *threshold, *threshold_file;
     int64_t max, workers;
+    struct tile_options tiles;
     const char *output,
         *codec; /* output: a folder, or the file of one annotated video; NULL: see job_run() */
     bool no_video;

@@ -87,11 +87,17 @@ DET_API const int64_t *det_detection_report_confusion(const det_detection_report
 /** A table with one line a class, owned by the report. */
 DET_NODISCARD DET_API det_status det_detection_report_table(det_detection_report *report,
                                                             const char **text);
-/** Writes pr_curves.csv, pr_curves.json, pr_curves.svg, confusion.csv and thresholds.json (a
- * class's name to its best threshold, for det-detect --threshold_file) into the folder, which is
- * made. */
+/** The confusion matrix with its thresholds, owned by the report: a row and a column for each class
+ * where that is no wider than 100 characters, else the most frequent confusions of two. */
+DET_NODISCARD DET_API det_status det_detection_report_confusion_table(det_detection_report *report,
+                                                                      const char **text);
+/** Writes pr_curves.csv, pr_curves.json, pr_curves.svg, confusion.csv, confusion.svg and
+ * thresholds.json (a class's name to its best threshold, for det-detect --threshold_file) into the
+ * folder, which is made. */
 DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
                                                             const char *directory);
+/** Their names: `index` 0, 1, ..., NULL behind the last. Static text. From any thread. */
+DET_API const char *det_detection_report_file(size_t index);
 
 #ifdef __cplusplus
 }

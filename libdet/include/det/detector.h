@@ -1,7 +1,7 @@
 /* det/detector.h: runs a model on images.
  *
  * A detector holds all working memory, planned when it is made: no call allocates after the first
- * image of the largest size. It belongs to its context's thread; several detectors may share one
+ * image of the largest size (with tiles: of the most tiles and detections). It belongs to its context's thread; several detectors may share one
  * model.
  */
 #ifndef DET_DETECTOR_H
@@ -69,6 +69,38 @@ typedef struct det_image_view {
     det_region region;
 } det_image_view;
 
+/** How a picture is looked at in tiles: parts that overlap, each of which the network sees as large
+ * as it is, so that small objects are not lost in scaling the picture down. docs/small_objects.md
+ */
+typedef struct det_tile_settings {
+    size_t struct_size; /**< sizeof(det_tile_settings), set by the default function */
+    /** of a tile, in pixels of the picture. 0, the default: of the network's input, so that nothing
+     * is scaled. Tiles are as few as cover the picture with the overlap, spread evenly, and end at
+     * its border; a side that is shorter than the tile's is taken whole */
+    int32_t height, width;
+    /** share of a tile's side that neighbours have in common at least, 0 to .9; default .2 */
+    float overlap;
+    /** 1, the default: the whole picture is looked at, too, scaled down, for objects that are
+     * larger than a tile */
+    int32_t whole;
+} det_tile_settings;
+
+/** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
+DET_API void det_tile_settings_init(det_tile_settings *settings, size_t struct_size);
+static inline void det_tile_settings_default(det_tile_settings *settings)
+{
+    det_tile_settings_init(settings, sizeof *settings);
+}
+
+/** The tiles of a picture of height x width pixels, row by row: *count how many, the first
+ * `capacity` of them into tiles, which may be NULL when that is 0. A picture that is no larger than
+ * a tile is one. settings->height and width must not be 0 here. UNSUPPORTED: more than 65536
+ * tiles. */
+DET_NODISCARD DET_API det_status det_tile_plan(det_context *context,
+                                               const det_tile_settings *settings, int32_t height,
+                                               int32_t width, det_region *tiles, size_t capacity,
+                                               size_t *count);
+
 typedef struct det_detector_settings {
     size_t struct_size;     /**< sizeof(det_detector_settings), set by the default function */
     float score_threshold;  /**< lowest score that is reported, 0..1; default .5; never below the
@@ -90,6 +122,13 @@ typedef struct det_detector_settings {
     /** [chosen_count] ids of the classes that are reported, the others then are not. NULL, the
      *  default: all. Copied. */
     const int32_t *chosen_classes;
+    /** Each image is looked at in tiles, `batch` of which the network sees at once, and what was
+     * found in them is merged: an object in several tiles is reported once, with all of its box,
+     * also where it is cut in each of them. max_detections then counts what is merged; 0: what the
+     * model's config says is the limit of each tile, and the image has none. Not with keep_outputs.
+     * An image that is no larger than a tile is looked at as without. NULL, the default: no tiles.
+     * Copied. */
+    const det_tile_settings *tiles;
 } det_detector_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -122,7 +161,8 @@ DET_NODISCARD DET_API det_status det_detector_run(det_detector *detector,
  * From the next run on detections of class `class_id` (1..K; 0: of all classes) are reported from
  * `score` (0..1) on, never below the model's own threshold. Nothing is allocated. Scores are
  * compared before suppression, which gives what sorting out afterwards would (a detection
- * suppresses none that is surer than it), except that max_detections counts only what is reported.
+ * suppresses none that is surer than it; with tiles it may, where that one is cut by a tile's
+ * border), except that max_detections counts only what is reported.
  * After a failure nothing has changed.
  */
 DET_NODISCARD DET_API det_status det_detector_set_score(det_detector *detector, int32_t class_id,
@@ -149,8 +189,9 @@ DET_NODISCARD DET_API det_status det_detector_run_batch(det_detector *detector,
                                                         det_image_detections *results);
 
 /** The highest score that the network gave image `index` of the last run, to any class and anywhere
- * in it, also below the threshold: what to say when nothing was found. NON_FINITE as the run;
- * INVALID_ARGUMENT when the network has not seen the image. */
+ * in it, also below the threshold: what to say when nothing was found (with tiles, and where
+ * something was, the highest of that). NON_FINITE as the run; INVALID_ARGUMENT when the network has
+ * not seen the image. */
 DET_NODISCARD DET_API det_status det_detector_top_score(det_detector *detector, size_t index,
                                                         float *score, int32_t *class_id);
 
@@ -174,7 +215,8 @@ typedef struct det_detector_raw {
 DET_NODISCARD DET_API det_status det_detector_outputs(det_detector *detector, size_t index,
                                                       det_detector_raw *outputs);
 
-/** Nanoseconds of the last run: resize and normalise, network, post-processing. */
+/** Nanoseconds of the last run: resize and normalise, network, post-processing; with tiles of all
+ * of them, and what merging took in the last. */
 typedef struct det_detector_times {
     size_t struct_size; /**< sizeof(det_detector_times) */
     uint64_t preprocess_ns, network_ns, postprocess_ns;

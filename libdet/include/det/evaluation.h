@@ -8,6 +8,7 @@
 
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -50,6 +51,13 @@ typedef struct det_evaluation_settings {
      * label map is still needed; image_dirs is not looked at then. NULL, the default: the
      * records */
     const det_sample_source *samples;
+    /** a CSV file, usually MODEL_DIR/results.csv, which a row of the figures is added to
+     * (docs/monitoring.md); a failing write is a warning. NULL, the default: none */
+    const char *results;
+    /** What a detector finds that looks at the images in tiles is evaluated, in the exported form,
+     * whatever as_exported says; losses are of the images as a whole. NULL, the default: no
+     * tiles */
+    const det_tile_settings *tiles;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -75,6 +83,14 @@ DET_API int det_evaluation_forms_differ(const det_model *model);
 DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
                                                       const det_pipeline_config *config,
                                                       const det_evaluation_settings *settings);
+
+/** Name of the run, a folder of event files, that the figures belong to, into name [bytes] (128 is
+ * room enough for three max_dets): "eval" for those that eval_continuously() of the API would give;
+ * what was made in another way cannot be compared with them and gets a run of its own:
+ * "eval_exported", "eval_max_images_100". INVALID_ARGUMENT: it does not fit. */
+DET_NODISCARD DET_API det_status det_evaluation_run_name(det_context *context,
+                                                         const det_evaluation_settings *settings,
+                                                         char *name, size_t bytes);
 
 /** Evaluates. The result lives until it is destroyed. */
 DET_NODISCARD DET_API det_status det_evaluation_run(det_context *context,

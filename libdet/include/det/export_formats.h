@@ -85,6 +85,11 @@ typedef struct det_export_settings {
     /** what the files are called, without the ending: one name, no path; NULL, the default:
      * "model", of tf_checkpoint "ckpt-STEP" */
     const char *name;
+    /** tflite: 1 has the operator suppress boxes across classes, each by its best class, which the
+     * TF Object Detection API calls fast; 0, the default, class by class as libdet does it. LiteRT
+     * leaves a class out in the latter when it has more threads than one and fewer than classes */
+    int32_t fast_nms;
+    int32_t reserved;
 } det_export_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

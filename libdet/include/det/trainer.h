@@ -65,8 +65,9 @@ typedef struct det_trainer_settings {
     int32_t patience; /**< stop after so many evaluations without a gain; 0, the default: never */
     double min_delta; /**< a gain is more than this; default 0 */
 
-    /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval. */
-    /** between points of the curves; default 100; 0: no event files */
+    /* Event files for TensorBoard in MODEL_DIR/train and, of evaluations, MODEL_DIR/eval, and a row
+     * of MODEL_DIR/results.csv for each evaluation. */
+    /** between points of the curves; default 100; 0: none of it */
     int64_t summary_every_steps;
     /** between pictures of the augmented training input; default 1000; 0: none, and none of
      * evaluations */
@@ -135,6 +136,11 @@ DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     const det_trainer_settings *settings,
                                                     det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
+
+/** *running is 1 when somebody trains in `model_dir` now, on this machine or another one that
+ * shares the disk; disturbs nobody. Nobody does in a folder that is not there. */
+DET_NODISCARD DET_API det_status det_trainer_is_running(det_context *context, const char *model_dir,
+                                                        int *running);
 
 /** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was
  * stopped early. NON_FINITE when the loss is not a number: nothing was updated, and the last good

@@ -2,6 +2,7 @@
 #ifndef DET_DATASET_H
 #define DET_DATASET_H
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/pipeline_config.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ typedef struct det_annotation_finding {
 } det_annotation_finding;
 typedef void (*det_finding_callback)(void *user, const det_annotation_finding *finding);
 DET_API const char *det_annotation_rule(size_t index, det_severity *severity);
+DET_API const char *det_annotation_format(size_t index);
+DET_API const char *det_annotation_library(size_t index, const char **missing);
 typedef enum det_exif_policy {
     DET_EXIF_AUTO = 0,
     DET_EXIF_APPLY = 1,
@@ -53,11 +56,19 @@ DET_NODISCARD DET_API det_status det_annotation_set_load_label_map(det_annotatio
                                                                    const char *path);
 DET_NODISCARD DET_API det_status det_annotation_set_check_config(det_annotation_set *set,
                                                                  const det_pipeline_config *config);
+DET_NODISCARD DET_API det_status det_annotation_set_find_label_map(det_annotation_set *set,
+                                                                   const char *source,
+                                                                   const char **path);
 DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotation_set *set,
                                                                      const char *path);
 DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set,
                                                          const char *format, const char *path,
                                                          const char *split);
+DET_NODISCARD DET_API det_status det_annotation_set_read_memory(det_annotation_set *set,
+                                                                const char *format,
+                                                                const char *name, const void *data,
+                                                                size_t bytes, const char *split);
+DET_API const char *det_annotation_set_format(const det_annotation_set *set);
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
 DET_NODISCARD DET_API det_status
@@ -158,6 +169,30 @@ DET_NODISCARD DET_API det_status det_annotation_set_deal(det_annotation_set *set
                                                          const char *const *names,
                                                          const double *shares, size_t count,
                                                          uint64_t seed);
+typedef struct det_annotation_tile_settings {
+    size_t struct_size;
+    const det_tile_settings *tiles;
+    double least_inside;
+    double background;
+    uint64_t seed;
+} det_annotation_tile_settings;
+DET_API void det_annotation_tile_settings_init(det_annotation_tile_settings *settings,
+                                               size_t struct_size);
+static inline void det_annotation_tile_settings_default(det_annotation_tile_settings *settings)
+{
+    det_annotation_tile_settings_init(settings, sizeof *settings);
+}
+typedef struct det_annotations_tiled {
+    size_t struct_size;
+    size_t images;
+    size_t tiles, background;
+    size_t left_out;
+    size_t objects, clipped;
+    size_t dropped;
+} det_annotations_tiled;
+DET_NODISCARD DET_API det_status
+det_annotation_set_tile(det_annotation_set *set, const det_annotation_tile_settings *settings,
+                        det_annotations_tiled *tiled);
 typedef struct det_quantiles {
     double least, q05, median, q95, most, mean;
 } det_quantiles;

@@ -50,8 +50,11 @@ DET_API double det_detection_report_voc_map_11(const det_detection_report *repor
 DET_API const int64_t *det_detection_report_confusion(const det_detection_report *report);
 DET_NODISCARD DET_API det_status det_detection_report_table(det_detection_report *report,
                                                             const char **text);
+DET_NODISCARD DET_API det_status det_detection_report_confusion_table(det_detection_report *report,
+                                                                      const char **text);
 DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
                                                             const char *directory);
+DET_API const char *det_detection_report_file(size_t index);
 #ifdef __cplusplus
 }
 #endif

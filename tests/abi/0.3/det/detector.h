@@ -38,6 +38,21 @@ typedef struct det_image_view {
     ptrdiff_t chroma_stride_bytes[2];
     det_region region;
 } det_image_view;
+typedef struct det_tile_settings {
+    size_t struct_size;
+    int32_t height, width;
+    float overlap;
+    int32_t whole;
+} det_tile_settings;
+DET_API void det_tile_settings_init(det_tile_settings *settings, size_t struct_size);
+static inline void det_tile_settings_default(det_tile_settings *settings)
+{
+    det_tile_settings_init(settings, sizeof *settings);
+}
+DET_NODISCARD DET_API det_status det_tile_plan(det_context *context,
+                                               const det_tile_settings *settings, int32_t height,
+                                               int32_t width, det_region *tiles, size_t capacity,
+                                               size_t *count);
 typedef struct det_detector_settings {
     size_t struct_size;
     float score_threshold;
@@ -49,6 +64,7 @@ typedef struct det_detector_settings {
     int32_t class_count;
     int32_t chosen_count;
     const int32_t *chosen_classes;
+    const det_tile_settings *tiles;
 } det_detector_settings;
 DET_API void det_detector_settings_init(det_detector_settings *settings, size_t struct_size);
 static inline void det_detector_settings_default(det_detector_settings *settings)

@@ -3,6 +3,7 @@
 #define DET_EVALUATION_H
 #include "det/coco.h"
 #include "det/context.h"
+#include "det/detector.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -29,6 +30,8 @@ typedef struct det_evaluation_settings {
     int quiet;
     int reserved;
     const det_sample_source *samples;
+    const char *results;
+    const det_tile_settings *tiles;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)
@@ -43,6 +46,9 @@ DET_API int det_evaluation_forms_differ(const det_model *model);
 DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
                                                       const det_pipeline_config *config,
                                                       const det_evaluation_settings *settings);
+DET_NODISCARD DET_API det_status det_evaluation_run_name(det_context *context,
+                                                         const det_evaluation_settings *settings,
+                                                         char *name, size_t bytes);
 DET_NODISCARD DET_API det_status det_evaluation_run(det_context *context,
                                                     const det_pipeline_config *config,
                                                     const det_model *model,

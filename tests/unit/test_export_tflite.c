@@ -1,0 +1,576 @@
+/* export/tflite*.c, read_tflite*.c: what is written is proved for networks of all kinds, mistakes
+ * are found, damage does no harm. */
+#include "base/context.h"
+#include "det/export_formats.h"
+#include "export/proof.h"
+#include "export/tflite.h"
+#include "formats/zip_stored.h"
+#include "model/model.h"
+#include "support/formula.h"
+#include "support/mem.h"
+#include "support/workspace.h"
+
+enum { SIDE = 96, CLASSES = 3 };
+
+static const char *const names[CLASSES] = {"Waschbär", NULL, "浣熊\nund \"Co\""};
+
+/* A small network. */
+static struct det_model_spec small_spec(void)
+{
+    struct det_model_spec spec;
+    det_model_spec_default(&spec, SIDE, CLASSES);
+    spec.depth_multiplier = 0.1F;
+    spec.min_depth = 8;
+    spec.fpn_depth = spec.head_depth = 16;
+    spec.head_layers = 1;
+    return spec;
+}
+
+struct setup {
+    struct test_env t;
+    det_context *context;
+    struct det_env *env;
+    det_model *model;
+};
+
+static void open_model(struct setup *s, const struct det_model_spec *spec)
+{
+    *s = (struct setup){0};
+    test_env_init(&s->t);
+    s->context = workspace_context(&s->t, 1);
+    s->env = det_context_env(s->context);
+    assert_ok(s->env, det_model_create(s->env, spec, false,
+                                       spec->num_classes == CLASSES ? names : NULL, &s->model));
+    formula_params(&s->model->graph, s->model->owned);
+    s->model->step = 500;
+}
+
+static void close_model(struct setup *s)
+{
+    det_model_destroy(&s->model);
+    det_context_destroy(&s->context);
+    test_env_check(&s->t);
+}
+
+static det_export_settings settings_of(det_export_outputs outputs, det_export_input input,
+                                       det_export_precision precision)
+{
+    det_export_settings settings;
+    det_export_settings_default(&settings);
+    settings.outputs = outputs;
+    settings.input = input;
+    settings.precision = precision;
+    return settings;
+}
+
+/* Exports, proof and all. */
+static det_export *export_proved(struct setup *s, const det_export_settings *settings)
+{
+    det_export *exported = NULL;
+    det_export_proof proof = {.struct_size = sizeof proof};
+    assert_context_ok(s->context,
+                      det_export_create(s->context, s->model, "tflite", settings, &exported));
+    assert_context_ok(s->context, det_export_proof_of(s->context, exported, &proof));
+    assert_int_equal(proof.proved, 1);
+    assert_true(proof.tensors > 50 &&
+                proof.scores <=
+                    (settings != NULL && settings->precision == DET_EXPORT_FLOAT16 ? .1 : 1e-4));
+    return exported;
+}
+
+static void all_settings_are_proved(void **state)
+{
+    (void)state;
+    static const det_export_outputs outputs[] = {DET_EXPORT_OUTPUTS_DETECTIONS,
+                                                 DET_EXPORT_OUTPUTS_RAW};
+    static const det_export_input inputs[] = {DET_EXPORT_INPUT_FLOAT_NHWC, DET_EXPORT_INPUT_IMAGE};
+    const struct det_model_spec spec = small_spec();
+    struct setup s;
+    open_model(&s, &spec);
+    for (int i = 0; i < 8; i++) {
+        const det_export_settings settings =
+            settings_of(outputs[i & 1], inputs[i >> 1 & 1],
+                        i >> 2 == 0 ? DET_EXPORT_FLOAT32 : DET_EXPORT_FLOAT16);
+        det_export *exported = export_proved(&s, &settings);
+        det_export_destroy(&exported);
+    }
+    det_export_settings settings =
+        settings_of(DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_AUTO, DET_EXPORT_FLOAT32);
+    settings.batch = 3;
+    det_export *exported = export_proved(&s, &settings);
+    assert_contains(det_export_signature(exported), "[3, 96, 96, 3]");
+    det_export_destroy(&exported);
+    settings = settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_AUTO, DET_EXPORT_FLOAT32);
+    settings.fast_nms = 1;
+    exported = export_proved(&s, &settings);
+    det_export_destroy(&exported);
+    close_model(&s);
+}
+
+static void prove(const struct det_model_spec *spec, det_export_input input)
+{
+    struct setup s;
+    open_model(&s, spec);
+    const det_export_settings settings =
+        settings_of(DET_EXPORT_OUTPUTS_AUTO, input, DET_EXPORT_FLOAT32);
+    det_export *exported = export_proved(&s, &settings);
+    det_export_destroy(&exported);
+    close_model(&s);
+}
+
+static void networks_of_all_kinds_are_proved(void **state)
+{
+    (void)state;
+    static const float alphas[] = {0.35F, 0.75F, 1.4F};
+    for (size_t i = 0; i < sizeof alphas / sizeof *alphas; i++) {
+        struct det_model_spec spec = small_spec();
+        spec.depth_multiplier = alphas[i];
+        prove(&spec, DET_EXPORT_INPUT_AUTO);
+    }
+    for (uint32_t bits = 0; bits < 16; bits++) {
+        struct det_model_spec spec = small_spec();
+        spec.share_tower = bits & 1;
+        spec.head_depthwise = bits & 2;
+        spec.fpn_depthwise = bits & 4;
+        spec.min_level = 2 + (int32_t)(bits % 4);
+        spec.max_level = 5 + (int32_t)(bits / 4);
+        spec.head_layers = (int32_t)(bits % 3);
+        spec.head_kernel = bits % 5 == 0 ? 1 : bits % 5 == 1 ? 4 : 3;
+        spec.num_classes = bits == 7 ? 1000 : bits % 4 == 0 ? 1 : CLASSES;
+        spec.input_height = 64 + 7 * (int32_t)bits; /* no multiples of 32 */
+        spec.input_width = 130 - 3 * (int32_t)bits;
+        prove(&spec, bits % 2 == 0 ? DET_EXPORT_INPUT_AUTO : DET_EXPORT_INPUT_IMAGE);
+    }
+}
+
+static void padding_is_part_of_the_file(void **state)
+{
+    (void)state;
+    struct det_model_spec spec = small_spec();
+    spec.pad_to_multiple = 64;
+    spec.input_width = 70;
+    prove(&spec, DET_EXPORT_INPUT_AUTO);
+    prove(&spec, DET_EXPORT_INPUT_IMAGE);
+    spec.pad_to_multiple = 1;
+    spec.input_width = spec.input_height;
+    spec.resize_mode = DET_RESIZE_KEEP_ASPECT;
+    spec.min_dimension = 64;
+    spec.max_dimension = SIDE;
+    prove(&spec, DET_EXPORT_INPUT_AUTO);
+}
+
+static void thresholds_are_the_models(void **state)
+{
+    (void)state;
+    struct det_model_spec spec = small_spec();
+    struct setup s;
+    spec.iou_threshold = 0;
+    spec.max_per_class = 3;
+    spec.max_total = 5;
+    open_model(&s, &spec);
+    det_export *exported = export_proved(&s, NULL);
+    assert_contains(det_export_signature(exported), "float32 [1, 5, 4]");
+    det_export_destroy(&exported);
+    det_export_settings settings;
+    det_export_settings_default(&settings);
+    settings.score_threshold = 0.5F;
+    settings.iou_threshold = 1;
+    settings.max_detections = 1;
+    exported = export_proved(&s, &settings);
+    assert_contains(det_export_signature(exported), "float32 [1, 1, 4]");
+    det_export_destroy(&exported);
+    close_model(&s);
+}
+
+static void the_signature_says_what_there_is(void **state)
+{
+    (void)state;
+    const struct det_model_spec spec = small_spec();
+    struct setup s;
+    open_model(&s, &spec);
+    const det_export_settings settings =
+        settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_IMAGE, DET_EXPORT_FLOAT32);
+    det_export *exported = export_proved(&s, &settings);
+    const char *text = det_export_signature(exported);
+    assert_contains(text, "serving_default_input:0: uint8 [1, height, width, 3]");
+    assert_contains(text, "TFLite_Detection_PostProcess: float32 [1, 100, 4]");
+    assert_contains(text, "TFLite_Detection_PostProcess:3: float32 [1]");
+    det_export_destroy(&exported);
+    close_model(&s);
+}
+
+static size_t file_bytes(const det_export *exported)
+{
+    return exported->files[0].data.length;
+}
+
+/* How often the bytes are in the file; *first: where. */
+static size_t find(const det_export *exported, const void *bytes, size_t count, size_t *first)
+{
+    size_t found = 0;
+    const char *data = exported->files[0].data.data;
+    for (size_t i = 0; i + count <= file_bytes(exported); i++)
+        if (memcmp(data + i, bytes, count) == 0 && found++ == 0)
+            *first = i;
+    return found;
+}
+
+static void weights_are_stored_once(void **state)
+{
+    (void)state;
+    struct det_model_spec spec = small_spec();
+    struct setup s;
+    spec.head_layers = 2;
+    spec.share_tower = false;
+    open_model(&s, &spec);
+    struct det_inference inference;
+    assert_ok(s.env, det_inference_open(s.env, s.model, &spec, DET_INFERENCE_FOLDED, &inference));
+    det_export *exported = export_proved(&s, NULL), *again = export_proved(&s, NULL);
+    size_t shared = 0, first = 0;
+    for (int32_t i = 0; i < inference.graph->param_count; i++) {
+        const struct det_param *param = &inference.graph->params[i];
+        if (param->role != DET_PARAM_DEPTHWISE || strstr(param->key, "_head_scope_conv") == NULL)
+            continue;
+        assert_int_equal(
+            find(exported, inference.params + param->offset, param->count * sizeof(float), &first),
+            1);
+        assert_int_equal(first % 16, 0);
+        shared++;
+    }
+    assert_int_equal(shared, 4); /* two towers of two layers, for five levels */
+    /* The same model makes the same file. */
+    assert_int_equal(file_bytes(exported), file_bytes(again));
+    assert_memory_equal(exported->files[0].data.data, again->files[0].data.data,
+                        file_bytes(exported));
+    const det_export_settings half =
+        settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_AUTO, DET_EXPORT_FLOAT16);
+    det_export_destroy(&again);
+    again = export_proved(&s, &half);
+    assert_true(file_bytes(again) < file_bytes(exported) * 3 / 4);
+    det_export_destroy(&again);
+    det_export_destroy(&exported);
+    det_inference_close(s.env, &inference);
+    close_model(&s);
+}
+
+static void class_names_are_packed_in(void **state)
+{
+    (void)state;
+    const struct det_model_spec spec = small_spec();
+    static const char expected[] = "Waschbär\n???\n浣熊 und \"Co\"\n";
+    struct setup s;
+    struct det_zip_file file;
+    open_model(&s, &spec);
+    det_export *exported = export_proved(&s, NULL);
+    const struct det_text *data = &exported->files[0].data;
+    assert_string_equal(exported->files[0].name, "model.tflite");
+    assert_memory_equal(data->data + 4, "TFL3", 4);
+    assert_ok(s.env, det_zip_find(s.env, data->data, data->length, TFLITE_LABEL_FILE, &file));
+    assert_int_equal(file.bytes, sizeof expected - 1);
+    assert_memory_equal(file.data, expected, sizeof expected - 1);
+    det_export_destroy(&exported);
+    close_model(&s);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        det_export_outputs outputs;
+        det_export_input input;
+        int32_t batch;
+        const char *says;
+    } cases[] = {
+        {DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_FLOAT_NCHW, 1, "[N, H, W, 3] alone"},
+        {DET_EXPORT_OUTPUTS_DECODED, DET_EXPORT_INPUT_AUTO, 1, "either detections or raw"},
+        {DET_EXPORT_OUTPUTS_EFFICIENT_NMS, DET_EXPORT_INPUT_AUTO, 1, "either detections or raw"},
+        {DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_AUTO, 2, "one image at once"},
+        {DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_AUTO, 0, "a fixed batch"},
+    };
+    struct det_model_spec spec = small_spec();
+    struct setup s;
+    det_export *exported = NULL;
+    open_model(&s, &spec);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        det_export_settings settings =
+            settings_of(cases[i].outputs, cases[i].input, DET_EXPORT_FLOAT32);
+        settings.batch = cases[i].batch;
+        assert_context_fails(s.context, DET_STATUS_UNSUPPORTED, cases[i].says,
+                             det_export_create(s.context, s.model, "tflite", &settings, &exported));
+        assert_null(exported);
+    }
+    /* A weight that half precision has not. */
+    const det_export_settings half =
+        settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_AUTO, DET_EXPORT_FLOAT16);
+    s.model->owned[s.model->graph.params[0].offset] = 1e9F;
+    assert_context_fails(s.context, DET_STATUS_UNSUPPORTED, "half precision",
+                         det_export_create(s.context, s.model, "tflite", &half, &exported));
+    close_model(&s);
+    spec.resize_mode = DET_RESIZE_KEEP_ASPECT;
+    spec.min_dimension = 64;
+    spec.max_dimension = SIDE;
+    open_model(&s, &spec);
+    const det_export_settings image =
+        settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_IMAGE, DET_EXPORT_FLOAT32);
+    assert_context_fails(s.context, DET_STATUS_UNSUPPORTED, "keep_aspect_ratio_resizer",
+                         det_export_create(s.context, s.model, "tflite", &image, &exported));
+    close_model(&s);
+}
+
+/* --- mistakes --- */
+
+/* A file that is written but not proved yet, and its job. */
+struct draft {
+    struct setup s;
+    struct det_export_job job;
+    struct det_export exported;
+};
+
+static void open_draft(struct draft *d, det_export_outputs outputs)
+{
+    const struct det_model_spec spec = small_spec();
+    open_model(&d->s, &spec);
+    d->job = (struct det_export_job){
+        .model = d->s.model,
+        .settings = settings_of(outputs, DET_EXPORT_INPUT_FLOAT_NHWC, DET_EXPORT_FLOAT32)};
+    d->job.settings.name = "draft";
+    d->exported = (struct det_export){0};
+    assert_ok(d->s.env, det_inference_open(d->s.env, d->s.model, &spec, DET_INFERENCE_FOLDED,
+                                           &d->job.inference));
+    assert_ok(d->s.env, det_export_tflite.write(d->s.env, &d->job, &d->exported));
+}
+
+static void close_draft(struct draft *d)
+{
+    for (size_t i = 0; i < d->exported.file_count; i++) {
+        det_free(d->s.env, &d->exported.files[i].name);
+        det_text_free(d->s.env, &d->exported.files[i].data);
+    }
+    det_text_free(d->s.env, &d->exported.signature);
+    det_inference_close(d->s.env, &d->job.inference);
+    close_model(&d->s);
+}
+
+static det_status prove_draft(struct draft *d)
+{
+    return det_export_prove(d->s.env, NULL, &det_export_tflite, &d->job, &d->exported);
+}
+
+/* The parameter of that role whose key has `part` in it. */
+static const struct det_param *param_of(const struct draft *d, enum det_param_role role,
+                                        const char *part)
+{
+    const struct det_graph *graph = d->job.inference.graph;
+    for (int32_t i = 0; i < graph->param_count; i++)
+        if (graph->params[i].role == role && strstr(graph->params[i].key, part) != NULL)
+            return &graph->params[i];
+    fail_msg("no parameter %s", part);
+    return NULL;
+}
+
+/* Where the bytes are for the first time. */
+static char *place_of(struct draft *d, const void *bytes, size_t count)
+{
+    size_t at = 0;
+    assert_true(find(&d->exported, bytes, count, &at) >= 1);
+    return d->exported.files[0].data.data + at;
+}
+
+static void swapped_weights_are_found(void **state)
+{
+    (void)state;
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+    assert_ok(d.s.env, prove_draft(&d));
+    const struct det_param *kernel = param_of(&d, DET_PARAM_DEPTHWISE, "weights-3");
+    float *at = (float *)(void *)place_of(&d, d.job.inference.params + kernel->offset,
+                                          kernel->count * sizeof(float));
+    const float first = at[0];
+    assert_true(first != at[1]);
+    at[0] = at[1];
+    at[1] = first;
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "value 0", prove_draft(&d));
+    close_draft(&d);
+}
+
+/* Anchors are no weight: what they make is compared. */
+static void a_wrong_anchor_is_found(void **state)
+{
+    (void)state;
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+    const float *box = d.job.inference.anchors[20];
+    const float height = box[2] - box[0], width = box[3] - box[1];
+    const float center[4] = {box[0] + height / 2, box[1] + width / 2, height, width};
+    float *at = (float *)(void *)place_of(&d, center, sizeof center);
+    at[2] *= 1.01F;
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", prove_draft(&d));
+    close_draft(&d);
+    /* Of raw outputs they are in the metadata, at any alignment. */
+    open_draft(&d, DET_EXPORT_OUTPUTS_RAW);
+    const float turned[4] = {center[1], center[0], width, height};
+    memset(place_of(&d, turned, sizeof turned), 0, sizeof(float));
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", prove_draft(&d));
+    close_draft(&d);
+}
+
+static void a_wrong_threshold_is_found(void **state)
+{
+    (void)state;
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+    const float iou = d.job.inference.postprocess.iou_threshold, other = 0.65F;
+    memcpy(place_of(&d, &iou, sizeof iou), &other, sizeof other);
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "thresholds", prove_draft(&d));
+    close_draft(&d);
+}
+
+/* Room for fewer detections than there are, which the first of them would not show; suppression
+ * across classes. */
+static void wrong_limits_are_found(void **state)
+{
+    (void)state;
+    static const uint8_t limits[] = {100, 0, 0, 0, 0, 0, 0xa0, 0x40, 1, 0, 0, 0, 100, 0, 0, 0};
+    static const uint8_t places[] = {0, 12};
+    for (size_t i = 0; i < sizeof places; i++) {
+        struct draft d;
+        open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+        place_of(&d, limits, sizeof limits)[places[i]] = 99;
+        assert_fails(d.s.env, DET_STATUS_MISMATCH, "99", prove_draft(&d));
+        close_draft(&d);
+    }
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+    d.job.settings.fast_nms = 1;
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "of each", prove_draft(&d));
+    close_draft(&d);
+}
+
+/* The file says something else than the network does in a field of an operator. */
+static void wrong_options_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to;
+        size_t bytes;
+        det_status status;
+        const char *says;
+    } cases[] = {
+        {"max_classes", "may_classes", 11, DET_STATUS_UNSUPPORTED, "options that we write"},
+        {TFLITE_DETECTION_POSTPROCESS "\0\0", "TFLite_Detection_PostProcesz\0\0", 28,
+         DET_STATUS_UNSUPPORTED, "custom operator"},
+        {"TFL3", "TFL2", 4, DET_STATUS_CORRUPT, "TFL3"},
+        {"M001", "M002", 4, DET_STATUS_CORRUPT, "M001"},
+        {"output_0", "output_9", 8, DET_STATUS_CORRUPT, "signature"},
+        {"location", "locatiom", 8, DET_STATUS_CORRUPT, "in their order"},
+        {TFLITE_METADATA_NAME, "TFLITE_NETADATA", 15, DET_STATUS_CORRUPT, "there is none"},
+        {"\0\0\377\102\1\0\0\0\0\0\377\102", "\0\0\377\102\1\0\0\0\0\0\0\102", 12,
+         DET_STATUS_CORRUPT, "normalisation"},
+        {"???\n", "????", 4, DET_STATUS_CORRUPT, "damaged zip"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct draft d;
+        open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
+        memcpy(place_of(&d, cases[i].from, cases[i].bytes), cases[i].to, cases[i].bytes);
+        assert_fails(d.s.env, cases[i].status, cases[i].says, prove_draft(&d));
+        close_draft(&d);
+    }
+}
+
+/* --- damage --- */
+
+static void read_it(struct draft *d)
+{
+    struct det_program program;
+    const struct det_budget before = det_budget_open(d->s.env, "damaged");
+    det_program_init(&program);
+    const det_status status = det_export_tflite.read(d->s.env, &d->exported, &program);
+    assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
+                status == DET_STATUS_UNSUPPORTED || status == DET_STATUS_NOT_FOUND ||
+                status == DET_STATUS_OUT_OF_MEMORY);
+    det_program_free(d->s.env, &program);
+    det_budget_close(d->s.env, before);
+}
+
+/* Bytes of tables, one in each step, and the file's ends. */
+static void damaged_files_do_no_harm(void **state)
+{
+    (void)state;
+    static const det_export_outputs outputs[] = {DET_EXPORT_OUTPUTS_DETECTIONS,
+                                                 DET_EXPORT_OUTPUTS_RAW};
+    enum { STEP = 61, CUTS = 40 };
+    for (int i = 0; i < 2; i++) {
+        struct draft d;
+        open_draft(&d, outputs[i]);
+        struct det_text *data = &d.exported.files[0].data;
+        const size_t bytes = data->length;
+        for (size_t at = 0; at < bytes; at += at < 60000 ? STEP : 40 * STEP) {
+            const char old = data->data[at];
+            data->data[at] = (char)(old ^ (at % 3 == 0 ? 0xff : at % 3 == 1 ? 1 : 0x80));
+            read_it(&d);
+            data->data[at] = old;
+        }
+        char *whole = data->data;
+        for (size_t cut = 0; cut < CUTS; cut++) { /* of a block of just that size */
+            data->length = bytes * cut / CUTS;
+            data->data = malloc(data->length + 1);
+            assert_non_null(data->data);
+            memcpy(data->data, whole, data->length);
+            read_it(&d);
+            free(data->data);
+        }
+        data->data = whole;
+        data->length = bytes;
+        close_draft(&d);
+    }
+}
+
+static det_status write_and_read(struct det_env *env, void *argument)
+{
+    struct draft *d = argument;
+    struct det_export exported = {0};
+    struct det_program program;
+    det_status status = DET_OK;
+    det_program_init(&program);
+    DET_TRY(det_export_tflite.write(env, &d->job, &exported));
+    DET_TRY(det_export_tflite.read(env, &exported, &program));
+fail:
+    for (size_t i = 0; i < exported.file_count; i++) {
+        det_free(env, &exported.files[i].name);
+        det_text_free(env, &exported.files[i].data);
+    }
+    det_text_free(env, &exported.signature);
+    det_program_free(env, &program);
+    return status;
+}
+
+static void a_failed_allocation_is_told(void **state)
+{
+    (void)state;
+    struct draft d;
+    open_draft(&d, DET_EXPORT_OUTPUTS_RAW);
+    test_each_allocation_fails(write_and_read, &d);
+    close_draft(&d);
+}
+
+int test_export_tflite(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_settings_are_proved),
+        cmocka_unit_test(networks_of_all_kinds_are_proved),
+        cmocka_unit_test(padding_is_part_of_the_file),
+        cmocka_unit_test(thresholds_are_the_models),
+        cmocka_unit_test(the_signature_says_what_there_is),
+        cmocka_unit_test(weights_are_stored_once),
+        cmocka_unit_test(class_names_are_packed_in),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(swapped_weights_are_found),
+        cmocka_unit_test(a_wrong_anchor_is_found),
+        cmocka_unit_test(a_wrong_threshold_is_found),
+        cmocka_unit_test(wrong_limits_are_found),
+        cmocka_unit_test(wrong_options_are_found),
+        cmocka_unit_test(damaged_files_do_no_harm),
+        cmocka_unit_test(a_failed_allocation_is_told),
+    };
+    return cmocka_run_group_tests_name("export_tflite", tests, NULL, NULL);
+}
