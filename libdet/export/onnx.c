@@ -182,7 +182,7 @@ static det_status describe(struct det_env *env, const struct det_export_job *job
                            struct det_text *text)
 {
     const struct det_tensor in = job->inference.graph->tensors[0];
-    const int32_t limit = job->inference.postprocess.max_total_detections;
+    const int32_t limit = det_onnx_most_detections(job);
     char n[16] = "N";
     if (job->settings.batch != 0)
         snprintf(n, sizeof n, "%d", job->settings.batch);

@@ -116,10 +116,11 @@ static int32_t place_boxes(struct det_onnx_job *o, int32_t boxes, int32_t first,
         far = det_onnx_concat(onnx, 2, (const int32_t[]){corner, corner}, 0, NULL);
         boxes = det_onnx_binary(onnx, "Max", det_onnx_binary(onnx, "Min", boxes, far), zero);
     }
-    const int32_t size = det_onnx_binary(onnx, "Sub", det_onnx_slice(onnx, boxes, 1, 2, 4, NULL),
-                                         det_onnx_slice(onnx, boxes, 1, 0, 2, NULL));
-    *area = det_onnx_binary(onnx, "Mul", gather_column(onnx, size, first),
-                            gather_column(onnx, size, second));
+    const int32_t low = det_onnx_slice(onnx, boxes, 1, 0, 2, NULL);
+    const int32_t high = det_onnx_slice(onnx, boxes, 1, 2, 4, NULL);
+    const int32_t size = det_onnx_binary(onnx, "Sub", high, low);
+    const int32_t height = gather_column(onnx, size, first);
+    *area = det_onnx_binary(onnx, "Mul", height, gather_column(onnx, size, second));
     return far == DET_ONNX_NO_VALUE ? boxes : det_onnx_binary(onnx, "Div", boxes, far);
 }
 
@@ -143,7 +144,7 @@ static int32_t put_images(struct det_onnx_job *o, int32_t scores, int32_t first)
 static int32_t put_rest(struct det_onnx_job *o, const char *name, float value, int32_t width)
 {
     struct det_onnx *onnx = o->onnx;
-    const int64_t shape[2] = {o->job->inference.postprocess.max_total_detections, width};
+    const int64_t shape[2] = {det_onnx_most_detections(o->job), width};
     const size_t count = (size_t)shape[0] * (size_t)(width == 0 ? 1 : width);
     float *rest = NULL;
     if (onnx->status == DET_OK)
@@ -217,7 +218,7 @@ static struct rows put_rows(struct det_onnx_job *o, int32_t boxes, int32_t score
 void det_onnx_put_detections(struct det_onnx_job *o, int32_t boxes, int32_t scores)
 {
     struct det_onnx *onnx = o->onnx;
-    const int64_t limit = o->job->inference.postprocess.max_total_detections;
+    const int64_t limit = det_onnx_most_detections(o->job);
     const int32_t first = det_onnx_wholes(onnx, "columns/0", -1, (const int64_t[]){0});
     const int32_t zero = det_onnx_float(onnx, "rank/zero", 0);
     const int32_t none = det_onnx_float(onnx, "rank/none", -1);
@@ -225,8 +226,8 @@ void det_onnx_put_detections(struct det_onnx_job *o, int32_t boxes, int32_t scor
     const int32_t images = put_images(o, scores, first);
     const int32_t own =
         put_where(onnx, det_onnx_binary(onnx, "Equal", images, rows.image), rows.score, none);
-    const int32_t empty = det_onnx_binary(onnx, "Add", det_onnx_binary(onnx, "Mul", images, zero),
-                                          put_rest(o, "rank/empty", -0.5F, 0));
+    const int32_t zeros = det_onnx_binary(onnx, "Mul", images, zero);
+    const int32_t empty = det_onnx_binary(onnx, "Add", zeros, put_rest(o, "rank/empty", -0.5F, 0));
     const int32_t inputs[2] = {join(onnx, own, empty, 1),
                                det_onnx_wholes(onnx, "rank/limit", 1, &limit)};
     int32_t best[2] = {DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE};
@@ -260,13 +261,22 @@ void det_onnx_put_detections(struct det_onnx_job *o, int32_t boxes, int32_t scor
     det_onnx_put_output(o, detection_classes, DET_ONNX_FLOAT, 2, limit, 0);
 }
 
+int32_t det_onnx_most_detections(const struct det_export_job *job)
+{
+    const struct det_postprocess_settings *p = &job->inference.postprocess;
+    const bool one_limit = job->settings.outputs == DET_EXPORT_OUTPUTS_EFFICIENT_NMS;
+    return one_limit && p->max_detections_per_class < p->max_total_detections
+               ? p->max_detections_per_class
+               : p->max_total_detections;
+}
+
 void det_onnx_put_efficient_nms(struct det_onnx_job *o, int32_t boxes, int32_t scores)
 {
     static const char *const names[4] = {"num_detections", "detection_boxes", "detection_scores",
                                          "detection_classes"};
     struct det_onnx *onnx = o->onnx;
     const struct det_postprocess_settings *p = &o->job->inference.postprocess;
-    const int64_t limit = p->max_total_detections;
+    const int64_t limit = det_onnx_most_detections(o->job);
     int32_t values[4] = {0};
     /* Which boxes overlap how much is the same in the picture's frame. */
     if (o->window != DET_ONNX_NO_VALUE) {

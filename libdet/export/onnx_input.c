@@ -70,8 +70,8 @@ static int32_t put_fixed(struct det_onnx_job *o, int32_t x)
  * a division by it around. */
 static int32_t side_of(struct det_onnx *onnx, const char *operator_name, int32_t size)
 {
-    return det_onnx_binary(onnx, operator_name, det_onnx_slice(onnx, size, 0, 0, 1, NULL),
-                           det_onnx_slice(onnx, size, 0, 1, 2, NULL));
+    const int32_t height = det_onnx_slice(onnx, size, 0, 0, 1, NULL);
+    return det_onnx_binary(onnx, operator_name, height, det_onnx_slice(onnx, size, 0, 1, 2, NULL));
 }
 
 /* A size [2] times limit / side, rounded. */

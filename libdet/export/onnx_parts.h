@@ -37,6 +37,9 @@ int32_t det_onnx_put_boxes(struct det_onnx_job *o, int32_t encodings);
 /* Detections as the API's exporter names and shapes them, all float32: num_detections [N],
  * detection_boxes [N, T, 4], detection_scores and detection_classes [N, T], ids from 1. */
 void det_onnx_put_detections(struct det_onnx_job *o, int32_t boxes, int32_t scores);
+/* T of both: what the model has, of EfficientNMS_TRT, which knows one limit, the smaller of its
+ * limits. */
+int32_t det_onnx_most_detections(const struct det_export_job *job);
 /* The same names from TensorRT's EfficientNMS_TRT, as that has them: int32 [N, 1] and classes from
  * 0. Boxes are not clipped. */
 void det_onnx_put_efficient_nms(struct det_onnx_job *o, int32_t boxes, int32_t scores);
