@@ -46,12 +46,15 @@ $(error unknown CONFIG=$(CONFIG): release, asan, tsan, cuda-emu, cuda-cov, isa-e
 endif
 SANITIZE := $(filter -fsanitize=%,$(OPTIMISE_$(CONFIG)))
 
-CPPFLAGS_ALL := $(CROSS_CPPFLAGS) -Ilibdet/include -Ilibdet -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
+# What knows of the library what libdet/include/det/ says, and is written with support/ as it is; anything else sees the inside.
+OUTSIDE       = $(filter tools/% support/% examples/%,$<)
+CPPFLAGS_ALL  = $(CROSS_CPPFLAGS) -Ilibdet/include $(if $(OUTSIDE),,-Ilibdet) -I. -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(CPPFLAGS)
 CFLAGS_ALL   := -std=c11 -g -fPIC -fvisibility=hidden -ffp-contract=off $(OPTIMISE_$(CONFIG)) \
                 $(WARNINGS) $(CFLAGS)
 LDFLAGS_ALL  := $(CROSS_LDFLAGS) $(SANITIZE) $(LDFLAGS)
 LIBS         := -ljpeg -lpng -lsnappy -lz -lm -lpthread -ldl
 include image.mk
+include data.mk
 
 # Instruction sets (libdet/ops/cpu/isa/isas.h). NAME_SET.c is compiled for its set, and left out where the architecture is another;
 # NAME.isa.c makes an object NAME_SET.o for each set with float32 kernels, NAME.set.c one for each set of bf16 too.
@@ -72,15 +75,16 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
-LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(DATA_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))
+SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter support/%,$(LIB_SRC)))
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
 # tools/NAME/*.c belong to det-NAME alone.
-tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC) $(DATA_LEFT_OUT),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
+tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
 EXAMPLES    := $(EXAMPLE_SRC:examples/%.c=$(BUILD)/examples/%)
@@ -99,7 +103,6 @@ SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
 include video.mk
-include data.mk
 include isa_emu.mk
 include fuzz.mk
 include abi.mk
@@ -186,20 +189,37 @@ define BUILD_NAMES_TEXT
 #define DET_FOLDER  "$(PREFIX)/lib/libdet"
 endef
 $(eval $(call text_file,$(BUILD_NAMES),BUILD_NAMES_TEXT))
+# And which build of the tools (tools/video/build.h).
+TOOLS_NAMES := $(BUILD)/gen/tools_names.h
+TOOLS_HASH  := $(shell sha256sum $(filter support/% libdet/include/% tools/%,$(C_FILES)) | sha256sum | cut -c1-12)
+define TOOLS_NAMES_TEXT
+#define DET_TOOLS "$(TOOLS_HASH)"
+endef
+$(eval $(call text_file,$(TOOLS_NAMES),TOOLS_NAMES_TEXT))
+TOOLS_NAMED := $(OBJ)/tools/video/build.o $(BUILD)/tidy/tools/video/build.ok $(BUILD)/musl/tools/video/build.ok
+$(TOOLS_NAMED): $(TOOLS_NAMES)
 BUILD_NAMED := $(OBJ)/libdet/base/build.o $(BUILD)/tidy/libdet/base/build.ok $(BUILD)/musl/libdet/base/build.ok build/fuzz/obj/libdet/base/build.o
 $(BUILD_NAMED): $(BUILD_NAMES)
-$(BUILD_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
+$(BUILD_NAMED) $(TOOLS_NAMED): CPPFLAGS_ALL += -I$(BUILD)/gen
 
 $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
-$(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t): $(call tool_parts,$(t))))
+$(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t) $(BUILD)/shared/bin/$(t): $(call tool_parts,$(t))))
 $(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
+
+# The same tools on the shared library, which shows nothing but the API: they live on it and on support/. For tests.
+SHARED_TOOLS := $(TOOL_SRC:tools/%.c=$(BUILD)/shared/bin/%)
+$(BUILD)/shared/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(SUPPORT_OBJ) $(BUILD)/lib/libdet.so
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)ln -sfn ../lib $(BUILD)/shared/lib
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -L$(BUILD)/lib -ldet -Wl,-rpath,'$$ORIGIN/../lib' $(TOOL_LIBS) -lm -lpthread -ldl
 
 $(BUILD)/examples/%: $(OBJ)/examples/%.o $(STATIC_LIB)
 	@mkdir -p $(@D)
@@ -219,10 +239,10 @@ TEST_LOADED := $(patsubst tests/loaded/%.c,$(BUILD)/loaded/%.so,$(wildcard tests
 $(BUILD)/loaded/%.so: $(OBJ)/tests/loaded/%.o $(STATIC_LIB) $(EXPORTS)
 	$(link_loaded)
 
-$(RUNNER): $(TEST_OBJ) $(DATA_READER_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
+$(RUNNER): $(TEST_OBJ) $(STATIC_LIB) | $(TEST_LOADED)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DATA_LIBS) $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka -lcjson
 
 # What the checks of exported files in other engines need of libdet (tests/engines/README).
 ENGINE_FILES := $(BUILD)/bin/engine-files
@@ -243,9 +263,9 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(BUILD)/bin/bench $(BUILD)/bin/partner
-test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) ## run the tests (T=name runs those whose name holds it)
-	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples $(RUNNER) $(T)
+build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
+	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
 	tests/build.sh
@@ -329,9 +349,11 @@ $(BUILD)/tidy/%_$(1).ok: %.set.c .clang-tidy $(filter %.h,$(C_FILES))
 endef
 $(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s)))$(eval $(call musl_for_set,$(s))))
 
+OUTSIDE_OBJ = $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(VIDEO_LEFT_OUT),$(filter tools/%.c examples/%.c,$(C_FILES))))
 .PHONY: layers
-layers: $(STATIC_LIB) $(CUDA_LIBRARY) ## fail where a folder of libdet/ includes or calls one that libdet/floors.txt puts above it
+layers: $(STATIC_LIB) $(CUDA_LIBRARY) $(OUTSIDE_OBJ) ## fail where a folder of libdet/ includes or calls one above it (libdet/floors.txt), or a tool one inside
 	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
+	@tests/outside.sh $(SYMBOLS) $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ)) $(OUTSIDE_OBJ)
 
 .PHONY: tree names
 tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail where a hole is not explained (tests/tree.txt)
@@ -339,10 +361,12 @@ tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail wh
 names: ## fail where a comment or a page speaks of a file or function that is not there (tests/names.txt)
 	@tests/names.sh
 
+CPPCHECK := cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+              --suppress=missingIncludeSystem --std=c11 -j2
 .PHONY: cppcheck
 cppcheck:
-	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --std=c11 -j2 -Ilibdet/include -Ilibdet -I. -Itests -Itools support libdet tools examples data tests
+	$(CPPCHECK) -Ilibdet/include -I. -Itools support tools examples
+	$(CPPCHECK) -Ilibdet/include -Ilibdet -I. -Itests -Itools libdet data tests
 lint: names cppcheck $(TIDY) ## clang-tidy and cppcheck, must be clean
 
 .PHONY: install uninstall

@@ -3,7 +3,7 @@
 # The list of exported symbols, with the version that brought each.
 SYMBOLS := libdet/base/libdet.map
 
-# Each public header alone, as a program in C99, C11 or C++17 includes it.
+# Each public header alone, as a program in C99, C11, C++98 or C++17 includes it.
 HEADER_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wundef -Wconversion -Werror
 HEADERS         := $(notdir $(wildcard libdet/include/det/*.h))
 HEADER_CHECKS   := $(HEADERS:%.h=$(BUILD)/abi/%.ok)
@@ -13,7 +13,7 @@ $(BUILD)/abi/%.ok: libdet/include/det/%.h $(wildcard libdet/include/det/*.h)
 	$(say) ALONE $<
 	$(Q)printf '%s\n' '#include "det/$*.h"' 'typedef int det_alone;' > $(@:.ok=.inc)
 	$(Q)for standard in c99 c11; do $(CC) $(CROSS_CPPFLAGS) -Ilibdet/include -std=$$standard $(HEADER_WARNINGS) -Wstrict-prototypes -fsyntax-only -x c $(@:.ok=.inc) || exit 1; done
-	$(if $(HEADER_CXX),$(Q)$(HEADER_CXX) -Ilibdet/include -std=c++17 $(HEADER_WARNINGS) -fsyntax-only -x c++ $(@:.ok=.inc))
+	$(if $(HEADER_CXX),$(Q)for standard in c++98 c++17; do $(HEADER_CXX) -Ilibdet/include -std=$$standard $(HEADER_WARNINGS) -fsyntax-only -x c++ $(@:.ok=.inc) || exit 1; done)
 	@touch $@
 # A status that is not looked at is a warning, in each of these languages (of GCC's C not with -fsyntax-only).
 define ignored_status_warns
@@ -57,4 +57,4 @@ $(BUILD)/abi/program-before-%: tests/abi/program.c $(BUILD)/abi/before-%/made $(
 	$(call abi_program,$(BUILD)/abi/before-$*)
 
 .PHONY: check-headers
-check-headers: $(HEADER_CHECKS) ## the public headers: each alone in C99, C11 and C++17, and nothing changed that older programs know
+check-headers: $(HEADER_CHECKS) ## the public headers: each alone in C99, C11, C++98 and C++17, and nothing changed that older programs know

@@ -4,7 +4,7 @@ FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 20
 FUZZ_READERS := json coco det spec records example table config labels csv voc cvat yaml zip onnx tflite
 FUZZ_FLAGS   := -std=c11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(wildcard support/*.c libdet/base/*.c libdet/formats/*.c libdet/model/*.c libdet/convert/*.c libdet/export/*.c)) $(DATA_READER_SRC)
+FUZZ_SRC     := tests/fuzz/fuzz.c $(sort $(filter-out $(DATA_LEFT_OUT),$(wildcard support/*.c libdet/base/*.c libdet/formats/*.c libdet/model/*.c libdet/convert/*.c libdet/convert/read/*.c libdet/export/*.c)))
 FUZZ_OBJ     := $(FUZZ_SRC:%.c=build/fuzz/obj/%.o)
 
 build/fuzz/obj/%.o: %.c
@@ -13,7 +13,7 @@ build/fuzz/obj/%.o: %.c
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -Itools $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 build/fuzz/det-fuzz: $(FUZZ_OBJ) $(STATIC_LIB)
 	$(say) LD $@
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(DATA_LIBS) $(LIBS)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # An empty folder is no beginning: tests/fuzz/seeds.sh lays files of each kind into it.
 .PHONY: fuzz

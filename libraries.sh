@@ -14,9 +14,9 @@ build|zlib|zlib|zlib.h|-lz|zlib1g-dev|zlib-devel|compressed records
 build|snappy|snappy|snappy-c.h|-lsnappy|libsnappy-dev|snappy-devel|checkpoints of TensorFlow
 tests|cmocka|cmocka|setjmp.h stdarg.h stdint.h cmocka.h|-lcmocka|libcmocka-dev|libcmocka-devel|make test
 tests|cJSON|libcjson|cjson/cJSON.h|-lcjson|libcjson-dev|cjson-devel|make test, make bench
-optional|expat|expat|||libexpat1-dev|expat-devel|annotations in XML (Pascal VOC, CVAT) in det-data
-optional|libyaml|yaml-0.1|||libyaml-dev|libyaml-devel|data.yaml of YOLO in det-data
-optional|libzip|libzip|||libzip-dev|libzip-devel|data sets in .zip in det-data
+optional|expat|expat|||libexpat1-dev|expat-devel|annotations in XML (Pascal VOC, CVAT)
+optional|libyaml|yaml-0.1|||libyaml-dev|libyaml-devel|data.yaml of YOLO
+optional|libzip|libzip|||libzip-dev|libzip-devel|data sets in .zip
 optional|libwebp|libwebp libwebpdemux|||libwebp-dev|libwebp-devel|WebP pictures
 optional|FFmpeg|libavformat libavcodec libavutil libswscale libavdevice|||libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libavdevice-dev|ffmpeg-free-devel|videos, cameras and streams in det-detect
 optional|SDL2|sdl2|||libsdl2-dev|SDL2-devel|a window in det-detect

@@ -17,17 +17,20 @@ VIDEO_LEFT_OUT := $(wildcard $(if $(WITH_FFMPEG),tools/video/none_*.c,tools/vide
 PLUGIN_SRC  := $(filter-out $(VIDEO_LEFT_OUT) %_about.c,$(wildcard tools/video/ffmpeg_*.c tools/detect/sdl_*.c))
 PLUGINS     := $(strip $(if $(WITH_FFMPEG),$(BUILD)/lib/libdet/det-video.so) $(if $(WITH_SDL),$(BUILD)/lib/libdet/det-view.so))
 VIDEO_ABOUT := $(if $(WITH_FFMPEG),tools/video/ffmpeg_about.c,tools/video/none_about.c)
-VIDEO_SRC   := tools/video/load_video.c tools/video/plugin.c $(VIDEO_ABOUT)
+VIDEO_SRC   := tools/video/load_video.c tools/video/plugin.c tools/video/build.c $(VIDEO_ABOUT)
 
-$(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: $(VIDEO_SRC:%.c=$(OBJ)/%.o) | $(PLUGINS)
-$(BUILD)/bin/det-info: $(VIDEO_ABOUT:%.c=$(OBJ)/%.o)
+$(BUILD)/bin/det-detect $(BUILD)/shared/bin/det-detect $(BUILD)/bin/det-demo-data: $(VIDEO_SRC:%.c=$(OBJ)/%.o) | $(PLUGINS)
+$(BUILD)/bin/det-info $(BUILD)/shared/bin/det-info: $(VIDEO_ABOUT:%.c=$(OBJ)/%.o)
 $(BUILD)/bin/det-detect $(BUILD)/bin/det-demo-data: TOOL_LIBS = -ldl
 
 # tests/unit/test_image_view.c compares with swscale where it is.
 $(OBJ)/tests/unit/test_image_view.o: CPPFLAGS_ALL += $(if $(WITH_FFMPEG),-DDET_WITH_SWSCALE $(VIDEO_CFLAGS))
 $(RUNNER): TOOL_LIBS = $(if $(WITH_FFMPEG),$(shell $(PKG_CONFIG) --libs libswscale))
 
-plugin_parts = $(patsubst %.c,$(OBJ)/%.o,$(filter $(1)%,$(PLUGIN_SRC)))
+# They live on support/ and the libraries that they are for.
+$(PLUGINS): $(BUILD)/lib/libdet/det-%.so: $(SUPPORT_OBJ) $(EXPORTS)
+	$(link_loaded)
+plugin_parts = $(patsubst %.c,$(OBJ)/%.o,$(filter $(1)%,$(PLUGIN_SRC)) tools/video/build.c)
 $(BUILD)/lib/libdet/det-video.so: $(call plugin_parts,tools/video/)
 $(BUILD)/lib/libdet/det-video.so: TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(FFMPEG_PACKAGES))
 $(BUILD)/lib/libdet/det-view.so: $(call plugin_parts,tools/detect/)

@@ -1,14 +1,30 @@
 #include "support/limits.h"
 
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "support/env.h"
 #include "support/memory_limit.h"
+#include "support/number.h"
 
 /* Below this nobody has to ask the system what it has left. */
 #define ALWAYS_FREE ((size_t)64 << 20)
 
 #define MB (1024.0 * 1024.0)
+
+det_status det_limits_complete(struct det_env *env)
+{
+    const char *text = getenv("DET_MAX_FILE_MEMORY");
+    double bytes = 0;
+    if (env->limits.max_file_memory_bytes > 0 || text == NULL || text[0] == '\0')
+        return DET_OK;
+    if (!det_parse_decimal(text, strlen(text), &bytes) || !(bytes >= 1 && bytes <= 0x1p60))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "DET_MAX_FILE_MEMORY is \"%.40s\", expected a number of bytes", text);
+    env->limits.max_file_memory_bytes = (size_t)bytes;
+    return DET_OK;
+}
 
 struct det_budget det_budget_open(struct det_env *env, const char *what)
 {

@@ -32,6 +32,10 @@ struct det_limits {
     size_t max_file_memory_bytes; /* 0: what the system has available when it is asked for */
 };
 
+/* Of the env: the environment variable DET_MAX_FILE_MEMORY stands in for a memory limit that is not
+ * set. INVALID_ARGUMENT: it is no number of bytes. */
+det_status det_limits_complete(struct det_env *env);
+
 struct det_budget {
     const char *what; /* for messages: the file; NULL: no budget is open */
     size_t taken;

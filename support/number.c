@@ -121,6 +121,25 @@ bool det_parse_decimal(const char *text, size_t bytes, double *value)
     return true;
 }
 
+bool det_parse_integer(const char *text, size_t bytes, int64_t *value)
+{
+    const bool negative = bytes > 0 && text[0] == '-';
+    int64_t below = 0; /* zero: there is one more negative number */
+    *value = 0;
+    if (bytes == negative)
+        return false;
+    for (size_t i = negative; i < bytes; i++) {
+        const int digit = text[i] - '0';
+        if (digit < 0 || digit > 9 || below < (INT64_MIN + digit) / 10)
+            return false;
+        below = below * 10 - digit;
+    }
+    if (!negative && below == INT64_MIN)
+        return false;
+    *value = negative ? below : -below;
+    return true;
+}
+
 char *det_use_point(char *text)
 {
     char *at = text + strspn(text, "-+ 0123456789");

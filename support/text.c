@@ -227,7 +227,11 @@ static bool is_formula(const char *cell)
 det_status det_text_csv(struct det_env *env, struct det_text *text, const char *value)
 {
     const char *mark = is_formula(value) ? "'" : "";
-    const char *quote = strpbrk(value, ",\"\r\n") != NULL ? "\"" : "";
+    const size_t length = strlen(value);
+    const bool has_blank_end =
+        length > 0 && ((mark[0] == '\0' && strchr(" \t", value[0]) != NULL) ||
+                       strchr(" \t", value[length - 1]) != NULL);
+    const char *quote = has_blank_end || strpbrk(value, ",\"\r\n") != NULL ? "\"" : "";
     DET_TRY_RETURN(det_text_printf(env, text, "%s%s", quote, mark));
     while (*value != '\0') {
         if (*value == '"')

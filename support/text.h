@@ -44,7 +44,8 @@ det_status det_text_utf8(struct det_env *env, struct det_text *text, const char 
  * det_text_utf8(). */
 det_status det_text_xml(struct det_env *env, struct det_text *text, const char *value);
 
-/* Appends what a text from outside looks like to people (support/utf8.h): for messages and tables. */
+/* Appends what a text from outside looks like to people (support/utf8.h): for messages and
+ * tables. */
 det_status det_text_shown(struct det_env *env, struct det_text *text, const char *value);
 /* The same in XML and HTML, for pages and pictures. */
 det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const char *value);
@@ -54,7 +55,8 @@ enum { DET_WIDEST_NAME = 40 };
 det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,
                            size_t width);
 
-/* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them. A name that a
+/* Appends a name as a cell of a CSV table (RFC 4180), in quotes where it needs them, as
+ * blanks at its ends do. A name that a
  * spreadsheet would take for a formula (behind any apostrophes there is one of = + - @ tab CR LF)
  * gets an apostrophe in front, which det_csv_value() takes off. Bytes that are no UTF-8 as in
  * det_text_utf8(). */

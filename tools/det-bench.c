@@ -5,18 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/samples.h"
 #include "common/tool.h"
-#include "data/image.h"
 #include "det/det.h"
 #include "support/clock.h"
+#include "support/image.h"
 #include "support/io.h"
 #include "support/json_writer.h"
-#include "support/mem.h"
 
 enum { WARM_UP = 3, DRAWN_WIDTH = 1280, DRAWN_HEIGHT = 720, DRAWN_QUALITY = 90 };
 
@@ -29,8 +27,9 @@ struct bench {
 
     det_model *model;
     det_detector *detector;
-    uint8_t *file; /* the encoded picture; det_alloc'ed when drawn, else in `contents` */
+    const uint8_t *file; /* the encoded picture, of `drawn` or `contents` */
     size_t file_bytes;
+    det_picture *drawn;
     struct det_file_bytes contents;
     int32_t height, width; /* of the network's input */
     int32_t image_height, image_width;
@@ -45,8 +44,9 @@ static const char *const part_names[PARTS] = {"decode", "resize", "network", "po
 
 /* A street-like mixture of slopes, edges and grain, so that the JPEG is as large as a
  * photograph's. */
-static det_status draw(struct bench *b, struct det_env *env)
+static det_status draw(struct bench *b)
 {
+    struct det_env *env = &b->tool.env;
     struct det_image image = {0};
     uint32_t noise = 1;
     DET_TRY_RETURN(det_image_resize_buffer(env, &image, DRAWN_WIDTH, DRAWN_HEIGHT));
@@ -58,25 +58,21 @@ static det_status draw(struct bench *b, struct det_env *env)
                 image.rgb[(y * DRAWN_WIDTH + x) * 3 + c] =
                     (uint8_t)(40 + block + y / 8 + x / 40 + (int32_t)(noise >> 29));
             }
-    const det_status status =
-        det_image_encode_jpeg(env, &image, DRAWN_QUALITY, &b->file, &b->file_bytes);
+    const det_image_view view = {.pixels = image.rgb, .width = image.width, .height = image.height};
+    const det_status status = det_picture_from_pixels(b->tool.context, &view, &b->drawn);
     det_image_free(env, &image);
-    return status;
+    DET_TRY_RETURN(status);
+    return det_picture_encode(b->drawn, DET_PICTURE_JPEG, DRAWN_QUALITY, &b->file, &b->file_bytes);
 }
 
 static det_status read_picture(struct bench *b)
 {
-    struct det_env *env = det_context_env(b->tool.context);
     if (b->image_path == NULL)
-        return draw(b, env);
-    DET_TRY_RETURN(det_file_read(env, b->image_path, &b->contents));
+        return draw(b);
+    DET_TRY_RETURN(det_file_read(&b->tool.env, b->image_path, &b->contents));
+    b->file = b->contents.data;
     b->file_bytes = b->contents.bytes;
     return DET_OK;
-}
-
-static const uint8_t *file_of(const struct bench *b)
-{
-    return b->contents.data != NULL ? b->contents.data : b->file;
 }
 
 /* HxW or one number for a square; false when it is neither. */
@@ -122,7 +118,7 @@ static det_status run(struct bench *b, det_picture **pictures, det_image_view *v
     det_status status = DET_OK;
     for (size_t i = 0; i < batch && status == DET_OK; i++) {
         status = det_picture_decode_reduced(
-            b->tool.context, b->image_path != NULL ? b->image_path : "drawn", file_of(b),
+            b->tool.context, b->image_path != NULL ? b->image_path : "drawn", b->file,
             b->file_bytes, b->fast_decode ? b->height : INT32_MAX,
             b->fast_decode ? b->width : INT32_MAX, &pictures[i]);
         if (status == DET_OK)
@@ -216,7 +212,7 @@ static det_status make_json(struct det_env *env, const struct bench *b,
 
 static int report(struct bench *b, const struct samples_summary parts[PARTS])
 {
-    struct det_env *env = det_context_env(b->tool.context);
+    struct det_env *env = &b->tool.env;
     print_table(b, parts);
     if (b->json == NULL)
         return 0;
@@ -333,7 +329,7 @@ int main(int argc, char **argv)
         det_detector_destroy(&b.detector);
         det_model_destroy(&b.model);
         det_file_release(&b.contents);
-        det_free(det_context_env(b.tool.context), &b.file);
+        det_picture_destroy(&b.drawn);
         tool_close(&b.tool);
     }
     options_free(&options);

@@ -2,14 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/console.h"
-#include "convert/encoding.h"
 #include "data/data.h"
-#include "data/formats.h"
-#include "data/xml.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "support/encoding.h"
 
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, const det_annotation_finding *finding)
@@ -29,25 +24,52 @@ static const struct {
     int (*run)(struct data_job *job);
     bool needs_output;
 } commands[] = {
-    {"convert", data_convert, true}, {"check", data_check, false}, {"split", data_convert, true},
-    {"stats", data_stats, false},    {"show", data_show, true},
+    {"init", data_init, true},     {"convert", data_convert, true}, {"check", data_check, false},
+    {"split", data_convert, true}, {"stats", data_stats, false},    {"show", data_show, true},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+static bool is_format(const char *name)
+{
+    const char *known = NULL;
+    for (size_t i = 0; (known = det_annotation_format(i)) != NULL; i++)
+        if (strcmp(known, name) == 0)
+            return true;
+    return false;
+}
+
+/* "tfrecord, voc, ... or csv" */
+static void list_formats(char *text, size_t bytes)
+{
+    const char *name = NULL;
+    for (size_t i = 0; (name = det_annotation_format(i)) != NULL && strlen(text) < bytes; i++) {
+        const char *gap = i == 0 ? "" : det_annotation_format(i + 1) != NULL ? ", " : " or ";
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%s", gap, name);
+    }
+}
+
+/* "XML: yes; YAML: yes; zip: no: ..." */
+static void list_libraries(char *text, size_t bytes)
+{
+    const char *what = NULL, *missing = NULL;
+    for (size_t i = 0; (what = det_annotation_library(i, &missing)) != NULL; i++)
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%s: %s%s", i == 0 ? "" : "; ", what,
+                 missing != NULL ? "no: " : "yes", missing != NULL ? missing : "");
+}
+
 /* 0, or the exit status after a message. */
 static int check_arguments(const struct options *options, const struct data_job *job,
-                           size_t command)
+                           size_t command, const char *formats)
 {
     const struct data_arguments *a = &job->arguments;
     det_exif_policy exif;
     if (options->positional.count < 2)
         return options_error(options, "%s: at least one source is missing", job->command);
-    if (a->from != NULL && data_format_find(a->from) == NULL)
-        return options_error(options, "--from: got `%s`, expected %s", a->from,
-                             data_format_names());
-    if (a->to != NULL && data_format_find(a->to) == NULL)
-        return options_error(options, "--to: got `%s`, expected %s", a->to, data_format_names());
+    if (a->from != NULL && !is_format(a->from))
+        return options_error(options, "--from: got `%s`, expected %s", a->from, formats);
+    if (a->to != NULL && !is_format(a->to))
+        return options_error(options, "--to: got `%s`, expected %s", a->to, formats);
     if (!data_exif_policy(a->exif, &exif))
         return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
     if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
@@ -55,11 +77,15 @@ static int check_arguments(const struct options *options, const struct data_job 
     if (a->output == NULL && (commands[command].needs_output || a->fix))
         return options_error(options, "%s: --output is missing", job->command);
     if (strcmp(job->command, "convert") == 0 && a->to == NULL)
-        return options_error(options, "convert: --to is missing: %s", data_format_names());
+        return options_error(options, "convert: --to is missing: %s", formats);
     if (strcmp(job->command, "split") == 0 && a->split == NULL)
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
+    if (a->input_px != 0 && (a->input_px < 64 || a->input_px > 1280))
+        return options_error(options, "--size: expected 64 to 1280");
+    if (a->batch_size < 0 || a->batch_size > 100000 || a->steps < 0 || a->steps > INT32_MAX)
+        return options_error(options, "--batch_size, --steps: expected at least 0");
     if (a->shards < 1 || a->shards > 99999)
         return options_error(options, "--shards: expected 1 to 99999");
     if (a->count < 1 || a->count > 10000 || a->columns < 1 || a->columns > 1000 ||
@@ -84,9 +110,13 @@ int main(int argc, char **argv)
         .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
-    char description[3000];
+    char description[3000], formats[100] = "", libraries[500] = "";
+    list_formats(formats, sizeof formats);
+    list_libraries(libraries, sizeof libraries);
     snprintf(description, sizeof description,
              "COMMAND is one of\n"
+             "  init     makes a workspace in --output: records split without leaks, label map, "
+             "pipeline.config; then: det-train\n"
              "  convert  writes --output in another format (--to), with label map, splits "
              "(--split) and shards\n"
              "  check    names every fault by file, record, box and rule; --fix writes a repaired "
@@ -97,11 +127,11 @@ int main(int argc, char **argv)
              "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
              "what holds boxes in it or\nsaid by --from:\n"
              "  %s.\n"
-             "  XML: %s; YAML: %s; zip: %s\n"
+             "  %s\n"
              "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
              "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
              "Data without a single box is an error.",
-             data_format_names(), xml_about(), yaml_about(), zip_about());
+             formats, libraries);
     const struct option table[] = {
         {"from", OPTION_STRING, &a->from, "FORMAT", "format of the sources"},
         {"to", OPTION_STRING, &a->to, "FORMAT",
@@ -141,6 +171,13 @@ int main(int argc, char **argv)
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
+        {"size", OPTION_INT, &a->input_px, "PX",
+         "init: side of the network's input; 0: 320, or 640 where the boxes would be too small"},
+        {"batch_size", OPTION_INT, &a->batch_size, "N",
+         "init: pictures a step; 0: what this machine's memory holds, at most 8"},
+        {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
+        {"fine_tune_checkpoint", OPTION_STRING, &a->fine_tune_checkpoint, "PATH",
+         "init: weights to begin from; without it what lies in --output's pre-trained-models"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),
@@ -162,12 +199,12 @@ int main(int argc, char **argv)
     while (command < COMMANDS && strcmp(commands[command].name, job.command) != 0)
         command++;
     if (command == COMMANDS)
-        result = options_error(&options, "got `%s`, expected convert, check, split, stats or show",
-                               job.command);
+        result = options_error(
+            &options, "got `%s`, expected init, convert, check, split, stats or show", job.command);
     else
-        result = check_arguments(&options, &job, command);
+        result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {
-        job.env = det_context_env(job.tool.context);
+        job.env = &job.tool.env;
         job.inputs =
             (struct option_list){options.positional.values + 1, options.positional.count - 1};
         const det_status status = data_announce(&job);

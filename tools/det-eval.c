@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/detection_files.h"
@@ -106,7 +105,7 @@ static det_status append_coco(struct det_env *env, const char *coco, struct det_
 
 static int write_json(struct app *app, det_status status, struct det_text *text)
 {
-    struct det_env *env = det_context_env(app->tool.context);
+    struct det_env *env = &app->tool.env;
     if (status == DET_OK)
         status = output_write(env, app->arguments.json, text->data, text->length);
     det_text_free(env, text);
@@ -143,7 +142,7 @@ static det_status announce(struct app *app)
 
 static int report(struct app *app, const struct evaluations *e, const char *from)
 {
-    struct det_env *env = det_context_env(app->tool.context);
+    struct det_env *env = &app->tool.env;
     struct det_text text = {0};
     det_status status = DET_OK;
     if (e->of[API] != NULL)
@@ -152,7 +151,7 @@ static int report(struct app *app, const struct evaluations *e, const char *from
     if (status == DET_OK && e->of[EXPORTED] != NULL)
         status = evaluation_print(e->of[EXPORTED], EVALUATION_EXPORTED, e->step, from);
     if (status == DET_OK && app->arguments.report_dir != NULL)
-        status = detection_files_write(app->tool.context, det_evaluation_evaluator(main_one(e)),
+        status = detection_files_write(&app->tool, det_evaluation_evaluator(main_one(e)),
                                        app->arguments.report_dir);
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
@@ -239,14 +238,14 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     det_status status = load_model(context, config, from, &model);
     /* The training removes old checkpoints while we are busy with the one before. */
     if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
-        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", det_context_error(context));
+        tool_log(&app->tool, DET_LOG_WARNING, "%s: passed over", tool_message(&app->tool, status));
         return 0;
     }
     if (status == DET_OK)
         status = evaluate_model(app, config, model, &e);
     int result = 0;
     if (status == DET_STATUS_CANCELLED)
-        tool_log(&app->tool, DET_LOG_WARNING, "%s", det_context_error(context));
+        tool_log(&app->tool, DET_LOG_WARNING, "%s", tool_message(&app->tool, status));
     else if (status != DET_OK)
         result = tool_fail(&app->tool, status);
     else
@@ -335,11 +334,11 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK)
         status = evaluation_print_tables(evaluator);
     if (status == DET_OK && a->report_dir != NULL)
-        status = detection_files_write(app->tool.context, evaluator, a->report_dir);
+        status = detection_files_write(&app->tool, evaluator, a->report_dir);
     if (status == DET_OK && a->json != NULL)
         status = det_coco_evaluator_json(evaluator, 0, &coco_json);
     if (coco_json != NULL)
-        status = append_coco(det_context_env(app->tool.context), coco_json, &text);
+        status = append_coco(&app->tool.env, coco_json, &text);
     const int result = coco_json != NULL  ? write_json(app, status, &text)
                        : status != DET_OK ? tool_fail(&app->tool, status)
                                           : 0;

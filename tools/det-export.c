@@ -1,23 +1,29 @@
-/* det-export: turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference. */
-#include <sys/stat.h>
+/* det-export: makes of a checkpoint, libdet's or TensorFlow's, the files that other engines run, and
+ * libdet's own. */
+#include <math.h>
 
-#include "base/context.h"
 #include "common/class_options.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/tool.h"
 #include "det/det.h"
+#include "export/files.h"
+#include "export/source.h"
 #include "support/io.h"
 #include "support/mem.h"
 
 struct arguments {
-    const char *config, *checkpoint_dir, *checkpoint, *output;
+    const char *config, *checkpoint_dir, *checkpoint, *output, *json;
     struct class_options classes;
     struct option_list recalibrate, images;
     int64_t recalibrate_images;
+    struct export_choices choices;
     bool weights;
 };
+
+#define MODEL_NAME  "model.det"
+#define CONFIG_NAME "pipeline.config"
 
 /* The config beside the model, unless it is the one that lies there. */
 static det_status copy_config(struct det_env *env, const char *from, const char *to)
@@ -76,59 +82,132 @@ static void advise(struct tool *tool, const det_model *model)
                  advice.decay, 100 * advice.left, (long long)det_model_step(model), advice.fitting);
 }
 
+/* The training's weights in half precision, to fine-tune from. */
+static det_status write_weights(struct tool *tool, const det_model *model, const char *folder)
+{
+    struct det_env *env = &tool->env;
+    char *path = NULL, name[CONSOLE_NAME_BYTES];
+    det_status status = DET_OK;
+    DET_TRY(det_path_join(env, &path, folder, MODEL_NAME));
+    DET_TRY(tool_writes_in(tool, "--output_directory", folder, MODEL_NAME));
+    DET_TRY(det_model_save_half(tool->context, model, path));
+    console_print("weights: %s\n", console_name(name, path));
+fail:
+    det_free(env, &path);
+    return status;
+}
+
+static det_status write_formats(struct tool *tool, const struct arguments *a, const char *from,
+                                const det_model *model)
+{
+    struct export_files files = {0};
+    det_status status = DET_OK;
+    DET_TRY(export_files_make(tool, &a->choices, model, a->output, &files));
+    DET_TRY(export_files_write(tool, &files, a->output));
+    DET_TRY(export_files_print(tool, &files, a->output));
+    if (a->json != NULL)
+        DET_TRY(export_files_json(tool, &files, a->output, from, model, a->json));
+fail:
+    export_files_destroy(&files);
+    return status;
+}
+
+/* What is read and written, as far as it is known before the model is. A TensorFlow checkpoint has
+ * a file `checkpoint`, and so has the folder of a training. */
+static det_status announce(struct tool *tool, const struct arguments *a,
+                           const det_checkpoint_info *from, const char *config_path)
+{
+    struct det_env *env = &tool->env;
+    char *state = NULL;
+    det_status status = DET_OK;
+    DET_TRY(tool_reads(tool, a->config));
+    DET_TRY(tool_reads_checkpoint(tool, from));
+    if (a->checkpoint_dir != NULL) {
+        DET_TRY(det_path_join(env, &state, a->checkpoint_dir, "checkpoint"));
+        DET_TRY(tool_reads(tool, state));
+    }
+    if (a->config != NULL && !det_same_file(a->config, config_path))
+        DET_TRY(tool_writes_in(tool, "--output_directory", a->output, CONFIG_NAME));
+    DET_TRY(tool_writes(tool, "--json", a->json));
+fail:
+    det_free(env, &state);
+    return status;
+}
+
 static det_status export_model(struct tool *tool, const struct arguments *a)
 {
-    static const char model_name[] = "model.det", config_name[] = "pipeline.config";
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     det_pipeline_config *config = NULL;
     det_model *model = NULL;
     det_checkpoint_info from;
-    struct stat info;
-    char *model_path = NULL, *config_path = NULL, names[2][CONSOLE_NAME_BYTES];
+    char *config_path = NULL, name[CONSOLE_NAME_BYTES];
     det_status status = DET_OK;
-    DET_TRY(det_path_join(env, &model_path, a->output, model_name));
-    DET_TRY(det_path_join(env, &config_path, a->output, config_name));
-    DET_TRY(det_checkpoint_find(tool->context,
-                                a->checkpoint != NULL ? a->checkpoint : a->checkpoint_dir, &from));
-    DET_TRY(tool_reads_checkpoint(tool, &from));
-    DET_TRY(tool_writes_in(tool, "--output_directory", a->output, model_name));
-    if (!det_same_file(a->config, config_path))
-        DET_TRY(tool_writes_in(tool, "--output_directory", a->output, config_name));
-    DET_TRY(det_pipeline_config_load(tool->context, a->config, &config));
-    DET_TRY(class_options_apply(&a->classes, config));
-    DET_TRY(det_model_load_checkpoint(tool->context, config, from.path, &model));
+    DET_TRY(det_path_join(env, &config_path, a->output, CONFIG_NAME));
+    DET_TRY(a->checkpoint != NULL ? det_checkpoint_find(tool->context, a->checkpoint, &from)
+                                  : export_source_find(tool, a->checkpoint_dir, &from));
+    DET_TRY(det_make_directories(env, a->output));
+    DET_TRY(announce(tool, a, &from, config_path));
+    if (a->config != NULL) {
+        DET_TRY(det_pipeline_config_load(tool->context, a->config, &config));
+        DET_TRY(class_options_apply(&a->classes, config));
+    }
+    DET_TRY(export_source_load(tool, config, &from,
+                               export_choices_have(&a->choices, "tf_checkpoint"), &model));
     if (a->recalibrate.count > 0)
         DET_TRY(recalibrate(tool, a, config, &model));
     if (!a->weights)
         advise(tool, model);
-    DET_TRY(a->weights ? det_model_save_half(tool->context, model, model_path)
-                       : det_model_export(tool->context, model, model_path));
-    DET_TRY(copy_config(env, a->config, config_path));
-    if (stat(model_path, &info) == 0)
-        console_print("%s: %d classes, %d x %d, step %lld, %.1f MB (from %s)\n",
-                      console_name(names[0], model_path), tool_used_classes(model),
-                      det_model_input_height(model), det_model_input_width(model),
-                      (long long)det_model_step(model), (double)info.st_size / 1e6,
-                      console_name(names[1], from.path));
+    console_print("%s: %d classes, %d x %d, step %lld\n", console_name(name, from.path),
+                  tool_used_classes(model), det_model_input_height(model),
+                  det_model_input_width(model), (long long)det_model_step(model));
+    DET_TRY(a->weights ? write_weights(tool, model, a->output)
+                       : write_formats(tool, a, from.path, model));
+    if (a->config != NULL)
+        DET_TRY(copy_config(env, a->config, config_path));
 fail:
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
-    det_free(env, &model_path);
     det_free(env, &config_path);
     return status;
+}
+
+/* What is wrong with the options together; NULL: nothing. */
+static const char *fault(const struct arguments *a)
+{
+    if (a->output == NULL || (a->checkpoint_dir == NULL) == (a->checkpoint == NULL))
+        return "--output_directory and one of --trained_checkpoint_dir and --checkpoint are needed";
+    if (class_options_fault(&a->classes) != NULL)
+        return class_options_fault(&a->classes);
+    if (a->config == NULL && (a->recalibrate.count > 0 || a->classes.remap || a->classes.rename))
+        return "--recalibrate, --remap_classes and --rename_classes need --pipeline_config_path";
+    if (a->weights && a->recalibrate.count > 0)
+        return "--recalibrate is for the exported form, --weights writes the training's";
+    if (a->weights && (a->choices.formats != NULL || a->json != NULL))
+        return "--weights writes a .det file and nothing else: it goes without --format and --json";
+    if (a->recalibrate_images < 0)
+        return "--recalibrate_images: expected at least 0";
+    if (a->recalibrate.count == 0 &&
+        (a->images.count > 0 || a->recalibrate_images != DET_RECALIBRATION_IMAGES))
+        return "--recalibrate_images and --images are for --recalibrate RECORDS, which is not "
+               "given";
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     console_begin("det-export");
     struct tool tool = TOOL_INIT("det-export");
-    struct arguments a = {.recalibrate_images = DET_RECALIBRATION_IMAGES};
+    struct arguments a = {.recalibrate_images = DET_RECALIBRATION_IMAGES,
+                          .choices = EXPORT_CHOICES_INIT};
     const struct option table[] = {
-        {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
+        {"pipeline_config_path", OPTION_STRING, &a.config, "FILE",
+         "the pipeline.config; a .det file can do without"},
         {"trained_checkpoint_dir", OPTION_STRING, &a.checkpoint_dir, "DIR",
-         "folder whose newest checkpoint is exported, libdet's or TensorFlow's"},
+         "folder of a training: its best checkpoint is exported (DIR/best, of det-train "
+         "--eval_every), else the newest, libdet's or TensorFlow's"},
         {"checkpoint", OPTION_STRING, &a.checkpoint, "FILE",
-         "export this .det checkpoint or TensorFlow prefix instead"},
+         "export this .det file or TensorFlow prefix instead"},
+        EXPORT_CHOICES_OPTIONS(&a.choices),
         {"weights", OPTION_FLAG, &a.weights, NULL,
          "write training weights in half precision instead, to fine-tune from"},
         {"recalibrate", OPTION_LIST, &a.recalibrate, "RECORDS",
@@ -141,36 +220,30 @@ int main(int argc, char **argv)
          "folder of the image files, for records of --recalibrate without image/encoded; may be "
          "repeated"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
-         "model.det and pipeline.config are written there"},
+         "the files are written there, called model, of tf_checkpoint ckpt-STEP, and the "
+         "pipeline.config"},
+        {"json", OPTION_STRING, &a.json, "FILE",
+         "what was written as JSON: files, inputs and outputs, what the proof found; -: standard "
+         "output"},
         CLASS_OPTIONS(&a.classes),
-        TOOL_OPTIONS(&tool),
+        TOOL_DEVICE_OPTIONS(&tool),
         {0},
     };
     struct options options = {
         .program = "det-export",
         .description =
-            "Turns a checkpoint, libdet's or TensorFlow's, into one .det file for inference.",
+            "Makes of a checkpoint, libdet's or TensorFlow's, or a .det file what other engines "
+            "run: "
+            "ONNX, TFLite, a TensorFlow checkpoint, ncnn, or libdet's own .det. Each is read back "
+            "and compared with libdet's own network before anything is written.",
         .table = table,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
         return console_end(result);
-    if (a.config == NULL || a.output == NULL ||
-        (a.checkpoint_dir == NULL) == (a.checkpoint == NULL))
-        result = options_error(&options, "--pipeline_config_path, --output_directory and one of "
-                                         "--trained_checkpoint_dir and --checkpoint are needed");
-    else if (class_options_fault(&a.classes) != NULL)
-        result = options_error(&options, "%s", class_options_fault(&a.classes));
-    else if (a.weights && a.recalibrate.count > 0)
-        result = options_error(&options, "--recalibrate is for the exported form, --weights writes "
-                                         "the training's");
-    else if (a.recalibrate_images < 0)
-        result = options_error(&options, "--recalibrate_images: expected at least 0");
-    else if (a.recalibrate.count == 0 &&
-             (a.images.count > 0 || a.recalibrate_images != DET_RECALIBRATION_IMAGES))
-        result = options_error(&options, "--recalibrate_images and --images are for --recalibrate "
-                                         "RECORDS, which is not given");
-    else if (tool_open(&tool, &result)) {
+    if (fault(&a) != NULL)
+        result = options_error(&options, "%s", fault(&a));
+    else if (export_choices_take(&a.choices, &options, &result) && tool_open(&tool, &result)) {
         tool_catch_signals(NULL);
         const det_status status = export_model(&tool, &a);
         result = status == DET_OK ? 0 : tool_fail(&tool, status);

@@ -2,11 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/tool.h"
-#include "data/image_codec.h"
 #include "det/det.h"
 #include "support/text.h"
 #include "video/video.h"
@@ -55,9 +53,9 @@ static void describe_build(struct tool *tool)
     console_print("libdet %s, licence Apache-2.0\n", det_version_string());
     console_print("device: %s\n", det_context_device(tool->context));
     console_print("backends that can be had: %s\n", det_backends());
-    console_print("pictures: %s%s%s\n", det_image_formats(),
-                  det_webp_missing() != NULL ? "; no WebP: " : "",
-                  det_webp_missing() != NULL ? det_webp_missing() : "");
+    const char *no_webp = det_image_webp_missing();
+    console_print("pictures: %s%s%s\n", det_image_formats(), no_webp != NULL ? "; no WebP: " : "",
+                  no_webp != NULL ? no_webp : "");
     console_print("video: %s\n", video_about());
     describe_cpu(tool);
 }
@@ -101,7 +99,7 @@ static int describe_model(struct tool *tool, const char *path)
     if (det_model_recalibrated_images(model) > 0)
         console_print("  batch norm statistics taken anew over %lld pictures\n",
                       (long long)det_model_recalibrated_images(model));
-    status = print_classes(det_context_env(tool->context), model);
+    status = print_classes(&tool->env, model);
     det_model_destroy(&model);
     return status == DET_OK ? 0 : tool_fail(tool, status);
 }

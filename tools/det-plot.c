@@ -1,7 +1,6 @@
 /* det-plot: a training's curves, figures and pictures as one HTML page. */
 #include <string.h>
 
-#include "base/context.h"
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
@@ -13,7 +12,7 @@
 static det_status announce(struct tool *tool, const char *folder, const char *page)
 {
     static const char *const events[] = {"train/events.out.", "eval/events.out."};
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         char *beginning = NULL;
         DET_TRY_RETURN(det_path_join(env, &beginning, folder, events[i]));
@@ -26,7 +25,7 @@ static det_status announce(struct tool *tool, const char *folder, const char *pa
 
 static int plot(struct tool *tool, const char *folder, const char *output)
 {
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     char name[CONSOLE_NAME_BYTES], *page = NULL;
     det_status status = DET_OK;
     DET_TRY(output != NULL ? det_strdup(env, &page, output)

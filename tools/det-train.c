@@ -15,7 +15,7 @@ struct arguments {
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
-    struct option_list images;
+    struct option_list images, set;
     struct class_options classes;
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
@@ -30,7 +30,8 @@ static int after_step(void *user, const det_step_report *report)
 static det_status prepare_config(struct tool *tool, const struct arguments *a,
                                  det_pipeline_config **config)
 {
-    det_status status = det_pipeline_config_load(tool->context, a->config, config);
+    det_status status = det_pipeline_config_load_with(tool->context, a->config, a->set.values,
+                                                      a->set.count, config);
     if (status == DET_OK && a->fine_tune_checkpoint != NULL)
         status =
             det_pipeline_config_set_fine_tune_checkpoint(*config, a->fine_tune_checkpoint, NULL);
@@ -47,8 +48,9 @@ static void finish(struct tool *tool, const struct arguments *a, const struct pr
 {
     const long long step = (long long)det_trainer_steps_done(trainer);
     det_trainer_best best = {.struct_size = sizeof best};
-    if (det_trainer_get_best(trainer, &best) != DET_OK)
-        tool_log(tool, DET_LOG_WARNING, "%s", det_context_error(tool->context));
+    const det_status status = det_trainer_get_best(trainer, &best);
+    if (status != DET_OK)
+        tool_log(tool, DET_LOG_WARNING, "%s", tool_message(tool, status));
     if (tool_interrupted())
         tool_log(tool, DET_LOG_INFO, "stopped after step %lld; run the same command to go on",
                  step);
@@ -149,7 +151,7 @@ static int train(struct tool *tool, const struct arguments *a)
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
-        tool_log(tool, DET_LOG_INFO, "%s", det_context_error(tool->context));
+        tool_log(tool, DET_LOG_INFO, "%s", tool_message(tool, status));
     } else {
         if (status == DET_OK)
             status = det_trainer_run(trainer, after_step, &progress);
@@ -185,6 +187,9 @@ int main(int argc, char **argv)
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
+        {"set", OPTION_LIST, &a.set, "FIELD=VALUE",
+         "a field of the config for this run, as in --set train_config.batch_size=4; may be "
+         "repeated. --model_dir's pipeline.config is what ran"},
         {"model_dir", OPTION_STRING, &a.model_dir, "DIR",
          "where checkpoints and, in train/, curves for TensorBoard go; training resumes from the "
          "newest checkpoint there"},

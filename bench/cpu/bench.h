@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "model/graph.h"
+
 struct cJSON;
 struct det_ops;
 struct det_pool;
@@ -85,18 +87,15 @@ double bench_roof_seconds(const struct bench_roof *roof, const struct bench_work
 
 /* --- shapes.c --- */
 
-enum bench_op { BENCH_CONV, BENCH_DWCONV, BENCH_BATCH_NORM, BENCH_ADD, BENCH_UPSAMPLE_ADD };
-
 /* One line of shapes.txt: an operation of the network and how often it is there. */
 struct bench_shape {
     bool train;   /* training form; else folded, for inference */
     int32_t size; /* of the network's input */
-    enum bench_op op;
+    enum det_op_kind op;
     int32_t in_h, in_w, in_c, out_h, out_w, out_c, kernel, stride;
     int32_t times;
 };
 
-const char *bench_op_name(enum bench_op op);
 /* *shapes is to be freed; false after a message on stderr. */
 bool bench_shapes_read(const char *path, struct bench_shape **shapes, size_t *count);
 /* The file's text from the graph of the network. */

@@ -8,10 +8,14 @@
 #include "data/resize.h"
 #include "det/det.h"
 #include "json_line.h"
+#include "model/graph.h"
+#include "model/hard_examples.h"
 #include "model/input.h"
 #include "model/losses.h"
+#include "model/optimizer.h"
 #include "model/postprocess.h"
 #include "model/spec_anchors.h"
+#include "model/targets.h"
 #include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -315,11 +319,95 @@ static void bench_losses(const struct bench_options *options, struct bench_repor
     }
 }
 
+struct update {
+    size_t count;
+    float *weights, *gradients, *velocity;
+};
+
+static void run_update(void *argument)
+{
+    const struct update *u = argument;
+    det_sgd_update(NULL, u->weights, u->gradients, u->velocity, u->count, 1e-6f, 0.9f);
+}
+
+/* Of all parameters of the network, one thread. */
+static void bench_optimizer(const struct bench_options *options, struct bench_report *report)
+{
+    struct det_env env;
+    struct det_model_spec spec;
+    struct det_graph graph = {0};
+    det_env_default(&env);
+    det_model_spec_default(&spec, 320, 1);
+    if (det_graph_build(&env, &spec, false, &graph) != DET_OK)
+        exit(1);
+    struct update u = {.count = graph.param_floats};
+    u.weights = bench_floats(u.count);
+    u.gradients = bench_floats(u.count);
+    u.velocity = bench_floats(u.count);
+    report_time(options, report, "data/optimizer/momentum", run_update, &u);
+    free(u.weights);
+    free(u.gradients);
+    free(u.velocity);
+    det_graph_free(&env, &graph);
+}
+
+struct hard {
+    struct det_hard_example_settings settings;
+    struct det_hard_example_space space;
+    int32_t anchors;
+    float (*boxes)[4], *losses;
+    int32_t *matched;
+    uint8_t *selected;
+};
+
+static void run_hard(void *argument)
+{
+    struct hard *h = argument;
+    det_hard_examples_select(&h->settings, h->anchors, (const float(*)[4])h->boxes, h->losses,
+                             h->matched, &h->space, h->selected);
+}
+
+/* Of one picture at 320, the anchors' own boxes, 3000 of them chosen as the API's samples have
+ * it. */
+static void bench_hard_examples(const struct bench_options *options, struct bench_report *report)
+{
+    struct det_env env;
+    struct det_model_spec spec;
+    struct hard h = {
+        .settings = {true, 3000, .99f, DET_HARD_EXAMPLES_BY_CLASSIFICATION, 3, 3},
+    };
+    det_env_default(&env);
+    det_model_spec_default(&spec, 320, 1);
+    if (det_spec_anchors(&env, &spec, &h.boxes, &h.anchors) != DET_OK)
+        exit(1);
+    const size_t count = (size_t)h.anchors;
+    h.losses = bench_floats(count);
+    h.matched = bench_bytes(count * sizeof *h.matched);
+    h.selected = bench_bytes(count);
+    h.space.keys = bench_bytes(count * sizeof *h.space.keys);
+    h.space.taken = bench_bytes(count * sizeof *h.space.taken);
+    h.space.order = bench_bytes(count * sizeof *h.space.order);
+    for (size_t i = 0; i < count; i++) {
+        h.losses[i] = h.losses[i] * h.losses[i];
+        h.matched[i] = i % 500 == 0 ? 0 : DET_MATCH_BACKGROUND;
+    }
+    report_time(options, report, "data/hard examples/320", run_hard, &h);
+    free(h.losses);
+    free(h.matched);
+    free(h.selected);
+    free(h.space.keys);
+    free(h.space.taken);
+    free(h.space.order);
+    det_free(&env, &h.boxes);
+}
+
 int bench_data(const struct bench_options *options, struct bench_report *report)
 {
     bench_ways(options, report);
     bench_inputs(options, report);
     bench_nms(options, report);
     bench_losses(options, report);
+    bench_hard_examples(options, report);
+    bench_optimizer(options, report);
     return 0;
 }

@@ -83,6 +83,31 @@ static void bf16_norm_backward(void *argument)
     const struct kernel *k = argument;
     backward_by(k->ops->bf16, k);
 }
+/* Of a tensor that another operation completed the gradient of. */
+static void bn_sums(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_bn bn = bn_of(k->norm_out, k->channels);
+    const struct det_gradient_to to = {.din = k->out, .x = k->in, .bn = &bn, .sums = k->sums};
+    k->ops->bn_sums(&k->x, k->rows, k->channels, &to);
+}
+static void bias_backward(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->bias_backward(&k->x, k->rows, k->channels, k->in, k->channel, false);
+}
+static void bn_add(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_bn bn = bn_of(k->norm_out, k->channels);
+    const struct det_operand a = {k->in, &bn}, b = {k->gradient, NULL};
+    k->ops->bn_add(&k->x, k->rows, k->channels, &a, &b, k->out);
+}
+static void accumulate(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->accumulate(&k->x, k->rows * k->channels, k->in, k->out, true);
+}
 static void add_forward(void *argument)
 {
     struct kernel *k = argument;
@@ -107,40 +132,44 @@ static void upsample_backward(void *argument)
  * alone. */
 enum where { IN_BOTH, IN_INFERENCE, IN_TRAINING, IN_BF16_TRAINING };
 
-/* What can be done with an operation (batch norms are part of the convolutions around them): where
- * its bytes go is the least that any implementation moves. */
+/* What can be done with an operation: where its bytes go is the least that any implementation
+ * moves. Batch norms are part of the convolutions around them, but for sums over their tensors. */
 static const struct pass {
-    enum bench_op op;
+    enum det_op_kind op;
     const char *name;
     enum where where;
     void (*body)(void *argument);
     int ins, outs; /* how often the input and the output are passed over at least */
     int products;  /* convolutions: how often all products are taken */
 } passes[] = {
-    {BENCH_CONV, "conv_forward", IN_INFERENCE, conv_forward, 1, 1, 1},
-    {BENCH_CONV, "bn_conv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
-    {BENCH_CONV, "bn_conv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
-    {BENCH_CONV, "bf16 bn_conv_forward", IN_BF16_TRAINING, bf16_norm_forward, 1, 1, 1},
-    {BENCH_CONV, "bf16 bn_conv_backward", IN_BF16_TRAINING, bf16_norm_backward, 2, 2, 2},
-    {BENCH_DWCONV, "bn_dwconv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
-    {BENCH_DWCONV, "bn_dwconv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
-    {BENCH_DWCONV, "dwconv_forward", IN_INFERENCE, dwconv_forward, 1, 1, 1},
-    {BENCH_ADD, "add_forward", IN_BOTH, add_forward, 2, 1, 0},
-    {BENCH_UPSAMPLE_ADD, "upsample_add", IN_BOTH, upsample_add, 1, 2, 0},
-    {BENCH_UPSAMPLE_ADD, "upsample_backward", IN_TRAINING, upsample_backward, 1, 1, 0},
+    {DET_OP_CONV, "conv_forward", IN_INFERENCE, conv_forward, 1, 1, 1},
+    {DET_OP_CONV, "bn_conv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {DET_OP_CONV, "bn_conv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {DET_OP_CONV, "bf16 bn_conv_forward", IN_BF16_TRAINING, bf16_norm_forward, 1, 1, 1},
+    {DET_OP_CONV, "bf16 bn_conv_backward", IN_BF16_TRAINING, bf16_norm_backward, 2, 2, 2},
+    {DET_OP_DWCONV, "bn_dwconv_forward", IN_TRAINING, norm_forward, 1, 1, 1},
+    {DET_OP_DWCONV, "bn_dwconv_backward", IN_TRAINING, norm_backward, 2, 2, 2},
+    {DET_OP_DWCONV, "dwconv_forward", IN_INFERENCE, dwconv_forward, 1, 1, 1},
+    {DET_OP_BATCH_NORM, "bn_sums", IN_TRAINING, bn_sums, 2, 0, 0},
+    {DET_OP_BATCH_NORM, "bias_backward", IN_TRAINING, bias_backward, 1, 0, 0},
+    {DET_OP_ADD, "bn_add", IN_TRAINING, bn_add, 2, 1, 0},
+    {DET_OP_ADD, "accumulate", IN_TRAINING, accumulate, 2, 1, 0},
+    {DET_OP_ADD, "add_forward", IN_BOTH, add_forward, 2, 1, 0},
+    {DET_OP_UPSAMPLE_ADD, "upsample_add", IN_BOTH, upsample_add, 1, 2, 0},
+    {DET_OP_UPSAMPLE_ADD, "upsample_backward", IN_TRAINING, upsample_backward, 1, 1, 0},
 };
 
 static double weight_count(const struct bench_shape *s)
 {
-    if (s->op == BENCH_CONV)
+    if (s->op == DET_OP_CONV)
         return (double)s->kernel * s->kernel * s->in_c * s->out_c;
-    return s->op == BENCH_DWCONV ? (double)s->kernel * s->kernel * s->in_c : 0;
+    return s->op == DET_OP_DWCONV ? (double)s->kernel * s->kernel * s->in_c : 0;
 }
 
 /* The network's first layer: nothing asks for its input's gradient. */
 static bool is_first(const struct bench_shape *s)
 {
-    return s->op == BENCH_CONV && s->in_h == s->size;
+    return s->op == DET_OP_CONV && s->in_h == s->size;
 }
 
 static int batch_of(const struct bench_shape *s)
@@ -157,8 +186,8 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
     *k = (struct kernel){.ops = ops, .x.pool = pool};
     k->rows = (int64_t)batch * s->out_h * s->out_w;
     k->channels = s->out_c;
-    k->depthwise = s->op == BENCH_DWCONV;
-    const bool convolution = s->op == BENCH_CONV || k->depthwise;
+    k->depthwise = s->op == DET_OP_DWCONV;
+    const bool convolution = s->op == DET_OP_CONV || k->depthwise;
     if (convolution) {
         k->shape = det_conv_same(batch, s->in_h, s->in_w, s->in_c, s->out_c, s->kernel, s->stride);
         const size_t plain =
@@ -180,6 +209,11 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
                                            .out_h = s->out_h,
                                            .out_w = s->out_w,
                                            .out_c = s->out_c};
+        const size_t sums = ops->bn_sums_workspace(k->rows, s->out_c);
+        const size_t bias = ops->bias_workspace(k->rows, s->out_c);
+        k->x.workspace_bytes = sums > bias ? sums : bias;
+        k->norm_out = bench_floats(5 * (size_t)s->out_c);
+        k->sums = bench_bytes(2 * (size_t)s->out_c * sizeof *k->sums);
     }
     k->x.workspace = bench_bytes(k->x.workspace_bytes);
     k->in = bench_floats(in);

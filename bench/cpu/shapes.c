@@ -4,14 +4,6 @@
 #include <string.h>
 
 #include "bench.h"
-#include "model/graph.h"
-
-static const char *const op_names[] = {"conv", "dwconv", "batch_norm", "add", "upsample_add"};
-
-const char *bench_op_name(enum bench_op op)
-{
-    return op_names[op];
-}
 
 static bool parse_line(const char *line, struct bench_shape *s)
 {
@@ -21,9 +13,9 @@ static bool parse_line(const char *line, struct bench_shape *s)
                &s->times) != 12)
         return false;
     s->train = strcmp(form, "train") == 0;
-    for (size_t i = 0; i < sizeof op_names / sizeof *op_names; i++)
-        if (strcmp(op, op_names[i]) == 0) {
-            s->op = (enum bench_op)i;
+    for (int kind = 0; kind < DET_OP_KIND_COUNT; kind++)
+        if (strcmp(op, det_op_kind_name((enum det_op_kind)kind)) == 0) {
+            s->op = (enum det_op_kind)kind;
             return s->train || strcmp(form, "infer") == 0;
         }
     return false;
@@ -59,30 +51,13 @@ bool bench_shapes_read(const char *path, struct bench_shape **shapes, size_t *co
     return good;
 }
 
-static enum bench_op op_of(enum det_op_kind kind)
-{
-    switch (kind) {
-    case DET_OP_CONV:
-        return BENCH_CONV;
-    case DET_OP_DWCONV:
-        return BENCH_DWCONV;
-    case DET_OP_BATCH_NORM:
-        return BENCH_BATCH_NORM;
-    case DET_OP_ADD:
-        return BENCH_ADD;
-    case DET_OP_UPSAMPLE_ADD:
-        return BENCH_UPSAMPLE_ADD;
-    }
-    return BENCH_ADD;
-}
-
 static struct bench_shape shape_of(const struct det_graph *graph, const struct det_op *op,
                                    int32_t size)
 {
     const struct det_tensor in = graph->tensors[op->in], out = graph->tensors[op->out];
     return (struct bench_shape){.train = !graph->folded,
                                 .size = size,
-                                .op = op_of(op->kind),
+                                .op = op->kind,
                                 .in_h = in.height,
                                 .in_w = in.width,
                                 .in_c = in.channels,
@@ -113,7 +88,7 @@ static void write_graph(FILE *to, const struct det_graph *graph, int32_t size)
             }
         if (first)
             fprintf(to, "%s %d %-12s %4d %4d %5d %4d %4d %5d %2d %2d %3d\n",
-                    shape.train ? "train" : "infer", size, op_names[shape.op], shape.in_h,
+                    shape.train ? "train" : "infer", size, det_op_kind_name(shape.op), shape.in_h,
                     shape.in_w, shape.in_c, shape.out_h, shape.out_w, shape.out_c, shape.kernel,
                     shape.stride, times);
     }

@@ -5,7 +5,6 @@
 
 static const char *const roles[] = {"kernel", "depthwise", "pointwise",   "bias",
                                     "gamma",  "beta",      "moving_mean", "moving_variance"};
-static const char *const kinds[] = {"conv", "dwconv", "batch_norm", "add", "upsample_add"};
 
 static cJSON *params_of(const struct det_graph *graph)
 {
@@ -46,7 +45,7 @@ static cJSON *ops_of(const struct det_graph *graph)
                        {"relu6", op->act == DET_ACTIVATION_RELU6}};
         cJSON *item = cJSON_CreateObject();
         cJSON_AddItemToArray(list, item);
-        cJSON_AddStringToObject(item, "kind", kinds[op->kind]);
+        cJSON_AddStringToObject(item, "kind", det_op_kind_name(op->kind));
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
             cJSON_AddNumberToObject(item, numbers[k].name, numbers[k].value);
         cJSON_AddNumberToObject(item, "epsilon", (double)op->epsilon);

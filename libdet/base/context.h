@@ -3,13 +3,14 @@
 #ifndef DET_BASE_CONTEXT_H
 #define DET_BASE_CONTEXT_H
 
-#include "support/env.h"
+#include "support/guard.h"
 
 struct det_pool;
 
 struct det_context {
     struct det_env env;
     struct det_pool *pool;
+    struct det_guard guard; /* the env's, once a file was named to the context */
 };
 
 /* NULL for a context that is NULL (base/arguments.h). */

@@ -2,6 +2,7 @@
 #include "base/library.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <link.h>
@@ -193,4 +194,49 @@ det_status det_library_found(struct det_env *env, const struct det_library_searc
 void det_library_search_end(struct det_env *env, struct det_library_search *s)
 {
     det_text_free(env, &s->searched);
+}
+
+/* --- a library that only some files need --- */
+
+det_status det_library_load(struct det_env *env, const char *what, const char *const *names,
+                            const char *install, void **library)
+{
+    char why[DET_ERROR_BYTES / 2] = "";
+    *library = NULL;
+    for (size_t i = 0; names[i] != NULL; i++) {
+        errno = 0;
+        *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (*library != NULL)
+            return DET_OK;
+        if (errno == ENOMEM)
+            return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "%s: %s", what, dlerror());
+        if (i == 0)
+            snprintf(why, sizeof why, "%s", dlerror());
+    }
+    return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s; install %s", what, why, install);
+}
+
+bool det_library_is_there(const char *const *names)
+{
+    for (size_t i = 0; names[i] != NULL; i++) {
+        void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (library != NULL) {
+            dlclose(library);
+            return true;
+        }
+    }
+    return false;
+}
+
+det_status det_library_function(struct det_env *env, const char *what, void *library,
+                                const char *symbol, det_any_function *function)
+{
+    /* POSIX has functions and objects share a representation. */
+    const union {
+        void *object;
+        det_any_function function;
+    } found = {dlsym(library, symbol)};
+    *function = found.function;
+    return found.object != NULL ? DET_OK
+                                : det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s", what, dlerror());
 }

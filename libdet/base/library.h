@@ -51,4 +51,20 @@ det_status det_library_found(struct det_env *env, const struct det_library_searc
 /* Releases all but the library. */
 void det_library_search_end(struct det_env *env, struct det_library_search *s);
 
+/* --- a library that only some files need --- */
+
+/* Loads the first of `names` that the loader finds: the file names of the versions that will do,
+ * NULL behind the last. UNSUPPORTED when none is there: the message begins with `what` ("a.zip: a
+ * zip archive") and ends with what to `install`. OUT_OF_MEMORY. The caller dlcloses *library. */
+det_status det_library_load(struct det_env *env, const char *what, const char *const *names,
+                            const char *install, void **library);
+/* Whether it would be found. */
+bool det_library_is_there(const char *const *names);
+
+typedef void (*det_any_function)(void);
+
+/* A function of it. UNSUPPORTED: it has none of that name. */
+det_status det_library_function(struct det_env *env, const char *what, void *library,
+                                const char *symbol, det_any_function *function);
+
 #endif

@@ -5,8 +5,8 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "convert/encoding.h"
 #include "convert/resolve.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 /* --- findings --- */
@@ -214,14 +214,7 @@ det_status det_annotation_set_check_config(det_annotation_set *set,
     return DET_OK;
 }
 
-/* --- reading --- */
-
-det_status det_annotation_set_mount(det_annotation_set *set, const char *path)
-{
-    return det_files_is_archive(path) && !det_is_directory(path)
-               ? det_files_mount(set->env, &set->files, path)
-               : DET_OK;
-}
+/* --- splits --- */
 
 det_status det_annotation_set_check_split(det_annotation_set *set, const char *name)
 {
@@ -257,109 +250,7 @@ det_status det_annotation_set_take_split(det_annotation_set *set, const char *na
                           : det_annotations_split_index(set->env, &set->set, name, position);
 }
 
-det_status det_annotation_set_add_image_folder(det_annotation_set *set, const char *path)
-{
-    struct det_env *env = set != NULL ? set->env : NULL;
-    DET_NEED(env, set);
-    DET_NEED(env, path);
-    DET_TRY_RETURN(det_annotation_set_mount(set, path));
-    DET_TRY_RETURN(det_image_index_add(env, &set->index, &set->files, path));
-    set->index_is_sorted = false;
-    return det_path_list_add(env, &set->image_folders, path);
-}
-
-det_status det_annotation_set_begin_read(det_annotation_set *set, const char *path,
-                                         const char *split, struct det_read_settings *settings)
-{
-    if (!set->index_is_sorted)
-        det_image_index_sort(&set->index);
-    set->index_is_sorted = true;
-    const det_status status = split != NULL ? det_annotation_set_check_split(set, split) : DET_OK;
-    if (status != DET_OK)
-        return det_fail_prefix(set->env, status, "%s", path);
-    det_annotation_set_touch(set);
-    set->is_resolved = false;
-    *settings = (struct det_read_settings){
-        .path = path,
-        .files = &set->files,
-        .split = split,
-        .image_dirs = (const char *const *)set->image_folders.paths,
-        .image_dir_count = set->image_folders.count,
-        .index = set->image_folders.count > 0 ? &set->index : NULL,
-        .encoding = set->encoding,
-        .findings = &set->findings,
-    };
-    return DET_OK;
-}
-
-static const struct {
-    const char *format;
-    det_reader read;
-} readers[] = {
-    {"tfrecord", det_read_tfrecord},
-    {"coco", det_read_coco},
-    {"csv", det_read_csv},
-};
-
-enum { READERS = sizeof readers / sizeof readers[0] };
-
-static det_status read_source(det_annotation_set *set, const char *format, const char *path,
-                              const char *split)
-{
-    struct det_read_settings settings;
-    DET_TRY_RETURN(det_annotation_set_begin_read(set, path, split, &settings));
-    for (size_t i = set->reader_count; i-- > 0;)
-        if (strcmp(set->readers[i].format, format) == 0) {
-            const struct det_annotation_reader reader = set->readers[i]; /* it may add others */
-            return reader.callback(reader.user, set, path, split);
-        }
-    for (size_t i = 0; i < READERS; i++)
-        if (strcmp(readers[i].format, format) == 0)
-            return readers[i].read(set->env, &settings, &set->set);
-    return det_fail(set->env, DET_STATUS_UNSUPPORTED,
-                    "%s: format `%s` has no reader here, only tfrecord, coco, csv and those of "
-                    "det_annotation_set_add_reader() have",
-                    path, format);
-}
-
-det_status det_annotation_set_read(det_annotation_set *set, const char *format, const char *path,
-                                   const char *split)
-{
-    struct det_env *env = set != NULL ? set->env : NULL;
-    DET_NEED(env, set);
-    DET_NEED(env, format);
-    DET_NEED(env, path);
-    char before[DET_ERROR_BYTES];
-    memcpy(before, env->error, sizeof before);
-    det_forget_error(env);
-    struct det_guard *previous = det_annotation_set_begin_guard(set);
-    set->findings.at = (struct det_finding_place){.where = path};
-    det_status status = det_guard_input(env, env->guard, path);
-    if (status == DET_OK)
-        status = read_source(set, format, path, split);
-    set->findings.at = (struct det_finding_place){0};
-    det_annotation_set_end_guard(set, previous);
-    if (status == DET_OK)
-        memcpy(env->error, before, sizeof before); /* what failed became a finding */
-    else if (env->error[0] == '\0')
-        det_fail(env, status, "%s: its reader says: %s", path, det_status_text(status));
-    return status;
-}
-
-det_status det_annotation_set_add_reader(det_annotation_set *set, const char *format,
-                                         det_annotation_reader_callback callback, void *user)
-{
-    struct det_env *env = set != NULL ? set->env : NULL;
-    struct det_annotation_reader reader = {.callback = callback, .user = user};
-    DET_NEED(env, set);
-    DET_NEED(env, format);
-    DET_NEED(env, callback);
-    DET_TRY_RETURN(det_grow(env, &set->readers, &set->reader_capacity, set->reader_count + 1,
-                            sizeof *set->readers, "readers"));
-    DET_TRY_RETURN(det_strdup(env, &reader.format, format));
-    set->readers[set->reader_count++] = reader;
-    return DET_OK;
-}
+/* --- pictures --- */
 
 det_status det_annotation_set_resolve(det_annotation_set *set)
 {

@@ -1,8 +1,8 @@
 /* annotation_set.h: what is behind det/dataset.h: a set with the files, findings and inputs that
  * belong to it.
  *
- * annotation_set.c reads and resolves, annotation_set_build.c adds, shows and changes,
- * annotation_set_use.c checks, repairs, deals, counts, draws and writes. */
+ * annotation_set.c makes and resolves it, annotation_set_read.c reads, annotation_set_build.c adds,
+ * shows and changes, annotation_set_use.c checks, repairs, deals, counts, draws and writes. */
 #ifndef DET_CONVERT_ANNOTATION_SET_H
 #define DET_CONVERT_ANNOTATION_SET_H
 
@@ -15,6 +15,7 @@ struct det_annotation_reader {
     char *format;
     det_annotation_reader_callback callback;
     void *user;
+    bool is_running;
 };
 
 struct det_annotation_set {
@@ -29,6 +30,7 @@ struct det_annotation_set {
     struct det_annotation_reader *readers;
     size_t reader_count, reader_capacity;
     struct det_guard inputs; /* what was read where the context's env has no guard */
+    const char *format;      /* of the last source that was read, NULL: none */
 
     char *encoding;
     det_exif_policy exif;
@@ -49,9 +51,6 @@ struct det_annotation_set {
 /* What a reader of convert/readers.h is given for a source of the set. */
 det_status det_annotation_set_begin_read(det_annotation_set *set, const char *path,
                                          const char *split, struct det_read_settings *settings);
-/* An archive becomes a folder, which paths lead into. */
-det_status det_annotation_set_mount(det_annotation_set *set, const char *path);
-
 /* Before the set changes: what was found and counted of it is forgotten. */
 void det_annotation_set_touch(det_annotation_set *set);
 /* INVALID_ARGUMENT when the set has changed since it was resolved. */

@@ -1,5 +1,4 @@
 /* annotation_set_build.c: see det/dataset.h: a set built up, looked at and changed. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,71 +138,101 @@ void det_annotation_object_init(det_annotation_object *object, size_t struct_siz
     det_init_struct(object, struct_size, &object_defaults, sizeof object_defaults);
 }
 
-/* Number `number` of its image's, normalised where that has been resolved. */
+/* Number `number` of its image's, normalised where that has been resolved; the set is not changed:
+ * its class is what `given` has of it. */
 static det_status take_object(det_annotation_set *set, size_t position, size_t number,
-                              const det_annotation_object *given,
-                              struct det_labelled_object *object)
+                              const det_annotation_object *object, det_annotation_object *given,
+                              struct det_labelled_object *taken)
 {
     struct det_env *env = set->env;
     const struct det_labelled_image *image = &set->set.images[position];
-    det_annotation_object taken = object_defaults;
-    char place[700];
-    DET_TRY_RETURN(DET_TAKE(env, det_annotation_object, &taken, given));
-    *object = det_annotations_object(position);
-    object->number = (uint32_t)number;
-    if (taken.class_id < 0 || (size_t)taken.class_id > set->set.classes.count)
+    *given = object_defaults;
+    DET_TRY_RETURN(DET_TAKE(env, det_annotation_object, given, object));
+    *taken = det_annotations_object(position);
+    taken->number = (uint32_t)number;
+    if (given->class_id < 0 || (size_t)given->class_id > set->set.classes.count)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "%s: class id %d, expected 1 to %zu, or 0 for none", image->where,
-                        taken.class_id, set->set.classes.count);
-    if (!(taken.weight >= 0) || !isfinite(taken.weight) || !(taken.area_px2 >= 0) ||
-        !isfinite(taken.area_px2))
+                        given->class_id, set->set.classes.count);
+    if (!det_number_is_sound(given->weight) || !det_number_is_sound(given->area_px2))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "%s: weight %g, area %g, expected finite numbers of at least 0",
-                        image->where, taken.weight, taken.area_px2);
-    object->class_index = taken.class_id > 0 ? taken.class_id - 1 : DET_CLASS_NONE;
-    if (taken.class_name != NULL && taken.class_name[0] == '\0')
-        object->class_index = DET_CLASS_NONE;
-    else if (taken.class_name != NULL)
-        DET_TRY_RETURN(
-            det_annotations_class(env, &set->set, taken.class_name, &object->class_index));
-    snprintf(place, sizeof place, "%.600s: object %zu", image->where, number);
+                        image->where, given->weight, given->area_px2);
+    memcpy(taken->box, given->box, sizeof taken->box);
+    taken->frame = given->in_pixels != 0 ? DET_BOX_PIXELS : DET_BOX_SHARES;
+    if (taken->frame == DET_BOX_PIXELS && image->resolved && !image->broken) {
+        for (int c = 0; c < 4; c++)
+            taken->box[c] /= c % 2 == 0 ? image->height_px : image->width_px;
+        taken->frame = DET_BOX_SHARES;
+    }
+    taken->area_px2 = given->area_px2;
+    taken->weight = given->weight;
+    taken->difficult = given->difficult != 0;
+    taken->group_of = given->group_of != 0;
+    taken->is_crowd = given->is_crowd != 0;
+    taken->truncated = given->truncated != 0;
+    return DET_OK;
+}
+
+/* Its class, which is added when it is new. */
+static det_status take_class(det_annotation_set *set, const det_annotation_object *given,
+                             struct det_labelled_object *taken)
+{
+    taken->class_index = given->class_id > 0 ? given->class_id - 1 : DET_CLASS_NONE;
+    if (given->class_name == NULL)
+        return DET_OK;
+    taken->class_index = DET_CLASS_NONE;
+    return given->class_name[0] != '\0'
+               ? det_annotations_class(set->env, &set->set, given->class_name, &taken->class_index)
+               : DET_OK;
+}
+
+/* When it is one of the set's. */
+static void tell_class(det_annotation_set *set, size_t position, const det_annotation_object *given,
+                       const struct det_labelled_object *taken)
+{
+    const struct det_labelled_image *image = &set->set.images[position];
     const struct det_read_settings settings = {.findings = &set->findings};
     const struct det_finding_place before = set->findings.at;
-    set->findings.at =
-        (struct det_finding_place){image->where, (int64_t)position + 1, (int64_t)number + 1, 0};
-    det_tell_class(&settings, &set->set, place, taken.class_name != NULL ? taken.class_name : "",
-                   object->class_index);
+    char place[700];
+    snprintf(place, sizeof place, "%.600s: object %u", image->where, taken->number);
+    set->findings.at = (struct det_finding_place){image->where, (int64_t)position + 1,
+                                                  (int64_t)taken->number + 1, 0};
+    det_tell_class(&settings, &set->set, place, given->class_name != NULL ? given->class_name : "",
+                   taken->class_index);
     set->findings.at = before;
-    memcpy(object->box, taken.box, sizeof object->box);
-    object->frame = taken.in_pixels != 0 ? DET_BOX_PIXELS : DET_BOX_SHARES;
-    if (object->frame == DET_BOX_PIXELS && image->resolved && !image->broken) {
-        for (int c = 0; c < 4; c++)
-            object->box[c] /= c % 2 == 0 ? image->height_px : image->width_px;
-        object->frame = DET_BOX_SHARES;
-    }
-    object->area_px2 = taken.area_px2;
-    object->weight = taken.weight;
-    object->difficult = taken.difficult != 0;
-    object->group_of = taken.group_of != 0;
-    object->is_crowd = taken.is_crowd != 0;
-    object->truncated = taken.truncated != 0;
+}
+
+static det_status add_object(det_annotation_set *set, size_t position,
+                             const det_annotation_object *object)
+{
+    struct det_env *env = set->env;
+    const struct det_labelled_image *image = &set->set.images[position];
+    const size_t classes = set->set.classes.count;
+    det_annotation_object given;
+    struct det_labelled_object taken;
+    det_status status = DET_OK;
+    DET_TRY_RETURN(take_object(set, position, image->object_count + image->lost_objects, object,
+                               &given, &taken));
+    DET_TRY(take_class(set, &given, &taken));
+    DET_TRY(det_annotations_add_object(env, &set->set, &taken));
+    tell_class(set, position, &given, &taken);
+    set->is_resolved = false;
     return DET_OK;
+fail:
+    det_annotations_take_back_classes(env, &set->set, classes);
+    return status;
 }
 
 det_status det_annotation_set_add_object(det_annotation_set *set, size_t position,
                                          const det_annotation_object *object)
 {
     struct det_env *env = set != NULL ? set->env : NULL;
-    struct det_labelled_object taken;
     DET_NEED(env, set);
     DET_NEED(env, object);
     DET_TRY_RETURN(need_image(set, __func__, position));
     det_annotation_set_touch(set);
-    const struct det_labelled_image *image = &set->set.images[position];
-    DET_TRY_RETURN(
-        take_object(set, position, image->object_count + image->lost_objects, object, &taken));
-    set->is_resolved = false;
-    return det_annotations_add_object(env, &set->set, &taken);
+    return add_object(set, position, object);
 }
 
 det_status det_annotation_set_add_finding(det_annotation_set *set, const char *rule,
@@ -242,7 +271,7 @@ size_t det_annotation_set_image_count(const det_annotation_set *set)
 
 size_t det_annotation_set_object_count(const det_annotation_set *set)
 {
-    return set == NULL ? 0 : set->set.object_count;
+    return set == NULL ? 0 : set->set.object_count - set->set.objects_lost;
 }
 
 int32_t det_annotation_set_class_count(const det_annotation_set *set)
@@ -325,40 +354,18 @@ det_status det_annotation_set_object(det_annotation_set *set, size_t position, s
 
 /* --- changing --- */
 
-/* Puts `count` objects in the place of an image's. */
-static det_status replace(det_annotation_set *set, size_t position,
-                          const struct det_labelled_object *objects, size_t count)
-{
-    struct det_annotations *s = &set->set;
-    struct det_labelled_image *image = &s->images[position];
-    const size_t old = image->object_count, end = image->first_object + old;
-    if (count > 0 && count == old)
-        memcpy(s->objects + image->first_object, objects, count * sizeof *objects);
-    if (count == old)
-        return DET_OK;
-    if (count > old)
-        DET_TRY_RETURN(det_grow(set->env, &s->objects, &s->object_capacity,
-                                s->object_count + (count - old), sizeof *s->objects, "objects"));
-    if (s->object_count > end)
-        memmove(s->objects + image->first_object + count, s->objects + end,
-                (s->object_count - end) * sizeof *s->objects);
-    if (count > 0)
-        memcpy(s->objects + image->first_object, objects, count * sizeof *objects);
-    image->object_count = count;
-    for (size_t i = position + 1; i < s->image_count; i++)
-        s->images[i].first_object += count - old;
-    s->object_count += count - old;
-    return DET_OK;
-}
-
+/* All of them are taken before the set changes: after a failure it is as it was. */
 static det_status set_objects(det_annotation_set *set, size_t position,
                               const det_annotation_object *objects, size_t count)
 {
     struct det_env *env = set->env;
+    const size_t classes = set->set.classes.count;
     struct det_labelled_object *taken = NULL;
+    det_annotation_object *given = NULL;
     det_status status = DET_OK;
     const char *at = (const char *)objects;
     DET_TRY(det_alloc(env, &taken, count, sizeof *taken, "objects"));
+    DET_TRY(det_alloc(env, &given, count, sizeof *given, "objects"));
     for (size_t i = 0; i < count; i++, at += objects[0].struct_size) {
         const det_annotation_object *object = (const void *)at;
         if (object->struct_size != objects[0].struct_size) {
@@ -368,10 +375,17 @@ static det_status set_objects(det_annotation_set *set, size_t position,
                               i, object->struct_size, objects[0].struct_size);
             goto fail;
         }
-        DET_TRY(take_object(set, position, i, object, &taken[i]));
+        DET_TRY(take_object(set, position, i, object, &given[i], &taken[i]));
     }
-    DET_TRY(replace(set, position, taken, count));
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(take_class(set, &given[i], &taken[i]));
+    DET_TRY(det_annotations_set_objects(env, &set->set, position, taken, count));
+    for (size_t i = 0; i < count; i++)
+        tell_class(set, position, &given[i], &taken[i]);
 fail:
+    if (status != DET_OK)
+        det_annotations_take_back_classes(env, &set->set, classes);
+    det_free(env, &given);
     det_free(env, &taken);
     return status;
 }
@@ -413,6 +427,7 @@ det_status det_annotation_set_drop_image(det_annotation_set *set, size_t positio
     DET_TRY_RETURN(det_annotation_set_need(set, __func__));
     DET_TRY_RETURN(need_image(set, __func__, position));
     det_annotation_set_touch(set);
+    DET_TRY_RETURN(det_annotations_set_objects(env, &set->set, position, NULL, 0));
     set->set.images[position].broken = true;
-    return replace(set, position, NULL, 0);
+    return DET_OK;
 }

@@ -5,9 +5,9 @@
 #include "base/arguments.h"
 #include "convert/annotation_set.h"
 #include "convert/check.h"
+#include "convert/formats.h"
 #include "convert/sheet.h"
 #include "convert/split.h"
-#include "convert/writers.h"
 #include "model/from_config.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -17,6 +17,7 @@
 static det_status check(det_annotation_set *set)
 {
     det_annotation_set_touch(set);
+    DET_TRY_RETURN(det_annotations_gather(set->env, &set->set));
     set->before_check = set->findings;
     set->is_checked = true;
     const det_status status = det_annotations_check(set->env, &set->set, &set->findings);
@@ -64,7 +65,7 @@ det_status det_annotation_set_findings_json(det_annotation_set *set, const char 
         det_json_put_size(&json, det_rule_name((enum det_rule)rule), findings->counts[rule]);
     det_json_close_object(&json);
     det_json_put_size(&json, "images", set->set.image_count);
-    det_json_put_size(&json, "boxes", set->set.object_count);
+    det_json_put_size(&json, "boxes", det_annotation_set_object_count(set));
     det_json_close_object(&json);
     det_json_line(&json, 0);
     DET_TRY_RETURN(det_json_end(&json));
@@ -376,25 +377,14 @@ static det_status check_content(det_annotation_set *set)
     return DET_OK;
 }
 
-static const struct {
-    const char *format;
-    det_writer_of_set write;
-} writers[] = {
-    {"tfrecord", det_write_tfrecord}, {"voc", det_write_voc},       {"coco", det_write_coco},
-    {"yolo", det_write_yolo},         {"cvat-xml", det_write_cvat}, {"csv", det_write_csv},
-};
-
-enum { WRITERS = sizeof writers / sizeof writers[0] };
-
 static det_status find_writer(struct det_env *env, const char *format, det_writer_of_set *write)
 {
-    for (size_t i = 0; i < WRITERS; i++)
-        if (strcmp(writers[i].format, format) == 0) {
-            *write = writers[i].write;
-            return DET_OK;
-        }
-    return det_fail(env, DET_STATUS_UNSUPPORTED,
-                    "format `%.100s`: expected tfrecord, voc, coco, yolo, cvat-xml or csv", format);
+    const struct det_data_format *found = det_data_format_find(format);
+    if (found == NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "format `%.100s`: expected " DET_DATA_FORMAT_NAMES, format);
+    *write = found->write;
+    return DET_OK;
 }
 
 /* The names of outputs come from the data, so the job is rehearsed first (support/guard.h). */

@@ -1,5 +1,6 @@
 #include "convert/annotations.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,7 @@ static int32_t find_class(const struct det_annotations *set, const char *name)
     uint32_t found = 0;
     if (!det_id_map_find(&set->class_map, det_id_of_text(name), &found))
         return DET_CLASS_UNLISTED;
-    if (strcmp(set->classes.paths[found], name) == 0)
+    if (found < set->classes.count && strcmp(set->classes.paths[found], name) == 0)
         return (int32_t)found;
     for (size_t i = 0; i < set->classes.count; i++)
         if (strcmp(set->classes.paths[i], name) == 0)
@@ -136,6 +137,46 @@ det_status det_annotations_add_object(struct det_env *env, struct det_annotation
     return DET_OK;
 }
 
+static void lose(struct det_annotations *set, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++) {
+        set->objects[i].image = DET_NO_IMAGE;
+        set->objects[i].class_index = DET_CLASS_NONE;
+    }
+    set->objects_lost += count;
+}
+
+det_status det_annotations_set_objects(struct det_env *env, struct det_annotations *set,
+                                       size_t image, const struct det_labelled_object *objects,
+                                       size_t count)
+{
+    struct det_labelled_image *at = &set->images[image];
+    /* Of an image that changes often not all that it ever had is kept. */
+    if (set->objects_lost > 1000 && set->objects_lost > set->object_count / 2)
+        DET_TRY_RETURN(det_annotations_gather(env, set));
+    const size_t old = at->object_count;
+    if (count > old) {
+        DET_TRY_RETURN(det_grow(env, &set->objects, &set->object_capacity,
+                                set->object_count + count, sizeof *set->objects, "objects"));
+        lose(set, at->first_object, old);
+        at->first_object = set->object_count;
+        set->object_count += count;
+    } else {
+        lose(set, at->first_object + count, old - count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        set->objects[at->first_object + i] = objects[i];
+        set->objects[at->first_object + i].image = (uint32_t)image;
+    }
+    at->object_count = count;
+    return DET_OK;
+}
+
+bool det_number_is_sound(double number)
+{
+    return isfinite(number) && number >= 0;
+}
+
 bool det_annotations_box_is_px(const struct det_labelled_image *image,
                                const struct det_labelled_object *object)
 {
@@ -157,6 +198,13 @@ det_status det_annotations_class(struct det_env *env, struct det_annotations *se
 fail:
     det_free(env, &utf8);
     return status;
+}
+
+void det_annotations_take_back_classes(struct det_env *env, struct det_annotations *set,
+                                       size_t count)
+{
+    while (set->classes.count > count) /* what the map says of them is passed over */
+        det_free(env, &set->classes.paths[--set->classes.count]);
 }
 
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,
@@ -291,7 +339,7 @@ det_status det_annotations_order_classes(struct det_env *env, struct det_annotat
 }
 
 /* A counting sort: stable, so that objects keep their order within an image. */
-static det_status order_objects(struct det_env *env, struct det_annotations *set)
+det_status det_annotations_gather(struct det_env *env, struct det_annotations *set)
 {
     struct det_labelled_object *sorted = NULL;
     size_t total = 0;
@@ -302,12 +350,16 @@ static det_status order_objects(struct det_env *env, struct det_annotations *set
         set->images[i].object_count = 0;
     }
     for (size_t i = 0; i < set->object_count; i++) {
+        if (set->objects[i].image == DET_NO_IMAGE)
+            continue;
         struct det_labelled_image *image = &set->images[set->objects[i].image];
         sorted[image->first_object + image->object_count++] = set->objects[i];
     }
     det_free(env, &set->objects);
     set->objects = sorted;
     set->object_capacity = set->object_count;
+    set->object_count = total;
+    set->objects_lost = 0;
     return DET_OK;
 }
 
@@ -351,7 +403,7 @@ det_status det_annotations_finish(struct det_env *env, struct det_annotations *s
         findings->at = (struct det_finding_place){0};
     }
     DET_TRY_RETURN(det_annotations_order_classes(env, set));
-    return order_objects(env, set);
+    return det_annotations_gather(env, set);
 }
 
 det_status det_image_bytes_open(struct det_env *env, const struct det_annotations *set,

@@ -17,6 +17,9 @@
 #include "formats/tfrecord.h"
 #include "support/safe_name.h"
 
+/* Instead of an image's position: of an object that its image has lost. */
+#define DET_NO_IMAGE UINT32_MAX
+
 /* Instead of a class's position. */
 enum {
     DET_CLASS_NONE = -1,     /* the source names none */
@@ -31,7 +34,7 @@ enum det_box_frame {
 };
 
 struct det_labelled_object {
-    uint32_t image;      /* position in images */
+    uint32_t image;      /* position in images, or DET_NO_IMAGE */
     int32_t class_index; /* position in classes, or one of the above */
     int64_t label;       /* its number in a tf.Example, 0: none */
     double box[4];       /* ymin, xmin, ymax, xmax; once resolved normalised */
@@ -83,8 +86,9 @@ struct det_annotations {
     const struct det_files *files; /* that paths lead into; lent */
     struct det_labelled_image *images;
     size_t image_count, image_capacity;
-    struct det_labelled_object *objects; /* once finished: image by image */
+    struct det_labelled_object *objects; /* once finished or gathered: image by image */
     size_t object_count, object_capacity;
+    size_t objects_lost;                  /* among them, of no image */
     struct det_path_list classes, splits; /* names; those of splits are safe file names */
     struct det_path_list split_sources;   /* what the sources call each split */
     struct det_name_set split_names;
@@ -114,8 +118,17 @@ void det_annotations_take_back_image(struct det_env *env, struct det_annotations
  * UINT32_MAX. */
 det_status det_annotations_add_object(struct det_env *env, struct det_annotations *set,
                                       const struct det_labelled_object *object);
+/* Puts these in the place of an image's objects, in a set that is finished, in time that does not
+ * depend on the other images: what goes through all objects gathers them first. */
+det_status det_annotations_set_objects(struct det_env *env, struct det_annotations *set,
+                                       size_t image, const struct det_labelled_object *objects,
+                                       size_t count);
+/* Image by image again, without those that are lost. */
+det_status det_annotations_gather(struct det_env *env, struct det_annotations *set);
 bool det_annotations_box_is_px(const struct det_labelled_image *image,
                                const struct det_labelled_object *object);
+/* Of a weight or an area: finite, and at least 0. */
+bool det_number_is_sound(double number);
 /* A blank object of the image: class -1, weight 1. */
 struct det_labelled_object det_annotations_object(size_t image);
 
@@ -123,6 +136,9 @@ struct det_labelled_object det_annotations_object(size_t image);
  * name that is not UTF-8 is made so (det_text_utf8()). */
 det_status det_annotations_class(struct det_env *env, struct det_annotations *set, const char *name,
                                  int32_t *index);
+/* Classes from position `count` on, which no object has, go again. */
+void det_annotations_take_back_classes(struct det_env *env, struct det_annotations *set,
+                                       size_t count);
 /* Position of a split, added when it is new, under a safe file name that no other has
  * (support/safe_name.h). */
 det_status det_annotations_split_index(struct det_env *env, struct det_annotations *set,

@@ -104,11 +104,11 @@ static void check_class(const struct det_annotations *set, const struct det_labe
     if (object->class_index < 0)
         return; /* its reader has reported what it found there */
     if (object->label != 0 && object->label != object->class_index + 1)
-        det_finding(
-            findings, DET_RULE_CLASS_DISAGREES,
-            "%s: class \"%s\" has number %d in the label map (1 to %d), the record says %lld",
-            place, set->classes.paths[object->class_index], object->class_index + 1, count,
-            (long long)object->label);
+        det_finding(findings, DET_RULE_CLASS_DISAGREES,
+                    "%s: class \"%s\" has number %d %s (1 to %d), the record says %lld", place,
+                    set->classes.paths[object->class_index], object->class_index + 1,
+                    set->classes_are_fixed ? "in the label map" : "elsewhere", count,
+                    (long long)object->label);
 }
 
 static void check_box(const struct det_labelled_image *image,
@@ -145,6 +145,10 @@ static void check_image(const struct det_annotations *set, const struct det_labe
                                                   (int64_t)object->number + 1, object->line};
         check_class(set, object, place, findings);
         check_box(image, object, place, findings);
+        if (!det_number_is_sound(object->weight))
+            det_finding(findings, DET_RULE_WEIGHT,
+                        "%s: weight %g, expected a finite number of at least 0", place,
+                        object->weight);
         for (size_t other = 0; other < i; other++) {
             const struct det_labelled_object *earlier = &set->objects[image->first_object + other];
             if (!det_same_object(earlier, object))

@@ -23,7 +23,7 @@ struct det_repairs {
     size_t sizes_corrected;
     size_t ids_changed;                  /* a source_id that came before: "ID#2" */
     size_t boxes_clipped, boxes_swapped; /* reversed: min and max exchanged */
-    size_t boxes_dropped;   /* not finite, without area, outside, without a class, not read */
+    size_t boxes_dropped;   /* not finite, no area, outside, no class or weight, not read */
     size_t boxes_repeated;  /* dropped: there twice */
     size_t boxes_unlisted;  /* dropped: of a class that the label map lacks */
     size_t classes_by_text; /* number and text were different classes: the text stands */

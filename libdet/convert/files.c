@@ -5,7 +5,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "data/image.h"
+#include "convert/zip.h"
 #include "support/mem.h"
 
 enum { MOST_PATH = 4096 };
@@ -15,16 +15,17 @@ struct entry {
     size_t number;
 };
 
-struct det_mounted_archive {
+struct det_memory_file {
     char *path;
-    void *archive;
-    struct entry *entries; /* files, sorted by name */
-    size_t count;
+    uint8_t *data;
+    size_t bytes;
 };
 
-struct det_folder_listing {
-    char *directory;
-    struct det_path_list paths;
+struct det_mounted_archive {
+    char *path;
+    struct det_zip *zip;
+    struct entry *entries; /* files, sorted by name */
+    size_t count;
 };
 
 /* --- names --- */
@@ -65,6 +66,45 @@ static bool normalise(const char *path, char out[MOST_PATH])
     }
     out[used] = '\0';
     return true;
+}
+
+/* --- memory --- */
+
+static void free_memory(struct det_env *env, struct det_memory_file *file)
+{
+    det_free(env, &file->path);
+    det_free(env, &file->data);
+}
+
+det_status det_files_add_memory(struct det_env *env, struct det_files *files, const char *path,
+                                const void *data, size_t bytes)
+{
+    struct det_memory_file file = {.bytes = bytes};
+    det_status status = DET_OK;
+    DET_TRY(det_strdup(env, &file.path, path));
+    DET_TRY(det_alloc_raw(env, &file.data, bytes, 1, "file in memory"));
+    if (bytes > 0)
+        memcpy(file.data, data, bytes);
+    DET_TRY(det_grow(env, &files->memory, &files->memory_capacity, files->memory_count + 1,
+                     sizeof *files->memory, "files in memory"));
+    files->memory[files->memory_count++] = file;
+    return DET_OK;
+fail:
+    free_memory(env, &file);
+    return status;
+}
+
+void det_files_drop_memory(struct det_env *env, struct det_files *files)
+{
+    free_memory(env, &files->memory[--files->memory_count]);
+}
+
+static const struct det_memory_file *find_memory(const struct det_files *files, const char *path)
+{
+    for (size_t i = files != NULL ? files->memory_count : 0; i-- > 0;)
+        if (strcmp(files->memory[i].path, path) == 0)
+            return &files->memory[i];
+    return NULL;
 }
 
 /* --- archives --- */
@@ -108,14 +148,13 @@ static det_status entry_name(struct det_env *env, const struct det_mounted_archi
     return det_strdup(env, name, inner);
 }
 
-static det_status read_index(struct det_env *env, const struct det_archive_ops *ops,
-                             struct det_mounted_archive *mounted)
+static det_status read_index(struct det_env *env, struct det_mounted_archive *mounted)
 {
-    const size_t count = ops->count(mounted->archive);
+    const size_t count = det_zip_count(mounted->zip);
     DET_TRY_RETURN(det_alloc(env, &mounted->entries, count, sizeof *mounted->entries, "archive"));
     for (size_t i = 0; i < count; i++) {
         char *name = NULL;
-        DET_TRY_RETURN(entry_name(env, mounted, ops->name(mounted->archive, i), &name));
+        DET_TRY_RETURN(entry_name(env, mounted, det_zip_name(mounted->zip, i), &name));
         if (name != NULL)
             mounted->entries[mounted->count++] = (struct entry){name, i};
     }
@@ -128,15 +167,13 @@ static det_status read_index(struct det_env *env, const struct det_archive_ops *
     return DET_OK;
 }
 
-static void unmount(struct det_env *env, const struct det_archive_ops *ops,
-                    struct det_mounted_archive *mounted)
+static void unmount(struct det_env *env, struct det_mounted_archive *mounted)
 {
     for (size_t i = 0; i < mounted->count; i++)
         det_free(env, &mounted->entries[i].name);
     det_free(env, &mounted->entries);
     det_free(env, &mounted->path);
-    if (mounted->archive != NULL)
-        ops->close(env, mounted->archive);
+    det_zip_close(env, &mounted->zip);
 }
 
 det_status det_files_mount(struct det_env *env, struct det_files *files, const char *path)
@@ -146,33 +183,30 @@ det_status det_files_mount(struct det_env *env, struct det_files *files, const c
     const char *present = det_files_archive_of(files, path);
     if (present != NULL && strcmp(present, path) == 0)
         return DET_OK;
-    if (files->ops == NULL)
-        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: archives cannot be read here: unpack it",
-                        path);
+    const struct det_memory_file *memory = find_memory(files, path);
     DET_TRY(det_strdup(env, &mounted.path, path));
-    DET_TRY(files->ops->open(env, path, &mounted.archive));
-    DET_TRY(read_index(env, files->ops, &mounted));
+    DET_TRY(det_zip_open(env, path, memory != NULL ? memory->data : NULL,
+                         memory != NULL ? memory->bytes : 0, &mounted.zip));
+    DET_TRY(read_index(env, &mounted));
     DET_TRY(det_grow(env, &files->archives, &files->archive_capacity, files->archive_count + 1,
                      sizeof *files->archives, "archives"));
     files->archives[files->archive_count++] = mounted;
     return DET_OK;
 fail:
-    unmount(env, files->ops, &mounted);
+    unmount(env, &mounted);
     return status;
 }
 
 void det_files_close(struct det_env *env, struct det_files *files)
 {
     for (size_t i = 0; i < files->archive_count; i++)
-        unmount(env, files->ops, &files->archives[i]);
+        unmount(env, &files->archives[i]);
     det_free(env, &files->archives);
-    for (size_t i = 0; i < files->listing_count; i++) {
-        det_free(env, &files->listings[i].directory);
-        det_path_list_free(env, &files->listings[i].paths);
-    }
-    det_free(env, &files->listings);
-    det_id_map_free(env, &files->listing_map);
-    *files = (struct det_files){.ops = files->ops};
+    while (files->memory_count > 0) /* what archives are in, too */
+        det_files_drop_memory(env, files);
+    det_free(env, &files->memory);
+    det_files_forget_listings(env, files);
+    *files = (struct det_files){0};
 }
 
 /* The archive of a path, NULL: on disk; *inner: the path in it, NULL where it leads out. */
@@ -196,6 +230,11 @@ const char *det_files_archive_of(const struct det_files *files, const char *path
     const char *inner = NULL;
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     return mounted != NULL ? mounted->path : NULL;
+}
+
+bool det_files_is_on_disk(const struct det_files *files, const char *path)
+{
+    return det_files_archive_of(files, path) == NULL && find_memory(files, path) == NULL;
 }
 
 /* The first entry that is not below `name`. */
@@ -249,7 +288,7 @@ bool det_files_exists(const struct det_files *files, const char *path)
     const char *inner = NULL;
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     if (mounted == NULL)
-        return det_file_exists(path);
+        return find_memory(files, path) != NULL || det_file_exists(path);
     return inner != NULL && (find_entry(mounted, inner) != NULL || is_folder(mounted, inner));
 }
 
@@ -259,7 +298,7 @@ bool det_files_is_directory(const struct det_files *files, const char *path)
     const char *inner = NULL;
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     if (mounted == NULL)
-        return det_is_directory(path);
+        return find_memory(files, path) == NULL && det_is_directory(path);
     return inner != NULL && is_folder(mounted, inner);
 }
 
@@ -372,60 +411,6 @@ det_status det_files_walk(struct det_env *env, const struct det_files *files, co
     return status;
 }
 
-/* --- images by their stems --- */
-
-static det_status listing_of(struct det_env *env, struct det_files *files, const char *directory,
-                             const struct det_path_list **paths)
-{
-    const int64_t id = det_id_of_text(directory);
-    uint32_t found = 0;
-    if (det_id_map_find(&files->listing_map, id, &found) &&
-        strcmp(files->listings[found].directory, directory) == 0) {
-        *paths = &files->listings[found].paths;
-        return DET_OK;
-    }
-    DET_TRY_RETURN(det_grow(env, &files->listings, &files->listing_capacity,
-                            files->listing_count + 1, sizeof *files->listings, "folders"));
-    struct det_folder_listing *listing = &files->listings[files->listing_count++];
-    DET_TRY_RETURN(det_strdup(env, &listing->directory, directory));
-    if (det_files_is_directory(files, directory)) {
-        const det_status status = det_files_list(env, files, directory, &listing->paths);
-        if (status == DET_STATUS_OUT_OF_MEMORY)
-            return status;
-        /* A folder that cannot be read holds nothing that could be found. */
-    }
-    if (!det_id_map_find(&files->listing_map, id, &found))
-        DET_TRY_RETURN(
-            det_id_map_add(env, &files->listing_map, id, (uint32_t)files->listing_count - 1));
-    *paths = &listing->paths;
-    return DET_OK;
-}
-
-det_status det_files_find_stem(struct det_env *env, struct det_files *files, const char *directory,
-                               const char *stem, char **path)
-{
-    const struct det_path_list *paths = NULL;
-    const size_t length = strlen(stem);
-    *path = NULL;
-    DET_TRY_RETURN(listing_of(env, files, directory, &paths));
-    size_t low = 0, high = paths->count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (strncmp(det_path_name(paths->paths[middle]), stem, length) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < paths->count; low++) {
-        const char *name = det_path_name(paths->paths[low]);
-        if (strncmp(name, stem, length) != 0)
-            break;
-        if (det_image_extension(name) == name + length)
-            return det_strdup(env, path, paths->paths[low]);
-    }
-    return DET_OK;
-}
-
 /* --- bytes --- */
 
 det_status det_files_open(struct det_env *env, const struct det_files *files, const char *path,
@@ -435,6 +420,12 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
     const char *inner = NULL;
     const struct det_mounted_archive *mounted = mounted_at(files, path, buffer, &inner);
     *source = (struct det_source_bytes){0};
+    const struct det_memory_file *memory = mounted == NULL ? find_memory(files, path) : NULL;
+    if (memory != NULL) {
+        source->data = memory->data;
+        source->bytes = memory->bytes;
+        return DET_OK;
+    }
     if (mounted == NULL) {
         DET_TRY_RETURN(det_file_read(env, path, &source->contents));
         source->data = source->contents.data;
@@ -446,7 +437,7 @@ det_status det_files_open(struct det_env *env, const struct det_files *files, co
         return det_fail(env, DET_STATUS_NOT_FOUND, "%s: there is no such file", path);
     const struct det_budget before = det_budget_open(env, path);
     const det_status status =
-        files->ops->read(env, mounted->archive, entry->number, path, &source->own, &source->bytes);
+        det_zip_read(env, mounted->zip, entry->number, path, &source->own, &source->bytes);
     det_budget_close(env, before);
     source->data = source->own;
     return status;

@@ -1,6 +1,7 @@
-/* files.h: the files of a data set, on disk or in an archive that is read where it is. A path below
- * an archive begins with the archive's own: "export.zip/train/a.jpg". Nothing outside an archive is
- * reached through such a path: ".." ends at its root.
+/* files.h: the files of a data set: on disk, in a zip archive that is read where it is, or in
+ * memory under a name. A path below an archive begins with the archive's own:
+ * "export.zip/train/a.jpg". Nothing outside an archive is reached through such a path: ".." ends at
+ * its root.
  *
  * What systems leave beside files is never listed: names that begin with "." (macOS's "._a.jpg",
  * .DS_Store, .ipynb_checkpoints), __MACOSX, Thumbs.db and desktop.ini. */
@@ -10,20 +11,9 @@
 #include "support/id_map.h"
 #include "support/io.h"
 
-/* A kind of archive; a tool brings it (tools/data/zip.h), the library knows none. */
-struct det_archive_ops {
-    det_status (*open)(struct det_env *env, const char *path, void **archive);
-    size_t (*count)(const void *archive);
-    /* As the archive has it: whatever somebody wrote there. */
-    const char *(*name)(const void *archive, size_t entry);
-    /* All of an entry; several threads may ask at once. `path` begins messages. */
-    det_status (*read)(struct det_env *env, void *archive, size_t entry, const char *path,
-                       uint8_t **data, size_t *bytes);
-    void (*close)(struct det_env *env, void *archive);
-};
-
 struct det_files {
-    const struct det_archive_ops *ops; /* NULL: archives are refused */
+    struct det_memory_file *memory;
+    size_t memory_count, memory_capacity;
     struct det_mounted_archive *archives;
     size_t archive_count, archive_capacity;
     /* folders that were searched for an image by its stem */
@@ -33,6 +23,13 @@ struct det_files {
 };
 void det_files_close(struct det_env *env, struct det_files *files);
 
+/* From now on `path` is a file of these bytes, which are copied; in place of one that is called so
+ * on disk or was in memory before, whose bytes stay all the same. */
+det_status det_files_add_memory(struct det_env *env, struct det_files *files, const char *path,
+                                const void *data, size_t bytes);
+/* The one that was added last is forgotten. */
+void det_files_drop_memory(struct det_env *env, struct det_files *files);
+
 /* By its name: "x.zip". */
 bool det_files_is_archive(const char *path);
 /* From now on the archive is a folder. Entries that lead out of it, or two with one name, are
@@ -40,6 +37,8 @@ bool det_files_is_archive(const char *path);
 det_status det_files_mount(struct det_env *env, struct det_files *files, const char *path);
 /* The archive that a path leads into, NULL: none. */
 const char *det_files_archive_of(const struct det_files *files, const char *path);
+/* Whether a path is one of the disk, which other readers than det_files_open() take, too. */
+bool det_files_is_on_disk(const struct det_files *files, const char *path);
 
 /* Of a file or folder. */
 bool det_files_exists(const struct det_files *files, const char *path);
@@ -60,10 +59,13 @@ bool det_files_is_junk(const char *name);
 det_status det_files_find_stem(struct det_env *env, struct det_files *files, const char *directory,
                                const char *stem, char **path);
 
+/* For det_files_close(): what was listed for that. */
+void det_files_forget_listings(struct det_env *env, struct det_files *files);
+
 /* The bytes of a file. Several threads may open at once. */
 struct det_source_bytes {
     struct det_file_bytes contents;
-    uint8_t *own; /* of an archive's entry or a record */
+    uint8_t *own; /* of an archive's entry or a record; NULL: lent, or of `contents` */
     const uint8_t *data;
     size_t bytes;
 };

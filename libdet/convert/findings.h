@@ -34,6 +34,8 @@
     X(CLASS_MISSING, "class-missing", ERROR)       /* an object without a class */                 \
     X(CLASS_UNKNOWN, "class-unknown", ERROR)       /* not in the label map */                      \
     X(CLASS_DISAGREES, "class-disagrees", ERROR)   /* text and number are different classes */     \
+    X(WEIGHT, "weight", ERROR)                     /* of an object: not finite, or negative */     \
+    X(AREA, "area", WARNING)                       /* the same: that of the box is taken */        \
     X(BOX_NOT_FINITE, "box-not-finite", ERROR)     /* NaN or infinity */                           \
     X(BOX_PIXELS, "box-pixels", ERROR)             /* looks like pixels, should be shares */       \
     X(BOX_REVERSED, "box-reversed", ERROR)         /* min > max */                                 \

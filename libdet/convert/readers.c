@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "convert/encoding.h"
 #include "formats/prototext.h"
+#include "support/encoding.h"
 #include "support/mem.h"
 
 bool det_parse_coordinate(const char *text, double *value)
@@ -147,6 +147,16 @@ det_status det_source_fault(struct det_env *env, const struct det_read_settings 
         return status;
     det_finding(settings->findings, DET_RULE_SOURCE, "%s", env->error);
     return DET_OK;
+}
+
+double det_sound_area(const struct det_read_settings *settings, const char *place, double area_px2)
+{
+    if (det_number_is_sound(area_px2))
+        return area_px2;
+    det_finding(settings->findings, DET_RULE_AREA,
+                "%s: area %g, expected a finite number of at least 0: that of the box is taken",
+                place, area_px2);
+    return 0;
 }
 
 void det_lose_object(struct det_annotations *set, size_t image)

@@ -6,9 +6,18 @@
  *   coco      COCO's annotations JSON (formats/coco_json.h); the split is the file's name without
  *             "instances_"
  *   csv       a header line, then a line for each object; see read_csv.c
+ *   voc       a file, or a folder of files (Annotations/, or beside the images, also in folders
+ *             below). Splits: ImageSets/Main/NAME.txt, else the folder's name
+ *   cvat-xml  "CVAT for images 1.1" or "CVAT for video 1.1": annotations.xml. Splits: the images'
+ *             subset. Polygons, masks, ellipses and turned boxes become their bounding boxes
+ *   yolo      a folder with data.yaml (Ultralytics), obj.data (Darknet, CVAT) or a list of names,
+ *             or that file (yolo_layout.h); labels/NAME.txt for images/NAME.jpg, or beside the
+ *             image; lines "class cx cy w h" normalised, with keypoints where data.yaml has
+ *             kpt_shape, or "class x1 y1 x2 y2 ...": outlines and turned boxes, which become their
+ *             bounding boxes
  *
- * The others take a library that libdet does not link, so their readers are part of det-data
- * (tools/data/): YOLO (libyaml), VOC and CVAT (expat).
+ * XML and YAML are read by libraries that are loaded when such a file comes (read/xml.h,
+ * read/yaml.h). convert/read/ has the readers.
  */
 #ifndef DET_CONVERT_READERS_H
 #define DET_CONVERT_READERS_H
@@ -24,7 +33,7 @@ struct det_read_settings {
     const char *const *image_dirs; /* searched first for image files */
     size_t image_dir_count;
     const struct det_image_index *index; /* of image_dirs, with the folders below; NULL: none */
-    const char *encoding; /* of text that does not say its own; NULL: UTF-8 (convert/encoding.h) */
+    const char *encoding; /* of text that does not say its own; NULL: UTF-8 (support/encoding.h) */
     struct det_findings *findings;
 };
 
@@ -37,6 +46,12 @@ det_status det_read_coco(struct det_env *env, const struct det_read_settings *se
                          struct det_annotations *set);
 det_status det_read_csv(struct det_env *env, const struct det_read_settings *settings,
                         struct det_annotations *set);
+det_status det_read_voc(struct det_env *env, const struct det_read_settings *settings,
+                        struct det_annotations *set);
+det_status det_read_cvat(struct det_env *env, const struct det_read_settings *settings,
+                         struct det_annotations *set);
+det_status det_read_yolo(struct det_env *env, const struct det_read_settings *settings,
+                         struct det_annotations *set);
 
 /* Whether the first line of a table, which is cut up, has the columns that det_read_csv() needs. */
 bool det_csv_holds_boxes(char *text);
@@ -70,6 +85,10 @@ det_status det_set_split(struct det_env *env, const struct det_read_settings *se
  * content (PARSE, CORRUPT, MISMATCH, NON_FINITE), else the status. */
 det_status det_source_fault(struct det_env *env, const struct det_read_settings *settings,
                             det_status status);
+
+/* The area that a source gives an object; 0, which is none, and a finding where it is no number
+ * that an area can be. */
+double det_sound_area(const struct det_read_settings *settings, const char *place, double area_px2);
 
 /* An entry of an image could not be read: the image has an object less than its source. */
 void det_lose_object(struct det_annotations *set, size_t image);

@@ -69,7 +69,8 @@ static size_t mend_objects(struct det_annotations *set, struct det_labelled_imag
         struct det_labelled_object object = set->objects[image->first_object + i];
         if (object.class_index == DET_CLASS_UNLISTED) {
             repairs->boxes_unlisted++;
-        } else if (object.class_index < 0 || !mend_box(&object, image, repairs)) {
+        } else if (object.class_index < 0 || !det_number_is_sound(object.weight) ||
+                   !mend_box(&object, image, repairs)) {
             lost++;
         } else if (is_repeated(to, kept, &object)) {
             repairs->boxes_repeated++;

@@ -73,14 +73,14 @@ static det_status render(struct det_env *env, struct drawing *d)
         d->cell.rgb[i] = (uint8_t)fminf(fmaxf(d->pixels[i] + .5F, 0), 255);
     const struct det_ground_truth *truth = &d->sample.truth;
     for (int32_t i = 0; i < truth->count; i++)
-        det_draw_box(&d->cell, truth->boxes[i], truth->class_index[i],
+        det_draw_box(det_surface_of(&d->cell), truth->boxes[i], truth->class_index[i],
                      d->set->classes.paths[truth->class_index[i]]);
     return DET_OK;
 }
 
 static void place(struct drawing *d, size_t position, const struct det_labelled_image *image)
 {
-    static const struct det_colour ink = {60, 60, 60};
+    static const det_rgb ink = {60, 60, 60};
     const int32_t pitch = d->settings->cell_px + GAP_PX;
     const int32_t row = (int32_t)(position / (size_t)d->settings->columns);
     const int32_t column = (int32_t)(position % (size_t)d->settings->columns);
@@ -97,8 +97,8 @@ static void place(struct drawing *d, size_t position, const struct det_labelled_
     for (size_t length = strlen(caption);
          length > 1 && det_text_width_px(caption, CAPTION_PX - 5) > (float)d->settings->cell_px;)
         caption[--length] = '\0';
-    det_draw_text(d->sheet, (float)x0, (float)(y0 + d->settings->cell_px + 2), CAPTION_PX - 5, ink,
-                  caption);
+    det_draw_text(det_surface_of(d->sheet), (float)x0, (float)(y0 + d->settings->cell_px + 2),
+                  CAPTION_PX - 5, ink, caption);
 }
 
 /* The chosen images, in their order: each of the usable ones is taken with the chance that is

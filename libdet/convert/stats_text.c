@@ -104,9 +104,8 @@ det_status det_set_stats_table(struct det_env *env, const struct det_annotations
             "trained on\n",
             stats->across));
     if (stats->broken > 0)
-        DET_TRY_RETURN(det_text_printf(env, text,
-                                       "\n%zu images cannot be used: `det-data check` names them\n",
-                                       stats->broken));
+        DET_TRY_RETURN(det_text_printf(env, text, "\n%zu image%s cannot be used\n", stats->broken,
+                                       stats->broken == 1 ? "" : "s"));
     return DET_OK;
 }
 

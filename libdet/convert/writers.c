@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "data/exif.h"
+#include "formats/prototext.h"
 #include "support/guard.h"
 #include "support/mem.h"
 
@@ -34,16 +35,9 @@ det_status det_write_label_map(struct det_env *env, const struct det_annotations
     struct det_text text = {0};
     det_status status = DET_OK;
     for (size_t k = 0; k < set->classes.count; k++) {
-        DET_TRY(det_text_printf(env, &text, "item {\n  id: %zu\n  name: \"", k + 1));
-        for (const char *c = set->classes.paths[k]; *c != '\0'; c++) {
-            if ((unsigned char)*c < ' ' || *c == 0x7f)
-                DET_TRY(det_text_printf(env, &text, "\\%03o", (unsigned char)*c));
-            else if (*c == '"' || *c == '\\')
-                DET_TRY(det_text_printf(env, &text, "\\%c", *c));
-            else
-                DET_TRY(det_text_append(env, &text, c, 1));
-        }
-        DET_TRY(det_text_append(env, &text, "\"\n}\n", 4));
+        DET_TRY(det_text_printf(env, &text, "item {\n  id: %zu\n  name: ", k + 1));
+        DET_TRY(det_prototext_put_string(env, &text, set->classes.paths[k]));
+        DET_TRY(det_text_append(env, &text, "\n}\n", 3));
     }
     DET_TRY(det_write_file(env, path, text.data != NULL ? text.data : "", text.length));
 fail:

@@ -130,52 +130,6 @@ int det_exif_orientation(const uint8_t *data, size_t bytes, size_t *value_at)
     return (int)orientation;
 }
 
-bool det_exif_swaps_sides(int orientation)
-{
-    return orientation >= 5;
-}
-
-void det_exif_turn_into(const struct det_image *from, int orientation, struct det_image *to)
-{
-    /* 2: mirrored, 3: half a turn, 4: flipped; 5 to 8: the same after exchanging the axes */
-    const bool swap = det_exif_swaps_sides(orientation);
-    const bool mirror_x =
-        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    const bool mirror_y =
-        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    const ptrdiff_t row = (ptrdiff_t)from->width * 3;
-    const ptrdiff_t step_x = mirror_x ? -3 : 3, step_y = mirror_y ? -row : row;
-    const ptrdiff_t right = swap ? step_y : step_x, down = swap ? step_x : step_y;
-    /* Where the upright picture's first pixel comes from. */
-    const uint8_t *line =
-        from->rgb + (mirror_x ? row - 3 : 0) + (mirror_y ? (ptrdiff_t)(from->height - 1) * row : 0);
-    uint8_t *pixel = to->rgb;
-    for (int32_t y = 0; y < to->height; y++, line += down) {
-        ptrdiff_t at = 0;
-        for (int32_t x = 0; x < to->width; x++, at += right, pixel += 3) {
-            pixel[0] = line[at];
-            pixel[1] = line[at + 1];
-            pixel[2] = line[at + 2];
-        }
-    }
-}
-
-det_status det_exif_turn(struct det_env *env, struct det_image *image, int orientation)
-{
-    if (orientation < 2 || orientation > 8)
-        return DET_OK;
-    const bool swap = det_exif_swaps_sides(orientation);
-    struct det_image turned = {0};
-    DET_TRY_RETURN(det_image_resize_buffer(env, &turned, swap ? image->height : image->width,
-                                           swap ? image->width : image->height));
-    turned.file_width = swap ? image->file_height : image->file_width;
-    turned.file_height = swap ? image->file_width : image->file_height;
-    det_exif_turn_into(image, orientation, &turned);
-    det_image_free(env, image);
-    *image = turned;
-    return DET_OK;
-}
-
 det_status det_image_decode_upright(struct det_env *env, const char *name, const uint8_t *data,
                                     size_t bytes, struct det_image_least least,
                                     struct det_image *image, int *orientation)

@@ -17,14 +17,6 @@
  * checksum covers it (PNG). */
 int det_exif_orientation(const uint8_t *data, size_t bytes, size_t *value_at);
 
-/* True for the orientations that exchange width and height. */
-bool det_exif_swaps_sides(int orientation);
-
-/* Makes upright what an orientation describes; 1 leaves it. */
-det_status det_exif_turn(struct det_env *env, struct det_image *image, int orientation);
-/* The same into another picture, which has the upright one's size; orientation 1 to 8. */
-void det_exif_turn_into(const struct det_image *from, int orientation, struct det_image *to);
-
 /* As det_image_decode_reduced() and det_image_read_reduced(), but upright; `least` and all sizes
  * are the upright picture's. *orientation: what the file says. */
 det_status det_image_decode_upright(struct det_env *env, const char *name, const uint8_t *data,

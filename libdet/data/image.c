@@ -1,4 +1,4 @@
-/* image.c: pixel buffers and files. The codecs are in files of their own, see image_codec.h. */
+/* image.c: files of pictures. The codecs are in files of their own, see image_codec.h. */
 #include "data/image.h"
 
 #include <string.h>
@@ -8,40 +8,6 @@
 #include "support/io.h"
 #include "support/mem.h"
 
-#define MOST_SIDE 65500
-/* Behind the pixels, not counted as room: the tools hand them to FFmpeg's scaler, which reads whole
- * vectors. */
-#define SLACK_BYTES 64
-
-det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
-                                   int32_t height)
-{
-    if (width < 1 || height < 1 || width > MOST_SIDE || height > MOST_SIDE)
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "image of %d x %d pixels: each side must be 1 to %d", width, height,
-                        MOST_SIDE);
-    const size_t need = (size_t)width * (size_t)height * 3;
-    const size_t present = (size_t)image->width * (size_t)image->height * 3;
-    const size_t room = image->capacity_bytes > present ? image->capacity_bytes : present;
-    if (image->rgb == NULL || need > room) {
-        det_image_free(env, image);
-        DET_TRY_RETURN(det_alloc_raw(env, &image->rgb, need + SLACK_BYTES, 1, "image"));
-        memset(image->rgb + need, 0, SLACK_BYTES); /* read, whatever comes of it */
-        image->capacity_bytes = need;
-    }
-    image->width = width;
-    image->height = height;
-    image->file_width = width;
-    image->file_height = height;
-    return DET_OK;
-}
-
-void det_image_free(struct det_env *env, struct det_image *image)
-{
-    det_free(env, &image->rgb);
-    *image = (struct det_image){0};
-}
-
 det_status det_image_size_check(struct det_env *env, const char *name, enum det_image_kind kind,
                                 uint32_t width, uint32_t height)
 {
@@ -49,10 +15,10 @@ det_status det_image_size_check(struct det_env *env, const char *name, enum det_
     if (width == 0 || height == 0)
         return det_fail(env, DET_STATUS_CORRUPT, "%s: %s of %u x %u pixels: it has no pixel", name,
                         format, width, height);
-    if (width > MOST_SIDE || height > MOST_SIDE)
+    if (width > DET_IMAGE_MOST_SIDE || height > DET_IMAGE_MOST_SIDE)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
                         "%s: %s of %u x %u pixels: a side may have %d at most", name, format, width,
-                        height, MOST_SIDE);
+                        height, DET_IMAGE_MOST_SIDE);
     if ((uint64_t)width * height > env->limits.max_image_pixels)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
                         "%s: %s of %u x %u pixels is too large: max_image_pixels allows %llu", name,

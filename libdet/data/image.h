@@ -1,22 +1,9 @@
-/* image.h: decoded images: 8-bit RGB, rows without padding, top row first. */
+/* image.h: pictures of files, as struct det_image. */
 #ifndef DET_DATA_IMAGE_H
 #define DET_DATA_IMAGE_H
 
-#include "support/env.h"
-
-struct det_image {
-    int32_t width, height;
-    uint8_t *rgb; /* [height][width][3] */
-    /* room behind rgb, kept for the next image; may be 0 for foreign pixels */
-    size_t capacity_bytes;
-    int32_t file_width, file_height; /* as the file has it: larger after a reduced decoding */
-};
-
-/* Allocates the pixels, or keeps the block when it is large enough (the content is then undefined).
- * Sizes outside 1..65500 are INVALID_ARGUMENT. */
-det_status det_image_resize_buffer(struct det_env *env, struct det_image *image, int32_t width,
-                                   int32_t height);
-void det_image_free(struct det_env *env, struct det_image *image);
+#include "det/image.h"
+#include "support/image.h"
 
 /* What a reduced decoding must leave at least. */
 struct det_image_least {
@@ -36,10 +23,7 @@ enum det_image_kind {
 const char *det_image_kind_name(enum det_image_kind kind);
 /* ".jpg", ...; not of UNKNOWN. */
 const char *det_image_kind_extension(enum det_image_kind kind);
-/* Where the extension of a picture's name begins (of any of these kinds, in capitals or not); NULL:
- * it has none. */
-const char *det_image_extension(const char *path);
-/* By that extension. */
+/* By the extension of its name, where that begins (det_image_extension()). */
 enum det_image_kind det_image_kind_of_name(const char *path);
 
 /* Looks at the first bytes only. Anything else is an error that says what it is: UNSUPPORTED for a

@@ -21,7 +21,5 @@ det_status det_gif_decode(struct det_env *env, const char *name, const uint8_t *
                           struct det_image *image);
 det_status det_webp_decode(struct det_env *env, const char *name, const uint8_t *data, size_t bytes,
                            struct det_image *image);
-/* Why this build cannot read WebP; NULL: it can. Static. */
-const char *det_webp_missing(void);
 
 #endif

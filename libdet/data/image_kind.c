@@ -48,7 +48,8 @@ enum det_image_kind det_image_kind_of_name(const char *path)
 
 const char *det_image_extension(const char *path)
 {
-    return det_image_kind_of_name(path) != DET_IMAGE_UNKNOWN ? strrchr(path, '.') : NULL;
+    return path != NULL && det_image_kind_of_name(path) != DET_IMAGE_UNKNOWN ? strrchr(path, '.')
+                                                                             : NULL;
 }
 
 /* What else people put into datasets, so that the message can name it. */
@@ -89,9 +90,9 @@ det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t 
                         "%s: the image is empty (0 bytes), expected " EXPECTED, name);
     for (int i = DET_IMAGE_UNKNOWN + 1; i < KINDS; i++)
         if (begins(data, bytes, kinds[i].magic, kinds[i].offset, kinds[i].bytes)) {
-            if (i == DET_IMAGE_WEBP && det_webp_missing() != NULL)
+            if (i == DET_IMAGE_WEBP && det_image_webp_missing() != NULL)
                 return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", name,
-                                det_webp_missing());
+                                det_image_webp_missing());
             *kind = (enum det_image_kind)i;
             return DET_OK;
         }
@@ -111,5 +112,5 @@ det_status det_image_sniff(struct det_env *env, const char *name, const uint8_t 
 
 const char *det_image_formats(void)
 {
-    return det_webp_missing() == NULL ? "JPEG PNG BMP GIF WebP" : "JPEG PNG BMP GIF";
+    return det_image_webp_missing() == NULL ? "JPEG PNG BMP GIF WebP" : "JPEG PNG BMP GIF";
 }

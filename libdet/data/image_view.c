@@ -2,8 +2,7 @@
 
 #include "data/yuv.h"
 
-#define MOST_SIDE   65500 /* as det_image_resize_buffer() */
-#define MOST_PLANES 2     /* of colour */
+#define MOST_PLANES 2 /* of colour */
 
 struct layout {
     struct det_pixels pixel; /* nothing but what one is made of */
@@ -86,7 +85,7 @@ static det_status check_stride(struct det_env *env, const char *field, ptrdiff_t
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "image: %s is %td bytes, a row of %d pixels has %td", field, stride, width,
                         row);
-    if (stride > PTRDIFF_MAX / MOST_SIDE || stride < -(PTRDIFF_MAX / MOST_SIDE))
+    if (stride > PTRDIFF_MAX / DET_IMAGE_MOST_SIDE || stride < -(PTRDIFF_MAX / DET_IMAGE_MOST_SIDE))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "image: %s of %td bytes is too large",
                         field, stride);
     return DET_OK;
@@ -131,10 +130,11 @@ det_status det_image_view_check(struct det_env *env, const det_image_view *view)
 {
     if (view == NULL || view->pixels == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "image: pixels are NULL");
-    if (view->width < 1 || view->height < 1 || view->width > MOST_SIDE || view->height > MOST_SIDE)
+    if (view->width < 1 || view->height < 1 || view->width > DET_IMAGE_MOST_SIDE ||
+        view->height > DET_IMAGE_MOST_SIDE)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "image of %d x %d pixels: each side must be 1 to %d", view->width,
-                        view->height, MOST_SIDE);
+                        view->height, DET_IMAGE_MOST_SIDE);
     const struct layout *layout = layout_of(view->format);
     if (layout == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -176,8 +176,8 @@ det_status det_image_of_view(struct det_env *env, struct det_image *buffer,
     return DET_OK;
 }
 
-/* As libjpeg does it: weights of 16 bits that add up to 1. */
-static uint8_t grey(const uint8_t *rgb)
+/* Weights of 16 bits that add up to 1. */
+uint8_t det_grey_of_rgb(const uint8_t *rgb)
 {
     return (uint8_t)((19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16);
 }
@@ -187,7 +187,7 @@ static void write_row(const uint8_t *rgb, int32_t width, const struct det_pixels
 {
     for (int32_t x = 0; x < width; x++, rgb += 3, to += pixel->bytes) {
         if (pixel->bytes == 1) {
-            to[0] = grey(rgb);
+            to[0] = det_grey_of_rgb(rgb);
             continue;
         }
         to[pixel->red] = rgb[0];
@@ -213,7 +213,7 @@ det_status det_image_to_pixels(struct det_env *env, const struct det_image *imag
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "picture: stride is %zu bytes, a row of %d pixels has %zu", stride,
                         image->width, row);
-    if (step > (SIZE_MAX - row) / MOST_SIDE)
+    if (step > (SIZE_MAX - row) / DET_IMAGE_MOST_SIDE)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "picture: stride of %zu bytes is too large", stride);
     if (last * step + row > bytes)

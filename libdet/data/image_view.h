@@ -24,6 +24,9 @@ det_status det_image_to_pixels(struct det_env *env, const struct det_image *imag
                                det_pixel_format format, uint8_t *pixels, size_t bytes,
                                size_t stride);
 
+/* A pixel's brightness, as libjpeg has it. */
+uint8_t det_grey_of_rgb(const uint8_t *rgb);
+
 /* A checked view's pixels, all of them, and the window that is looked at, for det_resizer_set(). */
 struct det_pixels det_pixels_of_view(const det_image_view *view);
 struct det_window det_window_of_view(const det_image_view *view);

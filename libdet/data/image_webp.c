@@ -9,11 +9,13 @@
  * libwebp takes its memory from malloc; what it cannot get is OUT_OF_MEMORY. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <webp/decode.h>
 #include <webp/demux.h>
 
+#include "base/library.h"
 #include "data/image_codec.h"
 
 /* X(name) for each function; the headers wrap those that end with Internal. */
@@ -31,6 +33,7 @@
 struct webp {
     struct det_env *env;
     const char *name;    /* the picture's, for messages */
+    char what[600];      /* the same, where a library is missing */
     void *codec, *demux; /* what dlopen() gave; demux only for an animation */
 #define MEMBER(name) __typeof__(name) *name;
     EACH_OF_WEBP(MEMBER)
@@ -38,62 +41,38 @@ struct webp {
 #undef MEMBER
 };
 
-const char *det_webp_missing(void)
+const char *det_image_webp_missing(void)
 {
     return NULL;
 }
 
-static det_status open_library(struct webp *webp, const char *library, const char *package,
-                               void **handle)
-{
-    errno = 0;
-    *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (*handle == NULL)
-        return det_fail(webp->env,
-                        errno == ENOMEM ? DET_STATUS_OUT_OF_MEMORY : DET_STATUS_UNSUPPORTED,
-                        "%s: a WebP image: %s; install libwebp (Debian's package %s)", webp->name,
-                        dlerror(), package);
-    errno = 0;
-    return DET_OK;
-}
-
-typedef void (*any_function)(void);
-
-/* POSIX has functions and objects share a representation. */
-static det_status find(struct webp *webp, void *library, const char *symbol, any_function *function)
-{
-    const union {
-        void *object;
-        any_function function;
-    } found = {dlsym(library, symbol)};
-    *function = found.function;
-    if (found.object == NULL)
-        return det_fail(webp->env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", webp->name,
-                        dlerror());
-    return DET_OK;
-}
-
 static det_status open_codec(struct webp *webp)
 {
-    any_function function = NULL;
-    DET_TRY_RETURN(open_library(webp, "libwebp.so.7", "libwebp7", &webp->codec));
-#define FIND(name)                                             \
-    DET_TRY_RETURN(find(webp, webp->codec, #name, &function)); \
+    static const char *const names[] = {"libwebp.so.7", NULL};
+    det_any_function function = NULL;
+    DET_TRY_RETURN(det_library_load(webp->env, webp->what, names,
+                                    "libwebp (Debian's package libwebp7)", &webp->codec));
+#define FIND(name)                                                                              \
+    DET_TRY_RETURN(det_library_function(webp->env, webp->what, webp->codec, #name, &function)); \
     webp->name = (__typeof__(name) *)function;
     EACH_OF_WEBP(FIND)
 #undef FIND
+    errno = 0;
     return DET_OK;
 }
 
 static det_status open_demux(struct webp *webp)
 {
-    any_function function = NULL;
-    DET_TRY_RETURN(open_library(webp, "libwebpdemux.so.2", "libwebpdemux2", &webp->demux));
-#define FIND(name)                                             \
-    DET_TRY_RETURN(find(webp, webp->demux, #name, &function)); \
+    static const char *const names[] = {"libwebpdemux.so.2", NULL};
+    det_any_function function = NULL;
+    DET_TRY_RETURN(det_library_load(webp->env, webp->what, names,
+                                    "libwebp (Debian's package libwebpdemux2)", &webp->demux));
+#define FIND(name)                                                                              \
+    DET_TRY_RETURN(det_library_function(webp->env, webp->what, webp->demux, #name, &function)); \
     webp->name = (__typeof__(name) *)function;
     EACH_OF_DEMUX(FIND)
 #undef FIND
+    errno = 0;
     return DET_OK;
 }
 
@@ -194,6 +173,7 @@ det_status det_webp_decode(struct det_env *env, const char *name, const uint8_t 
                            struct det_image *image)
 {
     struct webp webp = {.env = env, .name = name};
+    snprintf(webp.what, sizeof webp.what, "%.500s: a WebP image", name);
     const det_status status = decode(&webp, data, bytes, image);
     close_libraries(&webp);
     return status;

@@ -1,7 +1,7 @@
 /* Stands in for image_webp.c. */
 #include "data/image_codec.h"
 
-const char *det_webp_missing(void)
+const char *det_image_webp_missing(void)
 {
     return "built without libwebp; install libwebp-dev and build again";
 }
@@ -12,5 +12,6 @@ det_status det_webp_decode(struct det_env *env, const char *name, const uint8_t 
     (void)data;
     (void)bytes;
     (void)image;
-    return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", name, det_webp_missing());
+    return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: a WebP image: %s", name,
+                    det_image_webp_missing());
 }

@@ -45,6 +45,15 @@ static struct det_env *env_of(const det_picture *picture)
     return picture == NULL ? NULL : det_context_env(picture->context);
 }
 
+/* After a decoding that failed there are none. */
+static det_status need_pixels(struct det_env *env, const det_picture *picture)
+{
+    return picture->image.rgb != NULL
+               ? DET_OK
+               : det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                          "picture: it has no pixels, as its last decoding failed");
+}
+
 det_status det_picture_read(det_context *context, const char *path, det_picture **picture)
 {
     struct det_env *env = det_context_env(context);
@@ -81,6 +90,18 @@ det_status det_picture_decode_reduced(det_context *context, const char *name, co
         made, picture);
 }
 
+det_status det_picture_decode_again(det_picture *picture, const char *name, const void *data,
+                                    size_t bytes, int32_t height, int32_t width)
+{
+    struct det_env *env = env_of(picture);
+    DET_NEED(env, picture);
+    DET_NEED_ARRAY(env, data, bytes);
+    const struct det_image_least least = {height, width};
+    picture->turned = true;
+    return det_image_decode_upright(env, name != NULL ? name : "image", data, bytes, least,
+                                    &picture->image, &picture->orientation);
+}
+
 det_status det_picture_decode(det_context *context, const char *name, const void *data,
                               size_t bytes, det_picture **picture)
 {
@@ -108,6 +129,7 @@ det_status det_picture_to_pixels(const det_picture *picture, det_pixel_format fo
     struct det_env *env = env_of(picture);
     DET_NEED(env, picture);
     DET_NEED(env, pixels);
+    DET_TRY_RETURN(need_pixels(env, picture));
     return det_image_to_pixels(env, &picture->image, format, pixels, bytes, stride_bytes);
 }
 
@@ -123,6 +145,7 @@ det_status det_picture_encode(det_picture *picture, det_picture_kind kind, int q
     DET_NEED(env, data);
     DET_NEED(env, bytes);
     det_free(env, &picture->encoded);
+    DET_TRY_RETURN(need_pixels(env, picture));
     if (quality < 0 || quality > 100)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "picture: quality is %d, expected 1 to 100, or 0", quality);
@@ -147,6 +170,7 @@ int det_picture_orientation(const det_picture *picture)
 det_status det_picture_as_stored(det_picture *picture)
 {
     DET_NEED(NULL, picture);
+    DET_TRY_RETURN(need_pixels(env_of(picture), picture));
     if (!picture->turned)
         return DET_OK;
     /* A quarter turn is undone by the other one, all else by itself. */
@@ -172,6 +196,7 @@ det_status det_picture_write(const det_picture *picture, const char *path)
     struct det_env *env = env_of(picture);
     DET_NEED(env, picture);
     DET_NEED(env, path);
+    DET_TRY_RETURN(need_pixels(env, picture));
     return det_image_write(env, path, &picture->image);
 }
 
@@ -195,6 +220,16 @@ det_image_view det_picture_view(const det_picture *picture)
                             .format = DET_PIXEL_RGB8};
 }
 
+det_canvas det_picture_canvas(det_picture *picture)
+{
+    if (picture == NULL)
+        return (det_canvas){0};
+    return (det_canvas){.pixels = picture->image.rgb,
+                        .width = picture->image.width,
+                        .height = picture->image.height,
+                        .format = DET_PIXEL_RGB8};
+}
+
 det_status det_picture_draw(det_picture *picture, const det_model *model,
                             const det_detection *detections, size_t count)
 {
@@ -206,8 +241,8 @@ det_status det_picture_draw(det_picture *picture, const det_model *model,
         const det_detection *d = &detections[i];
         const float box[4] = {d->ymin, d->xmin, d->ymax, d->xmax};
         char label[LABEL_BYTES];
-        det_results_label(label, sizeof label, model, d);
-        det_draw_box(&picture->image, box, d->class_id > 0 ? d->class_id - 1 : 0, label);
+        det_draw_box(det_surface_of(&picture->image), box, d->class_id > 0 ? d->class_id - 1 : 0,
+                     det_detection_label(model, d, label, sizeof label));
     }
     return DET_OK;
 }

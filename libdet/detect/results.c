@@ -9,6 +9,13 @@
 #include "support/json_writer.h"
 #include "support/mem.h"
 
+const char *det_results_class(char fallback[32], const det_model *model, const det_detection *d)
+{
+    const char *name = det_model_class_name(model, d->class_id);
+    snprintf(fallback, 32, "class %d", d->class_id);
+    return name != NULL ? name : fallback;
+}
+
 static void put_detection(struct det_json_writer *json, const det_model *model, int32_t width,
                           int32_t height, const det_detection *d, int64_t track_id)
 {
@@ -16,21 +23,19 @@ static void put_detection(struct det_json_writer *json, const det_model *model, 
     const float box_px[4] = {d->ymin * (float)height, d->xmin * (float)width,
                              d->ymax * (float)height, d->xmax * (float)width};
     char fallback[32];
-    const char *name = det_model_class_name(model, d->class_id);
-    snprintf(fallback, sizeof fallback, "class %d", d->class_id);
     det_json_open_object(json, NULL);
     if (track_id != 0)
         det_json_put_int(json, "track_id", track_id);
     det_json_put_int(json, "class_id", d->class_id);
-    det_json_put_string(json, "class", name != NULL ? name : fallback);
+    det_json_put_string(json, "class", det_results_class(fallback, model, d));
     det_json_put_float(json, "score", d->score);
     det_json_put_floats(json, "box_px", box_px, 4);
     det_json_put_floats(json, "box", box, 4);
     det_json_close_object(json);
 }
 
-/* In pixels, too: what is finite there is finite. */
-static bool is_finite(const det_detection *d, int32_t width, int32_t height)
+/* What is finite in pixels is finite. */
+bool det_results_finite(const det_detection *d, int32_t width, int32_t height)
 {
     const float w = (float)width, h = (float)height;
     return isfinite(d->score) && isfinite(d->ymin * h) && isfinite(d->xmin * w) &&
@@ -38,7 +43,7 @@ static bool is_finite(const det_detection *d, int32_t width, int32_t height)
 }
 
 det_status det_results_frame_json(struct det_env *env, struct det_text *text,
-                                  const det_model *model, const struct det_results_frame *frame,
+                                  const det_model *model, const det_results_frame *frame,
                                   const det_detection *detections, size_t count)
 {
     struct det_json_writer json;
@@ -46,7 +51,7 @@ det_status det_results_frame_json(struct det_env *env, struct det_text *text,
     det_json_open_object(&json, NULL);
     det_json_put_string(&json, frame->of_video ? "video" : "image", frame->name);
     if (frame->of_video) {
-        det_json_put_int(&json, "frame", frame->frame);
+        det_json_put_int(&json, "frame", frame->number);
         det_json_put_double(&json, "time_s", frame->time_s);
     }
     det_json_put_int(&json, "width", frame->width);
@@ -55,7 +60,7 @@ det_status det_results_frame_json(struct det_env *env, struct det_text *text,
     for (size_t i = 0; i < count; i++) {
         const det_detection *d = &detections[i];
         /* A box of null must not pass for a result. */
-        if (!is_finite(d, frame->width, frame->height))
+        if (!det_results_finite(d, frame->width, frame->height))
             return det_fail(env, DET_STATUS_NON_FINITE, "%s: detection %zu is not finite",
                             frame->name, i);
         put_detection(&json, model, frame->width, frame->height, d,
@@ -70,26 +75,29 @@ det_status det_results_json(struct det_env *env, struct det_text *text, const de
                             const char *image, int32_t width, int32_t height,
                             const det_detection *detections, size_t count)
 {
-    const struct det_results_frame frame = {.name = image, .width = width, .height = height};
+    const det_results_frame frame = {.name = image, .width = width, .height = height};
     return det_results_frame_json(env, text, model, &frame, detections, count);
 }
 
-void det_results_label(char *buffer, size_t bytes, const det_model *model,
-                       const det_detection *detection)
+const char *det_detection_label(const det_model *model, const det_detection *detection, char *label,
+                                size_t bytes)
 {
-    const char *name = det_model_class_name(model, detection->class_id);
     char fallback[32], percent[16] = "";
-    snprintf(fallback, sizeof fallback, "class %d", detection->class_id);
-    if (name == NULL)
-        name = fallback;
+    if (label == NULL || bytes == 0)
+        return "";
+    label[0] = '\0';
+    if (detection == NULL)
+        return label;
+    const char *name = det_results_class(fallback, model, detection);
     if (detection->score >= 0 && detection->score <= 1)
         snprintf(percent, sizeof percent, " %d%%", (int)(detection->score * 100 + 0.5f));
     size_t length = strlen(name);
-    const size_t room = bytes - 1 - strlen(percent);
+    const size_t end = strlen(percent), room = bytes - 1 > end ? bytes - 1 - end : 0;
     if (length > room)
         for (length = room; length > 0 && ((unsigned char)name[length] & 0xC0) == 0x80;)
             length--;
-    snprintf(buffer, bytes, "%.*s%s", (int)length, name, percent);
+    snprintf(label, bytes, "%.*s%s", (int)length, name, percent);
+    return label;
 }
 
 det_status det_detections_to_json(det_context *context, const det_model *model, const char *image,

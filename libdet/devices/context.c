@@ -7,7 +7,6 @@
 #include "base/pool.h"
 #include "ops/ops.h"
 #include "support/mem.h"
-#include "support/number.h"
 
 void det_context_settings_init(det_context_settings *settings, size_t struct_size)
 {
@@ -29,20 +28,6 @@ static const char *setting(const char *value, const char *variable)
         return value;
     const char *from_environment = getenv(variable);
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : "auto";
-}
-
-/* DET_MAX_FILE_MEMORY stands in for a limit that is not set. */
-static det_status read_limits(struct det_env *env)
-{
-    const char *text = getenv("DET_MAX_FILE_MEMORY");
-    double bytes = 0;
-    if (env->limits.max_file_memory_bytes > 0 || text == NULL || text[0] == '\0')
-        return DET_OK;
-    if (!det_parse_decimal(text, strlen(text), &bytes) || !(bytes >= 1 && bytes <= 0x1p60))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "DET_MAX_FILE_MEMORY is \"%.40s\", expected a number of bytes", text);
-    env->limits.max_file_memory_bytes = (size_t)bytes;
-    return DET_OK;
 }
 
 static det_status choose_ops(struct det_env *env, const char *cpu, const struct det_ops **ops)
@@ -153,7 +138,7 @@ static det_status take_settings(struct det_env *env, const det_context_settings 
     if (settings->max_jpeg_scans > 0)
         env->limits.max_jpeg_scans = settings->max_jpeg_scans;
     env->limits.max_file_memory_bytes = settings->max_file_memory_bytes;
-    return read_limits(env);
+    return det_limits_complete(env);
 }
 
 static det_status create(struct det_env *env, const det_context_settings *given, det_context **out)
@@ -205,6 +190,7 @@ void det_context_destroy(det_context **out)
     if (compute->device != NULL)
         compute->backend->device_close(&env, &compute->device);
     det_pool_destroy(&env, &compute->context.pool);
+    det_guard_free(&env, &compute->context.guard);
     *out = NULL;
     det_free(&env, &compute);
 }

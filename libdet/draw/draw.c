@@ -2,11 +2,12 @@
 
 #include <math.h>
 
+#include "data/image_view.h"
 #include "draw/font.h"
 
-struct det_colour det_palette_colour(int32_t class_index)
+det_rgb det_palette_colour(int32_t class_index)
 {
-    static const struct det_colour fixed[24] = {
+    static const det_rgb fixed[24] = {
         {52, 209, 75},   {255, 145, 30},  {70, 150, 255},  {235, 64, 86},   {255, 222, 40},
         {178, 102, 255}, {38, 214, 214},  {245, 90, 200},  {190, 230, 60},  {200, 120, 70},
         {20, 140, 140},  {255, 175, 170}, {110, 110, 235}, {150, 30, 60},   {150, 235, 195},
@@ -27,13 +28,13 @@ struct det_colour det_palette_colour(int32_t class_index)
         const float ramp = fmaxf(0, fminf(1, fminf(k, 4 - k)));
         channel[c] = 255 * value * (1 - saturation * ramp);
     }
-    return (struct det_colour){(uint8_t)channel[0], (uint8_t)channel[1], (uint8_t)channel[2]};
+    return (det_rgb){(uint8_t)channel[0], (uint8_t)channel[1], (uint8_t)channel[2]};
 }
 
-struct det_colour det_text_colour_on(struct det_colour plate)
+det_rgb det_text_colour_on(det_rgb plate)
 {
     const int luminance = 299 * plate.r + 587 * plate.g + 114 * plate.b;
-    return luminance > 128000 ? (struct det_colour){0, 0, 0} : (struct det_colour){255, 255, 255};
+    return luminance > 128000 ? (det_rgb){0, 0, 0} : (det_rgb){255, 255, 255};
 }
 
 static uint8_t mix(uint8_t below, uint8_t above, float share)
@@ -41,13 +42,17 @@ static uint8_t mix(uint8_t below, uint8_t above, float share)
     return (uint8_t)((float)below + ((float)above - (float)below) * share + 0.5F);
 }
 
-static void blend(struct det_image *image, int32_t x, int32_t y, struct det_colour colour,
-                  float share)
+static void blend(const struct det_surface *to, int32_t x, int32_t y, det_rgb colour, float share)
 {
-    uint8_t *pixel = image->rgb + 3 * ((size_t)y * (size_t)image->width + (size_t)x);
-    pixel[0] = mix(pixel[0], colour.r, share);
-    pixel[1] = mix(pixel[1], colour.g, share);
-    pixel[2] = mix(pixel[2], colour.b, share);
+    uint8_t *pixel = to->first + y * to->stride + (ptrdiff_t)x * to->bytes;
+    if (to->bytes == 1) {
+        *pixel =
+            mix(*pixel, det_grey_of_rgb((const uint8_t[]){colour.r, colour.g, colour.b}), share);
+        return;
+    }
+    pixel[to->red] = mix(pixel[to->red], colour.r, share);
+    pixel[to->green] = mix(pixel[to->green], colour.g, share);
+    pixel[to->blue] = mix(pixel[to->blue], colour.b, share);
 }
 
 /* Length of [low, high] inside pixel i. */
@@ -73,18 +78,18 @@ static bool is_box(const float box[4])
     return box[2] >= box[0] && box[3] >= box[1];
 }
 
-static bool is_drawable(const struct det_image *image)
+static bool is_drawable(const struct det_surface *to)
 {
-    return image->rgb != NULL && image->width > 0 && image->height > 0;
+    return to->first != NULL && to->width > 0 && to->height > 0;
 }
 
 /* The area `outer` without `inner`. */
-static void fill_between(struct det_image *image, const float outer[4], const float inner[4],
-                         float opacity, struct det_colour colour)
+static void fill_between(const struct det_surface *to, const float outer[4], const float inner[4],
+                         float opacity, det_rgb colour)
 {
     int32_t y_end, x_end;
-    const int32_t y_begin = pixel_range(outer[0], outer[2], image->height, &y_end);
-    const int32_t x_begin = pixel_range(outer[1], outer[3], image->width, &x_end);
+    const int32_t y_begin = pixel_range(outer[0], outer[2], to->height, &y_end);
+    const int32_t x_begin = pixel_range(outer[1], outer[3], to->width, &x_end);
     for (int32_t y = y_begin; y < y_end; y++) {
         const float outer_y = cover(outer[0], outer[2], y), inner_y = cover(inner[0], inner[2], y);
         for (int32_t x = x_begin; x < x_end; x++) {
@@ -97,30 +102,29 @@ static void fill_between(struct det_image *image, const float outer[4], const fl
             const float share =
                 outer_y * cover(outer[1], outer[3], x) - inner_y * cover(inner[1], inner[3], x);
             if (share > 0)
-                blend(image, x, y, colour, fminf(1, share * opacity));
+                blend(to, x, y, colour, fminf(1, share * opacity));
         }
     }
 }
 
-void det_fill_rectangle(struct det_image *image, const float box_px[4], float opacity,
-                        struct det_colour colour)
+void det_fill_rectangle(struct det_surface to, const float box_px[4], float opacity, det_rgb colour)
 {
     static const float nothing[4] = {0, 0, 0, 0};
-    if (is_drawable(image) && is_box(box_px) && opacity > 0)
-        fill_between(image, box_px, nothing, fminf(opacity, 1), colour);
+    if (is_drawable(&to) && is_box(box_px) && opacity > 0)
+        fill_between(&to, box_px, nothing, fminf(opacity, 1), colour);
 }
 
-void det_draw_rectangle(struct det_image *image, const float box_px[4], float thickness_px,
-                        struct det_colour colour)
+void det_draw_rectangle(struct det_surface to, const float box_px[4], float thickness_px,
+                        det_rgb colour)
 {
-    if (!is_drawable(image) || !is_box(box_px) || !(thickness_px > 0))
+    if (!is_drawable(&to) || !is_box(box_px) || !(thickness_px > 0))
         return;
     const float half = thickness_px / 2;
     const float outer[4] = {box_px[0] - half, box_px[1] - half, box_px[2] + half, box_px[3] + half};
     float inner[4] = {box_px[0] + half, box_px[1] + half, box_px[2] - half, box_px[3] - half};
     if (inner[2] <= inner[0] || inner[3] <= inner[1])
         inner[0] = inner[1] = inner[2] = inner[3] = 0;
-    fill_between(image, outer, inner, 1, colour);
+    fill_between(&to, outer, inner, 1, colour);
 }
 
 float det_text_width_px(const char *text, float size_px)
@@ -157,8 +161,8 @@ static float distance_squared(const struct stroke *s, float x, float y)
 
 /* Coverage from the distance to the nearest stroke: exact enough for strokes of a pixel and more.
  */
-static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, float x_px,
-                       float y_px, float scale, struct det_colour colour)
+static void draw_glyph(const struct det_surface *to, const struct det_glyph *glyph, float x_px,
+                       float y_px, float scale, det_rgb colour)
 {
     struct det_font_segment segments[DET_FONT_MAX_SEGMENTS];
     struct stroke strokes[DET_FONT_MAX_SEGMENTS];
@@ -168,10 +172,10 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
     const float half_px = fmaxf(0.5F * DET_FONT_STROKE_UNITS * scale, 0.55F);
     const float margin = half_px + 1;
     int32_t y_end, x_end;
-    const int32_t y_begin = pixel_range(y_px - margin, y_px + DET_FONT_LINE_UNITS * scale + margin,
-                                        image->height, &y_end);
+    const int32_t y_begin =
+        pixel_range(y_px - margin, y_px + DET_FONT_LINE_UNITS * scale + margin, to->height, &y_end);
     const int32_t x_begin = pixel_range(
-        x_px - margin, x_px + (float)glyph->width_units * scale + margin, image->width, &x_end);
+        x_px - margin, x_px + (float)glyph->width_units * scale + margin, to->width, &x_end);
     for (int32_t y = y_begin; y < y_end; y++)
         for (int32_t x = x_begin; x < x_end; x++) {
             const float gx = ((float)x + 0.5F - x_px) / scale,
@@ -183,107 +187,106 @@ static void draw_glyph(struct det_image *image, const struct det_glyph *glyph, f
             }
             const float share = half_px + 0.5F - sqrtf(nearest) * scale;
             if (share > 0)
-                blend(image, x, y, colour, fminf(share, 1));
+                blend(to, x, y, colour, fminf(share, 1));
         }
 }
 
-void det_draw_line(struct det_image *image, float x0_px, float y0_px, float x1_px, float y1_px,
-                   float thickness_px, struct det_colour colour)
+void det_draw_line(struct det_surface to, float x0_px, float y0_px, float x1_px, float y1_px,
+                   float thickness_px, det_rgb colour)
 {
     const struct stroke line = stroke_of(&(struct det_font_segment){x0_px, y0_px, x1_px, y1_px});
-    if (!is_drawable(image) || !(thickness_px > 0) || !isfinite(x0_px) || !isfinite(y0_px) ||
+    if (!is_drawable(&to) || !(thickness_px > 0) || !isfinite(x0_px) || !isfinite(y0_px) ||
         !isfinite(x1_px) || !isfinite(y1_px))
         return;
     const float half = 0.5F * thickness_px, margin = half + 1;
     int32_t y_end, x_end;
-    const int32_t y_begin = pixel_range(fminf(y0_px, y1_px) - margin, fmaxf(y0_px, y1_px) + margin,
-                                        image->height, &y_end);
-    const int32_t x_begin = pixel_range(fminf(x0_px, x1_px) - margin, fmaxf(x0_px, x1_px) + margin,
-                                        image->width, &x_end);
+    const int32_t y_begin =
+        pixel_range(fminf(y0_px, y1_px) - margin, fmaxf(y0_px, y1_px) + margin, to.height, &y_end);
+    const int32_t x_begin =
+        pixel_range(fminf(x0_px, x1_px) - margin, fmaxf(x0_px, x1_px) + margin, to.width, &x_end);
     for (int32_t y = y_begin; y < y_end; y++)
         for (int32_t x = x_begin; x < x_end; x++) {
             const float share =
                 half + 0.5F - sqrtf(distance_squared(&line, (float)x + 0.5F, (float)y + 0.5F));
             if (share > 0)
-                blend(image, x, y, colour, fminf(share, 1));
+                blend(&to, x, y, colour, fminf(share, 1));
         }
 }
 
-void det_draw_text(struct det_image *image, float x_px, float y_px, float size_px,
-                   struct det_colour colour, const char *text)
+void det_draw_text(struct det_surface to, float x_px, float y_px, float size_px, det_rgb colour,
+                   const char *text)
 {
-    if (!is_drawable(image) || text == NULL || !isfinite(x_px) || !isfinite(y_px) ||
+    if (!is_drawable(&to) || text == NULL || !isfinite(x_px) || !isfinite(y_px) ||
         !(size_px >= 1) || !isfinite(size_px))
         return;
     const float scale = size_px / DET_FONT_LINE_UNITS;
-    for (unsigned c; x_px < (float)image->width && (c = det_font_next(&text)) != 0;) {
+    for (unsigned c; x_px < (float)to.width && (c = det_font_next(&text)) != 0;) {
         const struct det_glyph *glyph = det_font_glyph(c);
         const float gap = 0.5F * DET_FONT_GAP_UNITS * scale;
-        draw_glyph(image, glyph, x_px + gap, y_px, scale, colour);
+        draw_glyph(&to, glyph, x_px + gap, y_px, scale, colour);
         x_px += roundf(((float)glyph->width_units + DET_FONT_GAP_UNITS) * scale);
     }
 }
 
-static float image_scale(const struct det_image *image)
+static float surface_scale(const struct det_surface *to)
 {
-    return sqrtf((float)image->width * (float)image->height);
+    return sqrtf((float)to->width * (float)to->height);
 }
 
-float det_draw_thickness_px(const struct det_image *image)
+float det_draw_thickness_px(struct det_surface to)
 {
-    return fmaxf(1.5F, 0.0035F * image_scale(image));
+    return fmaxf(1.5F, 0.0035F * surface_scale(&to));
 }
 
-float det_draw_text_size_px(const struct det_image *image)
+float det_draw_text_size_px(struct det_surface to)
 {
-    return roundf(fmaxf(13, 0.024F * image_scale(image)));
+    return roundf(fmaxf(13, 0.024F * surface_scale(&to)));
 }
 
-static void draw_label(struct det_image *image, const float box_px[4], float thickness,
-                       struct det_colour plate, const char *text)
+static void draw_label(const struct det_surface *to, const float box_px[4], float thickness,
+                       det_rgb plate, const char *text)
 {
-    const float size = det_draw_text_size_px(image), pad = roundf(0.2F * size);
+    const float size = det_draw_text_size_px(*to), pad = roundf(0.2F * size);
     const float width = det_text_width_px(text, size) + 2 * pad,
                 height = size + roundf(0.1F * size);
     float y = roundf(box_px[0] - thickness / 2 - height);
     if (y < 0) /* no room above: inside the box's top edge */
         y = roundf(box_px[0] + thickness / 2);
     float x = roundf(box_px[1] - thickness / 2);
-    x = fmaxf(0, fminf(x, (float)image->width - width));
-    y = fmaxf(0, fminf(y, (float)image->height - height));
+    x = fmaxf(0, fminf(x, (float)to->width - width));
+    y = fmaxf(0, fminf(y, (float)to->height - height));
     const float area[4] = {y, x, y + height, x + width};
-    det_fill_rectangle(image, area, 0.88F, plate);
-    det_draw_text(image, x + pad, y, size, det_text_colour_on(plate), text);
+    det_fill_rectangle(*to, area, 0.88F, plate);
+    det_draw_text(*to, x + pad, y, size, det_text_colour_on(plate), text);
 }
 
-void det_draw_box(struct det_image *image, const float box_norm[4], int32_t class_index,
+void det_draw_box(struct det_surface to, const float box_norm[4], int32_t class_index,
                   const char *text)
 {
-    if (!is_drawable(image) || !is_box(box_norm))
+    if (!is_drawable(&to) || !is_box(box_norm))
         return;
-    const float h = (float)image->height, w = (float)image->width;
+    const float h = (float)to.height, w = (float)to.width;
     const float box_px[4] = {box_norm[0] * h, box_norm[1] * w, box_norm[2] * h, box_norm[3] * w};
     if (!is_box(box_px))
         return;
-    const struct det_colour colour = det_palette_colour(class_index);
-    const float thickness = det_draw_thickness_px(image);
-    det_draw_rectangle(image, box_px, thickness, colour);
+    const det_rgb colour = det_palette_colour(class_index);
+    const float thickness = det_draw_thickness_px(to);
+    det_draw_rectangle(to, box_px, thickness, colour);
     if (text != NULL && text[0] != '\0' && box_px[0] <= h && box_px[1] <= w && box_px[2] >= 0 &&
         box_px[3] >= 0)
-        draw_label(image, box_px, thickness, colour, text);
+        draw_label(&to, box_px, thickness, colour, text);
 }
 
-float det_draw_note(struct det_image *image, float x_px, float y_px, struct det_colour plate,
-                    const char *text)
+float det_draw_note(struct det_surface to, float x_px, float y_px, det_rgb plate, const char *text)
 {
-    if (!is_drawable(image) || text == NULL)
+    if (!is_drawable(&to) || text == NULL)
         return y_px;
-    const float size = det_draw_text_size_px(image), pad = roundf(0.35F * size);
+    const float size = det_draw_text_size_px(to), pad = roundf(0.35F * size);
     const float height = size + roundf(0.2F * size);
     const float area[4] = {y_px, x_px, y_px + height,
                            x_px + det_text_width_px(text, size) + 2 * pad};
-    det_fill_rectangle(image, area, 0.8F, plate);
-    det_draw_text(image, x_px + pad, y_px + roundf(0.1F * size), size, det_text_colour_on(plate),
+    det_fill_rectangle(to, area, 0.8F, plate);
+    det_draw_text(to, x_px + pad, y_px + roundf(0.1F * size), size, det_text_colour_on(plate),
                   text);
     return y_px + height;
 }

@@ -16,8 +16,4 @@ struct det_detection_report {
     struct det_text text;
 };
 
-/* Names of the files that det_detection_report_write() makes: `index` 0, 1, ..., NULL behind the
- * last. */
-const char *det_detection_report_file(size_t index);
-
 #endif

@@ -190,16 +190,16 @@ static det_status draw(struct det_env *env, struct det_evaluation_pictures *p, s
         char label[160];
         snprintf(label, sizeof label, "%.140s %d%%", p->settings.class_names[found->class_index[i]],
                  (int)lrintf(found->score[i] * 100));
-        det_draw_box(&half, found->boxes[i], found->class_index[i], label);
+        det_draw_box(det_surface_of(&half), found->boxes[i], found->class_index[i], label);
     }
     copy_into(&p->canvas, &half, strip, 0);
     memcpy(half.rgb, image->rgb, bytes);
     for (int32_t g = 0; g < p->truth.count; g++)
-        det_draw_box(&half, p->truth.boxes[g], p->truth.class_index[g],
+        det_draw_box(det_surface_of(&half), p->truth.boxes[g], p->truth.class_index[g],
                      p->settings.class_names[p->truth.class_index[g]]);
     copy_into(&p->canvas, &half, strip, image->width + GAP_PX);
     if (title != NULL)
-        det_draw_text(&p->canvas, 6, 5, 16, (struct det_colour){40, 40, 40}, title);
+        det_draw_text(det_surface_of(&p->canvas), 6, 5, 16, (det_rgb){40, 40, 40}, title);
 fail:
     det_image_free(env, &half);
     return status;

@@ -1,7 +1,9 @@
 #include "eval/evaluation_summary.h"
 
 #include <math.h>
+#include <string.h>
 
+#include "base/arguments.h"
 #include "base/context.h"
 #include "det/detection_report.h"
 #include "support/mem.h"
@@ -168,8 +170,9 @@ det_status det_evaluation_summary_write(det_context *context, det_summary_writer
     return det_summary_flush(writer);
 }
 
-det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_settings *settings,
-                                   struct det_text *name)
+det_status det_evaluation_append_run_name(struct det_env *env,
+                                          const det_evaluation_settings *settings,
+                                          struct det_text *name)
 {
     DET_TRY_RETURN(det_text_printf(env, name, "eval"));
     if (settings->as_exported)
@@ -185,4 +188,28 @@ det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_set
     for (int32_t i = 0; i < settings->max_det_count; i++)
         DET_TRY_RETURN(det_text_printf(env, name, "_%d", (int)settings->max_dets[i]));
     return DET_OK;
+}
+
+det_status det_evaluation_run_name(det_context *context, const det_evaluation_settings *given,
+                                   char *name, size_t bytes)
+{
+    struct det_env *env = det_context_env(context);
+    struct det_text text = {0};
+    det_evaluation_settings settings;
+    det_status status = DET_OK;
+    if (name != NULL && bytes > 0)
+        name[0] = '\0';
+    DET_NEED(env, context);
+    DET_NEED(env, name);
+    det_evaluation_settings_default(&settings);
+    DET_TRY_RETURN(DET_TAKE(env, det_evaluation_settings, &settings, given));
+    DET_TRY(det_evaluation_append_run_name(env, &settings, &text));
+    if (text.length >= bytes)
+        DET_TRY(det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                         "the name of the run takes %zu bytes, there is room for %zu",
+                         text.length + 1, bytes));
+    memcpy(name, text.data, text.length + 1);
+fail:
+    det_text_free(env, &text);
+    return status;
 }

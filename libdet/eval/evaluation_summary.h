@@ -18,7 +18,8 @@ det_status det_evaluation_summary_write(det_context *context, det_summary_writer
 /* Appends the name of the run that the figures belong to: "eval" for those that eval_continuously()
  * of the API would give. What was made in another way cannot be compared with them and gets a run
  * of its own: "eval_exported", "eval_exported_max_images_100". */
-det_status det_evaluation_run_name(struct det_env *env, const det_evaluation_settings *settings,
-                                   struct det_text *name);
+det_status det_evaluation_append_run_name(struct det_env *env,
+                                          const det_evaluation_settings *settings,
+                                          struct det_text *name);
 
 #endif

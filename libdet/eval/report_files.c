@@ -177,7 +177,7 @@ static void put_text(struct det_xml_writer *xml, int x, int y, const char *ancho
 
 static void put_colour(struct det_xml_writer *xml, const char *attribute, size_t k)
 {
-    const struct det_colour colour = det_palette_colour((int32_t)k);
+    const det_rgb colour = det_palette_colour((int32_t)k);
     det_xml_attribute_printf(xml, attribute, "#%02x%02x%02x", colour.r, colour.g, colour.b);
 }
 

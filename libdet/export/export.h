@@ -18,8 +18,9 @@ struct det_program; /* export/program.h */
 struct det_export_job {
     const det_model *model;
     struct det_inference inference; /* folded; its postprocess has the settings' thresholds */
-    /* AUTO is replaced by what it means for the format, `name` NULL by "model" */
+    /* AUTO is replaced by what it means for the format, `name` NULL by "model" or own_name */
     det_export_settings settings;
+    char own_name[32];
 };
 
 struct det_export_writer;
@@ -57,6 +58,10 @@ struct det_export_writer {
      * UNSUPPORTED say what is wrong with them. */
     det_status (*read)(struct det_env *env, const struct det_export *exported,
                        struct det_program *program);
+    /* Of a format that is no network to be run, in place of `read`: fills in exported->proof. */
+    det_status (*prove)(struct det_env *env, const struct det_export_job *job,
+                        struct det_export *exported);
+    bool named_by_step; /* `name` NULL is "ckpt-STEP" */
 };
 
 /* NULL when there is none of that name. */

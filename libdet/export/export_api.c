@@ -25,6 +25,7 @@ void det_export_settings_init(det_export_settings *settings, size_t struct_size)
 
 static det_status check_settings(struct det_env *env, const det_export_settings *s)
 {
+    DET_TRY_RETURN(det_check_reserved(env, "det_export_settings", s->reserved));
     if ((unsigned)s->outputs > DET_EXPORT_OUTPUTS_EFFICIENT_NMS ||
         (unsigned)s->input > DET_EXPORT_INPUT_FLOAT_NCHW ||
         (unsigned)s->precision > DET_EXPORT_FLOAT16)
@@ -68,8 +69,10 @@ static void settle(const struct det_export_writer *writer, struct det_export_job
         s->outputs = writer->outputs;
     if (s->input == DET_EXPORT_INPUT_AUTO)
         s->input = writer->input;
+    if (s->name == NULL && writer->named_by_step)
+        snprintf(job->own_name, sizeof job->own_name, "ckpt-%lld", (long long)job->model->step);
     if (s->name == NULL)
-        s->name = "model";
+        s->name = writer->named_by_step ? job->own_name : "model";
     if (s->score_threshold >= 0)
         p->score_threshold = s->score_threshold;
     if (s->iou_threshold >= 0)
@@ -118,6 +121,8 @@ static det_status make(struct det_env *env, struct det_pool *pool,
     DET_TRY(writer->write(env, job, *exported));
     if (job->settings.verify != 0 && writer->read != NULL)
         DET_TRY(det_export_prove(env, pool, writer, job, *exported));
+    if (job->settings.verify != 0 && writer->prove != NULL)
+        DET_TRY(writer->prove(env, job, *exported));
 fail:
     det_inference_close(env, &job->inference);
     if (status != DET_OK)
@@ -211,23 +216,39 @@ const char *det_export_signature(const det_export *exported)
 }
 
 static det_status write_one(struct det_env *env, const struct det_export_bytes *file,
-                            const char *folder)
+                            const char *folder, struct det_writer *writer)
 {
     char *path = NULL;
-    DET_TRY_RETURN(det_path_join(env, &path, folder, file->name));
-    const det_status status = det_write_file(env, path, file->data.data, file->data.length);
+    det_status status = DET_OK;
+    *writer = (struct det_writer){.descriptor = -1};
+    DET_TRY(det_path_join(env, &path, folder, file->name));
+    DET_TRY(det_writer_open(env, path, writer));
+    DET_TRY(det_writer_write(env, writer, file->data.data, file->data.length));
+    DET_TRY(det_writer_flush(env, writer));
+fail:
     det_free(env, &path);
+    if (status != DET_OK)
+        det_writer_discard(env, writer);
     return status;
 }
 
+/* All of them are on the disk before the first gets its name: a disk that is full costs nothing. */
 det_status det_export_write(det_context *context, const det_export *exported, const char *folder)
 {
     struct det_env *env = det_context_env(context);
+    struct det_writer writers[DET_EXPORT_MOST_FILES];
+    size_t written = 0;
+    det_status status = DET_OK;
     DET_NEED(env, context);
     DET_NEED(env, exported);
     DET_NEED(env, folder);
     DET_TRY_RETURN(det_make_directories(env, folder));
-    for (size_t i = 0; i < exported->file_count; i++)
-        DET_TRY_RETURN(write_one(env, &exported->files[i], folder));
-    return DET_OK;
+    for (; written < exported->file_count; written++)
+        DET_TRY(write_one(env, &exported->files[written], folder, &writers[written]));
+    for (size_t i = 0; i < written; i++)
+        DET_TRY(det_writer_commit(env, &writers[i]));
+fail:
+    for (size_t i = 0; i < written; i++)
+        det_writer_discard(env, &writers[i]);
+    return status;
 }

@@ -66,8 +66,8 @@ static int32_t put_fixed(struct det_onnx_job *o, int32_t x)
     return pad(onnx, x, det_onnx_wholes(onnx, "pad/pads", 8, pads));
 }
 
-/* The smaller or larger ("Min", "Max") of a size [2], as [1]. ReduceMin would do as well, but OpenVINO
- * 2026.4 takes what it divides for what it is divided by. */
+/* The smaller or larger ("Min", "Max") of a size [2], as [1]. Not by ReduceMin: OpenVINO 2026.4 turns
+ * a division by it around. */
 static int32_t side_of(struct det_onnx *onnx, const char *operator_name, int32_t size)
 {
     return det_onnx_binary(onnx, operator_name, det_onnx_slice(onnx, size, 0, 0, 1, NULL),

@@ -45,8 +45,6 @@ enum det_node_kind {
     DET_NODE_CLIP,    /* (clip) */
     DET_NODE_SIGMOID, /* 1 / (1 + exp(-x)) */
     DET_NODE_EXP,
-    DET_NODE_FLOOR,
-    DET_NODE_CEIL,
     DET_NODE_ROUND,    /* halves to even */
     DET_NODE_TO_FLOAT, /* of floats: a copy */
     DET_NODE_TO_WHOLE, /* towards zero */
@@ -57,8 +55,7 @@ enum det_node_kind {
     DET_NODE_DIV,
     DET_NODE_MIN,
     DET_NODE_MAX,
-    DET_NODE_LESS, /* whole numbers 0 and 1, as the two below */
-    DET_NODE_GREATER,
+    DET_NODE_GREATER, /* whole numbers 0 and 1, as the one below */
     DET_NODE_EQUAL,
     DET_NODE_WHERE,      /* condition, if so, if not; broadcasting */
     DET_NODE_SHAPE,      /* whole [dims] */
@@ -71,8 +68,6 @@ enum det_node_kind {
     DET_NODE_GATHER_ND,  /* x, whole [..., n]: places in the first n dimensions */
     DET_NODE_RANGE,      /* start, limit, step: whole scalars -> whole [n] */
     DET_NODE_REDUCE_SUM, /* along one axis, which goes unless it is kept with size 1 (reduce) */
-    DET_NODE_REDUCE_MIN,
-    DET_NODE_REDUCE_MAX,
     /* x, or x and the whole sizes of the result; output pixel i reads at i * in / out, TF1's way:
      * the nearest is the one below. Up to two dimensions may change size. (resize) */
     DET_NODE_RESIZE,

@@ -11,10 +11,6 @@ static float unary(const struct det_node *node, float x)
         return 1 / (1 + expf(-x));
     case DET_NODE_EXP:
         return expf(x);
-    case DET_NODE_FLOOR:
-        return floorf(x);
-    case DET_NODE_CEIL:
-        return ceilf(x);
     default: /* DET_NODE_ROUND */
         return rintf(x);
     }
@@ -145,18 +141,16 @@ static int64_t binary_whole(enum det_node_kind kind, int64_t a, int64_t b)
 static bool compare(enum det_node_kind kind, const struct det_array *a, size_t i,
                     const struct det_array *b, size_t j)
 {
-    const bool less = a->whole ? a->wholes[i] < b->wholes[j] : a->floats[i] < b->floats[j];
-    const bool greater = a->whole ? a->wholes[i] > b->wholes[j] : a->floats[i] > b->floats[j];
-    const bool equal = a->whole ? a->wholes[i] == b->wholes[j] : a->floats[i] == b->floats[j];
-    return kind == DET_NODE_LESS ? less : kind == DET_NODE_GREATER ? greater : equal;
+    if (kind == DET_NODE_GREATER)
+        return a->whole ? a->wholes[i] > b->wholes[j] : a->floats[i] > b->floats[j];
+    return a->whole ? a->wholes[i] == b->wholes[j] : a->floats[i] == b->floats[j];
 }
 
 det_status det_node_binary(struct det_node_run *run)
 {
     const struct det_array *a = run->in[0], *b = run->in[1];
     const enum det_node_kind kind = run->node->kind;
-    const bool compares =
-        kind == DET_NODE_LESS || kind == DET_NODE_GREATER || kind == DET_NODE_EQUAL;
+    const bool compares = kind == DET_NODE_GREATER || kind == DET_NODE_EQUAL;
     struct broadcast shape = {0};
     DET_TRY_RETURN(join(run, &shape, a));
     DET_TRY_RETURN(join(run, &shape, b));

@@ -98,7 +98,7 @@ fail:
 
 det_status det_node_conv(struct det_node_run *run)
 {
-    struct det_conv_shape s;
+    struct det_conv_shape s = {0};
     DET_TRY_RETURN(shape_of(run, &s));
     const bool first = run->node->conv.channels_first;
     const int64_t shape[4] = {s.n, first ? s.out_c : s.out_h, first ? s.out_h : s.out_w,
@@ -162,8 +162,8 @@ det_status det_node_resize(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0];
     const bool linear = run->node->resize.linear;
-    int64_t shape[DET_ARRAY_MOST_DIMS];
-    int32_t changed[2];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
+    int32_t changed[2] = {0};
     DET_TRY_RETURN(resized(run, shape, changed));
     DET_TRY_RETURN(det_node_make(run, 0, false, x->dims, shape));
     struct det_array *to = &run->out[0];

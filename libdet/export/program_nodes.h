@@ -32,7 +32,7 @@ det_status det_node_pad(struct det_node_run *run);
 det_status det_node_gather(struct det_node_run *run);
 det_status det_node_gather_nd(struct det_node_run *run);
 det_status det_node_range(struct det_node_run *run);
-det_status det_node_reduce(struct det_node_run *run);
+det_status det_node_reduce_sum(struct det_node_run *run);
 
 /* program_images.c */
 det_status det_node_conv(struct det_node_run *run);

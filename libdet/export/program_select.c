@@ -26,7 +26,7 @@ det_status det_node_top_k(struct det_node_run *run)
     const int64_t length = x->dims < 1 ? 0 : x->shape[x->dims - 1];
     if (k < 0 || k > length)
         return det_node_fail(run, "the largest %lld of %lld", (long long)k, (long long)length);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     memcpy(shape, x->shape, sizeof shape);
     shape[x->dims - 1] = k;
     DET_TRY_RETURN(det_node_make(run, 0, false, x->dims, shape));
@@ -101,7 +101,7 @@ static det_status check_candidates(const struct det_node_run *run, int anchor_di
 
 det_status det_node_nms(struct det_node_run *run)
 {
-    int64_t sizes[3];
+    int64_t sizes[3] = {0};
     DET_TRY_RETURN(check_candidates(run, 2, sizes));
     if (run->in[2]->count != 1 || run->in[3]->count != 1 || run->in[4]->count != 1)
         return det_node_fail(run, "limit and thresholds are not single values");
@@ -203,7 +203,7 @@ static det_status find_best(struct det_node_run *run, int64_t n, const int64_t s
 
 det_status det_node_efficient_nms(struct det_node_run *run)
 {
-    int64_t sizes[3];
+    int64_t sizes[3] = {0};
     const int32_t limit = run->node->efficient_nms.limit;
     DET_TRY_RETURN(check_candidates(run, 1, sizes));
     if (limit < 1)

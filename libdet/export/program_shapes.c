@@ -26,7 +26,7 @@ det_status det_node_shape(struct det_node_run *run)
 det_status det_node_reshape(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0], *wanted = run->in[1];
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     int32_t open = -1;
     size_t known = 1;
     if (wanted->dims != 1 || wanted->count > DET_ARRAY_MOST_DIMS)
@@ -90,7 +90,7 @@ det_status det_node_concat(struct det_node_run *run)
     const int32_t axis = det_node_axis(run->node->axis, first->dims), dims = first->dims;
     if (axis < 0)
         return det_node_fail(run, "axis %d of %d dimensions", run->node->axis, dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     memcpy(shape, first->shape, sizeof shape);
     for (int32_t i = 1; i < run->node->in_count; i++) {
         const struct det_array *x = run->in[i];
@@ -190,7 +190,7 @@ det_status det_node_gather(struct det_node_run *run)
     if (axis < 0 || dims > DET_ARRAY_MOST_DIMS)
         return det_node_fail(run, "axis %d, %d and %d dimensions", run->node->axis, x->dims,
                              indices->dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     for (int32_t d = 0; d < dims; d++)
         shape[d] = d < axis                   ? x->shape[d]
                    : d < axis + indices->dims ? indices->shape[d - axis]
@@ -218,7 +218,7 @@ det_status det_node_gather_nd(struct det_node_run *run)
     if (n < 1 || n > x->dims || indices->dims - 1 + x->dims - n > DET_ARRAY_MOST_DIMS)
         return det_node_fail(run, "places of %lld numbers in %d dimensions", (long long)n, x->dims);
     const int32_t outer = indices->dims - 1, taken = (int32_t)n;
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     for (int32_t d = 0; d < outer; d++)
         shape[d] = indices->shape[d];
     for (int32_t d = taken; d < x->dims; d++)
@@ -260,30 +260,22 @@ det_status det_node_range(struct det_node_run *run)
     return DET_OK;
 }
 
-static float reduce_floats(enum det_node_kind kind, float a, float b)
+/* Wraps around: only a damaged file gets there. */
+static int64_t add_wholes(int64_t a, int64_t b)
 {
-    return kind == DET_NODE_REDUCE_SUM ? a + b : (kind == DET_NODE_REDUCE_MIN) == (a < b) ? a : b;
+    return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static int64_t reduce_wholes(enum det_node_kind kind, int64_t a, int64_t b)
-{
-    return kind == DET_NODE_REDUCE_SUM                ? (int64_t)((uint64_t)a + (uint64_t)b)
-           : (kind == DET_NODE_REDUCE_MIN) == (a < b) ? a
-                                                      : b;
-}
-
-det_status det_node_reduce(struct det_node_run *run)
+det_status det_node_reduce_sum(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0];
-    const enum det_node_kind kind = run->node->kind;
-    const bool keep = run->node->reduce.keep;
     const int32_t axis = det_node_axis(run->node->reduce.axis, x->dims);
-    if (axis < 0 || (kind != DET_NODE_REDUCE_SUM && x->shape[axis] == 0))
+    if (axis < 0)
         return det_node_fail(run, "axis %d of %d dimensions", run->node->reduce.axis, x->dims);
-    int64_t shape[DET_ARRAY_MOST_DIMS];
+    int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     int32_t dims = 0;
     for (int32_t d = 0; d < x->dims; d++)
-        if (d != axis || keep)
+        if (d != axis || run->node->reduce.keep)
             shape[dims++] = d == axis ? 1 : x->shape[d];
     DET_TRY_RETURN(det_node_make(run, 0, x->whole, dims, shape));
     const size_t outer = det_node_extent(x, 0, axis), length = (size_t)x->shape[axis];
@@ -293,13 +285,9 @@ det_status det_node_reduce(struct det_node_run *run)
             for (size_t i = 0; i < inner; i++) {
                 const size_t to = o * inner + i, from = (o * length + l) * inner + i;
                 if (x->whole)
-                    run->out[0].wholes[to] =
-                        l == 0 ? x->wholes[from]
-                               : reduce_wholes(kind, run->out[0].wholes[to], x->wholes[from]);
+                    run->out[0].wholes[to] = add_wholes(run->out[0].wholes[to], x->wholes[from]);
                 else
-                    run->out[0].floats[to] =
-                        l == 0 ? x->floats[from]
-                               : reduce_floats(kind, run->out[0].floats[to], x->floats[from]);
+                    run->out[0].floats[to] += x->floats[from];
             }
     return DET_OK;
 }

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/half.h"
 #include "export/onnx_fields.h"
 #include "export/onnx_parts.h"
 #include "support/mem.h"
@@ -57,223 +56,42 @@ det_status det_onnx_add_value(struct det_onnx_reader *r, det_onnx_span name, int
 
 /* --- messages --- */
 
-static det_status unknown_field(struct det_onnx_reader *r, const char *message,
-                                const struct det_wire_field *field)
+det_status det_onnx_unknown_field(struct det_onnx_reader *r, const char *message,
+                                  const struct det_wire_field *field)
 {
     return det_fail(r->env, DET_STATUS_UNSUPPORTED, "%s: field %u is none that libdet writes",
                     message, field->number);
 }
 
-static det_status take_string(struct det_onnx_reader *r, const struct det_wire_field *field,
-                              const char *what, det_onnx_span *span)
+det_status det_onnx_take_string(struct det_onnx_reader *r, const struct det_wire_field *field,
+                                const char *what, det_onnx_span *span)
 {
     DET_TRY_RETURN(det_wire_expect(r->env, field, DET_WIRE_BYTES, what));
     *span = field->payload;
     return DET_OK;
 }
 
-static det_status take_varint(struct det_onnx_reader *r, const struct det_wire_field *field,
-                              const char *what, int64_t *value)
+det_status det_onnx_take_varint(struct det_onnx_reader *r, const struct det_wire_field *field,
+                                const char *what, int64_t *value)
 {
     DET_TRY_RETURN(det_wire_expect(r->env, field, DET_WIRE_VARINT, what));
     *value = (int64_t)field->value;
     return DET_OK;
 }
 
-/* One number more of a repeated field. */
-static det_status take_whole(struct det_onnx_reader *r, const struct det_wire_field *field,
-                             const char *what, int64_t values[DET_ARRAY_MOST_DIMS], int32_t *count)
+det_status det_onnx_take_whole(struct det_onnx_reader *r, const struct det_wire_field *field,
+                               const char *what, int64_t values[DET_ARRAY_MOST_DIMS],
+                               int32_t *count)
 {
     if (*count == DET_ARRAY_MOST_DIMS)
         return det_fail(r->env, DET_STATUS_UNSUPPORTED, "%s: more than %d numbers", what,
                         DET_ARRAY_MOST_DIMS);
-    DET_TRY_RETURN(take_varint(r, field, what, &values[*count]));
+    DET_TRY_RETURN(det_onnx_take_varint(r, field, what, &values[*count]));
     ++*count;
     return DET_OK;
 }
 
-/* --- initialisers --- */
-
-struct tensor {
-    det_onnx_span name, raw;
-    int64_t shape[DET_ARRAY_MOST_DIMS], type;
-    int32_t dims;
-};
-
-static size_t size_of_type(int64_t type)
-{
-    return type == DET_ONNX_FLOAT     ? 4
-           : type == DET_ONNX_FLOAT16 ? 2
-           : type == DET_ONNX_INT64   ? 8
-                                      : 0;
-}
-
-static void fill_constant(const struct tensor *t, struct det_array *array)
-{
-    if (t->type != DET_ONNX_FLOAT16) {
-        memcpy(array->data, t->raw.data, t->raw.bytes);
-        return;
-    }
-    for (size_t i = 0; i < array->count; i++) {
-        uint16_t half = 0;
-        memcpy(&half, t->raw.data + i * sizeof half, sizeof half);
-        array->floats[i] = det_half_to_float(half);
-    }
-}
-
-static det_status add_constant(struct det_onnx_reader *r, const struct tensor *t)
-{
-    const size_t size = size_of_type(t->type);
-    size_t bytes = size;
-    if (size == 0)
-        return det_fail(r->env, DET_STATUS_UNSUPPORTED, "initialiser `%.*s` has type %lld",
-                        (int)t->name.bytes, (const char *)t->name.data, (long long)t->type);
-    bool fits = true;
-    for (int32_t d = 0; fits && d < t->dims; d++)
-        fits = t->shape[d] >= 0 && det_size_mul(bytes, (size_t)t->shape[d], &bytes);
-    if (!fits || bytes != t->raw.bytes)
-        return det_fail(r->env, DET_STATUS_CORRUPT,
-                        "initialiser `%.*s`: %zu bytes are not what its shape asks for",
-                        (int)t->name.bytes, (const char *)t->name.data, t->raw.bytes);
-    int32_t value = -1;
-    DET_TRY_RETURN(det_onnx_add_name(r, t->name, r->program->value_count));
-    DET_TRY_RETURN(det_program_add_constant(r->env, r->program, r->names[r->name_count - 1].name,
-                                            t->type == DET_ONNX_INT64, t->dims, t->shape, &value));
-    if (bytes > 0)
-        fill_constant(t, &r->program->values[value].array);
-    return DET_OK;
-}
-
-static det_status read_initialiser(struct det_onnx_reader *r, struct det_wire wire)
-{
-    struct tensor t = {0};
-    struct det_wire_field field;
-    for (;;) {
-        DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
-        switch (field.number) {
-        case 0:
-            return add_constant(r, &t);
-        case ONNX_TENSOR_DIMS:
-            DET_TRY_RETURN(take_whole(r, &field, "dims", t.shape, &t.dims));
-            break;
-        case ONNX_TENSOR_TYPE:
-            DET_TRY_RETURN(take_varint(r, &field, "data_type", &t.type));
-            break;
-        case ONNX_TENSOR_NAME:
-            DET_TRY_RETURN(take_string(r, &field, "name", &t.name));
-            break;
-        case ONNX_TENSOR_RAW:
-            DET_TRY_RETURN(take_string(r, &field, "raw_data", &t.raw));
-            break;
-        default:
-            return unknown_field(r, "TensorProto", &field);
-        }
-    }
-}
-
-/* --- inputs and outputs --- */
-
-struct value_info {
-    det_onnx_span name;
-    int64_t type, shape[DET_ARRAY_MOST_DIMS]; /* -1: free */
-    int32_t dims;
-};
-
-static det_status read_dim(struct det_onnx_reader *r, struct det_wire wire, int64_t *dim)
-{
-    struct det_wire_field field;
-    det_onnx_span name;
-    *dim = -1;
-    for (;;) {
-        DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
-        if (field.number == 0)
-            return DET_OK;
-        if (field.number == ONNX_DIM_VALUE)
-            DET_TRY_RETURN(take_varint(r, &field, "dim_value", dim));
-        else if (field.number == ONNX_DIM_NAME)
-            DET_TRY_RETURN(take_string(r, &field, "dim_param", &name));
-        else
-            return unknown_field(r, "TensorShapeProto.Dimension", &field);
-    }
-}
-
-static det_status read_shape(struct det_onnx_reader *r, struct det_wire wire,
-                             struct value_info *info)
-{
-    struct det_wire_field field;
-    for (;;) {
-        DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
-        if (field.number == 0)
-            return DET_OK;
-        if (field.number != ONNX_SHAPE_DIM)
-            return unknown_field(r, "TensorShapeProto", &field);
-        if (info->dims == DET_ARRAY_MOST_DIMS)
-            return det_fail(r->env, DET_STATUS_UNSUPPORTED, "shape: more than %d dimensions",
-                            DET_ARRAY_MOST_DIMS);
-        DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "dim"));
-        DET_TRY_RETURN(read_dim(r, field.payload, &info->shape[info->dims++]));
-    }
-}
-
-static det_status read_tensor_type(struct det_onnx_reader *r, struct det_wire wire,
-                                   struct value_info *info)
-{
-    struct det_wire_field field;
-    for (;;) {
-        DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
-        if (field.number == 0)
-            return DET_OK;
-        if (field.number == ONNX_TENSOR_TYPE_ELEMENT) {
-            DET_TRY_RETURN(take_varint(r, &field, "elem_type", &info->type));
-        } else if (field.number == ONNX_TENSOR_TYPE_SHAPE) {
-            DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "shape"));
-            DET_TRY_RETURN(read_shape(r, field.payload, info));
-        } else {
-            return unknown_field(r, "TypeProto.Tensor", &field);
-        }
-    }
-}
-
-static det_status read_value_info(struct det_onnx_reader *r, struct det_wire wire,
-                                  struct value_info *info)
-{
-    struct det_wire_field field, inner;
-    *info = (struct value_info){0};
-    for (;;) {
-        DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
-        if (field.number == 0)
-            return DET_OK;
-        if (field.number == ONNX_VALUE_NAME) {
-            DET_TRY_RETURN(take_string(r, &field, "name", &info->name));
-        } else if (field.number == ONNX_VALUE_TYPE) {
-            DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "type"));
-            DET_TRY_RETURN(det_wire_next(r->env, &field.payload, &inner));
-            if (inner.number != ONNX_TYPE_TENSOR)
-                return unknown_field(r, "TypeProto", &inner);
-            DET_TRY_RETURN(det_wire_expect(r->env, &inner, DET_WIRE_BYTES, "tensor_type"));
-            DET_TRY_RETURN(read_tensor_type(r, inner.payload, info));
-        } else {
-            return unknown_field(r, "ValueInfoProto", &field);
-        }
-    }
-}
-
-static det_status read_input(struct det_onnx_reader *r, struct det_wire wire)
-{
-    struct det_program *p = r->program;
-    struct value_info info;
-    DET_TRY_RETURN(read_value_info(r, wire, &info));
-    if (p->input >= 0)
-        return det_fail(r->env, DET_STATUS_UNSUPPORTED, "there is more than one input");
-    if (info.type != DET_ONNX_UINT8 && info.type != DET_ONNX_FLOAT)
-        return det_fail(r->env, DET_STATUS_UNSUPPORTED, "the input has type %lld",
-                        (long long)info.type);
-    DET_TRY_RETURN(det_onnx_add_value(r, info.name, &p->input));
-    p->input_whole = info.type == DET_ONNX_UINT8;
-    p->input_dims = info.dims;
-    memcpy(p->input_shape, info.shape, sizeof info.shape);
-    return DET_OK;
-}
+/* --- probes --- */
 
 /* What libdet looks at; the two first are there in every file. */
 static const char *const probe_names[DET_PROBES] = {
@@ -300,17 +118,6 @@ static det_status set_probes(struct det_onnx_reader *r)
     return DET_OK;
 }
 
-static det_status check_output(struct det_onnx_reader *r, struct det_wire wire)
-{
-    struct value_info info;
-    int32_t value = -1;
-    DET_TRY_RETURN(read_value_info(r, wire, &info));
-    DET_TRY_RETURN(det_onnx_value(r, info.name, &value));
-    if (value < 0)
-        return det_fail(r->env, DET_STATUS_CORRUPT, "an output has no name");
-    return DET_OK;
-}
-
 /* --- nodes --- */
 
 static det_status read_attribute(struct det_onnx_reader *r, struct det_wire wire,
@@ -325,26 +132,26 @@ static det_status read_attribute(struct det_onnx_reader *r, struct det_wire wire
             a->type = type > 0 && type < INT32_MAX ? (int32_t)type : 0;
             return DET_OK;
         case ONNX_ATTRIBUTE_NAME:
-            DET_TRY_RETURN(take_string(r, &field, "name", &a->name));
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "name", &a->name));
             break;
         case ONNX_ATTRIBUTE_FLOAT:
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_FIXED32, "f"));
             a->number = det_wire_float((uint32_t)field.value);
             break;
         case ONNX_ATTRIBUTE_INT:
-            DET_TRY_RETURN(take_varint(r, &field, "i", &a->whole));
+            DET_TRY_RETURN(det_onnx_take_varint(r, &field, "i", &a->whole));
             break;
         case ONNX_ATTRIBUTE_STRING:
-            DET_TRY_RETURN(take_string(r, &field, "s", &a->string));
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "s", &a->string));
             break;
         case ONNX_ATTRIBUTE_INTS:
-            DET_TRY_RETURN(take_whole(r, &field, "ints", a->wholes, &a->count));
+            DET_TRY_RETURN(det_onnx_take_whole(r, &field, "ints", a->wholes, &a->count));
             break;
         case ONNX_ATTRIBUTE_TYPE:
-            DET_TRY_RETURN(take_varint(r, &field, "type", &type));
+            DET_TRY_RETURN(det_onnx_take_varint(r, &field, "type", &type));
             break;
         default:
-            return unknown_field(r, "AttributeProto", &field);
+            return det_onnx_unknown_field(r, "AttributeProto", &field);
         }
     }
 }
@@ -354,7 +161,7 @@ static det_status take_span(struct det_onnx_reader *r, const struct det_wire_fie
 {
     if (*count == most)
         return det_fail(r->env, DET_STATUS_UNSUPPORTED, "a node with more than %d %ss", most, what);
-    return take_string(r, field, what, &spans[(*count)++]);
+    return det_onnx_take_string(r, field, what, &spans[(*count)++]);
 }
 
 static det_status read_node_field(struct det_onnx_reader *r, const struct det_wire_field *field,
@@ -368,11 +175,11 @@ static det_status read_node_field(struct det_onnx_reader *r, const struct det_wi
         return take_span(r, field, "output", node->outputs, &node->output_count,
                          DET_PROGRAM_MOST_OUTPUTS);
     case ONNX_NODE_NAME:
-        return take_string(r, field, "name", &node->name);
+        return det_onnx_take_string(r, field, "name", &node->name);
     case ONNX_NODE_OPERATOR:
-        return take_string(r, field, "op_type", &node->operator_name);
+        return det_onnx_take_string(r, field, "op_type", &node->operator_name);
     case ONNX_NODE_DOMAIN:
-        return take_string(r, field, "domain", &node->domain);
+        return det_onnx_take_string(r, field, "domain", &node->domain);
     case ONNX_NODE_ATTRIBUTE:
         if (node->attribute_count == DET_ONNX_MOST_ATTRIBUTES)
             return det_fail(r->env, DET_STATUS_UNSUPPORTED, "a node with more than %d attributes",
@@ -380,7 +187,7 @@ static det_status read_node_field(struct det_onnx_reader *r, const struct det_wi
         DET_TRY_RETURN(det_wire_expect(r->env, field, DET_WIRE_BYTES, "attribute"));
         return read_attribute(r, field->payload, &node->attributes[node->attribute_count++]);
     default:
-        return unknown_field(r, "NodeProto", field);
+        return det_onnx_unknown_field(r, "NodeProto", field);
     }
 }
 
@@ -409,19 +216,19 @@ static det_status read_graph(struct det_onnx_reader *r, struct det_wire graph)
             DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
             if (field.number == 0)
                 break;
-            DET_TRY_RETURN(take_string(r, &field, "GraphProto", &name));
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "GraphProto", &name));
             if (field.number == ONNX_GRAPH_INITIALIZER && pass == 0)
-                DET_TRY_RETURN(read_initialiser(r, field.payload));
+                DET_TRY_RETURN(det_onnx_read_initialiser(r, field.payload));
             else if (field.number == ONNX_GRAPH_INPUT && pass == 0)
-                DET_TRY_RETURN(read_input(r, field.payload));
+                DET_TRY_RETURN(det_onnx_read_input(r, field.payload));
             else if (field.number == ONNX_GRAPH_NODE && pass == 1)
                 DET_TRY_RETURN(read_node(r, field.payload));
             else if (field.number == ONNX_GRAPH_OUTPUT && pass == 2)
-                DET_TRY_RETURN(check_output(r, field.payload));
+                DET_TRY_RETURN(det_onnx_read_output(r, field.payload));
             else if (field.number != ONNX_GRAPH_INITIALIZER && field.number != ONNX_GRAPH_INPUT &&
                      field.number != ONNX_GRAPH_NODE && field.number != ONNX_GRAPH_OUTPUT &&
                      field.number != ONNX_GRAPH_NAME)
-                return unknown_field(r, "GraphProto", &field);
+                return det_onnx_unknown_field(r, "GraphProto", &field);
         }
     }
     return set_probes(r);
@@ -437,11 +244,11 @@ static det_status check_opset(struct det_onnx_reader *r, struct det_wire wire)
         if (field.number == 0)
             break;
         if (field.number == ONNX_OPSET_DOMAIN)
-            DET_TRY_RETURN(take_string(r, &field, "domain", &domain));
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "domain", &domain));
         else if (field.number == ONNX_OPSET_VERSION)
-            DET_TRY_RETURN(take_varint(r, &field, "version", &version));
+            DET_TRY_RETURN(det_onnx_take_varint(r, &field, "version", &version));
         else
-            return unknown_field(r, "OperatorSetIdProto", &field);
+            return det_onnx_unknown_field(r, "OperatorSetIdProto", &field);
     }
     const bool known = (domain.bytes == 0 && version == DET_ONNX_OPSET) ||
                        (det_onnx_span_is(domain, DET_ONNX_TENSORRT) && version == 1);
@@ -452,37 +259,62 @@ static det_status check_opset(struct det_onnx_reader *r, struct det_wire wire)
     return DET_OK;
 }
 
+/* The last thing that the writer writes, in this order. */
+static const char *const metadata[] = {"outputs", "labels",    "input",
+                                       "anchors", "detection", "step"};
+enum { METADATA = sizeof metadata / sizeof *metadata };
+
+static det_status check_metadata(struct det_onnx_reader *r, struct det_wire wire, int32_t *entries)
+{
+    struct det_wire_field key, value;
+    DET_TRY_RETURN(det_wire_next(r->env, &wire, &key));
+    DET_TRY_RETURN(det_wire_next(r->env, &wire, &value));
+    if (*entries == METADATA || key.number != ONNX_ENTRY_KEY || value.number != ONNX_ENTRY_VALUE ||
+        !det_onnx_span_is(key.payload, metadata[*entries]) || value.payload.bytes == 0)
+        return det_fail(r->env, DET_STATUS_CORRUPT, "metadata_props: entry %d is not `%s`",
+                        *entries, *entries == METADATA ? "" : metadata[*entries]);
+    ++*entries;
+    return DET_OK;
+}
+
 static det_status read_model(struct det_onnx_reader *r, struct det_wire wire)
 {
     struct det_wire_field field;
     det_onnx_span graph = {0}, text;
     int64_t ir = 0;
+    int32_t entries = 0;
     for (;;) {
         DET_TRY_RETURN(det_wire_next(r->env, &wire, &field));
         switch (field.number) {
         case 0:
             if (graph.data == NULL)
                 return det_fail(r->env, DET_STATUS_CORRUPT, "there is no graph");
+            if (entries < METADATA)
+                return det_fail(r->env, DET_STATUS_CORRUPT, "metadata_props: there is no `%s`",
+                                metadata[entries]);
             return read_graph(r, graph);
         case ONNX_MODEL_IR_VERSION:
-            DET_TRY_RETURN(take_varint(r, &field, "ir_version", &ir));
+            DET_TRY_RETURN(det_onnx_take_varint(r, &field, "ir_version", &ir));
             if (ir != DET_ONNX_IR)
                 return det_fail(r->env, DET_STATUS_UNSUPPORTED, "IR version %lld", (long long)ir);
             break;
         case ONNX_MODEL_PRODUCER_NAME:
         case ONNX_MODEL_PRODUCER_VERSION:
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "producer", &text));
+            break;
         case ONNX_MODEL_METADATA:
-            DET_TRY_RETURN(take_string(r, &field, "ModelProto", &text));
+            DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "metadata_props"));
+            DET_TRY_RETURN(check_metadata(r, field.payload, &entries));
             break;
         case ONNX_MODEL_OPSET_IMPORT:
             DET_TRY_RETURN(det_wire_expect(r->env, &field, DET_WIRE_BYTES, "opset_import"));
             DET_TRY_RETURN(check_opset(r, field.payload));
             break;
         case ONNX_MODEL_GRAPH:
-            DET_TRY_RETURN(take_string(r, &field, "graph", &graph));
+            DET_TRY_RETURN(det_onnx_take_string(r, &field, "graph", &graph));
             break;
         default:
-            return unknown_field(r, "ModelProto", &field);
+            return det_onnx_unknown_field(r, "ModelProto", &field);
         }
     }
 }

@@ -1,5 +1,6 @@
-/* read_onnx.h: ONNX back into a program: the file (read_onnx.c) and its nodes (read_onnx_nodes.c).
- * It knows what the writer writes, and says of anything else what it is. */
+/* read_onnx.h: ONNX back into a program: the file (read_onnx.c), its initialisers, inputs and
+ * outputs (read_onnx_values.c) and its nodes (read_onnx_nodes.c). It knows what the writer writes,
+ * and says of anything else what it is. */
 #ifndef DET_EXPORT_READ_ONNX_H
 #define DET_EXPORT_READ_ONNX_H
 
@@ -52,6 +53,24 @@ det_status det_onnx_value(struct det_onnx_reader *reader, det_onnx_span name, in
 det_status det_onnx_add_name(struct det_onnx_reader *reader, det_onnx_span name, int32_t value);
 /* A new value of this name. */
 det_status det_onnx_add_value(struct det_onnx_reader *reader, det_onnx_span name, int32_t *value);
+
+/* A field that must be of this wire type; `what` is for messages. */
+det_status det_onnx_take_string(struct det_onnx_reader *reader, const struct det_wire_field *field,
+                                const char *what, det_onnx_span *span);
+det_status det_onnx_take_varint(struct det_onnx_reader *reader, const struct det_wire_field *field,
+                                const char *what, int64_t *value);
+/* One number more of a repeated field. */
+det_status det_onnx_take_whole(struct det_onnx_reader *reader, const struct det_wire_field *field,
+                               const char *what, int64_t values[DET_ARRAY_MOST_DIMS],
+                               int32_t *count);
+/* UNSUPPORTED */
+det_status det_onnx_unknown_field(struct det_onnx_reader *reader, const char *message,
+                                  const struct det_wire_field *field);
+
+/* TensorProto, and ValueInfoProto of the graph's input and of an output. */
+det_status det_onnx_read_initialiser(struct det_onnx_reader *reader, struct det_wire wire);
+det_status det_onnx_read_input(struct det_onnx_reader *reader, struct det_wire wire);
+det_status det_onnx_read_output(struct det_onnx_reader *reader, struct det_wire wire);
 
 /* Appends the program's node for it. */
 det_status det_onnx_read_node(struct det_onnx_reader *reader, struct det_onnx_node *node);

@@ -207,28 +207,15 @@ static det_status read_pad(struct reading *n)
     return string_is(n, "mode", "constant") ? DET_OK : unsupported(n, "mode");
 }
 
-static det_status set_reduce(struct reading *n, int64_t axis, int64_t keep)
-{
-    if (axis < 0 || axis >= DET_ARRAY_MOST_DIMS)
-        return unsupported(n, "axes");
-    n->to.reduce.axis = (int32_t)axis;
-    n->to.reduce.keep = keep != 0;
-    n->to.in_count = 1;
-    return DET_OK;
-}
-
-static det_status read_reduce(struct reading *n)
-{
-    const struct det_onnx_attribute *axes = attribute(n, "axes", ONNX_INTS);
-    const int64_t keep = whole_or(n, "keepdims", 1);
-    return set_reduce(n, axes != NULL && axes->count == 1 ? axes->wholes[0] : -1, keep);
-}
-
 static det_status read_reduce_sum(struct reading *n)
 {
     const struct det_array *axes = constant(n, 1, true, 1);
-    const int64_t keep = whole_or(n, "keepdims", 1);
-    return set_reduce(n, axes != NULL ? axes->wholes[0] : -1, keep);
+    if (axes == NULL || axes->wholes[0] < 0 || axes->wholes[0] >= DET_ARRAY_MOST_DIMS)
+        return unsupported(n, "axes");
+    n->to.reduce.axis = (int32_t)axes->wholes[0];
+    n->to.reduce.keep = whole_or(n, "keepdims", 1) != 0;
+    n->to.in_count = 1;
+    return DET_OK;
 }
 
 /* x, roi, scales, or x, roi, "", sizes. */
@@ -313,8 +300,6 @@ static const struct {
     {"GatherND", DET_NODE_GATHER_ND, read_plain, NULL},
     {"Range", DET_NODE_RANGE, read_plain, NULL},
     {"ReduceSum", DET_NODE_REDUCE_SUM, read_reduce_sum, NULL},
-    {"ReduceMin", DET_NODE_REDUCE_MIN, read_reduce, NULL},
-    {"ReduceMax", DET_NODE_REDUCE_MAX, read_reduce, NULL},
     {"Resize", DET_NODE_RESIZE, read_resize, NULL},
     {"TopK", DET_NODE_TOP_K, read_plain, NULL},
     {"NonMaxSuppression", DET_NODE_NMS, read_nms, NULL},

@@ -64,26 +64,46 @@ bool det_coco_is_absent(struct det_json value)
     return det_json_kind(value) <= DET_JSON_NULL;
 }
 
+/* A number as it is written, also in quotes where faults are gathered; NULL: it is none. */
+static const char *written_number(const struct det_coco_place *place, struct det_json value,
+                                  size_t *bytes)
+{
+    const enum det_json_kind kind = det_json_kind(value);
+    const bool quoted = place->faults != NULL && kind == DET_JSON_STRING;
+    if (kind != DET_JSON_NUMBER && !quoted)
+        return NULL;
+    const char *text = det_json_source(value, bytes);
+    if (quoted)
+        *bytes -= 2;
+    return text + quoted;
+}
+
 static bool number_of(const struct det_coco_place *place, struct det_json value, double *number)
 {
     size_t bytes = 0;
-    if (place->faults == NULL || det_json_kind(value) != DET_JSON_STRING)
-        return det_json_number(value, number);
-    const char *quoted = det_json_source(value, &bytes);
-    return det_parse_decimal(quoted + 1, bytes - 2, number);
+    const char *text = written_number(place, value, &bytes);
+    *number = 0;
+    return text != NULL && det_parse_decimal(text, bytes, number);
 }
 
 det_status det_coco_integer(const struct det_coco_place *place, const char *key,
                             struct det_json value, int64_t *out)
 {
     double number = 0;
+    size_t bytes = 0;
+    const char *text = written_number(place, value, &bytes);
+    if (text != NULL && det_parse_integer(text, bytes, out))
+        return DET_OK;
     if (!number_of(place, value, &number))
         return det_coco_wrong_kind(place, key, value, "an integer");
-    /* Numbers are read as double: beyond 2^53 two ids may have become one. */
+    /* 12.0 and 1e3, as programs that have doubles only write them: beyond 2^53 two ids may have
+     * become one. */
     if (!(fabs(number) <= 9007199254740992.0) || number != floor(number))
-        return det_coco_at(place, det_fail(place->env, DET_STATUS_PARSE,
-                                           "`%s` is %.17g, expected an integer of at most 2^53",
-                                           key, number));
+        return det_coco_at(place,
+                           det_fail(place->env, DET_STATUS_PARSE,
+                                    "`%s` is %.17g, expected an integer of 64 bits; with a point "
+                                    "or an exponent one of at most 2^53",
+                                    key, number));
     *out = (int64_t)number;
     return DET_OK;
 }

@@ -14,7 +14,7 @@
 #ifndef DET_FORMATS_LEVELDB_TABLE_H
 #define DET_FORMATS_LEVELDB_TABLE_H
 
-#include "support/env.h"
+#include "support/text.h"
 
 /* Key and value are the callee's for the call only. */
 typedef det_status (*det_table_entry_fn)(struct det_env *env, void *argument, const char *key,
@@ -25,5 +25,22 @@ typedef det_status (*det_table_entry_fn)(struct det_env *env, void *argument, co
  * prefixes it. */
 det_status det_table_walk(struct det_env *env, const uint8_t *data, size_t bytes,
                           det_table_entry_fn function, void *argument);
+
+/* --- writing --- */
+
+/* Begin with zeros and `file`; what is left is the writer's. */
+struct det_table_writer {
+    struct det_text *file; /* borrowed; empty at first: handles are places in it */
+    struct det_text block, restarts, index, last_key;
+    uint32_t entries, restart_count; /* of the block */
+};
+
+/* Keys must rise (INTERNAL). Blocks are not compressed, and end at TensorFlow's 256 KiB. */
+det_status det_table_writer_add(struct det_env *env, struct det_table_writer *writer,
+                                const char *key, size_t key_bytes, const void *value,
+                                size_t value_bytes);
+/* Metaindex, index and footer. */
+det_status det_table_writer_finish(struct det_env *env, struct det_table_writer *writer);
+void det_table_writer_free(struct det_env *env, struct det_table_writer *writer);
 
 #endif

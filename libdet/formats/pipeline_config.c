@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "formats/pipeline_architecture.h"
+#include "formats/pipeline_edit.h"
 #include "formats/pipeline_paths.h"
 #include "formats/pipeline_schema.h"
 #include "support/io.h"
@@ -442,10 +443,17 @@ static det_status check_step(struct det_env *env, struct det_pipeline_config *co
 
 /* ---- train_config, eval_config, readers ---- */
 
+bool det_pipeline_config_knows_checkpoint_type(const char *type)
+{
+    static const char *const types[] = {"", "classification", "detection", "fine_tune", "full"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
 static det_status check_train(struct det_env *env, struct det_pipeline_config *config)
 {
-    static const char *const checkpoint_types[] = {"", "classification", "detection", "fine_tune",
-                                                   "full"};
     struct det_train_config *train = &config->train;
     if (!config->has_train_config)
         return DET_OK;
@@ -454,14 +462,10 @@ static det_status check_train(struct det_env *env, struct det_pipeline_config *c
                                         "field `train_config.optimizer` must have a "
                                         "momentum_optimizer, rms_prop_optimizer or adam_optimizer");
     DET_TRY_RETURN(det_pipeline_config_check_learning_rate(env, config));
-    bool known = false;
-    for (size_t i = 0; i < sizeof checkpoint_types / sizeof checkpoint_types[0]; i++)
-        known = known || strcmp(train->fine_tune_checkpoint_type, checkpoint_types[i]) == 0;
-    if (!known)
+    if (!det_pipeline_config_knows_checkpoint_type(train->fine_tune_checkpoint_type))
         return det_pipeline_config_fail(
             env, DET_STATUS_UNSUPPORTED, config, "train_config.fine_tune_checkpoint_type",
-            "fine_tune_checkpoint_type \"%.80s\" is not supported: \"detection\", \"full\", "
-            "\"classification\" and \"fine_tune\" are",
+            "fine_tune_checkpoint_type \"%.80s\" is not supported: " DET_CHECKPOINT_TYPES " are",
             train->fine_tune_checkpoint_type);
     /* The list was made by the decoder in the document's own memory. */
     struct det_augmentation *steps = NULL;
@@ -504,6 +508,25 @@ det_status det_pipeline_config_read(struct det_env *env, const char *path,
     DET_TRY_RETURN(det_file_read(env, path, &contents));
     const det_status status = det_pipeline_config_read_text(env, path, (const char *)contents.data,
                                                             contents.bytes, config);
+    det_file_release(&contents);
+    return status;
+}
+
+det_status det_pipeline_config_read_with(struct det_env *env, const char *path,
+                                         const char *const *assignments, size_t count,
+                                         struct det_pipeline_config *config)
+{
+    struct det_file_bytes contents;
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    memset(config, 0, sizeof *config);
+    DET_TRY_RETURN(det_file_read(env, path, &contents));
+    DET_TRY(det_text_append(env, &text, (const char *)contents.data, contents.bytes));
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(det_pipeline_edit(env, path, assignments[i], &text));
+    DET_TRY(det_pipeline_config_read_text(env, path, text.data, text.length, config));
+fail:
+    det_text_free(env, &text);
     det_file_release(&contents);
     return status;
 }

@@ -561,6 +561,10 @@ det_status det_pipeline_config_read(struct det_env *env, const char *path,
 /* The directory is the folder part of `name`. */
 det_status det_pipeline_config_read_text(struct det_env *env, const char *name, const char *text,
                                          size_t bytes, struct det_pipeline_config *config);
+/* With fields set from outside (formats/pipeline_edit.h): `text` is then the changed one. */
+det_status det_pipeline_config_read_with(struct det_env *env, const char *path,
+                                         const char *const *assignments, size_t count,
+                                         struct det_pipeline_config *config);
 void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *config);
 
 /* Where a field stands, by its path: "train_config.batch_size", "eval_input_reader.label_map_path"
@@ -597,6 +601,10 @@ det_status det_pipeline_config_check_learning_rate(struct det_env *env,
 void det_pipeline_config_scale_learning_rate(struct det_pipeline_config *config, float factor);
 /* The schedule's main rate: constant, initial or base. */
 float det_pipeline_config_base_learning_rate(const struct det_pipeline_config *config);
+
+/* Of fine_tune_checkpoint_type; for messages. */
+#define DET_CHECKPOINT_TYPES "\"detection\", \"full\", \"classification\" and \"fine_tune\""
+bool det_pipeline_config_knows_checkpoint_type(const char *type);
 
 /* Command-line overrides. Strings are copied. */
 det_status det_pipeline_config_override_string(struct det_env *env,

@@ -31,6 +31,23 @@ det_status det_pipeline_config_load(det_context *context, const char *path,
     return finish(env, det_pipeline_config_read(env, path, *config), config);
 }
 
+det_status det_pipeline_config_load_with(det_context *context, const char *path,
+                                         const char *const *assignments, size_t count,
+                                         det_pipeline_config **config)
+{
+    struct det_env *env = det_context_env(context);
+    if (config != NULL)
+        *config = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, path);
+    DET_NEED_ARRAY(env, assignments, count);
+    DET_NEED(env, config);
+    DET_TRY_RETURN(det_check_strings(env, "assignments", assignments, count));
+    DET_TRY_RETURN(det_alloc(env, config, 1, sizeof **config, "pipeline configuration"));
+    return finish(env, det_pipeline_config_read_with(env, path, assignments, count, *config),
+                  config);
+}
+
 det_status det_pipeline_config_parse(det_context *context, const char *name, const char *text,
                                      size_t bytes, det_pipeline_config **config)
 {
@@ -199,6 +216,11 @@ det_status det_pipeline_config_set_fine_tune_checkpoint(det_pipeline_config *con
     DET_NEED(config->env, prefix);
     if (!config->has_train_config)
         return missing(config, "train_config");
+    if (type != NULL && !det_pipeline_config_knows_checkpoint_type(type))
+        return det_fail(
+            config->env, DET_STATUS_UNSUPPORTED,
+            "fine_tune_checkpoint_type \"%.80s\" is not supported: " DET_CHECKPOINT_TYPES " are",
+            type);
     const char *copy = NULL;
     DET_TRY_RETURN(det_pipeline_config_override_string(config->env, config, &copy, prefix));
     if (type != NULL)

@@ -74,6 +74,8 @@ extern const struct det_schema_message det_schema_augmentation;
 /* StringIntLabelMap (label_map.c). */
 extern const struct det_schema_message det_schema_label_map;
 
+/* The field whose name is like this one, for "did you mean"; NULL when none is. */
+const char *det_schema_suggest(const struct det_schema_message *message, const char *name);
 /* NULL when the message has no such field. */
 const struct det_schema_field *det_schema_find(const struct det_schema_message *message,
                                                const char *name);

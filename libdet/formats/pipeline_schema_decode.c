@@ -330,13 +330,19 @@ static det_status decode_list(struct decoder *d, const struct det_schema_field *
     return DET_OK;
 }
 
+const char *det_schema_suggest(const struct det_schema_message *message, const char *name)
+{
+    const char *best = NULL;
+    int distance = worth_suggesting(name);
+    for (size_t i = 0; i < message->count; i++)
+        best = nearest(name, best, &distance, message->fields[i].name);
+    return best;
+}
+
 static det_status unknown_field(struct decoder *d, const struct det_schema_message *message,
                                 const struct det_prototext_field *tree)
 {
-    const char *best = NULL;
-    int distance = worth_suggesting(tree->name);
-    for (size_t i = 0; i < message->count; i++)
-        best = nearest(tree->name, best, &distance, message->fields[i].name);
+    const char *best = det_schema_suggest(message, tree->name);
     if (best != NULL)
         return det_prototext_fail(d->env, DET_STATUS_PARSE, d->document, tree->position,
                                   "unknown field `%.80s` in %s; did you mean `%s`?", tree->name,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/mem.h"
+#include "support/text.h"
 
 #define BLOCK_BYTES  8192
 #define MAX_BYTES    (64u << 20)
@@ -222,8 +223,9 @@ enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_STRING, TOKEN_SIGN 
 struct parser {
     struct det_env *env;
     struct det_prototext *document;
-    const char *at, *end;
+    const char *text_begin, *at, *end;
     struct det_position here; /* of `at` */
+    size_t behind;            /* bytes of the text before the present token, blanks not counted */
     /* the present token */
     enum token_kind kind;
     struct det_position position;
@@ -395,6 +397,7 @@ static det_status read_string(struct parser *p)
 
 static det_status read_token(struct parser *p)
 {
+    p->behind = (size_t)(p->at - p->text_begin);
     skip_space(p);
     p->position = p->here;
     p->start = p->at;
@@ -573,6 +576,8 @@ static det_status parse_fields(struct parser *p, struct det_prototext_field *mes
                                                    "the message");
         const char *name = p->text;
         const struct det_position position = p->position;
+        const size_t begin = (size_t)(p->start - p->text_begin);
+        struct det_prototext_field **const first = tail;
         DET_TRY_RETURN(read_token(p));
         const bool colon = is_sign(p, ':');
         if (colon)
@@ -585,6 +590,10 @@ static det_status parse_fields(struct parser *p, struct det_prototext_field *mes
             struct det_prototext_field *field = NULL;
             DET_TRY_RETURN(add_field(p, &tail, name, position, &field));
             DET_TRY_RETURN(parse_value(p, field, depth));
+        }
+        for (struct det_prototext_field *field = *first; field != NULL; field = field->next) {
+            field->begin = begin;
+            field->end = p->behind;
         }
         if (is_sign(p, ';') || is_sign(p, ','))
             DET_TRY_RETURN(read_token(p));
@@ -601,12 +610,13 @@ det_status det_prototext_parse(struct det_env *env, const char *name, const char
     const size_t length = strlen(name);
     det_status status = DET_OK;
     const struct det_budget before = det_budget_open(env, name);
-    struct parser p = {.env = env, .document = document, .here = {1, 1}};
+    struct parser p = {.env = env, .document = document, .text_begin = text, .here = {1, 1}};
     DET_TRY(det_prototext_allocate(env, document, &document->name, length + 1, 1));
     memcpy(document->name, name, length);
     document->root.kind = DET_PROTOTEXT_MESSAGE;
     document->root.name = "";
     document->root.position = document->root.value_position = (struct det_position){1, 1};
+    document->root.end = bytes;
     /* Editors on Windows put a byte order mark in front. */
     if (bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
@@ -718,4 +728,18 @@ det_status det_prototext_string(struct det_env *env, const struct det_prototext 
         return wrong_type(env, document, field, "a string without a zero byte");
     *out = field->text;
     return DET_OK;
+}
+
+det_status det_prototext_put_string(struct det_env *env, struct det_text *text, const char *value)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "\"", 1));
+    for (const char *c = value; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%03o", (unsigned char)*c));
+        else if (*c == '"' || *c == '\\')
+            DET_TRY_RETURN(det_text_printf(env, text, "\\%c", *c));
+        else
+            DET_TRY_RETURN(det_text_append(env, text, c, 1));
+    }
+    return det_text_append(env, text, "\"", 1);
 }

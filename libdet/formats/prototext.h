@@ -38,6 +38,8 @@ struct det_prototext_field {
     struct det_position value_position;
     const char *text;  /* string: unescaped bytes, NUL-terminated; number, word: as written */
     size_t text_bytes; /* strings may hold NUL bytes */
+    /* bytes of the text: from the name to behind the value; of a list all of it */
+    size_t begin, end;
     struct det_prototext_field *first; /* message: its fields in the order of the file */
     struct det_prototext_field *next;  /* next field of the same message */
 };
@@ -84,5 +86,9 @@ det_status det_prototext_fail(struct det_env *env, det_status status,
  * exponent, hex and octal integers, inf, infinity, nan, suffix f). False when the whole text is not
  * one number. */
 bool det_parse_double(const char *text, double *out);
+
+/* Appends `value` as a string in quotes. */
+struct det_text;
+det_status det_prototext_put_string(struct det_env *env, struct det_text *text, const char *value);
 
 #endif

@@ -16,6 +16,7 @@
 struct shard {
     struct det_file file;
     bool open;
+    const uint8_t *memory; /* NULL: in the file */
 };
 
 struct det_tf_bundle {
@@ -160,22 +161,28 @@ static det_status take_entry(struct det_env *env, void *argument, const char *ke
     return DET_OK;
 }
 
-static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle)
+static det_status parse_index(struct det_env *env, struct det_tf_bundle *bundle,
+                              const uint8_t *data, size_t bytes)
 {
     static const char lfs[] = "version https://git-lfs";
+    det_status status = DET_OK;
+    if (bytes >= sizeof lfs - 1 && memcmp(data, lfs, sizeof lfs - 1) == 0)
+        status = det_fail(env, DET_STATUS_CORRUPT, "is a Git LFS pointer: run `git lfs pull`");
+    else
+        status = det_table_walk(env, data, bytes, take_entry, bundle);
+    if (status == DET_OK && !bundle->has_header)
+        status = det_fail(env, DET_STATUS_CORRUPT, "holds no entries");
+    return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "%s.index", bundle->prefix);
+}
+
+static det_status read_index(struct det_env *env, struct det_tf_bundle *bundle)
+{
     char *path = NULL;
     struct det_file_bytes contents = {0};
     det_status status = DET_OK;
     DET_TRY(det_format(env, &path, "%s.index", bundle->prefix));
     DET_TRY(det_file_read(env, path, &contents));
-    if (contents.bytes >= sizeof lfs - 1 && memcmp(contents.data, lfs, sizeof lfs - 1) == 0)
-        status = det_fail(env, DET_STATUS_CORRUPT, "is a Git LFS pointer: run `git lfs pull`");
-    else
-        status = det_table_walk(env, contents.data, contents.bytes, take_entry, bundle);
-    if (status == DET_OK && !bundle->has_header)
-        status = det_fail(env, DET_STATUS_CORRUPT, "holds no entries");
-    if (status != DET_OK)
-        det_fail_prefix(env, status, "%s", path);
+    DET_TRY(parse_index(env, bundle, contents.data, contents.bytes));
 fail:
     det_file_release(&contents);
     det_free(env, &path);
@@ -192,6 +199,25 @@ det_status det_tf_bundle_open(struct det_env *env, const char *prefix,
     DET_TRY(read_index(env, *bundle));
 fail:
     det_budget_close(env, before);
+    if (status != DET_OK)
+        det_tf_bundle_close(env, bundle);
+    return status;
+}
+
+det_status det_tf_bundle_open_memory(struct det_env *env, const char *name,
+                                     const struct det_text *index, const struct det_text *data,
+                                     struct det_tf_bundle **bundle)
+{
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, bundle, 1, sizeof **bundle, "checkpoint"));
+    DET_TRY(det_strdup(env, &(*bundle)->prefix, name));
+    DET_TRY(parse_index(env, *bundle, (const uint8_t *)index->data, index->length));
+    if ((*bundle)->shard_count != 1)
+        DET_TRY(det_fail(env, DET_STATUS_UNSUPPORTED, "%s: has %u data files, expected one", name,
+                         (*bundle)->shard_count));
+    (*bundle)->shards[0] = (struct shard){.file = {.descriptor = -1, .bytes = data->length},
+                                          .memory = (const uint8_t *)data->data};
+fail:
     if (status != DET_OK)
         det_tf_bundle_close(env, bundle);
     return status;
@@ -315,7 +341,7 @@ static det_status open_shard(struct det_env *env, const struct det_tf_bundle *bu
                              const struct det_tf_entry *entry, const char *path,
                              struct shard *shard)
 {
-    if (shard->open)
+    if (shard->open || shard->memory != NULL)
         return DET_OK;
     const det_status status = det_file_open(env, path, &shard->file);
     shard->open = status == DET_OK;
@@ -323,7 +349,15 @@ static det_status open_shard(struct det_env *env, const struct det_tf_bundle *bu
                             : det_fail_prefix(env, status, "%s: `%s`", bundle->prefix, entry->key);
 }
 
-/* The entry's bytes from an open shard, their CRC checked. */
+static det_status fail_crc(struct det_env *env, const struct det_tf_entry *entry, const char *path,
+                           uint32_t computed)
+{
+    return det_fail(env, DET_STATUS_CORRUPT,
+                    "%s: `%s` at byte %llu: CRC mismatch: stored 0x%08x, computed 0x%08x", path,
+                    entry->key, (unsigned long long)entry->offset, entry->masked_crc, computed);
+}
+
+/* The entry's bytes from an open shard. */
 static det_status read_entry(struct det_env *env, const struct det_tf_entry *entry,
                              const char *path, const struct shard *shard, uint8_t *data,
                              size_t bytes)
@@ -333,40 +367,81 @@ static det_status read_entry(struct det_env *env, const struct det_tf_entry *ent
                         "%s: truncated: `%s` ends at byte %llu, the file has %llu", path,
                         entry->key, (unsigned long long)entry->offset + bytes,
                         (unsigned long long)shard->file.bytes);
-    DET_TRY_RETURN(det_file_read_at(env, path, &shard->file, entry->offset, data, bytes));
-    const uint32_t computed = det_crc32c_mask(det_crc32c(0, data, bytes));
-    if (computed == entry->masked_crc)
+    if (shard->memory != NULL) {
+        if (bytes > 0)
+            memcpy(data, shard->memory + entry->offset, bytes);
         return DET_OK;
-    return det_fail(env, DET_STATUS_CORRUPT,
-                    "%s: `%s` at byte %llu: CRC mismatch: stored 0x%08x, computed 0x%08x", path,
-                    entry->key, (unsigned long long)entry->offset, entry->masked_crc, computed);
+    }
+    return det_file_read_at(env, path, &shard->file, entry->offset, data, bytes);
 }
 
-/* The bytes of an entry of a type of fixed size; the caller frees *data. */
+/* The CRC of a string of `length` bytes that stands behind its length and that one's CRC in `data`;
+ * *text: where it begins. CORRUPT when it does not fit. */
+static det_status string_crc(struct det_env *env, const struct det_tf_entry *entry,
+                             const uint8_t *data, size_t bytes, size_t *text, uint32_t *crc)
+{
+    struct det_wire wire = det_wire_start(data, bytes);
+    uint64_t length = 0;
+    uint8_t fixed[4];
+    DET_TRY_RETURN(det_wire_read_varint(env, &wire, &length));
+    *text = wire.at + 4;
+    if (*text > bytes || length != bytes - *text || length > UINT32_MAX)
+        return det_fail(env, DET_STATUS_CORRUPT, "`%s`: a string of %llu bytes in %zu", entry->key,
+                        (unsigned long long)length, bytes);
+    for (int i = 0; i < 4; i++)
+        fixed[i] = (uint8_t)(length >> (8 * i));
+    *crc = det_crc32c(det_crc32c(0, fixed, 4), data + wire.at, bytes - wire.at);
+    return DET_OK;
+}
+
+/* The `bytes` of an entry as they stand in the file; the caller frees *data. */
 static det_status load_bytes(struct det_env *env, struct det_tf_bundle *bundle,
-                             const struct det_tf_entry *entry, uint8_t **data)
+                             const struct det_tf_entry *entry, size_t bytes, const char *path,
+                             uint8_t **data)
 {
     struct shard *shard = &bundle->shards[entry->shard];
+    det_status status = DET_OK;
+    *data = NULL;
+    DET_TRY(open_shard(env, bundle, entry, path, shard));
+    /* Not before it is known that the file has them. */
+    const struct det_budget before = det_budget_open(env, bundle->prefix);
+    if (bytes <= shard->file.bytes)
+        status = det_alloc_raw(env, data, bytes, 1, "values of a checkpoint");
+    det_budget_close(env, before);
+    DET_TRY(status);
+    DET_TRY(read_entry(env, entry, path, shard, *data, bytes));
+fail:
+    if (status != DET_OK)
+        det_free(env, data);
+    return status;
+}
+
+static det_status data_path(struct det_env *env, const struct det_tf_bundle *bundle,
+                            const struct det_tf_entry *entry, char **path)
+{
+    if (entry->sliced)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is stored in slices", bundle->prefix,
+                        entry->key);
+    return det_format(env, path, "%s.data-%05u-of-%05u", bundle->prefix, entry->shard,
+                      bundle->shard_count);
+}
+
+/* The bytes of an entry of a type of fixed size, their CRC checked; the caller frees *data. */
+static det_status load_values(struct det_env *env, struct det_tf_bundle *bundle,
+                              const struct det_tf_entry *entry, uint8_t **data)
+{
     char *path = NULL;
     size_t wanted = 0;
     det_status status = DET_OK;
     *data = NULL;
-    if (entry->sliced)
-        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is stored in slices", bundle->prefix,
-                        entry->key);
+    DET_TRY(data_path(env, bundle, entry, &path));
     if (!det_size_mul(entry->count, type_bytes(entry->dtype), &wanted) || wanted != entry->bytes)
-        return det_fail(env, DET_STATUS_CORRUPT, "%s: `%s` has %llu bytes, its shape needs %zu",
-                        bundle->prefix, entry->key, (unsigned long long)entry->bytes, wanted);
-    DET_TRY(det_format(env, &path, "%s.data-%05u-of-%05u", bundle->prefix, entry->shard,
-                       bundle->shard_count));
-    DET_TRY(open_shard(env, bundle, entry, path, shard));
-    /* Not before it is known that the file has them. */
-    const struct det_budget before = det_budget_open(env, bundle->prefix);
-    if (wanted <= shard->file.bytes)
-        status = det_alloc_raw(env, data, wanted, 1, "values of a checkpoint");
-    det_budget_close(env, before);
-    DET_TRY(status);
-    DET_TRY(read_entry(env, entry, path, shard, *data, wanted));
+        DET_TRY(det_fail(env, DET_STATUS_CORRUPT, "%s: `%s` has %llu bytes, its shape needs %zu",
+                         bundle->prefix, entry->key, (unsigned long long)entry->bytes, wanted));
+    DET_TRY(load_bytes(env, bundle, entry, wanted, path, data));
+    const uint32_t computed = det_crc32c_mask(det_crc32c(0, *data, wanted));
+    if (computed != entry->masked_crc)
+        DET_TRY(fail_crc(env, entry, path, computed));
 fail:
     det_free(env, &path);
     if (status != DET_OK)
@@ -401,7 +476,7 @@ det_status det_tf_bundle_read_float(struct det_env *env, struct det_tf_bundle *b
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` is a %s, not floating point",
                         bundle->prefix, entry->key, det_tf_type_name(entry->dtype, name));
     uint8_t *data = NULL;
-    DET_TRY_RETURN(load_bytes(env, bundle, entry, &data));
+    DET_TRY_RETURN(load_values(env, bundle, entry, &data));
     const size_t bytes = type_bytes(entry->dtype);
     for (size_t i = 0; i < count; i++) {
         const uint64_t bits = read_bits(data + i * bytes, bytes);
@@ -429,11 +504,52 @@ det_status det_tf_bundle_read_int64(struct det_env *env, struct det_tf_bundle *b
                         bundle->prefix, entry->key, entry->count,
                         det_tf_type_name(entry->dtype, name));
     uint8_t *data = NULL;
-    DET_TRY_RETURN(load_bytes(env, bundle, entry, &data));
+    DET_TRY_RETURN(load_values(env, bundle, entry, &data));
     if (entry->dtype == DET_TF_INT64)
         *value = (int64_t)read_bits(data, 8);
     else
         *value = (int32_t)(uint32_t)read_bits(data, 4);
     det_free(env, &data);
     return DET_OK;
+}
+
+static det_status read_string(struct det_env *env, struct det_tf_bundle *bundle,
+                              const struct det_tf_entry *entry, struct det_text *bytes)
+{
+    const size_t length = (size_t)entry->bytes;
+    char *path = NULL;
+    uint8_t *data = NULL;
+    size_t text = 0;
+    uint32_t crc = 0;
+    det_status status = DET_OK;
+    if (entry->count != 1 || entry->bytes > SIZE_MAX)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: `%s` holds %zu strings, expected one",
+                        bundle->prefix, entry->key, entry->count);
+    DET_TRY(data_path(env, bundle, entry, &path));
+    DET_TRY(load_bytes(env, bundle, entry, length, path, &data));
+    status = string_crc(env, entry, data, length, &text, &crc);
+    if (status != DET_OK)
+        DET_TRY(det_fail_prefix(env, status, "%s", path));
+    if (det_crc32c_mask(crc) != entry->masked_crc)
+        DET_TRY(fail_crc(env, entry, path, det_crc32c_mask(crc)));
+    DET_TRY(det_text_append(env, bytes, (const char *)data + text, length - text));
+fail:
+    if (data != NULL)
+        det_budget_return(env, length);
+    det_free(env, &data);
+    det_free(env, &path);
+    return status;
+}
+
+det_status det_tf_bundle_read_bytes(struct det_env *env, struct det_tf_bundle *bundle,
+                                    const struct det_tf_entry *entry, struct det_text *bytes)
+{
+    uint8_t *data = NULL;
+    if (entry->dtype == DET_TF_STRING)
+        return read_string(env, bundle, entry, bytes);
+    DET_TRY_RETURN(load_values(env, bundle, entry, &data));
+    const det_status status = det_text_append(env, bytes, (const char *)data, (size_t)entry->bytes);
+    det_free(env, &data);
+    det_budget_return(env, (size_t)entry->bytes);
+    return status;
 }

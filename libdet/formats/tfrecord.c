@@ -521,11 +521,6 @@ det_status det_record_set_get(struct det_env *env, const struct det_record_set *
     return det_record_read(env, det_record_set_place(set, index), record);
 }
 
-const char *det_record_set_path(const struct det_record_set *set, size_t file)
-{
-    return set->files[file].path;
-}
-
 bool det_record_set_is_compressed(const struct det_record_set *set, size_t file)
 {
     return set->files[file].inflated != NULL;

@@ -63,9 +63,6 @@ det_status det_record_read(struct det_env *env, struct det_record_place place,
 
 /* "path: record 12" for messages. Returns `buffer`. */
 const char *det_record_set_name(const struct det_record_set *set, size_t index, char buffer[512]);
-
-/* The files that were found: 0..file_count-1. */
-const char *det_record_set_path(const struct det_record_set *set, size_t file);
 bool det_record_set_is_compressed(const struct det_record_set *set, size_t file);
 
 /* What stands before and after a record's bytes. */

@@ -519,6 +519,16 @@ static int32_t round_up(int32_t value, int32_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
+const char *det_op_kind_name(enum det_op_kind kind)
+{
+    static const char *const names[] = {
+#define DET_OP_KIND_NAME(kind, name) name,
+        DET_OP_KINDS(DET_OP_KIND_NAME)
+#undef DET_OP_KIND_NAME
+    };
+    return names[kind];
+}
+
 det_status det_graph_build(struct det_env *env, const struct det_model_spec *spec, bool folded,
                            struct det_graph *graph)
 {

@@ -42,13 +42,24 @@ struct det_param {
     bool backbone; /* part of the classification backbone */
 };
 
+/* X(kind, name): ADD: out = in + in2; UPSAMPLE_ADD: out = upsample2(in) + in2. */
+#define DET_OP_KINDS(X)         \
+    X(CONV, "conv")             \
+    X(DWCONV, "dwconv")         \
+    X(BATCH_NORM, "batch_norm") \
+    X(ADD, "add")               \
+    X(UPSAMPLE_ADD, "upsample_add")
+
 enum det_op_kind {
-    DET_OP_CONV,
-    DET_OP_DWCONV,
-    DET_OP_BATCH_NORM,
-    DET_OP_ADD,          /* out = in + in2 */
-    DET_OP_UPSAMPLE_ADD, /* out = upsample2(in) + in2 */
+#define DET_OP_KIND_ENUM(kind, name) DET_OP_##kind,
+    DET_OP_KINDS(DET_OP_KIND_ENUM)
+#undef DET_OP_KIND_ENUM
 };
+#define DET_OP_KIND_ONE(kind, name) +1
+enum { DET_OP_KIND_COUNT = 0 DET_OP_KINDS(DET_OP_KIND_ONE) };
+#undef DET_OP_KIND_ONE
+
+const char *det_op_kind_name(enum det_op_kind kind);
 
 struct det_op {
     enum det_op_kind kind;

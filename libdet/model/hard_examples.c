@@ -38,17 +38,23 @@ static int by_key(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Intersection over union as tf.image.non_max_suppression has it: corners in any order, nothing for
- * a box without area. */
-static float overlap(const float a[4], const float b[4])
+/* As tf.image.non_max_suppression reads a box: corners in any order. One with a NaN has no area. */
+static void put_in_order(const float box[4], float ordered[4])
 {
-    const float p[4] = {fminf(a[0], a[2]), fminf(a[1], a[3]), fmaxf(a[0], a[2]), fmaxf(a[1], a[3])};
-    const float q[4] = {fminf(b[0], b[2]), fminf(b[1], b[3]), fmaxf(b[0], b[2]), fmaxf(b[1], b[3])};
+    for (int d = 0; d < 2; d++) {
+        ordered[d] = fminf(box[d], box[d + 2]);
+        ordered[d + 2] = fmaxf(box[d], box[d + 2]);
+    }
+}
+
+/* Intersection over union of two of these; nothing for a box without area. */
+static float overlap(const float p[4], const float q[4])
+{
+    const float height = (p[2] < q[2] ? p[2] : q[2]) - (p[0] > q[0] ? p[0] : q[0]);
+    const float width = (p[3] < q[3] ? p[3] : q[3]) - (p[1] > q[1] ? p[1] : q[1]);
     const float area_p = (p[2] - p[0]) * (p[3] - p[1]), area_q = (q[2] - q[0]) * (q[3] - q[1]);
-    if (!(area_p > 0 && area_q > 0))
+    if (!(height > 0 && width > 0 && area_p > 0 && area_q > 0))
         return 0;
-    const float height = fmaxf(fminf(p[2], q[2]) - fmaxf(p[0], q[0]), 0);
-    const float width = fmaxf(fminf(p[3], q[3]) - fmaxf(p[1], q[1]), 0);
     return height * width / (area_p + area_q - height * width);
 }
 
@@ -61,14 +67,15 @@ static int32_t take(const struct det_hard_example_settings *settings, int32_t an
     int32_t count = 0;
     for (int32_t i = 0; i < anchors && count < most; i++) {
         const int32_t anchor = (int32_t)(uint32_t)space->keys[i];
+        float box[4];
         bool covered = false;
+        put_in_order(boxes[anchor], box);
         /* At a threshold of 1 nothing can be above it. */
         for (int32_t k = count; k-- > 0 && !covered && settings->iou_threshold < 1;)
-            covered =
-                overlap(boxes[anchor], (const float *)space->taken[k]) > settings->iou_threshold;
+            covered = overlap(box, space->taken[k]) > settings->iou_threshold;
         if (covered)
             continue;
-        memcpy(space->taken[count], boxes[anchor], sizeof space->taken[count]);
+        memcpy(space->taken[count], box, sizeof box);
         space->order[count++] = anchor;
     }
     return count;

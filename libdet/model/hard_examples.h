@@ -27,7 +27,7 @@ struct det_hard_example_settings {
 /* What the selection of one image needs; [anchors] each. */
 struct det_hard_example_space {
     uint64_t *keys;    /* loss and anchor, to be sorted */
-    float (*taken)[4]; /* boxes taken so far */
+    float (*taken)[4]; /* boxes taken so far, their corners in order */
     int32_t *order;    /* anchors taken so far */
 };
 

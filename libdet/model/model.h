@@ -7,7 +7,8 @@
 #include "model/graph.h"
 #include "support/json.h"
 
-struct det_weights; /* formats/weights.h */
+struct det_optimizer_state; /* model/optimizer_state.h */
+struct det_weights;         /* formats/weights.h */
 struct det_weights_tensor;
 struct det_weights_writer;
 
@@ -27,6 +28,7 @@ struct det_model {
     char **class_names; /* [class_count]; "class N" where there is no other */
     bool *class_unused; /* [class_count] ids that the label map has no item for */
     int64_t step;
+    struct det_optimizer_state *optimizer; /* NULL; of a training form: what goes on with it */
 };
 
 /* An empty model of this spec with its own parameter block (zeros) and names copied from `names`

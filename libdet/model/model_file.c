@@ -335,11 +335,11 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
     uint16_t *halves = NULL; /* laid out like the parameters; lives until the file is written */
-    struct det_model_meta meta = {.folded = model->graph.folded,
-                                  .spec = model->spec,
-                                  .step = model->step,
-                                  .recalibrated_images =
-                                      model->graph.folded ? model->recalibrated_images : 0};
+    struct det_model_meta meta = {
+        .folded = model->graph.folded,
+        .spec = model->spec,
+        .step = model->step,
+        .recalibrated_images = half && !model->graph.folded ? 0 : model->recalibrated_images};
     const char **names = NULL;
     det_status status = DET_OK;
     DET_TRY(det_model_names(env, model, &names));
@@ -367,6 +367,8 @@ static det_status write_model(struct det_env *env, const struct det_model *model
         DET_TRY(det_weights_writer_add(env, writer, param->key, DET_WEIGHTS_F16, shape, param->dims,
                                        halves + param->offset));
     }
+    if (!half && model->recalibrated != NULL)
+        DET_TRY(det_recalibrated_add(env, writer, &model->graph, model->recalibrated));
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
     det_free(env, &names);
@@ -436,6 +438,15 @@ det_status det_model_export(det_context *context, const det_model *model, const 
     DET_NEED(env, model);
     DET_NEED(env, path);
     return det_model_write(env, model, path, NULL);
+}
+
+det_status det_model_save(det_context *context, const det_model *model, const char *path)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, path);
+    return write_model(env, model, false, path, NULL);
 }
 
 det_status det_model_save_half(det_context *context, const det_model *model, const char *path)

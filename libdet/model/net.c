@@ -441,14 +441,6 @@ void det_net_statistics(const struct det_net *net, int32_t op, const float **mea
     *variance = bn->variance;
 }
 
-const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count)
-{
-    const int32_t tensor = net->graph->features[level_index];
-    *count = (size_t)det_net_rows(net->graph, tensor, net->batch) *
-             (size_t)net->graph->tensors[tensor].channels;
-    return net->values[tensor];
-}
-
 /* Whether all values of a result are finite; those of a batch norm that nobody stores are made.
  * Infinities and NaN survive a sum of 0 * x. */
 static bool is_finite(const struct det_net *net, int32_t tensor)

@@ -60,10 +60,6 @@ void det_net_update_moving(const struct det_net *net, float *params);
 void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
                         const float **variance);
 
-/* The values of feature map `level_index` [N, h, w, c]; meaningful after forward in a training
- * mode. */
-const float *det_net_feature(const struct det_net *net, int32_t level_index, size_t *count);
-
 /* Name of the first operation, in order, whose output holds a NaN or infinity after forward in a
  * training mode; NULL when all are finite. */
 const char *det_net_first_non_finite(const struct det_net *net);

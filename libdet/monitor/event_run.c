@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/arguments.h"
+#include "base/context.h"
+#include "det/summary.h"
 #include "formats/protowire.h"
 #include "monitor/event_records.h"
 #include "support/mem.h"
@@ -226,4 +229,22 @@ fail:
     det_path_list_free(env, &files);
     det_free(env, &place);
     return status;
+}
+
+det_status det_summary_run_state(det_context *context, const char *directory, int *in_use,
+                                 int64_t *last_step)
+{
+    struct det_env *env = det_context_env(context);
+    bool used = false;
+    if (in_use != NULL)
+        *in_use = 0;
+    if (last_step != NULL)
+        *last_step = -1;
+    DET_NEED(env, context);
+    DET_NEED(env, directory);
+    if (in_use != NULL)
+        DET_TRY_RETURN(det_event_run_in_use(env, directory, &used));
+    if (used)
+        *in_use = 1;
+    return last_step != NULL ? det_event_run_last_step(env, directory, last_step) : DET_OK;
 }

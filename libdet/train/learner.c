@@ -38,20 +38,16 @@ static void begin_averages(struct det_learner *l)
     }
 }
 
-det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
-                              const struct det_learner_settings *settings,
-                              const struct det_backend *backend, struct det_device *device,
-                              uint64_t seed, struct det_learner **out)
+det_status det_learner_create_idle(struct det_env *env, const struct det_model_spec *spec,
+                                   const struct det_learner_settings *settings, uint64_t seed,
+                                   struct det_learner **out)
 {
     *out = NULL;
     struct det_learner *l = NULL;
-    DET_TRY_RETURN(check_backend(env, settings, backend));
     DET_TRY_RETURN(det_alloc(env, &l, 1, sizeof *l, "learner"));
     *l = (struct det_learner){
         .settings = *settings,
         .spec = *spec,
-        .backend = backend,
-        .device = device,
         .slot_count = settings->rule == DET_UPDATE_MOMENTUM ? 1 : 2,
         .average_slot = -1,
     };
@@ -59,14 +55,8 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
         l->average_slot = l->slot_count++;
     det_status status = DET_OK;
     DET_TRY(det_graph_build(env, spec, false, &l->graph));
-    int32_t anchor_count = 0;
-    DET_TRY(det_spec_anchors(env, spec, &l->anchors, &anchor_count));
-    if (anchor_count != l->graph.anchor_count)
-        DET_TRY(det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", anchor_count,
-                         l->graph.anchor_count));
     const size_t floats = l->graph.param_floats;
     DET_TRY(det_alloc(env, &l->params, floats, sizeof(float), "parameters"));
-    DET_TRY(det_alloc(env, &l->gradients, floats, sizeof(float), "gradients"));
     for (int32_t s = 0; s < l->slot_count; s++)
         DET_TRY(det_alloc(env, &l->slots[s], floats, sizeof(float), "optimizer state"));
     DET_TRY(det_alloc(env, &l->trainable, (size_t)l->graph.param_count, sizeof(bool),
@@ -76,6 +66,31 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
     det_graph_init_params(&l->graph, seed, l->params);
     if (l->average_slot >= 0)
         begin_averages(l);
+    *out = l;
+    return DET_OK;
+fail:
+    det_learner_destroy(env, &l);
+    return status;
+}
+
+det_status det_learner_create(struct det_env *env, const struct det_model_spec *spec,
+                              const struct det_learner_settings *settings,
+                              const struct det_backend *backend, struct det_device *device,
+                              uint64_t seed, struct det_learner **out)
+{
+    struct det_learner *l = NULL;
+    int32_t anchor_count = 0;
+    det_status status = DET_OK;
+    *out = NULL;
+    DET_TRY_RETURN(check_backend(env, settings, backend));
+    DET_TRY_RETURN(det_learner_create_idle(env, spec, settings, seed, &l));
+    l->backend = backend;
+    l->device = device;
+    DET_TRY(det_spec_anchors(env, spec, &l->anchors, &anchor_count));
+    if (anchor_count != l->graph.anchor_count)
+        DET_TRY(det_fail(env, DET_STATUS_INTERNAL, "%d anchors for %d predictions", anchor_count,
+                         l->graph.anchor_count));
+    DET_TRY(det_alloc(env, &l->gradients, l->graph.param_floats, sizeof(float), "gradients"));
     DET_TRY(backend->step_create(env, device, l, &l->step));
     *out = l;
     return DET_OK;

@@ -17,6 +17,10 @@ det_status det_learner_create(struct det_env *env, const struct det_model_spec *
                               const struct det_learner_settings *settings,
                               const struct det_backend *backend, struct det_device *device,
                               uint64_t seed, struct det_learner **learner);
+/* The host's arrays alone, for reading and writing checkpoints: it can make no step. */
+det_status det_learner_create_idle(struct det_env *env, const struct det_model_spec *spec,
+                                   const struct det_learner_settings *settings, uint64_t seed,
+                                   struct det_learner **learner);
 void det_learner_destroy(struct det_env *env, struct det_learner **learner);
 
 /* Parameters and optimizer state to the device after the host has changed them; back from it before

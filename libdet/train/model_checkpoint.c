@@ -1,14 +1,16 @@
-/* model_checkpoint.c: det_model_load_checkpoint: a config's network with the weights of a
- * checkpoint. */
+/* model_checkpoint.c: a config's network with the weights of a checkpoint, and with what a training
+ * goes on from. */
 #include "base/arguments.h"
 #include "base/context.h"
 #include "formats/pipeline_paths.h"
 #include "formats/weights.h"
 #include "model/from_config.h"
 #include "model/model.h"
+#include "model/optimizer_state.h"
 #include "support/mem.h"
 #include "train/checkpoint.h"
 #include "train/restore.h"
+#include "train/tf_resume.h"
 
 /* map->count stays 0 when it cannot be read or has a class too many, which costs names, not the
  * model. What there is to say about the map itself was said when it was trained with. */
@@ -115,6 +117,110 @@ fail:
     return status;
 }
 
+/* Whether a file has what an optimizer keeps. */
+static det_status has_optimizer(struct det_env *env, const struct det_checkpoint_info *from,
+                                bool *has)
+{
+    enum det_tf_origin origin = DET_TF_NO_TRAINING;
+    struct det_weights *file = NULL;
+    *has = false;
+    if (from->is_tensorflow) {
+        DET_TRY_RETURN(det_tf_resume_origin(env, from->path, &origin));
+        *has = origin == DET_TF_TRAINING;
+        return DET_OK;
+    }
+    DET_TRY_RETURN(det_weights_open(env, from->path, false, &file));
+    *has = det_json_kind(det_json_get(det_weights_meta(file), "training")) != DET_JSON_NONE;
+    det_weights_close(env, &file);
+    return DET_OK;
+}
+
+/* The learner's arrays become the state's. */
+static det_status take_optimizer(struct det_env *env, struct det_learner *learner, bool averages,
+                                 struct det_model *model)
+{
+    DET_TRY_RETURN(
+        det_alloc(env, &model->optimizer, 1, sizeof *model->optimizer, "optimizer state"));
+    struct det_optimizer_state *state = model->optimizer;
+    *state = (struct det_optimizer_state){
+        .settings = learner->settings,
+        .updates = learner->updates,
+        .slot_count = learner->slot_count,
+        .average_slot = learner->average_slot,
+    };
+    for (int32_t s = 0; s < learner->slot_count; s++) {
+        state->slots[s] = learner->slots[s];
+        learner->slots[s] = NULL;
+    }
+    if (averages) {
+        state->weights = learner->params;
+        learner->params = NULL;
+    }
+    return DET_OK;
+}
+
+/* What there is to say of the weights was said when they were read. */
+static det_status read_training(struct det_env *env, const struct det_checkpoint_info *from,
+                                struct det_learner *learner)
+{
+    struct det_env silent;
+    struct det_checkpoint_state state;
+    int64_t step = 0;
+    det_env_fork(&silent, env);
+    silent.logger.write = NULL;
+    const det_status status = from->is_tensorflow
+                                  ? det_tf_resume(&silent, from->path, learner, &step)
+                                  : det_checkpoint_load(&silent, from->path, learner, &state);
+    if (status != DET_OK)
+        det_env_adopt_error(env, &silent);
+    return status;
+}
+
+static det_status load_optimizer(struct det_env *env, const struct det_pipeline_config *config,
+                                 const struct det_checkpoint_info *from, struct det_model *model)
+{
+    struct det_learner_settings settings;
+    struct det_learner *learner = NULL;
+    bool has = false;
+    det_status status = DET_OK;
+    if (!config->has_train_config || config->train.optimizer.kind == DET_OPTIMIZER_NONE)
+        return DET_OK;
+    DET_TRY_RETURN(has_optimizer(env, from, &has));
+    if (!has)
+        return DET_OK;
+    if (config->class_match == DET_CLASSES_REMAP) {
+        det_log(env, DET_LOG_WARNING,
+                "%s: classes are taken by name: the optimizer's state is left out", from->path);
+        return DET_OK;
+    }
+    DET_TRY(det_learner_settings_from_config(env, config, &settings));
+    DET_TRY(det_learner_create_idle(env, &model->spec, &settings, 0, &learner));
+    DET_TRY(read_training(env, from, learner));
+    DET_TRY(take_optimizer(env, learner, config->eval.use_moving_averages, model));
+fail:
+    det_learner_destroy(env, &learner);
+    return status;
+}
+
+static det_status load_from(struct det_env *env, const struct det_pipeline_config *config,
+                            const char *path, bool with_optimizer, det_model **model)
+{
+    const struct det_budget before = det_budget_open(env, path);
+    struct det_checkpoint_info *from = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &from, 1, sizeof *from, "checkpoint path"));
+    DET_TRY(det_checkpoint_locate(env, path, from));
+    DET_TRY(load(env, config, from, model));
+    if (with_optimizer)
+        DET_TRY(load_optimizer(env, config, from, *model));
+fail:
+    det_free(env, &from);
+    det_budget_close(env, before);
+    if (status != DET_OK)
+        det_model_destroy(model);
+    return status;
+}
+
 det_status det_model_load_checkpoint(det_context *context, const det_pipeline_config *config,
                                      const char *path, det_model **model)
 {
@@ -125,14 +231,18 @@ det_status det_model_load_checkpoint(det_context *context, const det_pipeline_co
     DET_NEED(env, config);
     DET_NEED(env, path);
     DET_NEED(env, model);
-    const struct det_budget before = det_budget_open(env, path);
-    struct det_checkpoint_info *from = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &from, 1, sizeof *from, "checkpoint path"));
-    DET_TRY(det_checkpoint_locate(env, path, from));
-    DET_TRY(load(env, config, from, model));
-fail:
-    det_free(env, &from);
-    det_budget_close(env, before);
-    return status;
+    return load_from(env, config, path, false, model);
+}
+
+det_status det_model_load_resumable(det_context *context, const det_pipeline_config *config,
+                                    const char *path, det_model **model)
+{
+    struct det_env *env = det_context_env(context);
+    if (model != NULL)
+        *model = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, config);
+    DET_NEED(env, path);
+    DET_NEED(env, model);
+    return load_from(env, config, path, true, model);
 }

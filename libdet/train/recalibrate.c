@@ -11,6 +11,7 @@
 #include "model/from_config.h"
 #include "model/model.h"
 #include "model/net.h"
+#include "model/optimizer_state.h"
 #include "model/population.h"
 #include "support/mem.h"
 
@@ -201,6 +202,9 @@ static det_status copy_model(struct det_env *env, const struct det_model *model,
     const size_t floats = model->graph.param_floats;
     memcpy((*copy)->owned, model->params, floats * sizeof *model->params);
     (*copy)->step = model->step;
+    if (model->optimizer != NULL)
+        DET_TRY_RETURN(
+            det_optimizer_state_copy(env, model->optimizer, floats, &(*copy)->optimizer));
     return det_alloc_raw(env, &(*copy)->recalibrated, floats, sizeof(float),
                          "recalibrated parameters");
 }

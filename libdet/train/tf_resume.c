@@ -5,19 +5,14 @@
 
 #include "formats/tf_bundle.h"
 #include "model/model.h"
+#include "model/optimizer_state.h"
 #include "support/mem.h"
 #include "train/restore.h"
 
-/* Where the optimizer is in the checkpoint: alone, or inside the one that keeps moving averages. */
-static const char *const optimizers[] = {"optimizer", "optimizer/base_optimizer"};
-
-/* Keras' names of the slots of each rule, in the order of det_learner.slots; the moving averages'
- * is last. */
-static const char *const slot_names[][2] = {
-    [DET_UPDATE_MOMENTUM] = {"momentum", NULL},
-    [DET_UPDATE_RMSPROP] = {"rms", "momentum"},
-    [DET_UPDATE_ADAM] = {"m", "v"},
-};
+/* Where the optimizer is in the checkpoint: alone, or inside the one that keeps moving averages,
+ * which calls it so or, in newer tf-models-official, so. */
+static const char *const optimizers[] = {"optimizer", "optimizer/base_optimizer",
+                                         "optimizer/ema_base_optimizer"};
 
 struct tally {
     int32_t found, missing;
@@ -122,7 +117,8 @@ det_status det_tf_resume(struct det_env *env, const char *prefix, struct det_lea
         if (average) /* where the file has none they begin as the weights */
             memcpy(learner->slots[s], learner->params, learner->graph.param_floats * sizeof(float));
         DET_TRY(read_slot(env, bundle, learner, s,
-                          average ? "average" : slot_names[learner->settings.rule][s], &tally));
+                          det_optimizer_slot_name(learner->settings.rule, s, learner->average_slot),
+                          &tally));
     }
     DET_TRY(read_updates(env, bundle, report.step, &learner->updates));
     /* Before the first step there are none; they are zeros then. */

@@ -4,7 +4,8 @@
  *
  * What is not in it: the order of the data and the random state. Optimizer slots are those of
  * Keras' optimizers (keras.optimizers.legacy): KEY/.OPTIMIZER_SLOT/optimizer/SLOT, and with
- * use_moving_average optimizer/base_optimizer/SLOT beside optimizer/average. */
+ * use_moving_average optimizer/base_optimizer/SLOT (of newer tf-models-official
+ * optimizer/ema_base_optimizer/SLOT) beside optimizer/average. */
 #ifndef DET_TRAIN_TF_RESUME_H
 #define DET_TRAIN_TF_RESUME_H
 

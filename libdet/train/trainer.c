@@ -86,6 +86,20 @@ void det_trainer_destroy(det_trainer **out)
 
 /* --- saving --- */
 
+det_status det_trainer_is_running(det_context *context, const char *model_dir, int *running)
+{
+    struct det_env *env = det_context_env(context);
+    bool used = false;
+    if (running != NULL)
+        *running = 0;
+    DET_NEED(env, context);
+    DET_NEED(env, model_dir);
+    DET_NEED(env, running);
+    DET_TRY_RETURN(det_dir_lock_look(env, model_dir, &used));
+    *running = used;
+    return DET_OK;
+}
+
 det_status det_trainer_checkpoint_path(const struct det_trainer *trainer, int64_t step, char **path)
 {
     return det_path_join_printf(trainer->env, path, trainer->model_dir, "ckpt-%lld.det",

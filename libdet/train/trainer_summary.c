@@ -60,7 +60,7 @@ static det_status open_eval_run(struct det_trainer *trainer, bool as_exported, i
     det_evaluation_settings settings = trainer->eval_settings;
     struct det_text name = {0};
     settings.as_exported = as_exported;
-    det_status status = det_evaluation_run_name(trainer->env, &settings, &name);
+    det_status status = det_evaluation_append_run_name(trainer->env, &settings, &name);
     if (status == DET_OK)
         status = open_run(trainer, name.data, first, writer);
     det_text_free(trainer->env, &name);
@@ -150,7 +150,7 @@ static det_status write_pictures(struct det_trainer *trainer, const struct det_b
         for (size_t i = 0; i < values; i++)
             image->rgb[i] = to_byte(pixels[i]);
         for (int32_t g = 0; g < truth->count; g++)
-            det_draw_box(image, truth->boxes[g], truth->class_index[g],
+            det_draw_box(det_surface_of(image), truth->boxes[g], truth->class_index[g],
                          det_trainer_class_names(trainer)[truth->class_index[g]]);
         views[count] = (det_image_view){.pixels = image->rgb,
                                         .width = image->width,

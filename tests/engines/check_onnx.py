@@ -223,6 +223,8 @@ def check_specs(options):
             if not plugin:
                 onnxruntime.InferenceSession(path, quiet, providers=["CPUExecutionProvider"])
             os.remove(model)
+            if seed % 50 == 49:
+                print(f"  {seed + 1}", flush=True)
         except Exception as error:  # whatever an engine complains with
             report.say(False, f"spec {seed} {settings}: {error}")
     report.say(report.failures == 0, f"{options.specs} specs from {options.first} in {time.time() - begun:.0f} s, {report.failures} complaints")
@@ -249,6 +251,18 @@ def matrix(options):
                         worst[0] = max(worst[0], common.difference(found["box_encodings"], outputs.encodings))
                         worst[1] = max(worst[1], common.difference(found["scores"], outputs.scores))
                     print(f"| {size} | {classes} | {engine.name}, float{16 if precision else 32} | {worst[0]:.1e} | {worst[1]:.1e} | {file.bytes / 1e6:.1f} | {file.seconds:.2f} |", flush=True)
+    if common.shared("goldens", "trained_raccoon") is None:
+        return
+    raccoons = common.Raccoons(libdet, options.build)
+    print(f"\n| trained_raccoon by | AP | AP50 |\n|---|---|---|\n| det-eval | {raccoons.own[0]:.3f} | {raccoons.own[1]:.3f} |")
+    same = raccoons.by(lambda picture: libdet.run(raccoons.model, picture).detections.tolist())
+    print(f"| libdet on OpenCV's pixels | {same[0]:.3f} | {same[1]:.3f} |")
+    for precision in (FLOAT32, FLOAT16):
+        file = libdet.export(raccoons.model, "onnx", "raccoons", outputs=DETECTIONS, precision=precision)
+        for kind in engines(ALL[:2]):
+            engine = kind(os.path.join(file.folder, "raccoons.onnx"))
+            figures = raccoons.by(lambda picture, engine=engine: rows_of(engine.run(picture[None])))
+            print(f"| {engine.name}, float{16 if precision else 32} | {figures[0]:.3f} | {figures[1]:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the checks of exported files share: pictures, libdet's own outputs, comparisons."""
 import argparse
 import dataclasses
+import json
 import os
 import re
 import struct
@@ -174,6 +175,40 @@ def pictures(count):
         if len(found) == count:
             break
     return found
+
+
+class Raccoons:
+    """goldens/trained_raccoon of the shared folder, as an exported model, on its test records: AP by det-eval."""
+
+    def __init__(self, libdet, build):
+        self.libdet = libdet
+        self.evaluate = os.path.abspath(os.path.join(build, "bin", "det-eval"))
+        folder = shared("goldens", "trained_raccoon")
+        config = os.path.join(folder, "pipeline.config")
+        export = os.path.abspath(os.path.join(build, "bin", "det-export"))
+        words = [export, "--pipeline_config_path", config, "--checkpoint", os.path.join(folder, "ckpt-2"), "--output_directory", libdet.folder.name]
+        subprocess.run(words, check=True, capture_output=True)
+        self.model = libdet.path("model.det")
+        words = ["--pipeline_config_path", config, "--checkpoint", self.model, "--form", "exported", "--report_dir", libdet.path("report")]
+        self.own = self.figures(words)
+
+    def figures(self, words):
+        """AP and AP50."""
+        done = subprocess.run([self.evaluate, *words], check=True, capture_output=True, text=True)
+        return [float(re.search(rf"@\[ IoU={iou} +\| area= +all \| maxDets=100 \] = (\S+)", done.stdout)[1]) for iou in ("0.50:0.95", "0.50")]
+
+    def by(self, detect):
+        """The same of detect(picture) -> rows ymin xmin ymax xmax score id."""
+        found = []
+        for image, record in enumerate(records(shared("data", "raccoon", "test.tfrecord"))):
+            picture = decoded(example(record)["image/encoded"][0])
+            height, width = picture.shape[:2]
+            for ymin, xmin, ymax, xmax, score, label in detect(picture):
+                box = [xmin * width, ymin * height, (xmax - xmin) * width, (ymax - ymin) * height]
+                found.append({"image_id": image, "category_id": int(label), "bbox": [float(v) for v in box], "score": float(score)})
+        with open(self.libdet.path("found.json"), "w", encoding="utf-8") as file:
+            json.dump(found, file)
+        return self.figures(["--ground_truth", self.libdet.path("report/ground_truth.json"), "--detections", self.libdet.path("found.json")])
 
 
 def difference(a, b):

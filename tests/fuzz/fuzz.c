@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "convert/read/yaml.h"
 #include "convert/readers.h"
-#include "data/readers.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "convert/zip.h"
 #include "export/proof.h"
+#include "export/read_onnx.h"
 #include "formats/coco_json.h"
 #include "formats/label_map.h"
 #include "formats/leveldb_table.h"
@@ -158,7 +158,6 @@ static void fuzz_records(struct det_env *env, const uint8_t *data, size_t bytes)
     struct det_record record = {0};
     if (copy == NULL)
         return;
-    memcpy(copy, data, bytes);
     for (size_t at = 0; bytes - at >= 16 && (copy[0] != 0x1f || copy[1] != 0x8b);) {
         uint64_t length = 0;
         put_u32(copy + at + 8, masked_crc(copy + at, 8));
@@ -241,13 +240,13 @@ static det_status note_value(void *user, const char *inner, const char *value, u
 static void fuzz_yaml(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     size_t seen = 0;
-    const struct yaml_handlers handlers = {&seen, note_key, note_value};
+    const struct det_yaml_handlers handlers = {&seen, note_key, note_value};
     char *text = malloc(bytes + 1);
     if (text == NULL)
         return;
     memcpy(text, data, bytes);
     text[bytes] = '\0';
-    yaml_parse(env, "x", text, &handlers);
+    det_yaml_parse(env, "x", text, &handlers);
     free(text);
 }
 
@@ -262,7 +261,7 @@ static det_status open_entry(struct det_env *env, void *user, const char *path)
 static void fuzz_zip(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     char path[64];
-    struct det_files files = {.ops = &zip_archive_ops};
+    struct det_files files = {0};
     const int descriptor = make_file(data, bytes, path);
     if (det_files_mount(env, &files, path) == DET_OK)
         det_files_walk(env, &files, path, 8, open_entry, &files);
@@ -410,11 +409,6 @@ static void fuzz_export(struct det_env *env, const struct det_export_writer *wri
     free(sound);
 }
 
-static void fuzz_onnx(struct det_env *env, const uint8_t *data, size_t bytes)
-{
-    fuzz_export(env, &det_export_onnx, data, bytes);
-}
-
 static void fuzz_tflite(struct det_env *env, const uint8_t *data, size_t bytes)
 {
     fuzz_export(env, &det_export_tflite, data, bytes);
@@ -422,15 +416,46 @@ static void fuzz_tflite(struct det_env *env, const uint8_t *data, size_t bytes)
 
 /* --- libFuzzer --- */
 
+/* An exported file: read, and run where it asks for a small picture. */
+static void fuzz_onnx(struct det_env *env, const uint8_t *data, size_t bytes)
+{
+    enum { MOST_SIDE = 16 };
+    struct det_text copy = {0};
+    struct det_program program;
+    struct det_array input = {0}, probes[DET_PROBES];
+    const char *reason = NULL;
+    const struct det_budget before = det_budget_open(env, "x");
+    det_program_init(&program);
+    if (det_text_append(env, &copy, (const char *)data, bytes) != DET_OK)
+        return;
+    const struct det_export exported = {.file_count = 1, .files = {{.data = copy}}};
+    bool runs = det_onnx_read(env, &exported, &program) == DET_OK;
+    for (int32_t d = 0; runs && d < program.input_dims; d++) {
+        program.input_shape[d] = program.input_shape[d] == -1 ? 2 : program.input_shape[d];
+        runs = program.input_shape[d] >= 0 && program.input_shape[d] <= MOST_SIDE;
+    }
+    if (runs &&
+        det_array_create(env, program.input_whole, program.input_dims, program.input_shape, "x",
+                         &input) == DET_OK &&
+        det_program_run(env, &program, det_ops_cpu("auto", &reason), NULL, &input, probes) ==
+            DET_OK)
+        for (int i = 0; i < DET_PROBES; i++)
+            det_array_free(env, &probes[i]);
+    det_array_free(env, &input);
+    det_program_free(env, &program);
+    det_text_free(env, &copy);
+    det_budget_close(env, before);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct det_env *env, const uint8_t *data, size_t bytes);
 } readers[] = {
-    {"json", fuzz_json},     {"coco", fuzz_coco},       {"det", fuzz_det},
-    {"spec", fuzz_spec},     {"records", fuzz_records}, {"example", fuzz_example},
-    {"table", fuzz_table},   {"config", fuzz_config},   {"labels", fuzz_labels},
-    {"csv", fuzz_csv},       {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
-    {"yaml", fuzz_yaml},     {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
+    {"json", fuzz_json},   {"coco", fuzz_coco},       {"det", fuzz_det},
+    {"spec", fuzz_spec},   {"records", fuzz_records}, {"example", fuzz_example},
+    {"table", fuzz_table}, {"config", fuzz_config},   {"labels", fuzz_labels},
+    {"csv", fuzz_csv},     {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
+    {"yaml", fuzz_yaml},   {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
     {"tflite", fuzz_tflite},
 };
 

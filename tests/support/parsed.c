@@ -1,6 +1,6 @@
 #include "support/parsed.h"
 
-#include "data/xml.h"
+#include "convert/read/xml.h"
 #include "support/text.h"
 #include "support/utf8.h"
 
@@ -57,7 +57,8 @@ struct collecting {
     struct det_text values;
 };
 
-static det_status on_start(void *user, const struct xml_place *place, const char *const *attributes)
+static det_status on_start(void *user, const struct det_xml_place *place,
+                           const char *const *attributes)
 {
     struct collecting *c = user;
     (void)place;
@@ -66,7 +67,7 @@ static det_status on_start(void *user, const struct xml_place *place, const char
     return DET_OK;
 }
 
-static det_status on_end(void *user, const struct xml_place *place, const char *text)
+static det_status on_end(void *user, const struct det_xml_place *place, const char *text)
 {
     struct collecting *c = user;
     (void)place;
@@ -78,17 +79,20 @@ bool parsed_xml(const char *text, const char *what, char **values)
     struct test_env t;
     test_env_init(&t);
     struct collecting c = {.env = &t.env};
-    const struct xml_handlers handlers = {.user = &c, .start = on_start, .end = on_end};
+    struct det_xml_reader xml = {0};
+    const struct det_xml_handlers handlers = {.user = &c, .start = on_start, .end = on_end};
     if (!det_utf8_valid(text))
         fail_msg("%s: not UTF-8: %s", what, text);
-    const det_status status = xml_parse(&t.env, what, text, strlen(text), NULL, &handlers);
+    const det_status status =
+        det_xml_parse(&t.env, &xml, what, text, strlen(text), NULL, &handlers);
     if (status != DET_OK && status != DET_STATUS_UNSUPPORTED)
         fail_msg("%s: %s\nof: %.2000s", what, t.env.error, text);
     *values = strdup(status == DET_OK ? c.values.data : "");
     assert_non_null(*values);
     det_text_free(&t.env, &c.values);
+    det_xml_reader_close(&t.env, &xml);
     test_env_check(&t);
     if (status != DET_OK)
-        print_message("skipped: %s is not parsed: %s\n", what, xml_about());
+        print_message("skipped: %s is not parsed: %s\n", what, det_xml_missing());
     return status == DET_OK;
 }

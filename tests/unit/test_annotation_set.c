@@ -264,8 +264,8 @@ static void calls_that_make_no_sense_are_refused(void **state)
                          det_annotation_set_add_object(f.set, 0, &other));
     assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "`nonsense` is no rule",
                          det_annotation_set_add_finding(f.set, "nonsense", SIZE_MAX, "x"));
-    assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `voc` has no reader here",
-                         det_annotation_set_read(f.set, "voc", f.folder, NULL));
+    assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `pascal` has no reader here",
+                         det_annotation_set_read(f.set, "pascal", f.folder, NULL));
     assert_context_ok(f.context, det_annotation_set_resolve(f.set));
     assert_context_fails(f.context, DET_STATUS_UNSUPPORTED, "format `json`",
                          det_annotation_set_write(f.set, "json", f.folder, NULL, NULL));
@@ -517,6 +517,7 @@ static void sets_are_dealt_out_counted_and_shown(void **state)
     const char *text = NULL;
     assert_context_ok(f.context, det_annotation_set_stats_table(f.set, &text));
     assert_contains(text, "train");
+    assert_null(strstr(text, "det-data"));
     assert_context_ok(f.context, det_annotation_set_stats_json(f.set, &text));
     assert_contains(text, "\"images_without_boxes\": 10");
     det_annotation_sheet_settings sheet;
@@ -594,7 +595,7 @@ static void what_was_read_is_not_overwritten(void **state)
 /* --- readers of programs, label maps --- */
 
 /* A list of images, one a line, each with one cat in all of it; "?" is an entry that cannot be
- * read. */
+ * read, "!" what ends the reading. */
 static det_status read_list(void *user, det_annotation_set *set, const char *path,
                             const char *split)
 {
@@ -608,6 +609,10 @@ static det_status read_list(void *user, det_annotation_set *set, const char *pat
         char where[500];
         size_t position = 0;
         snprintf(where, sizeof where, "%s: line %d", path, ++line);
+        if (name[0] == '!') {
+            status = det_context_fail(f->context, DET_STATUS_PARSE, where);
+            continue;
+        }
         if (name[0] == '?') {
             status = det_annotation_set_add_finding(set, "unreadable", SIZE_MAX, where);
             continue;
@@ -644,6 +649,13 @@ static void programs_bring_readers(void **state)
     assert_int_equal(test_image_info(f.context, f.set, 0).usable, 1);
     assert_string_equal(test_image_info(f.context, f.set, 0).split, "mine");
     assert_int_equal(test_image_info(f.context, f.set, 1).usable, 0);
+    /* What it says itself when it fails by itself, in one line fit to be shown. */
+    test_write_text(f.folder, "broken.txt", "a.jpg\n!\n");
+    path_in(&f, path, "broken.txt");
+    assert_context_fails(f.context, DET_STATUS_PARSE, "broken.txt: line 2",
+                         det_annotation_set_read(f.set, "list", path, NULL));
+    assert_int_equal(det_context_fail(f.context, DET_STATUS_FINISHED, "a\nb"), DET_STATUS_FINISHED);
+    assert_string_equal(det_context_error(f.context), "a\\nb");
     close_fixture(&f);
 }
 

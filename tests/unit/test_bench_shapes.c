@@ -42,7 +42,6 @@ static bool is(const int *a, struct det_tensor b)
 static void shapes_are_the_networks(void **state)
 {
     (void)state;
-    static const char *const names[] = {"conv", "dwconv", "batch_norm", "add", "upsample_add"};
     static struct line lines[MOST_LINES];
     const size_t count = read_lines(lines);
     struct test_env t;
@@ -58,7 +57,8 @@ static void shapes_are_the_networks(void **state)
                 size_t at = 0;
                 while (at < count &&
                        !(strcmp(lines[at].form, folded ? "infer" : "train") == 0 &&
-                         lines[at].size == size && strcmp(lines[at].op, names[op->kind]) == 0 &&
+                         lines[at].size == size &&
+                         strcmp(lines[at].op, det_op_kind_name(op->kind)) == 0 &&
                          is(lines[at].in, graph.tensors[op->in]) &&
                          is(lines[at].out, graph.tensors[op->out]) &&
                          lines[at].kernel == op->kernel && lines[at].stride == op->stride))

@@ -412,6 +412,71 @@ static void every_allocation_may_fail(void **state)
     test_each_allocation_fails(use_workspace, NULL);
 }
 
+static void models_are_copied_with_changes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char directory[256];
+    test_make_directory(directory, "copies");
+    open_fixture(&f);
+    for (int folded = 0; folded <= 1; folded++) {
+        det_model *model = make_model(&f, folded == 1), *copy = NULL;
+        det_model_tensor was = {.struct_size = sizeof was}, is = {.struct_size = sizeof is};
+        float values[4096];
+        const size_t count = det_model_tensor_count(model);
+        model->step = 7;
+        assert_context_ok(f.context, det_model_tensor_at(f.context, model, 3, &was));
+        assert_true(was.count <= 4096);
+        test_fill(values, was.count, 5);
+        const float before = was.values[0];
+        const det_tensor_values changed[] = {{sizeof changed[0], was.name, values, was.count},
+                                             {sizeof changed[0], "no/such", values, 1}};
+        assert_context_ok(f.context, det_model_copy(f.context, model, changed, 1, &copy));
+        assert_int_equal(det_model_step(copy), 7);
+        assert_int_equal(det_model_is_folded(copy), folded);
+        assert_string_equal(det_model_class_name(copy, 2), det_model_class_name(model, 2));
+        for (size_t i = 0; i < count; i++) {
+            assert_context_ok(f.context, det_model_tensor_at(f.context, model, i, &was));
+            assert_context_ok(f.context, det_model_tensor_at(f.context, copy, i, &is));
+            assert_string_equal(is.name, was.name);
+            assert_memory_equal(is.values, i == 3 ? values : was.values,
+                                is.count * sizeof *is.values);
+        }
+        /* As it stands in a file. */
+        det_model *loaded = NULL;
+        char path[300];
+        snprintf(path, sizeof path, "%s/copy.det", directory);
+        assert_context_ok(f.context, det_model_save(f.context, copy, path));
+        det_model_destroy(&copy);
+        assert_context_ok(f.context, det_model_load(f.context, path, &loaded));
+        assert_int_equal(det_model_is_folded(loaded), folded);
+        assert_context_ok(f.context, det_model_tensor_at(f.context, loaded, 3, &is));
+        assert_memory_equal(is.values, values, is.count * sizeof *is.values);
+        det_model_destroy(&loaded);
+        /* The original is what it was; a plain copy is the same. */
+        assert_context_ok(f.context, det_model_copy(f.context, model, NULL, 0, &copy));
+        assert_context_ok(f.context, det_model_tensor_at(f.context, copy, 3, &is));
+        assert_memory_equal(&is.values[0], &before, sizeof before);
+        det_model_destroy(&copy);
+        assert_context_fails(f.context, DET_STATUS_NOT_FOUND, "no/such",
+                             det_model_copy(f.context, model, changed, 2, &copy));
+        assert_null(copy);
+        const det_tensor_values twice[] = {changed[0], changed[0]};
+        assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, "two values",
+                             det_model_copy(f.context, model, twice, 2, &copy));
+        det_tensor_values bad = changed[0];
+        bad.count--;
+        assert_context_fails(f.context, DET_STATUS_MISMATCH, "values for tensor",
+                             det_model_copy(f.context, model, &bad, 1, &copy));
+        values[1] = NAN;
+        assert_context_fails(f.context, DET_STATUS_NON_FINITE, changed[0].name,
+                             det_model_copy(f.context, model, changed, 1, &copy));
+        assert_null(copy);
+        det_model_destroy(&model);
+    }
+    close_fixture(&f);
+}
+
 int test_boxes(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +484,7 @@ int test_boxes(void)
         cmocka_unit_test(suppression_keeps_the_surest),
         cmocka_unit_test(losses_are_those_of_training),
         cmocka_unit_test(tensors_are_found_by_name),
+        cmocka_unit_test(models_are_copied_with_changes),
         cmocka_unit_test(what_cannot_be_is_told),
         cmocka_unit_test(every_allocation_may_fail),
     };

@@ -290,6 +290,52 @@ static void string_ids_and_round_trip(void **state)
     test_env_check(&t);
 }
 
+/* Ids are integers of 64 bits, in both directions, to the last one. */
+static void ids_are_exact(void **state)
+{
+    (void)state;
+    static const int64_t ids[] = {
+        INT64_MIN,        -9007199254740993, -1,       0, 9007199254740992,
+        9007199254740993, INT64_MAX - 1,     INT64_MAX};
+    enum { IDS = sizeof ids / sizeof ids[0] };
+    struct test_env t;
+    char path[300], folder[256], text[300];
+    struct det_coco_detection items[IDS];
+    struct det_coco_detection_list list;
+    struct det_coco_dataset d;
+    test_env_init(&t);
+    test_make_directory(folder, "coco_ids");
+    snprintf(path, sizeof path, "%s/dt.json", folder);
+    for (int i = 0; i < IDS; i++)
+        items[i] = (struct det_coco_detection){ids[i], ids[IDS - 1 - i], {1, 2, 3, 4}, .5};
+    assert_ok(&t.env, det_coco_json_write_detections(&t.env, path, items, IDS, NULL));
+    assert_ok(&t.env, det_coco_json_read_detections(&t.env, path, NULL, &list));
+    assert_int_equal(list.count, IDS);
+    for (int i = 0; i < IDS; i++) {
+        assert_true(list.items[i].image_id == ids[i]);
+        assert_true(list.items[i].category_id == ids[IDS - 1 - i]);
+    }
+    det_coco_detection_list_free(&t.env, &list);
+    /* Two that are one double stay two images. */
+    const int length = snprintf(
+        text, sizeof text,
+        "{\"images\": [{\"id\": 9007199254740992}, {\"id\": 9007199254740993}, {\"id\": 1e3}, "
+        "{\"id\": 7.0}], \"categories\": [], \"annotations\": []}");
+    assert_ok(&t.env, det_coco_json_parse_dataset(&t.env, "gt.json", text, (size_t)length, &d));
+    assert_true(d.images[1].id == 9007199254740993);
+    assert_int_equal(d.images[2].id, 1000);
+    assert_int_equal(d.images[3].id, 7);
+    det_coco_dataset_free(&t.env, &d);
+    static const char *const bad[] = {"9223372036854775808", "-9223372036854775809", "1e300"};
+    for (int i = 0; i < 3; i++) {
+        const int bytes = snprintf(text, sizeof text, "{\"images\": [{\"id\": %s}]}", bad[i]);
+        assert_fails(&t.env, DET_STATUS_PARSE, "expected an integer of 64 bits",
+                     det_coco_json_parse_dataset(&t.env, "gt.json", text, (size_t)bytes, &d));
+    }
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 static det_status read_all(struct det_env *env, void *argument)
 {
     const char *directory = argument;
@@ -468,6 +514,7 @@ int test_coco_json(void)
         cmocka_unit_test(bad_ground_truth_is_named),
         cmocka_unit_test(bad_detections_are_named),
         cmocka_unit_test(truncated_and_flipped_everywhere),
+        cmocka_unit_test(ids_are_exact),
         cmocka_unit_test(string_ids_and_round_trip),
         cmocka_unit_test(survives_failed_allocations),
         cmocka_unit_test(boxes_of_masks_are_those_of_pycocotools),

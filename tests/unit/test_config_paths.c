@@ -7,6 +7,7 @@
 #include "support/mem.h"
 #include "support/test.h"
 #include "support/text.h"
+#include "support/workspace.h"
 
 struct fixture {
     struct test_env t;
@@ -234,6 +235,39 @@ static void missing_files_are_told_at_once(void **state)
     close_fixture(&f);
 }
 
+/* By a program: what no type is at once, what no file is when it is going to be read. */
+static void checkpoints_that_are_nothing_are_told(void **state)
+{
+    (void)state;
+    struct test_env t;
+    char golden[256], folder[256];
+    det_pipeline_config *config = NULL;
+    det_trainer *trainer = NULL;
+    det_trainer_settings settings;
+    test_env_init(&t);
+    test_make_directory(folder, "config_checkpoint");
+    det_context *context = workspace_context(&t, 1);
+    assert_context_ok(context,
+                      det_pipeline_config_load(
+                          context, test_golden(golden, "configs/raccoon_320.config"), &config));
+    assert_context_ok(
+        context, det_pipeline_config_set_fine_tune_checkpoint(config, "a/ckpt-0", "detection"));
+    assert_context_fails(context, DET_STATUS_UNSUPPORTED,
+                         "fine_tune_checkpoint_type \"whole\" is not supported",
+                         det_pipeline_config_set_fine_tune_checkpoint(config, "b/ckpt-0", "whole"));
+    assert_string_equal(det_pipeline_config_fine_tune_checkpoint(config), "a/ckpt-0");
+    det_trainer_settings_default(&settings);
+    settings.model_dir = folder;
+    assert_context_fails(context, DET_STATUS_NOT_FOUND,
+                         "train_config.fine_tune_checkpoint \"a/ckpt-0\"",
+                         det_trainer_create(context, config, &settings, &trainer));
+    assert_null(trainer);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 static det_status read_windows_config(struct det_env *env, void *argument)
 {
     const struct fixture *f = argument;
@@ -273,6 +307,7 @@ int test_config_paths(void)
         cmocka_unit_test(patterns_in_both_readers),
         cmocka_unit_test(brings_windows_paths_over),
         cmocka_unit_test(missing_files_are_told_at_once),
+        cmocka_unit_test(checkpoints_that_are_nothing_are_told),
         cmocka_unit_test(failed_allocations),
     };
     return cmocka_run_group_tests_name("config_paths", tests, NULL, NULL);

@@ -1,13 +1,13 @@
 /* convert/: every format gives back what it was given, damaged files and failing memory are
  * survived. */
 #include "convert/check.h"
+#include "convert/read/xml.h"
+#include "convert/read/yaml.h"
+#include "convert/readers.h"
 #include "convert/sheet.h"
 #include "convert/split.h"
 #include "convert/stats.h"
 #include "convert/writers.h"
-#include "data/readers.h"
-#include "data/xml.h"
-#include "data/yaml.h"
 #include "support/annotation_sets.h"
 #include "support/mem.h"
 #include "support/records.h"
@@ -39,8 +39,8 @@ enum { FORMATS = sizeof formats / sizeof formats[0] };
 /* What the readers of a format need is in this build. */
 static bool is_readable(const struct format *format)
 {
-    return (!format->xml || strncmp(xml_about(), "no ", 3) != 0) &&
-           (!format->yaml || strncmp(yaml_about(), "no ", 3) != 0);
+    return (!format->xml || det_xml_missing() == NULL) &&
+           (!format->yaml || det_yaml_missing() == NULL);
 }
 
 static const struct det_labelled_image *find(const struct det_annotations *set, const char *name)

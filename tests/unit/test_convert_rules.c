@@ -29,6 +29,8 @@ static const struct bad_box bad_boxes[] = {
     {{.2f, .2f, .4f, .5f}, "cow", 3, DET_RULE_CLASS_UNKNOWN},
     {{.3f, .2f, .4f, .5f}, "cat", 2, DET_RULE_CLASS_DISAGREES},
     {{.3f, .3f, .4f, .5f}, "", 1, DET_RULE_COUNT},
+    {{.31f, .3f, .4f, .5f}, "cat", 1, DET_RULE_WEIGHT},
+    {{.32f, .3f, .4f, .5f}, "cat", 1, DET_RULE_AREA},
 };
 
 enum { BAD_BOXES = sizeof bad_boxes / sizeof bad_boxes[0] };
@@ -39,6 +41,7 @@ static void write_bad_records(struct det_env *env, const char *path)
     float box[4][BAD_BOXES];
     struct det_bytes text[BAD_BOXES];
     int64_t label[BAD_BOXES];
+    float weight[BAD_BOXES], area[BAD_BOXES];
     size_t bytes = 0, cut = 0;
     unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes),
                   *other = test_make_jpeg(40, 30, 2, &cut);
@@ -47,6 +50,8 @@ static void write_bad_records(struct det_env *env, const char *path)
             box[c][i] = bad_boxes[i].box[c];
         text[i] = test_text(bad_boxes[i].text);
         label[i] = bad_boxes[i].label;
+        weight[i] = bad_boxes[i].rule == DET_RULE_WEIGHT ? NAN : 1;
+        area[i] = bad_boxes[i].rule == DET_RULE_AREA ? -4 : 0;
     }
     struct det_example e = {
         .encoded = {jpeg, bytes},
@@ -60,6 +65,8 @@ static void write_bad_records(struct det_env *env, const char *path)
         .xmax = box[3],
         .class_text = text,
         .class_label = label,
+        .weight = weight,
+        .area = area,
     };
     assert_ok(env, det_writer_open(env, path, &writer));
     test_write_example(env, &writer, &e);
@@ -139,7 +146,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_int_equal(repairs.sizes_corrected, 1);
     assert_int_equal(repairs.boxes_swapped, 1);
     assert_int_equal(repairs.boxes_clipped, 2);
-    assert_int_equal(repairs.boxes_dropped, 2); /* NaN, no area */
+    assert_int_equal(repairs.boxes_dropped, 3); /* NaN, no area, the weight */
     assert_int_equal(repairs.boxes_repeated, 1);
     assert_int_equal(repairs.boxes_unlisted, 1);
     assert_int_equal(repairs.images_thinned, 1);
@@ -156,7 +163,7 @@ static void every_rule_finds_its_fault_and_repairs_mend_them(void **state)
     assert_ok(&t.env, det_annotations_check(&t.env, &set, &after));
     assert_int_equal(after.errors, 0);
     assert_int_equal(set.image_count, 2);
-    assert_int_equal(set.object_count, BAD_BOXES - 4);
+    assert_int_equal(set.object_count, BAD_BOXES - 5);
     /* A pixel box became what it stands for. */
     assert_near(set.objects[5].box[3], 30. / 40, 1e-6);
     det_annotations_free(&t.env, &set);
@@ -198,10 +205,52 @@ static void boxes_have_one_set_of_rules(void **state)
     }
 }
 
+/* Without a label map the records' own numbers are what a class is compared by. */
+static void numbers_of_records_may_disagree(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_annotations set;
+    struct det_writer writer;
+    static struct test_findings seen;
+    struct det_findings findings = {.report = test_note_finding, .user = &seen};
+    float low[3] = {0, 0, 0}, high[3] = {.5f, .6f, .7f};
+    struct det_bytes text[3] = {test_text("cat"), test_text("dog"), test_text("dog")};
+    int64_t label[3] = {1, 2, 1};
+    char folder[256], path[300];
+    size_t bytes = 0;
+    test_env_init(&t);
+    test_make_directory(folder, "disagree");
+    snprintf(path, sizeof path, "%s/a.tfrecord", folder);
+    unsigned char *jpeg = test_make_jpeg(40, 30, 1, &bytes);
+    const struct det_example e = {.encoded = {jpeg, bytes},
+                                  .filename = test_text("a.jpg"),
+                                  .box_count = 3,
+                                  .ymin = low,
+                                  .xmin = low,
+                                  .ymax = high,
+                                  .xmax = high,
+                                  .class_text = text,
+                                  .class_label = label};
+    assert_ok(&t.env, det_writer_open(&t.env, path, &writer));
+    test_write_example(&t.env, &writer, &e);
+    assert_ok(&t.env, det_writer_commit(&t.env, &writer));
+    assert_ok(&t.env, test_load_set(&t.env, det_read_tfrecord, path, &set, &findings));
+    assert_ok(&t.env, det_annotations_check(&t.env, &set, &findings));
+    assert_int_equal(findings.counts[DET_RULE_CLASS_DISAGREES], 1);
+    assert_contains(seen.text[DET_RULE_CLASS_DISAGREES],
+                    "class \"dog\" has number 2 elsewhere (1 to 2), the record says 1");
+    det_annotations_free(&t.env, &set);
+    free(jpeg);
+    test_remove_tree(folder);
+    test_env_check(&t);
+}
+
 int test_convert_rules(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_finds_its_fault_and_repairs_mend_them),
+        cmocka_unit_test(numbers_of_records_may_disagree),
         cmocka_unit_test(boxes_have_one_set_of_rules),
     };
     return cmocka_run_group_tests_name("convert_rules", tests, NULL, NULL);

@@ -6,8 +6,8 @@
 
 #include <cjson/cJSON.h>
 
-#include "data/xml.h"
-#include "data/yaml.h"
+#include "convert/read/xml.h"
+#include "convert/read/yaml.h"
 #include "support/data_files.h"
 #include "support/records.h"
 #include "support/run_tool.h"
@@ -39,9 +39,9 @@ static int count_files(const char *folder, const char *inside)
     return file_count;
 }
 
-static bool is_built(const char *about)
+static bool can_be_read(const char *missing)
 {
-    return strncmp(about, "no ", 3) != 0;
+    return missing == NULL;
 }
 
 /* --- names that lead out --- */
@@ -79,7 +79,8 @@ static void names_of_splits_and_images_stay_in_the_output(void **state)
             snprintf(path, sizeof path, "%s/deep/in", folder);
             assert_int_equal(count_files(path, NULL), 2);
             /* and det-data reads what it wrote */
-            if ((f == 2 && !is_built(yaml_about())) || (f >= 4 && !is_built(xml_about())))
+            if ((f == 2 && !can_be_read(det_yaml_missing())) ||
+                (f >= 4 && !can_be_read(det_xml_missing())))
                 continue;
             if (run_tool(out, sizeof out, "det-data check %s/deep/out/o", folder) != 0)
                 fail_msg("split `%s` from %s: %s", splits[s], formats[f], out);
@@ -134,7 +135,8 @@ static void equal_names_are_numbered_in_every_format(void **state)
         assert_contains(out, "split `train` is called `train_2`");
         if (f > 0)
             assert_contains(out, "images have another name than in the source");
-        if ((f == 2 && !is_built(yaml_about())) || (f >= 4 && !is_built(xml_about())))
+        if ((f == 2 && !can_be_read(det_yaml_missing())) ||
+            (f >= 4 && !can_be_read(det_xml_missing())))
             continue;
         if (run_tool(out, sizeof out, "det-data check %s/o", folder) != 0)
             fail_msg("%s: %s", formats[f], out);
@@ -165,7 +167,7 @@ static void annotations_without_images_keep_their_names(void **state)
                      "det-data convert %s/in.csv --nocopy_images --to %s --output %s/%s", folder,
                      kept[f], folder, kept[f]),
             0);
-        if (f == 2 && !is_built(xml_about()))
+        if (f == 2 && !can_be_read(det_xml_missing()))
             continue;
         assert_int_equal(
             run_tool(out, sizeof out, "det-data check %s/%s --images %s", folder, kept[f], folder),
@@ -194,7 +196,8 @@ static void files_are_valid_whatever_the_names(void **state)
                                   folder, formats[f], folder),
                          0);
         assert_contains(out, "was not UTF-8");
-        if ((f == 2 && !is_built(yaml_about())) || (f >= 4 && !is_built(xml_about())))
+        if ((f == 2 && !can_be_read(det_yaml_missing())) ||
+            (f >= 4 && !can_be_read(det_xml_missing())))
             continue;
         assert_int_equal(run_tool(out, sizeof out, "det-data check %s/o", folder), 0);
         assert_contains(out, "1 images, 1 boxes, ");
@@ -363,8 +366,8 @@ static void a_fault_hides_no_other_and_drops_no_other(void **state)
     run_faults(&csv_faults);
     run_faults(&yolo_faults);
     run_faults(&coco_faults);
-    if (!is_built(xml_about())) {
-        print_message("skipped: %s\n", xml_about());
+    if (!can_be_read(det_xml_missing())) {
+        print_message("skipped: %s\n", det_xml_missing());
         return;
     }
     run_faults(&voc_faults);
@@ -472,7 +475,7 @@ static void links_lead_in_no_circle(void **state)
         {NULL, NULL}};
     static char out[100000];
     char folder[256], path[300];
-    if (!is_built(xml_about()))
+    if (!can_be_read(det_xml_missing()))
         return;
     test_make_directory(folder, "circle");
     data_files_write(folder, files);

@@ -1,8 +1,8 @@
 /* Data sets as exporters lay them out, through det-data: what is read of them and what is said.
  * Each file is as the exporter writes it (Roboflow, CVAT, Label Studio, labelImg, VoTT,
  * keras-retinanet, Ultralytics), but for the size. */
-#include "data/xml.h"
-#include "data/yaml.h"
+#include "convert/read/xml.h"
+#include "convert/read/yaml.h"
 #include "support/data_files.h"
 #include "support/run_tool.h"
 
@@ -577,6 +577,17 @@ static const struct layout xml[] = {
      0,
      {"1 images, 1 boxes"},
      {{"a.xml", VOC("a.jpg", "cat")}, {"pictures/2024/may/a.jpg", NULL}}},
+    {"an image that is nowhere, without --images",
+     "check @/a.xml",
+     1,
+     {"a.xml: image `a.jpg` is neither in ", "nor near it, and no folder of images was given",
+      "[image-missing]"},
+     {{"a.xml", VOC("a.jpg", "cat")}, {"pictures/a.jpg", NULL}}},
+    {"an image that is not in --images either",
+     "check @/a.xml --images @/pictures",
+     1,
+     {"a.xml: image `a.jpg` is neither in ", "/pictures nor near it [image-missing]"},
+     {{"a.xml", VOC("a.jpg", "cat")}, {"pictures/b.jpg", NULL}}},
     {"two images that may be meant",
      "check @/a.xml --images @/pictures",
      1,
@@ -647,18 +658,17 @@ static void run_layout(const struct layout *layout)
     for (size_t i = 0; i < sizeof(list) / sizeof(list)[0]; i++) \
     run_layout(&(list)[i])
 
-static bool is_missing(const char *about)
+static bool is_missing(const char *why)
 {
-    const bool missing = strncmp(about, "no ", 3) == 0;
-    if (missing)
-        print_message("skipped: %s\n", about);
-    return missing;
+    if (why != NULL)
+        print_message("skipped: %s\n", why);
+    return why != NULL;
 }
 
 static void yolo_is_read_as_it_is_exported(void **state)
 {
     (void)state;
-    if (!is_missing(yaml_about()))
+    if (!is_missing(det_yaml_missing()))
         RUN(yolo);
 }
 
@@ -671,14 +681,14 @@ static void tables_and_json_are_read_as_they_are_exported(void **state)
 static void xml_is_read_as_it_is_exported(void **state)
 {
     (void)state;
-    if (!is_missing(xml_about()))
+    if (!is_missing(det_xml_missing()))
         RUN(xml);
 }
 
 static void data_without_a_box_stops(void **state)
 {
     (void)state;
-    if (!is_missing(yaml_about()))
+    if (!is_missing(det_yaml_missing()))
         RUN(empty);
 }
 

@@ -5,8 +5,8 @@
 
 #include <cjson/cJSON.h>
 
-#include "data/xml.h"
-#include "data/yaml.h"
+#include "convert/read/xml.h"
+#include "convert/read/yaml.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
@@ -16,8 +16,8 @@ static void data_sets_go_around(void **state)
     (void)state;
     static char out[100000];
     static const char *const formats[] = {"coco", "yolo", "csv", "voc", "cvat-xml"};
-    const bool has_yaml = strncmp(yaml_about(), "no ", 3) != 0;
-    const size_t count = strncmp(xml_about(), "no ", 3) == 0 ? 3 : 5;
+    const bool has_yaml = det_yaml_missing() == NULL;
+    const size_t count = det_xml_missing() != NULL ? 3 : 5;
     struct workspace w;
     workspace_make(&w, "data_tool");
     for (size_t i = 0; i < count; i++) {

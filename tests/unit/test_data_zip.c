@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include "convert/files.h"
-#include "data/yaml.h"
-#include "data/zip.h"
+#include "convert/read/yaml.h"
+#include "convert/zip.h"
 #include "support/data_files.h"
 #include "support/mem.h"
 #include "support/records.h"
@@ -30,9 +30,9 @@ static const struct data_file csv[] = {
 
 static bool is_without_zip(void)
 {
-    const bool missing = strncmp(zip_about(), "no ", 3) == 0;
+    const bool missing = det_zip_missing() != NULL;
     if (missing)
-        print_message("skipped: %s\n", zip_about());
+        print_message("skipped: %s\n", det_zip_missing());
     return missing;
 }
 
@@ -46,7 +46,7 @@ static void archives_are_read_where_they_are(void **state)
         {"", ZIP_SOUND}, {"", ZIP_DEFLATED}, {"my set/", ZIP_DEFLATED}, {"a\\b\\", ZIP_SOUND}};
     static char out[100000];
     char folder[256], path[400];
-    if (is_without_zip() || strncmp(yaml_about(), "no ", 3) == 0)
+    if (is_without_zip() || det_yaml_missing() != NULL)
         return;
     test_make_directory(folder, "zip");
     snprintf(path, sizeof path, "%s/set.zip", folder);
@@ -169,7 +169,7 @@ static void nothing_outside_an_archive_is_reached(void **state)
     (void)state;
     static char out[100000];
     char folder[256], path[400], list[600], whole[512];
-    if (is_without_zip() || strncmp(yaml_about(), "no ", 3) == 0)
+    if (is_without_zip() || det_yaml_missing() != NULL)
         return;
     test_make_directory(folder, "zip_outside");
     data_files_write(folder, csv); /* a.jpg beside the archive */
@@ -188,7 +188,7 @@ static void nothing_outside_an_archive_is_reached(void **state)
 
 static det_status mount_and_list(struct det_env *env, void *argument)
 {
-    struct det_files files = {.ops = &zip_archive_ops};
+    struct det_files files = {0};
     struct det_path_list list = {0};
     struct det_source_bytes source = {0};
     const char *path = argument;
@@ -250,7 +250,7 @@ static void damaged_archives_are_survived(void **state)
         fwrite(data, 1, trial % 2 == 0 ? bytes : at, file);
         data[at] ^= 0x81;
         fclose(file);
-        struct det_files files = {.ops = &zip_archive_ops};
+        struct det_files files = {0};
         det_status status = det_files_mount(&t.env, &files, path);
         for (size_t i = 0; i < 2 && status == DET_OK; i++) {
             struct det_source_bytes source = {0};

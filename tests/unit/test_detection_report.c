@@ -2,6 +2,7 @@
  * files. */
 #include <math.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
@@ -253,6 +254,13 @@ static void files_are_what_they_say(void **state)
     det_coco_evaluator *evaluator = evaluator_of(context, objects, OBJECTS, detections, DETECTIONS);
     assert_context_ok(context, det_detection_report_create(context, evaluator, NULL, &report));
     assert_context_ok(context, det_detection_report_write(report, folder));
+    const char *file = NULL;
+    size_t files = 0;
+    for (; (file = det_detection_report_file(files)) != NULL; files++) {
+        snprintf(path, sizeof path, "%s/%s", folder, file);
+        assert_int_equal(access(path, F_OK), 0);
+    }
+    assert_int_equal(files, 5);
     snprintf(path, sizeof path, "%s/thresholds.json", folder);
     char *text = test_read_text(path);
     cJSON *tree = cJSON_Parse(text);

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/context.h"
+#include "det/trainer.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/run_tool.h"
@@ -40,9 +42,10 @@ static void assert_entries(struct folder *f, size_t count)
 
 static bool in_use(struct folder *f)
 {
-    bool used = false;
-    assert_ok(&f->t.env, det_dir_lock_look(&f->t.env, f->path, &used));
-    return used;
+    det_context context = {.env = f->t.env};
+    int running = -1;
+    assert_ok(&context.env, det_trainer_is_running(&context, f->path, &running));
+    return running == 1;
 }
 
 static double seconds(void)

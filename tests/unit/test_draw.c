@@ -35,9 +35,9 @@ static void edges_are_blended_by_area(void **state)
     struct test_env t;
     test_env_init(&t);
     struct det_image image = make_image(&t, 8, 8);
-    const struct det_colour white = {255, 255, 255};
+    const det_rgb white = {255, 255, 255};
     const float area[4] = {1.5F, 2.25F, 4, 5};
-    det_fill_rectangle(&image, area, 1, white);
+    det_fill_rectangle(det_surface_of(&image), area, 1, white);
     assert_int_equal(pixel(&image, 3, 2)[0], 255);
     assert_int_equal(pixel(&image, 3, 1)[1], 128);
     assert_int_equal(pixel(&image, 2, 2)[2], 191);
@@ -46,7 +46,7 @@ static void edges_are_blended_by_area(void **state)
     assert_int_equal(pixel(&image, 3, 4)[0], 0);
     memset(image.rgb, 0, 8 * 8 * 3);
     const float frame[4] = {1.5F, 1.5F, 6.5F, 6.5F};
-    det_draw_rectangle(&image, frame, 1, white);
+    det_draw_rectangle(det_surface_of(&image), frame, 1, white);
     for (int32_t y = 0; y < 8; y++)
         for (int32_t x = 0; x < 8; x++) {
             const bool ring =
@@ -73,7 +73,7 @@ static void any_box_stays_inside_the_image(void **state)
                 for (int k = j; k < value_count; k += 2) {
                     const float box[4] = {values[i], values[j], values[(i + j) % value_count],
                                           values[k]};
-                    det_draw_box(&image, box, i - 3, "car: 97%");
+                    det_draw_box(det_surface_of(&image), box, i - 3, "car: 97%");
                 }
         det_free(&t.env, &image.rgb);
     }
@@ -90,18 +90,18 @@ static void odd_boxes(void **state)
                             {0, 0, 1, NAN},     {0, 0, INFINITY, 1},  {0.5F, 0, 0.2F, 1},
                             {0, 0.5F, 1, 0.2F}, {-INFINITY, 0, 1, 1}, {3e38F, 3e38F, 3e38F, 3e38F}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        det_draw_box(&image, bad[i], 0, "x");
+        det_draw_box(det_surface_of(&image), bad[i], 0, "x");
     assert_int_equal(count_touched(&image), 0);
     const float away[4] = {2, 2, 3, 3};
-    det_draw_box(&image, away, 0, "x");
+    det_draw_box(det_surface_of(&image), away, 0, "x");
     assert_int_equal(count_touched(&image), 0);
     const float point[4] = {0.5F, 0.5F, 0.5F, 0.5F};
-    det_draw_box(&image, point, 0, NULL);
+    det_draw_box(det_surface_of(&image), point, 0, NULL);
     assert_true(count_touched(&image) > 0 && count_touched(&image) <= 4 * 4 * 3);
     struct det_image empty = {0};
-    det_draw_box(&empty, point, 0, "x");
-    det_draw_text(&image, NAN, 0, 12, (struct det_colour){1, 2, 3}, "x");
-    det_draw_text(&image, 0, 0, NAN, (struct det_colour){1, 2, 3}, "x");
+    det_draw_box(det_surface_of(&empty), point, 0, "x");
+    det_draw_text(det_surface_of(&image), NAN, 0, 12, (det_rgb){1, 2, 3}, "x");
+    det_draw_text(det_surface_of(&image), 0, 0, NAN, (det_rgb){1, 2, 3}, "x");
     det_free(&t.env, &image.rgb);
     test_env_check(&t);
 }
@@ -112,14 +112,14 @@ static void labels_are_kept_inside(void **state)
     struct test_env t;
     test_env_init(&t);
     struct det_image image = make_image(&t, 320, 240);
-    const struct det_colour plate = det_palette_colour(2);
+    const det_rgb plate = det_palette_colour(2);
     const float boxes[][4] = {{0, 0.97F, 0.2F, 1}, {0.5F, 0.2F, 0.7F, 0.6F}, {0.99F, 0, 1, 0.1F}};
     for (size_t i = 0; i < 3; i++) {
         memset(image.rgb, 0, 320 * 240 * 3);
-        det_draw_box(&image, boxes[i], 2, NULL);
+        det_draw_box(det_surface_of(&image), boxes[i], 2, NULL);
         const size_t frame = count_touched(&image);
-        det_draw_box(&image, boxes[i], 2, "truck 88%");
-        const float size = det_draw_text_size_px(&image);
+        det_draw_box(det_surface_of(&image), boxes[i], 2, "truck 88%");
+        const float size = det_draw_text_size_px(det_surface_of(&image));
         const float area = size * det_text_width_px("truck 88%", size);
         /* The whole plate is there: its pixels are all non-zero in blue except where black text
          * covers it. */
@@ -161,17 +161,17 @@ static void palette_is_distinct(void **state)
     (void)state;
     for (int32_t i = 0; i < 24; i++)
         for (int32_t j = 0; j < i; j++) {
-            const struct det_colour a = det_palette_colour(i), b = det_palette_colour(j);
+            const det_rgb a = det_palette_colour(i), b = det_palette_colour(j);
             assert_true(abs(a.r - b.r) + abs(a.g - b.g) + abs(a.b - b.b) >= 48);
         }
     for (int32_t i = 24; i < 90; i++) {
-        const struct det_colour a = det_palette_colour(i), b = det_palette_colour(i + 1);
+        const det_rgb a = det_palette_colour(i), b = det_palette_colour(i + 1);
         assert_true(abs(a.r - b.r) + abs(a.g - b.g) + abs(a.b - b.b) >= 48);
     }
     (void)det_palette_colour(-1);
     (void)det_palette_colour(INT32_MIN);
-    assert_int_equal(det_text_colour_on((struct det_colour){250, 240, 10}).r, 0);
-    assert_int_equal(det_text_colour_on((struct det_colour){20, 30, 120}).r, 255);
+    assert_int_equal(det_text_colour_on((det_rgb){250, 240, 10}).r, 0);
+    assert_int_equal(det_text_colour_on((det_rgb){20, 30, 120}).r, 255);
 }
 
 int test_draw(void)

@@ -136,6 +136,15 @@ static void a_file_in_use_is_left_alone(void **state)
     assert_ok(f.env, det_summary_flush(writer));
     assert_ok(f.env, det_event_run_in_use(f.env, f.folder, &in_use));
     assert_true(in_use);
+    int writes = 0;
+    int64_t last = 0;
+    assert_ok(f.env, det_summary_run_state(f.context, f.folder, &writes, &last));
+    assert_int_equal(writes, 1);
+    assert_int_equal(last, 3);
+    assert_ok(f.env, det_summary_run_state(f.context, "build/none", &writes, NULL));
+    assert_int_equal(writes, 0);
+    assert_ok(f.env, det_summary_run_state(f.context, "build/none", NULL, &last));
+    assert_int_equal(last, -1);
     assert_ok(f.env, det_event_run_cut(f.env, f.folder, 2));
     assert_ok(f.env, det_summary_scalar(writer, "a", 4, 1));
     det_summary_writer_destroy(&writer);
@@ -260,20 +269,23 @@ static void names_of_runs(void **state)
     (void)state;
     static const int32_t dets[] = {1, 10, 300};
     struct fixture f;
-    struct det_text name = {0};
+    char name[128];
     det_evaluation_settings s;
     open_fixture(&f);
     det_evaluation_settings_default(&s);
-    assert_ok(f.env, det_evaluation_run_name(f.env, &s, &name));
-    assert_string_equal(name.data, "eval");
+    assert_ok(f.env, det_evaluation_run_name(f.context, NULL, name, sizeof name));
+    assert_string_equal(name, "eval");
     s.as_exported = s.honour_ignore = 1;
     s.max_images = 20;
     s.max_dets = dets;
     s.max_det_count = 3;
-    name.length = 0;
-    assert_ok(f.env, det_evaluation_run_name(f.env, &s, &name));
-    assert_string_equal(name.data, "eval_exported_honour_ignore_max_images_20_max_dets_1_10_300");
-    det_text_free(f.env, &name);
+    static const char whole[] = "eval_exported_honour_ignore_max_images_20_max_dets_1_10_300";
+    assert_ok(f.env, det_evaluation_run_name(f.context, &s, name, sizeof name));
+    assert_string_equal(name, whole);
+    assert_ok(f.env, det_evaluation_run_name(f.context, &s, name, sizeof whole));
+    assert_fails(f.env, DET_STATUS_INVALID_ARGUMENT, "takes 60 bytes, there is room for 59",
+                 det_evaluation_run_name(f.context, &s, name, sizeof whole - 1));
+    assert_string_equal(name, "");
     close_fixture(&f);
 }
 

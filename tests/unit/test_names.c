@@ -153,6 +153,8 @@ static void cells_are_no_formulas_and_come_back(void **state)
     (void)state;
     static const char *const cases[][2] = {
         {"cat", "cat"},
+        {" cat", "\" cat\""},
+        {"cat\t", "\"cat\t\""},
         {"", ""},
         {"a,b", "\"a,b\""},
         {"say \"a\"\n", "\"say \"\"a\"\"\n\""},

@@ -30,9 +30,17 @@ struct things {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_event_log *log;
+    det_results *texts;
+    det_export *exported;
     char model_dir[300], label_map[300], events[300], output[300], missing[300];
 
     det_image_view view;
+    det_canvas canvas;
+    det_rgb color;
+    det_results_frame frame;
+    char name[128];
+    int flag;
+    int64_t step_number;
     det_detection detections[1];
     double box_px[4];
     const float (*points)[2];
@@ -58,7 +66,12 @@ struct things {
     det_error error;
     det_detector_times times;
     det_detector_raw raw;
+    det_export_file file;
+    det_export_proof proof;
     det_model_tensor tensor;
+    det_tensor_values values[1];
+    det_starter_settings starter;
+    det_starter_choices choices;
     float floats[4], filled[4], *anchors;
     uint8_t targets[4];
     det_evaluation_losses losses;
@@ -90,6 +103,7 @@ struct things {
     det_recalibration_settings recalibration_settings;
     det_tracker_settings tracker_settings;
     det_trainer_settings trainer_settings;
+    det_export_settings export_settings;
 };
 
 /* What calls make. */
@@ -111,14 +125,18 @@ struct made {
     det_mot_measure *measure;
     det_summary_writer *writer;
     det_event_log *log;
+    det_export *exported;
     det_checkpoint_info *list;
+    det_results *texts;
     char *json;
 };
 
 static void release(const struct things *t, struct made *o)
 {
     det_json_destroy(t->context, &o->json);
+    det_results_destroy(&o->texts);
     det_checkpoint_list_destroy(t->context, &o->list);
+    det_export_destroy(&o->exported);
     det_event_log_destroy(&o->log);
     det_summary_writer_destroy(&o->writer);
     det_mot_measure_destroy(&o->measure);
@@ -243,6 +261,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     static const float line[2][2] = {{0, .5F}, {1, .5F}};
     *t = (struct things){
         .view = {.pixels = pixels, .width = 8, .height = 8},
+        .canvas = {.pixels = pixels, .width = 8, .height = 8},
+        .frame = {.struct_size = sizeof t->frame, .name = "a.png", .width = 8, .height = 8},
         .detections = {{1, .9F, .1F, .1F, .9F, .9F}},
         .box_px = {1, 1, 4, 4},
         .points = line,
@@ -261,7 +281,11 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .augmented.struct_size = sizeof t->augmented,
         .times.struct_size = sizeof t->times,
         .raw.struct_size = sizeof t->raw,
+        .file.struct_size = sizeof t->file,
+        .proof.struct_size = sizeof t->proof,
         .tensor.struct_size = sizeof t->tensor,
+        .choices.struct_size = sizeof t->choices,
+        .values = {{sizeof t->values[0], "x", t->floats, 1}},
         .nms_settings.struct_size = sizeof t->nms_settings,
         .floats = {.1F, .1F, .9F, .9F},
         .losses.struct_size = sizeof t->losses,
@@ -289,6 +313,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_trainer_snapshot(t->trainer, &t->model));
     assert_context_ok(context,
                       det_evaluation_run(context, t->config, t->model, NULL, &t->evaluation));
+    assert_context_ok(context, det_export_create(context, t->model, "det", NULL, &t->exported));
     t->anchors = calloc((size_t)det_model_anchor_count(t->model), 4 * sizeof *t->anchors);
     assert_non_null(t->anchors);
     assert_context_ok(context, det_coco_evaluator_create(context, NULL, &t->evaluator));
@@ -303,6 +328,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_tracker_create(context, NULL, &t->tracker));
     assert_context_ok(context, det_counter_create(context, t->points, 2, 1, &t->counter));
     assert_context_ok(context, det_mot_measure_create(context, .5F, &t->measure));
+    assert_context_ok(context, det_results_create(context, t->model, &t->texts));
     assert_context_ok(context, det_summary_writer_create(context, t->events, &t->writer));
     assert_context_ok(context, det_summary_scalar(t->writer, "x", 1, 1));
     assert_context_ok(context, det_summary_images(t->writer, "picture", 1, &t->view, 1));
@@ -345,6 +371,8 @@ static void drop_things(struct things *t)
         .measure = t->measure,
         .writer = t->writer,
         .log = t->log,
+        .texts = t->texts,
+        .exported = t->exported,
     };
     release(t, &all);
     free(t->anchors);

@@ -4,9 +4,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "det/image.h"
 #include "support/guard.h"
 #include "support/io.h"
-#include "support/test.h"
+#include "support/workspace.h"
 
 struct folder {
     struct test_env t;
@@ -182,6 +183,50 @@ static void a_rehearsal_writes_nothing(void **state)
     close_folder(&f);
 }
 
+/* What a program tells its context. */
+static void calls_of_a_context(void **state)
+{
+    (void)state;
+    struct folder f;
+    static uint8_t pixels[8 * 8 * 3];
+    const det_image_view view = {.pixels = pixels, .width = 8, .height = 8};
+    det_picture *picture = NULL, *other = NULL;
+    det_context *context = NULL;
+    open_folder(&f);
+    assert_ok(&f.t.env, det_write_file(&f.t.env, in(&f, "b.png"), "b", 1));
+    assert_ok(&f.t.env, det_write_file(&f.t.env, in(&f, "c.png"), "c", 1));
+    det_context_settings settings;
+    det_context_settings_default(&settings);
+    settings.allocator = &f.t.env.allocator;
+    settings.device = "cpu";
+    assert_int_equal(det_context_create(&context, &settings), DET_OK);
+    assert_context_ok(context, det_picture_from_pixels(context, &view, &picture));
+    assert_context_ok(context, det_picture_write(picture, in(&f, "a.png"))); /* nothing was named */
+    assert_context_ok(context, det_context_reads(context, in(&f, "b.png")));
+    assert_context_ok(context, det_context_reads(context, in(&f, "not-there.png")));
+    assert_int_equal(link(in(&f, "b.png"), in(&f, "hard.png")), 0);
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "hard.png: is an input",
+                         det_picture_write(picture, in(&f, "hard.png")));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "--output ",
+                         det_context_writes(context, "--output", in(&f, "b.png")));
+    assert_context_fails(context, DET_STATUS_NOT_FOUND, "nowhere",
+                         det_context_writes(context, NULL, in(&f, "nowhere/a.png")));
+    assert_context_ok(context, det_context_writes(context, "--output", in(&f, "c.png")));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "is the same file as --output ",
+                         det_context_writes(context, "--json", in(&f, "./c.png")));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "--output ",
+                         det_picture_read(context, in(&f, "c.png"), &other));
+    assert_context_ok(context, det_picture_write(picture, in(&f, "c.png")));
+    /* What a call reads counts too. */
+    assert_context_ok(context, det_picture_read(context, in(&f, "a.png"), &other));
+    assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "is an input",
+                         det_picture_write(picture, in(&f, "a.png")));
+    det_picture_destroy(&other);
+    det_picture_destroy(&picture);
+    det_context_destroy(&context);
+    close_folder(&f);
+}
+
 static det_status guard_files(struct det_env *env, void *argument)
 {
     const struct folder *f = argument;
@@ -212,6 +257,7 @@ int test_output_guard(void)
         cmocka_unit_test(what_was_read_is_not_replaced),
         cmocka_unit_test(an_input_that_is_gone_is_none),
         cmocka_unit_test(a_rehearsal_writes_nothing),
+        cmocka_unit_test(calls_of_a_context),
         cmocka_unit_test(each_allocation_fails),
     };
     return cmocka_run_group_tests_name("output_guard", tests, NULL, NULL);

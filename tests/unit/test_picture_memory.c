@@ -240,6 +240,57 @@ static void allocations_may_fail(void **state)
     test_each_allocation_fails(there_and_back, NULL);
 }
 
+/* One file after the other into one picture, larger and smaller, good and bad. */
+static void memory_is_used_again(void **state)
+{
+    (void)state;
+    static uint8_t rgb[WIDTH * HEIGHT * 3];
+    struct test_env t;
+    det_context context = make_context(&t);
+    det_picture *large = NULL, *small = NULL, *again = NULL;
+    const uint8_t *files[2] = {NULL, NULL};
+    size_t bytes[2] = {0, 0};
+    fill(rgb, WIDTH, HEIGHT);
+    det_image_view view = {.pixels = rgb, .width = WIDTH, .height = HEIGHT};
+    assert_ok(&context.env, det_picture_from_pixels(&context, &view, &large));
+    view.region = (det_region){3, 4, 5, 6};
+    assert_ok(&context.env, det_picture_from_pixels(&context, &view, &small));
+    assert_ok(&context.env, det_picture_encode(large, DET_PICTURE_PNG, 0, &files[0], &bytes[0]));
+    assert_ok(&context.env, det_picture_encode(small, DET_PICTURE_PNG, 0, &files[1], &bytes[1]));
+    assert_ok(&context.env, det_picture_decode(&context, "a", files[0], bytes[0], &again));
+    const uint8_t *memory = det_picture_view(again).pixels;
+    for (int i = 1; i < 5; i++) {
+        const det_picture *wanted = i % 2 == 0 ? large : small;
+        assert_ok(&context.env, det_picture_decode_again(again, NULL, files[i % 2], bytes[i % 2],
+                                                         INT32_MAX, INT32_MAX));
+        const det_image_view got = det_picture_view(again), same = det_picture_view(wanted);
+        assert_true(got.pixels == memory);
+        assert_int_equal(got.width, same.width);
+        assert_int_equal(got.height, same.height);
+        assert_memory_equal(got.pixels, same.pixels, (size_t)got.width * (size_t)got.height * 3);
+    }
+    uint8_t pixel[3] = {0};
+    assert_fails(&context.env, DET_STATUS_CORRUPT, "b.png: not a JPEG",
+                 det_picture_decode_again(again, "b.png", "no picture", 10, INT32_MAX, INT32_MAX));
+    assert_null(det_picture_view(again).pixels);
+    assert_null(det_picture_canvas(again).pixels);
+    assert_fails(&context.env, DET_STATUS_INVALID_ARGUMENT, "no pixels",
+                 det_picture_to_pixels(again, DET_PIXEL_RGB8, pixel, 3, 0));
+    assert_fails(&context.env, DET_STATUS_INVALID_ARGUMENT, "no pixels",
+                 det_picture_encode(again, DET_PICTURE_PNG, 0, &files[0], &bytes[0]));
+    assert_fails(&context.env, DET_STATUS_INVALID_ARGUMENT, "no pixels",
+                 det_picture_write(again, "build/none.png"));
+    assert_fails(&context.env, DET_STATUS_INVALID_ARGUMENT, "no pixels",
+                 det_picture_as_stored(again));
+    assert_ok(&context.env, det_picture_draw(again, NULL, &(det_detection){.ymax = 1}, 1));
+    assert_ok(&context.env, det_picture_decode_again(again, "a", files[1], bytes[1], 1, 1));
+    assert_int_equal(det_picture_view(again).width, 6);
+    det_picture_destroy(&again);
+    det_picture_destroy(&small);
+    det_picture_destroy(&large);
+    test_env_check(&t);
+}
+
 int test_picture_memory(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +300,7 @@ int test_picture_memory(void)
         cmocka_unit_test(any_detection_can_be_drawn),
         cmocka_unit_test(cut_pictures_are_errors),
         cmocka_unit_test(allocations_may_fail),
+        cmocka_unit_test(memory_is_used_again),
     };
     return cmocka_run_group_tests_name("picture_memory", tests, NULL, NULL);
 }

@@ -185,14 +185,144 @@ static void labels(void **state)
     };
     char buffer[64];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        det_results_label(buffer, sizeof buffer, f.model, &cases[i].detection);
-        assert_string_equal(buffer, cases[i].wanted);
+        assert_string_equal(
+            det_detection_label(f.model, &cases[i].detection, buffer, sizeof buffer),
+            cases[i].wanted);
     }
     const det_detection odd = {.class_id = 2, .score = 0.5f};
-    det_results_label(buffer, 17, f.model, &odd); /* in the middle of the last character */
+    det_detection_label(f.model, &odd, buffer, 17); /* in the middle of the last character */
     assert_string_equal(buffer, "\"odd\\ name\n 50%");
-    det_results_label(buffer, 18, f.model, &odd);
+    det_detection_label(f.model, &odd, buffer, 18);
     assert_string_equal(buffer, "\"odd\\ name\n\xC3\xA9 50%");
+    assert_string_equal(det_detection_label(f.model, &odd, buffer, 3), " 5");
+    assert_string_equal(det_detection_label(f.model, &odd, buffer, 1), "");
+    drop(&f);
+}
+
+/* --- documents --- */
+
+static const det_detection found[2] = {{1, 0.87f, 0.25f, 0.5f, 0.75f, 1},
+                                       {3, 0.5f, 0, 0.1f, 0.125f, 0.2f}};
+
+static det_results_frame frame_of(const char *name, int32_t of_video)
+{
+    return (det_results_frame){.struct_size = sizeof(det_results_frame),
+                               .name = name,
+                               .number = 3,
+                               .time_s = .12,
+                               .width = 640,
+                               .height = 480,
+                               .of_video = of_video};
+}
+
+static void each_format(void **state)
+{
+    (void)state;
+    static const int64_t ids[] = {7, 0};
+    struct fixture f;
+    det_results *results = NULL;
+    const char *text = NULL;
+    make(&f);
+    struct det_env *env = &f.context.env;
+    det_results_frame frame = frame_of("a <b>.mp4", 1);
+    frame.track_ids = ids;
+    assert_ok(env, det_results_create(&f.context, f.model, &results));
+    assert_ok(env, det_results_head(results, DET_RESULTS_JSON, &text));
+    assert_string_equal(text, "");
+    assert_ok(env, det_results_text(results, DET_RESULTS_JSON, &frame, found, 2, &text));
+    assert_string_equal(
+        text, "{\"video\":\"a <b>.mp4\",\"frame\":3,\"time_s\":0.12,\"width\":640,\"height\":480,"
+              "\"detections\":[{\"track_id\":7,\"class_id\":1,\"class\":\"car\",\"score\":0.87,"
+              "\"box_px\":[120,320,360,640],\"box\":[0.25,0.5,0.75,1]},"
+              "{\"class_id\":3,\"class\":\"class 3\",\"score\":0.5,\"box_px\":[0,64,60,128],"
+              "\"box\":[0,0.1,0.125,0.2]}]}\n");
+    assert_ok(env, det_results_tail(results, DET_RESULTS_YOLO, &text));
+    assert_string_equal(text, "");
+    frame.name = NULL; /* not needed for it */
+    assert_ok(env, det_results_text(results, DET_RESULTS_YOLO, &frame, found, 2, &text));
+    assert_string_equal(text, "0 0.75 0.5 0.5 0.5\n2 0.15 0.0625 0.1 0.125\n");
+    assert_ok(env, det_results_text(results, DET_RESULTS_YOLO, &frame, NULL, 0, &text));
+    assert_string_equal(text, "");
+    frame.name = "a <b>.mp4";
+    for (int document = 0; document < 2; document++) {
+        assert_ok(env, det_results_head(results, DET_RESULTS_CVAT, &text));
+        assert_contains(text, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<annotations>");
+        assert_contains(text, "<name>car</name>");
+        assert_ok(env, det_results_text(results, DET_RESULTS_CVAT, &frame, found, 2, &text));
+        assert_contains(text, "<image id=\"3\" name=\"a &lt;b&gt;.mp4\" width=\"640\"");
+        assert_contains(text, "label=\"class 3\"");
+        assert_contains(text, "xtl=\"320\" ytl=\"120\" xbr=\"640\" ybr=\"360\"");
+        assert_ok(env, det_results_tail(results, DET_RESULTS_CVAT, &text));
+        assert_string_equal(text, "</annotations>\n");
+    }
+    det_results_destroy(&results);
+    drop(&f);
+}
+
+static void what_is_no_document(void **state)
+{
+    (void)state;
+    struct fixture f;
+    det_results *results = NULL;
+    const char *text = "x";
+    make(&f);
+    struct det_env *env = &f.context.env;
+    det_results_frame frame = frame_of("a.jpg", 0);
+    det_detection bad = found[0];
+    bad.xmax = NAN;
+    assert_ok(env, det_results_create(&f.context, NULL, &results));
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "begins with its head",
+                 det_results_text(results, DET_RESULTS_CVAT, &frame, found, 1, &text));
+    assert_null(text);
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "begins with its head",
+                 det_results_tail(results, DET_RESULTS_CVAT, &text));
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "format is 3",
+                 det_results_head(results, (det_results_format)3, &text));
+    assert_ok(env, det_results_head(results, DET_RESULTS_CVAT, &text));
+    for (int format = DET_RESULTS_JSON; format <= DET_RESULTS_YOLO; format++)
+        assert_fails(env, DET_STATUS_NON_FINITE, "a.jpg: detection 0",
+                     det_results_text(results, (det_results_format)format, &frame, &bad, 1, &text));
+    frame.name = NULL;
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "name is NULL",
+                 det_results_text(results, DET_RESULTS_JSON, &frame, found, 1, &text));
+    frame = frame_of("a.jpg", 0);
+    frame.width = -1;
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "-1 x 480",
+                 det_results_text(results, DET_RESULTS_JSON, &frame, found, 1, &text));
+    frame = frame_of("a.jpg", 0);
+    frame.reserved = 1;
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "reserved",
+                 det_results_text(results, DET_RESULTS_JSON, &frame, found, 1, &text));
+    det_results_destroy(&results);
+    drop(&f);
+}
+
+static det_status make_documents(struct det_env *env, void *argument)
+{
+    det_context context = {.env = *env};
+    det_results *results = NULL;
+    const char *text = NULL;
+    const det_results_frame frame = frame_of("a.jpg", 0);
+    det_status status = det_results_create(&context, argument, &results);
+    for (int format = DET_RESULTS_JSON; format <= DET_RESULTS_YOLO && status == DET_OK; format++) {
+        const det_results_format kind = (det_results_format)format;
+        status = det_results_head(results, kind, &text);
+        if (status == DET_OK)
+            status = det_results_text(results, kind, &frame, found, 2, &text);
+        if (status == DET_OK)
+            status = det_results_tail(results, kind, &text);
+    }
+    det_results_destroy(&results);
+    det_env_adopt_error(env, &context.env);
+    return status;
+}
+
+static void each_allocation_of_documents_fails(void **state)
+{
+    (void)state;
+    struct fixture f;
+    make(&f);
+    test_each_allocation_fails(make_documents, f.model);
     drop(&f);
 }
 
@@ -205,6 +335,9 @@ int test_results(void)
         cmocka_unit_test(a_decimal_comma_changes_nothing),
         cmocka_unit_test(what_is_no_number_is_an_error),
         cmocka_unit_test(labels),
+        cmocka_unit_test(each_format),
+        cmocka_unit_test(what_is_no_document),
+        cmocka_unit_test(each_allocation_of_documents_fails),
     };
     return cmocka_run_group_tests_name("results", tests, NULL, NULL);
 }

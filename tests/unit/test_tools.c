@@ -7,6 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "formats/tfrecord.h"
+#include "support/annotation_sets.h"
 #include "support/records.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
@@ -202,6 +203,15 @@ static void train_evaluate_export_detect(void **state)
                               "../examples/custom_postprocess %s/exported/model.det %s",
                               w.directory, image),
                      0);
+    struct stat frames; /* any bytes are pixels */
+    snprintf(json, sizeof json, "%s/drawn.bgr", w.directory);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "../examples/camera_frames %s/exported/model.det 16 12 %s < %s",
+                              w.directory, json, image),
+                     0);
+    assert_contains(out, "{\"video\":\"camera\",\"frame\":1,\"time_s\":0.04,\"width\":16,");
+    assert_int_equal(stat(json, &frames), 0);
+    assert_true(frames.st_size >= 2 * 16 * 12 * 3);
     assert_int_equal(run_tool(out, sizeof out, "../examples/evaluate %s %s", w.config, w.model_dir),
                      0);
     assert_contains(out, "on 10 images");
@@ -414,6 +424,52 @@ static void mistakes_are_answered(void **state)
     workspace_remove(&w);
 }
 
+/* A tool's own failures and the library's have messages in two places: what is shown is of the one
+ * that ended it, though one before it was handled. */
+static void the_message_is_of_the_last_failure(void **state)
+{
+    (void)state;
+    static char out[100000];
+    struct workspace w;
+    workspace_make(&w, "messages");
+    const char *d = w.directory;
+    /* Handled by the tool: that the folder cannot be listed; then the library has no events. */
+    assert_int_equal(run_tool(out, sizeof out, "det-plot %s/missing --output %s/page.html", d, d),
+                     1);
+    assert_contains(out, "/missing: no event files");
+    /* Handled: that the library finds no checkpoint; then the tool has no folder for its output. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-eval --pipeline_config_path %s --checkpoint_dir %s/missing "
+                              "--json %s/nowhere/a.json",
+                              w.config, d, d),
+                     1);
+    assert_contains(out, "/nowhere");
+    assert_null(strstr(out, "/missing"));
+    /* One input after the other, of the tool, of the library, of the tool. */
+    test_write_text(d, "a.jpg", "no picture");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-train --pipeline_config_path %s --model_dir %s "
+                              "--num_train_steps 1",
+                              w.config, w.model_dir),
+                     0);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/exported",
+                              w.config, w.model_dir, d),
+                     0);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-detect %s/exported/model.det '%s/*.gone' %s/a.jpg %s/b.jpg "
+                              "--quiet",
+                              d, d, d, d),
+                     1);
+    const char *first = strstr(out, ".gone"), *second = strstr(out, "a.jpg: not a JPEG"),
+               *third = strstr(out, "b.jpg: No such file");
+    assert_true(first != NULL && second != NULL && third != NULL && first < second &&
+                second < third);
+    assert_contains(out, "3 inputs failed");
+    workspace_remove(&w);
+}
+
 static void coco_files_alone(void **state)
 {
     (void)state;
@@ -473,6 +529,7 @@ int test_tools(void)
         cmocka_unit_test(each_new_checkpoint_is_seen),
         cmocka_unit_test(evaluation_takes_the_averages),
         cmocka_unit_test(mistakes_are_answered),
+        cmocka_unit_test(the_message_is_of_the_last_failure),
         cmocka_unit_test(coco_files_alone),
     };
     return cmocka_run_group_tests_name("tools", tests, NULL, NULL);

@@ -1,9 +1,7 @@
 #include "common/detection_files.h"
 
-#include "base/context.h"
 #include "common/console.h"
 #include "common/output.h"
-#include "eval/detection_report.h"
 #include "support/io.h"
 #include "support/mem.h"
 
@@ -33,12 +31,12 @@ det_status detection_files_announce(struct tool *tool, const char *option, const
     return tool_writes_in(tool, option, directory, detections);
 }
 
-det_status detection_files_write(det_context *context, det_coco_evaluator *evaluator,
+det_status detection_files_write(struct tool *tool, det_coco_evaluator *evaluator,
                                  const char *directory)
 {
     det_detection_report *report = NULL;
     const char *text = NULL;
-    det_status status = det_detection_report_create(context, evaluator, NULL, &report);
+    det_status status = det_detection_report_create(tool->context, evaluator, NULL, &report);
     if (status == DET_OK)
         status = det_detection_report_table(report, &text);
     if (status == DET_OK) {
@@ -48,5 +46,5 @@ det_status detection_files_write(det_context *context, det_coco_evaluator *evalu
     if (status == DET_OK)
         status = det_detection_report_write(report, directory);
     det_detection_report_destroy(&report);
-    return status == DET_OK ? write_coco(det_context_env(context), evaluator, directory) : status;
+    return status == DET_OK ? write_coco(&tool->env, evaluator, directory) : status;
 }

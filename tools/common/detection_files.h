@@ -9,7 +9,7 @@ det_status detection_files_announce(struct tool *tool, const char *option, const
 
 /* Prints the table of thresholds and VOC AP; writes the files of det_detection_report_write(), and
  * ground_truth.json and detections.json as pycocotools reads them, into the folder. */
-det_status detection_files_write(det_context *context, det_coco_evaluator *evaluator,
+det_status detection_files_write(struct tool *tool, det_coco_evaluator *evaluator,
                                  const char *directory);
 
 #endif

@@ -3,12 +3,11 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/context.h"
-#include "eval/evaluation_summary.h"
-#include "monitor/event_run.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/text.h"
+
+enum { RUN_NAME_BYTES = 128 };
 
 static bool same_paths(const det_pipeline_config *a, const det_pipeline_config *b)
 {
@@ -26,7 +25,7 @@ static bool same_paths(const det_pipeline_config *a, const det_pipeline_config *
 static det_status append_data(struct tool *tool, const char *directory,
                               const det_pipeline_config *config, struct det_text *name)
 {
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     det_pipeline_config *training = NULL;
     char *path = NULL;
     det_status status = DET_OK;
@@ -49,12 +48,14 @@ static det_status find_folder(struct tool *tool, const struct eval_run *run,
                               const det_pipeline_config *config, const det_model *model,
                               const det_evaluation_settings *settings, char **folder)
 {
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
+    char settled[RUN_NAME_BYTES];
     struct det_text name = {0};
     det_evaluation_settings meant = *settings;
     det_status status = DET_OK;
     meant.as_exported = meant.as_exported || det_model_is_folded(model);
-    DET_TRY(det_evaluation_run_name(env, &meant, &name));
+    DET_TRY(det_evaluation_run_name(tool->context, &meant, settled, sizeof settled));
+    DET_TRY(det_text_printf(env, &name, "%s", settled));
     DET_TRY(append_data(tool, run->directory, config, &name));
     DET_TRY(det_path_join(env, folder, run->directory, name.data));
 fail:
@@ -66,11 +67,10 @@ fail:
 static det_status may_begin(struct tool *tool, const struct eval_run *run, const char *folder,
                             int64_t step, bool again, bool *may)
 {
-    struct det_env *env = det_context_env(tool->context);
     int64_t last = -1;
-    bool in_use = false;
+    int in_use = 0;
     *may = false;
-    DET_TRY_RETURN(det_event_run_in_use(env, folder, &in_use));
+    DET_TRY_RETURN(det_summary_run_state(tool->context, folder, &in_use, NULL));
     if (in_use) {
         tool_log(
             tool, DET_LOG_WARNING,
@@ -79,7 +79,7 @@ static det_status may_begin(struct tool *tool, const struct eval_run *run, const
         return DET_OK;
     }
     if (!run->all && !again)
-        DET_TRY_RETURN(det_event_run_last_step(env, folder, &last));
+        DET_TRY_RETURN(det_summary_run_state(tool->context, folder, NULL, &last));
     *may = last <= step;
     if (!*may)
         tool_log(
@@ -94,7 +94,7 @@ static det_status open_run(struct tool *tool, struct eval_run *run,
                            const det_pipeline_config *config, const det_model *model,
                            const det_evaluation_settings *settings)
 {
-    struct det_env *env = det_context_env(tool->context);
+    struct det_env *env = &tool->env;
     const int64_t step = det_model_step(model);
     /* A step that does not rise: the training was begun anew, or went on from an earlier
      * checkpoint. */
@@ -125,7 +125,7 @@ det_status eval_run_open(struct tool *tool, struct eval_run *run, const det_pipe
     if (status != DET_STATUS_IO && status != DET_STATUS_NO_SPACE)
         return status;
     /* Another's folder, or a full disk: no reason not to evaluate. */
-    tool_log(tool, DET_LOG_WARNING, "%s; no curves are written", det_context_error(tool->context));
+    tool_log(tool, DET_LOG_WARNING, "%s; no curves are written", tool_message(tool, status));
     run->directory = NULL;
     return DET_OK;
 }

@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/context.h"
 #include "common/console.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -18,31 +17,34 @@ static bool is_standard(const char *path)
     return strcmp(path, "-") == 0;
 }
 
-static struct det_env *guarded_env(struct tool *tool)
-{
-    struct det_env *env = det_context_env(tool->context);
-    env->guard = &tool->guard;
-    return env;
-}
-
 det_status tool_reads(struct tool *tool, const char *path)
 {
-    struct det_env *env = guarded_env(tool);
-    return path != NULL
-               ? det_guard_input(env, &tool->guard, is_standard(path) ? "/dev/stdin" : path)
-               : DET_OK;
+    if (path == NULL)
+        return DET_OK;
+    path = is_standard(path) ? "/dev/stdin" : path;
+    DET_TRY_RETURN(det_guard_input(&tool->env, &tool->guard, path));
+    return det_context_reads(tool->context, path);
+}
+
+/* For the tool's own files and for the library's. */
+static det_status name_output(struct tool *tool, const char *option, const char *path)
+{
+    DET_TRY_RETURN(det_guard_output(&tool->env, &tool->guard, option, path));
+    return det_context_writes(tool->context, option, path);
 }
 
 det_status tool_reads_all(struct tool *tool, const char *beginning)
 {
-    struct det_env *env = guarded_env(tool);
+    struct det_env *env = &tool->env;
     struct det_path_list files = {0};
     const char *name = det_path_name(beginning);
     char *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(det_path_directory(env, &folder, beginning));
-    if (det_list_directory(env, folder, &files) != DET_OK) /* reading it will tell */
+    if (det_list_directory(env, folder, &files) != DET_OK) {
+        det_forget_error(env); /* reading it will tell */
         goto fail;
+    }
     for (size_t i = 0; i < files.count; i++)
         if (strncmp(det_path_name(files.paths[i]), name, strlen(name)) == 0)
             DET_TRY(tool_reads(tool, files.paths[i]));
@@ -54,7 +56,7 @@ fail:
 
 det_status tool_reads_checkpoint(struct tool *tool, const det_checkpoint_info *checkpoint)
 {
-    struct det_env *env = guarded_env(tool);
+    struct det_env *env = &tool->env;
     char *beginning = NULL;
     if (!checkpoint->is_tensorflow)
         return tool_reads(tool, checkpoint->path);
@@ -84,25 +86,25 @@ static det_status meet_standard_output(struct det_env *env, const char *option, 
 
 det_status tool_writes(struct tool *tool, const char *option, const char *path)
 {
-    struct det_env *env = guarded_env(tool);
+    struct det_env *env = &tool->env;
     if (path == NULL)
         return DET_OK;
     if (is_standard(path))
         console_give_output();
     else
         DET_TRY_RETURN(meet_standard_output(env, option, path));
-    return det_guard_output(env, &tool->guard, option, output_path(path));
+    return name_output(tool, option, output_path(path));
 }
 
 det_status tool_writes_in(struct tool *tool, const char *option, const char *folder,
                           const char *name)
 {
-    struct det_env *env = guarded_env(tool);
+    struct det_env *env = &tool->env;
     char *path = NULL;
     det_status status = DET_OK;
     DET_TRY(det_make_directories(env, folder));
     DET_TRY(det_path_join(env, &path, folder, name));
-    DET_TRY(det_guard_output(env, &tool->guard, option, path));
+    DET_TRY(name_output(tool, option, path));
 fail:
     det_free(env, &path);
     return status;

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/context.h"
 #include "common/console.h"
 #include "support/limits.h"
 
@@ -49,7 +49,18 @@ int32_t tool_used_classes(const det_model *model)
 
 /* --- life --- */
 
-static bool read_limits(struct tool *tool, det_context_settings *settings, int *exit_status)
+/* Of every context. */
+static void common_settings(struct tool *tool, det_context_settings *settings,
+                            const det_logger *logger)
+{
+    det_context_settings_default(settings);
+    settings->logger = logger;
+    settings->max_image_pixels = (uint64_t)tool->max_image_pixels;
+    settings->max_jpeg_scans = (int32_t)tool->max_jpeg_scans;
+    settings->cpu = tool->cpu;
+}
+
+static bool check_limits(struct tool *tool, int *exit_status)
 {
     const struct {
         const char *name;
@@ -63,9 +74,20 @@ static bool read_limits(struct tool *tool, det_context_settings *settings, int *
             *exit_status = OPTIONS_EXIT_USAGE;
             return false;
         }
-    settings->max_image_pixels = (uint64_t)tool->max_image_pixels;
-    settings->max_jpeg_scans = (int32_t)tool->max_jpeg_scans;
     return true;
+}
+
+static det_status open_env(struct tool *tool, const det_logger *logger)
+{
+    struct det_env *env = &tool->env;
+    det_env_default(env);
+    env->logger = *logger;
+    env->guard = &tool->guard;
+    if (tool->max_image_pixels > 0)
+        env->limits.max_image_pixels = (uint64_t)tool->max_image_pixels;
+    if (tool->max_jpeg_scans > 0)
+        env->limits.max_jpeg_scans = (int32_t)tool->max_jpeg_scans;
+    return det_limits_complete(env);
 }
 
 bool tool_open(struct tool *tool, int *exit_status)
@@ -76,15 +98,13 @@ bool tool_open(struct tool *tool, int *exit_status)
         *exit_status = OPTIONS_EXIT_USAGE;
         return false;
     }
+    const det_logger logger = {.struct_size = sizeof logger, .user = tool, .write = write_log};
     det_context_settings settings;
     det_error error;
-    det_context_settings_default(&settings);
-    if (!read_limits(tool, &settings, exit_status))
+    if (!check_limits(tool, exit_status))
         return false;
-    settings.logger =
-        &(det_logger){.struct_size = sizeof(det_logger), .user = tool, .write = write_log};
+    common_settings(tool, &settings, &logger);
     settings.threads = (int)tool->threads;
-    settings.cpu = tool->cpu;
     settings.device = tool->device;
     settings.precision = tool->precision;
     settings.deterministic = tool->deterministic;
@@ -93,6 +113,10 @@ bool tool_open(struct tool *tool, int *exit_status)
     const det_status status = det_context_create_explained(&tool->context, &settings, &error);
     if (status != DET_OK) {
         tool_error(tool, "%s", error.text);
+        return false;
+    }
+    if (open_env(tool, &logger) != DET_OK) {
+        tool_fail(tool, DET_STATUS_INVALID_ARGUMENT);
         return false;
     }
     tool_log(tool, DET_LOG_INFO, "libdet %s, %s", det_version_string(),
@@ -106,14 +130,41 @@ void tool_close(struct tool *tool)
     if (tool->context == NULL)
         return;
     console_progress_clear();
-    det_guard_free(det_context_env(tool->context), &tool->guard);
+    det_guard_free(&tool->env, &tool->guard);
     det_context_destroy(&tool->context);
+}
+
+const char *tool_message(struct tool *tool, det_status status)
+{
+    const char *message = tool->env.error;
+    if (message[0] == '\0')
+        message = det_context_error(tool->context);
+    snprintf(tool->message, sizeof tool->message, "%s",
+             message[0] != '\0' ? message : det_status_text(status));
+    det_forget_error(&tool->env);
+    return tool->message;
 }
 
 int tool_fail(struct tool *tool, det_status status)
 {
-    const char *message = det_context_error(tool->context);
-    return tool_error(tool, "%s", message[0] != '\0' ? message : det_status_text(status));
+    return tool_error(tool, "%s", tool_message(tool, status));
+}
+
+det_status tool_adopt(struct det_env *env, const det_context *context, det_status status)
+{
+    return det_fail(env, status, "%s", det_context_error(context));
+}
+
+det_status tool_context(struct tool *tool, struct det_env *env, det_context **context)
+{
+    det_context_settings settings;
+    det_error error;
+    common_settings(tool, &settings, &tool->env.logger);
+    settings.threads = 1;
+    settings.device = "cpu";
+    settings.precision = "f32";
+    const det_status status = det_context_create_explained(context, &settings, &error);
+    return status != DET_OK ? det_fail(env, status, "%s", error.text) : DET_OK;
 }
 
 int tool_error(struct tool *tool, const char *format, ...)

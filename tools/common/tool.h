@@ -1,6 +1,10 @@
 /* tool.h: what all tools share besides their options and what they print (console.h): a det_context
  * whose log goes to stderr, the options --threads, --cpu, --device, --precision, --deterministic,
- * --graph and --verbose, the way out after an error, and Ctrl-C as a flag. */
+ * --graph and --verbose, the way out after an error, and Ctrl-C as a flag.
+ *
+ * The tools know of the library what libdet/include/det/ says, and are written with support/ as it
+ * is; so a tool has an env of its own beside the context, for its files and for its messages. Which
+ * of the two has the message of a failure is tool_fail()'s to know, and nobody else's. */
 #ifndef DET_TOOLS_COMMON_TOOL_H
 #define DET_TOOLS_COMMON_TOOL_H
 
@@ -16,8 +20,11 @@ struct tool {
     const char *cpu, *device, *precision;
     bool deterministic, graph, tuning, verbose;
     int64_t max_image_pixels, max_jpeg_scans; /* 0: the library's defaults */
-    det_context *context;                     /* after tool_open() */
-    struct det_guard guard;                   /* output.h */
+    /* After tool_open(): */
+    det_context *context;
+    struct det_env env;            /* of the thread that opened it */
+    struct det_guard guard;        /* the env's: output.h */
+    char message[DET_ERROR_BYTES]; /* tool_message() */
 };
 
 #define TOOL_INIT(program)                                                                      \
@@ -43,12 +50,11 @@ struct tool {
     {                                                                 \
         "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details" \
     }
-#define TOOL_OPTIONS(tool)                                                                  \
+/* Of a tool that computes in single precision. */
+#define TOOL_DEVICE_OPTIONS(tool)                                                           \
     TOOL_CPU_OPTIONS(tool),                                                                 \
         {"device", OPTION_STRING, &(tool)->device, "DEVICE",                                \
          "what computes: auto, cpu, cuda or cuda:I; cuda is an error where there is none"}, \
-        {"precision", OPTION_STRING, &(tool)->precision, "P",                               \
-         "f32, bf16 or tf32 (CUDA only); auto: f32"},                                       \
         {"deterministic", OPTION_FLAG, &(tool)->deterministic, NULL,                        \
          "CUDA: the same bits in each run, somewhat slower (the CPU always does)"},         \
         {"graph", OPTION_FLAG, &(tool)->graph, NULL,                                        \
@@ -56,6 +62,10 @@ struct tool {
         {"tuning", OPTION_FLAG, &(tool)->tuning, NULL,                                      \
          "CUDA: time cublasLt's algorithms at the start; --notuning takes its first"},      \
         TOOL_LOG_OPTIONS(tool)
+#define TOOL_OPTIONS(tool)                                \
+    {"precision", OPTION_STRING, &(tool)->precision, "P", \
+     "f32, bf16 or tf32 (CUDA only); auto: f32"},         \
+        TOOL_DEVICE_OPTIONS(tool)
 
 /* Of a tool that decodes pictures. */
 #define TOOL_IMAGE_OPTIONS(tool)                                      \
@@ -75,10 +85,22 @@ enum { TOOL_EXIT_ERROR = 1 };
 bool tool_open(struct tool *tool, int *exit_status);
 void tool_close(struct tool *tool);
 
-/* "NAME: message of the context" on stderr; returns TOOL_EXIT_ERROR. */
+/* Why the last call failed, of the tool's own or of the library; then that is forgotten, so that it
+ * is not shown for the next one. An own failure that is handled otherwise is forgotten by
+ * det_forget_error(): a message in the env is the present one, and without one it is the library's.
+ * Valid until the next failure. */
+const char *tool_message(struct tool *tool, det_status status);
+/* "NAME: " and that message on stderr; returns TOOL_EXIT_ERROR. */
 int tool_fail(struct tool *tool, det_status status);
 /* The same with a message of the tool's own. */
 int tool_error(struct tool *tool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A context for another thread of the tool, with one thread, on the CPU: a context belongs to one
+ * thread at a time. *context is NULL after a failure, whose message is in `env`, that of the thread
+ * that calls. */
+det_status tool_context(struct tool *tool, struct det_env *env, det_context **context);
+/* Hands on the status of a call that failed in `context`, with its message in `env`. */
+det_status tool_adopt(struct det_env *env, const det_context *context, det_status status);
 
 /* A log line of the tool's own. */
 void tool_log(struct tool *tool, det_log_level level, const char *format, ...)

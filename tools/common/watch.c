@@ -3,9 +3,7 @@
 #include <math.h>
 #include <time.h>
 
-#include "base/context.h"
 #include "support/clock.h"
-#include "train/dir_lock.h"
 
 static void sleep_a_moment(void)
 {
@@ -67,17 +65,16 @@ static int look(struct tool *tool, const struct checkpoint_watch *watch, int64_t
     return result;
 }
 
-/* Nothing is to be waited for: a training of libdet's owns its folder (train/dir_lock.h), so its
+/* Nothing is to be waited for: a training of libdet's owns its folder, so its
  * checkpoints without an owner are those of one that has ended or was ended; TensorFlow's have no
  * owner and may go on until the last step. Before the first checkpoint the training is still to
  * begin. */
 static bool is_over(struct tool *tool, const struct checkpoint_watch *watch)
 {
-    struct det_env *env = det_context_env(tool->context);
     det_checkpoint_info newest;
-    bool in_use = false;
+    int running = 0;
     if (!isnan(watch->timeout_seconds) ||
-        det_dir_lock_look(env, watch->folder, &in_use) != DET_OK || in_use ||
+        det_trainer_is_running(tool->context, watch->folder, &running) != DET_OK || running ||
         det_checkpoint_find(tool->context, watch->folder, &newest) != DET_OK)
         return false;
     return !newest.is_tensorflow || (watch->last_step > 0 && newest.step >= watch->last_step);

@@ -1,4 +1,5 @@
 /* commands.c: det-data convert, check, split, stats, show. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/console.h"
@@ -15,7 +16,7 @@ static int failed(struct data_job *job, det_status status)
 
 /* --- repairs --- */
 
-static det_status repair(struct data_job *job)
+det_status data_repair(struct data_job *job)
 {
     det_annotation_repairs r = {.struct_size = sizeof r};
     DET_TRY_RETURN(det_annotation_set_repair(job->set, &r));
@@ -46,6 +47,16 @@ static det_status repair(struct data_job *job)
 
 /* --- splits --- */
 
+/* Without blanks at both ends, in place. */
+static char *trimmed(char *text)
+{
+    text += strspn(text, " \t");
+    size_t length = strlen(text);
+    while (length > 0 && strchr(" \t", text[length - 1]) != NULL)
+        text[--length] = '\0';
+    return text;
+}
+
 /* "train=0.8,val=0.2" into splits. */
 static det_status deal(struct data_job *job, const char *text)
 {
@@ -58,21 +69,22 @@ static det_status deal(struct data_job *job, const char *text)
     DET_TRY_RETURN(det_strdup(env, &copy, text));
     for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
         char *equals = strchr(part, '=');
-        double share = 0;
-        if (count == MOST_SPLITS || equals == NULL || equals == part ||
-            !det_parse_coordinate(equals + 1, &share)) {
+        char *end = equals;
+        const double share = equals != NULL ? strtod(equals + 1, &end) : 0;
+        if (count == MOST_SPLITS || equals == NULL || equals == part || end == equals + 1 ||
+            end[strspn(end, " \t")] != '\0') {
             status = det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                               "--split: got `%s`, expected NAME=SHARE,NAME=SHARE,... (at most %d)",
                               text, MOST_SPLITS);
             goto fail;
         }
         *equals = '\0';
-        names[count] = det_trimmed(part);
+        names[count] = trimmed(part);
         shares[count++] = share;
     }
     status = det_annotation_set_deal(job->set, names, shares, count, (uint64_t)job->arguments.seed);
     if (status != DET_OK)
-        det_fail_prefix(env, status, "--split");
+        det_fail_prefix(env, tool_adopt(env, job->tool.context, status), "--split");
 fail:
     det_free(env, &copy);
     return status;
@@ -105,7 +117,7 @@ static det_status count_usable(struct data_job *job, size_t *usable)
 
 /* What no repair mends, and what is left of a set that is about to be written: as the library says
  * it, in the words of options. */
-static det_status check_rest(struct data_job *job)
+det_status data_check_rest(struct data_job *job)
 {
     size_t images = 0;
     if (det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_FATAL) > 0)
@@ -154,9 +166,9 @@ int data_convert(struct data_job *job)
             bad == 1 ? "" : "s");
     }
     if (a->fix)
-        status = repair(job);
+        status = data_repair(job);
     if (status == DET_OK)
-        status = check_rest(job);
+        status = data_check_rest(job);
     if (status == DET_OK && a->split != NULL)
         status = deal(job, a->split);
     if (status == DET_OK)
@@ -181,9 +193,9 @@ int data_check(struct data_job *job)
         status = write_findings(job);
     summarise(job);
     if (status == DET_OK && a->fix)
-        status = repair(job);
+        status = data_repair(job);
     if (status == DET_OK && a->fix)
-        status = check_rest(job);
+        status = data_check_rest(job);
     if (status == DET_OK && a->fix)
         status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
     if (status != DET_OK)

@@ -4,12 +4,12 @@
 #define DET_TOOLS_DATA_DATA_H
 
 #include "common/tool.h"
-#include "convert/annotation_set.h"
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images;
-    int64_t seed, shards, count, columns, cell_px;
+    const char *fine_tune_checkpoint;
+    int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps;
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
@@ -19,7 +19,6 @@ struct data_job {
     const char *command;
     struct option_list inputs; /* lent by the options */
     struct det_env *env;
-    char *label_map; /* the file, NULL: none */
     det_pipeline_config *config;
     det_annotation_set *set;
     det_finding_callback on_finding; /* with the job */
@@ -39,7 +38,13 @@ void data_job_close(struct data_job *job);
 /* Counts of what is written are logged. */
 det_status data_write(struct data_job *job, const char *format, const char *directory);
 
+/* Mends what can be mended, and logs what became of what. */
+det_status data_repair(struct data_job *job);
+/* INVALID_ARGUMENT, in the words of options, when what is left cannot be written. */
+det_status data_check_rest(struct data_job *job);
+
 /* The commands; an exit status. */
+int data_init(struct data_job *job);
 int data_convert(struct data_job *job);
 int data_check(struct data_job *job);
 int data_stats(struct data_job *job);

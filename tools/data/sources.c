@@ -1,11 +1,10 @@
 /* sources.c: reading all sources of a command, and writing. */
+#include <stdio.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/output.h"
 #include "data/data.h"
-#include "data/formats.h"
-#include "data/zip.h"
+#include "support/io.h"
 #include "support/mem.h"
 
 bool data_exif_policy(const char *text, det_exif_policy *policy)
@@ -36,23 +35,27 @@ static det_status parse_input(struct data_job *job, const char *input, char **pa
     return det_strndup(env, path, input, det_path_length(input));
 }
 
+/* A source whose format was not told apart: what the library says of it, and the way out. */
+static det_status point_to_from(struct data_job *job, det_status status)
+{
+    char message[DET_ERROR_BYTES];
+    snprintf(message, sizeof message, "%s", det_context_error(job->tool.context));
+    return det_fail(job->env, status, "%.900s: say with --from which is meant", message);
+}
+
 static det_status read_source(struct data_job *job, const char *input)
 {
-    const struct data_arguments *a = &job->arguments;
     struct det_env *env = job->env;
-    const struct data_format *from = a->from != NULL ? data_format_find(a->from) : NULL;
-    struct data_sources sources = {0};
+    const char *from = job->arguments.from;
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
     DET_TRY(parse_input(job, input, &path, &split));
-    DET_TRY(det_annotation_set_mount(job->set, path));
-    DET_TRY(data_sources_find(env, &job->set->files, path, from, &sources));
-    job->format = sources.format->name;
-    for (size_t i = 0; i < sources.count; i++)
-        DET_TRY(det_annotation_set_read(job->set, job->format, sources.items[i].path,
-                                        split != NULL ? split : sources.items[i].split));
+    status = det_annotation_set_read(job->set, from, path, split);
+    job->format = det_annotation_set_format(job->set);
+    const bool is_unclear = status == DET_STATUS_INVALID_ARGUMENT || status == DET_STATUS_NOT_FOUND;
+    if (is_unclear && job->format == NULL && from == NULL && det_file_exists(path))
+        status = point_to_from(job, status);
 fail:
-    data_sources_free(env, &sources);
     det_free(env, &split);
     det_free(env, &path);
     return status;
@@ -91,61 +94,22 @@ det_status data_announce(struct data_job *job)
 
 /* --- label map --- */
 
-/* label_map.pbtxt in a folder; else NAME_label_map.pbtxt beside NAME.tfrecord, as Roboflow writes
- * it. */
-static det_status look_for_map(struct data_job *job, const char *folder)
-{
-    static const char own[] = "label_map.pbtxt", end[] = "_label_map.pbtxt";
-    struct det_env *env = job->env;
-    struct det_path_list files = {0};
-    char *path = NULL, *records = NULL;
-    det_status status = DET_OK;
-    if (job->label_map != NULL || !det_files_is_directory(&job->set->files, folder))
-        return DET_OK;
-    DET_TRY(det_path_join(env, &path, folder, own));
-    if (det_files_exists(&job->set->files, path)) {
-        job->label_map = path;
-        return DET_OK;
-    }
-    DET_TRY(det_files_list(env, &job->set->files, folder, &files));
-    for (size_t i = 0; i < files.count && job->label_map == NULL; i++) {
-        const size_t length = strlen(files.paths[i]), tail = sizeof end - 1;
-        if (length <= tail || strcmp(files.paths[i] + length - tail, end) != 0)
-            continue;
-        DET_TRY(det_format(env, &records, "%.*s.tfrecord", (int)(length - tail), files.paths[i]));
-        if (det_files_exists(&job->set->files, records))
-            DET_TRY(det_strdup(env, &job->label_map, files.paths[i]));
-        det_free(env, &records);
-    }
-fail:
-    det_free(env, &records);
-    det_free(env, &path);
-    det_path_list_free(env, &files);
-    return status;
-}
-
-/* Without --label_map: the one that lies with the first source, or in its train/, if there is
- * one. */
-static det_status find_label_map(struct data_job *job)
+/* Without --label_map: the one that lies with the first source, if there is one. */
+static det_status load_label_map(struct data_job *job)
 {
     struct det_env *env = job->env;
-    char *path = NULL, *split = NULL, *folder = NULL, *train = NULL;
+    const char *given = job->arguments.label_map, *found = NULL;
+    char *path = NULL, *split = NULL;
     det_status status = DET_OK;
-    if (job->arguments.label_map != NULL)
-        return det_strdup(env, &job->label_map, job->arguments.label_map);
+    if (given != NULL)
+        return det_annotation_set_load_label_map(job->set, given);
     DET_TRY(parse_input(job, job->inputs.values[0], &path, &split));
-    DET_TRY(det_annotation_set_mount(job->set, path));
-    DET_TRY(det_files_is_directory(&job->set->files, path)
-                ? det_strdup(env, &folder, path)
-                : det_path_directory(env, &folder, path));
-    DET_TRY(look_for_map(job, folder));
-    DET_TRY(det_path_join(env, &train, folder, "train"));
-    DET_TRY(look_for_map(job, train));
-    if (job->label_map != NULL)
-        tool_log(&job->tool, DET_LOG_INFO, "classes from %s", job->label_map);
+    DET_TRY(det_annotation_set_find_label_map(job->set, path, &found));
+    if (found != NULL) {
+        tool_log(&job->tool, DET_LOG_INFO, "classes from %s", found);
+        DET_TRY(det_annotation_set_load_label_map(job->set, found));
+    }
 fail:
-    det_free(env, &train);
-    det_free(env, &folder);
     det_free(env, &split);
     det_free(env, &path);
     return status;
@@ -162,18 +126,14 @@ static det_status make_set(struct data_job *job)
     settings.allow_no_boxes = job->arguments.allow_no_boxes;
     settings.on_finding = job->on_finding;
     settings.user = job;
-    DET_TRY_RETURN(det_annotation_set_create(job->tool.context, &settings, &job->set));
-    job->set->files.ops = &zip_archive_ops;
-    return data_formats_add_readers(job->set);
+    return det_annotation_set_create(job->tool.context, &settings, &job->set);
 }
 
 det_status data_read(struct data_job *job)
 {
     const struct data_arguments *a = &job->arguments;
     DET_TRY_RETURN(make_set(job));
-    DET_TRY_RETURN(find_label_map(job));
-    if (job->label_map != NULL)
-        DET_TRY_RETURN(det_annotation_set_load_label_map(job->set, job->label_map));
+    DET_TRY_RETURN(load_label_map(job));
     if (a->config != NULL) {
         DET_TRY_RETURN(det_pipeline_config_load(job->tool.context, a->config, &job->config));
         DET_TRY_RETURN(det_annotation_set_check_config(job->set, job->config));
@@ -196,7 +156,6 @@ void data_job_close(struct data_job *job)
     if (job->env == NULL)
         return;
     det_annotation_set_destroy(&job->set);
-    det_free(job->env, &job->label_map);
     det_pipeline_config_destroy(&job->config);
 }
 

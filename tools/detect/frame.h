@@ -2,8 +2,8 @@
 #ifndef DET_TOOLS_DETECT_FRAME_H
 #define DET_TOOLS_DETECT_FRAME_H
 
-#include "data/exif.h"
 #include "det/detector.h"
+#include "det/image.h"
 #include "video/video.h"
 
 enum stage {
@@ -18,6 +18,7 @@ enum stage {
 
 struct frame {
     struct det_image image;
+    det_picture *picture;     /* of an image file: `image` is its pixels; NULL: they are its own */
     struct video_frame video; /* not yet converted; empty for image files */
     const char *source;       /* the image file, or the video */
     const char *name;         /* what that is called in outputs: see names.h */

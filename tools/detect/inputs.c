@@ -5,9 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "convert/encoding.h"
-#include "convert/readers.h"
-#include "data/image.h"
+#include "det/image.h"
+#include "support/encoding.h"
 
 static bool has_extension(const char *path, const char *const *list)
 {
@@ -106,16 +105,20 @@ det_status inputs_add_list(struct det_env *env, struct inputs *inputs, const cha
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "r");
     struct det_text text = {0};
-    char *line = NULL;
+    char *rest = NULL;
     det_status status = DET_OK;
     if (file == NULL)
         return det_fail_errno(env, errno, "%s", path);
     DET_TRY(read_stream(env, file, path, &text));
     DET_TRY(decode_list(env, path, &text));
-    char *at = text.data;
-    while (det_next_line(&at, &line))
+    for (char *line = strtok_r(text.data, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const size_t length = strlen(line);
+        if (line[length - 1] == '\r')
+            line[length - 1] = '\0';
         if (line[0] != '\0')
             DET_TRY(inputs_add(env, inputs, line));
+    }
 fail:
     det_text_free(env, &text);
     if (!standard)

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "common/output.h"
 #include "detect/classes.h"
 #include "detect/inputs.h"
@@ -23,6 +22,8 @@
 struct job {
     struct tool *tool;
     struct det_env *env;
+    /* of the threads that paint and write while the workers detect */
+    det_context *painting, *writing;
     const struct job_options *options;
     det_model *model;
     struct class_filter filter;
@@ -55,7 +56,7 @@ static det_status paint(void *user, struct det_env *env, struct frame *frame)
     if (job->tracking.on)
         DET_TRY_RETURN(tracking_frame(env, &job->tracking, frame));
     if (job->draws)
-        overlay_draw(&job->overlay, frame);
+        DET_TRY_RETURN(overlay_draw(env, &job->overlay, frame));
     return DET_OK;
 }
 
@@ -88,14 +89,14 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
     DET_TRY_RETURN(outputs_frame(env, job->outputs, frame));
     if (job->writes_pictures && !frame->of_video) {
         const det_status status =
-            pictures_write(env, job->options->output, frame->name, &frame->image);
+            pictures_write(env, job->writing, job->options->output, frame->name, &frame->image);
         if (status != DET_OK) { /* of this picture alone */
             tool_fail(job->tool, status);
             frame->status = status;
         }
     }
     if (job->mjpeg != NULL)
-        DET_TRY_RETURN(mjpeg_frame(env, job->mjpeg, &frame->image));
+        DET_TRY_RETURN(mjpeg_frame(env, job->mjpeg, job->writing, &frame->image));
     if (job->view != NULL && !atomic_load(&job->closed)) {
         bool closed = false;
         DET_TRY_RETURN(view_frame(env, job->view, &frame->image, &closed));
@@ -183,12 +184,14 @@ static det_status run_all(struct job *job)
     if (inputs->images.count > 0) {
         struct pipeline_source source = {.images = &inputs->images,
                                          .image_names = job->names.images,
-                                         .least = {INT32_MAX, INT32_MAX},
+                                         .least_height = INT32_MAX,
+                                         .least_width = INT32_MAX,
                                          .as_stored = strcmp(job->options->exif, "ignore") == 0};
         /* A picture that is drawn in needs all its pixels. */
-        if (job->options->fast_decode && !job->writes_pictures)
-            source.least = (struct det_image_least){det_model_input_height(job->model),
-                                                    det_model_input_width(job->model)};
+        if (job->options->fast_decode && !job->writes_pictures) {
+            source.least_height = det_model_input_height(job->model);
+            source.least_width = det_model_input_width(job->model);
+        }
         tracking_begin_images(&job->tracking);
         DET_TRY_RETURN(run_source(job, &source));
     }
@@ -313,10 +316,12 @@ static det_status prepare(struct job *job)
     DET_TRY_RETURN(choose_names(job, &files));
     DET_TRY_RETURN(announce(job, &files));
     DET_TRY_RETURN(det_model_load(job->tool->context, o->model, &job->model));
+    DET_TRY_RETURN(tool_context(job->tool, env, &job->painting));
+    DET_TRY_RETURN(tool_context(job->tool, env, &job->writing));
     DET_TRY_RETURN(class_filter_make(env, job->model, o->classes, o->threshold, o->threshold_file,
                                      &job->filter));
     job->tracking = (struct tracking){
-        .on = o->track, .context = job->tool->context, .model = job->model, .filter = &job->filter};
+        .on = o->track, .context = job->painting, .model = job->model, .filter = &job->filter};
     DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
     if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
         (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
@@ -341,7 +346,7 @@ static det_status prepare(struct job *job)
         DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images));
     else if (job->writes_videos && o->output != NULL && !is_video_name(o->output))
         DET_TRY_RETURN(det_make_directories(env, o->output));
-    DET_TRY_RETURN(outputs_open(env, job->tool, job->model, &files,
+    DET_TRY_RETURN(outputs_open(env, job->writing, job->model, &files,
                                 job->inputs.videos.count + (job->inputs.images.count > 0) > 1,
                                 &job->outputs));
     if (o->view)
@@ -350,7 +355,8 @@ static det_status prepare(struct job *job)
         DET_TRY_RETURN(mjpeg_open(env, (int)o->mjpeg, &job->mjpeg));
         tool_log(job->tool, DET_LOG_INFO, "look at http://127.0.0.1:%d/", (int)o->mjpeg);
     }
-    job->overlay = (struct overlay){.model = job->model,
+    job->overlay = (struct overlay){.context = job->painting,
+                                    .model = job->model,
                                     .tracking = &job->tracking,
                                     .show_count = o->count,
                                     .show_time = o->time};
@@ -392,7 +398,7 @@ static void tell_of_nothing(const struct job *job)
 
 int job_run(struct tool *tool, const struct job_options *options)
 {
-    struct job job = {.tool = tool, .env = det_context_env(tool->context), .options = options};
+    struct job job = {.tool = tool, .env = &tool->env, .options = options};
     det_status status = prepare(&job);
     if (status == DET_OK) {
         tool_catch_signals("\nstopping after the frames that were read\n");
@@ -413,6 +419,8 @@ int job_run(struct tool *tool, const struct job_options *options)
     tracking_free(job.env, &job.tracking);
     det_text_free(job.env, &job.counted);
     class_filter_free(job.env, &job.filter);
+    det_context_destroy(&job.painting);
+    det_context_destroy(&job.writing);
     det_model_destroy(&job.model);
     return exit_status;
 }

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "detect/encode.h"
 #include "support/clock.h"
 #include "support/mem.h"
 
@@ -306,13 +307,8 @@ static bool anyone_views(struct mjpeg *m)
     return any;
 }
 
-det_status mjpeg_frame(struct det_env *env, struct mjpeg *m, const struct det_image *image)
+static det_status hand_over(struct det_env *env, struct mjpeg *m, const uint8_t *jpeg, size_t bytes)
 {
-    uint8_t *jpeg = NULL;
-    size_t bytes = 0;
-    if (!anyone_views(m))
-        return DET_OK;
-    DET_TRY_RETURN(det_image_encode_jpeg(env, image, QUALITY, &jpeg, &bytes));
     pthread_mutex_lock(&m->lock);
     const det_status status =
         det_grow(env, &m->jpeg, &m->capacity, bytes, sizeof *m->jpeg, "MJPEG frame");
@@ -323,7 +319,21 @@ det_status mjpeg_frame(struct det_env *env, struct mjpeg *m, const struct det_im
         pthread_cond_broadcast(&m->changed);
     }
     pthread_mutex_unlock(&m->lock);
-    det_free(env, &jpeg);
+    return status;
+}
+
+det_status mjpeg_frame(struct det_env *env, struct mjpeg *m, det_context *context,
+                       const struct det_image *image)
+{
+    det_picture *picture = NULL;
+    const uint8_t *jpeg = NULL;
+    size_t bytes = 0;
+    if (!anyone_views(m))
+        return DET_OK;
+    DET_TRY_RETURN(
+        encode_image(env, context, image, DET_PICTURE_JPEG, QUALITY, &picture, &jpeg, &bytes));
+    const det_status status = hand_over(env, m, jpeg, bytes);
+    det_picture_destroy(&picture);
     return status;
 }
 

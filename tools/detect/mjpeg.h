@@ -5,15 +5,17 @@
 #ifndef DET_TOOLS_DETECT_MJPEG_H
 #define DET_TOOLS_DETECT_MJPEG_H
 
-#include "data/image.h"
-#include "support/env.h"
+#include "det/context.h"
+#include "support/image.h"
 
 struct mjpeg;
 
 /* port 1 to 65535 on 127.0.0.1. */
 det_status mjpeg_open(struct det_env *env, int port, struct mjpeg **mjpeg);
-/* Encodes and hands the frame to all that look; nothing while nobody does. */
-det_status mjpeg_frame(struct det_env *env, struct mjpeg *mjpeg, const struct det_image *image);
+/* Encodes and hands the frame to all that look; nothing while nobody does. `context`: of the thread
+ * that calls. */
+det_status mjpeg_frame(struct det_env *env, struct mjpeg *mjpeg, det_context *context,
+                       const struct det_image *image);
 /* Ends all connections, after a second at most for the last frame. NULL is allowed. */
 void mjpeg_close(struct det_env *env, struct mjpeg **mjpeg);
 

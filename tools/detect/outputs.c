@@ -6,9 +6,8 @@
 
 #include "common/console.h"
 #include "common/output.h"
+#include "det/results.h"
 #include "detect/names.h"
-#include "detect/results.h"
-#include "formats/annotation_write.h"
 #include "support/io.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -20,17 +19,15 @@ struct sink {
 };
 
 struct outputs {
-    struct tool *tool;
+    det_context *context;
+    det_results *results; /* JSON lines, CVAT, YOLO */
     const det_model *model;
     bool several;
     struct sink json, csv, coco, coco_results, cvat;
     FILE *coco_images; /* unnamed: the list of images that comes behind the annotations */
     struct det_json_writer coco_image_list;
-    struct det_xml_writer cvat_xml;
     const char *yolo;
     struct det_text text; /* reused */
-    struct det_annotated_box *boxes;
-    size_t box_capacity;
     int64_t images, annotations;
 };
 
@@ -64,6 +61,14 @@ static det_status sink_json(struct det_env *env, struct outputs *o, struct sink 
     return DET_OK;
 }
 
+/* What the library has made of it. */
+static det_status sink_results(struct det_env *env, struct outputs *o, struct sink *sink,
+                               det_status status, const char *text)
+{
+    return status == DET_OK ? sink_write(env, sink, text, strlen(text))
+                            : tool_adopt(env, o->context, status);
+}
+
 /* --- open --- */
 
 static det_status begin_files(struct det_env *env, struct outputs *o)
@@ -87,19 +92,9 @@ static det_status begin_files(struct det_env *env, struct outputs *o)
     }
     if (!o->cvat.open)
         return DET_OK;
-    const int32_t classes = det_model_class_count(o->model);
-    const char **labels = NULL;
-    size_t used = 0;
-    DET_TRY_RETURN(det_alloc(env, &labels, (size_t)classes, sizeof *labels, "labels"));
-    for (int32_t id = 1; id <= classes; id++)
-        if (det_model_class_is_used(o->model, id))
-            labels[used++] = det_model_class_name(o->model, id);
-    o->text.length = 0;
-    det_xml_begin(&o->cvat_xml, env, &o->text);
-    det_cvat_begin(&o->cvat_xml, NULL, labels, used);
-    det_free(env, &labels);
-    DET_TRY_RETURN(o->cvat_xml.status);
-    return sink_text(env, o, &o->cvat);
+    const char *text = NULL;
+    const det_status status = det_results_head(o->results, DET_RESULTS_CVAT, &text);
+    return sink_results(env, o, &o->cvat, status, text);
 }
 
 /* classes.txt, which YOLO's tools want beside the texts. */
@@ -138,22 +133,25 @@ static void outputs_free(struct det_env *env, struct outputs **out)
     discard(env, &o->cvat);
     if (o->coco_images != NULL)
         fclose(o->coco_images);
+    det_results_destroy(&o->results);
     det_text_free(env, &o->text);
-    det_free(env, &o->boxes);
     det_free(env, out);
 }
 
-det_status outputs_open(struct det_env *env, struct tool *tool, const det_model *model,
+det_status outputs_open(struct det_env *env, det_context *context, const det_model *model,
                         const struct output_paths *paths, bool several, struct outputs **out)
 {
     det_status status = DET_OK;
     struct outputs *o = NULL;
     *out = NULL;
     DET_TRY_RETURN(det_alloc(env, &o, 1, sizeof *o, "outputs"));
-    o->tool = tool;
+    o->context = context;
     o->model = model;
     o->several = several;
     o->yolo = paths->yolo;
+    status = det_results_create(context, model, &o->results);
+    if (status != DET_OK)
+        DET_TRY(tool_adopt(env, context, status));
     DET_TRY(sink_open(env, &o->json, paths->json));
     DET_TRY(sink_open(env, &o->csv, paths->csv));
     DET_TRY(sink_open(env, &o->coco, paths->coco));
@@ -186,19 +184,25 @@ static det_status frame_name(struct det_env *env, const struct outputs *o,
                       frame->name, (long long)frame->index);
 }
 
+static det_results_frame results_frame(const struct frame *f, const char *name, int64_t number)
+{
+    return (det_results_frame){.struct_size = sizeof(det_results_frame),
+                               .name = name,
+                               .number = number,
+                               .time_s = f->time_s,
+                               .width = f->image.file_width,
+                               .height = f->image.file_height,
+                               .of_video = f->of_video,
+                               .track_ids = f->track_ids};
+}
+
 static det_status write_json(struct det_env *env, struct outputs *o, const struct frame *f)
 {
-    const struct det_results_frame frame = {.name = f->source,
-                                            .of_video = f->of_video,
-                                            .frame = f->index,
-                                            .time_s = f->time_s,
-                                            .width = f->image.file_width,
-                                            .height = f->image.file_height,
-                                            .track_ids = f->track_ids};
-    o->text.length = 0;
-    DET_TRY_RETURN(det_results_frame_json(env, &o->text, o->model, &frame, f->found, f->count));
-    DET_TRY_RETURN(det_text_append(env, &o->text, "\n", 1));
-    return sink_text(env, o, &o->json);
+    const det_results_frame frame = results_frame(f, f->source, f->index);
+    const char *text = NULL;
+    const det_status status =
+        det_results_text(o->results, DET_RESULTS_JSON, &frame, f->found, f->count, &text);
+    return sink_results(env, o, &o->json, status, text);
 }
 
 static det_status write_csv(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -284,16 +288,20 @@ static det_status note_coco_image(struct det_env *env, struct outputs *o, const 
     return DET_OK;
 }
 
-static det_status write_yolo(struct det_env *env, struct outputs *o,
-                             const struct det_annotated_image *image, int stem)
+/* A text file; a frame's name has no extension, its video's may hold a point. */
+static det_status write_yolo(struct det_env *env, struct outputs *o, const struct frame *f,
+                             const det_results_frame *frame)
 {
+    const int stem =
+        f->of_video ? (int)strlen(frame->name) : (int)det_path_stem_length(frame->name);
+    const char *text = NULL;
     char *path = NULL;
-    det_status status = DET_OK;
-    o->text.length = 0;
-    DET_TRY(det_yolo_txt(env, &o->text, image));
-    DET_TRY(det_path_join_printf(env, &path, o->yolo, "%.*s.txt", stem, image->name));
-    DET_TRY(det_write_file(env, path, o->text.data, o->text.length));
-fail:
+    det_status status =
+        det_results_text(o->results, DET_RESULTS_YOLO, frame, f->found, f->count, &text);
+    if (status != DET_OK)
+        return tool_adopt(env, o->context, status);
+    DET_TRY_RETURN(det_path_join_printf(env, &path, o->yolo, "%.*s.txt", stem, frame->name));
+    status = det_write_file(env, path, text, strlen(text));
     det_free(env, &path);
     return status;
 }
@@ -301,32 +309,14 @@ fail:
 static det_status write_annotations(struct det_env *env, struct outputs *o, const struct frame *f,
                                     const char *name)
 {
-    DET_TRY_RETURN(det_grow(env, &o->boxes, &o->box_capacity, f->count, sizeof *o->boxes, "boxes"));
-    for (size_t i = 0; i < f->count; i++) {
-        const det_detection *d = &f->found[i];
-        o->boxes[i] = (struct det_annotated_box){
-            .class_index = d->class_id - 1,
-            .label = det_model_class_name(o->model, d->class_id),
-            .box_norm = {(double)d->ymin, (double)d->xmin, (double)d->ymax, (double)d->xmax},
-            .automatic = true};
-    }
-    const struct det_annotated_image image = {.id = f->of_video ? f->index : o->images,
-                                              .name = name,
-                                              .width = f->image.file_width,
-                                              .height = f->image.file_height,
-                                              .boxes = o->boxes,
-                                              .count = f->count};
+    const det_results_frame frame = results_frame(f, name, f->of_video ? f->index : o->images);
     if (o->cvat.open) {
-        o->text.length = 0;
-        det_cvat_put_image(&o->cvat_xml, &image);
-        DET_TRY_RETURN(o->cvat_xml.status);
-        DET_TRY_RETURN(sink_text(env, o, &o->cvat));
+        const char *text = NULL;
+        const det_status status =
+            det_results_text(o->results, DET_RESULTS_CVAT, &frame, f->found, f->count, &text);
+        DET_TRY_RETURN(sink_results(env, o, &o->cvat, status, text));
     }
-    if (o->yolo == NULL)
-        return DET_OK;
-    /* A frame's name has no extension, its video's may hold a point. */
-    return write_yolo(env, o, &image,
-                      f->of_video ? (int)strlen(name) : (int)det_path_stem_length(name));
+    return o->yolo != NULL ? write_yolo(env, o, f, &frame) : DET_OK;
 }
 
 det_status outputs_frame(struct det_env *env, struct outputs *o, const struct frame *f)
@@ -406,10 +396,9 @@ static det_status end_coco_results(struct det_env *env, struct outputs *o)
 
 static det_status end_cvat(struct det_env *env, struct outputs *o)
 {
-    o->text.length = 0;
-    det_cvat_end(&o->cvat_xml);
-    DET_TRY_RETURN(det_xml_end(&o->cvat_xml));
-    return sink_text(env, o, &o->cvat);
+    const char *text = NULL;
+    const det_status status = det_results_tail(o->results, DET_RESULTS_CVAT, &text);
+    return sink_results(env, o, &o->cvat, status, text);
 }
 
 static void keep(struct det_env *env, struct sink *sink, det_status *status, det_status ended)

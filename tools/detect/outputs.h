@@ -15,9 +15,9 @@ struct output_paths {
 
 struct outputs;
 
-/* several: frames of more than one video, or images too, so that a frame's name needs its
- * video's. */
-det_status outputs_open(struct det_env *env, struct tool *tool, const det_model *model,
+/* several: frames of more than one video, or images too, so that a frame's name needs its video's.
+ * `context`: of the thread that calls, until the close. */
+det_status outputs_open(struct det_env *env, det_context *context, const det_model *model,
                         const struct output_paths *paths, bool several, struct outputs **outputs);
 det_status outputs_frame(struct det_env *env, struct outputs *outputs, const struct frame *frame);
 /* Ends and keeps all files; the first failure is returned. */

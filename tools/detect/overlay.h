@@ -6,12 +6,13 @@
 #include "detect/tracking.h"
 
 struct overlay {
+    det_context *context; /* of the thread that draws */
     const det_model *model;
     const struct tracking *tracking; /* its lines and zones are drawn */
     bool show_count;                 /* objects in the frame, by class */
     bool show_time;
 };
 
-void overlay_draw(const struct overlay *overlay, struct frame *frame);
+det_status overlay_draw(struct det_env *env, const struct overlay *overlay, struct frame *frame);
 
 #endif

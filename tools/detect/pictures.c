@@ -1,8 +1,10 @@
 #include "detect/pictures.h"
 
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "detect/encode.h"
 #include "detect/names.h"
 #include "support/mem.h"
 
@@ -28,22 +30,31 @@ det_status pictures_open(struct det_env *env, const char *folder,
     return DET_OK;
 }
 
-/* The extension stays where such a file can be written. */
-static const char *written_extension(const char *name)
+static bool is_jpeg(const char *extension)
 {
-    const enum det_image_kind kind = det_image_kind_of_name(name);
-    return kind == DET_IMAGE_JPEG || kind == DET_IMAGE_PNG ? name + det_path_stem_length(name)
-                                                           : ".png";
+    return strcasecmp(extension, ".jpg") == 0 || strcasecmp(extension, ".jpeg") == 0;
 }
 
-det_status pictures_write(struct det_env *env, const char *folder, const char *name,
-                          const struct det_image *image)
+det_status pictures_write(struct det_env *env, det_context *context, const char *folder,
+                          const char *name, const struct det_image *image)
 {
+    const char *extension = det_image_extension(name);
+    const bool jpeg = extension != NULL && is_jpeg(extension);
+    /* The extension stays where such a file can be written. */
+    const bool stays = jpeg || (extension != NULL && strcasecmp(extension, ".png") == 0);
+    const int stem = (int)det_path_stem_length(name);
+    det_picture *picture = NULL;
+    const uint8_t *data = NULL;
+    size_t bytes = 0;
     char *path = NULL;
-    DET_TRY_RETURN(det_path_join_printf(env, &path, folder, "%.*s%s",
-                                        (int)det_path_stem_length(name), name,
-                                        written_extension(name)));
-    const det_status status = det_image_write(env, path, image);
+    det_status status = DET_OK;
+    DET_TRY(det_path_join_printf(env, &path, folder, "%.*s%s", stem, name,
+                                 stays ? name + stem : ".png"));
+    DET_TRY(encode_image(env, context, image, jpeg ? DET_PICTURE_JPEG : DET_PICTURE_PNG, 0,
+                         &picture, &data, &bytes));
+    DET_TRY(det_write_file(env, path, data, bytes));
+fail:
+    det_picture_destroy(&picture);
     det_free(env, &path);
     return status;
 }

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/context.h"
 #include "detect/queue.h"
 #include "detect/stages.h"
 #include "support/clock.h"
@@ -35,6 +34,7 @@ struct pipeline {
     atomic_llong dropped;
     atomic_bool stop;
     struct det_env reader_env, painter_env;
+    det_context *reader_context;
     det_status reader_status, painter_status;
 };
 
@@ -65,9 +65,7 @@ static det_status create_worker(struct det_env *env, struct pipeline *p, struct 
     }
     const det_status status =
         det_detector_create(context, p->settings.model, &p->settings.detector, &worker->detector);
-    if (status != DET_OK && context != tool->context)
-        det_env_adopt_error(env, det_context_env(context));
-    return status;
+    return status != DET_OK ? tool_adopt(env, context, status) : DET_OK;
 }
 
 det_status pipeline_create(struct det_env *env, const struct pipeline_settings *settings,
@@ -82,6 +80,7 @@ det_status pipeline_create(struct det_env *env, const struct pipeline_settings *
     DET_TRY(det_alloc(env, &p->workers, p->worker_count, sizeof *p->workers, "workers"));
     for (size_t i = 0; i < p->worker_count; i++)
         DET_TRY(create_worker(env, p, &p->workers[i]));
+    DET_TRY(tool_context(settings->tool, env, &p->reader_context));
     /* Each thread's own, what waits between them, and a few to go on with. */
     p->frame_count = 2 * p->worker_count + DRAWN_CAPACITY + 4;
     DET_TRY(det_alloc(env, &p->frames, p->frame_count, sizeof *p->frames, "frames"));
@@ -104,6 +103,7 @@ void pipeline_destroy(struct det_env *env, struct pipeline **out)
     }
     for (size_t i = 0; p->frames != NULL && i < p->frame_count; i++)
         frame_free(env, &p->frames[i]);
+    det_context_destroy(&p->reader_context);
     det_free(env, &p->frames);
     det_free(env, &p->workers);
     det_free(env, out);
@@ -155,7 +155,8 @@ static void *read_frames(void *argument)
 {
     struct pipeline *p = argument;
     const struct pipeline_source *source = p->source;
-    struct reading reading = {.source = source, .begin_s = det_clock_seconds()};
+    struct reading reading = {
+        .source = source, .context = p->reader_context, .begin_s = det_clock_seconds()};
     bool end = false;
     while (!end && !atomic_load(&p->stop) && !source->stop(source->user)) {
         struct frame *frame = unused_frame(p);

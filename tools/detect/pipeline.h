@@ -5,7 +5,9 @@
  *
  * All frames are taken at the start and go round, so memory stays flat. Each worker has a context
  * and a detector of its own; one worker uses all threads of the tool's context, several have one
- * thread each, which detects more frames in a second and the same objects. */
+ * thread each, which detects more frames in a second and the same objects. So while it runs the
+ * tool's context is a worker's: the reader has another, and so must have the painter and the
+ * caller (tool_context()). */
 #ifndef DET_TOOLS_DETECT_PIPELINE_H
 #define DET_TOOLS_DETECT_PIPELINE_H
 
@@ -23,9 +25,9 @@ struct pipeline_settings {
 /* One run: either images or a video. */
 struct pipeline_source {
     const struct det_path_list *images;
-    char *const *image_names;     /* one each, for outputs */
-    struct det_image_least least; /* of the images' sizes after decoding */
-    bool as_stored;               /* images are not turned upright */
+    char *const *image_names;          /* one each, for outputs */
+    int32_t least_height, least_width; /* of images after decoding; INT32_MAX: as they are */
+    bool as_stored;                    /* images are not turned upright */
     struct video_reader *reader;
     const char *video, *video_name;
     bool live; /* the newest frame wins; a file is read at its own speed */

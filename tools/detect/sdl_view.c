@@ -1,9 +1,9 @@
 #include <SDL.h>
 #include <string.h>
 
-#include "base/build.h"
 #include "detect/view_functions.h"
 #include "support/mem.h"
+#include "video/build.h"
 
 struct view {
     char *title;
@@ -112,4 +112,4 @@ void view_close(struct det_env *env, struct view **out)
 extern const struct view_functions det_view_functions;
 
 __attribute__((visibility("default"))) const struct view_functions det_view_functions = {
-    .build = det_build, .open = view_open, .frame = view_frame, .close = view_close};
+    .build = tools_build, .open = view_open, .frame = view_frame, .close = view_close};

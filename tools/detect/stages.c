@@ -11,14 +11,52 @@
 
 /* --- read --- */
 
-static det_status decode(struct det_env *env, const struct pipeline_source *source,
-                         const char *name, const uint8_t *data, size_t bytes, struct frame *frame)
+/* Into the picture that the frame had before, if there is one. */
+static det_status decode_picture(struct reading *reading, const char *name, const uint8_t *data,
+                                 size_t bytes, int32_t height, int32_t width, det_picture **picture)
 {
-    frame->orientation = 1;
-    return source->as_stored
-               ? det_image_decode_reduced(env, name, data, bytes, source->least, &frame->image)
-               : det_image_decode_upright(env, name, data, bytes, source->least, &frame->image,
-                                          &frame->orientation);
+    return *picture != NULL ? det_picture_decode_again(*picture, name, data, bytes, height, width)
+                            : det_picture_decode_reduced(reading->context, name, data, bytes,
+                                                         height, width, picture);
+}
+
+/* A picture that is not turned: where its sides are exchanged, so is what must be left of them. */
+static det_status decode_as_stored(struct reading *reading, const char *name, const uint8_t *data,
+                                   size_t bytes, det_picture **picture)
+{
+    const int32_t height = reading->source->least_height, width = reading->source->least_width;
+    DET_TRY_RETURN(decode_picture(reading, name, data, bytes, height, width, picture));
+    if (det_exif_swaps_sides(det_picture_orientation(*picture)) && height != width)
+        DET_TRY_RETURN(decode_picture(reading, name, data, bytes, width, height, picture));
+    return det_picture_as_stored(*picture);
+}
+
+static det_status decode(struct det_env *env, struct reading *reading, const char *name,
+                         const uint8_t *data, size_t bytes, struct frame *frame)
+{
+    const struct pipeline_source *source = reading->source;
+    frame->image = (struct det_image){0};
+    const det_status status = source->as_stored
+                                  ? decode_as_stored(reading, name, data, bytes, &frame->picture)
+                                  : decode_picture(reading, name, data, bytes, source->least_height,
+                                                   source->least_width, &frame->picture);
+    if (status != DET_OK)
+        return tool_adopt(env, reading->context, status);
+    const det_canvas pixels = det_picture_canvas(frame->picture);
+    frame->orientation = source->as_stored ? 1 : det_picture_orientation(frame->picture);
+    frame->image =
+        (struct det_image){.rgb = pixels.pixels, .width = pixels.width, .height = pixels.height};
+    det_picture_file_size(frame->picture, &frame->image.file_height, &frame->image.file_width);
+    return DET_OK;
+}
+
+/* An image file's pixels are gone with it. */
+static void drop_picture(struct frame *frame)
+{
+    if (frame->picture == NULL)
+        return;
+    det_picture_destroy(&frame->picture);
+    frame->image = (struct det_image){0};
 }
 
 /* No picture within the limits takes more: 8 bytes a pixel of a PNG with alpha and 16 bits that is
@@ -28,7 +66,7 @@ static uint64_t most_bytes(const struct det_env *env)
     return env->limits.max_image_pixels * 9 + (1 << 20);
 }
 
-static det_status read_standard_input(struct det_env *env, const struct pipeline_source *source,
+static det_status read_standard_input(struct det_env *env, struct reading *reading,
                                       struct frame *frame)
 {
     static const char name[] = "standard input";
@@ -45,18 +83,18 @@ static det_status read_standard_input(struct det_env *env, const struct pipeline
     if (status == DET_OK && ferror(stdin))
         status = det_fail(env, DET_STATUS_IO, "%s: cannot be read", name);
     if (status == DET_OK)
-        status = decode(env, source, name, (const uint8_t *)(bytes.data != NULL ? bytes.data : ""),
+        status = decode(env, reading, name, (const uint8_t *)(bytes.data != NULL ? bytes.data : ""),
                         bytes.length, frame);
     det_text_free(env, &bytes);
     return status;
 }
 
-static det_status read_file(struct det_env *env, const struct pipeline_source *source,
-                            const char *path, struct frame *frame)
+static det_status read_file(struct det_env *env, struct reading *reading, const char *path,
+                            struct frame *frame)
 {
     struct det_file_bytes contents;
     DET_TRY_RETURN(det_file_read(env, path, &contents));
-    const det_status status = decode(env, source, path, contents.data, contents.bytes, frame);
+    const det_status status = decode(env, reading, path, contents.data, contents.bytes, frame);
     det_file_release(&contents);
     return status;
 }
@@ -68,8 +106,8 @@ static void read_image(struct det_env *env, struct reading *reading, struct fram
     frame->name = reading->source->image_names[reading->next];
     frame->of_video = false;
     frame->index = (int64_t)reading->next++;
-    frame->status = strcmp(path, "-") == 0 ? read_standard_input(env, reading->source, frame)
-                                           : read_file(env, reading->source, path, frame);
+    frame->status = strcmp(path, "-") == 0 ? read_standard_input(env, reading, frame)
+                                           : read_file(env, reading, path, frame);
     if (frame->status != DET_OK)
         memcpy(frame->message, env->error, sizeof frame->message);
 }
@@ -87,6 +125,7 @@ static det_status read_video(struct det_env *env, struct reading *reading, struc
                              bool *end)
 {
     const struct pipeline_source *source = reading->source;
+    drop_picture(frame); /* it had one when the images were read */
     DET_TRY_RETURN(video_reader_next(env, source->reader, &frame->video, end));
     frame->source = source->video;
     frame->name = source->video_name;
@@ -130,6 +169,7 @@ det_status frame_reserve(struct det_env *env, struct frame *frame, size_t count)
 
 void frame_free(struct det_env *env, struct frame *frame)
 {
+    drop_picture(frame);
     det_image_free(env, &frame->image);
     det_free(env, &frame->found);
     det_free(env, &frame->track_ids);
@@ -150,7 +190,7 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
                                  .format = DET_PIXEL_RGB8};
     const det_detection *found = NULL;
     size_t count = 0;
-    const det_status status = det_detector_run(detector, &view, &found, &count);
+    det_status status = det_detector_run(detector, &view, &found, &count);
     if (status != DET_OK) {
         snprintf(frame->message, sizeof frame->message, "%s: %s", frame->source,
                  det_context_error(context));
@@ -166,10 +206,13 @@ det_status stage_detect(struct det_env *env, const struct pipeline_source *sourc
         frame->top_score = found[0].score;
         frame->top_class = found[0].class_id;
     } else {
-        DET_TRY_RETURN(det_detector_top_score(detector, 0, &frame->top_score, &frame->top_class));
+        status = det_detector_top_score(detector, 0, &frame->top_score, &frame->top_class);
     }
     det_detector_times times = {.struct_size = sizeof times};
-    DET_TRY_RETURN(det_detector_last_times(detector, &times));
+    if (status == DET_OK)
+        status = det_detector_last_times(detector, &times);
+    if (status != DET_OK)
+        return tool_adopt(env, context, status);
     frame->ms[STAGE_PREPROCESS] = (converted - start) * 1e3 + (double)times.preprocess_ns * 1e-6;
     frame->ms[STAGE_NETWORK] = (double)times.network_ns * 1e-6;
     frame->ms[STAGE_POSTPROCESS] = (double)times.postprocess_ns * 1e-6;

@@ -6,7 +6,8 @@
 
 struct reading {
     const struct pipeline_source *source;
-    size_t next; /* image */
+    det_context *context; /* of the reader's thread */
+    size_t next;          /* image */
     double begin_s;
 };
 

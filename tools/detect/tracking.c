@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/context.h"
+#include "common/tool.h"
 #include "detect/stages.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -90,14 +90,6 @@ static void to_shares(struct count_place *place, int32_t width, int32_t height)
     }
 }
 
-/* The library's objects leave their message with the context, which may be the caller's own. */
-static det_status adopt(struct det_env *env, const struct tracking *t, det_status status)
-{
-    if (env != det_context_env(t->context))
-        det_env_adopt_error(env, det_context_env(t->context));
-    return status;
-}
-
 static det_status begin_places(struct det_env *env, struct tracking *t, int32_t width,
                                int32_t height)
 {
@@ -108,7 +100,7 @@ static det_status begin_places(struct det_env *env, struct tracking *t, int32_t 
             det_counter_create(t->context, (const float(*)[2])place->shares, place->count,
                                t->filter->count, &place->counter);
         if (status != DET_OK)
-            return det_fail_prefix(env, adopt(env, t, status), "%s", place->name);
+            return det_fail_prefix(env, tool_adopt(env, t->context, status), "%s", place->name);
     }
     return DET_OK;
 }
@@ -128,7 +120,7 @@ static det_status begin(struct det_env *env, struct tracking *t, int32_t width, 
     if (status == DET_OK)
         status = det_counter_create(t->context, all, 4, classes, &t->everywhere);
     if (status != DET_OK)
-        return adopt(env, t, status);
+        return tool_adopt(env, t->context, status);
     return begin_places(env, t, width, height);
 }
 
@@ -164,7 +156,7 @@ det_status tracking_frame(struct det_env *env, struct tracking *t, struct frame 
     for (size_t i = 0; i < t->place_count && status == DET_OK; i++)
         status = det_counter_update(t->places[i].counter, time_s, width, height, tracks, count);
     if (status != DET_OK)
-        return adopt(env, t, status);
+        return tool_adopt(env, t->context, status);
     for (size_t i = 0; i < count; i++) {
         frame->found[i] = tracks[i].box;
         frame->track_ids[i] = tracks[i].id;
@@ -179,14 +171,18 @@ static det_status put_count(struct det_json_writer *json, const struct tracking 
                             const struct det_counter *counter, bool forward)
 {
     det_count all = {.struct_size = sizeof all};
-    DET_TRY_RETURN(det_counter_count(counter, 0, &all));
+    const det_status status = det_counter_count(counter, 0, &all);
+    if (status != DET_OK)
+        return tool_adopt(json->env, t->context, status);
     det_json_open_object(json, key);
     det_json_put_int(json, "all", forward ? all.forward : all.backward);
     for (int32_t id = 1; id <= t->filter->count; id++) {
         if (!det_model_class_is_used(t->model, id))
             continue;
         det_count one = {.struct_size = sizeof one};
-        DET_TRY_RETURN(det_counter_count(counter, id, &one));
+        const det_status counted = det_counter_count(counter, id, &one);
+        if (counted != DET_OK)
+            return tool_adopt(json->env, t->context, counted);
         det_json_put_int(json, det_model_class_name(t->model, id),
                          forward ? one.forward : one.backward);
     }

@@ -21,7 +21,7 @@ struct count_place {
 
 struct tracking {
     bool on;
-    det_context *context;
+    det_context *context; /* of the thread that tracks: the painter */
     const det_model *model;
     const struct class_filter *filter;
     struct count_place *places;

@@ -3,8 +3,7 @@
 #ifndef DET_TOOLS_DETECT_VIEW_H
 #define DET_TOOLS_DETECT_VIEW_H
 
-#include "data/image.h"
-#include "support/env.h"
+#include "support/image.h"
 
 struct view;
 

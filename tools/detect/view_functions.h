@@ -9,7 +9,7 @@
 #define VIEW_FUNCTIONS "det_view_functions"
 
 struct view_functions {
-    const char *build; /* det_build */
+    const char *build; /* tools_build */
     __typeof__(view_open) *open;
     __typeof__(view_frame) *frame;
     __typeof__(view_close) *close;

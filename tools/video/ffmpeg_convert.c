@@ -1,7 +1,6 @@
 /* ffmpeg_convert.c: decoded pictures to upright RGB. */
 #include <libswscale/swscale.h>
 
-#include "data/exif.h"
 #include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 

@@ -1,10 +1,10 @@
-#include "base/build.h"
+#include "video/build.h"
 #include "video/functions.h"
 
 extern const struct video_functions det_video_functions;
 
 __attribute__((visibility("default"))) const struct video_functions det_video_functions = {
-    .build = det_build,
+    .build = tools_build,
     .reader_open = video_reader_open,
     .reader_info = video_reader_info,
     .reader_next = video_reader_next,

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "data/exif.h"
 #include "support/mem.h"
 #include "video/ffmpeg_parts.h"
 

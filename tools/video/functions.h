@@ -9,7 +9,7 @@
 #define VIDEO_FUNCTIONS "det_video_functions"
 
 struct video_functions {
-    const char *build; /* det_build */
+    const char *build; /* tools_build */
     __typeof__(video_reader_open) *reader_open;
     __typeof__(video_reader_info) *reader_info;
     __typeof__(video_reader_next) *reader_next;

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/build.h"
 #include "support/mem.h"
 #include "support/path.h"
+#include "video/build.h"
 
 /* PREFIX/lib/libdet/NAME.so of PREFIX/bin/PROGRAM. */
 static det_status find_plugin(struct det_env *env, const char *name, char **path)
@@ -37,10 +37,10 @@ static det_status load(struct det_env *env, const char *what, const char *path, 
     if (found == NULL) /* dlerror() names the file */
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s", what, dlerror());
     const char *build = *(const char *const *)found;
-    if (strcmp(build, det_build) != 0) {
+    if (strcmp(build, tools_build) != 0) {
         const det_status status =
             det_fail(env, DET_STATUS_UNSUPPORTED, "%s: %s is of libdet %s, this is %s", what, path,
-                     build, det_build);
+                     build, tools_build);
         dlclose(library);
         return status;
     }

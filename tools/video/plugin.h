@@ -6,8 +6,8 @@
 
 #include "support/env.h"
 
-/* *table: what `symbol` of ../lib/libdet/NAME.so is, a struct that begins with the build of libdet
- * it is linked with (const char *, base/build.h), which must be this one. It stays loaded. Errors
+/* *table: what `symbol` of ../lib/libdet/NAME.so is, a struct that begins with the build of the
+ * tools that it is of (const char *, build.h), which must be this one. It stays loaded. Errors
  * begin with "WHAT: ". */
 det_status plugin_load(struct det_env *env, const char *what, const char *name, const char *symbol,
                        const void **table);

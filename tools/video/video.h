@@ -8,8 +8,7 @@
 #ifndef DET_TOOLS_VIDEO_VIDEO_H
 #define DET_TOOLS_VIDEO_VIDEO_H
 
-#include "data/image.h"
-#include "support/env.h"
+#include "support/image.h"
 
 /* "FFmpeg: libavformat 59.27.100, ..." or why there is none. Static. */
 const char *video_about(void);
@@ -31,7 +30,8 @@ struct video_info {
     bool endless;                      /* a camera or a stream without an end */
     struct video_rational time_base;   /* seconds of one tick */
     struct video_rational pixel_shape; /* width : height of a pixel; 1 : 1 mostly */
-    int orientation; /* how the file's pictures lie, 1 to 8 as in EXIF (data/exif.h); 1: upright */
+    /* how the file's pictures lie, 1 to 8 as support/image.h has them; 1: upright */
+    int orientation;
     char codec[32];
 };
 

@@ -159,6 +159,26 @@ DET_API void det_context_destroy(det_context **context);
  * the model: that is a warning in the log). Valid until the next call that uses the context. */
 DET_API const char *det_context_error(const det_context *context);
 
+/** Leaves a message of the program's own there, one line fit to be shown, and returns `status`: for
+ * callbacks that fail by themselves (`return det_context_fail(context, DET_STATUS_PARSE, text)`),
+ * and for programs that tell failures of theirs and of the library from one place. */
+DET_NODISCARD DET_API det_status det_context_fail(det_context *context, det_status status,
+                                                  const char *message);
+
+/**
+ * Names a file that the program reads, so that nothing it was made from is lost: from the first of
+ * these two calls on the context keeps a list of what is read, by its own calls too, and no call of
+ * it writes over a file that is on the list (INVALID_ARGUMENT, whatever the file is called: links
+ * make no difference). A file that is not there is none. INVALID_ARGUMENT: it was named as written.
+ */
+DET_NODISCARD DET_API det_status det_context_reads(det_context *context, const char *path);
+/** Names a file that will be written, before anything is: INVALID_ARGUMENT when it is read, or was
+ * named as written before, what else is wrong with it as its status says (NOT_FOUND: the folder is
+ * not there). Reading it is refused from then on. `what` is put before the path in messages
+ * ("--json"); NULL: nothing. Devices may be named several times. */
+DET_NODISCARD DET_API det_status det_context_writes(det_context *context, const char *what,
+                                                    const char *path);
+
 /** Worker threads in use. */
 DET_API int det_context_threads(const det_context *context);
 

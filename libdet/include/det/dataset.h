@@ -76,6 +76,16 @@ typedef void (*det_finding_callback)(void *user, const det_annotation_finding *f
  * order and number do not. */
 DET_API const char *det_annotation_rule(size_t index, det_severity *severity);
 
+/* --- formats --- */
+
+/** Name of a format that is read and written, NULL behind the last: "tfrecord", "voc", "coco",
+ * "yolo", "cvat-xml", "csv" (docs/data_sets.md). Static text. From any thread. */
+DET_API const char *det_annotation_format(size_t index);
+/** What reading takes of libraries that are loaded when it is needed, NULL behind the last: "XML"
+ * (Pascal VOC, CVAT), "YAML" (data.yaml of YOLO), "zip" (archives). *missing (may be NULL): why
+ * that cannot be read here, and what to install; NULL when it can. Static text. From any thread. */
+DET_API const char *det_annotation_library(size_t index, const char **missing);
+
 /* --- a set --- */
 
 /** What a rotation that a camera has noted in a picture (EXIF) means for its boxes. */
@@ -131,33 +141,54 @@ DET_NODISCARD DET_API det_status det_annotation_set_load_label_map(det_annotatio
  * label map nothing is said. */
 DET_NODISCARD DET_API det_status det_annotation_set_check_config(det_annotation_set *set,
                                                                  const det_pipeline_config *config);
-/** A folder in which images are looked for by the names that sources give, with the folders below,
- * before the source's own. */
+/** The label map that lies with a source, as exporters leave it: label_map.pbtxt in its folder or
+ * in train/ there, or NAME_label_map.pbtxt beside NAME.tfrecord. *path: NULL when there is none;
+ * owned by the set, until the next call that uses it. The failures of det_annotation_set_read()
+ * for an archive. */
+DET_NODISCARD DET_API det_status det_annotation_set_find_label_map(det_annotation_set *set,
+                                                                   const char *source,
+                                                                   const char **path);
+/** A folder, or a .zip of one, in which images are looked for by the names that sources give, with
+ * the folders below, before the source's own. */
 DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotation_set *set,
                                                                      const char *path);
 
-/** Reads a source and adds what is in it. `format`:
+/** Reads a source and adds what is in it: a file, a pattern of record files, a folder (the root of
+ * an export: four folders deep), or a .zip of one, which is read where it is.
  *
- *      "tfrecord"  a file, pattern or shard pattern of tf.Examples
- *      "coco"      a file of COCO's annotations
- *      "csv"       a table with a line for each object
+ * `format`: one of det_annotation_format() or of det_annotation_set_add_reader(); NULL: it is seen
+ * by what holds boxes in the source, and det_annotation_set_format() says what it is. `split` is
+ * the split of all of it; NULL: as the source says, else by the names of its folders and files.
  *
- *  or one of det_annotation_set_add_reader(); `det-data convert` reads the other ones of
- * docs/data_sets.md. `split` is the split of all of it; NULL: as the source says, else by its name.
  * Faults of entries are findings, as are records that are not there (no-input: a pattern may match
- * nothing); UNSUPPORTED: a format that is not known; NOT_FOUND, IO: there is no such file. After a
- * failure the set has what was read before that. */
+ * nothing). UNSUPPORTED: a format that is not known, a library that is missing
+ * (det_annotation_library()), an archive that is refused; NOT_FOUND, IO: there is no such file, or
+ * nothing of a format in the folder; INVALID_ARGUMENT: it holds two formats. After a failure the
+ * set has what was read before that. */
 DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set,
                                                          const char *format, const char *path,
                                                          const char *split);
+/** The same of a file in memory, [bytes], which is copied: records, COCO's annotations, a table,
+ * CVAT's annotations, a .zip of any of them. `name` is what it would be called as a file: messages
+ * begin with it, it tells the format and the split where these are NULL, and images that are not in
+ * it are looked for beside it; of a .zip it must be another one each time (INVALID_ARGUMENT). The
+ * set keeps the copy where it holds pictures. */
+DET_NODISCARD DET_API det_status det_annotation_set_read_memory(det_annotation_set *set,
+                                                                const char *format,
+                                                                const char *name, const void *data,
+                                                                size_t bytes, const char *split);
+/** Format of the last source; NULL: none was read, or the last one's could not be told. Valid as
+ * long as the set. */
+DET_API const char *det_annotation_set_format(const det_annotation_set *set);
 
 /** A program's own reader: adds to the set what `path` holds, by add_image, add_object and
  * add_finding. `split` may be NULL. Its status is that of det_annotation_set_read(); the message is
- * that of the call that failed in it. */
+ * that of the call that failed in it, or what it gave det_context_fail(). */
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
-/** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library
- * knows one of that name. */
+/** From now on det_annotation_set_read() reads `format` (copied) by it, also where the library, or
+ * an earlier reader, has one of that name: that one is what reads the format while this one
+ * runs. */
 DET_NODISCARD DET_API det_status
 det_annotation_set_add_reader(det_annotation_set *set, const char *format,
                               det_annotation_reader_callback callback, void *user);
@@ -341,7 +372,7 @@ typedef struct det_annotation_repairs {
     size_t boxes_clipped;
     /** min and max exchanged */
     size_t boxes_swapped;
-    /** not finite, without area, outside, without a class, not read */
+    /** not finite, without area, outside, without a class or weight, not read */
     size_t boxes_dropped;
     /** dropped: there twice */
     size_t boxes_repeated;

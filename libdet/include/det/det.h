@@ -8,12 +8,15 @@
  *   trainer.h          training                          evaluation.h COCO figures and losses
  *   sample_source.h    images and boxes of one's own for both, in place of TFRecords
  *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
- *   image.h            JPEG, PNG and other files to pixels and back, drawing
+ *   results.h          detections as text: lines of JSON, CVAT, YOLO, labels
+ *   image.h            JPEG, PNG and other files to pixels and back
+ *   draw.h             boxes, lines and notes drawn into pixels, also a program's own
  *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h
  *                      likewise
  *   export_formats.h   a model as the file of another engine, proved equal
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
+ *   starter.h          the pipeline.config of a first training, made for a data set
  *   coco.h             COCO figures for any detections augmentation.h data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *
@@ -42,6 +45,7 @@
 #include "det/dataset.h"
 #include "det/detection_report.h"
 #include "det/detector.h"
+#include "det/draw.h"
 #include "det/evaluation.h"
 #include "det/event_log.h"
 #include "det/export_formats.h"
@@ -52,7 +56,9 @@
 #include "det/pipeline_config.h"
 #include "det/plot.h"
 #include "det/recalibration.h"
+#include "det/results.h"
 #include "det/sample_source.h"
+#include "det/starter.h"
 #include "det/status.h"
 #include "det/summary.h"
 #include "det/tracker.h"

@@ -92,6 +92,8 @@ DET_NODISCARD DET_API det_status det_detection_report_table(det_detection_report
  * made. */
 DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
                                                             const char *directory);
+/** Their names: `index` 0, 1, ..., NULL behind the last. Static text. From any thread. */
+DET_API const char *det_detection_report_file(size_t index);
 
 #ifdef __cplusplus
 }

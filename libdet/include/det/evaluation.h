@@ -76,6 +76,14 @@ DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
                                                       const det_pipeline_config *config,
                                                       const det_evaluation_settings *settings);
 
+/** Name of the run, a folder of event files, that the figures belong to, into name [bytes] (128 is
+ * room enough for three max_dets): "eval" for those that eval_continuously() of the API would give;
+ * what was made in another way cannot be compared with them and gets a run of its own:
+ * "eval_exported", "eval_max_images_100". INVALID_ARGUMENT: it does not fit. */
+DET_NODISCARD DET_API det_status det_evaluation_run_name(det_context *context,
+                                                         const det_evaluation_settings *settings,
+                                                         char *name, size_t bytes);
+
 /** Evaluates. The result lives until it is destroyed. */
 DET_NODISCARD DET_API det_status det_evaluation_run(det_context *context,
                                                     const det_pipeline_config *config,

@@ -24,7 +24,7 @@ typedef enum det_event_kind {
     DET_EVENT_TEXT,       /**< blobs: the text, no NUL */
     /** values [6][columns]: see det_pr_curve; true positives, false positives, true negatives,
      * false negatives, precision, recall */
-    DET_EVENT_PR_CURVE,
+    DET_EVENT_PR_CURVE
 } det_event_kind;
 
 typedef struct det_event_blob {

@@ -89,6 +89,7 @@ typedef struct det_export_settings {
      * TF Object Detection API calls fast; 0, the default, class by class as libdet does it. LiteRT
      * leaves a class out in the latter when it has more threads than one and fewer than classes */
     int32_t fast_nms;
+    int32_t reserved;
 } det_export_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

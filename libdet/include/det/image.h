@@ -1,4 +1,4 @@
-/* det/image.h: image files in and out, and boxes drawn into them. */
+/* det/image.h: image files in and out, and boxes drawn into them (det/draw.h: piece by piece). */
 #ifndef DET_IMAGE_H
 #define DET_IMAGE_H
 
@@ -19,6 +19,11 @@ typedef struct det_picture det_picture;
  * without the last where it was built without libwebp's headers. libwebp is loaded when a picture
  * needs it (UNSUPPORTED where it is not installed). Static. */
 DET_API const char *det_image_formats(void);
+/** Why there is no "WebP" among them; NULL: it is there. Static. */
+DET_API const char *det_image_webp_missing(void);
+/** Where the extension begins in the name of a picture's file (".jpg" and what else files of these
+ * kinds are called, in capitals or not), whatever the file holds; NULL: it has none. */
+DET_API const char *det_image_extension(const char *path);
 
 /** Reads a picture of one of det_image_formats(), told apart by content; grey, palettes, CMYK, 16
  * bits become RGB, alpha is dropped, of an animation the first frame is read. What is larger than
@@ -39,6 +44,11 @@ DET_NODISCARD DET_API det_status det_picture_decode_reduced(det_context *context
                                                             const void *data, size_t bytes,
                                                             int32_t height, int32_t width,
                                                             det_picture **picture);
+/** The same into a picture that is there, whose memory is used again where it is large enough: for
+ * one file after the other. Views of it end; after a failure it has no pixels. */
+DET_NODISCARD DET_API det_status det_picture_decode_again(det_picture *picture, const char *name,
+                                                          const void *data, size_t bytes,
+                                                          int32_t height, int32_t width);
 /** A picture of the caller's pixels, of any format; of a view with a region that part. They are
  *  copied. */
 DET_NODISCARD DET_API det_status det_picture_from_pixels(det_context *context,
@@ -74,6 +84,17 @@ DET_API void det_picture_file_size(const det_picture *picture, int32_t *height, 
 
 /** Its pixels, valid as long as the picture. */
 DET_API det_image_view det_picture_view(const det_picture *picture);
+
+/** Pixels that are drawn into, by det/draw.h or by the program: the caller's, or a picture's. */
+typedef struct det_canvas {
+    uint8_t *pixels; /**< first pixel of the top row */
+    int32_t width, height;
+    /** from one row to the next, negative where they go upwards in memory; 0: no padding */
+    ptrdiff_t stride_bytes;
+    det_pixel_format format;
+} det_canvas;
+/** The same pixels as its view, to be drawn into. */
+DET_API det_canvas det_picture_canvas(det_picture *picture);
 
 /** Draws boxes with a label plate "name 87%". */
 DET_NODISCARD DET_API det_status det_picture_draw(det_picture *picture, const det_model *model,

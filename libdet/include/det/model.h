@@ -42,6 +42,16 @@ DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);
 
+/**
+ * The same, and of a training checkpoint what its optimizer keeps (momentum and the like, moving
+ * averages), for writing it as a TensorFlow checkpoint that a training goes on from
+ * (det/export_formats.h, "tf_checkpoint"). A file without it gives a model without it. MISMATCH when
+ * the config has another optimizer than the training.
+ */
+DET_NODISCARD DET_API det_status det_model_load_resumable(det_context *context,
+                                                          const det_pipeline_config *config,
+                                                          const char *path, det_model **model);
+
 /** Releases the model and sets *model to NULL. NULL is allowed. It must not be in use any more; the
  * context that loaded it may be gone. */
 DET_API void det_model_destroy(det_model **model);
@@ -50,8 +60,11 @@ DET_API void det_model_destroy(det_model **model);
 DET_NODISCARD DET_API det_status det_model_export(det_context *context, const det_model *model,
                                                   const char *path);
 
-/** Writes the weights as they are (training form or folded) in half precision: half the size, and
- * enough to start a fine-tuning from. Atomic. */
+/** Writes the weights as they are, training form or folded; atomic. det_model_load() and a
+ * training's fine_tune_checkpoint read the file. */
+DET_NODISCARD DET_API det_status det_model_save(det_context *context, const det_model *model,
+                                                const char *path);
+/** The same in half precision: half the size, and enough to start a fine-tuning from. */
 DET_NODISCARD DET_API det_status det_model_save_half(det_context *context, const det_model *model,
                                                      const char *path);
 
@@ -99,6 +112,30 @@ DET_NODISCARD DET_API det_status det_model_tensor_at(det_context *context, const
 /** The one of this name, exactly. NOT_FOUND when there is none. */
 DET_NODISCARD DET_API det_status det_model_tensor_find(det_context *context, const det_model *model,
                                                        const char *name, det_model_tensor *tensor);
+
+/** Values for a tensor of a model that is copied. */
+typedef struct det_tensor_values {
+    /** sizeof(det_tensor_values) */
+    size_t struct_size;
+    /** of det_model_tensor */
+    const char *name;
+    /** [count], in the order of det_model_tensor; copied */
+    const float *values;
+    /** of the tensor, so that it is seen where another is meant */
+    size_t count;
+} det_tensor_values;
+
+/**
+ * A copy of the model, in the same form, with other values for some of its tensors: `changed`
+ * [changed_count], whose elements are `changed[0].struct_size` apart; none: a plain copy.
+ * NOT_FOUND: there is no tensor of a name; MISMATCH: it has another count; NON_FINITE: a value
+ * that is no number, or infinite; INVALID_ARGUMENT: a name that is there twice. Statistics taken
+ * anew (det/recalibration.h) belong to the old weights: a copy with changes is without them. The
+ * original may go; *copy is NULL after a failure.
+ */
+DET_NODISCARD DET_API det_status det_model_copy(det_context *context, const det_model *model,
+                                                const det_tensor_values *changed,
+                                                size_t changed_count, det_model **copy);
 
 #ifdef __cplusplus
 }

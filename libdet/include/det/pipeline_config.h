@@ -20,6 +20,17 @@ typedef struct det_pipeline_config det_pipeline_config;
  * destroyed before the context. */
 DET_NODISCARD DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
                                                           det_pipeline_config **config);
+/** The same with fields that are set from outside, [count] times "PATH=VALUE", in this order:
+ * "PATH" are names of fields with "." between them ("train_config.batch_size"), in a list of
+ * messages "NAME[0]" is the first. VALUE is written as in the file, strings without quotes, a
+ * message as "{ ... }", a list as "[1, 2]". Old values of the field go; messages on the way that
+ * are not there are added. A training keeps the changed text in its folder. INVALID_ARGUMENT: no
+ * such field. */
+DET_NODISCARD DET_API det_status det_pipeline_config_load_with(det_context *context,
+                                                               const char *path,
+                                                               const char *const *assignments,
+                                                               size_t count,
+                                                               det_pipeline_config **config);
 /** The same of text in memory, which need not end in a 0 nor stay. `name` stands for the file's
  *  path: in messages, and relative paths that the configuration names are also looked for in its
  *  folder part. */
@@ -64,7 +75,10 @@ DET_NODISCARD DET_API det_status det_pipeline_config_set_num_steps(det_pipeline_
 /** Multiplies all learning rates of the schedule. */
 DET_NODISCARD DET_API det_status det_pipeline_config_scale_rates(det_pipeline_config *config,
                                                                  float factor);
-/** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is. */
+/** "" trains from scratch. `type` NULL leaves fine_tune_checkpoint_type as it is; UNSUPPORTED: there
+ * is no such type. As all paths of a configuration the file is looked for when it is going to be
+ * read: det_trainer_create() is NOT_FOUND before it reads anything else and names all that are not
+ * there; a training that goes on needs none. */
 DET_NODISCARD DET_API det_status det_pipeline_config_set_fine_tune_checkpoint(
     det_pipeline_config *config, const char *prefix, const char *type);
 /** Of the training input and all evaluation inputs. */

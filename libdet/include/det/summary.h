@@ -32,6 +32,11 @@ DET_NODISCARD DET_API det_status det_summary_writer_resume(det_context *context,
                                                            const char *directory,
                                                            int64_t first_step,
                                                            det_summary_writer **writer);
+/** What there is in a folder of event files before one writes there: *in_use (may be NULL) is 1
+ * when somebody writes a file of it now, *last_step (may be NULL: the files are not read then) the
+ * highest step that is told of, -1: none. */
+DET_NODISCARD DET_API det_status det_summary_run_state(det_context *context, const char *directory,
+                                                       int *in_use, int64_t *last_step);
 /** Flushes and closes; a failing flush is logged. NULL is allowed. */
 DET_API void det_summary_writer_destroy(det_summary_writer **writer);
 

@@ -136,6 +136,11 @@ DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
 
+/** *running is 1 when somebody trains in `model_dir` now, on this machine or another one that
+ * shares the disk; disturbs nobody. Nobody does in a folder that is not there. */
+DET_NODISCARD DET_API det_status det_trainer_is_running(det_context *context, const char *model_dir,
+                                                        int *running);
+
 /** One step; evaluates and saves when that is due. FINISHED when all steps are done or training was
  * stopped early. NON_FINITE when the loss is not a number: nothing was updated, and the last good
  * checkpoint stands. A checkpoint that cannot be written for want of space is a warning and tried

@@ -5,8 +5,8 @@
  * row, so that each column of the input is loaded once; columns are cut into tiles that fit the
  * first-level cache, because the next channels read the same cache lines. Any other kernel, and the
  * outputs whose taps leave the image, go pixel by pixel over all channels. The input's gradient
- * with stride 1 is a convolution with the turned kernel; with stride 2 each column of dout is
- * spread over the pixels it came from.
+ * with stride 1 is a convolution with the turned kernel. The other gradients are for what
+ * ops/cpu/bn/bn_dwconv.isa.c does not serve, kernels of another size: pixel by pixel.
  *
  * Workspace: the turned weights; or for the weights' gradient, for each chunk of rows, [kernel_h *
  * kernel_w][padded c] doubles, and as many floats that are emptied into them every FLUSH_PIXELS
@@ -296,57 +296,15 @@ V_INLINE void spread_pixel(const struct dw_job *job, const float *dout, const fl
     store_finished(job->finish, din, sum, lanes);
 }
 
-static void spread_pixels(const struct dw_job *job, const float *dout, struct taps ty,
-                          int32_t begin, int32_t end, float *din_row)
+static void spread_row(const struct dw_job *job, const float *dout, struct taps ty, float *din_row)
 {
     const struct det_conv_shape *s = &job->s;
     const int32_t c = s->in_c;
-    for (int32_t ix = begin; ix < end; ix++) {
+    for (int32_t ix = 0; ix < s->in_w; ix++) {
         const struct taps tx = taps_of_input(ix, s->stride, s->pad_left, s->kernel_w, s->out_w);
         V_FOR_CHANNELS(c, spread_pixel(job, dout + j, job->w + j, ty, tx,
                                        din_row + (int64_t)ix * c + j, lanes));
     }
-}
-
-/* 3x3, stride 2: the two pixels of din that have column ox of dout as their last, for `count`
- * columns from `dout`; the column before must exist. `rows` (a constant) kernel rows, `dout` and
- * `w` at the first; the next one's dout is the row above. */
-V_INLINE void spread(const struct dw_job *job, const float *dout, int32_t count, const float *w,
-                     float *din, int rows, int vectors, int lanes)
-{
-    const int64_t c = job->s.in_c, row_size = -job->s.out_w * c;
-    const enum finish finish = job->finish;
-    struct weights k;
-    load_weights(&k, w, c, rows, 2, vectors, lanes);
-    v_f32 even[VECTORS], odd[VECTORS], column[3][VECTORS];
-    UNROLL_V for (int v = 0; v < vectors; v++) even[v] = v_zero();
-    load_column(column, dout - c, row_size, rows, vectors, lanes);
-    add_column(even, (const v_f32(*)[VECTORS])column, &k, 2, rows, vectors);
-    for (int32_t i = 0; i < count; i++) {
-        load_column(column, dout, row_size, rows, vectors, lanes);
-        UNROLL_V for (int v = 0; v < vectors; v++) odd[v] = v_zero();
-        add_column(even, (const v_f32(*)[VECTORS])column, &k, 0, rows, vectors);
-        add_column(odd, (const v_f32(*)[VECTORS])column, &k, 1, rows, vectors);
-        UNROLL_V for (int v = 0; v < vectors; v++)
-        {
-            store_finished(finish, din + v * V_WIDTH, even[v], lanes);
-            store_finished(finish, din + c + v * V_WIDTH, odd[v], lanes);
-            even[v] = v_zero();
-        }
-        add_column(even, (const v_f32(*)[VECTORS])column, &k, 2, rows, vectors);
-        dout += c;
-        din += 2 * c;
-    }
-}
-
-static void spread_tile(const struct dw_job *job, const float *dout, int32_t count, const float *w,
-                        float *din, int rows)
-{
-    const int32_t c = job->s.in_c;
-    if (rows == 2)
-        FOR_BLOCKS(c, spread(job, dout + j, count, w + j, din + j, 2, vectors, lanes));
-    else
-        FOR_BLOCKS(c, spread(job, dout + j, count, w + j, din + j, 1, vectors, lanes));
 }
 
 static void backward_data_rows(void *argument, int32_t task, int32_t worker)
@@ -360,33 +318,8 @@ static void backward_data_rows(void *argument, int32_t task, int32_t worker)
         const float *dout = job->dout + row / s->in_h * s->out_h * s->out_w * c;
         float *din = job->to + row * s->in_w * c;
         const struct taps ty = taps_of_input(iy, s->stride, s->pad_top, s->kernel_h, s->out_h);
-        if (ty.count == 0 || job->inside.begin == job->inside.end) {
-            spread_pixels(job, dout, ty, 0, s->in_w, din);
-            continue;
-        }
-        const int32_t begin = 2 * job->inside.begin - s->pad_left;
-        const int32_t end = 2 * job->inside.end - s->pad_left;
-        spread_pixels(job, dout, ty, 0, begin, din);
-        for (int32_t x = job->inside.begin; x < job->inside.end; x += job->tile) {
-            const struct det_range part = clipped(x, job->tile, job->inside.end);
-            spread_tile(job, dout + ((int64_t)ty.o * s->out_w + x) * c, part.end - part.begin,
-                        job->w + (int64_t)ty.k * 3 * c, din + (2 * x - s->pad_left) * c, ty.count);
-        }
-        spread_pixels(job, dout, ty, end, s->in_w, din);
+        spread_row(job, dout, ty, din);
     }
-}
-
-/* The columns ox of dout with ox - 1 >= 0 and both 2 * ox - pad and the next one inside din. */
-static struct det_range spread_inside(const struct det_conv_shape *s)
-{
-    struct det_range range = {(s->pad_left + 1) / 2, (s->in_w + s->pad_left) / 2};
-    if (range.begin < 1)
-        range.begin = 1;
-    if (range.end > s->out_w)
-        range.end = s->out_w;
-    if (range.begin >= range.end)
-        range.begin = range.end = 0;
-    return range;
 }
 
 /* As a convolution of dout with the turned kernel. */
@@ -420,61 +353,10 @@ void DET_OP(dwconv_backward_data, DET_ISA)(const struct det_exec *x, const struc
         return;
     }
     plan_rows(&job, (int64_t)s->n * s->in_h, s->in_w, INT32_MAX);
-    if (is_fast(s))
-        job.inside = spread_inside(s);
     det_pool_run(x->pool, job.tasks, backward_data_rows, &job);
 }
 
 /* Gradient of the weights. */
-
-/* partial[3 * rows][padded] += the products of `count` outputs of a row; `in` as for slide(). */
-V_INLINE void gather(const struct dw_job *job, const float *in, const float *dout, int32_t count,
-                     float *partial, int rows, int vectors, int lanes)
-{
-    const int64_t c = job->s.in_c, row_size = job->s.in_w * c, step = job->s.stride * c;
-    v_f32 sum[3][3][VECTORS];
-    UNROLL_3 for (int r = 0; r < rows; r++)
-    {
-        UNROLL_3 for (int k = 0; k < 3; k++)
-        {
-            UNROLL_V for (int v = 0; v < vectors; v++) sum[r][k][v] =
-                v_load_all(partial + (r * 3 + k) * job->padded + v * V_WIDTH);
-        }
-    }
-    for (int32_t i = 0; i < count; i++) {
-        UNROLL_V for (int v = 0; v < vectors; v++)
-        {
-            const v_f32 d = v_load(dout + v * V_WIDTH, lanes);
-            UNROLL_3 for (int r = 0; r < rows; r++)
-            {
-                UNROLL_3 for (int k = 0; k < 3; k++) sum[r][k][v] =
-                    v_fma(v_load(in + r * row_size + k * c + v * V_WIDTH, lanes), d, sum[r][k][v]);
-            }
-        }
-        in += step;
-        dout += c;
-    }
-    UNROLL_3 for (int r = 0; r < rows; r++)
-    {
-        UNROLL_3 for (int k = 0; k < 3; k++)
-        {
-            UNROLL_V for (int v = 0; v < vectors; v++)
-                v_store_all(partial + (r * 3 + k) * job->padded + v * V_WIDTH, sum[r][k][v]);
-        }
-    }
-}
-
-static void gather_tile(const struct dw_job *job, const float *in, const float *dout, int32_t count,
-                        float *partial, int rows)
-{
-    const int32_t c = job->s.in_c;
-    if (rows == 3)
-        FOR_BLOCKS(c, gather(job, in + j, dout + j, count, partial + j, 3, vectors, lanes));
-    else if (rows == 2)
-        FOR_BLOCKS(c, gather(job, in + j, dout + j, count, partial + j, 2, vectors, lanes));
-    else
-        FOR_BLOCKS(c, gather(job, in + j, dout + j, count, partial + j, 1, vectors, lanes));
-}
 
 V_INLINE void gather_lanes(const float *in, const float *dout, float *partial, int lanes)
 {
@@ -542,21 +424,7 @@ static void backward_weight_rows(void *argument, int32_t task, int32_t worker)
         const int64_t top = (int64_t)oy * s->stride - s->pad_top;
         if (ky.begin == ky.end)
             continue;
-        const struct det_range inside = job->inside;
-        for (int32_t x = 0; x < inside.begin; x += FLUSH_PIXELS) {
-            const struct det_range part = clipped(x, FLUSH_PIXELS, inside.begin);
-            gather_pixels(job, image, dout, top, ky, part.begin, part.end, to.partial);
-            flush(&to, part.end - part.begin, FLUSH_PIXELS);
-        }
-        for (int32_t x = inside.begin; x < inside.end; x += job->tile) {
-            const struct det_range part = clipped(x, job->tile, inside.end);
-            const int64_t left = (int64_t)x * s->stride - s->pad_left;
-            gather_tile(job, image + ((top + ky.begin) * s->in_w + left) * c, dout + x * c,
-                        part.end - part.begin, to.partial + ky.begin * 3 * job->padded,
-                        ky.end - ky.begin);
-            flush(&to, part.end - part.begin, FLUSH_PIXELS);
-        }
-        for (int32_t x = inside.end; x < s->out_w; x += FLUSH_PIXELS) {
+        for (int32_t x = 0; x < s->out_w; x += FLUSH_PIXELS) {
             const struct det_range part = clipped(x, FLUSH_PIXELS, s->out_w);
             gather_pixels(job, image, dout, top, ky, part.begin, part.end, to.partial);
             flush(&to, part.end - part.begin, FLUSH_PIXELS);
@@ -594,10 +462,6 @@ void DET_OP(dwconv_backward_weight, DET_ISA)(const struct det_exec *x,
                          .sums = x->workspace};
     plan_rows(&job, (int64_t)s->n * s->out_h, s->out_w, CHUNKS_MAX);
     job.partial = (float *)(void *)(job.sums + job.tasks * s->kernel_h * s->kernel_w * job.padded);
-    if (job.tile > FLUSH_PIXELS)
-        job.tile = FLUSH_PIXELS;
-    if (is_fast(s))
-        job.inside = det_outputs_inside(s->out_w, s->stride, s->pad_left, s->kernel_w, s->in_w);
     det_pool_run(x->pool, job.tasks, backward_weight_rows, &job);
     det_pool_run(x->pool, s->kernel_h * s->kernel_w, combine_chunks, &job);
 }

@@ -70,6 +70,11 @@ DET_API const char *det_backends(void);
 DET_API const char *det_cpu_instruction_set(int index, const char **missing);
 DET_API void det_context_destroy(det_context **context);
 DET_API const char *det_context_error(const det_context *context);
+DET_NODISCARD DET_API det_status det_context_fail(det_context *context, det_status status,
+                                                  const char *message);
+DET_NODISCARD DET_API det_status det_context_reads(det_context *context, const char *path);
+DET_NODISCARD DET_API det_status det_context_writes(det_context *context, const char *what,
+                                                    const char *path);
 DET_API int det_context_threads(const det_context *context);
 DET_API const char *det_context_device(const det_context *context);
 #ifdef __cplusplus

@@ -27,6 +27,8 @@ typedef struct det_annotation_finding {
 } det_annotation_finding;
 typedef void (*det_finding_callback)(void *user, const det_annotation_finding *finding);
 DET_API const char *det_annotation_rule(size_t index, det_severity *severity);
+DET_API const char *det_annotation_format(size_t index);
+DET_API const char *det_annotation_library(size_t index, const char **missing);
 typedef enum det_exif_policy {
     DET_EXIF_AUTO = 0,
     DET_EXIF_APPLY = 1,
@@ -53,11 +55,19 @@ DET_NODISCARD DET_API det_status det_annotation_set_load_label_map(det_annotatio
                                                                    const char *path);
 DET_NODISCARD DET_API det_status det_annotation_set_check_config(det_annotation_set *set,
                                                                  const det_pipeline_config *config);
+DET_NODISCARD DET_API det_status det_annotation_set_find_label_map(det_annotation_set *set,
+                                                                   const char *source,
+                                                                   const char **path);
 DET_NODISCARD DET_API det_status det_annotation_set_add_image_folder(det_annotation_set *set,
                                                                      const char *path);
 DET_NODISCARD DET_API det_status det_annotation_set_read(det_annotation_set *set,
                                                          const char *format, const char *path,
                                                          const char *split);
+DET_NODISCARD DET_API det_status det_annotation_set_read_memory(det_annotation_set *set,
+                                                                const char *format,
+                                                                const char *name, const void *data,
+                                                                size_t bytes, const char *split);
+DET_API const char *det_annotation_set_format(const det_annotation_set *set);
 typedef det_status (*det_annotation_reader_callback)(void *user, det_annotation_set *set,
                                                      const char *path, const char *split);
 DET_NODISCARD DET_API det_status

@@ -52,6 +52,7 @@ DET_NODISCARD DET_API det_status det_detection_report_table(det_detection_report
                                                             const char **text);
 DET_NODISCARD DET_API det_status det_detection_report_write(const det_detection_report *report,
                                                             const char *directory);
+DET_API const char *det_detection_report_file(size_t index);
 #ifdef __cplusplus
 }
 #endif

@@ -43,6 +43,9 @@ DET_API int det_evaluation_forms_differ(const det_model *model);
 DET_NODISCARD DET_API det_status det_evaluation_check(det_context *context,
                                                       const det_pipeline_config *config,
                                                       const det_evaluation_settings *settings);
+DET_NODISCARD DET_API det_status det_evaluation_run_name(det_context *context,
+                                                         const det_evaluation_settings *settings,
+                                                         char *name, size_t bytes);
 DET_NODISCARD DET_API det_status det_evaluation_run(det_context *context,
                                                     const det_pipeline_config *config,
                                                     const det_model *model,

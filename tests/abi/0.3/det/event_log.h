@@ -12,7 +12,7 @@ typedef enum det_event_kind {
     DET_EVENT_SCALAR = 0,
     DET_EVENT_IMAGES,
     DET_EVENT_TEXT,
-    DET_EVENT_PR_CURVE,
+    DET_EVENT_PR_CURVE
 } det_event_kind;
 typedef struct det_event_blob {
     const uint8_t *data;

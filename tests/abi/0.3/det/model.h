@@ -17,9 +17,14 @@ DET_NODISCARD DET_API det_status det_model_load_memory(det_context *context, con
 DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);
+DET_NODISCARD DET_API det_status det_model_load_resumable(det_context *context,
+                                                          const det_pipeline_config *config,
+                                                          const char *path, det_model **model);
 DET_API void det_model_destroy(det_model **model);
 DET_NODISCARD DET_API det_status det_model_export(det_context *context, const det_model *model,
                                                   const char *path);
+DET_NODISCARD DET_API det_status det_model_save(det_context *context, const det_model *model,
+                                                const char *path);
 DET_NODISCARD DET_API det_status det_model_save_half(det_context *context, const det_model *model,
                                                      const char *path);
 DET_API int32_t det_model_class_count(const det_model *model);
@@ -45,6 +50,15 @@ DET_NODISCARD DET_API det_status det_model_tensor_at(det_context *context, const
                                                      size_t index, det_model_tensor *tensor);
 DET_NODISCARD DET_API det_status det_model_tensor_find(det_context *context, const det_model *model,
                                                        const char *name, det_model_tensor *tensor);
+typedef struct det_tensor_values {
+    size_t struct_size;
+    const char *name;
+    const float *values;
+    size_t count;
+} det_tensor_values;
+DET_NODISCARD DET_API det_status det_model_copy(det_context *context, const det_model *model,
+                                                const det_tensor_values *changed,
+                                                size_t changed_count, det_model **copy);
 #ifdef __cplusplus
 }
 #endif

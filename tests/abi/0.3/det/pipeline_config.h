@@ -9,6 +9,11 @@ extern "C" {
 typedef struct det_pipeline_config det_pipeline_config;
 DET_NODISCARD DET_API det_status det_pipeline_config_load(det_context *context, const char *path,
                                                           det_pipeline_config **config);
+DET_NODISCARD DET_API det_status det_pipeline_config_load_with(det_context *context,
+                                                               const char *path,
+                                                               const char *const *assignments,
+                                                               size_t count,
+                                                               det_pipeline_config **config);
 DET_NODISCARD DET_API det_status det_pipeline_config_parse(det_context *context, const char *name,
                                                            const char *text, size_t bytes,
                                                            det_pipeline_config **config);

@@ -16,6 +16,8 @@ DET_NODISCARD DET_API det_status det_summary_writer_resume(det_context *context,
                                                            const char *directory,
                                                            int64_t first_step,
                                                            det_summary_writer **writer);
+DET_NODISCARD DET_API det_status det_summary_run_state(det_context *context, const char *directory,
+                                                       int *in_use, int64_t *last_step);
 DET_API void det_summary_writer_destroy(det_summary_writer **writer);
 DET_NODISCARD DET_API det_status det_summary_scalar(det_summary_writer *writer, const char *tag,
                                                     int64_t step, double value);

@@ -69,6 +69,8 @@ DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     const det_trainer_settings *settings,
                                                     det_trainer **trainer);
 DET_API void det_trainer_destroy(det_trainer **trainer);
+DET_NODISCARD DET_API det_status det_trainer_is_running(det_context *context, const char *model_dir,
+                                                        int *running);
 DET_NODISCARD DET_API det_status det_trainer_step(det_trainer *trainer, det_step_report *report);
 DET_NODISCARD DET_API det_status det_trainer_save(det_trainer *trainer);
 typedef int (*det_step_callback)(void *user, const det_step_report *report);

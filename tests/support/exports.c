@@ -1,0 +1,88 @@
+#include "support/exports.h"
+
+#include "support/formula.h"
+#include "support/mem.h"
+
+void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, int32_t classes)
+{
+    det_model_spec_default(spec, height, classes);
+    spec->input_width = width;
+    spec->depth_multiplier = 0.1F;
+    spec->min_depth = 8;
+    spec->fpn_depth = spec->head_depth = 16;
+    spec->head_layers = 1;
+    spec->score_threshold = 0.01F;
+    spec->max_per_class = spec->max_total = 20;
+}
+
+det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
+                         const char *const *names, det_model **model)
+{
+    DET_TRY_RETURN(det_model_create(env, spec, false, names, model));
+    formula_params(&(*model)->graph, (*model)->owned);
+    (*model)->step = 77;
+    return DET_OK;
+}
+
+void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
+                  const char *format, const det_export_settings *settings)
+{
+    *file = (struct exports_file){.env = env, .writer = det_export_writer_find(format)};
+    assert_non_null(file->writer);
+    assert_ok(env, exports_model(env, spec, NULL, &file->model));
+    file->job.model = file->model;
+    if (settings != NULL)
+        file->job.settings = *settings;
+    else
+        det_export_settings_default(&file->job.settings);
+    assert_ok(env, det_export_job_open(env, file->writer, &file->job));
+    assert_ok(env, file->writer->write(env, &file->job, &file->exported));
+}
+
+void exports_close(struct exports_file *file)
+{
+    for (size_t i = 0; i < file->exported.file_count; i++) {
+        det_text_free(file->env, &file->exported.files[i].data);
+        det_free(file->env, &file->exported.files[i].name);
+    }
+    det_text_free(file->env, &file->exported.signature);
+    det_inference_close(file->env, &file->job.inference);
+    det_model_destroy(&file->model);
+}
+
+struct det_text *exports_bytes(struct exports_file *file)
+{
+    return &file->exported.files[0].data;
+}
+
+det_status exports_prove(struct exports_file *file)
+{
+    return det_export_prove(file->env, NULL, file->writer, &file->job, &file->exported);
+}
+
+det_status exports_prove_structure(struct exports_file *file)
+{
+    struct det_program program;
+    float *params = NULL;
+    int32_t tensors = 0;
+    det_program_init(&program);
+    det_status status = file->writer->read(file->env, &file->exported, &program);
+    if (status == DET_OK)
+        status = det_proof_structure(file->env, &file->job, &program, &params, &tensors);
+    det_free(file->env, &params);
+    det_program_free(file->env, &program);
+    return status;
+}
+
+void exports_replace(struct exports_file *file, const void *from, size_t bytes, int index,
+                     const void *to)
+{
+    struct det_text *data = exports_bytes(file);
+    for (size_t at = 0; at + bytes <= data->length; at++) {
+        if (memcmp(data->data + at, from, bytes) != 0 || index-- > 0)
+            continue;
+        memcpy(data->data + at, to, bytes);
+        return;
+    }
+    fail_msg("there is no such place in the file");
+}

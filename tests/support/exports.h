@@ -1,0 +1,38 @@
+/* exports.h: models of drawn weights, and their exported files before and after something was done
+ * to the bytes. */
+#ifndef DET_TESTS_SUPPORT_EXPORTS_H
+#define DET_TESTS_SUPPORT_EXPORTS_H
+
+#include "export/proof.h"
+#include "support/test.h"
+
+/* As small as a network of this size of picture gets, K classes. */
+void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, int32_t classes);
+/* With the formula's weights, step 77; names as of det_model_create(). */
+det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
+                         const char *const *names, det_model **model);
+
+/* An export whose bytes can be changed before it is proved. */
+struct exports_file {
+    struct det_env *env;
+    det_model *model;
+    const struct det_export_writer *writer;
+    struct det_export_job job;
+    struct det_export exported;
+};
+
+/* Writes `format` of a model of the spec; asserts. `settings` NULL: the defaults. */
+void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
+                  const char *format, const det_export_settings *settings);
+void exports_close(struct exports_file *file);
+/* The bytes of its first file. */
+struct det_text *exports_bytes(struct exports_file *file);
+/* Reads and compares all. */
+det_status exports_prove(struct exports_file *file);
+/* The same without running it. */
+det_status exports_prove_structure(struct exports_file *file);
+/* Replaces the place `index` (0: the first) where `from` stands; asserts that there is one. */
+void exports_replace(struct exports_file *file, const void *from, size_t bytes, int index,
+                     const void *to);
+
+#endif

@@ -1,0 +1,187 @@
+/* det-export's command line: what is exported of a folder, which files and options there are, what
+ * it prints and says as JSON, and that nothing is written when something is wrong. */
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "support/run_tool.h"
+#include "support/workspace.h"
+
+static char out[100000];
+
+/* 4 steps with an evaluation after 2 and 4, the better of which is in best/. */
+static void train(const struct workspace *w)
+{
+    if (run_tool(out, sizeof out,
+                 "det-train --pipeline_config_path %s --model_dir %s --num_train_steps 4 "
+                 "--checkpoint_every_n 2 --eval_every 2 --noeval_api --threads 1",
+                 w->config, w->model_dir) != 0)
+        fail_msg("%s", out);
+}
+
+static bool is_there(const struct workspace *w, const char *name)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", w->directory, name);
+    return access(path, F_OK) == 0;
+}
+
+static void the_best_of_a_folder_is_exported(void **state)
+{
+    (void)state;
+    struct workspace w;
+    workspace_make(&w, "export_best");
+    train(&w);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/a",
+                              w.config, w.model_dir, w.directory),
+                     0);
+    assert_contains(out, "The best checkpoint of ");
+    assert_contains(out, "/best/ckpt-");
+    assert_contains(out, ": 2 classes, 96 x 96, step ");
+    assert_contains(out, "\n  pixels of any size -> detections (network: 96 x 96)\n");
+    assert_true(is_there(&w, "a/model.det") && is_there(&w, "a/pipeline.config"));
+    /* Another by name, which says itself what network it is of. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/ckpt-4.det --output_directory %s/b",
+                              w.model_dir, w.directory),
+                     0);
+    assert_null(strstr(out, "The best checkpoint"));
+    assert_contains(out, "/ckpt-4.det: 2 classes, 96 x 96, step 4\n");
+    assert_true(is_there(&w, "b/model.det") && !is_there(&w, "b/pipeline.config"));
+    /* And what was exported once, again. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/b/model.det --output_directory %s/c "
+                              "--score_threshold 0.25",
+                              w.directory, w.directory),
+                     0);
+    assert_contains(out, "step 4\n");
+    workspace_remove(&w);
+}
+
+static void what_was_written_is_said_as_json(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char path[400];
+    workspace_make(&w, "export_json");
+    train(&w);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/a --format det,det --json %s/a.json",
+                              w.config, w.model_dir, w.directory, w.directory),
+                     0);
+    snprintf(path, sizeof path, "%s/a.json", w.directory);
+    char *text = test_read_text(path);
+    cJSON *tree = cJSON_Parse(text);
+    assert_non_null(tree);
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(tree, "height")), 96);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(
+                            cJSON_GetArrayItem(cJSON_GetObjectItem(tree, "classes"), 1), "name")),
+                        "dog");
+    const cJSON *exports = cJSON_GetObjectItem(tree, "exports");
+    assert_int_equal(cJSON_GetArraySize(exports), 1); /* named twice, written once */
+    const cJSON *one = cJSON_GetArrayItem(exports, 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(one, "format")), "det");
+    const cJSON *file = cJSON_GetArrayItem(cJSON_GetObjectItem(one, "files"), 0);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(file, "name")), "model.det");
+    size_t bytes = 0;
+    snprintf(path, sizeof path, "%s/a/model.det", w.directory);
+    free(test_read_bytes(path, &bytes));
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(file, "bytes")), bytes);
+    cJSON_Delete(tree);
+    free(text);
+    workspace_remove(&w);
+}
+
+/* A command line that is refused before anything is read. */
+static void refuse(const char *line, const char *text)
+{
+    if (run_tool(out, sizeof out, "det-export %s", line) != 2 || strstr(out, text) == NULL)
+        fail_msg("`%s` gave, instead of \"%s\":\n%s", line, text, out);
+}
+
+static void wrong_command_lines_are_told(void **state)
+{
+    (void)state;
+    static const char source[] = "--checkpoint m.det --output_directory o ";
+    static const struct {
+        const char *options, *text;
+    } wrong[] = {
+        {"--format pb", "--format: `pb` is none of det"},
+        {"--format det,", "--format: `` is none of det"},
+        {"--format ''", "--format: `` is none of det"},
+        {"--onnx_outputs raw", "--onnx_outputs is for --format onnx, which is not asked for"},
+        {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
+        {"--precision float16", "--precision is for the formats of other engines"},
+        {"--input image", "--input is for the formats of other engines"},
+        {"--batch 2", "--batch is for the formats of other engines"},
+        {"--score_threshold 2", "--score_threshold: got 2, expected 0 to 1"},
+        {"--iou_threshold -1", "--iou_threshold: got -1, expected 0 to 1"},
+        {"--max_detections -1", "--max_detections: got -1, expected at least 0"},
+        {"--recalibrate r", "need --pipeline_config_path"},
+        {"--rename_classes", "need --pipeline_config_path"},
+        {"--weights --format det", "--weights writes a .det file and nothing else"},
+        {"--weights --json x", "--weights writes a .det file and nothing else"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char line[300];
+        snprintf(line, sizeof line, "%s%s", source, wrong[i].options);
+        refuse(line, wrong[i].text);
+    }
+    refuse("--output_directory o", "one of --trained_checkpoint_dir and --checkpoint are needed");
+    refuse("--checkpoint m.det", "--output_directory and one of");
+}
+
+/* The page of help names every format that there is. */
+static void help_names_all_formats(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tool(out, sizeof out, "det-export --help"), 0);
+    for (size_t i = 0; det_export_format_at(i) != NULL; i++)
+        assert_contains(out, det_export_format_at(i)->name);
+}
+
+/* The checkpoint's own folder, whose `checkpoint` would be replaced; a folder's name that is a
+ * file's; a file of output that is read. */
+static void nothing_that_is_read_is_replaced(void **state)
+{
+    (void)state;
+    struct workspace w;
+    workspace_make(&w, "export_guard");
+    train(&w);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/ckpt-4.det --output_directory %s/a",
+                              w.model_dir, w.directory),
+                     0);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/a/model.det --output_directory %s/a",
+                              w.directory, w.directory),
+                     1);
+    assert_contains(out, "model.det");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/ckpt-4.det --output_directory %s",
+                              w.model_dir, w.config),
+                     1);
+    assert_contains(out, "exists and is not a folder");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/ckpt-4.det --output_directory %s/b "
+                              "--json %s/b/model.det",
+                              w.model_dir, w.directory, w.directory),
+                     1);
+    assert_true(!is_there(&w, "b/model.det"));
+    workspace_remove(&w);
+}
+
+int test_export_tool(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_best_of_a_folder_is_exported),
+        cmocka_unit_test(what_was_written_is_said_as_json),
+        cmocka_unit_test(wrong_command_lines_are_told),
+        cmocka_unit_test(help_names_all_formats),
+        cmocka_unit_test(nothing_that_is_read_is_replaced),
+    };
+    return cmocka_run_group_tests_name("export_tool", tests, NULL, NULL);
+}

@@ -1,0 +1,32 @@
+/* files.h: one model in several formats: all are made and proved in memory before the first is
+ * written. */
+#ifndef DET_TOOLS_EXPORT_FILES_H
+#define DET_TOOLS_EXPORT_FILES_H
+
+#include "common/tool.h"
+#include "export/choices.h"
+
+struct export_files {
+    const det_export_format *formats[MOST_FORMATS];
+    det_export *exports[MOST_FORMATS];
+    double seconds[MOST_FORMATS]; /* to make and prove them */
+    size_t count;
+};
+
+/* Makes them and names them as outputs in `folder` (output.h), which is made. */
+det_status export_files_make(struct tool *tool, const struct export_choices *choices,
+                             const det_model *model, const char *folder,
+                             struct export_files *files);
+det_status export_files_write(struct tool *tool, const struct export_files *files,
+                              const char *folder);
+void export_files_destroy(struct export_files *files);
+
+/* For people: sizes, inputs and outputs, what the proof found. */
+det_status export_files_print(struct tool *tool, const struct export_files *files,
+                              const char *folder);
+/* The same as JSON, of the model that was read `from`; "-" is standard output. */
+det_status export_files_json(struct tool *tool, const struct export_files *files,
+                             const char *folder, const char *from, const det_model *model,
+                             const char *path);
+
+#endif
