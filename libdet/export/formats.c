@@ -4,11 +4,8 @@
 
 /* In the order in which they are listed. */
 static const struct det_export_writer *const writers[] = {
-    &det_export_det,
-    &det_export_onnx,
-    &det_export_tflite,
-    &det_export_tf_checkpoint,
-    &det_export_ncnn,
+    &det_export_det,           &det_export_onnx, &det_export_tflite,
+    &det_export_tf_checkpoint, &det_export_ncnn,
 };
 
 const det_export_format *det_export_format_at(size_t index)

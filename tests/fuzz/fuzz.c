@@ -451,11 +451,11 @@ static const struct {
     const char *name;
     void (*run)(struct det_env *env, const uint8_t *data, size_t bytes);
 } readers[] = {
-    {"json", fuzz_json},   {"coco", fuzz_coco},       {"det", fuzz_det},
-    {"spec", fuzz_spec},   {"records", fuzz_records}, {"example", fuzz_example},
-    {"table", fuzz_table}, {"config", fuzz_config},   {"labels", fuzz_labels},
-    {"csv", fuzz_csv},     {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
-    {"yaml", fuzz_yaml},   {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
+    {"json", fuzz_json},     {"coco", fuzz_coco},       {"det", fuzz_det},
+    {"spec", fuzz_spec},     {"records", fuzz_records}, {"example", fuzz_example},
+    {"table", fuzz_table},   {"config", fuzz_config},   {"labels", fuzz_labels},
+    {"csv", fuzz_csv},       {"voc", fuzz_voc},         {"cvat", fuzz_cvat},
+    {"yaml", fuzz_yaml},     {"zip", fuzz_zip},         {"onnx", fuzz_onnx},
     {"tflite", fuzz_tflite},
 };
 
