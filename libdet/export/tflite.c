@@ -49,8 +49,8 @@ static void warn_of_threads(const struct det_env *env, const struct det_export_j
         det_log(env, DET_LOG_WARNING,
                 "tflite: %s.tflite is for LiteRT with 1 thread, or %d and more: with other numbers "
                 "its " DET_TFLITE_DETECTION_POSTPROCESS
-                " leaves a class out (use_regular_nms); the fast suppression and raw outputs take "
-                "any number",
+                " leaves a class out (use_regular_nms); with the fast suppression, or raw outputs, "
+                "any number does",
                 job->settings.name, classes);
 }
 
