@@ -7,7 +7,7 @@
 #include "export/tflite.h"
 #include "support/mem.h"
 
-det_status tflite_read_fail(const struct tflite_reader *r, int32_t tensor, const char *what)
+det_status det_tflite_read_fail(const struct det_tflite_reader *r, int32_t tensor, const char *what)
 {
     const bool known = tensor >= 0 && (size_t)tensor < r->tensor_count;
     return det_fail(r->env, DET_STATUS_CORRUPT, "tensor %d `%s`: %s", tensor,
@@ -16,28 +16,29 @@ det_status tflite_read_fail(const struct tflite_reader *r, int32_t tensor, const
 
 /* --- constants --- */
 
-det_status tflite_read_buffer(struct tflite_reader *r, uint32_t index, struct det_flat_vector *data)
+det_status det_tflite_read_buffer(struct det_tflite_reader *r, uint32_t index,
+                                  struct det_flat_vector *data)
 {
     *data = (struct det_flat_vector){0};
     if (index >= r->buffers.count)
         return det_fail(r->env, DET_STATUS_CORRUPT, "buffer %u, there are %zu", index,
                         r->buffers.count);
     const struct det_flat_table buffer = det_flat_element(&r->flat, r->buffers, index);
-    *data = det_flat_vector(&r->flat, buffer, TFLITE_BUFFER_DATA, 1);
+    *data = det_flat_vector(&r->flat, buffer, DET_TFLITE_BUFFER_DATA, 1);
     return r->flat.status;
 }
 
-static void take_values(enum tflite_type type, const uint8_t *from, struct det_array *to)
+static void take_values(enum det_tflite_type type, const uint8_t *from, struct det_array *to)
 {
     for (size_t i = 0; i < to->count; i++) {
         int32_t whole = 0;
         uint16_t half = 0;
         switch (type) {
-        case TFLITE_INT32:
+        case DET_TFLITE_INT32:
             memcpy(&whole, from + i * sizeof whole, sizeof whole);
             to->wholes[i] = whole;
             break;
-        case TFLITE_FLOAT16:
+        case DET_TFLITE_FLOAT16:
             memcpy(&half, from + i * sizeof half, sizeof half);
             to->floats[i] = det_half_to_float(half);
             break;
@@ -47,24 +48,24 @@ static void take_values(enum tflite_type type, const uint8_t *from, struct det_a
     }
 }
 
-static det_status take_constant(struct tflite_reader *r, int32_t index, uint32_t buffer)
+static det_status take_constant(struct det_tflite_reader *r, int32_t index, uint32_t buffer)
 {
-    struct tflite_read_tensor *t = &r->tensors[index];
+    struct det_tflite_read_tensor *t = &r->tensors[index];
     struct det_flat_vector data;
-    int64_t shape[TFLITE_READ_MOST_DIMS] = {0};
-    size_t bytes = tflite_type_bytes(t->type);
-    DET_TRY_RETURN(tflite_read_buffer(r, buffer, &data));
+    int64_t shape[DET_TFLITE_READ_MOST_DIMS] = {0};
+    size_t bytes = det_tflite_type_bytes(t->type);
+    DET_TRY_RETURN(det_tflite_read_buffer(r, buffer, &data));
     for (int32_t i = 0; i < t->dims; i++) {
         shape[i] = t->shape[i];
         if (!det_size_mul(bytes, (size_t)t->shape[i], &bytes))
-            return tflite_read_fail(r, index, "too large");
+            return det_tflite_read_fail(r, index, "too large");
     }
-    if (t->type == TFLITE_UINT8)
-        return tflite_read_fail(r, index, "a constant of bytes");
+    if (t->type == DET_TFLITE_UINT8)
+        return det_tflite_read_fail(r, index, "a constant of bytes");
     if (data.count != bytes)
-        return tflite_read_fail(r, index, "the buffer has not as many bytes as the shape says");
-    DET_TRY_RETURN(det_program_add_constant(r->env, r->program, t->name, t->type == TFLITE_INT32,
-                                            t->dims, shape, &t->value));
+        return det_tflite_read_fail(r, index, "the buffer has not as many bytes as the shape says");
+    DET_TRY_RETURN(det_program_add_constant(
+        r->env, r->program, t->name, t->type == DET_TFLITE_INT32, t->dims, shape, &t->value));
     take_values(t->type, data.data, &r->program->values[t->value].array);
     t->stored = true;
     return DET_OK;
@@ -72,21 +73,22 @@ static det_status take_constant(struct tflite_reader *r, int32_t index, uint32_t
 
 /* --- tensors --- */
 
-static det_status read_shape(struct tflite_reader *r, int32_t index, struct det_flat_table table)
+static det_status read_shape(struct det_tflite_reader *r, int32_t index,
+                             struct det_flat_table table)
 {
-    struct tflite_read_tensor *t = &r->tensors[index];
+    struct det_tflite_read_tensor *t = &r->tensors[index];
     const struct det_flat_vector shape =
-        det_flat_vector(&r->flat, table, TFLITE_TENSOR_SHAPE, sizeof *t->shape);
+        det_flat_vector(&r->flat, table, DET_TFLITE_TENSOR_SHAPE, sizeof *t->shape);
     const struct det_flat_vector signature =
-        det_flat_vector(&r->flat, table, TFLITE_TENSOR_SHAPE_SIGNATURE, sizeof *t->shape);
+        det_flat_vector(&r->flat, table, DET_TFLITE_TENSOR_SHAPE_SIGNATURE, sizeof *t->shape);
     DET_TRY_RETURN(r->flat.status);
-    if (shape.count > TFLITE_READ_MOST_DIMS)
-        return tflite_read_fail(r, index, "more than 4 dimensions");
+    if (shape.count > DET_TFLITE_READ_MOST_DIMS)
+        return det_tflite_read_fail(r, index, "more than 4 dimensions");
     t->dims = (int32_t)shape.count;
     for (int32_t i = 0; i < t->dims; i++) {
         t->shape[i] = (int32_t)det_flat_word(shape, (size_t)i);
         if (t->shape[i] < 1)
-            return tflite_read_fail(r, index, "a dimension below 1");
+            return det_tflite_read_fail(r, index, "a dimension below 1");
     }
     if (signature.data == NULL)
         return DET_OK;
@@ -94,35 +96,37 @@ static det_status read_shape(struct tflite_reader *r, int32_t index, struct det_
     for (size_t i = 0; i < signature.count; i++)
         if (signature.count != 4 || t->dims != 4 ||
             (int32_t)det_flat_word(signature, i) != (i == 1 || i == 2 ? -1 : t->shape[i]))
-            return tflite_read_fail(r, index, "another shape signature than free rows and columns");
+            return det_tflite_read_fail(r, index,
+                                        "another shape signature than free rows and columns");
     return DET_OK;
 }
 
-static det_status read_tensor(struct tflite_reader *r, int32_t index, struct det_flat_table table)
+static det_status read_tensor(struct det_tflite_reader *r, int32_t index,
+                              struct det_flat_table table)
 {
-    struct tflite_read_tensor *t = &r->tensors[index];
-    *t = (struct tflite_read_tensor){.value = -1, .kernel = -1};
-    t->name = det_flat_string(&r->flat, table, TFLITE_TENSOR_NAME);
-    const uint8_t type = det_flat_u8(&r->flat, table, TFLITE_TENSOR_TYPE, 0);
-    const uint32_t buffer = det_flat_u32(&r->flat, table, TFLITE_TENSOR_BUFFER, 0);
+    struct det_tflite_read_tensor *t = &r->tensors[index];
+    *t = (struct det_tflite_read_tensor){.value = -1, .kernel = -1};
+    t->name = det_flat_string(&r->flat, table, DET_TFLITE_TENSOR_NAME);
+    const uint8_t type = det_flat_u8(&r->flat, table, DET_TFLITE_TENSOR_TYPE, 0);
+    const uint32_t buffer = det_flat_u32(&r->flat, table, DET_TFLITE_TENSOR_BUFFER, 0);
     DET_TRY_RETURN(r->flat.status);
     if (t->name == NULL)
         t->name = "";
-    if (type > TFLITE_UINT8)
-        return tflite_read_fail(r, index, "a type that we do not write");
-    t->type = (enum tflite_type)type;
-    if (!det_flat_absent(det_flat_child(&r->flat, table, TFLITE_TENSOR_QUANTIZATION)) ||
-        !det_flat_absent(det_flat_child(&r->flat, table, TFLITE_TENSOR_SPARSITY)) ||
-        det_flat_u8(&r->flat, table, TFLITE_TENSOR_IS_VARIABLE, 0) != 0)
-        return tflite_read_fail(r, index, "quantised, sparse or variable");
+    if (type > DET_TFLITE_UINT8)
+        return det_tflite_read_fail(r, index, "a type that we do not write");
+    t->type = (enum det_tflite_type)type;
+    if (!det_flat_absent(det_flat_child(&r->flat, table, DET_TFLITE_TENSOR_QUANTIZATION)) ||
+        !det_flat_absent(det_flat_child(&r->flat, table, DET_TFLITE_TENSOR_SPARSITY)) ||
+        det_flat_u8(&r->flat, table, DET_TFLITE_TENSOR_IS_VARIABLE, 0) != 0)
+        return det_tflite_read_fail(r, index, "quantised, sparse or variable");
     DET_TRY_RETURN(read_shape(r, index, table));
     return buffer == 0 ? DET_OK : take_constant(r, index, buffer);
 }
 
-static det_status read_tensors(struct tflite_reader *r)
+static det_status read_tensors(struct det_tflite_reader *r)
 {
-    const struct det_flat_vector list =
-        det_flat_vector(&r->flat, r->subgraph, TFLITE_SUBGRAPH_TENSORS, DET_FLAT_REFERENCE_BYTES);
+    const struct det_flat_vector list = det_flat_vector(
+        &r->flat, r->subgraph, DET_TFLITE_SUBGRAPH_TENSORS, DET_FLAT_REFERENCE_BYTES);
     DET_TRY_RETURN(r->flat.status);
     DET_TRY_RETURN(
         det_alloc(r->env, &r->tensors, list.count, sizeof *r->tensors, "tensors of a TFLite file"));
@@ -136,27 +140,27 @@ static det_status read_tensors(struct tflite_reader *r)
 
 /* --- the model's parts --- */
 
-static det_status read_codes(struct tflite_reader *r)
+static det_status read_codes(struct det_tflite_reader *r)
 {
-    const struct det_flat_vector list =
-        det_flat_vector(&r->flat, r->model, TFLITE_MODEL_OPERATOR_CODES, DET_FLAT_REFERENCE_BYTES);
+    const struct det_flat_vector list = det_flat_vector(
+        &r->flat, r->model, DET_TFLITE_MODEL_OPERATOR_CODES, DET_FLAT_REFERENCE_BYTES);
     DET_TRY_RETURN(r->flat.status);
     DET_TRY_RETURN(
         det_alloc(r->env, &r->codes, list.count, sizeof *r->codes, "operators of a TFLite file"));
     r->code_count = list.count;
     for (size_t i = 0; i < list.count; i++) {
         const struct det_flat_table table = det_flat_element(&r->flat, list, i);
-        const int32_t old = det_flat_u8(&r->flat, table, TFLITE_CODE_DEPRECATED_BUILTIN, 0);
-        const int32_t kind = det_flat_i32(&r->flat, table, TFLITE_CODE_BUILTIN, 0);
-        const char *custom = det_flat_string(&r->flat, table, TFLITE_CODE_CUSTOM);
-        r->codes[i].version = det_flat_i32(&r->flat, table, TFLITE_CODE_VERSION, 1);
-        r->codes[i].kind = (enum tflite_operator)kind;
+        const int32_t old = det_flat_u8(&r->flat, table, DET_TFLITE_CODE_DEPRECATED_BUILTIN, 0);
+        const int32_t kind = det_flat_i32(&r->flat, table, DET_TFLITE_CODE_BUILTIN, 0);
+        const char *custom = det_flat_string(&r->flat, table, DET_TFLITE_CODE_CUSTOM);
+        r->codes[i].version = det_flat_i32(&r->flat, table, DET_TFLITE_CODE_VERSION, 1);
+        r->codes[i].kind = (enum det_tflite_operator)kind;
         DET_TRY_RETURN(r->flat.status);
         if (old != kind)
             return det_fail(r->env, DET_STATUS_CORRUPT,
                             "operator code %zu: %d for old readers, %d for new ones", i, old, kind);
-        if (kind == TFLITE_CUSTOM &&
-            (custom == NULL || strcmp(custom, TFLITE_DETECTION_POSTPROCESS) != 0))
+        if (kind == DET_TFLITE_CUSTOM &&
+            (custom == NULL || strcmp(custom, DET_TFLITE_DETECTION_POSTPROCESS) != 0))
             return det_fail(r->env, DET_STATUS_UNSUPPORTED, "custom operator `%s`",
                             custom == NULL ? "" : custom);
     }
@@ -164,7 +168,7 @@ static det_status read_codes(struct tflite_reader *r)
 }
 
 /* Tensor `i` of the list in a slot of the subgraph. */
-static det_status read_end(struct tflite_reader *r, struct det_flat_vector list, size_t i,
+static det_status read_end(struct det_tflite_reader *r, struct det_flat_vector list, size_t i,
                            int32_t *tensor)
 {
     *tensor = (int32_t)det_flat_word(list, i);
@@ -173,12 +177,12 @@ static det_status read_end(struct tflite_reader *r, struct det_flat_vector list,
     return DET_OK;
 }
 
-static det_status read_ends(struct tflite_reader *r)
+static det_status read_ends(struct det_tflite_reader *r)
 {
     const struct det_flat_vector in =
-        det_flat_vector(&r->flat, r->subgraph, TFLITE_SUBGRAPH_INPUTS, sizeof(int32_t));
+        det_flat_vector(&r->flat, r->subgraph, DET_TFLITE_SUBGRAPH_INPUTS, sizeof(int32_t));
     const struct det_flat_vector out =
-        det_flat_vector(&r->flat, r->subgraph, TFLITE_SUBGRAPH_OUTPUTS, sizeof(int32_t));
+        det_flat_vector(&r->flat, r->subgraph, DET_TFLITE_SUBGRAPH_OUTPUTS, sizeof(int32_t));
     DET_TRY_RETURN(r->flat.status);
     if (in.count != 1 || (out.count != 2 && out.count != 4))
         return det_fail(r->env, DET_STATUS_CORRUPT,
@@ -190,27 +194,27 @@ static det_status read_ends(struct tflite_reader *r)
     return DET_OK;
 }
 
-static det_status set_input(struct tflite_reader *r)
+static det_status set_input(struct det_tflite_reader *r)
 {
     struct det_program *p = r->program;
-    struct tflite_read_tensor *t = &r->tensors[r->input];
-    if (t->dims != 4 || (t->type != TFLITE_FLOAT32 && t->type != TFLITE_UINT8))
-        return tflite_read_fail(r, r->input, "it cannot be the input");
+    struct det_tflite_read_tensor *t = &r->tensors[r->input];
+    if (t->dims != 4 || (t->type != DET_TFLITE_FLOAT32 && t->type != DET_TFLITE_UINT8))
+        return det_tflite_read_fail(r, r->input, "it cannot be the input");
     DET_TRY_RETURN(det_program_add_value(r->env, p, t->name, &t->value));
     p->input = t->value;
-    p->input_whole = t->type == TFLITE_UINT8;
+    p->input_whole = t->type == DET_TFLITE_UINT8;
     p->input_dims = 4;
     for (int i = 0; i < 4; i++)
         p->input_shape[i] = t->any_size && (i == 1 || i == 2) ? -1 : t->shape[i];
     return DET_OK;
 }
 
-static det_status set_outputs(struct tflite_reader *r)
+static det_status set_outputs(struct det_tflite_reader *r)
 {
     struct det_program *p = r->program;
     for (int32_t i = 0; i < r->output_count; i++)
         if (r->tensors[r->outputs[i]].value < 0)
-            return tflite_read_fail(r, r->outputs[i], "an output that nothing makes");
+            return det_tflite_read_fail(r, r->outputs[i], "an output that nothing makes");
     if (r->output_count == 2) {
         p->probes[DET_PROBE_ENCODINGS] = r->tensors[r->outputs[0]].value;
         p->probes[DET_PROBE_SCORES] = r->tensors[r->outputs[1]].value;
@@ -219,39 +223,39 @@ static det_status set_outputs(struct tflite_reader *r)
     }
     for (int i = 0; i < 4; i++)
         if (r->postprocess[i] != r->outputs[i])
-            return tflite_read_fail(r, r->outputs[i],
-                                    "output that is not the " TFLITE_DETECTION_POSTPROCESS
-                                    "'s in its place");
+            return det_tflite_read_fail(r, r->outputs[i],
+                                        "output that is not the " DET_TFLITE_DETECTION_POSTPROCESS
+                                        "'s in its place");
     return DET_OK;
 }
 
-static det_status read_model(struct tflite_reader *r)
+static det_status read_model(struct det_tflite_reader *r)
 {
-    r->model = det_flat_open(&r->flat, r->env, r->data, r->bytes, TFLITE_IDENTIFIER);
-    const uint32_t version = det_flat_u32(&r->flat, r->model, TFLITE_MODEL_VERSION, 0);
+    r->model = det_flat_open(&r->flat, r->env, r->data, r->bytes, DET_TFLITE_IDENTIFIER);
+    const uint32_t version = det_flat_u32(&r->flat, r->model, DET_TFLITE_MODEL_VERSION, 0);
     const struct det_flat_vector subgraphs =
-        det_flat_vector(&r->flat, r->model, TFLITE_MODEL_SUBGRAPHS, DET_FLAT_REFERENCE_BYTES);
+        det_flat_vector(&r->flat, r->model, DET_TFLITE_MODEL_SUBGRAPHS, DET_FLAT_REFERENCE_BYTES);
     r->buffers =
-        det_flat_vector(&r->flat, r->model, TFLITE_MODEL_BUFFERS, DET_FLAT_REFERENCE_BYTES);
+        det_flat_vector(&r->flat, r->model, DET_TFLITE_MODEL_BUFFERS, DET_FLAT_REFERENCE_BYTES);
     DET_TRY_RETURN(r->flat.status);
-    if (version != TFLITE_SCHEMA_VERSION || subgraphs.count != 1)
+    if (version != DET_TFLITE_SCHEMA_VERSION || subgraphs.count != 1)
         return det_fail(r->env, DET_STATUS_CORRUPT,
                         "schema %u with %zu subgraphs, expected %d with one", version,
-                        subgraphs.count, TFLITE_SCHEMA_VERSION);
+                        subgraphs.count, DET_TFLITE_SCHEMA_VERSION);
     r->subgraph = det_flat_element(&r->flat, subgraphs, 0);
     DET_TRY_RETURN(read_codes(r));
     DET_TRY_RETURN(read_tensors(r));
     DET_TRY_RETURN(read_ends(r));
     DET_TRY_RETURN(set_input(r));
-    DET_TRY_RETURN(tflite_read_ops(r));
+    DET_TRY_RETURN(det_tflite_read_ops(r));
     DET_TRY_RETURN(set_outputs(r));
-    return tflite_read_metadata(r);
+    return det_tflite_read_metadata(r);
 }
 
-det_status tflite_read(struct det_env *env, const struct det_export *exported,
-                       struct det_program *program)
+det_status det_tflite_read(struct det_env *env, const struct det_export *exported,
+                           struct det_program *program)
 {
-    struct tflite_reader r = {.env = env, .program = program, .postprocess = {-1, -1, -1, -1}};
+    struct det_tflite_reader r = {.env = env, .program = program, .postprocess = {-1, -1, -1, -1}};
     if (exported->file_count != 1)
         return det_fail(env, DET_STATUS_CORRUPT, "%zu files, expected one", exported->file_count);
     r.data = (const uint8_t *)exported->files[0].data.data;

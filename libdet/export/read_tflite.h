@@ -8,33 +8,33 @@
 #include "export/tflite_schema.h"
 #include "formats/flatbuffer.h"
 
-enum { TFLITE_READ_MOST_DIMS = 4 };
+enum { DET_TFLITE_READ_MOST_DIMS = 4 };
 
-struct tflite_read_tensor {
+struct det_tflite_read_tensor {
     const char *name;
-    enum tflite_type type;
+    enum det_tflite_type type;
     int32_t dims;
-    int32_t shape[TFLITE_READ_MOST_DIMS];
+    int32_t shape[DET_TFLITE_READ_MOST_DIMS];
     bool any_size;  /* rows and columns may be changed */
     bool stored;    /* it is a constant */
     int32_t value;  /* of the program; -1: not made yet */
     int32_t kernel; /* of weights of a convolution the value in TensorFlow's order; -1: not yet */
 };
 
-struct tflite_read_code {
-    enum tflite_operator kind;
+struct det_tflite_read_code {
+    enum det_tflite_operator kind;
     int32_t version;
 };
 
-struct tflite_reader {
+struct det_tflite_reader {
     struct det_env *env;
     const uint8_t *data;
     size_t bytes;
     struct det_flat_reader flat;
     struct det_flat_table model, subgraph;
     struct det_flat_vector buffers;
-    struct tflite_read_tensor *tensors;
-    struct tflite_read_code *codes;
+    struct det_tflite_read_tensor *tensors;
+    struct det_tflite_read_code *codes;
     size_t tensor_count, code_count;
     int32_t input, outputs[4], output_count; /* tensors */
     int32_t postprocess[4];                  /* the custom operator's results; -1: there is none */
@@ -43,17 +43,18 @@ struct tflite_reader {
 };
 
 /* CORRUPT with the tensor's place and name. */
-det_status tflite_read_fail(const struct tflite_reader *r, int32_t tensor, const char *what);
+det_status det_tflite_read_fail(const struct det_tflite_reader *r, int32_t tensor,
+                                const char *what);
 
 /* Bytes of a constant; exactly as many as its shape says. */
-det_status tflite_read_buffer(struct tflite_reader *r, uint32_t index,
-                              struct det_flat_vector *data);
+det_status det_tflite_read_buffer(struct det_tflite_reader *r, uint32_t index,
+                                  struct det_flat_vector *data);
 
 /* All operators become nodes of the program. */
-det_status tflite_read_ops(struct tflite_reader *r);
+det_status det_tflite_read_ops(struct det_tflite_reader *r);
 
 /* What describes the model fits what it is; of raw outputs the boxes are decoded by it, with the
  * node's result as DET_PROBE_BOXES. */
-det_status tflite_read_metadata(struct tflite_reader *r);
+det_status det_tflite_read_metadata(struct det_tflite_reader *r);
 
 #endif

@@ -9,10 +9,10 @@
 
 /* One operator while it is read. */
 struct op {
-    struct tflite_reader *r;
+    struct det_tflite_reader *r;
     size_t index;
     struct det_flat_table table, options;
-    struct tflite_read_code code;
+    struct det_tflite_read_code code;
     struct det_flat_vector in, out;
 };
 
@@ -23,12 +23,12 @@ static det_status refuse(const struct op *op, const char *what)
 }
 
 /* Tensor of input `i`; the counts were checked. */
-static struct tflite_read_tensor *tensor_in(const struct op *op, size_t i)
+static struct det_tflite_read_tensor *tensor_in(const struct op *op, size_t i)
 {
     return &op->r->tensors[det_flat_word(op->in, i)];
 }
 
-static struct tflite_read_tensor *tensor_out(const struct op *op, size_t i)
+static struct det_tflite_read_tensor *tensor_out(const struct op *op, size_t i)
 {
     return &op->r->tensors[det_flat_word(op->out, i)];
 }
@@ -46,22 +46,22 @@ static uint8_t option_byte(const struct op *op, int slot)
 /* The whole numbers of input `i`, a constant; NULL when it is none. */
 static const struct det_array *wholes_in(const struct op *op, size_t i)
 {
-    const struct tflite_read_tensor *t = tensor_in(op, i);
-    if (!t->stored || t->type != TFLITE_INT32)
+    const struct det_tflite_read_tensor *t = tensor_in(op, i);
+    if (!t->stored || t->type != DET_TFLITE_INT32)
         return NULL;
     return &op->r->program->values[t->value].array;
 }
 
-static bool is_half(const struct tflite_read_tensor *t)
+static bool is_half(const struct det_tflite_read_tensor *t)
 {
-    return t->type == TFLITE_FLOAT16;
+    return t->type == DET_TFLITE_FLOAT16;
 }
 
-static det_status make_value(const struct op *op, struct tflite_read_tensor *t)
+static det_status make_value(const struct op *op, struct det_tflite_read_tensor *t)
 {
     if (t->value >= 0)
         return refuse(op, "its result is made already");
-    if (t->type != TFLITE_FLOAT32)
+    if (t->type != DET_TFLITE_FLOAT32)
         return refuse(op, "its result is not float32");
     return det_program_add_value(op->r->env, op->r->program, t->name, &t->value);
 }
@@ -69,7 +69,7 @@ static det_status make_value(const struct op *op, struct tflite_read_tensor *t)
 /* A node of the operator's first result and of the values in node.in. */
 static det_status add_node(const struct op *op, struct det_node node)
 {
-    struct tflite_read_tensor *to = tensor_out(op, 0);
+    struct det_tflite_read_tensor *to = tensor_out(op, 0);
     DET_TRY_RETURN(make_value(op, to));
     node.name = op->r->program->values[to->value].name;
     node.out[0] = to->value;
@@ -92,7 +92,7 @@ static det_status add_wholes(const struct op *op, const char *part, int32_t coun
 {
     char *name = NULL;
     const int64_t shape = count;
-    struct tflite_reader *r = op->r;
+    struct det_tflite_reader *r = op->r;
     DET_TRY_RETURN(det_format(r->env, &name, "%s: %s", tensor_out(op, 0)->name, part));
     const det_status status =
         det_program_add_constant(r->env, r->program, name, true, 1, &shape, value);
@@ -107,12 +107,12 @@ static det_status add_wholes(const struct op *op, const char *part, int32_t coun
 /* [out, kh, kw, in] as [kh, kw, in, out]; depthwise [1, kh, kw, c] as [kh, kw, c, 1]. */
 static det_status take_kernel(const struct op *op, bool depthwise, int32_t *value)
 {
-    struct tflite_reader *r = op->r;
-    struct tflite_read_tensor *t = tensor_in(op, 1);
+    struct det_tflite_reader *r = op->r;
+    struct det_tflite_read_tensor *t = tensor_in(op, 1);
     const int32_t *s = t->shape;
     char *name = NULL;
     const int64_t shape[4] = {s[1], s[2], s[3], depthwise ? 1 : s[0]};
-    if (!r->program->values[t->value].constant || t->type != TFLITE_FLOAT32 || t->dims != 4 ||
+    if (!r->program->values[t->value].constant || t->type != DET_TFLITE_FLOAT32 || t->dims != 4 ||
         (depthwise && s[0] != 1))
         return refuse(op, "its weights are no constants of 4 dimensions");
     if (t->kernel < 0) {
@@ -137,7 +137,7 @@ static det_status take_kernel(const struct op *op, bool depthwise, int32_t *valu
 static det_status set_padding(const struct op *op, struct det_node *node, int32_t kernel_h,
                               int32_t kernel_w)
 {
-    const struct tflite_read_tensor *x = tensor_in(op, 0), *y = tensor_out(op, 0);
+    const struct det_tflite_read_tensor *x = tensor_in(op, 0), *y = tensor_out(op, 0);
     if (x->dims != 4 || y->dims != 4)
         return refuse(op, "it is not on 4 dimensions");
     const int32_t stride = node->conv.stride, in_h = x->shape[1], in_w = x->shape[2];
@@ -155,21 +155,21 @@ static det_status set_padding(const struct op *op, struct det_node *node, int32_
 
 static det_status read_conv(const struct op *op)
 {
-    const bool depthwise = op->code.kind == TFLITE_DEPTHWISE_CONV_2D;
+    const bool depthwise = op->code.kind == DET_TFLITE_DEPTHWISE_CONV_2D;
     struct det_node node = {.kind = DET_NODE_CONV, .in_count = 3};
-    const int32_t stride = option(op, TFLITE_CONV_STRIDE_W, 0);
+    const int32_t stride = option(op, DET_TFLITE_CONV_STRIDE_W, 0);
     const uint8_t act =
-        option_byte(op, depthwise ? TFLITE_DWCONV_ACTIVATION : TFLITE_CONV_ACTIVATION);
-    if (option_byte(op, TFLITE_CONV_PADDING) != TFLITE_PADDING_SAME || stride < 1 ||
-        option(op, TFLITE_CONV_STRIDE_H, 0) != stride ||
-        option(op, depthwise ? TFLITE_DWCONV_DILATION_W : TFLITE_CONV_DILATION_W, 1) != 1 ||
-        option(op, depthwise ? TFLITE_DWCONV_DILATION_H : TFLITE_CONV_DILATION_H, 1) != 1 ||
-        (depthwise && option(op, TFLITE_DWCONV_MULTIPLIER, 0) != 1) ||
-        (act != TFLITE_ACTIVATION_NONE && act != TFLITE_ACTIVATION_RELU6))
+        option_byte(op, depthwise ? DET_TFLITE_DWCONV_ACTIVATION : DET_TFLITE_CONV_ACTIVATION);
+    if (option_byte(op, DET_TFLITE_CONV_PADDING) != DET_TFLITE_PADDING_SAME || stride < 1 ||
+        option(op, DET_TFLITE_CONV_STRIDE_H, 0) != stride ||
+        option(op, depthwise ? DET_TFLITE_DWCONV_DILATION_W : DET_TFLITE_CONV_DILATION_W, 1) != 1 ||
+        option(op, depthwise ? DET_TFLITE_DWCONV_DILATION_H : DET_TFLITE_CONV_DILATION_H, 1) != 1 ||
+        (depthwise && option(op, DET_TFLITE_DWCONV_MULTIPLIER, 0) != 1) ||
+        (act != DET_TFLITE_ACTIVATION_NONE && act != DET_TFLITE_ACTIVATION_RELU6))
         return refuse(op, "its padding, strides, dilations or activation are none that we write");
     node.conv.depthwise = depthwise;
     node.conv.stride = stride;
-    node.conv.act = act == TFLITE_ACTIVATION_RELU6 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE;
+    node.conv.act = act == DET_TFLITE_ACTIVATION_RELU6 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE;
     DET_TRY_RETURN(take_kernel(op, depthwise, &node.in[1]));
     DET_TRY_RETURN(set_padding(op, &node, tensor_in(op, 1)->shape[1], tensor_in(op, 1)->shape[2]));
     node.in[0] = tensor_in(op, 0)->value;
@@ -181,18 +181,18 @@ static det_status read_conv(const struct op *op)
 
 static det_status read_sum_or_product(const struct op *op)
 {
-    if (option_byte(op, TFLITE_ADD_ACTIVATION) != TFLITE_ACTIVATION_NONE)
+    if (option_byte(op, DET_TFLITE_ADD_ACTIVATION) != DET_TFLITE_ACTIVATION_NONE)
         return refuse(op, "it has an activation");
-    return add_plain(
-        op, (struct det_node){.kind = op->code.kind == TFLITE_ADD ? DET_NODE_ADD : DET_NODE_MUL});
+    return add_plain(op, (struct det_node){.kind = op->code.kind == DET_TFLITE_ADD ? DET_NODE_ADD
+                                                                                   : DET_NODE_MUL});
 }
 
 static det_status read_concatenation(const struct op *op)
 {
-    if (option_byte(op, TFLITE_CONCATENATION_ACTIVATION) != TFLITE_ACTIVATION_NONE)
+    if (option_byte(op, DET_TFLITE_CONCATENATION_ACTIVATION) != DET_TFLITE_ACTIVATION_NONE)
         return refuse(op, "it has an activation");
     return add_plain(op, (struct det_node){.kind = DET_NODE_CONCAT,
-                                           .axis = option(op, TFLITE_CONCATENATION_AXIS, 0)});
+                                           .axis = option(op, DET_TFLITE_CONCATENATION_AXIS, 0)});
 }
 
 static bool same_numbers(const struct det_array *array, const int32_t *values, int32_t count)
@@ -205,9 +205,9 @@ static bool same_numbers(const struct det_array *array, const int32_t *values, i
 
 static det_status read_reshape(const struct op *op)
 {
-    const struct tflite_read_tensor *to = tensor_out(op, 0);
+    const struct det_tflite_read_tensor *to = tensor_out(op, 0);
     const struct det_flat_vector shape =
-        det_flat_vector(&op->r->flat, op->options, TFLITE_RESHAPE_SHAPE, sizeof(int32_t));
+        det_flat_vector(&op->r->flat, op->options, DET_TFLITE_RESHAPE_SHAPE, sizeof(int32_t));
     bool same = shape.count == (size_t)to->dims;
     for (int32_t i = 0; same && i < to->dims; i++)
         same = (int32_t)det_flat_word(shape, (size_t)i) == to->shape[i];
@@ -219,11 +219,12 @@ static det_status read_reshape(const struct op *op)
 /* Rows and columns as TensorFlow 1 resizes them. */
 static det_status read_resize(const struct op *op)
 {
-    const bool linear = op->code.kind == TFLITE_RESIZE_BILINEAR;
-    const struct tflite_read_tensor *to = tensor_out(op, 0);
+    const bool linear = op->code.kind == DET_TFLITE_RESIZE_BILINEAR;
+    const struct det_tflite_read_tensor *to = tensor_out(op, 0);
     struct det_node node = {.kind = DET_NODE_RESIZE, .in_count = 2, .resize = {.linear = linear}};
-    if (option_byte(op, linear ? TFLITE_BILINEAR_ALIGN_CORNERS : TFLITE_NEAREST_ALIGN_CORNERS) ||
-        option_byte(op, linear ? TFLITE_BILINEAR_HALF_PIXELS : TFLITE_NEAREST_HALF_PIXELS))
+    if (option_byte(op, linear ? DET_TFLITE_BILINEAR_ALIGN_CORNERS
+                               : DET_TFLITE_NEAREST_ALIGN_CORNERS) ||
+        option_byte(op, linear ? DET_TFLITE_BILINEAR_HALF_PIXELS : DET_TFLITE_NEAREST_HALF_PIXELS))
         return refuse(op, "it aligns corners or has half pixels");
     if (to->dims != 4 || !same_numbers(wholes_in(op, 1), to->shape + 1, 2))
         return refuse(op, "its sizes are not what its result has");
@@ -235,11 +236,11 @@ static det_status read_resize(const struct op *op)
 
 static det_status read_slice(const struct op *op)
 {
-    static const int32_t ones[TFLITE_READ_MOST_DIMS] = {1, 1, 1, 1};
+    static const int32_t ones[DET_TFLITE_READ_MOST_DIMS] = {1, 1, 1, 1};
     const int32_t dims = tensor_in(op, 0)->dims;
     struct det_node node = {.kind = DET_NODE_SLICE, .in_count = 1};
     const struct det_array *begin = wholes_in(op, 1), *end = wholes_in(op, 2);
-    for (int i = 0; i < TFLITE_SLICE_MASKS; i++)
+    for (int i = 0; i < DET_TFLITE_SLICE_MASKS; i++)
         if (i < 5 ? option(op, i, 0) != 0 : option_byte(op, i) != 0)
             return refuse(op, "it has a mask");
     if (begin == NULL || end == NULL || begin->count != (size_t)dims ||
@@ -272,8 +273,9 @@ static det_status read_pad(const struct op *op)
 
 static det_status read_cast(const struct op *op)
 {
-    if (option_byte(op, TFLITE_CAST_FROM) != TFLITE_UINT8 ||
-        option_byte(op, TFLITE_CAST_TO) != TFLITE_FLOAT32 || tensor_in(op, 0)->type != TFLITE_UINT8)
+    if (option_byte(op, DET_TFLITE_CAST_FROM) != DET_TFLITE_UINT8 ||
+        option_byte(op, DET_TFLITE_CAST_TO) != DET_TFLITE_FLOAT32 ||
+        tensor_in(op, 0)->type != DET_TFLITE_UINT8)
         return refuse(op, "it is not from uint8 to float32");
     return add_plain(op, (struct det_node){.kind = DET_NODE_TO_FLOAT});
 }
@@ -281,9 +283,9 @@ static det_status read_cast(const struct op *op)
 /* The constant is in float32 already. */
 static det_status read_dequantize(const struct op *op)
 {
-    const struct tflite_read_tensor *from = tensor_in(op, 0);
-    struct tflite_read_tensor *to = tensor_out(op, 0);
-    if (!from->stored || !is_half(from) || to->type != TFLITE_FLOAT32 || to->value >= 0 ||
+    const struct det_tflite_read_tensor *from = tensor_in(op, 0);
+    struct det_tflite_read_tensor *to = tensor_out(op, 0);
+    if (!from->stored || !is_half(from) || to->type != DET_TFLITE_FLOAT32 || to->value >= 0 ||
         from->dims != to->dims || memcmp(from->shape, to->shape, sizeof from->shape) != 0)
         return refuse(op, "it is not from constants in half precision to float32");
     to->value = from->value;
@@ -324,7 +326,7 @@ static det_status read_postprocess_options(const struct op *op, struct postproce
     };
     enum { COUNT = sizeof wanted / sizeof *wanted };
     const struct det_flat_vector bytes =
-        det_flat_vector(&op->r->flat, op->table, TFLITE_OP_CUSTOM_OPTIONS, 1);
+        det_flat_vector(&op->r->flat, op->table, DET_TFLITE_OP_CUSTOM_OPTIONS, 1);
     struct det_flex_map map;
     DET_TRY_RETURN(op->r->flat.status);
     DET_TRY_RETURN(det_flex_open_map(op->r->env, bytes.data, bytes.count, &map));
@@ -354,10 +356,10 @@ static bool is_scale(double scale)
 
 static det_status add_decode(const struct op *op, const struct postprocess *p, int32_t *boxes)
 {
-    struct tflite_reader *r = op->r;
+    struct det_tflite_reader *r = op->r;
     struct det_node node = {.kind = DET_NODE_DECODE, .in_count = 2, .out_count = 1};
-    const struct tflite_read_tensor *anchors = tensor_in(op, 2);
-    if (!anchors->stored || anchors->type != TFLITE_FLOAT32)
+    const struct det_tflite_read_tensor *anchors = tensor_in(op, 2);
+    if (!anchors->stored || anchors->type != DET_TFLITE_FLOAT32)
         return refuse(op, "its anchors are no constants in float32");
     if (!is_scale(p->y_scale) || !is_scale(p->x_scale) || !is_scale(p->h_scale) ||
         !is_scale(p->w_scale))
@@ -376,7 +378,7 @@ static det_status add_decode(const struct op *op, const struct postprocess *p, i
 
 static det_status read_postprocess(const struct op *op)
 {
-    struct tflite_reader *r = op->r;
+    struct det_tflite_reader *r = op->r;
     struct postprocess p = {0};
     int32_t boxes = 0;
     struct det_node node = {.kind = DET_NODE_DETECTIONS, .in_count = 2, .out_count = 4};
@@ -416,27 +418,27 @@ static det_status read_postprocess(const struct op *op)
 /* --- all --- */
 
 static const struct {
-    enum tflite_operator kind;
+    enum det_tflite_operator kind;
     int32_t version;
-    enum tflite_options options;
+    enum det_tflite_options options;
     size_t in, most_in, out;
     det_status (*read)(const struct op *op);
 } readers[] = {
-    {TFLITE_CONV_2D, 1, TFLITE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
-    {TFLITE_DEPTHWISE_CONV_2D, 1, TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
-    {TFLITE_ADD, 1, TFLITE_ADD_OPTIONS, 2, 2, 1, read_sum_or_product},
-    {TFLITE_MUL, 1, TFLITE_MUL_OPTIONS, 2, 2, 1, read_sum_or_product},
-    {TFLITE_CONCATENATION, 1, TFLITE_CONCATENATION_OPTIONS, 2, 8, 1, read_concatenation},
-    {TFLITE_RESHAPE, 1, TFLITE_RESHAPE_OPTIONS, 2, 2, 1, read_reshape},
-    {TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2, 2, 1,
+    {DET_TFLITE_CONV_2D, 1, DET_TFLITE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
+    {DET_TFLITE_DEPTHWISE_CONV_2D, 1, DET_TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
+    {DET_TFLITE_ADD, 1, DET_TFLITE_ADD_OPTIONS, 2, 2, 1, read_sum_or_product},
+    {DET_TFLITE_MUL, 1, DET_TFLITE_MUL_OPTIONS, 2, 2, 1, read_sum_or_product},
+    {DET_TFLITE_CONCATENATION, 1, DET_TFLITE_CONCATENATION_OPTIONS, 2, 8, 1, read_concatenation},
+    {DET_TFLITE_RESHAPE, 1, DET_TFLITE_RESHAPE_OPTIONS, 2, 2, 1, read_reshape},
+    {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, DET_TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2, 2, 1,
      read_resize},
-    {TFLITE_RESIZE_BILINEAR, 1, TFLITE_RESIZE_BILINEAR_OPTIONS, 2, 2, 1, read_resize},
-    {TFLITE_STRIDED_SLICE, 1, TFLITE_STRIDED_SLICE_OPTIONS, 4, 4, 1, read_slice},
-    {TFLITE_PAD, 1, TFLITE_PAD_OPTIONS, 2, 2, 1, read_pad},
-    {TFLITE_CAST, 1, TFLITE_CAST_OPTIONS, 1, 1, 1, read_cast},
-    {TFLITE_DEQUANTIZE, 3, TFLITE_DEQUANTIZE_OPTIONS, 1, 1, 1, read_dequantize},
-    {TFLITE_LOGISTIC, 1, TFLITE_NO_OPTIONS, 1, 1, 1, read_logistic},
-    {TFLITE_CUSTOM, 1, TFLITE_NO_OPTIONS, 3, 3, 4, read_postprocess},
+    {DET_TFLITE_RESIZE_BILINEAR, 1, DET_TFLITE_RESIZE_BILINEAR_OPTIONS, 2, 2, 1, read_resize},
+    {DET_TFLITE_STRIDED_SLICE, 1, DET_TFLITE_STRIDED_SLICE_OPTIONS, 4, 4, 1, read_slice},
+    {DET_TFLITE_PAD, 1, DET_TFLITE_PAD_OPTIONS, 2, 2, 1, read_pad},
+    {DET_TFLITE_CAST, 1, DET_TFLITE_CAST_OPTIONS, 1, 1, 1, read_cast},
+    {DET_TFLITE_DEQUANTIZE, 3, DET_TFLITE_DEQUANTIZE_OPTIONS, 1, 1, 1, read_dequantize},
+    {DET_TFLITE_LOGISTIC, 1, DET_TFLITE_NO_OPTIONS, 1, 1, 1, read_logistic},
+    {DET_TFLITE_CUSTOM, 1, DET_TFLITE_NO_OPTIONS, 3, 3, 4, read_postprocess},
 };
 
 static det_status check_tensors(const struct op *op)
@@ -445,7 +447,7 @@ static det_status check_tensors(const struct op *op)
         const uint32_t tensor = det_flat_word(op->in, i);
         if (tensor >= op->r->tensor_count || op->r->tensors[tensor].value < 0)
             return refuse(op, "an input that nothing has made");
-        if (is_half(&op->r->tensors[tensor]) != (op->code.kind == TFLITE_DEQUANTIZE))
+        if (is_half(&op->r->tensors[tensor]) != (op->code.kind == DET_TFLITE_DEQUANTIZE))
             return refuse(op, "constants in half precision are for DEQUANTIZE alone");
     }
     for (size_t i = 0; i < op->out.count; i++)
@@ -457,11 +459,11 @@ static det_status check_tensors(const struct op *op)
 static det_status read_op(struct op *op)
 {
     struct det_flat_reader *flat = &op->r->flat;
-    const uint32_t code = det_flat_u32(flat, op->table, TFLITE_OP_CODE, 0);
-    op->in = det_flat_vector(flat, op->table, TFLITE_OP_INPUTS, sizeof(int32_t));
-    op->out = det_flat_vector(flat, op->table, TFLITE_OP_OUTPUTS, sizeof(int32_t));
-    op->options = det_flat_child(flat, op->table, TFLITE_OP_OPTIONS);
-    const uint8_t options = det_flat_u8(flat, op->table, TFLITE_OP_OPTIONS_TYPE, 0);
+    const uint32_t code = det_flat_u32(flat, op->table, DET_TFLITE_OP_CODE, 0);
+    op->in = det_flat_vector(flat, op->table, DET_TFLITE_OP_INPUTS, sizeof(int32_t));
+    op->out = det_flat_vector(flat, op->table, DET_TFLITE_OP_OUTPUTS, sizeof(int32_t));
+    op->options = det_flat_child(flat, op->table, DET_TFLITE_OP_OPTIONS);
+    const uint8_t options = det_flat_u8(flat, op->table, DET_TFLITE_OP_OPTIONS_TYPE, 0);
     DET_TRY_RETURN(flat->status);
     if (code >= op->r->code_count)
         return refuse(op, "it has no operator code");
@@ -480,10 +482,10 @@ static det_status read_op(struct op *op)
     return refuse(op, "we do not write that");
 }
 
-det_status tflite_read_ops(struct tflite_reader *r)
+det_status det_tflite_read_ops(struct det_tflite_reader *r)
 {
-    const struct det_flat_vector list =
-        det_flat_vector(&r->flat, r->subgraph, TFLITE_SUBGRAPH_OPERATORS, DET_FLAT_REFERENCE_BYTES);
+    const struct det_flat_vector list = det_flat_vector(
+        &r->flat, r->subgraph, DET_TFLITE_SUBGRAPH_OPERATORS, DET_FLAT_REFERENCE_BYTES);
     DET_TRY_RETURN(r->flat.status);
     for (size_t i = 0; i < list.count; i++) {
         struct op op = {.r = r, .index = i, .table = det_flat_element(&r->flat, list, i)};

@@ -29,7 +29,7 @@ static det_status check_outputs(struct det_env *env, const struct det_export_job
     case DET_EXPORT_OUTPUTS_DETECTIONS:
         if (job->settings.batch != 1)
             return det_fail(env, DET_STATUS_UNSUPPORTED,
-                            "tflite: batch %d: " TFLITE_DETECTION_POSTPROCESS
+                            "tflite: batch %d: " DET_TFLITE_DETECTION_POSTPROCESS
                             " takes one image at once; raw outputs take more",
                             job->settings.batch);
         return DET_OK;
@@ -39,8 +39,8 @@ static det_status check_outputs(struct det_env *env, const struct det_export_job
     }
 }
 
-/* tensorflow issue 56058: with T threads the operator leaves out class T, counted from 0, and writes
- * behind its memory when a class may have fewer detections than the picture. */
+/* tensorflow issue 56058: with T threads the operator leaves out class T, counted from 0, and
+ * writes behind its memory when a class may have fewer detections than the picture. */
 static void warn_of_threads(const struct det_env *env, const struct det_export_job *job)
 {
     const int32_t classes = job->model->spec.num_classes;
@@ -48,31 +48,31 @@ static void warn_of_threads(const struct det_env *env, const struct det_export_j
         job->settings.fast_nms == 0)
         det_log(env, DET_LOG_WARNING,
                 "tflite: %s.tflite is for LiteRT with 1 thread, or %d and more: with other numbers "
-                "its " TFLITE_DETECTION_POSTPROCESS
-                " leaves a class out (use_regular_nms); the fast suppression and raw outputs take "
-                "any number",
+                "its " DET_TFLITE_DETECTION_POSTPROCESS
+                " leaves a class out (use_regular_nms); with the fast suppression, or raw outputs, "
+                "any number does",
                 job->settings.name, classes);
 }
 
 static det_status append_labels(struct det_env *env, const det_model *model, struct det_text *data)
 {
     struct det_text labels = {0};
-    det_status status = tflite_label_text(env, model, &labels);
+    det_status status = det_tflite_label_text(env, model, &labels);
     if (status == DET_OK) {
-        const struct det_zip_file file = {TFLITE_LABEL_FILE, labels.data, labels.length};
+        const struct det_zip_file file = {DET_TFLITE_LABEL_FILE, labels.data, labels.length};
         status = det_zip_append(env, data, &file, 1);
     }
     det_text_free(env, &labels);
     return status;
 }
 
-static const char *type_name(enum tflite_type type)
+static const char *type_name(enum det_tflite_type type)
 {
-    return type == TFLITE_UINT8 ? "uint8" : "float32";
+    return type == DET_TFLITE_UINT8 ? "uint8" : "float32";
 }
 
-static det_status sign_tensor(struct det_env *env, const struct tflite_tensor *t, const char *words,
-                              struct det_text *text)
+static det_status sign_tensor(struct det_env *env, const struct det_tflite_tensor *t,
+                              const char *words, struct det_text *text)
 {
     DET_TRY_RETURN(det_text_printf(env, text, "%s: %s [", t->name, type_name(t->type)));
     for (int32_t i = 0; i < t->dims; i++) {
@@ -87,13 +87,13 @@ static det_status sign_tensor(struct det_env *env, const struct tflite_tensor *t
 }
 
 static det_status sign(struct det_env *env, const struct det_export_job *job,
-                       const struct tflite_model *model, struct det_text *text)
+                       const struct det_tflite_model *model, struct det_text *text)
 {
-    static const char *const detections[TFLITE_MOST_OUTPUTS] = {
+    static const char *const detections[DET_TFLITE_MOST_OUTPUTS] = {
         " boxes ymin, xmin, ymax, xmax as shares of the picture, not cut at its edges",
-        " classes from 0 on: lines of " TFLITE_LABEL_FILE, " scores", " how many"};
-    static const char *const raw[TFLITE_MOST_OUTPUTS] = {" box encodings ty, tx, th, tw",
-                                                         " scores"};
+        " classes from 0 on: lines of " DET_TFLITE_LABEL_FILE, " scores", " how many"};
+    static const char *const raw[DET_TFLITE_MOST_OUTPUTS] = {" box encodings ty, tx, th, tw",
+                                                             " scores"};
     const char *const *words = job->settings.outputs == DET_EXPORT_OUTPUTS_RAW ? raw : detections;
     const bool image = job->settings.input == DET_EXPORT_INPUT_IMAGE;
     DET_TRY_RETURN(sign_tensor(env, &model->tensors[model->input],
@@ -107,20 +107,20 @@ static det_status write_tflite(struct det_env *env, const struct det_export_job 
                                struct det_export *exported)
 {
     det_status status = DET_OK;
-    struct tflite_model model;
+    struct det_tflite_model model;
     struct det_text *data = NULL;
     DET_TRY_RETURN(check_input(env, job));
     DET_TRY_RETURN(check_outputs(env, job));
-    DET_TRY(tflite_model_init(env, &model));
-    DET_TRY(tflite_add_network(env, job, &model));
-    DET_TRY(tflite_add_metadata(env, job, &model));
+    DET_TRY(det_tflite_model_init(env, &model));
+    DET_TRY(det_tflite_add_network(env, job, &model));
+    DET_TRY(det_tflite_add_metadata(env, job, &model));
     DET_TRY(det_export_add_file(env, exported, job->settings.name, ".tflite", &data));
-    DET_TRY(tflite_model_write(env, &model, data));
+    DET_TRY(det_tflite_model_write(env, &model, data));
     DET_TRY(append_labels(env, job->model, data));
     DET_TRY(sign(env, job, &model, &exported->signature));
     warn_of_threads(env, job);
 fail:
-    tflite_model_free(env, &model);
+    det_tflite_model_free(env, &model);
     return status;
 }
 
@@ -132,5 +132,5 @@ const struct det_export_writer det_export_tflite = {
     .outputs = DET_EXPORT_OUTPUTS_DETECTIONS,
     .input = DET_EXPORT_INPUT_FLOAT_NHWC,
     .write = write_tflite,
-    .read = tflite_read,
+    .read = det_tflite_read,
 };

@@ -6,64 +6,66 @@
 
 #include "export/tflite_network.h"
 
-static det_status add_constant_op(struct tflite_network *n, enum tflite_operator kind,
-                                  enum tflite_options options, const char *name, float value,
+static det_status add_constant_op(struct det_tflite_network *n, enum det_tflite_operator kind,
+                                  enum det_tflite_options options, const char *name, float value,
                                   const int32_t shape[4], int32_t *at)
 {
     static const int32_t one = 1;
     char constant[64];
-    struct tflite_op op = tflite_op_of(kind, options, 2);
+    struct det_tflite_op op = det_tflite_op_of(kind, options, 2);
     op.in[0] = *at;
-    TFLITE_OPTION_U8(&op, TFLITE_ADD_ACTIVATION, TFLITE_ACTIVATION_NONE);
+    DET_TFLITE_OPTION_U8(&op, DET_TFLITE_ADD_ACTIVATION, DET_TFLITE_ACTIVATION_NONE);
     snprintf(constant, sizeof constant, "%s/constant", name);
-    DET_TRY_RETURN(tflite_add_constant(n->env, n->model, constant, TFLITE_FLOAT32, 1, &one, &value,
-                                       &op.in[1]));
-    return tflite_put(n, op, name, 4, shape, at);
+    DET_TRY_RETURN(det_tflite_add_constant(n->env, n->model, constant, DET_TFLITE_FLOAT32, 1, &one,
+                                           &value, &op.in[1]));
+    return det_tflite_put(n, op, name, 4, shape, at);
 }
 
 /* From bytes of any size to what preprocess() of the API makes of them. */
-static det_status add_preprocessing(struct tflite_network *n, const int32_t shape[4], int32_t *at)
+static det_status add_preprocessing(struct det_tflite_network *n, const int32_t shape[4],
+                                    int32_t *at)
 {
     static const int32_t two = 2;
-    struct tflite_op cast = tflite_op_of(TFLITE_CAST, TFLITE_CAST_OPTIONS, 1);
-    struct tflite_op resize =
-        tflite_op_of(TFLITE_RESIZE_BILINEAR, TFLITE_RESIZE_BILINEAR_OPTIONS, 2);
+    struct det_tflite_op cast = det_tflite_op_of(DET_TFLITE_CAST, DET_TFLITE_CAST_OPTIONS, 1);
+    struct det_tflite_op resize =
+        det_tflite_op_of(DET_TFLITE_RESIZE_BILINEAR, DET_TFLITE_RESIZE_BILINEAR_OPTIONS, 2);
     cast.in[0] = *at;
-    TFLITE_OPTION_U8(&cast, TFLITE_CAST_FROM, TFLITE_UINT8);
-    TFLITE_OPTION_U8(&cast, TFLITE_CAST_TO, TFLITE_FLOAT32);
-    DET_TRY_RETURN(tflite_put(n, cast, "preprocess/float", 4, shape, &resize.in[0]));
+    DET_TFLITE_OPTION_U8(&cast, DET_TFLITE_CAST_FROM, DET_TFLITE_UINT8);
+    DET_TFLITE_OPTION_U8(&cast, DET_TFLITE_CAST_TO, DET_TFLITE_FLOAT32);
+    DET_TRY_RETURN(det_tflite_put(n, cast, "preprocess/float", 4, shape, &resize.in[0]));
     DET_TRY_RETURN(
-        tflite_put_ints(n, "preprocess/resized", "size", 1, &two, shape + 1, &resize.in[1]));
-    DET_TRY_RETURN(tflite_put(n, resize, "preprocess/resized", 4, shape, at));
-    DET_TRY_RETURN(add_constant_op(n, TFLITE_MUL, TFLITE_MUL_OPTIONS, "preprocess/scaled",
+        det_tflite_put_ints(n, "preprocess/resized", "size", 1, &two, shape + 1, &resize.in[1]));
+    DET_TRY_RETURN(det_tflite_put(n, resize, "preprocess/resized", 4, shape, at));
+    DET_TRY_RETURN(add_constant_op(n, DET_TFLITE_MUL, DET_TFLITE_MUL_OPTIONS, "preprocess/scaled",
                                    2.0F / 255.0F, shape, at));
-    return add_constant_op(n, TFLITE_ADD, TFLITE_ADD_OPTIONS, "preprocess/normalized", -1.0F, shape,
-                           at);
+    return add_constant_op(n, DET_TFLITE_ADD, DET_TFLITE_ADD_OPTIONS, "preprocess/normalized",
+                           -1.0F, shape, at);
 }
 
 /* Zeros below and to the right, after normalisation. */
-static det_status add_padding(struct tflite_network *n, const int32_t from[4], const int32_t to[4],
-                              int32_t *at)
+static det_status add_padding(struct det_tflite_network *n, const int32_t from[4],
+                              const int32_t to[4], int32_t *at)
 {
     const int32_t amounts[8] = {0, 0, 0, to[1] - from[1], 0, to[2] - from[2], 0, 0};
     static const int32_t shape[] = {4, 2};
-    struct tflite_op op = tflite_op_of(TFLITE_PAD, TFLITE_PAD_OPTIONS, 2);
+    struct det_tflite_op op = det_tflite_op_of(DET_TFLITE_PAD, DET_TFLITE_PAD_OPTIONS, 2);
     op.in[0] = *at;
-    DET_TRY_RETURN(tflite_put_ints(n, "pad/result", "amounts", 2, shape, amounts, &op.in[1]));
-    return tflite_put(n, op, "pad/result", 4, to, at);
+    DET_TRY_RETURN(det_tflite_put_ints(n, "pad/result", "amounts", 2, shape, amounts, &op.in[1]));
+    return det_tflite_put(n, op, "pad/result", 4, to, at);
 }
 
-det_status tflite_put_input(struct tflite_network *n)
+det_status det_tflite_put_input(struct det_tflite_network *n)
 {
     const struct det_model_spec *spec = &n->job->model->spec;
     const bool image = n->job->settings.input == DET_EXPORT_INPUT_IMAGE;
     const int32_t shape[4] = {n->batch, spec->input_height, spec->input_width, 3};
     int32_t network_shape[4], at = 0;
-    tflite_shape_of(n, 0, network_shape);
-    DET_TRY_RETURN(tflite_add_tensor(n->env, n->model, "serving_default_input:0",
-                                     image ? TFLITE_UINT8 : TFLITE_FLOAT32, 4, shape, &at));
+    det_tflite_shape_of(n, 0, network_shape);
+    DET_TRY_RETURN(det_tflite_add_tensor(n->env, n->model, "serving_default_input:0",
+                                         image ? DET_TFLITE_UINT8 : DET_TFLITE_FLOAT32, 4, shape,
+                                         &at));
     n->model->input = at;
-    n->model->signature_input = (struct tflite_signature){"input", at};
+    n->model->signature_input = (struct det_tflite_signature){"input", at};
     n->model->tensors[at].any_size = image;
     if (image)
         DET_TRY_RETURN(add_preprocessing(n, shape, &at));

@@ -10,34 +10,34 @@
 /* What we write of each operator is in the runtime since (lite/tools/versioning/
  * runtime_version.cc). The custom operator has no entry there. */
 static const struct {
-    enum tflite_operator kind;
+    enum det_tflite_operator kind;
     int32_t version;
     const char *since;
 } runtimes[] = {
-    {TFLITE_ADD, 1, "1.5.0"},
-    {TFLITE_CONCATENATION, 1, "1.5.0"},
-    {TFLITE_CONV_2D, 1, "1.5.0"},
-    {TFLITE_DEPTHWISE_CONV_2D, 1, "1.5.0"},
-    {TFLITE_DEQUANTIZE, 3, "1.15.0"},
-    {TFLITE_LOGISTIC, 1, "1.14.0"},
-    {TFLITE_MUL, 1, "1.5.0"},
-    {TFLITE_RESHAPE, 1, "1.5.0"},
-    {TFLITE_RESIZE_BILINEAR, 1, "1.7.0"},
-    {TFLITE_CUSTOM, 1, "1.5.0"},
-    {TFLITE_PAD, 1, "1.5.0"},
-    {TFLITE_STRIDED_SLICE, 1, "1.6.0"},
-    {TFLITE_CAST, 1, "1.5.0"},
-    {TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, "1.13.1"},
+    {DET_TFLITE_ADD, 1, "1.5.0"},
+    {DET_TFLITE_CONCATENATION, 1, "1.5.0"},
+    {DET_TFLITE_CONV_2D, 1, "1.5.0"},
+    {DET_TFLITE_DEPTHWISE_CONV_2D, 1, "1.5.0"},
+    {DET_TFLITE_DEQUANTIZE, 3, "1.15.0"},
+    {DET_TFLITE_LOGISTIC, 1, "1.14.0"},
+    {DET_TFLITE_MUL, 1, "1.5.0"},
+    {DET_TFLITE_RESHAPE, 1, "1.5.0"},
+    {DET_TFLITE_RESIZE_BILINEAR, 1, "1.7.0"},
+    {DET_TFLITE_CUSTOM, 1, "1.5.0"},
+    {DET_TFLITE_PAD, 1, "1.5.0"},
+    {DET_TFLITE_STRIDED_SLICE, 1, "1.6.0"},
+    {DET_TFLITE_CAST, 1, "1.5.0"},
+    {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, "1.13.1"},
 };
 
 /* --- the parts --- */
 
-static det_status take_buffer(struct det_env *env, struct tflite_model *model, const void *data,
+static det_status take_buffer(struct det_env *env, struct det_tflite_model *model, const void *data,
                               size_t bytes, uint32_t *buffer)
 {
     const uint32_t sum = det_crc32c(0, data, bytes);
     for (size_t i = 1; i < model->buffer_count; i++) {
-        const struct tflite_buffer *b = &model->buffers[i];
+        const struct det_tflite_buffer *b = &model->buffers[i];
         if (b->sum == sum && b->bytes == bytes && memcmp(b->data, data, bytes) == 0) {
             *buffer = (uint32_t)i;
             return DET_OK;
@@ -45,7 +45,7 @@ static det_status take_buffer(struct det_env *env, struct tflite_model *model, c
     }
     DET_TRY_RETURN(det_grow(env, &model->buffers, &model->buffer_capacity, model->buffer_count + 1,
                             sizeof *model->buffers, "TFLite buffers"));
-    struct tflite_buffer *b = &model->buffers[model->buffer_count];
+    struct det_tflite_buffer *b = &model->buffers[model->buffer_count];
     DET_TRY_RETURN(det_alloc_raw(env, &b->data, bytes, 1, "a constant"));
     memcpy(b->data, data, bytes);
     b->bytes = bytes;
@@ -54,16 +54,16 @@ static det_status take_buffer(struct det_env *env, struct tflite_model *model, c
     return DET_OK;
 }
 
-det_status tflite_model_init(struct det_env *env, struct tflite_model *model)
+det_status det_tflite_model_init(struct det_env *env, struct det_tflite_model *model)
 {
-    *model = (struct tflite_model){0};
+    *model = (struct det_tflite_model){0};
     DET_TRY_RETURN(det_grow(env, &model->buffers, &model->buffer_capacity, 1,
                             sizeof *model->buffers, "TFLite buffers"));
     model->buffer_count = 1;
     return DET_OK;
 }
 
-void tflite_model_free(struct det_env *env, struct tflite_model *model)
+void det_tflite_model_free(struct det_env *env, struct det_tflite_model *model)
 {
     for (size_t i = 0; i < model->tensor_count; i++)
         det_free(env, &model->tensors[i].name);
@@ -78,43 +78,44 @@ void tflite_model_free(struct det_env *env, struct tflite_model *model)
     det_text_free(env, &model->metadata);
 }
 
-det_status tflite_add_tensor(struct det_env *env, struct tflite_model *model, const char *name,
-                             enum tflite_type type, int32_t dims, const int32_t *shape,
-                             int32_t *tensor)
+det_status det_tflite_add_tensor(struct det_env *env, struct det_tflite_model *model,
+                                 const char *name, enum det_tflite_type type, int32_t dims,
+                                 const int32_t *shape, int32_t *tensor)
 {
     DET_TRY_RETURN(det_grow(env, &model->tensors, &model->tensor_capacity, model->tensor_count + 1,
                             sizeof *model->tensors, "TFLite tensors"));
-    struct tflite_tensor *t = &model->tensors[model->tensor_count];
-    *t = (struct tflite_tensor){.type = type, .dims = dims};
+    struct det_tflite_tensor *t = &model->tensors[model->tensor_count];
+    *t = (struct det_tflite_tensor){.type = type, .dims = dims};
     memcpy(t->shape, shape, (size_t)dims * sizeof *shape);
     DET_TRY_RETURN(det_strdup(env, &t->name, name));
     *tensor = (int32_t)model->tensor_count++;
     return DET_OK;
 }
 
-det_status tflite_add_constant(struct det_env *env, struct tflite_model *model, const char *name,
-                               enum tflite_type type, int32_t dims, const int32_t *shape,
-                               const void *data, int32_t *tensor)
+det_status det_tflite_add_constant(struct det_env *env, struct det_tflite_model *model,
+                                   const char *name, enum det_tflite_type type, int32_t dims,
+                                   const int32_t *shape, const void *data, int32_t *tensor)
 {
-    size_t bytes = tflite_type_bytes(type);
+    size_t bytes = det_tflite_type_bytes(type);
     uint32_t buffer = 0;
     for (int32_t i = 0; i < dims; i++)
         bytes *= (size_t)shape[i];
     DET_TRY_RETURN(take_buffer(env, model, data, bytes, &buffer));
     for (size_t i = 0; i < model->tensor_count; i++) {
-        const struct tflite_tensor *t = &model->tensors[i];
+        const struct det_tflite_tensor *t = &model->tensors[i];
         if (t->buffer == buffer && t->type == type && t->dims == dims &&
             memcmp(t->shape, shape, (size_t)dims * sizeof *shape) == 0) {
             *tensor = (int32_t)i;
             return DET_OK;
         }
     }
-    DET_TRY_RETURN(tflite_add_tensor(env, model, name, type, dims, shape, tensor));
+    DET_TRY_RETURN(det_tflite_add_tensor(env, model, name, type, dims, shape, tensor));
     model->tensors[*tensor].buffer = buffer;
     return DET_OK;
 }
 
-static det_status take_code(struct det_env *env, struct tflite_model *model, struct tflite_op *op)
+static det_status take_code(struct det_env *env, struct det_tflite_model *model,
+                            struct det_tflite_op *op)
 {
     for (size_t i = 0; i < model->code_count; i++)
         if (model->codes[i].kind == op->kind && model->codes[i].version == op->version) {
@@ -123,16 +124,17 @@ static det_status take_code(struct det_env *env, struct tflite_model *model, str
         }
     DET_TRY_RETURN(det_grow(env, &model->codes, &model->code_capacity, model->code_count + 1,
                             sizeof *model->codes, "TFLite operators"));
-    model->codes[model->code_count] = (struct tflite_code){
+    model->codes[model->code_count] = (struct det_tflite_code){
         .kind = op->kind,
         .version = op->version,
-        .custom = op->kind == TFLITE_CUSTOM ? TFLITE_DETECTION_POSTPROCESS : NULL,
+        .custom = op->kind == DET_TFLITE_CUSTOM ? DET_TFLITE_DETECTION_POSTPROCESS : NULL,
     };
     op->code = (uint32_t)model->code_count++;
     return DET_OK;
 }
 
-det_status tflite_add_op(struct det_env *env, struct tflite_model *model, struct tflite_op *op)
+det_status det_tflite_add_op(struct det_env *env, struct det_tflite_model *model,
+                             struct det_tflite_op *op)
 {
     det_status status = DET_OK;
     DET_TRY(take_code(env, model, op));
@@ -153,7 +155,7 @@ static int version_number(const char *version)
     return (major * 1000 + minor) * 1000 + patch;
 }
 
-static const char *min_runtime_version(const struct tflite_model *model)
+static const char *min_runtime_version(const struct det_tflite_model *model)
 {
     const char *version = "1.5.0";
     for (size_t i = 0; i < model->code_count; i++)
@@ -174,17 +176,17 @@ static void put_ints(struct det_flat_writer *w, det_flat_place place, const int3
 }
 
 static void put_codes(struct det_flat_writer *w, det_flat_place place,
-                      const struct tflite_model *model)
+                      const struct det_tflite_model *model)
 {
     det_flat_place each = det_flat_put_references(w, place, model->code_count);
     for (size_t i = 0; i < model->code_count; i++, each += DET_FLAT_REFERENCE_BYTES) {
-        const struct tflite_code *code = &model->codes[i];
+        const struct det_tflite_code *code = &model->codes[i];
         det_flat_place custom = 0;
         const struct det_flat_field fields[] = {
-            DET_FLAT_U8(TFLITE_CODE_DEPRECATED_BUILTIN, code->kind),
-            DET_FLAT_U32(TFLITE_CODE_VERSION, code->version),
-            DET_FLAT_U32(TFLITE_CODE_BUILTIN, code->kind),
-            DET_FLAT_REFERENCE(TFLITE_CODE_CUSTOM, &custom),
+            DET_FLAT_U8(DET_TFLITE_CODE_DEPRECATED_BUILTIN, code->kind),
+            DET_FLAT_U32(DET_TFLITE_CODE_VERSION, code->version),
+            DET_FLAT_U32(DET_TFLITE_CODE_BUILTIN, code->kind),
+            DET_FLAT_REFERENCE(DET_TFLITE_CODE_CUSTOM, &custom),
         };
         det_flat_put_table(w, each, fields, code->custom != NULL ? 4 : 3);
         if (code->custom != NULL)
@@ -193,18 +195,18 @@ static void put_codes(struct det_flat_writer *w, det_flat_place place,
 }
 
 static void put_tensors(struct det_flat_writer *w, det_flat_place place,
-                        const struct tflite_model *model)
+                        const struct det_tflite_model *model)
 {
     det_flat_place each = det_flat_put_references(w, place, model->tensor_count);
     for (size_t i = 0; i < model->tensor_count; i++, each += DET_FLAT_REFERENCE_BYTES) {
-        const struct tflite_tensor *t = &model->tensors[i];
+        const struct det_tflite_tensor *t = &model->tensors[i];
         det_flat_place shape = 0, name = 0, signature = 0;
         const struct det_flat_field fields[] = {
-            DET_FLAT_REFERENCE(TFLITE_TENSOR_SHAPE, &shape),
-            DET_FLAT_U8(TFLITE_TENSOR_TYPE, t->type),
-            DET_FLAT_U32(TFLITE_TENSOR_BUFFER, t->buffer),
-            DET_FLAT_REFERENCE(TFLITE_TENSOR_NAME, &name),
-            DET_FLAT_REFERENCE(TFLITE_TENSOR_SHAPE_SIGNATURE, &signature),
+            DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_SHAPE, &shape),
+            DET_FLAT_U8(DET_TFLITE_TENSOR_TYPE, t->type),
+            DET_FLAT_U32(DET_TFLITE_TENSOR_BUFFER, t->buffer),
+            DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_NAME, &name),
+            DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_SHAPE_SIGNATURE, &signature),
         };
         det_flat_put_table(w, each, fields, t->any_size ? 5 : 4);
         put_ints(w, shape, t->shape, t->dims);
@@ -215,62 +217,62 @@ static void put_tensors(struct det_flat_writer *w, det_flat_place place,
 }
 
 static void put_options(struct det_flat_writer *w, det_flat_place place,
-                        const struct tflite_model *model, const struct tflite_op *op)
+                        const struct det_tflite_model *model, const struct det_tflite_op *op)
 {
     det_flat_place shape = 0;
-    const struct det_flat_field new_shape = DET_FLAT_REFERENCE(TFLITE_RESHAPE_SHAPE, &shape);
-    if (op->options_type != TFLITE_RESHAPE_OPTIONS) {
+    const struct det_flat_field new_shape = DET_FLAT_REFERENCE(DET_TFLITE_RESHAPE_SHAPE, &shape);
+    if (op->options_type != DET_TFLITE_RESHAPE_OPTIONS) {
         det_flat_put_table(w, place, op->options, (size_t)op->option_count);
         return;
     }
-    const struct tflite_tensor *out = &model->tensors[op->out[0]];
+    const struct det_tflite_tensor *out = &model->tensors[op->out[0]];
     det_flat_put_table(w, place, &new_shape, 1);
     put_ints(w, shape, out->shape, out->dims);
 }
 
 static void put_ops(struct det_flat_writer *w, det_flat_place place,
-                    const struct tflite_model *model)
+                    const struct det_tflite_model *model)
 {
     det_flat_place each = det_flat_put_references(w, place, model->op_count);
     for (size_t i = 0; i < model->op_count; i++, each += DET_FLAT_REFERENCE_BYTES) {
-        const struct tflite_op *op = &model->ops[i];
+        const struct det_tflite_op *op = &model->ops[i];
         det_flat_place in = 0, out = 0, options = 0, custom = 0;
         struct det_flat_field fields[5] = {
-            DET_FLAT_U32(TFLITE_OP_CODE, op->code),
-            DET_FLAT_REFERENCE(TFLITE_OP_INPUTS, &in),
-            DET_FLAT_REFERENCE(TFLITE_OP_OUTPUTS, &out),
+            DET_FLAT_U32(DET_TFLITE_OP_CODE, op->code),
+            DET_FLAT_REFERENCE(DET_TFLITE_OP_INPUTS, &in),
+            DET_FLAT_REFERENCE(DET_TFLITE_OP_OUTPUTS, &out),
         };
         size_t count = 3;
         if (op->custom_options.length > 0) {
             fields[count++] =
-                (struct det_flat_field)DET_FLAT_REFERENCE(TFLITE_OP_CUSTOM_OPTIONS, &custom);
-        } else if (op->options_type != TFLITE_NO_OPTIONS) {
+                (struct det_flat_field)DET_FLAT_REFERENCE(DET_TFLITE_OP_CUSTOM_OPTIONS, &custom);
+        } else if (op->options_type != DET_TFLITE_NO_OPTIONS) {
             fields[count++] =
-                (struct det_flat_field)DET_FLAT_U8(TFLITE_OP_OPTIONS_TYPE, op->options_type);
+                (struct det_flat_field)DET_FLAT_U8(DET_TFLITE_OP_OPTIONS_TYPE, op->options_type);
             fields[count++] =
-                (struct det_flat_field)DET_FLAT_REFERENCE(TFLITE_OP_OPTIONS, &options);
+                (struct det_flat_field)DET_FLAT_REFERENCE(DET_TFLITE_OP_OPTIONS, &options);
         }
         det_flat_put_table(w, each, fields, count);
         put_ints(w, in, op->in, op->in_count);
         put_ints(w, out, op->out, op->out_count);
         if (custom != 0)
             det_flat_put_vector(w, custom, op->custom_options.data, op->custom_options.length, 1,
-                                TFLITE_BUFFER_ALIGNMENT);
+                                DET_TFLITE_BUFFER_ALIGNMENT);
         else if (options != 0)
             put_options(w, options, model, op);
     }
 }
 
 static void put_subgraph(struct det_flat_writer *w, det_flat_place place,
-                         const struct tflite_model *model)
+                         const struct det_tflite_model *model)
 {
     det_flat_place tensors = 0, inputs = 0, outputs = 0, ops = 0, name = 0;
     DET_FLAT_PUT_TABLE(w, det_flat_put_references(w, place, 1),
-                       DET_FLAT_REFERENCE(TFLITE_SUBGRAPH_TENSORS, &tensors),
-                       DET_FLAT_REFERENCE(TFLITE_SUBGRAPH_INPUTS, &inputs),
-                       DET_FLAT_REFERENCE(TFLITE_SUBGRAPH_OUTPUTS, &outputs),
-                       DET_FLAT_REFERENCE(TFLITE_SUBGRAPH_OPERATORS, &ops),
-                       DET_FLAT_REFERENCE(TFLITE_SUBGRAPH_NAME, &name));
+                       DET_FLAT_REFERENCE(DET_TFLITE_SUBGRAPH_TENSORS, &tensors),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SUBGRAPH_INPUTS, &inputs),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SUBGRAPH_OUTPUTS, &outputs),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SUBGRAPH_OPERATORS, &ops),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SUBGRAPH_NAME, &name));
     put_tensors(w, tensors, model);
     put_ints(w, inputs, &model->input, 1);
     put_ints(w, outputs, model->outputs, model->output_count);
@@ -279,83 +281,84 @@ static void put_subgraph(struct det_flat_writer *w, det_flat_place place,
 }
 
 static void put_tensor_maps(struct det_flat_writer *w, det_flat_place place,
-                            const struct tflite_signature *maps, int32_t count)
+                            const struct det_tflite_signature *maps, int32_t count)
 {
     det_flat_place each = det_flat_put_references(w, place, (size_t)count);
     for (int32_t i = 0; i < count; i++, each += DET_FLAT_REFERENCE_BYTES) {
         det_flat_place name = 0;
-        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_REFERENCE(TFLITE_TENSOR_MAP_NAME, &name),
-                           DET_FLAT_U32(TFLITE_TENSOR_MAP_TENSOR, maps[i].tensor));
+        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_MAP_NAME, &name),
+                           DET_FLAT_U32(DET_TFLITE_TENSOR_MAP_TENSOR, maps[i].tensor));
         det_flat_put_string(w, name, maps[i].name);
     }
 }
 
 static void put_signature(struct det_flat_writer *w, det_flat_place place,
-                          const struct tflite_model *model)
+                          const struct det_tflite_model *model)
 {
     det_flat_place inputs = 0, outputs = 0, key = 0;
     DET_FLAT_PUT_TABLE(w, det_flat_put_references(w, place, 1),
-                       DET_FLAT_REFERENCE(TFLITE_SIGNATURE_INPUTS, &inputs),
-                       DET_FLAT_REFERENCE(TFLITE_SIGNATURE_OUTPUTS, &outputs),
-                       DET_FLAT_REFERENCE(TFLITE_SIGNATURE_KEY, &key),
-                       DET_FLAT_U32(TFLITE_SIGNATURE_SUBGRAPH, 0));
+                       DET_FLAT_REFERENCE(DET_TFLITE_SIGNATURE_INPUTS, &inputs),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SIGNATURE_OUTPUTS, &outputs),
+                       DET_FLAT_REFERENCE(DET_TFLITE_SIGNATURE_KEY, &key),
+                       DET_FLAT_U32(DET_TFLITE_SIGNATURE_SUBGRAPH, 0));
     put_tensor_maps(w, inputs, &model->signature_input, 1);
     put_tensor_maps(w, outputs, model->signature_outputs, model->output_count);
     det_flat_put_string(w, key, "serving_default");
 }
 
 static void put_metadata_entries(struct det_flat_writer *w, det_flat_place place,
-                                 const struct tflite_model *model, const char *const *names,
+                                 const struct det_tflite_model *model, const char *const *names,
                                  size_t count)
 {
     det_flat_place each = det_flat_put_references(w, place, count);
     for (size_t i = 0; i < count; i++, each += DET_FLAT_REFERENCE_BYTES) {
         det_flat_place name = 0;
-        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_REFERENCE(TFLITE_METADATA_ENTRY_NAME, &name),
-                           DET_FLAT_U32(TFLITE_METADATA_ENTRY_BUFFER, model->buffer_count + i));
+        DET_FLAT_PUT_TABLE(w, each, DET_FLAT_REFERENCE(DET_TFLITE_METADATA_ENTRY_NAME, &name),
+                           DET_FLAT_U32(DET_TFLITE_METADATA_ENTRY_BUFFER, model->buffer_count + i));
         det_flat_put_string(w, name, names[i]);
     }
 }
 
 /* The constants', then those of the metadata. */
 static void put_buffers(struct det_flat_writer *w, det_flat_place place,
-                        const struct tflite_model *model, const struct tflite_buffer *metadata,
-                        size_t metadata_count)
+                        const struct det_tflite_model *model,
+                        const struct det_tflite_buffer *metadata, size_t metadata_count)
 {
     det_flat_place each = det_flat_put_references(w, place, model->buffer_count + metadata_count);
     for (size_t i = 0; i < model->buffer_count + metadata_count;
          i++, each += DET_FLAT_REFERENCE_BYTES) {
-        const struct tflite_buffer *b =
+        const struct det_tflite_buffer *b =
             i < model->buffer_count ? &model->buffers[i] : &metadata[i - model->buffer_count];
         det_flat_place data = 0;
-        const struct det_flat_field field = DET_FLAT_REFERENCE(TFLITE_BUFFER_DATA, &data);
+        const struct det_flat_field field = DET_FLAT_REFERENCE(DET_TFLITE_BUFFER_DATA, &data);
         det_flat_put_table(w, each, &field, b->bytes > 0 ? 1 : 0);
         if (b->bytes > 0)
-            det_flat_put_vector(w, data, b->data, b->bytes, 1, TFLITE_BUFFER_ALIGNMENT);
+            det_flat_put_vector(w, data, b->data, b->bytes, 1, DET_TFLITE_BUFFER_ALIGNMENT);
     }
 }
 
-det_status tflite_model_write(struct det_env *env, struct tflite_model *model,
-                              struct det_text *text)
+det_status det_tflite_model_write(struct det_env *env, struct det_tflite_model *model,
+                                  struct det_text *text)
 {
-    static const char *const names[] = {TFLITE_MIN_RUNTIME_VERSION_NAME, TFLITE_METADATA_NAME};
+    static const char *const names[] = {DET_TFLITE_MIN_RUNTIME_VERSION_NAME,
+                                        DET_TFLITE_METADATA_NAME};
     char runtime[16] = ""; /* zeros behind it, as the converter leaves them */
     snprintf(runtime, sizeof runtime, "%s", min_runtime_version(model));
-    const struct tflite_buffer metadata[] = {
+    const struct det_tflite_buffer metadata[] = {
         {.data = runtime, .bytes = sizeof runtime},
         {.data = model->metadata.data, .bytes = model->metadata.length},
     };
     struct det_flat_writer writer, *w = &writer;
     det_flat_place codes = 0, subgraphs = 0, description = 0, buffers = 0, entries = 0,
                    signatures = 0;
-    det_flat_begin(w, env, text, TFLITE_IDENTIFIER);
-    DET_FLAT_PUT_TABLE(w, 0, DET_FLAT_U32(TFLITE_MODEL_VERSION, TFLITE_SCHEMA_VERSION),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_OPERATOR_CODES, &codes),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_SUBGRAPHS, &subgraphs),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_DESCRIPTION, &description),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_BUFFERS, &buffers),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_METADATA, &entries),
-                       DET_FLAT_REFERENCE(TFLITE_MODEL_SIGNATURES, &signatures));
+    det_flat_begin(w, env, text, DET_TFLITE_IDENTIFIER);
+    DET_FLAT_PUT_TABLE(w, 0, DET_FLAT_U32(DET_TFLITE_MODEL_VERSION, DET_TFLITE_SCHEMA_VERSION),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_OPERATOR_CODES, &codes),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_SUBGRAPHS, &subgraphs),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_DESCRIPTION, &description),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_BUFFERS, &buffers),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_METADATA, &entries),
+                       DET_FLAT_REFERENCE(DET_TFLITE_MODEL_SIGNATURES, &signatures));
     put_codes(w, codes, model);
     put_subgraph(w, subgraphs, model);
     det_flat_put_string(w, description, "Written by libdet " DET_VERSION_STRING);

@@ -7,80 +7,81 @@
 #include "formats/flatbuffer.h"
 
 enum {
-    TFLITE_MOST_DIMS = 4,
-    TFLITE_MOST_INPUTS = 8, /* levels of a pyramid in a CONCATENATION */
-    TFLITE_MOST_OUTPUTS = 4,
-    TFLITE_MOST_OPTIONS = 7,
+    DET_TFLITE_MOST_DIMS = 4,
+    DET_TFLITE_MOST_INPUTS = 8, /* levels of a pyramid in a CONCATENATION */
+    DET_TFLITE_MOST_OUTPUTS = 4,
+    DET_TFLITE_MOST_OPTIONS = 7,
 };
 
-struct tflite_tensor {
+struct det_tflite_tensor {
     char *name;
-    enum tflite_type type;
+    enum det_tflite_type type;
     int32_t dims;
-    int32_t shape[TFLITE_MOST_DIMS];
+    int32_t shape[DET_TFLITE_MOST_DIMS];
     uint32_t buffer; /* 0: computed */
     bool any_size;   /* of an input image: rows and columns may be changed by the caller */
 };
 
-struct tflite_buffer {
+struct det_tflite_buffer {
     void *data;
     size_t bytes;
     uint32_t sum;
 };
 
-struct tflite_code {
-    enum tflite_operator kind;
+struct det_tflite_code {
+    enum det_tflite_operator kind;
     int32_t version;
     const char *custom;
 };
 
-struct tflite_op {
-    enum tflite_operator kind;
+struct det_tflite_op {
+    enum det_tflite_operator kind;
     int32_t version;
-    int32_t in[TFLITE_MOST_INPUTS], out[TFLITE_MOST_OUTPUTS]; /* tensors */
+    int32_t in[DET_TFLITE_MOST_INPUTS], out[DET_TFLITE_MOST_OUTPUTS]; /* tensors */
     int32_t in_count, out_count;
-    enum tflite_options options_type;
-    struct det_flat_field options[TFLITE_MOST_OPTIONS];
+    enum det_tflite_options options_type;
+    struct det_flat_field options[DET_TFLITE_MOST_OPTIONS];
     int32_t option_count;
     struct det_text custom_options; /* of CUSTOM */
     uint32_t code;                  /* set when it is added */
 };
 
 /* A name of the signature `serving_default` for a tensor. */
-struct tflite_signature {
+struct det_tflite_signature {
     const char *name;
     int32_t tensor;
 };
 
-struct tflite_model {
-    struct tflite_tensor *tensors;
-    struct tflite_op *ops;
-    struct tflite_buffer *buffers; /* the first is empty */
-    struct tflite_code *codes;
+struct det_tflite_model {
+    struct det_tflite_tensor *tensors;
+    struct det_tflite_op *ops;
+    struct det_tflite_buffer *buffers; /* the first is empty */
+    struct det_tflite_code *codes;
     size_t tensor_count, op_count, buffer_count, code_count;
     size_t tensor_capacity, op_capacity, buffer_capacity, code_capacity;
-    int32_t input, outputs[TFLITE_MOST_OUTPUTS], output_count;
-    struct tflite_signature signature_input, signature_outputs[TFLITE_MOST_OUTPUTS];
+    int32_t input, outputs[DET_TFLITE_MOST_OUTPUTS], output_count;
+    struct det_tflite_signature signature_input, signature_outputs[DET_TFLITE_MOST_OUTPUTS];
     struct det_text metadata; /* a FlatBuffer of TFLite Metadata */
 };
 
-det_status tflite_model_init(struct det_env *env, struct tflite_model *model);
-void tflite_model_free(struct det_env *env, struct tflite_model *model);
+det_status det_tflite_model_init(struct det_env *env, struct det_tflite_model *model);
+void det_tflite_model_free(struct det_env *env, struct det_tflite_model *model);
 
 /* A tensor that is computed; the name is copied. */
-det_status tflite_add_tensor(struct det_env *env, struct tflite_model *model, const char *name,
-                             enum tflite_type type, int32_t dims, const int32_t *shape,
-                             int32_t *tensor);
+det_status det_tflite_add_tensor(struct det_env *env, struct det_tflite_model *model,
+                                 const char *name, enum det_tflite_type type, int32_t dims,
+                                 const int32_t *shape, int32_t *tensor);
 /* A constant; the bytes are copied. One with the same contents, type and shape is taken again;
  * the same bytes of another shape are stored once too. */
-det_status tflite_add_constant(struct det_env *env, struct tflite_model *model, const char *name,
-                               enum tflite_type type, int32_t dims, const int32_t *shape,
-                               const void *data, int32_t *tensor);
+det_status det_tflite_add_constant(struct det_env *env, struct det_tflite_model *model,
+                                   const char *name, enum det_tflite_type type, int32_t dims,
+                                   const int32_t *shape, const void *data, int32_t *tensor);
 /* Takes custom_options over, whatever it returns. */
-det_status tflite_add_op(struct det_env *env, struct tflite_model *model, struct tflite_op *op);
+det_status det_tflite_add_op(struct det_env *env, struct det_tflite_model *model,
+                             struct det_tflite_op *op);
 
 /* Appends the file, without the archive of label files. */
-det_status tflite_model_write(struct det_env *env, struct tflite_model *model,
-                              struct det_text *text);
+det_status det_tflite_model_write(struct det_env *env, struct det_tflite_model *model,
+                                  struct det_text *text);
 
 #endif

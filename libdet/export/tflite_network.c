@@ -7,22 +7,23 @@
 #include "export/tflite_network.h"
 #include "support/mem.h"
 
-det_status tflite_put(struct tflite_network *n, struct tflite_op op, const char *name, int32_t dims,
-                      const int32_t *shape, int32_t *out)
+det_status det_tflite_put(struct det_tflite_network *n, struct det_tflite_op op, const char *name,
+                          int32_t dims, const int32_t *shape, int32_t *out)
 {
     DET_TRY_RETURN(
-        tflite_add_tensor(n->env, n->model, name, TFLITE_FLOAT32, dims, shape, &op.out[0]));
+        det_tflite_add_tensor(n->env, n->model, name, DET_TFLITE_FLOAT32, dims, shape, &op.out[0]));
     *out = op.out[0];
-    return tflite_add_op(n->env, n->model, &op);
+    return det_tflite_add_op(n->env, n->model, &op);
 }
 
-det_status tflite_put_ints(struct tflite_network *n, const char *of, const char *part, int32_t dims,
-                           const int32_t *shape, const int32_t *values, int32_t *tensor)
+det_status det_tflite_put_ints(struct det_tflite_network *n, const char *of, const char *part,
+                               int32_t dims, const int32_t *shape, const int32_t *values,
+                               int32_t *tensor)
 {
     char *name = NULL;
     DET_TRY_RETURN(det_format(n->env, &name, "%s/%s", of, part));
-    const det_status status =
-        tflite_add_constant(n->env, n->model, name, TFLITE_INT32, dims, shape, values, tensor);
+    const det_status status = det_tflite_add_constant(n->env, n->model, name, DET_TFLITE_INT32,
+                                                      dims, shape, values, tensor);
     det_free(n->env, &name);
     return status;
 }
@@ -53,33 +54,34 @@ static void reorder(const struct det_param *param, const float *from, int32_t sh
 }
 
 /* A constant in half precision and the operator that brings it to float32. */
-static det_status add_half(struct tflite_network *n, const char *name, int32_t dims,
+static det_status add_half(struct det_tflite_network *n, const char *name, int32_t dims,
                            const int32_t *shape, const float *values, size_t count, int32_t *tensor)
 {
     det_status status = DET_OK;
     char *stored = NULL;
     uint16_t *halves = NULL;
-    struct tflite_op op = tflite_op_of(TFLITE_DEQUANTIZE, TFLITE_DEQUANTIZE_OPTIONS, 1);
+    struct det_tflite_op op =
+        det_tflite_op_of(DET_TFLITE_DEQUANTIZE, DET_TFLITE_DEQUANTIZE_OPTIONS, 1);
     op.version = 3;
     DET_TRY(det_alloc_raw(n->env, &halves, count, sizeof *halves, "weights in half precision"));
     for (size_t i = 0; i < count; i++)
         halves[i] = det_float_to_half(values[i]);
     DET_TRY(det_format(n->env, &stored, "%s/half", name));
-    DET_TRY(tflite_add_constant(n->env, n->model, stored, TFLITE_FLOAT16, dims, shape, halves,
-                                &op.in[0]));
-    DET_TRY(tflite_put(n, op, name, dims, shape, tensor));
+    DET_TRY(det_tflite_add_constant(n->env, n->model, stored, DET_TFLITE_FLOAT16, dims, shape,
+                                    halves, &op.in[0]));
+    DET_TRY(det_tflite_put(n, op, name, dims, shape, tensor));
 fail:
     det_free(n->env, &halves);
     det_free(n->env, &stored);
     return status;
 }
 
-static det_status take_param(struct tflite_network *n, int32_t index, int32_t *tensor)
+static det_status take_param(struct det_tflite_network *n, int32_t index, int32_t *tensor)
 {
     det_status status = DET_OK;
     const struct det_param *param = &n->graph->params[index];
     float *values = NULL;
-    int32_t shape[TFLITE_MOST_DIMS] = {0};
+    int32_t shape[DET_TFLITE_MOST_DIMS] = {0};
     if (n->params[index] < 0) {
         DET_TRY(det_alloc_raw(n->env, &values, param->count, sizeof *values, param->key));
         reorder(param, n->job->inference.params + param->offset, shape, values);
@@ -87,8 +89,8 @@ static det_status take_param(struct tflite_network *n, int32_t index, int32_t *t
             DET_TRY(add_half(n, param->key, param->dims, shape, values, param->count,
                              &n->params[index]));
         else
-            DET_TRY(tflite_add_constant(n->env, n->model, param->key, TFLITE_FLOAT32, param->dims,
-                                        shape, values, &n->params[index]));
+            DET_TRY(det_tflite_add_constant(n->env, n->model, param->key, DET_TFLITE_FLOAT32,
+                                            param->dims, shape, values, &n->params[index]));
     }
     *tensor = n->params[index];
 fail:
@@ -97,21 +99,21 @@ fail:
 }
 
 /* TFLite's convolutions have a bias always. */
-static det_status zero_bias(struct tflite_network *n, int32_t channels, int32_t *tensor)
+static det_status zero_bias(struct det_tflite_network *n, int32_t channels, int32_t *tensor)
 {
     float *zeros = NULL;
     char name[64];
     snprintf(name, sizeof name, "no_bias_%d", channels);
     DET_TRY_RETURN(det_alloc(n->env, &zeros, (size_t)channels, sizeof *zeros, name));
-    const det_status status =
-        tflite_add_constant(n->env, n->model, name, TFLITE_FLOAT32, 1, &channels, zeros, tensor);
+    const det_status status = det_tflite_add_constant(n->env, n->model, name, DET_TFLITE_FLOAT32, 1,
+                                                      &channels, zeros, tensor);
     det_free(n->env, &zeros);
     return status;
 }
 
 /* --- operations --- */
 
-void tflite_shape_of(const struct tflite_network *n, int32_t tensor, int32_t shape[4])
+void det_tflite_shape_of(const struct det_tflite_network *n, int32_t tensor, int32_t shape[4])
 {
     const struct det_tensor t = n->graph->tensors[tensor];
     shape[0] = n->batch;
@@ -122,33 +124,35 @@ void tflite_shape_of(const struct tflite_network *n, int32_t tensor, int32_t sha
 
 /* A result of the graph. Weights that several levels share have one key: the tensor's number tells
  * their results apart. */
-static det_status add_result(struct tflite_network *n, const struct tflite_op *op, const char *name,
-                             int32_t tensor)
+static det_status add_result(struct det_tflite_network *n, const struct det_tflite_op *op,
+                             const char *name, int32_t tensor)
 {
     char *own = NULL;
     int32_t shape[4];
-    tflite_shape_of(n, tensor, shape);
+    det_tflite_shape_of(n, tensor, shape);
     DET_TRY_RETURN(det_format(n->env, &own, "%s/result_%d", name, tensor));
-    const det_status status = tflite_put(n, *op, own, 4, shape, &n->tensors[tensor]);
+    const det_status status = det_tflite_put(n, *op, own, 4, shape, &n->tensors[tensor]);
     det_free(n->env, &own);
     return status;
 }
 
-static det_status add_conv(struct tflite_network *n, const struct det_op *from)
+static det_status add_conv(struct det_tflite_network *n, const struct det_op *from)
 {
     const bool depthwise = from->kind == DET_OP_DWCONV;
-    const uint8_t act =
-        from->act == DET_ACTIVATION_RELU6 ? TFLITE_ACTIVATION_RELU6 : TFLITE_ACTIVATION_NONE;
-    struct tflite_op op =
-        depthwise ? tflite_op_of(TFLITE_DEPTHWISE_CONV_2D, TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3)
-                  : tflite_op_of(TFLITE_CONV_2D, TFLITE_CONV_2D_OPTIONS, 3);
+    const uint8_t act = from->act == DET_ACTIVATION_RELU6 ? DET_TFLITE_ACTIVATION_RELU6
+                                                          : DET_TFLITE_ACTIVATION_NONE;
+    struct det_tflite_op op =
+        depthwise ? det_tflite_op_of(DET_TFLITE_DEPTHWISE_CONV_2D,
+                                     DET_TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3)
+                  : det_tflite_op_of(DET_TFLITE_CONV_2D, DET_TFLITE_CONV_2D_OPTIONS, 3);
     op.in[0] = n->tensors[from->in];
-    TFLITE_OPTION_U8(&op, TFLITE_CONV_PADDING, TFLITE_PADDING_SAME);
-    TFLITE_OPTION_U32(&op, TFLITE_CONV_STRIDE_W, from->stride);
-    TFLITE_OPTION_U32(&op, TFLITE_CONV_STRIDE_H, from->stride);
+    DET_TFLITE_OPTION_U8(&op, DET_TFLITE_CONV_PADDING, DET_TFLITE_PADDING_SAME);
+    DET_TFLITE_OPTION_U32(&op, DET_TFLITE_CONV_STRIDE_W, from->stride);
+    DET_TFLITE_OPTION_U32(&op, DET_TFLITE_CONV_STRIDE_H, from->stride);
     if (depthwise)
-        TFLITE_OPTION_U32(&op, TFLITE_DWCONV_MULTIPLIER, 1);
-    TFLITE_OPTION_U8(&op, depthwise ? TFLITE_DWCONV_ACTIVATION : TFLITE_CONV_ACTIVATION, act);
+        DET_TFLITE_OPTION_U32(&op, DET_TFLITE_DWCONV_MULTIPLIER, 1);
+    DET_TFLITE_OPTION_U8(&op, depthwise ? DET_TFLITE_DWCONV_ACTIVATION : DET_TFLITE_CONV_ACTIVATION,
+                         act);
     DET_TRY_RETURN(take_param(n, from->weight, &op.in[1]));
     if (from->bias >= 0)
         DET_TRY_RETURN(take_param(n, from->bias, &op.in[2]));
@@ -157,55 +161,57 @@ static det_status add_conv(struct tflite_network *n, const struct det_op *from)
     return add_result(n, &op, from->name, from->out);
 }
 
-static det_status add_sum(struct tflite_network *n, int32_t a, int32_t b, const char *name,
+static det_status add_sum(struct det_tflite_network *n, int32_t a, int32_t b, const char *name,
                           int32_t out)
 {
-    struct tflite_op op = tflite_op_of(TFLITE_ADD, TFLITE_ADD_OPTIONS, 2);
+    struct det_tflite_op op = det_tflite_op_of(DET_TFLITE_ADD, DET_TFLITE_ADD_OPTIONS, 2);
     op.in[0] = a;
     op.in[1] = b;
-    TFLITE_OPTION_U8(&op, TFLITE_ADD_ACTIVATION, TFLITE_ACTIVATION_NONE);
+    DET_TFLITE_OPTION_U8(&op, DET_TFLITE_ADD_ACTIVATION, DET_TFLITE_ACTIVATION_NONE);
     return add_result(n, &op, name, out);
 }
 
-det_status tflite_put_slice(struct tflite_network *n, int32_t in, const char *name, int32_t dims,
-                            const int32_t *begin, const int32_t *end, int32_t *out)
+det_status det_tflite_put_slice(struct det_tflite_network *n, int32_t in, const char *name,
+                                int32_t dims, const int32_t *begin, const int32_t *end,
+                                int32_t *out)
 {
-    static const int32_t ones[TFLITE_MOST_DIMS] = {1, 1, 1, 1};
-    int32_t shape[TFLITE_MOST_DIMS];
-    struct tflite_op op = tflite_op_of(TFLITE_STRIDED_SLICE, TFLITE_STRIDED_SLICE_OPTIONS, 4);
+    static const int32_t ones[DET_TFLITE_MOST_DIMS] = {1, 1, 1, 1};
+    int32_t shape[DET_TFLITE_MOST_DIMS];
+    struct det_tflite_op op =
+        det_tflite_op_of(DET_TFLITE_STRIDED_SLICE, DET_TFLITE_STRIDED_SLICE_OPTIONS, 4);
     op.in[0] = in;
     for (int32_t i = 0; i < dims; i++)
         shape[i] = end[i] - begin[i];
-    DET_TRY_RETURN(tflite_put_ints(n, name, "begin", 1, &dims, begin, &op.in[1]));
-    DET_TRY_RETURN(tflite_put_ints(n, name, "end", 1, &dims, end, &op.in[2]));
-    DET_TRY_RETURN(tflite_put_ints(n, name, "strides", 1, &dims, ones, &op.in[3]));
-    return tflite_put(n, op, name, dims, shape, out);
+    DET_TRY_RETURN(det_tflite_put_ints(n, name, "begin", 1, &dims, begin, &op.in[1]));
+    DET_TRY_RETURN(det_tflite_put_ints(n, name, "end", 1, &dims, end, &op.in[2]));
+    DET_TRY_RETURN(det_tflite_put_ints(n, name, "strides", 1, &dims, ones, &op.in[3]));
+    return det_tflite_put(n, op, name, dims, shape, out);
 }
 
 /* Twice the size by repeating pixels, the surplus row and column cut off, and the sum. */
-static det_status add_upsample(struct tflite_network *n, const struct det_op *from)
+static det_status add_upsample(struct det_tflite_network *n, const struct det_op *from)
 {
     static const int32_t two = 2, none[4] = {0};
     int32_t shape[4], sum_shape[4], upsampled = 0;
     char name[64];
-    tflite_shape_of(n, from->in, shape);
-    tflite_shape_of(n, from->out, sum_shape);
+    det_tflite_shape_of(n, from->in, shape);
+    det_tflite_shape_of(n, from->out, sum_shape);
     shape[1] *= 2;
     shape[2] *= 2;
-    struct tflite_op op =
-        tflite_op_of(TFLITE_RESIZE_NEAREST_NEIGHBOR, TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2);
+    struct det_tflite_op op = det_tflite_op_of(DET_TFLITE_RESIZE_NEAREST_NEIGHBOR,
+                                               DET_TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2);
     op.in[0] = n->tensors[from->in];
     snprintf(name, sizeof name, "upsample/result_%d", from->out);
-    DET_TRY_RETURN(tflite_put_ints(n, name, "size", 1, &two, shape + 1, &op.in[1]));
-    DET_TRY_RETURN(tflite_put(n, op, name, 4, shape, &upsampled));
+    DET_TRY_RETURN(det_tflite_put_ints(n, name, "size", 1, &two, shape + 1, &op.in[1]));
+    DET_TRY_RETURN(det_tflite_put(n, op, name, 4, shape, &upsampled));
     if (memcmp(shape, sum_shape, sizeof shape) != 0) {
         snprintf(name, sizeof name, "upsample/cut_%d", from->out);
-        DET_TRY_RETURN(tflite_put_slice(n, upsampled, name, 4, none, sum_shape, &upsampled));
+        DET_TRY_RETURN(det_tflite_put_slice(n, upsampled, name, 4, none, sum_shape, &upsampled));
     }
     return add_sum(n, upsampled, n->tensors[from->in2], "upsample/sum", from->out);
 }
 
-static det_status add_operations(struct tflite_network *n)
+static det_status add_operations(struct det_tflite_network *n)
 {
     for (int32_t i = 0; i < n->graph->op_count; i++) {
         const struct det_op *op = &n->graph->ops[i];
@@ -237,18 +243,18 @@ static det_status alloc_indices(struct det_env *env, int32_t **indices, int32_t 
     return DET_OK;
 }
 
-det_status tflite_add_network(struct det_env *env, const struct det_export_job *job,
-                              struct tflite_model *model)
+det_status det_tflite_add_network(struct det_env *env, const struct det_export_job *job,
+                                  struct det_tflite_model *model)
 {
     const struct det_graph *graph = job->inference.graph;
-    struct tflite_network n = {
+    struct det_tflite_network n = {
         .env = env, .job = job, .graph = graph, .model = model, .batch = job->settings.batch};
     det_status status = DET_OK;
     DET_TRY(alloc_indices(env, &n.tensors, graph->tensor_count));
     DET_TRY(alloc_indices(env, &n.params, graph->param_count));
-    DET_TRY(tflite_put_input(&n));
+    DET_TRY(det_tflite_put_input(&n));
     DET_TRY(add_operations(&n));
-    DET_TRY(tflite_put_outputs(&n));
+    DET_TRY(det_tflite_put_outputs(&n));
 fail:
     det_free(env, &n.tensors);
     det_free(env, &n.params);

@@ -5,48 +5,50 @@
 
 #include "export/tflite.h"
 
-struct tflite_network {
+struct det_tflite_network {
     struct det_env *env;
     const struct det_export_job *job;
     const struct det_graph *graph;
-    struct tflite_model *model;
+    struct det_tflite_model *model;
     int32_t batch;
     int32_t *tensors; /* [graph->tensor_count] of the graph's tensors, -1: not yet */
     int32_t *params;  /* the same of its parameters */
 };
 
 /* Version 1, one result. */
-static inline struct tflite_op tflite_op_of(enum tflite_operator kind, enum tflite_options options,
-                                            int32_t inputs)
+static inline struct det_tflite_op det_tflite_op_of(enum det_tflite_operator kind,
+                                                    enum det_tflite_options options, int32_t inputs)
 {
-    return (struct tflite_op){
+    return (struct det_tflite_op){
         .kind = kind, .version = 1, .in_count = inputs, .out_count = 1, .options_type = options};
 }
 
-static inline void tflite_add_option(struct tflite_op *op, struct det_flat_field field)
+static inline void det_tflite_add_option(struct det_tflite_op *op, struct det_flat_field field)
 {
     op->options[op->option_count++] = field;
 }
-#define TFLITE_OPTION_U8(op, slot, value) \
-    tflite_add_option(op, (struct det_flat_field)DET_FLAT_U8(slot, value))
-#define TFLITE_OPTION_U32(op, slot, value) \
-    tflite_add_option(op, (struct det_flat_field)DET_FLAT_U32(slot, value))
+#define DET_TFLITE_OPTION_U8(op, slot, value) \
+    det_tflite_add_option(op, (struct det_flat_field)DET_FLAT_U8(slot, value))
+#define DET_TFLITE_OPTION_U32(op, slot, value) \
+    det_tflite_add_option(op, (struct det_flat_field)DET_FLAT_U32(slot, value))
 
 /* An operator with one result, a new float32 tensor. */
-det_status tflite_put(struct tflite_network *n, struct tflite_op op, const char *name, int32_t dims,
-                      const int32_t *shape, int32_t *out);
+det_status det_tflite_put(struct det_tflite_network *n, struct det_tflite_op op, const char *name,
+                          int32_t dims, const int32_t *shape, int32_t *out);
 /* A constant called OF/PART. */
-det_status tflite_put_ints(struct tflite_network *n, const char *of, const char *part, int32_t dims,
-                           const int32_t *shape, const int32_t *values, int32_t *tensor);
+det_status det_tflite_put_ints(struct det_tflite_network *n, const char *of, const char *part,
+                               int32_t dims, const int32_t *shape, const int32_t *values,
+                               int32_t *tensor);
 /* The values [begin, end) of each dimension. */
-det_status tflite_put_slice(struct tflite_network *n, int32_t in, const char *name, int32_t dims,
-                            const int32_t *begin, const int32_t *end, int32_t *out);
+det_status det_tflite_put_slice(struct det_tflite_network *n, int32_t in, const char *name,
+                                int32_t dims, const int32_t *begin, const int32_t *end,
+                                int32_t *out);
 /* Of a tensor of the graph. */
-void tflite_shape_of(const struct tflite_network *n, int32_t tensor, int32_t shape[4]);
+void det_tflite_shape_of(const struct det_tflite_network *n, int32_t tensor, int32_t shape[4]);
 
 /* The model's input and what is made of it for the network. */
-det_status tflite_put_input(struct tflite_network *n);
+det_status det_tflite_put_input(struct det_tflite_network *n);
 /* What is made of the network's results, and the model's outputs. */
-det_status tflite_put_outputs(struct tflite_network *n);
+det_status det_tflite_put_outputs(struct det_tflite_network *n);
 
 #endif

@@ -1,5 +1,5 @@
-/* tflite_outputs.c: the outputs as the API's export_tflite_graph_tf2.py has them (class SSDModule of
- * export_tflite_graph_lib_tf2.py), with its names in the signature, or raw ones.
+/* tflite_outputs.c: the outputs as the API's export_tflite_graph_tf2.py has them (class SSDModule
+ * of export_tflite_graph_lib_tf2.py), with its names in the signature, or raw ones.
  *
  * Three things are other than there. The outputs are in the order of the operator, boxes, classes,
  * scores, count, and the tensors have the names that TensorFlow 1's exporter gives them: Frigate,
@@ -16,40 +16,42 @@
 #include "support/mem.h"
 
 /* [N, h, w, a * values] of every level as [N, A, values]. */
-static det_status add_joined(struct tflite_network *n, const int32_t *levels, int32_t values,
+static det_status add_joined(struct det_tflite_network *n, const int32_t *levels, int32_t values,
                              const char *name, int32_t *out)
 {
     const struct det_graph *g = n->graph;
     const int32_t all[3] = {n->batch, g->anchor_count, values}, three = 3;
-    struct tflite_op joined = tflite_op_of(TFLITE_CONCATENATION, TFLITE_CONCATENATION_OPTIONS, 0);
-    TFLITE_OPTION_U32(&joined, TFLITE_CONCATENATION_AXIS, 1);
-    TFLITE_OPTION_U8(&joined, TFLITE_CONCATENATION_ACTIVATION, TFLITE_ACTIVATION_NONE);
+    struct det_tflite_op joined =
+        det_tflite_op_of(DET_TFLITE_CONCATENATION, DET_TFLITE_CONCATENATION_OPTIONS, 0);
+    DET_TFLITE_OPTION_U32(&joined, DET_TFLITE_CONCATENATION_AXIS, 1);
+    DET_TFLITE_OPTION_U8(&joined, DET_TFLITE_CONCATENATION_ACTIVATION, DET_TFLITE_ACTIVATION_NONE);
     for (int32_t l = 0; l < g->levels; l++) {
         const struct det_tensor t = g->tensors[levels[l]];
         const int32_t shape[3] = {n->batch, t.height * t.width * g->anchors_per_cell, values};
         char level_name[64];
-        struct tflite_op op = tflite_op_of(TFLITE_RESHAPE, TFLITE_RESHAPE_OPTIONS, 2);
+        struct det_tflite_op op =
+            det_tflite_op_of(DET_TFLITE_RESHAPE, DET_TFLITE_RESHAPE_OPTIONS, 2);
         op.in[0] = n->tensors[levels[l]];
         snprintf(level_name, sizeof level_name, "%s/level_%d", name,
                  n->job->model->spec.min_level + l);
-        DET_TRY_RETURN(tflite_put_ints(n, level_name, "shape", 1, &three, shape, &op.in[1]));
-        DET_TRY_RETURN(tflite_put(n, op, g->levels == 1 ? name : level_name, 3, shape, out));
+        DET_TRY_RETURN(det_tflite_put_ints(n, level_name, "shape", 1, &three, shape, &op.in[1]));
+        DET_TRY_RETURN(det_tflite_put(n, op, g->levels == 1 ? name : level_name, 3, shape, out));
         joined.in[joined.in_count++] = *out;
     }
-    return g->levels == 1 ? DET_OK : tflite_put(n, joined, name, 3, all, out);
+    return g->levels == 1 ? DET_OK : det_tflite_put(n, joined, name, 3, all, out);
 }
 
-static det_status add_scores(struct tflite_network *n, int32_t logits, int32_t classes,
+static det_status add_scores(struct det_tflite_network *n, int32_t logits, int32_t classes,
                              int32_t *scores)
 {
     const int32_t shape[3] = {n->batch, n->graph->anchor_count, classes};
-    struct tflite_op op = tflite_op_of(TFLITE_LOGISTIC, TFLITE_NO_OPTIONS, 1);
+    struct det_tflite_op op = det_tflite_op_of(DET_TFLITE_LOGISTIC, DET_TFLITE_NO_OPTIONS, 1);
     op.in[0] = logits;
-    return tflite_put(n, op, "raw_outputs/class_predictions", 3, shape, scores);
+    return det_tflite_put(n, op, "raw_outputs/class_predictions", 3, shape, scores);
 }
 
 /* Centre and size, as the API has them in its model. */
-static det_status add_anchors(struct tflite_network *n, int32_t *tensor)
+static det_status add_anchors(struct det_tflite_network *n, int32_t *tensor)
 {
     const struct det_inference *inference = &n->job->inference;
     const int32_t shape[2] = {inference->anchor_count, 4};
@@ -62,8 +64,8 @@ static det_status add_anchors(struct tflite_network *n, int32_t *tensor)
         centers[i][0] = box[0] + centers[i][2] / 2;
         centers[i][1] = box[1] + centers[i][3] / 2;
     }
-    const det_status status =
-        tflite_add_constant(n->env, n->model, "anchors", TFLITE_FLOAT32, 2, shape, centers, tensor);
+    const det_status status = det_tflite_add_constant(
+        n->env, n->model, "anchors", DET_TFLITE_FLOAT32, 2, shape, centers, tensor);
     det_free(n->env, &centers);
     return status;
 }
@@ -83,7 +85,7 @@ static int32_t most_detections(const struct det_export_job *job)
     return p->max_total_detections;
 }
 
-static det_status postprocess_options(struct tflite_network *n, struct det_text *text)
+static det_status postprocess_options(struct det_tflite_network *n, struct det_text *text)
 {
     const struct det_postprocess_settings *p = &n->job->inference.postprocess;
     /* The operator keeps scores from the threshold on, we those above it; it refuses an IoU
@@ -106,7 +108,7 @@ static det_status postprocess_options(struct tflite_network *n, struct det_text 
     return det_flex_write_map(n->env, text, values, sizeof values / sizeof *values);
 }
 
-static det_status add_postprocess(struct tflite_network *n, int32_t encodings, int32_t scores)
+static det_status add_postprocess(struct det_tflite_network *n, int32_t encodings, int32_t scores)
 {
     const int32_t most = most_detections(n->job);
     /* In the operator's order, each with its name in the signature. */
@@ -114,21 +116,22 @@ static det_status add_postprocess(struct tflite_network *n, int32_t encodings, i
         const char *name, *signature;
         int32_t dims, shape[3];
     } outputs[4] = {
-        {TFLITE_DETECTION_POSTPROCESS, "output_3", 3, {1, most, 4}},
-        {TFLITE_DETECTION_POSTPROCESS ":1", "output_2", 2, {1, most}},
-        {TFLITE_DETECTION_POSTPROCESS ":2", "output_1", 2, {1, most}},
-        {TFLITE_DETECTION_POSTPROCESS ":3", "output_0", 1, {1}},
+        {DET_TFLITE_DETECTION_POSTPROCESS, "output_3", 3, {1, most, 4}},
+        {DET_TFLITE_DETECTION_POSTPROCESS ":1", "output_2", 2, {1, most}},
+        {DET_TFLITE_DETECTION_POSTPROCESS ":2", "output_1", 2, {1, most}},
+        {DET_TFLITE_DETECTION_POSTPROCESS ":3", "output_0", 1, {1}},
     };
-    struct tflite_op op = tflite_op_of(TFLITE_CUSTOM, TFLITE_NO_OPTIONS, 3);
+    struct det_tflite_op op = det_tflite_op_of(DET_TFLITE_CUSTOM, DET_TFLITE_NO_OPTIONS, 3);
     op.in[0] = encodings;
     op.in[1] = scores;
     op.out_count = 4;
     DET_TRY_RETURN(add_anchors(n, &op.in[2]));
     for (int32_t i = 0; i < 4; i++) {
-        DET_TRY_RETURN(tflite_add_tensor(n->env, n->model, outputs[i].name, TFLITE_FLOAT32,
-                                         outputs[i].dims, outputs[i].shape, &op.out[i]));
+        DET_TRY_RETURN(det_tflite_add_tensor(n->env, n->model, outputs[i].name, DET_TFLITE_FLOAT32,
+                                             outputs[i].dims, outputs[i].shape, &op.out[i]));
         n->model->outputs[i] = op.out[i];
-        n->model->signature_outputs[i] = (struct tflite_signature){outputs[i].signature, op.out[i]};
+        n->model->signature_outputs[i] =
+            (struct det_tflite_signature){outputs[i].signature, op.out[i]};
     }
     n->model->output_count = 4;
     const det_status status = postprocess_options(n, &op.custom_options);
@@ -136,26 +139,27 @@ static det_status add_postprocess(struct tflite_network *n, int32_t encodings, i
         det_text_free(n->env, &op.custom_options);
         return status;
     }
-    return tflite_add_op(n->env, n->model, &op);
+    return det_tflite_add_op(n->env, n->model, &op);
 }
 
 /* Scores without the background. */
-static det_status add_raw_outputs(struct tflite_network *n, int32_t encodings, int32_t logits)
+static det_status add_raw_outputs(struct det_tflite_network *n, int32_t encodings, int32_t logits)
 {
     const int32_t begin[3] = {0, 0, 1};
     const int32_t end[3] = {n->batch, n->graph->anchor_count, n->graph->class_slots};
     int32_t scores = 0;
-    DET_TRY_RETURN(tflite_put_slice(n, logits, "raw_outputs/class_logits", 3, begin, end, &logits));
+    DET_TRY_RETURN(
+        det_tflite_put_slice(n, logits, "raw_outputs/class_logits", 3, begin, end, &logits));
     DET_TRY_RETURN(add_scores(n, logits, n->graph->class_slots - 1, &scores));
     n->model->output_count = 2;
     n->model->outputs[0] = encodings;
     n->model->outputs[1] = scores;
-    n->model->signature_outputs[0] = (struct tflite_signature){"box_encodings", encodings};
-    n->model->signature_outputs[1] = (struct tflite_signature){"class_predictions", scores};
+    n->model->signature_outputs[0] = (struct det_tflite_signature){"box_encodings", encodings};
+    n->model->signature_outputs[1] = (struct det_tflite_signature){"class_predictions", scores};
     return DET_OK;
 }
 
-det_status tflite_put_outputs(struct tflite_network *n)
+det_status det_tflite_put_outputs(struct det_tflite_network *n)
 {
     const struct det_graph *g = n->graph;
     int32_t encodings = 0, logits = 0, scores = 0;

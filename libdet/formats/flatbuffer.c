@@ -184,7 +184,8 @@ static bool inside(const struct det_flat_reader *reader, size_t at, size_t bytes
     return at <= reader->bytes && bytes <= reader->bytes - at;
 }
 
-/* Where the reference at `at`, which is inside, leads to: `bytes` bytes are there. 0: it does not. */
+/* Where the reference at `at`, which is inside, leads to: `bytes` bytes are there. 0: it does
+ * not. */
 static size_t follow(struct det_flat_reader *reader, size_t at, size_t bytes, const char *what)
 {
     const size_t to = at + u32_at(reader, at);

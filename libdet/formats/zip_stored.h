@@ -1,5 +1,6 @@
-/* zip_stored.h: a zip archive (PKWARE's APPNOTE.TXT) of files that are stored, not compressed, behind
- * other data: how TFLite Metadata packs files into a model. Sizes and places are below 4 GB. */
+/* zip_stored.h: a zip archive (PKWARE's APPNOTE.TXT) of files that are stored, not compressed,
+ * behind other data: how TFLite Metadata packs files into a model. Sizes and places are below 4
+ * GB. */
 #ifndef DET_FORMATS_ZIP_STORED_H
 #define DET_FORMATS_ZIP_STORED_H
 

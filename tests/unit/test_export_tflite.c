@@ -265,7 +265,7 @@ static void class_names_are_packed_in(void **state)
     const struct det_text *data = &exported->files[0].data;
     assert_string_equal(exported->files[0].name, "model.tflite");
     assert_memory_equal(data->data + 4, "TFL3", 4);
-    assert_ok(s.env, det_zip_find(s.env, data->data, data->length, TFLITE_LABEL_FILE, &file));
+    assert_ok(s.env, det_zip_find(s.env, data->data, data->length, DET_TFLITE_LABEL_FILE, &file));
     assert_int_equal(file.bytes, sizeof expected - 1);
     assert_memory_equal(file.data, expected, sizeof expected - 1);
     det_export_destroy(&exported);
@@ -457,13 +457,13 @@ static void wrong_options_are_found(void **state)
         const char *says;
     } cases[] = {
         {"max_classes", "may_classes", 11, DET_STATUS_UNSUPPORTED, "options that we write"},
-        {TFLITE_DETECTION_POSTPROCESS "\0\0", "TFLite_Detection_PostProcesz\0\0", 28,
+        {DET_TFLITE_DETECTION_POSTPROCESS "\0\0", "TFLite_Detection_PostProcesz\0\0", 28,
          DET_STATUS_UNSUPPORTED, "custom operator"},
         {"TFL3", "TFL2", 4, DET_STATUS_CORRUPT, "TFL3"},
         {"M001", "M002", 4, DET_STATUS_CORRUPT, "M001"},
         {"output_0", "output_9", 8, DET_STATUS_CORRUPT, "signature"},
         {"location", "locatiom", 8, DET_STATUS_CORRUPT, "in their order"},
-        {TFLITE_METADATA_NAME, "TFLITE_NETADATA", 15, DET_STATUS_CORRUPT, "there is none"},
+        {DET_TFLITE_METADATA_NAME, "TFLITE_NETADATA", 15, DET_STATUS_CORRUPT, "there is none"},
         {"\0\0\377\102\1\0\0\0\0\0\377\102", "\0\0\377\102\1\0\0\0\0\0\0\102", 12,
          DET_STATUS_CORRUPT, "normalisation"},
         {"???\n", "????", 4, DET_STATUS_CORRUPT, "damaged zip"},

@@ -174,6 +174,31 @@ static void nothing_that_is_read_is_replaced(void **state)
     workspace_remove(&w);
 }
 
+/* What LiteRT's threads do to a TFLite file of three classes, and that its fast suppression is
+ * another file. */
+static void threads_of_tflite_files_are_told(void **state)
+{
+    (void)state;
+    struct workspace w;
+    workspace_make(&w, "export_tflite");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint data/vehicles.det --format tflite "
+                              "--output_directory %s/a",
+                              w.directory),
+                     0);
+    assert_contains(out, "1 thread, or 3 and more");
+    assert_contains(out, "TFLite_Detection_PostProcess:3: float32 [1]");
+    assert_true(is_there(&w, "a/model.tflite"));
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint data/vehicles.det --format tflite "
+                              "--tflite_outputs fast_detections --output_directory %s/b",
+                              w.directory),
+                     0);
+    assert_null(strstr(out, "leaves a class out"));
+    assert_true(is_there(&w, "b/model.tflite"));
+    workspace_remove(&w);
+}
+
 int test_export_tool(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +207,7 @@ int test_export_tool(void)
         cmocka_unit_test(wrong_command_lines_are_told),
         cmocka_unit_test(help_names_all_formats),
         cmocka_unit_test(nothing_that_is_read_is_replaced),
+        cmocka_unit_test(threads_of_tflite_files_are_told),
     };
     return cmocka_run_group_tests_name("export_tool", tests, NULL, NULL);
 }

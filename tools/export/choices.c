@@ -16,8 +16,12 @@ static const struct word onnx_words[] = {{"raw", DET_EXPORT_OUTPUTS_RAW},
                                          {"nms", DET_EXPORT_OUTPUTS_DETECTIONS},
                                          {"efficient_nms", DET_EXPORT_OUTPUTS_EFFICIENT_NMS},
                                          {0}};
-static const struct word tflite_words[] = {
-    {"detections", DET_EXPORT_OUTPUTS_DETECTIONS}, {"raw", DET_EXPORT_OUTPUTS_RAW}, {0}};
+/* Detections with det_export_settings.fast_nms; none of det_export_outputs. */
+enum { FAST_DETECTIONS = 100 };
+static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DETECTIONS},
+                                           {"fast_detections", FAST_DETECTIONS},
+                                           {"raw", DET_EXPORT_OUTPUTS_RAW},
+                                           {0}};
 static const struct word input_words[] = {{"image", DET_EXPORT_INPUT_IMAGE},
                                           {"nhwc", DET_EXPORT_INPUT_FLOAT_NHWC},
                                           {"nchw", DET_EXPORT_INPUT_FLOAT_NCHW},
@@ -176,7 +180,8 @@ bool export_choices_take(struct export_choices *c, const struct options *options
         return false;
     }
     c->onnx = (det_export_outputs)onnx;
-    c->tflite = (det_export_outputs)tflite;
+    s->fast_nms = tflite == FAST_DETECTIONS;
+    c->tflite = s->fast_nms ? DET_EXPORT_OUTPUTS_DETECTIONS : (det_export_outputs)tflite;
     s->input = (det_export_input)input;
     s->precision = (det_export_precision)precision;
     s->max_detections = (int32_t)c->max_detections;

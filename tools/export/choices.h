@@ -30,31 +30,32 @@ struct export_choices {
     }
 
 /* Entries of an option table. */
-#define EXPORT_CHOICES_OPTIONS(c)                                                                 \
-    {"format", OPTION_STRING, &(c)->formats, "LIST",                                              \
-     "what to write, with commas between: det (the default), onnx, tflite, tf_checkpoint, ncnn"}, \
-        {"onnx_outputs", OPTION_STRING, &(c)->onnx_outputs, "WHAT",                               \
-         "raw: encodings and scores; decoded: boxes and scores; nms, the default: detections as " \
-         "the API's SavedModel gives them; efficient_nms: by TensorRT's EfficientNMS_TRT"},       \
-        {"tflite_outputs", OPTION_STRING, &(c)->tflite_outputs, "WHAT",                           \
-         "detections, the default: by TFLite_Detection_PostProcess; raw: encodings and scores"},  \
-        {"input", OPTION_STRING, &(c)->input, "KIND",                                             \
-         "of onnx, tflite, ncnn: image (uint8 of any size, resized and normalised inside), nhwc " \
-         "or nchw (float32, resized and normalised to -1 .. 1); else what is usual for each"},    \
-        {"precision", OPTION_STRING, &(c)->precision, "P",                                        \
-         "of the weights of onnx, tflite, ncnn: float32, the default, or float16"},               \
-        {"batch", OPTION_STRING, &(c)->batch, "N",                                                \
-         "images at once, of onnx, tflite, ncnn: a number, 1 by default, or any"},                \
-        {"score_threshold", OPTION_DOUBLE, &(c)->score_threshold, "X",                            \
-         "detections below are left out, instead of what the config says"},                       \
-        {"iou_threshold", OPTION_DOUBLE, &(c)->iou_threshold, "X",                                \
-         "of the non-maximum suppression, instead of what the config says"},                      \
-        {"max_detections", OPTION_INT, &(c)->max_detections, "N",                                 \
-         "most detections of an image, 0: as the config says"},                                   \
-    {                                                                                             \
-        "verify", OPTION_FLAG, &(c)->verify, NULL,                                                \
-            "read back what is written and compare it with libdet's own network (the default); "  \
-            "--noverify does not"                                                                 \
+#define EXPORT_CHOICES_OPTIONS(c)                                                                  \
+    {"format", OPTION_STRING, &(c)->formats, "LIST",                                               \
+     "what to write, with commas between: det (the default), onnx, tflite, tf_checkpoint, ncnn"},  \
+        {"onnx_outputs", OPTION_STRING, &(c)->onnx_outputs, "WHAT",                                \
+         "raw: encodings and scores; decoded: boxes and scores; nms, the default: detections as "  \
+         "the API's SavedModel gives them; efficient_nms: by TensorRT's EfficientNMS_TRT"},        \
+        {"tflite_outputs", OPTION_STRING, &(c)->tflite_outputs, "WHAT",                            \
+         "detections, the default: by TFLite_Detection_PostProcess; fast_detections: by its fast " \
+         "suppression, across classes, for any number of threads; raw: encodings and scores"},     \
+        {"input", OPTION_STRING, &(c)->input, "KIND",                                              \
+         "of onnx, tflite, ncnn: image (uint8 of any size, resized and normalised inside), nhwc "  \
+         "or nchw (float32, resized and normalised to -1 .. 1); else what is usual for each"},     \
+        {"precision", OPTION_STRING, &(c)->precision, "P",                                         \
+         "of the weights of onnx, tflite, ncnn: float32, the default, or float16"},                \
+        {"batch", OPTION_STRING, &(c)->batch, "N",                                                 \
+         "images at once, of onnx, tflite, ncnn: a number, 1 by default, or any"},                 \
+        {"score_threshold", OPTION_DOUBLE, &(c)->score_threshold, "X",                             \
+         "detections below are left out, instead of what the config says"},                        \
+        {"iou_threshold", OPTION_DOUBLE, &(c)->iou_threshold, "X",                                 \
+         "of the non-maximum suppression, instead of what the config says"},                       \
+        {"max_detections", OPTION_INT, &(c)->max_detections, "N",                                  \
+         "most detections of an image, 0: as the config says"},                                    \
+    {                                                                                              \
+        "verify", OPTION_FLAG, &(c)->verify, NULL,                                                 \
+            "read back what is written and compare it with libdet's own network (the default); "   \
+            "--noverify does not"                                                                  \
     }
 
 /* False after a message (options_error()), and *result is the exit status. */
