@@ -13,6 +13,7 @@ import common
 MODELS = {
     "MODEL": ("onnx", {"outputs": common.DETECTIONS, "input": common.IMAGE}),
     "DECODED": ("onnx", {"outputs": common.DECODED, "input": common.FLOAT_NCHW}),
+    "NCNN": ("ncnn", {}),
 }
 
 
@@ -70,7 +71,7 @@ def main():
     words = {"PICTURE": picture, "PPM": libdet.path("picture.ppm")}
     for word, (kind, settings) in MODELS.items():
         file = libdet.export(model, kind, word.lower(), **settings)
-        words[word] = os.path.join(file.folder, f"{file.name}.{kind}")
+        words[word] = os.path.join(file.folder, f"{file.name}.{'param' if kind == 'ncnn' else kind}")
     for page, name, arguments, text in programs():
         if any(word not in words for word in arguments):
             continue

@@ -74,13 +74,13 @@ def detect(engine, frame, score_threshold=1e-8, iou_threshold=0.6):
     size = anchors[:, 2:] - anchors[:, :2]
     center = anchors[:, :2] + size / 2 + encodings[:, :2] / 10 * size
     half = np.exp(encodings[:, 2:] / 5) * size / 2
-    boxes = np.clip(np.concatenate([center - half, center + half], 1), 0, 1)
+    boxes = np.concatenate([center - half, center + half], 1)
     rows = []
     for column in range(scores.shape[1]):
         above = np.flatnonzero(scores[:, column] > score_threshold)
-        above = above[np.argsort(-scores[above, column], kind="stable")[:4000]]
         for place in suppress(boxes[above], scores[above, column], iou_threshold):
-            rows.append([*boxes[above[place]], scores[above[place], column], column + 1])
+            # The picture's edge cuts what was kept, not what is compared.
+            rows.append([*np.clip(boxes[above[place]], 0, 1), scores[above[place], column], column + 1])
     return sorted(rows, key=lambda row: -row[4])[:100]
 
 
