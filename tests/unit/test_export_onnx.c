@@ -194,9 +194,8 @@ static void networks_of_all_shapes_are_proved(void **state)
         proves(&t.env, &spec, &image, changes[i].what);
         proves(&t.env, &spec, &floats, changes[i].what);
         /* One limit is all that the plugin has: of one class the smaller, of several the only. */
-        const det_export_settings plugin =
-            settings_of(DET_EXPORT_OUTPUTS_EFFICIENT_NMS, DET_EXPORT_INPUT_IMAGE,
-                        DET_EXPORT_FLOAT32, 1);
+        const det_export_settings plugin = settings_of(
+            DET_EXPORT_OUTPUTS_EFFICIENT_NMS, DET_EXPORT_INPUT_IMAGE, DET_EXPORT_FLOAT32, 1);
         if (spec.num_classes == 1 || spec.max_per_class >= spec.max_total)
             proves(&t.env, &spec, &plugin, changes[i].what);
     }
