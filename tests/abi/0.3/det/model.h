@@ -17,6 +17,9 @@ DET_NODISCARD DET_API det_status det_model_load_memory(det_context *context, con
 DET_NODISCARD DET_API det_status det_model_load_checkpoint(det_context *context,
                                                            const det_pipeline_config *config,
                                                            const char *path, det_model **model);
+DET_NODISCARD DET_API det_status det_model_load_resumable(det_context *context,
+                                                          const det_pipeline_config *config,
+                                                          const char *path, det_model **model);
 DET_API void det_model_destroy(det_model **model);
 DET_NODISCARD DET_API det_status det_model_export(det_context *context, const det_model *model,
                                                   const char *path);
