@@ -206,7 +206,7 @@ static det_status take_inputs(struct reader *r, const struct layer *layer, int32
     if (count >= 0 && (layer->in_count != count || layer->out_count != 1))
         return fail(r, DET_STATUS_CORRUPT, "another number of blobs than the layer has");
     for (int32_t i = 0; i < layer->in_count; i++) {
-        struct blob blob;
+        struct blob blob = {{0}, 0, 0, false};
         DET_TRY_RETURN(take_blob(r, layer->names[i], &blob));
         if (i > 0 && blob.dims != *dims)
             return fail(r, DET_STATUS_CORRUPT, "blobs of two shapes");
@@ -290,7 +290,7 @@ static det_status add_floats(struct reader *r, const struct layer *layer, const 
 
 static det_status read_input(struct reader *r, struct layer *layer)
 {
-    int32_t shape[3];
+    int32_t shape[3] = {0};
     for (int32_t d = 0; d < 3; d++)
         DET_TRY_RETURN(param(r, layer, 2 - d, 1, 1 << 20, &shape[d]));
     if (layer->in_count != 0 || layer->out_count != 1 || r->program->input >= 0)
@@ -336,7 +336,7 @@ static det_status read_convolution(struct reader *r, struct layer *layer)
     const bool depthwise = strcmp(layer->type, "ConvolutionDepthWise") == 0;
     struct det_node node = {.kind = DET_NODE_CONV,
                             .conv = {.channels_first = true, .depthwise = depthwise}};
-    int32_t size[2], out = 0, dims = 0;
+    int32_t size[2] = {0}, out = 0, dims = 0;
     DET_TRY_RETURN(take_inputs(r, layer, 1, &node, &dims));
     if (dims != 3)
         return fail(r, DET_STATUS_CORRUPT, "a convolution of a blob of two dimensions");
@@ -454,7 +454,7 @@ static det_status read_sigmoid(struct reader *r, struct layer *layer)
 /* Other names for one value. */
 static det_status read_split(struct reader *r, struct layer *layer)
 {
-    struct blob from;
+    struct blob from = {{0}, 0, 0, false};
     if (layer->in_count != 1 || layer->out_count < 1)
         return fail(r, DET_STATUS_CORRUPT, "another number of blobs than the layer has");
     DET_TRY_RETURN(all_taken(r, layer));
@@ -527,7 +527,7 @@ static det_status read_header(struct reader *r, int32_t *blobs)
 
 static det_status find_output(struct reader *r, const char *name, int32_t *value)
 {
-    struct blob blob;
+    struct blob blob = {{0}, 0, 0, false};
     DET_TRY_RETURN(take_blob(r, name, &blob));
     *value = blob.value;
     return DET_OK;

@@ -192,7 +192,6 @@ static det_status load_resumable(struct det_env *env, void *argument)
     det_context *context = NULL;
     det_pipeline_config *config = NULL;
     det_model *model = NULL;
-    det_export *exported = NULL;
     det_context_settings settings;
     det_context_settings_default(&settings);
     settings.threads = 1;
@@ -202,9 +201,7 @@ static det_status load_resumable(struct det_env *env, void *argument)
     DET_TRY(det_context_create(&context, &settings));
     DET_TRY(det_pipeline_config_load(context, from->config, &config));
     DET_TRY(det_model_load_resumable(context, config, from->path, &model));
-    DET_TRY(det_export_create(context, model, "tf_checkpoint", NULL, &exported));
 fail:
-    det_export_destroy(&exported);
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
     det_context_destroy(&context);
@@ -270,6 +267,17 @@ static void what_it_is_not_for_is_told(void **state)
 
 /* --- the proof --- */
 
+struct proven {
+    const struct det_export_job *job;
+    det_export *exported;
+};
+
+static det_status prove(struct det_env *env, void *argument)
+{
+    const struct proven *p = argument;
+    return det_export_tf_checkpoint.prove(env, p->job, p->exported);
+}
+
 static void planted_mistakes_are_found(void **state)
 {
     (void)state;
@@ -307,6 +315,8 @@ static void planted_mistakes_are_found(void **state)
         }
     }
     assert_ok(env, det_export_tf_checkpoint.prove(env, &job, exported));
+    struct proven proven = {&job, exported};
+    test_each_allocation_fails(prove, &proven);
     det_export_destroy(&exported);
     det_model_destroy(&model);
     det_context_destroy(&context);
