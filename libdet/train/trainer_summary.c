@@ -68,13 +68,21 @@ static det_status open_eval_run(struct det_trainer *trainer, bool as_exported, i
     return status;
 }
 
-/* The table beside the runs, of this process's evaluations and of others'. */
+/* The table beside the runs, of this process's evaluations and of others'. One that cannot be
+ * written is no reason not to train. */
 static det_status open_results(struct det_trainer *trainer, int64_t first)
 {
     struct det_env *env = trainer->env;
     DET_TRY_RETURN(det_path_join(env, &trainer->results, trainer->model_dir, DET_RESULTS_NAME));
-    DET_TRY_RETURN(trainer->state.step > 0 ? det_results_cut(env, trainer->results, first)
-                                           : det_results_set_aside(env, trainer->results));
+    const det_status status = trainer->state.step > 0
+                                  ? det_results_cut(env, trainer->results, first)
+                                  : det_results_set_aside(env, trainer->results);
+    if (status == DET_STATUS_OUT_OF_MEMORY)
+        return status;
+    if (status != DET_OK) {
+        det_log(env, DET_LOG_WARNING, "%s; its rows stay as they are", env->error);
+        det_forget_error(env);
+    }
     if (trainer->eval_settings.results == NULL)
         trainer->eval_settings.results = trainer->results;
     return DET_OK;

@@ -239,7 +239,7 @@ static void a_matrix_of_ninety(void **state)
     (void)state;
     struct fixture f;
     const char *names[MANY], *text = NULL;
-    char plain[MANY][16];
+    char plain[MANY][24];
     for (int k = 0; k < MANY; k++) {
         snprintf(plain[k], sizeof plain[k], "class %d", k + 1);
         names[k] = k < ODD ? odd_names[k].name : plain[k];

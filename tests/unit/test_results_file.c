@@ -323,6 +323,15 @@ static void training_and_evaluation_share_a_table(void **state)
     assert_int_equal(count_rows(&w, "", ""), 1 + 4);
     snprintf(path, sizeof path, "%s/results.old.csv", w.model_dir);
     assert_int_equal(access(path, F_OK), 0);
+    /* A folder of that name: the training goes on, and says so. */
+    snprintf(path, sizeof path, "%s/results.csv", w.model_dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0777), 0);
+    train(&w, "--num_train_steps 15");
+    assert_contains(out, "; its rows stay as they are");
+    assert_contains(out, "; the results have no row of this evaluation");
+    assert_int_equal(rmdir(path), 0);
+    train(&w, "--num_train_steps 16");
     /* None of it. */
     snprintf(path, sizeof path, "%s/results.csv", w.model_dir);
     assert_int_equal(unlink(path), 0);
