@@ -43,8 +43,8 @@ void det_env_adopt_error(struct det_env *env, const struct det_env *from);
 
 /* Records the message (truncated at DET_ERROR_BYTES) and returns `status`, so that callers can
  * `return det_fail(env, DET_STATUS_CORRUPT, "%s: ...", path)`. A message is one line that is fit to
- * be shown: what a name in it holds of control characters comes out escaped (support/utf8.h); that of
- * a log line too. */
+ * be shown: what a name in it holds of control characters comes out escaped (support/utf8.h); that
+ * of a log line too. */
 det_status det_fail(struct det_env *env, det_status status, const char *format, ...)
     DET_PRINTF(3, 4);
 

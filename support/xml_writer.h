@@ -3,11 +3,12 @@
  * so that no name, path or number can end an attribute or an element.
  *
  * Text comes from outside (class names, paths, which are bytes) and is made well-formed XML 1.0 as
- * det_text_xml() of support/text.h does it: & < > " ' as entities; control characters, which XML has
- * not (or readers turn into blanks), and U+FFFE, U+FFFF as "?"; a byte that belongs to no character
- * of UTF-8 as "%" and two hexadecimal digits. What people look at takes the `_shown` calls instead:
- * what could steer a terminal or turn a line around is an escape there (support/utf8.h). Numbers are
- * made by the caller; those that are not finite must not get here as coordinates.
+ * det_text_xml() of support/text.h does it: & < > " ' as entities; control characters, which XML
+ * has not (or readers turn into blanks), and U+FFFE, U+FFFF as "?"; a byte that belongs to no
+ * character of UTF-8 as "%" and two hexadecimal digits. What people look at takes the `_shown`
+ * calls instead: what could steer a terminal or turn a line around is an escape there
+ * (support/utf8.h). Numbers are made by the caller; those that are not finite must not get here as
+ * coordinates.
  *
  * The first failure is kept and the calls behind it do nothing: det_xml_end() returns it. */
 #ifndef DET_SUPPORT_XML_WRITER_H

@@ -1,5 +1,5 @@
-/* det-export: makes of a checkpoint, libdet's or TensorFlow's, the files that other engines run, and
- * libdet's own. */
+/* det-export: makes of a checkpoint, libdet's or TensorFlow's, the files that other engines run,
+ * and libdet's own. */
 #include <math.h>
 
 #include "common/class_options.h"

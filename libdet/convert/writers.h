@@ -78,9 +78,9 @@ typedef uint64_t (*det_name_scope)(const struct det_annotations *set, int32_t sp
 uint64_t det_scope_of_split(const struct det_annotations *set, int32_t split);
 
 /* File names of all images, without folders, each once in its scope (NULL: one for the set): that
- * of the source as a safe name (support/safe_name.h), with the extension of what it holds; a name that
- * is taken, or differs from one in its extension or in capitals alone, gets "_2". Those that are
- * changed are counted. */
+ * of the source as a safe name (support/safe_name.h), with the extension of what it holds; a name
+ * that is taken, or differs from one in its extension or in capitals alone, gets "_2". Those that
+ * are changed are counted. */
 det_status det_written_names(struct det_env *env, const struct det_annotations *set,
                              det_name_scope scope, char ***names, struct det_write_counts *counts);
 void det_written_names_free(struct det_env *env, const struct det_annotations *set, char ***names);

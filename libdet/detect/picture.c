@@ -239,7 +239,8 @@ det_status det_picture_draw(det_picture *picture, const det_model *model,
     const struct det_surface to = det_surface_of(&picture->image);
     struct det_labels taken;
     taken.count = 0;
-    /* The surest one last, so that its frame is on top; its label first, so that it has its place. */
+    /* The surest one last, so that its frame is on top; its label first, so that it has its
+     * place. */
     for (size_t i = count; i-- > 0;)
         det_draw_detection(to, &detections[i]);
     for (size_t i = 0; i < count; i++) {

@@ -61,7 +61,8 @@ det_status det_canvas_draw_detections(det_context *context, const det_canvas *ca
             return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "legend[%zu].text is NULL", i);
     DET_TRY_RETURN(surface_of(env, canvas, &to));
     taken.count = 0;
-    /* The surest one last, so that its frame is on top; its label first, so that it has its place. */
+    /* The surest one last, so that its frame is on top; its label first, so that it has its
+     * place. */
     for (size_t i = count; i-- > 0;)
         det_draw_detection(to, &detections[i]);
     det_draw_legend(&taken, to, legend, legend_count);

@@ -1,6 +1,6 @@
-/* evaluation_tiles.h: what a detector finds in an evaluation's images when it looks at them in tiles
- * (det_evaluation_settings.tiles). Each image is decoded once more, at its own size: the loader's
- * are as large as the network's input. */
+/* evaluation_tiles.h: what a detector finds in an evaluation's images when it looks at them in
+ * tiles (det_evaluation_settings.tiles). Each image is decoded once more, at its own size: the
+ * loader's are as large as the network's input. */
 #ifndef DET_EVAL_EVALUATION_TILES_H
 #define DET_EVAL_EVALUATION_TILES_H
 

@@ -1,12 +1,14 @@
-/* ncnn.c: the network as ncnn's .param (layers as text) and .bin (weights), beside a list of labels.
+/* ncnn.c: the network as ncnn's .param (layers as text) and .bin (weights), beside a list of
+ * labels.
  *
  *   input      3 x H x W, resized and normalised to -1 .. 1
  *   encodings  A rows of 4, scores A rows of K without the background's, anchors A rows of 4
  *
- * .param: "7767517", counts of layers and blobs, then a layer a line: type, name, counts, blobs read,
- * blobs made, NUMBER=VALUE parameters (github.com/Tencent/ncnn, docs/developer-guide/operators.md).
- * .bin, in the order of the layers: of a convolution a u32, 0 for float32 and 0x01306B47 for half
- * precision, weights [out][in][kh][kw], of halves up to a multiple of 4 bytes, then float32 biases.
+ * .param: "7767517", counts of layers and blobs, then a layer a line: type, name, counts, blobs
+ * read, blobs made, NUMBER=VALUE parameters (github.com/Tencent/ncnn,
+ * docs/developer-guide/operators.md). .bin, in the order of the layers: of a convolution a u32, 0
+ * for float32 and 0x01306B47 for half precision, weights [out][in][kh][kw], of halves up to a
+ * multiple of 4 bytes, then float32 biases.
  *
  * ncnn lets a blob be read once: where the network reads one more often there is a Split. Layers
  * share no weights, so the head's are there once for each level.

@@ -1,7 +1,7 @@
 /* onnx_parts.h: the parts of an ONNX file, in the order of the network: pixels to input
  * (onnx_input.c), input to box encodings and scores (onnx_network.c), those to boxes and detections
- * (onnx_detections.c). Inside the network tensors are NCHW as ONNX has them; they are turned once at
- * the input and once at each output of the head. */
+ * (onnx_detections.c). Inside the network tensors are NCHW as ONNX has them; they are turned once
+ * at the input and once at each output of the head. */
 #ifndef DET_EXPORT_ONNX_PARTS_H
 #define DET_EXPORT_ONNX_PARTS_H
 

@@ -1,7 +1,8 @@
 /* onnx_proto.h: writing an ONNX model (onnx/onnx.proto of github.com/onnx/onnx, IR version 7), node
  * by node into its final bytes. Values are numbers that the builder gives out; the first failure is
- * kept and the calls behind it do nothing, so that a network reads as a list of layers. A call whose
- * arguments hold two others has them in no order: files would differ from compiler to compiler. */
+ * kept and the calls behind it do nothing, so that a network reads as a list of layers. A call
+ * whose arguments hold two others has them in no order: files would differ from compiler to
+ * compiler. */
 #ifndef DET_EXPORT_ONNX_PROTO_H
 #define DET_EXPORT_ONNX_PROTO_H
 

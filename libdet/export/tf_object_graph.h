@@ -1,6 +1,6 @@
-/* tf_object_graph.h: the object graph of a TensorFlow checkpoint, by which tf.train.Checkpoint finds
- * the variables of Python objects (tensorflow/core/protobuf/trackable_object_graph.proto): nodes are
- * objects, edges carry the names of their attributes, node 0 is the Checkpoint itself.
+/* tf_object_graph.h: the object graph of a TensorFlow checkpoint, by which tf.train.Checkpoint
+ * finds the variables of Python objects (tensorflow/core/protobuf/trackable_object_graph.proto):
+ * nodes are objects, edges carry the names of their attributes, node 0 is the Checkpoint itself.
  *
  * A variable's key is the way to it from the root, "model/_box_predictor/.../bias", and
  * DET_TF_VARIABLE_SUFFIX; an optimizer's slot is no attribute of anything: its key is

@@ -102,8 +102,8 @@ struct det_tf_tensor {
     size_t bytes;
 };
 
-/* Appends to empty texts what PREFIX.index and PREFIX.data-00000-of-00001 hold. Sorts the tensors by
- * key; two of one key are INTERNAL. */
+/* Appends to empty texts what PREFIX.index and PREFIX.data-00000-of-00001 hold. Sorts the tensors
+ * by key; two of one key are INTERNAL. */
 det_status det_tf_bundle_write(struct det_env *env, struct det_tf_tensor *tensors, size_t count,
                                struct det_text *index, struct det_text *data);
 

@@ -252,7 +252,8 @@ static det_status check_all_finite(struct det_env *env, const char *path,
 }
 
 /* Uses the file as the parameter block where it is laid out like one, else copies out of it. The
- * padding after the last parameter may lie behind the file's end, where zeros are (support/io.h). */
+ * padding after the last parameter may lie behind the file's end, where zeros are
+ * (support/io.h). */
 static det_status take_params(struct det_env *env, struct det_model *model,
                               struct det_weights **file)
 {

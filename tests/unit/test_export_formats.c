@@ -1,5 +1,6 @@
-/* det/export_formats.h: whatever format: files in memory and in a folder, settings that are refused,
- * folders and disks that cannot be written, no memory. What is in the files has tests of its own. */
+/* det/export_formats.h: whatever format: files in memory and in a folder, settings that are
+ * refused, folders and disks that cannot be written, no memory. What is in the files has tests of
+ * its own. */
 #include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>

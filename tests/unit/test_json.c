@@ -1,5 +1,5 @@
-/* support/json.h and support/number.h: what is JSON and what is not, values and where messages point,
- * numbers that are exact in any locale. */
+/* support/json.h and support/number.h: what is JSON and what is not, values and where messages
+ * point, numbers that are exact in any locale. */
 #include <float.h>
 #include <math.h>
 

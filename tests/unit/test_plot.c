@@ -134,8 +134,8 @@ static int pixels_at(const char *at)
     return end != at && strncmp(end, "px", 2) == 0 ? (int)value : -1;
 }
 
-/* Nothing is wider than a phone's screen but what scrolls in its own box. That a browser shows it so
- * was looked at, at 390 and 1280 pixels; here is what it rests on. */
+/* Nothing is wider than a phone's screen but what scrolls in its own box. That a browser shows it
+ * so was looked at, at 390 and 1280 pixels; here is what it rests on. */
 static void the_page_fits_a_narrow_screen(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* support/utf8.h and what text.h makes of it: names from outside in messages, tables, JSON and XML. */
+/* support/utf8.h and what text.h makes of it: names from outside in messages, tables, JSON and
+ * XML. */
 #include <string.h>
 
 #include "support/mem.h"

@@ -1,5 +1,5 @@
-/* support/writer.h, support/target.h: what a path to write to may be, and what is left of it whatever
- * happens. */
+/* support/writer.h, support/target.h: what a path to write to may be, and what is left of it
+ * whatever happens. */
 #define _GNU_SOURCE /* unshare */
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,8 @@
  * (det-train --eval_every) that one, which is told. */
 det_status export_source_find(struct tool *tool, const char *path, det_checkpoint_info *found);
 
-/* `config` may be NULL for a .det file. `resumable`: with what the optimizer keeps, if it is there. */
+/* `config` may be NULL for a .det file. `resumable`: with what the optimizer keeps, if it is
+ * there. */
 det_status export_source_load(struct tool *tool, const det_pipeline_config *config,
                               const det_checkpoint_info *from, bool resumable, det_model **model);
 

@@ -1,8 +1,8 @@
 /* det/detector.h: runs a model on images.
  *
  * A detector holds all working memory, planned when it is made: no call allocates after the first
- * image of the largest size (with tiles: of the most tiles and detections). It belongs to its context's thread; several detectors may share one
- * model.
+ * image of the largest size (with tiles: of the most tiles and detections). It belongs to its
+ * context's thread; several detectors may share one model.
  */
 #ifndef DET_DETECTOR_H
 #define DET_DETECTOR_H
