@@ -62,7 +62,7 @@ static void the_job_of_each(void **state)
            "det-eval --pipeline_config_path %s --checkpoint_dir %s --once --json %s/eval.json "
            "--report_dir %s/report",
            w.config, w.model_dir, d, d);
-    expect("exported/model.det: ",
+    expect("exported/model.det (",
            "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
            "--output_directory %s/exported",
            w.config, w.model_dir, d);
