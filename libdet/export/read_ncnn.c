@@ -315,8 +315,9 @@ static det_status read_kernel(struct reader *r, struct layer *layer, struct det_
     DET_TRY_RETURN(param(r, layer, 5, 0, 1, &bias));
     if (depthwise)
         DET_TRY_RETURN(param(r, layer, 7, out, out, &group));
-    const int64_t in = depthwise ? 1 : count / (taps * out);
-    if (in < 1 || taps * in * out != count)
+    const int64_t row = taps * out;
+    const int64_t in = depthwise ? 1 : row > 0 ? count / row : 0;
+    if (in < 1 || row * in != count)
         return fail(r, DET_STATUS_CORRUPT, "a number of weights that the kernel has not");
     const int64_t dense[4] = {size[0], size[1], in, out}, deep[4] = {size[0], size[1], out, 1};
     DET_TRY_RETURN(add_floats(r, layer, "weights", 4, depthwise ? deep : dense, &array,
