@@ -44,7 +44,9 @@ static void put(struct page *page, const char *format, ...)
 
 static const char *metavar(const struct option *option)
 {
-    static const char *const by_kind[] = {"TEXT", "N", "X", "", "TEXT"};
+    static const char *const by_kind[] = {
+        [OPTION_STRING] = "TEXT", [OPTION_INT] = "N",     [OPTION_DOUBLE] = "X",
+        [OPTION_FLAG] = "",       [OPTION_LIST] = "TEXT", [OPTION_SIZE] = "HxW"};
     return option->metavar != NULL ? option->metavar : by_kind[option->kind];
 }
 
