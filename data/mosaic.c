@@ -53,7 +53,8 @@ static float least(float a, float b)
 static det_status place_objects(struct det_env *env, const struct mosaic *m, int32_t y, int32_t x,
                                 const struct det_image *image, struct object_list *list)
 {
-    const float sides[2] = {(float)(m->cell.height / 2), (float)(m->cell.width / 2)};
+    const int32_t rows = m->cell.height / 2, columns = m->cell.width / 2;
+    const float sides[2] = {(float)rows, (float)columns};
     const float from[2] = {(float)y, (float)x};
     const float whole[2] = {(float)image->height, (float)image->width};
     for (int i = 0; i < m->frame->object_count; i++) {
