@@ -14,10 +14,10 @@
 #include "support/mem.h"
 
 struct arguments {
-    const char *config, *checkpoint_dir, *checkpoint, *output, *json;
+    const char *config, *checkpoint_dir, *checkpoint, *output, *json, *eval;
     struct class_options classes;
     struct option_list recalibrate, images;
-    int64_t recalibrate_images;
+    int64_t recalibrate_images, eval_images;
     struct export_choices choices;
     bool weights;
 };
@@ -98,11 +98,14 @@ fail:
 }
 
 static det_status write_formats(struct tool *tool, const struct arguments *a, const char *from,
-                                const det_model *model)
+                                det_pipeline_config *config, const det_model *model)
 {
     struct export_files files = {0};
     det_status status = DET_OK;
     DET_TRY(export_files_make(tool, &a->choices, model, a->output, &files));
+    if (a->eval != NULL)
+        DET_TRY(export_files_evaluate(tool, config, model, a->eval, &a->images, a->eval_images,
+                                      &files));
     DET_TRY(export_files_write(tool, &files, a->output));
     DET_TRY(export_files_print(tool, &files, a->output));
     if (a->json != NULL)
@@ -161,7 +164,7 @@ static det_status export_model(struct tool *tool, const struct arguments *a)
                   tool_used_classes(model), det_model_input_height(model),
                   det_model_input_width(model), (long long)det_model_step(model));
     DET_TRY(a->weights ? write_weights(tool, model, a->output)
-                       : write_formats(tool, a, from.path, model));
+                       : write_formats(tool, a, from.path, config, model));
     if (a->config != NULL)
         DET_TRY(copy_config(env, a->config, config_path));
 fail:
@@ -180,16 +183,22 @@ static const char *fault(const struct arguments *a)
         return class_options_fault(&a->classes);
     if (a->config == NULL && (a->recalibrate.count > 0 || a->classes.remap || a->classes.rename))
         return "--recalibrate, --remap_classes and --rename_classes need --pipeline_config_path";
+    if (a->config == NULL && a->eval != NULL)
+        return "--eval needs --pipeline_config_path, for the label map";
+    if (a->eval_images < 0 || (a->eval_images > 0 && a->eval == NULL))
+        return "--eval_images: expected a number of images of --eval RECORDS";
+    if (a->weights && a->eval != NULL)
+        return "--eval is for what is exported, --weights writes the training's";
     if (a->weights && a->recalibrate.count > 0)
         return "--recalibrate is for the exported form, --weights writes the training's";
     if (a->weights && (a->choices.formats != NULL || a->json != NULL))
         return "--weights writes a .det file and nothing else: it goes without --format and --json";
     if (a->recalibrate_images < 0)
         return "--recalibrate_images: expected at least 0";
-    if (a->recalibrate.count == 0 &&
-        (a->images.count > 0 || a->recalibrate_images != DET_RECALIBRATION_IMAGES))
-        return "--recalibrate_images and --images are for --recalibrate RECORDS, which is not "
-               "given";
+    if (a->recalibrate.count == 0 && a->recalibrate_images != DET_RECALIBRATION_IMAGES)
+        return "--recalibrate_images is for --recalibrate RECORDS, which is not given";
+    if (a->recalibrate.count == 0 && a->eval == NULL && a->images.count > 0)
+        return "--images is for --recalibrate and --eval RECORDS, which are not given";
     return NULL;
 }
 
@@ -217,8 +226,12 @@ int main(int argc, char **argv)
         {"recalibrate_images", OPTION_INT, &a.recalibrate_images, "N",
          "pictures of --recalibrate, 0: all"},
         {"images", OPTION_LIST, &a.images, "DIR",
-         "folder of the image files, for records of --recalibrate without image/encoded; may be "
-         "repeated"},
+         "folder of the image files, for records of --recalibrate and --eval without "
+         "image/encoded; may be repeated"},
+        {"eval", OPTION_STRING, &a.eval, "RECORDS",
+         "AP of each format's file on these records, as libdet reads it back and runs it by plain "
+         "operations; nothing is written when they cannot be read"},
+        {"eval_images", OPTION_INT, &a.eval_images, "N", "images of --eval, 0: all"},
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "the files are written there, called model, of tf_checkpoint ckpt-STEP, and the "
          "pipeline.config"},

@@ -18,6 +18,7 @@
 #include "eval/evaluation_summary.h"
 #include "eval/evaluation_tiles.h"
 #include "eval/results_file.h"
+#include "export/player.h"
 #include "model/from_config.h"
 #include "model/inference.h"
 #include "model/learner_state.h"
@@ -46,7 +47,11 @@ struct run {
     struct det_losses *losses;
     double localization, classification;      /* sums over images */
     struct det_evaluation_pictures *pictures; /* NULL: none, or given up */
-    struct det_evaluation_tiles *tiles;       /* NULL: what the runner finds is evaluated */
+    /* NULL, both: what the runner finds is evaluated */
+    struct det_evaluation_tiles *tiles;
+    struct det_export_player *player;
+    struct det_image image; /* of the player */
+    struct det_ground_truth truth;
 };
 
 void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size)
@@ -65,6 +70,9 @@ static void close_run(struct run *r)
     struct det_env *env = r->env;
     det_evaluation_pictures_destroy(env, &r->pictures);
     det_evaluation_tiles_destroy(env, &r->tiles);
+    det_export_player_destroy(env, &r->player);
+    det_image_free(env, &r->image);
+    det_ground_truth_free(env, &r->truth);
     det_loader_destroy(env, &r->loader);
     det_evaluation_data_close(env, &r->data);
     if (r->runner != NULL)
@@ -97,8 +105,8 @@ static det_status open_network(struct run *r, det_context *context,
     const det_model *model = r->model;
     const struct det_model_spec *spec = &model->spec;
     /* As the API evaluates: see DET_NET_EVALUATE. */
-    const bool as_api =
-        det_evaluation_forms_differ(model) && !settings->as_exported && settings->tiles == NULL;
+    const bool as_api = det_evaluation_forms_differ(model) && !settings->as_exported &&
+                        settings->tiles == NULL && settings->exported == NULL;
     struct det_inference *inference = &r->inference;
     DET_TRY_RETURN(det_inference_open(
         env, model, spec, as_api ? DET_INFERENCE_AS_IT_IS : DET_INFERENCE_FOLDED, inference));
@@ -223,6 +231,18 @@ static det_status run_staged(struct run *r, struct det_batch *next)
     return staged;
 }
 
+/* By the tiles, the exported files, or the runner. */
+static det_status detect(struct run *r, size_t image, const struct det_detections **found)
+{
+    struct det_env *env = r->env;
+    if (r->tiles != NULL)
+        return det_evaluation_tiles_run(env, r->tiles, &r->data.dataset, image, found);
+    if (r->player == NULL)
+        return r->backend->runner_detections(env, r->runner, 0, found);
+    DET_TRY_RETURN(det_dataset_load(env, &r->data.dataset, image, &r->image, &r->truth));
+    return det_export_player_run(env, r->player, &r->image, found);
+}
+
 static det_status evaluate_image(struct run *r, det_context *context, det_evaluation *e,
                                  const struct det_batch *batch)
 {
@@ -246,11 +266,7 @@ static det_status evaluate_image(struct run *r, det_context *context, det_evalua
     r->localization += values.localization;
     r->classification += values.classification;
     const struct det_detections *found = NULL;
-    if (r->tiles != NULL)
-        DET_TRY_RETURN(
-            det_evaluation_tiles_run(env, r->tiles, &r->data.dataset, (size_t)image, &found));
-    else
-        DET_TRY_RETURN(r->backend->runner_detections(env, r->runner, 0, &found));
+    DET_TRY_RETURN(detect(r, (size_t)image, &found));
     for (int32_t i = 0; i < found->count; i++) {
         double coco[4];
         if (!r->data.is_category[found->class_index[i]])
@@ -335,6 +351,9 @@ static det_status evaluate(struct run *r, det_context *context,
     DET_TRY_RETURN(open_network(r, context, settings));
     if (settings->tiles != NULL)
         DET_TRY_RETURN(det_evaluation_tiles_create(context, r->model, settings->tiles, &r->tiles));
+    if (settings->exported != NULL && det_export_is_program(settings->exported))
+        DET_TRY_RETURN(
+            det_export_player_create(env, context->pool, settings->exported, r->model, &r->player));
     DET_TRY_RETURN(open_pictures(r, settings));
     det_coco_settings coco;
     det_coco_settings_default(&coco);
@@ -390,6 +409,9 @@ static det_status take_settings(struct det_env *env, const det_evaluation_settin
     if (settings->tiles != NULL)
         settings->tiles = tiles;
     DET_TRY_RETURN(det_check_reserved(env, "det_evaluation_settings", settings->reserved));
+    if (settings->exported != NULL && settings->tiles != NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "det_evaluation_settings: exported files are not looked at in tiles");
     return det_check_strings(env, "det_evaluation_settings: image_dirs", settings->image_dirs,
                              settings->image_dir_count);
 }

@@ -41,6 +41,7 @@ enum { DET_EXPORT_MOST_FILES = 4 };
 /* Files in the order in which they are written; what makes the others valid comes last. */
 struct det_export {
     struct det_env env; /* a copy of the creating context's hooks */
+    const struct det_export_writer *writer;
     struct det_export_bytes files[DET_EXPORT_MOST_FILES];
     size_t file_count;
     struct det_text signature;

@@ -118,6 +118,7 @@ static det_status make(struct det_env *env, struct det_pool *pool,
     DET_TRY(det_export_job_open(env, writer, job));
     DET_TRY(det_alloc(env, exported, 1, sizeof **exported, "export"));
     det_env_fork(&(*exported)->env, env);
+    (*exported)->writer = writer;
     DET_TRY(writer->write(env, job, *exported));
     if (job->settings.verify != 0 && writer->read != NULL)
         DET_TRY(det_export_prove(env, pool, writer, job, *exported));

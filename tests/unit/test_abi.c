@@ -19,7 +19,7 @@ ENDS_WITH(det_logger, write);
 ENDS_WITH(det_context_settings, reserved);
 ENDS_WITH(det_tile_settings, whole);
 ENDS_WITH(det_detector_settings, tiles);
-ENDS_WITH(det_evaluation_settings, tiles);
+ENDS_WITH(det_evaluation_settings, exported);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);

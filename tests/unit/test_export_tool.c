@@ -122,6 +122,9 @@ static void wrong_command_lines_are_told(void **state)
         {"--max_detections -1", "--max_detections: got -1, expected at least 0"},
         {"--recalibrate r", "need --pipeline_config_path"},
         {"--rename_classes", "need --pipeline_config_path"},
+        {"--eval r", "--eval needs --pipeline_config_path"},
+        {"--eval_images 3", "--eval_images: expected a number of images of --eval"},
+        {"--images d", "--images is for --recalibrate and --eval"},
         {"--weights --format det", "--weights writes a .det file and nothing else"},
         {"--weights --json x", "--weights writes a .det file and nothing else"},
     };
@@ -199,6 +202,123 @@ static void threads_of_tflite_files_are_told(void **state)
     workspace_remove(&w);
 }
 
+/* Each format's file finds what the model finds, so that the figures are one another's. */
+static void files_are_evaluated(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char path[400];
+    workspace_make(&w, "export_eval");
+    train(&w);
+    if (run_tool(out, sizeof out,
+                 "det-export --pipeline_config_path %s --trained_checkpoint_dir %s --checkpoint "
+                 "%s/ckpt-4.det --output_directory %s/a --format det,onnx,tflite,ncnn "
+                 "--eval %s/train.tfrecord --eval_images 6 --json %s/out.json",
+                 w.config, w.model_dir, w.model_dir, w.directory, w.directory, w.directory) == 0)
+        fail_msg("a folder and a checkpoint were both taken");
+    if (run_tool(out, sizeof out,
+                 "det-export --pipeline_config_path %s --checkpoint %s/ckpt-4.det "
+                 "--output_directory %s/a --format det,onnx,tflite,ncnn "
+                 "--eval %s/train.tfrecord --eval_images 6 --json %s/out.json",
+                 w.config, w.model_dir, w.directory, w.directory, w.directory) != 0)
+        fail_msg("%s", out);
+    assert_contains(out, " on 6 images\n");
+    snprintf(path, sizeof path, "%s/out.json", w.directory);
+    char *text = test_read_text(path);
+    cJSON *json = cJSON_Parse(text);
+    const cJSON *exports = cJSON_GetObjectItem(json, "exports");
+    const cJSON *first = cJSON_GetArrayItem(exports, 0), *each = NULL;
+    assert_int_equal(cJSON_GetArraySize(exports), 4);
+    cJSON_ArrayForEach(each, exports)
+    {
+        static const char *const figures[] = {"ap", "ap50"};
+        assert_int_equal(cJSON_GetObjectItem(each, "images")->valueint, 6);
+        for (int i = 0; i < 2; i++) {
+            const double got = cJSON_GetObjectItem(each, figures[i])->valuedouble;
+            assert_true(got >= 0);
+            assert_near(cJSON_GetObjectItem(first, figures[i])->valuedouble, got, 1e-3);
+        }
+    }
+    cJSON_Delete(json);
+    free(text);
+    /* What cannot be read costs nothing. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --checkpoint %s/ckpt-4.det "
+                              "--output_directory %s/b --eval %s/nothing.tfrecord",
+                              w.config, w.model_dir, w.directory, w.directory),
+                     1);
+    assert_contains(out, "nothing.tfrecord");
+    assert_false(is_there(&w, "b/model.det"));
+    workspace_remove(&w);
+}
+
+/* det_evaluation_settings.exported, beside the model itself. */
+static void an_evaluation_takes_exported_files(void **state)
+{
+    (void)state;
+    static const det_export_input inputs[] = {DET_EXPORT_INPUT_IMAGE, DET_EXPORT_INPUT_FLOAT_NHWC,
+                                              DET_EXPORT_INPUT_FLOAT_NCHW};
+    struct test_env t;
+    struct workspace w;
+    det_pipeline_config *config = NULL;
+    det_trainer *trainer = NULL;
+    det_model *model = NULL;
+    det_evaluation *plain = NULL, *evaluation = NULL;
+    det_evaluation_settings settings;
+    test_env_init(&t);
+    workspace_make(&w, "export_evaluation");
+    det_context *context = workspace_context(&t, 2);
+    assert_context_ok(context, det_pipeline_config_load(context, w.config, &config));
+    assert_context_ok(context, det_trainer_create(context, config, NULL, &trainer));
+    assert_context_ok(context, det_trainer_snapshot(trainer, &model));
+    det_evaluation_settings_default(&settings);
+    settings.as_exported = 1;
+    settings.max_images = 2;
+    assert_context_ok(context, det_evaluation_run(context, config, model, &settings, &plain));
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        det_export_settings exporting;
+        det_export *exported = NULL;
+        det_export_settings_default(&exporting);
+        exporting.input = inputs[i];
+        exporting.outputs = DET_EXPORT_OUTPUTS_RAW;
+        exporting.batch = (int32_t)i; /* any number, 1, 2 */
+        assert_context_ok(context,
+                          det_export_create(context, model, "onnx", &exporting, &exported));
+        settings.exported = exported;
+        assert_context_ok(context,
+                          det_evaluation_run(context, config, model, &settings, &evaluation));
+        const det_coco_result *a = det_evaluation_coco(plain), *b = det_evaluation_coco(evaluation);
+        assert_int_equal(a->detections, b->detections);
+        for (int s = 0; s < DET_COCO_STAT_COUNT; s++)
+            assert_near(a->stats[s], b->stats[s], 1e-3);
+        det_evaluation_destroy(&evaluation);
+        for (long n = 1; i == 0; n += 1 + n / 4) {
+            test_env_fail_at(&t, n);
+            const det_status status =
+                det_evaluation_run(context, config, model, &settings, &evaluation);
+            test_env_fail_at(&t, 0);
+            det_evaluation_destroy(&evaluation);
+            if (status == DET_OK)
+                break;
+            assert_int_equal(status, DET_STATUS_OUT_OF_MEMORY);
+        }
+        det_tile_settings tiles;
+        det_tile_settings_default(&tiles);
+        settings.tiles = &tiles;
+        assert_context_fails(context, DET_STATUS_INVALID_ARGUMENT, "not looked at in tiles",
+                             det_evaluation_run(context, config, model, &settings, &evaluation));
+        settings.tiles = NULL;
+        det_export_destroy(&exported);
+    }
+    det_evaluation_destroy(&plain);
+    det_model_destroy(&model);
+    det_trainer_destroy(&trainer);
+    det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+    workspace_remove(&w);
+    test_env_check(&t);
+}
+
 int test_export_tool(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +328,8 @@ int test_export_tool(void)
         cmocka_unit_test(help_names_all_formats),
         cmocka_unit_test(nothing_that_is_read_is_replaced),
         cmocka_unit_test(threads_of_tflite_files_are_told),
+        cmocka_unit_test(files_are_evaluated),
+        cmocka_unit_test(an_evaluation_takes_exported_files),
     };
     return cmocka_run_group_tests_name("export_tool", tests, NULL, NULL);
 }

@@ -57,6 +57,52 @@ det_status export_files_make(struct tool *tool, const struct export_choices *cho
     return DET_OK;
 }
 
+static int evaluating(void *user, int64_t done, int64_t total)
+{
+    const det_export_format *format = user;
+    console_progress("%s: evaluated %lld/%lld", format->name, (long long)done, (long long)total);
+    return tool_interrupted();
+}
+
+static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
+                           const det_model *model, const det_evaluation_settings *settings,
+                           struct export_files *files, size_t i)
+{
+    det_evaluation *evaluation = NULL;
+    det_evaluation_settings own = *settings;
+    own.exported = files->exports[i];
+    own.progress_user = (void *)files->formats[i];
+    const det_status status = det_evaluation_run(tool->context, config, model, &own, &evaluation);
+    console_progress_clear();
+    DET_TRY_RETURN(of_format(tool, files->formats[i], status));
+    const det_coco_result *coco = det_evaluation_coco(evaluation);
+    files->images = coco->images;
+    files->ap[i] = coco->stats[DET_COCO_AP];
+    files->ap50[i] = coco->stats[DET_COCO_AP50];
+    det_evaluation_destroy(&evaluation);
+    return DET_OK;
+}
+
+det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
+                                 const det_model *model, const char *records,
+                                 const struct option_list *image_dirs, int64_t most,
+                                 struct export_files *files)
+{
+    det_evaluation_settings settings;
+    det_evaluation_settings_default(&settings);
+    settings.as_exported = 1;
+    settings.image_dirs = image_dirs->values;
+    settings.image_dir_count = image_dirs->count;
+    settings.max_images = most;
+    settings.progress = evaluating;
+    DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, records));
+    for (size_t i = 0; i < files->count; i++) {
+        DET_TRY_RETURN(evaluate(tool, config, model, &settings, files, i));
+        settings.quiet = 1;
+    }
+    return DET_OK;
+}
+
 det_status export_files_write(struct tool *tool, const struct export_files *files,
                               const char *folder)
 {
@@ -128,7 +174,11 @@ static det_status print_one(struct tool *tool, const struct export_files *files,
     DET_TRY_RETURN(det_text_printf(env, text, "%s: ", files->formats[i]->name));
     DET_TRY_RETURN(print_names(tool, files->exports[i], folder, text));
     DET_TRY_RETURN(print_signature(env, det_export_signature(files->exports[i]), text));
-    return print_proof(tool, files->exports[i], text);
+    DET_TRY_RETURN(print_proof(tool, files->exports[i], text));
+    return files->images == 0
+               ? DET_OK
+               : det_text_printf(env, text, "  AP %.3f, AP50 %.3f on %lld images\n", files->ap[i],
+                                 files->ap50[i], (long long)files->images);
 }
 
 det_status export_files_print(struct tool *tool, const struct export_files *files,
@@ -194,6 +244,11 @@ static det_status put_one(struct tool *tool, struct det_json_writer *json,
         det_json_put_int(json, "tensors", proof.tensors);
         det_json_put_double(json, "encodings_difference", proof.encodings);
         det_json_put_double(json, "scores_difference", proof.scores);
+    }
+    if (files->images > 0) {
+        det_json_put_int(json, "images", files->images);
+        det_json_put_double(json, "ap", files->ap[i]);
+        det_json_put_double(json, "ap50", files->ap50[i]);
     }
     det_json_put_fixed(json, "seconds", files->seconds[i], 3);
     det_json_close_object(json);

@@ -10,6 +10,9 @@ struct export_files {
     const det_export_format *formats[MOST_FORMATS];
     det_export *exports[MOST_FORMATS];
     double seconds[MOST_FORMATS]; /* to make and prove them */
+    /* After export_files_evaluate(): of how many images, and what COCO's table begins with. */
+    int64_t images;
+    double ap[MOST_FORMATS], ap50[MOST_FORMATS];
     size_t count;
 };
 
@@ -17,6 +20,12 @@ struct export_files {
 det_status export_files_make(struct tool *tool, const struct export_choices *choices,
                              const det_model *model, const char *folder,
                              struct export_files *files);
+/* What each file finds in the records (det_evaluation_settings.exported), `most` images of them,
+ * 0: all. */
+det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
+                                 const det_model *model, const char *records,
+                                 const struct option_list *image_dirs, int64_t most,
+                                 struct export_files *files);
 det_status export_files_write(struct tool *tool, const struct export_files *files,
                               const char *folder);
 void export_files_destroy(struct export_files *files);

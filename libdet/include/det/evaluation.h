@@ -9,6 +9,7 @@
 #include "det/coco.h"
 #include "det/context.h"
 #include "det/detector.h"
+#include "det/export_formats.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -58,6 +59,11 @@ typedef struct det_evaluation_settings {
      * whatever as_exported says; losses are of the images as a whole. NULL, the default: no
      * tiles */
     const det_tile_settings *tiles;
+    /** The files of the model in another engine's format: what they find is evaluated, as libdet
+     * reads them and plain operations run them, which takes some tenths of a second an image.
+     * Losses are the model's. Formats that are no other engine's ("det", "tf_checkpoint"), and
+     * NULL, the default: the model. INVALID_ARGUMENT with tiles */
+    const det_export *exported;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -4,6 +4,7 @@
 #include "det/coco.h"
 #include "det/context.h"
 #include "det/detector.h"
+#include "det/export_formats.h"
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/sample_source.h"
@@ -32,6 +33,7 @@ typedef struct det_evaluation_settings {
     const det_sample_source *samples;
     const char *results;
     const det_tile_settings *tiles;
+    const det_export *exported;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)
