@@ -2,6 +2,7 @@
  * ncnn cannot express is told. That ncnn agrees is tests/engines'. */
 #include "base/rng.h"
 #include "export/ncnn.h"
+#include "support/export_shapes.h"
 #include "support/exports.h"
 #include "support/mem.h"
 
@@ -24,93 +25,19 @@ static void proves(struct det_env *env, const struct det_model_spec *spec,
     exports_close(&file);
 }
 
-/* One change of a small network each. */
-static void wide(struct det_model_spec *s)
-{
-    s->depth_multiplier = 0.35F;
-}
-
-static void very_wide(struct det_model_spec *s)
-{
-    s->depth_multiplier = 1.4F;
-}
-
-static void all_levels(struct det_model_spec *s)
-{
-    s->min_level = 2;
-    s->max_level = 8;
-}
-
-static void few_levels(struct det_model_spec *s)
-{
-    s->min_level = s->max_level = 5;
-}
-
-static void dense(struct det_model_spec *s)
-{
-    s->fpn_depthwise = s->head_depthwise = false;
-}
-
-static void own_towers(struct det_model_spec *s)
-{
-    s->share_tower = false;
-    s->head_layers = 2;
-}
-
-static void no_tower(struct det_model_spec *s)
-{
-    s->head_layers = 0;
-}
-
-static void even_kernel(struct det_model_spec *s)
-{
-    s->head_kernel = 4;
-}
-
-static void many_classes(struct det_model_spec *s)
-{
-    s->num_classes = 1000;
-}
-
-static void odd_sizes(struct det_model_spec *s)
-{
-    s->input_height = 131;
-    s->input_width = 67;
-}
-
-static void other_anchors(struct det_model_spec *s)
-{
-    s->scales_per_octave = 3;
-    s->aspect_count = 1;
-}
-
 static void networks_of_all_shapes_are_proved(void **state)
 {
     (void)state;
-    static const struct {
-        const char *what;
-        void (*change)(struct det_model_spec *spec);
-    } changes[] = {{"alpha .35", wide},
-                   {"alpha 1.4", very_wide},
-                   {"levels 2 to 8", all_levels},
-                   {"level 5 alone", few_levels},
-                   {"dense convolutions", dense},
-                   {"separate towers", own_towers},
-                   {"no tower", no_tower},
-                   {"kernels of 4 x 4", even_kernel},
-                   {"1000 classes", many_classes},
-                   {"131 x 67", odd_sizes},
-                   {"other anchors", other_anchors}};
     struct test_env t;
     test_env_init(&t);
-    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    for (size_t i = 0; export_shapes[i].what != NULL; i++) {
         struct det_model_spec spec;
         exports_spec(&spec, 96, 96, 2);
-        changes[i].change(&spec);
+        export_shapes[i].change(&spec);
         proves(&t.env, &spec, i % 2 == 0 ? DET_EXPORT_FLOAT32 : DET_EXPORT_FLOAT16,
-               changes[i].what);
+               export_shapes[i].what);
         proves(&t.env, &spec, i % 2 == 0 ? DET_EXPORT_FLOAT16 : DET_EXPORT_FLOAT32,
-               changes[i].what);
+               export_shapes[i].what);
     }
     test_env_check(&t);
 }
