@@ -3,10 +3,13 @@
  *
  *   file   = data blocks | metaindex block | index block | footer of 48 bytes
  *   footer = handle(metaindex) | handle(index) | zeros up to byte 40 | u64 0xdb4775248b80fb57
- * handle = varint offset, size block  = contents | u8 compression: 0 none, 1 Snappy | u32 masked
- * crc32c(contents, compression) contents = entries | u32 restart points[n] | u32 n entry  = varint
- * shared, varint unshared, varint value bytes | key's last `unshared` bytes | value (the key's
- * first `shared` bytes are those of the entry before)
+ *   handle = varint offset, size
+ *   block  = contents | u8 compression: 0 none, 1 Snappy
+ *            | u32 masked crc32c(contents, compression)
+ *   contents = entries | u32 restart points[n] | u32 n
+ *   entry  = varint shared, varint unshared, varint value bytes
+ *            | key's last `unshared` bytes | value
+ *            (the key's first `shared` bytes are those of the entry before)
  *
  * The index block's values are the handles of the data blocks in order. The whole table is read
  * from start to end, each block's CRC is checked and keys must rise.

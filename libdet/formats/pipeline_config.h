@@ -4,6 +4,7 @@
  * Names and defaults are those of research/object_detection/protos; a message that is absent has
  * its defaults. Every field of the messages involved is in the tables (pipeline_schema*.c) as one
  * of
+ *
  *   honoured      stored below
  *   harmless      cannot change a result on one machine: read, checked and dropped (the table gives
  *                 the reason)
@@ -11,6 +12,7 @@
  *   refused       an error naming field, line and column, unless it has its default value; of what
  *                 training does not read (post_processing, eval_config, eval_input_reader) not
  *                 before inference or evaluation is asked for
+ *
  * docs/config_fields.md lists them all. An unknown field is an error. What is there more than once
  * is merged as protobuf does it (det_schema_merge).
  *

@@ -3,8 +3,8 @@
  * above decide what a name means.
  *
  *   name: 1        name: "text" 'joined'      name: WORD      name: [1, 2, 3]
- *   name { ... }   name: { ... }              name < ... >    [package.extension] { ... }    #
- * comment
+ *   name { ... }   name: { ... }              name < ... >    [package.extension] { ... }
+ *   # comment
  *
  * Fields may be separated by `;` or `,`. Source of the rules: the "Text Format Language
  * Specification" of protobuf. Differs from it: no `Any` expansion; a list adds one field per

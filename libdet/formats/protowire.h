@@ -2,8 +2,8 @@
  * and written into a growing buffer. No schema: callers switch on field numbers and ignore those
  * they do not know.
  *
- *   field = varint(number << 3 | type) then   type 0: varint | 1: 8 bytes | 2: varint length, bytes
- * | 5: 4 bytes
+ *   field = varint(number << 3 | type), then by type
+ *           0: varint | 1: 8 bytes | 2: varint length, bytes | 5: 4 bytes
  *
  * Groups (types 3 and 4, deprecated; TensorFlow writes none) are rejected. Every length is checked
  * against what is left before it is used; a message that nests is read by a reader whose bounds lie

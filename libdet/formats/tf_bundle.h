@@ -1,9 +1,10 @@
 /* tf_bundle.h: reads and writes TensorFlow checkpoints in the V2 format ("tensor bundle":
  * tensorflow/core/util/tensor_bundle, tensorflow/core/protobuf/tensor_bundle.proto).
  *
- *   PREFIX.index                 leveldb_table.h: key -> BundleEntryProto; key "" ->
- * BundleHeaderProto PREFIX.data-00000-of-00001   the tensors' bytes, little endian, C order, at the
- * entries' offsets
+ *   PREFIX.index                 leveldb_table.h: key -> BundleEntryProto,
+ *                                key "" -> BundleHeaderProto
+ *   PREFIX.data-00000-of-00001   the tensors' bytes, little endian, C order, at the entries'
+ *                                offsets
  *
  * Keys of variables end in DET_TF_VARIABLE_SUFFIX; DET_TF_OBJECT_GRAPH is a DT_STRING
  * (export/tf_object_graph.h). Partitioned variables are listed but cannot be read. The data files

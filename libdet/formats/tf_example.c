@@ -1,9 +1,10 @@
 /* The messages (tensorflow/core/example/{example,feature}.proto):
  *   Example   { Features features = 1; }
- *   Features  { map<string, Feature> feature = 1; }        a map entry is a message { key = 1;
- * value = 2; } Feature   { oneof { BytesList bytes_list = 1; FloatList float_list = 2; Int64List
- * int64_list = 3; } } each list { repeated value = 1; }                      floats and integers
- * packed or not
+ *   Features  { map<string, Feature> feature = 1; }
+ *             a map entry is a message { key = 1; value = 2; }
+ *   Feature   { oneof { BytesList bytes_list = 1; FloatList float_list = 2;
+ *                       Int64List int64_list = 3; } }
+ *   each list { repeated value = 1; }, floats and integers packed or not
  */
 #include "formats/tf_example.h"
 

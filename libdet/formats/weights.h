@@ -5,11 +5,14 @@
  *        8   u32 version = 1
  *       12   u32 crc32c of bytes 16 .. 64 + header_bytes
  *       16   u64 header_bytes: length of the JSON text
- *       24   u64 file_bytes: of the whole file, so that a truncated one is known before anything is
- * read 32   zeros 64   JSON text, padded with zeros to a multiple of 64: there the data begins
- *            {"meta": {...}, "tensors": [{"name": "a/kernel", "dtype": "f32", "shape": [3, 3, 8],
- * "offset": 0, "bytes": 288, "crc32c": 123}, ...]} data     each tensor at its offset from the
- * data's beginning, a multiple of 64; zeros between
+ *       24   u64 file_bytes: of the whole file, so that a truncated one is known at once
+ *       32   zeros
+ *       64   JSON text, padded with zeros to a multiple of 64: there the data begins
+ *            {"meta": {...},
+ *             "tensors": [{"name": "a/kernel", "dtype": "f32", "shape": [3, 3, 8],
+ *                          "offset": 0, "bytes": 288, "crc32c": 123}, ...]}
+ *     data   each tensor at its offset from the data's beginning, a multiple of 64;
+ *            zeros between
  *
  * Little endian; tensors rise in offset and do not overlap; `bytes` is the product of the shape
  * times the type's size. JSON numbers are doubles: keep integers above 2^53 (seeds) in a tensor or

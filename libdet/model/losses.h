@@ -1,9 +1,13 @@
 /* losses.h: localization and classification loss of a batch, and their gradients.
  *
  * Agrees with ssd_meta_arch.py loss() and core/losses.py of the TF Object Detection API:
- *   localization   = localization_weight / (normalizer [* 4]) * sum of weight * huber(encoding -
- * target) classification = classification_weight / normalizer * sum of weight * (sigmoid cross
- * entropy [* focal factor]) normalizer     = max(sum of box weights over the batch, 1), or 1
+ *
+ *   localization   = localization_weight / (normalizer [* 4])
+ *                    * sum of weight * huber(encoding - target)
+ *   classification = classification_weight / normalizer
+ *                    * sum of weight * (sigmoid cross entropy [* focal factor])
+ *   normalizer     = max(sum of box weights over the batch, 1), or 1
+ *
  * weighted_sigmoid_focal: Lin et al., "Focal Loss for Dense Object Detection", equation 5.
  *
  * Layout of logits: [N][A][K+1]. Column 0 is the background, a real output of the class head that

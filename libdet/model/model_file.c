@@ -2,8 +2,8 @@
  * file:
  *
  *   {"format": "libdet", "kind": "inference" or "checkpoint", "libdet": "0.1.0", "step": 600,
- * "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "recalibration": {...},
- * "training": {...}}
+ *    "classes": ["cat", ...], "spec": {...}, "preprocessing": {...}, "recalibration": {...},
+ *    "training": {...}}
  *
  * "classes" are by id, 1 first; "" is an id that the label map has no item for.
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.

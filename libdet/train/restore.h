@@ -2,7 +2,7 @@
  * file.
  *
  * What is taken follows fine_tune_checkpoint_type as SSDMetaArch.restore_from_objects()
- * (meta_architectures/ ssd_meta_arch.py) and load_fine_tune_checkpoint() (model_lib_v2.py) of the
+ * (meta_architectures/ssd_meta_arch.py) and load_fine_tune_checkpoint() (model_lib_v2.py) of the
  * API define it. Like there, what is in scope must be in the file with the right shape
  * (assert_existing_objects_matched); FITTING is libdet's own, more forgiving scope, which reports
  * what it left out.

@@ -2,7 +2,7 @@
  * manner of absl.flags, which the TF Object Detection API's scripts use:
  *
  *   --name value   --name=value   --flag   --noflag   --flag=true|false   -name (one dash, as absl)
- * --  ends options
+ *   -- ends options
  *   --tiles, --tiles 640, --tiles=640x360: a SIZE may be left out
  *   --help prints a page made from the table on stdout
  *
@@ -16,9 +16,11 @@
  *         TOOL_OPTIONS(&tool),
  *         {0},
  *     };
- *     struct options options = {.program = "det-train", .description = "Trains a detector.", .table
- * = table}; int exit_status; if (!options_parse(&options, argc, argv, &exit_status)) return
- * exit_status;
+ *     struct options options = {
+ *         .program = "det-train", .description = "Trains a detector.", .table = table};
+ *     int exit_status;
+ *     if (!options_parse(&options, argc, argv, &exit_status))
+ *         return exit_status;
  *     ...
  *     options_free(&options);
  */

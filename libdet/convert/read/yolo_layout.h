@@ -4,9 +4,8 @@
  *     path: ..                      classes = 2                   _darknet.labels alone
  *     train: images/train           train = data/train.txt        a line for each class; images in
  *     val: [images/val, more]       valid = data/valid.txt        images/train, train/images,
- * train,
- *     names: {0: cat, 1: dog}       names = data/obj.names        ..., images/, else in the folder
- *     kpt_shape: [17, 3]                                          itself
+ *     names: {0: cat, 1: dog}       names = data/obj.names        train, ..., images/, else in
+ *     kpt_shape: [17, 3]                                          the folder itself
  *
  * `train` may be a folder or a text file of image paths. What is not where a path says is looked
  * for nearby (yolo_paths.h), with a finding unless it is what an exporter always writes. */

@@ -1,24 +1,30 @@
 /* det/det.h: all of libdet's public API.
  *
  *   context.h          allocator, logger, threads, device: the handle every call starts from
- *   pipeline_config.h  reads pipeline.config             label_map.h  reads label_map.pbtxt
- *                      (these, and models, from files or memory)
+ *   pipeline_config.h  reads pipeline.config, from a file or memory
+ *   label_map.h        reads label_map.pbtxt, likewise
  *   model.h            weights: .det files, TensorFlow checkpoints, export
  *   checkpoints.h      the newest checkpoint of a folder
- *   trainer.h          training                          evaluation.h COCO figures and losses
+ *   trainer.h          training
+ *   evaluation.h       COCO figures and losses
  *   sample_source.h    images and boxes of one's own for both, in place of TFRecords
  *   detector.h         detection in pixels, also a camera's or decoder's, and in a region of them
  *   results.h          detections as text: lines of JSON, CVAT, YOLO, labels
  *   image.h            JPEG, PNG and other files to pixels and back
  *   draw.h             boxes, lines and notes drawn into pixels, also a program's own
- *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own; losses.h
- *                      likewise
+ *   boxes.h            anchors, encodings, overlaps, suppression on arrays of one's own
+ *   losses.h           the losses of training, likewise
  *   export_formats.h   a model as the file of another engine, proved equal
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   starter.h          the pipeline.config of a first training, made for a data set
- *   coco.h             COCO figures for any detections augmentation.h data augmentation on its own
+ *   coco.h             COCO figures for any detections
+ *   detection_report.h curves, confusion and thresholds of them
+ *   augmentation.h     data augmentation on its own
  *   recalibration.h    an exported model's batch norm statistics, taken anew
+ *   tracker.h          tracks and counts of the detections of a video
+ *   summary.h          event files for TensorBoard; event_log.h reads them, plot.h draws them
+ *   status.h           what a call says; version.h: which library this is
  *
  * NULL. Settings may be NULL, which means the defaults, as may an array without elements and what
  * its comment says so of. Any other pointer must be there. Where it is not, a function that returns

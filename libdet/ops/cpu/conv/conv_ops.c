@@ -4,10 +4,10 @@
  * made:
  *
  *   forward          C[pixels][out_c]             from the input, weights as they are
- *   backward data    C[pixels][in_c] from dout, weights transposed; one product per residue of the
- *                    pixel
- *                                                 modulo the stride, so that each element of din is
- *                                                 written once and by one task
+ *   backward data    C[pixels][in_c]              from dout, weights transposed; one product per
+ *                                                 residue of the pixel modulo the stride, so that
+ *                                                 each element of din is written once and by one
+ *                                                 task
  *   backward weight  C[kh * kw * in_c][out_c]     reduced over pixels
  *
  * A 1x1 convolution of stride 1 reads its operands in place; another one copies a block of rows

@@ -8,11 +8,16 @@
  *
  * A is read in place, one element at a time (broadcast); `b` has whole vectors, so a tail of
  * columns has to be packed and padded, but only `cols` columns of c and bias are touched. Two ways
- * to read A: across    A(i, g, s) = a[i * a_row + g * a_segment + s]           forward, backward
- * data: c's rows are pixels down      A(i, g, s) = a[i + g * a_segment + s * a_step] backward
- * weight: c's rows are input channels The order of the sum is that of (g, s), the same for every
- * tile height, so a result does not depend on the tiling of rows. There are kernels of every
- * height 1..max_rows: the tail of the rows costs no wasted work.
+ * to read A:
+ *
+ *     across   A(i, g, s) = a[i * a_row + g * a_segment + s]     forward, backward data:
+ *                                                                c's rows are pixels
+ *     down     A(i, g, s) = a[i + g * a_segment + s * a_step]    backward weight:
+ *                                                                c's rows are input channels
+ *
+ * The order of the sum is that of (g, s), the same for every tile height, so a result does not
+ * depend on the tiling of rows. There are kernels of every height 1..max_rows: the tail of the rows
+ * costs no wasted work.
  *
  * At the end: accumulate ? c + sum : sum (+ bias), then clamped to [0, 6] if relu6. A NaN survives
  * relu6: the processor's min and max return their *second* operand when either is NaN, so the value

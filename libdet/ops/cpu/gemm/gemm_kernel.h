@@ -5,6 +5,7 @@
  *                            load_part(p, n), store_part(p, v, n) with 1 <= n <= LANES,
  *                            broadcast(p), set1(x), multiply_add(a, b, c) = a * b + c, add(a, b),
  *                            clamp(v) to [0, 6], where a NaN stays one
+ *
  * Everything is inlined with constant rows and vectors: the accumulators live in registers.
  */
 #include "ops/cpu/gemm/gemm.h"
