@@ -1,5 +1,5 @@
-/* export_shapes.h: all that a spec of a network may be, one change of a small one each, for tests of
- * what is exported. */
+/* export_shapes.h: all that a spec of a network may be, one change of a small one each, for tests
+ * of what is exported. */
 #ifndef DET_TESTS_SUPPORT_EXPORT_SHAPES_H
 #define DET_TESTS_SUPPORT_EXPORT_SHAPES_H
 
