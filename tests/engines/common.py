@@ -71,9 +71,9 @@ class Libdet:
         self.call("model", path, size, classes)
         return path
 
-    def random(self, seed):
+    def random(self, seed, *words):
         path = self.path(f"random-{seed}.det")
-        self.call("random", path, seed)
+        self.call("random", path, seed, *words)
         return path
 
     def export(self, model, kind, name, **settings):

@@ -2,7 +2,7 @@
  * drawn weights, exported files, and libdet's own outputs as plain numbers.
  *
  *   engine-files model OUT.det SIZE CLASSES
- *   engine-files random OUT.det SEED             a spec drawn by the seed, printed
+ *   engine-files random OUT.det SEED [training]  a spec drawn by the seed; training: not folded
  *   engine-files export IN.det FORMAT FOLDER NAME [KEY=VALUE ...]
  *       outputs input precision batch score iou limit verify fast_nms: the fields of
  *       det_export_settings
@@ -35,9 +35,10 @@ static int tell(det_context *context, det_status status)
     return status == DET_OK ? 0 : 1;
 }
 
-static det_status write_model(struct det_env *env, const struct det_model_spec *spec,
-                              const char *path)
+static det_status write_model(det_context *context, const struct det_model_spec *spec,
+                              const char *path, bool training)
 {
+    struct det_env *env = det_context_env(context);
     det_model *model = NULL;
     const char **names = NULL;
     det_status status = DET_OK;
@@ -47,7 +48,8 @@ static det_status write_model(struct det_env *env, const struct det_model_spec *
     DET_TRY(det_model_create(env, spec, false, names, &model));
     formula_params(&model->graph, model->owned);
     model->step = 1234;
-    DET_TRY(det_model_write(env, model, path, NULL));
+    DET_TRY(training ? det_model_save(context, model, path)
+                     : det_model_export(context, model, path));
 fail:
     det_free(env, &names);
     det_model_destroy(&model);
@@ -260,11 +262,11 @@ static det_status obey(det_context *context, int argc, char **argv)
     struct det_model_spec spec;
     if (argc == 5 && strcmp(argv[1], "model") == 0) {
         det_model_spec_default(&spec, atoi(argv[3]), atoi(argv[4]));
-        return write_model(env, &spec, argv[2]);
+        return write_model(context, &spec, argv[2], false);
     }
-    if (argc == 4 && strcmp(argv[1], "random") == 0) {
+    if (argc >= 4 && strcmp(argv[1], "random") == 0) {
         draw_spec((uint64_t)atoll(argv[3]), &spec);
-        return write_model(env, &spec, argv[2]);
+        return write_model(context, &spec, argv[2], argc == 5 && strcmp(argv[4], "training") == 0);
     }
     if (argc >= 6 && strcmp(argv[1], "export") == 0)
         return export_model(context, argc - 2, argv + 2);
