@@ -173,7 +173,7 @@ static void an_export_is_warned_of_and_mended(void **state)
     assert_int_equal(run_tool(out, sizeof out, export, w.config, w.model_dir, w.directory,
                               "--recalibrate_images 4", "", ""),
                      2);
-    assert_contains(out, "are for --recalibrate RECORDS, which is not given");
+    assert_contains(out, "is for --recalibrate RECORDS, which is not given");
     assert_int_equal(run_tool(out, sizeof out, export, w.config, w.model_dir, w.directory,
                               "--recalibrate ", w.directory, "/none.tfrecord"),
                      1);
