@@ -500,18 +500,6 @@ fail:
     return status;
 }
 
-det_status det_pipeline_config_read(struct det_env *env, const char *path,
-                                    struct det_pipeline_config *config)
-{
-    struct det_file_bytes contents;
-    memset(config, 0, sizeof *config);
-    DET_TRY_RETURN(det_file_read(env, path, &contents));
-    const det_status status = det_pipeline_config_read_text(env, path, (const char *)contents.data,
-                                                            contents.bytes, config);
-    det_file_release(&contents);
-    return status;
-}
-
 det_status det_pipeline_config_read_with(struct det_env *env, const char *path,
                                          const char *const *assignments, size_t count,
                                          struct det_pipeline_config *config)
@@ -529,6 +517,12 @@ fail:
     det_text_free(env, &text);
     det_file_release(&contents);
     return status;
+}
+
+det_status det_pipeline_config_read(struct det_env *env, const char *path,
+                                    struct det_pipeline_config *config)
+{
+    return det_pipeline_config_read_with(env, path, NULL, 0, config);
 }
 
 void det_pipeline_config_free(struct det_env *env, struct det_pipeline_config *config)

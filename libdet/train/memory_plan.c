@@ -6,7 +6,7 @@
 
 #define MB (1024.0 * 1024.0)
 
-static size_t total_of(const det_trainer_memory *memory)
+size_t det_memory_total(const det_trainer_memory *memory)
 {
     return memory->parameters_bytes + memory->activations_bytes + memory->loader_bytes;
 }
@@ -22,16 +22,16 @@ void det_memory_log(const struct det_trainer *trainer, int32_t batch_size)
     det_log(trainer->env, DET_LOG_INFO,
             "memory for batch %d: %zu bytes = %.1f MB (parameters and optimizer %.1f, activations "
             "%.1f, loader %.1f)",
-            (int)batch_size, total_of(memory), (double)total_of(memory) / MB,
+            (int)batch_size, det_memory_total(memory), (double)det_memory_total(memory) / MB,
             (double)memory->parameters_bytes / MB, (double)memory->activations_bytes / MB,
             (double)memory->loader_bytes / MB);
 }
 
-static det_status plan(const struct det_trainer *trainer,
-                       const struct det_memory_question *question, const struct det_graph *graph,
-                       int32_t batch_size, det_trainer_memory *memory)
+static det_status plan(det_context *context, const struct det_memory_question *question,
+                       const struct det_graph *graph, int32_t batch_size,
+                       det_trainer_memory *memory)
 {
-    const struct det_compute *compute = det_context_compute(trainer->context);
+    const struct det_compute *compute = det_context_compute(context);
     const struct det_learner_settings *learner = question->learner;
     struct det_loader_settings loader = *question->loader;
     /* Values, gradients, their sums, the optimizer's state, averages. */
@@ -45,19 +45,19 @@ static det_status plan(const struct det_trainer *trainer,
     if (compute->backend != det_backend_cpu())
         return DET_OK; /* the device says when it has planned */
     return det_net_memory_bytes(
-        trainer->env, graph, compute->ops, det_context_threads(trainer->context), batch_size,
+        det_context_env(context), graph, compute->ops, det_context_threads(context), batch_size,
         question->spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
         &memory->activations_bytes);
 }
 
-det_status det_memory_plan(const struct det_trainer *trainer,
-                           const struct det_memory_question *question, int32_t batch_size,
-                           det_trainer_memory *memory)
+det_status det_memory_plan(det_context *context, const struct det_memory_question *question,
+                           int32_t batch_size, det_trainer_memory *memory)
 {
+    struct det_env *env = det_context_env(context);
     struct det_graph graph = {0};
-    DET_TRY_RETURN(det_graph_build(trainer->env, question->spec, false, &graph));
-    const det_status status = plan(trainer, question, &graph, batch_size, memory);
-    det_graph_free(trainer->env, &graph);
+    DET_TRY_RETURN(det_graph_build(env, question->spec, false, &graph));
+    const det_status status = plan(context, question, &graph, batch_size, memory);
+    det_graph_free(env, &graph);
     return status;
 }
 
@@ -71,8 +71,8 @@ static det_status largest_batch(const struct det_trainer *trainer,
     while (too_large - fits > 1) {
         const int32_t middle = fits + (too_large - fits) / 2;
         det_trainer_memory memory;
-        DET_TRY_RETURN(plan(trainer, question, graph, middle, &memory));
-        if (total_of(&memory) <= limit)
+        DET_TRY_RETURN(plan(trainer->context, question, graph, middle, &memory));
+        if (det_memory_total(&memory) <= limit)
             fits = middle;
         else
             too_large = middle;
@@ -95,25 +95,26 @@ static det_status refuse(struct det_trainer *trainer, const struct det_memory_qu
         return det_fail(env, DET_STATUS_OUT_OF_MEMORY,
                         "training needs %.1f MB for a batch of %d, %.1f MB are available, and not "
                         "even one image fits",
-                        (double)total_of(&trainer->memory) / MB, (int)batch_size,
+                        (double)det_memory_total(&trainer->memory) / MB, (int)batch_size,
                         (double)limit / MB);
     return det_fail(env, DET_STATUS_OUT_OF_MEMORY,
                     "training needs %.1f MB for a batch of %d, %.1f MB are available: the largest "
                     "batch that fits is %d",
-                    (double)total_of(&trainer->memory) / MB, (int)batch_size, (double)limit / MB,
-                    (int)fits);
+                    (double)det_memory_total(&trainer->memory) / MB, (int)batch_size,
+                    (double)limit / MB, (int)fits);
 }
 
 det_status det_memory_check(struct det_trainer *trainer, const struct det_memory_question *question,
                             int32_t batch_size)
 {
     const size_t limit = limit_of(question);
-    DET_TRY_RETURN(det_memory_plan(trainer, question, batch_size, &trainer->memory));
+    DET_TRY_RETURN(det_memory_plan(trainer->context, question, batch_size, &trainer->memory));
     if (det_context_compute(trainer->context)->backend != det_backend_cpu())
         return DET_OK;
     det_memory_log(trainer, batch_size);
-    return total_of(&trainer->memory) <= limit ? DET_OK
-                                               : refuse(trainer, question, limit, batch_size);
+    return det_memory_total(&trainer->memory) <= limit
+               ? DET_OK
+               : refuse(trainer, question, limit, batch_size);
 }
 
 det_status det_memory_choose_batch(struct det_trainer *trainer,
@@ -124,14 +125,14 @@ det_status det_memory_choose_batch(struct det_trainer *trainer,
         det_trainer_memory memory;
         if ((size_t)batch > trainer->dataset.count && batch > 1)
             continue;
-        DET_TRY_RETURN(det_memory_plan(trainer, question, batch, &memory));
+        DET_TRY_RETURN(det_memory_plan(trainer->context, question, batch, &memory));
         *batch_size = batch;
-        if (total_of(&memory) <= limit)
+        if (det_memory_total(&memory) <= limit)
             return DET_OK;
         trainer->memory = memory;
     }
     return det_fail(trainer->env, DET_STATUS_OUT_OF_MEMORY,
                     "training needs %.1f MB for one image, %.1f MB are available and four fifths "
                     "of that may be taken",
-                    (double)total_of(&trainer->memory) / MB, (double)limit / MB * 1.25);
+                    (double)det_memory_total(&trainer->memory) / MB, (double)limit / MB * 1.25);
 }

@@ -15,9 +15,9 @@ struct det_memory_question {
 #define DET_BATCH_AUTO_MOST 128
 
 /* The CPU's plan for a batch. */
-det_status det_memory_plan(const struct det_trainer *trainer,
-                           const struct det_memory_question *question, int32_t batch_size,
-                           det_trainer_memory *memory);
+det_status det_memory_plan(det_context *context, const struct det_memory_question *question,
+                           int32_t batch_size, det_trainer_memory *memory);
+size_t det_memory_total(const det_trainer_memory *memory);
 
 /* OUT_OF_MEMORY when a batch on the CPU needs more than there is, naming both and the largest that
  * fits. Logs the plan. */

@@ -140,6 +140,11 @@ fail:
     return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "recalibration");
 }
 
+double det_decay_fitting(int64_t steps)
+{
+    return steps > 0 ? floor(1000 * pow(LEFT_OVER, 1.0 / (double)steps)) / 1000 : 0;
+}
+
 det_decay_advice det_decay_advise(const struct det_graph *graph, int64_t steps)
 {
     det_decay_advice advice = {0};
@@ -149,7 +154,7 @@ det_decay_advice det_decay_advise(const struct det_graph *graph, int64_t steps)
             advice.decay = (double)op->decay;
     }
     advice.left = pow(advice.decay, (double)steps);
-    advice.fitting = steps > 0 ? floor(1000 * pow(LEFT_OVER, 1.0 / (double)steps)) / 1000 : 0;
+    advice.fitting = det_decay_fitting(steps);
     advice.warn = advice.left > LEFT_OVER;
     return advice;
 }

@@ -38,6 +38,9 @@ struct det_recalibration {
 det_status det_recalibrate(struct det_context *context, const struct det_recalibration *question,
                            float *recalibrated, int64_t *images);
 
+/* A decay of moving averages that leaves .01 of what they began with; 0 for no step. */
+double det_decay_fitting(int64_t steps);
+
 /* Of the moving averages of a graph's batch norms after so many steps; `warn` looks at what is left
  * alone. */
 det_decay_advice det_decay_advise(const struct det_graph *graph, int64_t steps);

@@ -5,20 +5,17 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "data/loader.h"
-#include "devices/context.h"
-#include "model/net.h"
 #include "support/mem.h"
 #include "support/memory_limit.h"
 #include "support/writer.h"
+#include "train/memory_plan.h"
+#include "train/recalibrate.h"
 #include "train/starter.h"
 
 /* What the recipe was measured with (docs/recipes.md): a rate for a batch, which the linear rule
  * scales. */
 #define USUAL_BATCH 8
 #define USUAL_RATE  0.04
-/* Of what the moving averages began with, this is left at the end. */
-#define LEFT_OVER 0.01
 /* The zoo's smallest anchor is 32 pixels wide, its finest grid has one cell for 8. */
 #define SMALL_SIDE 20
 
@@ -147,52 +144,32 @@ static void choose_size(const struct det_starter_data *data, const det_starter_s
     choices->median_side_px = choices->input_px * median;
 }
 
-static det_status training_bytes(det_context *context, const struct det_graph *graph,
-                                 int32_t input_px, int32_t batch, size_t *bytes)
-{
-    const struct det_loader_settings loader = {
-        .batch_size = batch, .height = input_px, .width = input_px};
-    size_t activations = 0;
-    DET_TRY_RETURN(
-        det_net_memory_bytes(det_context_env(context), graph, det_context_compute(context)->ops,
-                             det_context_threads(context), batch, DET_NET_TRAIN, &activations));
-    /* Values, gradients and momentum. */
-    *bytes = activations + graph->param_floats * sizeof(float) * 3 + det_loader_ring_bytes(&loader);
-    return DET_OK;
-}
-
 /* As --batch_size auto does: at most four fifths of the memory. */
-static det_status fit_batch(det_context *context, const struct det_graph *graph,
-                            const struct det_starter_data *data, det_starter_choices *choices)
+static det_status choose_batch(det_context *context, const struct det_starter_data *data,
+                               const det_starter_settings *settings, det_starter_choices *choices)
 {
     const size_t limit = det_memory_available() / 5 * 4;
+    const struct det_learner_settings learner = {.rule = DET_UPDATE_MOMENTUM};
+    const struct det_loader_settings loader = {.height = choices->input_px,
+                                               .width = choices->input_px};
+    struct det_model_spec spec;
+    const struct det_memory_question question = {
+        .spec = &spec, .learner = &learner, .loader = &loader};
+    choices->batch_size = settings->batch_size;
+    if (settings->batch_size > 0)
+        return DET_OK;
+    det_model_spec_default(&spec, choices->input_px, data->classes);
     for (int32_t batch = USUAL_BATCH; batch >= 1; batch /= 2) {
-        size_t bytes = 0;
-        DET_TRY_RETURN(training_bytes(context, graph, choices->input_px, batch, &bytes));
+        det_trainer_memory memory;
+        DET_TRY_RETURN(det_memory_plan(context, &question, batch, &memory));
         choices->batch_size = batch;
-        if (bytes <= limit && ((size_t)batch <= data->images || batch == 1))
+        if (det_memory_total(&memory) <= limit && ((size_t)batch <= data->images || batch == 1))
             return DET_OK;
     }
     return det_fail(det_context_env(context), DET_STATUS_OUT_OF_MEMORY,
                     "training at %d x %d needs more memory for one picture than this machine has "
                     "(%zu MB are available)",
                     choices->input_px, choices->input_px, limit / 4 * 5 / 1000000);
-}
-
-static det_status choose_batch(det_context *context, const struct det_starter_data *data,
-                               const det_starter_settings *settings, det_starter_choices *choices)
-{
-    struct det_env *env = det_context_env(context);
-    struct det_model_spec spec;
-    struct det_graph graph = {0};
-    choices->batch_size = settings->batch_size;
-    if (settings->batch_size > 0)
-        return DET_OK;
-    det_model_spec_default(&spec, choices->input_px, data->classes);
-    DET_TRY_RETURN(det_graph_build(env, &spec, false, &graph));
-    const det_status status = fit_batch(context, &graph, data, choices);
-    det_graph_free(env, &graph);
-    return status;
 }
 
 /* Small sets are seen some 60 times, large ones less often: hundreds of pictures take about a
@@ -210,7 +187,7 @@ static void choose_schedule(const struct det_starter_data *data,
     choices->steps = settings->steps > 0 ? settings->steps : steps_for(data, choices->batch_size);
     const double rate = USUAL_RATE * choices->batch_size / USUAL_BATCH;
     choices->learning_rate = rate < 0.08 ? rate : 0.08;
-    const double decay = floor(1000 * pow(LEFT_OVER, 1.0 / choices->steps)) / 1000;
+    const double decay = det_decay_fitting(choices->steps);
     choices->decay = decay < 0.9 ? 0.9 : decay > 0.997 ? 0.997 : decay;
     choices->flips = !data->sided;
 }

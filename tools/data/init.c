@@ -171,12 +171,11 @@ fail:
     return status;
 }
 
-static void tell(const struct data_job *job, const struct layout *l, const det_starter_choices *c)
+static void tell(const struct layout *l, const det_starter_choices *c)
 {
     char name[CONSOLE_NAME_BYTES], folder[CONSOLE_NAME_BYTES];
     console_name(name, l->config);
     console_name(folder, l->models);
-    (void)job;
     console_print("%s: %d x %d, batch %d, %d steps; %.0f %% of the boxes meet an anchor\n", name,
                   c->input_px, c->input_px, c->batch_size, c->steps, 100 * c->covered);
     console_print("Next: det-train --pipeline_config_path %s --model_dir %s/run\n", name, folder);
@@ -197,7 +196,7 @@ int data_init(struct data_job *job)
     DET_TRY(data_cut(job));
     DET_TRY(data_write(job, "tfrecord", l.annotations));
     DET_TRY(write_config(job, &l, &choices));
-    tell(job, &l, &choices);
+    tell(&l, &choices);
 fail:
     forget(job->env, &l);
     return status == DET_OK ? 0 : tool_fail(&job->tool, status);
