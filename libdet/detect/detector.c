@@ -197,6 +197,7 @@ static det_status plan(struct det_env *env, det_detector *d, const det_detector_
         .spec = spec,
         .graph = inference->graph,
         .params = inference->params,
+        .quantised = inference->quantised,
         .outputs = d->keep_outputs,
         .batch = d->batch,
         .postprocess = &inference->postprocess,

@@ -25,6 +25,7 @@ struct det_pool;
 struct det_ops;
 struct det_graph;
 struct det_model_spec;
+struct det_quantised;
 struct det_learner;
 struct det_step_result;
 struct det_ground_truth;
@@ -61,8 +62,9 @@ struct det_measurer; /* statistics of batches for batch norms, ready to run */
 
 struct det_runner_settings {
     const struct det_model_spec *spec;
-    const struct det_graph *graph; /* borrowed */
-    const float *params;           /* copied to the device; the CPU may borrow them */
+    const struct det_graph *graph;         /* borrowed */
+    const float *params;                   /* copied to the device; the CPU may borrow them */
+    const struct det_quantised *quantised; /* borrowed: the network in 8 bits; NULL: float32 */
     /* float images instead of pictures, logits and encodings wanted too. A training graph runs as
      * DET_NET_EVALUATE, a folded one as DET_NET_INFER */
     bool evaluate;

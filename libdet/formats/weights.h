@@ -33,7 +33,8 @@
     X(F16, "f16", 2)         \
     X(BF16, "bf16", 2)       \
     X(I64, "i64", 8)         \
-    X(U8, "u8", 1)
+    X(U8, "u8", 1)           \
+    X(I8, "i8", 1)
 
 enum det_weights_type {
 #define DET_WEIGHTS_ENUM(name, text, bytes) DET_WEIGHTS_##name,

@@ -42,6 +42,12 @@ struct det_param {
     bool backbone; /* part of the classification backbone */
 };
 
+/* Output channels of a convolution's weights. */
+static inline int32_t det_param_channels(const struct det_param *param)
+{
+    return param->role == DET_PARAM_DEPTHWISE ? param->shape[2] : param->shape[3];
+}
+
 /* X(kind, name): ADD: out = in + in2; UPSAMPLE_ADD: out = upsample2(in) + in2. */
 #define DET_OP_KINDS(X)         \
     X(CONV, "conv")             \

@@ -24,6 +24,7 @@ static det_status take_network(struct det_env *env, const det_model *model,
                            spec->input_width == model->spec.input_width;
     inference->graph = &model->graph;
     inference->params = model->params;
+    inference->quantised = model->quantised;
     if (folded == model->graph.folded && same_size)
         return DET_OK;
     DET_TRY_RETURN(det_graph_build(env, spec, folded, &inference->own_graph));

@@ -16,8 +16,9 @@ enum det_inference_form {
 };
 
 struct det_inference {
-    const struct det_graph *graph; /* the model's, or `own_graph` */
-    const float *params;           /* the model's, or `own_params` */
+    const struct det_graph *graph;         /* the model's, or `own_graph` */
+    const float *params;                   /* the model's, or `own_params` */
+    const struct det_quantised *quantised; /* the model's; NULL: float32 */
     struct det_graph own_graph;
     float *own_params;
     float (*anchors)[4];

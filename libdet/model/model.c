@@ -2,6 +2,7 @@
 
 #include "formats/weights.h"
 #include "model/optimizer_state.h"
+#include "model/quantised.h"
 #include "support/mem.h"
 
 static det_status copy_names(struct det_env *env, struct det_model *model, const char *const *names)
@@ -68,6 +69,7 @@ void det_model_destroy(det_model **out)
     det_graph_free(&env, &model->graph);
     det_free(&env, &model->owned);
     det_free(&env, &model->recalibrated);
+    det_quantised_destroy(&env, &model->quantised);
     det_optimizer_state_destroy(&env, &model->optimizer);
     det_weights_close(&env, &model->file);
     det_free(&env, out);

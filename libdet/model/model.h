@@ -8,6 +8,7 @@
 #include "support/json.h"
 
 struct det_optimizer_state; /* model/optimizer_state.h */
+struct det_quantised;       /* model/quantised.h */
 struct det_weights;         /* formats/weights.h */
 struct det_weights_tensor;
 struct det_weights_writer;
@@ -28,6 +29,9 @@ struct det_model {
     char **class_names; /* [class_count]; "class N" where there is no other */
     bool *class_unused; /* [class_count] ids that the label map has no item for */
     int64_t step;
+    /* NULL, or of a folded form the network in 8 bits; `params` are then what its weights stand
+     * for, and its biases */
+    struct det_quantised *quantised;
     struct det_optimizer_state *optimizer; /* NULL; of a training form: what goes on with it */
 };
 
@@ -75,6 +79,7 @@ struct det_model_meta {
     char **own_names;                /* the same when the meta was read, else NULL */
     int64_t recalibrated_images;     /* 0: the statistics are moving averages */
     bool recalibrated_with_averages; /* ... of the averages of the weights, not the weights */
+    const struct det_quantised *quantised; /* for writing: of a network in 8 bits, else NULL */
 };
 
 /* `training`: NULL or the text of a JSON object. */

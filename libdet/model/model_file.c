@@ -8,6 +8,7 @@
  * "classes" are by id, 1 first; "" is an id that the label map has no item for.
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
  * "recalibration" is there when batch norm statistics were taken anew (model/recalibrated.c).
+ * "quantisation" is in the file of a network in 8 bits (model/quantised_file.h).
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
  * parameter block, and the file as it was read serves as the block. */
@@ -20,6 +21,7 @@
 #include "det/version.h"
 #include "formats/weights.h"
 #include "model/model.h"
+#include "model/quantised_file.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
 
@@ -73,6 +75,10 @@ det_status det_model_meta_to_json(struct det_env *env, const struct det_model_me
         det_json_put_int(&json, "images", meta->recalibrated_images);
         det_json_put_bool(&json, "averages", meta->recalibrated_with_averages);
         det_json_close_object(&json);
+    }
+    if (meta->quantised != NULL) {
+        det_json_line(&json, 2);
+        det_quantised_to_json(&json, meta->quantised);
     }
     if (training != NULL) {
         det_json_line(&json, 2);
@@ -251,6 +257,13 @@ static det_status check_all_finite(struct det_env *env, const char *path,
     return DET_OK;
 }
 
+/* NULL: in float32. */
+static const struct det_q8_weights *weights_in_8_bits(const struct det_model *model, int32_t param)
+{
+    const struct det_quantised *q = model->quantised;
+    return q != NULL && q->weights[param].values != NULL ? &q->weights[param] : NULL;
+}
+
 /* Uses the file as the parameter block where it is laid out like one, else copies out of it. The
  * padding after the last parameter may lie behind the file's end, where zeros are
  * (support/io.h). */
@@ -259,13 +272,15 @@ static det_status take_params(struct det_env *env, struct det_model *model,
 {
     const struct det_graph *graph = &model->graph;
     const struct det_weights_tensor *first = NULL, *tensor = NULL;
-    bool as_block = graph->folded;
+    bool as_block = graph->folded && model->quantised == NULL;
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
         if (!param->stored) {
             as_block = false;
             continue;
         }
+        if (weights_in_8_bits(model, p) != NULL)
+            continue;
         DET_TRY_RETURN(require_float(env, *file, param, &tensor));
         first = p == 0 ? tensor : first;
         as_block =
@@ -284,6 +299,11 @@ static det_status take_params(struct det_env *env, struct det_model *model,
     for (int32_t p = 0; p < graph->param_count; p++) {
         const struct det_param *param = &graph->params[p];
         float *to = model->owned + param->offset;
+        const struct det_q8_weights *weights = weights_in_8_bits(model, p);
+        if (weights != NULL) {
+            det_q8_weights_real(weights, param->count, det_param_channels(param), to);
+            continue;
+        }
         if (param->stored) {
             DET_TRY_RETURN(require_float(env, *file, param, &tensor));
             DET_TRY_RETURN(det_weights_read_float(env, *file, tensor, to));
@@ -305,6 +325,12 @@ static det_status make_model(struct det_env *env, struct det_weights **file, det
     DET_TRY(det_model_prepare(env, &meta.spec, meta.folded, meta.names, out));
     (*out)->step = meta.step;
     (*out)->recalibrated_images = meta.folded ? meta.recalibrated_images : 0;
+    if (det_quantised_is_in(*file)) {
+        if (!meta.folded)
+            DET_TRY(det_fail(env, DET_STATUS_CORRUPT, "%s: a checkpoint in 8 bits",
+                             det_weights_path(*file)));
+        DET_TRY(det_quantised_read(env, *file, &(*out)->graph, &(*out)->quantised));
+    }
     DET_TRY(take_params(env, *out, file));
     if (!meta.folded)
         DET_TRY(det_model_take_recalibrated(env, *file, &meta, false, *out));
@@ -335,11 +361,13 @@ static det_status write_model(struct det_env *env, const struct det_model *model
 {
     struct det_weights_writer *writer = NULL;
     struct det_text json = {0};
+    struct det_quantised_tables tables = {0};
     uint16_t *halves = NULL; /* laid out like the parameters; lives until the file is written */
     struct det_model_meta meta = {
         .folded = model->graph.folded,
         .spec = model->spec,
         .step = model->step,
+        .quantised = model->quantised,
         .recalibrated_images = half && !model->graph.folded ? 0 : model->recalibrated_images};
     const char **names = NULL;
     det_status status = DET_OK;
@@ -354,7 +382,7 @@ static det_status write_model(struct det_env *env, const struct det_model *model
                               "half-precision weights"));
     for (int32_t p = 0; p < model->graph.param_count; p++) {
         const struct det_param *param = &model->graph.params[p];
-        if (!param->stored)
+        if (!param->stored || weights_in_8_bits(model, p) != NULL)
             continue;
         if (!half) {
             DET_TRY(det_params_add(env, writer, param, "", model->params));
@@ -370,10 +398,13 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     }
     if (!half && model->recalibrated != NULL)
         DET_TRY(det_recalibrated_add(env, writer, &model->graph, model->recalibrated));
+    if (model->quantised != NULL)
+        DET_TRY(det_quantised_add(env, writer, &model->graph, model->quantised, &tables));
     DET_TRY(det_weights_writer_finish(env, &writer));
 fail:
     det_free(env, &names);
     det_free(env, &halves);
+    det_quantised_tables_free(env, &tables);
     det_weights_writer_destroy(env, &writer);
     det_text_free(env, &json);
     return status;
@@ -456,5 +487,8 @@ det_status det_model_save_half(det_context *context, const det_model *model, con
     DET_NEED(env, context);
     DET_NEED(env, model);
     DET_NEED(env, path);
+    if (model->quantised != NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "%s: the model is in 8 bits, which half precision would not keep", path);
     return write_model(env, model, true, path, NULL);
 }

@@ -18,6 +18,8 @@ struct det_net {
     float **gradients; /* per tensor, NULL where none is kept */
     struct det_net_plan plan;
     struct det_net_bns bns;
+    det_net_watch_fn watch; /* NULL: nobody */
+    void *watch_user;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
@@ -292,11 +294,21 @@ static void copy_levels(const struct det_net *net, float *const *tensors, const 
     }
 }
 
+void det_net_watch(struct det_net *net, det_net_watch_fn watch, void *user)
+{
+    net->watch = watch;
+    net->watch_user = user;
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;
-    for (int32_t i = 0; i < g->op_count; i++)
+    for (int32_t i = 0; i < g->op_count; i++) {
         forward_op(net, params, i);
+        if (net->watch != NULL)
+            net->watch(net->watch_user, i, net->values[g->ops[i].out],
+                       det_net_rows(g, g->ops[i].out, net->batch));
+    }
     copy_levels(net, net->values, g->box_outputs, 4, net->encodings, GATHER);
     copy_levels(net, net->values, g->class_outputs, g->class_slots, net->logits, GATHER);
 }

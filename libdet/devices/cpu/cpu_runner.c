@@ -6,6 +6,7 @@
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
 #include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/q8_net.h"
 #include "model/input.h"
 #include "model/model.h"
 #include "model/net.h"
@@ -23,8 +24,9 @@ struct place {
 
 struct det_runner {
     struct det_runner_settings settings;
-    struct det_prepared *prepared; /* one of the two */
+    struct det_prepared *prepared; /* one of the three */
     struct det_net *net;
+    struct det_q8_net *q8_net;
     float *network_input;
     const float *logits, *encodings;
     struct place *places; /* [batch] */
@@ -56,6 +58,15 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
 {
     const struct det_runner_settings *s = &r->settings;
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
+    if (s->quantised != NULL) {
+        DET_TRY_RETURN(det_q8_net_create(env, s->graph, s->quantised, s->params, device->ops,
+                                         device->pool, s->batch, &r->q8_net));
+        r->network_input = det_q8_net_input(r->q8_net);
+        r->logits = det_q8_net_logits(r->q8_net);
+        r->encodings = det_q8_net_encodings(r->q8_net);
+        *bytes = det_q8_net_bytes(r->q8_net);
+        return DET_OK;
+    }
     if (s->graph->folded && device->ops->blocked != NULL) {
         DET_TRY_RETURN(det_prepared_create(env, s->graph, s->params, device->ops, device->pool,
                                            s->batch, &r->prepared));
@@ -118,6 +129,7 @@ void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
         return;
     det_prepared_destroy(env, &r->prepared);
     det_net_destroy(env, &r->net);
+    det_q8_net_destroy(env, &r->q8_net);
     for (int32_t i = 0; r->places != NULL && i < r->settings.batch; i++)
         det_postprocess_destroy(env, &r->places[i].postprocess);
     det_free(env, &r->places);
@@ -195,7 +207,9 @@ det_status det_cpu_runner_end(struct det_env *env, struct det_runner *r)
 {
     (void)env;
     const uint64_t start = det_clock_ns();
-    if (r->prepared != NULL)
+    if (r->q8_net != NULL)
+        det_q8_net_forward(r->q8_net);
+    else if (r->prepared != NULL)
         det_prepared_forward(r->prepared);
     else
         det_net_forward(r->net, r->settings.params);

@@ -21,6 +21,7 @@
  *   coco.h             COCO figures for any detections
  *   detection_report.h curves, confusion and thresholds of them
  *   augmentation.h     data augmentation on its own
+ *   quantisation.h     a model in 8 bits
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *   tracker.h          tracks and counts of the detections of a video
  *   summary.h          event files for TensorBoard; event_log.h reads them, plot.h draws them
@@ -61,6 +62,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"
+#include "det/quantisation.h"
 #include "det/recalibration.h"
 #include "det/results.h"
 #include "det/sample_source.h"

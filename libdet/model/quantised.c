@@ -1,0 +1,180 @@
+#include "model/quantised.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "model/net_plan.h"
+#include "support/mem.h"
+
+det_status det_quantised_create(struct det_env *env, const struct det_graph *graph,
+                                struct det_quantised **out)
+{
+    struct det_quantised *q = NULL;
+    det_status status = DET_OK;
+    *out = NULL;
+    DET_TRY(det_alloc(env, &q, 1, sizeof *q, "quantisation"));
+    q->tensor_count = graph->tensor_count;
+    q->param_count = graph->param_count;
+    q->op_count = graph->op_count;
+    DET_TRY(det_alloc(env, &q->tensors, (size_t)graph->tensor_count, sizeof *q->tensors,
+                      "quantisation"));
+    DET_TRY(det_alloc(env, &q->weights, (size_t)graph->param_count, sizeof *q->weights,
+                      "quantisation"));
+    DET_TRY(det_alloc(env, &q->eight_bits, (size_t)graph->op_count, sizeof *q->eight_bits,
+                      "quantisation"));
+    DET_TRY(det_alloc(env, &q->errors, (size_t)graph->op_count, sizeof *q->errors, "quantisation"));
+fail:
+    if (status != DET_OK)
+        det_quantised_destroy(env, &q);
+    *out = q;
+    return status;
+}
+
+void det_quantised_destroy(struct det_env *env, struct det_quantised **pointer)
+{
+    struct det_quantised *q = *pointer;
+    if (q == NULL)
+        return;
+    for (int32_t i = 0; q->weights != NULL && i < q->param_count; i++) {
+        det_free(env, &q->weights[i].values);
+        det_free(env, &q->weights[i].scales);
+    }
+    det_free(env, &q->tensors);
+    det_free(env, &q->weights);
+    det_free(env, &q->eight_bits);
+    det_free(env, &q->errors);
+    det_free(env, pointer);
+}
+
+struct det_q8_tensor det_q8_tensor_of(double low, double high)
+{
+    low = fmin(low, 0);
+    high = fmax(high, 0);
+    const double scale = fmax((high - low) / 255, 1e-30);
+    const double zero = round(-128 - low / scale);
+    return (struct det_q8_tensor){(float)scale, (int32_t)fmin(fmax(zero, -128), 127)};
+}
+
+struct det_q8_tensor det_q8_input_tensor(void)
+{
+    return (struct det_q8_tensor){(float)(2.0 / 255), 0};
+}
+
+det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
+                                int32_t channels, const float *limits, struct det_q8_weights *to)
+{
+    *to = (struct det_q8_weights){0};
+    DET_TRY_RETURN(det_alloc(env, &to->values, count, 1, "8-bit weights"));
+    DET_TRY_RETURN(
+        det_alloc(env, &to->scales, (size_t)channels, sizeof *to->scales, "8-bit weights"));
+    for (int32_t c = 0; c < channels; c++)
+        to->scales[c] = limits[c] > 0 ? limits[c] / 127.0f : 1.0f;
+    for (size_t i = 0; i < count; i++) {
+        const float steps = roundf(values[i] / to->scales[i % (size_t)channels]);
+        to->values[i] = (int8_t)(steps < -127 ? -127 : steps > 127 ? 127 : steps);
+    }
+    return DET_OK;
+}
+
+void det_q8_weights_real(const struct det_q8_weights *weights, size_t count, int32_t channels,
+                         float *values)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] = weights->scales[i % (size_t)channels] * (float)weights->values[i];
+}
+
+static int32_t in_steps(const struct det_q8_tensor *tensor, double real)
+{
+    return tensor->zero + (int32_t)round(real / (double)tensor->scale);
+}
+
+struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struct det_op *op)
+{
+    const struct det_q8_tensor *out = &q->tensors[op->out];
+    struct det_q8_target to = {.zero = out->zero, .low = -128, .high = 127};
+    if (op->act == DET_ACTIVATION_RELU6) {
+        const int32_t six = 6 / (double)out->scale < 512 ? in_steps(out, 6) : 127;
+        to.low = out->zero;
+        to.high = six < 127 ? six : 127;
+    }
+    return to;
+}
+
+struct det_q8_add det_q8_add_op(const struct det_quantised *q, const struct det_op *op)
+{
+    const struct det_q8_tensor *a = &q->tensors[op->in], *b = &q->tensors[op->in2];
+    return det_q8_add_of((double)a->scale, a->zero, (double)b->scale, b->zero,
+                         (double)q->tensors[op->out].scale, det_q8_target_of(q, op));
+}
+
+/* The real sum that half a grey level more in each tap inside the image makes. */
+static double half_level(const struct det_q8_weights *w, size_t count, int32_t channels, int32_t c)
+{
+    int64_t sum = 0;
+    for (size_t i = (size_t)c; i < count; i += (size_t)channels)
+        sum += w->values[i];
+    return (double)sum * (double)w->scales[c] * (double)det_q8_input_tensor().scale / 2;
+}
+
+static det_status make_layer(struct det_env *env, const struct det_graph *graph,
+                             const struct det_quantised *q, const float *params,
+                             const struct det_op *op, struct det_q8_layer *layer)
+{
+    const struct det_param *param = &graph->params[op->weight];
+    const struct det_q8_weights *w = &q->weights[op->weight];
+    const int32_t channels = graph->tensors[op->out].channels;
+    const double in_scale = (double)q->tensors[op->in].scale;
+    const double out_scale = (double)q->tensors[op->out].scale;
+    const float *bias = op->bias >= 0 ? params + graph->params[op->bias].offset : NULL;
+    if (param->count / (size_t)channels > DET_Q8_MOST_TERMS)
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: sums of %zu products could leave 32 bits, at most %d can be done",
+                        op->name, param->count / (size_t)channels, DET_Q8_MOST_TERMS);
+    DET_TRY_RETURN(
+        det_alloc(env, &layer->bias, (size_t)channels, sizeof *layer->bias, "8-bit biases"));
+    DET_TRY_RETURN(
+        det_alloc(env, &layer->factors, (size_t)channels, sizeof *layer->factors, "8-bit biases"));
+    for (int32_t c = 0; c < channels; c++) {
+        const double step = in_scale * (double)w->scales[c];
+        double real = bias != NULL ? (double)bias[c] : 0;
+        if (op->in == 0)
+            real += half_level(w, param->count, channels, c);
+        const double steps = round(real / step);
+        if (!(fabs(steps) <= DET_Q8_MOST_BIAS))
+            return det_fail(env, DET_STATUS_MISMATCH,
+                            "%s: bias %d is %g times the smallest step of its sum, at most %d "
+                            "can be kept",
+                            op->name, c, steps, DET_Q8_MOST_BIAS);
+        if (!(step / out_scale < DET_Q8_MOST_BIAS / 2))
+            return det_fail(env, DET_STATUS_MISMATCH,
+                            "%s: one step of the sum of channel %d is %g steps of its result",
+                            op->name, c, step / out_scale);
+        layer->bias[c] = (int32_t)steps;
+        layer->factors[c] = det_q8_factor_of(step / out_scale);
+    }
+    layer->conv = (struct det_q8_conv){
+        .in_zero = q->tensors[op->in].zero,
+        .weights = w->values,
+        .bias = layer->bias,
+        .factor = layer->factors,
+        .to = det_q8_target_of(q, op),
+    };
+    return DET_OK;
+}
+
+det_status det_q8_layer_create(struct det_env *env, const struct det_graph *graph,
+                               const struct det_quantised *quantised, const float *params,
+                               int32_t op, struct det_q8_layer *layer)
+{
+    *layer = (struct det_q8_layer){0};
+    const det_status status = make_layer(env, graph, quantised, params, &graph->ops[op], layer);
+    if (status != DET_OK)
+        det_q8_layer_free(env, layer);
+    return status;
+}
+
+void det_q8_layer_free(struct det_env *env, struct det_q8_layer *layer)
+{
+    det_free(env, &layer->bias);
+    det_free(env, &layer->factors);
+}

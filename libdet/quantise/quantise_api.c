@@ -1,0 +1,182 @@
+/* quantise_api.c: det/quantisation.h. */
+#include <string.h>
+
+#include "base/arguments.h"
+#include "model/inference.h"
+#include "quantise/quantise.h"
+#include "support/mem.h"
+
+void det_quantisation_settings_init(det_quantisation_settings *settings, size_t struct_size)
+{
+    static const det_quantisation_settings defaults = {
+        .images = DET_QUANTISATION_IMAGES, .equalise = 1, .correct_biases = 1};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
+}
+
+const char *det_quantisation_observer_name(det_quantisation_observer observer)
+{
+    switch (observer) {
+    case DET_OBSERVER_AUTO:
+        return "auto";
+    case DET_OBSERVER_MINMAX:
+        return "minmax";
+    case DET_OBSERVER_AVERAGE:
+        return "average";
+    case DET_OBSERVER_PERCENTILE:
+        return "percentile";
+    case DET_OBSERVER_SQUARES:
+        return "squares";
+    }
+    return NULL;
+}
+
+static det_status check(struct det_env *env, const det_model *model,
+                        const det_quantisation_settings *s)
+{
+    if (model->quantised != NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "the model is in 8 bits already");
+    if (s->record_count == 0 && s->samples == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "quantisation needs pictures: records or samples");
+    if (s->images < 1)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "images: got %lld, expected 1 or more",
+                        (long long)s->images);
+    if (det_quantisation_observer_name(s->observer) == NULL)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "observer: got %d, expected 0 to 4 (det_quantisation_observer)",
+                        (int)s->observer);
+    if (s->floats != DET_QUANTISATION_FLOATS_AUTO && s->floats != DET_QUANTISATION_FLOATS_NONE)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "floats: got %d, expected 0 or 1 (det_quantisation_floats)",
+                        (int)s->floats);
+    return DET_OK;
+}
+
+static det_status open_pictures(struct det_env *env, const det_quantisation_settings *s,
+                                int32_t classes, struct det_dataset *dataset)
+{
+    return det_dataset_open(env,
+                            &(struct det_dataset_settings){
+                                .role = "calibration",
+                                .patterns = s->records,
+                                .pattern_count = s->record_count,
+                                .source = s->samples,
+                                .class_count = classes,
+                                .image_dirs = s->image_dirs,
+                                .image_dir_count = s->image_dir_count,
+                                .images_only = true,
+                            },
+                            dataset);
+}
+
+/* The model's names and step, the network of `inference`. */
+static det_status make(det_context *context, const det_model *model,
+                       const struct det_inference *inference, const struct det_dataset *dataset,
+                       const det_quantisation_settings *s, det_model **out)
+{
+    struct det_env *env = det_context_env(context);
+    const char **names = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_model_names(env, model, &names));
+    DET_TRY(det_model_create(env, &model->spec, true, names, out));
+    (*out)->step = model->step;
+    (*out)->recalibrated_images = model->recalibrated_images;
+    const struct det_quantise_job job = {
+        .spec = &model->spec,
+        .graph = &(*out)->graph,
+        .params = inference->params,
+        .dataset = dataset,
+        .settings = *s,
+    };
+    DET_TRY(det_quantise(context, &job, (*out)->owned, &(*out)->quantised));
+fail:
+    det_free(env, &names);
+    return status;
+}
+
+det_status det_model_quantise(det_context *context, const det_model *model,
+                              const det_quantisation_settings *settings, det_model **quantised)
+{
+    struct det_env *env = det_context_env(context);
+    det_quantisation_settings s;
+    struct det_inference inference = {0};
+    struct det_dataset dataset = {0};
+    det_status status = DET_OK;
+    if (quantised != NULL)
+        *quantised = NULL;
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED(env, quantised);
+    det_quantisation_settings_default(&s);
+    if (settings != NULL)
+        DET_TRY_RETURN(DET_TAKE(env, det_quantisation_settings, &s, settings));
+    DET_NEED_ARRAY(env, s.records, s.record_count);
+    DET_NEED_ARRAY(env, s.image_dirs, s.image_dir_count);
+    DET_TRY_RETURN(check(env, model, &s));
+    DET_TRY(det_inference_open(env, model, &model->spec, DET_INFERENCE_FOLDED, &inference));
+    DET_TRY(open_pictures(env, &s, model->spec.num_classes, &dataset));
+    DET_TRY(make(context, model, &inference, &dataset, &s, quantised));
+fail:
+    det_dataset_close(env, &dataset);
+    det_inference_close(env, &inference);
+    if (status != DET_OK)
+        det_model_destroy(quantised);
+    return status;
+}
+
+/* --- what is known --- */
+
+static bool is_layer(const struct det_op *op)
+{
+    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
+}
+
+det_status det_model_quantisation(det_context *context, const det_model *model,
+                                  det_quantisation_info *info)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED_REPORT(env, det_quantisation_info, info);
+    det_quantisation_info made = {0};
+    const struct det_quantised *q = model->quantised;
+    for (int32_t i = 0; q != NULL && i < q->op_count; i++) {
+        made.layers += is_layer(&model->graph.ops[i]);
+        made.float_layers += is_layer(&model->graph.ops[i]) && !q->eight_bits[i];
+    }
+    if (q != NULL) {
+        made.is_quantised = 1;
+        made.images = q->images;
+        made.observer = (det_quantisation_observer)q->observer;
+        made.equalised = q->equalised;
+        made.score_error = q->score_error;
+        made.box_error = q->box_error;
+    }
+    det_fill_report(info, &made, sizeof made);
+    return DET_OK;
+}
+
+det_status det_model_quantisation_layer(det_context *context, const det_model *model, size_t index,
+                                        det_quantisation_layer *layer)
+{
+    struct det_env *env = det_context_env(context);
+    DET_NEED(env, context);
+    DET_NEED(env, model);
+    DET_NEED_REPORT(env, det_quantisation_layer, layer);
+    const struct det_quantised *q = model->quantised;
+    det_quantisation_layer made = {0};
+    size_t place = 0;
+    det_fill_report(layer, &made, sizeof made);
+    for (int32_t i = 0; q != NULL && i < q->op_count; i++) {
+        if (!is_layer(&model->graph.ops[i]) || place++ != index)
+            continue;
+        made.name = model->graph.ops[i].name;
+        made.is_float = !q->eight_bits[i];
+        made.error = (double)q->errors[i];
+        det_fill_report(layer, &made, sizeof made);
+        return DET_OK;
+    }
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "model: 8-bit layer %zu is asked for, it has %zu (counted from 0)", index,
+                    place);
+}

@@ -1,0 +1,200 @@
+#include "quantise/ranges.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "support/mem.h"
+
+struct work {
+    struct det_env *env;
+    const struct det_graph *graph;
+    const struct det_observed *observed;
+    const float *params;
+    const struct det_ranges_choice *choice;
+    float *real;
+    struct det_quantised *q;
+};
+
+static bool is_convolution(const struct det_op *op)
+{
+    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
+}
+
+static bool has_scale(const struct work *w, int32_t tensor)
+{
+    return w->q->tensors[tensor].scale > 0;
+}
+
+/* --- tensors --- */
+
+static void set_tensor(const struct work *w, int32_t tensor, struct det_real_range range)
+{
+    w->q->tensors[tensor] =
+        tensor == 0 ? det_q8_input_tensor() : det_q8_tensor_of(range.low, range.high);
+}
+
+static struct det_real_range range_of(const struct work *w, int32_t tensor)
+{
+    return det_observed_range(&w->observed[tensor], w->choice->observer);
+}
+
+/* The levels' outputs of one kind are joined, so they have one scale. */
+static void join(const struct work *w, const int32_t *outputs)
+{
+    struct det_real_range all = {0, 0};
+    bool any = false;
+    for (int32_t l = 0; l < w->graph->levels; l++) {
+        const struct det_real_range one = range_of(w, outputs[l]);
+        all.low = fmin(all.low, one.low);
+        all.high = fmax(all.high, one.high);
+        any = any || has_scale(w, outputs[l]);
+    }
+    for (int32_t l = 0; l < w->graph->levels && any; l++)
+        set_tensor(w, outputs[l], all);
+}
+
+static void choose_tensors(const struct work *w)
+{
+    const struct det_graph *g = w->graph;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if (!is_convolution(op) || !w->choice->eight_bits[i])
+            continue;
+        w->q->eight_bits[i] = true;
+        set_tensor(w, op->in, range_of(w, op->in));
+        set_tensor(w, op->out, range_of(w, op->out));
+    }
+    /* Additions follow their surroundings, which come earlier and later in the list. */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int32_t i = 0; i < g->op_count; i++) {
+            const struct det_op *op = &g->ops[i];
+            if (is_convolution(op) || w->q->eight_bits[i] ||
+                !(has_scale(w, op->in) && has_scale(w, op->in2)))
+                continue;
+            w->q->eight_bits[i] = changed = true;
+            if (!has_scale(w, op->out))
+                set_tensor(w, op->out, range_of(w, op->out));
+        }
+    }
+    join(w, g->box_outputs);
+    join(w, g->class_outputs);
+}
+
+/* --- weights --- */
+
+/* A bias must fit the sums of each operation that reads the weights: their step is not smaller than
+ * this allows. */
+static float least_limit(const struct work *w, const struct det_op *op, int32_t channel)
+{
+    const struct det_graph *g = w->graph;
+    float least = 0;
+    for (int32_t i = 0; i < g->op_count && op->bias >= 0; i++) {
+        const double bias = (double)w->params[g->params[op->bias].offset + (size_t)channel];
+        if (g->ops[i].weight == op->weight && w->q->eight_bits[i])
+            least = fmaxf(least, (float)(fabs(bias) * 127 /
+                                         ((double)w->q->tensors[g->ops[i].in].scale *
+                                          (DET_Q8_MOST_BIAS / 4))));
+    }
+    return least;
+}
+
+static det_status round_weights(const struct work *w, const struct det_op *op)
+{
+    const struct det_param *param = &w->graph->params[op->weight];
+    const int32_t channels = w->graph->tensors[op->out].channels;
+    const float *values = w->params + param->offset;
+    struct det_q8_weights *to = &w->q->weights[op->weight];
+    float *limits = NULL;
+    if (to->values != NULL)
+        return DET_OK; /* another level's, the same */
+    DET_TRY_RETURN(det_alloc(w->env, &limits, (size_t)channels, sizeof *limits, "weights' ranges"));
+    for (size_t i = 0; i < param->count; i++)
+        limits[i % (size_t)channels] = fmaxf(limits[i % (size_t)channels], fabsf(values[i]));
+    for (int32_t c = 0; c < channels; c++)
+        limits[c] = fmaxf(limits[c], least_limit(w, op, c));
+    const det_status status =
+        det_q8_weights_round(w->env, values, param->count, channels, limits, to);
+    det_free(w->env, &limits);
+    DET_TRY_RETURN(status);
+    det_q8_weights_real(to, param->count, channels, w->real + param->offset);
+    return DET_OK;
+}
+
+/* --- biases --- */
+
+static double mean_of(const struct det_observed *o, int32_t channel)
+{
+    return o->pixels > 0 ? o->sum[channel] / (double)o->pixels : 0;
+}
+
+/* What rounding adds to a channel of `op` on the average: the weights' differences times the means
+ * of what they meet. */
+static double added(const struct work *w, const struct det_op *op, int32_t channel)
+{
+    const struct det_param *param = &w->graph->params[op->weight];
+    const int32_t channels = w->graph->tensors[op->out].channels;
+    const bool depthwise = op->kind == DET_OP_DWCONV;
+    const int32_t in_c = depthwise ? 1 : param->shape[2];
+    const float *now = w->real + param->offset, *before = w->params + param->offset;
+    double sum = 0;
+    for (size_t i = (size_t)channel, row = 0; i < param->count; i += (size_t)channels, row++) {
+        const int32_t from = depthwise ? channel : (int32_t)(row % (size_t)in_c);
+        sum += ((double)now[i] - (double)before[i]) * mean_of(&w->observed[op->in], from);
+    }
+    return sum;
+}
+
+/* The mean over the operations that share the bias, by their pixels. */
+static void correct_bias(const struct work *w, int32_t bias)
+{
+    const struct det_graph *g = w->graph;
+    const struct det_param *param = &g->params[bias];
+    for (int32_t c = 0; c < param->shape[0]; c++) {
+        double sum = 0, pixels = 0;
+        for (int32_t i = 0; i < g->op_count; i++) {
+            if (g->ops[i].bias != bias || !w->q->eight_bits[i])
+                continue;
+            const double weight = (double)w->observed[g->ops[i].out].pixels;
+            sum += weight * added(w, &g->ops[i], c);
+            pixels += weight;
+        }
+        if (pixels > 0)
+            w->real[param->offset + (size_t)c] -= (float)(sum / pixels);
+    }
+}
+
+static det_status make(const struct work *w)
+{
+    const struct det_graph *g = w->graph;
+    memcpy(w->real, w->params, g->param_floats * sizeof *w->real);
+    choose_tensors(w);
+    for (int32_t i = 0; i < g->op_count; i++) {
+        if (is_convolution(&g->ops[i]) && w->q->eight_bits[i])
+            DET_TRY_RETURN(round_weights(w, &g->ops[i]));
+    }
+    for (int32_t p = 0; p < g->param_count && w->choice->correct_biases; p++) {
+        if (g->params[p].role == DET_PARAM_BIAS)
+            correct_bias(w, p);
+    }
+    return DET_OK;
+}
+
+det_status det_ranges_make(struct det_env *env, const struct det_graph *graph,
+                           const struct det_observed *observed, const float *params,
+                           const struct det_ranges_choice *choice, float *real,
+                           struct det_quantised **quantised)
+{
+    struct work w = {.env = env,
+                     .graph = graph,
+                     .observed = observed,
+                     .params = params,
+                     .choice = choice,
+                     .real = real};
+    DET_TRY_RETURN(det_quantised_create(env, graph, &w.q));
+    const det_status status = make(&w);
+    if (status != DET_OK)
+        det_quantised_destroy(env, &w.q);
+    *quantised = w.q;
+    return status;
+}
