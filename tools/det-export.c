@@ -19,6 +19,7 @@ struct arguments {
     struct option_list recalibrate, images;
     int64_t recalibrate_images, eval_images;
     struct export_choices choices;
+    struct eight_bits eight_bits;
     bool weights;
 };
 
@@ -100,18 +101,27 @@ fail:
 static det_status write_formats(struct tool *tool, const struct arguments *a, const char *from,
                                 det_pipeline_config *config, const det_model *model)
 {
+    const struct export_test test = {a->eval, &a->images, a->eval_images};
     struct export_files files = {0};
+    struct eight_bits eight_bits = a->eight_bits;
+    det_model *quantised = NULL;
     det_status status = DET_OK;
+    if (a->choices.eight_bits)
+        DET_TRY(eight_bits_make(tool, &eight_bits, &a->images, model, &quantised));
+    const det_model *before = quantised != NULL ? model : NULL;
+    if (quantised != NULL)
+        model = quantised;
     DET_TRY(export_files_make(tool, &a->choices, model, a->output, &files));
     if (a->eval != NULL)
-        DET_TRY(export_files_evaluate(tool, config, model, a->eval, &a->images, a->eval_images,
-                                      &files));
+        DET_TRY(export_files_evaluate(tool, config, model, &test, before, &eight_bits, &files));
     DET_TRY(export_files_write(tool, &files, a->output));
     DET_TRY(export_files_print(tool, &files, a->output));
     if (a->json != NULL)
-        DET_TRY(export_files_json(tool, &files, a->output, from, model, a->json));
+        DET_TRY(export_files_json(tool, &files, a->output, from, model,
+                                  quantised != NULL ? &eight_bits : NULL, a->json));
 fail:
     export_files_destroy(&files);
+    det_model_destroy(&quantised);
     return status;
 }
 
@@ -197,9 +207,22 @@ static const char *fault(const struct arguments *a)
         return "--recalibrate_images: expected at least 0";
     if (a->recalibrate.count == 0 && a->recalibrate_images != DET_RECALIBRATION_IMAGES)
         return "--recalibrate_images is for --recalibrate RECORDS, which is not given";
-    if (a->recalibrate.count == 0 && a->eval == NULL && a->images.count > 0)
-        return "--images is for --recalibrate and --eval RECORDS, which are not given";
+    if (a->recalibrate.count == 0 && a->eval == NULL && a->eight_bits.calibration.count == 0 &&
+        a->images.count > 0)
+        return "--images is for --recalibrate, --calibration and --eval RECORDS, which are not "
+               "given";
     return NULL;
+}
+
+/* Once it is known what --precision is. */
+static bool eight_bits_take(const struct arguments *a, const struct options *options, int *result)
+{
+    const char *wrong = eight_bits_fault(&a->eight_bits, a->choices.eight_bits, a->eval != NULL);
+    if (wrong == NULL && a->weights && a->choices.eight_bits)
+        wrong = "--weights writes the training's weights, --precision int8 is for what is exported";
+    if (wrong != NULL)
+        *result = options_error(options, "%s", wrong);
+    return wrong == NULL;
 }
 
 int main(int argc, char **argv)
@@ -207,7 +230,8 @@ int main(int argc, char **argv)
     console_begin("det-export");
     struct tool tool = TOOL_INIT("det-export");
     struct arguments a = {.recalibrate_images = DET_RECALIBRATION_IMAGES,
-                          .choices = EXPORT_CHOICES_INIT};
+                          .choices = EXPORT_CHOICES_INIT,
+                          .eight_bits = EIGHT_BITS_INIT};
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE",
          "the pipeline.config; a .det file can do without"},
@@ -217,6 +241,7 @@ int main(int argc, char **argv)
         {"checkpoint", OPTION_STRING, &a.checkpoint, "FILE",
          "export this .det file or TensorFlow prefix instead"},
         EXPORT_CHOICES_OPTIONS(&a.choices),
+        EIGHT_BITS_OPTIONS(&a.eight_bits),
         {"weights", OPTION_FLAG, &a.weights, NULL,
          "write training weights in half precision instead, to fine-tune from"},
         {"recalibrate", OPTION_LIST, &a.recalibrate, "RECORDS",
@@ -256,7 +281,8 @@ int main(int argc, char **argv)
         return console_end(result);
     if (fault(&a) != NULL)
         result = options_error(&options, "%s", fault(&a));
-    else if (export_choices_take(&a.choices, &options, &result) && tool_open(&tool, &result)) {
+    else if (export_choices_take(&a.choices, &options, &result) &&
+             eight_bits_take(&a, &options, &result) && tool_open(&tool, &result)) {
         tool_catch_signals(NULL);
         const det_status status = export_model(&tool, &a);
         result = status == DET_OK ? 0 : tool_fail(&tool, status);

@@ -59,14 +59,15 @@ static det_status parse_precision(struct det_env *env, const char *text,
     } known[] = {{"auto", DET_PRECISION_F32},
                  {"f32", DET_PRECISION_F32},
                  {"tf32", DET_PRECISION_TF32},
-                 {"bf16", DET_PRECISION_BF16}};
+                 {"bf16", DET_PRECISION_BF16},
+                 {"int8", DET_PRECISION_INT8}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(text, known[i].text) == 0) {
             *precision = known[i].precision;
             return DET_OK;
         }
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                    "precision \"%s\": expected auto, f32, tf32 or bf16", text);
+                    "precision \"%s\": expected auto, f32, tf32, bf16 or int8", text);
 }
 
 static det_status open_device(struct det_compute *compute, const det_context_settings *settings)

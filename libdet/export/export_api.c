@@ -101,6 +101,10 @@ static det_status check_half(struct det_env *env, const struct det_export_job *j
 det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
                                struct det_export_job *job)
 {
+    if (job->model->quantised != NULL && writer != &det_export_det)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "the model is in 8 bits, which are written as det alone: export the "
+                        "float32 model that it was made of");
     DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
                                       &job->inference));
     settle(writer, job);

@@ -5,6 +5,7 @@
 
 #include "devices/context.h"
 #include "model/input.h"
+#include "model/model.h"
 #include "model/net.h"
 #include "quantise/equalise.h"
 #include "quantise/measure.h"
@@ -252,6 +253,9 @@ static det_status prepare(struct work *w)
     const struct det_graph *g = w->job->graph;
     const int64_t all = (int64_t)w->job->dataset->count;
     w->images = all < w->job->settings.images ? all : w->job->settings.images;
+    for (int32_t p = 0; p < g->param_count; p++)
+        DET_TRY_RETURN(det_params_check_finite(w->env, "model", &g->params[p],
+                                               w->job->params + g->params[p].offset));
     const struct det_compute *compute = det_context_compute(w->context);
     DET_TRY_RETURN(det_net_create(w->env, g, compute->ops, w->pool, 1, DET_NET_INFER, &w->net));
     DET_TRY_RETURN(det_alloc(w->env, &w->params, g->param_floats, sizeof *w->params, "parameters"));

@@ -26,8 +26,10 @@ static const struct word input_words[] = {{"image", DET_EXPORT_INPUT_IMAGE},
                                           {"nhwc", DET_EXPORT_INPUT_FLOAT_NHWC},
                                           {"nchw", DET_EXPORT_INPUT_FLOAT_NCHW},
                                           {0}};
+/* Of the model, not of how it is written: none of det_export_precision. */
+enum { EIGHT_BITS = 100 };
 static const struct word precision_words[] = {
-    {"float32", DET_EXPORT_FLOAT32}, {"float16", DET_EXPORT_FLOAT16}, {0}};
+    {"float32", DET_EXPORT_FLOAT32}, {"float16", DET_EXPORT_FLOAT16}, {"int8", EIGHT_BITS}, {0}};
 
 /* The value of one of `words`; NULL leaves *value as it is. */
 static bool take_word(const struct options *options, const char *name, const char *given,
@@ -149,7 +151,7 @@ static bool are_used(const struct export_choices *c, const struct options *optio
     for (size_t i = 0; i < c->count; i++)
         any |= leaves_choice(c->chosen[i]);
     for (size_t i = 0; i < sizeof of_networks / sizeof of_networks[0] && !any; i++)
-        if (of_networks[i].given != NULL) {
+        if (of_networks[i].given != NULL && strcmp(of_networks[i].given, "int8") != 0) {
             options_error(options, "--%s is for the formats of other engines, none is asked for",
                           of_networks[i].option);
             return false;
@@ -179,11 +181,17 @@ bool export_choices_take(struct export_choices *c, const struct options *options
                       (long long)c->max_detections);
         return false;
     }
+    c->eight_bits = precision == EIGHT_BITS;
+    if (c->eight_bits &&
+        (c->count > 1 || leaves_choice(c->chosen[0]) || export_choices_have(c, "tf_checkpoint"))) {
+        options_error(options, "--precision int8 is for --format det");
+        return false;
+    }
     c->onnx = (det_export_outputs)onnx;
     s->fast_nms = tflite == FAST_DETECTIONS;
     c->tflite = s->fast_nms ? DET_EXPORT_OUTPUTS_DETECTIONS : (det_export_outputs)tflite;
     s->input = (det_export_input)input;
-    s->precision = (det_export_precision)precision;
+    s->precision = c->eight_bits ? DET_EXPORT_FLOAT32 : (det_export_precision)precision;
     s->max_detections = (int32_t)c->max_detections;
     s->verify = c->verify;
     *result = 0;

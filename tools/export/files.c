@@ -59,48 +59,68 @@ det_status export_files_make(struct tool *tool, const struct export_choices *cho
 
 static int evaluating(void *user, int64_t done, int64_t total)
 {
-    const det_export_format *format = user;
-    console_progress("%s: evaluated %lld/%lld", format->name, (long long)done, (long long)total);
+    const char *name = user;
+    console_progress("%s: evaluated %lld/%lld", name, (long long)done, (long long)total);
     return tool_interrupted();
 }
 
+/* Of a model, or of its file. */
 static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
-                           const det_model *model, const det_evaluation_settings *settings,
-                           struct export_files *files, size_t i)
+                           const det_model *model, const det_export *exported, const char *name,
+                           det_evaluation_settings *settings, det_evaluation **evaluation)
 {
-    det_evaluation *evaluation = NULL;
-    det_evaluation_settings own = *settings;
-    own.exported = files->exports[i];
-    own.progress_user = (void *)files->formats[i];
-    const det_status status = det_evaluation_run(tool->context, config, model, &own, &evaluation);
+    settings->exported = exported;
+    settings->progress_user = (void *)(uintptr_t)name;
+    const det_status status =
+        det_evaluation_run(tool->context, config, model, settings, evaluation);
     console_progress_clear();
-    DET_TRY_RETURN(of_format(tool, files->formats[i], status));
-    const det_coco_result *coco = det_evaluation_coco(evaluation);
+    settings->quiet = 1;
+    return status == DET_OK
+               ? DET_OK
+               : det_fail(&tool->env, status, "%s: %s", name, det_context_error(tool->context));
+}
+
+static det_status evaluate_file(struct tool *tool, const det_pipeline_config *config,
+                                const det_model *model, det_evaluation_settings *settings,
+                                struct export_files *files, size_t i, det_evaluation **evaluation)
+{
+    DET_TRY_RETURN(evaluate(tool, config, model, files->exports[i], files->formats[i]->name,
+                            settings, evaluation));
+    const det_coco_result *coco = det_evaluation_coco(*evaluation);
     files->images = coco->images;
     files->ap[i] = coco->stats[DET_COCO_AP];
     files->ap50[i] = coco->stats[DET_COCO_AP50];
-    det_evaluation_destroy(&evaluation);
     return DET_OK;
 }
 
 det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
-                                 const det_model *model, const char *records,
-                                 const struct option_list *image_dirs, int64_t most,
+                                 const det_model *model, const struct export_test *test,
+                                 const det_model *before, struct eight_bits *eight_bits,
                                  struct export_files *files)
 {
     det_evaluation_settings settings;
+    det_evaluation *first = NULL, *of_file = NULL;
+    det_status status = DET_OK;
     det_evaluation_settings_default(&settings);
     settings.as_exported = 1;
-    settings.image_dirs = image_dirs->values;
-    settings.image_dir_count = image_dirs->count;
-    settings.max_images = most;
+    settings.image_dirs = test->image_dirs->values;
+    settings.image_dir_count = test->image_dirs->count;
+    settings.max_images = test->most;
     settings.progress = evaluating;
-    DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, records));
+    DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, test->records));
+    if (before != NULL)
+        DET_TRY(evaluate(tool, config, before, NULL, "float32", &settings, &first));
     for (size_t i = 0; i < files->count; i++) {
-        DET_TRY_RETURN(evaluate(tool, config, model, &settings, files, i));
-        settings.quiet = 1;
+        det_evaluation_destroy(&of_file);
+        DET_TRY(evaluate_file(tool, config, model, &settings, files, i, &of_file));
+        if (before != NULL)
+            DET_TRY(eight_bits_judge(tool, eight_bits, model, det_evaluation_coco(first),
+                                     det_evaluation_coco(of_file)));
     }
-    return DET_OK;
+fail:
+    det_evaluation_destroy(&first);
+    det_evaluation_destroy(&of_file);
+    return status;
 }
 
 det_status export_files_write(struct tool *tool, const struct export_files *files,
@@ -276,7 +296,7 @@ static void put_model(struct det_json_writer *json, const char *from, const det_
 
 det_status export_files_json(struct tool *tool, const struct export_files *files,
                              const char *folder, const char *from, const det_model *model,
-                             const char *path)
+                             const struct eight_bits *eight_bits, const char *path)
 {
     struct det_env *env = &tool->env;
     struct det_json_writer json;
@@ -290,6 +310,8 @@ det_status export_files_json(struct tool *tool, const struct export_files *files
     for (size_t i = 0; i < files->count; i++)
         DET_TRY(put_one(tool, &json, files, i));
     det_json_close_list(&json);
+    if (eight_bits != NULL)
+        DET_TRY(eight_bits_json(tool, eight_bits, model, &json));
     det_json_close_object(&json);
     det_json_line(&json, 0);
     DET_TRY(det_json_end(&json));

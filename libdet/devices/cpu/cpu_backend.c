@@ -35,7 +35,8 @@ static void device_close(struct det_env *env, struct det_device **device)
 static void device_describe(const struct det_device *device, char *text, size_t bytes)
 {
     const int threads = det_pool_threads(device->pool);
-    const char *precision = device->precision == DET_PRECISION_F32 ? ""
+    const char *precision = device->precision == DET_PRECISION_F32    ? ""
+                            : device->precision == DET_PRECISION_INT8 ? ", int8"
                             : device->ops->multiplies_bf16
                                 ? ", bf16"
                                 : ", bf16 without its instructions, slower than f32";

@@ -57,6 +57,11 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
                                struct det_runner *r, size_t *bytes)
 {
     const struct det_runner_settings *s = &r->settings;
+    if (device->precision == DET_PRECISION_INT8 && s->quantised == NULL)
+        return det_fail(
+            env, DET_STATUS_INVALID_ARGUMENT,
+            "precision int8: the model is in float32; det-export --precision int8 makes "
+            "one in 8 bits of it");
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
     if (s->quantised != NULL) {
         DET_TRY_RETURN(det_q8_net_create(env, s->graph, s->quantised, s->params, device->ops,

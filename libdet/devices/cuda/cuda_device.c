@@ -16,6 +16,8 @@ static const char *precision_name(enum det_precision precision)
         return "tf32";
     case DET_PRECISION_BF16:
         return "bf16";
+    case DET_PRECISION_INT8:
+        return "int8";
     }
     return "?";
 }
@@ -70,6 +72,9 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
 {
     *out = NULL;
     struct det_device *d = NULL;
+    if (settings->precision == DET_PRECISION_INT8)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "precision int8: networks in 8 bits are run by the CPU (device cpu)");
     DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "device"));
     d->forks = det_forks();

@@ -206,6 +206,10 @@ det_status det_cuda_runner_create(struct det_env *env, struct det_device *device
 {
     *out = NULL;
     struct det_runner *r = NULL;
+    if (settings->quantised != NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "cuda:%d: the model is in 8 bits, which the CPU runs (--device cpu)",
+                        device->index);
     DET_TRY_RETURN(det_cuda_device_use(env, device));
     DET_TRY_RETURN(det_postprocess_settings_check(env, settings->postprocess));
     DET_TRY_RETURN(det_alloc(env, &r, 1, sizeof *r, "inference"));

@@ -1,0 +1,310 @@
+/* ops/q8.h: factors, rescaling, and the plain operations in 8 bits against the formulas of TFLite's
+ * quantization specification, worked out another way: real numbers in long double, rounded once. */
+#include <math.h>
+
+#include "ops/q8.h"
+#include "support/ops.h"
+
+static uint32_t state_of_draws;
+
+static int32_t draw(int32_t low, int32_t high)
+{
+    state_of_draws = state_of_draws * 1664525U + 1013904223U;
+    return low + (int32_t)((uint64_t)(state_of_draws >> 8) * (uint64_t)(high - low + 1) >> 24);
+}
+
+static void draw_bytes(int8_t *to, size_t count, int32_t low, int32_t high)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = (int8_t)draw(low, high);
+}
+
+static long double value_of(struct det_q8_factor f)
+{
+    return ldexpl((long double)f.mantissa, -f.shift);
+}
+
+/* --- factors --- */
+
+static void factors_are_the_nearest(void **state)
+{
+    (void)state;
+    const double values[] = {1,    .5,      .25, 1.0 / 3, .999999999999,
+                             1e-9, 3.1e-10, 6,   1024.7,  268435456};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        const struct det_q8_factor f = det_q8_factor_of(values[i]);
+        assert_in_range(f.mantissa, 1 << 30, INT32_MAX);
+        assert_in_range(f.shift, 1, 62);
+        assert_true(fabsl(value_of(f) - (long double)values[i]) <=
+                    ldexpl((long double)values[i], -31));
+    }
+}
+
+static void factors_too_small_are_zero(void **state)
+{
+    (void)state;
+    assert_int_equal(det_q8_factor_of(0).mantissa, 0);
+    assert_int_equal(det_q8_factor_of(ldexp(.99, -32)).mantissa, 0);
+    assert_int_equal(det_q8_factor_of(ldexp(1, -32)).mantissa, 1 << 30);
+    assert_int_equal(det_q8_rescale(INT32_MIN, det_q8_factor_of(0)), 0);
+}
+
+/* A mantissa that would round up to 2^31. */
+static void a_factor_that_rounds_up_keeps_its_range(void **state)
+{
+    (void)state;
+    const struct det_q8_factor f = det_q8_factor_of(1 - 1e-12);
+    assert_int_equal(f.mantissa, 1 << 30);
+    assert_int_equal(f.shift, 30);
+}
+
+static void rescaling_rounds_once_halves_upwards(void **state)
+{
+    (void)state;
+    const struct det_q8_factor half = det_q8_factor_of(.5);
+    assert_int_equal(det_q8_rescale(1, half), 1);
+    assert_int_equal(det_q8_rescale(-1, half), 0);
+    assert_int_equal(det_q8_rescale(3, half), 2);
+    assert_int_equal(det_q8_rescale(-3, half), -1);
+    /* .3: rounding to halves first, as gemmlowp does it, gives 1 */
+    assert_int_equal(det_q8_rescale(3, det_q8_factor_of(.1)), 0);
+    for (int i = 0; i < 20000; i++) {
+        const int32_t value = draw(INT32_MIN / 2, INT32_MAX / 2) >> draw(0, 24);
+        const struct det_q8_factor f = {draw(1 << 30, INT32_MAX), draw(1, 62)};
+        const long double exact = (long double)value * f.mantissa;
+        const long double wanted = floorl(ldexpl(exact, -f.shift) + .5L);
+        assert_true((long double)det_q8_rescale(value, f) == wanted);
+    }
+    assert_int_equal(det_q8_rescale(INT32_MAX, (struct det_q8_factor){INT32_MAX, 1}),
+                     ((int64_t)INT32_MAX * INT32_MAX + 1) >> 1);
+    assert_int_equal(det_q8_rescale(INT32_MIN, (struct det_q8_factor){INT32_MAX, 62}), -1);
+}
+
+static void reals_are_rounded_and_clamped(void **state)
+{
+    (void)state;
+    assert_int_equal(det_q8_of(1.5f, 1, 0), 2);
+    assert_int_equal(det_q8_of(-1.5f, 1, 0), -2);
+    assert_int_equal(det_q8_of(.25f, .5f, -7), -6);
+    assert_int_equal(det_q8_of(1e30f, 1, 0), 127);
+    assert_int_equal(det_q8_of(-1e30f, 1, 127), -128);
+    assert_int_equal(det_q8_of(INFINITY, 1, 0), 127);
+    assert_int_equal(det_q8_of(-INFINITY, 1, 0), -128);
+    assert_int_equal(det_q8_of(NAN, 1, 5), 5);
+    for (int q = -128; q < 128; q++)
+        assert_int_equal(det_q8_of(det_q8_real((int8_t)q, .037f, -3), .037f, -3), q);
+}
+
+/* --- convolutions --- */
+
+struct layer {
+    struct det_conv_shape s;
+    struct det_q8_conv q;
+    int8_t *in, *weights, *out;
+    int32_t *bias;
+    struct det_q8_factor *factors;
+    size_t in_count, out_count;
+};
+
+static void layer_free(struct layer *l)
+{
+    free(l->in);
+    free(l->weights);
+    free(l->out);
+    free(l->bias);
+    free(l->factors);
+}
+
+/* `extreme`: every value at an end of its range. */
+static struct layer layer_make(struct det_conv_shape s, bool depthwise, int32_t zero, bool extreme)
+{
+    struct layer l = {.s = s};
+    const size_t taps = (size_t)s.kernel_h * (size_t)s.kernel_w, out_c = (size_t)s.out_c;
+    const size_t weights = taps * (depthwise ? 1 : (size_t)s.in_c) * out_c;
+    l.in_count = (size_t)s.n * (size_t)s.in_h * (size_t)s.in_w * (size_t)s.in_c;
+    l.out_count = (size_t)s.n * (size_t)s.out_h * (size_t)s.out_w * out_c;
+    l.in = malloc(l.in_count);
+    l.weights = malloc(weights);
+    l.out = malloc(l.out_count);
+    l.bias = malloc(out_c * sizeof *l.bias);
+    l.factors = malloc(out_c * sizeof *l.factors);
+    draw_bytes(l.in, l.in_count, -128, 127);
+    draw_bytes(l.weights, weights, -127, 127);
+    for (size_t i = 0; i < l.in_count && extreme; i++)
+        l.in[i] = l.in[i] < 0 ? -128 : 127;
+    for (size_t i = 0; i < weights && extreme; i++)
+        l.weights[i] = l.weights[i] < 0 ? -127 : 127;
+    for (size_t c = 0; c < out_c; c++) {
+        l.bias[c] = draw(-40000, 40000);
+        l.factors[c] = det_q8_factor_of(ldexp(draw(100, 199), -17 - draw(0, 3)));
+    }
+    for (size_t i = 0; i < weights && out_c > 2; i += out_c)
+        l.weights[i] = 0; /* a channel of zeros */
+    l.q = (struct det_q8_conv){.in_zero = zero,
+                               .weights = l.weights,
+                               .bias = l.bias,
+                               .factor = l.factors,
+                               .to = {.zero = -zero / 2, .low = -zero / 2, .high = 101}};
+    if (l.q.to.low > l.q.to.high)
+        l.q.to.low = l.q.to.high;
+    return l;
+}
+
+/* One result by its definition. */
+static int8_t wanted_at(const struct layer *l, bool depthwise, int32_t n, int32_t y, int32_t x,
+                        int32_t c)
+{
+    const struct det_conv_shape *s = &l->s;
+    long double sum = l->bias[c];
+    for (int32_t ky = 0; ky < s->kernel_h; ky++) {
+        for (int32_t kx = 0; kx < s->kernel_w; kx++) {
+            const int32_t iy = y * s->stride - s->pad_top + ky;
+            const int32_t ix = x * s->stride - s->pad_left + kx;
+            if (iy < 0 || iy >= s->in_h || ix < 0 || ix >= s->in_w)
+                continue;
+            const int8_t *in = l->in + ((n * s->in_h + iy) * s->in_w + ix) * s->in_c;
+            const int32_t tap = ky * s->kernel_w + kx;
+            for (int32_t i = 0; i < s->in_c; i++) {
+                if (depthwise && i != c)
+                    continue;
+                const int32_t at =
+                    depthwise ? tap * s->out_c + c : (tap * s->in_c + i) * s->out_c + c;
+                sum += (long double)(in[i] - l->q.in_zero) * l->weights[at];
+            }
+        }
+    }
+    const long double steps = floorl(sum * value_of(l->factors[c]) + .5L) + l->q.to.zero;
+    return (int8_t)fminl(fmaxl(steps, l->q.to.low), l->q.to.high);
+}
+
+static void check_layer(struct ops_rig *rig, struct det_conv_shape s, bool depthwise, int32_t zero,
+                        bool extreme)
+{
+    struct layer l = layer_make(s, depthwise, zero, extreme);
+    for (int threads = 1; threads <= OPS_THREADS; threads++) {
+        struct det_exec x = ops_exec(rig, threads, 0);
+        memset(l.out, 77, l.out_count);
+        if (depthwise)
+            detk_q8_dwconv__ref(&x, &s, &l.q, l.in, l.out);
+        else
+            detk_q8_conv__ref(&x, &s, &l.q, l.in, l.out);
+        ops_exec_done(rig);
+        size_t i = 0;
+        for (int32_t n = 0; n < s.n; n++)
+            for (int32_t y = 0; y < s.out_h; y++)
+                for (int32_t ox = 0; ox < s.out_w; ox++)
+                    for (int32_t c = 0; c < s.out_c; c++, i++)
+                        assert_int_equal(l.out[i], wanted_at(&l, depthwise, n, y, ox, c));
+    }
+    layer_free(&l);
+}
+
+static void convolutions_are_their_definition(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t n, h, w, in_c, out_c, kernel, stride;
+    } shapes[] = {{1, 1, 1, 1, 1, 1, 1},  {2, 3, 5, 3, 7, 3, 2},  {1, 5, 4, 70, 66, 1, 1},
+                  {1, 6, 7, 17, 1, 3, 1}, {3, 2, 2, 4, 65, 3, 1}, {1, 1, 9, 5, 3, 5, 2},
+                  {1, 4, 4, 130, 3, 1, 2}};
+    static const int32_t zeros[] = {-128, -5, 0, 127};
+    struct ops_rig rig;
+    ops_rig_open(&rig);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        for (size_t z = 0; z < sizeof zeros / sizeof zeros[0]; z++) {
+            const struct det_conv_shape dense =
+                det_conv_same(shapes[i].n, shapes[i].h, shapes[i].w, shapes[i].in_c,
+                              shapes[i].out_c, shapes[i].kernel, shapes[i].stride);
+            const struct det_conv_shape depthwise =
+                det_conv_same(shapes[i].n, shapes[i].h, shapes[i].w, shapes[i].in_c, shapes[i].in_c,
+                              shapes[i].kernel, shapes[i].stride);
+            check_layer(&rig, dense, false, zeros[z], z % 2 == 0);
+            check_layer(&rig, depthwise, true, zeros[z], z % 2 == 0);
+        }
+    }
+    ops_rig_close(&rig);
+}
+
+/* The longest sum that is allowed, of the largest products and with the largest bias. */
+static void the_longest_sum_stays_in_32_bits(void **state)
+{
+    (void)state;
+    struct ops_rig rig;
+    ops_rig_open(&rig);
+    const struct det_conv_shape s = det_conv_same(1, 1, 1, DET_Q8_MOST_TERMS, 1, 1, 1);
+    struct layer l = layer_make(s, false, -128, true);
+    memset(l.in, 127, l.in_count);
+    memset(l.weights, 127, l.in_count);
+    l.bias[0] = DET_Q8_MOST_BIAS;
+    l.factors[0] = det_q8_factor_of(ldexp(.7, -25));
+    l.q.to = (struct det_q8_target){-20, -128, 127};
+    struct det_exec x = ops_exec(&rig, 1, 0);
+    detk_q8_conv__ref(&x, &s, &l.q, l.in, l.out);
+    assert_int_equal(l.out[0], wanted_at(&l, false, 0, 0, 0, 0));
+    assert_int_equal(l.out[0], 25);
+    ops_exec_done(&rig);
+    layer_free(&l);
+    ops_rig_close(&rig);
+}
+
+/* --- sums --- */
+
+/* Within one step of the real sum, and the nearest to it unless that is all but a half. */
+static void sums_of_two_scales(void **state)
+{
+    (void)state;
+    const struct det_exec x = {0};
+    for (int round = 0; round < 40; round++) {
+        const double a = draw(1, 1000) / 5000.0, b = draw(1, 1000) / 5000.0;
+        const double out = (a + b) * draw(40, 130) / 100.0;
+        const int32_t za = draw(-128, 127), zb = draw(-128, 127), zo = draw(-128, 127);
+        const struct det_q8_add q =
+            det_q8_add_of(a, za, b, zb, out, (struct det_q8_target){zo, -128, 127});
+        int8_t left[512], right[512], sums[512];
+        draw_bytes(left, 512, -128, 127);
+        draw_bytes(right, 512, -128, 127);
+        left[0] = right[0] = 127;
+        left[1] = right[1] = -128;
+        detk_q8_add__ref(&x, 512, &q, left, right, sums);
+        for (int i = 0; i < 512; i++) {
+            const double real = a * (left[i] - za) + b * (right[i] - zb);
+            const double steps = fmin(fmax(real / out + zo, -128), 127);
+            assert_near(sums[i], steps, .5 + 1e-3);
+        }
+    }
+}
+
+static void an_upsampled_map_is_added_and_cut(void **state)
+{
+    (void)state;
+    const struct det_exec x = {0};
+    enum { C = 3 };
+    const struct det_q8_add q =
+        det_q8_add_of(.1, -3, .07, 9, .2, (struct det_q8_target){1, -100, 100});
+    int8_t low[2 * 2 * 2 * C], lateral[2 * 3 * 4 * C], out[2 * 3 * 4 * C], one;
+    draw_bytes(low, sizeof low, -128, 127);
+    draw_bytes(lateral, sizeof lateral, -128, 127);
+    detk_q8_upsample_add__ref(&x, 2, 2, 2, C, 3, 4, &q, low, lateral, out);
+    for (int i = 0; i < (int)sizeof out; i++) {
+        const int c = i % C, column = i / C % 4, row = i / C / 4 % 3, n = i / C / 12;
+        detk_q8_add__ref(&x, 1, &q, &low[((n * 2 + row / 2) * 2 + column / 2) * C + c], &lateral[i],
+                         &one);
+        assert_int_equal(out[i], one);
+    }
+}
+
+int test_ops_q8(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(factors_are_the_nearest),
+        cmocka_unit_test(factors_too_small_are_zero),
+        cmocka_unit_test(a_factor_that_rounds_up_keeps_its_range),
+        cmocka_unit_test(rescaling_rounds_once_halves_upwards),
+        cmocka_unit_test(reals_are_rounded_and_clamped),
+        cmocka_unit_test(convolutions_are_their_definition),
+        cmocka_unit_test(the_longest_sum_stays_in_32_bits),
+        cmocka_unit_test(sums_of_two_scales),
+        cmocka_unit_test(an_upsampled_map_is_added_and_cut),
+    };
+    return cmocka_run_group_tests_name("ops q8", tests, NULL, NULL);
+}

@@ -1,0 +1,337 @@
+#include "export/eight_bits.h"
+
+#include <string.h>
+
+#include "common/console.h"
+#include "support/io.h"
+#include "support/json_writer.h"
+#include "support/mem.h"
+#include "support/text.h"
+
+enum {
+    TOLD = 8,  /* layers that are listed */
+    WORST = 3, /* ... that a message names */
+};
+
+static det_quantisation_observer observer_of(const char *name, bool *known)
+{
+    for (int o = DET_OBSERVER_AUTO; o <= DET_OBSERVER_SQUARES; o++) {
+        if (name == NULL ||
+            strcmp(name, det_quantisation_observer_name((det_quantisation_observer)o)) == 0)
+            return (det_quantisation_observer)o;
+    }
+    *known = false;
+    return DET_OBSERVER_AUTO;
+}
+
+const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evaluates)
+{
+    bool known = true;
+    observer_of(e->observer, &known);
+    if (!wanted && (e->calibration.count > 0 || e->images != DET_QUANTISATION_IMAGES ||
+                    e->observer != NULL || e->only || e->max_drop != EIGHT_BITS_MAX_DROP))
+        return "--calibration, --calibration_images, --observer, --int8_only and --max_drop are "
+               "for --precision int8";
+    if (wanted && e->calibration.count == 0)
+        return "--precision int8 needs --calibration: pictures that the ranges are taken from";
+    if (e->images < 1)
+        return "--calibration_images: expected at least 1";
+    if (!known)
+        return "--observer: expected auto, minmax, average, percentile or squares";
+    if (!evaluates && e->max_drop != EIGHT_BITS_MAX_DROP)
+        return "--max_drop needs --eval RECORDS to judge by";
+    if (!(e->max_drop >= 0 && e->max_drop <= 1))
+        return "--max_drop: expected 0 to 1";
+    return NULL;
+}
+
+/* --- pictures --- */
+
+/* Image files of folders, as samples. */
+struct pictures {
+    struct det_env *env;
+    struct det_path_list paths;
+};
+
+static int fill(void *user, size_t index, det_labelled_sample *sample)
+{
+    const struct pictures *p = user;
+    struct det_file_bytes *bytes = NULL;
+    struct det_env env; /* this thread's */
+    det_env_fork(&env, p->env);
+    sample->id = p->paths.paths[index];
+    if (!sample->needs_image)
+        return 0;
+    if (det_alloc(&env, &bytes, 1, sizeof *bytes, "picture") != DET_OK)
+        return 1;
+    if (det_file_read(&env, p->paths.paths[index], bytes) != DET_OK) {
+        det_free(&env, &bytes);
+        sample->error = "it cannot be read";
+        return 1;
+    }
+    sample->encoded = bytes->data;
+    sample->encoded_bytes = bytes->bytes;
+    sample->own = bytes;
+    return 0;
+}
+
+static void release(void *user, size_t index, det_labelled_sample *sample)
+{
+    const struct pictures *p = user;
+    struct det_file_bytes *bytes = sample->own;
+    struct det_env env;
+    (void)index;
+    if (bytes == NULL)
+        return;
+    det_env_fork(&env, p->env);
+    det_file_release(bytes);
+    det_free(&env, &bytes);
+}
+
+static det_status add_folder(struct det_env *env, struct pictures *pictures, const char *folder)
+{
+    struct det_path_list files = {0};
+    const size_t before = pictures->paths.count;
+    det_status status = DET_OK;
+    DET_TRY(det_list_directory(env, folder, &files));
+    for (size_t i = 0; i < files.count; i++) {
+        if (det_image_extension(files.paths[i]) != NULL && !det_is_directory(files.paths[i]))
+            DET_TRY(det_path_list_add(env, &pictures->paths, files.paths[i]));
+    }
+    if (pictures->paths.count == before)
+        DET_TRY(det_fail(env, DET_STATUS_NOT_FOUND,
+                         "--calibration: the folder %s holds no image file (%s)", folder,
+                         det_image_formats()));
+fail:
+    det_path_list_free(env, &files);
+    return status;
+}
+
+/* All folders, or no folder: which pictures are taken goes over all of them. */
+static det_status find_pictures(struct det_env *env, const struct option_list *calibration,
+                                struct pictures *pictures)
+{
+    size_t folders = 0;
+    pictures->env = env;
+    for (size_t i = 0; i < calibration->count; i++) {
+        if (!det_is_directory(calibration->values[i]))
+            continue;
+        DET_TRY_RETURN(add_folder(env, pictures, calibration->values[i]));
+        folders++;
+    }
+    if (folders > 0 && folders < calibration->count)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "--calibration: folders and records are given, expected one kind");
+    return DET_OK;
+}
+
+/* --- making --- */
+
+static int quantising(void *user, int64_t done, int64_t total)
+{
+    (void)user;
+    console_progress("int8 %lld %%", (long long)(100 * done / total));
+    return tool_interrupted();
+}
+
+/* The layers by falling error. */
+struct layers {
+    det_quantisation_layer *list;
+    size_t count;
+};
+
+static det_status find_layers(struct tool *tool, const det_model *model, struct layers *layers)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, model, &info));
+    DET_TRY_RETURN(
+        det_alloc(&tool->env, &layers->list, (size_t)info.layers, sizeof *layers->list, "layers"));
+    for (; layers->count < (size_t)info.layers; layers->count++) {
+        det_quantisation_layer layer = {.struct_size = sizeof layer};
+        size_t at = layers->count;
+        DET_TRY_RETURN(det_model_quantisation_layer(tool->context, model, at, &layer));
+        for (; at > 0 && layers->list[at - 1].error < layer.error; at--)
+            layers->list[at] = layers->list[at - 1];
+        layers->list[at] = layer;
+    }
+    return DET_OK;
+}
+
+/* The same weights at another level. */
+static bool is_repeated(const struct layers *layers, size_t i)
+{
+    return i > 0 && strcmp(layers->list[i].name, layers->list[i - 1].name) == 0;
+}
+
+/* The worst ones in 8 bits: "a (0.012), b (0.008)". */
+static det_status name_worst(struct det_env *env, const struct layers *layers,
+                             struct det_text *text)
+{
+    size_t named = 0;
+    for (size_t i = 0; i < layers->count && named < WORST; i++) {
+        if (layers->list[i].is_float || is_repeated(layers, i))
+            continue;
+        DET_TRY_RETURN(det_text_printf(env, text, "%s%s (%.2g)", named == 0 ? "" : ", ",
+                                       layers->list[i].name, layers->list[i].error));
+        named++;
+    }
+    return DET_OK;
+}
+
+static det_status tell(struct tool *tool, const det_model *model)
+{
+    struct det_env *env = &tool->env;
+    struct layers layers = {0};
+    struct det_text text = {0};
+    char name[CONSOLE_NAME_BYTES];
+    det_quantisation_info info = {.struct_size = sizeof info};
+    det_status status = DET_OK;
+    DET_TRY(det_model_quantisation(tool->context, model, &info));
+    DET_TRY(find_layers(tool, model, &layers));
+    DET_TRY(det_text_printf(
+        env, &text,
+        "int8: %d of %d convolutions, ranges by %s over %lld pictures%s\n"
+        "  outputs differ from float32's by %.2g of the scores and %.2g of the boxes; layers that "
+        "alone make the most:\n",
+        info.layers - info.float_layers, info.layers, det_quantisation_observer_name(info.observer),
+        (long long)info.images, info.equalised ? ", channels equalised" : "", info.score_error,
+        info.box_error));
+    for (size_t i = 0, named = 0; i < layers.count && named < TOLD; i++) {
+        if (is_repeated(&layers, i))
+            continue;
+        DET_TRY(det_text_printf(env, &text, "  %8.4f  %s%s\n", layers.list[i].error,
+                                console_name(name, layers.list[i].name),
+                                layers.list[i].is_float ? "  (float32)" : ""));
+        named++;
+    }
+    console_print_text(text.data);
+fail:
+    det_free(env, &layers.list);
+    det_text_free(env, &text);
+    return status;
+}
+
+det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
+                           const struct option_list *image_dirs, const det_model *model,
+                           det_model **quantised)
+{
+    struct det_env *env = &tool->env;
+    struct pictures pictures = {0};
+    det_quantisation_settings settings;
+    bool known = true;
+    det_status status = DET_OK;
+    det_quantisation_settings_default(&settings);
+    DET_TRY(find_pictures(env, &e->calibration, &pictures));
+    const det_sample_source source = {.struct_size = sizeof source,
+                                      .count = pictures.paths.count,
+                                      .user = &pictures,
+                                      .fill = fill,
+                                      .release = release};
+    settings.samples = pictures.paths.count > 0 ? &source : NULL;
+    settings.records = e->calibration.values;
+    settings.record_count = settings.samples != NULL ? 0 : e->calibration.count;
+    settings.image_dirs = image_dirs->values;
+    settings.image_dir_count = image_dirs->count;
+    settings.images = e->images;
+    settings.observer = observer_of(e->observer, &known);
+    settings.floats = e->only ? DET_QUANTISATION_FLOATS_NONE : DET_QUANTISATION_FLOATS_AUTO;
+    settings.progress = quantising;
+    status = det_model_quantise(tool->context, model, &settings, quantised);
+    console_progress_clear();
+    DET_TRY(status);
+    DET_TRY(tell(tool, *quantised));
+fail:
+    det_path_list_free(env, &pictures.paths);
+    return status;
+}
+
+/* --- judging --- */
+
+static det_status print_row(struct det_env *env, struct det_text *text, const char *name,
+                            const double *before, const double *after)
+{
+    char shown[CONSOLE_NAME_BYTES];
+    return det_text_printf(env, text, "  %-24s %7.3f %7.3f   %7.3f %7.3f\n",
+                           console_name(shown, name), before[DET_COCO_AP], after[DET_COCO_AP],
+                           before[DET_COCO_AP50], after[DET_COCO_AP50]);
+}
+
+static det_status print_table(struct det_env *env, const det_coco_result *before,
+                              const det_coco_result *after)
+{
+    struct det_text text = {0};
+    det_status status = DET_OK;
+    DET_TRY(det_text_printf(env, &text, "  %-24s %15s   %15s\n  %-24s %7s %7s   %7s %7s\n", "",
+                            "AP", "AP50", "class", "float32", "int8", "float32", "int8"));
+    for (int32_t k = 0; k < before->class_count; k++)
+        DET_TRY(print_row(env, &text, before->classes[k]->name, before->classes[k]->stats,
+                          after->classes[k]->stats));
+    DET_TRY(print_row(env, &text, "all", before->stats, after->stats));
+    console_print_text(text.data);
+fail:
+    det_text_free(env, &text);
+    return status;
+}
+
+det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const det_model *quantised,
+                            const det_coco_result *before, const det_coco_result *after)
+{
+    struct layers layers = {0};
+    struct det_text worst = {0};
+    det_status status = DET_OK;
+    e->judged = true;
+    e->ap[0] = before->stats[DET_COCO_AP];
+    e->ap[1] = after->stats[DET_COCO_AP];
+    e->ap50[0] = before->stats[DET_COCO_AP50];
+    e->ap50[1] = after->stats[DET_COCO_AP50];
+    DET_TRY(print_table(&tool->env, before, after));
+    if (e->ap[0] - e->ap[1] <= e->max_drop)
+        return DET_OK;
+    DET_TRY(find_layers(tool, quantised, &layers));
+    DET_TRY(name_worst(&tool->env, &layers, &worst));
+    status = det_fail(&tool->env, DET_STATUS_MISMATCH,
+                      "AP falls from %.4f to %.4f in 8 bits, more than --max_drop %g: nothing was "
+                      "written; the layers that cost most: %s",
+                      e->ap[0], e->ap[1], e->max_drop, worst.data != NULL ? worst.data : "none");
+fail:
+    det_free(&tool->env, &layers.list);
+    det_text_free(&tool->env, &worst);
+    return status;
+}
+
+/* --- as JSON --- */
+
+det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
+                           const det_model *quantised, struct det_json_writer *json)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, quantised, &info));
+    det_json_open_object(json, "int8");
+    det_json_put_int(json, "layers", info.layers);
+    det_json_put_int(json, "float_layers", info.float_layers);
+    det_json_put_string(json, "observer", det_quantisation_observer_name(info.observer));
+    det_json_put_int(json, "images", info.images);
+    det_json_put_bool(json, "equalised", info.equalised != 0);
+    det_json_put_double(json, "score_error", info.score_error);
+    det_json_put_double(json, "box_error", info.box_error);
+    if (e->judged) {
+        det_json_put_double(json, "ap_float32", e->ap[0]);
+        det_json_put_double(json, "ap", e->ap[1]);
+        det_json_put_double(json, "ap50_float32", e->ap50[0]);
+        det_json_put_double(json, "ap50", e->ap50[1]);
+    }
+    det_json_open_list(json, "sensitivity");
+    for (int32_t i = 0; i < info.layers; i++) {
+        det_quantisation_layer layer = {.struct_size = sizeof layer};
+        DET_TRY_RETURN(det_model_quantisation_layer(tool->context, quantised, (size_t)i, &layer));
+        det_json_line(json, 4);
+        det_json_open_object(json, NULL);
+        det_json_put_string(json, "name", layer.name);
+        det_json_put_bool(json, "float32", layer.is_float != 0);
+        det_json_put_double(json, "error", layer.error);
+        det_json_close_object(json);
+    }
+    det_json_close_list(json);
+    det_json_close_object(json);
+    return DET_OK;
+}

@@ -1,0 +1,60 @@
+/* eight_bits.h: det-export --precision int8: the model in 8 bits, from pictures, and what that
+ * costs. */
+#ifndef DET_TOOLS_EXPORT_EIGHT_BITS_H
+#define DET_TOOLS_EXPORT_EIGHT_BITS_H
+
+#include "common/tool.h"
+
+struct eight_bits {
+    struct option_list calibration;
+    int64_t images;
+    const char *observer; /* NULL: auto */
+    bool only;
+    double max_drop;
+    /* after eight_bits_judge() */
+    bool judged;
+    double ap[2], ap50[2]; /* float32, int8 */
+};
+
+#define EIGHT_BITS_MAX_DROP .005
+#define EIGHT_BITS_INIT                                                    \
+    {                                                                      \
+        .images = DET_QUANTISATION_IMAGES, .max_drop = EIGHT_BITS_MAX_DROP \
+    }
+
+/* Entries of an option table. */
+#define EIGHT_BITS_OPTIONS(e)                                                                    \
+    {"calibration", OPTION_LIST, &(e)->calibration, "RECORDS|FOLDER",                            \
+     "of --precision int8: pictures like those that the model will see, records or a folder of " \
+     "image files; labels are not needed; may be repeated"},                                     \
+        {"calibration_images", OPTION_INT, &(e)->images, "N",                                    \
+         "pictures of --calibration, taken evenly from all"},                                    \
+        {"observer", OPTION_STRING, &(e)->observer, "WHICH",                                     \
+         "how ranges are chosen: minmax, average, percentile, squares; auto, the default: the "  \
+         "one whose outputs differ least from float32"},                                         \
+        {"int8_only", OPTION_FLAG, &(e)->only, NULL,                                             \
+         "no layer stays in float32, for accelerators that know 8 bits only"},                   \
+    {                                                                                            \
+        "max_drop", OPTION_DOUBLE, &(e)->max_drop, "X",                                          \
+            "of --precision int8 with --eval: nothing is written when AP falls by more"          \
+    }
+
+/* What is wrong with them; NULL: nothing. `wanted`: --precision int8. */
+const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evaluates);
+
+/* A copy of `model` in 8 bits; tells how it came to be. */
+det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
+                           const struct option_list *image_dirs, const det_model *model,
+                           det_model **quantised);
+
+/* Prints AP of both, per class. MISMATCH naming the worst layers when the second's is lower by more
+ * than max_drop. */
+det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const det_model *quantised,
+                            const det_coco_result *before, const det_coco_result *after);
+
+/* Members of an object of JSON. */
+struct det_json_writer;
+det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
+                           const det_model *quantised, struct det_json_writer *json);
+
+#endif
