@@ -164,6 +164,24 @@ static void correct_bias(const struct work *w, int32_t bias)
     }
 }
 
+/* Whole steps of the sums they are added to, as they will be when it runs (det_q8_layer_create()):
+ * what is measured is then what runs. Not of biases that levels with different steps share, and of
+ * the first, to which half a grey level is still added. */
+static void round_bias(const struct work *w, const struct det_op *op)
+{
+    const struct det_param *param = &w->graph->params[op->bias];
+    const struct det_q8_weights *weights = &w->q->weights[op->weight];
+    float *bias = w->real + param->offset;
+    for (int32_t i = 0; i < w->graph->op_count; i++) {
+        if (w->graph->ops[i].bias == op->bias && &w->graph->ops[i] != op)
+            return;
+    }
+    for (int32_t c = 0; c < param->shape[0] && op->in != 0; c++) {
+        const double step = (double)w->q->tensors[op->in].scale * (double)weights->scales[c];
+        bias[c] = (float)(round((double)bias[c] / step) * step);
+    }
+}
+
 static det_status make(const struct work *w)
 {
     const struct det_graph *g = w->graph;
@@ -176,6 +194,10 @@ static det_status make(const struct work *w)
     for (int32_t p = 0; p < g->param_count && w->choice->correct_biases; p++) {
         if (g->params[p].role == DET_PARAM_BIAS)
             correct_bias(w, p);
+    }
+    for (int32_t i = 0; i < g->op_count; i++) {
+        if (g->ops[i].bias >= 0 && w->q->eight_bits[i])
+            round_bias(w, &g->ops[i]);
     }
     return DET_OK;
 }
