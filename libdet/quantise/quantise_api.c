@@ -110,8 +110,10 @@ det_status det_model_quantise(det_context *context, const det_model *model,
     det_quantisation_settings_default(&s);
     if (settings != NULL)
         DET_TRY_RETURN(DET_TAKE(env, det_quantisation_settings, &s, settings));
-    DET_NEED_ARRAY(env, s.records, s.record_count);
-    DET_NEED_ARRAY(env, s.image_dirs, s.image_dir_count);
+    DET_TRY_RETURN(
+        det_check_strings(env, "det_quantisation_settings: records", s.records, s.record_count));
+    DET_TRY_RETURN(det_check_strings(env, "det_quantisation_settings: image_dirs", s.image_dirs,
+                                     s.image_dir_count));
     DET_TRY_RETURN(check(env, model, &s));
     DET_TRY(det_inference_open(env, model, &model->spec, DET_INFERENCE_FOLDED, &inference));
     DET_TRY(open_pictures(env, &s, model->spec.num_classes, &dataset));

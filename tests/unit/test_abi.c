@@ -20,6 +20,7 @@ ENDS_WITH(det_tile_settings, whole);
 ENDS_WITH(det_detector_settings, tiles);
 ENDS_WITH(det_evaluation_settings, exported);
 ENDS_WITH(det_recalibration_settings, samples);
+ENDS_WITH(det_quantisation_settings, progress_user);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, samples);
 ENDS_WITH(det_tracker_settings, frame_rate);
@@ -207,6 +208,15 @@ static det_status use_recalibration(struct fixture *f, const void *settings)
     return status;
 }
 
+/* The default is without pictures, which is found when the struct is known to be sound. */
+static det_status use_quantisation(struct fixture *f, const void *settings)
+{
+    det_model *model = NULL;
+    const det_status status = det_model_quantise(f->context, f->model, settings, &model);
+    det_model_destroy(&model);
+    return strstr(det_context_error(f->context), "needs pictures") != NULL ? DET_OK : status;
+}
+
 static det_status use_trainer(struct fixture *f, const void *settings)
 {
     det_trainer *trainer = NULL;
@@ -351,6 +361,7 @@ INIT(detector)
 INIT(tile)
 INIT(nms)
 INIT(evaluation)
+INIT(quantisation)
 INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
@@ -455,6 +466,8 @@ static const struct taken {
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
+    {"det_quantisation_settings", sizeof(det_quantisation_settings), init_quantisation,
+     use_quantisation},
     {"det_recalibration_settings", sizeof(det_recalibration_settings), init_recalibration,
      use_recalibration},
     {"det_trainer_settings", sizeof(det_trainer_settings), init_trainer, use_trainer},
@@ -591,17 +604,23 @@ static void lists_of_strings_are_looked_at(void **state)
     struct fixture f;
     const char *const hole[] = {"a", NULL};
     det_evaluation_settings evaluation;
+    det_quantisation_settings quantisation;
     det_recalibration_settings recalibration;
     det_trainer_settings training;
     open_fixture(&f);
+    det_quantisation_settings_default(&quantisation);
     det_evaluation_settings_default(&evaluation);
     det_recalibration_settings_default(&recalibration);
     det_trainer_settings_default(&training);
     evaluation.image_dir_count = recalibration.record_count = training.image_dir_count = 2;
+    quantisation.record_count = 2;
     for (int with_hole = 0; with_hole < 2; with_hole++) {
         const char *text = with_hole ? "[1] is NULL" : " is NULL, with a count of 2";
         evaluation.image_dirs = recalibration.records = training.image_dirs =
             with_hole ? hole : NULL;
+        quantisation.records = evaluation.image_dirs;
+        assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
+                             use_quantisation(&f, &quantisation));
         assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
                              use_evaluation(&f, &evaluation));
         assert_context_fails(f.context, DET_STATUS_INVALID_ARGUMENT, text,
@@ -627,6 +646,11 @@ static det_status fill_raw(struct fixture *f, void *report)
 static det_status fill_tensor(struct fixture *f, void *report)
 {
     return det_model_tensor_at(f->context, f->model, 0, report);
+}
+
+static det_status fill_quantisation(struct fixture *f, void *report)
+{
+    return det_model_quantisation(f->context, f->model, report);
 }
 
 static det_status fill_nms(struct fixture *f, void *report)
@@ -749,6 +773,7 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_detector_raw", sizeof(det_detector_raw), fill_raw},
         {"det_model_tensor", sizeof(det_model_tensor), fill_tensor},
         {"det_nms_settings", sizeof(det_nms_settings), fill_nms},
+        {"det_quantisation_info", sizeof(det_quantisation_info), fill_quantisation},
         {"det_starter_choices", sizeof(det_starter_choices), fill_choices},
         {"det_evaluation_losses", sizeof(det_evaluation_losses), fill_losses},
         {"det_step_report", sizeof(det_step_report), fill_step},

@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "support/data_files.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
 
@@ -115,6 +116,17 @@ static void wrong_command_lines_are_told(void **state)
         {"--onnx_outputs raw", "--onnx_outputs is for --format onnx, which is not asked for"},
         {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
         {"--precision float16", "--precision is for the formats of other engines"},
+        {"--precision int8", "--precision int8 needs --calibration"},
+        {"--precision int8 --calibration r --format onnx", "--precision int8 is for --format det"},
+        {"--precision int8 --calibration r --format det,tf_checkpoint",
+         "--precision int8 is for --format det"},
+        {"--precision int8 --calibration r --calibration_images 0", "expected at least 1"},
+        {"--precision int8 --calibration r --observer best", "--observer: expected auto, minmax"},
+        {"--precision int8 --calibration r --max_drop 0.1", "--max_drop needs --eval"},
+        {"--precision int8 --calibration r --weights",
+         "--weights writes the training's weights, --precision int8"},
+        {"--calibration r", "are for --precision int8"},
+        {"--int8_only", "are for --precision int8"},
         {"--input image", "--input is for the formats of other engines"},
         {"--batch 2", "--batch is for the formats of other engines"},
         {"--score_threshold 2", "--score_threshold: got 2, expected 0 to 1"},
@@ -124,7 +136,7 @@ static void wrong_command_lines_are_told(void **state)
         {"--rename_classes", "need --pipeline_config_path"},
         {"--eval r", "--eval needs --pipeline_config_path"},
         {"--eval_images 3", "--eval_images: expected a number of images of --eval"},
-        {"--images d", "--images is for --recalibrate and --eval"},
+        {"--images d", "--images is for --recalibrate, --calibration and --eval"},
         {"--weights --format det", "--weights writes a .det file and nothing else"},
         {"--weights --json x", "--weights writes a .det file and nothing else"},
     };
@@ -253,6 +265,79 @@ static void files_are_evaluated(void **state)
 }
 
 /* det_evaluation_settings.exported, beside the model itself. */
+/* From records and from a folder of image files; judged by AP; nothing is written when too much is
+ * lost. */
+static void a_model_is_exported_in_8_bits(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char path[400];
+    workspace_make(&w, "export_int8");
+    train(&w);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/a --precision int8 --calibration "
+                              "%s/train.tfrecord --calibration_images 4 --eval %s/test.tfrecord "
+                              "--max_drop 1 --json %s/a.json",
+                              w.config, w.model_dir, w.directory, w.directory, w.directory,
+                              w.directory),
+                     0);
+    assert_contains(out, "int8: ");
+    assert_contains(out, " over 4 pictures");
+    assert_contains(out, "  class                    float32    int8   float32    int8\n");
+    assert_contains(out, "  cat ");
+    snprintf(path, sizeof path, "%s/a.json", w.directory);
+    char *text = test_read_text(path);
+    cJSON *tree = cJSON_Parse(text);
+    const cJSON *int8 = cJSON_GetObjectItem(tree, "int8");
+    assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "images")), 4);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(int8, "sensitivity")),
+                     cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "layers")));
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "ap")) >= 0);
+    cJSON_Delete(tree);
+    free(text);
+    /* Smaller, and it runs, also as --precision int8, which the float32 model does not. */
+    size_t bytes = 0, floats = 0;
+    snprintf(path, sizeof path, "%s/a/model.det", w.directory);
+    free(test_read_bytes(path, &bytes));
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/f",
+                              w.config, w.model_dir, w.directory),
+                     0);
+    snprintf(path, sizeof path, "%s/f/model.det", w.directory);
+    free(test_read_bytes(path, &floats));
+    assert_true(bytes < floats);
+    static const struct data_file files[] = {{"a.png", NULL}, {"b.png", NULL}, {0}};
+    snprintf(path, sizeof path, "%s/pictures", w.directory);
+    data_files_write(path, files);
+    const char *const runs[] = {"a", "f"};
+    for (int i = 0; i < 2; i++) {
+        const int status = run_tool(out, sizeof out,
+                                    "det-detect %s/%s/model.det %s/a.png --precision int8 "
+                                    "--device cpu --json %s/%s.json",
+                                    w.directory, runs[i], path, w.directory, runs[i]);
+        if ((status == 0) != (i == 0))
+            fail_msg("%s: %s", runs[i], out);
+    }
+    assert_contains(out, "the model is in float32");
+    /* All that it takes from a folder. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/f/model.det --output_directory %s/g "
+                              "--precision int8 --calibration %s --observer minmax --int8_only",
+                              w.directory, w.directory, path),
+                     0);
+    assert_contains(out, "ranges by minmax over 2 pictures");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/f/model.det --output_directory %s/h "
+                              "--precision int8 --calibration %s/a",
+                              w.directory, w.directory, w.directory),
+                     1);
+    assert_contains(out, "holds no image file");
+    assert_false(is_there(&w, "h/model.det"));
+    workspace_remove(&w);
+}
+
 static void an_evaluation_takes_exported_files(void **state)
 {
     (void)state;
@@ -329,6 +414,7 @@ int test_export_tool(void)
         cmocka_unit_test(nothing_that_is_read_is_replaced),
         cmocka_unit_test(threads_of_tflite_files_are_told),
         cmocka_unit_test(files_are_evaluated),
+        cmocka_unit_test(a_model_is_exported_in_8_bits),
         cmocka_unit_test(an_evaluation_takes_exported_files),
     };
     return cmocka_run_group_tests_name("export_tool", tests, NULL, NULL);

@@ -104,6 +104,9 @@ struct things {
     det_region region;
     det_nms_settings nms_settings;
     det_evaluation_settings evaluation_settings;
+    det_quantisation_settings quantisation_settings;
+    det_quantisation_info quantisation_info;
+    det_quantisation_layer quantisation_layer;
     det_recalibration_settings recalibration_settings;
     det_tracker_settings tracker_settings;
     det_trainer_settings trainer_settings;

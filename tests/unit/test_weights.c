@@ -153,7 +153,7 @@ static void writer_rejects(void **state)
                  det_weights_writer_add(env, w, "", DET_WEIGHTS_F32, one, 1, kernel));
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "no data",
                  det_weights_writer_add(env, w, "y", DET_WEIGHTS_F32, one, 1, NULL));
-    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "type 5",
+    assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "type 6",
                  det_weights_writer_add(env, w, "y", DET_WEIGHTS_TYPE_COUNT, one, 1, kernel));
     static const char *const bad[] = {"", "[1]", "{", "{} x", "1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

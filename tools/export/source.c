@@ -40,6 +40,13 @@ fail:
 det_status export_source_load(struct tool *tool, const det_pipeline_config *config,
                               const det_checkpoint_info *from, bool resumable, det_model **model)
 {
+    if (config != NULL && !from->is_tensorflow) {
+        /* What is exported already says all itself; the config is for what is evaluated. */
+        DET_TRY_RETURN(det_model_load(tool->context, from->path, model));
+        if (det_model_is_folded(*model))
+            return DET_OK;
+        det_model_destroy(model);
+    }
     if (config != NULL)
         return resumable ? det_model_load_resumable(tool->context, config, from->path, model)
                          : det_model_load_checkpoint(tool->context, config, from->path, model);
