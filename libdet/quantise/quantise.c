@@ -16,7 +16,10 @@ enum {
     MEASURED_IMAGES = 16, /* that every choice is judged by */
     LAYER_IMAGES = 4,     /* ... that the error of one layer is taken from */
 };
-#define PAYS 0.9 /* of the error that is left: a layer in float32 must make it smaller than this */
+/* Of the error that is left: a layer in float32 must make it smaller than this. The last layers are
+ * a hundredth of the work, the first is as many products and four times the memory. */
+#define LAST_PAYS  0.995
+#define FIRST_PAYS 0.9
 
 struct work {
     struct det_context *context;
@@ -208,7 +211,7 @@ static det_status try_floats(struct work *w, bool *eight_bits, struct best *best
         const struct det_ranges_choice choice = {
             (det_quantisation_observer)best->quantised->observer, eight_bits,
             w->job->settings.correct_biases != 0};
-        DET_TRY_RETURN(try_way(w, &choice, PAYS, best));
+        DET_TRY_RETURN(try_way(w, &choice, way == 1 ? LAST_PAYS : FIRST_PAYS, best));
     }
     return DET_OK;
 }
