@@ -25,7 +25,6 @@ void det_export_settings_init(det_export_settings *settings, size_t struct_size)
 
 static det_status check_settings(struct det_env *env, const det_export_settings *s)
 {
-    DET_TRY_RETURN(det_check_reserved(env, "det_export_settings", s->reserved));
     if ((unsigned)s->outputs > DET_EXPORT_OUTPUTS_EFFICIENT_NMS ||
         (unsigned)s->input > DET_EXPORT_INPUT_FLOAT_NCHW ||
         (unsigned)s->precision > DET_EXPORT_FLOAT16)

@@ -16,6 +16,7 @@ static const struct word onnx_words[] = {{"raw", DET_EXPORT_OUTPUTS_RAW},
                                          {"nms", DET_EXPORT_OUTPUTS_DETECTIONS},
                                          {"efficient_nms", DET_EXPORT_OUTPUTS_EFFICIENT_NMS},
                                          {0}};
+static const struct word opset_words[] = {{"13", 13}, {"10", 10}, {0}};
 /* Detections with det_export_settings.fast_nms; none of det_export_outputs. */
 enum { FAST_DETECTIONS = 100 };
 static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DETECTIONS},
@@ -155,18 +156,20 @@ static bool are_used(const struct export_choices *c, const struct options *optio
             return false;
         }
     return is_used(c, options, "onnx_outputs", c->onnx_outputs, "onnx") &&
+           is_used(c, options, "onnx_opset", c->onnx_opset, "onnx") &&
            is_used(c, options, "tflite_outputs", c->tflite_outputs, "tflite");
 }
 
 bool export_choices_take(struct export_choices *c, const struct options *options, int *result)
 {
-    int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO;
+    int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO, opset = 0;
     int input = DET_EXPORT_INPUT_AUTO, precision = DET_EXPORT_FLOAT32;
     det_export_settings *s = &c->settings;
     *result = OPTIONS_EXIT_USAGE;
     det_export_settings_default(s);
     if (!take_formats(c, options) || !are_used(c, options) ||
         !take_word(options, "onnx_outputs", c->onnx_outputs, onnx_words, &onnx) ||
+        !take_word(options, "onnx_opset", c->onnx_opset, opset_words, &opset) ||
         !take_word(options, "tflite_outputs", c->tflite_outputs, tflite_words, &tflite) ||
         !take_word(options, "input", c->input, input_words, &input) ||
         !take_word(options, "precision", c->precision, precision_words, &precision) ||
@@ -180,6 +183,7 @@ bool export_choices_take(struct export_choices *c, const struct options *options
         return false;
     }
     c->onnx = (det_export_outputs)onnx;
+    s->onnx_opset = opset;
     s->fast_nms = tflite == FAST_DETECTIONS;
     c->tflite = s->fast_nms ? DET_EXPORT_OUTPUTS_DETECTIONS : (det_export_outputs)tflite;
     s->input = (det_export_input)input;
