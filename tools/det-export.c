@@ -191,7 +191,7 @@ static const char *fault(const struct arguments *a)
         return "--eval is for what is exported, --weights writes the training's";
     if (a->weights && a->recalibrate.count > 0)
         return "--recalibrate is for the exported form, --weights writes the training's";
-    if (a->weights && (a->choices.formats != NULL || a->json != NULL))
+    if (a->weights && (a->choices.formats.count > 0 || a->json != NULL))
         return "--weights writes a .det file and nothing else: it goes without --format and --json";
     if (a->recalibrate_images < 0)
         return "--recalibrate_images: expected at least 0";

@@ -79,9 +79,9 @@ bool export_choices_have(const struct export_choices *c, const char *format)
 }
 
 /* "det,onnx"; what is named twice is written once. */
-static bool take_formats(struct export_choices *c, const struct options *options)
+static bool take_list(struct export_choices *c, const struct options *options, const char *list)
 {
-    for (const char *at = c->formats != NULL ? c->formats : "det";; at++) {
+    for (const char *at = list;; at++) {
         const size_t length = strcspn(at, ",");
         const det_export_format *format = find_format(at, length);
         if (format == NULL)
@@ -92,6 +92,14 @@ static bool take_formats(struct export_choices *c, const struct options *options
         if (*at == '\0')
             return true;
     }
+}
+
+static bool take_formats(struct export_choices *c, const struct options *options)
+{
+    for (size_t i = 0; i < c->formats.count; i++)
+        if (!take_list(c, options, c->formats.values[i]))
+            return false;
+    return c->formats.count > 0 || take_list(c, options, "det");
 }
 
 static bool take_batch(struct export_choices *c, const struct options *options)

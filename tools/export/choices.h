@@ -12,7 +12,8 @@ enum { MOST_FORMATS = 16 };
 
 struct export_choices {
     /* as on the command line; NULL: not given */
-    const char *formats, *onnx_outputs, *onnx_opset, *tflite_outputs, *input, *precision, *batch;
+    const char *onnx_outputs, *onnx_opset, *tflite_outputs, *input, *precision, *batch;
+    struct option_list formats;            /* each a list with commas */
     double score_threshold, iou_threshold; /* NaN: not given */
     int64_t max_detections;
     bool verify;
@@ -31,7 +32,7 @@ struct export_choices {
 
 /* Entries of an option table. */
 #define EXPORT_CHOICES_OPTIONS(c)                                                                  \
-    {"format", OPTION_STRING, &(c)->formats, "LIST",                                               \
+    {"format", OPTION_LIST, &(c)->formats, "LIST",                                                 \
      "what to write, with commas between: det (the default), onnx, tflite, tf_checkpoint, ncnn"},  \
         {"onnx_outputs", OPTION_STRING, &(c)->onnx_outputs, "WHAT",                                \
          "raw: encodings and scores; decoded: boxes and scores; nms, the default: detections as "  \
