@@ -219,6 +219,26 @@ static void nothing_that_is_read_is_replaced(void **state)
                               w.model_dir, w.directory, w.directory),
                      1);
     assert_true(!is_there(&w, "b/model.det"));
+    /* What says which of a training's checkpoints is the newest. */
+    char path[400];
+    static const char *const folders[] = {"", "/best"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s%s/checkpoint", w.model_dir, folders[i]);
+        char *before = test_read_text(path);
+        char checkpoint[400];
+        snprintf(checkpoint, sizeof checkpoint, "%s%s", w.model_dir,
+                 i == 0 ? "/ckpt-2.det" : folders[i]);
+        assert_int_equal(run_tool(out, sizeof out,
+                                  "det-export --pipeline_config_path %s --checkpoint %s --format "
+                                  "tf_checkpoint --output_directory %s%s",
+                                  w.config, checkpoint, w.model_dir, folders[i]),
+                         1);
+        assert_contains(out, "/checkpoint: is an input, which would be overwritten");
+        char *after = test_read_text(path);
+        assert_string_equal(before, after);
+        free(before);
+        free(after);
+    }
     workspace_remove(&w);
 }
 
