@@ -158,6 +158,8 @@ det_status det_make_directories(struct det_env *env, const char *path)
     char *copy = NULL;
     if (det_guard_rehearses(env))
         return DET_OK;
+    if (path[0] == '\0')
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "the name of a folder is empty");
     DET_TRY_RETURN(det_strdup(env, &copy, path));
     det_status status = DET_OK;
     for (char *end = copy + (copy[0] == '/');; end++) {

@@ -1,6 +1,7 @@
 /* det-export: makes of a checkpoint, libdet's or TensorFlow's, the files that other engines run,
  * and libdet's own. */
 #include <math.h>
+#include <string.h>
 
 #include "common/class_options.h"
 #include "common/console.h"
@@ -125,25 +126,36 @@ fail:
     return status;
 }
 
-/* What is read and written, as far as it is known before the model is. A TensorFlow checkpoint has
- * a file `checkpoint`, and so has the folder of a training. */
+/* The file that says which of a folder's checkpoints is the newest: an exported TensorFlow
+ * checkpoint has one of its own. */
+static det_status reads_state(struct tool *tool, const char *folder)
+{
+    char *state = NULL;
+    DET_TRY_RETURN(det_path_join(&tool->env, &state, folder, "checkpoint"));
+    const det_status status = tool_reads(tool, state);
+    det_free(&tool->env, &state);
+    return status;
+}
+
+/* What is read and written, as far as it is known before the model is. */
 static det_status announce(struct tool *tool, const struct arguments *a,
                            const det_checkpoint_info *from, const char *config_path)
 {
     struct det_env *env = &tool->env;
-    char *state = NULL;
+    char *folder = NULL;
     det_status status = DET_OK;
     DET_TRY(tool_reads(tool, a->config));
     DET_TRY(tool_reads_checkpoint(tool, from));
-    if (a->checkpoint_dir != NULL) {
-        DET_TRY(det_path_join(env, &state, a->checkpoint_dir, "checkpoint"));
-        DET_TRY(tool_reads(tool, state));
-    }
+    if (a->checkpoint_dir != NULL)
+        DET_TRY(reads_state(tool, a->checkpoint_dir));
+    DET_TRY(det_path_directory(env, &folder, from->path));
+    if (strncmp(det_path_name(from->path), "ckpt-", 5) == 0)
+        DET_TRY(reads_state(tool, folder));
     if (a->config != NULL && !det_same_file(a->config, config_path))
         DET_TRY(tool_writes_in(tool, "--output_directory", a->output, CONFIG_NAME));
     DET_TRY(tool_writes(tool, "--json", a->json));
 fail:
-    det_free(env, &state);
+    det_free(env, &folder);
     return status;
 }
 
@@ -201,7 +213,7 @@ static const char *fault(const struct arguments *a)
         return "--eval is for what is exported, --weights writes the training's";
     if (a->weights && a->recalibrate.count > 0)
         return "--recalibrate is for the exported form, --weights writes the training's";
-    if (a->weights && (a->choices.formats != NULL || a->json != NULL))
+    if (a->weights && (a->choices.formats.count > 0 || a->json != NULL))
         return "--weights writes a .det file and nothing else: it goes without --format and --json";
     if (a->recalibrate_images < 0)
         return "--recalibrate_images: expected at least 0";

@@ -23,6 +23,17 @@ static void describe_bf16(const char *chosen, const char *missing)
             missing != NULL ? missing : "another instruction set was forced");
 }
 
+/* The libraries that are loaded for them. */
+static void describe_data_sets(void)
+{
+    const char *what = NULL, *missing = NULL;
+    console_print("data sets:");
+    for (size_t i = 0; (what = det_annotation_library(i, &missing)) != NULL; i++)
+        console_print("%s %s: %s%s", i == 0 ? "" : ";", what, missing != NULL ? "no: " : "yes",
+                      missing != NULL ? missing : "");
+    console_print("\n");
+}
+
 /* Which CPU code can run here, why not the rest, and what decided. */
 static void describe_cpu(const struct tool *tool)
 {
@@ -56,6 +67,7 @@ static void describe_build(struct tool *tool)
     const char *no_webp = det_image_webp_missing();
     console_print("pictures: %s%s%s\n", det_image_formats(), no_webp != NULL ? "; no WebP: " : "",
                   no_webp != NULL ? no_webp : "");
+    describe_data_sets();
     console_print("video: %s\n", video_about());
     describe_cpu(tool);
 }

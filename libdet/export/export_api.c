@@ -25,7 +25,6 @@ void det_export_settings_init(det_export_settings *settings, size_t struct_size)
 
 static det_status check_settings(struct det_env *env, const det_export_settings *s)
 {
-    DET_TRY_RETURN(det_check_reserved(env, "det_export_settings", s->reserved));
     if ((unsigned)s->outputs > DET_EXPORT_OUTPUTS_EFFICIENT_NMS ||
         (unsigned)s->input > DET_EXPORT_INPUT_FLOAT_NCHW ||
         (unsigned)s->precision > DET_EXPORT_FLOAT16)
@@ -81,6 +80,21 @@ static void settle(const struct det_export_writer *writer, struct det_export_job
         p->max_total_detections = s->max_detections;
 }
 
+/* More than there are would be room for nothing. */
+static det_status check_limit(struct det_env *env, const struct det_export_job *job)
+{
+    const struct det_inference *inference = &job->inference;
+    const int32_t classes = inference->graph->class_slots - 1;
+    const int64_t most = (int64_t)inference->anchor_count * classes;
+    if (job->settings.max_detections <= most)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "det_export_settings: max_detections %d: %d anchors of %d classes make %lld at "
+                    "most",
+                    job->settings.max_detections, inference->anchor_count, classes,
+                    (long long)most);
+}
+
 /* Half precision has no number beyond 65504. */
 static det_status check_half(struct det_env *env, const struct det_export_job *job)
 {
@@ -108,7 +122,9 @@ det_status det_export_job_open(struct det_env *env, const struct det_export_writ
     DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
                                       &job->inference));
     settle(writer, job);
-    const det_status status = check_half(env, job);
+    det_status status = check_limit(env, job);
+    if (status == DET_OK)
+        status = check_half(env, job);
     if (status != DET_OK)
         det_inference_close(env, &job->inference);
     return status;

@@ -1,5 +1,6 @@
-/* onnx.c: ONNX, opset 13, for ONNX Runtime, OpenVINO, OpenCV, TensorRT. Initialisers have
- * TensorFlow's keys; metadata_props say what the numbers mean (docs/deploy.md). */
+/* onnx.c: ONNX, opset 13, for ONNX Runtime, OpenVINO, OpenCV, TensorRT, and of what has no operator
+ * that is newer opset 10, for OpenCV from 4.5.4 on. Initialisers have TensorFlow's keys;
+ * metadata_props say what the numbers mean (docs/deploy.md). */
 #include <stdio.h>
 
 #include "det/version.h"
@@ -128,14 +129,19 @@ static void put_raw(struct det_onnx_job *o, int32_t encodings, int32_t scores)
     det_onnx_put_output(o, scores, DET_ONNX_FLOAT, 3, anchors, inference->graph->class_slots - 1);
 }
 
-/* An initialiser that no node reads would be taken out, with a warning. */
+/* An initialiser that no node reads would be taken out, with a warning. OpenCV before 4.7 takes no
+ * node that reads nothing else: with the old opset the initialiser itself is the output. */
 static void put_anchors(struct det_onnx_job *o)
 {
     const struct det_inference *inference = &o->job->inference;
+    const bool old = o->onnx->opset == DET_ONNX_OPSET_OLD;
     const int64_t shape[2] = {inference->anchor_count, 4};
-    int32_t anchors = det_onnx_floats(o->onnx, DET_ONNX_ANCHORS, 2, shape, inference->anchors[0]);
-    det_onnx_open(o->onnx, "Identity", 1, &anchors);
-    anchors = det_onnx_close(o->onnx, DET_ONNX_ANCHOR_BOXES);
+    int32_t anchors = det_onnx_floats(o->onnx, old ? DET_ONNX_ANCHOR_BOXES : DET_ONNX_ANCHORS, 2,
+                                      shape, inference->anchors[0]);
+    if (!old) {
+        det_onnx_open(o->onnx, "Identity", 1, &anchors);
+        anchors = det_onnx_close(o->onnx, DET_ONNX_ANCHOR_BOXES);
+    }
     det_onnx_output(o->onnx, anchors, DET_ONNX_FLOAT, 2, shape, NULL);
 }
 
@@ -165,7 +171,19 @@ static void put_graph(struct det_onnx_job *o)
 static det_status check(struct det_env *env, const struct det_export_job *job)
 {
     const struct det_postprocess_settings *p = &job->inference.postprocess;
-    if (job->settings.outputs == DET_EXPORT_OUTPUTS_EFFICIENT_NMS &&
+    const det_export_settings *s = &job->settings;
+    const bool ends_early =
+        s->outputs == DET_EXPORT_OUTPUTS_RAW || s->outputs == DET_EXPORT_OUTPUTS_DECODED;
+    if (s->onnx_opset != 0 && s->onnx_opset != DET_ONNX_OPSET &&
+        s->onnx_opset != DET_ONNX_OPSET_OLD)
+        return det_fail(env, DET_STATUS_UNSUPPORTED, "onnx: opset %d: expected %d or %d",
+                        s->onnx_opset, DET_ONNX_OPSET, DET_ONNX_OPSET_OLD);
+    if (s->onnx_opset == DET_ONNX_OPSET_OLD && (s->input == DET_EXPORT_INPUT_IMAGE || !ends_early))
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "onnx: opset %d is for float input and for raw or decoded outputs; other "
+                        "files need operators of opset %d",
+                        DET_ONNX_OPSET_OLD, DET_ONNX_OPSET);
+    if (s->outputs == DET_EXPORT_OUTPUTS_EFFICIENT_NMS &&
         p->max_detections_per_class < p->max_total_detections &&
         job->inference.graph->class_slots > 2)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
@@ -237,8 +255,9 @@ static det_status write_onnx(struct det_env *env, const struct det_export_job *j
                              .window = DET_ONNX_NO_VALUE};
     DET_TRY_RETURN(check(env, job));
     DET_TRY_RETURN(det_export_add_file(env, exported, job->settings.name, ".onnx", &data));
-    det_onnx_begin(&onnx, env, data, DET_VERSION_STRING, "ssd_mobilenet_v2_fpnlite",
-                   plugin ? DET_ONNX_TENSORRT : NULL);
+    det_onnx_begin(
+        &onnx, env, data, job->settings.onnx_opset == 0 ? DET_ONNX_OPSET : job->settings.onnx_opset,
+        DET_VERSION_STRING, "ssd_mobilenet_v2_fpnlite", plugin ? DET_ONNX_TENSORRT : NULL);
     put_graph(&o);
     det_onnx_end_graph(&onnx);
     put_metadata(&onnx, job);

@@ -32,10 +32,11 @@ int32_t det_onnx_slice(struct det_onnx *onnx, int32_t x, int64_t axis, int64_t b
 
 /* --- decoding (model/box_coder.h) --- */
 
-/* Constants of the anchors, all [1, A, 2]: centre, size, and size / scale of the encodings of the
- * centre. */
+/* Constants of the anchors, all [A, 2]: centre, size, size / scale of the encodings of the centre,
+ * and 1 / scale of those of the size, which is one number where both scales are the same: OpenCV
+ * before 4.7 multiplies by nothing else. */
 struct anchor_values {
-    int32_t center, size, step;
+    int32_t center, size, step, share;
 };
 
 static struct anchor_values put_anchors(struct det_onnx_job *o)
@@ -44,24 +45,29 @@ static struct anchor_values put_anchors(struct det_onnx_job *o)
     const struct det_inference *inference = &o->job->inference;
     const struct det_box_coder *coder = &inference->postprocess.coder;
     const float scales[2] = {coder->y_scale, coder->x_scale};
+    const float size_scales[2] = {coder->height_scale, coder->width_scale};
+    const int32_t share_dims = size_scales[0] == size_scales[1] ? 0 : 2;
     const size_t anchors = (size_t)inference->anchor_count, count = 2 * anchors;
-    const int64_t shape[3] = {1, inference->anchor_count, 2};
-    struct anchor_values values = {DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE};
+    const int64_t shape[2] = {inference->anchor_count, 2};
+    struct anchor_values values = {DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE,
+                                   DET_ONNX_NO_VALUE};
     float *memory = NULL;
     if (onnx->status == DET_OK)
-        onnx->status = det_alloc_raw(onnx->env, &memory, 3 * count, sizeof *memory, "anchors");
+        onnx->status = det_alloc_raw(onnx->env, &memory, 4 * count, sizeof *memory, "anchors");
     if (onnx->status != DET_OK)
         return values;
-    float *center = memory, *size = center + count, *step = size + count;
+    float *center = memory, *size = center + count, *step = size + count, *share = step + count;
     for (size_t i = 0; i < count; i++) {
         const float *box = inference->anchors[i / 2];
         size[i] = box[2 + i % 2] - box[i % 2];
         center[i] = box[i % 2] + size[i] / 2;
         step[i] = size[i] / scales[i % 2];
+        share[i] = 1 / size_scales[i % 2];
     }
-    values.center = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/center", 3, shape, center);
-    values.size = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/size", 3, shape, size);
-    values.step = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/step", 3, shape, step);
+    values.center = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/center", 2, shape, center);
+    values.size = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/size", 2, shape, size);
+    values.step = det_onnx_floats(onnx, DET_ONNX_ANCHORS "/step", 2, shape, step);
+    values.share = det_onnx_floats(onnx, "box_coder/size_scale", share_dims, shape, share);
     det_free(onnx->env, &memory);
     return values;
 }
@@ -70,21 +76,15 @@ int32_t det_onnx_put_boxes(struct det_onnx_job *o, int32_t encodings)
 {
     enum { LOG_SIZE_AT_MOST = 80 }; /* as det_box_decode() */
     struct det_onnx *onnx = o->onnx;
-    const struct det_box_coder *coder = &o->job->inference.postprocess.coder;
-    const float shares[2] = {1 / coder->height_scale, 1 / coder->width_scale};
     const struct anchor_values anchors = put_anchors(o);
     const int32_t place = det_onnx_slice(onnx, encodings, 2, 0, 2, NULL);
     const int32_t log_size = det_onnx_slice(onnx, encodings, 2, 2, 4, NULL);
     const int32_t center = det_onnx_binary(
         onnx, "Add", det_onnx_binary(onnx, "Mul", place, anchors.step), anchors.center);
-    const int32_t scaled = det_onnx_binary(
-        onnx, "Mul", log_size,
-        det_onnx_floats(onnx, "box_coder/size_scale", 3, (const int64_t[]){1, 1, 2}, shares));
-    det_onnx_open(onnx, "Clip", 3,
-                  (const int32_t[]){scaled,
-                                    det_onnx_float(onnx, "box_coder/least", -LOG_SIZE_AT_MOST),
-                                    det_onnx_float(onnx, "box_coder/most", LOG_SIZE_AT_MOST)});
-    const int32_t factor = det_onnx_unary(onnx, "Exp", det_onnx_close(onnx, NULL));
+    const int32_t scaled = det_onnx_binary(onnx, "Mul", log_size, anchors.share);
+    const struct det_onnx_bounds limits = det_onnx_put_bounds(
+        onnx, "box_coder/least", -LOG_SIZE_AT_MOST, "box_coder/most", LOG_SIZE_AT_MOST);
+    const int32_t factor = det_onnx_unary(onnx, "Exp", det_onnx_clip(onnx, scaled, &limits));
     const int32_t size = det_onnx_binary(onnx, "Mul", factor, anchors.size);
     const int32_t half =
         det_onnx_binary(onnx, "Mul", size, det_onnx_float(onnx, "box_coder/half", 0.5F));
@@ -105,13 +105,13 @@ static int32_t place_boxes(struct det_onnx_job *o, int32_t boxes, int32_t first,
                            int32_t *area)
 {
     struct det_onnx *onnx = o->onnx;
-    const int32_t zero = det_onnx_float(onnx, "window/low", 0);
     int32_t far = DET_ONNX_NO_VALUE;
     if (o->window == DET_ONNX_NO_VALUE) {
-        det_onnx_open(onnx, "Clip", 3,
-                      (const int32_t[]){boxes, zero, det_onnx_float(onnx, "window/high", 1)});
-        boxes = det_onnx_close(onnx, NULL);
+        const struct det_onnx_bounds frame =
+            det_onnx_put_bounds(onnx, "window/low", 0, "window/high", 1);
+        boxes = det_onnx_clip(onnx, boxes, &frame);
     } else {
+        const int32_t zero = det_onnx_float(onnx, "window/low", 0);
         const int32_t corner = det_onnx_slice(onnx, o->window, 0, 2, 4, NULL);
         far = det_onnx_concat(onnx, 2, (const int32_t[]){corner, corner}, 0, NULL);
         boxes = det_onnx_binary(onnx, "Max", det_onnx_binary(onnx, "Min", boxes, far), zero);

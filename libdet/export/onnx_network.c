@@ -8,9 +8,10 @@
 struct network {
     struct det_onnx_job *o;
     const struct det_graph *graph;
-    int32_t *tensors;         /* [tensor_count] values */
-    int32_t *params;          /* [param_count] values; DET_ONNX_NO_VALUE until it is written */
-    int32_t zero, six, twice; /* constants that many nodes read */
+    int32_t *tensors; /* [tensor_count] values */
+    int32_t *params;  /* [param_count] values; DET_ONNX_NO_VALUE until it is written */
+    struct det_onnx_bounds relu6;
+    int32_t twice; /* scales of the upsampling */
 };
 
 /* HWIO -> OIHW, of depthwise kernels HWC1 -> C1HW. */
@@ -86,9 +87,23 @@ static int32_t put_convolution(struct network *n, const struct det_op *op)
     det_onnx_put_ints(onnx, "pads", 4, pads);
     det_onnx_put_int(onnx, "group", op->kind == DET_OP_DWCONV ? s.in_c : 1);
     const int32_t out = det_onnx_close(onnx, NULL);
-    if (op->act != DET_ACTIVATION_RELU6)
-        return out;
-    det_onnx_open(onnx, "Clip", 3, (const int32_t[]){out, n->zero, n->six});
+    return op->act == DET_ACTIVATION_RELU6 ? det_onnx_clip(onnx, out, &n->relu6) : out;
+}
+
+/* Each value twice, in both directions. The old opset knows no other way to do it. */
+static int32_t put_upsample(struct network *n, int32_t x)
+{
+    struct det_onnx *onnx = n->o->onnx;
+    const bool old = onnx->opset == DET_ONNX_OPSET_OLD;
+    if (old)
+        det_onnx_open(onnx, "Resize", 2, (const int32_t[]){x, n->twice});
+    else
+        det_onnx_open(onnx, "Resize", 3, (const int32_t[]){x, DET_ONNX_NO_VALUE, n->twice});
+    det_onnx_put_string(onnx, "mode", "nearest");
+    if (!old) {
+        det_onnx_put_string(onnx, "coordinate_transformation_mode", "asymmetric");
+        det_onnx_put_string(onnx, "nearest_mode", "floor");
+    }
     return det_onnx_close(onnx, NULL);
 }
 
@@ -96,12 +111,7 @@ static int32_t put_upsample_add(struct network *n, const struct det_op *op)
 {
     struct det_onnx *onnx = n->o->onnx;
     const struct det_tensor in = n->graph->tensors[op->in], out = n->graph->tensors[op->out];
-    det_onnx_open(onnx, "Resize", 3,
-                  (const int32_t[]){n->tensors[op->in], DET_ONNX_NO_VALUE, n->twice});
-    det_onnx_put_string(onnx, "mode", "nearest");
-    det_onnx_put_string(onnx, "coordinate_transformation_mode", "asymmetric");
-    det_onnx_put_string(onnx, "nearest_mode", "floor");
-    int32_t up = det_onnx_close(onnx, NULL);
+    int32_t up = put_upsample(n, n->tensors[op->in]);
     if (out.height < 2 * in.height)
         up = det_onnx_slice(onnx, up, 2, 0, out.height, NULL);
     if (out.width < 2 * in.width)
@@ -150,8 +160,7 @@ static int32_t put_levels(struct network *n, const int32_t *outputs, int32_t col
 static void put_all(struct network *n, int32_t *encodings, int32_t *scores)
 {
     struct det_onnx *onnx = n->o->onnx;
-    n->zero = det_onnx_float(onnx, "relu6/low", 0);
-    n->six = det_onnx_float(onnx, "relu6/high", 6);
+    n->relu6 = det_onnx_put_bounds(onnx, "relu6/low", 0, "relu6/high", 6);
     n->twice = det_onnx_vector(onnx, "upsample/scales", 4, (const float[]){1, 1, 2, 2});
     for (int32_t i = 0; onnx->status == DET_OK && i < n->graph->op_count; i++)
         n->tensors[n->graph->ops[i].out] = put_op(n, &n->graph->ops[i]);

@@ -53,14 +53,14 @@ static void put_opset(struct det_onnx *o, const char *domain, uint64_t version)
     end(o, mark);
 }
 
-void det_onnx_begin(struct det_onnx *o, struct det_env *env, struct det_text *text,
+void det_onnx_begin(struct det_onnx *o, struct det_env *env, struct det_text *text, int32_t opset,
                     const char *producer_version, const char *graph_name, const char *domain)
 {
-    *o = (struct det_onnx){.env = env, .text = text};
+    *o = (struct det_onnx){.env = env, .text = text, .opset = opset};
     put_varint(o, ONNX_MODEL_IR_VERSION, DET_ONNX_IR);
     put_string(o, ONNX_MODEL_PRODUCER_NAME, "libdet");
     put_string(o, ONNX_MODEL_PRODUCER_VERSION, producer_version);
-    put_opset(o, "", DET_ONNX_OPSET);
+    put_opset(o, "", (uint64_t)opset);
     if (domain != NULL)
         put_opset(o, domain, 1);
     o->graph = begin(o, ONNX_MODEL_GRAPH);
@@ -308,5 +308,28 @@ int32_t det_onnx_gather(struct det_onnx *o, int32_t x, int32_t indices, int64_t 
 {
     det_onnx_open(o, "Gather", 2, (const int32_t[]){x, indices});
     det_onnx_put_int(o, "axis", axis);
+    return det_onnx_close(o, NULL);
+}
+
+struct det_onnx_bounds det_onnx_put_bounds(struct det_onnx *o, const char *low_name, float low,
+                                           const char *high_name, float high)
+{
+    struct det_onnx_bounds bounds = {low, high, DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE};
+    if (o->opset == DET_ONNX_OPSET_OLD)
+        return bounds;
+    bounds.low_value = det_onnx_float(o, low_name, low);
+    bounds.high_value = det_onnx_float(o, high_name, high);
+    return bounds;
+}
+
+int32_t det_onnx_clip(struct det_onnx *o, int32_t x, const struct det_onnx_bounds *bounds)
+{
+    if (o->opset == DET_ONNX_OPSET_OLD) {
+        det_onnx_open(o, "Clip", 1, &x);
+        det_onnx_put_float(o, "min", bounds->low);
+        det_onnx_put_float(o, "max", bounds->high);
+    } else {
+        det_onnx_open(o, "Clip", 3, (const int32_t[]){x, bounds->low_value, bounds->high_value});
+    }
     return det_onnx_close(o, NULL);
 }

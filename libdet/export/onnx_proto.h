@@ -10,6 +10,8 @@
 
 enum {
     DET_ONNX_OPSET = 13,
+    /* Clip has its bounds as attributes: the only form that OpenCV before 4.7 takes. */
+    DET_ONNX_OPSET_OLD = 10,
     DET_ONNX_IR = 7,
     DET_ONNX_NO_VALUE = -1, /* an optional input that is left out */
     DET_ONNX_FREE = -1,     /* a dimension that is any number */
@@ -29,6 +31,7 @@ struct det_onnx {
     struct det_env *env;
     struct det_text *text; /* borrowed; the graph is open in it between begin and end */
     det_status status;
+    int32_t opset;
     char **names; /* of values */
     int32_t name_count;
     size_t name_capacity;
@@ -40,7 +43,8 @@ struct det_onnx {
 
 /* Opens a model and its graph. `domain`: one more that its nodes may be of, or NULL. */
 void det_onnx_begin(struct det_onnx *onnx, struct det_env *env, struct det_text *text,
-                    const char *producer_version, const char *graph_name, const char *domain);
+                    int32_t opset, const char *producer_version, const char *graph_name,
+                    const char *domain);
 /* Closes the graph; metadata may follow, then det_onnx_end(). */
 void det_onnx_end_graph(struct det_onnx *onnx);
 void det_onnx_put_metadata(struct det_onnx *onnx, const char *key, const char *value);
@@ -86,5 +90,14 @@ int32_t det_onnx_cast(struct det_onnx *onnx, int32_t x, enum det_onnx_type type)
 int32_t det_onnx_concat(struct det_onnx *onnx, int32_t count, const int32_t *values, int64_t axis,
                         const char *name);
 int32_t det_onnx_gather(struct det_onnx *onnx, int32_t x, int32_t indices, int64_t axis);
+
+/* Bounds that many nodes clip to: initialisers, or attributes of each with the old opset. */
+struct det_onnx_bounds {
+    float low, high;
+    int32_t low_value, high_value;
+};
+struct det_onnx_bounds det_onnx_put_bounds(struct det_onnx *onnx, const char *low_name, float low,
+                                           const char *high_name, float high);
+int32_t det_onnx_clip(struct det_onnx *onnx, int32_t x, const struct det_onnx_bounds *bounds);
 
 #endif

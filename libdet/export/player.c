@@ -123,15 +123,12 @@ static det_status fill_floats(struct det_env *env, struct det_export_player *p,
     const int64_t shape[4] = {asked[0] < 1 ? 1 : asked[0], asked[1], asked[2], asked[3]};
     const det_image_view view = {
         .pixels = image->rgb, .width = image->width, .height = image->height};
-    const size_t pixels = (size_t)height * (size_t)width;
     if (frame->height > height || frame->width > width)
         return det_fail(env, DET_STATUS_MISMATCH, "the input is smaller than the network's");
     DET_TRY_RETURN(det_array_create(env, false, 4, shape, "picture", input));
     DET_TRY_RETURN(
         det_input_fill(env, &p->resizer, p->pool, &view, frame, p->frame, height, width));
-    for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < 3; c++)
-            input->floats[first ? c * pixels + i : i * 3 + c] = p->frame[i * 3 + c];
+    det_array_put_frame(input, 0, first, p->frame, width);
     return DET_OK;
 }
 
@@ -156,14 +153,12 @@ static det_status take_outputs(struct det_env *env, struct det_export_player *p,
 {
     const float *logits = NULL, *encodings = NULL;
     int64_t classes = 0, four = 0;
-    const int64_t slots = p->inference.graph->class_slots;
+    const int32_t slots = p->inference.graph->class_slots;
     DET_TRY_RETURN(first_of(env, p, probes, DET_PROBE_LOGITS, &logits, &classes));
     DET_TRY_RETURN(first_of(env, p, probes, DET_PROBE_ENCODINGS, &encodings, &four));
     if (four != 4 || (classes != slots && classes != slots - 1))
         return det_fail(env, DET_STATUS_MISMATCH, "it has other classes than the network");
-    for (size_t a = 0; a < (size_t)p->inference.anchor_count; a++)
-        memcpy(p->logits + a * (size_t)slots + (size_t)(slots - classes),
-               logits + a * (size_t)classes, (size_t)classes * sizeof *logits);
+    det_program_widen_logits(logits, (int32_t)classes, p->inference.anchor_count, slots, p->logits);
     *found = det_postprocess_run(p->postprocess, p->logits, encodings, window);
     return DET_OK;
 }

@@ -36,6 +36,19 @@ void det_array_free(struct det_env *env, struct det_array *array)
     *array = (struct det_array){0};
 }
 
+void det_array_put_frame(struct det_array *input, int64_t n, bool channels_first,
+                         const float *frame, int32_t row_pixels)
+{
+    const int64_t *size = input->shape + (channels_first ? 2 : 1);
+    const size_t height = (size_t)size[0], width = (size_t)size[1], plane = height * width;
+    float *to = input->floats + (size_t)n * plane * 3;
+    for (size_t i = 0; i < plane; i++) {
+        const float *from = frame + (i / width * (size_t)row_pixels + i % width) * 3;
+        for (size_t c = 0; c < 3; c++)
+            to[channels_first ? c * plane + i : i * 3 + c] = from[c];
+    }
+}
+
 void det_program_init(struct det_program *program)
 {
     *program = (struct det_program){.input = -1};
@@ -160,4 +173,12 @@ det_status det_program_find_logits(struct det_env *env, struct det_program *prog
         return det_fail(env, DET_STATUS_CORRUPT, "the scores are not made by a sigmoid");
     program->probes[DET_PROBE_LOGITS] = node->in[0];
     return DET_OK;
+}
+
+void det_program_widen_logits(const float *from, int32_t columns, int32_t anchors, int32_t slots,
+                              float *logits)
+{
+    for (size_t a = 0; a < (size_t)anchors; a++)
+        memcpy(logits + a * (size_t)slots + (size_t)(slots - columns), from + a * (size_t)columns,
+               (size_t)columns * sizeof *from);
 }

@@ -36,6 +36,10 @@ struct det_array {
 det_status det_array_create(struct det_env *env, bool whole, int32_t dims, const int64_t *shape,
                             const char *what, struct det_array *array);
 void det_array_free(struct det_env *env, struct det_array *array);
+/* Image n of a float input [N, H, W, 3], or [N, 3, H, W] with channels_first, which is the upper
+ * left of a frame [rows][row_pixels][3]. */
+void det_array_put_frame(struct det_array *input, int64_t n, bool channels_first,
+                         const float *frame, int32_t row_pixels);
 
 /* Inputs and attributes in parentheses; `[]` of a node are its inputs in order. */
 enum det_node_kind {
@@ -202,6 +206,9 @@ const struct det_node *det_program_maker(const struct det_program *program, int3
 
 /* Sets the probe LOGITS to what the sigmoid behind SCORES reads; CORRUPT when there is none. */
 det_status det_program_find_logits(struct det_env *env, struct det_program *program);
+/* Logits of A anchors, [columns], which may lack the background's in front, into [slots]. */
+void det_program_widen_logits(const float *from, int32_t columns, int32_t anchors, int32_t slots,
+                              float *logits);
 
 /* Runs it on `input` and gives each probe's value, an array of count 0 for those that are -1;
  * the caller frees them. On failure all are empty. Values are dropped after their last use.

@@ -130,17 +130,12 @@ static det_status fill_frames(struct run *r)
 static void fill_input(struct run *r)
 {
     const struct det_tensor in = r->job->inference.graph->tensors[0];
-    const size_t pixels = (size_t)r->height * (size_t)r->width, width = (size_t)r->width;
+    const size_t frame = (size_t)in.height * (size_t)in.width * 3;
     const bool first = r->job->settings.input == DET_EXPORT_INPUT_FLOAT_NCHW;
-    for (size_t i = 0; i < r->input.count; i++) {
-        const size_t n = i / (pixels * 3), channel = first ? i / pixels % 3 : i % 3;
-        const size_t pixel = first ? i % pixels : i / 3 % pixels;
-        const size_t row = n * (size_t)in.height + pixel / width;
-        if (r->input.whole)
-            r->input.wholes[i] = r->pixels[i];
-        else
-            r->input.floats[i] = r->frames[(row * (size_t)in.width + pixel % width) * 3 + channel];
-    }
+    for (size_t i = 0; r->input.whole && i < r->input.count; i++)
+        r->input.wholes[i] = r->pixels[i];
+    for (int32_t n = 0; !r->input.whole && n < r->batch; n++)
+        det_array_put_frame(&r->input, n, first, r->frames + (size_t)n * frame, in.width);
 }
 
 static det_status make_picture(struct run *r)
@@ -356,13 +351,12 @@ static det_status compare_detections(struct run *r, int32_t n, const float *enco
 /* The program's logits of an image, with a column for the background. */
 static det_status take_logits(struct run *r, int32_t n)
 {
-    const int32_t slots = r->job->inference.graph->class_slots;
-    const int32_t columns = columns_of(r, DET_PROBE_LOGITS), skip = slots - columns;
+    const struct det_inference *inference = &r->job->inference;
+    const int32_t columns = columns_of(r, DET_PROBE_LOGITS);
     const float *from = NULL;
     DET_TRY_RETURN(image_of(r, DET_PROBE_LOGITS, "logits", n, columns, &from));
-    for (size_t a = 0; a < (size_t)r->job->inference.anchor_count; a++)
-        memcpy(r->logits + a * (size_t)slots + (size_t)skip, from + a * (size_t)columns,
-               (size_t)columns * sizeof *from);
+    det_program_widen_logits(from, columns, inference->anchor_count, inference->graph->class_slots,
+                             r->logits);
     return DET_OK;
 }
 

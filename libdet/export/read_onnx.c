@@ -250,12 +250,16 @@ static det_status check_opset(struct det_onnx_reader *r, struct det_wire wire)
         else
             return det_onnx_unknown_field(r, "OperatorSetIdProto", &field);
     }
-    const bool known = (domain.bytes == 0 && version == DET_ONNX_OPSET) ||
-                       (det_onnx_span_is(domain, DET_ONNX_TENSORRT) && version == 1);
+    const bool own =
+        domain.bytes == 0 && (version == DET_ONNX_OPSET || version == DET_ONNX_OPSET_OLD);
+    const bool known =
+        (own && r->opset == 0) || (det_onnx_span_is(domain, DET_ONNX_TENSORRT) && version == 1);
     if (!known)
         return det_fail(r->env, DET_STATUS_UNSUPPORTED, "operators of `%.*s`, version %lld",
                         domain.bytes > 64 ? 64 : (int)domain.bytes,
                         domain.bytes == 0 ? "" : (const char *)domain.data, (long long)version);
+    if (own)
+        r->opset = version;
     return DET_OK;
 }
 
@@ -289,6 +293,8 @@ static det_status read_model(struct det_onnx_reader *r, struct det_wire wire)
         case 0:
             if (graph.data == NULL)
                 return det_fail(r->env, DET_STATUS_CORRUPT, "there is no graph");
+            if (r->opset == 0)
+                return det_fail(r->env, DET_STATUS_CORRUPT, "there is no opset_import");
             if (entries < METADATA)
                 return det_fail(r->env, DET_STATUS_CORRUPT, "metadata_props: there is no `%s`",
                                 metadata[entries]);

@@ -41,6 +41,7 @@ struct det_onnx_name {
 struct det_onnx_reader {
     struct det_env *env;
     struct det_program *program;
+    int64_t opset; /* 0: the file has not said it */
     struct det_onnx_name *names;
     size_t name_count, name_capacity;
 };

@@ -136,8 +136,22 @@ static det_status read_conv(struct reading *n)
     return turn_weights(n, depthwise);
 }
 
+/* With the old opset bounds are attributes. */
+static det_status read_old_clip(struct reading *n)
+{
+    const struct det_onnx_attribute *low = attribute(n, "min", ONNX_FLOAT);
+    const struct det_onnx_attribute *high = attribute(n, "max", ONNX_FLOAT);
+    if (low == NULL || high == NULL || n->to.in_count != 1)
+        return unsupported(n, "its bounds are not attributes");
+    n->to.clip.low = low->number;
+    n->to.clip.high = high->number;
+    return DET_OK;
+}
+
 static det_status read_clip(struct reading *n)
 {
+    if (n->r->opset == DET_ONNX_OPSET_OLD)
+        return read_old_clip(n);
     const struct det_array *low = constant(n, 1, false, 1), *high = constant(n, 2, false, 1);
     if (low == NULL || high == NULL)
         return unsupported(n, "its bounds are not constants");
@@ -218,9 +232,22 @@ static det_status read_reduce_sum(struct reading *n)
     return DET_OK;
 }
 
-/* x, roi, scales, or x, roi, "", sizes. */
+static det_status read_scales(struct reading *n, int32_t index)
+{
+    const struct det_array *scales = constant(n, index, false, -1);
+    if (n->to.in_count != index + 1 || scales == NULL || scales->count > DET_ARRAY_MOST_DIMS)
+        return unsupported(n, "its scales are not constants");
+    for (size_t d = 0; d < scales->count; d++)
+        n->to.resize.scales[d] = scales->floats[d];
+    n->to.in_count = 1;
+    return DET_OK;
+}
+
+/* x, roi, scales, or x, roi, "", sizes; with the old opset x, scales. */
 static det_status read_resize(struct reading *n)
 {
+    if (n->r->opset == DET_ONNX_OPSET_OLD)
+        return string_is(n, "mode", "nearest") ? read_scales(n, 1) : unsupported(n, "mode");
     const struct det_onnx_attribute *mode = attribute(n, "mode", ONNX_STRING);
     const bool linear = mode != NULL && det_onnx_span_is(mode->string, "linear");
     const bool nearest = mode != NULL && det_onnx_span_is(mode->string, "nearest");
@@ -236,13 +263,7 @@ static det_status read_resize(struct reading *n)
         n->to.in_count = 2;
         return n->to.in[1] < 0 ? unsupported(n, "it has neither scales nor sizes") : DET_OK;
     }
-    const struct det_array *scales = constant(n, 2, false, -1);
-    if (n->to.in_count > 3 || scales == NULL || scales->count > DET_ARRAY_MOST_DIMS)
-        return unsupported(n, "its scales are not constants");
-    for (size_t d = 0; d < scales->count; d++)
-        n->to.resize.scales[d] = scales->floats[d];
-    n->to.in_count = 1;
-    return DET_OK;
+    return read_scales(n, 2);
 }
 
 /* libdet's API says where boxes are placed and what the first class is called; so do the nodes. */

@@ -243,6 +243,8 @@ det_status det_checkpoint_locate(struct det_env *env, const char *path,
 {
     bool found = false;
     *info = (struct det_checkpoint_info){0};
+    if (path[0] == '\0')
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "the name of a checkpoint is empty");
     DET_TRY_RETURN(try_path(env, path, info, &found));
     if (found)
         return DET_OK;

@@ -13,7 +13,8 @@
 #include "train/tf_resume.h"
 
 /* map->count stays 0 when it cannot be read or has a class too many, which costs names, not the
- * model. What there is to say about the map itself was said when it was trained with. */
+ * model, unless it is what decides about the classes. What there is to say about the map itself was
+ * said when it was trained with. */
 static det_status read_label_map(struct det_env *env, const struct det_pipeline_config *config,
                                  struct det_label_map *map)
 {
@@ -33,7 +34,7 @@ static det_status read_label_map(struct det_env *env, const struct det_pipeline_
     if (status == DET_OK)
         return DET_OK;
     det_label_map_free(env, map);
-    if (status == DET_STATUS_OUT_OF_MEMORY) {
+    if (status == DET_STATUS_OUT_OF_MEMORY || config->class_match != DET_CLASSES_CHECK) {
         det_env_adopt_error(env, &silent);
         return status;
     }

@@ -2,7 +2,6 @@
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -12,8 +11,6 @@ import numpy as np
 
 import common
 from common import DETECTIONS, FLOAT16, FLOAT32, FLOAT_NHWC, IMAGE, RAW
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class LiteRt:
@@ -224,29 +221,6 @@ def check_library(libdet, report, name, module, program, model, picture, outputs
     report.say(ok, f"{name}, {'raw' if outputs == RAW else 'detections'}: {len(got)} found, {len(far)} that libdet has not{'' if ok else done.stderr[-300:]}")
 
 
-def programs(path):
-    """{name: text} of the programs in a page: blocks of Python that begin with "# NAME.py"."""
-    text = open(path).read()
-    return {block.split(maxsplit=2)[1]: block for block in re.findall(r"```python\n(# \S+\.py.*?)```", text, re.S)}
-
-
-def check_program(libdet, report, model, picture):
-    """The Raspberry Pi's program of docs/deploy_tflite.md, as it stands there."""
-    import cv2
-
-    text = programs(os.path.join(HERE, "..", "..", "docs", "deploy_tflite.md"))["detect_pi.py"]
-    threshold = threshold_for(libdet, model, [picture], each=40)
-    file = libdet.export(model, "tflite", "pi", score=threshold)
-    program, image, out = libdet.path("detect_pi.py"), libdet.path("picture.png"), libdet.path("out.png")
-    open(program, "w").write(text)
-    cv2.imwrite(image, picture[:, :, ::-1])
-    done = subprocess.run([sys.executable, program, path_of(file), image, out, str(threshold)], capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    own = libdet.run(model, picture, score=threshold).detections
-    ok = done.returncode == 0 and abs(len(lines) - len(own)) <= 2 and os.path.exists(out)
-    report.say(ok, f"detect_pi.py: {len(lines)} detections, libdet {len(own)}{'' if ok else done.stderr[-500:]}")
-
-
 def check(options):
     libdet = common.Libdet(options.build)
     report = common.Report()
@@ -267,7 +241,6 @@ def check(options):
     check_library(libdet, report, "Task Library", "tflite_support.task.vision", TASK, model, square, DETECTIONS)
     check_library(libdet, report, "MediaPipe", "mediapipe", MEDIAPIPE, model, square, DETECTIONS)
     check_library(libdet, report, "MediaPipe", "mediapipe", MEDIAPIPE, model, square, RAW)
-    check_program(libdet, report, model, square)
     report.end()
 
 

@@ -4,7 +4,7 @@
  *   engine-files model OUT.det SIZE CLASSES
  *   engine-files random OUT.det SEED [training]  a spec drawn by the seed; training: not folded
  *   engine-files export IN.det FORMAT FOLDER NAME [KEY=VALUE ...]
- *       outputs input precision batch score iou limit verify fast_nms: the fields of
+ *       outputs input precision batch score iou limit verify fast_nms onnx_opset: the fields of
  *       det_export_settings
  *   engine-files run IN.det PICTURE HEIGHT WIDTH OUT [score=S] [limit=N]
  *       PICTURE: RGB bytes; writes float32 OUT.input [H, W, 3], OUT.encodings [A, 4], OUT.scores
@@ -116,7 +116,8 @@ static det_export_settings settings_of(int argc, char **argv)
         } numbers[] = {{"batch", &s.batch},
                        {"verify", &s.verify},
                        {"limit", &s.max_detections},
-                       {"fast_nms", &s.fast_nms}};
+                       {"fast_nms", &s.fast_nms},
+                       {"onnx_opset", &s.onnx_opset}};
         if (value == NULL)
             continue;
         value++;

@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(dirname "$0")
 folder=${1:-build/engines}
-if cmp -s "$here/requirements.txt" "$folder/requirements.txt"; then
+if cat "$here/requirements.txt" "$here/install.sh" | cmp -s - "$folder/installed"; then
     exit 0
 fi
 if ! python3 -m venv "$folder" >/dev/null 2>&1; then
@@ -14,10 +14,16 @@ if ! "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$here/req
     echo "skipped: the engines cannot be had from PyPI ($folder/install.log)"
     exit 77
 fi
-# The Task Library (Python up to 3.11) and MediaPipe want packages of their own: left out where they cannot be had.
+# What wants packages of its own, or its files alone, is left out where it cannot be had.
+extra() {
+    "$@" >>"$folder/install.log" 2>&1 || true
+}
+# onnxruntime has its library without a header: this package carries one, older, which the library takes.
+extra "$folder/bin/pip" install --quiet --disable-pip-version-check --upgrade --no-deps --target "$folder/headers" amd-quark==0.13
+# The Task Library (Python up to 3.11) and MediaPipe.
 if python3 -m venv "$folder/task" >/dev/null 2>&1; then
-    "$folder/task/bin/pip" install --quiet --disable-pip-version-check mediapipe==1.2.3 >>"$folder/install.log" 2>&1 || true
-    "$folder/task/bin/pip" install --quiet --disable-pip-version-check pybind11==3.1.0 protobuf==3.20.3 >>"$folder/install.log" 2>&1 || true
-    "$folder/task/bin/pip" install --quiet --disable-pip-version-check --no-deps tflite-support==0.4.4 >>"$folder/install.log" 2>&1 || true
+    extra "$folder/task/bin/pip" install --quiet --disable-pip-version-check mediapipe==1.2.3
+    extra "$folder/task/bin/pip" install --quiet --disable-pip-version-check pybind11==3.1.0 protobuf==3.20.3
+    extra "$folder/task/bin/pip" install --quiet --disable-pip-version-check --no-deps tflite-support==0.4.4
 fi
-cp "$here/requirements.txt" "$folder/requirements.txt"
+cat "$here/requirements.txt" "$here/install.sh" >"$folder/installed"

@@ -38,7 +38,7 @@ ENDS_WITH(det_annotation_object, truncated);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
 ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
-ENDS_WITH(det_export_settings, reserved);
+ENDS_WITH(det_export_settings, onnx_opset);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 

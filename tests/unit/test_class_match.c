@@ -237,6 +237,14 @@ static void loading_takes_them_by_name(void **state)
     assert_contains(messages, "classes have no names of a label map");
     det_model_destroy(&after);
     close_session(&s);
+    /* Unless they are to be taken from it. */
+    for (int match = DET_CLASSES_REMAP; match <= DET_CLASSES_RENAME; match++) {
+        open_session(&s, &w, (det_class_match)match);
+        assert_context_fails(s.context, DET_STATUS_NOT_FOUND, "label_map.pbtxt",
+                             det_model_load_checkpoint(s.context, s.config, w.model_dir, &after));
+        assert_null(after);
+        close_session(&s);
+    }
     det_model_destroy(&before);
     close_session(&first);
     workspace_remove(&w);

@@ -144,6 +144,9 @@ static void mistakes_are_answered(void **state)
     assert_int_equal(run_tool(out, sizeof out, "det-data split x --split train --output y"), 1);
     assert_int_equal(run_tool(out, sizeof out, "det-data %s", "--help"), 0);
     assert_contains(out, "XML: ");
+    assert_int_equal(run_tool(out, sizeof out, "det-info"), 0);
+    assert_contains(out, "data sets: XML: ");
+    assert_contains(out, "; zip: ");
 }
 
 int test_data_tool(void)

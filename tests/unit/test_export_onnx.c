@@ -84,6 +84,34 @@ static void networks_of_all_shapes_are_proved(void **state)
     test_env_check(&t);
 }
 
+/* The form for OpenCV before 4.7 is the same network. */
+static void the_old_opset_is_proved(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_model_spec spec;
+    test_env_init(&t);
+    for (int outputs = DET_EXPORT_OUTPUTS_RAW; outputs <= DET_EXPORT_OUTPUTS_DECODED; outputs++)
+        for (int32_t batch = 0; batch <= 2; batch++) {
+            exports_spec(&spec, 96, 70, 3);
+            det_export_settings s =
+                settings_of((det_export_outputs)outputs,
+                            batch == 1 ? DET_EXPORT_INPUT_FLOAT_NHWC : DET_EXPORT_INPUT_FLOAT_NCHW,
+                            batch == 2 ? DET_EXPORT_FLOAT16 : DET_EXPORT_FLOAT32, batch);
+            s.onnx_opset = 10;
+            proves(&t.env, &spec, &s, "opset 10");
+        }
+    for (size_t i = 0; export_shapes[i].what != NULL; i++) {
+        exports_spec(&spec, 96, 96, 2);
+        export_shapes[i].change(&spec);
+        det_export_settings s = settings_of(DET_EXPORT_OUTPUTS_DECODED, DET_EXPORT_INPUT_FLOAT_NCHW,
+                                            DET_EXPORT_FLOAT32, 1);
+        s.onnx_opset = 10;
+        proves(&t.env, &spec, &s, export_shapes[i].what);
+    }
+    test_env_check(&t);
+}
+
 /* --- what is wrong is found --- */
 
 static void mismatch(struct exports_file *file, const char *text)
@@ -172,6 +200,41 @@ static void planted_mistakes_are_found(void **state)
         }
         memcpy(raw, &values[i].wrong, sizeof values[i].wrong);
         mismatch(&file, values[i].message);
+    }
+    test_env_check(&t);
+}
+
+static void planted_mistakes_of_the_old_opset_are_found(void **state)
+{
+    (void)state;
+    struct test_env t;
+    struct det_model_spec spec;
+    struct exports_file file;
+    det_export_settings s =
+        settings_of(DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_FLOAT_NCHW, DET_EXPORT_FLOAT32, 1);
+    s.onnx_opset = 10;
+    test_env_init(&t);
+    exports_spec(&spec, 96, 96, 2);
+
+    /* ReLU6 has its bounds as attributes of each node: name, type 1, then the number as field 2. */
+    const float five = 5, one = 1;
+    exports_open(&file, &t.env, &spec, "onnx", &s);
+    char *max = behind(&file, "\n\003max\240\001\001\025", 0);
+    memcpy(max, &five, sizeof five);
+    mismatch(&file, "ReLU6");
+    exports_open(&file, &t.env, &spec, "onnx", &s);
+    char *min = behind(&file, "\n\003min\240\001\001\025", 0);
+    memcpy(min, &one, sizeof one);
+    mismatch(&file, "ReLU6");
+
+    /* The other opset's name on these nodes, and one that there is not. */
+    for (char opset = 11; opset <= 13; opset += 2) {
+        exports_open(&file, &t.env, &spec, "onnx", &s);
+        *(behind(&file, "B\004\n", 0) + 2) = opset;
+        assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
+                     opset == 11 ? "operators of ``, version 11" : "bounds are not constants",
+                     exports_prove(&file));
+        exports_close(&file);
     }
     test_env_check(&t);
 }
@@ -339,6 +402,28 @@ static void what_cannot_be_is_refused(void **state)
                  file.writer->write(&t.env, &file.job, &other));
     assert_int_equal(0, other.file_count);
 
+    /* The old opset has neither suppression of ours nor a resizing to a size; others are none. */
+    static const struct {
+        int32_t opset;
+        det_export_outputs outputs;
+        det_export_input input;
+        const char *message;
+    } opsets[] = {
+        {10, DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_IMAGE, "opset 10 is for float input"},
+        {10, DET_EXPORT_OUTPUTS_DETECTIONS, DET_EXPORT_INPUT_FLOAT_NCHW, "raw or decoded outputs"},
+        {10, DET_EXPORT_OUTPUTS_EFFICIENT_NMS, DET_EXPORT_INPUT_FLOAT_NHWC, "need operators of"},
+        {11, DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_FLOAT_NCHW, "opset 11: expected 13 or 10"},
+        {-1, DET_EXPORT_OUTPUTS_DETECTIONS, DET_EXPORT_INPUT_IMAGE, "opset -1: expected"}};
+    file.job.inference.postprocess.max_total_detections = 5;
+    for (size_t i = 0; i < sizeof opsets / sizeof *opsets; i++) {
+        file.job.settings.onnx_opset = opsets[i].opset;
+        file.job.settings.outputs = opsets[i].outputs;
+        file.job.settings.input = opsets[i].input;
+        assert_fails(&t.env, DET_STATUS_UNSUPPORTED, opsets[i].message,
+                     file.writer->write(&t.env, &file.job, &other));
+        assert_int_equal(0, other.file_count);
+    }
+
     /* Weights beyond what half precision holds. */
     struct det_export_job job = {.model = file.model};
     det_export_settings_default(&job.settings);
@@ -360,7 +445,9 @@ int test_export_onnx(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_settings_are_proved),
         cmocka_unit_test(networks_of_all_shapes_are_proved),
+        cmocka_unit_test(the_old_opset_is_proved),
         cmocka_unit_test(planted_mistakes_are_found),
+        cmocka_unit_test(planted_mistakes_of_the_old_opset_are_found),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(allocations_may_fail),
         cmocka_unit_test(files_say_what_they_are),

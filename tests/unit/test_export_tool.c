@@ -113,6 +113,9 @@ static void wrong_command_lines_are_told(void **state)
         {"--format pb", "--format: `pb` is none of det"},
         {"--format det,", "--format: `` is none of det"},
         {"--format ''", "--format: `` is none of det"},
+        {"--format onnx --format pb", "--format: `pb` is none of det"},
+        {"--onnx_opset 10", "--onnx_opset is for --format onnx, which is not asked for"},
+        {"--format onnx --onnx_opset 12", "--onnx_opset: got `12`, expected one of 13, 10"},
         {"--onnx_outputs raw", "--onnx_outputs is for --format onnx, which is not asked for"},
         {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
         {"--precision float16", "--precision is for the formats of other engines"},
@@ -147,6 +150,48 @@ static void wrong_command_lines_are_told(void **state)
     }
     refuse("--output_directory o", "one of --trained_checkpoint_dir and --checkpoint are needed");
     refuse("--checkpoint m.det", "--output_directory and one of");
+}
+
+/* Each --format counts; what cannot be is told before anything is written. */
+static void formats_are_collected(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char line[400];
+    workspace_make(&w, "export_formats_repeated");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint data/vehicles.det --format onnx,det "
+                              "--onnx_outputs decoded --input nchw --onnx_opset 10 "
+                              "--format ncnn,onnx --output_directory %s/a",
+                              w.directory),
+                     0);
+    assert_contains(out,
+                    "  input_tensor: float32 [1, 3, 320, 320]\n  boxes: float32 [1, 12804, 4]");
+    assert_true(is_there(&w, "a/model.onnx") && is_there(&w, "a/model.det"));
+    assert_true(is_there(&w, "a/model.param") && !is_there(&w, "a/model.tflite"));
+    static const struct {
+        const char *options, *text;
+    } wrong[] = {
+        {"--format det,onnx --onnx_opset 10", "opset 10 is for float input"},
+        {"--format onnx --max_detections 38413", "12804 anchors of 3 classes make 38412 at most"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(line, sizeof line, "--checkpoint data/vehicles.det --output_directory %s/b %s",
+                 w.directory, wrong[i].options);
+        assert_int_equal(run_tool(out, sizeof out, "det-export %s", line), 1);
+        assert_contains(out, wrong[i].text);
+        assert_true(!is_there(&w, "b/model.det") && !is_there(&w, "b/model.onnx"));
+    }
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint data/vehicles.det --output_directory %s",
+                              "''"),
+                     1);
+    assert_contains(out, "the name of a folder is empty");
+    assert_int_equal(run_tool(out, sizeof out, "det-export --checkpoint '' --output_directory %s/b",
+                              w.directory),
+                     1);
+    assert_contains(out, "the name of a checkpoint is empty");
+    workspace_remove(&w);
 }
 
 /* The page of help names every format that there is. */
@@ -186,6 +231,26 @@ static void nothing_that_is_read_is_replaced(void **state)
                               w.model_dir, w.directory, w.directory),
                      1);
     assert_true(!is_there(&w, "b/model.det"));
+    /* What says which of a training's checkpoints is the newest. */
+    char path[400];
+    static const char *const folders[] = {"", "/best"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s%s/checkpoint", w.model_dir, folders[i]);
+        char *before = test_read_text(path);
+        char checkpoint[400];
+        snprintf(checkpoint, sizeof checkpoint, "%s%s", w.model_dir,
+                 i == 0 ? "/ckpt-2.det" : folders[i]);
+        assert_int_equal(run_tool(out, sizeof out,
+                                  "det-export --pipeline_config_path %s --checkpoint %s --format "
+                                  "tf_checkpoint --output_directory %s%s",
+                                  w.config, checkpoint, w.model_dir, folders[i]),
+                         1);
+        assert_contains(out, "/checkpoint: is an input, which would be overwritten");
+        char *after = test_read_text(path);
+        assert_string_equal(before, after);
+        free(before);
+        free(after);
+    }
     workspace_remove(&w);
 }
 
@@ -410,6 +475,7 @@ int test_export_tool(void)
         cmocka_unit_test(the_best_of_a_folder_is_exported),
         cmocka_unit_test(what_was_written_is_said_as_json),
         cmocka_unit_test(wrong_command_lines_are_told),
+        cmocka_unit_test(formats_are_collected),
         cmocka_unit_test(help_names_all_formats),
         cmocka_unit_test(nothing_that_is_read_is_replaced),
         cmocka_unit_test(threads_of_tflite_files_are_told),

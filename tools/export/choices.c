@@ -16,6 +16,7 @@ static const struct word onnx_words[] = {{"raw", DET_EXPORT_OUTPUTS_RAW},
                                          {"nms", DET_EXPORT_OUTPUTS_DETECTIONS},
                                          {"efficient_nms", DET_EXPORT_OUTPUTS_EFFICIENT_NMS},
                                          {0}};
+static const struct word opset_words[] = {{"13", 13}, {"10", 10}, {0}};
 /* Detections with det_export_settings.fast_nms; none of det_export_outputs. */
 enum { FAST_DETECTIONS = 100 };
 static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DETECTIONS},
@@ -80,9 +81,9 @@ bool export_choices_have(const struct export_choices *c, const char *format)
 }
 
 /* "det,onnx"; what is named twice is written once. */
-static bool take_formats(struct export_choices *c, const struct options *options)
+static bool take_list(struct export_choices *c, const struct options *options, const char *list)
 {
-    for (const char *at = c->formats != NULL ? c->formats : "det";; at++) {
+    for (const char *at = list;; at++) {
         const size_t length = strcspn(at, ",");
         const det_export_format *format = find_format(at, length);
         if (format == NULL)
@@ -93,6 +94,14 @@ static bool take_formats(struct export_choices *c, const struct options *options
         if (*at == '\0')
             return true;
     }
+}
+
+static bool take_formats(struct export_choices *c, const struct options *options)
+{
+    for (size_t i = 0; i < c->formats.count; i++)
+        if (!take_list(c, options, c->formats.values[i]))
+            return false;
+    return c->formats.count > 0 || take_list(c, options, "det");
 }
 
 static bool take_batch(struct export_choices *c, const struct options *options)
@@ -157,18 +166,20 @@ static bool are_used(const struct export_choices *c, const struct options *optio
             return false;
         }
     return is_used(c, options, "onnx_outputs", c->onnx_outputs, "onnx") &&
+           is_used(c, options, "onnx_opset", c->onnx_opset, "onnx") &&
            is_used(c, options, "tflite_outputs", c->tflite_outputs, "tflite");
 }
 
 bool export_choices_take(struct export_choices *c, const struct options *options, int *result)
 {
-    int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO;
+    int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO, opset = 0;
     int input = DET_EXPORT_INPUT_AUTO, precision = DET_EXPORT_FLOAT32;
     det_export_settings *s = &c->settings;
     *result = OPTIONS_EXIT_USAGE;
     det_export_settings_default(s);
     if (!take_formats(c, options) || !are_used(c, options) ||
         !take_word(options, "onnx_outputs", c->onnx_outputs, onnx_words, &onnx) ||
+        !take_word(options, "onnx_opset", c->onnx_opset, opset_words, &opset) ||
         !take_word(options, "tflite_outputs", c->tflite_outputs, tflite_words, &tflite) ||
         !take_word(options, "input", c->input, input_words, &input) ||
         !take_word(options, "precision", c->precision, precision_words, &precision) ||
@@ -188,6 +199,7 @@ bool export_choices_take(struct export_choices *c, const struct options *options
         return false;
     }
     c->onnx = (det_export_outputs)onnx;
+    s->onnx_opset = opset;
     s->fast_nms = tflite == FAST_DETECTIONS;
     c->tflite = s->fast_nms ? DET_EXPORT_OUTPUTS_DETECTIONS : (det_export_outputs)tflite;
     s->input = (det_export_input)input;

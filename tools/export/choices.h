@@ -12,7 +12,8 @@ enum { MOST_FORMATS = 16 };
 
 struct export_choices {
     /* as on the command line; NULL: not given */
-    const char *formats, *onnx_outputs, *tflite_outputs, *input, *precision, *batch;
+    const char *onnx_outputs, *onnx_opset, *tflite_outputs, *input, *precision, *batch;
+    struct option_list formats;            /* each a list with commas */
     double score_threshold, iou_threshold; /* NaN: not given */
     int64_t max_detections;
     bool verify;
@@ -32,11 +33,15 @@ struct export_choices {
 
 /* Entries of an option table. */
 #define EXPORT_CHOICES_OPTIONS(c)                                                                  \
-    {"format", OPTION_STRING, &(c)->formats, "LIST",                                               \
+    {"format", OPTION_LIST, &(c)->formats, "LIST",                                                 \
      "what to write, with commas between: det (the default), onnx, tflite, tf_checkpoint, ncnn"},  \
         {"onnx_outputs", OPTION_STRING, &(c)->onnx_outputs, "WHAT",                                \
          "raw: encodings and scores; decoded: boxes and scores; nms, the default: detections as "  \
          "the API's SavedModel gives them; efficient_nms: by TensorRT's EfficientNMS_TRT"},        \
+        {"onnx_opset", OPTION_STRING, &(c)->onnx_opset, "N",                                       \
+         "version of the operators: 13, the default, or 10, which OpenCV from 4.5.4 on reads, "    \
+         "for "                                                                                    \
+         "raw or decoded outputs and float input"},                                                \
         {"tflite_outputs", OPTION_STRING, &(c)->tflite_outputs, "WHAT",                            \
          "detections, the default: by TFLite_Detection_PostProcess; fast_detections: by its fast " \
          "suppression, across classes, for any number of threads; raw: encodings and scores"},     \

@@ -89,7 +89,9 @@ typedef struct det_export_settings {
      * TF Object Detection API calls fast; 0, the default, class by class as libdet does it. LiteRT
      * leaves a class out in the latter when it has more threads than one and fewer than classes */
     int32_t fast_nms;
-    int32_t reserved;
+    /** onnx: version of the operators. 0, the default: 13. 10 is what OpenCV before 4.7 reads, for
+     * float input and for RAW or DECODED outputs */
+    int32_t onnx_opset;
 } det_export_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -44,7 +44,7 @@ typedef struct det_export_settings {
     int32_t verify;
     const char *name;
     int32_t fast_nms;
-    int32_t reserved;
+    int32_t onnx_opset;
 } det_export_settings;
 DET_API void det_export_settings_init(det_export_settings *settings, size_t struct_size);
 static inline void det_export_settings_default(det_export_settings *settings)
