@@ -54,8 +54,8 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *value)
 
 static int fail_usage(const char *what, const char *argument)
 {
-    console_message(program, "%s%s", what, argument);
-    console_message(NULL, "Try `%s --help`.", program);
+    console_message(CONSOLE_ERROR, program, "%s%s", what, argument);
+    console_message(CONSOLE_ERROR, NULL, "Try `%s --help`.", program);
     return 2;
 }
 
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
     const det_status status =
         a.video.path != NULL ? make_video(&env, &a.video) : make_workspace(&env, &a.workspace);
     if (status != DET_OK)
-        console_message(program, "%s: %s", det_status_text(status), env.error);
+        console_message(CONSOLE_ERROR, program, "%s: %s", det_status_text(status), env.error);
     det_guard_free(&env, &guard);
     return console_end(status == DET_OK ? 0 : 1);
 }

@@ -9,6 +9,7 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "common/samples.h"
+#include "common/tf_flags.h"
 #include "common/tool.h"
 #include "det/det.h"
 #include "support/clock.h"
@@ -298,7 +299,7 @@ int main(int argc, char **argv)
         {"fast_decode", OPTION_FLAG, &b.fast_decode, NULL,
          "decode a large JPEG at a part of its size (other pixels than TensorFlow's)"},
         {"threshold", OPTION_DOUBLE, &b.threshold, "X", "lowest score of a detection"},
-        {"json", OPTION_STRING, &b.json, "FILE",
+        {"json", OPTION_OUTPUT, &b.json, "FILE",
          "writes the figures as one JSON object; -: standard output, the table then goes to "
          "standard error"},
         TOOL_IMAGE_OPTIONS(&b.tool),
@@ -311,6 +312,7 @@ int main(int argc, char **argv)
             "Times a model: load, first image, then median and 99th percentile of the network "
             "alone\nand of the whole path (JPEG decode, resize, network, non-maximum suppression).",
         .table = table,
+        .aliases = tf_flags_of_all,
         .positional_max = 1,
     };
     int result = 0;

@@ -102,6 +102,13 @@ static void json_alone_on_standard_output(void **state)
     assert_int_equal(tool(folder, "@det-data stats %/a.csv --json -"), 0);
     assert_json_alone(out);
     assert_contains(err, "cat ");
+    assert_int_equal(tool(folder, "@det-info data/vehicles.det --json -"), 0);
+    assert_json_alone(out);
+    assert_contains(out, "\"classes\": [{\"id\": 1, \"name\": \"car\"}");
+    assert_contains(err, "1 car");
+    assert_int_equal(tool(folder, "@det-info --json -"), 0);
+    assert_json_alone(out);
+    assert_contains(out, "\"instruction_sets\": [");
     assert_int_equal(tool(folder, "@det-bench data/vehicles.det --repeat 1 --json -"), 0);
     assert_json_alone(out);
     assert_contains(err, "images/s: network ");
@@ -346,6 +353,15 @@ static void export_and_plot_keep_their_sources(void **state)
                    "%/pipeline.config --checkpoint %/model.det --output_directory %",
                    "is an input, which would be overwritten");
     assert_int_equal(tool(w.directory, "cmp %/model.det %/run/ckpt-2.det"), 0);
+    /* Nothing gets in front of JSON, not even what is told before the export begins. */
+    assert_int_equal(tool(w.directory, "mkdir %/run/best && cp %/run/ckpt-2.det %/run/best && "
+                                       "@det-export --pipeline_config_path %/pipeline.config "
+                                       "--trained_checkpoint_dir %/run --output_directory "
+                                       "%/said --json -"),
+                     0);
+    assert_json_alone(out);
+    assert_contains(err, "The best checkpoint of ");
+    assert_int_equal(tool(w.directory, "rm -r %/run/best"), 0);
     assert_refused(w.directory, "@det-plot %/run --output %/run/train/events.out.*",
                    "is an input, which would be overwritten");
     assert_refused(w.directory,
@@ -431,6 +447,77 @@ static void names_do_no_harm(void **state)
     workspace_remove(&w);
 }
 
+/* --- what is told --- */
+
+/* Nothing but errors, and what was asked for. */
+static void quiet_is_quiet(void **state)
+{
+    (void)state;
+    static const char *const silent[] = {
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/run --num_train_steps 2 "
+        "--eval_every 2 --quiet",
+        "@det-eval --pipeline_config_path %/pipeline.config --checkpoint_dir %/run --once --quiet",
+        "@det-eval --pipeline_config_path %/pipeline.config --checkpoint_dir %/run --quiet",
+        "@det-export --pipeline_config_path %/pipeline.config --trained_checkpoint_dir %/run "
+        "--output_directory %/exported --quiet",
+        "@det-info %/run/ckpt-2.det --quiet",
+        "@det-info --quiet",
+        "@det-plot %/run --quiet",
+        "@det-bench data/vehicles.det --repeat 1 --quiet",
+        "@det-data stats %/train.tfrecord --quiet",
+        "@det-data check %/train.tfrecord --quiet",
+        "@det-data convert %/train.tfrecord --to coco --output %/coco --quiet",
+        "@det-detect data/vehicles.det %/a.png --output %/b.png --json %/b.json --quiet"};
+    struct workspace w;
+    workspace_make(&w, "quiet");
+    write_picture(w.directory, "a.png");
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+        if (tool(w.directory, silent[i]) != 0)
+            fail_msg("%s: %s", silent[i], err);
+        if (out[0] != '\0' || err[0] != '\0')
+            fail_msg("%s: says %s%s", silent[i], out, err);
+    }
+    assert_int_equal(tool(w.directory, "@det-eval --pipeline_config_path %/pipeline.config "
+                                       "--checkpoint_dir %/run --once --quiet --json -"),
+                     0);
+    assert_json_alone(out);
+    assert_string_equal(err, "");
+    assert_int_equal(tool(w.directory, "@det-info %/none.det --quiet"), 1);
+    assert_string_equal(out, "");
+    assert_contains(err, "det-info: ");
+    assert_contains(err, "none.det: No such file");
+    workspace_remove(&w);
+}
+
+static void what_is_replaced_is_named(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "@det-detect data/vehicles.det %/a.png --output %/b.png",
+        "@det-detect data/vehicles.det %/a.png --json %/b.json",
+        "@det-detect data/vehicles.det %/a.png --output %/pictures",
+        "@det-data convert %/a.csv --to voc --output %/voc",
+        "@det-data stats %/a.csv --json %/stats.json",
+        "@det-data show %/a.csv --output %/sheet.png",
+        "@det-export --checkpoint data/vehicles.det --output_directory %/exported",
+        "@det-info data/vehicles.det --json %/info.json"};
+    char folder[256];
+    test_make_directory(folder, "again");
+    write_picture(folder, "a.png");
+    write_text(folder, "a.csv",
+               "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+               "a.png,64,48,cat,1,1,20,20\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        assert_int_equal(tool(folder, commands[i]), 0);
+        if (strstr(err, "replaced") != NULL)
+            fail_msg("%s: says %s", commands[i], err);
+        assert_int_equal(tool(folder, commands[i]), 0);
+        if (strstr(err, "replaced") == NULL)
+            fail_msg("%s: says %s", commands[i], err);
+    }
+    test_remove_tree(folder);
+}
+
 int test_tool_outputs(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +528,8 @@ int test_tool_outputs(void)
         cmocka_unit_test(what_a_config_names_is_not_overwritten),
         cmocka_unit_test(export_and_plot_keep_their_sources),
         cmocka_unit_test(names_do_no_harm),
+        cmocka_unit_test(quiet_is_quiet),
+        cmocka_unit_test(what_is_replaced_is_named),
     };
     return cmocka_run_group_tests_name("tool_outputs", tests, NULL, NULL);
 }

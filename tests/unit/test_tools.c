@@ -267,14 +267,14 @@ static void interrupted_training_saves_and_goes_on(void **state)
     workspace_remove(&w);
 }
 
-/* Steps of "Eval metrics at step N" in a text, in order, as "4 8 12 ". */
+/* Steps of "Evaluated step N: ..." in a text, in order, as "4 8 12 ". */
 static void evaluated_steps(const char *out, char *steps, size_t size)
 {
     size_t used = 0;
     steps[0] = '\0';
-    for (const char *at = out; (at = strstr(at, "Eval metrics at step ")) != NULL; at++)
+    for (const char *at = out; (at = strstr(at, "Evaluated step ")) != NULL; at++)
         used += (size_t)snprintf(steps + used, size - used, "%ld ",
-                                 atol(at + strlen("Eval metrics at step ")));
+                                 atol(at + strlen("Evaluated step ")));
 }
 
 static void evaluation_while_training_and_after(void **state)

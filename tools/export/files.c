@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/output.h"
 #include "support/clock.h"
 #include "support/json_writer.h"
@@ -57,13 +58,6 @@ det_status export_files_make(struct tool *tool, const struct export_choices *cho
     return DET_OK;
 }
 
-static int evaluating(void *user, int64_t done, int64_t total)
-{
-    const det_export_format *format = user;
-    console_progress("%s: evaluated %lld/%lld", format->name, (long long)done, (long long)total);
-    return tool_interrupted();
-}
-
 static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
                            const det_model *model, const det_evaluation_settings *settings,
                            struct export_files *files, size_t i)
@@ -71,7 +65,8 @@ static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
     det_evaluation *evaluation = NULL;
     det_evaluation_settings own = *settings;
     own.exported = files->exports[i];
-    own.progress_user = (void *)files->formats[i];
+    own.progress = countdown_show;
+    own.progress_user = &(struct countdown){.what = files->formats[i]->name};
     const det_status status = det_evaluation_run(tool->context, config, model, &own, &evaluation);
     console_progress_clear();
     DET_TRY_RETURN(of_format(tool, files->formats[i], status));
@@ -94,7 +89,6 @@ det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
     settings.image_dirs = image_dirs->values;
     settings.image_dir_count = image_dirs->count;
     settings.max_images = most;
-    settings.progress = evaluating;
     DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, records));
     for (size_t i = 0; i < files->count; i++) {
         DET_TRY_RETURN(evaluate(tool, config, model, &settings, files, i));
@@ -242,13 +236,13 @@ static det_status put_one(struct tool *tool, struct det_json_writer *json,
     det_json_put_bool(json, "proved", proof.proved != 0);
     if (proof.proved) {
         det_json_put_int(json, "tensors", proof.tensors);
-        det_json_put_double(json, "encodings_difference", proof.encodings);
-        det_json_put_double(json, "scores_difference", proof.scores);
+        det_json_put_float(json, "encodings_difference", (float)proof.encodings);
+        det_json_put_float(json, "scores_difference", (float)proof.scores);
     }
     if (files->images > 0) {
         det_json_put_int(json, "images", files->images);
-        det_json_put_double(json, "ap", files->ap[i]);
-        det_json_put_double(json, "ap50", files->ap50[i]);
+        det_json_put_float(json, "ap", (float)files->ap[i]);
+        det_json_put_float(json, "ap50", (float)files->ap50[i]);
     }
     det_json_put_fixed(json, "seconds", files->seconds[i], 3);
     det_json_close_object(json);
