@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "det/version.h"
 #include "support/guard.h"
 #include "traffic_video.h"
 #include "workspace.h"
@@ -149,6 +150,10 @@ int main(int argc, char **argv)
         .video = {.seconds = 30, .frame_rate = 30, .width = 1280, .height = 720, .seed = 1}};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
+        if (strcmp(argument, "--version") == 0) {
+            console_print("%s (libdet) %s\n", program, det_version_string());
+            return console_end(0);
+        }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             console_print_text(usage);
             return console_end(0);

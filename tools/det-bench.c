@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/samples.h"
@@ -233,6 +234,7 @@ static int measure(struct bench *b)
     det_image_detections *results = calloc(batch, sizeof *results);
     double *samples = calloc(repeat * PARTS, sizeof *samples);
     struct samples_summary parts[PARTS];
+    struct countdown measuring = {.what = "runs"};
     int exit_status = TOOL_EXIT_ERROR;
     if (pictures == NULL || views == NULL || results == NULL || samples == NULL) {
         tool_error(&b->tool, "out of memory");
@@ -249,7 +251,9 @@ static int measure(struct bench *b)
             b->first_ms = ms[WHOLE];
         for (size_t p = 0; p < PARTS && i >= WARM_UP; p++)
             samples[p * repeat + i - WARM_UP] = ms[p];
+        countdown_show(&measuring, (int64_t)i + 1, (int64_t)repeat + WARM_UP);
     }
+    console_progress_clear();
     for (size_t p = 0; p < PARTS; p++)
         parts[p] = samples_summarise(samples + p * repeat, repeat);
     exit_status = report(b, parts);

@@ -7,6 +7,16 @@
 #include "data/data.h"
 #include "support/encoding.h"
 
+static size_t rule_index(const char *name)
+{
+    const char *rule = NULL;
+    size_t i = 0;
+    while (i + 1 < DATA_MOST_RULES && (rule = det_annotation_rule(i, NULL)) != NULL &&
+           strcmp(rule, name) != 0)
+        i++;
+    return i;
+}
+
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, const det_annotation_finding *finding)
 {
@@ -15,9 +25,18 @@ static void report(void *user, const det_annotation_finding *finding)
     if (strcmp(job->command, "check") == 0)
         console_print("%s: %s [%s]\n", is_error ? "error" : "warning", finding->message,
                       finding->rule);
-    else
+    else if (job->found[rule_index(finding->rule)]++ < DATA_MOST_TOLD)
         tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]",
                  finding->message, finding->rule);
+}
+
+/* What report() did not tell one by one. */
+static void report_rest(struct data_job *job)
+{
+    for (size_t i = 0; i < DATA_MOST_RULES; i++)
+        if (strcmp(job->command, "check") != 0 && job->found[i] > DATA_MOST_TOLD)
+            tool_log(&job->tool, DET_LOG_WARNING, "%zu more [%s]: `det-data check` names them all",
+                     job->found[i] - DATA_MOST_TOLD, det_annotation_rule(i, NULL));
 }
 
 #define READING "from label_map images encoding exif strict allow_no_boxes"
@@ -244,6 +263,7 @@ int main(int argc, char **argv)
         job.inputs = options.positional;
         const det_status status = data_announce(&job);
         result = status == DET_OK ? actions[command].run(&job) : tool_fail(&job.tool, status);
+        report_rest(&job);
         data_job_close(&job);
     }
     tool_close(&job.tool);

@@ -106,9 +106,9 @@ int main(int argc, char **argv)
             "Detects objects in images (JPEG, PNG, BMP, GIF, WebP), folders, patterns, videos, "
             "cameras and "
             "streams.\n"
-            "Results of images go to standard output as JSON lines, unless options say otherwise: "
-            "with --output not to a terminal, with --view and --mjpeg not at all. A video becomes "
-            "NAME_detected.mp4.\n"
+            "Results of images go to standard output as JSON lines (with --output, --view and "
+            "--mjpeg not to a terminal), a video becomes NAME_detected.mp4, unless options say "
+            "otherwise.\n"
             "An input that fails is reported, the others go on; the exit status is then 1.",
         .table = table,
         .aliases = tf_flags_of_all,

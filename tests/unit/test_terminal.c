@@ -16,13 +16,13 @@
 static char seen[400000];
 
 /* Runs a shell command whose standard error is a terminal of so many columns, and whose standard
- * output is too, unless the command says otherwise; what comes there is `seen`. Returns the exit
- * status. */
-static int on_terminal(int columns, const char *command)
+ * output is too, unless the command says otherwise; what comes there is `seen`. From the first
+ * progress line on it has `then` columns. Returns the exit status. */
+static int on_changing_terminal(int columns, int then, const char *command)
 {
     const int master = posix_openpt(O_RDWR | O_NOCTTY);
     assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
-    const struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
+    struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
     const int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
     assert_true(slave >= 0 && ioctl(slave, TIOCSWINSZ, &size) == 0);
     const pid_t child = fork();
@@ -40,13 +40,24 @@ static int on_terminal(int columns, const char *command)
     size_t used = 0;
     ssize_t got = 0;
     while ((got = read(master, seen + used, sizeof seen - 1 - used)) > 0 ||
-           (got < 0 && errno == EINTR))
+           (got < 0 && errno == EINTR)) {
         used += got > 0 ? (size_t)got : 0;
+        seen[used] = '\0';
+        if (size.ws_col != then && strchr(seen, '\r') != NULL && strstr(seen, "ETA ") != NULL) {
+            size.ws_col = (unsigned short)then;
+            assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+        }
+    }
     seen[used] = '\0';
     close(master);
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int on_terminal(int columns, const char *command)
+{
+    return on_changing_terminal(columns, columns, command);
 }
 
 static const char *bin(void)
@@ -113,6 +124,33 @@ static void progress_fits(void **state)
         assert_null(strstr(table + 1, "Eval metrics of the exported form at step "));
         assert_contains(seen, "\033[33mwarning: \033[0m");
     }
+    workspace_remove(&w);
+}
+
+/* Of a terminal that becomes narrow while a training runs. */
+static void the_width_may_change(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char command[1500];
+    size_t lines = 0;
+    workspace_make(&w, "resized");
+    snprintf(command, sizeof command,
+             "TERM=xterm %s/det-train --pipeline_config_path %s --model_dir %s --num_train_steps "
+             "200 --nosummaries",
+             bin(), w.config, w.model_dir);
+    assert_int_equal(on_changing_terminal(200, 30, command), 0);
+    assert_true(widest_progress(&lines) > 60);
+    /* What was on its way is one line at most. */
+    char *rest = strstr(seen, "ETA ");
+    for (int i = 0; i < 2 && rest != NULL; i++)
+        rest = strstr(rest + 1, "ETA ");
+    assert_non_null(rest);
+    memmove(seen, rest, strlen(rest) + 1);
+    const size_t widest = widest_progress(&lines);
+    assert_true(lines > 0 && widest > 0);
+    if (widest >= 30)
+        fail_msg("%zu wide", widest);
     workspace_remove(&w);
 }
 
@@ -294,9 +332,13 @@ static void pages_of_help_fit(void **state)
 int test_terminal(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(progress_fits),          cmocka_unit_test(wide_names_fit),
-        cmocka_unit_test(a_log_is_a_log),         cmocka_unit_test(dumb_terminals_and_colours),
-        cmocka_unit_test(pictures_are_looked_at), cmocka_unit_test(pages_of_help_fit),
+        cmocka_unit_test(progress_fits),
+        cmocka_unit_test(the_width_may_change),
+        cmocka_unit_test(wide_names_fit),
+        cmocka_unit_test(a_log_is_a_log),
+        cmocka_unit_test(dumb_terminals_and_colours),
+        cmocka_unit_test(pictures_are_looked_at),
+        cmocka_unit_test(pages_of_help_fit),
     };
     return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
 }

@@ -291,6 +291,10 @@ static void evaluation_while_training_and_after(void **state)
                      0);
     evaluated_steps(out, steps, sizeof steps);
     assert_string_equal(steps, "4 8 12 ");
+    /* Rows, and the tables once. */
+    const char *table = strstr(out, "Eval metrics of the exported form at step ");
+    assert_non_null(table);
+    assert_null(strstr(table + 1, "Eval metrics of the exported form at step "));
     assert_contains(out, "(best so far)");
     assert_contains(out, "best Loss/total_loss: ");
     assert_contains(out, "3 evaluations, mean ");
@@ -311,6 +315,7 @@ static void evaluation_while_training_and_after(void **state)
         0);
     evaluated_steps(out, steps, sizeof steps);
     assert_string_equal(steps, "12 ");
+    assert_contains(out, "then waiting for new ones, at most 0s for each; --once ends after");
     assert_contains(out, "no new checkpoint for 0 s: done");
     assert_int_equal(run_tool(out, sizeof out,
                               "det-eval --pipeline_config_path %s --checkpoint_dir %s --all",

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/console.h"
 #include "common/options_parts.h"
@@ -41,7 +42,7 @@ static bool parse_bool(const char *text, bool *value)
         {"false", "true"}, {"0", "1"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         for (int truth = 0; truth < 2; truth++) {
-            if (strcmp(text, words[i][truth]) == 0) {
+            if (strcasecmp(text, words[i][truth]) == 0) {
                 *value = truth == 1;
                 return true;
             }
@@ -130,14 +131,20 @@ static int set_option(const struct options *options, const struct option *option
     return 0;
 }
 
-/* The commands that take it, as "show" or "check and stats". */
+/* An option of other commands: "show" or "check and stats". */
 static int misplaced_option(const struct options *options, const struct option *option)
 {
     char list[256] = "";
+    size_t left = 0, used = 0;
+    for (const struct option_command *c = options->commands; c->name != NULL; c++)
+        left += options_command_takes(c, option);
     for (const struct option_command *c = options->commands; c->name != NULL; c++) {
-        const size_t used = strlen(list);
-        if (options_command_takes(c, option))
-            snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", c->name);
+        if (!options_command_takes(c, option))
+            continue;
+        const char *gap = used == 0 ? "" : left == 1 ? " and " : ", ";
+        snprintf(list + used, sizeof list - used, "%s%s", gap, c->name);
+        used = strlen(list);
+        left--;
     }
     return options_error(options, "--%s goes with %s, not with %s", option->name, list,
                          options->command->name);

@@ -86,13 +86,18 @@ static bool is_over(struct tool *tool, const struct checkpoint_watch *watch)
 static void announce(struct tool *tool, const struct checkpoint_watch *watch, double timeout)
 {
     char most[DURATION_BYTES];
-    tool_log(tool, DET_LOG_INFO,
-             "%s: evaluating the newest checkpoint, then each new one; ends %swhen none came for "
-             "%s%s; --once evaluates the newest and ends",
-             watch->folder,
-             isnan(watch->timeout_seconds) ? "when no training runs there any more, or " : "",
-             duration_text(most, timeout),
-             isnan(watch->timeout_seconds) ? " (--eval_timeout SECONDS)" : "");
+    duration_text(most, timeout);
+    if (isnan(watch->timeout_seconds))
+        tool_log(tool, DET_LOG_INFO,
+                 "%s: evaluating the newest checkpoint, then waiting for new ones, until no "
+                 "training runs there, at most %s for each (--eval_timeout SECONDS); --once ends "
+                 "after the newest",
+                 watch->folder, most);
+    else
+        tool_log(tool, DET_LOG_INFO,
+                 "%s: evaluating the newest checkpoint, then waiting for new ones, at most %s for "
+                 "each; --once ends after the newest",
+                 watch->folder, most);
 }
 
 static void show_waiting(const struct checkpoint_watch *watch, double waited, double timeout)

@@ -253,10 +253,10 @@ static void choose_outputs(struct job *job, struct output_paths *files)
     job->writes_pictures = o->output != NULL && job->inputs.images.count > 0;
     job->draws = job->writes_pictures || (job->writes_videos && job->inputs.videos.count > 0) ||
                  o->view || o->mjpeg > 0;
-    const bool shown = o->view || o->mjpeg > 0;
     /* Pictures are looked at: lines of numbers beside them are for programs. */
-    const bool seen = shown || (o->output != NULL && console_output_width() > 0);
-    if (!any_file && !seen && (job->inputs.images.count > 0 || o->no_video || streams))
+    const bool shown = o->view || o->mjpeg > 0;
+    const bool seen = (shown || o->output != NULL) && console_output_width() > 0;
+    if (!any_file && !seen && (job->inputs.images.count > 0 || o->no_video || (streams && !shown)))
         files->json = "-";
     job->one_picture = job->writes_pictures && det_image_extension(o->output) != NULL &&
                        !det_is_directory(o->output);
