@@ -12,7 +12,7 @@
 
 struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
-    const char *keep_best, *batch_size, *replay;
+    const char *keep_best, *batch_size, *replay, *json;
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
@@ -150,6 +150,8 @@ static int train(struct tool *tool, const struct arguments *a)
     evaluation.progress_user = &progress.evaluating;
     det_status status = prepare_config(tool, a, &config);
     if (status == DET_OK)
+        status = progress_json_open(tool, &progress.json, a->json);
+    if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
         tool_log(tool, DET_LOG_INFO, "%s", tool_message(tool, status));
@@ -164,7 +166,9 @@ static int train(struct tool *tool, const struct arguments *a)
             result = tool_fail(tool, status);
         }
     }
-    progress_free(&progress);
+    status = progress_close(&progress);
+    if (status != DET_OK && result == 0)
+        result = tool_fail(tool, status);
     det_trainer_destroy(&trainer);
     det_pipeline_config_destroy(&config);
     return result;
@@ -225,6 +229,9 @@ int main(int argc, char **argv)
         {"log_every", OPTION_INT, &a.log_every, "N",
          "steps between lines of the log (standard output, when that or standard error is no "
          "terminal) and between points of the curves in MODEL_DIR/train"},
+        {"json", OPTION_OUTPUT, &a.json, "FILE",
+         "the log as JSON lines, an object for each of its lines and for each evaluation; -: "
+         "standard output, all else then goes to standard error"},
         {"pictures_every", OPTION_INT, &a.pictures_every, "N",
          "steps between pictures of the augmented training input for TensorBoard; 0: none, and "
          "none of "
@@ -283,6 +290,8 @@ int main(int argc, char **argv)
         result = options_error(&options, "%s", class_options_fault(&a.classes));
     else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
+    else if (a.replay != NULL && a.json != NULL)
+        result = options_error(&options, "--json is of a training, not of --replay");
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");

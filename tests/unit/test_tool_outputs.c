@@ -129,6 +129,53 @@ static void json_alone_on_standard_output(void **state)
     test_remove_tree(folder);
 }
 
+/* Lines of JSON: one for each of the log's, one for each evaluation. */
+static void a_training_as_json(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/a --log_every 4 "
+        "--eval_every 6 --json -",
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/b --log_every 4 "
+        "--eval_every 6 --json %/b.json --quiet; cat %/b.json"};
+    struct workspace w;
+    workspace_make(&w, "training_json");
+    for (size_t i = 0; i < 2; i++) {
+        char seen[200] = "", *rest = NULL;
+        assert_int_equal(tool(w.directory, commands[i]), 0);
+        for (char *line = strtok_r(out, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest)) {
+            cJSON *tree = parsed_json(line, "a line");
+            const cJSON *step = cJSON_GetObjectItem(tree, "step");
+            const cJSON *evaluated = cJSON_GetObjectItem(tree, "evaluated_step");
+            const cJSON *loss = cJSON_GetObjectItem(tree, "loss");
+            const size_t used = strlen(seen);
+            assert_true(cJSON_GetObjectItem(loss, "total")->valuedouble > 0);
+            if (step != NULL) {
+                snprintf(seen + used, sizeof seen - used, "%d ", step->valueint);
+                assert_int_equal(cJSON_GetObjectItem(tree, "num_steps")->valueint, 12);
+                assert_true(cJSON_GetObjectItem(tree, "eta_s")->valuedouble >= 0);
+                assert_true(cJSON_GetObjectItem(tree, "images_per_second")->valuedouble > 0);
+            } else {
+                snprintf(seen + used, sizeof seen - used, "e%d ", evaluated->valueint);
+                assert_true(cJSON_IsNumber(cJSON_GetObjectItem(tree, "AP50")));
+            }
+            cJSON_Delete(tree);
+        }
+        assert_string_equal(seen, "1 4 e6 8 12 e12 ");
+        if (i == 0)
+            assert_contains(err, "Step 4 per-step time ");
+        else
+            assert_string_equal(err, "");
+    }
+    /* A reader that goes away ends no training. */
+    assert_int_equal(tool(w.directory, "@det-train --pipeline_config_path %/pipeline.config "
+                                       "--model_dir %/c --log_every 1 --json - | true; test -e "
+                                       "%/c/ckpt-12.det"),
+                     0);
+    workspace_remove(&w);
+}
+
 static void what_cannot_be_printed_is_an_error(void **state)
 {
     (void)state;
@@ -522,6 +569,7 @@ int test_tool_outputs(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_alone_on_standard_output),
+        cmocka_unit_test(a_training_as_json),
         cmocka_unit_test(what_cannot_be_printed_is_an_error),
         cmocka_unit_test(nodes_and_links_stay),
         cmocka_unit_test(inputs_are_not_overwritten),

@@ -47,7 +47,7 @@ static void show_progress(const struct progress *p, const det_step_report *r)
 }
 
 /* A line of the log: it begins as TensorFlow's. */
-static void log_step(struct progress *p, const det_step_report *r)
+static void log_step(const struct progress *p, const det_step_report *r)
 {
     char eta[48], step[48];
     const double seconds = p->seconds / (double)p->steps;
@@ -57,9 +57,12 @@ static void log_step(struct progress *p, const det_step_report *r)
                 r->step, seconds, r->total_loss, step, eta, r->images / seconds,
                 r->localization_loss, r->classification_loss, r->regularization_loss,
                 r->learning_rate);
-    p->steps = 0;
-    p->seconds = 0;
-    p->logged_s = det_clock_seconds();
+}
+
+static void keep(struct progress *p, det_status status)
+{
+    if (p->status == DET_OK)
+        p->status = status;
 }
 
 static void take_in_step(struct progress *p, const det_step_report *r)
@@ -75,6 +78,13 @@ static void take_in_step(struct progress *p, const det_step_report *r)
     /* Whoever sees the progress line needs no log. */
     if (due && !(console_redraws() && console_output_width() > 0))
         log_step(p, r);
+    if (due) {
+        keep(p, progress_json_step(p->tool, &p->json, r, p->seconds / (double)p->steps,
+                                   seconds_left(p, r)));
+        p->steps = 0;
+        p->seconds = 0;
+        p->logged_s = det_clock_seconds();
+    }
     if (console_redraws())
         show_progress(p, r);
 }
@@ -106,8 +116,9 @@ static void take_in_evaluation(struct progress *p, const det_step_report *r)
                                                                       .is_best = r->is_best != 0});
     if (status == DET_OK)
         status = keep_tables(p, r);
-    if (p->status == DET_OK)
-        p->status = status;
+    if (status == DET_OK)
+        status = progress_json_evaluation(p->tool, &p->json, r);
+    keep(p, status);
 }
 
 void progress_step(struct progress *p, const det_step_report *r)
@@ -133,7 +144,8 @@ void progress_sum(const struct progress *p)
                  p->eval_seconds / (double)p->evaluations);
 }
 
-void progress_free(struct progress *p)
+det_status progress_close(struct progress *p)
 {
     det_text_free(&p->tool->env, &p->tables);
+    return progress_json_close(p->tool, &p->json);
 }

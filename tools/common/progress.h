@@ -5,6 +5,7 @@
 #define DET_TOOLS_COMMON_PROGRESS_H
 
 #include "common/countdown.h"
+#include "common/progress_json.h"
 #include "common/tool.h"
 #include "support/text.h"
 
@@ -13,6 +14,7 @@ struct progress {
     int64_t log_every;
     int64_t eval_every; /* 0: no evaluations */
     struct countdown evaluating;
+    struct progress_json json; /* where it was opened */
 
     int64_t steps;     /* since the last line of the log */
     double seconds;    /* of those */
@@ -39,6 +41,7 @@ struct progress {
 void progress_step(struct progress *progress, const det_step_report *report);
 /* The tables, and a line about the whole run. */
 void progress_sum(const struct progress *progress);
-void progress_free(struct progress *progress);
+/* Ends the JSON. */
+det_status progress_close(struct progress *progress);
 
 #endif

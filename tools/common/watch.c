@@ -138,7 +138,9 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
             tool_log(tool, DET_LOG_INFO, "waiting for a %s in %s",
                      last < 0 ? "first checkpoint" : "new checkpoint", watch->folder);
         told = true;
-        const double until = det_clock_seconds() + watch->interval_seconds;
+        /* The last look is when the time is over. */
+        const double until =
+            fmin(det_clock_seconds() + watch->interval_seconds, since + timeout + 0.01);
         while (det_clock_seconds() < until && !tool_interrupted()) {
             show_waiting(watch, det_clock_seconds() - since, timeout);
             sleep_a_moment();

@@ -1,5 +1,6 @@
 #include "export/files.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/console.h"
@@ -35,7 +36,7 @@ static det_status make(struct tool *tool, const struct export_choices *choices,
     const size_t i = files->count;
     const det_export_settings settings = export_choices_settings(choices, format);
     const double start = det_clock_seconds();
-    console_progress("%s", format->name);
+    console_progress("making %s", format->name);
     const det_status status =
         det_export_create(tool->context, model, format->name, &settings, &files->exports[i]);
     console_progress_clear();
@@ -62,11 +63,13 @@ static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
                            const det_model *model, const det_evaluation_settings *settings,
                            struct export_files *files, size_t i)
 {
+    char what[64];
     det_evaluation *evaluation = NULL;
     det_evaluation_settings own = *settings;
     own.exported = files->exports[i];
     own.progress = countdown_show;
-    own.progress_user = &(struct countdown){.what = files->formats[i]->name};
+    snprintf(what, sizeof what, "evaluating %s", files->formats[i]->name);
+    own.progress_user = &(struct countdown){.what = what};
     const det_status status = det_evaluation_run(tool->context, config, model, &own, &evaluation);
     console_progress_clear();
     DET_TRY_RETURN(of_format(tool, files->formats[i], status));
