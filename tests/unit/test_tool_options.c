@@ -92,6 +92,8 @@ static void the_nearest_is_offered(void **state)
          "--count goes with show, not with convert\nTry `det-data convert --help`."},
         {"det-data stats x --fix", 2, "--fix goes with convert, check and split, not with stats"},
         {"det-data stats x --tiles 9", 2, "--tiles goes with init and convert, not with stats"},
+        {"det-data -- stats none.json", 1, "none.json"},
+        {"det-data --", 2, "a command is missing: init, convert, "},
         {"det-data --from coco stats none.json", 1, "none.json"},
     };
     ASSERT_LINES(lines);

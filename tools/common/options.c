@@ -213,7 +213,7 @@ static int parse_option(const struct options *options, int argc, char **argv, in
     return set_option(options, option, value);
 }
 
-/* Whether one of the words, with any number of dashes in front of it, stands before "--". */
+/* Whether one of the words stands before "--". */
 static bool asks_for(int argc, char **argv, const char *const *words)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -239,7 +239,7 @@ static int command_place(const struct options *options, int argc, char **argv)
         bool negated = false;
         const size_t length = options_name(argv[i], &name);
         if (length == 0)
-            return i;
+            return i + (strcmp(argv[i], "--") == 0);
         const struct option *option = options_find(options, name, length, &negated);
         const struct option_alias *alias = options_find_alias(options, name, length, &negated);
         struct option_size size = {0};
