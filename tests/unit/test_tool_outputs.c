@@ -543,6 +543,7 @@ static void what_is_replaced_is_named(void **state)
         "@det-detect data/vehicles.det %/a.png --output %/b.png",
         "@det-detect data/vehicles.det %/a.png --json %/b.json",
         "@det-detect data/vehicles.det %/a.png --output %/pictures",
+        "@det-detect data/vehicles.det %/a.png --yolo %/yolo",
         "@det-data convert %/a.csv --to voc --output %/voc",
         "@det-data stats %/a.csv --json %/stats.json",
         "@det-data show %/a.csv --output %/sheet.png",

@@ -299,6 +299,8 @@ static det_status announce(struct job *job, const struct output_paths *files)
         DET_TRY_RETURN(tool_reads(tool, job->inputs.videos.paths[i]));
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
         DET_TRY_RETURN(tool_writes(tool, outputs[i].option, outputs[i].path));
+    if (files->yolo != NULL)
+        tool_tells_of_contents(tool, files->yolo);
     if (job->one_picture)
         DET_TRY_RETURN(tool_writes(tool, "--output", o->output));
     for (size_t i = 0; i < job->inputs.videos.count && job->writes_videos; i++)
