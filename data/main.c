@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "det/version.h"
 #include "support/guard.h"
 #include "traffic_video.h"
 #include "workspace.h"
@@ -54,8 +55,8 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *value)
 
 static int fail_usage(const char *what, const char *argument)
 {
-    console_message(program, "%s%s", what, argument);
-    console_message(NULL, "Try `%s --help`.", program);
+    console_message(CONSOLE_ERROR, program, "%s%s", what, argument);
+    console_message(CONSOLE_ERROR, NULL, "Try `%s --help`.", program);
     return 2;
 }
 
@@ -149,6 +150,10 @@ int main(int argc, char **argv)
         .video = {.seconds = 30, .frame_rate = 30, .width = 1280, .height = 720, .seed = 1}};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
+        if (strcmp(argument, "--version") == 0) {
+            console_print("%s (libdet) %s\n", program, det_version_string());
+            return console_end(0);
+        }
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             console_print_text(usage);
             return console_end(0);
@@ -172,7 +177,7 @@ int main(int argc, char **argv)
     const det_status status =
         a.video.path != NULL ? make_video(&env, &a.video) : make_workspace(&env, &a.workspace);
     if (status != DET_OK)
-        console_message(program, "%s: %s", det_status_text(status), env.error);
+        console_message(CONSOLE_ERROR, program, "%s: %s", det_status_text(status), env.error);
     det_guard_free(&env, &guard);
     return console_end(status == DET_OK ? 0 : 1);
 }

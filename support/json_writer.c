@@ -153,6 +153,12 @@ void det_json_put_float(struct det_json_writer *json, const char *key, float val
     put(json, key, det_format_float(number, value));
 }
 
+void det_json_put_value(struct det_json_writer *json, const char *key, double value)
+{
+    char number[32];
+    put(json, key, det_format_value(number, value));
+}
+
 void det_json_put_fixed(struct det_json_writer *json, const char *key, double value, int decimals)
 {
     char number[64];
@@ -171,6 +177,15 @@ void det_json_put_doubles(struct det_json_writer *json, const char *key, const d
     det_json_open_list(json, key);
     for (size_t i = 0; i < count; i++)
         det_json_put_double(json, NULL, values[i]);
+    det_json_close_list(json);
+}
+
+void det_json_put_values(struct det_json_writer *json, const char *key, const double *values,
+                         size_t count)
+{
+    det_json_open_list(json, key);
+    for (size_t i = 0; i < count; i++)
+        det_json_put_value(json, NULL, values[i]);
     det_json_close_list(json);
 }
 

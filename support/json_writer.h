@@ -54,10 +54,14 @@ void det_json_put_bool(struct det_json_writer *json, const char *key, bool value
 /* The shortest text that reads back as the same double, or the same float. */
 void det_json_put_double(struct det_json_writer *json, const char *key, double value);
 void det_json_put_float(struct det_json_writer *json, const char *key, float value);
+/* Of what may have been a float (det_format_value()). */
+void det_json_put_value(struct det_json_writer *json, const char *key, double value);
 void det_json_put_fixed(struct det_json_writer *json, const char *key, double value, int decimals);
 /* Lists of numbers. */
 void det_json_put_doubles(struct det_json_writer *json, const char *key, const double *values,
                           size_t count);
+void det_json_put_values(struct det_json_writer *json, const char *key, const double *values,
+                         size_t count);
 void det_json_put_floats(struct det_json_writer *json, const char *key, const float *values,
                          size_t count);
 /* A value that is JSON already. */

@@ -1,5 +1,6 @@
 #include "support/text.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,12 @@ char *det_format_float(char buffer[32], float value)
             break;
     }
     return det_use_point(buffer);
+}
+
+char *det_format_value(char buffer[32], double value)
+{
+    const bool is_float = fabs(value) <= (double)FLT_MAX && (double)(float)value == value;
+    return is_float ? det_format_float(buffer, (float)value) : det_format_double(buffer, value);
 }
 
 char *det_fixed_text(char buffer[64], double value, int decimals)
@@ -207,13 +214,11 @@ det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const 
 det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,
                            size_t width)
 {
-    size_t at = text->length, used = 0;
-    uint32_t code = 0;
+    const size_t begin = text->length;
+    size_t used = 0;
     DET_TRY_RETURN(det_text_shown(env, text, value));
-    for (; used < width && text->data[at] != '\0'; used++)
-        at += det_utf8_next(text->data + at, &code);
-    text->length = at;
-    text->data[at] = '\0';
+    text->length = begin + det_utf8_fit(text->data + begin, width, &used);
+    text->data[text->length] = '\0';
     return det_text_printf(env, text, "%*s", (int)(width - used), "");
 }
 

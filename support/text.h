@@ -24,6 +24,9 @@ int det_edit_distance(const char *a, const char *b);
 char *det_format_double(char buffer[32], double value);
 /* The same of a float, the shortest of %.6g to %.9g. */
 char *det_format_float(char buffer[32], float value);
+/* Of what may have been a float: "0.7" for 0.69999998807907104, which reads back as the same float;
+ * any other double as det_format_double() has it. */
+char *det_format_value(char buffer[32], double value);
 
 /* "%.*f" with a point whatever the locale's separator is. Returns `buffer`. */
 char *det_fixed_text(char buffer[64], double value, int decimals);
@@ -49,7 +52,7 @@ det_status det_text_xml(struct det_env *env, struct det_text *text, const char *
 det_status det_text_shown(struct det_env *env, struct det_text *text, const char *value);
 /* The same in XML and HTML, for pages and pictures. */
 det_status det_text_xml_shown(struct det_env *env, struct det_text *text, const char *value);
-/* The same as a column of a table: cut or filled up with blanks to `width` characters. A table's
+/* The same as a column of a table: cut or filled up with blanks to `width` columns. A table's
  * column of names is as wide as the widest by det_utf8_shown_length(), at most DET_WIDEST_NAME. */
 enum { DET_WIDEST_NAME = 40 };
 det_status det_text_column(struct det_env *env, struct det_text *text, const char *value,

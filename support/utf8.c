@@ -108,11 +108,13 @@ size_t det_utf8_shown(char *out, size_t room, const char *text, bool keep_lines)
 
 size_t det_utf8_shown_length(const char *text)
 {
-    size_t characters = 0;
+    size_t columns = 0;
+    uint32_t code = 0;
     while (*text != '\0') {
         char piece[8];
         const size_t length = show_next(&text, piece, false);
-        characters += (unsigned char)piece[0] < 0x80 ? length : 1;
+        const bool is_ascii = (unsigned char)piece[0] < 0x80;
+        columns += is_ascii || det_utf8_next(piece, &code) == 0 ? length : det_utf8_width(code);
     }
-    return characters;
+    return columns;
 }

@@ -35,7 +35,14 @@ size_t det_utf8_shown(char *out, size_t room, const char *text, bool keep_lines)
 /* Bytes of a copy for each byte of the text, at most. */
 enum { DET_UTF8_SHOWN_BYTES = 4 };
 
-/* Characters of a whole copy, in one line. */
+/* Columns that a whole copy takes on a terminal, in one line. */
 size_t det_utf8_shown_length(const char *text);
+
+/* Columns of a character on a terminal: 2 of most of East Asia's and emoji, 0 of marks on the
+ * character before. */
+size_t det_utf8_width(uint32_t code);
+/* Bytes of the longest beginning of the UTF-8 `text` that is no wider than `columns`; *used: how
+ * wide it is. */
+size_t det_utf8_fit(const char *text, size_t columns, size_t *used);
 
 #endif

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/options.h"
 #include "common/output.h"
 #include "common/samples.h"
+#include "common/tf_flags.h"
 #include "common/tool.h"
 #include "det/det.h"
 #include "support/clock.h"
@@ -232,6 +234,7 @@ static int measure(struct bench *b)
     det_image_detections *results = calloc(batch, sizeof *results);
     double *samples = calloc(repeat * PARTS, sizeof *samples);
     struct samples_summary parts[PARTS];
+    struct countdown measuring = {.what = "runs"};
     int exit_status = TOOL_EXIT_ERROR;
     if (pictures == NULL || views == NULL || results == NULL || samples == NULL) {
         tool_error(&b->tool, "out of memory");
@@ -248,7 +251,9 @@ static int measure(struct bench *b)
             b->first_ms = ms[WHOLE];
         for (size_t p = 0; p < PARTS && i >= WARM_UP; p++)
             samples[p * repeat + i - WARM_UP] = ms[p];
+        countdown_show(&measuring, (int64_t)i + 1, (int64_t)repeat + WARM_UP);
     }
+    console_progress_clear();
     for (size_t p = 0; p < PARTS; p++)
         parts[p] = samples_summarise(samples + p * repeat, repeat);
     exit_status = report(b, parts);
@@ -298,7 +303,7 @@ int main(int argc, char **argv)
         {"fast_decode", OPTION_FLAG, &b.fast_decode, NULL,
          "decode a large JPEG at a part of its size (other pixels than TensorFlow's)"},
         {"threshold", OPTION_DOUBLE, &b.threshold, "X", "lowest score of a detection"},
-        {"json", OPTION_STRING, &b.json, "FILE",
+        {"json", OPTION_OUTPUT, &b.json, "FILE",
          "writes the figures as one JSON object; -: standard output, the table then goes to "
          "standard error"},
         TOOL_IMAGE_OPTIONS(&b.tool),
@@ -311,6 +316,7 @@ int main(int argc, char **argv)
             "Times a model: load, first image, then median and 99th percentile of the network "
             "alone\nand of the whole path (JPEG decode, resize, network, non-maximum suppression).",
         .table = table,
+        .aliases = tf_flags_of_all,
         .positional_max = 1,
     };
     int result = 0;

@@ -3,8 +3,19 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/tf_flags.h"
 #include "data/data.h"
 #include "support/encoding.h"
+
+static size_t rule_index(const char *name)
+{
+    const char *rule = NULL;
+    size_t i = 0;
+    while (i + 1 < DATA_MOST_RULES && (rule = det_annotation_rule(i, NULL)) != NULL &&
+           strcmp(rule, name) != 0)
+        i++;
+    return i;
+}
 
 /* Findings of `check` are its output; elsewhere they are messages. */
 static void report(void *user, const det_annotation_finding *finding)
@@ -14,21 +25,55 @@ static void report(void *user, const det_annotation_finding *finding)
     if (strcmp(job->command, "check") == 0)
         console_print("%s: %s [%s]\n", is_error ? "error" : "warning", finding->message,
                       finding->rule);
-    else
+    else if (job->found[rule_index(finding->rule)]++ < DATA_MOST_TOLD)
         tool_log(&job->tool, is_error ? DET_LOG_ERROR : DET_LOG_WARNING, "%s [%s]",
                  finding->message, finding->rule);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(struct data_job *job);
-    bool needs_output;
-} commands[] = {
-    {"init", data_init, true},     {"convert", data_convert, true}, {"check", data_check, false},
-    {"split", data_convert, true}, {"stats", data_stats, false},    {"show", data_show, true},
+/* What report() did not tell one by one. */
+static void report_rest(struct data_job *job)
+{
+    for (size_t i = 0; i < DATA_MOST_RULES; i++)
+        if (strcmp(job->command, "check") != 0 && job->found[i] > DATA_MOST_TOLD)
+            tool_log(&job->tool, DET_LOG_WARNING, "%zu more [%s]: `det-data check` names them all",
+                     job->found[i] - DATA_MOST_TOLD, det_annotation_rule(i, NULL));
+}
+
+#define READING "from label_map images encoding exif strict allow_no_boxes"
+
+static const struct option_command commands[] = {
+    {"init",
+     "makes a workspace in --output: records split without leaks, label map, pipeline.config; "
+     "then: det-train",
+     READING " output seed shards tiles tile_overlap tile_least_inside tile_background copy_images "
+             "size batch_size steps fine_tune_checkpoint pipeline_config_path"},
+    {"convert",
+     "writes --output in another format (--to), with label map, splits (--split) and shards",
+     READING " to output split seed shards tiles tile_overlap tile_least_inside tile_background "
+             "fix copy_images pipeline_config_path"},
+    {"check",
+     "names every fault by file, record, box and rule; --fix writes a repaired copy to --output",
+     READING " to output fix seed shards copy_images json pipeline_config_path"},
+    {"split", "writes --output in the same format, dealt out into --split",
+     READING " to output split seed shards fix copy_images pipeline_config_path"},
+    {"stats", "counts classes, sizes, shapes, empty images, duplicates",
+     READING " json pipeline_config_path"},
+    {"show", "draws pictures with their boxes into one --output image",
+     READING " output seed count columns cell augmented pipeline_config_path"},
+    {0},
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+/* In the same order. */
+static const struct {
+    int (*run)(struct data_job *job);
+    bool needs_output;
+} actions[] = {
+    {data_init, true},    {data_convert, true}, {data_check, false},
+    {data_convert, true}, {data_stats, false},  {data_show, true},
+};
+
+_Static_assert(sizeof actions / sizeof actions[0] + 1 == sizeof commands / sizeof commands[0],
+               "each command has an action");
 
 static bool is_format(const char *name)
 {
@@ -64,7 +109,7 @@ static int check_arguments(const struct options *options, const struct data_job 
 {
     const struct data_arguments *a = &job->arguments;
     det_exif_policy exif;
-    if (options->positional.count < 2)
+    if (options->positional.count < 1)
         return options_error(options, "%s: at least one source is missing", job->command);
     if (a->from != NULL && !is_format(a->from))
         return options_error(options, "--from: got `%s`, expected %s", a->from, formats);
@@ -74,7 +119,7 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
     if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
         return options_error(options, "--encoding: `%s` is not known on this machine", a->encoding);
-    if (a->output == NULL && (commands[command].needs_output || a->fix))
+    if (a->output == NULL && (actions[command].needs_output || a->fix))
         return options_error(options, "%s: --output is missing", job->command);
     if (strcmp(job->command, "convert") == 0 && a->to == NULL)
         return options_error(options, "convert: --to is missing: %s", formats);
@@ -82,9 +127,6 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
-    if (a->tiles.size.given && strcmp(job->command, "convert") != 0 &&
-        strcmp(job->command, "init") != 0)
-        return options_error(options, "--tiles goes with convert and init");
     if (a->tiles.size.given && (a->tiles.size.width == 0 || !a->copy_images))
         return options_error(options, a->copy_images
                                           ? "--tiles: a size is missing, as in --tiles 640"
@@ -125,26 +167,16 @@ int main(int argc, char **argv)
         .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
-    char description[3000], formats[100] = "", libraries[500] = "";
+    char notes[2000], formats[100] = "", libraries[500] = "";
     list_formats(formats, sizeof formats);
     list_libraries(libraries, sizeof libraries);
-    snprintf(description, sizeof description,
-             "COMMAND is one of\n"
-             "  init     makes a workspace in --output: records split without leaks, label map, "
-             "pipeline.config; then: det-train\n"
-             "  convert  writes --output in another format (--to), with label map, splits "
-             "(--split) and shards\n"
-             "  check    names every fault by file, record, box and rule; --fix writes a repaired "
-             "copy to --output\n"
-             "  split    writes --output in the same format, dealt out into --split\n"
-             "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
-             "  show     draws pictures with their boxes into one --output image\n"
+    snprintf(notes, sizeof notes,
              "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
-             "what holds boxes in it or\nsaid by --from:\n"
+             "what holds boxes in it or said by --from:\n"
              "  %s.\n"
              "  %s\n"
              "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
-             "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
+             "error and no --fix; stats and show: no image was read; 2 for a wrong command line. "
              "Data without a single box is an error.",
              formats, libraries);
     const struct option table[] = {
@@ -189,7 +221,7 @@ int main(int argc, char **argv)
          "data without a single box is fine"},
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
-        {"json", OPTION_STRING, &a->json, "FILE",
+        {"json", OPTION_OUTPUT, &a->json, "FILE",
          "check, stats: the figures as JSON; -: standard output, all else then goes to "
          "standard error"},
         {"count", OPTION_INT, &a->count, "N", "show: pictures"},
@@ -211,29 +243,27 @@ int main(int argc, char **argv)
     };
     struct options options = {
         .program = "det-data",
-        .usage = "COMMAND SOURCE ...",
-        .description = description,
+        .usage = "SOURCE ...",
+        .description = "Data sets: makes workspaces of them, converts, checks, splits, counts and "
+                       "shows them.",
+        .notes = notes,
+        .commands = commands,
         .table = table,
+        .aliases = tf_flags_of_data,
         .positional_max = SIZE_MAX,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
         return console_end(result);
-    size_t command = 0;
-    job.command = options.positional.count > 0 ? options.positional.values[0] : "";
-    while (command < COMMANDS && strcmp(commands[command].name, job.command) != 0)
-        command++;
-    if (command == COMMANDS)
-        result = options_error(
-            &options, "got `%s`, expected init, convert, check, split, stats or show", job.command);
-    else
-        result = check_arguments(&options, &job, command, formats);
+    const size_t command = (size_t)(options.command - commands);
+    job.command = options.command->name;
+    result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = &job.tool.env;
-        job.inputs =
-            (struct option_list){options.positional.values + 1, options.positional.count - 1};
+        job.inputs = options.positional;
         const det_status status = data_announce(&job);
-        result = status == DET_OK ? commands[command].run(&job) : tool_fail(&job.tool, status);
+        result = status == DET_OK ? actions[command].run(&job) : tool_fail(&job.tool, status);
+        report_rest(&job);
         data_job_close(&job);
     }
     tool_close(&job.tool);

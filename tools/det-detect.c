@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/tf_flags.h"
 #include "detect/job.h"
 
 static int check(const struct options *options, const struct job_options *job)
@@ -13,7 +14,8 @@ static int check(const struct options *options, const struct job_options *job)
     if (job->inputs.count + job->videos.count + job->lists.count == 0)
         return options_error(options, "expected an image, folder, video, camera, URL or --list");
     if (job->output != NULL && strcmp(job->output, "-") == 0)
-        return options_error(options, "--output -: expected a folder or the file of one video");
+        return options_error(options, "--output -: expected a folder or the file of one picture or "
+                                      "video");
     if (job->max < 0 || job->max > 1000000)
         return options_error(options, "--max: got %lld, expected 0 to 1000000",
                              (long long)job->max);
@@ -51,18 +53,19 @@ int main(int argc, char **argv)
         {"classes", OPTION_STRING, &job.classes, "CLASS[,CLASS...]", "only these, by name or id"},
         TILE_OPTIONS(&job.tiles),
         {"output", OPTION_STRING, &job.output, "DIR|FILE",
-         "annotated pictures and videos into DIR; or one annotated video as FILE.mp4, .mkv, .mov, "
-         ".webm, .avi"},
+         "annotated pictures and videos into DIR; or one annotated picture as FILE.jpg or .png, "
+         "one "
+         "video as FILE.mp4, .mkv, .mov, .webm, .avi"},
         {"codec", OPTION_STRING, &job.codec, "CODEC",
          "of annotated videos: h264, hevc, vp9, av1, mjpeg, mpeg4 or an encoder of FFmpeg's"},
         {"no_video", OPTION_FLAG, &job.no_video, NULL, "write no annotated video"},
-        {"json", OPTION_STRING, &job.files.json, "FILE",
+        {"json", OPTION_OUTPUT, &job.files.json, "FILE",
          "JSON lines, one per image or frame; -: standard output, for this and the next four"},
-        {"csv", OPTION_STRING, &job.files.csv, "FILE", "a line per detection"},
-        {"coco", OPTION_STRING, &job.files.coco, "FILE", "COCO data set with scores"},
-        {"coco_results", OPTION_STRING, &job.files.coco_results, "FILE",
+        {"csv", OPTION_OUTPUT, &job.files.csv, "FILE", "a line per detection"},
+        {"coco", OPTION_OUTPUT, &job.files.coco, "FILE", "COCO data set with scores"},
+        {"coco_results", OPTION_OUTPUT, &job.files.coco_results, "FILE",
          "COCO results, for det-eval --detections and pycocotools"},
-        {"cvat", OPTION_STRING, &job.files.cvat, "FILE", "CVAT for images 1.1, XML"},
+        {"cvat", OPTION_OUTPUT, &job.files.cvat, "FILE", "CVAT for images 1.1, XML"},
         {"yolo", OPTION_STRING, &job.files.yolo, "DIR", "a YOLO text per image or frame"},
         {"track", OPTION_FLAG, &job.track, NULL,
          "follow objects from frame to frame: ids in all outputs, objects counted by class"},
@@ -72,7 +75,7 @@ int main(int argc, char **argv)
          "may be repeated"},
         {"count_zone", OPTION_LIST, &job.count_zones, "X0,Y0,X1,Y1[,...]",
          "count tracks that enter this rectangle or polygon; may be repeated"},
-        {"counts", OPTION_STRING, &job.counts, "FILE",
+        {"counts", OPTION_OUTPUT, &job.counts, "FILE",
          "what was counted, a JSON line for each video; -: standard output"},
         {"live", OPTION_FLAG, &job.live, NULL,
          "newest frame wins, others are dropped and counted (cameras and RTSP always)"},
@@ -92,7 +95,6 @@ int main(int argc, char **argv)
          "most detections per image, 0: as the model's config says"},
         {"workers", OPTION_INT, &job.workers, "N",
          "frames in the network at a time, one thread each; 0: as many as threads, 1 with --live"},
-        {"quiet", OPTION_FLAG, &job.quiet, NULL, "no progress and no summary, only errors"},
         TOOL_IMAGE_OPTIONS(&tool),
         TOOL_OPTIONS(&tool),
         {0},
@@ -104,10 +106,12 @@ int main(int argc, char **argv)
             "Detects objects in images (JPEG, PNG, BMP, GIF, WebP), folders, patterns, videos, "
             "cameras and "
             "streams.\n"
-            "Results of images go to standard output as JSON lines, a video becomes "
-            "NAME_detected.mp4, unless options say otherwise.\n"
+            "Results of images go to standard output as JSON lines (with --output, --view and "
+            "--mjpeg not to a terminal), a video becomes NAME_detected.mp4, unless options say "
+            "otherwise.\n"
             "An input that fails is reported, the others go on; the exit status is then 1.",
         .table = table,
+        .aliases = tf_flags_of_all,
         .positional_max = SIZE_MAX,
     };
     int exit_status = 0;

@@ -5,16 +5,18 @@
 
 #include "common/class_options.h"
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/detection_files.h"
 #include "common/eval_run.h"
 #include "common/evaluation_report.h"
 #include "common/options.h"
 #include "common/output.h"
-#include "common/progress.h"
+#include "common/tf_flags.h"
 #include "common/tile_options.h"
 #include "common/tool.h"
 #include "common/watch.h"
 #include "det/det.h"
+#include "support/clock.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
 #include "support/path.h"
@@ -38,6 +40,7 @@ enum form { API, EXPORTED, FORMS };
 struct evaluations {
     det_evaluation *of[FORMS];
     int64_t step, recalibrated_images;
+    double seconds;
 };
 
 struct app {
@@ -46,6 +49,9 @@ struct app {
     struct eval_run runs[FORMS];
     char *results; /* results.csv beside the runs, NULL: none */
     bool told;     /* what there is to say of the data */
+    struct countdown evaluating;
+    bool rows;              /* a line for each checkpoint, the tables of the last at the end */
+    struct det_text tables; /* of the last one */
 };
 
 static bool both(const struct evaluations *e)
@@ -66,10 +72,10 @@ static det_status put_evaluation(struct det_json_writer *json, det_evaluation *e
     DET_TRY_RETURN(det_coco_evaluator_json(det_evaluation_evaluator(evaluation), 0, &coco));
     DET_TRY_RETURN(det_evaluation_get_losses(evaluation, &losses));
     det_json_open_object(json, "losses");
-    det_json_put_double(json, "localization_loss", losses.localization);
-    det_json_put_double(json, "classification_loss", losses.classification);
-    det_json_put_double(json, "regularization_loss", losses.regularization);
-    det_json_put_double(json, "total_loss", losses.total);
+    det_json_put_float(json, "localization_loss", (float)losses.localization);
+    det_json_put_float(json, "classification_loss", (float)losses.classification);
+    det_json_put_float(json, "regularization_loss", (float)losses.regularization);
+    det_json_put_float(json, "total_loss", (float)losses.total);
     det_json_close_object(json);
     det_json_put_made(json, "coco", coco);
     return DET_OK;
@@ -145,24 +151,39 @@ static det_status announce(struct app *app)
     return tool_writes(tool, "--json", a->json);
 }
 
-static int report(struct app *app, const struct evaluations *e, const char *from)
+/* What is printed of a checkpoint, as a text. */
+static det_status make_tables(struct app *app, const struct evaluations *e, const char *from)
 {
     struct det_env *env = &app->tool.env;
-    struct det_text text = {0};
-    det_status status = DET_OK;
+    app->tables.length = 0;
     if (e->of[API] != NULL)
-        status =
-            evaluation_print(e->of[API], both(e) ? EVALUATION_API : EVALUATION_ONLY, e->step, from);
-    if (status == DET_OK && e->of[EXPORTED] != NULL)
-        status = evaluation_print(e->of[EXPORTED], EVALUATION_EXPORTED, e->step, from);
-    if (status == DET_OK && app->arguments.report_dir != NULL)
-        status = detection_files_write(&app->tool, det_evaluation_evaluator(main_one(e)),
-                                       app->arguments.report_dir);
+        DET_TRY_RETURN(evaluation_text(env, &app->tables, e->of[API],
+                                       both(e) ? EVALUATION_API : EVALUATION_ONLY, e->step, from));
+    if (e->of[EXPORTED] != NULL)
+        DET_TRY_RETURN(evaluation_text(env, &app->tables, e->of[EXPORTED], EVALUATION_EXPORTED,
+                                       e->step, from));
+    return app->arguments.report_dir != NULL
+               ? detection_files_write(&app->tool, det_evaluation_evaluator(main_one(e)),
+                                       app->arguments.report_dir, &app->tables)
+               : DET_OK;
+}
+
+static int report(struct app *app, const struct evaluations *e, const char *from)
+{
+    struct det_text text = {0};
+    det_status status = make_tables(app, e, from);
+    if (status == DET_OK && app->rows)
+        status = evaluation_print_row(&(struct evaluation_row){.evaluation = main_one(e),
+                                                               .api = both(e) ? e->of[API] : NULL,
+                                                               .step = e->step,
+                                                               .seconds = e->seconds});
     if (status != DET_OK)
         return tool_fail(&app->tool, status);
+    if (!app->rows)
+        console_print_text(app->tables.data);
     if (app->arguments.json == NULL)
         return 0;
-    status = append_checkpoint(env, from, e, &text);
+    status = append_checkpoint(&app->tool.env, from, e, &text);
     return write_json(app, status, &text);
 }
 
@@ -193,7 +214,8 @@ static det_status evaluate_form(struct app *app, const det_pipeline_config *conf
     settings.as_exported = form == EXPORTED;
     settings.honour_ignore = a->honour_ignore;
     settings.pictures = pictures;
-    settings.progress = progress_evaluating;
+    settings.progress = countdown_show;
+    settings.progress_user = &app->evaluating;
     settings.quiet = app->told;
     settings.results = app->results;
     det_tile_settings tiles;
@@ -243,7 +265,9 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     const struct arguments *a = &app->arguments;
     det_model *model = NULL;
     struct evaluations e = {0};
-    tool_log(&app->tool, DET_LOG_INFO, "checkpoint %s", from->path);
+    const double begin = det_clock_seconds();
+    if (!app->rows)
+        tool_log(&app->tool, DET_LOG_INFO, "checkpoint %s", from->path);
     det_status status = load_model(context, config, from, &model);
     /* The training removes old checkpoints while we are busy with the one before. */
     if (status == DET_STATUS_NOT_FOUND && a->checkpoint == NULL && !a->once) {
@@ -252,6 +276,7 @@ static int evaluate_checkpoint(struct app *app, const det_pipeline_config *confi
     }
     if (status == DET_OK)
         status = evaluate_model(app, config, model, &e);
+    e.seconds = det_clock_seconds() - begin;
     int result = 0;
     if (status == DET_STATUS_CANCELLED)
         tool_log(&app->tool, DET_LOG_WARNING, "%s", tool_message(&app->tool, status));
@@ -314,7 +339,10 @@ static int evaluate_records(struct app *app)
             .evaluate = evaluate_watched,
             .user = &(struct watched){app, config},
         };
+        app->rows = watch.extent != WATCH_NEWEST;
         result = checkpoint_watch(&app->tool, &watch);
+        if (app->rows && app->tables.length > 0)
+            console_print_text(app->tables.data);
     }
     for (int form = 0; form < FORMS; form++)
         eval_run_close(&app->runs[form]);
@@ -347,9 +375,11 @@ static int evaluate_files(struct app *app)
     if (status == DET_OK)
         status = det_coco_evaluator_compute(evaluator, &coco);
     if (status == DET_OK)
-        status = evaluation_print_tables(evaluator);
+        status = evaluation_tables(&app->tool.env, &app->tables, evaluator);
     if (status == DET_OK && a->report_dir != NULL)
-        status = detection_files_write(&app->tool, evaluator, a->report_dir);
+        status = detection_files_write(&app->tool, evaluator, a->report_dir, &app->tables);
+    if (status == DET_OK)
+        console_print_text(app->tables.data);
     if (status == DET_OK && a->json != NULL)
         status = det_coco_evaluator_json(evaluator, 0, &coco_json);
     if (coco_json != NULL)
@@ -371,6 +401,7 @@ int main(int argc, char **argv)
                       .max_dets = 100,
                       .wait_interval = 10,
                       .timeout = NAN},
+        .evaluating = {.what = "evaluating"},
     };
     struct arguments *a = &app.arguments;
     const struct option table[] = {
@@ -406,7 +437,7 @@ int main(int argc, char **argv)
          "threshold of best F1 for "
          "each class (thresholds.json, for det-detect --threshold_file), and ground truth and "
          "detections as COCO JSON; those of a later checkpoint replace them"},
-        {"json", OPTION_STRING, &a->json, "FILE",
+        {"json", OPTION_OUTPUT, &a->json, "FILE",
          "write the results as JSON, those of a later checkpoint replace them; -: standard output, "
          "the tables then go to "
          "standard error"},
@@ -428,6 +459,7 @@ int main(int argc, char **argv)
         .description = "Evaluates checkpoints (libdet's or TensorFlow's) with COCO's figures, or "
                        "two COCO JSON files.",
         .table = table,
+        .aliases = tf_flags_of_eval,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
@@ -464,6 +496,7 @@ int main(int argc, char **argv)
             result = tool_fail(&app.tool, status);
         else
             result = files ? evaluate_files(&app) : evaluate_records(&app);
+        det_text_free(&app.tool.env, &app.tables);
         tool_close(&app.tool);
     }
     options_free(&options);

@@ -5,8 +5,10 @@
 
 #include "common/class_options.h"
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/tf_flags.h"
 #include "common/tool.h"
 #include "det/det.h"
 #include "export/files.h"
@@ -39,13 +41,6 @@ static det_status copy_config(struct det_env *env, const char *from, const char 
     return status;
 }
 
-static int recalibrating(void *user, int64_t done, int64_t total)
-{
-    (void)user;
-    console_progress("recalibrating %lld/%lld", (long long)done, (long long)total);
-    return tool_interrupted();
-}
-
 /* Puts a model with new statistics in the place of *model. */
 static det_status recalibrate(struct tool *tool, const struct arguments *a,
                               const det_pipeline_config *config, det_model **model)
@@ -58,7 +53,8 @@ static det_status recalibrate(struct tool *tool, const struct arguments *a,
     settings.image_dirs = a->images.values;
     settings.image_dir_count = a->images.count;
     settings.images = a->recalibrate_images;
-    settings.progress = recalibrating;
+    settings.progress = countdown_show;
+    settings.progress_user = &(struct countdown){.what = "recalibrating"};
     const det_status status =
         det_model_recalibrate(tool->context, config, *model, &settings, &recalibrated);
     console_progress_clear();
@@ -272,7 +268,7 @@ int main(int argc, char **argv)
         {"output_directory", OPTION_STRING, &a.output, "DIR",
          "the files are written there, called model, of tf_checkpoint ckpt-STEP, and the "
          "pipeline.config"},
-        {"json", OPTION_STRING, &a.json, "FILE",
+        {"json", OPTION_OUTPUT, &a.json, "FILE",
          "what was written as JSON: files, inputs and outputs, what the proof found; -: standard "
          "output"},
         CLASS_OPTIONS(&a.classes),
@@ -287,6 +283,7 @@ int main(int argc, char **argv)
             "ONNX, TFLite, a TensorFlow checkpoint, ncnn, or libdet's own .det. Each is read back "
             "and compared with libdet's own network before anything is written.",
         .table = table,
+        .aliases = tf_flags_of_export,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))

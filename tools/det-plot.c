@@ -4,6 +4,7 @@
 #include "common/console.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/tf_flags.h"
 #include "det/det.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -45,7 +46,7 @@ int main(int argc, char **argv)
     struct tool tool = TOOL_INIT_WITHOUT_DEVICE("det-plot");
     const char *output = NULL;
     const struct option table[] = {
-        {"output", OPTION_STRING, &output, "FILE",
+        {"output", OPTION_OUTPUT, &output, "FILE",
          "the page; not given: report.html in the folder; -: standard output"},
         TOOL_IMAGE_OPTIONS(&tool),
         TOOL_LOG_OPTIONS(&tool),
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
             "precision over recall, the classes, best and worst detections. It holds no script "
             "and needs no network.",
         .table = table,
+        .aliases = tf_flags_of_all,
         .positional_max = 1,
     };
     int result = 0;

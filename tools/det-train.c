@@ -6,12 +6,13 @@
 #include "common/console.h"
 #include "common/options.h"
 #include "common/progress.h"
+#include "common/tf_flags.h"
 #include "common/tool.h"
 #include "det/det.h"
 
 struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
-    const char *keep_best, *batch_size, *replay;
+    const char *keep_best, *batch_size, *replay, *json;
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
@@ -88,7 +89,7 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     evaluation->image_dirs = a->images.values;
     evaluation->image_dir_count = a->images.count;
     evaluation->max_images = a->eval_max_images;
-    evaluation->progress = progress_evaluating;
+    evaluation->progress = countdown_show;
     settings->keep_best = a->keep_best;
     settings->patience = (int32_t)a->patience;
     settings->min_delta = a->min_delta;
@@ -142,12 +143,14 @@ static int train(struct tool *tool, const struct arguments *a)
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
     det_evaluation_settings evaluation;
-    struct progress progress = {
-        .tool = tool, .log_every = a->log_every, .eval_every = a->eval_every};
+    struct progress progress = PROGRESS_INIT(tool, a->log_every, a->eval_every);
     int result = 0;
     console_outlive_output();
     trainer_settings(a, &settings, &evaluation);
+    evaluation.progress_user = &progress.evaluating;
     det_status status = prepare_config(tool, a, &config);
+    if (status == DET_OK)
+        status = progress_json_open(tool, &progress.json, a->json);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
@@ -163,6 +166,9 @@ static int train(struct tool *tool, const struct arguments *a)
             result = tool_fail(tool, status);
         }
     }
+    status = progress_close(&progress);
+    if (status != DET_OK && result == 0)
+        result = tool_fail(tool, status);
     det_trainer_destroy(&trainer);
     det_pipeline_config_destroy(&config);
     return result;
@@ -221,7 +227,11 @@ int main(int argc, char **argv)
          "network's input: "
          "quicker, but not TensorFlow's pixels"},
         {"log_every", OPTION_INT, &a.log_every, "N",
-         "steps between lines on stdout and between points of the curves in MODEL_DIR/train"},
+         "steps between lines of the log (standard output, when that or standard error is no "
+         "terminal) and between points of the curves in MODEL_DIR/train"},
+        {"json", OPTION_OUTPUT, &a.json, "FILE",
+         "the log as JSON lines, an object for each of its lines and for each evaluation; -: "
+         "standard output, all else then goes to standard error"},
         {"pictures_every", OPTION_INT, &a.pictures_every, "N",
          "steps between pictures of the augmented training input for TensorBoard; 0: none, and "
          "none of "
@@ -261,6 +271,7 @@ int main(int argc, char **argv)
         .description =
             "Trains the detector that a TF Object Detection API pipeline.config describes.",
         .table = table,
+        .aliases = tf_flags_of_train,
     };
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
@@ -279,6 +290,8 @@ int main(int argc, char **argv)
         result = options_error(&options, "%s", class_options_fault(&a.classes));
     else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
+    else if (a.replay != NULL && a.json != NULL)
+        result = options_error(&options, "--json is of a training, not of --replay");
     else if (tool_open(&tool, &result)) {
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");

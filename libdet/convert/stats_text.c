@@ -112,12 +112,12 @@ det_status det_set_stats_table(struct det_env *env, const struct det_annotations
 static void put_quantiles(struct det_json_writer *json, const char *key, const det_quantiles *q)
 {
     det_json_open_object(json, key);
-    det_json_put_double(json, "min", q->least);
-    det_json_put_double(json, "q05", q->q05);
-    det_json_put_double(json, "median", q->median);
-    det_json_put_double(json, "q95", q->q95);
-    det_json_put_double(json, "max", q->most);
-    det_json_put_double(json, "mean", q->mean);
+    det_json_put_float(json, "min", (float)q->least);
+    det_json_put_float(json, "q05", (float)q->q05);
+    det_json_put_float(json, "median", (float)q->median);
+    det_json_put_float(json, "q95", (float)q->q95);
+    det_json_put_float(json, "max", (float)q->most);
+    det_json_put_float(json, "mean", (float)q->mean);
     det_json_close_object(json);
 }
 

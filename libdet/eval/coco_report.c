@@ -124,13 +124,13 @@ det_status det_coco_report_classes(struct det_env *env, const struct det_coco_ev
     return DET_OK;
 }
 
-/* Values that lie `step` apart. */
+/* Figures that lie `step` apart, as short as a float of them. */
 static void put_numbers(struct det_json_writer *json, const char *key, const double *values,
                         size_t count, size_t step)
 {
     det_json_open_list(json, key);
     for (size_t i = 0; i < count; i++)
-        det_json_put_double(json, NULL, values[i * step]);
+        det_json_put_float(json, NULL, (float)values[i * step]);
     det_json_close_list(json);
 }
 
@@ -141,7 +141,7 @@ static void put_stats(struct det_json_writer *json, const double stats[DET_COCO_
         "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"};
     det_json_open_object(json, "stats");
     for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
-        det_json_put_double(json, names[i], stats[i]);
+        det_json_put_float(json, names[i], (float)stats[i]);
     det_json_close_object(json);
 }
 
@@ -181,11 +181,11 @@ static void put_settings(struct det_json_writer *json, const struct det_coco_eva
     const det_coco_result *result = &eval->result;
     det_json_put_string(json, "metric", "COCO boxes");
     det_json_line(json, 0);
-    det_json_put_doubles(json, "iou_thresholds", result->iou_thresholds,
-                         (size_t)result->iou_threshold_count);
+    put_numbers(json, "iou_thresholds", result->iou_thresholds, (size_t)result->iou_threshold_count,
+                1);
     det_json_line(json, 0);
-    det_json_put_doubles(json, "recall_thresholds", result->recall_thresholds,
-                         (size_t)result->recall_threshold_count);
+    put_numbers(json, "recall_thresholds", result->recall_thresholds,
+                (size_t)result->recall_threshold_count, 1);
     det_json_line(json, 0);
     det_json_open_list(json, "max_dets");
     for (int32_t m = 0; m < result->max_det_count; m++)

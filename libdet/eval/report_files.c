@@ -90,9 +90,10 @@ static det_status curves_csv(struct det_env *env, const det_detection_report *re
             const det_curve_point *p = &c->points[i];
             DET_TRY_RETURN(det_text_csv(env, text, det_class_report_name(c, number)));
             DET_TRY_RETURN(det_text_printf(
-                env, text, ",%s,%s,%s,%lld,%lld\n", det_format_double(n[0], p->score),
-                det_format_double(n[1], p->precision), det_format_double(n[2], p->recall),
-                (long long)p->true_positives, (long long)p->false_positives));
+                env, text, ",%s,%s,%s,%lld,%lld\n", det_format_value(n[0], p->score),
+                det_format_float(n[1], (float)p->precision),
+                det_format_float(n[2], (float)p->recall), (long long)p->true_positives,
+                (long long)p->false_positives));
         }
     }
     return DET_OK;
@@ -107,7 +108,7 @@ static void put_values(struct det_json_writer *json, const char *key, const det_
     for (size_t i = 0; i < c->point_count; i++) {
         double value = 0;
         memcpy(&value, (const char *)&c->points[i] + offset, sizeof value);
-        det_json_put_double(json, NULL, value);
+        det_json_put_float(json, NULL, (float)value);
     }
     det_json_close_list(json);
 }
@@ -119,13 +120,13 @@ static void put_class(struct det_json_writer *json, const det_class_report *c)
     det_json_put_string(json, "name", c->name);
     det_json_put_int(json, "objects", c->objects);
     det_json_put_int(json, "detections", c->detections);
-    det_json_put_double(json, "best_f1", c->best_f1);
-    det_json_put_double(json, "best_threshold", c->best_threshold);
-    det_json_put_double(json, "best_precision", c->best_precision);
-    det_json_put_double(json, "best_recall", c->best_recall);
+    det_json_put_float(json, "best_f1", (float)c->best_f1);
+    det_json_put_value(json, "best_threshold", c->best_threshold);
+    det_json_put_float(json, "best_precision", (float)c->best_precision);
+    det_json_put_float(json, "best_recall", (float)c->best_recall);
     det_json_put_int(json, "voc_objects", c->voc_objects);
-    det_json_put_double(json, "voc_ap", c->voc_ap);
-    det_json_put_double(json, "voc_ap_11_point", c->voc_ap_11);
+    det_json_put_float(json, "voc_ap", (float)c->voc_ap);
+    det_json_put_float(json, "voc_ap_11_point", (float)c->voc_ap_11);
     put_values(json, "score", c, offsetof(det_curve_point, score));
     put_values(json, "precision", c, offsetof(det_curve_point, precision));
     put_values(json, "recall", c, offsetof(det_curve_point, recall));
@@ -138,9 +139,9 @@ static det_status curves_json(struct det_env *env, const det_detection_report *r
     struct det_json_writer json;
     det_json_begin(&json, env, text, DET_JSON_SPACED);
     det_json_open_object(&json, NULL);
-    det_json_put_double(&json, "iou_threshold", report->settings.iou_threshold);
-    det_json_put_double(&json, "voc_map", report->voc_map);
-    det_json_put_double(&json, "voc_map_11_point", report->voc_map_11);
+    det_json_put_float(&json, "iou_threshold", (float)report->settings.iou_threshold);
+    det_json_put_float(&json, "voc_map", (float)report->voc_map);
+    det_json_put_float(&json, "voc_map_11_point", (float)report->voc_map_11);
     det_json_open_list(&json, "classes");
     for (size_t k = 0; k < report->class_count; k++) {
         det_json_line(&json, 1);
@@ -167,8 +168,8 @@ static det_status thresholds_json(struct det_env *env, const det_detection_repor
         if (!(c->best_f1 > 0))
             continue;
         det_json_line(&json, 1);
-        det_json_put_double(&json, det_class_report_name(c, number),
-                            fmin(fmax(c->best_threshold, 0), 1));
+        det_json_put_value(&json, det_class_report_name(c, number),
+                           fmin(fmax(c->best_threshold, 0), 1));
     }
     det_json_line(&json, 0);
     det_json_close_object(&json);

@@ -44,8 +44,8 @@ static void put_annotation(struct det_json_writer *json, const struct det_coco_a
     det_json_put_int(json, "id", object->id);
     put_image_id(json, "image_id", object->image_id, names);
     det_json_put_int(json, "category_id", object->category_id);
-    det_json_put_doubles(json, "bbox", object->box_px, 4);
-    det_json_put_double(json, "area", object->area_px2);
+    det_json_put_values(json, "bbox", object->box_px, 4);
+    det_json_put_value(json, "area", object->area_px2);
     det_json_put_int(json, "iscrowd", object->is_crowd);
     det_json_put_int(json, "ignore", object->ignore);
     det_json_close_object(json);
@@ -57,8 +57,8 @@ static void put_detection(struct det_json_writer *json, const struct det_coco_de
     det_json_open_object(json, NULL);
     put_image_id(json, "image_id", item->image_id, names);
     det_json_put_int(json, "category_id", item->category_id);
-    det_json_put_doubles(json, "bbox", item->box_px, 4);
-    det_json_put_double(json, "score", item->score);
+    det_json_put_values(json, "bbox", item->box_px, 4);
+    det_json_put_value(json, "score", item->score);
     det_json_close_object(json);
 }
 

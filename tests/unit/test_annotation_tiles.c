@@ -415,7 +415,6 @@ static void the_tool_cuts(void **state)
         {"convert", "--tiles 9 --tile_overlap 1", "--tile_overlap: expected"},
         {"convert", "--tiles 9 --nocopy_images", "--nocopy_images writes none"},
         {"convert", "--tiles 9 --tile_least_inside 0", "--tile_least_inside: expected"},
-        {"stats", "--tiles 9", "--tiles goes with convert and init"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(run_tool(out, sizeof out, "det-data %s %s --to yolo --output %s/x %s",

@@ -126,6 +126,35 @@ static void faults_end_in_the_exit_status(void **state)
     workspace_remove(&w);
 }
 
+/* Where findings are no output, a data set of many faults is told by some of each kind. */
+static void many_findings_do_not_flood(void **state)
+{
+    (void)state;
+    static char out[100000];
+    static const char *const commands[] = {"convert --to voc --output build/test-tmp/none",
+                                           "check"};
+    struct workspace w;
+    char path[600];
+    workspace_make(&w, "flood");
+    snprintf(path, sizeof path, "%s/a.csv", w.directory);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("filename,width,height,class,xmin,ymin,xmax,ymax\n", file);
+    for (int i = 0; i < 40; i++)
+        fprintf(file, "%d.png,64,48,cat,1,1,20,20\n", i);
+    assert_int_equal(fclose(file), 0);
+    for (size_t i = 0; i < 2; i++) {
+        int told = 0;
+        (void)run_tool(out, sizeof out, "det-data %s %s", commands[i], path);
+        for (const char *at = out; (at = strstr(at, "[image-missing]\n")) != NULL; at++)
+            told++;
+        assert_int_equal(told, i == 0 ? 10 : 40);
+        if (i == 0)
+            assert_contains(out, "30 more [image-missing]: `det-data check` names them all");
+    }
+    workspace_remove(&w);
+}
+
 static void mistakes_are_answered(void **state)
 {
     (void)state;
@@ -154,6 +183,7 @@ int test_data_tool(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data_sets_go_around),
         cmocka_unit_test(faults_end_in_the_exit_status),
+        cmocka_unit_test(many_findings_do_not_flood),
         cmocka_unit_test(mistakes_are_answered),
     };
     return cmocka_run_group_tests_name("data_tool", tests, NULL, NULL);

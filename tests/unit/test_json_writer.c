@@ -187,10 +187,36 @@ static void a_failure_is_kept(void **state)
     test_each_allocation_fails(write_some, NULL);
 }
 
+/* What was a float is as short as one; other doubles keep all they have. */
+static void values_are_short(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{(double)0.7F, "0.7"},
+                 {0.7, "0.7"},
+                 {0.1 + 0.2, "0.30000000000000004"},
+                 {1, "1"},
+                 {-0.25, "-0.25"},
+                 {(double)1e-7F, "1e-07"},
+                 {1e300, "1e+300"},
+                 {16777217, "16777217"},
+                 {NAN, "null"},
+                 {-INFINITY, "null"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char buffer[32];
+        assert_string_equal(det_format_value(buffer, cases[i].value), cases[i].text);
+        if (isfinite(cases[i].value))
+            assert_true((float)strtod(buffer, NULL) == (float)cases[i].value);
+    }
+}
+
 int test_json_writer(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layout_is_as_asked),
+        cmocka_unit_test(values_are_short),
         cmocka_unit_test(a_document_in_pieces),
         cmocka_unit_test(any_string_is_read_back),
         cmocka_unit_test(numbers_are_exact_in_any_locale),

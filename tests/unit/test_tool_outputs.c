@@ -102,6 +102,13 @@ static void json_alone_on_standard_output(void **state)
     assert_int_equal(tool(folder, "@det-data stats %/a.csv --json -"), 0);
     assert_json_alone(out);
     assert_contains(err, "cat ");
+    assert_int_equal(tool(folder, "@det-info data/vehicles.det --json -"), 0);
+    assert_json_alone(out);
+    assert_contains(out, "\"classes\": [{\"id\": 1, \"name\": \"car\"}");
+    assert_contains(err, "1 car");
+    assert_int_equal(tool(folder, "@det-info --json -"), 0);
+    assert_json_alone(out);
+    assert_contains(out, "\"instruction_sets\": [");
     assert_int_equal(tool(folder, "@det-bench data/vehicles.det --repeat 1 --json -"), 0);
     assert_json_alone(out);
     assert_contains(err, "images/s: network ");
@@ -120,6 +127,53 @@ static void json_alone_on_standard_output(void **state)
     }
     assert_int_not_equal(access("-", F_OK), 0);
     test_remove_tree(folder);
+}
+
+/* Lines of JSON: one for each of the log's, one for each evaluation. */
+static void a_training_as_json(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/a --log_every 4 "
+        "--eval_every 6 --json -",
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/b --log_every 4 "
+        "--eval_every 6 --json %/b.json --quiet; cat %/b.json"};
+    struct workspace w;
+    workspace_make(&w, "training_json");
+    for (size_t i = 0; i < 2; i++) {
+        char seen[200] = "", *rest = NULL;
+        assert_int_equal(tool(w.directory, commands[i]), 0);
+        for (char *line = strtok_r(out, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest)) {
+            cJSON *tree = parsed_json(line, "a line");
+            const cJSON *step = cJSON_GetObjectItem(tree, "step");
+            const cJSON *evaluated = cJSON_GetObjectItem(tree, "evaluated_step");
+            const cJSON *loss = cJSON_GetObjectItem(tree, "loss");
+            const size_t used = strlen(seen);
+            assert_true(cJSON_GetObjectItem(loss, "total")->valuedouble > 0);
+            if (step != NULL) {
+                snprintf(seen + used, sizeof seen - used, "%d ", step->valueint);
+                assert_int_equal(cJSON_GetObjectItem(tree, "num_steps")->valueint, 12);
+                assert_true(cJSON_GetObjectItem(tree, "eta_s")->valuedouble >= 0);
+                assert_true(cJSON_GetObjectItem(tree, "images_per_second")->valuedouble > 0);
+            } else {
+                snprintf(seen + used, sizeof seen - used, "e%d ", evaluated->valueint);
+                assert_true(cJSON_IsNumber(cJSON_GetObjectItem(tree, "AP50")));
+            }
+            cJSON_Delete(tree);
+        }
+        assert_string_equal(seen, "1 4 e6 8 12 e12 ");
+        if (i == 0)
+            assert_contains(err, "Step 4 per-step time ");
+        else
+            assert_string_equal(err, "");
+    }
+    /* A reader that goes away ends no training. */
+    assert_int_equal(tool(w.directory, "@det-train --pipeline_config_path %/pipeline.config "
+                                       "--model_dir %/c --log_every 1 --json - | true; test -e "
+                                       "%/c/ckpt-12.det"),
+                     0);
+    workspace_remove(&w);
 }
 
 static void what_cannot_be_printed_is_an_error(void **state)
@@ -346,6 +400,15 @@ static void export_and_plot_keep_their_sources(void **state)
                    "%/pipeline.config --checkpoint %/model.det --output_directory %",
                    "is an input, which would be overwritten");
     assert_int_equal(tool(w.directory, "cmp %/model.det %/run/ckpt-2.det"), 0);
+    /* Nothing gets in front of JSON, not even what is told before the export begins. */
+    assert_int_equal(tool(w.directory, "mkdir %/run/best && cp %/run/ckpt-2.det %/run/best && "
+                                       "@det-export --pipeline_config_path %/pipeline.config "
+                                       "--trained_checkpoint_dir %/run --output_directory "
+                                       "%/said --json -"),
+                     0);
+    assert_json_alone(out);
+    assert_contains(err, "The best checkpoint of ");
+    assert_int_equal(tool(w.directory, "rm -r %/run/best"), 0);
     assert_refused(w.directory, "@det-plot %/run --output %/run/train/events.out.*",
                    "is an input, which would be overwritten");
     assert_refused(w.directory,
@@ -431,16 +494,91 @@ static void names_do_no_harm(void **state)
     workspace_remove(&w);
 }
 
+/* --- what is told --- */
+
+/* Nothing but errors, and what was asked for. */
+static void quiet_is_quiet(void **state)
+{
+    (void)state;
+    static const char *const silent[] = {
+        "@det-train --pipeline_config_path %/pipeline.config --model_dir %/run --num_train_steps 2 "
+        "--eval_every 2 --quiet",
+        "@det-eval --pipeline_config_path %/pipeline.config --checkpoint_dir %/run --once --quiet",
+        "@det-eval --pipeline_config_path %/pipeline.config --checkpoint_dir %/run --quiet",
+        "@det-export --pipeline_config_path %/pipeline.config --trained_checkpoint_dir %/run "
+        "--output_directory %/exported --quiet",
+        "@det-info %/run/ckpt-2.det --quiet",
+        "@det-info --quiet",
+        "@det-plot %/run --quiet",
+        "@det-bench data/vehicles.det --repeat 1 --quiet",
+        "@det-data stats %/train.tfrecord --quiet",
+        "@det-data check %/train.tfrecord --quiet",
+        "@det-data convert %/train.tfrecord --to coco --output %/coco --quiet",
+        "@det-detect data/vehicles.det %/a.png --output %/b.png --json %/b.json --quiet"};
+    struct workspace w;
+    workspace_make(&w, "quiet");
+    write_picture(w.directory, "a.png");
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+        if (tool(w.directory, silent[i]) != 0)
+            fail_msg("%s: %s", silent[i], err);
+        if (out[0] != '\0' || err[0] != '\0')
+            fail_msg("%s: says %s%s", silent[i], out, err);
+    }
+    assert_int_equal(tool(w.directory, "@det-eval --pipeline_config_path %/pipeline.config "
+                                       "--checkpoint_dir %/run --once --quiet --json -"),
+                     0);
+    assert_json_alone(out);
+    assert_string_equal(err, "");
+    assert_int_equal(tool(w.directory, "@det-info %/none.det --quiet"), 1);
+    assert_string_equal(out, "");
+    assert_contains(err, "det-info: ");
+    assert_contains(err, "none.det: No such file");
+    workspace_remove(&w);
+}
+
+static void what_is_replaced_is_named(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "@det-detect data/vehicles.det %/a.png --output %/b.png",
+        "@det-detect data/vehicles.det %/a.png --json %/b.json",
+        "@det-detect data/vehicles.det %/a.png --output %/pictures",
+        "@det-detect data/vehicles.det %/a.png --yolo %/yolo",
+        "@det-data convert %/a.csv --to voc --output %/voc",
+        "@det-data stats %/a.csv --json %/stats.json",
+        "@det-data show %/a.csv --output %/sheet.png",
+        "@det-export --checkpoint data/vehicles.det --output_directory %/exported",
+        "@det-info data/vehicles.det --json %/info.json"};
+    char folder[256];
+    test_make_directory(folder, "again");
+    write_picture(folder, "a.png");
+    write_text(folder, "a.csv",
+               "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+               "a.png,64,48,cat,1,1,20,20\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        assert_int_equal(tool(folder, commands[i]), 0);
+        if (strstr(err, "replaced") != NULL)
+            fail_msg("%s: says %s", commands[i], err);
+        assert_int_equal(tool(folder, commands[i]), 0);
+        if (strstr(err, "replaced") == NULL)
+            fail_msg("%s: says %s", commands[i], err);
+    }
+    test_remove_tree(folder);
+}
+
 int test_tool_outputs(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_alone_on_standard_output),
+        cmocka_unit_test(a_training_as_json),
         cmocka_unit_test(what_cannot_be_printed_is_an_error),
         cmocka_unit_test(nodes_and_links_stay),
         cmocka_unit_test(inputs_are_not_overwritten),
         cmocka_unit_test(what_a_config_names_is_not_overwritten),
         cmocka_unit_test(export_and_plot_keep_their_sources),
         cmocka_unit_test(names_do_no_harm),
+        cmocka_unit_test(quiet_is_quiet),
+        cmocka_unit_test(what_is_replaced_is_named),
     };
     return cmocka_run_group_tests_name("tool_outputs", tests, NULL, NULL);
 }

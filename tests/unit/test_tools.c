@@ -267,14 +267,14 @@ static void interrupted_training_saves_and_goes_on(void **state)
     workspace_remove(&w);
 }
 
-/* Steps of "Eval metrics at step N" in a text, in order, as "4 8 12 ". */
+/* Steps of "Evaluated step N: ..." in a text, in order, as "4 8 12 ". */
 static void evaluated_steps(const char *out, char *steps, size_t size)
 {
     size_t used = 0;
     steps[0] = '\0';
-    for (const char *at = out; (at = strstr(at, "Eval metrics at step ")) != NULL; at++)
+    for (const char *at = out; (at = strstr(at, "Evaluated step ")) != NULL; at++)
         used += (size_t)snprintf(steps + used, size - used, "%ld ",
-                                 atol(at + strlen("Eval metrics at step ")));
+                                 atol(at + strlen("Evaluated step ")));
 }
 
 static void evaluation_while_training_and_after(void **state)
@@ -291,6 +291,10 @@ static void evaluation_while_training_and_after(void **state)
                      0);
     evaluated_steps(out, steps, sizeof steps);
     assert_string_equal(steps, "4 8 12 ");
+    /* Rows, and the tables once. */
+    const char *table = strstr(out, "Eval metrics of the exported form at step ");
+    assert_non_null(table);
+    assert_null(strstr(table + 1, "Eval metrics of the exported form at step "));
     assert_contains(out, "(best so far)");
     assert_contains(out, "best Loss/total_loss: ");
     assert_contains(out, "3 evaluations, mean ");
@@ -311,6 +315,7 @@ static void evaluation_while_training_and_after(void **state)
         0);
     evaluated_steps(out, steps, sizeof steps);
     assert_string_equal(steps, "12 ");
+    assert_contains(out, "then waiting for new ones, at most 0s for each; --once ends after");
     assert_contains(out, "no new checkpoint for 0 s: done");
     assert_int_equal(run_tool(out, sizeof out,
                               "det-eval --pipeline_config_path %s --checkpoint_dir %s --all",

@@ -180,7 +180,7 @@ static void markup_is_well_formed(void **state)
     test_env_check(&t);
 }
 
-static void columns_count_characters(void **state)
+static void columns_are_a_terminals(void **state)
 {
     (void)state;
     struct test_env t;
@@ -191,8 +191,30 @@ static void columns_count_characters(void **state)
     assert_ok(&t.env, det_text_column(&t.env, &text, "a\nb\x1b", 8));
     assert_ok(&t.env, det_text_column(&t.env, &text, "", 2));
     assert_ok(&t.env, det_text_column(&t.env, &text, "left out", 0));
-    assert_string_equal(text.data, "h\xc3\xa9t  abc\xe7\x8c\xab"
-                                   "a\\nb\\x1b  ");
+    assert_ok(&t.env, det_text_column(&t.env, &text, "\xe7\x8c\xab\xe7\x8c\xab", 5));
+    assert_ok(&t.env, det_text_column(&t.env, &text, "e\xcc\x81x", 2));
+    /* Of a cat, which takes two columns, there is no half. */
+    assert_string_equal(text.data, "h\xc3\xa9t  abc a\\nb\\x1b  \xe7\x8c\xab\xe7\x8c\xab "
+                                   "e\xcc\x81x");
+    assert_int_equal(det_utf8_shown_length("\xe7\x8c\xab\xf0\x9f\x90\x88"
+                                           "e\xcc\x81"),
+                     2 + 2 + 1);
+    static const struct {
+        uint32_t code;
+        size_t width;
+    } widths[] = {{'a', 1},     {0xe9, 1},    {0x300, 0},   {0x36f, 0},  {0x370, 1},
+                  {0x10ff, 1},  {0x1100, 2},  {0x115f, 2},  {0x1160, 1}, {0x200d, 0},
+                  {0xac00, 2},  {0xff21, 2},  {0xff61, 1},  {0xfe0f, 0}, {0x1f600, 2},
+                  {0x2fa1d, 2}, {0x3134a, 2}, {0x10ffff, 1}};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        if (det_utf8_width(widths[i].code) != widths[i].width)
+            fail_msg("U+%04X: %zu columns", (unsigned)widths[i].code,
+                     det_utf8_width(widths[i].code));
+    size_t used = 9;
+    assert_int_equal(det_utf8_fit("a\xe7\x8c\xab\xe7\x8c\xab", 4, &used), 4);
+    assert_int_equal(used, 3);
+    assert_int_equal(det_utf8_fit("", 4, &used), 0);
+    assert_int_equal(used, 0);
     det_text_free(&t.env, &text);
     test_env_check(&t);
 }
@@ -218,12 +240,9 @@ static void each_allocation_fails(void **state)
 int test_utf8(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(characters_are_told_from_bytes),
-        cmocka_unit_test(what_is_shown),
-        cmocka_unit_test(messages_are_one_line),
-        cmocka_unit_test(log_lines_are_one_line),
-        cmocka_unit_test(markup_is_well_formed),
-        cmocka_unit_test(columns_count_characters),
+        cmocka_unit_test(characters_are_told_from_bytes), cmocka_unit_test(what_is_shown),
+        cmocka_unit_test(messages_are_one_line),          cmocka_unit_test(log_lines_are_one_line),
+        cmocka_unit_test(markup_is_well_formed),          cmocka_unit_test(columns_are_a_terminals),
         cmocka_unit_test(each_allocation_fails),
     };
     return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);

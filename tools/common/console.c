@@ -7,19 +7,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "support/clock.h"
 #include "support/utf8.h"
 
-enum { LINE_BYTES = 4096, RAW_BYTES = 2 * LINE_BYTES };
+enum { LINE_BYTES = 4096, RAW_BYTES = 2 * LINE_BYTES, USUAL_WIDTH = 80, TIME_BYTES = 32 };
 
 #define CLEAR_LINE "\r\033[K"
+#define RED        "\033[1;31m"
+#define YELLOW     "\033[33m"
+#define PLAIN      "\033[0m"
+
+/* Between two drawings of the progress line. */
+static const double least_seconds = 0.1;
 
 static struct {
     pthread_mutex_t lock;
     const char *program;
-    bool terminal;      /* standard error is one: progress is shown */
+    bool redraws; /* standard error is a terminal whose last line can be replaced */
+    bool colours; /* and shows colours */
+    bool quiet;
     bool progress_open; /* a progress line stands there */
+    double progress_s;  /* when progress was told last */
     bool output_given, output_outlived;
     int output_error; /* errno of the first failure; 0: none */
 } console = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "det"};
@@ -35,7 +47,11 @@ void console_begin(const char *program)
             break;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    console.terminal = isatty(STDERR_FILENO) != 0;
+    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    const bool dumb = terminal != NULL && strcmp(terminal, "dumb") == 0;
+    console.redraws = isatty(STDERR_FILENO) != 0 && !dumb;
+    console.colours = console.redraws && (no_colour == NULL || no_colour[0] == '\0');
+    console.progress_s = det_clock_seconds();
 }
 
 int console_end(int status)
@@ -43,9 +59,19 @@ int console_end(int status)
     console_progress_clear();
     if (status != 0 || console.output_error == 0 || console.output_outlived)
         return status;
-    console_message(console.program, "standard output: cannot write: %s",
+    console_message(CONSOLE_ERROR, console.program, "standard output: cannot write: %s",
                     strerror(console.output_error));
     return 1;
+}
+
+void console_be_quiet(void)
+{
+    console.quiet = true;
+}
+
+bool console_is_quiet(void)
+{
+    return console.quiet;
 }
 
 void console_give_output(void)
@@ -92,7 +118,7 @@ static void output_failed(int error)
 {
     char line[LINE_BYTES];
     console.output_error = error;
-    if (!console.output_outlived || error == EPIPE)
+    if (!console.output_outlived || error == EPIPE || console.quiet)
         return;
     snprintf(line, sizeof line,
              "warning: standard output: cannot write: %s; nothing more is printed there",
@@ -121,6 +147,8 @@ static void write_output(const char *data, size_t bytes)
 
 void console_print_text(const char *text)
 {
+    if (console.quiet)
+        return;
     const size_t room = strlen(text) * DET_UTF8_SHOWN_BYTES + 1;
     char *shown = malloc(room);
     pthread_mutex_lock(&console.lock);
@@ -174,39 +202,107 @@ det_status console_send(struct det_env *env, struct det_writer *writer, const vo
 
 /* --- messages --- */
 
-void console_message(const char *prefix, const char *format, ...)
+void console_message(enum console_kind kind, const char *prefix, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    console_vmessage(prefix, format, arguments);
+    console_vmessage(kind, prefix, format, arguments);
     va_end(arguments);
 }
 
-void console_vmessage(const char *prefix, const char *format, va_list arguments)
+void console_vmessage(enum console_kind kind, const char *prefix, const char *format,
+                      va_list arguments)
 {
-    char raw[RAW_BYTES], line[LINE_BYTES];
+    char raw[RAW_BYTES], shown[LINE_BYTES - 64], line[LINE_BYTES];
+    if (console.quiet && kind != CONSOLE_ERROR)
+        return;
     const int length = prefix != NULL ? snprintf(raw, sizeof raw, "%s: ", prefix) : 0;
     vsnprintf(raw + length, sizeof raw - (size_t)length, format, arguments);
-    det_utf8_shown(line, sizeof line, raw, false);
+    det_utf8_shown(shown, sizeof shown, raw, false);
+    const char *colour = kind == CONSOLE_ERROR ? RED : kind == CONSOLE_WARNING ? YELLOW : PLAIN;
+    if (console.colours && length > 0)
+        snprintf(line, sizeof line, "%s%.*s%s%s", colour, length, shown, PLAIN, shown + length);
+    else
+        snprintf(line, sizeof line, "%s", shown);
     pthread_mutex_lock(&console.lock);
     write_line(line);
     pthread_mutex_unlock(&console.lock);
 }
 
-void console_progress(const char *format, ...)
+/* --- progress --- */
+
+/* The local time, "2026-11-28 18:20:44". */
+static const char *time_text(char buffer[TIME_BYTES])
 {
-    char raw[RAW_BYTES], line[LINE_BYTES], buffer[LINE_BYTES + 16];
-    if (!console.terminal)
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (localtime_r(&now, &parts) == NULL ||
+        strftime(buffer, TIME_BYTES, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        buffer[0] = '\0';
+    return buffer;
+}
+
+static size_t width_of(int descriptor)
+{
+    struct winsize size = {0};
+    const bool known = ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : USUAL_WIDTH;
+}
+
+size_t console_output_width(void)
+{
+    return isatty(STDOUT_FILENO) != 0 ? width_of(STDOUT_FILENO) : 0;
+}
+
+/* Leaves whole parts out from the end, since half a number is another one; of the first what
+ * fits. */
+static void cut_to(char *line, size_t columns)
+{
+    size_t used = 0;
+    char *const most = line + det_utf8_fit(line, columns, &used), *end = most;
+    if (*most == '\0')
         return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(raw, sizeof raw, format, arguments);
-    va_end(arguments);
-    det_utf8_shown(line, sizeof line, raw, false);
+    for (char *gap = line; (gap = strstr(gap, "  ")) != NULL && gap <= most; gap += 2)
+        end = gap;
+    *end = '\0';
+}
+
+static void draw_progress(char *line)
+{
+    char buffer[LINE_BYTES + 16];
+    /* In the last column some terminals begin the next line. The width is asked for each time: it
+     * may have changed. */
+    cut_to(line, width_of(STDERR_FILENO) - 1);
     const int length = snprintf(buffer, sizeof buffer, "\r%s\033[K", line);
-    pthread_mutex_lock(&console.lock);
     write_error(buffer, (size_t)length);
     console.progress_open = true;
+}
+
+void console_progress(const char *format, ...)
+{
+    char raw[RAW_BYTES], line[LINE_BYTES - TIME_BYTES - 2], stamped[LINE_BYTES];
+    char now_text[TIME_BYTES];
+    const double now = det_clock_seconds();
+    if (console.quiet)
+        return;
+    pthread_mutex_lock(&console.lock);
+    const double since = now - console.progress_s;
+    const bool due = console.redraws ? !console.progress_open || since >= least_seconds
+                                     : since >= CONSOLE_PROGRESS_SECONDS;
+    if (due) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(raw, sizeof raw, format, arguments);
+        va_end(arguments);
+        det_utf8_shown(line, sizeof line, raw, false);
+        console.progress_s = now;
+    }
+    if (due && console.redraws) {
+        draw_progress(line);
+    } else if (due) {
+        snprintf(stamped, sizeof stamped, "%s  %s", time_text(now_text), line);
+        write_line(stamped);
+    }
     pthread_mutex_unlock(&console.lock);
 }
 
@@ -215,4 +311,25 @@ void console_progress_clear(void)
     pthread_mutex_lock(&console.lock);
     clear_progress();
     pthread_mutex_unlock(&console.lock);
+}
+
+void console_log(const char *format, ...)
+{
+    char raw[RAW_BYTES], now[TIME_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(raw, sizeof raw, format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&console.lock);
+    console.progress_s = det_clock_seconds();
+    pthread_mutex_unlock(&console.lock);
+    if (isatty(STDOUT_FILENO) != 0)
+        console_print("%s\n", raw);
+    else
+        console_print("%s  %s\n", time_text(now), raw);
+}
+
+bool console_redraws(void)
+{
+    return console.redraws;
 }

@@ -1,6 +1,5 @@
 #include "common/detection_files.h"
 
-#include "common/console.h"
 #include "common/output.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -32,23 +31,20 @@ det_status detection_files_announce(struct tool *tool, const char *option, const
 }
 
 det_status detection_files_write(struct tool *tool, det_coco_evaluator *evaluator,
-                                 const char *directory)
+                                 const char *directory, struct det_text *told)
 {
+    struct det_env *env = &tool->env;
     det_detection_report *report = NULL;
-    const char *text = NULL;
+    const char *classes = NULL, *confusion = NULL;
     det_status status = det_detection_report_create(tool->context, evaluator, NULL, &report);
     if (status == DET_OK)
-        status = det_detection_report_table(report, &text);
-    if (status == DET_OK) {
-        console_print("\n");
-        console_print_text(text);
-        status = det_detection_report_confusion_table(report, &text);
-    }
-    if (status == DET_OK) {
-        console_print("\n");
-        console_print_text(text);
+        status = det_detection_report_table(report, &classes);
+    if (status == DET_OK)
+        status = det_detection_report_confusion_table(report, &confusion);
+    if (status == DET_OK)
         status = det_detection_report_write(report, directory);
-    }
+    if (status == DET_OK)
+        status = det_text_printf(env, told, "\n%s\n%s", classes, confusion);
     det_detection_report_destroy(&report);
-    return status == DET_OK ? write_coco(&tool->env, evaluator, directory) : status;
+    return status == DET_OK ? write_coco(env, evaluator, directory) : status;
 }

@@ -3,13 +3,14 @@
 #define DET_TOOLS_COMMON_DETECTION_FILES_H
 
 #include "common/tool.h"
+#include "support/text.h"
 
 /* Names the files as outputs of `option` (output.h); the folder is made. */
 det_status detection_files_announce(struct tool *tool, const char *option, const char *directory);
 
-/* Prints the table of thresholds and VOC AP; writes the files of det_detection_report_write(), and
+/* Adds the tables of thresholds and VOC AP and of confusion to `told`; writes the files of det_detection_report_write(), and
  * ground_truth.json and detections.json as pycocotools reads them, into the folder. */
 det_status detection_files_write(struct tool *tool, det_coco_evaluator *evaluator,
-                                 const char *directory);
+                                 const char *directory, struct det_text *told);
 
 #endif

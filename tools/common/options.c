@@ -6,181 +6,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/console.h"
-#include "support/text.h"
-
-enum { HELP_COLUMN = 34, HELP_WIDTH = 100, FARTHEST_SUGGESTION = 5 };
+#include "common/options_parts.h"
+#include "det/version.h"
 
 int options_error(const struct options *options, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    console_vmessage(options->program, format, arguments);
+    console_vmessage(CONSOLE_ERROR, options->program, format, arguments);
     va_end(arguments);
-    console_message(NULL, "Try `%s --help`.", options->program);
+    const struct option_command *command = options->command;
+    console_message(CONSOLE_ERROR, NULL, "Try `%s%s%s --help`.", options->program,
+                    command != NULL ? " " : "", command != NULL ? command->name : "");
     return OPTIONS_EXIT_USAGE;
 }
 
-/* --- help page --- */
-
-struct page {
-    struct det_env env;
-    struct det_text text;
-};
-
-static void put(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Without memory for it the page is cut short: there is nobody to tell. */
-static void put(struct page *page, const char *format, ...)
-{
-    char piece[4096];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(piece, sizeof piece, format, arguments);
-    va_end(arguments);
-    (void)det_text_append(&page->env, &page->text, piece, strlen(piece));
-}
-
-static const char *metavar(const struct option *option)
-{
-    static const char *const by_kind[] = {
-        [OPTION_STRING] = "TEXT", [OPTION_INT] = "N",     [OPTION_DOUBLE] = "X",
-        [OPTION_FLAG] = "",       [OPTION_LIST] = "TEXT", [OPTION_SIZE] = "HxW"};
-    return option->metavar != NULL ? option->metavar : by_kind[option->kind];
-}
-
-/* Words of `text` from HELP_COLUMN on, wrapped. */
-static void put_wrapped(struct page *page, const char *text, int column)
-{
-    while (*text != '\0') {
-        const int word = (int)strcspn(text, " ");
-        if (column > HELP_COLUMN && column + 1 + word > HELP_WIDTH) {
-            put(page, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        }
-        if (column > HELP_COLUMN) {
-            put(page, " ");
-            column++;
-        }
-        put(page, "%.*s", word, text);
-        column += word;
-        text += word;
-        text += strspn(text, " ");
-    }
-    put(page, "\n");
-}
-
-static void put_option(struct page *page, const struct option *option)
-{
-    char left[128], text[1024], value[256] = "";
-    switch (option->kind) {
-    case OPTION_STRING: {
-        const char *now = *(const char **)option->value;
-        if (now != NULL && now[0] != '\0')
-            snprintf(value, sizeof value, "%s", now);
-        break;
-    }
-    case OPTION_INT:
-        snprintf(value, sizeof value, "%lld", (long long)*(const int64_t *)option->value);
-        break;
-    case OPTION_DOUBLE:
-        if (!isnan(*(const double *)option->value))
-            snprintf(value, sizeof value, "%g", *(const double *)option->value);
-        break;
-    case OPTION_FLAG:
-        snprintf(value, sizeof value, "%s", *(const bool *)option->value ? "true" : "false");
-        break;
-    case OPTION_LIST:
-    case OPTION_SIZE:
-        break;
-    }
-    if (option->kind == OPTION_FLAG)
-        snprintf(left, sizeof left, "  --[no]%s", option->name);
-    else if (option->kind == OPTION_SIZE)
-        snprintf(left, sizeof left, "  --%s [%s]", option->name, metavar(option));
-    else
-        snprintf(left, sizeof left, "  --%s %s", option->name, metavar(option));
-    if (option->kind == OPTION_LIST)
-        snprintf(text, sizeof text, "%s (may be repeated)", option->help);
-    else if (value[0] != '\0')
-        snprintf(text, sizeof text, "%s (default: %s)", option->help, value);
-    else
-        snprintf(text, sizeof text, "%s", option->help);
-    put(page, "%-*s", HELP_COLUMN, left);
-    if (strlen(left) >= HELP_COLUMN)
-        put(page, "\n%*s", HELP_COLUMN, "");
-    put_wrapped(page, text, HELP_COLUMN);
-}
-
-static void print_help(const struct options *options)
-{
-    struct page whole = {.text = {0}}, *page = &whole;
-    det_env_default(&whole.env);
-    put(page, "usage: %s [options]%s%s\n", options->program, options->usage != NULL ? " " : "",
-        options->usage != NULL ? options->usage : "");
-    if (options->description != NULL)
-        put(page, "\n%s\n", options->description);
-    put(page, "\noptions:\n");
-    for (const struct option *option = options->table; option->name != NULL; option++)
-        put_option(page, option);
-    put(page, "%-*sthis page\n", HELP_COLUMN, "  --help");
-    console_print_text(whole.text.data != NULL ? whole.text.data : "");
-    det_text_free(&whole.env, &whole.text);
-}
-
 /* --- parsing --- */
-
-/* Name between the dashes and a '='; 0 when the argument is no option. */
-static size_t option_name(const char *argument, const char **name)
-{
-    if (argument[0] != '-' || argument[1] == '\0')
-        return 0;
-    *name = argument + (argument[1] == '-' ? 2 : 1);
-    /* "-3" is a number, not an option */
-    if (argument[1] != '-' && (argument[1] == '.' || (argument[1] >= '0' && argument[1] <= '9')))
-        return 0;
-    return strcspn(*name, "=");
-}
-
-static bool same_name(const char *known, const char *name, size_t length)
-{
-    return strlen(known) == length && memcmp(known, name, length) == 0;
-}
-
-static const struct option *find_option(const struct options *options, const char *name,
-                                        size_t length, bool *negated)
-{
-    *negated = false;
-    for (const struct option *option = options->table; option->name != NULL; option++)
-        if (same_name(option->name, name, length))
-            return option;
-    *negated = true;
-    for (const struct option *option = options->table; option->name != NULL; option++)
-        if (option->kind == OPTION_FLAG && length > 2 && memcmp(name, "no", 2) == 0 &&
-            same_name(option->name, name + 2, length - 2))
-            return option;
-    return NULL;
-}
-
-static int unknown_option(const struct options *options, const char *name, size_t length)
-{
-    char word[64];
-    snprintf(word, sizeof word, "%.*s", length < 63 ? (int)length : 63, name);
-    const char *nearest = NULL;
-    int best = FARTHEST_SUGGESTION + 1;
-    for (const struct option *option = options->table; option->name != NULL; option++) {
-        const int distance = det_edit_distance(word, option->name);
-        /* a word of which more than half must change is no misspelling */
-        if (distance < best && distance * 2 <= (int)strlen(option->name)) {
-            best = distance;
-            nearest = option->name;
-        }
-    }
-    if (nearest != NULL)
-        return options_error(options, "unknown option `--%s`: did you mean `--%s`?", word, nearest);
-    return options_error(options, "unknown option `--%s`", word);
-}
 
 static bool list_add(struct option_list *list, const char *value)
 {
@@ -198,7 +42,7 @@ static bool parse_bool(const char *text, bool *value)
         {"false", "true"}, {"0", "1"}, {"no", "yes"}, {"f", "t"}, {"n", "y"}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         for (int truth = 0; truth < 2; truth++) {
-            if (strcmp(text, words[i][truth]) == 0) {
+            if (strcasecmp(text, words[i][truth]) == 0) {
                 *value = truth == 1;
                 return true;
             }
@@ -245,6 +89,11 @@ static int set_option(const struct options *options, const struct option *option
     char *end = NULL;
     errno = 0;
     switch (option->kind) {
+    case OPTION_OUTPUT:
+        if (strcmp(text, "-") == 0)
+            console_give_output();
+        *(const char **)option->value = text;
+        return 0;
     case OPTION_STRING:
         *(const char **)option->value = text;
         return 0;
@@ -282,16 +131,63 @@ static int set_option(const struct options *options, const struct option *option
     return 0;
 }
 
+/* An option of other commands: "show" or "check and stats". */
+static int misplaced_option(const struct options *options, const struct option *option)
+{
+    char list[256] = "";
+    size_t left = 0, used = 0;
+    for (const struct option_command *c = options->commands; c->name != NULL; c++)
+        left += options_command_takes(c, option);
+    for (const struct option_command *c = options->commands; c->name != NULL; c++) {
+        if (!options_command_takes(c, option))
+            continue;
+        const char *gap = used == 0 ? "" : left == 1 ? " and " : ", ";
+        snprintf(list + used, sizeof list - used, "%s%s", gap, c->name);
+        used = strlen(list);
+        left--;
+    }
+    return options_error(options, "--%s goes with %s, not with %s", option->name, list,
+                         options->command->name);
+}
+
+/* One that TensorFlow's scripts have; *at moves on when it takes the next one as its value. */
+static int parse_alias(const struct options *options, const struct option_alias *alias,
+                       bool negated, const char *value, int argc, char **argv, int *at)
+{
+    if (value == NULL && alias->takes_value) {
+        if (*at + 1 >= argc)
+            return options_error(options, "--%s: a value is missing", alias->name);
+        value = argv[++*at];
+    }
+    if (value == NULL)
+        value = negated ? "false" : "true";
+    if (alias->option != NULL) {
+        bool unused = false;
+        const struct option *option =
+            options_find(options, alias->option, strlen(alias->option), &unused);
+        return options_belongs(options, option) ? set_option(options, option, value)
+                                                : misplaced_option(options, option);
+    }
+    if (alias->fine == NULL || options_has_word(alias->fine, '|', value, strlen(value)))
+        return 0;
+    return options_error(options, "--%s %s: %s", alias->name, value, alias->instead);
+}
+
 /* One argument that begins with a dash; *at moves on when it takes the next one as its value. */
 static int parse_option(const struct options *options, int argc, char **argv, int *at)
 {
     const char *name = NULL;
-    const size_t length = option_name(argv[*at], &name);
+    const size_t length = options_name(argv[*at], &name);
     const char *value = name[length] == '=' ? name + length + 1 : NULL;
     bool negated = false;
-    const struct option *option = find_option(options, name, length, &negated);
-    if (option == NULL)
-        return unknown_option(options, name, length);
+    const struct option *option = options_find(options, name, length, &negated);
+    if (option == NULL) {
+        const struct option_alias *alias = options_find_alias(options, name, length, &negated);
+        return alias != NULL ? parse_alias(options, alias, negated, value, argc, argv, at)
+                             : options_unknown(options, name, length);
+    }
+    if (!options_belongs(options, option))
+        return misplaced_option(options, option);
     if (negated) {
         if (value != NULL)
             return options_error(options, "--no%s takes no value", option->name);
@@ -311,35 +207,117 @@ static int parse_option(const struct options *options, int argc, char **argv, in
     if (value == NULL) {
         if (*at + 1 >= argc)
             return options_error(options, "--%s: a value is missing (%s)", option->name,
-                                 metavar(option));
+                                 options_metavar(option));
         value = argv[++*at];
     }
     return set_option(options, option, value);
 }
 
-static bool asks_for_help(int argc, char **argv)
+/* Whether one of the words stands before "--". */
+static bool asks_for(int argc, char **argv, const char *const *words)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-help") == 0 ||
-            strcmp(argv[i], "-h") == 0)
-            return true;
+        for (const char *const *word = words; *word != NULL; word++)
+            if (strcmp(argv[i], *word) == 0)
+                return true;
     return false;
+}
+
+static const struct option_command *find_command(const struct options *options, const char *word)
+{
+    for (const struct option_command *c = options->commands; c->name != NULL; c++)
+        if (strcmp(c->name, word) == 0)
+            return c;
+    return NULL;
+}
+
+/* The first argument that is neither an option nor the value of one; argc: there is none. */
+static int command_place(const struct options *options, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = NULL;
+        bool negated = false;
+        const size_t length = options_name(argv[i], &name);
+        if (length == 0)
+            return i + (strcmp(argv[i], "--") == 0);
+        const struct option *option = options_find(options, name, length, &negated);
+        const struct option_alias *alias = options_find_alias(options, name, length, &negated);
+        struct option_size size = {0};
+        const bool has_value = option == NULL ? alias != NULL && alias->takes_value
+                               : option->kind == OPTION_SIZE
+                                   ? i + 1 < argc && parse_size(argv[i + 1], &size)
+                                   : option->kind != OPTION_FLAG;
+        i += has_value && name[length] != '=';
+    }
+    return argc;
+}
+
+/* 0, or the exit status. *place: the argument that is the command. */
+static int choose_command(struct options *options, int argc, char **argv, bool help, int *place)
+{
+    char list[512] = "";
+    *place = command_place(options, argc, argv);
+    if (help && *place < argc && strcmp(argv[*place], "help") == 0)
+        ++*place;
+    if (*place < argc)
+        options->command = find_command(options, argv[*place]);
+    if (options->command != NULL || (help && *place >= argc))
+        return 0;
+    const char *nearest = NULL;
+    int best = OPTIONS_FARTHEST;
+    for (const struct option_command *c = options->commands; c->name != NULL; c++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s",
+                 used == 0           ? ""
+                 : c[1].name != NULL ? ", "
+                                     : " or ",
+                 c->name);
+        const int distance = *place < argc ? options_distance(argv[*place], c->name) : best;
+        if (distance < best) {
+            best = distance;
+            nearest = c->name;
+        }
+    }
+    if (nearest != NULL)
+        return options_error(options, "unknown command `%s`: did you mean `%s`?", argv[*place],
+                             nearest);
+    return *place < argc ? options_error(options, "got `%s`, expected %s", argv[*place], list)
+                         : options_error(options, "a command is missing: %s", list);
+}
+
+/* Before anything is set: the page shows the defaults. False: nothing more is to be done. */
+static bool begin(struct options *options, int argc, char **argv, int *place, int *exit_status)
+{
+    static const char *const helps[] = {"--help", "-help", "-h", "--helpfull", "--helpshort", NULL};
+    static const char *const versions[] = {"--version", "-version", NULL};
+    bool help = asks_for(argc, argv, helps);
+    if (options->commands != NULL && argc > 1 && strcmp(argv[1], "help") == 0)
+        help = true;
+    if (!help && asks_for(argc, argv, versions)) {
+        console_print("%s (libdet) %s\n", options->program, det_version_string());
+        return false;
+    }
+    if (options->commands != NULL)
+        *exit_status = choose_command(options, argc, argv, help, place);
+    if (help && *exit_status == 0)
+        options_print_help(options);
+    return !help && *exit_status == 0;
 }
 
 bool options_parse(struct options *options, int argc, char **argv, int *exit_status)
 {
     *exit_status = 0;
-    /* Before anything is set: the page shows the defaults. */
-    if (asks_for_help(argc, argv)) {
-        print_help(options);
+    int command = 0;
+    if (!begin(options, argc, argv, &command, exit_status))
         return false;
-    }
     bool only_positional = false;
     for (int i = 1; i < argc && *exit_status == 0; i++) {
         const char *name = NULL;
+        if (i == command)
+            continue;
         if (!only_positional && strcmp(argv[i], "--") == 0)
             only_positional = true;
-        else if (!only_positional && option_name(argv[i], &name) > 0)
+        else if (!only_positional && options_name(argv[i], &name) > 0)
             *exit_status = parse_option(options, argc, argv, &i);
         else if (options->positional.count >= options->positional_max)
             *exit_status = options_error(options, "unexpected argument `%s`", argv[i]);

@@ -4,10 +4,13 @@
  *   --name value   --name=value   --flag   --noflag   --flag=true|false   -name (one dash, as absl)
  *   -- ends options
  *   --tiles, --tiles 640, --tiles=640x360: a SIZE may be left out
- *   --help prints a page made from the table on stdout
+ *   --model-dir is --model_dir, --no-resume and --no_resume are --noresume
+ *   --help prints a page made from the table on stdout, --version the version
  *
  * An option given twice keeps the last value; a LIST collects all. What is not an option is
- * positional.
+ * positional. Of a tool with commands the first is the command; `TOOL COMMAND --help` (or `TOOL
+ * help COMMAND`) is the page of one, and an option that it does not take is an error. A word that
+ * is not known is answered with the nearest that is.
  *
  *     struct tool tool = TOOL_INIT("det-train");
  *     const char *config = NULL;
@@ -38,6 +41,7 @@ enum option_kind {
     OPTION_FLAG,   /* bool */
     OPTION_LIST,   /* struct option_list: the option may be repeated */
     OPTION_SIZE,   /* struct option_size: N or WxH behind it, or nothing */
+    OPTION_OUTPUT, /* const char *: a file; "-" gives standard output to it (common/console.h) */
 };
 
 struct option_size {
@@ -58,13 +62,34 @@ struct option {
     const char *help;
 };
 
+/* How TensorFlow's scripts call something, for command lines that were written for them. */
+struct option_alias {
+    const char *name;    /* without dashes; NULL ends the list */
+    bool takes_value;    /* else a flag: --name, --noname, --name=false */
+    const char *option;  /* the option of the table that means the same; NULL: there is none */
+    const char *fine;    /* without one: values, with `|` between, that ask for what is done
+                          * anyway; NULL: any */
+    const char *instead; /* with others: what to write instead */
+};
+
+struct option_command {
+    const char *name;    /* NULL ends the list */
+    const char *summary; /* what it does */
+    const char *options; /* those that it takes of the ones that some command names, with blanks
+                          * between; NULL: all. Options that no command names go with all. */
+};
+
 struct options {
     const char *program;        /* "det-train" */
     const char *usage;          /* behind "usage: PROGRAM [options]"; NULL: nothing */
     const char *description;    /* shown by --help below the usage line */
     const struct option *table; /* ends with {0} */
-    size_t positional_max;      /* more positional arguments are an error; 0: none are taken */
-    struct option_list positional;
+    const struct option_alias *const *aliases; /* lists, ends with NULL; NULL: none */
+    const struct option_command *commands;     /* NULL: the tool has none */
+    const char *notes;                         /* below the commands on their page; NULL: none */
+    const struct option_command *command;      /* after parsing: the one that was given */
+    size_t positional_max;         /* more positional arguments are an error; 0: none are taken */
+    struct option_list positional; /* without the command */
 };
 
 /* Exit status for a wrong command line. */

@@ -1,5 +1,6 @@
 #include "common/output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -84,6 +85,13 @@ static det_status meet_standard_output(struct det_env *env, const char *option, 
                 : DET_OK;
 }
 
+/* Somebody's work may be in it. */
+static bool is_there(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0;
+}
+
 det_status tool_writes(struct tool *tool, const char *option, const char *path)
 {
     struct det_env *env = &tool->env;
@@ -93,7 +101,10 @@ det_status tool_writes(struct tool *tool, const char *option, const char *path)
         console_give_output();
     else
         DET_TRY_RETURN(meet_standard_output(env, option, path));
-    return name_output(tool, option, output_path(path));
+    DET_TRY_RETURN(name_output(tool, option, output_path(path)));
+    if (is_there(path))
+        tool_log(tool, DET_LOG_INFO, "%s: is there already and is replaced", path);
+    return DET_OK;
 }
 
 det_status tool_writes_in(struct tool *tool, const char *option, const char *folder,
@@ -105,9 +116,29 @@ det_status tool_writes_in(struct tool *tool, const char *option, const char *fol
     DET_TRY(det_make_directories(env, folder));
     DET_TRY(det_path_join(env, &path, folder, name));
     DET_TRY(name_output(tool, option, path));
+    if (is_there(path) && tool->told_folder != folder) {
+        tool->told_folder = folder;
+        tool_log(tool, DET_LOG_INFO,
+                 "%s: %s is there already and is replaced, as other files of "
+                 "the same names are",
+                 folder, name);
+    }
 fail:
     det_free(env, &path);
     return status;
+}
+
+void tool_tells_of_contents(struct tool *tool, const char *folder)
+{
+    DIR *stream = opendir(folder);
+    size_t entries = 0; /* "." and ".." among them */
+    while (stream != NULL && entries < 3 && readdir(stream) != NULL)
+        entries++;
+    if (stream != NULL)
+        closedir(stream);
+    if (entries > 2)
+        tool_log(tool, DET_LOG_INFO, "%s: is not empty: files there of the same names are replaced",
+                 folder);
 }
 
 const char *output_path(const char *path)

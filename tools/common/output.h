@@ -2,7 +2,8 @@
  * tool tells people then goes to standard error.
  *
  * A tool names what it reads and writes before it does either: an output that is an input, two
- * outputs of one file and an output that cannot be written are refused then (support/guard.h). */
+ * outputs of one file and an output that cannot be written are refused then (support/guard.h), and
+ * a file that is replaced is named. */
 #ifndef DET_TOOLS_COMMON_OUTPUT_H
 #define DET_TOOLS_COMMON_OUTPUT_H
 
@@ -17,6 +18,9 @@ det_status tool_writes(struct tool *tool, const char *option, const char *path);
 /* The same for a file in a folder that is an option's, which is made if need be. */
 det_status tool_writes_in(struct tool *tool, const char *option, const char *folder,
                           const char *name);
+
+/* The same of a folder whose files the library chooses: only says that something is there. */
+void tool_tells_of_contents(struct tool *tool, const char *folder);
 
 /* All files whose paths begin so ("DIR/events.out."), and a checkpoint, which may be several
  * files. */

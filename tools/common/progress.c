@@ -5,15 +5,10 @@
 
 #include "common/console.h"
 #include "common/evaluation_report.h"
+#include "support/clock.h"
 
-static void format_duration(char buffer[32], double seconds)
-{
-    const int64_t whole = seconds > 0 ? (int64_t)seconds : 0;
-    if (whole >= 3600)
-        snprintf(buffer, 32, "%" PRId64 "h%02dm", whole / 3600, (int)(whole / 60 % 60));
-    else
-        snprintf(buffer, 32, "%dm%02ds", (int)(whole / 60), (int)(whole % 60));
-}
+/* A log says at least so often that the training goes on. */
+static const double most_silent_seconds = 60;
 
 /* Steps and evaluations that are still to come; an evaluation that none was made of yet counts
  * nothing. */
@@ -28,19 +23,46 @@ static double seconds_left(const struct progress *p, const det_step_report *r)
     return left;
 }
 
+/* "ETA 1h05m  STEP" and "120/5000", of a training without an end "120". */
+static void tell_place(const struct progress *p, const det_step_report *r, char eta[48],
+                       char step[48])
+{
+    char left[DURATION_BYTES];
+    const bool ends = r->num_steps < INT64_MAX;
+    snprintf(eta, 48, "ETA %s", ends ? duration_text(left, seconds_left(p, r)) : "no end");
+    if (ends)
+        snprintf(step, 48, "%" PRId64 "/%" PRId64, r->step, r->num_steps);
+    else
+        snprintf(step, 48, "%" PRId64, r->step);
+}
+
 static void show_progress(const struct progress *p, const det_step_report *r)
 {
-    char left[32];
-    if (r->num_steps < INT64_MAX)
-        format_duration(left, seconds_left(p, r));
-    else
-        snprintf(left, sizeof left, "no end");
+    char eta[48], step[48];
+    tell_place(p, r, eta, step);
     console_progress(
-        "%lld/%lld  %.1f img/s  loss %.3f (loc %.3f cls %.3f reg %.3f)  lr %.5f  data wait "
-        "%.0f%%  ETA %s",
-        (long long)r->step, (long long)r->num_steps, r->images / p->rate, r->total_loss,
-        r->localization_loss, r->classification_loss, r->regularization_loss, r->learning_rate,
-        100 * p->all_wait_seconds / p->all_seconds, left);
+        "%s  %s  loss %.3f  %.1f img/s  loc %.3f cls %.3f reg %.3f  lr %.3g  data wait %.0f%%", eta,
+        step, r->total_loss, r->images / p->rate, r->localization_loss, r->classification_loss,
+        r->regularization_loss, r->learning_rate, 100 * p->all_wait_seconds / p->all_seconds);
+}
+
+/* A line of the log: it begins as TensorFlow's. */
+static void log_step(const struct progress *p, const det_step_report *r)
+{
+    char eta[48], step[48];
+    const double seconds = p->seconds / (double)p->steps;
+    tell_place(p, r, eta, step);
+    console_log("Step %" PRId64 " per-step time %.3fs loss=%.3f  %s  %s  %.1f img/s  "
+                "localization=%.3f  classification=%.3f  regularization=%.3f  lr=%.3g",
+                r->step, seconds, r->total_loss, step, eta, r->images / seconds,
+                r->localization_loss, r->classification_loss, r->regularization_loss,
+                r->learning_rate);
+}
+
+static void keep(struct progress *p, det_status status)
+{
+    if (p->status == DET_OK)
+        p->status = status;
 }
 
 static void take_in_step(struct progress *p, const det_step_report *r)
@@ -51,29 +73,52 @@ static void take_in_step(struct progress *p, const det_step_report *r)
     p->all_seconds += r->step_seconds;
     p->all_wait_seconds += r->data_wait_seconds;
     p->rate = p->all_steps == 1 ? r->step_seconds : 0.95 * p->rate + 0.05 * r->step_seconds;
-    show_progress(p, r);
-    if (r->step % p->log_every != 0)
-        return;
-    /* The API's own line. */
-    console_print("Step %lld per-step time %.3fs loss=%.3f\n", (long long)r->step,
-                  p->seconds / (double)p->steps, r->total_loss);
-    p->steps = 0;
-    p->seconds = 0;
+    const bool due = p->all_steps == 1 || r->step % p->log_every == 0 || r->step == r->num_steps ||
+                     det_clock_seconds() - p->logged_s >= most_silent_seconds;
+    /* Whoever sees the progress line needs no log. */
+    if (due && !(console_redraws() && console_output_width() > 0))
+        log_step(p, r);
+    if (due) {
+        keep(p, progress_json_step(p->tool, &p->json, r, p->seconds / (double)p->steps,
+                                   seconds_left(p, r)));
+        p->steps = 0;
+        p->seconds = 0;
+        p->logged_s = det_clock_seconds();
+    }
+    if (console_redraws())
+        show_progress(p, r);
+}
+
+static det_status keep_tables(struct progress *p, const det_step_report *r)
+{
+    struct det_env *env = &p->tool->env;
+    if (p->tables_are_best && !r->is_best)
+        return DET_OK;
+    p->tables_are_best = r->is_best != 0;
+    p->tables.length = 0;
+    const char *from = r->is_best ? "best so far" : "between steps";
+    if (r->api_evaluation != NULL)
+        DET_TRY_RETURN(
+            evaluation_text(env, &p->tables, r->api_evaluation, EVALUATION_API, r->step, from));
+    return evaluation_text(env, &p->tables, r->evaluation,
+                           r->api_evaluation != NULL ? EVALUATION_EXPORTED : EVALUATION_ONLY,
+                           r->step, from);
 }
 
 static void take_in_evaluation(struct progress *p, const det_step_report *r)
 {
     p->evaluations++;
     p->eval_seconds += r->eval_seconds;
-    det_status status = DET_OK;
-    if (r->api_evaluation != NULL)
-        status = evaluation_print(r->api_evaluation, EVALUATION_API, r->step, "between steps");
+    det_status status = evaluation_print_row(&(struct evaluation_row){.evaluation = r->evaluation,
+                                                                      .api = r->api_evaluation,
+                                                                      .step = r->step,
+                                                                      .seconds = r->eval_seconds,
+                                                                      .is_best = r->is_best != 0});
     if (status == DET_OK)
-        status = evaluation_print(r->evaluation,
-                                  r->api_evaluation != NULL ? EVALUATION_EXPORTED : EVALUATION_ONLY,
-                                  r->step, r->is_best ? "best so far" : "between steps");
-    if (p->status == DET_OK)
-        p->status = status;
+        status = keep_tables(p, r);
+    if (status == DET_OK)
+        status = progress_json_evaluation(p->tool, &p->json, r);
+    keep(p, status);
 }
 
 void progress_step(struct progress *p, const det_step_report *r)
@@ -86,6 +131,8 @@ void progress_step(struct progress *p, const det_step_report *r)
 
 void progress_sum(const struct progress *p)
 {
+    if (p->tables.length > 0)
+        console_print_text(p->tables.data);
     if (p->all_steps > 0)
         tool_log(
             p->tool, DET_LOG_INFO,
@@ -97,9 +144,8 @@ void progress_sum(const struct progress *p)
                  p->eval_seconds / (double)p->evaluations);
 }
 
-int progress_evaluating(void *user, int64_t done, int64_t total)
+det_status progress_close(struct progress *p)
 {
-    (void)user;
-    console_progress("pictures %lld/%lld", (long long)done, (long long)total);
-    return tool_interrupted();
+    det_text_free(&p->tool->env, &p->tables);
+    return progress_json_close(p->tool, &p->json);
 }

@@ -18,6 +18,13 @@ static bool is_told(const struct tool *tool, det_log_level level)
     return level != DET_LOG_DEBUG || tool->verbose;
 }
 
+static enum console_kind kind_of(det_log_level level)
+{
+    return level == DET_LOG_WARNING ? CONSOLE_WARNING
+           : level == DET_LOG_ERROR ? CONSOLE_ERROR
+                                    : CONSOLE_INFO;
+}
+
 static const char *prefix_of(det_log_level level)
 {
     return level == DET_LOG_WARNING ? "warning" : level == DET_LOG_ERROR ? "error" : NULL;
@@ -27,7 +34,7 @@ static const char *prefix_of(det_log_level level)
 static void write_log(void *user, det_log_level level, const char *message)
 {
     if (is_told(user, level))
-        console_message(prefix_of(level), "%s", message);
+        console_message(kind_of(level), prefix_of(level), "%s", message);
 }
 
 void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
@@ -35,7 +42,7 @@ void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     if (is_told(tool, level))
-        console_vmessage(prefix_of(level), format, arguments);
+        console_vmessage(kind_of(level), prefix_of(level), format, arguments);
     va_end(arguments);
 }
 
@@ -93,6 +100,8 @@ static det_status open_env(struct tool *tool, const det_logger *logger)
 bool tool_open(struct tool *tool, int *exit_status)
 {
     *exit_status = TOOL_EXIT_ERROR;
+    if (tool->quiet)
+        console_be_quiet();
     if (tool->threads < 0 || tool->threads > 4096) {
         tool_error(tool, "--threads: got %lld, expected 0 to 4096", (long long)tool->threads);
         *exit_status = OPTIONS_EXIT_USAGE;
@@ -171,7 +180,7 @@ int tool_error(struct tool *tool, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    console_vmessage(tool->name, format, arguments);
+    console_vmessage(CONSOLE_ERROR, tool->name, format, arguments);
     va_end(arguments);
     return TOOL_EXIT_ERROR;
 }
@@ -209,7 +218,7 @@ static void on_signal(int number)
 
 void tool_catch_signals(const char *notice)
 {
-    interrupt_notice = notice;
+    interrupt_notice = console_is_quiet() ? NULL : notice;
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;

@@ -1,6 +1,6 @@
 /* tool.h: what all tools share besides their options and what they print (console.h): a det_context
  * whose log goes to stderr, the options --threads, --cpu, --device, --precision, --deterministic,
- * --graph and --verbose, the way out after an error, and Ctrl-C as a flag.
+ * --graph, --verbose and --quiet, the way out after an error, and Ctrl-C as a flag.
  *
  * The tools know of the library what libdet/include/det/ says, and are written with support/ as it
  * is; so a tool has an env of its own beside the context, for its files and for its messages. Which
@@ -18,12 +18,13 @@ struct tool {
     const char *name; /* "det-train" */
     int64_t threads;
     const char *cpu, *device, *precision;
-    bool deterministic, graph, tuning, verbose;
+    bool deterministic, graph, tuning, verbose, quiet;
     int64_t max_image_pixels, max_jpeg_scans; /* 0: the library's defaults */
     /* After tool_open(): */
     det_context *context;
     struct det_env env;            /* of the thread that opened it */
     struct det_guard guard;        /* the env's: output.h */
+    const char *told_folder;       /* of which it was said that files there are replaced */
     char message[DET_ERROR_BYTES]; /* tool_message() */
 };
 
@@ -46,9 +47,12 @@ struct tool {
         "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                              \
             "instruction set: auto, ref, generic or, on x86-64, sse2, avx2, avx512, avx512bf16" \
     }
-#define TOOL_LOG_OPTIONS(tool)                                        \
-    {                                                                 \
-        "verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details" \
+#define TOOL_LOG_OPTIONS(tool)                                                                   \
+    {"verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details"},                             \
+    {                                                                                            \
+        "quiet", OPTION_FLAG, &(tool)->quiet, NULL,                                              \
+            "tell nothing but errors, on standard error; files that are asked for are written, " \
+            "with - to standard output"                                                          \
     }
 /* Of a tool that computes in single precision. */
 #define TOOL_DEVICE_OPTIONS(tool)                                                           \

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <time.h>
 
+#include "common/console.h"
+#include "common/countdown.h"
 #include "support/clock.h"
 
 static void sleep_a_moment(void)
@@ -80,6 +82,31 @@ static bool is_over(struct tool *tool, const struct checkpoint_watch *watch)
     return !newest.is_tensorflow || (watch->last_step > 0 && newest.step >= watch->last_step);
 }
 
+/* What it waits for and how long. */
+static void announce(struct tool *tool, const struct checkpoint_watch *watch, double timeout)
+{
+    char most[DURATION_BYTES];
+    duration_text(most, timeout);
+    if (isnan(watch->timeout_seconds))
+        tool_log(tool, DET_LOG_INFO,
+                 "%s: evaluating the newest checkpoint, then waiting for new ones, until no "
+                 "training runs there, at most %s for each (--eval_timeout SECONDS); --once ends "
+                 "after the newest",
+                 watch->folder, most);
+    else
+        tool_log(tool, DET_LOG_INFO,
+                 "%s: evaluating the newest checkpoint, then waiting for new ones, at most %s for "
+                 "each; --once ends after the newest",
+                 watch->folder, most);
+}
+
+static void show_waiting(const struct checkpoint_watch *watch, double waited, double timeout)
+{
+    char so_far[DURATION_BYTES], most[DURATION_BYTES];
+    console_progress("waiting %s of at most %s  for a new checkpoint in %s",
+                     duration_text(so_far, waited), duration_text(most, timeout), watch->folder);
+}
+
 static int follow(struct tool *tool, const struct checkpoint_watch *watch)
 {
     const double timeout =
@@ -87,6 +114,7 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
     int64_t last = -1;
     double since = det_clock_seconds();
     bool told = false;
+    announce(tool, watch, timeout);
     while (!tool_interrupted()) {
         bool found = false;
         const bool over = is_over(tool, watch); /* asked before the look: nothing comes behind it */
@@ -107,11 +135,16 @@ static int follow(struct tool *tool, const struct checkpoint_watch *watch)
             break;
         }
         if (!told)
-            tool_log(tool, DET_LOG_INFO, "waiting for a new checkpoint in %s", watch->folder);
+            tool_log(tool, DET_LOG_INFO, "waiting for a %s in %s",
+                     last < 0 ? "first checkpoint" : "new checkpoint", watch->folder);
         told = true;
-        const double until = det_clock_seconds() + watch->interval_seconds;
-        while (det_clock_seconds() < until && !tool_interrupted())
+        /* The last look is when the time is over. */
+        const double until =
+            fmin(det_clock_seconds() + watch->interval_seconds, since + timeout + 0.01);
+        while (det_clock_seconds() < until && !tool_interrupted()) {
+            show_waiting(watch, det_clock_seconds() - since, timeout);
             sleep_a_moment();
+        }
     }
     return 0;
 }

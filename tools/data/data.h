@@ -16,6 +16,9 @@ struct data_arguments {
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
+/* Findings of one rule that are told where they are no output: a data set may have thousands. */
+enum { DATA_MOST_RULES = 128, DATA_MOST_TOLD = 10 };
+
 struct data_job {
     struct tool tool;
     struct data_arguments arguments;
@@ -25,6 +28,7 @@ struct data_job {
     det_pipeline_config *config;
     det_annotation_set *set;
     det_finding_callback on_finding; /* with the job */
+    size_t found[DATA_MOST_RULES];   /* by rule */
     const char *format;              /* of the last source: what --to defaults to */
 };
 

@@ -166,6 +166,7 @@ det_status data_write(struct data_job *job, const char *format, const char *dire
     det_annotation_write_settings_default(&settings);
     settings.shards = (int32_t)job->arguments.shards;
     settings.without_images = !job->arguments.copy_images;
+    tool_tells_of_contents(&job->tool, directory);
     DET_TRY_RETURN(det_annotation_set_write(job->set, format, directory, &settings, &w));
     tool_log(
         &job->tool, DET_LOG_INFO,

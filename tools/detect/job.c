@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/console.h"
 #include "common/output.h"
 #include "detect/classes.h"
 #include "detect/inputs.h"
@@ -44,6 +45,7 @@ struct job {
     struct mjpeg *mjpeg;
     atomic_bool closed; /* the window: like Ctrl-C, but wanted */
     bool draws, writes_pictures, writes_videos;
+    bool one_picture; /* --output is its file, not a folder */
     bool turned_said; /* that images are turned upright */
     size_t failed;    /* inputs */
     struct pipeline_totals totals;
@@ -67,7 +69,7 @@ static det_status paint(void *user, struct det_env *env, struct frame *frame)
 /* Once: a folder of a phone's pictures holds hundreds of them. */
 static void say_turned(struct job *job, const struct frame *frame)
 {
-    if (frame->orientation == 1 || job->turned_said || job->options->quiet)
+    if (frame->orientation == 1 || job->turned_said)
         return;
     job->turned_said = true;
     tool_log(job->tool, DET_LOG_INFO,
@@ -92,8 +94,11 @@ static det_status output(void *user, struct det_env *env, struct frame *frame)
     }
     DET_TRY_RETURN(outputs_frame(env, job->outputs, frame));
     if (job->writes_pictures && !frame->of_video) {
+        const char *output = job->options->output;
         const det_status status =
-            pictures_write(env, job->writing, job->options->output, frame->name, &frame->image);
+            job->one_picture
+                ? pictures_write_file(env, job->writing, output, &frame->image)
+                : pictures_write(env, job->writing, output, frame->name, &frame->image);
         if (status != DET_OK) { /* of this picture alone */
             tool_fail(job->tool, status);
             frame->status = status;
@@ -124,7 +129,7 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     source->output = output;
     source->stop = stop;
     source->user = job;
-    progress_begin(&job->progress, source, job->options->quiet);
+    progress_begin(&job->progress, source);
     const int64_t failed = job->totals.failed, dropped = job->totals.dropped;
     const det_status status = pipeline_run(job->env, job->pipeline, source, &job->totals);
     job->failed += (size_t)(job->totals.failed - failed);
@@ -134,7 +139,7 @@ static det_status run_source(struct job *job, struct pipeline_source *source)
     const size_t before = job->counted.length;
     const char *name = source->reader != NULL ? source->video : "images";
     DET_TRY_RETURN(tracking_json(job->env, &job->tracking, name, &job->counted));
-    if (!job->options->quiet && job->options->counts == NULL)
+    if (job->options->counts == NULL)
         tool_log(job->tool, DET_LOG_INFO, "counted: %.*s", (int)(job->counted.length - before - 1),
                  job->counted.data + before);
     return DET_OK;
@@ -248,9 +253,13 @@ static void choose_outputs(struct job *job, struct output_paths *files)
     job->writes_pictures = o->output != NULL && job->inputs.images.count > 0;
     job->draws = job->writes_pictures || (job->writes_videos && job->inputs.videos.count > 0) ||
                  o->view || o->mjpeg > 0;
-    if (!any_file &&
-        (job->inputs.images.count > 0 || o->no_video || (streams && !o->view && o->mjpeg == 0)))
+    /* Pictures are looked at: lines of numbers beside them are for programs. */
+    const bool shown = o->view || o->mjpeg > 0;
+    const bool seen = (shown || o->output != NULL) && console_output_width() > 0;
+    if (!any_file && !seen && (job->inputs.images.count > 0 || o->no_video || (streams && !shown)))
         files->json = "-";
+    job->one_picture = job->writes_pictures && det_image_extension(o->output) != NULL &&
+                       !det_is_directory(o->output);
 }
 
 /* Names matter where something is called by them. */
@@ -290,9 +299,31 @@ static det_status announce(struct job *job, const struct output_paths *files)
         DET_TRY_RETURN(tool_reads(tool, job->inputs.videos.paths[i]));
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
         DET_TRY_RETURN(tool_writes(tool, outputs[i].option, outputs[i].path));
+    if (files->yolo != NULL)
+        tool_tells_of_contents(tool, files->yolo);
+    if (job->one_picture)
+        DET_TRY_RETURN(tool_writes(tool, "--output", o->output));
     for (size_t i = 0; i < job->inputs.videos.count && job->writes_videos; i++)
         DET_TRY_RETURN(video_file_announce(job->env, tool, job->inputs.videos.paths[i],
                                            job->names.videos[i], o->output));
+    return DET_OK;
+}
+
+/* A file is of one input. */
+static det_status check_output(struct job *job)
+{
+    const char *output = job->options->output;
+    const size_t images = job->inputs.images.count, videos = job->inputs.videos.count;
+    const bool video = output != NULL && is_video_name(output) && !job->options->no_video;
+    if ((video && (videos != 1 || images > 0)) ||
+        (job->one_picture && (images != 1 || (videos > 0 && job->writes_videos))))
+        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                        "--output %s: is one %s, but there are %zu videos and %zu images: give a "
+                        "folder",
+                        output, video ? "video" : "picture", videos, images);
+    if (job->one_picture && !pictures_can_write(output))
+        return det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
+                        "--output %s: an annotated picture is a .jpg or a .png", output);
     return DET_OK;
 }
 
@@ -317,6 +348,7 @@ static det_status prepare(struct job *job)
     struct output_paths files = o->files;
     gather_inputs(job);
     choose_outputs(job, &files);
+    DET_TRY_RETURN(check_output(job));
     DET_TRY_RETURN(choose_names(job, &files));
     DET_TRY_RETURN(announce(job, &files));
     DET_TRY_RETURN(det_model_load(job->tool->context, o->model, &job->model));
@@ -327,12 +359,6 @@ static det_status prepare(struct job *job)
     job->tracking = (struct tracking){
         .on = o->track, .context = job->painting, .model = job->model, .filter = &job->filter};
     DET_TRY_RETURN(tracking_parse(env, &job->tracking, &o->count_lines, &o->count_zones));
-    if (o->output != NULL && is_video_name(o->output) && !o->no_video &&
-        (job->inputs.videos.count != 1 || job->inputs.images.count > 0))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "--output %s: is one video, but there are %zu videos and %zu images: give "
-                        "a folder",
-                        o->output, job->inputs.videos.count, job->inputs.images.count);
     struct pipeline_settings settings = {
         .tool = job->tool, .model = job->model, .workers = worker_count(job)};
     det_detector_settings_default(&settings.detector);
@@ -349,9 +375,10 @@ static det_status prepare(struct job *job)
     if (o->tiles.size.given && strncmp(det_context_device(job->tool->context), "cpu", 3) != 0)
         settings.detector.batch = TILES_AT_ONCE;
     DET_TRY_RETURN(pipeline_create(env, &settings, &job->pipeline));
-    if (job->writes_pictures)
-        DET_TRY_RETURN(pictures_open(env, o->output, &job->inputs.images));
-    else if (job->writes_videos && o->output != NULL && !is_video_name(o->output))
+    if (job->writes_pictures && !job->one_picture)
+        DET_TRY_RETURN(pictures_open(job->tool, o->output, &job->inputs.images));
+    else if (job->writes_videos && !job->one_picture && o->output != NULL &&
+             !is_video_name(o->output))
         DET_TRY_RETURN(det_make_directories(env, o->output));
     DET_TRY_RETURN(outputs_open(env, job->writing, job->model, &files,
                                 job->inputs.videos.count + (job->inputs.images.count > 0) > 1,
@@ -411,10 +438,8 @@ int job_run(struct tool *tool, const struct job_options *options)
         tool_catch_signals("\nstopping after the frames that were read\n");
         const double start = det_clock_seconds();
         status = run_all(&job);
-        if (!options->quiet) {
-            progress_summary(tool, &job.totals, job.detections, det_clock_seconds() - start);
-            tell_of_nothing(&job);
-        }
+        progress_summary(tool, &job.totals, job.detections, det_clock_seconds() - start);
+        tell_of_nothing(&job);
     }
     const int exit_status = finish(&job, status);
     if (options->view)

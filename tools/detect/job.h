@@ -12,15 +12,14 @@ struct job_options {
     const char *classes, *threshold, *threshold_file;
     int64_t max, workers;
     struct tile_options tiles;
-    const char *output,
-        *codec; /* output: a folder, or the file of one annotated video; NULL: see job_run() */
+    /* output: a folder, or the file of one annotated picture or video; NULL: see job_run() */
+    const char *output, *codec;
     bool no_video;
     struct output_paths files;
     bool view;
     int64_t mjpeg; /* port, 0: none */
     bool live;
     bool count, time; /* drawn */
-    bool quiet;
     bool track;
     bool fast_decode;
     const char *exif; /* "apply": images are turned upright; "ignore" */

@@ -1,38 +1,34 @@
 #include "detect/progress.h"
 
-#include <stdio.h>
-
 #include "common/console.h"
+#include "common/countdown.h"
 #include "support/clock.h"
 
-void progress_begin(struct progress *p, const struct pipeline_source *source, bool quiet)
+void progress_begin(struct progress *p, const struct pipeline_source *source)
 {
-    *p = (struct progress){.source = source, .quiet = quiet, .begin_s = det_clock_seconds()};
+    *p = (struct progress){.source = source, .begin_s = det_clock_seconds()};
     p->total = source->reader != NULL ? video_reader_info(source->reader)->frames
                                       : (int64_t)source->images->count;
 }
 
 void progress_frame(struct progress *p, const struct frame *frame)
 {
-    const double now = det_clock_seconds();
-    p->done++;
-    if (p->quiet || (now - p->shown_s < 0.25 && p->done != p->total))
-        return;
-    p->shown_s = now;
-    const double rate = (double)p->done / (now - p->begin_s + 1e-9);
+    const double seconds = det_clock_seconds() - p->begin_s;
+    const double rate = (double)++p->done / (seconds + 1e-9);
     const int64_t at = frame->index + 1; /* dropped frames are behind us as well */
-    char eta[48] = "";
-    if (p->total >= at && at > 0) {
-        const int left = (int)((now - p->begin_s) / (double)at * (double)(p->total - at) + 0.5);
-        snprintf(eta, sizeof eta, "/%lld, %d:%02d left", (long long)p->total, left / 60, left % 60);
-    }
-    console_progress("%s: frame %lld%s, %.1f a second", frame->source, (long long)at, eta, rate);
+    char left[DURATION_BYTES];
+    if (p->total >= at && at > 0)
+        console_progress("ETA %s  %lld/%lld  %.1f/s  %s",
+                         duration_text(left, seconds / (double)at * (double)(p->total - at)),
+                         (long long)at, (long long)p->total, rate, frame->source);
+    else
+        console_progress("frame %lld  %.1f/s  %s", (long long)at, rate, frame->source);
 }
 
 void progress_end(struct progress *p, struct tool *tool, int64_t dropped)
 {
     console_progress_clear();
-    if (!p->quiet && p->source->live)
+    if (p->source->live)
         tool_log(tool, DET_LOG_INFO, "%s: %lld frames shown, %lld dropped to stay in time",
                  p->source->video, (long long)p->done, (long long)dropped);
 }

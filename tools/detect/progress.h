@@ -6,12 +6,11 @@
 
 struct progress {
     const struct pipeline_source *source;
-    bool quiet;
     int64_t done, total; /* total 0: not known */
-    double begin_s, shown_s;
+    double begin_s;
 };
 
-void progress_begin(struct progress *progress, const struct pipeline_source *source, bool quiet);
+void progress_begin(struct progress *progress, const struct pipeline_source *source);
 void progress_frame(struct progress *progress, const struct frame *frame);
 void progress_end(struct progress *progress, struct tool *tool, int64_t dropped);
 /* Frames a second, and what each stage took of each frame. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/console.h"
+#include "common/countdown.h"
 #include "support/io.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -127,13 +128,6 @@ static det_status find_pictures(struct det_env *env, const struct option_list *c
 
 /* --- making --- */
 
-static int quantising(void *user, int64_t done, int64_t total)
-{
-    (void)user;
-    console_progress("int8 %lld %%", (long long)(100 * done / total));
-    return tool_interrupted();
-}
-
 /* The layers by falling error. */
 struct layers {
     det_quantisation_layer *list;
@@ -235,7 +229,8 @@ det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
     settings.images = e->images;
     settings.observer = observer_of(e->observer, &known);
     settings.floats = e->only ? DET_QUANTISATION_FLOATS_NONE : DET_QUANTISATION_FLOATS_AUTO;
-    settings.progress = quantising;
+    settings.progress = countdown_show;
+    settings.progress_user = &(struct countdown){.what = "int8"};
     status = det_model_quantise(tool->context, model, &settings, quantised);
     console_progress_clear();
     DET_TRY(status);
@@ -312,13 +307,13 @@ det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
     det_json_put_string(json, "observer", det_quantisation_observer_name(info.observer));
     det_json_put_int(json, "images", info.images);
     det_json_put_bool(json, "equalised", info.equalised != 0);
-    det_json_put_double(json, "score_error", info.score_error);
-    det_json_put_double(json, "box_error", info.box_error);
+    det_json_put_value(json, "score_error", info.score_error);
+    det_json_put_value(json, "box_error", info.box_error);
     if (e->judged) {
-        det_json_put_double(json, "ap_float32", e->ap[0]);
-        det_json_put_double(json, "ap", e->ap[1]);
-        det_json_put_double(json, "ap50_float32", e->ap50[0]);
-        det_json_put_double(json, "ap50", e->ap50[1]);
+        det_json_put_value(json, "ap_float32", e->ap[0]);
+        det_json_put_value(json, "ap", e->ap[1]);
+        det_json_put_value(json, "ap50_float32", e->ap50[0]);
+        det_json_put_value(json, "ap50", e->ap50[1]);
     }
     det_json_open_list(json, "sensitivity");
     for (int32_t i = 0; i < info.layers; i++) {
@@ -328,7 +323,7 @@ det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
         det_json_open_object(json, NULL);
         det_json_put_string(json, "name", layer.name);
         det_json_put_bool(json, "float32", layer.is_float != 0);
-        det_json_put_double(json, "error", layer.error);
+        det_json_put_value(json, "error", layer.error);
         det_json_close_object(json);
     }
     det_json_close_list(json);

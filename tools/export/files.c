@@ -1,8 +1,10 @@
 #include "export/files.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/console.h"
+#include "common/countdown.h"
 #include "common/output.h"
 #include "support/clock.h"
 #include "support/json_writer.h"
@@ -34,7 +36,7 @@ static det_status make(struct tool *tool, const struct export_choices *choices,
     const size_t i = files->count;
     const det_export_settings settings = export_choices_settings(choices, format);
     const double start = det_clock_seconds();
-    console_progress("%s", format->name);
+    console_progress("making %s", format->name);
     const det_status status =
         det_export_create(tool->context, model, format->name, &settings, &files->exports[i]);
     console_progress_clear();
@@ -57,20 +59,16 @@ det_status export_files_make(struct tool *tool, const struct export_choices *cho
     return DET_OK;
 }
 
-static int evaluating(void *user, int64_t done, int64_t total)
-{
-    const char *name = user;
-    console_progress("%s: evaluated %lld/%lld", name, (long long)done, (long long)total);
-    return tool_interrupted();
-}
-
 /* Of a model, or of its file. */
 static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
                            const det_model *model, const det_export *exported, const char *name,
                            det_evaluation_settings *settings, det_evaluation **evaluation)
 {
+    char what[64];
     settings->exported = exported;
-    settings->progress_user = (void *)(uintptr_t)name;
+    settings->progress = countdown_show;
+    snprintf(what, sizeof what, "evaluating %s", name);
+    settings->progress_user = &(struct countdown){.what = what};
     const det_status status =
         det_evaluation_run(tool->context, config, model, settings, evaluation);
     console_progress_clear();
@@ -106,7 +104,6 @@ det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
     settings.image_dirs = test->image_dirs->values;
     settings.image_dir_count = test->image_dirs->count;
     settings.max_images = test->most;
-    settings.progress = evaluating;
     DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, test->records));
     if (before != NULL)
         DET_TRY(evaluate(tool, config, before, NULL, "float32", &settings, &first));
@@ -262,13 +259,13 @@ static det_status put_one(struct tool *tool, struct det_json_writer *json,
     det_json_put_bool(json, "proved", proof.proved != 0);
     if (proof.proved) {
         det_json_put_int(json, "tensors", proof.tensors);
-        det_json_put_double(json, "encodings_difference", proof.encodings);
-        det_json_put_double(json, "scores_difference", proof.scores);
+        det_json_put_float(json, "encodings_difference", (float)proof.encodings);
+        det_json_put_float(json, "scores_difference", (float)proof.scores);
     }
     if (files->images > 0) {
         det_json_put_int(json, "images", files->images);
-        det_json_put_double(json, "ap", files->ap[i]);
-        det_json_put_double(json, "ap50", files->ap50[i]);
+        det_json_put_float(json, "ap", (float)files->ap[i]);
+        det_json_put_float(json, "ap50", (float)files->ap50[i]);
     }
     det_json_put_fixed(json, "seconds", files->seconds[i], 3);
     det_json_close_object(json);
