@@ -15,7 +15,7 @@ struct arguments {
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
-    struct option_list images, set;
+    struct option_list images, set, command_line;
     struct class_options classes;
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
@@ -97,6 +97,8 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     settings->allow_no_boxes = a->allow_no_boxes;
     settings->recalibrate_images = a->recalibrate_images;
     settings->api_evaluation = a->eval_api;
+    settings->arguments = a->command_line.values;
+    settings->argument_count = a->command_line.count;
 }
 
 /* 0 when all was finite this time. */
@@ -184,6 +186,7 @@ int main(int argc, char **argv)
         .summaries = true,
         .eval_api = true,
         .recalibrate_images = DET_RECALIBRATION_IMAGES,
+        .command_line = {(const char **)argv, (size_t)argc},
     };
     const struct option table[] = {
         {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
