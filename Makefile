@@ -83,7 +83,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter support/%,$(LIB_SRC)))
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
-# tools/NAME/*.c belong to det-NAME alone.
+# tools/NAME/*.c belong to det-NAME; det-train --data makes a workspace as det-data init does, and exports.
 tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
@@ -208,6 +208,7 @@ $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_L
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
 $(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t) $(BUILD)/shared/bin/$(t): $(call tool_parts,$(t))))
+$(BUILD)/bin/det-train $(BUILD)/shared/bin/det-train: $(call tool_parts,det-data) $(OBJ)/tools/export/source.o
 $(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@

@@ -47,10 +47,10 @@ static void equals_tensorflow(void **state)
         assert_int_equal(image.height, (int32_t)number(record, "height"));
         assert_int_equal(image.width, (int32_t)number(record, "width"));
         char hex[65], name[512];
-        struct det_sha256 sum;
-        det_sha256_begin(&sum);
-        det_sha256_add(&sum, image.rgb, (size_t)image.height * (size_t)image.width * 3);
-        det_sha256_end(&sum, hex);
+        struct det_sha256 digest;
+        det_sha256_begin(&digest);
+        det_sha256_add(&digest, image.rgb, (size_t)image.height * (size_t)image.width * 3);
+        det_sha256_end(&digest, hex);
         assert_string_equal(hex, cJSON_GetObjectItem(record, "pixels_sha256")->valuestring);
         assert_string_equal(det_dataset_id(&dataset, index, name),
                             cJSON_GetObjectItem(record, "filename")->valuestring);

@@ -21,7 +21,7 @@ ENDS_WITH(det_detector_settings, tiles);
 ENDS_WITH(det_evaluation_settings, exported);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_sample_source, release);
-ENDS_WITH(det_trainer_settings, samples);
+ENDS_WITH(det_trainer_settings, argument_count);
 ENDS_WITH(det_tracker_settings, frame_rate);
 ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);

@@ -16,6 +16,17 @@ struct data_arguments {
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
+#define DATA_ARGUMENTS_INIT                                                                    \
+    {                                                                                          \
+        .exif = "auto", .tiles = TILE_OPTIONS_INIT, .least_inside = .5, .background = .25,     \
+        .seed = 1, .shards = 1, .count = 24, .columns = 6, .cell_px = 240, .copy_images = true \
+    }
+
+/* Whether something is wrong with those that say how data is read and a workspace is made; `text`
+ * says what. */
+enum { DATA_FAULT_BYTES = 400 };
+bool data_arguments_fault(const struct data_arguments *arguments, char text[DATA_FAULT_BYTES]);
+
 struct data_job {
     struct tool tool;
     struct data_arguments arguments;
@@ -31,6 +42,10 @@ struct data_job {
 /* auto, apply or ignore; false: none of them. */
 bool data_exif_policy(const char *text, det_exif_policy *policy);
 
+/* A source: "train=PATH" names the split. The path is without "/" at its end; the caller frees
+ * both. */
+det_status data_parse_input(struct data_job *job, const char *input, char **path, char **split);
+
 /* Names what is read and written (common/output.h); an --output that is a source is refused. */
 det_status data_announce(struct data_job *job);
 
@@ -41,8 +56,9 @@ void data_job_close(struct data_job *job);
 /* Cuts the pictures into --tiles, where that was asked for. */
 det_status data_cut(struct data_job *job);
 
-/* Counts of what is written are logged. */
-det_status data_write(struct data_job *job, const char *format, const char *directory);
+/* Counts of what is written are logged, as of the folder `shown`. */
+det_status data_write(struct data_job *job, const char *format, const char *directory,
+                      const char *shown);
 
 /* Mends what can be mended, and logs what became of what. */
 det_status data_repair(struct data_job *job);
