@@ -325,6 +325,14 @@ video-valgrind: tools ## det-detect on a short video, with tracks and an annotat
 .PHONY: tutorial-check
 tutorial-check: tools ## run the commands of docs/tutorial.md in a short version
 	tests/tutorial.sh $(BUILD)
+.PHONY: first-hour first-hour-long
+first-hour: tools ## from the archives of labelImg, Roboflow and CVAT to annotated pictures, three commands each (2 minutes)
+	tests/first_hour/run.sh $(BUILD)
+# Records of one's own: HOUR_DATA holds train.tfrecord and test.tfrecord.
+HOUR_DATA    ?= ../shared/data/raccoon
+HOUR_WEIGHTS ?= ../shared/data/imagenet_backbone/ckpt-1
+first-hour-long: tools ## the same as a user runs it, on HOUR_DATA and from HOUR_WEIGHTS (about an hour); bench/results has a table
+	$(if $(wildcard $(HOUR_DATA)/train.tfrecord),tests/first_hour/run.sh --long $(HOUR_DATA)/train.tfrecord $(HOUR_DATA)/test.tfrecord $(HOUR_WEIGHTS) $(BUILD),@echo "first hour: skipped, there is no $(HOUR_DATA)/train.tfrecord")
 
 .PHONY: format format-check lint
 format: ## rewrite the sources in the committed style
