@@ -165,6 +165,9 @@ int main(int argc, char **argv)
         {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
         {"fine_tune_checkpoint", OPTION_STRING, &a->fine_tune_checkpoint, "PATH",
          "init: weights to begin from; without it what lies in --output's pre-trained-models"},
+        {"set", OPTION_LIST, &a->set, "FIELD=VALUE",
+         "init: a field of the pipeline.config, as in --set train_config.batch_size=4; may be "
+         "repeated"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),

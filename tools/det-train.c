@@ -214,6 +214,7 @@ static void fill_source(struct arguments *a)
 {
     a->source.output = a->model_dir;
     a->source.images = a->images;
+    a->source.set = a->set;
     a->source.seed = a->seed;
     a->source.strict = a->strict;
     a->source.allow_no_boxes = a->allow_no_boxes;

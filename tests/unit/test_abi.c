@@ -27,7 +27,7 @@ ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
 ENDS_WITH(det_nms_settings, scales);
 ENDS_WITH(det_tensor_values, count);
-ENDS_WITH(det_starter_settings, reserved);
+ENDS_WITH(det_starter_settings, assignment_count);
 ENDS_WITH(det_coco_object, reserved);
 ENDS_WITH(det_pr_curve, recall);
 ENDS_WITH(det_results_frame, track_ids);

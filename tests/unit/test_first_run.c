@@ -1,6 +1,8 @@
 /* det-train --data: from a data set to a model with one command, which goes on where it was
  * interrupted and refuses what would be another training. */
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +65,7 @@ static void one_command_trains_and_goes_on(void **state)
         if (!is_there(run, files[i]))
             fail_msg("%s is not there:\n%s", files[i], out);
     assert_false(is_there(run, "annotations.part"));
+    assert_false(is_there(run, "pipeline.config.old")); /* --set is in the first one */
     /* The command that it names. */
     char *next = strstr(out, "Next: det-detect '"), *pictures = strstr(next, " PICTURES ");
     assert_non_null(pictures);
@@ -185,6 +188,62 @@ static void an_interrupted_start_begins_anew(void **state)
     workspace_remove(&w);
 }
 
+/* What could not be made leaves nothing behind; two processes do not make one. */
+static void a_failed_start_leaves_nothing(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char command[1500], path[700];
+    workspace_make(&w, "first_run_failed");
+    snprintf(command, sizeof command, "det-train --data %s/nothing.zip --model_dir %s/run",
+             w.directory, w.directory);
+    expect(1, "nothing.zip: there is no such file", command);
+    assert_false(is_there(w.directory, "run"));
+    snprintf(command, sizeof command,
+             "det-train --data %s/train.tfrecord --model_dir %s/run --set nope=1", w.directory,
+             w.directory);
+    expect(1, "unknown field `nope`", command);
+    assert_false(is_there(w.directory, "run"));
+    snprintf(path, sizeof path, "%s/mine", w.directory);
+    assert_int_equal(mkdir(path, 0777), 0);
+    snprintf(command, sizeof command, "det-train --data %s/nothing.zip --model_dir %s/mine",
+             w.directory, w.directory);
+    expect(1, "nothing.zip: there is no such file", command);
+    assert_true(is_there(w.directory, "mine"));
+    snprintf(path, sizeof path, "%s/mine/annotations.part", w.directory);
+    assert_int_equal(mkdir(path, 0777), 0);
+    const int folder = open(path, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(folder, LOCK_EX), 0);
+    snprintf(command, sizeof command, "det-train --data %s/train.tfrecord --model_dir %s/mine",
+             w.directory, w.directory);
+    expect(1, "mine: another process is making it", command);
+    close(folder);
+    workspace_remove(&w);
+}
+
+/* One picture; classes that are one, but for a slip. */
+static void odd_data_is_told_and_trained(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{\"images\": [{\"id\": 0, \"file_name\": \"0.jpg\", \"width\": 40, \"height\": 30}], "
+        "\"categories\": [{\"id\": 1, \"name\": \"Cat\"}, {\"id\": 2, \"name\": \"cat\"}], "
+        "\"annotations\": [{\"id\": 0, \"image_id\": 0, \"category_id\": 1, \"bbox\": [2, 3, 20, "
+        "15]}, "
+        "{\"id\": 1, \"image_id\": 0, \"category_id\": 2, \"bbox\": [10, 3, 20, 15]}]}";
+    struct workspace w;
+    char source[400], command[1500], path[700];
+    workspace_make(&w, "first_run_odd");
+    make_source(&w, source);
+    snprintf(path, sizeof path, "%s/annotations", source);
+    test_write_text(path, "instances_train.json", json);
+    snprintf(command, sizeof command, "det-train --data '%s' --model_dir %s/run " SMALL, source,
+             w.directory);
+    expect(0, "classes 1 \"Cat\" and 2 \"cat\" differ in capitals alone", command);
+    assert_contains(out, "too few pictures to keep some for a test");
+    workspace_remove(&w);
+}
+
 /* Killed after a while that grows, again and again, the same command comes to its end. */
 static void killed_at_any_time_it_comes_to_its_end(void **state)
 {
@@ -213,6 +272,8 @@ int test_first_run(void)
         cmocka_unit_test(one_command_trains_and_goes_on),
         cmocka_unit_test(another_training_is_refused),
         cmocka_unit_test(an_interrupted_start_begins_anew),
+        cmocka_unit_test(a_failed_start_leaves_nothing),
+        cmocka_unit_test(odd_data_is_told_and_trained),
         cmocka_unit_test(killed_at_any_time_it_comes_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,9 +9,25 @@
 static const char plain[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:,+=@%";
 
+/* $'a\012b', for what a line cannot show. */
+static det_status quote_controls(struct det_env *env, const char *value, struct det_text *text)
+{
+    DET_TRY_RETURN(det_text_append(env, text, "$'", 2));
+    for (; *value != '\0'; value++) {
+        const unsigned char byte = (unsigned char)*value;
+        DET_TRY_RETURN(byte < 0x20 || byte == 0x7f || byte == '\'' || byte == '\\'
+                           ? det_text_printf(env, text, "\\%03o", byte)
+                           : det_text_append(env, text, value, 1));
+    }
+    return det_text_append(env, text, "'", 1);
+}
+
 /* 'a b'; a quote inside as '\'': the quotes end, a quote, they begin again. */
 static det_status quote(struct det_env *env, const char *value, struct det_text *text)
 {
+    for (const char *at = value; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            return quote_controls(env, value, text);
     DET_TRY_RETURN(det_text_append(env, text, "'", 1));
     for (; *value != '\0'; value++)
         DET_TRY_RETURN(*value == '\'' ? det_text_append(env, text, "'\\''", 4)

@@ -8,7 +8,7 @@
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
-    struct option_list images;
+    struct option_list images, set;
     const char *fine_tune_checkpoint;
     struct tile_options tiles;
     double least_inside, background; /* of tiles */

@@ -1,9 +1,12 @@
 #include "data/data_workspace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "data/source_record.h"
@@ -15,6 +18,8 @@
 
 void workspace_free(struct det_env *env, struct workspace *w)
 {
+    if (w->lock >= 0)
+        close(w->lock);
     det_free(env, &w->annotations);
     det_free(env, &w->config);
     det_free(env, &w->weights);
@@ -156,7 +161,8 @@ det_status workspace_look(struct data_job *job, const struct workspace_layout *l
                           struct workspace *w, enum workspace_state *state, const char **what)
 {
     bool has_source = false, has_config = false;
-    *w = (struct workspace){.layout = layout, .choices = {.struct_size = sizeof w->choices}};
+    *w = (struct workspace){
+        .layout = layout, .lock = -1, .choices = {.struct_size = sizeof w->choices}};
     *state = WORKSPACE_NONE;
     *what = NULL;
     DET_TRY_RETURN(find_paths(job, w));
@@ -173,7 +179,7 @@ det_status workspace_look(struct data_job *job, const struct workspace_layout *l
     return DET_OK;
 }
 
-/* --- what was interrupted --- */
+/* --- the folder of what is being made --- */
 
 static bool is_ours(const char *name)
 {
@@ -184,14 +190,14 @@ static bool is_ours(const char *name)
     return name[0] == '.' || strstr(name, ".tfrecord") != NULL;
 }
 
-static det_status clear_part(struct data_job *job, const struct workspace *w)
+/* Of one that was interrupted; *any: there was something. */
+static det_status clear_part(struct data_job *job, const struct workspace *w, bool *any)
 {
     struct det_env *env = job->env;
     struct det_path_list entries = {0};
     det_status status = DET_OK;
-    if (!det_file_exists(w->part))
-        return DET_OK;
     DET_TRY(det_list_directory(env, w->part, &entries));
+    *any = entries.count > 0;
     for (size_t i = 0; i < entries.count; i++)
         if (!is_ours(det_path_name(entries.paths[i])))
             DET_TRY(det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -201,13 +207,45 @@ static det_status clear_part(struct data_job *job, const struct workspace *w)
     for (size_t i = 0; i < entries.count; i++)
         if (unlink(entries.paths[i]) != 0)
             DET_TRY(det_fail_errno(env, errno, "%s: cannot be removed", entries.paths[i]));
-    if (rmdir(w->part) != 0)
-        DET_TRY(det_fail_errno(env, errno, "%s: cannot be removed", w->part));
-    tool_log(&job->tool, DET_LOG_INFO, "%s was interrupted before: begun anew",
-             job->arguments.output);
 fail:
     det_path_list_free(env, &entries);
     return status;
+}
+
+/* Makes the folder and takes it: two processes do not make one workspace. */
+static det_status take_part(struct data_job *job, struct workspace *w)
+{
+    struct det_env *env = job->env;
+    bool any = false;
+    w->made_output = !det_file_exists(job->arguments.output);
+    DET_TRY_RETURN(det_make_directories(env, w->part));
+    w->lock = open(w->part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (w->lock < 0)
+        return det_fail_errno(env, errno, "%s", w->part);
+    if (flock(w->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        close(w->lock);
+        w->lock = -1;
+        return det_fail(env, DET_STATUS_IN_USE, "%s: another process is making it",
+                        job->arguments.output);
+    }
+    DET_TRY_RETURN(clear_part(job, w, &any));
+    if (any)
+        tool_log(&job->tool, DET_LOG_INFO, "%s was interrupted before: begun anew",
+                 job->arguments.output);
+    return DET_OK;
+}
+
+/* After a failure, whose message stays. */
+static void give_part_back(struct data_job *job, const struct workspace *w)
+{
+    char message[DET_ERROR_BYTES];
+    bool any = false;
+    if (w->lock < 0)
+        return;
+    memcpy(message, job->env->error, sizeof message);
+    if (clear_part(job, w, &any) == DET_OK && rmdir(w->part) == 0 && w->made_output)
+        (void)rmdir(job->arguments.output); /* stays with anything else in it */
+    memcpy(job->env->error, message, sizeof message);
 }
 
 /* --- making it --- */
@@ -241,7 +279,15 @@ static det_status split(struct data_job *job, struct workspace *w)
                  "%zu pictures stand in two splits: all of them are dealt out anew", leaks);
     w->train = names[0];
     w->test = names[1];
-    return det_annotation_set_deal(job->set, names, shares, 2, (uint64_t)job->arguments.seed);
+    DET_TRY_RETURN(
+        det_annotation_set_deal(job->set, names, shares, 2, (uint64_t)job->arguments.seed));
+    if (split_called(job, tests) == NULL) {
+        w->test = w->train;
+        tool_log(&job->tool, DET_LOG_WARNING,
+                 "too few pictures to keep some for a test: what is evaluated was trained on, and "
+                 "says nothing of other pictures");
+    }
+    return DET_OK;
 }
 
 static det_status write_config(struct data_job *job, struct workspace *w)
@@ -264,6 +310,8 @@ static det_status write_config(struct data_job *job, struct workspace *w)
     settings.input_px = (int32_t)job->arguments.input_px;
     settings.batch_size = (int32_t)job->arguments.batch_size;
     settings.steps = (int32_t)job->arguments.steps;
+    settings.assignments = job->arguments.set.values;
+    settings.assignment_count = job->arguments.set.count;
     status = det_starter_config_write(job->tool.context, job->set, w->part_config, &settings,
                                       &w->choices);
 fail:
@@ -278,7 +326,6 @@ static det_status fill_part(struct data_job *job, struct workspace *w)
 {
     char *record = NULL;
     det_status status = DET_OK;
-    DET_TRY(det_make_directories(job->env, w->part));
     DET_TRY(det_path_join(job->env, &record, w->part, SOURCE_RECORD_NAME));
     DET_TRY(source_record_write(job, record));
     DET_TRY(data_write(job, "tfrecord", w->part, w->annotations));
@@ -288,18 +335,44 @@ fail:
     return status;
 }
 
-det_status workspace_make(struct data_job *job, struct workspace *w)
+/* "Car" beside "car" is a slip of whoever labelled, more often than not. */
+static void warn_of_capitals(struct data_job *job)
 {
-    DET_TRY_RETURN(find_weights(job, w));
-    DET_TRY_RETURN(clear_part(job, w));
+    const int32_t count = det_annotation_set_class_count(job->set);
+    for (int32_t a = 1; a <= count; a++)
+        for (int32_t b = a + 1; b <= count; b++) {
+            const char *one = det_annotation_set_class_name(job->set, a);
+            const char *other = det_annotation_set_class_name(job->set, b);
+            if (strcasecmp(one, other) == 0)
+                tool_log(&job->tool, DET_LOG_WARNING,
+                         "classes %d \"%s\" and %d \"%s\" differ in capitals alone, and are learnt "
+                         "as two: where they are one, correct the labels",
+                         (int)a, one, (int)b, other);
+        }
+}
+
+static det_status make(struct data_job *job, struct workspace *w)
+{
+    DET_TRY_RETURN(take_part(job, w));
     DET_TRY_RETURN(data_read(job));
+    warn_of_capitals(job);
     DET_TRY_RETURN(det_annotation_set_check(job->set));
     DET_TRY_RETURN(data_repair(job));
     DET_TRY_RETURN(data_check_rest(job));
     DET_TRY_RETURN(det_annotation_set_check(job->set));
     DET_TRY_RETURN(split(job, w));
     DET_TRY_RETURN(data_cut(job));
-    DET_TRY_RETURN(fill_part(job, w));
+    return fill_part(job, w);
+}
+
+det_status workspace_make(struct data_job *job, struct workspace *w)
+{
+    DET_TRY_RETURN(find_weights(job, w));
+    const det_status status = make(job, w);
+    if (status != DET_OK) {
+        give_part_back(job, w);
+        return status;
+    }
     DET_TRY_RETURN(moved(job, w->part, w->annotations));
     return place_config(job, w);
 }

@@ -18,6 +18,8 @@ struct workspace {
     char *annotations, *config; /* paths */
     char *weights;              /* that training begins with; NULL: none */
     char *part, *part_config;   /* what is being made */
+    int lock;                   /* of that folder; -1: not taken */
+    bool made_output;           /* the folder of all of it was not there */
     const char *train, *test;   /* names of splits */
     det_starter_choices choices;
 };

@@ -26,7 +26,8 @@ static det_status tell(struct data_job *job, const struct workspace *w)
     DET_TRY(det_path_directory(env, &folder, w->config));
     DET_TRY(shell_word(env, &run, "%s", folder));
     DET_TRY(shell_word(env, &model, "%s/model.det", folder));
-    DET_TRY(shell_word(env, &found, "%s/detected", job->arguments.output));
+    DET_TRY(shell_word(env, &found, "%.*s/detected", (int)det_path_length(job->arguments.output),
+                       job->arguments.output));
     console_print("%s: %d x %d, batch %d, %d steps; %.0f %% of the boxes meet an anchor\n",
                   console_name(name, w->config), c->input_px, c->input_px, c->batch_size, c->steps,
                   100 * c->covered);

@@ -94,7 +94,7 @@ det_status data_source_prepare(struct tool *tool, const struct option_list *inpu
                            .command = "data",
                            .inputs = *inputs,
                            .on_finding = report};
-    struct workspace w = {0};
+    struct workspace w = {.lock = -1};
     job.env = &job.tool.env;
     const det_status status = prepare(&job, &w);
     workspace_free(job.env, &w);

@@ -10,9 +10,10 @@ static det_status tell(struct tool *tool, const char *folder, int64_t step, bool
 {
     struct det_env *env = &tool->env;
     char *model = NULL, *found = NULL;
+    const int length = (int)det_path_length(folder);
     det_status status = DET_OK;
-    DET_TRY(shell_word(env, &model, "%s/model.det", folder));
-    DET_TRY(shell_word(env, &found, "%s/detected", folder));
+    DET_TRY(shell_word(env, &model, "%.*s/model.det", length, folder));
+    DET_TRY(shell_word(env, &found, "%.*s/detected", length, folder));
     console_print("Model: %s, of step %lld%s\n"
                   "Next: det-detect %s PICTURES --output %s\n",
                   model, (long long)step, is_best ? ", the best one" : "", model, found);
