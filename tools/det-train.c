@@ -1,5 +1,5 @@
-/* det-train: trains what a pipeline.config describes, or a data set, of which it makes one. Flags as
- * object_detection/model_main_tf2.py has them. */
+/* det-train: trains what a pipeline.config describes, or a data set, of which it makes one. Flags
+ * as object_detection/model_main_tf2.py has them. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* data_workspace.h: a workspace is made of a data set: records, label map, pipeline.config. It is there
- * whole or not at all: what is being made stands in a folder of its own (ANNOTATIONS.part), which
- * one that was interrupted leaves behind and the next one clears. */
+/* data_workspace.h: a workspace is made of a data set: records, label map, pipeline.config. It is
+ * there whole or not at all: what is being made stands in a folder of its own (ANNOTATIONS.part),
+ * which one that was interrupted leaves behind and the next one clears. */
 #ifndef DET_TOOLS_DATA_DATA_WORKSPACE_H
 #define DET_TOOLS_DATA_DATA_WORKSPACE_H
 

@@ -65,7 +65,8 @@ typedef struct det_starter_choices {
 /**
  * Writes the config for the images and boxes of a split of a resolved set, atomically. `settings`
  * and `choices` may be NULL. INVALID_ARGUMENT: no image or no box in the split, a size that is
- * none, an assignment to a field that is none; OUT_OF_MEMORY: not even one picture a step fits into this machine's memory.
+ * none, an assignment to a field that is none; OUT_OF_MEMORY: not even one picture a step fits
+ * into this machine's memory.
  */
 DET_NODISCARD DET_API det_status det_starter_config_write(det_context *context,
                                                           det_annotation_set *set, const char *path,
