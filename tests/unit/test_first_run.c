@@ -188,6 +188,36 @@ static void an_interrupted_start_begins_anew(void **state)
     workspace_remove(&w);
 }
 
+/* The decay that is written fits the steps, and what is exported has statistics taken anew. */
+static void the_exported_form_is_looked_after(void **state)
+{
+    (void)state;
+    struct workspace w;
+    char command[1500], path[700];
+    workspace_make(&w, "first_run_decay");
+    snprintf(command, sizeof command,
+             "det-data init %s/train.tfrecord --output %s/ws --size 64 --batch_size 2 --steps 60 "
+             "--set model.ssd.feature_extractor.depth_multiplier=0.1",
+             w.directory, w.directory);
+    expect(0, "Next: det-train --model_dir ", command);
+    snprintf(path, sizeof path, "%s/ws/models/my/pipeline.config", w.directory);
+    char *text = test_read_text(path);
+    assert_contains(text, "decay: 0.926 ");
+    assert_contains(text, "depth_multiplier: 0.1");
+    free(text);
+    snprintf(command, sizeof command, "det-train --model_dir %s/ws/models/my", w.directory);
+    expect(0, "model.det, of step ", command);
+    assert_null(strstr(out, "batch_norm { decay"));
+    snprintf(command, sizeof command, "det-info %s/ws/models/my/model.det", w.directory);
+    expect(0, "batch norm statistics taken anew over ", command);
+    /* Where it does not fit that is told. */
+    snprintf(command, sizeof command,
+             "det-train --pipeline_config_path %s --model_dir %s/other --num_train_steps 10", path,
+             w.directory);
+    expect(0, "batch_norm { decay", command);
+    workspace_remove(&w);
+}
+
 /* What could not be made leaves nothing behind; two processes do not make one. */
 static void a_failed_start_leaves_nothing(void **state)
 {
@@ -272,6 +302,7 @@ int test_first_run(void)
         cmocka_unit_test(one_command_trains_and_goes_on),
         cmocka_unit_test(another_training_is_refused),
         cmocka_unit_test(an_interrupted_start_begins_anew),
+        cmocka_unit_test(the_exported_form_is_looked_after),
         cmocka_unit_test(a_failed_start_leaves_nothing),
         cmocka_unit_test(odd_data_is_told_and_trained),
         cmocka_unit_test(killed_at_any_time_it_comes_to_its_end),
