@@ -331,7 +331,7 @@ first-hour: tools ## from the archives of labelImg, Roboflow and CVAT to annotat
 # Records of one's own: HOUR_DATA holds train.tfrecord and test.tfrecord.
 HOUR_DATA    ?= ../shared/data/raccoon
 HOUR_WEIGHTS ?= ../shared/data/imagenet_backbone/ckpt-1
-first-hour-long: tools ## the same as a user runs it, on HOUR_DATA and from HOUR_WEIGHTS (about an hour); bench/results has a table
+first-hour-long: tools ## the same as a user runs it, on HOUR_DATA and from HOUR_WEIGHTS (about an hour); bench/results/first-hour.md has a table
 	$(if $(wildcard $(HOUR_DATA)/train.tfrecord),tests/first_hour/run.sh --long $(HOUR_DATA)/train.tfrecord $(HOUR_DATA)/test.tfrecord $(HOUR_WEIGHTS) $(BUILD),@echo "first hour: skipped, there is no $(HOUR_DATA)/train.tfrecord")
 
 .PHONY: format format-check lint
