@@ -83,7 +83,7 @@ SUPPORT_OBJ := $(patsubst %.c,$(OBJ)/%.o,$(filter support/%,$(LIB_SRC)))
 TOOL_COMMON_SRC := $(sort $(wildcard tools/common/*.c))
 TOOL_COMMON_OBJ := $(TOOL_COMMON_SRC:%.c=$(OBJ)/%.o)
 TOOL_SRC    := $(sort $(wildcard tools/det-*.c))
-# tools/NAME/*.c belong to det-NAME alone.
+# tools/NAME/*.c belong to det-NAME; det-train --data makes a workspace as det-data init does, and exports.
 tool_parts  = $(patsubst %.c,$(OBJ)/%.o,$(sort $(filter-out $(VIDEO_LEFT_OUT) $(PLUGIN_SRC),$(wildcard tools/$(patsubst det-%,%,$(1))/*.c))))
 TOOLS       := $(TOOL_SRC:tools/%.c=$(BUILD)/bin/%)
 EXAMPLE_SRC := $(sort $(wildcard examples/*.c))
@@ -208,6 +208,7 @@ $(BUILD)/bin/det-demo-data: $(DATA_OBJ) $(OBJ)/tools/common/console.o $(STATIC_L
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
 
 $(foreach t,$(notdir $(TOOLS)),$(eval $(BUILD)/bin/$(t) $(BUILD)/shared/bin/$(t): $(call tool_parts,$(t))))
+$(BUILD)/bin/det-train $(BUILD)/shared/bin/det-train: $(call tool_parts,det-data) $(OBJ)/tools/export/source.o
 $(BUILD)/bin/det-%: $(OBJ)/tools/det-%.o $(TOOL_COMMON_OBJ) $(STATIC_LIB)
 	@mkdir -p $(@D)
 	$(say) LD $@
@@ -324,6 +325,14 @@ video-valgrind: tools ## det-detect on a short video, with tracks and an annotat
 .PHONY: tutorial-check
 tutorial-check: tools ## run the commands of docs/tutorial.md in a short version
 	tests/tutorial.sh $(BUILD)
+.PHONY: first-hour first-hour-long
+first-hour: tools ## from the archives of labelImg, Roboflow and CVAT to annotated pictures, three commands each (2 minutes)
+	tests/first_hour/run.sh $(BUILD)
+# Records of one's own: HOUR_DATA holds train.tfrecord and test.tfrecord.
+HOUR_DATA    ?= ../shared/data/raccoon
+HOUR_WEIGHTS ?= ../shared/data/imagenet_backbone/ckpt-1
+first-hour-long: tools ## the same as a user runs it, on HOUR_DATA and from HOUR_WEIGHTS (about an hour); bench/results/first-hour.md has a table
+	$(if $(wildcard $(HOUR_DATA)/train.tfrecord),tests/first_hour/run.sh --long $(HOUR_DATA)/train.tfrecord $(HOUR_DATA)/test.tfrecord $(HOUR_WEIGHTS) $(BUILD),@echo "first hour: skipped, there is no $(HOUR_DATA)/train.tfrecord")
 
 .PHONY: format format-check lint
 format: ## rewrite the sources in the committed style

@@ -153,6 +153,25 @@ bool det_same_file(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
+det_status det_keep_old_file(struct det_env *env, const char *path, char **kept)
+{
+    DET_TRY_RETURN(det_format(env, kept, "%s.old", path));
+    for (int n = 2; det_file_exists(*kept); n++) {
+        det_free(env, kept);
+        DET_TRY_RETURN(det_format(env, kept, "%s.old-%d", path, n));
+    }
+    if (rename(path, *kept) == 0)
+        return DET_OK;
+    const int error_number = errno;
+    const det_status status =
+        error_number == ENOENT
+            ? DET_OK
+            : det_fail_errno(env, error_number, "%s: is another one, and cannot be kept as %s",
+                             path, *kept);
+    det_free(env, kept);
+    return status;
+}
+
 det_status det_make_directories(struct det_env *env, const char *path)
 {
     char *copy = NULL;

@@ -44,6 +44,10 @@ bool det_same_file(const char *a, const char *b);
 /* mkdir -p. */
 det_status det_make_directories(struct det_env *env, const char *path);
 
+/* Renames a file to PATH.old, PATH.old-2, ...: the first name that is free. *kept, which the caller
+ * frees, is NULL when the file was not there any more. */
+det_status det_keep_old_file(struct det_env *env, const char *path, char **kept);
+
 /* A list of paths the caller frees. */
 struct det_path_list {
     char **paths;

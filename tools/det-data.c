@@ -5,7 +5,6 @@
 #include "common/console.h"
 #include "common/tf_flags.h"
 #include "data/data.h"
-#include "support/encoding.h"
 
 static size_t rule_index(const char *name)
 {
@@ -75,15 +74,6 @@ static const struct {
 _Static_assert(sizeof actions / sizeof actions[0] + 1 == sizeof commands / sizeof commands[0],
                "each command has an action");
 
-static bool is_format(const char *name)
-{
-    const char *known = NULL;
-    for (size_t i = 0; (known = det_annotation_format(i)) != NULL; i++)
-        if (strcmp(known, name) == 0)
-            return true;
-    return false;
-}
-
 /* "tfrecord, voc, ... or csv" */
 static void list_formats(char *text, size_t bytes)
 {
@@ -108,17 +98,11 @@ static int check_arguments(const struct options *options, const struct data_job 
                            size_t command, const char *formats)
 {
     const struct data_arguments *a = &job->arguments;
-    det_exif_policy exif;
+    char fault[DATA_FAULT_BYTES];
     if (options->positional.count < 1)
         return options_error(options, "%s: at least one source is missing", job->command);
-    if (a->from != NULL && !is_format(a->from))
-        return options_error(options, "--from: got `%s`, expected %s", a->from, formats);
-    if (a->to != NULL && !is_format(a->to))
-        return options_error(options, "--to: got `%s`, expected %s", a->to, formats);
-    if (!data_exif_policy(a->exif, &exif))
-        return options_error(options, "--exif: got `%s`, expected auto, apply or ignore", a->exif);
-    if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
-        return options_error(options, "--encoding: `%s` is not known on this machine", a->encoding);
+    if (data_arguments_fault(a, fault))
+        return options_error(options, "%s", fault);
     if (a->output == NULL && (actions[command].needs_output || a->fix))
         return options_error(options, "%s: --output is missing", job->command);
     if (strcmp(job->command, "convert") == 0 && a->to == NULL)
@@ -127,19 +111,6 @@ static int check_arguments(const struct options *options, const struct data_job 
         return options_error(options, "split: --split is missing, as in --split train=0.8,val=0.2");
     if (a->augmented && a->config == NULL)
         return options_error(options, "--augmented: --pipeline_config_path is missing");
-    if (a->tiles.size.given && (a->tiles.size.width == 0 || !a->copy_images))
-        return options_error(options, a->copy_images
-                                          ? "--tiles: a size is missing, as in --tiles 640"
-                                          : "--tiles makes pictures, --nocopy_images writes none");
-    if (tile_options_fault(&a->tiles) != NULL)
-        return options_error(options, "%s", tile_options_fault(&a->tiles));
-    if (!(a->least_inside > 0 && a->least_inside <= 1) || !(a->background >= 0))
-        return options_error(options, "--tile_least_inside: expected above 0, to 1, "
-                                      "--tile_background: 0 or more");
-    if (a->input_px != 0 && (a->input_px < 64 || a->input_px > 1280))
-        return options_error(options, "--size: expected 64 to 1280");
-    if (a->batch_size < 0 || a->batch_size > 100000 || a->steps < 0 || a->steps > INT32_MAX)
-        return options_error(options, "--batch_size, --steps: expected at least 0");
     if (a->shards < 1 || a->shards > 99999)
         return options_error(options, "--shards: expected 1 to 99999");
     if (a->count < 1 || a->count > 10000 || a->columns < 1 || a->columns > 1000 ||
@@ -154,16 +125,7 @@ int main(int argc, char **argv)
     console_begin("det-data");
     struct data_job job = {
         .tool = TOOL_INIT_WITHOUT_DEVICE("det-data"),
-        .arguments = {.exif = "auto",
-                      .tiles = TILE_OPTIONS_INIT,
-                      .least_inside = .5,
-                      .background = .25,
-                      .seed = 1,
-                      .shards = 1,
-                      .count = 24,
-                      .columns = 6,
-                      .cell_px = 240,
-                      .copy_images = true},
+        .arguments = DATA_ARGUMENTS_INIT,
         .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
@@ -235,6 +197,9 @@ int main(int argc, char **argv)
         {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
         {"fine_tune_checkpoint", OPTION_STRING, &a->fine_tune_checkpoint, "PATH",
          "init: weights to begin from; without it what lies in --output's pre-trained-models"},
+        {"set", OPTION_LIST, &a->set, "FIELD=VALUE",
+         "init: a field of the pipeline.config, as in --set train_config.batch_size=4; may be "
+         "repeated"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),

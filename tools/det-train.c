@@ -1,5 +1,6 @@
-/* det-train: trains what a pipeline.config describes. Flags as object_detection/model_main_tf2.py
- * has them. */
+/* det-train: trains what a pipeline.config describes, or a data set, of which it makes one. Flags
+ * as object_detection/model_main_tf2.py has them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/class_options.h"
@@ -8,7 +9,14 @@
 #include "common/progress.h"
 #include "common/tf_flags.h"
 #include "common/tool.h"
+#include "data/data.h"
 #include "det/det.h"
+#include "support/mem.h"
+#include "train/data_source.h"
+#include "train/finish.h"
+
+/* Of --eval_every: so many evaluations in a training. */
+enum { EVALUATIONS = 10 };
 
 struct arguments {
     const char *config, *model_dir, *fine_tune_checkpoint;
@@ -16,7 +24,8 @@ struct arguments {
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
     double checkpoint_seconds, min_delta;
-    struct option_list images, set;
+    struct option_list images, set, command_line, data;
+    struct data_arguments source; /* how --data is read */
     struct class_options classes;
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
 };
@@ -98,6 +107,8 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     settings->allow_no_boxes = a->allow_no_boxes;
     settings->recalibrate_images = a->recalibrate_images;
     settings->api_evaluation = a->eval_api;
+    settings->arguments = a->command_line.values;
+    settings->argument_count = a->command_line.count;
 }
 
 /* 0 when all was finite this time. */
@@ -137,41 +148,103 @@ static bool read_batch_size(const char *text, int64_t *batch)
     return true;
 }
 
-static int train(struct tool *tool, const struct arguments *a)
+/* The trainings of a data set are evaluated, so that the best model is kept. */
+static int64_t own_eval_every(const det_pipeline_config *config, int64_t steps)
 {
-    det_pipeline_config *config = NULL;
+    if (det_pipeline_config_eval_path_count(config) == 0)
+        return 0;
+    if (steps == 0)
+        steps = det_pipeline_config_num_steps(config);
+    return steps == 0 ? 1000 : (steps + EVALUATIONS - 1) / EVALUATIONS;
+}
+
+static det_status run(struct tool *tool, const struct arguments *a,
+                      const det_pipeline_config *config)
+{
     det_trainer *trainer = NULL;
     det_trainer_settings settings;
     det_evaluation_settings evaluation;
     struct progress progress = PROGRESS_INIT(tool, a->log_every, a->eval_every);
-    int result = 0;
-    console_outlive_output();
     trainer_settings(a, &settings, &evaluation);
     evaluation.progress_user = &progress.evaluating;
-    det_status status = prepare_config(tool, a, &config);
-    if (status == DET_OK)
-        status = progress_json_open(tool, &progress.json, a->json);
+    det_status status = progress_json_open(tool, &progress.json, a->json);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
         tool_log(tool, DET_LOG_INFO, "%s", tool_message(tool, status));
+        status = DET_OK;
     } else {
         if (status == DET_OK)
             status = det_trainer_run(trainer, after_step, &progress);
         if (status == DET_OK)
             status = progress.status;
-        if (status == DET_OK) {
+        if (status == DET_OK)
             finish(tool, a, &progress, trainer);
-        } else {
-            result = tool_fail(tool, status);
-        }
     }
-    status = progress_close(&progress);
-    if (status != DET_OK && result == 0)
-        result = tool_fail(tool, status);
+    const det_status closed = progress_close(&progress);
     det_trainer_destroy(&trainer);
+    if (status == DET_OK)
+        status = closed;
+    return status;
+}
+
+static int train(struct tool *tool, const struct arguments *given)
+{
+    struct arguments a = *given;
+    det_pipeline_config *config = NULL;
+    char *own = NULL;
+    const bool is_own = a.config == NULL;
+    det_status status = DET_OK;
+    console_outlive_output();
+    if (a.data.count > 0)
+        DET_TRY(data_source_prepare(tool, &a.data, &a.source));
+    /* Before, an interruption leaves nothing that would have to be saved. */
+    tool_catch_signals("\nstopping: finishing this step, then saving; once more to stop at once\n");
+    if (is_own)
+        DET_TRY(data_source_config(tool, a.model_dir, &own));
+    a.config = is_own ? own : a.config;
+    DET_TRY(prepare_config(tool, &a, &config));
+    if (a.eval_every < 0)
+        a.eval_every = is_own ? own_eval_every(config, a.num_steps) : 0;
+    DET_TRY(run(tool, &a, config));
+    if (is_own && !tool_interrupted())
+        DET_TRY(finish_export(tool, config, a.model_dir));
+fail:
     det_pipeline_config_destroy(&config);
-    return result;
+    det_free(&tool->env, &own);
+    return status == DET_OK ? 0 : tool_fail(tool, status);
+}
+
+/* What det-data init takes of det-train's options. */
+static void fill_source(struct arguments *a)
+{
+    a->source.output = a->model_dir;
+    a->source.images = a->images;
+    a->source.set = a->set;
+    a->source.seed = a->seed;
+    a->source.strict = a->strict;
+    a->source.allow_no_boxes = a->allow_no_boxes;
+    a->source.fine_tune_checkpoint = a->fine_tune_checkpoint;
+    a->source.steps = a->num_steps;
+    a->source.batch_size = a->batch > 0 ? a->batch : 0;
+}
+
+/* Whether something is wrong with --data and the options for it. */
+static bool source_fault(const struct arguments *a, char text[DATA_FAULT_BYTES])
+{
+    const struct data_arguments *s = &a->source;
+    const bool options = s->from != NULL || s->label_map != NULL || s->encoding != NULL ||
+                         s->input_px != 0 || s->tiles.size.given;
+    text[0] = '\0';
+    if (a->data.count == 0 && options)
+        snprintf(text, DATA_FAULT_BYTES,
+                 "--from, --label_map, --encoding, --size and --tiles are for --data");
+    else if (a->data.count > 0 && a->config != NULL)
+        snprintf(text, DATA_FAULT_BYTES,
+                 "--data makes a pipeline.config: it goes without --pipeline_config_path");
+    else if (a->data.count > 0)
+        (void)data_arguments_fault(s, text);
+    return text[0] != '\0';
 }
 
 int main(int argc, char **argv)
@@ -189,10 +262,31 @@ int main(int argc, char **argv)
         .resume = true,
         .summaries = true,
         .eval_api = true,
+        .eval_every = -1,
+        .source = DATA_ARGUMENTS_INIT,
         .recalibrate_images = DET_RECALIBRATION_IMAGES,
+        .command_line = {(const char **)argv, (size_t)argc},
     };
     const struct option table[] = {
-        {"pipeline_config_path", OPTION_STRING, &a.config, "FILE", "the pipeline.config"},
+        {"pipeline_config_path", OPTION_STRING, &a.config, "FILE",
+         "the pipeline.config; without it --model_dir's, and at the end --model_dir/model.det is "
+         "exported"},
+        {"data", OPTION_LIST, &a.data, "SOURCE",
+         "instead of a config: a folder, file or .zip with annotations of any kind that det-data "
+         "reads, or SPLIT=SOURCE; may be repeated. Records and a pipeline.config that fits them "
+         "are made in --model_dir, then trained; the same command goes on"},
+        {"size", OPTION_INT, &a.source.input_px, "PX",
+         "--data: side of the network's input; 0: 320, or 640 where the boxes would be too small"},
+        {"tiles", OPTION_SIZE, &a.source.tiles.size, "SIZE",
+         "--data: cut large pictures into overlapping tiles of SIZE pixels, N or WIDTHxHEIGHT, for "
+         "small objects"},
+        {"tile_overlap", OPTION_DOUBLE, &a.source.tiles.overlap, "SHARE",
+         "of a tile's side that neighbours have in common, 0 to 0.9"},
+        {"from", OPTION_STRING, &a.source.from, "FORMAT", "--data: its format"},
+        {"label_map", OPTION_STRING, &a.source.label_map, "FILE",
+         "--data: label_map.pbtxt with the classes in their order"},
+        {"encoding", OPTION_STRING, &a.source.encoding, "NAME",
+         "--data: of text that is not UTF-8 and does not say what it is"},
         {"set", OPTION_LIST, &a.set, "FIELD=VALUE",
          "a field of the config for this run, as in --set train_config.batch_size=4; may be "
          "repeated. --model_dir's pipeline.config is what ran"},
@@ -240,7 +334,7 @@ int main(int argc, char **argv)
          "write event files for TensorBoard into MODEL_DIR/train and MODEL_DIR/eval"},
         {"eval_every", OPTION_INT, &a.eval_every, "N",
          "evaluate on the eval_input_reader every N steps and after the last, in this process; 0: "
-         "not"},
+         "not; -1: not with --pipeline_config_path, else ten times in all"},
         {"eval_max_images", OPTION_INT, &a.eval_max_images, "N",
          "evaluate on the first N images, 0: all"},
         {"eval_api", OPTION_FLAG, &a.eval_api, NULL,
@@ -269,32 +363,37 @@ int main(int argc, char **argv)
     struct options options = {
         .program = "det-train",
         .description =
-            "Trains the detector that a TF Object Detection API pipeline.config describes.",
+            "Trains the detector that a TF Object Detection API pipeline.config describes, or one "
+            "for a data set.",
         .table = table,
         .aliases = tf_flags_of_train,
     };
+    char fault[DATA_FAULT_BYTES];
     int result = 0;
     if (!options_parse(&options, argc, argv, &result))
         return console_end(result);
-    if (a.config == NULL || (a.model_dir == NULL && a.replay == NULL))
-        result = options_error(&options, "--pipeline_config_path and --model_dir are needed");
+    if (a.replay != NULL ? a.config == NULL : a.model_dir == NULL)
+        result = options_error(
+            &options, "--model_dir is needed, with --data or --pipeline_config_path to begin with; "
+                      "--replay needs --pipeline_config_path");
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
              a.keep > 1000000 || !read_batch_size(a.batch_size, &a.batch) || a.memory_limit < 0 ||
              a.memory_limit > INT64_C(1) << 40 || a.accumulate < 1 || a.accumulate > 65536 ||
-             a.log_every < 1 || a.pictures_every < 0 || a.eval_every < 0 || a.eval_max_images < 0 ||
-             a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
+             a.log_every < 1 || a.pictures_every < 0 || a.eval_every < -1 ||
+             a.eval_max_images < 0 || a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");
     else if (class_options_fault(&a.classes) != NULL)
         result = options_error(&options, "%s", class_options_fault(&a.classes));
-    else if (a.eval_every == 0 && (a.keep_best != NULL || a.patience > 0))
+    else if ((a.eval_every == 0 || (a.eval_every < 0 && a.config != NULL)) &&
+             (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
     else if (a.replay != NULL && a.json != NULL)
         result = options_error(&options, "--json is of a training, not of --replay");
+    else if (fill_source(&a), source_fault(&a, fault))
+        result = options_error(&options, "%s", fault);
     else if (tool_open(&tool, &result)) {
-        tool_catch_signals(
-            "\nstopping: finishing this step, then saving; once more to stop at once\n");
         result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a);
         tool_close(&tool);
     }

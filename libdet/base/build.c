@@ -7,3 +7,9 @@
 
 const char det_build[] = DET_VERSION_STRING "-" DET_SOURCES;
 const char det_build_folder[] = DET_FOLDER;
+
+#ifdef __clang__
+const char det_build_compiler[] = "clang " __clang_version__;
+#else
+const char det_build_compiler[] = "gcc " __VERSION__;
+#endif

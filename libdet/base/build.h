@@ -10,4 +10,7 @@ extern const char det_build[];
 /* The folder of what is loaded at run time: PREFIX/lib/libdet. */
 extern const char det_build_folder[];
 
+/* "gcc 12.2.0" */
+extern const char det_build_compiler[];
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
+#include "formats/pipeline_edit.h"
 #include "support/mem.h"
 #include "support/memory_limit.h"
 #include "support/writer.h"
@@ -242,10 +243,14 @@ det_status det_starter_config_write(det_context *context, det_annotation_set *se
     if (choices != NULL)
         DET_NEED_REPORT(env, det_starter_choices, choices);
     DET_TRY_RETURN(DET_TAKE(env, det_starter_settings, &taken, settings));
+    DET_TRY_RETURN(det_check_strings(env, "det_starter_settings: assignments", taken.assignments,
+                                     taken.assignment_count));
     DET_TRY_RETURN(check(env, &taken));
     fill_in(&taken);
     DET_TRY(choose(context, set, &taken, &data, &chosen));
     DET_TRY(det_starter_text(env, &data, &taken, &chosen, &text));
+    for (size_t i = 0; i < taken.assignment_count; i++)
+        DET_TRY(det_pipeline_edit(env, path, taken.assignments[i], &text));
     DET_TRY(det_write_file(env, path, text.data, text.length));
     if (choices != NULL)
         det_fill_report(choices, &chosen, sizeof chosen);

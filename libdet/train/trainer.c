@@ -51,6 +51,8 @@ det_status det_trainer_create(det_context *context, const det_pipeline_config *c
     DET_TRY_RETURN(DET_TAKE(env, det_trainer_settings, &settings, given));
     DET_TRY_RETURN(det_check_strings(env, "det_trainer_settings: image_dirs", settings.image_dirs,
                                      settings.image_dir_count));
+    DET_TRY_RETURN(det_check_strings(env, "det_trainer_settings: arguments", settings.arguments,
+                                     settings.argument_count));
     struct det_trainer *made = NULL;
     DET_TRY_RETURN(det_alloc(env, &made, 1, sizeof *made, "trainer"));
     made->context = context;
@@ -69,6 +71,7 @@ void det_trainer_destroy(det_trainer **out)
         return;
     struct det_trainer *trainer = *out;
     struct det_env *env = trainer->env;
+    det_trainer_record_end(trainer);
     det_evaluation_destroy(&trainer->evaluation);
     det_evaluation_destroy(&trainer->api_evaluation);
     det_trainer_summary_free(trainer);
@@ -356,14 +359,14 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     DET_NEED(env, trainer);
     DET_NEED_REPORT(env, det_step_report, report);
     const det_status status = make_step(trainer, &made);
+    det_trainer_record_note(trainer, status);
     det_fill_report(report, &made, sizeof made);
     return status;
 }
 
-det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
+static det_status run(struct det_trainer *trainer, det_step_callback callback, void *user)
 {
     det_step_report report;
-    DET_NEED(NULL, trainer);
     while (!det_trainer_is_done(trainer) || det_trainer_eval_is_due(trainer)) {
         DET_TRY_RETURN(make_step(trainer, &report));
         if (callback != NULL && callback(user, &report) != 0)
@@ -372,6 +375,14 @@ det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, voi
     if (trainer->model_dir == NULL || trainer->saved_step == trainer->state.step)
         return DET_OK;
     return det_trainer_save(trainer);
+}
+
+det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
+{
+    DET_NEED(NULL, trainer);
+    const det_status status = run(trainer, callback, user);
+    det_trainer_record_note(trainer, status);
+    return status;
 }
 
 /* --- what it knows --- */

@@ -11,6 +11,7 @@
 #include "train/checkpoint.h"
 #include "train/dir_lock.h"
 #include "train/learner.h"
+#include "train/run_record.h"
 
 struct det_trainer {
     struct det_context *context;
@@ -18,6 +19,7 @@ struct det_trainer {
 
     char *model_dir; /* NULL: nothing is written */
     struct det_dir_lock lock;
+    struct det_run_record record; /* MODEL_DIR/run.json */
     int64_t checkpoint_every_steps;
     double checkpoint_every_seconds;
     int32_t keep_checkpoints;
@@ -129,6 +131,16 @@ det_status det_trainer_lock_model_dir(struct det_trainer *trainer, bool make);
 /* Puts the config into it. */
 det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
                                          const struct det_pipeline_config *config);
+
+/* --- trainer_record.c --- */
+
+/* Begins this run's entry of MODEL_DIR/run.json; what fails is a warning. */
+void det_trainer_record_begin(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                              const det_trainer_settings *settings);
+/* How the run goes so far: `status` of the last step, or of the save behind it. */
+void det_trainer_record_note(struct det_trainer *trainer, det_status status);
+/* Ends the entry; nothing where none was begun. */
+void det_trainer_record_end(struct det_trainer *trainer);
 
 /* --- trainer_eval.c --- */
 

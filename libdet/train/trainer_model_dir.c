@@ -1,25 +1,13 @@
 /* trainer_model_dir.c: the folder of a training: its lock and, beside its checkpoints, the config
  * as it was read. Another one that is there already is kept as pipeline.config.old. */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "support/io.h"
 #include "support/mem.h"
 #include "train/trainer.h"
 
-/* PATH.old, PATH.old-2, ...: the first that is free. */
-static det_status free_name(struct det_env *env, const char *path, char **name)
-{
-    DET_TRY_RETURN(det_format(env, name, "%s.old", path));
-    for (int n = 2; det_file_exists(*name); n++) {
-        det_free(env, name);
-        DET_TRY_RETURN(det_format(env, name, "%s.old-%d", path, n));
-    }
-    return DET_OK;
-}
-
-/* Moves another config than ours out of the way. */
+/* Moves another config than ours out of the way; ours may be the file that is there with fields set
+ * from outside. */
 static det_status keep_other_config(struct det_env *env, const char *path,
                                     const struct det_pipeline_config *config, bool *same)
 {
@@ -35,14 +23,11 @@ static det_status keep_other_config(struct det_env *env, const char *path,
     det_file_release(&present);
     if (*same)
         return DET_OK;
-    DET_TRY_RETURN(free_name(env, path, &old_path));
-    if (rename(path, old_path) == 0)
+    DET_TRY_RETURN(det_keep_old_file(env, path, &old_path));
+    if (old_path != NULL)
         det_log(env, DET_LOG_WARNING, "%s was another one, kept as %s", path, old_path);
-    else if (errno != ENOENT)
-        status = det_fail_errno(env, errno, "%s: is another one, and cannot be kept as %s", path,
-                                old_path);
     det_free(env, &old_path);
-    return status;
+    return DET_OK;
 }
 
 det_status det_trainer_lock_model_dir(struct det_trainer *trainer, bool make)
@@ -65,10 +50,7 @@ det_status det_trainer_prepare_model_dir(struct det_trainer *trainer,
     if (trainer->model_dir == NULL)
         return DET_OK;
     DET_TRY(det_path_join(env, &path, trainer->model_dir, "pipeline.config"));
-    if (!det_same_file(path, config->path))
-        DET_TRY(keep_other_config(env, path, config, &same));
-    else
-        same = true;
+    DET_TRY(keep_other_config(env, path, config, &same));
     if (!same)
         DET_TRY(det_write_file(env, path, config->text, config->text_bytes));
 fail:

@@ -346,6 +346,7 @@ det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipe
     DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
     DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, true));
     DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));
+    det_trainer_record_begin(trainer, config, settings);
     DET_TRY_RETURN(det_trainer_summary_set_up(trainer, settings));
     return start_loader(trainer, config, settings);
 }

@@ -156,11 +156,14 @@ int fsync(int descriptor)
     char path[PATH_MAX];
     struct stat info;
     path_of(descriptor, path);
+    const bool is_folder = strcmp(path, disk.folder) == 0;
+    if (!is_folder && !is_ours(path))
+        return 0;
     tell();
-    if (fstat(descriptor, &info) == 0 && is_ours(path) && S_ISREG(info.st_mode))
-        set_synced(info.st_ino, info.st_size);
-    else if (strcmp(path, disk.folder) == 0)
+    if (is_folder)
         take_epoch();
+    else if (fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode))
+        set_synced(info.st_ino, info.st_size);
     return 0;
 }
 

@@ -40,7 +40,7 @@ static void any_data_set_becomes_a_workspace(void **state)
             fail_msg("%s: %s", formats[i], out);
         assert_contains(out, "no weights to begin from");
         assert_contains(out, "64 x 64, batch 2, 2 steps");
-        assert_contains(out, "Next: det-train --pipeline_config_path ");
+        assert_contains(out, "Next: det-train --model_dir ");
         expect_file(ws, "annotations/label_map.pbtxt");
         expect_file(ws, "annotations/train.tfrecord");
         expect_file(ws, "annotations/test.tfrecord");
@@ -54,7 +54,9 @@ static void any_data_set_becomes_a_workspace(void **state)
     if (run_tool(out, sizeof out, "%s --set model.ssd.feature_extractor.depth_multiplier=0.1",
                  command) != 0)
         fail_msg("%s: %s", command, out);
-    expect_file(w.directory, "ws_tfrecord/models/my/run/ckpt-2.det");
+    expect_file(w.directory, "ws_tfrecord/models/my/ckpt-2.det");
+    expect_file(w.directory, "ws_tfrecord/models/my/model.det");
+    assert_contains(out, "Next: det-detect ");
     workspace_remove(&w);
 }
 

@@ -197,7 +197,7 @@ int data_convert(struct data_job *job)
     if (status == DET_OK)
         status = data_cut(job);
     if (status == DET_OK)
-        status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
+        status = data_write(job, a->to != NULL ? a->to : job->format, a->output, a->output);
     return status == DET_OK ? 0 : failed(job, status);
 }
 
@@ -222,7 +222,7 @@ int data_check(struct data_job *job)
     if (status == DET_OK && a->fix)
         status = data_check_rest(job);
     if (status == DET_OK && a->fix)
-        status = data_write(job, a->to != NULL ? a->to : job->format, a->output);
+        status = data_write(job, a->to != NULL ? a->to : job->format, a->output, a->output);
     if (status != DET_OK)
         return failed(job, status);
     const size_t errors = det_annotation_set_finding_count(job->set, NULL, DET_SEVERITY_ERROR);

@@ -8,7 +8,7 @@
 
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
-    struct option_list images;
+    struct option_list images, set;
     const char *fine_tune_checkpoint;
     struct tile_options tiles;
     double least_inside, background; /* of tiles */
@@ -18,6 +18,16 @@ struct data_arguments {
 
 /* Findings of one rule that are told where they are no output: a data set may have thousands. */
 enum { DATA_MOST_RULES = 128, DATA_MOST_TOLD = 10 };
+#define DATA_ARGUMENTS_INIT                                                                    \
+    {                                                                                          \
+        .exif = "auto", .tiles = TILE_OPTIONS_INIT, .least_inside = .5, .background = .25,     \
+        .seed = 1, .shards = 1, .count = 24, .columns = 6, .cell_px = 240, .copy_images = true \
+    }
+
+/* Whether something is wrong with those that say how data is read and a workspace is made; `text`
+ * says what. */
+enum { DATA_FAULT_BYTES = 400 };
+bool data_arguments_fault(const struct data_arguments *arguments, char text[DATA_FAULT_BYTES]);
 
 struct data_job {
     struct tool tool;
@@ -35,6 +45,10 @@ struct data_job {
 /* auto, apply or ignore; false: none of them. */
 bool data_exif_policy(const char *text, det_exif_policy *policy);
 
+/* A source: "train=PATH" names the split. The path is without "/" at its end; the caller frees
+ * both. */
+det_status data_parse_input(struct data_job *job, const char *input, char **path, char **split);
+
 /* Names what is read and written (common/output.h); an --output that is a source is refused. */
 det_status data_announce(struct data_job *job);
 
@@ -45,8 +59,9 @@ void data_job_close(struct data_job *job);
 /* Cuts the pictures into --tiles, where that was asked for. */
 det_status data_cut(struct data_job *job);
 
-/* Counts of what is written are logged. */
-det_status data_write(struct data_job *job, const char *format, const char *directory);
+/* Counts of what is written are logged, as of the folder `shown`. */
+det_status data_write(struct data_job *job, const char *format, const char *directory,
+                      const char *shown);
 
 /* Mends what can be mended, and logs what became of what. */
 det_status data_repair(struct data_job *job);

@@ -4,6 +4,7 @@
 
 #include "common/output.h"
 #include "data/data.h"
+#include "support/encoding.h"
 #include "support/io.h"
 #include "support/mem.h"
 
@@ -19,10 +20,63 @@ bool data_exif_policy(const char *text, det_exif_policy *policy)
     return false;
 }
 
+static bool is_format(const char *name)
+{
+    const char *known = NULL;
+    for (size_t i = 0; (known = det_annotation_format(i)) != NULL; i++)
+        if (strcmp(known, name) == 0)
+            return true;
+    return false;
+}
+
+/* "tfrecord, voc, ... or csv" */
+static void list_formats(char *text, size_t bytes)
+{
+    const char *name = NULL;
+    text[0] = '\0';
+    for (size_t i = 0; (name = det_annotation_format(i)) != NULL && strlen(text) < bytes; i++) {
+        const char *gap = i == 0 ? "" : det_annotation_format(i + 1) != NULL ? ", " : " or ";
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%s", gap, name);
+    }
+}
+
+bool data_arguments_fault(const struct data_arguments *a, char text[DATA_FAULT_BYTES])
+{
+    const char *const named[] = {a->from, a->to}, *const options[] = {"from", "to"};
+    char formats[100];
+    det_exif_policy exif;
+    list_formats(formats, sizeof formats);
+    text[0] = '\0';
+    for (int i = 0; i < 2; i++)
+        if (named[i] != NULL && !is_format(named[i]))
+            snprintf(text, DATA_FAULT_BYTES, "--%s: got `%.100s`, expected %s", options[i],
+                     named[i], formats);
+    if (!data_exif_policy(a->exif, &exif))
+        snprintf(text, DATA_FAULT_BYTES, "--exif: got `%.100s`, expected auto, apply or ignore",
+                 a->exif);
+    else if (a->encoding != NULL && !det_encoding_is_known(a->encoding))
+        snprintf(text, DATA_FAULT_BYTES, "--encoding: `%.100s` is not known on this machine",
+                 a->encoding);
+    else if (a->tiles.size.given && (a->tiles.size.width == 0 || !a->copy_images))
+        snprintf(text, DATA_FAULT_BYTES, "%s",
+                 a->copy_images ? "--tiles: a size is missing, as in --tiles 640"
+                                : "--tiles makes pictures, --nocopy_images writes none");
+    else if (tile_options_fault(&a->tiles) != NULL)
+        snprintf(text, DATA_FAULT_BYTES, "%s", tile_options_fault(&a->tiles));
+    else if (!(a->least_inside > 0 && a->least_inside <= 1) || !(a->background >= 0))
+        snprintf(text, DATA_FAULT_BYTES,
+                 "--tile_least_inside: expected above 0, to 1, "
+                 "--tile_background: 0 or more");
+    else if (a->input_px != 0 && (a->input_px < 64 || a->input_px > 1280))
+        snprintf(text, DATA_FAULT_BYTES, "--size: expected 64 to 1280");
+    else if (a->batch_size < 0 || a->batch_size > 100000 || a->steps < 0 || a->steps > INT32_MAX)
+        snprintf(text, DATA_FAULT_BYTES, "--batch_size, --steps: expected at least 0");
+    return text[0] != '\0';
+}
+
 /* --- inputs --- */
 
-/* "train=PATH" names the split. The path without "/" at its end; the caller frees both. */
-static det_status parse_input(struct data_job *job, const char *input, char **path, char **split)
+det_status data_parse_input(struct data_job *job, const char *input, char **path, char **split)
 {
     struct det_env *env = job->env;
     const char *equals = strchr(input, '='), *slash = strchr(input, '/');
@@ -49,7 +103,7 @@ static det_status read_source(struct data_job *job, const char *input)
     const char *from = job->arguments.from;
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
-    DET_TRY(parse_input(job, input, &path, &split));
+    DET_TRY(data_parse_input(job, input, &path, &split));
     status = det_annotation_set_read(job->set, from, path, split);
     job->format = det_annotation_set_format(job->set);
     const bool is_unclear = status == DET_STATUS_INVALID_ARGUMENT || status == DET_STATUS_NOT_FOUND;
@@ -68,7 +122,7 @@ static det_status announce_source(struct data_job *job, const char *input)
     const char *output = job->arguments.output;
     char *path = NULL, *split = NULL;
     det_status status = DET_OK;
-    DET_TRY(parse_input(job, input, &path, &split));
+    DET_TRY(data_parse_input(job, input, &path, &split));
     DET_TRY(tool_reads(&job->tool, path));
     if (output != NULL && det_same_file(path, output))
         DET_TRY(det_fail(job->env, DET_STATUS_INVALID_ARGUMENT,
@@ -103,7 +157,7 @@ static det_status load_label_map(struct data_job *job)
     det_status status = DET_OK;
     if (given != NULL)
         return det_annotation_set_load_label_map(job->set, given);
-    DET_TRY(parse_input(job, job->inputs.values[0], &path, &split));
+    DET_TRY(data_parse_input(job, job->inputs.values[0], &path, &split));
     DET_TRY(det_annotation_set_find_label_map(job->set, path, &found));
     if (found != NULL) {
         tool_log(&job->tool, DET_LOG_INFO, "classes from %s", found);
@@ -159,7 +213,8 @@ void data_job_close(struct data_job *job)
     det_pipeline_config_destroy(&job->config);
 }
 
-det_status data_write(struct data_job *job, const char *format, const char *directory)
+det_status data_write(struct data_job *job, const char *format, const char *directory,
+                      const char *shown)
 {
     det_annotation_write_settings settings;
     det_annotations_written w = {.struct_size = sizeof w};
@@ -171,8 +226,7 @@ det_status data_write(struct data_job *job, const char *format, const char *dire
     tool_log(
         &job->tool, DET_LOG_INFO,
         "%s: %zu images, %zu boxes in %d classes; %zu images copied as they are, %zu encoded anew",
-        directory, w.images, w.objects, det_annotation_set_class_count(job->set), w.copied,
-        w.encoded);
+        shown, w.images, w.objects, det_annotation_set_class_count(job->set), w.copied, w.encoded);
     if (w.renamed > 0)
         tool_log(&job->tool, DET_LOG_INFO,
                  "%zu images have another name than in the source: theirs was there twice, is no "

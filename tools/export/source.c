@@ -18,23 +18,32 @@ static det_status look_into(struct tool *tool, const char *folder, det_checkpoin
     return *any ? det_checkpoint_find(tool->context, folder, found) : DET_OK;
 }
 
-det_status export_source_find(struct tool *tool, const char *path, det_checkpoint_info *found)
+det_status export_source_look(struct tool *tool, const char *path, det_checkpoint_info *found,
+                              bool *is_best)
 {
     struct det_env *env = &tool->env;
-    char *best = NULL, name[CONSOLE_NAME_BYTES];
-    bool any = false;
+    char *best = NULL;
+    *is_best = false;
     det_status status = DET_OK;
     DET_TRY(det_path_join(env, &best, path, "best"));
     if (det_is_directory(best))
-        DET_TRY(look_into(tool, best, found, &any));
-    if (any)
-        console_print("The best checkpoint of %s, step %lld (--checkpoint FILE for another)\n",
-                      console_name(name, path), (long long)found->step);
-    else
+        DET_TRY(look_into(tool, best, found, is_best));
+    if (!*is_best)
         DET_TRY(det_checkpoint_find(tool->context, path, found));
 fail:
     det_free(env, &best);
     return status;
+}
+
+det_status export_source_find(struct tool *tool, const char *path, det_checkpoint_info *found)
+{
+    char name[CONSOLE_NAME_BYTES];
+    bool is_best = false;
+    DET_TRY_RETURN(export_source_look(tool, path, found, &is_best));
+    if (is_best)
+        console_print("The best checkpoint of %s, step %lld (--checkpoint FILE for another)\n",
+                      console_name(name, path), (long long)found->step);
+    return DET_OK;
 }
 
 det_status export_source_load(struct tool *tool, const det_pipeline_config *config,

@@ -6,7 +6,10 @@
 #include "common/tool.h"
 
 /* What `path` means (det_checkpoint_find()); of a training's folder that keeps its best checkpoint
- * (det-train --eval_every) that one, which is told. */
+ * (det-train --eval_every) that one. */
+det_status export_source_look(struct tool *tool, const char *path, det_checkpoint_info *found,
+                              bool *is_best);
+/* The same; that it is the best is told. */
 det_status export_source_find(struct tool *tool, const char *path, det_checkpoint_info *found);
 
 /* `config` may be NULL for a .det file. `resumable`: with what the optimizer keeps, if it is

@@ -29,6 +29,10 @@ typedef struct det_starter_settings {
     /** 0, the default: by the number of pictures */
     int32_t steps;
     int32_t reserved;
+    /** fields of the config that are set on top of what was chosen, "PATH=VALUE" as
+     * det_pipeline_config_load_with() takes them, in this order. Default: none */
+    const char *const *assignments;
+    size_t assignment_count;
 } det_starter_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -61,7 +65,8 @@ typedef struct det_starter_choices {
 /**
  * Writes the config for the images and boxes of a split of a resolved set, atomically. `settings`
  * and `choices` may be NULL. INVALID_ARGUMENT: no image or no box in the split, a size that is
- * none; OUT_OF_MEMORY: not even one picture a step fits into this machine's memory.
+ * none, an assignment to a field that is none; OUT_OF_MEMORY: not even one picture a step fits
+ * into this machine's memory.
  */
 DET_NODISCARD DET_API det_status det_starter_config_write(det_context *context,
                                                           det_annotation_set *set, const char *path,

@@ -90,6 +90,11 @@ typedef struct det_trainer_settings {
      * label map is still needed; image_dirs is not looked at then. Copied. NULL, the default: the
      * records. Evaluations have theirs: evaluation->samples */
     const det_sample_source *samples;
+
+    /** the program's command line, for MODEL_DIR/run.json, which tells of each run what it was made
+     * of (docs/monitoring.md). Copied. Default: none */
+    const char *const *arguments;
+    size_t argument_count;
 } det_trainer_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

@@ -14,6 +14,8 @@ typedef struct det_starter_settings {
     int32_t batch_size;
     int32_t steps;
     int32_t reserved;
+    const char *const *assignments;
+    size_t assignment_count;
 } det_starter_settings;
 DET_API void det_starter_settings_init(det_starter_settings *settings, size_t struct_size);
 static inline void det_starter_settings_default(det_starter_settings *settings)

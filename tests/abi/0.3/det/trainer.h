@@ -42,6 +42,8 @@ typedef struct det_trainer_settings {
     int api_evaluation;
     int allow_no_boxes;
     const det_sample_source *samples;
+    const char *const *arguments;
+    size_t argument_count;
 } det_trainer_settings;
 DET_API void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size);
 static inline void det_trainer_settings_default(det_trainer_settings *settings)
