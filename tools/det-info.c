@@ -119,7 +119,20 @@ fail:
     return status;
 }
 
-static void put_model(struct det_json_writer *json, const char *path, const det_model *model)
+static void put_8_bits(struct det_json_writer *json, const det_quantisation_info *info)
+{
+    if (!info->is_quantised)
+        return;
+    det_json_open_object(json, "int8");
+    det_json_put_int(json, "layers", info->layers);
+    det_json_put_int(json, "float_layers", info->float_layers);
+    det_json_put_int(json, "images", info->images);
+    det_json_put_string(json, "observer", det_quantisation_observer_name(info->observer));
+    det_json_close_object(json);
+}
+
+static void put_model(struct det_json_writer *json, const char *path, const det_model *model,
+                      const det_quantisation_info *quantisation)
 {
     det_json_open_object(json, NULL);
     det_json_put_string(json, "path", path);
@@ -140,6 +153,7 @@ static void put_model(struct det_json_writer *json, const char *path, const det_
         det_json_close_object(json);
     }
     det_json_close_list(json);
+    put_8_bits(json, quantisation);
     det_json_close_object(json);
 }
 
@@ -147,9 +161,14 @@ static int describe_model(struct info *info, const char *path)
 {
     struct tool *tool = &info->tool;
     det_model *model = NULL;
+    det_quantisation_info quantisation = {.struct_size = sizeof quantisation};
     det_status status = det_model_load(tool->context, path, &model);
-    if (status != DET_OK)
+    if (status == DET_OK)
+        status = det_model_quantisation(tool->context, model, &quantisation);
+    if (status != DET_OK) {
+        det_model_destroy(&model);
         return tool_fail(tool, status);
+    }
     char name[CONSOLE_NAME_BYTES];
     console_print("%s: %s\n", console_name(name, path),
                   det_model_is_folded(model) ? "model for inference" : "training checkpoint");
@@ -160,8 +179,13 @@ static int describe_model(struct info *info, const char *path)
     if (det_model_recalibrated_images(model) > 0)
         console_print("  batch norm statistics taken anew over %lld pictures\n",
                       (long long)det_model_recalibrated_images(model));
+    if (quantisation.is_quantised)
+        console_print("  int8: %d of %d convolutions, ranges by %s over %lld pictures\n",
+                      quantisation.layers - quantisation.float_layers, quantisation.layers,
+                      det_quantisation_observer_name(quantisation.observer),
+                      (long long)quantisation.images);
     status = print_classes(&tool->env, model);
-    put_model(&info->json, path, model);
+    put_model(&info->json, path, model, &quantisation);
     det_model_destroy(&model);
     return status == DET_OK ? 0 : tool_fail(tool, status);
 }
