@@ -66,9 +66,10 @@ struct tool {
         {"tuning", OPTION_FLAG, &(tool)->tuning, NULL,                                      \
          "CUDA: time cublasLt's algorithms at the start; --notuning takes its first"},      \
         TOOL_LOG_OPTIONS(tool)
-#define TOOL_OPTIONS(tool)                                \
-    {"precision", OPTION_STRING, &(tool)->precision, "P", \
-     "f32, bf16 or tf32 (CUDA only); auto: f32"},         \
+#define TOOL_OPTIONS(tool)                                                                 \
+    {"precision", OPTION_STRING, &(tool)->precision, "P",                                  \
+     "f32, bf16, tf32 (CUDA only) or int8 (models in 8 bits only); auto: f32, int8 where " \
+     "the model is"},                                                                      \
         TOOL_DEVICE_OPTIONS(tool)
 
 /* Of a tool that decodes pictures. */
