@@ -26,6 +26,7 @@ static const struct {
 } commands[] = {
     {"init", data_init, true},     {"convert", data_convert, true}, {"check", data_check, false},
     {"split", data_convert, true}, {"stats", data_stats, false},    {"show", data_show, true},
+    {"report", data_report, true}, {"review", data_review, true},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -66,6 +67,12 @@ static int check_arguments(const struct options *options, const struct data_job 
     det_exif_policy exif;
     if (options->positional.count < 2)
         return options_error(options, "%s: at least one source is missing", job->command);
+    if (strcmp(job->command, "review") == 0 && options->positional.count < 3)
+        return options_error(options, "review: a model and a source are needed");
+    if (a->unlabelled != NULL && strcmp(job->command, "review") != 0)
+        return options_error(options, "--unlabelled goes with review");
+    if (a->most < 0 || a->most > 100000 || a->next < 0 || a->next > 100000)
+        return options_error(options, "--most, --next: expected 0 to 100000");
     if (a->from != NULL && !is_format(a->from))
         return options_error(options, "--from: got `%s`, expected %s", a->from, formats);
     if (a->to != NULL && !is_format(a->to))
@@ -119,13 +126,15 @@ int main(int argc, char **argv)
                       .seed = 1,
                       .shards = 1,
                       .count = 24,
+                      .most = 100,
+                      .next = 50,
                       .columns = 6,
                       .cell_px = 240,
                       .copy_images = true},
         .on_finding = report,
     };
     struct data_arguments *a = &job.arguments;
-    char description[3000], formats[100] = "", libraries[500] = "";
+    char description[3600], formats[100] = "", libraries[500] = "";
     list_formats(formats, sizeof formats);
     list_libraries(libraries, sizeof libraries);
     snprintf(description, sizeof description,
@@ -139,6 +148,11 @@ int main(int argc, char **argv)
              "  split    writes --output in the same format, dealt out into --split\n"
              "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
              "  show     draws pictures with their boxes into one --output image\n"
+             "  report   writes a page about the data to --output: classes, sizes, places, anchors, "
+             "leaks, oddities, samples\n"
+             "  review   MODEL SOURCE ...: ranks likely label errors, and with --unlabelled what to "
+             "label next; writes a page,\n"
+             "           a table and CVAT's XML into --output\n"
              "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
              "what holds boxes in it or\nsaid by --from:\n"
              "  %s.\n"
@@ -152,13 +166,14 @@ int main(int argc, char **argv)
         {"to", OPTION_STRING, &a->to, "FORMAT",
          "format of --output; split, check --fix: that of the source"},
         {"output", OPTION_STRING, &a->output, "PATH",
-         "folder that is written; show: the .png or .jpg"},
+         "folder that is written; show: the .png or .jpg; report: the .html"},
         {"label_map", OPTION_STRING, &a->label_map, "FILE",
          "label_map.pbtxt with the classes in their order; without it the one beside the first "
          "source, else "
          "they come from the source"},
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE",
-         "check: num_classes against the label map; show --augmented: its augmentations"},
+         "check: num_classes against the label map; show --augmented: its augmentations; report: its "
+         "anchors; review: the network of a TensorFlow checkpoint"},
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder or .zip to look for image files in, with the folders below"},
         {"encoding", OPTION_STRING, &a->encoding, "NAME",
@@ -190,19 +205,26 @@ int main(int argc, char **argv)
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
         {"json", OPTION_STRING, &a->json, "FILE",
-         "check, stats: the figures as JSON; -: standard output, all else then goes to "
+         "check, stats: the figures as JSON; review: the findings; -: standard output, all else then goes to "
          "standard error"},
-        {"count", OPTION_INT, &a->count, "N", "show: pictures"},
+        {"count", OPTION_INT, &a->count, "N", "show, report: pictures"},
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
         {"size", OPTION_INT, &a->input_px, "PX",
-         "init: side of the network's input; 0: 320, or 640 where the boxes would be too small"},
+         "init, report: side of the network's input; 0: 320, or 640 where the boxes would be too "
+         "small"},
         {"batch_size", OPTION_INT, &a->batch_size, "N",
          "init: pictures a step; 0: what this machine's memory holds, at most 8"},
         {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
         {"fine_tune_checkpoint", OPTION_STRING, &a->fine_tune_checkpoint, "PATH",
          "init: weights to begin from; without it what lies in --output's pre-trained-models"},
+        {"unlabelled", OPTION_STRING, &a->unlabelled, "DIR",
+         "review: folder of pictures, with the folders below, to choose of what to label next"},
+        {"most", OPTION_INT, &a->most, "N", "review: rows on the page and in annotations.xml"},
+        {"next", OPTION_INT, &a->next, "N", "review: pictures to label next"},
+        {"device", OPTION_STRING, &job.tool.device, "DEVICE",
+         "review: what computes: cpu, auto, cuda or cuda:I"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),
@@ -225,13 +247,15 @@ int main(int argc, char **argv)
         command++;
     if (command == COMMANDS)
         result = options_error(
-            &options, "got `%s`, expected init, convert, check, split, stats or show", job.command);
+            &options, "got `%s`, expected init, convert, check, split, stats, show, report or review", job.command);
     else
         result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = &job.tool.env;
-        job.inputs =
-            (struct option_list){options.positional.values + 1, options.positional.count - 1};
+        const size_t models = strcmp(job.command, "review") == 0;
+        job.model = models > 0 ? options.positional.values[1] : NULL;
+        job.inputs = (struct option_list){options.positional.values + 1 + models,
+                                          options.positional.count - 1 - models};
         const det_status status = data_announce(&job);
         result = status == DET_OK ? commands[command].run(&job) : tool_fail(&job.tool, status);
         data_job_close(&job);

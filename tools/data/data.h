@@ -9,18 +9,18 @@
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images;
-    const char *fine_tune_checkpoint;
+    const char *fine_tune_checkpoint, *unlabelled;
     struct tile_options tiles;
     double least_inside, background; /* of tiles */
-    int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps;
+    int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps, most, next;
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
 struct data_job {
     struct tool tool;
     struct data_arguments arguments;
-    const char *command;
-    struct option_list inputs; /* lent by the options */
+    const char *command, *model; /* review's */
+    struct option_list inputs;   /* lent by the options */
     struct det_env *env;
     det_pipeline_config *config;
     det_annotation_set *set;
@@ -55,5 +55,7 @@ int data_convert(struct data_job *job);
 int data_check(struct data_job *job);
 int data_stats(struct data_job *job);
 int data_show(struct data_job *job);
+int data_report(struct data_job *job);
+int data_review(struct data_job *job);
 
 #endif
