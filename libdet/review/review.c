@@ -90,8 +90,7 @@ static det_status fill(struct det_review *review, const det_model *model)
         det_alloc(env, &review->usual, (size_t)classes, sizeof *review->usual, "usual scores"));
     DET_TRY_RETURN(look_at_all(review, model));
     DET_TRY_RETURN(det_review_usual_scores(env, &review->list, classes, review->usual));
-    return det_review_judge(env, &review->list, review->usual, classes,
-                            review->settings.least_score);
+    return det_review_judge(env, &review->list, review->usual, review->settings.least_score);
 }
 
 det_status det_review_create(det_context *context, const det_model *model, det_annotation_set *set,
@@ -115,11 +114,28 @@ det_status det_review_create(det_context *context, const det_model *model, det_a
     made->env = env;
     made->set = set;
     made->settings = taken;
+    made->images = set->set.image_count;
+    made->objects = det_annotation_set_object_count(set);
     const det_status status = fill(made, model);
     if (status != DET_OK)
         det_review_destroy(&made);
     *review = made;
     return status;
+}
+
+static bool is_as_it_was(const det_annotation_set *set, size_t images)
+{
+    return set->is_resolved && set->set.image_count == images;
+}
+
+det_status det_review_need_sets(const struct det_review *r)
+{
+    const bool same = is_as_it_was(r->set, r->images) &&
+                      det_annotation_set_object_count(r->set) == r->objects &&
+                      (r->unlabelled == NULL || is_as_it_was(r->unlabelled, r->unlabelled_images));
+    return same ? DET_OK
+                : det_fail(r->env, DET_STATUS_INVALID_ARGUMENT,
+                           "review: the set has changed since: it needs another review");
 }
 
 void det_review_forget_choice(struct det_review *review)

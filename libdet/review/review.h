@@ -88,7 +88,7 @@ det_status det_review_usual_scores(struct det_env *env, const struct det_evidenc
                                    int32_t classes, double *usual);
 /* Kind and suspicion of all rows, which are then sorted by it. */
 det_status det_review_judge(struct det_env *env, struct det_evidence_list *list,
-                            const double *usual, int32_t classes, double least);
+                            const double *usual, double least);
 
 struct det_chosen {
     size_t image; /* position in the unlabelled set */
@@ -106,7 +106,9 @@ struct det_review {
     double *usual;         /* [classes] */
     float *features;       /* [feature_count][DET_FEATURES] of the set's usable images */
     size_t feature_count;
+    size_t images, objects; /* of the set, as it was */
     det_annotation_set *unlabelled;
+    size_t unlabelled_images;
     struct det_chosen *chosen;
     size_t chosen_count;
     struct det_text text;
@@ -117,6 +119,8 @@ det_status det_review_count_usable(struct det_env *env, const det_annotation_set
                                    size_t *usable);
 det_status det_review_progress(const struct det_review *review, size_t done, size_t total);
 void det_review_forget_choice(struct det_review *review);
+/* INVALID_ARGUMENT when a set has changed since. */
+det_status det_review_need_sets(const struct det_review *review);
 
 /* What an image is called in files and on pages. */
 const char *det_review_image_name(const struct det_labelled_image *image);

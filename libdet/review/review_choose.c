@@ -203,6 +203,7 @@ det_status det_review_choose(det_review *review, const det_model *model,
     DET_NEED(env, model);
     DET_NEED(env, unlabelled);
     det_review_forget_choice(review);
+    DET_TRY_RETURN(det_review_need_sets(review));
     DET_TRY_RETURN(det_annotation_set_need(unlabelled, __func__));
     DET_TRY_RETURN(det_review_count_usable(env, unlabelled, &usable));
     DET_TRY(det_alloc(env, &pool.features, usable, DET_FEATURES * sizeof *pool.features,
@@ -211,6 +212,7 @@ det_status det_review_choose(det_review *review, const det_model *model,
     DET_TRY(det_alloc(env, &pool.nearest, usable, sizeof *pool.nearest, "distances"));
     DET_TRY(look_at_pool(review, model, &unlabelled->set, &pool, usable));
     review->unlabelled = unlabelled;
+    review->unlabelled_images = unlabelled->set.image_count;
     DET_TRY(choose(review, &pool, most));
 fail:
     for (size_t i = 0; pool.pictures != NULL && i < usable; i++)

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/arguments.h"
-#include "convert/check.h"
 #include "data/box_faults.h"
 #include "formats/annotation_write.h"
 #include "review/review.h"
@@ -94,6 +93,7 @@ det_status det_review_json(det_review *review, const char **text)
         *text = NULL;
     DET_NEED(env, review);
     DET_NEED(env, text);
+    DET_TRY_RETURN(det_review_need_sets(review));
     review->text.length = 0;
     det_json_begin(&json, env, &review->text, DET_JSON_SPACED);
     det_json_open_object(&json, NULL);
@@ -322,6 +322,7 @@ det_status det_review_write(det_review *review, const char *folder, size_t most)
     struct det_env *env = review != NULL ? review->env : NULL;
     DET_NEED(env, review);
     DET_NEED(env, folder);
+    DET_TRY_RETURN(det_review_need_sets(review));
     DET_TRY_RETURN(det_make_directories(env, folder));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!files[i].of_choices || review->chosen_count > 0)

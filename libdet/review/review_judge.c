@@ -12,6 +12,9 @@
 
 /* Fewer agreements than this tell nothing of a class: those of all classes stand in. */
 enum { FEW = 5, SIZE_BINS = 4 };
+/* A detection without a box that is less sure than usual is more often the model's error than the
+ * labels'. */
+#define MISSING_POWER 1.5
 
 static int rising(const void *a, const void *b)
 {
@@ -142,9 +145,10 @@ static double preference(double score, double other)
     return odds > against ? (odds - against) / (odds + against) : 0;
 }
 
-static void judge_box(struct det_evidence *e, const double *usual, const struct closeness *closeness,
-                      const struct by_size *sizes)
+static void judge_box(struct det_evidence *e, const double *usual,
+                      const struct closeness *closeness, const struct by_size *sizes)
 {
+    const double seen = sizes->seen[bin_of(sizes, e->side_px)];
     const double found = relative(e->score, e->found_class, usual);
     const bool known = e->class_index >= 0;
     if (e->found_class >= 0 && e->found_class != e->class_index && e->iou >= 0.3)
@@ -153,7 +157,7 @@ static void judge_box(struct det_evidence *e, const double *usual, const struct 
         suspect(e, DET_REVIEW_MOVED, found * beside(closeness, e->iou));
     if (known && !e->difficult)
         suspect(e, DET_REVIEW_SPURIOUS,
-                sizes->seen[bin_of(sizes, e->side_px)] * sizes->seen[bin_of(sizes, e->side_px)] *
+                seen * seen *
                     (1 - relative(fmax(e->any, e->own), e->class_index, usual)));
 }
 
@@ -170,12 +174,11 @@ static int by_suspicion(const void *a, const void *b)
 }
 
 det_status det_review_judge(struct det_env *env, struct det_evidence_list *list,
-                            const double *usual, int32_t classes, double least)
+                            const double *usual, double least)
 {
     struct closeness closeness;
     struct by_size sizes;
     size_t kept = 0;
-    (void)classes;
     DET_TRY_RETURN(measure_closeness(env, list, &closeness));
     DET_TRY_RETURN(measure_sizes(env, list, usual, &sizes));
     for (size_t i = 0; i < list->count; i++) {
@@ -184,7 +187,8 @@ det_status det_review_judge(struct det_env *env, struct det_evidence_list *list,
             judge_box(e, usual, &closeness, &sizes);
         else
             suspect(e, DET_REVIEW_MISSING,
-                    relative(e->score, e->found_class, usual) * (1 - e->covered));
+                    pow(relative(e->score, e->found_class, usual), MISSING_POWER) *
+                        (1 - e->covered));
         if (e->object >= 0 || relative(e->score, e->found_class, usual) >= least)
             list->rows[kept++] = *e;
     }

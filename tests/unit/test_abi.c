@@ -34,10 +34,12 @@ ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
+ENDS_WITH(det_annotation_report_settings, seed);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
 ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
 ENDS_WITH(det_export_settings, reserved);
+ENDS_WITH(det_review_settings, user);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 
@@ -55,7 +57,8 @@ struct fixture {
     det_counter *counter;
     det_mot_measure *measure;
     det_summary_writer *writer;
-    det_annotation_set *set;
+    det_annotation_set *set, *unlabelled;
+    det_review *review;
     det_export *exported;
 };
 
@@ -67,6 +70,18 @@ static void make_set(struct fixture *f)
     assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &f->set));
     assert_context_ok(f->context, det_annotation_set_read(f->set, "tfrecord", path, NULL));
     assert_context_ok(f->context, det_annotation_set_resolve(f->set));
+}
+
+/* A review of them, with a choice among those that it evaluates. */
+static void make_review(struct fixture *f)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/test.tfrecord", f->w.directory);
+    assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &f->unlabelled));
+    assert_context_ok(f->context, det_annotation_set_read(f->unlabelled, "tfrecord", path, NULL));
+    assert_context_ok(f->context, det_annotation_set_resolve(f->unlabelled));
+    assert_context_ok(f->context, det_review_create(f->context, f->model, f->set, NULL, &f->review));
+    assert_context_ok(f->context, det_review_choose(f->review, f->model, f->unlabelled, 1));
 }
 
 static void open_fixture(struct fixture *f)
@@ -101,10 +116,13 @@ static void open_fixture(struct fixture *f)
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
     assert_context_ok(c, det_summary_writer_create(c, events, &f->writer));
     make_set(f);
+    make_review(f);
 }
 
 static void close_fixture(struct fixture *f)
 {
+    det_review_destroy(&f->review);
+    det_annotation_set_destroy(&f->unlabelled);
     det_annotation_set_destroy(&f->set);
     det_export_destroy(&f->exported);
     det_summary_writer_destroy(&f->writer);
@@ -275,6 +293,21 @@ static det_status use_starter(struct fixture *f, const void *settings)
     return det_starter_config_write(f->context, f->set, path, settings, NULL);
 }
 
+static det_status use_review(struct fixture *f, const void *settings)
+{
+    det_review *review = NULL;
+    const det_status status = det_review_create(f->context, f->model, f->set, settings, &review);
+    det_review_destroy(&review);
+    return status;
+}
+
+static det_status use_page(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/page.html", f->w.directory);
+    return det_annotation_set_write_report(f->set, path, settings);
+}
+
 static det_status use_set(struct fixture *f, const void *settings)
 {
     det_annotation_set *set = NULL;
@@ -355,9 +388,11 @@ INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
 INIT(coco)
+INIT(review)
 INIT(starter)
 INIT(detection_report)
 INIT(annotation_set)
+INIT(annotation_report)
 INIT(annotation_sheet)
 INIT(annotation_write)
 INIT(export)
@@ -469,6 +504,8 @@ static const struct taken {
     {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
     {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
      use_sheet},
+    {"det_annotation_report_settings", sizeof(det_annotation_report_settings),
+     init_annotation_report, use_page},
     {"det_annotation_tile_settings", sizeof(det_annotation_tile_settings), init_cutting,
      use_cutting},
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
@@ -478,6 +515,7 @@ static const struct taken {
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
     {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
     {"det_export_settings", sizeof(det_export_settings), init_export, use_export},
+    {"det_review_settings", sizeof(det_review_settings), init_review, use_review},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -727,6 +765,16 @@ static det_status fill_choices(struct fixture *f, void *report)
     return det_starter_config_write(f->context, f->set, path, NULL, report);
 }
 
+static det_status fill_row(struct fixture *f, void *report)
+{
+    return det_review_row_at(f->review, 0, report);
+}
+
+static det_status fill_choice(struct fixture *f, void *report)
+{
+    return det_review_choice_at(f->review, 0, report);
+}
+
 static det_status fill_file(struct fixture *f, void *report)
 {
     return det_export_file_at(f->context, f->exported, 0, report);
@@ -767,6 +815,8 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
         {"det_export_file", sizeof(det_export_file), fill_file},
         {"det_export_proof", sizeof(det_export_proof), fill_proof},
+        {"det_review_row", sizeof(det_review_row), fill_row},
+        {"det_review_choice", sizeof(det_review_choice), fill_choice},
     };
     struct fixture f;
     open_fixture(&f);

@@ -107,8 +107,8 @@ typedef struct det_review_choice {
  * rows, and explain what is detected in them; `difficult` boxes are never spurious. `settings` may
  * be NULL. MISMATCH: the set and the model have no class in common; INVALID_ARGUMENT: there is no
  * usable image or a setting is out of range; CANCELLED. The review is destroyed before the set and
- * the context, and holds for the set as it is: a set that changes needs another one. *review is
- * NULL after a failure.
+ * the context, and holds for the set as it is: one that changes needs another review, and this one
+ * is written no more (INVALID_ARGUMENT). *review is NULL after a failure.
  */
 DET_NODISCARD DET_API det_status det_review_create(det_context *context, const det_model *model,
                                                    det_annotation_set *set,
@@ -130,7 +130,7 @@ DET_API const char *det_review_kind_name(det_review_kind kind);
  * are uncertain, and which look unlike what is labelled or chosen. Source: k-center greedy (Sener,
  * Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018),
  * here of distances that uncertainty weighs. What was chosen before is forgotten. `unlabelled` must
- * live as long as the review. The other failures of det_review_create().
+ * live as long as the review, unchanged. The other failures of det_review_create().
  */
 DET_NODISCARD DET_API det_status det_review_choose(det_review *review, const det_model *model,
                                                    det_annotation_set *unlabelled, size_t most);
