@@ -57,10 +57,8 @@ static struct det_window window_of(const struct det_boxed *boxed)
     const int32_t x = (int32_t)(fmin(fmax(r[1], 0), 1) * (image->width - 1));
     const int32_t y1 = (int32_t)ceil(fmin(fmax(r[2], 0), 1) * image->height);
     const int32_t x1 = (int32_t)ceil(fmin(fmax(r[3], 0), 1) * image->width);
-    return (struct det_window){.y = y,
-                               .x = x,
-                               .height = y1 > y ? y1 - y : 1,
-                               .width = x1 > x ? x1 - x : 1};
+    return (struct det_window){
+        .y = y, .x = x, .height = y1 > y ? y1 - y : 1, .width = x1 > x ? x1 - x : 1};
 }
 
 static bool is_finite(const double box[4])

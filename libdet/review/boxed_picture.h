@@ -7,9 +7,9 @@
 #include "monitor/page.h"
 
 struct det_page_box {
-    double box[4];      /* shares of the whole picture */
-    const char *style;  /* "given", "found", "other" or a colour class */
-    const char *name;   /* shown when the pointer is on it; NULL: nothing */
+    double box[4];     /* shares of the whole picture */
+    const char *style; /* "given", "found", "other" or a colour class */
+    const char *name;  /* shown when the pointer is on it; NULL: nothing */
 };
 
 struct det_boxed {

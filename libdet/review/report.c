@@ -107,7 +107,7 @@ static void put_bar(struct det_xml_writer *xml, size_t count, size_t most)
 
 static det_status put_splits(struct report *r)
 {
-    static const char *const columns[] = {"split",      "pictures",   "boxes",
+    static const char *const columns[] = {"split",       "pictures",   "boxes",
                                           "without box", "same twice", "boxes a picture, most"};
     struct det_xml_writer *xml = &r->xml;
     det_page_section(xml, "Splits", NULL);
@@ -138,10 +138,11 @@ static void put_classes(struct report *r)
     char note[200];
     for (size_t k = 0; k < all; k++)
         most = r->figures.classes[k].boxes > most ? r->figures.classes[k].boxes : most;
-    snprintf(note, sizeof note,
-             "Small, medium and large as COCO has them: an area below 32 x 32, 96 x 96 pixels of the "
-             "picture, or more.%s",
-             shown < all ? " The first 1000 classes." : "");
+    snprintf(
+        note, sizeof note,
+        "Small, medium and large as COCO has them: an area below 32 x 32, 96 x 96 pixels of the "
+        "picture, or more.%s",
+        shown < all ? " The first 1000 classes." : "");
     det_page_section(xml, "Classes", note);
     open_table(xml, columns, sizeof columns / sizeof *columns);
     for (size_t k = 0; k < shown; k++) {
@@ -198,9 +199,10 @@ static void put_findings(struct report *r)
     for (int rule = 0; rule < DET_RULE_COUNT; rule++)
         all += count_of(r, rule);
     det_page_section(xml, "Odd things",
-                     all > 0 ? "What det-data check says, which has all of it: errors are mended or "
-                               "dropped by --fix."
-                             : "A check finds nothing.");
+                     all > 0
+                         ? "What det-data check says, which has all of it: errors are mended or "
+                           "dropped by --fix."
+                         : "A check finds nothing.");
     if (all == 0)
         return;
     open_table(xml, columns, sizeof columns / sizeof *columns);
@@ -256,9 +258,10 @@ static det_status put_leaks(struct report *r)
              "nearly so: what a model was trained on says nothing in an evaluation.",
              same, r->pairs.count);
     det_page_section(xml, "Leaks",
-                     same + r->pairs.count > 0 ? note
-                                               : "No picture of one split is the same, or nearly, as "
-                                                 "one of another.");
+                     same + r->pairs.count > 0
+                         ? note
+                         : "No picture of one split is the same, or nearly, as "
+                           "one of another.");
     for (size_t i = 0; i < r->pairs.count && i < MOST_PAIRS_SHOWN; i++) {
         const struct det_report_pair *pair = &r->pairs.pairs[i];
         snprintf(note, sizeof note, "differs by %s grey levels",

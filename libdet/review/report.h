@@ -37,10 +37,10 @@ struct det_report_figures {
     struct det_report_class *classes; /* [classes of the set] */
     size_t sizes[REPORT_SIZE_BINS], aspects[REPORT_ASPECT_BINS];
     size_t small, medium, large;
-    double places[REPORT_GRID][REPORT_GRID]; /* how often boxes cover it; 1: the most */
+    double places[REPORT_GRID][REPORT_GRID];   /* how often boxes cover it; 1: the most */
     struct det_report_size most[REPORT_SIZES]; /* most frequent sizes of pictures */
     size_t size_count;                         /* different ones */
-    size_t measured, met;                      /* boxes held against the anchors; with an IoU of .5 */
+    size_t measured, met; /* boxes held against the anchors; with an IoU of .5 */
     struct det_report_misfit worst[REPORT_WORST]; /* by rising IoU */
     size_t worst_count;
     struct det_model_spec spec; /* that has the anchors */

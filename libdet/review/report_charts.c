@@ -94,8 +94,8 @@ void det_report_put_sizes(struct det_xml_writer *xml, const struct det_report_fi
 
 void det_report_put_places(struct det_xml_writer *xml, const struct det_report_figures *f)
 {
-    open_chart(xml, "Places", "How often boxes cover each part of the picture.",
-               REPORT_GRID * CELL, REPORT_GRID * CELL);
+    open_chart(xml, "Places", "How often boxes cover each part of the picture.", REPORT_GRID * CELL,
+               REPORT_GRID * CELL);
     for (int y = 0; y < REPORT_GRID; y++)
         for (int x = 0; x < REPORT_GRID; x++) {
             char text[64];

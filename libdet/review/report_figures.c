@@ -18,8 +18,8 @@ void det_report_figures_free(struct det_env *env, struct det_report_figures *fig
 }
 
 /* Share of the network's input that a picture takes up; less than all of it where it is padded. */
-static void share_of_input(const struct det_model_spec *spec, const struct det_labelled_image *image,
-                           double share[2])
+static void share_of_input(const struct det_model_spec *spec,
+                           const struct det_labelled_image *image, double share[2])
 {
     share[0] = share[1] = 1;
     if (spec->resize_mode != DET_RESIZE_KEEP_ASPECT)
@@ -125,8 +125,8 @@ static det_status count_sizes(struct det_env *env, const struct det_annotations 
     DET_TRY_RETURN(det_alloc(env, &sizes, set->image_count, sizeof *sizes, "sizes of pictures"));
     for (size_t i = 0; i < set->image_count; i++)
         if (!set->images[i].broken)
-            sizes[count++] = (struct det_report_size){set->images[i].width_px,
-                                                      set->images[i].height_px, 1};
+            sizes[count++] =
+                (struct det_report_size){set->images[i].width_px, set->images[i].height_px, 1};
     if (count > 1)
         qsort(sizes, count, sizeof *sizes, by_size);
     for (size_t i = 0; i < count; i++) {

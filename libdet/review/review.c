@@ -52,8 +52,8 @@ det_status det_review_progress(const struct det_review *review, size_t done, siz
 {
     const det_review_settings *s = &review->settings;
     return s->progress != NULL && s->progress(s->user, done, total) != 0
-               ? det_fail(review->env, DET_STATUS_CANCELLED, "review: stopped at picture %zu of %zu",
-                          done, total)
+               ? det_fail(review->env, DET_STATUS_CANCELLED,
+                          "review: stopped at picture %zu of %zu", done, total)
                : DET_OK;
 }
 

@@ -61,13 +61,13 @@ struct det_evidence {
     int64_t object; /* -1: a detection without a box */
     int32_t class_index, found_class;
     double box[4], found_box[4];
-    double side_px;       /* square root of the box's area in the network's input */
-    double own, any;      /* best chance of the box's own class, of any, where the box is (IoU .5) */
-    double other;         /* of the most likely other class there */
-    int32_t other_class;  /* -1: there is none */
-    double score, iou;    /* of the detection it is paired with; 0: none */
-    double covered;       /* share of a detection without a box that is in one all the same */
-    double found_own;     /* chance of the box's own class in that detection */
+    double side_px;      /* square root of the box's area in the network's input */
+    double own, any;     /* best chance of the box's own class, of any, where the box is (IoU .5) */
+    double other;        /* of the most likely other class there */
+    int32_t other_class; /* -1: there is none */
+    double score, iou;   /* of the detection it is paired with; 0: none */
+    double covered;      /* share of a detection without a box that is in one all the same */
+    double found_own;    /* chance of the box's own class in that detection */
     bool difficult;
     det_review_kind kind; /* judged */
     double suspicion;
@@ -103,8 +103,8 @@ struct det_review {
     det_annotation_set *set;
     det_review_settings settings;
     struct det_evidence_list list;
-    double *usual;         /* [classes] */
-    float *features;       /* [feature_count][DET_FEATURES] of the set's usable images */
+    double *usual;   /* [classes] */
+    float *features; /* [feature_count][DET_FEATURES] of the set's usable images */
     size_t feature_count;
     size_t images, objects; /* of the set, as it was */
     det_annotation_set *unlabelled;

@@ -12,9 +12,9 @@
 #define A_COPY 0.02
 
 struct pool {
-    float *features; /* [count][DET_FEATURES] */
+    float *features;             /* [count][DET_FEATURES] */
     struct det_chosen *pictures; /* [count] */
-    double *nearest; /* [count] squared distance to what is known or chosen */
+    double *nearest;             /* [count] squared distance to what is known or chosen */
     size_t count;
 };
 
@@ -51,8 +51,8 @@ static det_status take_proposals(struct det_env *env, const struct det_review *r
         const struct det_sighted *f = &look->found[i];
         if ((double)f->score < review->settings.proposed_score * review->usual[f->class_index])
             continue;
-        picture->detections[picture->detection_count++] =
-            (det_detection){f->class_index + 1, f->score, f->box[0], f->box[1], f->box[2], f->box[3]};
+        picture->detections[picture->detection_count++] = (det_detection){
+            f->class_index + 1, f->score, f->box[0], f->box[1], f->box[2], f->box[3]};
     }
     return DET_OK;
 }
@@ -103,7 +103,7 @@ static void find_scale(const struct det_review *review, const struct pool *pool,
     for (int f = 0; f < DET_FEATURES; f++) {
         const double mean = sums[f] / count, spread = squares[f] / count - mean * mean;
         /* Below that it is rounding. */
-        scale[f] = spread > 1e-10 * (1 + mean * mean) ? (float)(1 / sqrt(spread)) : 0;
+        scale[f] = spread > 1e-10 * mean * mean ? (float)(1 / sqrt(spread)) : 0;
     }
 }
 
@@ -206,8 +206,8 @@ det_status det_review_choose(det_review *review, const det_model *model,
     DET_TRY_RETURN(det_review_need_sets(review));
     DET_TRY_RETURN(det_annotation_set_need(unlabelled, __func__));
     DET_TRY_RETURN(det_review_count_usable(env, unlabelled, &usable));
-    DET_TRY(det_alloc(env, &pool.features, usable, DET_FEATURES * sizeof *pool.features,
-                      "features"));
+    DET_TRY(
+        det_alloc(env, &pool.features, usable, DET_FEATURES * sizeof *pool.features, "features"));
     DET_TRY(det_alloc(env, &pool.pictures, usable, sizeof *pool.pictures, "pictures"));
     DET_TRY(det_alloc(env, &pool.nearest, usable, sizeof *pool.nearest, "distances"));
     DET_TRY(look_at_pool(review, model, &unlabelled->set, &pool, usable));

@@ -25,8 +25,7 @@ const char *det_review_class_name(const struct det_review *review, int32_t class
 size_t det_review_telling(const struct det_review *review, size_t most)
 {
     size_t count = 0;
-    while (count < most && count < review->list.count &&
-           review->list.rows[count].kind != DET_REVIEW_AGREES)
+    while (count < most && count < review->list.count && review->list.rows[count].suspicion > 0)
         count++;
     return count;
 }
@@ -150,8 +149,7 @@ static det_status csv_row(struct det_env *env, const struct det_review *review, 
     const struct det_evidence *e = &review->list.rows[rank];
     const struct det_labelled_image *image = &review->set->set.images[e->image];
     const bool given = e->object >= 0, found = e->found_class >= 0;
-    DET_TRY_RETURN(
-        det_text_printf(env, text, "%zu,%s", rank + 1, det_review_kind_name(e->kind)));
+    DET_TRY_RETURN(det_text_printf(env, text, "%zu,%s", rank + 1, det_review_kind_name(e->kind)));
     DET_TRY_RETURN(csv_number(env, text, e->suspicion));
     DET_TRY_RETURN(csv_name(env, text, det_review_image_name(image)));
     DET_TRY_RETURN(csv_name(env, text, review->set->set.splits.paths[image->split]));

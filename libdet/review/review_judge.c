@@ -157,8 +157,7 @@ static void judge_box(struct det_evidence *e, const double *usual,
         suspect(e, DET_REVIEW_MOVED, found * beside(closeness, e->iou));
     if (known && !e->difficult)
         suspect(e, DET_REVIEW_SPURIOUS,
-                seen * seen *
-                    (1 - relative(fmax(e->any, e->own), e->class_index, usual)));
+                seen * seen * (1 - relative(fmax(e->any, e->own), e->class_index, usual)));
 }
 
 static int by_suspicion(const void *a, const void *b)
@@ -183,13 +182,14 @@ det_status det_review_judge(struct det_env *env, struct det_evidence_list *list,
     DET_TRY_RETURN(measure_sizes(env, list, usual, &sizes));
     for (size_t i = 0; i < list->count; i++) {
         struct det_evidence *e = &list->rows[i];
-        if (e->object >= 0)
+        const double found = relative(e->score, e->found_class, usual);
+        if (e->object >= 0) {
             judge_box(e, usual, &closeness, &sizes);
-        else
-            suspect(e, DET_REVIEW_MISSING,
-                    pow(relative(e->score, e->found_class, usual), MISSING_POWER) *
-                        (1 - e->covered));
-        if (e->object >= 0 || relative(e->score, e->found_class, usual) >= least)
+        } else {
+            e->kind = DET_REVIEW_MISSING;
+            e->suspicion = pow(found, MISSING_POWER) * (1 - e->covered);
+        }
+        if (e->object >= 0 || found >= least)
             list->rows[kept++] = *e;
     }
     list->count = kept;

@@ -31,8 +31,8 @@ static det_status match_classes(struct det_env *env, const det_model *model,
     int32_t shared = 0;
     DET_TRY_RETURN(
         det_alloc(env, &look->set_class, (size_t)count, sizeof *look->set_class, "classes"));
-    DET_TRY_RETURN(det_alloc(env, &look->model_class, set->classes.count,
-                             sizeof *look->model_class, "classes"));
+    DET_TRY_RETURN(det_alloc(env, &look->model_class, set->classes.count, sizeof *look->model_class,
+                             "classes"));
     look->set_classes = (int32_t)set->classes.count;
     for (int32_t k = 0; k < look->set_classes; k++)
         look->model_class[k] = -1;
@@ -201,11 +201,11 @@ static void take_features(const struct det_look *look, float *features)
     for (int32_t l = 0; l <= spec->max_level - spec->min_level && l < DET_FEATURE_LEVELS; l++) {
         const int32_t level = spec->min_level + l, pad = spec->pad_to_multiple;
         const int32_t end = first + det_anchor_grid_side(spec->input_height, pad, level) *
-                                        det_anchor_grid_side(spec->input_width, pad, level) * shapes;
+                                        det_anchor_grid_side(spec->input_width, pad, level) *
+                                        shapes;
         if (end > look->raw.anchor_count)
             return;
-        take_level(look, first, end, shapes,
-                   features + l * (DET_FEATURES / DET_FEATURE_LEVELS));
+        take_level(look, first, end, shapes, features + l * (DET_FEATURES / DET_FEATURE_LEVELS));
         first = end;
     }
 }

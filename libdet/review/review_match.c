@@ -15,7 +15,7 @@
 
 struct given {
     float box[4];
-    int32_t row; /* in the list, -1: a crowd */
+    int32_t row;  /* in the list, -1: a crowd */
     size_t match; /* in found, SIZE_MAX: none */
 };
 

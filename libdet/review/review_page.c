@@ -180,10 +180,9 @@ static det_status put_choice(struct page *page, size_t index)
     det_xml_open(xml, "br");
     det_xml_close_empty(xml);
     det_xml_open(xml, "small");
-    det_xml_text_printf(xml, "doubt %s, distance %s, %zu detections",
-                        det_fixed_text(doubt, c->uncertainty, 2),
-                        isfinite(c->distance) ? det_fixed_text(away, c->distance, 1) : "-",
-                        c->detection_count);
+    det_xml_text_printf(
+        xml, "doubt %s, distance %s, %zu detections", det_fixed_text(doubt, c->uncertainty, 2),
+        isfinite(c->distance) ? det_fixed_text(away, c->distance, 1) : "-", c->detection_count);
     det_xml_close(xml);
     det_xml_close(xml);
     det_xml_close(xml);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <math.h>
 
 #include "support/planted.h"
 
@@ -59,8 +58,7 @@ static void print_row(const det_review *review, const struct plants *plants, uin
     }
     printf(", all %zu/%zu = %.0f %%", all, total, 100. * (double)all / (double)total);
     plants_found(review, plants, plants->boxes / 10, found, of);
-    printf("; in as many as a tenth of the boxes %zu",
-           found[0] + found[1] + found[2]);
+    printf("; in as many as a tenth of the boxes %zu", found[0] + found[1] + found[2]);
     plants_found(review, plants, total, found, of);
     printf("; in as many as there are errors %zu\n", found[0] + found[1] + found[2]);
     fflush(stdout);
@@ -72,7 +70,8 @@ static det_status measure(det_context *context, const det_model *model, const st
     det_annotation_set *set = NULL;
     det_review *review = NULL;
     struct plants plants = {0};
-    det_status status = read_set(context, a->positional[a->write == NULL], a->positional[2 - (a->write != NULL)], &set);
+    const int source = a->write == NULL; /* a model stands before it */
+    det_status status = read_set(context, a->positional[source], a->positional[source + 1], &set);
     if (status == DET_OK)
         status = plant_errors(set, shares, seed, &plants);
     if (status == DET_OK && a->write != NULL)
@@ -81,17 +80,6 @@ static det_status measure(det_context *context, const det_model *model, const st
         status = det_review_create(context, model, set, NULL, &review);
     if (status == DET_OK && a->write == NULL)
         print_row(review, &plants, seed);
-    if (getenv("DUMP") != NULL)
-        for (size_t i = 0; i < det_review_row_count(review); i++) {
-            det_review_row r = {.struct_size = sizeof r};
-            if (det_review_row_at(review, i, &r) != DET_OK) break;
-            int hit = -1;
-            for (size_t p = 0; p < plants.count; p++) {
-                const struct planted *q = &plants.list[p];
-                if (q->image == r.image && q->object >= 0 && q->object == r.object) hit = (int)q->kind; else if (q->image == r.image && q->object < 0 && r.object < 0 && fabs(q->box[0]-r.detected_box[0]) + fabs(q->box[1]-r.detected_box[1])+ fabs(q->box[2]-r.detected_box[2])+ fabs(q->box[3]-r.detected_box[3]) < .1) hit = 1;
-            }
-            printf("row %zu %s %.3f image %zu object %lld class %d->%d score %.3f iou %.3f %s\n", i, det_review_kind_name(r.kind), r.suspicion, r.image, (long long)r.object, r.class_id, r.detected_class_id, r.score, r.object < 0 ? r.box[0] : r.iou, hit >= 0 ? kinds[hit] : "");
-        }
     det_review_destroy(&review);
     det_annotation_set_destroy(&set);
     free(plants.list);
@@ -137,9 +125,10 @@ int main(int argc, char **argv)
     if (a.write != NULL)
         a.seeds = 1;
     if (a.count < 1 + (a.write == NULL)) {
-        fprintf(stderr, "usage: label-errors MODEL SOURCE [LABEL_MAP] [--seeds N] [--first N] "
-                        "[--share S] [--each]\n       label-errors --write FOLDER SOURCE [LABEL_MAP] "
-                        "[--first N] [--share S]\n");
+        fprintf(stderr,
+                "usage: label-errors MODEL SOURCE [LABEL_MAP] [--seeds N] [--first N] "
+                "[--share S] [--each]\n       label-errors --write FOLDER SOURCE [LABEL_MAP] "
+                "[--first N] [--share S]\n");
         return 2;
     }
     if (det_context_create(&context, NULL) != DET_OK)

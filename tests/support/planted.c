@@ -32,8 +32,8 @@ static bool move(uint64_t *state, const double box[4], double moved[4])
     const double dy = by * sin(angle) * (box[2] - box[0]), dx = by * cos(angle) * (box[3] - box[1]);
     for (int c = 0; c < 4; c++)
         moved[c] = fmin(fmax(box[c] + (c % 2 == 0 ? dy : dx), 0), 1);
-    const double left = (moved[2] - moved[0]) * (moved[3] - moved[1]) /
-                        ((box[2] - box[0]) * (box[3] - box[1]));
+    const double left =
+        (moved[2] - moved[0]) * (moved[3] - moved[1]) / ((box[2] - box[0]) * (box[3] - box[1]));
     return left > .5 && iou_of(box, moved) < .6;
 }
 
@@ -163,8 +163,8 @@ void plants_found(const det_review *review, const struct plants *plants, size_t 
         bool is_found = false;
         for (size_t r = 0; r < rows && !is_found; r++) {
             det_review_row row = {.struct_size = sizeof row};
-            is_found = det_review_row_at(review, r, &row) == DET_OK &&
-                       row_finds(&row, &plants->list[p]);
+            is_found =
+                det_review_row_at(review, r, &row) == DET_OK && row_finds(&row, &plants->list[p]);
         }
         of[plants->list[p].kind]++;
         found[plants->list[p].kind] += is_found;

@@ -72,16 +72,27 @@ static void make_set(struct fixture *f)
     assert_context_ok(f->context, det_annotation_set_resolve(f->set));
 }
 
-/* A review of them, with a choice among those that it evaluates. */
+/* A review of them, with a choice of one picture that is not among them. */
 static void make_review(struct fixture *f)
 {
-    char path[400];
-    snprintf(path, sizeof path, "%s/test.tfrecord", f->w.directory);
-    assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &f->unlabelled));
-    assert_context_ok(f->context, det_annotation_set_read(f->unlabelled, "tfrecord", path, NULL));
-    assert_context_ok(f->context, det_annotation_set_resolve(f->unlabelled));
-    assert_context_ok(f->context, det_review_create(f->context, f->model, f->set, NULL, &f->review));
-    assert_context_ok(f->context, det_review_choose(f->review, f->model, f->unlabelled, 1));
+    uint8_t pixels[16 * 16 * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * i * 7 + i);
+    const det_image_view view = {.pixels = pixels, .width = 16, .height = 16};
+    det_annotation_image image = {.struct_size = sizeof image, .name = "a.png"};
+    det_picture *picture = NULL;
+    const uint8_t *data = NULL;
+    size_t position = 0;
+    det_context *c = f->context;
+    assert_context_ok(c, det_picture_from_pixels(c, &view, &picture));
+    assert_context_ok(c, det_picture_encode(picture, DET_PICTURE_PNG, 0, &data, &image.bytes));
+    image.data = data;
+    assert_context_ok(c, det_annotation_set_create(c, NULL, &f->unlabelled));
+    assert_context_ok(c, det_annotation_set_add_image(f->unlabelled, &image, &position));
+    assert_context_ok(c, det_annotation_set_resolve(f->unlabelled));
+    det_picture_destroy(&picture);
+    assert_context_ok(c, det_review_create(c, f->model, f->set, NULL, &f->review));
+    assert_context_ok(c, det_review_choose(f->review, f->model, f->unlabelled, 1));
 }
 
 static void open_fixture(struct fixture *f)

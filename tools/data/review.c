@@ -23,6 +23,38 @@ static det_status find_config(struct data_job *job, const det_checkpoint_info *f
     return status;
 }
 
+/* Statistics that a short training has left halfway are taken anew, of the pictures that are looked
+ * at where they are records: what the exported form would detect with the others is little. */
+static det_status recalibrate(struct data_job *job, const det_pipeline_config *config,
+                              det_model **model)
+{
+    det_decay_advice advice = {.struct_size = sizeof advice};
+    det_recalibration_settings settings;
+    det_model *anew = NULL;
+    DET_TRY_RETURN(det_model_decay_advice(*model, &advice));
+    if (!advice.warn)
+        return DET_OK;
+    const bool records = job->format != NULL && strcmp(job->format, "tfrecord") == 0;
+    det_recalibration_settings_default(&settings);
+    settings.records = records ? job->inputs.values : NULL;
+    settings.record_count = records ? job->inputs.count : 0;
+    const det_status status =
+        det_model_recalibrate(job->tool.context, config, *model, &settings, &anew);
+    if (status != DET_OK) {
+        tool_log(
+            &job->tool, DET_LOG_WARNING,
+            "%s: the model detects less than it could: %.0f %% of its statistics are what "
+            "they began with; det-export --recalibrate makes one that is better to review with",
+            tool_message(&job->tool, status), 100 * advice.left);
+        return DET_OK;
+    }
+    tool_log(&job->tool, DET_LOG_INFO, "statistics taken anew of %lld pictures",
+             (long long)det_model_recalibrated_images(anew));
+    det_model_destroy(model);
+    *model = anew;
+    return DET_OK;
+}
+
 static det_status load_checkpoint(struct data_job *job, const det_checkpoint_info *from,
                                   det_model **model)
 {
@@ -44,6 +76,7 @@ static det_status load_checkpoint(struct data_job *job, const det_checkpoint_inf
     } else {
         DET_TRY(det_pipeline_config_load(context, path, &config));
         DET_TRY(det_model_load_checkpoint(context, config, from->path, model));
+        DET_TRY(recalibrate(job, config, model));
     }
 fail:
     det_pipeline_config_destroy(&config);
@@ -80,10 +113,8 @@ enum { MOST_DEPTH = 16 };
 static det_status add_picture(struct data_job *job, det_annotation_set *set, const char *path)
 {
     const char *below = det_path_below(path, job->arguments.unlabelled);
-    const det_annotation_image image = {.struct_size = sizeof image,
-                                        .path = path,
-                                        .name = below,
-                                        .source_id = below};
+    const det_annotation_image image = {
+        .struct_size = sizeof image, .path = path, .name = below, .source_id = below};
     size_t position = 0;
     return det_annotation_set_add_image(set, &image, &position);
 }
@@ -149,10 +180,11 @@ static void tell(struct data_job *job, const det_review *review)
     const size_t rows = det_review_row_count(review);
     for (size_t i = 0; i < rows && det_review_row_at(review, i, &row) == DET_OK; i++)
         counts[row.kind] += row.suspicion >= 0.5;
-    console_print("%zu rows; with a suspicion of .5 or more: %zu missing, %zu spurious, %zu renamed, "
-                  "%zu moved\n",
-                  rows, counts[DET_REVIEW_MISSING], counts[DET_REVIEW_SPURIOUS],
-                  counts[DET_REVIEW_RENAMED], counts[DET_REVIEW_MOVED]);
+    console_print(
+        "%zu rows; with a suspicion of .5 or more: %zu missing, %zu spurious, %zu renamed, "
+        "%zu moved\n",
+        rows, counts[DET_REVIEW_MISSING], counts[DET_REVIEW_SPURIOUS], counts[DET_REVIEW_RENAMED],
+        counts[DET_REVIEW_MOVED]);
     if (job->arguments.unlabelled != NULL)
         console_print("%zu pictures to label next\n", det_review_choice_count(review));
     console_print("Next: open %s/review.html in a browser; annotations.xml there loads into CVAT\n",
@@ -179,8 +211,8 @@ int data_review(struct data_job *job)
     det_status status = DET_OK;
     tool_catch_signals("stopping\n");
     DET_TRY(announce(job));
-    DET_TRY(load_model(job, &model));
     DET_TRY(data_read(job));
+    DET_TRY(load_model(job, &model));
     det_review_settings_default(&settings);
     settings.progress = progress;
     DET_TRY(det_review_create(job->tool.context, model, job->set, &settings, &review));
