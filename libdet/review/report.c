@@ -30,6 +30,7 @@ static const char style[] =
     ".pair{display:grid;grid-template-columns:1fr 1fr;gap:8px;margin-bottom:14px}"
     ".charts{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,"
     "minmax(min(100%,340px),1fr));align-items:start}"
+    "div.name{max-height:4.4em;overflow:auto}"
     "td.text{white-space:normal;text-align:left;min-width:14em}\n";
 
 /* What a check says, a few of each rule. */
@@ -83,7 +84,10 @@ static void close_table(struct det_xml_writer *xml)
 static void put_name(struct det_xml_writer *xml, const char *name)
 {
     det_xml_open(xml, "td");
+    det_xml_open(xml, "div");
+    det_xml_attribute(xml, "class", "name");
     det_xml_text_shown(xml, name);
+    det_xml_close(xml);
     det_xml_close(xml);
 }
 
