@@ -137,31 +137,30 @@ int main(int argc, char **argv)
     char description[3600], formats[100] = "", libraries[500] = "";
     list_formats(formats, sizeof formats);
     list_libraries(libraries, sizeof libraries);
-    snprintf(
-        description, sizeof description,
-        "COMMAND is one of\n"
-        "  init     makes a workspace in --output: records split without leaks, label map, "
-        "pipeline.config; then: det-train\n"
-        "  convert  writes --output in another format (--to), with label map, splits "
-        "(--split) and shards\n"
-        "  check    names every fault by file, record, box and rule; --fix writes a repaired "
-        "copy to --output\n"
-        "  split    writes --output in the same format, dealt out into --split\n"
-        "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
-        "  show     draws pictures with their boxes into one --output image\n"
-        "  report   writes a page about the data to --output: classes, sizes, places, anchors, "
-        "leaks, oddities, samples\n"
-        "  review   MODEL SOURCE ...: ranks likely label errors, and with --unlabelled what to "
-        "label next; writes a page,\n"
-        "           a table and CVAT's XML into --output\n"
-        "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
-        "what holds boxes in it or\nsaid by --from:\n"
-        "  %s.\n"
-        "  %s\n"
-        "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
-        "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
-        "Data without a single box is an error.",
-        formats, libraries);
+    snprintf(description, sizeof description,
+             "COMMAND is one of\n"
+             "  init     makes a workspace in --output: records split without leaks, label map, "
+             "pipeline.config; then: det-train\n"
+             "  convert  writes --output in another format (--to), with label map, splits "
+             "(--split) and shards\n"
+             "  check    names every fault by file, record, box and rule; --fix writes a repaired "
+             "copy to --output\n"
+             "  split    writes --output in the same format, dealt out into --split\n"
+             "  stats    counts classes, sizes, shapes, empty images, duplicates; --json\n"
+             "  show     draws pictures with their boxes into one --output image\n"
+             "  report   writes a page about the data to --output: classes, sizes, places, anchors, "
+             "leaks, oddities\n"
+             "  review   MODEL SOURCE ...: ranks likely label errors, and with --unlabelled what "
+             "to label next; writes\n"
+             "           a page, a table and CVAT's XML into --output\n"
+             "SOURCE is a file, folder, pattern or .zip, or SPLIT=SOURCE; its format is seen from "
+             "what holds boxes in it or\nsaid by --from:\n"
+             "  %s.\n"
+             "  %s\n"
+             "Exit status: 0; 1 after an error: nothing was written; check: where there is an "
+             "error and no --fix; stats and\nshow: no image was read; 2 for a wrong command line. "
+             "Data without a single box is an error.",
+             formats, libraries);
     const struct option table[] = {
         {"from", OPTION_STRING, &a->from, "FORMAT", "format of the sources"},
         {"to", OPTION_STRING, &a->to, "FORMAT",
@@ -174,8 +173,7 @@ int main(int argc, char **argv)
          "they come from the source"},
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE",
          "check: num_classes against the label map; show --augmented: its augmentations; report: "
-         "its "
-         "anchors; review: the network of a TensorFlow checkpoint"},
+         "its anchors; review: the network of a TensorFlow checkpoint"},
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder or .zip to look for image files in, with the folders below"},
         {"encoding", OPTION_STRING, &a->encoding, "NAME",
@@ -208,8 +206,7 @@ int main(int argc, char **argv)
          "write the images too; --nocopy_images: annotations alone"},
         {"json", OPTION_STRING, &a->json, "FILE",
          "check, stats: the figures as JSON; review: the findings; -: standard output, all else "
-         "then goes to "
-         "standard error"},
+         "then goes to standard error"},
         {"count", OPTION_INT, &a->count, "N", "show, report: pictures"},
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
