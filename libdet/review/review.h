@@ -1,7 +1,8 @@
 /* review.h: what is behind det/review.h.
  *
- *   review_look.c    a picture through the network: boxes that it gives some class a chance in, with
- *                    the chance of every class, before the suppression within a class hides the others
+ *   review_look.c    a picture through the network: boxes that it gives some class a chance in,
+ *                    with the chance of every class, before the suppression within a class hides
+ *                    the others
  *   review_match.c   one picture's given boxes and detections, paired
  *   review_judge.c   suspicion, from the pairs of the whole set
  *   review.c         the API
@@ -78,7 +79,8 @@ struct det_evidence_list {
     size_t count, capacity;
 };
 
-/* Rows of one picture: boxes that are no crowds, and detections above `least` that none explains. */
+/* Rows of one picture: boxes that are no crowds, and detections above `least` that none
+ * explains. */
 det_status det_review_match(struct det_env *env, const struct det_look *look,
                             const struct det_annotations *set, size_t image, double least,
                             struct det_evidence_list *list);

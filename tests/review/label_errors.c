@@ -1,5 +1,5 @@
-/* label_errors.c: how many errors put into a data set's labels det_review_create() has at the head of
- * its list (docs/reviewing.md).
+/* label_errors.c: how many errors put into a data set's labels det_review_create() has at the head
+ * of its list (docs/reviewing.md).
  *
  *     label-errors MODEL SOURCE [LABEL_MAP] [--seeds N] [--first N] [--share S] [--each]
  *     label-errors --write FOLDER SOURCE [LABEL_MAP] [--first N] [--share S]

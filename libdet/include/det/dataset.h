@@ -537,7 +537,8 @@ typedef struct det_annotation_report_settings {
     size_t struct_size;
     /** heading of the page; NULL, the default: "Data set" */
     const char *title;
-    /** whose anchors the boxes are held against; NULL, the default: the model zoo's, for input_px */
+    /** whose anchors the boxes are held against; NULL, the default: the model zoo's, for
+     * input_px */
     const det_pipeline_config *config;
     /** side of the network's input, from 64 to 1280; default 320; not looked at with a config */
     int32_t input_px;
