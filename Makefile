@@ -252,6 +252,15 @@ $(ENGINE_FILES): $(addprefix $(OBJ)/tests/,engines/engine_files.o support/formul
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
 
+# Errors planted in labels, and found: the table of docs/reviewing.md.
+LABEL_ERRORS := $(BUILD)/bin/label-errors
+.PHONY: label-errors
+label-errors: $(LABEL_ERRORS) ## the program behind the table of docs/reviewing.md
+$(LABEL_ERRORS): $(addprefix $(OBJ)/tests/,review/label_errors.o support/planted.o) $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 # The main job on the bundled data: generate, train, evaluate, export, detect.
 DEMO ?= build/demo
 .PHONY: demo

@@ -45,7 +45,7 @@ static const struct option_command commands[] = {
      "makes a workspace in --output: records split without leaks, label map, pipeline.config; "
      "then: det-train",
      READING " output seed shards tiles tile_overlap tile_least_inside tile_background copy_images "
-             "size batch_size steps fine_tune_checkpoint pipeline_config_path"},
+             "size batch_size steps fine_tune_checkpoint set pipeline_config_path"},
     {"convert",
      "writes --output in another format (--to), with label map, splits (--split) and shards",
      READING " to output split seed shards tiles tile_overlap tile_least_inside tile_background "
@@ -59,6 +59,14 @@ static const struct option_command commands[] = {
      READING " json pipeline_config_path"},
     {"show", "draws pictures with their boxes into one --output image",
      READING " output seed count columns cell augmented pipeline_config_path"},
+    {"report",
+     "writes a page about the data to --output: classes, sizes, places, anchors, leaks, oddities",
+     READING " output count size pipeline_config_path"},
+    {"review",
+     "MODEL SOURCE ...: ranks likely label errors, and with --unlabelled what to label next; "
+     "writes "
+     "a page, a table and CVAT's XML into --output",
+     READING " output json unlabelled most next device pipeline_config_path"},
     {0},
 };
 
@@ -67,8 +75,8 @@ static const struct {
     int (*run)(struct data_job *job);
     bool needs_output;
 } actions[] = {
-    {data_init, true},    {data_convert, true}, {data_check, false},
-    {data_convert, true}, {data_stats, false},  {data_show, true},
+    {data_init, true},   {data_convert, true}, {data_check, false}, {data_convert, true},
+    {data_stats, false}, {data_show, true},    {data_report, true}, {data_review, true},
 };
 
 _Static_assert(sizeof actions / sizeof actions[0] + 1 == sizeof commands / sizeof commands[0],
@@ -101,6 +109,10 @@ static int check_arguments(const struct options *options, const struct data_job 
     char fault[DATA_FAULT_BYTES];
     if (options->positional.count < 1)
         return options_error(options, "%s: at least one source is missing", job->command);
+    if (strcmp(job->command, "review") == 0 && options->positional.count < 2)
+        return options_error(options, "review: a model and a source are needed");
+    if (a->most < 0 || a->most > 100000 || a->next < 0 || a->next > 100000)
+        return options_error(options, "--most, --next: expected 0 to 100000");
     if (data_arguments_fault(a, fault))
         return options_error(options, "%s", fault);
     if (a->output == NULL && (actions[command].needs_output || a->fix))
@@ -146,13 +158,14 @@ int main(int argc, char **argv)
         {"to", OPTION_STRING, &a->to, "FORMAT",
          "format of --output; split, check --fix: that of the source"},
         {"output", OPTION_STRING, &a->output, "PATH",
-         "folder that is written; show: the .png or .jpg"},
+         "folder that is written; show: the .png or .jpg; report: the .html"},
         {"label_map", OPTION_STRING, &a->label_map, "FILE",
          "label_map.pbtxt with the classes in their order; without it the one beside the first "
          "source, else "
          "they come from the source"},
         {"pipeline_config_path", OPTION_STRING, &a->config, "FILE",
-         "check: num_classes against the label map; show --augmented: its augmentations"},
+         "check: num_classes against the label map; show --augmented: its augmentations; report: "
+         "its anchors; review: the network of a TensorFlow checkpoint"},
         {"images", OPTION_LIST, &a->images, "DIR",
          "folder or .zip to look for image files in, with the folders below"},
         {"encoding", OPTION_STRING, &a->encoding, "NAME",
@@ -184,14 +197,15 @@ int main(int argc, char **argv)
         {"copy_images", OPTION_FLAG, &a->copy_images, NULL,
          "write the images too; --nocopy_images: annotations alone"},
         {"json", OPTION_OUTPUT, &a->json, "FILE",
-         "check, stats: the figures as JSON; -: standard output, all else then goes to "
-         "standard error"},
-        {"count", OPTION_INT, &a->count, "N", "show: pictures"},
+         "check, stats: the figures as JSON; review: the findings; -: standard output, all else "
+         "then goes to standard error"},
+        {"count", OPTION_INT, &a->count, "N", "show, report: pictures"},
         {"columns", OPTION_INT, &a->columns, "N", "show: pictures side by side"},
         {"cell", OPTION_INT, &a->cell_px, "PX",
          "show: side of the square a picture is fitted into"},
         {"size", OPTION_INT, &a->input_px, "PX",
-         "init: side of the network's input; 0: 320, or 640 where the boxes would be too small"},
+         "init, report: side of the network's input; 0: 320, or 640 where the boxes would be too "
+         "small"},
         {"batch_size", OPTION_INT, &a->batch_size, "N",
          "init: pictures a step; 0: what this machine's memory holds, at most 8"},
         {"steps", OPTION_INT, &a->steps, "N", "init: steps of the training; 0: by the pictures"},
@@ -200,6 +214,12 @@ int main(int argc, char **argv)
         {"set", OPTION_LIST, &a->set, "FIELD=VALUE",
          "init: a field of the pipeline.config, as in --set train_config.batch_size=4; may be "
          "repeated"},
+        {"unlabelled", OPTION_STRING, &a->unlabelled, "DIR",
+         "review: folder of pictures, with the folders below, to choose of what to label next"},
+        {"most", OPTION_INT, &a->most, "N", "review: rows on the page and in annotations.xml"},
+        {"next", OPTION_INT, &a->next, "N", "review: pictures to label next"},
+        {"device", OPTION_STRING, &job.tool.device, "DEVICE",
+         "review: what computes: cpu, auto, cuda or cuda:I"},
         {"augmented", OPTION_FLAG, &a->augmented, NULL, "show: as training sees them"},
         TOOL_IMAGE_OPTIONS(&job.tool),
         TOOL_CPU_OPTIONS(&job.tool),
@@ -225,7 +245,10 @@ int main(int argc, char **argv)
     result = check_arguments(&options, &job, command, formats);
     if (result == 0 && tool_open(&job.tool, &result)) {
         job.env = &job.tool.env;
-        job.inputs = options.positional;
+        const size_t models = strcmp(job.command, "review") == 0;
+        job.model = models > 0 ? options.positional.values[0] : NULL;
+        job.inputs = (struct option_list){options.positional.values + models,
+                                          options.positional.count - models};
         const det_status status = data_announce(&job);
         result = status == DET_OK ? actions[command].run(&job) : tool_fail(&job.tool, status);
         report_rest(&job);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "convert/tile.h"
-#include "data/exif.h"
 #include "draw/labels.h"
 #include "support/mem.h"
 
@@ -22,25 +21,11 @@ struct drawing {
     struct det_image cell;
 };
 
-static det_status load_pixels(struct det_env *env, const struct det_annotations *set,
-                              const struct det_labelled_image *image, struct det_image *pixels)
-{
-    struct det_source_bytes source;
-    if (det_image_is_tile(set, image))
-        return det_tile_load(env, set, image, pixels);
-    DET_TRY_RETURN(det_image_bytes_open(env, set, image, &source));
-    const det_status status =
-        det_image_decode(env, image->where, source.data, source.bytes, pixels);
-    det_source_bytes_close(env, &source);
-    DET_TRY_RETURN(status);
-    return det_exif_turn(env, pixels, image->turn);
-}
-
 static det_status load_sample(struct det_env *env, struct drawing *d,
                               const struct det_labelled_image *image)
 {
     struct det_sample *sample = &d->sample;
-    DET_TRY_RETURN(load_pixels(env, d->set, image, &sample->image));
+    DET_TRY_RETURN(det_labelled_image_load(env, d->set, image, &sample->image));
     struct det_ground_truth *truth = &sample->truth;
     if (image->object_count > INT32_MAX)
         return det_fail(env, DET_STATUS_UNSUPPORTED, "%s: too many objects", image->where);

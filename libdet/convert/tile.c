@@ -426,3 +426,17 @@ fail:
     det_free(env, &c.empties);
     return status;
 }
+
+det_status det_labelled_image_load(struct det_env *env, const struct det_annotations *set,
+                                   const struct det_labelled_image *image, struct det_image *pixels)
+{
+    struct det_source_bytes source;
+    if (det_image_is_tile(set, image))
+        return det_tile_load(env, set, image, pixels);
+    DET_TRY_RETURN(det_image_bytes_open(env, set, image, &source));
+    const det_status status =
+        det_image_decode(env, image->where, source.data, source.bytes, pixels);
+    det_source_bytes_close(env, &source);
+    DET_TRY_RETURN(status);
+    return det_exif_turn(env, pixels, image->turn);
+}

@@ -50,4 +50,9 @@ bool det_image_is_tile(const struct det_annotations *set, const struct det_label
 det_status det_tile_load(struct det_env *env, const struct det_annotations *set,
                          const struct det_labelled_image *image, struct det_image *pixels);
 
+/* The pixels of any image that is not broken, upright as its boxes are. */
+det_status det_labelled_image_load(struct det_env *env, const struct det_annotations *set,
+                                   const struct det_labelled_image *image,
+                                   struct det_image *pixels);
+
 #endif

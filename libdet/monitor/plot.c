@@ -7,11 +7,9 @@
 
 #include "base/arguments.h"
 #include "base/context.h"
-#include "det/version.h"
 #include "monitor/chart.h"
+#include "monitor/page.h"
 #include "monitor/plot_parts.h"
-#include "monitor/plot_style.h"
-#include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
 
@@ -120,72 +118,17 @@ static void put_cards(struct det_plot *plot)
     det_xml_line(&plot->xml, 0);
 }
 
-static void put_meta(struct det_xml_writer *xml, const char *name, const char *value)
-{
-    det_xml_open(xml, "meta");
-    if (value == NULL) {
-        det_xml_attribute(xml, "charset", name);
-    } else {
-        det_xml_attribute(xml, "name", name);
-        det_xml_attribute(xml, "content", value);
-    }
-    det_xml_close_empty(xml);
-}
-
-static void put_head(struct det_xml_writer *xml, const char *model_dir)
-{
-    det_xml_made(xml, "<!DOCTYPE html>\n");
-    det_xml_open(xml, "html");
-    det_xml_attribute(xml, "lang", "en");
-    det_xml_open(xml, "head");
-    put_meta(xml, "utf-8", NULL);
-    put_meta(xml, "viewport", "width=device-width,initial-scale=1");
-    det_xml_open(xml, "title");
-    det_xml_text_shown(xml, model_dir);
-    det_xml_close(xml);
-    det_xml_line(xml, 0);
-    det_xml_open(xml, "style");
-    det_xml_line(xml, 0);
-    det_xml_made(xml, det_plot_style);
-    det_xml_close(xml);
-    det_xml_close(xml);
-    det_xml_line(xml, 0);
-}
-
-static void put_heading(struct det_xml_writer *xml, const char *model_dir)
-{
-    char date[DET_CLOCK_DATE_BYTES];
-    det_xml_open(xml, "header");
-    det_xml_open(xml, "h1");
-    det_xml_text_shown(xml, model_dir);
-    det_xml_close(xml);
-    det_xml_open(xml, "p");
-    det_xml_text_printf(xml, "Training report, %.16s UTC", det_clock_utc(date));
-    det_xml_close(xml);
-    det_xml_close(xml);
-    det_xml_line(xml, 0);
-}
-
 static det_status write_page(struct det_plot *plot, const char *model_dir, const char *path)
 {
     DET_TRY_RETURN(read_runs(plot, model_dir));
     struct det_xml_writer *xml = &plot->xml;
     det_xml_begin(xml, plot->env, &plot->html);
-    put_head(xml, model_dir);
-    det_xml_open(xml, "body");
-    det_xml_open(xml, "main");
-    put_heading(xml, model_dir);
+    det_page_begin(xml, model_dir, "Training report", NULL);
     put_cards(plot);
     DET_TRY_RETURN(det_plot_append_charts(plot));
     DET_TRY_RETURN(det_plot_append_classes(plot));
     DET_TRY_RETURN(det_plot_append_pictures(plot));
-    det_xml_open(xml, "footer");
-    det_xml_text_printf(xml, "libdet %s", det_version_string());
-    det_xml_close(xml);
-    det_xml_close(xml);
-    det_xml_close(xml);
-    det_xml_close(xml);
-    det_xml_line(xml, 0);
+    det_page_end(xml);
     DET_TRY_RETURN(det_xml_end(xml));
     return det_write_file(plot->env, path, plot->html.data, plot->html.length);
 }

@@ -2,28 +2,10 @@
 #include <string.h>
 
 #include "data/image.h"
-#include "monitor/chart.h"
+#include "monitor/page.h"
 #include "monitor/plot_parts.h"
-#include "support/mem.h"
 
-enum { QUALITY = 86, MOST_PICTURES = 12, LINE_BYTES = 512 };
-
-static det_status append_base64(struct det_env *env, const uint8_t *data, size_t bytes,
-                                struct det_text *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes; i += 3) {
-        const size_t left = bytes - i;
-        const uint32_t triple = (uint32_t)data[i] << 16 |
-                                (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
-                                (left > 2 ? (uint32_t)data[i + 2] : 0);
-        const char four[4] = {digits[triple >> 18], digits[triple >> 12 & 63],
-                              left > 1 ? digits[triple >> 6 & 63] : '=',
-                              left > 2 ? digits[triple & 63] : '='};
-        DET_TRY_RETURN(det_text_append(env, text, four, sizeof four));
-    }
-    return DET_OK;
-}
+enum { MOST_PICTURES = 12, LINE_BYTES = 512 };
 
 /* As a JPEG: a tenth of the PNG's size. One that cannot be decoded is left out with a warning. */
 static det_status append_picture(struct det_plot *plot, const det_event *event, size_t blob)
@@ -31,9 +13,6 @@ static det_status append_picture(struct det_plot *plot, const det_event *event, 
     struct det_env *env = plot->env;
     struct det_xml_writer *xml = &plot->xml;
     struct det_image image = {0};
-    struct det_text source = {0};
-    uint8_t *jpeg = NULL;
-    size_t bytes = 0;
     det_status status = det_image_decode(env, event->tag, event->blobs[blob].data,
                                          event->blobs[blob].bytes, &image);
     if (status == DET_STATUS_CORRUPT || status == DET_STATUS_UNSUPPORTED) {
@@ -42,20 +21,10 @@ static det_status append_picture(struct det_plot *plot, const det_event *event, 
         return DET_OK;
     }
     DET_TRY(status);
-    DET_TRY(det_image_encode_jpeg(env, &image, QUALITY, &jpeg, &bytes));
-    DET_TRY(det_text_printf(env, &source, "data:image/jpeg;base64,"));
-    DET_TRY(append_base64(env, jpeg, bytes, &source));
-    det_xml_open(xml, "img");
-    det_xml_attribute_int(xml, "width", image.width);
-    det_xml_attribute_int(xml, "height", image.height);
-    det_xml_attribute_shown(xml, "alt", event->tag);
-    det_xml_attribute(xml, "src", source.data);
-    det_xml_close_empty(xml);
+    DET_TRY(det_page_picture(xml, &image, event->tag));
     det_xml_line(xml, 0);
     status = xml->status;
 fail:
-    det_text_free(env, &source);
-    det_free(env, &jpeg);
     det_image_free(env, &image);
     return status;
 }

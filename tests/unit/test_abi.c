@@ -35,10 +35,12 @@ ENDS_WITH(det_results_frame, track_ids);
 ENDS_WITH(det_annotation_set_settings, user);
 ENDS_WITH(det_annotation_image, height_px);
 ENDS_WITH(det_annotation_object, truncated);
+ENDS_WITH(det_annotation_report_settings, seed);
 ENDS_WITH(det_annotation_sheet_settings, augmentation);
 ENDS_WITH(det_annotation_tile_settings, seed);
 ENDS_WITH(det_annotation_write_settings, name);
 ENDS_WITH(det_export_settings, onnx_opset);
+ENDS_WITH(det_review_settings, user);
 
 enum { STEP = sizeof(size_t), ROOM = 1024, GUARD = 0xA5 };
 
@@ -56,7 +58,8 @@ struct fixture {
     det_counter *counter;
     det_mot_measure *measure;
     det_summary_writer *writer;
-    det_annotation_set *set;
+    det_annotation_set *set, *unlabelled;
+    det_review *review;
     det_export *exported;
 };
 
@@ -68,6 +71,29 @@ static void make_set(struct fixture *f)
     assert_context_ok(f->context, det_annotation_set_create(f->context, NULL, &f->set));
     assert_context_ok(f->context, det_annotation_set_read(f->set, "tfrecord", path, NULL));
     assert_context_ok(f->context, det_annotation_set_resolve(f->set));
+}
+
+/* A review of them, with a choice of one picture that is not among them. */
+static void make_review(struct fixture *f)
+{
+    uint8_t pixels[16 * 16 * 3];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * i * 7 + i);
+    const det_image_view view = {.pixels = pixels, .width = 16, .height = 16};
+    det_annotation_image image = {.struct_size = sizeof image, .name = "a.png"};
+    det_picture *picture = NULL;
+    const uint8_t *data = NULL;
+    size_t position = 0;
+    det_context *c = f->context;
+    assert_context_ok(c, det_picture_from_pixels(c, &view, &picture));
+    assert_context_ok(c, det_picture_encode(picture, DET_PICTURE_PNG, 0, &data, &image.bytes));
+    image.data = data;
+    assert_context_ok(c, det_annotation_set_create(c, NULL, &f->unlabelled));
+    assert_context_ok(c, det_annotation_set_add_image(f->unlabelled, &image, &position));
+    assert_context_ok(c, det_annotation_set_resolve(f->unlabelled));
+    det_picture_destroy(&picture);
+    assert_context_ok(c, det_review_create(c, f->model, f->set, NULL, &f->review));
+    assert_context_ok(c, det_review_choose(f->review, f->model, f->unlabelled, 1));
 }
 
 static void open_fixture(struct fixture *f)
@@ -102,10 +128,13 @@ static void open_fixture(struct fixture *f)
     assert_context_ok(c, det_mot_measure_create(c, .5F, &f->measure));
     assert_context_ok(c, det_summary_writer_create(c, events, &f->writer));
     make_set(f);
+    make_review(f);
 }
 
 static void close_fixture(struct fixture *f)
 {
+    det_review_destroy(&f->review);
+    det_annotation_set_destroy(&f->unlabelled);
     det_annotation_set_destroy(&f->set);
     det_export_destroy(&f->exported);
     det_summary_writer_destroy(&f->writer);
@@ -285,6 +314,21 @@ static det_status use_starter(struct fixture *f, const void *settings)
     return det_starter_config_write(f->context, f->set, path, settings, NULL);
 }
 
+static det_status use_review(struct fixture *f, const void *settings)
+{
+    det_review *review = NULL;
+    const det_status status = det_review_create(f->context, f->model, f->set, settings, &review);
+    det_review_destroy(&review);
+    return status;
+}
+
+static det_status use_page(struct fixture *f, const void *settings)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/page.html", f->w.directory);
+    return det_annotation_set_write_report(f->set, path, settings);
+}
+
 static det_status use_set(struct fixture *f, const void *settings)
 {
     det_annotation_set *set = NULL;
@@ -366,9 +410,11 @@ INIT(recalibration)
 INIT(trainer)
 INIT(tracker)
 INIT(coco)
+INIT(review)
 INIT(starter)
 INIT(detection_report)
 INIT(annotation_set)
+INIT(annotation_report)
 INIT(annotation_sheet)
 INIT(annotation_write)
 INIT(export)
@@ -482,6 +528,8 @@ static const struct taken {
     {"det_annotation_object", sizeof(det_annotation_object), init_annotation, use_annotation},
     {"det_annotation_sheet_settings", sizeof(det_annotation_sheet_settings), init_annotation_sheet,
      use_sheet},
+    {"det_annotation_report_settings", sizeof(det_annotation_report_settings),
+     init_annotation_report, use_page},
     {"det_annotation_tile_settings", sizeof(det_annotation_tile_settings), init_cutting,
      use_cutting},
     {"det_annotation_write_settings", sizeof(det_annotation_write_settings), init_annotation_write,
@@ -491,6 +539,7 @@ static const struct taken {
     {"det_tensor_values", sizeof(det_tensor_values), init_values, use_values},
     {"det_results_frame", sizeof(det_results_frame), init_frame, use_frame},
     {"det_export_settings", sizeof(det_export_settings), init_export, use_export},
+    {"det_review_settings", sizeof(det_review_settings), init_review, use_review},
 };
 
 enum { TAKENS = sizeof takens / sizeof takens[0] };
@@ -751,6 +800,16 @@ static det_status fill_choices(struct fixture *f, void *report)
     return det_starter_config_write(f->context, f->set, path, NULL, report);
 }
 
+static det_status fill_row(struct fixture *f, void *report)
+{
+    return det_review_row_at(f->review, 0, report);
+}
+
+static det_status fill_choice(struct fixture *f, void *report)
+{
+    return det_review_choice_at(f->review, 0, report);
+}
+
 static det_status fill_file(struct fixture *f, void *report)
 {
     return det_export_file_at(f->context, f->exported, 0, report);
@@ -792,6 +851,8 @@ static void reports_are_filled_as_far_as_they_go(void **state)
         {"det_annotations_written", sizeof(det_annotations_written), fill_written},
         {"det_export_file", sizeof(det_export_file), fill_file},
         {"det_export_proof", sizeof(det_export_proof), fill_proof},
+        {"det_review_row", sizeof(det_review_row), fill_row},
+        {"det_review_choice", sizeof(det_review_choice), fill_choice},
     };
     struct fixture f;
     open_fixture(&f);

@@ -32,6 +32,7 @@ struct things {
     det_event_log *log;
     det_results *texts;
     det_export *exported;
+    det_review *review;
     char model_dir[300], label_map[300], events[300], output[300], missing[300];
 
     det_image_view view;
@@ -73,6 +74,10 @@ struct things {
     det_tensor_values values[1];
     det_starter_settings starter;
     det_starter_choices choices;
+    det_review_row row;
+    det_review_choice choice;
+    det_review_settings review_settings;
+    det_annotation_report_settings page_settings;
     float floats[4], filled[4], *anchors;
     uint8_t targets[4];
     det_evaluation_losses losses;
@@ -135,12 +140,14 @@ struct made {
     det_export *exported;
     det_checkpoint_info *list;
     det_results *texts;
+    det_review *review;
     char *json;
 };
 
 static void release(const struct things *t, struct made *o)
 {
     det_json_destroy(t->context, &o->json);
+    det_review_destroy(&o->review);
     det_results_destroy(&o->texts);
     det_checkpoint_list_destroy(t->context, &o->list);
     det_export_destroy(&o->exported);
@@ -294,6 +301,8 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
         .proof.struct_size = sizeof t->proof,
         .tensor.struct_size = sizeof t->tensor,
         .choices.struct_size = sizeof t->choices,
+        .row.struct_size = sizeof t->row,
+        .choice.struct_size = sizeof t->choice,
         .values = {{sizeof t->values[0], "x", t->floats, 1}},
         .tile_settings = {sizeof t->tile_settings, 8, 8, .2F, 1},
         .nms_settings.struct_size = sizeof t->nms_settings,
@@ -359,6 +368,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     assert_context_ok(context, det_annotation_set_add_image(t->set, &t->image, &t->count));
     assert_context_ok(context, det_annotation_set_add_object(t->set, 0, &t->annotated));
     assert_context_ok(context, det_annotation_set_resolve(t->set));
+    assert_context_ok(context, det_review_create(context, t->model, t->set, NULL, &t->review));
 }
 
 static void drop_things(struct things *t)
@@ -383,6 +393,7 @@ static void drop_things(struct things *t)
         .log = t->log,
         .texts = t->texts,
         .exported = t->exported,
+        .review = t->review,
     };
     release(t, &all);
     free(t->anchors);

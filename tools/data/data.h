@@ -9,19 +9,20 @@
 struct data_arguments {
     const char *from, *to, *output, *label_map, *config, *exif, *split, *json, *encoding;
     struct option_list images, set;
-    const char *fine_tune_checkpoint;
+    const char *fine_tune_checkpoint, *unlabelled;
     struct tile_options tiles;
     double least_inside, background; /* of tiles */
-    int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps;
+    int64_t seed, shards, count, columns, cell_px, input_px, batch_size, steps, most, next;
     bool fix, strict, allow_no_boxes, copy_images, augmented;
 };
 
 /* Findings of one rule that are told where they are no output: a data set may have thousands. */
 enum { DATA_MOST_RULES = 128, DATA_MOST_TOLD = 10 };
-#define DATA_ARGUMENTS_INIT                                                                    \
-    {                                                                                          \
-        .exif = "auto", .tiles = TILE_OPTIONS_INIT, .least_inside = .5, .background = .25,     \
-        .seed = 1, .shards = 1, .count = 24, .columns = 6, .cell_px = 240, .copy_images = true \
+#define DATA_ARGUMENTS_INIT                                                                \
+    {                                                                                      \
+        .exif = "auto", .tiles = TILE_OPTIONS_INIT, .least_inside = .5, .background = .25, \
+        .seed = 1, .shards = 1, .count = 24, .most = 100, .next = 50, .columns = 6,        \
+        .cell_px = 240, .copy_images = true                                                \
     }
 
 /* Whether something is wrong with those that say how data is read and a workspace is made; `text`
@@ -32,8 +33,8 @@ bool data_arguments_fault(const struct data_arguments *arguments, char text[DATA
 struct data_job {
     struct tool tool;
     struct data_arguments arguments;
-    const char *command;
-    struct option_list inputs; /* lent by the options */
+    const char *command, *model; /* review's */
+    struct option_list inputs;   /* lent by the options */
     struct det_env *env;
     det_pipeline_config *config;
     det_annotation_set *set;
@@ -74,5 +75,7 @@ int data_convert(struct data_job *job);
 int data_check(struct data_job *job);
 int data_stats(struct data_job *job);
 int data_show(struct data_job *job);
+int data_report(struct data_job *job);
+int data_review(struct data_job *job);
 
 #endif

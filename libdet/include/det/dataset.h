@@ -532,6 +532,36 @@ DET_NODISCARD DET_API det_status det_annotation_set_write_sheet(
     det_annotation_set *set, const char *path, const det_annotation_sheet_settings *settings,
     int32_t *height, int32_t *width);
 
+typedef struct det_annotation_report_settings {
+    /** sizeof(det_annotation_report_settings), set by the default function */
+    size_t struct_size;
+    /** heading of the page; NULL, the default: "Data set" */
+    const char *title;
+    /** whose anchors the boxes are held against; NULL, the default: the model zoo's, for
+     * input_px */
+    const det_pipeline_config *config;
+    /** side of the network's input, from 64 to 1280; default 320; not looked at with a config */
+    int32_t input_px;
+    /** pictures that are shown, from 0 to 1000; default 24 */
+    int32_t samples;
+    /** chooses them; default 1 */
+    uint64_t seed;
+} det_annotation_report_settings;
+
+DET_API void det_annotation_report_settings_init(det_annotation_report_settings *settings,
+                                                 size_t struct_size);
+static inline void det_annotation_report_settings_default(det_annotation_report_settings *settings)
+{
+    det_annotation_report_settings_init(settings, sizeof *settings);
+}
+
+/** Writes a page about a resolved set: splits, classes, sizes and shapes of boxes and which of them
+ * no anchor meets, where boxes lie, pictures that two splits have alike or nearly alike, what a
+ * check finds, pictures with their boxes. One HTML file that loads nothing from elsewhere, written
+ * atomically; of a set without pictures, too. INVALID_ARGUMENT: a setting out of range. */
+DET_NODISCARD DET_API det_status det_annotation_set_write_report(
+    det_annotation_set *set, const char *path, const det_annotation_report_settings *settings);
+
 /* --- writing --- */
 
 typedef struct det_annotation_write_settings {

@@ -18,6 +18,7 @@
  *   dataset.h          labelled data sets: read, build, check, repair, split, count, write
  *                      (TFRecord, COCO, Pascal VOC, YOLO, ...)
  *   starter.h          the pipeline.config of a first training, made for a data set
+ *   review.h           likely label errors, and what to label next
  *   coco.h             COCO figures for any detections
  *   detection_report.h curves, confusion and thresholds of them
  *   augmentation.h     data augmentation on its own
@@ -65,6 +66,7 @@
 #include "det/quantisation.h"
 #include "det/recalibration.h"
 #include "det/results.h"
+#include "det/review.h"
 #include "det/sample_source.h"
 #include "det/starter.h"
 #include "det/status.h"

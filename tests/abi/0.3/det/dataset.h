@@ -242,6 +242,22 @@ static inline void det_annotation_sheet_settings_default(det_annotation_sheet_se
 DET_NODISCARD DET_API det_status det_annotation_set_write_sheet(
     det_annotation_set *set, const char *path, const det_annotation_sheet_settings *settings,
     int32_t *height, int32_t *width);
+typedef struct det_annotation_report_settings {
+    size_t struct_size;
+    const char *title;
+    const det_pipeline_config *config;
+    int32_t input_px;
+    int32_t samples;
+    uint64_t seed;
+} det_annotation_report_settings;
+DET_API void det_annotation_report_settings_init(det_annotation_report_settings *settings,
+                                                 size_t struct_size);
+static inline void det_annotation_report_settings_default(det_annotation_report_settings *settings)
+{
+    det_annotation_report_settings_init(settings, sizeof *settings);
+}
+DET_NODISCARD DET_API det_status det_annotation_set_write_report(
+    det_annotation_set *set, const char *path, const det_annotation_report_settings *settings);
 typedef struct det_annotation_write_settings {
     size_t struct_size;
     int32_t shards;

@@ -21,6 +21,7 @@
 #include "det/plot.h"
 #include "det/recalibration.h"
 #include "det/results.h"
+#include "det/review.h"
 #include "det/sample_source.h"
 #include "det/starter.h"
 #include "det/status.h"
