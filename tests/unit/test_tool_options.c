@@ -89,7 +89,7 @@ static void the_nearest_is_offered(void **state)
         {"det-data frobnicate x", 2, "got `frobnicate`, expected init, convert, "},
         {"det-data --strict", 2, "a command is missing: init, convert, "},
         {"det-data convert x --to csv --output y --count 3", 2,
-         "--count goes with show, not with convert\nTry `det-data convert --help`."},
+         "--count goes with show and report, not with convert\nTry `det-data convert --help`."},
         {"det-data stats x --fix", 2, "--fix goes with convert, check and split, not with stats"},
         {"det-data stats x --tiles 9", 2, "--tiles goes with init and convert, not with stats"},
         {"det-data -- stats none.json", 1, "none.json"},
