@@ -1,6 +1,6 @@
-/* utf8_columns.c: how wide text is on a terminal (Unicode's EastAsianWidth.txt, W and F, and general
- * categories Mn, Me, Cf). What is not listed takes one column: a terminal that has less for it gets
- * a shorter line than it could hold, never a longer one. */
+/* utf8_columns.c: how wide text is on a terminal (Unicode's EastAsianWidth.txt, W and F, and
+ * general categories Mn, Me, Cf). What is not listed takes one column: a terminal that has less for
+ * it gets a shorter line than it could hold, never a longer one. */
 #include "support/utf8.h"
 
 struct range {

@@ -37,8 +37,8 @@ void det_net_fill_input(const struct det_graph *graph, int32_t batch, const floa
 /* Runs forward. `params` is a block laid out as the graph says. */
 void det_net_forward(struct det_net *net, const float *params);
 
-/* `watch` is called behind each operation of every later forward with what it made, [rows][channels]
- * of its output tensor, which it may change; NULL: nobody. */
+/* `watch` is called behind each operation of every later forward with what it made,
+ * [rows][channels] of its output tensor, which it may change; NULL: nobody. */
 typedef void (*det_net_watch_fn)(void *user, int32_t op, float *made, int64_t rows);
 void det_net_watch(struct det_net *net, det_net_watch_fn watch, void *user);
 

@@ -44,7 +44,8 @@ void det_quantised_destroy(struct det_env *env, struct det_quantised **quantised
  * ChooseQuantizationParams). */
 struct det_q8_tensor det_q8_tensor_of(double low, double high);
 /* The network's input: whole grey levels 0 .. 255 are -128 .. 127. Half a level lies between them
- * and the normalised pixels, which the first convolution's bias makes good (det_q8_layer_create()). */
+ * and the normalised pixels, which the first convolution's bias makes good
+ * (det_q8_layer_create()). */
 struct det_q8_tensor det_q8_input_tensor(void);
 
 /* Rounds the weights of a convolution, [count / channels][channels] with the channel fastest, to

@@ -55,7 +55,8 @@ struct det_q8_conv {
 #define DET_Q8_MOST_BIAS  (1 << 30)
 
 /* A sum of two tensors of different scales, both brought to 2^20 times a common one:
- * out = clamp(zero + rescale(rescale((a - a_zero) * 2^20, a) + rescale((b - b_zero) * 2^20, b))). */
+ * out = clamp(zero + rescale(rescale((a - a_zero) * 2^20, a) + rescale((b - b_zero) * 2^20,
+ * b))). */
 struct det_q8_add {
     int32_t a_zero, b_zero;
     struct det_q8_factor a, b, out;

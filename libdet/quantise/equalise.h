@@ -13,8 +13,8 @@
 #include "model/graph.h"
 #include "quantise/observe.h"
 
-/* Changes `params` of a folded graph; `observed` per tensor. Tensors that one convolution writes and
- * one convolution reads are equalised, others left alone. How many were is returned. */
+/* Changes `params` of a folded graph; `observed` per tensor. Tensors that one convolution writes
+ * and one convolution reads are equalised, others left alone. How many were is returned. */
 int32_t det_equalise(const struct det_graph *graph, const struct det_observed *observed,
                      float *params);
 

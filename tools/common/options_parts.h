@@ -1,5 +1,5 @@
-/* options_parts.h: what the files of the options share: names, what goes with a command, the page of
- * help. */
+/* options_parts.h: what the files of the options share: names, what goes with a command, the page
+ * of help. */
 #ifndef DET_TOOLS_COMMON_OPTIONS_PARTS_H
 #define DET_TOOLS_COMMON_OPTIONS_PARTS_H
 
