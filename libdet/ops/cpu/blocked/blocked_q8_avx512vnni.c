@@ -57,19 +57,39 @@ INLINE __m512i clamp(__m512i bytes, const struct detk_q8_finish *f)
                            _mm512_set1_epi8((char)f->high));
 }
 
-/* The same exactly, in the same order; vector i's lane j is of column [i * step + j % columns]. */
-static __attribute__((noinline)) __m512i
-finish_exactly(const struct detk_q8_finish *f, const __m512i sum[4], int32_t step, int32_t columns)
+INLINE __m512i four_words(const void *from)
 {
-    _Alignas(64) int32_t sums[4][LANES];
-    _Alignas(64) uint8_t bytes[4 * LANES];
-    memcpy(sums, sum, sizeof sums);
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(from));
+}
+
+/* Of the lower halves of 64 bits each; the upper ones of the result are 0. */
+INLINE __m512i rescale(const struct detk_q8_finish *f, __m512i sum, __m512i mantissa, __m512i shift)
+{
+    const __m512i one = _mm512_set1_epi64(1);
+    const __m512i bits = _mm512_and_si512(shift, _mm512_set1_epi64(63));
+    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(bits, one));
+    const __m512i product = _mm512_add_epi64(_mm512_mul_epi32(sum, mantissa), half);
+    const __m512i value =
+        _mm512_add_epi64(_mm512_srav_epi64(product, bits), _mm512_set1_epi64(f->zero));
+    return _mm512_min_epi64(_mm512_max_epi64(value, _mm512_set1_epi64(f->low)),
+                            _mm512_set1_epi64(f->high));
+}
+
+/* The same exactly, in the same order. `step` 0: each vector is of columns 0..15; 4: each fourth of
+ * vector i is of columns i * 4 .. i * 4 + 3. */
+static __attribute__((noinline)) __m512i finish_exactly(const struct detk_q8_finish *f,
+                                                        const __m512i sum[4], int32_t step)
+{
+    __m512i q[4];
     for (int32_t i = 0; i < 4; i++) {
-        for (int32_t j = 0; j < LANES; j++)
-            bytes[j / 4 * 16 + i * 4 + j % 4] =
-                detk_q8_finish_one(f, i * step + j % columns, sums[i][j]);
+        const void *m = f->mantissa + i * step, *s = f->shift + i * step;
+        const __m512i mantissa = step == 0 ? load(m) : four_words(m);
+        const __m512i shift = step == 0 ? load(s) : four_words(s);
+        const __m512i odd = rescale(f, _mm512_srli_epi64(sum[i], 32),
+                                    _mm512_srli_epi64(mantissa, 32), _mm512_srli_epi64(shift, 32));
+        q[i] = _mm512_or_si512(rescale(f, sum[i], mantissa, shift), _mm512_slli_epi64(odd, 32));
     }
-    return load(bytes);
+    return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
 }
 
 /* Of four sums of columns 0..15 each. */
@@ -80,7 +100,7 @@ INLINE __m512i finish_rows(const struct detk_q8_finish *f, const __m512i sum[4],
     __m512 near;
     __m512i bytes = clamp(estimate(sum, scales, _mm512_set1_ps((float)f->zero), &near), f);
     if (__builtin_expect(f->exact || is_near(near), 0))
-        bytes = finish_exactly(f, sum, 0, LANES);
+        bytes = finish_exactly(f, sum, 0);
     return _mm512_permutexvar_epi32(order, bytes);
 }
 
@@ -317,11 +337,6 @@ struct dw_weights {
     __m512 scale[4], zero;
 };
 
-INLINE __m512i four_words(const void *from)
-{
-    return _mm512_broadcast_i32x4(_mm_loadu_si128(from));
-}
-
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
     struct dw_weights k;
@@ -342,7 +357,7 @@ INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k
     __m512 near;
     __m512i bytes = clamp(estimate(sum, k->scale, k->zero, &near), job->finish);
     if (__builtin_expect(job->finish->exact || is_near(near), 0))
-        bytes = finish_exactly(job->finish, sum, 4, 4);
+        bytes = finish_exactly(job->finish, sum, 4);
     if (__builtin_expect(pixels >= 4, 1))
         _mm512_storeu_si512(out, bytes);
     else
