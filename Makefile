@@ -61,16 +61,20 @@ include data.mk
 ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ISAS_x86_64 := avx2 avx512
 SETS_x86_64 := avx512bf16
-OTHER_ISAS  := $(if $(filter x86_64,$(ARCH)),,x86 $(ISAS_x86_64) $(SETS_x86_64))
+Q8_SETS_x86_64 := avx512vnni
+OTHER_ISAS  := $(if $(filter x86_64,$(ARCH)),,x86 $(ISAS_x86_64) $(SETS_x86_64) $(Q8_SETS_x86_64))
 OTHER_SRC   := $(addprefix %_,$(addsuffix .c,$(OTHER_ISAS)))
 ISAS        := generic $(ISAS_$(ARCH))
 SETS        := $(ISAS) $(SETS_$(ARCH))
+Q8_SETS     := $(Q8_SETS_$(ARCH))
 ISA_generic := -DDET_ISA=generic -DDET_ISA_F32=generic -DDET_ISA_WIDTH=4
 ISA_avx2    := -mavx2 -mfma -DDET_ISA=avx2 -DDET_ISA_F32=avx2 -DDET_ISA_WIDTH=8
 AVX512      := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 AVX512BF16  := -mavx512bf16
+AVX512VNNI  := -mavx512vnni
 ISA_avx512   = $(AVX512) -DDET_ISA=avx512 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16
 ISA_avx512bf16 = $(AVX512) $(AVX512BF16) -DDET_ISA=avx512bf16 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16 -DDET_ISA_BF16
+ISA_avx512vnni = $(AVX512) $(AVX512VNNI)
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
@@ -137,7 +141,7 @@ tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-d
 examples: $(EXAMPLES) ## the programs in examples/
 
 # A changed flag rebuilds: the stamp's text changes, its time stamp with it.
-FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SETS:%=$(ISA_%)) $(LIBS)
+FLAGS_TEXT := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(SETS:%=$(ISA_%)) $(Q8_SETS:%=$(ISA_%)) $(LIBS)
 $(eval $(call text_file,$(BUILD)/flags.stamp,FLAGS_TEXT))
 $(eval $(call text_file,$(WORDS_FILE),WORDS_TEXT))
 

@@ -2,11 +2,12 @@
 # by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
-ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient ops_bn pairs prepared prepared_kernels model
+ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient ops_bn pairs prepared prepared_kernels model prepared_q8
 
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 AVX512     := -mavx2 -mfma -Wno-psabi -include tests/isa_emu/avx512.h
 AVX512BF16 :=
+AVX512VNNI :=
 LIB_SRC    := $(filter-out libdet/ops/cpu/isa/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
 endif

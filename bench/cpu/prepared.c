@@ -186,7 +186,7 @@ static det_status run(struct det_env *env, const struct bench_options *options,
     params = bench_floats(graph.param_floats);
     s->graph = &graph;
     s->bf16 = ops->blocked->bf16;
-    DET_TRY(det_prepared_create(env, &graph, params, ops, pool, 1, &s->net));
+    DET_TRY(det_prepared_create(env, &graph, NULL, params, ops, pool, 1, &s->net));
     float *pixels = bench_floats((size_t)size * (size_t)size * 3);
     memcpy(det_prepared_input(s->net), pixels, (size_t)size * (size_t)size * 3 * sizeof *pixels);
     free(pixels);

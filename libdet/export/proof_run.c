@@ -255,8 +255,8 @@ static det_status compare_network(struct run *r, const float *params, double *en
 {
     det_status status = DET_OK;
     *encodings = *scores = 0;
-    DET_TRY_RETURN(
-        det_prepared_create(r->env, r->job->inference.graph, params, r->ops, r->pool, 1, &r->net));
+    DET_TRY_RETURN(det_prepared_create(r->env, r->job->inference.graph, NULL, params, r->ops,
+                                       r->pool, 1, &r->net));
     for (int32_t n = 0; status == DET_OK && n < r->batch; n++)
         status = compare_outputs(r, n, encodings, scores);
     det_prepared_destroy(r->env, &r->net);

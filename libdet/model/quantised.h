@@ -12,11 +12,6 @@
 #include "model/graph.h"
 #include "ops/q8.h"
 
-struct det_q8_tensor {
-    float scale; /* 0: in float32 only */
-    int32_t zero;
-};
-
 struct det_q8_weights {
     int8_t *values; /* laid out like the parameter; NULL: float32 */
     float *scales;  /* [output channels] */

@@ -76,6 +76,7 @@ struct det_ops {
     const struct det_ops *bf16;
     bool multiplies_bf16;               /* the instruction set itself, not by widening to float32 */
     const struct detk_blocked *blocked; /* kernels of the prepared network, NULL: none */
+    const struct detk_blocked *q8;      /* those of its 8-bit form, NULL: none */
 
 #define DET_SLOT(set, name, gradient, result, parameters) result(*name) parameters;
     DET_OP_LIST(DET_SLOT, )

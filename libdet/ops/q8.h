@@ -12,6 +12,11 @@
 
 #include "ops/ops.h"
 
+struct det_q8_tensor {
+    float scale; /* 0: in float32 only */
+    int32_t zero;
+};
+
 /* mantissa / 2^shift. The mantissa is 0 or of 2^30 .. 2^31 - 1, the shift of 1 .. 62. */
 struct det_q8_factor {
     int32_t mantissa, shift;

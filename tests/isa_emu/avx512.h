@@ -126,6 +126,161 @@ static inline simde__m512 emulated_dpbf16_ps(simde__m512 sum, simde__m512 a, sim
     return simde_mm512_loadu_ps(sums);
 }
 
+/* For the 8-bit kernels. */
+static inline simde__m512 emulated_cvtepi32_ps(simde__m512i a)
+{
+    int32_t from[16];
+    float to[16];
+    simde_mm512_storeu_si512(from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = (float)from[i];
+    return simde_mm512_loadu_ps(to);
+}
+
+/* To nearest, ties to even; what does not fit, and NaN, is the least integer. */
+static inline simde__m512i emulated_cvtps_epi32(simde__m512 a)
+{
+    float from[16];
+    int32_t to[16];
+    simde_mm512_storeu_ps(from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = from[i] >= -0x1p31f && from[i] < 0x1p31f ? (int32_t)__builtin_rintf(from[i])
+                                                         : INT32_MIN;
+    return simde_mm512_loadu_si512(to);
+}
+
+/* What is left behind the nearest whole number. */
+static inline simde__m512 emulated_reduce_ps(simde__m512 a)
+{
+    float lanes[16];
+    simde_mm512_storeu_ps(lanes, a);
+    for (int i = 0; i < 16; i++)
+        lanes[i] -= __builtin_rintf(lanes[i]);
+    return simde_mm512_loadu_ps(lanes);
+}
+
+/* The larger magnitude, without its sign. */
+static inline simde__m512 emulated_range_ps(simde__m512 a, simde__m512 b)
+{
+    float left[16], right[16];
+    simde_mm512_storeu_ps(left, a);
+    simde_mm512_storeu_ps(right, b);
+    for (int i = 0; i < 16; i++)
+        left[i] = __builtin_fmaxf(__builtin_fabsf(left[i]), __builtin_fabsf(right[i]));
+    return simde_mm512_loadu_ps(left);
+}
+
+static inline simde__m512i emulated_cvttps_epi32(uint16_t mask, simde__m512 a)
+{
+    float from[16];
+    int32_t to[16];
+    simde_mm512_storeu_ps(from, a);
+    for (int i = 0; i < 16; i++) {
+        to[i] = (mask >> i & 1) == 0                       ? 0
+                : from[i] >= -0x1p31f && from[i] < 0x1p31f ? (int32_t)from[i]
+                                                           : INT32_MIN;
+    }
+    return simde_mm512_loadu_si512(to);
+}
+
+static inline simde__m512i emulated_cvtepu8_epi32(simde__m128i a)
+{
+    uint8_t from[16];
+    int32_t to[16];
+    simde_mm_storeu_si128((simde__m128i *)(void *)from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = from[i];
+    return simde_mm512_loadu_si512(to);
+}
+
+/* The lowest bytes; those of unsigned numbers up to 255, of larger ones 255. */
+static inline simde__m128i emulated_low_bytes(simde__m512i a, uint32_t most)
+{
+    uint32_t from[16];
+    uint8_t to[16];
+    simde_mm512_storeu_si512(from, a);
+    for (int i = 0; i < 16; i++)
+        to[i] = (uint8_t)(from[i] > most ? most : from[i]);
+    return simde_mm_loadu_si128((const simde__m128i *)(const void *)to);
+}
+
+static inline void emulated_mask_storeu_epi8(uint8_t *to, uint16_t mask, simde__m128i a)
+{
+    uint8_t from[16];
+    simde_mm_storeu_si128((simde__m128i *)(void *)from, a);
+    for (int i = 0; i < 16; i++) {
+        if ((mask >> i & 1) != 0)
+            to[i] = from[i];
+    }
+}
+
+static inline simde__m512i emulated_alignr_epi64(simde__m512i high, simde__m512i low, int by)
+{
+    int64_t both[16];
+    simde_mm512_storeu_si512(both, low);
+    simde_mm512_storeu_si512(both + 8, high);
+    return simde_mm512_loadu_si512(both + by);
+}
+
+static inline simde__m512i emulated_maskz_loadu_epi64(uint8_t mask, const void *from)
+{
+    int64_t lanes[8] = {0};
+    for (int i = 0; i < 8; i++) {
+        if ((mask >> i & 1) != 0)
+            __builtin_memcpy(&lanes[i], (const char *)from + 8 * i, sizeof lanes[i]);
+    }
+    return simde_mm512_loadu_si512(lanes);
+}
+
+static inline void emulated_mask_storeu_epi64(void *to, uint8_t mask, simde__m512i a)
+{
+    int64_t lanes[8];
+    simde_mm512_storeu_si512(lanes, a);
+    for (int i = 0; i < 8; i++) {
+        if ((mask >> i & 1) != 0)
+            __builtin_memcpy((char *)to + 8 * i, &lanes[i], sizeof lanes[i]);
+    }
+}
+
+static inline simde__m512i emulated_srav_epi64(simde__m512i a, simde__m512i by)
+{
+    int64_t lanes[8];
+    uint64_t shifts[8];
+    simde_mm512_storeu_si512(lanes, a);
+    simde_mm512_storeu_si512(shifts, by);
+    for (int i = 0; i < 8; i++)
+        lanes[i] >>= shifts[i] > 63 ? 63 : shifts[i];
+    return simde_mm512_loadu_si512(lanes);
+}
+
+#undef _mm512_alignr_epi64
+#define _mm512_alignr_epi64(high, low, by) emulated_alignr_epi64(high, low, by)
+#undef _mm512_cvtepi32_epi8
+#define _mm512_cvtepi32_epi8(a) emulated_low_bytes(a, UINT32_MAX)
+#undef _mm512_cvtusepi32_epi8
+#define _mm512_cvtusepi32_epi8(a) emulated_low_bytes(a, 255)
+#undef _mm512_cvtepu8_epi32
+#define _mm512_cvtepu8_epi32(a) emulated_cvtepu8_epi32(a)
+#undef _mm512_cvttps_epi32
+#define _mm512_cvttps_epi32(a) emulated_cvttps_epi32(0xFFFF, a)
+#undef _mm512_maskz_cvttps_epi32
+#define _mm512_maskz_cvttps_epi32(mask, a) emulated_cvttps_epi32(mask, a)
+#undef _mm512_mask_storeu_epi64
+#define _mm512_mask_storeu_epi64(to, mask, a) emulated_mask_storeu_epi64(to, mask, a)
+#undef _mm512_maskz_loadu_epi64
+#define _mm512_maskz_loadu_epi64(mask, from) emulated_maskz_loadu_epi64(mask, from)
+#undef _mm512_srav_epi64
+#define _mm512_srav_epi64(a, by) emulated_srav_epi64(a, by)
+#undef _mm_mask_storeu_epi8
+#define _mm_mask_storeu_epi8(to, mask, a) emulated_mask_storeu_epi8(to, mask, a)
+#undef _mm512_cvtepi32_ps
+#define _mm512_cvtepi32_ps(a) emulated_cvtepi32_ps(a)
+#undef _mm512_cvtps_epi32
+#define _mm512_cvtps_epi32(a) emulated_cvtps_epi32(a)
+#undef _mm512_reduce_ps
+#define _mm512_reduce_ps(a, how) emulated_reduce_ps(a)
+#undef _mm512_range_ps
+#define _mm512_range_ps(a, b, how) emulated_range_ps(a, b)
 #undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32(a) emulated_cvtepu16_epi32(a)
 #undef _mm512_cvtepi32_epi16

@@ -68,7 +68,8 @@ static void run_prepared(struct fixture *f, const struct det_ops *ops, double bo
 {
     struct det_env *env = &f->t.env;
     struct det_prepared *net = NULL;
-    assert_ok(env, det_prepared_create(env, &f->folded, f->folded_params, ops, f->pool, 1, &net));
+    assert_ok(env,
+              det_prepared_create(env, &f->folded, NULL, f->folded_params, ops, f->pool, 1, &net));
     det_net_fill_input(&f->folded, 1, f->image, 320, 320, det_prepared_input(net));
     det_prepared_forward(net);
     model_golden_compare_within("box_encodings", det_prepared_encodings(net), bound, label);

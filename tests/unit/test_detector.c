@@ -236,7 +236,8 @@ static void plain_pipeline(struct fixture *f, const struct det_graph *graph, con
     const struct det_image image = {.width = width, .height = height, .rgb = rgb};
     const struct det_window whole = det_window_whole(height, width);
     det_resize_reference(&image, &whole, pixels, (size_t)out_w * 3, out_h, out_w);
-    assert_ok(f->env, det_prepared_create(f->env, graph, params, ops, f->context->pool, 1, &net));
+    assert_ok(f->env,
+              det_prepared_create(f->env, graph, NULL, params, ops, f->context->pool, 1, &net));
     assert_ok(f->env, det_spec_anchors(f->env, spec, &anchors, &count));
     struct det_postprocess_settings settings;
     det_postprocess_settings_default(&settings);

@@ -84,7 +84,8 @@ static float *infer(struct fixture *f, const struct network *n, const struct for
     struct det_pool *pool = NULL;
     struct det_prepared *net = NULL;
     assert_ok(env, det_pool_create(env, threads, &pool));
-    assert_ok(env, det_prepared_create(env, &f->graph, f->params, form->ops, pool, n->batch, &net));
+    assert_ok(
+        env, det_prepared_create(env, &f->graph, NULL, f->params, form->ops, pool, n->batch, &net));
     float *result = ops_buffer(f->encodings + f->logits, NULL);
     const size_t pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
     memcpy(det_prepared_input(net), f->image, pixels * sizeof(float));
@@ -264,8 +265,8 @@ static void steps_make_the_network(void **state)
     struct det_env *env = &f.t.env;
     const char *reason = NULL;
     struct det_prepared *net = NULL;
-    assert_ok(env, det_prepared_create(env, &f.graph, f.params, det_ops_cpu("auto", &reason), NULL,
-                                       1, &net));
+    assert_ok(env, det_prepared_create(env, &f.graph, NULL, f.params, det_ops_cpu("auto", &reason),
+                                       NULL, 1, &net));
     memcpy(det_prepared_input(net), f.image, (size_t)70 * 66 * 3 * sizeof(float));
     det_prepared_forward(net);
     float *whole = ops_buffer(f.logits, det_prepared_logits(net));
@@ -274,7 +275,7 @@ static void steps_make_the_network(void **state)
     memcpy(det_prepared_input(net), f.image, (size_t)70 * 66 * 3 * sizeof(float));
     int32_t steps = 0, units = 0, in_step = 0, count = 0;
     struct detk_unit *all = calloc((size_t)f.graph.op_count, sizeof *all);
-    assert_ok(env, detk_units_find(env, &f.graph, all, &count));
+    assert_ok(env, detk_units_find(env, &f.graph, NULL, all, &count));
     const struct detk_unit *unit = NULL;
     for (; (unit = det_prepared_step(net, steps, &in_step)) != NULL; steps++) {
         assert_memory_equal(unit, &all[units], (size_t)in_step * sizeof *unit);
@@ -302,7 +303,7 @@ static void the_real_network_is_fused(void **state)
     det_model_spec_default(&spec, 320, 3);
     assert_ok(&t.env, det_graph_build(&t.env, &spec, true, &graph));
     struct detk_unit *units = calloc((size_t)graph.op_count, sizeof *units);
-    assert_ok(&t.env, detk_units_find(&t.env, &graph, units, &count));
+    assert_ok(&t.env, detk_units_find(&t.env, &graph, NULL, units, &count));
     for (int32_t i = 0; i < count; i++) {
         kinds[units[i].kind]++;
         for (int32_t j = 0; j < i; j++) /* nobody reads what is made later */
@@ -323,7 +324,8 @@ static det_status create_only(struct det_env *env, void *argument)
     const char *reason = NULL;
     const struct det_ops *ops = det_ops_cpu("auto", &reason);
     struct det_prepared *net = NULL;
-    const det_status status = det_prepared_create(env, &f->graph, f->params, ops, NULL, 1, &net);
+    const det_status status =
+        det_prepared_create(env, &f->graph, NULL, f->params, ops, NULL, 1, &net);
     det_prepared_destroy(env, &net);
     return status;
 }
@@ -339,9 +341,9 @@ static void creation_can_fail(void **state)
     const struct det_ops *ops = det_ops_cpu("auto", &reason);
     test_each_allocation_fails(create_only, &f);
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "batch: got 0",
-                 det_prepared_create(env, &f.graph, f.params, ops, NULL, 0, &net));
+                 det_prepared_create(env, &f.graph, NULL, f.params, ops, NULL, 0, &net));
     assert_fails(env, DET_STATUS_INVALID_ARGUMENT, "is a batch norm",
-                 det_prepared_create(env, &f.training, f.params, ops, NULL, 1, &net));
+                 det_prepared_create(env, &f.training, NULL, f.params, ops, NULL, 1, &net));
     assert_null(net);
     drop(&f);
 }

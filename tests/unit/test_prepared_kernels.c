@@ -19,7 +19,7 @@ static struct blocks blocks_of(const struct form *form, int32_t h, int32_t w, in
 {
     struct blocks b;
     size_t words = 0;
-    b.map = detk_map_blocked(form->kernels, h, w, c, framed, 1, &words);
+    b.map = detk_map_blocked(form->kernels, NULL, h, w, c, framed, 1, &words);
     b.memory = ops_buffer(words, NULL);
     memset(b.memory, 0xFF, words * sizeof(float)); /* a NaN in both forms */
     detk_map_place(&b.map, b.memory);
@@ -218,7 +218,7 @@ static void narrowing_rounds_to_nearest(void **state)
             float *from = ops_buffer(values, NULL), *to = ops_buffer(values / 2, NULL);
             for (size_t i = 0; i < values; i++)
                 from[i] = bf16_hostile(i);
-            list[t].kernels->narrow(from, pixels[p], to);
+            list[t].kernels->narrow(from, pixels[p], NULL, to);
             for (size_t i = 0; i < values; i++) {
                 const uint16_t want = bf16_wanted(list[t].ops, from[i]);
                 if (bf16_half(to, i) != want)
@@ -254,7 +254,7 @@ static void check_upsampled(const struct form *form, int32_t w)
     detk_map_write(&low.map, 0, added);
     detk_map_write(&to.map, 0, plain);
     float *before = ops_buffer(ops_count(to.memory), to.memory);
-    form->kernels->add_upsampled(low.memory, w, to.memory);
+    form->kernels->add_upsampled(low.memory, w, NULL, to.memory);
     for (size_t i = 0; i < (size_t)w * DETK_BLOCK; i++) {
         const size_t x = i / DETK_BLOCK, channel = i % DETK_BLOCK;
         float want =

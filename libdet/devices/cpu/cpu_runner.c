@@ -63,7 +63,9 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
             "precision int8: the model is in float32; det-export --precision int8 makes "
             "one in 8 bits of it");
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
-    if (s->quantised != NULL) {
+    const bool fast_q8 = s->quantised != NULL && device->ops->q8 != NULL &&
+                         det_prepared_quantised(s->graph, s->quantised);
+    if (s->quantised != NULL && !fast_q8) {
         DET_TRY_RETURN(det_q8_net_create(env, s->graph, s->quantised, s->params, device->ops,
                                          device->pool, s->batch, &r->q8_net));
         r->network_input = det_q8_net_input(r->q8_net);
@@ -73,8 +75,8 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
         return DET_OK;
     }
     if (s->graph->folded && device->ops->blocked != NULL) {
-        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->params, device->ops, device->pool,
-                                           s->batch, &r->prepared));
+        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->quantised, s->params, device->ops,
+                                           device->pool, s->batch, &r->prepared));
         r->network_input = det_prepared_input(r->prepared);
         r->logits = det_prepared_logits(r->prepared);
         r->encodings = det_prepared_encodings(r->prepared);

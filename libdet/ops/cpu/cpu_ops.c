@@ -5,16 +5,18 @@
 #include "ops/cpu/isa/cpu_features.h"
 #include "ops/cpu/isa/cpu_ops.h"
 
-#define CPU_TABLE(text, set, isa, native_bf16)                                                    \
-    static const struct det_ops set##_bf16_ops = {.name = text,                                   \
-                                                  .multiplies_bf16 = native_bf16,                 \
-                                                  .blocked = &detk_blocked_bf16_##set,            \
-                                                  DET_F32_OP_LIST(DET_FILL_OP, isa)               \
-                                                      DET_BF16_OP_LIST(DET_FILL_OP, bf16_##set)}; \
-    static const struct det_ops set##_ops = {.name = text,                                        \
-                                             .bf16 = &set##_bf16_ops,                             \
-                                             .multiplies_bf16 = native_bf16,                      \
-                                             .blocked = &detk_blocked_##isa,                      \
+#define CPU_TABLE(text, set, isa, native_bf16)                                                     \
+    static const struct det_ops set##_bf16_ops = {.name = text,                                    \
+                                                  .multiplies_bf16 = native_bf16,                  \
+                                                  .blocked = &detk_blocked_bf16_##set,             \
+                                                  DET_F32_OP_LIST(DET_FILL_OP, isa)                \
+                                                      DET_BF16_OP_LIST(DET_FILL_OP, bf16_##set)};  \
+    static const struct det_ops set##_ops = {.name = text,                                         \
+                                             .bf16 = &set##_bf16_ops,                              \
+                                             .multiplies_bf16 = native_bf16,                       \
+                                             .blocked = &detk_blocked_##isa,                       \
+                                             .q8 =                                                 \
+                                                 &DETK_NAME_OF(detk_blocked_q8, DETK_Q8_OF_##set), \
                                              DET_OP_LIST(DET_FILL_OP, isa)};
 
 DETK_SETS(CPU_TABLE)

@@ -9,7 +9,8 @@
 
 struct det_prepared {
     const struct det_graph *graph;
-    const struct detk_blocked *kernels;
+    const struct det_quantised *quantised;
+    const struct det_ops *ops;
     struct detk_unit *units; /* of all steps */
     struct detk_step *steps;
     int32_t *step_ends; /* per step: the unit behind its last */
@@ -53,6 +54,46 @@ static bool read_by_depthwise(const struct work *w, int32_t tensor)
             return true;
     }
     return false;
+}
+
+/* How operations use a tensor. */
+struct uses {
+    bool made_in_8_bits, read_in_8_bits, read_in_float;
+};
+
+static struct uses uses_of(const struct det_graph *g, const struct det_quantised *quantised,
+                           int32_t tensor)
+{
+    struct uses u = {0};
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const bool q8 = quantised->eight_bits[i];
+        if (g->ops[i].out == tensor)
+            u.made_in_8_bits = q8;
+        if (g->ops[i].in == tensor || g->ops[i].in2 == tensor) {
+            u.read_in_8_bits |= q8;
+            u.read_in_float |= !q8;
+        }
+    }
+    return u;
+}
+
+bool det_prepared_quantised(const struct det_graph *graph, const struct det_quantised *quantised)
+{
+    for (int32_t t = 1; t < graph->tensor_count; t++) {
+        const struct uses u = uses_of(graph, quantised, t);
+        if (!u.made_in_8_bits && u.read_in_8_bits && u.read_in_float)
+            return false;
+    }
+    return true;
+}
+
+static bool stored_in_8_bits(const struct det_graph *g, const struct det_quantised *quantised,
+                             int32_t tensor)
+{
+    if (quantised == NULL)
+        return false;
+    const struct uses u = uses_of(g, quantised, tensor);
+    return u.made_in_8_bits || u.read_in_8_bits;
 }
 
 /* The outputs of one kind, level behind level in [N, A, width]. */
@@ -114,9 +155,11 @@ static det_status plan_tensors(struct det_env *env, struct det_prepared *net, st
             use(&w->blocks[unit->out], time);
             if (det_graph_is_output(g, unit->out))
                 continue;
-            w->maps[unit->out] =
-                detk_map_blocked(net->kernels, t.height, t.width, t.channels,
-                                 read_by_depthwise(w, unit->out), net->run.batch, &words);
+            const bool q8 = stored_in_8_bits(g, net->quantised, unit->out);
+            w->maps[unit->out] = detk_map_blocked(
+                q8 ? net->ops->q8 : net->ops->blocked,
+                q8 ? &net->quantised->tensors[unit->out] : NULL, t.height, t.width, t.channels,
+                read_by_depthwise(w, unit->out), net->run.batch, &words);
             if (!det_size_mul(words, sizeof(float), &w->blocks[unit->out].bytes))
                 return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "network tensors are too large");
         }
@@ -202,8 +245,9 @@ static det_status check(struct det_env *env, const struct det_graph *g, int32_t 
 }
 
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
-                               const float *params, const struct det_ops *ops,
-                               struct det_pool *pool, int32_t batch, struct det_prepared **out)
+                               const struct det_quantised *quantised, const float *params,
+                               const struct det_ops *ops, struct det_pool *pool, int32_t batch,
+                               struct det_prepared **out)
 {
     *out = NULL;
     DET_TRY_RETURN(check(env, graph, batch));
@@ -213,7 +257,8 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     const size_t tensors = (size_t)graph->tensor_count;
     DET_TRY(det_alloc(env, &net, 1, sizeof *net, "network"));
     net->graph = graph;
-    net->kernels = ops->blocked;
+    net->quantised = quantised;
+    net->ops = ops;
     net->bytes = sizeof *net;
     net->run.batch = batch;
     net->run.exec.pool = pool;
@@ -222,10 +267,10 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     w.units = net->units;
     DET_TRY(det_alloc(env, &w.maps, tensors, sizeof *w.maps, "inference plan"));
     DET_TRY(det_alloc(env, &w.blocks, tensors, sizeof *w.blocks, "inference plan"));
-    DET_TRY(detk_units_find(env, graph, net->units, &w.count));
+    DET_TRY(detk_units_find(env, graph, quantised, net->units, &w.count));
     DET_TRY(plan_tensors(env, net, &w));
     const int threads = det_pool_threads(pool);
-    const struct detk_source source = {graph, params, ops, w.maps, threads};
+    const struct detk_source source = {graph, quantised, params, ops, w.maps, threads};
     DET_TRY(make_steps(env, net, &w, &source));
     DET_TRY(allocate_scratch(env, net, threads));
 fail:

@@ -12,13 +12,19 @@
 
 struct det_prepared;
 
-/* `graph` (folded), `ops` (with ops->blocked) and `pool` must outlive it; the weights are copied
- * out of `params`. With the table of --precision bf16 tensors are stored and dense 1x1 convolutions
+/* Whether det_prepared_create() can take it: no tensor that an operation in float32 makes is read
+ * both by one in 8 bits and by one in float32. */
+bool det_prepared_quantised(const struct det_graph *graph, const struct det_quantised *quantised);
+
+/* `graph` (folded), `ops` (with ops->blocked), `quantised` (or NULL; else with ops->q8, and ops is
+ * not one of bf16) and `pool` must outlive it; the weights are copied out of `params`. In 8 bits
+ * the answers are those of q8_net.h: the same integers. With the table of --precision bf16 tensors are stored and dense 1x1 convolutions
  * multiplied in bf16 (blocked.h), all else is float32, operations that have no fused form
  * included. */
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
-                               const float *params, const struct det_ops *ops,
-                               struct det_pool *pool, int32_t batch, struct det_prepared **net);
+                               const struct det_quantised *quantised, const float *params,
+                               const struct det_ops *ops, struct det_pool *pool, int32_t batch,
+                               struct det_prepared **net);
 void det_prepared_destroy(struct det_env *env, struct det_prepared **net);
 
 /* [N, H, W, 3], normalised pixels as det_net_input(); keeps its contents. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "devices/cpu/prepared/prepared_steps.h"
+#include "devices/cpu/prepared/q8_stem.h"
 
 #define WHOLE_WORDS  12288 /* a panel's block of the expanded image: so small ones go by channels */
 #define NEAR_WORDS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
@@ -33,7 +34,13 @@ struct scratch {
     float *spread;      /* [blocks][band's pixels] */
     float *halo;        /* [blocks][2][mid_w + 2] */
     float *slab;        /* of the stem */
-    float *narrowed;    /* a row of the stem's results, where blocks are bf16 */
+    float *narrowed;    /* a row of the stem's results, where blocks are not float32 */
+};
+
+/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the
+ * halo. */
+struct window {
+    int32_t begin, end;
 };
 
 static int32_t expanded_channels(const struct detk_block_step *s)
@@ -62,9 +69,10 @@ static int32_t rows_at_once(const struct detk_block_step *s)
     return rows_for(s, s->band > 0 ? s->band : s->out.h);
 }
 
+/* By gemm.h's kernels. */
 static bool is_stem(const struct detk_block_step *s)
 {
-    return s->view.c > 0;
+    return s->view.c > 0 && !s->q8_stem;
 }
 
 static int32_t panel_blocks(const struct detk_block_step *s)
@@ -73,6 +81,25 @@ static int32_t panel_blocks(const struct detk_block_step *s)
         return 1;
     const struct detk_blocked *k = s->expand.kernels;
     return detk_blocks(k->most_vectors * k->lanes);
+}
+
+static size_t slab_words(const struct detk_block_step *s, int32_t rows)
+{
+    if (s->q8_stem)
+        return detk_q8_slab_words(&s->view, rows);
+    return is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, rows)) : 0;
+}
+
+static void fill_slab(const struct detk_block_step *s, const struct scratch *m, int32_t image,
+                      struct window w)
+{
+    if (w.begin >= w.end)
+        return;
+    if (s->q8_stem)
+        detk_q8_slab_fill(s->expand.kernels, &s->view, s->in.first, image, w.begin, w.end - w.begin,
+                          m->slab);
+    else if (is_stem(s))
+        detk_slab_fill(&s->view, s->in.first, image, w.begin, w.end - w.begin, m->slab);
 }
 
 static int32_t panel_count(const struct detk_block_step *s)
@@ -99,7 +126,7 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
         (size_t)panel_blocks(s) * rows * pitch,
         s->band > 0 ? blocks * (size_t)spread_block(s) : 0,
         s->band > 0 ? blocks * 2 * pitch : 0,
-        is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, (int32_t)rows)) : 0,
+        slab_words(s, (int32_t)rows),
         is_stem(s) ? (size_t)s->mid_w * DETK_BLOCK : 0,
     };
     float *at[7] = {NULL};
@@ -179,30 +206,25 @@ static void run_stem(const struct detk_block_step *s, const struct scratch *m, c
     for (int32_t r = 0; r < rows; r++) {
         stem_row(s, slab, block, k->narrow == NULL ? to : m->narrowed);
         if (k->narrow != NULL)
-            k->narrow(m->narrowed, s->mid_w, to);
+            k->narrow(m->narrowed, s->mid_w, &s->mid, to);
         slab += s->view.step * detk_slab_pitch(&s->view);
         to += pitch_of(s);
     }
 }
 
-/* Zero columns beside the expanded rows, and a zero row. */
+/* Zero columns beside the expanded rows, and a zero row: real zeros. */
 static void clear_edges(const struct detk_block_step *s, const struct scratch *m)
 {
     const ptrdiff_t pitch = pitch_of(s);
     const int32_t rows = panel_blocks(s) * rows_at_once(s);
     const size_t pixel = (size_t)words_of(s) * sizeof(float);
-    memset(m->zeros, 0, (size_t)pitch * sizeof(float));
+    const int zero = s->depthwise.kernels->q8 ? s->mid.zero + DETK_Q8_BIAS : 0;
+    memset(m->zeros, zero, (size_t)pitch * sizeof(float));
     for (int32_t r = 0; r < rows; r++) {
-        memset(m->expanded + r * pitch, 0, pixel);
-        memset(m->expanded + (r + 1) * pitch - words_of(s), 0, pixel);
+        memset(m->expanded + r * pitch, zero, pixel);
+        memset(m->expanded + (r + 1) * pitch - words_of(s), zero, pixel);
     }
 }
-
-/* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the
- * halo. */
-struct window {
-    int32_t begin, end;
-};
 
 static const float *expanded_row(const struct detk_block_step *s, const struct scratch *m,
                                  struct window w, int32_t slot, int32_t block, int32_t r)
@@ -228,12 +250,14 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         run_stem(s, m, m->slab + skipped, panel, end - begin, to);
         return;
     }
+    const ptrdiff_t slab = s->q8_stem ? detk_q8_slab_pitch(&s->view) : 0;
     const struct detk_pixels x = {
         .rows = end - begin,
         .count = s->mid_w,
-        .a = detk_map_at(&s->in, image, 0, begin, 0),
-        .a_row = s->in.row,
-        .a_block = s->in.block,
+        .a = s->q8_stem ? m->slab + (begin - w.begin) * s->view.step * slab
+                        : detk_map_at(&s->in, image, 0, begin, 0),
+        .a_row = s->q8_stem ? s->view.step * slab : s->in.row,
+        .a_block = s->q8_stem ? slab : s->in.block,
         .c = to,
         .c_pixel = words_of(s),
         .c_row = pitch,
@@ -337,8 +361,7 @@ static void chunk_task(void *argument, int32_t task, int32_t worker)
     while (y < last) {
         const int32_t end = (int32_t)detk_min(y + s->band, last);
         w = window_of(s, y, end, w.end);
-        if (is_stem(s) && w.begin < w.end)
-            detk_slab_fill(&s->view, s->in.first, image, w.begin, w.end - w.begin, m.slab);
+        fill_slab(s, &m, image, w);
         for (int32_t p = 0; p < panel_count(s); p++)
             expand_and_spread(s, &m, image, p, y, end, w, m.spread);
         project(s, m.spread, image, 0, y, end, 0, s->project.panels);
@@ -351,11 +374,10 @@ static void panel_task(void *argument, int32_t task, int32_t worker)
     const struct job *job = argument;
     const struct detk_block_step *s = job->step;
     const struct scratch m = scratch_of(job, worker);
+    const struct window w = window_of(s, 0, s->out.h, 0);
     clear_edges(s, &m);
-    if (is_stem(s))
-        detk_slab_fill(&s->view, s->in.first, job->image, 0, s->mid_h, m.slab);
-    expand_and_spread(s, &m, job->image, task, 0, s->out.h, window_of(s, 0, s->out.h, 0),
-                      job->run->shared);
+    fill_slab(s, &m, job->image, w);
+    expand_and_spread(s, &m, job->image, task, 0, s->out.h, w, job->run->shared);
 }
 
 /* How the projection after panel_task() is cut: bands of rows and groups of panels. */

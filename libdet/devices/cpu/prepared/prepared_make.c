@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "devices/cpu/prepared/q8_stem.h"
 #include "model/net_plan.h"
 #include "support/mem.h"
 
@@ -10,10 +11,55 @@ static const float *param(const struct detk_source *s, int32_t index)
     return index < 0 ? NULL : s->params + s->graph->params[index].offset;
 }
 
+static bool in_8_bits(const struct detk_source *s, int32_t index)
+{
+    return s->quantised != NULL && s->quantised->eight_bits[index];
+}
+
+static struct det_q8_tensor q8_tensor(const struct detk_source *s, int32_t tensor)
+{
+    return s->quantised == NULL ? (struct det_q8_tensor){0} : s->quantised->tensors[tensor];
+}
+
+static det_status make_q8_pointwise(struct det_env *env, const struct detk_source *s, int32_t index,
+                                    struct detk_pointwise *to)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    struct det_q8_layer layer;
+    DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
+    const det_status status = detk_q8_pointwise_pack(
+        env, s->ops->q8, s->graph->tensors[op->in].channels, s->graph->tensors[op->out].channels,
+        &layer.conv, q8_tensor(s, op->out).scale, to);
+    det_q8_layer_free(env, &layer);
+    return status;
+}
+
+static det_status make_q8_depthwise(struct det_env *env, const struct detk_source *s, int32_t index,
+                                    struct detk_depthwise *to)
+{
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, &s->graph->ops[index], 1);
+    struct det_q8_layer layer;
+    DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
+    const det_status status = detk_q8_depthwise_pack(env, s->ops->q8, &shape, &layer.conv, to);
+    det_q8_layer_free(env, &layer);
+    return status;
+}
+
+/* The addition behind a product. */
+static void make_join(const struct detk_source *s, int32_t join, struct detk_pointwise *to)
+{
+    if (join < 0 || !in_8_bits(s, join))
+        return;
+    const struct det_q8_add add = det_q8_add_op(s->quantised, &s->graph->ops[join]);
+    to->sum = detk_q8_sum_of(&add);
+}
+
 static det_status make_pointwise(struct det_env *env, const struct detk_source *s, int32_t index,
                                  struct detk_pointwise *to)
 {
     const struct det_op *op = &s->graph->ops[index];
+    if (in_8_bits(s, index))
+        return make_q8_pointwise(env, s, index, to);
     return detk_pointwise_pack(env, s->ops->blocked, s->graph->tensors[op->in].channels,
                                s->graph->tensors[op->out].channels, param(s, op->weight),
                                param(s, op->bias), op->act == DET_ACTIVATION_RELU6, to);
@@ -24,6 +70,8 @@ static det_status make_depthwise(struct det_env *env, const struct detk_source *
 {
     const struct det_op *op = &s->graph->ops[index];
     const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, 1);
+    if (in_8_bits(s, index))
+        return make_q8_depthwise(env, s, index, to);
     return detk_depthwise_pack(env, s->ops->blocked, &shape, param(s, op->weight),
                                param(s, op->bias), op->act == DET_ACTIVATION_RELU6, to);
 }
@@ -58,12 +106,43 @@ static det_status make_stem(struct det_env *env, const struct detk_source *s, in
     return DET_OK;
 }
 
+static det_status pack_q8_stem(struct det_env *env, const struct detk_source *s, int32_t out_c,
+                               const struct det_q8_tensor *out, const struct det_q8_conv *layer,
+                               struct detk_block_step *to)
+{
+    int8_t *weights = NULL;
+    struct det_q8_conv windows = *layer;
+    DET_TRY_RETURN(detk_q8_stem_weights(env, &to->view, out_c, layer->weights, &weights));
+    windows.weights = weights;
+    const det_status status = detk_q8_pointwise_pack(env, s->ops->q8, to->view.taps_h * DETK_BLOCK,
+                                                     out_c, &windows, out->scale, &to->expand);
+    det_free(env, &weights);
+    return status;
+}
+
+static det_status make_q8_stem(struct det_env *env, const struct detk_source *s, int32_t index,
+                               int32_t batch, struct detk_block_step *to)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, batch);
+    const struct det_q8_tensor out = q8_tensor(s, op->out);
+    struct det_q8_layer layer;
+    to->q8_stem = true;
+    to->view = detk_view_of(&shape);
+    DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
+    const det_status status = pack_q8_stem(env, s, shape.out_c, &out, &layer.conv, to);
+    det_q8_layer_free(env, &layer);
+    return status;
+}
+
 static det_status make_block(struct det_env *env, const struct detk_source *s,
                              const struct detk_unit *unit, int32_t batch,
                              struct detk_block_step *to)
 {
     const struct det_op *expand = &s->graph->ops[unit->expand];
-    if (expand->in == 0)
+    if (expand->in == 0 && in_8_bits(s, unit->expand))
+        DET_TRY_RETURN(make_q8_stem(env, s, unit->expand, batch, to));
+    else if (expand->in == 0)
         DET_TRY_RETURN(make_stem(env, s, unit->expand, batch, to));
     else
         DET_TRY_RETURN(make_pointwise(env, s, unit->expand, &to->expand));
@@ -72,6 +151,8 @@ static det_status make_block(struct det_env *env, const struct detk_source *s,
     to->in = s->maps[unit->in];
     to->out = s->maps[unit->out];
     to->residual = unit->join >= 0;
+    make_join(s, unit->join, &to->project);
+    to->mid = q8_tensor(s, expand->out);
     to->mid_h = s->graph->tensors[expand->out].height;
     to->mid_w = s->graph->tensors[expand->out].width;
     detk_block_plan(to, s->threads);
@@ -89,6 +170,7 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
         struct detk_branch *b = &to->branches[i];
         DET_TRY_RETURN(make_depthwise(env, s, units[i].depthwise, &b->depthwise));
         DET_TRY_RETURN(make_pointwise(env, s, units[i].pointwise, &b->pointwise));
+        b->mid = q8_tensor(s, s->graph->ops[units[i].depthwise].out);
         b->in = s->maps[units[i].in];
         b->out = s->maps[units[i].out];
     }
@@ -99,6 +181,21 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
 static size_t map_floats(const struct detk_map *map)
 {
     return map->first == NULL ? 0 : (size_t)detk_lines((int64_t)map->h * map->w * (int64_t)map->c);
+}
+
+static det_status make_q8_other(struct det_env *env, const struct detk_source *s, int32_t index,
+                                struct detk_other_step *to)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    to->in_tensor = q8_tensor(s, op->in);
+    to->out_tensor = q8_tensor(s, op->out);
+    if (op->weight < 0) {
+        to->in2_tensor = q8_tensor(s, op->in2);
+        to->add = det_q8_add_op(s->quantised, op);
+        return DET_OK;
+    }
+    to->shape = det_net_conv_shape(s->graph, op, 1);
+    return det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &to->layer);
 }
 
 static det_status make_other(struct det_env *env, const struct detk_source *s,
@@ -112,6 +209,9 @@ static det_status make_other(struct det_env *env, const struct detk_source *s,
         to->in2 = s->maps[op->in2];
     to->out = s->maps[op->out];
     to->shared_floats = map_floats(&to->in) + map_floats(&to->in2) + map_floats(&to->out);
+    to->q8 = in_8_bits(s, unit->other);
+    if (to->q8)
+        return make_q8_other(env, s, unit->other, to);
     if (op->weight < 0)
         return DET_OK;
     const size_t count = s->graph->params[op->weight].count, padded = (count + 15) / 16 * 16;
@@ -144,6 +244,7 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
         to->out = source->maps[units->out];
         if (units->join >= 0)
             to->low = source->maps[units->in2];
+        make_join(source, units->join, &to->pointwise);
         detk_pointwise_plan(to);
         return DET_OK;
     }
@@ -175,6 +276,7 @@ void detk_step_free(struct det_env *env, struct detk_step *step)
         break;
     case DETK_OTHER_UNIT:
         det_free(env, &step->as.other.weights);
+        det_q8_layer_free(env, &step->as.other.layer);
         break;
     }
 }

@@ -7,6 +7,7 @@
 /* What steps are made from. */
 struct detk_source {
     const struct det_graph *graph;
+    const struct det_quantised *quantised; /* or NULL */
     const float *params;
     const struct det_ops *ops;
     const struct detk_map *maps; /* per tensor */

@@ -4,12 +4,17 @@
 
 #include "ops/cpu/isa/bf16.h"
 
-struct detk_map detk_map_blocked(const struct detk_blocked *kernels, int32_t h, int32_t w,
+struct detk_map detk_map_blocked(const struct detk_blocked *kernels,
+                                 const struct det_q8_tensor *tensor, int32_t h, int32_t w,
                                  int32_t c, bool framed, int32_t batch, size_t *words)
 {
     const ptrdiff_t edge = framed ? 2 : 0;
     struct detk_map map = {
         .h = h, .w = w, .c = c, .framed = framed, .bf16 = kernels->bf16, .pixel = kernels->words};
+    if (kernels->q8) {
+        map.q8 = kernels;
+        map.tensor = *tensor;
+    }
     map.row = (w + edge) * map.pixel;
     map.block = (h + edge) * map.row;
     map.image = detk_blocks(c) * map.block;
@@ -37,21 +42,23 @@ struct detk_map detk_map_plain(float *first, int32_t h, int32_t w, int32_t c, pt
 
 static void zero_row(const struct detk_map *map, int32_t image, int32_t block, int32_t y)
 {
-    memset(detk_map_at(map, image, block, y, -1), 0, (size_t)map->row * sizeof(float));
+    memset(detk_map_at(map, image, block, y, -1), detk_map_zero(map),
+           (size_t)map->row * sizeof(float));
 }
 
 void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
                          int32_t end_block, int32_t y, int32_t end)
 {
     const size_t pixel = (size_t)map->pixel * sizeof(float);
+    const int zero = detk_map_zero(map);
     if (!map->framed)
         return;
     for (; block < end_block; block++) {
         if (y == 0)
             zero_row(map, image, block, -1);
         for (int32_t i = y; i < end; i++) {
-            memset(detk_map_at(map, image, block, i, -1), 0, pixel);
-            memset(detk_map_at(map, image, block, i, map->w), 0, pixel);
+            memset(detk_map_at(map, image, block, i, -1), zero, pixel);
+            memset(detk_map_at(map, image, block, i, map->w), zero, pixel);
         }
         if (end == map->h)
             zero_row(map, image, block, map->h);
@@ -59,12 +66,12 @@ void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t bloc
 }
 
 void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
-                            const struct detk_map *to, int32_t image, int32_t block,
-                            int32_t end_block, int32_t y, int32_t end)
+                            const struct detk_q8_sum *sum, const struct detk_map *to, int32_t image,
+                            int32_t block, int32_t end_block, int32_t y, int32_t end)
 {
     for (; block < end_block; block++) {
         for (int32_t i = y; i < end; i++)
-            kernels->add_upsampled(detk_map_at(low, image, block, i / 2, 0), to->w,
+            kernels->add_upsampled(detk_map_at(low, image, block, i / 2, 0), to->w, sum,
                                    detk_map_at(to, image, block, i, 0));
     }
 }
@@ -93,6 +100,32 @@ static void narrow(const float *from, int32_t count, float *words)
     }
 }
 
+static void read_pixel(const struct detk_map *map, const float *from, int32_t count, float *to)
+{
+    float block[DETK_BLOCK];
+    if (map->q8 != NULL) {
+        map->q8->widen(from, 1, &map->tensor, block);
+        memcpy(to, block, (size_t)count * sizeof *to);
+    } else if (map->bf16) {
+        widen(from, count, to);
+    } else {
+        memcpy(to, from, (size_t)count * sizeof *to);
+    }
+}
+
+static void write_pixel(const struct detk_map *map, const float *from, int32_t count, float *to)
+{
+    float block[DETK_BLOCK] = {0};
+    if (map->q8 != NULL) {
+        memcpy(block, from, (size_t)count * sizeof *from);
+        map->q8->narrow(block, 1, &map->tensor, to);
+    } else if (map->bf16) {
+        narrow(from, count, to);
+    } else {
+        memcpy(to, from, (size_t)count * sizeof *to);
+    }
+}
+
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain)
 {
     for (int32_t block = 0; block < detk_blocks(map->c); block++) {
@@ -101,10 +134,7 @@ void detk_map_read(const struct detk_map *map, int32_t image, float *plain)
             for (int32_t x = 0; x < map->w; x++) {
                 const float *from = detk_map_at(map, image, block, y, x);
                 float *to = plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK;
-                if (map->bf16)
-                    widen(from, count, to);
-                else
-                    memcpy(to, from, (size_t)count * sizeof *to);
+                read_pixel(map, from, count, to);
             }
         }
     }
@@ -119,10 +149,7 @@ void detk_map_write(const struct detk_map *map, int32_t image, const float *plai
                 const float *from =
                     plain + ((ptrdiff_t)y * map->w + x) * map->c + block * DETK_BLOCK;
                 float *to = detk_map_at(map, image, block, y, x);
-                if (map->bf16)
-                    narrow(from, count, to);
-                else
-                    memcpy(to, from, (size_t)count * sizeof *to);
+                write_pixel(map, from, count, to);
             }
         }
     }

@@ -5,11 +5,14 @@
 #define DET_DEVICES_CPU_PREPARED_PREPARED_MAP_H
 
 #include "ops/cpu/blocked/blocked.h"
+#include "ops/q8.h"
 
 struct detk_map {
     float *first; /* pixel 0, 0 of channel 0 of image 0 */
     int32_t h, w, c;
     bool framed, plain, bf16;
+    const struct detk_blocked *q8;      /* in 8 bits by these kernels; NULL: it is not */
+    struct det_q8_tensor tensor;        /* then */
     ptrdiff_t pixel, row, block, image; /* strides in words (blocked.h); block: of 16 channels */
 };
 
@@ -24,9 +27,10 @@ static inline float *detk_map_at(const struct detk_map *map, int32_t image, int3
     return map->first + image * map->image + block * map->block + y * map->row + x * map->pixel;
 }
 
-/* In blocks of the kernels' form; *words is what `batch` images take. `first` is still NULL:
- * detk_map_place() sets it. */
-struct detk_map detk_map_blocked(const struct detk_blocked *kernels, int32_t h, int32_t w,
+/* In blocks of the kernels' form; `tensor`: in 8 bits, else NULL. *words is what `batch` images
+ * take. `first` is still NULL: detk_map_place() sets it. */
+struct detk_map detk_map_blocked(const struct detk_blocked *kernels,
+                                 const struct det_q8_tensor *tensor, int32_t h, int32_t w,
                                  int32_t c, bool framed, int32_t batch, size_t *words);
 void detk_map_place(struct detk_map *map, float *memory);
 /* Plain NHWC at `first`, images `image` floats apart. */
@@ -38,15 +42,21 @@ static inline bool detk_map_seamless(const struct detk_map *map)
     return map->row == map->w * map->pixel;
 }
 
+/* What real zeros are made of. */
+static inline int detk_map_zero(const struct detk_map *map)
+{
+    return map->q8 != NULL ? map->tensor.zero + 128 : 0;
+}
+
 /* Zeros the frame beside rows y..end-1 of blocks block..end_block-1, and above the first and below
  * the last row. Nothing without a frame. */
 void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
                          int32_t end_block, int32_t y, int32_t end);
 
-/* to[y][x] += low[y / 2][x / 2] for rows y..end-1 of these blocks. */
+/* to[y][x] += low[y / 2][x / 2] for rows y..end-1 of these blocks; `sum` as in blocked.h. */
 void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
-                            const struct detk_map *to, int32_t image, int32_t block,
-                            int32_t end_block, int32_t y, int32_t end);
+                            const struct detk_q8_sum *sum, const struct detk_map *to, int32_t image,
+                            int32_t block, int32_t end_block, int32_t y, int32_t end);
 
 /* Copies an image to and from plain float32 NHWC [h][w][c]. */
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain);

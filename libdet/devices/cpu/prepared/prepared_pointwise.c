@@ -41,8 +41,8 @@ static void run_task(void *argument, int32_t task, int32_t worker)
         const struct detk_panel_span span = detk_panel_span_at(p, i);
         detk_pointwise_run(p, i, &s->in, y, NULL, &s->out, image, y, end);
         if (s->low.first != NULL)
-            detk_map_add_upsampled(p->kernels, &s->low, &s->out, image, span.block, span.end_block,
-                                   y, end);
+            detk_map_add_upsampled(p->kernels, &s->low, &p->sum, &s->out, image, span.block,
+                                   span.end_block, y, end);
         detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
     }
 }

@@ -16,9 +16,22 @@ static ptrdiff_t row_of(const struct detk_branch *b)
     return (ptrdiff_t)b->out.w * b->depthwise.kernels->words;
 }
 
+/* A float32 product of depthwise results in 8 bits. */
+static bool widens(const struct detk_branch *b)
+{
+    return b->depthwise.kernels->q8 && !b->pointwise.kernels->q8;
+}
+
+/* Pixels of a band's depthwise results, each a block. */
+static size_t band_pixels(const struct detk_branch *b)
+{
+    return (size_t)detk_blocks(b->depthwise.c) * (size_t)b->band * (size_t)b->out.w;
+}
+
 static size_t scratch_of(const struct detk_branch *b)
 {
-    return (size_t)detk_blocks(b->depthwise.c) * (size_t)b->band * (size_t)row_of(b);
+    const size_t words = (size_t)b->depthwise.kernels->words;
+    return band_pixels(b) * (words + (widens(b) ? DETK_BLOCK : 0));
 }
 
 void detk_separable_plan(struct detk_separable_step *step)
@@ -62,18 +75,25 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const int32_t end = (int32_t)detk_min(y + b->band, b->out.h);
     if (y >= end)
         return;
-    const ptrdiff_t row = row_of(b);
+    float *made = job->run->scratch + (size_t)worker * job->run->scratch_floats;
+    spread(b, image, y, end, made);
+    if (widens(b)) {
+        float *wide = made + band_pixels(b) * (size_t)b->depthwise.kernels->words;
+        b->depthwise.kernels->widen(made, (end - y) * b->out.w * detk_blocks(b->depthwise.c),
+                                    &b->mid, wide);
+        made = wide;
+    }
+    const ptrdiff_t pixel = b->pointwise.kernels->words, row = b->out.w * pixel;
     const struct detk_map middle = {
         /* image stride 0 */
-        .first = job->run->scratch + (size_t)worker * job->run->scratch_floats,
+        .first = made,
         .h = end - y,
         .w = b->out.w,
         .c = b->depthwise.c,
-        .pixel = b->depthwise.kernels->words,
+        .pixel = pixel,
         .row = row,
         .block = (end - y) * row,
     };
-    spread(b, image, y, end, middle.first);
     for (int32_t p = 0; p < b->pointwise.panels; p++)
         detk_pointwise_run(&b->pointwise, p, &middle, 0, NULL, &b->out, image, y, end);
     detk_map_zero_frame(&b->out, image, 0, detk_blocks(b->out.c), y, end);

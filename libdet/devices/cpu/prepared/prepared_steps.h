@@ -6,6 +6,7 @@
 
 #include "devices/cpu/prepared/prepared_units.h"
 #include "devices/cpu/prepared/prepared_weights.h"
+#include "model/quantised.h"
 #include "ops/cpu/conv/conv_view.h"
 
 /* What a step needs at run time. */
@@ -20,8 +21,9 @@ struct detk_run {
 /* Inverted residual, or the stem with the first depthwise block (prepared_block.c). */
 struct detk_block_step {
     /* One of two: `expand`, or `stem` packed [columns / width][terms][width] for gemm.h's
-     * kernels. */
+     * kernels. In 8 bits the stem is an `expand` too, of windows (q8_stem.h). */
     struct detk_pointwise expand;
+    bool q8_stem;
     struct detk_view view; /* of the stem; view.c == 0: there is none */
     const struct detk_gemm *gemm;
     float *stem, *stem_bias;
@@ -31,19 +33,21 @@ struct detk_block_step {
     struct detk_pointwise project;
     bool residual;
     struct detk_map in, out;
-    int32_t mid_h, mid_w; /* between expansion and depthwise */
-    int32_t band;         /* output rows at a time; 0: the whole image, cut by channels */
-    int32_t near;         /* of them between expansion and depthwise */
-    int32_t chunks;       /* of rows, one task each */
+    int32_t mid_h, mid_w;     /* between expansion and depthwise */
+    struct det_q8_tensor mid; /* 8 bits */
+    int32_t band;             /* output rows at a time; 0: the whole image, cut by channels */
+    int32_t near;             /* of them between expansion and depthwise */
+    int32_t chunks;           /* of rows, one task each */
     size_t scratch_floats, shared_floats;
 };
 
 /* Depthwise and pointwise, for several tensors in one job (prepared_separable.c). */
 struct detk_branch {
     struct detk_depthwise depthwise;
-    struct detk_pointwise pointwise;
-    struct detk_map in, out; /* `in` is framed */
-    int32_t band, tasks;     /* output rows of a task; tasks of an image */
+    struct detk_pointwise pointwise; /* in float32 perhaps, behind a depthwise one in 8 bits */
+    struct det_q8_tensor mid;        /* between them, 8 bits */
+    struct detk_map in, out;         /* `in` is framed */
+    int32_t band, tasks;             /* output rows of a task; tasks of an image */
 };
 struct detk_separable_step {
     struct detk_branch *branches;
@@ -62,6 +66,10 @@ struct detk_pointwise_step {
 struct detk_other_step {
     const struct det_ops *ops;
     const struct det_op *op;
+    bool q8;
+    struct det_q8_layer layer; /* in 8 bits: a convolution's */
+    struct det_q8_add add;     /* or an addition's */
+    struct det_q8_tensor in_tensor, in2_tensor, out_tensor;
     struct det_conv_shape shape; /* of one image */
     float *weights;              /* a copy: the kernel, then the bias */
     size_t weight_floats;

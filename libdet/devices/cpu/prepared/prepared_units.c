@@ -1,9 +1,12 @@
 #include "devices/cpu/prepared/prepared_units.h"
 
+#include "devices/cpu/prepared/q8_stem.h"
+#include "model/net_plan.h"
 #include "support/mem.h"
 
 struct search {
     const struct det_graph *graph;
+    const struct det_quantised *quantised; /* or NULL */
     int32_t *readers; /* per tensor: how many operations read it; outputs count as read */
     int32_t *reader;  /* per tensor: the last of them */
     bool *taken;      /* per operation */
@@ -28,13 +31,31 @@ static bool is_depthwise3(const struct det_graph *g, int32_t op)
            g->ops[op].stride <= 2 && g->ops[op].in != 0;
 }
 
+/* May be in a unit. */
+static bool in_form(const struct search *s, int32_t op)
+{
+    return s->quantised == NULL || s->quantised->eight_bits[op];
+}
+
+static bool is_stem(const struct search *s, int32_t op)
+{
+    const struct det_graph *g = s->graph;
+    if (g->ops[op].kind != DET_OP_CONV || g->ops[op].in != 0)
+        return false;
+    if (s->quantised == NULL || !s->quantised->eight_bits[op])
+        return true;
+    const struct det_conv_shape shape = det_net_conv_shape(g, &g->ops[op], 1);
+    const struct detk_view view = detk_view_of(&shape);
+    return detk_q8_stem_fits(&view);
+}
+
 static bool match_separable(const struct search *s, int32_t op, struct detk_unit *unit)
 {
     const struct det_graph *g = s->graph;
-    if (!is_depthwise3(g, op))
+    if (!is_depthwise3(g, op) || !in_form(s, op))
         return false;
     const int32_t next = sole_reader(s, g->ops[op].out);
-    if (!is_pointwise(g, next))
+    if (!is_pointwise(g, next) || !(in_form(s, next) || det_graph_is_output(g, g->ops[next].out)))
         return false;
     unit->kind = DETK_SEPARABLE_UNIT;
     unit->depthwise = op;
@@ -48,16 +69,16 @@ static bool match_block(const struct search *s, int32_t op, struct detk_unit *un
 {
     const struct det_graph *g = s->graph;
     const struct det_op *expand = &g->ops[op];
-    if (!is_pointwise(g, op) && !(expand->kind == DET_OP_CONV && expand->in == 0))
+    if (!(is_pointwise(g, op) && in_form(s, op)) && !is_stem(s, op))
         return false;
     const int32_t next = sole_reader(s, expand->out);
-    if (next < 0 || !match_separable(s, next, unit))
+    if (next < 0 || !match_separable(s, next, unit) || !in_form(s, unit->pointwise))
         return false;
     unit->kind = DETK_BLOCK_UNIT;
     unit->expand = op;
     unit->in = expand->in;
     const int32_t join = sole_reader(s, unit->out);
-    if (unit->in != 0 && join >= 0 && g->ops[join].kind == DET_OP_ADD &&
+    if (unit->in != 0 && join >= 0 && g->ops[join].kind == DET_OP_ADD && in_form(s, join) &&
         g->ops[join].in == unit->in && g->ops[join].in2 == unit->out &&
         g->ops[unit->pointwise].act == DET_ACTIVATION_NONE) {
         unit->join = join;
@@ -69,14 +90,15 @@ static bool match_block(const struct search *s, int32_t op, struct detk_unit *un
 static bool match_pointwise(const struct search *s, int32_t op, struct detk_unit *unit)
 {
     const struct det_graph *g = s->graph;
-    if (!is_pointwise(g, op))
+    if (!is_pointwise(g, op) || !in_form(s, op))
         return false;
     unit->kind = DETK_POINTWISE_UNIT;
     unit->pointwise = op;
     unit->in = g->ops[op].in;
     unit->out = g->ops[op].out;
     const int32_t join = sole_reader(s, unit->out);
-    if (join >= 0 && g->ops[join].kind == DET_OP_UPSAMPLE_ADD && g->ops[join].in2 == unit->out) {
+    if (join >= 0 && g->ops[join].kind == DET_OP_UPSAMPLE_ADD && in_form(s, join) &&
+        g->ops[join].in2 == unit->out) {
         unit->join = join;
         unit->in2 = g->ops[join].in;
         unit->out = g->ops[join].out;
@@ -155,9 +177,10 @@ static void sort_by_height(struct detk_unit *units, int32_t count)
 }
 
 det_status detk_units_find(struct det_env *env, const struct det_graph *graph,
-                           struct detk_unit *units, int32_t *count)
+                           const struct det_quantised *quantised, struct detk_unit *units,
+                           int32_t *count)
 {
-    struct search s = {.graph = graph};
+    struct search s = {.graph = graph, .quantised = quantised};
     const size_t tensors = (size_t)graph->tensor_count;
     det_status status = DET_OK;
     *count = 0;

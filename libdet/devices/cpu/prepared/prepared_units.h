@@ -7,11 +7,15 @@
  *   OTHER      any single operation that is none of these
  *
  * What lies inside a unit is read by nobody else, so it is never a whole tensor in memory.
+ *
+ * Of a quantised graph a unit is in 8 bits; only a BLOCK's convolution from the network's input, and
+ * a SEPARABLE's 1x1 that makes an output of the network, may be in float32. All else in float32 is
+ * OTHER.
  */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_UNITS_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_UNITS_H
 
-#include "model/graph.h"
+#include "model/quantised.h"
 
 enum detk_unit_kind { DETK_BLOCK_UNIT, DETK_SEPARABLE_UNIT, DETK_POINTWISE_UNIT, DETK_OTHER_UNIT };
 
@@ -25,8 +29,10 @@ struct detk_unit {
 };
 
 /* Units in an order in which they can run: the highest first, so that equal layers of the head's
- * levels are neighbours. `units` has room for graph->op_count. */
+ * levels are neighbours. `quantised`: NULL: all in float32. `units` has room for
+ * graph->op_count. */
 det_status detk_units_find(struct det_env *env, const struct det_graph *graph,
-                           struct detk_unit *units, int32_t *count);
+                           const struct det_quantised *quantised, struct detk_unit *units,
+                           int32_t *count);
 
 #endif

@@ -11,10 +11,11 @@ static int32_t panel_width(const struct detk_pointwise *p)
 }
 
 /* A tail that fits the widest tile is one panel. */
-static int32_t panel_count(const struct detk_pointwise *p)
+int32_t detk_panel_count(const struct detk_blocked *kernels, int32_t out_c)
 {
-    const int32_t most = p->kernels->most_vectors * p->kernels->lanes, width = panel_width(p);
-    return p->out_c <= most ? 1 : 1 + (p->out_c - most + width - 1) / width;
+    const int32_t most = kernels->most_vectors * kernels->lanes;
+    const int32_t width = kernels->panel_vectors * kernels->lanes;
+    return out_c <= most ? 1 : 1 + (out_c - most + width - 1) / width;
 }
 
 struct detk_panel_span detk_panel_span_at(const struct detk_pointwise *p, int32_t index)
@@ -29,7 +30,7 @@ struct detk_panel_span detk_panel_span_at(const struct detk_pointwise *p, int32_
     return s;
 }
 
-static size_t padded_columns(const struct detk_pointwise *p)
+size_t detk_padded_columns(const struct detk_pointwise *p)
 {
     const struct detk_panel_span last = detk_panel_span_at(p, p->panels - 1);
     return (size_t)last.first + (size_t)last.vectors * (size_t)p->kernels->lanes;
@@ -54,8 +55,8 @@ det_status detk_pointwise_pack(struct det_env *env, const struct detk_blocked *k
 {
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c, .relu6 = relu6};
     to->rows = kernels->bf16 ? (in_c + 1) / 2 : in_c;
-    to->panels = panel_count(to);
-    const size_t columns = padded_columns(to);
+    to->panels = detk_panel_count(kernels, out_c);
+    const size_t columns = detk_padded_columns(to);
     DET_TRY_RETURN(
         det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
     DET_TRY_RETURN(det_alloc(env, &to->bias, columns, sizeof(float), "packed weights"));
@@ -83,7 +84,8 @@ void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p)
 
 size_t detk_pointwise_floats(const struct detk_pointwise *p)
 {
-    return p->packed == NULL ? 0 : padded_columns(p) * (size_t)(p->rows + 1);
+    const size_t words = p->kernels != NULL && p->kernels->q8 ? DETK_Q8_COLUMN_WORDS : 1;
+    return p->packed == NULL ? 0 : detk_padded_columns(p) * ((size_t)p->rows + words);
 }
 
 /* A run of pixels in tiles of nearly equal height: of two heights at most. */
@@ -131,6 +133,8 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
     const int32_t parts = cols < width ? 1 : 1 + (p->in_c - 1) / k->most_terms;
     const int32_t terms = (detk_blocks(p->in_c) + parts - 1) / parts * DETK_BLOCK;
     const struct cut cut = cut_of(k, s.vectors, x->count);
+    const struct detk_q8_finish finish =
+        k->q8 ? detk_q8_finish_from(&p->finish, s.first) : (struct detk_q8_finish){0};
     for (int32_t from = 0; from < p->in_c; from += terms) {
         const bool last = from + terms >= p->in_c;
         struct detk_pixel_tile t = {
@@ -140,6 +144,8 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
             .bias = from == 0 ? p->bias + s.first : NULL,
             .add_block = x->add_block,
             .relu6 = last && p->relu6,
+            .finish = &finish,
+            .sum = &p->sum,
             .c_pixel = x->c_pixel,
             .c_block = x->c_block,
             .plain = x->plain,
@@ -147,7 +153,7 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
         };
         const float *a = x->a + from / DETK_BLOCK * x->a_block;
         /* While these weights are used the next ones arrive, a share with each row. */
-        const ptrdiff_t used = (ptrdiff_t)(k->bf16 ? p->rows : t.terms) * width;
+        const ptrdiff_t used = (ptrdiff_t)(k->words < DETK_BLOCK ? p->rows : t.terms) * width;
         const float *next = t.b + used;
         const ptrdiff_t share = used / x->rows / DETK_BLOCK * DETK_BLOCK;
         for (int32_t row = 0; row < x->rows; row++) {
@@ -224,20 +230,25 @@ void detk_depthwise_free(struct det_env *env, struct detk_depthwise *d)
 
 size_t detk_depthwise_floats(const struct detk_depthwise *d)
 {
-    return d->w == NULL ? 0 : (size_t)detk_blocks(d->c) * 10 * DETK_BLOCK;
+    const size_t words = d->kernels != NULL && d->kernels->q8 ? 3 + DETK_Q8_COLUMN_WORDS : 10;
+    return d->w == NULL ? 0 : (size_t)detk_blocks(d->c) * words * DETK_BLOCK;
 }
 
 void detk_depthwise_run(const struct detk_depthwise *d, int32_t block, const float *const *rows,
                         int32_t out_rows, int32_t out_w, float *out, ptrdiff_t out_row)
 {
+    const bool q8 = d->kernels->q8;
+    const struct detk_q8_finish finish =
+        q8 ? detk_q8_finish_from(&d->finish, block * DETK_BLOCK) : (struct detk_q8_finish){0};
     const struct detk_dw_rows job = {
         .rows = rows,
         .stride = d->stride,
         .out_rows = out_rows,
         .out_w = out_w,
-        .w = d->w + (ptrdiff_t)block * 9 * DETK_BLOCK,
+        .w = d->w + (ptrdiff_t)block * (q8 ? 3 : 9) * DETK_BLOCK,
         .bias = d->bias + block * DETK_BLOCK,
         .relu6 = d->relu6,
+        .finish = &finish,
         .out = out,
         .out_row = out_row,
     };

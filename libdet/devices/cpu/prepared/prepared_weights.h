@@ -4,16 +4,19 @@
 #define DET_DEVICES_CPU_PREPARED_PREPARED_WEIGHTS_H
 
 #include "devices/cpu/prepared/prepared_map.h"
+#include "ops/cpu/blocked/q8_finish.h"
 #include "ops/cpu/gemm/gemm.h"
 #include "ops/ops.h"
 
 /* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an
- * input channel; in bf16 a pair of them, the last perhaps with a zero. */
+ * input channel; in bf16 a pair of them, in 8 bits four, the last perhaps with zeros. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
     bool relu6;
-    float *packed, *bias; /* bias: zeros where there is none */
+    float *packed, *bias;         /* bias: zeros where there is none */
+    struct detk_q8_finish finish; /* 8 bits: of all columns; its arrays lie behind `bias` */
+    struct detk_q8_sum sum;       /* 8 bits: of an `add`, set by whoever gives one */
 };
 struct detk_panel_span {
     int32_t first, vectors; /* `first` begins a block */
@@ -48,12 +51,13 @@ struct detk_pixels {
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
                            const struct detk_pixels *pixels);
 
-/* Depthwise 3x3: [blocks][9][16] and [blocks][16]. */
+/* Depthwise 3x3: [blocks][9][16] and [blocks][16], in 8 bits [blocks][3][16] words. */
 struct detk_depthwise {
     const struct detk_blocked *kernels;
     int32_t c, stride, pad_top, pad_left;
     bool relu6;
     float *w, *bias;
+    struct detk_q8_finish finish; /* as above */
 };
 /* w [3][3][c]; bias [c] or NULL. */
 det_status detk_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
@@ -64,5 +68,23 @@ size_t detk_depthwise_floats(const struct detk_depthwise *d);
 /* One block of channels. rows as in struct detk_dw_rows. */
 void detk_depthwise_run(const struct detk_depthwise *d, int32_t block, const float *const *rows,
                         int32_t out_rows, int32_t out_w, float *out, ptrdiff_t out_row);
+
+/* prepared_q8.c: the same for 8 bits; `in` and `out` are what the layer reads and writes. `w` of a
+ * product [in_c][out_c], and of a depthwise convolution [3][3][c], is layer->weights. */
+det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                                  int32_t in_c, int32_t out_c, const struct det_q8_conv *layer,
+                                  float real_scale, struct detk_pointwise *to);
+det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
+                                  const struct det_conv_shape *shape,
+                                  const struct det_q8_conv *layer, struct detk_depthwise *to);
+/* Part of the columns: from `first` on. */
+struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_finish *finish, int32_t first);
+/* Words for `columns` of them: bias and what `finish` points to. */
+#define DETK_Q8_COLUMN_WORDS 4
+
+/* Of a panel, so that who packs need not know: the columns with the zeros behind them, and how the
+ * columns are cut. */
+int32_t detk_panel_count(const struct detk_blocked *kernels, int32_t out_c);
+size_t detk_padded_columns(const struct detk_pointwise *p);
 
 #endif

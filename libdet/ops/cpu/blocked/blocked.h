@@ -14,6 +14,13 @@
  * bias, what is added, activation and all of the depthwise convolution are float32 in both forms;
  * the network's outputs too.
  *
+ * In the 8-bit form (ops/q8.h) a word is four channels, the first in the lowest byte, and a pixel's
+ * block is a quarter of a line. Stored values are q + 128; the frame holds the tensor's zero. Sums
+ * are exact 32-bit integers, and so is what becomes of them (q8_finish.h): the same integers from
+ * every instruction set. Weights of products lie in words of four neighbouring input channels,
+ * those of the depthwise convolution in words of one column's three rows; biases are 32-bit
+ * integers that hold what the zeros of stored values add to a sum.
+ *
  * Sums run over the channels in rising order, one accumulator per result, whatever the tile: the
  * same bits for any cut into tasks. A NaN survives relu6 (simd.h).
  */
@@ -25,6 +32,9 @@
 #include <stdint.h>
 
 struct detk_gemm;
+struct detk_q8_finish; /* q8_finish.h */
+struct detk_q8_sum;
+struct det_q8_tensor;
 
 #define DETK_BLOCK            16 /* channels of a block */
 #define DETK_TILE_MAX_VECTORS 4
@@ -37,11 +47,14 @@ struct detk_pixel_tile {
     const float *a;    /* first pixel; the next is one block further */
     ptrdiff_t a_block; /* words from a channel block to the next */
     int32_t terms;     /* input channels */
-    const float *b;    /* [terms][vectors * lanes], bf16: [ceil(terms / 2)][vectors * lanes] */
+    const float *b;    /* [terms][vectors * lanes], bf16: [ceil(terms / 2)][vectors * lanes],
+                          8 bits: [ceil(terms / 4)][vectors * lanes] */
     const float *bias; /* of these columns, whole vectors; NULL: go on from the sums in c */
     const float *add;  /* added at the end, laid out like c, or NULL */
     ptrdiff_t add_block;
     bool relu6;
+    const struct detk_q8_finish *finish; /* 8 bits: of these columns */
+    const struct detk_q8_sum *sum;       /* 8 bits: how `add` is added: a is `add`, b the result */
     float *c;
     ptrdiff_t c_pixel; /* words between pixels: a block's, or the channel count of a plain result */
     ptrdiff_t c_block; /* and between blocks of columns: 16 for a plain one */
@@ -57,30 +70,36 @@ struct detk_dw_rows {
                                  output's leftmost tap on */
     int32_t stride;           /* 1 or 2 */
     int32_t out_rows, out_w;
-    const float *w;    /* [9][16] */
+    const float *w;    /* [9][16], 8 bits: [3][16] words */
     const float *bias; /* [16] */
     bool relu6;
+    const struct detk_q8_finish *finish; /* 8 bits: of this block */
     float *out;
     ptrdiff_t out_row; /* words */
 };
 
 struct detk_blocked {
-    bool bf16;
+    bool bf16, q8; /* neither: float32 */
     int32_t words; /* of a block of one pixel */
     int32_t lanes;
     int32_t panel_vectors; /* of a usual panel of columns: 16 or 32 of them */
     int32_t most_vectors;  /* the last panel may have this many */
-    /* longer sums are cut, so that a panel's part stays in L1; bf16: none is, since c cannot keep a
-     * sum */
+    /* longer sums are cut, so that a panel's part stays in L1; only in float32, elsewhere c cannot
+     * keep a sum */
     int32_t most_terms;
     int32_t max_rows[DETK_TILE_MAX_VECTORS]; /* [vectors - 1] */
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
     void (*dw)(const struct detk_dw_rows *job);
-    /* to[x] += low[x / 2] for w pixels of one block. */
-    void (*add_upsampled)(const float *low, int32_t w, float *to);
-    /* Blocks of pixels from float32 to this form; NULL: it is float32. */
-    void (*narrow)(const float *from, int32_t pixels, float *to);
+    /* to[x] += low[x / 2] for w pixels of one block; `sum` in 8 bits: a is `low`. */
+    void (*add_upsampled)(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to);
+    /* Blocks of pixels from float32 to this form, 8 bits: a tensor's; NULL: it is float32. */
+    void (*narrow)(const float *from, int32_t pixels, const struct det_q8_tensor *tensor,
+                   float *to);
+    /* And back; 8 bits only. */
+    void (*widen)(const float *from, int32_t pixels, const struct det_q8_tensor *tensor, float *to);
+    /* Normalised pixel values as stored ones (det_q8_input_tensor()); 8 bits only. */
+    void (*narrow_input)(const float *from, int32_t count, uint8_t *to);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 
@@ -94,5 +113,9 @@ extern const struct detk_blocked detk_blocked_bf16_generic;
 extern const struct detk_blocked detk_blocked_bf16_avx2;
 extern const struct detk_blocked detk_blocked_bf16_avx512;
 extern const struct detk_blocked detk_blocked_bf16_avx512bf16;
+
+/* The 8-bit form. */
+extern const struct detk_blocked detk_blocked_q8_generic;
+extern const struct detk_blocked detk_blocked_q8_avx512vnni;
 
 #endif

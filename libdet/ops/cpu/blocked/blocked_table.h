@@ -34,8 +34,9 @@
 WIDTHS(TILES_OF)
 
 #ifdef DET_FORM_BF16
-static void narrow(const float *from, int32_t pixels, float *to)
+static void narrow(const float *from, int32_t pixels, const struct det_q8_tensor *tensor, float *to)
 {
+    (void)tensor;
     for (int64_t i = 0; i < (int64_t)pixels * DETK_BLOCK; i += V_WIDTH)
         v_bf16_store(to + i / 2, v_load_all(from + i));
 }

@@ -5,8 +5,9 @@
 
 #include "ops/cpu/blocked/blocked_form.h"
 
-static void add_upsampled(const float *low, int32_t w, float *to)
+static void add_upsampled(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to)
 {
+    (void)sum;
     for (int32_t x = 0; x < w; x += 2, low += WORDS, to += 2 * WORDS) {
         for (int j = 0; j < WORDS; j += WORDS_OF(V_WIDTH)) {
             const v_f32 value = load_channels(low + j);

@@ -48,5 +48,7 @@ const char *detk_why_not_avx512bf16(void)
     const char *reason = detk_why_not_avx512();
     if (reason != NULL)
         return reason;
-    return __builtin_cpu_supports("avx512bf16") ? NULL : "this processor has no AVX512-BF16";
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")
+               ? NULL
+               : "this processor has no AVX512-BF16";
 }

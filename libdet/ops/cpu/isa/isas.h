@@ -2,6 +2,7 @@
  * name endings, the one place that knows the architecture.
  *
  * DETK_ISAS(X)  X(isa): sets with float32 kernels of their own, the slowest first
+ * DETK_Q8_OF_SET  the kernels of the prepared network's 8-bit form that go with a set
  * DETK_SETS(X)  X(name, set, isa, native_bf16): tables of operations in the same order: the kernels
  *               of `isa`, those for bf16 of `set`, and whether it multiplies bf16 itself
  *
@@ -32,7 +33,15 @@
     X("avx512", avx512, avx512, false) \
     X("avx512bf16", avx512bf16, avx512, true)
 
+/* All processors with AVX512-BF16 have AVX-512 VNNI. */
+#define DETK_Q8_OF_generic    generic
+#define DETK_Q8_OF_avx2       generic
+#define DETK_Q8_OF_avx512     generic
+#define DETK_Q8_OF_avx512bf16 avx512vnni
+
 #else
+
+#define DETK_Q8_OF_generic generic
 
 #define DETK_ISAS(X) X(generic)
 #define DETK_SETS(X) X("generic", generic, generic, false)

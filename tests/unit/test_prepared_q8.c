@@ -1,0 +1,588 @@
+/* The prepared network in 8 bits: the kernels of each instruction set (blocked.h) against the plain
+ * operations of ops/q8.h, and whole networks against devices/cpu/q8_net.h: equal integers. */
+#include <math.h>
+
+#include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/prepared/prepared_weights.h"
+#include "devices/cpu/q8_net.h"
+#include "ops/conv_shape.h"
+#include "support/formula.h"
+#include "support/mem.h"
+#include "support/ops.h"
+#include "support/test.h"
+
+static uint32_t state_of_draws;
+
+static int32_t draw(int32_t low, int32_t high)
+{
+    state_of_draws = state_of_draws * 1664525U + 1013904223U;
+    return low + (int32_t)((uint64_t)(state_of_draws >> 8) * (uint64_t)(high - low + 1) >> 24);
+}
+
+/* The kernels that this machine can run, each once. */
+struct set {
+    const char *name;
+    const struct detk_blocked *kernels;
+    const struct det_ops *ops;
+};
+#define SETS_MAX 8
+
+static int sets(struct set list[SETS_MAX])
+{
+    int count = 0;
+    const char *name, *reason;
+    for (int i = 1; (name = det_ops_cpu_name(i)) != NULL; i++) {
+        const struct det_ops *ops = det_ops_cpu(name, &reason);
+        if (ops == NULL || (count > 0 && list[count - 1].kernels == ops->q8))
+            continue;
+        assert_true(ops->q8->q8);
+        list[count++] = (struct set){name, ops->q8, ops};
+    }
+    return count;
+}
+
+/* Integers between guards. */
+static int8_t *bytes_of(size_t count)
+{
+    float *buffer = ops_buffer((count + 3) / 4, NULL);
+    return (int8_t *)buffer;
+}
+
+static void drop_bytes(int8_t *bytes)
+{
+    ops_free((float *)(void *)bytes);
+}
+
+enum filling { RANDOM, LOWEST, HIGHEST, ENDS, FILLINGS };
+
+static int8_t *filled(size_t count, enum filling how)
+{
+    int8_t *to = bytes_of(count);
+    for (size_t i = 0; i < count; i++)
+        to[i] = (int8_t)(how == LOWEST    ? -128
+                         : how == HIGHEST ? 127
+                         : how == ENDS    ? (draw(0, 1) ? 127 : -128)
+                                          : draw(-128, 127));
+    return to;
+}
+
+/* A tensor in blocks between guards, what no channel uses at random. */
+struct blocks {
+    struct detk_map map;
+    float *memory;
+};
+
+static struct blocks blocks_of(const struct detk_blocked *k, int32_t zero, int32_t h, int32_t w,
+                               int32_t c, bool framed, const int8_t *plain)
+{
+    struct blocks b;
+    const struct det_q8_tensor tensor = {1, zero};
+    size_t words = 0;
+    b.map = detk_map_blocked(k, &tensor, h, w, c, framed, 1, &words);
+    b.memory = ops_buffer(words, NULL);
+    uint8_t *bytes = (uint8_t *)b.memory;
+    for (size_t i = 0; i < words * 4; i++)
+        bytes[i] = (uint8_t)draw(0, 255);
+    detk_map_place(&b.map, b.memory);
+    for (int32_t i = 0; plain != NULL && i < h * w * c; i++) {
+        uint8_t *to = (uint8_t *)detk_map_at(&b.map, 0, i % c / 16, i / c / w, i / c % w);
+        to[i % c % 16] = (uint8_t)(plain[i] + 128);
+    }
+    detk_map_zero_frame(&b.map, 0, 0, detk_blocks(c), 0, h);
+    return b;
+}
+
+static void check_equal(const char *name, const struct blocks *got, const int8_t *want)
+{
+    const struct detk_map *m = &got->map;
+    for (int32_t i = 0; i < m->h * m->w * m->c; i++) {
+        const uint8_t *at =
+            (const uint8_t *)detk_map_at(m, 0, i % m->c / 16, i / m->c / m->w, i / m->c % m->w);
+        if (at[i % m->c % 16] != want[i] + 128)
+            fail_msg("%s: value %d is %d, not %d", name, i, at[i % m->c % 16] - 128, want[i]);
+    }
+}
+
+/* --- layers --- */
+
+struct layer {
+    struct det_q8_conv q;
+    int8_t *weights;
+    int32_t *bias;
+    struct det_q8_factor *factors;
+};
+
+/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. */
+enum kind { USUAL, TIES, HUGE_FACTORS, KINDS };
+
+static struct det_q8_factor draw_factor(enum kind kind, int32_t terms)
+{
+    if (kind == TIES) /* powers of two: every other sum is a tie */
+        return (struct det_q8_factor){1 << 30, 31 + draw(0, 8)};
+    if (kind == HUGE_FACTORS) {
+        static const struct det_q8_factor ends[] = {{INT32_MAX, 1}, {1 << 30, 1}, {INT32_MAX, 62},
+                                                    {0, 1},         {0, 62},      {1 << 30, 30}};
+        return ends[draw(0, 5)];
+    }
+    return det_q8_factor_of(ldexp(draw(100, 299), -15) / sqrt(terms));
+}
+
+static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
+{
+    static const int32_t zeros[] = {-128, 127, 0, -3, 50};
+    struct layer l = {.weights = malloc((size_t)(terms * out_c)),
+                      .bias = malloc((size_t)out_c * sizeof *l.bias),
+                      .factors = malloc((size_t)out_c * sizeof *l.factors)};
+    for (int32_t i = 0; i < terms * out_c; i++)
+        l.weights[i] = (int8_t)(i % out_c == 3 ? 0 : kind == TIES ? draw(0, 1) : draw(-127, 127));
+    for (int32_t j = 0; j < out_c; j++) {
+        l.bias[j] = j % 5 == 4 && kind != TIES ? draw(-(1 << 30), 1 << 30) : draw(-9000, 9000);
+        l.factors[j] = draw_factor(kind, terms);
+    }
+    struct det_q8_target to = {zeros[draw(0, 4)], -128, 127};
+    if (draw(0, 1) == 1)
+        to.low = to.zero;
+    if (draw(0, 3) == 0)
+        to.high = draw(to.low, 127);
+    l.q = (struct det_q8_conv){zeros[draw(0, 4)], l.weights, l.bias, l.factors, to};
+    return l;
+}
+
+static void layer_drop(struct layer *l)
+{
+    free(l->weights);
+    free(l->bias);
+    free(l->factors);
+}
+
+static struct det_q8_add draw_add(void)
+{
+    static const int32_t zeros[] = {-128, 127, 0, 17};
+    const double a = draw(1, 400), b = draw(1, 400), out = draw(1, 5) == 1 ? 3 : draw(100, 900);
+    const struct det_q8_target to = {zeros[draw(0, 3)], draw(0, 2) == 0 ? -100 : -128, 127};
+    /* Now and then equal scales: ties. */
+    if (draw(0, 2) == 0)
+        return det_q8_add_of(1, zeros[draw(0, 3)], 1, zeros[draw(0, 3)], 2, to);
+    return det_q8_add_of(a, zeros[draw(0, 3)], b, zeros[draw(0, 3)], out, to);
+}
+
+enum target { TO_BLOCKS, TO_FRAMED, TO_PLAIN, TARGETS };
+
+static void check_pointwise(struct det_env *env, const struct set *set, int32_t h, int32_t w,
+                            int32_t in_c, int32_t out_c, int variant)
+{
+    const struct detk_blocked *k = set->kernels;
+    const enum target target = (enum target)(variant % TARGETS);
+    const bool residual = (variant & 2) != 0 && target != TO_PLAIN;
+    const size_t count = (size_t)h * (size_t)w * (size_t)out_c;
+    char name[128];
+    snprintf(name, sizeof name, "%s pointwise %dx%d %d -> %d variant %d", set->name, h, w, in_c,
+             out_c, variant);
+    const struct det_conv_shape s = det_conv_same(1, h, w, in_c, out_c, 1, 1);
+    struct layer l = layer_make(in_c, out_c, (enum kind)(variant / 3 % KINDS));
+    int8_t *in = filled((size_t)(h * w * in_c), (enum filling)(variant / 2 % FILLINGS));
+    int8_t *added = filled(count, RANDOM), *want = bytes_of(count);
+    const struct det_exec x = {0};
+    const struct det_q8_add add = draw_add();
+    detk_q8_conv__ref(&x, &s, &l.q, in, want);
+    if (residual)
+        detk_q8_add__ref(&x, (int64_t)count, &add, added, want, want);
+    struct detk_pointwise p;
+    assert_ok(env, detk_q8_pointwise_pack(env, k, in_c, out_c, &l.q, 0.37f, &p));
+    p.sum = detk_q8_sum_of(&add);
+    struct blocks from = blocks_of(k, l.q.in_zero, h, w, in_c, (variant & 4) != 0, in);
+    struct blocks sum = blocks_of(k, 0, h, w, out_c, false, added);
+    struct blocks to = blocks_of(k, l.q.to.zero, h, w, out_c, target == TO_FRAMED, NULL);
+    float *got = ops_buffer(count, NULL);
+    const struct detk_map plain = detk_map_plain(got, h, w, out_c, 0);
+    for (int32_t i = 0; i < p.panels; i++) { /* in two parts, as tasks would */
+        const struct detk_map *out = target == TO_PLAIN ? &plain : &to.map;
+        const struct detk_map *a = residual ? &sum.map : NULL;
+        detk_pointwise_run(&p, i, &from.map, 0, a, out, 0, 0, h / 2);
+        detk_pointwise_run(&p, i, &from.map, h / 2, a, out, 0, h / 2, h);
+    }
+    for (size_t i = 0; i < count && target == TO_PLAIN; i++)
+        if (got[i] != det_q8_real(want[i], 0.37f, l.q.to.zero))
+            fail_msg("%s: output %zu is %g, not %d", name, i, (double)got[i], want[i]);
+    if (target != TO_PLAIN)
+        check_equal(name, &to, want);
+    detk_pointwise_free(env, &p);
+    layer_drop(&l);
+    drop_bytes(in);
+    drop_bytes(added);
+    drop_bytes(want);
+    ops_free(from.memory);
+    ops_free(sum.memory);
+    ops_free(to.memory);
+    ops_free(got);
+}
+
+static void pointwise_equals_plain_sums(void **state)
+{
+    (void)state;
+    static const int32_t ins[] = {1, 3, 4, 5, 15, 16, 17, 24, 255, 530};
+    static const int32_t outs[] = {1, 7, 8, 12, 16, 24, 31, 40, 48, 56, 100};
+    static const int32_t sizes[][2] = {{1, 1}, {1, 5}, {3, 7}, {2, 14}, {5, 6}};
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    struct test_env t;
+    test_env_init(&t);
+    int variant = 0;
+    for (int table = 0; table < count; table++) {
+        for (size_t i = 0; i < sizeof ins / sizeof ins[0]; i++) {
+            for (size_t j = 0; j < sizeof outs / sizeof outs[0]; j++, variant++) {
+                const int32_t *size = sizes[variant % 5];
+                check_pointwise(&t.env, &list[table], size[0], size[1], ins[i], outs[j], variant);
+            }
+        }
+        /* Every height of a tile, of each width. */
+        for (int32_t w = 1; w <= 30; w++)
+            for (int32_t out = 8; out <= 56; out += 8)
+                check_pointwise(&t.env, &list[table], 1, w, 17 + out / 8 % 2, out, variant++);
+    }
+    test_env_check(&t);
+}
+
+static void check_depthwise(struct det_env *env, const struct set *set, int32_t h, int32_t w,
+                            int32_t c, int32_t stride, int variant)
+{
+    const struct detk_blocked *k = set->kernels;
+    char name[128];
+    snprintf(name, sizeof name, "%s depthwise %dx%dx%d stride %d variant %d", set->name, h, w, c,
+             stride, variant);
+    const struct det_conv_shape s = det_conv_same(1, h, w, c, c, 3, stride);
+    struct layer l = layer_make(9, c, (enum kind)(variant % KINDS));
+    int8_t *in = filled((size_t)(h * w * c), (enum filling)(variant / 3 % FILLINGS));
+    int8_t *want = bytes_of((size_t)(s.out_h * s.out_w * c));
+    const struct det_exec x = {0};
+    detk_q8_dwconv__ref(&x, &s, &l.q, in, want);
+    struct detk_depthwise d;
+    assert_ok(env, detk_q8_depthwise_pack(env, k, &s, &l.q, &d));
+    struct blocks from = blocks_of(k, l.q.in_zero, h, w, c, true, in);
+    struct blocks to = blocks_of(k, l.q.to.zero, s.out_h, s.out_w, c, false, NULL);
+    const float **rows = malloc((size_t)(h + 3) * 2 * sizeof *rows);
+    for (int32_t block = 0; block < detk_blocks(c); block++) {
+        for (int32_t i = 0; i < (s.out_h - 1) * stride + 3; i++)
+            rows[i] = detk_map_at(&from.map, 0, block, i - s.pad_top, -s.pad_left);
+        detk_depthwise_run(&d, block, rows, s.out_h, s.out_w, detk_map_at(&to.map, 0, block, 0, 0),
+                           to.map.row);
+    }
+    check_equal(name, &to, want);
+    free(rows);
+    detk_depthwise_free(env, &d);
+    layer_drop(&l);
+    drop_bytes(in);
+    drop_bytes(want);
+    ops_free(from.memory);
+    ops_free(to.memory);
+}
+
+static void depthwise_equals_plain_sums(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{1, 1}, {2, 3},  {3, 1},  {5, 4},  {4, 5},   {6, 6},
+                                       {7, 9}, {3, 17}, {2, 40}, {9, 12}, {10, 10}, {1, 330}};
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    struct test_env t;
+    test_env_init(&t);
+    int variant = 0;
+    for (int table = 0; table < count; table++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+            for (int32_t c = 1; c <= 35; c += 1 + c / 17 * 15)
+                for (int32_t stride = 1; stride <= 2; stride++)
+                    check_depthwise(&t.env, &list[table], sizes[i][0], sizes[i][1], c, stride,
+                                    variant++);
+    test_env_check(&t);
+}
+
+static void an_upsampled_map_is_added(void **state)
+{
+    (void)state;
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    const struct det_exec x = {0};
+    for (int table = 0; table < count; table++) {
+        for (int32_t w = 1; w <= 40; w++) {
+            const int32_t low_w = (w + 1) / 2;
+            const struct det_q8_add add = draw_add();
+            const struct detk_q8_sum sum = detk_q8_sum_of(&add);
+            int8_t *low = filled((size_t)low_w * 16, RANDOM);
+            int8_t *to = filled((size_t)w * 16, RANDOM), *want = bytes_of((size_t)w * 16);
+            detk_q8_upsample_add__ref(&x, 1, 1, low_w, 16, 1, w, &add, low, to, want);
+            for (int32_t i = 0; i < low_w * 16; i++)
+                low[i] ^= -128;
+            for (int32_t i = 0; i < w * 16; i++)
+                to[i] ^= -128;
+            list[table].kernels->add_upsampled((const float *)(const void *)low, w, &sum,
+                                               (float *)(void *)to);
+            for (int32_t i = 0; i < w * 16; i++)
+                assert_int_equal((int8_t)(to[i] ^ -128), want[i]);
+            drop_bytes(low);
+            drop_bytes(to);
+            drop_bytes(want);
+        }
+    }
+}
+
+/* Floats to stored values and back, at halves, at the ends, infinite and not a number. */
+static void floats_are_narrowed_and_widened(void **state)
+{
+    (void)state;
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    enum { VALUES = 160 };
+    float from[VALUES], back[VALUES];
+    float *words = ops_buffer(VALUES / 4, NULL);
+    for (int table = 0; table < count; table++) {
+        for (int32_t zero = -128; zero <= 127; zero += 51) {
+            const struct det_q8_tensor tensor = {zero == -26 ? 0.5f : 0.0371f, zero};
+            for (int i = 0; i < VALUES; i++)
+                from[i] = tensor.scale * (float)draw(-700, 700) / 2;
+            from[3] = NAN;
+            from[5] = INFINITY;
+            from[6] = -INFINITY;
+            from[7] = 0.49999997f * 0.5f; /* below a half of steps of .5 */
+            list[table].kernels->narrow(from, VALUES / 16, &tensor, words);
+            list[table].kernels->widen(words, VALUES / 16, &tensor, back);
+            for (int i = 0; i < VALUES; i++) {
+                const int8_t q = det_q8_of(from[i], tensor.scale, tensor.zero);
+                assert_int_equal(((const uint8_t *)words)[i], q + 128);
+                assert_true(back[i] == det_q8_real(q, tensor.scale, tensor.zero));
+            }
+        }
+        uint8_t levels[VALUES];
+        for (int i = 0; i < VALUES; i++)
+            from[i] = (float)draw(-40, 560) / 255 - 1;
+        from[9] = NAN;
+        list[table].kernels->narrow_input(from, VALUES - 3, levels);
+        for (int i = 0; i < VALUES - 3; i++) {
+            const float level = floorf(from[i] * 127.5f + 128.0f);
+            assert_int_equal(levels[i], i == 9 ? 0 : level < 0 ? 0 : level > 255 ? 255 : level);
+        }
+    }
+    ops_free(words);
+}
+
+/* --- networks --- */
+
+struct network {
+    const char *name;
+    int32_t height, width, batch;
+    float alpha;
+    int32_t depth;
+    bool dense_fpn, dense_head, apart;
+    int32_t head_kernel, classes;
+};
+
+static const struct network networks[] = {
+    {"small", 64, 64, 1, 0.25f, 24, false, false, false, 3, 3},
+    {"odd sizes, batch of 2", 75, 101, 2, 0.35f, 32, false, false, false, 3, 1},
+    {"as small as can be", 33, 33, 3, 0.1f, 8, false, false, true, 3, 20},
+    {"wide", 40, 290, 1, 0.5f, 40, false, false, false, 3, 2},
+    {"dense pyramid and head", 70, 66, 1, 0.25f, 16, true, true, false, 3, 1},
+    {"head of 5 x 5", 65, 97, 2, 0.2f, 24, false, false, true, 5, 4},
+};
+
+/* Which operations are in float32. */
+enum floats { NONE, LAST, FIRST, FIRST_AND_LAST, SOME, FLOATS };
+
+struct fixture {
+    struct test_env t;
+    struct det_graph graph;
+    struct det_quantised *quantised;
+    float *params, *image;
+    size_t encodings, logits, pixels;
+};
+
+static bool in_float(const struct det_graph *g, int32_t i, enum floats floats)
+{
+    const bool last = det_graph_is_output(g, g->ops[i].out), first = g->ops[i].in == 0;
+    return ((floats == LAST || floats == FIRST_AND_LAST) && last) ||
+           ((floats == FIRST || floats == FIRST_AND_LAST) && first) ||
+           (floats == SOME && i % 7 == 2);
+}
+
+/* Ranges at random: results are clamped here and there, and zeros lie anywhere. */
+static void quantise(struct fixture *f, enum floats floats)
+{
+    struct det_env *env = &f->t.env;
+    const struct det_graph *g = &f->graph;
+    assert_ok(env, det_quantised_create(env, g, &f->quantised));
+    f->quantised->tensors[0] = det_q8_input_tensor();
+    for (int32_t t = 1; t < g->tensor_count; t++)
+        f->quantised->tensors[t] = det_q8_tensor_of(-draw(0, 300) / 100.0, draw(30, 500) / 100.0);
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        f->quantised->eight_bits[i] = !in_float(g, i, floats);
+        if (op->act == DET_ACTIVATION_RELU6)
+            f->quantised->tensors[op->out] = det_q8_tensor_of(0, draw(150, 600) / 100.0);
+        if (op->weight < 0 || f->quantised->weights[op->weight].values != NULL)
+            continue;
+        const struct det_param *p = &g->params[op->weight];
+        const int32_t channels = g->tensors[op->out].channels;
+        float *limits = ops_buffer((size_t)channels, NULL);
+        float *values = f->params + p->offset;
+        for (int32_t c = 0; c < channels; c++)
+            limits[c] = 1e-20f;
+        for (size_t j = 0; j < p->count; j++)
+            limits[j % (size_t)channels] = fmaxf(limits[j % (size_t)channels], fabsf(values[j]));
+        assert_ok(env, det_q8_weights_round(env, values, p->count, channels, limits,
+                                            &f->quantised->weights[op->weight]));
+        det_q8_weights_real(&f->quantised->weights[op->weight], p->count, channels, values);
+        ops_free(limits);
+    }
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const struct det_op *op = &g->ops[i];
+        if (op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD) {
+            /* in 8 bits where all that it reads and writes is */
+            bool all = true;
+            for (int32_t j = 0; j < g->op_count; j++) {
+                const bool touches = g->ops[j].out == op->in || g->ops[j].out == op->in2 ||
+                                     ((g->ops[j].in == op->out || g->ops[j].in2 == op->out) &&
+                                      g->ops[j].weight >= 0);
+                all &= !touches || g->ops[j].weight < 0 || f->quantised->eight_bits[j];
+            }
+            f->quantised->eight_bits[i] = all;
+        }
+    }
+}
+
+static void make(struct fixture *f, const struct network *n, enum floats floats)
+{
+    test_env_init(&f->t);
+    struct det_env *env = &f->t.env;
+    struct det_model_spec spec;
+    det_model_spec_default(&spec, 64, n->classes);
+    spec.input_height = n->height;
+    spec.input_width = n->width;
+    spec.depth_multiplier = n->alpha;
+    spec.min_depth = 8;
+    spec.fpn_depth = spec.head_depth = n->depth;
+    spec.head_layers = 2;
+    spec.fpn_depthwise = !n->dense_fpn;
+    spec.head_depthwise = !n->dense_head;
+    spec.share_tower = !n->apart;
+    spec.head_kernel = n->head_kernel;
+    float *params = NULL;
+    struct det_graph training;
+    assert_ok(env, det_graph_build(env, &spec, false, &training));
+    assert_ok(env, det_graph_build(env, &spec, true, &f->graph));
+    assert_ok(env, det_alloc(env, &params, training.param_floats, sizeof(float), "params"));
+    assert_ok(env, det_alloc(env, &f->params, f->graph.param_floats, sizeof(float), "params"));
+    formula_params(&training, params);
+    det_graph_fold_params(&training, params, &f->graph, f->params);
+    det_free(env, &params);
+    det_graph_free(env, &training);
+    f->pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
+    assert_ok(env, det_alloc(env, &f->image, f->pixels, sizeof(float), "image"));
+    test_fill(f->image, f->pixels, 5);
+    f->encodings = (size_t)n->batch * (size_t)f->graph.anchor_count * 4;
+    f->logits = (size_t)n->batch * (size_t)(f->graph.anchor_count * f->graph.class_slots);
+    quantise(f, floats);
+}
+
+static void drop(struct fixture *f)
+{
+    det_quantised_destroy(&f->t.env, &f->quantised);
+    det_graph_free(&f->t.env, &f->graph);
+    det_free(&f->t.env, &f->params);
+    det_free(&f->t.env, &f->image);
+    test_env_check(&f->t);
+}
+
+/* Encodings, then logits. */
+static float *result_of(const struct fixture *f, const float *encodings, const float *logits)
+{
+    float *result = ops_buffer(f->encodings + f->logits, NULL);
+    memcpy(result, encodings, f->encodings * sizeof(float));
+    memcpy(result + f->encodings, logits, f->logits * sizeof(float));
+    return result;
+}
+
+static float *plain(struct fixture *f, const struct det_ops *ops, int32_t batch)
+{
+    struct det_env *env = &f->t.env;
+    struct det_q8_net *net = NULL;
+    assert_ok(env,
+              det_q8_net_create(env, &f->graph, f->quantised, f->params, ops, NULL, batch, &net));
+    memcpy(det_q8_net_input(net), f->image, f->pixels * sizeof(float));
+    det_q8_net_forward(net);
+    float *result = result_of(f, det_q8_net_encodings(net), det_q8_net_logits(net));
+    det_q8_net_destroy(env, &net);
+    return result;
+}
+
+/* Twice: the second run must not see the first. */
+static float *prepared(struct fixture *f, const struct det_ops *ops, int32_t batch, int threads)
+{
+    struct det_env *env = &f->t.env;
+    struct det_pool *pool = NULL;
+    struct det_prepared *net = NULL;
+    assert_ok(env, det_pool_create(env, threads, &pool));
+    assert_ok(env,
+              det_prepared_create(env, &f->graph, f->quantised, f->params, ops, pool, batch, &net));
+    memcpy(det_prepared_input(net), f->image, f->pixels * sizeof(float));
+    det_prepared_forward(net);
+    const long before = test_env_allocations(&f->t);
+    det_prepared_forward(net);
+    assert_int_equal(test_env_allocations(&f->t), before);
+    float *result = result_of(f, det_prepared_encodings(net), det_prepared_logits(net));
+    det_prepared_destroy(env, &net);
+    det_pool_destroy(env, &pool);
+    return result;
+}
+
+/* Of the largest: what float32 layers may differ by, and what that makes of a rounding to 8 bits
+ * behind them. */
+static double bound_of(enum floats floats)
+{
+    return floats == NONE ? 0 : floats == LAST ? 1e-6 : 0.05;
+}
+
+static void networks_equal_the_plain_ones(void **state)
+{
+    (void)state;
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+        for (int floats = NONE; floats < FLOATS; floats++) {
+            const struct network *n = &networks[i];
+            struct fixture f;
+            make(&f, n, (enum floats)floats);
+            if (!det_prepared_quantised(&f.graph, f.quantised)) {
+                assert_true(floats >= FIRST);
+                drop(&f);
+                continue;
+            }
+            for (int t = 0; t < count; t++) {
+                float *want = plain(&f, list[t].ops, n->batch);
+                double largest = 0;
+                for (size_t j = 0; j < ops_count(want); j++)
+                    largest = fmax(largest, fabs((double)want[j]));
+                for (int threads = 1; threads <= 3; threads++) {
+                    float *got = prepared(&f, list[t].ops, n->batch, threads);
+                    const double error = test_max_abs_error(got, want, ops_count(want));
+                    if (!(error <= bound_of((enum floats)floats) * largest))
+                        fail_msg("%s, %s, floats %d: differs by %g of %g", n->name, list[t].name,
+                                 floats, error, largest);
+                    ops_free(got);
+                }
+                ops_free(want);
+            }
+            drop(&f);
+        }
+    }
+}
+
+int test_prepared_q8(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pointwise_equals_plain_sums),
+        cmocka_unit_test(depthwise_equals_plain_sums),
+        cmocka_unit_test(an_upsampled_map_is_added),
+        cmocka_unit_test(floats_are_narrowed_and_widened),
+        cmocka_unit_test(networks_equal_the_plain_ones),
+    };
+    return cmocka_run_group_tests_name("prepared q8", tests, NULL, NULL);
+}
