@@ -7,7 +7,7 @@ ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient o
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 AVX512     := -mavx2 -mfma -Wno-psabi -include tests/isa_emu/avx512.h
 AVX512BF16 :=
-AVX512VNNI :=
+AVX512VNNI := -O1 # at -O2 the emulated tiles take minutes to compile
 LIB_SRC    := $(filter-out libdet/ops/cpu/isa/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))
 endif
