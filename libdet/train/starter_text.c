@@ -183,13 +183,15 @@ static det_status put_augmentation(struct det_env *env, const det_starter_choice
                            : "  # no random_horizontal_flip: a class is called left or right\n"));
     return put(
         env, text,
-        "  # at least three quarters of the picture: smaller parts cut things in two, and what\n"
-        "  # half of a thing does not show cannot be learnt from it (docs/recipes.md)\n"
+        "  # light changes. No random_crop_image, which the zoo's config has: it cuts things\n"
+        "  # in two and shows them at sizes that small sets have no examples of; without it\n"
+        "  # the sets of docs/recipes.md give as much or more\n"
+        "  data_augmentation_options { random_adjust_brightness { max_delta: 0.15 } }\n"
         "  data_augmentation_options {\n"
-        "    random_crop_image {\n"
-        "      min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 3.0\n"
-        "      min_area: 0.75 max_area: 1.0 overlap_thresh: 0.0\n"
-        "    }\n"
+        "    random_adjust_contrast { min_delta: 0.8 max_delta: 1.2 }\n"
+        "  }\n"
+        "  data_augmentation_options {\n"
+        "    random_adjust_saturation { min_delta: 0.7 max_delta: 1.3 }\n"
         "  }\n");
 }
 
