@@ -18,9 +18,9 @@ bool det_prepared_quantised(const struct det_graph *graph, const struct det_quan
 
 /* `graph` (folded), `ops` (with ops->blocked), `quantised` (or NULL; else with ops->q8, and ops is
  * not one of bf16) and `pool` must outlive it; the weights are copied out of `params`. In 8 bits
- * the answers are those of q8_net.h: the same integers. With the table of --precision bf16 tensors are stored and dense 1x1 convolutions
- * multiplied in bf16 (blocked.h), all else is float32, operations that have no fused form
- * included. */
+ * the answers are those of q8_net.h: the same integers. With the table of --precision bf16 tensors
+ * are stored and dense 1x1 convolutions multiplied in bf16 (blocked.h), all else is float32,
+ * operations that have no fused form included. */
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,
                                const struct det_quantised *quantised, const float *params,
                                const struct det_ops *ops, struct det_pool *pool, int32_t batch,

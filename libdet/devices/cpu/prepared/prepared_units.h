@@ -8,9 +8,9 @@
  *
  * What lies inside a unit is read by nobody else, so it is never a whole tensor in memory.
  *
- * Of a quantised graph a unit is in 8 bits; only a BLOCK's convolution from the network's input, and
- * a SEPARABLE's 1x1 that makes an output of the network, may be in float32. All else in float32 is
- * OTHER.
+ * Of a quantised graph a unit is in 8 bits; only a BLOCK's convolution from the network's input,
+ * and a SEPARABLE's 1x1 that makes an output of the network, may be in float32. All else in float32
+ * is OTHER.
  */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_UNITS_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_UNITS_H

@@ -50,5 +50,5 @@ const char *detk_why_not_avx512bf16(void)
         return reason;
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")
                ? NULL
-               : "this processor has no AVX512-BF16";
+               : "this processor has no AVX512-BF16 and VNNI";
 }
