@@ -143,16 +143,7 @@ static void put_model(struct det_json_writer *json, const char *path, const det_
     det_json_put_int(json, "weights", det_model_parameter_count(model));
     det_json_put_int(json, "step", det_model_step(model));
     det_json_put_int(json, "recalibrated_images", det_model_recalibrated_images(model));
-    det_json_open_list(json, "classes");
-    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
-        if (!det_model_class_is_used(model, id))
-            continue;
-        det_json_open_object(json, NULL);
-        det_json_put_int(json, "id", id);
-        det_json_put_string(json, "name", det_model_class_name(model, id));
-        det_json_close_object(json);
-    }
-    det_json_close_list(json);
+    tool_put_classes(json, model);
     put_8_bits(json, quantisation);
     det_json_close_object(json);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/console.h"
+#include "support/json_writer.h"
 #include "support/limits.h"
 
 /* --- log --- */
@@ -52,6 +53,20 @@ int32_t tool_used_classes(const det_model *model)
     for (int32_t id = 1; id <= det_model_class_count(model); id++)
         used += det_model_class_is_used(model, id);
     return used;
+}
+
+void tool_put_classes(struct det_json_writer *json, const det_model *model)
+{
+    det_json_open_list(json, "classes");
+    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
+        if (!det_model_class_is_used(model, id))
+            continue;
+        det_json_open_object(json, NULL);
+        det_json_put_int(json, "id", id);
+        det_json_put_string(json, "name", det_model_class_name(model, id));
+        det_json_close_object(json);
+    }
+    det_json_close_list(json);
 }
 
 /* --- life --- */

@@ -120,6 +120,9 @@ bool tool_interrupted(void);
 
 /* How many of a model's ids name a class. */
 int32_t tool_used_classes(const det_model *model);
+/* Those as a member "classes" of an object of JSON. */
+struct det_json_writer;
+void tool_put_classes(struct det_json_writer *json, const det_model *model);
 
 /* Largest resident size of this process so far. */
 double tool_peak_mb(void);

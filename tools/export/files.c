@@ -279,16 +279,7 @@ static void put_model(struct det_json_writer *json, const char *from, const det_
     det_json_put_int(json, "height", det_model_input_height(model));
     det_json_put_int(json, "width", det_model_input_width(model));
     det_json_put_int(json, "anchors", det_model_anchor_count(model));
-    det_json_open_list(json, "classes");
-    for (int32_t id = 1; id <= det_model_class_count(model); id++) {
-        if (!det_model_class_is_used(model, id))
-            continue;
-        det_json_open_object(json, NULL);
-        det_json_put_int(json, "id", id);
-        det_json_put_string(json, "name", det_model_class_name(model, id));
-        det_json_close_object(json);
-    }
-    det_json_close_list(json);
+    tool_put_classes(json, model);
 }
 
 det_status export_files_json(struct tool *tool, const struct export_files *files,

@@ -19,6 +19,7 @@
 #include "det/model.h"
 #include "det/pipeline_config.h"
 #include "det/plot.h"
+#include "det/quantisation.h"
 #include "det/recalibration.h"
 #include "det/results.h"
 #include "det/review.h"
