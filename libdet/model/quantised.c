@@ -145,7 +145,7 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
                             "%s: bias %d is %g times the smallest step of its sum, at most %d "
                             "can be kept",
                             op->name, c, steps, DET_Q8_MOST_BIAS);
-        if (!(step / out_scale < (double)(DET_Q8_MOST_BIAS / 2)))
+        if (!(step / out_scale < 0.5 * DET_Q8_MOST_BIAS))
             return det_fail(env, DET_STATUS_MISMATCH,
                             "%s: one step of the sum of channel %d is %g steps of its result",
                             op->name, c, step / out_scale);

@@ -59,7 +59,7 @@ det_status det_quantised_add(struct det_env *env, struct det_weights_writer *wri
     DET_TRY_RETURN(det_alloc(env, &tables->eight_bits, ops, 1, "quantisation"));
     for (size_t t = 0; t < tensors; t++) {
         tables->scales[t] = q->tensors[t].scale;
-        tables->zeros[t] = (int8_t)q->tensors[t].zero;
+        tables->zeros[t] = (uint8_t)(q->tensors[t].zero + 128);
     }
     for (size_t i = 0; i < ops; i++)
         tables->eight_bits[i] = q->eight_bits[i];
@@ -71,9 +71,9 @@ det_status det_quantised_add(struct det_env *env, struct det_weights_writer *wri
     DET_TRY_RETURN(
         add_list(env, writer, PREFIX "SCALE", DET_WEIGHTS_F32, q->tensor_count, tables->scales));
     DET_TRY_RETURN(
-        add_list(env, writer, PREFIX "ZERO", DET_WEIGHTS_I8, q->tensor_count, tables->zeros));
+        add_list(env, writer, PREFIX "ZERO", DET_WEIGHTS_U8, q->tensor_count, tables->zeros));
     DET_TRY_RETURN(
-        add_list(env, writer, PREFIX "EIGHT", DET_WEIGHTS_I8, q->op_count, tables->eight_bits));
+        add_list(env, writer, PREFIX "EIGHT", DET_WEIGHTS_U8, q->op_count, tables->eight_bits));
     return add_list(env, writer, PREFIX "ERROR", DET_WEIGHTS_F32, q->op_count, q->errors);
 }
 
@@ -132,20 +132,20 @@ static det_status read_tables(struct det_env *env, const struct det_weights *fil
     const void *scales = NULL, *zeros = NULL, *eight_bits = NULL, *errors = NULL;
     const int32_t tensors = q->tensor_count, ops = q->op_count;
     DET_TRY_RETURN(require_list(env, file, PREFIX "SCALE", DET_WEIGHTS_F32, tensors, &scales));
-    DET_TRY_RETURN(require_list(env, file, PREFIX "ZERO", DET_WEIGHTS_I8, tensors, &zeros));
-    DET_TRY_RETURN(require_list(env, file, PREFIX "EIGHT", DET_WEIGHTS_I8, ops, &eight_bits));
+    DET_TRY_RETURN(require_list(env, file, PREFIX "ZERO", DET_WEIGHTS_U8, tensors, &zeros));
+    DET_TRY_RETURN(require_list(env, file, PREFIX "EIGHT", DET_WEIGHTS_U8, ops, &eight_bits));
     DET_TRY_RETURN(require_list(env, file, PREFIX "ERROR", DET_WEIGHTS_F32, ops, &errors));
     memcpy(q->errors, errors, (size_t)ops * sizeof *q->errors);
     for (int32_t t = 0; t < tensors; t++) {
         memcpy(&q->tensors[t].scale, (const char *)scales + (size_t)t * sizeof(float),
                sizeof(float));
-        q->tensors[t].zero = ((const int8_t *)zeros)[t];
+        q->tensors[t].zero = ((const uint8_t *)zeros)[t] - 128;
         if (!(q->tensors[t].scale >= 0) || !isfinite(q->tensors[t].scale))
             return det_fail(env, DET_STATUS_CORRUPT, "%s: scale of tensor %d is %g",
                             det_weights_path(file), t, (double)q->tensors[t].scale);
     }
     for (int32_t i = 0; i < ops; i++)
-        q->eight_bits[i] = ((const int8_t *)eight_bits)[i] != 0;
+        q->eight_bits[i] = ((const uint8_t *)eight_bits)[i] != 0;
     return DET_OK;
 }
 

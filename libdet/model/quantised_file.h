@@ -3,8 +3,8 @@
  *
  *   NAME/.SCALE         f32 [output channels]   of each weight that is i8
  *   .QUANTISED/SCALE    f32 [tensors]           of the graph, in its order; 0: in float32 only
- *   .QUANTISED/ZERO     i8  [tensors]
- *   .QUANTISED/EIGHT    i8  [operations]        1: in 8 bits
+ *   .QUANTISED/ZERO     u8  [tensors]           and 128
+ *   .QUANTISED/EIGHT    u8  [operations]        1: in 8 bits
  *   .QUANTISED/ERROR    f32 [operations]        for who asks
  *
  * and in the meta object {"quantisation": {"images": ..., "observer": ..., "equalised": ...,
@@ -26,7 +26,7 @@ void det_quantised_to_json(struct det_json_writer *json, const struct det_quanti
  * the file is written, then released with det_free(). */
 struct det_quantised_tables {
     float *scales;
-    int8_t *zeros, *eight_bits;
+    uint8_t *zeros, *eight_bits;
 };
 /* Queues the tensors above and the weights that are i8. */
 det_status det_quantised_add(struct det_env *env, struct det_weights_writer *writer,

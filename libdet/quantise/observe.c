@@ -5,7 +5,8 @@
 
 #include "support/mem.h"
 
-#define LEFT_OUT 1e-4 /* share of the values that PERCENTILE does not cover */
+#define HALF_BINS (0.5 * DET_OBSERVED_BINS)
+#define LEFT_OUT  1e-4 /* share of the values that PERCENTILE does not cover */
 
 det_status det_observed_create(struct det_env *env, int32_t channels, struct det_observed *observed)
 {
@@ -83,7 +84,7 @@ void det_observed_add(struct det_observed *o, const float *values, int64_t rows)
         o->reach = 1.0 / 1024;
     while (o->reach <= most)
         widen(o);
-    const float parts = (float)(DET_OBSERVED_BINS / 2 / o->reach);
+    const float parts = (float)(HALF_BINS / o->reach);
     for (int64_t i = 0; i < rows * o->channels; i++) {
         const int32_t bin = (int32_t)floorf(values[i] * parts) + DET_OBSERVED_BINS / 2;
         o->bins[bin]++;
@@ -92,7 +93,7 @@ void det_observed_add(struct det_observed *o, const float *values, int64_t rows)
 
 static double bin_middle(const struct det_observed *o, int bin)
 {
-    return (bin + .5 - DET_OBSERVED_BINS / 2) * o->reach / (DET_OBSERVED_BINS / 2);
+    return (bin + .5 - HALF_BINS) * o->reach / HALF_BINS;
 }
 
 static struct det_real_range all_seen(const struct det_observed *o)
@@ -114,7 +115,7 @@ static struct det_real_range most_seen(const struct det_observed *o)
         out += o->bins[++low];
     for (int64_t out = o->bins[high]; out <= left && high > 0;)
         out += o->bins[--high];
-    const double part = o->reach / (DET_OBSERVED_BINS / 2);
+    const double part = o->reach / HALF_BINS;
     range.low = fmax(range.low, fmin(bin_middle(o, low) - part / 2, 0));
     range.high = fmin(range.high, fmax(bin_middle(o, high) + part / 2, 0));
     return range;

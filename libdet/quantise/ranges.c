@@ -94,7 +94,7 @@ static float least_limit(const struct work *w, const struct det_op *op, int32_t 
         if (g->ops[i].weight == op->weight && w->q->eight_bits[i])
             least = fmaxf(least, (float)(fabs(bias) * 127 /
                                          ((double)w->q->tensors[g->ops[i].in].scale *
-                                          (DET_Q8_MOST_BIAS / 4))));
+                                          (0.25 * DET_Q8_MOST_BIAS))));
     }
     return least;
 }

@@ -104,9 +104,23 @@ INLINE __m512i finish_rows(const struct detk_q8_finish *f, const __m512i sum[4],
     return _mm512_permutexvar_epi32(order, bytes);
 }
 
+INLINE __m128i quarter_of(__m512i bytes, const int quarter)
+{
+    switch (quarter) {
+    case 0:
+        return _mm512_castsi512_si128(bytes);
+    case 1:
+        return _mm512_extracti32x4_epi32(bytes, 1);
+    case 2:
+        return _mm512_extracti32x4_epi32(bytes, 2);
+    default:
+        return _mm512_extracti32x4_epi32(bytes, 3);
+    }
+}
+
 INLINE __m512 bytes_of(__m512i bytes, const int quarter)
 {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, quarter)));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(quarter_of(bytes, quarter)));
 }
 
 static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s, __m512i a,
@@ -363,7 +377,7 @@ INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k
 /* The pixel behind `first`'s first, ..: three of its and one of the next. */
 INLINE __m512i moved(__m512i first, __m512i next, const int by)
 {
-    return _mm512_alignr_epi64(next, first, 2 * by);
+    return by == 1 ? _mm512_alignr_epi64(next, first, 2) : _mm512_alignr_epi64(next, first, 4);
 }
 
 INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
@@ -446,9 +460,8 @@ static void narrow(const float *from, int32_t pixels, const struct det_q8_tensor
         const __m512 limited =
             _mm512_max_ps(_mm512_min_ps(quotient, _mm512_set1_ps(512.0f)), _mm512_set1_ps(-512.0f));
         /* What is left behind the whole steps is exact. */
-        const __m512 whole = _mm512_roundscale_ps(limited, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-        const __m512 rest = _mm512_sub_ps(limited, whole);
-        __m512i steps = _mm512_maskz_cvttps_epi32(number, whole);
+        __m512i steps = _mm512_maskz_cvttps_epi32(number, limited);
+        const __m512 rest = _mm512_sub_ps(limited, _mm512_cvtepi32_ps(steps));
         steps = _mm512_mask_add_epi32(steps, number & _mm512_cmp_ps_mask(rest, half, _CMP_GE_OQ),
                                       steps, _mm512_set1_epi32(1));
         steps = _mm512_mask_sub_epi32(
