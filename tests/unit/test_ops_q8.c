@@ -10,7 +10,8 @@ static uint32_t state_of_draws;
 static int32_t draw(int32_t low, int32_t high)
 {
     state_of_draws = state_of_draws * 1664525U + 1013904223U;
-    return low + (int32_t)((uint64_t)(state_of_draws >> 8) * (uint64_t)(high - low + 1) >> 24);
+    const uint64_t range = (uint64_t)((int64_t)high - low + 1);
+    return (int32_t)(low + (int64_t)((uint64_t)(state_of_draws >> 8) * range >> 24));
 }
 
 static void draw_bytes(int8_t *to, size_t count, int32_t low, int32_t high)

@@ -29,6 +29,16 @@ INLINE __mmask8 mask_of(int64_t pixels)
 
 /* --- results --- */
 
+/* The larger magnitude, sign cleared. Where nothing is optimised GCC has a macro for it, in which a
+ * mask changes its sign. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+INLINE __m512 farther(__m512 a, __m512 b)
+{
+    return _mm512_range_ps(a, b, 0xB);
+}
+#pragma GCC diagnostic pop
+
 /* The estimates of four vectors of sums, clamped by no more than packing does; *near: how far from
  * a whole number the farthest lies. */
 INLINE __m512i estimate(const __m512i sum[4], const __m512 scale[4], __m512 zero, __m512 *near)
@@ -38,8 +48,7 @@ INLINE __m512i estimate(const __m512i sum[4], const __m512 scale[4], __m512 zero
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         const __m512 value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[i]), scale[i], zero);
-        /* Larger magnitude, sign cleared. */
-        farthest = _mm512_range_ps(farthest, _mm512_reduce_ps(value, 8), 0xB);
+        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
         q[i] = _mm512_cvtps_epi32(value);
     }
     *near = farthest;
@@ -147,7 +156,7 @@ INLINE __m512i add_bytes(const struct detk_q8_sum *s, __m512i a, __m512i b)
         const __m512 inner = _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(b, i), b_zero), b_factor, zero);
         const __m512 value =
             _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(a, i), a_zero), a_factor, inner);
-        farthest = _mm512_range_ps(farthest, _mm512_reduce_ps(value, 8), 0xB);
+        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
         const __m512i q = _mm512_max_epi32(_mm512_cvtps_epi32(value), _mm512_setzero_si512());
         part[i] = _mm512_cvtusepi32_epi8(q);
     }

@@ -128,7 +128,7 @@ static void narrow_input(const float *from, int32_t count, uint8_t *to)
 {
     for (int32_t i = 0; i < count; i++) {
         const float level = floorf(from[i] * 127.5f + 128.0f);
-        to[i] = level >= 255.0f ? 255 : level > 0.0f ? (uint8_t)level : 0;
+        to[i] = (uint8_t)(level >= 255.0f ? 255.0f : level > 0.0f ? level : 0.0f);
     }
 }
 
