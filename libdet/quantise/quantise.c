@@ -19,6 +19,7 @@ enum {
 /* Of the error that is left: a layer in float32 must make it smaller than this. The last layers are
  * a hundredth of the work, the first is as many products and four times the memory. */
 #define LAST_PAYS  0.995
+#define CLAMP_PAYS 0.95 /* an observer that leaves values out, against all that was seen */
 #define FIRST_PAYS 0.9
 
 struct work {
@@ -180,7 +181,7 @@ static det_status try_observers(struct work *w, const bool *eight_bits, struct b
     for (det_quantisation_observer o = DET_OBSERVER_MINMAX; o <= DET_OBSERVER_SQUARES; o++) {
         const struct det_ranges_choice choice = {o, eight_bits, s->correct_biases != 0};
         if (s->observer == DET_OBSERVER_AUTO || s->observer == o)
-            DET_TRY_RETURN(try_way(w, &choice, 1, best));
+            DET_TRY_RETURN(try_way(w, &choice, CLAMP_PAYS, best));
     }
     return DET_OK;
 }
@@ -198,20 +199,21 @@ static void free_first(const struct det_graph *g, bool *eight_bits)
         eight_bits[i] = eight_bits[i] && g->ops[i].in != 0;
 }
 
-/* First and last layers in float32, where that pays. */
+/* The last layers are in float32 so far: in 8 bits where that costs nothing, and the first in float32
+ * where that pays. */
 static det_status try_floats(struct work *w, bool *eight_bits, struct best *best)
 {
     const struct det_graph *g = w->job->graph;
-    for (int way = 1; way < 4; way++) {
+    for (int way = 0; way < 2; way++) {
         all_in_8_bits(g, eight_bits);
-        if ((way & 1) != 0)
+        if (way == 1) {
             free_last(g, eight_bits);
-        if ((way & 2) != 0)
             free_first(g, eight_bits);
+        }
         const struct det_ranges_choice choice = {
             (det_quantisation_observer)best->quantised->observer, eight_bits,
             w->job->settings.correct_biases != 0};
-        DET_TRY_RETURN(try_way(w, &choice, way == 1 ? LAST_PAYS : FIRST_PAYS, best));
+        DET_TRY_RETURN(try_way(w, &choice, way == 0 ? 1 / LAST_PAYS : FIRST_PAYS, best));
     }
     return DET_OK;
 }
@@ -312,6 +314,8 @@ static det_status quantise(struct work *w, bool *eight_bits, struct best *best)
     DET_TRY_RETURN(collect_measured(w));
     DET_TRY_RETURN(observe(w));
     all_in_8_bits(w->job->graph, eight_bits);
+    if (s->floats == DET_QUANTISATION_FLOATS_AUTO)
+        free_last(w->job->graph, eight_bits);
     DET_TRY_RETURN(try_observers(w, eight_bits, best));
     if (s->equalise)
         DET_TRY_RETURN(try_equalised(w, eight_bits, best));
