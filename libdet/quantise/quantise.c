@@ -199,8 +199,8 @@ static void free_first(const struct det_graph *g, bool *eight_bits)
         eight_bits[i] = eight_bits[i] && g->ops[i].in != 0;
 }
 
-/* The last layers are in float32 so far: in 8 bits where that costs nothing, and the first in float32
- * where that pays. */
+/* The last layers are in float32 so far: in 8 bits where that costs nothing, and the first in
+ * float32 where that pays. */
 static det_status try_floats(struct work *w, bool *eight_bits, struct best *best)
 {
     const struct det_graph *g = w->job->graph;
