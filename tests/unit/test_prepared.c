@@ -5,29 +5,10 @@
 #include "devices/cpu/prepared/prepared_units.h"
 #include "model/net.h"
 #include "support/forms.h"
-#include "support/formula.h"
 #include "support/mem.h"
+#include "support/networks.h"
 #include "support/ops.h"
 #include "support/test.h"
-
-struct network {
-    const char *name;
-    int32_t height, width, batch;
-    float alpha;
-    int32_t depth;
-    bool dense_fpn, dense_head, apart;
-    int32_t head_kernel, classes;
-};
-
-static const struct network networks[] = {
-    {"small", 64, 64, 1, 0.25f, 24, false, false, false, 3, 3},
-    {"odd sizes, batch of 2", 75, 101, 2, 0.35f, 32, false, false, false, 3, 1},
-    {"as small as can be", 33, 33, 3, 0.1f, 8, false, false, true, 3, 20},
-    {"wide", 40, 290, 1, 0.5f, 40, false, false, false, 3, 2},
-    {"dense pyramid and head", 70, 66, 1, 0.25f, 16, true, true, false, 3, 1},
-    {"head of 5 x 5", 65, 97, 2, 0.2f, 24, false, false, true, 5, 4},
-    {"sums that are cut", 64, 48, 1, 1.0f, 272, false, false, false, 3, 7},
-};
 
 struct fixture {
     struct test_env t;
@@ -40,29 +21,7 @@ static void make(struct fixture *f, const struct network *n)
 {
     test_env_init(&f->t);
     struct det_env *env = &f->t.env;
-    struct det_model_spec spec;
-    det_model_spec_default(&spec, 64, n->classes);
-    spec.input_height = n->height;
-    spec.input_width = n->width;
-    spec.depth_multiplier = n->alpha;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = n->depth;
-    spec.head_layers = 2;
-    spec.fpn_depthwise = !n->dense_fpn;
-    spec.head_depthwise = !n->dense_head;
-    spec.share_tower = !n->apart;
-    spec.head_kernel = n->head_kernel;
-    float *params = NULL;
-    assert_ok(env, det_graph_build(env, &spec, false, &f->training));
-    assert_ok(env, det_graph_build(env, &spec, true, &f->graph));
-    assert_ok(env, det_alloc(env, &params, f->training.param_floats, sizeof(float), "params"));
-    assert_ok(env, det_alloc(env, &f->params, f->graph.param_floats, sizeof(float), "params"));
-    formula_params(&f->training, params);
-    det_graph_fold_params(&f->training, params, &f->graph, f->params);
-    det_free(env, &params);
-    const size_t pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
-    assert_ok(env, det_alloc(env, &f->image, pixels, sizeof(float), "image"));
-    test_fill(f->image, pixels, 5);
+    network_make(env, n, &f->training, &f->graph, &f->params, &f->image);
     f->encodings = (size_t)n->batch * (size_t)f->graph.anchor_count * 4;
     f->logits = (size_t)n->batch * (size_t)(f->graph.anchor_count * f->graph.class_slots);
 }
@@ -125,7 +84,7 @@ static void networks_equal_the_reference(void **state)
     (void)state;
     struct form list[FORMS_MAX];
     const int count = forms(list);
-    for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++) {
+    for (size_t i = 0; i < NETWORKS; i++) {
         const struct network *n = &networks[i];
         struct fixture f;
         make(&f, n);
