@@ -218,7 +218,7 @@ det_status det_proof_structure(struct det_env *env, const struct det_export_job 
     struct walk w = {.env = env, .job = job, .program = program, .node = -1};
     DET_TRY(det_alloc(env, &w.params, graph->param_floats, sizeof *w.params, "proof"));
     for (int32_t i = 0; i < graph->op_count; i++)
-        if (graph->ops[i].kind == DET_OP_CONV || graph->ops[i].kind == DET_OP_DWCONV)
+        if (det_op_is_convolution(&graph->ops[i]))
             DET_TRY(compare_op(&w, &graph->ops[i]));
     const struct det_node *more = next_convolution(&w);
     if (more != NULL) {

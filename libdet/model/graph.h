@@ -79,6 +79,12 @@ struct det_op {
     const char *name;                    /* for messages: the weight's or gamma's key */
 };
 
+/* Dense or depthwise. */
+static inline bool det_op_is_convolution(const struct det_op *op)
+{
+    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
+}
+
 struct det_tensor {
     int32_t height, width, channels;
 };

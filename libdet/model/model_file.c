@@ -22,6 +22,7 @@
 #include "formats/weights.h"
 #include "model/model.h"
 #include "model/quantised_file.h"
+#include "support/finite.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
 
@@ -169,26 +170,10 @@ void det_model_meta_free(struct det_env *env, struct det_model_meta *meta)
 
 /* --- parameters --- */
 
-/* Whether all are. Blocks of a fixed size without a way out: the compiler makes vectors of them. */
-static bool all_finite(const float *values, size_t count)
-{
-    enum { BLOCK = 16 };
-    const uint32_t infinity = 0x7F800000;
-    uint32_t bits[BLOCK], bad = 0;
-    for (; count >= BLOCK; count -= BLOCK, values += BLOCK) {
-        memcpy(bits, values, sizeof bits);
-        for (int i = 0; i < BLOCK; i++)
-            bad |= (bits[i] & infinity) == infinity;
-    }
-    for (size_t i = 0; i < count; i++)
-        bad |= isfinite(values[i]) ? 0U : 1U;
-    return bad == 0;
-}
-
 det_status det_params_check_finite(struct det_env *env, const char *path,
                                    const struct det_param *param, const float *values)
 {
-    if (all_finite(values, param->count))
+    if (det_all_finite(values, param->count))
         return DET_OK;
     size_t i = 0;
     while (isfinite(values[i]))

@@ -31,7 +31,7 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
     for (int32_t i = 0; i < graph->op_count; i++) {
         const struct det_op *op = &graph->ops[i];
         size_t need = 0;
-        if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV) {
+        if (det_op_is_convolution(op)) {
             const struct det_conv_shape s = det_net_conv_shape(graph, op, batch);
             const bool depthwise = op->kind == DET_OP_DWCONV;
             need = graph->folded

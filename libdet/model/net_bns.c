@@ -6,11 +6,6 @@
 
 enum { ARRAYS = 5 }; /* of floats: mean, variance, scale, constant, slope */
 
-static bool is_convolution(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 static bool is_feature(const struct det_graph *graph, int32_t tensor)
 {
     for (int32_t l = 0; l < graph->levels; l++) {
@@ -26,7 +21,7 @@ static bool is_unstored(const struct det_graph *graph, int32_t tensor)
 {
     for (int32_t i = 0; i < graph->op_count; i++) {
         const struct det_op *op = &graph->ops[i];
-        if ((op->in == tensor || op->in2 == tensor) && !is_convolution(op) &&
+        if ((op->in == tensor || op->in2 == tensor) && !det_op_is_convolution(op) &&
             op->kind != DET_OP_ADD)
             return false;
     }
@@ -72,11 +67,12 @@ static det_status connect(struct det_env *env, const struct det_graph *graph, st
     int32_t readers;
     const int32_t maker = maker_of(graph, op->in, &readers);
     const int32_t completer = completed_by(graph, op->out);
-    if (maker < 0 || !is_convolution(&graph->ops[maker]) || readers != 1)
+    if (maker < 0 || !det_op_is_convolution(&graph->ops[maker]) || readers != 1)
         return det_fail(env, DET_STATUS_INTERNAL,
                         "%s: a batch norm must be what alone reads a convolution", op->name);
     n->of_maker[maker] = index;
-    if (completer >= 0 && is_convolution(&graph->ops[completer]) && n->fed_by[completer] < 0) {
+    if (completer >= 0 && det_op_is_convolution(&graph->ops[completer]) &&
+        n->fed_by[completer] < 0) {
         n->fed_by[completer] = index;
         n->bns[index].fed = true;
     }

@@ -87,7 +87,7 @@ static void plan_values(const struct det_graph *graph, const struct det_net_plan
         use(&values[op->out], forward);
         if (!det_net_is_training(settings->mode))
             continue;
-        if (op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV || op->kind == DET_OP_BATCH_NORM)
+        if (det_op_is_convolution(op) || op->kind == DET_OP_BATCH_NORM)
             use_value(graph, settings, values, op->in, backward);
         if (op->kind == DET_OP_BATCH_NORM && settings->late_norm_gradients)
             use(&values[op->in], backward_of_maker(graph, op->in));

@@ -1,7 +1,5 @@
 #include "ops/q8.h"
 
-#include <math.h>
-
 struct det_q8_factor det_q8_factor_of(double value)
 {
     int exponent = 0;

@@ -10,6 +10,8 @@
 #ifndef DET_OPS_Q8_H
 #define DET_OPS_Q8_H
 
+#include <math.h>
+
 #include "ops/ops.h"
 
 struct det_q8_tensor {
@@ -76,6 +78,14 @@ struct det_q8_add det_q8_add_of(double a_scale, int32_t a_zero, double b_scale, 
 
 /* round(value / scale) + zero, halves away from zero, clamped; NaN becomes zero (real 0). */
 int8_t det_q8_of(float value, float scale, int32_t zero);
+
+/* A normalised pixel value, x * 2/255 - 1, as the nearest whole grey level 0 .. 255, halves
+ * upwards; NaN becomes 0. */
+static inline float det_q8_grey_level(float value)
+{
+    const float level = floorf(value * 127.5f + 128.0f);
+    return level >= 255.0f ? 255.0f : level > 0.0f ? level : 0.0f;
+}
 
 static inline float det_q8_real(int8_t q, float scale, int32_t zero)
 {

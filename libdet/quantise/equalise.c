@@ -4,11 +4,6 @@
 
 #define MOST_FACTOR 16.0
 
-static bool is_convolution(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 /* How many operations use a parameter: weights that levels share cannot follow one level. */
 static int32_t users(const struct det_graph *g, int32_t param)
 {
@@ -120,8 +115,8 @@ int32_t det_equalise(const struct det_graph *g, const struct det_observed *obser
     int32_t count = 0;
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *writer = &g->ops[i];
-        const struct det_op *reader = is_convolution(writer) ? sole_reader(g, writer) : NULL;
-        if (reader == NULL || !is_convolution(reader) || users(g, writer->weight) > 1 ||
+        const struct det_op *reader = det_op_is_convolution(writer) ? sole_reader(g, writer) : NULL;
+        if (reader == NULL || !det_op_is_convolution(reader) || users(g, writer->weight) > 1 ||
             users(g, reader->weight) > 1)
             continue;
         equalise(g, &observed[writer->out], writer, reader, params);

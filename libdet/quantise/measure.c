@@ -55,10 +55,8 @@ void det_measure_add(struct det_measure *m, const float *params)
 /* Whole grey levels and the half that the first bias makes good. */
 static void round_input(float *values, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const float level = floorf(values[i] * 127.5f + 128.0f);
-        values[i] = (fminf(fmaxf(level, 0), 255) - 127.5f) / 127.5f;
-    }
+    for (size_t i = 0; i < count; i++)
+        values[i] = (det_q8_grey_level(values[i]) - 127.5f) / 127.5f;
 }
 
 struct rounding {

@@ -10,6 +10,7 @@
 #include "quantise/equalise.h"
 #include "quantise/measure.h"
 #include "quantise/ranges.h"
+#include "support/finite.h"
 #include "support/mem.h"
 
 enum {
@@ -22,6 +23,13 @@ enum {
 #define CLAMP_PAYS 0.95 /* an observer that leaves values out, against all that was seen */
 #define FIRST_PAYS 0.9
 
+/* Parameters of the network, and what was seen of its tensors with them. */
+struct way {
+    float *params;
+    bool equalised;                /* whether they are */
+    struct det_observed *observed; /* per tensor */
+};
+
 struct work {
     struct det_context *context;
     struct det_env *env;
@@ -32,8 +40,7 @@ struct work {
     struct det_image image;
     struct det_ground_truth truth;
     int64_t images;
-    struct det_observed *observed; /* per tensor */
-    float *params;                 /* equalised or not */
+    struct way way;
     struct det_measure measure;
     int64_t done, total; /* pictures through the network, for the progress */
 };
@@ -79,24 +86,15 @@ struct watch {
     const char *bad; /* the operation whose result is not finite */
 };
 
-static bool all_finite(const float *values, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(values[i]))
-            return false;
-    }
-    return true;
-}
-
 static void see(void *user, int32_t op, float *made, int64_t rows)
 {
     struct watch *watch = user;
     const struct det_graph *g = watch->work->job->graph;
     const int32_t tensor = g->ops[op].out;
-    if (watch->bad == NULL && !all_finite(made, rows * g->tensors[tensor].channels))
+    if (watch->bad == NULL && !det_all_finite(made, (size_t)(rows * g->tensors[tensor].channels)))
         watch->bad = g->ops[op].name;
     if (watch->bad == NULL)
-        det_observed_add(&watch->work->observed[tensor], made, rows);
+        det_observed_add(&watch->work->way.observed[tensor], made, rows);
 }
 
 /* All pictures through the network with the present parameters. */
@@ -105,12 +103,12 @@ static det_status observe(struct work *w)
     const struct det_graph *g = w->job->graph;
     struct watch watch = {.work = w};
     for (int32_t t = 0; t < g->tensor_count; t++)
-        det_observed_clear(&w->observed[t]);
+        det_observed_clear(&w->way.observed[t]);
     for (int64_t i = 0; i < w->images; i++) {
         DET_TRY_RETURN(load(w, i));
-        det_observed_add(&w->observed[0], det_net_input(w->net), det_net_rows(g, 0, 1));
+        det_observed_add(&w->way.observed[0], det_net_input(w->net), det_net_rows(g, 0, 1));
         det_net_watch(w->net, see, &watch);
-        det_net_forward(w->net, w->params);
+        det_net_forward(w->net, w->way.params);
         det_net_watch(w->net, NULL, NULL);
         if (watch.bad != NULL)
             return det_fail(w->env, DET_STATUS_NON_FINITE,
@@ -145,11 +143,13 @@ static det_status try_way(struct work *w, const struct det_ranges_choice *choice
     float *real = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(w->env, &real, w->job->graph->param_floats, sizeof *real, "8-bit weights"));
-    DET_TRY(det_ranges_make(w->env, w->job->graph, w->observed, w->params, choice, real, &made));
+    DET_TRY(det_ranges_make(w->env, w->job->graph, w->way.observed, w->way.params, choice, real,
+                            &made));
     const struct det_output_error error = det_measure_run(&w->measure, made, real);
     DET_TRY(step(w, w->measure.images));
     made->images = w->images;
     made->observer = (int32_t)choice->observer;
+    made->equalised = w->way.equalised;
     made->score_error = error.scores;
     made->box_error = error.boxes;
     if (best->quantised == NULL || det_output_error_most(error) < margin * best->error) {
@@ -164,15 +164,10 @@ fail:
     return status;
 }
 
-static bool is_convolution(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 static void all_in_8_bits(const struct det_graph *g, bool *eight_bits)
 {
     for (int32_t i = 0; i < g->op_count; i++)
-        eight_bits[i] = is_convolution(&g->ops[i]);
+        eight_bits[i] = det_op_is_convolution(&g->ops[i]);
 }
 
 static det_status try_observers(struct work *w, const bool *eight_bits, struct best *best)
@@ -230,13 +225,13 @@ static det_status find_layer_errors(struct work *w, bool *eight_bits, struct det
         w->measure.images = LAYER_IMAGES;
     for (int32_t i = 0; i < g->op_count; i++) {
         struct det_quantised *alone = NULL;
-        if (!is_convolution(&g->ops[i]) || q->errors[i] > 0)
+        if (!det_op_is_convolution(&g->ops[i]) || q->errors[i] > 0)
             continue;
         for (int32_t j = 0; j < g->op_count; j++)
             eight_bits[j] = g->ops[j].weight == g->ops[i].weight;
         const struct det_ranges_choice choice = {(det_quantisation_observer)q->observer, eight_bits,
                                                  w->job->settings.correct_biases != 0};
-        DET_TRY(det_ranges_make(w->env, g, w->observed, w->params, &choice, real, &alone));
+        DET_TRY(det_ranges_make(w->env, g, w->way.observed, w->way.params, &choice, real, &alone));
         const double error = det_output_error_most(det_measure_run(&w->measure, alone, real));
         det_quantised_destroy(w->env, &alone);
         for (int32_t j = 0; j < g->op_count; j++) {
@@ -253,6 +248,27 @@ fail:
 
 /* --- the whole --- */
 
+static det_status create_way(const struct work *w, struct way *way)
+{
+    const struct det_graph *g = w->job->graph;
+    DET_TRY_RETURN(
+        det_alloc(w->env, &way->params, g->param_floats, sizeof *way->params, "parameters"));
+    memcpy(way->params, w->job->params, g->param_floats * sizeof *way->params);
+    DET_TRY_RETURN(det_alloc(w->env, &way->observed, (size_t)g->tensor_count, sizeof *way->observed,
+                             "ranges"));
+    for (int32_t t = 0; t < g->tensor_count; t++)
+        DET_TRY_RETURN(det_observed_create(w->env, g->tensors[t].channels, &way->observed[t]));
+    return DET_OK;
+}
+
+static void free_way(const struct work *w, struct way *way)
+{
+    for (int32_t t = 0; way->observed != NULL && t < w->job->graph->tensor_count; t++)
+        det_observed_free(w->env, &way->observed[t]);
+    det_free(w->env, &way->observed);
+    det_free(w->env, &way->params);
+}
+
 static det_status prepare(struct work *w)
 {
     const struct det_graph *g = w->job->graph;
@@ -263,13 +279,7 @@ static det_status prepare(struct work *w)
                                                w->job->params + g->params[p].offset));
     const struct det_compute *compute = det_context_compute(w->context);
     DET_TRY_RETURN(det_net_create(w->env, g, compute->ops, w->pool, 1, DET_NET_INFER, &w->net));
-    DET_TRY_RETURN(det_alloc(w->env, &w->params, g->param_floats, sizeof *w->params, "parameters"));
-    memcpy(w->params, w->job->params, g->param_floats * sizeof *w->params);
-    DET_TRY_RETURN(
-        det_alloc(w->env, &w->observed, (size_t)g->tensor_count, sizeof *w->observed, "ranges"));
-    for (int32_t t = 0; t < g->tensor_count; t++)
-        DET_TRY_RETURN(det_observed_create(w->env, g->tensors[t].channels, &w->observed[t]));
-    return DET_OK;
+    return create_way(w, &w->way);
 }
 
 /* The pictures that pass the network: twice all, and those of the choices. */
@@ -279,31 +289,41 @@ static int64_t work_ahead(const struct work *w)
     const int64_t few = w->images < LAYER_IMAGES ? w->images : LAYER_IMAGES;
     int64_t layers = 0;
     for (int32_t i = 0; i < w->job->graph->op_count; i++)
-        layers += is_convolution(&w->job->graph->ops[i]);
+        layers += det_op_is_convolution(&w->job->graph->ops[i]);
     return 2 * w->images + 12 * measured + layers * few;
+}
+
+static void exchange(struct work *w, struct way *other)
+{
+    const struct way now = w->way;
+    w->way = *other;
+    *other = now;
 }
 
 /* With channels equalised, when that is better. */
 static det_status try_equalised(struct work *w, const bool *eight_bits, struct best *best)
 {
-    const struct best plain = *best;
     struct best equalised = {0};
+    struct way other = {0};
     det_status status = DET_OK;
-    if (det_equalise(w->job->graph, w->observed, w->params) == 0)
-        return DET_OK;
-    DET_TRY(observe(w));
-    DET_TRY(try_observers(w, eight_bits, &equalised));
-    equalised.quantised->equalised = true;
-    if (equalised.error < plain.error) {
-        *best = equalised;
-        equalised = plain;
-    } else {
-        memcpy(w->params, w->job->params, w->job->graph->param_floats * sizeof *w->params);
+    DET_TRY(create_way(w, &other));
+    other.equalised = det_equalise(w->job->graph, w->way.observed, other.params) > 0;
+    if (other.equalised) {
+        exchange(w, &other);
         DET_TRY(observe(w));
+        DET_TRY(try_observers(w, eight_bits, &equalised));
+        if (equalised.error < best->error) {
+            const struct best plain = *best;
+            *best = equalised;
+            equalised = plain;
+        } else {
+            exchange(w, &other);
+        }
     }
 fail:
     det_quantised_destroy(w->env, &equalised.quantised);
     det_free(w->env, &equalised.real);
+    free_way(w, &other);
     return status;
 }
 
@@ -319,10 +339,8 @@ static det_status quantise(struct work *w, bool *eight_bits, struct best *best)
     DET_TRY_RETURN(try_observers(w, eight_bits, best));
     if (s->equalise)
         DET_TRY_RETURN(try_equalised(w, eight_bits, best));
-    const bool equalised = best->quantised->equalised;
     if (s->floats == DET_QUANTISATION_FLOATS_AUTO)
         DET_TRY_RETURN(try_floats(w, eight_bits, best));
-    best->quantised->equalised = equalised;
     DET_TRY_RETURN(find_layer_errors(w, eight_bits, best->quantised));
     w->done = w->total;
     return step(w, 0);
@@ -351,10 +369,7 @@ fail:
     det_free(w.env, &best.real);
     det_free(w.env, &eight_bits);
     det_measure_free(w.env, &w.measure);
-    for (int32_t t = 0; w.observed != NULL && t < job->graph->tensor_count; t++)
-        det_observed_free(w.env, &w.observed[t]);
-    det_free(w.env, &w.observed);
-    det_free(w.env, &w.params);
+    free_way(&w, &w.way);
     det_net_destroy(w.env, &w.net);
     det_resizer_free(w.env, &w.resizer);
     det_image_free(w.env, &w.image);

@@ -128,11 +128,6 @@ fail:
 
 /* --- what is known --- */
 
-static bool is_layer(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 det_status det_model_quantisation(det_context *context, const det_model *model,
                                   det_quantisation_info *info)
 {
@@ -143,8 +138,8 @@ det_status det_model_quantisation(det_context *context, const det_model *model,
     det_quantisation_info made = {0};
     const struct det_quantised *q = model->quantised;
     for (int32_t i = 0; q != NULL && i < q->op_count; i++) {
-        made.layers += is_layer(&model->graph.ops[i]);
-        made.float_layers += is_layer(&model->graph.ops[i]) && !q->eight_bits[i];
+        made.layers += det_op_is_convolution(&model->graph.ops[i]);
+        made.float_layers += det_op_is_convolution(&model->graph.ops[i]) && !q->eight_bits[i];
     }
     if (q != NULL) {
         made.is_quantised = 1;
@@ -170,7 +165,7 @@ det_status det_model_quantisation_layer(det_context *context, const det_model *m
     size_t place = 0;
     det_fill_report(layer, &made, sizeof made);
     for (int32_t i = 0; q != NULL && i < q->op_count; i++) {
-        if (!is_layer(&model->graph.ops[i]) || place++ != index)
+        if (!det_op_is_convolution(&model->graph.ops[i]) || place++ != index)
             continue;
         made.name = model->graph.ops[i].name;
         made.is_float = !q->eight_bits[i];

@@ -15,11 +15,6 @@ struct work {
     struct det_quantised *q;
 };
 
-static bool is_convolution(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 static bool has_scale(const struct work *w, int32_t tensor)
 {
     return w->q->tensors[tensor].scale > 0;
@@ -58,7 +53,7 @@ static void choose_tensors(const struct work *w)
     const struct det_graph *g = w->graph;
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *op = &g->ops[i];
-        if (!is_convolution(op) || !w->choice->eight_bits[i])
+        if (!det_op_is_convolution(op) || !w->choice->eight_bits[i])
             continue;
         w->q->eight_bits[i] = true;
         set_tensor(w, op->in, range_of(w, op->in));
@@ -69,7 +64,7 @@ static void choose_tensors(const struct work *w)
         changed = false;
         for (int32_t i = 0; i < g->op_count; i++) {
             const struct det_op *op = &g->ops[i];
-            if (is_convolution(op) || w->q->eight_bits[i] ||
+            if (det_op_is_convolution(op) || w->q->eight_bits[i] ||
                 !(has_scale(w, op->in) && has_scale(w, op->in2)))
                 continue;
             w->q->eight_bits[i] = changed = true;
@@ -188,7 +183,7 @@ static det_status make(const struct work *w)
     memcpy(w->real, w->params, g->param_floats * sizeof *w->real);
     choose_tensors(w);
     for (int32_t i = 0; i < g->op_count; i++) {
-        if (is_convolution(&g->ops[i]) && w->q->eight_bits[i])
+        if (det_op_is_convolution(&g->ops[i]) && w->q->eight_bits[i])
             DET_TRY_RETURN(round_weights(w, &g->ops[i]));
     }
     for (int32_t p = 0; p < g->param_count && w->choice->correct_biases; p++) {

@@ -12,6 +12,7 @@
 #include "model/net.h"
 #include "model/postprocess.h"
 #include "support/clock.h"
+#include "support/finite.h"
 #include "support/mem.h"
 
 /* One image of the batch. */
@@ -169,18 +170,6 @@ det_status det_cpu_runner_set_images(struct det_env *env, struct det_runner *r, 
     return DET_OK;
 }
 
-/* The exponent's bits are all set in infinities and NaN only. */
-static bool all_finite(const float *values, size_t count)
-{
-    uint32_t found = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        found |= (bits & 0x7F800000U) == 0x7F800000U;
-    }
-    return found == 0;
-}
-
 static const float *logits_of(const struct det_runner *r, int32_t index)
 {
     return r->logits + (size_t)index * (size_t)r->settings.anchor_count *
@@ -195,9 +184,9 @@ static void find(struct det_runner *r, int32_t index)
     const float *encodings = r->encodings + (size_t)index * anchors * 4;
     struct place *place = &r->places[index];
     place->found = NULL;
-    if (!all_finite(encodings, anchors * 4))
+    if (!det_all_finite(encodings, anchors * 4))
         place->bad = "box encodings";
-    else if (!all_finite(logits, anchors * slots))
+    else if (!det_all_finite(logits, anchors * slots))
         place->bad = "class logits";
     else
         place->found = det_postprocess_run(place->postprocess, logits, encodings, place->window);

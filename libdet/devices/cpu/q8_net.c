@@ -141,11 +141,6 @@ fail:
     return status;
 }
 
-static bool is_convolution(const struct det_op *op)
-{
-    return op->kind == DET_OP_CONV || op->kind == DET_OP_DWCONV;
-}
-
 static det_status make_layers(struct det_env *env, struct det_q8_net *net, int threads)
 {
     const struct det_graph *g = net->graph;
@@ -153,7 +148,7 @@ static det_status make_layers(struct det_env *env, struct det_q8_net *net, int t
         allocate(env, &net->layers, net, (size_t)g->op_count, sizeof *net->layers, "8-bit layers"));
     for (int32_t i = 0; i < g->op_count; i++) {
         const struct det_op *op = &g->ops[i];
-        if (!is_convolution(op))
+        if (!det_op_is_convolution(op))
             continue;
         const struct det_conv_shape s = det_net_conv_shape(g, op, net->batch);
         if (net->quantised->eight_bits[i]) {
@@ -214,13 +209,12 @@ void det_q8_net_destroy(struct det_env *env, struct det_q8_net **pointer)
 
 /* --- running --- */
 
-/* Whole grey levels: halves upwards, as pixels are rounded (det_q8_input_tensor()). */
+/* As det_q8_input_tensor() has it. */
 static void round_input(struct det_q8_net *net)
 {
     const size_t count = values_of(net, 0);
     for (size_t i = 0; net->bytes[0] != NULL && i < count; i++)
-        net->bytes[0][i] =
-            det_q8_clamp((int64_t)floorf(net->input[i] * 127.5f + 128.0f) - 128, -128, 127);
+        net->bytes[0][i] = (int8_t)(det_q8_grey_level(net->input[i]) - 128);
 }
 
 static void run_8_bits(struct det_q8_net *net, int32_t index)
@@ -231,7 +225,7 @@ static void run_8_bits(struct det_q8_net *net, int32_t index)
     const struct det_q8_conv *conv = &net->layers[index].conv;
     struct det_conv_shape s = {0};
     struct det_q8_add add = {0};
-    if (is_convolution(op))
+    if (det_op_is_convolution(op))
         s = det_net_conv_shape(g, op, net->batch);
     else
         add = det_q8_add_op(net->quantised, op);
@@ -262,7 +256,7 @@ static void run_float(struct det_q8_net *net, int32_t index)
     const struct det_op *op = &g->ops[index];
     const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
     struct det_conv_shape s = {0};
-    if (is_convolution(op))
+    if (det_op_is_convolution(op))
         s = det_net_conv_shape(g, op, net->batch);
     const float *from = net->floats[op->in];
     const float *from2 = op->in2 >= 0 ? net->floats[op->in2] : NULL;

@@ -35,15 +35,6 @@ static void make_columns(const struct det_q8_conv *layer, const int32_t *sums, i
     }
 }
 
-struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_finish *finish, int32_t first)
-{
-    struct detk_q8_finish f = *finish;
-    f.scale += first;
-    f.mantissa += first;
-    f.shift += first;
-    return f;
-}
-
 /* Byte `index` of a word. */
 static void set_byte(float *word, int32_t index, int8_t value)
 {

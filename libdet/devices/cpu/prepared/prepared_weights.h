@@ -77,8 +77,6 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to);
-/* Part of the columns: from `first` on. */
-struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_finish *finish, int32_t first);
 /* Words for `columns` of them: bias and what `finish` points to. */
 #define DETK_Q8_COLUMN_WORDS 4
 

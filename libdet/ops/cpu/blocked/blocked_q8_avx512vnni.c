@@ -173,23 +173,13 @@ INLINE __m512i add_bytes(const struct detk_q8_sum *s, __m512i a, __m512i b)
 
 /* --- products --- */
 
-/* Of one vector of columns. */
-INLINE struct detk_q8_finish finish_of(const struct detk_q8_finish *f, int32_t vector)
-{
-    struct detk_q8_finish of = *f;
-    of.scale += vector * LANES;
-    of.mantissa += vector * LANES;
-    of.shift += vector * LANES;
-    return of;
-}
-
 /* Up to four rows' sums of one vector of columns, to a plain result. */
 static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
                                                   const __m512i sum[4], int32_t vector,
                                                   int32_t rows, float *c)
 {
     const struct detk_q8_finish *f = t->finish;
-    const struct detk_q8_finish of = finish_of(f, vector);
+    const struct detk_q8_finish of = detk_q8_finish_from(f, vector * LANES);
     const int32_t left = t->cols - vector * LANES;
     const __mmask16 mask = (__mmask16)(left >= LANES ? 0xFFFF : (1u << (left < 0 ? 0 : left)) - 1);
     const __m512i bytes = finish_rows(&of, sum, _mm512_loadu_ps(of.scale));
@@ -212,7 +202,7 @@ INLINE void write_rows(const struct detk_pixel_tile *t, const float *add, float 
         write_plain(t, sum, vector, rows, c);
         return;
     }
-    const struct detk_q8_finish of = finish_of(f, vector);
+    const struct detk_q8_finish of = detk_q8_finish_from(f, vector * LANES);
     const __mmask8 mask = mask_of(rows);
     __m512i bytes = finish_rows(&of, sum, _mm512_loadu_ps(of.scale));
     if (add != NULL)

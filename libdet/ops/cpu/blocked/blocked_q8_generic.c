@@ -126,10 +126,8 @@ static void widen(const float *from, int32_t count, const struct det_q8_tensor *
 
 static void narrow_input(const float *from, int32_t count, uint8_t *to)
 {
-    for (int32_t i = 0; i < count; i++) {
-        const float level = floorf(from[i] * 127.5f + 128.0f);
-        to[i] = (uint8_t)(level >= 255.0f ? 255.0f : level > 0.0f ? level : 0.0f);
-    }
+    for (int32_t i = 0; i < count; i++)
+        to[i] = (uint8_t)det_q8_grey_level(from[i]);
 }
 
 const struct detk_blocked detk_blocked_q8_generic = {

@@ -27,6 +27,17 @@ struct detk_q8_finish {
     float real_scale;        /* of the results: for float32 ones */
 };
 
+/* Of the columns from `first` on. */
+static inline struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_finish *finish,
+                                                        int32_t first)
+{
+    struct detk_q8_finish f = *finish;
+    f.scale += first;
+    f.mantissa += first;
+    f.shift += first;
+    return f;
+}
+
 /* Sums of two stored tensors. `a` and `b`: the real factors of (value - zero) to the result's
  * steps. */
 struct detk_q8_sum {
