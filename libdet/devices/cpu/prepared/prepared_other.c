@@ -12,9 +12,12 @@ static size_t floats_of(const struct detk_map *map)
 static void narrow(float *values, size_t count, struct det_q8_tensor tensor, bool input)
 {
     int8_t *to = (int8_t *)values;
-    for (size_t i = 0; i < count; i++)
-        to[i] = input ? (int8_t)(det_q8_grey_level(values[i]) - DETK_Q8_BIAS)
-                      : det_q8_of(values[i], tensor.scale, tensor.zero);
+    for (size_t i = 0; i < count; i++) {
+        if (input)
+            to[i] = (int8_t)(det_q8_grey_level(values[i]) - DETK_Q8_BIAS);
+        else
+            to[i] = det_q8_of(values[i], tensor.scale, tensor.zero);
+    }
 }
 
 static void widen(float *values, size_t count, struct det_q8_tensor tensor)
