@@ -21,6 +21,11 @@ INLINE __m512i load(const void *from)
     return _mm512_loadu_si512(from);
 }
 
+INLINE __m512i four_words_of(__m128i words)
+{
+    return _mm512_broadcast_i32x4(words);
+}
+
 /* Of the 64 bits that a pixel is two of: those of so many pixels, at most four. */
 INLINE __mmask8 mask_of(int64_t pixels)
 {
@@ -29,46 +34,61 @@ INLINE __mmask8 mask_of(int64_t pixels)
 
 /* --- results --- */
 
-/* The larger magnitude, sign cleared. Where nothing is optimised GCC has a macro for it, in which a
- * mask changes its sign. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-INLINE __m512 farther(__m512 a, __m512 b)
+/* Fixed-point estimates of results (q8_finish.h): whole steps in the upper halves of words. `scale`
+ * and `zero` as detk_q8_fixed_zero() has them. */
+INLINE __m512i fixed(__m512i sum, __m512 scale, __m512 zero)
 {
-    return _mm512_range_ps(a, b, 0xB);
-}
-#pragma GCC diagnostic pop
-
-/* The estimates of four vectors of sums, clamped by no more than packing does; *near: how far from
- * a whole number the farthest lies. */
-INLINE __m512i estimate(const __m512i sum[4], const __m512 scale[4], __m512 zero, __m512 *near)
-{
-    __m512i q[4];
-    __m512 farthest = _mm512_setzero_ps();
-    UNROLL_ALL for (int i = 0; i < 4; i++)
-    {
-        const __m512 value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[i]), scale[i], zero);
-        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
-        q[i] = _mm512_cvtps_epi32(value);
-    }
-    *near = farthest;
-    return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, zero));
 }
 
-INLINE bool is_near(__m512 farthest)
+INLINE __m512i smaller(const __m512i value[4], const int count)
 {
-    return _mm512_cmp_ps_mask(farthest, _mm512_set1_ps(0.5f - DETK_Q8_NEAR), _CMP_GE_OQ) != 0;
+    __m512i least = value[0];
+    UNROLL_ALL for (int i = 1; i < count; i++) least = _mm512_min_epu16(least, value[i]);
+    return least;
 }
 
-INLINE __m512i clamp(__m512i bytes, const struct detk_q8_finish *f)
+/* Whether one of the estimates does not tell how to round. */
+INLINE bool is_near(const __m512i value[4], const int count, const int error)
 {
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, _mm512_set1_epi8((char)f->low)),
-                           _mm512_set1_epi8((char)f->high));
+    return _mm512_mask_cmplt_epu16_mask(0x55555555, smaller(value, count),
+                                        _mm512_set1_epi16((short)(2 * error))) != 0;
+}
+
+/* The upper halves of both, one of a, one of b, .. */
+INLINE __m512i upper_halves(__m512i a, __m512i b)
+{
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(a, 16), b);
+}
+
+/* The whole steps as bytes: in each lane of 128 bits four of value[0], four of value[1], .. */
+INLINE __m512i whole_steps(const __m512i value[4], const int count)
+{
+    const __m512i none = _mm512_setzero_si512();
+    const __m512i order =
+        four_words_of(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
+    const __m512i first = upper_halves(value[0], count > 1 ? value[1] : none);
+    const __m512i second = count > 2 ? upper_halves(value[2], count > 3 ? value[3] : none) : none;
+    return _mm512_shuffle_epi8(_mm512_packus_epi16(first, second), order);
+}
+
+struct limits {
+    __m512i low, high;
+};
+
+INLINE struct limits limits_of(int32_t low, int32_t high)
+{
+    return (struct limits){_mm512_set1_epi8((char)low), _mm512_set1_epi8((char)high)};
+}
+
+INLINE __m512i clamp(__m512i bytes, struct limits to)
+{
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, to.low), to.high);
 }
 
 INLINE __m512i four_words(const void *from)
 {
-    return _mm512_broadcast_i32x4(_mm_loadu_si128(from));
+    return four_words_of(_mm_loadu_si128(from));
 }
 
 /* Of the lower halves of 64 bits each; the upper ones of the result are 0. */
@@ -84,14 +104,16 @@ INLINE __m512i rescale(const struct detk_q8_finish *f, __m512i sum, __m512i mant
                             _mm512_set1_epi64(f->high));
 }
 
-/* The same exactly, in the same order. `step` 0: each vector is of columns 0..15; 4: each fourth of
- * vector i is of columns i * 4 .. i * 4 + 3. */
+/* Four vectors of results exactly, in the order of whole_steps(). `step` 0: each vector is of columns
+ * first .. first + 15; 4: each fourth of vector i is of columns first + i * 4 .. first + i * 4 + 3. */
 static __attribute__((noinline)) __m512i finish_exactly(const struct detk_q8_finish *f,
-                                                        const __m512i sum[4], int32_t step)
+                                                        int32_t first, int32_t step, __m512i sum0,
+                                                        __m512i sum1, __m512i sum2, __m512i sum3)
 {
+    const __m512i sum[4] = {sum0, sum1, sum2, sum3};
     __m512i q[4];
     for (int32_t i = 0; i < 4; i++) {
-        const void *m = f->mantissa + i * step, *s = f->shift + i * step;
+        const void *m = f->mantissa + first + i * step, *s = f->shift + first + i * step;
         const __m512i mantissa = step == 0 ? load(m) : four_words(m);
         const __m512i shift = step == 0 ? load(s) : four_words(s);
         const __m512i odd = rescale(f, _mm512_srli_epi64(sum[i], 32),
@@ -101,35 +123,15 @@ static __attribute__((noinline)) __m512i finish_exactly(const struct detk_q8_fin
     return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
 }
 
-/* Of four sums of columns 0..15 each. */
-INLINE __m512i finish_rows(const struct detk_q8_finish *f, const __m512i sum[4], __m512 scale)
-{
-    const __m512 scales[4] = {scale, scale, scale, scale};
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512 near;
-    __m512i bytes = clamp(estimate(sum, scales, _mm512_set1_ps((float)f->zero), &near), f);
-    if (__builtin_expect(f->exact || is_near(near), 0))
-        bytes = finish_exactly(f, sum, 0);
-    return _mm512_permutexvar_epi32(order, bytes);
-}
-
-INLINE __m128i quarter_of(__m512i bytes, const int quarter)
-{
-    switch (quarter) {
-    case 0:
-        return _mm512_castsi512_si128(bytes);
-    case 1:
-        return _mm512_extracti32x4_epi32(bytes, 1);
-    case 2:
-        return _mm512_extracti32x4_epi32(bytes, 2);
-    default:
-        return _mm512_extracti32x4_epi32(bytes, 3);
-    }
-}
+/* --- sums of two tensors --- */
 
 INLINE __m512 bytes_of(__m512i bytes, const int quarter)
 {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(quarter_of(bytes, quarter)));
+    const __m128i part = quarter == 0   ? _mm512_castsi512_si128(bytes)
+                         : quarter == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
+                         : quarter == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
+                                        : _mm512_extracti32x4_epi32(bytes, 3);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(part));
 }
 
 static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s, __m512i a,
@@ -143,76 +145,40 @@ static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s
     return load(left);
 }
 
-INLINE __m512i add_bytes(const struct detk_q8_sum *s, __m512i a, __m512i b)
+/* What stays in registers. */
+struct adder {
+    const struct detk_q8_sum *sum;
+    __m512 a, b, zero;
+    struct limits limits;
+};
+
+INLINE struct adder adder_of(const struct detk_q8_sum *s)
 {
-    const __m512 a_zero = _mm512_set1_ps((float)(s->add.a_zero + DETK_Q8_BIAS));
-    const __m512 b_zero = _mm512_set1_ps((float)(s->add.b_zero + DETK_Q8_BIAS));
-    const __m512 zero = _mm512_set1_ps((float)(s->add.to.zero + DETK_Q8_BIAS));
-    const __m512 a_factor = _mm512_set1_ps(s->a), b_factor = _mm512_set1_ps(s->b);
-    __m512 farthest = _mm512_setzero_ps();
-    __m128i part[4];
+    return (struct adder){
+        .sum = s,
+        .a = _mm512_set1_ps(s->a * DETK_Q8_FIXED_ONE),
+        .b = _mm512_set1_ps(s->b * DETK_Q8_FIXED_ONE),
+        .zero = _mm512_set1_ps(s->zero),
+        .limits = limits_of(s->add.to.low + DETK_Q8_BIAS, s->add.to.high + DETK_Q8_BIAS),
+    };
+}
+
+INLINE __m512i add_bytes(const struct adder *k, __m512i a, __m512i b)
+{
+    /* Each fourth of a vector becomes one word of each lane again. */
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i value[4];
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
-        const __m512 inner = _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(b, i), b_zero), b_factor, zero);
-        const __m512 value =
-            _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(a, i), a_zero), a_factor, inner);
-        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
-        const __m512i q = _mm512_max_epi32(_mm512_cvtps_epi32(value), _mm512_setzero_si512());
-        part[i] = _mm512_cvtusepi32_epi8(q);
+        const __m512 inner = _mm512_fmadd_ps(bytes_of(b, i), k->b, k->zero);
+        value[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(bytes_of(a, i), k->a, inner));
     }
-    if (__builtin_expect(s->exact || is_near(farthest), 0))
-        return add_exactly(s, a, b);
-    __m512i bytes = _mm512_castsi128_si512(part[0]);
-    bytes = _mm512_inserti32x4(bytes, part[1], 1);
-    bytes = _mm512_inserti32x4(bytes, part[2], 2);
-    bytes = _mm512_inserti32x4(bytes, part[3], 3);
-    const __m512i low = _mm512_set1_epi8((char)(s->add.to.low + DETK_Q8_BIAS));
-    const __m512i high = _mm512_set1_epi8((char)(s->add.to.high + DETK_Q8_BIAS));
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+    if (__builtin_expect(k->sum->exact || is_near(value, 4, DETK_Q8_SUM_ERROR), 0))
+        return add_exactly(k->sum, a, b);
+    return _mm512_permutexvar_epi32(order, clamp(whole_steps(value, 4), k->limits));
 }
 
 /* --- products --- */
-
-/* Up to four rows' sums of one vector of columns, to a plain result. */
-static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
-                                                  const __m512i sum[4], int32_t vector,
-                                                  int32_t rows, float *c)
-{
-    const struct detk_q8_finish *f = t->finish;
-    const struct detk_q8_finish of = detk_q8_finish_from(f, vector * LANES);
-    const int32_t left = t->cols - vector * LANES;
-    const __mmask16 mask = (__mmask16)(left >= LANES ? 0xFFFF : (1u << (left < 0 ? 0 : left)) - 1);
-    const __m512i bytes = finish_rows(&of, sum, _mm512_loadu_ps(of.scale));
-    _Alignas(64) uint8_t values[64];
-    _mm512_store_si512(values, bytes);
-    for (int32_t i = 0; i < rows; i++) {
-        const __m512i q = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(values + i * 16)));
-        const __m512 steps = _mm512_cvtepi32_ps(_mm512_sub_epi32(q, _mm512_set1_epi32(f->zero)));
-        _mm512_mask_storeu_ps(c + i * t->c_pixel + vector * LANES, mask,
-                              _mm512_mul_ps(_mm512_set1_ps(f->real_scale), steps));
-    }
-}
-
-INLINE void write_rows(const struct detk_pixel_tile *t, const float *add, float *c,
-                       const __m512i sum[4], const int rows, const int vector)
-{
-    const struct detk_q8_finish *f = t->finish;
-    const ptrdiff_t at = vector * t->c_block;
-    if (__builtin_expect(t->plain, 0)) {
-        write_plain(t, sum, vector, rows, c);
-        return;
-    }
-    const struct detk_q8_finish of = detk_q8_finish_from(f, vector * LANES);
-    const __mmask8 mask = mask_of(rows);
-    __m512i bytes = finish_rows(&of, sum, _mm512_loadu_ps(of.scale));
-    if (add != NULL)
-        bytes =
-            add_bytes(t->sum, _mm512_maskz_loadu_epi64(mask, add + vector * t->add_block), bytes);
-    if (rows == 4)
-        _mm512_storeu_si512(c + at, bytes);
-    else
-        _mm512_mask_storeu_epi64(c + at, mask, bytes);
-}
 
 INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
                  const int rows, const int vectors)
@@ -227,8 +193,10 @@ INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
     }
 }
 
-INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, const float *add, float *c,
-                     const int rows, const int vectors)
+/* The sums of a tile's rows, one vector of columns after the other. Kept in memory, so that what
+ * becomes of them is one loop for all heights. */
+INLINE void multiply(const struct detk_pixel_tile *t, const float *a, const int rows,
+                     const int vectors, __m512i *to)
 {
     __m512i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++)
@@ -249,16 +217,100 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, const floa
     }
     for (; left > 0; left -= 4, a++, b += vectors * LANES)
         step(sum, a, b, rows, vectors);
-    UNROLL_ALL for (int i = 0; i < rows; i += 4)
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
-        const int count = rows - i < 4 ? rows - i : 4;
-        UNROLL_ALL for (int v = 0; v < vectors; v++)
-        {
-            const __m512i none = _mm512_setzero_si512();
-            const __m512i four[4] = {sum[i][v], count > 1 ? sum[i + 1][v] : none,
-                                     count > 2 ? sum[i + 2][v] : none,
-                                     count > 3 ? sum[i + 3][v] : none};
-            write_rows(t, add == NULL ? NULL : add + i * WORDS, c + i * t->c_pixel, four, count, v);
+        UNROLL_ALL for (int i = 0; i < rows; i++) to[v * rows + i] = sum[i][v];
+    }
+}
+
+/* --- what becomes of a tile --- */
+
+/* Of one vector of columns. */
+struct finisher {
+    const struct detk_q8_finish *finish;
+    int32_t column;
+    __m512 scale, zero;
+    struct limits limits;
+};
+
+INLINE __m512i finish_rows(const struct finisher *k, const __m512i *sum, const int rows)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i value[4];
+    UNROLL_ALL for (int i = 0; i < rows; i++) value[i] = fixed(sum[i], k->scale, k->zero);
+    __m512i bytes = whole_steps(value, rows);
+    if (__builtin_expect(k->finish->exact || is_near(value, rows, DETK_Q8_ERROR), 0))
+        bytes = finish_exactly(k->finish, k->column, 0, sum[0], sum[rows > 1 ? 1 : 0],
+                               sum[rows > 2 ? 2 : 0], sum[rows > 3 ? 3 : 0]);
+    return _mm512_permutexvar_epi32(order, clamp(bytes, k->limits));
+}
+
+INLINE void finish_part(const struct finisher *k, const __m512i *sum, float *c, const int rows)
+{
+    _mm512_mask_storeu_epi64(c, mask_of(rows), finish_rows(k, sum, rows));
+}
+
+/* To blocks of columns `c_block` apart. */
+static __attribute__((noinline)) void finish_tile(const struct detk_q8_finish *f,
+                                                  const __m512i *sum, int32_t rows, int32_t vectors,
+                                                  float *c, ptrdiff_t c_block)
+{
+    struct finisher k = {.finish = f,
+                         .zero = _mm512_set1_ps(detk_q8_fixed_zero(f->zero)),
+                         .limits = limits_of(f->low, f->high)};
+    for (int32_t v = 0; v < vectors; v++, sum += rows, c += c_block) {
+        k.column = v * LANES;
+        k.scale =
+            _mm512_mul_ps(_mm512_loadu_ps(f->scale + k.column), _mm512_set1_ps(DETK_Q8_FIXED_ONE));
+        int32_t i = 0;
+        for (; i + 4 <= rows; i += 4)
+            _mm512_storeu_si512(c + i * WORDS, finish_rows(&k, sum + i, 4));
+        switch (rows - i) {
+        case 3:
+            finish_part(&k, sum + i, c + i * WORDS, 3);
+            break;
+        case 2:
+            finish_part(&k, sum + i, c + i * WORDS, 2);
+            break;
+        case 1:
+            finish_part(&k, sum + i, c + i * WORDS, 1);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
+                                               float *c, int32_t rows, int32_t vectors)
+{
+    const struct adder k = adder_of(t->sum);
+    for (int32_t v = 0; v < vectors; v++, add += t->add_block, c += t->c_block) {
+        for (int32_t i = 0; i < rows; i += 4) {
+            const __mmask8 mask = mask_of(rows - i);
+            const __m512i a = _mm512_maskz_loadu_epi64(mask, add + i * WORDS);
+            const __m512i b = _mm512_maskz_loadu_epi64(mask, c + i * WORDS);
+            _mm512_mask_storeu_epi64(c + i * WORDS, mask, add_bytes(&k, a, b));
+        }
+    }
+}
+
+/* From [vectors][rows] blocks to plain float32. */
+static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
+                                                  const float *blocks, float *c, int32_t rows,
+                                                  int32_t vectors)
+{
+    const __m512 scale = _mm512_set1_ps(t->finish->real_scale);
+    const __m512i zero = _mm512_set1_epi32(t->finish->zero);
+    for (int32_t v = 0; v < vectors; v++) {
+        const int32_t left = t->cols - v * LANES;
+        const __mmask16 mask =
+            (__mmask16)(left >= LANES ? 0xFFFF : (1u << (left < 0 ? 0 : left)) - 1);
+        for (int32_t i = 0; i < rows; i++, blocks += WORDS) {
+            const __m512i q = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)blocks));
+            const __m512 steps = _mm512_cvtepi32_ps(_mm512_sub_epi32(q, zero));
+            _mm512_mask_storeu_ps(c + i * t->c_pixel + v * LANES, mask,
+                                  _mm512_mul_ps(scale, steps));
         }
     }
 }
@@ -267,8 +319,18 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
 {
     const float *a = t->a, *add = t->add;
     float *c = t->c;
+    __m512i sum[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS];
+    float blocks[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS * WORDS];
     for (int64_t left = t->tiles; left > 0; left--) {
-        one_tile(t, a, add, c, rows, vectors);
+        multiply(t, a, rows, vectors, sum);
+        if (t->plain) {
+            finish_tile(t->finish, sum, rows, vectors, blocks, rows * WORDS);
+            write_plain(t, blocks, c, rows, vectors);
+        } else {
+            finish_tile(t->finish, sum, rows, vectors, c, t->c_block);
+            if (add != NULL)
+                add_tile(t, add, c, rows, vectors);
+        }
         a += rows * WORDS;
         c += rows * t->c_pixel;
         if (add != NULL)
@@ -344,6 +406,7 @@ INLINE void columns_apart(const float *const *rows, int64_t x, int64_t in_w, str
 struct dw_weights {
     __m512i w[3][4], bias[4];
     __m512 scale[4], zero;
+    struct limits limits;
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
@@ -354,19 +417,23 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
         UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
             four_words(job->w + x * DETK_BLOCK + i * 4);
         k.bias[i] = four_words(job->bias + i * 4);
-        k.scale[i] = _mm512_castsi512_ps(four_words(job->finish->scale + i * 4));
+        k.scale[i] = _mm512_mul_ps(_mm512_castsi512_ps(four_words(job->finish->scale + i * 4)),
+                                   _mm512_set1_ps(DETK_Q8_FIXED_ONE));
     }
-    k.zero = _mm512_set1_ps((float)job->finish->zero);
+    k.zero = _mm512_set1_ps(detk_q8_fixed_zero(job->finish->zero));
+    k.limits = limits_of(job->finish->low, job->finish->high);
     return k;
 }
 
 INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k,
                       const __m512i sum[4], float *out, int64_t pixels)
 {
-    __m512 near;
-    __m512i bytes = clamp(estimate(sum, k->scale, k->zero, &near), job->finish);
-    if (__builtin_expect(job->finish->exact || is_near(near), 0))
-        bytes = finish_exactly(job->finish, sum, 4);
+    __m512i value[4];
+    UNROLL_ALL for (int i = 0; i < 4; i++) value[i] = fixed(sum[i], k->scale[i], k->zero);
+    __m512i bytes = whole_steps(value, 4);
+    if (__builtin_expect(job->finish->exact || is_near(value, 4, DETK_Q8_ERROR), 0))
+        bytes = finish_exactly(job->finish, 0, 4, sum[0], sum[1], sum[2], sum[3]);
+    bytes = clamp(bytes, k->limits);
     if (__builtin_expect(pixels >= 4, 1))
         _mm512_storeu_si512(out, bytes);
     else
@@ -440,11 +507,12 @@ static void dw_rows(const struct detk_dw_rows *job)
 static void add_upsampled(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to)
 {
     const __m512i twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
+    const struct adder k = adder_of(sum);
     for (int32_t x = 0; x < w; x += 4, low += 2 * WORDS, to += 4 * WORDS) {
         const __mmask8 mask = mask_of(w - x);
         const __m512i a = _mm512_maskz_loadu_epi64(w - x > 2 ? 0xF : 0x3, low);
         const __m512i b = _mm512_maskz_loadu_epi64(mask, to);
-        _mm512_mask_storeu_epi64(to, mask, add_bytes(sum, _mm512_permutexvar_epi64(twice, a), b));
+        _mm512_mask_storeu_epi64(to, mask, add_bytes(&k, _mm512_permutexvar_epi64(twice, a), b));
     }
 }
 

@@ -4,26 +4,37 @@
  * A stored value is q + 128, 0 .. 255, so that products of unsigned with signed bytes apply; zeros
  * and limits are moved likewise.
  *
- * Vectors estimate in float32 first. With |result| <= 257 (what lies beyond is clamped all the
- * same, on the same side) the product sum * scale is at most 512 in magnitude; the sum in float32
- * and `scale` are each wrong by 2^-24 of it at most, their product plus the zero, fused, by half a
- * unit of 512's place: 512 * 2^-23 + 2^-15 < 2^-13.4. A sum whose estimate lies more than
- * DETK_Q8_NEAR from the middle between two whole numbers is rounded as the exact one is; the others
- * are made exactly. */
+ * Vectors estimate in float32 first, in fixed point: a word's upper half counts whole steps. To an
+ * estimate are added half a step, so that cutting off rounds, and the most by which it may be wrong
+ * (DETK_Q8_ERROR). So its whole steps are right unless less than twice that is left behind them; and
+ * only then results are made exactly.
+ *
+ * What lies beyond -1 .. 257 is clamped on the same side all the same. Otherwise sum * scale is at
+ * most 512 in magnitude; the sum in float32 and `scale` are each wrong by 2^-24 of it, together by 4
+ * of 65536 parts of a step, and the fused sum with the zero is rounded by one. */
 #ifndef DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 #define DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 
 #include "ops/q8.h"
 
-#define DETK_Q8_NEAR (1.0f / 8192)
-#define DETK_Q8_BIAS 128 /* of stored values */
+#define DETK_Q8_BIAS      128 /* of stored values */
+#define DETK_Q8_FIXED_ONE 65536.0f
+#define DETK_Q8_ERROR     6
+/* Words hold so many steps. */
+#define DETK_Q8_MOST_STEPS 32000
+
+/* What an estimate begins with. Exact. */
+static inline float detk_q8_fixed_zero(int32_t zero)
+{
+    return ((float)zero + 0.5f) * DETK_Q8_FIXED_ONE + DETK_Q8_ERROR;
+}
 
 /* Of some columns. */
 struct detk_q8_finish {
     const float *scale; /* the factors, rounded */
     const int32_t *mantissa, *shift;
     int32_t zero, low, high; /* stored */
-    bool exact;              /* a factor is too large for estimates */
+    bool exact;              /* a factor or a sum may be too large for estimates */
     float real_scale;        /* of the results: for float32 ones */
 };
 
@@ -43,16 +54,18 @@ static inline struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_fin
 struct detk_q8_sum {
     struct det_q8_add add;
     float a, b;
+    float zero; /* what an estimate of a * A + b * B of stored values begins with */
     bool exact;
 };
 
-/* Up to here estimates serve: no factor makes one leave 32 bits; of a sum of two tensors each part
- * is at most 255 * 1.5, wrong by 2^-24 of it, the inner and the outer sum are rounded by 2^-15 and
- * 2^-16 at most, and the exact rounding of the two parts moves the result by one step: together
- * below 2^-13. */
+/* Up to here estimates serve. Of a sum of two tensors each part is at most 255 * 1.5: its factor is
+ * wrong by 1 of 65536 parts of a step; `zero`, of at most 1024 steps, by 2; the inner sum, below 2048,
+ * is rounded by 4, the outer one by 1, and to a whole number; the exact rounding of the two parts
+ * moves the result by half a part: together below 10. */
 #define DETK_Q8_MOST_SCALE 0.5
 #define DETK_Q8_MOST_PART  1.5
 #define DETK_Q8_MOST_STEP  (1.0 / 131072)
+#define DETK_Q8_SUM_ERROR  12
 
 static inline double detk_q8_real_factor(struct det_q8_factor factor)
 {
@@ -67,10 +80,13 @@ static inline struct detk_q8_sum detk_q8_sum_of(const struct det_q8_add *add)
     const double out = detk_q8_real_factor(add->out), one = 1 << DET_Q8_ADD_SHIFT;
     const double a = one * detk_q8_real_factor(add->a) * out;
     const double b = one * detk_q8_real_factor(add->b) * out;
+    const double zero = DETK_Q8_BIAS + add->to.zero - (DETK_Q8_BIAS + add->a_zero) * a -
+                        (DETK_Q8_BIAS + add->b_zero) * b;
     return (struct detk_q8_sum){
         .add = *add,
         .a = (float)a,
         .b = (float)b,
+        .zero = (float)((zero + 0.5) * DETK_Q8_FIXED_ONE + DETK_Q8_SUM_ERROR),
         .exact = out > DETK_Q8_MOST_STEP || a > DETK_Q8_MOST_PART || b > DETK_Q8_MOST_PART,
     };
 }
