@@ -115,6 +115,7 @@ extern const struct detk_blocked detk_blocked_bf16_avx512;
 extern const struct detk_blocked detk_blocked_bf16_avx512bf16;
 
 /* The 8-bit form. */
+void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job);
 extern const struct detk_blocked detk_blocked_q8_generic;
 extern const struct detk_blocked detk_blocked_q8_avx512vnni;
 

@@ -1,127 +1,10 @@
 /* blocked_q8_avx512vnni.c: the kernels of blocked.h's 8-bit form for AVX-512 VNNI: four products of
- * unsigned with signed bytes a lane.
- *
- * Four vectors of sums become one of bytes. Packing goes by lanes of 128 bits: where these are
- * neighbouring pixels (depthwise) or the vectors are (products, with one permutation) nothing is
- * moved twice. */
-#include <immintrin.h>
+ * unsigned with signed bytes a lane. The depthwise one is in blocked_q8_dw_avx512vnni.c. */
 #include <string.h>
 
 #include "ops/cpu/blocked/blocked.h"
-#include "ops/cpu/blocked/q8_finish.h"
+#include "ops/cpu/blocked/q8_avx512.h"
 #include "ops/cpu/gemm/gemm.h"
-
-#define WORDS      4 /* of a pixel's block */
-#define LANES      16
-#define INLINE     static inline __attribute__((always_inline))
-#define UNROLL_ALL _Pragma("GCC unroll 16")
-
-INLINE __m512i load(const void *from)
-{
-    return _mm512_loadu_si512(from);
-}
-
-INLINE __m512i four_words_of(__m128i words)
-{
-    return _mm512_broadcast_i32x4(words);
-}
-
-/* Of the 64 bits that a pixel is two of: those of so many pixels, at most four. */
-INLINE __mmask8 mask_of(int64_t pixels)
-{
-    return (__mmask8)(pixels >= 4 ? 0xFF : (1u << 2 * pixels) - 1);
-}
-
-/* --- results --- */
-
-/* Fixed-point estimates of results (q8_finish.h): whole steps in the upper halves of words. `scale`
- * and `zero` as detk_q8_fixed_zero() has them. */
-INLINE __m512i fixed(__m512i sum, __m512 scale, __m512 zero)
-{
-    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, zero));
-}
-
-INLINE __m512i smaller(const __m512i value[4], const int count)
-{
-    __m512i least = value[0];
-    UNROLL_ALL for (int i = 1; i < count; i++) least = _mm512_min_epu16(least, value[i]);
-    return least;
-}
-
-/* Whether one of the estimates does not tell how to round. */
-INLINE bool is_near(const __m512i value[4], const int count, const int error)
-{
-    return _mm512_mask_cmplt_epu16_mask(0x55555555, smaller(value, count),
-                                        _mm512_set1_epi16((short)(2 * error))) != 0;
-}
-
-/* The upper halves of both, one of a, one of b, .. */
-INLINE __m512i upper_halves(__m512i a, __m512i b)
-{
-    return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(a, 16), b);
-}
-
-/* The whole steps as bytes: in each lane of 128 bits four of value[0], four of value[1], .. */
-INLINE __m512i whole_steps(const __m512i value[4], const int count)
-{
-    const __m512i none = _mm512_setzero_si512();
-    const __m512i order =
-        four_words_of(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-    const __m512i first = upper_halves(value[0], count > 1 ? value[1] : none);
-    const __m512i second = count > 2 ? upper_halves(value[2], count > 3 ? value[3] : none) : none;
-    return _mm512_shuffle_epi8(_mm512_packus_epi16(first, second), order);
-}
-
-struct limits {
-    __m512i low, high;
-};
-
-INLINE struct limits limits_of(int32_t low, int32_t high)
-{
-    return (struct limits){_mm512_set1_epi8((char)low), _mm512_set1_epi8((char)high)};
-}
-
-INLINE __m512i clamp(__m512i bytes, struct limits to)
-{
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, to.low), to.high);
-}
-
-INLINE __m512i four_words(const void *from)
-{
-    return four_words_of(_mm_loadu_si128(from));
-}
-
-/* Of the lower halves of 64 bits each; the upper ones of the result are 0. */
-INLINE __m512i rescale(const struct detk_q8_finish *f, __m512i sum, __m512i mantissa, __m512i shift)
-{
-    const __m512i one = _mm512_set1_epi64(1);
-    const __m512i bits = _mm512_and_si512(shift, _mm512_set1_epi64(63));
-    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(bits, one));
-    const __m512i product = _mm512_add_epi64(_mm512_mul_epi32(sum, mantissa), half);
-    const __m512i value =
-        _mm512_add_epi64(_mm512_srav_epi64(product, bits), _mm512_set1_epi64(f->zero));
-    return _mm512_min_epi64(_mm512_max_epi64(value, _mm512_set1_epi64(f->low)),
-                            _mm512_set1_epi64(f->high));
-}
-
-/* Four vectors of results exactly, in the order of whole_steps(). `step` 0: each vector is of columns
- * first .. first + 15; 4: each fourth of vector i is of columns first + i * 4 .. first + i * 4 + 3. */
-static __attribute__((noinline)) __m512i finish_exactly(const struct detk_q8_finish *f,
-                                                        int32_t first, int32_t step, __m512i sum0,
-                                                        __m512i sum1, __m512i sum2, __m512i sum3)
-{
-    const __m512i sum[4] = {sum0, sum1, sum2, sum3};
-    __m512i q[4];
-    for (int32_t i = 0; i < 4; i++) {
-        const void *m = f->mantissa + first + i * step, *s = f->shift + first + i * step;
-        const __m512i mantissa = step == 0 ? load(m) : four_words(m);
-        const __m512i shift = step == 0 ? load(s) : four_words(s);
-        const __m512i odd = rescale(f, _mm512_srli_epi64(sum[i], 32),
-                                    _mm512_srli_epi64(mantissa, 32), _mm512_srli_epi64(shift, 32));
-        q[i] = _mm512_or_si512(rescale(f, sum[i], mantissa, shift), _mm512_slli_epi64(odd, 32));
-    }
-    return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-}
 
 /* --- sums of two tensors --- */
 
@@ -149,7 +32,7 @@ static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s
 struct adder {
     const struct detk_q8_sum *sum;
     __m512 a, b, zero;
-    struct limits limits;
+    struct detk_q8_limits limits;
 };
 
 INLINE struct adder adder_of(const struct detk_q8_sum *s)
@@ -165,20 +48,25 @@ INLINE struct adder adder_of(const struct detk_q8_sum *s)
 
 INLINE __m512i add_bytes(const struct adder *k, __m512i a, __m512i b)
 {
-    /* Each fourth of a vector becomes one word of each lane again. */
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     __m512i value[4];
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         const __m512 inner = _mm512_fmadd_ps(bytes_of(b, i), k->b, k->zero);
         value[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(bytes_of(a, i), k->a, inner));
     }
-    if (__builtin_expect(k->sum->exact || is_near(value, 4, DETK_Q8_SUM_ERROR), 0))
+    if (__builtin_expect(k->sum->exact || near_ones(value, 4, DETK_Q8_SUM_ERROR) != 0, 0))
         return add_exactly(k->sum, a, b);
-    return _mm512_permutexvar_epi32(order, clamp(whole_steps(value, 4), k->limits));
+    return whole_steps(value, 4, k->limits);
 }
 
 /* --- products --- */
+
+/* The same, so that the compiler keeps it in a register until here. */
+INLINE __m512i register_of(__m512i value)
+{
+    __asm__("" : "+v"(value));
+    return value;
+}
 
 INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
                  const int rows, const int vectors)
@@ -193,11 +81,49 @@ INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
     }
 }
 
-/* The sums of a tile's rows, one vector of columns after the other. Kept in memory, so that what
- * becomes of them is one loop for all heights. */
-INLINE void multiply(const struct detk_pixel_tile *t, const float *a, const int rows,
-                     const int vectors, __m512i *to)
+/* Exactly, of sums [vectors][rows]. */
+static __attribute__((noinline)) void finish_tile(const struct detk_q8_finish *f,
+                                                  const __m512i *sum, int32_t rows, int32_t vectors,
+                                                  float *c, ptrdiff_t c_block)
 {
+    for (int32_t v = 0; v < vectors; v++, sum += rows, c += c_block) {
+        for (int32_t i = 0; i < rows; i += 4) {
+            const int32_t left = rows - i;
+            const __m512i four[4] = {sum[i], sum[i + (left > 1 ? 1 : 0)],
+                                     sum[i + (left > 2 ? 2 : 0)], sum[i + (left > 3 ? 3 : 0)]};
+            store_pixels(finished(f, v, four), left, c + i * WORDS);
+        }
+    }
+}
+
+/* Writes the estimates of rows first .. first + 3, as far as there are: near_ones(). */
+INLINE __mmask32 write_group(struct detk_q8_limits limits, __m512i (*value)[DETK_TILE_MAX_VECTORS],
+                             const int rows, const int vector, const int first, float *to)
+{
+    const int count = rows - first < 4 ? rows - first : 4;
+    __m512i four[4];
+    if (count <= 0)
+        return 0;
+    UNROLL_ALL for (int i = 0; i < count; i++) four[i] = value[first + i][vector];
+    store_pixels(whole_steps(four, count, limits), count, to + first * WORDS);
+    return near_ones(four, count, DETK_Q8_ERROR);
+}
+
+INLINE __mmask32 write_vector(struct detk_q8_limits limits, __m512i (*value)[DETK_TILE_MAX_VECTORS],
+                              const int rows, const int vector, float *to)
+{
+    return write_group(limits, value, rows, vector, 0, to) |
+           write_group(limits, value, rows, vector, 4, to) |
+           write_group(limits, value, rows, vector, 8, to);
+}
+
+/* To blocks of columns `c_block` apart. What follows the products is written out: behind loops that
+ * are not unrolled early the sums would lie in memory, and while they are made, too. They are kept
+ * for the case that an estimate does not tell how to round. */
+INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, ptrdiff_t c_block,
+                     const int rows, const int vectors)
+{
+    const struct detk_q8_finish *f = t->finish;
     __m512i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
@@ -219,66 +145,27 @@ INLINE void multiply(const struct detk_pixel_tile *t, const float *a, const int 
         step(sum, a, b, rows, vectors);
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
-        UNROLL_ALL for (int i = 0; i < rows; i++) to[v * rows + i] = sum[i][v];
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = register_of(sum[i][v]);
     }
-}
-
-/* --- what becomes of a tile --- */
-
-/* Of one vector of columns. */
-struct finisher {
-    const struct detk_q8_finish *finish;
-    int32_t column;
-    __m512 scale, zero;
-    struct limits limits;
-};
-
-INLINE __m512i finish_rows(const struct finisher *k, const __m512i *sum, const int rows)
-{
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i value[4];
-    UNROLL_ALL for (int i = 0; i < rows; i++) value[i] = fixed(sum[i], k->scale, k->zero);
-    __m512i bytes = whole_steps(value, rows);
-    if (__builtin_expect(k->finish->exact || is_near(value, rows, DETK_Q8_ERROR), 0))
-        bytes = finish_exactly(k->finish, k->column, 0, sum[0], sum[rows > 1 ? 1 : 0],
-                               sum[rows > 2 ? 2 : 0], sum[rows > 3 ? 3 : 0]);
-    return _mm512_permutexvar_epi32(order, clamp(bytes, k->limits));
-}
-
-INLINE void finish_part(const struct finisher *k, const __m512i *sum, float *c, const int rows)
-{
-    _mm512_mask_storeu_epi64(c, mask_of(rows), finish_rows(k, sum, rows));
-}
-
-/* To blocks of columns `c_block` apart. */
-static __attribute__((noinline)) void finish_tile(const struct detk_q8_finish *f,
-                                                  const __m512i *sum, int32_t rows, int32_t vectors,
-                                                  float *c, ptrdiff_t c_block)
-{
-    struct finisher k = {.finish = f,
-                         .zero = _mm512_set1_ps(detk_q8_fixed_zero(f->zero)),
-                         .limits = limits_of(f->low, f->high)};
-    for (int32_t v = 0; v < vectors; v++, sum += rows, c += c_block) {
-        k.column = v * LANES;
-        k.scale =
-            _mm512_mul_ps(_mm512_loadu_ps(f->scale + k.column), _mm512_set1_ps(DETK_Q8_FIXED_ONE));
-        int32_t i = 0;
-        for (; i + 4 <= rows; i += 4)
-            _mm512_storeu_si512(c + i * WORDS, finish_rows(&k, sum + i, 4));
-        switch (rows - i) {
-        case 3:
-            finish_part(&k, sum + i, c + i * WORDS, 3);
-            break;
-        case 2:
-            finish_part(&k, sum + i, c + i * WORDS, 2);
-            break;
-        case 1:
-            finish_part(&k, sum + i, c + i * WORDS, 1);
-            break;
-        default:
-            break;
-        }
+    __m512i kept[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS];
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        UNROLL_ALL for (int i = 0; i < rows; i++) kept[v * rows + i] = sum[i][v];
     }
+    const __m512 zero = zero_of(f);
+    const struct detk_q8_limits limits = limits_of(f->low, f->high);
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        const __m512 scale = scale_of(f, v);
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = estimate(sum[i][v], scale, zero);
+    }
+    __mmask32 near = write_vector(limits, sum, rows, 0, c);
+    if (vectors > 1)
+        near |= write_vector(limits, sum, rows, 1, c + c_block);
+    if (vectors > 2)
+        near |= write_vector(limits, sum, rows, 2, c + 2 * c_block);
+    if (__builtin_expect(f->exact || near != 0, 0))
+        finish_tile(f, kept, rows, vectors, c, c_block);
 }
 
 static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
@@ -319,18 +206,13 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
 {
     const float *a = t->a, *add = t->add;
     float *c = t->c;
-    __m512i sum[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS];
     float blocks[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS * WORDS];
     for (int64_t left = t->tiles; left > 0; left--) {
-        multiply(t, a, rows, vectors, sum);
-        if (t->plain) {
-            finish_tile(t->finish, sum, rows, vectors, blocks, rows * WORDS);
+        one_tile(t, a, t->plain ? blocks : c, t->plain ? rows * WORDS : t->c_block, rows, vectors);
+        if (t->plain)
             write_plain(t, blocks, c, rows, vectors);
-        } else {
-            finish_tile(t->finish, sum, rows, vectors, c, t->c_block);
-            if (add != NULL)
-                add_tile(t, add, c, rows, vectors);
-        }
+        else if (add != NULL)
+            add_tile(t, add, c, rows, vectors);
         a += rows * WORDS;
         c += rows * t->c_pixel;
         if (add != NULL)
@@ -349,158 +231,6 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
 ROWS_12(TILE, 1)
 ROWS_12(TILE, 2)
 ROWS_8(TILE, 3)
-
-/* --- depthwise --- */
-
-/* Four pixels of one block of three rows as words (row 0, row 1, row 2, 0): of channels 0..3, 4..7,
- * ..; lanes of 128 bits are pixels. */
-struct columns {
-    __m512i channels[4];
-};
-
-INLINE struct columns interleave(__m512i r0, __m512i r1, __m512i r2)
-{
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i low = _mm512_unpacklo_epi8(r0, r1), high = _mm512_unpackhi_epi8(r0, r1);
-    const __m512i low2 = _mm512_unpacklo_epi8(r2, zero), high2 = _mm512_unpackhi_epi8(r2, zero);
-    return (struct columns){{_mm512_unpacklo_epi16(low, low2), _mm512_unpackhi_epi16(low, low2),
-                             _mm512_unpacklo_epi16(high, high2),
-                             _mm512_unpackhi_epi16(high, high2)}};
-}
-
-/* `pixels` exist; only so many are read. */
-INLINE __m512i load_pixels(const float *from, int64_t pixels)
-{
-    if (__builtin_expect(pixels >= 4, 1))
-        return load(from);
-    return pixels <= 0 ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi64(mask_of(pixels), from);
-}
-
-INLINE struct columns columns_at(const float *const *rows, int64_t x, int64_t in_w)
-{
-    const int64_t left = in_w - x;
-    return interleave(load_pixels(rows[0] + x * WORDS, left),
-                      load_pixels(rows[1] + x * WORDS, left),
-                      load_pixels(rows[2] + x * WORDS, left));
-}
-
-/* Of eight pixels from x on: the even and the odd ones. */
-INLINE void columns_apart(const float *const *rows, int64_t x, int64_t in_w, struct columns *even,
-                          struct columns *odd)
-{
-    const __m512i evens = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-    const __m512i odds = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
-    __m512i e[3], o[3];
-    UNROLL_ALL for (int r = 0; r < 3; r++)
-    {
-        const __m512i first = load_pixels(rows[r] + x * WORDS, in_w - x);
-        const __m512i second = load_pixels(rows[r] + (x + 4) * WORDS, in_w - x - 4);
-        e[r] = _mm512_permutex2var_epi64(first, evens, second);
-        o[r] = _mm512_permutex2var_epi64(first, odds, second);
-    }
-    *even = interleave(e[0], e[1], e[2]);
-    *odd = interleave(o[0], o[1], o[2]);
-}
-
-/* What stays in registers. */
-struct dw_weights {
-    __m512i w[3][4], bias[4];
-    __m512 scale[4], zero;
-    struct limits limits;
-};
-
-INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
-{
-    struct dw_weights k;
-    UNROLL_ALL for (int i = 0; i < 4; i++)
-    {
-        UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
-            four_words(job->w + x * DETK_BLOCK + i * 4);
-        k.bias[i] = four_words(job->bias + i * 4);
-        k.scale[i] = _mm512_mul_ps(_mm512_castsi512_ps(four_words(job->finish->scale + i * 4)),
-                                   _mm512_set1_ps(DETK_Q8_FIXED_ONE));
-    }
-    k.zero = _mm512_set1_ps(detk_q8_fixed_zero(job->finish->zero));
-    k.limits = limits_of(job->finish->low, job->finish->high);
-    return k;
-}
-
-INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k,
-                      const __m512i sum[4], float *out, int64_t pixels)
-{
-    __m512i value[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++) value[i] = fixed(sum[i], k->scale[i], k->zero);
-    __m512i bytes = whole_steps(value, 4);
-    if (__builtin_expect(job->finish->exact || is_near(value, 4, DETK_Q8_ERROR), 0))
-        bytes = finish_exactly(job->finish, 0, 4, sum[0], sum[1], sum[2], sum[3]);
-    bytes = clamp(bytes, k->limits);
-    if (__builtin_expect(pixels >= 4, 1))
-        _mm512_storeu_si512(out, bytes);
-    else
-        _mm512_mask_storeu_epi64(out, mask_of(pixels), bytes);
-}
-
-/* The pixel behind `first`'s first, ..: three of its and one of the next. */
-INLINE __m512i moved(__m512i first, __m512i next, const int by)
-{
-    return by == 1 ? _mm512_alignr_epi64(next, first, 2) : _mm512_alignr_epi64(next, first, 4);
-}
-
-INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
-{
-    const int64_t in_w = (int64_t)job->out_w + 2;
-    struct columns now = columns_at(rows, 0, in_w);
-    for (int64_t x = 0; x < job->out_w; x += 4) {
-        const struct columns next = columns_at(rows, x + 4, in_w);
-        __m512i sum[4];
-        UNROLL_ALL for (int i = 0; i < 4; i++)
-        {
-            const __m512i a = now.channels[i], b = next.channels[i];
-            sum[i] = _mm512_dpbusd_epi32(k->bias[i], a, k->w[0][i]);
-            sum[i] = _mm512_dpbusd_epi32(sum[i], moved(a, b, 1), k->w[1][i]);
-            sum[i] = _mm512_dpbusd_epi32(sum[i], moved(a, b, 2), k->w[2][i]);
-        }
-        dw_finish(job, k, sum, out + x * WORDS, job->out_w - x);
-        now = next;
-    }
-}
-
-INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
-{
-    const int64_t in_w = 2 * (int64_t)job->out_w + 1;
-    struct columns even, odd;
-    columns_apart(rows, 0, in_w, &even, &odd);
-    for (int64_t x = 0; x < job->out_w; x += 4) {
-        struct columns next_even, next_odd;
-        columns_apart(rows, 2 * x + 8, in_w, &next_even, &next_odd);
-        __m512i sum[4];
-        UNROLL_ALL for (int i = 0; i < 4; i++)
-        {
-            const __m512i a = even.channels[i];
-            sum[i] = _mm512_dpbusd_epi32(k->bias[i], a, k->w[0][i]);
-            sum[i] = _mm512_dpbusd_epi32(sum[i], odd.channels[i], k->w[1][i]);
-            sum[i] = _mm512_dpbusd_epi32(sum[i], moved(a, next_even.channels[i], 1), k->w[2][i]);
-        }
-        dw_finish(job, k, sum, out + x * WORDS, job->out_w - x);
-        even = next_even;
-        odd = next_odd;
-    }
-}
-
-static void dw_rows(const struct detk_dw_rows *job)
-{
-    const struct dw_weights k = dw_weights_of(job);
-    for (int32_t y = 0; y < job->out_rows; y++) {
-        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
-        float *out = job->out + y * job->out_row;
-        if (job->stride == 1)
-            dw_row_1(job, &k, rows, out);
-        else
-            dw_row_2(job, &k, rows, out);
-    }
-}
 
 /* --- the rest --- */
 
@@ -575,7 +305,7 @@ const struct detk_blocked detk_blocked_q8_avx512vnni = {
     .most_terms = INT32_MAX,
     .max_rows = {12, 12, 8},
     .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_12(NAME_OF, 2)}, {ROWS_8(NAME_OF, 3)}},
-    .dw = dw_rows,
+    .dw = detk_q8_dw_avx512vnni,
     .add_upsampled = add_upsampled,
     .narrow = narrow,
     .widen = widen,

@@ -9,9 +9,10 @@
  * (DETK_Q8_ERROR). So its whole steps are right unless less than twice that is left behind them; and
  * only then results are made exactly.
  *
- * What lies beyond -1 .. 257 is clamped on the same side all the same. Otherwise sum * scale is at
- * most 512 in magnitude; the sum in float32 and `scale` are each wrong by 2^-24 of it, together by 4
- * of 65536 parts of a step, and the fused sum with the zero is rounded by one. */
+ * Only results of -1 .. 255 count; what lies beyond is clamped on the same side all the same. So
+ * sum * scale is at most 256 in magnitude; the sum in float32 and `scale` are each wrong by 2^-24 of
+ * it, by one of the 65536 parts of a step, and the fused sum with the zero and the whole number by
+ * less than one together. */
 #ifndef DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 #define DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 
@@ -19,15 +20,9 @@
 
 #define DETK_Q8_BIAS      128 /* of stored values */
 #define DETK_Q8_FIXED_ONE 65536.0f
-#define DETK_Q8_ERROR     6
+#define DETK_Q8_ERROR     3
 /* Words hold so many steps. */
 #define DETK_Q8_MOST_STEPS 32000
-
-/* What an estimate begins with. Exact. */
-static inline float detk_q8_fixed_zero(int32_t zero)
-{
-    return ((float)zero + 0.5f) * DETK_Q8_FIXED_ONE + DETK_Q8_ERROR;
-}
 
 /* Of some columns. */
 struct detk_q8_finish {
@@ -37,6 +32,12 @@ struct detk_q8_finish {
     bool exact;              /* a factor or a sum may be too large for estimates */
     float real_scale;        /* of the results: for float32 ones */
 };
+
+/* What an estimate begins with. Exact. */
+static inline float detk_q8_fixed_zero(const struct detk_q8_finish *f)
+{
+    return ((float)f->zero + 0.5f) * DETK_Q8_FIXED_ONE + DETK_Q8_ERROR;
+}
 
 /* Of the columns from `first` on. */
 static inline struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_finish *finish,
@@ -59,9 +60,9 @@ struct detk_q8_sum {
 };
 
 /* Up to here estimates serve. Of a sum of two tensors each part is at most 255 * 1.5: its factor is
- * wrong by 1 of 65536 parts of a step; `zero`, of at most 1024 steps, by 2; the inner sum, below 2048,
- * is rounded by 4, the outer one by 1, and to a whole number; the exact rounding of the two parts
- * moves the result by half a part: together below 10. */
+ * wrong by 1.5 of 65536 parts of a step; `zero`, of at most 1024 steps, by 2; the inner sum, below
+ * 2048, is rounded by 4, the outer one and the whole number by one together; the exact rounding of
+ * the two parts moves the result by half a part: together below 11. */
 #define DETK_Q8_MOST_SCALE 0.5
 #define DETK_Q8_MOST_PART  1.5
 #define DETK_Q8_MOST_STEP  (1.0 / 131072)

@@ -1,0 +1,164 @@
+/* blocked_q8_dw_avx512vnni.c: the depthwise convolution of blocked.h's 8-bit form for AVX-512 VNNI.
+ *
+ * Pixels are brought into an order in which a word is four neighbours of one channel, so that a
+ * product takes the taps of a row: for each place of an output's first tap within the four its
+ * weights are moved by so many bytes. */
+#include "ops/cpu/blocked/blocked.h"
+#include "ops/cpu/blocked/q8_avx512.h"
+
+#define SEGMENT 256 /* outputs of a row: a bit for each four */
+
+/* Four pixels of a block from x on, each channel's four bytes in a word. `in_w`: only so many pixels
+ * of the row are read. */
+INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
+{
+    const __m512i order =
+        four_words_of(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const float *from = row + x * WORDS;
+    const __m512i pixels = x + 4 <= in_w ? load(from)
+                           : x >= in_w   ? _mm512_setzero_si512()
+                                         : _mm512_maskz_loadu_epi64(mask_of(in_w - x), from);
+    return _mm512_shuffle_epi8(transposed(pixels), order);
+}
+
+/* What stays: by row and by the place of an output's first tap within four pixels, or, the last two,
+ * within the four before. */
+struct dw_job {
+    __m512i w[3][6];
+    __m512i bias;
+    __m512 scale, zero;
+    struct detk_q8_limits limits;
+};
+
+/* A row of weights, a word's bytes the columns and 0, from words of a column's three rows. */
+INLINE __m512i row_weights(const __m512i column[3], const unsigned row)
+{
+    const __m512i byte = _mm512_set1_epi32(0xFF);
+    __m512i w = _mm512_setzero_si512();
+    UNROLL_ALL for (unsigned x = 0; x < 3; x++) w = _mm512_or_si512(
+        w, _mm512_slli_epi32(_mm512_and_si512(_mm512_srli_epi32(column[x], 8 * row), byte), 8 * x));
+    return w;
+}
+
+INLINE struct dw_job dw_job_of(const struct detk_dw_rows *job)
+{
+    const __m512i column[3] = {load(job->w), load(job->w + DETK_BLOCK),
+                               load(job->w + 2 * DETK_BLOCK)};
+    struct dw_job k = {.bias = load(job->bias),
+                       .scale = scale_of(job->finish, 0),
+                       .zero = zero_of(job->finish),
+                       .limits = limits_of(job->finish->low, job->finish->high)};
+    UNROLL_ALL for (unsigned r = 0; r < 3; r++)
+    {
+        const __m512i w = row_weights(column, r);
+        UNROLL_ALL for (unsigned i = 0; i < 4; i++) k.w[r][i] = _mm512_slli_epi32(w, 8 * i);
+        k.w[r][4] = _mm512_srli_epi32(w, 16);
+        k.w[r][5] = _mm512_srli_epi32(w, 8);
+    }
+    return k;
+}
+
+/* Sums of four outputs from x on. `now`: the four pixels from the first one's taps on, of three
+ * rows; becomes those that the next outputs begin with. */
+INLINE void dw_sums(const struct dw_job *k, const float *const *rows, int64_t x, int64_t in_w,
+                    const int stride, __m512i now[3], __m512i sum[4])
+{
+    __m512i more[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] = k->bias;
+    UNROLL_ALL for (int r = 0; r < 3; r++)
+    {
+        const __m512i *w = k->w[r];
+        const __m512i next = channels_at(rows[r], stride * x + 4, in_w);
+        if (stride == 1) {
+            UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] =
+                _mm512_dpbusd_epi32(sum[i], now[r], w[i]);
+            more[0] = _mm512_dpbusd_epi32(more[0], next, w[4]);
+            more[1] = _mm512_dpbusd_epi32(more[1], next, w[5]);
+            now[r] = next;
+        } else {
+            const __m512i last = channels_at(rows[r], 2 * x + 8, in_w);
+            sum[0] = _mm512_dpbusd_epi32(sum[0], now[r], w[0]);
+            sum[1] = _mm512_dpbusd_epi32(sum[1], now[r], w[2]);
+            sum[2] = _mm512_dpbusd_epi32(sum[2], next, w[0]);
+            sum[3] = _mm512_dpbusd_epi32(sum[3], next, w[2]);
+            more[0] = _mm512_dpbusd_epi32(more[0], next, w[4]);
+            more[1] = _mm512_dpbusd_epi32(more[1], last, w[4]);
+            now[r] = last;
+        }
+    }
+    sum[stride == 1 ? 2 : 1] = _mm512_add_epi32(sum[stride == 1 ? 2 : 1], more[0]);
+    sum[3] = _mm512_add_epi32(sum[3], more[1]);
+}
+
+/* A job's row. */
+struct dw_row {
+    const struct detk_dw_rows *job;
+    const float *const *rows;
+    int64_t in_w, out_w;
+    float *out;
+};
+
+/* The outputs from x on whose bits are set, four each, once more, exactly. */
+static __attribute__((noinline)) void finish_again(const struct dw_row *row, int64_t x,
+                                                   uint64_t groups)
+{
+    const struct dw_job k = dw_job_of(row->job);
+    const int stride = row->job->stride;
+    for (; groups != 0; groups >>= 1, x += 4) {
+        __m512i now[3], sum[4];
+        if ((groups & 1) == 0)
+            continue;
+        for (int r = 0; r < 3; r++)
+            now[r] = channels_at(row->rows[r], stride * x, row->in_w);
+        dw_sums(&k, row->rows, x, row->in_w, stride, now, sum);
+        store_pixels(finished(row->job->finish, 0, sum), row->out_w - x, row->out + x * WORDS);
+    }
+}
+
+/* Four outputs; whether an estimate does not tell how to round. */
+INLINE bool dw_four(const struct dw_job *k, const struct dw_row *row, int64_t x, int64_t in_w,
+                    const int stride, __m512i now[3], int64_t pixels)
+{
+    __m512i sum[4], value[4];
+    dw_sums(k, row->rows, x, in_w, stride, now, sum);
+    UNROLL_ALL for (int i = 0; i < 4; i++) value[i] = estimate(sum[i], k->scale, k->zero);
+    store_pixels(whole_steps(value, 4, k->limits), pixels, row->out + x * WORDS);
+    return near_ones(value, 4, DETK_Q8_ERROR) != 0;
+}
+
+/* No call within the loops: it would drive what stays out of the registers. */
+INLINE void dw_segment(const struct dw_job *k, const struct dw_row *row, int64_t begin,
+                       const int stride)
+{
+    const int64_t end = row->out_w - begin > SEGMENT ? begin + SEGMENT : row->out_w;
+    uint64_t again = 0, bit = 1;
+    __m512i now[3];
+    UNROLL_ALL for (int r = 0; r < 3; r++) now[r] =
+        channels_at(row->rows[r], stride * begin, row->in_w);
+    int64_t x = begin;
+    /* All that is read exists. */
+    for (; x < end && stride * (x + 4) + 4 <= row->in_w; x += 4, bit <<= 1)
+        again |= dw_four(k, row, x, INT64_MAX, stride, now, 4) ? bit : 0;
+    for (; x < end; x += 4, bit <<= 1)
+        again |= dw_four(k, row, x, row->in_w, stride, now, row->out_w - x) ? bit : 0;
+    if (row->job->finish->exact)
+        again = bit - 1;
+    if (__builtin_expect(again != 0, 0))
+        finish_again(row, begin, again);
+}
+
+void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job)
+{
+    const struct dw_job k = dw_job_of(job);
+    struct dw_row row = {.job = job, .out_w = job->out_w, .out = job->out};
+    row.in_w = (row.out_w - 1) * job->stride + 3;
+    for (int32_t y = 0; y < job->out_rows; y++, row.out += job->out_row) {
+        row.rows = job->rows + (ptrdiff_t)y * job->stride;
+        for (int64_t x = 0; x < row.out_w; x += SEGMENT) {
+            if (job->stride == 1)
+                dw_segment(&k, &row, x, 1);
+            else
+                dw_segment(&k, &row, x, 2);
+        }
+    }
+}
