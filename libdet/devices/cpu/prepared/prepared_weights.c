@@ -88,37 +88,57 @@ size_t detk_pointwise_floats(const struct detk_pointwise *p)
     return p->packed == NULL ? 0 : detk_padded_columns(p) * ((size_t)p->rows + words);
 }
 
-/* A run of pixels in tiles of nearly equal height: of two heights at most. */
+/* A run of pixels in tiles of nearly equal height: of two heights that are whole row groups, and
+ * what is left of a group in the last. */
 struct cut {
-    detk_pixel_tile_fn tall, low;
-    int32_t tall_tiles, low_tiles, tall_pixels;
+    struct {
+        detk_pixel_tile_fn tile;
+        int32_t tiles, pixels;
+    } part[3];
 };
+
+static int32_t groups_of(int32_t count, int32_t size)
+{
+    return (count + size - 1) / size;
+}
 
 static struct cut cut_of(const struct detk_blocked *k, int32_t vectors, int32_t count)
 {
-    const int32_t most = k->max_rows[vectors - 1];
-    const int32_t groups = (count + most - 1) / most, rows = (count + groups - 1) / groups;
-    struct cut cut = {.tall = k->tile[vectors - 1][rows - 1]};
-    cut.tall_tiles = count - groups * (rows - 1);
-    cut.low_tiles = groups - cut.tall_tiles;
-    cut.tall_pixels = cut.tall_tiles * rows;
-    if (cut.low_tiles > 0)
-        cut.low = k->tile[vectors - 1][rows - 2];
+    const detk_pixel_tile_fn *tile = k->tile[vectors - 1];
+    const int32_t size = k->row_group, groups = groups_of(count, size);
+    const int32_t tiles = groups_of(groups, k->max_rows[vectors - 1] / size);
+    const int32_t tall = groups_of(groups, tiles) * size, low = tall - size;
+    int32_t tall_tiles = groups - tiles * (tall / size - 1), low_tiles = tiles - tall_tiles;
+    int32_t last = 0;
+    if (count < groups * size) {
+        last = (low_tiles > 0 ? low : tall) - (groups * size - count);
+        *(low_tiles > 0 ? &low_tiles : &tall_tiles) -= 1;
+    }
+    const int32_t heights[] = {tall, low, last};
+    const int32_t numbers[] = {tall_tiles, low_tiles, last > 0 ? 1 : 0};
+    struct cut cut = {0};
+    for (int i = 0; i < 3; i++) {
+        cut.part[i].tiles = numbers[i];
+        cut.part[i].pixels = numbers[i] * heights[i];
+        if (numbers[i] > 0)
+            cut.part[i].tile = tile[heights[i] - 1];
+    }
     return cut;
 }
 
 static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile *t)
 {
-    t->tiles = cut->tall_tiles;
-    cut->tall(t);
-    if (cut->low == NULL)
-        return;
-    t->a += cut->tall_pixels * words;
-    t->c += cut->tall_pixels * t->c_pixel;
-    if (t->add != NULL)
-        t->add += cut->tall_pixels * words;
-    t->tiles = cut->low_tiles;
-    cut->low(t);
+    for (int i = 0; i < 3; i++) {
+        const int32_t pixels = cut->part[i].pixels;
+        if (pixels == 0)
+            continue;
+        t->tiles = cut->part[i].tiles;
+        cut->part[i].tile(t);
+        t->a += (ptrdiff_t)pixels * words;
+        t->c += pixels * t->c_pixel;
+        if (t->add != NULL)
+            t->add += (ptrdiff_t)pixels * words;
+    }
 }
 
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,

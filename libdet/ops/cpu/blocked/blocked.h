@@ -88,6 +88,7 @@ struct detk_blocked {
      * keep a sum */
     int32_t most_terms;
     int32_t max_rows[DETK_TILE_MAX_VECTORS]; /* [vectors - 1] */
+    int32_t row_group; /* tiles of so many rows, or a multiple, waste nothing; divides max_rows */
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
     void (*dw)(const struct detk_dw_rows *job);

@@ -304,6 +304,7 @@ const struct detk_blocked detk_blocked_q8_avx512vnni = {
     .most_vectors = 3,
     .most_terms = INT32_MAX,
     .max_rows = {12, 12, 8},
+    .row_group = 4,
     .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_12(NAME_OF, 2)}, {ROWS_8(NAME_OF, 3)}},
     .dw = detk_q8_dw_avx512vnni,
     .add_upsampled = add_upsampled,

@@ -138,6 +138,7 @@ const struct detk_blocked detk_blocked_q8_generic = {
     .most_vectors = 4,
     .most_terms = INT32_MAX,
     .max_rows = {1, 1, 1, 1},
+    .row_group = 1,
     .tile = {{tile_1_1}, {tile_2_1}, {tile_3_1}, {tile_4_1}},
     .dw = dw_rows,
     .add_upsampled = add_upsampled,

@@ -55,6 +55,7 @@ const struct detk_blocked BLOCKED_TABLE = {
     .most_terms = 256,
 #endif
     .max_rows = {WIDTHS(HEIGHT_OF)},
+    .row_group = 1,
     .tile = {WIDTHS(NAMES_OF)},
     .dw = dw_rows,
     .add_upsampled = add_upsampled,
