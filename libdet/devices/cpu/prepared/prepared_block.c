@@ -250,14 +250,14 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         run_stem(s, m, m->slab + skipped, panel, end - begin, to);
         return;
     }
-    const ptrdiff_t slab = s->q8_stem ? detk_q8_slab_pitch(&s->view) : 0;
+    const ptrdiff_t row = s->q8_stem ? detk_q8_slab_row(&s->view) : s->in.row;
     const struct detk_pixels x = {
         .rows = end - begin,
         .count = s->mid_w,
-        .a = s->q8_stem ? m->slab + (begin - w.begin) * s->view.step * slab
+        .a = s->q8_stem ? m->slab + (begin - w.begin) * row
                         : detk_map_at(&s->in, image, 0, begin, 0),
-        .a_row = s->q8_stem ? s->view.step * slab : s->in.row,
-        .a_block = s->q8_stem ? slab : s->in.block,
+        .a_row = row,
+        .a_block = s->q8_stem ? detk_q8_slab_plane(&s->view) : s->in.block,
         .c = to,
         .c_pixel = words_of(s),
         .c_row = pitch,

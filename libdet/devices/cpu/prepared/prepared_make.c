@@ -106,20 +106,6 @@ static det_status make_stem(struct det_env *env, const struct detk_source *s, in
     return DET_OK;
 }
 
-static det_status pack_q8_stem(struct det_env *env, const struct detk_source *s, int32_t out_c,
-                               const struct det_q8_tensor *out, const struct det_q8_conv *layer,
-                               struct detk_block_step *to)
-{
-    int8_t *weights = NULL;
-    struct det_q8_conv windows = *layer;
-    DET_TRY_RETURN(detk_q8_stem_weights(env, &to->view, out_c, layer->weights, &weights));
-    windows.weights = weights;
-    const det_status status = detk_q8_pointwise_pack(env, s->ops->q8, to->view.taps_h * DETK_BLOCK,
-                                                     out_c, &windows, out->scale, &to->expand);
-    det_free(env, &weights);
-    return status;
-}
-
 static det_status make_q8_stem(struct det_env *env, const struct detk_source *s, int32_t index,
                                int32_t batch, struct detk_block_step *to)
 {
@@ -130,7 +116,9 @@ static det_status make_q8_stem(struct det_env *env, const struct detk_source *s,
     to->q8_stem = true;
     to->view = detk_view_of(&shape);
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
-    const det_status status = pack_q8_stem(env, s, shape.out_c, &out, &layer.conv, to);
+    const det_status status =
+        detk_q8_pointwise_pack(env, s->ops->q8, (int32_t)detk_view_terms(&to->view), shape.out_c,
+                               &layer.conv, out.scale, &to->expand);
     det_q8_layer_free(env, &layer);
     return status;
 }

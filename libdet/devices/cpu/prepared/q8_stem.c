@@ -2,26 +2,24 @@
 
 #include <string.h>
 
-#include "support/mem.h"
-
 #define WORDS 4
 /* Real 0, which lies outside the image too. */
 #define ZERO DETK_Q8_BIAS
 
-det_status detk_q8_stem_weights(struct det_env *env, const struct detk_view *view, int32_t out_c,
-                                const int8_t *weights, int8_t **to)
+static int32_t run_of(const struct detk_view *view)
 {
-    const size_t run = (size_t)view->taps_w * 3 * (size_t)out_c;
-    const size_t block = (size_t)out_c * DETK_BLOCK;
-    DET_TRY_RETURN(det_alloc(env, to, (size_t)view->taps_h, block, "packed weights"));
-    for (size_t y = 0; y < (size_t)view->taps_h; y++)
-        memcpy(*to + y * block, weights + y * run, run);
-    return DET_OK;
+    return view->taps_w * view->c;
 }
 
-ptrdiff_t detk_q8_slab_pitch(const struct detk_view *view)
+/* With room for what the last pixel's last copy writes behind it. */
+ptrdiff_t detk_q8_slab_plane(const struct detk_view *view)
 {
-    return (ptrdiff_t)view->out_w * WORDS;
+    return (ptrdiff_t)(view->out_w + 1) * WORDS;
+}
+
+ptrdiff_t detk_q8_slab_row(const struct detk_view *view)
+{
+    return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(view);
 }
 
 static int32_t in_rows(const struct detk_view *view, int32_t rows)
@@ -29,44 +27,78 @@ static int32_t in_rows(const struct detk_view *view, int32_t rows)
     return (rows - 1) * view->step + view->taps_h;
 }
 
-/* Bytes of a row of the image with all that windows see beside it, and that blocks read behind
- * them. */
+/* Bytes of a row of the image with all that windows see beside it, and that copies read behind
+ * them; whole cache lines. */
 static size_t line_bytes(const struct detk_view *view)
 {
-    return ((size_t)(view->out_w - 1) * (size_t)view->step) * 3 + DETK_BLOCK;
+    const int64_t bytes = ((int64_t)view->out_w - 1) * view->step * 3 + 2 * (int64_t)DETK_BLOCK;
+    return (size_t)detk_lines(bytes / (int64_t)sizeof(float) + 1) * sizeof(float);
 }
 
 size_t detk_q8_slab_words(const struct detk_view *view, int32_t rows)
 {
-    return (size_t)detk_lines(in_rows(view, rows) * detk_q8_slab_pitch(view)) +
-           (size_t)detk_lines((int64_t)(line_bytes(view) / sizeof(float) + 1));
+    return (size_t)detk_lines(rows * detk_q8_slab_row(view)) +
+           (size_t)in_rows(view, rows) * (line_bytes(view) / sizeof(float));
 }
 
 static void fill_line(const struct detk_blocked *kernels, const struct detk_view *view,
-                      const float *source, uint8_t *line)
+                      const float *source, int32_t image, int64_t y, uint8_t *line)
 {
     const int64_t bytes = (int64_t)line_bytes(view);
     const int64_t before = view->x0 < 0 ? -(int64_t)view->x0 : 0;
     const int64_t first = view->x0 < 0 ? 0 : view->x0;
     const int64_t count = detk_max(0, detk_min((view->w - first) * 3, bytes - before * 3));
     memset(line, ZERO, (size_t)bytes);
-    kernels->narrow_input(source + first * 3, (int32_t)count, line + before * 3);
+    if (y < 0 || y >= view->h)
+        return;
+    source += (((int64_t)image * view->h + y) * view->w + first) * 3;
+    kernels->narrow_input(source, (int32_t)count, line + before * 3);
+}
+
+/* A pixel's copies to a plane, of whole blocks: what goes beyond its end belongs to the next pixel,
+ * whose first copy, to byte 0, comes later. */
+struct copy {
+    const uint8_t *from;
+    int32_t to;
+};
+
+static inline void copy_pixels(const struct detk_view *view, const struct copy *copies,
+                               const int32_t count, uint8_t *plane)
+{
+    const ptrdiff_t step = (ptrdiff_t)view->step * 3;
+    for (int32_t x = 0; x < view->out_w; x++, plane += DETK_BLOCK) {
+        for (int32_t i = 0; i < count; i++)
+            memcpy(plane + copies[i].to, copies[i].from + x * step, DETK_BLOCK);
+    }
+}
+
+static void fill_row(const struct detk_view *view, const uint8_t *lines, float *row)
+{
+    const int32_t run = run_of(view), bytes = view->taps_h * run;
+    const size_t line = line_bytes(view);
+    for (int32_t begin = 0; begin < bytes; begin += DETK_BLOCK, row += detk_q8_slab_plane(view)) {
+        struct copy copies[DETK_BLOCK];
+        int32_t count = 0;
+        for (int32_t at = begin; at < bytes && at < begin + DETK_BLOCK; at += run - at % run)
+            copies[count++] =
+                (struct copy){lines + (size_t)(at / run) * line + at % run, at - begin};
+        /* As a window of 3 x 3 has it. */
+        if (count == 2)
+            copy_pixels(view, copies, 2, (uint8_t *)row);
+        else
+            copy_pixels(view, copies, count, (uint8_t *)row);
+    }
 }
 
 void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_view *view,
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab)
 {
-    const ptrdiff_t pitch = detk_q8_slab_pitch(view);
-    const int32_t count = in_rows(view, rows), step = view->step * 3;
-    uint8_t *line = (uint8_t *)(slab + detk_lines(count * pitch));
-    for (int32_t i = 0; i < count; i++, slab += pitch) {
-        const int64_t from = (int64_t)y * view->step + view->y0 + i;
-        if (from < 0 || from >= view->h) {
-            memset(slab, ZERO, (size_t)pitch * sizeof(float));
-            continue;
-        }
-        fill_line(kernels, view, source + ((int64_t)image * view->h + from) * view->w * 3, line);
-        for (int32_t x = 0; x < view->out_w; x++)
-            memcpy(slab + (ptrdiff_t)x * WORDS, line + (ptrdiff_t)x * step, DETK_BLOCK);
-    }
+    const int32_t count = in_rows(view, rows);
+    const size_t line = line_bytes(view);
+    uint8_t *lines = (uint8_t *)(slab + detk_lines(rows * detk_q8_slab_row(view)));
+    for (int32_t i = 0; i < count; i++)
+        fill_line(kernels, view, source, image, (int64_t)y * view->step + view->y0 + i,
+                  lines + (size_t)i * line);
+    for (int32_t i = 0; i < rows; i++)
+        fill_row(view, lines + (size_t)(i * view->step) * line, slab + i * detk_q8_slab_row(view));
 }

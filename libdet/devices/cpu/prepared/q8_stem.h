@@ -1,7 +1,6 @@
-/* q8_stem.h: the first convolution in 8 bits as a product. Of each input row the windows of all
- * output columns lie side by side, one block of 16 bytes each: a window's row of taps, three bytes
- * a pixel, and what follows them, for which the weights are zero. The rows of a window are then
- * `channel blocks` of the output pixel, a slab's row apart. */
+/* q8_stem.h: the first convolution in 8 bits as a product. The bytes of an output pixel's window, row
+ * after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for each. The
+ * last block holds more than the window, for which there are no weights. */
 #ifndef DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 #define DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 
@@ -13,14 +12,12 @@ static inline bool detk_q8_stem_fits(const struct detk_view *view)
     return view->c == 3 && view->taps_w * view->c <= DETK_BLOCK;
 }
 
-/* Weights HWIO as those of a product [taps_h * 16][out_c]. */
-det_status detk_q8_stem_weights(struct det_env *env, const struct detk_view *view, int32_t out_c,
-                                const int8_t *weights, int8_t **to);
-
-/* Words of one of the slab's rows; of a slab for `rows` rows of output. */
-ptrdiff_t detk_q8_slab_pitch(const struct detk_view *view);
+/* Words of a plane, and of an output row: its planes. */
+ptrdiff_t detk_q8_slab_plane(const struct detk_view *view);
+ptrdiff_t detk_q8_slab_row(const struct detk_view *view);
+/* Of a slab for `rows` rows of output. */
 size_t detk_q8_slab_words(const struct detk_view *view, int32_t rows);
-/* What output rows y..y+rows-1 of an image see. */
+/* Makes output rows y..y+rows-1 of an image. */
 void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_view *view,
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab);
 
