@@ -88,16 +88,20 @@ static int32_t in_steps(const struct det_q8_tensor *tensor, double real)
     return tensor->zero + (int32_t)round(real / (double)tensor->scale);
 }
 
-struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struct det_op *op)
+struct det_q8_target det_q8_target_in(const struct det_q8_tensor *out, enum det_activation act)
 {
-    const struct det_q8_tensor *out = &q->tensors[op->out];
     struct det_q8_target to = {.zero = out->zero, .low = -128, .high = 127};
-    if (op->act == DET_ACTIVATION_RELU6) {
+    if (act == DET_ACTIVATION_RELU6) {
         const int32_t six = 6 / (double)out->scale < 512 ? in_steps(out, 6) : 127;
         to.low = out->zero;
         to.high = six < 127 ? six : 127;
     }
     return to;
+}
+
+struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struct det_op *op)
+{
+    return det_q8_target_in(&q->tensors[op->out], op->act);
 }
 
 struct det_q8_add det_q8_add_op(const struct det_quantised *q, const struct det_op *op)
