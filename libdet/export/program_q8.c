@@ -53,16 +53,15 @@ static det_status check_sums(const struct det_node_run *run, const struct det_co
 }
 
 /* Biases and, for each channel, what a step of its sum is in steps of the result. */
-static det_status take_channels(const struct det_node_run *run, int32_t *bias,
-                                struct det_q8_factor *factors)
+static det_status take_channels(const struct det_node_run *run, int32_t *bias, float *scales)
 {
-    const double in = (double)run->node->q8.in.scale, out = (double)run->node->q8.out.scale;
+    const float in = run->node->q8.in.scale, out = run->node->q8.out.scale;
     for (size_t c = 0; c < run->in[3]->count; c++) {
-        const double value = in * (double)run->in[3]->floats[c] / out;
-        if (!(value > 0 && value < 0.5 * DET_Q8_MOST_BIAS))
-            return det_node_fail(
-                run, "one step of the sum of channel %zu is %g steps of its result", c, value);
-        factors[c] = det_q8_factor_of(value);
+        scales[c] = det_q8_scale_of(in, run->in[3]->floats[c], out);
+        if (!(scales[c] >= 0 && scales[c] < 0.5F * DET_Q8_MOST_BIAS))
+            return det_node_fail(run,
+                                 "one step of the sum of channel %zu is %g steps of its result", c,
+                                 (double)scales[c]);
         bias[c] = (int32_t)run->in[2]->wholes[c];
     }
     return DET_OK;
@@ -75,7 +74,7 @@ det_status det_node_q8_conv(struct det_node_run *run)
     struct det_conv_shape s = {0};
     int8_t *in = NULL, *weights = NULL, *out = NULL;
     int32_t *bias = NULL;
-    struct det_q8_factor *factors = NULL;
+    float *scales = NULL;
     det_status status = DET_OK;
     DET_TRY(det_node_conv_shape(run, &s));
     DET_TRY(check_sums(run, &s));
@@ -84,12 +83,12 @@ det_status det_node_q8_conv(struct det_node_run *run)
     DET_TRY(take_bytes(run, run->in[1], -127, &weights));
     DET_TRY(det_alloc_raw(run->env, &out, run->out[0].count, 1, node->name));
     DET_TRY(det_alloc_raw(run->env, &bias, (size_t)s.out_c, sizeof *bias, node->name));
-    DET_TRY(det_alloc_raw(run->env, &factors, (size_t)s.out_c, sizeof *factors, node->name));
-    DET_TRY(take_channels(run, bias, factors));
+    DET_TRY(det_alloc_raw(run->env, &scales, (size_t)s.out_c, sizeof *scales, node->name));
+    DET_TRY(take_channels(run, bias, scales));
     const struct det_q8_conv conv = {.in_zero = node->q8.in.zero,
                                      .weights = weights,
                                      .bias = bias,
-                                     .factor = factors,
+                                     .scale = scales,
                                      .to = det_q8_target_in(&node->q8.out, node->conv.act)};
     (node->conv.depthwise ? detk_q8_dwconv__ref : detk_q8_conv__ref)(&exec, &s, &conv, in, out);
     put_bytes(out, &run->out[0]);
@@ -98,7 +97,7 @@ fail:
     det_free(run->env, &weights);
     det_free(run->env, &out);
     det_free(run->env, &bias);
-    det_free(run->env, &factors);
+    det_free(run->env, &scales);
     return status;
 }
 

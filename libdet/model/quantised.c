@@ -137,7 +137,7 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
     DET_TRY_RETURN(
         det_alloc(env, &layer->bias, (size_t)channels, sizeof *layer->bias, "8-bit biases"));
     DET_TRY_RETURN(
-        det_alloc(env, &layer->factors, (size_t)channels, sizeof *layer->factors, "8-bit biases"));
+        det_alloc(env, &layer->scales, (size_t)channels, sizeof *layer->scales, "8-bit biases"));
     for (int32_t c = 0; c < channels; c++) {
         const double step = in_scale * (double)w->scales[c];
         double real = bias != NULL ? (double)bias[c] : 0;
@@ -154,13 +154,14 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
                             "%s: one step of the sum of channel %d is %g steps of its result",
                             op->name, c, step / out_scale);
         layer->bias[c] = (int32_t)steps;
-        layer->factors[c] = det_q8_factor_of(step / out_scale);
+        layer->scales[c] =
+            det_q8_scale_of(q->tensors[op->in].scale, w->scales[c], q->tensors[op->out].scale);
     }
     layer->conv = (struct det_q8_conv){
         .in_zero = q->tensors[op->in].zero,
         .weights = w->values,
         .bias = layer->bias,
-        .factor = layer->factors,
+        .scale = layer->scales,
         .to = det_q8_target_of(q, op),
     };
     return DET_OK;
@@ -180,5 +181,5 @@ det_status det_q8_layer_create(struct det_env *env, const struct det_graph *grap
 void det_q8_layer_free(struct det_env *env, struct det_q8_layer *layer)
 {
     det_free(env, &layer->bias);
-    det_free(env, &layer->factors);
+    det_free(env, &layer->scales);
 }

@@ -56,7 +56,7 @@ void det_q8_weights_real(const struct det_q8_weights *weights, size_t count, int
 struct det_q8_layer {
     struct det_q8_conv conv;
     int32_t *bias;
-    struct det_q8_factor *factors;
+    float *scales;
 };
 
 /* Of operation `op`, in 8 bits. `params`: the block with the biases. MISMATCH where a sum could

@@ -3,9 +3,11 @@
  * each output channel and zero 0. Sums are exact in 32 bits, and what becomes of them is fixed to
  * the bit: every implementation gives the same whole numbers as `ref` does.
  *
- * Source: TFLite's 8-bit quantization specification; rescaling is MultiplyByQuantizedMultiplier()
- * of tensorflow/lite/kernels/internal/common.cc as TFLITE_SINGLE_ROUNDING has it: rounded once,
- * halves upwards. docs/quantisation.md tells more.
+ * Source: TFLite's 8-bit quantization specification, which leaves open how a sum is rescaled. That
+ * of a convolution is as XNNPACK, LiteRT's default, has it (qs8-requantization/fp32.c), and ONNX
+ * Runtime (MlasRequantizeOutput()): in float32. A sum of two tensors is as kernels/add.cc has it,
+ * with MultiplyByQuantizedMultiplier() of kernels/internal/common.cc as TFLITE_SINGLE_ROUNDING has
+ * it: rounded once, halves upwards. docs/quantisation.md tells more.
  */
 #ifndef DET_OPS_Q8_H
 #define DET_OPS_Q8_H
@@ -18,6 +20,24 @@ struct det_q8_tensor {
     float scale; /* 0: in float32 only */
     int32_t zero;
 };
+
+/* A step of a convolution's sum in steps of its result, from the scales of input, weights and
+ * result. */
+static inline float det_q8_scale_of(float in, float weight, float out)
+{
+    const float step = in * weight;
+    return step / out;
+}
+
+/* A convolution's sum in steps of its result: the sum as float32, the product as float32, the
+ * nearest whole number, halves to even. Beyond +-1024, which is clamped anyway, it is that. */
+static inline int32_t det_q8_steps(int32_t sum, float scale)
+{
+    const float round = 0x1.8p23f; /* behind it float32 has whole numbers alone */
+    const float product = (float)sum * scale;
+    const float limited = product < -1024.0f ? -1024.0f : product > 1024.0f ? 1024.0f : product;
+    return (int32_t)((limited + round) - round);
+}
 
 /* mantissa / 2^shift. The mantissa is 0 or of 2^30 .. 2^31 - 1, the shift of 1 .. 62. */
 struct det_q8_factor {
@@ -47,13 +67,13 @@ struct det_q8_target {
 };
 
 /* A convolution, dense (weights HWIO) or depthwise (HWC, multiplier 1):
- * out = clamp(zero + rescale(bias + sum of (in - in_zero) * weight)). Taps outside the image add
+ * out = clamp(zero + steps(bias + sum of (in - in_zero) * weight)). Taps outside the image add
  * nothing. */
 struct det_q8_conv {
     int32_t in_zero;
     const int8_t *weights;
-    const int32_t *bias;                /* [out_c] */
-    const struct det_q8_factor *factor; /* [out_c] */
+    const int32_t *bias; /* [out_c] */
+    const float *scale;  /* [out_c], det_q8_scale_of() */
     struct det_q8_target to;
 };
 

@@ -81,6 +81,31 @@ static void rescaling_rounds_once_halves_upwards(void **state)
     assert_int_equal(det_q8_rescale(INT32_MIN, (struct det_q8_factor){INT32_MAX, 62}), -1);
 }
 
+/* The sum of a convolution: float32 twice, in double worked out with the same roundings. */
+static void sums_are_scaled_in_float32_halves_to_even(void **state)
+{
+    (void)state;
+    assert_int_equal(det_q8_steps(1, .5f), 0);
+    assert_int_equal(det_q8_steps(3, .5f), 2);
+    assert_int_equal(det_q8_steps(5, .5f), 2);
+    assert_int_equal(det_q8_steps(-1, .5f), 0);
+    assert_int_equal(det_q8_steps(-3, .5f), -2);
+    assert_int_equal(det_q8_steps(-5, .5f), -2);
+    /* 2^24 + 1 is 2^24 as float32; its 2^24th part and a half is a tie only then. */
+    assert_int_equal(det_q8_steps((1 << 24) + 1, ldexpf(1.5f, -24)), 2);
+    assert_int_equal(det_q8_steps((1 << 24) + 1, ldexpf(2.5f, -24)), 2);
+    assert_int_equal(det_q8_steps(INT32_MAX, 1e9f), 1024);
+    assert_int_equal(det_q8_steps(INT32_MIN, 1e9f), -1024);
+    assert_int_equal(det_q8_steps(INT32_MIN, 0), 0);
+    for (int i = 0; i < 20000; i++) {
+        const int32_t sum = draw(INT32_MIN / 2, INT32_MAX / 2) >> draw(0, 24);
+        const float scale = ldexpf((float)draw(1 << 23, (1 << 24) - 1), -draw(24, 50));
+        const float product = (float)((double)(float)sum * (double)scale);
+        const double wanted = nearbyint(fmin(fmax((double)product, -1024), 1024));
+        assert_true(det_q8_steps(sum, scale) == wanted);
+    }
+}
+
 static void reals_are_rounded_and_clamped(void **state)
 {
     (void)state;
@@ -103,7 +128,7 @@ struct layer {
     struct det_q8_conv q;
     int8_t *in, *weights, *out;
     int32_t *bias;
-    struct det_q8_factor *factors;
+    float *scales;
     size_t in_count, out_count;
 };
 
@@ -113,7 +138,7 @@ static void layer_free(struct layer *l)
     free(l->weights);
     free(l->out);
     free(l->bias);
-    free(l->factors);
+    free(l->scales);
 }
 
 /* `extreme`: every value at an end of its range. */
@@ -128,7 +153,7 @@ static struct layer layer_make(struct det_conv_shape s, bool depthwise, int32_t 
     l.weights = malloc(weights);
     l.out = malloc(l.out_count);
     l.bias = malloc(out_c * sizeof *l.bias);
-    l.factors = malloc(out_c * sizeof *l.factors);
+    l.scales = malloc(out_c * sizeof *l.scales);
     draw_bytes(l.in, l.in_count, -128, 127);
     draw_bytes(l.weights, weights, -127, 127);
     for (size_t i = 0; i < l.in_count && extreme; i++)
@@ -137,14 +162,14 @@ static struct layer layer_make(struct det_conv_shape s, bool depthwise, int32_t 
         l.weights[i] = l.weights[i] < 0 ? -127 : 127;
     for (size_t c = 0; c < out_c; c++) {
         l.bias[c] = draw(-40000, 40000);
-        l.factors[c] = det_q8_factor_of(ldexp(draw(100, 199), -17 - draw(0, 3)));
+        l.scales[c] = ldexpf((float)draw(100, 199), -17 - draw(0, 3));
     }
     for (size_t i = 0; i < weights && out_c > 2; i += out_c)
         l.weights[i] = 0; /* a channel of zeros */
     l.q = (struct det_q8_conv){.in_zero = zero,
                                .weights = l.weights,
                                .bias = l.bias,
-                               .factor = l.factors,
+                               .scale = l.scales,
                                .to = {.zero = -zero / 2, .low = -zero / 2, .high = 101}};
     if (l.q.to.low > l.q.to.high)
         l.q.to.low = l.q.to.high;
@@ -174,8 +199,9 @@ static int8_t wanted_at(const struct layer *l, bool depthwise, int32_t n, int32_
             }
         }
     }
-    const long double steps = floorl(sum * value_of(l->factors[c]) + .5L) + l->q.to.zero;
-    return (int8_t)fminl(fmaxl(steps, l->q.to.low), l->q.to.high);
+    const float product = (float)((double)(float)sum * (double)l->scales[c]);
+    const double steps = nearbyint((double)product) + l->q.to.zero;
+    return (int8_t)fmin(fmax(steps, l->q.to.low), l->q.to.high);
 }
 
 static void check_layer(struct ops_rig *rig, struct det_conv_shape s, bool depthwise, int32_t zero,
@@ -237,7 +263,7 @@ static void the_longest_sum_stays_in_32_bits(void **state)
     memset(l.in, 127, l.in_count);
     memset(l.weights, 127, l.in_count);
     l.bias[0] = DET_Q8_MOST_BIAS;
-    l.factors[0] = det_q8_factor_of(ldexp(.7, -25));
+    l.scales[0] = ldexpf(.7f, -25);
     l.q.to = (struct det_q8_target){-20, -128, 127};
     struct det_exec x = ops_exec(&rig, 1, 0);
     detk_q8_conv__ref(&x, &s, &l.q, l.in, l.out);
@@ -301,6 +327,7 @@ int test_ops_q8(void)
         cmocka_unit_test(factors_too_small_are_zero),
         cmocka_unit_test(a_factor_that_rounds_up_keeps_its_range),
         cmocka_unit_test(rescaling_rounds_once_halves_upwards),
+        cmocka_unit_test(sums_are_scaled_in_float32_halves_to_even),
         cmocka_unit_test(reals_are_rounded_and_clamped),
         cmocka_unit_test(convolutions_are_their_definition),
         cmocka_unit_test(the_longest_sum_stays_in_32_bits),

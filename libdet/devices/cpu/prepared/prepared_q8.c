@@ -4,34 +4,23 @@
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
-/* The four arrays of a layer's columns, in one piece of memory: biases, scales, mantissas, shifts.
- * `sums`: each column's weights added up, which its bias takes with the zero of the input. */
+/* The two arrays of a layer's columns, in one piece of memory: biases, scales. `sums`: each column's weights added up, which its bias takes with the zero of the input. */
 static void make_columns(const struct det_q8_conv *layer, const int32_t *sums, int32_t count,
                          size_t columns, float *memory, struct detk_q8_finish *to)
 {
-    int32_t *bias = (int32_t *)(void *)memory, *mantissa = bias + 2 * columns;
-    int32_t *shift = bias + 3 * columns;
+    int32_t *bias = (int32_t *)(void *)memory;
     float *scale = memory + columns;
-    for (size_t j = 0; j < columns; j++)
-        shift[j] = 1;
     *to = (struct detk_q8_finish){
         .scale = scale,
-        .mantissa = mantissa,
-        .shift = shift,
         .zero = layer->to.zero + DETK_Q8_BIAS,
         .low = layer->to.low + DETK_Q8_BIAS,
         .high = layer->to.high + DETK_Q8_BIAS,
     };
     for (int32_t j = 0; j < count; j++) {
-        const struct det_q8_factor factor = layer->factor[j];
-        const double real = detk_q8_real_factor(factor);
         /* Kernels count modulo 2^32: only the whole sum must fit. */
         bias[j] = (int32_t)((uint32_t)layer->bias[j] -
                             (uint32_t)(layer->in_zero + DETK_Q8_BIAS) * (uint32_t)sums[j]);
-        scale[j] = (float)real;
-        mantissa[j] = factor.mantissa;
-        shift[j] = factor.shift;
-        to->exact |= real > DETK_Q8_MOST_SCALE;
+        scale[j] = layer->scale[j];
     }
 }
 

@@ -29,35 +29,18 @@ INLINE __mmask8 mask_of(int64_t pixels)
 
 /* --- results --- */
 
-/* The larger magnitude, sign cleared. Where nothing is optimised GCC has a macro for it, in which a
- * mask changes its sign. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-INLINE __m512 farther(__m512 a, __m512 b)
-{
-    return _mm512_range_ps(a, b, 0xB);
-}
-#pragma GCC diagnostic pop
-
-/* The estimates of four vectors of sums, clamped by no more than packing does; *near: how far from
- * a whole number the farthest lies. */
-INLINE __m512i estimate(const __m512i sum[4], const __m512 scale[4], __m512 zero, __m512 *near)
+/* Four vectors of sums (det_q8_steps()), clamped by no more than packing does. What is too low for
+ * 32 bits becomes the lowest number there is. */
+INLINE __m512i finish(const __m512i sum[4], const __m512 scale[4], __m512i zero)
 {
     __m512i q[4];
-    __m512 farthest = _mm512_setzero_ps();
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
-        const __m512 value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[i]), scale[i], zero);
-        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
-        q[i] = _mm512_cvtps_epi32(value);
+        const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i]), scale[i]);
+        q[i] = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(product, _mm512_set1_ps(1024.0f))),
+                                zero);
     }
-    *near = farthest;
     return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-}
-
-INLINE bool is_near(__m512 farthest)
-{
-    return _mm512_cmp_ps_mask(farthest, _mm512_set1_ps(0.5f - DETK_Q8_NEAR), _CMP_GE_OQ) != 0;
 }
 
 INLINE __m512i clamp(__m512i bytes, const struct detk_q8_finish *f)
@@ -71,45 +54,12 @@ INLINE __m512i four_words(const void *from)
     return _mm512_broadcast_i32x4(_mm_loadu_si128(from));
 }
 
-/* Of the lower halves of 64 bits each; the upper ones of the result are 0. */
-INLINE __m512i rescale(const struct detk_q8_finish *f, __m512i sum, __m512i mantissa, __m512i shift)
-{
-    const __m512i one = _mm512_set1_epi64(1);
-    const __m512i bits = _mm512_and_si512(shift, _mm512_set1_epi64(63));
-    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(bits, one));
-    const __m512i product = _mm512_add_epi64(_mm512_mul_epi32(sum, mantissa), half);
-    const __m512i value =
-        _mm512_add_epi64(_mm512_srav_epi64(product, bits), _mm512_set1_epi64(f->zero));
-    return _mm512_min_epi64(_mm512_max_epi64(value, _mm512_set1_epi64(f->low)),
-                            _mm512_set1_epi64(f->high));
-}
-
-/* The same exactly, in the same order. `step` 0: each vector is of columns 0..15; 4: each fourth of
- * vector i is of columns i * 4 .. i * 4 + 3. */
-static __attribute__((noinline)) __m512i finish_exactly(const struct detk_q8_finish *f,
-                                                        const __m512i sum[4], int32_t step)
-{
-    __m512i q[4];
-    for (int32_t i = 0; i < 4; i++) {
-        const void *m = f->mantissa + i * step, *s = f->shift + i * step;
-        const __m512i mantissa = step == 0 ? load(m) : four_words(m);
-        const __m512i shift = step == 0 ? load(s) : four_words(s);
-        const __m512i odd = rescale(f, _mm512_srli_epi64(sum[i], 32),
-                                    _mm512_srli_epi64(mantissa, 32), _mm512_srli_epi64(shift, 32));
-        q[i] = _mm512_or_si512(rescale(f, sum[i], mantissa, shift), _mm512_slli_epi64(odd, 32));
-    }
-    return _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-}
-
 /* Of four sums of columns 0..15 each. */
 INLINE __m512i finish_rows(const struct detk_q8_finish *f, const __m512i sum[4], __m512 scale)
 {
     const __m512 scales[4] = {scale, scale, scale, scale};
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512 near;
-    __m512i bytes = clamp(estimate(sum, scales, _mm512_set1_ps((float)f->zero), &near), f);
-    if (__builtin_expect(f->exact || is_near(near), 0))
-        bytes = finish_exactly(f, sum, 0);
+    const __m512i bytes = clamp(finish(sum, scales, _mm512_set1_epi32(f->zero)), f);
     return _mm512_permutexvar_epi32(order, bytes);
 }
 
@@ -130,6 +80,21 @@ INLINE __m128i quarter_of(__m512i bytes, const int quarter)
 INLINE __m512 bytes_of(__m512i bytes, const int quarter)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(quarter_of(bytes, quarter)));
+}
+
+/* The larger magnitude, sign cleared. Where nothing is optimised GCC has a macro for it, in which a
+ * mask changes its sign. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+INLINE __m512 farther(__m512 a, __m512 b)
+{
+    return _mm512_range_ps(a, b, 0xB);
+}
+#pragma GCC diagnostic pop
+
+INLINE bool is_near(__m512 farthest)
+{
+    return _mm512_cmp_ps_mask(farthest, _mm512_set1_ps(0.5f - DETK_Q8_NEAR), _CMP_GE_OQ) != 0;
 }
 
 static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s, __m512i a,
@@ -342,8 +307,8 @@ INLINE void columns_apart(const float *const *rows, int64_t x, int64_t in_w, str
 
 /* What stays in registers. */
 struct dw_weights {
-    __m512i w[3][4], bias[4];
-    __m512 scale[4], zero;
+    __m512i w[3][4], bias[4], zero;
+    __m512 scale[4];
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
@@ -356,17 +321,14 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
         k.bias[i] = four_words(job->bias + i * 4);
         k.scale[i] = _mm512_castsi512_ps(four_words(job->finish->scale + i * 4));
     }
-    k.zero = _mm512_set1_ps((float)job->finish->zero);
+    k.zero = _mm512_set1_epi32(job->finish->zero);
     return k;
 }
 
 INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k,
                       const __m512i sum[4], float *out, int64_t pixels)
 {
-    __m512 near;
-    __m512i bytes = clamp(estimate(sum, k->scale, k->zero, &near), job->finish);
-    if (__builtin_expect(job->finish->exact || is_near(near), 0))
-        bytes = finish_exactly(job->finish, sum, 4);
+    const __m512i bytes = clamp(finish(sum, k->scale, k->zero), job->finish);
     if (__builtin_expect(pixels >= 4, 1))
         _mm512_storeu_si512(out, bytes);
     else

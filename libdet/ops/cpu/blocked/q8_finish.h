@@ -4,12 +4,9 @@
  * A stored value is q + 128, 0 .. 255, so that products of unsigned with signed bytes apply; zeros
  * and limits are moved likewise.
  *
- * Vectors estimate in float32 first. With |result| <= 257 (what lies beyond is clamped all the
- * same, on the same side) the product sum * scale is at most 512 in magnitude; the sum in float32
- * and `scale` are each wrong by 2^-24 of it at most, their product plus the zero, fused, by half a
- * unit of 512's place: 512 * 2^-23 + 2^-15 < 2^-13.4. A sum whose estimate lies more than
- * DETK_Q8_NEAR from the middle between two whole numbers is rounded as the exact one is; the others
- * are made exactly. */
+ * A convolution's sum is rescaled in float32 by definition. A sum of two tensors vectors estimate in
+ * float32: where the estimate lies more than DETK_Q8_NEAR from the middle between two whole numbers
+ * it is rounded as the exact one is; the others are made exactly. */
 #ifndef DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 #define DET_OPS_CPU_BLOCKED_Q8_FINISH_H
 
@@ -20,10 +17,8 @@
 
 /* Of some columns. */
 struct detk_q8_finish {
-    const float *scale; /* the factors, rounded */
-    const int32_t *mantissa, *shift;
+    const float *scale;
     int32_t zero, low, high; /* stored */
-    bool exact;              /* a factor is too large for estimates */
     float real_scale;        /* of the results: for float32 ones */
 };
 
@@ -33,8 +28,6 @@ static inline struct detk_q8_finish detk_q8_finish_from(const struct detk_q8_fin
 {
     struct detk_q8_finish f = *finish;
     f.scale += first;
-    f.mantissa += first;
-    f.shift += first;
     return f;
 }
 
@@ -46,13 +39,11 @@ struct detk_q8_sum {
     bool exact;
 };
 
-/* Up to here estimates serve: no factor makes one leave 32 bits; of a sum of two tensors each part
- * is at most 255 * 1.5, wrong by 2^-24 of it, the inner and the outer sum are rounded by 2^-15 and
- * 2^-16 at most, and the exact rounding of the two parts moves the result by one step: together
- * below 2^-13. */
-#define DETK_Q8_MOST_SCALE 0.5
-#define DETK_Q8_MOST_PART  1.5
-#define DETK_Q8_MOST_STEP  (1.0 / 131072)
+/* Up to here estimates serve: each part is at most 255 * 1.5, wrong by 2^-24 of it, the inner and
+ * the outer sum are rounded by 2^-15 and 2^-16 at most, and the exact rounding of the two parts
+ * moves the result by one step: together below 2^-13. */
+#define DETK_Q8_MOST_PART 1.5
+#define DETK_Q8_MOST_STEP (1.0 / 131072)
 
 static inline double detk_q8_real_factor(struct det_q8_factor factor)
 {
@@ -78,8 +69,7 @@ static inline struct detk_q8_sum detk_q8_sum_of(const struct det_q8_add *add)
 static inline uint8_t detk_q8_finish_one(const struct detk_q8_finish *f, int32_t column,
                                          int32_t sum)
 {
-    const struct det_q8_factor factor = {f->mantissa[column], f->shift[column]};
-    const int64_t value = f->zero + det_q8_rescale(sum, factor);
+    const int32_t value = f->zero + det_q8_steps(sum, f->scale[column]);
     return (uint8_t)(value < f->low ? f->low : value > f->high ? f->high : value);
 }
 
