@@ -119,15 +119,13 @@ det_status det_node_q8_add(struct det_node_run *run)
     const struct det_exec exec = {.pool = run->pool};
     int8_t *left = NULL, *right = NULL;
     det_status status = DET_OK;
-    if (!same_shape(x, run->in[1]) || !fits(a) || !fits(b) || !fits(to) ||
-        !(2 * fmax((double)a->scale, (double)b->scale) / (double)to->scale < 0x1p20))
+    if (!same_shape(x, run->in[1]) || !fits(a) || !fits(b) || !fits(to))
         return det_node_fail(run, "shapes, scales or zeros that do not go together");
     DET_TRY(det_node_make(run, 0, true, x->dims, x->shape));
     DET_TRY(take_bytes(run, x, -128, &left));
     DET_TRY(take_bytes(run, run->in[1], -128, &right));
-    const struct det_q8_add add =
-        det_q8_add_of((double)a->scale, a->zero, (double)b->scale, b->zero, (double)to->scale,
-                      det_q8_target_in(to, DET_ACTIVATION_NONE));
+    const struct det_q8_add add = det_q8_add_of(a->scale, a->zero, b->scale, b->zero, to->scale,
+                                                det_q8_target_in(to, DET_ACTIVATION_NONE));
     detk_q8_add__ref(&exec, (int64_t)x->count, &add, left, right, left);
     put_bytes(left, &run->out[0]);
 fail:

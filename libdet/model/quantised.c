@@ -107,8 +107,8 @@ struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struc
 struct det_q8_add det_q8_add_op(const struct det_quantised *q, const struct det_op *op)
 {
     const struct det_q8_tensor *a = &q->tensors[op->in], *b = &q->tensors[op->in2];
-    return det_q8_add_of((double)a->scale, a->zero, (double)b->scale, b->zero,
-                         (double)q->tensors[op->out].scale, det_q8_target_of(q, op));
+    return det_q8_add_of(a->scale, a->zero, b->scale, b->zero, q->tensors[op->out].scale,
+                         det_q8_target_of(q, op));
 }
 
 /* The real sum that half a grey level more in each tap inside the image makes. */

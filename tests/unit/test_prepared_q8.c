@@ -158,7 +158,8 @@ static void layer_drop(struct layer *l)
 static struct det_q8_add draw_add(void)
 {
     static const int32_t zeros[] = {-128, 127, 0, 17};
-    const double a = draw(1, 400), b = draw(1, 400), out = draw(1, 5) == 1 ? 3 : draw(100, 900);
+    const float a = (float)draw(1, 400), b = (float)draw(1, 400);
+    const float out = draw(1, 5) == 1 ? 3 : (float)draw(100, 900);
     const struct det_q8_target to = {zeros[draw(0, 3)], draw(0, 2) == 0 ? -100 : -128, 127};
     /* Now and then equal scales: ties. */
     if (draw(0, 2) == 0)

@@ -77,63 +77,32 @@ INLINE __m128i quarter_of(__m512i bytes, const int quarter)
     }
 }
 
-INLINE __m512 bytes_of(__m512i bytes, const int quarter)
+INLINE __m512i words_of(__m512i bytes, const int quarter)
 {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(quarter_of(bytes, quarter)));
+    return _mm512_cvtepu8_epi32(quarter_of(bytes, quarter));
 }
 
-/* The larger magnitude, sign cleared. Where nothing is optimised GCC has a macro for it, in which a
- * mask changes its sign. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-INLINE __m512 farther(__m512 a, __m512 b)
-{
-    return _mm512_range_ps(a, b, 0xB);
-}
-#pragma GCC diagnostic pop
-
-INLINE bool is_near(__m512 farthest)
-{
-    return _mm512_cmp_ps_mask(farthest, _mm512_set1_ps(0.5f - DETK_Q8_NEAR), _CMP_GE_OQ) != 0;
-}
-
-static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s, __m512i a,
-                                                     __m512i b)
-{
-    _Alignas(64) uint8_t left[64], right[64];
-    memcpy(left, &a, sizeof left);
-    memcpy(right, &b, sizeof right);
-    for (int i = 0; i < 64; i++)
-        left[i] = detk_q8_sum_one(s, left[i], right[i]);
-    return load(left);
-}
-
+/* detk_q8_sum_one() */
 INLINE __m512i add_bytes(const struct detk_q8_sum *s, __m512i a, __m512i b)
 {
-    const __m512 a_zero = _mm512_set1_ps((float)(s->add.a_zero + DETK_Q8_BIAS));
-    const __m512 b_zero = _mm512_set1_ps((float)(s->add.b_zero + DETK_Q8_BIAS));
-    const __m512 zero = _mm512_set1_ps((float)(s->add.to.zero + DETK_Q8_BIAS));
-    const __m512 a_factor = _mm512_set1_ps(s->a), b_factor = _mm512_set1_ps(s->b);
-    __m512 farthest = _mm512_setzero_ps();
+    const __m512i left = _mm512_set1_epi32(s->a), right = _mm512_set1_epi32(s->b);
+    const __m512i bias = _mm512_set1_epi32(s->bias), zero = _mm512_set1_epi32(s->zero);
+    const __m128i shift = _mm_cvtsi32_si128(s->shift);
     __m128i part[4];
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
-        const __m512 inner = _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(b, i), b_zero), b_factor, zero);
-        const __m512 value =
-            _mm512_fmadd_ps(_mm512_sub_ps(bytes_of(a, i), a_zero), a_factor, inner);
-        farthest = farther(farthest, _mm512_reduce_ps(value, 8));
-        const __m512i q = _mm512_max_epi32(_mm512_cvtps_epi32(value), _mm512_setzero_si512());
-        part[i] = _mm512_cvtusepi32_epi8(q);
+        const __m512i sum =
+            _mm512_add_epi32(_mm512_add_epi32(bias, _mm512_mullo_epi32(words_of(a, i), left)),
+                             _mm512_mullo_epi32(words_of(b, i), right));
+        const __m512i q = _mm512_add_epi32(_mm512_sra_epi32(sum, shift), zero);
+        part[i] = _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512()));
     }
-    if (__builtin_expect(s->exact || is_near(farthest), 0))
-        return add_exactly(s, a, b);
     __m512i bytes = _mm512_castsi128_si512(part[0]);
     bytes = _mm512_inserti32x4(bytes, part[1], 1);
     bytes = _mm512_inserti32x4(bytes, part[2], 2);
     bytes = _mm512_inserti32x4(bytes, part[3], 3);
-    const __m512i low = _mm512_set1_epi8((char)(s->add.to.low + DETK_Q8_BIAS));
-    const __m512i high = _mm512_set1_epi8((char)(s->add.to.high + DETK_Q8_BIAS));
-    return _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, _mm512_set1_epi8((char)s->low)),
+                           _mm512_set1_epi8((char)s->high));
 }
 
 /* --- products --- */
