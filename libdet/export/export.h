@@ -52,6 +52,9 @@ struct det_export_writer {
     det_export_format format;
     det_export_outputs outputs; /* what AUTO means */
     det_export_input input;
+    /* What AUTO means of a model in 8 bits; 0: the same, and the format has no input of
+     * bytes (DET_EXPORT_INPUT_UINT8 and INT8). */
+    det_export_input byte_input;
     /* UNSUPPORTED, with the sentence, for settings and specs that the format cannot express. */
     det_status (*write)(struct det_env *env, const struct det_export_job *job,
                         struct det_export *exported);

@@ -6,6 +6,7 @@
 #include "base/context.h"
 #include "base/half.h"
 #include "export/proof.h"
+#include "model/quantised.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/path.h"
@@ -26,8 +27,7 @@ void det_export_settings_init(det_export_settings *settings, size_t struct_size)
 static det_status check_settings(struct det_env *env, const det_export_settings *s)
 {
     if ((unsigned)s->outputs > DET_EXPORT_OUTPUTS_EFFICIENT_NMS ||
-        (unsigned)s->input > DET_EXPORT_INPUT_FLOAT_NCHW ||
-        (unsigned)s->precision > DET_EXPORT_FLOAT16)
+        (unsigned)s->input > DET_EXPORT_INPUT_INT8 || (unsigned)s->precision > DET_EXPORT_FLOAT16)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "det_export_settings: outputs %d, input %d, precision %d: one of them is "
                         "none that this library knows",
@@ -66,6 +66,8 @@ static void settle(const struct det_export_writer *writer, struct det_export_job
     struct det_postprocess_settings *p = &job->inference.postprocess;
     if (s->outputs == DET_EXPORT_OUTPUTS_AUTO)
         s->outputs = writer->outputs;
+    if (s->input == DET_EXPORT_INPUT_AUTO && job->model->quantised != NULL)
+        s->input = writer->byte_input;
     if (s->input == DET_EXPORT_INPUT_AUTO)
         s->input = writer->input;
     if (s->name == NULL && writer->named_by_step)
@@ -112,13 +114,51 @@ static det_status check_half(struct det_env *env, const struct det_export_job *j
     return DET_OK;
 }
 
+/* A convolution that stays in float32 in a model in 8 bits; NULL: there is none. */
+static const char *float_layer(const det_model *model)
+{
+    for (int32_t i = 0; i < model->quantised->op_count; i++)
+        if (det_op_is_convolution(&model->graph.ops[i]) && !model->quantised->eight_bits[i])
+            return model->graph.ops[i].name;
+    return NULL;
+}
+
+/* What a format and a model in 8 bits, or in float32, ask of each other. */
+static det_status check_eight_bits(struct det_env *env, const struct det_export_writer *writer,
+                                   const struct det_export_job *job)
+{
+    const det_model *model = job->model;
+    const char *name = writer->format.name;
+    const bool bytes = job->settings.input == DET_EXPORT_INPUT_UINT8 ||
+                       job->settings.input == DET_EXPORT_INPUT_INT8;
+    if (bytes && (writer->byte_input == DET_EXPORT_INPUT_AUTO || model->quantised == NULL))
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "%s: an input of uint8 or int8 is for tflite and a model in 8 bits", name);
+    if (model->quantised == NULL)
+        return DET_OK;
+    if (writer->format.eight_bits == DET_EXPORT_EIGHT_BITS_NONE)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "the model is in 8 bits, which %s does not have here: export the float32 "
+                        "model that it was made of",
+                        name);
+    if (job->settings.precision != DET_EXPORT_FLOAT32)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "float16: the model is in 8 bits: export the float32 model that it was "
+                        "made of");
+    const char *layer = float_layer(model);
+    if (writer->format.eight_bits == DET_EXPORT_EIGHT_BITS_WHOLE && layer != NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "%s: a model in 8 bits is written whole, but `%s` stays in float32: "
+                        "quantise the float32 model with --int8_only "
+                        "(DET_QUANTISATION_FLOATS_NONE)",
+                        name, layer);
+    return DET_OK;
+}
+
 det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
                                struct det_export_job *job)
 {
-    if (job->model->quantised != NULL && writer != &det_export_det)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "the model is in 8 bits, which are written as det alone: export the "
-                        "float32 model that it was made of");
+    DET_TRY_RETURN(check_eight_bits(env, writer, job));
     DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
                                       &job->inference));
     settle(writer, job);

@@ -30,10 +30,17 @@ static bool channels_first(const struct det_program *program)
     return program->input_shape[1] == 3;
 }
 
+/* Of any size, as it is. */
+static bool takes_picture(const struct det_program *program)
+{
+    return program->input_whole && program->input_shape[1] < 0;
+}
+
 static det_status check_input(struct det_env *env, const struct det_program *p)
 {
-    bool fits = p->input_dims == 4;
-    for (int32_t d = 1; fits && !p->input_whole && d < 4; d++)
+    bool fits =
+        p->input_dims == 4 && (!p->input_whole || takes_picture(p) || p->input_shape[3] == 3);
+    for (int32_t d = 1; fits && !takes_picture(p) && d < 4; d++)
         fits = p->input_shape[d] > 0 && p->input_shape[d] <= INT32_MAX;
     return fits ? DET_OK
                 : det_fail(env, DET_STATUS_MISMATCH,
@@ -52,7 +59,7 @@ static det_status open_program(struct det_env *env, struct det_export_player *p,
     const size_t slots = (size_t)inference->graph->class_slots;
     DET_TRY_RETURN(det_alloc(env, &p->logits, (size_t)inference->anchor_count * slots,
                              sizeof *p->logits, "logits"));
-    if (!p->program.input_whole) {
+    if (!takes_picture(&p->program)) {
         size_t floats = (size_t)p->program.input_shape[1];
         for (int32_t d = 2; d < 4; d++)
             if (!det_size_mul(floats, (size_t)p->program.input_shape[d], &floats))
@@ -112,7 +119,32 @@ static det_status fill_pixels(struct det_env *env, const struct det_export_playe
     return DET_OK;
 }
 
-/* The network's input, as detection makes it. */
+/* The network's input in p->frame, as detection makes it. */
+static det_status fill_frame(struct det_env *env, struct det_export_player *p,
+                             const struct det_image *image, const struct det_frame *frame,
+                             int32_t height, int32_t width)
+{
+    const det_image_view view = {
+        .pixels = image->rgb, .width = image->width, .height = image->height};
+    if (frame->height > height || frame->width > width)
+        return det_fail(env, DET_STATUS_MISMATCH, "the input is smaller than the network's");
+    return det_input_fill(env, &p->resizer, p->pool, &view, frame, p->frame, height, width);
+}
+
+/* Its grey levels. */
+static det_status fill_levels(struct det_env *env, struct det_export_player *p,
+                              const struct det_image *image, const struct det_frame *frame,
+                              struct det_array *input)
+{
+    const int64_t *asked = p->program.input_shape;
+    const int64_t shape[4] = {asked[0] < 1 ? 1 : asked[0], asked[1], asked[2], 3};
+    DET_TRY_RETURN(det_array_create(env, true, 4, shape, "picture", input));
+    DET_TRY_RETURN(fill_frame(env, p, image, frame, (int32_t)asked[1], (int32_t)asked[2]));
+    for (size_t i = 0; i < (size_t)asked[1] * (size_t)asked[2] * 3; i++)
+        input->wholes[i] = (int64_t)det_q8_grey_level(p->frame[i]) + p->program.input_black;
+    return DET_OK;
+}
+
 static det_status fill_floats(struct det_env *env, struct det_export_player *p,
                               const struct det_image *image, const struct det_frame *frame,
                               struct det_array *input)
@@ -121,13 +153,8 @@ static det_status fill_floats(struct det_env *env, struct det_export_player *p,
     const bool first = channels_first(&p->program);
     const int32_t height = (int32_t)asked[first ? 2 : 1], width = (int32_t)asked[first ? 3 : 2];
     const int64_t shape[4] = {asked[0] < 1 ? 1 : asked[0], asked[1], asked[2], asked[3]};
-    const det_image_view view = {
-        .pixels = image->rgb, .width = image->width, .height = image->height};
-    if (frame->height > height || frame->width > width)
-        return det_fail(env, DET_STATUS_MISMATCH, "the input is smaller than the network's");
     DET_TRY_RETURN(det_array_create(env, false, 4, shape, "picture", input));
-    DET_TRY_RETURN(
-        det_input_fill(env, &p->resizer, p->pool, &view, frame, p->frame, height, width));
+    DET_TRY_RETURN(fill_frame(env, p, image, frame, height, width));
     det_array_put_frame(input, 0, first, p->frame, width);
     return DET_OK;
 }
@@ -171,8 +198,9 @@ det_status det_export_player_run(struct det_env *env, struct det_export_player *
     struct det_array input = {0}, probes[DET_PROBES];
     memset(probes, 0, sizeof probes);
     det_status status = DET_OK;
-    DET_TRY(p->program.input_whole ? fill_pixels(env, p, image, &input)
-                                   : fill_floats(env, p, image, &frame, &input));
+    DET_TRY(takes_picture(&p->program) ? fill_pixels(env, p, image, &input)
+            : p->program.input_whole   ? fill_levels(env, p, image, &frame, &input)
+                                       : fill_floats(env, p, image, &frame, &input));
     DET_TRY(det_program_run(env, &p->program, p->ops, p->pool, &input, probes));
     DET_TRY(take_outputs(env, p, probes, frame.window, found));
 fail:

@@ -11,7 +11,7 @@
 #ifndef DET_EXPORT_PROGRAM_H
 #define DET_EXPORT_PROGRAM_H
 
-#include "ops/ops.h"
+#include "ops/q8.h"
 
 enum {
     DET_ARRAY_MOST_DIMS = 6,
@@ -73,7 +73,8 @@ enum det_node_kind {
     DET_NODE_RANGE,      /* start, limit, step: whole scalars -> whole [n] */
     DET_NODE_REDUCE_SUM, /* along one axis, which goes unless it is kept with size 1 (reduce) */
     /* x, or x and the whole sizes of the result; output pixel i reads at i * in / out, TF1's way:
-     * the nearest is the one below. Up to two dimensions may change size. (resize) */
+     * the nearest is the one below. Up to two dimensions may change size. Whole numbers are not
+     * interpolated. (resize) */
     DET_NODE_RESIZE,
     /* x, whole [1] k -> largest k along the last dimension, falling, and their places; of equals
      * the lower place comes first. */
@@ -91,6 +92,14 @@ enum det_node_kind {
      * [N, T, 4], classes [N, T] as floats, scores [N, T], counts [N] as floats. (detections;
      * TFLite_Detection_PostProcess behind its decoding) */
     DET_NODE_DETECTIONS,
+    /* In 8 bits (ops/q8.h): whole numbers of -128 .. 127, of scales and zeros that are the node's
+     * (q8). */
+    /* x [N, H, W, C], weights as of CONV of -127 .. 127, whole bias [O] in steps of the sum, scales
+     * of the weights [O] (conv, q8) */
+    DET_NODE_Q8_CONV,
+    DET_NODE_Q8_ADD,        /* two of one shape (q8) */
+    DET_NODE_Q8_FROM_FLOAT, /* (q8.out) */
+    DET_NODE_Q8_TO_FLOAT,   /* (q8.in) */
     DET_NODE_KINDS
 };
 
@@ -101,6 +110,9 @@ struct det_node {
     int32_t in_count;
     int32_t out[DET_PROGRAM_MOST_OUTPUTS]; /* -1: nobody wants it */
     int32_t out_count;
+    struct {
+        struct det_q8_tensor in, in2, out;
+    } q8;
     union {
         struct {
             bool channels_first, depthwise;
@@ -171,7 +183,9 @@ struct det_program {
     size_t value_capacity, node_capacity;
 
     int32_t input; /* a value; -1 until a reader sets it */
+    /* Grey levels: a picture of any size, or one of the network's where the shape says it. */
     bool input_whole;
+    int32_t input_black; /* of such a one: what stands for level 0 */
     int32_t input_dims;
     int64_t input_shape[DET_ARRAY_MOST_DIMS]; /* -1: any */
 

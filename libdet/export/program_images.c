@@ -10,7 +10,7 @@ static bool fits(int64_t value, int64_t least)
     return value >= least && value <= INT32_MAX / 4;
 }
 
-static det_status shape_of(const struct det_node_run *run, struct det_conv_shape *s)
+det_status det_node_conv_shape(const struct det_node_run *run, struct det_conv_shape *s)
 {
     const struct det_node *node = run->node;
     const struct det_array *x = run->in[0], *w = run->in[1], *bias = run->in[2];
@@ -99,7 +99,7 @@ fail:
 det_status det_node_conv(struct det_node_run *run)
 {
     struct det_conv_shape s = {0};
-    DET_TRY_RETURN(shape_of(run, &s));
+    DET_TRY_RETURN(det_node_conv_shape(run, &s));
     const bool first = run->node->conv.channels_first;
     const int64_t shape[4] = {s.n, first ? s.out_c : s.out_h, first ? s.out_h : s.out_w,
                               first ? s.out_w : s.out_c};
@@ -158,6 +158,18 @@ static float between(float a, float b, float share)
     return share == 0 ? a : a + (b - a) * share;
 }
 
+/* Where an element of the result reads. */
+struct corners {
+    size_t top_left, top_right, bottom_left, bottom_right;
+    float down, right;
+};
+
+static float interpolated(const float *x, const struct corners *c)
+{
+    return between(between(x[c->top_left], x[c->top_right], c->right),
+                   between(x[c->bottom_left], x[c->bottom_right], c->right), c->down);
+}
+
 det_status det_node_resize(struct det_node_run *run)
 {
     const struct det_array *x = run->in[0];
@@ -165,12 +177,14 @@ det_status det_node_resize(struct det_node_run *run)
     int64_t shape[DET_ARRAY_MOST_DIMS] = {0};
     int32_t changed[2] = {0};
     DET_TRY_RETURN(resized(run, shape, changed));
-    DET_TRY_RETURN(det_node_make(run, 0, false, x->dims, shape));
+    if (x->whole && linear)
+        return det_node_fail(run, "whole numbers cannot be interpolated");
+    DET_TRY_RETURN(det_node_make(run, 0, x->whole, x->dims, shape));
     struct det_array *to = &run->out[0];
     /* [outer][rows][middle][columns][inner], where only rows and columns change. */
     const int32_t row = changed[0], column = changed[1], dims = x->dims;
     if (row == dims) {
-        memcpy(to->floats, x->floats, x->count * sizeof *x->floats);
+        memcpy(to->data, x->data, x->count * (x->whole ? sizeof *x->wholes : sizeof *x->floats));
         return DET_OK;
     }
     const int64_t in_columns = column < dims ? x->shape[column] : 1;
@@ -179,21 +193,26 @@ det_status det_node_resize(struct det_node_run *run)
     const size_t middle = det_node_extent(x, row + 1, column);
     const size_t inner = inner_from == 1 ? det_node_extent(x, column + 1, dims) : 1;
     const size_t in_row = middle * (size_t)in_columns * inner;
-    float *out = to->floats;
+    size_t place = 0;
     for (size_t o = 0; o < outer; o++) {
         for (int64_t r = 0; r < shape[row]; r++) {
             const struct tap y = tap_at(r, x->shape[row], shape[row], linear);
-            const float *top = x->floats + (o * (size_t)x->shape[row] + y.low) * in_row;
-            const float *bottom = x->floats + (o * (size_t)x->shape[row] + y.high) * in_row;
+            const size_t top = (o * (size_t)x->shape[row] + y.low) * in_row;
+            const size_t bottom = (o * (size_t)x->shape[row] + y.high) * in_row;
             for (size_t m = 0; m < middle; m++) {
                 for (int64_t c = 0; c < out_columns; c++) {
                     const struct tap t = tap_at(c, in_columns, out_columns, linear);
                     const size_t left = (m * (size_t)in_columns + t.low) * inner;
                     const size_t right = (m * (size_t)in_columns + t.high) * inner;
-                    for (size_t i = 0; i < inner; i++)
-                        *out++ =
-                            between(between(top[left + i], top[right + i], t.share),
-                                    between(bottom[left + i], bottom[right + i], t.share), y.share);
+                    for (size_t i = 0; i < inner; i++, place++) {
+                        const struct corners at = {top + left + i,    top + right + i,
+                                                   bottom + left + i, bottom + right + i,
+                                                   y.share,           t.share};
+                        if (x->whole)
+                            to->wholes[place] = x->wholes[at.top_left];
+                        else
+                            to->floats[place] = interpolated(x->floats, &at);
+                    }
                 }
             }
         }

@@ -45,6 +45,12 @@ det_status det_node_efficient_nms(struct det_node_run *run);
 det_status det_node_decode(struct det_node_run *run);
 det_status det_node_detections(struct det_node_run *run);
 
+/* program_q8.c: 8 bits. */
+det_status det_node_q8_conv(struct det_node_run *run);
+det_status det_node_q8_add(struct det_node_run *run);
+det_status det_node_q8_from_float(struct det_node_run *run);
+det_status det_node_q8_to_float(struct det_node_run *run);
+
 /* --- for these files --- */
 
 /* CORRUPT, "node `NAME`: ...". */
@@ -52,6 +58,8 @@ det_status det_node_fail(const struct det_node_run *run, const char *format, ...
 /* Output `index` of this shape; zeros. */
 det_status det_node_make(struct det_node_run *run, int32_t index, bool whole, int32_t dims,
                          const int64_t *shape);
+/* What a convolution of the node's inputs is. */
+det_status det_node_conv_shape(const struct det_node_run *run, struct det_conv_shape *shape);
 /* axis, or axis + dims when below 0; -1 when there is no such dimension. */
 int32_t det_node_axis(int32_t axis, int32_t dims);
 /* Product of shape[begin .. end). */

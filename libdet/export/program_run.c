@@ -39,12 +39,16 @@ static const struct kind kinds[DET_NODE_KINDS] = {
     [DET_NODE_GATHER_ND] = {"aw", 1, det_node_gather_nd},
     [DET_NODE_RANGE] = {"www", 1, det_node_range},
     [DET_NODE_REDUCE_SUM] = {"a", 1, det_node_reduce_sum},
-    [DET_NODE_RESIZE] = {"fW", 1, det_node_resize},
+    [DET_NODE_RESIZE] = {"aW", 1, det_node_resize},
     [DET_NODE_TOP_K] = {"fw", 2, det_node_top_k},
     [DET_NODE_NMS] = {"ffwff", 1, det_node_nms},
     [DET_NODE_EFFICIENT_NMS] = {"ff", 4, det_node_efficient_nms},
     [DET_NODE_DECODE] = {"ff", 1, det_node_decode},
     [DET_NODE_DETECTIONS] = {"ff", 4, det_node_detections},
+    [DET_NODE_Q8_CONV] = {"wwwf", 1, det_node_q8_conv},
+    [DET_NODE_Q8_ADD] = {"ww", 1, det_node_q8_add},
+    [DET_NODE_Q8_FROM_FLOAT] = {"f", 1, det_node_q8_from_float},
+    [DET_NODE_Q8_TO_FLOAT] = {"w", 1, det_node_q8_to_float},
 };
 
 det_status det_node_fail(const struct det_node_run *run, const char *format, ...)

@@ -4,6 +4,7 @@
 
 #include "base/half.h"
 #include "model/net_plan.h"
+#include "model/quantised.h"
 #include "support/mem.h"
 
 /* Where comparing the convolutions has come to. */
@@ -19,7 +20,8 @@ struct walk {
 static const struct det_node *next_convolution(struct walk *w)
 {
     while (++w->node < w->program->node_count)
-        if (w->program->nodes[w->node].kind == DET_NODE_CONV)
+        if (w->program->nodes[w->node].kind == DET_NODE_CONV ||
+            w->program->nodes[w->node].kind == DET_NODE_Q8_CONV)
             return &w->program->nodes[w->node];
     return NULL;
 }
@@ -89,11 +91,13 @@ static bool stands_for(const struct det_export_job *job, float got, float wanted
                              got == det_half_to_float(det_float_to_half(wanted)));
 }
 
-static det_status compare_tensor(struct walk *w, const struct det_node *node, int32_t input,
-                                 const struct det_param *param)
+/* The constant behind an input, of the type and shape of a parameter. */
+static det_status find_tensor(const struct walk *w, const struct det_node *node, int32_t input,
+                              bool whole, const struct det_param *param,
+                              const struct det_array **array)
 {
     const struct det_array *got = det_program_constant(w->program, node, input);
-    if (got == NULL || got->whole)
+    if (got == NULL || got->whole != whole)
         return det_fail(w->env, DET_STATUS_MISMATCH,
                         "convolution `%s`: it has no %s of its own, the network has `%s`",
                         node->name, input == 1 ? "weights" : "bias", param->key);
@@ -104,6 +108,15 @@ static det_status compare_tensor(struct walk *w, const struct det_node *node, in
         return det_fail(w->env, DET_STATUS_MISMATCH,
                         "convolution `%s`: %s has another shape than the network's `%s`",
                         node->name, w->program->values[node->in[input]].name, param->key);
+    *array = got;
+    return DET_OK;
+}
+
+static det_status compare_tensor(struct walk *w, const struct det_node *node, int32_t input,
+                                 const struct det_param *param)
+{
+    const struct det_array *got = NULL;
+    DET_TRY_RETURN(find_tensor(w, node, input, false, param, &got));
     const float *wanted = w->job->inference.params + param->offset;
     for (size_t i = 0; i < got->count; i++)
         if (!stands_for(w->job, got->floats[i], wanted[i]))
@@ -131,13 +144,92 @@ static det_status compare_no_bias(const struct walk *w, const struct det_node *n
                     "convolution `%s`: it has a bias, the network has none", node->name);
 }
 
+/* --- in 8 bits --- */
+
+static det_status compare_scale(const struct walk *w, const struct det_node *node, const char *what,
+                                struct det_q8_tensor got, struct det_q8_tensor wanted)
+{
+    if (got.scale == wanted.scale && got.zero == wanted.zero)
+        return DET_OK;
+    return det_fail(w->env, DET_STATUS_MISMATCH,
+                    "`%s`: its %s has scale %.9g and zero %d, the network %.9g and %d", node->name,
+                    what, (double)got.scale, got.zero, (double)wanted.scale, wanted.zero);
+}
+
+static det_status compare_q8_weights(struct walk *w, const struct det_op *op,
+                                     const struct det_node *node)
+{
+    const struct det_param *param = &w->job->inference.graph->params[op->weight];
+    const struct det_q8_weights *wanted = &w->job->inference.quantised->weights[op->weight];
+    const struct det_array *got = NULL, *scales = det_program_constant(w->program, node, 3);
+    const size_t channels = (size_t)det_param_channels(param);
+    DET_TRY_RETURN(find_tensor(w, node, 1, true, param, &got));
+    for (size_t i = 0; i < got->count; i++)
+        if (got->wholes[i] != wanted->values[i])
+            return det_fail(w->env, DET_STATUS_MISMATCH,
+                            "%s: value %zu is %lld, the network's `%s` has %d",
+                            w->program->values[node->in[1]].name, i, (long long)got->wholes[i],
+                            param->key, wanted->values[i]);
+    if (scales == NULL || scales->whole || scales->count != channels ||
+        memcmp(scales->floats, wanted->scales, channels * sizeof(float)) != 0)
+        return det_fail(w->env, DET_STATUS_MISMATCH,
+                        "convolution `%s`: the scales of its weights are not those of `%s`",
+                        node->name, param->key);
+    w->tensors++;
+    return DET_OK;
+}
+
+static det_status compare_q8_bias(struct walk *w, const struct det_op *op,
+                                  const struct det_node *node)
+{
+    const struct det_inference *inference = &w->job->inference;
+    const struct det_array *got = det_program_constant(w->program, node, 2);
+    const size_t channels = (size_t)inference->graph->tensors[op->out].channels;
+    struct det_q8_layer layer = {0};
+    if (got == NULL || !got->whole || got->count != channels)
+        return det_fail(w->env, DET_STATUS_MISMATCH, "convolution `%s`: it has no %zu whole biases",
+                        node->name, channels);
+    DET_TRY_RETURN(det_q8_layer_create(w->env, inference->graph, inference->quantised,
+                                       inference->params, (int32_t)(op - inference->graph->ops),
+                                       &layer));
+    det_status status = DET_OK;
+    for (size_t c = 0; status == DET_OK && c < channels; c++)
+        if (got->wholes[c] != layer.bias[c])
+            status = det_fail(w->env, DET_STATUS_MISMATCH,
+                              "convolution `%s`: bias %zu is %lld, the network has %d", node->name,
+                              c, (long long)got->wholes[c], layer.bias[c]);
+    det_q8_layer_free(w->env, &layer);
+    w->tensors++;
+    return status;
+}
+
+static det_status compare_q8_op(struct walk *w, const struct det_op *op,
+                                const struct det_node *node)
+{
+    const struct det_quantised *q = w->job->inference.quantised;
+    DET_TRY_RETURN(compare_scale(w, node, "input", node->q8.in, q->tensors[op->in]));
+    DET_TRY_RETURN(compare_scale(w, node, "result", node->q8.out, q->tensors[op->out]));
+    DET_TRY_RETURN(compare_q8_weights(w, op, node));
+    return compare_q8_bias(w, op, node);
+}
+
+/* --- all --- */
+
 static det_status compare_op(struct walk *w, const struct det_op *op)
 {
     const struct det_graph *graph = w->job->inference.graph;
+    const struct det_quantised *q = w->job->inference.quantised;
     const struct det_node *node = next_convolution(w);
     if (node == NULL)
         return det_fail(w->env, DET_STATUS_MISMATCH, "there is no convolution for `%s`", op->name);
     DET_TRY_RETURN(compare_convolution(w, op, node));
+    if (node->kind == DET_NODE_Q8_CONV) {
+        if (q == NULL || !q->eight_bits[op - graph->ops])
+            return det_fail(w->env, DET_STATUS_MISMATCH,
+                            "convolution `%s` is in 8 bits, `%s` is in float32", node->name,
+                            op->name);
+        return compare_q8_op(w, op, node);
+    }
     DET_TRY_RETURN(compare_tensor(w, node, 1, &graph->params[op->weight]));
     if (op->bias < 0)
         return compare_no_bias(w, node);

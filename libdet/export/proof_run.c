@@ -28,6 +28,7 @@ struct run {
     struct det_prepared *net;
     struct det_postprocess *postprocess;
     float *logits; /* [A][K + 1] of the program */
+    bool exact;    /* it computes in 8 bits: nothing differs */
     det_export_proof *proof;
 };
 
@@ -44,6 +45,11 @@ static bool is_size(int64_t got, int32_t wanted)
     return wanted == 0 ? got == -1 : got == wanted;
 }
 
+static bool is_byte_input(det_export_input input)
+{
+    return input == DET_EXPORT_INPUT_UINT8 || input == DET_EXPORT_INPUT_INT8;
+}
+
 /* Decides the picture's size and checks what the file says of its input. */
 static det_status choose_sizes(struct run *r)
 {
@@ -52,6 +58,15 @@ static det_status choose_sizes(struct run *r)
     const det_export_input kind = r->job->settings.input;
     const int32_t asked = r->job->settings.batch;
     r->batch = asked == 0 ? FREE_BATCH : asked;
+    if (is_byte_input(kind)) {
+        r->height = r->job->model->spec.input_height;
+        r->width = r->job->model->spec.input_width;
+        const bool fits = p->input_whole && p->input_dims == 4 &&
+                          is_size(p->input_shape[0], asked) && p->input_shape[1] == r->height &&
+                          p->input_shape[2] == r->width && p->input_shape[3] == 3 &&
+                          p->input_black == (kind == DET_EXPORT_INPUT_INT8 ? -128 : 0);
+        return fits ? DET_OK : wrong_input(r);
+    }
     if (kind == DET_EXPORT_INPUT_IMAGE) {
         /* Neither square nor of the frame's proportions. */
         r->height = p->input_shape[1] == -1 ? in.height * 3 / 4 + 1 : (int32_t)p->input_shape[1];
@@ -133,7 +148,7 @@ static void fill_input(struct run *r)
     const size_t frame = (size_t)in.height * (size_t)in.width * 3;
     const bool first = r->job->settings.input == DET_EXPORT_INPUT_FLOAT_NCHW;
     for (size_t i = 0; r->input.whole && i < r->input.count; i++)
-        r->input.wholes[i] = r->pixels[i];
+        r->input.wholes[i] = r->pixels[i] + r->program->input_black;
     for (int32_t n = 0; !r->input.whole && n < r->batch; n++)
         det_array_put_frame(&r->input, n, first, r->frames + (size_t)n * frame, in.width);
 }
@@ -202,15 +217,17 @@ static int32_t columns_of(const struct run *r, enum det_probe probe)
     return r->probes[probe].dims == 3 && r->probes[probe].shape[2] == slots ? slots : slots - 1;
 }
 
-static double score_difference(const struct run *r, const float *scores, int32_t columns,
+/* Of scores, or of logits where nothing may differ. */
+static double score_difference(const struct run *r, const float *values, int32_t columns,
                                const float *logits)
 {
     const int32_t slots = r->job->inference.graph->class_slots, skip = slots - columns;
     double most = 0;
     for (size_t a = 0; a < (size_t)r->job->inference.anchor_count; a++) {
         for (int32_t c = 1; c < slots; c++) {
-            const float own = det_sigmoid(logits[a * (size_t)slots + (size_t)c]);
-            const double d = difference(&own, scores + a * (size_t)columns + (size_t)(c - skip), 1);
+            const float logit = logits[a * (size_t)slots + (size_t)c];
+            const float own = r->exact ? logit : det_sigmoid(logit);
+            const double d = difference(&own, values + a * (size_t)columns + (size_t)(c - skip), 1);
             most = d > most ? d : most;
         }
     }
@@ -223,10 +240,11 @@ static det_status compare_outputs(struct run *r, int32_t n, double *encodings, d
     const struct det_tensor in = r->job->inference.graph->tensors[0];
     const size_t anchors = (size_t)r->job->inference.anchor_count;
     const size_t frame = (size_t)in.height * (size_t)in.width * 3;
-    const int32_t columns = columns_of(r, DET_PROBE_SCORES);
+    const enum det_probe probe = r->exact ? DET_PROBE_LOGITS : DET_PROBE_SCORES;
+    const int32_t columns = columns_of(r, probe);
     const float *got_encodings = NULL, *got_scores = NULL;
     DET_TRY_RETURN(image_of(r, DET_PROBE_ENCODINGS, "box encodings", n, 4, &got_encodings));
-    DET_TRY_RETURN(image_of(r, DET_PROBE_SCORES, "scores", n, columns, &got_scores));
+    DET_TRY_RETURN(image_of(r, probe, "scores", n, columns, &got_scores));
     memcpy(det_prepared_input(r->net), r->frames + (size_t)n * frame, frame * sizeof *r->frames);
     det_prepared_forward(r->net);
     const float *own = det_prepared_encodings(r->net);
@@ -240,13 +258,14 @@ static det_status compare_outputs(struct run *r, int32_t n, double *encodings, d
 static det_status check_limits(const struct run *r, double encodings, double scores)
 {
     const struct det_array *array = &r->probes[DET_PROBE_ENCODINGS];
-    const double limit = LIMIT * largest(array->floats, array->count);
-    if (encodings <= limit && scores <= LIMIT)
+    const double score_limit = r->exact ? 0 : LIMIT;
+    const double limit = score_limit * largest(array->floats, array->count);
+    if (encodings <= limit && scores <= score_limit)
         return DET_OK;
     return det_fail(r->env, DET_STATUS_MISMATCH,
-                    "on a test picture box encodings differ from libdet's by up to %.3g, scores by "
+                    "on a test picture box encodings differ from libdet's by up to %.3g, %s by "
                     "up to %.3g; allowed are %.3g and %.3g",
-                    encodings, scores, limit, LIMIT);
+                    encodings, r->exact ? "logits" : "scores", scores, limit, score_limit);
 }
 
 /* All images by the network with these weights. */
@@ -255,8 +274,9 @@ static det_status compare_network(struct run *r, const float *params, double *en
 {
     det_status status = DET_OK;
     *encodings = *scores = 0;
-    DET_TRY_RETURN(det_prepared_create(r->env, r->job->inference.graph, NULL, params, r->ops,
-                                       r->pool, 1, &r->net));
+    DET_TRY_RETURN(det_prepared_create(
+        r->env, r->job->inference.graph, r->exact ? r->job->inference.quantised : NULL,
+        r->exact ? r->job->inference.params : params, r->ops, r->pool, 1, &r->net));
     for (int32_t n = 0; status == DET_OK && n < r->batch; n++)
         status = compare_outputs(r, n, encodings, scores);
     det_prepared_destroy(r->env, &r->net);
@@ -408,6 +428,8 @@ det_status det_proof_run(struct det_env *env, struct det_pool *pool,
                     .ops = det_ops_cpu("auto", &reason),
                     .proof = proof};
     DET_TRY(det_program_find_logits(env, program));
+    for (int32_t n = 0; n < program->node_count; n++)
+        r.exact |= program->nodes[n].kind == DET_NODE_Q8_CONV;
     DET_TRY(make_picture(&r));
     DET_TRY(det_program_run(env, program, r.ops, pool, &r.input, r.probes));
     DET_TRY(compare_all(&r, params));

@@ -1,10 +1,12 @@
 /* read_tflite.c: a TFLite file of ours as a program (program.h). Anything that tflite*.c does not
  * write is refused, so that what passes is understood. */
+#include <math.h>
 #include <string.h>
 
 #include "base/half.h"
 #include "export/read_tflite.h"
 #include "export/tflite.h"
+#include "model/quantised.h"
 #include "support/mem.h"
 
 det_status det_tflite_read_fail(const struct det_tflite_reader *r, int32_t tensor, const char *what)
@@ -38,6 +40,9 @@ static void take_values(enum det_tflite_type type, const uint8_t *from, struct d
             memcpy(&whole, from + i * sizeof whole, sizeof whole);
             to->wholes[i] = whole;
             break;
+        case DET_TFLITE_INT8:
+            to->wholes[i] = (int8_t)from[i];
+            break;
         case DET_TFLITE_FLOAT16:
             memcpy(&half, from + i * sizeof half, sizeof half);
             to->floats[i] = det_half_to_float(half);
@@ -64,8 +69,9 @@ static det_status take_constant(struct det_tflite_reader *r, int32_t index, uint
         return det_tflite_read_fail(r, index, "a constant of bytes");
     if (data.count != bytes)
         return det_tflite_read_fail(r, index, "the buffer has not as many bytes as the shape says");
-    DET_TRY_RETURN(det_program_add_constant(
-        r->env, r->program, t->name, t->type == DET_TFLITE_INT32, t->dims, shape, &t->value));
+    const bool whole = t->type == DET_TFLITE_INT32 || t->type == DET_TFLITE_INT8;
+    DET_TRY_RETURN(
+        det_program_add_constant(r->env, r->program, t->name, whole, t->dims, shape, &t->value));
     take_values(t->type, data.data, &r->program->values[t->value].array);
     t->stored = true;
     return DET_OK;
@@ -101,6 +107,72 @@ static det_status read_shape(struct det_tflite_reader *r, int32_t index,
     return DET_OK;
 }
 
+/* A word of a vector of 64 bits; *fits: it is one of 32. */
+static int32_t wide_word(struct det_flat_vector vector, size_t i, bool *fits)
+{
+    int64_t word = 0;
+    memcpy(&word, vector.data + i * sizeof word, sizeof word);
+    *fits = word >= INT32_MIN && word <= INT32_MAX;
+    return *fits ? (int32_t)word : 0;
+}
+
+static float scale_at(const struct det_tflite_read_tensor *t, size_t i)
+{
+    const uint32_t bits = det_flat_word(t->scales, i);
+    float scale = 0;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale;
+}
+
+struct det_q8_tensor det_tflite_read_q8(const struct det_tflite_read_tensor *tensor)
+{
+    return (struct det_q8_tensor){tensor->scales.count == 1 ? scale_at(tensor, 0) : 0,
+                                  tensor->zero};
+}
+
+/* Of whole numbers alone; all zeros are the same one. */
+static det_status check_scales(struct det_tflite_reader *r, int32_t index,
+                               struct det_flat_vector zeros)
+{
+    struct det_tflite_read_tensor *t = &r->tensors[index];
+    const int32_t low = t->type == DET_TFLITE_UINT8 ? 0 : -128;
+    bool right =
+        t->type == DET_TFLITE_UINT8 || t->type == DET_TFLITE_INT8 || t->type == DET_TFLITE_INT32;
+    right = right && t->scales.count > 0 && zeros.count == t->scales.count && t->dimension >= 0 &&
+            t->dimension < t->dims &&
+            (t->scales.count == 1 || t->scales.count == (size_t)t->shape[t->dimension]);
+    for (size_t i = 0; right && i < t->scales.count; i++) {
+        const float scale = scale_at(t, i);
+        bool fits = false;
+        const int32_t zero = wide_word(zeros, i, &fits);
+        t->zero = i == 0 ? zero : t->zero;
+        right = scale > 0 && isfinite(scale) && fits && zero == t->zero && zero >= low &&
+                zero <= low + 255 && (t->type != DET_TFLITE_INT32 || zero == 0);
+    }
+    return right ? DET_OK
+                 : det_tflite_read_fail(r, index, "scales or zero points that we do not write");
+}
+
+static det_status read_scales(struct det_tflite_reader *r, int32_t index,
+                              struct det_flat_table table)
+{
+    struct det_tflite_read_tensor *t = &r->tensors[index];
+    struct det_flat_reader *f = &r->flat;
+    const struct det_flat_table q = det_flat_child(f, table, DET_TFLITE_TENSOR_QUANTIZATION);
+    const struct det_flat_vector zeros =
+        det_flat_vector(f, q, DET_TFLITE_QUANTIZATION_ZERO_POINT, sizeof(int64_t));
+    t->scales = det_flat_vector(f, q, DET_TFLITE_QUANTIZATION_SCALE, sizeof(float));
+    t->dimension = det_flat_i32(f, q, DET_TFLITE_QUANTIZATION_DIMENSION, 0);
+    const bool more = det_flat_u8(f, q, DET_TFLITE_QUANTIZATION_DETAILS_TYPE, 0) != 0;
+    DET_TRY_RETURN(f->status);
+    if (det_flat_absent(q))
+        return t->type == DET_TFLITE_INT8 ? det_tflite_read_fail(r, index, "int8 without a scale")
+                                          : DET_OK;
+    if (more || t->scales.data == NULL)
+        return det_tflite_read_fail(r, index, "quantised in another way than we write");
+    return check_scales(r, index, zeros);
+}
+
 static det_status read_tensor(struct det_tflite_reader *r, int32_t index,
                               struct det_flat_table table)
 {
@@ -112,14 +184,14 @@ static det_status read_tensor(struct det_tflite_reader *r, int32_t index,
     DET_TRY_RETURN(r->flat.status);
     if (t->name == NULL)
         t->name = "";
-    if (type > DET_TFLITE_UINT8)
+    if (type > DET_TFLITE_UINT8 && type != DET_TFLITE_INT8)
         return det_tflite_read_fail(r, index, "a type that we do not write");
     t->type = (enum det_tflite_type)type;
-    if (!det_flat_absent(det_flat_child(&r->flat, table, DET_TFLITE_TENSOR_QUANTIZATION)) ||
-        !det_flat_absent(det_flat_child(&r->flat, table, DET_TFLITE_TENSOR_SPARSITY)) ||
+    if (!det_flat_absent(det_flat_child(&r->flat, table, DET_TFLITE_TENSOR_SPARSITY)) ||
         det_flat_u8(&r->flat, table, DET_TFLITE_TENSOR_IS_VARIABLE, 0) != 0)
-        return det_tflite_read_fail(r, index, "quantised, sparse or variable");
+        return det_tflite_read_fail(r, index, "sparse or variable");
     DET_TRY_RETURN(read_shape(r, index, table));
+    DET_TRY_RETURN(read_scales(r, index, table));
     return buffer == 0 ? DET_OK : take_constant(r, index, buffer);
 }
 
@@ -194,18 +266,65 @@ static det_status read_ends(struct det_tflite_reader *r)
     return DET_OK;
 }
 
+/* Whether an input of bytes has grey levels of the network's, or of a picture that is resized. */
+static bool takes_levels(const struct det_tflite_read_tensor *t)
+{
+    const struct det_q8_tensor levels = det_q8_input_tensor();
+    const int32_t zero = levels.zero + (t->type == DET_TFLITE_UINT8 ? 128 : 0);
+    if (t->scales.data == NULL)
+        return t->type == DET_TFLITE_UINT8 && t->any_size;
+    return !t->any_size && t->scales.count == 1 && scale_at(t, 0) == levels.scale &&
+           t->zero == zero;
+}
+
 static det_status set_input(struct det_tflite_reader *r)
 {
     struct det_program *p = r->program;
     struct det_tflite_read_tensor *t = &r->tensors[r->input];
-    if (t->dims != 4 || (t->type != DET_TFLITE_FLOAT32 && t->type != DET_TFLITE_UINT8))
+    const bool bytes = t->type == DET_TFLITE_UINT8 || t->type == DET_TFLITE_INT8;
+    if (t->dims != 4 || (bytes ? !takes_levels(t) : t->type != DET_TFLITE_FLOAT32))
         return det_tflite_read_fail(r, r->input, "it cannot be the input");
     DET_TRY_RETURN(det_program_add_value(r->env, p, t->name, &t->value));
     p->input = t->value;
-    p->input_whole = t->type == DET_TFLITE_UINT8;
+    p->input_whole = bytes;
+    p->input_black = t->type == DET_TFLITE_INT8 ? -128 : 0;
     p->input_dims = 4;
     for (int i = 0; i < 4; i++)
         p->input_shape[i] = t->any_size && (i == 1 || i == 2) ? -1 : t->shape[i];
+    return DET_OK;
+}
+
+det_status det_tflite_read_real(struct det_tflite_reader *r, int32_t tensor, int32_t *value)
+{
+    const struct det_tflite_read_tensor *t = &r->tensors[tensor];
+    struct det_node node = {.kind = DET_NODE_Q8_TO_FLOAT,
+                            .in = {t->value},
+                            .in_count = 1,
+                            .out_count = 1,
+                            .q8 = {.in = det_tflite_read_q8(t)}};
+    char *name = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_format(r->env, &name, "%s: real", t->name));
+    DET_TRY(det_program_add_value(r->env, r->program, name, value));
+    node.name = name;
+    node.out[0] = *value;
+    DET_TRY(det_program_add_node(r->env, r->program, &node));
+fail:
+    det_free(r->env, &name);
+    return status;
+}
+
+/* Raw outputs in 8 bits: box encodings and logits. */
+static det_status set_raw_outputs_in_8_bits(struct det_tflite_reader *r)
+{
+    struct det_program *p = r->program;
+    struct det_node node = {.kind = DET_NODE_SIGMOID, .in_count = 1, .out_count = 1};
+    DET_TRY_RETURN(det_tflite_read_real(r, r->outputs[0], &p->probes[DET_PROBE_ENCODINGS]));
+    DET_TRY_RETURN(det_tflite_read_real(r, r->outputs[1], &node.in[0]));
+    DET_TRY_RETURN(det_program_add_value(r->env, p, "scores", &node.out[0]));
+    node.name = p->values[node.out[0]].name;
+    DET_TRY_RETURN(det_program_add_node(r->env, p, &node));
+    p->probes[DET_PROBE_SCORES] = node.out[0];
     return DET_OK;
 }
 
@@ -216,9 +335,12 @@ static det_status set_outputs(struct det_tflite_reader *r)
         if (r->tensors[r->outputs[i]].value < 0)
             return det_tflite_read_fail(r, r->outputs[i], "an output that nothing makes");
     if (r->output_count == 2) {
+        r->classes = r->tensors[r->outputs[1]].shape[2];
+        r->raw_in_8_bits = r->tensors[r->outputs[1]].type == DET_TFLITE_INT8;
+        if (r->raw_in_8_bits)
+            return set_raw_outputs_in_8_bits(r);
         p->probes[DET_PROBE_ENCODINGS] = r->tensors[r->outputs[0]].value;
         p->probes[DET_PROBE_SCORES] = r->tensors[r->outputs[1]].value;
-        r->classes = r->tensors[r->outputs[1]].shape[2];
         return DET_OK;
     }
     for (int i = 0; i < 4; i++)

@@ -15,8 +15,12 @@ struct det_tflite_read_tensor {
     enum det_tflite_type type;
     int32_t dims;
     int32_t shape[DET_TFLITE_READ_MOST_DIMS];
-    bool any_size;  /* rows and columns may be changed */
-    bool stored;    /* it is a constant */
+    bool any_size; /* rows and columns may be changed */
+    bool stored;   /* it is a constant */
+    /* What whole numbers stand for; `scales.data` NULL: they are numbers. One scale, or one for each
+     * place of `dimension`. */
+    struct det_flat_vector scales;
+    int32_t zero, dimension;
     int32_t value;  /* of the program; -1: not made yet */
     int32_t kernel; /* of weights of a convolution the value in TensorFlow's order; -1: not yet */
 };
@@ -39,6 +43,7 @@ struct det_tflite_reader {
     int32_t input, outputs[4], output_count; /* tensors */
     int32_t postprocess[4];                  /* the custom operator's results; -1: there is none */
     int32_t classes;                         /* K, by the operator or the scores */
+    bool raw_in_8_bits;                      /* raw outputs are encodings and logits */
     struct det_program *program;
 };
 
@@ -49,6 +54,11 @@ det_status det_tflite_read_fail(const struct det_tflite_reader *r, int32_t tenso
 /* Bytes of a constant; exactly as many as its shape says. */
 det_status det_tflite_read_buffer(struct det_tflite_reader *r, uint32_t index,
                                   struct det_flat_vector *data);
+
+/* The scale and zero of a tensor in 8 bits that has one scale. */
+struct det_q8_tensor det_tflite_read_q8(const struct det_tflite_read_tensor *tensor);
+/* A node that makes real numbers of a tensor in 8 bits; *value: what it makes. */
+det_status det_tflite_read_real(struct det_tflite_reader *r, int32_t tensor, int32_t *value);
 
 /* All operators become nodes of the program. */
 det_status det_tflite_read_ops(struct det_tflite_reader *r);

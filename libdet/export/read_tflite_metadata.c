@@ -51,7 +51,8 @@ static det_status check_signature(struct det_tflite_reader *r)
 {
     static const char *const input[] = {"input"};
     static const char *const detections[] = {"output_3", "output_2", "output_1", "output_0"};
-    static const char *const raw[] = {"box_encodings", "class_predictions"};
+    const char *const raw[] = {"box_encodings",
+                               r->raw_in_8_bits ? "class_logits" : "class_predictions"};
     const struct det_flat_vector list =
         det_flat_vector(&r->flat, r->model, DET_TFLITE_MODEL_SIGNATURES, DET_FLAT_REFERENCE_BYTES);
     const struct det_flat_table signature = det_flat_element(&r->flat, list, 0);
@@ -77,7 +78,7 @@ static det_status check_input(struct det_tflite_reader *r, struct det_flat_reade
         det_flat_vector(f, info, DET_TFLITE_TENSOR_INFO_PROCESS_UNITS, DET_FLAT_REFERENCE_BYTES);
     const struct det_flat_table unit = det_flat_element(f, units, 0);
     const struct det_flat_table options = det_flat_child(f, unit, DET_TFLITE_UNIT_OPTIONS);
-    const bool bytes = r->tensors[r->input].type == DET_TFLITE_UINT8;
+    const bool bytes = r->tensors[r->input].type != DET_TFLITE_FLOAT32;
     const bool right =
         bytes ? units.count == 0
               : units.count == 1 &&
@@ -185,7 +186,8 @@ static det_status read_decoding(struct det_tflite_reader *r, struct det_flat_vec
                        det_flat_u32(f, decoding, DET_TFLITE_DECODING_BOXES, 0) == list.count &&
                        det_flat_i32(f, decoding, DET_TFLITE_DECODING_COORDINATES, 0) == 4 &&
                        det_flat_i32(f, decoding, DET_TFLITE_DECODING_VALUES_OF_KEYPOINT, 0) == 2 &&
-                       det_flat_u8(f, decoding, DET_TFLITE_DECODING_EXPONENTIAL, 0) == 1;
+                       det_flat_u8(f, decoding, DET_TFLITE_DECODING_EXPONENTIAL, 0) == 1 &&
+                       det_flat_u8(f, decoding, DET_TFLITE_DECODING_SIGMOID, 0) == r->raw_in_8_bits;
     DET_TRY_RETURN(f->status);
     if (!right)
         return wrong(r, "how raw outputs are decoded is not said as we write it");

@@ -14,6 +14,7 @@ struct op {
     struct det_flat_table table, options;
     struct det_tflite_read_code code;
     struct det_flat_vector in, out;
+    bool in_8_bits; /* its first input or result is int8 */
 };
 
 static det_status refuse(const struct op *op, const char *what)
@@ -57,33 +58,64 @@ static bool is_half(const struct det_tflite_read_tensor *t)
     return t->type == DET_TFLITE_FLOAT16;
 }
 
-static det_status make_value(const struct op *op, struct det_tflite_read_tensor *t)
+static det_status make_value(const struct op *op, struct det_tflite_read_tensor *t,
+                             enum det_tflite_type type)
 {
     if (t->value >= 0)
         return refuse(op, "its result is made already");
-    if (t->type != DET_TFLITE_FLOAT32)
-        return refuse(op, "its result is not float32");
+    if (t->type != type)
+        return refuse(op, "its result is of another type than we write");
+    if (type == DET_TFLITE_INT8 && t->scales.count != 1)
+        return refuse(op, "its result has more than one scale");
     return det_program_add_value(op->r->env, op->r->program, t->name, &t->value);
 }
 
-/* A node of the operator's first result and of the values in node.in. */
-static det_status add_node(const struct op *op, struct det_node node)
+/* A node of the operator's first result, which is of `type`, and of the values in node.in. */
+static det_status add_node_of(const struct op *op, struct det_node node, enum det_tflite_type type)
 {
     struct det_tflite_read_tensor *to = tensor_out(op, 0);
-    DET_TRY_RETURN(make_value(op, to));
+    DET_TRY_RETURN(make_value(op, to, type));
     node.name = op->r->program->values[to->value].name;
     node.out[0] = to->value;
     node.out_count = 1;
     return det_program_add_node(op->r->env, op->r->program, &node);
 }
 
+static det_status add_node(const struct op *op, struct det_node node)
+{
+    return add_node_of(op, node, DET_TFLITE_FLOAT32);
+}
+
+static void take_inputs(const struct op *op, struct det_node *node)
+{
+    node->in_count = (int32_t)op->in.count;
+    for (size_t i = 0; i < op->in.count; i++)
+        node->in[i] = tensor_in(op, i)->value;
+}
+
 /* With all of the operator's inputs. */
 static det_status add_plain(const struct op *op, struct det_node node)
 {
-    node.in_count = (int32_t)op->in.count;
-    for (size_t i = 0; i < op->in.count; i++)
-        node.in[i] = tensor_in(op, i)->value;
+    take_inputs(op, &node);
     return add_node(op, node);
+}
+
+static bool same_scale(const struct det_tflite_read_tensor *a,
+                       const struct det_tflite_read_tensor *b)
+{
+    return a->type == b->type && a->zero == b->zero && a->scales.count <= 1 &&
+           a->scales.count == b->scales.count &&
+           (a->scales.count == 0 || det_flat_word(a->scales, 0) == det_flat_word(b->scales, 0));
+}
+
+/* A node that moves values: the result has the type and scale of the first `count` inputs. */
+static det_status add_moving(const struct op *op, struct det_node node, size_t count)
+{
+    const struct det_tflite_read_tensor *to = tensor_out(op, 0);
+    for (size_t i = 0; i < count; i++)
+        if (!same_scale(tensor_in(op, i), to))
+            return refuse(op, "its result has another type or scale than its inputs");
+    return add_node_of(op, node, op->in_8_bits ? DET_TFLITE_INT8 : DET_TFLITE_FLOAT32);
 }
 
 /* A new constant of whole numbers for an input that the program wants in another form. */
@@ -104,6 +136,19 @@ static det_status add_wholes(const struct op *op, const char *part, int32_t coun
 
 /* --- convolutions --- */
 
+/* [outs][rest] -> [rest][outs]. */
+static void turn_kernel(const struct det_array *from, size_t outs, struct det_array *to)
+{
+    const size_t rest = to->count / outs;
+    for (size_t o = 0; o < outs; o++)
+        for (size_t i = 0; i < rest; i++) {
+            if (to->whole)
+                to->wholes[i * outs + o] = from->wholes[o * rest + i];
+            else
+                to->floats[i * outs + o] = from->floats[o * rest + i];
+        }
+}
+
 /* [out, kh, kw, in] as [kh, kw, in, out]; depthwise [1, kh, kw, c] as [kh, kw, c, 1]. */
 static det_status take_kernel(const struct op *op, bool depthwise, int32_t *value)
 {
@@ -112,22 +157,18 @@ static det_status take_kernel(const struct op *op, bool depthwise, int32_t *valu
     const int32_t *s = t->shape;
     char *name = NULL;
     const int64_t shape[4] = {s[1], s[2], s[3], depthwise ? 1 : s[0]};
-    if (!r->program->values[t->value].constant || t->type != DET_TFLITE_FLOAT32 || t->dims != 4 ||
+    const enum det_tflite_type type = op->in_8_bits ? DET_TFLITE_INT8 : DET_TFLITE_FLOAT32;
+    if (!r->program->values[t->value].constant || t->type != type || t->dims != 4 ||
         (depthwise && s[0] != 1))
         return refuse(op, "its weights are no constants of 4 dimensions");
     if (t->kernel < 0) {
         DET_TRY_RETURN(det_format(r->env, &name, "%s: kernel", t->name));
         const det_status status =
-            det_program_add_constant(r->env, r->program, name, false, 4, shape, &t->kernel);
+            det_program_add_constant(r->env, r->program, name, op->in_8_bits, 4, shape, &t->kernel);
         det_free(r->env, &name);
         DET_TRY_RETURN(status);
-        const float *from = r->program->values[t->value].array.floats;
-        float *to = r->program->values[t->kernel].array.floats;
-        const size_t outs = (size_t)shape[3];
-        const size_t rest = r->program->values[t->kernel].array.count / outs;
-        for (size_t o = 0; o < outs; o++)
-            for (size_t i = 0; i < rest; i++)
-                to[i * outs + o] = from[o * rest + i];
+        turn_kernel(&r->program->values[t->value].array, (size_t)shape[3],
+                    &r->program->values[t->kernel].array);
     }
     *value = t->kernel;
     return DET_OK;
@@ -153,6 +194,54 @@ static det_status set_padding(const struct op *op, struct det_node *node, int32_
     return DET_OK;
 }
 
+/* Weights' scales, one for each channel, as a constant. */
+static det_status take_weight_scales(const struct op *op, bool depthwise, int32_t *value)
+{
+    struct det_tflite_reader *r = op->r;
+    const struct det_tflite_read_tensor *t = tensor_in(op, 1);
+    const int64_t channels = tensor_out(op, 0)->shape[3];
+    char *name = NULL;
+    if (t->scales.count != (size_t)channels || t->zero != 0 || t->dimension != (depthwise ? 3 : 0))
+        return refuse(op, "its weights have not one scale for each channel, with zero point 0");
+    DET_TRY_RETURN(det_format(r->env, &name, "%s: scales", tensor_out(op, 0)->name));
+    const det_status status =
+        det_program_add_constant(r->env, r->program, name, false, 1, &channels, value);
+    det_free(r->env, &name);
+    DET_TRY_RETURN(status);
+    memcpy(r->program->values[*value].array.floats, t->scales.data,
+           (size_t)channels * sizeof(float));
+    return DET_OK;
+}
+
+/* In steps of the sum: of the input times the weights. */
+static bool has_bias_scales(const struct op *op)
+{
+    const struct det_tflite_read_tensor *bias = tensor_in(op, 2), *weights = tensor_in(op, 1);
+    const float in = det_tflite_read_q8(tensor_in(op, 0)).scale;
+    bool right = bias->stored && bias->type == DET_TFLITE_INT32 && bias->dims == 1 &&
+                 bias->scales.count == weights->scales.count;
+    for (size_t c = 0; right && c < bias->scales.count; c++) {
+        const uint32_t bits = det_flat_word(weights->scales, c);
+        float scale = 0;
+        memcpy(&scale, &bits, sizeof scale);
+        right = det_flat_word(bias->scales, c) == det_flat_float_bits(in * scale);
+    }
+    return right;
+}
+
+static det_status add_conv_in_8_bits(const struct op *op, struct det_node node)
+{
+    const struct det_tflite_read_tensor *in = tensor_in(op, 0), *out = tensor_out(op, 0);
+    DET_TRY_RETURN(take_weight_scales(op, node.conv.depthwise, &node.in[3]));
+    if (in->type != DET_TFLITE_INT8 || !has_bias_scales(op))
+        return refuse(op, "its input is not int8, or its bias not int32 in steps of the sum");
+    node.kind = DET_NODE_Q8_CONV;
+    node.in_count = 4;
+    node.q8.in = det_tflite_read_q8(in);
+    node.q8.out = det_tflite_read_q8(out);
+    return add_node_of(op, node, DET_TFLITE_INT8);
+}
+
 static det_status read_conv(const struct op *op)
 {
     const bool depthwise = op->code.kind == DET_TFLITE_DEPTHWISE_CONV_2D;
@@ -174,15 +263,30 @@ static det_status read_conv(const struct op *op)
     DET_TRY_RETURN(set_padding(op, &node, tensor_in(op, 1)->shape[1], tensor_in(op, 1)->shape[2]));
     node.in[0] = tensor_in(op, 0)->value;
     node.in[2] = tensor_in(op, 2)->value;
-    return add_node(op, node);
+    return op->in_8_bits ? add_conv_in_8_bits(op, node) : add_node(op, node);
 }
 
 /* --- the others --- */
+
+static det_status add_sum_in_8_bits(const struct op *op)
+{
+    const struct det_tflite_read_tensor *a = tensor_in(op, 0), *b = tensor_in(op, 1);
+    struct det_node node = {.kind = DET_NODE_Q8_ADD};
+    if (a->type != DET_TFLITE_INT8 || b->type != DET_TFLITE_INT8)
+        return refuse(op, "its inputs are not both int8");
+    node.q8.in = det_tflite_read_q8(a);
+    node.q8.in2 = det_tflite_read_q8(b);
+    node.q8.out = det_tflite_read_q8(tensor_out(op, 0));
+    take_inputs(op, &node);
+    return add_node_of(op, node, DET_TFLITE_INT8);
+}
 
 static det_status read_sum_or_product(const struct op *op)
 {
     if (option_byte(op, DET_TFLITE_ADD_ACTIVATION) != DET_TFLITE_ACTIVATION_NONE)
         return refuse(op, "it has an activation");
+    if (op->in_8_bits)
+        return add_sum_in_8_bits(op);
     return add_plain(op, (struct det_node){.kind = op->code.kind == DET_TFLITE_ADD ? DET_NODE_ADD
                                                                                    : DET_NODE_MUL});
 }
@@ -191,8 +295,10 @@ static det_status read_concatenation(const struct op *op)
 {
     if (option_byte(op, DET_TFLITE_CONCATENATION_ACTIVATION) != DET_TFLITE_ACTIVATION_NONE)
         return refuse(op, "it has an activation");
-    return add_plain(op, (struct det_node){.kind = DET_NODE_CONCAT,
-                                           .axis = option(op, DET_TFLITE_CONCATENATION_AXIS, 0)});
+    struct det_node node = {.kind = DET_NODE_CONCAT,
+                            .axis = option(op, DET_TFLITE_CONCATENATION_AXIS, 0)};
+    take_inputs(op, &node);
+    return add_moving(op, node, op->in.count);
 }
 
 static bool same_numbers(const struct det_array *array, const int32_t *values, int32_t count)
@@ -213,7 +319,9 @@ static det_status read_reshape(const struct op *op)
         same = (int32_t)det_flat_word(shape, (size_t)i) == to->shape[i];
     if (!same || !same_numbers(wholes_in(op, 1), to->shape, to->dims))
         return refuse(op, "its shape is not what its result has");
-    return add_plain(op, (struct det_node){.kind = DET_NODE_RESHAPE});
+    struct det_node node = {.kind = DET_NODE_RESHAPE};
+    take_inputs(op, &node);
+    return add_moving(op, node, 1);
 }
 
 /* Rows and columns as TensorFlow 1 resizes them. */
@@ -231,7 +339,7 @@ static det_status read_resize(const struct op *op)
     const int64_t sizes[4] = {to->shape[0], to->shape[1], to->shape[2], to->shape[3]};
     DET_TRY_RETURN(add_wholes(op, "sizes", 4, sizes, &node.in[1]));
     node.in[0] = tensor_in(op, 0)->value;
-    return add_node(op, node);
+    return add_moving(op, node, 1);
 }
 
 static det_status read_slice(const struct op *op)
@@ -251,7 +359,7 @@ static det_status read_slice(const struct op *op)
         node.slice.end[i] = end->wholes[i];
     }
     node.in[0] = tensor_in(op, 0)->value;
-    return add_node(op, node);
+    return add_moving(op, node, 1);
 }
 
 /* Amounts [dims][2] become all begins, then all ends. */
@@ -262,13 +370,15 @@ static det_status read_pad(const struct op *op)
     int64_t values[8];
     if (amounts == NULL || amounts->count != 8)
         return refuse(op, "its amounts are not [4, 2]");
+    if (tensor_in(op, 0)->zero != 0)
+        return refuse(op, "what it adds are not zeros");
     for (int i = 0; i < 4; i++) {
         values[i] = amounts->wholes[2 * i];
         values[4 + i] = amounts->wholes[2 * i + 1];
     }
     DET_TRY_RETURN(add_wholes(op, "amounts", 8, values, &node.in[1]));
     node.in[0] = tensor_in(op, 0)->value;
-    return add_node(op, node);
+    return add_moving(op, node, 1);
 }
 
 static det_status read_cast(const struct op *op)
@@ -280,11 +390,33 @@ static det_status read_cast(const struct op *op)
     return add_plain(op, (struct det_node){.kind = DET_NODE_TO_FLOAT});
 }
 
-/* The constant is in float32 already. */
+/* From floats, or from levels of 0 .. 255 to those less 128. */
+static det_status read_quantize(const struct op *op)
+{
+    const struct det_tflite_read_tensor *from = tensor_in(op, 0), *to = tensor_out(op, 0);
+    struct det_node node = {.kind = DET_NODE_Q8_FROM_FLOAT, .in_count = 1};
+    const int64_t lower = from->zero - to->zero;
+    node.in[0] = from->value;
+    node.q8.out = det_tflite_read_q8(to);
+    if (from->type == DET_TFLITE_FLOAT32)
+        return add_node_of(op, node, DET_TFLITE_INT8);
+    if (from->type != DET_TFLITE_UINT8 || lower != 128 ||
+        det_tflite_read_q8(from).scale != node.q8.out.scale)
+        return refuse(op, "it is neither from float32 nor from uint8 of the same scale");
+    node.kind = DET_NODE_SUB;
+    node.in_count = 2;
+    DET_TRY_RETURN(add_wholes(op, "zero", 1, &lower, &node.in[1]));
+    return add_node_of(op, node, DET_TFLITE_INT8);
+}
+
+/* Of halves the constant is in float32 already. */
 static det_status read_dequantize(const struct op *op)
 {
     const struct det_tflite_read_tensor *from = tensor_in(op, 0);
     struct det_tflite_read_tensor *to = tensor_out(op, 0);
+    struct det_node node = {.kind = DET_NODE_Q8_TO_FLOAT, .q8 = {.in = det_tflite_read_q8(from)}};
+    if (op->in_8_bits && from->type == DET_TFLITE_INT8 && !from->stored)
+        return add_plain(op, node);
     if (!from->stored || !is_half(from) || to->type != DET_TFLITE_FLOAT32 || to->value >= 0 ||
         from->dims != to->dims || memcmp(from->shape, to->shape, sizeof from->shape) != 0)
         return refuse(op, "it is not from constants in half precision to float32");
@@ -388,7 +520,7 @@ static det_status read_postprocess(const struct op *op)
         return refuse(op, "its limits or thresholds are none that we write");
     DET_TRY_RETURN(add_decode(op, &p, &boxes));
     for (size_t i = 0; i < 4; i++) {
-        DET_TRY_RETURN(make_value(op, tensor_out(op, i)));
+        DET_TRY_RETURN(make_value(op, tensor_out(op, i), DET_TFLITE_FLOAT32));
         node.out[i] = tensor_out(op, i)->value;
         r->postprocess[i] = (int32_t)det_flat_word(op->out, i);
     }
@@ -419,26 +551,27 @@ static det_status read_postprocess(const struct op *op)
 
 static const struct {
     enum det_tflite_operator kind;
-    int32_t version;
+    int32_t version, in_8_bits; /* of floats and of int8; 0: there is none */
     enum det_tflite_options options;
     size_t in, most_in, out;
     det_status (*read)(const struct op *op);
 } readers[] = {
-    {DET_TFLITE_CONV_2D, 1, DET_TFLITE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
-    {DET_TFLITE_DEPTHWISE_CONV_2D, 1, DET_TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
-    {DET_TFLITE_ADD, 1, DET_TFLITE_ADD_OPTIONS, 2, 2, 1, read_sum_or_product},
-    {DET_TFLITE_MUL, 1, DET_TFLITE_MUL_OPTIONS, 2, 2, 1, read_sum_or_product},
-    {DET_TFLITE_CONCATENATION, 1, DET_TFLITE_CONCATENATION_OPTIONS, 2, 8, 1, read_concatenation},
-    {DET_TFLITE_RESHAPE, 1, DET_TFLITE_RESHAPE_OPTIONS, 2, 2, 1, read_reshape},
-    {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, DET_TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2, 2, 1,
+    {DET_TFLITE_CONV_2D, 1, 3, DET_TFLITE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
+    {DET_TFLITE_DEPTHWISE_CONV_2D, 1, 3, DET_TFLITE_DEPTHWISE_CONV_2D_OPTIONS, 3, 3, 1, read_conv},
+    {DET_TFLITE_ADD, 1, 2, DET_TFLITE_ADD_OPTIONS, 2, 2, 1, read_sum_or_product},
+    {DET_TFLITE_MUL, 1, 0, DET_TFLITE_MUL_OPTIONS, 2, 2, 1, read_sum_or_product},
+    {DET_TFLITE_CONCATENATION, 1, 2, DET_TFLITE_CONCATENATION_OPTIONS, 2, 8, 1, read_concatenation},
+    {DET_TFLITE_RESHAPE, 1, 1, DET_TFLITE_RESHAPE_OPTIONS, 2, 2, 1, read_reshape},
+    {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, 2, DET_TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS, 2, 2, 1,
      read_resize},
-    {DET_TFLITE_RESIZE_BILINEAR, 1, DET_TFLITE_RESIZE_BILINEAR_OPTIONS, 2, 2, 1, read_resize},
-    {DET_TFLITE_STRIDED_SLICE, 1, DET_TFLITE_STRIDED_SLICE_OPTIONS, 4, 4, 1, read_slice},
-    {DET_TFLITE_PAD, 1, DET_TFLITE_PAD_OPTIONS, 2, 2, 1, read_pad},
-    {DET_TFLITE_CAST, 1, DET_TFLITE_CAST_OPTIONS, 1, 1, 1, read_cast},
-    {DET_TFLITE_DEQUANTIZE, 3, DET_TFLITE_DEQUANTIZE_OPTIONS, 1, 1, 1, read_dequantize},
-    {DET_TFLITE_LOGISTIC, 1, DET_TFLITE_NO_OPTIONS, 1, 1, 1, read_logistic},
-    {DET_TFLITE_CUSTOM, 1, DET_TFLITE_NO_OPTIONS, 3, 3, 4, read_postprocess},
+    {DET_TFLITE_RESIZE_BILINEAR, 1, 0, DET_TFLITE_RESIZE_BILINEAR_OPTIONS, 2, 2, 1, read_resize},
+    {DET_TFLITE_STRIDED_SLICE, 1, 2, DET_TFLITE_STRIDED_SLICE_OPTIONS, 4, 4, 1, read_slice},
+    {DET_TFLITE_PAD, 1, 2, DET_TFLITE_PAD_OPTIONS, 2, 2, 1, read_pad},
+    {DET_TFLITE_CAST, 1, 0, DET_TFLITE_CAST_OPTIONS, 1, 1, 1, read_cast},
+    {DET_TFLITE_QUANTIZE, 0, 1, DET_TFLITE_QUANTIZE_OPTIONS, 1, 1, 1, read_quantize},
+    {DET_TFLITE_DEQUANTIZE, 3, 2, DET_TFLITE_DEQUANTIZE_OPTIONS, 1, 1, 1, read_dequantize},
+    {DET_TFLITE_LOGISTIC, 1, 0, DET_TFLITE_NO_OPTIONS, 1, 1, 1, read_logistic},
+    {DET_TFLITE_CUSTOM, 1, 0, DET_TFLITE_NO_OPTIONS, 3, 3, 4, read_postprocess},
 };
 
 static det_status check_tensors(const struct op *op)
@@ -447,7 +580,7 @@ static det_status check_tensors(const struct op *op)
         const uint32_t tensor = det_flat_word(op->in, i);
         if (tensor >= op->r->tensor_count || op->r->tensors[tensor].value < 0)
             return refuse(op, "an input that nothing has made");
-        if (is_half(&op->r->tensors[tensor]) != (op->code.kind == DET_TFLITE_DEQUANTIZE))
+        if (is_half(&op->r->tensors[tensor]) && op->code.kind != DET_TFLITE_DEQUANTIZE)
             return refuse(op, "constants in half precision are for DEQUANTIZE alone");
     }
     for (size_t i = 0; i < op->out.count; i++)
@@ -471,11 +604,14 @@ static det_status read_op(struct op *op)
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
         if (readers[i].kind != op->code.kind)
             continue;
-        if (readers[i].version != op->code.version || readers[i].options != options ||
-            op->in.count < readers[i].in || op->in.count > readers[i].most_in ||
-            op->out.count != readers[i].out)
-            return refuse(op, "another version, other options or tensors than we write");
+        if (readers[i].options != options || op->in.count < readers[i].in ||
+            op->in.count > readers[i].most_in || op->out.count != readers[i].out)
+            return refuse(op, "other options or tensors than we write");
         DET_TRY_RETURN(check_tensors(op));
+        op->in_8_bits =
+            tensor_in(op, 0)->type == DET_TFLITE_INT8 || tensor_out(op, 0)->type == DET_TFLITE_INT8;
+        if (op->code.version != (op->in_8_bits ? readers[i].in_8_bits : readers[i].version))
+            return refuse(op, "another version than we write");
         DET_TRY_RETURN(readers[i].read(op));
         return flat->status;
     }

@@ -9,6 +9,11 @@ static det_status check_input(struct det_env *env, const struct det_export_job *
     if (job->settings.input == DET_EXPORT_INPUT_FLOAT_NCHW)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
                         "tflite: an input [N, 3, H, W]: TFLite has [N, H, W, 3] alone");
+    if (job->settings.input == DET_EXPORT_INPUT_IMAGE && job->inference.quantised != NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "tflite: an input of any size would be resized in float32 in front of the "
+                        "8 bits: export with an input of uint8 or int8, which takes the picture "
+                        "in the network's size");
     if (job->settings.input == DET_EXPORT_INPUT_IMAGE &&
         job->model->spec.resize_mode == DET_RESIZE_KEEP_ASPECT)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
@@ -68,7 +73,14 @@ static det_status append_labels(struct det_env *env, const det_model *model, str
 
 static const char *type_name(enum det_tflite_type type)
 {
-    return type == DET_TFLITE_UINT8 ? "uint8" : "float32";
+    switch (type) {
+    case DET_TFLITE_UINT8:
+        return "uint8";
+    case DET_TFLITE_INT8:
+        return "int8";
+    default:
+        return "float32";
+    }
 }
 
 static det_status sign_tensor(struct det_env *env, const struct det_tflite_tensor *t,
@@ -83,7 +95,31 @@ static det_status sign_tensor(struct det_env *env, const struct det_tflite_tenso
         else
             DET_TRY_RETURN(det_text_printf(env, text, "%d", t->shape[i]));
     }
-    return det_text_printf(env, text, "]%s\n", words);
+    return det_text_printf(env, text, "]%s", words);
+}
+
+/* How real numbers are had from an output in 8 bits. */
+static det_status sign_output(struct det_env *env, const struct det_tflite_tensor *t,
+                              const char *words, struct det_text *text)
+{
+    DET_TRY_RETURN(sign_tensor(env, t, words, text));
+    if (t->scales.values != NULL)
+        DET_TRY_RETURN(det_text_printf(env, text, ": %.9g * (value - %d)",
+                                       (double)t->scales.values[0], t->scales.zero));
+    return det_text_printf(env, text, "\n");
+}
+
+static const char *input_words(det_export_input input)
+{
+    switch (input) {
+    case DET_EXPORT_INPUT_IMAGE:
+    case DET_EXPORT_INPUT_UINT8:
+        return " RGB, 0 to 255\n";
+    case DET_EXPORT_INPUT_INT8:
+        return " RGB, 0 to 255 less 128\n";
+    default:
+        return " RGB, x * 2 / 255 - 1\n";
+    }
 }
 
 static det_status sign(struct det_env *env, const struct det_export_job *job,
@@ -94,12 +130,15 @@ static det_status sign(struct det_env *env, const struct det_export_job *job,
         " classes from 0 on: lines of " DET_TFLITE_LABEL_FILE, " scores", " how many"};
     static const char *const raw[DET_TFLITE_MOST_OUTPUTS] = {" box encodings ty, tx, th, tw",
                                                              " scores"};
-    const char *const *words = job->settings.outputs == DET_EXPORT_OUTPUTS_RAW ? raw : detections;
-    const bool image = job->settings.input == DET_EXPORT_INPUT_IMAGE;
-    DET_TRY_RETURN(sign_tensor(env, &model->tensors[model->input],
-                               image ? " RGB, 0 to 255" : " RGB, x * 2 / 255 - 1", text));
+    static const char *const raw_in_8_bits[DET_TFLITE_MOST_OUTPUTS] = {
+        " box encodings ty, tx, th, tw", " logits of the classes"};
+    const char *const *words = job->settings.outputs != DET_EXPORT_OUTPUTS_RAW ? detections
+                               : job->inference.quantised != NULL              ? raw_in_8_bits
+                                                                               : raw;
+    DET_TRY_RETURN(
+        sign_tensor(env, &model->tensors[model->input], input_words(job->settings.input), text));
     for (int32_t i = 0; i < model->output_count; i++)
-        DET_TRY_RETURN(sign_tensor(env, &model->tensors[model->outputs[i]], words[i], text));
+        DET_TRY_RETURN(sign_output(env, &model->tensors[model->outputs[i]], words[i], text));
     return DET_OK;
 }
 
@@ -128,9 +167,11 @@ const struct det_export_writer det_export_tflite = {
     .format = {.struct_size = sizeof(det_export_format),
                .name = "tflite",
                .description = "TensorFlow Lite: LiteRT, Task Library, MediaPipe, Frigate",
-               .files = "NAME.tflite"},
+               .files = "NAME.tflite",
+               .eight_bits = DET_EXPORT_EIGHT_BITS_WHOLE},
     .outputs = DET_EXPORT_OUTPUTS_DETECTIONS,
     .input = DET_EXPORT_INPUT_FLOAT_NHWC,
+    .byte_input = DET_EXPORT_INPUT_UINT8,
     .write = write_tflite,
     .read = det_tflite_read,
 };

@@ -35,7 +35,8 @@ static det_status write_decoding(struct det_env *env, const struct det_inference
                        DET_FLAT_FLOAT(DET_TFLITE_DECODING_Y_SCALE, coder->y_scale),
                        DET_FLAT_FLOAT(DET_TFLITE_DECODING_W_SCALE, coder->width_scale),
                        DET_FLAT_FLOAT(DET_TFLITE_DECODING_H_SCALE, coder->height_scale),
-                       DET_FLAT_U8(DET_TFLITE_DECODING_EXPONENTIAL, 1));
+                       DET_FLAT_U8(DET_TFLITE_DECODING_EXPONENTIAL, 1),
+                       DET_FLAT_U8(DET_TFLITE_DECODING_SIGMOID, inference->quantised != NULL));
     DET_FLAT_PUT_TABLE(w, anchors, DET_FLAT_REFERENCE(DET_TFLITE_ANCHORS_FIXED, &fixed));
     DET_FLAT_PUT_TABLE(w, fixed, DET_FLAT_REFERENCE(DET_TFLITE_FIXED_ANCHORS, &list));
     det_flat_place each = det_flat_put_references(w, list, (size_t)inference->anchor_count);
@@ -176,17 +177,31 @@ static void put_tensors(struct det_flat_writer *w, det_flat_place place,
 
 static struct tensor_info input_info(const struct det_export_job *job)
 {
-    const bool image = job->settings.input == DET_EXPORT_INPUT_IMAGE;
-    return (struct tensor_info){
-        .name = "image",
-        .description = image ? "The picture as it is, of any size: red, green, blue, 0 to 255."
-                             : "The picture in the network's size: red, green, blue, -1 to 1.",
-        .content = DET_TFLITE_IMAGE_PROPERTIES,
-        .unit = image ? 0 : DET_TFLITE_NORMALIZATION_OPTIONS,
-        .ranged = true,
-        .min = image ? 0 : -1.0F,
-        .max = image ? 255.0F : 1.0F,
-    };
+    struct tensor_info info = {.name = "image",
+                               .content = DET_TFLITE_IMAGE_PROPERTIES,
+                               .ranged = true,
+                               .min = 0,
+                               .max = 255.0F};
+    switch (job->settings.input) {
+    case DET_EXPORT_INPUT_IMAGE:
+        info.description = "The picture as it is, of any size: red, green, blue, 0 to 255.";
+        break;
+    case DET_EXPORT_INPUT_UINT8:
+        info.description = "The picture in the network's size: red, green, blue, 0 to 255.";
+        break;
+    case DET_EXPORT_INPUT_INT8:
+        info.description =
+            "The picture in the network's size: red, green, blue, 0 to 255 less 128.";
+        info.min = -128.0F;
+        info.max = 127.0F;
+        break;
+    default:
+        info.description = "The picture in the network's size: red, green, blue, -1 to 1.";
+        info.unit = DET_TFLITE_NORMALIZATION_OPTIONS;
+        info.min = -1.0F;
+        info.max = 1.0F;
+    }
+    return info;
 }
 
 static const char *const result_names[] = {"location", "category", "score"};
@@ -246,7 +261,8 @@ static void put_raw_subgraph(struct det_flat_writer *w, det_flat_place place,
          .description = "Box encodings of all anchors: ty, tx, th, tw.",
          .content = DET_TFLITE_BOX_PROPERTIES},
         {.name = result_names[2],
-         .description = "Scores of all anchors, for each class.",
+         .description = job->inference.quantised == NULL ? "Scores of all anchors, for each class."
+                                                         : "Logits of all anchors, for each class.",
          .content = DET_TFLITE_FEATURE_PROPERTIES,
          .labels = DET_TFLITE_FILE_AXIS_LABELS,
          .unit = DET_TFLITE_SCORE_THRESHOLDING_OPTIONS,

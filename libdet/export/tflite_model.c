@@ -15,9 +15,14 @@ static const struct {
     const char *since;
 } runtimes[] = {
     {DET_TFLITE_ADD, 1, "1.5.0"},
+    {DET_TFLITE_ADD, 2, "1.14.0"},
     {DET_TFLITE_CONCATENATION, 1, "1.5.0"},
+    {DET_TFLITE_CONCATENATION, 2, "1.14.0"},
     {DET_TFLITE_CONV_2D, 1, "1.5.0"},
+    {DET_TFLITE_CONV_2D, 3, "1.14.0"},
     {DET_TFLITE_DEPTHWISE_CONV_2D, 1, "1.5.0"},
+    {DET_TFLITE_DEPTHWISE_CONV_2D, 3, "1.14.0"},
+    {DET_TFLITE_DEQUANTIZE, 2, "1.14.0"},
     {DET_TFLITE_DEQUANTIZE, 3, "1.15.0"},
     {DET_TFLITE_LOGISTIC, 1, "1.14.0"},
     {DET_TFLITE_MUL, 1, "1.5.0"},
@@ -25,9 +30,13 @@ static const struct {
     {DET_TFLITE_RESIZE_BILINEAR, 1, "1.7.0"},
     {DET_TFLITE_CUSTOM, 1, "1.5.0"},
     {DET_TFLITE_PAD, 1, "1.5.0"},
+    {DET_TFLITE_PAD, 2, "1.14.0"},
     {DET_TFLITE_STRIDED_SLICE, 1, "1.6.0"},
+    {DET_TFLITE_STRIDED_SLICE, 2, "1.14.0"},
     {DET_TFLITE_CAST, 1, "1.5.0"},
     {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 1, "1.13.1"},
+    {DET_TFLITE_RESIZE_NEAREST_NEIGHBOR, 2, "1.14.0"},
+    {DET_TFLITE_QUANTIZE, 1, "1.14.0"},
 };
 
 /* --- the parts --- */
@@ -65,8 +74,10 @@ det_status det_tflite_model_init(struct det_env *env, struct det_tflite_model *m
 
 void det_tflite_model_free(struct det_env *env, struct det_tflite_model *model)
 {
-    for (size_t i = 0; i < model->tensor_count; i++)
+    for (size_t i = 0; i < model->tensor_count; i++) {
         det_free(env, &model->tensors[i].name);
+        det_free(env, &model->tensors[i].scales.values);
+    }
     for (size_t i = 0; i < model->buffer_count; i++)
         det_free(env, &model->buffers[i].data);
     for (size_t i = 0; i < model->op_count; i++)
@@ -92,18 +103,37 @@ det_status det_tflite_add_tensor(struct det_env *env, struct det_tflite_model *m
     return DET_OK;
 }
 
+det_status det_tflite_set_scales(struct det_env *env, struct det_tflite_model *model,
+                                 int32_t tensor, const struct det_tflite_scales *scales)
+{
+    const size_t count = (size_t)scales->count;
+    float *copy = NULL;
+    DET_TRY_RETURN(det_alloc_raw(env, &copy, count, sizeof *copy, "scales of a tensor"));
+    memcpy(copy, scales->values, count * sizeof *copy);
+    model->tensors[tensor].scales = *scales;
+    model->tensors[tensor].scales.values = copy;
+    return DET_OK;
+}
+
+static det_status store(struct det_env *env, struct det_tflite_model *model,
+                        enum det_tflite_type type, int32_t dims, const int32_t *shape,
+                        const void *data, uint32_t *buffer)
+{
+    size_t bytes = det_tflite_type_bytes(type);
+    for (int32_t i = 0; i < dims; i++)
+        bytes *= (size_t)shape[i];
+    return take_buffer(env, model, data, bytes, buffer);
+}
+
 det_status det_tflite_add_constant(struct det_env *env, struct det_tflite_model *model,
                                    const char *name, enum det_tflite_type type, int32_t dims,
                                    const int32_t *shape, const void *data, int32_t *tensor)
 {
-    size_t bytes = det_tflite_type_bytes(type);
     uint32_t buffer = 0;
-    for (int32_t i = 0; i < dims; i++)
-        bytes *= (size_t)shape[i];
-    DET_TRY_RETURN(take_buffer(env, model, data, bytes, &buffer));
+    DET_TRY_RETURN(store(env, model, type, dims, shape, data, &buffer));
     for (size_t i = 0; i < model->tensor_count; i++) {
         const struct det_tflite_tensor *t = &model->tensors[i];
-        if (t->buffer == buffer && t->type == type && t->dims == dims &&
+        if (t->buffer == buffer && t->type == type && t->dims == dims && t->scales.values == NULL &&
             memcmp(t->shape, shape, (size_t)dims * sizeof *shape) == 0) {
             *tensor = (int32_t)i;
             return DET_OK;
@@ -112,6 +142,18 @@ det_status det_tflite_add_constant(struct det_env *env, struct det_tflite_model 
     DET_TRY_RETURN(det_tflite_add_tensor(env, model, name, type, dims, shape, tensor));
     model->tensors[*tensor].buffer = buffer;
     return DET_OK;
+}
+
+det_status det_tflite_add_scaled_constant(struct det_env *env, struct det_tflite_model *model,
+                                          const char *name, enum det_tflite_type type, int32_t dims,
+                                          const int32_t *shape, const void *data,
+                                          const struct det_tflite_scales *scales, int32_t *tensor)
+{
+    uint32_t buffer = 0;
+    DET_TRY_RETURN(store(env, model, type, dims, shape, data, &buffer));
+    DET_TRY_RETURN(det_tflite_add_tensor(env, model, name, type, dims, shape, tensor));
+    model->tensors[*tensor].buffer = buffer;
+    return det_tflite_set_scales(env, model, *tensor, scales);
 }
 
 static det_status take_code(struct det_env *env, struct det_tflite_model *model,
@@ -194,25 +236,61 @@ static void put_codes(struct det_flat_writer *w, det_flat_place place,
     }
 }
 
+/* One zero for each scale, in 64 bits. */
+static void put_zeros(struct det_flat_writer *w, det_flat_place place,
+                      const struct det_tflite_tensor *t)
+{
+    int64_t *zeros = NULL;
+    if (w->status == DET_OK)
+        w->status = det_alloc_raw(w->env, &zeros, (size_t)t->scales.count, sizeof *zeros,
+                                  "zero points of a tensor");
+    if (w->status != DET_OK)
+        return;
+    for (int32_t i = 0; i < t->scales.count; i++)
+        zeros[i] = t->scales.zero;
+    det_flat_put_vector(w, place, zeros, (size_t)t->scales.count, sizeof *zeros, sizeof *zeros);
+    det_free(w->env, &zeros);
+}
+
+static void put_quantization(struct det_flat_writer *w, det_flat_place place,
+                             const struct det_tflite_tensor *t)
+{
+    det_flat_place scales = 0, zeros = 0;
+    DET_FLAT_PUT_TABLE(w, place, DET_FLAT_REFERENCE(DET_TFLITE_QUANTIZATION_SCALE, &scales),
+                       DET_FLAT_REFERENCE(DET_TFLITE_QUANTIZATION_ZERO_POINT, &zeros),
+                       DET_FLAT_U32(DET_TFLITE_QUANTIZATION_DIMENSION, t->scales.dimension));
+    det_flat_put_vector(w, scales, t->scales.values, (size_t)t->scales.count, sizeof(float),
+                        sizeof(float));
+    put_zeros(w, zeros, t);
+}
+
 static void put_tensors(struct det_flat_writer *w, det_flat_place place,
                         const struct det_tflite_model *model)
 {
     det_flat_place each = det_flat_put_references(w, place, model->tensor_count);
     for (size_t i = 0; i < model->tensor_count; i++, each += DET_FLAT_REFERENCE_BYTES) {
         const struct det_tflite_tensor *t = &model->tensors[i];
-        det_flat_place shape = 0, name = 0, signature = 0;
-        const struct det_flat_field fields[] = {
+        det_flat_place shape = 0, name = 0, signature = 0, quantization = 0;
+        struct det_flat_field fields[6] = {
             DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_SHAPE, &shape),
             DET_FLAT_U8(DET_TFLITE_TENSOR_TYPE, t->type),
             DET_FLAT_U32(DET_TFLITE_TENSOR_BUFFER, t->buffer),
             DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_NAME, &name),
-            DET_FLAT_REFERENCE(DET_TFLITE_TENSOR_SHAPE_SIGNATURE, &signature),
         };
-        det_flat_put_table(w, each, fields, t->any_size ? 5 : 4);
+        size_t count = 4;
+        if (t->any_size)
+            fields[count++] = (struct det_flat_field)DET_FLAT_REFERENCE(
+                DET_TFLITE_TENSOR_SHAPE_SIGNATURE, &signature);
+        if (t->scales.values != NULL)
+            fields[count++] = (struct det_flat_field)DET_FLAT_REFERENCE(
+                DET_TFLITE_TENSOR_QUANTIZATION, &quantization);
+        det_flat_put_table(w, each, fields, count);
         put_ints(w, shape, t->shape, t->dims);
         det_flat_put_string(w, name, t->name);
         if (t->any_size)
             put_ints(w, signature, (const int32_t[]){t->shape[0], -1, -1, t->shape[3]}, 4);
+        if (t->scales.values != NULL)
+            put_quantization(w, quantization, t);
     }
 }
 

@@ -13,6 +13,13 @@ enum {
     DET_TFLITE_MOST_OPTIONS = 7,
 };
 
+/* Of whole numbers that stand for value * (number - zero): one value, or one for each place of
+ * `dimension`. */
+struct det_tflite_scales {
+    float *values;
+    int32_t count, dimension, zero;
+};
+
 struct det_tflite_tensor {
     char *name;
     enum det_tflite_type type;
@@ -20,6 +27,8 @@ struct det_tflite_tensor {
     int32_t shape[DET_TFLITE_MOST_DIMS];
     uint32_t buffer; /* 0: computed */
     bool any_size;   /* of an input image: rows and columns may be changed by the caller */
+    /* `values` NULL: whole numbers are what they are */
+    struct det_tflite_scales scales;
 };
 
 struct det_tflite_buffer {
@@ -71,11 +80,19 @@ void det_tflite_model_free(struct det_env *env, struct det_tflite_model *model);
 det_status det_tflite_add_tensor(struct det_env *env, struct det_tflite_model *model,
                                  const char *name, enum det_tflite_type type, int32_t dims,
                                  const int32_t *shape, int32_t *tensor);
+/* What its whole numbers stand for; copied. */
+det_status det_tflite_set_scales(struct det_env *env, struct det_tflite_model *model,
+                                 int32_t tensor, const struct det_tflite_scales *scales);
 /* A constant; the bytes are copied. One with the same contents, type and shape is taken again;
  * the same bytes of another shape are stored once too. */
 det_status det_tflite_add_constant(struct det_env *env, struct det_tflite_model *model,
                                    const char *name, enum det_tflite_type type, int32_t dims,
                                    const int32_t *shape, const void *data, int32_t *tensor);
+/* A constant with scales: a tensor of its own, the same bytes are stored once. */
+det_status det_tflite_add_scaled_constant(struct det_env *env, struct det_tflite_model *model,
+                                          const char *name, enum det_tflite_type type, int32_t dims,
+                                          const int32_t *shape, const void *data,
+                                          const struct det_tflite_scales *scales, int32_t *tensor);
 /* Takes custom_options over, whatever it returns. */
 det_status det_tflite_add_op(struct det_env *env, struct det_tflite_model *model,
                              struct det_tflite_op *op);

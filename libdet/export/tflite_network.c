@@ -7,13 +7,54 @@
 #include "export/tflite_network.h"
 #include "support/mem.h"
 
+/* Of an operator whose result is int8 (lite/tools/versioning/op_version.cc). */
+static int32_t version_in_8_bits(enum det_tflite_operator kind)
+{
+    switch (kind) {
+    case DET_TFLITE_CONV_2D:
+    case DET_TFLITE_DEPTHWISE_CONV_2D:
+        return 3;
+    case DET_TFLITE_RESHAPE:
+    case DET_TFLITE_QUANTIZE:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
+static det_status put(struct det_tflite_network *n, struct det_tflite_op *op, const char *name,
+                      enum det_tflite_type type, const struct det_tflite_scales *scales,
+                      int32_t dims, const int32_t *shape, int32_t *out)
+{
+    if (type == DET_TFLITE_INT8)
+        op->version = version_in_8_bits(op->kind);
+    DET_TRY_RETURN(det_tflite_add_tensor(n->env, n->model, name, type, dims, shape, &op->out[0]));
+    if (scales->values != NULL)
+        DET_TRY_RETURN(det_tflite_set_scales(n->env, n->model, op->out[0], scales));
+    *out = op->out[0];
+    return det_tflite_add_op(n->env, n->model, op);
+}
+
 det_status det_tflite_put(struct det_tflite_network *n, struct det_tflite_op op, const char *name,
                           int32_t dims, const int32_t *shape, int32_t *out)
 {
-    DET_TRY_RETURN(
-        det_tflite_add_tensor(n->env, n->model, name, DET_TFLITE_FLOAT32, dims, shape, &op.out[0]));
-    *out = op.out[0];
-    return det_tflite_add_op(n->env, n->model, &op);
+    return put(n, &op, name, DET_TFLITE_FLOAT32, &(struct det_tflite_scales){0}, dims, shape, out);
+}
+
+det_status det_tflite_put_like(struct det_tflite_network *n, struct det_tflite_op op,
+                               const char *name, int32_t dims, const int32_t *shape, int32_t *out)
+{
+    const struct det_tflite_tensor first = n->model->tensors[op.in[0]];
+    return put(n, &op, name, first.type, &first.scales, dims, shape, out);
+}
+
+det_status det_tflite_put_q8(struct det_tflite_network *n, struct det_tflite_op op,
+                             const char *name, const struct det_q8_tensor *q8, int32_t dims,
+                             const int32_t *shape, int32_t *out)
+{
+    float scale = q8->scale;
+    const struct det_tflite_scales scales = {.values = &scale, .count = 1, .zero = q8->zero};
+    return put(n, &op, name, DET_TFLITE_INT8, &scales, dims, shape, out);
 }
 
 det_status det_tflite_put_ints(struct det_tflite_network *n, const char *of, const char *part,
@@ -30,13 +71,13 @@ det_status det_tflite_put_ints(struct det_tflite_network *n, const char *of, con
 
 /* --- parameters --- */
 
-/* In the order of TFLite: [out, kh, kw, in], depthwise [1, kh, kw, c]. */
-static void reorder(const struct det_param *param, const float *from, int32_t shape[4], float *to)
+void det_tflite_reorder(const struct det_param *param, const void *from, size_t size,
+                        int32_t shape[4], void *to)
 {
     const int32_t *s = param->shape;
     if (param->dims == 1) {
         shape[0] = s[0];
-        memcpy(to, from, param->count * sizeof *to);
+        memcpy(to, from, param->count * size);
         return;
     }
     const int32_t depthwise = param->role == DET_PARAM_DEPTHWISE;
@@ -45,12 +86,13 @@ static void reorder(const struct det_param *param, const float *from, int32_t sh
     for (int32_t i = 0; i < 3; i++)
         shape[1 + i] = s[i];
     if (depthwise) {
-        memcpy(to, from, param->count * sizeof *to);
+        memcpy(to, from, param->count * size);
         return;
     }
     for (size_t o = 0; o < outs; o++)
         for (size_t r = 0; r < rest; r++)
-            to[o * rest + r] = from[r * outs + o];
+            memcpy((char *)to + (o * rest + r) * size, (const char *)from + (r * outs + o) * size,
+                   size);
 }
 
 /* A constant in half precision and the operator that brings it to float32. */
@@ -84,7 +126,8 @@ static det_status take_param(struct det_tflite_network *n, int32_t index, int32_
     int32_t shape[DET_TFLITE_MOST_DIMS] = {0};
     if (n->params[index] < 0) {
         DET_TRY(det_alloc_raw(n->env, &values, param->count, sizeof *values, param->key));
-        reorder(param, n->job->inference.params + param->offset, shape, values);
+        det_tflite_reorder(param, n->job->inference.params + param->offset, sizeof *values, shape,
+                           values);
         if (n->job->settings.precision == DET_EXPORT_FLOAT16)
             DET_TRY(add_half(n, param->key, param->dims, shape, values, param->count,
                              &n->params[index]));
@@ -131,9 +174,22 @@ static det_status add_result(struct det_tflite_network *n, const struct det_tfli
     int32_t shape[4];
     det_tflite_shape_of(n, tensor, shape);
     DET_TRY_RETURN(det_format(n->env, &own, "%s/result_%d", name, tensor));
-    const det_status status = det_tflite_put(n, *op, own, 4, shape, &n->tensors[tensor]);
+    const det_status status = n->quantised != NULL
+                                  ? det_tflite_put_q8(n, *op, own, &n->quantised->tensors[tensor],
+                                                      4, shape, &n->tensors[tensor])
+                                  : det_tflite_put(n, *op, own, 4, shape, &n->tensors[tensor]);
     det_free(n->env, &own);
     return status;
+}
+
+static det_status add_params(struct det_tflite_network *n, const struct det_op *from,
+                             struct det_tflite_op *op)
+{
+    if (n->quantised != NULL)
+        return det_tflite_put_q8_params(n, (int32_t)(from - n->graph->ops), &op->in[1], &op->in[2]);
+    DET_TRY_RETURN(take_param(n, from->weight, &op->in[1]));
+    return from->bias >= 0 ? take_param(n, from->bias, &op->in[2])
+                           : zero_bias(n, n->graph->tensors[from->out].channels, &op->in[2]);
 }
 
 static det_status add_conv(struct det_tflite_network *n, const struct det_op *from)
@@ -153,11 +209,7 @@ static det_status add_conv(struct det_tflite_network *n, const struct det_op *fr
         DET_TFLITE_OPTION_U32(&op, DET_TFLITE_DWCONV_MULTIPLIER, 1);
     DET_TFLITE_OPTION_U8(&op, depthwise ? DET_TFLITE_DWCONV_ACTIVATION : DET_TFLITE_CONV_ACTIVATION,
                          act);
-    DET_TRY_RETURN(take_param(n, from->weight, &op.in[1]));
-    if (from->bias >= 0)
-        DET_TRY_RETURN(take_param(n, from->bias, &op.in[2]));
-    else
-        DET_TRY_RETURN(zero_bias(n, n->graph->tensors[from->out].channels, &op.in[2]));
+    DET_TRY_RETURN(add_params(n, from, &op));
     return add_result(n, &op, from->name, from->out);
 }
 
@@ -185,7 +237,7 @@ det_status det_tflite_put_slice(struct det_tflite_network *n, int32_t in, const 
     DET_TRY_RETURN(det_tflite_put_ints(n, name, "begin", 1, &dims, begin, &op.in[1]));
     DET_TRY_RETURN(det_tflite_put_ints(n, name, "end", 1, &dims, end, &op.in[2]));
     DET_TRY_RETURN(det_tflite_put_ints(n, name, "strides", 1, &dims, ones, &op.in[3]));
-    return det_tflite_put(n, op, name, dims, shape, out);
+    return det_tflite_put_like(n, op, name, dims, shape, out);
 }
 
 /* Twice the size by repeating pixels, the surplus row and column cut off, and the sum. */
@@ -203,7 +255,7 @@ static det_status add_upsample(struct det_tflite_network *n, const struct det_op
     op.in[0] = n->tensors[from->in];
     snprintf(name, sizeof name, "upsample/result_%d", from->out);
     DET_TRY_RETURN(det_tflite_put_ints(n, name, "size", 1, &two, shape + 1, &op.in[1]));
-    DET_TRY_RETURN(det_tflite_put(n, op, name, 4, shape, &upsampled));
+    DET_TRY_RETURN(det_tflite_put_like(n, op, name, 4, shape, &upsampled));
     if (memcmp(shape, sum_shape, sizeof shape) != 0) {
         snprintf(name, sizeof name, "upsample/cut_%d", from->out);
         DET_TRY_RETURN(det_tflite_put_slice(n, upsampled, name, 4, none, sum_shape, &upsampled));
@@ -247,8 +299,12 @@ det_status det_tflite_add_network(struct det_env *env, const struct det_export_j
                                   struct det_tflite_model *model)
 {
     const struct det_graph *graph = job->inference.graph;
-    struct det_tflite_network n = {
-        .env = env, .job = job, .graph = graph, .model = model, .batch = job->settings.batch};
+    struct det_tflite_network n = {.env = env,
+                                   .job = job,
+                                   .graph = graph,
+                                   .quantised = job->inference.quantised,
+                                   .model = model,
+                                   .batch = job->settings.batch};
     det_status status = DET_OK;
     DET_TRY(alloc_indices(env, &n.tensors, graph->tensor_count));
     DET_TRY(alloc_indices(env, &n.params, graph->param_count));

@@ -35,10 +35,11 @@ static det_status add_joined(struct det_tflite_network *n, const int32_t *levels
         snprintf(level_name, sizeof level_name, "%s/level_%d", name,
                  n->job->model->spec.min_level + l);
         DET_TRY_RETURN(det_tflite_put_ints(n, level_name, "shape", 1, &three, shape, &op.in[1]));
-        DET_TRY_RETURN(det_tflite_put(n, op, g->levels == 1 ? name : level_name, 3, shape, out));
+        DET_TRY_RETURN(
+            det_tflite_put_like(n, op, g->levels == 1 ? name : level_name, 3, shape, out));
         joined.in[joined.in_count++] = *out;
     }
-    return g->levels == 1 ? DET_OK : det_tflite_put(n, joined, name, 3, all, out);
+    return g->levels == 1 ? DET_OK : det_tflite_put_like(n, joined, name, 3, all, out);
 }
 
 static det_status add_scores(struct det_tflite_network *n, int32_t logits, int32_t classes,
@@ -142,20 +143,23 @@ static det_status add_postprocess(struct det_tflite_network *n, int32_t encoding
     return det_tflite_add_op(n->env, n->model, &op);
 }
 
-/* Scores without the background. */
+/* Scores without the background; in 8 bits the logits, which scores in steps of 1/256 would not
+ * replace. */
 static det_status add_raw_outputs(struct det_tflite_network *n, int32_t encodings, int32_t logits)
 {
     const int32_t begin[3] = {0, 0, 1};
     const int32_t end[3] = {n->batch, n->graph->anchor_count, n->graph->class_slots};
-    int32_t scores = 0;
+    int32_t classes = 0;
     DET_TRY_RETURN(
-        det_tflite_put_slice(n, logits, "raw_outputs/class_logits", 3, begin, end, &logits));
-    DET_TRY_RETURN(add_scores(n, logits, n->graph->class_slots - 1, &scores));
+        det_tflite_put_slice(n, logits, "raw_outputs/class_logits", 3, begin, end, &classes));
+    if (n->quantised == NULL)
+        DET_TRY_RETURN(add_scores(n, classes, n->graph->class_slots - 1, &classes));
     n->model->output_count = 2;
     n->model->outputs[0] = encodings;
-    n->model->outputs[1] = scores;
+    n->model->outputs[1] = classes;
     n->model->signature_outputs[0] = (struct det_tflite_signature){"box_encodings", encodings};
-    n->model->signature_outputs[1] = (struct det_tflite_signature){"class_predictions", scores};
+    n->model->signature_outputs[1] = (struct det_tflite_signature){
+        n->quantised == NULL ? "class_predictions" : "class_logits", classes};
     return DET_OK;
 }
 
@@ -168,6 +172,10 @@ det_status det_tflite_put_outputs(struct det_tflite_network *n)
                               "raw_outputs/class_logits_with_background", &logits));
     if (n->job->settings.outputs == DET_EXPORT_OUTPUTS_RAW)
         return add_raw_outputs(n, encodings, logits);
+    if (n->quantised != NULL) {
+        DET_TRY_RETURN(det_tflite_put_real(n, &encodings));
+        DET_TRY_RETURN(det_tflite_put_real(n, &logits));
+    }
     DET_TRY_RETURN(add_scores(n, logits, g->class_slots, &scores));
     return add_postprocess(n, encodings, scores);
 }

@@ -27,11 +27,20 @@ enum det_tflite_type {
     DET_TFLITE_FLOAT16 = 1,
     DET_TFLITE_INT32 = 2,
     DET_TFLITE_UINT8 = 3,
+    DET_TFLITE_INT8 = 9,
 };
 
 static inline size_t det_tflite_type_bytes(enum det_tflite_type type)
 {
-    return type == DET_TFLITE_UINT8 ? 1 : type == DET_TFLITE_FLOAT16 ? 2 : 4;
+    switch (type) {
+    case DET_TFLITE_UINT8:
+    case DET_TFLITE_INT8:
+        return 1;
+    case DET_TFLITE_FLOAT16:
+        return 2;
+    default:
+        return 4;
+    }
 }
 
 /* BuiltinOperator */
@@ -50,6 +59,7 @@ enum det_tflite_operator {
     DET_TFLITE_STRIDED_SLICE = 45,
     DET_TFLITE_CAST = 53,
     DET_TFLITE_RESIZE_NEAREST_NEIGHBOR = 97,
+    DET_TFLITE_QUANTIZE = 114,
 };
 
 /* BuiltinOptions */
@@ -67,6 +77,7 @@ enum det_tflite_options {
     DET_TFLITE_CAST_OPTIONS = 37,
     DET_TFLITE_DEQUANTIZE_OPTIONS = 38,
     DET_TFLITE_RESIZE_NEAREST_NEIGHBOR_OPTIONS = 74,
+    DET_TFLITE_QUANTIZE_OPTIONS = 89,
 };
 
 enum { DET_TFLITE_PADDING_SAME = 0 };
@@ -103,6 +114,17 @@ enum {
     DET_TFLITE_TENSOR_IS_VARIABLE,
     DET_TFLITE_TENSOR_SPARSITY,
     DET_TFLITE_TENSOR_SHAPE_SIGNATURE,
+};
+/* Of a tensor of whole numbers that stand for real ones: scale * (value - zero point), one of each
+ * or one for each place of a dimension. */
+enum {
+    DET_TFLITE_QUANTIZATION_MIN,
+    DET_TFLITE_QUANTIZATION_MAX,
+    DET_TFLITE_QUANTIZATION_SCALE,
+    DET_TFLITE_QUANTIZATION_ZERO_POINT, /* of 64 bits */
+    DET_TFLITE_QUANTIZATION_DETAILS_TYPE,
+    DET_TFLITE_QUANTIZATION_DETAILS,
+    DET_TFLITE_QUANTIZATION_DIMENSION,
 };
 enum { DET_TFLITE_BUFFER_DATA };
 enum { DET_TFLITE_METADATA_ENTRY_NAME, DET_TFLITE_METADATA_ENTRY_BUFFER };
@@ -214,6 +236,7 @@ enum {
     DET_TFLITE_DECODING_W_SCALE,
     DET_TFLITE_DECODING_H_SCALE,
     DET_TFLITE_DECODING_EXPONENTIAL,
+    DET_TFLITE_DECODING_SIGMOID,
 };
 
 #endif

@@ -88,11 +88,10 @@ static int32_t in_steps(const struct det_q8_tensor *tensor, double real)
     return tensor->zero + (int32_t)round(real / (double)tensor->scale);
 }
 
-struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struct det_op *op)
+struct det_q8_target det_q8_target_in(const struct det_q8_tensor *out, enum det_activation act)
 {
-    const struct det_q8_tensor *out = &q->tensors[op->out];
     struct det_q8_target to = {.zero = out->zero, .low = -128, .high = 127};
-    if (op->act == DET_ACTIVATION_RELU6) {
+    if (act == DET_ACTIVATION_RELU6) {
         const int32_t six = 6 / (double)out->scale < 512 ? in_steps(out, 6) : 127;
         to.low = out->zero;
         to.high = six < 127 ? six : 127;
@@ -100,11 +99,16 @@ struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struc
     return to;
 }
 
+struct det_q8_target det_q8_target_of(const struct det_quantised *q, const struct det_op *op)
+{
+    return det_q8_target_in(&q->tensors[op->out], op->act);
+}
+
 struct det_q8_add det_q8_add_op(const struct det_quantised *q, const struct det_op *op)
 {
     const struct det_q8_tensor *a = &q->tensors[op->in], *b = &q->tensors[op->in2];
-    return det_q8_add_of((double)a->scale, a->zero, (double)b->scale, b->zero,
-                         (double)q->tensors[op->out].scale, det_q8_target_of(q, op));
+    return det_q8_add_of(a->scale, a->zero, b->scale, b->zero, q->tensors[op->out].scale,
+                         det_q8_target_of(q, op));
 }
 
 /* The real sum that half a grey level more in each tap inside the image makes. */
@@ -133,7 +137,7 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
     DET_TRY_RETURN(
         det_alloc(env, &layer->bias, (size_t)channels, sizeof *layer->bias, "8-bit biases"));
     DET_TRY_RETURN(
-        det_alloc(env, &layer->factors, (size_t)channels, sizeof *layer->factors, "8-bit biases"));
+        det_alloc(env, &layer->scales, (size_t)channels, sizeof *layer->scales, "8-bit biases"));
     for (int32_t c = 0; c < channels; c++) {
         const double step = in_scale * (double)w->scales[c];
         double real = bias != NULL ? (double)bias[c] : 0;
@@ -150,13 +154,14 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
                             "%s: one step of the sum of channel %d is %g steps of its result",
                             op->name, c, step / out_scale);
         layer->bias[c] = (int32_t)steps;
-        layer->factors[c] = det_q8_factor_of(step / out_scale);
+        layer->scales[c] =
+            det_q8_scale_of(q->tensors[op->in].scale, w->scales[c], q->tensors[op->out].scale);
     }
     layer->conv = (struct det_q8_conv){
         .in_zero = q->tensors[op->in].zero,
         .weights = w->values,
         .bias = layer->bias,
-        .factor = layer->factors,
+        .scale = layer->scales,
         .to = det_q8_target_of(q, op),
     };
     return DET_OK;
@@ -176,5 +181,5 @@ det_status det_q8_layer_create(struct det_env *env, const struct det_graph *grap
 void det_q8_layer_free(struct det_env *env, struct det_q8_layer *layer)
 {
     det_free(env, &layer->bias);
-    det_free(env, &layer->factors);
+    det_free(env, &layer->scales);
 }

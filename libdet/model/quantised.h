@@ -56,7 +56,7 @@ void det_q8_weights_real(const struct det_q8_weights *weights, size_t count, int
 struct det_q8_layer {
     struct det_q8_conv conv;
     int32_t *bias;
-    struct det_q8_factor *factors;
+    float *scales;
 };
 
 /* Of operation `op`, in 8 bits. `params`: the block with the biases. MISMATCH where a sum could
@@ -69,7 +69,9 @@ void det_q8_layer_free(struct det_env *env, struct det_q8_layer *layer);
 /* Of an addition in 8 bits. */
 struct det_q8_add det_q8_add_op(const struct det_quantised *quantised, const struct det_op *op);
 
-/* Where an operation's result goes, with its activation's limits. */
+/* Where a result goes, with its activation's limits. */
+struct det_q8_target det_q8_target_in(const struct det_q8_tensor *out, enum det_activation act);
+/* ... that of an operation. */
 struct det_q8_target det_q8_target_of(const struct det_quantised *quantised,
                                       const struct det_op *op);
 

@@ -1,31 +1,24 @@
 #include "ops/q8.h"
 
-struct det_q8_factor det_q8_factor_of(double value)
+/* A scale in steps of 2^-shift; what is larger than any sum that is not clamped becomes 2^21. */
+static int32_t multiplier(float scale, int32_t shift)
 {
-    int exponent = 0;
-    const double fraction = frexp(value, &exponent);
-    int64_t mantissa = (int64_t)round(fraction * 2147483648.0);
-    if (mantissa == (int64_t)1 << 31) {
-        mantissa /= 2;
-        exponent++;
-    }
-    if (value <= 0 || exponent < -31)
-        return (struct det_q8_factor){0, 1};
-    return (struct det_q8_factor){(int32_t)mantissa, 31 - exponent};
+    return (int32_t)lrintf(fminf(ldexpf(scale, shift), 0x1p21f));
 }
 
-struct det_q8_add det_q8_add_of(double a_scale, int32_t a_zero, double b_scale, int32_t b_zero,
-                                double out_scale, struct det_q8_target to)
+struct det_q8_add det_q8_add_of(float a_scale, int32_t a_zero, float b_scale, int32_t b_zero,
+                                float out_scale, struct det_q8_target to)
 {
-    const double common = 2 * fmax(a_scale, b_scale);
-    return (struct det_q8_add){
-        .a_zero = a_zero,
-        .b_zero = b_zero,
-        .a = det_q8_factor_of(a_scale / common),
-        .b = det_q8_factor_of(b_scale / common),
-        .out = det_q8_factor_of(common / ((double)(1 << DET_Q8_ADD_SHIFT) * out_scale)),
-        .to = to,
-    };
+    const float a = a_scale / out_scale, b = b_scale / out_scale;
+    int exponent = 0; /* the larger is of 2^(exponent - 1) .. 2^exponent */
+    frexpf(fmaxf(a, b), &exponent);
+    const int32_t shift = exponent > 20 ? 1 : exponent < -9 ? 30 : 21 - exponent;
+    return (struct det_q8_add){.a_zero = a_zero,
+                               .b_zero = b_zero,
+                               .a = multiplier(a, shift),
+                               .b = multiplier(b, shift),
+                               .shift = shift,
+                               .to = to};
 }
 
 int8_t det_q8_of(float value, float scale, int32_t zero)

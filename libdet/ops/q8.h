@@ -3,9 +3,11 @@
  * each output channel and zero 0. Sums are exact in 32 bits, and what becomes of them is fixed to
  * the bit: every implementation gives the same whole numbers as `ref` does.
  *
- * Source: TFLite's 8-bit quantization specification; rescaling is MultiplyByQuantizedMultiplier()
- * of tensorflow/lite/kernels/internal/common.cc as TFLITE_SINGLE_ROUNDING has it: rounded once,
- * halves upwards. docs/quantisation.md tells more.
+ * Source: TFLite's 8-bit quantization specification, which leaves open how a sum is rescaled. Here
+ * it is as XNNPACK has it, LiteRT's default: that of a convolution in float32
+ * (src/qs8-requantization/fp32-scalar-lrintf.c), as ONNX Runtime has it too
+ * (MlasRequantizeOutput()), a sum of two tensors in 32 bits (src/qs8-vadd/scalar.c.in,
+ * xnn_init_qs8_add_minmax_scalar_params()). docs/quantisation.md tells more.
  */
 #ifndef DET_OPS_Q8_H
 #define DET_OPS_Q8_H
@@ -19,20 +21,22 @@ struct det_q8_tensor {
     int32_t zero;
 };
 
-/* mantissa / 2^shift. The mantissa is 0 or of 2^30 .. 2^31 - 1, the shift of 1 .. 62. */
-struct det_q8_factor {
-    int32_t mantissa, shift;
-};
-
-/* The nearest to a value of 0 .. 2^29; what is below 2^-32 becomes 0, as TFLite has it
- * (QuantizeMultiplier()). */
-struct det_q8_factor det_q8_factor_of(double value);
-
-/* value * factor. */
-static inline int64_t det_q8_rescale(int32_t value, struct det_q8_factor factor)
+/* A step of a convolution's sum in steps of its result, from the scales of input, weights and
+ * result. */
+static inline float det_q8_scale_of(float in, float weight, float out)
 {
-    const int64_t half = (int64_t)1 << (factor.shift - 1);
-    return ((int64_t)value * factor.mantissa + half) >> factor.shift;
+    const float step = in * weight;
+    return step / out;
+}
+
+/* A convolution's sum in steps of its result: the sum as float32, the product as float32, the
+ * nearest whole number, halves to even. Beyond +-1024, which is clamped anyway, it is that. */
+static inline int32_t det_q8_steps(int32_t sum, float scale)
+{
+    const float round = 0x1.8p23f; /* behind it float32 has whole numbers alone */
+    const float product = (float)sum * scale;
+    const float limited = product < -1024.0f ? -1024.0f : product > 1024.0f ? 1024.0f : product;
+    return (int32_t)((limited + round) - round);
 }
 
 static inline int8_t det_q8_clamp(int64_t value, int32_t low, int32_t high)
@@ -47,13 +51,13 @@ struct det_q8_target {
 };
 
 /* A convolution, dense (weights HWIO) or depthwise (HWC, multiplier 1):
- * out = clamp(zero + rescale(bias + sum of (in - in_zero) * weight)). Taps outside the image add
+ * out = clamp(zero + steps(bias + sum of (in - in_zero) * weight)). Taps outside the image add
  * nothing. */
 struct det_q8_conv {
     int32_t in_zero;
     const int8_t *weights;
-    const int32_t *bias;                /* [out_c] */
-    const struct det_q8_factor *factor; /* [out_c] */
+    const int32_t *bias; /* [out_c] */
+    const float *scale;  /* [out_c], det_q8_scale_of() */
     struct det_q8_target to;
 };
 
@@ -61,20 +65,20 @@ struct det_q8_conv {
 #define DET_Q8_MOST_TERMS 33000
 #define DET_Q8_MOST_BIAS  (1 << 30)
 
-/* A sum of two tensors of different scales, both brought to 2^20 times a common one:
- * out = clamp(zero + rescale(rescale((a - a_zero) * 2^20, a) + rescale((b - b_zero) * 2^20,
- * b))). */
+/* A sum of two tensors of different scales, out = clamp(zero + sum), with the sum in steps of
+ * 2^-shift of the result's, halves upwards: ((a - a_zero) * a + (b - b_zero) * b + half) >> shift.
+ */
 struct det_q8_add {
     int32_t a_zero, b_zero;
-    struct det_q8_factor a, b, out;
+    int32_t a, b;  /* 0 .. 2^21 */
+    int32_t shift; /* 1 .. 30 */
     struct det_q8_target to;
 };
 
-#define DET_Q8_ADD_SHIFT 20
-
-/* Of tensors with these scales (kernels/add.cc, PrepareQuantized()). */
-struct det_q8_add det_q8_add_of(double a_scale, int32_t a_zero, double b_scale, int32_t b_zero,
-                                double out_scale, struct det_q8_target to);
+/* Of tensors with these scales: `a` and `b` are a_scale / out_scale and b_scale / out_scale, the
+ * larger with 20 to 21 bits. */
+struct det_q8_add det_q8_add_of(float a_scale, int32_t a_zero, float b_scale, int32_t b_zero,
+                                float out_scale, struct det_q8_target to);
 
 /* round(value / scale) + zero, halves away from zero, clamped; NaN becomes zero (real 0). */
 int8_t det_q8_of(float value, float scale, int32_t zero);

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 
 import common
-from common import DETECTIONS, FLOAT16, FLOAT32, FLOAT_NHWC, IMAGE, RAW
+from common import DETECTIONS, FLOAT16, FLOAT32, FLOAT_NHWC, IMAGE, INT8, RAW, UINT8
 
 
 class LiteRt:
@@ -174,6 +174,114 @@ def check_reading(libdet, report, model):
     report.say(shapes == {"output_0": (1,), "output_1": (1, 100), "output_2": (1, 100), "output_3": (1, 100, 4)}, f"serving_default: {shapes}")
 
 
+# --- 8 bits ---
+
+
+def levels_of(kind, own, engine):
+    """The input of a file in 8 bits: the grey levels that libdet's engine makes of its own."""
+    if kind == FLOAT_NHWC:
+        return own.input.reshape(engine.input["shape"])
+    levels = np.floor(own.input * np.float32(127.5) + np.float32(128)).clip(0, 255).reshape(engine.input["shape"])
+    return levels.astype(np.uint8) if kind == UINT8 else (levels - 128).astype(np.int8)
+
+
+def whole(values, output):
+    """The numbers of 8 bits that libdet's real values are made of."""
+    scale, zero = output["quantization"]
+    return np.rint(values.astype(np.float64) / scale).astype(int) + zero
+
+
+class Differences:
+    """Of whole numbers: how many there are, how many are not equal, by how much at most."""
+
+    def __init__(self):
+        self.count = self.unequal = self.most = 0
+
+    def add(self, got, wanted):
+        apart = np.abs(got.astype(int).ravel() - wanted.ravel())
+        self.count += apart.size
+        self.unequal += int((apart > 0).sum())
+        self.most = max(self.most, int(apart.max()))
+
+    def ok(self):
+        return self.unequal <= 0.001 * self.count and self.most <= 1
+
+    def __str__(self):
+        return f"{100 * (1 - self.unequal / self.count):.4f} % of {self.count} numbers equal, off by {self.most} at most"
+
+
+def outputs_in_8_bits(libdet, model, file, pictures, kind, xnnpack=True):
+    engine, found = LiteRt(path_of(file), xnnpack, threads=2), Differences()
+    for picture in pictures:
+        own = libdet.run(model, picture)
+        encodings, logits = engine.run(levels_of(kind, own, engine))
+        found.add(encodings, whole(own.encodings, engine.outputs[0]))
+        found.add(logits, whole(own.logits, engine.outputs[1]))
+    return found
+
+
+def at_size(picture, model_input):
+    """The upper left of a picture, so that nothing is resized and levels are whole."""
+    height, width = model_input
+    picture = picture[:height, :width]
+    return np.ascontiguousarray(np.pad(picture, ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0)), "wrap"))
+
+
+def check_eight_bits(libdet, report, name, model, pictures, hostile=0):
+    quantised = libdet.quantised(model, pictures[:6], hostile)
+    for kind, what in ((UINT8, "uint8"), (INT8, "int8"), (FLOAT_NHWC, "float32")):
+        file = libdet.export(quantised, "tflite", f"eight-{what}", outputs=RAW, input=kind)
+        shape = LiteRt(path_of(file)).input["shape"]
+        shown = [at_size(picture, shape[1:3]) for picture in pictures] if kind == FLOAT_NHWC else pictures
+        found = outputs_in_8_bits(libdet, quantised, file, shown, kind)
+        report.say(found.ok(), f"8 bits, {name}, {what}: {found}")
+    if not hostile:
+        file = libdet.export(quantised, "tflite", "eight-kernels", outputs=RAW)
+        report.tell(f"8 bits, {name}, LiteRT's own kernels, which round twice: {outputs_in_8_bits(libdet, quantised, file, pictures, UINT8, False)}")
+    return quantised
+
+
+def check_detections_in_8_bits(libdet, report, name, model, pictures):
+    settings = {"score": threshold_for(libdet, model, pictures, 300), "limit": 100}
+    file = libdet.export(model, "tflite", "eight-detections", outputs=DETECTIONS, **settings)
+    engine = LiteRt(path_of(file), threads=1)
+    wrong, count = None, 0
+    for picture in pictures:
+        own = libdet.run(model, picture, **settings)
+        got, outside = rows_of(engine.run(levels_of(UINT8, own, engine)))
+        count += len(got)
+        wrong = wrong or common.detections_agree(got, own.detections[: len(got)] if outside else own.detections, picture)
+    report.say(wrong is None and count > 0, f"8 bits, {name}, detections: {wrong or f'{count} equal'}")
+
+
+def check_reading_in_8_bits(libdet, report, model):
+    """By TFLite's schema: types, versions, scales; no operator before the post-processing is in float32."""
+    import tflite
+
+    data = open(path_of(libdet.export(model, "tflite", "eight-reading")), "rb").read()
+    read = tflite.Model.GetRootAsModel(data, 0)
+    graph = read.Subgraphs(0)
+    kinds = [read.OperatorCodes(graph.Operators(i).OpcodeIndex()) for i in range(graph.OperatorsLength())]
+    builtin = tflite.BuiltinOperator
+    versions = {builtin.CONV_2D: 3, builtin.DEPTHWISE_CONV_2D: 3, builtin.ADD: 2, builtin.CONCATENATION: 2, builtin.RESIZE_NEAREST_NEIGHBOR: 2, builtin.STRIDED_SLICE: 2, builtin.RESHAPE: 1, builtin.QUANTIZE: 1, builtin.DEQUANTIZE: 2, builtin.LOGISTIC: 1, builtin.CUSTOM: 1}
+    wrong = [kind.BuiltinCode() for kind in kinds if versions.get(kind.BuiltinCode()) != kind.Version()]
+    behind = False
+    for i, kind in enumerate(kinds):
+        tensors = [graph.Tensors(graph.Operators(i).Outputs(0))]
+        behind |= kind.BuiltinCode() == builtin.DEQUANTIZE
+        if not behind and tensors[0].Type() != tflite.TensorType.INT8:
+            wrong.append(f"{tensors[0].Name()} is not int8")
+        if kind.BuiltinCode() in (builtin.CONV_2D, builtin.DEPTHWISE_CONV_2D):
+            source, weights, bias = (graph.Tensors(graph.Operators(i).Inputs(k)) for k in range(3))
+            dimension = weights.Quantization().QuantizedDimension()
+            scales = weights.Quantization().ScaleAsNumpy()
+            if dimension != (0 if kind.BuiltinCode() == builtin.CONV_2D else 3) or len(scales) != weights.Shape(dimension) or weights.Quantization().ZeroPointAsNumpy().any():
+                wrong.append(f"{weights.Name()}: scales of dimension {dimension}")
+            if bias.Type() != tflite.TensorType.INT32 or not (bias.Quantization().ScaleAsNumpy() == source.Quantization().Scale(0) * scales).all():
+                wrong.append(f"{bias.Name()}: its scales are not those of the sum")
+    report.say(not wrong, f"8 bits by FlatBuffers' reader: {wrong or f'{len(kinds)} operators'}")
+
+
 TASK = """
 import sys, numpy as np
 from tflite_support.task import vision
@@ -236,6 +344,12 @@ def check(options):
     check_fast(libdet, report, model, pictures[:8])
     tell_threads(libdet, report, model, pictures)
     check_reading(libdet, report, model)
+    vehicles = check_eight_bits(libdet, report, "data/vehicles.det", os.path.abspath("data/vehicles.det"), pictures)
+    check_detections_in_8_bits(libdet, report, "data/vehicles.det", vehicles, pictures)
+    check_reading_in_8_bits(libdet, report, vehicles)
+    check_eight_bits(libdet, report, "1 class", libdet.model(320, 1), pictures[:6])
+    check_eight_bits(libdet, report, "90 classes", libdet.model(256, 90), pictures[:4])
+    check_eight_bits(libdet, report, "scales and zeros at their ends", libdet.model(288, 2), pictures[:6], hostile=7)
     square = np.ascontiguousarray(common.drawn_picture(3)[:320, :320])
     square = np.pad(square, ((0, 320 - square.shape[0]), (0, 320 - square.shape[1]), (0, 0)))
     check_library(libdet, report, "Task Library", "tflite_support.task.vision", TASK, model, square, DETECTIONS)
@@ -266,8 +380,31 @@ def check_specs(options):
             os.remove(model)
         except Exception as error:  # whatever an engine complains with
             report.say(False, f"spec {seed} {settings}: {error}")
+    check_specs_in_8_bits(options, libdet, report)
     report.say(report.failures == 0, f"{options.specs} specs from {options.first} in {time.time() - begun:.0f} s, {report.failures} complaints")
     report.end()
+
+
+def check_specs_in_8_bits(options, libdet, report):
+    """The same in 8 bits, every other one with scales and zeros at their ends: LiteRT gives libdet's integers."""
+    begun, found = time.time(), Differences()
+    pictures = common.pictures(3)
+    for seed in range(options.first, options.first + options.specs):
+        hostile = seed if seed % 2 else 0
+        try:
+            model = libdet.random(seed)
+            quantised = libdet.quantised(model, pictures, hostile)
+            file = libdet.export(quantised, "tflite", "spec", outputs=RAW, input=UINT8 if seed % 3 else INT8)
+            one = outputs_in_8_bits(libdet, quantised, file, pictures, UINT8 if seed % 3 else INT8)
+            if not one.ok():
+                raise RuntimeError(str(one))
+            os.remove(model)
+            os.remove(quantised)
+        except Exception as error:  # whatever an engine complains with
+            report.say(False, f"8 bits, spec {seed}, hostile {hostile}: {error}")
+            continue
+        found.count, found.unequal, found.most = found.count + one.count, found.unequal + one.unequal, max(found.most, one.most)
+    report.say(found.count > 0, f"{options.specs} specs in 8 bits in {time.time() - begun:.0f} s: {found if found.count else 'none'}")
 
 
 def average_precision(libdet, build):

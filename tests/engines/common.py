@@ -17,7 +17,7 @@ PICTURES = 20
 
 # det_export_settings
 RAW, DECODED, DETECTIONS, EFFICIENT_NMS = 1, 2, 3, 4
-IMAGE, FLOAT_NHWC, FLOAT_NCHW = 1, 2, 3
+IMAGE, FLOAT_NHWC, FLOAT_NCHW, UINT8, INT8 = 1, 2, 3, 4, 5
 FLOAT32, FLOAT16 = 0, 1
 
 
@@ -49,6 +49,7 @@ class Outputs:
     input: np.ndarray  # [H * W * 3], rows of the network's input
     encodings: np.ndarray  # [A, 4]
     scores: np.ndarray  # [A, K]
+    logits: np.ndarray  # [A, K]
     detections: np.ndarray  # [n, 6] ymin xmin ymax xmax score id
 
 
@@ -76,6 +77,16 @@ class Libdet:
         self.call("random", path, seed, *words)
         return path
 
+    def quantised(self, model, pictures, hostile=0):
+        """A copy of a model, all in 8 bits; `hostile`: a seed for scales and zeros that no training gives."""
+        path = f"{os.path.splitext(self.path(os.path.basename(model)))[0]}-8-{hostile}.det"
+        words = []
+        for i, picture in enumerate(pictures):
+            picture.tofile(self.path(f"calibration-{i}.rgb"))
+            words += [self.path(f"calibration-{i}.rgb"), *picture.shape[:2]]
+        self.call("quantise", model, path, hostile, *words)
+        return path
+
     def export(self, model, kind, name, **settings):
         words = [f"{key}={value}" for key, value in settings.items()]
         text = self.call("export", model, kind, self.folder.name, name, *words)
@@ -91,9 +102,10 @@ class Libdet:
         words = [f"{key}={value}" for key, value in settings.items()]
         out = self.path("libdet")
         self.call("run", model, self.path("picture.rgb"), *picture.shape[:2], out, *words)
-        floats = {part: np.fromfile(f"{out}.{part}", "<f4") for part in ("input", "encodings", "scores", "detections")}
+        floats = {part: np.fromfile(f"{out}.{part}", "<f4") for part in ("input", "encodings", "scores", "logits", "detections")}
         encodings = floats["encodings"].reshape(-1, 4)
-        return Outputs(floats["input"], encodings, floats["scores"].reshape(len(encodings), -1), floats["detections"].reshape(-1, 6))
+        scores, logits = (floats[part].reshape(len(encodings), -1) for part in ("scores", "logits"))
+        return Outputs(floats["input"], encodings, scores, logits, floats["detections"].reshape(-1, 6))
 
 
 def drawn_picture(seed):
@@ -244,6 +256,9 @@ class Report:
     def say(self, ok, text):
         print(("  ok    " if ok else "  FAILS ") + text, flush=True)
         self.failures += not ok
+
+    def tell(self, text):
+        print("        " + text, flush=True)
 
     def skip(self, text):
         print("  skipped: " + text, flush=True)

@@ -3,13 +3,17 @@
  *
  *   engine-files model OUT.det SIZE CLASSES
  *   engine-files random OUT.det SEED [training]  a spec drawn by the seed; training: not folded
+ *   engine-files quantise IN.det OUT.det HOSTILE [PICTURE HEIGHT WIDTH ...]
+ *       all in 8 bits, ranges from these pictures of RGB bytes; HOSTILE: 0, or a seed by which
+ *       scales and zeros are moved to where no training puts them
  *   engine-files export IN.det FORMAT FOLDER NAME [KEY=VALUE ...]
  *       outputs input precision batch score iou limit verify fast_nms onnx_opset: the fields of
  *       det_export_settings
  *   engine-files run IN.det PICTURE HEIGHT WIDTH OUT [score=S] [limit=N]
  *       PICTURE: RGB bytes; writes float32 OUT.input [H, W, 3], OUT.encodings [A, 4], OUT.scores
- *       [A, K], OUT.detections [n, 6] (ymin xmin ymax xmax score id)
+ *       and OUT.logits [A, K], OUT.detections [n, 6] (ymin xmin ymax xmax score id)
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +25,7 @@
 #include "devices/cpu/prepared/prepared.h"
 #include "export/export.h"
 #include "model/input.h"
+#include "model/quantised.h"
 #include "support/clock.h"
 #include "support/formula.h"
 #include "support/io.h"
@@ -101,6 +106,69 @@ static void draw_spec(uint64_t seed, struct det_model_spec *spec)
     spec->aspect_count = pick(&rng, 1, 3);
     spec->max_total = spec->max_per_class = pick(&rng, 1, 100);
     spec->score_threshold = 0.05F;
+}
+
+/* --- 8 bits --- */
+
+static int fill(void *user, size_t index, det_labelled_sample *sample)
+{
+    const det_image_view *pictures = user;
+    sample->pixels = pictures[index];
+    return 0;
+}
+
+/* Tensors between the input and the outputs: scales of another power of two, zeros at the ends. */
+static void make_hostile(const det_model *model, uint64_t seed)
+{
+    const struct det_graph *g = &model->graph;
+    struct det_rng rng;
+    det_rng_init(&rng, seed, 0, 0);
+    for (int32_t i = 0; i < g->op_count; i++) {
+        const int32_t out = g->ops[i].out;
+        struct det_q8_tensor *t = &model->quantised->tensors[out];
+        bool given = false;
+        for (int32_t l = 0; l < g->levels; l++)
+            given |= out == g->box_outputs[l] || out == g->class_outputs[l];
+        if (given)
+            continue;
+        t->scale = ldexpf(t->scale, pick(&rng, -2, 2));
+        const int32_t zeros[] = {-128, 127, 0, pick(&rng, -128, 127), t->zero, t->zero};
+        t->zero = zeros[pick(&rng, 0, 5)];
+    }
+}
+
+static det_status quantise_model(det_context *context, int argc, char **argv)
+{
+    enum { MOST = 32 };
+    struct det_env *env = det_context_env(context);
+    struct det_file_bytes files[MOST] = {0};
+    det_image_view pictures[MOST] = {0};
+    det_quantisation_settings settings;
+    det_model *model = NULL, *quantised = NULL;
+    size_t count = 0;
+    det_status status = DET_OK;
+    for (int i = 3; i + 2 < argc && count < MOST; i += 3, count++) {
+        DET_TRY(det_file_read(env, argv[i], &files[count]));
+        pictures[count] = (det_image_view){
+            .pixels = files[count].data, .height = atoi(argv[i + 1]), .width = atoi(argv[i + 2])};
+    }
+    const det_sample_source source = {
+        .struct_size = sizeof source, .count = count, .user = pictures, .fill = fill};
+    det_quantisation_settings_default(&settings);
+    settings.samples = &source;
+    settings.observer = DET_OBSERVER_MINMAX;
+    settings.floats = DET_QUANTISATION_FLOATS_NONE;
+    DET_TRY(det_model_load(context, argv[0], &model));
+    DET_TRY(det_model_quantise(context, model, &settings, &quantised));
+    if (atoi(argv[2]) != 0)
+        make_hostile(quantised, (uint64_t)atoll(argv[2]));
+    DET_TRY(det_model_export(context, quantised, argv[1]));
+fail:
+    for (size_t i = 0; i < count; i++)
+        det_file_release(&files[i]);
+    det_model_destroy(&model);
+    det_model_destroy(&quantised);
+    return status;
 }
 
 static det_export_settings settings_of(int argc, char **argv)
@@ -228,7 +296,7 @@ static det_status run_picture(det_context *context, int argc, char **argv)
         inference.postprocess.score_threshold = settings.score_threshold;
     if (settings.max_detections > 0)
         inference.postprocess.max_total_detections = settings.max_detections;
-    DET_TRY(det_prepared_create(env, inference.graph, NULL, inference.params,
+    DET_TRY(det_prepared_create(env, inference.graph, inference.quantised, inference.params,
                                 det_ops_cpu("auto", &reason), pool, 1, &net));
     const struct det_tensor in = inference.graph->tensors[0];
     const struct det_frame frame = det_frame_of(&model->spec, height, width);
@@ -243,7 +311,10 @@ static det_status run_picture(det_context *context, int argc, char **argv)
     const size_t slots = (size_t)inference.graph->class_slots, classes = slots - 1;
     DET_TRY(det_alloc(env, &scores, anchors * classes, sizeof *scores, "scores"));
     for (size_t i = 0; i < anchors * classes; i++)
-        scores[i] = det_sigmoid(logits[i / classes * slots + i % classes + 1]);
+        scores[i] = logits[i / classes * slots + i % classes + 1];
+    DET_TRY(write_floats(env, argv[4], "logits", scores, anchors * classes));
+    for (size_t i = 0; i < anchors * classes; i++)
+        scores[i] = det_sigmoid(scores[i]);
     DET_TRY(write_floats(env, argv[4], "encodings", encodings, 4 * anchors));
     DET_TRY(write_floats(env, argv[4], "scores", scores, anchors * classes));
     DET_TRY(write_detections(env, &inference, logits, encodings, frame.window, argv[4]));
@@ -269,12 +340,14 @@ static det_status obey(det_context *context, int argc, char **argv)
         draw_spec((uint64_t)atoll(argv[3]), &spec);
         return write_model(context, &spec, argv[2], argc == 5 && strcmp(argv[4], "training") == 0);
     }
+    if (argc >= 5 && strcmp(argv[1], "quantise") == 0)
+        return quantise_model(context, argc - 2, argv + 2);
     if (argc >= 6 && strcmp(argv[1], "export") == 0)
         return export_model(context, argc - 2, argv + 2);
     if (argc >= 7 && strcmp(argv[1], "run") == 0)
         return run_picture(context, argc - 2, argv + 2);
     return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                    "usage: engine-files model|random|export|run ...");
+                    "usage: engine-files model|random|quantise|export|run ...");
 }
 
 int main(int argc, char **argv)

@@ -184,7 +184,7 @@ static void wrong_settings_are_told(void **state)
     } while (0)
     REFUSED("outputs 5", s.outputs = (det_export_outputs)5);
     REFUSED("outputs -1", s.outputs = (det_export_outputs)-1);
-    REFUSED("input 4", s.input = (det_export_input)4);
+    REFUSED("input 6", s.input = (det_export_input)6);
     REFUSED("precision 2", s.precision = (det_export_precision)2);
     REFUSED("batch -1", s.batch = -1);
     REFUSED("max_detections -2", s.max_detections = -2);

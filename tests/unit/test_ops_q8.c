@@ -1,5 +1,5 @@
-/* ops/q8.h: factors, rescaling, and the plain operations in 8 bits against the formulas of TFLite's
- * quantization specification, worked out another way: real numbers in long double, rounded once. */
+/* ops/q8.h: rescaling, and the plain operations in 8 bits against their definitions, worked out
+ * another way: in double and long double, rounded where the definition rounds. */
 #include <math.h>
 
 #include "ops/q8.h"
@@ -20,65 +20,31 @@ static void draw_bytes(int8_t *to, size_t count, int32_t low, int32_t high)
         to[i] = (int8_t)draw(low, high);
 }
 
-static long double value_of(struct det_q8_factor f)
-{
-    return ldexpl((long double)f.mantissa, -f.shift);
-}
+/* --- rescaling --- */
 
-/* --- factors --- */
-
-static void factors_are_the_nearest(void **state)
+/* The sum of a convolution: float32 twice, in double worked out with the same roundings. */
+static void sums_are_scaled_in_float32_halves_to_even(void **state)
 {
     (void)state;
-    const double values[] = {1,    .5,      .25, 1.0 / 3, .999999999999,
-                             1e-9, 3.1e-10, 6,   1024.7,  268435456};
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-        const struct det_q8_factor f = det_q8_factor_of(values[i]);
-        assert_in_range(f.mantissa, 1 << 30, INT32_MAX);
-        assert_in_range(f.shift, 1, 62);
-        assert_true(fabsl(value_of(f) - (long double)values[i]) <=
-                    ldexpl((long double)values[i], -31));
-    }
-}
-
-static void factors_too_small_are_zero(void **state)
-{
-    (void)state;
-    assert_int_equal(det_q8_factor_of(0).mantissa, 0);
-    assert_int_equal(det_q8_factor_of(ldexp(.99, -32)).mantissa, 0);
-    assert_int_equal(det_q8_factor_of(ldexp(1, -32)).mantissa, 1 << 30);
-    assert_int_equal(det_q8_rescale(INT32_MIN, det_q8_factor_of(0)), 0);
-}
-
-/* A mantissa that would round up to 2^31. */
-static void a_factor_that_rounds_up_keeps_its_range(void **state)
-{
-    (void)state;
-    const struct det_q8_factor f = det_q8_factor_of(1 - 1e-12);
-    assert_int_equal(f.mantissa, 1 << 30);
-    assert_int_equal(f.shift, 30);
-}
-
-static void rescaling_rounds_once_halves_upwards(void **state)
-{
-    (void)state;
-    const struct det_q8_factor half = det_q8_factor_of(.5);
-    assert_int_equal(det_q8_rescale(1, half), 1);
-    assert_int_equal(det_q8_rescale(-1, half), 0);
-    assert_int_equal(det_q8_rescale(3, half), 2);
-    assert_int_equal(det_q8_rescale(-3, half), -1);
-    /* .3: rounding to halves first, as gemmlowp does it, gives 1 */
-    assert_int_equal(det_q8_rescale(3, det_q8_factor_of(.1)), 0);
+    assert_int_equal(det_q8_steps(1, .5f), 0);
+    assert_int_equal(det_q8_steps(3, .5f), 2);
+    assert_int_equal(det_q8_steps(5, .5f), 2);
+    assert_int_equal(det_q8_steps(-1, .5f), 0);
+    assert_int_equal(det_q8_steps(-3, .5f), -2);
+    assert_int_equal(det_q8_steps(-5, .5f), -2);
+    /* 2^24 + 1 is 2^24 as float32; its 2^24th part and a half is a tie only then. */
+    assert_int_equal(det_q8_steps((1 << 24) + 1, ldexpf(1.5f, -24)), 2);
+    assert_int_equal(det_q8_steps((1 << 24) + 1, ldexpf(2.5f, -24)), 2);
+    assert_int_equal(det_q8_steps(INT32_MAX, 1e9f), 1024);
+    assert_int_equal(det_q8_steps(INT32_MIN, 1e9f), -1024);
+    assert_int_equal(det_q8_steps(INT32_MIN, 0), 0);
     for (int i = 0; i < 20000; i++) {
-        const int32_t value = draw(INT32_MIN / 2, INT32_MAX / 2) >> draw(0, 24);
-        const struct det_q8_factor f = {draw(1 << 30, INT32_MAX), draw(1, 62)};
-        const long double exact = (long double)value * f.mantissa;
-        const long double wanted = floorl(ldexpl(exact, -f.shift) + .5L);
-        assert_true((long double)det_q8_rescale(value, f) == wanted);
+        const int32_t sum = draw(INT32_MIN / 2, INT32_MAX / 2) >> draw(0, 24);
+        const float scale = ldexpf((float)draw(1 << 23, (1 << 24) - 1), -draw(24, 50));
+        const float product = (float)((double)(float)sum * (double)scale);
+        const double wanted = nearbyint(fmin(fmax((double)product, -1024), 1024));
+        assert_true(det_q8_steps(sum, scale) == wanted);
     }
-    assert_int_equal(det_q8_rescale(INT32_MAX, (struct det_q8_factor){INT32_MAX, 1}),
-                     ((int64_t)INT32_MAX * INT32_MAX + 1) >> 1);
-    assert_int_equal(det_q8_rescale(INT32_MIN, (struct det_q8_factor){INT32_MAX, 62}), -1);
 }
 
 static void reals_are_rounded_and_clamped(void **state)
@@ -103,7 +69,7 @@ struct layer {
     struct det_q8_conv q;
     int8_t *in, *weights, *out;
     int32_t *bias;
-    struct det_q8_factor *factors;
+    float *scales;
     size_t in_count, out_count;
 };
 
@@ -113,7 +79,7 @@ static void layer_free(struct layer *l)
     free(l->weights);
     free(l->out);
     free(l->bias);
-    free(l->factors);
+    free(l->scales);
 }
 
 /* `extreme`: every value at an end of its range. */
@@ -128,7 +94,7 @@ static struct layer layer_make(struct det_conv_shape s, bool depthwise, int32_t 
     l.weights = malloc(weights);
     l.out = malloc(l.out_count);
     l.bias = malloc(out_c * sizeof *l.bias);
-    l.factors = malloc(out_c * sizeof *l.factors);
+    l.scales = malloc(out_c * sizeof *l.scales);
     draw_bytes(l.in, l.in_count, -128, 127);
     draw_bytes(l.weights, weights, -127, 127);
     for (size_t i = 0; i < l.in_count && extreme; i++)
@@ -137,14 +103,14 @@ static struct layer layer_make(struct det_conv_shape s, bool depthwise, int32_t 
         l.weights[i] = l.weights[i] < 0 ? -127 : 127;
     for (size_t c = 0; c < out_c; c++) {
         l.bias[c] = draw(-40000, 40000);
-        l.factors[c] = det_q8_factor_of(ldexp(draw(100, 199), -17 - draw(0, 3)));
+        l.scales[c] = ldexpf((float)draw(100, 199), -17 - draw(0, 3));
     }
     for (size_t i = 0; i < weights && out_c > 2; i += out_c)
         l.weights[i] = 0; /* a channel of zeros */
     l.q = (struct det_q8_conv){.in_zero = zero,
                                .weights = l.weights,
                                .bias = l.bias,
-                               .factor = l.factors,
+                               .scale = l.scales,
                                .to = {.zero = -zero / 2, .low = -zero / 2, .high = 101}};
     if (l.q.to.low > l.q.to.high)
         l.q.to.low = l.q.to.high;
@@ -174,8 +140,9 @@ static int8_t wanted_at(const struct layer *l, bool depthwise, int32_t n, int32_
             }
         }
     }
-    const long double steps = floorl(sum * value_of(l->factors[c]) + .5L) + l->q.to.zero;
-    return (int8_t)fminl(fmaxl(steps, l->q.to.low), l->q.to.high);
+    const float product = (float)((double)(float)sum * (double)l->scales[c]);
+    const double steps = nearbyint((double)product) + l->q.to.zero;
+    return (int8_t)fmin(fmax(steps, l->q.to.low), l->q.to.high);
 }
 
 static void check_layer(struct ops_rig *rig, struct det_conv_shape s, bool depthwise, int32_t zero,
@@ -237,7 +204,7 @@ static void the_longest_sum_stays_in_32_bits(void **state)
     memset(l.in, 127, l.in_count);
     memset(l.weights, 127, l.in_count);
     l.bias[0] = DET_Q8_MOST_BIAS;
-    l.factors[0] = det_q8_factor_of(ldexp(.7, -25));
+    l.scales[0] = ldexpf(.7f, -25);
     l.q.to = (struct det_q8_target){-20, -128, 127};
     struct det_exec x = ops_exec(&rig, 1, 0);
     detk_q8_conv__ref(&x, &s, &l.q, l.in, l.out);
@@ -250,14 +217,14 @@ static void the_longest_sum_stays_in_32_bits(void **state)
 
 /* --- sums --- */
 
-/* Within one step of the real sum, and the nearest to it unless that is all but a half. */
+/* As XNNPACK's formula is, worked out in 64 bits and in long double; and near the real sum. */
 static void sums_of_two_scales(void **state)
 {
     (void)state;
     const struct det_exec x = {0};
     for (int round = 0; round < 40; round++) {
-        const double a = draw(1, 1000) / 5000.0, b = draw(1, 1000) / 5000.0;
-        const double out = (a + b) * draw(40, 130) / 100.0;
+        const float a = (float)draw(1, 1000) / 5000, b = (float)draw(1, 1000) / 5000;
+        const float out = (a + b) * (float)draw(40, 130) / 100;
         const int32_t za = draw(-128, 127), zb = draw(-128, 127), zo = draw(-128, 127);
         const struct det_q8_add q =
             det_q8_add_of(a, za, b, zb, out, (struct det_q8_target){zo, -128, 127});
@@ -267,11 +234,41 @@ static void sums_of_two_scales(void **state)
         left[0] = right[0] = 127;
         left[1] = right[1] = -128;
         detk_q8_add__ref(&x, 512, &q, left, right, sums);
+        const int32_t larger = q.a > q.b ? q.a : q.b;
+        assert_in_range(larger, 1 << 20, 1 << 21);
         for (int i = 0; i < 512; i++) {
-            const double real = a * (left[i] - za) + b * (right[i] - zb);
-            const double steps = fmin(fmax(real / out + zo, -128), 127);
-            assert_near(sums[i], steps, .5 + 1e-3);
+            const int64_t exact = (int64_t)q.a * (left[i] - za) + (int64_t)q.b * (right[i] - zb);
+            const long double steps = floorl(ldexpl((long double)exact, -q.shift) + .5L) + zo;
+            assert_true(sums[i] == fminl(fmaxl(steps, -128), 127));
+            const double real = (double)a * (left[i] - za) + (double)b * (right[i] - zb);
+            assert_near(sums[i], fmin(fmax(real / (double)out + zo, -128), 127), .5 + 1e-3);
         }
+    }
+}
+
+/* Scales so far apart that nothing, or everything, is left of a value. */
+static void sums_of_scales_far_apart(void **state)
+{
+    (void)state;
+    const struct det_exec x = {0};
+    const struct det_q8_target to = {5, -128, 127};
+    const struct {
+        float a, b, out;
+        int8_t left, right, wanted;
+    } cases[] = {{1e-30f, 1e-30f, 1, 127, 127, 5},
+                 {1e30f, 1e-30f, 1, 1, 127, 127},
+                 {1e30f, 1, 1, -1, 127, -128},
+                 {1e30f, 1e30f, 1e-30f, 0, 0, 5},
+                 {1e30f, 1e30f, 1e-30f, 127, 0, 127},
+                 {1, 1e-9f, 1, 3, 127, 8},
+                 {.5f, .5f, 1, 1, 0, 6},
+                 {.5f, .5f, 1, -1, 0, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct det_q8_add q = det_q8_add_of(cases[i].a, 0, cases[i].b, 0, cases[i].out, to);
+        int8_t sum = 0;
+        assert_in_range(q.shift, 1, 30);
+        detk_q8_add__ref(&x, 1, &q, &cases[i].left, &cases[i].right, &sum);
+        assert_int_equal(sum, cases[i].wanted);
     }
 }
 
@@ -281,7 +278,7 @@ static void an_upsampled_map_is_added_and_cut(void **state)
     const struct det_exec x = {0};
     enum { C = 3 };
     const struct det_q8_add q =
-        det_q8_add_of(.1, -3, .07, 9, .2, (struct det_q8_target){1, -100, 100});
+        det_q8_add_of(.1f, -3, .07f, 9, .2f, (struct det_q8_target){1, -100, 100});
     int8_t low[2 * 2 * 2 * C], lateral[2 * 3 * 4 * C], out[2 * 3 * 4 * C], one;
     draw_bytes(low, sizeof low, -128, 127);
     draw_bytes(lateral, sizeof lateral, -128, 127);
@@ -297,14 +294,12 @@ static void an_upsampled_map_is_added_and_cut(void **state)
 int test_ops_q8(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(factors_are_the_nearest),
-        cmocka_unit_test(factors_too_small_are_zero),
-        cmocka_unit_test(a_factor_that_rounds_up_keeps_its_range),
-        cmocka_unit_test(rescaling_rounds_once_halves_upwards),
+        cmocka_unit_test(sums_are_scaled_in_float32_halves_to_even),
         cmocka_unit_test(reals_are_rounded_and_clamped),
         cmocka_unit_test(convolutions_are_their_definition),
         cmocka_unit_test(the_longest_sum_stays_in_32_bits),
         cmocka_unit_test(sums_of_two_scales),
+        cmocka_unit_test(sums_of_scales_far_apart),
         cmocka_unit_test(an_upsampled_map_is_added_and_cut),
     };
     return cmocka_run_group_tests_name("ops q8", tests, NULL, NULL);

@@ -110,22 +110,21 @@ struct layer {
     struct det_q8_conv q;
     int8_t *weights;
     int32_t *bias;
-    struct det_q8_factor *factors;
+    float *scales;
 };
 
-/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. */
-enum kind { USUAL, TIES, HUGE_FACTORS, KINDS };
+/* Scales: usual ones, those of exact ties, tiny, zero and huge ones. */
+enum kind { USUAL, TIES, HUGE_SCALES, KINDS };
 
-static struct det_q8_factor draw_factor(enum kind kind, int32_t terms)
+static float draw_scale(enum kind kind, int32_t terms)
 {
     if (kind == TIES) /* powers of two: every other sum is a tie */
-        return (struct det_q8_factor){1 << 30, 31 + draw(0, 8)};
-    if (kind == HUGE_FACTORS) {
-        static const struct det_q8_factor ends[] = {{INT32_MAX, 1}, {1 << 30, 1}, {INT32_MAX, 62},
-                                                    {0, 1},         {0, 62},      {1 << 30, 30}};
+        return ldexpf(1, -1 - draw(0, 8));
+    if (kind == HUGE_SCALES) {
+        static const float ends[] = {0x1p29f, 0x1p28f, 0x1p-31f, 0, 1e-40f, 1};
         return ends[draw(0, 5)];
     }
-    return det_q8_factor_of(ldexp(draw(100, 299), -15) / sqrt(terms));
+    return ldexpf((float)draw(100, 299), -15) / sqrtf((float)terms);
 }
 
 static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
@@ -133,19 +132,19 @@ static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
     static const int32_t zeros[] = {-128, 127, 0, -3, 50};
     struct layer l = {.weights = malloc((size_t)(terms * out_c)),
                       .bias = malloc((size_t)out_c * sizeof *l.bias),
-                      .factors = malloc((size_t)out_c * sizeof *l.factors)};
+                      .scales = malloc((size_t)out_c * sizeof *l.scales)};
     for (int32_t i = 0; i < terms * out_c; i++)
         l.weights[i] = (int8_t)(i % out_c == 3 ? 0 : kind == TIES ? draw(0, 1) : draw(-127, 127));
     for (int32_t j = 0; j < out_c; j++) {
         l.bias[j] = j % 5 == 4 && kind != TIES ? draw(-(1 << 30), 1 << 30) : draw(-9000, 9000);
-        l.factors[j] = draw_factor(kind, terms);
+        l.scales[j] = draw_scale(kind, terms);
     }
     struct det_q8_target to = {zeros[draw(0, 4)], -128, 127};
     if (draw(0, 1) == 1)
         to.low = to.zero;
     if (draw(0, 3) == 0)
         to.high = draw(to.low, 127);
-    l.q = (struct det_q8_conv){zeros[draw(0, 4)], l.weights, l.bias, l.factors, to};
+    l.q = (struct det_q8_conv){zeros[draw(0, 4)], l.weights, l.bias, l.scales, to};
     return l;
 }
 
@@ -153,13 +152,14 @@ static void layer_drop(struct layer *l)
 {
     free(l->weights);
     free(l->bias);
-    free(l->factors);
+    free(l->scales);
 }
 
 static struct det_q8_add draw_add(void)
 {
     static const int32_t zeros[] = {-128, 127, 0, 17};
-    const double a = draw(1, 400), b = draw(1, 400), out = draw(1, 5) == 1 ? 3 : draw(100, 900);
+    const float a = (float)draw(1, 400), b = (float)draw(1, 400);
+    const float out = draw(1, 5) == 1 ? 3 : (float)draw(100, 900);
     const struct det_q8_target to = {zeros[draw(0, 3)], draw(0, 2) == 0 ? -100 : -128, 127};
     /* Now and then equal scales: ties. */
     if (draw(0, 2) == 0)

@@ -23,10 +23,10 @@ static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DET
                                            {"fast_detections", FAST_DETECTIONS},
                                            {"raw", DET_EXPORT_OUTPUTS_RAW},
                                            {0}};
-static const struct word input_words[] = {{"image", DET_EXPORT_INPUT_IMAGE},
-                                          {"nhwc", DET_EXPORT_INPUT_FLOAT_NHWC},
-                                          {"nchw", DET_EXPORT_INPUT_FLOAT_NCHW},
-                                          {0}};
+static const struct word input_words[] = {
+    {"image", DET_EXPORT_INPUT_IMAGE},     {"nhwc", DET_EXPORT_INPUT_FLOAT_NHWC},
+    {"nchw", DET_EXPORT_INPUT_FLOAT_NCHW}, {"uint8", DET_EXPORT_INPUT_UINT8},
+    {"int8", DET_EXPORT_INPUT_INT8},       {0}};
 /* Of the model, not of how it is written: none of det_export_precision. */
 enum { EIGHT_BITS = 100 };
 static const struct word precision_words[] = {
@@ -170,6 +170,29 @@ static bool are_used(const struct export_choices *c, const struct options *optio
            is_used(c, options, "tflite_outputs", c->tflite_outputs, "tflite");
 }
 
+/* Whether all of the formats take a model in 8 bits. */
+static bool take_eight_bits(struct export_choices *c, const struct options *options)
+{
+    const det_export_format *refusing = NULL, *format = NULL;
+    char known[128] = "";
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->chosen[i]->eight_bits == DET_EXPORT_EIGHT_BITS_NONE)
+            refusing = c->chosen[i];
+        c->whole |= c->chosen[i]->eight_bits == DET_EXPORT_EIGHT_BITS_WHOLE;
+    }
+    if (refusing == NULL)
+        return true;
+    for (size_t i = 0; (format = det_export_format_at(i)) != NULL; i++) {
+        const size_t used = strlen(known);
+        if (format->eight_bits != DET_EXPORT_EIGHT_BITS_NONE)
+            snprintf(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ",
+                     format->name);
+    }
+    options_error(options, "--precision int8 is for --format %s; %s has no 8 bits", known,
+                  refusing->name);
+    return false;
+}
+
 bool export_choices_take(struct export_choices *c, const struct options *options, int *result)
 {
     int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO, opset = 0;
@@ -193,11 +216,8 @@ bool export_choices_take(struct export_choices *c, const struct options *options
         return false;
     }
     c->eight_bits = precision == EIGHT_BITS;
-    if (c->eight_bits &&
-        (c->count > 1 || leaves_choice(c->chosen[0]) || export_choices_have(c, "tf_checkpoint"))) {
-        options_error(options, "--precision int8 is for --format det");
+    if (c->eight_bits && !take_eight_bits(c, options))
         return false;
-    }
     c->onnx = (det_export_outputs)onnx;
     s->onnx_opset = opset;
     s->fast_nms = tflite == FAST_DETECTIONS;

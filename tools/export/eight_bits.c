@@ -34,7 +34,8 @@ const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evalu
         return "--calibration, --calibration_images, --observer, --int8_only and --max_drop are "
                "for --precision int8";
     if (wanted && e->calibration.count == 0)
-        return "--precision int8 needs --calibration: pictures that the ranges are taken from";
+        return "--precision int8 needs --calibration: pictures that the ranges are taken from (a "
+               "model that is in 8 bits already is exported without --precision)";
     if (e->images < 1)
         return "--calibration_images: expected at least 1";
     if (!known)
@@ -44,6 +45,18 @@ const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evalu
     if (!(e->max_drop >= 0 && e->max_drop <= 1))
         return "--max_drop: expected 0 to 1";
     return NULL;
+}
+
+det_status eight_bits_check(struct tool *tool, const det_model *model, const char *precision)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, model, &info));
+    if (!info.is_quantised || precision == NULL)
+        return DET_OK;
+    return det_fail(&tool->env, DET_STATUS_INVALID_ARGUMENT,
+                    "--precision %s: the model is in 8 bits already and is exported so without "
+                    "--precision; for another one take the float32 model that it was made of",
+                    precision);
 }
 
 /* --- pictures --- */

@@ -33,7 +33,8 @@ struct eight_bits {
          "how ranges are chosen: minmax, average, percentile, squares; auto, the default: the "  \
          "one whose outputs differ least from float32"},                                         \
         {"int8_only", OPTION_FLAG, &(e)->only, NULL,                                             \
-         "no layer stays in float32, for accelerators that know 8 bits only"},                   \
+         "no layer stays in float32, for accelerators that know 8 bits only; so it is always "   \
+         "with tflite"},                                                                         \
     {                                                                                            \
         "max_drop", OPTION_DOUBLE, &(e)->max_drop, "X",                                          \
             "of --precision int8 with --eval: nothing is written when AP falls by more"          \
@@ -41,6 +42,10 @@ struct eight_bits {
 
 /* What is wrong with them; NULL: nothing. `wanted`: --precision int8. */
 const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evaluates);
+
+/* Of a model in 8 bits a precision would be another model: INVALID_ARGUMENT. `precision`: as it was
+ * given, NULL: not. */
+det_status eight_bits_check(struct tool *tool, const det_model *model, const char *precision);
 
 /* A copy of `model` in 8 bits; tells how it came to be. */
 det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,

@@ -20,6 +20,14 @@
 extern "C" {
 #endif
 
+/** Which models in 8 bits (det/quantisation.h) a format takes. */
+typedef enum det_export_eight_bits {
+    DET_EXPORT_EIGHT_BITS_NONE = 0,
+    DET_EXPORT_EIGHT_BITS_ANY = 1,
+    /** such that have no layer in float32: DET_QUANTISATION_FLOATS_NONE */
+    DET_EXPORT_EIGHT_BITS_WHOLE = 2
+} det_export_eight_bits;
+
 /** Lent to the caller; static. */
 typedef struct det_export_format {
     /** as far as this library knows the struct */
@@ -30,6 +38,8 @@ typedef struct det_export_format {
     const char *description;
     /** the files it consists of, with NAME for what they are called: "NAME.onnx" */
     const char *files;
+    det_export_eight_bits eight_bits;
+    int32_t reserved;
 } det_export_format;
 
 /** Format 0, 1, ...; NULL behind the last. From any thread. */
@@ -50,14 +60,20 @@ typedef enum det_export_outputs {
 } det_export_outputs;
 
 typedef enum det_export_input {
-    /** onnx: IMAGE; tflite, ncnn: FLOAT, in the order that the format has */
+    /** onnx: IMAGE; tflite, ncnn: FLOAT, in the order that the format has; tflite of a model in 8
+     * bits: UINT8 */
     DET_EXPORT_INPUT_AUTO = 0,
     /** uint8 [N, height, width, 3], of any size: resized and normalised inside */
     DET_EXPORT_INPUT_IMAGE = 1,
     /** float32 [N, H, W, 3] of the network's size, normalised to -1 .. 1 */
     DET_EXPORT_INPUT_FLOAT_NHWC = 2,
     /** the same as [N, 3, H, W] */
-    DET_EXPORT_INPUT_FLOAT_NCHW = 3
+    DET_EXPORT_INPUT_FLOAT_NCHW = 3,
+    /** tflite of a model in 8 bits: grey levels 0 .. 255, uint8 [N, H, W, 3] of the network's size;
+     * nothing in the file comes before its 8 bits */
+    DET_EXPORT_INPUT_UINT8 = 4,
+    /** the same as int8, levels less 128 */
+    DET_EXPORT_INPUT_INT8 = 5
 } det_export_input;
 
 typedef enum det_export_precision {

@@ -33,8 +33,8 @@ static void finish(const struct job *job, int32_t first, int32_t count, const in
 {
     const struct det_q8_target to = job->q->to;
     for (int32_t j = 0; j < count; j++)
-        out[j] = det_q8_clamp(to.zero + det_q8_rescale(sum[j], job->q->factor[first + j]), to.low,
-                              to.high);
+        out[j] =
+            det_q8_clamp(to.zero + det_q8_steps(sum[j], job->q->scale[first + j]), to.low, to.high);
 }
 
 static void convolve_row(const struct job *job, int32_t task, bool depthwise)

@@ -3,11 +3,9 @@
 
 static int8_t add_one(const struct det_q8_add *q, int8_t a, int8_t b)
 {
-    const int32_t one = 1 << DET_Q8_ADD_SHIFT;
-    const int64_t left = det_q8_rescale((a - q->a_zero) * one, q->a);
-    const int64_t right = det_q8_rescale((b - q->b_zero) * one, q->b);
-    return det_q8_clamp(q->to.zero + det_q8_rescale((int32_t)(left + right), q->out), q->to.low,
-                        q->to.high);
+    const int32_t half = 1 << (q->shift - 1);
+    const int32_t sum = (a - q->a_zero) * q->a + (b - q->b_zero) * q->b + half;
+    return det_q8_clamp(q->to.zero + (sum >> q->shift), q->to.low, q->to.high);
 }
 
 void detk_q8_add__ref(const struct det_exec *x, int64_t count, const struct det_q8_add *q,

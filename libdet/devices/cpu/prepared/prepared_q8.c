@@ -4,46 +4,23 @@
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
-/* Of a column's weights. */
-struct sums {
-    int32_t all, positive;
-};
-
-static void count_weight(struct sums *sums, int8_t w)
-{
-    sums->all += w;
-    sums->positive += w > 0 ? w : 0;
-}
-
-/* The four arrays of a layer's columns, in one piece of memory: biases, scales, mantissas, shifts.
- * A column's bias takes its weights' sum with the zero of the input. */
-static void make_columns(const struct det_q8_conv *layer, const struct sums *sums, int32_t count,
+/* The two arrays of a layer's columns, in one piece of memory: biases, scales. `sums`: each column's weights added up, which its bias takes with the zero of the input. */
+static void make_columns(const struct det_q8_conv *layer, const int32_t *sums, int32_t count,
                          size_t columns, float *memory, struct detk_q8_finish *to)
 {
-    int32_t *bias = (int32_t *)(void *)memory, *mantissa = bias + 2 * columns;
-    int32_t *shift = bias + 3 * columns;
+    int32_t *bias = (int32_t *)(void *)memory;
     float *scale = memory + columns;
-    for (size_t j = 0; j < columns; j++)
-        shift[j] = 1;
     *to = (struct detk_q8_finish){
         .scale = scale,
-        .mantissa = mantissa,
-        .shift = shift,
         .zero = layer->to.zero + DETK_Q8_BIAS,
         .low = layer->to.low + DETK_Q8_BIAS,
         .high = layer->to.high + DETK_Q8_BIAS,
     };
     for (int32_t j = 0; j < count; j++) {
-        const struct det_q8_factor factor = layer->factor[j];
-        const double real = detk_q8_real_factor(factor);
-        const int64_t own = layer->bias[j] - (int64_t)(layer->in_zero + DETK_Q8_BIAS) * sums[j].all;
-        const int64_t most = own + 255 * (int64_t)sums[j].positive;
         /* Kernels count modulo 2^32: only the whole sum must fit. */
-        bias[j] = (int32_t)(uint32_t)own;
-        scale[j] = (float)real;
-        mantissa[j] = factor.mantissa;
-        shift[j] = factor.shift;
-        to->exact |= real > DETK_Q8_MOST_SCALE || (double)most * real > DETK_Q8_MOST_STEPS;
+        bias[j] = (int32_t)((uint32_t)layer->bias[j] -
+                            (uint32_t)(layer->in_zero + DETK_Q8_BIAS) * (uint32_t)sums[j]);
+        scale[j] = layer->scale[j];
     }
 }
 
@@ -57,7 +34,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
                                   int32_t in_c, int32_t out_c, const struct det_q8_conv *layer,
                                   float real_scale, struct detk_pointwise *to)
 {
-    struct sums *sums = NULL;
+    int32_t *sums = NULL;
     det_status status = DET_OK;
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c};
     to->rows = (in_c + 3) / 4;
@@ -76,7 +53,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
             for (int32_t k = 0; k < in_c; k++) {
                 const int8_t w = layer->weights[(ptrdiff_t)k * out_c + s.first + j];
                 set_byte(panel + (ptrdiff_t)(k / 4) * width + j, k % 4, w);
-                count_weight(&sums[s.first + j], w);
+                sums[s.first + j] += w;
             }
         }
     }
@@ -92,7 +69,7 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
                                   const struct det_q8_conv *layer, struct detk_depthwise *to)
 {
     const int32_t c = shape->in_c, blocks = detk_blocks(c);
-    struct sums *sums = NULL;
+    int32_t *sums = NULL;
     det_status status = DET_OK;
     *to = (struct detk_depthwise){.kernels = kernels,
                                   .c = c,
@@ -109,7 +86,7 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
         for (int32_t tap = 0; tap < 9; tap++) {
             const int8_t w = layer->weights[(ptrdiff_t)tap * c + j];
             set_byte(column + (ptrdiff_t)(tap % 3) * DETK_BLOCK, tap / 3, w);
-            count_weight(&sums[j], w);
+            sums[j] += w;
         }
     }
     make_columns(layer, sums, c, (size_t)blocks * DETK_BLOCK, to->bias, &to->finish);

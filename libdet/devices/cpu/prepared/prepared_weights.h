@@ -78,7 +78,7 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to);
 /* Words for `columns` of them: bias and what `finish` points to. */
-#define DETK_Q8_COLUMN_WORDS 4
+#define DETK_Q8_COLUMN_WORDS 2
 
 /* Of a panel, so that who packs need not know: the columns with the zeros behind them, and how the
  * columns are cut. */

@@ -8,55 +8,50 @@
 
 /* --- sums of two tensors --- */
 
-INLINE __m512 bytes_of(__m512i bytes, const int quarter)
-{
-    const __m128i part = quarter == 0   ? _mm512_castsi512_si128(bytes)
-                         : quarter == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
-                         : quarter == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
-                                        : _mm512_extracti32x4_epi32(bytes, 3);
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(part));
-}
-
-static __attribute__((noinline)) __m512i add_exactly(const struct detk_q8_sum *s, __m512i a,
-                                                     __m512i b)
-{
-    _Alignas(64) uint8_t left[64], right[64];
-    memcpy(left, &a, sizeof left);
-    memcpy(right, &b, sizeof right);
-    for (int i = 0; i < 64; i++)
-        left[i] = detk_q8_sum_one(s, left[i], right[i]);
-    return load(left);
-}
-
-/* What stays in registers. */
+/* What stays in registers. The factors of both tensors in words of two halves: of their upper bits,
+ * ADDER_BITS the lower ones. */
 struct adder {
-    const struct detk_q8_sum *sum;
-    __m512 a, b, zero;
-    struct detk_q8_limits limits;
+    __m512i upper, lower, bias, zero, low, high;
+    __m128i shift;
 };
+
+#define ADDER_BITS 11
+
+INLINE __m512i two_halves(int32_t a, int32_t b)
+{
+    return _mm512_set1_epi32(a | (int32_t)((uint32_t)b << 16));
+}
 
 INLINE struct adder adder_of(const struct detk_q8_sum *s)
 {
-    return (struct adder){
-        .sum = s,
-        .a = _mm512_set1_ps(s->a * DETK_Q8_FIXED_ONE),
-        .b = _mm512_set1_ps(s->b * DETK_Q8_FIXED_ONE),
-        .zero = _mm512_set1_ps(s->zero),
-        .limits = limits_of(s->add.to.low + DETK_Q8_BIAS, s->add.to.high + DETK_Q8_BIAS),
-    };
+    const int32_t mask = (1 << ADDER_BITS) - 1;
+    return (struct adder){.upper = two_halves(s->a >> ADDER_BITS, s->b >> ADDER_BITS),
+                          .lower = two_halves(s->a & mask, s->b & mask),
+                          .bias = _mm512_set1_epi32(s->bias),
+                          .zero = _mm512_set1_epi16((short)s->zero),
+                          .low = _mm512_set1_epi8((char)s->low),
+                          .high = _mm512_set1_epi8((char)s->high),
+                          .shift = _mm_cvtsi32_si128(s->shift)};
 }
 
+/* detk_q8_sum_one(). Unpacking and packing go by the same lanes, so nothing changes its place. */
 INLINE __m512i add_bytes(const struct adder *k, __m512i a, __m512i b)
 {
-    __m512i value[4];
+    const __m512i none = _mm512_setzero_si512();
+    const __m512i pairs[2] = {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+    __m512i sum[4];
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
-        const __m512 inner = _mm512_fmadd_ps(bytes_of(b, i), k->b, k->zero);
-        value[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(bytes_of(a, i), k->a, inner));
+        const __m512i both = i % 2 == 0 ? _mm512_unpacklo_epi8(pairs[i / 2], none)
+                                        : _mm512_unpackhi_epi8(pairs[i / 2], none);
+        const __m512i upper = _mm512_slli_epi32(_mm512_madd_epi16(both, k->upper), ADDER_BITS);
+        sum[i] = _mm512_add_epi32(_mm512_dpwssd_epi32(k->bias, both, k->lower), upper);
+        sum[i] = _mm512_sra_epi32(sum[i], k->shift);
     }
-    if (__builtin_expect(k->sum->exact || near_ones(value, 4, DETK_Q8_SUM_ERROR) != 0, 0))
-        return add_exactly(k->sum, a, b);
-    return whole_steps(value, 4, k->limits);
+    const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(sum[0], sum[1]), k->zero);
+    const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(sum[2], sum[3]), k->zero);
+    const __m512i bytes = _mm512_packus_epi16(first, second);
+    return _mm512_min_epu8(_mm512_max_epu8(bytes, k->low), k->high);
 }
 
 /* --- products --- */
@@ -81,49 +76,32 @@ INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
     }
 }
 
-/* Exactly, of sums [vectors][rows]. */
-static __attribute__((noinline)) void finish_tile(const struct detk_q8_finish *f,
-                                                  const __m512i *sum, int32_t rows, int32_t vectors,
-                                                  float *c, ptrdiff_t c_block)
-{
-    for (int32_t v = 0; v < vectors; v++, sum += rows, c += c_block) {
-        for (int32_t i = 0; i < rows; i += 4) {
-            const int32_t left = rows - i;
-            const __m512i four[4] = {sum[i], sum[i + (left > 1 ? 1 : 0)],
-                                     sum[i + (left > 2 ? 2 : 0)], sum[i + (left > 3 ? 3 : 0)]};
-            store_pixels(finished(f, v, four), left, c + i * WORDS);
-        }
-    }
-}
-
-/* Writes the estimates of rows first .. first + 3, as far as there are: near_ones(). */
-INLINE __mmask32 write_group(struct detk_q8_limits limits, __m512i (*value)[DETK_TILE_MAX_VECTORS],
-                             const int rows, const int vector, const int first, float *to)
+/* Rows first .. first + 3 of a tile's steps, as far as there are. */
+INLINE void write_group(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
+                        const int rows, const int vector, const int first, float *to)
 {
     const int count = rows - first < 4 ? rows - first : 4;
     __m512i four[4];
     if (count <= 0)
-        return 0;
-    UNROLL_ALL for (int i = 0; i < count; i++) four[i] = value[first + i][vector];
-    store_pixels(whole_steps(four, count, limits), count, to + first * WORDS);
-    return near_ones(four, count, DETK_Q8_ERROR);
+        return;
+    UNROLL_ALL for (int i = 0; i < count; i++) four[i] = step[first + i][vector];
+    store_pixels(stored(four, count, k), count, to + first * WORDS);
 }
 
-INLINE __mmask32 write_vector(struct detk_q8_limits limits, __m512i (*value)[DETK_TILE_MAX_VECTORS],
-                              const int rows, const int vector, float *to)
+/* Written out: behind a loop that is not unrolled early the sums would lie in memory, and while they
+ * are made, too. */
+INLINE void write_vector(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
+                         const int rows, const int vector, float *to)
 {
-    return write_group(limits, value, rows, vector, 0, to) |
-           write_group(limits, value, rows, vector, 4, to) |
-           write_group(limits, value, rows, vector, 8, to);
+    write_group(k, step, rows, vector, 0, to);
+    write_group(k, step, rows, vector, 4, to);
+    write_group(k, step, rows, vector, 8, to);
 }
 
-/* To blocks of columns `c_block` apart. What follows the products is written out: behind loops that
- * are not unrolled early the sums would lie in memory, and while they are made, too. They are kept
- * for the case that an estimate does not tell how to round. */
+/* To blocks of columns `c_block` apart. */
 INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, ptrdiff_t c_block,
                      const int rows, const int vectors)
 {
-    const struct detk_q8_finish *f = t->finish;
     __m512i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
@@ -143,29 +121,18 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, 
     }
     for (; left > 0; left -= 4, a++, b += vectors * LANES)
         step(sum, a, b, rows, vectors);
+    const struct detk_q8_finisher k = finisher_of(t->finish);
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
-        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = register_of(sum[i][v]);
+        const __m512 scale = _mm512_loadu_ps(t->finish->scale + v * LANES);
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
+            steps_of(register_of(sum[i][v]), scale, k.most);
     }
-    __m512i kept[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS];
-    UNROLL_ALL for (int v = 0; v < vectors; v++)
-    {
-        UNROLL_ALL for (int i = 0; i < rows; i++) kept[v * rows + i] = sum[i][v];
-    }
-    const __m512 zero = zero_of(f);
-    const struct detk_q8_limits limits = limits_of(f->low, f->high);
-    UNROLL_ALL for (int v = 0; v < vectors; v++)
-    {
-        const __m512 scale = scale_of(f, v);
-        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = estimate(sum[i][v], scale, zero);
-    }
-    __mmask32 near = write_vector(limits, sum, rows, 0, c);
+    write_vector(k, sum, rows, 0, c);
     if (vectors > 1)
-        near |= write_vector(limits, sum, rows, 1, c + c_block);
+        write_vector(k, sum, rows, 1, c + c_block);
     if (vectors > 2)
-        near |= write_vector(limits, sum, rows, 2, c + 2 * c_block);
-    if (__builtin_expect(f->exact || near != 0, 0))
-        finish_tile(f, kept, rows, vectors, c, c_block);
+        write_vector(k, sum, rows, 2, c + 2 * c_block);
 }
 
 static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,

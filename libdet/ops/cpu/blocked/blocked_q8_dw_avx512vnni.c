@@ -6,8 +6,6 @@
 #include "ops/cpu/blocked/blocked.h"
 #include "ops/cpu/blocked/q8_avx512.h"
 
-#define SEGMENT 256 /* outputs of a row: a bit for each four */
-
 /* Four pixels of a block from x on, each channel's four bytes in a word. `in_w`: only so many pixels
  * of the row are read. */
 INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
@@ -26,8 +24,8 @@ INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
 struct dw_job {
     __m512i w[3][6];
     __m512i bias;
-    __m512 scale, zero;
-    struct detk_q8_limits limits;
+    __m512 scale;
+    struct detk_q8_finisher finisher;
 };
 
 /* A row of weights, a word's bytes the columns and 0, from words of a column's three rows. */
@@ -45,9 +43,8 @@ INLINE struct dw_job dw_job_of(const struct detk_dw_rows *job)
     const __m512i column[3] = {load(job->w), load(job->w + DETK_BLOCK),
                                load(job->w + 2 * DETK_BLOCK)};
     struct dw_job k = {.bias = load(job->bias),
-                       .scale = scale_of(job->finish, 0),
-                       .zero = zero_of(job->finish),
-                       .limits = limits_of(job->finish->low, job->finish->high)};
+                       .scale = _mm512_loadu_ps(job->finish->scale),
+                       .finisher = finisher_of(job->finish)};
     UNROLL_ALL for (unsigned r = 0; r < 3; r++)
     {
         const __m512i w = row_weights(column, r);
@@ -90,75 +87,39 @@ INLINE void dw_sums(const struct dw_job *k, const float *const *rows, int64_t x,
     sum[3] = _mm512_add_epi32(sum[3], more[1]);
 }
 
-/* A job's row. */
-struct dw_row {
-    const struct detk_dw_rows *job;
-    const float *const *rows;
-    int64_t in_w, out_w;
-    float *out;
-};
-
-/* The outputs from x on whose bits are set, four each, once more, exactly. */
-static __attribute__((noinline)) void finish_again(const struct dw_row *row, int64_t x,
-                                                   uint64_t groups)
+/* Four outputs from x on, `pixels` of which are written. */
+INLINE void dw_four(const struct dw_job *k, const float *const *rows, int64_t x, int64_t in_w,
+                    const int stride, __m512i now[3], int64_t pixels, float *out)
 {
-    const struct dw_job k = dw_job_of(row->job);
-    const int stride = row->job->stride;
-    for (; groups != 0; groups >>= 1, x += 4) {
-        __m512i now[3], sum[4];
-        if ((groups & 1) == 0)
-            continue;
-        for (int r = 0; r < 3; r++)
-            now[r] = channels_at(row->rows[r], stride * x, row->in_w);
-        dw_sums(&k, row->rows, x, row->in_w, stride, now, sum);
-        store_pixels(finished(row->job->finish, 0, sum), row->out_w - x, row->out + x * WORDS);
-    }
+    __m512i sum[4];
+    dw_sums(k, rows, x, in_w, stride, now, sum);
+    UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] = steps_of(sum[i], k->scale, k->finisher.most);
+    store_pixels(stored(sum, 4, k->finisher), pixels, out + x * WORDS);
 }
 
-/* Four outputs; whether an estimate does not tell how to round. */
-INLINE bool dw_four(const struct dw_job *k, const struct dw_row *row, int64_t x, int64_t in_w,
-                    const int stride, __m512i now[3], int64_t pixels)
+INLINE void dw_row(const struct dw_job *k, const float *const *rows, int64_t out_w,
+                   const int stride, float *out)
 {
-    __m512i sum[4], value[4];
-    dw_sums(k, row->rows, x, in_w, stride, now, sum);
-    UNROLL_ALL for (int i = 0; i < 4; i++) value[i] = estimate(sum[i], k->scale, k->zero);
-    store_pixels(whole_steps(value, 4, k->limits), pixels, row->out + x * WORDS);
-    return near_ones(value, 4, DETK_Q8_ERROR) != 0;
-}
-
-/* No call within the loops: it would drive what stays out of the registers. */
-INLINE void dw_segment(const struct dw_job *k, const struct dw_row *row, int64_t begin,
-                       const int stride)
-{
-    const int64_t end = row->out_w - begin > SEGMENT ? begin + SEGMENT : row->out_w;
-    uint64_t again = 0, bit = 1;
+    const int64_t in_w = (out_w - 1) * stride + 3;
+    int64_t x = 0;
     __m512i now[3];
-    UNROLL_ALL for (int r = 0; r < 3; r++) now[r] =
-        channels_at(row->rows[r], stride * begin, row->in_w);
-    int64_t x = begin;
+    UNROLL_ALL for (int r = 0; r < 3; r++) now[r] = channels_at(rows[r], 0, in_w);
     /* All that is read exists. */
-    for (; x < end && stride * (x + 4) + 4 <= row->in_w; x += 4, bit <<= 1)
-        again |= dw_four(k, row, x, INT64_MAX, stride, now, 4) ? bit : 0;
-    for (; x < end; x += 4, bit <<= 1)
-        again |= dw_four(k, row, x, row->in_w, stride, now, row->out_w - x) ? bit : 0;
-    if (row->job->finish->exact)
-        again = bit - 1;
-    if (__builtin_expect(again != 0, 0))
-        finish_again(row, begin, again);
+    for (; stride * (x + 4) + 4 <= in_w; x += 4)
+        dw_four(k, rows, x, INT64_MAX, stride, now, 4, out);
+    for (; x < out_w; x += 4)
+        dw_four(k, rows, x, in_w, stride, now, out_w - x, out);
 }
 
 void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job)
 {
     const struct dw_job k = dw_job_of(job);
-    struct dw_row row = {.job = job, .out_w = job->out_w, .out = job->out};
-    row.in_w = (row.out_w - 1) * job->stride + 3;
-    for (int32_t y = 0; y < job->out_rows; y++, row.out += job->out_row) {
-        row.rows = job->rows + (ptrdiff_t)y * job->stride;
-        for (int64_t x = 0; x < row.out_w; x += SEGMENT) {
-            if (job->stride == 1)
-                dw_segment(&k, &row, x, 1);
-            else
-                dw_segment(&k, &row, x, 2);
-        }
+    float *out = job->out;
+    for (int32_t y = 0; y < job->out_rows; y++, out += job->out_row) {
+        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
+        if (job->stride == 1)
+            dw_row(&k, rows, job->out_w, 1, out);
+        else
+            dw_row(&k, rows, job->out_w, 2, out);
     }
 }

@@ -45,92 +45,36 @@ INLINE __m512i transposed(__m512i words)
     return _mm512_permutexvar_epi32(order, words);
 }
 
-struct detk_q8_limits {
-    __m512i low, high;
+/* What becomes of a layer's sums, but for their scales. */
+struct detk_q8_finisher {
+    __m512 most; /* steps above the zero */
+    __m512i zero, low;
 };
 
-INLINE struct detk_q8_limits limits_of(int32_t low, int32_t high)
+INLINE struct detk_q8_finisher finisher_of(const struct detk_q8_finish *f)
 {
-    return (struct detk_q8_limits){_mm512_set1_epi8((char)low), _mm512_set1_epi8((char)high)};
+    return (struct detk_q8_finisher){.most = _mm512_set1_ps((float)(f->high - f->zero)),
+                                     .zero = _mm512_set1_epi16((short)f->zero),
+                                     .low = _mm512_set1_epi8((char)f->low)};
 }
 
-/* --- estimates --- */
-
-/* Of a vector of columns; what they are added to, detk_q8_fixed_zero(). */
-INLINE __m512 scale_of(const struct detk_q8_finish *f, int32_t vector)
+/* det_q8_steps(), within the upper limit. What is too low for 32 bits becomes the lowest number
+ * there is. */
+INLINE __m512i steps_of(__m512i sum, __m512 scale, __m512 most)
 {
-    return _mm512_mul_ps(_mm512_loadu_ps(f->scale + vector * LANES),
-                         _mm512_set1_ps(DETK_Q8_FIXED_ONE));
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), most));
 }
 
-INLINE __m512 zero_of(const struct detk_q8_finish *f)
-{
-    return _mm512_set1_ps(detk_q8_fixed_zero(f));
-}
-
-/* In fixed point, whole steps in the upper halves of words (q8_finish.h). */
-INLINE __m512i estimate(__m512i sum, __m512 scale, __m512 zero)
-{
-    return _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scale, zero));
-}
-
-/* The first `count` of four estimates: not 0 where one does not tell how to round. */
-INLINE __mmask32 near_ones(const __m512i value[4], const int count, const int error)
-{
-    __m512i least = value[0];
-    UNROLL_ALL for (int i = 1; i < count; i++) least = _mm512_min_epu16(least, value[i]);
-    return _mm512_mask_cmplt_epu16_mask(0x55555555, least, _mm512_set1_epi16((short)(2 * error)));
-}
-
-/* The upper halves of both, one of a, one of b, .. */
-INLINE __m512i upper_halves(__m512i a, __m512i b)
-{
-    return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(a, 16), b);
-}
-
-/* The whole steps of the first `count` of four estimates as bytes, one after the other; within the
- * limits. */
-INLINE __m512i whole_steps(const __m512i value[4], const int count, struct detk_q8_limits to)
+/* The first `count` of four vectors of steps as stored values, one after the other. */
+INLINE __m512i stored(const __m512i step[4], const int count, struct detk_q8_finisher k)
 {
     const __m512i none = _mm512_setzero_si512();
-    const __m512i order =
-        four_words_of(_mm_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15));
-    const __m512i first = upper_halves(value[0], count > 1 ? value[1] : none);
-    const __m512i second = count > 2 ? upper_halves(value[2], count > 3 ? value[3] : none) : none;
-    const __m512i bytes = _mm512_shuffle_epi8(_mm512_packus_epi16(first, second), order);
-    return transposed(_mm512_min_epu8(_mm512_max_epu8(bytes, to.low), to.high));
-}
-
-/* --- exactly --- */
-
-/* Of the lower halves of 64 bits each; the upper ones of the result are 0. */
-INLINE __m512i rescale(const struct detk_q8_finish *f, __m512i sum, __m512i mantissa, __m512i shift)
-{
-    const __m512i one = _mm512_set1_epi64(1);
-    const __m512i bits = _mm512_and_si512(shift, _mm512_set1_epi64(63));
-    const __m512i half = _mm512_sllv_epi64(one, _mm512_sub_epi64(bits, one));
-    const __m512i product = _mm512_add_epi64(_mm512_mul_epi32(sum, mantissa), half);
-    const __m512i value =
-        _mm512_add_epi64(_mm512_srav_epi64(product, bits), _mm512_set1_epi64(f->zero));
-    return _mm512_min_epi64(_mm512_max_epi64(value, _mm512_set1_epi64(f->low)),
-                            _mm512_set1_epi64(f->high));
-}
-
-/* As whole_steps(), of four sums of a vector of columns. */
-INLINE __m512i finished(const struct detk_q8_finish *f, int32_t vector, const __m512i sum[4])
-{
-    const __m512i mantissa = load(f->mantissa + vector * LANES);
-    const __m512i shift = load(f->shift + vector * LANES);
-    const __m512i odd_mantissa = _mm512_srli_epi64(mantissa, 32);
-    const __m512i odd_shift = _mm512_srli_epi64(shift, 32);
-    __m512i q[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++)
-    {
-        const __m512i odd = rescale(f, _mm512_srli_epi64(sum[i], 32), odd_mantissa, odd_shift);
-        q[i] = _mm512_or_si512(rescale(f, sum[i], mantissa, shift), _mm512_slli_epi64(odd, 32));
-    }
-    return transposed(
-        _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3])));
+    const __m512i first = _mm512_packs_epi32(step[0], count > 1 ? step[1] : none);
+    const __m512i second =
+        count > 2 ? _mm512_packs_epi32(step[2], count > 3 ? step[3] : none) : none;
+    const __m512i bytes =
+        _mm512_packus_epi16(_mm512_adds_epi16(first, k.zero), _mm512_adds_epi16(second, k.zero));
+    return transposed(_mm512_max_epu8(bytes, k.low));
 }
 
 #endif
