@@ -6,8 +6,8 @@
  * program by plain operations, the network as det-detect runs it: box encodings and scores, decoded
  * boxes where the file has them, and detections where it has them.
  *
- * In 8 bits weights, biases, scales and zeros are equal, and so is what the program's nodes in 8 bits
- * make of the picture: no box encoding and no logit differs.
+ * In 8 bits weights, biases, scales and zeros are equal, and so is what the program's nodes in 8
+ * bits make of the picture: no box encoding and no logit differs.
  *
  * Limits: 1e-4 for scores, 1e-4 of the largest encoding but at least of 1 for encodings: float32
  * sums in another order. For rounded weights the network runs with the file's own weights, so that

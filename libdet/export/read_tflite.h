@@ -17,8 +17,8 @@ struct det_tflite_read_tensor {
     int32_t shape[DET_TFLITE_READ_MOST_DIMS];
     bool any_size; /* rows and columns may be changed */
     bool stored;   /* it is a constant */
-    /* What whole numbers stand for; `scales.data` NULL: they are numbers. One scale, or one for each
-     * place of `dimension`. */
+    /* What whole numbers stand for; `scales.data` NULL: they are numbers. One scale, or one for
+     * each place of `dimension`. */
     struct det_flat_vector scales;
     int32_t zero, dimension;
     int32_t value;  /* of the program; -1: not made yet */

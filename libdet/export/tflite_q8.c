@@ -1,5 +1,5 @@
-/* tflite_q8.c: weights and biases as TFLite's 8-bit quantization specification has them: a scale for
- * each output channel, biases in steps of the sum; the operators that go to 8 bits and back. */
+/* tflite_q8.c: weights and biases as TFLite's 8-bit quantization specification has them: a scale
+ * for each output channel, biases in steps of the sum; the operators that go to 8 bits and back. */
 #include "export/tflite_network.h"
 #include "support/mem.h"
 

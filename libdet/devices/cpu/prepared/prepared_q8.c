@@ -4,7 +4,8 @@
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
-/* The two arrays of a layer's columns, in one piece of memory: biases, scales. `sums`: each column's weights added up, which its bias takes with the zero of the input. */
+/* The two arrays of a layer's columns, in one piece of memory: biases, scales. `sums`: each
+ * column's weights added up, which its bias takes with the zero of the input. */
 static void make_columns(const struct det_q8_conv *layer, const int32_t *sums, int32_t count,
                          size_t columns, float *memory, struct detk_q8_finish *to)
 {

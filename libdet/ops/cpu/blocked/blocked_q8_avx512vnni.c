@@ -88,8 +88,8 @@ INLINE void write_group(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX
     store_pixels(stored(four, count, k), count, to + first * WORDS);
 }
 
-/* Written out: behind a loop that is not unrolled early the sums would lie in memory, and while they
- * are made, too. */
+/* Written out: behind a loop that is not unrolled early the sums would lie in memory, and while
+ * they are made, too. */
 INLINE void write_vector(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
                          const int rows, const int vector, float *to)
 {

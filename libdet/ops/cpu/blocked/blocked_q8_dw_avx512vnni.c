@@ -6,8 +6,8 @@
 #include "ops/cpu/blocked/blocked.h"
 #include "ops/cpu/blocked/q8_avx512.h"
 
-/* Four pixels of a block from x on, each channel's four bytes in a word. `in_w`: only so many pixels
- * of the row are read. */
+/* Four pixels of a block from x on, each channel's four bytes in a word. `in_w`: only so many
+ * pixels of the row are read. */
 INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
 {
     const __m512i order =
@@ -19,8 +19,8 @@ INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
     return _mm512_shuffle_epi8(transposed(pixels), order);
 }
 
-/* What stays: by row and by the place of an output's first tap within four pixels, or, the last two,
- * within the four before. */
+/* What stays: by row and by the place of an output's first tap within four pixels, or, the last
+ * two, within the four before. */
 struct dw_job {
     __m512i w[3][6];
     __m512i bias;

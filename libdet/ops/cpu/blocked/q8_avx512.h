@@ -1,5 +1,5 @@
-/* q8_avx512.h: what the 8-bit kernels for AVX-512 share: from sums to stored values. Four vectors of
- * sums, of one pixel each, become one of bytes.
+/* q8_avx512.h: what the 8-bit kernels for AVX-512 share: from sums to stored values. Four vectors
+ * of sums, of one pixel each, become one of bytes.
  *
  * Packing goes by lanes of 128 bits: one permutation in the end brings a pixel's bytes together. */
 #ifndef DET_OPS_CPU_BLOCKED_Q8_AVX512_H
