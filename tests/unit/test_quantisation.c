@@ -8,9 +8,12 @@
 #include "model/inference.h"
 #include "model/net.h"
 #include "model/quantised.h"
+#include "quantise/equalise.h"
 #include "quantise/observe.h"
 #include "support/exports.h"
 #include "support/mem.h"
+#include "support/networks.h"
+#include "support/ops.h"
 #include "support/workspace.h"
 
 /* --- observers --- */
@@ -74,6 +77,80 @@ static void a_range_holds_zero_exactly(void **state)
             assert_near(det_q8_real(127, t.scale, t.zero), ranges[i][1], (double)t.scale);
             assert_near(det_q8_real(-128, t.scale, t.zero), ranges[i][0], (double)t.scale);
         }
+    }
+}
+
+/* --- equalisation --- */
+
+static struct det_observed *observe_anything(struct det_env *env, const struct det_graph *g)
+{
+    struct det_observed *o = NULL;
+    assert_ok(env, det_alloc(env, &o, (size_t)g->tensor_count, sizeof *o, "test"));
+    for (int32_t t = 0; t < g->tensor_count; t++) {
+        assert_ok(env, det_observed_create(env, g->tensors[t].channels, &o[t]));
+        test_fill(o[t].high, (size_t)g->tensors[t].channels, (uint32_t)t + 3);
+        test_fill(o[t].low, (size_t)g->tensors[t].channels, (uint32_t)t + 300);
+        for (int32_t c = 0; c < g->tensors[t].channels; c++) {
+            o[t].high[c] = fabsf(o[t].high[c]);
+            o[t].low[c] = -fabsf(o[t].low[c]);
+        }
+    }
+    return o;
+}
+
+static void keep_outputs(struct det_env *env, const struct network *n, const struct det_graph *g,
+                         const float *params, const float *pixels, float **outputs)
+{
+    struct det_net *net = NULL;
+    const size_t boxes = (size_t)n->batch * (size_t)g->anchor_count * 4;
+    const size_t logits = (size_t)n->batch * (size_t)g->anchor_count * (size_t)g->class_slots;
+    assert_ok(env, det_net_create(env, g, det_ops_ref(), NULL, n->batch, DET_NET_INFER, &net));
+    det_net_set_images(net, pixels, n->height, n->width);
+    det_net_forward(net, params);
+    assert_ok(env, det_alloc(env, outputs, boxes + logits, sizeof **outputs, "test"));
+    memcpy(*outputs, det_net_encodings(net), boxes * sizeof **outputs);
+    memcpy(*outputs + boxes, det_net_logits(net), logits * sizeof **outputs);
+    det_net_destroy(env, &net);
+}
+
+/* Additions, upsampling, and weights that levels share: what a channel is scaled by comes off
+ * again. */
+static void equalising_changes_no_output(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NETWORKS; i++) {
+        struct test_env t;
+        struct det_graph training = {0}, folded = {0};
+        float *params = NULL, *pixels = NULL, *before = NULL, *after = NULL;
+        bool changed = false;
+        test_env_init(&t);
+        network_make(&t.env, &networks[i], &training, &folded, &params, &pixels);
+        /* So small that no factor brings a channel to relu6's 6. */
+        for (int64_t k = 0; k < (int64_t)folded.param_floats; k++)
+            params[k] *= .02f;
+        keep_outputs(&t.env, &networks[i], &folded, params, pixels, &before);
+        struct det_observed *o = observe_anything(&t.env, &folded);
+        assert_ok(&t.env, det_equalise(&t.env, &folded, o, params, &changed));
+        assert_true(changed);
+        keep_outputs(&t.env, &networks[i], &folded, params, pixels, &after);
+        const size_t count = (size_t)networks[i].batch * (size_t)folded.anchor_count *
+                             (size_t)(4 + folded.class_slots);
+        float most = 0;
+        for (size_t k = 0; k < count; k++)
+            most = fmaxf(most, fabsf(before[k]));
+        assert_true(most > 0);
+        for (size_t k = 0; k < count; k++)
+            assert_near(after[k], before[k], 1e-5 * (double)most);
+        for (int32_t k = 0; k < folded.tensor_count; k++)
+            det_observed_free(&t.env, &o[k]);
+        det_free(&t.env, &o);
+        det_free(&t.env, &before);
+        det_free(&t.env, &after);
+        det_free(&t.env, &params);
+        det_free(&t.env, &pixels);
+        det_graph_free(&t.env, &training);
+        det_graph_free(&t.env, &folded);
+        test_env_check(&t);
     }
 }
 
@@ -573,6 +650,7 @@ int test_quantisation(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(observers_choose_ranges),
         cmocka_unit_test(a_range_holds_zero_exactly),
+        cmocka_unit_test(equalising_changes_no_output),
         cmocka_unit_test(it_is_close_to_float32),
         cmocka_unit_test(it_runs_as_it_was_measured),
         cmocka_unit_test(a_file_brings_it_back),
