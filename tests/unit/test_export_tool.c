@@ -330,6 +330,48 @@ static void files_are_evaluated(void **state)
 }
 
 /* det_evaluation_settings.exported, beside the model itself. */
+/* Whole, as TFLite beside it has it: the same AP from each. From the .det in 8 bits, too, which has
+ * no other precision. */
+static void check_tflite_in_8_bits(const struct workspace *w)
+{
+    char path[400];
+    const char *folder = w->directory;
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
+                              "--output_directory %s/t --precision int8 --format det,tflite "
+                              "--calibration %s/train.tfrecord --calibration_images 4 --observer "
+                              "minmax --eval %s/test.tfrecord --max_drop 1 --json %s/t.json",
+                              w->config, w->model_dir, folder, folder, folder, folder),
+                     0);
+    assert_contains(out, "largest difference of encodings 0, of scores 0\n");
+    assert_contains(out, "serving_default_input:0: uint8 [1, ");
+    snprintf(path, sizeof path, "%s/t.json", folder);
+    char *text = test_read_text(path);
+    cJSON *tree = cJSON_Parse(text);
+    const cJSON *int8 = cJSON_GetObjectItem(tree, "int8");
+    const cJSON *made = cJSON_GetObjectItem(tree, "exports");
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "float_layers")) == 0);
+    const cJSON *ap[2];
+    for (int i = 0; i < 2; i++)
+        ap[i] = cJSON_GetObjectItem(cJSON_GetArrayItem(made, i), "ap50");
+    assert_true(cJSON_GetNumberValue(ap[0]) == cJSON_GetNumberValue(ap[1]));
+    cJSON_Delete(tree);
+    free(text);
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/t/model.det --output_directory %s/u "
+                              "--format tflite --tflite_outputs raw --input int8",
+                              folder, folder),
+                     0);
+    assert_contains(out, "logits of the classes: ");
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/t/model.det --output_directory %s/v "
+                              "--format tflite --precision float32",
+                              folder, folder),
+                     1);
+    assert_contains(out, "--precision float32: the model is in 8 bits already");
+    assert_false(is_there(w, "v/model.tflite"));
+}
+
 /* From records and from a folder of image files; judged by AP; nothing is written when too much is
  * lost. */
 static void a_model_is_exported_in_8_bits(void **state)
@@ -361,6 +403,7 @@ static void a_model_is_exported_in_8_bits(void **state)
     assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "ap")) >= 0);
     cJSON_Delete(tree);
     free(text);
+    check_tflite_in_8_bits(&w);
     /* Smaller, and it runs, also as --precision int8, which the float32 model does not. */
     size_t bytes = 0, floats = 0;
     snprintf(path, sizeof path, "%s/a/model.det", w.directory);

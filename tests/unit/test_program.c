@@ -360,6 +360,82 @@ static void programs_are_checked(void **state)
     test_env_check(&t);
 }
 
+/* Against ops/q8.h worked out by hand: sums of -128 .. 127, scales and zeros. */
+static void eight_bits(void **state)
+{
+    (void)state;
+    const struct values x = {true, 4, {1, 1, 2, 2}, {3, -128, 127, 10}};
+    const struct values w = {true, 4, {1, 1, 2, 1}, {2, -1}};
+    const struct values bias = {true, 1, {1}, {5}};
+    const struct values scales = {false, 1, {1}, {.25}};
+    struct det_node conv = NODE(.kind = DET_NODE_Q8_CONV, .conv = {.stride = 1},
+                                .q8 = {.in = {.5f, 3}, .out = {.25f, -2}});
+    /* (3 - 3) * 2 + (-128 - 3) * -1 + 5 = 136, halved, -2; (127 - 3) * 2 - 7 + 5 is clamped */
+    gives("convolution", conv, (struct values[]){x, w, bias, scales}, 4,
+          &(struct values){true, 4, {1, 1, 2, 1}, {66, 121}}, 1);
+    conv.conv.act = DET_ACTIVATION_RELU6; /* 6 is 24 steps above -2 */
+    gives("with ReLU6", conv, (struct values[]){x, w, bias, scales}, 4,
+          &(struct values){true, 4, {1, 1, 2, 1}, {22, 22}}, 1);
+    const struct values channels = {true, 4, {1, 1, 2, 1}, {-3, 100}};
+    const struct values two = {true, 1, {2}, {0, 1}}, each = {false, 1, {2}, {.5, .125}};
+    struct det_node depthwise =
+        NODE(.kind = DET_NODE_Q8_CONV, .conv = {.stride = 1, .depthwise = true},
+             .q8 = {.in = {1, 0}, .out = {1, 0}});
+    gives("depthwise", depthwise, (struct values[]){x, channels, two, each}, 4,
+          &(struct values){true, 4, {1, 1, 2, 2}, {-4, -128, -128, 125}}, 1);
+    struct det_node add =
+        NODE(.kind = DET_NODE_Q8_ADD, .q8 = {.in = {1, 0}, .in2 = {.5f, 10}, .out = {2, 1}});
+    gives("sum", add, (struct values[]){x, x}, 2,
+          &(struct values){true, 4, {1, 1, 2, 2}, {1, -97, 94, 6}}, 1);
+    gives("from floats", NODE(.kind = DET_NODE_Q8_FROM_FLOAT, .q8 = {.out = {.5f, 1}}),
+          &(struct values){false, 1, {4}, {.25, -.25, 1e9, -70}}, 1,
+          &(struct values){true, 1, {4}, {2, 0, 127, -128}}, 1);
+    gives("to floats", NODE(.kind = DET_NODE_Q8_TO_FLOAT, .q8 = {.in = {.5f, 1}}), &x, 1,
+          &(struct values){false, 4, {1, 1, 2, 2}, {1, -64.5, 63, 4.5}}, 1);
+    gives("resized", NODE(.kind = DET_NODE_RESIZE, .resize.scales = {1, 2, 1, 1}), &x, 1,
+          &(struct values){true, 4, {1, 2, 2, 2}, {3, -128, 127, 10, 3, -128, 127, 10}}, 1);
+}
+
+/* What a damaged file could ask for. */
+static void what_no_8_bits_are_is_told(void **state)
+{
+    (void)state;
+    const struct values x = {true, 4, {1, 1, 1, 1}, {3}}, w = {true, 4, {1, 1, 1, 1}, {2}};
+    const struct values bias = {true, 1, {1}, {5}}, scales = {false, 1, {1}, {.25}};
+    const struct det_node conv = NODE(.kind = DET_NODE_Q8_CONV, .conv = {.stride = 1},
+                                      .q8 = {.in = {.5f, 3}, .out = {.25f, -2}});
+    struct values in[4] = {x, w, bias, scales};
+    in[0].at[0] = 128;
+    fails("the number 128, expected -128 to 127", conv, in, 4);
+    in[0].at[0] = -128;
+    in[1].at[0] = -128;
+    fails("the number -128, expected -127 to 127", conv, in, 4);
+    in[1].at[0] = -127;
+    in[2].at[0] = (double)(1 << 30) + 1;
+    fails("sums could leave 32 bits", conv, in, 4);
+    in[2].at[0] = 1 << 30;
+    in[3].at[0] = 3e9;
+    fails("one step of the sum of channel 0", conv, in, 4);
+    in[3].at[0] = (double)NAN;
+    fails("one step of the sum of channel 0", conv, in, 4);
+    in[3] = (struct values){false, 1, {2}, {1, 1}};
+    fails("2 scales for 1 channels", conv, in, 4);
+    in[3] = scales;
+    struct det_node wrong = conv;
+    wrong.q8.in.zero = 128;
+    fails("no 8 bits have", wrong, in, 4);
+    wrong.q8.in = (struct det_q8_tensor){0, 0};
+    fails("no 8 bits have", wrong, in, 4);
+    wrong = NODE(.kind = DET_NODE_Q8_ADD, .q8 = {.in = {1, 0}, .in2 = {1, 0}, .out = {1, 0}});
+    fails("do not go together", wrong, (struct values[]){x, {true, 4, {1, 1, 1, 2}, {1, 1}}}, 2);
+    wrong.q8.out.scale = INFINITY;
+    fails("do not go together", wrong, (struct values[]){x, x}, 2);
+    fails("no 8 bits have", NODE(.kind = DET_NODE_Q8_TO_FLOAT, .q8 = {.in = {1, -129}}), &x, 1);
+    fails("no 8 bits have", NODE(.kind = DET_NODE_Q8_FROM_FLOAT), &scales, 1);
+    fails("cannot be interpolated", NODE(.kind = DET_NODE_RESIZE, .resize = {true, {1, 2, 1, 1}}),
+          &x, 1);
+}
+
 int test_program(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +445,8 @@ int test_program(void)
         cmocka_unit_test(images),
         cmocka_unit_test(pictures_are_resized_as_libdet_does),
         cmocka_unit_test(selection),
+        cmocka_unit_test(eight_bits),
+        cmocka_unit_test(what_no_8_bits_are_is_told),
         cmocka_unit_test(programs_are_checked),
     };
     return cmocka_run_group_tests_name("program", tests, NULL, NULL);
