@@ -23,7 +23,7 @@ static det_status take_bytes(const struct det_node_run *run, const struct det_ar
 static void put_bytes(const int8_t *bytes, struct det_array *array)
 {
     for (size_t i = 0; i < array->count; i++)
-        array->wholes[i] = bytes[i];
+        array->wholes[i] = +bytes[i];
 }
 
 static bool fits(const struct det_q8_tensor *tensor)
@@ -142,7 +142,7 @@ det_status det_node_q8_from_float(struct det_node_run *run)
         return det_node_fail(run, "a scale or zero that no 8 bits have");
     DET_TRY_RETURN(det_node_make(run, 0, true, x->dims, x->shape));
     for (size_t i = 0; i < x->count; i++)
-        run->out[0].wholes[i] = det_q8_of(x->floats[i], to->scale, to->zero);
+        run->out[0].wholes[i] = +det_q8_of(x->floats[i], to->scale, to->zero);
     return DET_OK;
 }
 

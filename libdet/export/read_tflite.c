@@ -41,7 +41,7 @@ static void take_values(enum det_tflite_type type, const uint8_t *from, struct d
             to->wholes[i] = whole;
             break;
         case DET_TFLITE_INT8:
-            to->wholes[i] = (int8_t)from[i];
+            to->wholes[i] = +(int8_t)from[i];
             break;
         case DET_TFLITE_FLOAT16:
             memcpy(&half, from + i * sizeof half, sizeof half);

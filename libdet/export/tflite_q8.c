@@ -26,6 +26,18 @@ static det_status put_weights(struct det_tflite_network *n, int32_t index)
     return status;
 }
 
+/* XNNPACK makes no convolution of another step, and LiteRT does not load such a file. */
+static det_status check_step(struct det_env *env, const struct det_op *op, int32_t channel,
+                             float step)
+{
+    if (step < 256)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_UNSUPPORTED,
+                    "tflite: `%s`: one step of the sum of channel %d is %g steps of its result, "
+                    "LiteRT takes less than 256: quantise the float32 model anew",
+                    op->name, channel, (double)step);
+}
+
 /* What the engine starts each sum with, half a grey level of the input in it too. */
 static det_status put_bias(struct det_tflite_network *n, int32_t op,
                            const struct det_q8_layer *layer, int32_t *tensor)
@@ -39,8 +51,10 @@ static det_status put_bias(struct det_tflite_network *n, int32_t op,
     det_status status = DET_OK;
     DET_TRY(det_alloc_raw(n->env, &scales.values, (size_t)channels, sizeof *scales.values,
                           "scales of biases"));
-    for (int32_t c = 0; c < channels; c++)
+    for (int32_t c = 0; c < channels; c++) {
         scales.values[c] = in_scale * weights->scales[c];
+        DET_TRY(check_step(n->env, from, c, layer->scales[c]));
+    }
     DET_TRY(det_format(n->env, &name, "%s/bias_%d", from->name, from->out));
     DET_TRY(det_tflite_add_scaled_constant(n->env, n->model, name, DET_TFLITE_INT32, 1, &channels,
                                            layer->bias, &scales, tensor));

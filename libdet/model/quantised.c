@@ -67,8 +67,11 @@ det_status det_q8_weights_round(struct det_env *env, const float *values, size_t
     DET_TRY_RETURN(det_alloc(env, &to->values, count, 1, "8-bit weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->scales, (size_t)channels, sizeof *to->scales, "8-bit weights"));
+    float largest = 0;
     for (int32_t c = 0; c < channels; c++)
-        to->scales[c] = limits[c] > 0 ? limits[c] / 127.0f : 1.0f;
+        largest = fmaxf(largest, limits[c]);
+    for (int32_t c = 0; c < channels; c++)
+        to->scales[c] = limits[c] > 0 ? limits[c] / 127.0f : largest > 0 ? largest / 127.0f : 1.0f;
     for (size_t i = 0; i < count; i++) {
         const float steps = roundf(values[i] / to->scales[i % (size_t)channels]);
         to->values[i] = (int8_t)(steps < -127 ? -127 : steps > 127 ? 127 : steps);

@@ -45,7 +45,8 @@ struct det_q8_tensor det_q8_input_tensor(void);
 
 /* Rounds the weights of a convolution, [count / channels][channels] with the channel fastest, to
  * scale * -127 .. 127. `limits` [channels]: what becomes 127; below the largest magnitude some are
- * clamped. A channel of limit 0 gets scale 1. */
+ * clamped. A channel of limit 0 gets the largest scale of the others, 1 when there is none, so that
+ * its bias is rounded no more coarsely than theirs. */
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
                                 int32_t channels, const float *limits, struct det_q8_weights *to);
 /* The real values that they stand for. */

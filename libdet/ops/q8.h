@@ -4,10 +4,9 @@
  * the bit: every implementation gives the same whole numbers as `ref` does.
  *
  * Source: TFLite's 8-bit quantization specification, which leaves open how a sum is rescaled. Here
- * it is as XNNPACK has it, LiteRT's default: that of a convolution in float32
- * (src/qs8-requantization/fp32-scalar-lrintf.c), as ONNX Runtime has it too
- * (MlasRequantizeOutput()), a sum of two tensors in 32 bits (src/qs8-vadd/scalar.c.in,
- * xnn_init_qs8_add_minmax_scalar_params()). docs/quantisation.md tells more.
+ * it is as XNNPACK has it, LiteRT's default: that of a convolution in float32 (its
+ * qs8-requantization, fp32), as ONNX Runtime has it too (MlasRequantizeOutput()), a sum of two
+ * tensors in 32 bits (its qs8-vadd). docs/quantisation.md tells more.
  */
 #ifndef DET_OPS_Q8_H
 #define DET_OPS_Q8_H

@@ -179,9 +179,14 @@ def check_reading(libdet, report, model):
 
 def levels_of(kind, own, engine):
     """The input of a file in 8 bits: the grey levels that libdet's engine makes of its own."""
+    _, height, width, _ = engine.input["shape"]
+    frame = own.input
+    if frame.size != height * width * 3:  # pad_to_multiple, which is part of the file
+        frame = frame.reshape(-(-height // 32) * 32, -(-width // 32) * 32, 3)[:height, :width]
+    frame = np.ascontiguousarray(frame.reshape(engine.input["shape"]))
     if kind == FLOAT_NHWC:
-        return own.input.reshape(engine.input["shape"])
-    levels = np.floor(own.input * np.float32(127.5) + np.float32(128)).clip(0, 255).reshape(engine.input["shape"])
+        return frame
+    levels = np.floor(frame * np.float32(127.5) + np.float32(128)).clip(0, 255)
     return levels.astype(np.uint8) if kind == UINT8 else (levels - 128).astype(np.int8)
 
 

@@ -117,12 +117,24 @@ static int fill(void *user, size_t index, det_labelled_sample *sample)
     return 0;
 }
 
+/* The first channel of zeros, with a scale that is far from the others. */
+static void make_channel_hostile(const struct det_param *param, struct det_q8_weights *weights)
+{
+    const size_t channels = (size_t)det_param_channels(param);
+    for (size_t i = 0; i < param->count; i += channels)
+        weights->values[i] = 0;
+    weights->scales[0] *= 30;
+}
+
 /* Tensors between the input and the outputs: scales of another power of two, zeros at the ends. */
 static void make_hostile(const det_model *model, uint64_t seed)
 {
     const struct det_graph *g = &model->graph;
     struct det_rng rng;
     det_rng_init(&rng, seed, 0, 0);
+    for (int32_t i = 0; i < g->param_count; i++)
+        if (model->quantised->weights[i].values != NULL && pick(&rng, 0, 5) == 0)
+            make_channel_hostile(&g->params[i], &model->quantised->weights[i]);
     for (int32_t i = 0; i < g->op_count; i++) {
         const int32_t out = g->ops[i].out;
         struct det_q8_tensor *t = &model->quantised->tensors[out];

@@ -265,8 +265,13 @@ static void what_cannot_be_is_refused(void **state)
     settings.input = DET_EXPORT_INPUT_INT8;
     refuse(&s, floats, "onnx", &settings, "onnx: an input of uint8 or int8");
     det_model_destroy(&floats);
-    /* A layer that stayed in float32 is named. */
+    /* A step of a sum that XNNPACK does not take. */
     const struct det_graph *g = &s.model->graph;
+    float *scale = &s.model->quantised->weights[g->ops[0].weight].scales[1], kept = *scale;
+    *scale = 1e6F;
+    refuse(&s, s.model, "tflite", NULL, "one step of the sum of channel 1 is");
+    *scale = kept;
+    /* A layer that stayed in float32 is named. */
     s.model->quantised->eight_bits[g->op_count - 1] = false;
     refuse(&s, s.model, "tflite", NULL, g->ops[g->op_count - 1].name);
     refuse(&s, s.model, "tflite", NULL,

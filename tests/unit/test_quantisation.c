@@ -154,6 +154,28 @@ static void equalising_changes_no_output(void **state)
     }
 }
 
+/* Of a channel of zeros only the bias is left, which a scale of its own would round coarsely. */
+static void a_channel_of_zeros_has_a_scale_like_the_others(void **state)
+{
+    (void)state;
+    static const float values[6] = {0, -1, .5f, 0, .25f, 2};
+    static const float limits[3] = {0, 1, 2}, none[3] = {0};
+    struct test_env t;
+    struct det_q8_weights w;
+    test_env_init(&t);
+    assert_ok(&t.env, det_q8_weights_round(&t.env, values, 6, 3, limits, &w));
+    assert_true(w.scales[0] == 2 / 127.0f && w.scales[1] == 1 / 127.0f);
+    assert_int_equal(w.values[0], 0);
+    assert_int_equal(w.values[1], -127);
+    det_free(&t.env, &w.values);
+    det_free(&t.env, &w.scales);
+    assert_ok(&t.env, det_q8_weights_round(&t.env, values, 6, 3, none, &w));
+    assert_true(w.scales[0] == 1);
+    det_free(&t.env, &w.values);
+    det_free(&t.env, &w.scales);
+    test_env_check(&t);
+}
+
 /* --- a model --- */
 
 enum { PICTURES = 5, SIDE = 70 };
@@ -651,6 +673,7 @@ int test_quantisation(void)
         cmocka_unit_test(observers_choose_ranges),
         cmocka_unit_test(a_range_holds_zero_exactly),
         cmocka_unit_test(equalising_changes_no_output),
+        cmocka_unit_test(a_channel_of_zeros_has_a_scale_like_the_others),
         cmocka_unit_test(it_is_close_to_float32),
         cmocka_unit_test(it_runs_as_it_was_measured),
         cmocka_unit_test(a_file_brings_it_back),
