@@ -103,6 +103,7 @@ static det_status write_formats(struct tool *tool, const struct arguments *a, co
     struct eight_bits eight_bits = a->eight_bits;
     det_model *quantised = NULL;
     det_status status = DET_OK;
+    eight_bits.only |= a->choices.whole;
     if (a->choices.eight_bits)
         DET_TRY(eight_bits_make(tool, &eight_bits, &a->images, model, &quantised));
     const det_model *before = quantised != NULL ? model : NULL;

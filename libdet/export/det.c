@@ -33,6 +33,7 @@ const struct det_export_writer det_export_det = {
     .format = {.struct_size = sizeof(det_export_format),
                .name = "det",
                .description = "libdet's own file: CPU and GPU",
-               .files = "NAME.det"},
+               .files = "NAME.det",
+               .eight_bits = DET_EXPORT_EIGHT_BITS_ANY},
     .write = write_det,
 };

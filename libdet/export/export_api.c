@@ -112,13 +112,27 @@ static det_status check_half(struct det_env *env, const struct det_export_job *j
     return DET_OK;
 }
 
+static det_status check_eight_bits(struct det_env *env, const struct det_export_writer *writer,
+                                   const struct det_export_job *job)
+{
+    if (job->model->quantised == NULL)
+        return DET_OK;
+    if (writer->format.eight_bits == DET_EXPORT_EIGHT_BITS_NONE)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "the model is in 8 bits, which %s does not have here: export the float32 "
+                        "model that it was made of",
+                        writer->format.name);
+    if (job->settings.precision == DET_EXPORT_FLOAT16)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "float16: the model is in 8 bits, export the float32 model that it was "
+                        "made of");
+    return DET_OK;
+}
+
 det_status det_export_job_open(struct det_env *env, const struct det_export_writer *writer,
                                struct det_export_job *job)
 {
-    if (job->model->quantised != NULL && writer != &det_export_det)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "the model is in 8 bits, which are written as det alone: export the "
-                        "float32 model that it was made of");
+    DET_TRY_RETURN(check_eight_bits(env, writer, job));
     DET_TRY_RETURN(det_inference_open(env, job->model, &job->model->spec, DET_INFERENCE_FOLDED,
                                       &job->inference));
     settle(writer, job);

@@ -27,9 +27,17 @@ det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
 void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
                   const char *format, const det_export_settings *settings)
 {
-    *file = (struct exports_file){.env = env, .writer = det_export_writer_find(format)};
+    det_model *model = NULL;
+    assert_ok(env, exports_model(env, spec, NULL, &model));
+    exports_open_model(file, env, model, format, settings);
+}
+
+void exports_open_model(struct exports_file *file, struct det_env *env, det_model *model,
+                        const char *format, const det_export_settings *settings)
+{
+    *file =
+        (struct exports_file){.env = env, .writer = det_export_writer_find(format), .model = model};
     assert_non_null(file->writer);
-    assert_ok(env, exports_model(env, spec, NULL, &file->model));
     file->job.model = file->model;
     if (settings != NULL)
         file->job.settings = *settings;

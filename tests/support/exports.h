@@ -24,6 +24,9 @@ struct exports_file {
 /* Writes `format` of a model of the spec; asserts. `settings` NULL: the defaults. */
 void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
                   const char *format, const det_export_settings *settings);
+/* The same of a model, which becomes the file's. */
+void exports_open_model(struct exports_file *file, struct det_env *env, det_model *model,
+                        const char *format, const det_export_settings *settings);
 void exports_close(struct exports_file *file);
 /* The bytes of its first file. */
 struct det_text *exports_bytes(struct exports_file *file);

@@ -16,7 +16,8 @@ static const struct word onnx_words[] = {{"raw", DET_EXPORT_OUTPUTS_RAW},
                                          {"nms", DET_EXPORT_OUTPUTS_DETECTIONS},
                                          {"efficient_nms", DET_EXPORT_OUTPUTS_EFFICIENT_NMS},
                                          {0}};
-static const struct word opset_words[] = {{"13", 13}, {"10", 10}, {0}};
+enum { DEFAULT_OPSET = 13 };
+static const struct word opset_words[] = {{"13", DEFAULT_OPSET}, {"10", 10}, {0}};
 /* Detections with det_export_settings.fast_nms; none of det_export_outputs. */
 enum { FAST_DETECTIONS = 100 };
 static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DETECTIONS},
@@ -170,6 +171,29 @@ static bool are_used(const struct export_choices *c, const struct options *optio
            is_used(c, options, "tflite_outputs", c->tflite_outputs, "tflite");
 }
 
+/* Whether all of the formats take a model in 8 bits. */
+static bool take_eight_bits(struct export_choices *c, const struct options *options)
+{
+    const det_export_format *refusing = NULL, *format = NULL;
+    char known[128] = "";
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->chosen[i]->eight_bits == DET_EXPORT_EIGHT_BITS_NONE)
+            refusing = c->chosen[i];
+        c->whole |= c->chosen[i]->eight_bits == DET_EXPORT_EIGHT_BITS_WHOLE;
+    }
+    if (refusing == NULL)
+        return true;
+    for (size_t i = 0; (format = det_export_format_at(i)) != NULL; i++) {
+        const size_t used = strlen(known);
+        if (format->eight_bits != DET_EXPORT_EIGHT_BITS_NONE)
+            snprintf(known + used, sizeof known - used, "%s%s", used == 0 ? "" : ", ",
+                     format->name);
+    }
+    options_error(options, "--precision int8 is for --format %s; %s has no 8 bits", known,
+                  refusing->name);
+    return false;
+}
+
 bool export_choices_take(struct export_choices *c, const struct options *options, int *result)
 {
     int onnx = DET_EXPORT_OUTPUTS_AUTO, tflite = DET_EXPORT_OUTPUTS_AUTO, opset = 0;
@@ -193,9 +217,13 @@ bool export_choices_take(struct export_choices *c, const struct options *options
         return false;
     }
     c->eight_bits = precision == EIGHT_BITS;
-    if (c->eight_bits &&
-        (c->count > 1 || leaves_choice(c->chosen[0]) || export_choices_have(c, "tf_checkpoint"))) {
-        options_error(options, "--precision int8 is for --format det");
+    if (c->eight_bits && !take_eight_bits(c, options))
+        return false;
+    if (c->eight_bits && opset != 0 && opset != DEFAULT_OPSET) {
+        options_error(options,
+                      "--onnx_opset %s has no 8 bits with a scale for each channel: "
+                      "--precision int8 needs %d",
+                      c->onnx_opset, DEFAULT_OPSET);
         return false;
     }
     c->onnx = (det_export_outputs)onnx;

@@ -24,6 +24,7 @@ struct export_choices {
     det_export_settings settings; /* of formats that leave a choice */
     det_export_outputs onnx, tflite;
     bool eight_bits; /* --precision int8 */
+    bool whole;      /* ... and one of the formats has no layer in float32 then */
 };
 
 #define EXPORT_CHOICES_INIT                                          \
@@ -49,8 +50,8 @@ struct export_choices {
          "of onnx, tflite, ncnn: image (uint8 of any size, resized and normalised inside), nhwc "  \
          "or nchw (float32, resized and normalised to -1 .. 1); else what is usual for each"},     \
         {"precision", OPTION_STRING, &(c)->precision, "P",                                         \
-         "of the weights of onnx, tflite, ncnn: float32, the default, or float16; of det: int8, "  \
-         "with --calibration, what convolutions read and write too"},                              \
+         "of the weights of onnx, tflite, ncnn: float32, the default, or float16; of det and "     \
+         "onnx: int8, with --calibration, what convolutions read and write too"},                  \
         {"batch", OPTION_STRING, &(c)->batch, "N",                                                 \
          "images at once, of onnx, tflite, ncnn: a number, 1 by default, or any"},                 \
         {"score_threshold", OPTION_DOUBLE, &(c)->score_threshold, "X",                             \

@@ -20,6 +20,14 @@
 extern "C" {
 #endif
 
+/** Which models in 8 bits (det/quantisation.h) a format takes. */
+typedef enum det_export_eight_bits {
+    DET_EXPORT_EIGHT_BITS_NONE = 0,
+    DET_EXPORT_EIGHT_BITS_ANY = 1,
+    /** such that have no layer in float32: DET_QUANTISATION_FLOATS_NONE */
+    DET_EXPORT_EIGHT_BITS_WHOLE = 2
+} det_export_eight_bits;
+
 /** Lent to the caller; static. */
 typedef struct det_export_format {
     /** as far as this library knows the struct */
@@ -30,6 +38,8 @@ typedef struct det_export_format {
     const char *description;
     /** the files it consists of, with NAME for what they are called: "NAME.onnx" */
     const char *files;
+    det_export_eight_bits eight_bits;
+    int32_t reserved;
 } det_export_format;
 
 /** Format 0, 1, ...; NULL behind the last. From any thread. */
