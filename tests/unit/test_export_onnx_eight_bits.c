@@ -250,7 +250,7 @@ static uint8_t *raw_of(struct exports_file *file, const char *name)
 }
 
 #define KERNEL "model/_feature_extractor/classification_backbone/layer_with_weights-1/folded_kernel"
-#define BIAS   "model/_feature_extractor/classification_backbone/layer_with_weights-0/folded_bias"
+#define BIAS   "model/_feature_extractor/classification_backbone/layer_with_weights-1/folded_bias"
 
 static void wrong_numbers_are_found(void **state)
 {
