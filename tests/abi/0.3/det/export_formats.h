@@ -8,11 +8,18 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+typedef enum det_export_eight_bits {
+    DET_EXPORT_EIGHT_BITS_NONE = 0,
+    DET_EXPORT_EIGHT_BITS_ANY = 1,
+    DET_EXPORT_EIGHT_BITS_WHOLE = 2
+} det_export_eight_bits;
 typedef struct det_export_format {
     size_t struct_size;
     const char *name;
     const char *description;
     const char *files;
+    det_export_eight_bits eight_bits;
+    int32_t reserved;
 } det_export_format;
 DET_API const det_export_format *det_export_format_at(size_t index);
 typedef enum det_export_outputs {
