@@ -6,7 +6,7 @@ float32 beside them.
 
 Each peer has what is best for it: ONNX Runtime the QDQ file of its own quantize_static and libdet's, OpenVINO these and NNCF's,
 LiteRT libdet's .tflite and the one of TensorFlow's converter. What lies farther from libdet's float32 answers than 8 bits explain is
-left out. Files are made once for a size and kept in --scratch (--fresh makes them anew)."""
+left out. Files are kept in --scratch for the next run of that size; --fresh makes them anew."""
 import os
 import shutil
 import subprocess
@@ -172,12 +172,12 @@ def main():
     options = arguments(__doc__, model=dict(required=True), calibration=dict(required=True, help="folder of image files"),
                         images=dict(type=int, default=100, help="pictures of the folder, evenly from all"),
                         size=dict(type=int, default=320), threads=dict(type=int, default=1), rounds=dict(type=int, default=6),
-                        fresh=dict(action="store_true", help="makes all files anew"),
+                        fresh=dict(action="store_true", help="makes the size's files anew"),
                         only=dict(action="append", help="peers whose name holds this (may be repeated)"))
     if options.fresh:
         for name in os.listdir(options.scratch):
             path = os.path.join(options.scratch, name)
-            if name.startswith("int8-"):
+            if name.startswith(f"int8-{options.size}"):
                 shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
     finish(options, cell(options, options.size, options.threads))
 

@@ -108,8 +108,9 @@ def races(options):
                  picture + quick + ["--sizes", str(s), "--threads", str(t), "--precision", "bf16"],
                  lambda figures: [against(figures[0], 1.05, "OpenVINO bf16")]) for s, t in cells]
     list_of += [(f"inference int8, {s}, {t} thread(s)", "int8.py",
-                 ["--model", options.model, "--calibration", options.calibration] + quick + (["--images", "10"] if options.quick else []) +
-                 ["--size", str(s), "--threads", str(t)], eight_bits) for s, t in cells if options.calibration]
+                 ["--model", options.model, "--calibration", options.calibration, "--size", str(s), "--threads", str(t)] + quick +
+                 (["--images", "10"] if options.quick else []) + (["--fresh"] if t == 1 else []), eight_bits)
+                for s, t in cells if options.calibration]
     list_of += [
         ("training f32, 320 batch 8", "train.py", step + ["--size", "320", "--batch", "8"],
          lambda figures: [against(figures[0], 1.5), step_time(figures[0], 0.28)]),
@@ -173,7 +174,8 @@ def main():
     options = arguments(__doc__, model=dict(default=vehicles),
                         image=dict(help="a JPEG; without it one of 1280 x 720 is made"),
                         calibration=dict(help="folder of image files that models in 8 bits are made with; without it scenes are drawn "
-                                              "for data/vehicles.det, and other models are not raced in 8 bits"), video=dict(help="races with this video too"),
+                                              "for data/vehicles.det, and other models are not raced in 8 bits"),
+                        video=dict(help="races with this video too"),
                         only=dict(action="append", help="races whose name holds this (may be repeated)"),
                         quick=dict(action="store_true", help="one round each: tries the scripts, the figures mean little"))
     model, options.model = options.model, os.path.join(options.scratch, "races.det")

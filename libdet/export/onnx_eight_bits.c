@@ -3,7 +3,6 @@
 #include "export/onnx_network.h"
 #include "model/quantised.h"
 #include "support/mem.h"
-#include "support/text.h"
 
 /* A parameter's key and what stands behind it, once or twice. */
 enum { NAME_BYTES = 300, LONG_NAME_BYTES = NAME_BYTES + 16 };
@@ -16,8 +15,8 @@ static const char *part_of(char name[LONG_NAME_BYTES], const char *what, const c
     return name;
 }
 
-/* As uint8, of which 128 is libdet's 0: of int8 ONNX Runtime on x86 makes uint8 itself, but not where
- * two read a tensor, and computes these layers in float32. */
+/* As uint8, of which 128 is libdet's 0: of int8 ONNX Runtime on x86 makes uint8 itself, but not
+ * where two read a tensor, and computes these layers in float32. */
 static void put_parameters(struct det_onnx_network *n, int32_t tensor)
 {
     const struct det_q8_tensor t = n->quantised->tensors[tensor];
@@ -49,8 +48,8 @@ static int32_t put_rounded(struct det_onnx_network *n, int32_t tensor, int32_t x
 }
 
 /* Normalised pixels lie half a level above what the 8 bits stand for (det_q8_input_tensor()), and
- * QuantizeLinear rounds halves to even, libdet upwards (det_q8_grey_level()): a bit less than half a
- * level is taken off. */
+ * QuantizeLinear rounds halves to even, libdet upwards (det_q8_grey_level()): a bit less than half
+ * a level is taken off. */
 static int32_t put_levels(struct det_onnx_network *n, int32_t pixels)
 {
     const float half = (float)((1.0 / 4096 - 0.5) * (double)n->quantised->tensors[0].scale);
@@ -149,9 +148,9 @@ static int32_t put_convolution(struct det_onnx_network *n, int32_t index)
         return DET_ONNX_NO_VALUE;
     if (n->kernels[op->weight] == DET_ONNX_NO_VALUE)
         n->kernels[op->weight] = put_kernel(n, op);
-    const int32_t inputs[3] = {rounded_of(n, op->in), n->kernels[op->weight],
-                               op->bias < 0 && op->in != 0 ? DET_ONNX_NO_VALUE
-                                                           : put_bias(n, index, layer.bias)};
+    int32_t inputs[3] = {rounded_of(n, op->in), n->kernels[op->weight], DET_ONNX_NO_VALUE};
+    if (op->bias >= 0 || op->in == 0)
+        inputs[2] = put_bias(n, index, layer.bias);
     const int32_t out = det_onnx_put_conv(n, op, inputs);
     const bool clamps = layer.conv.to.low > -128 || layer.conv.to.high < 127;
     det_q8_layer_free(onnx->env, &layer);

@@ -234,8 +234,8 @@ static det_status run_picture(det_context *context, int argc, char **argv)
     const struct det_frame frame = det_frame_of(&model->spec, height, width);
     const det_image_view view = {.pixels = picture.data, .width = width, .height = height};
     DET_TRY(det_input_fill(env, &resizer, pool, &view, &frame, net.input, in.height, in.width));
-    DET_TRY(write_floats(env, argv[4], "input", net.input,
-                         (size_t)in.height * (size_t)in.width * 3));
+    DET_TRY(
+        write_floats(env, argv[4], "input", net.input, (size_t)in.height * (size_t)in.width * 3));
     det_folded_net_forward(&net);
     const float *logits = net.logits, *encodings = net.encodings;
     const size_t anchors = (size_t)inference.anchor_count;
