@@ -12,6 +12,7 @@
 #include "model/graph.h"
 
 struct cJSON;
+struct det_env;
 struct det_ops;
 struct det_pool;
 
@@ -68,8 +69,11 @@ enum { BENCH_BANDWIDTHS = 6 };
 struct bench_roof {
     const char *isa;
     int threads;
-    double gflops;                      /* independent chains of multiply-adds in registers */
-    double bf16_gflops;                 /* of bf16; the same where it is widened to float32 */
+    double gflops;      /* independent chains of multiply-adds in registers */
+    double bf16_gflops; /* of bf16; the same where it is widened to float32 */
+    /* of 8 bits, by the set's kernels; without an instruction of their own twice that of float32:
+     * products of pairs of 16 bits */
+    double q8_gops;
     size_t set_bytes[BENCH_BANDWIDTHS]; /* rising working sets of all threads together... */
     /* ...and GB/s in them: the better of reading and a = b + s * c */
     double gigabytes[BENCH_BANDWIDTHS];
@@ -77,9 +81,9 @@ struct bench_roof {
 
 /* False when there are no probes for this instruction set, or the machine lacks it. */
 bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof);
-/* The least that an operation has to do: in float32, in bf16, and to move. */
+/* The least that an operation has to do: in float32, in bf16, in 8 bits, and to move. */
 struct bench_work {
-    double flop, bf16_flop, bytes;
+    double flop, bf16_flop, q8_op, bytes;
 };
 /* The least seconds that takes, all of it being the working set: the longer of computing and
  * moving. */
@@ -116,9 +120,15 @@ void bench_report_kernel(struct bench_report *report, const char *name, int time
 void bench_report_total(struct bench_report *report, const char *name, double least,
                         const struct bench_time *time);
 
+/* --- quantised.c --- */
+
+struct det_quantised;
+/* Of a folded graph; to be released with det_quantised_destroy(). */
+det_status bench_quantise(struct det_env *env, const struct det_graph *graph, const float *params,
+                          struct det_quantised **quantised);
+
 /* --- batch.c --- */
 
-struct det_env;
 struct det_ground_truth;
 
 struct bench_batch {
@@ -146,9 +156,10 @@ struct bench_options {
 bool bench_wanted(const struct bench_options *options, const char *name);
 int bench_kernels(const struct bench_options *options, struct bench_report *report);
 /* The steps of prepared networks (devices/cpu/prepared/prepared.h), part of bench_kernels(). `ops`:
- * float32's, or the bf16 twin. */
+ * float32's, or the bf16 twin; with eight_bits float32's, in 8 bits. */
 int bench_prepared(const struct bench_options *options, struct bench_report *report,
-                   const struct bench_roof *roof, const struct det_ops *ops, struct det_pool *pool);
+                   const struct bench_roof *roof, const struct det_ops *ops, bool eight_bits,
+                   struct det_pool *pool);
 int bench_data(const struct bench_options *options, struct bench_report *report);
 int bench_jobs(const struct bench_options *options, struct bench_report *report);
 /* One training step in a process of its own; prints one line of JSON for bench_jobs(). */

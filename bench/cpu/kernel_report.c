@@ -33,6 +33,9 @@ void bench_report_roof(struct bench_report *report, const struct bench_roof *roo
     } else {
         printf(" (bf16: widened to it)");
     }
+    printf(", %.1f GOP/s in 8 bits", roof->q8_gops);
+    snprintf(name, sizeof name, "%s GOP/s in 8 bits", roof->isa);
+    bench_report_machine(report, name, roof->q8_gops);
     printf("; GB/s by working set:");
     for (int i = 0; i < BENCH_BANDWIDTHS; i++) {
         printf(" %.1f (%zu KiB)", roof->gigabytes[i], roof->set_bytes[i] >> 10);
@@ -47,7 +50,7 @@ void bench_report_kernel(struct bench_report *report, const char *name, int time
                          const struct bench_time *time)
 {
     const double share = bench_roof_seconds(roof, work) / time->median;
-    const double gflops = (work->flop + work->bf16_flop) / time->median * 1e-9;
+    const double gflops = (work->flop + work->bf16_flop + work->q8_op) / time->median * 1e-9;
     const double gigabytes = work->bytes / time->median * 1e-9;
     cJSON *result = bench_report_time(report, name, time);
     cJSON_AddNumberToObject(result, "times", times);

@@ -6,6 +6,7 @@
 #include "bench.h"
 #include "det/det.h"
 #include "ops/conv_shape.h"
+#include "ops/cpu/blocked/blocked.h"
 
 enum { TRAIN_BATCH_320 = 8, TRAIN_BATCH_640 = 2 };
 
@@ -350,8 +351,13 @@ static int run_isa(const struct bench_options *options, struct bench_report *rep
         return 0;
     bench_report_roof(report, &roof);
     run_shapes(options, report, &roof, ops, pool, shapes, count);
-    const int result = ops->multiplies_bf16 ? 0 : bench_prepared(options, report, &roof, ops, pool);
-    return result != 0 ? result : bench_prepared(options, report, &roof, ops->bf16, pool);
+    int result =
+        ops->multiplies_bf16 ? 0 : bench_prepared(options, report, &roof, ops, false, pool);
+    if (result == 0)
+        result = bench_prepared(options, report, &roof, ops->bf16, false, pool);
+    /* Plain C takes seconds, and nobody waits for its figures. */
+    const bool has_q8 = ops->q8 != NULL && ops->q8 != &detk_blocked_q8_generic;
+    return result == 0 && has_q8 ? bench_prepared(options, report, &roof, ops, true, pool) : result;
 }
 
 int bench_kernels(const struct bench_options *options, struct bench_report *report)

@@ -22,5 +22,7 @@ DETK_ISAS(PEAK_PROBES)
 /* `steps` rounds of independent multiply-adds of bf16 pairs in registers; returns the flop: four a
  * word. */
 double peak_bf16__avx512bf16(long steps);
+/* The same of bytes, in 32 bits: eight a word. */
+double peak_q8__avx512vnni(long steps);
 
 #endif

@@ -1,6 +1,6 @@
 /* prepared.c: inference as an exported model runs it: the steps of a prepared network
  * (devices/cpu/prepared/prepared.h), each timed in its place while the whole network runs, in
- * float32 and in bf16. */
+ * float32, in bf16 and in 8 bits. */
 #include "devices/cpu/prepared/prepared.h"
 
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "bench.h"
 #include "det/det.h"
+#include "model/quantised.h"
 #include "ops/cpu/blocked/blocked.h"
 #include "support/clock.h"
 #include "support/env.h"
@@ -28,6 +29,7 @@ struct subject {
     const struct det_graph *graph;
     struct det_prepared *net;
     bool bf16;
+    struct det_quantised *quantised; /* NULL: not in 8 bits */
     int steps, rows;
     int row_of[MOST_STEPS];
     struct row row[MOST_STEPS];
@@ -71,11 +73,12 @@ static void add_operation(const struct subject *s, int32_t index, struct bench_w
         return;
     const struct det_tensor in = s->graph->tensors[op->in], out = s->graph->tensors[op->out];
     const bool product = op->kind == DET_OP_CONV && op->kernel == 1;
+    const bool eight_bits = s->quantised != NULL && s->quantised->eight_bits[index];
     const double weights = (double)op->kernel * op->kernel * out.channels *
                            (op->kind == DET_OP_CONV ? in.channels : 1);
     const double flop = 2 * weights * out.height * out.width;
-    *(s->bf16 && product ? &work->bf16_flop : &work->flop) += flop;
-    work->bytes += weights * (s->bf16 && product ? 2 : 4);
+    *(eight_bits ? &work->q8_op : s->bf16 && product ? &work->bf16_flop : &work->flop) += flop;
+    work->bytes += weights * (eight_bits ? 1 : s->bf16 && product ? 2 : 4);
 }
 
 static void add_tensor(const struct subject *s, int32_t index, struct bench_work *work)
@@ -85,7 +88,11 @@ static void add_tensor(const struct subject *s, int32_t index, struct bench_work
     /* The network's input and outputs are float32. */
     const bool plain = index == 0 || det_graph_is_output(s->graph, index);
     const struct det_tensor t = s->graph->tensors[index];
-    work->bytes += (double)t.height * t.width * t.channels * (s->bf16 && !plain ? 2 : 4);
+    work->bytes += (double)t.height * t.width * t.channels *
+                   (plain                  ? 4
+                    : s->quantised != NULL ? 1
+                    : s->bf16              ? 2
+                                           : 4);
 }
 
 static struct bench_work work_of(const struct subject *s, const struct detk_unit *unit,
@@ -173,8 +180,8 @@ static void report_subject(struct bench_report *report, const struct subject *s,
 
 static det_status run(struct det_env *env, const struct bench_options *options,
                       struct bench_report *report, const struct bench_roof *roof,
-                      const struct det_ops *ops, struct det_pool *pool, int32_t size,
-                      const char *network)
+                      const struct det_ops *ops, bool eight_bits, struct det_pool *pool,
+                      int32_t size, const char *network)
 {
     struct det_model_spec spec;
     struct det_graph graph = {0};
@@ -186,7 +193,9 @@ static det_status run(struct det_env *env, const struct bench_options *options,
     params = bench_floats(graph.param_floats);
     s->graph = &graph;
     s->bf16 = ops->blocked->bf16;
-    DET_TRY(det_prepared_create(env, &graph, NULL, params, ops, pool, 1, &s->net));
+    if (eight_bits)
+        DET_TRY(bench_quantise(env, &graph, params, &s->quantised));
+    DET_TRY(det_prepared_create(env, &graph, s->quantised, params, ops, pool, 1, &s->net));
     float *pixels = bench_floats((size_t)size * (size_t)size * 3);
     memcpy(det_prepared_input(s->net), pixels, (size_t)size * (size_t)size * 3 * sizeof *pixels);
     free(pixels);
@@ -199,6 +208,7 @@ static det_status run(struct det_env *env, const struct bench_options *options,
     report_subject(report, s, roof, network);
 fail:
     det_prepared_destroy(env, &s->net);
+    det_quantised_destroy(env, &s->quantised);
     det_graph_free(env, &graph);
     free(params);
     free(s);
@@ -206,16 +216,20 @@ fail:
 }
 
 int bench_prepared(const struct bench_options *options, struct bench_report *report,
-                   const struct bench_roof *roof, const struct det_ops *ops, struct det_pool *pool)
+                   const struct bench_roof *roof, const struct det_ops *ops, bool eight_bits,
+                   struct det_pool *pool)
 {
     struct det_env env;
     det_env_default(&env);
     for (int32_t size = 320; size <= 640; size += 320) {
         char network[64];
         snprintf(network, sizeof network, "%s/prepared%s %d", ops->name,
-                 ops->blocked->bf16 ? " bf16" : "", size);
+                 eight_bits           ? " int8"
+                 : ops->blocked->bf16 ? " bf16"
+                                      : "",
+                 size);
         if (bench_wanted(options, network) &&
-            run(&env, options, report, roof, ops, pool, size, network) != DET_OK) {
+            run(&env, options, report, roof, ops, eight_bits, pool, size, network) != DET_OK) {
             fprintf(stderr, "bench: %s: %s\n", network, env.error);
             return 1;
         }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "ops/cpu/blocked/blocked.h"
 #include "ops/cpu/isa/isas.h"
 #include "ops/ops.h"
 #include "peak.h"
@@ -29,6 +30,17 @@ static const size_t sets[BENCH_BANDWIDTHS] = {24 << 10, 192 << 10, 1 << 20,
                                               6 << 20,  24 << 20,  192 << 20};
 
 enum { ROUNDS = 9, FMA_STEPS = 400000 };
+
+/* The products of bytes that a set's 8-bit kernels are made of; NULL: pairs of 16 bits. */
+static double (*q8_of(const struct det_ops *ops))(long steps)
+{
+#ifdef __x86_64__
+    if (ops->q8 == &detk_blocked_q8_avx512vnni)
+        return peak_q8__avx512vnni;
+#endif
+    (void)ops;
+    return NULL;
+}
 
 /* One thread's share. */
 struct probe {
@@ -116,7 +128,8 @@ bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof)
     for (size_t i = 0; i < sizeof all_probes / sizeof *all_probes; i++)
         if (strcmp(all_probes[i].isa, isa) == 0)
             probes = &all_probes[i];
-    if (probes == NULL || det_ops_cpu(isa, &reason) == NULL)
+    const struct det_ops *ops = det_ops_cpu(isa, &reason);
+    if (probes == NULL || ops == NULL)
         return false;
     *roof = (struct bench_roof){.isa = isa, .threads = threads};
     roof->gflops = run(probes, threads, 0);
@@ -125,6 +138,12 @@ bool bench_roof_measure(const char *isa, int threads, struct bench_roof *roof)
         struct probes bf16 = *probes;
         bf16.fma = probes->bf16;
         roof->bf16_gflops = run(&bf16, threads, 0);
+    }
+    roof->q8_gops = 2 * roof->gflops;
+    if (q8_of(ops) != NULL) {
+        struct probes q8 = *probes;
+        q8.fma = q8_of(ops);
+        roof->q8_gops = run(&q8, threads, 0);
     }
     for (int i = 0; i < BENCH_BANDWIDTHS; i++) {
         roof->set_bytes[i] =
@@ -140,8 +159,9 @@ double bench_roof_seconds(const struct bench_roof *roof, const struct bench_work
     double gigabytes = roof->gigabytes[0];
     for (int i = 0; i < BENCH_BANDWIDTHS && (double)roof->set_bytes[i] <= work->bytes; i++)
         gigabytes = roof->gigabytes[i];
-    const double computing =
-        (work->flop / roof->gflops + work->bf16_flop / roof->bf16_gflops) * 1e-9;
+    const double computing = (work->flop / roof->gflops + work->bf16_flop / roof->bf16_gflops +
+                              work->q8_op / roof->q8_gops) *
+                             1e-9;
     const double moving = work->bytes * 1e-9 / gigabytes;
     return computing > moving ? computing : moving;
 }

@@ -23,7 +23,8 @@ def onnxruntime_runner(path, threads):
     settings.inter_op_num_threads = 1
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"x": x})
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})
 
 
 def openvino_runner(path, threads, precision="f32", strict=True):
@@ -46,16 +47,27 @@ def litert_runner(path, threads):
     from ai_edge_litert.interpreter import Interpreter
     interpreter = Interpreter(path, num_threads=threads)  # XNNPACK is its default
     interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
+    source = interpreter.get_input_details()[0]
     if interpreter.get_signature_list():  # output_0 encodings, output_1 logits
         outputs = [o for _, o in sorted(interpreter.get_signature_runner().get_output_details().items())]
     else:  # by their widths, of which the logits' is the smaller with fewer than three classes
         outputs = sorted(interpreter.get_output_details(), key=lambda o: -o["shape"][-1])
 
+    levels = [None, None]  # of pixels x: what a camera would give, not to be timed
+
     def run(x):
-        interpreter.set_tensor(source, x)
+        if source["dtype"] != np.float32:
+            if levels[0] is not x:
+                levels[:] = x, (np.rint((x + 1) * 127.5) - (128 if source["dtype"] == np.int8 else 0)).astype(source["dtype"])
+            x = levels[1]
+        interpreter.set_tensor(source["index"], x)
         interpreter.invoke()
         return [interpreter.get_tensor(o["index"]) for o in outputs]
+
+    def real(values, details):
+        scale, zero = details["quantization"]
+        return values if values.dtype == np.float32 else (values.astype(np.float32) - zero) * np.float32(scale)
+    run.real = lambda answer: [real(values, details) for values, details in zip(answer, outputs)]
     return run
 
 

@@ -16,7 +16,7 @@ def number(value, unit):
 
 def section(path, results):
     machine, versions = results["machine"], results["versions"]
-    wide = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in machine["flags"]]
+    wide = [flag for flag in ("avx2", "avx_vnni", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16") if flag in machine["flags"]]
     peers = ", ".join(f"{name} {version}" for name, version in versions.items() if version and name != "libdet")
     lines = [f"### {machine['processor']}, {machine['processors']} processors ({', '.join(wide) or 'none of AVX2, AVX-512'})", "",
              f"`{path}`, {machine['time']}, {versions['libdet'].split(',')[0]} against {peers}. The peer named is the fastest; a ratio above 1 is in libdet's favour.", "",

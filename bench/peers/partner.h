@@ -3,15 +3,16 @@
  *
  *     partner detect MODEL.det SIZE THREADS [P]      partner train SIZE BATCH THREADS [P]
  *       graph DIR                                      graph DIR
- *       export FILE      the model for inference       steps N
+ *       export FILE      for inference at SIZE         steps N
  *       input FILE       floats of 0..255
  *       network N
  *       outputs FILE     encodings, then logits
  *       picture FILE N
  *
- * P is f32 (the default) or bf16. `graph` writes graph.json, params.bin and, of training,
- * images.bin and the targets: what a script needs to build the same network and loss for a peer.
- * All files are little-endian arrays without a header. */
+ * P is f32 (the default), bf16 or, of a model in 8 bits, int8. `graph` writes graph.json,
+ * params.bin and, of training, images.bin and the targets: what a script needs to build the same
+ * network and loss for a peer. All files are little-endian arrays without a
+ * header. */
 #ifndef DET_BENCH_PEERS_PARTNER_H
 #define DET_BENCH_PEERS_PARTNER_H
 

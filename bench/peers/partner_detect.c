@@ -36,6 +36,7 @@ static det_status open_runner(struct partner *p)
     const struct det_runner_settings settings = {.spec = &p->spec,
                                                  .graph = p->inference.graph,
                                                  .params = p->inference.params,
+                                                 .quantised = p->inference.quantised,
                                                  .evaluate = true,
                                                  .batch = 1,
                                                  .postprocess = &post,
@@ -192,7 +193,9 @@ static det_status obey(struct partner *p, char *words[3])
     if (strcmp(words[0], "picture") == 0)
         return run_pictures(p, argument, runs(words[2]));
     if (strcmp(words[0], "export") == 0) {
-        DET_TRY_RETURN(det_model_export(p->context, p->model, argument));
+        det_model sized = *p->model; /* its parts stay the model's */
+        sized.spec = p->spec;
+        DET_TRY_RETURN(det_model_export(p->context, &sized, argument));
         printf("{}\n");
         return DET_OK;
     }

@@ -16,7 +16,7 @@ from common import Partner, ROOT, arguments, finish, processor
 from page import number
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "tensorflow-cpu", "keras", "torch", "opencv-python-headless",
+PACKAGES = ("onnxruntime", "openvino", "nncf", "ai-edge-litert", "ncnn", "tensorflow-cpu", "keras", "torch", "opencv-python-headless",
             "pycocotools", "faster-coco-eval")
 
 
@@ -73,6 +73,29 @@ def inference(figures):
     return [against(f, 1.05 if f["title"].startswith("network") else 1.3) for f in figures]
 
 
+def eight_bits(figures):
+    """Against the fastest peer and libdet's own float32, and each engine with the best of its files."""
+    medians, title = figures[0]["median_ms"], figures[0]["title"]
+    flags = processor().get("flags", "").split()
+    own = 3 if "avx512_vnni" in flags else 1.7 if "avx2" in flags else None
+    rows = [against(figures[0], 1.2), Row(title, own, "f32 by libdet", medians["libdet"], medians["libdet f32"])]
+    for engine in ("ONNX Runtime", "OpenVINO", "LiteRT"):
+        best = min((name for name in medians if name.startswith(engine)), key=medians.get, default=engine)
+        if best != figures[0]["best_peer"]:
+            rows.append(against(figures[0], None, best))
+    return rows
+
+
+def scenes(options):
+    """A folder of pictures like those that data/vehicles.det was trained on."""
+    folder = os.path.join(options.scratch, "scenes")
+    pictures = os.path.join(folder, "images", "test")
+    if not os.path.isdir(pictures):
+        subprocess.run([os.path.join(options.bin, "det-demo-data"), folder, "--train", "1", "--test", "100", "--seed", "7"], check=True,
+                       stdout=subprocess.DEVNULL)
+    return pictures
+
+
 def races(options):
     """name, script, its arguments, the rows that are made of its figures."""
     picture = ["--model", options.model, "--image", options.image]
@@ -84,6 +107,10 @@ def races(options):
     list_of += [(f"inference bf16, {s}, {t} thread(s)", "infer.py",
                  picture + quick + ["--sizes", str(s), "--threads", str(t), "--precision", "bf16"],
                  lambda figures: [against(figures[0], 1.05, "OpenVINO bf16")]) for s, t in cells]
+    list_of += [(f"inference int8, {s}, {t} thread(s)", "int8.py",
+                 ["--model", options.model, "--calibration", options.calibration, "--size", str(s), "--threads", str(t)] + quick +
+                 (["--images", "10"] if options.quick else []) + (["--fresh"] if t == 1 else []), eight_bits)
+                for s, t in cells if options.calibration]
     list_of += [
         ("training f32, 320 batch 8", "train.py", step + ["--size", "320", "--batch", "8"],
          lambda figures: [against(figures[0], 1.5), step_time(figures[0], 0.28)]),
@@ -143,14 +170,20 @@ def table(rows):
 
 
 def main():
-    options = arguments(__doc__, model=dict(default=os.path.join(ROOT, "data/vehicles.det")),
-                        image=dict(help="a JPEG; without it one of 1280 x 720 is made"), video=dict(help="races with this video too"),
+    vehicles = os.path.join(ROOT, "data/vehicles.det")
+    options = arguments(__doc__, model=dict(default=vehicles),
+                        image=dict(help="a JPEG; without it one of 1280 x 720 is made"),
+                        calibration=dict(help="folder of image files that models in 8 bits are made with; without it scenes are drawn "
+                                              "for data/vehicles.det, and other models are not raced in 8 bits"),
+                        video=dict(help="races with this video too"),
                         only=dict(action="append", help="races whose name holds this (may be repeated)"),
                         quick=dict(action="store_true", help="one round each: tries the scripts, the figures mean little"))
     model, options.model = options.model, os.path.join(options.scratch, "races.det")
     partner = Partner(options, "detect", model, 320, threads=1)
     partner("export", options.model)
     partner.close()
+    if not options.calibration and model == vehicles:
+        options.calibration = scenes(options)
     if not options.image:
         import decode
         options.image = os.path.join(options.scratch, "photo.jpg")

@@ -183,6 +183,11 @@ static det_status check(struct det_env *env, const struct det_export_job *job)
                         "onnx: opset %d is for float input and for raw or decoded outputs; other "
                         "files need operators of opset %d",
                         DET_ONNX_OPSET_OLD, DET_ONNX_OPSET);
+    if (s->onnx_opset == DET_ONNX_OPSET_OLD && job->inference.quantised != NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "onnx: opset %d has one scale for all of a convolution's weights, a model "
+                        "in 8 bits one for each channel; that needs opset %d",
+                        DET_ONNX_OPSET_OLD, DET_ONNX_OPSET);
     if (s->outputs == DET_EXPORT_OUTPUTS_EFFICIENT_NMS &&
         p->max_detections_per_class < p->max_total_detections &&
         job->inference.graph->class_slots > 2)
@@ -269,7 +274,8 @@ const struct det_export_writer det_export_onnx = {
     .format = {.struct_size = sizeof(det_export_format),
                .name = "onnx",
                .description = "ONNX, opset 13: ONNX Runtime, OpenVINO, OpenCV, TensorRT",
-               .files = "NAME.onnx"},
+               .files = "NAME.onnx",
+               .eight_bits = DET_EXPORT_EIGHT_BITS_ANY},
     .outputs = DET_EXPORT_OUTPUTS_DETECTIONS,
     .input = DET_EXPORT_INPUT_IMAGE,
     .write = write_onnx,

@@ -1,52 +1,47 @@
+#include "export/onnx_network.h"
+
 #include <stdio.h>
 
-#include "export/onnx_parts.h"
 #include "model/net_plan.h"
+#include "model/quantised.h"
 #include "support/mem.h"
 
-/* The network while it is written. */
-struct network {
-    struct det_onnx_job *o;
-    const struct det_graph *graph;
-    int32_t *tensors; /* [tensor_count] values */
-    int32_t *params;  /* [param_count] values; DET_ONNX_NO_VALUE until it is written */
-    struct det_onnx_bounds relu6;
-    int32_t twice; /* scales of the upsampling */
-};
-
-/* HWIO -> OIHW, of depthwise kernels HWC1 -> C1HW. */
-static void turn_kernel(const struct det_param *param, const float *from, float *to)
+void det_onnx_kernel_shape(const struct det_param *p, int64_t shape[4])
 {
-    const bool depthwise = param->role == DET_PARAM_DEPTHWISE;
-    const size_t taps = (size_t)param->shape[0] * (size_t)param->shape[1];
-    const size_t in = depthwise ? 1 : (size_t)param->shape[2];
-    const size_t out = depthwise ? (size_t)param->shape[2] : (size_t)param->shape[3];
-    for (size_t t = 0; t < taps; t++)
-        for (size_t i = 0; i < in; i++)
-            for (size_t c = 0; c < out; c++)
-                to[(c * in + i) * taps + t] = from[(t * in + i) * out + c];
+    const bool depthwise = p->role == DET_PARAM_DEPTHWISE;
+    shape[0] = depthwise ? p->shape[2] : p->shape[3];
+    shape[1] = depthwise ? 1 : p->shape[2];
+    shape[2] = p->shape[0];
+    shape[3] = p->shape[1];
 }
 
-static int32_t put_param(struct network *n, int32_t index)
+size_t det_onnx_kernel_place(const struct det_param *p, size_t from)
+{
+    const bool depthwise = p->role == DET_PARAM_DEPTHWISE;
+    const size_t taps = (size_t)p->shape[0] * (size_t)p->shape[1];
+    const size_t in = depthwise ? 1 : (size_t)p->shape[2];
+    const size_t out = depthwise ? (size_t)p->shape[2] : (size_t)p->shape[3];
+    const size_t c = from % out, i = from / out % in, t = from / out / in;
+    return (c * in + i) * taps + t;
+}
+
+static int32_t put_param(struct det_onnx_network *n, int32_t index)
 {
     struct det_onnx *onnx = n->o->onnx;
     const struct det_param *p = &n->graph->params[index];
     const float *values = n->o->job->inference.params + p->offset;
     const bool half = n->o->job->settings.precision == DET_EXPORT_FLOAT16;
-    const bool depthwise = p->role == DET_PARAM_DEPTHWISE;
     float *turned = NULL;
     int64_t shape[4] = {p->shape[0]};
     if (p->dims == 4) {
-        shape[0] = depthwise ? p->shape[2] : p->shape[3];
-        shape[1] = depthwise ? 1 : p->shape[2];
-        shape[2] = p->shape[0];
-        shape[3] = p->shape[1];
+        det_onnx_kernel_shape(p, shape);
         if (onnx->status == DET_OK)
             onnx->status =
                 det_alloc_raw(onnx->env, &turned, p->count, sizeof *turned, "onnx weights");
         if (onnx->status != DET_OK)
             return DET_ONNX_NO_VALUE;
-        turn_kernel(p, values, turned);
+        for (size_t i = 0; i < p->count; i++)
+            turned[det_onnx_kernel_place(p, i)] = values[i];
         values = turned;
     }
     int32_t value =
@@ -58,7 +53,7 @@ static int32_t put_param(struct network *n, int32_t index)
 }
 
 /* The head's kernels serve every level: each is written once. */
-static int32_t param_of(struct network *n, int32_t index)
+static int32_t param_of(struct det_onnx_network *n, int32_t index)
 {
     if (index < 0)
         return DET_ONNX_NO_VALUE;
@@ -73,25 +68,40 @@ static int64_t pad_end(int32_t in, int32_t out, int32_t kernel, int32_t stride, 
     return end > 0 ? end : 0;
 }
 
-static int32_t put_convolution(struct network *n, const struct det_op *op)
+int32_t det_onnx_put_activation(struct det_onnx_network *n, const struct det_op *op, int32_t value)
+{
+    if (op->act != DET_ACTIVATION_RELU6)
+        return value;
+    if (n->relu6.high == 0)
+        n->relu6 = det_onnx_put_bounds(n->o->onnx, "relu6/low", 0, "relu6/high", 6);
+    return det_onnx_clip(n->o->onnx, value, &n->relu6);
+}
+
+int32_t det_onnx_put_conv(struct det_onnx_network *n, const struct det_op *op,
+                          const int32_t inputs[3])
 {
     struct det_onnx *onnx = n->o->onnx;
     const struct det_conv_shape s = det_net_conv_shape(n->graph, op, 1);
     const int64_t pads[4] = {s.pad_top, s.pad_left,
                              pad_end(s.in_h, s.out_h, s.kernel_h, s.stride, s.pad_top),
                              pad_end(s.in_w, s.out_w, s.kernel_w, s.stride, s.pad_left)};
-    const int32_t inputs[3] = {n->tensors[op->in], param_of(n, op->weight), param_of(n, op->bias)};
-    det_onnx_open(onnx, "Conv", op->bias < 0 ? 2 : 3, inputs);
+    det_onnx_open(onnx, "Conv", inputs[2] == DET_ONNX_NO_VALUE ? 2 : 3, inputs);
     det_onnx_put_ints(onnx, "kernel_shape", 2, (const int64_t[]){s.kernel_h, s.kernel_w});
     det_onnx_put_ints(onnx, "strides", 2, (const int64_t[]){s.stride, s.stride});
     det_onnx_put_ints(onnx, "pads", 4, pads);
     det_onnx_put_int(onnx, "group", op->kind == DET_OP_DWCONV ? s.in_c : 1);
-    const int32_t out = det_onnx_close(onnx, NULL);
-    return op->act == DET_ACTIVATION_RELU6 ? det_onnx_clip(onnx, out, &n->relu6) : out;
+    return det_onnx_close(onnx, NULL);
 }
 
-/* Each value twice, in both directions. The old opset knows no other way to do it. */
-static int32_t put_upsample(struct network *n, int32_t x)
+static int32_t put_convolution(struct det_onnx_network *n, const struct det_op *op)
+{
+    const int32_t inputs[3] = {n->tensors[op->in].exact, param_of(n, op->weight),
+                               param_of(n, op->bias)};
+    return det_onnx_put_activation(n, op, det_onnx_put_conv(n, op, inputs));
+}
+
+/* The old opset knows no other way to do it. */
+int32_t det_onnx_put_upsample(struct det_onnx_network *n, int32_t x)
 {
     struct det_onnx *onnx = n->o->onnx;
     const bool old = onnx->opset == DET_ONNX_OPSET_OLD;
@@ -107,26 +117,27 @@ static int32_t put_upsample(struct network *n, int32_t x)
     return det_onnx_close(onnx, NULL);
 }
 
-static int32_t put_upsample_add(struct network *n, const struct det_op *op)
+static int32_t put_upsample_add(struct det_onnx_network *n, const struct det_op *op)
 {
     struct det_onnx *onnx = n->o->onnx;
     const struct det_tensor in = n->graph->tensors[op->in], out = n->graph->tensors[op->out];
-    int32_t up = put_upsample(n, n->tensors[op->in]);
+    int32_t up = det_onnx_put_upsample(n, n->tensors[op->in].exact);
     if (out.height < 2 * in.height)
         up = det_onnx_slice(onnx, up, 2, 0, out.height, NULL);
     if (out.width < 2 * in.width)
         up = det_onnx_slice(onnx, up, 3, 0, out.width, NULL);
-    return det_onnx_binary(onnx, "Add", up, n->tensors[op->in2]);
+    return det_onnx_binary(onnx, "Add", up, n->tensors[op->in2].exact);
 }
 
-static int32_t put_op(struct network *n, const struct det_op *op)
+static int32_t put_op(struct det_onnx_network *n, const struct det_op *op)
 {
     switch (op->kind) {
     case DET_OP_CONV:
     case DET_OP_DWCONV:
         return put_convolution(n, op);
     case DET_OP_ADD:
-        return det_onnx_binary(n->o->onnx, "Add", n->tensors[op->in], n->tensors[op->in2]);
+        return det_onnx_binary(n->o->onnx, "Add", n->tensors[op->in].exact,
+                               n->tensors[op->in2].exact);
     case DET_OP_UPSAMPLE_ADD:
         return put_upsample_add(n, op);
     default: /* a folded graph has no other */
@@ -135,7 +146,7 @@ static int32_t put_op(struct network *n, const struct det_op *op)
 }
 
 /* All levels' outputs [N, a * columns, h, w] as one [N, A, columns]. */
-static int32_t put_levels(struct network *n, const int32_t *outputs, int32_t columns,
+static int32_t put_levels(struct det_onnx_network *n, const int32_t *outputs, int32_t columns,
                           const char *what, const char *name)
 {
     struct det_onnx *onnx = n->o->onnx;
@@ -148,7 +159,7 @@ static int32_t put_levels(struct network *n, const int32_t *outputs, int32_t col
         const int64_t shape[3] = {n->o->batch == DET_ONNX_FREE ? 0 : n->o->batch,
                                   (int64_t)t.height * t.width * n->graph->anchors_per_cell,
                                   columns};
-        det_onnx_open(onnx, "Transpose", 1, &n->tensors[outputs[l]]);
+        det_onnx_open(onnx, "Transpose", 1, &n->tensors[outputs[l]].exact);
         det_onnx_put_ints(onnx, "perm", 4, (const int64_t[]){0, 2, 3, 1});
         const int32_t turned = det_onnx_close(onnx, NULL);
         levels[l] =
@@ -157,13 +168,17 @@ static int32_t put_levels(struct network *n, const int32_t *outputs, int32_t col
     return det_onnx_concat(onnx, n->graph->levels, levels, 1, name);
 }
 
-static void put_all(struct network *n, int32_t *encodings, int32_t *scores)
+static void put_all(struct det_onnx_network *n, int32_t *encodings, int32_t *scores)
 {
     struct det_onnx *onnx = n->o->onnx;
-    n->relu6 = det_onnx_put_bounds(onnx, "relu6/low", 0, "relu6/high", 6);
     n->twice = det_onnx_vector(onnx, "upsample/scales", 4, (const float[]){1, 1, 2, 2});
-    for (int32_t i = 0; onnx->status == DET_OK && i < n->graph->op_count; i++)
-        n->tensors[n->graph->ops[i].out] = put_op(n, &n->graph->ops[i]);
+    for (int32_t i = 0; onnx->status == DET_OK && i < n->graph->op_count; i++) {
+        const struct det_op *op = &n->graph->ops[i];
+        if (n->quantised != NULL && n->quantised->eight_bits[i])
+            det_onnx_put_eight_bits(n, i);
+        else
+            n->tensors[op->out].exact = put_op(n, op);
+    }
     if (onnx->status != DET_OK)
         return;
     const int32_t slots = n->graph->class_slots;
@@ -175,24 +190,37 @@ static void put_all(struct network *n, int32_t *encodings, int32_t *scores)
     *scores = det_onnx_close(onnx, DET_ONNX_SCORES);
 }
 
+/* Nothing is written yet. */
+static det_status begin(struct det_onnx_network *n)
+{
+    struct det_env *env = n->o->onnx->env;
+    const size_t tensors = (size_t)n->graph->tensor_count, params = (size_t)n->graph->param_count;
+    DET_TRY_RETURN(det_alloc(env, &n->tensors, tensors, sizeof *n->tensors, "onnx values"));
+    DET_TRY_RETURN(det_alloc(env, &n->params, params, sizeof *n->params, "onnx values"));
+    DET_TRY_RETURN(det_alloc(env, &n->kernels, params, sizeof *n->kernels, "onnx values"));
+    for (size_t i = 0; i < tensors; i++)
+        n->tensors[i] = (struct det_onnx_tensor){DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE,
+                                                 DET_ONNX_NO_VALUE, DET_ONNX_NO_VALUE};
+    for (size_t i = 0; i < params; i++)
+        n->params[i] = n->kernels[i] = DET_ONNX_NO_VALUE;
+    return DET_OK;
+}
+
 void det_onnx_put_network(struct det_onnx_job *o, int32_t input, int32_t *encodings,
                           int32_t *scores)
 {
-    struct network n = {.o = o, .graph = o->job->inference.graph};
+    const struct det_inference *inference = &o->job->inference;
+    struct det_onnx_network n = {
+        .o = o, .graph = inference->graph, .quantised = inference->quantised};
     struct det_onnx *onnx = o->onnx;
     *encodings = *scores = DET_ONNX_NO_VALUE;
     if (onnx->status == DET_OK)
-        onnx->status = det_alloc(onnx->env, &n.tensors, (size_t)n.graph->tensor_count,
-                                 sizeof *n.tensors, "onnx values");
-    if (onnx->status == DET_OK)
-        onnx->status = det_alloc(onnx->env, &n.params, (size_t)n.graph->param_count,
-                                 sizeof *n.params, "onnx values");
+        onnx->status = begin(&n);
     if (onnx->status == DET_OK) {
-        for (int32_t i = 0; i < n.graph->param_count; i++)
-            n.params[i] = DET_ONNX_NO_VALUE;
-        n.tensors[0] = input;
+        n.tensors[0].exact = input;
         put_all(&n, encodings, scores);
     }
     det_free(onnx->env, &n.tensors);
     det_free(onnx->env, &n.params);
+    det_free(onnx->env, &n.kernels);
 }

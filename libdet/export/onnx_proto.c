@@ -190,6 +190,23 @@ int32_t det_onnx_float(struct det_onnx *o, const char *name, float value)
     return det_onnx_floats(o, name, 0, NULL, &value);
 }
 
+int32_t det_onnx_bytes(struct det_onnx *o, const char *name, int32_t dims, const int64_t *shape,
+                       const int8_t *values)
+{
+    return put_tensor(o, name, DET_ONNX_INT8, dims, shape, values, count_of(dims, shape));
+}
+
+int32_t det_onnx_byte(struct det_onnx *o, const char *name, uint8_t value)
+{
+    return put_tensor(o, name, DET_ONNX_UINT8, 0, NULL, &value, sizeof value);
+}
+
+int32_t det_onnx_ints(struct det_onnx *o, const char *name, int32_t count, const int32_t *values)
+{
+    return put_tensor(o, name, DET_ONNX_INT32, 1, (const int64_t[]){count}, values,
+                      (size_t)count * sizeof *values);
+}
+
 int32_t det_onnx_wholes(struct det_onnx *o, const char *name, int32_t count, const int64_t *values)
 {
     const int64_t shape[1] = {count};

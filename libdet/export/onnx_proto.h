@@ -21,6 +21,7 @@ enum {
 enum det_onnx_type {
     DET_ONNX_FLOAT = 1,
     DET_ONNX_UINT8 = 2,
+    DET_ONNX_INT8 = 3,
     DET_ONNX_INT32 = 6,
     DET_ONNX_INT64 = 7,
     DET_ONNX_BOOL = 9,
@@ -65,6 +66,11 @@ int32_t det_onnx_floats(struct det_onnx *onnx, const char *name, int32_t dims, c
 int32_t det_onnx_halves(struct det_onnx *onnx, const char *name, int32_t dims, const int64_t *shape,
                         const float *values);
 int32_t det_onnx_float(struct det_onnx *onnx, const char *name, float value); /* no dimension */
+int32_t det_onnx_bytes(struct det_onnx *onnx, const char *name, int32_t dims, const int64_t *shape,
+                       const int8_t *values);
+int32_t det_onnx_byte(struct det_onnx *onnx, const char *name, uint8_t value); /* no dimension */
+int32_t det_onnx_ints(struct det_onnx *onnx, const char *name, int32_t count,
+                      const int32_t *values); /* [count] */
 /* [count]; of a scalar count -1. */
 int32_t det_onnx_wholes(struct det_onnx *onnx, const char *name, int32_t count,
                         const int64_t *values);

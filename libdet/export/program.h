@@ -52,6 +52,12 @@ enum det_node_kind {
     DET_NODE_ROUND,    /* halves to even */
     DET_NODE_TO_FLOAT, /* of floats: a copy */
     DET_NODE_TO_WHOLE, /* towards zero */
+    /* x, scale, whole zero, one of each -> whole round(x / scale) + zero, halves to even, clamped;
+     * NaN becomes zero. (rounding) */
+    DET_NODE_QUANTIZE,
+    /* whole x, scale, whole zero or none -> scale * (x - zero); one of each, or as many as x has
+     * places along an axis. (axis) */
+    DET_NODE_DEQUANTIZE,
     /* Two inputs of one type, NumPy's broadcasting. */
     DET_NODE_ADD,
     DET_NODE_SUB,
@@ -123,6 +129,9 @@ struct det_node {
         struct {
             float low, high;
         } clip;
+        struct {
+            int32_t low, high; /* the type's least and largest number */
+        } rounding;
         struct {
             bool linear;
             float scales[DET_ARRAY_MOST_DIMS]; /* without sizes: result is floor(size * scale) */

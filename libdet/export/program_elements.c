@@ -45,6 +45,52 @@ det_status det_node_cast(struct det_node_run *run)
     return DET_OK;
 }
 
+static det_status check_scales(struct det_node_run *run, const struct det_array *scales)
+{
+    for (size_t i = 0; i < scales->count; i++)
+        if (!(scales->floats[i] > 0 && isfinite(scales->floats[i])))
+            return det_node_fail(run, "scale %zu is %g", i, (double)scales->floats[i]);
+    return DET_OK;
+}
+
+det_status det_node_quantize(struct det_node_run *run)
+{
+    const struct det_array *x = run->in[0], *scale = run->in[1], *zero = run->in[2];
+    const int32_t low = run->node->rounding.low, high = run->node->rounding.high;
+    DET_TRY_RETURN(check_scales(run, scale));
+    if (scale->count != 1 || zero->count != 1 || zero->wholes[0] < low || zero->wholes[0] > high)
+        return det_node_fail(run, "its scale and zero are not one number each, of %d to %d", low,
+                             high);
+    const float least = (float)(low - zero->wholes[0]), most = (float)(high - zero->wholes[0]);
+    DET_TRY_RETURN(det_node_make(run, 0, true, x->dims, x->shape));
+    for (size_t i = 0; i < x->count; i++) {
+        const float steps = rintf(x->floats[i] / scale->floats[0]);
+        const float inside = steps < least ? least : steps > most ? most : steps;
+        run->out[0].wholes[i] = zero->wholes[0] + (isnan(inside) ? 0 : (int64_t)inside);
+    }
+    return DET_OK;
+}
+
+det_status det_node_dequantize(struct det_node_run *run)
+{
+    const struct det_array *x = run->in[0], *scale = run->in[1], *zero = run->in[2];
+    const bool one = scale->count == 1;
+    const int32_t axis = one ? 0 : det_node_axis(run->node->axis, x->dims);
+    DET_TRY_RETURN(check_scales(run, scale));
+    if (axis < 0 || (!one && scale->count != (size_t)x->shape[axis]) ||
+        (zero != NULL && zero->count != scale->count))
+        return det_node_fail(run, "%zu scales and %zu zeros along axis %d", scale->count,
+                             zero == NULL ? 0 : zero->count, run->node->axis);
+    const size_t inner = one ? x->count : det_node_extent(x, axis + 1, x->dims);
+    DET_TRY_RETURN(det_node_make(run, 0, false, x->dims, x->shape));
+    for (size_t i = 0; i < x->count; i++) {
+        const size_t c = i / inner % scale->count;
+        const int64_t steps = x->wholes[i] - (zero == NULL ? 0 : zero->wholes[c]);
+        run->out[0].floats[i] = scale->floats[c] * (float)steps;
+    }
+    return DET_OK;
+}
+
 /* The common shape of arrays, dimensions counted from the last. */
 struct broadcast {
     int32_t dims;

@@ -19,6 +19,8 @@ struct det_node_run {
 /* program_elements.c: one result for each element. */
 det_status det_node_unary(struct det_node_run *run);
 det_status det_node_cast(struct det_node_run *run);
+det_status det_node_quantize(struct det_node_run *run);
+det_status det_node_dequantize(struct det_node_run *run);
 det_status det_node_binary(struct det_node_run *run);
 det_status det_node_where(struct det_node_run *run);
 

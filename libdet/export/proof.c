@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "export/proof_parts.h"
 #include "model/net_plan.h"
 #include "model/quantised.h"
 #include "support/mem.h"
@@ -26,19 +27,25 @@ static const struct det_node *next_convolution(struct walk *w)
     return NULL;
 }
 
-/* A convolution's own, or that of a clip which alone reads its result. */
-static enum det_activation activation_of(const struct det_program *program,
-                                         const struct det_node *conv)
+const struct det_node *det_proof_reader(const struct det_program *program, int32_t value)
 {
     const struct det_node *reader = NULL;
     int32_t readers = 0;
     for (int32_t n = 0; n < program->node_count; n++)
         for (int32_t i = 0; i < program->nodes[n].in_count; i++)
-            if (program->nodes[n].in[i] == conv->out[0]) {
+            if (program->nodes[n].in[i] == value) {
                 reader = &program->nodes[n];
                 readers++;
             }
-    if (conv->conv.act == DET_ACTIVATION_NONE && readers == 1 && reader->kind == DET_NODE_CLIP &&
+    return readers == 1 ? reader : NULL;
+}
+
+/* A convolution's own, or that of a clip which alone reads its result. */
+static enum det_activation activation_of(const struct det_program *program,
+                                         const struct det_node *conv)
+{
+    const struct det_node *reader = det_proof_reader(program, conv->out[0]);
+    if (conv->conv.act == DET_ACTIVATION_NONE && reader != NULL && reader->kind == DET_NODE_CLIP &&
         reader->clip.low == 0 && reader->clip.high == 6)
         return DET_ACTIVATION_RELU6;
     return conv->conv.act;
@@ -51,9 +58,18 @@ static int32_t pad_end(int32_t in, int32_t out, int32_t kernel, int32_t stride, 
     return end > 0 ? end : 0;
 }
 
-static det_status compare_convolution(const struct walk *w, const struct det_op *op,
+/* In the form QDQ the range of the 8 bits may do the same; a node in 8 bits has its own. */
+static enum det_activation wanted_activation(const struct det_export_job *job, int32_t index,
+                                             const struct det_node *node)
+{
+    return node->kind == DET_NODE_Q8_CONV ? job->inference.graph->ops[index].act
+                                          : det_proof_activation(job, index);
+}
+
+static det_status compare_convolution(const struct walk *w, int32_t index,
                                       const struct det_node *node)
 {
+    const struct det_op *op = &w->job->inference.graph->ops[index];
     const struct det_conv_shape s = det_net_conv_shape(w->job->inference.graph, op, 1);
     const int32_t wanted[] = {op->kind == DET_OP_DWCONV,
                               op->stride,
@@ -61,7 +77,7 @@ static det_status compare_convolution(const struct walk *w, const struct det_op 
                               s.pad_left,
                               pad_end(s.in_h, s.out_h, s.kernel_h, s.stride, s.pad_top),
                               pad_end(s.in_w, s.out_w, s.kernel_w, s.stride, s.pad_left),
-                              op->act};
+                              (int32_t)wanted_activation(w->job, index, node)};
     const int32_t got[] = {node->conv.depthwise,
                            node->conv.stride,
                            node->conv.pad_top,
@@ -215,21 +231,23 @@ static det_status compare_q8_op(struct walk *w, const struct det_op *op,
 
 /* --- all --- */
 
-static det_status compare_op(struct walk *w, const struct det_op *op)
+static det_status compare_op(struct walk *w, int32_t index)
 {
-    const struct det_graph *graph = w->job->inference.graph;
-    const struct det_quantised *q = w->job->inference.quantised;
+    const struct det_inference *inference = &w->job->inference;
+    const struct det_graph *graph = inference->graph;
+    const struct det_op *op = &graph->ops[index];
+    const bool eight_bits = inference->quantised != NULL && inference->quantised->eight_bits[index];
     const struct det_node *node = next_convolution(w);
     if (node == NULL)
         return det_fail(w->env, DET_STATUS_MISMATCH, "there is no convolution for `%s`", op->name);
-    DET_TRY_RETURN(compare_convolution(w, op, node));
-    if (node->kind == DET_NODE_Q8_CONV) {
-        if (q == NULL || !q->eight_bits[op - graph->ops])
-            return det_fail(w->env, DET_STATUS_MISMATCH,
-                            "convolution `%s` is in 8 bits, `%s` is in float32", node->name,
-                            op->name);
+    DET_TRY_RETURN(compare_convolution(w, index, node));
+    if (node->kind == DET_NODE_Q8_CONV && !eight_bits)
+        return det_fail(w->env, DET_STATUS_MISMATCH,
+                        "convolution `%s` is in 8 bits, `%s` is in float32", node->name, op->name);
+    if (node->kind == DET_NODE_Q8_CONV)
         return compare_q8_op(w, op, node);
-    }
+    if (eight_bits)
+        return det_proof_eight_bits(w->env, w->job, w->program, index, node, &w->tensors);
     DET_TRY_RETURN(compare_tensor(w, node, 1, &graph->params[op->weight]));
     if (op->bias < 0)
         return compare_no_bias(w, node);
@@ -309,9 +327,12 @@ det_status det_proof_structure(struct det_env *env, const struct det_export_job 
     det_status status = DET_OK;
     struct walk w = {.env = env, .job = job, .program = program, .node = -1};
     DET_TRY(det_alloc(env, &w.params, graph->param_floats, sizeof *w.params, "proof"));
+    /* What is in 8 bits is equal, or it is a mismatch. */
+    if (job->inference.quantised != NULL)
+        memcpy(w.params, job->inference.params, graph->param_floats * sizeof *w.params);
     for (int32_t i = 0; i < graph->op_count; i++)
         if (det_op_is_convolution(&graph->ops[i]))
-            DET_TRY(compare_op(&w, &graph->ops[i]));
+            DET_TRY(compare_op(&w, i));
     const struct det_node *more = next_convolution(&w);
     if (more != NULL) {
         status = det_fail(env, DET_STATUS_MISMATCH, "convolution `%s`: the network has none for it",

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/folded_net.h"
 #include "export/proof.h"
 #include "model/input.h"
 #include "support/mem.h"
@@ -10,7 +10,10 @@
 #define LIMIT     1e-4
 #define BOX_LIMIT 1e-4 /* a tenth of a pixel of a picture of 1,000 */
 
-enum { FREE_BATCH = 2 };
+enum {
+    FREE_BATCH = 2,
+    ROUNDINGS = 2, /* times what rounding makes */
+};
 
 /* What is run, and what came out. */
 struct run {
@@ -25,7 +28,8 @@ struct run {
     struct det_array input;       /* the program's */
     struct det_frame frame;
     struct det_array probes[DET_PROBES];
-    struct det_prepared *net;
+    struct det_folded_net net;
+    struct det_folded_net unrounded; /* of a model in 8 bits the same in float32 */
     struct det_postprocess *postprocess;
     float *logits; /* [A][K + 1] of the program */
     bool exact;    /* it computes in 8 bits: nothing differs */
@@ -217,69 +221,129 @@ static int32_t columns_of(const struct run *r, enum det_probe probe)
     return r->probes[probe].dims == 3 && r->probes[probe].shape[2] == slots ? slots : slots - 1;
 }
 
-/* Of scores, or of logits where nothing may differ. */
-static double score_difference(const struct run *r, const float *values, int32_t columns,
-                               const float *logits)
+/* What one image came to. */
+struct outputs {
+    const float *encodings; /* [A, 4] */
+    const float *scores;    /* [A, columns]; where nothing may differ, logits */
+    int32_t columns;
+    bool are_logits;
+};
+
+static float score_of(const struct run *r, const struct outputs *o, size_t anchor, int32_t c)
 {
-    const int32_t slots = r->job->inference.graph->class_slots, skip = slots - columns;
-    double most = 0;
-    for (size_t a = 0; a < (size_t)r->job->inference.anchor_count; a++) {
-        for (int32_t c = 1; c < slots; c++) {
-            const float logit = logits[a * (size_t)slots + (size_t)c];
-            const float own = r->exact ? logit : det_sigmoid(logit);
-            const double d = difference(&own, values + a * (size_t)columns + (size_t)(c - skip), 1);
-            most = d > most ? d : most;
-        }
-    }
-    return most;
+    const int32_t skip = r->job->inference.graph->class_slots - o->columns;
+    const float value = o->scores[anchor * (size_t)o->columns + (size_t)(c - skip)];
+    return o->are_logits && !r->exact ? det_sigmoid(value) : value;
 }
 
-/* Image n by the network with these weights. */
-static det_status compare_outputs(struct run *r, int32_t n, double *encodings, double *scores)
+/* How far apart outputs are. */
+struct apart {
+    double most, squares;
+};
+struct distance {
+    struct apart encodings, scores;
+};
+
+static void add_difference(struct apart *apart, float a, float b)
+{
+    const double d = difference(&a, &b, 1);
+    apart->most = d > apart->most ? d : apart->most;
+    apart->squares += d * d;
+}
+
+static void add_outputs(const struct run *r, struct distance *distance, const struct outputs *a,
+                        const struct outputs *b)
+{
+    const size_t anchors = (size_t)r->job->inference.anchor_count;
+    for (size_t i = 0; i < 4 * anchors; i++)
+        add_difference(&distance->encodings, a->encodings[i], b->encodings[i]);
+    for (size_t i = 0; i < anchors; i++)
+        for (int32_t c = 1; c < r->job->inference.graph->class_slots; c++)
+            add_difference(&distance->scores, score_of(r, a, i, c), score_of(r, b, i, c));
+}
+
+static struct outputs run_network(const struct run *r, struct det_folded_net *net, int32_t n)
 {
     const struct det_tensor in = r->job->inference.graph->tensors[0];
-    const size_t anchors = (size_t)r->job->inference.anchor_count;
     const size_t frame = (size_t)in.height * (size_t)in.width * 3;
+    memcpy(net->input, r->frames + (size_t)n * frame, frame * sizeof *r->frames);
+    det_folded_net_forward(net);
+    return (struct outputs){net->encodings, net->logits, r->job->inference.graph->class_slots,
+                            true};
+}
+
+/* Image n of the program and of the network with these weights; and of the network and its form
+ * without rounding, where there is one. */
+static det_status compare_outputs(struct run *r, int32_t n, struct distance *file,
+                                  struct distance *rounding)
+{
     const enum det_probe probe = r->exact ? DET_PROBE_LOGITS : DET_PROBE_SCORES;
-    const int32_t columns = columns_of(r, probe);
-    const float *got_encodings = NULL, *got_scores = NULL;
-    DET_TRY_RETURN(image_of(r, DET_PROBE_ENCODINGS, "box encodings", n, 4, &got_encodings));
-    DET_TRY_RETURN(image_of(r, probe, "scores", n, columns, &got_scores));
-    memcpy(det_prepared_input(r->net), r->frames + (size_t)n * frame, frame * sizeof *r->frames);
-    det_prepared_forward(r->net);
-    const float *own = det_prepared_encodings(r->net);
-    const double d = difference(own, got_encodings, 4 * anchors);
-    const double s = score_difference(r, got_scores, columns, det_prepared_logits(r->net));
-    *encodings = d > *encodings ? d : *encodings;
-    *scores = s > *scores ? s : *scores;
+    struct outputs got = {.columns = columns_of(r, probe), .are_logits = r->exact};
+    DET_TRY_RETURN(image_of(r, DET_PROBE_ENCODINGS, "box encodings", n, 4, &got.encodings));
+    DET_TRY_RETURN(image_of(r, probe, "scores", n, got.columns, &got.scores));
+    const struct outputs own = run_network(r, &r->net, n);
+    add_outputs(r, file, &own, &got);
+    if (r->unrounded.input != NULL) {
+        const struct outputs exact = run_network(r, &r->unrounded, n);
+        add_outputs(r, rounding, &own, &exact);
+    }
     return DET_OK;
 }
 
-static det_status check_limits(const struct run *r, double encodings, double scores)
+static det_status check_limits(const struct run *r, const struct distance *file)
 {
     const struct det_array *array = &r->probes[DET_PROBE_ENCODINGS];
     const double score_limit = r->exact ? 0 : LIMIT;
     const double limit = score_limit * largest(array->floats, array->count);
-    if (encodings <= limit && scores <= score_limit)
+    if (file->encodings.most <= limit && file->scores.most <= score_limit)
         return DET_OK;
     return det_fail(r->env, DET_STATUS_MISMATCH,
                     "on a test picture box encodings differ from libdet's by up to %.3g, %s by "
                     "up to %.3g; allowed are %.3g and %.3g",
-                    encodings, r->exact ? "logits" : "scores", scores, limit, score_limit);
+                    file->encodings.most, r->exact ? "logits" : "scores", file->scores.most, limit,
+                    score_limit);
+}
+
+static double mean_of(const struct run *r, const struct apart *apart, int32_t columns)
+{
+    const double count = (double)r->batch * r->job->inference.anchor_count * columns;
+    return sqrt(apart->squares / count);
+}
+
+/* Of 8 bits, by the root of the mean squared difference (proof.h). */
+static det_status check_rounding(const struct run *r, const struct distance *file,
+                                 const struct distance *rounding)
+{
+    const int32_t classes = r->job->inference.graph->class_slots - 1;
+    const double encodings = mean_of(r, &file->encodings, 4);
+    const double scores = mean_of(r, &file->scores, classes);
+    const double most_encodings = LIMIT + ROUNDINGS * mean_of(r, &rounding->encodings, 4);
+    const double most_scores = LIMIT + ROUNDINGS * mean_of(r, &rounding->scores, classes);
+    if (encodings <= most_encodings && scores <= most_scores)
+        return DET_OK;
+    return det_fail(r->env, DET_STATUS_MISMATCH,
+                    "on a test picture box encodings differ from libdet's by %.3g in the mean, "
+                    "scores by %.3g; what rounding to 8 bits makes allows %.3g and %.3g",
+                    encodings, scores, most_encodings, most_scores);
 }
 
 /* All images by the network with these weights. */
-static det_status compare_network(struct run *r, const float *params, double *encodings,
-                                  double *scores)
+static det_status compare_network(struct run *r, const float *params, struct distance *file,
+                                  struct distance *rounding)
 {
+    const struct det_inference *inference = &r->job->inference;
     det_status status = DET_OK;
-    *encodings = *scores = 0;
-    DET_TRY_RETURN(det_prepared_create(
-        r->env, r->job->inference.graph, r->exact ? r->job->inference.quantised : NULL,
-        r->exact ? r->job->inference.params : params, r->ops, r->pool, 1, &r->net));
-    for (int32_t n = 0; status == DET_OK && n < r->batch; n++)
-        status = compare_outputs(r, n, encodings, scores);
-    det_prepared_destroy(r->env, &r->net);
+    *file = *rounding = (struct distance){0};
+    DET_TRY(det_folded_net_create(r->env, inference->graph, inference->quantised,
+                                  r->exact ? inference->params : params, r->ops, r->pool, &r->net));
+    if (inference->quantised != NULL && !r->exact)
+        DET_TRY(det_folded_net_create(r->env, inference->graph, NULL, params, r->ops, r->pool,
+                                      &r->unrounded));
+    for (int32_t n = 0; n < r->batch; n++)
+        DET_TRY(compare_outputs(r, n, file, rounding));
+fail:
+    det_folded_net_free(r->env, &r->net);
+    det_folded_net_free(r->env, &r->unrounded);
     return status;
 }
 
@@ -395,15 +459,16 @@ static det_status compare_image(struct run *r, int32_t n)
 static det_status compare_all(struct run *r, const float *params)
 {
     const struct det_inference *inference = &r->job->inference;
-    double encodings = 0, scores = 0;
+    struct distance file, rounding;
     const float *values = NULL;
     DET_TRY_RETURN(image_of(r, DET_PROBE_ENCODINGS, "box encodings", 0, 4, &values));
-    DET_TRY_RETURN(compare_network(r, params, &encodings, &scores));
-    DET_TRY_RETURN(check_limits(r, encodings, scores));
+    DET_TRY_RETURN(compare_network(r, params, &file, &rounding));
+    DET_TRY_RETURN(inference->quantised != NULL && !r->exact ? check_rounding(r, &file, &rounding)
+                                                             : check_limits(r, &file));
     if (r->job->settings.precision != DET_EXPORT_FLOAT32)
-        DET_TRY_RETURN(compare_network(r, inference->params, &encodings, &scores));
-    r->proof->encodings = encodings;
-    r->proof->scores = scores;
+        DET_TRY_RETURN(compare_network(r, inference->params, &file, &rounding));
+    r->proof->encodings = file.encodings.most;
+    r->proof->scores = file.scores.most;
     DET_TRY_RETURN(det_postprocess_create(
         r->env, &inference->postprocess, (const float(*)[4])inference->anchors,
         inference->anchor_count, inference->graph->class_slots - 1, r->pool, &r->postprocess));

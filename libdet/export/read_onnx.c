@@ -14,12 +14,24 @@ bool det_onnx_span_is(det_onnx_span span, const char *text)
 
 /* --- names --- */
 
-static int32_t find(const struct det_onnx_reader *r, det_onnx_span name)
+static const struct det_onnx_name *entry_of(const struct det_onnx_reader *r, det_onnx_span name)
 {
     for (size_t i = 0; i < r->name_count; i++)
         if (det_onnx_span_is(name, r->names[i].name))
-            return r->names[i].value;
-    return -1;
+            return &r->names[i];
+    return NULL;
+}
+
+static int32_t find(const struct det_onnx_reader *r, det_onnx_span name)
+{
+    const struct det_onnx_name *entry = entry_of(r, name);
+    return entry == NULL ? -1 : entry->value;
+}
+
+int32_t det_onnx_type_of(const struct det_onnx_reader *r, det_onnx_span name)
+{
+    const struct det_onnx_name *entry = entry_of(r, name);
+    return entry == NULL ? 0 : entry->type;
 }
 
 det_status det_onnx_value(struct det_onnx_reader *r, det_onnx_span name, int32_t *value)
@@ -44,6 +56,7 @@ det_status det_onnx_add_name(struct det_onnx_reader *r, det_onnx_span name, int3
     struct det_onnx_name *added = &r->names[r->name_count];
     DET_TRY_RETURN(det_strndup(r->env, &added->name, (const char *)name.data, name.bytes));
     added->value = value;
+    added->type = 0;
     r->name_count++;
     return DET_OK;
 }

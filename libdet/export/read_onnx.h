@@ -36,6 +36,7 @@ struct det_onnx_node {
 struct det_onnx_name {
     char *name;
     int32_t value;
+    int32_t type; /* TensorProto.DataType of an initialiser; 0: of something else */
 };
 
 struct det_onnx_reader {
@@ -50,6 +51,8 @@ bool det_onnx_span_is(det_onnx_span span, const char *text);
 
 /* The value of a name; CORRUPT when there is none. -1 for an empty name. */
 det_status det_onnx_value(struct det_onnx_reader *reader, det_onnx_span name, int32_t *value);
+/* The type of the initialiser of a name; 0 when there is none. */
+int32_t det_onnx_type_of(const struct det_onnx_reader *reader, det_onnx_span name);
 /* Makes a name stand for a value; CORRUPT when it is taken. */
 det_status det_onnx_add_name(struct det_onnx_reader *reader, det_onnx_span name, int32_t value);
 /* A new value of this name. */

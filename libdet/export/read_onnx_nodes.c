@@ -72,31 +72,63 @@ static det_status read_plain(struct reading *n)
 }
 
 /* OIHW -> HWIO, of depthwise kernels C1HW -> HWC1: a constant of its own for each reader. */
-static det_status turn_weights(struct reading *n, bool depthwise)
+static det_status turn_constant(struct reading *n, int32_t from_value, bool depthwise,
+                                int32_t *value)
 {
     struct det_program *p = n->r->program;
-    const int32_t from_value = n->to.in[1];
     const struct det_array from = p->values[from_value].array;
     const int64_t shape[4] = {from.shape[2], from.shape[3],
                               depthwise ? from.shape[0] : from.shape[1],
                               depthwise ? 1 : from.shape[0]};
     char *name = NULL;
-    int32_t value = -1;
     DET_TRY_RETURN(det_format(n->r->env, &name, "%s of %.*s", p->values[from_value].name,
                               name_length(n), (const char *)n->from->name.data));
-    const det_status status = det_program_add_constant(n->r->env, p, name, false, 4, shape, &value);
+    const det_status status =
+        det_program_add_constant(n->r->env, p, name, from.whole, 4, shape, value);
     det_free(n->r->env, &name);
     if (status != DET_OK)
         return status;
     const size_t outs = (size_t)from.shape[0], ins = (size_t)from.shape[1];
     const size_t taps = (size_t)(from.shape[2] * from.shape[3]);
-    float *to = p->values[value].array.floats;
+    struct det_array *to = &p->values[*value].array;
     for (size_t o = 0; o < outs; o++)
         for (size_t i = 0; i < ins; i++)
-            for (size_t t = 0; t < taps; t++)
-                to[(t * ins + i) * outs + o] = from.floats[(o * ins + i) * taps + t];
-    n->to.in[1] = value;
+            for (size_t t = 0; t < taps; t++) {
+                const size_t place = (t * ins + i) * outs + o, at = (o * ins + i) * taps + t;
+                if (from.whole)
+                    to->wholes[place] = from.wholes[at];
+                else
+                    to->floats[place] = from.floats[at];
+            }
     return DET_OK;
+}
+
+/* What makes real numbers of the weights of 8 bits; NULL where there is no such node. */
+static const struct det_node *weights_maker(const struct reading *n)
+{
+    const struct det_node *maker = det_program_maker(n->r->program, n->to.in[1]);
+    return maker != NULL && maker->kind == DET_NODE_DEQUANTIZE ? maker : NULL;
+}
+
+/* The same with a node like `maker` behind it, whose axis is the output channel's. */
+static det_status turn_eight_bits(struct reading *n, const struct det_node *maker, bool depthwise)
+{
+    struct det_env *env = n->r->env;
+    struct det_node turned = *maker; /* adding it may move the nodes */
+    int32_t value = -1;
+    det_status status = DET_OK;
+    turned.axis = depthwise ? 2 : 3;
+    turned.name = NULL;
+    DET_TRY_RETURN(turn_constant(n, maker->in[0], depthwise, &turned.in[0]));
+    DET_TRY(det_format(env, &turned.name, "weights of %.*s", name_length(n),
+                       (const char *)n->from->name.data));
+    DET_TRY(det_program_add_value(env, n->r->program, turned.name, &value));
+    turned.out[0] = value;
+    DET_TRY(det_program_add_node(env, n->r->program, &turned));
+    n->to.in[1] = value;
+fail:
+    det_free(env, &turned.name);
+    return status;
 }
 
 static bool fits(int64_t value, int64_t low)
@@ -110,9 +142,13 @@ static det_status read_conv(struct reading *n)
     const struct det_onnx_attribute *strides = attribute(n, "strides", ONNX_INTS);
     const struct det_onnx_attribute *pads = attribute(n, "pads", ONNX_INTS);
     const int64_t group = whole_or(n, "group", 1);
-    const struct det_array *w = constant(n, 1, false, -1);
+    const struct det_node *maker = n->to.in_count > 1 ? weights_maker(n) : NULL;
+    const struct det_array *w =
+        maker == NULL ? constant(n, 1, false, -1) : det_program_constant(n->r->program, maker, 0);
     if (w == NULL || w->dims != 4 || w->count == 0)
         return unsupported(n, "its weights are not constants of four dimensions");
+    if (maker != NULL && maker->axis != 0)
+        return unsupported(n, "the axis of its weights' scales");
     if (kernel == NULL || kernel->count != 2 || kernel->wholes[0] != w->shape[2] ||
         kernel->wholes[1] != w->shape[3] || strides == NULL || strides->count != 2 ||
         strides->wholes[0] != strides->wholes[1] || !fits(strides->wholes[0], 1) || pads == NULL ||
@@ -133,7 +169,8 @@ static det_status read_conv(struct reading *n)
     n->to.conv.pad_left = (int32_t)pads->wholes[1];
     n->to.conv.pad_bottom = (int32_t)pads->wholes[2];
     n->to.conv.pad_right = (int32_t)pads->wholes[3];
-    return turn_weights(n, depthwise);
+    return maker == NULL ? turn_constant(n, n->to.in[1], depthwise, &n->to.in[1])
+                         : turn_eight_bits(n, maker, depthwise);
 }
 
 /* With the old opset bounds are attributes. */
@@ -213,6 +250,34 @@ static det_status read_slice(struct reading *n)
     n->to.slice.begin[axis->wholes[0]] = begin->wholes[0];
     n->to.slice.end[axis->wholes[0]] = end->wholes[0];
     n->to.in_count = 1;
+    return DET_OK;
+}
+
+static det_status read_quantize(struct reading *n)
+{
+    const int32_t type = n->to.in_count == 3 ? det_onnx_type_of(n->r, n->from->inputs[2]) : 0;
+    if (constant(n, 1, false, 1) == NULL || constant(n, 2, true, 1) == NULL ||
+        (type != DET_ONNX_UINT8 && type != DET_ONNX_INT8))
+        return unsupported(n, "its scale and its zero of 8 bits are not one constant each");
+    n->to.rounding.low = type == DET_ONNX_UINT8 ? 0 : INT8_MIN;
+    n->to.rounding.high = type == DET_ONNX_UINT8 ? UINT8_MAX : INT8_MAX;
+    return DET_OK;
+}
+
+/* Of what QuantizeLinear made, with the same zero; or of weights of 8 bits or a bias of 32, with a
+ * scale for each channel. */
+static det_status read_dequantize(struct reading *n)
+{
+    const struct det_node *maker = det_program_maker(n->r->program, n->to.in[0]);
+    const int32_t type = det_onnx_type_of(n->r, n->from->inputs[0]);
+    const bool constants =
+        (type == DET_ONNX_INT8 || type == DET_ONNX_INT32) &&
+        (n->to.in_count < 3 || det_onnx_type_of(n->r, n->from->inputs[2]) == type);
+    const bool activation = maker != NULL && maker->kind == DET_NODE_QUANTIZE &&
+                            n->to.in_count == 3 && n->to.in[2] == maker->in[2];
+    if (!(constants || activation) || constant(n, 1, false, activation ? 1 : -1) == NULL)
+        return unsupported(n, "its numbers, scale or zero");
+    n->to.axis = (int32_t)whole_or(n, "axis", 1);
     return DET_OK;
 }
 
@@ -300,6 +365,8 @@ static const struct {
     {"Sigmoid", DET_NODE_SIGMOID, read_plain, NULL},
     {"Exp", DET_NODE_EXP, read_plain, NULL},
     {"Round", DET_NODE_ROUND, read_plain, NULL},
+    {"QuantizeLinear", DET_NODE_QUANTIZE, read_quantize, NULL},
+    {"DequantizeLinear", DET_NODE_DEQUANTIZE, read_dequantize, NULL},
     {"Cast", DET_NODE_KINDS, read_cast, NULL},
     {"Identity", DET_NODE_KINDS, read_identity, NULL},
     {"Add", DET_NODE_ADD, read_plain, NULL},

@@ -16,22 +16,38 @@ struct tensor {
 
 static size_t size_of_type(int64_t type)
 {
-    return type == DET_ONNX_FLOAT     ? 4
-           : type == DET_ONNX_FLOAT16 ? 2
-           : type == DET_ONNX_INT64   ? 8
-                                      : 0;
+    return type == DET_ONNX_FLOAT || type == DET_ONNX_INT32  ? 4
+           : type == DET_ONNX_FLOAT16                        ? 2
+           : type == DET_ONNX_INT64                          ? 8
+           : type == DET_ONNX_INT8 || type == DET_ONNX_UINT8 ? 1
+                                                             : 0;
+}
+
+static bool is_whole(int64_t type)
+{
+    return type == DET_ONNX_INT8 || type == DET_ONNX_UINT8 || type == DET_ONNX_INT32 ||
+           type == DET_ONNX_INT64;
 }
 
 static void fill_constant(const struct tensor *t, struct det_array *array)
 {
-    if (t->type != DET_ONNX_FLOAT16) {
+    if (t->type == DET_ONNX_FLOAT || t->type == DET_ONNX_INT64) {
         memcpy(array->data, t->raw.data, t->raw.bytes);
         return;
     }
     for (size_t i = 0; i < array->count; i++) {
+        const uint8_t *from = t->raw.data + i * size_of_type(t->type);
         uint16_t half = 0;
-        memcpy(&half, t->raw.data + i * sizeof half, sizeof half);
-        array->floats[i] = det_half_to_float(half);
+        int32_t whole = 0;
+        if (t->type == DET_ONNX_FLOAT16) {
+            memcpy(&half, from, sizeof half);
+            array->floats[i] = det_half_to_float(half);
+        } else if (t->type == DET_ONNX_INT32) {
+            memcpy(&whole, from, sizeof whole);
+            array->wholes[i] = whole;
+        } else {
+            array->wholes[i] = t->type == DET_ONNX_INT8 ? (int8_t)*from : *from;
+        }
     }
 }
 
@@ -52,7 +68,8 @@ static det_status add_constant(struct det_onnx_reader *r, const struct tensor *t
     int32_t value = -1;
     DET_TRY_RETURN(det_onnx_add_name(r, t->name, r->program->value_count));
     DET_TRY_RETURN(det_program_add_constant(r->env, r->program, r->names[r->name_count - 1].name,
-                                            t->type == DET_ONNX_INT64, t->dims, t->shape, &value));
+                                            is_whole(t->type), t->dims, t->shape, &value));
+    r->names[r->name_count - 1].type = (int32_t)t->type;
     if (bytes > 0)
         fill_constant(t, &r->program->values[value].array);
     return DET_OK;

@@ -22,7 +22,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "det/det.h"
-#include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/folded_net.h"
 #include "export/export.h"
 #include "model/input.h"
 #include "model/quantised.h"
@@ -291,7 +291,7 @@ static det_status run_picture(det_context *context, int argc, char **argv)
     const char *reason = NULL;
     det_model *model = NULL;
     struct det_inference inference = {0};
-    struct det_prepared *net = NULL;
+    struct det_folded_net net = {0};
     struct det_file_bytes picture = {0};
     struct det_resizer resizer = {0};
     float *scores = NULL;
@@ -308,17 +308,16 @@ static det_status run_picture(det_context *context, int argc, char **argv)
         inference.postprocess.score_threshold = settings.score_threshold;
     if (settings.max_detections > 0)
         inference.postprocess.max_total_detections = settings.max_detections;
-    DET_TRY(det_prepared_create(env, inference.graph, inference.quantised, inference.params,
-                                det_ops_cpu("auto", &reason), pool, 1, &net));
+    DET_TRY(det_folded_net_create(env, inference.graph, inference.quantised, inference.params,
+                                  det_ops_cpu("auto", &reason), pool, &net));
     const struct det_tensor in = inference.graph->tensors[0];
     const struct det_frame frame = det_frame_of(&model->spec, height, width);
     const det_image_view view = {.pixels = picture.data, .width = width, .height = height};
-    DET_TRY(det_input_fill(env, &resizer, pool, &view, &frame, det_prepared_input(net), in.height,
-                           in.width));
-    DET_TRY(write_floats(env, argv[4], "input", det_prepared_input(net),
-                         (size_t)in.height * (size_t)in.width * 3));
-    det_prepared_forward(net);
-    const float *logits = det_prepared_logits(net), *encodings = det_prepared_encodings(net);
+    DET_TRY(det_input_fill(env, &resizer, pool, &view, &frame, net.input, in.height, in.width));
+    DET_TRY(
+        write_floats(env, argv[4], "input", net.input, (size_t)in.height * (size_t)in.width * 3));
+    det_folded_net_forward(&net);
+    const float *logits = net.logits, *encodings = net.encodings;
     const size_t anchors = (size_t)inference.anchor_count;
     const size_t slots = (size_t)inference.graph->class_slots, classes = slots - 1;
     DET_TRY(det_alloc(env, &scores, anchors * classes, sizeof *scores, "scores"));
@@ -333,7 +332,7 @@ static det_status run_picture(det_context *context, int argc, char **argv)
 fail:
     det_free(env, &scores);
     det_resizer_free(env, &resizer);
-    det_prepared_destroy(env, &net);
+    det_folded_net_free(env, &net);
     det_inference_close(env, &inference);
     det_file_release(&picture);
     det_model_destroy(&model);

@@ -120,7 +120,9 @@ static void wrong_command_lines_are_told(void **state)
         {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
         {"--precision float16", "--precision is for the formats of other engines"},
         {"--precision int8", "--precision int8 needs --calibration"},
-        {"--precision int8 --calibration r --format onnx", "--precision int8 is for --format det"},
+        {"--precision int8 --calibration r --format onnx,ncnn", "; ncnn has no 8 bits"},
+        {"--precision int8 --calibration r --format onnx --onnx_opset 10",
+         "--precision int8 needs 13"},
         {"--precision int8 --calibration r --format det,tf_checkpoint",
          "--precision int8 is for --format det"},
         {"--precision int8 --calibration r --calibration_images 0", "expected at least 1"},
@@ -385,7 +387,7 @@ static void a_model_is_exported_in_8_bits(void **state)
                               "det-export --pipeline_config_path %s --trained_checkpoint_dir %s "
                               "--output_directory %s/a --precision int8 --calibration "
                               "%s/train.tfrecord --calibration_images 4 --eval %s/test.tfrecord "
-                              "--max_drop 1 --json %s/a.json",
+                              "--format det,onnx --max_drop 1 --json %s/a.json",
                               w.config, w.model_dir, w.directory, w.directory, w.directory,
                               w.directory),
                      0);
@@ -393,6 +395,10 @@ static void a_model_is_exported_in_8_bits(void **state)
     assert_contains(out, " over 4 pictures");
     assert_contains(out, "  class                    float32    int8   float32    int8\n");
     assert_contains(out, "  cat ");
+    assert_contains(out, "  det                                   AP              AP50\n");
+    assert_contains(out, "  onnx                                  AP              AP50\n");
+    assert_contains(out, "proved: ");
+    assert_true(is_there(&w, "a/model.onnx"));
     snprintf(path, sizeof path, "%s/a.json", w.directory);
     char *text = test_read_text(path);
     cJSON *tree = cJSON_Parse(text);
@@ -404,6 +410,21 @@ static void a_model_is_exported_in_8_bits(void **state)
     cJSON_Delete(tree);
     free(text);
     check_tflite_in_8_bits(&w);
+    /* What is in 8 bits already is exported as it is. */
+    assert_int_equal(run_tool(out, sizeof out,
+                              "det-export --checkpoint %s/a/model.det --format onnx "
+                              "--output_directory %s/o",
+                              w.directory, w.directory),
+                     0);
+    snprintf(path, sizeof path, "%s/a/model.onnx", w.directory);
+    size_t one_bytes = 0, other_bytes = 0;
+    char *one = test_read_bytes(path, &one_bytes);
+    snprintf(path, sizeof path, "%s/o/model.onnx", w.directory);
+    char *other = test_read_bytes(path, &other_bytes);
+    assert_int_equal(one_bytes, other_bytes);
+    assert_memory_equal(one, other, one_bytes);
+    free(one);
+    free(other);
     /* Smaller, and it runs, also as --precision int8, which the float32 model does not. */
     size_t bytes = 0, floats = 0;
     snprintf(path, sizeof path, "%s/a/model.det", w.directory);

@@ -161,6 +161,41 @@ static void elements_of_two(void **state)
     fails("3 inputs, expected 2", NODE(.kind = DET_NODE_MUL), three, 3);
 }
 
+/* As ONNX has them: halves to even, clamped, a scale for all or for each channel. */
+static void rounding_nodes(void **state)
+{
+    (void)state;
+    const struct values scale = {false, 0, {0}, {0.5}}, zero = {true, 0, {0}, {3}};
+    const struct values x = {false, 1, {8}, {0, 0.25, 0.75, -0.25, -1.75, 200, -200, (double)NAN}};
+    const struct values quantize[3] = {x, scale, zero};
+    gives("quantize uint8", NODE(.kind = DET_NODE_QUANTIZE, .rounding = {0, 255}), quantize, 3,
+          &(struct values){true, 1, {8}, {3, 3, 5, 3, 0, 255, 0, 3}}, 1);
+    gives("quantize int8", NODE(.kind = DET_NODE_QUANTIZE, .rounding = {-128, 127}), quantize, 3,
+          &(struct values){true, 1, {8}, {3, 3, 5, 3, -1, 127, -128, 3}}, 1);
+    const struct values dequantize[3] = {{true, 2, {2, 2}, {0, 3, 255, -128}}, scale, zero};
+    gives("dequantize", NODE(.kind = DET_NODE_DEQUANTIZE, .axis = 1), dequantize, 3,
+          &(struct values){false, 2, {2, 2}, {-1.5, 0, 126, -65.5}}, 1);
+    const struct values channels[3] = {
+        dequantize[0], {false, 1, {2}, {0.5, 2}}, {true, 1, {2}, {0, 1}}};
+    gives("dequantize rows", NODE(.kind = DET_NODE_DEQUANTIZE, .axis = 0), channels, 3,
+          &(struct values){false, 2, {2, 2}, {0, 1.5, 508, -258}}, 1);
+    gives("dequantize columns", NODE(.kind = DET_NODE_DEQUANTIZE, .axis = -1), channels, 2,
+          &(struct values){false, 2, {2, 2}, {0, 6, 127.5, -256}}, 1);
+
+    const struct values none[3] = {x, {false, 0, {0}, {0}}, zero};
+    fails("scale 0 is 0", NODE(.kind = DET_NODE_QUANTIZE, .rounding = {0, 255}), none, 3);
+    const struct values infinite[3] = {dequantize[0], {false, 0, {0}, {(double)INFINITY}}, zero};
+    fails("scale 0 is inf", NODE(.kind = DET_NODE_DEQUANTIZE), infinite, 3);
+    const struct values far[3] = {x, scale, {true, 0, {0}, {256}}};
+    fails("of 0 to 255", NODE(.kind = DET_NODE_QUANTIZE, .rounding = {0, 255}), far, 3);
+    fails("input 2 is missing", NODE(.kind = DET_NODE_QUANTIZE, .rounding = {0, 255}), quantize, 2);
+    const struct values three[2] = {dequantize[0], {false, 1, {3}, {1, 1, 1}}};
+    fails("3 scales and 0 zeros along axis 1", NODE(.kind = DET_NODE_DEQUANTIZE, .axis = 1), three,
+          2);
+    fails("2 scales and 2 zeros along axis 2", NODE(.kind = DET_NODE_DEQUANTIZE, .axis = 2),
+          channels, 3);
+}
+
 static void places(void **state)
 {
     (void)state;
@@ -446,6 +481,7 @@ int test_program(void)
         cmocka_unit_test(pictures_are_resized_as_libdet_does),
         cmocka_unit_test(selection),
         cmocka_unit_test(eight_bits),
+        cmocka_unit_test(rounding_nodes),
         cmocka_unit_test(what_no_8_bits_are_is_told),
         cmocka_unit_test(programs_are_checked),
     };

@@ -531,7 +531,7 @@ static void what_cannot_be_is_told(void **state)
                          det_model_save_half(r.context, r.quantised, "never.det"));
     det_export *exported = NULL;
     assert_context_fails(r.context, DET_STATUS_UNSUPPORTED, "in 8 bits",
-                         det_export_create(r.context, r.quantised, "onnx", NULL, &exported));
+                         det_export_create(r.context, r.quantised, "ncnn", NULL, &exported));
     det_quantisation_layer layer = {.struct_size = sizeof layer};
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "layer 100000",
                          det_model_quantisation_layer(r.context, r.quantised, 100000, &layer));

@@ -16,7 +16,8 @@ static const struct word onnx_words[] = {{"raw", DET_EXPORT_OUTPUTS_RAW},
                                          {"nms", DET_EXPORT_OUTPUTS_DETECTIONS},
                                          {"efficient_nms", DET_EXPORT_OUTPUTS_EFFICIENT_NMS},
                                          {0}};
-static const struct word opset_words[] = {{"13", 13}, {"10", 10}, {0}};
+enum { DEFAULT_OPSET = 13 };
+static const struct word opset_words[] = {{"13", DEFAULT_OPSET}, {"10", 10}, {0}};
 /* Detections with det_export_settings.fast_nms; none of det_export_outputs. */
 enum { FAST_DETECTIONS = 100 };
 static const struct word tflite_words[] = {{"detections", DET_EXPORT_OUTPUTS_DETECTIONS},
@@ -218,6 +219,13 @@ bool export_choices_take(struct export_choices *c, const struct options *options
     c->eight_bits = precision == EIGHT_BITS;
     if (c->eight_bits && !take_eight_bits(c, options))
         return false;
+    if (c->eight_bits && opset != 0 && opset != DEFAULT_OPSET) {
+        options_error(options,
+                      "--onnx_opset %s has no 8 bits with a scale for each channel: "
+                      "--precision int8 needs %d",
+                      c->onnx_opset, DEFAULT_OPSET);
+        return false;
+    }
     c->onnx = (det_export_outputs)onnx;
     s->onnx_opset = opset;
     s->fast_nms = tflite == FAST_DETECTIONS;

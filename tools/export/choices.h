@@ -53,7 +53,7 @@ struct export_choices {
          "default there, or int8 (the same less 128), resized; else what is usual for each"},      \
         {"precision", OPTION_STRING, &(c)->precision, "P",                                         \
          "of the weights of onnx, tflite, ncnn: float32, the default, or float16; of det and "     \
-         "tflite: int8, with --calibration, what convolutions read and write too"},                \
+         "onnx and tflite: int8, with --calibration, what convolutions read and write too"},       \
         {"batch", OPTION_STRING, &(c)->batch, "N",                                                 \
          "images at once, of onnx, tflite, ncnn: a number, 1 by default, or any"},                 \
         {"score_threshold", OPTION_DOUBLE, &(c)->score_threshold, "X",                             \

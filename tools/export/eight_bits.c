@@ -264,12 +264,12 @@ static det_status print_row(struct det_env *env, struct det_text *text, const ch
                            before[DET_COCO_AP50], after[DET_COCO_AP50]);
 }
 
-static det_status print_table(struct det_env *env, const det_coco_result *before,
-                              const det_coco_result *after)
+static det_status print_table(struct det_env *env, const char *format,
+                              const det_coco_result *before, const det_coco_result *after)
 {
     struct det_text text = {0};
     det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "  %-24s %15s   %15s\n  %-24s %7s %7s   %7s %7s\n", "",
+    DET_TRY(det_text_printf(env, &text, "  %-24s %15s   %15s\n  %-24s %7s %7s   %7s %7s\n", format,
                             "AP", "AP50", "class", "float32", "int8", "float32", "int8"));
     for (int32_t k = 0; k < before->class_count; k++)
         DET_TRY(print_row(env, &text, before->classes[k]->name, before->classes[k]->stats,
@@ -281,8 +281,9 @@ fail:
     return status;
 }
 
-det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const det_model *quantised,
-                            const det_coco_result *before, const det_coco_result *after)
+det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const char *format,
+                            const det_model *quantised, const det_coco_result *before,
+                            const det_coco_result *after)
 {
     struct layers layers = {0};
     struct det_text worst = {0};
@@ -292,7 +293,7 @@ det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const det_m
     e->ap[1] = after->stats[DET_COCO_AP];
     e->ap50[0] = before->stats[DET_COCO_AP50];
     e->ap50[1] = after->stats[DET_COCO_AP50];
-    DET_TRY(print_table(&tool->env, before, after));
+    DET_TRY(print_table(&tool->env, format, before, after));
     if (e->ap[0] - e->ap[1] <= e->max_drop)
         return DET_OK;
     DET_TRY(find_layers(tool, quantised, &layers));

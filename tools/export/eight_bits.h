@@ -52,10 +52,11 @@ det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
                            const struct option_list *image_dirs, const det_model *model,
                            det_model **quantised);
 
-/* Prints AP of both, per class. MISMATCH naming the worst layers when the second's is lower by more
- * than max_drop. */
-det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const det_model *quantised,
-                            const det_coco_result *before, const det_coco_result *after);
+/* Prints AP of both, the second of a file of `format`, per class. MISMATCH naming the worst layers
+ * when the second's is lower by more than max_drop. */
+det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const char *format,
+                            const det_model *quantised, const det_coco_result *before,
+                            const det_coco_result *after);
 
 /* Members of an object of JSON. */
 struct det_json_writer;

@@ -111,8 +111,8 @@ det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
         det_evaluation_destroy(&of_file);
         DET_TRY(evaluate_file(tool, config, model, &settings, files, i, &of_file));
         if (before != NULL)
-            DET_TRY(eight_bits_judge(tool, eight_bits, model, det_evaluation_coco(first),
-                                     det_evaluation_coco(of_file)));
+            DET_TRY(eight_bits_judge(tool, eight_bits, files->formats[i]->name, model,
+                                     det_evaluation_coco(first), det_evaluation_coco(of_file)));
     }
 fail:
     det_evaluation_destroy(&first);
