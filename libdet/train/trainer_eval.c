@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arguments.h"
+#include "det/quantisation.h"
 #include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -144,7 +145,8 @@ static int report_progress(void *user, int64_t done, int64_t total)
 static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *model,
                                   det_evaluation_settings settings)
 {
-    if (!trainer->wants_api_evaluation || !det_evaluation_forms_differ(model))
+    if (!trainer->wants_api_evaluation || det_model_is_trained_in_8_bits(model) ||
+        !det_evaluation_forms_differ(model))
         return DET_OK;
     settings.as_exported = 0;
     settings.summaries = trainer->api_summaries;
@@ -166,6 +168,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
     DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
     DET_TRY(evaluate_as_api(trainer, model, settings));
+    DET_TRY(det_trainer_round_snapshot(trainer, &model));
     DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &settings,
                                &trainer->evaluation));
     DET_TRY(take_in(trainer, report));

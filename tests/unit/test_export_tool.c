@@ -119,7 +119,6 @@ static void wrong_command_lines_are_told(void **state)
         {"--onnx_outputs raw", "--onnx_outputs is for --format onnx, which is not asked for"},
         {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
         {"--precision float16", "--precision is for the formats of other engines"},
-        {"--precision int8", "--precision int8 needs --calibration"},
         {"--precision int8 --calibration r --format onnx", "--precision int8 is for --format det"},
         {"--precision int8 --calibration r --format det,tf_checkpoint",
          "--precision int8 is for --format det"},
