@@ -3,7 +3,7 @@
  *
  * Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
  * Integer-Arithmetic-Only Inference" (2018), section 3; FakeQuantWithMinMaxVars and its gradient of
- * TensorFlow (`fake_quant_ops_functor.h`).
+ * TensorFlow.
  */
 #ifndef DET_OPS_FAKE_QUANT_H
 #define DET_OPS_FAKE_QUANT_H
