@@ -24,11 +24,6 @@ static det_status check_backend(struct det_env *env, const struct det_learner_se
                         "hard_example_miner is not supported on %s: train with --device cpu or "
                         "without it",
                         backend->name);
-    if (s->quantise)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "graph_rewriter: training in 8 bits is not supported on %s: train with "
-                        "--device cpu or without it",
-                        backend->name);
     return DET_OK;
 }
 

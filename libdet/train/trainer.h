@@ -180,16 +180,13 @@ bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
 
 /* --- trainer_rounding.c --- */
 
-/* Told with the config: training in 8 bits that never begins, or begins without weights. On a
- * device that cannot do it one that never begins is left out. */
-void det_trainer_advise_rounding(struct det_trainer *trainer,
+/* Told with the config: training in 8 bits that never begins, or begins without weights. */
+void det_trainer_advise_rounding(const struct det_trainer *trainer,
                                  const struct det_pipeline_config *config,
-                                 struct det_learner_settings *learner);
+                                 const struct det_learner_settings *learner);
 /* Before a step: where the next one is the first with 8 bits in it, the batch norms get the
  * statistics that are frozen then. CANCELLED by the evaluations' progress function. */
 det_status det_trainer_begin_rounding(struct det_trainer *trainer);
-/* Before an evaluation: `model` as training in 8 bits has it, in the place of the snapshot. */
-det_status det_trainer_round_snapshot(struct det_trainer *trainer, det_model **model);
 
 /* --- trainer_summary.c --- */
 

@@ -155,6 +155,30 @@ static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *
                               &trainer->api_evaluation);
 }
 
+/* In 8 bits, where it is trained so and the device can. */
+static det_status evaluate(struct det_trainer *trainer, const det_model *model,
+                           const det_evaluation_settings *settings)
+{
+    struct det_env *env = trainer->env;
+    det_model *rounded = NULL;
+    det_status status = DET_STATUS_UNSUPPORTED;
+    if (det_model_is_trained_in_8_bits(model)) {
+        DET_TRY_RETURN(det_model_quantise(trainer->context, model, NULL, &rounded));
+        status = det_evaluation_run(trainer->context, trainer->config, rounded, settings,
+                                    &trainer->evaluation);
+        det_model_destroy(&rounded);
+        if (status == DET_STATUS_UNSUPPORTED) {
+            det_log(env, DET_LOG_INFO, "step %lld: evaluated in float32: %s",
+                    (long long)trainer->state.step, env->error);
+            det_forget_error(env);
+        }
+    }
+    return status == DET_STATUS_UNSUPPORTED
+               ? det_evaluation_run(trainer->context, trainer->config, model, settings,
+                                    &trainer->evaluation)
+               : status;
+}
+
 det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report)
 {
     det_model *model = NULL;
@@ -168,9 +192,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
     DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
     DET_TRY(evaluate_as_api(trainer, model, settings));
-    DET_TRY(det_trainer_round_snapshot(trainer, &model));
-    DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &settings,
-                               &trainer->evaluation));
+    DET_TRY(evaluate(trainer, model, &settings));
     DET_TRY(take_in(trainer, report));
     report->evaluation = trainer->evaluation;
     report->api_evaluation = trainer->api_evaluation;

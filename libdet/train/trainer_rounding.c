@@ -1,5 +1,5 @@
 /* trainer_rounding.c: graph_rewriter { quantization { } } of a config: when training in 8 bits
- * begins, and what its evaluations are of.
+ * begins.
  *
  * From then on the batch norms' statistics are constants (model/fold.h). They are taken anew before,
  * over training pictures, as an export's would be (train/recalibrate.h), since a short training's
@@ -9,16 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "det/quantisation.h"
-#include "devices/backend.h"
-#include "devices/context.h"
 #include "model/model.h"
-#include "support/mem.h"
 #include "train/trainer.h"
 
-void det_trainer_advise_rounding(struct det_trainer *trainer,
+void det_trainer_advise_rounding(const struct det_trainer *trainer,
                                  const struct det_pipeline_config *config,
-                                 struct det_learner_settings *learner)
+                                 const struct det_learner_settings *learner)
 {
     const long long delay = (long long)learner->quantise_delay;
     const int line =
@@ -30,8 +26,6 @@ void det_trainer_advise_rounding(struct det_trainer *trainer,
                 "%s:%d: training in 8 bits begins after step %lld (delay) and training ends after "
                 "step %lld: nothing is trained in 8 bits",
                 config->path, line, delay, (long long)trainer->num_steps);
-        if (det_context_compute(trainer->context)->backend != det_backend_cpu())
-            learner->quantise = false;
         return;
     }
     if (delay == 0 && !det_trainer_is_fine_tuned(config) && trainer->model_dir == NULL)
@@ -88,16 +82,5 @@ det_status det_trainer_begin_rounding(struct det_trainer *trainer)
             "step %lld: training in 8 bits begins; the batch norms' statistics, %s, stay as they "
             "are from here on",
             (long long)trainer->state.step + 1, statistics);
-    return DET_OK;
-}
-
-det_status det_trainer_round_snapshot(struct det_trainer *trainer, det_model **model)
-{
-    det_model *rounded = NULL;
-    if (!det_model_is_trained_in_8_bits(*model))
-        return DET_OK;
-    DET_TRY_RETURN(det_model_quantise(trainer->context, *model, NULL, &rounded));
-    det_model_destroy(model);
-    *model = rounded;
     return DET_OK;
 }
