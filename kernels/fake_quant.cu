@@ -10,7 +10,7 @@
 #define RANGE_BLOCKS 256
 #define EIGHT        8
 
-static dim3 blocks_for(int64_t count)
+static dim3 quant_blocks(int64_t count)
 {
     return dim3((unsigned)det_ceil_div(det_ceil_div(count, EIGHT), QUANT_THREADS));
 }
@@ -147,7 +147,7 @@ cudaError_t detk_learn_range(cudaStream_t stream, enum detk_type type, int64_t c
                              void *workspace)
 {
     struct range *found = static_cast<struct range *>(workspace);
-    dim3 blocks = blocks_for(count);
+    dim3 blocks = quant_blocks(count);
     if (count == 0)
         return cudaSuccess;
     if (blocks.x > RANGE_BLOCKS)
@@ -231,10 +231,10 @@ cudaError_t detk_fake_quant_forward(cudaStream_t stream, enum detk_type type, in
     if (count == 0)
         return cudaSuccess;
     if (type == DETK_F32)
-        DET_LAUNCH((detk_round_values<float>), blocks_for(count), dim3(QUANT_THREADS), 0, stream,
+        DET_LAUNCH((detk_round_values<float>), quant_blocks(count), dim3(QUANT_THREADS), 0, stream,
                    count, *ranges, *alike, relu6, static_cast<float *>(values), passes);
     else
-        DET_LAUNCH((detk_round_values<__nv_bfloat16>), blocks_for(count), dim3(QUANT_THREADS), 0,
+        DET_LAUNCH((detk_round_values<__nv_bfloat16>), quant_blocks(count), dim3(QUANT_THREADS), 0,
                    stream, count, *ranges, *alike, relu6, static_cast<__nv_bfloat16 *>(values),
                    passes);
     return cudaGetLastError();
@@ -263,10 +263,10 @@ cudaError_t detk_fake_quant_backward(cudaStream_t stream, enum detk_type type, i
     if (count == 0)
         return cudaSuccess;
     if (type == DETK_F32)
-        DET_LAUNCH((detk_pass_gradient<float>), blocks_for(count), dim3(QUANT_THREADS), 0, stream,
+        DET_LAUNCH((detk_pass_gradient<float>), quant_blocks(count), dim3(QUANT_THREADS), 0, stream,
                    count, passes, static_cast<float *>(gradient));
     else
-        DET_LAUNCH((detk_pass_gradient<__nv_bfloat16>), blocks_for(count), dim3(QUANT_THREADS), 0,
+        DET_LAUNCH((detk_pass_gradient<__nv_bfloat16>), quant_blocks(count), dim3(QUANT_THREADS), 0,
                    stream, count, passes, static_cast<__nv_bfloat16 *>(gradient));
     return cudaGetLastError();
 }
@@ -296,10 +296,10 @@ cudaError_t detk_round_pixels(cudaStream_t stream, enum detk_type type, int64_t 
     if (count == 0)
         return cudaSuccess;
     if (type == DETK_F32)
-        DET_LAUNCH((detk_round_grey<float>), blocks_for(count), dim3(QUANT_THREADS), 0, stream,
+        DET_LAUNCH((detk_round_grey<float>), quant_blocks(count), dim3(QUANT_THREADS), 0, stream,
                    count, static_cast<float *>(values));
     else
-        DET_LAUNCH((detk_round_grey<__nv_bfloat16>), blocks_for(count), dim3(QUANT_THREADS), 0,
+        DET_LAUNCH((detk_round_grey<__nv_bfloat16>), quant_blocks(count), dim3(QUANT_THREADS), 0,
                    stream, count, static_cast<__nv_bfloat16 *>(values));
     return cudaGetLastError();
 }

@@ -17,7 +17,6 @@ struct det_net_rounding {
     float *low, *high;                   /* per tensor: with it */
     size_t *offsets;                     /* per tensor, in `passes` */
     uint8_t *passes;                     /* a bit for each value of each tensor */
-    size_t bytes;
 };
 
 /* Nothing but for TRAIN_FOLDED. */

@@ -180,7 +180,7 @@ bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
 
 /* --- trainer_rounding.c --- */
 
-/* Told with the config: training in 8 bits that never begins, or begins without weights. */
+/* Told with the config: training in 8 bits that never begins. */
 void det_trainer_advise_rounding(const struct det_trainer *trainer,
                                  const struct det_pipeline_config *config,
                                  const struct det_learner_settings *learner);

@@ -19,20 +19,11 @@ void det_trainer_advise_rounding(const struct det_trainer *trainer,
     const long long delay = (long long)learner->quantise_delay;
     const int line =
         (int)det_pipeline_config_position(config, "graph_rewriter.quantization.delay").line;
-    if (!learner->quantise)
-        return;
-    if (learner->quantise_delay >= trainer->num_steps) {
+    if (learner->quantise && learner->quantise_delay >= trainer->num_steps)
         det_log(trainer->env, DET_LOG_WARNING,
                 "%s:%d: training in 8 bits begins after step %lld (delay) and training ends after "
                 "step %lld: nothing is trained in 8 bits",
                 config->path, line, delay, (long long)trainer->num_steps);
-        return;
-    }
-    if (delay == 0 && !det_trainer_is_fine_tuned(config) && trainer->model_dir == NULL)
-        det_log(trainer->env, DET_LOG_WARNING,
-                "%s:%d: training in 8 bits begins with initial weights: a delay, or a "
-                "fine_tune_checkpoint, lets the network learn first",
-                config->path, line);
 }
 
 /* Statistics of the weights that are trained, not of their averages; *images: of how many pictures,
