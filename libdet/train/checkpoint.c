@@ -7,8 +7,8 @@
  *
  * Numbers of 64 bits are strings, as JSON readers keep 53 bits. "evaluation" (train/best.h) is only
  * there when evaluations were made between the steps: the best so far, and how many came since;
- * "average_slot" (a number) when one of the slots holds moving averages of the weights. The ranges of
- * a training in 8 bits are tensors (model/act_ranges.h). */
+ * "average_slot" (a number) when one of the slots holds moving averages of the weights. The ranges
+ * of a training in 8 bits are tensors (model/act_ranges.h). */
 #include "train/checkpoint.h"
 
 #include <errno.h>

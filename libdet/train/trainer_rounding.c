@@ -1,11 +1,11 @@
 /* trainer_rounding.c: graph_rewriter { quantization { } } of a config: when training in 8 bits
  * begins.
  *
- * From then on the batch norms' statistics are constants (model/fold.h). They are taken anew before,
- * over training pictures, as an export's would be (train/recalibrate.h), since a short training's
- * moving averages are not what its weights were trained with. All of it depends on the weights, the
- * data and the step alone: a run that ends before or behind that step and is gone on with comes to
- * the same bits. */
+ * From then on the batch norms' statistics are constants (model/fold.h). They are taken anew
+ * before, over training pictures, as an export's would be (train/recalibrate.h), since a short
+ * training's moving averages are not what its weights were trained with. All of it depends on the
+ * weights, the data and the step alone: a run that ends before or behind that step and is gone on
+ * with comes to the same bits. */
 #include <stdio.h>
 #include <string.h>
 

@@ -38,11 +38,13 @@ typedef enum det_quantisation_observer {
     DET_OBSERVER_PERCENTILE = 3,
     /** the range with the least squared error of rounding and clamping together */
     DET_OBSERVER_SQUARES = 4,
-    /** what training in 8 bits has learnt; of models that were trained so, which take nothing else */
+    /** what training in 8 bits has learnt; of models that were trained so, which take nothing
+     * else */
     DET_OBSERVER_TRAINED = 5
 } det_quantisation_observer;
 
-/** "auto", "minmax", "average", "percentile", "squares", "trained"; NULL for another value. Static. */
+/** "auto", "minmax", "average", "percentile", "squares", "trained"; NULL for another value.
+ * Static. */
 DET_API const char *det_quantisation_observer_name(det_quantisation_observer observer);
 
 /** Which convolutions stay in float32. */
@@ -91,12 +93,11 @@ static inline void det_quantisation_settings_default(det_quantisation_settings *
 
 /**
  * A copy of `model`, in the form that is exported, in 8 bits. It is saved, loaded, run and
- * exported like any other.
- * Of a model that was trained in 8 bits without pictures, all in 8 bits, by its own ranges; `images`,
- * `floats`, `equalise` and `correct_biases` have no meaning then.
- * INVALID_ARGUMENT: no pictures, or pictures for a model that was trained in 8 bits, or a model that
- * is in 8 bits already. NON_FINITE: outputs or
- * weights that are. On failure *quantised is NULL.
+ * exported like any other. Of a model that was trained in 8 bits without pictures, all in 8 bits,
+ * by its own ranges; `images`, `floats`, `equalise` and `correct_biases` have no meaning then.
+ * INVALID_ARGUMENT: no pictures, or pictures for a model that was trained in 8 bits, or a model
+ * that is in 8 bits already. NON_FINITE: outputs or weights that are. On failure *quantised is
+ * NULL.
  */
 DET_NODISCARD DET_API det_status det_model_quantise(det_context *context, const det_model *model,
                                                     const det_quantisation_settings *settings,
