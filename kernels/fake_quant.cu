@@ -198,9 +198,12 @@ __global__ void __launch_bounds__(QUANT_THREADS)
     if (first >= count)
         return;
     float low = 0, high = 0;
-    for (int k = 0; k < alike.count; k++) {
-        low = fminf(low, ranges.with_low[alike.tensors[k]]);
-        high = fmaxf(high, ranges.with_high[alike.tensors[k]]);
+#pragma unroll /* what is indexed by a variable lies in local memory */
+    for (int k = 0; k < DETK_MOST_ALIKE; k++) {
+        if (k < alike.count) {
+            low = fminf(low, ranges.with_low[alike.tensors[k]]);
+            high = fmaxf(high, ranges.with_high[alike.tensors[k]]);
+        }
     }
     const struct det_quant q = det_quant_of(low, high);
     const float inverse = 1 / q.scale;

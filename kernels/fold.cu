@@ -40,12 +40,12 @@ __device__ __forceinline__ float most_of_channel(float mine)
 }
 
 /* What a bias must not be larger than, as a limit of the weights. */
-__device__ __forceinline__ float limit_of_bias(const struct detk_fold_layer &l,
+__device__ __forceinline__ float limit_of_bias(const struct detk_alike *in,
                                                const struct detk_ranges &ranges, float bias)
 {
     float limit = 0;
-    for (int k = 0; k < l.in.count; k++) {
-        const int tensor = l.in.tensors[k];
+    for (int k = 0; k < in->count; k++) {
+        const int tensor = in->tensors[k];
         double step = (double)(float)(2.0 / 255); /* of the input */
         if (tensor != 0 && *ranges.rate >= 1)
             continue; /* nothing is known before the first batch */
@@ -60,7 +60,7 @@ static __global__ void __launch_bounds__(FOLD_CHANNELS *FOLD_ROWS)
     detk_fold_layers(const struct detk_fold_layer *layers, const float *params,
                      struct detk_ranges ranges, float *folded)
 {
-    const struct detk_fold_layer l = layers[blockIdx.y];
+    const struct detk_fold_layer &l = layers[blockIdx.y];
     const int channel = (int)(blockIdx.x * FOLD_CHANNELS + threadIdx.x);
     const bool mine = channel < l.channels;
     if ((int)(blockIdx.x * FOLD_CHANNELS) >= l.channels)
@@ -78,7 +78,7 @@ static __global__ void __launch_bounds__(FOLD_CHANNELS *FOLD_ROWS)
         const float bias = l.gamma < 0 ? params[l.bias + channel]
                                        : (float)((double)params[l.beta + channel] -
                                                  (double)params[l.mean + channel] * scale);
-        limit = fmaxf(limit, limit_of_bias(l, ranges, bias));
+        limit = fmaxf(limit, limit_of_bias(&l.in, ranges, bias));
         if (threadIdx.y == 0)
             folded[l.folded_bias + channel] = bias;
     }
@@ -110,7 +110,7 @@ static __global__ void __launch_bounds__(FOLD_CHANNELS *FOLD_ROWS)
     const int channel = (int)(blockIdx.x * FOLD_CHANNELS + threadIdx.x);
     bool first = true;
     for (int index = heads[blockIdx.y]; index >= 0; first = false) {
-        const struct detk_fold_layer l = layers[index];
+        const struct detk_fold_layer &l = layers[index];
         const bool mine = channel < l.channels, normed = l.gamma >= 0;
         const double gamma = mine && normed ? (double)params[l.gamma + channel] : 1;
         const double inverse = mine && normed ? inverse_of(l, params, channel) : 1;
